@@ -44,6 +44,7 @@ lint: setup ## Check style, types and the arrows between packages
 
 check: lint ## Everything that CI checks: lint and all tests
 	$(BIN)/python -m tests.contracts.npm_packages
+	$(BIN)/python -m tests.console.browser
 	$(BIN)/python -m tests.shards
 
 test: check ## The same as check

@@ -31,6 +31,7 @@ from deploy.accounting.cli import audit_app
 from deploy.devstack.cli import dev_app
 from deploy.operator.cli import OPERATOR_APPS
 from deploy.operator.doctor_cli import doctor_app
+from deploy.operator.people_cli import login_end, login_link
 from deploy.site.options import Options, ending
 from deploy.statistics.cli import statistics_app
 from shared.kernel.errors import CausewayError, Refused
@@ -75,7 +76,10 @@ def _around(site: Site) -> list[Finding]:
 
 
 app.register_install_completion_command()
-app.command(dev_app(_children))
+stack_app = dev_app(_children)
+for verb in (login_link, login_end):
+    stack_app.command(verb)
+app.command(stack_app)
 app.command(doctor_app(_around))
 app.command(audit_app)
 app.command(statistics_app)

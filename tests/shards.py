@@ -24,6 +24,7 @@ AT_ONCE: Final = 2
 #: last ones are short. What shares a running exchange stands together: each run starts its own.
 NAMED: Final = (
     ("acceptance", "journeys"),
+    ("console",),
     ("deploy", "support"),
     ("failures",),
     ("services", "conformance", "skew"),

@@ -12,6 +12,7 @@ from typing import Any
 
 from deploy.accounting.run import reconciled
 from deploy.demo import steps
+from deploy.demo.links import login_links
 from deploy.demo.report import print_report
 from deploy.devstack.settings import DevStackSettings
 from deploy.devstack.stack import DevStack, say_on_stderr
@@ -50,7 +51,9 @@ def run_demo(report_file: Path | None, count: int, state: Path) -> int:
         code = 1 if report["accounting"]["differences"] else 0
         if not sys.stdout.isatty():
             raise _Done(code)
-        say_on_stderr("the exchange stays up: Ctrl-C stops it")
+        for link in asyncio.run(login_links(stack.endpoints, state)):
+            say_on_stderr(f"{link.party}, once within ten minutes: {link.url}")
+        say_on_stderr("the exchange stays up: Ctrl-C stops it; `causeway dev login-link PARTY` makes more links")
 
     try:
         return supervisor.run(on_ready)

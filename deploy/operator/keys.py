@@ -43,12 +43,12 @@ async def issue(site: Site, party: str, *, role: Role | None = None) -> IssuedKe
 
     Raises `Refused("party_unknown")` for a party that the directory in force does not have.
     """
-    entry = _party(site, party)
+    entry = party_of(site, party)
     role = role or (Role.AUDITOR if entry.kind == PartyKind.AUDITOR else Role.MACHINE)
     # Looked up first: a key that is kept and then not shown would be a live one that nobody knows.
     address = site.endpoints.address(entry.instance)
     text, hashed = issue_key(live=entry.status == PartyStatus.LIVE)
-    database = _database(site, entry)
+    database = database_of(site, entry)
     try:
         async with database.transaction() as session:
             await keep_key(session.driver, hashed, entry.id, role=role)
@@ -62,8 +62,8 @@ async def revoke(site: Site, party: str, *, keep: str | None, at: datetime) -> l
 
     Raises `Refused("key_unknown")` if the party holds no key `keep`: then nothing has ended.
     """
-    entry = _party(site, party)
-    database = _database(site, entry)
+    entry = party_of(site, party)
+    database = database_of(site, entry)
     try:
         async with database.transaction() as session:
             held = {key_id(row["key_hash"]): row["key_hash"] for row in await session.driver.fetch(_HELD, entry.id)}
@@ -119,12 +119,14 @@ def key_id(hashed: bytes) -> str:
     return hashed.hex()[:16]
 
 
-def _party(site: Site, party: str) -> PartyEntry:
+def party_of(site: Site, party: str) -> PartyEntry:
+    """A party of the directory in force. Raises `Refused("party_unknown")`."""
     entry = read_directory(document_in_force(site.state, "directory")).party(party)
     if entry is None:
         raise Refused("party_unknown", "the directory has no such party", status=400)
     return entry
 
 
-def _database(site: Site, entry: PartyEntry) -> Database:
+def database_of(site: Site, entry: PartyEntry) -> Database:
+    """The database of the instance that serves a party."""
     return Database(site.endpoints.database(entry.instance).service_url, pool_size=1)

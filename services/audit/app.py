@@ -6,6 +6,7 @@ from typing import Final
 
 from services.audit.api import flows_router
 from services.audit.bus import AuditDoor
+from services.audit.console import pages
 from services.audit.domain.reading import Reading
 from services.audit.store.entries import PostgresEntries
 from services.audit.store.marks import PostgresMarks
@@ -13,10 +14,13 @@ from services.audit.store.partitions import PostgresPartitions
 from services.audit.timers import MarkTimer
 from shared.envelope.sealing import Opener
 from shared.exchange.topics import INBOXES
+from shared.runtime.console.drawing import folders_of
+from shared.runtime.console.frame import Frame
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import identified
 from shared.runtime.http.server import serve_http
 from shared.runtime.instance.app import App
+from shared.runtime.instance.gate import gate_of
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.parts import Part
 from shared.runtime.instance.settings import RuntimeSettings
@@ -53,9 +57,11 @@ def assemble(machinery: Machinery) -> App:
         instance=machinery.instance,
     )
 
+    frame = Frame(gate_of(machinery), "Causeway audit", pages.MENU, folders=folders_of(pages.FOLDERS))
+    pages.FlowPages(frame, entries, partitions, clock=machinery.clock)
     http = create_app(
         "Causeway audit",
-        [flows_router(entries, partitions, identified(machinery.api_keys, machinery.budgets))],
+        [flows_router(entries, partitions, identified(machinery.api_keys, machinery.budgets)), frame.closed()],
         probes=[
             machinery.readiness.probe_database,
             machinery.readiness.probe_documents,

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from services.audit.domain.entries import Entry, EntryKind, Read
 from services.audit.domain.partitions import Cursor, Life, PartitionStatus
-from shared.contracts.base import Contract, Digest, ErrorCode, Flag, Instant, JsonObject, RuleId, Uuid
+from shared.contracts.base import Contract, Digest, ErrorCode, Flag, Instant, JsonObject, PartyId, RuleId, Uuid
 from shared.contracts.delivery import TakenMark
 from shared.contracts.facts import TopicName
 from shared.vocabulary.answers import ReceiptOutcome
@@ -70,6 +70,35 @@ class Flow(Contract):
 
     referral_id: Uuid
     messages: Annotated[tuple[KeptEntry, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What flows are looked for by: a party that filed or was sent it, when it was decided, or an id it is known by.
+
+    `reference` is the id of a referral, a notice or a message. With it the rest is not asked.
+    """
+
+    party: str | None
+    since: datetime
+    until: datetime
+    reference: UUID | None = None
+
+
+class FoundFlow(Contract):
+    """A referral by what audit knows of it: who filed it, when it was decided first, who was sent it."""
+
+    referral_id: Uuid
+    origin: PartyId | None
+    decided_at: Instant
+    recipients: tuple[PartyId, ...]
+
+
+class FoundFlows(Contract):
+    """The newest first; `more` where there are more than are shown."""
+
+    items: tuple[FoundFlow, ...]
+    more: Flag
 
 
 class EntryPage(Contract):
@@ -131,6 +160,10 @@ class Entries(Protocol):
 
     async def flow(self, referral_id: UUID, *, exercise: bool) -> list[KeptEntry]:
         """Everything that belongs to one referral of this world, in order of broker time."""
+        ...
+
+    async def find(self, sought: Sought, *, exercise: bool, limit: int) -> list[FoundFlow]:
+        """Referrals of this world, the newest first."""
         ...
 
     async def generations(self, topic: str) -> list[UUID]:

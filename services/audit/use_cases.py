@@ -5,13 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from services.audit.domain.entries import AUTHORITY, Read
 from services.audit.domain.partitions import Cursor, Life
 from services.audit.domain.reading import Reading, read_records
 from services.audit.entitled import judged
-from services.audit.ports import Entries, EntryPage, Flow, Partition, Partitions, TopicStates
+from services.audit.ports import (
+    Entries,
+    EntryPage,
+    Flow,
+    FoundFlows,
+    Partition,
+    Partitions,
+    Sought,
+    TopicStates,
+)
 from shared.exchange.message import Record
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
@@ -27,6 +37,8 @@ class Look:
     purpose: str | None
 
 
+#: So many flows one search shows.
+FOUND_MAX: Final = 50
 _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
 
 
@@ -57,6 +69,16 @@ async def show_flow(referral_id: UUID, look: Look, *, entries: Entries) -> Flow:
     if not messages:
         raise not_found()
     return Flow(referral_id=referral_id, messages=judged(messages))
+
+
+async def find_flows(sought: Sought, look: Look, *, entries: Entries) -> FoundFlows:
+    """Referrals by party and period, or by an id; the look is noted first, with what was looked for."""
+    AUTHORITY.require("flow", look.role, action="read", state="any")
+    period = f"{sought.party or 'anybody'}/{sought.since:%Y-%m-%d}/{sought.until:%Y-%m-%d}"
+    what = f"find/{sought.reference or period}"
+    await entries.note_reading(look.auditor, checked_purpose(look.purpose), what)
+    found = await entries.find(sought, exercise=look.exercise, limit=FOUND_MAX + 1)
+    return FoundFlows(items=tuple(found[:FOUND_MAX]), more=len(found) > FOUND_MAX)
 
 
 async def show_entries(place: Partition, look: Look, *, limit: int, entries: Entries) -> EntryPage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
+from services.hotline import console
 from services.hotline.api import offers_router, referrals_router
 from services.hotline.bus import hotline_door
 from services.hotline.domain import AUTHORITY, HOTLINE
@@ -12,6 +13,7 @@ from services.hotline.store import PostgresOffers
 from shared.exchange.act import OfferState, Subject
 from shared.exchange.events import event_type
 from shared.party.attention import Source, attention_router
+from shared.party.console.door import origin_door
 from shared.party.feed import feed_routers
 from shared.party.origin.app import ORIGIN_WAITS, assemble_origin
 from shared.party.origin.store.filing import FILED, LISTED
@@ -43,6 +45,16 @@ def assemble(machinery: Machinery) -> App:
     )
     about = [attention_router(items, AUTHORITY, *ORIGIN_WAITS, offered), *feed_routers(items, AUTHORITY)]
     routers = [referrals_router(origin.api, items.identified), offers_router(items), *about]
-    http = create_app("Causeway hotline", routers, probes=machinery.probes())
+    door = origin_door(
+        machinery,
+        items,
+        AUTHORITY,
+        title="Causeway hotline",
+        use=origin.api,
+        kind=console.OFFERS,
+        sources=[own, offered],
+        folders=console.FOLDERS,
+    )
+    http = create_app("Causeway hotline", [*routers, door.frame.closed()], probes=machinery.probes())
     app = origin.app(machinery, http, hotline_door(kek=machinery.keys.kek, origin=origin.bus))
     return with_withdrawals(app, HOTLINE, PostgresOffers)

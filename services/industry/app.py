@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
+from services.industry import console
 from services.industry.api import notices_router, referrals_router
 from services.industry.bus import industry_door
 from services.industry.domain import AUTHORITY, PROVIDER
@@ -13,6 +14,7 @@ from shared.exchange.act import NoticeState, PreservationState, Subject, Track
 from shared.exchange.events import event_type
 from shared.exchange.preservation import ASK
 from shared.party.attention import Source, attention_router
+from shared.party.console.door import origin_door
 from shared.party.feed import feed_routers
 from shared.party.origin.app import ORIGIN_WAITS, assemble_origin
 from shared.party.origin.store.filing import FILED, LISTED
@@ -62,6 +64,16 @@ def assemble(machinery: Machinery) -> App:
         )
     )
     routers = [referrals_router(origin.api, items.identified), notices_router(items), asked, *about]
-    http = create_app("Causeway industry", routers, probes=machinery.probes())
+    door = origin_door(
+        machinery,
+        items,
+        AUTHORITY,
+        title="Causeway industry",
+        use=origin.api,
+        kind=console.NOTICES,
+        sources=[own, issued, wanted],
+        folders=console.FOLDERS,
+    )
+    http = create_app("Causeway industry", [*routers, door.frame.closed()], probes=machinery.probes())
     app = origin.app(machinery, http, industry_door(kek=machinery.keys.kek, origin=origin.bus))
     return with_withdrawals(app, PROVIDER, PostgresNotices)

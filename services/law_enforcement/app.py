@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Final
 
+from fastapi import APIRouter
+
+from services.law_enforcement import console
 from services.law_enforcement.api import cases_router, holds_router
 from services.law_enforcement.bus import law_enforcement_door
 from services.law_enforcement.domain import AGENCY, AUTHORITY
@@ -15,9 +19,11 @@ from shared.exchange.events import event_type
 from shared.exchange.holds import hold_max
 from shared.exchange.preservation import ASK
 from shared.party.attention import Source, attention_router
+from shared.party.console.door import around, entry, party_door
 from shared.party.feed import feed_routers
 from shared.party.preservation.api import PreservationRoutes, preservations_router
 from shared.party.preservation.store.preservations import LISTED, PostgresPreservations
+from shared.party.recipient.api import Serving
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
 from shared.party.recipient.store.holds import ended_holds
@@ -54,9 +60,11 @@ def assemble(machinery: Machinery) -> App:
             preservations=PostgresPreservations,
         )
     )
-    attention = attention_router(items, AUTHORITY, waiting, Source("case", CaseState.OFFERED, ended_holds))
+    sources = [waiting, Source("case", CaseState.OFFERED, ended_holds)]
+    attention = attention_router(items, AUTHORITY, *sources)
     acting = [cases_router(items, partial(_longest_hold, machinery)), holds_router(items), asking]
     routers = [*acting, attention, *feed_routers(items, AUTHORITY)]
+    routers.append(_console(machinery, items, sources))
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
     app = App(
         machinery,
@@ -79,3 +87,17 @@ def assemble(machinery: Machinery) -> App:
 def _longest_hold(machinery: Machinery) -> timedelta:
     """How far from now a hold may end, by the policy in force."""
     return hold_max(machinery.law.documents_at(machinery.clock.now()).policy.document)
+
+
+def _console(machinery: Machinery, items: Serving, sources: Sequence[Source]) -> APIRouter:
+    door = party_door(
+        machinery,
+        items,
+        AUTHORITY,
+        title="Causeway law enforcement",
+        menu=around(entry(console.TITLE, console.PATH)),
+        kinds=[console.cases(partial(_longest_hold, machinery))],
+        sources=sources,
+        folders=console.FOLDERS,
+    )
+    return door.frame.closed()

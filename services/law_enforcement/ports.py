@@ -67,6 +67,12 @@ class CaseAct(CaseWords, HoldWords):
     at: Instant
 
 
+class LookedCase(ShownCase):
+    """A referral without its records: what the agency has made of it, act by act, oldest first."""
+
+    timeline: tuple[CaseAct, ...]
+
+
 class OpenedCase(CaseFields):
     """A referral with its records, which are null once they were erased, and the agency's own reference.
 

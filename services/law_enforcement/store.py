@@ -19,6 +19,7 @@ from services.law_enforcement.ports import (
     CasePage,
     EarlierEdge,
     FurtherEdge,
+    LookedCase,
     OpenedCase,
     OpenedFurtherEdge,
     ShownCase,
@@ -125,11 +126,22 @@ class PostgresCases(PostgresItems):
         edges = await self._edges([row["referral_id"] for row in rows])
         return CasePage(items=tuple(_case(row, edges[row["referral_id"]]) for row in rows), next=following)
 
+    async def look(self, subject_id: UUID) -> LookedCase:
+        row = await self._one(subject_id)
+        first, *further = standing((await self._edges([subject_id]))[subject_id])
+        return view(
+            LookedCase,
+            row,
+            purpose=first["purpose"],
+            edge=first["edge"],
+            further=[view(FurtherEdge, each) for each in further],
+            timeline=await self._timeline(row),
+        )
+
     async def show(self, subject_id: UUID) -> OpenedCase:
         row = await self._one(subject_id)
         edges = (await self._edges([subject_id]))[subject_id]
         (first, *further), earlier = standing(edges), [each for each in edges if each["earlier"]]
-        acts = await self._driver.fetch(_ACTS, subject_id, row["party"])
         return view(
             OpenedCase,
             row,
@@ -139,8 +151,12 @@ class PostgresCases(PostgresItems):
             further=[view(OpenedFurtherEdge, each, record=self._opened(each, subject_id)) for each in further],
             earlier=[view(EarlierEdge, each, record=self._opened(each, subject_id)) for each in earlier],
             case_reference=case_reference(row, self._kek),
-            timeline=[view(CaseAct, each) for each in acts],
+            timeline=await self._timeline(row),
         )
+
+    async def _timeline(self, row: asyncpg.Record) -> list[CaseAct]:
+        acts = await self._driver.fetch(_ACTS, row["referral_id"], row["party"])
+        return [view(CaseAct, each) for each in acts]
 
     async def _edges(self, referral_ids: Sequence[UUID]) -> dict[UUID, list[asyncpg.Record]]:
         edges: dict[UUID, list[asyncpg.Record]] = {referral_id: [] for referral_id in referral_ids}

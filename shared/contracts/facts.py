@@ -12,6 +12,7 @@ from shared.contracts.referral import Revision
 from shared.kernel.authority import Role
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import ReviewOutcome
+from shared.vocabulary.reveal import RevealReason
 from shared.vocabulary.routing import Disposition, PartyKind, Purpose, WorkReason
 
 #: Receipt entries per message: 140 of ≤ 460 bytes stay below Kafka's 64 KiB record bound.
@@ -133,9 +134,11 @@ class MessageParkedClear(Contract):
 class RecordRevealedClear(Contract):
     """The record of the message's subject, a referral or a notice, was opened for a person or machine of `party`.
 
-    `actor` tells its persons and machines apart, and nobody but its instance knows whom it names.
+    `actor` tells its persons and machines apart, and nobody but its instance knows whom it names. `reason` is what a
+    person said it was opened for.
     """
 
     party: PartyId
     role: Role
     actor: ActorId
+    reason: RevealReason | None = None

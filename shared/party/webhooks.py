@@ -168,20 +168,28 @@ class WebhookRoutes:
 
     async def act(self, request: Request, identity: Identity, action: str, *, doing: Doing) -> Response:
         """One act, once for its idempotency key."""
-
-        async def act(session: Session) -> Contract:
-            return await doing(self._of(session, identity))
-
-        return await self.serving.acts.once(request, identity, action, roles=ACTING, act=act)
+        return await self.serving.acts.once(request, identity, action, roles=ACTING, act=self.done(identity, doing))
 
     async def make(self, request: Request, identity: Identity, action: str, *, doing: Doing) -> Response:
         """The same of one that answers with a secret: what is stored of the answer does not show it."""
         answer = await self.act(request, identity, action, doing=doing)
-        kept = _Sealed.model_validate_json(bytes(answer.body))
+        shown = await self.shown(identity, bytes(answer.body))
+        return Response(shown.spelt(), status_code=answer.status_code, media_type="application/json")
+
+    async def shown(self, identity: Identity, answer: bytes) -> WebhookSecret:
+        """What is stored of an answer, with the secret that it does not show."""
+        kept = _Sealed.model_validate_json(answer)
         async with self._looking(identity) as session:
             secret = await self._of(session, identity).secret(kept.webhook_id, b64decode(kept.secret))
-        shown = WebhookSecret(webhook_id=kept.webhook_id, state=kept.state, secret=secret)
-        return Response(shown.spelt(), status_code=answer.status_code, media_type="application/json")
+        return WebhookSecret(webhook_id=kept.webhook_id, state=kept.state, secret=secret)
+
+    def done(self, identity: Identity, doing: Doing) -> Callable[[Session], Awaitable[Contract]]:
+        """An act on the party's addresses within a transaction."""
+
+        async def act(session: Session) -> Contract:
+            return await doing(self._of(session, identity))
+
+        return act
 
     async def remove(self, identity: Identity, webhook_id: UUID) -> WebhookMoved:
         self.authority.require("webhook", identity.role, action="remove", state=WebhookState.ACTIVE)
@@ -212,7 +220,7 @@ def webhooks_router(serving: Serving, authority: Authority) -> APIRouter:
         read_url(said.url, serving.address_rules)
 
         async def doing(mine: Endpoints) -> Contract:
-            return _sealed(await mine.register(said.url, after=said.after, at=serving.clock.now()))
+            return sealed(await mine.register(said.url, after=said.after, at=serving.clock.now()))
 
         return await routes.make(request, identity, "submit", doing=doing)
 
@@ -221,7 +229,7 @@ def webhooks_router(serving: Serving, authority: Authority) -> APIRouter:
         """Another secret. The one before signs beside it for a day."""
 
         async def doing(mine: Endpoints) -> Contract:
-            return _sealed(await mine.rotate(webhook_id, at=serving.clock.now()))
+            return sealed(await mine.rotate(webhook_id, at=serving.clock.now()))
 
         return await routes.make(request, identity, "rotate", doing=doing)
 
@@ -275,7 +283,8 @@ def _add_looks(router: APIRouter, routes: WebhookRoutes, who: Identity) -> None:
         return viewed(await routes.deliveries(identity, webhook_id, before=before, limit=limit))
 
 
-def _sealed(made: Made) -> _Sealed:
+def sealed(made: Made) -> Contract:
+    """What is stored of an answer that shows a secret."""
     return _Sealed(webhook_id=made.webhook_id, state=made.state, secret=b64encode(made.secret).decode())
 
 

@@ -6,6 +6,7 @@ A new promise is one line more in a table there.
 from __future__ import annotations
 
 from tests.acceptance.line import Line
+from tests.acceptance.promises.console import CONSOLE
 from tests.acceptance.promises.faults_and_bounds import FAULTS_AND_BOUNDS
 from tests.acceptance.promises.format import FORMAT
 from tests.acceptance.promises.house import HOUSE
@@ -22,6 +23,7 @@ LINES: dict[str, tuple[Line, ...]] = {
     "The format": FORMAT,
     "The law": LAW,
     "People": PEOPLE,
+    "The consoles": CONSOLE,
 }
 #: What takes long, a verb each: `make acceptance-long`.
 LONG_LINES: tuple[Line, ...] = LONG

@@ -40,7 +40,7 @@ PLANTS = [
     ("shared", "shared/exchange/message.py", "import shared.runtime.post.ports"),
     ("shared", "shared/extras.py", ""),
     ("runtime", "shared/runtime/kafka/access.py", "import shared.runtime.instance.parts"),
-    ("runtime", "shared/runtime/console.py", "import shared.runtime.kafka.access"),
+    ("runtime", "shared/runtime/console/drawing.py", "import shared.runtime.kafka.access"),
     ("runtime", "shared/runtime/courier.py", "import shared.runtime.kafka.access"),
     ("runtime", "shared/runtime/http/problems.py", "import shared.runtime.kafka.access"),
     ("runtime", "shared/runtime/http/problems.py", "import shared.runtime.post.ports"),
@@ -56,6 +56,9 @@ PLANTS = [
     ("post", "shared/runtime/post/outbox.py", "import shared.runtime.http.paging"),  # reaches fastapi indirectly
     ("http", "shared/runtime/http/edge.py", "import shared.runtime.kafka.access"),  # reaches aiokafka indirectly
     ("http", "shared/runtime/http/server.py", "import faststream"),
+    ("console", "services/audit/console/pages.py", "import httpx"),
+    ("console", "shared/party/console/lists.py", "import httpx"),
+    ("frame", "shared/runtime/console/forms.py", "import shared.exchange.act"),
     ("watch", "shared/runtime/watch/logs.py", "import shared.contracts.referral"),
     ("watch", "shared/runtime/watch/telemetry.py", "import shared.envelope.headers"),
     ("watch", "shared/runtime/watch/metrics.py", "import shared.exchange.message"),

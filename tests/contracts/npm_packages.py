@@ -19,6 +19,7 @@ CACHE = Path(__file__).parents[2] / ".state" / "cache"
 NODE_MAJOR_MIN = 20
 #: The folder of each lock, and what it costs.
 PACKAGES = {
+    "axe": "axe-core with npm (1 package, 4 MB, once)",
     "asyncapi": "the AsyncAPI parser with npm (168 packages, 54 MB, once)",
     "cloudevents": "the CloudEvents SDK with npm (44 packages, 7 MB, once)",
 }

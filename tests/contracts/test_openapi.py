@@ -26,6 +26,9 @@ from tests.contracts.described import Described
 from tests.contracts.published import EcmaValidator
 
 OPEN_TO_ALL = {"/problems/{code}", "/livez", "/readyz", "/openapi.json"}
+#: Pages that say nothing of anybody, and the paths that are none.
+OPEN_PAGES = {"/console/in/{link}", "/console/static/{digest}/{name}", "/console/blank", "/console/left"}
+OPEN_PAGES |= {"/console/{rest:path}"}
 ANY_ID = "019b2d3c-4400-7000-8000-000000000001"
 #: The headers by which refusals tell what to do.
 OF_REFUSALS = {"www-authenticate", "ratelimit-limit", "ratelimit-reset", "ratelimit-remaining", "retry-after"}
@@ -142,8 +145,21 @@ def test_the_described_idempotency_key_is_the_one_that_is_taken(key: str) -> Non
 def test_every_route_is_in_the_document_or_open_to_all(instance: str) -> None:
     routed = set(every_route(offline(instance)))
     described = {(method.upper(), path) for path, found in openapi(instance)["paths"].items() for method in found}
-    assert {path for _, path in routed - described} == OPEN_TO_ALL
+    beside = {path for _, path in routed - described}
+    assert {path for path in beside if not path.startswith("/console")} == OPEN_TO_ALL
     assert described <= routed
+
+
+@pytest.mark.parametrize("instance", ASSEMBLE)
+async def test_every_page_but_the_open_ones_asks_who_is_there(instance: str) -> None:
+    http = offline(instance)
+    pages = {each for each in every_route(http) if each[1].startswith("/console") and each[1] not in OPEN_PAGES}
+    pages -= {(method, "/console") for method in ("POST", "PUT", "PATCH", "DELETE")}  # none of these is there
+    assert len(pages) > 5
+    async with client_of(http) as client:
+        for method, path in sorted(pages):
+            answer = await client.request(method, re.sub(r"\{[a-z]+\}", ANY_ID, path))
+            assert (answer.status_code, "You are not signed in" in answer.text) == (401, True), (method, path)
 
 
 def every_route(router: Any) -> Iterator[tuple[str, str]]:

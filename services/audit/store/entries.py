@@ -10,7 +10,8 @@ import asyncpg
 
 from services.audit.domain.entries import Asked, Entry, Link, Numbers, Read, Receipted, is_folded
 from services.audit.domain.partitions import Cursor, Life
-from services.audit.ports import KeptEntry, Partition
+from services.audit.ports import FoundFlow, KeptEntry, Partition, Sought
+from services.audit.store import finding
 from shared.runtime.database.columns import Bound, Columns, Statement
 from shared.runtime.database.transactions import Database
 
@@ -226,6 +227,10 @@ class PostgresEntries:
         async with self._database.transaction() as session:
             rows = await session.driver.fetch(_FLOW, referral_id, exercise)
         return [_kept(position, row) for position, row in enumerate(rows, start=1)]
+
+    async def find(self, sought: Sought, *, exercise: bool, limit: int) -> list[FoundFlow]:
+        async with self._database.transaction() as session:
+            return await finding.find(session, sought, exercise=exercise, limit=limit)
 
     async def note_reading(self, auditor: str, purpose: str, what: str) -> None:
         async with self._database.transaction() as session:

@@ -143,6 +143,10 @@ class Items(Protocol):
         """
         ...
 
+    async def look(self, subject_id: UUID) -> ShownItem:
+        """One item, its record left closed. Raises `Refused("not_found")` for absent and foreign ids alike."""
+        ...
+
     async def show(self, subject_id: UUID) -> ShownItem:
         """One item with its opened record. Raises `Refused("not_found")` for absent and foreign ids alike."""
         ...

@@ -29,6 +29,7 @@ from shared.kernel.ids import uuid4
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind, applied, require_role, words_of, written
 from shared.party.recipient.ports import Acting, Items, OwnEdges, Page, ShownItem
 from shared.vocabulary.answers import AnswerState, WithdrawalFate
+from shared.vocabulary.reveal import RevealReason
 
 
 async def receive(
@@ -134,13 +135,21 @@ async def list_items(recipient: RecipientKind, page: Page, acting: Acting) -> Co
     return await acting.items.page(acting.party, page)
 
 
-async def show_item(recipient: RecipientKind, subject_id: UUID, acting: Acting) -> ShownItem:
-    """One item with its opened record. That it was opened is told to audit, or it is not opened."""
+async def look_at_item(recipient: RecipientKind, subject_id: UUID, acting: Acting) -> ShownItem:
+    """One item, its record left closed: nothing of it is told to audit."""
+    _require_look(recipient, acting.role)
+    return await acting.items.look(subject_id)
+
+
+async def show_item(
+    recipient: RecipientKind, subject_id: UUID, acting: Acting, *, reason: RevealReason | None = None
+) -> ShownItem:
+    """One item with its opened record. That it was opened, and why, is told to audit, or it is not opened."""
     _require_look(recipient, acting.role)
     shown = await acting.items.show(subject_id)
     told = compose_revealed(
         subject_id,
-        RecordRevealedClear(party=acting.party, role=acting.role, actor=acting.actor),
+        RecordRevealedClear(party=acting.party, role=acting.role, actor=acting.actor, reason=reason),
         exercise=shown.exercise,
         directory=acting.directory,
         at=acting.at,

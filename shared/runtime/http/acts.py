@@ -40,10 +40,18 @@ class Acts:
             raise Refused("forbidden", "the role may not do this", status=403)
         key, body = read_key(request.headers.get("idempotency-key")), await request.body()
         wanted = body_hash(request.url.path, body)
+        return _json(*await self.done(identity, action, roles=roles, key=key, wanted=wanted, act=act))
+
+    async def done(
+        self, identity: Identity, action: str, *, roles: Container[Role], key: bytes, wanted: bytes, act: Act
+    ) -> tuple[int, bytes]:
+        """The same for whoever has its key and the hash of what is wanted: status and body of the answer."""
+        if identity.role not in roles:
+            raise Refused("forbidden", "the role may not do this", status=403)
         async with self._database.transaction(RowScope([identity.party], identity.role, action)) as session:
             claimed = await claim(session.driver, identity.party, key, body_hash=wanted)
             if claimed.kind is ClaimKind.STORED and claimed.status is not None and claimed.answer is not None:
-                return _json(claimed.status, claimed.answer)
+                return claimed.status, claimed.answer
             if claimed.kind is not ClaimKind.NEW:
                 raise Refused("idempotency_key_reused", "the key was used for another body, or elsewhere")
             done = await act(session)
@@ -51,7 +59,7 @@ class Acts:
             await store_answer(session.driver, identity.party, key, status=202, answer=answer)
         # Durable from here: the relay sends what the act put into the outbox.
         self._wake()
-        return _json(202, answer)
+        return 202, answer
 
 
 def _json(status: int, body: bytes) -> Response:

@@ -15,7 +15,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from shared.contracts.base import Contract
+from shared.contracts.base import Contract, JsonObject
 from shared.contracts.holds import Confirming, Overriding
 from shared.contracts.referral import ReferralSubmission
 from shared.envelope.datakeys import KeyEncryptionKey
@@ -24,7 +24,7 @@ from shared.exchange.compose import Acceptor
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents, Prepared
 from shared.exchange.states import row
-from shared.guard import item_bytes
+from shared.guard import item_bytes, parse_body
 from shared.kernel.authority import Authority
 from shared.kernel.canonical import digest
 from shared.kernel.clock import Clock
@@ -70,6 +70,7 @@ from shared.runtime.http.paging import Cursor, Limit
 from shared.runtime.http.problems import PROBLEM_JSON, Problem, problem_body
 from shared.runtime.http.sameness import items_hash
 from shared.runtime.watch.telemetry import current_traceparent
+from shared.vocabulary.referral import WithdrawalReason
 from shared.vocabulary.routing import Disposition
 
 #: What the routes declare by which an origin files; each service mounts them in its own `api`, at `OriginApi.file`.
@@ -82,6 +83,10 @@ FILES_MANY: Final = does(bodies.BatchAnswer, takes=[bodies.ReferralBatch], statu
     "description": "File up to 100 referrals; each has its own result, and one that is refused does not hold up the "
     "others.",
 }
+
+WITHDRAW: Final = row(Subject.REFERRAL, "withdraw")
+#: What an act does within its transaction.
+Doing = Callable[[Session], Awaitable[Contract]]
 
 
 class OriginApi:
@@ -130,33 +135,39 @@ class OriginApi:
         body = await request.body()
         with self._alarms.posted(identity.party, body):
             values = [await read_json(request)] if single else await read_list(request, "referrals")
-        posted_bytes = [body] if single else item_bytes(body)
-        same = items_hash(request.url.path, zip(values, posted_bytes, strict=True))
-        hashes = [digest(each) for each in posted_bytes]
-        party, trace = self._intake.origin(identity.party), current_traceparent()
-        submissions = [
-            Submission(party, identity.role, parsed(value), trace, body_sha256=posted, actor=identity.actor)
-            for value, posted in zip(values, hashes, strict=True)
-        ]
-        wanted = Filed(submissions, key, same, single)
-        answer = await self._intake.submit(wanted)
+        answer = await self._filed(identity, values, body=body, key=key, route=request.url.path)
         headers = {"Location": answer.location} if answer.location else None
         kind = PROBLEM_JSON if answer.status >= 400 else "application/json"
         return Response(answer.body, status_code=answer.status, media_type=kind, headers=headers)
 
+    async def file_alone(self, identity: Identity, body: bytes, *, key: bytes, route: str) -> Reply:
+        """File one referral, spelt as JSON by another door than this."""
+        with self._alarms.posted(identity.party, body):
+            values = [parse_body("application/json", None, body)]
+        return await self._filed(identity, values, body=body, key=key, route=route)
+
     async def withdraw(self, referral_id: UUID, request: Request, identity: Identity) -> Response:
         """Take a referral back, for the reason that is posted."""
         wanted = read_model(bodies.Withdrawal, await read_json(request))
+        act = self.withdrawing(referral_id, wanted.reason, identity)
+        return await self._acts.once(request, identity, WITHDRAW.name, roles=WITHDRAW.roles, act=act)
+
+    def withdrawing(self, referral_id: UUID, reason: WithdrawalReason, identity: Identity) -> Doing:
+        """What takes a referral back, within a transaction."""
 
         async def act(session: Session) -> WithdrawnReferral:
-            await use_cases.withdraw_referral(referral_id, wanted.reason, self._acting(identity, session))
+            await use_cases.withdraw_referral(referral_id, reason, self._acting(identity, session))
             return WithdrawnReferral(referral_id=referral_id, state="withdrawn")
 
-        withdrawing = row(Subject.REFERRAL, "withdraw")
-        return await self._acts.once(request, identity, withdrawing.name, roles=withdrawing.roles, act=act)
+        return act
 
     async def review(self, act: Act, referral_id: UUID, request: Request, *, identity: Identity) -> Response:
         """Let a referral go, or drop it, as a second person."""
+        doing = self.reviewing(act, referral_id, identity)
+        return await self._acts.once(request, identity, act.name, roles=act.roles, act=doing)
+
+    def reviewing(self, act: Act, referral_id: UUID, identity: Identity) -> Doing:
+        """What lets a referral go, or drops it, within a transaction."""
         doing = {RELEASE: release_referral, DROP: drop_referral}[act]
 
         async def review(session: Session) -> ReviewedReferral:
@@ -173,7 +184,7 @@ class OriginApi:
             state = await doing(referral_id, reviewing)
             return ReviewedReferral(referral_id=referral_id, state=ReferralState(state))
 
-        return await self._acts.once(request, identity, act.name, roles=act.roles, act=review)
+        return review
 
     async def change(self, act: Act, request: Request, identity: Identity, *, wanted: Changed) -> Response:
         """Change what the party has filed."""
@@ -211,14 +222,33 @@ class OriginApi:
 
     async def check(self, request: Request, identity: Identity) -> Response:
         """Say of what is posted, one or a list, what would become of it."""
-        self._authority.require("referral", identity.role, action="submit", state=Disposition.ROUTED)
         kind, encoding = request.headers.get("content-type"), request.headers.get("content-encoding")
-        posted = Posted(await request.body(), kind, encoding, identity.party, self._clock.now())
+        body = await self.checked(identity, await request.body(), kind, encoding=encoding)
+        return Response(body, media_type="application/json")
+
+    async def checked(self, identity: Identity, body: bytes, kind: str | None, *, encoding: str | None = None) -> bytes:
+        """The same of a body by its type and encoding, whichever door it came in at: a `CheckAnswer`, spelt."""
+        self._authority.require("referral", identity.role, action="submit", state=Disposition.ROUTED)
+        posted = Posted(body, kind, encoding, identity.party, self._clock.now())
         with self._alarms.posted(identity.party, posted.body):
             checked = await self._checking(posted)
         self._alarms.judged(identity.party, checked.posted, checked.refused)
         self._owe(identity.party, checked.work)
-        return Response(checked.body, media_type="application/json")
+        return checked.body
+
+    async def _filed(
+        self, identity: Identity, values: Sequence[JsonObject | Refused], *, body: bytes, key: bytes, route: str
+    ) -> Reply:
+        single = not route.endswith(":batch")
+        posted_bytes = [body] if single else item_bytes(body)
+        same = items_hash(route, zip(values, posted_bytes, strict=True))
+        hashes = [digest(each) for each in posted_bytes]
+        party, trace = self._intake.origin(identity.party), current_traceparent()
+        submissions = [
+            Submission(party, identity.role, parsed(value), trace, body_sha256=posted, actor=identity.actor)
+            for value, posted in zip(values, hashes, strict=True)
+        ]
+        return await self._intake.submit(Filed(submissions, key, same, single))
 
     @asynccontextmanager
     async def listing(self, identity: Identity) -> AsyncIterator[Acting]:

@@ -290,7 +290,7 @@ class PostgresItems:
 class Views:
     """What is shown of an item that came on one edge: in a list, as a page of them, and opened."""
 
-    listed: type[Contract]
+    listed: type[ShownItem]
     page: type[Contract]
     opened: type[ShownItem]
 
@@ -304,6 +304,9 @@ class PostgresOneEdgeItems(PostgresItems):
         rows, following = await self._page(party, page)
         items = [view(self.views.listed, row) for row in rows]
         return self.views.page.model_validate({"items": items, "next": following})
+
+    async def look(self, subject_id: UUID) -> ShownItem:
+        return view(self.views.listed, await self._one(subject_id))
 
     async def show(self, subject_id: UUID) -> ShownItem:
         row = await self._one(subject_id)

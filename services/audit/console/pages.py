@@ -1,0 +1,123 @@
+"""Pages for auditors: looking for flows, one flow as a picture and a table, and how audit stands to each topic."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+from urllib.parse import urlencode
+from uuid import UUID
+
+from starlette.responses import Response
+
+from services.audit import use_cases
+from services.audit.console.sequence import MESSAGES_MAX, Arrow, sequence
+from services.audit.domain.entries import AUTHORITY
+from services.audit.ports import Entries, KeptEntry, Partitions, Sought
+from services.audit.use_cases import Look
+from shared.contracts.registry import BY_TYPE
+from shared.kernel.authority import Role
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Refused
+from shared.runtime.console.asked import Asked
+from shared.runtime.console.frame import ROOT, Entry, Frame
+
+PATH: Final = f"{ROOT}/flows"
+FOLDERS: Final = (__file__,)
+_LOOKING: Final = frozenset({Role.AUDITOR})
+MENU: Final = (Entry("Flows", PATH, _LOOKING), Entry("Topics", f"{ROOT}/topics", _LOOKING))
+#: What is looked for where no period is said.
+_DAYS: Final = 30
+
+
+class FlowPages:
+    """What the pages do. Every look has a purpose, which is kept with it: without one, it is asked for."""
+
+    def __init__(self, frame: Frame, entries: Entries, partitions: Partitions, *, clock: Clock) -> None:
+        self._frame = frame
+        self._entries = entries
+        self._partitions = partitions
+        self._clock = clock
+        frame.get("/flows", self._find)
+        frame.get("/flows/{id}", self._flow)
+        frame.get("/topics", self._topics)
+
+    async def _find(self, asked: Asked) -> Response:
+        AUTHORITY.require("flow", asked.identity.role, action="read", state="any")
+        if asked.query("purpose") is None:
+            return self._found(asked, None)
+        try:
+            sought = self._sought(asked)
+            found = await use_cases.find_flows(sought, _look(asked), entries=self._entries)
+        except Refused as error:
+            if error.code == "forbidden":
+                raise
+            field = {"purpose_missing": "purpose"}.get(error.code, (error.field or "").rpartition("/")[2])
+            return self._found(asked, None, status=error.status, problems=[(field, error.detail)])
+        return self._found(asked, found)
+
+    def _found(
+        self, asked: Asked, found: object, *, status: int = 200, problems: list[tuple[str, str]] | None = None
+    ) -> Response:
+        said = {name: asked.query(name) or "" for name in ("purpose", "party", "since", "until", "reference")}
+        views = {"found": found, "said": said, "problems": problems or [], "keep": _kept_purpose(asked)}
+        return self._frame.page(asked, "flows.html", views, status=status)
+
+    def _sought(self, asked: Asked) -> Sought:
+        """What is looked for. Raises `Refused`: `day_malformed`, `reference_malformed`."""
+        reference = asked.query("reference")
+        try:
+            known = None if reference is None else UUID(reference)
+        except ValueError:
+            raise Refused(
+                "reference_malformed", "the id of a referral, notice or message", field="/reference"
+            ) from None
+        now = self._clock.now()
+        since = _day(asked, "since") or now - timedelta(days=_DAYS)
+        until = _day(asked, "until")
+        return Sought(asked.query("party"), since, now if until is None else until + timedelta(days=1), known)
+
+    async def _flow(self, asked: Asked) -> Response:
+        AUTHORITY.require("flow", asked.identity.role, action="read", state="any")
+        if asked.query("purpose") is None:
+            return self._frame.page(asked, "purpose.html", {"path": asked.path})
+        flow = await use_cases.show_flow(asked.id(), _look(asked), entries=self._entries)
+        arrows = [_arrow(each) for each in flow.messages]
+        views = {
+            "flow": flow,
+            "names": {each.number: each.name for each in arrows},
+            "picture": sequence(arrows),
+            "cut": max(0, len(arrows) - MESSAGES_MAX),
+            "keep": _kept_purpose(asked),
+        }
+        return self._frame.page(asked, "flow.html", views)
+
+    async def _topics(self, asked: Asked) -> Response:
+        AUTHORITY.require("topic", asked.identity.role, action="read", state="any")
+        if asked.query("purpose") is None:
+            return self._frame.page(asked, "purpose.html", {"path": asked.path})
+        found = await use_cases.show_topics(_look(asked), entries=self._entries, partitions=self._partitions)
+        return self._frame.page(asked, "topics.html", {"listed": found})
+
+
+def _look(asked: Asked) -> Look:
+    identity = asked.identity
+    return Look(identity.party, identity.role, identity.exercise, asked.query("purpose"))
+
+
+def _kept_purpose(asked: Asked) -> str:
+    return urlencode({"purpose": asked.query("purpose") or ""})
+
+
+def _day(asked: Asked, name: str) -> datetime | None:
+    said = asked.query(name)
+    try:
+        return None if said is None else datetime.combine(date.fromisoformat(said), time(), UTC)
+    except ValueError:
+        raise Refused("day_malformed", "a day as 2026-05-04", field=f"/{name}") from None
+
+
+def _arrow(entry: KeptEntry) -> Arrow:
+    message = BY_TYPE.get(entry.type or "")
+    name = entry.kind.value if message is None else message.name
+    sender = entry.sender or "unknown"
+    return Arrow(entry.position, sender, entry.recipient or sender, name.replace("_", " "))

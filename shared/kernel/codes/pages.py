@@ -1,0 +1,23 @@
+"""Codes that the pages of a console show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from shared.kernel.codes.why import Why
+
+WHYS: Final[Mapping[str, Why]] = {
+    "day_malformed": Why("what stands for a day is none", "write it as 2026-05-04"),
+    "form_foreign": Why(
+        "a form came from another place than a page of this session",
+        "open the page anew and send its form from there",
+    ),
+    "form_malformed": Why("what came is no form, or has too many fields", "open the page anew and send its form"),
+    "form_type": Why("a form is of another type than browsers send", "send it from the page that has it"),
+    "nothing_chosen": Why("nothing of the list is ticked, or too much", "tick 1 to 25 of the list"),
+    "reason_missing": Why("no reason is chosen, or one that is not of the list", "choose one of the list"),
+    "reference_malformed": Why(
+        "what is looked for is no id", "give the id of a referral, notice or message, as the flow shows them"
+    ),
+}

@@ -1,0 +1,105 @@
+"""The web door of a service whose parties are told anything, assembled on the machinery of its instance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from shared.exchange.act import Subject
+from shared.exchange.states import LOOKING, row
+from shared.kernel.authority import Authority
+from shared.party.attention import Attention, Source
+from shared.party.console.hooks import HookPages
+from shared.party.console.lists import ListPages
+from shared.party.console.live import Live
+from shared.party.console.subjects import SubjectKind, SubjectPages
+from shared.party.due import DueList
+from shared.party.events import Events
+from shared.party.origin.console import pages
+from shared.party.origin.console.pages import OriginUse
+from shared.party.recipient.api import Serving
+from shared.party.webhooks import WebhookRoutes
+from shared.runtime.console.drawing import folders_of
+from shared.runtime.console.frame import ROOT, Entry, Frame
+from shared.runtime.instance.gate import gate_of
+from shared.runtime.instance.machinery import Machinery
+
+_HERE: Final = __file__
+
+
+class Door(NamedTuple):
+    """What pages are added to before it is `closed`."""
+
+    frame: Frame
+    live: Live
+
+
+def party_door(
+    machinery: Machinery,
+    serving: Serving,
+    authority: Authority,
+    *,
+    title: str,
+    menu: Sequence[Entry],
+    kinds: Sequence[SubjectKind],
+    sources: Sequence[Source],
+    folders: Sequence[str],
+    places: Mapping[Subject, str] = MappingProxyType({}),
+) -> Door:
+    """The pages that every party has, and those of what it was sent. `folders` are modules with templates beside.
+
+    `sources` are those of its attention, `places` where further kinds of subject are below /console.
+    """
+    frame = Frame(gate_of(machinery), title, menu, folders=folders_of([*folders, _HERE]))
+    live = Live(frame, Events(serving, authority))
+    for kind in kinds:
+        SubjectPages(frame, kind, serving, live=live)
+    found = dict(places) | {kind.recipient.subject: kind.path for kind in kinds}
+    attention, due = Attention(serving, authority, sources), DueList(serving, authority)
+    ListPages(frame, live, attention, due=due, places=found)
+    HookPages(frame, WebhookRoutes(serving, authority))
+    return Door(frame, live)
+
+
+def entry(title: str, path: str) -> Entry:
+    """A line of the menu for whoever may look."""
+    return Entry(title, f"{ROOT}/{path}", LOOKING)
+
+
+def around(*own: Entry) -> Sequence[Entry]:
+    """A menu: what needs a person first, what falls due and where events go last, a party's own between."""
+    return entry("Attention", "attention"), *own, entry("Due", "due"), entry("Webhooks", "webhooks")
+
+
+def origin_door(
+    machinery: Machinery,
+    serving: Serving,
+    authority: Authority,
+    *,
+    title: str,
+    use: OriginUse,
+    kind: SubjectKind,
+    sources: Sequence[Source],
+    folders: Sequence[str],
+) -> Door:
+    """The pages of a party that files referrals of its own and is sent others' in one way, `kind`."""
+    files = row(Subject.REFERRAL, "submit").roles
+    menu = around(
+        entry("My referrals", "referrals"),
+        Entry("New referral", f"{ROOT}/new", files),
+        entry(kind.title, kind.path),
+    )
+    door = party_door(
+        machinery,
+        serving,
+        authority,
+        title=title,
+        menu=menu,
+        kinds=[kind],
+        sources=sources,
+        folders=[*folders, pages.__file__],
+        places={Subject.REFERRAL: "referrals"},
+    )
+    pages.ReferralPages(door.frame, use, serving.acts, authority=authority, last=door.live.last)
+    return door

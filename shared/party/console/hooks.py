@@ -1,0 +1,128 @@
+"""Pages of the addresses to which a party has its events sent: what came of each attempt, and sending again."""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+from starlette.responses import Response
+
+from shared.contracts.base import Contract
+from shared.exchange.webhooks import ACTING
+from shared.kernel.errors import Refused
+from shared.party.webhooks import Doing, Registration, Replay, WebhookMoved, WebhookRoutes, WebhookSecret, sealed
+from shared.runtime.console.asked import ONCE, Asked
+from shared.runtime.console.forms import inputs_of, problems_of, read_inputs
+from shared.runtime.console.frame import ROOT, Frame, turned_to
+from shared.runtime.courier.addresses import read_url
+from shared.runtime.courier.endpoints import Endpoints
+from shared.runtime.http.edge import read_key, read_model
+from shared.runtime.http.sameness import body_hash
+
+PATH: Final = f"{ROOT}/webhooks"
+_ATTEMPTS: Final = 50
+_LATEST: Final = 2**63 - 1
+
+
+class HookPages:
+    """What the pages do; roles are asked for by the use cases."""
+
+    def __init__(self, frame: Frame, routes: WebhookRoutes) -> None:
+        self._frame = frame
+        self._routes = routes
+        frame.get("/webhooks", self._list)
+        frame.post("/webhooks", self._register)
+        frame.get("/webhooks/{id}", self._one)
+        frame.post("/webhooks/{id}/replay", self._replay)
+        frame.post("/webhooks/{id}/trigger", self._trigger)
+        frame.post("/webhooks/{id}/rotate", self._rotate)
+        frame.post("/webhooks/{id}/remove", self._remove)
+
+    async def _list(self, asked: Asked) -> Response:
+        return await self._listed(asked)
+
+    async def _register(self, asked: Asked) -> Response:
+        try:
+            said = read_model(Registration, read_inputs(Registration, asked.form))
+            read_url(said.url, self._routes.serving.address_rules)
+
+            async def doing(mine: Endpoints) -> Contract:
+                return sealed(await mine.register(said.url, after=said.after, at=self._routes.serving.clock.now()))
+
+            answer = await self._done(asked, "submit", said.spelt(), doing=doing)
+        except Refused as error:
+            if error.code == "forbidden":
+                raise
+            return await self._listed(asked, status=error.status, problems=problems_of(error))
+        return await self._listed(asked, secret=await self._routes.shown(asked.identity, answer))
+
+    async def _listed(
+        self,
+        asked: Asked,
+        *,
+        status: int = 200,
+        problems: list[tuple[str, str]] | None = None,
+        secret: WebhookSecret | None = None,
+    ) -> Response:
+        views = {
+            "listed": await self._routes.list(asked.identity),
+            "inputs": inputs_of(Registration) if asked.identity.role in ACTING else (),
+            "problems": problems or [],
+            "secret": secret,
+        }
+        return self._frame.page(asked, "webhooks.html", views, status=status)
+
+    async def _one(self, asked: Asked) -> Response:
+        return await self._shown(asked, asked.id())
+
+    async def _shown(self, asked: Asked, webhook_id: UUID, *, secret: WebhookSecret | None = None) -> Response:
+        identity = asked.identity
+        views = {
+            "it": await self._routes.show(identity, webhook_id),
+            "deliveries": await self._routes.deliveries(identity, webhook_id, before=_LATEST, limit=_ATTEMPTS),
+            "may_act": identity.role in ACTING,
+            "secret": secret,
+            "done": asked.query("done"),
+        }
+        return self._frame.page(asked, "webhook.html", views)
+
+    async def _replay(self, asked: Asked) -> Response:
+        said = read_model(Replay, read_inputs(Replay, asked.form))
+
+        async def doing(mine: Endpoints) -> Contract:
+            number = await mine.replay(asked.id(), said.number, at=self._routes.serving.clock.now())
+            return WebhookMoved(webhook_id=asked.id(), state=(await mine.show(asked.id())).state, number=number)
+
+        await self._done(asked, "replay", said.spelt(), doing=doing)
+        return turned_to(f"{PATH}/{asked.id()}?done=replay")
+
+    async def _trigger(self, asked: Asked) -> Response:
+        async def doing(mine: Endpoints) -> Contract:
+            return WebhookMoved(webhook_id=asked.id(), state=await mine.trigger(asked.id()))
+
+        await self._done(asked, "trigger", b"", doing=doing)
+        return turned_to(f"{PATH}/{asked.id()}?done=test")
+
+    async def _rotate(self, asked: Asked) -> Response:
+        async def doing(mine: Endpoints) -> Contract:
+            return sealed(await mine.rotate(asked.id(), at=self._routes.serving.clock.now()))
+
+        answer = await self._done(asked, "rotate", b"", doing=doing)
+        return await self._shown(asked, asked.id(), secret=await self._routes.shown(asked.identity, answer))
+
+    async def _remove(self, asked: Asked) -> Response:
+        await self._routes.remove(asked.identity, asked.id())
+        return turned_to(PATH)
+
+    async def _done(self, asked: Asked, action: str, body: bytes, *, doing: Doing) -> bytes:
+        """An act, once for the form that it was sent from; what is stored of its answer."""
+        key, acts = read_key(asked.said(ONCE)), self._routes.serving.acts
+        _, answer = await acts.done(
+            asked.identity,
+            action,
+            roles=ACTING,
+            key=key,
+            wanted=body_hash(asked.path, body),
+            act=self._routes.done(asked.identity, doing),
+        )
+        return answer

@@ -1,0 +1,240 @@
+"""Pages of what was sent to a party: the list, one subject, its acts as forms from their rows, its record on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Final, Protocol, cast
+from uuid import UUID
+
+import asyncpg
+from starlette.responses import Response
+
+from shared.contracts.base import Contract, NextCursor
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.act import Act
+from shared.exchange.states import may_come_in, personal, states
+from shared.kernel.errors import Refused, not_found
+from shared.party.console.live import Live
+from shared.party.recipient.api import Serving
+from shared.party.recipient.domain import RecipientKind
+from shared.party.recipient.ports import Acting, ActOn, Items, Page, ShownItem
+from shared.party.recipient.use_cases import list_items, look_at_item, show_evidence, show_item
+from shared.runtime.console.asked import ONCE, Asked
+from shared.runtime.console.forms import ALIKE, inputs_of, problems_of, read_inputs
+from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to
+from shared.runtime.database.transactions import RowScope, Session
+from shared.runtime.http.edge import read_key, read_model
+from shared.runtime.http.identity import Identity
+from shared.runtime.http.sameness import body_hash
+from shared.vocabulary.referral import PriorityLevel
+from shared.vocabulary.reveal import RevealReason
+
+ROWS_OF_A_PAGE: Final = 25
+
+
+class Listed(Protocol):
+    """What a list of subjects has, whatever they are."""
+
+    @property
+    def items(self) -> Sequence[ShownItem]: ...
+
+    @property
+    def next(self) -> NextCursor: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectKind:
+    """What sets the pages of one kind of subject apart.
+
+    `path` is where they are below /console, `rows` the template of the list's columns, `body` of what one shows,
+    `record` of its opened record. `numbers` are those of a subject's items. `bulk` are the acts that may be done to
+    several at once.
+    """
+
+    path: str
+    title: str
+    one: str
+    recipient: RecipientKind
+    items: Callable[[asyncpg.Connection, KeyEncryptionKey], Items]
+    act_on: ActOn
+    numbers: Callable[[ShownItem], Sequence[int]]
+    rows: str
+    body: str
+    record: str
+    bulk: Sequence[str] = ()
+
+
+class SubjectPages:
+    """What the pages do. Views are what the use cases return."""
+
+    def __init__(self, frame: Frame, kind: SubjectKind, serving: Serving, *, live: Live) -> None:
+        self._frame = frame
+        self._serving = serving
+        self._live = live
+        self._kind = kind
+        self._acts = {row.name: row for row in personal(kind.recipient.subject)}
+        frame.get(f"/{kind.path}", self._list)
+        frame.get(f"/{kind.path}/{{id}}", self._one)
+        frame.get(f"/{kind.path}/{{id}}/evidence", self._evidence)
+        frame.post(f"/{kind.path}/{{id}}/reveal", self._reveal)
+        frame.post(f"/{kind.path}/{{id}}/act/{{act}}", self._act)
+        if kind.bulk:
+            frame.post(f"/{kind.path}/bulk", self._confirm)
+            frame.post(f"/{kind.path}/bulk/confirmed", self._in_bulk)
+
+    async def _list(self, asked: Asked) -> Response:
+        state, only = asked.query("state"), asked.query("priority")
+        known = sorted(states(self._kind.recipient.subject))
+        if state is not None and state not in known:
+            raise not_found()
+        level = PriorityLevel.P0_CHILD_AT_RISK.value if only == "p0" else None
+        page = Page(state, asked.query("cursor"), ROWS_OF_A_PAGE, level)
+        after = await self._live.last(asked.identity)
+        await self._serving.number()
+        async with self._reading(asked.identity) as session:
+            found = await list_items(self._kind.recipient, page, self._acting(asked.identity, session))
+        views: dict[str, object] = {
+            "after": after,
+            "kind": self._kind,
+            "listed": cast("Listed", found),
+            "bulk": [row.name for row in self._bulk_acts(asked)],
+            "states": known,
+            "state": state,
+            "only": only,
+        }
+        return self._frame.page(asked, "subjects.html", views)
+
+    async def _one(self, asked: Asked) -> Response:
+        after = await self._live.last(asked.identity)
+        async with self._reading(asked.identity) as session:
+            acting = self._acting(asked.identity, session)
+            found = await look_at_item(self._kind.recipient, asked.id(), acting)
+        return self._shown(asked, found, after=after)
+
+    async def _reveal(self, asked: Asked) -> Response:
+        """The record, for a reason that audit is told."""
+        try:
+            reason = RevealReason(asked.said("reason"))
+        except ValueError:
+            raise Refused("reason_missing", "say what you need the record for", field="/reason") from None
+        async with self._reading(asked.identity) as session:
+            acting = self._acting(asked.identity, session)
+            found = await show_item(self._kind.recipient, asked.id(), acting, reason=reason)
+        return self._shown(asked, found, opened=found)
+
+    async def _evidence(self, asked: Asked) -> Response:
+        async with self._reading(asked.identity) as session:
+            acting = self._acting(asked.identity, session)
+            witness = self._serving.witness
+            kept = await show_evidence(self._kind.recipient, asked.id(), acting, witness=witness)
+        name = f"{self._kind.one}-{asked.id()}-evidence.json"
+        headers = dict(HEADERS) | {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(kept.model_dump_json(exclude_unset=True), media_type="application/json", headers=headers)
+
+    def _bulk_acts(self, asked: Asked) -> Sequence[Act]:
+        return [row for name, row in self._acts.items() if name in self._kind.bulk and asked.identity.role in row.roles]
+
+    def _chosen(self, asked: Asked) -> tuple[Act, Sequence[UUID]]:
+        """The act and the subjects that were ticked. Raises `Refused("nothing_chosen")`."""
+        row = next((each for each in self._bulk_acts(asked) if each.name == asked.said("act")), None)
+        try:
+            ids = [UUID(each) for each in dict.fromkeys(asked.form.get("id", ()))]
+        except ValueError:
+            raise not_found() from None
+        if row is None:
+            raise not_found()
+        if not 0 < len(ids) <= ROWS_OF_A_PAGE:
+            raise Refused("nothing_chosen", f"tick 1 to {ROWS_OF_A_PAGE} of the list", field="/id")
+        return row, ids
+
+    async def _confirm(self, asked: Asked) -> Response:
+        """What would be done to which, before anything is."""
+        row, ids = self._chosen(asked)
+        async with self._reading(asked.identity) as session:
+            acting = self._acting(asked.identity, session)
+            found = [(each, await look_at_item(self._kind.recipient, each, acting)) for each in ids]
+        views = {"kind": self._kind, "row": row, "found": found, "inputs": inputs_of(row.takes, rows=[ALIKE])}
+        return self._frame.page(asked, "bulk.html", views)
+
+    async def _in_bulk(self, asked: Asked) -> Response:
+        """Each alone: one that is refused holds up no other."""
+        row, ids = self._chosen(asked)
+        said = None if row.takes is None else read_model(row.takes, read_inputs(row.takes, asked.form))
+        results: list[tuple[UUID, Refused | None]] = []
+        for each in ids:
+            try:
+                await self._done(asked, row, each, said=said, beside=f".{each}")
+                results.append((each, None))
+            except Refused as error:
+                results.append((each, error))
+        return self._frame.page(asked, "bulk_done.html", {"kind": self._kind, "row": row, "results": results})
+
+    async def _act(self, asked: Asked) -> Response:
+        """One act, once for the form that it was sent from."""
+        row = self._acts.get(asked.request.path_params["act"])
+        if row is None or asked.identity.role not in row.roles:
+            raise not_found()
+        subject_id, here = asked.id(), f"{ROOT}/{self._kind.path}/{asked.id()}"
+        try:
+            said = None if row.takes is None else read_model(row.takes, read_inputs(row.takes, asked.form))
+            await self._done(asked, row, subject_id, said=said)
+        except Refused as error:
+            if error.status in (403, 404):
+                raise
+            return await self._refused(asked, row, error)
+        return turned_to(f"{here}?done={row.name}")
+
+    async def _done(self, asked: Asked, row: Act, subject_id: UUID, *, said: Contract | None, beside: str = "") -> None:
+        async def move(session: Session) -> dict[str, object]:
+            state = await self._kind.act_on(row, subject_id, said=said, acting=self._acting(asked.identity, session))
+            return {"state": state}
+
+        # The form's own key; of a form about several, one for each.
+        key = read_key(f"{asked.said(ONCE)}{beside}")
+        wanted = body_hash(asked.path, b"" if said is None else said.spelt())
+        acts = self._serving.acts
+        await acts.done(asked.identity, row.name, roles=row.roles, key=key, wanted=wanted, act=move)
+
+    async def _refused(self, asked: Asked, row: Act, error: Refused) -> Response:
+        async with self._reading(asked.identity) as session:
+            acting = self._acting(asked.identity, session)
+            found = await look_at_item(self._kind.recipient, asked.id(), acting)
+        return self._shown(asked, found, status=error.status, refused=row.name, problems=problems_of(error))
+
+    def _shown(self, asked: Asked, found: ShownItem, *, status: int = 200, **more: object) -> Response:
+        numbers = self._kind.numbers(found)
+        state: str = found.state  # type: ignore[attr-defined]
+        open_acts = [
+            (row, inputs_of(row.takes, rows=numbers))
+            for row in self._acts.values()
+            if asked.identity.role in row.roles and state in may_come_in(row)
+        ]
+        done = asked.query("done")
+        views: dict[str, object] = {
+            "kind": self._kind,
+            "it": found,
+            "id": asked.id(),
+            "acts": open_acts,
+            "reasons": list(RevealReason),
+            "done": done if done in self._acts else None,
+            "opened": None,
+            "refused": None,
+            "problems": [],
+            "after": None,
+        }
+        return self._frame.page(asked, "subject.html", views | more, status=status)
+
+    def _reading(self, identity: Identity) -> AbstractAsyncContextManager[Session]:
+        return self._serving.database.transaction(RowScope([identity.party], identity.role, "read"))
+
+    def _acting(self, identity: Identity, session: Session) -> Acting:
+        return Acting(
+            party=identity.party,
+            role=identity.role,
+            actor=identity.actor,
+            items=self._kind.items(session.driver, self._serving.kek),
+            directory=self._serving.directory(),
+            at=self._serving.clock.now(),
+        )

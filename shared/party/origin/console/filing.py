@@ -1,0 +1,195 @@
+"""The form of a new referral: what a person fills in, and the submission that it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Final
+
+from pydantic import BaseModel, Field, JsonValue
+
+from shared.contracts.base import PartyId, StatedJurisdiction
+from shared.contracts.fields import ExternalRef
+from shared.contracts.items import ITEMS_MAX
+from shared.runtime.console.forms import said_of
+from shared.vocabulary.judgement import ASSESSMENT_VALUES, AssessmentStatus
+from shared.vocabulary.referral import (
+    IncidentFlag,
+    IncidentKind,
+    LocatorKind,
+    MediaKind,
+    PriorityBasis,
+    PriorityLevel,
+    SiteType,
+    ViewedBy,
+)
+from shared.vocabulary.routing import WorkReason
+
+#: The places of a submission that a field of the form stands for, by the beginning of the error's pointer.
+_FIELDS: Final = {
+    "/items": "locations",
+    "/external_ref": "external_ref",
+    "/incident_kind": "incident_kind",
+    "/incident_flags": "incident_flags",
+    "/observed_at": "observed_at",
+    "/media_kind": "media_kind",
+    "/viewed_by": "viewed_by",
+    "/priority": "priority",
+    "/user_jurisdictions": "user_in",
+    "/victim_jurisdictions": "victim_in",
+}
+#: Within an item, what all its locations share.
+_SHARED: Final = {"hosting": "hosted_in", "provider": "provider", "assessment": "classification", "site_type": "site"}
+_CLASSES: Final = tuple(
+    f"{scheme.value}:{value}" for scheme, values in ASSESSMENT_VALUES.items() for value in sorted(values)
+)
+
+
+class NewReferral(BaseModel):
+    """What the form asks. Locations have one line each; all that follows is said of each of them alike."""
+
+    external_ref: Annotated[ExternalRef, Field(title="Your reference")]
+    locations: Annotated[
+        tuple[str, ...],
+        Field(min_length=1, max_length=ITEMS_MAX, description="One a line. Nothing is opened or fetched."),
+    ]
+    location_kind: Annotated[LocatorKind, Field(title="Kind of location")] = LocatorKind.URL
+    provider: Annotated[PartyId | None, Field(title="Hosted by", description="The provider's id, if it has one.")] = (
+        None
+    )
+    hosted_in: Annotated[StatedJurisdiction | None, Field(description="A country, as NL.")] = None
+    site: Annotated[SiteType | None, Field(title="Kind of site")] = None
+    incident_kind: IncidentKind
+    media_kind: MediaKind
+    observed_at: Annotated[datetime, Field(title="Seen at (UTC)")]
+    viewed_by: ViewedBy = ViewedBy.UNKNOWN
+    classification: str | None = None
+    classified_under: Annotated[StatedJurisdiction | None, Field(description="The law of a country, as NL.")] = None
+    status: Annotated[AssessmentStatus | None, Field(title="Status of the classification")] = None
+    priority: PriorityLevel = PriorityLevel.P2_NORMAL
+    priority_basis: Annotated[tuple[PriorityBasis, ...], Field(title="Because of")] = ()
+    user_in: Annotated[tuple[StatedJurisdiction, ...], Field(description="Countries, one a line.")] = ()
+    victim_in: Annotated[tuple[StatedJurisdiction, ...], Field(description="Countries, one a line.")] = ()
+    incident_flags: tuple[IncidentFlag, ...] = ()
+
+
+class ToldRecipient(BaseModel):
+    """Whom it would be sent to, for what and by which rules."""
+
+    recipient: str
+    purpose: str
+    reason: str
+    rules: Sequence[str]
+
+
+class ToldNotSent(BaseModel):
+    """Whom a prohibition keeps it from."""
+
+    recipient: str
+    purpose: str
+    rules: Sequence[str]
+
+
+class ToldError(BaseModel):
+    """One broken rule."""
+
+    field: str
+    rule: str
+    expected: str | None = None
+
+
+class ToldProblem(BaseModel):
+    """Why it would be refused, or was."""
+
+    code: str
+    title: str
+    status: int = 422
+    field: str | None = None
+    errors: Sequence[ToldError] = ()
+
+
+class Looked(BaseModel):
+    """What a check says of one referral."""
+
+    ok: bool
+    state: str | None = None
+    work_reason: WorkReason | None = None
+    recipients: Sequence[ToldRecipient] = ()
+    not_sent: Sequence[ToldNotSent] = ()
+    problem: ToldProblem | None = None
+
+
+class LookedAt(BaseModel):
+    """The answer to a check."""
+
+    results: Annotated[tuple[Looked, ...], Field(min_length=1)]
+
+
+def classes() -> Sequence[str]:
+    """Every classification that the form offers, as `scheme:value`."""
+    return _CLASSES
+
+
+def submission(said: dict[str, JsonValue], *, exercise: bool) -> dict[str, JsonValue]:
+    """The body of a submission, from what was filled in: what is missing or wrong is the guard's to say."""
+    lines = said.get("locations")
+    locations = lines if isinstance(lines, list) else []
+    kind = said.get("location_kind") or LocatorKind.URL.value
+    shared = _shared(said)
+    body: dict[str, JsonValue] = {
+        "exercise": exercise,
+        "items": [_item(kind, each, shared) for each in locations],
+    }
+    for name in ("external_ref", "incident_kind", "incident_flags", "observed_at", "media_kind", "viewed_by"):
+        if name in said:
+            body[name] = said[name]
+    if "priority" in said or "priority_basis" in said:
+        level = said.get("priority") or PriorityLevel.P2_NORMAL.value
+        body["priority"] = {"level": level, "basis": said.get("priority_basis") or []}
+    for name, told in (("user_jurisdictions", "user_in"), ("victim_jurisdictions", "victim_in")):
+        if told in said:
+            body[name] = said[told]
+    return body
+
+
+def _item(kind: JsonValue, location: JsonValue, shared: dict[str, JsonValue]) -> JsonValue:
+    item: dict[str, JsonValue] = {"locator": {"kind": kind, "value": location}}
+    return item | shared
+
+
+def _shared(said: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """What is said of every location alike."""
+    shared: dict[str, JsonValue] = {}
+    stated = {"jurisdiction": said.get("hosted_in"), "provider": said.get("provider")}
+    if any(stated.values()):
+        hosting: dict[str, JsonValue] = {name: value for name, value in stated.items() if value}
+        shared["hosting"] = [hosting | {"method": "stated"}]
+    if "site" in said:
+        shared["site_type"] = said["site"]
+    scheme, _, value = str(said.get("classification") or "").partition(":")
+    if scheme:
+        assessment: dict[str, JsonValue] = {"scheme": scheme, "value": value}
+        if said.get("classified_under"):
+            assessment["jurisdiction"] = said["classified_under"]
+        if said.get("status"):
+            assessment["status"] = said["status"]
+        shared["assessment"] = [assessment]
+    return shared
+
+
+def problems_of(problem: ToldProblem) -> list[tuple[str, str]]:
+    """Which field of the form is wrong, and what the rule is: never the value."""
+    if problem.errors:
+        return [(_field(each.field), _said(each)) for each in problem.errors]
+    return [(_field(problem.field or ""), f"{problem.title} ({problem.code})")]
+
+
+def _said(error: ToldError) -> str:
+    place = error.field.split("/")
+    line = f"Line {int(place[2]) + 1}: " if error.field.startswith("/items/") and place[2].isdecimal() else ""
+    return line + said_of(error.rule, error.expected)
+
+
+def _field(pointer: str) -> str:
+    within = next((name for part, name in _SHARED.items() if pointer.startswith("/items/") and part in pointer), None)
+    return within or next((name for begin, name in _FIELDS.items() if pointer.startswith(begin)), "")

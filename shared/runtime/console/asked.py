@@ -1,0 +1,102 @@
+"""What a page is asked: by whom, with which query and form; and whether the request comes from a page of ours."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+from uuid import UUID
+
+from starlette.requests import Request
+
+from shared.envelope.base64url import to_base64url
+from shared.kernel.errors import Refused, not_found
+from shared.runtime.http.identity import Identity
+
+FORM_TYPE: Final = "application/x-www-form-urlencoded"
+FIELDS_MAX: Final = 400
+#: The fields of a form that are ours: against forgery, and so that a second click does nothing more.
+CSRF: Final = "csrf"
+ONCE: Final = "once"
+#: Hosts that are this machine: there is no TLS there, and a cookie may come without.
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+
+Form = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request of somebody who has signed in. `form` is empty but for a POST; `csrf` is what its forms carry."""
+
+    request: Request
+    identity: Identity
+    csrf: str
+    form: Form = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        return self.request.url.path
+
+    def id(self, name: str = "id") -> UUID:
+        """The id in the path. What is none is not there."""
+        try:
+            return UUID(self.request.path_params[name])
+        except ValueError:
+            raise not_found() from None
+
+    def query(self, name: str) -> str | None:
+        """A parameter; None where it is left out or empty."""
+        return self.request.query_params.get(name) or None
+
+    def said(self, name: str) -> str:
+        """A field of the form; empty where it is not there."""
+        return next(iter(self.form.get(name, ())), "").strip()
+
+    @property
+    def wants_part(self) -> bool:
+        """Whether our own script asks: then an answer may be less than a page."""
+        return self.request.headers.get("hx-request") == "true"
+
+
+def is_loopback(request: Request) -> bool:
+    """Whether the page's own address is this machine, by the name that it was asked under."""
+    return urlsplit(f"//{request.headers.get('host', '')}").hostname in _LOOPBACK
+
+
+def csrf_of(session: str) -> str:
+    """What the forms of a session carry: whoever does not have its cookie cannot know it."""
+    return to_base64url(hashlib.sha256(f"csrf\n{session}".encode()).digest())
+
+
+async def read_form(request: Request, session: str) -> Form:
+    """The fields of a form of ours. Raises `Refused("form_foreign")` where it may be somebody else's."""
+    require_ours(request)
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+        raise Refused("form_type", f"send {FORM_TYPE}", status=415)
+    try:
+        text = (await request.body()).decode()
+        fields = parse_qsl(text, keep_blank_values=True, max_num_fields=FIELDS_MAX, strict_parsing=bool(text))
+    except ValueError:
+        raise Refused("form_malformed", f"at most {FIELDS_MAX} fields of text", status=400) from None
+    form: dict[str, list[str]] = {}
+    for name, value in fields:
+        form.setdefault(name, []).append(value)
+    if not hmac.compare_digest(next(iter(form.get(CSRF, ())), "").encode(), csrf_of(session).encode()):
+        raise _foreign()
+    return form
+
+
+def require_ours(request: Request) -> None:
+    """By what the browser says of where a request comes from: one that says nothing is refused, `form_foreign`."""
+    origin = urlsplit(request.headers.get("origin", ""))
+    schemes = ("http", "https") if is_loopback(request) else ("https",)
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    if site != "same-origin" or origin.scheme not in schemes or origin.netloc != request.headers.get("host"):
+        raise _foreign()
+
+
+def _foreign() -> Refused:
+    return Refused("form_foreign", "open the page anew and send its form from there", status=403)

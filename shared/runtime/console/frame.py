@@ -1,0 +1,232 @@
+"""The frame of a console: routes under /console, who may come in, what an error looks like, and its own few files."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from shared.kernel.authority import Role
+from shared.kernel.canonical import digest
+from shared.kernel.clock import Clock
+from shared.kernel.codes import mend_of
+from shared.kernel.errors import CausewayError, NotNow, Refused, Unavailable, not_found
+from shared.runtime.console.asked import Asked, csrf_of, is_loopback, read_form, require_ours
+from shared.runtime.console.drawing import environment
+from shared.runtime.console.people import SESSION_HOURS, Sessions, SignIn
+from shared.runtime.http.problems import RETRY_AFTER_S, status_of
+
+ROOT: Final = "/console"
+COOKIE: Final = "causeway"
+#: Whoever wants no keyboard shortcuts has this cookie.
+KEYS_OFF: Final = "causeway-keys-off"
+HEADERS: Final[Mapping[str, str]] = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    # Our own forms say where they come from; nobody else is told that there is a page.
+    "Referrer-Policy": "same-origin",
+}
+_STATIC: Final = Path(__file__).parent / "static"
+_TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+
+Handler = Callable[[Asked], Awaitable[Response]]
+
+
+class Entry(NamedTuple):
+    """A line of the menu, for those who may go there."""
+
+    title: str
+    path: str
+    roles: frozenset[Role]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Who comes in: by which sign-in, to which sessions, and what a request costs its party."""
+
+    sessions: Sessions
+    sign_in: SignIn
+    charge: Callable[[str, int], None]
+    clock: Clock
+
+
+class Frame:
+    """Pages of one service. `title` names it; `menu` are its pages; `folders` have its templates."""
+
+    def __init__(self, gate: Gate, title: str, menu: Sequence[Entry], *, folders: Sequence[Path]) -> None:
+        self._gate = gate
+        self._title = title
+        self._menu = menu
+        self._templates = environment(*folders)
+        files = {path.name: path.read_bytes() for path in _STATIC.iterdir() if path.suffix in _TYPES}
+        self._files = files
+        self._named = {name: f"{ROOT}/static/{digest(body)[:12]}/{name}" for name, body in files.items()}
+        self.router = APIRouter(include_in_schema=False)
+        self._add("/static/{digest}/{name}", self._static, "GET")
+        self._add("/in/{link}", self._ask_in, "GET")
+        self._add("/in/{link}", self._let_in, "POST")
+        self._add("/blank", self._blank, "GET")
+        self._add("/left", self._left, "GET")
+        self.get("", self._home)
+        self.get("/settings", self._settings)
+        self.post("/settings", self._set)
+        self.post("/out", self._out)
+        self.post("/exit", self._exit)
+
+    def get(self, path: str, handler: Handler) -> None:
+        """A page, below /console."""
+        self._add(path, self._guarded(handler, form=False), "GET")
+
+    def post(self, path: str, handler: Handler) -> None:
+        """What a form of ours is sent to."""
+        self._add(path, self._guarded(handler, form=True), "POST")
+
+    def stream(self, path: str, handler: Handler) -> None:
+        """What a page asks by itself: that keeps no session alive."""
+        self._add(path, self._guarded(handler, form=False, seen=False), "GET")
+
+    def closed(self) -> APIRouter:
+        """The routes, with what there is not as the last: every other path below /console, by whatever method."""
+        methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+        self.router.add_route(f"{ROOT}/{{rest:path}}", self._lost, methods, include_in_schema=False)
+        self.router.add_route(f"{ROOT}", self._lost, methods, include_in_schema=False)
+        return self.router
+
+    def page(
+        self, asked: Asked, template: str, views: Mapping[str, object] = MappingProxyType({}), *, status: int = 200
+    ) -> Response:
+        """A page filled with views."""
+        common = {
+            "asked": asked,
+            "identity": asked.identity,
+            "menu": [entry for entry in self._menu if asked.identity.role in entry.roles],
+            "keys": KEYS_OFF not in asked.request.cookies,
+            "once": secrets.token_urlsafe(16),
+        }
+        return self._drawn(template, status, common | dict(views))
+
+    def plain(self, template: str, status: int, views: Mapping[str, object] = MappingProxyType({})) -> Response:
+        """A page that says nothing of who asks: the same bytes for everybody."""
+        return self._drawn(template, status, views)
+
+    def _drawn(self, template: str, status: int, views: Mapping[str, object]) -> Response:
+        known = {"title": self._title, "files": self._named, "root": ROOT, "now": self._gate.clock.now()}
+        text = self._templates.get_template(template).render(known | dict(views))
+        return Response(text, status_code=status, media_type="text/html", headers=dict(HEADERS))
+
+    def _add(self, path: str, endpoint: Callable[[Request], Awaitable[Response]], method: str) -> None:
+        async def answered(request: Request) -> Response:
+            try:
+                return await endpoint(request)
+            except (Refused, Unavailable) as error:
+                return self._failed(error)
+
+        self.router.add_route(f"{ROOT}{path}", answered, [method], include_in_schema=False)
+
+    def _guarded(self, handler: Handler, *, form: bool, seen: bool = True) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            session = self._session(request)
+            identity = await self._gate.sessions.identify(session, seen=seen)
+            if identity is None or session is None:
+                return self.plain("stranger.html", 401)
+            self._gate.charge(identity.party, 0)
+            said = await read_form(request, session) if form else {}
+            return await handler(Asked(request, identity, csrf_of(session), said))
+
+        return endpoint
+
+    def _failed(self, error: CausewayError) -> Response:
+        # What is foreign, forbidden or absent is answered with the same bytes: nothing can be probed.
+        if isinstance(error, Refused) and (error.status == 404 or error.code == "forbidden"):
+            return self.plain("not_found.html", 404)
+        answer = self.plain("error.html", status_of(error), {"error": error, "mend": mend_of(error.code)})
+        if isinstance(error, NotNow):
+            answer.headers.update(error.headers)
+        elif isinstance(error, Unavailable):
+            answer.headers["Retry-After"] = str(RETRY_AFTER_S)
+        return answer
+
+    async def _lost(self, _: Request) -> Response:
+        return self._failed(not_found())
+
+    async def _static(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        body = self._files.get(name)
+        if body is None or self._named[name] != request.url.path:
+            raise not_found()
+        kind = _TYPES[Path(name).suffix]
+        kept = {"Cache-Control": "public, max-age=31536000, immutable"}
+        return Response(body, media_type=kind, headers=dict(HEADERS) | kept)
+
+    async def _ask_in(self, request: Request) -> Response:
+        """A link is opened by a click: what only looks at addresses (a mail filter) does not use it up."""
+        return self.plain("sign_in.html", 200, {"path": request.url.path})
+
+    async def _let_in(self, request: Request) -> Response:
+        require_ours(request)
+        person = await self._gate.sign_in.sign_in(request)
+        if person is None:
+            return self.plain("stranger.html", 401)
+        session = await self._gate.sessions.begin(person)
+        answer = turned_to(ROOT)
+        self._cookie(answer, request, self._name(request), value=session, seconds=SESSION_HOURS * 3600)
+        return answer
+
+    async def _home(self, asked: Asked) -> Response:
+        return turned_to(next(entry.path for entry in self._menu if asked.identity.role in entry.roles))
+
+    async def _settings(self, asked: Asked) -> Response:
+        return self.page(asked, "settings.html")
+
+    async def _set(self, asked: Asked) -> Response:
+        answer = turned_to(f"{ROOT}/settings")
+        if asked.said("keys") == "on":
+            answer.delete_cookie(KEYS_OFF, path="/")
+        else:
+            self._cookie(answer, asked.request, KEYS_OFF, value="1", seconds=31_536_000)
+        return answer
+
+    async def _out(self, asked: Asked) -> Response:
+        return await self._ended(asked, turned_to(f"{ROOT}/left"))
+
+    async def _exit(self, asked: Asked) -> Response:
+        """Away at once: the session is over, and what is shown says nothing."""
+        return await self._ended(asked, turned_to(f"{ROOT}/blank"))
+
+    async def _left(self, _: Request) -> Response:
+        return self.plain("stranger.html", 200)
+
+    async def _blank(self, _: Request) -> Response:
+        return self.plain("blank.html", 200)
+
+    async def _ended(self, asked: Asked, answer: Response) -> Response:
+        session = self._session(asked.request)
+        assert session is not None
+        await self._gate.sessions.end(session)
+        answer.delete_cookie(self._name(asked.request), path="/", secure=not is_loopback(asked.request))
+        return answer
+
+    def _session(self, request: Request) -> str | None:
+        return request.cookies.get(self._name(request))
+
+    def _name(self, request: Request) -> str:
+        """Bound to this very host by its prefix, which browsers take over TLS alone."""
+        return COOKIE if is_loopback(request) else f"__Host-{COOKIE}"
+
+    def _cookie(self, answer: Response, request: Request, name: str, *, value: str, seconds: int) -> None:
+        secure = not is_loopback(request)
+        answer.set_cookie(name, value, max_age=seconds, path="/", secure=secure, httponly=True, samesite="strict")
+
+
+def turned_to(path: str) -> Response:
+    """Go on there, with a GET: reloading that does nothing again."""
+    return RedirectResponse(path, 303, headers=dict(HEADERS))

@@ -1,0 +1,149 @@
+"""Who has signed in: people of parties, the links that let them in once, and their sessions.
+
+Of a link and of a session only the SHA-256 is kept: each is 256 random bits, so a plain hash cannot be searched.
+Trust: whoever can write the tables `console_…` can act as any party of this instance, towards this instance.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple, Protocol
+
+import asyncpg
+from starlette.requests import Request
+
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.kernel.authority import Role
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Refused
+from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.database.transactions import Database
+from shared.runtime.http.identity import KEY_ROLES, Identity
+from shared.vocabulary.routing import PartyStatus
+
+#: A link opens one session, at most so long after it was made.
+LINK_MINUTES: Final = 10
+#: A session ends so long after it began, or after nobody has used it.
+SESSION_HOURS: Final = 8
+IDLE_MINUTES: Final = 30
+#: How often it is noted that a session is used.
+_SEEN_EVERY: Final = timedelta(seconds=30)
+
+_KEEP_PERSON = """
+INSERT INTO console_person (party, actor, role) VALUES ($1, $2, $3)
+ON CONFLICT (party, actor) DO UPDATE SET role = excluded.role, ended_at = NULL
+"""
+_KEEP_LINK = "INSERT INTO console_link (link_hash, party, actor, expires_at) VALUES ($1, $2, $3, $4)"
+_END_PERSON = "UPDATE console_person SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ended_at IS NULL"
+_USE_LINK = """
+UPDATE console_link SET used_at = $2 WHERE link_hash = $1 AND used_at IS NULL AND expires_at > $2 RETURNING party, actor
+"""
+_BEGIN = "INSERT INTO console_session (session_hash, party, actor, began_at, seen_at) VALUES ($1, $2, $3, $4, $4)"
+_LOOK_UP = """
+SELECT s.party, s.actor, p.role, s.seen_at FROM console_session AS s
+JOIN console_person AS p ON p.party = s.party AND p.actor = s.actor AND p.ended_at IS NULL
+WHERE s.session_hash = $1 AND s.ended_at IS NULL AND s.began_at > $2 AND s.seen_at > $3
+"""
+_SEE = "UPDATE console_session SET seen_at = $2 WHERE session_hash = $1 AND ended_at IS NULL"
+_END = "UPDATE console_session SET ended_at = $2 WHERE session_hash = $1 AND ended_at IS NULL"
+
+
+class Person(NamedTuple):
+    """One of a party, under the opaque name by which all facts of the party tell its people apart."""
+
+    party: str
+    actor: str
+
+
+class SignIn(Protocol):
+    """How somebody proves who they are. Another way (OpenID Connect) is another implementation, and nothing else."""
+
+    async def sign_in(self, request: Request) -> Person | None:
+        """Who asks, proven by this request; None where it proves nobody."""
+        ...
+
+
+def link_hash(text: str) -> bytes:
+    """What is stored of a link, or of a session: 32 bytes."""
+    return hashlib.sha256(text.encode()).digest()
+
+
+def opaque_actor(party: str, person: str) -> str:
+    """The opaque name of a person for whom nobody else keeps one: the same for the same name, 32 hexadecimal digits."""
+    return hashlib.sha256(f"console\n{party}\n{person}".encode()).hexdigest()[:32]
+
+
+async def make_link(driver: asyncpg.Connection, person: Person, *, role: Role, at: datetime) -> str:
+    """Let a person act as `role`, and make the link that signs them in once. It is shown once and kept nowhere."""
+    if role not in KEY_ROLES:
+        raise Refused("role_has_no_key", "the role is the instance's own")
+    text = secrets.token_urlsafe(32)
+    await driver.execute(_KEEP_PERSON, person.party, person.actor, role.value)
+    await driver.execute(_KEEP_LINK, link_hash(text), *person, at + timedelta(minutes=LINK_MINUTES))
+    return text
+
+
+async def end_person(driver: asyncpg.Connection, person: Person, at: datetime) -> None:
+    """End what a person may do. Their next request is answered as a stranger's."""
+    await driver.execute(_END_PERSON, *person, at)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSignIn:
+    """`SignIn` by a link that was made beforehand, and is used up by this."""
+
+    database: Database
+    clock: Clock
+
+    async def sign_in(self, request: Request) -> Person | None:
+        text = request.path_params.get("link", "")
+        async with self.database.transaction() as session:
+            row = await session.driver.fetchrow(_USE_LINK, link_hash(text), self.clock.now())
+        return None if row is None else Person(row["party"], row["actor"])
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """The sessions of one instance. Each request looks anew: what has ended opens nothing from the next one on."""
+
+    database: Database
+    instance: str
+    directory: Callable[[], DirectoryIndex]
+    clock: Clock
+    kek: KeyEncryptionKey
+
+    async def begin(self, person: Person) -> str:
+        """A new session: the text that its cookie holds."""
+        text = secrets.token_urlsafe(32)
+        async with self.database.transaction() as session:
+            await session.driver.execute(_BEGIN, link_hash(text), *person, self.clock.now())
+        return text
+
+    async def identify(self, text: str | None, *, seen: bool = True) -> Identity | None:
+        """Who has this session; None for one that there is not, has ended, or is of a party served elsewhere now.
+
+        `seen` is false for what a page asks by itself: that keeps no session alive.
+        """
+        if text is None:
+            return None
+        hashed, now = link_hash(text), self.clock.now()
+        began, idle = now - timedelta(hours=SESSION_HOURS), now - timedelta(minutes=IDLE_MINUTES)
+        async with self.database.transaction() as session:
+            row = await session.driver.fetchrow(_LOOK_UP, hashed, began, idle)
+            if row is not None and seen and row["seen_at"] < now - _SEEN_EVERY:
+                await session.driver.execute(_SEE, hashed, now)
+        party = None if row is None else self.directory().party(row["party"])
+        if row is None or party is None or party.instance != self.instance:
+            return None
+        exercise = party.status == PartyStatus.SANDBOX
+        actor = self.kek.actor_id(party.id, bytes.fromhex(row["actor"]))
+        return Identity(party.id, Role(row["role"]), party.kind, exercise=exercise, actor=actor)
+
+    async def end(self, text: str) -> None:
+        """End one session."""
+        async with self.database.transaction() as session:
+            await session.driver.execute(_END, link_hash(text), self.clock.now())

@@ -1,0 +1,33 @@
+"""The consoles: what people are shown, and what they are not."""
+
+from __future__ import annotations
+
+from tests.acceptance.line import Line
+
+_PAGES = "tests/console/test_every_page.py"
+
+#: A promise a line.
+CONSOLE = (
+    Line(
+        "Every interaction of the consoles' table is done in a real browser, with a script and without one",
+        ("tests/console/test_interactions.py",),
+    ),
+    Line(
+        "No page shuts anybody out as far as axe finds, in the light and the dark; none is wider than 320 px or "
+        "heavier than 100 KB, or asks anybody but its own server",
+        (_PAGES,),
+    ),
+    Line(
+        "What is absent, foreign or forbidden is answered with the same bytes, page by page and party by party",
+        ("tests/console/test_apart.py",),
+    ),
+    Line(
+        "A link opens once, a session ends, a cookie opens pages alone and a key the API alone, and no form of others "
+        "counts",
+        ("tests/console/test_sessions.py",),
+    ),
+    Line(
+        "Every act that takes something has a form made from its model, and no template holds what the policy forbids",
+        ("tests/shared/runtime/console/test_forms.py", "tests/shared/runtime/console/test_drawing.py"),
+    ),
+)

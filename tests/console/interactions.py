@@ -1,0 +1,282 @@
+"""What people do at the consoles, each as a row: by whom, from which page, in which steps, and what is to be seen then.
+
+Every row is done with a script and without one: a step never needs more than links, fields and buttons.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from itertools import count
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from playwright.async_api import Page, expect
+
+from tests.console.pages import AUDITOR, Subjects
+from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER
+
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+#: Of what is filed here: references are unique.
+_numbers = count(1)
+Steps = Callable[[Page, Subjects], Awaitable[None]]
+
+
+class Interaction(NamedTuple):
+    """`at` is where it begins, below /console."""
+
+    name: str
+    party: str
+    at: str
+    steps: Steps
+
+
+def act(
+    name: str, button: str, seen: str, *, chosen: Mapping[str, str] = NOTHING, said: Mapping[str, str] = NOTHING
+) -> Steps:
+    """Unfold an act, fill in its form by what its fields are called, do it, and see that it was done."""
+
+    async def steps(page: Page, _: Subjects) -> None:
+        form = page.locator(f"details:has(summary:text-is('{name}'))")
+        if await form.get_attribute("open") is None:
+            await form.locator("summary").click()
+        for label, value in chosen.items():
+            await form.get_by_label(label).first.select_option(value)
+        for label, value in said.items():
+            await form.get_by_label(label).first.fill(value)
+        await form.get_by_role("button", name=button, exact=True).click()
+        await expect(page.get_by_role("status").filter(has_text=seen)).to_be_visible()
+
+    return steps
+
+
+async def opens_the_first(page: Page, _: Subjects) -> None:
+    first = page.locator("tbody th a").first
+    told = await first.inner_text()
+    await first.click()
+    await expect(page.get_by_role("heading", level=1)).to_contain_text(told)
+
+
+async def filters(page: Page, _: Subjects) -> None:
+    await page.get_by_role("navigation", name="Filter").get_by_role("link", name="child at risk").click()
+    await expect(page.locator("tbody tr").first).to_contain_text("child at risk")
+
+
+async def by_state(page: Page, _: Subjects) -> None:
+    await page.get_by_role("navigation", name="Filter").get_by_role("link", name="declined").click()
+    await expect(page).to_have_url(re.compile("state=declined$"))
+
+
+async def reveals(page: Page, subjects: Subjects) -> None:
+    place = subjects.place
+    assert place not in await page.content()
+    await page.get_by_label("What you need it for").select_option("act")
+    await page.get_by_role("button", name="Open the record").click()
+    await page.get_by_text("show the location").first.click()
+    shown = page.locator(".hidden-value").first
+    await expect(shown).to_contain_text(place)
+    await expect(shown).to_contain_text("hxxps")
+    assert await page.locator(f"a[href*='{place}']").count() == 0
+
+
+async def reveals_for_nothing(page: Page, _: Subjects) -> None:
+    """Without a reason no record opens, whether the browser says so or we do."""
+    await page.get_by_role("button", name="Open the record").click()
+    await expect(page.locator(".hidden-value")).to_have_count(0)
+
+
+async def previews(page: Page, _: Subjects) -> None:
+    await fill_in(page, "preview-only")
+    await page.get_by_role("button", name="Where would it go?").click()
+    await expect(page.locator("#preview")).to_contain_text(AGENCY)
+    await expect(page.get_by_label("Your reference")).to_have_value("preview-only")
+
+
+async def files(page: Page, _: Subjects) -> None:
+    await fill_in(page, f"filed-{next(_numbers)}")
+    await page.get_by_role("button", name="File the referral").click()
+    await expect(page.get_by_role("status").filter(has_text="Done: filed")).to_be_visible()
+    await expect(page.get_by_text(AGENCY)).to_be_visible()
+
+
+async def is_told_what_is_wrong(page: Page, _: Subjects) -> None:
+    await fill_in(page, "wrong here", location="no location")
+    await page.get_by_role("button", name="File the referral").click()
+    summary = page.get_by_role("alert")
+    await expect(summary).to_contain_text("There is a problem")
+    await expect(page.get_by_label("Locations")).to_have_value("no location")
+    assert (await page.title()).startswith("Error:")
+    await summary.get_by_role("link").first.click()
+
+
+async def fill_in(page: Page, reference: str, *, location: str = "") -> None:
+    await page.get_by_label("Your reference").fill(reference)
+    await page.get_by_label("Locations").fill(location or f"https://images.{PROVIDER}/gallery/77")
+    await page.get_by_label("Incident kind").select_option("csam")
+    await page.get_by_label("Media kind").select_option("image")
+    await page.get_by_label("Seen at (UTC)").fill("2026-03-20T08:00")
+    await page.get_by_label("Viewed by").select_option("human")
+    await page.get_by_label("Hosted by").fill(PROVIDER)
+    await page.get_by_label("Hosted in").fill("NL")
+    await page.get_by_label("Classification", exact=False).first.select_option("interpol_baseline:baseline")
+    await page.get_by_label("Status of the classification").select_option("final")
+    await page.get_by_label("Classified under").fill("BE")
+
+
+async def in_bulk(page: Page, subjects: Subjects) -> None:
+    await page.get_by_label(f"Choose notice {subjects.notice[-8:]}").check()
+    await page.get_by_role("button", name="Acknowledge…").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Acknowledge 1?")
+    await page.get_by_role("button", name="Acknowledge all 1").click()
+    await expect(page.locator("tbody")).to_contain_text("done")
+
+
+async def chooses_nothing(page: Page, _: Subjects) -> None:
+    await page.get_by_role("button", name="Acknowledge…").click()
+    await expect(page.get_by_text("nothing_chosen")).to_be_visible()
+
+
+async def adds_an_address(page: Page, _: Subjects) -> None:
+    await page.get_by_label("Url").fill("http://127.0.0.1:9/hook")
+    await page.get_by_role("button", name="Add the address").click()
+    await expect(page.get_by_text("whsec_")).to_be_visible()
+
+
+async def is_refused_an_address(page: Page, _: Subjects) -> None:
+    await page.get_by_label("Url").fill("http://elsewhere.example/hook")
+    await page.get_by_role("button", name="Add the address").click()
+    await expect(page.get_by_role("alert")).to_contain_text("There is a problem")
+
+
+async def sends_again(page: Page, _: Subjects) -> None:
+    await page.get_by_role("button", name="Send again").click()
+    await expect(page.get_by_role("status").filter(has_text="Done: replay")).to_be_visible()
+
+
+async def sends_a_test(page: Page, _: Subjects) -> None:
+    await page.get_by_role("button", name="Send a test event").click()
+    await expect(page.get_by_role("status").filter(has_text="Done: test")).to_be_visible()
+
+
+async def keeps_evidence(page: Page, _: Subjects) -> None:
+    async with page.expect_download() as coming:
+        await page.get_by_role("link", name="Evidence that it was sent").click()
+    assert (await coming.value).suggested_filename.endswith("-evidence.json")
+
+
+async def says_why(page: Page, subjects: Subjects) -> None:
+    await page.get_by_label("Purpose of the look").fill("yearly review")
+    await page.get_by_role("button", name="Look").click()
+    await expect(page.get_by_role("heading", name="Picture")).to_be_visible()
+    assert await page.locator("svg.seq a").count() == await page.locator("tbody tr").count()
+
+
+async def finds(page: Page, subjects: Subjects) -> None:
+    await page.get_by_label("Purpose of the look").fill("yearly review")
+    await page.get_by_label("Party").fill(PROVIDER)
+    await page.get_by_role("button", name="Look").click()
+    await expect(page.locator("tbody")).to_contain_text(subjects.referral[-8:])
+    await page.get_by_label("Or an id").fill(subjects.notice)
+    await page.get_by_role("button", name="Look").click()
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    await page.locator("tbody th a").click()
+    await expect(page.get_by_role("heading", level=1)).to_contain_text(subjects.referral[-8:])
+
+
+async def is_told_that_a_purpose_is_missing(page: Page, _: Subjects) -> None:
+    await page.goto(f"{page.url}?purpose=x")
+    await expect(page.get_by_role("alert")).to_contain_text("There is a problem")
+
+
+async def turns_shortcuts_off(page: Page, _: Subjects) -> None:
+    await page.get_by_role("button", name="Turn them off").click()
+    await expect(page.get_by_text("They are off")).to_be_visible()
+    await page.get_by_role("button", name="Turn them on").click()
+    await expect(page.get_by_text("They are on")).to_be_visible()
+
+
+async def skips_to_the_content(page: Page, _: Subjects) -> None:
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Skip to main content")).to_be_focused()
+
+
+async def signs_out(page: Page, _: Subjects) -> None:
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("You are not signed in")
+    await page.goto(page.url.partition("/console")[0] + "/console/settings")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("You are not signed in")
+
+
+async def exits_at_once(page: Page, _: Subjects) -> None:
+    await page.get_by_role("button", name="Exit at once").click()
+    await expect(page).to_have_title("New tab")
+    assert (await page.locator("body").inner_text()).strip() == "New tab"
+
+
+INTERACTIONS: Final = (
+    Interaction("a hotline opens a referral", HOTLINE, "referrals", opens_the_first),
+    Interaction("a hotline sees where a referral would go", HOTLINE, "new", previews),
+    Interaction("a hotline files a referral", HOTLINE, "new", files),
+    Interaction("a hotline is told what is wrong, and keeps its text", HOTLINE, "new", is_told_what_is_wrong),
+    Interaction(
+        "a hotline withdraws a referral",
+        HOTLINE,
+        "referrals/{referral}",
+        act("Withdraw", "Withdraw", "Done: withdrawn", chosen={"Why": "filed_in_error"}),
+    ),
+    Interaction("a hotline filters what needs a person", HOTLINE, "attention", filters),
+    Interaction("a hotline opens what it was offered", OTHER_HOTLINE, "offers", opens_the_first),
+    Interaction("a hotline opens the record of an offer", OTHER_HOTLINE, "offers/{referral}", reveals),
+    Interaction("an agency opens what came first", AGENCY, "inbox", opens_the_first),
+    Interaction("an agency filters by a child at risk", AGENCY, "inbox", filters),
+    Interaction("an agency filters by state", AGENCY, "inbox", by_state),
+    Interaction("an agency opens a record for a reason", AGENCY, "inbox/{referral}", reveals),
+    Interaction("an agency opens no record for nothing", AGENCY, "inbox/{referral}", reveals_for_nothing),
+    Interaction(
+        "an agency accepts",
+        AGENCY,
+        "inbox/{referral}",
+        act("Accept", "Accept", "Done: accept", said={"Case reference": "OWN-17"}),
+    ),
+    Interaction(
+        "an agency declines",
+        AGENCY,
+        "inbox/{referral}",
+        act("Decline", "Decline", "Done: decline", chosen={"Reason": "no_capacity"}),
+    ),
+    Interaction("an agency keeps the evidence", AGENCY, "inbox/{referral}", keeps_evidence),
+    Interaction("a provider opens a notice", PROVIDER, "notices", opens_the_first),
+    Interaction(
+        "a provider acknowledges",
+        PROVIDER,
+        "notices/{notice}",
+        act("Acknowledge", "Acknowledge", "Done: acknowledge"),
+    ),
+    Interaction(
+        "a provider answers item by item",
+        PROVIDER,
+        "notices/{notice}",
+        act("Answer", "Answer", "Done: answer", chosen={"Action": "removed"}),
+    ),
+    Interaction(
+        "a provider says that it is not theirs",
+        PROVIDER,
+        "notices/{notice}",
+        act("Not ours", "Not ours", "Done: not ours", said={"Suggested": "provider-001.example"}),
+    ),
+    Interaction("a provider acknowledges in bulk, after a look at the list", PROVIDER, "notices", in_bulk),
+    Interaction("a provider who ticks nothing does nothing", PROVIDER, "notices", chooses_nothing),
+    Interaction("a provider opens the record of a notice", PROVIDER, "notices/{notice}", reveals),
+    Interaction("a provider keeps the evidence", PROVIDER, "notices/{notice}", keeps_evidence),
+    Interaction("a provider has events sent to an address", PROVIDER, "webhooks", adds_an_address),
+    Interaction("a provider is refused an address", PROVIDER, "webhooks", is_refused_an_address),
+    Interaction("a hotline has events sent again", HOTLINE, "webhooks/{webhook}", sends_again),
+    Interaction("a hotline sends a test event", HOTLINE, "webhooks/{webhook}", sends_a_test),
+    Interaction("an auditor says why and sees a flow", AUDITOR, "flows/{referral}", says_why),
+    Interaction("an auditor finds a flow by party and by id", AUDITOR, "flows", finds),
+    Interaction("an auditor without a purpose is told so", AUDITOR, "flows", is_told_that_a_purpose_is_missing),
+    Interaction("somebody turns the shortcuts off and on", AGENCY, "settings", turns_shortcuts_off),
+    Interaction("somebody skips to the content", AGENCY, "inbox", skips_to_the_content),
+    Interaction("somebody signs out", AGENCY, "settings", signs_out),
+    Interaction("somebody exits at once", AGENCY, "inbox", exits_at_once),
+)

@@ -1,0 +1,59 @@
+"""People of the sample parties at their consoles: in a browser, or by bare requests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from deploy.operator.people import login_link
+from deploy.site.endpoints import STACK_FILE
+from deploy.site.open import Site
+from shared.kernel.authority import Role
+from shared.kernel.clock import SystemClock
+from tests.console.browser import Visit
+from tests.console.pages import Subjects
+from tests.support.running import HOTLINE, PROVIDER, Exchange
+
+
+async def link(exchange: Exchange, party: str, *, role: Role | None = None, person: str = "somebody") -> str:
+    """A login link as `causeway dev login-link` makes it."""
+    site = Site(exchange.state / STACK_FILE, exchange.state, exchange.endpoints)
+    return (await login_link(site, party, at=SystemClock().now(), role=role, person=person)).url
+
+
+async def sign_in(visit: Visit, exchange: Exchange, party: str, *, person: str = "somebody") -> str:
+    """Come in by a link; the address of the console."""
+    url = await link(exchange, party, person=person)
+    await visit.go(url)
+    await visit.page.get_by_role("button", name="Sign in").click()
+    await visit.page.wait_for_url(lambda address: "/in/" not in address)
+    return url.partition("/console")[0] + "/console"
+
+
+@asynccontextmanager
+async def signed_in(
+    exchange: Exchange, party: str, *, role: Role | None = None, person: str = "bare"
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Bare requests of somebody who came in by a link."""
+    url = await link(exchange, party, role=role, person=person)
+    base = url.partition("/console")[0]
+    async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=60) as client:
+        answer = await client.post(urlsplit(url).path, headers={"Origin": base})
+        assert answer.status_code == 303, answer.text
+        yield client
+
+
+async def delivered(exchange: Exchange, filing: dict[str, Any]) -> Subjects:
+    """A referral that all three kinds of recipients have."""
+    async with exchange.client(HOTLINE) as client:
+        filed = await client.submit(filing)
+    await exchange.until_quiet()
+    async with exchange.http(HOTLINE) as client:
+        shown = (await client.get(f"/v1/referrals/{filed.referral_id}")).json()
+    notice = next(each["notice_id"] for each in shown["edges"] if each["recipient"] == PROVIDER)
+    place = urlsplit(filing["items"][0]["locator"]["value"]).path
+    return Subjects(str(filed.referral_id), str(notice), "", place)

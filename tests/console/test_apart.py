@@ -1,0 +1,74 @@
+"""What is another party's, and what a role may not do, is answered as what is not there: with the same bytes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from shared.kernel.authority import Role
+from tests.console.pages import AUDITOR, PAGES, WHY, Subjects, filled
+from tests.console.people import signed_in
+from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange
+
+#: One party of each service, and others beside them there.
+OTHERS = (HOTLINE, OTHER_HOTLINE, AGENCY, PROVIDER, AUDITOR, "hotline-de.example", "police-de.example")
+OWN = [page for page in PAGES if page.own]
+ROLES = {HOTLINE: (Role.ANALYST, Role.VIEWER, Role.MACHINE), AUDITOR: (Role.AUDITOR, Role.VIEWER)}
+
+
+@pytest.mark.parametrize("party", OTHERS)
+async def test_a_foreign_page_is_answered_as_one_that_is_not_there(
+    party: str, exchange: Exchange, subjects: Subjects
+) -> None:
+    """At every service: where the party is served, by its session; elsewhere it has none."""
+    for role in ROLES.get(party, (None,)):
+        async with signed_in(exchange, party, role=role, person=f"apart-{role}") as client:
+            absent = await client.get("/console/nothing-here")
+            assert absent.status_code == 404
+            for page in OWN:
+                if page.party == party and role in (None, Role.ANALYST, Role.VIEWER, Role.MACHINE, Role.AUDITOR):
+                    continue
+                answer = await client.get(f"/console/{filled(page.path, subjects)}")
+                assert (answer.status_code, answer.content) == (404, absent.content), page
+                assert _headers(answer.headers) == _headers(absent.headers)
+
+
+async def test_one_s_own_page_is_there(exchange: Exchange, subjects: Subjects) -> None:
+    """The control of the test above."""
+    for page in OWN:
+        async with signed_in(exchange, page.party, person="own") as client:
+            answer = await client.get(f"/console/{filled(page.path, subjects)}")
+            assert answer.status_code == 200, page
+
+
+async def test_a_role_that_may_not_finds_no_page_and_no_form(exchange: Exchange, subjects: Subjects) -> None:
+    async with signed_in(exchange, HOTLINE, role=Role.VIEWER, person="viewer") as client:
+        absent = await client.get("/console/nothing-here")
+        assert (await client.get("/console/new")).content == absent.content
+        shown = (await client.get(f"/console/referrals/{subjects.referral}")).text
+        assert "/withdraw" not in shown
+    async with signed_in(exchange, AUDITOR, role=Role.VIEWER, person="viewer") as client:
+        absent = await client.get("/console/nothing-here")
+        for path in ("flows", f"flows?{WHY}", f"flows/{subjects.referral}?{WHY}", f"topics?{WHY}"):
+            assert (await client.get(f"/console/{path}")).content == absent.content, path
+
+
+async def test_an_act_on_what_is_foreign_is_answered_as_on_what_is_not_there(
+    exchange: Exchange, subjects: Subjects
+) -> None:
+    async with signed_in(exchange, "police-de.example", person="acts") as client:
+        page = await client.get("/console/settings")
+        csrf = re.search(r'name="csrf" value="([^"]+)"', page.text)
+        assert csrf is not None
+        origin = {"Origin": str(client.base_url).rstrip("/")}
+        said = {"csrf": csrf[1], "once": "a-key-of-its-own", "reason": "take_up"}
+        for act in ("reveal", "act/accept", "act/decline"):
+            foreign = await client.post(f"/console/inbox/{subjects.referral}/{act}", data=said, headers=origin)
+            absent = await client.post(f"/console/inbox/{subjects.webhook}/{act}", data=said, headers=origin)
+            assert (foreign.status_code, foreign.content) == (absent.status_code, absent.content), act
+            assert foreign.status_code in (404, 422)
+
+
+def _headers(found: object) -> dict[str, str]:
+    return {name: value for name, value in dict(found).items() if name not in ("date", "request-id")}  # type: ignore[call-overload]

@@ -1,0 +1,122 @@
+"""Each interaction of the table, with a script and without."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Browser
+
+from tests.console.browser import visiting
+from tests.console.interactions import INTERACTIONS, Interaction
+from tests.console.pages import AUDITOR, PAGES, WHY, Subjects, filled
+from tests.console.people import delivered, sign_in
+from tests.support.running import AGENCY, HOTLINE, Exchange, referral
+
+#: What is looked at is everybody's, unless an act is done to it: each has one of its own then.
+AT_RISK = {"priority": {"level": "p0_child_at_risk", "basis": ["imminent_harm"]}}
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with a script", "without a script"])
+@pytest.mark.parametrize("interaction", INTERACTIONS, ids=lambda each: each.name)
+async def test_an_interaction(
+    interaction: Interaction, script: bool, exchange: Exchange, browser: Browser, subjects: Subjects
+) -> None:
+    own = await delivered(exchange, referral(**AT_RISK))
+    if interaction.party == AUDITOR:
+        await exchange.until_audited()
+    own = own._replace(webhook=subjects.webhook)
+    async with visiting(browser, script=script, accept_downloads=True) as visit:
+        root = await sign_in(visit, exchange, interaction.party)
+        await visit.go(f"{root}/{filled(interaction.at, own)}")
+        await interaction.steps(visit.page, own)
+        assert visit.foreign == []
+
+
+def test_the_table_has_enough_of_them() -> None:
+    assert len({each.name for each in INTERACTIONS}) == len(INTERACTIONS) >= 20
+
+
+async def test_rows_come_by_themselves_while_a_list_is_open(exchange: Exchange, browser: Browser) -> None:
+    async with visiting(browser) as visit:
+        root = await sign_in(visit, exchange, HOTLINE)
+        await visit.go(f"{root}/referrals")
+        async with visit.page.expect_request("**/console/live*"):
+            pass
+        async with exchange.client(HOTLINE) as client:
+            filed = await client.submit(referral(external_ref="comes-by-itself"))
+        await visit.page.get_by_role("link", name="comes-by-itself").wait_for()
+        assert "new since you opened this page" in await visit.page.get_by_role("status").first.inner_text()
+        visit.faultless()
+    assert filed.referral_id
+
+
+async def test_keys_move_through_a_list_and_leave_at_once(
+    exchange: Exchange, browser: Browser, subjects: Subjects
+) -> None:
+    async with visiting(browser) as visit:
+        root = await sign_in(visit, exchange, HOTLINE)
+        await visit.go(f"{root}/referrals")
+        await visit.page.keyboard.press("j")
+        first = await visit.page.evaluate("document.activeElement.href")
+        await visit.page.keyboard.press("j")
+        assert first != await visit.page.evaluate("document.activeElement.href")
+        await visit.page.keyboard.press("k")
+        assert first == await visit.page.evaluate("document.activeElement.href")
+        for _ in range(3):
+            await visit.page.keyboard.press("Escape")
+        await visit.page.wait_for_url("**/console/blank")
+        visit.faultless()
+
+
+async def test_shortcuts_that_are_off_do_nothing(exchange: Exchange, browser: Browser, subjects: Subjects) -> None:
+    async with visiting(browser) as visit:
+        root = await sign_in(visit, exchange, HOTLINE)
+        await visit.go(f"{root}/settings")
+        await visit.page.get_by_role("button", name="Turn them off").click()
+        await visit.go(f"{root}/referrals")
+        before = await visit.page.evaluate("document.activeElement.tagName")
+        await visit.page.keyboard.press("j")
+        assert before == await visit.page.evaluate("document.activeElement.tagName")
+
+
+async def test_where_a_referral_would_go_appears_while_it_is_filled_in(
+    exchange: Exchange, browser: Browser, subjects: Subjects
+) -> None:
+    async with visiting(browser) as visit:
+        root = await sign_in(visit, exchange, HOTLINE)
+        await visit.go(f"{root}/new")
+        await visit.page.get_by_label("Your reference").fill("typing")
+        await visit.page.locator("#preview").get_by_text("would be refused").wait_for()
+        assert visit.page.url.endswith("/new")
+        visit.faultless()
+
+
+async def test_no_location_is_in_a_page_before_its_record_is_opened(
+    exchange: Exchange, browser: Browser, subjects: Subjects
+) -> None:
+    """The control is in the table: once opened, the same words are there."""
+    for party in sorted({page.party for page in PAGES}):
+        async with visiting(browser, script=False) as visit:
+            root = await sign_in(visit, exchange, party)
+            for path in (page.path for page in PAGES if page.party == party):
+                answer = await visit.page.goto(f"{root}/{filled(path, subjects)}")
+                assert answer is not None
+                assert subjects.place not in await answer.text(), path
+
+
+async def test_audit_is_told_who_opened_a_record_and_why(
+    exchange: Exchange, browser: Browser, subjects: Subjects
+) -> None:
+    async with visiting(browser) as visit:
+        root = await sign_in(visit, exchange, AGENCY)
+        await visit.go(f"{root}/inbox/{subjects.referral}")
+        await visit.page.get_by_label("What you need it for").select_option("lawful_request")
+        await visit.page.get_by_role("button", name="Open the record").click()
+        await visit.page.get_by_text("show the location").first.wait_for()
+    await exchange.until_quiet()
+    await exchange.until_audited()
+    async with visiting(browser) as visit:
+        root = await sign_in(visit, exchange, AUDITOR)
+        await visit.go(f"{root}/flows/{subjects.referral}?{WHY}")
+        assert f"for {AGENCY}: lawful request" in await visit.page.locator("tbody").inner_text()
+        assert subjects.place not in await visit.page.content()
+        visit.faultless()

@@ -1,0 +1,150 @@
+"""Who comes in, for how long, and what a cookie and a key each open."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from deploy.operator.people import end_login
+from deploy.site.endpoints import STACK_FILE
+from deploy.site.open import Site
+from shared.kernel.clock import SystemClock
+from shared.runtime.console.people import IDLE_MINUTES, LINK_MINUTES, SESSION_HOURS
+from tests.console.people import link, signed_in
+from tests.support.running import AGENCY, HOTLINE, Exchange
+
+NOW = SystemClock()
+
+
+async def come_in(url: str, **headers: str) -> httpx.Response:
+    base = url.partition("/console")[0]
+    async with httpx.AsyncClient(base_url=base, trust_env=False) as client:
+        return await client.post(urlsplit(url).path, headers={"Origin": base} | headers)
+
+
+async def test_a_link_opens_once(exchange: Exchange) -> None:
+    url = await link(exchange, AGENCY)
+    assert (await come_in(url)).status_code == 303
+    assert (await come_in(url)).status_code == 401
+
+
+async def test_looking_at_a_link_does_not_use_it_up(exchange: Exchange) -> None:
+    url = await link(exchange, AGENCY)
+    async with httpx.AsyncClient(trust_env=False) as client:
+        assert (await client.get(url)).status_code == 200
+    assert (await come_in(url)).status_code == 303
+
+
+async def test_a_link_ends(exchange: Exchange) -> None:
+    url = await link(exchange, AGENCY)
+    admin = await exchange.admin("law_enforcement")
+    await admin.execute(
+        "UPDATE console_link SET expires_at = expires_at - $1::interval", timedelta(minutes=LINK_MINUTES)
+    )
+    await admin.close()
+    assert (await come_in(url)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("column", "passed"),
+    [("seen_at", timedelta(minutes=IDLE_MINUTES)), ("began_at", timedelta(hours=SESSION_HOURS))],
+    ids=["at rest", "in all"],
+)
+async def test_a_session_ends(exchange: Exchange, column: str, passed: timedelta) -> None:
+    async with signed_in(exchange, AGENCY) as client:
+        assert (await client.get("/console/inbox")).status_code == 200
+        admin = await exchange.admin("law_enforcement")
+        await admin.execute(f"UPDATE console_session SET {column} = {column} - $1::interval", passed)
+        await admin.close()
+        assert (await client.get("/console/inbox")).status_code == 401
+
+
+async def test_a_person_who_is_ended_opens_nothing_from_the_next_request_on(exchange: Exchange) -> None:
+    site = Site(exchange.state / STACK_FILE, exchange.state, exchange.endpoints)
+    async with signed_in(exchange, AGENCY, person="leaving") as client, signed_in(exchange, AGENCY) as other:
+        assert (await client.get("/console/inbox")).status_code == 200
+        await end_login(site, AGENCY, at=NOW.now(), person="leaving")
+        assert (await client.get("/console/inbox")).status_code == 401
+        assert (await other.get("/console/inbox")).status_code == 200
+
+
+async def test_a_cookie_counts_on_pages_alone_and_a_key_on_the_api_alone(exchange: Exchange) -> None:
+    async with signed_in(exchange, AGENCY) as client:
+        assert (await client.get("/console/inbox")).status_code == 200
+        assert (await client.get("/v1/inbox")).status_code == 401
+    async with exchange.http(AGENCY) as client:
+        assert (await client.get("/v1/inbox")).status_code == 200
+        assert (await client.get("/console/inbox")).status_code == 401
+
+
+async def test_the_cookie_is_bound_to_its_host_where_there_is_tls(exchange: Exchange) -> None:
+    plain = (await come_in(await link(exchange, AGENCY))).headers["set-cookie"]
+    assert re.match(r"causeway=[A-Za-z0-9_-]{43}; HttpOnly; Max-Age=28800; Path=/; SameSite=strict$", plain)
+    outside = {"Host": "console.police.example", "Origin": "https://console.police.example"}
+    bound = (await come_in(await link(exchange, AGENCY), **outside)).headers["set-cookie"]
+    assert bound.startswith("__Host-causeway=")
+    assert bound.endswith("; HttpOnly; Max-Age=28800; Path=/; SameSite=strict; Secure")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "null"},
+        {"Origin": "https://elsewhere.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": "http://console.police.example", "Host": "console.police.example"},
+    ],
+    ids=["says nothing", "null", "elsewhere", "cross-site", "without TLS"],
+)
+async def test_a_form_from_elsewhere_is_refused(exchange: Exchange, headers: dict[str, str]) -> None:
+    async with signed_in(exchange, HOTLINE) as client:
+        csrf = await csrf_of(client)
+        base = str(client.base_url).rstrip("/")
+        if "Sec-Fetch-Site" in headers:
+            headers = headers | {"Origin": base}
+        refused = await client.post("/console/settings", data={"csrf": csrf, "keys": "off"}, headers=headers)
+        assert refused.status_code in (401, 403)
+        good = await client.post("/console/settings", data={"csrf": csrf, "keys": "off"}, headers={"Origin": base})
+        assert good.status_code == 303
+
+
+async def test_a_form_without_the_session_s_own_word_is_refused(exchange: Exchange) -> None:
+    async with signed_in(exchange, HOTLINE) as client, signed_in(exchange, HOTLINE, person="another") as other:
+        origin = {"Origin": str(client.base_url).rstrip("/")}
+        for word in ("", "x", await csrf_of(other)):
+            refused = await client.post("/console/settings", data={"csrf": word, "keys": "off"}, headers=origin)
+            assert refused.status_code == 403
+            assert "form_foreign" in refused.text
+
+
+async def test_signing_out_ends_the_session(exchange: Exchange) -> None:
+    async with signed_in(exchange, HOTLINE) as client:
+        kept = dict(client.cookies)
+        origin = {"Origin": str(client.base_url).rstrip("/")}
+        left = await client.post("/console/out", data={"csrf": await csrf_of(client)}, headers=origin)
+        assert left.status_code == 303
+        client.cookies.update(kept)
+        assert (await client.get("/console/referrals")).status_code == 401
+
+
+async def test_nothing_that_opens_is_stored(exchange: Exchange) -> None:
+    url = await link(exchange, AGENCY)
+    async with signed_in(exchange, AGENCY) as client:
+        session = client.cookies["causeway"]
+    admin = await exchange.admin("law_enforcement")
+    for table in ("console_link", "console_session", "console_person"):
+        rows = await admin.fetch(f"SELECT t::text AS row FROM {table} AS t")
+        assert rows
+        assert not [row for row in rows if url.rpartition("/")[2] in row["row"] or session in row["row"]]
+    await admin.close()
+
+
+async def csrf_of(client: httpx.AsyncClient) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', (await client.get("/console/settings")).text)
+    assert found is not None
+    return found[1]
