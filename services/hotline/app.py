@@ -52,7 +52,7 @@ def assemble(machinery: Machinery) -> App:
         title="Causeway hotline",
         use=origin.api,
         kind=console.OFFERS,
-        sources=[own, offered],
+        sources=[*ORIGIN_WAITS, offered],
         folders=console.FOLDERS,
     )
     http = create_app("Causeway hotline", [*routers, door.frame.closed()], probes=machinery.probes())

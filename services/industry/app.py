@@ -71,7 +71,7 @@ def assemble(machinery: Machinery) -> App:
         title="Causeway industry",
         use=origin.api,
         kind=console.NOTICES,
-        sources=[own, issued, wanted],
+        sources=[*ORIGIN_WAITS, issued, wanted],
         folders=console.FOLDERS,
     )
     http = create_app("Causeway industry", [*routers, door.frame.closed()], probes=machinery.probes())
