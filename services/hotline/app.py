@@ -18,8 +18,10 @@ from shared.party.origin.app import assemble_origin
 from shared.party.origin.store.attention import origin_waits
 from shared.party.origin.store.filing import FILED, LISTED
 from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
+from shared.party.origin.store.timeline import referral_words
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
+from shared.party.timeline import no_words, timelines_router
 from shared.party.withdrawals import with_withdrawals
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
@@ -45,6 +47,7 @@ def assemble(machinery: Machinery) -> App:
         "offer", OfferState.OFFERED, partial(items_waiting, table=PostgresOffers.table, subject=Subject.OFFER)
     )
     about = [attention_router(items, AUTHORITY, own, offered), *feed_routers(items, AUTHORITY)]
+    about.append(timelines_router(items, AUTHORITY, {"referrals": referral_words, "inbox": no_words}))
     routers = [referrals_router(origin.api, items.identified), offers_router(items), *about]
     http = create_app("Causeway hotline", routers, probes=machinery.probes())
     app = origin.app(machinery, http, hotline_door(kek=machinery.keys.kek, origin=origin.bus))

@@ -8,13 +8,14 @@ from typing import Final
 from services.law_enforcement.api import cases_router
 from services.law_enforcement.bus import law_enforcement_door
 from services.law_enforcement.domain import AGENCY, AUTHORITY
-from services.law_enforcement.store import PostgresCases
+from services.law_enforcement.store import PostgresCases, case_words
 from shared.exchange.act import CaseState, Subject
 from shared.exchange.events import event_type
 from shared.party.attention import Source, attention_router
 from shared.party.feed import feed_routers
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
+from shared.party.timeline import timelines_router
 from shared.party.withdrawals import with_withdrawals
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
@@ -37,7 +38,8 @@ def assemble(machinery: Machinery) -> App:
     door, items = law_enforcement_door(kek=machinery.keys.kek), serving(machinery)
     waiting = Source("case", CaseState.OFFERED, partial(items_waiting, table=PostgresCases.table, subject=Subject.CASE))
     attention = attention_router(items, AUTHORITY, waiting)
-    routers = [cases_router(items), attention, *feed_routers(items, AUTHORITY)]
+    about = attention, *feed_routers(items, AUTHORITY), timelines_router(items, AUTHORITY, {"inbox": case_words})
+    routers = [cases_router(items), *about]
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
     app = App(
         machinery,

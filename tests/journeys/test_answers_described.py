@@ -110,6 +110,7 @@ async def origin_answers(asked: Asked, party: str, make: Any) -> None:
     path = f"/v1/referrals/{filed['referral_id']}"
     await asked.exchange.until_quiet()
     await asked.get(party, path)
+    assert (await asked.get(party, f"{path}/timeline"))["items"][0]["type"] == "referral.submit"
     withdrawn = await asked.post(party, f"{path}:withdraw", WITHDRAWAL)
     assert await asked.post(party, f"{path}:withdraw", {"reason": "duplicate"}) == withdrawn
     await asked.get(party, path)
@@ -149,6 +150,9 @@ async def recipients_answer(asked: Asked) -> None:
     await asked.exchange.until_quiet()
     for referral_id in (first, second, third):
         await asked.get(HOTLINE, f"/v1/referrals/{referral_id}")
+        await asked.get(HOTLINE, f"/v1/referrals/{referral_id}/timeline")
+    for party, path in ((OTHER_HOTLINE, f"inbox/{first}"), (AGENCY, f"inbox/{first}"), (PROVIDER, f"notices/{notice}")):
+        assert (await asked.get(party, f"/v1/{path}/timeline?limit=1"))["items"]
     for party in (HOTLINE, AGENCY, PROVIDER):
         assert (await asked.get(party, "/v1/events?limit=2&wait=30"))["items"]
         await asked.get(party, "/v1/attention?limit=2")
