@@ -13,6 +13,7 @@ from typing import Any
 from deploy.accounting.run import reconciled
 from deploy.demo import steps
 from deploy.demo.report import print_report
+from deploy.demo.stories import play_stories, print_stories
 from deploy.devstack.settings import DevStackSettings
 from deploy.devstack.stack import DevStack, say_on_stderr
 from deploy.devstack.state import StateDirectory
@@ -45,9 +46,14 @@ def run_demo(report_file: Path | None, count: int, state: Path) -> int:
         say_on_stderr(f"ready after {monotonic() - started:.1f} s")
         report = asyncio.run(_demonstrate(state, stack.endpoints, count, started=started))
         print_report(report)
+        # Sample parties answer whatever comes: in a story each does what the story says.
+        with supervisor.resting("sandbox-"):
+            report["stories"] = asyncio.run(play_stories(state, say_on_stderr))
+        print_stories(report["stories"])
         if report_file is not None:
             report_file.write_text(json.dumps(report, indent=2))
-        code = 1 if report["accounting"]["differences"] else 0
+        told_otherwise = [each for story in report["stories"] for each in story["differences"]]
+        code = 1 if report["accounting"]["differences"] or told_otherwise else 0
         if not sys.stdout.isatty():
             raise _Done(code)
         say_on_stderr("the exchange stays up: Ctrl-C stops it")

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.exchange.origin import ReferralState
 from shared.party.said import Said
 
 # Edges to one recipient for several purposes are answered together.
@@ -18,8 +19,12 @@ WHERE e.party = $1 AND e.referral_id = $2 AND e.state = 'emitted' AND a.code IS 
 ORDER BY a.number
 """
 
+_WITHDRAWN: Final = "SELECT withdrawn_reason FROM referral WHERE party = $1 AND referral_id = $2"
+
 
 async def referral_words(driver: asyncpg.Connection, party: str, referral_id: UUID) -> Sequence[Said]:
-    """The codes of each answer that was applied, each recipient's in the order in which it gave them."""
+    """Why it was taken back, and the codes of each answer that was applied, each recipient's in its order."""
     rows = await driver.fetch(_WORDS, party, referral_id)
-    return [Said(row["sender"], row["answer"], row["said"] or {}) for row in rows]
+    reason = await driver.fetchval(_WITHDRAWN, party, referral_id)
+    own = [] if reason is None else [Said(None, ReferralState.WITHDRAWN, {"reason": reason})]
+    return own + [Said(row["sender"], row["answer"], row["said"] or {}) for row in rows]
