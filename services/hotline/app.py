@@ -19,6 +19,7 @@ from shared.party.origin.store.attention import origin_waits
 from shared.party.origin.store.filing import FILED, LISTED
 from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
 from shared.party.origin.store.timeline import referral_words
+from shared.party.overdue import overdue
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
 from shared.party.timeline import no_words, timelines_router
@@ -46,7 +47,10 @@ def assemble(machinery: Machinery) -> App:
     offered = Source(
         "offer", OfferState.OFFERED, partial(items_waiting, table=PostgresOffers.table, subject=Subject.OFFER)
     )
-    about = [attention_router(items, AUTHORITY, own, offered), *feed_routers(items, AUTHORITY)]
+    about = [
+        attention_router(items, AUTHORITY, own, offered, overdue(machinery.clock, Subject.OFFER)),
+        *feed_routers(items, AUTHORITY),
+    ]
     about.append(timelines_router(items, AUTHORITY, {"referrals": referral_words, "inbox": no_words}))
     routers = [referrals_router(origin.api, items.identified), offers_router(items), *about]
     http = create_app("Causeway hotline", routers, probes=machinery.probes())

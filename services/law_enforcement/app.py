@@ -13,6 +13,7 @@ from shared.exchange.act import CaseState, Subject
 from shared.exchange.events import event_type
 from shared.party.attention import Source, attention_router
 from shared.party.feed import feed_routers
+from shared.party.overdue import overdue
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
 from shared.party.timeline import timelines_router
@@ -37,7 +38,7 @@ def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     door, items = law_enforcement_door(kek=machinery.keys.kek), serving(machinery)
     waiting = Source("case", CaseState.OFFERED, partial(items_waiting, table=PostgresCases.table, subject=Subject.CASE))
-    attention = attention_router(items, AUTHORITY, waiting)
+    attention = attention_router(items, AUTHORITY, waiting, overdue(machinery.clock, Subject.CASE))
     about = attention, *feed_routers(items, AUTHORITY), timelines_router(items, AUTHORITY, {"inbox": case_words})
     routers = [cases_router(items), *about]
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())

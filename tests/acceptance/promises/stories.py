@@ -15,4 +15,9 @@ STORIES = (
         "state instead of tracks lawful acts are refused",
         ("tests/shared/exchange/test_tracks.py",),
     ),
+    Line(
+        "Over 80 virtual hours each clock of a notice is overdue when the policy says so, by its name on the list of "
+        "what needs a person, until it is done; other data is another ladder without a line of code",
+        ("tests/services/industry/test_overdue.py",),
+    ),
 )

@@ -90,6 +90,7 @@ def test_a_notice_runs_the_clocks_of_practice_and_of_the_law_that_its_rules_cite
         "practice-notice-reminder": 24 * HOUR,
         "practice-notice-to-owner": 72 * HOUR,
         "practice-notice-to-registrar": 144 * HOUR,
+        "practice-notice-to-regulator": 240 * HOUR,
         "eu-dsa-16-acknowledgement": None,
     }
     assert {each.owed_by for each in found.values()} == {"provider-nl.example"}
@@ -168,6 +169,7 @@ def test_a_ladder_has_its_rungs_in_the_order_of_their_times() -> None:
     assert {name: each.rung for name, each in found.items() if each.rung} == {
         "practice-notice-to-owner": 1,
         "practice-notice-to-registrar": 2,
+        "practice-notice-to-regulator": 3,
         "us-take-it-down-removal": 1,
     }
 
