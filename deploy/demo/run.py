@@ -12,6 +12,7 @@ from typing import Any
 
 from deploy.accounting.run import reconciled
 from deploy.demo import steps
+from deploy.demo.lists import feedback, lists_of_parties
 from deploy.demo.report import print_report
 from deploy.demo.stories import play_stories, print_stories
 from deploy.devstack.settings import DevStackSettings
@@ -101,6 +102,8 @@ async def _demonstrate(state: Path, endpoints: Endpoints, count: int, *, started
             "recipients": await steps.recipients(books),
             "answers": await steps.answers(books),
             "work_lists": await steps.work_lists(books),
+            "lists": await lists_of_parties(books, keys),
+            "feedback": await feedback(books),
             "flow": {
                 "referral_id": str(referral_id),
                 "messages": await steps.flow_of(endpoints, keys, referral_id),
