@@ -156,7 +156,9 @@ class _Play:
 
         async def there() -> bool:
             entries = await self.stage.timeline(self.story.parties[step.at], subject)
-            return any(line(each, called).startswith(step.until) for each in entries)
+            told = sum(line(each, called).startswith(step.until) for each in entries)
+            listed = await self.stage.listed(self.story.parties[step.at], subject) if step.listed else ()
+            return told >= step.count and (step.listed is None or step.listed in listed)
 
         await self._until(there)
         return None

@@ -88,7 +88,7 @@ class HttpStage:
     async def listed(self, party: str, subject: UUID) -> Sequence[str]:
         async with self._client(party) as client:
             rows = [row async for page in client.attention() for row in page.items if row.subject == subject]
-        return sorted(" ".join(filter(None, (*row.reasons, row.code, row.mend))) for row in rows)
+        return sorted(" ".join(filter(None, (*row.reasons, row.code, row.clock, row.mend))) for row in rows)
 
     def _client(self, party: str) -> CausewayClient:
         access = self.access[party]

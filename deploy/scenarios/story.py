@@ -63,11 +63,13 @@ class Deed(_Part):
 
 
 class Until(_Part):
-    """Waits until a party's timeline has a line that begins so."""
+    """Waits until a party's timeline has `count` lines that begin so; `listed`: until one of its list does."""
 
     at: str
     until: str
     of: str = "it"
+    count: int = 1
+    listed: str | None = None
 
 
 class Shows(_Part):
@@ -80,11 +82,15 @@ class Shows(_Part):
 
 
 class Story(_Part):
-    """One file. `tells` is what it is about, in a sentence."""
+    """One file. `tells` is what it is about, in a sentence.
+
+    `hours`: it waits for so many hours of the policy's clocks, so it is played where these are short (`CLOCK_HOUR_S`).
+    """
 
     name: str
     title: str
     tells: str
+    hours: int = 0
     parties: dict[str, str]
     filed: dict[str, Filed]
     step: tuple[Deed | Until, ...]

@@ -59,8 +59,9 @@ def test_a_recount_by_another_law_is_noticed(demo: Demonstration, tmp_path: Path
 
 def test_the_demo_plays_every_story_and_each_comes_out_as_it_is_told(demo: Demonstration) -> None:
     told = {story["name"]: story["differences"] for story in demo.report["stories"]}
-    assert told == {story.name: [] for story in stories()}
-    assert all(line in demo.ran.stdout for story in stories() for shows in story.timeline for line in shows.shows)
+    played = [story for story in stories() if not story.hours]
+    assert told == {story.name: [] for story in played}
+    assert all(line in demo.ran.stdout for story in played for shows in story.timeline for line in shows.shows)
 
 
 def test_the_demos_accounts_add_up(demo: Demonstration) -> None:

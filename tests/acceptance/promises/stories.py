@@ -32,6 +32,10 @@ STORIES = (
     Line(
         "Over 80 virtual hours each clock of a notice is overdue when the policy says so, by its name on the list of "
         "what needs a person, until it is done; other data is another ladder without a line of code",
-        ("tests/services/industry/test_overdue.py", "tests/services/hotline/test_overdue.py"),
+        (
+            "tests/services/industry/test_overdue.py",
+            "tests/services/hotline/test_overdue.py",
+            "tests/journeys/test_overdue_story.py",
+        ),
     ),
 )

@@ -174,6 +174,14 @@ def test_a_ladder_has_its_rungs_in_the_order_of_their_times() -> None:
     }
 
 
+def test_where_an_hour_of_the_law_is_a_second_all_falls_due_as_much_sooner() -> None:
+    short = Law(DIRECTORY, SAMPLE_LAW, timedelta(seconds=1))
+    found = {each.clock: each for each in runs(notice(act_h=48), ISSUED, lambda _: short)}
+    assert found["practice-notice-to-owner"].due_at == AT + timedelta(seconds=72)
+    assert found["practice-notice-reminder"].every == timedelta(seconds=24)
+    assert found[ACT_BY].due_at == AT + timedelta(seconds=48)
+
+
 def test_a_reminder_falls_due_again_and_again() -> None:
     reminder = run(notice(), *ISSUED)["practice-notice-reminder"]
     assert due_after(reminder, AT) == AT + 24 * HOUR
