@@ -23,6 +23,7 @@ from deploy.scenarios.stage import Answer, Stage
 from deploy.scenarios.story import Deed, Shows, Story, Until, filled, referral_like
 from shared.exchange.act import Track
 from shared.exchange.states import collection
+from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.errors import Refused
 
 #: So long a step waits for what the other side has to do with it, seconds.
@@ -76,7 +77,7 @@ class _Play:
     names: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.names = dict(self.story.parties) | {"n": secrets.token_hex(6)}
+        self.names = dict(self.story.parties) | {"n": secrets.token_hex(6), "now": rfc3339(SystemClock().now())}
 
     async def whole(self) -> Played:
         for number, step in enumerate(self.story.step, 1):

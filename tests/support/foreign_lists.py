@@ -27,7 +27,7 @@ TABLES = {
     "industry": ("notice", "notice_id", {"actioned", "rejected", "not_ours"}),
 }
 NO = {"declined", "rejected", "not_ours"}
-BACK = {"withdrawn", "withdrawal_acknowledged"}
+BACK = {"withdrawn", "withdrawal_acknowledged", "record_erased"}
 OF_EDGES = {"deferred", "waiting", "parked", "recipient_cannot_read"}
 STUCK = {"refused", "deferred", "waiting", "parked"}
 #: A recipient refuses these and its origin decides again: nobody has to look.

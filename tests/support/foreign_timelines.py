@@ -32,6 +32,8 @@ ANSWERS: dict[str, str | dict[str, str]] = {
         "": "offer.acknowledge_withdrawal",
     },
     "notice_withdrawal_acknowledged": "notice.acknowledge_withdrawal",
+    "record_erased": {"law_enforcement": "case.erase", "hotline": "offer.erase", "": "offer.erase"},
+    "notice_record_erased": "notice.erase",
     "notice_acknowledged": "notice.acknowledge",
     "notice_answered": "notice.answer",
     "notice_not_ours": "notice.not_ours",

@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from shared.exchange import states
-from shared.exchange.act import Subject, Track
+from shared.exchange.act import Offered, Subject, Track
 from shared.exchange.states import Standing, shown
 from shared.kernel.errors import Refused
 from tests.shared.exchange import shared_state
@@ -85,7 +85,9 @@ def test_with_one_shared_state_instead_of_tracks_orders_end_unequal(subject: Sub
     ends = shared_state.every_order(subject, 3)
     record_property("unequal", ends.unequal)
     record_property("refused", ends.refused)
-    assert ends.unequal + ends.refused > 0 or len(deeds(subject, Track.ANSWER)) < 2
+    # What can only be answered once it was taken back is never acted on from both sides at once.
+    crossing = any(Offered.OPEN.value in deed.row.needs for deed in deeds(subject, Track.ANSWER))
+    assert (ends.unequal + ends.refused > 0) is crossing
 
 
 def test_an_act_that_its_receiver_holds_against_its_own_track_is_found() -> None:
