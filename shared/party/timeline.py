@@ -12,7 +12,7 @@ from typing import Annotated, Final
 from uuid import UUID
 
 import asyncpg
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import ConfigDict, Field, JsonValue
 from starlette.responses import Response
 
@@ -103,9 +103,12 @@ def timelines_router(serving: Serving, authority: Authority, collections: Mappin
     who = Depends(serving.identified)
 
     def add(collection: str, words: Words) -> None:
-        @router.get(f"/{collection}/{{subject}}/timeline", tags=[collection], name="timeline", **shows(Timeline))
+        key = "notice_id" if collection == "notices" else "referral_id"
+        named = Path(alias=key)
+
+        @router.get(f"/{collection}/{{{key}}}/timeline", tags=[collection], name="timeline", **shows(Timeline))
         async def timeline(
-            subject: UUID,
+            subject: UUID = named,
             identity: Identity = who,
             after: Annotated[int, Query(ge=0, le=_NUMBER_MAX, description="The last number that you have.")] = 0,
             limit: Limit = 50,
