@@ -13,6 +13,7 @@ import httpx
 from pydantic import JsonValue, ValidationError
 
 from client import feed_views, views
+from client.changes import ReferralChanges, Submission, as_json
 from client.problem import ApiProblem
 from client.transport import Transport
 from shared.contracts.answers import (
@@ -24,7 +25,6 @@ from shared.contracts.answers import (
     WithdrawalAnswer,
 )
 from shared.contracts.base import Contract
-from shared.contracts.referral import ReferralSubmission
 from shared.exchange.act import Subject
 from shared.exchange.states import collection, personal
 from shared.kernel.errors import Refused
@@ -46,10 +46,9 @@ _IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ALL = (DisowningStatement(),)
 
 ViewT = TypeVar("ViewT", bound=views.View)
-Submission = ReferralSubmission | Mapping[str, JsonValue]
 
 
-class CausewayClient:
+class CausewayClient(ReferralChanges):
     """One party's access to one service.
 
     Every act is sent under an idempotency key, made per call unless `key` is given, and repeated under that
@@ -83,19 +82,19 @@ class CausewayClient:
 
     async def submit(self, referral: Submission, *, key: str | None = None) -> views.Acceptance:
         """Post one referral. Accepted means durable and decided, not delivered."""
-        return await self._act("/v1/referrals", _json(referral), key, view=views.Acceptance)
+        return await self._act("/v1/referrals", as_json(referral), key, view=views.Acceptance)
 
     async def submit_batch(
         self, referrals: Sequence[Submission], *, key: str | None = None
     ) -> tuple[views.BatchResult, ...]:
         """Post up to 100 referrals; each has its own result, and a refused one blocks no other."""
-        body = {"referrals": [_json(referral) for referral in referrals]}
+        body = {"referrals": [as_json(referral) for referral in referrals]}
         answer = await self._transport.call("POST", "/v1/referrals:batch", body=body, key=_key(key))
         return _one_per_item(answer, views.BatchResult, len(referrals))
 
     async def check(self, referrals: Sequence[Submission]) -> tuple[views.CheckResult, ...]:
         """What would become of up to 100 referrals. Stores nothing."""
-        body = {"referrals": [_json(referral) for referral in referrals]}
+        body = {"referrals": [as_json(referral) for referral in referrals]}
         answer = await self._transport.call("POST", "/v1/referrals:check", body=body)
         return _one_per_item(answer, views.CheckResult, len(referrals))
 
@@ -316,8 +315,16 @@ class CausewayClient:
 
     # -- how ------------------------------------------------------------------------------------------------
 
-    async def _act(self, path: str, body: Mapping[str, object], key: str | None, *, view: type[ViewT]) -> ViewT:
-        return _read_as(view, await self._transport.call("POST", path, body=body, key=_key(key)))
+    async def _act(
+        self,
+        path: str,
+        body: Mapping[str, object],
+        key: str | None,
+        *,
+        view: type[ViewT],
+        headers: Mapping[str, str] | None = None,
+    ) -> ViewT:
+        return _read_as(view, await self._transport.call("POST", path, body=body, key=_key(key), headers=headers))
 
     async def read(self, path: str, view: type[ViewT], **query: str) -> ViewT:
         """One look at what a path shows."""
@@ -337,10 +344,6 @@ class CausewayClient:
             cursor = read.next
             if cursor is None:
                 return
-
-
-def _json(referral: Submission) -> Mapping[str, JsonValue]:
-    return referral.model_dump(mode="json") if isinstance(referral, ReferralSubmission) else referral
 
 
 def _path(subject: Subject, name: str, subject_id: UUID) -> str:

@@ -72,6 +72,26 @@ class Transport:
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, JsonValue]:
         """The JSON of a 2xx answer. Raises `ApiProblem`, or `Unavailable` when nothing answered in all attempts."""
+        return _answer(await self._answered(method, path, body=body, query=query, key=key, headers=headers))
+
+    async def raw(self, path: str, accept: str) -> bytes:
+        """What is no JSON, as it was sent: a look, answered in the media type `accept`. Raises as `call` does."""
+        response = await self._answered("GET", path, headers={"Accept": accept})
+        if not response.is_success:
+            raise ApiProblem.from_body(response.status_code, _json(response))
+        return response.content
+
+    async def _answered(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, object] | None = None,
+        query: Mapping[str, str] | None = None,
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """What was answered in the end, whatever it is. Raises `Unavailable` when nothing was."""
         sent = {"Authorization": self._authorization, "Accept": "application/json", **(headers or {})}
         content: bytes | None = None
         if body is not None:
@@ -86,7 +106,7 @@ class Transport:
             response = await self._try(method, url, content, headers=sent)
             last = attempt >= self._attempts_max
             if response is not None and (last or response.status_code not in _RETRIED or _asks_for_hours(response)):
-                return _answer(response)
+                return response
             if last:
                 raise Unavailable("server_unreachable", "no answer; the same call may be made again under the same key")
             await self._sleep(_delay_s(response, attempt, jitter_seed))

@@ -11,7 +11,21 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from client.cli import attention, case, due, flow, inbox, listen, login, notice, referral, timeline, verify, webhook
+from client.cli import (
+    attention,
+    case,
+    due,
+    flow,
+    inbox,
+    listen,
+    login,
+    notice,
+    preservation,
+    referral,
+    timeline,
+    verify,
+    webhook,
+)
 from deploy import __version__
 from deploy.accounting.cli import audit_app
 from deploy.devstack.cli import dev_app
@@ -71,6 +85,7 @@ PARTY_APPS = (
     inbox.app,
     case.app,
     notice.app,
+    preservation.app,
     due.app,
     timeline.app,
     listen.app,

@@ -9,7 +9,7 @@ from uuid import UUID
 from cyclopts import App
 from cyclopts.types import ExistingFile, PositiveInt
 
-from client.cli import output
+from client.cli import changes, output
 from client.cli.settings import Options, access
 from shared.vocabulary.referral import WithdrawalReason
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from client.views import EdgeView
 
 app = App(name="referral", help="Post referrals, follow them, take them back.")
+app.command(changes.amend)
+app.command(changes.reroute)
 _OPTIONS = Options()
 
 

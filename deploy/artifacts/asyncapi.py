@@ -202,6 +202,7 @@ def _schemas() -> dict[str, Any]:
 _FAMILIES: Final = {
     Family.REFERRAL: "Between two parties, keyed by referral id: sequenced, receipted, counted.",
     Family.NOTICE: "Between two parties, keyed by notice id: sequenced, receipted, counted.",
+    Family.PRESERVATION: "Between an agency and a provider, keyed by preservation id: sequenced, receipted, counted.",
     Family.RECEIPT: "Between two instances: sequenced, neither receipted nor counted.",
     Family.DELIVERY: "Between two instances, audit among them, about delivery itself: neither receipted nor counted.",
     Family.FACT: f"To audit alone, on {inbox_prefix(AUDIT)}<from>.v1: sequenced, not receipted.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deploy.artifacts import example_delivery
+from deploy.artifacts import example_delivery, example_preservation
 from deploy.artifacts import example_world as world
 from deploy.artifacts.example_refusal import GONE, Refusal
 
@@ -152,6 +152,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     },
     "record_revealed.v1": {"by-an-analyst": _clear(party=world.PROVIDER, role="analyst", actor="6e" * 16)},
     **example_delivery.ACCEPTED,
+    **example_preservation.ACCEPTED,
     "referral_submission.v1": {"hotline-url": world.submission(), "provider-message": _reports()},
     "directory.v1": {
         "five-parties": world.directory(),
@@ -262,6 +263,7 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
         Refusal("actor-named", "/clear/actor", "anna"),
     ),
     **example_delivery.REFUSED,
+    **example_preservation.REFUSED,
     "referral_submission.v1": (
         Refusal("no-items", "/items", []),
         Refusal("too-many-items", "/items", [world.submission()["items"][0]] * 11),

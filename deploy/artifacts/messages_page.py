@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from deploy.artifacts.correspondents import ROUTES, messages_on, pairs, readers_of, topics
 from deploy.artifacts.schemas import meaning, message_name
 from shared.contracts.facts import RECEIPT_ENTRIES_MAX
-from shared.contracts.registry import Family, MessageType
+from shared.contracts.registry import BETWEEN_PARTIES, Family, MessageType
 from shared.envelope.attributes import PROOF, TIME_STEP_S
 from shared.exchange.authority import cells, cells_of
 from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, SIGN_AGAIN, Row
@@ -18,6 +18,7 @@ from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 _KEYS = {
     Family.REFERRAL: "`referral_id`",
     Family.NOTICE: "`notice_id`",
+    Family.PRESERVATION: "`preservation_id`",
     Family.RECEIPT: "an id of its own",
     Family.DELIVERY: "an id of its own",
     Family.FACT: "the id of the referral or notice that it is about, else an id of its own",
@@ -218,7 +219,7 @@ def _overview() -> Iterable[str]:
                 ", ".join(route.senders),
                 ", ".join(route.recipients),
                 f"`{cells_of(message)[0].relation.value}`",
-                _yes(message.family in (Family.REFERRAL, Family.NOTICE)),
+                _yes(message.family in BETWEEN_PARTIES),
                 _yes(message.edge),
             )
             for message, route in ROUTES.items()

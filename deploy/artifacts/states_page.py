@@ -10,6 +10,7 @@ from typing import Final
 
 from shared.exchange.act import Act, Cause, Offered, Subject
 from shared.exchange.acts import ACTS
+from shared.exchange.changes_acts import AMEND
 from shared.exchange.states import begins, may_come_in, rows_of, states, steps
 
 BEGIN: Final = "<!-- states: written by `python -m deploy.artifacts` from shared/exchange/acts.py -->"
@@ -17,14 +18,15 @@ END: Final = "<!-- end of states -->"
 #: Whose pages show which subjects, and what each subject is.
 SHOWN_BY: Final = {
     "hotline": (Subject.REFERRAL, Subject.OFFER),
-    "law_enforcement": (Subject.CASE,),
-    "industry": (Subject.REFERRAL, Subject.NOTICE),
+    "law_enforcement": (Subject.CASE, Subject.PRESERVATION),
+    "industry": (Subject.REFERRAL, Subject.NOTICE, Subject.PRESERVATION),
 }
 _WHAT: Final = {
     Subject.REFERRAL: "A referral at its origin",
     Subject.OFFER: "A referral offered to a hotline",
     Subject.CASE: "A referral offered to an agency",
     Subject.NOTICE: "A notice issued to a provider",
+    Subject.PRESERVATION: "A preservation, at the agency that asks and at the provider that is asked",
 }
 _HEAD: Final = """# States
 
@@ -88,8 +90,11 @@ def _told(row: Act) -> Iterable[Act]:
         return [row]
     if Offered.DROPPED.value in {move.to for move in row.moves}:
         return []
+    told = [each for each in ACTS if each.cause is Cause.ACT and each.name != AMEND]
+    if Offered.WITHDRAWN.value in {move.to for move in row.moves}:
+        return [each for each in told if not begins(each)]
     sends = begins(row) or row.cause is Cause.SECOND_PERSON
-    return [each for each in ACTS if each.cause is Cause.ACT and begins(each) == sends]
+    return [each for each in told if begins(each)] if sends else told
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -172,6 +172,14 @@ _ORIGIN: Final = (
         "external reference, facts and decision stay: audit's accounts name them",
     ),
     Kept(
+        "referral_revision",
+        Class.S3,
+        Way.ITSELF,
+        Owner.PARTY,
+        None,
+        "what a referral said before: under the key of its record, which nothing opens once that is deleted",
+    ),
+    Kept(
         "location_token",
         Class.S1,
         Way.ROWS,

@@ -18,14 +18,15 @@ _TABLE: Final = ItemTable(
     name="offer",
     subject="referral_id",
     sender="origin",
-    shown="referral_id, origin, purpose, exercise, state, edge, received_at, priority, said",
+    shown="referral_id, origin, purpose, exercise, state, edge, received_at, priority, revision, said",
 )
 _NEW: Final = Columns.of(NewItem)
 _ADD: Final = Statement(
     """
 INSERT INTO offer (referral_id, party, origin, exercise, purpose, edge, content, evidence, wrapped_key, state,
-                   priority)
-SELECT subject_id, party, sender, exercise, purpose, edge::jsonb, content, evidence, wrapped_key, 'offered', priority
+                   priority, revision)
+SELECT subject_id, party, sender, exercise, purpose, edge::jsonb, content, evidence, wrapped_key, 'offered', priority,
+       revision
 FROM {new}
 """,
     new=_NEW,

@@ -13,7 +13,8 @@ from services.industry.store import PostgresNotices
 from services.industry.use_cases import act_on_notice
 from shared.contracts.evidence import KeptEvidence
 from shared.exchange.act import Act, NoticeState
-from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, Identified, OriginApi, add_origin_routes
+from shared.party.origin.api.changes import Identified
+from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, OriginApi, add_origin_routes
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
 from shared.party.recipient.ports import OnlyP0, Page
 from shared.runtime.http.identity import Identity

@@ -9,9 +9,10 @@ from services.industry.api import notices_router, referrals_router
 from services.industry.bus import industry_door
 from services.industry.domain import AUTHORITY, PROVIDER
 from services.industry.store import PostgresNotices
-from shared.exchange.act import NoticeState, Subject
+from shared.exchange.act import NoticeState, PreservationState, Subject, Track
 from shared.exchange.events import event_type
 from shared.exchange.origin import ReferralState
+from shared.exchange.preservation import ASK
 from shared.party.attention import Source, attention_router
 from shared.party.feed import feed_routers
 from shared.party.origin.app import assemble_origin
@@ -20,6 +21,10 @@ from shared.party.origin.store.filing import FILED, LISTED
 from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
 from shared.party.origin.store.timeline import referral_words
 from shared.party.overdue import overdue
+from shared.party.preservation.api import PreservationRoutes, preservations_router
+from shared.party.preservation.store.attention import unanswered_waits
+from shared.party.preservation.store.locations import ProviderPreservations
+from shared.party.preservation.store.preservations import LISTED as ASKED
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
 from shared.party.timeline import no_words, timelines_router
@@ -30,7 +35,11 @@ from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
 
 #: What each kind of event begins, and its lists have.
-LISTS: Final = {FILED: LISTED, event_type(Subject.NOTICE, "issue"): PostgresNotices.table.listed}
+LISTS: Final = {
+    FILED: LISTED,
+    event_type(Subject.NOTICE, "issue"): PostgresNotices.table.listed,
+    event_type(Subject.PRESERVATION, ASK.name): ASKED,
+}
 #: How each kind of record is erased once more, in a restored database.
 ERASES: Final = {ERASED: ERASE_AGAIN, PostgresNotices.table.name: PostgresNotices.table.erase_again}
 
@@ -47,12 +56,22 @@ def assemble(machinery: Machinery) -> App:
     issued = Source(
         "notice", NoticeState.ISSUED, partial(items_waiting, table=PostgresNotices.table, subject=Subject.NOTICE)
     )
+    wanted = Source("preservation", PreservationState.REQUESTED, unanswered_waits)
     about = [
-        attention_router(items, AUTHORITY, own, issued, overdue(machinery.clock, Subject.NOTICE)),
+        attention_router(items, AUTHORITY, own, issued, wanted, overdue(machinery.clock, Subject.NOTICE)),
         *feed_routers(items, AUTHORITY),
     ]
     about.append(timelines_router(items, AUTHORITY, {"referrals": referral_words, "notices": no_words}))
-    routers = [referrals_router(origin.api, items.identified), notices_router(items), *about]
+    asked = preservations_router(
+        PreservationRoutes(
+            serving=items,
+            authority=AUTHORITY,
+            track=Track.ANSWER,
+            documents=machinery.documents,
+            preservations=ProviderPreservations,
+        )
+    )
+    routers = [referrals_router(origin.api, items.identified), notices_router(items), asked, *about]
     http = create_app("Causeway industry", routers, probes=machinery.probes())
     app = origin.app(machinery, http, industry_door(kek=machinery.keys.kek, origin=origin.bus))
     return with_withdrawals(app, PROVIDER, PostgresNotices)

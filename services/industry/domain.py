@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.contracts.answers import NoticeDisowning
+from shared.contracts.answers import NoticeDisowning, NoticeStatements
 from shared.exchange import events, webhooks
-from shared.exchange.act import Subject
+from shared.exchange.act import Subject, Track
+from shared.exchange.items import Said, answered
 from shared.exchange.origin import PERMITS
 from shared.exchange.states import permits
 from shared.kernel.authority import Authority
 from shared.kernel.errors import Refused
-from shared.party.recipient.domain import RecipientKind
+from shared.party.recipient.domain import Item, RecipientKind
 from shared.routing.directory_index import DirectoryIndex
+from shared.vocabulary.answers import NoticeAction
 from shared.vocabulary.routing import PartyKind
 
-AUTHORITY: Final = Authority((*PERMITS, *permits(Subject.NOTICE), events.PERMIT, *webhooks.PERMITS))
+_ASKED: Final = tuple(permits(Subject.PRESERVATION, Track.ANSWER))
+AUTHORITY: Final = Authority((*PERMITS, *permits(Subject.NOTICE), *_ASKED, events.PERMIT, *webhooks.PERMITS))
 #: A notice is issued once: there is no earlier id, no referral shows here.
 PROVIDER: Final = RecipientKind(subject=Subject.NOTICE, audience="providers", authority=AUTHORITY)
 
@@ -26,3 +29,9 @@ def check_suggested(said: NoticeDisowning, directory: DirectoryIndex) -> None:
         entry = None if each.suggested is None else directory.party(each.suggested)
         if each.suggested is not None and (entry is None or entry.kind != PartyKind.INDUSTRY):
             raise Refused("suggested_unknown", "no provider of the directory", field=f"/disowned/{place}/suggested")
+
+
+def removed_by(said: NoticeStatements, notice: Item) -> frozenset[int]:
+    """The items of a notice that an answer says were removed. Raises `Refused` as `shared.exchange.items` does."""
+    stated = answered(said.items, notice.numbers, Said.kept(notice.said))
+    return frozenset(each.n for each in stated.answers if each.action is NoticeAction.REMOVED)

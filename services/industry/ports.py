@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Collection
+from typing import Annotated, Protocol, runtime_checkable
+from uuid import UUID
 
 from pydantic import StringConstraints
 
@@ -12,6 +14,7 @@ from shared.contracts.decision import Edge
 from shared.contracts.items import ItemNumber
 from shared.contracts.referral import NoticeRecord
 from shared.exchange.act import NoticeState
+from shared.party.preservation.ports import Preservations
 from shared.party.recipient.ports import ShownItem
 
 
@@ -44,3 +47,22 @@ class NoticeMoved(Contract):
 
     notice_id: Uuid
     state: NoticeState
+
+
+class MatchingPreservations(Preservations, Protocol):
+    """What agencies want kept, and of which items of notices that is."""
+
+    async def unanswered(self, notice_id: UUID, party: str, items: Collection[int]) -> list[UUID]:
+        """The requests that are not answered yet and want something kept at where these items lie.
+
+        Whoever asks for a place and whoever removes what lies there follow one another until their transactions end.
+        """
+        ...
+
+
+@runtime_checkable
+class BesidePreservations(Protocol):
+    """The notices of a transaction, with what agencies want kept of the same places."""
+
+    @property
+    def preservations(self) -> MatchingPreservations: ...

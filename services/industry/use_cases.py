@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from services.industry.domain import PROVIDER, check_suggested
-from shared.contracts.answers import NoticeDisowning, WithdrawalAnswer
+from services.industry.domain import AUTHORITY, PROVIDER, check_suggested, removed_by
+from services.industry.ports import BesidePreservations
+from shared.contracts.answers import NoticeDisowning, NoticeStatements, WithdrawalAnswer
 from shared.contracts.base import Contract
-from shared.exchange.act import Act, NoticeState, Subject
+from shared.contracts.preserving import PreservationAnswering
+from shared.exchange.act import Act, NoticeState, Subject, Track
 from shared.exchange.keeping import reason_to_keep
+from shared.exchange.states import row
 from shared.kernel.errors import Refused
+from shared.party.preservation import use_cases as preservation
+from shared.party.preservation.ports import Acting as Preserving
 from shared.party.recipient.domain import require_role
 from shared.party.recipient.ports import Acting
 from shared.party.recipient.use_cases import act
@@ -24,6 +29,8 @@ async def act_on_notice(row: Act, notice_id: UUID, *, said: Contract | None, act
             check_suggested(said, acting.directory)
         case WithdrawalAnswer(fate=WithdrawalFate.ERASED):
             await _check_nothing_to_keep(notice_id, acting)
+        case NoticeStatements():
+            await _keep_before_removing(said, notice_id, acting)
         case _:
             pass  # the rest has nothing that only a provider would check
     return await act(PROVIDER, row, notice_id, said=said, acting=acting)
@@ -37,3 +44,42 @@ async def _check_nothing_to_keep(notice_id: UUID, acting: Acting) -> None:
     if reason_to_keep(Subject.NOTICE, notice.said, retention=None, at=acting.at) is not None:
         detail = "it was acted on: say until when and why it is kept"
         raise Refused("notice_is_kept", detail, field="/fate", status=409)
+
+
+async def _keep_before_removing(said: NoticeStatements, notice_id: UUID, acting: Acting) -> None:
+    """Answer what agencies want kept, in the act that removes it: what is gone cannot be kept any more.
+
+    Raises `Refused("preservation_unanswered")` where something is removed and a request for it has no answer.
+    """
+    notice = (await acting.items.find([notice_id])).get((notice_id, acting.party))
+    if notice is None:
+        return  # whoever looks for it next says so
+    AUTHORITY.require(Subject.NOTICE, acting.role, action="answer", state=notice.state)
+    assert isinstance(acting.items, BesidePreservations)
+    preservations = acting.items.preservations
+    answered = {each.preservation_id for each in said.preservations}
+    if removed := removed_by(said, notice):
+        waiting = await preservations.unanswered(notice_id, acting.party, removed)
+        if not answered.issuperset(waiting):
+            raise Refused(
+                "preservation_unanswered",
+                "say of each request at /v1/preservations?state=requested that matches: preserved or not_possible",
+                field="/preservations",
+                status=409,
+            )
+    preserving = Preserving(
+        party=acting.party,
+        role=acting.role,
+        actor=acting.actor,
+        track=Track.ANSWER,
+        authority=AUTHORITY,
+        preservations=preservations,
+        directory=acting.directory,
+        at=acting.at,
+    )
+    for each in said.preservations:
+        words = PreservationAnswering.model_validate(each.model_dump(exclude={"preservation_id"}))
+        await preservation.act(_ANSWER, each.preservation_id, said=words, acting=preserving)
+
+
+_ANSWER = row(Subject.PRESERVATION, "answer")

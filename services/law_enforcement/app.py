@@ -9,11 +9,14 @@ from services.law_enforcement.api import cases_router
 from services.law_enforcement.bus import law_enforcement_door
 from services.law_enforcement.domain import AGENCY, AUTHORITY
 from services.law_enforcement.store import PostgresCases, case_words
-from shared.exchange.act import CaseState, Subject
+from shared.exchange.act import CaseState, Subject, Track
 from shared.exchange.events import event_type
+from shared.exchange.preservation import ASK
 from shared.party.attention import Source, attention_router
 from shared.party.feed import feed_routers
 from shared.party.overdue import overdue
+from shared.party.preservation.api import PreservationRoutes, preservations_router
+from shared.party.preservation.store.preservations import LISTED, PostgresPreservations
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
 from shared.party.timeline import timelines_router
@@ -24,7 +27,10 @@ from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
 
 #: What each kind of event begins, and its lists have.
-LISTS: Final = {event_type(Subject.CASE, "offer"): PostgresCases.table.listed}
+LISTS: Final = {
+    event_type(Subject.CASE, "offer"): PostgresCases.table.listed,
+    event_type(Subject.PRESERVATION, ASK.name): LISTED,
+}
 #: How each kind of record is erased once more, in a restored database.
 ERASES: Final = {PostgresCases.table.name: PostgresCases.table.erase_again}
 
@@ -39,8 +45,17 @@ def assemble(machinery: Machinery) -> App:
     door, items = law_enforcement_door(kek=machinery.keys.kek), serving(machinery)
     waiting = Source("case", CaseState.OFFERED, partial(items_waiting, table=PostgresCases.table, subject=Subject.CASE))
     attention = attention_router(items, AUTHORITY, waiting, overdue(machinery.clock, Subject.CASE))
+    asking = preservations_router(
+        PreservationRoutes(
+            serving=items,
+            authority=AUTHORITY,
+            track=Track.OFFER,
+            documents=machinery.documents,
+            preservations=PostgresPreservations,
+        )
+    )
     about = attention, *feed_routers(items, AUTHORITY), timelines_router(items, AUTHORITY, {"inbox": case_words})
-    routers = [cases_router(items), *about]
+    routers = [cases_router(items), asking, *about]
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
     app = App(
         machinery,

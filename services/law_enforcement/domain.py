@@ -6,15 +6,16 @@ from dataclasses import replace
 from typing import Final
 
 from shared.exchange import events, webhooks
-from shared.exchange.act import CaseState, Subject
+from shared.exchange.act import CaseState, Subject, Track
 from shared.exchange.message import Received
 from shared.exchange.states import WITHDRAWAL_NOTED, permits
 from shared.kernel.authority import Authority
 from shared.kernel.errors import Refused
-from shared.party.recipient.domain import Item, RecipientKind
+from shared.party.recipient.domain import Item, RecipientKind, revision_of
 from shared.vocabulary.answers import CaseOutcome, CloseReason
 
-AUTHORITY: Final = Authority((*permits(Subject.CASE), events.PERMIT, *webhooks.PERMITS))
+_ASKS: Final = tuple(permits(Subject.PRESERVATION, Track.OFFER))
+AUTHORITY: Final = Authority((*permits(Subject.CASE), *_ASKS, events.PERMIT, *webhooks.PERMITS))
 _TAKEN_BACK: Final = frozenset({CaseState.WITHDRAWN.value, *WITHDRAWAL_NOTED})
 
 
@@ -28,7 +29,8 @@ def further_purpose(case: Item, message: Received) -> Item:
         raise Refused("referral_withdrawn")
     if purpose in case.purposes:
         raise Refused("edge_exists")
-    return replace(case, purposes=case.purposes | {purpose})
+    revision = max(case.revision, revision_of(message))
+    return replace(case, purposes=case.purposes | {purpose}, revision=revision)
 
 
 AGENCY: Final = RecipientKind(subject=Subject.CASE, audience="agencies", authority=AUTHORITY, again=further_purpose)

@@ -6,7 +6,7 @@ from shared.contracts.answers import CaseWords, TrackNumber
 from shared.contracts.base import Contract, Instant, NextCursor, PartyId, Uuid
 from shared.contracts.decision import Edge
 from shared.contracts.fields import CaseReference
-from shared.contracts.referral import ReferralRecord
+from shared.contracts.referral import ReferralRecord, Revision
 from shared.exchange.act import CaseState
 from shared.party.recipient.ports import ShownItem
 from shared.vocabulary.answers import CaseDeclineReason
@@ -24,6 +24,13 @@ class OpenedFurtherEdge(FurtherEdge):
     """Another purpose, with the record that it entitles to; null once it was erased."""
 
     record: ReferralRecord | None
+
+
+class EarlierEdge(OpenedFurtherEdge):
+    """What the case had under an earlier revision, from when it was accepted on; null once it was erased."""
+
+    revision: Revision
+    received_at: Instant
 
 
 class CaseFields(CaseWords, ShownItem):
@@ -62,10 +69,12 @@ class CaseAct(CaseWords):
 class OpenedCase(CaseFields):
     """A referral with its records, which are null once they were erased, and the agency's own reference.
 
-    What it has made of the case is the fold of all its acts; `timeline` has each, oldest first.
+    What it has made of the case is the fold of all its acts; `timeline` has each, oldest first. `earlier` is what an
+    accepted case had before it was amended.
     """
 
     further: tuple[OpenedFurtherEdge, ...]
+    earlier: tuple[EarlierEdge, ...] = ()
     record: ReferralRecord | None
     case_reference: CaseReference | None
     timeline: tuple[CaseAct, ...]

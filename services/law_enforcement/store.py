@@ -14,7 +14,15 @@ from uuid import UUID
 
 import asyncpg
 
-from services.law_enforcement.ports import CaseAct, CasePage, FurtherEdge, OpenedCase, OpenedFurtherEdge, ShownCase
+from services.law_enforcement.ports import (
+    CaseAct,
+    CasePage,
+    EarlierEdge,
+    FurtherEdge,
+    OpenedCase,
+    OpenedFurtherEdge,
+    ShownCase,
+)
 from shared.contracts.answers import CaseAcceptedClear, CaseRecord
 from shared.contracts.base import Contract
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
@@ -30,17 +38,18 @@ _TABLE: Final = ItemTable(
     name="case_file",
     subject="referral_id",
     sender="origin",
-    shown="referral_id, origin, exercise, state, received_at, priority, said",
+    shown="referral_id, origin, exercise, state, received_at, priority, revision, said",
     purposes="ARRAY(SELECT purpose FROM case_edge AS e"
     " WHERE e.referral_id = case_file.referral_id AND e.party = case_file.party)",
     contents="case_edge",
+    keeps="said ? 'accepted_at'",
     kept=", case_reference = coalesce($7, case_reference), reference_key = coalesce($8, reference_key)",
 )
 _NEW: Final = Columns.of(NewItem, without=("purpose", "edge", "content", "evidence", "wrapped_key"))
 _ADD: Final = Statement(
     """
-INSERT INTO case_file (referral_id, party, origin, exercise, state, priority)
-SELECT subject_id, party, sender, exercise, 'offered', priority FROM {new} ON CONFLICT DO NOTHING
+INSERT INTO case_file (referral_id, party, origin, exercise, state, priority, revision)
+SELECT subject_id, party, sender, exercise, 'offered', priority, revision FROM {new} ON CONFLICT DO NOTHING
 """,
     new=_NEW,
 )
@@ -48,14 +57,17 @@ SELECT subject_id, party, sender, exercise, 'offered', priority FROM {new} ON CO
 _NEW_EDGE: Final = Columns.of(NewItem, without=("sender", "exercise", "priority"))
 _ADD_EDGES: Final = Statement(
     """
-INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence, wrapped_key)
-SELECT subject_id, party, purpose, edge::jsonb, content, evidence, wrapped_key FROM {new}
+INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence, wrapped_key, revision)
+SELECT subject_id, party, purpose, edge::jsonb, content, evidence, wrapped_key, revision FROM {new}
 """,
     new=_NEW_EDGE,
 )
+#: What stands of each, by its first place; `earlier` is what stood before.
 _EDGES: Final = """
-SELECT referral_id, party, purpose, edge, content, wrapped_key FROM case_edge WHERE referral_id = ANY($1::uuid[])
-ORDER BY received_at, purpose
+SELECT referral_id, party, purpose, revision, edge, content, wrapped_key, received_at,
+       revision < max(revision) OVER purposes AS earlier
+FROM case_edge WHERE referral_id = ANY($1::uuid[]) WINDOW purposes AS (PARTITION BY referral_id, party, purpose)
+ORDER BY min(received_at) OVER purposes, purpose, revision
 """
 _EVIDENCE: Final = """
 SELECT party, purpose, evidence, wrapped_key FROM case_edge WHERE referral_id = $1 ORDER BY received_at, purpose
@@ -109,7 +121,8 @@ class PostgresCases(PostgresItems):
 
     async def show(self, subject_id: UUID) -> OpenedCase:
         row = await self._one(subject_id)
-        first, *further = (await self._edges([subject_id]))[subject_id]
+        edges = (await self._edges([subject_id]))[subject_id]
+        (first, *further), earlier = standing(edges), [each for each in edges if each["earlier"]]
         acts = await self._driver.fetch(_ACTS, subject_id, row["party"])
         return view(
             OpenedCase,
@@ -118,6 +131,7 @@ class PostgresCases(PostgresItems):
             edge=first["edge"],
             record=self._opened(first, subject_id),
             further=[view(OpenedFurtherEdge, each, record=self._opened(each, subject_id)) for each in further],
+            earlier=[view(EarlierEdge, each, record=self._opened(each, subject_id)) for each in earlier],
             case_reference=case_reference(row, self._kek),
             timeline=[view(CaseAct, each) for each in acts],
         )
@@ -129,9 +143,14 @@ class PostgresCases(PostgresItems):
         return edges
 
 
+def standing(edges: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
+    """What stands of each purpose, without what stood before."""
+    return [each for each in edges if not each["earlier"]]
+
+
 def _case(row: asyncpg.Record, edges: Sequence[asyncpg.Record]) -> ShownCase:
     """A case as its agency sees it: the edge it began with, and those for further purposes."""
-    first, *further = edges
+    first, *further = standing(edges)
     return view(
         ShownCase,
         row,

@@ -23,6 +23,7 @@ from shared.contracts.items import (
     OtherHost,
     Round,
 )
+from shared.contracts.preserving import SAID_BESIDE_MAX, PreservationBeside
 from shared.contracts.referral import Revision
 from shared.vocabulary.answers import (
     CaseDeclineReason,
@@ -89,6 +90,8 @@ class NoticeStatements(Contract):
     """What became of the items. Each action once per item and round; none that was also rejected."""
 
     items: Annotated[tuple[ItemStatement, ...], Field(min_length=1, max_length=ITEM_ANSWERS_MAX)]
+    #: Said beside it to agencies that have asked to keep these items; the notifier is told nothing of it.
+    preservations: Annotated[tuple[PreservationBeside, ...], Field(max_length=SAID_BESIDE_MAX)] = ()
 
 
 class ItemAnswers(Contract):

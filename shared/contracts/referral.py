@@ -334,9 +334,13 @@ class NoticeRecord(Contract):
 
 
 class NoticeIssuedClear(EdgeClear):
-    """A provider is asked to act. The notifier is its sender; the legal basis is sealed, in the edge."""
+    """A provider is asked to act. The notifier is its sender; the legal basis is sealed, in the edge.
+
+    `revision` counts what was sent of this notice, and is left out of the first: it says nothing of its referral.
+    """
 
     notice_id: Uuid
+    revision: Revision | None = None
 
 
 class NoticeIssuedSealed(EdgeSealed):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import StringConstraints, create_model
 
-from shared.contracts import answers, delivery, erasures, facts, referral
+from shared.contracts import answers, delivery, erasures, facts, preservation, preserving, referral
 from shared.contracts.base import Contract
 
 #: Where schemas are named, absolutely, as CloudEvents wants it; nobody fetches them. A reserved name.
@@ -27,11 +27,14 @@ class Family(StrEnum):
 
     REFERRAL = "referral"  # between two parties: sequenced, receipted, counted; keyed by referral id
     NOTICE = "notice"  # the same, keyed by notice id: industry never sees a referral id
+    PRESERVATION = "preservation"  # the same between an agency and a provider, keyed by preservation id
     RECEIPT = "receipt"  # between two instances: sequenced, neither receipted nor counted
     DELIVERY = "delivery"  # between two instances, audit among them: of delivery itself; as receipts
     FACT = "fact"  # to audit alone: sequenced, covered by audit's own reading
 
 
+#: Between two parties: receipted, and counted.
+BETWEEN_PARTIES: Final = frozenset({Family.REFERRAL, Family.NOTICE, Family.PRESERVATION})
 #: What an instance states itself, for itself. It is never receipted: that would have no end.
 STATED_BY_INSTANCES: Final = frozenset({Family.RECEIPT, Family.DELIVERY, Family.FACT})
 
@@ -81,6 +84,29 @@ NOTICE_NOT_OURS = MessageType("notice_not_ours", 1, Family.NOTICE, answers.Notic
 CASE_ACCEPTED = MessageType("case_accepted", 1, Family.REFERRAL, answers.CaseAcceptedClear, answers.CaseRecord)
 CASE_DECLINED = MessageType("case_declined", 1, Family.REFERRAL, answers.CaseDeclinedClear)
 OUTCOME_REPORTED = MessageType("outcome_reported", 1, Family.REFERRAL, answers.OutcomeReportedClear)
+PRESERVATION_REQUESTED = MessageType(
+    "preservation_requested",
+    1,
+    Family.PRESERVATION,
+    preservation.PreservationRequestedClear,
+    preserving.PreservationRecord,
+)
+PRESERVATION_EXTENSION_REQUESTED = MessageType(
+    "preservation_extension_requested", 1, Family.PRESERVATION, preservation.PreservationExtensionRequestedClear
+)
+PRESERVATION_WITHDRAWN = MessageType(
+    "preservation_withdrawn", 1, Family.PRESERVATION, preservation.PreservationWithdrawnClear
+)
+PRESERVATION_ANSWERED = MessageType(
+    "preservation_answered", 1, Family.PRESERVATION, preservation.PreservationAnsweredClear
+)
+PRESERVATION_EXTENSION_ANSWERED = MessageType(
+    "preservation_extension_answered", 1, Family.PRESERVATION, preservation.PreservationExtensionAnsweredClear
+)
+PRESERVATION_ENDED = MessageType("preservation_ended", 1, Family.PRESERVATION, preservation.PreservationEndedClear)
+PRESERVATION_WITHDRAWAL_ACKNOWLEDGED = MessageType(
+    "preservation_withdrawal_acknowledged", 1, Family.PRESERVATION, preservation.PreservationWithdrawalAcknowledgedClear
+)
 MESSAGES_RECEIPTED = MessageType("messages_receipted", 1, Family.RECEIPT, facts.MessagesReceiptedClear)
 READS_ANNOUNCED = MessageType("reads_announced", 1, Family.DELIVERY, delivery.ReadsAnnouncedClear)
 MARKS = MessageType("marks", 1, Family.DELIVERY, delivery.MarksClear)
@@ -111,6 +137,13 @@ ALL: tuple[MessageType, ...] = (
     OUTCOME_REPORTED,
     RECORD_ERASED,
     NOTICE_RECORD_ERASED,
+    PRESERVATION_REQUESTED,
+    PRESERVATION_EXTENSION_REQUESTED,
+    PRESERVATION_WITHDRAWN,
+    PRESERVATION_ANSWERED,
+    PRESERVATION_EXTENSION_ANSWERED,
+    PRESERVATION_ENDED,
+    PRESERVATION_WITHDRAWAL_ACKNOWLEDGED,
     MESSAGES_RECEIPTED,
     READS_ANNOUNCED,
     MARKS,

@@ -85,7 +85,8 @@ class KeyEncryptionKey:
     def location_token(self, party: str, version: int, form: str) -> bytes:
         """What stands for a location of `party`, 16 bytes: HMAC-SHA256 under a key of the party's and the version's.
 
-        The same location has another token at any other party: rows of two never meet.
+        The same location has another token at any other party: rows of two never meet. Whoever has the rows and not
+        the key can tell which speak of one place, and not of which.
         """
         key = hmac.digest(self._locations, f"{version}/{party}".encode(), "sha256")
         return hmac.digest(key, form.encode(), "sha256")[:16]

@@ -13,6 +13,7 @@ from shared.contracts.base import Contract
 from shared.contracts.decision import DecisionRef, Edge
 from shared.contracts.referral import EdgeClear, EdgeSealed, NoticeRecord, ReferralRecord
 from shared.contracts.registry import (
+    BETWEEN_PARTIES,
     BY_TYPE,
     NAMES,
     WITHDRAWALS,
@@ -246,7 +247,7 @@ def _check_lane(message: MessageType, reading: _Reading) -> None:
 
 def _check_exercise(message: MessageType, attributes: Attributes, directory: DirectoryIndex) -> None:
     """Sandbox parties send and get exercise records, live parties none; a suspended party sends nothing."""
-    if message.family not in (Family.REFERRAL, Family.NOTICE):
+    if message.family not in BETWEEN_PARTIES:
         return
     sender, recipient = directory.party(attributes.sender), directory.party(attributes.recipient)
     if sender is not None and sender.status == PartyStatus.SUSPENDED:
@@ -277,7 +278,7 @@ def _open(reading: _Reading, reader: ReadingInstance) -> None:
         reading.message,
         attributes.id,
         attributes.subject,
-        clear={"revision": getattr(reading.clear, "revision", 0)},
+        clear={"revision": getattr(reading.clear, "revision", None) or 0},
         sender=attributes.sender,
         recipient=attributes.recipient,
     )
@@ -385,4 +386,6 @@ def _check_due(clear: EdgeClear, edge: Edge, attributes: Attributes) -> None:
 def _subject_of(message: MessageType, clear: Contract, subject: str) -> UUID | str:
     if message.family is Family.REFERRAL:
         return getattr(clear, "referral_id", subject)
+    if message.family is Family.PRESERVATION:
+        return getattr(clear, "preservation_id", subject)
     return getattr(clear, "notice_id", subject) if message.family is Family.NOTICE else subject

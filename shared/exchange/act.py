@@ -9,7 +9,7 @@ from these rows (`shared.exchange.states`) or compared with them. Data only: wha
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
@@ -24,6 +24,11 @@ class Subject(StrEnum):
     OFFER = "offer"
     CASE = "case"
     NOTICE = "notice"
+    PRESERVATION = "preservation"
+
+
+#: What an agency asks of a provider. It is the same subject at both, and no origin knows of it.
+ASKED_BY_AGENCIES: Final = frozenset({Subject.PRESERVATION})
 
 
 class Track(StrEnum):
@@ -54,6 +59,14 @@ class Offered(StrEnum):
     UNRELEASED = "unreleased"
     DROPPED = "dropped"
     OPEN = "open"
+    WITHDRAWN = "withdrawn"
+
+
+class Asked(StrEnum):
+    """An agency's track of what it asks a provider: it stands, longer than at first, or was taken back. Never back."""
+
+    OPEN = "open"
+    EXTENDED = "extended"
     WITHDRAWN = "withdrawn"
 
 
@@ -91,6 +104,22 @@ class NoticeState(StrEnum):
     WITHDRAWN = "withdrawn"
     WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
     RECORD_ERASED = "record_erased"
+
+
+class PreservationState(StrEnum):
+    """What agency and provider are shown of a preservation, both alike. `requested`: it is unanswered."""
+
+    REQUESTED = "requested"
+    PRESERVED = "preserved"
+    REFUSED = "refused"
+    NOT_POSSIBLE = "not_possible"
+    TOO_LATE = "too_late"
+    EXTENSION_REQUESTED = "extension_requested"
+    EXTENDED = "extended"
+    EXTENSION_REFUSED = "extension_refused"
+    ENDED = "ended"
+    WITHDRAWN = "withdrawn"
+    WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
 
 
 class Move(NamedTuple):

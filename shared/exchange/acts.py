@@ -13,7 +13,9 @@ from shared.contracts import answers, registry
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
 from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
+from shared.exchange.changes_acts import CHANGES
 from shared.exchange.erasure_acts import ERASURE_ACTS
+from shared.exchange.preservation_acts import PRESERVATION_ACTS
 from shared.kernel.authority import Role
 from shared.vocabulary.answers import AnswerState, CaseOutcome, ItemsFold
 from shared.vocabulary.code import Code
@@ -159,5 +161,7 @@ ACTS: Final[tuple[Act, ...]] = (
         takes=answers.NoticeDisowning,
     ),
     _withdrawal_noted(Subject.NOTICE, registry.NOTICE_WITHDRAWAL_ACKNOWLEDGED),
+    *CHANGES,
     *ERASURE_ACTS,
+    *PRESERVATION_ACTS,
 )

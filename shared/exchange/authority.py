@@ -25,7 +25,7 @@ from shared.contracts.facts import (
     ReferralReviewedClear,
 )
 from shared.contracts.registry import STATED_BY_INSTANCES, Family, MessageType
-from shared.exchange.act import Act, Subject, Track
+from shared.exchange.act import ASKED_BY_AGENCIES, Act, Subject, Track
 from shared.exchange.acts import ACTS
 from shared.exchange.topics import inbox_prefix
 from shared.kernel.errors import Refused
@@ -40,6 +40,10 @@ class Relation(StrEnum):
     FILED_IT = "filed_it"
     #: The subject was sent to the speaker, by the party that it tells.
     WAS_SENT_IT = "was_sent_it"
+    #: The subject is the speaker's own request to the one that it tells.
+    ASKED_IT = "asked_it"
+    #: The subject is what the one that is told has asked the speaker.
+    WAS_ASKED = "was_asked"
     #: The messages went from the instance that is told to the speaking one, which reads them.
     WAS_ADDRESSED = "was_addressed"
     #: The speaking instance serves the origin that it speaks of, and nobody else has filed the subject.
@@ -159,6 +163,15 @@ def _cells_of(message: MessageType) -> Iterator[Cell]:
 def _told_by(row: Act) -> Iterator[Cell]:
     """What the message of an act says: of the track that its writer alone moves, to who has the other one."""
     if row.message is None:
+        return
+    if row.subject in ASKED_BY_AGENCIES:
+        agency, provider = PartyKind.LAW_ENFORCEMENT, PartyKind.INDUSTRY
+        asks = row.track is Track.OFFER
+        yield (
+            Cell(row.message, agency, provider, Relation.ASKED_IT)
+            if asks
+            else Cell(row.message, provider, agency, Relation.WAS_ASKED)
+        )
         return
     for origin in ORIGINS:
         holder = HELD_BY[row.subject]

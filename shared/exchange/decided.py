@@ -34,8 +34,6 @@ _SENT_IN_PART = (WorkReason.UNDELIVERABLE, WorkReason.RECIPIENT_CANNOT_READ)
 #: Reasons for which nobody is sent anything: as yet, or at all.
 _GIVEN_UP = (WorkReason.UNDELIVERABLE, WorkReason.TOO_WIDE, WorkReason.OVER_BUDGET, WorkReason.OVER_DAY)
 _DUE: Final = {"acknowledge_h": "acknowledge_by", "act_h": "act_by"}
-#: The revision of every referral, until referrals are amended.
-REVISION = 1
 
 
 class StatedEdge(NamedTuple):
@@ -70,6 +68,7 @@ class Stated:
     not_sent: Sequence[Mapping[str, Any]] = ()
     superseded: Sequence[UUID] = ()
     work_reason: WorkReason | None = None
+    revision: int = 1
 
 
 def edge_salt(decision_salt: str, edge_id: UUID) -> str:
@@ -166,7 +165,8 @@ def judged_edges(
     derived = fact.facts.origin == fact.origin and all(
         key in judged and judged[key].digest == digest for key, digest in stated.items()
     )
-    some = bool(fact.superseded) or fact.work_reason in _SENT_IN_PART
+    # Of a referral that was amended, edges that the amendment leaves as they are were stated before.
+    some = bool(fact.superseded) or fact.work_reason in _SENT_IN_PART or clear.revision > 1
     whole = given_up(fact) or ((some or stated.keys() == judged.keys()) and _concluded(clear, fact, outcome))
     if fact.decision.engine != ENGINE or not derived or not whole:
         raise Refused("decision_not_derived", "its facts lead to another decision")
@@ -193,7 +193,7 @@ def _concluded(clear: ReferralDecidedClear, fact: ReferralDecidedSealed, outcome
 
 def clear_of_decided(stated: Stated) -> Json:
     """The clear part of the fact: that the referral was decided, and where it stands."""
-    return {"referral_id": str(stated.referral_id), "revision": REVISION, "disposition": stated.disposition}
+    return {"referral_id": str(stated.referral_id), "revision": stated.revision, "disposition": stated.disposition}
 
 
 def sealed_of_decided(stated: Stated) -> Json:

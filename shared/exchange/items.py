@@ -99,13 +99,15 @@ def check(stated: Said, numbers: Collection[int], before: Said) -> None:
 def fold(numbers: Collection[int], said: Said) -> Folded:
     """What the answers make of the notice, once something is said of every item.
 
-    One action makes it actioned, else one rejection rejected; it is not ours only as a whole.
+    One action makes it actioned, else one rejection rejected; it is not ours only as a whole. What was said of items
+    that the notice has no more does not count.
     """
     if not set(numbers) <= said.numbers():
         return Folded(items=ItemsFold.IN_PART)
-    if any(each.action is not None for each in said.answers):
+    answers = [each for each in said.answers if each.n in numbers]
+    if any(each.action is not None for each in answers):
         return Folded(items=ItemsFold.ACTIONED)
-    return Folded(items=ItemsFold.REJECTED if said.answers else ItemsFold.NOT_OURS)
+    return Folded(items=ItemsFold.REJECTED if answers else ItemsFold.NOT_OURS)
 
 
 def renumbered(said: Said, own: Sequence[int]) -> Said:

@@ -11,10 +11,10 @@ from uuid import UUID
 from pydantic_core import to_json
 
 from shared.contracts.items import AnsweredSoFar
-from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED
+from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED, MessageType
 from shared.envelope.sealing import Sealer
 from shared.exchange.compose import Addressing, Letter, address
-from shared.exchange.decided import REVISION, Json, Stated, commitment, decided_fact, due_times, edge_salt
+from shared.exchange.decided import Json, Stated, commitment, decided_fact, due_times, edge_salt
 from shared.exchange.items import told_again
 from shared.exchange.message import Draft
 from shared.exchange.minimise import notice_record, referral_record
@@ -29,7 +29,10 @@ from shared.vocabulary.routing import PartyKind, WorkReason
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """One edge, its id, its message and where that goes; of a notice, the origin's own numbers of its items."""
+    """One edge, its id, its message and where that goes.
+
+    Of a notice, `items` are the origin's own numbers of all items that it ever had, `gone` those that it has no more.
+    """
 
     edge: PlannedEdge
     edge_id: UUID
@@ -37,6 +40,8 @@ class Emitted:
     instance: str
     notice_id: UUID | None
     items: tuple[int, ...] = ()
+    gone: tuple[int, ...] = ()
+    revision: int = 1
 
     @property
     def recipient(self) -> str:
@@ -74,6 +79,7 @@ class Letters:
     work_reason: WorkReason | None
     traceparent: str | None
     sealer: Sealer
+    revision: int = 1
 
     def seal(self) -> None:
         for letter in self.letters:
@@ -99,6 +105,7 @@ class Letters:
             not_sent=outcome.not_sent,
             superseded=superseded,
             work_reason=self.work_reason,
+            revision=self.revision,
         )
         fact = decided_fact(
             stated,
@@ -130,15 +137,24 @@ class Writing:
     released: Released | None = None
     #: Edges that are issued anew, by (recipient, purpose).
     known: Mapping[tuple[str, str], KnownEdge] = field(default_factory=dict)
+    #: Of the referral, as edges that begin are sent.
+    revision: int = 1
 
 
 class KnownEdge(NamedTuple):
-    """An edge that its recipient had before, at `instance`: it keeps its ids, and what was answered."""
+    """An edge that its recipient had before, at `instance`: it keeps its ids, and what was answered.
+
+    `revision` is the one under which it goes, of a notice its own. `items` as in `Emitted`: its numbers stay. Unless it
+    goes elsewhere, what was answered is told with it only where it `tells`.
+    """
 
     edge_id: UUID
     notice_id: UUID | None
     instance: str
     answered: AnsweredSoFar
+    revision: int = 1
+    items: tuple[int, ...] = ()
+    tells: bool = True
 
 
 def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
@@ -173,6 +189,7 @@ def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
         work_reason=work_reason,
         traceparent=writing.traceparent,
         sealer=writing.sealer,
+        revision=writing.revision,
     )
 
 
@@ -204,21 +221,10 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
         raise Defect("edge_without_recipient")
     known = writing.known.get((edge.recipient, edge.terms.purpose))
     edge_id = uuid4() if known is None else known.edge_id
-    withheld, hash_kinds = edge.terms.withheld, edge.terms.hash_kinds
     salt = edge_salt(outcome.salt, edge_id)
-    if recipient.kind == PartyKind.INDUSTRY:
-        # A notice has an id of its own: industry never sees a referral id, an earlier time or a revision.
-        notice_id = known.notice_id if known is not None else None
-        message, notice_id = NOTICE_ISSUED, notice_id or coarse_uuid7(writing.at)
-        items = tuple(writing.record["items"][position]["n"] for position in edge.items)
-        record = notice_record(writing.record, edge.items, withheld=withheld, hash_kinds=hash_kinds)
-        named: Json = {"notice_id": str(notice_id)}
-    else:
-        message, notice_id, items = REFERRAL_OFFERED, None, ()
-        record = referral_record(writing.record, recipient.kind, edge.items, withheld=withheld, hash_kinds=hash_kinds)
-        named = {"referral_id": str(writing.referral_id), "revision": REVISION}
+    cut = _cut(edge, writing, recipient.kind, known=known)
     addressing = Addressing(
-        subject=notice_id or writing.referral_id,
+        subject=cut.notice_id or writing.referral_id,
         sender=str(edge.facts["origin"]),
         recipient=edge.recipient,
         directory=directory,
@@ -228,12 +234,50 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
         traceparent=writing.traceparent,
         released=writing.released is not None,
     )
-    clear = named | clear_of(edge, edge_id=edge_id, salt=salt, at=writing.at)
+    clear = cut.named | clear_of(edge, edge_id=edge_id, salt=salt, at=writing.at)
     again = None
-    if known is not None:
-        told = told_again(known.answered, [item["n"] for item in record["items"]] if items else [], directory)
+    if known is not None and (known.tells or known.instance != recipient.instance):
+        told = told_again(known.answered, [each["n"] for each in cut.record["items"]] if cut.items else [], directory)
         again = told.model_copy(update={"moved": known.instance != recipient.instance})
-    sealed = sealed_of(edge, outcome, record=record, salt=salt, again=again, released=writing.released)
-    form = form_for(message, writing.reads.of(recipient.instance, directory), clear, sealed=sealed)
+    sealed = sealed_of(edge, outcome, record=cut.record, salt=salt, again=again, released=writing.released)
+    form = form_for(cut.message, writing.reads.of(recipient.instance, directory), clear, sealed=sealed)
     letter = address(form, clear, addressing, sealed=to_json(sealed))
-    return Emitted(edge, edge_id, letter.message_id, letter.instance.id, notice_id, items), letter
+    where = letter.message_id, letter.instance.id, cut.notice_id
+    return Emitted(edge, edge_id, *where, cut.items, cut.gone, cut.revision), letter
+
+
+class _Cut(NamedTuple):
+    """What one recipient is sent of the record, and how its message names it; the rest as in `Emitted`."""
+
+    message: MessageType
+    named: Json
+    record: Json
+    revision: int
+    notice_id: UUID | None = None
+    items: tuple[int, ...] = ()
+    gone: tuple[int, ...] = ()
+
+
+def _cut(edge: PlannedEdge, writing: Writing, kind: str, *, known: KnownEdge | None) -> _Cut:
+    terms, whole = edge.terms, writing.record
+    if kind != PartyKind.INDUSTRY:
+        record = referral_record(whole, kind, edge.items, withheld=terms.withheld, hash_kinds=terms.hash_kinds)
+        revision = writing.revision if known is None else known.revision
+        named: Json = {"referral_id": str(writing.referral_id), "revision": revision}
+        return _Cut(REFERRAL_OFFERED, named, record, revision)
+    # A notice has an id of its own: industry never sees a referral id, an earlier time or a referral's revision.
+    present = [whole["items"][position]["n"] for position in edge.items]
+    before = () if known is None else known.items
+    items = (*before, *(n for n in present if n not in before))
+    record = notice_record(
+        whole,
+        edge.items,
+        numbers=[items.index(n) + 1 for n in present],
+        withheld=terms.withheld,
+        hash_kinds=terms.hash_kinds,
+    )
+    revision = 1 if known is None else known.revision
+    notice_id = (None if known is None else known.notice_id) or coarse_uuid7(writing.at)
+    named = {"notice_id": str(notice_id)} | ({} if revision == 1 else {"revision": revision})
+    gone = tuple(n for n in items if n not in present)
+    return _Cut(NOTICE_ISSUED, named, record, revision, notice_id, items, gone)

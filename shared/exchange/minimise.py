@@ -86,13 +86,19 @@ def referral_record(
 
 
 def notice_record(
-    record: Json, items: Sequence[int], *, withheld: Collection[str], hash_kinds: Collection[str] = ()
+    record: Json,
+    items: Sequence[int],
+    *,
+    numbers: Sequence[int] = (),
+    withheld: Collection[str],
+    hash_kinds: Collection[str] = (),
 ) -> Json:
     """The record for a provider: of these items, which it hosts, only what it needs to find and judge them.
 
-    It counts them itself: the numbers of a notice say nothing of other items.
+    It counts them itself, from 1 or by the `numbers` that they have in it: these say nothing of other items.
     """
-    kept = [{"n": n} | _notice_item(record["items"][at], withheld) for n, at in enumerate(items, 1)]
+    counted = numbers or range(1, len(items) + 1)
+    kept = [{"n": n} | _notice_item(record["items"][at], withheld) for n, at in zip(counted, items, strict=True)]
     return _hashed({name: record[name] for name in NOTICE_FIELDS} | {"items": kept}, hash_kinds)
 
 

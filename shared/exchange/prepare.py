@@ -203,6 +203,7 @@ def prepare_again(
     traceparent: str | None,
     sealer: Sealer,
     released: Released | None = None,
+    revision: int = 1,
 ) -> Again:
     """Decide a stored referral again and seal anew the edges in `only`, by (recipient, purpose); None: all there are.
 
@@ -226,6 +227,7 @@ def prepare_again(
         sealer=sealer,
         released=released,
         known={key: each.known for key, each in only.items() if each.known is not None},
+        revision=revision,
     )
     letters = write_letters(writing, edges)
     letters.seal()
@@ -299,13 +301,18 @@ class _Work:
         self.refused: Refused | None = None
 
 
-def _guard(work: _Work) -> None:
-    submission = work.filing.submission
-    if submission.exercise != (work.filing.origin.status == PartyStatus.SANDBOX):
+def as_filed(filing: Filing, directory: DirectoryIndex, *, at: datetime) -> tuple[ReferralSubmission, Charged]:
+    """What is posted as it is kept, and what that costs. Raises `Refused` if the guard or the directory says no."""
+    submission = filing.submission
+    if submission.exercise != (filing.origin.status == PartyStatus.SANDBOX):
         raise Refused("exercise_mismatch", "a sandbox party files exercises, a live party none", field="/exercise")
     # What is charged is what travels: labels closed, each address in its one spelling, without what was cut.
-    work.content = as_kept(closed(submission, work.documents.directory))
-    work.spent = inspect(work.content, now=work.at, limits=CEILING)
+    content = as_kept(closed(submission, directory))
+    return content, inspect(content, now=at, limits=CEILING)
+
+
+def _guard(work: _Work) -> None:
+    work.content, work.spent = as_filed(work.filing, work.documents.directory, at=work.at)
     over = None if work.spent.within(BUDGET, added=ADDED) else WorkReason.OVER_BUDGET
     if over and trips(work.content.spelt()):
         check_budget(work.spent, added=ADDED)  # no second person is asked about what looks like a file

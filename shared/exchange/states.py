@@ -13,7 +13,20 @@ from typing import Final, NamedTuple
 
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
-from shared.exchange.act import Act, CaseState, Cause, Move, NoticeState, Offered, OfferState, Subject, Track
+from shared.exchange.act import (
+    ASKED_BY_AGENCIES,
+    Act,
+    Asked,
+    CaseState,
+    Cause,
+    Move,
+    NoticeState,
+    Offered,
+    OfferState,
+    PreservationState,
+    Subject,
+    Track,
+)
 from shared.exchange.acts import ACTS
 from shared.kernel.authority import Permit, Role, state_forbids
 from shared.vocabulary.answers import AnswerState
@@ -25,10 +38,16 @@ _UNANSWERED: Final[Mapping[Subject, str]] = MappingProxyType(
         Subject.OFFER: OfferState.OFFERED.value,
         Subject.CASE: CaseState.OFFERED.value,
         Subject.NOTICE: NoticeState.ISSUED.value,
+        Subject.PRESERVATION: PreservationState.REQUESTED.value,
     }
 )
 _COLLECTIONS: Final[Mapping[Subject, str]] = MappingProxyType(
-    {Subject.REFERRAL: "referrals", Subject.OFFER: "inbox", Subject.NOTICE: "notices"}
+    {
+        Subject.REFERRAL: "referrals",
+        Subject.OFFER: "inbox",
+        Subject.NOTICE: "notices",
+        Subject.PRESERVATION: "preservations",
+    }
 )
 #: The roles that look at what their party has.
 LOOKING: Final = frozenset({Role.ANALYST, Role.MACHINE, Role.VIEWER})
@@ -80,7 +99,15 @@ def shown(subject: Subject, standing: Standing) -> str:
         return standing.answer
     if standing.offered == Offered.WITHDRAWN.value:
         return standing.offered
+    if (standing.offered, standing.answer) == (Asked.EXTENDED.value, PreservationState.PRESERVED.value):
+        return PreservationState.EXTENSION_REQUESTED.value
     return _UNANSWERED[subject] if standing.answer == AnswerState.NONE.value else standing.answer
+
+
+def answer_of(subject: Subject, state: str) -> AnswerState | None:
+    """The answer that is shown as `state`; None where it shows that the origin has taken it back."""
+    found = {shown(subject, each): each.answer for each in standings(subject) if each.offered == Offered.OPEN.value}
+    return AnswerState(found[state]) if state in found else None
 
 
 @cache
@@ -140,13 +167,17 @@ def answer_follows(
     return None
 
 
-def permits(subject: Subject) -> Iterator[Permit]:
-    """The part of an authorisation table that concerns one subject: its acts, looking at it, and applying messages."""
+def permits(subject: Subject, track: Track | None = None) -> Iterator[Permit]:
+    """The part of an authorisation table that concerns one subject: its acts, looking at it, and applying messages.
+
+    Of a subject that both sides act on, `track` is the one that the service's parties write.
+    """
     every = states(subject)
     yield Permit(subject.value, "read", LOOKING, every)
     yield Permit(subject.value, "apply", frozenset({Role.SERVICE}), every)
     for each in personal(subject):
-        yield Permit(subject.value, each.name, each.roles, may_come_in(each))
+        if track in (None, each.track):
+            yield Permit(subject.value, each.name, each.roles, may_come_in(each))
 
 
 def codes_of(said: Contract | None) -> frozenset[Code]:
@@ -175,7 +206,7 @@ def finished(subject: Subject) -> frozenset[str]:
 @cache
 def final_answers() -> frozenset[str]:
     """The answers after which none comes but that a withdrawal was noted."""
-    answering = [each for each in ACTS if each.track is Track.ANSWER]
+    answering = [each for each in ACTS if each.track is Track.ANSWER and each.subject not in ASKED_BY_AGENCIES]
     moves = [move for each in answering for move in each.moves if move.to not in WITHDRAWAL_NOTED]
     return frozenset(state.value for state in AnswerState) - {state for move in moves for state in move.before}
 

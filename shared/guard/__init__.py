@@ -17,7 +17,7 @@ from shared.guard.edition import edition
 from shared.guard.envelope_limits import SEALED_NODES_MAX, parse_body, parse_list
 from shared.guard.inspect import ALL_STAGES, Stage, cost, inspect
 from shared.guard.item_bytes import item_bytes
-from shared.guard.keep import WasCut, as_kept, cuts
+from shared.guard.keep import WasCut, as_kept, cuts, kept_locator
 from shared.guard.schema_audit import audit_schema
 from shared.guard.tripwire import trips
 
@@ -39,6 +39,7 @@ __all__ = [
     "edition",
     "inspect",
     "item_bytes",
+    "kept_locator",
     "parse_body",
     "parse_list",
     "trips",

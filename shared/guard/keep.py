@@ -77,6 +77,15 @@ def _led_to(locator: CutUrl | CutOnion) -> str | None:
     return None if redirectors.isdisjoint(locator.cut) else locator.value
 
 
+def kept_locator(locator: Locator) -> Locator:
+    """A location in the one spelling of today's edition, without what expires or tracks: of two spellings either one.
+
+    By it is told whether two records speak of one place, whatever was kept uncut in one of them.
+    """
+    kept_one = _kept_locator(locator, own(), uncut=False)
+    return UrlLocator(kind="url", value=kept_one.value) if isinstance(kept_one, CutUrl) else _plain(kept_one)
+
+
 def check_kept(record: BaseModel, edition: Edition) -> None:
     """Raises `Refused` for an item that is not as this edition keeps it: two records would say the same."""
     if not isinstance(record, ReferralContent | NoticeRecord):
@@ -105,6 +114,10 @@ def _kept_locator(locator: Locator, edition: Edition, *, uncut: bool) -> Locator
     if isinstance(locator, UrlLocator):
         return CutUrl(kind="url", value=text, cut=rules)
     return CutOnion(kind="onion", value=text, cut=rules)
+
+
+def _plain(locator: Locator) -> Locator:
+    return OnionLocator(kind="onion", value=locator.value) if isinstance(locator, CutOnion) else locator
 
 
 #: Kinds of locators whose texts are of another kind by name.

@@ -26,24 +26,27 @@ from shared.vocabulary.routing import WorkReason
 P0_OPEN: Final = "p0_open"
 #: A clock of the law, or a deadline of the edge, has run out, and what it asks for was not done.
 OVERDUE: Final = "overdue"
+#: An agency wants something kept, and its provider has not answered.
+PRESERVATION_UNANSWERED: Final = "preservation_unanswered"
 #: What a recipient has answered that leaves the origin where it was.
 ANSWERED_NO: Final = (AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS)
 Reason = (
     WorkReason
     | Literal[ReceiptOutcome.REFUSED, ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED]
     | Literal[AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS]
-    | Literal["recipient_ahead", "p0_open", "overdue"]
+    | Literal["recipient_ahead", "p0_open", "overdue", "preservation_unanswered"]
 )
 
 
 class Mend(StrEnum):
     """The one act that would help.
 
-    `release`: as a second person, or drop it. `refile`: withdraw it, and file it anew for somebody else or with what
-    was missing. `call`: ask whoever was told. `operator`: theirs or yours, sees why it does not arrive. The others are
-    acts of a recipient.
+    `reroute`: what was disowned to whom the answer names. `release`: as a second person, or drop it. `refile`:
+    withdraw it, and file it anew for somebody else or with what was missing. `call`: ask whoever was told. `operator`:
+    theirs or yours, sees why it does not arrive. The others are acts of a recipient.
     """
 
+    REROUTE = "reroute"
     RELEASE = "release"
     REFILE = "refile"
     CALL = "call"
@@ -131,8 +134,10 @@ def owed_act(subject: Subject, due: str) -> Mend:
     return _OWED.get((subject, due), Mend.READ)
 
 
-def mend_of(reasons: tuple[str, ...]) -> Mend:
-    """The act that would help an origin: of several reasons the first is in the way."""
+def mend_of(reasons: tuple[str, ...], *, suggested: bool = False) -> Mend:
+    """The act that would help an origin: of several reasons the first is in the way. `suggested`: another provider."""
+    if reasons[0] == AnswerState.NOT_OURS and suggested:
+        return Mend.REROUTE
     return _MENDS.get(reasons[0], Mend.REFILE)
 
 

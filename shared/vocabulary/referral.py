@@ -195,6 +195,14 @@ class ReviewOutcome(Code):
     EXPIRED = "expired", _CAUSEWAY
 
 
+class AmendmentCause(Code):
+    """How a revision of a referral came to be."""
+
+    FILED = "filed", _CAUSEWAY
+    AMENDED = "amended", _CAUSEWAY
+    REROUTED = "rerouted", _CAUSEWAY
+
+
 class WithdrawalReason(Code):
     FILED_IN_ERROR = "filed_in_error", "NCMEC CyberTipline Reporting API, retract"
     NOT_ILLEGAL = "not_illegal", _ICCAM

@@ -71,7 +71,8 @@ class Described:
         if kind not in said["content"]:
             yield "content-type"
         else:
-            yield from self._invalid(said["content"][kind]["schema"], answer.json())
+            value = answer.text if kind == "application/xml" else answer.json()
+            yield from self._invalid(said["content"][kind]["schema"], value)
         for name, header in said.get("headers", {}).items():
             yield from self._broken(name, self._resolved(header) | {"name": name}, answer.headers)
 

@@ -21,7 +21,7 @@ from services.law_enforcement.domain import AGENCY as AGENCIES
 from services.law_enforcement.ports import OpenedCase
 from shared.contracts.answers import DisownedItems, ItemAnswers
 from shared.contracts.base import Contract
-from shared.exchange.act import Act, Offered, Subject, Track
+from shared.exchange.act import ASKED_BY_AGENCIES, Act, Offered, Subject, Track
 from shared.exchange.acts import ACTS
 from shared.exchange.clocks import Happened
 from shared.exchange.items import Said, fold
@@ -58,7 +58,9 @@ def named(act: Act) -> str:
 
 
 def test_every_message_of_an_act_is_walked() -> None:
-    assert {each.message for each in ACTS if each.track is Track.ANSWER} == {each.message for each in ANSWERS}
+    """What agencies ask of providers is walked on a running exchange: `test_preservation`."""
+    answering = [each for each in ACTS if each.track is Track.ANSWER and each.subject not in ASKED_BY_AGENCIES]
+    assert {each.message for each in answering} == {each.message for each in ANSWERS}
 
 
 # -- a route and a verb ----------------------------------------------------------------------------------------------
@@ -189,14 +191,21 @@ async def test_sides_that_part_would_be_noticed(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    "act", [each for each in ACTS if each.track is Track.OFFER and each.message is not None], ids=named
+    "act",
+    [
+        each
+        for each in ACTS
+        if each.track is Track.OFFER and each.message is not None and each.subject not in ASKED_BY_AGENCIES
+    ],
+    ids=named,
 )
 def test_the_recipient_takes_what_an_origin_sends_it(act: Act) -> None:
     """Each message of an origin, to each kind of recipient that it is for; and to nobody else."""
     assert act.message is not None
     for subject, recipient in RECIPIENTS.items():
         if subject is act.subject:
-            assert recipient.arriving[act.message] is act
+            arriving = recipient.amending if act.name == "amend" else recipient.arriving
+            assert arriving[act.message] is act
         elif act.message not in {each.message for each in rows_of(subject)}:
             assert act.message not in recipient.arriving
 
@@ -213,8 +222,11 @@ async def test_an_act_whose_row_the_origin_forgot_is_refused(monkeypatch: pytest
 
 
 def unshown(takes: type[Contract], view: type[Contract]) -> set[str]:
-    """The words of an act that a view has no place for: it would leave them out without a sound."""
-    return takes.model_fields.keys() - view.model_fields.keys()
+    """The words of an act that a view has no place for: it would leave them out without a sound.
+
+    What is said to agencies beside an answer is shown with their preservations.
+    """
+    return takes.model_fields.keys() - view.model_fields.keys() - {"preservations"}
 
 
 @pytest.mark.parametrize("act", [each for each in ANSWERS if each.takes is not None], ids=named)

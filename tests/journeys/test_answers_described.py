@@ -68,7 +68,7 @@ class Asked:
         assert answer.status_code == status, (answer.request.url.path, answer.text)
         if found := self.documents[SERVED_BY[party]].differences(answer):
             self.differing.append((f"{answer.request.method} {answer.request.url.path} {status}", found))
-        return answer.json()
+        return answer.text if answer.headers["content-type"] == "application/xml" else answer.json()
 
     async def filed(self) -> tuple[str, str]:
         """A referral that has reached its recipients, and its notice."""
@@ -87,6 +87,7 @@ async def asked(exchange: Exchange) -> Asked:
     await second_persons_answer(asked, HOTLINE, referral)
     await second_persons_answer(asked, PROVIDER, provider_filing)
     await recipients_answer(asked)
+    await preservations_answer(asked)
     for party in (HOTLINE, AGENCY, PROVIDER):
         await webhooks_answer(asked, party)
     await audit_answers(asked)
@@ -111,6 +112,12 @@ async def origin_answers(asked: Asked, party: str, make: Any) -> None:
     await asked.exchange.until_quiet()
     await asked.get(party, path)
     assert (await asked.get(party, f"{path}/timeline"))["items"][0]["type"] == "referral.submit"
+    follows = {"If-Match": '"1"'}
+    await asked.post(party, f"{path}:amend", json=first | {"viewed_by": "nobody"}, headers=follows)
+    await asked.post(party, f"{path}:amend", json=first, headers=follows, status=412)
+    await asked.post(party, f"{path}:amend", first, status=428)
+    await asked.post(party, f"{path}:reroute", {"notice_id": str(uuid7())}, status=422)
+    await asked.get(party, path)
     withdrawn = await asked.post(party, f"{path}:withdraw", WITHDRAWAL)
     assert await asked.post(party, f"{path}:withdraw", {"reason": "duplicate"}) == withdrawn
     await asked.get(party, path)
@@ -173,6 +180,36 @@ async def recipients_answer(asked: Asked) -> None:
         await asked.get(party, path)
     await asked.exchange.until_quiet()
     await asked.get(HOTLINE, f"/v1/referrals/{first}")
+
+
+async def preservations_answer(asked: Asked) -> None:
+    """One that is kept, kept longer, and ended; and one that is taken back."""
+    ask = {
+        "provider": PROVIDER,
+        "kind": "preserve",
+        "instrument": "eu_2023_1543",
+        "term": "eu_60d",
+        "locations": [{"kind": "url", "value": "https://images.example/gallery/17"}],
+    }
+    kept = (await asked.post(AGENCY, "/v1/preservations", ask))["preservation_id"]
+    over = (await asked.post(AGENCY, "/v1/preservations", ask))["preservation_id"]
+    await asked.post(AGENCY, f"/v1/preservations/{over}:withdraw", {"reason": "replaced"})
+    await asked.exchange.until_quiet()
+    preserved = {"answer": "preserved", "until": "2026-07-03"}
+    await asked.post(PROVIDER, f"/v1/preservations/{kept}:answer", preserved)
+    await asked.post(PROVIDER, f"/v1/preservations/{kept}:answer", preserved, status=409)
+    await asked.post(PROVIDER, f"/v1/preservations/{over}:acknowledge-withdrawal")
+    await asked.exchange.until_quiet()
+    await asked.post(AGENCY, f"/v1/preservations/{kept}:extend", {"until": "2026-08-02"})
+    await asked.exchange.until_quiet()
+    await asked.post(PROVIDER, f"/v1/preservations/{kept}:answer-extension", {"answer": "extended"})
+    await asked.post(PROVIDER, f"/v1/preservations/{kept}:end", {"reason": "term_over"})
+    await asked.exchange.until_quiet()
+    for party in (AGENCY, PROVIDER):
+        await asked.get(party, "/v1/preservations?state=ended&limit=1")
+        assert (await asked.get(party, f"/v1/preservations/{kept}"))["state"] == "ended"
+        await asked.get(party, f"/v1/preservations/{kept}/ts103120")
+        await asked.get(party, f"/v1/preservations/{uuid7()}", status=404)
 
 
 async def webhooks_answer(asked: Asked, party: str) -> None:

@@ -57,7 +57,7 @@ SINCE = {
         *(f"shared/exchange/{name}.py" for name in ("guarded", "minimise", "released")),
         "shared/exchange/served.py",
         "shared/exchange/spelt.py",
-        # What proves a message, in a file of its own (0051).
+        # What proves a message, in a file of its own (0054).
         "shared/party/recipient/store/packing.py",
         "shared/runtime/database/feed.py",
     },

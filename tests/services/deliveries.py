@@ -146,9 +146,10 @@ def issued(
     contact: str = HOTLINE,
     items: int = 1,
     again: AnsweredSoFar | None = None,
+    revision: int | None = None,
 ) -> Received:
     """A notice issued by `contact`; its items differ in number alone. `again`: it was issued elsewhere before."""
-    stated = {"notice_id": notice_id}
+    stated = {"notice_id": notice_id} | ({} if revision is None else {"revision": revision})
     record: dict[str, Any] = {
         "incident_kind": "csam",
         "media_kind": "image",

@@ -93,6 +93,10 @@ class World:
     def documents(self) -> Documents:
         return Documents(self.shelf.directories.active(self.at), self.shelf.policies.active(self.at), self.reads)
 
+    def documents_at(self, at: datetime) -> Documents:
+        """Those in force at a time."""
+        return Documents(self.shelf.directories.active(at), self.shelf.policies.active(at), self.reads)
+
     def reader(
         self, instance: str, *, opening_keys: Sequence[OpeningKey] = (), clock: Clock | None = None
     ) -> ReadingInstance:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from shared.kernel.codes import client, documents, door, guard, operator, ours, proofs, records, waits
+from shared.kernel.codes import client, documents, door, guard, operator, ours, preservation, proofs, records, waits
 from shared.kernel.codes.why import Why
 
 #: What the codes of a family are about, in the order in which a reader meets them.
@@ -16,6 +16,7 @@ FAMILIES: Final[Mapping[str, Mapping[str, Why]]] = {
     "Answers of a service": door.WHYS,
     "Not now": waits.WHYS,
     "What a body is refused for": guard.WHYS,
+    "What agencies want kept": preservation.WHYS,
     "At a party's prompt": client.WHYS,
     "Proofs": proofs.WHYS,
     "Records of Kafka": records.WHYS,

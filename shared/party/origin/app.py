@@ -116,6 +116,7 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         kek=machinery.keys.kek,
         clock=machinery.clock,
         number=machinery.numberer.number,
+        then=machinery.law.documents_at,
     )
     bus = OriginBus(
         machinery.database,

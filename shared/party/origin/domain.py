@@ -25,7 +25,7 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import NotNow, Refused
 from shared.routing.directory_index import PartyEntry, Purses
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason, ReceiptOutcome
-from shared.vocabulary.referral import RelationKind
+from shared.vocabulary.referral import AmendmentCause, RelationKind
 from shared.vocabulary.routing import Disposition, Purpose, Reason, WorkReason
 
 #: Where a referral stands once it is filed.
@@ -157,6 +157,31 @@ class AcceptedReferral(Contract):
     acceptance: SignedAcceptance
 
 
+class AmendedReferral(Contract):
+    """The referral as it is now decided, durable here. Who is told nothing has what stands already.
+
+    `replaced` are sent its new revision, `added` begin with it, and from `taken_back` it is taken back.
+    """
+
+    referral_id: Uuid
+    revision: Revision
+    state: FiledState
+    work_reason: WorkReason | None
+    unchanged: tuple[PartyId, ...]
+    replaced: tuple[PartyId, ...]
+    added: tuple[PartyId, ...]
+    taken_back: tuple[PartyId, ...]
+    cut: tuple[Cut, ...] = ()
+
+
+class ShownRevision(Contract):
+    """One revision: how it came to be, and when."""
+
+    revision: Revision
+    cause: AmendmentCause
+    at: Instant
+
+
 class ReviewedReferral(Contract):
     """The state that a second person has led the referral to."""
 
@@ -248,7 +273,7 @@ class Related(Contract):
 
 
 class ShownReferral(ListedReferral):
-    """One of the party's own referrals with its ticks and edges.
+    """One of the party's own referrals with its ticks and edges, and how it came to what it says.
 
     `relations` are found after it was accepted, within a minute: others of the party's that name the same place.
     """
@@ -256,6 +281,7 @@ class ShownReferral(ListedReferral):
     ticks: Ticks
     edges: tuple[SentEdge, ...]
     relations: tuple[Related, ...] = ()
+    revisions: tuple[ShownRevision, ...] = ()
 
 
 class WorkItem(Contract):

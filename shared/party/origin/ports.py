@@ -191,7 +191,8 @@ class OpenEdge:
     """An edge as answers find it: by (referral or notice id, recipient). `items` as `answer_edge` takes them.
 
     `instance` is where it lies, `instances_before` where its recipient had it until it moved. `told` is what `instance`
-    was told of the answers from there; empty as soon as it has answered itself.
+    was told of the answers from there; empty as soon as it has answered itself. `gone` are the items that a notice has
+    no more, `revision` the one that was sent last.
     """
 
     edge_id: UUID
@@ -205,6 +206,8 @@ class OpenEdge:
     instance: str = ""
     instances_before: tuple[str, ...] = ()
     told: tuple[Answered, ...] = ()
+    gone: frozenset[int] = frozenset()
+    revision: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +268,7 @@ class StaleReferral:
     traceparent: str | None
     released: Released | None
     stale: Mapping[tuple[str, str], StaleEdge]
+    revision: int = 1
 
 
 class TakenBack(NamedTuple):

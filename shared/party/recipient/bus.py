@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.contracts.delivery import HeldEdge, StandingClear
+from shared.contracts.registry import Family
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Received
 from shared.party.recipient.domain import RecipientKind
@@ -27,6 +28,12 @@ class OriginSide(Protocol):
     async def compare(self, unit: Unit, by: str, standing: StandingClear) -> None: ...
 
 
+class AskedSide(Protocol):
+    """The Kafka door of what agencies ask providers, at the services of both."""
+
+    async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]: ...
+
+
 class RecipientDoor:
     """The consumer's handler. A recipient that files nothing has no `origin`: nothing of its can be decided again."""
 
@@ -37,16 +44,21 @@ class RecipientDoor:
         items: Callable[[asyncpg.Connection, KeyEncryptionKey], Items],
         kek: KeyEncryptionKey,
         origin: OriginSide | None = None,
+        asked: AskedSide | None = None,
     ) -> None:
         self._recipient = recipient
         self._items = items
         self._kek = kek
         self._origin = origin
+        self._asked = asked
 
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
         items = self._items(unit.connection.driver, self._kek)
         edges = None if self._origin is None else self._origin.answers(unit)
-        return await receive(self._recipient, messages, items=items, edges=edges)
+        asked = [each for each in messages if self._asked is not None and each.message.family is Family.PRESERVATION]
+        sent = [each for each in messages if each not in asked] if asked else messages
+        refusals = await receive(self._recipient, sent, items=items, edges=edges)
+        return refusals if self._asked is None else refusals | await self._asked.apply(unit, asked)
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
         if self._origin is not None:

@@ -10,12 +10,14 @@ from uuid import UUID
 from shared.contracts.answers import DisownedItems, ItemAnswers, NoticeDisowning, NoticeStatements
 from shared.contracts.base import Contract
 from shared.contracts.items import AnsweredSoFar
+from shared.contracts.referral import NoticeRecord
 from shared.contracts.registry import MessageType
 from shared.exchange import items
 from shared.exchange.act import Act, Offered, Subject, Track
+from shared.exchange.changes_acts import AMEND, after_amendment
 from shared.exchange.items import Said
 from shared.exchange.message import Received
-from shared.exchange.states import WITHDRAWAL_NOTED, Standing, begins, follow, rows_of, shown
+from shared.exchange.states import WITHDRAWAL_NOTED, Standing, answer_of, begins, follow, rows_of, shown
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import Refused
 
@@ -27,9 +29,10 @@ ItemKey = tuple[UUID, str]
 class Item:
     """An offer, case or notice as its state machine sees it; `sender` is the party that answers go to.
 
-    `purposes` are those that it was sent for: more than one only where a recipient permits that. `numbers` are those
-    of a notice's items, `acts` how many its party has done, `said` the words of these acts as they are kept. `told` of
-    the acts are those that its sender told of, since its party did them elsewhere until it moved.
+    `revision` is the one that stands, of a notice its own. `purposes` are those that it was sent for: more than one
+    only where a recipient permits that. `numbers` are those of a notice's items, `acts` how many its party has done,
+    `said` the words of these acts as they are kept. `told` of the acts are those that its sender told of, since its
+    party did them elsewhere until it moved.
     """
 
     subject_id: UUID
@@ -42,6 +45,7 @@ class Item:
     acts: int = 0
     told: int = 0
     said: Mapping[str, object] = field(default_factory=dict)
+    revision: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +60,17 @@ class RecipientKind:
     audience: str
     authority: Authority
     again: Callable[[Item, Received], Item] | None = None
-    #: What others may send, what of it begins an item, and the state that it begins in.
+    #: What others may send, which of it amends an item, what begins one, and the state that it begins in.
     arriving: Mapping[MessageType, Act] = field(init=False)
+    amending: Mapping[MessageType, Act] = field(init=False)
     beginning: frozenset[MessageType] = field(init=False)
     first: str = field(init=False)
 
     def __post_init__(self) -> None:
         rows = [row for row in rows_of(self.subject) if row.track is Track.OFFER]
-        object.__setattr__(self, "arriving", {row.message: row for row in rows if row.message is not None})
+        once, more = [row for row in rows if row.name != AMEND], [row for row in rows if row.name == AMEND]
+        object.__setattr__(self, "arriving", {row.message: row for row in once if row.message is not None})
+        object.__setattr__(self, "amending", {row.message: row for row in more if row.message is not None})
         beginning = frozenset(row.message for row in rows if row.message is not None and begins(row))
         object.__setattr__(self, "beginning", beginning)
         object.__setattr__(self, "first", shown(self.subject, Standing(Offered.OPEN.value)))
@@ -114,7 +121,7 @@ def written(message: MessageType, item: Item, said: Contract | None, *, act: UUI
     """The clear and the sealed part of an answer. What the sealed part has a place for goes there, if it was said."""
     words = {} if said is None else {name: getattr(said, name) for name in type(said).model_fields}
     subject_id = item.subject_id
-    named = {"referral_id": subject_id, "notice_id": subject_id, "revision": _REVISION} | words
+    named = {"referral_id": subject_id, "notice_id": subject_id, "revision": item.revision} | words
     named |= {"act": act, "number": item.acts + 1}
     clear = message.clear(**{name: value for name, value in named.items() if name in message.clear.model_fields})
     if message.sealed is None:
@@ -124,14 +131,15 @@ def written(message: MessageType, item: Item, said: Contract | None, *, act: UUI
 
 
 _TAKEN_BACK: Final = frozenset({Offered.WITHDRAWN.value, *WITHDRAWAL_NOTED})
-#: Referrals are not amended yet: what is answered is always the first revision.
-_REVISION: Final = 1
 
 
 def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> Item:
     """The item that a message begins, or that its party has begun where it was before."""
     assert message.edge is not None
-    if item is not None and message.again is not None and message.edge.purpose.value in item.purposes:
+    known = item is not None and message.edge.purpose.value in item.purposes
+    if item is not None and known and revision_of(message) > item.revision:
+        return _amended(recipient, item, message)
+    if item is not None and known and message.again is not None:
         return _taken_up(recipient, item, message, again=message.again)
     if item is not None:
         if recipient.again is None:
@@ -144,8 +152,34 @@ def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> It
         exercise=message.exercise,
         state=recipient.first,
         purposes=frozenset({message.edge.purpose.value}),
+        numbers=numbers_of(message),
+        revision=revision_of(message),
     )
     return begun if message.again is None else _answered(recipient, begun, message.again)
+
+
+def _amended(recipient: RecipientKind, item: Item, message: Received) -> Item:
+    """The item under the content that follows. What its party has said stays said, and means what it means to that."""
+    if item.sender != message.sender:
+        raise Refused(f"{recipient.subject}_exists")
+    state = follow(recipient.amending[message.message], item.state)
+    numbers = numbers_of(message)
+    if (answer := answer_of(recipient.subject, state)) is not None:
+        after = after_amendment(answer, item.said, numbers=numbers)
+        state = shown(recipient.subject, Standing(Offered.OPEN.value, after.value))
+    amended = replace(item, state=state, numbers=numbers, revision=revision_of(message))
+    return amended if message.again is None else _taken_up(recipient, amended, message, again=message.again)
+
+
+def revision_of(message: Received) -> int:
+    """The revision under which an edge is sent: what names none is the first."""
+    return getattr(message.clear, "revision", None) or 1
+
+
+def numbers_of(message: Received) -> tuple[int, ...]:
+    """The numbers of a notice's items."""
+    record = message.sealed
+    return tuple(item.n for item in record.items) if isinstance(record, NoticeRecord) else ()
 
 
 def _taken_up(recipient: RecipientKind, item: Item, message: Received, *, again: AnsweredSoFar) -> Item:

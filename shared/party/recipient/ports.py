@@ -10,6 +10,7 @@ from uuid import UUID
 
 from shared.contracts.base import Contract, Flag, Instant
 from shared.contracts.delivery import HeldEdge
+from shared.contracts.referral import Revision
 from shared.exchange.act import Act
 from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.events import Event
@@ -25,9 +26,10 @@ OnlyP0 = Literal["p0"] | None
 
 
 class ShownItem(Contract):
-    """What a party is shown of each item, whatever its kind."""
+    """What a party is shown of each item, whatever its kind. `revision` is the one that stands, of a notice its own."""
 
     purpose: Purpose
+    revision: Revision
     exercise: Flag
     received_at: Instant
     priority: PriorityLevel | None
@@ -76,6 +78,13 @@ class Items(Protocol):
 
     async def resume(self, items: Sequence[Item]) -> None:
         """Have items stand where their party had brought them elsewhere, before it moved."""
+        ...
+
+    async def amend(self, messages: Sequence[Received], items: Sequence[Item]) -> None:
+        """Have the records that these bring stand in the place of those before, and items stand as these do.
+
+        What a case that was accepted had before stays to be read.
+        """
         ...
 
     async def held(self, of: str, *, above: UUID, limit: int) -> list[HeldEdge]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from shared.contracts.answers import WithdrawalAnswer
@@ -40,10 +41,8 @@ async def receive(
     incoming = [message for message in messages if edges is None or message.message not in ANSWERS]
     before = await items.lock([UUID(message.subject) for message in incoming]) if incoming else {}
     now: dict[ItemKey, Item] = dict(before)
-    new: list[Received] = []
     refusals: dict[UUID, str] = {}
-    changed: dict[ItemKey, tuple[str, str]] = {}
-    resumed: set[ItemKey] = set()
+    came = _Came()
     events: list[Event] = []
     taken: list[Received] = []
     if any(map(_tells_forgotten, incoming)) and not await items.restored():
@@ -62,17 +61,19 @@ async def receive(
         if message.again is not None:
             if item == now.get(key):
                 continue  # its party has done more here than elsewhere, or has it from there already
-            resumed.add(key)
+            came.resumed.add(key)
         taken.append(message)
+        row = recipient.arriving[message.message]
         if key not in now or item.purposes != now[key].purposes:
-            new.append(message)
+            came.new.append(message)
+        elif item.revision != now[key].revision:
+            came.amending.append(message)
+            row = recipient.amending[message.message]
         elif item.state != now[key].state:
-            changed[key] = (changed[key][0] if key in changed else now[key].state, item.state)
+            came.changed[key] = (came.changed.get(key, (now[key].state, ""))[0], item.state)
         now[key] = item
-        events.append(happened(recipient.arriving[message.message], key[0], party=key[1], state=item.state))
-    await _add(items, new)
-    await items.change({key: states for key, states in changed.items() if key not in resumed})
-    await items.resume([now[key] for key in resumed])
+        events.append(happened(row, key[0], party=key[1], state=item.state))
+    await _keep(came, before, now, items=items)
     await items.clock(*_timed(taken))
     if edges is not None:
         refusals |= await edges.apply(answers)
@@ -86,6 +87,26 @@ async def _add(items: Items, new: Sequence[Received]) -> None:
     await items.add(new)
     if new:
         await items.erase_returned([UUID(message.subject) for message in new])
+
+
+@dataclass(slots=True)
+class _Came:
+    """What messages that were taken bring: what begins or is for a further purpose, moves, goes on, or is amended."""
+
+    new: list[Received] = field(default_factory=list)
+    changed: dict[ItemKey, tuple[str, str]] = field(default_factory=dict)
+    resumed: set[ItemKey] = field(default_factory=set)
+    amending: list[Received] = field(default_factory=list)
+
+
+async def _keep(came: _Came, before: Mapping[ItemKey, Item], now: Mapping[ItemKey, Item], *, items: Items) -> None:
+    amended = {key for key in before if now[key].revision != before[key].revision}
+    amended |= {(UUID(message.subject), message.recipient) for message in came.amending}
+    await _add(items, came.new)
+    await items.change({key: moved for key, moved in came.changed.items() if key not in came.resumed | amended})
+    await items.resume([now[key] for key in came.resumed])
+    if amended:
+        await items.amend(came.amending, [now[key] for key in amended])
 
 
 def _timed(messages: Sequence[Received]) -> tuple[list[Clocked], list[Happened]]:

@@ -26,6 +26,8 @@ IDEMPOTENCY_KEY: Final[Mapping[str, Any]] = {
     "it is spelt: it has one effect, and is answered again with the first answer.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
 }
+#: The arguments of a route's decorator.
+Described = dict[str, Any]
 #: Where the schemas of the bodies that a route reads itself wait in its operation until `document` collects them.
 _BODIES: Final = "x-bodies"
 _SCHEMA: Final = "#/components/schemas/{model}"
@@ -86,7 +88,8 @@ def document(app: FastAPI) -> dict[str, Any]:
             for status, said in operation["responses"].items():
                 said["headers"] = said.get("headers", {}) | header_refs("Request-Id")
                 if status >= "4":
-                    said["content"] = {PROBLEM_JSON: said["content"].pop("application/json")}
+                    (of_problem,) = said["content"].values()
+                    said["content"] = {PROBLEM_JSON: of_problem}
             operation["responses"] |= {
                 status: {"$ref": f"#/components/responses/{status}"} for status in _refusals(path, operation)
             }

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.contracts.registry import STATED_BY_INSTANCES, Family
+from shared.contracts.registry import BETWEEN_PARTIES, STATED_BY_INSTANCES
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft
 from shared.runtime.database.columns import Columns, Statement
@@ -45,7 +45,7 @@ class SignedAgain:
 
 
 #: Messages between parties; what instances state themselves is on no account.
-_COUNTED: Final = frozenset({Family.REFERRAL, Family.NOTICE})
+_COUNTED: Final = BETWEEN_PARTIES
 #: What a transaction gathers for its last step.
 Gathered = Draft | SignedAgain | SentAgain
 

@@ -87,7 +87,8 @@ class Plan:
 
 
 def _above(revision: int | None, other: int | None) -> bool:
-    return revision is not None and other is not None and revision > other
+    """What names none is the first."""
+    return (revision or 1) > (other or 1)
 
 
 def decided(each: Verified, known: Known | None, refusals: Mapping[UUID, str]) -> tuple[Outcome, int | None]:

@@ -85,6 +85,7 @@ class Origin:
             kek=KEK,
             clock=self.clock,
             number=self.numberer.number,
+            then=lambda at: self.world.documents_at(at),
         )
         self.database.last_step = Numbering("hotline", signing)
         self.bus = OriginBus(

@@ -101,11 +101,11 @@ async def test_what_is_held_or_under_way_or_was_refused_is_let_be(origin: Origin
 
 
 async def test_an_earlier_revision_is_issued_anew(origin: Origin) -> None:
-    """Nothing amends a referral yet: the row says what an amendment will."""
+    """The row says what an amendment has."""
     referral_id, notice = await delivered(origin)
     assert await stood(origin, held(notice, revision=1)) == []
     async with origin.database.transaction(APPLYING) as session:
-        await session.driver.execute("UPDATE referral SET revision = 2 WHERE referral_id = $1", referral_id)
+        await session.driver.execute("UPDATE edge SET revision = 2 WHERE referral_id = $1", referral_id)
     [again] = await stood(origin, held(notice, revision=1))
     assert messages([again]) == [(PROVIDER, edge_of(notice.draft))]
 

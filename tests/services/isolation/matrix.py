@@ -17,7 +17,7 @@ from services.audit.domain.entries import AUTHORITY as AUDIT
 from services.hotline.domain import AUTHORITY as HOTLINE
 from services.industry.domain import AUTHORITY as INDUSTRY
 from services.law_enforcement.domain import AUTHORITY as LAW_ENFORCEMENT
-from shared.exchange.act import CaseState, NoticeState, OfferState
+from shared.exchange.act import CaseState, NoticeState, OfferState, PreservationState
 from shared.exchange.origin import ReferralState
 from shared.exchange.webhooks import WebhookState
 from shared.kernel.authority import Authority, Relation, Role
@@ -75,6 +75,10 @@ INSERT INTO edge (edge_id, instance, referral_id, party, recipient, purpose, rea
 SELECT $1::uuid, 'industry', $1::uuid, $2, 'recipient.example', 'investigation', 'hosting_jurisdiction', '{}', '', now()
 WHERE $3 <> ''
 """
+_REVISION = """
+INSERT INTO referral_revision (referral_id, revision, party, cause, at, body_sha256, facts, decision, content)
+SELECT $1::uuid, 1, $2, 'filed', now(), '', '{}', '{}', '' WHERE $3 <> ''
+"""
 _OFFER = """
 INSERT INTO offer (referral_id, party, origin, purpose, exercise, state, edge, content, evidence)
 VALUES ($1, $2, 'origin.example', 'assessment', true, $3, '{}', '', '')
@@ -99,6 +103,21 @@ INSERT INTO webhook (webhook_id, party, state, number, due_at, made_at) VALUES (
 _WEBHOOK_DELIVERY = """
 INSERT INTO webhook_delivery (webhook_id, slot, party, entry, message_id, number, attempt, at, code, duration_ms)
 SELECT $1, 0, $2, 0, 'evt_1', 1, 1, now(), 'delivered', 1 WHERE $3 <> ''
+"""
+_PRESERVATION = """
+INSERT INTO preservation (preservation_id, party, counterpart, exercise, state, offered, answer, kind, instrument, acts,
+                          told, asks, content, asked_at)
+VALUES ($1, $2, 'counterpart.example', true, $3, 'open', 'none', 'preserve', 'eu_2023_1543', 1, 0, true, '', now())
+"""
+_PRESERVATION_ACT = """
+INSERT INTO preservation_act (preservation_id, party, track, number, name, state, said, at)
+SELECT $1, $2, 'offer', 1, 'submit', $3, '{}', now()
+"""
+_NOTICE_LOCATION = """
+INSERT INTO notice_location (notice_id, party, n, token) SELECT $1, $2, 1, '' WHERE $3 <> ''
+"""
+_PRESERVATION_LOCATION = """
+INSERT INTO preservation_location (preservation_id, party, token) SELECT $1, $2, '' WHERE $3 <> ''
 """
 _CLOCKED = """
 INSERT INTO clocked (edge_id, party, subject, told_by, origin, recipient, purpose, rules, begun_at)
@@ -128,8 +147,14 @@ def _of_edges(action: str) -> set[str]:
         "read": set(),
         "submit": {ADDS},
         "release": {ADDS, CHANGES},
+        "amend": {ADDS, CHANGES},
+        "reroute": {ADDS, CHANGES},
         "apply": {ADDS, CHANGES, REMOVES},
     }.get(action, {CHANGES})
+
+
+def _of_revisions(action: str) -> set[str]:
+    return {ADDS} if action in ("amend", "reroute") else set()
 
 
 def _of_steps(action: str) -> set[str]:
@@ -161,6 +186,10 @@ def _links(service: str) -> Iterator[Isolated]:
         )
 
 
+def _of_locations(action: str) -> set[str]:
+    return {ADDS} if action == "apply" else set()
+
+
 def _clocks(service: str) -> Iterator[Isolated]:
     """What clocks keep is of whatever its party acts on: it is written with these acts, and removed by the service."""
     for table, insert, allows in (
@@ -171,6 +200,43 @@ def _clocks(service: str) -> Iterator[Isolated]:
         yield Isolated(service, table, ANY, Kept, "edge_id", insert, has_state=False, allows=allows)
 
 
+PRESERVATIONS = tuple(
+    held
+    for service in ("law_enforcement", "industry")
+    for held in (
+        Isolated(service, "preservation", "preservation", PreservationState, "preservation_id", _PRESERVATION),
+        Isolated(
+            service,
+            "preservation_act",
+            "preservation",
+            PreservationState,
+            "preservation_id",
+            _PRESERVATION_ACT,
+            has_state=False,
+            timeline=True,
+        ),
+    )
+)
+LOCATIONS = tuple(
+    Isolated("industry", table, of, states, f"{of}_id", insert, has_state=False, allows=_of_locations)
+    for table, of, states, insert in (
+        ("notice_location", "notice", NoticeState, _NOTICE_LOCATION),
+        ("preservation_location", "preservation", PreservationState, _PRESERVATION_LOCATION),
+    )
+)
+REVISIONS = tuple(
+    Isolated(
+        service,
+        "referral_revision",
+        "referral",
+        ReferralState,
+        "referral_id",
+        _REVISION,
+        has_state=False,
+        allows=_of_revisions,
+    )
+    for service in ("hotline", "industry")
+)
 CLOCKS = tuple(held for service in ("hotline", "law_enforcement", "industry") for held in _clocks(service))
 TABLES = (
     Isolated("hotline", "referral", "referral", ReferralState, "referral_id", _REFERRAL),
@@ -194,6 +260,9 @@ TABLES = (
             ),
         )
     ),
+    *PRESERVATIONS,
+    *LOCATIONS,
+    *REVISIONS,
     *CLOCKS,
     *(held for service in ("hotline", "law_enforcement", "industry") for held in _erasures(service)),
     *(held for service in ("hotline", "industry") for held in _links(service)),
@@ -264,7 +333,7 @@ def _expected(held: Isolated, role: str, action: str) -> Iterator[tuple[Cell, se
                 effects |= (held.allows or _of_acts)(action)
                 if held.timeline:
                     effects = {SEES} if action == "read" else {SEES, ADDS}
-                effects |= {ADDS} if (held.table, action) == ("edge", "release") else set()
+                effects |= {ADDS} if held.table == "edge" and action in ("release", "amend", "reroute") else set()
             yield Cell(f"{held.service}.{held.table}", role, relation, action, state), effects
 
 

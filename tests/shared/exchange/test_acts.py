@@ -11,9 +11,23 @@ from hypothesis import strategies as st
 
 from shared.contracts.answers import NoticeDisowning, NoticeStatements, OutcomeReport
 from shared.contracts.base import Contract
-from shared.contracts.registry import BY_TYPE, WITHDRAWAL_ACKNOWLEDGED, Family, MessageType
+from shared.contracts.preserving import ExtensionAnswering, PreservationAnswering
+from shared.contracts.registry import BETWEEN_PARTIES, BY_TYPE, WITHDRAWAL_ACKNOWLEDGED, MessageType
 from shared.exchange import states
-from shared.exchange.act import Act, CaseState, Cause, Move, NoticeState, Offered, OfferState, Subject, Track
+from shared.exchange.act import (
+    ASKED_BY_AGENCIES,
+    Act,
+    Asked,
+    CaseState,
+    Cause,
+    Move,
+    NoticeState,
+    Offered,
+    OfferState,
+    PreservationState,
+    Subject,
+    Track,
+)
 from shared.exchange.acts import ACTS
 from shared.exchange.items import Folded
 from shared.exchange.origin import ReferralState
@@ -21,6 +35,7 @@ from shared.kernel.authority import Authority, Relation, Role
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason, CaseOutcome, CloseReason, ItemsFold, YesNoUnknown
 from shared.vocabulary.code import Code
+from shared.vocabulary.preservation import PreservationAnswer
 
 #: Every (state, act) that is allowed, and where it leads. An outcome is written act:outcome.
 NOTICE = {
@@ -81,20 +96,58 @@ OFFER = {
     ("withdrawn", "acknowledge_withdrawal"): "withdrawal_acknowledged",
     ("withdrawal_acknowledged", "erase"): "record_erased",
 }
+#: Of a preservation the agency asks, the provider answers: what either says of it, as both are shown it.
+PRESERVATION = {
+    ("requested", "answer:preserved"): "preserved",
+    ("requested", "answer:refused"): "refused",
+    ("requested", "answer:not_possible"): "not_possible",
+    ("requested", "answer:too_late"): "too_late",
+    ("requested", "withdraw"): "withdrawn",
+    ("preserved", "extend"): "extension_requested",
+    ("preserved", "end"): "ended",
+    ("preserved", "withdraw"): "withdrawn",
+    ("extension_requested", "answer_extension:extended"): "extended",
+    ("extension_requested", "answer_extension:extension_refused"): "extension_refused",
+    ("extension_requested", "end"): "ended",
+    ("extension_requested", "withdraw"): "withdrawn",
+    ("extended", "end"): "ended",
+    ("extended", "withdraw"): "withdrawn",
+    ("extension_refused", "end"): "ended",
+    ("extension_refused", "withdraw"): "withdrawn",
+    ("withdrawn", "acknowledge_withdrawal"): "withdrawal_acknowledged",
+}
 DECIDED = ("routed", "unroutable", "orphaned", "unknown_code")
-#: Where a release leads to is for the decision to say, which is made then.
+#: Where a release or an amendment leads to is for the decision to say, which is made then.
 REFERRAL = {(disposition, "withdraw"): "withdrawn" for disposition in DECIDED} | {
     ("unreleased", "release"): "routed",
     ("unreleased", "drop"): "dropped",
+    ("routed", "reroute"): "routed",
 }
-ALLOWED = {Subject.NOTICE: NOTICE, Subject.CASE: CASE, Subject.OFFER: OFFER, Subject.REFERRAL: REFERRAL}
+REFERRAL |= {(disposition, "amend"): "routed" for disposition in DECIDED}
+for stands in (NOTICE, CASE, OFFER):
+    # It moves its origin's track alone, and that from open to open.
+    stands |= {(state, "amend"): state for state, act in [*stands] if act == "withdraw"}
+ALLOWED = {
+    Subject.NOTICE: NOTICE,
+    Subject.CASE: CASE,
+    Subject.OFFER: OFFER,
+    Subject.REFERRAL: REFERRAL,
+    Subject.PRESERVATION: PRESERVATION,
+}
 SHOWN = {
     Subject.NOTICE: NoticeState,
     Subject.CASE: CaseState,
     Subject.OFFER: OfferState,
     Subject.REFERRAL: ReferralState,
+    Subject.PRESERVATION: PreservationState,
 }
-FIRST = {Subject.NOTICE: "issued", Subject.CASE: "offered", Subject.OFFER: "offered", Subject.REFERRAL: "routed"}
+FIRST = {
+    Subject.NOTICE: "issued",
+    Subject.CASE: "offered",
+    Subject.OFFER: "offered",
+    Subject.REFERRAL: "routed",
+    Subject.PRESERVATION: "requested",
+}
 
 #: An act on a subject, and what it says.
 Event = tuple[Act, Contract | None]
@@ -108,9 +161,17 @@ def events(subject: Subject) -> list[Event]:
             found += [(row, reported(outcome)) for outcome in CaseOutcome]
         elif row.takes in (NoticeStatements, NoticeDisowning):
             found += [(row, Folded(items=fold)) for fold in ItemsFold]
+        elif row.takes in (PreservationAnswering, ExtensionAnswering):
+            found += [(row, Coded(answer=answer)) for answer in PreservationAnswer]
         elif all(move.before for move in row.moves):
             found.append((row, None))
     return found
+
+
+class Coded(Contract):
+    """What a provider says of a preservation, by its code alone."""
+
+    answer: PreservationAnswer
 
 
 def reported(outcome: CaseOutcome) -> OutcomeReport:
@@ -130,6 +191,8 @@ def named(event: Event) -> str:
             return f"{row.name}:{said.outcome}"
         case Folded():
             return f"{row.name}:{said.items}"
+        case Coded():
+            return f"{row.name}:{said.answer}"
         case _:
             return row.name
 
@@ -154,8 +217,10 @@ def test_every_pair_of_the_table_exists_and_every_state_has_its_word(subject: Su
 
 
 def test_each_move_uses_the_states_of_its_own_track() -> None:
-    tracks = {Track.OFFER: {*Offered, *ReferralState}, Track.ANSWER: set(AnswerState)}
+    origins = {Track.OFFER: {*Offered, *ReferralState}, Track.ANSWER: set(AnswerState)}
+    agencies = {Track.OFFER: set(Asked), Track.ANSWER: set(PreservationAnswer)}
     for row in ACTS:
+        tracks = agencies if row.subject in ASKED_BY_AGENCIES else origins
         other = tracks[Track.ANSWER if row.track is Track.OFFER else Track.OFFER]
         assert {state for move in row.moves for state in (*move.before, move.to)} <= tracks[row.track], row
         assert row.needs <= other, row
@@ -164,8 +229,8 @@ def test_each_move_uses_the_states_of_its_own_track() -> None:
 def faults_of(rows: Sequence[Act]) -> list[str]:
     """What makes a table of acts mean something else than it says."""
     found = [f"{name} stands twice" for name, count in Counter((r.subject, r.name) for r in rows).items() if count > 1]
-    told = Counter((row.subject, row.track, row.message) for row in rows if row.message)
-    found += [f"{message} is told by two acts" for message, count in told.items() if count > 1]
+    told = Counter((row.subject, row.track, row.message, row.name == "amend") for row in rows if row.message)
+    found += [f"{told_by} is told by two acts" for told_by, count in told.items() if count > 1]
     for row in rows:
         coded = [bool(move.codes) for move in row.moves if move.before]
         if coded != sorted(coded, reverse=True):
@@ -248,7 +313,8 @@ def test_only_analysts_and_machines_act_and_only_where_the_table_lets_them(subje
             if authority.permits(subject, role, Relation.OWN, action=row.name, state=state)
         }
         if row.name == "submit":
-            expected = {state for state, _ in REFERRAL}
+            filed = {state for state, event in REFERRAL if event != "reroute"}
+            expected = filed if subject is Subject.REFERRAL else {FIRST[subject]}
         else:
             expected = {state for state, event in ALLOWED[subject] if event.partition(":")[0] == row.name}
         # A second person is one.
@@ -270,7 +336,7 @@ def test_the_instance_alone_applies_what_others_send() -> None:
 
 
 def test_every_message_between_parties_is_told_by_a_row() -> None:
-    between = {message for message in BY_TYPE.values() if message.family in (Family.REFERRAL, Family.NOTICE)}
+    between = {message for message in BY_TYPE.values() if message.family in BETWEEN_PARTIES}
     assert {row.message for row in ACTS if row.message} == between
 
 
@@ -278,7 +344,11 @@ def test_what_an_act_takes_is_what_its_message_carries() -> None:
     for row in ACTS:
         if row.takes is None or row.message is None:
             continue
-        carried = {*row.message.clear.model_fields, *(row.message.sealed.model_fields if row.message.sealed else ())}
+        beside = {"preservations"}  # told to others, by messages of their own
+        carried = beside | {
+            *row.message.clear.model_fields,
+            *(row.message.sealed.model_fields if row.message.sealed else ()),
+        }
         assert row.takes.model_fields.keys() <= carried, row
 
 

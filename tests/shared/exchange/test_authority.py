@@ -22,29 +22,35 @@ import pytest
 from services.hotline.domain import HOTLINE as AS_HOTLINE
 from services.industry.domain import PROVIDER as AS_PROVIDER
 from services.law_enforcement.domain import AGENCY as AS_AGENCY
+from shared.contracts.answers import Answer
+from shared.contracts.preserving import PreservationTerms
 from shared.contracts.registry import (
     ALL,
     GONE,
     MARKS,
     MESSAGES_RECEIPTED,
+    PRESERVATION_REQUESTED,
     READS_ANNOUNCED,
     STATED_BY_INSTANCES,
     Family,
     MessageType,
 )
 from shared.exchange.accept import accept
+from shared.exchange.act import Subject, Track
 from shared.exchange.authority import Cell, Relation, cells, cells_of
 from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.compose import Addressing, compose, compose_receipts
 from shared.exchange.events import Event
 from shared.exchange.message import Draft, Received, Record
 from shared.exchange.origin import Answered
-from shared.exchange.states import begins, rows_of, states
+from shared.exchange.states import begins, rows_of, standings, states
 from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.origin.ports import AnswerAct, OpenEdge
 from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.party.preservation.domain import Preservation, PreservationKey, begun
+from shared.party.preservation.use_cases import receive as receive_preservations
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind
 from shared.party.recipient.use_cases import receive
 from shared.runtime.post.ports import Settlement
@@ -173,7 +179,7 @@ def example(message: MessageType) -> Mapping[str, Any]:
 def draft(message: MessageType, subject: UUID, *, sender: str, recipient: str, by: PartyKind, to: PartyKind) -> Draft:
     """The message about `subject`, whoever says it to whomever, between the instances of two kinds."""
     clear = dict(example(message)["clear"])
-    clear |= {name: str(subject) for name in ("referral_id", "notice_id") if name in clear}
+    clear |= {name: str(subject) for name in ("referral_id", "notice_id", "preservation_id") if name in clear}
     value = {"clear": clear} | ({"sealed": example(message)["sealed"]} if message.edge else {})
     return Draft(
         message_id=uuid7(),
@@ -191,6 +197,8 @@ def draft(message: MessageType, subject: UUID, *, sender: str, recipient: str, b
 
 def said(here: World, message: MessageType, by: PartyKind, to: PartyKind, *, speaker: str, subject: UUID) -> Record:
     """The record of one statement."""
+    if message is PRESERVATION_REQUESTED:
+        return _request(here, by, to, subject=subject)
     names = message.family in STATED_BY_INSTANCES
     sender = INSTANCES[by] if names else PARTIES[by][speaker == "another's"]
     recipient = INSTANCES[to] if names else _told(by, to)
@@ -199,6 +207,22 @@ def said(here: World, message: MessageType, by: PartyKind, to: PartyKind, *, spe
         return here.resigned(record, sender=sender, instance=INSTANCES[by])
     about = uuid7() if speaker == "nobody's" else subject
     made = draft(message, about, sender=sender, recipient=recipient, by=by, to=to)
+    return forged(here, [made], instance=INSTANCES[by])[0]
+
+
+def _request(here: World, by: PartyKind, to: PartyKind, *, subject: UUID) -> Record:
+    """What is sealed of a request it cannot be without: it is sealed to whoever is told."""
+    address = Addressing(
+        subject=subject,
+        sender=PARTIES[by][0],
+        recipient=_told(by, to),
+        directory=here.documents.directory,
+        exercise=True,
+        at=AT,
+    )
+    clear = dict(example(PRESERVATION_REQUESTED)["clear"]) | {"preservation_id": str(subject)}
+    locations = {"locations": [{"kind": "url", "value": "https://images.example/gallery/17"}]}
+    made = compose(PRESERVATION_REQUESTED, clear, address, sealed=json.dumps(locations, separators=(",", ":")).encode())
     return forged(here, [made], instance=INSTANCES[by])[0]
 
 
@@ -221,12 +245,58 @@ async def effects_at(told: Told, message: Received, recipient: RecipientKind, *,
     return told.effects
 
 
+class Preserving:
+    """Preservations: one, or none, and what has come of a message."""
+
+    def __init__(self, known: Preservation | None) -> None:
+        self._known = known
+        self.effects: list[object] = []
+
+    async def lock(self, ids: Sequence[UUID]) -> dict[PreservationKey, Preservation]:
+        known = self._known
+        return {(known.preservation_id, known.party): known} if known and known.preservation_id in ids else {}
+
+    async def add(self, preservation: Preservation, record: object, at: object) -> None:
+        self.effects.append(preservation)
+
+    async def move(self, before: Preservation, after: Preservation) -> None:
+        self.effects.append(after)
+
+    async def keep(self, done: Sequence[object]) -> None:
+        self.effects += done
+
+    async def note(self, events: Sequence[Event]) -> None:
+        self.effects += events
+
+
+async def moves_a_preservation(message: Received, to: PartyKind, *, subject: UUID, by: PartyKind) -> bool:
+    """Whether it moves the one that its two parties have, in whichever standing that is."""
+    track = Track.ANSWER if to is PartyKind.INDUSTRY else Track.OFFER
+    clear = message.clear
+    assert isinstance(clear, Answer)
+    fresh = begun(subject, _TERMS, party=message.recipient, counterpart=PARTIES[by][0], exercise=True)
+    known: list[Preservation | None] = [
+        replace(fresh, standing=standing, told=clear.number - 1) for standing in standings(Subject.PRESERVATION)
+    ]
+    for each in [None] if message.message is PRESERVATION_REQUESTED else known:
+        preserving = Preserving(each)
+        await receive_preservations([message], preserving, track=track)  # type: ignore[arg-type]
+        if preserving.effects:
+            return True
+    return False
+
+
+_TERMS: Final = PreservationTerms.model_validate({"kind": "preserve", "instrument": "eu_2023_1543", "term": "eu_60d"})
+
+
 async def has_effect(here: World, record: Record, to: PartyKind, *, subject: UUID, speaker: str, by: PartyKind) -> bool:
     """Whether the record moves anything at the recipient, in whichever state the subject is there."""
     try:
         received = accept(record, here.reader(INSTANCES[to]))
     except Refused:
         return False
+    if received.message.family is Family.PRESERVATION:
+        return await moves_a_preservation(received, to, subject=subject, by=by)
     recipient = SERVICES[to]
     beginning = received.message in recipient.beginning
     held = [""] if beginning else ["", *sorted(states(recipient.subject))]
@@ -246,6 +316,8 @@ def statements() -> Iterator[tuple[MessageType, PartyKind, PartyKind]]:
 
 def relations(message: MessageType) -> Sequence[str]:
     """A message that begins its subject brings one of its own: nobody has it before."""
+    if message is PRESERVATION_REQUESTED:
+        return SPEAKERS[:1]
     return SPEAKERS[:2] if message.edge else SPEAKERS
 
 
@@ -263,7 +335,7 @@ async def test_only_the_tables_cells_have_an_effect_at_a_party(here: World, reco
                 wrong.append((message.name, by.value, to.value, speaker, effect))
     record_property("statements_tried", tried)
     assert wrong == []
-    assert tried == 3 * 4 * (2 * 2 + 3 * 23)
+    assert tried == 3 * 4 * (2 * 2 + 1 + 3 * 29)
 
 
 async def test_with_the_table_off_a_provider_reports_what_came_of_a_case(
@@ -365,7 +437,12 @@ def test_a_cell_is_a_row_of_acts_a_receipt_of_one_or_a_fact() -> None:
             assert cell.message.family is Family.FACT or cell.message in TOLD_TO_AUDIT
         if cell.message.edge:
             assert cell.relation is Relation.FILED_IT
-        assert cell.message in answers or cell.message.edge or cell.message.family in STATED_BY_INSTANCES
+        assert (
+            cell.message in answers
+            or cell.message.edge
+            or cell.message.family is Family.PRESERVATION
+            or cell.message.family in STATED_BY_INSTANCES
+        )
 
 
 def test_no_kind_that_files_nothing_speaks_as_an_origin_and_none_answers_what_it_is_not_sent() -> None:

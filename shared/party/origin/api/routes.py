@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -28,9 +29,11 @@ from shared.kernel.canonical import digest
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.party.origin.api import bodies
+from shared.party.origin.api.changes import Changed, Identified, add_change_routes
 from shared.party.origin.api.checking import Checking, Posted, parsed
 from shared.party.origin.domain import (
     AcceptedReferral,
+    AmendedReferral,
     ExternalRefExists,
     ListReason,
     Outcome,
@@ -43,10 +46,12 @@ from shared.party.origin.domain import (
     WorkPage,
 )
 from shared.party.origin.domain import Request as Filed
+from shared.party.origin.store.amendments import PostgresAmendments
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.alarms import Alarms, Kind
+from shared.party.origin.use_cases.amend import Changing
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
 from shared.party.origin.use_cases.reviews import DROP, RELEASE, Reviewing, drop_referral, release_referral
@@ -74,10 +79,6 @@ FILES_MANY: Final = does(bodies.BatchAnswer, takes=[bodies.ReferralBatch], statu
 }
 
 
-#: Says who asks, before anything else is done.
-Identified = Callable[[Request], Awaitable[Identity]]
-
-
 class OriginApi:
     """What an origin's HTTP door does with a request, whichever service it came in at."""
 
@@ -96,8 +97,12 @@ class OriginApi:
         kek: KeyEncryptionKey,
         clock: Clock,
         number: Callable[[], Awaitable[object]],
+        then: Callable[[datetime], Documents] | None = None,
     ) -> None:
-        """`owe` charges a party for work; `number` gives what was committed its place in the lists."""
+        """`owe` charges a party for work; `number` gives what was committed its place in the lists.
+
+        `then` are the documents of a time, as known now; those of now where nobody knows others.
+        """
         self._database = database
         self._acts = acts
         self._intake = intake
@@ -110,6 +115,7 @@ class OriginApi:
         self._kek = kek
         self._clock = clock
         self._number = number
+        self._then = then or (lambda _: documents())
 
     async def file(self, request: Request, identity: Identity) -> Response:
         """File what is posted: a list where the path says so, else one referral."""
@@ -161,6 +167,24 @@ class OriginApi:
             return ReviewedReferral(referral_id=referral_id, state=ReferralState(state))
 
         return await self._acts.once(request, identity, act.name, roles=act.roles, act=review)
+
+    async def change(self, act: Act, request: Request, identity: Identity, *, wanted: Changed) -> Response:
+        """Change what the party has filed."""
+
+        async def do(session: Session) -> AmendedReferral:
+            changing = Changing(
+                identity.party,
+                identity.role,
+                PostgresAmendments(session.driver, self._kek),
+                authority=self._authority,
+                documents=self._documents,
+                then=self._then,
+                at=self._clock.now(),
+                day_filled=partial(self._alarms.alarm, identity.party, Kind.DAY_FILLED),
+            )
+            return await wanted(changing)
+
+        return await self._acts.once(request, identity, act.name, roles=act.roles, act=do)
 
     async def check(self, request: Request, identity: Identity) -> Response:
         """Say of what is posted, one or a list, what would become of it."""
@@ -244,6 +268,8 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
     async def drop(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Erase a referral of somebody else's instead of letting it go."""
         return await origin.review(DROP, referral_id, request, identity=identity)
+
+    add_change_routes(router, origin, identified)
 
 
 def answer_filed(request: Filed, outcomes: Sequence[Outcome], *, acceptor: Acceptor) -> Reply:

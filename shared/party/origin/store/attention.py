@@ -23,7 +23,8 @@ ORDER BY rank, accepted_at, referral_id LIMIT $6
 _EDGES: Final = """
 SELECT e.edge_id AS id, e.rank, e.attention AS since, e.referral_id, r.external_ref, e.recipient, e.notice_id,
        r.facts ->> 'priority' AS priority, e.state, e.unread, e.receipt, e.answer,
-       coalesce(e.receipt_code, e.answer_detail ->> 'reason') AS code
+       coalesce(e.receipt_code, e.answer_detail ->> 'reason') AS code,
+       jsonb_path_exists(e.answer_detail, '$.disowned[*].suggested') AS suggested
 FROM edge AS e JOIN referral AS r USING (referral_id)
 WHERE e.party = $1 AND e.attention IS NOT NULL
   AND (e.rank, e.attention, e.edge_id) > ($2::smallint, $3, $4) AND e.rank <= $5
@@ -47,7 +48,8 @@ def _whole(row: asyncpg.Record) -> Waits:
 
 def _edge(row: asyncpg.Record) -> Waits:
     more = {name: row[name] for name in ("notice_id", "code") if row[name] is not None}
-    return _waits(row, _reasons(row), party=row["recipient"], **more)
+    reasons = _reasons(row)
+    return _waits(row, reasons, party=row["recipient"], mend=mend_of(reasons, suggested=bool(row["suggested"])), **more)
 
 
 def _reasons(row: asyncpg.Record) -> tuple[str, ...]:

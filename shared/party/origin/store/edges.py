@@ -53,7 +53,8 @@ INSERT INTO edge ({rows.names}, rank) SELECT {rows.values}, r.rank FROM {rows} J
 )
 _ANSWERABLE = """
 SELECT e.edge_id, e.referral_id, e.notice_id, e.party, e.recipient, e.answer, e.answer_detail,
-       e.acts, e.items, e.instance, e.instances_before, e.told, r.state = 'withdrawn' AS withdrawn
+       e.acts, e.items, e.gone, e.revision, e.instance, e.instances_before, e.told,
+       r.state = 'withdrawn' OR e.taken_back AS withdrawn
 FROM edge AS e JOIN referral AS r USING (referral_id)
 WHERE e.state = 'emitted'
   AND ((e.notice_id IS NULL AND e.referral_id = ANY($1::uuid[])) OR e.notice_id = ANY($1::uuid[]))
@@ -90,12 +91,12 @@ _JUDGE = insert("answer_act", _ACT)
 _WRAPPED = "SELECT subject, wrapped FROM data_key WHERE subject = ANY($1::uuid[])"
 _ALL = """
 SELECT e.edge_id, e.message_id, e.recipient, e.purpose, e.notice_id, e.items, e.answer, e.answer_detail, e.acts,
-       e.law, e.decided_at, e.tried, e.missing,
+       e.law, e.decided_at, e.tried, e.missing, e.revision, e.messages_before <> '{}' AS carried, r.revision AS of,
        e.instance, e.instances_before <> '{}' AS moved, r.referral_id, r.party, r.exercise, r.state, r.body_sha256,
        r.disposition, r.facts, r.decision, r.content, r.traceparent, r.filed_by, r.reviewed_by, k.wrapped
 FROM edge AS e JOIN referral AS r USING (referral_id) LEFT JOIN data_key AS k ON k.subject = r.referral_id
 """
-_FOUND = f"{_ALL} WHERE e.state = 'emitted' AND"
+_FOUND = f"{_ALL} WHERE e.state = 'emitted' AND NOT (e.taken_back AND r.state <> 'withdrawn') AND"
 _LOCKED = "ORDER BY r.referral_id FOR UPDATE OF e, r"
 _STALE = f"{_FOUND} e.message_id = ANY($1::uuid[]) {_LOCKED}"
 # Whoever else is at one of them, a withdrawal or a twin of ours, is let be: it is looked at again.
@@ -126,6 +127,7 @@ SET message_id = again.message_id, law = again.law, decided_at = again.decided_a
     messages_before = e.messages_before || e.message_id,
     instance = again.instance, reason = again.reason, rules = string_to_array(again.rules, chr(31)),
     items = string_to_array(again.items, chr(31))::smallint[],
+    gone = string_to_array(again.gone, chr(31))::smallint[], revision = again.revision,
     instances_before = CASE WHEN e.instance = again.instance THEN e.instances_before
                             ELSE array_remove(e.instances_before, again.instance) || e.instance END,
     told = CASE WHEN e.instance = again.instance THEN e.told ELSE jsonb_build_array(jsonb_build_object(
@@ -209,6 +211,8 @@ class PostgresEdges:
                 row["instance"],
                 tuple(row["instances_before"]),
                 _TOLD.validate_python(row["told"] or ()),
+                frozenset(row["gone"]),
+                row["revision"],
             )
             found.setdefault((edge.subject, edge.recipient), []).append(edge)
         return found
@@ -333,7 +337,8 @@ class PostgresEdges:
             content=None if withdrawn or first["wrapped"] is None else opened(first, self._kek),
             traceparent=first["traceparent"],
             released=Released(first["filed_by"], first["reviewed_by"]) if first["reviewed_by"] else None,
-            stale={(row["recipient"], row["purpose"]): _stale_edge(row, known or row["moved"]) for row in rows},
+            stale={(row["recipient"], row["purpose"]): stale_edge(row, known) for row in rows},
+            revision=first["of"],
         )
 
 
@@ -362,13 +367,24 @@ def reference_place(act: UUID, party: str) -> bytes:
     return Place("answer_act", str(act), party).column("case_reference")
 
 
-def _stale_edge(row: asyncpg.Record, known: bool) -> StaleEdge:
+def stale_edge(row: asyncpg.Record, known: bool = False) -> StaleEdge:
+    """An edge that is decided again: under its own ids where its recipient has had it, or may have."""
     stale = StaleEdge(*map(row.get, StaleEdge._fields))
-    if not known:
-        return stale
+    return stale._replace(known=known_edge(row)) if known or row["moved"] or row["carried"] else stale
+
+
+def known_edge(row: asyncpg.Record) -> KnownEdge:
+    """An edge as it is sent once more, with what was answered so far where that is not said at the same place."""
     answered = answered_so_far(_answered(row["answer"], row["answer_detail"], row["acts"]), own=row["items"])
-    answered = answered.model_copy(update={"restored": row["missing"]})
-    return stale._replace(known=KnownEdge(row["edge_id"], row["notice_id"], row["instance"], answered))
+    return KnownEdge(
+        row["edge_id"],
+        row["notice_id"],
+        row["instance"],
+        answered.model_copy(update={"restored": row["missing"]}),
+        revision=row["revision"],
+        items=tuple(row["items"]),
+        tells=row["moved"] or row["missing"],
+    )
 
 
 def _answered(state: str, detail: Mapping[str, object] | None, acts: int) -> Answered:

@@ -51,9 +51,11 @@ class EdgeRow:
     law: str
     decided_at: datetime
     state: str = "emitted"
+    gone: Sequence[str] = ()
+    revision: int = 1
 
 
-EDGE = Columns.of(EdgeRow, items="smallint[]")
+EDGE = Columns.of(EdgeRow, items="smallint[]", gone="smallint[]")
 #: The event of a filing, at whoever filed.
 FILED: Final = event_type(Subject.REFERRAL, "submit")
 LISTED: Final = Listed("referral", "referral_id")
@@ -235,6 +237,8 @@ def _sent_rows(decided: Prepared | Again) -> Iterator[EdgeRow]:
             items=[str(n) for n in emitted.items],
             law=_law(decided),
             decided_at=_decided_at(decided),
+            gone=[str(n) for n in emitted.gone],
+            revision=emitted.revision,
         )
 
 

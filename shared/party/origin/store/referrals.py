@@ -15,6 +15,7 @@ from shared.exchange.message import Draft
 from shared.exchange.origin import ReferralState
 from shared.party.origin.domain import ListedReferral, ReferralPage, SentEdge, ShownReferral, WorkItem, WorkPage, ticks
 from shared.party.origin.ports import Filed, Told
+from shared.party.origin.store.amendments import revisions
 from shared.party.origin.store.edges import reference_place
 from shared.party.origin.store.filing import places
 from shared.runtime.database.feed import note_events
@@ -124,6 +125,7 @@ class PostgresReferrals:
         )
         related = [dict(each) for each in await self._driver.fetch(_RELATED, referral_id)]
         further = {"ticks": ticks(ReferralState(row["state"]), edges), "edges": edges, "relations": related}
+        further["revisions"] = await revisions(self._driver, referral_id)
         return ShownReferral.model_validate(dict(row) | further)
 
     async def work(self, party: str, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:

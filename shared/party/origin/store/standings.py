@@ -51,7 +51,7 @@ WITH lacks AS MATERIALIZED (
                THEN r.state <> 'withdrawn' AND e.acts > greatest(e.acts_told, coalesce(held.track, 0))
                WHEN r.state = 'withdrawn'
                THEN NOT held.withdrawn AND NOT {_UNDER_WAY.format(id="e.withdrawal_id")}
-               ELSE held.track < e.acts OR held.revision < r.revision
+               ELSE held.track < e.acts OR coalesce(held.revision, 1) < e.revision
                     OR held.edge IS NULL AND e.message_id > {{compacted}} AND NOT {_REFUSED} END
     ORDER BY r.referral_id FOR UPDATE OF e, r
 ), missing AS (

@@ -200,6 +200,7 @@ class DecideAgain:
                 traceparent=referral.traceparent,
                 sealer=sealer,
                 released=referral.released,
+                revision=referral.revision,
             )
         except Refused as error:
             log("referral_undecidable", code=error.code)
@@ -220,6 +221,7 @@ class DecideAgain:
             facts=referral.facts,
             superseded=sorted(edge.edge_id for edge in referral.stale.values()),
             work_reason=WorkReason.UNDELIVERABLE,
+            revision=referral.revision,
         )
         at = self._clock.now()
         fact = decided_fact(

@@ -19,7 +19,7 @@ from shared.exchange.act import Track
 from shared.exchange.clocks import Happened, answered
 from shared.exchange.events import Event, event_type
 from shared.exchange.message import Received
-from shared.exchange.origin import Answered, answer_edge, said_in
+from shared.exchange.origin import Amendments, Answered, answer_edge, said_in
 from shared.exchange.states import rows_for
 from shared.kernel.errors import Refused
 from shared.party.origin.ports import AnswerAct, Edges, Judged, OpenEdge, Taken
@@ -112,7 +112,8 @@ def take(edge: OpenEdge, message: Received) -> Taken:
         if not known:
             raise Refused("answer_repeated")
         present = max(known, key=lambda each: each.acts)
-    after = answer_edge(present, message.message, clear, withdrawn=edge.withdrawn, own=edge.items)
+    amended = Amendments(edge.revision, edge.gone)
+    after = answer_edge(present, message.message, clear, withdrawn=edge.withdrawn, own=edge.items, amended=amended)
     return Taken(after, (*edge.told, after), retell=True) if elsewhere else Taken(after)
 
 

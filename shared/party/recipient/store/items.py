@@ -26,9 +26,10 @@ from shared.exchange.message import Draft, Received, Record
 from shared.exchange.words import folded
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Defect, Refused, not_found
-from shared.party.recipient.domain import Item, ItemKey
+from shared.party.recipient.domain import Item, ItemKey, revision_of
 from shared.party.recipient.ports import Page, ShownItem
 from shared.party.recipient.store.packing import packed, unpacked
+from shared.party.recipient.store.revisions import revise
 from shared.runtime.database.columns import Json
 from shared.runtime.database.feed import Listed, note_events
 from shared.runtime.database.journal import Erased
@@ -57,6 +58,7 @@ class NewItem:
     evidence: bytes
     wrapped_key: bytes
     priority: str | None
+    revision: int
 
 
 ViewT = TypeVar("ViewT", bound=Contract)
@@ -68,7 +70,8 @@ class ItemTable:
 
     Every such table has `party`, `exercise`, `state`, `acts` and `said`, the number and the words of the party's own
     acts. `purposes` and `numbers` are SQL expressions for what an item was sent for and for the numbers of its items,
-    `kept` is what an act sets besides. Contents lie in a table of the same name, unless `contents` names theirs.
+    `keeps` for which keep a record that is replaced, `kept` is what an act sets besides. Contents lie in a table of the
+    same name, unless `contents` names theirs.
     """
 
     name: str
@@ -79,6 +82,7 @@ class ItemTable:
     numbers: str = "'{}'::smallint[]"
     kept: str = ""
     contents: str = ""
+    keeps: str = "false"
     find: str = field(init=False)
     #: Also locks them. Only whoever may change them sees them so: the instance itself, applying messages.
     lock: str = field(init=False)
@@ -107,7 +111,7 @@ class ItemTable:
         object.__setattr__(self, "contents", self.contents or table)
         texts = {
             "find": f"SELECT {subject} AS subject_id, party, {self.sender} AS sender, exercise, state, "
-            f"acts, told, said, {self.purposes} AS purposes, {self.numbers} AS numbers "
+            f"acts, told, said, revision, {self.purposes} AS purposes, {self.numbers} AS numbers "
             f"FROM {table} WHERE {subject} = ANY($1::uuid[])",
             "change": f"UPDATE {table} AS t SET state = a.following, changed_at = now() "
             "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS a(subject, party, present, following) "
@@ -118,7 +122,7 @@ class ItemTable:
             f"AS a(subject, party, state, acts, said) WHERE t.{subject} = a.subject AND t.party = a.party",
             "act": f"UPDATE {table} SET state = $4, changed_at = now(), acts = acts + 1, "
             f"said = $6::jsonb{self.kept} "
-            f"WHERE {subject} = $1 AND party = $2 AND state = $3 AND acts = $5 RETURNING {subject}",
+            f"WHERE {subject} = $1 AND party = $2 AND state = $3 AND ARRAY[acts, revision] = $5 RETURNING {subject}",
             "erase": f"UPDATE {self.contents} SET wrapped_key = NULL, content = '', evidence = '' "
             f"WHERE {subject} = $1 AND party = $2",
             "erase_again": f"UPDATE {self.contents} AS c SET wrapped_key = NULL, content = '', evidence = '' "
@@ -196,6 +200,10 @@ class PostgresItems:
                 [json.dumps(dict(item.said)) for item in items],
             )
 
+    async def amend(self, messages: Sequence[Received], items: Sequence[Item]) -> None:
+        new = new_items(messages, self._kek, table=self.table.contents)
+        await revise(self._driver, self.table, new, items=items)
+
     async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:
         if sealed is not None:
             raise Defect("sealed_words_without_place")
@@ -240,11 +248,10 @@ class PostgresItems:
         return {(item.subject_id, item.party): item for item in items}
 
     async def _act(self, item: Item, following: str, said: Mapping[str, object], *kept: bytes | None) -> None:
-        # Nobody has acted meanwhile, or nothing is changed: so all that was said is what it was when it was found.
+        # Nobody has acted or amended it meanwhile, or nothing is changed: so all is what it was when it was found.
         said = folded(item.said, said)
-        moved = await self._driver.fetchval(
-            self.table.act, item.subject_id, item.party, item.state, following, item.acts, said, *kept
-        )
+        found, stood = (item.subject_id, item.party, item.state), [item.acts, item.revision]
+        moved = await self._driver.fetchval(self.table.act, *found, following, stood, said, *kept)
         if moved is None:
             raise state_forbids()
 
@@ -336,6 +343,7 @@ def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, table: str
             spelt.edge.decode(),
             *protected,
             _priority(message.sealed, edge),
+            revision_of(message),
         )
         for message, protected in zip(messages, contents, strict=True)
         if (edge := message.edge) is not None and (spelt := message.spelt) is not None
@@ -347,12 +355,6 @@ def _priority(record: Contract | None, edge: Edge) -> str | None:
     if isinstance(record, ReferralRecord):
         return record.priority.level.value
     return edge.facts.priority.value if edge.facts.priority is not None else None
-
-
-def _purpose(message: Received) -> str:
-    if message.edge is None:
-        raise Defect("edge_missing")
-    return message.edge.purpose.value
 
 
 def content_place(table: str, subject_id: UUID, *, party: str, purpose: str) -> Place:
@@ -369,10 +371,10 @@ def seal_contents(
     """
     contents = []
     for message in messages:
-        if message.spelt is None:
+        if message.spelt is None or message.edge is None:
             raise Defect("sealed_part_missing")
         key, subject = DataKey.generate(), UUID(message.subject)
-        place = content_place(table, subject, party=message.recipient, purpose=_purpose(message))
+        place = content_place(table, subject, party=message.recipient, purpose=message.edge.purpose.value)
         content = protect(message.spelt.record, key, place.column("content"))
         evidence = protect(packed(message.record), key, place.column("evidence"))
         contents.append((content, evidence, wrap(key, kek, place.column("wrapped_key"))))

@@ -1,0 +1,69 @@
+"""What an origin does with a referral after it was filed, as the typed client does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from pydantic import JsonValue
+
+from client.views import View
+from shared.contracts.referral import ReferralSubmission
+
+ViewT = TypeVar("ViewT", bound=View)
+Submission = ReferralSubmission | Mapping[str, JsonValue]
+
+
+class AmendedView(View):
+    """A referral as it is now decided: for whom nothing has changed, and whom that is told."""
+
+    referral_id: UUID
+    revision: int
+    state: str
+    work_reason: str | None = None
+    unchanged: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    taken_back: tuple[str, ...] = ()
+
+
+class _Acts(Protocol):
+    async def _act(
+        self,
+        path: str,
+        body: Mapping[str, object],
+        key: str | None,
+        *,
+        view: type[ViewT],
+        headers: Mapping[str, str] | None = None,
+    ) -> ViewT: ...
+
+
+class ReferralChanges:
+    """Its methods that change a referral."""
+
+    async def amend(
+        self: _Acts,
+        referral_id: UUID,
+        referral: Submission,
+        *,
+        revision: int,
+        key: str | None = None,
+    ) -> AmendedView:
+        """Have this stand in the place of a revision. Whom it changes nothing for is told nothing."""
+        body = as_json(referral)
+        match = {"If-Match": f'"{revision}"'}
+        return await self._act(f"/v1/referrals/{referral_id}:amend", body, key, view=AmendedView, headers=match)
+
+    async def reroute(
+        self: _Acts, referral_id: UUID, notice_id: UUID, *, provider: str | None = None, key: str | None = None
+    ) -> AmendedView:
+        """Send what a provider has disowned to whom it has named, or to `provider`."""
+        body = {"notice_id": str(notice_id)} | ({} if provider is None else {"provider": provider})
+        return await self._act(f"/v1/referrals/{referral_id}:reroute", body, key, view=AmendedView)
+
+
+def as_json(referral: Submission) -> Mapping[str, JsonValue]:
+    """A referral as it is posted."""
+    return referral.model_dump(mode="json") if isinstance(referral, ReferralSubmission) else referral

@@ -1,0 +1,125 @@
+"""What agencies and providers say of a preservation over HTTP; `shared.contracts.preservation` has the messages.
+
+What is sealed reaches the provider alone: locations, and the agency's reference of its order.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from shared.contracts.base import Contract, Day, EventTime, Uuid
+from shared.contracts.fields import CaseReference
+from shared.contracts.referral import Locator
+from shared.vocabulary.preservation import (
+    Impossibility,
+    PreservationAnswer,
+    PreservationEnd,
+    PreservationKind,
+    PreservationRefusal,
+    PreservationTerm,
+    PreservationWithdrawal,
+)
+from shared.vocabulary.routing import Instrument
+
+#: Locations of one request.
+LOCATIONS_MAX = 10
+#: Preservations that one answer to a notice may speak of.
+SAID_BESIDE_MAX = 50
+
+
+class PreservationTerms(Contract):
+    """What is ordered, under which instrument of the policy, and until when: a class of the law or a day, just one."""
+
+    kind: PreservationKind
+    instrument: Instrument
+    term: PreservationTerm | None = None
+    until: Day | None = None
+
+    @model_validator(mode="after")
+    def _just_one_end(self) -> Self:
+        if (self.term is None) == (self.until is None):
+            raise ValueError("term_or_until")
+        return self
+
+
+class PreservationRecord(Contract):
+    """The sealed part of a request: what is to be kept, and the agency's own reference of its order."""
+
+    locations: Annotated[tuple[Locator, ...], Field(min_length=1, max_length=LOCATIONS_MAX)]
+    order_reference: CaseReference | None = None
+
+
+class ExtensionTerms(Contract):
+    """Until when it is to be kept on: once, and no further."""
+
+    until: Day
+
+
+class PreservationWithdrawing(Contract):
+    """Why the request is taken back. It stays open until the provider confirms that."""
+
+    reason: PreservationWithdrawal
+
+
+class PreservationAnswering(Contract):
+    """What the provider makes of the request: kept until a day, refused, not possible, or too late.
+
+    `until` goes with `preserved`, `reason` with `refused`, `impossible` with `not_possible`, `removed_at` with
+    `too_late`, and with nothing else.
+    """
+
+    answer: PreservationAnswer
+    until: Day | None = None
+    reason: PreservationRefusal | None = None
+    impossible: Impossibility | None = None
+    removed_at: EventTime | None = None
+
+    @model_validator(mode="after")
+    def _says_what_its_answer_needs(self) -> Self:
+        needed = {
+            PreservationAnswer.PRESERVED: "until",
+            PreservationAnswer.REFUSED: "reason",
+            PreservationAnswer.NOT_POSSIBLE: "impossible",
+            PreservationAnswer.TOO_LATE: "removed_at",
+        }
+        if self.answer not in needed:
+            raise ValueError("no_first_answer")
+        said = {name for name in needed.values() if getattr(self, name) is not None}
+        if said != {needed[self.answer]}:
+            raise ValueError("answer_needs_its_own_word")
+        return self
+
+
+class PreservationBeside(PreservationAnswering):
+    """What is said of one request in an answer to a notice: that it is kept, or why that is not possible."""
+
+    preservation_id: Uuid
+
+    @model_validator(mode="after")
+    def _kept_or_not_possible(self) -> Self:
+        if self.answer not in (PreservationAnswer.PRESERVED, PreservationAnswer.NOT_POSSIBLE):
+            raise ValueError("preserved_or_not_possible")
+        return self
+
+
+class ExtensionAnswering(Contract):
+    """Whether it is kept on until the day that was asked for. `reason` goes with `extension_refused`."""
+
+    answer: PreservationAnswer
+    reason: PreservationRefusal | None = None
+
+    @model_validator(mode="after")
+    def _extended_or_refused(self) -> Self:
+        if self.answer not in (PreservationAnswer.EXTENDED, PreservationAnswer.EXTENSION_REFUSED):
+            raise ValueError("extended_or_refused")
+        if (self.reason is not None) != (self.answer is PreservationAnswer.EXTENSION_REFUSED):
+            raise ValueError("answer_needs_its_own_word")
+        return self
+
+
+class PreservationEnding(Contract):
+    """Why nothing is kept any more."""
+
+    reason: PreservationEnd

@@ -1,0 +1,221 @@
+"""Amendments in PostgreSQL: a referral and its edges as they stand, and as they stand after one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+from pydantic_core import to_json
+
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap
+from shared.exchange.amend import Amended, Standing
+from shared.exchange.changes_acts import after_amendment
+from shared.exchange.clocks import Happened
+from shared.exchange.events import Event
+from shared.exchange.items import Said
+from shared.exchange.message import Draft
+from shared.party.origin.domain import ShownRevision
+from shared.party.origin.ports import Told
+from shared.party.origin.store.days import PostgresDays
+from shared.party.origin.store.edges import PostgresEdges, known_edge
+from shared.party.origin.store.filing import places
+from shared.party.origin.use_cases.changing import Amendable, DisownedItems
+from shared.runtime.database.columns import Statement
+from shared.runtime.database.feed import note_events
+from shared.runtime.post import outbox
+from shared.runtime.timers.steps import note_steps
+from shared.vocabulary.answers import AnswerState
+from shared.vocabulary.referral import AmendmentCause
+
+_FIND: Final = """
+SELECT r.referral_id, r.party, r.external_ref, r.exercise, r.state, r.revision, r.content, r.body_sha256, r.traceparent,
+       r.numbered, k.wrapped
+FROM referral AS r LEFT JOIN data_key AS k ON k.subject = r.referral_id
+WHERE r.referral_id = $1 FOR UPDATE OF r
+"""
+_EDGES: Final = """
+SELECT edge_id, recipient, purpose, notice_id, items, gone, answer, answer_detail, acts, decided_at, missing, revision,
+       instance, instances_before, instances_before <> '{}' AS moved, state = 'waiting' AS waits, taken_back
+FROM edge WHERE referral_id = $1 AND state IN ('emitted', 'waiting') ORDER BY recipient, purpose FOR UPDATE
+"""
+_DISOWNED: Final = """
+SELECT recipient, answer_detail, items, gone FROM edge
+WHERE referral_id = $1 AND notice_id = $2 AND state = 'emitted' AND NOT taken_back
+"""
+_KEEP: Final = """
+INSERT INTO referral_revision (referral_id, revision, party, cause, at, body_sha256, facts, decision, content)
+SELECT referral_id, revision, party, cause, coalesce(amended_at, accepted_at), body_sha256, facts, decision, $2
+FROM referral WHERE referral_id = $1
+"""
+# What is said of single messages stays until their recipients have said otherwise.
+_AMEND: Final = Statement(
+    """
+UPDATE referral SET revision = revision + 1, state = {state}, content = {content}, facts = {facts}::text::jsonb,
+    decision = {decision}::text::jsonb, body_sha256 = {body_sha256}, numbered = {numbered}, cause = {cause},
+    amended_at = {at}, work_reason = coalesce({reason}, CASE
+        WHEN work_reason IN ('deferred', 'waiting', 'parked', 'recipient_ahead') THEN work_reason END)
+WHERE referral_id = {referral_id}
+""",
+    referral_id="uuid",
+    state="text",
+    content="bytea",
+    facts="text",
+    decision="text",
+    body_sha256="text",
+    numbered="smallint",
+    cause="text",
+    at="timestamptz",
+    reason="text",
+)
+_RANK: Final = """
+UPDATE edge AS e SET rank = r.rank FROM referral AS r
+WHERE r.referral_id = $1 AND e.referral_id = $1 AND e.rank <> r.rank
+"""
+_ANSWER: Final = """
+UPDATE edge AS e SET answer = a.answer, revision = a.revision
+FROM unnest($1::uuid[], $2::text[], $3::int[]) AS a (edge_id, answer, revision) WHERE e.edge_id = a.edge_id
+"""
+_TAKE_BACK: Final = "UPDATE edge SET taken_back = true, missing = false, unread = false WHERE edge_id = ANY($1::uuid[])"
+_MARK: Final = """
+UPDATE edge AS e SET withdrawal_id = a.withdrawal_id
+FROM unnest($1::uuid[], $2::uuid[]) AS a (edge_id, withdrawal_id) WHERE e.edge_id = a.edge_id
+"""
+_REVISIONS: Final = """
+SELECT revision, cause, at FROM referral_revision WHERE referral_id = $1
+UNION ALL SELECT revision, cause, coalesce(amended_at, accepted_at) FROM referral WHERE referral_id = $1
+ORDER BY revision
+"""
+
+
+class PostgresAmendments(PostgresDays):
+    """`Amendments` within one transaction."""
+
+    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
+        super().__init__(driver)
+        self._kek = kek
+
+    async def find(self, referral_id: UUID) -> Amendable | None:
+        row = await self._driver.fetchrow(_FIND, referral_id)
+        if row is None:
+            return None
+        edges = await self._driver.fetch(_EDGES, referral_id)
+        content = None
+        if row["wrapped"] is not None:
+            key, place = self._key(row)
+            content = reveal(row["content"], key, place)
+        return Amendable(
+            referral_id,
+            row["party"],
+            row["external_ref"],
+            row["exercise"],
+            row["state"],
+            row["revision"],
+            content=content,
+            numbered=row["numbered"],
+            body_sha256=row["body_sha256"],
+            traceparent=row["traceparent"],
+            edges=tuple(_standing(each) for each in edges if not each["taken_back"]),
+            ended=frozenset(each["recipient"] for each in edges if each["taken_back"] and each["notice_id"] is None),
+        )
+
+    async def disowned(self, referral_id: UUID, notice_id: UUID) -> DisownedItems | None:
+        row = await self._driver.fetchrow(_DISOWNED, referral_id, notice_id)
+        if row is None:
+            return None
+        said = Said.kept(row["answer_detail"] or {})
+        asked = set(row["items"]) - set(row["gone"])
+        return DisownedItems(row["recipient"], {each.n: each.suggested for each in said.disowned if each.n in asked})
+
+    async def amend(
+        self, found: Amendable, amended: Amended, *, numbered: int, cause: AmendmentCause, at: datetime
+    ) -> None:
+        again = amended.again
+        row = await self._driver.fetchrow(_FIND, found.referral_id)
+        key, place = self._key(row)
+        before = Place("referral_revision", f"{found.referral_id}.{found.revision}", found.party).column("content")
+        assert found.content is not None
+        await self._driver.execute(_KEEP, found.referral_id, protect(found.content, key, before))
+        stands = _AMEND.bind(
+            referral_id=found.referral_id,
+            state=again.disposition,
+            content=protect(amended.content, key, place),
+            facts=to_json(amended.facts).decode(),
+            decision=to_json(amended.decision).decode(),
+            body_sha256=amended.body_sha256,
+            numbered=numbered,
+            cause=cause.value,
+            at=at,
+            reason=again.work_reason.value if again.work_reason else None,
+        )
+        await self._driver.execute(*stands)
+        replaced = {each.known.edge_id for each in amended.replaced}
+        outdated = {each.known.edge_id for each in amended.outdated}
+        await PostgresEdges(self._driver, self._kek).replace(replaced, outdated, [again])
+        await self._answers(amended)
+        await self._driver.execute(_RANK, found.referral_id)
+
+    async def told(self, taken_back: Sequence[Standing]) -> list[Told]:
+        rows = await self._driver.fetch(
+            "SELECT DISTINCT e.recipient, e.notice_id, at.instance, at.instance = e.instance AS there FROM edge AS e, "
+            "unnest(e.instances_before || e.instance) AS at (instance) WHERE e.edge_id = ANY($1::uuid[]) "
+            "ORDER BY 1, 2, 3",
+            [each.known.edge_id for each in taken_back],
+        )
+        return [Told(**dict(row)) for row in rows]
+
+    async def take_back(self, taken_back: Sequence[Standing], by: Sequence[tuple[UUID, Told]]) -> None:
+        ids = {(told.recipient, told.notice_id): message_id for message_id, told in by}
+        await self._driver.execute(_TAKE_BACK, [each.known.edge_id for each in taken_back])
+        marked = {
+            each.known.edge_id: ids[each.recipient, each.known.notice_id]
+            for each in taken_back
+            if (each.recipient, each.known.notice_id) in ids
+        }
+        await self._driver.execute(_MARK, list(marked), list(marked.values()))
+
+    async def clock(self, steps: Sequence[Happened]) -> None:
+        await note_steps(self._driver, steps)
+
+    async def send(self, drafts: Sequence[Draft]) -> None:
+        await outbox.enqueue(self._driver, drafts)
+
+    async def note(self, events: Sequence[Event]) -> None:
+        await note_events(self._driver, events)
+
+    async def _answers(self, amended: Amended) -> None:
+        """What was answered means to the content that stands now what it means where it was said."""
+        emitted = {each.edge_id: each for each in amended.again.emitted}
+        ids = [each.known.edge_id for each in amended.replaced]
+        rows = await self._driver.fetch(
+            "SELECT edge_id, answer, answer_detail, items, gone FROM edge WHERE edge_id = ANY($1::uuid[])", ids
+        )
+        revisions = {each.known.edge_id: each.known.revision for each in amended.replaced}
+        answers = [
+            after_amendment(
+                AnswerState(row["answer"]),
+                row["answer_detail"] or {},
+                numbers=[n for n in row["items"] if n not in row["gone"]],
+            ).value
+            for row in rows
+        ]
+        revised = [
+            emitted[row["edge_id"]].revision if row["edge_id"] in emitted else revisions[row["edge_id"]] + 1
+            for row in rows
+        ]
+        await self._driver.execute(_ANSWER, [row["edge_id"] for row in rows], answers, revised)
+
+    def _key(self, row: asyncpg.Record) -> tuple[DataKey, bytes]:
+        wrapped, content = places(row["referral_id"], row["party"])
+        return unwrap(row["wrapped"], self._kek, wrapped), content
+
+
+async def revisions(driver: asyncpg.Connection, referral_id: UUID) -> tuple[ShownRevision, ...]:
+    """How a referral came to what it says, the first first."""
+    return tuple(ShownRevision.model_validate(dict(row)) for row in await driver.fetch(_REVISIONS, referral_id))
+
+
+def _standing(row: asyncpg.Record) -> Standing:
+    return Standing(row["recipient"], row["purpose"], row["decided_at"], known_edge(row), row["waits"])

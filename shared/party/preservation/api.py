@@ -1,0 +1,168 @@
+"""The HTTP door of preservations, alike at agencies and providers; only what each side does differs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import asyncpg
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from shared.contracts.base import Contract
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.act import Act, PreservationState, Subject, Track
+from shared.exchange.prepare import Documents
+from shared.exchange.preservation import ASK
+from shared.exchange.states import begins, personal
+from shared.kernel.authority import Authority
+from shared.party.preservation.ports import (
+    Acting,
+    Holds,
+    NoHolds,
+    OpenedPreservation,
+    PreservationAsk,
+    PreservationAsked,
+    PreservationMoved,
+    PreservationPage,
+    Preservations,
+)
+from shared.party.preservation.use_cases import act, ask, export, list_preservations, show_preservation
+from shared.party.recipient.api import Answering, Serving, viewed
+from shared.runtime.database.transactions import RowScope, Session
+from shared.runtime.http.edge import read_json, read_model
+from shared.runtime.http.identity import Identity
+from shared.runtime.http.openapi import does, shows
+from shared.runtime.http.paging import Cursor, Limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreservationRoutes:
+    """What the routes do. `track` is the one that the service's parties write; `holds` says which of theirs stand."""
+
+    serving: Serving
+    authority: Authority
+    track: Track
+    documents: Callable[[], Documents]
+    preservations: Callable[[asyncpg.Connection, KeyEncryptionKey], Preservations]
+    holds: Holds = field(default_factory=NoHolds)
+
+    async def page(self, identity: Identity, state: str | None, cursor: str | None, *, limit: int) -> Response:
+        """The party's preservations, newest first: all that was there when it was asked for."""
+        await self.serving.number()
+        async with self._reading(identity) as session:
+            acting = self._acting(identity, session)
+            return viewed(await list_preservations(acting, state=state, cursor=cursor, limit=limit))
+
+    async def show(self, identity: Identity, preservation_id: UUID) -> Response:
+        """One with its locations and its timeline."""
+        async with self._reading(identity) as session:
+            found = await show_preservation(preservation_id, self._acting(identity, session))
+        return viewed(found)
+
+    async def export(self, identity: Identity, preservation_id: UUID) -> Response:
+        """The whole flow as ETSI TS 103 120 XML."""
+        async with self._reading(identity) as session:
+            found = await export(preservation_id, self._acting(identity, session))
+        return XmlResponse(found)
+
+    async def ask(self, request: Request, identity: Identity) -> Response:
+        """One request, once for its idempotency key."""
+        said = read_model(PreservationAsk, await read_json(request))
+
+        async def begin(session: Session) -> Contract:
+            policy = self.documents().policy
+            return await ask(said, acting=self._acting(identity, session), policy=policy, holds=self.holds)
+
+        return await self.serving.acts.once(request, identity, ASK.name, roles=ASK.roles, act=begin)
+
+    async def act(self, row: Act, preservation_id: UUID, request: Request, *, identity: Identity) -> Response:
+        """One act, once for its idempotency key."""
+        said = None if row.takes is None else read_model(row.takes, await read_json(request))
+
+        async def move(session: Session) -> Contract:
+            state = await act(row, preservation_id, said=said, acting=self._acting(identity, session))
+            return PreservationMoved(preservation_id=preservation_id, state=PreservationState(state))
+
+        return await self.serving.acts.once(request, identity, row.name, roles=row.roles, act=move)
+
+    def _reading(self, identity: Identity) -> AbstractAsyncContextManager[Session]:
+        return self.serving.database.transaction(RowScope([identity.party], identity.role, "read"))
+
+    def _acting(self, identity: Identity, session: Session) -> Acting:
+        return Acting(
+            party=identity.party,
+            role=identity.role,
+            actor=identity.actor,
+            track=self.track,
+            authority=self.authority,
+            preservations=self.preservations(session.driver, self.serving.kek),
+            directory=self.serving.directory(),
+            at=self.serving.clock.now(),
+        )
+
+
+def preservations_router(routes: PreservationRoutes) -> APIRouter:
+    """The routes under /v1/preservations."""
+    router = APIRouter(prefix="/v1/preservations", tags=["preservations"])
+    who = Depends(routes.serving.identified)
+
+    @router.get("", name="preservations", **shows(PreservationPage))
+    async def page(
+        identity: Identity = who, state: PreservationState | None = None, cursor: Cursor = None, limit: Limit = 50
+    ) -> Response:
+        """What was asked to be kept, newest first."""
+        return await routes.page(identity, state, cursor, limit=limit)
+
+    @router.get("/{preservation_id}", name="preservation", **shows(OpenedPreservation))
+    async def show(preservation_id: UUID, identity: Identity = who) -> Response:
+        """One preservation with its locations, each act, and at a provider which of its open notices lie there."""
+        return await routes.show(identity, preservation_id)
+
+    @router.get("/{preservation_id}/ts103120", name="ts103120", response_class=XmlResponse)
+    async def exported(preservation_id: UUID, identity: Identity = who) -> Response:
+        """The whole flow mapped to ETSI TS 103 120 XML: one action for each act, oldest first."""
+        return await routes.export(identity, preservation_id)
+
+    if routes.track is ASK.track:
+
+        @router.post("", name="ask", **does(PreservationAsked, takes=[PreservationAsk]))
+        async def asked(request: Request, identity: Identity = who) -> Response:
+            """Ask a provider to keep what it has at some locations. Their origins are told nothing."""
+            return await routes.ask(request, identity)
+
+    _add_acts(router, routes)
+    return router
+
+
+class XmlResponse(Response):
+    """An answer that is XML."""
+
+    media_type = "application/xml"
+
+
+def _add_acts(router: APIRouter, routes: PreservationRoutes) -> None:
+    """One route for each act of this side on what there is, as the rows say."""
+    for row in personal(Subject.PRESERVATION):
+        if row.track is not routes.track or begins(row):
+            continue
+        assert row.message is not None
+        router.add_api_route(
+            f"/{{preservation_id}}:{row.name.replace('_', '-')}",
+            _answering(routes, row),
+            methods=["POST"],
+            name=f"preservation_{row.name}",
+            description=(row.message.clear.__doc__ or "").partition("\n")[0],
+            **does(PreservationMoved, takes=[] if row.takes is None else [row.takes]),
+        )
+
+
+def _answering(routes: PreservationRoutes, row: Act) -> Answering:
+    who = Depends(routes.serving.identified)
+
+    async def answer(preservation_id: UUID, request: Request, identity: Identity = who) -> Response:
+        return await routes.act(row, preservation_id, request, identity=identity)
+
+    return answer

@@ -1,0 +1,31 @@
+"""The Kafka door of preservations: what of a batch is about them goes to the use case in the batch's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.act import Track
+from shared.exchange.message import Received
+from shared.party.preservation.ports import Preservations
+from shared.party.preservation.use_cases import receive
+from shared.runtime.post.ports import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class PreservationDoor:
+    """What a service's consumer hands its preservations to; `track` is the one that its own parties write."""
+
+    track: Track
+    preservations: Callable[[asyncpg.Connection, KeyEncryptionKey], Preservations]
+    kek: KeyEncryptionKey
+
+    async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
+        if not messages:
+            return {}
+        preservations = self.preservations(unit.connection.driver, self.kek)
+        return await receive(messages, preservations, track=self.track)

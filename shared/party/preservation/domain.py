@@ -1,0 +1,158 @@
+"""What a preservation is to either of its two parties, and what they may ask and say. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Final
+from uuid import UUID
+
+from shared.contracts.answers import Answer
+from shared.contracts.base import Contract
+from shared.contracts.preserving import PreservationRecord, PreservationTerms
+from shared.exchange.act import Act, Track
+from shared.exchange.message import Received
+from shared.exchange.preservation import ASK, BEGUN, acted, row_of, shown_state, told
+from shared.exchange.states import Standing
+from shared.guard import kept_locator
+from shared.kernel.errors import Refused
+from shared.routing.directory_index import DirectoryIndex, PartyEntry
+from shared.routing.policy_index import PolicyIndex
+from shared.vocabulary.preservation import PreservationKind, PreservationTerm
+from shared.vocabulary.routing import Instrument, PartyKind, PartyStatus
+
+#: A preservation is known by its id and by which of its parties looks.
+PreservationKey = tuple[UUID, str]
+#: How far the other side may be ahead of what has come: the act before is waited for.
+ACT_AWAITED: Final = "act_awaited"
+#: Below it everybody is: an instrument of the whole world.
+_WORLD: Final = "BLOC-WLD"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preservation:
+    """One preservation as `party` has it; `counterpart` is the other of the two.
+
+    `acts` is how many acts the party has done itself, `told` the number of the newest that the other has.
+    """
+
+    preservation_id: UUID
+    party: str
+    counterpart: str
+    exercise: bool
+    standing: Standing
+    kind: PreservationKind
+    instrument: Instrument
+    term: PreservationTerm | None
+    until: date | None
+    acts: int = 0
+    told: int = 0
+
+    @property
+    def state(self) -> str:
+        return shown_state(self.standing)
+
+    def acted(self, row: Act, said: Contract | None) -> Preservation:
+        """After the party's own act. Raises `Refused("state_forbids")`."""
+        return replace(self, standing=acted(row, self.standing, said), acts=self.acts + 1)
+
+    def was_told(self, row: Act, said: Answer) -> Preservation:
+        """After an act of the other side. Raises `Refused`: `act_awaited`, `preservation_repeated`, as `told` does."""
+        if said.number <= self.told:
+            raise Refused("preservation_repeated")
+        if said.number > self.told + 1:
+            raise Refused(ACT_AWAITED)
+        return replace(self, standing=told(row, self.standing, said), told=said.number)
+
+
+def begun(
+    preservation_id: UUID, terms: PreservationTerms, *, party: str, counterpart: str, exercise: bool
+) -> Preservation:
+    """A fresh one, as either side has it: nobody has counted an act of its own yet."""
+    return Preservation(
+        preservation_id=preservation_id,
+        party=party,
+        counterpart=counterpart,
+        exercise=exercise,
+        standing=BEGUN,
+        kind=terms.kind,
+        instrument=terms.instrument,
+        term=terms.term,
+        until=terms.until,
+    )
+
+
+def received(message: Received, known: Preservation | None, *, track: Track) -> Preservation:
+    """What a message of the other side makes of it; `track` is the one that this side writes.
+
+    Raises `Refused` with the code that the sender is told.
+    """
+    row, clear = row_of(message.message), message.clear
+    if row is None or row.track is track:
+        raise Refused("message_not_for_this_side")
+    assert isinstance(clear, Answer)
+    if row is ASK:
+        return _asked(message, known)
+    if known is None:
+        raise Refused(ACT_AWAITED)
+    if known.counterpart != message.sender:
+        # Only its two parties may speak of it: for anybody else it is not there.
+        raise Refused("preservation_unknown")
+    return known.was_told(row, clear)
+
+
+def _asked(message: Received, known: Preservation | None) -> Preservation:
+    if known is not None:
+        raise Refused("preservation_exists")
+    if not isinstance(message.sealed, PreservationRecord):
+        raise Refused("locations_missing")
+    assert isinstance(message.clear, PreservationTerms)
+    fresh = begun(
+        UUID(message.subject),
+        message.clear,
+        party=message.recipient,
+        counterpart=message.sender,
+        exercise=message.exercise,
+    )
+    return replace(fresh, told=1)
+
+
+def one_spelling(record: PreservationRecord) -> PreservationRecord:
+    """The record with each location in its one spelling, each once."""
+    locations = dict.fromkeys(kept_locator(each) for each in record.locations)
+    return record.model_copy(update={"locations": tuple(locations)})
+
+
+def check_may_ask(
+    agency: str, provider: str, terms: PreservationTerms, *, directory: DirectoryIndex, policy: PolicyIndex, on: date
+) -> PartyEntry:
+    """The provider's entry, where this agency may ask it under this instrument on that day.
+
+    By the directory the provider is there, and not suspended, and both are exercising or neither. By the policy the
+    instrument is in force, and the agency below its jurisdiction: that is its mandate. Raises `Refused`:
+    `recipient_unknown`, `recipient_suspended`, `exercise_mismatch`, `instrument_unknown`, `instrument_not_yours`.
+    """
+    asks, asked = directory.party(agency), directory.party(provider)
+    if asks is None or asked is None or asked.kind != PartyKind.INDUSTRY:
+        raise Refused("recipient_unknown", "a provider of the directory", field="/provider")
+    if PartyStatus.SUSPENDED in (asks.status, asked.status):
+        raise Refused("recipient_suspended", "the directory has suspended a party", field="/provider", status=409)
+    if (asks.status == PartyStatus.SANDBOX) != (asked.status == PartyStatus.SANDBOX):
+        raise Refused(
+            "exercise_mismatch", "sandbox parties ask sandbox parties, live ones live ones", field="/provider"
+        )
+    jurisdiction = _jurisdiction(terms.instrument, policy, on)
+    if jurisdiction not in (_WORLD, *directory.nodes(asks.jurisdictions, on)):
+        raise Refused("instrument_not_yours", "an instrument of your own jurisdiction", field="/instrument")
+    return asked
+
+
+def _jurisdiction(instrument: Instrument, policy: PolicyIndex, on: date) -> str:
+    for entry in policy.document.get("instruments") or ():
+        ends = entry.get("valid_to")
+        if entry["id"] != instrument or on < date.fromisoformat(entry["valid_from"]):
+            continue
+        if ends is None or on < date.fromisoformat(ends):
+            jurisdiction: str = entry["jurisdiction"]
+            return jurisdiction
+    raise Refused("instrument_unknown", "one that the policy lists, in force today", field="/instrument")

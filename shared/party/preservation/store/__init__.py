@@ -1,0 +1,1 @@
+"""Preservations in PostgreSQL, and where a provider's notices lie."""

@@ -1,0 +1,105 @@
+"""Where a provider's notices lie, by keyed tokens in its own database, and which of them agencies want kept.
+
+A token says of two rows of one party that they speak of one place, and not of which. They are written when a notice or
+a request comes, and looked up in the provider's own transactions alone: whoever asks or notifies is told nothing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from shared.contracts.preserving import PreservationRecord
+from shared.contracts.referral import Locator
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.locations import FORMS
+from shared.guard import kept_locator
+from shared.party.preservation.domain import Preservation
+from shared.party.preservation.ports import MATCHED_MAX, MatchedItem
+from shared.party.preservation.store.preservations import PostgresPreservations
+from shared.runtime.database.columns import Columns, insert
+
+
+class NoticeLocation(NamedTuple):
+    """An item of a notice, and the token of where it lies."""
+
+    notice_id: UUID
+    party: str
+    n: int
+    token: bytes
+
+
+class _AskedLocation(NamedTuple):
+    preservation_id: UUID
+    party: str
+    token: bytes
+
+
+_NOTICED: Final = Columns.of(NoticeLocation)
+_ADD_NOTICED: Final = insert("notice_location", _NOTICED, end="ON CONFLICT DO NOTHING")
+_ASKED: Final = Columns.of(_AskedLocation)
+_ADD_ASKED: Final = insert("preservation_location", _ASKED, end="ON CONFLICT DO NOTHING")
+_UNANSWERED: Final = """
+SELECT DISTINCT p.preservation_id FROM notice_location AS n
+JOIN preservation_location AS a ON a.party = n.party AND a.token = n.token
+JOIN preservation AS p ON p.preservation_id = a.preservation_id AND p.party = a.party
+WHERE n.notice_id = $1 AND n.party = $2 AND n.n = ANY($3::smallint[]) AND p.state = 'requested'
+ORDER BY p.preservation_id
+"""
+_MATCHES: Final = """
+SELECT DISTINCT n.notice_id, n.n FROM preservation_location AS a
+JOIN notice_location AS n ON n.party = a.party AND n.token = a.token
+JOIN notice AS t ON t.notice_id = n.notice_id AND t.party = n.party
+WHERE a.preservation_id = $1 AND a.party = $2 AND t.state IN ('issued', 'acknowledged', 'in_part')
+ORDER BY n.notice_id, n.n LIMIT $3
+"""
+# Whoever removes and whoever asks for the same place follow one another: one sees what the other has done.
+_IN_TURN: Final = """
+SELECT pg_advisory_xact_lock(key) FROM (
+    SELECT DISTINCT hashtextextended(encode(token, 'hex'), 0) AS key FROM unnest($1::bytea[]) AS token ORDER BY key
+) AS keys
+"""
+_TOKENS: Final = "SELECT token FROM notice_location WHERE notice_id = $1 AND party = $2 AND n = ANY($3::smallint[])"
+
+#: Both rows of a pair are made by it: a later form wants both made again.
+_FORM: Final = 1
+
+
+def token(locator: Locator, kek: KeyEncryptionKey, party: str) -> bytes:
+    """The token of one place for one party, 16 bytes."""
+    kept = kept_locator(locator)
+    return kek.location_token(party, _FORM, f"{kept.kind}\n{FORMS[_FORM](kept.value, kept.kind)}")
+
+
+async def add_notice_locations(driver: asyncpg.Connection, rows: Sequence[NoticeLocation]) -> None:
+    """Keep where the items of new notices lie."""
+    if rows:
+        await driver.execute(*_ADD_NOTICED.bind(rows=_NOTICED.rows(rows)))
+
+
+class ProviderPreservations(PostgresPreservations):
+    """The preservations that a provider was asked for, and which of its notices they match."""
+
+    async def add(self, preservation: Preservation, record: PreservationRecord, at: datetime) -> None:
+        party = preservation.party
+        tokens = list(dict.fromkeys(token(each, self._kek, party) for each in record.locations))
+        await self._driver.execute(_IN_TURN, tokens)
+        await super().add(preservation, record, at)
+        rows = [_AskedLocation(preservation.preservation_id, party, each) for each in tokens]
+        await self._driver.execute(*_ADD_ASKED.bind(rows=_ASKED.rows(rows)))
+
+    async def unanswered(self, notice_id: UUID, party: str, items: Collection[int]) -> list[UUID]:
+        """The requests that are not answered yet and want something kept at where these items of a notice lie."""
+        numbers = sorted(items)
+        tokens = [row["token"] for row in await self._driver.fetch(_TOKENS, notice_id, party, numbers)]
+        await self._driver.execute(_IN_TURN, tokens)
+        rows = await self._driver.fetch(_UNANSWERED, notice_id, party, numbers)
+        return [row["preservation_id"] for row in rows]
+
+    async def _matches(self, preservation_id: UUID, party: str) -> tuple[MatchedItem, ...]:
+        rows = await self._driver.fetch(_MATCHES, preservation_id, party, MATCHED_MAX)
+        return tuple(MatchedItem(notice_id=row["notice_id"], n=row["n"]) for row in rows)

@@ -1,0 +1,227 @@
+"""Preservations in PostgreSQL, the same tables at agencies and providers. What is sealed is kept under a data key each.
+
+Trust: whoever can write these tables can hide a request from its provider, or an answer from its agency; the other side
+and audit still show that it was sent and receipted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+from pydantic_core import to_json
+
+from shared.contracts.preserving import PreservationRecord
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
+from shared.exchange.act import Track
+from shared.exchange.events import Event
+from shared.exchange.message import Draft
+from shared.exchange.states import Standing
+from shared.kernel.authority import state_forbids
+from shared.kernel.errors import not_found
+from shared.party.preservation.domain import Preservation, PreservationKey
+from shared.party.preservation.ports import (
+    Done,
+    MatchedItem,
+    OpenedPreservation,
+    PreservationAct,
+    PreservationPage,
+    ShownPreservation,
+)
+from shared.runtime.database.columns import Columns, Json, insert
+from shared.runtime.database.feed import Listed, note_events
+from shared.runtime.database.pages import next_cursor, read_cursor
+from shared.runtime.post import outbox
+from shared.vocabulary.preservation import PreservationKind, PreservationTerm
+from shared.vocabulary.routing import Instrument
+
+TABLE: Final = "preservation"
+LISTED: Final = Listed(TABLE, "preservation_id")
+_FIND: Final = """
+SELECT preservation_id, party, counterpart, exercise, offered, answer, kind, instrument, term, until, acts, told
+FROM preservation WHERE preservation_id = ANY($1::uuid[])
+"""
+_LOCK: Final = f"{_FIND} ORDER BY preservation_id, party FOR UPDATE"
+_MOVE: Final = """
+UPDATE preservation SET state = $4, offered = $5, answer = $6, acts = $7, told = $8, changed_at = now()
+WHERE preservation_id = $1 AND party = $2 AND ARRAY[acts, told] = $3::int[] RETURNING preservation_id
+"""
+_PAGE: Final = """
+SELECT preservation_id, counterpart, exercise, state, kind, instrument, term, until, asked_at, arrival FROM preservation
+WHERE party = $1 AND arrival IS NOT NULL AND ($2::text IS NULL OR state = $2)
+  AND ($3::bigint IS NULL OR arrival < $3) ORDER BY arrival DESC LIMIT $4
+"""
+_ONE: Final = "SELECT * FROM preservation WHERE preservation_id = $1"
+_TIMELINE: Final = """
+SELECT track, name, number, state, said, at FROM preservation_act
+WHERE preservation_id = $1 AND party = $2 ORDER BY kept
+"""
+
+
+class _New(NamedTuple):
+    """A row of a fresh one, as it is written."""
+
+    preservation_id: UUID
+    party: str
+    counterpart: str
+    exercise: bool
+    state: str
+    offered: str
+    answer: str
+    kind: str
+    instrument: str
+    term: str | None
+    until: date | None
+    acts: int
+    told: int
+    asks: bool
+    content: bytes
+    wrapped_key: bytes
+    asked_at: datetime
+
+
+_NEW: Final = Columns.of(_New)
+_ADD: Final = insert(TABLE, _NEW)
+
+
+class _Act(NamedTuple):
+    """A row of a timeline, as it is written."""
+
+    preservation_id: UUID
+    party: str
+    track: str
+    number: int
+    name: str
+    state: str
+    said: Json
+    at: datetime
+
+
+_ACT: Final = Columns.of(_Act)
+_KEEP: Final = insert("preservation_act", _ACT)
+
+
+class PostgresPreservations:
+    """The preservations of a party, within one transaction."""
+
+    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
+        self._driver = driver
+        self._kek = kek
+
+    async def find(self, ids: Sequence[UUID]) -> dict[PreservationKey, Preservation]:
+        return await self._known(_FIND, ids)
+
+    async def lock(self, ids: Sequence[UUID]) -> dict[PreservationKey, Preservation]:
+        return await self._known(_LOCK, ids)
+
+    async def add(self, preservation: Preservation, record: PreservationRecord, at: datetime) -> None:
+        key, place = DataKey.generate(), _place(preservation.preservation_id, preservation.party)
+        content = protect(record.model_dump_json(exclude_none=True).encode(), key, place.column("content"))
+        row = _New(
+            preservation.preservation_id,
+            preservation.party,
+            preservation.counterpart,
+            preservation.exercise,
+            preservation.state,
+            *preservation.standing,
+            preservation.kind.value,
+            preservation.instrument.value,
+            None if preservation.term is None else preservation.term.value,
+            preservation.until,
+            preservation.acts,
+            preservation.told,
+            preservation.acts > 0,  # the request is an act of whoever asks
+            content,
+            wrap(key, self._kek, place.column("wrapped_key")),
+            at,
+        )
+        await self._driver.execute(*_ADD.bind(rows=_NEW.rows([row])))
+
+    async def move(self, before: Preservation, after: Preservation) -> None:
+        known = before.preservation_id, before.party, [before.acts, before.told]
+        moved = await self._driver.fetchval(_MOVE, *known, after.state, *after.standing, after.acts, after.told)
+        if moved is None:
+            raise state_forbids()
+
+    async def keep(self, done: Sequence[Done]) -> None:
+        await self._driver.execute(*_KEEP.bind(rows=_ACT.rows([_kept(each) for each in done])))
+
+    async def note(self, events: Sequence[Event]) -> None:
+        await note_events(self._driver, events)
+
+    async def send(self, drafts: Sequence[Draft]) -> None:
+        await outbox.enqueue(self._driver, drafts)
+
+    async def page(self, party: str, state: str | None, cursor: str | None, *, limit: int) -> PreservationPage:
+        rows = await self._driver.fetch(_PAGE, party, state, read_cursor(cursor), limit + 1)
+        items = [_shown(row) for row in rows[:limit]]
+        return PreservationPage(items=tuple(items), next=next_cursor(rows, limit))
+
+    async def show(self, preservation_id: UUID) -> OpenedPreservation:
+        row = await self._driver.fetchrow(_ONE, preservation_id)
+        if row is None:
+            raise not_found()
+        timeline = [_act(each, row) for each in await self._driver.fetch(_TIMELINE, preservation_id, row["party"])]
+        shown = _shown(row)
+        return OpenedPreservation(
+            **{name: getattr(shown, name) for name in type(shown).model_fields},
+            record=self._opened(row),
+            timeline=tuple(timeline),
+            matches=await self._matches(preservation_id, row["party"]),
+        )
+
+    async def _matches(self, preservation_id: UUID, party: str) -> tuple[MatchedItem, ...]:
+        """Only providers have notices."""
+        return ()
+
+    async def _known(self, statement: str, ids: Sequence[UUID]) -> dict[PreservationKey, Preservation]:
+        rows = await self._driver.fetch(statement, list(ids)) if ids else []
+        return {(row["preservation_id"], row["party"]): _preservation(row) for row in rows}
+
+    def _opened(self, row: asyncpg.Record) -> PreservationRecord | None:
+        """What was sealed; None once it was erased."""
+        if row["wrapped_key"] is None:
+            return None
+        place = _place(row["preservation_id"], row["party"])
+        key = unwrap(row["wrapped_key"], self._kek, place.column("wrapped_key"))
+        return PreservationRecord.model_validate(json.loads(reveal(row["content"], key, place.column("content"))))
+
+
+def _preservation(row: asyncpg.Record) -> Preservation:
+    return Preservation(
+        preservation_id=row["preservation_id"],
+        party=row["party"],
+        counterpart=row["counterpart"],
+        exercise=row["exercise"],
+        standing=Standing(row["offered"], row["answer"]),
+        kind=PreservationKind(row["kind"]),
+        instrument=Instrument(row["instrument"]),
+        term=None if row["term"] is None else PreservationTerm(row["term"]),
+        until=row["until"],
+        acts=row["acts"],
+        told=row["told"],
+    )
+
+
+def _shown(row: asyncpg.Record) -> ShownPreservation:
+    return ShownPreservation.model_validate({name: row[name] for name in ShownPreservation.model_fields})
+
+
+def _kept(done: Done) -> _Act:
+    of, said = done.of, to_json(dict(done.said)).decode()
+    return _Act(of.preservation_id, of.party, done.track.value, done.number, done.name, of.state, said, done.at)
+
+
+def _act(row: asyncpg.Record, of: asyncpg.Record) -> PreservationAct:
+    """`by` whom it was: the agency writes the track of what is asked. Which of the two the reader is, its row says."""
+    own = (row["track"] == Track.OFFER.value) == of["asks"]
+    said = {"by": of["party"] if own else of["counterpart"]}
+    return PreservationAct.model_validate({name: said.get(name) or row[name] for name in PreservationAct.model_fields})
+
+
+def _place(preservation_id: UUID, party: str) -> Place:
+    return Place(TABLE, str(preservation_id), party)

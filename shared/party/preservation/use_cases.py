@@ -1,0 +1,220 @@
+"""What agencies and providers do with preservations. Each use case checks permission first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from shared.contracts.answers import Answer
+from shared.contracts.base import Contract
+from shared.contracts.facts import RecordRevealedClear
+from shared.contracts.preserving import PreservationRecord, PreservationTerms
+from shared.exchange.act import Act, PreservationState, Subject, Track
+from shared.exchange.compose import Addressing, compose
+from shared.exchange.events import Event, event_type, happened
+from shared.exchange.message import Draft, Received
+from shared.exchange.preservation import ASK, row_of
+from shared.exchange.revealed import compose_revealed
+from shared.exchange.states import LOOKING
+from shared.formats import ts103120
+from shared.guard import inspect
+from shared.kernel.clock import coarse
+from shared.kernel.errors import Refused, not_found
+from shared.kernel.ids import coarse_uuid7, uuid4
+from shared.party.preservation.domain import (
+    Preservation,
+    PreservationKey,
+    begun,
+    check_may_ask,
+    one_spelling,
+    received,
+)
+from shared.party.preservation.ports import (
+    Acting,
+    Done,
+    Holds,
+    OpenedPreservation,
+    PreservationAsk,
+    PreservationAsked,
+    PreservationPage,
+    Preservations,
+    Warned,
+)
+from shared.routing.policy_index import PolicyIndex
+from shared.vocabulary.preservation import PreservationKind
+
+
+async def ask(said: PreservationAsk, *, acting: Acting, policy: PolicyIndex, holds: Holds) -> PreservationAsked:
+    """Ask a provider to keep what it has at some locations. Raises `Refused` as `check_may_ask` and the guard do."""
+    require_role(ASK, acting)
+    terms = PreservationTerms.model_validate(said.model_dump(include=set(PreservationTerms.model_fields)))
+    directory, on = acting.directory, acting.at.date()
+    provider = check_may_ask(acting.party, said.provider, terms, directory=directory, policy=policy, on=on)
+    record = one_spelling(PreservationRecord(locations=said.locations, order_reference=said.order_reference))
+    inspect(record)
+    agency = directory.party(acting.party)
+    assert agency is not None
+    fresh = begun(
+        coarse_uuid7(acting.at),
+        terms,
+        party=acting.party,
+        counterpart=provider.id,
+        exercise=agency.status == "sandbox",
+    )
+    asked = replace(fresh, acts=1)  # the request is the first of its own acts
+    await acting.preservations.add(asked, record, coarse(acting.at))
+    await _tell(ASK, asked, terms, acting=acting, record=record)
+    warnings = (Warned.HOLD_STANDS,) if await holds.stand(acting.party, record) else ()
+    return PreservationAsked(
+        preservation_id=asked.preservation_id, state=PreservationState(asked.state), warnings=warnings
+    )
+
+
+async def act(row: Act, preservation_id: UUID, *, said: Contract | None, acting: Acting) -> str:
+    """Do one's own act on a preservation, keep it, and tell the other side; the new state.
+
+    Raises `Refused`: `forbidden`, `not_found` for absent and foreign ones alike, `state_forbids`.
+    """
+    require_role(row, acting)
+    before = (await acting.preservations.find([preservation_id])).get((preservation_id, acting.party))
+    if before is None:
+        raise not_found()
+    acting.authority.require(Subject.PRESERVATION, acting.role, action=row.name, state=before.state)
+    after = before.acted(row, said)
+    await acting.preservations.move(before, after)
+    await _tell(row, after, said, acting=acting)
+    return after.state
+
+
+async def receive(messages: Sequence[Received], preservations: Preservations, *, track: Track) -> dict[UUID, str]:
+    """Apply what the other sides say, in order. Returns message id → code for each that is refused."""
+    now: dict[PreservationKey, Preservation] = dict(await preservations.lock([UUID(each.subject) for each in messages]))
+    refusals: dict[UUID, str] = {}
+    for message in messages:
+        key = (UUID(message.subject), message.recipient)
+        before = now.get(key)
+        try:
+            after = received(message, before, track=track)
+        except Refused as error:
+            refusals[message.message_id] = error.code
+            continue
+        row, clear = row_of(message.message), message.clear
+        assert row is not None
+        assert isinstance(clear, Answer)
+        if before is None:
+            assert isinstance(message.sealed, PreservationRecord)
+            await preservations.add(after, message.sealed, coarse(message.sent_at))
+        else:
+            await preservations.move(before, after)
+        await preservations.keep([_done(row, after, clear, number=clear.number, at=coarse(message.sent_at))])
+        what = event_type(Subject.PRESERVATION, row.name)
+        event = Event(after.party, what, after.preservation_id, state=after.state, by=after.counterpart)
+        await preservations.note([event])
+        now[key] = after
+    return refusals
+
+
+async def list_preservations(acting: Acting, *, state: str | None, cursor: str | None, limit: int) -> PreservationPage:
+    """The party's own, newest first, without what is sealed."""
+    _require_look(acting)
+    return await acting.preservations.page(acting.party, state, cursor, limit=limit)
+
+
+async def show_preservation(preservation_id: UUID, acting: Acting) -> OpenedPreservation:
+    """One with its locations. That it was opened is told to audit, or it is not opened."""
+    _require_look(acting)
+    shown = await acting.preservations.show(preservation_id)
+    opened = RecordRevealedClear(party=acting.party, role=acting.role, actor=acting.actor)
+    directory, at = acting.directory, acting.at
+    told = compose_revealed(preservation_id, opened, exercise=shown.exercise, directory=directory, at=at)
+    await acting.preservations.send([told])
+    return shown
+
+
+async def export(preservation_id: UUID, acting: Acting) -> bytes:
+    """The whole flow as ETSI TS 103 120 XML. It opens what is sealed: raises `Refused` as `show_preservation` does.
+
+    What was erased is exported no more: `record_erased`.
+    """
+    shown = await show_preservation(preservation_id, acting)
+    if shown.record is None:
+        raise Refused("record_erased", "it was erased", status=410)
+    asks = acting.track is Track.OFFER
+    agency, provider = (acting.party, shown.counterpart) if asks else (shown.counterpart, acting.party)
+    return ts103120.written(
+        ts103120.Flow(
+            preservation_id,
+            shown.kind is PreservationKind.PRESERVE,
+            shown.instrument.value,
+            None if shown.term is None else shown.term.value,
+            shown.until,
+            shown.record.order_reference,
+            [(each.kind, each.value) for each in shown.record.locations],
+            _endpoint(agency, acting),
+            _endpoint(provider, acting),
+            [ts103120.Step(each.by, each.state.value, each.said, each.at) for each in shown.timeline],
+        )
+    )
+
+
+def _endpoint(party: str, acting: Acting) -> ts103120.Endpoint:
+    """With the first country of the party, not a bloc."""
+    entry = acting.directory.party(party)
+    places = () if entry is None else entry.jurisdictions
+    country = next((place[:2] for place in places if not place.startswith("BLOC-")), ts103120.NO_COUNTRY)
+    return ts103120.Endpoint(party, country)
+
+
+def require_role(row: Act, acting: Acting) -> None:
+    """Raises `Refused("forbidden")` for a role that never may, and for what the other side alone does."""
+    if acting.role not in row.roles or row.track is not acting.track:
+        raise Refused("forbidden", "the role may not do this", status=403)
+
+
+def _require_look(acting: Acting) -> None:
+    if acting.role not in LOOKING:
+        raise Refused("forbidden", "the role may not do this", status=403)
+
+
+async def _tell(
+    row: Act, after: Preservation, said: Contract | None, *, acting: Acting, record: PreservationRecord | None = None
+) -> None:
+    """Keep the party's own act, put it on its feed, and send it."""
+    clear = _written(row, after, said)
+    await acting.preservations.keep([_done(row, after, clear, number=after.acts, at=coarse(acting.at))])
+    await acting.preservations.note([happened(row, after.preservation_id, party=after.party, state=after.state)])
+    await acting.preservations.send([_letter(row, after, clear, acting=acting, record=record)])
+
+
+def _written(row: Act, after: Preservation, said: Contract | None) -> Contract:
+    assert row.message is not None
+    words = {} if said is None else {name: getattr(said, name) for name in type(said).model_fields}
+    named = words | {"preservation_id": after.preservation_id, "act": uuid4(), "number": after.acts}
+    return row.message.clear(**{name: word for name, word in named.items() if name in row.message.clear.model_fields})
+
+
+def _letter(
+    row: Act, after: Preservation, clear: Contract, *, acting: Acting, record: PreservationRecord | None
+) -> Draft:
+    assert row.message is not None
+    addressing = Addressing(
+        subject=after.preservation_id,
+        sender=after.party,
+        recipient=after.counterpart,
+        directory=acting.directory,
+        exercise=after.exercise,
+        at=acting.at,
+    )
+    sealed = None if record is None else record.model_dump_json(exclude_none=True).encode()
+    return compose(row.message, clear, addressing, sealed=sealed)
+
+
+#: What names an act and its place, not what it says.
+_NAMING = {"preservation_id", "act", "number"}
+
+
+def _done(row: Act, after: Preservation, clear: Contract, *, number: int, at: datetime) -> Done:
+    said = clear.model_dump(mode="json", exclude_none=True, exclude=_NAMING)
+    return Done(after, row.track, row.name, number, said, at)

@@ -1,0 +1,76 @@
+"""Codes of preservation: what an agency asks a provider to keep, and what the provider makes of that."""
+
+from __future__ import annotations
+
+from shared.vocabulary.code import Code
+
+_CAUSEWAY = "Causeway"
+_E_EVIDENCE = "EU Regulation 2023/1543"
+_ANNEX_III = "EU Regulation 2023/1543, Annex III"
+
+
+class PreservationKind(Code):
+    """What is ordered. `produce` is tracked alone: the order and what it yields stay on their own channel."""
+
+    PRESERVE = "preserve", f"{_E_EVIDENCE}, Article 6"
+    PRODUCE = "produce", f"{_E_EVIDENCE}, Article 5"
+
+
+class PreservationTerm(Code):
+    """For how long, where the law says it by class; without one, the day is stated."""
+
+    EU_60D = "eu_60d", f"{_E_EVIDENCE}, Article 11(1)"
+    US_1Y = "us_1y", "REPORT Act, Pub. L. 118-59, 18 USC 2258A(h)"
+    CA_21D = "ca_21d", "S.C. 2011 c. 4 (Canada), section 4"
+    CA_1Y = "ca_1y", "Bill C-16 (Canada), Royal Assent 18 June 2026; its coming into force is not confirmed"
+
+
+class PreservationAnswer(Code):
+    """The provider's track: what it has made of the request so far. Of a fresh one it says one of the first four."""
+
+    PRESERVED = "preserved", "18 USC 2258A(h)"
+    REFUSED = "refused", _ANNEX_III
+    NOT_POSSIBLE = "not_possible", _ANNEX_III
+    TOO_LATE = "too_late", _CAUSEWAY
+    EXTENDED = "extended", f"{_E_EVIDENCE}, Article 11(1)"
+    EXTENSION_REFUSED = "extension_refused", _CAUSEWAY
+    ENDED = "ended", _CAUSEWAY
+    NONE = "none", _CAUSEWAY
+    WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged", _CAUSEWAY
+
+
+class PreservationRefusal(Code):
+    """Why a provider does not keep what it was asked to."""
+
+    INCOMPLETE = "incomplete", _ANNEX_III
+    MANIFEST_ERROR = "manifest_error", _ANNEX_III
+    INSUFFICIENT_INFORMATION = "insufficient_information", _ANNEX_III
+    IMMUNITY_OR_PRIVILEGE = "immunity_or_privilege", _ANNEX_III
+    MEDIA_FREEDOM = "media_freedom", _ANNEX_III
+    CONFLICTING_LAW = "conflicting_law", f"{_E_EVIDENCE}, Article 17"
+    NOT_OURS = "not_ours", _CAUSEWAY
+
+
+class Impossibility(Code):
+    """Why a provider cannot keep it, whatever it wants."""
+
+    FORCE_MAJEURE = "force_majeure", _ANNEX_III
+    NEVER_STORED = "never_stored", _ANNEX_III
+    ENCRYPTED_BY_USER = "encrypted_by_user", _CAUSEWAY
+    TECHNICAL = "technical", _CAUSEWAY
+
+
+class PreservationEnd(Code):
+    """Why nothing is kept any more."""
+
+    TERM_OVER = "term_over", f"{_E_EVIDENCE}, Article 11(1)"
+    PRODUCED = "produced", f"{_E_EVIDENCE}, Article 11(2)"
+
+
+class PreservationWithdrawal(Code):
+    """Why an agency takes its request back."""
+
+    NO_LONGER_NECESSARY = "no_longer_necessary", f"{_E_EVIDENCE}, Article 11(4)"
+    ASKED_IN_ERROR = "asked_in_error", _CAUSEWAY
+    WRONG_PROVIDER = "wrong_provider", _CAUSEWAY
+    REPLACED = "replaced", _CAUSEWAY

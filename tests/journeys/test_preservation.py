@@ -1,0 +1,77 @@
+"""An agency asks a provider to keep what it was noticed of: on a running exchange, between two instances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.kernel.ids import uuid7
+from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral
+
+REMOVED = {"items": [{"action": "removed", "effective_at": "2026-05-04T11:59:00Z"}]}
+
+
+async def got(exchange: Exchange, party: str, path: str) -> Any:
+    async with exchange.http(party) as http:
+        answer = await http.get(path)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def posted(exchange: Exchange, party: str, path: str, body: Any, *, status: int = 202) -> Any:
+    async with exchange.http(party) as http:
+        answer = await http.post(path, json=body, headers={"Idempotency-Key": str(uuid7())})
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+async def noticed(exchange: Exchange) -> tuple[str, str, str]:
+    """A referral, its notice, and where that lies."""
+    filing = referral()
+    referral_id = (await posted(exchange, HOTLINE, "/v1/referrals", filing))["referral_id"]
+    await exchange.until_quiet()
+    shown = await got(exchange, HOTLINE, f"/v1/referrals/{referral_id}")
+    notice_id = next(edge["notice_id"] for edge in shown["edges"] if edge["notice_id"])
+    return referral_id, notice_id, filing["items"][0]["locator"]["value"]
+
+
+async def asked(exchange: Exchange, location: str) -> str:
+    ask = {
+        "provider": PROVIDER,
+        "kind": "preserve",
+        "instrument": "eu_2023_1543",
+        "term": "eu_60d",
+        "locations": [{"kind": "url", "value": location}],
+        "order_reference": "PL-2026/00317",
+    }
+    answer = await posted(exchange, AGENCY, "/v1/preservations", ask)
+    assert answer["state"] == "requested"
+    await exchange.until_quiet()
+    found: str = answer["preservation_id"]
+    return found
+
+
+async def test_what_an_agency_wants_kept_is_answered_in_the_act_that_removes_it(exchange: Exchange) -> None:
+    referral_id, notice_id, location = await noticed(exchange)
+    preservation_id = await asked(exchange, location)
+    shown = await got(exchange, PROVIDER, f"/v1/preservations/{preservation_id}")
+    assert (shown["state"], shown["counterpart"]) == ("requested", AGENCY)
+    assert shown["record"]["locations"] == [{"kind": "url", "value": location}]
+    assert shown["matches"] == [{"notice_id": notice_id, "n": 1}]
+
+    refused = await posted(exchange, PROVIDER, f"/v1/notices/{notice_id}:answer", REMOVED, status=409)
+    assert (refused["code"], refused["field"]) == ("preservation_unanswered", "/preservations")
+    kept = {"preservation_id": preservation_id, "answer": "preserved", "until": "2026-07-03"}
+    await posted(exchange, PROVIDER, f"/v1/notices/{notice_id}:answer", REMOVED | {"preservations": [kept]})
+    await exchange.until_quiet()
+
+    at_agency = await got(exchange, AGENCY, f"/v1/preservations/{preservation_id}")
+    assert at_agency["state"] == "preserved"
+    assert [each["name"] for each in at_agency["timeline"]] == ["submit", "answer"]
+    assert at_agency["timeline"][1]["said"] == {"answer": "preserved", "until": "2026-07-03"}
+    (edge,) = (
+        each
+        for each in (await got(exchange, HOTLINE, f"/v1/referrals/{referral_id}"))["edges"]
+        if each["recipient"] == PROVIDER
+    )
+    assert edge["answer"] == "actioned"
+    assert "preserv" not in str(edge)

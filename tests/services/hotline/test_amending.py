@@ -1,0 +1,96 @@
+"""A referral is amended: whom it changes nothing for is told nothing, the others what it means to them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from shared.exchange.accept import accept
+from shared.exchange.message import Received
+from shared.kernel.ids import uuid7
+from shared.runtime.post.ports import Signed
+from tests.services.doors import asking
+from tests.services.hotline.origin import Origin
+from tests.support.builders import HOTLINE, PROVIDER
+from tests.support.exchange_world import SUBMISSION, told_to_audit
+
+
+@pytest.fixture
+async def client(origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
+    async with origin.intake.running(), origin.door() as opened_door:
+        yield opened_door
+
+
+async def filed(client: httpx.AsyncClient, **changes: Any) -> tuple[UUID, dict[str, Any]]:
+    """A referral, and what was posted."""
+    body = SUBMISSION | {"external_ref": f"amended-{uuid7().hex[:24]}"} | changes
+    answer = await client.post("/v1/referrals", json=body, headers=asking(HOTLINE, key=uuid7().hex))
+    assert answer.status_code == 202, answer.text
+    return UUID(answer.json()["referral_id"]), body
+
+
+async def amend(
+    client: httpx.AsyncClient, referral_id: UUID, body: dict[str, Any], *, revision: int | None = 1
+) -> httpx.Response:
+    headers = asking(HOTLINE, key=uuid7().hex) | ({} if revision is None else {"If-Match": f'"{revision}"'})
+    return await client.post(f"/v1/referrals/{referral_id}:amend", json=body, headers=headers)
+
+
+async def amended(
+    client: httpx.AsyncClient, referral_id: UUID, body: dict[str, Any], *, revision: int = 1
+) -> dict[str, Any]:
+    answer = await amend(client, referral_id, body, revision=revision)
+    assert answer.status_code == 202, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+async def sent(origin: Origin) -> dict[str, Signed]:
+    """What is in the outbox, by recipient: it is emptied."""
+    rows = await origin.waiting()
+    await origin.forget()
+    return {each.draft.recipient: each for each in rows}
+
+
+def read(origin: Origin, row: Signed) -> Received:
+    """As its recipient's instance takes it."""
+    return accept(origin.world.record(row), origin.world.reader(row.draft.recipient_instance))
+
+
+async def test_the_same_again_changes_nothing_and_tells_nobody(origin: Origin, client: httpx.AsyncClient) -> None:
+    referral_id, body = await filed(client)
+    await origin.forget()
+    told = await amended(client, referral_id, body)
+    assert (told["revision"], told["replaced"], told["added"], told["taken_back"]) == (1, [], [], [])
+    assert len(told["unchanged"]) == 5
+    assert await sent(origin) == {}
+
+
+async def test_each_recipient_of_what_has_changed_is_sent_it_under_the_same_ids(
+    origin: Origin, client: httpx.AsyncClient
+) -> None:
+    referral_id, body = await filed(client)
+    first = await sent(origin)
+    told = await amended(client, referral_id, body | {"media_kind": "video"})
+    assert (told["revision"], told["unchanged"], len(told["replaced"])) == (2, [], 5)
+    second = await sent(origin)
+    assert second.keys() == first.keys()
+    for recipient in told["replaced"]:
+        before, after = read(origin, first[recipient]), read(origin, second[recipient])
+        assert (before.subject, before.clear.edge_id) == (after.subject, after.clear.edge_id)  # type: ignore[attr-defined]
+        assert after.clear.revision == 2  # type: ignore[attr-defined]
+        assert after.sealed.media_kind.value == "video"  # type: ignore[union-attr]
+    fact = told_to_audit(origin.world, second["audit"].draft)
+    assert (fact["revision"], fact["facts"]["media_kind"], len(fact["edges"])) == (2, "video", 5)
+
+
+async def test_a_provider_is_told_nothing_of_what_it_is_not_shown(origin: Origin, client: httpx.AsyncClient) -> None:
+    referral_id, body = await filed(client)
+    await origin.forget()
+    told = await amended(client, referral_id, body | {"viewed_by": "automated_only"})
+    assert (told["unchanged"], PROVIDER in told["replaced"]) == ([PROVIDER], False)
+    assert PROVIDER not in await sent(origin)

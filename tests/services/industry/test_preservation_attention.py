@@ -1,0 +1,38 @@
+"""What an agency wants kept stands on the provider's attention until it is answered."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from shared.kernel.authority import Role
+from shared.kernel.ids import uuid7
+from shared.party.preservation.store.attention import unanswered_waits
+from shared.party.waiting import Place
+from shared.runtime.database.transactions import RowScope
+from tests.services.deliveries import AGENCY, PROVIDER
+from tests.services.industry.provider import Providers
+from tests.services.industry.test_preservation_before_removal import PRESERVED, answer, asked
+
+BEGINNING = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+
+
+async def listed(providers: Providers, ids: set[UUID], above: Place = BEGINNING, *, rank_max: int = 1) -> list[Place]:
+    """Of all that waits in the database, these."""
+    async with providers.database.transaction(RowScope([PROVIDER], Role.ANALYST, "read")) as session:
+        found = await unanswered_waits(session.driver, PROVIDER, above, rank_max=rank_max, limit=10_000)
+    found = [each for each in found if each.row.subject in ids]
+    assert all((each.row.party, each.row.reasons) == (AGENCY, ("preservation_unanswered",)) for each in found)
+    return [each.place for each in found]
+
+
+async def test_a_request_stands_there_until_it_is_answered(providers: Providers) -> None:
+    first, second = sorted([uuid7(), uuid7()])
+    await providers.receive(asked(second), asked(first))
+    both = {first, second}
+    places = await listed(providers, both)
+    assert [place.id for place in places] == [first, second]
+    assert await listed(providers, both, places[0]) == places[1:]
+    assert await listed(providers, both, rank_max=0) == []
+    await answer(providers, first, PRESERVED)
+    assert await listed(providers, both) == places[1:]

@@ -1,0 +1,178 @@
+"""What an agency wants kept is answered before it is removed, or with it: whatever comes in which order."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.industry import use_cases
+from services.industry.domain import AUTHORITY
+from shared.contracts.answers import NoticeStatements
+from shared.contracts.preservation import PreservationRequestedClear, PreservationWithdrawnClear
+from shared.contracts.preserving import PreservationAnswering, PreservationRecord
+from shared.contracts.registry import PRESERVATION_REQUESTED, PRESERVATION_WITHDRAWN
+from shared.exchange.act import Subject, Track
+from shared.exchange.message import Received
+from shared.exchange.states import row
+from shared.kernel.authority import Role
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid4, uuid7
+from shared.party.preservation.ports import Acting
+from shared.party.preservation.store.locations import ProviderPreservations
+from shared.party.preservation.use_cases import act
+from shared.runtime.database.transactions import RowScope
+from tests.services.deliveries import AGENCY, AT, LOCATION, OTHER_AGENCY, PROVIDER, issued, received
+from tests.services.doors import ACTOR
+from tests.services.industry.provider import KEK, Providers
+from tests.services.outgoing import clear_parts
+
+REMOVED = {"action": "removed", "effective_at": AT}
+PRESERVED = {"answer": "preserved", "until": "2026-07-03"}
+NOT_POSSIBLE = {"answer": "not_possible", "impossible": "never_stored"}
+
+
+def asked(preservation_id: UUID, *, location: str = LOCATION, by: str = AGENCY) -> Received:
+    terms = {"kind": "preserve", "instrument": "eu_2023_1543", "term": "eu_60d"}
+    named = {"preservation_id": preservation_id, "act": uuid4(), "number": 1}
+    record = {"locations": [{"kind": "url", "value": location}], "order_reference": "PL-2026/00317"}
+    return received(
+        PRESERVATION_REQUESTED,
+        PreservationRequestedClear.model_validate(terms | named),
+        subject=preservation_id,
+        sender=by,
+        recipient=PROVIDER,
+        sealed=PreservationRecord.model_validate(record),
+    )
+
+
+def withdrawn(preservation_id: UUID, *, by: str = AGENCY) -> Received:
+    named = {"preservation_id": preservation_id, "act": uuid4(), "number": 2, "reason": "replaced"}
+    clear = PreservationWithdrawnClear.model_validate(named)
+    return received(PRESERVATION_WITHDRAWN, clear, subject=preservation_id, sender=by, recipient=PROVIDER)
+
+
+def removing(*beside: tuple[UUID, dict[str, Any]], n: int | None = None) -> NoticeStatements:
+    said = [{"preservation_id": preservation_id} | words for preservation_id, words in beside]
+    item = REMOVED | ({} if n is None else {"n": n})
+    return NoticeStatements.model_validate({"items": [item], "preservations": said})
+
+
+async def answer(providers: Providers, preservation_id: UUID, words: dict[str, Any]) -> str:
+    """By itself, beside no notice."""
+    async with providers.database.transaction(RowScope([PROVIDER], Role.ANALYST, "answer")) as session:
+        acting = Acting(
+            party=PROVIDER,
+            role=Role.ANALYST,
+            actor=ACTOR,
+            track=Track.ANSWER,
+            authority=AUTHORITY,
+            preservations=ProviderPreservations(session.driver, KEK),
+            directory=providers.directory,
+            at=AT,
+        )
+        said = PreservationAnswering.model_validate(words)
+        return await act(row(Subject.PRESERVATION, "answer"), preservation_id, said=said, acting=acting)
+
+
+async def test_what_is_removed_is_answered_first_or_in_the_same_act(providers: Providers) -> None:
+    notice_id, preservation_id = uuid7(), uuid7()
+    assert await providers.receive(issued(notice_id), asked(preservation_id)) == [None, None]
+    with pytest.raises(Refused, match="preservation_unanswered") as refused:
+        await providers.act("answer", removing(), notice_id)
+    assert refused.value.field == "/preservations"
+    assert "preserved or not_possible" in refused.value.detail
+    await providers.act("answer", removing((preservation_id, PRESERVED)), notice_id)
+
+
+@pytest.mark.parametrize("words", [PRESERVED, NOT_POSSIBLE], ids=["preserved", "not_possible"])
+async def test_the_notifier_is_told_the_same_bytes_whether_or_not_somebody_asked(
+    providers: Providers, words: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Word for word, but for ids that are random; and nothing about it stands in what is kept of the notice."""
+    plain, wanted, preservation_id = uuid7(), uuid7(), uuid7()
+    assert await providers.receive(issued(plain)) == [None]
+    await providers.act("answer", removing(), plain)
+    assert await providers.receive(issued(wanted), asked(preservation_id)) == [None, None]
+    await providers.act("answer", removing((preservation_id, words)), wanted)
+
+    async def told(notice_id: UUID) -> bytes:
+        [(kind, sender, recipient, exercise, clear)] = await clear_parts(providers.database, notice_id)
+        alike = {name: word for name, word in clear.items() if name not in ("act", "notice_id")}
+        return json.dumps([kind, sender, recipient, exercise, alike]).encode()
+
+    assert await told(plain) == await told(wanted)
+    assert (await providers.show(plain))["items"] == (await providers.show(wanted))["items"]
+    [(kind, _, recipient, _, clear)] = await clear_parts(providers.database, preservation_id)
+    assert (kind, recipient, clear["answer"]) == ("causeway.preservation_answered.v1", AGENCY, words["answer"])
+
+
+async def test_another_place_and_what_was_taken_back_keep_nobody_from_removing(providers: Providers) -> None:
+    notice_id, elsewhere, over = uuid7(), uuid7(), uuid7()
+    messages = issued(notice_id), asked(elsewhere, location=f"{LOCATION}0"), asked(over), withdrawn(over)
+    assert await providers.receive(*messages) == [None] * 4
+    await providers.act("answer", removing(), notice_id)
+
+
+async def walk(providers: Providers, random: Random) -> list[UUID]:
+    """Notices, requests, answers and removals in any order; the requests that a removal passed over, unanswered."""
+    places = [f"{LOCATION}/{random.randrange(10**9)}" for _ in range(2)]
+    notices: list[UUID] = []
+    waiting: dict[UUID, str] = {}
+    of_notice: dict[UUID, str] = {}
+    passed: list[UUID] = []
+    for _ in range(12):
+        match random.choice(["notice", "ask", "ask", "answer", "withdraw", "remove", "remove", "beside"]):
+            case "notice":
+                notice_id, place = uuid7(), random.choice(places)
+                message = issued(notice_id)
+                located = message.sealed.model_dump(mode="json")  # type: ignore[union-attr]
+                located["items"][0]["locator"]["value"] = place
+                sealed = type(message.sealed).model_validate(located)
+                assert await providers.receive(replace(message, sealed=sealed)) == [None]
+                notices.append(notice_id)
+                of_notice[notice_id] = place
+            case "ask":
+                preservation_id, place = uuid7(), random.choice(places)
+                by = random.choice([AGENCY, OTHER_AGENCY])
+                assert await providers.receive(asked(preservation_id, location=place, by=by)) == [None]
+                waiting[preservation_id] = f"{by} {place}"
+            case "answer" if waiting:
+                preservation_id = random.choice(sorted(waiting))
+                await answer(providers, preservation_id, random.choice([PRESERVED, NOT_POSSIBLE]))
+                del waiting[preservation_id]
+            case "withdraw" if waiting:
+                preservation_id = random.choice(sorted(waiting))
+                by = waiting.pop(preservation_id).partition(" ")[0]
+                assert await providers.receive(withdrawn(preservation_id, by=by)) == [None]
+            case ("remove" | "beside") as how if notices:
+                notice_id = notices.pop(random.randrange(len(notices)))
+                open_ones = [each for each, at in waiting.items() if at.endswith(f" {of_notice[notice_id]}")]
+                said = open_ones if how == "beside" else open_ones[1:]
+                try:
+                    await providers.act("answer", removing(*((each, PRESERVED) for each in said)), notice_id)
+                except Refused as error:
+                    assert error.code == "preservation_unanswered"
+                    assert open_ones != said
+                    notices.append(notice_id)
+                    continue
+                passed += [each for each in open_ones if each not in said]
+                for each in said:
+                    del waiting[each]
+    return passed
+
+
+async def test_in_no_order_is_something_removed_that_an_unanswered_request_wants_kept(providers: Providers) -> None:
+    for seed in range(20):
+        assert await walk(providers, Random(seed)) == []
+
+
+async def test_with_the_check_off_some_order_removes_it(providers: Providers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control: the same walks, and nobody looks whether something is wanted."""
+    monkeypatch.setattr(use_cases, "removed_by", lambda *_: frozenset[int]())
+    found = [passed for seed in range(20) for passed in await walk(providers, Random(seed))]
+    assert found

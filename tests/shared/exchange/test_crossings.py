@@ -1,0 +1,196 @@
+"""Acts and amendments cross on their way in every order: none that was lawful is refused, and both sides end alike."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.industry.domain import PROVIDER as AS_PROVIDER
+from services.law_enforcement.domain import AGENCY as AS_AGENCY
+from shared.contracts.answers import (
+    Acceptance,
+    Declination,
+    DisowningStatement,
+    ItemStatement,
+    NoticeDisowning,
+    NoticeStatements,
+    OutcomeReport,
+)
+from shared.contracts.base import Contract
+from shared.exchange.act import Offered, Subject
+from shared.exchange.changes_acts import after_amendment
+from shared.exchange.message import Received
+from shared.exchange.origin import Amendments, Answered, answer_edge
+from shared.exchange.states import Standing, answer_of, follow, personal, row, shown
+from shared.exchange.words import folded
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid4, uuid7
+from shared.party.recipient.domain import Item, RecipientKind, applied, words_of, written
+from shared.party.recipient.store.items import words
+from shared.vocabulary.answers import (
+    AnswerState,
+    CaseDeclineReason,
+    CaseOutcome,
+    NoticeAction,
+    NoticeRejection,
+    YesNoUnknown,
+)
+from tests.services.deliveries import AGENCY, PROVIDER, issued, offered
+
+Said = tuple[str, Contract | None]
+
+
+@dataclass
+class Crossing:
+    """An origin's edge and what it is at its recipient, with what is on its way in either direction, in order."""
+
+    kind: RecipientKind
+    random: Random
+    subject: UUID = field(default_factory=uuid7)
+    #: The origin's: its own numbers of all items, those that are gone, the revision, the answer.
+    own: list[int] = field(default_factory=lambda: [1, 2])
+    gone: set[int] = field(default_factory=set)
+    revision: int = 1
+    answer: Answered = field(default_factory=lambda: Answered(AnswerState.NONE))
+    item: Item | None = None
+    to_recipient: deque[Received] = field(default_factory=deque)
+    to_origin: deque[tuple[Any, Contract]] = field(default_factory=deque)
+    acts: int = 0
+
+    @property
+    def notice(self) -> bool:
+        return self.kind.subject is Subject.NOTICE
+
+    def offer(self) -> None:
+        if not self.notice:
+            sent = offered(self.subject, to=AGENCY)
+            clear = sent.clear.model_copy(update={"revision": self.revision})
+            self.to_recipient.append(replace(sent, clear=clear))
+            return
+        present = [place for place, n in enumerate(self.own, 1) if n not in self.gone]
+        sent = issued(self.subject, to=PROVIDER, items=len(self.own), revision=self.revision)
+        items = tuple(each for each in sent.sealed.items if each.n in present)  # type: ignore[union-attr]
+        self.to_recipient.append(replace(sent, sealed=sent.sealed.model_copy(update={"items": items})))  # type: ignore[union-attr]
+
+    def amend(self) -> None:
+        if self.notice:
+            present = [n for n in self.own if n not in self.gone]
+            if len(present) > 1 and self.random.random() < 0.5:
+                self.gone.add(self.random.choice(present))
+            elif len(self.own) < 9:
+                self.own.append(max(self.own) + 1)
+        self.revision += 1
+        standing = [n for n in self.own if n not in self.gone] if self.notice else []
+        state = after_amendment(self.answer.state, self.answer.detail, numbers=standing)
+        self.answer = replace(self.answer, state=state)
+        self.offer()
+
+    def act(self) -> None:
+        if self.item is None:
+            return
+        name, said = self.random.choice(NOTICE_SAID if self.notice else CASE_SAID)(self.random, self.item)
+        done = row(self.kind.subject, name)
+        try:
+            told = words_of(self.item, said)
+            state = follow(done, self.item.state, told.deciding)
+        except Refused:
+            return
+        assert done.message is not None
+        clear, _ = written(done.message, self.item, told.told, act=uuid4())
+        kept = folded(self.item.said, words(clear))
+        self.item = replace(self.item, state=state, acts=self.item.acts + 1, said=kept)
+        self.to_origin.append((done.message, clear))
+        self.acts += 1
+
+    def arrive(self) -> None:
+        if self.to_recipient:
+            self.item = applied(self.kind, self.item, self.to_recipient.popleft())
+
+    def answered(self) -> None:
+        if self.to_origin:
+            message, clear = self.to_origin.popleft()
+            own = self.own if self.notice else ()
+            amended = Amendments(self.revision, frozenset(self.gone))
+            self.answer = answer_edge(self.answer, message, clear, withdrawn=False, own=own, amended=amended)
+
+    def alike(self) -> bool:
+        assert self.item is not None
+        state = shown(self.kind.subject, Standing(Offered.OPEN.value, self.answer.state.value))
+        return (state, self.answer.acts) == (self.item.state, self.item.acts)
+
+
+def _items(random: Random, item: Item) -> NoticeStatements:
+    n = random.choice(item.numbers)
+    if random.random() < 0.3:
+        return NoticeStatements(items=(ItemStatement(n=n, rejection=NoticeRejection.DISPUTED_LEGALITY),))
+    return NoticeStatements(items=(ItemStatement(n=n, action=NoticeAction.REMOVED),))
+
+
+NOTICE_SAID: list[Callable[[Random, Item], Said]] = [
+    lambda _random, _item: ("acknowledge", None),
+    lambda random, item: ("answer", _items(random, item)),
+    lambda random, item: ("answer", _items(random, item)),
+    lambda random, item: (
+        "not_ours",
+        NoticeDisowning(disowned=(DisowningStatement(n=random.choice(item.numbers)),)),
+    ),
+]
+CASE_SAID: list[Callable[[Random, Item], Said]] = [
+    lambda _random, _item: ("accept", Acceptance()),
+    lambda _random, _item: ("decline", Declination(reason=CaseDeclineReason.NO_CRIME)),
+    lambda random, _item: (
+        "outcome",
+        OutcomeReport(
+            outcome=random.choice([CaseOutcome.ARREST, CaseOutcome.CONVICTION]),
+            child_identified=YesNoUnknown.UNKNOWN,
+            child_safeguarded=YesNoUnknown.UNKNOWN,
+        ),
+    ),
+]
+
+
+def crossed(kind: RecipientKind, seed: int) -> Crossing:
+    """One run: what happens, and what arrives, in a drawn order; then all that is on its way arrives."""
+    crossing = Crossing(kind, Random(seed))
+    crossing.offer()
+    steps = [crossing.amend, crossing.act, crossing.act, crossing.act, crossing.arrive, crossing.answered]
+    for _ in range(14):
+        crossing.random.choice(steps)()
+    while crossing.to_recipient or crossing.to_origin:
+        crossing.arrive()
+        crossing.answered()
+    return crossing
+
+
+@pytest.mark.parametrize("kind", [AS_PROVIDER, AS_AGENCY], ids=["notice", "case"])
+def test_no_lawful_act_that_crossed_an_amendment_is_refused_and_both_sides_end_alike(kind: RecipientKind) -> None:
+    runs = [crossed(kind, seed) for seed in range(1500)]
+    assert [seed for seed, run in enumerate(runs) if not run.alike()] == []
+    assert sum(run.acts > 1 and run.revision > 1 for run in runs) > 500
+
+
+@pytest.mark.parametrize("kind", [AS_PROVIDER, AS_AGENCY], ids=["notice", "case"])
+def test_an_origin_that_forgets_what_was_amended_is_found(kind: RecipientKind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: answers are judged as if nothing had been amended."""
+    never = Amendments(1, frozenset())
+    monkeypatch.setattr(f"{__name__}.Amendments", lambda *_: never)
+    differing = 0
+    for seed in range(1500):
+        try:
+            differing += not crossed(kind, seed).alike()
+        except Refused:
+            differing += 1
+    assert differing
+
+
+def test_every_open_state_is_that_of_one_answer() -> None:
+    for kind in (AS_PROVIDER, AS_AGENCY):
+        for each in personal(kind.subject):
+            assert each.message is not None
+        assert answer_of(kind.subject, kind.first) is AnswerState.NONE
