@@ -13,8 +13,8 @@ from random import Random
 from typing import NamedTuple
 
 from shared.contracts.base import Contract
-from shared.exchange import states
-from shared.exchange.act import Act, Move, Offered, Subject, Track
+from shared.exchange import preservation, states
+from shared.exchange.act import ASKED_BY_AGENCIES, Act, Move, Offered, Subject, Track
 from shared.exchange.states import Standing, shown
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import AnswerState
@@ -95,7 +95,10 @@ def as_the_exchange_does(subject: Subject) -> Takes:
 
     def taken(standing: Standing, deed: Deed) -> Standing:
         after = by_tracks(standing, deed)
-        if deed.row.track is Track.OFFER:
+        if subject in ASKED_BY_AGENCIES:
+            if preservation.told(deed.row, standing, said(deed)) != after:
+                raise Refused("differs")
+        elif deed.row.track is Track.OFFER:
             following = states.follow(deed.row, shown(subject, standing), said(deed))
             if following != shown(subject, after):
                 raise Refused("differs")
