@@ -25,6 +25,7 @@ from shared.contracts.answers import (
     WithdrawalAnswer,
 )
 from shared.contracts.base import Contract
+from shared.contracts.holds import Confirming, Overriding
 from shared.exchange.act import Subject
 from shared.exchange.states import collection, personal
 from shared.kernel.errors import Refused
@@ -126,6 +127,13 @@ class CausewayClient(ReferralChanges):
         """Let a referral go that another one of the party has filed and that is over its budget, or the day's."""
         return await self._act(f"/v1/referrals/{referral_id}:release", {}, key, view=views.ReferralState)
 
+    async def override(
+        self, referral_id: UUID, said: Overriding | Confirming, *, key: str | None = None
+    ) -> feed_views.Overridden:
+        """Propose that a hold should end, or confirm what another person of the party has proposed."""
+        verb = "propose-override" if isinstance(said, Overriding) else "confirm-override"
+        return await self._act(f"/v1/referrals/{referral_id}:{verb}", _said(said), key, view=feed_views.Overridden)
+
     async def drop(self, referral_id: UUID, *, key: str | None = None) -> views.ReferralState:
         """Have such a referral erased instead."""
         return await self._act(f"/v1/referrals/{referral_id}:drop", {}, key, view=views.ReferralState)
@@ -199,6 +207,12 @@ class CausewayClient(ReferralChanges):
     ) -> views.ReferralState:
         """Do any act on a case by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
         return await self._act(_path(Subject.CASE, name, referral_id), _said(said), key, view=views.ReferralState)
+
+    def holds(
+        self, *, state: str | None = None, cursor: str | None = None, limit: int = PAGE_MAX
+    ) -> AsyncIterator[views.Page[feed_views.Hold]]:
+        """What the agency has asked origins to hold, page by page, newest first."""
+        return self._pages("/v1/holds", views.Page[feed_views.Hold], cursor, limit=limit, state=state)
 
     # -- recipients of notices: providers -------------------------------------------------------------------
 

@@ -76,3 +76,24 @@ class Due(View):
     clock: str
     run: int
     rung: int
+
+
+class Hold(View):
+    """What an agency has asked an origin to hold, and what that has said."""
+
+    hold: UUID
+    referral_id: UUID
+    origin: str
+    scope: str
+    basis: str
+    state: str
+    asked_until: Instant
+    not_after: Instant | None = None
+
+
+class Overridden(View):
+    """What has become of a hold that is to be overridden."""
+
+    referral_id: UUID
+    hold: UUID
+    state: str

@@ -130,6 +130,7 @@ class EdgeView(Recipient):
     timeline: tuple[dict[str, JsonValue], ...] = ()
     case_reference: str | None = None
     notice_id: UUID | None = None
+    issue_at: Instant | None = None
 
     @property
     def items(self) -> tuple[ItemAnswerView, ...]:
@@ -152,6 +153,7 @@ class ReferralView(View):
     ticks: dict[str, JsonValue] = {}
     edges: tuple[EdgeView, ...] = ()
     relations: tuple[dict[str, JsonValue], ...] = ()
+    holds: tuple[dict[str, JsonValue], ...] = ()
 
 
 class WorkItem(View):

@@ -21,6 +21,7 @@ from shared.kernel.errors import CausewayError, Refused
 
 if TYPE_CHECKING:
     from client.api import CausewayClient
+    from client.feed_views import Overridden
     from client.views import NoticeState, Page, ReferralState
 
 DONE = 0
@@ -52,7 +53,7 @@ def line(text: str) -> None:
     print(text)
 
 
-def moved(state: ReferralState | NoticeState, options: Options) -> None:
+def moved(state: ReferralState | NoticeState | Overridden, options: Options) -> None:
     """Print where an act has led: the id of its subject and the state."""
     shown = state.model_dump(mode="json")
     if options.json:

@@ -16,7 +16,7 @@ from deploy.accounting.differences import Difference
 EDGE, MESSAGE = "edge", "message"
 #: The states of edges that count: its message is on its way or has arrived; it waits and has none; it was given up.
 #: Any other edge was replaced, and is retired.
-_EMITTED, _WAITING, _DROPPED = "emitted", "waiting", "dropped"
+_EMITTED, _WAITING, _PLANNED, _DROPPED = "emitted", "waiting", "planned", "dropped"
 TERMS: Final = ("edges", "messages", _WAITING, _DROPPED, "retired")
 
 
@@ -65,9 +65,9 @@ class Edges:
 
     def add_unsent(self, state: str, count: int, example: UUID) -> Iterator[Difference]:
         """Take edges that no message ever carried, all of one state; `example` is one of them."""
-        if state in (_WAITING, _DROPPED):
+        if state in (_WAITING, _PLANNED, _DROPPED):
             self.unsent["edges"] += count
-            self.unsent[state] += count
+            self.unsent[_WAITING if state == _PLANNED else state] += count
         elif state == _EMITTED:
             self.unsent["edges"] += count
             yield Difference(

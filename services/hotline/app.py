@@ -17,6 +17,7 @@ from shared.party.feed import feed_routers
 from shared.party.origin.app import assemble_origin
 from shared.party.origin.store.attention import origin_waits
 from shared.party.origin.store.filing import FILED, LISTED
+from shared.party.origin.store.holds import expired_holds
 from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
 from shared.party.origin.store.timeline import referral_words
 from shared.party.overdue import overdue
@@ -44,11 +45,12 @@ def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     origin, items = assemble_origin(machinery, AUTHORITY), serving(machinery)
     own = Source("referral", ReferralState.ROUTED, origin_waits)
+    held = Source("referral", ReferralState.ROUTED, expired_holds)
     offered = Source(
         "offer", OfferState.OFFERED, partial(items_waiting, table=PostgresOffers.table, subject=Subject.OFFER)
     )
     about = [
-        attention_router(items, AUTHORITY, own, offered, overdue(machinery.clock, Subject.OFFER)),
+        attention_router(items, AUTHORITY, own, held, offered, overdue(machinery.clock, Subject.OFFER)),
         *feed_routers(items, AUTHORITY),
     ]
     about.append(timelines_router(items, AUTHORITY, {"referrals": referral_words, "inbox": no_words}))

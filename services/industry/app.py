@@ -18,6 +18,7 @@ from shared.party.feed import feed_routers
 from shared.party.origin.app import assemble_origin
 from shared.party.origin.store.attention import origin_waits
 from shared.party.origin.store.filing import FILED, LISTED
+from shared.party.origin.store.holds import expired_holds
 from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
 from shared.party.origin.store.timeline import referral_words
 from shared.party.overdue import overdue
@@ -53,12 +54,13 @@ def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     origin, items = assemble_origin(machinery, AUTHORITY), serving(machinery)
     own = Source("referral", ReferralState.ROUTED, origin_waits)
+    held = Source("referral", ReferralState.ROUTED, expired_holds)
     issued = Source(
         "notice", NoticeState.ISSUED, partial(items_waiting, table=PostgresNotices.table, subject=Subject.NOTICE)
     )
     wanted = Source("preservation", PreservationState.REQUESTED, unanswered_waits)
     about = [
-        attention_router(items, AUTHORITY, own, issued, wanted, overdue(machinery.clock, Subject.NOTICE)),
+        attention_router(items, AUTHORITY, own, held, issued, wanted, overdue(machinery.clock, Subject.NOTICE)),
         *feed_routers(items, AUTHORITY),
     ]
     about.append(timelines_router(items, AUTHORITY, {"referrals": referral_words, "notices": no_words}))

@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from services.law_enforcement.domain import AGENCY
+from services.law_enforcement.domain import AGENCY, AUTHORITY
 from services.law_enforcement.ports import CaseMoved, CasePage, OpenedCase
 from services.law_enforcement.store import PostgresCases
 from services.law_enforcement.use_cases import act_on_case
 from shared.contracts.evidence import KeptEvidence
-from shared.exchange.act import Act, CaseState
+from shared.contracts.holds import HoldState
+from shared.exchange.act import Act, CaseState, Subject
+from shared.exchange.holds import hold_max
 from shared.exchange.states import collection
-from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
+from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts, viewed
+from shared.party.recipient.holding import HoldPage
 from shared.party.recipient.ports import OnlyP0, Page
+from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
 
+#: How far from now a hold may end, where no policy says it.
+_BY_NO_POLICY: Final = partial(hold_max, {})
 
-def cases_router(serving: Serving) -> APIRouter:
-    """The routes under /v1/inbox, where referrals wait and are taken back, and /v1/cases, where they are answered."""
+
+def cases_router(serving: Serving, longest: Callable[[], timedelta] = _BY_NO_POLICY) -> APIRouter:
+    """The routes under /v1/inbox, where referrals wait and are taken back, and /v1/cases, where they are answered.
+
+    `longest`: how far from now a hold may end.
+    """
     router = APIRouter(prefix="/v1")
     who = Depends(serving.identified)
-    cases = ItemRoutes(serving=serving, recipient=AGENCY, moved=_moved, items=PostgresCases, act_on=act_on_case)
+    act_on = partial(act_on_case, longest=longest)
+    cases = ItemRoutes(serving=serving, recipient=AGENCY, moved=_moved, items=PostgresCases, act_on=act_on)
 
     @router.get("/inbox", tags=["inbox"], **shows(CasePage))
     async def page(
@@ -55,6 +70,24 @@ def cases_router(serving: Serving) -> APIRouter:
         return answer
 
     add_acts(router, AGENCY, path=_path, answering=answering, moved=CaseMoved)
+    return router
+
+
+def holds_router(serving: Serving) -> APIRouter:
+    """The route /v1/holds: what the agency has asked origins to hold."""
+    router, who = APIRouter(prefix="/v1", tags=["holds"]), Depends(serving.identified)
+
+    @router.get("/holds", name="list_holds", **shows(HoldPage))
+    async def page(
+        identity: Identity = who, state: HoldState | None = None, cursor: Cursor = None, limit: Limit = 50
+    ) -> Response:
+        """The agency's holds, newest first: what each asks for, and what its origin has said."""
+        AUTHORITY.require(Subject.CASE, identity.role, action="read", state=CaseState.OFFERED)
+        scope = RowScope([identity.party], identity.role, "read")
+        async with serving.database.transaction(scope) as session:
+            holds = PostgresCases(session.driver, serving.kek).holds
+            return viewed(await holds.page(identity.party, state=state, cursor=cursor, limit=limit))
+
     return router
 
 

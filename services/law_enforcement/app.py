@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from services.law_enforcement.api import cases_router
+from services.law_enforcement.api import cases_router, holds_router
 from services.law_enforcement.bus import law_enforcement_door
 from services.law_enforcement.domain import AGENCY, AUTHORITY
 from services.law_enforcement.store import PostgresCases, case_words
 from shared.exchange.act import CaseState, Subject, Track
 from shared.exchange.events import event_type
+from shared.exchange.holds import hold_max
 from shared.exchange.preservation import ASK
 from shared.party.attention import Source, attention_router
 from shared.party.feed import feed_routers
@@ -19,6 +21,7 @@ from shared.party.preservation.api import PreservationRoutes, preservations_rout
 from shared.party.preservation.store.preservations import LISTED, PostgresPreservations
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
+from shared.party.recipient.store.holds import ended_holds
 from shared.party.timeline import timelines_router
 from shared.party.withdrawals import with_withdrawals
 from shared.runtime.http.edge import create_app
@@ -44,7 +47,6 @@ def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     door, items = law_enforcement_door(kek=machinery.keys.kek), serving(machinery)
     waiting = Source("case", CaseState.OFFERED, partial(items_waiting, table=PostgresCases.table, subject=Subject.CASE))
-    attention = attention_router(items, AUTHORITY, waiting, overdue(machinery.clock, Subject.CASE))
     asking = preservations_router(
         PreservationRoutes(
             serving=items,
@@ -54,8 +56,11 @@ def assemble(machinery: Machinery) -> App:
             preservations=PostgresPreservations,
         )
     )
+    ended = Source("case", CaseState.OFFERED, ended_holds)
+    attention = attention_router(items, AUTHORITY, waiting, ended, overdue(machinery.clock, Subject.CASE))
+    acting = [cases_router(items, partial(_longest_hold, machinery)), holds_router(items), asking]
     about = attention, *feed_routers(items, AUTHORITY), timelines_router(items, AUTHORITY, {"inbox": case_words})
-    routers = [cases_router(items), asking, *about]
+    routers = [*acting, *about]
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
     app = App(
         machinery,
@@ -73,3 +78,8 @@ def assemble(machinery: Machinery) -> App:
         door,
     )
     return with_withdrawals(app, AGENCY, PostgresCases)
+
+
+def _longest_hold(machinery: Machinery) -> timedelta:
+    """How far from now a hold may end, by the policy in force."""
+    return hold_max(machinery.law.documents_at(machinery.clock.now()).policy.document)

@@ -6,6 +6,7 @@ from shared.contracts.answers import CaseWords, TrackNumber
 from shared.contracts.base import Contract, Instant, NextCursor, PartyId, Uuid
 from shared.contracts.decision import Edge
 from shared.contracts.fields import CaseReference
+from shared.contracts.holds import HoldWords
 from shared.contracts.referral import ReferralRecord, Revision
 from shared.exchange.act import CaseState
 from shared.party.recipient.ports import ShownItem
@@ -57,7 +58,7 @@ class CasePage(Contract):
     next: NextCursor
 
 
-class CaseAct(CaseWords):
+class CaseAct(CaseWords, HoldWords):
     """One act of the agency as it was done: its own words, the state that it led to, its number and its time."""
 
     number: TrackNumber

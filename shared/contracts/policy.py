@@ -198,9 +198,13 @@ class Calendar(Reviewed):
 
 
 class Policy(SignedDocument):
-    """The whole routing law that an installation applies, as one signed document."""
+    """The whole routing law that an installation applies, as one signed document.
+
+    `hold_max_h`: how far from the act that asks for it a hold may end; left out: 336 hours.
+    """
 
     rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=20_000)]
     instruments: Annotated[tuple[InstrumentEntry, ...], Field(max_length=200)] = ()
     clocks: Annotated[tuple[Clock, ...], Field(max_length=400)] = ()
     calendars: Annotated[tuple[Calendar, ...], Field(max_length=300)] = ()
+    hold_max_h: Annotated[int, Field(strict=True, ge=1, le=24 * 366)] | None = None

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import StringConstraints, create_model
 
-from shared.contracts import answers, delivery, erasures, facts, preservation, preserving, referral
+from shared.contracts import answers, delivery, erasures, facts, holds, preservation, preserving, referral
 from shared.contracts.base import Contract
 
 #: Where schemas are named, absolutely, as CloudEvents wants it; nobody fetches them. A reserved name.
@@ -107,6 +107,13 @@ PRESERVATION_ENDED = MessageType("preservation_ended", 1, Family.PRESERVATION, p
 PRESERVATION_WITHDRAWAL_ACKNOWLEDGED = MessageType(
     "preservation_withdrawal_acknowledged", 1, Family.PRESERVATION, preservation.PreservationWithdrawalAcknowledgedClear
 )
+HOLD_PLACED = MessageType("hold_placed", 1, Family.REFERRAL, holds.HoldPlacedClear)
+HOLD_EXTENDED = MessageType("hold_extended", 1, Family.REFERRAL, holds.HoldExtendedClear)
+HOLD_RELEASED = MessageType("hold_released", 1, Family.REFERRAL, holds.HoldReleasedClear)
+NO_OBJECTION = MessageType("no_objection", 1, Family.REFERRAL, holds.NoObjectionClear)
+HOLD_ACTIVATED = MessageType("hold_activated", 1, Family.REFERRAL, holds.HoldActivatedClear)
+HOLD_TOO_LATE = MessageType("hold_too_late", 1, Family.REFERRAL, holds.HoldTooLateClear)
+HOLD_ENDED = MessageType("hold_ended", 1, Family.REFERRAL, holds.HoldEndedClear)
 MESSAGES_RECEIPTED = MessageType("messages_receipted", 1, Family.RECEIPT, facts.MessagesReceiptedClear)
 READS_ANNOUNCED = MessageType("reads_announced", 1, Family.DELIVERY, delivery.ReadsAnnouncedClear)
 MARKS = MessageType("marks", 1, Family.DELIVERY, delivery.MarksClear)
@@ -144,6 +151,13 @@ ALL: tuple[MessageType, ...] = (
     PRESERVATION_EXTENSION_ANSWERED,
     PRESERVATION_ENDED,
     PRESERVATION_WITHDRAWAL_ACKNOWLEDGED,
+    HOLD_PLACED,
+    HOLD_EXTENDED,
+    HOLD_RELEASED,
+    NO_OBJECTION,
+    HOLD_ACTIVATED,
+    HOLD_TOO_LATE,
+    HOLD_ENDED,
     MESSAGES_RECEIPTED,
     READS_ANNOUNCED,
     MARKS,

@@ -15,6 +15,7 @@ from shared.contracts.registry import MessageType
 from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
 from shared.exchange.changes_acts import CHANGES
 from shared.exchange.erasure_acts import ERASURE_ACTS
+from shared.exchange.hold_acts import HOLD_ACTS
 from shared.exchange.preservation_acts import PRESERVATION_ACTS
 from shared.kernel.authority import Role
 from shared.vocabulary.answers import AnswerState, CaseOutcome, ItemsFold
@@ -164,4 +165,5 @@ ACTS: Final[tuple[Act, ...]] = (
     *CHANGES,
     *ERASURE_ACTS,
     *PRESERVATION_ACTS,
+    *HOLD_ACTS,
 )

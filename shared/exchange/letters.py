@@ -15,6 +15,7 @@ from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED, MessageTy
 from shared.envelope.sealing import Sealer
 from shared.exchange.compose import Addressing, Letter, address
 from shared.exchange.decided import Json, Stated, commitment, decided_fact, due_times, edge_salt
+from shared.exchange.holds import Hours
 from shared.exchange.items import told_again
 from shared.exchange.message import Draft
 from shared.exchange.minimise import notice_record, referral_record
@@ -67,6 +68,15 @@ class Waiting(NamedTuple):
     edge_id: UUID
 
 
+class Planned(NamedTuple):
+    """An edge that is not sent yet, since law enforcement may hold it until its window ends: no message is written."""
+
+    edge: PlannedEdge
+    edge_id: UUID
+    window_ends: datetime
+    issue_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Letters:
     """The messages of one decision. `work_reason` is why a person has to look at the referral, None if nobody has."""
@@ -76,6 +86,7 @@ class Letters:
     emitted: tuple[Emitted, ...]
     letters: tuple[Letter, ...]
     waiting: tuple[Waiting, ...]
+    planned: tuple[Planned, ...]
     work_reason: WorkReason | None
     traceparent: str | None
     sealer: Sealer
@@ -135,6 +146,8 @@ class Writing:
     sealer: Sealer
     #: By whom it was let go, where it is over its budget.
     released: Released | None = None
+    #: Hours of hold windows, where edges are to wait for them.
+    windows: Hours | None = None
     #: Edges that are issued anew, by (recipient, purpose).
     known: Mapping[tuple[str, str], KnownEdge] = field(default_factory=dict)
     #: Of the referral, as edges that begin are sent.
@@ -161,12 +174,15 @@ def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
     """Address `edges` of the decision.
 
     Those whose recipient has no key to seal for at this time get no letter; those whose recipient cannot read theirs
-    wait.
+    wait; those with a hold window are planned.
     """
     written: list[tuple[Emitted, Letter]] = []
     waiting: list[Waiting] = []
+    planned = _planned(writing, edges)
     outcome = writing.outcome
     for edge in edges:
+        if any(each.edge is edge for each in planned):
+            continue
         try:
             written.append(_addressed(edge, writing))
         except Refused as error:
@@ -175,7 +191,7 @@ def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
             elif error.code != "recipient_unknown":
                 raise
     work_reason = outcome.work_reason
-    if len(written) + len(waiting) < len(edges):
+    if len(written) + len(waiting) + len(planned) < len(edges):
         work_reason = WorkReason.UNDELIVERABLE
     elif waiting:
         work_reason = WorkReason.RECIPIENT_CANNOT_READ
@@ -186,11 +202,32 @@ def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
         emitted,
         letters,
         tuple(waiting),
+        planned,
         work_reason=work_reason,
         traceparent=writing.traceparent,
         sealer=writing.sealer,
         revision=writing.revision,
     )
+
+
+def _planned(writing: Writing, edges: Sequence[PlannedEdge]) -> tuple[Planned, ...]:
+    """The notices that have a hold window. Where no agency is told, nobody may hold: the window is over at once."""
+    windows, at = writing.windows, writing.at
+    windowed = [edge for edge in edges if edge.terms.hold_window_h is not None] if windows is not None else []
+    if windows is None or not windowed:
+        return ()
+    told = any(_kind(writing, edge) == PartyKind.LAW_ENFORCEMENT for edge in edges)
+    planned = []
+    for edge in windowed:
+        if _kind(writing, edge) == PartyKind.INDUSTRY:
+            ends = windows.ends(at, edge.terms.hold_window_h or 0)
+            planned.append(Planned(edge, uuid4(), ends, windows.issue_at(ends, at, cleared=not told)))
+    return tuple(planned)
+
+
+def _kind(writing: Writing, edge: PlannedEdge) -> str:
+    recipient = writing.outcome.setting.directory.party(edge.recipient)
+    return "" if recipient is None else recipient.kind
 
 
 def clear_of(edge: PlannedEdge, *, edge_id: UUID, salt: str, at: datetime) -> Json:

@@ -15,6 +15,7 @@ from shared.exchange import items
 from shared.exchange.act import ASKED_BY_AGENCIES, Offered, Subject, Track
 from shared.exchange.acts import ACTS
 from shared.exchange.changes_acts import after_amendment
+from shared.exchange.hold_acts import STAYING
 from shared.exchange.items import Folded, Said
 from shared.exchange.states import answer_follows, permits
 from shared.exchange.words import folded
@@ -129,7 +130,8 @@ def answer_edge(
     following = means or following
     if isinstance(clear, OnReferral) and clear.revision < amended.revision:
         following = after_amendment(following, {}, numbers=())
-    detail = folded(present.detail, said_in(clear, own=own))
+    # What is asked of notices is no word of the case.
+    detail = present.detail if message in STAYING else folded(present.detail, said_in(clear, own=own))
     return Answered(following, detail, clear.number if isinstance(clear, Answer) else present.acts)
 
 

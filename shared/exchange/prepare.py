@@ -12,7 +12,8 @@ from shared.contracts.referral import ReferralContent, ReferralSubmission
 from shared.envelope.sealing import Sealer
 from shared.exchange.act import Offered
 from shared.exchange.facts import ReadFacts, closed, read_facts
-from shared.exchange.letters import Emitted, KnownEdge, Letters, Waiting, Writing, write_letters
+from shared.exchange.holds import Hours
+from shared.exchange.letters import Emitted, KnownEdge, Letters, Planned, Waiting, Writing, write_letters
 from shared.exchange.message import Draft
 from shared.exchange.minimise import own_record, whole_record
 from shared.exchange.reads import PeerReads
@@ -35,6 +36,7 @@ class Documents:
     directory: DirectoryIndex
     policy: PolicyIndex
     reads: PeerReads = field(default_factory=PeerReads)
+    hours: Hours = field(default_factory=Hours)
 
     @property
     def law(self) -> str:
@@ -77,6 +79,7 @@ class Prepared:
     spent: Charged
     items: int
     traceparent: str | None
+    planned: tuple[Planned, ...] = ()
 
 
 class StaleEdge(NamedTuple):
@@ -113,6 +116,7 @@ class Again:
     law: str
     decided_at: datetime
     unread: tuple[UUID, ...] = ()
+    planned: tuple[Planned, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +230,7 @@ def prepare_again(
         traceparent=traceparent,
         sealer=sealer,
         released=released,
+        windows=documents.hours if every else None,  # what has waited for its window does not wait again
         known={key: each.known for key, each in only.items() if each.known is not None},
         revision=revision,
     )
@@ -272,6 +277,7 @@ def _again(letters: Letters, left: _Left, origin: str, *, drafts: tuple[Draft, .
         law=law,
         decided_at=at,
         unread=left.unread,
+        planned=letters.planned,
     )
 
 
@@ -346,6 +352,7 @@ def _letters(work: _Work) -> Letters:
         at=work.at,
         traceparent=work.filing.traceparent,
         sealer=work.sealer,
+        windows=work.documents.hours,
     )
     return write_letters(writing, work.outcome.edges)
 
@@ -396,4 +403,5 @@ def _prepared(work: _Work) -> Prepared:
         spent=work.spent,
         items=len(work.content.items),
         traceparent=work.filing.traceparent,
+        planned=work.letters.planned,
     )

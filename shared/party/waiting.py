@@ -28,6 +28,8 @@ P0_OPEN: Final = "p0_open"
 OVERDUE: Final = "overdue"
 #: An agency wants something kept, and its provider has not answered.
 PRESERVATION_UNANSWERED: Final = "preservation_unanswered"
+#: What an agency had held was issued since its time was over, and its provider has not answered yet.
+HOLD_EXPIRED: Final = "hold_expired"
 #: What a recipient has answered that leaves the origin where it was.
 ANSWERED_NO: Final = (AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS)
 Reason = (
@@ -35,6 +37,7 @@ Reason = (
     | Literal[ReceiptOutcome.REFUSED, ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED]
     | Literal[AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS]
     | Literal["recipient_ahead", "p0_open", "overdue", "preservation_unanswered"]
+    | Literal["hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late"]
 )
 
 
@@ -108,6 +111,7 @@ _MENDS: Final[Mapping[str, Mend]] = {
     ReceiptOutcome.WAITING: Mend.OPERATOR,
     ReceiptOutcome.PARKED: Mend.OPERATOR,
     P0_OPEN: Mend.CALL,
+    HOLD_EXPIRED: Mend.CALL,
 }
 #: Of what was sent to a party, by its state: what the party can do next.
 _NEXT: Final[Mapping[tuple[Subject, str], Mend]] = {

@@ -27,7 +27,7 @@ _RETENTION = (
 class Terms:
     """Everything in an edge but its recipient and facts, as JSON values and as the canonical text around those two.
 
-    `hash_kinds` is not in it: whoever derives the edge again finds them in its rules.
+    `hash_kinds` and `hold_window_h` are not in it: whoever derives the edge again finds them in its rules.
     """
 
     rules: tuple[str, ...]
@@ -39,6 +39,7 @@ class Terms:
     withheld: tuple[str, ...]
     hash_kinds: frozenset[str]
     deadlines: Mapping[str, int]
+    hold_window_h: int | None
     before_facts: str
     before_recipient: str
     after_recipient: str
@@ -73,6 +74,7 @@ def combine(rules: Sequence[Mapping[str, Any]]) -> Terms:
         withheld=withheld,
         hash_kinds=hash_kinds,
         deadlines=deadlines,
+        hold_window_h=max((hours for rule in rules if (hours := rule.get("hold_window_h"))), default=None),
         before_facts=f'{{"basis":{encode(basis)},"deadlines":{encode(deadlines)},"facts":',
         before_recipient=f',"handling":{encode(handling)},"purpose":{encode(purpose)},"reason":{encode(reason)},"recipient":',
         after_recipient=f',"rules":{encode(ids)},"withheld":{encode(withheld)}}}',

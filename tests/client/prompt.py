@@ -19,6 +19,7 @@ from client.cli import (
     case,
     due,
     flow,
+    hold,
     inbox,
     listen,
     login,
@@ -51,21 +52,8 @@ Run = Callable[..., Ended]
 def program() -> App:
     """`causeway` with the verbs of a party."""
     app = App(name="causeway")
-    for module in (
-        attention,
-        referral,
-        inbox,
-        case,
-        notice,
-        preservation,
-        due,
-        timeline,
-        listen,
-        webhook,
-        flow,
-        verify,
-        login,
-    ):
+    acting = (attention, referral, inbox, case, hold, notice, preservation)
+    for module in (*acting, due, timeline, listen, webhook, flow, verify, login):
         app.command(module.app)
     app.command(login.logout_app)
     app.command(login.whoami_app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.authority import Role
+from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.ids import uuid7
 from tests.contracts.described import Described
 from tests.support.running import (
@@ -88,6 +90,7 @@ async def asked(exchange: Exchange) -> Asked:
     await second_persons_answer(asked, PROVIDER, provider_filing)
     await recipients_answer(asked)
     await preservations_answer(asked)
+    await holds_answer(asked)
     for party in (HOTLINE, AGENCY, PROVIDER):
         await webhooks_answer(asked, party)
     await audit_answers(asked)
@@ -210,6 +213,23 @@ async def preservations_answer(asked: Asked) -> None:
         assert (await asked.get(party, f"/v1/preservations/{kept}"))["state"] == "ended"
         await asked.get(party, f"/v1/preservations/{kept}/ts103120")
         await asked.get(party, f"/v1/preservations/{uuid7()}", status=404)
+
+
+async def holds_answer(asked: Asked) -> None:
+    """No notice of the sample's law waits: it is too late, and there is nothing to extend, release or override."""
+    case, _ = await asked.filed()
+    until = {"basis": "court_order", "not_after": rfc3339(SystemClock().now() + timedelta(hours=1))}
+    await asked.post(AGENCY, f"/v1/cases/{case}:no-objection")
+    await asked.post(AGENCY, f"/v1/cases/{case}:place-hold", until | {"scope": "removal"})
+    await asked.exchange.until_quiet()
+    (hold,) = (await asked.get(AGENCY, "/v1/holds?state=too_late&limit=1"))["items"]
+    for act, body in (("extend-hold", until), ("release-hold", None)):
+        await asked.post(AGENCY, f"/v1/cases/{case}:{act}", body, status=409)
+    second_person = {"Authorization": f"Bearer {await asked.exchange.issued('hotline', HOTLINE, Role.ANALYST)}"}
+    for act, body in (("propose", {"basis": "court_order"}), ("confirm", {})):
+        path, named = f"/v1/referrals/{case}:{act}-override", {"hold": hold["hold"]} | body
+        await asked.post(HOTLINE, path, named, status=403)
+        await asked.post(HOTLINE, path, named, headers=second_person, status=409)
 
 
 async def webhooks_answer(asked: Asked, party: str) -> None:

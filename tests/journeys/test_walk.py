@@ -57,8 +57,10 @@ SINCE = {
         *(f"shared/exchange/{name}.py" for name in ("guarded", "minimise", "released")),
         "shared/exchange/served.py",
         "shared/exchange/spelt.py",
-        # What proves a message, in a file of its own (0054).
+        # What proves a message, in a file of its own (0056).
         "shared/party/recipient/store/packing.py",
+        # What an origin says of a hold (0056).
+        "shared/party/recipient/store/holds.py",
         "shared/runtime/database/feed.py",
     },
 }

@@ -18,6 +18,7 @@ from shared.party.origin.bus import OriginBus
 from shared.party.origin.store.alarms import keep_alarm
 from shared.party.origin.store.filing import PostgresFilings
 from shared.party.origin.store.locations import Locations
+from shared.party.origin.timers import OriginTimers
 from shared.party.origin.use_cases.again import Law
 from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
@@ -36,6 +37,7 @@ class Origin:
     intake: Intake
     alarms: Alarms
     checking: AsideChecking
+    timers: OriginTimers
 
     def app(self, machinery: Machinery, http: FastAPI, handler: Handler) -> App:
         """The service with its parts."""
@@ -54,6 +56,9 @@ class Origin:
                 self.bus.issue_waiting(machinery.service_scope),
             )
 
+        async def tell_time() -> None:
+            await first_of(machinery.run_timers(), self.timers.run())
+
         async def watch() -> None:
             await first_of(machinery.run_documents(), machinery.peers.run())
 
@@ -69,7 +74,7 @@ class Origin:
                 "api": serve,
                 "documents": watch,
                 "numberer": machinery.run_numberer,
-                "timers": machinery.run_timers,
+                "timers": tell_time,
                 "relay": lambda: machinery.run_relay(handler),
                 "courier": machinery.run_courier,
                 "consumer": consume,
@@ -117,6 +122,7 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         clock=machinery.clock,
         number=machinery.numberer.number,
         then=machinery.law.documents_at,
+        instance=machinery.instance,
     )
     bus = OriginBus(
         machinery.database,
@@ -127,4 +133,16 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         unreleased_days=machinery.settings.unreleased_days,
         wake=machinery.wake,
     )
-    return Origin(api, bus, intake, alarms, checking)
+    return Origin(api, bus, intake, alarms, checking, _timers(machinery))
+
+
+def _timers(machinery: Machinery) -> OriginTimers:
+    return OriginTimers(
+        machinery.database,
+        law=Law(machinery.documents, machinery.law.documents_at),
+        instance=machinery.instance,
+        kek=machinery.keys.kek,
+        clock=machinery.clock,
+        scope=machinery.service_scope,
+        wake=machinery.wake,
+    )

@@ -19,10 +19,12 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.party.origin.ports import Receipted
 from shared.party.origin.store.edges import PostgresEdges
+from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.store.standings import PostgresMissing, compare, refused_as_taken_back, taken_late
 from shared.party.origin.use_cases.again import MOVED_AT_ONCE, DecideAgain, Law
 from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.party.origin.use_cases.holds import Holding
 from shared.party.origin.use_cases.reviews import expire_referrals
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope
@@ -104,8 +106,9 @@ class OriginBus:
 
     def answers(self, unit: Unit) -> EdgeAnswers:
         """The edges that answers move, within the batch's transaction."""
-        edges = PostgresEdges(unit.connection.driver, self._kek)
-        return EdgeAnswers(edges, self._clock.now(), retell=self._again.known)
+        driver, now = unit.connection.driver, self._clock.now()
+        holding = Holding(PostgresHolds(driver), lambda: self._law.at(now), self._instance, now)
+        return EdgeAnswers(PostgresEdges(driver, self._kek), now, retell=self._again.known, holding=holding)
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
         """Decide again, now or later, what its recipient refused as stale, and what it is elsewhere for now.

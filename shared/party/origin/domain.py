@@ -16,6 +16,7 @@ from shared.contracts.answers import CaseWords, NoticeWords, TrackNumber
 from shared.contracts.base import Contract, ErrorCode, EventTime, Instant, NextCursor, PartyId, RuleId, Uuid
 from shared.contracts.decision import DecisionRef
 from shared.contracts.fields import CaseReference, ExternalRef
+from shared.contracts.holds import HoldWords, ShownHold
 from shared.contracts.items import ItemNumber
 from shared.contracts.referral import CutRules, ReferralSubmission, Revision
 from shared.exchange.origin import ReferralState
@@ -33,7 +34,7 @@ FiledState = Disposition | Literal[ReferralState.UNRELEASED]
 #: So many of so many.
 Share = Annotated[str, StringConstraints(pattern=r"^[0-9]+/[0-9]+$")]
 #: How far a message has come: into the outbox, to Kafka, and what its recipient's receipt says.
-Delivery = Literal["queued", "sent"] | ReceiptOutcome
+Delivery = Literal["queued", "sent", "planned"] | ReceiptOutcome
 #: What a receipt may say of a message of a referral that is not its last word.
 Unfinished = Literal[ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED]
 #: A recipient's instance knows of an act that is not here: this database was restored, or that instance is wrong.
@@ -240,7 +241,7 @@ class AnswerDetail(NoticeWords, CaseWords):
     reason: CaseDeclineReason | None = None
 
 
-class Told(AnswerDetail):
+class Told(AnswerDetail, HoldWords):
     """One answer as it was given: its own words, what the edge came to by it, and when it was applied here."""
 
     answer: AnswerState
@@ -263,6 +264,8 @@ class SentEdge(Recipient):
     timeline: tuple[Told, ...] = ()
     case_reference: CaseReference | None = None
     notice_id: Uuid | None
+    #: Of a planned notice: in which slot it is issued, as things stand.
+    issue_at: Instant | None = None
 
 
 class Related(Contract):
@@ -273,7 +276,7 @@ class Related(Contract):
 
 
 class ShownReferral(ListedReferral):
-    """One of the party's own referrals with its ticks and edges, and how it came to what it says.
+    """One of the party's own referrals with its ticks and edges, how it came to what it says, and what is held of it.
 
     `relations` are found after it was accepted, within a minute: others of the party's that name the same place.
     """
@@ -282,6 +285,7 @@ class ShownReferral(ListedReferral):
     edges: tuple[SentEdge, ...]
     relations: tuple[Related, ...] = ()
     revisions: tuple[ShownRevision, ...] = ()
+    holds: tuple[ShownHold, ...] = ()
 
 
 class WorkItem(Contract):

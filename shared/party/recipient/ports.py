@@ -76,6 +76,10 @@ class Items(Protocol):
         """Whether these books were put back to an earlier state once, and so may have forgotten something."""
         ...
 
+    async def heard(self, messages: Sequence[Received]) -> None:
+        """Keep what senders have said that moves no item."""
+        ...
+
     async def resume(self, items: Sequence[Item]) -> None:
         """Have items stand where their party had brought them elsewhere, before it moved."""
         ...

@@ -18,6 +18,7 @@ from shared.exchange.clocks import Clocked, Happened, answered, received, taken_
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.events import Event, happened
 from shared.exchange.evidence import Witness
+from shared.exchange.hold_acts import STAYING
 from shared.exchange.message import Received
 from shared.exchange.origin import ANSWERS
 from shared.exchange.revealed import compose_revealed
@@ -74,6 +75,7 @@ async def receive(
         now[key] = item
         events.append(happened(row, key[0], party=key[1], state=item.state))
     await _keep(came, before, now, items=items)
+    await items.heard(taken)
     await items.clock(*_timed(taken))
     if edges is not None:
         refusals |= await edges.apply(answers)
@@ -182,7 +184,7 @@ async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acti
     if isinstance(said, WithdrawalAnswer | Erasure) and said.fate is WithdrawalFate.ERASED:
         await acting.items.erase(item)
     await acting.items.act(item, following, clear, sealed=sealed, at=acting.at)
-    told = answered(AnswerState(following), acting.at)
+    told = () if row.message in STAYING else answered(AnswerState(following), acting.at)
     await acting.items.clock((), [Happened.by(item.party, subject_id, item.sender, step=step) for step in told])
     await acting.items.note([happened(row, subject_id, party=item.party, state=following)])
     answer = compose(

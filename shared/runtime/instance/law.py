@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import date, datetime
 from typing import Final
 
+from shared.exchange.holds import Hours
 from shared.exchange.prepare import Documents
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
@@ -19,12 +20,15 @@ from shared.runtime.watch.logs import log
 from shared.runtime.watch.metrics import BEAT_AGE_SECONDS, DOCUMENT_DAYS_LEFT, LAW_AGED
 
 LOOK_EVERY_S: Final = 60.0
+_AN_HOUR: Final = Hours()
 
 
 class LawWatch:
     """Looks at what is in force. Says what ages once, when it begins to, and again after a restart of the process."""
 
-    def __init__(self, shelf: DocumentShelf, feed: DocumentFeed, clock: Clock) -> None:
+    def __init__(self, shelf: DocumentShelf, feed: DocumentFeed, clock: Clock, *, hours: Hours = _AN_HOUR) -> None:
+        """`hours`: how long those of hold windows last."""
+        self._hours = hours
         self._shelf = shelf
         self._feed = feed
         self._clock = clock
@@ -38,14 +42,14 @@ class LawWatch:
         been replaced long ago and its grace is over.
         """
         now = self._clock.now()
-        found = Documents(self._shelf.directories.active(now), self._shelf.policies.active(now))
+        found = Documents(self._shelf.directories.active(now), self._shelf.policies.active(now), hours=self._hours)
         if Age.EXPIRED in (found.directory.edition.age(now.date()), found.policy.edition.age(now.date())):
             raise Unavailable("documents_expired")
         return found
 
     def documents_at(self, at: datetime) -> Documents:
         """Those that were in force at `at`, as is known now. Raises `Unavailable` before the first."""
-        return Documents(self._shelf.directories.active(at), self._shelf.policies.active(at))
+        return Documents(self._shelf.directories.active(at), self._shelf.policies.active(at), hours=self._hours)
 
     def look(self) -> list[tuple[str, str]]:
         """Measure, and log what is new; what must be looked at, as (instrument, reason). Nothing before the first."""

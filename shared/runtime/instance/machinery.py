@@ -90,7 +90,7 @@ class Machinery:
     listener: FeedListener = field(init=False)
 
     def __post_init__(self) -> None:
-        self.law = LawWatch(self.shelf, self.feed, self.clock)
+        self.law = LawWatch(self.shelf, self.feed, self.clock, hours=self.settings.hold_hours())
         self.peers = PeerWatch(self.database)
         self.listener = FeedListener(self.database)
 

@@ -7,6 +7,7 @@ from the environment; every other part of a service is handed values.
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from types import new_class
 from typing import Annotated, Any, Final, Self
@@ -14,6 +15,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.exchange.holds import Hours
 from shared.kernel.errors import Refused
 from shared.runtime.http.budgets import BudgetLimits
 from shared.runtime.kafka.access import KafkaAccess
@@ -74,6 +76,9 @@ class RuntimeSettings(BaseSettings):
     #: For how many hours what was taken back waits for a person's answer: then the service answers by its rules.
     withdrawal_answer_h: Annotated[float, Field(ge=0, le=720)] = 72.0
 
+    #: For a stack on one machine: so many seconds an hour of a hold window lasts, and six issue slots.
+    hold_hour_s: Annotated[float, Field(gt=0, le=3600)] = 3600
+
     #: /readyz says no when a message waits longer than that for its sending, or its receipt; by default never, since
     #: an instance that cannot send can still accept.
     outbox_age_s_max: Annotated[float, Field(gt=0)] | None = None
@@ -130,6 +135,10 @@ class RuntimeSettings(BaseSettings):
             name = f"{self.model_config.get('env_prefix', '')}ERASURES_FILE"
             raise Refused("settings_invalid", "say where the journal of erasures is", field=name, status=400)
         return self.keys_dir / "erasures.jsonl"
+
+    def hold_hours(self) -> Hours:
+        """How long an hour of a hold window lasts."""
+        return Hours(timedelta(seconds=self.hold_hour_s))
 
     def kafka_access(self) -> KafkaAccess:
         """Where Kafka is and as whom it is reached."""

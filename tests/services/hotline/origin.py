@@ -86,6 +86,7 @@ class Origin:
             clock=self.clock,
             number=self.numberer.number,
             then=lambda at: self.world.documents_at(at),
+            instance="hotline",
         )
         self.database.last_step = Numbering("hotline", signing)
         self.bus = OriginBus(

@@ -57,6 +57,8 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provid
         ("post", "/v1/preservations/{preservation_id}:answer-extension"),
         ("post", "/v1/preservations/{preservation_id}:end"),
         ("post", "/v1/preservations/{preservation_id}:acknowledge-withdrawal"),
+        ("post", "/v1/referrals/{referral_id}:propose-override"),
+        ("post", "/v1/referrals/{referral_id}:confirm-override"),
         ("get", "/v1/webhooks"),
         ("post", "/v1/webhooks"),
         ("get", "/v1/webhooks/{webhook_id}"),

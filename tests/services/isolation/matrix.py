@@ -157,6 +157,40 @@ def _of_revisions(action: str) -> set[str]:
     return {ADDS} if action in ("amend", "reroute") else set()
 
 
+_HOLD = """
+INSERT INTO hold (hold_id, referral_id, party, agency, scope, basis, placed_at, not_after, state, exercise, rank)
+SELECT $1::uuid, $1, $2, 'agency.example', 'removal', 'court_order', now(), now(), 'active', true, 1 WHERE $3 <> ''
+"""
+_HOLD_ACT = """
+INSERT INTO hold_act (hold_id, referral_id, party, agency, act, at)
+SELECT $1::uuid, $1, $2, 'agency.example', 'placed', now() WHERE $3 <> ''
+"""
+_NO_OBJECTION = """
+INSERT INTO no_objection (referral_id, party, agency, at) SELECT $1::uuid, $2, 'agency.example', now() WHERE $3 <> ''
+"""
+_ASKED_HOLD = """
+INSERT INTO hold (hold_id, referral_id, party, origin, scope, basis, asked_at, asked_until)
+SELECT $1::uuid, $1, $2, 'origin.example', 'removal', 'court_order', now(), now() WHERE $3 <> ''
+"""
+
+
+def _of_holds(*effects: str) -> Callable[[str], set[str]]:
+    """Whatever act it is, it may be about a hold: but for those that only see, or only file."""
+    return lambda action: set() if action in ("read", "submit") else {*effects}
+
+
+def _holds() -> Iterator[Isolated]:
+    for service in ("hotline", "industry"):
+        for table, key, insert, allows in (
+            ("hold", "hold_id", _HOLD, _of_holds(ADDS, CHANGES)),
+            ("hold_act", "hold_id", _HOLD_ACT, _of_holds(ADDS)),
+            ("no_objection", "referral_id", _NO_OBJECTION, _of_holds(ADDS, REMOVES)),
+        ):
+            yield Isolated(service, table, "referral", ReferralState, key, insert, has_state=False, allows=allows)
+    asked = _of_holds(ADDS, CHANGES)
+    yield Isolated("law_enforcement", "hold", "case", CaseState, "hold_id", _ASKED_HOLD, has_state=False, allows=asked)
+
+
 def _of_steps(action: str) -> set[str]:
     return {"read": set(), "submit": set(), "apply": {ADDS, REMOVES}}.get(action, {ADDS})
 
@@ -266,6 +300,7 @@ TABLES = (
     *CLOCKS,
     *(held for service in ("hotline", "law_enforcement", "industry") for held in _erasures(service)),
     *(held for service in ("hotline", "industry") for held in _links(service)),
+    *_holds(),
 )
 
 

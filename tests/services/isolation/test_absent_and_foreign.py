@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,8 @@ import httpx
 import pytest
 
 from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
+from shared.kernel.clock import SystemClock, rfc3339
+from shared.kernel.ids import uuid4, uuid7
 from tests.support.running import (
     AGENCY,
     HOTLINE,
@@ -29,6 +31,8 @@ STRANGERS = {
     "law_enforcement": "police-fr.example",
     "industry": "provider-021.example",
 }
+#: An end that a hold may have.
+NOT_AFTER = rfc3339(SystemClock().now() + timedelta(hours=8))
 #: The body of each act, by what stands after the colon of its path.
 BODIES: dict[str, dict[str, Any]] = {
     "withdraw": {"reason": "filed_in_error"},
@@ -40,6 +44,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "accept": {},
     "decline": {"reason": "no_crime"},
     "outcome": {"outcome": "arrest", "child_identified": "no", "child_safeguarded": "unknown"},
+    "place-hold": {"scope": "removal", "basis": "court_order", "not_after": NOT_AFTER},
+    "extend-hold": {"basis": "court_order", "not_after": NOT_AFTER},
+    "release-hold": {},
+    "no-objection": {},
+    "propose-override": {"hold": str(uuid4()), "basis": "court_order"},
+    "confirm-override": {"hold": str(uuid4())},
     "acknowledge": {},
     "answer": {"items": [{"action": "removed", "effective_at": "2026-03-21T08:00:00Z"}]},
     "not-ours": {"disowned": [{}]},

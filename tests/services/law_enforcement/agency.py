@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -24,6 +25,8 @@ from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, directory
 from tests.services.doors import ACTOR, as_told
 from tests.services.outgoing import about, clear_parts
 
+#: How far from now a hold may end.
+LONGEST = timedelta(hours=336)
 KEK = KeyEncryptionKey(bytes(range(32)))
 
 
@@ -62,7 +65,9 @@ class Agencies:
         """Do one act as the HTTP door does it."""
         async with self.cases(name, party=party, role=role) as cases:
             acting = Acting(party, role, ACTOR, cases, self.directory, AT)
-            return await act_on_case(row(Subject.CASE, name), referral_id, said=said, acting=acting)
+            return await act_on_case(
+                row(Subject.CASE, name), referral_id, said=said, acting=acting, longest=lambda: LONGEST
+            )
 
     async def show(self, referral_id: UUID, *, party: str = AGENCY) -> dict[str, Any]:
         async with self.cases("read", party=party) as cases:

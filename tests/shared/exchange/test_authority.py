@@ -27,6 +27,9 @@ from shared.contracts.preserving import PreservationTerms
 from shared.contracts.registry import (
     ALL,
     GONE,
+    HOLD_ACTIVATED,
+    HOLD_ENDED,
+    HOLD_TOO_LATE,
     MARKS,
     MESSAGES_RECEIPTED,
     PRESERVATION_REQUESTED,
@@ -83,6 +86,8 @@ SERVICES: Final[Mapping[PartyKind, RecipientKind]] = {
 }
 #: What may be said, and what the sample policy has no rule for: no edge of it can be derived.
 NOT_BY_THIS_LAW: Final = {("notice_issued", PartyKind.INDUSTRY, PartyKind.INDUSTRY)}
+#: What origins say of holds.
+OF_HOLDS: Final = (HOLD_ACTIVATED, HOLD_TOO_LATE, HOLD_ENDED)
 #: What audit is told of delivery itself, beside facts.
 TOLD_TO_AUDIT: Final = (READS_ANNOUNCED, MARKS, GONE)
 #: Who speaks: who the subject is of, another of the same kind, or the former of a subject that nobody has.
@@ -141,6 +146,10 @@ class Told:
 
     async def change(self, changes: Mapping[ItemKey, tuple[str, str]]) -> None:
         self.effects += changes
+
+    async def heard(self, messages: Sequence[Received]) -> None:
+        """What is said of holds moves no item, and is kept all the same."""
+        self.effects += [each for each in messages if each.message in OF_HOLDS]
 
     async def restored(self) -> bool:
         return False
@@ -335,7 +344,7 @@ async def test_only_the_tables_cells_have_an_effect_at_a_party(here: World, reco
                 wrong.append((message.name, by.value, to.value, speaker, effect))
     record_property("statements_tried", tried)
     assert wrong == []
-    assert tried == 3 * 4 * (2 * 2 + 1 + 3 * 29)
+    assert tried == 3 * 4 * (2 * 2 + 1 + 3 * 36)
 
 
 async def test_with_the_table_off_a_provider_reports_what_came_of_a_case(

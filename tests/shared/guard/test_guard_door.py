@@ -68,6 +68,7 @@ def hotline() -> httpx.AsyncClient:
         kek=cast(Any, None),
         clock=clock,
         number=cast(Any, None),
+        instance="hotline",
     )
     return door(referrals_router(api, identified_as("hotline")))
 

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from shared.contracts.base import Contract
+from shared.contracts.holds import Confirming, Overriding
 from shared.contracts.referral import ReferralSubmission
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act, Subject
@@ -31,6 +32,7 @@ from shared.kernel.errors import Refused
 from shared.party.origin.api import bodies
 from shared.party.origin.api.changes import Changed, Identified, add_change_routes
 from shared.party.origin.api.checking import Checking, Posted, parsed
+from shared.party.origin.api.holds import add_override_routes
 from shared.party.origin.domain import (
     AcceptedReferral,
     AmendedReferral,
@@ -46,12 +48,15 @@ from shared.party.origin.domain import (
     WorkPage,
 )
 from shared.party.origin.domain import Request as Filed
+from shared.party.origin.holding import Overridden
 from shared.party.origin.store.amendments import PostgresAmendments
+from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.alarms import Alarms, Kind
 from shared.party.origin.use_cases.amend import Changing
+from shared.party.origin.use_cases.holds import Holding, Override
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
 from shared.party.origin.use_cases.reviews import DROP, RELEASE, Reviewing, drop_referral, release_referral
@@ -97,12 +102,14 @@ class OriginApi:
         kek: KeyEncryptionKey,
         clock: Clock,
         number: Callable[[], Awaitable[object]],
+        instance: str,
         then: Callable[[datetime], Documents] | None = None,
     ) -> None:
         """`owe` charges a party for work; `number` gives what was committed its place in the lists.
 
         `then` are the documents of a time, as known now; those of now where nobody knows others.
         """
+        self._instance = instance
         self._database = database
         self._acts = acts
         self._intake = intake
@@ -185,6 +192,22 @@ class OriginApi:
             return await wanted(changing)
 
         return await self._acts.once(request, identity, act.name, roles=act.roles, act=do)
+
+    async def override(self, act: Act, referral_id: UUID, request: Request, *, identity: Identity) -> Response:
+        """Propose that a hold should end, or confirm it as a second person."""
+        assert act.takes is not None
+        said = read_model(act.takes, await read_json(request))
+
+        async def override(session: Session) -> Overridden:
+            at = self._clock.now()
+            holding = Holding(PostgresHolds(session.driver), self._documents, self._instance, at)
+            doing = Override(identity.party, identity.role, identity.actor, self._authority, holding)
+            if isinstance(said, Overriding):
+                return await doing.propose(referral_id, said)
+            assert isinstance(said, Confirming)
+            return await doing.confirm(referral_id, said)
+
+        return await self._acts.once(request, identity, act.name, roles=act.roles, act=override)
 
     async def check(self, request: Request, identity: Identity) -> Response:
         """Say of what is posted, one or a list, what would become of it."""
@@ -270,6 +293,7 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
         return await origin.review(DROP, referral_id, request, identity=identity)
 
     add_change_routes(router, origin, identified)
+    add_override_routes(router, origin.override, identified)
 
 
 def answer_filed(request: Filed, outcomes: Sequence[Outcome], *, acceptor: Acceptor) -> Reply:

@@ -89,19 +89,20 @@ JOIN unnest($1::uuid[], $2::text[], $3::uuid[]) AS k(subject, sender, act) USING
 """
 _JUDGE = insert("answer_act", _ACT)
 _WRAPPED = "SELECT subject, wrapped FROM data_key WHERE subject = ANY($1::uuid[])"
-_ALL = """
+#: Edges with all that it takes to decide them again.
+ALL = """
 SELECT e.edge_id, e.message_id, e.recipient, e.purpose, e.notice_id, e.items, e.answer, e.answer_detail, e.acts,
        e.law, e.decided_at, e.tried, e.missing, e.revision, e.messages_before <> '{}' AS carried, r.revision AS of,
        e.instance, e.instances_before <> '{}' AS moved, r.referral_id, r.party, r.exercise, r.state, r.body_sha256,
        r.disposition, r.facts, r.decision, r.content, r.traceparent, r.filed_by, r.reviewed_by, k.wrapped
 FROM edge AS e JOIN referral AS r USING (referral_id) LEFT JOIN data_key AS k ON k.subject = r.referral_id
 """
-_FOUND = f"{_ALL} WHERE e.state = 'emitted' AND NOT (e.taken_back AND r.state <> 'withdrawn') AND"
+_FOUND = f"{ALL} WHERE e.state = 'emitted' AND NOT (e.taken_back AND r.state <> 'withdrawn') AND"
 _LOCKED = "ORDER BY r.referral_id FOR UPDATE OF e, r"
 _STALE = f"{_FOUND} e.message_id = ANY($1::uuid[]) {_LOCKED}"
 # Whoever else is at one of them, a withdrawal or a twin of ours, is let be: it is looked at again.
 _WAITING = f"""
-{_ALL} WHERE e.state = 'waiting' AND e.edge_id > $1 ORDER BY e.edge_id LIMIT $2 FOR UPDATE OF e, r SKIP LOCKED
+{ALL} WHERE e.state = 'waiting' AND e.edge_id > $1 ORDER BY e.edge_id LIMIT $2 FOR UPDATE OF e, r SKIP LOCKED
 """
 _KNOWN = (
     f"{_FOUND} (e.edge_id = ANY($1::uuid[]) OR e.message_id = ANY($1::uuid[])) AND r.state <> 'withdrawn' {_LOCKED}"
@@ -243,17 +244,17 @@ class PostgresEdges:
 
     async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:
         rows = await self._driver.fetch(_STALE, list(message_ids))
-        return [self._stale(list(each)) for _, each in groupby(rows, lambda row: row["referral_id"])]
+        return [self.stale_of(list(each)) for _, each in groupby(rows, lambda row: row["referral_id"])]
 
     async def waiting(self, after: UUID, limit: int) -> list[StaleReferral]:
         rows = await self._driver.fetch(_WAITING, after, limit)
         rows.sort(key=lambda row: row["referral_id"])
-        return [self._stale(list(each)) for _, each in groupby(rows, lambda row: row["referral_id"])]
+        return [self.stale_of(list(each)) for _, each in groupby(rows, lambda row: row["referral_id"])]
 
     async def unread(self, after: UUID, limit: int) -> list[StaleReferral]:
         rows = await self._driver.fetch(_UNREAD, after, limit)
         rows.sort(key=lambda row: row["referral_id"])
-        return [self._stale(list(each), known=True) for _, each in groupby(rows, lambda row: row["referral_id"])]
+        return [self.stale_of(list(each), known=True) for _, each in groupby(rows, lambda row: row["referral_id"])]
 
     async def note_receipted(self, receipted: Mapping[UUID, Receipted], finished: Sequence[UUID], at: datetime) -> None:
         unfinished = {each: said.outcome for each, said in receipted.items() if each not in finished}
@@ -269,15 +270,15 @@ class PostgresEdges:
 
     async def left_behind(self, recipient: str, instance: str, *, limit: int) -> list[StaleReferral]:
         rows = await self._driver.fetch(_LEFT_BEHIND, recipient, instance, sorted(UNFINISHED), limit)
-        return [self._stale(list(each), known=True) for _, each in groupby(rows, lambda row: row["referral_id"])]
+        return [self.stale_of(list(each), known=True) for _, each in groupby(rows, lambda row: row["referral_id"])]
 
     async def missing(self, limit: int) -> list[StaleReferral]:
         rows = await self._driver.fetch(_MISSING, limit)
-        return [self._stale(list(each), known=True) for _, each in groupby(rows, lambda row: row["referral_id"])]
+        return [self.stale_of(list(each), known=True) for _, each in groupby(rows, lambda row: row["referral_id"])]
 
     async def known(self, ids: Sequence[UUID]) -> list[StaleReferral]:
         rows = await self._driver.fetch(_KNOWN, list(ids))
-        return [self._stale(list(each), known=True) for _, each in groupby(rows, lambda row: row["referral_id"])]
+        return [self.stale_of(list(each), known=True) for _, each in groupby(rows, lambda row: row["referral_id"])]
 
     async def due(self, at: datetime, limit: int) -> list[UUID]:
         return [row["message_id"] for row in await self._driver.fetch(_DUE, at, limit)]
@@ -322,7 +323,8 @@ class PostgresEdges:
                 kept[act] = protect(each.reference.encode(), key, reference_place(act.act, each.party))
         return kept
 
-    def _stale(self, rows: Sequence[asyncpg.Record], *, known: bool = False) -> StaleReferral:
+    def stale_of(self, rows: Sequence[asyncpg.Record], *, known: bool = False) -> StaleReferral:
+        """The referral of these rows of `ALL`."""
         first = rows[0]
         withdrawn = first["state"] == ReferralState.WITHDRAWN
         return StaleReferral(

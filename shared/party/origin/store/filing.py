@@ -53,6 +53,8 @@ class EdgeRow:
     state: str = "emitted"
     gone: Sequence[str] = ()
     revision: int = 1
+    window_ends: datetime | None = None
+    issue_at: datetime | None = None
 
 
 EDGE = Columns.of(EdgeRow, items="smallint[]", gone="smallint[]")
@@ -61,7 +63,7 @@ FILED: Final = event_type(Subject.REFERRAL, "submit")
 LISTED: Final = Listed("referral", "referral_id")
 _REFERRAL = Columns.of(
     Prepared,
-    without=("origin", "emitted", "waiting", "drafts", "cut", "spent", "items"),
+    without=("origin", "emitted", "waiting", "planned", "drafts", "cut", "spent", "items"),
     party="text",
     facts="jsonb",
     decision="jsonb",
@@ -196,8 +198,8 @@ def places(referral_id: UUID, party: str) -> tuple[bytes, bytes]:
 
 
 def edge_rows(decided: Sequence[Prepared | Again]) -> list[EdgeRow]:
-    """The edges of these decisions that were sent, and those that wait."""
-    return [row for each in decided for row in (*_sent_rows(each), *_waiting_rows(each))]
+    """The edges of these decisions that were sent, those that wait, and those that are planned."""
+    return [row for each in decided for row in (*_sent_rows(each), *_unsent_rows(each))]
 
 
 def clocked_rows(decided: Sequence[Prepared | Again]) -> list[Clocked]:
@@ -242,8 +244,10 @@ def _sent_rows(decided: Prepared | Again) -> Iterator[EdgeRow]:
         )
 
 
-def _waiting_rows(decided: Prepared | Again) -> Iterator[EdgeRow]:
-    for edge, edge_id in decided.waiting:
+def _unsent_rows(decided: Prepared | Again) -> Iterator[EdgeRow]:
+    waiting = [(each.edge, each.edge_id, "waiting", None, None) for each in decided.waiting]
+    planned = [(each.edge, each.edge_id, "planned", each.window_ends, each.issue_at) for each in decided.planned]
+    for edge, edge_id, state, window_ends, issue_at in [*waiting, *planned]:
         yield EdgeRow(
             edge_id=edge_id,
             message_id=None,
@@ -258,7 +262,9 @@ def _waiting_rows(decided: Prepared | Again) -> Iterator[EdgeRow]:
             items=(),
             law=_law(decided),
             decided_at=_decided_at(decided),
-            state="waiting",
+            state=state,
+            window_ends=window_ends,
+            issue_at=issue_at,
         )
 
 

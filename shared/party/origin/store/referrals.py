@@ -18,6 +18,7 @@ from shared.party.origin.ports import Filed, Told
 from shared.party.origin.store.amendments import revisions
 from shared.party.origin.store.edges import reference_place
 from shared.party.origin.store.filing import places
+from shared.party.origin.store.holds import PostgresHolds
 from shared.runtime.database.feed import note_events
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.post import outbox
@@ -32,7 +33,8 @@ FROM referral WHERE referral_id = $1
 # many partitions, and to plan a look into them is most of its cost: so there is one.
 _EDGES = """
 SELECT e.recipient, e.purpose, e.reason, e.rules, e.notice_id, e.answer, e.answer_detail,
-       CASE WHEN e.state = 'waiting' THEN 'waiting'
+       CASE WHEN e.state = 'planned' THEN e.issue_at END AS issue_at,
+       CASE WHEN e.state IN ('waiting', 'planned') THEN e.state
             WHEN o.message_id IS NULL THEN coalesce(s.outcome, 'applied')
             ELSE coalesce(o.outcome, CASE WHEN o.position > l.appended THEN 'queued' ELSE 'sent' END)
             END AS delivery,
@@ -50,7 +52,7 @@ LEFT JOIN LATERAL (
            min(outcome) FILTER (WHERE message_id = e.withdrawal_id) AS withdrawal
     FROM settled WHERE message_id IN (e.message_id, e.withdrawal_id)
 ) AS s ON true
-WHERE e.referral_id = $1 AND e.state IN ('emitted', 'waiting') ORDER BY e.recipient, e.purpose
+WHERE e.referral_id = $1 AND e.state IN ('emitted', 'waiting', 'planned') ORDER BY e.recipient, e.purpose
 """
 # Edges to one recipient for several purposes are answered together.
 _ANSWERS = """
@@ -85,7 +87,8 @@ WITH withdrawn AS (
     UPDATE referral SET state = 'withdrawn', withdrawn_at = $2, withdrawn_reason = $3
     WHERE referral_id = $1 AND state <> 'withdrawn' RETURNING referral_id
 ), edges AS (
-    UPDATE edge SET taken_back = true FROM withdrawn WHERE edge.referral_id = withdrawn.referral_id
+    UPDATE edge SET taken_back = true, issue_at = CASE WHEN state = 'planned' THEN $2 ELSE issue_at END
+    FROM withdrawn WHERE edge.referral_id = withdrawn.referral_id
 )
 SELECT referral_id FROM withdrawn
 """
@@ -123,9 +126,15 @@ class PostgresReferrals:
             self._edge(referral_id, edge, [each for each in told if _answers(each, referral_id, edge)])
             for edge in await self._driver.fetch(_EDGES, referral_id)
         )
+        holds = await PostgresHolds(self._driver).shown(referral_id)
         related = [dict(each) for each in await self._driver.fetch(_RELATED, referral_id)]
-        further = {"ticks": ticks(ReferralState(row["state"]), edges), "edges": edges, "relations": related}
-        further["revisions"] = await revisions(self._driver, referral_id)
+        further = {
+            "ticks": ticks(ReferralState(row["state"]), edges),
+            "edges": edges,
+            "relations": related,
+            "revisions": await revisions(self._driver, referral_id),
+            "holds": holds,
+        }
         return ShownReferral.model_validate(dict(row) | further)
 
     async def work(self, party: str, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:

@@ -113,7 +113,7 @@ class DecideAgain:
         found = await edges.waiting(after, DUE_MAX)
         wanted = [each for each in found if not each.withdrawn]
         sealer = Sealer()
-        again = [self._again(each, self._law.now(), sealer) for each in wanted]
+        again = [self.decide(each, self._law.now(), sealer) for each in wanted]
         replaced = {
             each.stale[edge.recipient, edge.purpose].edge_id
             for each, decided in zip(wanted, again, strict=True)
@@ -163,7 +163,7 @@ class DecideAgain:
         # What was sent before goes its way: it is answered `moved`, or was applied where nobody looks any more.
         # Of what `waited` and waits on nothing is written, and nobody told.
         sealer = Sealer()
-        again = [self._again(each, self._law.now(), sealer) for each in found]
+        again = [self.decide(each, self._law.now(), sealer) for each in found]
         changed = [each for each in again if each.emitted or each.dropped or not waited]
         ids = {each.referral_id for each in changed}
         issued = {edge.edge_id for each in found if each.referral_id in ids for edge in each.stale.values()}
@@ -181,9 +181,10 @@ class DecideAgain:
         tired = {key: edge for key, edge in referral.stale.items() if edge.tried > len(PAUSES)}
         others = {key: edge for key, edge in referral.stale.items() if key not in tired}
         found = [self._given_up(replace(referral, stale=tired), documents, sealer)] if tired else []
-        return found + ([self._again(replace(referral, stale=others), documents, sealer)] if others else [])
+        return found + ([self.decide(replace(referral, stale=others), documents, sealer)] if others else [])
 
-    def _again(self, referral: StaleReferral, documents: Documents, sealer: Sealer) -> Again:
+    def decide(self, referral: StaleReferral, documents: Documents, sealer: Sealer) -> Again:
+        """What becomes of these edges of a referral by these documents: what cannot be decided is given up."""
         origin = documents.directory.party(referral.party)
         if origin is None or origin.instance != self._instance or referral.content is None:
             return self._given_up(referral, documents, sealer)

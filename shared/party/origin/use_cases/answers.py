@@ -18,11 +18,13 @@ from shared.contracts.answers import Answer, CaseRecord
 from shared.exchange.act import Track
 from shared.exchange.clocks import Happened, answered
 from shared.exchange.events import Event, event_type
+from shared.exchange.hold_acts import STAYING
 from shared.exchange.message import Received
 from shared.exchange.origin import Amendments, Answered, answer_edge, said_in
 from shared.exchange.states import rows_for
 from shared.kernel.errors import Refused
 from shared.party.origin.ports import AnswerAct, Edges, Judged, OpenEdge, Taken
+from shared.party.origin.use_cases.holds import Holding, of_agencies
 
 _UNMATCHED: Final = "answer_unmatched"
 #: Issues edges anew, by their ids, to where they lie.
@@ -35,8 +37,11 @@ class EdgeAnswers:
     `events` are what the applied ones mean to the origin's parties.
     """
 
-    def __init__(self, edges: Edges, at: datetime, *, retell: Retell | None = None) -> None:
+    def __init__(
+        self, edges: Edges, at: datetime, *, retell: Retell | None = None, holding: Holding | None = None
+    ) -> None:
         self._edges = edges
+        self._holding = holding
         self._at = at
         self._retell = retell
         self.events: list[Event] = []
@@ -57,6 +62,7 @@ class EdgeAnswers:
         refusals: dict[UUID, str] = {}
         taken: dict[UUID, Taken] = {}
         new: dict[AnswerAct, Judged] = {}
+        applied: list[Received] = []
         for message in messages:
             sent = edges.get((UUID(message.subject), message.sender), [])
             if not sent or any(edge.party != message.recipient for edge in sent):
@@ -70,6 +76,8 @@ class EdgeAnswers:
                 if act is not None:
                     judged[act] = code
                     new[act] = _judged(code, message, sent[0], taken=taken)
+                if code is None:
+                    applied.append(message)
             if code is not None:
                 refusals[message.message_id] = code
         await self._edges.answer(taken, new, self._at)
@@ -77,6 +85,8 @@ class EdgeAnswers:
         late = [edge_id for edge_id, each in taken.items() if each.retell]
         if late and self._retell is not None:
             await self._retell(self._edges, late)
+        if self._holding is not None and (asked := of_agencies(applied)):
+            await self._holding.apply(asked)
         return refusals
 
     def _take(self, message: Received, sent: Sequence[OpenEdge], taken: dict[UUID, Taken]) -> str | None:
@@ -87,6 +97,8 @@ class EdgeAnswers:
         """
         present = [_after(edge, taken.get(edge.edge_id)) for edge in sent]
         try:
+            if self._holding is not None:
+                self._holding.check(message)
             moved = {edge.edge_id: take(edge, message) for edge in present}
         except Refused as error:
             return error.code
@@ -94,7 +106,8 @@ class EdgeAnswers:
         taken.update({each: replace(after, retell=after.retell or each in late) for each, after in moved.items()})
         if (answer := moved[sent[0].edge_id].answer) != present[0].answer:
             of = message.recipient, UUID(message.subject), message.sender
-            self._steps += [Happened.by(*of, step=step) for step in answered(answer.state, message.sent_at)]
+            if answer.state != present[0].answer.state or message.message not in STAYING:
+                self._steps += [Happened.by(*of, step=step) for step in answered(answer.state, message.sent_at)]
             self.events.append(_event(message, sent[0], answer))
         return None
 

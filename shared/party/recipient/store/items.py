@@ -189,6 +189,9 @@ class PostgresItems:
     async def restored(self) -> bool:
         return bool(await self._driver.fetchval("SELECT lives > 1 FROM life"))
 
+    async def heard(self, messages: Sequence[Received]) -> None:
+        """Nothing is said of most kinds of item but what moves them."""
+
     async def resume(self, items: Sequence[Item]) -> None:
         if items:
             await self._driver.execute(

@@ -1,0 +1,220 @@
+"""Holds of an origin's referrals, and its planned notices, in PostgreSQL.
+
+    hold     lock the planned notices · keep the hold · answer · commit
+    issue    lock the planned notices · look for holds · issue or leave · commit
+
+Both lock first and look after that, so one of the two is first, and the other sees what it did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from shared.contracts.holds import ShownHold
+from shared.exchange.act import Subject
+from shared.exchange.events import Event
+from shared.exchange.message import Draft
+from shared.party.origin.holding import Hold, HoldAct, Issued, PlannedEdge
+from shared.party.origin.ports import StaleReferral
+from shared.party.origin.store.edges import ALL, PostgresEdges
+from shared.party.waiting import HOLD_EXPIRED, Place, Waiting, Waits, mend_of
+from shared.runtime.database.columns import Columns, Statement, insert
+from shared.runtime.database.feed import note_events
+from shared.runtime.post import outbox
+from shared.vocabulary.holds import HoldEnd
+
+#: A restored origin has forgotten the last holds. It reads them again from Kafka; until then it issues nothing that
+#: might be held.
+_RESTORED: Final = "(SELECT lives <= 1 OR began_at < $1 - interval '1 hour' FROM life)"
+_DUE: Final = f"""
+{ALL} WHERE e.state = 'planned' AND e.issue_at <= $1 AND {_RESTORED} ORDER BY e.issue_at, e.edge_id LIMIT $2
+FOR UPDATE OF e, r SKIP LOCKED
+"""
+_LOCK: Final = """
+SELECT edge_id, referral_id, window_ends FROM edge
+WHERE referral_id = ANY($1::uuid[]) AND state = 'planned' ORDER BY edge_id FOR UPDATE
+"""
+_ISSUED: Final = """
+SELECT count(*) AS count, max(decided_at) AS last_at FROM edge
+WHERE referral_id = $1 AND state = 'emitted' AND notice_id IS NOT NULL
+"""
+_ACTIVE: Final = """
+SELECT hold_id, referral_id, agency, party, scope, basis, placed_at, not_after, state, exercise FROM hold
+WHERE referral_id = ANY($1::uuid[]) AND state = 'active' ORDER BY referral_id, hold_id
+"""
+_FIND: Final = """
+SELECT hold_id, referral_id, agency, party, scope, basis, placed_at, not_after, state, exercise FROM hold
+WHERE referral_id = $1 AND hold_id = $2 LIMIT 1
+"""
+_SHOWN: Final = """
+SELECT hold_id AS hold, agency, scope, basis, placed_at, not_after, state, ended_at FROM hold
+WHERE referral_id = $1 ORDER BY placed_at, hold_id
+"""
+_TOLD: Final = """
+SELECT DISTINCT ON (recipient) recipient, answer FROM edge
+WHERE referral_id = $1 AND notice_id IS NULL AND state IN ('emitted', 'waiting') ORDER BY recipient, state
+"""
+_UNOBJECTING: Final = "SELECT agency FROM no_objection WHERE referral_id = $1"
+_NO_OBJECTION: Final = """
+INSERT INTO no_objection (referral_id, agency, party, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
+"""
+_OBJECTION: Final = "DELETE FROM no_objection WHERE referral_id = $1 AND agency = $2 AND party = $3"
+_HOLD: Final = Columns.of(Hold)
+_PLACE: Final = Statement(
+    """
+INSERT INTO hold ({rows.names}, rank) SELECT {rows.values}, r.rank FROM {rows} JOIN referral AS r USING (referral_id)
+ON CONFLICT DO NOTHING
+""",
+    rows=_HOLD,
+)
+_EXPIRED: Final = """
+SELECT h.hold_id, h.rank, h.ended_at, h.referral_id, h.agency, r.external_ref, r.facts ->> 'priority' AS priority
+FROM hold AS h JOIN referral AS r USING (referral_id)
+WHERE h.party = $1 AND h.state = 'expired' AND (h.rank, h.ended_at, h.hold_id) > ($2::smallint, $3, $4) AND h.rank <= $5
+  AND EXISTS (SELECT FROM edge AS e WHERE e.referral_id = h.referral_id AND e.state = 'emitted'
+                AND e.notice_id IS NOT NULL AND e.answer = 'none' AND NOT e.taken_back)
+ORDER BY h.rank, h.ended_at, h.hold_id LIMIT $6
+"""
+_EXTEND: Final = """
+UPDATE hold SET not_after = $4 WHERE referral_id = $1 AND agency = $2 AND hold_id = $3 AND state = 'active'
+"""
+_END: Final = """
+UPDATE hold AS h SET state = $4, ended_at = $5
+FROM unnest($1::uuid[], $2::text[], $3::uuid[]) AS k (referral_id, agency, hold_id)
+WHERE h.referral_id = k.referral_id AND h.agency = k.agency AND h.hold_id = k.hold_id AND h.state = 'active'
+"""
+_PROPOSED: Final = """
+SELECT actor FROM hold_act WHERE referral_id = $1 AND agency = $2 AND hold_id = $3 AND act = 'override_proposed'
+"""
+_PLAN: Final = """
+UPDATE edge AS e SET issue_at = k.issue_at FROM unnest($1::uuid[], $2::timestamptz[]) AS k (edge_id, issue_at)
+WHERE e.edge_id = k.edge_id AND e.state = 'planned'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _ActRow:
+    referral_id: UUID
+    agency: str
+    hold_id: UUID
+    party: str
+    act: str
+    at: datetime
+    not_after: datetime | None
+    basis: str | None
+    actor: str | None
+
+
+_ACT: Final = Columns.of(_ActRow)
+_ADD_ACT: Final = insert("hold_act", _ACT)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresHolds:
+    """`Holds` within one transaction."""
+
+    driver: asyncpg.Connection
+
+    async def lock(self, referral_ids: Collection[UUID]) -> Mapping[UUID, Sequence[PlannedEdge]]:
+        found: dict[UUID, list[PlannedEdge]] = {}
+        for row in await self.driver.fetch(_LOCK, list(referral_ids)):
+            found.setdefault(row["referral_id"], []).append(PlannedEdge(*row))
+        return found
+
+    async def issued(self, referral_id: UUID) -> Issued:
+        return Issued(*await self.driver.fetchrow(_ISSUED, referral_id))
+
+    async def active(self, referral_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Hold]]:
+        found: dict[UUID, list[Hold]] = {}
+        for row in await self.driver.fetch(_ACTIVE, list(referral_ids)):
+            found.setdefault(row["referral_id"], []).append(Hold(**dict(row)))
+        return found
+
+    async def find(self, referral_id: UUID, hold_id: UUID) -> Hold | None:
+        row = await self.driver.fetchrow(_FIND, referral_id, hold_id)
+        return None if row is None else Hold(**dict(row))
+
+    async def shown(self, referral_id: UUID) -> list[ShownHold]:
+        """The holds of a referral as its party is shown them, oldest first."""
+        return [ShownHold.model_validate(dict(row)) for row in await self.driver.fetch(_SHOWN, referral_id)]
+
+    async def told(self, referral_id: UUID) -> Mapping[str, str]:
+        return {row["recipient"]: row["answer"] for row in await self.driver.fetch(_TOLD, referral_id)}
+
+    async def unobjecting(self, referral_id: UUID) -> Collection[str]:
+        return {row["agency"] for row in await self.driver.fetch(_UNOBJECTING, referral_id)}
+
+    async def object(self, referral_id: UUID, agency: str, party: str, *, at: datetime | None) -> None:
+        if at is None:
+            await self.driver.execute(_OBJECTION, referral_id, agency, party)
+        else:
+            await self.driver.execute(_NO_OBJECTION, referral_id, agency, party, at)
+
+    async def place(self, hold: Hold) -> None:
+        await self.driver.execute(*_PLACE.bind(rows=_HOLD.rows([hold])))
+
+    async def extend(self, hold: Hold, not_after: datetime) -> None:
+        await self.driver.execute(_EXTEND, *_key(hold), not_after)
+
+    async def end(self, holds: Collection[Hold], end: HoldEnd, at: datetime) -> None:
+        keys = [_key(hold) for hold in holds]
+        columns = [list(column) for column in zip(*keys, strict=True)] or [[], [], []]
+        await self.driver.execute(_END, *columns, end.value, at)
+
+    async def note_act(self, hold: Hold, act: HoldAct) -> None:
+        row = _ActRow(
+            *_key(hold), hold.party, act.act, act.at, not_after=act.not_after, basis=act.basis, actor=act.actor
+        )
+        await self.driver.execute(*_ADD_ACT.bind(rows=_ACT.rows([row])))
+
+    async def proposed_by(self, hold: Hold) -> frozenset[str]:
+        return frozenset(row["actor"] for row in await self.driver.fetch(_PROPOSED, *_key(hold)))
+
+    async def plan(self, issue_at: Mapping[UUID, datetime]) -> None:
+        if issue_at:
+            await self.driver.execute(_PLAN, list(issue_at), list(issue_at.values()))
+
+    async def send(self, drafts: Sequence[Draft]) -> None:
+        await outbox.enqueue(self.driver, drafts)
+
+    async def note(self, events: Sequence[Event]) -> None:
+        await note_events(self.driver, events)
+
+
+async def expired_holds(
+    driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
+) -> list[Waits]:
+    """Holds whose time was over: while a provider that was told then has not answered. Those behind `above`."""
+    rows = await driver.fetch(_EXPIRED, party, *above, rank_max, limit)
+    return [_waits(row) for row in rows]
+
+
+def _waits(row: asyncpg.Record) -> Waits:
+    reasons = (HOLD_EXPIRED,)
+    told = {"kind": Subject.REFERRAL, "subject": row["referral_id"], "external_ref": row["external_ref"]}
+    told |= {"party": row["agency"], "priority": row["priority"], "reasons": reasons, "since": row["ended_at"]}
+    waiting = Waiting.model_validate(told | {"mend": mend_of(reasons)})
+    return Waits(Place(row["rank"], row["ended_at"], row["hold_id"]), waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresPlanned(PostgresHolds):
+    """`Planned` within one transaction; `edges` are those of the same."""
+
+    edges: PostgresEdges
+
+    async def due(self, at: datetime, limit: int) -> list[StaleReferral]:
+        rows = await self.driver.fetch(_DUE, at, limit)
+        rows.sort(key=lambda row: row["referral_id"])
+        return [self.edges.stale_of(list(each)) for _, each in groupby(rows, lambda row: row["referral_id"])]
+
+
+def _key(hold: Hold) -> tuple[UUID, str, UUID]:
+    return hold.referral_id, hold.agency, hold.hold_id

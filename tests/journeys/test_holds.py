@@ -1,0 +1,145 @@
+"""Notices of windowed rules between two running services: held in time, too late, and gone by themselves at the end.
+
+An hour of a window lasts a second here, and an issue slot a sixth of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from client.api import CausewayClient
+from client.views import EdgeView
+from deploy.policy import sample_policy
+from deploy.site.installation import publish_document
+from shared.contracts.holds import Confirming, HoldRequest, Overriding
+from shared.kernel.authority import Role
+from shared.kernel.clock import SystemClock
+from shared.vocabulary.holds import HoldBasis, HoldScope, OverrideBasis
+from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral, running_exchange, until
+from tests.support.windowed import windowed
+
+WINDOW_H = 20
+_POLICIES = "SELECT count(*) FROM document WHERE kind = 'policy'"
+
+
+@pytest.fixture(scope="module")
+def windows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
+    with running_exchange(tmp_path_factory.mktemp("holds"), settings={"HOLD_HOUR_S": "1"}) as running:
+        policy = windowed(sample_policy(), WINDOW_H, version=90)
+        publish_document(running.state, running.endpoints, policy, active_from=SystemClock().now())
+
+        async def everywhere() -> bool:
+            found = []
+            for name in ("hotline", "law_enforcement", "industry"):
+                connection = await running.admin(name)
+                found.append(await connection.fetchval(_POLICIES))
+                await connection.close()
+            return min(found) > 1
+
+        asyncio.run(until(everywhere))
+        yield running
+
+
+async def notice_of(hotline: CausewayClient, referral_id: UUID) -> EdgeView:
+    shown = await hotline.show(referral_id)
+    return next(edge for edge in shown.edges if edge.recipient == PROVIDER)
+
+
+async def has_case(agency: CausewayClient, referral_id: UUID) -> bool:
+    return referral_id in {item.referral_id async for page in agency.inbox() for item in page.items}
+
+
+async def holds_of(agency: CausewayClient, referral_id: UUID) -> list[str]:
+    found = [hold async for page in agency.holds() for hold in page.items]
+    return [hold.state for hold in found if hold.referral_id == referral_id]
+
+
+async def filed_with_case(windows: Exchange, hotline: CausewayClient, agency: CausewayClient) -> UUID:
+    referral_id = (await hotline.submit(referral())).referral_id
+    await until(lambda: has_case(agency, referral_id))
+    return referral_id
+
+
+def wanted(seconds: float) -> HoldRequest:
+    until_then = SystemClock().now() + timedelta(seconds=seconds)
+    return HoldRequest(scope=HoldScope.REMOVAL, basis=HoldBasis.INVESTIGATION_OPEN, not_after=until_then)
+
+
+async def types_of(client: CausewayClient, referral_id: UUID) -> list[tuple[str, str | None]]:
+    page = await client.events()
+    return [(event.type, event.state) for event in page.items if event.subject == referral_id]
+
+
+async def test_nobody_answers_and_the_notice_goes_when_its_window_ends(windows: Exchange) -> None:
+    async with windows.client(HOTLINE) as hotline:
+        referral_id = (await hotline.submit(referral())).referral_id
+        assert (await notice_of(hotline, referral_id)).delivery == "planned"
+
+        async def arrived() -> bool:
+            return (await notice_of(hotline, referral_id)).delivery == "applied"
+
+        await until(arrived)
+
+
+async def test_who_looks_in_time_can_hold_and_both_learn_how_it_ended(windows: Exchange) -> None:
+    async with windows.client(HOTLINE) as hotline, windows.client(AGENCY) as agency:
+        referral_id = await filed_with_case(windows, hotline, agency)
+        assert (await notice_of(hotline, referral_id)).delivery == "planned"
+        await agency.act_on_case("place_hold", referral_id, wanted(WINDOW_H + 10))
+
+        async def answered() -> bool:
+            return await holds_of(agency, referral_id) == ["active"]
+
+        await until(answered)
+        shown: Any = (await hotline.show(referral_id)).holds
+        assert [(hold["agency"], hold["state"]) for hold in shown] == [(AGENCY, "active")]
+
+        async def expired() -> bool:
+            return await holds_of(agency, referral_id) == ["expired"]
+
+        await until(expired)
+        assert (await notice_of(hotline, referral_id)).delivery in ("queued", "sent", "applied")
+        assert ("case.hold_ended", "expired") in await types_of(hotline, referral_id)
+        assert "case.hold_activated" in [name for name, _ in await types_of(agency, referral_id)]
+        assert "case.hold_ended" in [name for name, _ in await types_of(agency, referral_id)]
+        await agency.act_on_case("place_hold", referral_id, wanted(60))
+
+        async def late() -> bool:
+            return await holds_of(agency, referral_id) == ["too_late", "expired"]
+
+        await until(late)
+
+
+async def test_two_persons_override_what_is_held(windows: Exchange) -> None:
+    async with windows.client(HOTLINE) as hotline, windows.client(AGENCY) as agency:
+        referral_id = await filed_with_case(windows, hotline, agency)
+        await agency.act_on_case("place_hold", referral_id, wanted(3600))
+
+        async def active() -> bool:
+            return await holds_of(agency, referral_id) == ["active"]
+
+        await until(active)
+        held: Any = (await hotline.show(referral_id)).holds[0]
+    hold = UUID(held["hold"])
+    url = windows.endpoints.http["hotline"]
+    one, two = [await windows.issued("hotline", HOTLINE, Role.ANALYST) for _ in range(2)]
+    async with CausewayClient(url, one) as first, CausewayClient(url, two) as second:
+        await first.override(referral_id, Overriding(hold=hold, basis=OverrideBasis.CHILD_AT_RISK))
+        assert (await second.override(referral_id, Confirming(hold=hold))).state == "overridden"
+    async with windows.client(HOTLINE) as hotline, windows.client(AGENCY) as agency:
+
+        async def overridden() -> bool:
+            return await holds_of(agency, referral_id) == ["overridden"]
+
+        await until(overridden)
+
+        async def issued() -> bool:
+            return (await notice_of(hotline, referral_id)).delivery == "applied"
+
+        await until(issued)

@@ -1,0 +1,306 @@
+"""Notices of windowed rules are planned; an agency holds them, or it is too late; at the end they go."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from services.hotline.domain import AUTHORITY
+from shared.contracts.answers import CaseDeclinedClear
+from shared.contracts.base import Contract
+from shared.contracts.holds import (
+    Confirming,
+    HoldExtendedClear,
+    HoldPlacedClear,
+    HoldReleasedClear,
+    NoObjectionClear,
+    Overriding,
+)
+from shared.contracts.registry import (
+    CASE_DECLINED,
+    HOLD_EXTENDED,
+    HOLD_PLACED,
+    HOLD_RELEASED,
+    NO_OBJECTION,
+    MessageType,
+)
+from shared.exchange.message import Received
+from shared.kernel.authority import Role
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid4
+from shared.party.origin.store.holds import PostgresHolds, expired_holds
+from shared.party.origin.timers import OriginTimers
+from shared.party.origin.use_cases.holds import Holding, Override
+from shared.party.waiting import Place
+from shared.runtime.database.transactions import RowScope
+from shared.vocabulary.answers import CaseDeclineReason
+from shared.vocabulary.holds import HoldBasis, HoldScope, OverrideBasis
+from shared.vocabulary.referral import WithdrawalReason
+from tests.services.deliveries import received
+from tests.services.hotline.origin import APPLYING, KEK, Origin
+from tests.support.builders import AT, HOTLINE, PROVIDER
+from tests.support.windowed import windowed
+
+WINDOW_H = 72
+SLOT = timedelta(minutes=10)
+WINDOW = timedelta(hours=WINDOW_H)
+
+
+@pytest.fixture(autouse=True)
+async def planned(origin: Origin) -> AsyncIterator[None]:
+    """Every notice has a window of three days; nothing that another test has planned is left."""
+    origin.world.place(windowed(origin.world.policy, WINDOW_H, version=90), AT - timedelta(minutes=1))
+    await nothing_planned(origin)
+    yield
+    await nothing_planned(origin)
+
+
+async def nothing_planned(origin: Origin) -> None:
+    async with origin.database.transaction(APPLYING) as session:
+        await session.driver.execute("UPDATE edge SET state = 'dropped' WHERE state = 'planned'")
+
+
+def timers(origin: Origin) -> OriginTimers:
+    async def borne_out(_: asyncpg.Connection) -> datetime:
+        return origin.clock.now()
+
+    return OriginTimers(
+        origin.database,
+        law=origin.law(),
+        instance="hotline",
+        kek=KEK,
+        clock=origin.clock,
+        scope=lambda: APPLYING,
+        witness=borne_out,
+    )
+
+
+async def agencies_of(origin: Origin, referral_id: UUID) -> list[str]:
+    edges = (await origin.show(referral_id))["edges"]
+    directory = origin.world.documents.directory
+    found = [directory.party(edge["recipient"]) for edge in edges]
+    return sorted({party.id for party in found if party and party.kind == "law_enforcement"})
+
+
+def said(message: MessageType, clear: Contract, agency: str, at: datetime) -> Received:
+    subject = clear.referral_id  # type: ignore[attr-defined]
+    made = received(message, clear, subject=subject, sender=agency, recipient=HOTLINE, instance="law_enforcement")
+    return replace(made, sent_at=at)
+
+
+async def applied(origin: Origin, *messages: Received) -> list[str | None]:
+    """The codes of one batch of answers, None for those that are applied."""
+    async with origin.database.transaction(APPLYING) as session:
+        unit: Any = SimpleNamespace(connection=session)
+        refusals = await origin.bus.answers(unit).apply(messages)
+    return [refusals.get(message.message_id) for message in messages]
+
+
+def on(referral_id: UUID, number: int) -> dict[str, Any]:
+    return {"referral_id": referral_id, "revision": 1, "act": uuid4(), "number": number}
+
+
+def place(origin: Origin, referral_id: UUID, agency: str, until: timedelta, number: int = 1) -> Received:
+    now = origin.clock.now()
+    clear = HoldPlacedClear(
+        scope=HoldScope.REMOVAL,
+        basis=HoldBasis.INVESTIGATION_OPEN,
+        not_after=now + until,
+        **on(referral_id, number),
+    )
+    return said(HOLD_PLACED, clear, agency, now)
+
+
+def extend(origin: Origin, placed: Received, until: timedelta, number: int = 2) -> Received:
+    assert isinstance(placed.clear, HoldPlacedClear)
+    now, hold = origin.clock.now(), placed.clear
+    basis = HoldBasis.CHILD_TO_BE_IDENTIFIED
+    clear = HoldExtendedClear(hold=hold.act, basis=basis, not_after=now + until, **on(hold.referral_id, number))
+    return said(HOLD_EXTENDED, clear, placed.sender, now)
+
+
+def release(origin: Origin, placed: Received, number: int = 2) -> Received:
+    assert isinstance(placed.clear, HoldPlacedClear)
+    clear = HoldReleasedClear(hold=placed.clear.act, **on(placed.clear.referral_id, number))
+    return said(HOLD_RELEASED, clear, placed.sender, origin.clock.now())
+
+
+def no_objection(origin: Origin, referral_id: UUID, agency: str, number: int = 1) -> Received:
+    return said(NO_OBJECTION, NoObjectionClear(**on(referral_id, number)), agency, origin.clock.now())
+
+
+async def notice(origin: Origin, referral_id: UUID) -> dict[str, Any]:
+    edges = (await origin.show(referral_id))["edges"]
+    return next(edge for edge in edges if edge["recipient"] == PROVIDER)
+
+
+async def told(origin: Origin, name: str) -> list[dict[str, Any]]:
+    """The clear parts of all messages of this name that would go out."""
+    rows = [row.draft for row in await origin.waiting() if row.draft.message.name == name]
+    return [json.loads(row.body)["clear"] for row in rows]
+
+
+async def attention(origin: Origin, referral_id: UUID) -> list[tuple[str, str]]:
+    """Why holds of the referral need a person of its origin, and what would help."""
+    beginning = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+    async with origin.database.transaction(RowScope([HOTLINE], Role.ANALYST, "read")) as session:
+        found = await expired_holds(session.driver, HOTLINE, beginning, rank_max=1, limit=200)
+    rows = [waits.row for waits in found if waits.row.subject == referral_id]
+    return [(reason, row.mend.value) for row in rows for reason in row.reasons]
+
+
+async def pass_time(origin: Origin, time: timedelta) -> None:
+    origin.clock.advance(time.total_seconds())
+    await timers(origin).look()
+
+
+async def test_it_gets_no_letter_until_its_window_ends(origin: Origin) -> None:
+    referral_id = await origin.file()
+    assert PROVIDER not in {row.draft.recipient for row in await origin.waiting()}
+    shown = await notice(origin, referral_id)
+    assert shown["delivery"] == "planned"
+    assert "notice_id" not in shown or shown["notice_id"] is None
+    await pass_time(origin, WINDOW - SLOT)
+    assert (await notice(origin, referral_id))["delivery"] == "planned"
+    await pass_time(origin, 2 * SLOT)
+    assert (await notice(origin, referral_id))["delivery"] == "queued"
+
+
+async def test_it_goes_at_once_when_every_agency_has_looked(origin: Origin) -> None:
+    referral_id = await origin.file()
+    *others, last = await agencies_of(origin, referral_id)
+    for agency in others:
+        assert await applied(origin, no_objection(origin, referral_id, agency)) == [None]
+    await pass_time(origin, SLOT)
+    assert (await notice(origin, referral_id))["delivery"] == "planned", "one has not looked yet"
+    clear = CaseDeclinedClear(reason=CaseDeclineReason.NO_CAPACITY, **on(referral_id, 1))
+    assert await applied(origin, said(CASE_DECLINED, clear, last, origin.clock.now())) == [None]
+    await pass_time(origin, SLOT)
+    assert (await notice(origin, referral_id))["delivery"] == "queued", "who declines has nothing to hold"
+
+
+async def test_a_hold_in_time_is_activated_and_expires_by_default(origin: Origin) -> None:
+    referral_id = await origin.file()
+    agency, *_ = await agencies_of(origin, referral_id)
+    placed = place(origin, referral_id, agency, WINDOW + timedelta(hours=8))
+    assert await applied(origin, placed) == [None]
+    (activated,) = await told(origin, "hold_activated")
+    assert (activated["hold"], activated["held"], activated["issued"]) == (str(placed.clear.act), 1, 0)  # type: ignore[attr-defined]
+    await pass_time(origin, WINDOW + SLOT)
+    assert (await notice(origin, referral_id))["delivery"] == "planned"
+    (hold,) = (await origin.show(referral_id))["holds"]
+    assert (hold["agency"], hold["state"]) == (agency, "active")
+    await pass_time(origin, timedelta(hours=8))
+    assert (await notice(origin, referral_id))["delivery"] == "queued"
+    (ended,) = await told(origin, "hold_ended")
+    assert (ended["hold"], ended["end"]) == (activated["hold"], "expired")
+    (hold,) = (await origin.show(referral_id))["holds"]
+    assert hold["state"] == "expired"
+    assert ("hold_expired", "call") in await attention(origin, referral_id)
+
+
+async def test_after_the_notice_it_is_too_late(origin: Origin) -> None:
+    referral_id = await origin.file()
+    agency, *_ = await agencies_of(origin, referral_id)
+    await pass_time(origin, WINDOW + SLOT)
+    issued = await notice(origin, referral_id)
+    placed = place(origin, referral_id, agency, timedelta(hours=8))
+    assert await applied(origin, placed) == [None]
+    (late,) = await told(origin, "hold_too_late")
+    assert late["hold"] == str(placed.clear.act)  # type: ignore[attr-defined]
+    assert late["issued_at"] == (AT + WINDOW + SLOT).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    assert await told(origin, "hold_activated") == []
+    assert (await notice(origin, referral_id))["notice_id"] == issued["notice_id"]
+
+
+async def test_what_is_released_goes_in_the_next_slot_once_nobody_else_may_hold(origin: Origin) -> None:
+    referral_id = await origin.file()
+    agency, *others = await agencies_of(origin, referral_id)
+    placed = place(origin, referral_id, agency, timedelta(hours=80))
+    looked = [no_objection(origin, referral_id, other) for other in others]
+    assert await applied(origin, placed, *looked) == [None] * (1 + len(looked))
+    await pass_time(origin, SLOT)
+    assert (await notice(origin, referral_id))["delivery"] == "planned"
+    assert await applied(origin, release(origin, placed)) == [None]
+    (ended,) = await told(origin, "hold_ended")
+    assert ended["end"] == "released"
+    await pass_time(origin, SLOT)
+    assert (await notice(origin, referral_id))["delivery"] == "queued"
+
+
+async def test_an_extension_is_a_new_act_with_a_bound_of_its_own(origin: Origin) -> None:
+    referral_id = await origin.file()
+    agency, *_ = await agencies_of(origin, referral_id)
+    placed = place(origin, referral_id, agency, timedelta(hours=300))
+    assert await applied(origin, placed) == [None]
+    await pass_time(origin, timedelta(hours=299))
+    assert await applied(origin, extend(origin, placed, timedelta(hours=400))) == ["hold_beyond_bound"]
+    assert await applied(origin, extend(origin, placed, timedelta(hours=300), number=3)) == [None]
+    *_, again = await told(origin, "hold_activated")
+    assert again["basis"] == "child_to_be_identified"
+    await pass_time(origin, timedelta(hours=299))
+    assert (await notice(origin, referral_id))["delivery"] == "planned"
+    await pass_time(origin, timedelta(hours=2))
+    assert (await notice(origin, referral_id))["delivery"] == "queued"
+
+
+async def test_what_is_taken_back_or_permitted_no_more_lapses(origin: Origin) -> None:
+    taken_back, forbidden = await origin.file(), await origin.file()
+    for referral_id in (taken_back, forbidden):
+        agency, *_ = await agencies_of(origin, referral_id)
+        assert await applied(origin, place(origin, referral_id, agency, timedelta(hours=80))) == [None]
+    await origin.withdraw(taken_back, WithdrawalReason.FILED_IN_ERROR)
+    await pass_time(origin, SLOT)
+    policy = origin.world.policy
+    telling = tuple(rule for rule in policy.rules if rule.select is None or rule.select.kind != "industry")
+    origin.world.place(policy.model_copy(update={"rules": telling, "version": 91}), AT + timedelta(hours=1))
+    origin.world.at = origin.clock.now() + timedelta(hours=81)
+    await pass_time(origin, timedelta(hours=81))
+    assert [each["end"] for each in await told(origin, "hold_ended")] == ["lapsed", "lapsed"]
+    assert PROVIDER not in {row.draft.recipient for row in await origin.waiting()}
+    assert await origin.work("no_basis") == [forbidden]
+
+
+async def test_an_override_takes_two_persons(origin: Origin) -> None:
+    referral_id = await origin.file()
+    agency, *others = await agencies_of(origin, referral_id)
+    placed = place(origin, referral_id, agency, timedelta(hours=80))
+    looked = [no_objection(origin, referral_id, other) for other in others]
+    await applied(origin, placed, *looked)
+    assert isinstance(placed.clear, HoldPlacedClear)
+    hold = placed.clear.act
+
+    async def override(act: str, actor: str, role: Role = Role.ANALYST) -> str:
+        async with origin.database.transaction(RowScope([HOTLINE], role, act)) as session:
+            holding = Holding(
+                PostgresHolds(session.driver), lambda: origin.world.documents, "hotline", origin.clock.now()
+            )
+            doing = Override(HOTLINE, role, actor, AUTHORITY, holding)
+            if act == "propose_override":
+                done = await doing.propose(referral_id, Overriding(hold=hold, basis=OverrideBasis.CHILD_AT_RISK))
+            else:
+                done = await doing.confirm(referral_id, Confirming(hold=hold))
+            return done.state
+
+    with pytest.raises(Refused, match="override_not_proposed"):
+        await override("confirm_override", "one")
+    assert await override("propose_override", "one") == "proposed"
+    with pytest.raises(Refused, match="second_person_needed"):
+        await override("confirm_override", "one")
+    with pytest.raises(Refused, match="forbidden"):
+        await override("confirm_override", "two", Role.MACHINE)
+    assert await override("confirm_override", "two") == "overridden"
+    with pytest.raises(Refused, match="hold_not_active"):
+        await override("propose_override", "two")
+    (ended,) = await told(origin, "hold_ended")
+    assert ended["end"] == "overridden"
+    await pass_time(origin, SLOT)
+    assert (await notice(origin, referral_id))["delivery"] == "queued"

@@ -1,0 +1,151 @@
+"""A thousand windowed notices and their holds meet at the end of the window, eight workers at a time.
+
+Whoever locks the notice first decides: it was issued before the hold came, or not at all while that is in force.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+from uuid import UUID
+
+import pytest
+
+from shared.party.origin.holding import Hold
+from shared.party.origin.ports import StaleReferral
+from shared.party.origin.store.holds import PostgresPlanned
+from tests.services.hotline.origin import APPLYING, Origin
+from tests.services.hotline.test_holds import (
+    SLOT,
+    WINDOW,
+    agencies_of,
+    applied,
+    place,
+    planned,
+    timers,
+    told,
+)
+from tests.support.builders import PROVIDER
+
+__all__ = ["planned"]  # the fixture
+
+EDGES, WORKERS = 1_000, 8
+
+
+class Interrupted(PostgresPlanned):
+    """A worker between whose look and lock something else happens; `early`: the protection off, it looks before it."""
+
+    __slots__ = ("seen",)
+    early = False
+
+    @staticmethod
+    async def between() -> None:
+        """What happens meanwhile."""
+
+    async def due(self, at: datetime, limit: int) -> list[StaleReferral]:
+        rows = await self.driver.fetch("SELECT DISTINCT referral_id FROM edge WHERE state = 'planned'")
+        object.__setattr__(self, "seen", await super().active([row["referral_id"] for row in rows]))
+        await self.between()
+        return await super().due(at, limit)
+
+    async def active(self, referral_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Hold]]:
+        seen: Mapping[UUID, Sequence[Hold]] = self.seen if self.early else await super().active(referral_ids)
+        return seen
+
+
+@dataclass
+class Outcome:
+    """How a race ended: notices by how many were minted, holds by their state, answers by their message."""
+
+    notices: Counter[int]
+    holds: Counter[str]
+    answers: Counter[str]
+    #: Held, and issued all the same.
+    broken: int
+
+
+async def race(origin: Origin, edges: int) -> Outcome:
+    """File so many, let their windows end, and hold them meanwhile."""
+    random = Random(41)
+    referrals = [await origin.file() for _ in range(edges)]
+    agency, *_ = await agencies_of(origin, referrals[0])
+    await origin.forget()
+    origin.clock.advance((WINDOW + SLOT).total_seconds())
+    asked = list(referrals)
+    random.shuffle(asked)
+    holding = True
+
+    async def ask(some: Sequence[UUID]) -> None:
+        for referral_id in some:
+            assert await applied(origin, place(origin, referral_id, agency, timedelta(hours=8))) == [None]
+
+    async def issue() -> None:
+        waking = timers(origin)
+        while holding:
+            await waking.look(limit=7)
+
+    issuing = [asyncio.create_task(issue()) for _ in range(WORKERS // 2)]
+    parts = [asked[start :: WORKERS // 2] for start in range(WORKERS // 2)]
+    await asyncio.gather(*(ask(part) for part in parts))
+    holding = False
+    await asyncio.gather(*issuing)
+    return await outcome(origin, referrals)
+
+
+async def outcome(origin: Origin, referrals: Sequence[UUID]) -> Outcome:
+    async with origin.database.transaction(APPLYING) as session:
+        minted = await session.driver.fetch(_MINTED, list(referrals), PROVIDER)
+        holds = await session.driver.fetch("SELECT referral_id, state FROM hold WHERE referral_id = ANY($1)", referrals)
+    issued = {row["referral_id"]: row["minted"] for row in minted}
+    held = {row["referral_id"] for row in holds if row["state"] == "active"}
+    names = ("hold_activated", "hold_too_late")
+    return Outcome(
+        Counter(issued[each] for each in referrals),
+        Counter(row["state"] for row in holds),
+        Counter({name: len(await told(origin, name)) for name in names}),
+        sum(issued[each] for each in held),
+    )
+
+
+_MINTED = """
+SELECT referral_id, count(*) FILTER (WHERE state = 'emitted') AS minted FROM edge
+WHERE referral_id = ANY($1) AND recipient = $2 GROUP BY referral_id
+"""
+
+
+async def test_each_is_issued_before_its_hold_or_never_while_it_is_in_force(origin: Origin) -> None:
+    found = await race(origin, EDGES)
+    assert found.broken == 0
+    assert found.answers.total() == EDGES, "each that was placed was answered, once"
+    assert found.holds == {"active": found.answers["hold_activated"], "too_late": found.answers["hold_too_late"]}
+    assert found.notices == {0: found.holds["active"], 1: found.holds["too_late"]}, "none lost, none twice"
+    assert min(found.holds.values()) > 0, "both sides were first now and then"
+    origin.clock.advance(timedelta(hours=9).total_seconds())
+    while await timers(origin).look():
+        pass
+    async with origin.database.transaction(APPLYING) as session:
+        assert await session.driver.fetchval("SELECT count(*) FROM hold WHERE state = 'active'") == 0
+        assert await session.driver.fetchval("SELECT count(*) FROM edge WHERE state = 'planned'") == 0
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["behind the lock", "before the lock"])
+async def test_what_is_looked_at_before_the_lock_is_issued_though_it_is_held(origin: Origin, *, early: bool) -> None:
+    """The control, with the protection off: red as it would be."""
+    referral_id = await origin.file()
+    agency, *_ = await agencies_of(origin, referral_id)
+    origin.clock.advance((WINDOW + SLOT).total_seconds())
+    placed = place(origin, referral_id, agency, timedelta(hours=8))
+
+    async def hold() -> None:
+        assert await applied(origin, placed) == [None]
+        async with origin.database.transaction(APPLYING) as session:  # so that the look for holds alone decides
+            await session.driver.execute("UPDATE edge SET issue_at = window_ends WHERE state = 'planned'")
+
+    waking = timers(origin)
+    waking.store = type("Store", (Interrupted,), {"early": early, "between": staticmethod(hold)})
+    await waking.look()
+    assert (await outcome(origin, [referral_id])).broken == early

@@ -1,0 +1,148 @@
+"""What an agency asks origins to hold: bounded, one at a time, and a fold of what its origin answers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.answers import Acceptance
+from shared.contracts.holds import (
+    HoldActivatedClear,
+    HoldEndedClear,
+    HoldExtension,
+    HoldRequest,
+    HoldTooLateClear,
+)
+from shared.contracts.registry import HOLD_ACTIVATED, HOLD_ENDED, HOLD_TOO_LATE, MessageType
+from shared.kernel.authority import Role
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from shared.party.recipient.store.holds import ended_holds
+from shared.party.waiting import Place
+from shared.runtime.database.transactions import RowScope
+from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope
+from tests.services.deliveries import AGENCY, AT, HOTLINE, offered, received
+from tests.services.law_enforcement.agency import Agencies
+
+HOUR = timedelta(hours=1)
+OPEN = HoldBasis.INVESTIGATION_OPEN
+
+
+def asked(hours: int = 8) -> HoldRequest:
+    return HoldRequest(scope=HoldScope.REMOVAL, basis=OPEN, not_after=AT + hours * HOUR)
+
+
+async def case(agencies: Agencies) -> UUID:
+    message = offered(uuid7())
+    assert await agencies.receive(message) == [None]
+    return UUID(message.subject)
+
+
+async def holds(agencies: Agencies, referral_id: UUID) -> list[Any]:
+    async with agencies.cases("read") as cases:
+        page = await cases.holds.page(AGENCY, state=None, cursor=None, limit=200)
+    return [each for each in page.items if each.referral_id == referral_id]
+
+
+async def hold_id(agencies: Agencies, referral_id: UUID) -> UUID:
+    return UUID(str((await holds(agencies, referral_id))[0].hold))
+
+
+async def hear(agencies: Agencies, message: MessageType, clear: Any) -> str | None:
+    made = received(message, clear, subject=clear.referral_id, sender=HOTLINE, recipient=AGENCY)
+    (code,) = await agencies.receive(made)
+    return code
+
+
+def named(referral_id: UUID, hold: UUID) -> dict[str, Any]:
+    return {"referral_id": referral_id, "revision": 1, "hold": hold}
+
+
+async def activate(agencies: Agencies, referral_id: UUID, hours: int = 8) -> UUID:
+    hold = await hold_id(agencies, referral_id)
+    words = {"scope": HoldScope.REMOVAL, "basis": OPEN, "not_after": AT + hours * HOUR, "held": 1, "issued": 0}
+    assert await hear(agencies, HOLD_ACTIVATED, HoldActivatedClear(**named(referral_id, hold), **words)) is None
+    return hold
+
+
+async def attention(agencies: Agencies, referral_id: UUID) -> list[tuple[str, str]]:
+    """Why holds of the case need a person of the agency, and what would help."""
+    beginning = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+    async with agencies.database.transaction(RowScope([AGENCY], Role.ANALYST, "read")) as session:
+        found = await ended_holds(session.driver, AGENCY, beginning, rank_max=1, limit=200)
+    rows = [waits.row for waits in found if waits.row.subject == referral_id]
+    return [(reason, row.mend.value) for row in rows for reason in row.reasons]
+
+
+async def test_it_asks_and_the_case_stays_where_it_is(agencies: Agencies) -> None:
+    referral_id = await case(agencies)
+    assert await agencies.act("place_hold", asked(), referral_id) == "offered"
+    (hold,) = await holds(agencies, referral_id)
+    assert (hold.state, hold.not_after, hold.asked_until) == ("asked", None, AT + 8 * HOUR)
+    (sent,) = await agencies.sent(referral_id)
+    assert sent[0] == "causeway.hold_placed.v1"
+    assert sent[4]["scope"] == "removal"
+    shown = await agencies.show(referral_id)
+    assert "scope" not in shown
+    assert [act["scope"] for act in shown["timeline"]] == ["removal"]
+    await activate(agencies, referral_id)
+    (hold,) = await holds(agencies, referral_id)
+    assert (hold.state, hold.held) == ("active", 1)
+
+
+@pytest.mark.parametrize(("hours", "code"), [(337, "hold_beyond_bound"), (0, "hold_over")])
+async def test_its_end_is_bounded(agencies: Agencies, hours: int, code: str) -> None:
+    referral_id = await case(agencies)
+    with pytest.raises(Refused, match=code) as refused:
+        await agencies.act("place_hold", asked(hours), referral_id)
+    assert refused.value.field == "/not_after"
+    await agencies.act("place_hold", asked(), referral_id)
+    with pytest.raises(Refused, match=code):
+        await agencies.act("extend_hold", HoldExtension(basis=OPEN, not_after=AT + hours * HOUR), referral_id)
+
+
+async def test_one_is_open_at_a_time_and_can_be_extended_and_released(agencies: Agencies) -> None:
+    referral_id = await case(agencies)
+    for act in ("extend_hold", "release_hold"):
+        said = HoldExtension(basis=OPEN, not_after=AT + HOUR) if act == "extend_hold" else None
+        with pytest.raises(Refused, match="no_hold_open"):
+            await agencies.act(act, said, referral_id)
+    await agencies.act("place_hold", asked(), referral_id)
+    with pytest.raises(Refused, match="hold_open"):
+        await agencies.act("place_hold", asked(), referral_id)
+    hold = await activate(agencies, referral_id)
+    with pytest.raises(Refused, match="hold_not_longer"):
+        await agencies.act("extend_hold", HoldExtension(basis=OPEN, not_after=AT + 8 * HOUR), referral_id)
+    await agencies.act("extend_hold", HoldExtension(basis=OPEN, not_after=AT + 9 * HOUR), referral_id)
+    await agencies.act("release_hold", None, referral_id)
+    kinds = [(sent[0], sent[4].get("hold")) for sent in await agencies.sent(referral_id)]
+    assert kinds[1:] == [("causeway.hold_extended.v1", str(hold)), ("causeway.hold_released.v1", str(hold))]
+    ended = HoldEndedClear(**named(referral_id, hold), end=HoldEnd.RELEASED)
+    assert await hear(agencies, HOLD_ENDED, ended) is None
+    assert [each.state for each in await holds(agencies, referral_id)] == ["released"]
+    await agencies.act("place_hold", asked(), referral_id)
+
+
+@pytest.mark.parametrize("end", [HoldEnd.EXPIRED, HoldEnd.OVERRIDDEN, HoldEnd.LAPSED])
+async def test_what_has_ended_stays_so_whatever_overtakes_what(agencies: Agencies, end: HoldEnd) -> None:
+    referral_id = await case(agencies)
+    await agencies.act("place_hold", asked(), referral_id)
+    hold = await hold_id(agencies, referral_id)
+    assert await hear(agencies, HOLD_ENDED, HoldEndedClear(**named(referral_id, hold), end=end)) is None
+    await activate(agencies, referral_id)
+    assert [each.state for each in await holds(agencies, referral_id)] == [end]
+    assert await attention(agencies, referral_id) == [(f"hold_{end}", "accept")]
+    await agencies.act("accept", Acceptance(), referral_id)
+    assert await attention(agencies, referral_id) == [], "whoever goes on has seen it"
+
+
+async def test_too_late_says_since_when(agencies: Agencies) -> None:
+    referral_id = await case(agencies)
+    await agencies.act("place_hold", asked(), referral_id)
+    late = HoldTooLateClear(**named(referral_id, await hold_id(agencies, referral_id)), issued_at=AT - HOUR)
+    assert await hear(agencies, HOLD_TOO_LATE, late) is None
+    (hold,) = await holds(agencies, referral_id)
+    assert (hold.state, hold.issued_at) == ("too_late", AT - HOUR)
