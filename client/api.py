@@ -340,8 +340,12 @@ class CausewayClient(ReferralChanges):
     ) -> ViewT:
         return _read_as(view, await self._transport.call("POST", path, body=body, key=_key(key), headers=headers))
 
+    async def read(self, path: str, view: type[ViewT], **query: str) -> ViewT:
+        """One look at what a path shows."""
+        return _read_as(view, await self._transport.call("GET", path, query=query))
+
     async def _read(self, path: str, view: type[ViewT]) -> ViewT:
-        return _read_as(view, await self._transport.call("GET", path))
+        return await self.read(path, view)
 
     async def _pages(
         self, path: str, page: type[views.Page[ViewT]], cursor: str | None, *, limit: int, **filters: str | None

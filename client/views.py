@@ -167,7 +167,10 @@ class WorkItem(View):
 
 
 class Attention(View):
-    """What needs a person: `reasons` say why, `mend` names the act that would help, `party` is the other side."""
+    """What needs a person: `reasons` say why, `mend` names the act that would help, `party` is the other side.
+
+    `clock`: by which it is overdue.
+    """
 
     kind: str
     subject: UUID
@@ -177,6 +180,7 @@ class Attention(View):
     priority: str | None = None
     reasons: tuple[str, ...]
     code: str | None = None
+    clock: str | None = None
     since: Instant
     mend: str
 

@@ -23,6 +23,7 @@ from client.cli import (
     notice,
     preservation,
     referral,
+    timeline,
     verify,
     webhook,
 )
@@ -92,6 +93,7 @@ PARTY_APPS = (
     notice.app,
     preservation.app,
     due.app,
+    timeline.app,
     listen.app,
     webhook.app,
     flow.app,

@@ -41,5 +41,6 @@ async def attention(
 
 
 def _row(item: Attention) -> tuple[object, ...]:
-    why = " ".join(item.reasons if item.code is None else (*item.reasons, f"({item.code})"))
+    more = [f"({word})" for word in (item.code, item.clock) if word is not None]
+    why = " ".join((*item.reasons, *more))
     return item.subject, output.priority(item.priority), why, output.minute(item.since), item.mend

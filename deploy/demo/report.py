@@ -19,6 +19,7 @@ def print_report(report: dict[str, Any]) -> None:
     _recipients(console, report["recipients"])
     _pairs(console, "Answers of recipients (none: silent)", sorted(report["answers"].items()))
     _work_lists(console, report["work_lists"])
+    _lists(console, report)
     _flow(console, report["flow"])
     print_accounts(console, report["accounting"])
     console.rule("Where to look further")
@@ -57,6 +58,16 @@ def _work_lists(console: Console, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         table.add_row(row["list"], row["reason"], str(row["count"]))
     console.print(table)
+
+
+def _lists(console: Console, report: dict[str, Any]) -> None:
+    waiting = Counter(
+        reason for lists in report["lists"].values() for row in lists["attention"] for reason in row["reasons"]
+    )
+    console.rule("What needs a person (causeway attention)")
+    console.print(", ".join(f"{reason}: {count}" for reason, count in sorted(waiting.items())))
+    accepted, told = (sum(each[name] for each in report["feedback"].values()) for name in ("accepted", "told"))
+    console.print(f"feedback: agencies accepted {accepted} cases and have said of {told} what came of them")
 
 
 def _flow(console: Console, flow: dict[str, Any]) -> None:

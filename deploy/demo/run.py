@@ -13,7 +13,9 @@ from typing import Any
 from deploy.accounting.run import reconciled
 from deploy.demo import steps
 from deploy.demo.links import login_links
+from deploy.demo.lists import feedback, lists_of_parties
 from deploy.demo.report import print_report
+from deploy.demo.stories import play_stories, print_stories
 from deploy.devstack.settings import DevStackSettings
 from deploy.devstack.stack import DevStack, say_on_stderr
 from deploy.devstack.state import StateDirectory
@@ -46,9 +48,14 @@ def run_demo(report_file: Path | None, count: int, state: Path) -> int:
         say_on_stderr(f"ready after {monotonic() - started:.1f} s")
         report = asyncio.run(_demonstrate(state, stack.endpoints, count, started=started))
         print_report(report)
+        # Sample parties answer whatever comes: in a story each does what the story says.
+        with supervisor.resting("sandbox-"):
+            report["stories"] = asyncio.run(play_stories(state, say_on_stderr))
+        print_stories(report["stories"])
         if report_file is not None:
             report_file.write_text(json.dumps(report, indent=2))
-        code = 1 if report["accounting"]["differences"] else 0
+        told_otherwise = [each for story in report["stories"] for each in story["differences"]]
+        code = 1 if report["accounting"]["differences"] or told_otherwise else 0
         if not sys.stdout.isatty():
             raise _Done(code)
         for link in asyncio.run(login_links(stack.endpoints, state)):
@@ -98,6 +105,8 @@ async def _demonstrate(state: Path, endpoints: Endpoints, count: int, *, started
             "recipients": await steps.recipients(books),
             "answers": await steps.answers(books),
             "work_lists": await steps.work_lists(books),
+            "lists": await lists_of_parties(books, keys),
+            "feedback": await feedback(books),
             "flow": {
                 "referral_id": str(referral_id),
                 "messages": await steps.flow_of(endpoints, keys, referral_id),

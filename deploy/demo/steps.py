@@ -165,13 +165,13 @@ async def flow_of(endpoints: Endpoints, keys: dict[str, Key], referral_id: UUID)
 
 async def answers(books: Accountants) -> dict[str, int]:
     """How many edges of all origins have which answer; `none` is silence."""
-    return _summed(await books.read(_origins(books.endpoints), _ANSWERS), "answer")
+    return _summed(await books.read(origins(books.endpoints), _ANSWERS), "answer")
 
 
 async def recipients(books: Accountants) -> list[dict[str, Any]]:
     """How many referrals each recipient was sent for which purpose."""
     counts: dict[tuple[str, str], int] = {}
-    for row in await books.read(_origins(books.endpoints), _RECIPIENTS):
+    for row in await books.read(origins(books.endpoints), _RECIPIENTS):
         key = (row["recipient"], row["purpose"])
         counts[key] = counts.get(key, 0) + row["n"]
     return [{"recipient": r, "purpose": p, "count": n} for (r, p), n in sorted(counts.items())]
@@ -180,7 +180,7 @@ async def recipients(books: Accountants) -> list[dict[str, Any]]:
 async def work_lists(books: Accountants) -> list[dict[str, Any]]:
     """How many referrals are on which work list, and why."""
     counts: dict[tuple[str, str], int] = {}
-    for row in await books.read(_origins(books.endpoints), _WORK):
+    for row in await books.read(origins(books.endpoints), _WORK):
         key = (row["disposition"], row["work_reason"])
         counts[key] = counts.get(key, 0) + row["n"]
     return [{"list": name, "reason": reason, "count": n} for (name, reason), n in sorted(counts.items())]
@@ -192,7 +192,8 @@ async def outbox_rows(books: Accountants) -> int:
     return sum(row["n"] for row in await books.read(sending, _UNDER_WAY))
 
 
-def _origins(endpoints: Endpoints) -> Sequence[str]:
+def origins(endpoints: Endpoints) -> Sequence[str]:
+    """The instances whose parties file referrals."""
     return endpoints.of_kind(*(kind for kind in KINDS if keeps_referrals(kind)))
 
 

@@ -6,9 +6,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -91,6 +91,18 @@ class Supervisor:
         for service in self._services:
             service.wait_ready()
         self._save_pids()
+
+    @contextmanager
+    def resting(self, name_begins: str) -> Iterator[None]:
+        """Keeps the services whose names begin so stopped, and starts them again."""
+        resting = [service for service in self._services if service.child.name.startswith(name_begins)]
+        for service in resting:
+            service.stop()
+        try:
+            yield
+        finally:
+            for service in resting:
+                service.start()
 
     def _watch(self) -> int:
         while (ended := self._stack.ended()) is None:

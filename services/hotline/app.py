@@ -18,8 +18,11 @@ from shared.party.feed import feed_routers
 from shared.party.origin.app import ORIGIN_WAITS, assemble_origin
 from shared.party.origin.store.filing import FILED, LISTED
 from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
+from shared.party.origin.store.timeline import referral_words
+from shared.party.overdue import overdue
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
+from shared.party.timeline import no_words, timelines_router
 from shared.party.withdrawals import with_withdrawals
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
@@ -43,7 +46,9 @@ def assemble(machinery: Machinery) -> App:
     offered = Source(
         "offer", OfferState.OFFERED, partial(items_waiting, table=PostgresOffers.table, subject=Subject.OFFER)
     )
-    about = [attention_router(items, AUTHORITY, *ORIGIN_WAITS, offered), *feed_routers(items, AUTHORITY)]
+    sources = [*ORIGIN_WAITS, offered, overdue(machinery.clock, Subject.OFFER)]
+    about = [attention_router(items, AUTHORITY, *sources), *feed_routers(items, AUTHORITY)]
+    about.append(timelines_router(items, AUTHORITY, {"referrals": referral_words, "inbox": no_words}))
     routers = [referrals_router(origin.api, items.identified), offers_router(items), *about]
     door = origin_door(
         machinery,
@@ -52,7 +57,7 @@ def assemble(machinery: Machinery) -> App:
         title="Causeway hotline",
         use=origin.api,
         kind=console.OFFERS,
-        sources=[*ORIGIN_WAITS, offered],
+        sources=sources,
         folders=console.FOLDERS,
     )
     http = create_app("Causeway hotline", [*routers, door.frame.closed()], probes=machinery.probes())

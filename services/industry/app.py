@@ -19,12 +19,15 @@ from shared.party.feed import feed_routers
 from shared.party.origin.app import ORIGIN_WAITS, assemble_origin
 from shared.party.origin.store.filing import FILED, LISTED
 from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
+from shared.party.origin.store.timeline import referral_words
+from shared.party.overdue import overdue
 from shared.party.preservation.api import PreservationRoutes, preservations_router
 from shared.party.preservation.store.attention import unanswered_waits
 from shared.party.preservation.store.locations import ProviderPreservations
 from shared.party.preservation.store.preservations import LISTED as ASKED
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
+from shared.party.timeline import no_words, timelines_router
 from shared.party.withdrawals import with_withdrawals
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
@@ -53,7 +56,9 @@ def assemble(machinery: Machinery) -> App:
         "notice", NoticeState.ISSUED, partial(items_waiting, table=PostgresNotices.table, subject=Subject.NOTICE)
     )
     wanted = Source("preservation", PreservationState.REQUESTED, unanswered_waits)
-    about = [attention_router(items, AUTHORITY, *ORIGIN_WAITS, issued, wanted), *feed_routers(items, AUTHORITY)]
+    sources = [*ORIGIN_WAITS, issued, wanted, overdue(machinery.clock, Subject.NOTICE)]
+    about = [attention_router(items, AUTHORITY, *sources), *feed_routers(items, AUTHORITY)]
+    about.append(timelines_router(items, AUTHORITY, {"referrals": referral_words, "notices": no_words}))
     asked = preservations_router(
         PreservationRoutes(
             serving=items,
@@ -71,7 +76,7 @@ def assemble(machinery: Machinery) -> App:
         title="Causeway industry",
         use=origin.api,
         kind=console.NOTICES,
-        sources=[*ORIGIN_WAITS, issued, wanted],
+        sources=sources,
         folders=console.FOLDERS,
     )
     http = create_app("Causeway industry", [*routers, door.frame.closed()], probes=machinery.probes())

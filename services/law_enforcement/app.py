@@ -13,7 +13,7 @@ from services.law_enforcement import console
 from services.law_enforcement.api import cases_router, holds_router
 from services.law_enforcement.bus import law_enforcement_door
 from services.law_enforcement.domain import AGENCY, AUTHORITY
-from services.law_enforcement.store import PostgresCases
+from services.law_enforcement.store import PostgresCases, case_words
 from shared.exchange.act import CaseState, Subject, Track
 from shared.exchange.events import event_type
 from shared.exchange.holds import hold_max
@@ -21,12 +21,14 @@ from shared.exchange.preservation import ASK
 from shared.party.attention import Source, attention_router
 from shared.party.console.door import around, entry, party_door
 from shared.party.feed import feed_routers
+from shared.party.overdue import overdue
 from shared.party.preservation.api import PreservationRoutes, preservations_router
 from shared.party.preservation.store.preservations import LISTED, PostgresPreservations
 from shared.party.recipient.api import Serving
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
 from shared.party.recipient.store.holds import ended_holds
+from shared.party.timeline import timelines_router
 from shared.party.withdrawals import with_withdrawals
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
@@ -60,10 +62,12 @@ def assemble(machinery: Machinery) -> App:
             preservations=PostgresPreservations,
         )
     )
-    sources = [waiting, Source("case", CaseState.OFFERED, ended_holds)]
+    ended = Source("case", CaseState.OFFERED, ended_holds)
+    sources = [waiting, ended, overdue(machinery.clock, Subject.CASE)]
     attention = attention_router(items, AUTHORITY, *sources)
     acting = [cases_router(items, partial(_longest_hold, machinery)), holds_router(items), asking]
-    routers = [*acting, attention, *feed_routers(items, AUTHORITY)]
+    about = attention, *feed_routers(items, AUTHORITY), timelines_router(items, AUTHORITY, {"inbox": case_words})
+    routers = [*acting, *about]
     routers.append(_console(machinery, items, sources))
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
     app = App(

@@ -34,6 +34,7 @@ from shared.party.recipient.domain import Item
 from shared.party.recipient.ports import Page
 from shared.party.recipient.store.holds import AskedHolds
 from shared.party.recipient.store.items import ItemTable, NewItem, PostgresItems, new_items, view, words
+from shared.party.said import Said
 from shared.runtime.database.columns import Columns, Statement
 
 _TABLE: Final = ItemTable(
@@ -80,6 +81,11 @@ _ADD_ACT: Final = """
 INSERT INTO case_act (referral_id, party, number, state, said, at) VALUES ($1, $2, $3, $4, $5, $6)
 """
 _ACTS: Final = "SELECT number, state, said, at FROM case_act WHERE referral_id = $1 AND party = $2 ORDER BY number"
+
+
+async def case_words(driver: asyncpg.Connection, party: str, referral_id: UUID) -> Sequence[Said]:
+    """The codes of each of the agency's own acts, in the order in which it did them."""
+    return [Said(None, row["state"], row["said"]) for row in await driver.fetch(_ACTS, referral_id, party)]
 
 
 class PostgresCases(PostgresItems):

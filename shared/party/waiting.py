@@ -14,15 +14,18 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.contracts.base import Contract, ErrorCode, Instant, NextCursor, PartyId, Uuid
+from shared.contracts.base import Contract, ErrorCode, Instant, NextCursor, PartyId, RuleId, Uuid
 from shared.contracts.fields import ExternalRef
 from shared.exchange.act import Subject
 from shared.vocabulary.answers import AnswerState, ReceiptOutcome
+from shared.vocabulary.law import ClockDue
 from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.routing import WorkReason
 
 #: A child is at risk, and whoever was told has not finished with it.
 P0_OPEN: Final = "p0_open"
+#: A clock of the law, or a deadline of the edge, has run out, and what it asks for was not done.
+OVERDUE: Final = "overdue"
 #: An agency wants something kept, and its provider has not answered.
 PRESERVATION_UNANSWERED: Final = "preservation_unanswered"
 #: What an agency had held was issued since its time was over, and its provider has not answered yet.
@@ -33,7 +36,7 @@ Reason = (
     WorkReason
     | Literal[ReceiptOutcome.REFUSED, ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED]
     | Literal[AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS]
-    | Literal["recipient_ahead", "p0_open", "preservation_unanswered"]
+    | Literal["recipient_ahead", "p0_open", "overdue", "preservation_unanswered"]
     | Literal["hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late"]
 )
 
@@ -69,7 +72,7 @@ class Waiting(Contract):
     """One thing that needs a person: an edge of a referral of yours, a whole one, or what was sent to you.
 
     `subject` is the id by which you know it; `party` the other side, null of a whole referral. `code` says more, where
-    a refusal or a declination did.
+    a refusal or a declination did; `clock` by which clock of the policy, or deadline of the edge, it is overdue.
     """
 
     kind: Subject
@@ -80,6 +83,7 @@ class Waiting(Contract):
     priority: PriorityLevel | None
     reasons: Annotated[tuple[Reason, ...], Field(min_length=1)]
     code: ErrorCode | None = None
+    clock: RuleId | None = None
     since: Instant
     mend: Mend
 
@@ -118,6 +122,20 @@ _NEXT: Final[Mapping[tuple[Subject, str], Mend]] = {
     (Subject.NOTICE, "acknowledged"): Mend.ANSWER,
     (Subject.NOTICE, "in_part"): Mend.ANSWER,
 }
+
+
+#: What does what a recipient owes.
+_OWED: Final[Mapping[tuple[Subject, str], Mend]] = {
+    (Subject.CASE, ClockDue.ACKNOWLEDGEMENT): Mend.ACCEPT,
+    (Subject.CASE, ClockDue.FEEDBACK): Mend.OUTCOME,
+    (Subject.NOTICE, ClockDue.ACKNOWLEDGEMENT): Mend.ANSWER,
+    (Subject.NOTICE, ClockDue.REMOVAL): Mend.ANSWER,
+}
+
+
+def owed_act(subject: Subject, due: str) -> Mend:
+    """The act by which a party does what it owes of a subject."""
+    return _OWED.get((subject, due), Mend.READ)
 
 
 def mend_of(reasons: tuple[str, ...], *, suggested: bool = False) -> Mend:

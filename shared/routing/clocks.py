@@ -62,10 +62,11 @@ class Step(NamedTuple):
 
 
 class Law(NamedTuple):
-    """The documents in force at an instant."""
+    """The documents in force at an instant. `hour` is how long an hour of theirs lasts: less only on a dev stack."""
 
     directory: DirectoryIndex
     policy: PolicyIndex
+    hour: timedelta = timedelta(hours=1)
 
 
 #: Which law was in force at an instant. Raises `Unavailable` before the first document.
@@ -157,8 +158,7 @@ def runs(edge: ClockedEdge, steps: Iterable[Step], law_at: LawAt) -> tuple[Run, 
         law = law_at(start.at)
         for clock in _clocks_started(edge, start, law):
             counted[clock.id] = counted.get(clock.id, 0) + 1
-            calendars = _book(law.policy).calendars
-            found.append(_run(clock, edge, start.at, steps=ordered, number=counted[clock.id], calendars=calendars))
+            found.append(_run(clock, edge, start.at, steps=ordered, number=counted[clock.id], law=law))
     return tuple(_ranked(sorted(found, key=_order)))
 
 
@@ -223,16 +223,16 @@ def _deadlines(edge: ClockedEdge) -> Iterator[_Clock]:
 
 
 def _run(
-    clock: _Clock, edge: ClockedEdge, started_at: datetime, *, steps: Sequence[Step], number: int, calendars: Calendars
+    clock: _Clock, edge: ClockedEdge, started_at: datetime, *, steps: Sequence[Step], number: int, law: Law
 ) -> Run:
     stands = tuple(_stands(clock, started_at, steps))
     every = None
     if clock.hours is not None:
-        term = timedelta(hours=clock.hours)
+        term = clock.hours * law.hour
         due_at = _ran(started_at, term, stands)
         every = term if clock.repeats else None
     elif clock.days is not None:
-        due_at = calendars.end_of(clock.days, clock.jurisdiction, started_at, stands=stands)
+        due_at = _book(law.policy).calendars.end_of(clock.days, clock.jurisdiction, started_at, stands=stands)
     else:
         due_at = None
     return Run(

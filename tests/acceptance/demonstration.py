@@ -18,7 +18,7 @@ from deploy.site.kinds import keeps_referrals
 from deploy.statistics.figures import Month, read_figures
 from shared.kernel.clock import SystemClock
 from shared.vocabulary import jurisdiction
-from tests.acceptance import flows
+from tests.acceptance import flows, retold
 from tests.acceptance.programs import causeway, foreign
 from tests.support.stack import embedded_settings
 
@@ -104,6 +104,12 @@ class Aftermath:
     accounts_code: int
     accounts: dict[str, Any]
     months: list[tuple[dict[str, Any], dict[str, Any]]]
+    #: Where timelines differ from databases and audit, and the same where one of them was edited.
+    timelines: list[str]
+    timelines_edited: list[str]
+    #: What must stand on parties' lists, and the same where a row was taken off one and one was added.
+    lists: dict[str, Any]
+    lists_edited: dict[str, Any]
 
 
 def aftermath(demo: Demonstration) -> Aftermath:
@@ -112,7 +118,10 @@ def aftermath(demo: Demonstration) -> Aftermath:
         again = flows.reread(stack.endpoints, demo.messages, demo.state / "directory.json")
         ran = causeway(demo.state, "audit", "reconcile", "--json")
         months = [counted_twice(stack.endpoints, month) for month in {_month(demo.began), _month(demo.ended)}]
-    return Aftermath(again, ran.returncode, json.loads(ran.stdout), months)
+        stories, edited = demo.report["stories"], retold.edited(demo.report)
+        told = [retold.timelines_differ(stack, each) for each in (stories, edited["stories"])]
+        lists = [retold.lists_recounted(stack, each) for each in (demo.report, edited)]
+    return Aftermath(again, ran.returncode, json.loads(ran.stdout), months, *told, *lists)
 
 
 def counted_twice(endpoints: Endpoints, month: Month) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -14,6 +14,7 @@ from tests.acceptance.promises.law import LAW
 from tests.acceptance.promises.long import LONG
 from tests.acceptance.promises.main_flow import MAIN_FLOW
 from tests.acceptance.promises.people import PEOPLE
+from tests.acceptance.promises.stories import STORIES
 
 #: In the order in which it was finished: `make acceptance`.
 LINES: dict[str, tuple[Line, ...]] = {
@@ -24,6 +25,7 @@ LINES: dict[str, tuple[Line, ...]] = {
     "The law": LAW,
     "People": PEOPLE,
     "The consoles": CONSOLE,
+    "After sending": STORIES,
 }
 #: What takes long, a verb each: `make acceptance-long`.
 LONG_LINES: tuple[Line, ...] = LONG

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.scenarios.story import stories
 from tests.acceptance.demonstration import (
     Demonstration,
     counted,
@@ -54,6 +55,13 @@ def test_a_recount_by_another_law_is_noticed(demo: Demonstration, tmp_path: Path
     used = next(rule for each in demo.messages for rule in each["rules"])
     edited = without_a_rule(demo, used, tmp_path)
     assert counted(demo) not in recounted(demo, policy=edited)
+
+
+def test_the_demo_plays_every_story_and_each_comes_out_as_it_is_told(demo: Demonstration) -> None:
+    told = {story["name"]: story["differences"] for story in demo.report["stories"]}
+    played = [story for story in stories() if not story.hours]
+    assert told == {story.name: [] for story in played}
+    assert all(line in demo.ran.stdout for story in played for shows in story.timeline for line in shows.shows)
 
 
 def test_the_demos_accounts_add_up(demo: Demonstration) -> None:

@@ -98,7 +98,13 @@ async def test_a_place_without_a_record_is_not_passed_over(exchange: Exchange, f
 
 
 @pytest.mark.parametrize(
-    ("script", "allowed"), [("foreign_reader.py", "confluent_kafka"), ("foreign_verifier.py", "cryptography")]
+    ("script", "allowed"),
+    [
+        ("foreign_reader.py", "confluent_kafka"),
+        ("foreign_verifier.py", "cryptography"),
+        ("foreign_timelines.py", "asyncpg"),
+        ("foreign_lists.py", "asyncpg"),
+    ],
 )
 def test_the_foreign_programs_import_nothing_of_the_project(script: str, allowed: str) -> None:
     tree = ast.parse((SUPPORT / script).read_text(encoding="utf-8"))

@@ -84,6 +84,31 @@ def the_demos_month_is_recounted(whole: WholeDemo) -> str:
     return f"{len(counts)} numbers of what {sum(counts)} things came to: equal, medians included"
 
 
+def the_demos_stories_are_recounted(whole: WholeDemo) -> str:
+    stories, after = whole.demo.report["stories"], whole.after
+    assert [each for story in stories for each in story["differences"]] == []
+    assert after.timelines == []
+    assert after.timelines_edited != []
+    timelines = sum(len(story["timelines"]) for story in stories)
+    return f"{len(stories)} stories, {timelines} timelines: 0 differences; one act left out is noticed"
+
+
+def the_demos_lists_are_recounted(whole: WholeDemo) -> str:
+    found, edited = whole.after.lists, whole.after.lists_edited
+    assert (found["missing"], found["extra"]) == ([], [])
+    assert (len(edited["missing"]), len(edited["extra"])) == (1, 1)
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(found["by_reason"].items()))
+    return f"{found['expected']} rows ({reasons}): 0 missing, 0 extra"
+
+
+def the_demos_feedback_is_recounted(whole: WholeDemo) -> str:
+    found = whole.after.lists
+    assert (found["unnamed"], found["rates_differ"]) == ([], [])
+    assert found["accepted"] > found["without_feedback"] > 0
+    told = found["accepted"] - found["without_feedback"]
+    return f"{found['accepted']} accepted, {told} with feedback, {found['without_feedback']} due by name; rates equal"
+
+
 def the_kills(whole: WholeDemo) -> str:
     kills = ("--referrals", "5000", "--kills", "16", "--freezes", "0")
     return said(printed(whole.folder, "tests.failures.soak", *kills), "16 kills, 0 freezes", "requests ", "posted ")
@@ -98,6 +123,9 @@ VERBS: Mapping[str, Callable[[WholeDemo], str]] = {
         the_demo_adds_up,
         the_demos_flow_is_read_again,
         the_demos_month_is_recounted,
+        the_demos_stories_are_recounted,
+        the_demos_lists_are_recounted,
+        the_demos_feedback_is_recounted,
         the_kills,
     )
 }

@@ -26,6 +26,7 @@ from client.cli import (
     notice,
     preservation,
     referral,
+    timeline,
     verify,
     webhook,
 )
@@ -52,7 +53,7 @@ def program() -> App:
     """`causeway` with the verbs of a party."""
     app = App(name="causeway")
     acting = (attention, referral, inbox, case, hold, notice, preservation)
-    for module in (*acting, due, listen, webhook, flow, verify, login):
+    for module in (*acting, due, timeline, listen, webhook, flow, verify, login):
         app.command(module.app)
     app.command(login.logout_app)
     app.command(login.whoami_app)

@@ -114,6 +114,7 @@ async def origin_answers(asked: Asked, party: str, make: Any) -> None:
     path = f"/v1/referrals/{filed['referral_id']}"
     await asked.exchange.until_quiet()
     await asked.get(party, path)
+    assert (await asked.get(party, f"{path}/timeline"))["items"][0]["type"] == "referral.submit"
     follows = {"If-Match": '"1"'}
     await asked.post(party, f"{path}:amend", json=first | {"viewed_by": "nobody"}, headers=follows)
     await asked.post(party, f"{path}:amend", json=first, headers=follows, status=412)
@@ -159,6 +160,9 @@ async def recipients_answer(asked: Asked) -> None:
     await asked.exchange.until_quiet()
     for referral_id in (first, second, third):
         await asked.get(HOTLINE, f"/v1/referrals/{referral_id}")
+        await asked.get(HOTLINE, f"/v1/referrals/{referral_id}/timeline")
+    for party, path in ((OTHER_HOTLINE, f"inbox/{first}"), (AGENCY, f"inbox/{first}"), (PROVIDER, f"notices/{notice}")):
+        assert (await asked.get(party, f"/v1/{path}/timeline?limit=1"))["items"]
     for party in (HOTLINE, AGENCY, PROVIDER):
         assert (await asked.get(party, "/v1/events?limit=2&wait=30"))["items"]
         await asked.get(party, "/v1/attention?limit=2")

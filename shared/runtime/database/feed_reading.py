@@ -41,6 +41,11 @@ FROM feed_numberer AS f LEFT JOIN LATERAL (
 ORDER BY e.number
 """
 
+_OF_SUBJECT = """
+SELECT number, type, subject, at, detail ->> 'state' AS state, detail ->> 'by' AS by
+FROM event WHERE party = $1 AND subject = $2 AND number > $3 ORDER BY number LIMIT $4
+"""
+
 
 class Numbered(NamedTuple):
     """An event with its number; `at` is when the transaction of its act began."""
@@ -66,6 +71,14 @@ async def read_feed(driver: asyncpg.Connection, party: str, *, above: int, limit
     rows = await driver.fetch(_ABOVE, party, above, limit)
     events = [Numbered(*(row[name] for name in Numbered._fields)) for row in rows if row["number"] is not None]
     return Read(rows[0]["epoch"], rows[0]["last"], events)
+
+
+async def read_subject(
+    driver: asyncpg.Connection, party: str, subject: UUID, *, above: int, limit: int
+) -> list[Numbered]:
+    """The party's events of one subject above a number, at most `limit`, in their order."""
+    rows = await driver.fetch(_OF_SUBJECT, party, subject, above, limit)
+    return [Numbered(*row.values()) for row in rows]
 
 
 class FeedListener:

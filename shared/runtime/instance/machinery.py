@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from types import MappingProxyType
 
@@ -167,7 +167,8 @@ class Machinery:
         await self.timers().run()
 
     def _law_at(self, at: datetime) -> ClockLaw:
-        return ClockLaw(self.shelf.directories.active(at), self.shelf.policies.active(at))
+        hour = timedelta(seconds=self.settings.clock_hour_s)
+        return ClockLaw(self.shelf.directories.active(at), self.shelf.policies.active(at), hour)
 
     async def run_relay(self, holding: Holding | None = None) -> None:
         """Publish as the one relay of this database, and talk with peers; stand by while another process does.

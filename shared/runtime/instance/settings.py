@@ -101,6 +101,9 @@ class RuntimeSettings(BaseSettings):
     bytes_per_s: Annotated[float, Field(gt=0)] = 4_000_000.0
     work_per_s: Annotated[float, Field(gt=0)] = 2_000.0
 
+    #: For a dev stack: how many seconds what the policy calls an hour lasts. Elsewhere parties would count differently.
+    clock_hour_s: Annotated[int, Field(ge=1, le=3600)] = 3600
+
     #: For a stack on one machine: events may be sent to plain http on that machine.
     webhooks_to_loopback: bool = False
 

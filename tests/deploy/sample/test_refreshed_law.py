@@ -294,6 +294,7 @@ def test_days_and_terms_are_those_that_were_read_and_only_these_rest_on_the_text
         "practice-notice-reminder": 24,
         "practice-notice-to-owner": 3 * 24,
         "practice-notice-to-registrar": 6 * 24,
+        "practice-notice-to-regulator": 10 * 24,
         "uk-si-2026-268-information": 7 * 24,
         "us-2258a-preservation": 365 * 24,
         "us-take-it-down-removal": 48,

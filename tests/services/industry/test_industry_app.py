@@ -40,6 +40,8 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provid
     assert paths_of(app.http.openapi()) == {
         ("get", "/v1/events"),
         ("get", "/v1/due"),
+        ("get", "/v1/referrals/{referral_id}/timeline"),
+        ("get", "/v1/notices/{notice_id}/timeline"),
         ("get", "/v1/attention"),
         ("get", "/v1/notices"),
         ("get", "/v1/notices/{notice_id}"),

@@ -126,7 +126,7 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
             assert foreign == absent, path
             assert foreign[0] == 404, path
             asked_about += 1
-    assert asked_about == {"hotline": 15, "law_enforcement": 12, "industry": 18}[service]
+    assert asked_about == {"hotline": 17, "law_enforcement": 13, "industry": 20}[service]
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,11 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
         (OTHER_HOTLINE, "/v1/inbox/{referral_id}"),
         (AGENCY, "/v1/inbox/{referral_id}"),
         (AGENCY, "/v1/inbox/{referral_id}/evidence"),
+        (AGENCY, "/v1/inbox/{referral_id}/timeline"),
+        (HOTLINE, "/v1/referrals/{referral_id}/timeline"),
         (PROVIDER, "/v1/notices/{notice_id}"),
         (PROVIDER, "/v1/notices/{notice_id}/evidence"),
+        (PROVIDER, "/v1/notices/{notice_id}/timeline"),
     ],
 )
 async def test_whom_it_concerns_is_answered_otherwise(exchange: Exchange, filed: Filed, party: str, path: str) -> None:

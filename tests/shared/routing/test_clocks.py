@@ -90,6 +90,7 @@ def test_a_notice_runs_the_clocks_of_practice_and_of_the_law_that_its_rules_cite
         "practice-notice-reminder": 24 * HOUR,
         "practice-notice-to-owner": 72 * HOUR,
         "practice-notice-to-registrar": 144 * HOUR,
+        "practice-notice-to-regulator": 240 * HOUR,
         "eu-dsa-16-acknowledgement": None,
     }
     assert {each.owed_by for each in found.values()} == {"provider-nl.example"}
@@ -168,8 +169,17 @@ def test_a_ladder_has_its_rungs_in_the_order_of_their_times() -> None:
     assert {name: each.rung for name, each in found.items() if each.rung} == {
         "practice-notice-to-owner": 1,
         "practice-notice-to-registrar": 2,
+        "practice-notice-to-regulator": 3,
         "us-take-it-down-removal": 1,
     }
+
+
+def test_where_an_hour_of_the_law_is_a_second_all_falls_due_as_much_sooner() -> None:
+    short = Law(DIRECTORY, SAMPLE_LAW, timedelta(seconds=1))
+    found = {each.clock: each for each in runs(notice(act_h=48), ISSUED, lambda _: short)}
+    assert found["practice-notice-to-owner"].due_at == AT + timedelta(seconds=72)
+    assert found["practice-notice-reminder"].every == timedelta(seconds=24)
+    assert found[ACT_BY].due_at == AT + timedelta(seconds=48)
 
 
 def test_a_reminder_falls_due_again_and_again() -> None:

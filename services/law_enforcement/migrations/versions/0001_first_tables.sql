@@ -388,6 +388,8 @@ CREATE TABLE event (
 ) PARTITION BY RANGE (at);
 CREATE TABLE event_default PARTITION OF event DEFAULT;
 CREATE INDEX event_by_party ON event (party, number);
+-- The timeline of one subject.
+CREATE INDEX event_by_subject ON event (party, subject, number);
 
 CREATE TABLE feed (
     party text PRIMARY KEY,

@@ -1,0 +1,54 @@
+"""What has happened to one subject: its timeline, as a party's service shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import httpx
+from pydantic import JsonValue
+
+from client.api import PAGE_MAX, CausewayClient
+from client.problem import ApiProblem
+from client.views import Event, View
+
+#: Where a party may have what it asks the timeline of: its own referrals, what was offered to it, its notices.
+_COLLECTIONS: Final = ("referrals", "inbox", "notices")
+
+
+class Entry(Event):
+    """An act on the subject, and the codes it said, where they are kept act by act."""
+
+    said: dict[str, JsonValue] | None = None
+
+
+class Timeline(View):
+    """One page of what has happened to a subject; `next` is the number to ask on after."""
+
+    items: tuple[Entry, ...]
+    next: int | None = None
+
+
+async def timeline_of(client: CausewayClient, subject: UUID) -> Sequence[Entry]:
+    """All that has happened to a referral, offer, case or notice, by the id under which the party knows it.
+
+    Raises `ApiProblem("not_found")` where it knows none of it.
+    """
+    for collection in _COLLECTIONS:
+        try:
+            return await _whole(client, f"/v1/{collection}/{subject}/timeline")
+        except ApiProblem as problem:
+            if problem.status != httpx.codes.NOT_FOUND:
+                raise
+    raise ApiProblem("not_found", status=httpx.codes.NOT_FOUND)
+
+
+async def _whole(client: CausewayClient, path: str) -> Sequence[Entry]:
+    found: list[Entry] = []
+    after: int | None = 0
+    while after is not None:
+        page = await client.read(path, Timeline, after=str(after), limit=str(PAGE_MAX))
+        found += page.items
+        after = page.next
+    return found

@@ -1,0 +1,210 @@
+"""Plays stories over the parties' own doors, and says where what comes out is not what the story says.
+
+A step waits until its party has what it acts on, and after it until those whom it reaches have learnt of it: so
+timelines have one order, on any machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final
+from uuid import UUID
+
+from pydantic import JsonValue
+
+from client.timeline import Entry
+from deploy.scenarios.lines import line
+from deploy.scenarios.stage import Answer, Stage
+from deploy.scenarios.story import Deed, Shows, Story, Until, filled, referral_like
+from shared.exchange.act import Track
+from shared.exchange.states import collection
+from shared.kernel.clock import SystemClock, rfc3339
+from shared.kernel.errors import Refused
+
+#: So long a step waits for what the other side has to do with it, seconds.
+PATIENCE_S: Final = 120.0
+#: The end of a story is waited for so much less long: whoever is told of its last act was told of it by then.
+_PART: Final = 4
+_POLL_S: Final = 0.2
+#: What falls due is told beside the acts: it stands in a story's timelines where the story says so.
+_CLOCK: Final = "clock."
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The timeline of one subject at one party, and its lines on the party's list, beside what the story says."""
+
+    party: str
+    subject: UUID
+    entries: Sequence[Entry]
+    lines: Sequence[str]
+    listed: Sequence[str]
+    wanted: Shows
+
+    @property
+    def as_told(self) -> bool:
+        return (tuple(self.lines), tuple(self.listed)) == (self.wanted.shows, self.wanted.listed)
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What came of a story. `differences` are sentences; none where it went as it is told."""
+
+    story: Story
+    seen: Sequence[Seen]
+    differences: Sequence[str]
+
+
+async def play(story: Story, stage: Stage, *, patience_s: float = PATIENCE_S) -> Played:
+    """One story from its first step to the timelines that come out."""
+    return await _Play(story, stage, patience_s).whole()
+
+
+@dataclass
+class _Play:
+    """One story under way. `ids`: what the story calls a subject → its id; `origins`: → who filed it."""
+
+    story: Story
+    stage: Stage
+    patience_s: float
+    ids: dict[str, UUID] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.names = dict(self.story.parties) | {"n": secrets.token_hex(6), "now": rfc3339(SystemClock().now())}
+
+    async def whole(self) -> Played:
+        for number, step in enumerate(self.story.step, 1):
+            try:
+                problem = await (self._do(step) if isinstance(step, Deed) else self._wait(step))
+            except TimeoutError:
+                problem = "what it waits for does not come"
+            if problem is not None:
+                return Played(self.story, (), [f"step {number}: {problem}"])
+        seen = [await self._seen(shows) for shows in self.story.timeline]
+        wrong = [
+            f"{each.wanted.at} of {each.wanted.of}: {[*each.lines, *each.listed]}" for each in seen if not each.as_told
+        ]
+        return Played(self.story, seen, wrong)
+
+    async def _do(self, deed: Deed) -> str | None:
+        """What went wrong with it, if anything did."""
+        path, body = await self._asked(deed)
+        before = await self._reached(deed)
+        answer = await self.stage.post(self.story.parties[deed.by], path, body)
+        if (answer.status, answer.code) != (deed.status, deed.code):
+            return f"{deed.by} {deed.does}: {answer.status} {answer.code or ''}"
+        self._name(deed, answer)
+        if answer.code is None:
+            await self._until_told(deed, before)
+        return None
+
+    async def _asked(self, deed: Deed) -> tuple[str, JsonValue]:
+        """Path and body of an act. It waits until a recipient has what it acts on."""
+        if deed.does == "referral.submit":
+            return "/v1/referrals", referral_like(self.story.filed[deed.of], names=self.names)
+        body = filled(deed.said, self.names)
+        if deed.path is not None:
+            return deed.path.format_map(self.names), body
+        row = deed.row
+        if row is None:
+            raise Refused("act_unknown", f"no row of acts is called {deed.does}")
+        subject = await self._subject(deed.by, deed.of)
+        if row.track is Track.ANSWER:
+            await self._until(lambda: self._acts(deed.by, subject))
+        return f"/v1/{collection(row)}/{subject}:{row.name.replace('_', '-')}", body
+
+    def _name(self, deed: Deed, answer: Answer) -> None:
+        if answer.code is None and deed.does == "referral.submit":
+            self.ids[deed.of] = UUID(str(answer.body["referral_id"]))
+            self.origins[deed.of] = deed.by
+        for name, member in deed.names.items():
+            self.ids[name] = UUID(str(answer.body[member]))
+        self.names |= {name: str(each) for name, each in self.ids.items()}
+
+    # -- who learns of it -----------------------------------------------------------------------------------
+
+    async def _reached(self, deed: Deed) -> Mapping[str, int]:
+        """Who learns of a deed, by name, and how many acts each of them has learnt of before."""
+        if deed.of not in self.ids:
+            return {}
+        return {name: len(await self._acts(name, await self._subject(name, deed.of))) for name in self._readers(deed)}
+
+    def _readers(self, deed: Deed) -> Sequence[str]:
+        if deed.reaches is not None:
+            return deed.reaches
+        origin = self.origins[deed.of]
+        return [origin] if deed.by != origin else sorted(set(self.story.reached(deed.of)) - {origin})
+
+    async def _until_told(self, deed: Deed, before: Mapping[str, int]) -> None:
+        told = before if deed.does != "referral.submit" else dict.fromkeys(self._readers(deed), 0)
+        for name, count in told.items():
+            subject = await self._subject(name, deed.of)
+            await self._until(lambda name=name, subject=subject, count=count: self._more(name, subject, count))  # type: ignore[misc]
+
+    async def _more(self, name: str, subject: UUID, count: int) -> bool:
+        return len(await self._acts(name, subject)) > count
+
+    async def _wait(self, step: Until) -> str | None:
+        subject = await self._subject(step.at, step.of)
+        called = self._called()
+
+        async def there() -> bool:
+            entries = await self.stage.timeline(self.story.parties[step.at], subject)
+            told = sum(line(each, called).startswith(step.until) for each in entries)
+            listed = await self.stage.listed(self.story.parties[step.at], subject) if step.listed else ()
+            return told >= step.count and (step.listed is None or step.listed in listed)
+
+        await self._until(there)
+        return None
+
+    # -- what comes out -------------------------------------------------------------------------------------
+
+    async def _seen(self, shows: Shows) -> Seen:
+        """What stands there once it is as the story says, or in the end."""
+        found: list[Seen] = []
+
+        async def as_told() -> bool:
+            found.append(await self._look(shows))
+            return found[-1].as_told
+
+        with suppress(TimeoutError):
+            await self._until(as_told, self.patience_s / _PART)
+        return found[-1]
+
+    async def _look(self, shows: Shows) -> Seen:
+        party, subject = self.story.parties[shows.at], await self._subject(shows.at, shows.of)
+        entries = await self.stage.timeline(party, subject)
+        clocks = any(each.startswith(_CLOCK) for each in shows.shows)
+        shown = [each for each in entries if clocks or not each.type.startswith(_CLOCK)]
+        lines = [line(each, self._called()) for each in shown]
+        return Seen(party, subject, shown, lines, await self.stage.listed(party, subject), shows)
+
+    async def _subject(self, name: str, of: str) -> UUID:
+        """The id by which a party knows it: whoever is sent a notice knows that alone."""
+        known = self.ids[of]
+        if of not in self.origins or name == self.origins[of]:
+            return known
+        edges = await self.stage.edges(self.story.parties[self.origins[of]], known)
+        party = self.story.parties[name]
+        return next((edge.notice_id for edge in edges if edge.recipient == party and edge.notice_id), known)
+
+    async def _acts(self, name: str, subject: UUID) -> Sequence[Entry]:
+        entries = await self.stage.timeline(self.story.parties[name], subject)
+        return [each for each in entries if not each.type.startswith(_CLOCK)]
+
+    def _called(self) -> Mapping[str, str]:
+        return {party: name for name, party in self.story.parties.items()}
+
+    async def _until(self, holds: Callable[[], Awaitable[object]], patience_s: float | None = None) -> None:
+        deadline = monotonic() + (patience_s or self.patience_s)
+        while not await holds():
+            if monotonic() > deadline:
+                raise TimeoutError
+            await asyncio.sleep(_POLL_S)

@@ -1,0 +1,40 @@
+"""What single acts have said, and which event of a feed each of them belongs to. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Protocol, TypeVar
+
+from pydantic import JsonValue
+
+
+class Said(NamedTuple):
+    """What one act has said: by whom (None: by the party itself), what it has come to, and its words."""
+
+    by: str | None
+    state: str
+    words: dict[str, JsonValue]
+
+
+class Happening(Protocol):
+    """An event, as far as it tells whose act it was."""
+
+    @property
+    def by(self) -> str | None: ...
+    @property
+    def state(self) -> str | None: ...
+
+
+HappeningT = TypeVar("HappeningT", bound=Happening)
+
+
+def with_words(
+    events: Iterable[HappeningT], said: Iterable[Said]
+) -> Iterator[tuple[HappeningT, dict[str, JsonValue] | None]]:
+    """Each event with the words of its act: of one party's acts that led to one state, the first to the first."""
+    waiting = list(said)
+    for event in events:
+        its = next((each for each in waiting if (each.by, each.state) == (event.by, event.state)), None)
+        if its is not None:
+            waiting.remove(its)
+        yield event, None if its is None else its.words

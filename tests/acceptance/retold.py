@@ -1,0 +1,54 @@
+"""The demo's timelines and lists, held against its databases and audit by programs that share no code with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from deploy.devstack.stack import DevStack
+from deploy.site.kinds import AUDIT
+from tests.acceptance.programs import foreign
+
+
+def timelines_differ(stack: DevStack, stories: Sequence[dict[str, Any]]) -> list[str]:
+    """Where a story's timelines are not what databases and audit say, as sentences."""
+    timelines = [each for story in stories for each in story["timelines"]]
+    found: list[str] = _ran("foreign_timelines.py", _books(stack) | {"timelines": timelines})
+    return found
+
+
+def lists_recounted(stack: DevStack, report: dict[str, Any]) -> dict[str, Any]:
+    """What must stand on all lists of the demo, and what of it does not, as `foreign_lists.py` has it."""
+    sample = Path(report["input"]["sample"]).read_text("utf-8")
+    asked = {"sample": sample, "lists": report["lists"], "feedback": report["feedback"]}
+    found: dict[str, Any] = _ran("foreign_lists.py", _books(stack) | asked)
+    return found
+
+
+def edited(report: dict[str, Any]) -> dict[str, Any]:
+    """The report with an act left out of one timeline, one row taken off a list, and one put there: the control."""
+    changed: dict[str, Any] = json.loads(json.dumps(report))
+    del changed["stories"][0]["timelines"][0]["entries"][-1]
+    party, lists = next((name, each) for name, each in sorted(changed["lists"].items()) if len(each["attention"]) > 1)
+    taken = lists["attention"].pop()
+    other = next(each for name, each in sorted(changed["lists"].items()) if name != party)
+    other["attention"].append(taken)
+    return changed
+
+
+def _books(stack: DevStack) -> dict[str, Any]:
+    """The databases as whoever owns the server sees them."""
+    server = stack.postgres.admin_url.rpartition("/")[0]
+    urls = {name: f"{server}/causeway_{name}" for name in stack.endpoints.instances}
+    kinds = {name: stack.endpoints.kind(name) for name in urls}
+    audit = next(urls[name] for name, kind in kinds.items() if kind == AUDIT)
+    parties = {name: url for name, url in urls.items() if kinds[name] != AUDIT}
+    return {"databases": parties, "kinds": kinds, "audit": audit}
+
+
+def _ran(script: str, asked: dict[str, Any]) -> Any:
+    ran = foreign(script, asked)
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)

@@ -1,0 +1,30 @@
+"""What waits for the policy's clocks, on an exchange of its own, where an hour of theirs is a second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.scenarios.player import play
+from deploy.scenarios.stage import Access, over_http
+from deploy.scenarios.story import Story, stories
+from tests.support.running import Exchange, running_exchange
+
+STORIES = [story for story in stories() if story.hours]
+#: Seconds that a step waits beside the hours it waits for, on whatever machine.
+PATIENCE_S = 300
+
+
+@pytest.fixture(scope="module")
+def hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
+    with running_exchange(tmp_path_factory.mktemp("hurried"), settings={"CLOCK_HOUR_S": "1"}) as running:
+        yield running
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
+async def test_it_comes_out_as_it_is_told(hurried: Exchange, story: Story) -> None:
+    access = {party: Access(key.url, key.key) for party, key in hurried.parties.items()}
+    async with over_http(access) as stage:
+        played = await play(story, stage, patience_s=story.hours + PATIENCE_S)
+    assert not played.differences, "\n".join(played.differences)

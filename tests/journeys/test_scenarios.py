@@ -1,0 +1,49 @@
+"""Every story comes out as its file tells it, at each side, on a running exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from deploy.scenarios.player import Seen, play
+from deploy.scenarios.stage import Access, over_http
+from deploy.scenarios.story import Story, stories
+from tests.journeys.parties import Party
+from tests.support.running import Exchange
+
+STORIES = [story for story in stories() if not story.hours]
+
+
+def told(exchange: Exchange, seen: Seen) -> list[tuple[int, str]]:
+    """What `causeway timeline` prints of it."""
+    return [(each["number"], each["type"]) for each in Party(exchange, seen.party).told("timeline", str(seen.subject))]
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
+async def test_a_story_comes_out_as_it_is_told(
+    exchange: Exchange, story: Story, record_property: Callable[[str, object], None]
+) -> None:
+    access = {party: Access(key.url, key.key) for party, key in exchange.parties.items()}
+    async with over_http(access) as stage:
+        played = await play(story, stage)
+    record_property("timelines", len(played.seen))
+    shown = [told(exchange, each) for each in played.seen[:1]]
+    assert shown == [[(entry.number, entry.type) for entry in each.entries] for each in played.seen[:1]]
+    assert not played.differences, "\n".join(played.differences)
+
+
+async def test_a_story_that_comes_out_otherwise_is_noticed(exchange: Exchange) -> None:
+    """The control: another reason at the end of a line, and an act that is answered otherwise."""
+    (declined,) = (each for each in STORIES if each.name == "declined")
+    first, *others = declined.timeline
+    wrong = first.model_copy(update={"shows": (first.shows[0], first.shows[1].replace("no_capacity", "no_crime"))})
+    refused = [each.model_copy(update={"code": "not_found"}) for each in declined.step]
+    access = {party: Access(key.url, key.key) for party, key in exchange.parties.items()}
+    async with over_http(access) as stage:
+        edited = await play(declined.model_copy(update={"timeline": (wrong, *others)}), stage, patience_s=30)
+        otherwise = await play(declined.model_copy(update={"step": tuple(refused)}), stage, patience_s=30)
+    (difference,) = edited.differences
+    assert difference.startswith("hotline of it: ")
+    assert "reason=no_capacity" in difference
+    assert otherwise.differences == ["step 1: hotline referral.submit: 202 "]

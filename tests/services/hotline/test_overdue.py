@@ -1,0 +1,77 @@
+"""What others owe a hotline and have not done stands on its list, by whom and by which clock, until it is done."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+from services.hotline.domain import AUTHORITY
+from shared.contracts.items import ItemAnswer
+from shared.exchange.act import Subject
+from shared.kernel.authority import Role
+from shared.kernel.clock import ManualClock
+from shared.party.attention import Attention, Source
+from shared.party.origin.store.attention import origin_waits
+from shared.party.overdue import overdue
+from shared.routing.clocks import Law
+from shared.runtime.http.identity import Identity
+from shared.runtime.timers.timers import Timers
+from shared.vocabulary.answers import NoticeAction
+from tests.services.doors import ACTOR
+from tests.services.hotline.origin import APPLYING, Origin
+from tests.services.hotline.test_answers_kept import answered, applied
+from tests.services.hotline.test_attention import declined, notice_of
+from tests.shared.routing.test_clocks import SAMPLE_LAW
+from tests.support.builders import AT, HOTLINE, PROVIDER
+
+
+async def listed(origin: Origin, referral_id: UUID, *, hours: int, limit: int = 2) -> list[dict[str, Any]]:
+    """The hotline's whole list so many hours after it filed, as far as it is about the referral."""
+    clock = ManualClock(AT + timedelta(hours=hours))
+
+    async def witness(_: object) -> datetime:
+        return clock.now()
+
+    law = Law(origin._documents().directory, SAMPLE_LAW)
+    timers = Timers(origin.database, lambda _: law, clock, scope=lambda: APPLYING, witness=witness)
+    while await timers.look():
+        pass
+    serving: Any = SimpleNamespace(number=origin.numberer.number, database=origin.database)
+    sources = (Source("referral", "routed", origin_waits), overdue(clock, Subject.OFFER))
+    door, who = Attention(serving, AUTHORITY, sources), Identity(HOTLINE, Role.VIEWER, "hotline", True, ACTOR)
+    found: list[dict[str, Any]] = []
+    cursor = None
+    while True:
+        page = await door.page(who, cursor, rank_max=1, limit=limit)
+        found += page.model_dump(mode="json", exclude_unset=True)["items"]
+        cursor = page.next
+        if cursor is None:
+            break
+    assert len({(row["subject"], row.get("party"), *row["reasons"], row.get("clock")) for row in found}) == len(found)
+    return [row for row in found if row["subject"] == str(referral_id)]
+
+
+async def test_a_silent_provider_is_overdue_rung_by_rung_until_it_has_answered(origin: Origin) -> None:
+    referral_id = await origin.file()
+    assert await listed(origin, referral_id, hours=1) == []
+    rows = await listed(origin, referral_id, hours=80)
+    by_clock = {row["clock"]: row for row in rows if row["party"] == PROVIDER}
+    assert {"practice-notice-reminder", "practice-notice-to-owner"} <= by_clock.keys()
+    assert "practice-notice-to-registrar" not in by_clock
+    assert {(row["kind"], *row["reasons"], row["mend"]) for row in rows} == {("referral", "overdue", "call")}
+    said = ItemAnswer(n=1, round=1, action=NoticeAction.REMOVED)
+    assert await applied(origin, answered(await notice_of(origin, referral_id), 1, said)) == [None]
+    assert PROVIDER not in {row["party"] for row in await listed(origin, referral_id, hours=80)}
+
+
+async def test_it_stands_among_the_others_by_since_when(origin: Origin) -> None:
+    referral_id = await origin.file()
+    origin.clock.advance(30 * 3600)
+    assert await applied(origin, declined(referral_id)) == [None]
+    rows = await listed(origin, referral_id, hours=80)
+    reasons = [row["reasons"][0] for row in rows]
+    assert {"overdue", "declined"} <= {*reasons}
+    assert [row["since"] for row in rows] == sorted(row["since"] for row in rows)
+    assert await listed(origin, referral_id, hours=80, limit=200) == rows

@@ -1,0 +1,150 @@
+"""What is overdue needs a person: each clock of an edge that has run out, by its name, until it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+from deploy.policy import sample_policy
+from services.industry.app import LISTS
+from services.industry.domain import AUTHORITY
+from shared.exchange.act import Subject
+from shared.kernel.authority import Role
+from shared.kernel.clock import ManualClock
+from shared.kernel.ids import uuid7
+from shared.party.attention import Attention
+from shared.party.overdue import overdue
+from shared.routing.clocks import Law
+from shared.routing.policy_index import PolicyIndex
+from shared.runtime.database.feed import Numberer
+from shared.runtime.database.transactions import RowScope
+from shared.runtime.http.identity import Identity
+from shared.runtime.timers.timers import Timers, read_due
+from tests.services.deliveries import AT, HOTLINE, PROVIDER, issued, notice_withdrawn
+from tests.services.doors import ACTOR
+from tests.services.industry.provider import APPLYING, Providers
+from tests.services.industry.test_notices import ACTION
+from tests.shared.routing.test_clocks import SAMPLE_LAW, policy
+
+#: The sample's clocks of a notice, in hours: every 24 again, then the site owner, the registrar, the regulator.
+SAID = {
+    clock.id: clock.duration_h
+    for clock in sample_policy().clocks
+    if clock.starts == "notice_issued" and clock.duration_h is not None
+}
+ROUND_H = 80
+
+
+class Virtual:
+    """A provider's service in virtual time, by one law."""
+
+    def __init__(self, providers: Providers, law: PolicyIndex = SAMPLE_LAW) -> None:
+        self.providers = providers
+        self.clock = ManualClock(AT)
+        self.law = Law(providers.directory, law)
+
+    async def look(self, hours: int) -> None:
+        self.clock._now = AT + timedelta(hours=hours)
+
+        async def witness(_: object) -> datetime:
+            return self.clock.now()
+
+        timers = Timers(
+            self.providers.database, lambda _: self.law, self.clock, scope=lambda: APPLYING, witness=witness
+        )
+        while await timers.look():
+            pass
+
+    async def listed(self, subject: UUID, *, limit: int = 3, rank_max: int = 1) -> list[dict[str, Any]]:
+        """Of what needs a person of the provider, page after page, what is about the subject."""
+        numberer = Numberer(self.providers.database, LISTS)
+        serving: Any = SimpleNamespace(number=numberer.number, database=self.providers.database)
+        door = Attention(serving, AUTHORITY, (overdue(self.clock, Subject.NOTICE),))
+        who = Identity(PROVIDER, Role.VIEWER, "industry", True, ACTOR)
+        found: list[dict[str, Any]] = []
+        cursor = None
+        while True:
+            page = await door.page(who, cursor, rank_max=rank_max, limit=limit)
+            found += page.model_dump(mode="json", exclude_unset=True)["items"]
+            cursor = page.next
+            if cursor is None:
+                return [row for row in found if row["subject"] == str(subject)]
+
+
+async def over(virtual: Virtual, subject: UUID) -> dict[int, list[str]]:
+    """Hour → the clocks that are overdue from it on, over the round's hours."""
+    came: dict[int, list[str]] = {}
+    before: list[str] = []
+    for hour in range(ROUND_H + 1):
+        await virtual.look(hour)
+        now = sorted(row["clock"] for row in await virtual.listed(subject))
+        if now != before:
+            came[hour] = sorted(set(now) - set(before))
+        before = now
+    return came
+
+
+def said_by(clocks: Mapping[str, int]) -> dict[int, list[str]]:
+    """The same, as data has it."""
+    found: dict[int, list[str]] = {}
+    for clock, hours in sorted(clocks.items()):
+        if hours <= ROUND_H:
+            found.setdefault(hours, []).append(clock)
+    return found
+
+
+async def test_over_eighty_hours_each_clock_is_overdue_when_the_data_says_so(providers: Providers) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    virtual = Virtual(providers)
+    assert await over(virtual, notice_id) == said_by(SAID)
+    assert {24, 72} <= said_by(SAID).keys()
+    rows = await virtual.listed(notice_id)
+    assert [row["since"] for row in rows] == sorted(row["since"] for row in rows)
+    assert {(row["kind"], row["party"], *row["reasons"], row["mend"]) for row in rows} == {
+        ("notice", HOTLINE, "overdue", "answer")
+    }
+    assert await virtual.listed(notice_id, rank_max=0) == []
+
+
+async def test_other_data_is_another_ladder_without_a_line_of_code(providers: Providers) -> None:
+    """The owner is told earlier, and the regulator as the last rung; no registrar, and no reminder."""
+    ladder = {"to-owner": 30, "to-upstream": 48, "to-regulator": 60}
+    basis = {"instrument": "practice", "article": "ladder", "jurisdiction": "BLOC-WLD"}
+    rungs = [{"id": name, "duration_h": hours, "then": "escalate", "basis": basis} for name, hours in ladder.items()]
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    virtual = Virtual(providers, policy(*rungs))
+    assert await over(virtual, notice_id) == said_by(ladder)
+    async with providers.database.transaction(RowScope([PROVIDER], Role.VIEWER, "read")) as session:
+        due = await read_due(session.driver, PROVIDER, after=None, limit=200)
+    assert {row.clock: row.rung for row in due if row.subject == notice_id} == {
+        "to-owner": 1,
+        "to-upstream": 2,
+        "to-regulator": 3,
+    }
+
+
+async def test_what_was_done_is_overdue_no_more(providers: Providers) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    virtual = Virtual(providers)
+    await virtual.look(ROUND_H)
+    assert await virtual.listed(notice_id)
+    await providers.act("answer", ACTION, notice_id)
+    await virtual.look(ROUND_H)
+    assert await virtual.listed(notice_id) == []
+
+
+async def test_what_is_taken_back_is_overdue_no_more(providers: Providers) -> None:
+    notice_id = uuid7()
+    await providers.receive(issued(notice_id))
+    virtual = Virtual(providers)
+    await virtual.look(ROUND_H)
+    assert len(await virtual.listed(notice_id)) == sum(hours <= ROUND_H for hours in SAID.values())
+    await providers.receive(notice_withdrawn(notice_id))
+    await virtual.look(ROUND_H)
+    assert await virtual.listed(notice_id) == []

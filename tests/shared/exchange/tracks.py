@@ -1,0 +1,206 @@
+"""Two sides of one subject, by the rows of acts alone: what each has done, what is under way, and every order of it.
+
+A side does what its own track and its copy of the other's allow; what it is told it holds against its copy of the
+teller's track, never against its own. Messages of one side arrive in their order. States that are equal have equal
+futures, so they are merged, and the orders that lead to each are counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from random import Random
+from typing import NamedTuple
+
+from shared.contracts.base import Contract
+from shared.exchange import preservation, states
+from shared.exchange.act import ASKED_BY_AGENCIES, Act, Move, Offered, Subject, Track
+from shared.exchange.states import Standing, shown
+from shared.kernel.errors import Refused
+from shared.vocabulary.answers import AnswerState
+from shared.vocabulary.code import Code
+
+
+class Deed(NamedTuple):
+    """An act, and which of its moves it makes: by the code that it says."""
+
+    row: Act
+    move: Move
+
+
+class Side(NamedTuple):
+    """One side: both tracks as it has them, and what it has said that has not arrived, the oldest first."""
+
+    standing: Standing
+    sent: tuple[Deed, ...] = ()
+    done: int = 0
+
+
+class Both(NamedTuple):
+    """A subject at its sender, who writes the offer, and at its recipient, who writes the answer."""
+
+    sender: Side
+    recipient: Side
+
+
+class Saying(Contract):
+    """Says one code, of whatever list."""
+
+    code: Code | None = None
+
+
+#: How a side takes what the other tells it. Raises `Refused`.
+Takes = Callable[[Standing, Deed], Standing]
+#: The state in which a side holds what it does itself against the rows.
+Sees = Callable[[Subject, Standing], Standing]
+
+WRITES = {0: Track.OFFER, 1: Track.ANSWER}
+
+
+def subjects() -> list[Subject]:
+    """Those that two sides write."""
+    return [each for each in Subject if {row.track for row in states.rows_of(each)} == {*Track}]
+
+
+def beginning(subject: Subject) -> Both:
+    """It was sent, and has arrived."""
+    (first,) = {move.to for row in states.rows_of(subject) for move in row.moves if not move.before}
+    return Both(Side(Standing(first)), Side(Standing(first)))
+
+
+def deeds(subject: Subject, track: Track) -> list[Deed]:
+    rows = [row for row in states.rows_of(subject) if row.track is track]
+    return [Deed(row, move) for row in rows for move in row.moves if move.before]
+
+
+def lawful(deed: Deed, standing: Standing) -> bool:
+    """Whether its writer may do it, by the rows alone."""
+    own, other = _of(standing, deed.row.track), _of(standing, _other(deed.row.track))
+    return own in deed.move.before and (not deed.row.needs or other in deed.row.needs)
+
+
+def by_tracks(standing: Standing, deed: Deed) -> Standing:
+    """The receiver's copy of the teller's track moves: its own has no say."""
+    if _of(standing, deed.row.track) not in deed.move.before:
+        raise Refused("out_of_order")
+    return _with(standing, deed.row.track, deed.move.to)
+
+
+def said(deed: Deed) -> Saying:
+    return Saying.model_construct(code=next(iter(sorted(deed.move.codes)), None))
+
+
+def as_the_exchange_does(subject: Subject) -> Takes:
+    """The same, as the code does it: a recipient by the state it shows, an origin by its copy. Both must agree."""
+
+    def taken(standing: Standing, deed: Deed) -> Standing:
+        after = by_tracks(standing, deed)
+        if subject in ASKED_BY_AGENCIES:
+            if preservation.told(deed.row, standing, said(deed)) != after:
+                raise Refused("differs")
+        elif deed.row.track is Track.OFFER:
+            following = states.follow(deed.row, shown(subject, standing), said(deed))
+            if following != shown(subject, after):
+                raise Refused("differs")
+        elif deed.row.message is not None:
+            present, offered = AnswerState(standing.answer), Offered(standing.offered)
+            if states.answer_follows(deed.row.message, present, said(deed), offered=offered) != after.answer:
+                raise Refused("differs")
+        return after
+
+    return taken
+
+
+class Ends(NamedTuple):
+    """What became of all orders: how many end alike, and how many not; and in how many a lawful act was refused."""
+
+    equal: int
+    unequal: int
+    refused: int
+    states: int
+
+
+def every_order(subject: Subject, takes: Takes, acts: int) -> Ends:
+    """All orders of at most so many acts a side with every delivery, until nothing is under way."""
+    now: Counter[Both] = Counter({beginning(subject): 1})
+    ends = Counter[str]()
+    met = 0
+    while now:
+        met += len(now)
+        following: Counter[Both] = Counter()
+        for both, orders in now.items():
+            if not both.sender.sent and not both.recipient.sent:
+                ends["equal" if _alike(subject, both) else "unequal"] += orders
+            for after in _next(subject, both, takes, acts):
+                if after is None:
+                    ends["refused"] += orders
+                else:
+                    following[after] += orders
+        now = following
+    return Ends(ends["equal"], ends["unequal"], ends["refused"], met)
+
+
+def random_order(chosen: Sequence[Subject], random: Random, *, acts: int) -> tuple[list[Both], int]:
+    """Several subjects at once, in a drawn order until all has arrived; how many deliveries there were."""
+    now, delivered = [beginning(subject) for subject in chosen], 0
+    takes = [as_the_exchange_does(subject) for subject in chosen]
+    while True:
+        moves = [
+            (place, after)
+            for place, subject in enumerate(chosen)
+            for after in _next(subject, now[place], takes[place], acts)
+        ]
+        if not moves:
+            return now, delivered
+        place, after = random.choice(moves)
+        if after is None:
+            raise Refused("crossed")
+        delivered += len(after.sender.sent) + len(after.recipient.sent) < len(now[place].sender.sent) + len(
+            now[place].recipient.sent
+        )
+        now[place] = after
+
+
+def _next(subject: Subject, both: Both, takes: Takes, acts: int) -> Iterator[Both | None]:
+    """What can come next: an act of either side, or the delivery of one; None where that is refused."""
+    for place, side in enumerate(both):
+        if side.done < acts:
+            for deed in deeds(subject, WRITES[place]):
+                if lawful(deed, side.standing):
+                    after = _with(side.standing, deed.row.track, deed.move.to)
+                    yield _put(both, place, Side(after, (*side.sent, deed), side.done + 1))
+        if side.sent:
+            deed, *later = side.sent
+            other = both[1 - place]
+            try:
+                told = takes(other.standing, deed)
+            except Refused:
+                yield None
+                continue
+            delivered = _put(both, place, side._replace(sent=tuple(later)))
+            yield _put(delivered, 1 - place, other._replace(standing=told))
+
+
+def _alike(subject: Subject, both: Both) -> bool:
+    return shown(subject, both.sender.standing) == shown(subject, both.recipient.standing)
+
+
+def alike(subject: Subject, both: Both) -> bool:
+    """Whether both sides are shown the same, and have every track alike."""
+    return _alike(subject, both) and both.sender.standing == both.recipient.standing
+
+
+def _put(both: Both, place: int, side: Side) -> Both:
+    return both._replace(sender=side) if place == 0 else both._replace(recipient=side)
+
+
+def _of(standing: Standing, track: Track) -> str:
+    return standing.offered if track is Track.OFFER else standing.answer
+
+
+def _with(standing: Standing, track: Track, to: str) -> Standing:
+    return standing._replace(offered=to) if track is Track.OFFER else standing._replace(answer=to)
+
+
+def _other(track: Track) -> Track:
+    return Track.ANSWER if track is Track.OFFER else Track.OFFER

@@ -1,0 +1,166 @@
+"""Count again what must stand on parties' lists, and what feedback came: `asyncpg` and the standard library only.
+
+    python foreign_lists.py < asked.json
+
+Input: {"databases": {instance: url}, "kinds": {instance: kind}, "sample": the referrals that were filed, as JSON
+lines, "lists": {party: {"attention": [row, …], "feedback_due": [row, …]}}, "feedback": {agency: {"accepted",
+"told"}}}. A row that must stand there is counted from the other side: what a recipient has answered from the
+recipient's own table, what became of a message from its recipient's inbox, what has a child at risk from the file.
+Prints {"expected", "missing", "extra", "by_reason", "accepted", "without_feedback", "unnamed", "rates_differ"}.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from typing import Any
+
+import asyncpg
+
+P0 = "p0_child_at_risk"
+#: Of each kind of recipient its table, its key, and the states in which it has answered for good, or not at all.
+TABLES = {
+    "law_enforcement": ("case_file", "referral_id", {"declined", "closed"}),
+    "hotline": ("offer", "referral_id", set[str]()),
+    "industry": ("notice", "notice_id", {"actioned", "rejected", "not_ours"}),
+}
+NO = {"declined", "rejected", "not_ours"}
+BACK = {"withdrawn", "withdrawal_acknowledged", "record_erased"}
+OF_EDGES = {"deferred", "waiting", "parked", "recipient_cannot_read"}
+STUCK = {"refused", "deferred", "waiting", "parked"}
+#: A recipient refuses these and its origin decides again: nobody has to look.
+AGAIN = ("law_not_in_force", "decision_time_off")
+Row = tuple[str, str, str, str, str]
+
+
+def sampled(lines: str) -> dict[tuple[str, str], str | None]:
+    """(origin, its reference) of each referral that was filed, and its priority."""
+    rows = [(row["origin"], row["referral"]) for row in map(json.loads, lines.splitlines())]
+    return {(origin, each["external_ref"]): each.get("priority", {}).get("level") for origin, each in rows}
+
+
+async def must_stand(databases: dict[str, asyncpg.Connection], kinds: dict[str, str], sample: str) -> set[Row]:
+    """Every (party, subject, other side, notice, reason) of the sample's referrals."""
+    known = sampled(sample)
+    held: dict[tuple[str, str], str] = {}
+    outcomes: dict[Any, tuple[str, str | None]] = {}
+    found: set[Row] = set()
+    for name, each in databases.items():
+        table, key, _ = TABLES[kinds[name]]
+        for row in await each.fetch(f"SELECT {key} AS subject, party, state FROM {table}"):
+            held[str(row["subject"]), row["party"]] = row["state"]
+        for row in await each.fetch("SELECT message_id, outcome, code FROM inbox WHERE outcome <> 'applied'"):
+            outcomes[row["message_id"]] = row["outcome"], row["code"]
+    for name, each in databases.items():
+        if kinds[name] == "law_enforcement":
+            continue
+        for row in await each.fetch("SELECT referral_id, party, external_ref, state, work_reason FROM referral"):
+            if (row["party"], row["external_ref"]) not in known or row["state"] == "withdrawn":
+                continue
+            subject = str(row["referral_id"])
+            if row["work_reason"] and row["work_reason"] not in OF_EDGES:
+                found.add((row["party"], subject, "", "", row["work_reason"]))
+            p0 = known[row["party"], row["external_ref"]] == P0
+            for edge in await each.fetch(
+                "SELECT recipient, notice_id, message_id, state FROM edge WHERE referral_id = $1"
+                " AND state IN ('emitted', 'waiting')",
+                row["referral_id"],
+            ):
+                notice = str(edge["notice_id"] or "")
+                state = held.get((notice or subject, edge["recipient"]))
+                for reason in reasons(edge, state, outcomes.get(edge["message_id"]), p0=p0):
+                    found.add((row["party"], subject, edge["recipient"], notice, reason))
+    return found | await at_recipients(databases, kinds)
+
+
+def reasons(edge: asyncpg.Record, state: str | None, outcome: tuple[str, str | None] | None, *, p0: bool) -> list[str]:
+    said = ["recipient_cannot_read"] if edge["state"] == "waiting" else []
+    if not said and outcome is not None and outcome[0] in STUCK and outcome[1] not in AGAIN:
+        said = [outcome[0]]
+    if not said and state in NO:
+        said = [str(state)]
+    ended = NO | {"actioned", "closed"} | BACK
+    return [*said, "p0_open"] if p0 and state not in ended else said
+
+
+async def at_recipients(databases: dict[str, asyncpg.Connection], kinds: dict[str, str]) -> set[Row]:
+    """What is open at a recipient that was told that a child is at risk."""
+    found: set[Row] = set()
+    for name, each in databases.items():
+        table, key, finished = TABLES[kinds[name]]
+        sender = {"industry": "contact"}.get(kinds[name], "origin")
+        for row in await each.fetch(
+            f"SELECT {key} AS subject, party, {sender} AS sender, state FROM {table} WHERE priority = $1", P0
+        ):
+            if row["state"] not in finished | BACK:
+                found.add((row["party"], str(row["subject"]), row["sender"], "", "p0_open"))
+    return found
+
+
+async def without_feedback(
+    databases: dict[str, asyncpg.Connection], kinds: dict[str, str], sample: str
+) -> dict[str, Any]:
+    """Of each agency its accepted cases, and those of which it has said nothing: counted from its own acts."""
+    known, accepted = sampled(sample), dict[str, set[str]]()
+    silent: dict[str, set[str]] = {}
+    filed = {
+        str(row["referral_id"])
+        for name, each in databases.items()
+        if kinds[name] != "law_enforcement"
+        for row in await each.fetch("SELECT referral_id, party, external_ref FROM referral")
+        if (row["party"], row["external_ref"]) in known
+    }
+    for name, each in databases.items():
+        if kinds[name] != "law_enforcement":
+            continue
+        acts: dict[tuple[str, str], list[str]] = {}
+        for row in await each.fetch("SELECT referral_id, party, state FROM case_act ORDER BY number"):
+            acts.setdefault((str(row["referral_id"]), row["party"]), []).append(row["state"])
+        for (referral, party), states in acts.items():
+            if referral in filed and "accepted" in states and not BACK & {*states}:
+                accepted.setdefault(party, set()).add(referral)
+                if not {"ongoing", "closed"} & {*states}:
+                    silent.setdefault(party, set()).add(referral)
+    return {"accepted": accepted, "silent": silent}
+
+
+async def main() -> int:
+    asked = json.load(sys.stdin)
+    databases = {name: await asyncpg.connect(url) for name, url in asked["databases"].items()}
+    expected = await must_stand(databases, asked["kinds"], asked["sample"])
+    shown = {
+        (party, row["subject"], row.get("party") or "", row.get("notice_id") or "", reason)
+        for party, lists in asked["lists"].items()
+        for row in lists["attention"]
+        for reason in row["reasons"]
+    }
+    cases = await without_feedback(databases, asked["kinds"], asked["sample"])
+    named = {(party, row["subject"]) for party, lists in asked["lists"].items() for row in lists["feedback_due"]}
+    silent = {(party, referral) for party, referrals in cases["silent"].items() for referral in referrals}
+    rates = {
+        party: {"accepted": len(each), "told": len(each - cases["silent"].get(party, set()))}
+        for party, each in cases["accepted"].items()
+    }
+    told = asked["feedback"]
+    json.dump(
+        {
+            "expected": len(expected),
+            "missing": sorted(expected - shown),
+            "extra": sorted(shown - expected),
+            "by_reason": Counter(row[-1] for row in expected),
+            "accepted": sum(len(each) for each in cases["accepted"].values()),
+            "without_feedback": len(silent),
+            "unnamed": sorted(silent - named),
+            "rates_differ": sorted(p for p in rates.keys() | told.keys() if rates.get(p) != told.get(p)),
+        },
+        sys.stdout,
+    )
+    for each in databases.values():
+        await each.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
