@@ -9,7 +9,7 @@ from typing import NamedTuple
 from shared.exchange import states
 from shared.exchange.act import Subject
 from shared.kernel.errors import Refused
-from tests.shared.exchange.tracks import WRITES, Deed, Ends, beginning, deeds, said
+from tests.shared.exchange.tracks import WRITES, Deed, Ends, beginning, kinds, said
 
 
 class Side(NamedTuple):
@@ -32,26 +32,27 @@ def every_order(subject: Subject, acts: int) -> Ends:
         for both, orders in now.items():
             if not both[0].sent and not both[1].sent:
                 ends["equal" if both[0].state == both[1].state else "unequal"] += orders
-            for after, refused in _next(subject, both, acts):
-                following[after] += orders
+            for after, ways, refused in _next(subject, both, acts):
+                following[after] += orders * ways
                 ends["refused"] += orders * refused
         now = following
     return Ends(ends["equal"], ends["unequal"], ends["refused"], met)
 
 
-def _next(subject: Subject, both: Both, acts: int) -> Iterator[tuple[Both, bool]]:
+def _next(subject: Subject, both: Both, acts: int) -> Iterator[tuple[Both, int, bool]]:
     for place, side in enumerate(both):
         if side.done < acts:
-            for deed in deeds(subject, WRITES[place]):
-                state = _follow(deed, side.state)
+            for kind in kinds(subject, WRITES[place]):
+                state = _follow(kind.first, side.state)
                 if state is not None:
-                    yield _put(both, place, Side(state, (*side.sent, deed), side.done + 1)), False
+                    after = _put(both, place, Side(state, (*side.sent, kind.first), side.done + 1))
+                    yield after, len(kind.members), False
         if side.sent:
             deed, *later = side.sent
             other = both[1 - place]
             state = _follow(deed, other.state)
             told = _put(both, place, side._replace(sent=tuple(later)))
-            yield _put(told, 1 - place, other if state is None else other._replace(state=state)), state is None
+            yield _put(told, 1 - place, other if state is None else other._replace(state=state)), 1, state is None
 
 
 def _follow(deed: Deed, state: str) -> str | None:

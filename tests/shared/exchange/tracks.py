@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from random import Random
 from typing import NamedTuple
 
@@ -28,11 +29,21 @@ class Deed(NamedTuple):
     move: Move
 
 
+class Alike(NamedTuple):
+    """Acts that the rows do not tell apart, but by their names: where one may come, all may, and lead there."""
+
+    members: tuple[Deed, ...]
+
+    @property
+    def first(self) -> Deed:
+        return self.members[0]
+
+
 class Side(NamedTuple):
     """One side: both tracks as it has them, and what it has said that has not arrived, the oldest first."""
 
     standing: Standing
-    sent: tuple[Deed, ...] = ()
+    sent: tuple[Alike, ...] = ()
     done: int = 0
 
 
@@ -71,6 +82,15 @@ def beginning(subject: Subject) -> Both:
 def deeds(subject: Subject, track: Track) -> list[Deed]:
     rows = [row for row in states.rows_of(subject) if row.track is track]
     return [Deed(row, move) for row in rows for move in row.moves if move.before]
+
+
+@cache
+def kinds(subject: Subject, track: Track) -> tuple[Alike, ...]:
+    """The acts of a track, those that are alike together: so that they are enumerated once, and counted each."""
+    found: dict[object, list[Deed]] = {}
+    for deed in deeds(subject, track):
+        found.setdefault((deed.move.before, deed.move.to, deed.row.needs), []).append(deed)
+    return tuple(Alike(tuple(members)) for members in found.values())
 
 
 def lawful(deed: Deed, standing: Standing) -> bool:
@@ -131,11 +151,11 @@ def every_order(subject: Subject, takes: Takes, acts: int) -> Ends:
         for both, orders in now.items():
             if not both.sender.sent and not both.recipient.sent:
                 ends["equal" if _alike(subject, both) else "unequal"] += orders
-            for after in _next(subject, both, takes, acts):
+            for after, ways in _next(subject, both, takes, acts):
                 if after is None:
                     ends["refused"] += orders
                 else:
-                    following[after] += orders
+                    following[after] += orders * ways
         now = following
     return Ends(ends["equal"], ends["unequal"], ends["refused"], met)
 
@@ -148,7 +168,7 @@ def random_order(chosen: Sequence[Subject], random: Random, *, acts: int) -> tup
         moves = [
             (place, after)
             for place, subject in enumerate(chosen)
-            for after in _next(subject, now[place], takes[place], acts)
+            for after, _ in _next(subject, now[place], takes[place], acts)
         ]
         if not moves:
             return now, delivered
@@ -161,24 +181,24 @@ def random_order(chosen: Sequence[Subject], random: Random, *, acts: int) -> tup
         now[place] = after
 
 
-def _next(subject: Subject, both: Both, takes: Takes, acts: int) -> Iterator[Both | None]:
-    """What can come next: an act of either side, or the delivery of one; None where that is refused."""
+def _next(subject: Subject, both: Both, takes: Takes, acts: int) -> Iterator[tuple[Both | None, int]]:
+    """What can come next, and by how many acts: one of either side, or a delivery; None where that is refused."""
     for place, side in enumerate(both):
         if side.done < acts:
-            for deed in deeds(subject, WRITES[place]):
-                if lawful(deed, side.standing):
-                    after = _with(side.standing, deed.row.track, deed.move.to)
-                    yield _put(both, place, Side(after, (*side.sent, deed), side.done + 1))
+            for kind in kinds(subject, WRITES[place]):
+                if lawful(kind.first, side.standing):
+                    after = _with(side.standing, kind.first.row.track, kind.first.move.to)
+                    yield _put(both, place, Side(after, (*side.sent, kind), side.done + 1)), len(kind.members)
         if side.sent:
-            deed, *later = side.sent
+            kind, *later = side.sent
             other = both[1 - place]
             try:
-                told = takes(other.standing, deed)
+                (told,) = {takes(other.standing, each) for each in kind.members}
             except Refused:
-                yield None
+                yield None, 1
                 continue
             delivered = _put(both, place, side._replace(sent=tuple(later)))
-            yield _put(delivered, 1 - place, other._replace(standing=told))
+            yield _put(delivered, 1 - place, other._replace(standing=told)), 1
 
 
 def _alike(subject: Subject, both: Both) -> bool:
