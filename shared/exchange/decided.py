@@ -26,7 +26,7 @@ from shared.routing.derive import TOLERANCE
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import ENGINE, Judged, PlannedEdge, Setting, judge
 from shared.routing.facts import SINGLE_FACTS
-from shared.vocabulary.routing import Disposition, WorkReason
+from shared.vocabulary.routing import Disposition, PartyKind, WorkReason
 
 Json = dict[str, Any]
 #: Reasons for which some edges are not stated: nobody is sent them, or not yet.
@@ -167,12 +167,19 @@ def judged_edges(
     )
     # Of a referral that was amended, edges that the amendment leaves as they are were stated before.
     some = bool(fact.superseded) or fact.work_reason in _SENT_IN_PART or clear.revision > 1
-    whole = given_up(fact) or ((some or stated.keys() == judged.keys()) and _concluded(clear, fact, outcome))
+    every = all(_may_wait(judged[key], setting) for key in judged.keys() - stated.keys())
+    whole = given_up(fact) or ((some or every) and _concluded(clear, fact, outcome))
     if fact.decision.engine != ENGINE or not derived or not whole:
         raise Refused("decision_not_derived", "its facts lead to another decision")
     if not given_up(fact) and abs(fact.decision.decided_at - told_at) > TOLERANCE:
         raise Refused("decision_not_derived", "it was made at another time than it is told")
     return judged
+
+
+def _may_wait(edge: PlannedEdge, setting: Setting) -> bool:
+    """Whether a notice has a hold window: it is planned, and stated when it is issued."""
+    party = setting.directory.party(edge.recipient)
+    return edge.terms.hold_window_h is not None and party is not None and party.kind == PartyKind.INDUSTRY
 
 
 def given_up(fact: ReferralDecidedSealed) -> bool:

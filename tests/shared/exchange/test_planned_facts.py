@@ -1,0 +1,54 @@
+"""What audit is told of a referral some of whose notices are planned: all that was sent, and no more may be missing."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from pydantic_core import to_json
+
+from shared.contracts.facts import ReferralDecidedClear
+from shared.exchange.decided import judged_edges, read_decided
+from shared.kernel.errors import Refused
+from shared.routing.engine import Setting
+from tests.shared.exchange.test_prepare import opened
+from tests.support.builders import AT, PROVIDER
+from tests.support.exchange_world import World, world
+from tests.support.windowed import windowed
+
+
+@pytest.fixture(scope="module")
+def here() -> World:
+    made = world()
+    made.place(windowed(made.policy, 72, version=90), AT - timedelta(minutes=1))
+    return made
+
+
+def derived(here: World, *, without: str = "") -> set[str]:
+    """The recipients that audit derives; `without` leaves out one that was sent something."""
+    prepared = here.prepared()
+    assert [each.edge.recipient for each in prepared.planned] == [PROVIDER]
+    draft = prepared.drafts[-1]
+    sealed = opened(here, draft)
+    if without:
+        place = sealed["recipients"].index(without)
+        sealed["edges"] = [each for each in sealed["edges"] if each[1] != place]
+    clear = ReferralDecidedClear.model_validate(json.loads(draft.body)["clear"])
+    documents = here.documents
+    setting = Setting(
+        documents.directory, documents.policy, True, read_decided(to_json(sealed)).fact.decision.decided_at
+    )
+    judged = judged_edges(clear, read_decided(to_json(sealed)), setting, told_at=draft.time)
+    return {recipient for recipient, _ in judged}
+
+
+def test_a_planned_notice_is_derived_though_it_is_not_stated_yet(here: World) -> None:
+    assert PROVIDER in derived(here)
+
+
+def test_what_has_no_window_may_not_be_missing(here: World) -> None:
+    others = derived(here) - {PROVIDER}
+    for recipient in others:
+        with pytest.raises(Refused, match="decision_not_derived"):
+            derived(here, without=recipient)
