@@ -201,6 +201,12 @@ class CausewayClient:
         """Do any act on a case by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
         return await self._act(_path(Subject.CASE, name, referral_id), _said(said), key, view=views.ReferralState)
 
+    async def act_on_offer(
+        self, name: str, referral_id: UUID, said: Contract | None = None, *, key: str | None = None
+    ) -> views.ReferralState:
+        """Do any act on an offer by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
+        return await self._act(_path(Subject.OFFER, name, referral_id), _said(said), key, view=views.ReferralState)
+
     # -- recipients of notices: providers -------------------------------------------------------------------
 
     def notices(

@@ -38,7 +38,8 @@ async def referrals(
     Parameters
     ----------
     state
-        Only those in this state: offered, accepted, declined, ongoing, closed, withdrawn or withdrawal_acknowledged.
+        Only those in this state: offered, accepted, declined, in_part, ongoing, closed, withdrawn or
+        withdrawal_acknowledged.
     priority
         Only where a child is at risk: p0.
     limit

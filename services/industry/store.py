@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.industry.ports import NoticePage, OpenedNotice, ShownNotice
-from shared.contracts.referral import NoticeRecord
 from shared.exchange.message import Received
+from shared.party.recipient.domain import item_numbers
 from shared.party.recipient.store.items import ItemTable, NewItem, PostgresOneEdgeItems, Views, new_items
 from shared.runtime.database.columns import Columns, Statement
 
@@ -44,11 +44,5 @@ class PostgresNotices(PostgresOneEdgeItems):
         if messages:
             languages = [message.sealed.language for message in messages]  # type: ignore[union-attr]
             new = new_items(messages, self._kek, table=self.table.contents)
-            rows = _NEW.rows(new, language=languages, numbers=[_numbers(each) for each in messages])
+            rows = _NEW.rows(new, language=languages, numbers=[item_numbers(each) for each in messages])
             await self._driver.execute(*_ADD.bind(new=rows))
-
-
-def _numbers(message: Received) -> list[str]:
-    """The numbers of a notice's items. Of the record they alone are kept in the clear: whoever answers names them."""
-    assert isinstance(message.sealed, NoticeRecord)
-    return [str(item.n) for item in message.sealed.items]

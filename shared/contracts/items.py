@@ -7,7 +7,14 @@ from typing import Annotated, Protocol, Self, TypeVar
 from pydantic import AfterValidator, Field, model_validator
 
 from shared.contracts.base import Contract, EventTime, Flag, PartyId
-from shared.vocabulary.answers import ActionReason, AnswerState, NoticeAction, NoticeRejection
+from shared.vocabulary.answers import (
+    ActionReason,
+    AnswerState,
+    HotlineAction,
+    HotlineAssessment,
+    NoticeAction,
+    NoticeRejection,
+)
 
 #: Items of a referral or notice.
 ITEMS_MAX = 10
@@ -74,6 +81,37 @@ class Disowned(OtherHost):
     n: ItemNumber
 
 
+#: Words about items in one answer, and in all of them: every one of every item.
+ASSESSED_MAX = ITEMS_MAX * (len(HotlineAssessment) + len(HotlineAction))
+
+
+class ItemFinding(Contract):
+    """What a hotline finds an item to be, or what it did. `not_illegal` and `unavailable` need a reason."""
+
+    assessment: HotlineAssessment | None = None
+    action: HotlineAction | None = None
+    reason: ActionReason | None = None
+
+    @property
+    def reasoned(self) -> bool:
+        """Whether it is one of those that need a reason: no other may have one."""
+        return self.assessment is HotlineAssessment.NOT_ILLEGAL or self.action is HotlineAction.UNAVAILABLE
+
+
+class AssessedItem(ItemFinding):
+    """What a hotline has said of one item of a referral."""
+
+    n: ItemNumber
+
+    @model_validator(mode="after")
+    def _either_and_reasoned(self) -> Self:
+        if (self.assessment is None) == (self.action is None):
+            raise ValueError("assessment_or_action")
+        if self.reasoned != (self.reason is not None):
+            raise ValueError("reason_needed")
+        return self
+
+
 class AnsweredSoFar(Contract):
     """What the recipient has said of an edge that is issued anew: its track as the origin knows it.
 
@@ -89,9 +127,10 @@ class AnsweredSoFar(Contract):
     number: Annotated[int, Field(strict=True, ge=0, le=10_000)]
     items: Annotated[tuple[ItemAnswer, ...], Field(max_length=ITEM_ANSWERS_MAX)] = ()
     disowned: Annotated[tuple[Disowned, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()
+    assessed: Annotated[tuple[AssessedItem, ...], Field(max_length=ASSESSED_MAX)] = ()
 
     @model_validator(mode="after")
     def _nothing_said_without_an_answer(self) -> Self:
-        if self.number == 0 and (self.answer is not AnswerState.NONE or self.items or self.disowned):
+        if self.number == 0 and (self.answer is not AnswerState.NONE or self.items or self.disowned or self.assessed):
             raise ValueError("answer_needs_number")
         return self

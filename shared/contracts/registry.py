@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import StringConstraints, create_model
 
-from shared.contracts import answers, delivery, facts, referral
+from shared.contracts import answers, delivery, facts, offers, referral
 from shared.contracts.base import Contract
 
 #: Where schemas are named, absolutely, as CloudEvents wants it; nobody fetches them. A reserved name.
@@ -79,6 +79,9 @@ NOTICE_NOT_OURS = MessageType("notice_not_ours", 1, Family.NOTICE, answers.Notic
 CASE_ACCEPTED = MessageType("case_accepted", 1, Family.REFERRAL, answers.CaseAcceptedClear, answers.CaseRecord)
 CASE_DECLINED = MessageType("case_declined", 1, Family.REFERRAL, answers.CaseDeclinedClear)
 OUTCOME_REPORTED = MessageType("outcome_reported", 1, Family.REFERRAL, answers.OutcomeReportedClear)
+OFFER_ACCEPTED = MessageType("offer_accepted", 1, Family.REFERRAL, offers.OfferAcceptedClear)
+OFFER_DECLINED = MessageType("offer_declined", 1, Family.REFERRAL, offers.OfferDeclinedClear)
+OFFER_ASSESSED = MessageType("offer_assessed", 1, Family.REFERRAL, offers.OfferAssessedClear)
 MESSAGES_RECEIPTED = MessageType("messages_receipted", 1, Family.RECEIPT, facts.MessagesReceiptedClear)
 READS_ANNOUNCED = MessageType("reads_announced", 1, Family.DELIVERY, delivery.ReadsAnnouncedClear)
 MARKS = MessageType("marks", 1, Family.DELIVERY, delivery.MarksClear)
@@ -107,6 +110,9 @@ ALL: tuple[MessageType, ...] = (
     CASE_ACCEPTED,
     CASE_DECLINED,
     OUTCOME_REPORTED,
+    OFFER_ACCEPTED,
+    OFFER_DECLINED,
+    OFFER_ASSESSED,
     MESSAGES_RECEIPTED,
     READS_ANNOUNCED,
     MARKS,

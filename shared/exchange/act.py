@@ -60,6 +60,10 @@ class OfferState(StrEnum):
     """What a hotline is shown of a referral that was offered to it."""
 
     OFFERED = "offered"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    IN_PART = "in_part"
+    CLOSED = "closed"
     WITHDRAWN = "withdrawn"
     WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
 

@@ -12,6 +12,7 @@ from typing import Final
 from shared.contracts import answers, registry
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
+from shared.exchange import offer_acts
 from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
 from shared.kernel.authority import Role
 from shared.vocabulary.answers import AnswerState, CaseOutcome, ItemsFold
@@ -115,6 +116,7 @@ ACTS: Final[tuple[Act, ...]] = (
     ),
     _from_origin(Subject.OFFER, "offer", _BEGINS, message=registry.REFERRAL_OFFERED),
     _from_origin(Subject.OFFER, "withdraw", _TAKEN_BACK, message=registry.REFERRAL_WITHDRAWN),
+    *offer_acts.ROWS,
     _withdrawal_noted(Subject.OFFER, registry.WITHDRAWAL_ACKNOWLEDGED),
     _from_origin(Subject.CASE, "offer", _BEGINS, message=registry.REFERRAL_OFFERED),
     _from_origin(Subject.CASE, "withdraw", _TAKEN_BACK, message=registry.REFERRAL_WITHDRAWN),

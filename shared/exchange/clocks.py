@@ -13,9 +13,8 @@ from typing import Final
 from uuid import UUID
 
 from shared.contracts.referral import NoticeIssuedClear, ReferralOfferedClear
-from shared.exchange.act import Offered, Subject, Track
+from shared.exchange.act import Subject
 from shared.exchange.message import Received
-from shared.exchange.states import personal
 from shared.kernel.clock import coarse
 from shared.routing.clocks import ClockedEdge, Did, Step
 from shared.vocabulary.answers import AnswerState
@@ -78,7 +77,7 @@ _DONE: Final = {
     AnswerState.CLOSED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
     AnswerState.WITHDRAWAL_ACKNOWLEDGED: frozenset[ClockDue](),
 }
-_STARTED: Final = {AnswerState.ACCEPTED: ClockEvent.CASE_ACCEPTED}
+_STARTED: Final = {(Subject.CASE, AnswerState.ACCEPTED): ClockEvent.CASE_ACCEPTED}
 
 
 def received(message: Received) -> Clocked:
@@ -104,9 +103,8 @@ def received(message: Received) -> Clocked:
 def clocked(
     subject: Subject, *, rules: tuple[str, ...], origin: str, recipient: str, deadlines: Mapping[str, int | None]
 ) -> ClockedEdge:
-    """An edge as clocks look at it. Where no act answers yet, as of an offer, its deadlines bind nobody."""
-    answers = any(Offered.OPEN.value in row.needs for row in personal(subject) if row.track is Track.ANSWER)
-    hours = {name: number for name, number in deadlines.items() if number} if answers else {}
+    """An edge as clocks look at it."""
+    hours = {name: number for name, number in deadlines.items() if number}
     return ClockedEdge(rules, origin, recipient, _BEGUN[subject][0], hours)
 
 
@@ -115,11 +113,12 @@ def begun(subject: Subject, sent_at: datetime) -> tuple[Step, ...]:
     return tuple(Step(coarse(sent_at), Did.STARTS, event) for event in _BEGUN[subject])
 
 
-def answered(answer: AnswerState, told_at: datetime) -> tuple[Step, ...]:
+def answered(subject: Subject, answer: AnswerState, told_at: datetime) -> tuple[Step, ...]:
     """An answer of its recipient, by what the answers have come to with it."""
     at = coarse(told_at)
     done = tuple(Step(at, Did.DOES, due) for due in sorted(_DONE[answer]))
-    return (*done, Step(at, Did.STARTS, _STARTED[answer])) if answer in _STARTED else done
+    started = _STARTED.get((subject, answer))
+    return done if started is None else (*done, Step(at, Did.STARTS, started))
 
 
 def taken_back(told_at: datetime) -> tuple[Step, ...]:

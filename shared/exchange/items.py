@@ -189,6 +189,7 @@ def told_again(answered: AnsweredSoFar, numbers: Collection[int], directory: Dir
             for each in answered.disowned
             if each.n in numbers
         ),
+        "assessed": tuple(each for each in answered.assessed if each.n in numbers),
     }
     return answered.model_copy(update=said)
 

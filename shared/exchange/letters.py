@@ -29,7 +29,7 @@ from shared.vocabulary.routing import PartyKind, WorkReason
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """One edge, its id, its message and where that goes; of a notice, the origin's own numbers of its items."""
+    """One edge, its id, its message and where that goes; the origin's own numbers of its items."""
 
     edge: PlannedEdge
     edge_id: UUID
@@ -214,8 +214,9 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
         record = notice_record(writing.record, edge.items, withheld=withheld, hash_kinds=hash_kinds)
         named: Json = {"notice_id": str(notice_id)}
     else:
-        message, notice_id, items = REFERRAL_OFFERED, None, ()
+        message, notice_id = REFERRAL_OFFERED, None
         record = referral_record(writing.record, recipient.kind, edge.items, withheld=withheld, hash_kinds=hash_kinds)
+        items = tuple(item["n"] for item in record["items"])
         named = {"referral_id": str(writing.referral_id), "revision": REVISION}
     addressing = Addressing(
         subject=notice_id or writing.referral_id,
@@ -231,7 +232,7 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
     clear = named | clear_of(edge, edge_id=edge_id, salt=salt, at=writing.at)
     again = None
     if known is not None:
-        told = told_again(known.answered, [item["n"] for item in record["items"]] if items else [], directory)
+        told = told_again(known.answered, [item["n"] for item in record["items"]], directory)
         again = told.model_copy(update={"moved": known.instance != recipient.instance})
     sealed = sealed_of(edge, outcome, record=record, salt=salt, again=again, released=writing.released)
     form = form_for(message, writing.reads.of(recipient.instance, directory), clear, sealed=sealed)

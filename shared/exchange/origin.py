@@ -10,8 +10,9 @@ from typing import Final
 from shared.contracts.answers import Answer, NoticeAnsweredClear, NoticeNotOursClear
 from shared.contracts.base import Contract
 from shared.contracts.items import AnsweredSoFar
+from shared.contracts.offers import OfferAssessedClear
 from shared.contracts.registry import MessageType
-from shared.exchange import items
+from shared.exchange import findings, items
 from shared.exchange.act import Offered, Subject, Track
 from shared.exchange.acts import ACTS
 from shared.exchange.items import Said
@@ -70,8 +71,9 @@ class Answered:
 
 def answered_so_far(present: Answered, *, own: Sequence[int]) -> AnsweredSoFar:
     """What the recipient's next instance is told; items by the notice's numbers, `own` as `answer_edge` takes them."""
-    said = items.told(Said.kept(present.detail), own)
-    return AnsweredSoFar(answer=present.state, number=present.acts, items=said.answers, disowned=said.disowned)
+    said, found = items.told(Said.kept(present.detail), own), findings.found_in(present.detail)
+    of_items = {"items": said.answers, "disowned": said.disowned} | ({"assessed": found} if found else {})
+    return AnsweredSoFar(answer=present.state, number=present.acts, **of_items)
 
 
 def answer_edge(
@@ -79,7 +81,8 @@ def answer_edge(
 ) -> Answered:
     """Apply an answer to an edge of a referral that its origin has `withdrawn` or not.
 
-    `own` are the origin's own numbers of a notice's items: it keeps the answer by these. Raises `Refused`:
+    `own` are the origin's own numbers of the edge's items: it keeps the answer by these, and recipients of referrals
+    use them themselves. Raises `Refused`:
     `answer_out_of_order` for every transition that no row of `acts` lists and for the acknowledgement of a withdrawal
     that has not been; `answer_repeated` for a number that is not above the newest; and what may not be said of an item.
     """
@@ -91,6 +94,10 @@ def answer_edge(
         before, stated = Said.kept(present.detail), items.renumbered(_said(clear), own)
         items.check(stated, own, before)
         deciding = items.fold(own, before + stated)
+    if isinstance(clear, OfferAssessedClear):
+        found = findings.found_in(present.detail)
+        findings.check(clear.assessed, own, found)
+        deciding = findings.fold_offer(own, [*found, *clear.assessed])
     following = answer_follows(message, present.state, deciding, offered=offered)
     if following is None:
         raise Refused("answer_out_of_order")

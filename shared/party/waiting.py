@@ -46,6 +46,7 @@ class Mend(StrEnum):
     CALL = "call"
     OPERATOR = "operator"
     ACCEPT = "accept"
+    ASSESS = "assess"
     OUTCOME = "outcome"
     ANSWER = "answer"
     READ = "read"
@@ -104,6 +105,9 @@ _MENDS: Final[Mapping[str, Mend]] = {
 }
 #: Of what was sent to a party, by its state: what the party can do next.
 _NEXT: Final[Mapping[tuple[Subject, str], Mend]] = {
+    (Subject.OFFER, "offered"): Mend.ACCEPT,
+    (Subject.OFFER, "accepted"): Mend.ASSESS,
+    (Subject.OFFER, "in_part"): Mend.ASSESS,
     (Subject.CASE, "offered"): Mend.ACCEPT,
     (Subject.CASE, "accepted"): Mend.OUTCOME,
     (Subject.CASE, "ongoing"): Mend.OUTCOME,

@@ -6,6 +6,8 @@ from shared.vocabulary.code import Code
 
 _CAUSEWAY = "Causeway"
 _ICCAM = "INHOPE ICCAM API v3, action reasons"
+_CLASSES = "INHOPE ICCAM API v3, classifications"
+_ACTIONS = "INHOPE ICCAM API v3, action types"
 _FEEDBACK = "OJJDP CY2023 CyberTipline transparency report, section E"
 
 
@@ -66,6 +68,30 @@ class ItemsFold(Code):
     ACTIONED = "actioned", _CAUSEWAY
     REJECTED = "rejected", _CAUSEWAY
     NOT_OURS = "not_ours", _CAUSEWAY
+
+
+class HotlineAssessment(Code):
+    """What a hotline finds an item to be under its own law. `baseline` holds in every country."""
+
+    BASELINE = "baseline", _CLASSES
+    NATIONAL = "national", _CLASSES
+    NOT_ILLEGAL = "not_illegal", _CLASSES
+
+
+class HotlineAction(Code):
+    """What a hotline has done about an item, or what has become of it. After the last two nothing is left to do."""
+
+    REPORTED_TO_POLICE = "reported_to_police", _ACTIONS
+    REPORTED_TO_PROVIDER = "reported_to_provider", _ACTIONS
+    REMOVED = "removed", _ACTIONS
+    UNAVAILABLE = "unavailable", _ACTIONS
+
+
+class OfferFold(Code):
+    """What a hotline's words about its items make of an offer."""
+
+    IN_PART = "in_part", _CAUSEWAY
+    CLOSED = "closed", _CAUSEWAY
 
 
 class WithdrawalFate(Code):

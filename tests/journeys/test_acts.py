@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from cyclopts import App
 
-from client.cli import case, inbox, notice
+from client.cli import case, inbox, notice, offer
 from services.hotline.domain import HOTLINE as HOTLINES
 from services.hotline.ports import OpenedOffer
 from services.industry.domain import PROVIDER as PROVIDERS
@@ -21,9 +21,11 @@ from services.law_enforcement.domain import AGENCY as AGENCIES
 from services.law_enforcement.ports import OpenedCase
 from shared.contracts.answers import DisownedItems, ItemAnswers
 from shared.contracts.base import Contract
+from shared.contracts.offers import AssessedItems
 from shared.exchange.act import Act, Offered, Subject, Track
 from shared.exchange.acts import ACTS
 from shared.exchange.clocks import Happened
+from shared.exchange.findings import fold_offer
 from shared.exchange.items import Said, fold
 from shared.exchange.message import Received
 from shared.exchange.origin import Answered
@@ -40,7 +42,7 @@ from tests.services.deliveries import AGENCY, AT, HOTLINE, OTHER_HOTLINE, PROVID
 EXAMPLES = ROOT / "shared/contracts/examples"
 #: The service, the party that answers, and the verbs of a subject's people.
 HELD = {
-    Subject.OFFER: ("hotline", OTHER_HOTLINE, (inbox.app,)),
+    Subject.OFFER: ("hotline", OTHER_HOTLINE, (offer.app, inbox.app)),
     Subject.CASE: ("law_enforcement", AGENCY, (case.app, inbox.app)),
     Subject.NOTICE: ("industry", PROVIDER, (notice.app,)),
 }
@@ -144,6 +146,8 @@ def deciding(said: Contract) -> Contract:
             return fold((1, 2), Said(answers=said.items))
         case DisownedItems():
             return fold((1, 2), Said(disowned=said.disowned))
+        case AssessedItems():
+            return fold_offer((1, 2), said.assessed)
         case _:
             return said
 

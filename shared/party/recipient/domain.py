@@ -10,8 +10,10 @@ from uuid import UUID
 from shared.contracts.answers import DisownedItems, ItemAnswers, NoticeDisowning, NoticeStatements
 from shared.contracts.base import Contract
 from shared.contracts.items import AnsweredSoFar
+from shared.contracts.offers import AssessedItems, OfferFindings
+from shared.contracts.referral import NoticeRecord, ReferralRecord
 from shared.contracts.registry import MessageType
-from shared.exchange import items
+from shared.exchange import findings, items
 from shared.exchange.act import Act, Offered, Subject, Track
 from shared.exchange.items import Said
 from shared.exchange.message import Received
@@ -29,7 +31,7 @@ class Item:
     """An offer, case or notice as its state machine sees it; `sender` is the party that answers go to.
 
     `purposes` are those that it was sent for: more than one only where a recipient permits that. `numbers` are those
-    of a notice's items, `acts` how many its party has done, `said` the words of these acts as they are kept. `told` of
+    of its items, `acts` how many its party has done, `said` the words of these acts as they are kept. `told` of
     the acts are those that its sender told of, since its party did them elsewhere until it moved.
     """
 
@@ -107,6 +109,10 @@ def words_of(item: Item, said: Contract | None) -> Words:
             before = Said.kept(item.said)
             stated = items.disowned(said.disowned, item.numbers, before)
             return Words(DisownedItems(disowned=stated.disowned), items.fold(item.numbers, before + stated))
+        case OfferFindings():
+            found = findings.found_in(item.said)
+            assessed = findings.stated(said.assessed, item.numbers, found)
+            return Words(AssessedItems(assessed=assessed), findings.fold_offer(item.numbers, [*found, *assessed]))
         case _:
             return Words(said, said)
 
@@ -122,6 +128,12 @@ def written(message: MessageType, item: Item, said: Contract | None, *, act: UUI
         return clear, None
     hidden = {name: words[name] for name in message.sealed.model_fields if words.get(name) is not None}
     return clear, message.sealed(**hidden) if hidden else None
+
+
+def item_numbers(message: Received) -> list[str]:
+    """The numbers of a record's items. Of the record they alone are kept in the clear: whoever answers names them."""
+    assert isinstance(message.sealed, ReferralRecord | NoticeRecord)
+    return [str(item.n) for item in message.sealed.items]
 
 
 _TAKEN_BACK: Final = frozenset({Offered.WITHDRAWN.value, AnswerState.WITHDRAWAL_ACKNOWLEDGED.value})
@@ -165,5 +177,5 @@ def _taken_up(recipient: RecipientKind, item: Item, message: Received, *, again:
 
 def _answered(recipient: RecipientKind, item: Item, again: AnsweredSoFar) -> Item:
     state = shown(recipient.subject, Standing(Offered.OPEN.value, again.answer.value))
-    said = Said(answers=again.items, disowned=again.disowned).words()
+    said = Said(answers=again.items, disowned=again.disowned).words() | findings.kept(again.assessed)
     return replace(item, state=state, acts=again.number, told=again.number, said={**item.said, **said})

@@ -10,7 +10,7 @@ from shared.contracts.base import Contract
 from shared.contracts.evidence import KeptEvidence
 from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.registry import WITHDRAWALS
-from shared.exchange.act import Act
+from shared.exchange.act import Act, Subject
 from shared.exchange.authority import STATEMENT_NOT_YOURS
 from shared.exchange.clocks import Clocked, Happened, answered, received, taken_back
 from shared.exchange.compose import Addressing, compose
@@ -72,7 +72,7 @@ async def receive(
     await items.add(new)
     await items.change({key: states for key, states in changed.items() if key not in resumed})
     await items.resume([now[key] for key in resumed])
-    await items.clock(*_timed(taken))
+    await items.clock(*_timed(recipient.subject, taken))
     if edges is not None:
         refusals |= await edges.apply(answers)
         events += edges.events
@@ -80,7 +80,7 @@ async def receive(
     return refusals
 
 
-def _timed(messages: Sequence[Received]) -> tuple[list[Clocked], list[Happened]]:
+def _timed(subject: Subject, messages: Sequence[Received]) -> tuple[list[Clocked], list[Happened]]:
     """What messages that were taken mean to clocks: edges that begin, and what has happened to them."""
     begun, steps = list[Clocked](), list[Happened]()
     for message in messages:
@@ -90,7 +90,7 @@ def _timed(messages: Sequence[Received]) -> tuple[list[Clocked], list[Happened]]
         elif message.edge is not None:
             begun.append(received(message))
             so_far = AnswerState.NONE if message.again is None else message.again.answer
-            steps += [Happened.by(*of, step=step) for step in answered(so_far, message.sent_at)]
+            steps += [Happened.by(*of, step=step) for step in answered(subject, so_far, message.sent_at)]
     return begun, steps
 
 
@@ -147,7 +147,7 @@ async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Con
     if isinstance(said, WithdrawalAnswer) and said.fate is WithdrawalFate.ERASED:
         await acting.items.erase(item)
     await acting.items.act(item, following, clear, sealed=sealed, at=acting.at)
-    told = answered(AnswerState(following), acting.at)
+    told = answered(recipient.subject, AnswerState(following), acting.at)
     await acting.items.clock((), [Happened.by(item.party, subject_id, item.sender, step=step) for step in told])
     await acting.items.note([happened(row, subject_id, party=item.party, state=following)])
     answer = compose(

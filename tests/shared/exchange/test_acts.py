@@ -11,15 +11,25 @@ from hypothesis import strategies as st
 
 from shared.contracts.answers import NoticeDisowning, NoticeStatements, OutcomeReport
 from shared.contracts.base import Contract
+from shared.contracts.offers import OfferFindings
 from shared.contracts.registry import BY_TYPE, WITHDRAWAL_ACKNOWLEDGED, Family, MessageType
 from shared.exchange import states
 from shared.exchange.act import Act, CaseState, Cause, Move, NoticeState, Offered, OfferState, Subject, Track
 from shared.exchange.acts import ACTS
+from shared.exchange.findings import FoldedOffer
 from shared.exchange.items import Folded
 from shared.exchange.origin import ReferralState
 from shared.kernel.authority import Authority, Relation, Role
 from shared.kernel.errors import Refused
-from shared.vocabulary.answers import AnswerState, CaseDeclineReason, CaseOutcome, CloseReason, ItemsFold, YesNoUnknown
+from shared.vocabulary.answers import (
+    AnswerState,
+    CaseDeclineReason,
+    CaseOutcome,
+    CloseReason,
+    ItemsFold,
+    OfferFold,
+    YesNoUnknown,
+)
 from shared.vocabulary.code import Code
 
 #: Every (state, act) that is allowed, and where it leads. An outcome is written act:outcome.
@@ -75,7 +85,17 @@ CASE = {
     ("withdrawn", "acknowledge_withdrawal"): "withdrawal_acknowledged",
 }
 OFFER = {
+    ("offered", "accept"): "accepted",
+    ("offered", "decline"): "declined",
     ("offered", "withdraw"): "withdrawn",
+    ("accepted", "assess:in_part"): "in_part",
+    ("accepted", "assess:closed"): "closed",
+    ("accepted", "withdraw"): "withdrawn",
+    ("in_part", "assess:in_part"): "in_part",
+    ("in_part", "assess:closed"): "closed",
+    ("in_part", "withdraw"): "withdrawn",
+    ("closed", "withdraw"): "withdrawn",
+    ("declined", "withdraw"): "withdrawn",
     ("withdrawn", "acknowledge_withdrawal"): "withdrawal_acknowledged",
 }
 DECIDED = ("routed", "unroutable", "orphaned", "unknown_code")
@@ -105,6 +125,8 @@ def events(subject: Subject) -> list[Event]:
             found += [(row, reported(outcome)) for outcome in CaseOutcome]
         elif row.takes in (NoticeStatements, NoticeDisowning):
             found += [(row, Folded(items=fold)) for fold in ItemsFold]
+        elif row.takes is OfferFindings:
+            found += [(row, FoldedOffer(items=fold)) for fold in OfferFold]
         elif all(move.before for move in row.moves):
             found.append((row, None))
     return found
@@ -117,7 +139,13 @@ def reported(outcome: CaseOutcome) -> OutcomeReport:
 
 def saying(code: Code) -> Contract:
     """What says this code: the outcome of a case, or what the answers to its items make of a notice."""
-    return Folded(items=code) if isinstance(code, ItemsFold) else reported(CaseOutcome(code))
+    match code:
+        case ItemsFold():
+            return Folded(items=code)
+        case OfferFold():
+            return FoldedOffer(items=code)
+        case _:
+            return reported(CaseOutcome(code))
 
 
 def named(event: Event) -> str:
@@ -125,7 +153,7 @@ def named(event: Event) -> str:
     match said:
         case OutcomeReport():
             return f"{row.name}:{said.outcome}"
-        case Folded():
+        case Folded() | FoldedOffer():
             return f"{row.name}:{said.items}"
         case _:
             return row.name
