@@ -24,6 +24,7 @@ from shared.contracts.answers import (
     WithdrawalAnswer,
 )
 from shared.contracts.base import Contract
+from shared.contracts.checks import ItemChecks
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.act import Subject
 from shared.exchange.states import collection, personal
@@ -122,6 +123,10 @@ class CausewayClient:
         return await self._act(
             f"/v1/referrals/{referral_id}:withdraw", {"reason": reason}, key, view=views.ReferralState
         )
+
+    async def check_items(self, referral_id: UUID, found: ItemChecks, *, key: str | None = None) -> views.ReferralState:
+        """Say what was found of items that notices were issued about; their providers are told."""
+        return await self._act(f"/v1/referrals/{referral_id}:check", _said(found), key, view=views.ReferralState)
 
     async def release(self, referral_id: UUID, *, key: str | None = None) -> views.ReferralState:
         """Let a referral go that another one of the party has filed and that is over its budget, or the day's."""

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from shared.contracts.answers import DisowningStatement, ItemStatement, Keeping
+from shared.contracts.checks import ItemChecks, Reinstatement, ReinstateStatement
 from shared.contracts.offers import FindingStatement, OfferFindings
 from shared.kernel.errors import Refused
-from shared.vocabulary.answers import HotlineAction, HotlineAssessment, NoticeAction
+from shared.vocabulary.answers import CheckedBy, HotlineAction, HotlineAssessment, NoticeAction, ReinstateReason
 
 _REASONED = frozenset({HotlineAssessment.NOT_ILLEGAL.value, HotlineAction.UNAVAILABLE.value})
 
@@ -44,6 +45,29 @@ def findings(words: Sequence[str], reason: str | None) -> OfferFindings:
     return OfferFindings(assessed=tuple(_finding(word, reason) for word in words))
 
 
+def checks(words: Sequence[str], by: CheckedBy, at: datetime | None) -> ItemChecks:
+    """`3=gone` of the referral's third item. Raises `Refused`: `answer_missing`, `answer_malformed`."""
+    if not words:
+        raise Refused("answer_missing", "say at least one word", status=400)
+    numbers = [word.partition("=")[::2] for word in words]
+    said = [{"n": int(n) if n.isdecimal() else n, "found": found, "by": by, "at": at} for n, found in numbers]
+    try:
+        return ItemChecks.model_validate({"checked": said})
+    except ValueError:
+        raise Refused("answer_malformed", "an item's number, = and what was found, each once", status=400) from None
+
+
+def reinstating(items: Sequence[int], reason: ReinstateReason) -> Reinstatement:
+    """The items that are available again, every one that was acted on if none is named.
+
+    Raises `Refused("answer_malformed")`.
+    """
+    try:
+        return Reinstatement(reinstated=tuple(ReinstateStatement(n=n, reason=reason) for n in items or (None,)))
+    except ValueError:
+        raise Refused("answer_malformed", "an item's number", status=400) from None
+
+
 def keeping(retention: str | None, basis: str | None, until: date | None) -> Keeping | None:
     """Why a record is kept, if it is. Raises `Refused("keeping_malformed")` unless all is said, or nothing."""
     said = {"retention": retention, "basis": basis, "until": until}
@@ -63,7 +87,7 @@ def _finding(word: str, reason: str | None) -> FindingStatement:
     try:
         return FindingStatement.model_validate(said)
     except ValueError:
-        raise Refused("answer_malformed", "a finding, or a number, = and one, and a listed reason", status=400) from None
+        raise Refused("answer_malformed", "a finding, or a number, = and one; a listed reason", status=400) from None
 
 
 def _statement(word: str, at: datetime) -> ItemStatement:

@@ -69,7 +69,7 @@ async def notices(
     Parameters
     ----------
     state
-        Only those in this state: issued, acknowledged, in_part, actioned, rejected, not_ours, withdrawn or
+        Only those in this state: issued, acknowledged, in_part, actioned, rejected, not_ours, reappeared, withdrawn or
         withdrawal_acknowledged.
     priority
         Only where a child is at risk, as far as you are told: p0.

@@ -10,6 +10,7 @@ from cyclopts import App
 from cyclopts.types import ExistingFile, PositiveInt
 
 from client.cli import output
+from client.cli.recheck import recheck
 from client.cli.settings import Options, access
 from shared.vocabulary.referral import WithdrawalReason
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from client.views import EdgeView
 
 app = App(name="referral", help="Post referrals, follow them, take them back.")
+app.command(recheck)
 _OPTIONS = Options()
 
 

@@ -1,4 +1,4 @@
-"""What the examples say of answers per item: offers that hotlines assess."""
+"""What the examples say of answers per item: offers that are assessed, items that are checked and reinstated."""
 
 from __future__ import annotations
 
@@ -16,7 +16,20 @@ def _clear(**members: Any) -> dict[str, Any]:
     return {"clear": members}
 
 
+_ON_NOTICE = {"notice_id": str(world.NOTICE_ID), "act": _ACT, "number": 3}
+_CHECKED = {"n": 1, "round": 1, "found": "gone", "by": "person", "at": "2026-05-06T09:00:00.000Z"}
+_REINSTATED = {"n": 1, "round": 1, "reason": "complaint_upheld"}
+
+
 ACCEPTED: dict[str, dict[str, Any]] = {
+    "items_checked.v1": {
+        "gone-and-reappeared": _clear(
+            notice_id=str(world.NOTICE_ID),
+            act=_ACT,
+            checked=[_CHECKED, _CHECKED | {"n": 2, "found": "reappeared", "by": "tool"}],
+        ),
+    },
+    "notice_reinstated.v1": {"after-a-complaint": _clear(**_ON_NOTICE, reinstated=[_REINSTATED])},
     "offer_accepted.v1": {"taken-up": _clear(**_ON_REFERRAL)},
     "offer_declined.v1": {"no-capacity": _clear(**_ON_REFERRAL, reason="no_capacity")},
     "offer_assessed.v1": {
@@ -31,6 +44,15 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     },
 }
 REFUSED: dict[str, tuple[Refusal, ...]] = {
+    "items_checked.v1": (
+        Refusal("found-unlisted", "/clear/checked/0/found", "perhaps"),
+        Refusal("item-twice", "/clear/checked/1/n", 1, by="model"),
+        Refusal("no-time", "/clear/checked/0/at", GONE),
+    ),
+    "notice_reinstated.v1": (
+        Refusal("reason-unlisted", "/clear/reinstated/0/reason", "because"),
+        Refusal("no-items", "/clear/reinstated", []),
+    ),
     "offer_accepted.v1": (Refusal("number-zero", "/clear/number", 0),),
     "offer_declined.v1": (Refusal("reason-unlisted", "/clear/reason", "because"),),
     "offer_assessed.v1": (

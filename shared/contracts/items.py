@@ -10,10 +10,13 @@ from shared.contracts.base import Contract, EventTime, Flag, PartyId
 from shared.vocabulary.answers import (
     ActionReason,
     AnswerState,
+    CheckedBy,
     HotlineAction,
     HotlineAssessment,
+    ItemFound,
     NoticeAction,
     NoticeRejection,
+    ReinstateReason,
 )
 
 #: Items of a referral or notice.
@@ -22,6 +25,10 @@ ITEMS_MAX = 10
 ItemNumber = Annotated[int, Field(strict=True, ge=1, le=99)]
 #: Statements about items in one answer: every action of every item.
 ITEM_ANSWERS_MAX = ITEMS_MAX * len(NoticeAction)
+#: An item can be reinstated or reappear so often, less one.
+ROUNDS_MAX = 9
+#: What is kept of checks of all items of a notice.
+CHECKS_MAX = 100
 #: Of an item: 1, and one more each time it is reinstated or reappears.
 Round = Annotated[int, Field(strict=True, ge=1, le=99)]
 
@@ -67,6 +74,24 @@ class ItemAnswer(ItemOutcome):
 
     n: ItemNumber
     round: Round
+
+
+class ItemCheck(Contract):
+    """What was found of one item, in the round that it was in, by whom and when. What `reappeared` ends its round."""
+
+    n: ItemNumber
+    round: Round
+    found: ItemFound
+    by: CheckedBy
+    at: EventTime
+
+
+class Reinstated(Contract):
+    """An item that its provider has made available again, which ends the round that it was in."""
+
+    n: ItemNumber
+    round: Round
+    reason: ReinstateReason
 
 
 class OtherHost(Contract):
@@ -118,7 +143,7 @@ class AnsweredSoFar(Contract):
     `moved`: it is issued to where the recipient has moved; else to where it lies already, because of an answer that
     came late from where it was before, or, `restored`, because that place has forgotten some of it. `number` is that of
     the newest answer, 0 for none: far below the last number of a track, so that its party can go on. What was said of
-    items is by the notice's numbers.
+    items is by the notice's numbers: answers of the rounds that they are in, and what ended the round before.
     """
 
     moved: Flag = False
@@ -128,6 +153,8 @@ class AnsweredSoFar(Contract):
     items: Annotated[tuple[ItemAnswer, ...], Field(max_length=ITEM_ANSWERS_MAX)] = ()
     disowned: Annotated[tuple[Disowned, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()
     assessed: Annotated[tuple[AssessedItem, ...], Field(max_length=ASSESSED_MAX)] = ()
+    checked: Annotated[tuple[ItemCheck, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()
+    reinstated: Annotated[tuple[Reinstated, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()
 
     @model_validator(mode="after")
     def _nothing_said_without_an_answer(self) -> Self:

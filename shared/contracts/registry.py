@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import StringConstraints, create_model
 
-from shared.contracts import answers, delivery, facts, offers, referral
+from shared.contracts import answers, checks, delivery, facts, offers, referral
 from shared.contracts.base import Contract
 
 #: Where schemas are named, absolutely, as CloudEvents wants it; nobody fetches them. A reserved name.
@@ -69,6 +69,7 @@ WITHDRAWAL_ACKNOWLEDGED = MessageType(
 NOTICE_ISSUED = MessageType(
     "notice_issued", 1, Family.NOTICE, referral.NoticeIssuedClear, referral.NoticeIssuedSealed, edge=True
 )
+ITEMS_CHECKED = MessageType("items_checked", 1, Family.NOTICE, checks.ItemsCheckedClear)
 NOTICE_WITHDRAWN = MessageType("notice_withdrawn", 1, Family.NOTICE, referral.NoticeWithdrawnClear)
 NOTICE_WITHDRAWAL_ACKNOWLEDGED = MessageType(
     "notice_withdrawal_acknowledged", 1, Family.NOTICE, answers.NoticeWithdrawalAcknowledgedClear
@@ -76,6 +77,7 @@ NOTICE_WITHDRAWAL_ACKNOWLEDGED = MessageType(
 NOTICE_ACKNOWLEDGED = MessageType("notice_acknowledged", 1, Family.NOTICE, answers.NoticeAcknowledgedClear)
 NOTICE_ANSWERED = MessageType("notice_answered", 1, Family.NOTICE, answers.NoticeAnsweredClear)
 NOTICE_NOT_OURS = MessageType("notice_not_ours", 1, Family.NOTICE, answers.NoticeNotOursClear)
+NOTICE_REINSTATED = MessageType("notice_reinstated", 1, Family.NOTICE, checks.NoticeReinstatedClear)
 CASE_ACCEPTED = MessageType("case_accepted", 1, Family.REFERRAL, answers.CaseAcceptedClear, answers.CaseRecord)
 CASE_DECLINED = MessageType("case_declined", 1, Family.REFERRAL, answers.CaseDeclinedClear)
 OUTCOME_REPORTED = MessageType("outcome_reported", 1, Family.REFERRAL, answers.OutcomeReportedClear)
@@ -102,11 +104,13 @@ ALL: tuple[MessageType, ...] = (
     REFERRAL_WITHDRAWN,
     WITHDRAWAL_ACKNOWLEDGED,
     NOTICE_ISSUED,
+    ITEMS_CHECKED,
     NOTICE_WITHDRAWN,
     NOTICE_WITHDRAWAL_ACKNOWLEDGED,
     NOTICE_ACKNOWLEDGED,
     NOTICE_ANSWERED,
     NOTICE_NOT_OURS,
+    NOTICE_REINSTATED,
     CASE_ACCEPTED,
     CASE_DECLINED,
     OUTCOME_REPORTED,

@@ -89,6 +89,7 @@ class NoticeState(StrEnum):
     ACTIONED = "actioned"
     REJECTED = "rejected"
     NOT_OURS = "not_ours"
+    REAPPEARED = "reappeared"
     WITHDRAWN = "withdrawn"
     WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
 

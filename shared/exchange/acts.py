@@ -12,7 +12,7 @@ from typing import Final
 from shared.contracts import answers, registry
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
-from shared.exchange import offer_acts
+from shared.exchange import check_acts, offer_acts
 from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
 from shared.kernel.authority import Role
 from shared.vocabulary.answers import AnswerState, CaseOutcome, ItemsFold
@@ -34,7 +34,8 @@ def _before(*states: AnswerState) -> frozenset[str]:
 
 
 _NONE: Final = _before(AnswerState.NONE)
-_UNFINISHED: Final = _before(AnswerState.NONE, AnswerState.ACKNOWLEDGED, AnswerState.IN_PART)
+_UNFINISHED: Final = _before(AnswerState.NONE, AnswerState.ACKNOWLEDGED, AnswerState.IN_PART, AnswerState.REAPPEARED)
+_REAPPEARED: Final = _before(AnswerState.REAPPEARED)
 _UNDER_WAY: Final = _before(AnswerState.ACCEPTED, AnswerState.ONGOING)
 #: Also after an answer: what was done may have to be undone when the offer is taken back.
 _ANY_ANSWER: Final = _before(*AnswerState) - {AnswerState.WITHDRAWAL_ACKNOWLEDGED.value}
@@ -78,7 +79,8 @@ def _to(answer: AnswerState, before: frozenset[str]) -> tuple[Move, ...]:
 
 def _folded(*folds: ItemsFold) -> tuple[Move, ...]:
     """Of acts on items: to what all that was said of them makes of the notice."""
-    return tuple(Move(_UNFINISHED, fold.value, frozenset[Code]({fold})) for fold in folds)
+    before = {ItemsFold.REAPPEARED: _REAPPEARED}
+    return tuple(Move(before.get(fold, _UNFINISHED), fold.value, frozenset[Code]({fold})) for fold in folds)
 
 
 ACTS: Final[tuple[Act, ...]] = (
@@ -114,6 +116,7 @@ ACTS: Final[tuple[Act, ...]] = (
         _ACTORS,
         (Move(frozenset(_DECIDED), Offered.WITHDRAWN.value),),
     ),
+    *check_acts.ORIGINS,
     _from_origin(Subject.OFFER, "offer", _BEGINS, message=registry.REFERRAL_OFFERED),
     _from_origin(Subject.OFFER, "withdraw", _TAKEN_BACK, message=registry.REFERRAL_WITHDRAWN),
     *offer_acts.ROWS,
@@ -159,5 +162,6 @@ ACTS: Final[tuple[Act, ...]] = (
         message=registry.NOTICE_NOT_OURS,
         takes=answers.NoticeDisowning,
     ),
+    *check_acts.PROVIDERS,
     _withdrawal_noted(Subject.NOTICE, registry.NOTICE_WITHDRAWAL_ACKNOWLEDGED),
 )

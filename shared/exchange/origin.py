@@ -9,6 +9,7 @@ from typing import Final
 
 from shared.contracts.answers import Answer, NoticeAnsweredClear, NoticeNotOursClear
 from shared.contracts.base import Contract
+from shared.contracts.checks import NoticeReinstatedClear
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.offers import OfferAssessedClear
 from shared.contracts.registry import MessageType
@@ -16,7 +17,7 @@ from shared.exchange import findings, items
 from shared.exchange.act import Offered, Subject, Track
 from shared.exchange.acts import ACTS
 from shared.exchange.items import Said
-from shared.exchange.states import answer_follows, permits
+from shared.exchange.states import answer_follows, permits, reopens
 from shared.exchange.words import folded
 from shared.kernel.authority import Permit
 from shared.kernel.errors import Refused
@@ -50,11 +51,14 @@ UNFINISHED: Final[frozenset[AnswerState]] = frozenset(
     | {
         AnswerState(state)
         for row in ACTS
-        if row.track is Track.ANSWER and Offered.OPEN.value in row.needs
+        if row.track is Track.ANSWER and Offered.OPEN.value in row.needs and not reopens(row)
         for move in row.moves
         for state in move.before
     }
 )
+
+
+_OF_ITEMS: Final = NoticeAnsweredClear | NoticeNotOursClear | NoticeReinstatedClear
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,10 @@ class Answered:
 
 def answered_so_far(present: Answered, *, own: Sequence[int]) -> AnsweredSoFar:
     """What the recipient's next instance is told; items by the notice's numbers, `own` as `answer_edge` takes them."""
-    said, found = items.told(Said.kept(present.detail), own), findings.found_in(present.detail)
+    said, found = items.told(items.latest(Said.kept(present.detail)), own), findings.found_in(present.detail)
     of_items = {"items": said.answers, "disowned": said.disowned} | ({"assessed": found} if found else {})
+    of_items |= {"checked": said.checks} if said.checks else {}
+    of_items |= {"reinstated": said.reinstated} if said.reinstated else {}
     return AnsweredSoFar(answer=present.state, number=present.acts, **of_items)
 
 
@@ -90,7 +96,7 @@ def answer_edge(
     if isinstance(clear, Answer) and clear.number <= present.acts:
         raise Refused("answer_repeated")
     deciding: Contract = clear
-    if isinstance(clear, NoticeAnsweredClear | NoticeNotOursClear):
+    if isinstance(clear, _OF_ITEMS):
         before, stated = Said.kept(present.detail), items.renumbered(_said(clear), own)
         items.check(stated, own, before)
         deciding = items.fold(own, before + stated)
@@ -108,10 +114,16 @@ def answer_edge(
 def said_in(clear: Contract, *, own: Sequence[int]) -> dict[str, object]:
     """The words of one answer as its origin keeps them: no ids of subjects, items by its own numbers."""
     words = clear.model_dump(mode="json", exclude={"referral_id", "notice_id"}, exclude_none=True)
-    if isinstance(clear, NoticeAnsweredClear | NoticeNotOursClear):
+    if isinstance(clear, _OF_ITEMS):
         words |= items.renumbered(_said(clear), own).words()
     return words
 
 
-def _said(clear: NoticeAnsweredClear | NoticeNotOursClear) -> Said:
-    return Said(answers=clear.items) if isinstance(clear, NoticeAnsweredClear) else Said(disowned=clear.disowned)
+def _said(clear: NoticeAnsweredClear | NoticeNotOursClear | NoticeReinstatedClear) -> Said:
+    match clear:
+        case NoticeAnsweredClear():
+            return Said(answers=clear.items)
+        case NoticeNotOursClear():
+            return Said(disowned=clear.disowned)
+        case NoticeReinstatedClear():
+            return Said(reinstated=clear.reinstated)

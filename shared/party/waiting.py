@@ -24,11 +24,11 @@ from shared.vocabulary.routing import WorkReason
 #: A child is at risk, and whoever was told has not finished with it.
 P0_OPEN: Final = "p0_open"
 #: What a recipient has answered that leaves the origin where it was.
-ANSWERED_NO: Final = (AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS)
+ANSWERED_NO: Final = (AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS, AnswerState.REAPPEARED)
 Reason = (
     WorkReason
     | Literal[ReceiptOutcome.REFUSED, ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED]
-    | Literal[AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS]
+    | Literal[AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS, AnswerState.REAPPEARED]
     | Literal["recipient_ahead", "p0_open"]
 )
 
@@ -101,6 +101,7 @@ _MENDS: Final[Mapping[str, Mend]] = {
     ReceiptOutcome.DEFERRED: Mend.OPERATOR,
     ReceiptOutcome.WAITING: Mend.OPERATOR,
     ReceiptOutcome.PARKED: Mend.OPERATOR,
+    AnswerState.REAPPEARED: Mend.CALL,
     P0_OPEN: Mend.CALL,
 }
 #: Of what was sent to a party, by its state: what the party can do next.
@@ -114,6 +115,7 @@ _NEXT: Final[Mapping[tuple[Subject, str], Mend]] = {
     (Subject.NOTICE, "issued"): Mend.ANSWER,
     (Subject.NOTICE, "acknowledged"): Mend.ANSWER,
     (Subject.NOTICE, "in_part"): Mend.ANSWER,
+    (Subject.NOTICE, "reappeared"): Mend.ANSWER,
 }
 
 

@@ -37,6 +37,7 @@ class AnswerState(Code):
     ACTIONED = "actioned", _CAUSEWAY
     REJECTED = "rejected", _CAUSEWAY
     NOT_OURS = "not_ours", _CAUSEWAY
+    REAPPEARED = "reappeared", _CAUSEWAY
     ACCEPTED = "accepted", _CAUSEWAY
     DECLINED = "declined", _CAUSEWAY
     ONGOING = "ongoing", _CAUSEWAY
@@ -61,9 +62,35 @@ class NoticeRejection(Code):
     AUTHENTICATION_FAILED = "authentication_failed", _CAUSEWAY
 
 
+class ItemFound(Code):
+    """What whoever issued a notice found of an item. One that `reappeared` was removed or gone before, and is there."""
+
+    GONE = "gone", _CAUSEWAY
+    UP = "up", _CAUSEWAY
+    REAPPEARED = "reappeared", _CAUSEWAY
+    NEVER_THERE = "never_there", _CAUSEWAY
+
+
+class CheckedBy(Code):
+    """Who or what has looked."""
+
+    PERSON = "person", _CAUSEWAY
+    TOOL = "tool", _CAUSEWAY
+
+
+class ReinstateReason(Code):
+    """Why a provider has made available again what it acted on."""
+
+    COMPLAINT_UPHELD = "complaint_upheld", "EU Regulation 2022/2065 (DSA), Article 20"
+    COURT_ORDER = "court_order", "EU Regulation 2022/2065 (DSA), Article 21"
+    ACTED_IN_ERROR = "acted_in_error", _CAUSEWAY
+    RECOVERED_BY_ACCOUNT = "recovered_by_account", _CAUSEWAY
+
+
 class ItemsFold(Code):
     """What the answers to its items make of a notice."""
 
+    REAPPEARED = "reappeared", _CAUSEWAY
     IN_PART = "in_part", _CAUSEWAY
     ACTIONED = "actioned", _CAUSEWAY
     REJECTED = "rejected", _CAUSEWAY

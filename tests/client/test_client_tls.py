@@ -39,6 +39,8 @@ VERBS: dict[str, list[str]] = {
     "case accept": [ID],
     "case decline": [ID, "--reason", "no_crime"],
     "case outcome": [ID, *OUTCOME],
+    "notice reinstate": [ID, "--reason", "complaint_upheld"],
+    "referral recheck": [ID, "1=gone"],
     "offer accept": [ID],
     "offer decline": [ID, "--reason", "no_capacity"],
     "offer assess": [ID, "baseline"],

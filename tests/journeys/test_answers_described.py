@@ -140,12 +140,24 @@ async def recipients_answer(asked: Asked) -> None:
     await asked.post(AGENCY, f"/v1/cases/{first}:accept", {}, status=409)
     await asked.post(AGENCY, f"/v1/cases/{first}:outcome", OUTCOME)
     await asked.post(AGENCY, f"/v1/cases/{second}:decline", {"reason": "no_crime"})
+    await asked.post(OTHER_HOTLINE, f"/v1/inbox/{first}:accept")
+    assessed = {"assessed": [{"assessment": "baseline"}, {"action": "removed"}]}
+    await asked.post(OTHER_HOTLINE, f"/v1/inbox/{first}:assess", assessed)
+    await asked.post(OTHER_HOTLINE, f"/v1/inbox/{first}:assess", assessed, status=409)
+    await asked.post(OTHER_HOTLINE, f"/v1/inbox/{second}:decline", {"reason": "no_capacity"})
+    await asked.get(OTHER_HOTLINE, f"/v1/inbox/{first}")
     await asked.post(PROVIDER, f"/v1/notices/{notice}:acknowledge")
     await asked.post(PROVIDER, f"/v1/notices/{notice}:answer", REPORT)
     await asked.post(PROVIDER, f"/v1/notices/{other_notice}:answer", {"items": [{"n": 1, "rejection": "not_found"}]})
     await asked.post(
         PROVIDER, f"/v1/notices/{last_notice}:not-ours", {"disowned": [{"suggested": "provider-001.example"}]}
     )
+    await asked.exchange.until_quiet()
+    await asked.post(HOTLINE, f"/v1/referrals/{first}:check", {"checked": [{"n": 1, "found": "up"}]})
+    await asked.exchange.until_quiet()
+    await asked.post(PROVIDER, f"/v1/notices/{notice}:answer", REPORT)
+    back = {"reinstated": [{"n": 1, "reason": "acted_in_error"}]}
+    await asked.post(PROVIDER, f"/v1/notices/{notice}:reinstate", back)
     await asked.exchange.until_quiet()
     for referral_id in (first, second, third):
         await asked.get(HOTLINE, f"/v1/referrals/{referral_id}")

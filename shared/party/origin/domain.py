@@ -163,6 +163,13 @@ class ReviewedReferral(Contract):
     state: ReferralState
 
 
+class CheckedReferral(Contract):
+    """What was found is kept, and providers are told: `reappeared` where an item is there again."""
+
+    referral_id: Uuid
+    state: Literal["routed", "reappeared"]
+
+
 class WithdrawnReferral(Contract):
     """The referral is withdrawn and its recipients will be told. They acknowledge on their own."""
 

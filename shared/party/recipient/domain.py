@@ -9,6 +9,7 @@ from uuid import UUID
 
 from shared.contracts.answers import DisownedItems, ItemAnswers, NoticeDisowning, NoticeStatements
 from shared.contracts.base import Contract
+from shared.contracts.checks import ItemsCheckedClear, ReinstatedItems, Reinstatement
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.offers import AssessedItems, OfferFindings
 from shared.contracts.referral import NoticeRecord, ReferralRecord
@@ -18,9 +19,10 @@ from shared.exchange.act import Act, Offered, Subject, Track
 from shared.exchange.items import Said
 from shared.exchange.message import Received
 from shared.exchange.states import Standing, begins, follow, rows_of, shown
+from shared.exchange.words import folded
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import Refused
-from shared.vocabulary.answers import AnswerState
+from shared.vocabulary.answers import AnswerState, ItemFound
 
 #: An item is known by its subject (referral or notice id) and the party it was sent to.
 ItemKey = tuple[UUID, str]
@@ -82,7 +84,10 @@ def applied(recipient: RecipientKind, item: Item | None, message: Received) -> I
     if item is None or item.sender != message.sender:
         # Only the sender may move what it has sent: for anybody else it is not there.
         raise Refused(f"{recipient.subject}_unknown")
-    return replace(item, state=follow(row, item.state, message.clear))
+    following = follow(row, item.state, message.clear)
+    if isinstance(message.clear, ItemsCheckedClear):
+        return _checked(item, message.clear)
+    return replace(item, state=following)
 
 
 def require_role(row: Act, role: Role) -> None:
@@ -109,6 +114,10 @@ def words_of(item: Item, said: Contract | None) -> Words:
             before = Said.kept(item.said)
             stated = items.disowned(said.disowned, item.numbers, before)
             return Words(DisownedItems(disowned=stated.disowned), items.fold(item.numbers, before + stated))
+        case Reinstatement():
+            before = Said.kept(item.said)
+            stated = items.reinstated(said.reinstated, item.numbers, before)
+            return Words(ReinstatedItems(reinstated=stated.reinstated), items.fold(item.numbers, before + stated))
         case OfferFindings():
             found = findings.found_in(item.said)
             assessed = findings.stated(said.assessed, item.numbers, found)
@@ -139,6 +148,17 @@ def item_numbers(message: Received) -> list[str]:
 _TAKEN_BACK: Final = frozenset({Offered.WITHDRAWN.value, AnswerState.WITHDRAWAL_ACKNOWLEDGED.value})
 #: Referrals are not amended yet: what is answered is always the first revision.
 _REVISION: Final = 1
+
+
+def _checked(item: Item, clear: ItemsCheckedClear) -> Item:
+    """What was found is kept; what is there again makes it open again. Raises `Refused("item_unknown")`."""
+    found = Said(checks=clear.checked)
+    if not {each.n for each in clear.checked} <= set(item.numbers):
+        raise Refused("item_unknown")
+    state, said = item.state, folded(item.said, found.words())
+    if any(each.found is ItemFound.REAPPEARED for each in clear.checked):
+        state = items.fold(item.numbers, Said.kept(said)).items.value
+    return replace(item, state=state, said=said)
 
 
 def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> Item:
@@ -177,5 +197,6 @@ def _taken_up(recipient: RecipientKind, item: Item, message: Received, *, again:
 
 def _answered(recipient: RecipientKind, item: Item, again: AnsweredSoFar) -> Item:
     state = shown(recipient.subject, Standing(Offered.OPEN.value, again.answer.value))
-    said = Said(answers=again.items, disowned=again.disowned).words() | findings.kept(again.assessed)
+    of_items = Said(again.items, again.disowned, again.checked, again.reinstated)
+    said = of_items.words() | findings.kept(again.assessed)
     return replace(item, state=state, acts=again.number, told=again.number, said={**item.said, **said})

@@ -7,12 +7,13 @@ from uuid import UUID
 
 from shared.contracts.answers import WithdrawalAnswer
 from shared.contracts.base import Contract
+from shared.contracts.checks import ItemsCheckedClear
 from shared.contracts.evidence import KeptEvidence
 from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.registry import WITHDRAWALS
 from shared.exchange.act import Act, Subject
 from shared.exchange.authority import STATEMENT_NOT_YOURS
-from shared.exchange.clocks import Clocked, Happened, answered, received, taken_back
+from shared.exchange.clocks import Clocked, Happened, answered, checked, received, taken_back
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.events import Event, happened
 from shared.exchange.evidence import Witness
@@ -43,6 +44,7 @@ async def receive(
     refusals: dict[UUID, str] = {}
     changed: dict[ItemKey, tuple[str, str]] = {}
     resumed: set[ItemKey] = set()
+    heard: set[ItemKey] = set()
     events: list[Event] = []
     taken: list[Received] = []
     if any(map(_tells_forgotten, incoming)) and not await items.restored():
@@ -63,6 +65,8 @@ async def receive(
                 continue  # its party has done more here than elsewhere, or has it from there already
             resumed.add(key)
         taken.append(message)
+        if isinstance(message.clear, ItemsCheckedClear):
+            heard.add(key)
         if key not in now or item.purposes != now[key].purposes:
             new.append(message)
         elif item.state != now[key].state:
@@ -70,8 +74,9 @@ async def receive(
         now[key] = item
         events.append(happened(recipient.arriving[message.message], key[0], party=key[1], state=item.state))
     await items.add(new)
-    await items.change({key: states for key, states in changed.items() if key not in resumed})
+    await items.change({key: states for key, states in changed.items() if key not in resumed | heard})
     await items.resume([now[key] for key in resumed])
+    await items.hear([now[key] for key in heard])
     await items.clock(*_timed(recipient.subject, taken))
     if edges is not None:
         refusals |= await edges.apply(answers)
@@ -85,7 +90,9 @@ def _timed(subject: Subject, messages: Sequence[Received]) -> tuple[list[Clocked
     begun, steps = list[Clocked](), list[Happened]()
     for message in messages:
         of = message.recipient, UUID(message.subject), message.sender
-        if message.message in WITHDRAWALS:
+        if isinstance(message.clear, ItemsCheckedClear):
+            steps += [Happened.by(*of, step=step) for step in checked(message.clear.checked, message.sent_at)]
+        elif message.message in WITHDRAWALS:
             steps += [Happened.by(*of, step=step) for step in taken_back(message.sent_at)]
         elif message.edge is not None:
             begun.append(received(message))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from shared.contracts.answers import NoticeDisowning, NoticeStatements, OutcomeReport
 from shared.contracts.base import Contract
+from shared.contracts.checks import Reinstatement
 from shared.contracts.offers import OfferFindings
 from shared.contracts.registry import BY_TYPE, WITHDRAWAL_ACKNOWLEDGED, Family, MessageType
 from shared.exchange import states
@@ -59,10 +60,27 @@ NOTICE = {
     ("in_part", "not_ours:rejected"): "rejected",
     ("in_part", "not_ours:not_ours"): "not_ours",
     ("in_part", "withdraw"): "withdrawn",
+    ("reappeared", "answer:in_part"): "in_part",
+    ("reappeared", "answer:actioned"): "actioned",
+    ("reappeared", "answer:rejected"): "rejected",
+    ("reappeared", "answer:reappeared"): "reappeared",
+    ("reappeared", "not_ours:in_part"): "in_part",
+    ("reappeared", "not_ours:actioned"): "actioned",
+    ("reappeared", "not_ours:rejected"): "rejected",
+    ("reappeared", "not_ours:not_ours"): "not_ours",
+    ("reappeared", "not_ours:reappeared"): "reappeared",
+    ("reappeared", "withdraw"): "withdrawn",
+    ("in_part", "reinstate:reappeared"): "reappeared",
+    ("actioned", "reinstate:reappeared"): "reappeared",
+    ("reappeared", "reinstate:reappeared"): "reappeared",
     ("actioned", "withdraw"): "withdrawn",
     ("rejected", "withdraw"): "withdrawn",
     ("not_ours", "withdraw"): "withdrawn",
     ("withdrawn", "acknowledge_withdrawal"): "withdrawal_acknowledged",
+} | {
+    # What it makes of a notice is what all that was said of its items does.
+    (state, "check"): state
+    for state in ("issued", "acknowledged", "in_part", "actioned", "rejected", "not_ours", "reappeared")
 }
 CASE = {
     ("offered", "accept"): "accepted",
@@ -101,6 +119,7 @@ OFFER = {
 DECIDED = ("routed", "unroutable", "orphaned", "unknown_code")
 #: Where a release leads to is for the decision to say, which is made then.
 REFERRAL = {(disposition, "withdraw"): "withdrawn" for disposition in DECIDED} | {
+    ("routed", "check"): "routed",
     ("unreleased", "release"): "routed",
     ("unreleased", "drop"): "dropped",
 }
@@ -123,7 +142,7 @@ def events(subject: Subject) -> list[Event]:
     for row in states.rows_of(subject):
         if row.takes is OutcomeReport:
             found += [(row, reported(outcome)) for outcome in CaseOutcome]
-        elif row.takes in (NoticeStatements, NoticeDisowning):
+        elif row.takes in (NoticeStatements, NoticeDisowning, Reinstatement):
             found += [(row, Folded(items=fold)) for fold in ItemsFold]
         elif row.takes is OfferFindings:
             found += [(row, FoldedOffer(items=fold)) for fold in OfferFold]
@@ -227,7 +246,7 @@ def done(subject: Subject, events: list[Event], step: Callable[..., str]) -> lis
             state = step(row, state, said)
         except Refused:
             continue
-        whole = isinstance(said, Folded) and said.items is not ItemsFold.IN_PART
+        whole = isinstance(said, Folded) and said.items not in (ItemsFold.IN_PART, ItemsFold.REAPPEARED)
         taken.append(f"whole {row.name}" if whole else row.name)
     return taken
 
@@ -246,9 +265,9 @@ def test_what_was_withdrawn_is_never_acted_on_again(drawn: tuple[Subject, list[E
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(events(Subject.NOTICE)), max_size=12))
-def test_a_notice_is_answered_at_most_once(drawn: list[Event]) -> None:
+def test_a_notice_is_answered_at_most_once_until_it_is_reinstated(drawn: list[Event]) -> None:
     taken = done(Subject.NOTICE, drawn, states.follow)
-    assert sum(name.startswith("whole ") for name in taken) <= 1
+    assert sum(name.startswith("whole ") for name in taken) <= 1 + taken.count("reinstate")
 
 
 def test_a_machine_that_lets_everything_happen_would_be_noticed() -> None:

@@ -17,7 +17,7 @@ from shared.envelope.keys import SigningKey
 from shared.exchange.evidence import Witness, check_evidence, read_evidence
 from shared.exchange.message import Record
 from shared.kernel.errors import Defect, Refused
-from shared.party.recipient.store.items import packed, unpacked
+from shared.party.recipient.store.packing import packed, unpacked
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import read_directory
 from tests.support.builders import AT, HOTLINE, PROVIDER

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from shared.contracts.base import Contract
+from shared.contracts.checks import ItemChecks
 from shared.contracts.referral import ReferralSubmission
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act, Subject
@@ -31,6 +32,7 @@ from shared.party.origin.api import bodies
 from shared.party.origin.api.checking import Checking, Posted, parsed
 from shared.party.origin.domain import (
     AcceptedReferral,
+    CheckedReferral,
     ExternalRefExists,
     ListReason,
     Outcome,
@@ -43,10 +45,12 @@ from shared.party.origin.domain import (
     WorkPage,
 )
 from shared.party.origin.domain import Request as Filed
+from shared.party.origin.store.checks import PostgresIssued
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.alarms import Alarms, Kind
+from shared.party.origin.use_cases.checks import check_items
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
 from shared.party.origin.use_cases.reviews import DROP, RELEASE, Reviewing, drop_referral, release_referral
@@ -142,6 +146,18 @@ class OriginApi:
         withdrawing = row(Subject.REFERRAL, "withdraw")
         return await self._acts.once(request, identity, withdrawing.name, roles=withdrawing.roles, act=act)
 
+    async def check_items(self, referral_id: UUID, request: Request, identity: Identity) -> Response:
+        """Keep what was found of items, and tell their providers."""
+        said = read_model(ItemChecks, await read_json(request))
+
+        async def look(session: Session) -> CheckedReferral:
+            acting, edges = self._acting(identity, session), PostgresIssued(session.driver)
+            state = await check_items(referral_id, said, acting, edges)
+            return CheckedReferral.model_validate({"referral_id": referral_id, "state": state})
+
+        checking = row(Subject.REFERRAL, "check")
+        return await self._acts.once(request, identity, checking.name, roles=checking.roles, act=look)
+
     async def review(self, act: Act, referral_id: UUID, request: Request, *, identity: Identity) -> Response:
         """Let a referral go, or drop it, as a second person."""
         doing = {RELEASE: release_referral, DROP: drop_referral}[act]
@@ -234,6 +250,11 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
     async def withdraw(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Take a referral back. What is withdrawn already is answered alike; the first reason stands."""
         return await origin.withdraw(referral_id, request, identity)
+
+    @router.post("/referrals/{referral_id}:check", **does(CheckedReferral, takes=[ItemChecks]))
+    async def check_found(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
+        """Say what was found of items that notices were issued about: what was said removed may be there again."""
+        return await origin.check_items(referral_id, request, identity)
 
     @router.post("/referrals/{referral_id}:release", **does(ReviewedReferral))
     async def release(referral_id: UUID, request: Request, identity: Identity = who) -> Response:

@@ -14,10 +14,12 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from shared.contracts.answers import Answer, CaseRecord
+from shared.contracts.answers import Answer, CaseRecord, NoticeAnsweredClear
+from shared.contracts.base import Contract
 from shared.exchange.act import Act, Track
-from shared.exchange.clocks import Happened, answered
+from shared.exchange.clocks import Happened, answered, reported
 from shared.exchange.events import Event, event_type
+from shared.exchange.items import Said
 from shared.exchange.message import Received
 from shared.exchange.origin import Answered, answer_edge, said_in
 from shared.exchange.states import rows_for
@@ -95,6 +97,7 @@ class EdgeAnswers:
         if (answer := moved[sent[0].edge_id].answer) != present[0].answer:
             of = message.recipient, UUID(message.subject), message.sender
             steps = answered(_row(message).subject, answer.state, message.sent_at)
+            steps += reported(_removes(message.clear), message.sent_at)
             self._steps += [Happened.by(*of, step=step) for step in steps]
             self.events.append(_event(message, sent[0], answer))
         return None
@@ -139,6 +142,11 @@ def _after(edge: OpenEdge, taken: Taken | None) -> OpenEdge:
 def _act_of(message: Received) -> AnswerAct | None:
     clear = message.clear
     return AnswerAct(UUID(message.subject), message.sender, clear.act) if isinstance(clear, Answer) else None
+
+
+def _removes(clear: Contract) -> bool:
+    """Whether it says that an item is gone."""
+    return isinstance(clear, NoticeAnsweredClear) and bool(Said(answers=clear.items).said_gone())
 
 
 def _row(message: Received) -> Act:

@@ -9,41 +9,32 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from struct import Struct
 from typing import Final, TypeVar
 from uuid import UUID
 
 import asyncpg
-from pydantic_core import from_json, to_json
 
 from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
 from shared.contracts.delivery import HeldEdge
 from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import ALL, WITHDRAWALS
-from shared.envelope.attributes import COVERED, PROOF
-from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.events import Event
 from shared.exchange.message import Draft, Received, Record
 from shared.exchange.words import folded
 from shared.kernel.authority import state_forbids
-from shared.kernel.clock import parse_rfc3339, rfc3339
 from shared.kernel.errors import Defect, Refused, not_found
 from shared.party.recipient.domain import Item, ItemKey
 from shared.party.recipient.ports import Page, ShownItem
+from shared.party.recipient.store.packing import packed, unpacked
 from shared.runtime.database.columns import Json
 from shared.runtime.database.feed import Listed, note_events
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.post import outbox
 from shared.runtime.timers.steps import begin, note_steps
 
-#: Of a packed record: how long are place and headers, and what of its value stands before what was sealed.
-_LENGTHS: Final = Struct(">II")
-#: The headers of nearly every message; their names are not kept with each.
-_USUAL_NAMES: Final = [*COVERED, *PROOF]
-_SEALED_END: Final = b'"}'
 #: What is open and has a child at risk has its arrival and this for its place: it stands above all others.
 AT_RISK: Final = 2**62
 _EDGES: Final = [message.type for message in ALL if message.edge]
@@ -92,6 +83,7 @@ class ItemTable:
     held: str = field(init=False)
     change: str = field(init=False)
     resume: str = field(init=False)
+    hear: str = field(init=False)
     act: str = field(init=False)
     erase: str = field(init=False)
     page: str = field(init=False)
@@ -117,6 +109,8 @@ class ItemTable:
             "said = a.said::jsonb "
             "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[]) "
             f"AS a(subject, party, state, acts, said) WHERE t.{subject} = a.subject AND t.party = a.party",
+            "hear": f"UPDATE {table} SET state = $3, said = $4::jsonb, changed_at = now() "
+            f"WHERE {subject} = $1 AND party = $2",
             "act": f"UPDATE {table} SET state = $4, changed_at = now(), acts = acts + 1, "
             f"said = $6::jsonb{self.kept} "
             f"WHERE {subject} = $1 AND party = $2 AND state = $3 AND acts = $5 RETURNING {subject}",
@@ -183,6 +177,11 @@ class PostgresItems:
                 [item.acts for item in items],
                 [json.dumps(dict(item.said)) for item in items],
             )
+
+    async def hear(self, items: Sequence[Item]) -> None:
+        rows = [(each.subject_id, each.party, each.state, dict(each.said)) for each in items]
+        if rows:
+            await self._driver.executemany(self.table.hear, rows)
 
     async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:
         if sealed is not None:
@@ -353,43 +352,3 @@ def seal_contents(
         evidence = protect(packed(message.record), key, place.column("evidence"))
         contents.append((content, evidence, wrap(key, kek, place.column("wrapped_key"))))
     return contents
-
-
-def packed(record: Record) -> bytes:
-    """A record that `accept` has passed, as it is kept: two lengths, place and headers as JSON, the exact value.
-
-    The base64url that ends a sealed part, half of the message, is kept as the bytes that it stands for.
-    """
-    names = [name for name, value in record.headers if value is not None]
-    values = [value.decode("latin-1") for _, value in record.headers if value is not None]
-    place = [record.topic, record.partition, record.offset, rfc3339(record.broker_time)]
-    head = to_json([place, None if names == _USUAL_NAMES else names, values])
-    value = record.value or b""
-    begins = value.rfind(b".") + 1
-    sealed = _sealed_bytes(value[begins:])
-    front = value[:begins] if sealed else value
-    return _LENGTHS.pack(len(head), len(front)) + head + front + sealed
-
-
-def _sealed_bytes(ending: bytes) -> bytes:
-    """What the end of a value stands for; nothing where it is kept as it is."""
-    if not ending.endswith(_SEALED_END):
-        return b""
-    try:
-        return from_base64url(ending[: -len(_SEALED_END)].decode())
-    except ValueError:
-        return b""
-
-
-def unpacked(kept: bytes) -> Record:
-    """The record that `packed` was given, without its key: that is the subject among the headers."""
-    head_bytes, front_bytes = _LENGTHS.unpack_from(kept)
-    begins = _LENGTHS.size + head_bytes
-    ends = begins + front_bytes
-    head, front, sealed = kept[_LENGTHS.size : begins], kept[begins:ends], kept[ends:]
-    (topic, partition, offset, broker_time), names, values = from_json(head)
-    headers = tuple(
-        zip(_USUAL_NAMES if names is None else names, (text.encode("latin-1") for text in values), strict=True)
-    )
-    value = front + to_base64url(sealed).encode() + _SEALED_END if sealed else front
-    return Record(topic, partition, offset, parse_rfc3339(broker_time), None, headers, value)

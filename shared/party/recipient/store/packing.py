@@ -1,0 +1,59 @@
+"""A message as it came, as it is kept beside what it brought."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final
+
+from pydantic_core import from_json, to_json
+
+from shared.envelope.attributes import COVERED, PROOF
+from shared.envelope.base64url import from_base64url, to_base64url
+from shared.exchange.message import Record
+from shared.kernel.clock import parse_rfc3339, rfc3339
+
+#: Of a packed record: how long are place and headers, and what of its value stands before what was sealed.
+_LENGTHS: Final = Struct(">II")
+#: The headers of nearly every message; their names are not kept with each.
+_USUAL_NAMES: Final = [*COVERED, *PROOF]
+_SEALED_END: Final = b'"}'
+
+
+def packed(record: Record) -> bytes:
+    """A record that `accept` has passed, as it is kept: two lengths, place and headers as JSON, the exact value.
+
+    The base64url that ends a sealed part, half of the message, is kept as the bytes that it stands for.
+    """
+    names = [name for name, value in record.headers if value is not None]
+    values = [value.decode("latin-1") for _, value in record.headers if value is not None]
+    place = [record.topic, record.partition, record.offset, rfc3339(record.broker_time)]
+    head = to_json([place, None if names == _USUAL_NAMES else names, values])
+    value = record.value or b""
+    begins = value.rfind(b".") + 1
+    sealed = _sealed_bytes(value[begins:])
+    front = value[:begins] if sealed else value
+    return _LENGTHS.pack(len(head), len(front)) + head + front + sealed
+
+
+def _sealed_bytes(ending: bytes) -> bytes:
+    """What the end of a value stands for; nothing where it is kept as it is."""
+    if not ending.endswith(_SEALED_END):
+        return b""
+    try:
+        return from_base64url(ending[: -len(_SEALED_END)].decode())
+    except ValueError:
+        return b""
+
+
+def unpacked(kept: bytes) -> Record:
+    """The record that `packed` was given, without its key: that is the subject among the headers."""
+    head_bytes, front_bytes = _LENGTHS.unpack_from(kept)
+    begins = _LENGTHS.size + head_bytes
+    ends = begins + front_bytes
+    head, front, sealed = kept[_LENGTHS.size : begins], kept[begins:ends], kept[ends:]
+    (topic, partition, offset, broker_time), names, values = from_json(head)
+    headers = tuple(
+        zip(_USUAL_NAMES if names is None else names, (text.encode("latin-1") for text in values), strict=True)
+    )
+    value = front + to_base64url(sealed).encode() + _SEALED_END if sealed else front
+    return Record(topic, partition, offset, parse_rfc3339(broker_time), None, headers, value)
