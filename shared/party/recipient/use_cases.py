@@ -44,7 +44,6 @@ async def receive(
     refusals: dict[UUID, str] = {}
     changed: dict[ItemKey, tuple[str, str]] = {}
     resumed: set[ItemKey] = set()
-    heard: set[ItemKey] = set()
     events: list[Event] = []
     taken: list[Received] = []
     if any(map(_tells_forgotten, incoming)) and not await items.restored():
@@ -65,14 +64,13 @@ async def receive(
                 continue  # its party has done more here than elsewhere, or has it from there already
             resumed.add(key)
         taken.append(message)
-        if isinstance(message.clear, ItemsCheckedClear):
-            heard.add(key)
         if key not in now or item.purposes != now[key].purposes:
             new.append(message)
         elif item.state != now[key].state:
             changed[key] = (changed[key][0] if key in changed else now[key].state, item.state)
         now[key] = item
         events.append(happened(recipient.arriving[message.message], key[0], party=key[1], state=item.state))
+    heard = {(UUID(each.subject), each.recipient) for each in taken if isinstance(each.clear, ItemsCheckedClear)}
     await items.add(new)
     await items.change({key: states for key, states in changed.items() if key not in resumed | heard})
     await items.resume([now[key] for key in resumed])

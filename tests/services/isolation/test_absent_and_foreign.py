@@ -32,6 +32,9 @@ STRANGERS = {
 #: The body of each act, by what stands after the colon of its path.
 BODIES: dict[str, dict[str, Any]] = {
     "withdraw": {"reason": "filed_in_error"},
+    "check": {"checked": [{"n": 1, "found": "gone"}]},
+    "assess": {"assessed": [{"n": 1, "assessment": "baseline"}]},
+    "reinstate": {"reinstated": [{"reason": "court_order"}]},
     "release": {},
     "drop": {},
     "acknowledge-withdrawal": {"fate": "erased"},
@@ -114,7 +117,7 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
             assert foreign == absent, path
             assert foreign[0] == 404, path
             asked_about += 1
-    assert asked_about == {"hotline": 13, "law_enforcement": 12, "industry": 16}[service]
+    assert asked_about == {"hotline": 17, "law_enforcement": 12, "industry": 18}[service]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
+from shared.exchange.act import OfferState
 from shared.kernel.authority import Relation, Role
 from shared.runtime.database.transactions import RowScope
 from tests.services.isolation.conftest import Scratch
@@ -117,5 +118,5 @@ async def test_one_cell_too_few_in_the_database_is_found_by_name(scratch: dict[s
     remove = f"DELETE FROM permitted WHERE (resource, action, role, state) = {where}"
     async with changed(scratch["hotline"].admin, remove, undo=add):
         differing, _ = await asked(scratch, OFFER)
-    assert {each.cell.state for each in differing} == {"offered", "withdrawn", "withdrawal_acknowledged"}
+    assert {each.cell.state for each in differing} == {state.value for state in OfferState}
     assert {(each.cell.role, each.cell.action) for each in differing} == {("machine", "acknowledge_withdrawal")}

@@ -152,7 +152,7 @@ class OriginApi:
 
         async def look(session: Session) -> CheckedReferral:
             acting, edges = self._acting(identity, session), PostgresIssued(session.driver)
-            state = await check_items(referral_id, said, acting, edges)
+            state = await check_items(referral_id, said, acting, edges=edges)
             return CheckedReferral.model_validate({"referral_id": referral_id, "state": state})
 
         checking = row(Subject.REFERRAL, "check")
@@ -216,6 +216,7 @@ class OriginApi:
 def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identified) -> None:
     """Add the routes under /referrals and /work but for those that file: they are the service's own to mount."""
     who = Depends(identified)
+    _add_check(router, origin, identified)
 
     @router.post("/referrals:check", **shows(bodies.CheckAnswer, takes=[ReferralSubmission, bodies.ReferralBatch]))
     async def check(request: Request, identity: Identity = who) -> Response:
@@ -251,11 +252,6 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
         """Take a referral back. What is withdrawn already is answered alike; the first reason stands."""
         return await origin.withdraw(referral_id, request, identity)
 
-    @router.post("/referrals/{referral_id}:check", **does(CheckedReferral, takes=[ItemChecks]))
-    async def check_found(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Say what was found of items that notices were issued about: what was said removed may be there again."""
-        return await origin.check_items(referral_id, request, identity)
-
     @router.post("/referrals/{referral_id}:release", **does(ReviewedReferral))
     async def release(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Let a referral of somebody else's go that is over its budget, or beyond the party's day."""
@@ -265,6 +261,16 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
     async def drop(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Erase a referral of somebody else's instead of letting it go."""
         return await origin.review(DROP, referral_id, request, identity=identity)
+
+
+def _add_check(router: APIRouter, origin: OriginApi, identified: Identified) -> None:
+    """The route by which an origin says what it has found when it looked again."""
+    who = Depends(identified)
+
+    @router.post("/referrals/{referral_id}:check", **does(CheckedReferral, takes=[ItemChecks]))
+    async def check_found(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
+        """Say what was found of items that notices were issued about: what was said removed may be there again."""
+        return await origin.check_items(referral_id, request, identity)
 
 
 def answer_filed(request: Filed, outcomes: Sequence[Outcome], *, acceptor: Acceptor) -> Reply:

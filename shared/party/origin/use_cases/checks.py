@@ -49,7 +49,7 @@ class IssuedEdges(Protocol):
         ...
 
 
-async def check_items(referral_id: UUID, said: ItemChecks, acting: Acting, edges: IssuedEdges) -> str:
+async def check_items(referral_id: UUID, said: ItemChecks, acting: Acting, *, edges: IssuedEdges) -> str:
     """Keep what was found of items, and tell it to each provider with a notice about one; what has come of it.
 
     That is `reappeared` where an item is there again, else `routed`. Raises `Refused`: `not_found` for absent and
@@ -66,7 +66,7 @@ async def check_items(referral_id: UUID, said: ItemChecks, acting: Acting, edges
     for place, each in enumerate(said.checked):
         if each.n not in known:
             raise Refused("item_unknown", "no notice is about such an item", field=f"/checked/{place}/n")
-    came_to = [await _check(edge, said, filed, acting, edges=edges) for edge in issued]
+    came_to = [await _check(edge, said, acting, filed=filed, edges=edges) for edge in issued]
     state = AnswerState.REAPPEARED.value if any(came_to) else filed.state
     checking = row(Subject.REFERRAL, "check")
     event = Event(acting.party, event_type(checking.subject, checking.name), referral_id, state=state)
@@ -74,7 +74,7 @@ async def check_items(referral_id: UUID, said: ItemChecks, acting: Acting, edges
     return state
 
 
-async def _check(edge: IssuedEdge, said: ItemChecks, filed: Filed, acting: Acting, *, edges: IssuedEdges) -> bool:
+async def _check(edge: IssuedEdge, said: ItemChecks, acting: Acting, *, filed: Filed, edges: IssuedEdges) -> bool:
     """Whether an item of this notice is there again."""
     before = Said.kept(edge.answer.detail)
     found = items.found(said.checked, edge.items, before, at=acting.at)
