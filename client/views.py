@@ -151,6 +151,7 @@ class ReferralView(View):
     withdrawn_at: Instant | None = None
     ticks: dict[str, JsonValue] = {}
     edges: tuple[EdgeView, ...] = ()
+    relations: tuple[dict[str, JsonValue], ...] = ()
 
 
 class WorkItem(View):

@@ -38,8 +38,8 @@ async def referrals(
     Parameters
     ----------
     state
-        Only those in this state: offered, accepted, declined, in_part, ongoing, closed, withdrawn or
-        withdrawal_acknowledged.
+        Only those in this state: offered, accepted, declined, in_part, ongoing, closed, withdrawn,
+        withdrawal_acknowledged (see fate: erased or kept) or record_erased.
     priority
         Only where a child is at risk: p0.
     limit
@@ -69,8 +69,8 @@ async def notices(
     Parameters
     ----------
     state
-        Only those in this state: issued, acknowledged, in_part, actioned, rejected, not_ours, reappeared, withdrawn or
-        withdrawal_acknowledged.
+        Only those in this state: issued, acknowledged, in_part, actioned, rejected, not_ours, reappeared,
+        withdrawn, withdrawal_acknowledged (see fate: erased or kept) or record_erased.
     priority
         Only where a child is at risk, as far as you are told: p0.
     limit

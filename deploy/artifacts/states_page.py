@@ -74,6 +74,7 @@ def _row(row: Act) -> str:
         Cause.PERSON: _listed(row.roles),
         Cause.SECOND_PERSON: f"another {_listed(row.roles)} than who filed it",
         Cause.ACT: "the sender, by its message",
+        Cause.TIMER: "the service, when its time has come",
     }[row.cause]
     leads = {after for before in may_come_in(row) for _, after in steps(row, before)} or may_come_in(row)
     message = _listed({f"`{each.message.name}`" for each in _told(row) if each.message})

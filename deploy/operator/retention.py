@@ -19,11 +19,10 @@ from deploy.operator.compaction import compact_inbox, fold_rest, fold_settled
 from deploy.operator.retention_policy import PERIODS, POLICY, Kept, Way
 from deploy.site.endpoints import OwnedDatabase
 from shared.exchange.act import Subject
-from shared.exchange.states import final_answers, finished
+from shared.exchange.states import WITHDRAWAL_NOTED, final_answers, finished
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import first_uuid7
 from shared.runtime.database.partitions import drop_month, make_months, months_before
-from shared.vocabulary.answers import AnswerState
 
 CONNECT_S_MAX: Final = 5.0
 #: So many rows end in one transaction.
@@ -70,7 +69,7 @@ _OF_RECORD: Final = "ended WHERE (k.told_by, k.party, k.purpose) = (ended.subjec
 _OPEN_EDGE = """
 EXISTS (SELECT FROM edge AS e WHERE e.referral_id = r.referral_id AND e.state = 'emitted'
         AND (e.answered_at IS NULL OR e.answered_at >= $1
-             OR NOT e.answer = ANY (CASE WHEN r.state = 'withdrawn' THEN ARRAY[$6::text] ELSE $5::text[] END)))
+             OR NOT e.answer = ANY (CASE WHEN r.state = 'withdrawn' THEN $6::text[] ELSE $5::text[] END)))
 """
 #: Only what has a key still and came before the period is looked at, page by page in the order of time: by the ids that
 #: this instance gave its referrals, and by when it received what others sent.
@@ -208,7 +207,7 @@ async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, no
     """Delete the keys and ciphertexts of what was finished before; each party learns which by an event."""
     if table == "referral":
         before, told = now - timedelta(days=days), f"{Subject.REFERRAL}.erased"
-        final, noted = sorted(final_answers()), AnswerState.WITHDRAWAL_ACKNOWLEDGED.value
+        final, noted = sorted(final_answers()), sorted(WITHDRAWAL_NOTED)
         further = (final, noted, first_uuid7(before))
         return await _by_pages(owner, _REFERRALS, before, told=told, first=UUID(int=0), further=further)
     items, key, subject = _ITEMS[kind]
@@ -231,6 +230,8 @@ WITH page AS MATERIALIZED (
     FROM page JOIN {contents} AS c ON c.ctid = page.row
          JOIN {items} AS i ON (i.{key}, i.party) = (page.subject, page.party)
     WHERE c.wrapped_key IS NOT NULL AND i.changed_at < $1 AND i.state = ANY ($6::text[])
+      -- What is kept after a withdrawal ends on the day that was said, by its own service.
+      AND NOT (i.state = 'withdrawal_acknowledged' AND i.said ->> 'fate' = 'kept')
     FOR UPDATE OF c
 ), records AS (
     UPDATE {contents} AS c SET wrapped_key = NULL, content = '', evidence = '' FROM ended WHERE c.ctid = ended.row

@@ -151,6 +151,8 @@ _FEED: Final = (
         "eight in use a party; a removed one stays, without address and secret",
     ),
     Kept("webhook_delivery", Class.S1, Way.ITSELF, Owner.PARTY, None, "the newest thousand attempts at each address"),
+    Kept("erased_record", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "without it an erased record could come again"),
+    Kept("erasure_place", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row: how far erasures are applied"),
     Kept("feed_numberer", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row"),
 )
 _CLOCKS: Final = (
@@ -169,6 +171,17 @@ _ORIGIN: Final = (
         365,
         "external reference, facts and decision stay: audit's accounts name them",
     ),
+    Kept(
+        "location_token",
+        Class.S1,
+        Way.ROWS,
+        Owner.PARTY,
+        365,
+        "what stands for a location, under the party's key: as long as records are kept",
+        "made_at",
+    ),
+    Kept("relation", Class.S1, Way.STAYS, Owner.PARTY, None, "which referrals name one place"),
+    Kept("location_place", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a party and version of the form"),
     Kept("stray", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "bounded: edges that a restored database has forgotten"),
     Kept("edge", Class.S1, Way.STAYS, Owner.PARTY, None, "who was told what, and what was answered"),
     Kept(

@@ -36,6 +36,8 @@ _LEFT_ALONE = frozenset({404, 409, 422})
 
 #: How a sample agency keeps what it has taken up.
 _KEPT = Keeping(retention=RetentionClass.MINIMAL, basis=KeptBasis.ACCEPTED_CASE, until=date(2030, 1, 1))
+#: And a sample provider what it has acted on.
+_OPEN_COMPLAINT = Keeping(retention=RetentionClass.MINIMAL, basis=KeptBasis.OPEN_COMPLAINT, until=date(2030, 1, 1))
 
 _Answer = Callable[[UUID], Awaitable[None]]
 _Pages = AsyncIterator[Page[InboxItem]] | AsyncIterator[Page[NoticeView]]
@@ -142,7 +144,12 @@ class ProviderDesk:
         return news
 
     async def _acknowledge_withdrawal(self, notice_id: UUID) -> None:
-        await self._client.acknowledge_notice_withdrawal(notice_id, key=f"withdrawal.{notice_id}")
+        try:
+            await self._client.acknowledge_notice_withdrawal(notice_id, key=f"withdrawal.{notice_id}")
+        except ApiProblem as problem:
+            if problem.code != "notice_is_kept":
+                raise
+            await self._client.acknowledge_notice_withdrawal(notice_id, _OPEN_COMPLAINT, key=f"kept.{notice_id}")
         self._seen.tally.did("withdrawal acknowledged")
 
     async def _answer(self, notice_id: UUID) -> None:

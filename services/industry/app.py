@@ -7,7 +7,7 @@ from typing import Final
 
 from services.industry.api import notices_router, referrals_router
 from services.industry.bus import industry_door
-from services.industry.domain import AUTHORITY
+from services.industry.domain import AUTHORITY, PROVIDER
 from services.industry.store import PostgresNotices
 from shared.exchange.act import NoticeState, Subject
 from shared.exchange.events import event_type
@@ -17,8 +17,10 @@ from shared.party.feed import feed_routers
 from shared.party.origin.app import assemble_origin
 from shared.party.origin.store.attention import origin_waits
 from shared.party.origin.store.filing import FILED, LISTED
+from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
+from shared.party.withdrawals import with_withdrawals
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
@@ -26,11 +28,13 @@ from shared.runtime.instance.settings import RuntimeSettings
 
 #: What each kind of event begins, and its lists have.
 LISTS: Final = {FILED: LISTED, event_type(Subject.NOTICE, "issue"): PostgresNotices.table.listed}
+#: How each kind of record is erased once more, in a restored database.
+ERASES: Final = {ERASED: ERASE_AGAIN, PostgresNotices.table.name: PostgresNotices.table.erase_again}
 
 
 async def build(instance: str, **given: object) -> App:
     """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
-    return assemble(await build_machinery(instance, RuntimeSettings.of(instance, **given), listed=LISTS))
+    return assemble(await build_machinery(instance, RuntimeSettings.of(instance, **given), listed=LISTS, erases=ERASES))
 
 
 def assemble(machinery: Machinery) -> App:
@@ -43,4 +47,5 @@ def assemble(machinery: Machinery) -> App:
     about = [attention_router(items, AUTHORITY, own, issued), *feed_routers(items, AUTHORITY)]
     routers = [referrals_router(origin.api, items.identified), notices_router(items), *about]
     http = create_app("Causeway industry", routers, probes=machinery.probes())
-    return origin.app(machinery, http, industry_door(kek=machinery.keys.kek, origin=origin.bus))
+    app = origin.app(machinery, http, industry_door(kek=machinery.keys.kek, origin=origin.bus))
+    return with_withdrawals(app, PROVIDER, PostgresNotices)

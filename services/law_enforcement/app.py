@@ -7,7 +7,7 @@ from typing import Final
 
 from services.law_enforcement.api import cases_router
 from services.law_enforcement.bus import law_enforcement_door
-from services.law_enforcement.domain import AUTHORITY
+from services.law_enforcement.domain import AGENCY, AUTHORITY
 from services.law_enforcement.store import PostgresCases
 from shared.exchange.act import CaseState, Subject
 from shared.exchange.events import event_type
@@ -15,6 +15,7 @@ from shared.party.attention import Source, attention_router
 from shared.party.feed import feed_routers
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
+from shared.party.withdrawals import with_withdrawals
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
@@ -22,11 +23,13 @@ from shared.runtime.instance.settings import RuntimeSettings
 
 #: What each kind of event begins, and its lists have.
 LISTS: Final = {event_type(Subject.CASE, "offer"): PostgresCases.table.listed}
+#: How each kind of record is erased once more, in a restored database.
+ERASES: Final = {PostgresCases.table.name: PostgresCases.table.erase_again}
 
 
 async def build(instance: str, **given: object) -> App:
     """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
-    return assemble(await build_machinery(instance, RuntimeSettings.of(instance, **given), listed=LISTS))
+    return assemble(await build_machinery(instance, RuntimeSettings.of(instance, **given), listed=LISTS, erases=ERASES))
 
 
 def assemble(machinery: Machinery) -> App:
@@ -36,7 +39,7 @@ def assemble(machinery: Machinery) -> App:
     attention = attention_router(items, AUTHORITY, waiting)
     routers = [cases_router(items), attention, *feed_routers(items, AUTHORITY)]
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
-    return App(
+    app = App(
         machinery,
         http,
         {
@@ -51,3 +54,4 @@ def assemble(machinery: Machinery) -> App:
         },
         door,
     )
+    return with_withdrawals(app, AGENCY, PostgresCases)

@@ -8,14 +8,14 @@ from typing import Final
 from shared.exchange import events, webhooks
 from shared.exchange.act import CaseState, Subject
 from shared.exchange.message import Received
-from shared.exchange.states import permits
+from shared.exchange.states import WITHDRAWAL_NOTED, permits
 from shared.kernel.authority import Authority
 from shared.kernel.errors import Refused
 from shared.party.recipient.domain import Item, RecipientKind
 from shared.vocabulary.answers import CaseOutcome, CloseReason
 
 AUTHORITY: Final = Authority((*permits(Subject.CASE), events.PERMIT, *webhooks.PERMITS))
-_TAKEN_BACK: Final = frozenset({CaseState.WITHDRAWN.value, CaseState.WITHDRAWAL_ACKNOWLEDGED.value})
+_TAKEN_BACK: Final = frozenset({CaseState.WITHDRAWN.value, *WITHDRAWAL_NOTED})
 
 
 def further_purpose(case: Item, message: Received) -> Item:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import StringConstraints, create_model
 
-from shared.contracts import answers, checks, delivery, facts, offers, referral
+from shared.contracts import answers, checks, delivery, erasures, facts, offers, referral
 from shared.contracts.base import Contract
 
 #: Where schemas are named, absolutely, as CloudEvents wants it; nobody fetches them. A reserved name.
@@ -66,6 +66,7 @@ REFERRAL_WITHDRAWN = MessageType("referral_withdrawn", 1, Family.REFERRAL, refer
 WITHDRAWAL_ACKNOWLEDGED = MessageType(
     "withdrawal_acknowledged", 1, Family.REFERRAL, answers.WithdrawalAcknowledgedClear
 )
+RECORD_ERASED = MessageType("record_erased", 1, Family.REFERRAL, erasures.RecordErasedClear)
 NOTICE_ISSUED = MessageType(
     "notice_issued", 1, Family.NOTICE, referral.NoticeIssuedClear, referral.NoticeIssuedSealed, edge=True
 )
@@ -74,6 +75,7 @@ NOTICE_WITHDRAWN = MessageType("notice_withdrawn", 1, Family.NOTICE, referral.No
 NOTICE_WITHDRAWAL_ACKNOWLEDGED = MessageType(
     "notice_withdrawal_acknowledged", 1, Family.NOTICE, answers.NoticeWithdrawalAcknowledgedClear
 )
+NOTICE_RECORD_ERASED = MessageType("notice_record_erased", 1, Family.NOTICE, erasures.NoticeRecordErasedClear)
 NOTICE_ACKNOWLEDGED = MessageType("notice_acknowledged", 1, Family.NOTICE, answers.NoticeAcknowledgedClear)
 NOTICE_ANSWERED = MessageType("notice_answered", 1, Family.NOTICE, answers.NoticeAnsweredClear)
 NOTICE_NOT_OURS = MessageType("notice_not_ours", 1, Family.NOTICE, answers.NoticeNotOursClear)
@@ -117,6 +119,8 @@ ALL: tuple[MessageType, ...] = (
     OFFER_ACCEPTED,
     OFFER_DECLINED,
     OFFER_ASSESSED,
+    RECORD_ERASED,
+    NOTICE_RECORD_ERASED,
     MESSAGES_RECEIPTED,
     READS_ANNOUNCED,
     MARKS,

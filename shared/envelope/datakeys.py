@@ -60,11 +60,12 @@ class DataKey:
 class KeyEncryptionKey:
     """The instance's 256-bit key that wraps data keys. Never shown, never stored beside what it wraps."""
 
-    __slots__ = ("_actors", "cipher")
+    __slots__ = ("_actors", "_locations", "cipher")
 
     def __init__(self, raw: bytes) -> None:
         self.cipher = _cipher(raw)
         self._actors = hmac.digest(raw, b"causeway-actor/v1", "sha256")
+        self._locations = hmac.digest(raw, b"causeway-location/v1", "sha256")
 
     @classmethod
     def load(cls, text: str) -> KeyEncryptionKey:
@@ -80,6 +81,14 @@ class KeyEncryptionKey:
         The same actor has the same name in all facts about this party, and another one in those about any other.
         """
         return hmac.digest(hmac.digest(self._actors, party.encode(), "sha256"), actor, "sha256")[:16].hex()
+
+    def location_token(self, party: str, version: int, form: str) -> bytes:
+        """What stands for a location of `party`, 16 bytes: HMAC-SHA256 under a key of the party's and the version's.
+
+        The same location has another token at any other party: rows of two never meet.
+        """
+        key = hmac.digest(self._locations, f"{version}/{party}".encode(), "sha256")
+        return hmac.digest(key, form.encode(), "sha256")[:16]
 
     def __repr__(self) -> str:
         return "KeyEncryptionKey(…)"

@@ -36,12 +36,13 @@ class Track(StrEnum):
 class Cause(StrEnum):
     """What makes an act happen: a party's person or machine, or an act of the other side, told by its message.
 
-    A second person is another one of the party than whoever began the subject.
+    A second person is another one of the party than whoever began the subject. A timer is the service itself.
     """
 
     PERSON = "person"
     SECOND_PERSON = "second_person"
     ACT = "act"
+    TIMER = "timer"
 
 
 class Offered(StrEnum):
@@ -66,6 +67,7 @@ class OfferState(StrEnum):
     CLOSED = "closed"
     WITHDRAWN = "withdrawn"
     WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
+    RECORD_ERASED = "record_erased"
 
 
 class CaseState(StrEnum):
@@ -78,6 +80,7 @@ class CaseState(StrEnum):
     CLOSED = "closed"
     WITHDRAWN = "withdrawn"
     WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
+    RECORD_ERASED = "record_erased"
 
 
 class NoticeState(StrEnum):
@@ -92,6 +95,7 @@ class NoticeState(StrEnum):
     REAPPEARED = "reappeared"
     WITHDRAWN = "withdrawn"
     WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
+    RECORD_ERASED = "record_erased"
 
 
 class Move(NamedTuple):

@@ -14,6 +14,7 @@ from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
 from shared.exchange import check_acts, offer_acts
 from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
+from shared.exchange.erasure_acts import ERASURE_ACTS
 from shared.kernel.authority import Role
 from shared.vocabulary.answers import AnswerState, CaseOutcome, ItemsFold
 from shared.vocabulary.code import Code
@@ -38,7 +39,7 @@ _UNFINISHED: Final = _before(AnswerState.NONE, AnswerState.ACKNOWLEDGED, AnswerS
 _REAPPEARED: Final = _before(AnswerState.REAPPEARED)
 _UNDER_WAY: Final = _before(AnswerState.ACCEPTED, AnswerState.ONGOING)
 #: Also after an answer: what was done may have to be undone when the offer is taken back.
-_ANY_ANSWER: Final = _before(*AnswerState) - {AnswerState.WITHDRAWAL_ACKNOWLEDGED.value}
+_ANY_ANSWER: Final = _before(*AnswerState) - _before(AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED)
 
 _BEGINS: Final = (Move(_NOTHING, Offered.OPEN.value),)
 _TAKEN_BACK: Final = (Move(_OPEN, Offered.WITHDRAWN.value),)
@@ -164,4 +165,5 @@ ACTS: Final[tuple[Act, ...]] = (
     ),
     *check_acts.PROVIDERS,
     _withdrawal_noted(Subject.NOTICE, registry.NOTICE_WITHDRAWAL_ACKNOWLEDGED),
+    *ERASURE_ACTS,
 )

@@ -79,6 +79,7 @@ _DONE: Final = {
     AnswerState.ONGOING: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
     AnswerState.CLOSED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
     AnswerState.WITHDRAWAL_ACKNOWLEDGED: frozenset[ClockDue](),
+    AnswerState.RECORD_ERASED: frozenset[ClockDue](),
 }
 _STARTED: Final = {(Subject.CASE, AnswerState.ACCEPTED): ClockEvent.CASE_ACCEPTED}
 

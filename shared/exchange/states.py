@@ -33,6 +33,8 @@ _COLLECTIONS: Final[Mapping[Subject, str]] = MappingProxyType(
 #: The roles that look at what their party has.
 LOOKING: Final = frozenset({Role.ANALYST, Role.MACHINE, Role.VIEWER})
 _OFFERED: Final = tuple(Offered)
+#: The answers to a withdrawal.
+WITHDRAWAL_NOTED: Final = frozenset({AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED})
 
 
 class Standing(NamedTuple):
@@ -49,7 +51,7 @@ def rows_of(subject: Subject) -> tuple[Act, ...]:
 
 def personal(subject: Subject) -> tuple[Act, ...]:
     """The acts that a party's people and machines do on a subject they have."""
-    return tuple(row for row in rows_of(subject) if row.cause is not Cause.ACT)
+    return tuple(row for row in rows_of(subject) if row.cause in (Cause.PERSON, Cause.SECOND_PERSON))
 
 
 def row(subject: Subject, name: str) -> Act:
@@ -74,7 +76,7 @@ def shown(subject: Subject, standing: Standing) -> str:
     """The one state that a party is shown: the fold of both tracks."""
     if subject is Subject.REFERRAL:
         return standing.offered
-    if standing.answer == AnswerState.WITHDRAWAL_ACKNOWLEDGED.value:
+    if standing.answer in WITHDRAWAL_NOTED:
         return standing.answer
     if standing.offered == Offered.WITHDRAWN.value:
         return standing.offered
@@ -163,9 +165,9 @@ def says(move: Move, said: Contract | None) -> bool:
 def finished(subject: Subject) -> frozenset[str]:
     """The shown states of what its recipient has answered for good: no answer of its may come any more.
 
-    Its origin may take it back still. What is withdrawn is finished once that is acknowledged.
+    Its origin may take it back still. What is withdrawn is finished once that is acknowledged, whether kept or not.
     """
-    answering = [each for each in rows_of(subject) if each.track is Track.ANSWER and not reopens(each)]
+    answering = [each for each in personal(subject) if each.track is Track.ANSWER and not reopens(each)]
     waiting = {state for each in answering for state in may_come_in(each)} | {_UNANSWERED[subject]}
     return states(subject) - waiting
 
@@ -173,9 +175,8 @@ def finished(subject: Subject) -> frozenset[str]:
 @cache
 def final_answers() -> frozenset[str]:
     """The answers after which none comes but that a withdrawal was noted."""
-    noting = AnswerState.WITHDRAWAL_ACKNOWLEDGED.value
     answering = [each for each in ACTS if each.track is Track.ANSWER and not reopens(each)]
-    moves = [move for each in answering for move in each.moves if move.to != noting]
+    moves = [move for each in answering for move in each.moves if move.to not in WITHDRAWAL_NOTED]
     return frozenset(state.value for state in AnswerState) - {state for move in moves for state in move.before}
 
 

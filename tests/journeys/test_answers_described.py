@@ -34,6 +34,8 @@ SERVED_BY = {
     AUDITOR: "audit",
 }
 WITHDRAWAL = {"reason": "filed_in_error"}
+#: No notice of a provider's own goes out here: nothing is there for it to look at again.
+UNSEEN = {"industry": {("post", "/v1/referrals/{referral_id}:check", "202")}}
 REPORT = {"items": [{"n": 1, "action": "removed", "effective_at": "2026-05-04T11:59:00Z"}]}
 ERASED = {"fate": "erased"}
 KEPT = {"fate": "kept", "kept": {"retention": "us_1y", "basis": "accepted_case", "until": "2027-05-04"}}
@@ -243,7 +245,7 @@ def test_every_answer_is_as_described(asked: Asked) -> None:
 @pytest.mark.parametrize("instance", INSTANCES)
 def test_every_route_has_answered(asked: Asked, instance: str) -> None:
     described = asked.documents[instance]
-    assert described.successes() - described.seen == set()
+    assert described.successes() - described.seen - UNSEEN.get(instance, set()) == set()
 
 
 async def test_an_answer_that_is_not_as_described_is_found(asked: Asked) -> None:

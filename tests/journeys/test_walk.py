@@ -57,6 +57,8 @@ SINCE = {
         *(f"shared/exchange/{name}.py" for name in ("guarded", "minimise", "released")),
         "shared/exchange/served.py",
         "shared/exchange/spelt.py",
+        # What proves a message, in a file of its own (0051).
+        "shared/party/recipient/store/packing.py",
         "shared/runtime/database/feed.py",
     },
 }

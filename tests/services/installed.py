@@ -17,6 +17,7 @@ def installation(folder: Path, database_url: str) -> dict[str, Any]:
         "database_url": database_url,
         "kafka_bootstrap_servers": "192.0.2.1:9092",
         "approver_keys_file": approvers,
+        "erasures_file": folder / "erasures.jsonl",
         "signing_key": SigningKey.generate().secret_text(),
         "opening_key": OpeningKey.generate().secret_text(),
         "kek": b64encode(bytes(range(32))).decode(),

@@ -89,6 +89,10 @@ WHYS: Final = {
         "there is nothing at that address that your party may see",
         "is it yours, and is this the service of your kind of party?",
     ),
+    "notice_is_kept": Why(
+        "the notice was acted on, which can be complained about, or something is preserved",
+        "what was acted on is kept: say --kept-class, --kept-basis and --kept-until",
+    ),
     "parameter_invalid": Why(
         "a parameter breaks its rule, or the path has no such parameter", "--help of the verb says what it may be"
     ),

@@ -25,6 +25,14 @@ WHYS: Final = {
     ),
     "days_reversed": Why("the last day lies before the first", "give --to a day not before --from"),
     "endpoints_unreadable": Why("the endpoints file is of another version", "start the stack again"),
+    "erasure_journal_altered": Why(
+        "a line of the journal of erasures is not the one that was written",
+        "put the journal back as it was (docs/erasure.md)",
+    ),
+    "erasure_journal_lost": Why(
+        "the journal of erasures ends before what the database knows of it",
+        "put the newest journal back: it is never restored with a database (docs/erasure.md)",
+    ),
     "installed_without_instance": Why(
         "the directory has instances that this installation has not",
         "publish a directory that has these, or `causeway dev reset`",

@@ -47,6 +47,10 @@ WHYS: Final = {
         "the message was decided by an engine that this version does not have",
         "install the version that has it; until then the message waits",
     ),
+    "erasure_journal_unwritable": Why(
+        "the journal of erasures cannot be written, so nothing is erased",
+        "look at the file and its disk (ERASURES_FILE); it goes on by itself",
+    ),
     "guard_unknown": Why(
         "the message was checked by an edition of the guard that this version does not have",
         "install the version that has it; until then the message waits",

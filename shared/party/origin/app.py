@@ -17,6 +17,7 @@ from shared.party.origin.api.routes import OriginApi, answer_filed
 from shared.party.origin.bus import OriginBus
 from shared.party.origin.store.alarms import keep_alarm
 from shared.party.origin.store.filing import PostgresFilings
+from shared.party.origin.store.locations import Locations
 from shared.party.origin.use_cases.again import Law
 from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
@@ -56,6 +57,11 @@ class Origin:
         async def watch() -> None:
             await first_of(machinery.run_documents(), machinery.peers.run())
 
+        locations = Locations(
+            machinery.database,
+            machinery.keys.kek,
+            lambda: machinery.directory().parties_of(machinery.instance),
+        )
         return App(
             machinery,
             http,
@@ -68,6 +74,7 @@ class Origin:
                 "courier": machinery.run_courier,
                 "consumer": consume,
                 "moves": self.bus.follow_moves,
+                "locations": locations.run,
                 **machinery.watching(),
             },
             handler,

@@ -21,10 +21,12 @@ from shared.contracts.offers import OfferWords
 from shared.contracts.referral import CutRules, ReferralSubmission, Revision
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Prepared
+from shared.exchange.states import WITHDRAWAL_NOTED
 from shared.kernel.authority import Role
 from shared.kernel.errors import NotNow, Refused
 from shared.routing.directory_index import PartyEntry, Purses
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason, ReceiptOutcome
+from shared.vocabulary.referral import RelationKind
 from shared.vocabulary.routing import Disposition, Purpose, Reason, WorkReason
 
 #: Where a referral stands once it is filed.
@@ -246,11 +248,22 @@ class SentEdge(Recipient):
     notice_id: Uuid | None
 
 
+class Related(Contract):
+    """Another of the party's own referrals, and what it has to do with this one."""
+
+    referral_id: Uuid
+    kind: RelationKind
+
+
 class ShownReferral(ListedReferral):
-    """One of the party's own referrals with its ticks and edges."""
+    """One of the party's own referrals with its ticks and edges.
+
+    `relations` are found after it was accepted, within a minute: others of the party's that name the same place.
+    """
 
     ticks: Ticks
     edges: tuple[SentEdge, ...]
+    relations: tuple[Related, ...] = ()
 
 
 class WorkItem(Contract):
@@ -274,7 +287,7 @@ def ticks(state: ReferralState, edges: Sequence[SentEdge]) -> Ticks:
     """The ticks of a referral. Of a withdrawn one they count who was told of that, and who has acknowledged it."""
     if state is ReferralState.WITHDRAWN:
         delivered = sum(edge.withdrawal == ReceiptOutcome.APPLIED for edge in edges)
-        acknowledged = sum(edge.answer is AnswerState.WITHDRAWAL_ACKNOWLEDGED for edge in edges)
+        acknowledged = sum(edge.answer in WITHDRAWAL_NOTED for edge in edges)
     else:
         delivered = sum(edge.delivery == ReceiptOutcome.APPLIED for edge in edges)
         acknowledged = sum(edge.answer is not AnswerState.NONE for edge in edges)

@@ -18,11 +18,11 @@ from shared.exchange import findings, items
 from shared.exchange.act import Act, Offered, Subject, Track
 from shared.exchange.items import Said
 from shared.exchange.message import Received
-from shared.exchange.states import Standing, begins, follow, rows_of, shown
+from shared.exchange.states import WITHDRAWAL_NOTED, Standing, begins, follow, rows_of, shown
 from shared.exchange.words import folded
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import Refused
-from shared.vocabulary.answers import AnswerState, ItemFound
+from shared.vocabulary.answers import ItemFound
 
 #: An item is known by its subject (referral or notice id) and the party it was sent to.
 ItemKey = tuple[UUID, str]
@@ -145,7 +145,7 @@ def item_numbers(message: Received) -> list[str]:
     return [str(item.n) for item in message.sealed.items]
 
 
-_TAKEN_BACK: Final = frozenset({Offered.WITHDRAWN.value, AnswerState.WITHDRAWAL_ACKNOWLEDGED.value})
+_TAKEN_BACK: Final = frozenset({Offered.WITHDRAWN.value, *WITHDRAWAL_NOTED})
 #: Referrals are not amended yet: what is answered is always the first revision.
 _REVISION: Final = 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -87,7 +87,25 @@ class Items(Protocol):
         ...
 
     async def erase(self, item: Item) -> None:
-        """Delete the keys of the item's record: nothing opens it any more, whoever has today's rows and keys."""
+        """Delete the keys of the item's record: nothing opens it any more, whoever has today's rows and keys.
+
+        It is in the journal of erasures before the transaction commits.
+        """
+        ...
+
+    async def erase_returned(self, subjects: Sequence[UUID]) -> None:
+        """Delete the keys of what was erased before and has come again, into a restored database."""
+        ...
+
+    async def taken_back(self, age_s: float, limit: int) -> Mapping[ItemKey, Sequence[str]]:
+        """What was withdrawn so many seconds ago or more and is not answered for, the oldest first; locked.
+
+        Of each the retention classes that its edges state, nothing where one states none.
+        """
+        ...
+
+    async def kept_until(self, before: date, limit: int) -> list[ItemKey]:
+        """What was withdrawn and kept until a day before this one; locked."""
         ...
 
     async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from shared.contracts.answers import WithdrawalAnswer
 from shared.contracts.base import Contract
 from shared.contracts.checks import ItemsCheckedClear
+from shared.contracts.erasures import Erasure
 from shared.contracts.evidence import KeptEvidence
 from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.registry import WITHDRAWALS
@@ -71,7 +72,7 @@ async def receive(
         now[key] = item
         events.append(happened(recipient.arriving[message.message], key[0], party=key[1], state=item.state))
     heard = {(UUID(each.subject), each.recipient) for each in taken if isinstance(each.clear, ItemsCheckedClear)}
-    await items.add(new)
+    await _add(items, new)
     await items.change({key: states for key, states in changed.items() if key not in resumed | heard})
     await items.resume([now[key] for key in resumed])
     await items.hear([now[key] for key in heard])
@@ -81,6 +82,13 @@ async def receive(
         events += edges.events
     await items.note(events)
     return refusals
+
+
+async def _add(items: Items, new: Sequence[Received]) -> None:
+    """New items; of what was erased before a restore, and comes once more, nothing opens the record again."""
+    await items.add(new)
+    if new:
+        await items.erase_returned([UUID(message.subject) for message in new])
 
 
 def _timed(subject: Subject, messages: Sequence[Received]) -> tuple[list[Clocked], list[Happened]]:
@@ -145,14 +153,20 @@ async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Con
     if item is None:
         raise not_found()
     recipient.authority.require(recipient.subject, acting.role, action=row.name, state=item.state)
+    return await carry_out(row, item, said=said, acting=acting)
+
+
+async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acting) -> str:
+    """Move an item as whoever may has decided, keep what was said, and tell its sender. Raises `Refused` as `act`."""
+    subject_id = item.subject_id
     words = words_of(item, said)
     following = follow(row, item.state, words.deciding)
     assert row.message is not None
     clear, sealed = written(row.message, item, words.told, act=uuid4())
-    if isinstance(said, WithdrawalAnswer) and said.fate is WithdrawalFate.ERASED:
+    if isinstance(said, WithdrawalAnswer | Erasure) and said.fate is WithdrawalFate.ERASED:
         await acting.items.erase(item)
     await acting.items.act(item, following, clear, sealed=sealed, at=acting.at)
-    told = answered(recipient.subject, AnswerState(following), acting.at)
+    told = answered(row.subject, AnswerState(following), acting.at)
     await acting.items.clock((), [Happened.by(item.party, subject_id, item.sender, step=step) for step in told])
     await acting.items.note([happened(row, subject_id, party=item.party, state=following)])
     answer = compose(

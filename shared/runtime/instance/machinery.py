@@ -28,9 +28,11 @@ from shared.runtime.courier.addresses import AddressRules
 from shared.runtime.courier.courier import Courier
 from shared.runtime.courier.leases import Leases
 from shared.runtime.courier.sender import Sender
+from shared.runtime.database.erasures import Erasures
 from shared.runtime.database.feed import Listed, Numberer
 from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.fingerprint import refuse_strange_database
+from shared.runtime.database.journal import Journal
 from shared.runtime.database.transactions import Database, RowScope, wait_for_database
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.budgets import Budgets
@@ -318,14 +320,19 @@ class Machinery:
 
 
 async def build_machinery(
-    instance: str, settings: RuntimeSettings, *, listed: Mapping[str, Listed] = MappingProxyType({})
+    instance: str,
+    settings: RuntimeSettings,
+    *,
+    listed: Mapping[str, Listed] = MappingProxyType({}),
+    erases: Mapping[str, str] = MappingProxyType({}),
 ) -> Machinery:
     """Wire an instance from its settings. Reads key files and the document table; needs no broker.
 
-    `listed` is what each type of event begins (`Numberer`).
+    `listed` is what each type of event begins (`Numberer`), `erases` how each kind of record is erased once more
+    (`Erasures`): that is done before anything of the instance starts.
 
-    Raises `Refused` where the database is not one that this code's migrations made: `schema_of_first_release`, and
-    `ValueError` where a file of the guard was altered.
+    Raises `Refused` where the database is not one that this code's migrations made (`schema_of_first_release`) or knows
+    another journal of erasures (`erasure_journal_…`), and `ValueError` where a file of the guard was altered.
     """
     check_files()
     clock = SystemClock()
@@ -346,6 +353,8 @@ async def build_machinery(
     await wait_for_database(database)
     try:
         await refuse_strange_database(database, whose=instance)
+        if erases:
+            await _hold(Erasures(Journal(settings.erasures_journal()), erases, clock), database)
     except Refused:
         await database.close()
         raise
@@ -360,6 +369,13 @@ async def build_machinery(
     budgets = Budgets(settings.budget_limits(), clock)
     numberer = Numberer(database, listed)
     return Machinery(instance, settings, clock, database, keys, shelf, feed, api_keys, budgets, numberer)
+
+
+async def _hold(erasures: Erasures, database: Database) -> None:
+    """Have erasures hold: those before a restore are done again, and from here on each is in the journal first."""
+    await erasures.apply(database)
+    assert database.last_step is not None
+    database.last_step = erasures.before_commit(database.last_step)
 
 
 def _peers(unit: Unit) -> PostgresPeers:

@@ -71,6 +71,8 @@ class RuntimeSettings(BaseSettings):
 
     #: For how many days a referral that needs a second person waits for one: then it is erased.
     unreleased_days: Annotated[int, Field(ge=1, le=30)] = 7
+    #: For how many hours what was taken back waits for a person's answer: then the service answers by its rules.
+    withdrawal_answer_h: Annotated[float, Field(ge=0, le=720)] = 72.0
 
     #: /readyz says no when a message waits longer than that for its sending, or its receipt; by default never, since
     #: an instance that cannot send can still accept.
@@ -82,6 +84,8 @@ class RuntimeSettings(BaseSettings):
     signing_key: SecretStr | None = None
     opening_key: SecretStr | None = None
     kek: SecretStr | None = None
+    #: The journal of erasures, outside the database and its backups; by default beside the key-encryption key.
+    erasures_file: Path | None = None
 
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=1, le=65535)]
@@ -114,6 +118,15 @@ class RuntimeSettings(BaseSettings):
             if key.upper() not in known and not key.upper().startswith(tuple(others)):
                 raise Refused("unknown_setting", "no setting of this instance has this name", field=key)
         return self
+
+    def erasures_journal(self) -> Path:
+        """Where the journal of erasures is. Raises `Refused("settings_invalid")` where nothing says so."""
+        if self.erasures_file is not None:
+            return self.erasures_file
+        if self.keys_dir is None:
+            name = f"{self.model_config.get('env_prefix', '')}ERASURES_FILE"
+            raise Refused("settings_invalid", "say where the journal of erasures is", field=name, status=400)
+        return self.keys_dir / "erasures.jsonl"
 
     def kafka_access(self) -> KafkaAccess:
         """Where Kafka is and as whom it is reached."""

@@ -39,6 +39,7 @@ EventName = Literal[
     "law_aged",
     "law_reviewed",
     "library_spoke",
+    "locations_wait",
     "log_line_broken",
     "marks_impossible",
     "marks_too_many",
@@ -65,6 +66,7 @@ EventName = Literal[
     "webhook_paused",
     "webhook_waits",
     "withdrawal_untold",
+    "withdrawal_waits",
 ]
 
 
@@ -124,7 +126,9 @@ LEVELS: Final[Mapping[str, Level]] = {
     "records_lost": "error",
     "referral_undecidable": "error",
     "referrals_expired": "warning",
+    "locations_wait": "warning",
     "relay_waits": "warning",
+    "withdrawal_waits": "warning",
     "request_failed": "error",
     "service_started": "info",
     "service_stopped": "info",

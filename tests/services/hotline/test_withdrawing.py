@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 
 from shared.contracts.answers import WithdrawalAcknowledgedClear
-from shared.contracts.registry import WITHDRAWAL_ACKNOWLEDGED
+from shared.contracts.erasures import RecordErasedClear
+from shared.contracts.registry import RECORD_ERASED, WITHDRAWAL_ACKNOWLEDGED
 from shared.kernel.authority import Role
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.answers import EdgeAnswers
@@ -28,6 +29,14 @@ async def acknowledged(origin: Origin, referral_id: UUID, sender: str, *, number
         referral_id=referral_id, revision=1, fate=WithdrawalFate.ERASED, **numbered(number)
     )
     message = received(WITHDRAWAL_ACKNOWLEDGED, clear, subject=referral_id, sender=sender, recipient=HOTLINE)
+    async with origin.database.transaction(RowScope([HOTLINE], Role.SERVICE, "apply")) as session:
+        return (await EdgeAnswers(PostgresEdges(session.driver, KEK), AT).apply([message])).get(message.message_id)
+
+
+async def erased(origin: Origin, referral_id: UUID, *, number: int) -> str | None:
+    """The code that the end of what was kept is refused with, None if it is applied."""
+    clear = RecordErasedClear(referral_id=referral_id, revision=1, fate=WithdrawalFate.ERASED, **numbered(number))
+    message = received(RECORD_ERASED, clear, subject=referral_id, sender=POLICE, recipient=HOTLINE)
     async with origin.database.transaction(RowScope([HOTLINE], Role.SERVICE, "apply")) as session:
         return (await EdgeAnswers(PostgresEdges(session.driver, KEK), AT).apply([message])).get(message.message_id)
 
@@ -54,3 +63,16 @@ async def test_a_withdrawal_is_acknowledged_once_it_has_been(origin: Origin) -> 
     assert await acknowledged(origin, referral_id, POLICE) is None
     assert await acknowledged(origin, referral_id, POLICE, number=2) == "answer_out_of_order"
     assert await acknowledged(origin, referral_id, POLICE) == "answer_repeated"
+
+
+async def test_what_was_kept_is_erased_after_it_was_answered_and_stays_acknowledged(origin: Origin) -> None:
+    referral_id = await origin.file()
+    await origin.withdraw(referral_id, REASON)
+    assert await erased(origin, referral_id, number=1) == "answer_out_of_order"
+    assert await acknowledged(origin, referral_id, POLICE, number=2) is None
+    before = (await origin.show(referral_id))["ticks"]
+    assert await erased(origin, referral_id, number=3) is None
+    shown = await origin.show(referral_id)
+    assert {edge["answer"] for edge in shown["edges"] if edge["recipient"] == POLICE} == {"record_erased"}
+    assert shown["ticks"] == before
+    assert await erased(origin, referral_id, number=4) == "answer_out_of_order"

@@ -15,7 +15,18 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provid
 ) -> None:
     app = await build("industry_two", **installation(tmp_path, endpoint.service_url))
     assert app.machinery.instance == "industry_two"
-    assert app.parts.keys() == {"api", "documents", "numberer", "timers", "relay", "courier", "consumer", "moves"}
+    assert app.parts.keys() == {
+        "api",
+        "documents",
+        "numberer",
+        "timers",
+        "relay",
+        "courier",
+        "consumer",
+        "moves",
+        "locations",
+        "withdrawals",
+    }
     assert paths_of(app.http.openapi()) == {
         ("get", "/v1/events"),
         ("get", "/v1/due"),

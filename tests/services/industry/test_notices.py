@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,14 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from services.industry.app import LISTS
 from services.industry.use_cases import act_on_notice
-from shared.contracts.answers import CaseAcceptedClear, ItemAnswers, ItemStatement, NoticeStatements
+from shared.contracts.answers import (
+    CaseAcceptedClear,
+    ItemAnswers,
+    ItemStatement,
+    Keeping,
+    NoticeStatements,
+    WithdrawalAnswer,
+)
 from shared.contracts.registry import CASE_ACCEPTED
 from shared.exchange.act import NoticeState, Subject
 from shared.exchange.items import Said, answered
@@ -25,7 +33,8 @@ from shared.party.recipient.store import items as received_items
 from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.post.ports import Settlement
-from shared.vocabulary.answers import NoticeAction, NoticeRejection, ReceiptOutcome
+from shared.vocabulary.answers import KeptBasis, NoticeAction, NoticeRejection, ReceiptOutcome, WithdrawalFate
+from shared.vocabulary.judgement import RetentionClass
 from tests.services.databases import stored_text, unencrypted, until_one_waits_for_a_lock
 from tests.services.deliveries import (
     AGENCY,
@@ -49,6 +58,10 @@ REMOVED = ItemStatement(action=NoticeAction.REMOVED, effective_at=AT)
 ACTION = NoticeStatements(items=(REMOVED, ItemStatement(action=NoticeAction.PRESERVED, effective_at=AT)))
 REJECT = NoticeStatements(items=(ItemStatement(rejection=NoticeRejection.DISPUTED_LEGALITY),))
 DONE, EFFECTIVE = ("removed", "preserved"), "2026-05-04T12:00:00.000Z"
+KEPT = WithdrawalAnswer(
+    fate=WithdrawalFate.KEPT,
+    kept=Keeping(retention=RetentionClass.EU_1Y, basis=KeptBasis.OPEN_COMPLAINT, until=date(2027, 5, 4)),
+)
 DISOWN = disowning(OTHER_PROVIDER)
 #: What `ACTION` tells of a notice of one item.
 TOLD = ItemAnswers(items=answered(ACTION.items, (1,), Said()).answers)
@@ -249,9 +262,11 @@ async def test_a_withdrawal_reaches_a_notice_in_whatever_state_and_is_acknowledg
     if before is not None:
         await providers.act(before, moves[before], notice_id)
     assert await providers.receive(notice_withdrawn(notice_id)) == [None]
-    assert await providers.act("acknowledge_withdrawal", ERASED, notice_id) == "withdrawal_acknowledged"
+    said = KEPT if before == "answer" else ERASED
+    assert await providers.act("acknowledge_withdrawal", said, notice_id) == "withdrawal_acknowledged"
     last = (await providers.sent(notice_id))[-1]
-    clear = {"notice_id": str(notice_id), "number": 1 if before is None else 2, "fate": "erased"}
+    clear = {"notice_id": str(notice_id), "number": 1 if before is None else 2}
+    clear |= said.model_dump(mode="json", exclude_none=True)
     assert last == ("causeway.notice_withdrawal_acknowledged.v1", PROVIDER, HOTLINE, True, clear)
 
 

@@ -114,6 +114,13 @@ INSERT INTO timer (timer_id, edge_id, party, clock, run, subject, counterpart, p
 SELECT $1::uuid, $1, $2, 'clock', 1, $1, 'origin.example', 'takedown', $2, 'answer', 'alert', 0, now(), now()
 WHERE $3 <> ''
 """
+_ERASED = "INSERT INTO erased_record (subject, party) SELECT $1::uuid, $2 WHERE $3 <> ''"
+_TOKEN = """
+INSERT INTO location_token (party, referral_id, n, version, token) SELECT $2, $1::uuid, 1, 1, '' WHERE $3 <> ''
+"""
+_RELATION = """
+INSERT INTO relation (party, referral_id, other, kind) SELECT $2, $1::uuid, $1, 'same_locator' WHERE $3 <> ''
+"""
 
 
 def _of_edges(action: str) -> set[str]:
@@ -131,6 +138,27 @@ def _of_steps(action: str) -> set[str]:
 
 def _of_timers(action: str) -> set[str]:
     return {ADDS, REMOVES} if action == "apply" else set()
+
+
+def _of_erasures(action: str) -> set[str]:
+    return set() if action in ("read", "submit") else {ADDS}
+
+
+def _of_links(action: str) -> set[str]:
+    return {ADDS} if action == "apply" else set()
+
+
+def _erasures(service: str) -> Iterator[Isolated]:
+    """What was erased is added by whoever may erase; nobody takes it away."""
+    yield Isolated(service, "erased_record", ANY, Kept, "subject", _ERASED, has_state=False, allows=_of_erasures)
+
+
+def _links(service: str) -> Iterator[Isolated]:
+    """Which referrals name one place: the service's own step alone adds it."""
+    for table, insert in (("location_token", _TOKEN), ("relation", _RELATION)):
+        yield Isolated(
+            service, table, "referral", ReferralState, "referral_id", insert, has_state=False, allows=_of_links
+        )
 
 
 def _clocks(service: str) -> Iterator[Isolated]:
@@ -167,6 +195,8 @@ TABLES = (
         )
     ),
     *CLOCKS,
+    *(held for service in ("hotline", "law_enforcement", "industry") for held in _erasures(service)),
+    *(held for service in ("hotline", "industry") for held in _links(service)),
 )
 
 

@@ -118,5 +118,5 @@ async def test_one_cell_too_few_in_the_database_is_found_by_name(scratch: dict[s
     remove = f"DELETE FROM permitted WHERE (resource, action, role, state) = {where}"
     async with changed(scratch["hotline"].admin, remove, undo=add):
         differing, _ = await asked(scratch, OFFER)
-    assert {each.cell.state for each in differing} == {state.value for state in OfferState}
+    assert {each.cell.state for each in differing} == {*OfferState}
     assert {(each.cell.role, each.cell.action) for each in differing} == {("machine", "acknowledge_withdrawal")}

@@ -43,7 +43,7 @@ def test_a_reason_for_closing_goes_with_closed_alone(outcome: CaseOutcome, reaso
 @pytest.mark.parametrize("state", CaseState)
 def test_a_withdrawn_referral_is_not_offered_for_another_purpose(state: CaseState) -> None:
     further = offered(REFERRAL, purpose="victim_identification")
-    if state in (CaseState.WITHDRAWN, CaseState.WITHDRAWAL_ACKNOWLEDGED):
+    if state in (CaseState.WITHDRAWN, CaseState.WITHDRAWAL_ACKNOWLEDGED, CaseState.RECORD_ERASED):
         with pytest.raises(Refused, match="referral_withdrawn"):
             further_purpose(case(state), further)
     else:

@@ -14,7 +14,7 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_recipi
     agencies: Agencies, endpoint: DatabaseEndpoint, tmp_path: Path
 ) -> None:
     app = await build("law_enforcement", **installation(tmp_path, endpoint.service_url))
-    assert app.parts.keys() == {"api", "documents", "numberer", "timers", "relay", "courier", "consumer"}
+    assert app.parts.keys() == {"api", "documents", "numberer", "timers", "relay", "courier", "consumer", "withdrawals"}
     assert paths_of(app.http.openapi()) == {
         ("get", "/v1/events"),
         ("get", "/v1/due"),

@@ -116,6 +116,6 @@ def test_taking_an_offer_up_promises_no_feedback_as_a_case_does() -> None:
 def test_every_answer_says_what_it_did_for_clocks(state: AnswerState) -> None:
     """No answer starts what it ends; all but none and the end acknowledge."""
     found = answered(Subject.CASE, state, AT)
-    silent = state in (AnswerState.NONE, AnswerState.WITHDRAWAL_ACKNOWLEDGED)
+    silent = state in (AnswerState.NONE, AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED)
     assert (Step(coarse(AT), Did.DOES, ClockDue.ACKNOWLEDGEMENT) in found) != silent
     assert taken_back(AT) == (Step(coarse(AT), Did.ENDS),)

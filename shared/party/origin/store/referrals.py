@@ -58,6 +58,14 @@ FROM edge AS e JOIN answer_act AS a ON a.subject = coalesce(e.notice_id, e.refer
 LEFT JOIN data_key AS k ON a.case_reference IS NOT NULL AND k.subject = e.referral_id
 WHERE e.referral_id = $1 AND e.state = 'emitted' AND a.code IS NULL ORDER BY a.number
 """
+#: Each names the first that named the place; so the first has all others.
+_RELATED = """
+SELECT other AS referral_id, kind FROM relation WHERE referral_id = $1 AND party = ANY (
+    string_to_array(current_setting('causeway.parties', true), ','))
+UNION SELECT referral_id, kind FROM relation WHERE other = $1 AND party = ANY (
+    string_to_array(current_setting('causeway.parties', true), ','))
+ORDER BY 1, 2 LIMIT 100
+"""
 # A page names its party, although row-level security does too: so that an index has the rows in their order.
 _PAGE = """
 SELECT referral_id, external_ref, revision, state, work_reason, accepted_at, withdrawn_at, arrival FROM referral
@@ -114,9 +122,9 @@ class PostgresReferrals:
             self._edge(referral_id, edge, [each for each in told if _answers(each, referral_id, edge)])
             for edge in await self._driver.fetch(_EDGES, referral_id)
         )
-        return ShownReferral.model_validate(
-            dict(row) | {"ticks": ticks(ReferralState(row["state"]), edges), "edges": edges}
-        )
+        related = [dict(each) for each in await self._driver.fetch(_RELATED, referral_id)]
+        further = {"ticks": ticks(ReferralState(row["state"]), edges), "edges": edges, "relations": related}
+        return ShownReferral.model_validate(dict(row) | further)
 
     async def work(self, party: str, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
         rows = await self._driver.fetch(_WORK, party, reason, read_cursor(cursor), limit + 1)

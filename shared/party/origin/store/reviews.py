@@ -17,6 +17,8 @@ from shared.party.origin.ports import Unreleased
 from shared.party.origin.store.days import PostgresDays
 from shared.party.origin.store.edges import PostgresEdges, opened
 from shared.runtime.database.feed import note_events
+from shared.runtime.database.journal import Erased
+from shared.runtime.database.transactions import gather
 from shared.runtime.post import outbox
 
 _FIND: Final = """
@@ -30,7 +32,7 @@ WHERE referral_id = $1 AND state = 'unreleased' RETURNING referral_id
 """
 _DROP: Final = """
 UPDATE referral SET state = 'dropped', reviewed_by = $2, work_reason = NULL, content = ''
-WHERE referral_id = $1 AND state = 'unreleased' RETURNING referral_id
+WHERE referral_id = $1 AND state = 'unreleased' RETURNING party
 """
 # Whoever is at one of them, a second person or a twin of ours, is let be: it is looked at again.
 _EXPIRE: Final = """
@@ -42,7 +44,12 @@ UPDATE referral SET state = 'dropped', work_reason = NULL, content = ''
 WHERE referral_id IN (SELECT referral_id FROM late)
 RETURNING referral_id, party, exercise, state, filed_by, body_sha256, traceparent
 """
-_ERASE: Final = "DELETE FROM data_key WHERE subject = ANY($1::uuid[])"
+#: What the journal of erasures calls an origin's own record.
+ERASED: Final = "referral"
+#: Of records by their ids; their parties are named for all kinds of record alike.
+ERASE_AGAIN: Final = """
+DELETE FROM data_key AS k USING unnest($1::uuid[], $2::text[]) AS e (subject, party) WHERE k.subject = e.subject
+"""
 
 
 class PostgresReviews(PostgresDays):
@@ -63,15 +70,20 @@ class PostgresReviews(PostgresDays):
         return True
 
     async def drop(self, referral_id: UUID, by: str) -> bool:
-        if await self._driver.fetchval(_DROP, referral_id, by) is None:
+        party = await self._driver.fetchval(_DROP, referral_id, by)
+        if party is None:
             return False
-        await self._driver.execute(_ERASE, [referral_id])
+        await self._erase([Erased(ERASED, referral_id, party)])
         return True
 
     async def expire(self, before: datetime, limit: int) -> list[Unreleased]:
         rows = await self._driver.fetch(_EXPIRE, before, limit)
-        await self._driver.execute(_ERASE, [row["referral_id"] for row in rows])
+        await self._erase([Erased(ERASED, row["referral_id"], row["party"]) for row in rows])
         return [_unreleased(row, None) for row in rows]
+
+    async def _erase(self, erased: Sequence[Erased]) -> None:
+        await self._driver.execute(ERASE_AGAIN, [each.subject for each in erased], [each.party for each in erased])
+        gather(self._driver, erased)
 
     async def send(self, drafts: Sequence[Draft]) -> None:
         await outbox.enqueue(self._driver, drafts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -31,7 +31,9 @@ from shared.party.recipient.ports import Page, ShownItem
 from shared.party.recipient.store.packing import packed, unpacked
 from shared.runtime.database.columns import Json
 from shared.runtime.database.feed import Listed, note_events
+from shared.runtime.database.journal import Erased
 from shared.runtime.database.pages import next_cursor, read_cursor
+from shared.runtime.database.transactions import gather
 from shared.runtime.post import outbox
 from shared.runtime.timers.steps import begin, note_steps
 
@@ -86,6 +88,12 @@ class ItemTable:
     hear: str = field(init=False)
     act: str = field(init=False)
     erase: str = field(init=False)
+    #: The same of many, each with its party; and of those of `erased_record` that have come again.
+    erase_again: str = field(init=False)
+    erase_returned: str = field(init=False)
+    #: What was taken back so many seconds ago and nobody has answered for; what was kept until a day before $1.
+    taken_back: str = field(init=False)
+    kept_until: str = field(init=False)
     page: str = field(init=False)
     attention: str = field(init=False)
     one: str = field(init=False)
@@ -116,6 +124,19 @@ class ItemTable:
             f"WHERE {subject} = $1 AND party = $2 AND state = $3 AND acts = $5 RETURNING {subject}",
             "erase": f"UPDATE {self.contents} SET wrapped_key = NULL, content = '', evidence = '' "
             f"WHERE {subject} = $1 AND party = $2",
+            "erase_again": f"UPDATE {self.contents} AS c SET wrapped_key = NULL, content = '', evidence = '' "
+            "FROM unnest($1::uuid[], $2::text[]) AS e (subject, party) "
+            f"WHERE c.{subject} = e.subject AND c.party = e.party AND c.wrapped_key IS NOT NULL",
+            "erase_returned": f"UPDATE {self.contents} AS c SET wrapped_key = NULL, content = '', evidence = '' "
+            f"FROM erased_record AS e WHERE e.subject = ANY($1::uuid[]) AND c.{subject} = e.subject "
+            "AND c.party = e.party AND c.wrapped_key IS NOT NULL",
+            "taken_back": f"SELECT {subject} AS subject_id, party, ARRAY(SELECT DISTINCT c.retention "
+            f"FROM {self.contents} AS c WHERE c.{subject} = t.{subject} AND c.party = t.party) AS classes "
+            f"FROM {table} AS t WHERE state = 'withdrawn' AND changed_at <= now() - make_interval(secs => $1) "
+            "ORDER BY changed_at LIMIT $2 FOR UPDATE OF t SKIP LOCKED",
+            "kept_until": f"SELECT {subject} AS subject_id, party FROM {table} WHERE state = 'withdrawal_acknowledged' "
+            "AND said #>> '{fate}' = 'kept' AND said #>> '{kept,until}' < $1 "
+            "ORDER BY said #>> '{kept,until}' LIMIT $2 FOR UPDATE SKIP LOCKED",
             # It names its party, although row-level security does too: so that an index has the rows in their order.
             "page": f"SELECT {self.shown}, place AS arrival FROM {table} WHERE party = $1 AND place IS NOT NULL "
             "AND ($2::text IS NULL OR state = $2) AND ($3::bigint IS NULL OR place < $3) "
@@ -198,6 +219,18 @@ class PostgresItems:
 
     async def erase(self, item: Item) -> None:
         await self._driver.execute(self.table.erase, item.subject_id, item.party)
+        gather(self._driver, [Erased(self.table.name, item.subject_id, item.party)])
+
+    async def erase_returned(self, subjects: Sequence[UUID]) -> None:
+        await self._driver.execute(self.table.erase_returned, list(subjects))
+
+    async def taken_back(self, age_s: float, limit: int) -> dict[ItemKey, list[str]]:
+        rows = await self._driver.fetch(self.table.taken_back, age_s, limit)
+        return {(row["subject_id"], row["party"]): row["classes"] for row in rows}
+
+    async def kept_until(self, before: date, limit: int) -> list[ItemKey]:
+        rows = await self._driver.fetch(self.table.kept_until, before.isoformat(), limit)
+        return [(row["subject_id"], row["party"]) for row in rows]
 
     async def send(self, drafts: Sequence[Draft]) -> None:
         await outbox.enqueue(self._driver, drafts)

@@ -1,4 +1,4 @@
-"""A message as it came, as it is kept beside what it brought."""
+"""A message that began an item, packed as it is kept beside it: what proves that it was sent."""
 
 from __future__ import annotations
 

@@ -1,0 +1,167 @@
+"""The alerts: when somebody is to look, how soon, and what to do first. `docs/operations/alerts.md` is written of them.
+
+An instance of several processes measures the same tables in each: of table gauges the greatest counts, counters add up.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+
+class Severity(StrEnum):
+    """How soon somebody looks: at once, whatever the hour; today; this week."""
+
+    PAGE = "page"
+    TODAY = "today"
+    WEEK = "week"
+
+
+class Alert(NamedTuple):
+    """One rule. `holds` is PromQL that has a value while something is wrong, `for_m` for how many minutes on end."""
+
+    name: str
+    holds: str
+    for_m: int
+    severity: Severity
+    says: str
+    first: str
+
+
+def _greatest(metric: str) -> str:
+    return f"max by (instance) ({metric})"
+
+
+ALERTS: Final = (
+    Alert(
+        "CausewayNothingLeaves",
+        f"{_greatest('causeway_outbox_age_seconds')} > 60",
+        2,
+        Severity.PAGE,
+        "Messages wait to be appended: the broker is down, or the relay is.",
+        (
+            "`causeway doctor`, then the instance's log for `relay_waits`. Nothing is lost meanwhile: "
+            "what is accepted stays in the outbox and leaves by itself."
+        ),
+    ),
+    Alert(
+        "CausewayNothingIsReceipted",
+        f"{_greatest('causeway_unreceipted_age_seconds')} > 300",
+        5,
+        Severity.PAGE,
+        "A recipient does not consume what it was sent.",
+        (
+            "`causeway status` of all instances; ask the operator of the one that is behind. It is sent "
+            "nothing twice while the log still has it."
+        ),
+    ),
+    Alert(
+        "CausewayMessagesSetAside",
+        f"{_greatest('causeway_outbox_aside_rows')} > 0",
+        0,
+        Severity.TODAY,
+        "Messages cannot be sent and were set aside.",
+        (
+            "Too large for their topic, or refused by it: `causeway topics diff`, mend it, start the "
+            "instance again; each start tries them once."
+        ),
+    ),
+    Alert(
+        "CausewayRecordsParked",
+        f"{_greatest('causeway_quarantine_records')} > 0",
+        5,
+        Severity.TODAY,
+        "Records wait in quarantine.",
+        (
+            "`causeway quarantine list`, then the code's row in [alarms.md](alarms.md). Forged ones are "
+            "an attack until explained."
+        ),
+    ),
+    Alert(
+        "CausewayAuditDoesNotReadAll",
+        'sum by (instance) (causeway_audit_partitions{state=~"gap|truncated|forbidden"}) > 0',
+        2,
+        Severity.PAGE,
+        "Audit has a partition that it cannot read, or that has lost records.",
+        (
+            "`causeway audit topics` names it. A lost tail is entered by audit and sent again by marks; a"
+            " forbidden one wants `causeway topics apply`."
+        ),
+    ),
+    Alert(
+        "CausewayDocumentsEndSoon",
+        "min by (instance, kind) (causeway_document_days_left) < 30",
+        60,
+        Severity.WEEK,
+        "The directory or the policy in force is to be replaced.",
+        (
+            "`causeway directory draft` or `causeway policy review`, two approvals, publish. After its "
+            "grace nothing is decided any more: it waits."
+        ),
+    ),
+    Alert(
+        "CausewayBeatIsOld",
+        f"{_greatest('causeway_beat_age_seconds')} > 300",
+        5,
+        Severity.TODAY,
+        "An instance has not heard for five minutes which documents are newest.",
+        (
+            "Does whoever sends beats run? Can the instance read `causeway.directory.v1`? Its edges wait "
+            "meanwhile and leave by themselves."
+        ),
+    ),
+    Alert(
+        "CausewayLawHasAged",
+        "sum by (instance) (causeway_law_aged) > 0",
+        60,
+        Severity.WEEK,
+        "An instrument that the policy cites has ended, was succeeded, or was not reviewed for 90 days.",
+        "`causeway policy review` names it and the rules that cite it.",
+    ),
+    Alert(
+        "CausewayPartyAlarm",
+        "sum by (instance, kind) (increase(causeway_alarms_total[1h])) > 0",
+        0,
+        Severity.TODAY,
+        "A party does something at its origin's door that a person should look at.",
+        "[guard_alarms.md](guard_alarms.md): whose it is stands in the instance's own database.",
+    ),
+    Alert(
+        "CausewayChildAtRiskWaits",
+        'sum by (instance) (increase(causeway_unreleased_total{reason="over_day"}[10m])) > 0',
+        0,
+        Severity.PAGE,
+        "A report of a child at risk waits for a second person, because its party's day is spent.",
+        "Call the party: `causeway referral work` shows it there, `causeway referral release ID` lets it go.",
+    ),
+    Alert(
+        "CausewayWebhookPaused",
+        f"{_greatest('causeway_webhooks_paused')} > 0",
+        60,
+        Severity.WEEK,
+        "A party's receiver was away for three days; nothing is sent to it any more.",
+        "Tell the party: `causeway webhook list` shows since when; `causeway webhook replay` begins again.",
+    ),
+    Alert(
+        "CausewayServerErrors",
+        'sum by (instance) (increase(causeway_http_requests_total{status=~"5.."}[5m])) > 5',
+        0,
+        Severity.TODAY,
+        "An instance answers requests with errors of its own.",
+        (
+            "`causeway status`; the log of the instance names route and error. 503 with a database or "
+            "broker down mends itself."
+        ),
+    ),
+    Alert(
+        "CausewayIntakeIsSlow",
+        "histogram_quantile(0.99, sum by (instance, le) (rate(causeway_intake_seconds_bucket[5m]))) > 2",
+        5,
+        Severity.TODAY,
+        "One in a hundred submissions takes over two seconds until it is durable.",
+        (
+            "The database's disk first (`causeway doctor` checks what is durable), then the load: "
+            "`causeway_http_requests_total`."
+        ),
+    ),
+)

@@ -1,0 +1,55 @@
+"""Whether two records name one place: the form by which addresses are compared, by versions. Pure.
+
+It is coarser than the spelling in which an address travels (`shared.guard.canonical`), and nobody is ever sent it: what
+is kept of it is a token under a key of its instance. A version never changes; a later one stands beside it, and tokens
+of all records are made once more by it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from shared.contracts.base import Contract
+from shared.guard.canonical import canonical
+from shared.vocabulary.referral import RelationKind
+
+#: Accounts and messages are named within a service, which their locator leaves open.
+_PLACES: Final = frozenset({"url", "onion", "p2p"})
+_DEFAULT_PORTS: Final = (":80", ":443")
+
+
+class Location(NamedTuple):
+    """Where item `n` is, in the form of one version."""
+
+    n: int
+    kind: RelationKind
+    form: str
+
+
+def compared_1(value: str, kind: str) -> str:
+    """Scheme, default port, fragment, an empty query, dot segments and a last slash say nothing of the place."""
+    if kind not in ("url", "onion"):
+        return value
+    parts = urlsplit(canonical(value, "url"))
+    host = parts.netloc.lower()
+    for port in _DEFAULT_PORTS:
+        host = host.removesuffix(port)
+    path = posixpath.normpath(f"/{parts.path.lstrip('/')}").rstrip("/")
+    return f"{host}{path}" + (f"?{parts.query}" if parts.query else "")
+
+
+#: The forms by their versions; the highest is compared by.
+FORMS: Final[Mapping[int, Callable[[str, str], str]]] = {1: compared_1}
+
+
+def locations(items: Sequence[Contract], version: int) -> Iterator[Location]:
+    """The places of a record's items, as a version of the form has them."""
+    for item in items:
+        n, locator = getattr(item, "n", None), getattr(item, "locator", None)
+        if n is not None and locator is not None and locator.kind in _PLACES:
+            yield Location(
+                n, RelationKind.SAME_LOCATOR, f"{locator.kind}\n{FORMS[version](locator.value, locator.kind)}"
+            )

@@ -1,0 +1,104 @@
+"""Which of a party's referrals name one place: tokens and links, made after each was answered.
+
+A step of its own, never the intake: known and new places are answered in the same bytes and the same time, because
+nothing of this exists yet when the answer commits. It follows the party's feed by arrival, one place for each version
+of the form: where a version is new, all records are tokened once more by it, so links do not end with the old one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import asyncpg
+
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.locations import FORMS, locations
+from shared.kernel.authority import Role
+from shared.kernel.errors import Unavailable
+from shared.party.origin.store.edges import opened
+from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.watch.logs import log
+
+#: So many referrals of a party are looked at in one transaction.
+BATCH: Final = 200
+LOOK_EVERY_S: Final = 5.0
+_BEGIN: Final = "INSERT INTO location_place (party, version, arrival) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING"
+_PLACE: Final = "SELECT arrival FROM location_place WHERE party = $1 AND version = $2 FOR UPDATE"
+_MOVE: Final = "UPDATE location_place SET arrival = $3 WHERE party = $1 AND version = $2"
+_BEHIND: Final = """
+SELECT party FROM unnest($1::text[]) AS of (party) WHERE EXISTS (
+    SELECT FROM referral AS r WHERE r.party = of.party AND r.arrival > coalesce(
+        (SELECT l.arrival FROM location_place AS l WHERE l.party = of.party AND l.version = $2), 0))
+"""
+_NEW: Final = """
+SELECT r.referral_id, r.party, r.arrival, r.content, k.wrapped
+FROM referral AS r LEFT JOIN data_key AS k ON k.subject = r.referral_id
+WHERE r.party = $1 AND r.arrival > $2 ORDER BY r.arrival LIMIT $3
+"""
+_ADD: Final = """
+INSERT INTO location_token (party, referral_id, n, version, token)
+SELECT $1, referral_id, n, $2, token FROM unnest($3::uuid[], $4::smallint[], $5::bytea[]) AS t (referral_id, n, token)
+ON CONFLICT DO NOTHING
+"""
+# Each to the first that named the place: as many links as repeats, however often it is named.
+_LINK: Final = """
+INSERT INTO relation (party, referral_id, other, kind)
+SELECT DISTINCT $1, t.referral_id, first.referral_id, t.kind
+FROM unnest($3::uuid[], $4::bytea[], $5::text[]) AS t (referral_id, token, kind)
+CROSS JOIN LATERAL (
+    SELECT l.referral_id FROM location_token AS l WHERE l.party = $1 AND l.version = $2 AND l.token = t.token
+    ORDER BY l.referral_id LIMIT 1
+) AS first WHERE first.referral_id <> t.referral_id ON CONFLICT DO NOTHING
+"""
+
+
+class Locations:
+    """The links among the referrals of each of an instance's parties."""
+
+    def __init__(self, database: Database, kek: KeyEncryptionKey, parties: Callable[[], Sequence[str]]) -> None:
+        self._database = database
+        self._kek = kek
+        self._parties = parties
+
+    async def run(self) -> None:
+        """Look for ever."""
+        while True:
+            try:
+                while await self.look():
+                    pass
+            except Unavailable as error:
+                log("locations_wait", code=error.code)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def look(self) -> int:
+        """Token and link what has arrived since, a batch of each party; how many referrals that were."""
+        async with self._database.transaction(RowScope(self._parties(), Role.SERVICE, "apply")) as session:
+            behind = await session.driver.fetch(_BEHIND, list(self._parties()), max(FORMS))
+        return sum([await self._party(row["party"]) for row in behind])
+
+    async def _party(self, party: str) -> int:
+        version = max(FORMS)
+        async with self._database.transaction(RowScope([party], Role.SERVICE, "apply")) as session:
+            driver = session.driver
+            await driver.execute(_BEGIN, party, version)
+            place = await driver.fetchval(_PLACE, party, version)
+            rows = await driver.fetch(_NEW, party, place, BATCH)
+            if rows:
+                await self._link(driver, rows, party=party, version=version)
+                await driver.execute(_MOVE, party, version, rows[-1]["arrival"])
+        return len(rows)
+
+    async def _link(
+        self, driver: asyncpg.Connection, rows: Sequence[asyncpg.Record], *, party: str, version: int
+    ) -> None:
+        found = [
+            (row["referral_id"], each.n, self._kek.location_token(party, version, each.form), each.kind.value)
+            for row in rows
+            if row["wrapped"] is not None
+            for each in locations(opened(row, self._kek).items, version)
+        ]
+        subjects, tokens = [each[0] for each in found], [each[2] for each in found]
+        await driver.execute(_ADD, party, version, subjects, [each[1] for each in found], tokens)
+        await driver.execute(_LINK, party, version, subjects, tokens, [each[3] for each in found])

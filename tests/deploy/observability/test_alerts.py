@@ -1,0 +1,177 @@
+"""Each alert, as a foreign parser reads it: silent while all is well, and fires for its own fault."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import promql_parser as promql
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from deploy.artifacts.files import ROOT, RULES
+from deploy.observability.alerts import ALERTS, Alert
+from deploy.observability.dashboards import DASHBOARDS, as_grafana
+from shared.runtime.watch.metrics import REGISTRY
+
+#: By alert: what breaks it, as metric, labels and value after; every counter begins at 0, every other thing is well.
+BROKEN: Mapping[str, tuple[str, dict[str, str], float]] = {
+    "CausewayNothingLeaves": ("causeway_outbox_age_seconds", {}, 61),
+    "CausewayNothingIsReceipted": ("causeway_unreceipted_age_seconds", {}, 301),
+    "CausewayMessagesSetAside": ("causeway_outbox_aside_rows", {}, 1),
+    "CausewayRecordsParked": ("causeway_quarantine_records", {}, 1),
+    "CausewayAuditDoesNotReadAll": ("causeway_audit_partitions", {"state": "gap"}, 1),
+    "CausewayDocumentsEndSoon": ("causeway_document_days_left", {"kind": "policy"}, 29),
+    "CausewayBeatIsOld": ("causeway_beat_age_seconds", {}, 301),
+    "CausewayLawHasAged": ("causeway_law_aged", {"reason": "ended"}, 1),
+    "CausewayPartyAlarm": ("causeway_alarms_total", {"kind": "refused"}, 1),
+    "CausewayChildAtRiskWaits": ("causeway_unreleased_total", {"reason": "over_day"}, 1),
+    "CausewayWebhookPaused": ("causeway_webhooks_paused", {}, 1),
+    "CausewayServerErrors": ("causeway_http_requests_total", {"status": "503"}, 6),
+    "CausewayIntakeIsSlow": ("causeway_intake_seconds_bucket", {"le": "+Inf"}, 100),
+}
+
+
+class Sample(NamedTuple):
+    """A number of a scrape, and its place in the other one: `before` is what it was at the beginning of the range."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+    before: float = 0.0
+
+
+def well() -> list[Sample]:
+    """An installation in which nothing is wrong."""
+    return [
+        Sample("causeway_outbox_age_seconds", {}, 0.4),
+        Sample("causeway_unreceipted_age_seconds", {}, 2),
+        Sample("causeway_outbox_aside_rows", {}, 0),
+        Sample("causeway_quarantine_records", {}, 0),
+        Sample("causeway_audit_partitions", {"state": "reading"}, 40),
+        Sample("causeway_audit_partitions", {"state": "gap"}, 0),
+        Sample("causeway_document_days_left", {"kind": "policy"}, 200),
+        Sample("causeway_beat_age_seconds", {}, 9),
+        Sample("causeway_law_aged", {"reason": "ended"}, 0),
+        Sample("causeway_alarms_total", {"kind": "refused"}, 3, 3),
+        Sample("causeway_unreleased_total", {"reason": "over_day"}, 2, 2),
+        Sample("causeway_webhooks_paused", {}, 0),
+        Sample("causeway_http_requests_total", {"status": "202"}, 9000, 8000),
+        Sample("causeway_http_requests_total", {"status": "503"}, 0, 0),
+        Sample("causeway_intake_seconds_bucket", {"le": "0.05"}, 1000, 900),
+        Sample("causeway_intake_seconds_bucket", {"le": "5.0"}, 1000, 900),
+        Sample("causeway_intake_seconds_bucket", {"le": "+Inf"}, 1000, 900),
+    ]
+
+
+def broken(alert: str) -> list[Sample]:
+    name, labels, value = BROKEN[alert]
+    if name.endswith("_bucket"):
+        return [
+            each._replace(value=each.value + (value if each.labels["le"] != "0.05" else 0))
+            if each.name == name
+            else each
+            for each in well()
+        ]
+    return [
+        each._replace(value=each.before + value) if (each.name, each.labels) == (name, labels) else each
+        for each in well()
+    ]
+
+
+def fires(alert: Alert, samples: Sequence[Sample]) -> bool:
+    tree = promql.parse(alert.holds)
+    assert isinstance(tree, promql.BinaryExpr)
+    limit = tree.rhs.val
+    compare = {">": float.__gt__, "<": float.__lt__}[str(tree.op)]
+    return any(compare(float(value), limit) for value in evaluated(tree.lhs, samples))
+
+
+def evaluated(tree: Any, samples: Sequence[Sample]) -> list[float]:
+    """The few functions that the rules use; `by` is passed over: one instance is measured."""
+    if isinstance(tree, promql.AggregateExpr):
+        inner = evaluated(tree.expr, samples)
+        return [{"max": max, "min": min, "sum": sum}[str(tree.op)](inner)] if inner else []
+    if isinstance(tree, promql.Call):
+        if tree.func.name == "histogram_quantile":
+            return [quantile(tree.args[0].val, tree.args[1].expr.args[0].vector_selector, samples)]
+        return [each.value - each.before for each in selected(tree.args[0].vector_selector, samples)]
+    return [each.value for each in selected(tree, samples)]
+
+
+def selected(selector: Any, samples: Sequence[Sample]) -> list[Sample]:
+    def fits(sample: Sample) -> bool:
+        for matcher in selector.matchers.matchers:
+            exact = re.escape(matcher.value) if matcher.op == promql.MatchOp.Equal else matcher.value
+            if not re.fullmatch(exact, sample.labels.get(matcher.name, "")):
+                return False
+        return sample.name == selector.name
+
+    return [sample for sample in samples if fits(sample)]
+
+
+def quantile(share: float, selector: Any, samples: Sequence[Sample]) -> float:
+    """The upper bound of the bucket: no interpolation is needed to tell well from not."""
+    buckets = sorted((float(each.labels["le"]), each.value - each.before) for each in selected(selector, samples))
+    return next(bound for bound, count in buckets if count >= share * buckets[-1][1])
+
+
+def known_names() -> set[str]:
+    found = set()
+    for family in REGISTRY.collect():
+        suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])
+        found |= {family.name + suffix for suffix in suffixes}
+    return found
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_an_alert_is_silent_while_all_is_well_and_fires_for_its_own_fault_alone(alert: Alert) -> None:
+    assert not fires(alert, well())
+    assert [name for name in BROKEN if fires(alert, broken(name))] == [alert.name]
+
+
+def test_every_alert_is_broken_here() -> None:
+    assert sorted(BROKEN) == sorted(alert.name for alert in ALERTS)
+
+
+def test_prometheus_reads_the_rules_as_they_stand_here() -> None:
+    (group,) = yaml.safe_load((ROOT / RULES).read_text(encoding="utf-8"))["groups"]
+    assert [(rule["alert"], rule["expr"], rule["labels"]) for rule in group["rules"]] == [
+        (alert.name, alert.holds, {"severity": alert.severity.value}) for alert in ALERTS
+    ]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [alert.holds for alert in ALERTS] + [panel.shows for board in DASHBOARDS for panel in board.panels],
+)
+def test_every_metric_that_is_named_exists(said: str) -> None:
+    promql.parse(said)
+    assert set(re.findall(r"causeway_[a-z_]+", said)) <= known_names()
+
+
+def test_every_metric_but_those_of_time_is_shown_or_watched() -> None:
+    said = " ".join([*(alert.holds for alert in ALERTS), *(p.shows for board in DASHBOARDS for p in board.panels)])
+    families = {family.name for family in REGISTRY.collect()}
+    assert {name for name in families if name not in said} == set()
+
+
+def test_a_dashboard_is_one_that_grafana_loads() -> None:
+    """Its model: panels with ids of their own that do not lie over one another, each with a query."""
+    for board in map(as_grafana, DASHBOARDS):
+        ids = [panel["id"] for panel in board["panels"]]
+        places = {(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in board["panels"]}
+        assert len(set(ids)) == len(places) == len(ids)
+        assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in board["panels"])
+        assert all(target["expr"] for panel in board["panels"] for target in panel["targets"])
+        assert (board["schemaVersion"], board["uid"]) >= (39, "causeway")
+
+
+def test_what_a_fresh_process_shows_can_be_read() -> None:
+    """Control: the names above are those that a scrape has."""
+    families = {family.name for family in text_string_to_metric_families(generate_latest(REGISTRY).decode())}
+    assert {"causeway_messages", "causeway_outbox_rows"} <= families
+    assert not list(CollectorRegistry().collect())

@@ -1,0 +1,259 @@
+"""Every withdrawal is answered, by a person or by the rules; what was erased stays so, also after a restore."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from deploy.site.endpoints import DatabaseEndpoint
+from services.industry.app import ERASES
+from services.industry.domain import PROVIDER as KIND
+from services.industry.store import PostgresNotices
+from shared.contracts.answers import ItemStatement, NoticeStatements
+from shared.kernel.clock import ManualClock
+from shared.kernel.errors import Defect, Refused, Unavailable
+from shared.kernel.ids import uuid7
+from shared.party.withdrawals import Withdrawals
+from shared.runtime.database.erasures import Erasures
+from shared.runtime.database.journal import Journal
+from shared.vocabulary.answers import NoticeAction
+from tests.services.deliveries import AT, ERASED, LOCATION, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
+from tests.services.industry.provider import APPLYING, KEK, Providers
+
+NO_DELAY, LONG_H, DAY_S = 0.0, 1000.0, 86_400.0
+REMOVED = NoticeStatements(items=(ItemStatement(action=NoticeAction.REMOVED, effective_at=AT),))
+#: The rows of a backup that an erasure must outlive, and its place in the journal.
+TABLES = ("notice", "erasure_place", "erased_record")
+
+
+class World:
+    """The providers' database, its journal, and the part that answers withdrawals; `clock` is its own."""
+
+    def __init__(self, providers: Providers, endpoint: DatabaseEndpoint, folder: Path) -> None:
+        self.providers, self.endpoint = providers, endpoint
+        self.clock = ManualClock(AT)
+        self.path = folder / "erasures.jsonl"
+        self.erasures = Erasures(Journal(self.path), ERASES, self.clock)
+
+    def withdrawals(self, answer_h: float = NO_DELAY) -> Withdrawals:
+        return Withdrawals(
+            KIND,
+            self.providers.database,
+            items=PostgresNotices,
+            kek=KEK,
+            instance="industry",
+            directory=lambda: self.providers.directory,
+            clock=self.clock,
+            answer_h=answer_h,
+        )
+
+    async def taken_back(self, *said: Any) -> UUID:
+        """A notice that was withdrawn after these answers."""
+        notice_id = uuid7()
+        await self.providers.receive(issued(notice_id))
+        for each in said:
+            await self.providers.act("answer", each, notice_id)
+        await self.providers.receive(notice_withdrawn(notice_id))
+        return notice_id
+
+    async def record(self, notice_id: UUID) -> object:
+        return (await self.providers.show(notice_id))["record"]
+
+    async def owner(self) -> asyncpg.Connection:
+        owner = await asyncpg.connect(self.endpoint.owner_url)
+        parties = f"{PROVIDER},{OTHER_PROVIDER}"
+        for name, value in (("parties", parties), ("role", "service"), ("action", "apply")):
+            await owner.execute("SELECT set_config($1, $2, false)", f"causeway.{name}", value)
+        return owner
+
+    async def backed_up(self) -> None:
+        """Yesterday's backup of what matters here."""
+        owner = await self.owner()
+        for table in TABLES:
+            await owner.execute(f"DROP TABLE IF EXISTS backup_{table}; CREATE TABLE backup_{table} AS TABLE {table}")
+        await owner.close()
+
+    async def restored(self) -> None:
+        """Its rows in the place of today's."""
+        owner = await self.owner()
+        for table in TABLES:
+            names = ", ".join(
+                row["attname"]
+                for row in await owner.fetch(
+                    "SELECT attname FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 "
+                    "AND attgenerated = ''",
+                    table,
+                )
+            )
+            await owner.execute(
+                f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY; DELETE FROM {table}; "
+                f"INSERT INTO {table} ({names}) SELECT {names} FROM backup_{table}; DROP TABLE backup_{table}"
+            )
+            if table != "erasure_place":
+                await owner.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+        await owner.close()
+
+
+@pytest.fixture
+async def world(providers: Providers, endpoint: DatabaseEndpoint, tmp_path: Path) -> AsyncIterator[World]:
+    made = World(providers, endpoint, tmp_path)
+    then, owner = providers.database.last_step, await made.owner()
+    assert then is not None
+    await owner.execute("UPDATE erasure_place SET lines = 0, digest = ''")
+    await owner.close()
+    providers.database.last_step = made.erasures.before_commit(then)
+    yield made
+    providers.database.last_step = then
+
+
+async def test_a_withdrawal_that_nobody_answers_is_answered_by_the_rules(world: World) -> None:
+    silent, acted = await world.taken_back(), await world.taken_back(REMOVED)
+    while await world.withdrawals().look():
+        pass
+    told = [(await world.providers.sent(each))[-1][-1] for each in (silent, acted)]
+    assert told[0] == {"notice_id": str(silent), "number": 1, "fate": "erased"}
+    kept = {"retention": "minimal", "basis": "open_complaint", "until": "2026-11-04"}
+    assert told[1] == {"notice_id": str(acted), "number": 2, "fate": "kept", "kept": kept}
+    assert await world.record(silent) is None
+    assert await world.record(acted) is not None
+
+
+async def test_people_have_their_time(world: World) -> None:
+    notice_id = await world.taken_back()
+    await world.withdrawals(LONG_H).look()
+    assert (await world.providers.show(notice_id))["state"] == "withdrawn"
+    assert await world.providers.act("acknowledge_withdrawal", ERASED, notice_id) == "withdrawal_acknowledged"
+
+
+async def test_what_can_be_complained_about_is_not_wiped_by_a_person_either(world: World) -> None:
+    notice_id = await world.taken_back(REMOVED)
+    with pytest.raises(Refused) as refusal:
+        await world.providers.act("acknowledge_withdrawal", ERASED, notice_id)
+    assert (refusal.value.code, refusal.value.field, refusal.value.status) == ("notice_is_kept", "/fate", 409)
+    assert await world.record(notice_id) is not None
+
+
+async def test_what_is_kept_is_erased_when_its_day_is_over_and_the_origin_is_told(world: World) -> None:
+    notice_id = await world.taken_back(REMOVED)
+    await world.withdrawals().look()
+    world.clock.advance(184 * DAY_S)
+    await world.withdrawals().look()
+    assert (await world.providers.show(notice_id))["state"] == "withdrawal_acknowledged"
+    world.clock.advance(DAY_S)
+    await world.withdrawals().look()
+    shown = await world.providers.show(notice_id)
+    assert (shown["state"], shown["fate"], shown["record"]) == ("record_erased", "erased", None)
+    *_, (kind, _, _, _, clear) = await world.providers.sent(notice_id)
+    assert (kind, clear) == (
+        "causeway.notice_record_erased.v1",
+        {"notice_id": str(notice_id), "number": 3, "fate": "erased"},
+    )
+
+
+async def test_an_erasure_is_in_the_journal_before_it_commits(world: World) -> None:
+    notice_id = await world.taken_back()
+    world.path.mkdir()
+    with pytest.raises(Unavailable, match="erasure_journal_unwritable"):
+        await world.providers.act("acknowledge_withdrawal", ERASED, notice_id)
+    assert await world.record(notice_id) is not None
+    world.path.rmdir()
+    await world.providers.act("acknowledge_withdrawal", ERASED, notice_id)
+    [line] = map(json.loads, world.path.read_text().splitlines())
+    assert (line["kind"], line["subject"], line["party"]) == ("notice", str(notice_id), PROVIDER)
+
+
+async def erased_and_restored(world: World) -> UUID:
+    """A notice that was erased after a backup was made, in the database that is made of this backup."""
+    notice_id = uuid7()
+    await world.providers.receive(issued(notice_id))
+    await world.backed_up()
+    await world.providers.receive(notice_withdrawn(notice_id))
+    await world.providers.act("acknowledge_withdrawal", ERASED, notice_id)
+    await world.restored()
+    return notice_id
+
+
+async def openable(world: World, notice_id: UUID) -> bool:
+    """Whether anything in the database opens with today's key, whatever its state says."""
+    async with world.providers.database.transaction(APPLYING) as session:
+        row = await session.driver.fetchrow("SELECT * FROM notice WHERE notice_id = $1", notice_id)
+        notices = PostgresNotices(session.driver, KEK)
+        try:
+            return LOCATION in json.dumps(notices._opened(row, notice_id))
+        except Defect:
+            return False
+
+
+async def test_an_erased_record_stays_unreadable_in_a_restored_database(world: World) -> None:
+    notice_id = await erased_and_restored(world)
+    assert await world.erasures.apply(world.providers.database) == 1
+    assert not await openable(world, notice_id)
+    assert await world.record(notice_id) is None
+    assert await world.erasures.apply(world.providers.database) == 0
+
+
+async def test_without_the_journal_it_would_be_found(world: World) -> None:
+    """Negative control of the test above: the backup is restored, and nothing is applied."""
+    assert await openable(world, await erased_and_restored(world))
+
+
+async def test_a_record_that_comes_again_after_a_restore_is_erased_as_it_comes(world: World) -> None:
+    """The log is read anew from the restored cursors: the notice itself comes once more."""
+    notice_id = uuid7()
+    message = issued(notice_id)
+    await world.backed_up()
+    await world.providers.receive(message, notice_withdrawn(notice_id))
+    await world.providers.act("acknowledge_withdrawal", ERASED, notice_id)
+    await world.restored()
+    await world.erasures.apply(world.providers.database)
+    assert await world.providers.receive(message) == [None]
+    assert not await openable(world, notice_id)
+
+
+@pytest.mark.parametrize("fault", ["lost", "altered"])
+async def test_nothing_is_served_by_another_journal(world: World, fault: str) -> None:
+    for _ in range(2):
+        await world.providers.act("acknowledge_withdrawal", ERASED, await world.taken_back())
+    lines = world.path.read_text().splitlines(keepends=True)
+    altered = [lines[0].replace(PROVIDER, OTHER_PROVIDER), lines[1]]
+    world.path.write_text("".join(lines[:1] if fault == "lost" else altered))
+    with pytest.raises(Refused, match=f"erasure_journal_{fault}"):
+        await world.erasures.apply(world.providers.database)
+
+
+async def test_a_line_that_was_cut_short_never_counted(world: World) -> None:
+    first = await world.taken_back()
+    await world.providers.act("acknowledge_withdrawal", ERASED, first)
+    with world.path.open("a") as file:
+        file.write('{"n":2,"at"')
+    second = await world.taken_back()
+    await world.providers.act("acknowledge_withdrawal", ERASED, second)
+    assert [json.loads(line)["subject"] for line in world.path.read_text().splitlines()] == [str(first), str(second)]
+    assert await world.erasures.apply(world.providers.database) == 0
+
+
+async def test_a_transaction_that_fails_after_its_line_was_written_is_done_by_the_next_start(world: World) -> None:
+    lost, kept = await world.taken_back(), await world.taken_back()
+    step = world.providers.database.last_step
+    assert step is not None
+
+    async def fails(driver: asyncpg.Connection, gathered: Any) -> None:
+        await step(driver, gathered)
+        raise Unavailable("cut_off")
+
+    world.providers.database.last_step = fails
+    with pytest.raises(Unavailable, match="cut_off"):
+        await world.providers.act("acknowledge_withdrawal", ERASED, lost)
+    world.providers.database.last_step = step
+    await world.providers.act("acknowledge_withdrawal", ERASED, kept)
+    assert await openable(world, lost)
+    assert await world.erasures.apply(world.providers.database) == 2
+    assert not await openable(world, lost)
+    await world.withdrawals().look()
+    assert (await world.providers.sent(lost))[-1][-1]["fate"] == "erased"

@@ -1,0 +1,43 @@
+"""What an agency has taken up wins over its withdrawal, until a day; what it has not is erased, for every purpose."""
+
+from __future__ import annotations
+
+from services.law_enforcement.domain import AGENCY as KIND
+from services.law_enforcement.store import PostgresCases
+from shared.contracts.answers import Acceptance
+from shared.kernel.clock import ManualClock
+from shared.kernel.ids import uuid7
+from shared.party.withdrawals import Withdrawals
+from tests.services.deliveries import AT, offered, withdrawn
+from tests.services.law_enforcement.agency import KEK, Agencies
+
+
+async def test_an_accepted_case_is_kept_by_the_service_and_erased_when_its_day_is_over(agencies: Agencies) -> None:
+    clock, taken_up, untouched = ManualClock(AT), uuid7(), uuid7()
+    withdrawals = Withdrawals(
+        KIND,
+        agencies.database,
+        items=PostgresCases,
+        kek=KEK,
+        instance="law_enforcement",
+        directory=lambda: agencies.directory,
+        clock=clock,
+        answer_h=0,
+    )
+    for each in (taken_up, untouched):
+        await agencies.receive(offered(each), offered(each, purpose="victim_identification"))
+    await agencies.act("accept", Acceptance(case_reference="CASE-17"), taken_up)
+    await agencies.receive(withdrawn(taken_up), withdrawn(untouched))
+    while await withdrawals.look():
+        pass
+    kept, gone = await agencies.show(taken_up), await agencies.show(untouched)
+    assert kept["kept"] == {"retention": "minimal", "basis": "accepted_case", "until": "2026-08-02"}
+    assert None not in (kept["record"], kept["further"][0]["record"])
+    assert (gone["fate"], gone["record"], gone["further"][0]["record"]) == ("erased", None, None)
+    clock.advance(91 * 86_400)
+    while await withdrawals.look():
+        pass
+    shown = await agencies.show(taken_up)
+    assert (shown["state"], shown["record"], shown["further"][0]["record"]) == ("record_erased", None, None)
+    assert [each["state"] for each in shown["timeline"]] == ["accepted", "withdrawal_acknowledged", "record_erased"]
+    assert (await agencies.sent(taken_up))[-1][0] == "causeway.record_erased.v1"
