@@ -44,9 +44,7 @@ async def receive(
     new: list[Received] = []
     refusals: dict[UUID, str] = {}
     changed: dict[ItemKey, tuple[str, str]] = {}
-    resumed: set[ItemKey] = set()
-    events: list[Event] = []
-    taken: list[Received] = []
+    resumed, events, taken = set[ItemKey](), list[Event](), list[Received]()
     if any(map(_tells_forgotten, incoming)) and not await items.restored():
         # Who has forgotten nothing is not told by others what it has said.
         refusals |= {each.message_id: STATEMENT_NOT_YOURS for each in incoming if _tells_forgotten(each)}
@@ -71,7 +69,7 @@ async def receive(
             changed[key] = (changed[key][0] if key in changed else now[key].state, item.state)
         now[key] = item
         events.append(happened(recipient.arriving[message.message], key[0], party=key[1], state=item.state))
-    heard = {(UUID(each.subject), each.recipient) for each in taken if isinstance(each.clear, ItemsCheckedClear)}
+    heard = _heard(taken)
     await _add(items, new)
     await items.change({key: states for key, states in changed.items() if key not in resumed | heard})
     await items.resume([now[key] for key in resumed])
@@ -82,6 +80,11 @@ async def receive(
         events += edges.events
     await items.note(events)
     return refusals
+
+
+def _heard(taken: Sequence[Received]) -> set[ItemKey]:
+    """Those of whose items their origin says what it has found."""
+    return {(UUID(each.subject), each.recipient) for each in taken if isinstance(each.clear, ItemsCheckedClear)}
 
 
 async def _add(items: Items, new: Sequence[Received]) -> None:

@@ -85,7 +85,6 @@ class ItemTable:
     held: str = field(init=False)
     change: str = field(init=False)
     resume: str = field(init=False)
-    hear: str = field(init=False)
     act: str = field(init=False)
     erase: str = field(init=False)
     #: The same of many, each with its party; and of those of `erased_record` that have come again.
@@ -103,6 +102,12 @@ class ItemTable:
         """What is numbered when an item begins."""
         return Listed(self.name, self.subject)
 
+    @property
+    def hear(self) -> str:
+        """Keeps what the origin of an item has said, and the state that it has come to."""
+        changed = "state = $3, said = $4::jsonb, changed_at = now()"
+        return f"UPDATE {self.name} SET {changed} WHERE {self.subject} = $1 AND party = $2"
+
     def __post_init__(self) -> None:
         table, subject = self.name, self.subject
         object.__setattr__(self, "contents", self.contents or table)
@@ -117,8 +122,6 @@ class ItemTable:
             "said = a.said::jsonb "
             "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[]) "
             f"AS a(subject, party, state, acts, said) WHERE t.{subject} = a.subject AND t.party = a.party",
-            "hear": f"UPDATE {table} SET state = $3, said = $4::jsonb, changed_at = now() "
-            f"WHERE {subject} = $1 AND party = $2",
             "act": f"UPDATE {table} SET state = $4, changed_at = now(), acts = acts + 1, "
             f"said = $6::jsonb{self.kept} "
             f"WHERE {subject} = $1 AND party = $2 AND state = $3 AND acts = $5 RETURNING {subject}",
