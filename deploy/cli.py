@@ -11,7 +11,21 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from client.cli import attention, case, due, flow, inbox, listen, login, notice, preservation, referral, verify, webhook
+from client.cli import (
+    attention,
+    case,
+    due,
+    flow,
+    inbox,
+    listen,
+    login,
+    notice,
+    offer,
+    preservation,
+    referral,
+    verify,
+    webhook,
+)
 from deploy import __version__
 from deploy.accounting.cli import audit_app
 from deploy.devstack.cli import dev_app
@@ -70,6 +84,7 @@ PARTY_APPS = (
     referral.app,
     inbox.app,
     case.app,
+    offer.app,
     notice.app,
     preservation.app,
     due.app,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deploy.artifacts import example_delivery, example_preservation
+from deploy.artifacts import example_answers, example_delivery, example_preservation
 from deploy.artifacts import example_world as world
 from deploy.artifacts.example_refusal import GONE, Refusal
 
@@ -111,6 +111,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
             child_safeguarded="unknown",
         ),
     },
+    **example_answers.ACCEPTED,
     "messages_receipted.v1": {"applied-and-refused": _clear(entries=_receipts())},
     "referral_decided.v1": {
         "routed": _decided(),
@@ -232,6 +233,7 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
         Refusal("close-reason-without-closed", "/clear/close_reason", "unfounded", by="model"),
         Refusal("closed-without-reason", "/clear/close_reason", GONE, by="model", of="closed"),
     ),
+    **example_answers.REFUSED,
     "messages_receipted.v1": (
         Refusal("no-entries", "/clear/entries", []),
         Refusal("too-many-entries", "/clear/entries", _receipts()[:1] * 301),

@@ -26,11 +26,11 @@ P0_OPEN: Final = "p0_open"
 #: An agency wants something kept, and its provider has not answered.
 PRESERVATION_UNANSWERED: Final = "preservation_unanswered"
 #: What a recipient has answered that leaves the origin where it was.
-ANSWERED_NO: Final = (AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS)
+ANSWERED_NO: Final = (AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS, AnswerState.REAPPEARED)
 Reason = (
     WorkReason
     | Literal[ReceiptOutcome.REFUSED, ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED]
-    | Literal[AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS]
+    | Literal[AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS, AnswerState.REAPPEARED]
     | Literal["recipient_ahead", "p0_open", "preservation_unanswered"]
 )
 
@@ -49,6 +49,7 @@ class Mend(StrEnum):
     CALL = "call"
     OPERATOR = "operator"
     ACCEPT = "accept"
+    ASSESS = "assess"
     OUTCOME = "outcome"
     ANSWER = "answer"
     READ = "read"
@@ -103,16 +104,21 @@ _MENDS: Final[Mapping[str, Mend]] = {
     ReceiptOutcome.DEFERRED: Mend.OPERATOR,
     ReceiptOutcome.WAITING: Mend.OPERATOR,
     ReceiptOutcome.PARKED: Mend.OPERATOR,
+    AnswerState.REAPPEARED: Mend.CALL,
     P0_OPEN: Mend.CALL,
 }
 #: Of what was sent to a party, by its state: what the party can do next.
 _NEXT: Final[Mapping[tuple[Subject, str], Mend]] = {
+    (Subject.OFFER, "offered"): Mend.ACCEPT,
+    (Subject.OFFER, "accepted"): Mend.ASSESS,
+    (Subject.OFFER, "in_part"): Mend.ASSESS,
     (Subject.CASE, "offered"): Mend.ACCEPT,
     (Subject.CASE, "accepted"): Mend.OUTCOME,
     (Subject.CASE, "ongoing"): Mend.OUTCOME,
     (Subject.NOTICE, "issued"): Mend.ANSWER,
     (Subject.NOTICE, "acknowledged"): Mend.ANSWER,
     (Subject.NOTICE, "in_part"): Mend.ANSWER,
+    (Subject.NOTICE, "reappeared"): Mend.ANSWER,
 }
 
 

@@ -14,7 +14,21 @@ from typing import Any
 import uvicorn
 from cyclopts import App
 
-from client.cli import attention, case, due, flow, inbox, listen, login, notice, preservation, referral, verify, webhook
+from client.cli import (
+    attention,
+    case,
+    due,
+    flow,
+    inbox,
+    listen,
+    login,
+    notice,
+    offer,
+    preservation,
+    referral,
+    verify,
+    webhook,
+)
 from tests.client.fake_service import FakeService
 
 
@@ -37,7 +51,21 @@ Run = Callable[..., Ended]
 def program() -> App:
     """`causeway` with the verbs of a party."""
     app = App(name="causeway")
-    for module in (attention, referral, inbox, case, notice, preservation, due, listen, webhook, flow, verify, login):
+    for module in (
+        attention,
+        referral,
+        inbox,
+        case,
+        offer,
+        notice,
+        preservation,
+        due,
+        listen,
+        webhook,
+        flow,
+        verify,
+        login,
+    ):
         app.command(module.app)
     app.command(login.logout_app)
     app.command(login.whoami_app)

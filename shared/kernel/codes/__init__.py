@@ -8,12 +8,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from shared.kernel.codes import client, documents, door, guard, operator, ours, preservation, proofs, records, waits
+from shared.kernel.codes import (
+    answers,
+    client,
+    documents,
+    door,
+    guard,
+    operator,
+    ours,
+    preservation,
+    proofs,
+    records,
+    waits,
+)
 from shared.kernel.codes.why import Why
 
 #: What the codes of a family are about, in the order in which a reader meets them.
 FAMILIES: Final[Mapping[str, Mapping[str, Why]]] = {
     "Answers of a service": door.WHYS,
+    "What is said of items": answers.WHYS,
     "Not now": waits.WHYS,
     "What a body is refused for": guard.WHYS,
     "What agencies want kept": preservation.WHYS,

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from shared.contracts.base import Contract
+from shared.contracts.checks import ItemChecks
 from shared.contracts.referral import ReferralSubmission
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act, Subject
@@ -34,6 +35,7 @@ from shared.party.origin.api.checking import Checking, Posted, parsed
 from shared.party.origin.domain import (
     AcceptedReferral,
     AmendedReferral,
+    CheckedReferral,
     ExternalRefExists,
     ListReason,
     Outcome,
@@ -47,11 +49,13 @@ from shared.party.origin.domain import (
 )
 from shared.party.origin.domain import Request as Filed
 from shared.party.origin.store.amendments import PostgresAmendments
+from shared.party.origin.store.checks import PostgresIssued
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.alarms import Alarms, Kind
 from shared.party.origin.use_cases.amend import Changing
+from shared.party.origin.use_cases.checks import check_items
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
 from shared.party.origin.use_cases.reviews import DROP, RELEASE, Reviewing, drop_referral, release_referral
@@ -148,6 +152,18 @@ class OriginApi:
         withdrawing = row(Subject.REFERRAL, "withdraw")
         return await self._acts.once(request, identity, withdrawing.name, roles=withdrawing.roles, act=act)
 
+    async def check_items(self, referral_id: UUID, request: Request, identity: Identity) -> Response:
+        """Keep what was found of items, and tell their providers."""
+        said = read_model(ItemChecks, await read_json(request))
+
+        async def look(session: Session) -> CheckedReferral:
+            acting, edges = self._acting(identity, session), PostgresIssued(session.driver)
+            state = await check_items(referral_id, said, acting, edges=edges)
+            return CheckedReferral.model_validate({"referral_id": referral_id, "state": state})
+
+        checking = row(Subject.REFERRAL, "check")
+        return await self._acts.once(request, identity, checking.name, roles=checking.roles, act=look)
+
     async def review(self, act: Act, referral_id: UUID, request: Request, *, identity: Identity) -> Response:
         """Let a referral go, or drop it, as a second person."""
         doing = {RELEASE: release_referral, DROP: drop_referral}[act]
@@ -224,6 +240,7 @@ class OriginApi:
 def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identified) -> None:
     """Add the routes under /referrals and /work but for those that file: they are the service's own to mount."""
     who = Depends(identified)
+    _add_check(router, origin, identified)
 
     @router.post("/referrals:check", **shows(bodies.CheckAnswer, takes=[ReferralSubmission, bodies.ReferralBatch]))
     async def check(request: Request, identity: Identity = who) -> Response:
@@ -270,6 +287,16 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
         return await origin.review(DROP, referral_id, request, identity=identity)
 
     add_change_routes(router, origin, identified)
+
+
+def _add_check(router: APIRouter, origin: OriginApi, identified: Identified) -> None:
+    """The route by which an origin says what it has found when it looked again."""
+    who = Depends(identified)
+
+    @router.post("/referrals/{referral_id}:check", **does(CheckedReferral, takes=[ItemChecks]))
+    async def check_found(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
+        """Say what was found of items that notices were issued about: what was said removed may be there again."""
+        return await origin.check_items(referral_id, request, identity)
 
 
 def answer_filed(request: Filed, outcomes: Sequence[Outcome], *, acceptor: Acceptor) -> Reply:
