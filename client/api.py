@@ -25,6 +25,7 @@ from shared.contracts.answers import (
     WithdrawalAnswer,
 )
 from shared.contracts.base import Contract
+from shared.contracts.checks import ItemChecks
 from shared.contracts.holds import Confirming, Overriding
 from shared.exchange.act import Subject
 from shared.exchange.states import collection, personal
@@ -123,6 +124,10 @@ class CausewayClient(ReferralChanges):
             f"/v1/referrals/{referral_id}:withdraw", {"reason": reason}, key, view=views.ReferralState
         )
 
+    async def check_items(self, referral_id: UUID, found: ItemChecks, *, key: str | None = None) -> views.ReferralState:
+        """Say what was found of items that notices were issued about; their providers are told."""
+        return await self._act(f"/v1/referrals/{referral_id}:check", _said(found), key, view=views.ReferralState)
+
     async def release(self, referral_id: UUID, *, key: str | None = None) -> views.ReferralState:
         """Let a referral go that another one of the party has filed and that is over its budget, or the day's."""
         return await self._act(f"/v1/referrals/{referral_id}:release", {}, key, view=views.ReferralState)
@@ -213,6 +218,12 @@ class CausewayClient(ReferralChanges):
     ) -> AsyncIterator[views.Page[feed_views.Hold]]:
         """What the agency has asked origins to hold, page by page, newest first."""
         return self._pages("/v1/holds", views.Page[feed_views.Hold], cursor, limit=limit, state=state)
+
+    async def act_on_offer(
+        self, name: str, referral_id: UUID, said: Contract | None = None, *, key: str | None = None
+    ) -> views.ReferralState:
+        """Do any act on an offer by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
+        return await self._act(_path(Subject.OFFER, name, referral_id), _said(said), key, view=views.ReferralState)
 
     # -- recipients of notices: providers -------------------------------------------------------------------
 

@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from shared.contracts.answers import DisowningStatement, ItemStatement, Keeping
+from shared.contracts.checks import ItemChecks, Reinstatement, ReinstateStatement
+from shared.contracts.offers import FindingStatement, OfferFindings
 from shared.kernel.errors import Refused
-from shared.vocabulary.answers import NoticeAction
+from shared.vocabulary.answers import CheckedBy, HotlineAction, HotlineAssessment, NoticeAction, ReinstateReason
+
+_REASONED = frozenset({HotlineAssessment.NOT_ILLEGAL.value, HotlineAction.UNAVAILABLE.value})
 
 
 def statements(words: Sequence[str], at: datetime) -> list[ItemStatement]:
@@ -31,6 +35,39 @@ def disowning(items: Sequence[int], suggested: str | None) -> list[DisowningStat
         raise Refused("answer_malformed", "an item's number, and a party's id", status=400) from None
 
 
+def findings(words: Sequence[str], reason: str | None) -> OfferFindings:
+    """`baseline` is said of every item, `3=baseline` of the third. `reason` goes with the words that need one.
+
+    Raises `Refused`: `answer_missing`, `answer_malformed`.
+    """
+    if not words:
+        raise Refused("answer_missing", "say at least one word", status=400)
+    return OfferFindings(assessed=tuple(_finding(word, reason) for word in words))
+
+
+def checks(words: Sequence[str], by: CheckedBy, at: datetime | None) -> ItemChecks:
+    """`3=gone` of the referral's third item. Raises `Refused`: `answer_missing`, `answer_malformed`."""
+    if not words:
+        raise Refused("answer_missing", "say at least one word", status=400)
+    numbers = [word.partition("=")[::2] for word in words]
+    said = [{"n": int(n) if n.isdecimal() else n, "found": found, "by": by, "at": at} for n, found in numbers]
+    try:
+        return ItemChecks.model_validate({"checked": said})
+    except ValueError:
+        raise Refused("answer_malformed", "an item's number, = and what was found, each once", status=400) from None
+
+
+def reinstating(items: Sequence[int], reason: ReinstateReason) -> Reinstatement:
+    """The items that are available again, every one that was acted on if none is named.
+
+    Raises `Refused("answer_malformed")`.
+    """
+    try:
+        return Reinstatement(reinstated=tuple(ReinstateStatement(n=n, reason=reason) for n in items or (None,)))
+    except ValueError:
+        raise Refused("answer_malformed", "an item's number", status=400) from None
+
+
 def keeping(retention: str | None, basis: str | None, until: date | None) -> Keeping | None:
     """Why a record is kept, if it is. Raises `Refused("keeping_malformed")` unless all is said, or nothing."""
     said = {"retention": retention, "basis": basis, "until": until}
@@ -40,6 +77,17 @@ def keeping(retention: str | None, basis: str | None, until: date | None) -> Kee
         return Keeping.model_validate(said)
     except ValueError:
         raise Refused("keeping_malformed", "say its class, what entitles to it, and until when", status=400) from None
+
+
+def _finding(word: str, reason: str | None) -> FindingStatement:
+    number, named, code = word.rpartition("=")
+    said: dict[str, object] = {"n": int(number) if number.isdecimal() else number} if named else {}
+    said |= {"assessment" if code in set(HotlineAssessment) else "action": code}
+    said |= {"reason": reason} if code in _REASONED else {}
+    try:
+        return FindingStatement.model_validate(said)
+    except ValueError:
+        raise Refused("answer_malformed", "a finding, or a number, = and one; a listed reason", status=400) from None
 
 
 def _statement(word: str, at: datetime) -> ItemStatement:

@@ -38,7 +38,7 @@ async def referrals(
     Parameters
     ----------
     state
-        Only those in this state: offered, accepted, declined, ongoing, closed, withdrawn,
+        Only those in this state: offered, accepted, declined, in_part, ongoing, closed, withdrawn,
         withdrawal_acknowledged (see fate: erased or kept) or record_erased.
     priority
         Only where a child is at risk: p0.
@@ -69,8 +69,8 @@ async def notices(
     Parameters
     ----------
     state
-        Only those in this state: issued, acknowledged, in_part, actioned, rejected, not_ours, withdrawn,
-        withdrawal_acknowledged (see fate: erased or kept) or record_erased.
+        Only those in this state: issued, acknowledged, in_part, actioned, rejected, not_ours, reappeared,
+        withdrawn, withdrawal_acknowledged (see fate: erased or kept) or record_erased.
     priority
         Only where a child is at risk, as far as you are told: p0.
     limit

@@ -13,6 +13,7 @@ from client.cli import output
 from client.cli.keeping import Kept
 from client.cli.settings import Options, zoned
 from shared.kernel.clock import SystemClock
+from shared.vocabulary.answers import ReinstateReason
 
 app = App(name="notice", help="Answer the notices issued to you. `causeway inbox notices` lists them.")
 _OPTIONS = Options()
@@ -81,6 +82,24 @@ async def not_ours(
         from client.statements import disowning
 
         output.moved(await client.not_ours(notice_id, disowning(item, suggested)), options)
+        return output.DONE
+
+
+@app.command
+async def reinstate(
+    notice_id: UUID, /, *, reason: ReinstateReason, item: Sequence[int] = (), options: Options = _OPTIONS
+) -> int:
+    """Say that items are available again that you had acted on.
+
+    Parameters
+    ----------
+    item
+        The number of one, as often as needed; without it, all that were acted on.
+    """
+    async with output.service(options) as client:
+        from client.statements import reinstating
+
+        output.moved(await client.act_on_notice("reinstate", notice_id, reinstating(item, reason)), options)
         return output.DONE
 
 

@@ -10,6 +10,7 @@ from cyclopts import App
 from cyclopts.types import ExistingFile, PositiveInt
 
 from client.cli import changes, output
+from client.cli.recheck import recheck
 from client.cli.settings import Options, access
 from shared.vocabulary.referral import WithdrawalReason
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 app = App(name="referral", help="Post referrals, follow them, take them back.")
 app.command(changes.amend)
 app.command(changes.reroute)
+app.command(recheck)
 _OPTIONS = Options()
 
 

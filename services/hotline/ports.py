@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from shared.contracts.answers import WithdrawalWords
 from shared.contracts.base import Contract, NextCursor, PartyId, Uuid
 from shared.contracts.decision import Edge
+from shared.contracts.items import ItemNumber
+from shared.contracts.offers import OfferWords
 from shared.contracts.referral import ReferralRecord
 from shared.exchange.act import OfferState
 from shared.party.recipient.ports import ShownItem
 
 
-class Offer(WithdrawalWords, ShownItem):
-    """A referral that was offered to this hotline, and the edge on which it came."""
+class Offer(OfferWords, ShownItem):
+    """A referral that was offered to this hotline, the numbers of its items, and what the hotline has said so far."""
 
     referral_id: Uuid
     origin: PartyId
     state: OfferState
     edge: Edge
+    numbers: tuple[ItemNumber, ...]
 
 
 class OfferPage(Contract):

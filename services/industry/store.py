@@ -19,6 +19,7 @@ from shared.party.preservation.store.locations import (
     add_notice_locations,
     token,
 )
+from shared.party.recipient.domain import item_numbers
 from shared.party.recipient.store.items import ItemTable, NewItem, PostgresOneEdgeItems, Views, new_items
 from shared.runtime.database.columns import Columns, Statement
 
@@ -52,7 +53,7 @@ class PostgresNotices(PostgresOneEdgeItems):
         if messages:
             languages = [message.sealed.language for message in messages]  # type: ignore[union-attr]
             new = new_items(messages, self._kek, table=self.table.contents)
-            rows = _NEW.rows(new, language=languages, numbers=[_numbers(each) for each in messages])
+            rows = _NEW.rows(new, language=languages, numbers=[item_numbers(each) for each in messages])
             await self._driver.execute(*_ADD.bind(new=rows))
             await add_notice_locations(self._driver, [row for each in messages for row in self._located(each)])
 
@@ -66,9 +67,3 @@ class PostgresNotices(PostgresOneEdgeItems):
         notice_id, party = UUID(message.subject), message.recipient
         for item in message.sealed.items:
             yield NoticeLocation(notice_id, party, item.n, token(item.locator, self._kek, party))
-
-
-def _numbers(message: Received) -> list[str]:
-    """The numbers of a notice's items. Of the record they alone are kept in the clear: whoever answers names them."""
-    assert isinstance(message.sealed, NoticeRecord)
-    return [str(item.n) for item in message.sealed.items]

@@ -13,14 +13,18 @@ from pydantic import Field, model_validator
 from shared.contracts.base import Contract, Day, EventTime, Uuid
 from shared.contracts.fields import CaseReference
 from shared.contracts.items import (
+    CHECKS_MAX,
     ITEM_ANSWERS_MAX,
     ITEMS_MAX,
     NUMBERED_ONCE,
+    ROUNDS_MAX,
     Disowned,
     ItemAnswer,
+    ItemCheck,
     ItemNumber,
     ItemOutcome,
     OtherHost,
+    Reinstated,
     Round,
 )
 from shared.contracts.preserving import SAID_BESIDE_MAX, PreservationBeside
@@ -66,10 +70,13 @@ class OnReferral(Answer):
 
 
 class ItemStatement(ItemOutcome):
-    """What a provider says of item `n`; without `n`, of every item that it has said nothing about, here or before."""
+    """What a provider says of item `n`; without `n`, of every item that it has said nothing about, here or before.
+
+    `round` is the one that the item is in; it may be left out.
+    """
 
     n: ItemNumber | None = None
-    round: Round = 1
+    round: Round | None = None
 
 
 class DisowningStatement(OtherHost):
@@ -202,10 +209,12 @@ class WithdrawalWords(Contract):
 
 
 class NoticeWords(WithdrawalWords):
-    """What a provider has said of a notice so far. A new word of an act is added here."""
+    """What was said of a notice so far: by its provider, and of its items by their origin. A new word is added here."""
 
-    items: Annotated[tuple[ItemAnswer, ...], Field(max_length=ITEM_ANSWERS_MAX)] | None = None
+    items: Annotated[tuple[ItemAnswer, ...], Field(max_length=ITEM_ANSWERS_MAX * ROUNDS_MAX)] | None = None
     disowned: Annotated[tuple[Disowned, ...], Field(max_length=ITEMS_MAX)] | None = None
+    checked: Annotated[tuple[ItemCheck, ...], Field(max_length=CHECKS_MAX)] | None = None
+    reinstated: Annotated[tuple[Reinstated, ...], Field(max_length=ITEMS_MAX * ROUNDS_MAX)] | None = None
 
 
 class CaseWords(WithdrawalWords):

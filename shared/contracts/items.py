@@ -7,7 +7,17 @@ from typing import Annotated, Protocol, Self, TypeVar
 from pydantic import AfterValidator, Field, model_validator
 
 from shared.contracts.base import Contract, EventTime, Flag, PartyId
-from shared.vocabulary.answers import ActionReason, AnswerState, NoticeAction, NoticeRejection
+from shared.vocabulary.answers import (
+    ActionReason,
+    AnswerState,
+    CheckedBy,
+    HotlineAction,
+    HotlineAssessment,
+    ItemFound,
+    NoticeAction,
+    NoticeRejection,
+    ReinstateReason,
+)
 
 #: Items of a referral or notice.
 ITEMS_MAX = 10
@@ -15,6 +25,10 @@ ITEMS_MAX = 10
 ItemNumber = Annotated[int, Field(strict=True, ge=1, le=99)]
 #: Statements about items in one answer: every action of every item.
 ITEM_ANSWERS_MAX = ITEMS_MAX * len(NoticeAction)
+#: An item can be reinstated or reappear so often, less one.
+ROUNDS_MAX = 9
+#: What is kept of checks of all items of a notice.
+CHECKS_MAX = 100
 #: Of an item: 1, and one more each time it is reinstated or reappears.
 Round = Annotated[int, Field(strict=True, ge=1, le=99)]
 
@@ -62,6 +76,24 @@ class ItemAnswer(ItemOutcome):
     round: Round
 
 
+class ItemCheck(Contract):
+    """What was found of one item, in the round that it was in, by whom and when. What `reappeared` ends its round."""
+
+    n: ItemNumber
+    round: Round
+    found: ItemFound
+    by: CheckedBy
+    at: EventTime
+
+
+class Reinstated(Contract):
+    """An item that its provider has made available again, which ends the round that it was in."""
+
+    n: ItemNumber
+    round: Round
+    reason: ReinstateReason
+
+
 class OtherHost(Contract):
     """The provider that hosts an item instead, if known."""
 
@@ -74,13 +106,44 @@ class Disowned(OtherHost):
     n: ItemNumber
 
 
+#: Words about items in one answer, and in all of them: every one of every item.
+ASSESSED_MAX = ITEMS_MAX * (len(HotlineAssessment) + len(HotlineAction))
+
+
+class ItemFinding(Contract):
+    """What a hotline finds an item to be, or what it did. `not_illegal` and `unavailable` need a reason."""
+
+    assessment: HotlineAssessment | None = None
+    action: HotlineAction | None = None
+    reason: ActionReason | None = None
+
+    @property
+    def reasoned(self) -> bool:
+        """Whether it is one of those that need a reason: no other may have one."""
+        return self.assessment is HotlineAssessment.NOT_ILLEGAL or self.action is HotlineAction.UNAVAILABLE
+
+
+class AssessedItem(ItemFinding):
+    """What a hotline has said of one item of a referral."""
+
+    n: ItemNumber
+
+    @model_validator(mode="after")
+    def _either_and_reasoned(self) -> Self:
+        if (self.assessment is None) == (self.action is None):
+            raise ValueError("assessment_or_action")
+        if self.reasoned != (self.reason is not None):
+            raise ValueError("reason_needed")
+        return self
+
+
 class AnsweredSoFar(Contract):
     """What the recipient has said of an edge that is issued anew: its track as the origin knows it.
 
     `moved`: it is issued to where the recipient has moved; else to where it lies already, because of an answer that
     came late from where it was before, or, `restored`, because that place has forgotten some of it. `number` is that of
     the newest answer, 0 for none: far below the last number of a track, so that its party can go on. What was said of
-    items is by the notice's numbers.
+    items is by the notice's numbers: answers of the rounds that they are in, and what ended the round before.
     """
 
     moved: Flag = False
@@ -89,9 +152,12 @@ class AnsweredSoFar(Contract):
     number: Annotated[int, Field(strict=True, ge=0, le=10_000)]
     items: Annotated[tuple[ItemAnswer, ...], Field(max_length=ITEM_ANSWERS_MAX)] = ()
     disowned: Annotated[tuple[Disowned, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()
+    assessed: Annotated[tuple[AssessedItem, ...], Field(max_length=ASSESSED_MAX)] = ()
+    checked: Annotated[tuple[ItemCheck, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()
+    reinstated: Annotated[tuple[Reinstated, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()
 
     @model_validator(mode="after")
     def _nothing_said_without_an_answer(self) -> Self:
-        if self.number == 0 and (self.answer is not AnswerState.NONE or self.items or self.disowned):
+        if self.number == 0 and (self.answer is not AnswerState.NONE or self.items or self.disowned or self.assessed):
             raise ValueError("answer_needs_number")
         return self

@@ -9,7 +9,18 @@ from typing import Annotated, Any, Final
 
 from pydantic import StringConstraints, create_model
 
-from shared.contracts import answers, delivery, erasures, facts, holds, preservation, preserving, referral
+from shared.contracts import (
+    answers,
+    checks,
+    delivery,
+    erasures,
+    facts,
+    holds,
+    offers,
+    preservation,
+    preserving,
+    referral,
+)
 from shared.contracts.base import Contract
 
 #: Where schemas are named, absolutely, as CloudEvents wants it; nobody fetches them. A reserved name.
@@ -73,6 +84,7 @@ RECORD_ERASED = MessageType("record_erased", 1, Family.REFERRAL, erasures.Record
 NOTICE_ISSUED = MessageType(
     "notice_issued", 1, Family.NOTICE, referral.NoticeIssuedClear, referral.NoticeIssuedSealed, edge=True
 )
+ITEMS_CHECKED = MessageType("items_checked", 1, Family.NOTICE, checks.ItemsCheckedClear)
 NOTICE_WITHDRAWN = MessageType("notice_withdrawn", 1, Family.NOTICE, referral.NoticeWithdrawnClear)
 NOTICE_WITHDRAWAL_ACKNOWLEDGED = MessageType(
     "notice_withdrawal_acknowledged", 1, Family.NOTICE, answers.NoticeWithdrawalAcknowledgedClear
@@ -81,6 +93,7 @@ NOTICE_RECORD_ERASED = MessageType("notice_record_erased", 1, Family.NOTICE, era
 NOTICE_ACKNOWLEDGED = MessageType("notice_acknowledged", 1, Family.NOTICE, answers.NoticeAcknowledgedClear)
 NOTICE_ANSWERED = MessageType("notice_answered", 1, Family.NOTICE, answers.NoticeAnsweredClear)
 NOTICE_NOT_OURS = MessageType("notice_not_ours", 1, Family.NOTICE, answers.NoticeNotOursClear)
+NOTICE_REINSTATED = MessageType("notice_reinstated", 1, Family.NOTICE, checks.NoticeReinstatedClear)
 CASE_ACCEPTED = MessageType("case_accepted", 1, Family.REFERRAL, answers.CaseAcceptedClear, answers.CaseRecord)
 CASE_DECLINED = MessageType("case_declined", 1, Family.REFERRAL, answers.CaseDeclinedClear)
 OUTCOME_REPORTED = MessageType("outcome_reported", 1, Family.REFERRAL, answers.OutcomeReportedClear)
@@ -114,6 +127,9 @@ NO_OBJECTION = MessageType("no_objection", 1, Family.REFERRAL, holds.NoObjection
 HOLD_ACTIVATED = MessageType("hold_activated", 1, Family.REFERRAL, holds.HoldActivatedClear)
 HOLD_TOO_LATE = MessageType("hold_too_late", 1, Family.REFERRAL, holds.HoldTooLateClear)
 HOLD_ENDED = MessageType("hold_ended", 1, Family.REFERRAL, holds.HoldEndedClear)
+OFFER_ACCEPTED = MessageType("offer_accepted", 1, Family.REFERRAL, offers.OfferAcceptedClear)
+OFFER_DECLINED = MessageType("offer_declined", 1, Family.REFERRAL, offers.OfferDeclinedClear)
+OFFER_ASSESSED = MessageType("offer_assessed", 1, Family.REFERRAL, offers.OfferAssessedClear)
 MESSAGES_RECEIPTED = MessageType("messages_receipted", 1, Family.RECEIPT, facts.MessagesReceiptedClear)
 READS_ANNOUNCED = MessageType("reads_announced", 1, Family.DELIVERY, delivery.ReadsAnnouncedClear)
 MARKS = MessageType("marks", 1, Family.DELIVERY, delivery.MarksClear)
@@ -134,14 +150,19 @@ ALL: tuple[MessageType, ...] = (
     REFERRAL_WITHDRAWN,
     WITHDRAWAL_ACKNOWLEDGED,
     NOTICE_ISSUED,
+    ITEMS_CHECKED,
     NOTICE_WITHDRAWN,
     NOTICE_WITHDRAWAL_ACKNOWLEDGED,
     NOTICE_ACKNOWLEDGED,
     NOTICE_ANSWERED,
     NOTICE_NOT_OURS,
+    NOTICE_REINSTATED,
     CASE_ACCEPTED,
     CASE_DECLINED,
     OUTCOME_REPORTED,
+    OFFER_ACCEPTED,
+    OFFER_DECLINED,
+    OFFER_ASSESSED,
     RECORD_ERASED,
     NOTICE_RECORD_ERASED,
     PRESERVATION_REQUESTED,

@@ -355,7 +355,7 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
     record, kind = cast(ReferralRecord | NoticeRecord, reading.sealed), recipient.kind if recipient else ""
     check_record(edge, record, kind, hash_kinds=derived.terms.hash_kinds)
     if carried.again is not None:
-        numbers = [item.n for item in record.items] if isinstance(record, NoticeRecord) else []
+        numbers = [item.n for item in record.items]
         check_told_again(carried.again, numbers, directory)
     if abs(attributes.time - decision.decided_at) > TOLERANCE:
         raise Refused("edge_not_reproducible", "its time is not that of its decision", field="ce_time")

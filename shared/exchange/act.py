@@ -74,6 +74,10 @@ class OfferState(StrEnum):
     """What a hotline is shown of a referral that was offered to it."""
 
     OFFERED = "offered"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    IN_PART = "in_part"
+    CLOSED = "closed"
     WITHDRAWN = "withdrawn"
     WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
     RECORD_ERASED = "record_erased"
@@ -101,6 +105,7 @@ class NoticeState(StrEnum):
     ACTIONED = "actioned"
     REJECTED = "rejected"
     NOT_OURS = "not_ours"
+    REAPPEARED = "reappeared"
     WITHDRAWN = "withdrawn"
     WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
     RECORD_ERASED = "record_erased"

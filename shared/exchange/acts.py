@@ -12,6 +12,7 @@ from typing import Final
 from shared.contracts import answers, registry
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
+from shared.exchange import check_acts, offer_acts
 from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
 from shared.exchange.changes_acts import CHANGES
 from shared.exchange.erasure_acts import ERASURE_ACTS
@@ -37,7 +38,8 @@ def _before(*states: AnswerState) -> frozenset[str]:
 
 
 _NONE: Final = _before(AnswerState.NONE)
-_UNFINISHED: Final = _before(AnswerState.NONE, AnswerState.ACKNOWLEDGED, AnswerState.IN_PART)
+_UNFINISHED: Final = _before(AnswerState.NONE, AnswerState.ACKNOWLEDGED, AnswerState.IN_PART, AnswerState.REAPPEARED)
+_REAPPEARED: Final = _before(AnswerState.REAPPEARED)
 _UNDER_WAY: Final = _before(AnswerState.ACCEPTED, AnswerState.ONGOING)
 #: Also after an answer: what was done may have to be undone when the offer is taken back.
 _ANY_ANSWER: Final = _before(*AnswerState) - _before(AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED)
@@ -81,7 +83,8 @@ def _to(answer: AnswerState, before: frozenset[str]) -> tuple[Move, ...]:
 
 def _folded(*folds: ItemsFold) -> tuple[Move, ...]:
     """Of acts on items: to what all that was said of them makes of the notice."""
-    return tuple(Move(_UNFINISHED, fold.value, frozenset[Code]({fold})) for fold in folds)
+    before = {ItemsFold.REAPPEARED: _REAPPEARED}
+    return tuple(Move(before.get(fold, _UNFINISHED), fold.value, frozenset[Code]({fold})) for fold in folds)
 
 
 ACTS: Final[tuple[Act, ...]] = (
@@ -117,8 +120,10 @@ ACTS: Final[tuple[Act, ...]] = (
         _ACTORS,
         (Move(frozenset(_DECIDED), Offered.WITHDRAWN.value),),
     ),
+    *check_acts.ORIGINS,
     _from_origin(Subject.OFFER, "offer", _BEGINS, message=registry.REFERRAL_OFFERED),
     _from_origin(Subject.OFFER, "withdraw", _TAKEN_BACK, message=registry.REFERRAL_WITHDRAWN),
+    *offer_acts.ROWS,
     _withdrawal_noted(Subject.OFFER, registry.WITHDRAWAL_ACKNOWLEDGED),
     _from_origin(Subject.CASE, "offer", _BEGINS, message=registry.REFERRAL_OFFERED),
     _from_origin(Subject.CASE, "withdraw", _TAKEN_BACK, message=registry.REFERRAL_WITHDRAWN),
@@ -161,6 +166,7 @@ ACTS: Final[tuple[Act, ...]] = (
         message=registry.NOTICE_NOT_OURS,
         takes=answers.NoticeDisowning,
     ),
+    *check_acts.PROVIDERS,
     _withdrawal_noted(Subject.NOTICE, registry.NOTICE_WITHDRAWAL_ACKNOWLEDGED),
     *CHANGES,
     *ERASURE_ACTS,

@@ -11,11 +11,11 @@ from typing import Final
 
 from shared.contracts import registry
 from shared.contracts.registry import MessageType
-from shared.exchange import items
+from shared.exchange import findings, items
 from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
 from shared.exchange.items import Said
 from shared.kernel.authority import Role
-from shared.vocabulary.answers import AnswerState, ItemsFold
+from shared.vocabulary.answers import AnswerState, ItemsFold, OfferFold
 from shared.vocabulary.routing import Disposition
 
 #: What an amendment is called, of whatever subject.
@@ -47,16 +47,20 @@ CHANGES: Final[tuple[Act, ...]] = (
 
 #: What was said of a notice's items makes it.
 _FOLDED: Final = frozenset({AnswerState.IN_PART, *(AnswerState(fold.value) for fold in ItemsFold)})
+#: What was found of an offer's items does.
+_ASSESSED: Final = frozenset(AnswerState(fold.value) for fold in OfferFold)
 
 
 def after_amendment(answer: AnswerState, said: Mapping[str, object], *, numbers: Collection[int]) -> AnswerState:
     """What an answer means to the content that follows the one it answered.
 
-    A declination was of what stood before: it is open again. Of a notice, whose items now are `numbers`, what was said
-    of these counts, and of any that is new nothing is said yet. All else stands.
+    A declination was of what stood before: it is open again. Of a notice, or of an offer that was assessed, whose items
+    now are `numbers`, what was said of these counts, and of any that is new nothing is said yet. All else stands.
     """
     if answer is AnswerState.DECLINED:
         return AnswerState.NONE
+    if (assessed := findings.found_in(said)) and answer in _ASSESSED:
+        return AnswerState(findings.fold_offer(numbers, assessed).items.value)
     if not numbers or answer not in _FOLDED:
         return answer
     return AnswerState(items.fold(numbers, Said.kept(said)).items.value)

@@ -6,19 +6,20 @@ A notice counts as received when it was issued: that is the one time both can re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from shared.contracts.items import ItemCheck
 from shared.contracts.referral import NoticeIssuedClear, ReferralOfferedClear
-from shared.exchange.act import Offered, Subject, Track
+from shared.exchange.act import Subject
+from shared.exchange.items import Said
 from shared.exchange.message import Received
-from shared.exchange.states import personal
 from shared.kernel.clock import coarse
 from shared.routing.clocks import ClockedEdge, Did, Step
-from shared.vocabulary.answers import AnswerState
+from shared.vocabulary.answers import AnswerState, ItemFound
 from shared.vocabulary.law import ClockDue, ClockEvent
 
 
@@ -71,6 +72,7 @@ _DONE: Final = {
     # What a provider says of the last item is its answer; what remains of a rejection is a person's at the origin.
     AnswerState.ACTIONED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}),
     AnswerState.REJECTED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}),
+    AnswerState.REAPPEARED: frozenset({ClockDue.ACKNOWLEDGEMENT}),
     AnswerState.NOT_OURS: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}),
     AnswerState.ACCEPTED: frozenset({ClockDue.ACKNOWLEDGEMENT}),
     AnswerState.DECLINED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
@@ -79,7 +81,7 @@ _DONE: Final = {
     AnswerState.WITHDRAWAL_ACKNOWLEDGED: frozenset[ClockDue](),
     AnswerState.RECORD_ERASED: frozenset[ClockDue](),
 }
-_STARTED: Final = {AnswerState.ACCEPTED: ClockEvent.CASE_ACCEPTED}
+_STARTED: Final = {(Subject.CASE, AnswerState.ACCEPTED): ClockEvent.CASE_ACCEPTED}
 
 
 def received(message: Received) -> Clocked:
@@ -105,9 +107,8 @@ def received(message: Received) -> Clocked:
 def clocked(
     subject: Subject, *, rules: tuple[str, ...], origin: str, recipient: str, deadlines: Mapping[str, int | None]
 ) -> ClockedEdge:
-    """An edge as clocks look at it. Where no act answers yet, as of an offer, its deadlines bind nobody."""
-    answers = any(Offered.OPEN.value in row.needs for row in personal(subject) if row.track is Track.ANSWER)
-    hours = {name: number for name, number in deadlines.items() if number} if answers else {}
+    """An edge as clocks look at it."""
+    hours = {name: number for name, number in deadlines.items() if number}
     return ClockedEdge(rules, origin, recipient, _BEGUN[subject][0], hours)
 
 
@@ -116,11 +117,31 @@ def begun(subject: Subject, sent_at: datetime) -> tuple[Step, ...]:
     return tuple(Step(coarse(sent_at), Did.STARTS, event) for event in _BEGUN[subject])
 
 
-def answered(answer: AnswerState, told_at: datetime) -> tuple[Step, ...]:
+def answered(subject: Subject, answer: AnswerState, told_at: datetime) -> tuple[Step, ...]:
     """An answer of its recipient, by what the answers have come to with it."""
     at = coarse(told_at)
     done = tuple(Step(at, Did.DOES, due) for due in sorted(_DONE[answer]))
-    return (*done, Step(at, Did.STARTS, _STARTED[answer])) if answer in _STARTED else done
+    started = _STARTED.get((subject, answer))
+    return done if started is None else (*done, Step(at, Did.STARTS, started))
+
+
+def checked(found: Sequence[ItemCheck], told_at: datetime) -> tuple[Step, ...]:
+    """What the origin has found: for what is there again the clocks of its notice begin anew."""
+    again = any(each.found is ItemFound.REAPPEARED for each in found)
+    return begun(Subject.NOTICE, told_at) if again else ()
+
+
+def reported(removed: bool, told_at: datetime) -> tuple[Step, ...]:
+    """To whoever issued a notice: its provider says that an item is gone. Nobody believes that before it was checked.
+
+    The provider keeps no such step: it need not know until when somebody looks.
+    """
+    return (Step(coarse(told_at), Did.STARTS, ClockEvent.REMOVAL_REPORTED),) if removed else ()
+
+
+def rechecked(said: Said, at: datetime) -> tuple[Step, ...]:
+    """To whoever has looked: nothing that is said to be gone is unchecked any more."""
+    return () if said.unchecked() else (Step(coarse(at), Did.DOES, ClockDue.RECHECK),)
 
 
 def taken_back(told_at: datetime) -> tuple[Step, ...]:

@@ -7,23 +7,36 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Self, TypeVar
 
 from pydantic import TypeAdapter
 
 from shared.contracts.answers import DisowningStatement, ItemStatement
 from shared.contracts.base import Contract
-from shared.contracts.items import AnsweredSoFar, Disowned, ItemAnswer, ItemOutcome
+from shared.contracts.checks import CheckStatement, ReinstateStatement
+from shared.contracts.items import (
+    CHECKS_MAX,
+    ROUNDS_MAX,
+    AnsweredSoFar,
+    Disowned,
+    ItemAnswer,
+    ItemCheck,
+    ItemOutcome,
+    Reinstated,
+)
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
-from shared.vocabulary.answers import ItemsFold
+from shared.vocabulary.answers import ItemFound, ItemsFold, NoticeAction
 
-#: Nothing is reinstated and nothing reappears yet.
-ROUND: Final = 1
 _ANSWERS: Final = TypeAdapter(tuple[ItemAnswer, ...])
 _DISOWNED: Final = TypeAdapter(tuple[Disowned, ...])
+_CHECKS: Final = TypeAdapter(tuple[ItemCheck, ...])
+_REINSTATED: Final = TypeAdapter(tuple[Reinstated, ...])
+#: What says that an item is gone.
+_REMOVES: Final = frozenset({NoticeAction.REMOVED, NoticeAction.ALREADY_GONE})
 _StatementT = TypeVar("_StatementT", ItemStatement, DisowningStatement)
-_SaidT = TypeVar("_SaidT", ItemAnswer, Disowned)
+_SaidT = TypeVar("_SaidT", ItemAnswer, Disowned, ItemCheck, Reinstated)
 
 
 class Folded(Contract):
@@ -34,35 +47,75 @@ class Folded(Contract):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What was said of items so far: of those that were acted on or rejected, and of those that were disowned."""
+    """What was said of items so far: of those that were acted on or rejected, and of those that were disowned.
+
+    And what ends a round of theirs: what their origin found, and what their provider reinstated.
+    """
 
     answers: tuple[ItemAnswer, ...] = ()
     disowned: tuple[Disowned, ...] = ()
+    checks: tuple[ItemCheck, ...] = ()
+    reinstated: tuple[Reinstated, ...] = ()
 
     @classmethod
     def kept(cls, words: Mapping[str, object]) -> Self:
         """It among the words of an answer as they are kept, in JSON."""
-        answers, disowned = words.get("items"), words.get("disowned")
         return cls(
-            () if answers is None else _ANSWERS.validate_python(answers),
-            () if disowned is None else _DISOWNED.validate_python(disowned),
+            _ANSWERS.validate_python(words.get("items") or ()),
+            _DISOWNED.validate_python(words.get("disowned") or ()),
+            _CHECKS.validate_python(words.get("checked") or ()),
+            _REINSTATED.validate_python(words.get("reinstated") or ()),
         )
 
     def words(self) -> dict[str, object]:
         """It as it is kept, the names for which there is something."""
-        named = {"items": self.answers, "disowned": self.disowned}
+        named = {"items": self.answers, "disowned": self.disowned, "checked": self.checks}
+        named["reinstated"] = self.reinstated
         return {
             name: [each.model_dump(mode="json", exclude_none=True) for each in said]
             for name, said in named.items()
             if said
         }
 
+    def round_of(self, n: int) -> int:
+        """The round that an item is in: one more than the last that was ended."""
+        ended = {each.round for each in self.checks if each.n == n and each.found is ItemFound.REAPPEARED}
+        return 1 + max(ended | {each.round for each in self.reinstated if each.n == n}, default=0)
+
+    @property
+    def present(self) -> tuple[ItemAnswer, ...]:
+        """The answers that were given in the round that their item is in."""
+        return tuple(each for each in self.answers if each.round == self.round_of(each.n))
+
     def numbers(self) -> frozenset[int]:
-        """The items of which something was said."""
-        return frozenset(each.n for each in self.answers) | {each.n for each in self.disowned}
+        """The items of which something was said, in the round that they are in."""
+        return frozenset(each.n for each in self.present) | {each.n for each in self.disowned}
+
+    def said_gone(self) -> frozenset[int]:
+        """The items of which it was said in any round that they are gone."""
+        return frozenset(each.n for each in self.answers if each.action in _REMOVES)
+
+    def removed(self) -> frozenset[int]:
+        """Those of which it was said in the round that they are in."""
+        return frozenset(each.n for each in self.present if each.action in _REMOVES)
+
+    def found_gone(self) -> frozenset[int]:
+        """The items that were found gone in the round that they are in."""
+        gone = ItemFound.GONE
+        return frozenset(each.n for each in self.checks if each.found is gone and each.round == self.round_of(each.n))
+
+    def unchecked(self) -> frozenset[int]:
+        """The items that are said to be gone, and that nobody has looked at since."""
+        seen = {each.n for each in self.checks if each.round == self.round_of(each.n)}
+        return self.removed() - seen
 
     def __add__(self, more: Said) -> Said:
-        return Said((*self.answers, *more.answers), (*self.disowned, *more.disowned))
+        return Said(
+            (*self.answers, *more.answers),
+            (*self.disowned, *more.disowned),
+            (*self.checks, *more.checks),
+            (*self.reinstated, *more.reinstated),
+        )
 
 
 def answered(statements: Sequence[ItemStatement], numbers: Sequence[int], before: Said) -> Said:
@@ -74,7 +127,7 @@ def answered(statements: Sequence[ItemStatement], numbers: Sequence[int], before
     stated: list[tuple[int, ItemAnswer]] = []
     for place, each, n in _spread(statements, numbers, before, at="/items"):
         said = {name: getattr(each, name) for name in ItemOutcome.model_fields}
-        stated.append((place, ItemAnswer(n=n, round=each.round, **said)))
+        stated.append((place, ItemAnswer(n=n, round=each.round or before.round_of(n), **said)))
     _check_answers(stated, numbers, before)
     return Said(answers=tuple(answer for _, answer in stated))
 
@@ -87,6 +140,28 @@ def disowned(statements: Sequence[DisowningStatement], numbers: Sequence[int], b
     return Said(disowned=tuple(each for _, each in stated))
 
 
+def reinstated(statements: Sequence[ReinstateStatement], numbers: Sequence[int], before: Said) -> Said:
+    """The same of items that are available again; those without a number of every item that was acted on."""
+    acted = sorted({each.n for each in before.present if each.action is not None})
+    named = {each.n for each in statements}
+    stated: list[tuple[int, Reinstated]] = []
+    for place, each in enumerate(statements):
+        spread = [n for n in acted if n not in named] if each.n is None else [each.n]
+        if not spread:
+            raise Refused("item_not_acted_on", "only what was acted on is reinstated", field=f"/reinstated/{place}")
+        stated += [(place, Reinstated(n=n, round=before.round_of(n), reason=each.reason)) for n in spread]
+    _check_reinstated(stated, numbers, before)
+    return Said(reinstated=tuple(each for _, each in stated))
+
+
+def latest(said: Said) -> Said:
+    """Of all that was said, what is needed to go on: the present answers, and what ended the round before."""
+    again = [each for each in said.checks if each.found is ItemFound.REAPPEARED]
+    checks = {each.n: each for each in again if each.round == said.round_of(each.n) - 1}
+    back = {each.n: each for each in said.reinstated if each.round == said.round_of(each.n) - 1}
+    return Said(said.present, said.disowned, tuple(checks.values()), tuple(back.values()))
+
+
 def check(stated: Said, numbers: Collection[int], before: Said) -> None:
     """Let pass what may be said after `before`.
 
@@ -94,17 +169,21 @@ def check(stated: Said, numbers: Collection[int], before: Said) -> None:
     """
     _check_answers(list(enumerate(stated.answers)), numbers, before)
     _check_disowned(list(enumerate(stated.disowned)), numbers, before)
+    _check_reinstated(list(enumerate(stated.reinstated)), numbers, before)
 
 
 def fold(numbers: Collection[int], said: Said) -> Folded:
     """What the answers make of the notice, once something is said of every item.
 
-    One action makes it actioned, else one rejection rejected; it is not ours only as a whole. What was said of items
-    that the notice has no more does not count.
+    One action makes it actioned, else one rejection rejected; it is not ours only as a whole. One that is there again,
+    and of which nothing was said since, makes it reappeared. What was said of items that the notice has no more does
+    not count.
     """
-    if not set(numbers) <= said.numbers():
-        return Folded(items=ItemsFold.IN_PART)
-    answers = [each for each in said.answers if each.n in numbers]
+    silent = set(numbers) - said.numbers()
+    if silent:
+        again = any(said.round_of(n) > 1 for n in silent)
+        return Folded(items=ItemsFold.REAPPEARED if again else ItemsFold.IN_PART)
+    answers = [each for each in said.present if each.n in numbers]
     if any(each.action is not None for each in answers):
         return Folded(items=ItemsFold.ACTIONED)
     return Folded(items=ItemsFold.REJECTED if answers else ItemsFold.NOT_OURS)
@@ -115,13 +194,23 @@ def renumbered(said: Said, own: Sequence[int]) -> Said:
 
     Raises `Refused("item_unknown")`.
     """
-    return Said(tuple(_owned(said.answers, own)), tuple(_owned(said.disowned, own)))
+    return Said(
+        tuple(_owned(said.answers, own)),
+        tuple(_owned(said.disowned, own)),
+        tuple(_owned(said.checks, own)),
+        tuple(_owned(said.reinstated, own)),
+    )
 
 
 def told(said: Said, own: Sequence[int]) -> Said:
     """The reverse: what was said, under the notice's numbers; nothing of what is no item of the notice any more."""
     numbers = {n: place for place, n in enumerate(own, 1)}
-    return Said(tuple(_told(said.answers, numbers)), tuple(_told(said.disowned, numbers)))
+    return Said(
+        tuple(_told(said.answers, numbers)),
+        tuple(_told(said.disowned, numbers)),
+        tuple(_told(said.checks, numbers)),
+        tuple(_told(said.reinstated, numbers)),
+    )
 
 
 def _told(said: Sequence[_SaidT], numbers: Mapping[int, int]) -> Iterator[_SaidT]:
@@ -158,8 +247,8 @@ def _check_answers(stated: Sequence[tuple[int, ItemAnswer]], numbers: Collection
         here = f"/items/{place}"
         if each.n not in numbers:
             raise Refused("item_unknown", "no such item in the notice", field=f"{here}/n")
-        if each.round != ROUND:
-            raise Refused("item_round_unknown", "the item has had no such round", field=f"{here}/round")
+        if each.round != before.round_of(each.n):
+            raise Refused("item_round_unknown", "the item is in another round", field=f"{here}/round")
         if each.n in others:
             raise Refused("item_answer_contradicts", "an item is the provider's or it is not", field=here)
         if (each.n, each.round, each.action) in acts:
@@ -170,7 +259,7 @@ def _check_answers(stated: Sequence[tuple[int, ItemAnswer]], numbers: Collection
 
 
 def _check_disowned(stated: Sequence[tuple[int, Disowned]], numbers: Collection[int], before: Said) -> None:
-    theirs, ours = {each.n for each in before.disowned}, {each.n for each in before.answers}
+    theirs, ours = {each.n for each in before.disowned}, {each.n for each in before.present}
     for place, each in stated:
         here = f"/disowned/{place}"
         if each.n not in numbers:
@@ -182,6 +271,43 @@ def _check_disowned(stated: Sequence[tuple[int, Disowned]], numbers: Collection[
         theirs.add(each.n)
 
 
+def _check_reinstated(stated: Sequence[tuple[int, Reinstated]], numbers: Collection[int], before: Said) -> None:
+    acted = {each.n for each in before.present if each.action is not None}
+    for place, each in stated:
+        here = f"/reinstated/{place}"
+        if each.n not in numbers:
+            raise Refused("item_unknown", "no such item in the notice", field=f"{here}/n")
+        if each.round != before.round_of(each.n):
+            raise Refused("item_round_unknown", "the item is in another round", field=f"{here}/round")
+        if each.n not in acted:
+            raise Refused("item_not_acted_on", "only what was acted on is reinstated", field=f"{here}/n")
+        if each.round >= ROUNDS_MAX:
+            raise Refused("item_rounds_exhausted", "the item has had as many rounds as it may", field=f"{here}/n")
+
+
+def found(statements: Sequence[CheckStatement], numbers: Collection[int], before: Said, *, at: datetime) -> Said:
+    """What the origin has found of those of its items that the notice is about, each in the round that it is in.
+
+    What was said to be gone, or found gone, and is up has reappeared. Raises `Refused`: `item_never_gone`,
+    `item_rounds_exhausted`, `checks_exhausted`.
+    """
+    gone = before.removed() | before.found_gone()
+    checks: list[ItemCheck] = []
+    for place, each in enumerate(statements):
+        if each.n not in numbers:
+            continue
+        up = each.found in (ItemFound.UP, ItemFound.REAPPEARED)
+        if each.found is ItemFound.REAPPEARED and each.n not in gone:
+            raise Refused("item_never_gone", "nobody has said that it is gone", field=f"/checked/{place}/found")
+        if up and each.n in gone and before.round_of(each.n) >= ROUNDS_MAX:
+            raise Refused("item_rounds_exhausted", "it has had as many rounds as it may", field=f"/checked/{place}/n")
+        is_found = ItemFound.REAPPEARED if up and each.n in gone else each.found
+        checks.append(ItemCheck(n=each.n, round=before.round_of(each.n), found=is_found, by=each.by, at=each.at or at))
+    if len(before.checks) + len(checks) > CHECKS_MAX:
+        raise Refused("checks_exhausted", "it was checked as often as is kept", field="/checked", status=409)
+    return Said(checks=tuple(checks))
+
+
 def told_again(answered: AnsweredSoFar, numbers: Collection[int], directory: DirectoryIndex) -> AnsweredSoFar:
     """What a recipient said, as it is told again with items of these numbers: of them, and of hosts that there are."""
     said = {
@@ -191,6 +317,9 @@ def told_again(answered: AnsweredSoFar, numbers: Collection[int], directory: Dir
             for each in answered.disowned
             if each.n in numbers
         ),
+        "assessed": tuple(each for each in answered.assessed if each.n in numbers),
+        "checked": tuple(each for each in answered.checked if each.n in numbers),
+        "reinstated": tuple(each for each in answered.reinstated if each.n in numbers),
     }
     return answered.model_copy(update=said)
 

@@ -32,7 +32,7 @@ from shared.vocabulary.routing import PartyKind, WorkReason
 class Emitted:
     """One edge, its id, its message and where that goes.
 
-    Of a notice, `items` are the origin's own numbers of all items that it ever had, `gone` those that it has no more.
+    `items` are the origin's own numbers of all items that its recipient ever had, `gone` those that it has no more.
     """
 
     edge: PlannedEdge
@@ -274,7 +274,7 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
     clear = cut.named | clear_of(edge, edge_id=edge_id, salt=salt, at=writing.at)
     again = None
     if known is not None and (known.tells or known.instance != recipient.instance):
-        told = told_again(known.answered, [each["n"] for each in cut.record["items"]] if cut.items else [], directory)
+        told = told_again(known.answered, [item["n"] for item in cut.record["items"]], directory)
         again = told.model_copy(update={"moved": known.instance != recipient.instance})
     sealed = sealed_of(edge, outcome, record=cut.record, salt=salt, again=again, released=writing.released)
     form = form_for(cut.message, writing.reads.of(recipient.instance, directory), clear, sealed=sealed)
@@ -297,15 +297,16 @@ class _Cut(NamedTuple):
 
 def _cut(edge: PlannedEdge, writing: Writing, kind: str, *, known: KnownEdge | None) -> _Cut:
     terms, whole = edge.terms, writing.record
+    before = () if known is None else known.items
     if kind != PartyKind.INDUSTRY:
         record = referral_record(whole, kind, edge.items, withheld=terms.withheld, hash_kinds=terms.hash_kinds)
         revision = writing.revision if known is None else known.revision
         named: Json = {"referral_id": str(writing.referral_id), "revision": revision}
-        return _Cut(REFERRAL_OFFERED, named, record, revision)
+        items, gone = _ever(before, [item["n"] for item in record["items"]])
+        return _Cut(REFERRAL_OFFERED, named, record, revision, None, items, gone)
     # A notice has an id of its own: industry never sees a referral id, an earlier time or a referral's revision.
     present = [whole["items"][position]["n"] for position in edge.items]
-    before = () if known is None else known.items
-    items = (*before, *(n for n in present if n not in before))
+    items, gone = _ever(before, present)
     record = notice_record(
         whole,
         edge.items,
@@ -316,5 +317,10 @@ def _cut(edge: PlannedEdge, writing: Writing, kind: str, *, known: KnownEdge | N
     revision = 1 if known is None else known.revision
     notice_id = (None if known is None else known.notice_id) or coarse_uuid7(writing.at)
     named = {"notice_id": str(notice_id)} | ({} if revision == 1 else {"revision": revision})
-    gone = tuple(n for n in items if n not in present)
     return _Cut(NOTICE_ISSUED, named, record, revision, notice_id, items, gone)
+
+
+def _ever(before: Sequence[int], present: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The numbers of all items that a recipient ever had, in the order in which it had them; and of those it lost."""
+    items = (*before, *(n for n in present if n not in before))
+    return items, tuple(n for n in items if n not in present)

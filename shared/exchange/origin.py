@@ -9,19 +9,22 @@ from typing import Final, NamedTuple
 
 from shared.contracts.answers import Answer, NoticeAnsweredClear, NoticeNotOursClear, OnReferral
 from shared.contracts.base import Contract
+from shared.contracts.checks import NoticeReinstatedClear
 from shared.contracts.items import AnsweredSoFar
+from shared.contracts.offers import OfferAssessedClear
 from shared.contracts.registry import MessageType
-from shared.exchange import items
+from shared.exchange import findings, items
 from shared.exchange.act import ASKED_BY_AGENCIES, Offered, Subject, Track
 from shared.exchange.acts import ACTS
 from shared.exchange.changes_acts import after_amendment
+from shared.exchange.findings import FoldedOffer
 from shared.exchange.hold_acts import STAYING
 from shared.exchange.items import Folded, Said
-from shared.exchange.states import answer_follows, permits
+from shared.exchange.states import answer_follows, permits, reopens
 from shared.exchange.words import folded
 from shared.kernel.authority import Permit
 from shared.kernel.errors import Refused
-from shared.vocabulary.answers import AnswerState, ItemsFold
+from shared.vocabulary.answers import AnswerState, ItemsFold, OfferFold
 from shared.vocabulary.routing import Disposition
 
 
@@ -54,10 +57,14 @@ UNFINISHED: Final[frozenset[AnswerState]] = frozenset(
         AnswerState(state)
         for row in ACTS
         if row.track is Track.ANSWER and row.subject not in ASKED_BY_AGENCIES and Offered.OPEN.value in row.needs
+        if not reopens(row)
         for move in row.moves
         for state in move.before
     }
 )
+
+
+_OF_ITEMS: Final = NoticeAnsweredClear | NoticeNotOursClear | NoticeReinstatedClear
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +90,17 @@ class Amendments(NamedTuple):
 
 
 NEVER_AMENDED: Final = Amendments(1, frozenset())
-#: What the items of a notice have come to.
-_BY_ITEMS: Final = frozenset({AnswerState.ACTIONED, AnswerState.REJECTED, AnswerState.NOT_OURS})
+#: What the items of a notice or offer have come to.
+_BY_ITEMS: Final = frozenset({AnswerState.ACTIONED, AnswerState.REJECTED, AnswerState.NOT_OURS, AnswerState.CLOSED})
 
 
 def answered_so_far(present: Answered, *, own: Sequence[int]) -> AnsweredSoFar:
     """What the recipient's next instance is told; items by the notice's numbers, `own` as `answer_edge` takes them."""
-    said = items.told(Said.kept(present.detail), own)
-    return AnsweredSoFar(answer=present.state, number=present.acts, items=said.answers, disowned=said.disowned)
+    said, found = items.told(items.latest(Said.kept(present.detail)), own), findings.found_in(present.detail)
+    of_items = {"items": said.answers, "disowned": said.disowned} | ({"assessed": found} if found else {})
+    of_items |= {"checked": said.checks} if said.checks else {}
+    of_items |= {"reinstated": said.reinstated} if said.reinstated else {}
+    return AnsweredSoFar(answer=present.state, number=present.acts, **of_items)
 
 
 def answer_edge(
@@ -104,26 +114,23 @@ def answer_edge(
 ) -> Answered:
     """Apply an answer to an edge of a referral that its origin has `withdrawn` or not.
 
-    `own` are the origin's own numbers of a notice's items, also of those that it has no more: it keeps the answer by
-    these. An answer may have crossed an amendment on the way: it is one to what its recipient had, and is kept as that;
-    what it means to what stands now is what it means where it comes from. Raises `Refused`: `answer_out_of_order` for
-    every transition that no row of `acts` lists and for the acknowledgement of a withdrawal that has not been;
-    `answer_repeated` for a number that is not above the newest; and what may not be said of an item.
+    `own` are the origin's own numbers of the edge's items, also of those that it has no more: it keeps the answer by
+    these, and recipients of referrals use them themselves. An answer may have crossed an amendment on the way: it is
+    one to what its recipient had, and is kept as that; what it means to what stands now is what it means where it comes
+    from. Raises `Refused`: `answer_out_of_order` for every transition that no row of `acts` lists and for the
+    acknowledgement of a withdrawal that has not been; `answer_repeated` for a number that is not above the newest; and
+    what may not be said of an item.
     """
     offered = Offered.WITHDRAWN if withdrawn else Offered.OPEN
     if isinstance(clear, Answer) and clear.number <= present.acts:
         raise Refused("answer_repeated")
-    deciding: Contract = clear
+    deciding = _deciding(present, clear, own=own, standing=amended.standing(own))
     means: AnswerState | None = None
     state = present.state
-    if isinstance(clear, NoticeAnsweredClear | NoticeNotOursClear):
-        before, stated = Said.kept(present.detail), items.renumbered(_said(clear), own)
-        items.check(stated, own, before)
-        deciding = items.fold(amended.standing(own), before + stated)
-        if amended.revision > 1:
-            # Its recipient may have had other items, of which something was left to be said.
-            state = AnswerState.IN_PART if state in _BY_ITEMS else state
-            means, deciding = AnswerState(deciding.items.value), Folded(items=ItemsFold.IN_PART)
+    if amended.revision > 1 and isinstance(deciding, Folded | FoldedOffer):
+        # Its recipient may have had other items, of which something was left to be said.
+        state = AnswerState.IN_PART if state in _BY_ITEMS else state
+        means, deciding = AnswerState(deciding.items.value), _left_open(clear)
     following = answer_follows(message, state, deciding, offered=offered)
     if following is None:
         raise Refused("answer_out_of_order")
@@ -135,13 +142,42 @@ def answer_edge(
     return Answered(following, detail, clear.number if isinstance(clear, Answer) else present.acts)
 
 
+def _deciding(present: Answered, clear: Contract, *, own: Sequence[int], standing: Sequence[int]) -> Contract:
+    """What of an answer decides where the edge moves: of items, what all answers make of those that are `standing`.
+
+    Raises `Refused` for what may not be said of an item.
+    """
+    if isinstance(clear, _OF_ITEMS):
+        before, stated = Said.kept(present.detail), items.renumbered(_said(clear), own)
+        items.check(stated, own, before)
+        return items.fold(standing, before + stated)
+    if isinstance(clear, OfferAssessedClear):
+        found = findings.found_in(present.detail)
+        findings.check(clear.assessed, own, found)
+        return findings.fold_offer(standing, [*found, *clear.assessed])
+    return clear
+
+
+def _left_open(clear: Contract) -> Folded | FoldedOffer:
+    """What an answer makes of items of which something is left to be said."""
+    if isinstance(clear, OfferAssessedClear):
+        return FoldedOffer(items=OfferFold.IN_PART)
+    return Folded(items=ItemsFold.REAPPEARED if isinstance(clear, NoticeReinstatedClear) else ItemsFold.IN_PART)
+
+
 def said_in(clear: Contract, *, own: Sequence[int]) -> dict[str, object]:
     """The words of one answer as its origin keeps them: no ids of subjects, items by its own numbers."""
     words = clear.model_dump(mode="json", exclude={"referral_id", "notice_id"}, exclude_none=True)
-    if isinstance(clear, NoticeAnsweredClear | NoticeNotOursClear):
+    if isinstance(clear, _OF_ITEMS):
         words |= items.renumbered(_said(clear), own).words()
     return words
 
 
-def _said(clear: NoticeAnsweredClear | NoticeNotOursClear) -> Said:
-    return Said(answers=clear.items) if isinstance(clear, NoticeAnsweredClear) else Said(disowned=clear.disowned)
+def _said(clear: NoticeAnsweredClear | NoticeNotOursClear | NoticeReinstatedClear) -> Said:
+    match clear:
+        case NoticeAnsweredClear():
+            return Said(answers=clear.items)
+        case NoticeNotOursClear():
+            return Said(disowned=clear.disowned)
+        case NoticeReinstatedClear():
+            return Said(reinstated=clear.reinstated)

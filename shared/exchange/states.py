@@ -198,7 +198,7 @@ def finished(subject: Subject) -> frozenset[str]:
 
     Its origin may take it back still. What is withdrawn is finished once that is acknowledged, whether kept or not.
     """
-    answering = [each for each in personal(subject) if each.track is Track.ANSWER]
+    answering = [each for each in personal(subject) if each.track is Track.ANSWER and not reopens(each)]
     waiting = {state for each in answering for state in may_come_in(each)} | {_UNANSWERED[subject]}
     return states(subject) - waiting
 
@@ -206,9 +206,15 @@ def finished(subject: Subject) -> frozenset[str]:
 @cache
 def final_answers() -> frozenset[str]:
     """The answers after which none comes but that a withdrawal was noted."""
-    answering = [each for each in ACTS if each.track is Track.ANSWER and each.subject not in ASKED_BY_AGENCIES]
+    recipients = [each for each in ACTS if each.track is Track.ANSWER and each.subject not in ASKED_BY_AGENCIES]
+    answering = [each for each in recipients if not reopens(each)]
     moves = [move for each in answering for move in each.moves if move.to not in WITHDRAWAL_NOTED]
     return frozenset(state.value for state in AnswerState) - {state for move in moves for state in move.before}
+
+
+def reopens(act: Act) -> bool:
+    """Whether the act goes back on what was answered for good: it may come, and nobody waits for it."""
+    return (act.subject, act.name) == (Subject.NOTICE, "reinstate")
 
 
 def begins(act: Act) -> bool:

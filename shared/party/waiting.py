@@ -31,11 +31,11 @@ PRESERVATION_UNANSWERED: Final = "preservation_unanswered"
 #: What an agency had held was issued since its time was over, and its provider has not answered yet.
 HOLD_EXPIRED: Final = "hold_expired"
 #: What a recipient has answered that leaves the origin where it was.
-ANSWERED_NO: Final = (AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS)
+ANSWERED_NO: Final = (AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS, AnswerState.REAPPEARED)
 Reason = (
     WorkReason
     | Literal[ReceiptOutcome.REFUSED, ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED]
-    | Literal[AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS]
+    | Literal[AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS, AnswerState.REAPPEARED]
     | Literal["recipient_ahead", "p0_open", "overdue", "preservation_unanswered"]
     | Literal["hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late"]
 )
@@ -55,6 +55,7 @@ class Mend(StrEnum):
     CALL = "call"
     OPERATOR = "operator"
     ACCEPT = "accept"
+    ASSESS = "assess"
     OUTCOME = "outcome"
     ANSWER = "answer"
     READ = "read"
@@ -110,17 +111,22 @@ _MENDS: Final[Mapping[str, Mend]] = {
     ReceiptOutcome.DEFERRED: Mend.OPERATOR,
     ReceiptOutcome.WAITING: Mend.OPERATOR,
     ReceiptOutcome.PARKED: Mend.OPERATOR,
+    AnswerState.REAPPEARED: Mend.CALL,
     P0_OPEN: Mend.CALL,
     HOLD_EXPIRED: Mend.CALL,
 }
 #: Of what was sent to a party, by its state: what the party can do next.
 _NEXT: Final[Mapping[tuple[Subject, str], Mend]] = {
+    (Subject.OFFER, "offered"): Mend.ACCEPT,
+    (Subject.OFFER, "accepted"): Mend.ASSESS,
+    (Subject.OFFER, "in_part"): Mend.ASSESS,
     (Subject.CASE, "offered"): Mend.ACCEPT,
     (Subject.CASE, "accepted"): Mend.OUTCOME,
     (Subject.CASE, "ongoing"): Mend.OUTCOME,
     (Subject.NOTICE, "issued"): Mend.ANSWER,
     (Subject.NOTICE, "acknowledged"): Mend.ANSWER,
     (Subject.NOTICE, "in_part"): Mend.ANSWER,
+    (Subject.NOTICE, "reappeared"): Mend.ANSWER,
 }
 
 

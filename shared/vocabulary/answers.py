@@ -6,6 +6,8 @@ from shared.vocabulary.code import Code
 
 _CAUSEWAY = "Causeway"
 _ICCAM = "INHOPE ICCAM API v3, action reasons"
+_CLASSES = "INHOPE ICCAM API v3, classifications"
+_ACTIONS = "INHOPE ICCAM API v3, action types"
 _FEEDBACK = "OJJDP CY2023 CyberTipline transparency report, section E"
 
 
@@ -35,6 +37,7 @@ class AnswerState(Code):
     ACTIONED = "actioned", _CAUSEWAY
     REJECTED = "rejected", _CAUSEWAY
     NOT_OURS = "not_ours", _CAUSEWAY
+    REAPPEARED = "reappeared", _CAUSEWAY
     ACCEPTED = "accepted", _CAUSEWAY
     DECLINED = "declined", _CAUSEWAY
     ONGOING = "ongoing", _CAUSEWAY
@@ -60,13 +63,63 @@ class NoticeRejection(Code):
     AUTHENTICATION_FAILED = "authentication_failed", _CAUSEWAY
 
 
+class ItemFound(Code):
+    """What whoever issued a notice found of an item. One that `reappeared` was removed or gone before, and is there."""
+
+    GONE = "gone", _CAUSEWAY
+    UP = "up", _CAUSEWAY
+    REAPPEARED = "reappeared", _CAUSEWAY
+    NEVER_THERE = "never_there", _CAUSEWAY
+
+
+class CheckedBy(Code):
+    """Who or what has looked."""
+
+    PERSON = "person", _CAUSEWAY
+    TOOL = "tool", _CAUSEWAY
+
+
+class ReinstateReason(Code):
+    """Why a provider has made available again what it acted on."""
+
+    COMPLAINT_UPHELD = "complaint_upheld", "EU Regulation 2022/2065 (DSA), Article 20"
+    COURT_ORDER = "court_order", "EU Regulation 2022/2065 (DSA), Article 21"
+    ACTED_IN_ERROR = "acted_in_error", _CAUSEWAY
+    RECOVERED_BY_ACCOUNT = "recovered_by_account", _CAUSEWAY
+
+
 class ItemsFold(Code):
     """What the answers to its items make of a notice."""
 
+    REAPPEARED = "reappeared", _CAUSEWAY
     IN_PART = "in_part", _CAUSEWAY
     ACTIONED = "actioned", _CAUSEWAY
     REJECTED = "rejected", _CAUSEWAY
     NOT_OURS = "not_ours", _CAUSEWAY
+
+
+class HotlineAssessment(Code):
+    """What a hotline finds an item to be under its own law. `baseline` holds in every country."""
+
+    BASELINE = "baseline", _CLASSES
+    NATIONAL = "national", _CLASSES
+    NOT_ILLEGAL = "not_illegal", _CLASSES
+
+
+class HotlineAction(Code):
+    """What a hotline has done about an item, or what has become of it. After the last two nothing is left to do."""
+
+    REPORTED_TO_POLICE = "reported_to_police", _ACTIONS
+    REPORTED_TO_PROVIDER = "reported_to_provider", _ACTIONS
+    REMOVED = "removed", _ACTIONS
+    UNAVAILABLE = "unavailable", _ACTIONS
+
+
+class OfferFold(Code):
+    """What a hotline's words about its items make of an offer."""
+
+    IN_PART = "in_part", _CAUSEWAY
+    CLOSED = "closed", _CAUSEWAY
 
 
 class WithdrawalFate(Code):

@@ -45,6 +45,7 @@ class ClockEvent(Code):
     NOTICE_ISSUED = "notice_issued", _CAUSEWAY
     NOTICE_RECEIVED = "notice_received", _CAUSEWAY
     CASE_ACCEPTED = "case_accepted", _CAUSEWAY
+    REMOVAL_REPORTED = "removal_reported", _CAUSEWAY
     INFORMATION_REQUESTED = "information_requested", _CAUSEWAY
     PRESERVATION_SERVED = "preservation_served", _E_EVIDENCE
     PRESERVATION_EXTENDED = "preservation_extended", _E_EVIDENCE
@@ -66,6 +67,7 @@ class ClockDue(Code):
 
     ACKNOWLEDGEMENT = "acknowledgement", _CAUSEWAY
     REMOVAL = "removal", _CAUSEWAY
+    RECHECK = "recheck", _CAUSEWAY
     REPORT = "report", _CAUSEWAY
     INFORMATION = "information", _CAUSEWAY
     FEEDBACK = "feedback", _CAUSEWAY

@@ -24,6 +24,7 @@ from client.cli import (
     listen,
     login,
     notice,
+    offer,
     preservation,
     referral,
     timeline,
@@ -52,7 +53,7 @@ Run = Callable[..., Ended]
 def program() -> App:
     """`causeway` with the verbs of a party."""
     app = App(name="causeway")
-    acting = (attention, referral, inbox, case, hold, notice, preservation)
+    acting = (attention, referral, inbox, case, hold, offer, notice, preservation)
     for module in (*acting, due, timeline, listen, webhook, flow, verify, login):
         app.command(module.app)
     app.command(login.logout_app)

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from cyclopts import App
 
-from client.cli import case, inbox, notice
+from client.cli import case, inbox, notice, offer
 from services.hotline.domain import HOTLINE as HOTLINES
 from services.hotline.ports import OpenedOffer
 from services.industry.domain import PROVIDER as PROVIDERS
@@ -21,9 +21,13 @@ from services.law_enforcement.domain import AGENCY as AGENCIES
 from services.law_enforcement.ports import OpenedCase
 from shared.contracts.answers import DisownedItems, ItemAnswers
 from shared.contracts.base import Contract
+from shared.contracts.checks import ReinstatedItems
+from shared.contracts.items import ItemAnswer
+from shared.contracts.offers import AssessedItems
 from shared.exchange.act import ASKED_BY_AGENCIES, Act, Offered, Subject, Track
 from shared.exchange.acts import ACTS
 from shared.exchange.clocks import Happened
+from shared.exchange.findings import fold_offer
 from shared.exchange.items import Said, fold
 from shared.exchange.message import Received
 from shared.exchange.origin import Answered
@@ -33,14 +37,14 @@ from shared.party.origin.domain import AnswerDetail
 from shared.party.origin.ports import AnswerAct, OpenEdge, Taken
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.recipient.domain import Item, written
-from shared.vocabulary.answers import AnswerState, CaseOutcome
+from shared.vocabulary.answers import AnswerState, CaseOutcome, NoticeAction
 from tests.architecture.source import ROOT
 from tests.services.deliveries import AGENCY, AT, HOTLINE, OTHER_HOTLINE, PROVIDER, instance_of, received
 
 EXAMPLES = ROOT / "shared/contracts/examples"
 #: The service, the party that answers, and the verbs of a subject's people.
 HELD = {
-    Subject.OFFER: ("hotline", OTHER_HOTLINE, (inbox.app,)),
+    Subject.OFFER: ("hotline", OTHER_HOTLINE, (offer.app, inbox.app)),
     Subject.CASE: ("law_enforcement", AGENCY, (case.app, inbox.app)),
     Subject.NOTICE: ("industry", PROVIDER, (notice.app,)),
 }
@@ -49,6 +53,8 @@ VIEWS: Mapping[Subject, type[Contract]] = {
     Subject.CASE: OpenedCase,
     Subject.NOTICE: OpenedNotice,
 }
+#: What is reinstated was acted on before.
+REMOVED = Said(answers=tuple(ItemAnswer(n=n, round=1, action=NoticeAction.REMOVED) for n in (1, 2)))
 RECIPIENTS = {Subject.OFFER: HOTLINES, Subject.CASE: AGENCIES, Subject.NOTICE: PROVIDERS}
 ANSWERS = [each for subject in HELD for each in personal(subject)]
 
@@ -106,8 +112,16 @@ def test_the_help_of_the_inbox_names_every_state_there_is() -> None:
 class OneEdge:
     """An origin's edges: one, open, with this answer so far."""
 
-    def __init__(self, subject: UUID, recipient: str, present: AnswerState, *, withdrawn: bool) -> None:
-        answer, place = Answered(present), instance_of(recipient)
+    def __init__(
+        self,
+        subject: UUID,
+        recipient: str,
+        present: AnswerState,
+        *,
+        withdrawn: bool,
+        said: Mapping[str, object] | None = None,
+    ) -> None:
+        answer, place = Answered(present, said or {}), instance_of(recipient)
         self.edge = OpenEdge(uuid7(), subject, HOTLINE, recipient, subject, answer, withdrawn, (1, 2), place)
         self.answered: Mapping[UUID, Taken] = {}
 
@@ -146,6 +160,10 @@ def deciding(said: Contract) -> Contract:
             return fold((1, 2), Said(answers=said.items))
         case DisownedItems():
             return fold((1, 2), Said(disowned=said.disowned))
+        case ReinstatedItems():
+            return fold((1, 2), REMOVED + Said(reinstated=said.reinstated))
+        case AssessedItems():
+            return fold_offer((1, 2), said.assessed)
         case _:
             return said
 
@@ -155,7 +173,9 @@ async def told(act: Act, said: Contract, standing: Standing) -> tuple[dict[UUID,
     assert act.message is not None
     subject, party = uuid7(), HELD[act.subject][1]
     clear, _ = written(act.message, an_item(subject, party), said, act=uuid4())
-    edges = OneEdge(subject, party, AnswerState(standing.answer), withdrawn=standing.offered == Offered.WITHDRAWN.value)
+    withdrawn = standing.offered == Offered.WITHDRAWN.value
+    said_before = REMOVED.words() if act.name == "reinstate" else None
+    edges = OneEdge(subject, party, AnswerState(standing.answer), withdrawn=withdrawn, said=said_before)
     message: Received = received(act.message, clear, subject=subject, sender=party, recipient=HOTLINE)
     refused = await EdgeAnswers(edges, AT).apply([message])  # type: ignore[arg-type]
     moved = edges.answered.get(edges.edge.edge_id)

@@ -36,6 +36,8 @@ SERVED_BY = {
     AUDITOR: "audit",
 }
 WITHDRAWAL = {"reason": "filed_in_error"}
+#: No notice of a provider's own goes out here: nothing is there for it to look at again.
+UNSEEN = {"industry": {("post", "/v1/referrals/{referral_id}:check", "202")}}
 REPORT = {"items": [{"n": 1, "action": "removed", "effective_at": "2026-05-04T11:59:00Z"}]}
 ERASED = {"fate": "erased"}
 KEPT = {"fate": "kept", "kept": {"retention": "us_1y", "basis": "accepted_case", "until": "2027-05-04"}}
@@ -121,6 +123,8 @@ async def origin_answers(asked: Asked, party: str, make: Any) -> None:
     await asked.post(party, f"{path}:amend", first, status=428)
     await asked.post(party, f"{path}:reroute", {"notice_id": str(uuid7())}, status=422)
     await asked.get(party, path)
+    unknown = {"checked": [{"n": 99, "found": "gone"}]}
+    await asked.post(party, f"{path}:check", unknown, status=422)
     withdrawn = await asked.post(party, f"{path}:withdraw", WITHDRAWAL)
     assert await asked.post(party, f"{path}:withdraw", {"reason": "duplicate"}) == withdrawn
     await asked.get(party, path)
@@ -137,6 +141,24 @@ async def second_persons_answer(asked: Asked, party: str, make: Any) -> None:
         await asked.post(party, path, headers=second, status=409)
 
 
+async def hotline_assesses(asked: Asked, first: str, second: str) -> None:
+    await asked.post(OTHER_HOTLINE, f"/v1/inbox/{first}:accept")
+    assessed = {"assessed": [{"assessment": "baseline"}, {"action": "removed"}]}
+    await asked.post(OTHER_HOTLINE, f"/v1/inbox/{first}:assess", assessed)
+    await asked.post(OTHER_HOTLINE, f"/v1/inbox/{first}:assess", assessed, status=409)
+    await asked.post(OTHER_HOTLINE, f"/v1/inbox/{second}:decline", {"reason": "no_capacity"})
+    await asked.get(OTHER_HOTLINE, f"/v1/inbox/{first}")
+
+
+async def looked_at_again(asked: Asked, first: str, notice: str) -> None:
+    await asked.post(HOTLINE, f"/v1/referrals/{first}:check", {"checked": [{"n": 1, "found": "up"}]})
+    await asked.exchange.until_quiet()
+    await asked.post(PROVIDER, f"/v1/notices/{notice}:answer", REPORT)
+    back = {"reinstated": [{"n": 1, "reason": "acted_in_error"}]}
+    await asked.post(PROVIDER, f"/v1/notices/{notice}:reinstate", back)
+    await asked.exchange.until_quiet()
+
+
 async def recipients_answer(asked: Asked) -> None:
     first, notice = await asked.filed()
     second, other_notice = await asked.filed()
@@ -151,6 +173,7 @@ async def recipients_answer(asked: Asked) -> None:
     await asked.post(AGENCY, f"/v1/cases/{first}:accept", {}, status=409)
     await asked.post(AGENCY, f"/v1/cases/{first}:outcome", OUTCOME)
     await asked.post(AGENCY, f"/v1/cases/{second}:decline", {"reason": "no_crime"})
+    await hotline_assesses(asked, first, second)
     await asked.post(PROVIDER, f"/v1/notices/{notice}:acknowledge")
     await asked.post(PROVIDER, f"/v1/notices/{notice}:answer", REPORT)
     await asked.post(PROVIDER, f"/v1/notices/{other_notice}:answer", {"items": [{"n": 1, "rejection": "not_found"}]})
@@ -158,6 +181,7 @@ async def recipients_answer(asked: Asked) -> None:
         PROVIDER, f"/v1/notices/{last_notice}:not-ours", {"disowned": [{"suggested": "provider-001.example"}]}
     )
     await asked.exchange.until_quiet()
+    await looked_at_again(asked, first, notice)
     for referral_id in (first, second, third):
         await asked.get(HOTLINE, f"/v1/referrals/{referral_id}")
         await asked.get(HOTLINE, f"/v1/referrals/{referral_id}/timeline")
@@ -282,7 +306,7 @@ def test_every_answer_is_as_described(asked: Asked) -> None:
 @pytest.mark.parametrize("instance", INSTANCES)
 def test_every_route_has_answered(asked: Asked, instance: str) -> None:
     described = asked.documents[instance]
-    assert described.successes() - described.seen == set()
+    assert described.successes() - described.seen - UNSEEN.get(instance, set()) == set()
 
 
 async def test_an_answer_that_is_not_as_described_is_found(asked: Asked) -> None:

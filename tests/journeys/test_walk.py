@@ -57,9 +57,9 @@ SINCE = {
         *(f"shared/exchange/{name}.py" for name in ("guarded", "minimise", "released")),
         "shared/exchange/served.py",
         "shared/exchange/spelt.py",
-        # What proves a message, in a file of its own (0056).
+        # What proves a message, in a file of its own (0062).
         "shared/party/recipient/store/packing.py",
-        # What an origin says of a hold (0056).
+        # What an origin says of a hold (0062).
         "shared/party/recipient/store/holds.py",
         "shared/runtime/database/feed.py",
     },

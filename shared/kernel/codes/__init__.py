@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from shared.kernel.codes import (
+    answers,
     client,
     documents,
     door,
@@ -28,6 +29,7 @@ from shared.kernel.codes.why import Why
 FAMILIES: Final[Mapping[str, Mapping[str, Why]]] = {
     "Answers of a service": door.WHYS,
     "Holds": holds.WHYS,
+    "What is said of items": answers.WHYS,
     "Not now": waits.WHYS,
     "On the pages of a console": pages.WHYS,
     "What a body is refused for": guard.WHYS,

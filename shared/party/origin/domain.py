@@ -18,6 +18,7 @@ from shared.contracts.decision import DecisionRef
 from shared.contracts.fields import CaseReference, ExternalRef
 from shared.contracts.holds import HoldWords, ShownHold
 from shared.contracts.items import ItemNumber
+from shared.contracts.offers import OfferWords
 from shared.contracts.referral import CutRules, ReferralSubmission, Revision
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Prepared
@@ -190,6 +191,13 @@ class ReviewedReferral(Contract):
     state: ReferralState
 
 
+class CheckedReferral(Contract):
+    """What was found is kept, and providers are told: `reappeared` where an item is there again."""
+
+    referral_id: Uuid
+    state: Literal["routed", "reappeared"]
+
+
 class WithdrawnReferral(Contract):
     """The referral is withdrawn and its recipients will be told. They acknowledge on their own."""
 
@@ -227,7 +235,7 @@ class Ticks(Contract):
     acknowledged: Share
 
 
-class AnswerDetail(NoticeWords, CaseWords):
+class AnswerDetail(NoticeWords, OfferWords, CaseWords):
     """The codes and times of an answer; which ones depends on the answer. Items have the referral's own numbers.
 
     `number` is the answer's in its recipient's track: an answer to it can quote it.

@@ -9,17 +9,21 @@ from uuid import UUID
 
 from shared.contracts.answers import DisownedItems, ItemAnswers, NoticeDisowning, NoticeStatements
 from shared.contracts.base import Contract
+from shared.contracts.checks import ItemsCheckedClear, ReinstatedItems, Reinstatement
 from shared.contracts.items import AnsweredSoFar
-from shared.contracts.referral import NoticeRecord
+from shared.contracts.offers import AssessedItems, OfferFindings
+from shared.contracts.referral import NoticeRecord, ReferralRecord
 from shared.contracts.registry import MessageType
-from shared.exchange import items
+from shared.exchange import findings, items
 from shared.exchange.act import Act, Offered, Subject, Track
 from shared.exchange.changes_acts import AMEND, after_amendment
 from shared.exchange.items import Said
 from shared.exchange.message import Received
 from shared.exchange.states import WITHDRAWAL_NOTED, Standing, answer_of, begins, follow, rows_of, shown
+from shared.exchange.words import folded
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import Refused
+from shared.vocabulary.answers import ItemFound
 
 #: An item is known by its subject (referral or notice id) and the party it was sent to.
 ItemKey = tuple[UUID, str]
@@ -30,9 +34,9 @@ class Item:
     """An offer, case or notice as its state machine sees it; `sender` is the party that answers go to.
 
     `revision` is the one that stands, of a notice its own. `purposes` are those that it was sent for: more than one
-    only where a recipient permits that. `numbers` are those of a notice's items, `acts` how many its party has done,
-    `said` the words of these acts as they are kept. `told` of the acts are those that its sender told of, since its
-    party did them elsewhere until it moved.
+    only where a recipient permits that. `numbers` are those of its items, `acts` how many its party has done, `said`
+    the words of these acts as they are kept. `told` of the acts are those that its sender told of, since its party did
+    them elsewhere until it moved.
     """
 
     subject_id: UUID
@@ -86,7 +90,10 @@ def applied(recipient: RecipientKind, item: Item | None, message: Received) -> I
     if item is None or item.sender != message.sender:
         # Only the sender may move what it has sent: for anybody else it is not there.
         raise Refused(f"{recipient.subject}_unknown")
-    return replace(item, state=follow(row, item.state, message.clear))
+    following = follow(row, item.state, message.clear)
+    if isinstance(message.clear, ItemsCheckedClear):
+        return _checked(item, message.clear)
+    return replace(item, state=following)
 
 
 def require_role(row: Act, role: Role) -> None:
@@ -113,6 +120,14 @@ def words_of(item: Item, said: Contract | None) -> Words:
             before = Said.kept(item.said)
             stated = items.disowned(said.disowned, item.numbers, before)
             return Words(DisownedItems(disowned=stated.disowned), items.fold(item.numbers, before + stated))
+        case Reinstatement():
+            before = Said.kept(item.said)
+            stated = items.reinstated(said.reinstated, item.numbers, before)
+            return Words(ReinstatedItems(reinstated=stated.reinstated), items.fold(item.numbers, before + stated))
+        case OfferFindings():
+            found = findings.found_in(item.said)
+            assessed = findings.stated(said.assessed, item.numbers, found)
+            return Words(AssessedItems(assessed=assessed), findings.fold_offer(item.numbers, [*found, *assessed]))
         case _:
             return Words(said, said)
 
@@ -130,7 +145,23 @@ def written(message: MessageType, item: Item, said: Contract | None, *, act: UUI
     return clear, message.sealed(**hidden) if hidden else None
 
 
+def item_numbers(message: Received) -> list[str]:
+    """The numbers of a record's items. Of the record they alone are kept in the clear: whoever answers names them."""
+    return [str(n) for n in numbers_of(message)]
+
+
 _TAKEN_BACK: Final = frozenset({Offered.WITHDRAWN.value, *WITHDRAWAL_NOTED})
+
+
+def _checked(item: Item, clear: ItemsCheckedClear) -> Item:
+    """What was found is kept; what is there again makes it open again. Raises `Refused("item_unknown")`."""
+    found = Said(checks=clear.checked)
+    if not {each.n for each in clear.checked} <= set(item.numbers):
+        raise Refused("item_unknown")
+    state, said = item.state, folded(item.said, found.words())
+    if any(each.found is ItemFound.REAPPEARED for each in clear.checked):
+        state = items.fold(item.numbers, Said.kept(said)).items.value
+    return replace(item, state=state, said=said)
 
 
 def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> Item:
@@ -177,9 +208,9 @@ def revision_of(message: Received) -> int:
 
 
 def numbers_of(message: Received) -> tuple[int, ...]:
-    """The numbers of a notice's items."""
+    """The numbers of a record's items."""
     record = message.sealed
-    return tuple(item.n for item in record.items) if isinstance(record, NoticeRecord) else ()
+    return tuple(item.n for item in record.items) if isinstance(record, ReferralRecord | NoticeRecord) else ()
 
 
 def _taken_up(recipient: RecipientKind, item: Item, message: Received, *, again: AnsweredSoFar) -> Item:
@@ -198,5 +229,6 @@ def _taken_up(recipient: RecipientKind, item: Item, message: Received, *, again:
 
 def _answered(recipient: RecipientKind, item: Item, again: AnsweredSoFar) -> Item:
     state = shown(recipient.subject, Standing(Offered.OPEN.value, again.answer.value))
-    said = Said(answers=again.items, disowned=again.disowned).words()
+    of_items = Said(again.items, again.disowned, again.checked, again.reinstated)
+    said = of_items.words() | findings.kept(again.assessed)
     return replace(item, state=state, acts=again.number, told=again.number, said={**item.said, **said})

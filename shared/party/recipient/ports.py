@@ -91,6 +91,10 @@ class Items(Protocol):
         """
         ...
 
+    async def hear(self, items: Sequence[Item]) -> None:
+        """Keep what the origins of items have said of them, and the state that they have come to by it."""
+        ...
+
     async def held(self, of: str, *, above: UUID, limit: int) -> list[HeldEdge]:
         """The edges that instance `of` has sent, by their ids, the first `limit` above `above`."""
         ...

@@ -8,13 +8,14 @@ from uuid import UUID
 
 from shared.contracts.answers import WithdrawalAnswer
 from shared.contracts.base import Contract
+from shared.contracts.checks import ItemsCheckedClear
 from shared.contracts.erasures import Erasure
 from shared.contracts.evidence import KeptEvidence
 from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.registry import WITHDRAWALS
-from shared.exchange.act import Act
+from shared.exchange.act import Act, Subject
 from shared.exchange.authority import STATEMENT_NOT_YOURS
-from shared.exchange.clocks import Clocked, Happened, answered, received, taken_back
+from shared.exchange.clocks import Clocked, Happened, answered, checked, received, taken_back
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.events import Event, happened
 from shared.exchange.evidence import Witness
@@ -62,6 +63,8 @@ async def receive(
             if item == now.get(key):
                 continue  # its party has done more here than elsewhere, or has it from there already
             came.resumed.add(key)
+        if isinstance(message.clear, ItemsCheckedClear):
+            came.heard.add(key)
         taken.append(message)
         row = recipient.arriving[message.message]
         if key not in now or item.purposes != now[key].purposes:
@@ -75,7 +78,7 @@ async def receive(
         events.append(happened(row, key[0], party=key[1], state=item.state))
     await _keep(came, before, now, items=items)
     await items.heard(taken)
-    await items.clock(*_timed(taken))
+    await items.clock(*_timed(recipient.subject, taken))
     if edges is not None:
         refusals |= await edges.apply(answers)
         events += edges.events
@@ -92,35 +95,43 @@ async def _add(items: Items, new: Sequence[Received]) -> None:
 
 @dataclass(slots=True)
 class _Came:
-    """What messages that were taken bring: what begins or is for a further purpose, moves, goes on, or is amended."""
+    """What messages that were taken bring.
+
+    What begins or is for a further purpose, moves, goes on, is amended, or has its origin say what it has found.
+    """
 
     new: list[Received] = field(default_factory=list)
     changed: dict[ItemKey, tuple[str, str]] = field(default_factory=dict)
     resumed: set[ItemKey] = field(default_factory=set)
     amending: list[Received] = field(default_factory=list)
+    heard: set[ItemKey] = field(default_factory=set)
 
 
 async def _keep(came: _Came, before: Mapping[ItemKey, Item], now: Mapping[ItemKey, Item], *, items: Items) -> None:
     amended = {key for key in before if now[key].revision != before[key].revision}
     amended |= {(UUID(message.subject), message.recipient) for message in came.amending}
+    brought = came.resumed | came.heard | amended
     await _add(items, came.new)
-    await items.change({key: moved for key, moved in came.changed.items() if key not in came.resumed | amended})
+    await items.change({key: moved for key, moved in came.changed.items() if key not in brought})
     await items.resume([now[key] for key in came.resumed])
+    await items.hear([now[key] for key in came.heard])
     if amended:
         await items.amend(came.amending, [now[key] for key in amended])
 
 
-def _timed(messages: Sequence[Received]) -> tuple[list[Clocked], list[Happened]]:
+def _timed(subject: Subject, messages: Sequence[Received]) -> tuple[list[Clocked], list[Happened]]:
     """What messages that were taken mean to clocks: edges that begin, and what has happened to them."""
     begun, steps = list[Clocked](), list[Happened]()
     for message in messages:
         of = message.recipient, UUID(message.subject), message.sender
-        if message.message in WITHDRAWALS:
+        if isinstance(message.clear, ItemsCheckedClear):
+            steps += [Happened.by(*of, step=step) for step in checked(message.clear.checked, message.sent_at)]
+        elif message.message in WITHDRAWALS:
             steps += [Happened.by(*of, step=step) for step in taken_back(message.sent_at)]
         elif message.edge is not None:
             begun.append(received(message))
             so_far = AnswerState.NONE if message.again is None else message.again.answer
-            steps += [Happened.by(*of, step=step) for step in answered(so_far, message.sent_at)]
+            steps += [Happened.by(*of, step=step) for step in answered(subject, so_far, message.sent_at)]
     return begun, steps
 
 
@@ -191,7 +202,7 @@ async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acti
     if isinstance(said, WithdrawalAnswer | Erasure) and said.fate is WithdrawalFate.ERASED:
         await acting.items.erase(item)
     await acting.items.act(item, following, clear, sealed=sealed, at=acting.at)
-    told = () if row.message in STAYING else answered(AnswerState(following), acting.at)
+    told = () if row.message in STAYING else answered(row.subject, AnswerState(following), acting.at)
     await acting.items.clock((), [Happened.by(item.party, subject_id, item.sender, step=step) for step in told])
     await acting.items.note([happened(row, subject_id, party=item.party, state=following)])
     answer = compose(

@@ -63,7 +63,8 @@ async def test_what_is_filed_falls_due_until_it_is_answered_or_taken_back(origin
     assert refused == {}
     second = await due(origin, referral_id)
     assert {clock for who, clock, _ in second if who == agency} == {"practice-feedback"}
-    assert not [clock for who, clock, _ in second if who == PROVIDER]
+    # What is said to be removed is to be looked at.
+    assert [clock for who, clock, _ in second if who == PROVIDER] == ["practice-recheck"]
     await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
     assert await due(origin, referral_id) == set()
 

@@ -36,6 +36,9 @@ NOT_AFTER = rfc3339(SystemClock().now() + timedelta(hours=8))
 #: The body of each act, by what stands after the colon of its path.
 BODIES: dict[str, dict[str, Any]] = {
     "withdraw": {"reason": "filed_in_error"},
+    "check": {"checked": [{"n": 1, "found": "gone"}]},
+    "assess": {"assessed": [{"n": 1, "assessment": "baseline"}]},
+    "reinstate": {"reinstated": [{"reason": "court_order"}]},
     "release": {},
     "amend": referral(),
     "reroute": {"notice_id": str(uuid7())},

@@ -191,7 +191,7 @@ def test_a_first_revision_that_changes_afterwards_is_seen(next_release: Path, ne
         (
             "DELETE FROM permitted WHERE (action, role, state) = ('read', 'viewer', 'offered')",
             "permitted offer read viewer",
-            "(record_erased withdrawal_acknowledged withdrawn), not (offered record_erased",
+            "not (accepted closed declined in_part offered record_erased withdrawal_acknowledged withdrawn)",
         ),
     ],
 )

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from shared.contracts.answers import NoticeDisowning, NoticeStatements, OutcomeReport
 from shared.contracts.base import Contract
+from shared.contracts.checks import Reinstatement
+from shared.contracts.offers import OfferFindings
 from shared.contracts.preserving import ExtensionAnswering, PreservationAnswering
 from shared.contracts.registry import BETWEEN_PARTIES, BY_TYPE, WITHDRAWAL_ACKNOWLEDGED, MessageType
 from shared.exchange import states
@@ -29,11 +31,20 @@ from shared.exchange.act import (
     Track,
 )
 from shared.exchange.acts import ACTS
+from shared.exchange.findings import FoldedOffer
 from shared.exchange.items import Folded
 from shared.exchange.origin import ReferralState
 from shared.kernel.authority import Authority, Relation, Role
 from shared.kernel.errors import Refused
-from shared.vocabulary.answers import AnswerState, CaseDeclineReason, CaseOutcome, CloseReason, ItemsFold, YesNoUnknown
+from shared.vocabulary.answers import (
+    AnswerState,
+    CaseDeclineReason,
+    CaseOutcome,
+    CloseReason,
+    ItemsFold,
+    OfferFold,
+    YesNoUnknown,
+)
 from shared.vocabulary.code import Code
 from shared.vocabulary.preservation import PreservationAnswer
 
@@ -64,11 +75,28 @@ NOTICE = {
     ("in_part", "not_ours:rejected"): "rejected",
     ("in_part", "not_ours:not_ours"): "not_ours",
     ("in_part", "withdraw"): "withdrawn",
+    ("reappeared", "answer:in_part"): "in_part",
+    ("reappeared", "answer:actioned"): "actioned",
+    ("reappeared", "answer:rejected"): "rejected",
+    ("reappeared", "answer:reappeared"): "reappeared",
+    ("reappeared", "not_ours:in_part"): "in_part",
+    ("reappeared", "not_ours:actioned"): "actioned",
+    ("reappeared", "not_ours:rejected"): "rejected",
+    ("reappeared", "not_ours:not_ours"): "not_ours",
+    ("reappeared", "not_ours:reappeared"): "reappeared",
+    ("reappeared", "withdraw"): "withdrawn",
+    ("in_part", "reinstate:reappeared"): "reappeared",
+    ("actioned", "reinstate:reappeared"): "reappeared",
+    ("reappeared", "reinstate:reappeared"): "reappeared",
     ("actioned", "withdraw"): "withdrawn",
     ("rejected", "withdraw"): "withdrawn",
     ("not_ours", "withdraw"): "withdrawn",
     ("withdrawn", "acknowledge_withdrawal"): "withdrawal_acknowledged",
     ("withdrawal_acknowledged", "erase"): "record_erased",
+} | {
+    # What it makes of a notice is what all that was said of its items does.
+    (state, "check"): state
+    for state in ("issued", "acknowledged", "in_part", "actioned", "rejected", "not_ours", "reappeared")
 }
 CASE = {
     ("offered", "accept"): "accepted",
@@ -97,7 +125,17 @@ ANSWERED = ("hold_activated", "hold_too_late", "hold_ended")
 CASE |= {(state, act): state for state in ("offered", "accepted", "ongoing") for act in ASKED}
 CASE |= {(state.value, act): state.value for state in CaseState for act in ANSWERED}
 OFFER = {
+    ("offered", "accept"): "accepted",
+    ("offered", "decline"): "declined",
     ("offered", "withdraw"): "withdrawn",
+    ("accepted", "assess:in_part"): "in_part",
+    ("accepted", "assess:closed"): "closed",
+    ("accepted", "withdraw"): "withdrawn",
+    ("in_part", "assess:in_part"): "in_part",
+    ("in_part", "assess:closed"): "closed",
+    ("in_part", "withdraw"): "withdrawn",
+    ("closed", "withdraw"): "withdrawn",
+    ("declined", "withdraw"): "withdrawn",
     ("withdrawn", "acknowledge_withdrawal"): "withdrawal_acknowledged",
     ("withdrawal_acknowledged", "erase"): "record_erased",
 }
@@ -124,6 +162,7 @@ PRESERVATION = {
 DECIDED = ("routed", "unroutable", "orphaned", "unknown_code")
 #: Where a release or an amendment leads to is for the decision to say, which is made then.
 REFERRAL = {(disposition, "withdraw"): "withdrawn" for disposition in DECIDED} | {
+    ("routed", "check"): "routed",
     ("unreleased", "release"): "routed",
     ("unreleased", "drop"): "dropped",
     ("routed", "reroute"): "routed",
@@ -165,10 +204,12 @@ def events(subject: Subject) -> list[Event]:
     for row in states.rows_of(subject):
         if row.takes is OutcomeReport:
             found += [(row, reported(outcome)) for outcome in CaseOutcome]
-        elif row.takes in (NoticeStatements, NoticeDisowning):
+        elif row.takes in (NoticeStatements, NoticeDisowning, Reinstatement):
             found += [(row, Folded(items=fold)) for fold in ItemsFold]
         elif row.takes in (PreservationAnswering, ExtensionAnswering):
             found += [(row, Coded(answer=answer)) for answer in PreservationAnswer]
+        elif row.takes is OfferFindings:
+            found += [(row, FoldedOffer(items=fold)) for fold in OfferFold]
         elif all(move.before for move in row.moves):
             found.append((row, None))
     return found
@@ -187,7 +228,13 @@ def reported(outcome: CaseOutcome) -> OutcomeReport:
 
 def saying(code: Code) -> Contract:
     """What says this code: the outcome of a case, or what the answers to its items make of a notice."""
-    return Folded(items=code) if isinstance(code, ItemsFold) else reported(CaseOutcome(code))
+    match code:
+        case ItemsFold():
+            return Folded(items=code)
+        case OfferFold():
+            return FoldedOffer(items=code)
+        case _:
+            return reported(CaseOutcome(code))
 
 
 def named(event: Event) -> str:
@@ -195,7 +242,7 @@ def named(event: Event) -> str:
     match said:
         case OutcomeReport():
             return f"{row.name}:{said.outcome}"
-        case Folded():
+        case Folded() | FoldedOffer():
             return f"{row.name}:{said.items}"
         case Coded():
             return f"{row.name}:{said.answer}"
@@ -273,7 +320,7 @@ def done(subject: Subject, events: list[Event], step: Callable[..., str]) -> lis
             state = step(row, state, said)
         except Refused:
             continue
-        whole = isinstance(said, Folded) and said.items is not ItemsFold.IN_PART
+        whole = isinstance(said, Folded) and said.items not in (ItemsFold.IN_PART, ItemsFold.REAPPEARED)
         taken.append(f"whole {row.name}" if whole else row.name)
     return taken
 
@@ -295,9 +342,9 @@ def test_what_was_withdrawn_is_never_acted_on_again(drawn: tuple[Subject, list[E
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(events(Subject.NOTICE)), max_size=12))
-def test_a_notice_is_answered_at_most_once(drawn: list[Event]) -> None:
+def test_a_notice_is_answered_at_most_once_until_it_is_reinstated(drawn: list[Event]) -> None:
     taken = done(Subject.NOTICE, drawn, states.follow)
-    assert sum(name.startswith("whole ") for name in taken) <= 1
+    assert sum(name.startswith("whole ") for name in taken) <= 1 + taken.count("reinstate")
 
 
 def test_a_machine_that_lets_everything_happen_would_be_noticed() -> None:

@@ -23,6 +23,7 @@ from services.hotline.domain import HOTLINE as AS_HOTLINE
 from services.industry.domain import PROVIDER as AS_PROVIDER
 from services.law_enforcement.domain import AGENCY as AS_AGENCY
 from shared.contracts.answers import Answer
+from shared.contracts.items import ItemAnswer
 from shared.contracts.preserving import PreservationTerms
 from shared.contracts.registry import (
     ALL,
@@ -44,6 +45,7 @@ from shared.exchange.authority import Cell, Relation, cells, cells_of
 from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.compose import Addressing, compose, compose_receipts
 from shared.exchange.events import Event
+from shared.exchange.items import Said
 from shared.exchange.message import Draft, Received, Record
 from shared.exchange.origin import Answered
 from shared.exchange.states import begins, rows_of, standings, states
@@ -57,7 +59,7 @@ from shared.party.preservation.use_cases import receive as receive_preservations
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind
 from shared.party.recipient.use_cases import receive
 from shared.runtime.post.ports import Settlement
-from shared.vocabulary.answers import AnswerState
+from shared.vocabulary.answers import AnswerState, NoticeAction
 from shared.vocabulary.routing import PartyKind
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER, verdict
 from tests.support.exchange_world import World, world
@@ -92,6 +94,7 @@ OF_HOLDS: Final = (HOLD_ACTIVATED, HOLD_TOO_LATE, HOLD_ENDED)
 TOLD_TO_AUDIT: Final = (READS_ANNOUNCED, MARKS, GONE)
 #: Who speaks: who the subject is of, another of the same kind, or the former of a subject that nobody has.
 SPEAKERS: Final = ("its own", "another's", "nobody's")
+REMOVED = Said(answers=(ItemAnswer(n=1, round=1, action=NoticeAction.REMOVED),))
 Measure = Callable[[str, object], None]
 
 
@@ -116,7 +119,8 @@ class Told:
 
     async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:
         """The edge on which the subject was sent, by who is told now, to who speaks now."""
-        answer = Answered(self.answer)
+        # What was acted on may be reinstated, and by nobody else than who acted on it.
+        answer = Answered(self.answer, REMOVED.words() if self.answer is AnswerState.ACTIONED else {})
         edge = OpenEdge(
             uuid7(), self.subject, self.recipient, self.sender, self.subject, answer, self.withdrawn, self.items
         )
@@ -127,7 +131,8 @@ class Told:
         """The item that the subject is at who is told now, from who speaks now."""
         if not self.state or self.subject not in subjects:
             return {}
-        item = Item(subject_id=self.subject, party=self.recipient, sender=self.sender, exercise=True, state=self.state)
+        names = {"subject_id": self.subject, "party": self.recipient, "sender": self.sender, "state": self.state}
+        item = Item(**names, exercise=True, numbers=self.items)  # type: ignore[arg-type]
         return {(self.subject, self.recipient): item}
 
     async def erase_returned(self, subjects: Sequence[UUID]) -> None:
@@ -153,6 +158,9 @@ class Told:
 
     async def restored(self) -> bool:
         return False
+
+    async def hear(self, items: Sequence[Item]) -> None:
+        self.effects += items
 
     async def resume(self, items: Sequence[Item]) -> None:
         self.effects += items
@@ -344,7 +352,7 @@ async def test_only_the_tables_cells_have_an_effect_at_a_party(here: World, reco
                 wrong.append((message.name, by.value, to.value, speaker, effect))
     record_property("statements_tried", tried)
     assert wrong == []
-    assert tried == 3 * 4 * (2 * 2 + 1 + 3 * 36)
+    assert tried == 3 * 4 * (2 * 2 + 1 + 3 * 41)
 
 
 async def test_with_the_table_off_a_provider_reports_what_came_of_a_case(

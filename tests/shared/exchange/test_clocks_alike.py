@@ -13,7 +13,7 @@ from shared.exchange.message import Received
 from shared.kernel.clock import coarse
 from shared.routing.clocks import ACKNOWLEDGE_BY, ACT_BY, ClockedEdge, Did, Law, Run, Step, runs
 from shared.vocabulary.answers import AnswerState
-from shared.vocabulary.law import ClockDue
+from shared.vocabulary.law import ClockDue, ClockEvent
 from shared.vocabulary.routing import PartyKind
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import World, world
@@ -81,8 +81,8 @@ def test_both_ends_derive_the_same_runs_of_every_edge_and_answer(here: World) ->
         back = [*begun(subject, message.sent_at)]
         for hours, state in ANSWERS:
             acted_at = AT + timedelta(hours=hours)
-            back += answered(state, acted_at)
-            there += answered(state, coarse(acted_at))
+            back += answered(subject, state, acted_at)
+            there += answered(subject, state, coarse(acted_at))
             assert due(at_origin, here, *there) == due(at_recipient, here, *back)
             assert due(at_origin, here, *there) or subject is Subject.OFFER
 
@@ -91,8 +91,6 @@ def test_deadlines_are_those_that_the_message_states_in_the_clear(here: World) -
     compared = 0
     for (recipient, _), message in received(here).items():
         subject = SUBJECTS[kind_of(here, recipient)]
-        if subject is Subject.OFFER:
-            continue
         assert message.edge is not None
         edge = clocked(
             subject,
@@ -108,15 +106,16 @@ def test_deadlines_are_those_that_the_message_states_in_the_clear(here: World) -
     assert compared >= 4
 
 
-def test_what_nobody_can_answer_yet_has_no_deadline() -> None:
-    offer = clocked(Subject.OFFER, rules=("a",), origin="a", recipient="b", deadlines={"acknowledge_h": 24})
-    assert offer.deadlines == {}
+def test_taking_an_offer_up_promises_no_feedback_as_a_case_does() -> None:
+    started = {step.code for step in answered(Subject.CASE, AnswerState.ACCEPTED, AT) if step.did is Did.STARTS}
+    assert started == {ClockEvent.CASE_ACCEPTED}
+    assert all(step.did is Did.DOES for step in answered(Subject.OFFER, AnswerState.ACCEPTED, AT))
 
 
 @pytest.mark.parametrize("state", AnswerState)
 def test_every_answer_says_what_it_did_for_clocks(state: AnswerState) -> None:
     """No answer starts what it ends; all but none and the end acknowledge."""
-    found = answered(state, AT)
+    found = answered(Subject.CASE, state, AT)
     silent = state in (AnswerState.NONE, AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED)
     assert (Step(coarse(AT), Did.DOES, ClockDue.ACKNOWLEDGEMENT) in found) != silent
     assert taken_back(AT) == (Step(coarse(AT), Did.ENDS),)

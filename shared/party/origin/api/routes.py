@@ -16,6 +16,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from shared.contracts.base import Contract, JsonObject
+from shared.contracts.checks import ItemChecks
 from shared.contracts.holds import Confirming, Overriding
 from shared.contracts.referral import ReferralSubmission
 from shared.envelope.datakeys import KeyEncryptionKey
@@ -36,6 +37,7 @@ from shared.party.origin.api.holds import add_override_routes
 from shared.party.origin.domain import (
     AcceptedReferral,
     AmendedReferral,
+    CheckedReferral,
     ExternalRefExists,
     ListReason,
     Outcome,
@@ -50,12 +52,14 @@ from shared.party.origin.domain import (
 from shared.party.origin.domain import Request as Filed
 from shared.party.origin.holding import Overridden
 from shared.party.origin.store.amendments import PostgresAmendments
+from shared.party.origin.store.checks import PostgresIssued
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.alarms import Alarms, Kind
 from shared.party.origin.use_cases.amend import Changing
+from shared.party.origin.use_cases.checks import check_items
 from shared.party.origin.use_cases.holds import Holding, Override
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
@@ -160,6 +164,18 @@ class OriginApi:
             return WithdrawnReferral(referral_id=referral_id, state="withdrawn")
 
         return act
+
+    async def check_items(self, referral_id: UUID, request: Request, identity: Identity) -> Response:
+        """Keep what was found of items, and tell their providers."""
+        said = read_model(ItemChecks, await read_json(request))
+
+        async def look(session: Session) -> CheckedReferral:
+            acting, edges = self._acting(identity, session), PostgresIssued(session.driver)
+            state = await check_items(referral_id, said, acting, edges=edges)
+            return CheckedReferral.model_validate({"referral_id": referral_id, "state": state})
+
+        checking = row(Subject.REFERRAL, "check")
+        return await self._acts.once(request, identity, checking.name, roles=checking.roles, act=look)
 
     async def review(self, act: Act, referral_id: UUID, request: Request, *, identity: Identity) -> Response:
         """Let a referral go, or drop it, as a second person."""
@@ -277,6 +293,7 @@ class OriginApi:
 def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identified) -> None:
     """Add the routes under /referrals and /work but for those that file: they are the service's own to mount."""
     who = Depends(identified)
+    _add_check(router, origin, identified)
 
     @router.post("/referrals:check", **shows(bodies.CheckAnswer, takes=[ReferralSubmission, bodies.ReferralBatch]))
     async def check(request: Request, identity: Identity = who) -> Response:
@@ -324,6 +341,16 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
 
     add_change_routes(router, origin, identified)
     add_override_routes(router, origin.override, identified)
+
+
+def _add_check(router: APIRouter, origin: OriginApi, identified: Identified) -> None:
+    """The route by which an origin says what it has found when it looked again."""
+    who = Depends(identified)
+
+    @router.post("/referrals/{referral_id}:check", **does(CheckedReferral, takes=[ItemChecks]))
+    async def check_found(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
+        """Say what was found of items that notices were issued about: what was said removed may be there again."""
+        return await origin.check_items(referral_id, request, identity)
 
 
 def answer_filed(request: Filed, outcomes: Sequence[Outcome], *, acceptor: Acceptor) -> Reply:

@@ -14,11 +14,13 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from shared.contracts.answers import Answer, CaseRecord
-from shared.exchange.act import Track
-from shared.exchange.clocks import Happened, answered
+from shared.contracts.answers import Answer, CaseRecord, NoticeAnsweredClear
+from shared.contracts.base import Contract
+from shared.exchange.act import Act, Track
+from shared.exchange.clocks import Happened, answered, reported
 from shared.exchange.events import Event, event_type
 from shared.exchange.hold_acts import STAYING
+from shared.exchange.items import Said
 from shared.exchange.message import Received
 from shared.exchange.origin import Amendments, Answered, answer_edge, said_in
 from shared.exchange.states import rows_for
@@ -106,8 +108,10 @@ class EdgeAnswers:
         taken.update({each: replace(after, retell=after.retell or each in late) for each, after in moved.items()})
         if (answer := moved[sent[0].edge_id].answer) != present[0].answer:
             of = message.recipient, UUID(message.subject), message.sender
-            if answer.state != present[0].answer.state or message.message not in STAYING:
-                self._steps += [Happened.by(*of, step=step) for step in answered(answer.state, message.sent_at)]
+            moves = answer.state != present[0].answer.state or message.message not in STAYING
+            steps = answered(_row(message).subject, answer.state, message.sent_at) if moves else ()
+            steps += reported(_removes(message.clear), message.sent_at)
+            self._steps += [Happened.by(*of, step=step) for step in steps]
             self.events.append(_event(message, sent[0], answer))
         return None
 
@@ -154,8 +158,18 @@ def _act_of(message: Received) -> AnswerAct | None:
     return AnswerAct(UUID(message.subject), message.sender, clear.act) if isinstance(clear, Answer) else None
 
 
+def _removes(clear: Contract) -> bool:
+    """Whether it says that an item is gone."""
+    return isinstance(clear, NoticeAnsweredClear) and bool(Said(answers=clear.items).said_gone())
+
+
+def _row(message: Received) -> Act:
+    """The act that a message tells of: the first of the kinds of subject that it can be about."""
+    return rows_for(message.message, Track.ANSWER)[0]
+
+
 def _event(message: Received, edge: OpenEdge, answer: Answered) -> Event:
     """The answer as the origin's party learns of it: on its own referral, by whom, and what has become of the edge."""
-    (kind, *_) = rows_for(message.message, Track.ANSWER)
+    kind = _row(message)
     what = event_type(kind.subject, kind.name)
     return Event(edge.party, what, edge.referral_id, state=answer.state.value, by=edge.recipient)

@@ -106,6 +106,12 @@ class ItemTable:
         """What is numbered when an item begins."""
         return Listed(self.name, self.subject)
 
+    @property
+    def hear(self) -> str:
+        """Keeps what the origin of an item has said, and the state that it has come to."""
+        changed = "state = $3, said = $4::jsonb, changed_at = now()"
+        return f"UPDATE {self.name} SET {changed} WHERE {self.subject} = $1 AND party = $2"
+
     def __post_init__(self) -> None:
         table, subject = self.name, self.subject
         object.__setattr__(self, "contents", self.contents or table)
@@ -206,6 +212,11 @@ class PostgresItems:
     async def amend(self, messages: Sequence[Received], items: Sequence[Item]) -> None:
         new = new_items(messages, self._kek, table=self.table.contents)
         await revise(self._driver, self.table, new, items=items)
+
+    async def hear(self, items: Sequence[Item]) -> None:
+        rows = [(each.subject_id, each.party, each.state, dict(each.said)) for each in items]
+        if rows:
+            await self._driver.executemany(self.table.hear, rows)
 
     async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:
         if sealed is not None:

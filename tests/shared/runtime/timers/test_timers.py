@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from deploy.site.endpoints import DatabaseEndpoint
+from shared.exchange.act import Subject
 from shared.exchange.clocks import Happened, answered
 from shared.runtime.database.transactions import Database
 from shared.runtime.timers.steps import begin, note_steps
@@ -71,7 +72,7 @@ async def test_dropped_and_made_again_they_are_the_same_rows(database: Database)
         state = (AnswerState.NONE, AnswerState.ACKNOWLEDGED, AnswerState.ACTIONED)[number % 3]
         steps = [
             Happened.by(PARTY, edge.told_by, edge.origin, step=step)
-            for step in answered(state, edge.begun_at + 3 * HOUR)
+            for step in answered(Subject.NOTICE, state, edge.begun_at + 3 * HOUR)
         ]
         async with database.transaction(SCOPE) as session:
             await note_steps(session.driver, steps)
@@ -92,7 +93,7 @@ async def test_what_is_done_is_told_no_more_and_leaves_the_list(database: Databa
     timers = timers_of(database, clock)
     await timers.look()
     assert await timers.look() == 0, "nothing is due"
-    acted = answered(AnswerState.ACTIONED, edge.begun_at)
+    acted = answered(Subject.NOTICE, AnswerState.ACTIONED, edge.begun_at)
     steps = [Happened.by(PARTY, edge.told_by, edge.origin, step=each) for each in acted]
     async with database.transaction(SCOPE) as session:
         await note_steps(session.driver, steps)

@@ -1,0 +1,47 @@
+"""Notices as their origin looks at their items again, in PostgreSQL."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from shared.exchange.origin import Answered
+from shared.party.origin.use_cases.checks import IssuedEdge
+from shared.vocabulary.answers import AnswerState
+
+_ISSUED: Final = """
+SELECT edge_id, notice_id, recipient, instance, items, gone, answer, answer_detail, acts FROM edge
+WHERE referral_id = $1 AND notice_id IS NOT NULL AND state = 'emitted' AND NOT taken_back ORDER BY edge_id FOR UPDATE
+"""
+_FOUND: Final = """
+UPDATE edge SET answer = $2, answer_detail = $3::jsonb, answered_at = CASE WHEN answer = $2 THEN answered_at ELSE $4 END
+WHERE edge_id = $1
+"""
+
+
+class PostgresIssued:
+    """`IssuedEdges` within one transaction."""
+
+    def __init__(self, driver: asyncpg.Connection) -> None:
+        self._driver = driver
+
+    async def issued(self, referral_id: UUID) -> list[IssuedEdge]:
+        rows = await self._driver.fetch(_ISSUED, referral_id)
+        return [
+            IssuedEdge(
+                row["edge_id"],
+                row["notice_id"],
+                row["recipient"],
+                row["instance"],
+                tuple(row["items"]),
+                frozenset(row["gone"]),
+                Answered(AnswerState(row["answer"]), row["answer_detail"] or {}, row["acts"]),
+            )
+            for row in rows
+        ]
+
+    async def found(self, edge: IssuedEdge, answer: Answered, at: datetime) -> None:
+        await self._driver.execute(_FOUND, edge.edge_id, answer.state.value, dict(answer.detail), at)
