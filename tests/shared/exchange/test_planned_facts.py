@@ -35,11 +35,9 @@ def derived(here: World, *, without: str = "") -> set[str]:
         place = sealed["recipients"].index(without)
         sealed["edges"] = [each for each in sealed["edges"] if each[1] != place]
     clear = ReferralDecidedClear.model_validate(json.loads(draft.body)["clear"])
-    documents = here.documents
-    setting = Setting(
-        documents.directory, documents.policy, True, read_decided(to_json(sealed)).fact.decision.decided_at
-    )
-    judged = judged_edges(clear, read_decided(to_json(sealed)), setting, told_at=draft.time)
+    documents, decided = here.documents, read_decided(to_json(sealed))
+    at = decided.fact.decision.decided_at
+    judged = judged_edges(clear, decided, Setting(documents.directory, documents.policy, True, at), told_at=at)
     return {recipient for recipient, _ in judged}
 
 
