@@ -40,6 +40,7 @@ _ELSEWHERE: Final[Mapping[tuple[str, str], frozenset[str]]] = {
         "broken_places(error.errors(include_url=False, include_input=False))",
     ): frozenset(),
     ("shared/runtime/kafka/reader.py", "_change(found, wanted)"): frozenset({"topics_changed", "topic_made_again"}),
+    ("client/cli/changes.py", "error.code"): frozenset(),
     ("client/cli/referral.py", "error.code"): frozenset(),
     ("client/problem.py", "code"): frozenset(),
     ("deploy/operator/desk.py", "objection.code"): frozenset(),

@@ -10,6 +10,7 @@ from typing import Final
 
 from shared.kernel.codes import (
     answers,
+    changes,
     client,
     documents,
     door,
@@ -27,6 +28,7 @@ from shared.kernel.codes.why import Why
 FAMILIES: Final[Mapping[str, Mapping[str, Why]]] = {
     "Answers of a service": door.WHYS,
     "What is said of items": answers.WHYS,
+    "What is amended and rerouted": changes.WHYS,
     "Not now": waits.WHYS,
     "What a body is refused for": guard.WHYS,
     "What agencies want kept": preservation.WHYS,
