@@ -43,9 +43,7 @@ async def receive(
     before = await items.lock([UUID(message.subject) for message in incoming]) if incoming else {}
     now: dict[ItemKey, Item] = dict(before)
     refusals: dict[UUID, str] = {}
-    came = _Came()
-    events: list[Event] = []
-    taken: list[Received] = []
+    came, events, taken = _Came(), list[Event](), list[Received]()
     if any(map(_tells_forgotten, incoming)) and not await items.restored():
         # Who has forgotten nothing is not told by others what it has said.
         refusals |= {each.message_id: STATEMENT_NOT_YOURS for each in incoming if _tells_forgotten(each)}

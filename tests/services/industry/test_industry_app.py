@@ -9,6 +9,16 @@ from services.industry.app import build
 from tests.services.industry.provider import Providers
 from tests.services.installed import installation, paths_of
 
+PRESERVING = ("answer", "answer-extension", "end", "acknowledge-withdrawal")
+WEBHOOKS = {
+    ("get", "/v1/webhooks"),
+    ("post", "/v1/webhooks"),
+    ("get", "/v1/webhooks/{webhook_id}"),
+    ("delete", "/v1/webhooks/{webhook_id}"),
+    ("get", "/v1/webhooks/{webhook_id}/deliveries"),
+    *(("post", f"/v1/webhooks/{{webhook_id}}:{act}") for act in ("replay", "rotate", "trigger")),
+}
+
 
 async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provider_and_an_origin(
     providers: Providers, endpoint: DatabaseEndpoint, tmp_path: Path
@@ -53,18 +63,8 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provid
         ("get", "/v1/preservations"),
         ("get", "/v1/preservations/{preservation_id}"),
         ("get", "/v1/preservations/{preservation_id}/ts103120"),
-        ("post", "/v1/preservations/{preservation_id}:answer"),
-        ("post", "/v1/preservations/{preservation_id}:answer-extension"),
-        ("post", "/v1/preservations/{preservation_id}:end"),
-        ("post", "/v1/preservations/{preservation_id}:acknowledge-withdrawal"),
-        ("get", "/v1/webhooks"),
-        ("post", "/v1/webhooks"),
-        ("get", "/v1/webhooks/{webhook_id}"),
-        ("delete", "/v1/webhooks/{webhook_id}"),
-        ("get", "/v1/webhooks/{webhook_id}/deliveries"),
-        ("post", "/v1/webhooks/{webhook_id}:replay"),
-        ("post", "/v1/webhooks/{webhook_id}:rotate"),
-        ("post", "/v1/webhooks/{webhook_id}:trigger"),
+        *(("post", f"/v1/preservations/{{preservation_id}}:{act}") for act in PRESERVING),
+        *WEBHOOKS,
         ("get", "/v1/work"),
     }
     await app.machinery.close()
