@@ -46,15 +46,17 @@ ACCEPTED: Final[dict[str, dict[str, Any]]] = {
 }
 REFUSED: Final[dict[str, tuple[Refusal, ...]]] = {
     "preservation_requested.v1": (
-        Refusal("term-and-until", "/clear/until", "2026-08-02"),
-        Refusal("neither-term-nor-until", "/clear/term", GONE),
+        Refusal("term-and-until", "/clear/until", "2026-08-02", by="model"),
+        Refusal("neither-term-nor-until", "/clear/term", GONE, by="model"),
     ),
     "preservation_requested.v1.sealed": (Refusal("no-location", "/locations", []),),
     "preservation_extension_requested.v1": (Refusal("until-is-no-day", "/clear/until", "soon"),),
     "preservation_answered.v1": (
-        Refusal("preserved-without-until", "/clear/until", GONE),
-        Refusal("preserved-with-a-reason", "/clear/reason", "manifest_error"),
-        Refusal("no-first-answer", "/clear/answer", "ended"),
+        Refusal("preserved-without-until", "/clear/until", GONE, by="model"),
+        Refusal("preserved-with-a-reason", "/clear/reason", "manifest_error", by="model"),
+        Refusal("no-first-answer", "/clear/answer", "ended", by="model"),
     ),
-    "preservation_extension_answered.v1": (Refusal("extended-with-a-reason", "/clear/reason", "manifest_error"),),
+    "preservation_extension_answered.v1": (
+        Refusal("extended-with-a-reason", "/clear/reason", "manifest_error", by="model"),
+    ),
 }

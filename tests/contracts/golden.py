@@ -29,6 +29,7 @@ from shared.contracts.policy import Policy
 from shared.contracts.registry import (
     ALL,
     CASE_ACCEPTED,
+    PRESERVATION_REQUESTED,
     STATED_BY_INSTANCES,
     MessageType,
 )
@@ -65,6 +66,11 @@ PARTIES: Final[Mapping[PartyKind, tuple[str, str]]] = {
     PartyKind.LAW_ENFORCEMENT: (POLICE, "police-be.example"),
     PartyKind.INDUSTRY: (PROVIDER, "provider-002.example"),
     PartyKind.AUDITOR: ("auditor.example", "auditor.example"),
+}
+#: What is sealed in messages that carry no edge.
+_SEALED: Final[Mapping[MessageType, dict[str, Any]]] = {
+    CASE_ACCEPTED: {"case_reference": "CASE-2026-0001"},
+    PRESERVATION_REQUESTED: {"locations": [{"kind": "url", "value": "https://provider-002.example/a/1"}]},
 }
 #: The operator's online key, and who approves documents: named beside the instances.
 BEAT, APPROVERS = "beat", ("hotline", "audit")
@@ -248,6 +254,7 @@ def _said(here: World, message: MessageType, cell: Cell) -> Draft:
     own = {
         "referral_id": str(subject),
         "notice_id": str(subject),
+        "preservation_id": str(subject),
         "party": PARTIES[cell.sender][0],
         "topic": inbox_topic(INSTANCES[cell.sender], INSTANCES[PartyKind.INDUSTRY]),
     }
@@ -261,8 +268,8 @@ def _said(here: World, message: MessageType, cell: Cell) -> Draft:
         exercise=not between,
         at=here.at,
     )
-    sealed = canonical_json({"case_reference": "CASE-2026-0001"}) if message is CASE_ACCEPTED else None
-    return compose(message, clear, address, sealed=sealed)
+    sealed = _SEALED.get(message)
+    return compose(message, clear, address, sealed=None if sealed is None else canonical_json(sealed))
 
 
 def _first_accepted(message: MessageType) -> str:

@@ -127,7 +127,7 @@ def test_every_act_asks_for_an_idempotency_key_and_no_look_does(instance: str) -
     for path, methods in openapi(instance)["paths"].items():
         for method, operation in methods.items():
             asks = IDEMPOTENCY_KEY in operation.get("parameters", [])
-            assert asks == (method == "post" and not path.endswith(":check")), path
+            assert asks == (method == "post" and path != "/v1/referrals:check"), path
 
 
 @given(st.text(max_size=70) | st.from_regex(r"[A-Za-z0-9._-]{1,66}", fullmatch=True))

@@ -9,7 +9,6 @@ from shared.kernel.codes.why import Why
 WHYS: Final = {
     "aside_defect": Why("what runs beside the service failed", "report it with the log of the service"),
     "batch_too_large": Why("more messages were signed together than may be", "report it with the log of the service"),
-    "edge_missing": Why("an item has no edge", "report it with the log of the service"),
     "edge_without_recipient": Why("an edge names nobody", "report it with the log of the service"),
     "evidence_of_another": Why("evidence was to be made of another's notice", "report it with the log of the service"),
     "example_without_origin": Why("an example has no origin", "mend the example"),
