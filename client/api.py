@@ -16,6 +16,7 @@ from client import feed_views, views
 from client.changes import ReferralChanges, Submission, as_json
 from client.problem import ApiProblem
 from client.transport import Transport
+from client.webhooks import Webhooks
 from shared.contracts.answers import (
     DisowningStatement,
     ItemStatement,
@@ -50,7 +51,7 @@ _ALL = (DisowningStatement(),)
 ViewT = TypeVar("ViewT", bound=views.View)
 
 
-class CausewayClient(ReferralChanges):
+class CausewayClient(ReferralChanges, Webhooks):
     """One party's access to one service.
 
     Every act is sent under an idempotency key, made per call unless `key` is given, and repeated under that
@@ -288,43 +289,6 @@ class CausewayClient(ReferralChanges):
         query |= {} if epoch is None else {"epoch": str(epoch)}
         return _read_as(views.EventPage, await self._transport.call("GET", "/v1/events", query=query))
 
-    async def add_webhook(
-        self, url: str, *, after: int | None = None, key: str | None = None
-    ) -> feed_views.WebhookSecret:
-        """Have the party's events sent to an address: those after this number, or what comes next."""
-        body: dict[str, object] = {"url": url} | ({} if after is None else {"after": after})
-        return await self._act("/v1/webhooks", body, key, view=feed_views.WebhookSecret)
-
-    async def webhooks(self) -> tuple[feed_views.Webhook, ...]:
-        """The addresses to which the party's events are sent."""
-        return (await self._read("/v1/webhooks", feed_views.WebhookList)).items
-
-    async def rotate_webhook(self, webhook_id: UUID, *, key: str | None = None) -> feed_views.WebhookSecret:
-        """Another secret; the one before signs beside it for a day."""
-        return await self._act(f"/v1/webhooks/{webhook_id}:rotate", {}, key, view=feed_views.WebhookSecret)
-
-    async def replay_webhook(
-        self, webhook_id: UUID, number: int | None = None, *, key: str | None = None
-    ) -> feed_views.WebhookState:
-        """Send again from this number on, or go on where it was paused."""
-        body = {} if number is None else {"number": number}
-        return await self._act(f"/v1/webhooks/{webhook_id}:replay", body, key, view=feed_views.WebhookState)
-
-    async def trigger_webhook(self, webhook_id: UUID, *, key: str | None = None) -> feed_views.WebhookState:
-        """Put an event that means nothing into the feed, to see it arrive."""
-        return await self._act(f"/v1/webhooks/{webhook_id}:trigger", {}, key, view=feed_views.WebhookState)
-
-    async def remove_webhook(self, webhook_id: UUID) -> feed_views.WebhookState:
-        """Send nothing there any more."""
-        return _read_as(feed_views.WebhookState, await self._transport.call("DELETE", f"/v1/webhooks/{webhook_id}"))
-
-    async def deliveries(self, webhook_id: UUID, *, limit: int = PAGE_MAX) -> tuple[feed_views.Delivery, ...]:
-        """The newest attempts at an address."""
-        path = f"/v1/webhooks/{webhook_id}/deliveries"
-        return _read_as(
-            feed_views.DeliveryList, await self._transport.call("GET", path, query={"limit": str(limit)})
-        ).items
-
     def due(self, *, cursor: str | None = None, limit: int = PAGE_MAX) -> AsyncIterator[views.Page[feed_views.Due]]:
         """What falls due, soonest first, page by page."""
         return self._pages("/v1/due", views.Page[feed_views.Due], cursor, limit=limit)
@@ -354,6 +318,10 @@ class CausewayClient(ReferralChanges):
     async def read(self, path: str, view: type[ViewT], **query: str) -> ViewT:
         """One look at what a path shows."""
         return _read_as(view, await self._transport.call("GET", path, query=query))
+
+    async def remove(self, path: str, view: type[ViewT]) -> ViewT:
+        """Take away what a path shows."""
+        return _read_as(view, await self._transport.call("DELETE", path))
 
     async def _read(self, path: str, view: type[ViewT]) -> ViewT:
         return await self.read(path, view)

@@ -16,7 +16,8 @@ from shared.kernel.authority import Authority
 from shared.kernel.errors import Unavailable
 from shared.party.attention import Source
 from shared.party.origin.api.checking import AsideChecking
-from shared.party.origin.api.routes import OriginApi, answer_filed
+from shared.party.origin.api.filed import answer_filed
+from shared.party.origin.api.routes import OriginApi
 from shared.party.origin.bus import OriginBus
 from shared.party.origin.store.alarms import keep_alarm
 from shared.party.origin.store.attention import origin_waits

@@ -43,8 +43,7 @@ async def receive(
     answers = [message for message in messages if edges is not None and message.message in ANSWERS]
     incoming = [message for message in messages if edges is None or message.message not in ANSWERS]
     before = await items.lock([UUID(message.subject) for message in incoming]) if incoming else {}
-    now: dict[ItemKey, Item] = dict(before)
-    refusals: dict[UUID, str] = {}
+    now, refusals = dict[ItemKey, Item](before), dict[UUID, str]()
     came, events, taken = _Came(), list[Event](), list[Received]()
     if any(map(_tells_forgotten, incoming)) and not await items.restored():
         # Who has forgotten nothing is not told by others what it has said.

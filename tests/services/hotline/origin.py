@@ -26,7 +26,8 @@ from shared.kernel.canonical import digest
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.party.origin.api.checking import Checked, Posted, check_posted
-from shared.party.origin.api.routes import OriginApi, answer_filed
+from shared.party.origin.api.filed import answer_filed
+from shared.party.origin.api.routes import OriginApi
 from shared.party.origin.bus import OriginBus
 from shared.party.origin.domain import Request, Submission
 from shared.party.origin.store.alarms import keep_alarm

@@ -38,8 +38,7 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provid
         "withdrawals",
     }
     assert paths_of(app.http.openapi()) == {
-        ("get", "/v1/events"),
-        ("get", "/v1/due"),
+        *(("get", f"/v1/{feed}") for feed in ("events", "due")),
         ("get", "/v1/referrals/{referral_id}/timeline"),
         ("get", "/v1/notices/{notice_id}/timeline"),
         ("get", "/v1/attention"),
@@ -66,8 +65,7 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provid
         ("get", "/v1/preservations/{preservation_id}"),
         ("get", "/v1/preservations/{preservation_id}/ts103120"),
         *(("post", f"/v1/preservations/{{preservation_id}}:{act}") for act in PRESERVING),
-        ("post", "/v1/referrals/{referral_id}:propose-override"),
-        ("post", "/v1/referrals/{referral_id}:confirm-override"),
+        *(("post", f"/v1/referrals/{{referral_id}}:{act}-override") for act in ("propose", "confirm")),
         *WEBHOOKS,
         ("get", "/v1/work"),
     }

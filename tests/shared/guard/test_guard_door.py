@@ -16,7 +16,8 @@ from services.hotline.domain import AUTHORITY
 from shared.exchange.compose import Acceptor
 from shared.kernel.clock import ManualClock
 from shared.party.origin.api.checking import Checked, Posted, check_posted
-from shared.party.origin.api.routes import OriginApi, answer_filed
+from shared.party.origin.api.filed import answer_filed
+from shared.party.origin.api.routes import OriginApi
 from shared.party.origin.ports import Filings
 from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake

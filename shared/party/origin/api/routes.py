@@ -21,9 +21,8 @@ from shared.contracts.holds import Confirming, Overriding
 from shared.contracts.referral import ReferralSubmission
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act, Subject
-from shared.exchange.compose import Acceptor
 from shared.exchange.origin import ReferralState
-from shared.exchange.prepare import Documents, Prepared
+from shared.exchange.prepare import Documents
 from shared.exchange.states import row
 from shared.guard import item_bytes, parse_body
 from shared.kernel.authority import Authority
@@ -33,14 +32,13 @@ from shared.kernel.errors import Refused
 from shared.party.origin.api import bodies
 from shared.party.origin.api.changes import Changed, Identified, add_change_routes
 from shared.party.origin.api.checking import Checking, Posted, parsed
+from shared.party.origin.api.checks import add_check_route
 from shared.party.origin.api.holds import add_override_routes
 from shared.party.origin.domain import (
     AcceptedReferral,
     AmendedReferral,
     CheckedReferral,
-    ExternalRefExists,
     ListReason,
-    Outcome,
     ReferralPage,
     Reply,
     ReviewedReferral,
@@ -71,7 +69,7 @@ from shared.runtime.http.edge import read_json, read_key, read_list, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import does, shows
 from shared.runtime.http.paging import Cursor, Limit
-from shared.runtime.http.problems import PROBLEM_JSON, Problem, problem_body
+from shared.runtime.http.problems import PROBLEM_JSON
 from shared.runtime.http.sameness import items_hash
 from shared.runtime.watch.telemetry import current_traceparent
 from shared.vocabulary.referral import WithdrawalReason
@@ -293,7 +291,6 @@ class OriginApi:
 def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identified) -> None:
     """Add the routes under /referrals and /work but for those that file: they are the service's own to mount."""
     who = Depends(identified)
-    _add_check(router, origin, identified)
 
     @router.post("/referrals:check", **shows(bodies.CheckAnswer, takes=[ReferralSubmission, bodies.ReferralBatch]))
     async def check(request: Request, identity: Identity = who) -> Response:
@@ -339,63 +336,14 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
         """Erase a referral of somebody else's instead of letting it go."""
         return await origin.review(DROP, referral_id, request, identity=identity)
 
+    _add_later(router, origin, identified)
+
+
+def _add_later(router: APIRouter, origin: OriginApi, identified: Identified) -> None:
+    """What an origin does when something has changed, or somebody holds it."""
     add_change_routes(router, origin, identified)
+    add_check_route(router, origin.check_items, identified)
     add_override_routes(router, origin.override, identified)
-
-
-def _add_check(router: APIRouter, origin: OriginApi, identified: Identified) -> None:
-    """The route by which an origin says what it has found when it looked again."""
-    who = Depends(identified)
-
-    @router.post("/referrals/{referral_id}:check", **does(CheckedReferral, takes=[ItemChecks]))
-    async def check_found(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
-        """Say what was found of items that notices were issued about: what was said removed may be there again."""
-        return await origin.check_items(referral_id, request, identity)
-
-
-def answer_filed(request: Filed, outcomes: Sequence[Outcome], *, acceptor: Acceptor) -> Reply:
-    """The answer to a request: that of its one submission, or a list with one result for each."""
-    if not request.single:
-        results = tuple(_listed(index, each, acceptor) for index, each in enumerate(outcomes))
-        return Reply(200, bodies.BatchAnswer(results=results).spelt())
-    (outcome,) = outcomes
-    if isinstance(outcome, Refused):
-        return Reply(outcome.status, _problem(outcome).spelt())
-    accepted = AcceptedReferral.model_validate(_fields(outcome, acceptor))
-    return Reply(202, accepted.spelt(), f"/v1/referrals/{outcome.referral_id}")
-
-
-def _listed(index: int, outcome: Outcome, acceptor: Acceptor) -> bodies.BatchAccepted | bodies.BatchRefused:
-    if isinstance(outcome, Refused):
-        return bodies.BatchRefused(index=index, status=outcome.status, problem=_problem(outcome))
-    return bodies.BatchAccepted.model_validate({"index": index, "status": 202} | _fields(outcome, acceptor))
-
-
-def _fields(prepared: Prepared, acceptor: Acceptor) -> dict[str, object]:
-    """What `AcceptedReferral` says of it, to be validated in one pass: this is on the way of every filing."""
-    return {
-        "referral_id": prepared.referral_id,
-        "revision": 1,
-        "state": prepared.state,
-        "work_reason": prepared.work_reason,
-        "accepted_at": prepared.accepted_at,
-        "recipients": [
-            {"recipient": each.recipient, "purpose": each.purpose, "reason": each.reason, "rules": each.rules}
-            for each in prepared.emitted
-        ],
-        "decision": {name: value for name, value in prepared.decision.items() if name != "salt"},
-        "cut": prepared.cut,
-        "acceptance": acceptor.accept(
-            prepared.referral_id, prepared.origin, body_sha256=prepared.body_sha256, at=prepared.accepted_at
-        ),
-    }
-
-
-def _problem(refused: Refused) -> Problem:
-    if isinstance(refused, ExternalRefExists):
-        referral = f"/v1/referrals/{refused.referral_id}"
-        return bodies.ReferenceTaken(**dict(problem_body(refused)), referral=referral)
-    return problem_body(refused)
 
 
 def _answer(view: Contract) -> Response:
