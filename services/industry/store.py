@@ -19,7 +19,7 @@ from shared.party.preservation.store.locations import (
     add_notice_locations,
     token,
 )
-from shared.party.recipient.domain import item_numbers
+from shared.party.recipient.domain import Item, item_numbers
 from shared.party.recipient.store.items import ItemTable, NewItem, PostgresOneEdgeItems, Views, new_items
 from shared.runtime.database.columns import Columns, Statement
 
@@ -55,12 +55,20 @@ class PostgresNotices(PostgresOneEdgeItems):
             new = new_items(messages, self._kek, table=self.table.contents)
             rows = _NEW.rows(new, language=languages, numbers=[item_numbers(each) for each in messages])
             await self._driver.execute(*_ADD.bind(new=rows))
-            await add_notice_locations(self._driver, [row for each in messages for row in self._located(each)])
+            await self._locate(messages)
+
+    async def amend(self, messages: Sequence[Received], items: Sequence[Item]) -> None:
+        await super().amend(messages, items)
+        await self._locate(messages)
 
     @property
     def preservations(self) -> ProviderPreservations:
         """What agencies want kept of what these notices are about, in the same transaction."""
         return ProviderPreservations(self._driver, self._kek)
+
+    async def _locate(self, messages: Sequence[Received]) -> None:
+        """Keep where items lie; of those that a notice had before it is kept already."""
+        await add_notice_locations(self._driver, [row for each in messages for row in self._located(each)])
 
     def _located(self, message: Received) -> Iterator[NoticeLocation]:
         assert isinstance(message.sealed, NoticeRecord)

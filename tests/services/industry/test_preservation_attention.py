@@ -10,10 +10,12 @@ from shared.kernel.ids import uuid7
 from shared.party.preservation.store.attention import unanswered_waits
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
-from tests.services.deliveries import AGENCY, PROVIDER
+from tests.services.deliveries import AGENCY, LOCATION, PROVIDER
 from tests.services.industry.provider import Providers
 from tests.services.industry.test_preservation_before_removal import PRESERVED, answer, asked
 
+#: Where no notice of another test is about.
+PLACE = f"{LOCATION}/attention"
 BEGINNING = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 
 
@@ -28,7 +30,7 @@ async def listed(providers: Providers, ids: set[UUID], above: Place = BEGINNING,
 
 async def test_a_request_stands_there_until_it_is_answered(providers: Providers) -> None:
     first, second = sorted([uuid7(), uuid7()])
-    await providers.receive(asked(second), asked(first))
+    await providers.receive(asked(second, location=PLACE), asked(first, location=PLACE))
     both = {first, second}
     places = await listed(providers, both)
     assert [place.id for place in places] == [first, second]

@@ -60,23 +60,43 @@ BODIES: dict[str, dict[str, Any]] = {
     "rotate": {},
     "trigger": {},
 }
+#: Those of acts on preservations, some of which are called as others are.
+PRESERVING: dict[str, dict[str, Any]] = {
+    "extend": {"until": "2026-12-31"},
+    "withdraw": {"reason": "replaced"},
+    "answer": {"answer": "not_possible", "impossible": "never_stored"},
+    "answer-extension": {"answer": "extended"},
+    "end": {"reason": "produced"},
+    "acknowledge-withdrawal": {},
+}
+#: What an agency asks.
+ASKED = {
+    "provider": PROVIDER,
+    "kind": "preserve",
+    "instrument": "eu_2023_1543",
+    "term": "eu_60d",
+    "locations": [{"kind": "url", "value": "https://images.example/kept/1"}],
+}
 #: Headers that differ between any two answers.
 OF_THE_MOMENT = {"date", "request-id"}
 
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """One referral of a hotline that reached all three kinds, and one of a provider."""
+    """One referral of a hotline that reached all three kinds, one of a provider, and what an agency wants kept."""
 
     by_hotline: UUID
     notice: UUID
     by_provider: UUID
+    preservation: UUID
     webhooks: dict[str, UUID]
 
     def foreign(self, service: str, path: str) -> UUID:
         """An id that exists at the service under this path, and belongs to others."""
         if "webhook_id" in path:
             return self.webhooks[service]
+        if "preservation_id" in path:
+            return self.preservation
         if "notice_id" in path:
             return self.notice
         return self.by_provider if service == "industry" else self.by_hotline
@@ -94,7 +114,11 @@ async def filed(exchange: Exchange) -> Filed:
     for service, party in zip(SERVICES, (HOTLINE, AGENCY, PROVIDER), strict=True):
         async with exchange.client(party) as client:
             webhooks[service] = (await client.add_webhook("https://hooks.party.example/")).webhook_id
-    return Filed(first.referral_id, UUID(str(notices[0])), other.referral_id, webhooks)
+    async with exchange.http(AGENCY) as agency:
+        wanted = await agency.post("/v1/preservations", json=ASKED, headers={"Idempotency-Key": str(uuid7())})
+    await exchange.until_quiet()
+    preservation = UUID(wanted.json()["preservation_id"])
+    return Filed(first.referral_id, UUID(str(notices[0])), other.referral_id, preservation, webhooks)
 
 
 async def routes_of(exchange: Exchange, service: str) -> Iterator[tuple[str, str]]:
@@ -108,7 +132,8 @@ async def asked(http: httpx.AsyncClient, method: str, path: str, *, subject: UUI
     """Status, body and headers of one request, as far as they do not depend on the moment."""
     start, _, end = path.partition("{")
     _, _, act = end.partition("}")
-    body = BODIES[act.lstrip(":")] if method == "POST" else None
+    bodies = PRESERVING if "preservations" in start else BODIES
+    body = bodies[act.lstrip(":")] if method == "POST" else None
     headers = {"Idempotency-Key": str(uuid7()), "If-Match": '"1"'} if method == "POST" else {}
     answer = await http.request(method, f"{start}{subject}{act}", json=body, headers=headers)
     kept = {name: value for name, value in answer.headers.items() if name not in OF_THE_MOMENT}
@@ -129,7 +154,7 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
             assert foreign == absent, path
             assert foreign[0] == 404, path
             asked_about += 1
-    assert asked_about == {"hotline": 17, "law_enforcement": 13, "industry": 20}[service]
+    assert asked_about == {"hotline": 23, "law_enforcement": 21, "industry": 30}[service]
 
 
 @pytest.mark.parametrize(
@@ -146,6 +171,8 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
         (PROVIDER, "/v1/notices/{notice_id}"),
         (PROVIDER, "/v1/notices/{notice_id}/evidence"),
         (PROVIDER, "/v1/notices/{notice_id}/timeline"),
+        (AGENCY, "/v1/preservations/{preservation_id}"),
+        (PROVIDER, "/v1/preservations/{preservation_id}"),
     ],
 )
 async def test_whom_it_concerns_is_answered_otherwise(exchange: Exchange, filed: Filed, party: str, path: str) -> None:

@@ -54,7 +54,7 @@ _MATCHES: Final = """
 SELECT DISTINCT n.notice_id, n.n FROM preservation_location AS a
 JOIN notice_location AS n ON n.party = a.party AND n.token = a.token
 JOIN notice AS t ON t.notice_id = n.notice_id AND t.party = n.party
-WHERE a.preservation_id = $1 AND a.party = $2 AND t.state IN ('issued', 'acknowledged', 'in_part')
+WHERE a.preservation_id = $1 AND a.party = $2 AND t.state IN ('issued', 'acknowledged', 'in_part', 'reappeared')
 ORDER BY n.notice_id, n.n LIMIT $3
 """
 # Whoever removes and whoever asks for the same place follow one another: one sees what the other has done.
