@@ -15,7 +15,8 @@ from shared.exchange.events import event_type
 from shared.party.attention import Source, attention_router
 from shared.party.console.door import origin_door
 from shared.party.feed import feed_routers
-from shared.party.origin.app import ORIGIN_WAITS, assemble_origin
+from shared.party.filed import ORIGIN_WAITS
+from shared.party.origin.app import assemble_origin
 from shared.party.origin.store.filing import FILED, LISTED
 from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
 from shared.party.origin.store.timeline import referral_words

@@ -57,9 +57,9 @@ SINCE = {
         *(f"shared/exchange/{name}.py" for name in ("guarded", "minimise", "released")),
         "shared/exchange/served.py",
         "shared/exchange/spelt.py",
-        # What proves a message, in a file of its own (0062).
+        # What proves a message, in a file of its own (0027).
         "shared/party/recipient/store/packing.py",
-        # What an origin says of a hold (0062).
+        # What an origin says of a hold (0053).
         "shared/party/recipient/store/holds.py",
         "shared/runtime/database/feed.py",
     },

@@ -5,24 +5,19 @@ from __future__ import annotations
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
 
 from fastapi import FastAPI
 
 from shared.exchange.compose import Acceptor
-from shared.exchange.origin import ReferralState
 from shared.guard import edition
 from shared.kernel.authority import Authority
 from shared.kernel.errors import Unavailable
-from shared.party.attention import Source
 from shared.party.origin.api.checking import AsideChecking
 from shared.party.origin.api.filed import answer_filed
 from shared.party.origin.api.routes import OriginApi
 from shared.party.origin.bus import OriginBus
 from shared.party.origin.store.alarms import keep_alarm
-from shared.party.origin.store.attention import origin_waits
 from shared.party.origin.store.filing import PostgresFilings
-from shared.party.origin.store.holds import expired_holds
 from shared.party.origin.store.locations import Locations
 from shared.party.origin.timers import OriginTimers
 from shared.party.origin.use_cases.again import Law
@@ -32,12 +27,6 @@ from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery
 from shared.runtime.instance.parts import first_of
 from shared.runtime.post.consumer import Handler
-
-#: What needs a person of an origin's own.
-ORIGIN_WAITS: Final = (
-    Source("referral", ReferralState.ROUTED, origin_waits),
-    Source("referral", ReferralState.ROUTED, expired_holds),
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,15 @@
+"""What needs a person of those that a party has filed itself, at whichever service originates."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.exchange.origin import ReferralState
+from shared.party.attention import Source
+from shared.party.origin.store.attention import origin_waits
+from shared.party.origin.store.holds import expired_holds
+
+ORIGIN_WAITS: Final = (
+    Source("referral", ReferralState.ROUTED, origin_waits),
+    Source("referral", ReferralState.ROUTED, expired_holds),
+)
