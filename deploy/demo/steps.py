@@ -33,7 +33,7 @@ WHERE outcome IS NULL AND NOT done OR position > appended
 """
 _ANSWERS = "SELECT answer, count(*) AS n FROM edge WHERE state = 'emitted' GROUP BY answer"
 _RECIPIENTS = """
-SELECT recipient, purpose, count(*) AS n FROM edge WHERE state = 'emitted' GROUP BY recipient, purpose
+SELECT recipient, purpose, count(*) AS n FROM edge WHERE state IN ('emitted', 'planned') GROUP BY recipient, purpose
 """
 _WORK = "SELECT disposition, work_reason, count(*) AS n FROM referral WHERE work_reason IS NOT NULL GROUP BY 1, 2"
 #: A referral that a provider acted on and an agency took up: the one whose flow is worth following.

@@ -19,6 +19,8 @@ from tests.acceptance.programs import SUPPORT
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, referral
 
 Record = Callable[[str, object], None]
+#: What was removed can be complained about.
+ACTED_ON = Keeping(retention=RetentionClass.MINIMAL, basis=KeptBasis.OPEN_COMPLAINT, until=date(2030, 1, 1))
 KEPT = Keeping(retention=RetentionClass.MINIMAL, basis=KeptBasis.ACCEPTED_CASE, until=date(2030, 1, 1))
 
 
@@ -43,7 +45,7 @@ async def flow(exchange: Exchange) -> list[dict[str, Any]]:
         await exchange.until_quiet()
         await other.acknowledge_withdrawal(referral_id)
         await agency.acknowledge_withdrawal(referral_id, KEPT)
-        await provider.acknowledge_notice_withdrawal(notice_id)
+        await provider.acknowledge_notice_withdrawal(notice_id, ACTED_ON)
     await exchange.until_quiet()
     await exchange.until_audited()
     async with exchange.http("auditor.example") as auditor:

@@ -12,22 +12,24 @@ from uuid import UUID
 import pytest
 from cyclopts import App
 
-from client.cli import case, inbox, notice, offer
+from client.cli import case, hold, inbox, notice, offer
 from services.hotline.domain import HOTLINE as HOTLINES
 from services.hotline.ports import OpenedOffer
 from services.industry.domain import PROVIDER as PROVIDERS
 from services.industry.ports import OpenedNotice
 from services.law_enforcement.domain import AGENCY as AGENCIES
-from services.law_enforcement.ports import OpenedCase
+from services.law_enforcement.ports import CaseAct, OpenedCase
 from shared.contracts.answers import DisownedItems, ItemAnswers
 from shared.contracts.base import Contract
 from shared.contracts.checks import ReinstatedItems
+from shared.contracts.holds import ShownHold
 from shared.contracts.items import ItemAnswer
 from shared.contracts.offers import AssessedItems
 from shared.exchange.act import ASKED_BY_AGENCIES, Act, Cause, Offered, Subject, Track
 from shared.exchange.acts import ACTS
 from shared.exchange.clocks import Happened
 from shared.exchange.findings import fold_offer
+from shared.exchange.hold_acts import STAYING
 from shared.exchange.items import Said, fold
 from shared.exchange.message import Received
 from shared.exchange.origin import Answered
@@ -45,7 +47,7 @@ EXAMPLES = ROOT / "shared/contracts/examples"
 #: The service, the party that answers, and the verbs of a subject's people.
 HELD = {
     Subject.OFFER: ("hotline", OTHER_HOTLINE, (offer.app, inbox.app)),
-    Subject.CASE: ("law_enforcement", AGENCY, (case.app, inbox.app)),
+    Subject.CASE: ("law_enforcement", AGENCY, (case.app, hold.app, inbox.app)),
     Subject.NOTICE: ("industry", PROVIDER, (notice.app,)),
 }
 VIEWS: Mapping[Subject, type[Contract]] = {
@@ -90,7 +92,9 @@ def test_a_route_reaches_the_act(act: Act) -> None:
 
 @pytest.mark.parametrize("act", ANSWERS, ids=named)
 def test_a_verb_reaches_the_act(act: Act) -> None:
-    assert act.name.replace("_", "-") in verbs(HELD[act.subject][2])
+    # Of a hold the group of verbs says so already: `hold place`.
+    verb = act.name.removesuffix("_hold") if act.message in STAYING else act.name
+    assert verb.replace("_", "-") in verbs(HELD[act.subject][2])
 
 
 def test_a_verb_that_there_is_not_would_be_missed() -> None:
@@ -255,6 +259,10 @@ def unshown(takes: type[Contract], view: type[Contract]) -> set[str]:
 def test_what_a_party_says_is_shown_to_it_and_what_it_tells_to_the_origin(act: Act) -> None:
     assert act.takes is not None
     assert act.message is not None
+    if act.message in STAYING:
+        # What is asked of an origin stands beside the case, at both: as an act of its own, and as a hold.
+        assert unshown(act.takes, CaseAct) == unshown(act.takes, ShownHold) == set()
+        return
     assert unshown(act.takes, VIEWS[act.subject]) == set()
     sealed = act.message.sealed.model_fields.keys() if act.message.sealed else set()
     assert unshown(act.takes, AnswerDetail) - sealed == set()
