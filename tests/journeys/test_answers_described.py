@@ -36,8 +36,11 @@ SERVED_BY = {
     AUDITOR: "audit",
 }
 WITHDRAWAL = {"reason": "filed_in_error"}
-#: No notice of a provider's own goes out here: nothing is there for it to look at again.
-UNSEEN = {"industry": {("post", "/v1/referrals/{referral_id}:check", "202")}}
+#: No notice of a provider's own goes out here: nothing is there for it to look at again. Nobody names another host.
+UNSEEN = {
+    "hotline": {("post", "/v1/referrals/{referral_id}:reroute", "202")},
+    "industry": {("post", f"/v1/referrals/{{referral_id}}:{act}", "202") for act in ("check", "reroute")},
+}
 REPORT = {"items": [{"n": 1, "action": "removed", "effective_at": "2026-05-04T11:59:00Z"}]}
 ERASED = {"fate": "erased"}
 KEPT = {"fate": "kept", "kept": {"retention": "us_1y", "basis": "accepted_case", "until": "2027-05-04"}}

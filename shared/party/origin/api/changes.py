@@ -21,6 +21,7 @@ from shared.party.origin.use_cases.reroute import Rerouting, reroute_referral
 from shared.runtime.http.edge import read_json, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import IDEMPOTENCY_KEY, Described, does
+from shared.runtime.http.problems import Problem
 
 #: Says who asks, before anything else is done.
 Identified = Callable[[Request], Awaitable[Identity]]
@@ -83,6 +84,10 @@ def add_change_routes(router: APIRouter, origin: Changes, identified: Identified
         return await origin.change(REROUTE, request, identity, wanted=wanted)
 
 
+_PRECONDITIONS: Final = {412: "Another revision stands.", 428: "No revision was named."}
+
+
 def _with_if_match(said: Described) -> Described:
     said["openapi_extra"]["parameters"] = [dict(IDEMPOTENCY_KEY), dict(IF_MATCH)]
+    said["responses"] |= {status: {"model": Problem, "description": why} for status, why in _PRECONDITIONS.items()}
     return said
