@@ -46,7 +46,8 @@ class Mend(StrEnum):
 
     `reroute`: what was disowned to whom the answer names. `release`: as a second person, or drop it. `refile`:
     withdraw it, and file it anew for somebody else or with what was missing. `call`: ask whoever was told. `operator`:
-    theirs or yours, sees why it does not arrive. The others are acts of a recipient.
+    theirs or yours, sees why it does not arrive. `recheck`: look whether what was removed is gone. The others are acts of
+    a recipient.
     """
 
     REROUTE = "reroute"
@@ -59,6 +60,7 @@ class Mend(StrEnum):
     OUTCOME = "outcome"
     ANSWER = "answer"
     READ = "read"
+    RECHECK = "recheck"
 
 
 class Place(NamedTuple):
@@ -130,12 +132,13 @@ _NEXT: Final[Mapping[tuple[Subject, str], Mend]] = {
 }
 
 
-#: What does what a recipient owes.
+#: What does what a party owes.
 _OWED: Final[Mapping[tuple[Subject, str], Mend]] = {
     (Subject.CASE, ClockDue.ACKNOWLEDGEMENT): Mend.ACCEPT,
     (Subject.CASE, ClockDue.FEEDBACK): Mend.OUTCOME,
     (Subject.NOTICE, ClockDue.ACKNOWLEDGEMENT): Mend.ANSWER,
     (Subject.NOTICE, ClockDue.REMOVAL): Mend.ANSWER,
+    (Subject.REFERRAL, ClockDue.RECHECK): Mend.RECHECK,
 }
 
 

@@ -285,6 +285,7 @@ def test_days_and_terms_are_those_that_were_read_and_only_these_rest_on_the_text
     hours = {each.id: each.duration_h for each in policy.clocks if each.duration_h}
     assert hours == {
         "ca-2011-4-preservation": 21 * 24,
+        "practice-recheck": 24,
         "ca-c16-preservation": 365 * 24,
         "eu-2023-1543-emergency": 8,
         "eu-2023-1543-extension": 30 * 24,
