@@ -36,6 +36,9 @@ SINCE = {
         "shared/party/origin/use_cases/alarms.py",
         # A party's day, and a second person (0041).
         *(f"shared/party/origin/{name}.py" for name in ("domain", "store/days", "use_cases/day")),
+        # What a key is the same for (0050); the answer of a filing, in a file of its own.
+        "shared/runtime/http/sameness.py",
+        "shared/party/origin/api/filed.py",
         "shared/runtime/post/outbox.py",
     },
     "receiving": AT_THE_COMMIT
@@ -61,6 +64,8 @@ SINCE = {
         "shared/party/recipient/store/packing.py",
         # What an origin says of a hold (0053).
         "shared/party/recipient/store/holds.py",
+        # What is asked of it beside what it was sent (0054).
+        "shared/party/preservation/bus.py",
         "shared/runtime/database/feed.py",
     },
 }
