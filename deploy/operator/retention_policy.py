@@ -203,9 +203,17 @@ _ORIGIN: Final = (
         None,
         "without it an act that comes again could move twice; the agency's reference goes with the record's key",
     ),
+    Kept("hold", Class.S1, Way.STAYS, Owner.PARTY, None, "which agency had a notice wait, and what became of it"),
+    Kept("hold_act", Class.S1, Way.STAYS, Owner.PARTY, None, "what was said of a hold, act by act"),
+    Kept("no_objection", Class.S1, Way.ITSELF, Owner.PARTY, None, "one row an agency and referral"),
     Kept("party_day", Class.S0, Way.ROWS, Owner.PROTOCOL, 31, "what was filed of a day's budget", "day"),
     Kept("intake_count", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a party and fate"),
     Kept("alarm", Class.S1, Way.ROWS, Owner.OPERATOR, 400, "which alarms were raised about whom", "raised_at"),
+)
+#: Nothing ends these yet: what orders them has a term of its own, and that is not applied here.
+_PRESERVING: Final = (
+    Kept("preservation", Class.S3, Way.STAYS, Owner.PARTY, None, "what an agency wants kept: not ended yet"),
+    Kept("preservation_act", Class.S1, Way.STAYS, Owner.PARTY, None, "what was said of it, act by act"),
 )
 _ERASED: Final = "codes, times and states stay"
 #: By kind of service.
@@ -219,6 +227,9 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
         *(*_EVERYWHERE, *_READ, *_FEED, *_CLOCKS, *_ORIGIN),
         Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "deleted with the record that it opens"),
         Kept("notice", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
+        *_PRESERVING,
+        Kept("preservation_location", Class.S2, Way.STAYS, Owner.PARTY, None, "tokens of places: not ended yet"),
+        Kept("notice_location", Class.S2, Way.STAYS, Owner.PARTY, None, "tokens of places: not ended yet"),
     ),
     "law_enforcement": (
         *(*_EVERYWHERE, *_READ, *_FEED, *_CLOCKS),
@@ -226,6 +237,8 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
         Kept("case_file", Class.S2, Way.STAYS, Owner.PARTY, None, "the agency's own reference under a key of its own"),
         Kept("case_act", Class.S1, Way.STAYS, Owner.PARTY, None, "what the agency has said, act by act"),
         Kept("case_edge", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
+        Kept("hold", Class.S1, Way.STAYS, Owner.PARTY, None, "what an origin was asked to hold, and what became of it"),
+        *_PRESERVING,
     ),
     "audit": (
         *_EVERYWHERE,

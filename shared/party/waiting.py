@@ -46,8 +46,8 @@ class Mend(StrEnum):
 
     `reroute`: what was disowned to whom the answer names. `release`: as a second person, or drop it. `refile`:
     withdraw it, and file it anew for somebody else or with what was missing. `call`: ask whoever was told. `operator`:
-    theirs or yours, sees why it does not arrive. `recheck`: look whether what was removed is gone. The others are acts of
-    a recipient.
+    theirs or yours, sees why it does not arrive. `recheck`: look whether what was removed is gone. The others are acts
+    of a recipient.
     """
 
     REROUTE = "reroute"

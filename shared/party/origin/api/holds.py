@@ -20,11 +20,11 @@ from shared.runtime.http.openapi import does
 class Overrides(Protocol):
     """Does one of the two acts."""
 
-    async def __call__(self, act: Act, referral_id: UUID, request: Request, /, *, identity: Identity) -> Response: ...
+    async def override(self, act: Act, referral_id: UUID, request: Request, /, *, identity: Identity) -> Response: ...
 
 
 def add_override_routes(
-    router: APIRouter, override: Overrides, identified: Callable[[Request], Awaitable[Identity]]
+    router: APIRouter, origin: Overrides, identified: Callable[[Request], Awaitable[Identity]]
 ) -> None:
     """Add the two routes. `identified` says who asks."""
     who = Depends(identified)
@@ -32,9 +32,9 @@ def add_override_routes(
     @router.post("/referrals/{referral_id}:propose-override", **does(Overridden, takes=[Overriding]))
     async def propose_override(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Say that a hold of the referral should end, and what wins over it. Nothing happens until another confirms."""
-        return await override(PROPOSE, referral_id, request, identity=identity)
+        return await origin.override(PROPOSE, referral_id, request, identity=identity)
 
     @router.post("/referrals/{referral_id}:confirm-override", **does(Overridden, takes=[Confirming]))
     async def confirm_override(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """End a hold that somebody else has proposed to override."""
-        return await override(CONFIRM, referral_id, request, identity=identity)
+        return await origin.override(CONFIRM, referral_id, request, identity=identity)

@@ -342,8 +342,8 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
 def _add_later(router: APIRouter, origin: OriginApi, identified: Identified) -> None:
     """What an origin does when something has changed, or somebody holds it."""
     add_change_routes(router, origin, identified)
-    add_check_route(router, origin.check_items, identified)
-    add_override_routes(router, origin.override, identified)
+    add_check_route(router, origin, identified)
+    add_override_routes(router, origin, identified)
 
 
 def _answer(view: Contract) -> Response:

@@ -81,7 +81,7 @@ async def test_a_head_within_the_bounds_is_answered() -> None:
 @pytest.mark.timing
 @pytest.mark.parametrize("trailer", [b"x-%d: " + b"y" * 4_000 + b"\r\n", b"y" * 4_096], ids=["many", "one endless"])
 async def test_trailers_are_bounded_and_not_kept(trailer: bytes) -> None:
-    """120 MB of them were taken before, and kept: here 32 MB are offered, and at most a thirtieth is."""
+    """120 MB of them were taken before, and kept: of 32 MB at most a fifth is, sockets included."""
     async with served(app_of()) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(CHUNKED + (b"t: " if b"%" not in trailer else b""))
@@ -96,7 +96,7 @@ async def test_trailers_are_bounded_and_not_kept(trailer: bytes) -> None:
             pass  # cut off: what was sent until then is counted below
         grown = resident_bytes() - before
         writer.close()
-    assert sent < 4 * MIB
+    assert sent < 6 * MIB
     assert grown < 16 * MIB
 
 

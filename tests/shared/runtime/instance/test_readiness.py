@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from shared.exchange.holds import Hours
 from shared.kernel.clock import ManualClock
 from shared.routing.shelf import DocumentShelf
 from shared.runtime.instance.machinery import Machinery
@@ -17,8 +19,8 @@ from tests.shared.runtime.builders import NOW
 
 def machinery(clock: ManualClock) -> Machinery:
     """As much of it as is asked about its parts: no database, no broker, no documents."""
-    nothing = cast(Any, None)
-    return Machinery("hotline", nothing, clock, nothing, nothing, DocumentShelf(), nothing, nothing, nothing, nothing)
+    nothing, settings = cast(Any, None), cast(Any, SimpleNamespace(hold_hours=Hours))
+    return Machinery("hotline", settings, clock, nothing, nothing, DocumentShelf(), nothing, nothing, nothing, nothing)
 
 
 @pytest.mark.parametrize("part", ["bus", "relay"])

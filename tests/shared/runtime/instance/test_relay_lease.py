@@ -11,6 +11,7 @@ import pytest
 
 from deploy.devstack.databases import prepare_databases
 from deploy.devstack.stack import DevStack
+from shared.exchange.holds import Hours
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.routing.shelf import DocumentShelf
@@ -40,6 +41,7 @@ def instance(database: Database) -> Machinery:
         batch_rows_max=10,
         awaiting_rows_max=10,
         awaiting_bytes_max=1000,
+        hold_hours=Hours,
     )
     feed: Any = SimpleNamespace(beat=SimpleNamespace(lateness=lambda: ""))
     keys: Any = SimpleNamespace(signing=KEY, kek=None)
