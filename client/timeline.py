@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Final
 from uuid import UUID
 
-import httpx
 from pydantic import JsonValue
 
 from client.api import PAGE_MAX, CausewayClient
@@ -39,9 +39,9 @@ async def timeline_of(client: CausewayClient, subject: UUID) -> Sequence[Entry]:
         try:
             return await _whole(client, f"/v1/{collection}/{subject}/timeline")
         except ApiProblem as problem:
-            if problem.status != httpx.codes.NOT_FOUND:
+            if problem.status != HTTPStatus.NOT_FOUND:
                 raise
-    raise ApiProblem("not_found", status=httpx.codes.NOT_FOUND)
+    raise ApiProblem("not_found", status=HTTPStatus.NOT_FOUND)
 
 
 async def _whole(client: CausewayClient, path: str) -> Sequence[Entry]:

@@ -231,7 +231,7 @@ WITH page AS MATERIALIZED (
          JOIN {items} AS i ON (i.{key}, i.party) = (page.subject, page.party)
     WHERE c.wrapped_key IS NOT NULL AND i.changed_at < $1 AND i.state = ANY ($6::text[])
       -- What is kept after a withdrawal ends on the day that was said, by its own service.
-      AND NOT (i.state = 'withdrawal_acknowledged' AND i.said ->> 'fate' = 'kept')
+      AND (i.state <> 'withdrawal_acknowledged' OR i.said ->> 'fate' IS DISTINCT FROM 'kept')
     FOR UPDATE OF c
 ), records AS (
     UPDATE {contents} AS c SET wrapped_key = NULL, content = '', evidence = '' FROM ended WHERE c.ctid = ended.row
