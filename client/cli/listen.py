@@ -47,7 +47,7 @@ class Place:
             noted = json.loads(path.read_text(encoding="utf-8"))
             return cls(UUID(noted["epoch"]), int(noted["number"]))
         except (ValueError, LookupError, TypeError, AttributeError):
-            pass
+            pass  # refused below: the parser's own error quotes the file
         raise Refused("state_file_unreadable", "not a file that --state wrote: name another", status=400)
 
     def write(self, path: Path) -> None:

@@ -214,7 +214,7 @@ def _private_raw(text: str, kind: type[Ed25519PrivateKey | X25519PrivateKey]) ->
         if isinstance(key, kind):
             return key.private_bytes_raw()
     except _KEY_ERRORS:
-        pass
+        pass  # as above, and here the text is a private key
     raise _malformed("an unencrypted private key of this kind, as PEM or base64")
 
 

@@ -78,5 +78,5 @@ def read_beat(value: bytes) -> SignedBeat:
     try:
         return SignedBeat.model_validate_json(value)
     except ValidationError:
-        pass
+        pass  # refused below: its text may quote the record
     raise Refused("beat_malformed")
