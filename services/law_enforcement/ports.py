@@ -7,6 +7,7 @@ from shared.contracts.base import Contract, Instant, NextCursor, PartyId, Uuid
 from shared.contracts.decision import Edge
 from shared.contracts.fields import CaseReference
 from shared.contracts.holds import HoldWords
+from shared.contracts.leases import Leased
 from shared.contracts.referral import ReferralRecord, Revision
 from shared.exchange.act import CaseState
 from shared.party.recipient.ports import ShownItem
@@ -34,7 +35,7 @@ class EarlierEdge(OpenedFurtherEdge):
     received_at: Instant
 
 
-class CaseFields(CaseWords, ShownItem):
+class CaseFields(CaseWords, Leased, ShownItem):
     """What the agency has made of a referral, and the edge it began with."""
 
     referral_id: Uuid

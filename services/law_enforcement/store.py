@@ -34,6 +34,7 @@ from shared.party.recipient.domain import Item
 from shared.party.recipient.ports import Page
 from shared.party.recipient.store.holds import AskedHolds
 from shared.party.recipient.store.items import ItemTable, NewItem, PostgresItems, new_items, view, words
+from shared.party.recipient.store.leases import CLAIMED, PostgresLeases
 from shared.party.said import Said
 from shared.runtime.database.columns import Columns, Statement
 
@@ -42,6 +43,7 @@ _TABLE: Final = ItemTable(
     subject="referral_id",
     sender="origin",
     shown="referral_id, origin, exercise, state, received_at, priority, revision, said",
+    more=CLAIMED,
     purposes="ARRAY(SELECT purpose FROM case_edge AS e"
     " WHERE e.referral_id = case_file.referral_id AND e.party = case_file.party)",
     contents="case_edge",
@@ -122,6 +124,11 @@ class PostgresCases(PostgresItems):
     def holds(self) -> AskedHolds:
         """What the agency has asked origins to hold."""
         return AskedHolds(self._driver)
+
+    @property
+    def leases(self) -> PostgresLeases:
+        """Which officers have the agency's cases."""
+        return PostgresLeases(self._driver)
 
     async def evidence(self, subject_id: UUID) -> list[Record]:
         await self._one(subject_id)

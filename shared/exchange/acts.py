@@ -17,6 +17,7 @@ from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
 from shared.exchange.changes_acts import CHANGES
 from shared.exchange.erasure_acts import ERASURE_ACTS
 from shared.exchange.hold_acts import HOLD_ACTS
+from shared.exchange.lease_acts import LEASE_ACTS
 from shared.exchange.preservation_acts import PRESERVATION_ACTS
 from shared.kernel.authority import Role
 from shared.vocabulary.answers import AnswerState, CaseOutcome, ItemsFold
@@ -172,4 +173,5 @@ ACTS: Final[tuple[Act, ...]] = (
     *ERASURE_ACTS,
     *PRESERVATION_ACTS,
     *HOLD_ACTS,
+    *LEASE_ACTS,
 )

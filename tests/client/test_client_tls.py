@@ -39,6 +39,8 @@ VERBS: dict[str, list[str]] = {
     "inbox evidence": [ID, "--out", "unwritten.json"],
     "inbox acknowledge-withdrawal": [ID],
     "case accept": [ID],
+    "case claim": [ID],
+    "case hand-over": [ID],
     "case decline": [ID, "--reason", "no_crime"],
     "case outcome": [ID, *OUTCOME],
     "hold place": [ID, "--scope", "removal", "--basis", "court_order", "--until", "2026-05-11T12:00:00Z"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -61,10 +61,12 @@ class Agencies:
         *,
         party: str = AGENCY,
         role: Role = Role.ANALYST,
+        actor: str = ACTOR,
+        at: datetime = AT,
     ) -> str:
         """Do one act as the HTTP door does it."""
         async with self.cases(name, party=party, role=role) as cases:
-            acting = Acting(party, role, ACTOR, cases, self.directory, AT)
+            acting = Acting(party, role, actor, cases, self.directory, at)
             return await act_on_case(
                 row(Subject.CASE, name), referral_id, said=said, acting=acting, longest=lambda: LONGEST
             )
