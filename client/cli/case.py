@@ -9,6 +9,8 @@ from cyclopts import App
 from client.cli import output
 from client.cli.settings import Options
 from shared.contracts.leases import LEASE_H, Claim, HandOver
+from shared.contracts.passing import Referring
+from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, YesNoUnknown
 
 app = App(name="case", help="Take up the referrals offered to you as cases, and say what comes of them.")
@@ -66,6 +68,23 @@ async def hand_over(
     """
     async with output.service(options) as client:
         output.moved(await client.act_on_case("hand_over", referral_id, HandOver(to=to, hours=hours)), options)
+        return output.DONE
+
+
+@app.command
+async def refer(referral_id: UUID, /, *, to: str, because: CaseReferReason, options: Options = _OPTIONS) -> int:
+    """Pass a case on to another agency, with its record and what you have made of it. That one answers from then on.
+
+    Parameters
+    ----------
+    to
+        The agency, by its id in the directory.
+    because
+        Why it is theirs.
+    """
+    async with output.service(options) as client:
+        said = Referring(agency=to, because=because)
+        output.moved(await client.act_on_case("refer", referral_id, said), options)
         return output.DONE
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from shared.exchange.act import Act, Cause, Offered, Subject
 from shared.exchange.acts import ACTS
 from shared.exchange.changes_acts import AMEND
+from shared.exchange.refer_acts import PASS_ON
 from shared.exchange.states import begins, may_come_in, rows_of, states, steps
 
 BEGIN: Final = "<!-- states: written by `python -m deploy.artifacts` from shared/exchange/acts.py -->"
@@ -86,11 +87,11 @@ def _row(row: Act) -> str:
 
 def _told(row: Act) -> Iterable[Act]:
     """The rows whose messages tell of an act at an origin: it sends what it decides, or takes that back."""
-    if row.message:
+    if row.message or row.subject is not Subject.REFERRAL:
         return [row]
     if Offered.DROPPED.value in {move.to for move in row.moves}:
         return []
-    told = [each for each in ACTS if each.cause is Cause.ACT and each.name != AMEND]
+    told = [each for each in ACTS if each.cause is Cause.ACT and each.name != AMEND and each is not PASS_ON]
     if Offered.WITHDRAWN.value in {move.to for move in row.moves}:
         return [each for each in told if not begins(each)]
     sends = begins(row) or row.cause is Cause.SECOND_PERSON

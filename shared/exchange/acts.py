@@ -19,6 +19,7 @@ from shared.exchange.erasure_acts import ERASURE_ACTS
 from shared.exchange.hold_acts import HOLD_ACTS
 from shared.exchange.lease_acts import LEASE_ACTS
 from shared.exchange.preservation_acts import PRESERVATION_ACTS
+from shared.exchange.refer_acts import REFER_ACTS
 from shared.kernel.authority import Role
 from shared.vocabulary.answers import AnswerState, CaseOutcome, ItemsFold
 from shared.vocabulary.code import Code
@@ -174,4 +175,5 @@ ACTS: Final[tuple[Act, ...]] = (
     *PRESERVATION_ACTS,
     *HOLD_ACTS,
     *LEASE_ACTS,
+    *REFER_ACTS,
 )

@@ -116,6 +116,10 @@ CASE = {
     ("ongoing", "outcome:closed"): "closed",
     ("ongoing", "withdraw"): "withdrawn",
     ("closed", "withdraw"): "withdrawn",
+    ("offered", "refer"): "referred",
+    ("accepted", "refer"): "referred",
+    ("ongoing", "refer"): "referred",
+    ("referred", "withdraw"): "withdrawn",
     ("withdrawn", "acknowledge_withdrawal"): "withdrawal_acknowledged",
     ("withdrawal_acknowledged", "erase"): "record_erased",
 }

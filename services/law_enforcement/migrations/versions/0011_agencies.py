@@ -1,4 +1,4 @@
-"""Which officer of an agency has a case."""
+"""Which officer of an agency has a case, and cases that go from one agency to another."""
 
 from __future__ import annotations
 

@@ -355,7 +355,7 @@ def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, table: str
         NewItem(
             UUID(message.subject),
             message.recipient,
-            message.sender,
+            message.filed_by,
             message.exercise,
             edge.purpose.value,
             spelt.edge.decode(),
