@@ -78,6 +78,7 @@ _DONE: Final = {
     AnswerState.DECLINED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
     AnswerState.ONGOING: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
     AnswerState.CLOSED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
+    AnswerState.CLAIMED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
     AnswerState.WITHDRAWAL_ACKNOWLEDGED: frozenset[ClockDue](),
     AnswerState.RECORD_ERASED: frozenset[ClockDue](),
 }

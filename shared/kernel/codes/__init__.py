@@ -22,6 +22,7 @@ from shared.kernel.codes import (
     preservation,
     proofs,
     records,
+    transfers,
     waits,
 )
 from shared.kernel.codes.why import Why
@@ -30,6 +31,7 @@ from shared.kernel.codes.why import Why
 FAMILIES: Final[Mapping[str, Mapping[str, Why]]] = {
     "Answers of a service": door.WHYS,
     "Holds": holds.WHYS,
+    "Transfers": transfers.WHYS,
     "What is said of items": answers.WHYS,
     "What is amended and rerouted": changes.WHYS,
     "Not now": waits.WHYS,

@@ -27,6 +27,7 @@ from shared.exchange.states import rows_for
 from shared.kernel.errors import Refused
 from shared.party.origin.ports import AnswerAct, Edges, Judged, OpenEdge, Taken
 from shared.party.origin.use_cases.holds import Holding, of_agencies
+from shared.party.origin.use_cases.transfers import Claiming
 
 _UNMATCHED: Final = "answer_unmatched"
 #: Issues edges anew, by their ids, to where they lie.
@@ -40,10 +41,17 @@ class EdgeAnswers:
     """
 
     def __init__(
-        self, edges: Edges, at: datetime, *, retell: Retell | None = None, holding: Holding | None = None
+        self,
+        edges: Edges,
+        at: datetime,
+        *,
+        retell: Retell | None = None,
+        holding: Holding | None = None,
+        claiming: Claiming | None = None,
     ) -> None:
         self._edges = edges
         self._holding = holding
+        self._claiming = claiming
         self._at = at
         self._retell = retell
         self.events: list[Event] = []
@@ -58,6 +66,8 @@ class EdgeAnswers:
         """
         if not messages:
             return {}
+        if self._claiming is not None:
+            await self._claiming.lock(messages)
         edges = await self._edges.answerable([UUID(message.subject) for message in messages])
         # Asked once the edges are locked: nobody else judges an act on them now.
         judged = await self._edges.judged([act for message in messages if (act := _act_of(message)) is not None])
@@ -89,6 +99,8 @@ class EdgeAnswers:
             await self._retell(self._edges, late)
         if self._holding is not None and (asked := of_agencies(applied)):
             await self._holding.apply(asked)
+        if self._claiming is not None:
+            self.events += await self._claiming.apply(applied)
         return refusals
 
     def _take(self, message: Received, sent: Sequence[OpenEdge], taken: dict[UUID, Taken]) -> str | None:
@@ -101,6 +113,8 @@ class EdgeAnswers:
         try:
             if self._holding is not None:
                 self._holding.check(message)
+            if self._claiming is not None:
+                self._claiming.check(message)
             moved = {edge.edge_id: take(edge, message) for edge in present}
         except Refused as error:
             return error.code
