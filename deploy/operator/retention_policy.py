@@ -206,6 +206,7 @@ _ORIGIN: Final = (
     Kept("hold", Class.S1, Way.STAYS, Owner.PARTY, None, "which agency had a notice wait, and what became of it"),
     Kept("hold_act", Class.S1, Way.STAYS, Owner.PARTY, None, "what was said of a hold, act by act"),
     Kept("no_objection", Class.S1, Way.ITSELF, Owner.PARTY, None, "one row an agency and referral"),
+    Kept("transfer", Class.S1, Way.STAYS, Owner.PARTY, None, "who might claim a referral, and who has it"),
     Kept("party_day", Class.S0, Way.ROWS, Owner.PROTOCOL, 31, "what was filed of a day's budget", "day"),
     Kept("intake_count", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a party and fate"),
     Kept("alarm", Class.S1, Way.ROWS, Owner.OPERATOR, 400, "which alarms were raised about whom", "raised_at"),

@@ -21,6 +21,7 @@ from shared.contracts import (
     preservation,
     preserving,
     referral,
+    transfers,
 )
 from shared.contracts.base import Contract
 
@@ -135,6 +136,10 @@ HOLD_ENDED = MessageType("hold_ended", 1, Family.REFERRAL, holds.HoldEndedClear)
 OFFER_ACCEPTED = MessageType("offer_accepted", 1, Family.REFERRAL, offers.OfferAcceptedClear)
 OFFER_DECLINED = MessageType("offer_declined", 1, Family.REFERRAL, offers.OfferDeclinedClear)
 OFFER_ASSESSED = MessageType("offer_assessed", 1, Family.REFERRAL, offers.OfferAssessedClear)
+TRANSFER_OFFERED = MessageType("transfer_offered", 1, Family.REFERRAL, transfers.TransferOfferedClear)
+OFFER_CLAIMED = MessageType("offer_claimed", 1, Family.REFERRAL, transfers.OfferClaimedClear)
+CLAIM_GRANTED = MessageType("claim_granted", 1, Family.REFERRAL, transfers.ClaimGrantedClear)
+CLAIM_GONE = MessageType("claim_gone", 1, Family.REFERRAL, transfers.ClaimGoneClear)
 MESSAGES_RECEIPTED = MessageType("messages_receipted", 1, Family.RECEIPT, facts.MessagesReceiptedClear)
 READS_ANNOUNCED = MessageType("reads_announced", 1, Family.DELIVERY, delivery.ReadsAnnouncedClear)
 MARKS = MessageType("marks", 1, Family.DELIVERY, delivery.MarksClear)
@@ -186,6 +191,10 @@ ALL: tuple[MessageType, ...] = (
     HOLD_ACTIVATED,
     HOLD_TOO_LATE,
     HOLD_ENDED,
+    TRANSFER_OFFERED,
+    OFFER_CLAIMED,
+    CLAIM_GRANTED,
+    CLAIM_GONE,
     MESSAGES_RECEIPTED,
     READS_ANNOUNCED,
     MARKS,

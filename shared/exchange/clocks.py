@@ -81,6 +81,7 @@ _DONE: Final = {
     AnswerState.CLOSED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK, ClockDue.CLAIM}),
     # Whoever it was referred to owes what is due now.
     AnswerState.REFERRED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK, ClockDue.CLAIM}),
+    AnswerState.CLAIMED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
     AnswerState.WITHDRAWAL_ACKNOWLEDGED: frozenset[ClockDue](),
     AnswerState.RECORD_ERASED: frozenset[ClockDue](),
 }

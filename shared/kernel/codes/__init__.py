@@ -23,6 +23,7 @@ from shared.kernel.codes import (
     preservation,
     proofs,
     records,
+    transfers,
     waits,
 )
 from shared.kernel.codes.why import Why
@@ -32,6 +33,7 @@ FAMILIES: Final[Mapping[str, Mapping[str, Why]]] = {
     "Answers of a service": door.WHYS,
     "Holds": holds.WHYS,
     "Officers and agencies": agencies.WHYS,
+    "Transfers": transfers.WHYS,
     "What is said of items": answers.WHYS,
     "What is amended and rerouted": changes.WHYS,
     "Not now": waits.WHYS,

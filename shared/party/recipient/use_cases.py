@@ -14,6 +14,7 @@ from shared.contracts.evidence import KeptEvidence
 from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import WITHDRAWALS
+from shared.contracts.transfers import OnTransfer
 from shared.exchange.act import Act, Subject
 from shared.exchange.authority import STATEMENT_NOT_YOURS
 from shared.exchange.clocks import Clocked, Happened, answered, awaits_claim, checked, received, taken_back
@@ -64,7 +65,7 @@ async def receive(
             if item == now.get(key):
                 continue  # its party has done more here than elsewhere, or has it from there already
             came.resumed.add(key)
-        if isinstance(message.clear, ItemsCheckedClear):
+        if isinstance(message.clear, ItemsCheckedClear | OnTransfer):
             came.heard.add(key)
         taken.append(message)
         row = recipient.arriving[message.message]

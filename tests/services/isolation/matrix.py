@@ -201,6 +201,32 @@ def _leases() -> Iterator[Isolated]:
     yield Isolated(*of, _LEASE, has_state=False, allows=_of_holds(ADDS))
 
 
+_TRANSFER = """
+INSERT INTO transfer (referral_id, recipient, party, reason, offered_at)
+SELECT $1::uuid, 'hotline.example', $2, 'no_mandate', now() WHERE $3 <> ''
+"""
+
+
+def _of_transfers(action: str) -> set[str]:
+    return {"transfer": {ADDS, CHANGES}, "apply": {CHANGES}}.get(action, set())
+
+
+def _transfers() -> Iterator[Isolated]:
+    """Whoever transfers says who may claim it; that one has is the service's own to keep."""
+    for service in ("hotline", "industry"):
+        yield Isolated(
+            service,
+            "transfer",
+            "referral",
+            ReferralState,
+            "referral_id",
+            _TRANSFER,
+            has_state=False,
+            allows=_of_transfers,
+        )
+
+
+
 def _of_steps(action: str) -> set[str]:
     return {"read": set(), "submit": set(), "apply": {ADDS, REMOVES}}.get(action, {ADDS})
 
@@ -307,6 +333,7 @@ TABLES = (
     *PRESERVATIONS,
     *LOCATIONS,
     *REVISIONS,
+    *_transfers(),
     *CLOCKS,
     *(held for service in ("hotline", "law_enforcement", "industry") for held in _erasures(service)),
     *(held for service in ("hotline", "industry") for held in _links(service)),

@@ -59,6 +59,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "answer": {"items": [{"action": "removed", "effective_at": "2026-03-21T08:00:00Z"}]},
     "not-ours": {"disowned": [{}]},
     "replay": {},
+    "transfer": {"reason": "no_mandate"},
     "rotate": {},
     "trigger": {},
 }
@@ -156,7 +157,7 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
             assert foreign == absent, path
             assert foreign[0] == 404, path
             asked_about += 1
-    assert asked_about == {"hotline": 23, "law_enforcement": 23, "industry": 30}[service]
+    assert asked_about == {"hotline": 25, "law_enforcement": 23, "industry": 31}[service]
 
 
 @pytest.mark.parametrize(

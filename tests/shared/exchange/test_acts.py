@@ -144,7 +144,16 @@ OFFER = {
     ("declined", "withdraw"): "withdrawn",
     ("withdrawn", "acknowledge_withdrawal"): "withdrawal_acknowledged",
     ("withdrawal_acknowledged", "erase"): "record_erased",
+    ("claimable", "claim"): "claimed",
+    ("claimable", "claim_gone"): "gone",
+    ("claimable", "withdraw"): "withdrawn",
+    ("claimed", "claim_granted"): "transferred",
+    ("claimed", "claim_gone"): "gone",
+    ("claimed", "withdraw"): "withdrawn",
 }
+#: Whatever was answered, it can be claimed once it is transferred; a claim stays one.
+OFFER |= {(state, "transfer"): "claimable" for state in ("offered", "accepted", "in_part", "declined", "closed")}
+OFFER |= {(state, "transfer"): state for state in ("claimable", "claimed")}
 #: Of a preservation the agency asks, the provider answers: what either says of it, as both are shown it.
 PRESERVATION = {
     ("requested", "answer:preserved"): "preserved",
@@ -172,11 +181,17 @@ REFERRAL = {(disposition, "withdraw"): "withdrawn" for disposition in DECIDED} |
     ("unreleased", "release"): "routed",
     ("unreleased", "drop"): "dropped",
     ("routed", "reroute"): "routed",
+    ("transferred", "check"): "transferred",
+    ("transferred", "withdraw"): "withdrawn",
 }
+for held in ("routed", "orphaned"):
+    REFERRAL |= {(held, "transfer"): held, (held, "hand_over"): "transferred"}
 REFERRAL |= {(disposition, "amend"): "routed" for disposition in DECIDED}
 for stands in (NOTICE, CASE, OFFER):
     # It moves its origin's track alone, and that from open to open.
     stands |= {(state, "amend"): state for state, act in [*stands] if act == "withdraw"}
+# Nothing is amended that another hotline has.
+OFFER |= {(state, "withdraw"): "withdrawn" for state in ("transferred", "gone")}
 ALLOWED = {
     Subject.NOTICE: NOTICE,
     Subject.CASE: CASE,

@@ -29,6 +29,7 @@ from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.party.origin.ports import AnswerAct, Edges, Judged, OpenEdge, Referred, Taken
 from shared.party.origin.use_cases.holds import Holding, of_agencies
+from shared.party.origin.use_cases.transfers import Claiming
 
 _UNMATCHED: Final = "answer_unmatched"
 ACT_AWAITED: Final = "act_awaited"
@@ -53,10 +54,12 @@ class EdgeAnswers:
         retell: Retell | None = None,
         holding: Holding | None = None,
         agency: Callable[[str], str | None] = lambda _: None,
+        claiming: Claiming | None = None,
     ) -> None:
         self._edges = edges
         self._agency = agency
         self._holding = holding
+        self._claiming = claiming
         self._at = at
         self._retell = retell
         self.events: list[Event] = []
@@ -71,6 +74,8 @@ class EdgeAnswers:
         """
         if not messages:
             return {}
+        if self._claiming is not None:
+            await self._claiming.lock(messages)
         edges = await self._edges.answerable([UUID(message.subject) for message in messages])
         # Asked once the edges are locked: nobody else judges an act on them now.
         judged = await self._edges.judged([act for message in messages if (act := _act_of(message)) is not None])
@@ -103,6 +108,8 @@ class EdgeAnswers:
             await self._retell(self._edges, late)
         if self._holding is not None and (asked := of_agencies(applied)):
             await self._holding.apply(asked)
+        if self._claiming is not None:
+            self.events += await self._claiming.apply(applied)
         return refusals
 
     def _referred(self, message: Received) -> Iterator[Referred]:
@@ -132,6 +139,8 @@ class EdgeAnswers:
             if self._holding is not None:
                 self._holding.check(message)
             self._check_referred(message, sent)
+            if self._claiming is not None:
+                self._claiming.check(message)
             moved = {edge.edge_id: take(edge, message) for edge in present}
         except Refused as error:
             return error.code
