@@ -7,6 +7,7 @@ from uuid import UUID
 from cyclopts import App
 
 from client.cli import output
+from client.cli.question import add_raising
 from client.cli.settings import Options
 from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, YesNoUnknown
 
@@ -70,3 +71,6 @@ async def outcome(
         )
         output.moved(state, options)
         return output.DONE
+
+
+add_raising(app, "case")

@@ -18,6 +18,7 @@ from shared.exchange.changes_acts import CHANGES
 from shared.exchange.erasure_acts import ERASURE_ACTS
 from shared.exchange.hold_acts import HOLD_ACTS
 from shared.exchange.preservation_acts import PRESERVATION_ACTS
+from shared.exchange.question_acts import QUESTION_ACTS
 from shared.kernel.authority import Role
 from shared.vocabulary.answers import AnswerState, CaseOutcome, ItemsFold
 from shared.vocabulary.code import Code
@@ -172,4 +173,5 @@ ACTS: Final[tuple[Act, ...]] = (
     *ERASURE_ACTS,
     *PRESERVATION_ACTS,
     *HOLD_ACTS,
+    *QUESTION_ACTS,
 )

@@ -29,7 +29,9 @@ ACT_BY: Final = "act-by"
 _WORLD: Final = "BLOC-WLD"
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 #: What the origin of an edge owes, or keeps. All else its recipient does.
-_OF_ORIGIN: Final = frozenset({ClockDue.REPORT.value, ClockDue.INFORMATION.value, ClockDue.RECHECK.value})
+_OF_ORIGIN: Final = frozenset(
+    each.value for each in (ClockDue.REPORT, ClockDue.INFORMATION, ClockDue.RECHECK, ClockDue.VERDICT)
+)
 
 
 class Did(StrEnum):

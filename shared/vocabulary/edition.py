@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
-from shared.vocabulary import answers, holds, judgement, law, proofs, referral, routing
+from shared.vocabulary import answers, holds, judgement, law, proofs, questions, referral, routing
 from shared.vocabulary.code import Code
 
-_LISTS: Final = tuple(module.__name__ for module in (answers, holds, judgement, law, proofs, referral, routing))
+_LISTS: Final = tuple(
+    module.__name__ for module in (answers, holds, judgement, law, proofs, questions, referral, routing)
+)
 #: What each edition after the first has added, the oldest first: `spelt` codes.
 ADDED: Final[tuple[frozenset[str], ...]] = ()
 

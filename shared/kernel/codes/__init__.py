@@ -21,6 +21,7 @@ from shared.kernel.codes import (
     pages,
     preservation,
     proofs,
+    questions,
     records,
     waits,
 )
@@ -30,6 +31,7 @@ from shared.kernel.codes.why import Why
 FAMILIES: Final[Mapping[str, Mapping[str, Why]]] = {
     "Answers of a service": door.WHYS,
     "Holds": holds.WHYS,
+    "Questions and disputes": questions.WHYS,
     "What is said of items": answers.WHYS,
     "What is amended and rerouted": changes.WHYS,
     "Not now": waits.WHYS,

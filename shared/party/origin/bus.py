@@ -25,7 +25,9 @@ from shared.party.origin.store.standings import PostgresMissing, compare, refuse
 from shared.party.origin.use_cases.again import MOVED_AT_ONCE, DecideAgain, Law
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.origin.use_cases.holds import Holding
+from shared.party.origin.use_cases.questions import Asked
 from shared.party.origin.use_cases.reviews import expire_referrals
+from shared.party.questions.store import PostgresQuestions
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post.arrivals import FINAL
@@ -108,7 +110,8 @@ class OriginBus:
         """The edges that answers move, within the batch's transaction."""
         driver, now = unit.connection.driver, self._clock.now()
         holding = Holding(PostgresHolds(driver), lambda: self._law.at(now), self._instance, now)
-        return EdgeAnswers(PostgresEdges(driver, self._kek), now, retell=self._again.known, holding=holding)
+        edges, asked = PostgresEdges(driver, self._kek), Asked(PostgresQuestions(driver), now)
+        return EdgeAnswers(edges, now, retell=self._again.known, holding=holding, asked=asked)
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
         """Decide again, now or later, what its recipient refused as stale, and what it is elsewhere for now.

@@ -198,6 +198,13 @@ class CheckedReferral(Contract):
     state: Literal["routed", "reappeared"]
 
 
+class AnsweredQuestion(Contract):
+    """What a recipient has asked or contested is answered, and it will be told."""
+
+    referral_id: Uuid
+    state: Literal["routed"]
+
+
 class WithdrawnReferral(Contract):
     """The referral is withdrawn and its recipients will be told. They acknowledge on their own."""
 

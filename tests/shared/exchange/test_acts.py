@@ -159,6 +159,11 @@ PRESERVATION = {
     ("extension_refused", "withdraw"): "withdrawn",
     ("withdrawn", "acknowledge_withdrawal"): "withdrawal_acknowledged",
 }
+#: Nor does what is asked and contested, and answered.
+RAISED = ("ask", "dispute", "lapse")
+NOTICE |= {(state, act): state for state in ("issued", "acknowledged", "in_part", "reappeared") for act in RAISED}
+CASE |= {(state, act): state for state in ("offered", "accepted", "ongoing") for act in RAISED}
+OFFER |= {(state, act): state for state in ("offered", "accepted", "in_part") for act in RAISED}
 DECIDED = ("routed", "unroutable", "orphaned", "unknown_code")
 #: Where a release or an amendment leads to is for the decision to say, which is made then.
 REFERRAL = {(disposition, "withdraw"): "withdrawn" for disposition in DECIDED} | {
@@ -166,11 +171,15 @@ REFERRAL = {(disposition, "withdraw"): "withdrawn" for disposition in DECIDED} |
     ("unreleased", "release"): "routed",
     ("unreleased", "drop"): "dropped",
     ("routed", "reroute"): "routed",
+    ("routed", "reply"): "routed",
+    ("routed", "uphold"): "routed",
 }
 REFERRAL |= {(disposition, "amend"): "routed" for disposition in DECIDED}
 for stands in (NOTICE, CASE, OFFER):
     # It moves its origin's track alone, and that from open to open.
-    stands |= {(state, "amend"): state for state, act in [*stands] if act == "withdraw"}
+    stands |= {
+        (state, told): state for state, act in [*stands] if act == "withdraw" for told in ("amend", "reply", "uphold")
+    }
 ALLOWED = {
     Subject.NOTICE: NOTICE,
     Subject.CASE: CASE,
