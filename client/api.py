@@ -28,7 +28,6 @@ from shared.contracts.answers import (
 from shared.contracts.base import Contract
 from shared.contracts.checks import ItemChecks
 from shared.contracts.holds import Confirming, Overriding
-from shared.contracts.questions import Reply, Verdict
 from shared.exchange.act import Subject
 from shared.exchange.states import collection, personal
 from shared.kernel.errors import Refused
@@ -129,13 +128,6 @@ class CausewayClient(ReferralChanges, Webhooks):
     async def check_items(self, referral_id: UUID, found: ItemChecks, *, key: str | None = None) -> views.ReferralState:
         """Say what was found of items that notices were issued about; their providers are told."""
         return await self._act(f"/v1/referrals/{referral_id}:check", _said(found), key, view=views.ReferralState)
-
-    async def answer_question(
-        self, referral_id: UUID, said: Reply | Verdict, *, key: str | None = None
-    ) -> views.ReferralState:
-        """Answer what a recipient asks or contests of a referral; it is told."""
-        verb = "reply" if isinstance(said, Reply) else "uphold"
-        return await self._act(f"/v1/referrals/{referral_id}:{verb}", _said(said), key, view=views.ReferralState)
 
     async def release(self, referral_id: UUID, *, key: str | None = None) -> views.ReferralState:
         """Let a referral go that another one of the party has filed and that is over its budget, or the day's."""
@@ -304,9 +296,12 @@ class CausewayClient(ReferralChanges, Webhooks):
         wanted = {"state": state, "kind": kind}
         return self._pages("/v1/questions", views.Page[feed_views.Question], cursor, limit=limit, **wanted)
 
-    def due(self, *, cursor: str | None = None, limit: int = PAGE_MAX) -> AsyncIterator[views.Page[feed_views.Due]]:
-        """What falls due, soonest first, page by page."""
-        return self._pages("/v1/due", views.Page[feed_views.Due], cursor, limit=limit)
+    def due(
+        self, *, subject: UUID | None = None, cursor: str | None = None, limit: int = PAGE_MAX
+    ) -> AsyncIterator[views.Page[feed_views.Due]]:
+        """What falls due of one subject, or of all, soonest first, page by page."""
+        wanted = None if subject is None else str(subject)
+        return self._pages("/v1/due", views.Page[feed_views.Due], cursor, limit=limit, subject=wanted)
 
     # -- auditors -------------------------------------------------------------------------------------------
 

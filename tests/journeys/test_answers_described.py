@@ -39,9 +39,10 @@ WITHDRAWAL = {"reason": "filed_in_error"}
 #: No notice of a provider's own goes out here: nothing is there for it to look at again. Nobody names another host, and
 #: no notice waits that could be held: `tests/journeys/test_holds.py` and `test_changes.py` have such ones.
 HELD = {("post", f"/v1/referrals/{{referral_id}}:{act}-override", "202") for act in ("propose", "confirm")}
+OF_NOTICES = ("check", "reroute", "reply", "uphold")
 UNSEEN = {
     "hotline": {("post", "/v1/referrals/{referral_id}:reroute", "202"), *HELD},
-    "industry": {*(("post", f"/v1/referrals/{{referral_id}}:{act}", "202") for act in ("check", "reroute", "reply", "uphold")), *HELD},
+    "industry": {*(("post", f"/v1/referrals/{{referral_id}}:{act}", "202") for act in OF_NOTICES), *HELD},
     "law_enforcement": {("post", f"/v1/cases/{{referral_id}}:{act}-hold", "202") for act in ("extend", "release")},
 }
 REPORT = {"items": [{"n": 1, "action": "removed", "effective_at": "2026-05-04T11:59:00Z"}]}
