@@ -101,7 +101,7 @@ def add_raising(group: App, subject: Subject) -> None:
         async with output.service(options) as client:
             from client.asking import asking
 
-            output.moved(await _act(client, subject, "ask", subject_id, said=asking(needs, item)), options)
+            output.moved(await _act(client, subject, "ask", subject_id=subject_id, said=asking(needs, item)), options)
             return output.DONE
 
     @group.command
@@ -119,12 +119,14 @@ def add_raising(group: App, subject: Subject) -> None:
         async with output.service(options) as client:
             from client.asking import disputing
 
-            output.moved(await _act(client, subject, "dispute", subject_id, said=disputing(words, basis)), options)
+            output.moved(
+                await _act(client, subject, "dispute", subject_id=subject_id, said=disputing(words, basis)), options
+            )
             return output.DONE
 
 
 async def _act(
-    client: CausewayClient, subject: Subject, name: str, subject_id: UUID, *, said: Contract
+    client: CausewayClient, subject: Subject, name: str, *, subject_id: UUID, said: Contract
 ) -> ReferralState | NoticeState:
     if subject == "notice":
         return await client.act_on_notice(name, subject_id, said)

@@ -67,4 +67,6 @@ def assemble(machinery: Machinery) -> App:
     )
     http = create_app("Causeway hotline", [*routers, door.frame.closed()], probes=machinery.probes())
     app = origin.app(machinery, http, hotline_door(kek=machinery.keys.kek, origin=origin.bus))
-    return with_lapses(with_withdrawals(app, HOTLINE, PostgresOffers), HOTLINE, PostgresOffers.table, PostgresOffers)
+    return with_lapses(
+        with_withdrawals(app, HOTLINE, PostgresOffers), HOTLINE, table=PostgresOffers.table, items=PostgresOffers
+    )

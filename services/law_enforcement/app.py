@@ -88,7 +88,9 @@ def assemble(machinery: Machinery) -> App:
         },
         door,
     )
-    return with_lapses(with_withdrawals(app, AGENCY, PostgresCases), AGENCY, PostgresCases.table, PostgresCases)
+    return with_lapses(
+        with_withdrawals(app, AGENCY, PostgresCases), AGENCY, table=PostgresCases.table, items=PostgresCases
+    )
 
 
 def _longest_hold(machinery: Machinery) -> timedelta:

@@ -117,7 +117,7 @@ class PostgresCases(PostgresItems):
         number = item.acts + 1
         await self._driver.execute(_ADD_ACT, item.subject_id, item.party, number, following, words(clear), at)
         await self.holds.acted(item, clear, at)
-        await acted(self.questions, item, clear, at)
+        await acted(self.questions, item, clear, at=at)
 
     async def heard(self, messages: Sequence[Received]) -> None:
         await self.holds.heard(messages)

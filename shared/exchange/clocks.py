@@ -65,19 +65,21 @@ _BEGUN: Final[Mapping[Subject, tuple[ClockEvent, ...]]] = {
     Subject.CASE: (ClockEvent.REPORT_SENT,),
     Subject.NOTICE: (ClockEvent.NOTICE_ISSUED, ClockEvent.NOTICE_RECEIVED),
 }
+#: Whoever has answered for good waits for no answer any more.
+_MOOT: Final = frozenset({ClockDue.INFORMATION, ClockDue.VERDICT})
 _DONE: Final = {
     AnswerState.NONE: frozenset[ClockDue](),
     AnswerState.ACKNOWLEDGED: frozenset({ClockDue.ACKNOWLEDGEMENT}),
     AnswerState.IN_PART: frozenset({ClockDue.ACKNOWLEDGEMENT}),
     # What a provider says of the last item is its answer; what remains of a rejection is a person's at the origin.
-    AnswerState.ACTIONED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}),
-    AnswerState.REJECTED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}),
+    AnswerState.ACTIONED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}) | _MOOT,
+    AnswerState.REJECTED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}) | _MOOT,
     AnswerState.REAPPEARED: frozenset({ClockDue.ACKNOWLEDGEMENT}),
-    AnswerState.NOT_OURS: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}),
+    AnswerState.NOT_OURS: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}) | _MOOT,
     AnswerState.ACCEPTED: frozenset({ClockDue.ACKNOWLEDGEMENT}),
-    AnswerState.DECLINED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
+    AnswerState.DECLINED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}) | _MOOT,
     AnswerState.ONGOING: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
-    AnswerState.CLOSED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
+    AnswerState.CLOSED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}) | _MOOT,
     AnswerState.WITHDRAWAL_ACKNOWLEDGED: frozenset[ClockDue](),
     AnswerState.RECORD_ERASED: frozenset[ClockDue](),
 }

@@ -86,7 +86,8 @@ def check_raised(told: DueQuestion | DisputedItems, numbers: Collection[int], be
             raise Refused("item_unknown", "no such item", field=f"{at}/{place}")
     own = [each for each in before if each.kind is kind]
     if any(each.state is QuestionState.OPEN for each in own):
-        raise Refused(f"{kind.value}_open", "the last one is not answered yet", status=409)
+        code = "question_open" if kind is QuestionKind.QUESTION else "dispute_open"
+        raise Refused(code, "the last one is not answered yet", status=409)
     if kind is QuestionKind.QUESTION and len(own) >= QUESTIONS_MAX:
         raise Refused("questions_exhausted", f"at most {QUESTIONS_MAX} about one subject", status=409)
     contested = frozenset[int]().union(*(each.about for each in own)) if kind is QuestionKind.DISPUTE else frozenset()

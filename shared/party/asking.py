@@ -97,6 +97,7 @@ class Lapses:
 def with_lapses(
     app: App,
     recipient: RecipientKind,
+    *,
     table: ItemTable,
     items: Callable[[asyncpg.Connection, KeyEncryptionKey], Items],
 ) -> App:

@@ -14,12 +14,14 @@ from uuid import UUID
 
 import asyncpg
 from pydantic import JsonValue
+from pydantic_core import to_json
 
 from shared.exchange.act import Subject
 from shared.exchange.origin import UNFINISHED
 from shared.exchange.questions import BEFORE, Raised
 from shared.party.questions.ports import Between, NewQuestion, OpenQuestion, QuestionPage, ShownQuestion
 from shared.party.waiting import Place, Waiting, Waits, mend_of, next_act
+from shared.runtime.database.columns import Columns, Statement, insert
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.vocabulary.questions import QuestionKind, QuestionState
 
@@ -29,15 +31,31 @@ SELECT q.party, q.told_by, q.counterpart, q.own, q.kind, q.number, q.state, q.ab
 JOIN unnest($1::text[], $2::uuid[], $3::text[], $4::boolean[]) AS k (party, told_by, counterpart, own)
   USING (party, told_by, counterpart, own) ORDER BY q.number
 """
-_ADD: Final = """
-INSERT INTO question (question_id, party, told_by, counterpart, own, number, kind, subject, about, said, revision,
-                      raised_at, since, due, rank)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9::smallint[], $10::jsonb, $11, $12, $12, $13, {rank} ON CONFLICT DO NOTHING
-"""
-_OVER: Final = """
-UPDATE question SET state = $6, said = said || $7::jsonb, since = $8, seen = false
-WHERE party = $1 AND told_by = $2 AND counterpart = $3 AND own = $4 AND number = $5 AND state = ANY($9::text[])
-"""
+_NEW: Final = Columns.of(NewQuestion, about="smallint[]", said="jsonb")
+
+
+_SINCE: Final = {"since": "rows.raised_at"}
+_ONCE: Final = "ON CONFLICT DO NOTHING"
+_ADD_OWN: Final = insert("question", _NEW, fixed=_SINCE | {"rank": "1"}, end=_ONCE)
+#: At the origin: with the rank of its referral.
+_RANK: Final = "(SELECT r.rank FROM referral AS r WHERE r.referral_id = rows.subject)"
+_ADD_ASKED: Final = insert("question", _NEW, fixed=_SINCE | {"rank": _RANK}, end=_ONCE)
+_OVER: Final = Statement(
+    """
+UPDATE question AS q SET state = {state}, said = q.said || {said}, since = {at}, seen = false
+WHERE q.party = {party} AND q.told_by = {told_by} AND q.counterpart = {counterpart} AND q.own = {own}
+  AND q.number = {number} AND q.state = ANY({before})
+""",
+    party="text",
+    told_by="uuid",
+    counterpart="text",
+    own="bool",
+    number="int",
+    state="text",
+    said="jsonb",
+    at="timestamptz",
+    before="text[]",
+)
 _SEEN: Final = """
 UPDATE question SET seen = true
 WHERE party = $1 AND told_by = $2 AND counterpart = $3 AND own = $4 AND state <> 'open' AND NOT seen
@@ -91,9 +109,6 @@ ORDER BY q.since, q.question_id LIMIT $4
 """
 
 
-_RANK: Final = "(SELECT r.rank FROM referral AS r WHERE r.referral_id = $8)"
-
-
 @dataclass(frozen=True, slots=True)
 class PostgresQuestions:
     """`Questions` within one transaction."""
@@ -111,21 +126,23 @@ class PostgresQuestions:
         return found
 
     async def add(self, new: Sequence[NewQuestion]) -> None:
-        for each in new:
-            named = each.question_id, each.party, each.told_by, each.counterpart, each.own, each.number, each.kind
-            words = each.subject, list(each.about), dict(each.said), each.revision, each.raised_at, each.due
-            await self.driver.execute(_ADD.format(rank="1" if each.own else _RANK), *named, *words)
+        for statement, own in ((_ADD_OWN, True), (_ADD_ASKED, False)):
+            rows = [each for each in new if each.own is own]
+            about = [[str(n) for n in each.about] for each in rows]
+            said = [to_json(each.said).decode() for each in rows]
+            if rows:
+                await self.driver.execute(*statement.bind(rows=_NEW.rows(rows, about=about, said=said)))
 
     async def over(
         self, between: Between, number: int, state: QuestionState, *, said: Mapping[str, JsonValue], at: datetime
     ) -> None:
-        before = sorted(BEFORE[state])
-        await self.driver.execute(_OVER, *between, number, state.value, dict(said), at, before)
+        named = between._asdict() | {"number": number, "before": sorted(BEFORE[state])}
+        await self.driver.execute(*_OVER.bind(**named, state=state.value, said=dict(said), at=at))
 
     async def seen(self, between: Between) -> None:
         await self.driver.execute(_SEEN, *between)
 
-    async def find(self, party: str, referral_id: UUID, counterpart: str, number: int) -> OpenQuestion | None:
+    async def find(self, party: str, referral_id: UUID, *, counterpart: str, number: int) -> OpenQuestion | None:
         row = await self.driver.fetchrow(_FIND, party, referral_id, counterpart, number)
         if row is None:
             return None

@@ -137,18 +137,19 @@ async def answer_question(referral_id: UUID, said: Reply | Verdict, acting: Acti
     if filed.state != ReferralState.ROUTED:
         raise state_forbids()
     number = said.question if isinstance(said, Reply) else said.dispute
-    found = await store.find(acting.party, referral_id, said.party, number)
+    found = await store.find(acting.party, referral_id, counterpart=said.party, number=number)
     wanted = QuestionKind.QUESTION if isinstance(said, Reply) else QuestionKind.DISPUTE
     if found is None or found.kind is not wanted:
         raise Refused("question_unknown", "that party has raised none of this number", field=f"/{wanted.value}")
     if found.state is not QuestionState.OPEN:
-        raise Refused(f"question_{found.state.value}", "it is over", field=f"/{wanted.value}", status=409)
+        code = "question_lapsed" if found.state is QuestionState.LAPSED else "question_answered"
+        raise Refused(code, "it is over", field=f"/{wanted.value}", status=409)
     answers = _answers(said, found)
     dumped: list[JsonValue] = [each.model_dump(mode="json") for each in answers]
     word = "replied" if isinstance(said, Reply) else "decided"
     between = Between(acting.party, found.told_by, said.party, own=False)
     await store.over(between, number, QuestionState.ANSWERED, said={word: dumped}, at=acting.at)
-    await _tell(referral_id, said.party, found, acting, filed=filed, words={wanted.value: number, word: dumped})
+    await _tell(referral_id, found, acting, to=said.party, filed=filed, words={wanted.value: number, word: dumped})
     await acting.referrals.note([Event(acting.party, event_type(Subject.REFERRAL, name), referral_id, filed.state)])
     return filed.state
 
@@ -161,7 +162,7 @@ def _answers(said: Reply | Verdict, found: OpenQuestion) -> Sequence[RepliedItem
 
 
 async def _tell(
-    referral_id: UUID, to: str, found: OpenQuestion, acting: Acting, *, filed: Filed, words: Mapping[str, object]
+    referral_id: UUID, found: OpenQuestion, acting: Acting, *, to: str, filed: Filed, words: Mapping[str, object]
 ) -> None:
     """The steps of its clocks, and the message, unless nobody is there to be told any more."""
     message, directory = _TOLD[found.kind, found.of_notice], acting.directory()

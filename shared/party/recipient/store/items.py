@@ -224,7 +224,7 @@ class PostgresItems:
             raise Defect("sealed_words_without_place")
         # What is asked is kept with the question, and is no word of the answer.
         await self._act(item, following, {} if isinstance(clear, RaisedClear) else words(clear))
-        await acted(self.questions, item, clear, at)
+        await acted(self.questions, item, clear, at=at)
 
     @property
     def questions(self) -> PostgresQuestions:

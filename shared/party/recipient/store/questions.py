@@ -21,7 +21,7 @@ from shared.party.recipient.domain import Item
 from shared.vocabulary.questions import QuestionKind, QuestionState
 
 
-async def acted(questions: Questions, item: Item, clear: Contract, at: datetime) -> None:
+async def acted(questions: Questions, item: Item, clear: Contract, *, at: datetime) -> None:
     """Keep what an act raises, or that it lapses. Whatever it was, what had been answered before is seen."""
     between = Between(item.party, item.subject_id, item.sender, own=True)
     if not isinstance(clear, LapsedClear):
