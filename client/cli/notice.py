@@ -11,7 +11,7 @@ from cyclopts import App
 
 from client.cli import output
 from client.cli.keeping import Kept
-from client.cli.question import add_raising
+from client.cli.questions import add_raising
 from client.cli.settings import Options, zoned
 from shared.kernel.clock import SystemClock
 from shared.vocabulary.answers import ReinstateReason

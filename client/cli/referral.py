@@ -10,7 +10,7 @@ from cyclopts import App
 from cyclopts.types import ExistingFile, PositiveInt
 
 from client.cli import changes, output
-from client.cli.question import reply, uphold
+from client.cli.questions import reply, uphold
 from client.cli.recheck import recheck
 from client.cli.settings import Options, access
 from shared.vocabulary.referral import WithdrawalReason

@@ -86,6 +86,5 @@ def assemble(machinery: Machinery) -> App:
     )
     http = create_app("Causeway industry", [*routers, door.frame.closed()], probes=machinery.probes())
     app = origin.app(machinery, http, industry_door(kek=machinery.keys.kek, origin=origin.bus))
-    return with_lapses(
-        with_withdrawals(app, PROVIDER, PostgresNotices), PROVIDER, PostgresNotices.table, PostgresNotices
-    )
+    app = with_withdrawals(app, PROVIDER, PostgresNotices)
+    return with_lapses(app, PROVIDER, table=PostgresNotices.table, items=PostgresNotices)

@@ -26,7 +26,7 @@ from client.cli import (
     notice,
     offer,
     preservation,
-    question,
+    questions,
     referral,
     timeline,
     verify,
@@ -55,7 +55,7 @@ def program() -> App:
     """`causeway` with the verbs of a party."""
     app = App(name="causeway")
     acting = (attention, referral, inbox, case, hold, offer, notice, preservation)
-    for module in (*acting, question, due, timeline, listen, webhook, flow, verify, login):
+    for module in (*acting, questions, due, timeline, listen, webhook, flow, verify, login):
         app.command(module.app)
     app.command(login.logout_app)
     app.command(login.whoami_app)
