@@ -148,6 +148,14 @@ class DecidedItems(Contract):
     decided: Annotated[tuple[DecidedItem, ...], Field(min_length=1, max_length=ITEMS_MAX), NUMBERED_ONCE]
 
 
+class QuestionWords(Contract):
+    """What a recipient's act has asked or contested."""
+
+    about: ItemNumbers | None = None
+    needs: tuple[NeedsInfo, ...] | None = None
+    disputed: tuple[DisputedItem, ...] | None = None
+
+
 class LapsedQuestion(Contract):
     """The question of this number was not answered in its time."""
 

@@ -12,6 +12,7 @@ from shared.contracts.base import Contract
 from shared.contracts.checks import NoticeReinstatedClear
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.offers import OfferAssessedClear
+from shared.contracts.questions import NoticeDisputeRaisedClear, NoticeQuestionAskedClear
 from shared.contracts.registry import MessageType
 from shared.exchange import findings, items
 from shared.exchange.act import ASKED_BY_AGENCIES, Offered, Subject, Track
@@ -173,6 +174,10 @@ def said_in(clear: Contract, *, own: Sequence[int]) -> dict[str, object]:
     words = clear.model_dump(mode="json", exclude={"referral_id", "notice_id"}, exclude_none=True)
     if isinstance(clear, _OF_ITEMS):
         words |= items.renumbered(_said(clear), own).words()
+    if isinstance(clear, NoticeQuestionAskedClear):
+        words["about"] = [own[n - 1] for n in clear.about]
+    if isinstance(clear, NoticeDisputeRaisedClear):
+        words["disputed"] = [each | {"n": own[each["n"] - 1]} for each in words["disputed"]]
     return words
 
 

@@ -19,6 +19,7 @@ from shared.contracts.fields import CaseReference, ExternalRef
 from shared.contracts.holds import HoldWords, ShownHold
 from shared.contracts.items import ItemNumber
 from shared.contracts.offers import OfferWords
+from shared.contracts.questions import QuestionWords
 from shared.contracts.referral import CutRules, ReferralSubmission, Revision
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Prepared
@@ -256,7 +257,7 @@ class AnswerDetail(NoticeWords, OfferWords, CaseWords):
     reason: CaseDeclineReason | None = None
 
 
-class Told(AnswerDetail, HoldWords):
+class Told(AnswerDetail, HoldWords, QuestionWords):
     """One answer as it was given: its own words, what the edge came to by it, and when it was applied here."""
 
     answer: AnswerState

@@ -126,6 +126,9 @@ async def test_a_question_stands_by_the_origins_own_numbers_until_it_is_answered
     (shown,) = await listed(origin, referral_id)
     assert (shown["subject"], shown["about"], shown["own"], shown["number"]) == (str(referral_id), [2, 3], False, 1)
     assert await waits(origin, referral_id) == [("needs_info", "reply")]
+    (edge,) = [each for each in (await origin.show(referral_id))["edges"] if each["recipient"] == PROVIDER]
+    (act,) = edge["timeline"]
+    assert (edge["answer"], act["answer"], act["about"], act["needs"]) == ("none", "none", [2, 3], ["location"])
     partly = [{"n": 2, "reply": "gone"}, {"reply": "not_known"}]
     assert await answer(client, referral_id, "reply", replying(replied=partly)) == (202, "routed")
     *_, (kind, _, to, _, clear) = await clear_parts(origin.database, notice_id)
@@ -206,6 +209,8 @@ async def test_a_dispute_is_upheld_or_conceded_and_what_is_conceded_stays_with_i
     referral_id, notice_id = await a_referral(origin)
     assert await applied(origin, dispute(notice_id)) == [None]
     assert await waits(origin, referral_id) == [("disputed", "uphold")]
+    (edge,) = [each for each in (await origin.show(referral_id))["edges"] if each["recipient"] == PROVIDER]
+    assert [each["n"] for each in edge["timeline"][0]["disputed"]] == [2]
     conceded = {"party": PROVIDER, "dispute": 1, "decided": [{"n": 2, "verdict": "conceded"}]}
     as_question = {"party": PROVIDER, "question": 1, "replied": STATED}
     assert await answer(client, referral_id, "reply", as_question) == (422, "question_unknown")
