@@ -11,6 +11,7 @@ from cyclopts import App
 
 from client.cli import output
 from client.cli.keeping import Kept
+from client.cli.questions import add_raising
 from client.cli.settings import Options, zoned
 from shared.kernel.clock import SystemClock
 from shared.vocabulary.answers import ReinstateReason
@@ -109,3 +110,6 @@ async def acknowledge_withdrawal(notice_id: UUID, /, *, kept: Kept = _ERASED, op
     async with output.service(options) as client:
         output.moved(await client.acknowledge_notice_withdrawal(notice_id, kept.keeping()), options)
         return output.DONE
+
+
+add_raising(app, "notice")

@@ -24,6 +24,17 @@ ACTS = {
     "referral_withdrawn": {"law_enforcement": "case.withdraw", "hotline": "offer.withdraw"},
     "notice_issued": {"industry": "notice.issue"},
     "notice_withdrawn": {"industry": "notice.withdraw"},
+    "question_replied": {"law_enforcement": "case.reply", "hotline": "offer.reply"},
+    "notice_question_replied": {"industry": "notice.reply"},
+    "dispute_answered": {"law_enforcement": "case.uphold", "hotline": "offer.uphold"},
+    "notice_dispute_answered": {"industry": "notice.uphold"},
+}
+#: What an origin says of questions and disputes, as its own line.
+ORIGINS_OWN = {
+    "question_replied": "referral.reply",
+    "notice_question_replied": "referral.reply",
+    "dispute_answered": "referral.uphold",
+    "notice_dispute_answered": "referral.uphold",
 }
 ANSWERS: dict[str, str | dict[str, str]] = {
     "withdrawal_acknowledged": {
@@ -40,6 +51,12 @@ ANSWERS: dict[str, str | dict[str, str]] = {
     "case_accepted": "case.accept",
     "case_declined": "case.decline",
     "outcome_reported": "case.outcome",
+    "question_asked": {"law_enforcement": "case.ask", "hotline": "offer.ask", "": "offer.ask"},
+    "notice_question_asked": "notice.ask",
+    "question_lapsed": {"law_enforcement": "case.lapse", "hotline": "offer.lapse", "": "offer.lapse"},
+    "notice_question_lapsed": "notice.lapse",
+    "dispute_raised": {"law_enforcement": "case.dispute", "hotline": "offer.dispute", "": "offer.dispute"},
+    "notice_dispute_raised": "notice.dispute",
 }
 SHOWN = {"law_enforcement": ("case_file", "referral_id"), "hotline": ("offer", "referral_id")}
 SHOWN |= {"industry": ("notice", "notice_id")}
@@ -93,7 +110,11 @@ async def expected(books: Books, party: str, subject: str) -> dict[str, Any]:
     received = [(act(row, kind if not own else ""), row["sender"]) for kind, row in came]
     done = [(act(row, await kind_of(books, party, subject)), None) for _, row in said]
     if own:
-        done = [("referral.submit", None), *([("referral.withdraw", None)] if filed[0]["withdrawn_at"] else [])]
+        answered = [
+            (ORIGINS_OWN[short(row)], None) for _, row in taken if row["sender"] == party and short(row) in ORIGINS_OWN
+        ]
+        withdrawn = [("referral.withdraw", None)] if filed[0]["withdrawn_at"] else []
+        done = [("referral.submit", None), *answered, *withdrawn]
     else:
         stands = {None: await state_of(books, party, subject)}
     noted = {row["message_id"] for row in await books.audit.fetch(NOTED, subjects)}
