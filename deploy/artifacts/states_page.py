@@ -86,7 +86,7 @@ def _row(row: Act) -> str:
 
 def _told(row: Act) -> Iterable[Act]:
     """The rows whose messages tell of an act at an origin: it sends what it decides, or takes that back."""
-    if row.message:
+    if row.message or row.subject is not Subject.REFERRAL:
         return [row]
     if Offered.DROPPED.value in {move.to for move in row.moves}:
         return []

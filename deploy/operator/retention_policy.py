@@ -239,6 +239,8 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
         Kept("case_act", Class.S1, Way.STAYS, Owner.PARTY, None, "what the agency has said, act by act"),
         Kept("case_edge", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
         Kept("hold", Class.S1, Way.STAYS, Owner.PARTY, None, "what an origin was asked to hold, and what became of it"),
+        Kept("case_passed", Class.S1, Way.STAYS, Owner.PARTY, None, "how a case came from another agency, in codes"),
+        Kept("case_lease", Class.S1, Way.STAYS, Owner.PARTY, None, "which officer had which case, by opaque ids"),
         *_PRESERVING,
     ),
     "audit": (

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from services.audit.domain.entries import EntryKind
 from services.audit.ports import KeptEntry
-from shared.contracts.registry import BY_TYPE, CLAIM_GRANTED
+from shared.contracts.registry import BY_TYPE, CLAIM_GRANTED, REFERRAL_PASSED_ON
 from shared.exchange.authority import STATEMENT_NOT_YOURS, Relation, cells_of
 
 _Sent = frozenset[tuple[str | None, str | None, str | None]]
@@ -29,6 +29,7 @@ def judged(messages: Sequence[KeptEntry]) -> tuple[KeptEntry, ...]:
     origin = str(_party(stated[0], "origin"))
     speakers = frozenset(each.sender for each in stated if _party(each, "origin") == origin)
     sent = frozenset((each.subject, each.sender, each.recipient) for each in messages if _carries_an_edge(each, origin))
+    sent = _passed_on(messages, origin, sent)
     granted = frozenset(each.recipient for each in messages if _grants(each) and each.verified)
     return tuple(
         each
@@ -62,10 +63,20 @@ def _entitled(entry: KeptEntry, origin: str, sent: _Sent, *, speakers: frozenset
             return party == origin or (entry.subject, origin, party) in sent
         case Relation.FILED_IT:
             return entry.sender == origin
+        case Relation.PASSED_IT_ON:
+            return (entry.subject, origin, entry.sender) in sent
         case Relation.WAS_SENT_IT:
             return entry.recipient == origin and (entry.subject, origin, entry.sender) in sent
         case _:
             return True
+
+
+def _passed_on(messages: Sequence[KeptEntry], origin: str, sent: _Sent) -> _Sent:
+    """What was sent, and what an agency that was sent it has passed on: that agency answers the origin, too."""
+    passed = [each for each in messages if each.verified and each.type == REFERRAL_PASSED_ON.type]
+    return sent | {
+        (each.subject, origin, each.recipient) for each in passed if (each.subject, origin, each.sender) in sent
+    }
 
 
 def _carries_an_edge(entry: KeptEntry, origin: str) -> bool:

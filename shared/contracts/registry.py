@@ -17,6 +17,7 @@ from shared.contracts import (
     facts,
     holds,
     offers,
+    passing,
     preservation,
     preserving,
     referral,
@@ -98,6 +99,10 @@ NOTICE_REINSTATED = MessageType("notice_reinstated", 1, Family.NOTICE, checks.No
 CASE_ACCEPTED = MessageType("case_accepted", 1, Family.REFERRAL, answers.CaseAcceptedClear, answers.CaseRecord)
 CASE_DECLINED = MessageType("case_declined", 1, Family.REFERRAL, answers.CaseDeclinedClear)
 OUTCOME_REPORTED = MessageType("outcome_reported", 1, Family.REFERRAL, answers.OutcomeReportedClear)
+CASE_REFERRED = MessageType("case_referred", 1, Family.REFERRAL, passing.CaseReferredClear)
+REFERRAL_PASSED_ON = MessageType(
+    "referral_passed_on", 1, Family.REFERRAL, passing.ReferralPassedOnClear, passing.ReferralPassedOnSealed
+)
 PRESERVATION_REQUESTED = MessageType(
     "preservation_requested",
     1,
@@ -165,6 +170,8 @@ ALL: tuple[MessageType, ...] = (
     CASE_ACCEPTED,
     CASE_DECLINED,
     OUTCOME_REPORTED,
+    CASE_REFERRED,
+    REFERRAL_PASSED_ON,
     OFFER_ACCEPTED,
     OFFER_DECLINED,
     OFFER_ASSESSED,
@@ -227,6 +234,6 @@ def value_model(message: MessageType) -> type[Contract]:
     """The closed model of a whole value, `{"clear": …, "sealed": …}`; no `sealed` where the type has no sealed part."""
     fields: dict[str, Any] = {"clear": (message.clear, ...)}
     if message.sealed is not None:
-        always = message.edge or message.family is Family.FACT
+        always = message.family is Family.FACT or issubclass(message.sealed, referral.EdgeSealed)
         fields["sealed"] = (SealedText, ... if always else None)
     return create_model(f"{message.name}_v{message.version}", __base__=Contract, **fields)

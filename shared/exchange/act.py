@@ -99,6 +99,7 @@ class CaseState(StrEnum):
     DECLINED = "declined"
     ONGOING = "ongoing"
     CLOSED = "closed"
+    REFERRED = "referred"
     WITHDRAWN = "withdrawn"
     WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
     RECORD_ERASED = "record_erased"

@@ -17,7 +17,9 @@ from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
 from shared.exchange.changes_acts import CHANGES
 from shared.exchange.erasure_acts import ERASURE_ACTS
 from shared.exchange.hold_acts import HOLD_ACTS
+from shared.exchange.lease_acts import LEASE_ACTS
 from shared.exchange.preservation_acts import PRESERVATION_ACTS
+from shared.exchange.refer_acts import REFER_ACTS
 from shared.exchange.transfer_acts import TRANSFER_ACTS
 from shared.kernel.authority import Role
 from shared.vocabulary.answers import AnswerState, CaseOutcome, ItemsFold
@@ -175,5 +177,7 @@ ACTS: Final[tuple[Act, ...]] = (
     *ERASURE_ACTS,
     *PRESERVATION_ACTS,
     *HOLD_ACTS,
+    *LEASE_ACTS,
+    *REFER_ACTS,
     *TRANSFER_ACTS,
 )

@@ -34,6 +34,7 @@ from shared.runtime.post.arrivals import FINAL
 from shared.runtime.post.ports import Settlement, Unit
 from shared.runtime.watch.logs import log
 from shared.vocabulary.answers import ReceiptOutcome
+from shared.vocabulary.routing import PartyKind
 
 #: How often an origin looks for edges that are to be decided again.
 LOOK_EVERY_S: Final = 5.0
@@ -111,8 +112,19 @@ class OriginBus:
         driver, now = unit.connection.driver, self._clock.now()
         holding = Holding(PostgresHolds(driver), lambda: self._law.at(now), self._instance, now)
         claiming = Claiming(PostgresTransfers(driver), lambda: self._law.at(now), self._instance, now, holding)
-        edges = PostgresEdges(driver, self._kek)
-        return EdgeAnswers(edges, now, retell=self._again.known, holding=holding, claiming=claiming)
+        return EdgeAnswers(
+            PostgresEdges(driver, self._kek),
+            now,
+            retell=self._again.known,
+            holding=holding,
+            claiming=claiming,
+            agency=lambda party: self._agency(party, now),
+        )
+
+    def _agency(self, party: str, at: datetime) -> str | None:
+        """The instance that serves an agency; None for anybody else."""
+        found = self._law.at(at).directory.party(party)
+        return found.instance if found is not None and found.kind == PartyKind.LAW_ENFORCEMENT else None
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
         """Decide again, now or later, what its recipient refused as stale, and what it is elsewhere for now.

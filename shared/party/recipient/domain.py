@@ -183,7 +183,7 @@ def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> It
     begun = Item(
         subject_id=UUID(message.subject),
         party=message.recipient,
-        sender=message.sender,
+        sender=message.filed_by,
         exercise=message.exercise,
         state=recipient.first,
         purposes=frozenset({message.edge.purpose.value}),

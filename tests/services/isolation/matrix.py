@@ -168,6 +168,10 @@ SELECT $1::uuid, $1, $2, 'agency.example', 'placed', now() WHERE $3 <> ''
 _NO_OBJECTION = """
 INSERT INTO no_objection (referral_id, party, agency, at) SELECT $1::uuid, $2, 'agency.example', now() WHERE $3 <> ''
 """
+_LEASE = """
+INSERT INTO case_lease (referral_id, party, number, actor, until, by_actor, at)
+SELECT $1::uuid, $2, 1, 'somebody', now(), 'somebody', now() WHERE $3 <> ''
+"""
 _ASKED_HOLD = """
 INSERT INTO hold (hold_id, referral_id, party, origin, scope, basis, asked_at, asked_until)
 SELECT $1::uuid, $1, $2, 'origin.example', 'removal', 'court_order', now(), now() WHERE $3 <> ''
@@ -189,6 +193,12 @@ def _holds() -> Iterator[Isolated]:
             yield Isolated(service, table, "referral", ReferralState, key, insert, has_state=False, allows=allows)
     asked = _of_holds(ADDS, CHANGES)
     yield Isolated("law_enforcement", "hold", "case", CaseState, "hold_id", _ASKED_HOLD, has_state=False, allows=asked)
+
+
+def _leases() -> Iterator[Isolated]:
+    """To leases whoever acts on a case may add; nobody changes one."""
+    of = "law_enforcement", "case_lease", "case", CaseState, "referral_id"
+    yield Isolated(*of, _LEASE, has_state=False, allows=_of_holds(ADDS))
 
 
 _TRANSFER = """
@@ -214,6 +224,7 @@ def _transfers() -> Iterator[Isolated]:
             has_state=False,
             allows=_of_transfers,
         )
+
 
 
 def _of_steps(action: str) -> set[str]:
@@ -327,6 +338,7 @@ TABLES = (
     *(held for service in ("hotline", "law_enforcement", "industry") for held in _erasures(service)),
     *(held for service in ("hotline", "industry") for held in _links(service)),
     *_holds(),
+    *_leases(),
 )
 
 
