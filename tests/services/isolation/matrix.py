@@ -226,7 +226,6 @@ def _transfers() -> Iterator[Isolated]:
         )
 
 
-
 def _of_steps(action: str) -> set[str]:
     return {"read": set(), "submit": set(), "apply": {ADDS, REMOVES}}.get(action, {ADDS})
 
