@@ -26,6 +26,7 @@ from shared.party.preservation.api import PreservationRoutes, preservations_rout
 from shared.party.preservation.store.attention import unanswered_waits
 from shared.party.preservation.store.locations import ProviderPreservations
 from shared.party.preservation.store.preservations import LISTED as ASKED
+from shared.party.preservation.store.preservations import preservation_words
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
 from shared.party.timeline import no_words, timelines_router
@@ -59,7 +60,8 @@ def assemble(machinery: Machinery) -> App:
     wanted = Source("preservation", PreservationState.REQUESTED, unanswered_waits)
     sources = [*ORIGIN_WAITS, issued, wanted, overdue(machinery.clock, Subject.NOTICE)]
     about = [attention_router(items, AUTHORITY, *sources), *feed_routers(items, AUTHORITY)]
-    about.append(timelines_router(items, AUTHORITY, {"referrals": referral_words, "notices": no_words}))
+    words = {"referrals": referral_words, "notices": no_words, "preservations": preservation_words}
+    about.append(timelines_router(items, AUTHORITY, words))
     asked = preservations_router(
         PreservationRoutes(
             serving=items,
