@@ -17,7 +17,7 @@ from shared.runtime.instance.settings import prefix_of
 def instance_children(state: Path, endpoints: Endpoints, settings: Mapping[str, str] | None = None) -> Sequence[Child]:
     """Install what is missing and say which processes run the instances, each in one of its own.
 
-    `settings` are laid over those of every instance, by field: {"HOLD_HOUR_S": "1"}.
+    `settings` are laid over those of every instance, by field: {"ISSUE_SLOT_S": "1"}.
     """
     laid = {"WEBHOOKS_TO_LOOPBACK": "true"} | dict(settings or {})
     installation = install(state, endpoints)

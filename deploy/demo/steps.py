@@ -31,7 +31,6 @@ _UNDER_WAY = """
 SELECT count(message_id) AS n FROM outbox JOIN lane USING (lane)
 WHERE outcome IS NULL AND NOT done OR position > appended
 """
-_PLANNED = "SELECT count(*) AS n FROM edge WHERE state = 'planned'"
 _ANSWERS = "SELECT answer, count(*) AS n FROM edge WHERE state = 'emitted' GROUP BY answer"
 _RECIPIENTS = """
 SELECT recipient, purpose, count(*) AS n FROM edge WHERE state IN ('emitted', 'planned') GROUP BY recipient, purpose
@@ -118,14 +117,14 @@ async def until_answered(books: Accountants) -> float:
 
 
 async def until_settled(books: Accountants) -> None:
-    """Wait until all is issued, sent and answered and nothing has moved for a while, or patience ends."""
+    """Wait until all is sent and answered and nothing has moved for a while, or patience ends."""
     deadline = monotonic() + SETTLED_S_MAX
     before, quiet_since = None, monotonic()
     while monotonic() < deadline:
-        now = (await answers(books), await outbox_rows(books), await planned(books))
+        now = (await answers(books), await outbox_rows(books))
         if now != before:
             before, quiet_since = now, monotonic()
-        if now[1:] == (0, 0) and monotonic() - quiet_since > QUIET_S:
+        if now[1] == 0 and monotonic() - quiet_since > QUIET_S:
             return
         await asyncio.sleep(0.5)
 
@@ -191,11 +190,6 @@ async def outbox_rows(books: Accountants) -> int:
     """How many messages of all instances wait to be sent, or for a final answer."""
     sending = books.endpoints.of_kind(*(kind for kind in KINDS if kind != AUDIT))
     return sum(row["n"] for row in await books.read(sending, _UNDER_WAY))
-
-
-async def planned(books: Accountants) -> int:
-    """How many notices of all origins wait for the end of their hold window."""
-    return sum(row["n"] for row in await books.read(origins(books.endpoints), _PLANNED))
 
 
 def origins(endpoints: Endpoints) -> Sequence[str]:

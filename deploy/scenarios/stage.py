@@ -17,8 +17,8 @@ from client.problem import ApiProblem
 from client.timeline import Entry, timeline_of
 from client.views import EdgeView
 
-#: So many seconds an hour of a hold window lasts where stories are played: one of a day is over while they are.
-HOLD_HOUR_S: Final = "2"
+#: So many seconds an issue slot lasts where stories are played: what nobody holds any more goes at once.
+ISSUE_SLOT_S: Final = "1"
 
 
 class Answer(NamedTuple):
