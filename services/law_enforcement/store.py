@@ -29,8 +29,11 @@ from shared.contracts.base import Contract
 from shared.contracts.holds import OF_HOLDS
 from shared.contracts.questions import RaisedClear
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
+from shared.exchange.act import Subject
+from shared.exchange.events import event_type
 from shared.exchange.message import Received, Record
 from shared.exchange.passed import Passable
+from shared.exchange.states import personal
 from shared.kernel.clock import rfc3339
 from shared.party.recipient.domain import Item
 from shared.party.recipient.ports import Page
@@ -90,9 +93,13 @@ INSERT INTO case_act (referral_id, party, number, state, said, at) VALUES ($1, $
 _ACTS: Final = "SELECT number, state, said, at FROM case_act WHERE referral_id = $1 AND party = $2 ORDER BY number"
 
 
+#: The events of an agency's own acts: what an origin says may leave a case where it stands, too.
+_OWN: Final = frozenset(event_type(row.subject, row.name) for row in personal(Subject.CASE))
+
+
 async def case_words(driver: asyncpg.Connection, party: str, referral_id: UUID) -> Sequence[Said]:
     """The codes of each of the agency's own acts, in the order in which it did them."""
-    return [Said(None, row["state"], row["said"]) for row in await driver.fetch(_ACTS, referral_id, party)]
+    return [Said(None, row["state"], row["said"], _OWN) for row in await driver.fetch(_ACTS, referral_id, party)]
 
 
 class PostgresCases(PostgresItems):

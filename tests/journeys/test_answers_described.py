@@ -249,6 +249,7 @@ async def preservations_answer(asked: Asked) -> None:
         await asked.get(party, "/v1/preservations?state=ended&limit=1")
         assert (await asked.get(party, f"/v1/preservations/{kept}"))["state"] == "ended"
         await asked.get(party, f"/v1/preservations/{kept}/ts103120")
+        assert len((await asked.get(party, f"/v1/preservations/{kept}/timeline"))["items"]) == 5
         await asked.get(party, f"/v1/preservations/{uuid7()}", status=404)
 
 

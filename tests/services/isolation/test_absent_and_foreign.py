@@ -161,7 +161,7 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
             assert foreign == absent, path
             assert foreign[0] == 404, path
             asked_about += 1
-    assert asked_about == {"hotline": 29, "law_enforcement": 25, "industry": 35}[service]
+    assert asked_about == {"hotline": 29, "law_enforcement": 26, "industry": 36}[service]
 
 
 @pytest.mark.parametrize(
@@ -180,6 +180,7 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
         (PROVIDER, "/v1/notices/{notice_id}/timeline"),
         (AGENCY, "/v1/preservations/{preservation_id}"),
         (PROVIDER, "/v1/preservations/{preservation_id}"),
+        (PROVIDER, "/v1/preservations/{preservation_id}/timeline"),
     ],
 )
 async def test_whom_it_concerns_is_answered_otherwise(exchange: Exchange, filed: Filed, party: str, path: str) -> None:

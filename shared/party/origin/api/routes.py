@@ -228,6 +228,7 @@ class OriginApi:
         """Change what the party has filed."""
 
         async def do(session: Session) -> AmendedReferral:
+            at = self._clock.now()
             changing = Changing(
                 identity.party,
                 identity.role,
@@ -235,8 +236,9 @@ class OriginApi:
                 authority=self._authority,
                 documents=self._documents,
                 then=self._then,
-                at=self._clock.now(),
+                at=at,
                 day_filled=partial(self._alarms.alarm, identity.party, Kind.DAY_FILLED),
+                holding=Holding(PostgresHolds(session.driver), self._documents, self._instance, at),
             )
             return await wanted(changing)
 
