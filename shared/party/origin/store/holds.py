@@ -59,7 +59,8 @@ WHERE referral_id = $1 ORDER BY placed_at, hold_id
 """
 _TOLD: Final = """
 SELECT DISTINCT ON (recipient) recipient, answer FROM edge
-WHERE referral_id = $1 AND notice_id IS NULL AND state IN ('emitted', 'waiting') ORDER BY recipient, state
+WHERE referral_id = $1 AND notice_id IS NULL AND state IN ('emitted', 'waiting') AND NOT taken_back
+ORDER BY recipient, state
 """
 _UNOBJECTING: Final = "SELECT agency FROM no_objection WHERE referral_id = $1"
 _NO_OBJECTION: Final = """

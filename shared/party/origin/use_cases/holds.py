@@ -36,6 +36,7 @@ from shared.exchange.states import row
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import Refused, not_found
 from shared.party.origin.holding import ACTIVE, TOO_LATE, Hold, HoldAct, Holds, Overridden, PlannedEdge
+from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.holds import HoldEnd
 from shared.vocabulary.routing import Disposition, PartyKind
 
@@ -71,6 +72,14 @@ class Holding:
         for referral_id in sorted(referrals):
             await self._end_of_closed(referral_id)
             await self.plan(referral_id, planned.get(referral_id, ()))
+
+    async def follow(self, referral_id: UUID) -> None:
+        """After its edges have changed: plan anew what is planned, end holds of nothing and of who is told no more."""
+        planned = (await self.holds.lock([referral_id])).get(referral_id, ())
+        active = (await self.holds.active([referral_id])).get(referral_id, ())
+        told = await self.holds.told(referral_id) if active else {}
+        await self.end([hold for hold in active if not planned or hold.agency not in told], HoldEnd.LAPSED)
+        await self.plan(referral_id, planned)
 
     async def plan(self, referral_id: UUID, planned: Sequence[PlannedEdge]) -> None:
         """Set anew in which slot the planned notices of a referral go, as things stand."""
@@ -163,7 +172,7 @@ class Holding:
         """Whoever has declined the case or closed it holds nothing any more."""
         active = (await self.holds.active([referral_id])).get(referral_id, ())
         told = await self.holds.told(referral_id) if active else {}
-        over = [hold for hold in active if told.get(hold.agency) not in MAY_HOLD]
+        over = [hold for hold in active if told.get(hold.agency, AnswerState.NONE) not in MAY_HOLD]
         await self.end(over, HoldEnd.RELEASED)
 
     def _is_agency(self, name: str) -> bool:
