@@ -59,7 +59,8 @@ class Holding:
         """Raises `Refused` where a hold would end later than the policy lets it."""
         if isinstance(message.clear, HoldPlacedClear | HoldExtendedClear):
             longest = hold_max(self.documents().policy.document) + TOLERANCE
-            check_bound(message.clear.not_after, message.sent_at - TOLERANCE, longest + TOLERANCE)
+            # Its agency says when it was asked for: that counts as far as it can have been.
+            check_bound(message.clear.not_after, min(message.sent_at, self.at) - TOLERANCE, longest + TOLERANCE)
 
     async def apply(self, messages: Sequence[Received]) -> None:
         """What agencies have said of their cases, in order: holds, and that nobody holds any more."""
