@@ -37,6 +37,11 @@ _DUE: Final = f"""
 {ALL} WHERE e.state = 'planned' AND e.issue_at <= $1 AND {_RESTORED} ORDER BY e.issue_at, e.edge_id LIMIT $2
 FOR UPDATE OF e, r SKIP LOCKED
 """
+_HELD_ON: Final = f"""
+{ALL} WHERE e.state = 'planned' AND e.issue_at > $1 AND {_RESTORED} AND EXISTS (
+    SELECT FROM hold AS h WHERE h.referral_id = e.referral_id AND h.state = 'active' AND h.not_after <= $2)
+ORDER BY e.edge_id LIMIT $3 FOR UPDATE OF e SKIP LOCKED
+"""
 _LOCK: Final = """
 SELECT edge_id, referral_id, window_ends FROM edge
 WHERE referral_id = ANY($1::uuid[]) AND state = 'planned' ORDER BY edge_id FOR UPDATE
@@ -215,6 +220,11 @@ class PostgresPlanned(PostgresHolds):
         rows = await self.driver.fetch(_DUE, at, limit)
         rows.sort(key=lambda row: row["referral_id"])
         return [self.edges.stale_of(list(each)) for _, each in groupby(rows, lambda row: row["referral_id"])]
+
+    async def over(self, before: datetime, at: datetime, limit: int) -> list[Hold]:
+        rows = await self.driver.fetch(_HELD_ON, at, before, limit)
+        active = await self.active({row["referral_id"] for row in rows})
+        return [hold for holds in active.values() for hold in holds if hold.not_after <= before]
 
 
 def _key(hold: Hold) -> tuple[UUID, str, UUID]:

@@ -89,7 +89,7 @@ class Holding:
         active = (await self.holds.active([referral_id])).get(referral_id, ())
         told = await self.holds.told(referral_id)
         agencies = {name: answer for name, answer in told.items() if self._is_agency(name)}
-        free = cleared(agencies, await self.holds.unobjecting(referral_id))
+        free = cleared(agencies, {*await self.holds.unobjecting(referral_id), *(hold.agency for hold in active)})
         until = max((hold.not_after for hold in active), default=None)
         hours = self.documents().hours
         await self.holds.plan(
