@@ -93,13 +93,6 @@ async def receive(
     return refusals
 
 
-async def _add(items: Items, new: Sequence[Received]) -> None:
-    """New items; of what was erased before a restore, and comes once more, nothing opens the record again."""
-    await items.add(new)
-    if new:
-        await items.erase_returned([UUID(message.subject) for message in new])
-
-
 @dataclass(slots=True)
 class _Came:
     """What messages that were taken bring.
@@ -118,12 +111,15 @@ async def _keep(came: _Came, before: Mapping[ItemKey, Item], now: Mapping[ItemKe
     amended = {key for key in before if now[key].revision != before[key].revision}
     amended |= {(UUID(message.subject), message.recipient) for message in came.amending}
     brought = came.resumed | came.heard | amended
-    await _add(items, came.new)
+    await items.add(came.new)
     await items.change({key: moved for key, moved in came.changed.items() if key not in brought})
     await items.resume([now[key] for key in came.resumed])
     await items.hear([now[key] for key in came.heard])
     if amended:
         await items.amend(came.amending, [now[key] for key in amended])
+    if records := [*came.new, *came.amending]:
+        # Of what was erased before a restore, and comes once more, nothing opens the record again.
+        await items.erase_returned([UUID(message.subject) for message in records])
 
 
 def _key(message: Received) -> ItemKey:
