@@ -290,6 +290,13 @@ class CausewayClient(ReferralChanges, Transfers, Webhooks):
         query |= {} if epoch is None else {"epoch": str(epoch)}
         return _read_as(views.EventPage, await self._transport.call("GET", "/v1/events", query=query))
 
+    def questions(
+        self, *, state: str | None = None, kind: str | None = None, cursor: str | None = None, limit: int = PAGE_MAX
+    ) -> AsyncIterator[views.Page[feed_views.Question]]:
+        """What was asked and contested, page by page, newest first."""
+        wanted = {"state": state, "kind": kind}
+        return self._pages("/v1/questions", views.Page[feed_views.Question], cursor, limit=limit, **wanted)
+
     def due(
         self, *, subject: UUID | None = None, cursor: str | None = None, limit: int = PAGE_MAX
     ) -> AsyncIterator[views.Page[feed_views.Due]]:

@@ -10,6 +10,7 @@ from cyclopts import App
 from cyclopts.types import ExistingFile, PositiveInt
 
 from client.cli import changes, output
+from client.cli.questions import reply, uphold
 from client.cli.recheck import recheck
 from client.cli.settings import Options, access
 from shared.vocabulary.referral import WithdrawalReason
@@ -24,6 +25,8 @@ app.command(changes.amend)
 app.command(changes.reroute)
 app.command(changes.transfer)
 app.command(recheck)
+app.command(reply)
+app.command(uphold)
 _OPTIONS = Options()
 
 

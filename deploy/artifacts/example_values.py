@@ -10,6 +10,7 @@ from deploy.artifacts import (
     example_holds,
     example_passing,
     example_preservation,
+    example_questions,
     example_transfers,
 )
 from deploy.artifacts import example_world as world
@@ -121,6 +122,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     **example_holds.ACCEPTED,
     **example_passing.ACCEPTED,
     **example_transfers.ACCEPTED,
+    **example_questions.ACCEPTED,
     **example_answers.ACCEPTED,
     "messages_receipted.v1": {"applied-and-refused": _clear(entries=_receipts())},
     "referral_decided.v1": {
@@ -246,6 +248,7 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
     **example_holds.REFUSED,
     **example_passing.REFUSED,
     **example_transfers.REFUSED,
+    **example_questions.REFUSED,
     **example_answers.REFUSED,
     "messages_receipted.v1": (
         Refusal("no-entries", "/clear/entries", []),

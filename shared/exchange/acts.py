@@ -19,6 +19,7 @@ from shared.exchange.erasure_acts import ERASURE_ACTS
 from shared.exchange.hold_acts import HOLD_ACTS
 from shared.exchange.lease_acts import LEASE_ACTS
 from shared.exchange.preservation_acts import PRESERVATION_ACTS
+from shared.exchange.question_acts import QUESTION_ACTS
 from shared.exchange.refer_acts import REFER_ACTS
 from shared.exchange.transfer_acts import TRANSFER_ACTS
 from shared.kernel.authority import Role
@@ -180,4 +181,5 @@ ACTS: Final[tuple[Act, ...]] = (
     *LEASE_ACTS,
     *REFER_ACTS,
     *TRANSFER_ACTS,
+    *QUESTION_ACTS,
 )

@@ -26,8 +26,10 @@ from shared.party.origin.store.transfers import PostgresTransfers
 from shared.party.origin.use_cases.again import MOVED_AT_ONCE, DecideAgain, Law
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.origin.use_cases.holds import Holding
+from shared.party.origin.use_cases.questions import Asked
 from shared.party.origin.use_cases.reviews import expire_referrals
 from shared.party.origin.use_cases.transfers import Claiming
+from shared.party.questions.store import PostgresQuestions
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post.arrivals import FINAL
@@ -118,6 +120,7 @@ class OriginBus:
             retell=self._again.known,
             holding=holding,
             claiming=claiming,
+            asked=Asked(PostgresQuestions(driver), now),
             agency=lambda party: self._agency(party, now),
         )
 

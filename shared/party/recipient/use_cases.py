@@ -12,6 +12,7 @@ from shared.contracts.checks import ItemsCheckedClear
 from shared.contracts.erasures import Erasure
 from shared.contracts.evidence import KeptEvidence
 from shared.contracts.facts import RecordRevealedClear
+from shared.contracts.questions import AnsweredClear, Dispute, Question
 from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import WITHDRAWALS
 from shared.contracts.transfers import OnTransfer
@@ -21,14 +22,17 @@ from shared.exchange.clocks import Clocked, Happened, answered, awaits_claim, ch
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.events import Event, happened
 from shared.exchange.evidence import Witness
-from shared.exchange.hold_acts import STAYING
 from shared.exchange.message import Received
 from shared.exchange.origin import ANSWERS
+from shared.exchange.question_acts import STAYING
+from shared.exchange.questions import raised
+from shared.exchange.questions import steps as steps_of
 from shared.exchange.revealed import compose_revealed
 from shared.exchange.states import follow
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
+from shared.party.questions.ports import Between
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind, applied, require_role, words_of, written
 from shared.party.recipient.ports import Acting, Items, OwnEdges, Page, ShownItem
 from shared.vocabulary.answers import AnswerState, WithdrawalFate
@@ -89,13 +93,6 @@ async def receive(
     return refusals
 
 
-async def _add(items: Items, new: Sequence[Received]) -> None:
-    """New items; of what was erased before a restore, and comes once more, nothing opens the record again."""
-    await items.add(new)
-    if new:
-        await items.erase_returned([UUID(message.subject) for message in new])
-
-
 @dataclass(slots=True)
 class _Came:
     """What messages that were taken bring.
@@ -114,12 +111,15 @@ async def _keep(came: _Came, before: Mapping[ItemKey, Item], now: Mapping[ItemKe
     amended = {key for key in before if now[key].revision != before[key].revision}
     amended |= {(UUID(message.subject), message.recipient) for message in came.amending}
     brought = came.resumed | came.heard | amended
-    await _add(items, came.new)
+    await items.add(came.new)
     await items.change({key: moved for key, moved in came.changed.items() if key not in brought})
     await items.resume([now[key] for key in came.resumed])
     await items.hear([now[key] for key in came.heard])
     if amended:
         await items.amend(came.amending, [now[key] for key in amended])
+    if records := [*came.new, *came.amending]:
+        # Of what was erased before a restore, and comes once more, nothing opens the record again.
+        await items.erase_returned([UUID(message.subject) for message in records])
 
 
 def _key(message: Received) -> ItemKey:
@@ -144,6 +144,8 @@ def _timed(
         of = message.recipient, UUID(message.subject), message.filed_by
         if isinstance(message.clear, ItemsCheckedClear):
             steps += [Happened.by(*of, step=step) for step in checked(message.clear.checked, message.sent_at)]
+        elif isinstance(message.clear, AnsweredClear):
+            steps += [Happened.by(*of, step=step) for step in steps_of(message.clear, 0, message.sent_at)]
         elif message.message in WITHDRAWALS:
             steps += [Happened.by(*of, step=step) for step in taken_back(message.sent_at)]
         elif message.edge is not None:
@@ -210,6 +212,10 @@ async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Con
     if item is None:
         raise not_found()
     recipient.authority.require(recipient.subject, acting.role, action=row.name, state=item.state)
+    if isinstance(said, Question | Dispute):
+        of = Between(item.party, subject_id, item.sender, own=True)
+        before = (await acting.items.questions.raised([of])).get(of, ())
+        said = raised(said, item.numbers, before, at=acting.at)
     return await carry_out(row, item, said=said, acting=acting)
 
 
@@ -224,6 +230,7 @@ async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acti
         await acting.items.erase(item)
     await acting.items.act(item, following, clear, sealed=sealed, at=acting.at)
     told = () if row.message in STAYING else answered(row.subject, AnswerState(following), acting.at)
+    told += steps_of(clear, item.acts + 1, acting.at)
     await acting.items.clock((), [Happened.by(item.party, subject_id, item.sender, step=step) for step in told])
     await acting.items.note([happened(row, subject_id, party=item.party, state=following)])
     answer = compose(

@@ -226,6 +226,20 @@ def _transfers() -> Iterator[Isolated]:
         )
 
 
+_QUESTION = """
+INSERT INTO question (question_id, party, told_by, counterpart, own, number, kind, subject, about, said, revision,
+                      raised_at, since, rank)
+SELECT $1::uuid, $2, $1, 'other.example', true, 1, 'question', $1, '{1}', '{}', 1, now(), now(), 1 WHERE $3 <> ''
+"""
+
+
+def _questions() -> Iterator[Isolated]:
+    """Whoever acts on something has seen what was answered of it."""
+    for service in ("hotline", "law_enforcement", "industry"):
+        allows = _of_holds(ADDS, CHANGES)
+        yield Isolated(service, "question", ANY, Kept, "question_id", _QUESTION, has_state=False, allows=allows)
+
+
 def _of_steps(action: str) -> set[str]:
     return {"read": set(), "submit": set(), "apply": {ADDS, REMOVES}}.get(action, {ADDS})
 
@@ -338,6 +352,7 @@ TABLES = (
     *(held for service in ("hotline", "industry") for held in _links(service)),
     *_holds(),
     *_leases(),
+    *_questions(),
 )
 
 

@@ -58,6 +58,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "acknowledge": {},
     "answer": {"items": [{"action": "removed", "effective_at": "2026-03-21T08:00:00Z"}]},
     "not-ours": {"disowned": [{}]},
+    "ask": {"needs": ["location"]},
+    "dispute": {"disputed": [{"reason": "duplicate"}]},
+    "reply": {"party": PROVIDER, "question": 1, "replied": [{"reply": "gone"}]},
+    "uphold": {"party": PROVIDER, "dispute": 1, "decided": [{"verdict": "upheld"}]},
     "replay": {},
     "transfer": {"reason": "no_mandate"},
     "rotate": {},
@@ -157,7 +161,7 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
             assert foreign == absent, path
             assert foreign[0] == 404, path
             asked_about += 1
-    assert asked_about == {"hotline": 25, "law_enforcement": 23, "industry": 31}[service]
+    assert asked_about == {"hotline": 29, "law_enforcement": 26, "industry": 36}[service]
 
 
 @pytest.mark.parametrize(
@@ -176,6 +180,7 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
         (PROVIDER, "/v1/notices/{notice_id}/timeline"),
         (AGENCY, "/v1/preservations/{preservation_id}"),
         (PROVIDER, "/v1/preservations/{preservation_id}"),
+        (PROVIDER, "/v1/preservations/{preservation_id}/timeline"),
     ],
 )
 async def test_whom_it_concerns_is_answered_otherwise(exchange: Exchange, filed: Filed, party: str, path: str) -> None:

@@ -18,6 +18,8 @@ from starlette.responses import Response
 from shared.contracts.base import Contract, JsonObject
 from shared.contracts.checks import ItemChecks
 from shared.contracts.holds import Confirming, Overriding
+from shared.contracts.questions import Reply as QuestionReply
+from shared.contracts.questions import Verdict
 from shared.contracts.referral import ReferralSubmission
 from shared.contracts.transfers import Transferring
 from shared.envelope.datakeys import KeyEncryptionKey
@@ -35,10 +37,12 @@ from shared.party.origin.api.changes import Changed, Identified, add_change_rout
 from shared.party.origin.api.checking import Checking, Posted, parsed
 from shared.party.origin.api.checks import add_check_route
 from shared.party.origin.api.holds import add_override_routes
+from shared.party.origin.api.questions import add_question_routes
 from shared.party.origin.api.transfers import add_transfer_route
 from shared.party.origin.domain import (
     AcceptedReferral,
     AmendedReferral,
+    AnsweredQuestion,
     CheckedReferral,
     ListReason,
     ReferralPage,
@@ -64,9 +68,11 @@ from shared.party.origin.use_cases.amend import Changing
 from shared.party.origin.use_cases.checks import check_items
 from shared.party.origin.use_cases.holds import Holding, Override
 from shared.party.origin.use_cases.intake import Intake
+from shared.party.origin.use_cases.questions import answer_question
 from shared.party.origin.use_cases.referrals import Acting
 from shared.party.origin.use_cases.reviews import DROP, RELEASE, Reviewing, drop_referral, release_referral
 from shared.party.origin.use_cases.transfers import TRANSFER, Letters, Transferer
+from shared.party.questions.store import PostgresQuestions
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
@@ -180,6 +186,19 @@ class OriginApi:
         checking = row(Subject.REFERRAL, "check")
         return await self._acts.once(request, identity, checking.name, roles=checking.roles, act=look)
 
+    async def answer_question(self, act: Act, referral_id: UUID, request: Request, *, identity: Identity) -> Response:
+        """Answer what a recipient asks or contests, and tell it."""
+        assert act.takes is not None
+        said = read_model(act.takes, await read_json(request))
+        assert isinstance(said, QuestionReply | Verdict)
+
+        async def answer(session: Session) -> AnsweredQuestion:
+            acting, store = self._acting(identity, session), PostgresQuestions(session.driver)
+            state = await answer_question(referral_id, said, acting, store=store)
+            return AnsweredQuestion.model_validate({"referral_id": referral_id, "state": state})
+
+        return await self._acts.once(request, identity, act.name, roles=act.roles, act=answer)
+
     async def review(self, act: Act, referral_id: UUID, request: Request, *, identity: Identity) -> Response:
         """Let a referral go, or drop it, as a second person."""
         doing = self.reviewing(act, referral_id, identity)
@@ -213,6 +232,8 @@ class OriginApi:
                 identity.party,
                 identity.role,
                 PostgresAmendments(session.driver, self._kek),
+                PostgresHolds(session.driver),
+                self._instance,
                 authority=self._authority,
                 documents=self._documents,
                 then=self._then,
@@ -363,6 +384,7 @@ def _add_later(router: APIRouter, origin: OriginApi, identified: Identified) -> 
     add_check_route(router, origin, identified)
     add_override_routes(router, origin, identified)
     add_transfer_route(router, origin, identified)
+    add_question_routes(router, origin, identified)
 
 
 def _answer(view: Contract) -> Response:
