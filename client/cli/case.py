@@ -7,6 +7,7 @@ from uuid import UUID
 from cyclopts import App
 
 from client.cli import output
+from client.cli.questions import add_raising
 from client.cli.settings import Options
 from shared.contracts.leases import LEASE_H, Claim, HandOver
 from shared.contracts.passing import Referring
@@ -122,3 +123,6 @@ async def outcome(
         )
         output.moved(state, options)
         return output.DONE
+
+
+add_raising(app, "case")

@@ -11,7 +11,6 @@ from typing import Final
 from shared.exchange.act import Act, Cause, Offered, Subject
 from shared.exchange.acts import ACTS
 from shared.exchange.changes_acts import AMEND
-from shared.exchange.refer_acts import PASS_ON
 from shared.exchange.states import begins, may_come_in, rows_of, states, steps
 
 BEGIN: Final = "<!-- states: written by `python -m deploy.artifacts` from shared/exchange/acts.py -->"
@@ -76,7 +75,7 @@ def _row(row: Act) -> str:
     by = {
         Cause.PERSON: _listed(row.roles),
         Cause.SECOND_PERSON: f"another {_listed(row.roles)} than who filed it",
-        Cause.ACT: "the sender, by its message",
+        Cause.ACT: "the sender, by its message" if row.message else "the service, for the first that claims it",
         Cause.TIMER: "the service, when its time has come",
     }[row.cause]
     leads = {after for before in may_come_in(row) for _, after in steps(row, before)} or may_come_in(row)
@@ -91,7 +90,7 @@ def _told(row: Act) -> Iterable[Act]:
         return [row]
     if Offered.DROPPED.value in {move.to for move in row.moves}:
         return []
-    told = [each for each in ACTS if each.cause is Cause.ACT and each.name != AMEND and each is not PASS_ON]
+    told = [each for each in ACTS if each.cause is Cause.ACT and each.name != AMEND and each.message]
     if Offered.WITHDRAWN.value in {move.to for move in row.moves}:
         return [each for each in told if not begins(each)]
     sends = begins(row) or row.cause is Cause.SECOND_PERSON

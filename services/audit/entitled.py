@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from services.audit.domain.entries import EntryKind
 from services.audit.ports import KeptEntry
-from shared.contracts.registry import BY_TYPE, REFERRAL_PASSED_ON
+from shared.contracts.registry import BY_TYPE, CLAIM_GRANTED, REFERRAL_PASSED_ON
 from shared.exchange.authority import STATEMENT_NOT_YOURS, Relation, cells_of
 
 _Sent = frozenset[tuple[str | None, str | None, str | None]]
@@ -30,7 +30,22 @@ def judged(messages: Sequence[KeptEntry]) -> tuple[KeptEntry, ...]:
     speakers = frozenset(each.sender for each in stated if _party(each, "origin") == origin)
     sent = frozenset((each.subject, each.sender, each.recipient) for each in messages if _carries_an_edge(each, origin))
     sent = _passed_on(messages, origin, sent)
-    return tuple(each if _entitled(each, origin, sent, speakers=speakers) else _marked(each) for each in messages)
+    granted = frozenset(each.recipient for each in messages if _grants(each) and each.verified)
+    return tuple(
+        each
+        if _entitled(each, origin, sent, speakers=speakers) and _once(each, origin, sent, granted=granted)
+        else _marked(each)
+        for each in messages
+    )
+
+
+def _grants(entry: KeptEntry) -> bool:
+    return entry.type == CLAIM_GRANTED.type and entry.kind is not EntryKind.NOT_ENTITLED
+
+
+def _once(entry: KeptEntry, origin: str, sent: _Sent, *, granted: frozenset[str | None]) -> bool:
+    """A referral is granted to one, which was sent it. Of two, nobody can tell here who was first."""
+    return not _grants(entry) or (len(granted) == 1 and (entry.subject, origin, entry.recipient) in sent)
 
 
 def _entitled(entry: KeptEntry, origin: str, sent: _Sent, *, speakers: frozenset[str | None]) -> bool:

@@ -18,12 +18,14 @@ from shared.exchange.events import event_type
 from shared.exchange.prepare import Documents
 from shared.exchange.preservation import ASK
 from shared.exchange.refer_acts import PASS_ON
+from shared.party.asking import own_questions, with_lapses
 from shared.party.attention import Source, attention_router
 from shared.party.console.door import around, entry, party_door
 from shared.party.feed import feed_routers
 from shared.party.overdue import overdue
 from shared.party.preservation.api import PreservationRoutes, preservations_router
-from shared.party.preservation.store.preservations import LISTED, PostgresPreservations
+from shared.party.preservation.store.preservations import LISTED, PostgresPreservations, preservation_words
+from shared.party.questions.api import questions_router
 from shared.party.recipient.api import Serving
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.holds import ended_holds
@@ -65,11 +67,13 @@ def assemble(machinery: Machinery) -> App:
         )
     )
     ended = Source("case", CaseState.OFFERED, ended_holds)
-    sources = [waiting, ended, overdue(machinery.clock, Subject.CASE)]
+    raised = own_questions(AGENCY, PostgresCases.table)
+    sources = [waiting, ended, raised, overdue(machinery.clock, Subject.CASE)]
     attention = attention_router(items, AUTHORITY, *sources)
     acting = [cases_router(items, partial(_documents, machinery)), holds_router(items), asking]
-    about = attention, *feed_routers(items, AUTHORITY), timelines_router(items, AUTHORITY, {"inbox": case_words})
-    routers = [*acting, *about]
+    words = {"inbox": case_words, "preservations": preservation_words}
+    about = attention, *feed_routers(items, AUTHORITY), timelines_router(items, AUTHORITY, words)
+    routers = [*acting, *about, questions_router(items, AUTHORITY)]
     routers.append(_console(machinery, items, sources))
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
     app = App(
@@ -87,7 +91,9 @@ def assemble(machinery: Machinery) -> App:
         },
         door,
     )
-    return with_withdrawals(app, AGENCY, PostgresCases)
+    return with_lapses(
+        with_withdrawals(app, AGENCY, PostgresCases), AGENCY, table=PostgresCases.table, items=PostgresCases
+    )
 
 
 def _documents(machinery: Machinery) -> Documents:

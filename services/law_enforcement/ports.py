@@ -9,6 +9,7 @@ from shared.contracts.fields import CaseReference
 from shared.contracts.holds import HoldWords
 from shared.contracts.leases import Leased
 from shared.contracts.passing import PassedOn
+from shared.contracts.questions import QuestionWords
 from shared.contracts.referral import ReferralRecord, Revision
 from shared.exchange.act import CaseState
 from shared.party.recipient.ports import ShownItem
@@ -63,7 +64,7 @@ class CasePage(Contract):
     next: NextCursor
 
 
-class CaseAct(CaseWords, HoldWords):
+class CaseAct(CaseWords, HoldWords, QuestionWords):
     """One act of the agency as it was done: its own words, the state that it led to, its number and its time."""
 
     number: TrackNumber

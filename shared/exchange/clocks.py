@@ -66,21 +66,24 @@ _BEGUN: Final[Mapping[Subject, tuple[ClockEvent, ...]]] = {
     Subject.CASE: (ClockEvent.REPORT_SENT,),
     Subject.NOTICE: (ClockEvent.NOTICE_ISSUED, ClockEvent.NOTICE_RECEIVED),
 }
+#: Whoever has answered for good waits for no answer any more.
+_MOOT: Final = frozenset({ClockDue.INFORMATION, ClockDue.VERDICT})
 _DONE: Final = {
     AnswerState.NONE: frozenset[ClockDue](),
     AnswerState.ACKNOWLEDGED: frozenset({ClockDue.ACKNOWLEDGEMENT}),
     AnswerState.IN_PART: frozenset({ClockDue.ACKNOWLEDGEMENT}),
     # What a provider says of the last item is its answer; what remains of a rejection is a person's at the origin.
-    AnswerState.ACTIONED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}),
-    AnswerState.REJECTED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}),
+    AnswerState.ACTIONED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}) | _MOOT,
+    AnswerState.REJECTED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}) | _MOOT,
     AnswerState.REAPPEARED: frozenset({ClockDue.ACKNOWLEDGEMENT}),
-    AnswerState.NOT_OURS: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}),
+    AnswerState.NOT_OURS: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}) | _MOOT,
     AnswerState.ACCEPTED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.CLAIM}),
-    AnswerState.DECLINED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK, ClockDue.CLAIM}),
+    AnswerState.DECLINED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK, ClockDue.CLAIM}) | _MOOT,
     AnswerState.ONGOING: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK, ClockDue.CLAIM}),
-    AnswerState.CLOSED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK, ClockDue.CLAIM}),
+    AnswerState.CLOSED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK, ClockDue.CLAIM}) | _MOOT,
     # Whoever it was referred to owes what is due now.
-    AnswerState.REFERRED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK, ClockDue.CLAIM}),
+    AnswerState.REFERRED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK, ClockDue.CLAIM}) | _MOOT,
+    AnswerState.CLAIMED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
     AnswerState.WITHDRAWAL_ACKNOWLEDGED: frozenset[ClockDue](),
     AnswerState.RECORD_ERASED: frozenset[ClockDue](),
 }

@@ -40,6 +40,7 @@ Reason = (
     | Literal[AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS, AnswerState.REAPPEARED]
     | Literal["recipient_ahead", "p0_open", "p0_unclaimed", "overdue", "preservation_unanswered"]
     | Literal["hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late"]
+    | Literal["needs_info", "disputed", "conceded", "question_answered", "question_lapsed", "dispute_answered"]
 )
 
 
@@ -48,8 +49,8 @@ class Mend(StrEnum):
 
     `reroute`: what was disowned to whom the answer names. `release`: as a second person, or drop it. `refile`:
     withdraw it, and file it anew for somebody else or with what was missing. `call`: ask whoever was told. `operator`:
-    theirs or yours, sees why it does not arrive. `recheck`: look whether what was removed is gone. The others are acts
-    of a recipient.
+    theirs or yours, sees why it does not arrive. `recheck`: look whether what was removed is gone. `reply` and
+    `uphold`: answer what a recipient asks or contests. The others are acts of a recipient.
     """
 
     REROUTE = "reroute"
@@ -64,6 +65,8 @@ class Mend(StrEnum):
     ANSWER = "answer"
     READ = "read"
     RECHECK = "recheck"
+    REPLY = "reply"
+    UPHOLD = "uphold"
 
 
 class Place(NamedTuple):
@@ -119,6 +122,8 @@ _MENDS: Final[Mapping[str, Mend]] = {
     AnswerState.REAPPEARED: Mend.CALL,
     P0_OPEN: Mend.CALL,
     HOLD_EXPIRED: Mend.CALL,
+    "needs_info": Mend.REPLY,
+    "disputed": Mend.UPHOLD,
 }
 #: Of what was sent to a party, by its state: what the party can do next.
 _NEXT: Final[Mapping[tuple[Subject, str], Mend]] = {
@@ -143,6 +148,8 @@ _OWED: Final[Mapping[tuple[Subject, str], Mend]] = {
     (Subject.NOTICE, ClockDue.ACKNOWLEDGEMENT): Mend.ANSWER,
     (Subject.NOTICE, ClockDue.REMOVAL): Mend.ANSWER,
     (Subject.REFERRAL, ClockDue.RECHECK): Mend.RECHECK,
+    (Subject.REFERRAL, ClockDue.INFORMATION): Mend.REPLY,
+    (Subject.REFERRAL, ClockDue.VERDICT): Mend.UPHOLD,
 }
 
 

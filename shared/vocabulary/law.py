@@ -48,6 +48,7 @@ class ClockEvent(Code):
     REMOVAL_REPORTED = "removal_reported", _CAUSEWAY
     P0_OFFERED = "p0_offered", _CAUSEWAY
     INFORMATION_REQUESTED = "information_requested", _CAUSEWAY
+    DISPUTE_RAISED = "dispute_raised", _CAUSEWAY
     PRESERVATION_SERVED = "preservation_served", _E_EVIDENCE
     PRESERVATION_EXTENDED = "preservation_extended", _E_EVIDENCE
     PRODUCTION_ORDERED = "production_ordered", _E_EVIDENCE
@@ -58,6 +59,7 @@ class StopCause(Code):
     """What may stop a clock, where its instrument lists it."""
 
     NEEDS_INFO = "needs_info", _CAUSEWAY
+    DISPUTED = "disputed", _CAUSEWAY
     HELD = "held", _CAUSEWAY
     EXTENDED = "extended", _E_EVIDENCE
     PRODUCTION_CONFIRMED = "production_confirmed", _E_EVIDENCE
@@ -71,6 +73,7 @@ class ClockDue(Code):
     RECHECK = "recheck", _CAUSEWAY
     REPORT = "report", _CAUSEWAY
     INFORMATION = "information", _CAUSEWAY
+    VERDICT = "verdict", _CAUSEWAY
     FEEDBACK = "feedback", _CAUSEWAY
     CLAIM = "claim", _CAUSEWAY
     DATA = "data", _E_EVIDENCE

@@ -35,11 +35,13 @@ from shared.exchange.hold_acts import STAYING
 from shared.exchange.items import Said, fold
 from shared.exchange.message import Received
 from shared.exchange.origin import Answered
+from shared.exchange.question_acts import RAISING
 from shared.exchange.states import Standing, follow, personal, row, rows_of, shown, standings, states
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.origin.domain import AnswerDetail
 from shared.party.origin.ports import AnswerAct, OpenEdge, Taken
 from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.party.questions.ports import ShownQuestion
 from shared.party.recipient.domain import Item, written
 from shared.vocabulary.answers import AnswerState, CaseOutcome, NoticeAction
 from tests.architecture.source import ROOT
@@ -266,6 +268,10 @@ def unshown(takes: type[Contract], view: type[Contract]) -> set[str]:
 def test_what_a_party_says_is_shown_to_it_and_what_it_tells_to_the_origin(act: Act) -> None:
     assert act.takes is not None
     assert act.message is not None
+    if act.message in RAISING:
+        # What is asked and contested stands beside its subject, at both.
+        assert unshown(act.takes, ShownQuestion) == set()
+        return
     if act.message in STAYING:
         # What is asked of an origin stands beside the case, at both: as an act of its own, and as a hold.
         assert unshown(act.takes, CaseAct) == unshown(act.takes, ShownHold) == set()

@@ -19,6 +19,7 @@ from shared.contracts.fields import CaseReference, ExternalRef
 from shared.contracts.holds import HoldWords, ShownHold
 from shared.contracts.items import ItemNumber
 from shared.contracts.offers import OfferWords
+from shared.contracts.questions import QuestionWords
 from shared.contracts.referral import CutRules, ReferralSubmission, Revision
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Prepared
@@ -199,6 +200,13 @@ class CheckedReferral(Contract):
     state: Literal["routed", "reappeared"]
 
 
+class AnsweredQuestion(Contract):
+    """What a recipient has asked or contested is answered, and it will be told."""
+
+    referral_id: Uuid
+    state: Literal["routed"]
+
+
 class WithdrawnReferral(Contract):
     """The referral is withdrawn and its recipients will be told. They acknowledge on their own."""
 
@@ -255,7 +263,7 @@ class AnswerDetail(NoticeWords, OfferWords, CaseWords):
     edge: Uuid | None = None
 
 
-class Told(AnswerDetail, HoldWords):
+class Told(AnswerDetail, HoldWords, QuestionWords):
     """One answer as it was given: its own words, what the edge came to by it, and when it was applied here."""
 
     answer: AnswerState

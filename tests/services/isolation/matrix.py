@@ -207,6 +207,45 @@ def _leases() -> Iterator[Isolated]:
     yield Isolated(*passed, _PASSED, has_state=False, allows=_of_links)
 
 
+_TRANSFER = """
+INSERT INTO transfer (referral_id, recipient, party, reason, offered_at)
+SELECT $1::uuid, 'hotline.example', $2, 'no_mandate', now() WHERE $3 <> ''
+"""
+
+
+def _of_transfers(action: str) -> set[str]:
+    return {"transfer": {ADDS, CHANGES}, "apply": {CHANGES}}.get(action, set())
+
+
+def _transfers() -> Iterator[Isolated]:
+    """Whoever transfers says who may claim it; that one has is the service's own to keep."""
+    for service in ("hotline", "industry"):
+        yield Isolated(
+            service,
+            "transfer",
+            "referral",
+            ReferralState,
+            "referral_id",
+            _TRANSFER,
+            has_state=False,
+            allows=_of_transfers,
+        )
+
+
+_QUESTION = """
+INSERT INTO question (question_id, party, told_by, counterpart, own, number, kind, subject, about, said, revision,
+                      raised_at, since, rank)
+SELECT $1::uuid, $2, $1, 'other.example', true, 1, 'question', $1, '{1}', '{}', 1, now(), now(), 1 WHERE $3 <> ''
+"""
+
+
+def _questions() -> Iterator[Isolated]:
+    """Whoever acts on something has seen what was answered of it."""
+    for service in ("hotline", "law_enforcement", "industry"):
+        allows = _of_holds(ADDS, CHANGES)
+        yield Isolated(service, "question", ANY, Kept, "question_id", _QUESTION, has_state=False, allows=allows)
+
+
 def _of_steps(action: str) -> set[str]:
     return {"read": set(), "submit": set(), "apply": {ADDS, REMOVES}}.get(action, {ADDS})
 
@@ -313,11 +352,13 @@ TABLES = (
     *PRESERVATIONS,
     *LOCATIONS,
     *REVISIONS,
+    *_transfers(),
     *CLOCKS,
     *(held for service in ("hotline", "law_enforcement", "industry") for held in _erasures(service)),
     *(held for service in ("hotline", "industry") for held in _links(service)),
     *_holds(),
     *_leases(),
+    *_questions(),
 )
 
 

@@ -29,6 +29,7 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_recipi
         ("post", "/v1/cases/{referral_id}:outcome"),
         ("get", "/v1/preservations"),
         ("get", "/v1/preservations/{preservation_id}"),
+        ("get", "/v1/preservations/{preservation_id}/timeline"),
         ("get", "/v1/preservations/{preservation_id}/ts103120"),
         ("post", "/v1/preservations"),
         ("post", "/v1/preservations/{preservation_id}:extend"),

@@ -20,15 +20,18 @@ from shared.contracts.passing import CaseReferredClear
 from shared.exchange.act import Act, Subject, Track
 from shared.exchange.clocks import Happened, answered, reported
 from shared.exchange.events import Event, event_type
-from shared.exchange.hold_acts import STAYING
 from shared.exchange.items import Said
 from shared.exchange.message import Received
 from shared.exchange.origin import Amendments, Answered, answer_edge, said_in
+from shared.exchange.question_acts import STAYING
+from shared.exchange.questions import steps as steps_of
 from shared.exchange.states import rows_for, rows_of
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.party.origin.ports import AnswerAct, Edges, Judged, OpenEdge, Referred, Taken
 from shared.party.origin.use_cases.holds import Holding, of_agencies
+from shared.party.origin.use_cases.questions import Asked
+from shared.party.origin.use_cases.transfers import Claiming
 
 _UNMATCHED: Final = "answer_unmatched"
 ACT_AWAITED: Final = "act_awaited"
@@ -53,10 +56,14 @@ class EdgeAnswers:
         retell: Retell | None = None,
         holding: Holding | None = None,
         agency: Callable[[str], str | None] = lambda _: None,
+        claiming: Claiming | None = None,
+        asked: Asked | None = None,
     ) -> None:
         self._edges = edges
         self._agency = agency
+        self._asked = asked
         self._holding = holding
+        self._claiming = claiming
         self._at = at
         self._retell = retell
         self.events: list[Event] = []
@@ -71,9 +78,13 @@ class EdgeAnswers:
         """
         if not messages:
             return {}
+        if self._claiming is not None:
+            await self._claiming.lock(messages)
         edges = await self._edges.answerable([UUID(message.subject) for message in messages])
         # Asked once the edges are locked: nobody else judges an act on them now.
         judged = await self._edges.judged([act for message in messages if (act := _act_of(message)) is not None])
+        if self._asked is not None:
+            await self._asked.read(messages)
         refusals: dict[UUID, str] = {}
         taken: dict[UUID, Taken] = {}
         new: dict[AnswerAct, Judged] = {}
@@ -103,6 +114,10 @@ class EdgeAnswers:
             await self._retell(self._edges, late)
         if self._holding is not None and (asked := of_agencies(applied)):
             await self._holding.apply(asked)
+        if self._claiming is not None:
+            self.events += await self._claiming.apply(applied)
+        if self._asked is not None:
+            await self._asked.keep()
         return refusals
 
     def _referred(self, message: Received) -> Iterator[Referred]:
@@ -132,7 +147,11 @@ class EdgeAnswers:
             if self._holding is not None:
                 self._holding.check(message)
             self._check_referred(message, sent)
+            if self._claiming is not None:
+                self._claiming.check(message)
             moved = {edge.edge_id: take(edge, message) for edge in present}
+            if self._asked is not None:
+                self._asked.take(message, sent[0])
         except Refused as error:
             return error.code
         late = {edge_id for edge_id in moved if edge_id in taken and taken[edge_id].retell}
@@ -142,6 +161,7 @@ class EdgeAnswers:
             moves = answer.state != present[0].answer.state or message.message not in STAYING
             steps = answered(_row(message).subject, answer.state, message.sent_at) if moves else ()
             steps += reported(_removes(message.clear), message.sent_at)
+            steps += steps_of(message.clear, answer.acts, message.sent_at)
             self._steps += [Happened.by(*of, step=step) for step in steps]
             self.events.append(_event(message, sent[0], answer))
         return None

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Final, TypeVar
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -17,6 +17,7 @@ import asyncpg
 from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
 from shared.contracts.delivery import HeldEdge
+from shared.contracts.questions import RaisedClear
 from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import ALL, WITHDRAWALS
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
@@ -26,10 +27,13 @@ from shared.exchange.message import Draft, Received, Record
 from shared.exchange.words import folded
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Defect, Refused, not_found
+from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.domain import Item, ItemKey, revision_of
 from shared.party.recipient.ports import Page, ShownItem
 from shared.party.recipient.store.packing import packed, unpacked
+from shared.party.recipient.store.questions import acted, heard
 from shared.party.recipient.store.revisions import revise
+from shared.party.recipient.store.views import view, words
 from shared.runtime.database.columns import Json
 from shared.runtime.database.feed import Listed, note_events
 from shared.runtime.database.journal import Erased
@@ -59,9 +63,6 @@ class NewItem:
     wrapped_key: bytes
     priority: str | None
     revision: int
-
-
-ViewT = TypeVar("ViewT", bound=Contract)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,7 @@ class PostgresItems:
         return bool(await self._driver.fetchval("SELECT lives > 1 FROM life"))
 
     async def heard(self, messages: Sequence[Received]) -> None:
-        """Nothing is said of most kinds of item but what moves them."""
+        await heard(self.questions, messages)
 
     async def resume(self, items: Sequence[Item]) -> None:
         if items:
@@ -222,7 +223,13 @@ class PostgresItems:
     async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:
         if sealed is not None:
             raise Defect("sealed_words_without_place")
-        await self._act(item, following, words(clear))
+        # What is asked is kept with the question, and is no word of the answer.
+        await self._act(item, following, {} if isinstance(clear, RaisedClear) else words(clear))
+        await acted(self.questions, item, clear, at=at)
+
+    @property
+    def questions(self) -> PostgresQuestions:
+        return PostgresQuestions(self._driver)
 
     async def held(self, of: str, *, above: UUID, limit: int) -> list[HeldEdge]:
         rows = await self._driver.fetch(self.table.held, of, above, limit, _EDGES, _WITHDRAWALS)
@@ -327,22 +334,6 @@ class PostgresOneEdgeItems(PostgresItems):
 
 def _item(row: asyncpg.Record) -> Item:
     return Item(**(dict(row) | {"purposes": frozenset(row["purposes"]), "numbers": tuple(row["numbers"])}))
-
-
-def words(clear: Contract) -> dict[str, object]:
-    """What an act says in the clear, as it is kept: without what names it, and without what it leaves open."""
-    return clear.model_dump(mode="json", exclude_none=True, exclude=_NAMING)
-
-
-#: The subject of an act and its place in the track: what it is about, not what it says.
-_NAMING: Final = {"referral_id", "notice_id", "revision", "act", "number"}
-
-
-def view(kind: type[ViewT], row: asyncpg.Record, **more: object) -> ViewT:
-    """A view of a row: `more`, else its columns, else the words of the party's acts; None for what is not there."""
-    said: Mapping[str, object] = row.get("said", {})
-    known = dict(row) | more
-    return kind.model_validate({name: known[name] if name in known else said.get(name) for name in kind.model_fields})
 
 
 def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, table: str) -> list[NewItem]:
