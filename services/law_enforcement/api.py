@@ -18,6 +18,7 @@ from shared.contracts.holds import HoldState
 from shared.exchange.act import Act, CaseState, Subject
 from shared.exchange.prepare import Documents
 from shared.exchange.states import collection
+from shared.kernel.errors import Unavailable
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts, viewed
 from shared.party.recipient.holding import HoldPage
 from shared.party.recipient.ports import OnlyP0, Page
@@ -27,7 +28,12 @@ from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
 
 
-def cases_router(serving: Serving, documents: Callable[[], Documents]) -> APIRouter:
+def _no_documents() -> Documents:
+    """Before any has come."""
+    raise Unavailable("document_unknown")
+
+
+def cases_router(serving: Serving, documents: Callable[[], Documents] = _no_documents) -> APIRouter:
     """The routes under /v1/inbox, where referrals wait and are taken back, and /v1/cases, where they are answered.
 
     `documents`: directory and policy in force.

@@ -143,7 +143,7 @@ class PostgresCases(PostgresItems):
     async def passable(self, referral_id: UUID) -> Sequence[Passable] | None:
         if await self._driver.fetchrow(self.table.one, referral_id) is None:
             return None
-        return await passable(self._driver, referral_id, self._kek, self.table.contents)
+        return await passable(self._driver, referral_id, self._kek, table=self.table.contents)
 
     @property
     def holds(self) -> AskedHolds:

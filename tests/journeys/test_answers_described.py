@@ -32,6 +32,7 @@ SERVED_BY = {
     HOTLINE: "hotline",
     OTHER_HOTLINE: "hotline",
     AGENCY: "law_enforcement",
+    "police-de.example": "law_enforcement",
     PROVIDER: "industry",
     AUDITOR: "audit",
 }
@@ -49,6 +50,7 @@ REPORT = {"items": [{"n": 1, "action": "removed", "effective_at": "2026-05-04T11
 ERASED = {"fate": "erased"}
 KEPT = {"fate": "kept", "kept": {"retention": "us_1y", "basis": "accepted_case", "until": "2027-05-04"}}
 OUTCOME = {"outcome": "ongoing_investigation", "child_identified": "unknown", "child_safeguarded": "no"}
+REFERRED = {"agency": "police-de.example", "because": "suspect_elsewhere"}
 PURPOSE = {"Purpose": "answers as described"}
 
 
@@ -168,6 +170,23 @@ async def looked_at_again(asked: Asked, first: str, notice: str) -> None:
     await asked.exchange.until_quiet()
 
 
+async def officers_and_agencies(asked: Asked, second: str, third: str) -> None:
+    """Who has a case, and one that goes to another agency."""
+    await asked.post(AGENCY, f"/v1/cases/{third}:claim", {"hours": 1})
+    await asked.post(AGENCY, f"/v1/cases/{third}:hand-over", {"to": "0" * 32})
+    await asked.post(AGENCY, f"/v1/cases/{third}:claim", {}, status=409)
+    await asked.post(AGENCY, f"/v1/cases/{second}:refer", REFERRED | {"agency": PROVIDER}, status=422)
+    fourth, _ = await asked.filed()
+    await asked.post(AGENCY, f"/v1/cases/{fourth}:refer", REFERRED)
+    await asked.exchange.until_quiet()
+    assert (await asked.get(REFERRED["agency"], f"/v1/inbox/{fourth}"))["passed_on"]["by"] == AGENCY
+    await asked.post(REFERRED["agency"], f"/v1/cases/{fourth}:accept", {})
+    await asked.exchange.until_quiet()
+    await asked.get(AGENCY, f"/v1/inbox/{fourth}")
+    await asked.get(HOTLINE, f"/v1/referrals/{fourth}")
+    await asked.post(AGENCY, f"/v1/cases/{second}:hand-over", {}, status=409)
+
+
 async def recipients_answer(asked: Asked) -> None:
     first, notice = await asked.filed()
     second, other_notice = await asked.filed()
@@ -178,10 +197,7 @@ async def recipients_answer(asked: Asked) -> None:
         await asked.get(party, f"/v1/inbox/{first}/evidence")
     await asked.get(PROVIDER, "/v1/notices?limit=1")
     await asked.get(PROVIDER, f"/v1/notices/{notice}/evidence")
-    await asked.post(AGENCY, f"/v1/cases/{third}:claim", {"hours": 1})
-    await asked.post(AGENCY, f"/v1/cases/{third}:hand-over", {"to": "0" * 32})
-    await asked.post(AGENCY, f"/v1/cases/{third}:claim", {}, status=409)
-    await asked.post(AGENCY, f"/v1/cases/{second}:hand-over", {}, status=409)
+    await officers_and_agencies(asked, second, third)
     await asked.post(AGENCY, f"/v1/cases/{first}:accept", {"case_reference": "BE-2026-17"})
     await asked.post(AGENCY, f"/v1/cases/{first}:accept", {}, status=409)
     await asked.post(AGENCY, f"/v1/cases/{first}:outcome", OUTCOME)
