@@ -15,6 +15,7 @@ from pydantic import JsonValue, ValidationError
 from client import feed_views, views
 from client.changes import ReferralChanges, Submission, as_json
 from client.problem import ApiProblem
+from client.transfers import Transfers
 from client.transport import Transport
 from client.webhooks import Webhooks
 from shared.contracts.answers import (
@@ -51,7 +52,7 @@ _ALL = (DisowningStatement(),)
 ViewT = TypeVar("ViewT", bound=views.View)
 
 
-class CausewayClient(ReferralChanges, Webhooks):
+class CausewayClient(ReferralChanges, Transfers, Webhooks):
     """One party's access to one service.
 
     Every act is sent under an idempotency key, made per call unless `key` is given, and repeated under that

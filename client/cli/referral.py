@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 app = App(name="referral", help="Post referrals, follow them, take them back.")
 app.command(changes.amend)
 app.command(changes.reroute)
+app.command(changes.transfer)
 app.command(recheck)
 _OPTIONS = Options()
 

@@ -206,6 +206,7 @@ _ORIGIN: Final = (
     Kept("hold", Class.S1, Way.STAYS, Owner.PARTY, None, "which agency had a notice wait, and what became of it"),
     Kept("hold_act", Class.S1, Way.STAYS, Owner.PARTY, None, "what was said of a hold, act by act"),
     Kept("no_objection", Class.S1, Way.ITSELF, Owner.PARTY, None, "one row an agency and referral"),
+    Kept("transfer", Class.S1, Way.STAYS, Owner.PARTY, None, "who might claim a referral, and who has it"),
     Kept("party_day", Class.S0, Way.ROWS, Owner.PROTOCOL, 31, "what was filed of a day's budget", "day"),
     Kept("intake_count", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a party and fate"),
     Kept("alarm", Class.S1, Way.ROWS, Owner.OPERATOR, 400, "which alarms were raised about whom", "raised_at"),
@@ -238,6 +239,8 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
         Kept("case_act", Class.S1, Way.STAYS, Owner.PARTY, None, "what the agency has said, act by act"),
         Kept("case_edge", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
         Kept("hold", Class.S1, Way.STAYS, Owner.PARTY, None, "what an origin was asked to hold, and what became of it"),
+        Kept("case_passed", Class.S1, Way.STAYS, Owner.PARTY, None, "how a case came from another agency, in codes"),
+        Kept("case_lease", Class.S1, Way.STAYS, Owner.PARTY, None, "which officer had which case, by opaque ids"),
         *_PRESERVING,
     ),
     "audit": (

@@ -31,12 +31,15 @@ from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, 
 from shared.exchange.act import Subject
 from shared.exchange.events import event_type
 from shared.exchange.message import Received, Record
+from shared.exchange.passed import Passable
 from shared.exchange.states import personal
 from shared.kernel.clock import rfc3339
 from shared.party.recipient.domain import Item
 from shared.party.recipient.ports import Page
 from shared.party.recipient.store.holds import AskedHolds
 from shared.party.recipient.store.items import ItemTable, NewItem, PostgresItems, new_items, view, words
+from shared.party.recipient.store.leases import CLAIMED, PostgresLeases
+from shared.party.recipient.store.passing import bind_edges, came_from, note_passed, passable
 from shared.party.said import Said
 from shared.runtime.database.columns import Columns, Statement
 
@@ -45,6 +48,7 @@ _TABLE: Final = ItemTable(
     subject="referral_id",
     sender="origin",
     shown="referral_id, origin, exercise, state, received_at, priority, revision, said",
+    more=CLAIMED,
     purposes="ARRAY(SELECT purpose FROM case_edge AS e"
     " WHERE e.referral_id = case_file.referral_id AND e.party = case_file.party)",
     contents="case_edge",
@@ -105,6 +109,11 @@ class PostgresCases(PostgresItems):
             new = new_items(messages, self._kek, table=self.table.contents)
             await self._driver.execute(*_ADD.bind(new=_NEW.rows(new)))
             await self._driver.execute(*_ADD_EDGES.bind(new=_NEW_EDGE.rows(new)))
+            await bind_edges(self._driver, messages)
+
+    async def amend(self, messages: Sequence[Received], items: Sequence[Item]) -> None:
+        await super().amend(messages, items)
+        await bind_edges(self._driver, messages)
 
     async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:
         # What is asked of notices is kept with the hold, and is no word of the case.
@@ -124,11 +133,22 @@ class PostgresCases(PostgresItems):
 
     async def heard(self, messages: Sequence[Received]) -> None:
         await self.holds.heard(messages)
+        await note_passed(self._driver, messages)
+
+    async def passable(self, referral_id: UUID) -> Sequence[Passable] | None:
+        if await self._driver.fetchrow(self.table.one, referral_id) is None:
+            return None
+        return await passable(self._driver, referral_id, self._kek, self.table.contents)
 
     @property
     def holds(self) -> AskedHolds:
         """What the agency has asked origins to hold."""
         return AskedHolds(self._driver)
+
+    @property
+    def leases(self) -> PostgresLeases:
+        """Which officers have the agency's cases."""
+        return PostgresLeases(self._driver)
 
     async def evidence(self, subject_id: UUID) -> list[Record]:
         await self._one(subject_id)
@@ -149,6 +169,7 @@ class PostgresCases(PostgresItems):
             edge=first["edge"],
             further=[view(FurtherEdge, each) for each in further],
             timeline=await self._timeline(row),
+            passed_on=await came_from(self._driver, subject_id),
         )
 
     async def show(self, subject_id: UUID) -> OpenedCase:
@@ -165,6 +186,7 @@ class PostgresCases(PostgresItems):
             earlier=[view(EarlierEdge, each, record=self._opened(each, subject_id)) for each in earlier],
             case_reference=case_reference(row, self._kek),
             timeline=await self._timeline(row),
+            passed_on=await came_from(self._driver, subject_id),
         )
 
     async def _timeline(self, row: asyncpg.Record) -> list[CaseAct]:

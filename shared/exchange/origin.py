@@ -37,6 +37,7 @@ class ReferralState(StrEnum):
     UNKNOWN_CODE = Disposition.UNKNOWN_CODE.value
     UNRELEASED = Offered.UNRELEASED.value
     DROPPED = Offered.DROPPED.value
+    TRANSFERRED = Offered.TRANSFERRED.value
     WITHDRAWN = Offered.WITHDRAWN.value
 
 
@@ -121,7 +122,8 @@ def answer_edge(
     acknowledgement of a withdrawal that has not been; `answer_repeated` for a number that is not above the newest; and
     what may not be said of an item.
     """
-    offered = Offered.WITHDRAWN if withdrawn else Offered.OPEN
+    # Whether it may be claimed is known where claims are granted.
+    offered = Offered.WITHDRAWN if withdrawn else Offered.CLAIMABLE
     if isinstance(clear, Answer) and clear.number <= present.acts:
         raise Refused("answer_repeated")
     deciding = _deciding(present, clear, own=own, standing=amended.standing(own))

@@ -24,6 +24,8 @@ from shared.vocabulary.routing import WorkReason
 
 #: A child is at risk, and whoever was told has not finished with it.
 P0_OPEN: Final = "p0_open"
+#: The same, and nobody of the agency has it.
+P0_UNCLAIMED: Final = "p0_unclaimed"
 #: A clock of the law, or a deadline of the edge, has run out, and what it asks for was not done.
 OVERDUE: Final = "overdue"
 #: An agency wants something kept, and its provider has not answered.
@@ -36,7 +38,7 @@ Reason = (
     WorkReason
     | Literal[ReceiptOutcome.REFUSED, ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED]
     | Literal[AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS, AnswerState.REAPPEARED]
-    | Literal["recipient_ahead", "p0_open", "overdue", "preservation_unanswered"]
+    | Literal["recipient_ahead", "p0_open", "p0_unclaimed", "overdue", "preservation_unanswered"]
     | Literal["hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late"]
 )
 
@@ -55,6 +57,7 @@ class Mend(StrEnum):
     REFILE = "refile"
     CALL = "call"
     OPERATOR = "operator"
+    CLAIM = "claim"
     ACCEPT = "accept"
     ASSESS = "assess"
     OUTCOME = "outcome"
@@ -134,6 +137,7 @@ _NEXT: Final[Mapping[tuple[Subject, str], Mend]] = {
 
 #: What does what a party owes.
 _OWED: Final[Mapping[tuple[Subject, str], Mend]] = {
+    (Subject.CASE, ClockDue.CLAIM): Mend.CLAIM,
     (Subject.CASE, ClockDue.ACKNOWLEDGEMENT): Mend.ACCEPT,
     (Subject.CASE, ClockDue.FEEDBACK): Mend.OUTCOME,
     (Subject.NOTICE, ClockDue.ACKNOWLEDGEMENT): Mend.ANSWER,

@@ -46,6 +46,7 @@ class ClockEvent(Code):
     NOTICE_RECEIVED = "notice_received", _CAUSEWAY
     CASE_ACCEPTED = "case_accepted", _CAUSEWAY
     REMOVAL_REPORTED = "removal_reported", _CAUSEWAY
+    P0_OFFERED = "p0_offered", _CAUSEWAY
     INFORMATION_REQUESTED = "information_requested", _CAUSEWAY
     PRESERVATION_SERVED = "preservation_served", _E_EVIDENCE
     PRESERVATION_EXTENDED = "preservation_extended", _E_EVIDENCE
@@ -71,6 +72,7 @@ class ClockDue(Code):
     REPORT = "report", _CAUSEWAY
     INFORMATION = "information", _CAUSEWAY
     FEEDBACK = "feedback", _CAUSEWAY
+    CLAIM = "claim", _CAUSEWAY
     DATA = "data", _E_EVIDENCE
     END_OF_PRESERVATION = "end_of_preservation", _CAUSEWAY
 

@@ -25,6 +25,7 @@ from client.cli import (
     login,
     notice,
     offer,
+    orphan,
     preservation,
     referral,
     timeline,
@@ -53,7 +54,7 @@ Run = Callable[..., Ended]
 def program() -> App:
     """`causeway` with the verbs of a party."""
     app = App(name="causeway")
-    acting = (attention, referral, inbox, case, hold, offer, notice, preservation)
+    acting = (attention, referral, inbox, case, hold, offer, orphan, notice, preservation)
     for module in (*acting, due, timeline, listen, webhook, flow, verify, login):
         app.command(module.app)
     app.command(login.logout_app)

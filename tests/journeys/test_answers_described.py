@@ -41,7 +41,10 @@ WITHDRAWAL = {"reason": "filed_in_error"}
 HELD = {("post", f"/v1/referrals/{{referral_id}}:{act}-override", "202") for act in ("propose", "confirm")}
 UNSEEN = {
     "hotline": {("post", "/v1/referrals/{referral_id}:reroute", "202"), *HELD},
-    "industry": {*(("post", f"/v1/referrals/{{referral_id}}:{act}", "202") for act in ("check", "reroute")), *HELD},
+    "industry": {
+        *(("post", f"/v1/referrals/{{referral_id}}:{act}", "202") for act in ("check", "reroute", "transfer")),
+        *HELD,
+    },
     "law_enforcement": {("post", f"/v1/cases/{{referral_id}}:{act}-hold", "202") for act in ("extend", "release")},
 }
 REPORT = {"items": [{"n": 1, "action": "removed", "effective_at": "2026-05-04T11:59:00Z"}]}
@@ -99,6 +102,7 @@ async def asked(exchange: Exchange) -> Asked:
     await recipients_answer(asked)
     await preservations_answer(asked)
     await holds_answer(asked)
+    await transfers_answer(asked)
     for party in (HOTLINE, AGENCY, PROVIDER):
         await webhooks_answer(asked, party)
     await audit_answers(asked)
@@ -175,6 +179,10 @@ async def recipients_answer(asked: Asked) -> None:
         await asked.get(party, f"/v1/inbox/{first}/evidence")
     await asked.get(PROVIDER, "/v1/notices?limit=1")
     await asked.get(PROVIDER, f"/v1/notices/{notice}/evidence")
+    await asked.post(AGENCY, f"/v1/cases/{third}:claim", {"hours": 1})
+    await asked.post(AGENCY, f"/v1/cases/{third}:hand-over", {"to": "0" * 32})
+    await asked.post(AGENCY, f"/v1/cases/{third}:claim", {}, status=409)
+    await asked.post(AGENCY, f"/v1/cases/{second}:hand-over", {}, status=409)
     await asked.post(AGENCY, f"/v1/cases/{first}:accept", {"case_reference": "BE-2026-17"})
     await asked.post(AGENCY, f"/v1/cases/{first}:accept", {}, status=409)
     await asked.post(AGENCY, f"/v1/cases/{first}:outcome", OUTCOME)
@@ -261,6 +269,21 @@ async def holds_answer(asked: Asked) -> None:
         path, named = f"/v1/referrals/{case}:{act}-override", {"hold": hold["hold"]} | body
         await asked.post(HOTLINE, path, named, status=403)
         await asked.post(HOTLINE, path, named, headers=second_person, status=409)
+
+
+async def transfers_answer(asked: Asked) -> None:
+    """A hotline that has the referral by its rules may claim it, and does."""
+    referral_id, _ = await asked.filed()
+    path = f"/v1/referrals/{referral_id}:transfer"
+    await asked.post(HOTLINE, path, {"reason": "no_mandate"}, status=409)
+    await asked.post(HOTLINE, path, {"reason": "no_capacity", "to": OTHER_HOTLINE})
+    await asked.exchange.until_quiet()
+    await asked.get(OTHER_HOTLINE, "/v1/inbox?state=claimable&limit=1")
+    await asked.post(OTHER_HOTLINE, f"/v1/inbox/{referral_id}:claim")
+    await asked.exchange.until_quiet()
+    await asked.post(OTHER_HOTLINE, f"/v1/inbox/{referral_id}:claim", status=409)
+    assert (await asked.get(OTHER_HOTLINE, f"/v1/inbox/{referral_id}"))["state"] == "transferred"
+    assert (await asked.get(HOTLINE, f"/v1/referrals/{referral_id}"))["state"] == "transferred"
 
 
 async def webhooks_answer(asked: Asked, party: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from shared.kernel.codes import (
+    agencies,
     answers,
     changes,
     client,
@@ -22,6 +23,7 @@ from shared.kernel.codes import (
     preservation,
     proofs,
     records,
+    transfers,
     waits,
 )
 from shared.kernel.codes.why import Why
@@ -30,6 +32,8 @@ from shared.kernel.codes.why import Why
 FAMILIES: Final[Mapping[str, Mapping[str, Why]]] = {
     "Answers of a service": door.WHYS,
     "Holds": holds.WHYS,
+    "Officers and agencies": agencies.WHYS,
+    "Transfers": transfers.WHYS,
     "What is said of items": answers.WHYS,
     "What is amended and rerouted": changes.WHYS,
     "Not now": waits.WHYS,

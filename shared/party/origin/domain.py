@@ -26,6 +26,7 @@ from shared.exchange.states import WITHDRAWAL_NOTED
 from shared.kernel.authority import Role
 from shared.kernel.errors import NotNow, Refused
 from shared.routing.directory_index import PartyEntry, Purses
+from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason, ReceiptOutcome
 from shared.vocabulary.referral import AmendmentCause, RelationKind
 from shared.vocabulary.routing import Disposition, Purpose, Reason, WorkReason
@@ -247,6 +248,11 @@ class AnswerDetail(NoticeWords, OfferWords, CaseWords):
     question: TrackNumber | None = None
     due: EventTime | None = None
     reason: CaseDeclineReason | None = None
+    #: To whom a case was referred, why, and on which edge that one answers.
+    agency: PartyId | None = None
+    because: CaseReferReason | None = None
+    of: Uuid | None = None
+    edge: Uuid | None = None
 
 
 class Told(AnswerDetail, HoldWords):

@@ -47,6 +47,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "accept": {},
     "decline": {"reason": "no_crime"},
     "outcome": {"outcome": "arrest", "child_identified": "no", "child_safeguarded": "unknown"},
+    "claim": {},
+    "hand-over": {},
     "place-hold": {"scope": "removal", "basis": "court_order", "not_after": NOT_AFTER},
     "extend-hold": {"basis": "court_order", "not_after": NOT_AFTER},
     "release-hold": {},
@@ -57,6 +59,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "answer": {"items": [{"action": "removed", "effective_at": "2026-03-21T08:00:00Z"}]},
     "not-ours": {"disowned": [{}]},
     "replay": {},
+    "transfer": {"reason": "no_mandate"},
     "rotate": {},
     "trigger": {},
 }
@@ -154,7 +157,7 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
             assert foreign == absent, path
             assert foreign[0] == 404, path
             asked_about += 1
-    assert asked_about == {"hotline": 23, "law_enforcement": 22, "industry": 31}[service]
+    assert asked_about == {"hotline": 25, "law_enforcement": 24, "industry": 32}[service]
 
 
 @pytest.mark.parametrize(

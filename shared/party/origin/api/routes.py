@@ -19,6 +19,7 @@ from shared.contracts.base import Contract, JsonObject
 from shared.contracts.checks import ItemChecks
 from shared.contracts.holds import Confirming, Overriding
 from shared.contracts.referral import ReferralSubmission
+from shared.contracts.transfers import Transferring
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act, Subject
 from shared.exchange.origin import ReferralState
@@ -34,6 +35,7 @@ from shared.party.origin.api.changes import Changed, Identified, add_change_rout
 from shared.party.origin.api.checking import Checking, Posted, parsed
 from shared.party.origin.api.checks import add_check_route
 from shared.party.origin.api.holds import add_override_routes
+from shared.party.origin.api.transfers import add_transfer_route
 from shared.party.origin.domain import (
     AcceptedReferral,
     AmendedReferral,
@@ -54,6 +56,8 @@ from shared.party.origin.store.checks import PostgresIssued
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.store.reviews import PostgresReviews
+from shared.party.origin.store.transfers import PostgresTransfers
+from shared.party.origin.transferring import TransferredReferral
 from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.alarms import Alarms, Kind
 from shared.party.origin.use_cases.amend import Changing
@@ -62,6 +66,7 @@ from shared.party.origin.use_cases.holds import Holding, Override
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
 from shared.party.origin.use_cases.reviews import DROP, RELEASE, Reviewing, drop_referral, release_referral
+from shared.party.origin.use_cases.transfers import TRANSFER, Letters, Transferer
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
@@ -236,6 +241,19 @@ class OriginApi:
 
         return await self._acts.once(request, identity, act.name, roles=act.roles, act=override)
 
+    async def transfer(self, referral_id: UUID, request: Request, *, identity: Identity) -> Response:
+        """Let hotlines that have the referral claim it."""
+        said = read_model(Transferring, await read_json(request))
+
+        async def transfer(session: Session) -> TransferredReferral:
+            letters = Letters(self._directory(), self._instance, self._clock.now())
+            store = PostgresTransfers(session.driver)
+            return await Transferer(identity.party, identity.role, self._authority, store, letters).transfer(
+                referral_id, said
+            )
+
+        return await self._acts.once(request, identity, TRANSFER.name, roles=TRANSFER.roles, act=transfer)
+
     async def check(self, request: Request, identity: Identity) -> Response:
         """Say of what is posted, one or a list, what would become of it."""
         kind, encoding = request.headers.get("content-type"), request.headers.get("content-encoding")
@@ -346,6 +364,7 @@ def _add_later(router: APIRouter, origin: OriginApi, identified: Identified) -> 
     add_change_routes(router, origin, identified)
     add_check_route(router, origin, identified)
     add_override_routes(router, origin, identified)
+    add_transfer_route(router, origin, identified)
 
 
 def _answer(view: Contract) -> Response:

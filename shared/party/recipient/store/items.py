@@ -70,14 +70,15 @@ class ItemTable:
 
     Every such table has `party`, `exercise`, `state`, `acts` and `said`, the number and the words of the party's own
     acts. `purposes` and `numbers` are SQL expressions for what an item was sent for and for the numbers of its items,
-    `keeps` for which keep a record that is replaced, `kept` is what an act sets besides. Contents lie in a table of the
-    same name, unless `contents` names theirs.
+    `keeps` for which keep a record that is replaced, `kept` is what an act sets besides, `more` what is shown besides.
+    Contents lie in a table of the same name, unless `contents` names theirs.
     """
 
     name: str
     subject: str
     sender: str
     shown: str
+    more: str = ""
     purposes: str = "ARRAY[purpose]"
     numbers: str = "'{}'::smallint[]"
     kept: str = ""
@@ -145,13 +146,13 @@ class ItemTable:
             "AND said #>> '{fate}' = 'kept' AND said #>> '{kept,until}' < $1 "
             "ORDER BY said #>> '{kept,until}' LIMIT $2 FOR UPDATE SKIP LOCKED",
             # It names its party, although row-level security does too: so that an index has the rows in their order.
-            "page": f"SELECT {self.shown}, place AS arrival FROM {table} WHERE party = $1 AND place IS NOT NULL "
-            "AND ($2::text IS NULL OR state = $2) AND ($3::bigint IS NULL OR place < $3) "
+            "page": f"SELECT {self.shown}{self.more}, place AS arrival FROM {table} WHERE party = $1 "
+            "AND place IS NOT NULL AND ($2::text IS NULL OR state = $2) AND ($3::bigint IS NULL OR place < $3) "
             "AND ($5::text IS NULL OR priority = $5) ORDER BY place DESC LIMIT $4",
             "attention": f"SELECT {subject} AS subject, {self.sender} AS sender, state, priority, received_at AS since "
             f"FROM {table} WHERE party = $1 AND place >= {AT_RISK} AND (received_at, {subject}) > ($2, $3) "
             f"ORDER BY received_at, {subject} LIMIT $4",
-            "one": f"SELECT * FROM {table} WHERE {subject} = $1",
+            "one": f"SELECT *{self.more} FROM {table} WHERE {subject} = $1",
             "held": f"SELECT DISTINCT ON (i.said) i.said AS edge, i.revision, i.digest, coalesce(t.acts, 0) AS track, "
             "EXISTS (SELECT FROM inbox AS w WHERE w.subject = i.subject AND w.sender = i.sender AND "
             "w.recipient = i.recipient AND w.type = ANY($5::text[]) AND w.outcome = 'applied') AS withdrawn "
@@ -354,7 +355,7 @@ def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, table: str
         NewItem(
             UUID(message.subject),
             message.recipient,
-            message.sender,
+            message.filed_by,
             message.exercise,
             edge.purpose.value,
             spelt.edge.decode(),
