@@ -20,6 +20,7 @@ from shared.contracts.holds import HoldState
 from shared.exchange.act import Act, CaseState, Subject
 from shared.exchange.holds import hold_max
 from shared.exchange.states import collection
+from shared.party.bulk.api import Kind, add_batch
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts, viewed
 from shared.party.recipient.holding import HoldPage
 from shared.party.recipient.ports import OnlyP0, Page
@@ -30,6 +31,8 @@ from shared.runtime.http.paging import Cursor, Limit
 
 #: How far from now a hold may end, where no policy says it.
 _BY_NO_POLICY: Final = partial(hold_max, {})
+
+_MANY: Final = Kind(Subject.CASE, "referral_id", CaseMoved)
 
 
 def cases_router(serving: Serving, longest: Callable[[], timedelta] = _BY_NO_POLICY) -> APIRouter:
@@ -69,6 +72,7 @@ def cases_router(serving: Serving, longest: Callable[[], timedelta] = _BY_NO_POL
 
         return answer
 
+    add_batch(router, "/cases:batch", cases, kind=_MANY)
     add_acts(router, AGENCY, path=_path, answering=answering, moved=CaseMoved)
     return router
 

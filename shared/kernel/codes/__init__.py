@@ -10,6 +10,7 @@ from typing import Final
 
 from shared.kernel.codes import (
     answers,
+    bulk,
     changes,
     client,
     documents,
@@ -31,6 +32,7 @@ FAMILIES: Final[Mapping[str, Mapping[str, Why]]] = {
     "Answers of a service": door.WHYS,
     "Holds": holds.WHYS,
     "What is said of items": answers.WHYS,
+    "Many acts at once": bulk.WHYS,
     "What is amended and rerouted": changes.WHYS,
     "Not now": waits.WHYS,
     "On the pages of a console": pages.WHYS,
