@@ -13,6 +13,7 @@ import httpx
 from pydantic import JsonValue, ValidationError
 
 from client import feed_views, views
+from client.bulk import BulkAnswers
 from client.changes import ReferralChanges, Submission, as_json
 from client.problem import ApiProblem
 from client.transport import Transport
@@ -51,7 +52,7 @@ _ALL = (DisowningStatement(),)
 ViewT = TypeVar("ViewT", bound=views.View)
 
 
-class CausewayClient(ReferralChanges, Webhooks):
+class CausewayClient(BulkAnswers, ReferralChanges, Webhooks):
     """One party's access to one service.
 
     Every act is sent under an idempotency key, made per call unless `key` is given, and repeated under that
