@@ -18,6 +18,7 @@ from client.changes import ReferralChanges, Submission, as_json
 from client.problem import ApiProblem
 from client.transport import Transport
 from client.webhooks import Webhooks
+from client.work_items import WorkItems
 from shared.contracts.answers import (
     DisowningStatement,
     ItemStatement,
@@ -52,7 +53,7 @@ _ALL = (DisowningStatement(),)
 ViewT = TypeVar("ViewT", bound=views.View)
 
 
-class CausewayClient(BulkAnswers, ReferralChanges, Webhooks):
+class CausewayClient(BulkAnswers, ReferralChanges, Webhooks, WorkItems):
     """One party's access to one service.
 
     Every act is sent under an idempotency key, made per call unless `key` is given, and repeated under that

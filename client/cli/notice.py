@@ -13,6 +13,7 @@ from client.cli import output
 from client.cli.answer_many import add_answer_many
 from client.cli.keeping import Kept
 from client.cli.settings import Options, zoned
+from client.cli.work import add_work
 from shared.exchange.act import Subject
 from shared.kernel.clock import SystemClock
 from shared.vocabulary.answers import ReinstateReason
@@ -20,6 +21,7 @@ from shared.vocabulary.answers import ReinstateReason
 app = App(name="notice", help="Answer the notices issued to you. `causeway inbox notices` lists them.")
 _OPTIONS = Options()
 add_answer_many(app, Subject.NOTICE)
+add_work(app)
 _ERASED = Kept()
 
 

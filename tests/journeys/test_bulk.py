@@ -28,9 +28,9 @@ def notice_of(hotline: Party, referral_id: str) -> str:
     return next(edge["notice_id"] for edge in edges if edge["notice_id"])
 
 
-def told(exchange: Exchange, referral_id: str) -> list[tuple[int, str]]:
+def told(exchange: Exchange, referral_id: str, *, of: str = HOTLINE) -> list[tuple[int, str]]:
     """What the notifier has been told of each item."""
-    edges = Party(exchange, HOTLINE).told("referral", "show", referral_id)["edges"]
+    edges = Party(exchange, of).told("referral", "show", referral_id)["edges"]
     (detail,) = [edge["answer_detail"] for edge in edges if edge["notice_id"]]
     return [(each["n"], each.get("action") or each["rejection"]) for each in detail["items"]]
 
@@ -100,3 +100,31 @@ async def test_a_hotline_assesses_many_offers_in_one_table(exchange: Exchange, t
     assert [(each["line"], each["code"]) for each in said["errors"]] == [(4, "beside_refused"), (6, "assessment_final")]
     states = [Party(exchange, OTHER_HOTLINE).told("inbox", "show", each)["state"] for each in ids]
     assert states == ["accepted", "closed"]
+
+
+async def test_two_notifiers_of_one_location_are_one_work_item_and_each_is_told_of_its_own(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    first, second, provider = (Party(exchange, name) for name in (HOTLINE, OTHER_HOTLINE, PROVIDER))
+    items = referral()["items"]
+    filed = [party.told("referral", "submit", written(tmp_path, referral(items=items))) for party in (first, second)]
+    ids = [each["referral_id"] for each in filed]
+    await exchange.until_quiet()
+    notices = [notice_of(party, each) for party, each in zip((first, second), ids, strict=True)]
+    assert notices[0] != notices[1]
+
+    def about() -> list[tuple[str, list[str]]]:
+        work = provider.told("notice", "work", "--limit", "500")["items"]
+        named = [(each["work_item"], [one["notice_id"] for one in each["items"]]) for each in work]
+        return [each for each in named if {*notices} & {*each[1]}]
+
+    ((work_item, open_ones),) = about()
+    assert sorted(open_ones) == sorted(notices)
+    first.told("referral", "withdraw", ids[0], "--reason", "filed_in_error")
+    await exchange.until_quiet()
+    assert about() == [(work_item, [notices[1]])]
+    answered = provider.told("notice", "answer-work", work_item, "removed")
+    assert [(each["notice_id"], each["state"]) for each in answered["results"]] == [(notices[1], "actioned")]
+    await exchange.until_quiet()
+    assert about() == []
+    assert told(exchange, ids[1], of=OTHER_HOTLINE) == [(1, "removed")]
