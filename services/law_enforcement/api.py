@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -19,6 +20,7 @@ from shared.exchange.act import Act, CaseState, Subject
 from shared.exchange.prepare import Documents
 from shared.exchange.states import collection
 from shared.kernel.errors import Unavailable
+from shared.party.bulk.api import Kind, add_batch
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts, viewed
 from shared.party.recipient.holding import HoldPage
 from shared.party.recipient.ports import OnlyP0, Page
@@ -31,6 +33,9 @@ from shared.runtime.http.paging import Cursor, Limit
 def _no_documents() -> Documents:
     """Before any has come."""
     raise Unavailable("document_unknown")
+
+
+_MANY: Final = Kind(Subject.CASE, "referral_id", CaseMoved)
 
 
 def cases_router(serving: Serving, documents: Callable[[], Documents] = _no_documents) -> APIRouter:
@@ -70,6 +75,7 @@ def cases_router(serving: Serving, documents: Callable[[], Documents] = _no_docu
 
         return answer
 
+    add_batch(router, "/cases:batch", cases, kind=_MANY)
     add_acts(router, AGENCY, path=_path, answering=answering, moved=CaseMoved)
     return router
 

@@ -161,6 +161,31 @@ async def hotline_assesses(asked: Asked, first: str, second: str) -> None:
     await asked.get(OTHER_HOTLINE, f"/v1/inbox/{first}")
 
 
+async def work_is_answered(asked: Asked) -> None:
+    """Locations of their own, each of one notice: the newest are led by the last that came."""
+    for act, body in (("answer", {"outcomes": [{"action": "removed"}]}), ("not-ours", {})):
+        _, notice_id = await asked.filed()
+        await asked.exchange.until_quiet()
+        (item,) = (await asked.get(PROVIDER, "/v1/work-items?limit=1"))["items"]
+        path = f"/v1/work-items/{item['work_item']}"
+        assert [each["notice_id"] for each in (await asked.get(PROVIDER, path))["items"]] == [notice_id]
+        answer = await asked.post(PROVIDER, f"{path}:{act}", body, status=200)
+        assert [each["status"] for each in answer["results"]] == [202]
+        await asked.post(PROVIDER, f"{path}:{act}", body, status=404)
+
+
+async def many_are_answered(asked: Asked) -> None:
+    """The same act twice of each: the first is done, the second refused beside it."""
+    referral_id, notice_id = await asked.filed()
+    for party, path, line in (
+        (OTHER_HOTLINE, "inbox", {"referral_id": referral_id, "act": "accept"}),
+        (AGENCY, "cases", {"referral_id": referral_id, "act": "accept"}),
+        (PROVIDER, "notices", {"notice_id": notice_id, "act": "acknowledge"}),
+    ):
+        answer = await asked.post(party, f"/v1/{path}:batch", {"answers": [line, line]}, status=200)
+        assert [each["status"] for each in answer["results"]] == [202, 409]
+
+
 async def looked_at_again(asked: Asked, first: str, notice: str) -> None:
     await asked.post(HOTLINE, f"/v1/referrals/{first}:check", {"checked": [{"n": 1, "found": "up"}]})
     await asked.exchange.until_quiet()
@@ -211,6 +236,8 @@ async def recipients_answer(asked: Asked) -> None:
     )
     await asked.exchange.until_quiet()
     await looked_at_again(asked, first, notice)
+    await many_are_answered(asked)
+    await work_is_answered(asked)
     for referral_id in (first, second, third):
         await asked.get(HOTLINE, f"/v1/referrals/{referral_id}")
         await asked.get(HOTLINE, f"/v1/referrals/{referral_id}/timeline")
