@@ -18,6 +18,7 @@ from shared.kernel.codes import (
     door,
     guard,
     holds,
+    installing,
     operator,
     ours,
     pages,
@@ -49,6 +50,7 @@ FAMILIES: Final[Mapping[str, Mapping[str, Why]]] = {
     "Records of Kafka": records.WHYS,
     "Directory, policy, approvals": documents.WHYS,
     "At the operator's prompt": operator.WHYS,
+    "At an installation": installing.WHYS,
     "Our own mistakes": ours.WHYS,
 }
 WHYS: Final[Mapping[str, Why]] = {code: why for family in FAMILIES.values() for code, why in family.items()}
