@@ -62,8 +62,7 @@ WHERE e.state IN ('emitted', 'referred')
   AND ((e.notice_id IS NULL AND e.referral_id = ANY($1::uuid[])) OR e.notice_id = ANY($1::uuid[]))
 FOR UPDATE OF e
 """
-#: A notice that replaces another is new to its provider: nothing has been answered. A referral's recipient has answered
-#: on another edge, and that one tells of it where it is forgotten.
+#: A notice that replaces another is new to its provider. What was answered of a referral, another edge has told.
 _CARRY = """
 UPDATE edge AS e SET tried = old.tried,
        answer = CASE WHEN e.notice_id IS NULL THEN old.answer ELSE e.answer END,
