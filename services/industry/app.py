@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from services.industry import console
-from services.industry.api import notices_router, referrals_router
+from services.industry.api import notices_router, referrals_router, work_router
 from services.industry.bus import industry_door
 from services.industry.domain import AUTHORITY, PROVIDER
 from services.industry.store import PostgresNotices
@@ -27,6 +27,7 @@ from shared.party.preservation.api import PreservationRoutes, preservations_rout
 from shared.party.preservation.store.attention import unanswered_waits
 from shared.party.preservation.store.locations import ProviderPreservations
 from shared.party.preservation.store.preservations import LISTED as ASKED
+from shared.party.preservation.store.preservations import preservation_words
 from shared.party.questions.api import questions_router
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
@@ -62,7 +63,8 @@ def assemble(machinery: Machinery) -> App:
     raised = own_questions(PROVIDER, PostgresNotices.table)
     sources = [*ORIGIN_WAITS, issued, wanted, raised, overdue(machinery.clock, Subject.NOTICE)]
     about = [attention_router(items, AUTHORITY, *sources), *feed_routers(items, AUTHORITY)]
-    about.append(timelines_router(items, AUTHORITY, {"referrals": referral_words, "notices": no_words}))
+    words = {"referrals": referral_words, "notices": no_words, "preservations": preservation_words}
+    about.append(timelines_router(items, AUTHORITY, words))
     about.append(questions_router(items, AUTHORITY))
     asked = preservations_router(
         PreservationRoutes(
@@ -73,7 +75,7 @@ def assemble(machinery: Machinery) -> App:
             preservations=ProviderPreservations,
         )
     )
-    routers = [referrals_router(origin.api, items.identified), notices_router(items), asked, *about]
+    routers = [referrals_router(origin.api, items.identified), notices_router(items), work_router(items), asked, *about]
     door = origin_door(
         machinery,
         items,

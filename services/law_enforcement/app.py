@@ -24,7 +24,7 @@ from shared.party.console.door import around, entry, party_door
 from shared.party.feed import feed_routers
 from shared.party.overdue import overdue
 from shared.party.preservation.api import PreservationRoutes, preservations_router
-from shared.party.preservation.store.preservations import LISTED, PostgresPreservations
+from shared.party.preservation.store.preservations import LISTED, PostgresPreservations, preservation_words
 from shared.party.questions.api import questions_router
 from shared.party.recipient.api import Serving
 from shared.party.recipient.app import serving
@@ -71,7 +71,8 @@ def assemble(machinery: Machinery) -> App:
     sources = [waiting, ended, raised, overdue(machinery.clock, Subject.CASE)]
     attention = attention_router(items, AUTHORITY, *sources)
     acting = [cases_router(items, partial(_documents, machinery)), holds_router(items), asking]
-    about = attention, *feed_routers(items, AUTHORITY), timelines_router(items, AUTHORITY, {"inbox": case_words})
+    words = {"inbox": case_words, "preservations": preservation_words}
+    about = attention, *feed_routers(items, AUTHORITY), timelines_router(items, AUTHORITY, words)
     routers = [*acting, *about, questions_router(items, AUTHORITY)]
     routers.append(_console(machinery, items, sources))
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())

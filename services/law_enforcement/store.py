@@ -29,11 +29,14 @@ from shared.contracts.base import Contract
 from shared.contracts.holds import OF_HOLDS
 from shared.contracts.questions import RaisedClear
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
+from shared.exchange.act import Subject
+from shared.exchange.events import event_type
 from shared.exchange.message import Received, Record
 from shared.exchange.passed import Passable
+from shared.exchange.states import personal
 from shared.kernel.clock import rfc3339
 from shared.party.recipient.domain import Item
-from shared.party.recipient.ports import Page
+from shared.party.recipient.ports import ItemAct, Page
 from shared.party.recipient.store.holds import AskedHolds
 from shared.party.recipient.store.items import ItemTable, NewItem, PostgresItems, new_items
 from shared.party.recipient.store.leases import CLAIMED, PostgresLeases
@@ -53,7 +56,7 @@ _TABLE: Final = ItemTable(
     " WHERE e.referral_id = case_file.referral_id AND e.party = case_file.party)",
     contents="case_edge",
     keeps="said ? 'accepted_at'",
-    kept=", case_reference = coalesce($7, case_reference), reference_key = coalesce($8, reference_key)",
+    beside=("case_reference", "reference_key"),
 )
 _NEW: Final = Columns.of(NewItem, without=("purpose", "edge", "content", "evidence", "wrapped_key"))
 _ADD: Final = Statement(
@@ -90,9 +93,13 @@ INSERT INTO case_act (referral_id, party, number, state, said, at) VALUES ($1, $
 _ACTS: Final = "SELECT number, state, said, at FROM case_act WHERE referral_id = $1 AND party = $2 ORDER BY number"
 
 
+#: The events of an agency's own acts: what an origin says may leave a case where it stands, too.
+_OWN: Final = frozenset(event_type(row.subject, row.name) for row in personal(Subject.CASE))
+
+
 async def case_words(driver: asyncpg.Connection, party: str, referral_id: UUID) -> Sequence[Said]:
     """The codes of each of the agency's own acts, in the order in which it did them."""
-    return [Said(None, row["state"], row["said"]) for row in await driver.fetch(_ACTS, referral_id, party)]
+    return [Said(None, row["state"], row["said"], _OWN) for row in await driver.fetch(_ACTS, referral_id, party)]
 
 
 class PostgresCases(PostgresItems):
@@ -111,22 +118,28 @@ class PostgresCases(PostgresItems):
         await super().amend(messages, items)
         await bind_edges(self._driver, messages)
 
-    async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:
-        # What is asked is kept with the hold or question, and is no word of the case.
-        kept, reference, key = ({} if isinstance(clear, (*OF_HOLDS, RaisedClear)) else words(clear)), None, None
-        if isinstance(clear, CaseAcceptedClear):
-            kept["accepted_at"] = rfc3339(at)
-        if sealed is not None:
-            # The agency's own reference is class S2: it goes under a data key of its own, never among the words.
-            assert isinstance(sealed, CaseRecord)
-            reference, key = protected_reference(
-                item.subject_id, item.party, reference=sealed.case_reference, kek=self._kek
-            )
-        await self._act(item, following, kept, reference, key)
-        number = item.acts + 1
-        await self._driver.execute(_ADD_ACT, item.subject_id, item.party, number, following, words(clear), at)
-        await self.holds.acted(item, clear, at)
-        await acted(self.questions, item, clear, at=at)
+    async def act_many(self, acts: Sequence[ItemAct], at: datetime) -> frozenset[UUID]:
+        references = [self._reference(each) for each in acts]
+        said = [_kept_words(each.clear, at) for each in acts]
+        moved = await self._move(acts, said, [each[0] for each in references], [each[1] for each in references])
+        done = [each for each in acts if each.item.subject_id in moved]
+        rows = [
+            (each.item.subject_id, each.item.party, each.item.acts + 1, each.following, words(each.clear), at)
+            for each in done
+        ]
+        await self._driver.executemany(_ADD_ACT, rows)
+        for each in done:
+            await self.holds.acted(each.item, each.clear, at)
+            await acted(self.questions, each.item, each.clear, at=at)
+        return moved
+
+    def _reference(self, act: ItemAct) -> tuple[bytes | None, bytes | None]:
+        """The agency's own reference is class S2: it goes under a data key of its own, never among the words."""
+        if act.sealed is None:
+            return None, None
+        assert isinstance(act.sealed, CaseRecord)
+        named = act.item.subject_id, act.item.party
+        return protected_reference(*named, reference=act.sealed.case_reference, kek=self._kek)
 
     async def heard(self, messages: Sequence[Received]) -> None:
         await self.holds.heard(messages)
@@ -136,7 +149,7 @@ class PostgresCases(PostgresItems):
     async def passable(self, referral_id: UUID) -> Sequence[Passable] | None:
         if await self._driver.fetchrow(self.table.one, referral_id) is None:
             return None
-        return await passable(self._driver, referral_id, self._kek, self.table.contents)
+        return await passable(self._driver, referral_id, self._kek, table=self.table.contents)
 
     @property
     def holds(self) -> AskedHolds:
@@ -196,6 +209,12 @@ class PostgresCases(PostgresItems):
         for row in await self._driver.fetch(_EDGES, list(referral_ids)):
             edges[row["referral_id"]].append(row)
         return edges
+
+
+def _kept_words(clear: Contract, at: datetime) -> dict[str, object]:
+    """The words of an act that are kept with the case. What is asked is kept with the hold or the question."""
+    said = {} if isinstance(clear, (*OF_HOLDS, RaisedClear)) else words(clear)
+    return said | ({"accepted_at": rfc3339(at)} if isinstance(clear, CaseAcceptedClear) else {})
 
 
 def standing(edges: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:

@@ -8,6 +8,7 @@ What would be sent of the new content is held against what was sent of the one b
     of the one before only   taken back: its recipient is told, and acknowledges
 
 So in the end each recipient has what it would have been sent, had the new content been filed in the first place.
+A notice that is planned stays so, with its window: it is decided when it is issued, by the content that stands then.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ ITEM_NUMBER_MAX = 99
 
 
 class Standing(NamedTuple):
-    """An edge that stands, as its origin has it: decided at `decided_at`. One that `waits` was never sent.
+    """An edge that stands, as its origin has it: decided at `decided_at`. What `waits` or is `planned` was never sent.
 
-    `known` is how it is sent once more.
+    What is planned law enforcement may hold. `known` is how it is sent once more.
     """
 
     recipient: str
@@ -50,6 +51,11 @@ class Standing(NamedTuple):
     decided_at: datetime
     known: KnownEdge
     waits: bool = False
+    planned: bool = False
+
+    @property
+    def sent(self) -> bool:
+        return not (self.waits or self.planned)
 
     @property
     def key(self) -> EdgeKey:
@@ -87,7 +93,7 @@ class Amending:
 class Amended:
     """What comes of it. `again` has the edges that are replaced and added, their messages, and the fact for audit.
 
-    `outdated` are edges that waited and wait no more.
+    `outdated` are edges that waited or were planned, and are no more; `planned` those that stay so, of another content.
     """
 
     again: Again
@@ -95,6 +101,7 @@ class Amended:
     replaced: tuple[Standing, ...]
     taken_back: tuple[Standing, ...]
     outdated: tuple[Standing, ...]
+    planned: tuple[Standing, ...]
     facts: Json
     decision: Json
     content: bytes
@@ -135,7 +142,8 @@ def prepare_amended(
     stands = {each.key: each for each in amending.edges}
     found = _compared(amending, outcome, stands, then=then)
     _check_possible(found, stands, ended=amending.ended, directory=documents.directory)
-    replaced = tuple(stands[key] for key in sorted(found.changed) if key in stands and not stands[key].waits)
+    replaced = tuple(stands[key] for key in sorted(found.changed) if key in stands and stands[key].sent)
+    planned = tuple(stands[key] for key in sorted(found.changed) if key in stands and stands[key].planned)
     writing = Writing(
         outcome=outcome,
         record=after.record,
@@ -145,17 +153,20 @@ def prepare_amended(
         traceparent=amending.traceparent,
         sealer=sealer,
         known={each.key: _raised(each.known, amending.revision + 1) for each in replaced},
+        windows=documents.hours,
         revision=amending.revision + 1,
     )
-    letters = write_letters(writing, [edge for edge in outcome.edges if _key(edge) in found.changed])
+    written = found.changed - {each.key for each in planned}
+    letters = write_letters(writing, [edge for edge in outcome.edges if _key(edge) in written])
     letters.seal()
     drafts = letters.drafts(read.facts, origin, at=at, body_sha256=amending.body_sha256)
     return Amended(
         _again(letters, stands, origin=origin.id, drafts=drafts, law=documents.law, at=at),
         unchanged=tuple(stands[key] for key in stands if key in found.unchanged),
         replaced=replaced,
-        taken_back=tuple(stands[key] for key in sorted(found.ended) if not stands[key].waits),
-        outdated=tuple(each for each in amending.edges if each.waits and each.key not in found.unchanged),
+        taken_back=tuple(stands[key] for key in sorted(found.ended) if stands[key].sent),
+        outdated=tuple(each for each in amending.edges if not each.sent and _is_outdated(each, found)),
+        planned=planned,
         facts=read.facts,
         decision=outcome.ref | {"salt": outcome.salt},
         content=own_record(after.record),
@@ -173,7 +184,7 @@ def _again(
     at: datetime,
 ) -> Again:
     """What is sent, and what waits; an edge that was sent and cannot be read as it is now goes once it can."""
-    sent = {key: each for key, each in stands.items() if not each.waits}
+    sent = {key: each for key, each in stands.items() if each.sent}
     return Again(
         letters.referral_id,
         origin,
@@ -186,6 +197,7 @@ def _again(
         law=law,
         decided_at=at,
         unread=tuple(sent[key].known.edge_id for key in map(_waits_for, letters.waiting) if key in sent),
+        planned=letters.planned,
     )
 
 
@@ -193,6 +205,11 @@ class _Compared(NamedTuple):
     unchanged: frozenset[EdgeKey]
     changed: frozenset[EdgeKey]
     ended: frozenset[EdgeKey]
+
+
+def _is_outdated(unsent: Standing, found: _Compared) -> bool:
+    """What waits is decided anew, and so is what is planned once it is issued: that stays as long as it is wanted."""
+    return unsent.key in found.ended or (unsent.waits and unsent.key in found.changed)
 
 
 def _compared(
@@ -214,7 +231,7 @@ def _compared(
 
 def _sent_before(amending: Amending, then: Callable[[datetime], Documents]) -> Iterator[tuple[EdgeKey, Json]]:
     """What was sent on each edge: decided once more as it was then. Where nobody can tell, it was something else."""
-    for at in {each.decided_at for each in amending.edges if not each.waits}:
+    for at in {each.decided_at for each in amending.edges if each.sent}:
         try:
             documents = then(at)
         except Unavailable:
@@ -257,7 +274,7 @@ def _check_possible(
         if (recipient, purpose) in found.changed and recipient in ended:
             raise Refused("recipient_taken_back", "it was taken back from a recipient: file another", status=409)
         stays = any(to == recipient for to, _ in found.changed | found.unchanged)
-        if (recipient, purpose) in found.ended and stays and not stands[recipient, purpose].waits:
+        if (recipient, purpose) in found.ended and stays and stands[recipient, purpose].sent:
             raise Refused("purpose_cannot_end", "one of a recipient's purposes would end: file another", status=409)
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from shared.kernel.codes import (
     agencies,
     answers,
+    bulk,
     changes,
     client,
     documents,
@@ -38,6 +39,7 @@ FAMILIES: Final[Mapping[str, Mapping[str, Why]]] = {
     "Transfers": transfers.WHYS,
     "Questions and disputes": questions.WHYS,
     "What is said of items": answers.WHYS,
+    "Many acts at once": bulk.WHYS,
     "What is amended and rerouted": changes.WHYS,
     "Not now": waits.WHYS,
     "On the pages of a console": pages.WHYS,

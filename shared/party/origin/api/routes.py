@@ -232,6 +232,8 @@ class OriginApi:
                 identity.party,
                 identity.role,
                 PostgresAmendments(session.driver, self._kek),
+                PostgresHolds(session.driver),
+                self._instance,
                 authority=self._authority,
                 documents=self._documents,
                 then=self._then,
