@@ -7,6 +7,7 @@ Trust: whoever can write the tables `console_…` can act as any party of this i
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ IDLE_MINUTES: Final = 30
 #: How often it is noted that a session is used.
 _SEEN_EVERY: Final = timedelta(seconds=30)
 
+_ACTOR = re.compile(r"[0-9a-f]{32}")
+
 _KEEP_PERSON = """
 INSERT INTO console_person (party, actor, role) VALUES ($1, $2, $3)
 ON CONFLICT (party, actor) DO UPDATE SET role = excluded.role, ended_at = NULL
@@ -42,9 +45,11 @@ _END_PERSON = "UPDATE console_person SET ended_at = $3 WHERE party = $1 AND acto
 _USE_LINK = """
 UPDATE console_link SET used_at = $2 WHERE link_hash = $1 AND used_at IS NULL AND expires_at > $2 RETURNING party, actor
 """
-_BEGIN = "INSERT INTO console_session (session_hash, party, actor, began_at, seen_at) VALUES ($1, $2, $3, $4, $4)"
+_BEGIN = """
+INSERT INTO console_session (session_hash, party, actor, began_at, seen_at, proven_at) VALUES ($1, $2, $3, $4, $4, $5)
+"""
 _LOOK_UP = """
-SELECT s.party, s.actor, p.role, s.seen_at FROM console_session AS s
+SELECT s.party, s.actor, p.role, s.seen_at, s.proven_at FROM console_session AS s
 JOIN console_person AS p ON p.party = s.party AND p.actor = s.actor AND p.ended_at IS NULL
 WHERE s.session_hash = $1 AND s.ended_at IS NULL AND s.began_at > $2 AND s.seen_at > $3
 """
@@ -59,8 +64,15 @@ class Person(NamedTuple):
     actor: str
 
 
+class Signed(NamedTuple):
+    """Who has a session, and when their provider last had them prove it; None where nothing says so."""
+
+    identity: Identity
+    proven_at: datetime | None
+
+
 class SignIn(Protocol):
-    """How somebody proves who they are. Another way (OpenID Connect) is another implementation, and nothing else."""
+    """How one request proves who somebody is. What takes two, over a provider, is the `Doorway`."""
 
     async def sign_in(self, request: Request) -> Person | None:
         """Who asks, proven by this request; None where it proves nobody."""
@@ -77,12 +89,22 @@ def opaque_actor(party: str, person: str) -> str:
     return hashlib.sha256(f"console\n{party}\n{person}".encode()).hexdigest()[:32]
 
 
-async def make_link(driver: asyncpg.Connection, person: Person, *, role: Role, at: datetime) -> str:
-    """Let a person act as `role`, and make the link that signs them in once. It is shown once and kept nowhere."""
+async def permit(driver: asyncpg.Connection, person: Person, role: Role) -> None:
+    """Let a person act as `role`, and as nothing else: from their next request on, also where they are signed in.
+
+    Raises `Refused`: `role_has_no_key` for the instance's own role, `person_malformed` for what is no opaque name.
+    """
     if role not in KEY_ROLES:
         raise Refused("role_has_no_key", "the role is the instance's own")
+    if not _ACTOR.fullmatch(person.actor):
+        raise Refused("person_malformed", "32 hexadecimal digits, as the page shows them to whoever has no role")
+    await driver.execute(_KEEP_PERSON, *person, role.value)
+
+
+async def make_link(driver: asyncpg.Connection, person: Person, *, role: Role, at: datetime) -> str:
+    """Let a person act as `role`, and make the link that signs them in once. It is shown once and kept nowhere."""
+    await permit(driver, person, role)
     text = secrets.token_urlsafe(32)
-    await driver.execute(_KEEP_PERSON, person.party, person.actor, role.value)
     await driver.execute(_KEEP_LINK, link_hash(text), *person, at + timedelta(minutes=LINK_MINUTES))
     return text
 
@@ -116,14 +138,14 @@ class Sessions:
     clock: Clock
     kek: KeyEncryptionKey
 
-    async def begin(self, person: Person) -> str:
+    async def begin(self, person: Person, *, proven_at: datetime | None = None) -> str:
         """A new session: the text that its cookie holds."""
         text = secrets.token_urlsafe(32)
         async with self.database.transaction() as session:
-            await session.driver.execute(_BEGIN, link_hash(text), *person, self.clock.now())
+            await session.driver.execute(_BEGIN, link_hash(text), *person, self.clock.now(), proven_at)
         return text
 
-    async def identify(self, text: str | None, *, seen: bool = True) -> Identity | None:
+    async def identify(self, text: str | None, *, seen: bool = True) -> Signed | None:
         """Who has this session; None for one that there is not, has ended, or is of a party served elsewhere now.
 
         `seen` is false for what a page asks by itself: that keeps no session alive.
@@ -141,7 +163,8 @@ class Sessions:
             return None
         exercise = party.status == PartyStatus.SANDBOX
         actor = self.kek.actor_id(party.id, bytes.fromhex(row["actor"]))
-        return Identity(party.id, Role(row["role"]), party.kind, exercise=exercise, actor=actor)
+        identity = Identity(party.id, Role(row["role"]), party.kind, exercise=exercise, actor=actor)
+        return Signed(identity, row["proven_at"])
 
     async def end(self, text: str) -> None:
         """End one session."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from shared.runtime.console.frame import Gate
 from shared.runtime.console.people import LinkSignIn, Sessions
+from shared.runtime.instance.keys import read_key_file
 from shared.runtime.instance.machinery import Machinery
+from shared.runtime.sign_in.clients import read_clients
+from shared.runtime.sign_in.providers import Providers
 
 
 def gate_of(machinery: Machinery) -> Gate:
-    """Who comes in: by a link that was made for them. Another way in is another `SignIn` here."""
+    """Who comes in: over their party's provider, or, where it has none, by a link that was made for them."""
     sessions = Sessions(
         machinery.database,
         instance=machinery.instance,
@@ -17,4 +20,7 @@ def gate_of(machinery: Machinery) -> Gate:
         kek=machinery.keys.kek,
     )
     sign_in = LinkSignIn(machinery.database, machinery.clock)
-    return Gate(sessions, sign_in, machinery.budgets.charge, machinery.clock)
+    file = machinery.settings.sign_in_file
+    clients = () if file is None else read_clients(read_key_file(file))
+    elsewhere = Providers(clients, machinery.clock, machinery.keys.kek)
+    return Gate(sessions, sign_in, machinery.budgets.charge, machinery.clock, elsewhere)
