@@ -289,9 +289,12 @@ class CausewayClient(ReferralChanges, Webhooks):
         query |= {} if epoch is None else {"epoch": str(epoch)}
         return _read_as(views.EventPage, await self._transport.call("GET", "/v1/events", query=query))
 
-    def due(self, *, cursor: str | None = None, limit: int = PAGE_MAX) -> AsyncIterator[views.Page[feed_views.Due]]:
-        """What falls due, soonest first, page by page."""
-        return self._pages("/v1/due", views.Page[feed_views.Due], cursor, limit=limit)
+    def due(
+        self, *, subject: UUID | None = None, cursor: str | None = None, limit: int = PAGE_MAX
+    ) -> AsyncIterator[views.Page[feed_views.Due]]:
+        """What falls due of one subject, or of all, soonest first, page by page."""
+        wanted = None if subject is None else str(subject)
+        return self._pages("/v1/due", views.Page[feed_views.Due], cursor, limit=limit, subject=wanted)
 
     # -- auditors -------------------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from cyclopts import App
 from cyclopts.types import PositiveInt
 
@@ -14,16 +16,18 @@ _COLUMNS = ("subject", "due", "what")
 
 
 @app.default
-async def due(*, limit: PositiveInt = 20, options: Options = _OPTIONS) -> int:
+async def due(*, subject: UUID | None = None, limit: PositiveInt = 20, options: Options = _OPTIONS) -> int:
     """List what falls due: of which subject, when (UTC), and what; `!` is overdue. --json says who owes it and why.
 
     Parameters
     ----------
+    subject
+        Of this referral, case, offer or notice only.
     limit
         How many at most.
     """
     async with output.service(options) as client:
-        found = await output.first(client.due(limit=min(limit, output.PAGE_MAX)), limit)
+        found = await output.first(client.due(subject=subject, limit=min(limit, output.PAGE_MAX)), limit)
         if options.json:
             output.document([each.model_dump(mode="json") for each in found])
         else:

@@ -84,7 +84,7 @@ class Shows(_Part):
 class Story(_Part):
     """One file. `tells` is what it is about, in a sentence.
 
-    `hours`: it waits for so many hours of the policy's clocks, so it is played where these are short (`CLOCK_HOUR_S`).
+    `hours`: it waits for so many hours of the policy's clocks, so it is played where these are short (`POLICY_HOUR_S`).
     """
 
     name: str

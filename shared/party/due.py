@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final
+from uuid import UUID
 
 from fastapi import APIRouter, Depends
 from pydantic import ConfigDict, Field, JsonValue
@@ -78,13 +79,13 @@ class DueList:
     serving: Serving
     authority: Authority
 
-    async def page(self, identity: Identity, cursor: str | None, limit: int) -> DuePage:
-        """One page. Raises `Refused`: `forbidden`, `cursor_invalid`."""
+    async def page(self, identity: Identity, cursor: str | None, limit: int, *, subject: UUID | None = None) -> DuePage:
+        """One page, of one subject or of all. Raises `Refused`: `forbidden`, `cursor_invalid`."""
         self.authority.require(PERMIT.resource, identity.role, action=PERMIT.action, state=NUMBERED)
         after = None if cursor is None else DueAfter(*read_place(cursor)[1:])
         scope = RowScope([identity.party], identity.role, PERMIT.action)
         async with self.serving.database.transaction(scope) as session:
-            rows = await read_due(session.driver, identity.party, after=after, limit=limit + 1)
+            rows = await read_due(session.driver, identity.party, after=after, limit=limit + 1, subject=subject)
         now = self.serving.clock.now()
         following = place_cursor((0, *rows[limit - 1].place)) if len(rows) > limit else None
         return DuePage(items=tuple(_shown(row, now) for row in rows[:limit]), next=following)
@@ -97,9 +98,11 @@ def due_router(serving: Serving, authority: Authority) -> APIRouter:
     listed = DueList(serving, authority)
 
     @router.get("/due", tags=["events"], **shows(DuePage))
-    async def page(identity: Identity = who, cursor: Cursor = None, limit: Limit = 50) -> Response:
-        """What falls due for the party, or for others towards it, soonest first."""
-        return viewed(await listed.page(identity, cursor, limit))
+    async def page(
+        identity: Identity = who, cursor: Cursor = None, limit: Limit = 50, *, subject: UUID | None = None
+    ) -> Response:
+        """What falls due for the party, or for others towards it, soonest first; of one subject, or of all."""
+        return viewed(await listed.page(identity, cursor, limit, subject=subject))
 
     return router
 

@@ -167,7 +167,7 @@ class Machinery:
         await self.timers().run()
 
     def _law_at(self, at: datetime) -> ClockLaw:
-        hour = timedelta(seconds=self.settings.clock_hour_s)
+        hour = timedelta(seconds=self.settings.policy_hour_s)
         return ClockLaw(self.shelf.directories.active(at), self.shelf.policies.active(at), hour)
 
     async def run_relay(self, holding: Holding | None = None) -> None:

@@ -76,9 +76,6 @@ class RuntimeSettings(BaseSettings):
     #: For how many hours what was taken back waits for a person's answer: then the service answers by its rules.
     withdrawal_answer_h: Annotated[float, Field(ge=0, le=720)] = 72.0
 
-    #: For a stack on one machine: so many seconds an hour of a hold window lasts, and six issue slots.
-    hold_hour_s: Annotated[float, Field(gt=0, le=3600)] = 3600
-
     #: /readyz says no when a message waits longer than that for its sending, or its receipt; by default never, since
     #: an instance that cannot send can still accept.
     outbox_age_s_max: Annotated[float, Field(gt=0)] | None = None
@@ -101,8 +98,9 @@ class RuntimeSettings(BaseSettings):
     bytes_per_s: Annotated[float, Field(gt=0)] = 4_000_000.0
     work_per_s: Annotated[float, Field(gt=0)] = 2_000.0
 
-    #: For a dev stack: how many seconds what the policy calls an hour lasts. Elsewhere parties would count differently.
-    clock_hour_s: Annotated[int, Field(ge=1, le=3600)] = 3600
+    #: For a dev stack: how many seconds what the policy calls an hour lasts, of clocks and of hold windows. Elsewhere
+    #: parties would count differently.
+    policy_hour_s: Annotated[int, Field(ge=1, le=3600)] = 3600
 
     #: For a stack on one machine: events may be sent to plain http on that machine.
     webhooks_to_loopback: bool = False
@@ -141,7 +139,7 @@ class RuntimeSettings(BaseSettings):
 
     def hold_hours(self) -> Hours:
         """How long an hour of a hold window lasts."""
-        return Hours(timedelta(seconds=self.hold_hour_s))
+        return Hours(timedelta(seconds=self.policy_hour_s))
 
     def kafka_access(self) -> KafkaAccess:
         """Where Kafka is and as whom it is reached."""

@@ -62,6 +62,7 @@ _DUE: Final = """
 SELECT * FROM timer WHERE party = $1
 AND ($2::timestamptz IS NULL OR (due_at, timer_id) > ($2, $3::uuid)) ORDER BY due_at, timer_id LIMIT $4
 """
+_DUE_OF: Final = _DUE.replace("party = $1", "party = $1 AND subject = $5")
 _ALL_AGAIN: Final = "UPDATE clocked SET look_at = '-infinity'"
 _NONE_LEFT: Final = "DELETE FROM timer"
 
@@ -126,9 +127,12 @@ async def database_time(driver: asyncpg.Connection) -> datetime:
     return at
 
 
-async def read_due(driver: asyncpg.Connection, party: str, *, after: DueAfter | None, limit: int) -> Sequence[TimerRow]:
-    """The party's timers behind a place, at most `limit`, soonest first."""
-    rows = await driver.fetch(_DUE, party, *(after or (None, None)), limit)
+async def read_due(
+    driver: asyncpg.Connection, party: str, *, after: DueAfter | None, limit: int, subject: UUID | None = None
+) -> Sequence[TimerRow]:
+    """The party's timers behind a place, of one subject or of all, at most `limit`, soonest first."""
+    asked = party, *(after or (None, None)), limit
+    rows = await (driver.fetch(_DUE, *asked) if subject is None else driver.fetch(_DUE_OF, *asked, subject))
     return [TimerRow(**dict(row)) for row in rows]
 
 

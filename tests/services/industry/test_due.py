@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -36,13 +37,16 @@ async def looked(providers: Providers) -> None:
         pass
 
 
-async def pages(providers: Providers, *, party: str = PROVIDER, limit: int = 2) -> list[dict[str, Any]]:
+async def pages(
+    providers: Providers, *, party: str = PROVIDER, subject: UUID | None = None, limit: int = 2
+) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     cursor: str | None = None
     held = serving(providers.database, "industry", kek=KEK, directory=providers.directory)
     async with door(*feed_routers(held, AUTHORITY)) as http:
         while True:
-            query = {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
+            wanted = {"limit": str(limit), "subject": subject and str(subject), "cursor": cursor}
+            query = {name: value for name, value in wanted.items() if value is not None}
             answer = await http.get("/v1/due", params=query, headers=asking(party, role=Role.VIEWER))
             assert answer.status_code == 200, answer.text
             assert DESCRIBED.differences(answer) == []
@@ -62,6 +66,9 @@ async def test_it_is_read_page_by_page_soonest_first_and_by_nobody_else(provider
     assert len(mine) == len({(each["subject"], each["clock"], each["run"]) for each in mine}) >= 9
     assert [each["due_at"] for each in found] == sorted(each["due_at"] for each in found)
     assert {each["owed_by"] for each in mine} == {PROVIDER}
+    of_one = await pages(providers, subject=notices[1])
+    assert of_one == [each for each in found if each["subject"] == str(notices[1])] != []
+    assert await pages(providers, party=OTHER_PROVIDER, subject=notices[1]) == []
     others = await pages(providers, party=OTHER_PROVIDER)
     assert not [each for each in others if each["subject"] in set(map(str, notices))]
 

@@ -751,6 +751,7 @@ CREATE TABLE timer (
     PRIMARY KEY (edge_id, party, clock, run)
 );
 CREATE INDEX timer_due ON timer (party, due_at, timer_id);
+CREATE INDEX timer_subject ON timer (party, subject, due_at, timer_id);
 
 -- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
 -- by the isolation tests.
