@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from deploy.operator.keys import database_of, party_of
+from deploy.operator.keys import database_of, directory_of, party_of
 from deploy.site.open import Site
-from shared.kernel.authority import Role
+from shared.kernel.authority import Role, Scope
+from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
 from shared.runtime.console.frame import ROOT
 from shared.runtime.console.people import Person, end_person, make_link, opaque_actor, permit
@@ -54,20 +56,36 @@ async def end_login(site: Site, party: str, *, at: datetime, person: str = SOMEB
     await end_role(site, party, opaque_actor(party, person), at=at)
 
 
-async def give_role(site: Site, party: str, actor: str, role: Role | None = None) -> Role:
+async def give_role(
+    site: Site, party: str, actor: str, *, role: Role | None = None, scope: Scope | None = None
+) -> Role:
     """Let somebody act as `role`, as `login_link` takes it. `actor` is the opaque name that their sign-in shows them.
 
-    Raises `Refused`: `party_unknown`, `person_malformed`, `role_has_no_key`.
+    Raises `Refused`: `party_unknown`, `person_malformed`, `role_has_no_key`, `scope_of_auditors`.
     """
     entry = party_of(site, party)
     role = role or _usual(entry)
     database = database_of(site, entry)
     try:
         async with database.transaction() as session:
-            await permit(session.driver, Person(entry.id, actor), role)
+            await permit(session.driver, Person(entry.id, actor), role, scope=scope)
     finally:
         await database.close()
     return role
+
+
+def scope_said(site: Site, jurisdictions: Sequence[str], parties: Sequence[str], *, at: datetime) -> Scope | None:
+    """Of whom an auditor is to see anything; nothing said is everything.
+
+    Raises `Refused`: `jurisdiction_unknown`, `party_unknown`.
+    """
+    directory = directory_of(site)
+    for code in jurisdictions:
+        if not directory.tree.known(code, at.date()):
+            raise Refused("jurisdiction_unknown", "the tree has no such code today", field="/jurisdiction")
+    for named in parties:
+        party_of(site, named)
+    return Scope(tuple(jurisdictions), tuple(parties)) if jurisdictions or parties else None
 
 
 async def end_role(site: Site, party: str, actor: str, *, at: datetime) -> None:

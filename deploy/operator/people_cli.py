@@ -53,7 +53,16 @@ async def login_end(party: str, /, *, person: str = "somebody", options: Options
 
 
 @person_app.command
-async def permit(party: str, actor: str, /, *, role: Role | None = None, options: Options = _OPTIONS) -> int:
+async def permit(
+    party: str,
+    actor: str,
+    /,
+    *,
+    role: Role | None = None,
+    jurisdiction: tuple[str, ...] = (),
+    sees: tuple[str, ...] = (),
+    options: Options = _OPTIONS,
+) -> int:
     """Let somebody of a party act in its console, as one role and no other: from their next request on.
 
     Parameters
@@ -62,12 +71,19 @@ async def permit(party: str, actor: str, /, *, role: Role | None = None, options
         The opaque name that their sign-in shows them.
     role
         What they may act as; analyst if none is named, auditor for an auditor.
+    jurisdiction
+        An auditor's scope: parties below it. Said again for more; without it and the next one, everything.
+    sees
+        An auditor's scope: a party. Said again for more.
     """
     with ending(options):
-        from deploy.operator.people import give_role
+        from deploy.operator.people import give_role, scope_said
         from deploy.site.open import site
+        from shared.kernel.clock import SystemClock
 
-        given = await give_role(site(options), party, actor, role)
+        here = site(options)
+        scope = scope_said(here, jurisdiction, sees, at=SystemClock().now())
+        given = await give_role(here, party, actor, role=role, scope=scope)
         if options.json:
             output.document({"party": party, "actor": actor, "role": given.value})
         else:

@@ -85,9 +85,10 @@ VERBS: dict[str, list[str]] = {
     "webhook deliveries": [ID],
     "webhook remove": [ID],
     "flow": [ID, "--purpose", "yearly audit"],
+    "whoami": [],
 }
 #: They send nothing, but for `verify acceptance --purpose`, which asks audit as `flow` does.
-OFFLINE = ("login", "logout", "whoami", "verify acceptance", "verify evidence", "webhook verify")
+OFFLINE = ("login", "logout", "verify acceptance", "verify evidence", "webhook verify")
 
 
 def verbs(app: App, name: str = "") -> Iterator[str]:

@@ -55,7 +55,7 @@ class Signing:
     async def permit(self, party: str, person: str, role: Role) -> str:
         """Give a new person a role; their opaque name."""
         actor = await self.actor(party, person)
-        await give_role(self.site, party, actor, role)
+        await give_role(self.site, party, actor, role=role)
         return actor
 
     @asynccontextmanager

@@ -10,13 +10,14 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from playwright.async_api import Browser
 
+from deploy.operator.keys import issue
 from deploy.operator.people import end_role, give_role
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from tests.console.pages import AUDITOR, Subjects
 from tests.console.people import link
 from tests.console.signing import OTHER_POLICE, PLATFORM, POLICE, Signing, at_browser, signing
-from tests.support.running import HOTLINE, Exchange
+from tests.support.running import HOTLINE, Exchange, over_budget, referral, until
 
 FIRST_PAGE = {HOTLINE: "attention", POLICE: "attention", PLATFORM: "attention", AUDITOR: "flows"}
 
@@ -128,12 +129,13 @@ async def test_a_role_that_changes_or_ends_counts_from_the_next_request_on(here:
     async with here.bare() as client:
         await here.come(client, POLICE, "changes@named.example")
         assert "analyst" in (await client.get(f"{console}/settings")).text
-        await give_role(here.site, POLICE, actor, Role.VIEWER)
+        await give_role(here.site, POLICE, actor, role=Role.VIEWER)
         assert "viewer" in (await client.get(f"{console}/settings")).text
         found = re.search(r"/console/(live[?]after=[0-9]+)", (await client.get(f"{console}/inbox")).text)
         assert found is not None
         waiting = asyncio.create_task(client.get(f"{console}/{found[1]}"))
-        await asyncio.sleep(0.5)
+        # Asked after it on another connection: by then the first is waiting.
+        assert (await client.get(f"{console}/settings")).status_code == 200
         await end_role(here.site, POLICE, actor, at=SystemClock().now())
         assert (await client.get(f"{console}/settings")).status_code == 401
         assert (await waiting).status_code == 401
@@ -184,3 +186,39 @@ async def _long_ago(here: Signing) -> None:
     admin = await here.exchange.admin("law_enforcement")
     await admin.execute("UPDATE console_session SET proven_at = proven_at - interval '16 minutes'")
     await admin.close()
+
+
+async def test_one_person_is_no_second_one_by_whatever_way_they_come(here: Signing) -> None:
+    """At the page, with a key of their own, and with a key that is nobody's."""
+    first = await here.permit(HOTLINE, "files@named.example", Role.ANALYST)
+    await here.permit(HOTLINE, "releases@named.example", Role.ANALYST)
+    mine = await issue(here.site, HOTLINE, role=Role.ANALYST, person=first)
+    nobody = await issue(here.site, HOTLINE, role=Role.ANALYST)
+    console = here.console(HOTLINE)
+    async with here.bare() as client:
+        headers = {"Authorization": f"Bearer {mine.key}", "Idempotency-Key": "two-people-1"}
+        filed = await client.post(f"{console}/v1/referrals", json=over_budget(referral()), headers=headers)
+        assert filed.status_code == 202, filed.text
+        found = filed.json()["referral_id"]
+        for key, code in ((mine.key, "second_person_needed"), (nobody.key, "forbidden")):
+            headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": f"two-people-{code}"}
+            answer = await client.post(f"{console}/v1/referrals/{found}/release", headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (403, code)
+    for person, code in (("files@named.example", "second_person_needed"), ("releases@named.example", "")):
+        async with here.bare() as client:
+            await here.come(client, HOTLINE, person)
+            page = f"{console}/console/referrals/{found}"
+            csrf = re.search(r'name="csrf" value="([^"]+)"', (await client.get(page)).text)
+            assert csrf is not None
+            said = {"csrf": csrf[1], "once": f"two-people-{person}"}
+            answer = await client.post(f"{page}/release", data=said, headers={"Origin": console})
+            assert answer.status_code == (403 if code else 303)
+            assert code in answer.text
+    await end_role(here.site, HOTLINE, first, at=SystemClock().now())
+    async with here.bare() as client:
+        headers = {"Authorization": f"Bearer {mine.key}"}
+
+        async def is_over() -> bool:
+            return (await client.get(f"{console}/v1/referrals", headers=headers)).status_code == 401
+
+        await until(is_over, seconds_max=60)

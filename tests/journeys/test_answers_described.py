@@ -197,6 +197,7 @@ async def recipients_answer(asked: Asked) -> None:
         assert (await asked.get(party, "/v1/events?limit=2&wait=30"))["items"]
         await asked.get(party, "/v1/attention?limit=2")
         await asked.get(party, "/v1/due?limit=2")
+        await asked.get(party, "/v1/whoami")
         await asked.get(party, f"/v1/events?epoch={uuid7()}", status=409)
     await asked.get(AGENCY, f"/v1/inbox/{first}")
     await asked.get(PROVIDER, f"/v1/notices/{notice}")
@@ -283,6 +284,7 @@ async def audit_answers(asked: Asked) -> None:
     await asked.get(AUDITOR, f"/v1/flows/{uuid7()}", headers=PURPOSE, status=404)
     await asked.get(AUDITOR, f"/v1/flows/{referral_id}", status=400)
     await asked.get(AUDITOR, "/v1/topics", headers=PURPOSE)
+    await asked.get(AUDITOR, "/v1/whoami")
     for topic in map("causeway.inbox.{}.v1".format, ("audit.hotline", "hotline.industry", "industry.hotline")):
         await asked.get(AUDITOR, f"/v1/entries?topic={topic}&partition=0", headers=PURPOSE)
 

@@ -18,12 +18,13 @@ import asyncpg
 from starlette.requests import Request
 
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.kernel.authority import Role
+from shared.kernel.authority import Role, Scope
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import KEY_ROLES, Identity
+from shared.runtime.http.scope import columns_of, scope_of
 from shared.vocabulary.routing import PartyStatus
 
 #: A link opens one session, at most so long after it was made.
@@ -37,8 +38,9 @@ _SEEN_EVERY: Final = timedelta(seconds=30)
 _ACTOR = re.compile(r"[0-9a-f]{32}")
 
 _KEEP_PERSON = """
-INSERT INTO console_person (party, actor, role) VALUES ($1, $2, $3)
-ON CONFLICT (party, actor) DO UPDATE SET role = excluded.role, ended_at = NULL
+INSERT INTO console_person (party, actor, role, scope_jurisdictions, scope_parties) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (party, actor) DO UPDATE SET role = excluded.role, ended_at = NULL,
+    scope_jurisdictions = excluded.scope_jurisdictions, scope_parties = excluded.scope_parties
 """
 _KEEP_LINK = "INSERT INTO console_link (link_hash, party, actor, expires_at) VALUES ($1, $2, $3, $4)"
 _END_PERSON = "UPDATE console_person SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ended_at IS NULL"
@@ -49,8 +51,8 @@ _BEGIN = """
 INSERT INTO console_session (session_hash, party, actor, began_at, seen_at, proven_at) VALUES ($1, $2, $3, $4, $4, $5)
 """
 _LOOK_UP = """
-SELECT s.party, s.actor, p.role, s.seen_at, s.proven_at FROM console_session AS s
-JOIN console_person AS p ON p.party = s.party AND p.actor = s.actor AND p.ended_at IS NULL
+SELECT s.party, s.actor, p.role, p.scope_jurisdictions, p.scope_parties, s.seen_at, s.proven_at
+FROM console_session AS s JOIN console_person AS p ON p.party = s.party AND p.actor = s.actor AND p.ended_at IS NULL
 WHERE s.session_hash = $1 AND s.ended_at IS NULL AND s.began_at > $2 AND s.seen_at > $3
 """
 _SEE = "UPDATE console_session SET seen_at = $2 WHERE session_hash = $1 AND ended_at IS NULL"
@@ -89,16 +91,21 @@ def opaque_actor(party: str, person: str) -> str:
     return hashlib.sha256(f"console\n{party}\n{person}".encode()).hexdigest()[:32]
 
 
-async def permit(driver: asyncpg.Connection, person: Person, role: Role) -> None:
+def require_actor(actor: str) -> None:
+    """Raises `Refused("person_malformed")` for what is no opaque name."""
+    if not _ACTOR.fullmatch(actor):
+        raise Refused("person_malformed", "32 hexadecimal digits, as the page shows them to whoever has no role")
+
+
+async def permit(driver: asyncpg.Connection, person: Person, role: Role, *, scope: Scope | None = None) -> None:
     """Let a person act as `role`, and as nothing else: from their next request on, also where they are signed in.
 
     Raises `Refused`: `role_has_no_key` for the instance's own role, `person_malformed` for what is no opaque name.
     """
     if role not in KEY_ROLES:
         raise Refused("role_has_no_key", "the role is the instance's own")
-    if not _ACTOR.fullmatch(person.actor):
-        raise Refused("person_malformed", "32 hexadecimal digits, as the page shows them to whoever has no role")
-    await driver.execute(_KEEP_PERSON, *person, role.value)
+    require_actor(person.actor)
+    await driver.execute(_KEEP_PERSON, *person, role.value, *columns_of(scope, role))
 
 
 async def make_link(driver: asyncpg.Connection, person: Person, *, role: Role, at: datetime) -> str:
@@ -163,7 +170,8 @@ class Sessions:
             return None
         exercise = party.status == PartyStatus.SANDBOX
         actor = self.kek.actor_id(party.id, bytes.fromhex(row["actor"]))
-        identity = Identity(party.id, Role(row["role"]), party.kind, exercise=exercise, actor=actor)
+        scope = scope_of(row["scope_jurisdictions"], row["scope_parties"])
+        identity = Identity(party.id, Role(row["role"]), party.kind, exercise=exercise, actor=actor, scope=scope)
         return Signed(identity, row["proven_at"])
 
     async def end(self, text: str) -> None:

@@ -23,4 +23,5 @@ def gate_of(machinery: Machinery) -> Gate:
     file = machinery.settings.sign_in_file
     clients = () if file is None else read_clients(read_key_file(file))
     elsewhere = Providers(clients, machinery.clock, machinery.keys.kek)
+    machinery.api_keys.by_name = elsewhere.has
     return Gate(sessions, sign_in, machinery.budgets.charge, machinery.clock, elsewhere)

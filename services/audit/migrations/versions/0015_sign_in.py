@@ -1,4 +1,4 @@
-"""When a session's person last proved who they are."""
+"""When a session's person last proved who they are, and of whom an auditor sees anything."""
 
 from __future__ import annotations
 
