@@ -11,31 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from client.cli import (
-    attention,
-    case,
-    due,
-    flow,
-    hold,
-    inbox,
-    listen,
-    login,
-    notice,
-    offer,
-    preservation,
-    referral,
-    timeline,
-    verify,
-    webhook,
-)
 from deploy import __version__
-from deploy.accounting.cli import audit_app
 from deploy.devstack.cli import dev_app
-from deploy.operator.cli import OPERATOR_APPS
 from deploy.operator.doctor_cli import doctor_app
 from deploy.operator.people_cli import login_end, login_link
 from deploy.site.options import Options, ending
-from deploy.statistics.cli import statistics_app
 from shared.kernel.errors import CausewayError, Refused
 
 if TYPE_CHECKING:
@@ -44,13 +24,22 @@ if TYPE_CHECKING:
     from deploy.site.findings import Finding
     from deploy.site.open import Site
 
+#: Verbs of a party's people and machines, each in a module of its name.
+_PARTY = (
+    *("attention", "referral", "inbox", "case", "hold", "offer", "notice", "preservation"),
+    *("due", "timeline", "listen", "webhook", "flow", "verify", "login"),
+)
 app = App(name="causeway", help="The road between hotlines, law enforcement and industry.", version=__version__)
 
 
 def main() -> None:
     """Run the program: exit code 0 done, 1 refused or failed, 2 wrong usage."""
+    words = site_last(sys.argv[1:])
+    if not words or words[0] in app.help_flags:
+        for each in VERBS:
+            app[each]  # Loaded, for what its help says of it.
     try:
-        code = app(site_last(sys.argv[1:]))
+        code = app(words)
     except CausewayError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 1
@@ -83,29 +72,27 @@ for verb in (login_link, login_end):
     stack_app.command(verb)
 app.command(stack_app)
 app.command(doctor_app(_around))
-app.command(audit_app)
-app.command(statistics_app)
-PARTY_APPS = (
-    attention.app,
-    referral.app,
-    inbox.app,
-    case.app,
-    hold.app,
-    offer.app,
-    notice.app,
-    preservation.app,
-    due.app,
-    timeline.app,
-    listen.app,
-    webhook.app,
-    flow.app,
-    verify.app,
-    login.app,
-    login.logout_app,
-    login.whoami_app,
-)
-for verbs in (*OPERATOR_APPS, *PARTY_APPS):
-    app.command(verbs)
+#: Where each verb is. It is loaded when it is called: no call waits for what another one needs.
+VERBS = {
+    "audit": "deploy.accounting.cli:audit_app",
+    "statistics": "deploy.statistics.cli:statistics_app",
+    "status": "deploy.operator.cli:status_app",
+    "quarantine": "deploy.operator.quarantine_cli:quarantine_app",
+    "recover": "deploy.operator.recovery_cli:recover_app",
+    "topics": "deploy.operator.cli:topics_app",
+    "db": "deploy.operator.cli:database_app",
+    "retention": "deploy.operator.retention_cli:retention_app",
+    "route": "deploy.operator.route_cli:route_app",
+    "policy": "deploy.operator.cli:policy_app",
+    "directory": "deploy.operator.cli:directory_app",
+    "key": "deploy.operator.keys_cli:key_app",
+    "timers": "deploy.operator.timers_cli:timers_app",
+    **{verb: f"client.cli.{verb}:app" for verb in _PARTY},
+    "logout": "client.cli.login:logout_app",
+    "whoami": "client.cli.login:whoami_app",
+}
+for named, where in VERBS.items():
+    app.command(where, name=named)
 
 
 @app.command

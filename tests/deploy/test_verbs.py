@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
@@ -41,3 +43,17 @@ def test_shells_complete_the_verbs(shell: str) -> None:
     script = app.generate_completion(shell=shell)  # type: ignore[arg-type]
     assert "referral" in script
     assert "doctor" in script
+
+
+def loaded(*words: str) -> set[str]:
+    """The modules that a call of the program has loaded when it ends."""
+    script = "import sys; from deploy.cli import main; sys.argv = ['causeway', *sys.argv[1:]]\n"
+    script += "try: main()\nexcept SystemExit: pass\nprint(*sys.modules, file=sys.stderr)"
+    ran = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=True)
+    return set(ran.stderr.split())
+
+
+def test_a_call_loads_what_its_verb_needs_and_no_other() -> None:
+    verbs_of_parties = {"client.cli.due", "client.cli.hold", "client.cli.referral"}
+    assert loaded("due", "--help") & verbs_of_parties == {"client.cli.due"}
+    assert loaded("--help") >= verbs_of_parties, "its help tells of each"
