@@ -86,6 +86,7 @@ VERBS = {
     "policy": "deploy.operator.cli:policy_app",
     "directory": "deploy.operator.cli:directory_app",
     "key": "deploy.operator.keys_cli:key_app",
+    "person": "deploy.operator.people_cli:person_app",
     "timers": "deploy.operator.timers_cli:timers_app",
     **{verb: f"client.cli.{verb}:app" for verb in _PARTY},
     "logout": "client.cli.login:logout_app",

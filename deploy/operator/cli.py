@@ -15,7 +15,6 @@ from client.cli import output
 from client.cli.settings import zoned
 from deploy.operator import law_cli
 from deploy.operator.keys_cli import key_app
-from deploy.operator.people_cli import person_app
 from deploy.operator.quarantine_cli import quarantine_app
 from deploy.operator.recovery_cli import recover_app
 from deploy.operator.retention_cli import retention_app
@@ -37,7 +36,7 @@ policy_app.command(law_cli.review)
 directory_app.command(law_cli.beat)
 OPERATOR_APPS = (
     *(status_app, quarantine_app, recover_app, topics_app, database_app, retention_app, route_app),
-    *(policy_app, directory_app, key_app, timers_app, person_app),
+    *(policy_app, directory_app, key_app, timers_app),
 )
 
 

@@ -15,7 +15,6 @@ from playwright.async_api import Browser, Page
 
 from deploy.devstack.supervisor import answers_ready
 from deploy.operator.people import give_role
-from deploy.site.endpoints import STACK_FILE
 from deploy.site.open import Site
 from shared.kernel.authority import Role
 from tests.console.pages import AUDITOR
@@ -41,7 +40,7 @@ class Signing:
 
     @property
     def site(self) -> Site:
-        return Site(self.exchange.state / STACK_FILE, self.exchange.state, self.exchange.endpoints)
+        return self.exchange.site
 
     async def actor(self, party: str, person: str) -> str:
         """The opaque name of a person, as the page shows it to whoever has no role."""

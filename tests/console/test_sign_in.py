@@ -202,7 +202,7 @@ async def test_one_person_is_no_second_one_by_whatever_way_they_come(here: Signi
         found = filed.json()["referral_id"]
         for key, code in ((mine.key, "second_person_needed"), (nobody.key, "forbidden")):
             headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": f"two-people-{code}"}
-            answer = await client.post(f"{console}/v1/referrals/{found}/release", headers=headers)
+            answer = await client.post(f"{console}/v1/referrals/{found}:release", headers=headers)
             assert (answer.status_code, answer.json()["code"]) == (403, code)
     for person, code in (("files@named.example", "second_person_needed"), ("releases@named.example", "")):
         async with here.bare() as client:
