@@ -15,6 +15,7 @@ from pydantic import JsonValue, ValidationError
 from client import feed_views, views
 from client.changes import ReferralChanges, Submission, as_json
 from client.problem import ApiProblem
+from client.transfers import Transfers
 from client.transport import Transport
 from client.webhooks import Webhooks
 from shared.contracts.answers import (
@@ -51,7 +52,7 @@ _ALL = (DisowningStatement(),)
 ViewT = TypeVar("ViewT", bound=views.View)
 
 
-class CausewayClient(ReferralChanges, Webhooks):
+class CausewayClient(ReferralChanges, Transfers, Webhooks):
     """One party's access to one service.
 
     Every act is sent under an idempotency key, made per call unless `key` is given, and repeated under that
@@ -288,6 +289,13 @@ class CausewayClient(ReferralChanges, Webhooks):
         query = {"after": str(after), "limit": str(limit), "wait": str(wait_s)}
         query |= {} if epoch is None else {"epoch": str(epoch)}
         return _read_as(views.EventPage, await self._transport.call("GET", "/v1/events", query=query))
+
+    def questions(
+        self, *, state: str | None = None, kind: str | None = None, cursor: str | None = None, limit: int = PAGE_MAX
+    ) -> AsyncIterator[views.Page[feed_views.Question]]:
+        """What was asked and contested, page by page, newest first."""
+        wanted = {"state": state, "kind": kind}
+        return self._pages("/v1/questions", views.Page[feed_views.Question], cursor, limit=limit, **wanted)
 
     def due(
         self, *, subject: UUID | None = None, cursor: str | None = None, limit: int = PAGE_MAX

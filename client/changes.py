@@ -8,7 +8,8 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from client.views import View
+from client.views import ReferralState, View
+from shared.contracts.questions import Reply, Verdict
 from shared.contracts.referral import ReferralSubmission
 
 ViewT = TypeVar("ViewT", bound=View)
@@ -62,6 +63,14 @@ class ReferralChanges:
         """Send what a provider has disowned to whom it has named, or to `provider`."""
         body = {"notice_id": str(notice_id)} | ({} if provider is None else {"provider": provider})
         return await self._act(f"/v1/referrals/{referral_id}:reroute", body, key, view=AmendedView)
+
+    async def answer_question(
+        self: _Acts, referral_id: UUID, said: Reply | Verdict, *, key: str | None = None
+    ) -> ReferralState:
+        """Answer what a recipient asks or contests of a referral; it is told."""
+        verb = "reply" if isinstance(said, Reply) else "uphold"
+        body = said.model_dump(mode="json", exclude_none=True)
+        return await self._act(f"/v1/referrals/{referral_id}:{verb}", body, key, view=ReferralState)
 
 
 def as_json(referral: Submission) -> Mapping[str, JsonValue]:

@@ -97,3 +97,43 @@ class Overridden(View):
     referral_id: UUID
     hold: UUID
     state: str
+
+
+class AboutItem(View):
+    """What was contested of one item, or answered."""
+
+    n: int
+    reason: str | None = None
+    basis: str | None = None
+    reply: str | None = None
+    verdict: str | None = None
+
+    @property
+    def word(self) -> str:
+        return f"{self.n}={self.reply or self.verdict or self.reason}"
+
+
+class Question(View):
+    """A question or dispute, yours (`own`) or one that you are to answer."""
+
+    kind: str
+    own: bool
+    subject: UUID
+    party: str
+    number: int
+    revision: int
+    state: str
+    raised_at: Instant
+    due: Instant | None = None
+    about: tuple[int, ...]
+    needs: tuple[str, ...] | None = None
+    disputed: tuple[AboutItem, ...] | None = None
+    replied: tuple[AboutItem, ...] | None = None
+    decided: tuple[AboutItem, ...] | None = None
+    over_at: Instant | None = None
+
+    @property
+    def summary(self) -> str:
+        """What was answered, else what is asked."""
+        items = self.replied or self.decided or self.disputed or ()
+        return " ".join(each.word for each in items) or " ".join(self.needs or ())

@@ -13,8 +13,9 @@ from client.api import PAGE_MAX, CausewayClient
 from client.problem import ApiProblem
 from client.views import Event, View
 
-#: Where a party may have what it asks the timeline of: its own referrals, what was offered to it, its notices.
-_COLLECTIONS: Final = ("referrals", "inbox", "notices")
+#: Where a party may have what it asks the timeline of: its own referrals, what it was offered, its notices, and what it
+#: wants kept or is asked to keep.
+_COLLECTIONS: Final = ("referrals", "inbox", "notices", "preservations")
 
 
 class Entry(Event):
@@ -31,7 +32,7 @@ class Timeline(View):
 
 
 async def timeline_of(client: CausewayClient, subject: UUID) -> Sequence[Entry]:
-    """All that has happened to a referral, offer, case or notice, by the id under which the party knows it.
+    """All that has happened to a referral, offer, case, notice or preservation, by the id that the party knows it by.
 
     Raises `ApiProblem("not_found")` where it knows none of it.
     """

@@ -214,6 +214,9 @@ class InboxItem(View):
     child_safeguarded: str | None = None
     case_reference: str | None = None
     timeline: tuple[dict[str, JsonValue], ...] = ()
+    claimed_by: str | None = None
+    claimed_until: Instant | None = None
+    passed_on: dict[str, JsonValue] | None = None
     record: dict[str, JsonValue] | None = None
 
 

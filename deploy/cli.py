@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 #: Verbs of a party's people and machines, each in a module of its name.
 _PARTY = (
-    *("attention", "referral", "inbox", "case", "hold", "offer", "notice", "preservation"),
+    *("attention", "referral", "inbox", "case", "hold", "offer", "orphan", "notice", "preservation", "questions"),
     *("due", "timeline", "listen", "webhook", "flow", "verify", "login"),
 )
 app = App(name="causeway", help="The road between hotlines, law enforcement and industry.", version=__version__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deploy.devstack.supervisor import Child
@@ -14,14 +14,19 @@ from deploy.site.kinds import AUDIT
 from shared.runtime.instance.settings import prefix_of
 
 
-def instance_children(state: Path, endpoints: Endpoints) -> Sequence[Child]:
-    """Install what is missing and say which processes run the instances, each in one of its own."""
+def instance_children(state: Path, endpoints: Endpoints, settings: Mapping[str, str] | None = None) -> Sequence[Child]:
+    """Install what is missing and say which processes run the instances, each in one of its own.
+
+    `settings` are laid over those of every instance, by field: {"ISSUE_SLOT_S": "1"}.
+    """
+    laid = {"WEBHOOKS_TO_LOOPBACK": "true"} | dict(settings or {})
     installation = install(state, endpoints)
     return [
         Child(
             name=instance,
             argv=serving(endpoints, instance),
-            env=environment(installation, endpoints, instance) | {f"{prefix_of(instance)}WEBHOOKS_TO_LOOPBACK": "true"},
+            env=environment(installation, endpoints, instance)
+            | {prefix_of(instance) + name: value for name, value in laid.items()},
             ready_url=f"{endpoints.http[instance]}/readyz",
         )
         for instance in endpoints.instances

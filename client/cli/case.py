@@ -7,7 +7,11 @@ from uuid import UUID
 from cyclopts import App
 
 from client.cli import output
+from client.cli.questions import add_raising
 from client.cli.settings import Options
+from shared.contracts.leases import LEASE_H, Claim, HandOver
+from shared.contracts.passing import Referring
+from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, YesNoUnknown
 
 app = App(name="case", help="Take up the referrals offered to you as cases, and say what comes of them.")
@@ -33,6 +37,55 @@ async def decline(referral_id: UUID, /, *, reason: CaseDeclineReason, options: O
     """Decline a referral, with the reason."""
     async with output.service(options) as client:
         output.moved(await client.decline_case(referral_id, reason), options)
+        return output.DONE
+
+
+@app.command
+async def claim(referral_id: UUID, /, *, hours: int = LEASE_H, options: Options = _OPTIONS) -> int:
+    """Have a case for yourself, for a term: nobody else of your agency acts on it until then.
+
+    Parameters
+    ----------
+    hours
+        For how many, 12 at most. Claim it again for longer.
+    """
+    async with output.service(options) as client:
+        output.moved(await client.act_on_case("claim", referral_id, Claim(hours=hours)), options)
+        return output.DONE
+
+
+@app.command
+async def hand_over(
+    referral_id: UUID, /, *, to: str | None = None, hours: int = LEASE_H, options: Options = _OPTIONS
+) -> int:
+    """Give a case that you have claimed to another officer; to nobody, and anybody may claim it.
+
+    Parameters
+    ----------
+    to
+        Their opaque id, as `claimed_by` in `causeway inbox --json` shows it.
+    hours
+        For how many they have it, 12 at most.
+    """
+    async with output.service(options) as client:
+        output.moved(await client.act_on_case("hand_over", referral_id, HandOver(to=to, hours=hours)), options)
+        return output.DONE
+
+
+@app.command
+async def refer(referral_id: UUID, /, *, to: str, because: CaseReferReason, options: Options = _OPTIONS) -> int:
+    """Pass a case on to another agency, with its record and what you have made of it. That one answers from then on.
+
+    Parameters
+    ----------
+    to
+        The agency, by its id in the directory.
+    because
+        Why it is theirs.
+    """
+    async with output.service(options) as client:
+        said = Referring(agency=to, because=because)
+        output.moved(await client.act_on_case("refer", referral_id, said), options)
         return output.DONE
 
 
@@ -70,3 +123,6 @@ async def outcome(
         )
         output.moved(state, options)
         return output.DONE
+
+
+add_raising(app, "case")

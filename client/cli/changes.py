@@ -1,4 +1,4 @@
-"""`causeway referral amend`, `reroute`: what an origin does with a referral after it was filed."""
+"""`causeway referral amend`, `reroute`, `transfer`: what an origin does with a referral after it was filed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from cyclopts.types import ExistingFile, PositiveInt
 
 from client.cli import output
 from client.cli.settings import Options
+from shared.vocabulary.transfers import TransferReason
 
 if TYPE_CHECKING:
     from client.changes import AmendedView
@@ -57,6 +58,30 @@ async def reroute(
     """
     async with output.service(options) as client:
         _print(await client.reroute(referral_id, notice_id, provider=provider), options)
+        return output.DONE
+
+
+async def transfer(
+    referral_id: UUID, /, *, reason: TransferReason, to: str | None = None, options: Options = _OPTIONS
+) -> int:
+    """Let another hotline claim a referral that you cannot keep. It is yours until one has claimed it.
+
+    Parameters
+    ----------
+    reason
+        Why you do not keep it.
+    to
+        The one hotline that may claim it, of those that have it; if nobody is said, whoever has it by an orphan's
+        mandate.
+    """
+    async with output.service(options) as client:
+        from shared.contracts.transfers import Transferring
+
+        said = await client.transfer(referral_id, Transferring(to=to, reason=reason))
+        if options.json:
+            output.document(said.model_dump(mode="json"))
+        else:
+            output.line(f"{said.referral_id}: {said.state}, to be claimed by {' or '.join(said.offered)}")
         return output.DONE
 
 

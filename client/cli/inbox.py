@@ -38,8 +38,8 @@ async def referrals(
     Parameters
     ----------
     state
-        Only those in this state: offered, accepted, declined, in_part, ongoing, closed, withdrawn,
-        withdrawal_acknowledged (see fate: erased or kept) or record_erased.
+        Only those in this state: offered, accepted, declined, in_part, ongoing, closed, referred, claimable, claimed,
+        transferred, gone, withdrawn, withdrawal_acknowledged (see fate: erased or kept) or record_erased.
     priority
         Only where a child is at risk: p0.
     limit

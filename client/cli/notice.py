@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from cyclopts import App
 
 from client.cli import output
 from client.cli.keeping import Kept
+from client.cli.questions import add_raising
 from client.cli.settings import Options, zoned
 from shared.kernel.clock import SystemClock
+from shared.kernel.errors import CausewayError
 from shared.vocabulary.answers import ReinstateReason
+
+if TYPE_CHECKING:
+    from client.api import CausewayClient
+
+#: An agency wants kept what the answer says was removed.
+_UNANSWERED: Final = "preservation_unanswered"
 
 app = App(name="notice", help="Answer the notices issued to you. `causeway inbox notices` lists them.")
 _OPTIONS = Options()
@@ -61,8 +70,23 @@ async def answer(
         from client.statements import statements
 
         said = statements(words, zoned(effective_at) or SystemClock().now())
-        output.moved(await client.answer_notice(notice_id, said), options)
+        try:
+            output.moved(await client.answer_notice(notice_id, said), options)
+        except CausewayError as error:
+            if error.code == _UNANSWERED and not options.json:
+                await _name_unanswered(client)
+            raise
         return output.DONE
+
+
+async def _name_unanswered(client: CausewayClient) -> None:
+    """Say which requests have no answer yet: which of them matches, the provider sees where it looks at one."""
+    from client.preservations import listed
+
+    async for page in listed(client, state="requested"):
+        for each in page.items:
+            asked = f"{each.asked_at:%Y-%m-%d} by {each.counterpart} ({each.instrument})"
+            output.aside(f"unanswered since {asked}: causeway preservation show {each.preservation_id}")
 
 
 @app.command
@@ -109,3 +133,6 @@ async def acknowledge_withdrawal(notice_id: UUID, /, *, kept: Kept = _ERASED, op
     async with output.service(options) as client:
         output.moved(await client.acknowledge_notice_withdrawal(notice_id, kept.keeping()), options)
         return output.DONE
+
+
+add_raising(app, "notice")

@@ -7,6 +7,7 @@ from uuid import UUID
 from cyclopts import App
 
 from client.cli import output
+from client.cli.questions import add_raising
 from client.cli.settings import Options
 from shared.vocabulary.answers import CaseDeclineReason
 
@@ -49,3 +50,6 @@ async def assess(referral_id: UUID, /, *words: str, reason: str | None = None, o
 
         output.moved(await client.act_on_offer("assess", referral_id, findings(words, reason)), options)
         return output.DONE
+
+
+add_raising(app, "offer")

@@ -155,6 +155,11 @@ def interrupted(going_on: str) -> Iterator[None]:
         raise SystemExit(INTERRUPTED) from None
 
 
+def aside(text: str) -> None:
+    """Print what a person should know beside an error."""
+    print(text, file=sys.stderr)
+
+
 def failure(error: CausewayError, *, as_json: bool) -> None:
     """Print why: for programs on standard output, for people on standard error."""
     problem = error if isinstance(error, ApiProblem) else None

@@ -10,6 +10,7 @@ from cyclopts import App
 from cyclopts.types import ExistingFile, PositiveInt
 
 from client.cli import changes, output
+from client.cli.questions import reply, uphold
 from client.cli.recheck import recheck
 from client.cli.settings import Options, access
 from shared.vocabulary.referral import WithdrawalReason
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 app = App(name="referral", help="Post referrals, follow them, take them back.")
 app.command(changes.amend)
 app.command(changes.reroute)
+app.command(changes.transfer)
 app.command(recheck)
+app.command(reply)
+app.command(uphold)
 _OPTIONS = Options()
 
 

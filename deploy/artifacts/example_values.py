@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from deploy.artifacts import example_answers, example_delivery, example_holds, example_preservation
+from deploy.artifacts import (
+    example_answers,
+    example_delivery,
+    example_holds,
+    example_passing,
+    example_preservation,
+    example_questions,
+    example_transfers,
+)
 from deploy.artifacts import example_world as world
 from deploy.artifacts.example_refusal import GONE, Refusal
 
@@ -112,6 +120,9 @@ ACCEPTED: dict[str, dict[str, Any]] = {
         ),
     },
     **example_holds.ACCEPTED,
+    **example_passing.ACCEPTED,
+    **example_transfers.ACCEPTED,
+    **example_questions.ACCEPTED,
     **example_answers.ACCEPTED,
     "messages_receipted.v1": {"applied-and-refused": _clear(entries=_receipts())},
     "referral_decided.v1": {
@@ -235,6 +246,9 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
         Refusal("closed-without-reason", "/clear/close_reason", GONE, by="model", of="closed"),
     ),
     **example_holds.REFUSED,
+    **example_passing.REFUSED,
+    **example_transfers.REFUSED,
+    **example_questions.REFUSED,
     **example_answers.REFUSED,
     "messages_receipted.v1": (
         Refusal("no-entries", "/clear/entries", []),

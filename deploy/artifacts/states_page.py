@@ -75,7 +75,7 @@ def _row(row: Act) -> str:
     by = {
         Cause.PERSON: _listed(row.roles),
         Cause.SECOND_PERSON: f"another {_listed(row.roles)} than who filed it",
-        Cause.ACT: "the sender, by its message",
+        Cause.ACT: "the sender, by its message" if row.message else "the service, for the first that claims it",
         Cause.TIMER: "the service, when its time has come",
     }[row.cause]
     leads = {after for before in may_come_in(row) for _, after in steps(row, before)} or may_come_in(row)
@@ -86,11 +86,11 @@ def _row(row: Act) -> str:
 
 def _told(row: Act) -> Iterable[Act]:
     """The rows whose messages tell of an act at an origin: it sends what it decides, or takes that back."""
-    if row.message:
+    if row.message or row.subject is not Subject.REFERRAL:
         return [row]
     if Offered.DROPPED.value in {move.to for move in row.moves}:
         return []
-    told = [each for each in ACTS if each.cause is Cause.ACT and each.name != AMEND]
+    told = [each for each in ACTS if each.cause is Cause.ACT and each.name != AMEND and each.message]
     if Offered.WITHDRAWN.value in {move.to for move in row.moves}:
         return [each for each in told if not begins(each)]
     sends = begins(row) or row.cause is Cause.SECOND_PERSON

@@ -22,6 +22,7 @@ from deploy.devstack.state import StateDirectory
 from deploy.devstack.supervisor import Child, Supervisor
 from deploy.sample.files import write_jsonl
 from deploy.sample.generator import demo_referrals
+from deploy.scenarios.stage import ISSUE_SLOT_S
 from deploy.site.endpoints import Endpoints
 from deploy.site.settings import PROJECT_ROOT
 from deploy.stack_children import instance_children, sandbox_children
@@ -69,7 +70,8 @@ def run_demo(report_file: Path | None, count: int, state: Path) -> int:
 
 
 def _children(state: Path, endpoints: Endpoints) -> list[Child]:
-    return [*instance_children(state, endpoints), *sandbox_children(state, endpoints)]
+    settings = {"ISSUE_SLOT_S": ISSUE_SLOT_S}
+    return [*instance_children(state, endpoints, settings), *sandbox_children(state, endpoints)]
 
 
 def _begin_anew(state: Path) -> None:

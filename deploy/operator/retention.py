@@ -67,7 +67,7 @@ _OF_RECORD: Final = "ended WHERE (k.told_by, k.party, k.purpose) = (ended.subjec
 # A referral is finished when all whom it was sent to have answered for good, or noted that it was withdrawn; what went
 # nowhere, and is on the work list, is not.
 _OPEN_EDGE = """
-EXISTS (SELECT FROM edge AS e WHERE e.referral_id = r.referral_id AND e.state = 'emitted'
+EXISTS (SELECT FROM edge AS e WHERE e.referral_id = r.referral_id AND e.state IN ('emitted', 'referred')
         AND (e.answered_at IS NULL OR e.answered_at >= $1
              OR NOT e.answer = ANY (CASE WHEN r.state = 'withdrawn' THEN $6::text[] ELSE $5::text[] END)))
 """

@@ -206,6 +206,7 @@ _ORIGIN: Final = (
     Kept("hold", Class.S1, Way.STAYS, Owner.PARTY, None, "which agency had a notice wait, and what became of it"),
     Kept("hold_act", Class.S1, Way.STAYS, Owner.PARTY, None, "what was said of a hold, act by act"),
     Kept("no_objection", Class.S1, Way.ITSELF, Owner.PARTY, None, "one row an agency and referral"),
+    Kept("transfer", Class.S1, Way.STAYS, Owner.PARTY, None, "who might claim a referral, and who has it"),
     Kept("party_day", Class.S0, Way.ROWS, Owner.PROTOCOL, 31, "what was filed of a day's budget", "day"),
     Kept("intake_count", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a party and fate"),
     Kept("alarm", Class.S1, Way.ROWS, Owner.OPERATOR, 400, "which alarms were raised about whom", "raised_at"),
@@ -215,16 +216,17 @@ _PRESERVING: Final = (
     Kept("preservation", Class.S3, Way.STAYS, Owner.PARTY, None, "what an agency wants kept: not ended yet"),
     Kept("preservation_act", Class.S1, Way.STAYS, Owner.PARTY, None, "what was said of it, act by act"),
 )
+_ASKING: Final = (Kept("question", Class.S1, Way.STAYS, Owner.PARTY, None, "what was asked and contested"),)
 _ERASED: Final = "codes, times and states stay"
 #: By kind of service.
 POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
     "hotline": (
-        *(*_EVERYWHERE, *_READ, *_FEED, *_CLOCKS, *_ORIGIN),
+        *(*_EVERYWHERE, *_READ, *_FEED, *_CLOCKS, *_ORIGIN, *_ASKING),
         Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "deleted with the record that it opens"),
         Kept("offer", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
     ),
     "industry": (
-        *(*_EVERYWHERE, *_READ, *_FEED, *_CLOCKS, *_ORIGIN),
+        *(*_EVERYWHERE, *_READ, *_FEED, *_CLOCKS, *_ORIGIN, *_ASKING),
         Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "deleted with the record that it opens"),
         Kept("notice", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
         *_PRESERVING,
@@ -232,12 +234,14 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
         Kept("notice_location", Class.S2, Way.STAYS, Owner.PARTY, None, "tokens of places: not ended yet"),
     ),
     "law_enforcement": (
-        *(*_EVERYWHERE, *_READ, *_FEED, *_CLOCKS),
+        *(*_EVERYWHERE, *_READ, *_FEED, *_CLOCKS, *_ASKING),
         Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "not used here"),
         Kept("case_file", Class.S2, Way.STAYS, Owner.PARTY, None, "the agency's own reference under a key of its own"),
         Kept("case_act", Class.S1, Way.STAYS, Owner.PARTY, None, "what the agency has said, act by act"),
         Kept("case_edge", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
         Kept("hold", Class.S1, Way.STAYS, Owner.PARTY, None, "what an origin was asked to hold, and what became of it"),
+        Kept("case_passed", Class.S1, Way.STAYS, Owner.PARTY, None, "how a case came from another agency, in codes"),
+        Kept("case_lease", Class.S1, Way.STAYS, Owner.PARTY, None, "which officer had which case, by opaque ids"),
         *_PRESERVING,
     ),
     "audit": (

@@ -28,6 +28,7 @@ def _words(said: Mapping[str, JsonValue], called: Mapping[str, str]) -> Iterator
         match value:
             case list():
                 yield from (each for item in value if isinstance(item, dict) for each in _item(item, called))
+                yield from (f"{name}={item}" for item in value if isinstance(item, str) and _is_code(item))
             case dict():
                 yield from _words(value, called)
             case str() if _is_code(value):

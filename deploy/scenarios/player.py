@@ -7,10 +7,12 @@ timelines have one order, on any machine.
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from time import monotonic
 from typing import Final
 from uuid import UUID
@@ -33,6 +35,19 @@ _PART: Final = 4
 _POLL_S: Final = 0.2
 #: What falls due is told beside the acts: it stands in a story's timelines where the story says so.
 _CLOCK: Final = "clock."
+#: An edge that nothing was sent of has no notice yet.
+_UNSENT: Final = frozenset({"planned", "recipient_cannot_read"})
+_WHEN: Final = re.compile(r"now(?:\+([0-9]{1,5})s)?")
+
+
+class _Names(dict[str, str]):
+    """What `{name}` stands for in a story's texts: parties, ids, its number; `now`, `now+9s` for when it is asked."""
+
+    def __missing__(self, name: str) -> str:
+        when = _WHEN.fullmatch(name)
+        if when is None:
+            raise KeyError(name)
+        return rfc3339(SystemClock().now() + timedelta(seconds=int(when[1] or 0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +89,10 @@ class _Play:
     patience_s: float
     ids: dict[str, UUID] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
-    names: dict[str, str] = field(init=False)
+    names: _Names = field(init=False)
 
     def __post_init__(self) -> None:
-        self.names = dict(self.story.parties) | {"n": secrets.token_hex(6), "now": rfc3339(SystemClock().now())}
+        self.names = _Names(self.story.parties, n=secrets.token_hex(6))
 
     async def whole(self) -> Played:
         for number, step in enumerate(self.story.step, 1):
@@ -97,7 +112,7 @@ class _Play:
         """What went wrong with it, if anything did."""
         path, body = await self._asked(deed)
         before = await self._reached(deed)
-        answer = await self.stage.post(self.story.parties[deed.by], path, body)
+        answer = await self.stage.post(self.story.parties[deed.by], path, body, revision=deed.revision)
         if (answer.status, answer.code) != (deed.status, deed.code):
             return f"{deed.by} {deed.does}: {answer.status} {answer.code or ''}"
         self._name(deed, answer)
@@ -108,17 +123,20 @@ class _Play:
     async def _asked(self, deed: Deed) -> tuple[str, JsonValue]:
         """Path and body of an act. It waits until a recipient has what it acts on."""
         if deed.does == "referral.submit":
-            return "/v1/referrals", referral_like(self.story.filed[deed.of], names=self.names)
-        body = filled(deed.said, self.names)
+            return "/v1/referrals", self._referral(deed.files or deed.of)
+        body = filled(deed.said, self.names) if deed.files is None else self._referral(deed.files)
         if deed.path is not None:
             return deed.path.format_map(self.names), body
         row = deed.row
         if row is None:
             raise Refused("act_unknown", f"no row of acts is called {deed.does}")
-        subject = await self._subject(deed.by, deed.of)
         if row.track is Track.ANSWER:
-            await self._until(lambda: self._acts(deed.by, subject))
+            await self._until(lambda: self._acts(deed.by, deed.of))
+        subject = await self._subject(deed.by, deed.of)
         return f"/v1/{collection(row)}/{subject}:{row.name.replace('_', '-')}", body
+
+    def _referral(self, name: str) -> JsonValue:
+        return referral_like(self.story.filed[name], names=self.names)
 
     def _name(self, deed: Deed, answer: Answer) -> None:
         if answer.code is None and deed.does == "referral.submit":
@@ -126,7 +144,7 @@ class _Play:
             self.origins[deed.of] = deed.by
         for name, member in deed.names.items():
             self.ids[name] = UUID(str(answer.body[member]))
-        self.names |= {name: str(each) for name, each in self.ids.items()}
+        self.names.update({name: str(each) for name, each in self.ids.items()})
 
     # -- who learns of it -----------------------------------------------------------------------------------
 
@@ -134,28 +152,27 @@ class _Play:
         """Who learns of a deed, by name, and how many acts each of them has learnt of before."""
         if deed.of not in self.ids:
             return {}
-        return {name: len(await self._acts(name, await self._subject(name, deed.of))) for name in self._readers(deed)}
+        return {name: len(await self._acts(name, deed.of)) for name in self._readers(deed)}
 
     def _readers(self, deed: Deed) -> Sequence[str]:
         if deed.reaches is not None:
             return deed.reaches
-        origin = self.origins[deed.of]
-        return [origin] if deed.by != origin else sorted(set(self.story.reached(deed.of)) - {origin})
+        origin = self.origins.get(deed.of, deed.by)
+        return [origin] if deed.by != origin else sorted(set(self.story.reached(deed.of)) - {deed.by})
 
     async def _until_told(self, deed: Deed, before: Mapping[str, int]) -> None:
         told = before if deed.does != "referral.submit" else dict.fromkeys(self._readers(deed), 0)
         for name, count in told.items():
-            subject = await self._subject(name, deed.of)
-            await self._until(lambda name=name, subject=subject, count=count: self._more(name, subject, count))  # type: ignore[misc]
+            await self._until(lambda name=name, count=count: self._more(name, deed.of, count))  # type: ignore[misc]
 
-    async def _more(self, name: str, subject: UUID, count: int) -> bool:
-        return len(await self._acts(name, subject)) > count
+    async def _more(self, name: str, of: str, count: int) -> bool:
+        return len(await self._acts(name, of)) > count
 
     async def _wait(self, step: Until) -> str | None:
-        subject = await self._subject(step.at, step.of)
         called = self._called()
 
         async def there() -> bool:
+            subject = await self._subject(step.at, step.of)
             entries = await self.stage.timeline(self.story.parties[step.at], subject)
             told = sum(line(each, called).startswith(step.until) for each in entries)
             listed = await self.stage.listed(self.story.parties[step.at], subject) if step.listed else ()
@@ -187,16 +204,25 @@ class _Play:
         return Seen(party, subject, shown, lines, await self.stage.listed(party, subject), shows)
 
     async def _subject(self, name: str, of: str) -> UUID:
-        """The id by which a party knows it: whoever is sent a notice knows that alone."""
-        known = self.ids[of]
+        """The id by which a party knows it: whoever is sent a notice knows that alone, and only once it was issued.
+
+        From then on it is `{OF/NAME}`.
+        """
+        known, called = self.ids[of], f"{of}/{name}"
         if of not in self.origins or name == self.origins[of]:
             return known
-        edges = await self.stage.edges(self.story.parties[self.origins[of]], known)
-        party = self.story.parties[name]
-        return next((edge.notice_id for edge in edges if edge.recipient == party and edge.notice_id), known)
+        if called not in self.names:
+            edges = await self.stage.edges(self.story.parties[self.origins[of]], known)
+            sent = [
+                edge for edge in edges if edge.recipient == self.story.parties[name] and edge.delivery not in _UNSENT
+            ]
+            if not sent:
+                return known
+            self.names[called] = str(sent[-1].notice_id or known)
+        return UUID(self.names[called])
 
-    async def _acts(self, name: str, subject: UUID) -> Sequence[Entry]:
-        entries = await self.stage.timeline(self.story.parties[name], subject)
+    async def _acts(self, name: str, of: str) -> Sequence[Entry]:
+        entries = await self.stage.timeline(self.story.parties[name], await self._subject(name, of))
         return [each for each in entries if not each.type.startswith(_CLOCK)]
 
     def _called(self) -> Mapping[str, str]:

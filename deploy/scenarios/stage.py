@@ -6,7 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 import httpx
@@ -16,6 +16,9 @@ from client.api import CausewayClient
 from client.problem import ApiProblem
 from client.timeline import Entry, timeline_of
 from client.views import EdgeView
+
+#: So many seconds an issue slot lasts where stories are played: what nobody holds any more goes at once.
+ISSUE_SLOT_S: Final = "1"
 
 
 class Answer(NamedTuple):
@@ -29,8 +32,8 @@ class Answer(NamedTuple):
 class Stage(Protocol):
     """What a player needs of an exchange."""
 
-    async def post(self, party: str, path: str, body: JsonValue) -> Answer:
-        """An act of a party, answered whatever with."""
+    async def post(self, party: str, path: str, body: JsonValue, *, revision: int | None = None) -> Answer:
+        """An act of a party, answered whatever with; `revision` is the one that it follows."""
 
     async def edges(self, origin: str, referral_id: UUID) -> Sequence[EdgeView]:
         """To whom a referral went."""
@@ -65,9 +68,11 @@ class HttpStage:
     #: One for all parties: each would read all the authorities of this system.
     http: httpx.AsyncClient
 
-    async def post(self, party: str, path: str, body: JsonValue) -> Answer:
+    async def post(self, party: str, path: str, body: JsonValue, *, revision: int | None = None) -> Answer:
         access = self.access[party]
         headers = {"Authorization": f"Bearer {access.key}", "Idempotency-Key": secrets.token_hex(16)}
+        if revision is not None:
+            headers["If-Match"] = f'"{revision}"'
         answer = await self.http.post(access.url + path, json=body, headers=headers)
         found = answer.json()
         return Answer(answer.status_code, found.get("code") if answer.is_error else None, found)

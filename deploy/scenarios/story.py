@@ -7,6 +7,7 @@ timelines.
     [filed.it] like = "hosted"        a referral of `referrals.toml`, with what `with` changes; `of = "it"` names it
     [[step]]   by, does, of, said     an act by its name in the rows of acts, or any `path`; what it is answered with
     [[step]]   at, until              waits until a party has learnt of something
+    {now}, {now+9s}                   in what is said: when the step is played, and nine seconds after that
     [[timeline]] at, of, shows        the lines, in their order
 """
 
@@ -41,14 +42,18 @@ class Filed(_Part):
 class Deed(_Part):
     """One act: `does` is SUBJECT.ACT. Where it is answered with an id of its own, `names` says under which name.
 
-    `path` stands for an act whose subject is none that the player finds by itself. `reaches`: who learns of it before
-    the story goes on. If it is not said, the origin, or, of what the origin does, all others that have a timeline.
+    `files` is the referral of `[filed]` that is posted, where that is not the one it is of: an amendment's, which
+    follows `revision`. `path` stands for an act whose subject is none that the player finds by itself. `reaches`: who
+    learns of it before the story goes on. If it is not said, the origin, or, of what the origin does, all others that
+    have a timeline.
     """
 
     by: str
     does: str
     of: str = "it"
     said: dict[str, JsonValue] = {}
+    files: str | None = None
+    revision: int | None = None
     path: str | None = None
     status: int = 202
     code: str | None = None

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from services.audit.domain.entries import EntryKind
 from services.audit.ports import KeptEntry
-from shared.contracts.registry import BY_TYPE
+from shared.contracts.registry import BY_TYPE, CLAIM_GRANTED, REFERRAL_PASSED_ON
 from shared.exchange.authority import STATEMENT_NOT_YOURS, Relation, cells_of
 
 _Sent = frozenset[tuple[str | None, str | None, str | None]]
@@ -29,7 +29,23 @@ def judged(messages: Sequence[KeptEntry]) -> tuple[KeptEntry, ...]:
     origin = str(_party(stated[0], "origin"))
     speakers = frozenset(each.sender for each in stated if _party(each, "origin") == origin)
     sent = frozenset((each.subject, each.sender, each.recipient) for each in messages if _carries_an_edge(each, origin))
-    return tuple(each if _entitled(each, origin, sent, speakers=speakers) else _marked(each) for each in messages)
+    sent = _passed_on(messages, origin, sent)
+    granted = frozenset(each.recipient for each in messages if _grants(each) and each.verified)
+    return tuple(
+        each
+        if _entitled(each, origin, sent, speakers=speakers) and _once(each, origin, sent, granted=granted)
+        else _marked(each)
+        for each in messages
+    )
+
+
+def _grants(entry: KeptEntry) -> bool:
+    return entry.type == CLAIM_GRANTED.type and entry.kind is not EntryKind.NOT_ENTITLED
+
+
+def _once(entry: KeptEntry, origin: str, sent: _Sent, *, granted: frozenset[str | None]) -> bool:
+    """A referral is granted to one, which was sent it. Of two, nobody can tell here who was first."""
+    return not _grants(entry) or (len(granted) == 1 and (entry.subject, origin, entry.recipient) in sent)
 
 
 def _entitled(entry: KeptEntry, origin: str, sent: _Sent, *, speakers: frozenset[str | None]) -> bool:
@@ -47,10 +63,20 @@ def _entitled(entry: KeptEntry, origin: str, sent: _Sent, *, speakers: frozenset
             return party == origin or (entry.subject, origin, party) in sent
         case Relation.FILED_IT:
             return entry.sender == origin
+        case Relation.PASSED_IT_ON:
+            return (entry.subject, origin, entry.sender) in sent
         case Relation.WAS_SENT_IT:
             return entry.recipient == origin and (entry.subject, origin, entry.sender) in sent
         case _:
             return True
+
+
+def _passed_on(messages: Sequence[KeptEntry], origin: str, sent: _Sent) -> _Sent:
+    """What was sent, and what an agency that was sent it has passed on: that agency answers the origin, too."""
+    passed = [each for each in messages if each.verified and each.type == REFERRAL_PASSED_ON.type]
+    return sent | {
+        (each.subject, origin, each.recipient) for each in passed if (each.subject, origin, each.sender) in sent
+    }
 
 
 def _carries_an_edge(entry: KeptEntry, origin: str) -> bool:

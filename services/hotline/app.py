@@ -12,6 +12,7 @@ from services.hotline.domain import AUTHORITY, HOTLINE
 from services.hotline.store import PostgresOffers
 from shared.exchange.act import OfferState, Subject
 from shared.exchange.events import event_type
+from shared.party.asking import own_questions, with_lapses
 from shared.party.attention import Source, attention_router
 from shared.party.console.door import origin_door
 from shared.party.feed import feed_routers
@@ -21,6 +22,7 @@ from shared.party.origin.store.filing import FILED, LISTED
 from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
 from shared.party.origin.store.timeline import referral_words
 from shared.party.overdue import overdue
+from shared.party.questions.api import questions_router
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
 from shared.party.timeline import no_words, timelines_router
@@ -47,9 +49,11 @@ def assemble(machinery: Machinery) -> App:
     offered = Source(
         "offer", OfferState.OFFERED, partial(items_waiting, table=PostgresOffers.table, subject=Subject.OFFER)
     )
-    sources = [*ORIGIN_WAITS, offered, overdue(machinery.clock, Subject.OFFER)]
+    raised = own_questions(HOTLINE, PostgresOffers.table)
+    sources = [*ORIGIN_WAITS, offered, raised, overdue(machinery.clock, Subject.OFFER)]
     about = [attention_router(items, AUTHORITY, *sources), *feed_routers(items, AUTHORITY)]
     about.append(timelines_router(items, AUTHORITY, {"referrals": referral_words, "inbox": no_words}))
+    about.append(questions_router(items, AUTHORITY))
     routers = [referrals_router(origin.api, items.identified), offers_router(items), *about]
     door = origin_door(
         machinery,
@@ -63,4 +67,6 @@ def assemble(machinery: Machinery) -> App:
     )
     http = create_app("Causeway hotline", [*routers, door.frame.closed()], probes=machinery.probes())
     app = origin.app(machinery, http, hotline_door(kek=machinery.keys.kek, origin=origin.bus))
-    return with_withdrawals(app, HOTLINE, PostgresOffers)
+    return with_lapses(
+        with_withdrawals(app, HOTLINE, PostgresOffers), HOTLINE, table=PostgresOffers.table, items=PostgresOffers
+    )

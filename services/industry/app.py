@@ -13,6 +13,7 @@ from services.industry.store import PostgresNotices
 from shared.exchange.act import NoticeState, PreservationState, Subject, Track
 from shared.exchange.events import event_type
 from shared.exchange.preservation import ASK
+from shared.party.asking import own_questions, with_lapses
 from shared.party.attention import Source, attention_router
 from shared.party.console.door import origin_door
 from shared.party.feed import feed_routers
@@ -26,6 +27,8 @@ from shared.party.preservation.api import PreservationRoutes, preservations_rout
 from shared.party.preservation.store.attention import unanswered_waits
 from shared.party.preservation.store.locations import ProviderPreservations
 from shared.party.preservation.store.preservations import LISTED as ASKED
+from shared.party.preservation.store.preservations import preservation_words
+from shared.party.questions.api import questions_router
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
 from shared.party.timeline import no_words, timelines_router
@@ -57,9 +60,12 @@ def assemble(machinery: Machinery) -> App:
         "notice", NoticeState.ISSUED, partial(items_waiting, table=PostgresNotices.table, subject=Subject.NOTICE)
     )
     wanted = Source("preservation", PreservationState.REQUESTED, unanswered_waits)
-    sources = [*ORIGIN_WAITS, issued, wanted, overdue(machinery.clock, Subject.NOTICE)]
+    raised = own_questions(PROVIDER, PostgresNotices.table)
+    sources = [*ORIGIN_WAITS, issued, wanted, raised, overdue(machinery.clock, Subject.NOTICE)]
     about = [attention_router(items, AUTHORITY, *sources), *feed_routers(items, AUTHORITY)]
-    about.append(timelines_router(items, AUTHORITY, {"referrals": referral_words, "notices": no_words}))
+    words = {"referrals": referral_words, "notices": no_words, "preservations": preservation_words}
+    about.append(timelines_router(items, AUTHORITY, words))
+    about.append(questions_router(items, AUTHORITY))
     asked = preservations_router(
         PreservationRoutes(
             serving=items,
@@ -82,4 +88,5 @@ def assemble(machinery: Machinery) -> App:
     )
     http = create_app("Causeway industry", [*routers, door.frame.closed()], probes=machinery.probes())
     app = origin.app(machinery, http, industry_door(kek=machinery.keys.kek, origin=origin.bus))
-    return with_withdrawals(app, PROVIDER, PostgresNotices)
+    app = with_withdrawals(app, PROVIDER, PostgresNotices)
+    return with_lapses(app, PROVIDER, table=PostgresNotices.table, items=PostgresNotices)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
-from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -18,7 +16,7 @@ from services.law_enforcement.use_cases import act_on_case
 from shared.contracts.evidence import KeptEvidence
 from shared.contracts.holds import HoldState
 from shared.exchange.act import Act, CaseState, Subject
-from shared.exchange.holds import hold_max
+from shared.exchange.prepare import Documents
 from shared.exchange.states import collection
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts, viewed
 from shared.party.recipient.holding import HoldPage
@@ -28,18 +26,15 @@ from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
 
-#: How far from now a hold may end, where no policy says it.
-_BY_NO_POLICY: Final = partial(hold_max, {})
 
-
-def cases_router(serving: Serving, longest: Callable[[], timedelta] = _BY_NO_POLICY) -> APIRouter:
+def cases_router(serving: Serving, documents: Callable[[], Documents]) -> APIRouter:
     """The routes under /v1/inbox, where referrals wait and are taken back, and /v1/cases, where they are answered.
 
-    `longest`: how far from now a hold may end.
+    `documents`: directory and policy in force.
     """
     router = APIRouter(prefix="/v1")
     who = Depends(serving.identified)
-    act_on = partial(act_on_case, longest=longest)
+    act_on = partial(act_on_case, documents=documents)
     cases = ItemRoutes(serving=serving, recipient=AGENCY, moved=_moved, items=PostgresCases, act_on=act_on)
 
     @router.get("/inbox", tags=["inbox"], **shows(CasePage))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -16,18 +15,21 @@ from services.law_enforcement.domain import AGENCY, AUTHORITY
 from services.law_enforcement.store import PostgresCases, case_words
 from shared.exchange.act import CaseState, Subject, Track
 from shared.exchange.events import event_type
-from shared.exchange.holds import hold_max
+from shared.exchange.prepare import Documents
 from shared.exchange.preservation import ASK
+from shared.exchange.refer_acts import PASS_ON
+from shared.party.asking import own_questions, with_lapses
 from shared.party.attention import Source, attention_router
 from shared.party.console.door import around, entry, party_door
 from shared.party.feed import feed_routers
 from shared.party.overdue import overdue
 from shared.party.preservation.api import PreservationRoutes, preservations_router
-from shared.party.preservation.store.preservations import LISTED, PostgresPreservations
+from shared.party.preservation.store.preservations import LISTED, PostgresPreservations, preservation_words
+from shared.party.questions.api import questions_router
 from shared.party.recipient.api import Serving
 from shared.party.recipient.app import serving
-from shared.party.recipient.store.attention import items_waiting
 from shared.party.recipient.store.holds import ended_holds
+from shared.party.recipient.store.leases import cases_waiting
 from shared.party.timeline import timelines_router
 from shared.party.withdrawals import with_withdrawals
 from shared.runtime.http.edge import create_app
@@ -38,6 +40,7 @@ from shared.runtime.instance.settings import RuntimeSettings
 #: What each kind of event begins, and its lists have.
 LISTS: Final = {
     event_type(Subject.CASE, "offer"): PostgresCases.table.listed,
+    event_type(Subject.CASE, PASS_ON.name): PostgresCases.table.listed,
     event_type(Subject.PRESERVATION, ASK.name): LISTED,
 }
 #: How each kind of record is erased once more, in a restored database.
@@ -52,7 +55,8 @@ async def build(instance: str, **given: object) -> App:
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
     door, items = law_enforcement_door(kek=machinery.keys.kek), serving(machinery)
-    waiting = Source("case", CaseState.OFFERED, partial(items_waiting, table=PostgresCases.table, subject=Subject.CASE))
+    at_risk = partial(cases_waiting, table=PostgresCases.table, now=machinery.clock.now)
+    waiting = Source("case", CaseState.OFFERED, at_risk)
     asking = preservations_router(
         PreservationRoutes(
             serving=items,
@@ -63,11 +67,13 @@ def assemble(machinery: Machinery) -> App:
         )
     )
     ended = Source("case", CaseState.OFFERED, ended_holds)
-    sources = [waiting, ended, overdue(machinery.clock, Subject.CASE)]
+    raised = own_questions(AGENCY, PostgresCases.table)
+    sources = [waiting, ended, raised, overdue(machinery.clock, Subject.CASE)]
     attention = attention_router(items, AUTHORITY, *sources)
-    acting = [cases_router(items, partial(_longest_hold, machinery)), holds_router(items), asking]
-    about = attention, *feed_routers(items, AUTHORITY), timelines_router(items, AUTHORITY, {"inbox": case_words})
-    routers = [*acting, *about]
+    acting = [cases_router(items, partial(_documents, machinery)), holds_router(items), asking]
+    words = {"inbox": case_words, "preservations": preservation_words}
+    about = attention, *feed_routers(items, AUTHORITY), timelines_router(items, AUTHORITY, words)
+    routers = [*acting, *about, questions_router(items, AUTHORITY)]
     routers.append(_console(machinery, items, sources))
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
     app = App(
@@ -85,12 +91,14 @@ def assemble(machinery: Machinery) -> App:
         },
         door,
     )
-    return with_withdrawals(app, AGENCY, PostgresCases)
+    return with_lapses(
+        with_withdrawals(app, AGENCY, PostgresCases), AGENCY, table=PostgresCases.table, items=PostgresCases
+    )
 
 
-def _longest_hold(machinery: Machinery) -> timedelta:
-    """How far from now a hold may end, by the policy in force."""
-    return hold_max(machinery.law.documents_at(machinery.clock.now()).policy.document)
+def _documents(machinery: Machinery) -> Documents:
+    """Directory and policy in force."""
+    return machinery.law.documents_at(machinery.clock.now())
 
 
 def _console(machinery: Machinery, items: Serving, sources: Sequence[Source]) -> APIRouter:
@@ -100,7 +108,7 @@ def _console(machinery: Machinery, items: Serving, sources: Sequence[Source]) ->
         AUTHORITY,
         title="Causeway law enforcement",
         menu=around(entry(console.TITLE, console.PATH)),
-        kinds=[console.cases(partial(_longest_hold, machinery))],
+        kinds=[console.cases(partial(_documents, machinery))],
         sources=sources,
         folders=console.FOLDERS,
     )

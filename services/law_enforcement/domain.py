@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from shared.contracts.registry import REFERRAL_PASSED_ON
 from shared.exchange import events, webhooks
 from shared.exchange.act import CaseState, Subject, Track
 from shared.exchange.message import Received
@@ -23,6 +24,9 @@ def further_purpose(case: Item, message: Received) -> Item:
     """A referral may be offered to one agency for several purposes, each once, by its origin, until it is withdrawn."""
     assert message.edge is not None
     purpose = message.edge.purpose.value
+    if message.message is REFERRAL_PASSED_ON:
+        # Whoever has it already answers on its own edge.
+        raise Refused("edge_exists")
     if case.sender != message.sender:
         raise Refused("origin_is_not_sender")
     if case.state in _TAKEN_BACK:

@@ -7,9 +7,13 @@ from shared.contracts.base import Contract, Instant, NextCursor, PartyId, Uuid
 from shared.contracts.decision import Edge
 from shared.contracts.fields import CaseReference
 from shared.contracts.holds import HoldWords
+from shared.contracts.leases import Leased
+from shared.contracts.passing import PassedOn
+from shared.contracts.questions import QuestionWords
 from shared.contracts.referral import ReferralRecord, Revision
 from shared.exchange.act import CaseState
 from shared.party.recipient.ports import ShownItem
+from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import CaseDeclineReason
 from shared.vocabulary.routing import Purpose
 
@@ -34,7 +38,7 @@ class EarlierEdge(OpenedFurtherEdge):
     received_at: Instant
 
 
-class CaseFields(CaseWords, ShownItem):
+class CaseFields(CaseWords, Leased, ShownItem):
     """What the agency has made of a referral, and the edge it began with."""
 
     referral_id: Uuid
@@ -43,6 +47,8 @@ class CaseFields(CaseWords, ShownItem):
     edge: Edge
     accepted_at: Instant | None
     reason: CaseDeclineReason | None
+    agency: PartyId | None
+    because: CaseReferReason | None
 
 
 class ShownCase(CaseFields):
@@ -58,26 +64,32 @@ class CasePage(Contract):
     next: NextCursor
 
 
-class CaseAct(CaseWords, HoldWords):
+class CaseAct(CaseWords, HoldWords, QuestionWords):
     """One act of the agency as it was done: its own words, the state that it led to, its number and its time."""
 
     number: TrackNumber
     state: CaseState
     reason: CaseDeclineReason | None
+    agency: PartyId | None = None
+    because: CaseReferReason | None = None
     at: Instant
 
 
 class LookedCase(ShownCase):
-    """A referral without its records: what the agency has made of it, act by act, oldest first."""
+    """A referral without its records: what the agency has made of it, act by act, oldest first.
+
+    `passed_on`: it came from another agency.
+    """
 
     timeline: tuple[CaseAct, ...]
+    passed_on: PassedOn | None
 
 
 class OpenedCase(CaseFields):
     """A referral with its records, which are null once they were erased, and the agency's own reference.
 
     What it has made of the case is the fold of all its acts; `timeline` has each, oldest first. `earlier` is what an
-    accepted case had before it was amended.
+    accepted case had before it was amended; `passed_on` how it came from another agency, if it did.
     """
 
     further: tuple[OpenedFurtherEdge, ...]
@@ -85,6 +97,7 @@ class OpenedCase(CaseFields):
     record: ReferralRecord | None
     case_reference: CaseReference | None
     timeline: tuple[CaseAct, ...]
+    passed_on: PassedOn | None
 
 
 class CaseMoved(Contract):

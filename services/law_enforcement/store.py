@@ -27,13 +27,22 @@ from services.law_enforcement.ports import (
 from shared.contracts.answers import CaseAcceptedClear, CaseRecord
 from shared.contracts.base import Contract
 from shared.contracts.holds import OF_HOLDS
+from shared.contracts.questions import RaisedClear
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
+from shared.exchange.act import Subject
+from shared.exchange.events import event_type
 from shared.exchange.message import Received, Record
+from shared.exchange.passed import Passable
+from shared.exchange.states import personal
 from shared.kernel.clock import rfc3339
 from shared.party.recipient.domain import Item
 from shared.party.recipient.ports import Page
 from shared.party.recipient.store.holds import AskedHolds
-from shared.party.recipient.store.items import ItemTable, NewItem, PostgresItems, new_items, view, words
+from shared.party.recipient.store.items import ItemTable, NewItem, PostgresItems, new_items
+from shared.party.recipient.store.leases import CLAIMED, PostgresLeases
+from shared.party.recipient.store.passing import bind_edges, came_from, note_passed, passable
+from shared.party.recipient.store.questions import acted
+from shared.party.recipient.store.views import view, words
 from shared.party.said import Said
 from shared.runtime.database.columns import Columns, Statement
 
@@ -42,6 +51,7 @@ _TABLE: Final = ItemTable(
     subject="referral_id",
     sender="origin",
     shown="referral_id, origin, exercise, state, received_at, priority, revision, said",
+    more=CLAIMED,
     purposes="ARRAY(SELECT purpose FROM case_edge AS e"
     " WHERE e.referral_id = case_file.referral_id AND e.party = case_file.party)",
     contents="case_edge",
@@ -83,9 +93,13 @@ INSERT INTO case_act (referral_id, party, number, state, said, at) VALUES ($1, $
 _ACTS: Final = "SELECT number, state, said, at FROM case_act WHERE referral_id = $1 AND party = $2 ORDER BY number"
 
 
+#: The events of an agency's own acts: what an origin says may leave a case where it stands, too.
+_OWN: Final = frozenset(event_type(row.subject, row.name) for row in personal(Subject.CASE))
+
+
 async def case_words(driver: asyncpg.Connection, party: str, referral_id: UUID) -> Sequence[Said]:
     """The codes of each of the agency's own acts, in the order in which it did them."""
-    return [Said(None, row["state"], row["said"]) for row in await driver.fetch(_ACTS, referral_id, party)]
+    return [Said(None, row["state"], row["said"], _OWN) for row in await driver.fetch(_ACTS, referral_id, party)]
 
 
 class PostgresCases(PostgresItems):
@@ -98,10 +112,15 @@ class PostgresCases(PostgresItems):
             new = new_items(messages, self._kek, table=self.table.contents)
             await self._driver.execute(*_ADD.bind(new=_NEW.rows(new)))
             await self._driver.execute(*_ADD_EDGES.bind(new=_NEW_EDGE.rows(new)))
+            await bind_edges(self._driver, messages)
+
+    async def amend(self, messages: Sequence[Received], items: Sequence[Item]) -> None:
+        await super().amend(messages, items)
+        await bind_edges(self._driver, messages)
 
     async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:
-        # What is asked of notices is kept with the hold, and is no word of the case.
-        kept, reference, key = ({} if isinstance(clear, OF_HOLDS) else words(clear)), None, None
+        # What is asked is kept with the hold or question, and is no word of the case.
+        kept, reference, key = ({} if isinstance(clear, (*OF_HOLDS, RaisedClear)) else words(clear)), None, None
         if isinstance(clear, CaseAcceptedClear):
             kept["accepted_at"] = rfc3339(at)
         if sealed is not None:
@@ -114,14 +133,27 @@ class PostgresCases(PostgresItems):
         number = item.acts + 1
         await self._driver.execute(_ADD_ACT, item.subject_id, item.party, number, following, words(clear), at)
         await self.holds.acted(item, clear, at)
+        await acted(self.questions, item, clear, at=at)
 
     async def heard(self, messages: Sequence[Received]) -> None:
         await self.holds.heard(messages)
+        await note_passed(self._driver, messages)
+        await super().heard(messages)
+
+    async def passable(self, referral_id: UUID) -> Sequence[Passable] | None:
+        if await self._driver.fetchrow(self.table.one, referral_id) is None:
+            return None
+        return await passable(self._driver, referral_id, self._kek, self.table.contents)
 
     @property
     def holds(self) -> AskedHolds:
         """What the agency has asked origins to hold."""
         return AskedHolds(self._driver)
+
+    @property
+    def leases(self) -> PostgresLeases:
+        """Which officers have the agency's cases."""
+        return PostgresLeases(self._driver)
 
     async def evidence(self, subject_id: UUID) -> list[Record]:
         await self._one(subject_id)
@@ -142,6 +174,7 @@ class PostgresCases(PostgresItems):
             edge=first["edge"],
             further=[view(FurtherEdge, each) for each in further],
             timeline=await self._timeline(row),
+            passed_on=await came_from(self._driver, subject_id),
         )
 
     async def show(self, subject_id: UUID) -> OpenedCase:
@@ -158,6 +191,7 @@ class PostgresCases(PostgresItems):
             earlier=[view(EarlierEdge, each, record=self._opened(each, subject_id)) for each in earlier],
             case_reference=case_reference(row, self._kek),
             timeline=await self._timeline(row),
+            passed_on=await came_from(self._driver, subject_id),
         )
 
     async def _timeline(self, row: asyncpg.Record) -> list[CaseAct]:

@@ -6,41 +6,56 @@ from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
-from services.law_enforcement.domain import AGENCY, check_close_reason
+from services.law_enforcement.domain import AGENCY, AUTHORITY, check_close_reason
 from shared.contracts.answers import Acceptance, OutcomeReport, WithdrawalAnswer
 from shared.contracts.base import Contract
 from shared.contracts.holds import HoldExtension, HoldExtensionOf, HoldNamed, HoldRequest
-from shared.contracts.registry import HOLD_RELEASED
-from shared.exchange.act import Act, CaseState
-from shared.exchange.holds import check_bound
+from shared.contracts.leases import Claim, HandOver
+from shared.contracts.passing import Passing, ReferralPassedOnClear, Referring
+from shared.contracts.registry import HOLD_RELEASED, REFERRAL_PASSED_ON
+from shared.exchange.act import Act, CaseState, Subject
+from shared.exchange.clocks import Happened
+from shared.exchange.clocks import claimed as has_claimed
+from shared.exchange.compose import Addressing, compose
+from shared.exchange.events import happened
+from shared.exchange.holds import check_bound, hold_max
+from shared.exchange.prepare import Documents
 from shared.guard import inspect
 from shared.kernel.errors import Refused, not_found
+from shared.kernel.ids import uuid4
 from shared.party.recipient.domain import require_role
 from shared.party.recipient.holding import Cases, Holds, OpenHold
+from shared.party.recipient.leasing import Lease, Leases, Leasing, claimed
+from shared.party.recipient.passing import Passings
 from shared.party.recipient.ports import Acting
 from shared.party.recipient.use_cases import act
 from shared.vocabulary.answers import WithdrawalFate
 
 
 async def act_on_case(
-    row: Act, referral_id: UUID, *, said: Contract | None, acting: Acting, longest: Callable[[], timedelta]
+    row: Act, referral_id: UUID, *, said: Contract | None, acting: Acting, documents: Callable[[], Documents]
 ) -> str:
     """Do an act on a case. The agency's own reference is guarded: it is told to the origin, and to it alone.
 
-    `longest`: how far from now a hold may end.
+    `documents`: directory and policy in force.
     """
     require_role(row, acting.role)
+    if isinstance(said, Claim | HandOver):
+        return await _lease(row, referral_id, said, acting)
+    await _check_not_kept(referral_id, acting)
     match said:
         case HoldRequest():
-            check_bound(said.not_after, acting.at, longest())
+            check_bound(said.not_after, acting.at, hold_max(documents().policy.document))
             await _check_none_open(referral_id, acting)
         case HoldExtension():
-            check_bound(said.not_after, acting.at, longest())
+            check_bound(said.not_after, acting.at, hold_max(documents().policy.document))
             said = await _extension(referral_id, said, acting)
         case None if row.message is HOLD_RELEASED:
             said = HoldNamed(hold=(await _open_hold(referral_id, acting)).hold_id)
         case Acceptance():
             inspect(said)
+        case Referring():
+            return await _refer(row, referral_id, said, acting=acting, documents=documents())
         case OutcomeReport():
             check_close_reason(said.outcome, said.close_reason)
         case WithdrawalAnswer(fate=WithdrawalFate.ERASED):
@@ -48,6 +63,66 @@ async def act_on_case(
         case _:
             pass  # the rest has nothing that only an agency would check
     return await act(AGENCY, row, referral_id, said=said, acting=acting)
+
+
+async def _lease(row: Act, referral_id: UUID, said: Claim | HandOver, acting: Acting) -> str:
+    """Have an officer have the case. Nobody else is told: it is the agency's own, and stands in its feed."""
+    case = (await acting.items.find([referral_id])).get((referral_id, acting.party))
+    if case is None:
+        raise not_found()
+    AUTHORITY.require(Subject.CASE, acting.role, action=row.name, state=case.state)
+    leases, at = _leases(acting), acting.at
+    before = await leases.newest(referral_id, acting.party)
+    if before.keeps(acting.actor, at):
+        raise claimed()
+    if isinstance(said, HandOver) and not before.stands(at):
+        raise Refused("case_not_claimed", "nobody has it", status=409)
+    actor, until = acting.actor if isinstance(said, Claim) else said.to, at + timedelta(hours=said.hours)
+    lease = Lease(before.number + 1, actor, until if actor is not None else at)
+    if not await leases.add(referral_id, acting.party, lease, by=acting.actor, at=at):
+        raise claimed()
+    of = acting.party, referral_id, case.sender
+    await acting.items.clock((), [Happened.by(*of, step=step) for step in has_claimed(at) if actor is not None])
+    await acting.items.note([happened(row, referral_id, party=acting.party, state=case.state)])
+    return case.state
+
+
+async def _refer(row: Act, referral_id: UUID, said: Referring, *, acting: Acting, documents: Documents) -> str:
+    """Pass the case on to another agency, and tell its origin to whom.
+
+    Raises `Refused`: as `use_cases.act`, `check_onward` and the guard do; `passed_on_before` for a case that came from
+    another agency, `record_erased` for one of which there is nothing left to be passed on.
+    """
+    found = await _passing(acting).passable(referral_id)
+    if found is None:
+        raise not_found()
+    if not found:
+        raise Refused("record_erased", "nothing of it is left to be passed on", status=410)
+    passed, edge = found[0], uuid4()
+    if passed.recipient != acting.party:
+        raise Refused("passed_on_before", "another agency has passed it on to this one", status=409)
+    case = (await acting.items.find([referral_id]))[referral_id, acting.party]
+    by_law = documents.directory, documents.policy
+    passed.check(said.agency, documents=by_law, exercise=case.exercise, at=acting.at)
+    told = Passing(agency=said.agency, because=said.because, of=passed.edge_id, edge=edge)
+    state = await act(AGENCY, row, referral_id, said=told, acting=acting)
+    to = Addressing(
+        subject=referral_id,
+        sender=acting.party,
+        recipient=said.agency,
+        directory=documents.directory,
+        exercise=case.exercise,
+        at=acting.at,
+    )
+    clear = ReferralPassedOnClear(referral_id=referral_id, revision=passed.revision, act=uuid4(), edge_id=edge)
+    await acting.items.send([compose(REFERRAL_PASSED_ON, clear, to, sealed=passed.sealed(said.because))])
+    return state
+
+
+async def _check_not_kept(referral_id: UUID, acting: Acting) -> None:
+    """Whoever else of the agency has the case is not worked against, as long as the lease lasts."""
+    if (await _leases(acting).newest(referral_id, acting.party)).keeps(acting.actor, acting.at):
+        raise claimed()
 
 
 async def _check_not_taken_up(referral_id: UUID, acting: Acting) -> None:
@@ -76,6 +151,18 @@ async def _open_hold(referral_id: UUID, acting: Acting) -> OpenHold:
             raise not_found()
         raise Refused("no_hold_open", "there is none that could be extended or released", status=409)
     return hold
+
+
+def _passing(acting: Acting) -> Passings:
+    """An agency's items are cases, and cases can be passed on."""
+    assert isinstance(acting.items, Passings)
+    return acting.items
+
+
+def _leases(acting: Acting) -> Leases:
+    """An agency's items are cases, and cases have leases."""
+    assert isinstance(acting.items, Leasing)
+    return acting.items.leases
 
 
 def _holds(acting: Acting) -> Holds:

@@ -9,6 +9,7 @@ from pydantic import Field
 from shared.contracts.answers import Declination, OnReferral, WithdrawalWords
 from shared.contracts.base import Contract
 from shared.contracts.items import ASSESSED_MAX, AssessedItem, ItemFinding, ItemNumber
+from shared.contracts.transfers import TransferWords
 from shared.vocabulary.answers import CaseDeclineReason
 
 
@@ -42,8 +43,8 @@ class OfferAssessedClear(AssessedItems, OnReferral):
     """The hotline has assessed items of the referral, or acted on them, each in its own words."""
 
 
-class OfferWords(WithdrawalWords):
-    """What a hotline has said of an offer so far. A new word of an act is added here."""
+class OfferWords(TransferWords, WithdrawalWords):
+    """What was said of an offer so far, by its hotline and, of a transfer, by its origin. A new word is added here."""
 
     assessed: Annotated[tuple[AssessedItem, ...], Field(max_length=ASSESSED_MAX)] | None = None
     reason: CaseDeclineReason | None = None

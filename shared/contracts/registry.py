@@ -17,9 +17,12 @@ from shared.contracts import (
     facts,
     holds,
     offers,
+    passing,
     preservation,
     preserving,
+    questions,
     referral,
+    transfers,
 )
 from shared.contracts.base import Contract
 
@@ -97,6 +100,10 @@ NOTICE_REINSTATED = MessageType("notice_reinstated", 1, Family.NOTICE, checks.No
 CASE_ACCEPTED = MessageType("case_accepted", 1, Family.REFERRAL, answers.CaseAcceptedClear, answers.CaseRecord)
 CASE_DECLINED = MessageType("case_declined", 1, Family.REFERRAL, answers.CaseDeclinedClear)
 OUTCOME_REPORTED = MessageType("outcome_reported", 1, Family.REFERRAL, answers.OutcomeReportedClear)
+CASE_REFERRED = MessageType("case_referred", 1, Family.REFERRAL, passing.CaseReferredClear)
+REFERRAL_PASSED_ON = MessageType(
+    "referral_passed_on", 1, Family.REFERRAL, passing.ReferralPassedOnClear, passing.ReferralPassedOnSealed
+)
 PRESERVATION_REQUESTED = MessageType(
     "preservation_requested",
     1,
@@ -130,6 +137,20 @@ HOLD_ENDED = MessageType("hold_ended", 1, Family.REFERRAL, holds.HoldEndedClear)
 OFFER_ACCEPTED = MessageType("offer_accepted", 1, Family.REFERRAL, offers.OfferAcceptedClear)
 OFFER_DECLINED = MessageType("offer_declined", 1, Family.REFERRAL, offers.OfferDeclinedClear)
 OFFER_ASSESSED = MessageType("offer_assessed", 1, Family.REFERRAL, offers.OfferAssessedClear)
+TRANSFER_OFFERED = MessageType("transfer_offered", 1, Family.REFERRAL, transfers.TransferOfferedClear)
+OFFER_CLAIMED = MessageType("offer_claimed", 1, Family.REFERRAL, transfers.OfferClaimedClear)
+CLAIM_GRANTED = MessageType("claim_granted", 1, Family.REFERRAL, transfers.ClaimGrantedClear)
+CLAIM_GONE = MessageType("claim_gone", 1, Family.REFERRAL, transfers.ClaimGoneClear)
+QUESTION_ASKED = MessageType("question_asked", 1, Family.REFERRAL, questions.QuestionAskedClear)
+QUESTION_LAPSED = MessageType("question_lapsed", 1, Family.REFERRAL, questions.QuestionLapsedClear)
+QUESTION_REPLIED = MessageType("question_replied", 1, Family.REFERRAL, questions.QuestionRepliedClear)
+DISPUTE_RAISED = MessageType("dispute_raised", 1, Family.REFERRAL, questions.DisputeRaisedClear)
+DISPUTE_ANSWERED = MessageType("dispute_answered", 1, Family.REFERRAL, questions.DisputeAnsweredClear)
+NOTICE_QUESTION_ASKED = MessageType("notice_question_asked", 1, Family.NOTICE, questions.NoticeQuestionAskedClear)
+NOTICE_QUESTION_LAPSED = MessageType("notice_question_lapsed", 1, Family.NOTICE, questions.NoticeQuestionLapsedClear)
+NOTICE_QUESTION_REPLIED = MessageType("notice_question_replied", 1, Family.NOTICE, questions.NoticeQuestionRepliedClear)
+NOTICE_DISPUTE_RAISED = MessageType("notice_dispute_raised", 1, Family.NOTICE, questions.NoticeDisputeRaisedClear)
+NOTICE_DISPUTE_ANSWERED = MessageType("notice_dispute_answered", 1, Family.NOTICE, questions.NoticeDisputeAnsweredClear)
 MESSAGES_RECEIPTED = MessageType("messages_receipted", 1, Family.RECEIPT, facts.MessagesReceiptedClear)
 READS_ANNOUNCED = MessageType("reads_announced", 1, Family.DELIVERY, delivery.ReadsAnnouncedClear)
 MARKS = MessageType("marks", 1, Family.DELIVERY, delivery.MarksClear)
@@ -160,6 +181,8 @@ ALL: tuple[MessageType, ...] = (
     CASE_ACCEPTED,
     CASE_DECLINED,
     OUTCOME_REPORTED,
+    CASE_REFERRED,
+    REFERRAL_PASSED_ON,
     OFFER_ACCEPTED,
     OFFER_DECLINED,
     OFFER_ASSESSED,
@@ -179,6 +202,20 @@ ALL: tuple[MessageType, ...] = (
     HOLD_ACTIVATED,
     HOLD_TOO_LATE,
     HOLD_ENDED,
+    TRANSFER_OFFERED,
+    OFFER_CLAIMED,
+    CLAIM_GRANTED,
+    CLAIM_GONE,
+    QUESTION_ASKED,
+    QUESTION_LAPSED,
+    QUESTION_REPLIED,
+    DISPUTE_RAISED,
+    DISPUTE_ANSWERED,
+    NOTICE_QUESTION_ASKED,
+    NOTICE_QUESTION_LAPSED,
+    NOTICE_QUESTION_REPLIED,
+    NOTICE_DISPUTE_RAISED,
+    NOTICE_DISPUTE_ANSWERED,
     MESSAGES_RECEIPTED,
     READS_ANNOUNCED,
     MARKS,
@@ -218,6 +255,6 @@ def value_model(message: MessageType) -> type[Contract]:
     """The closed model of a whole value, `{"clear": …, "sealed": …}`; no `sealed` where the type has no sealed part."""
     fields: dict[str, Any] = {"clear": (message.clear, ...)}
     if message.sealed is not None:
-        always = message.edge or message.family is Family.FACT
+        always = message.family is Family.FACT or issubclass(message.sealed, referral.EdgeSealed)
         fields["sealed"] = (SealedText, ... if always else None)
     return create_model(f"{message.name}_v{message.version}", __base__=Contract, **fields)

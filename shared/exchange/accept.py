@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from shared.contracts.base import Contract
 from shared.contracts.decision import DecisionRef, Edge
+from shared.contracts.passing import ReferralPassedOnSealed
 from shared.contracts.referral import EdgeClear, EdgeSealed, NoticeRecord, ReferralRecord
 from shared.contracts.registry import (
     BETWEEN_PARTIES,
@@ -33,6 +34,7 @@ from shared.exchange.guarded import check_edition, check_sealed, unguarded
 from shared.exchange.items import check_told_again
 from shared.exchange.message import Received, Record
 from shared.exchange.needs import Need, NeedKind, Unread
+from shared.exchange.passed import check_passed_on
 from shared.exchange.released import limits_of
 from shared.exchange.senders import check_broker_time, check_format, check_stated_by, verify_sender
 from shared.exchange.served import Served, check_served, check_told_of, served_here
@@ -179,6 +181,7 @@ def _received(reading: _Reading) -> Received:
         again=reading.carried.again if reading.carried is not None else None,
         moved=reading.served is Served.BEFORE_IT_MOVED,
         spelt=reading.spelt,
+        carried=reading.carried,
     )
 
 
@@ -338,6 +341,10 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
     carried, clear = reading.carried, cast(EdgeClear, reading.clear)
     edge, decision = carried.edge, carried.decision
     attributes, broker_time = reading.envelope.attributes, reading.record.broker_time
+    if isinstance(carried, ReferralPassedOnSealed):
+        _check_known(decision, reader.shelf)
+        check_passed_on(carried, reading.spelt, attributes, shelf=reader.shelf, at=broker_time)
+        return
     if edge.recipient != attributes.recipient:
         raise Refused("edge_not_ours", field="/sealed/edge/recipient")
     if edge.facts.origin != attributes.sender:

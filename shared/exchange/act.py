@@ -53,12 +53,16 @@ class Cause(StrEnum):
 class Offered(StrEnum):
     """The origin's track: what was sent stands, or was taken back. In this order, and never back.
 
-    What is unreleased was not sent: a second person releases it, or drops it for good.
+    What is unreleased was not sent: a second person releases it, or drops it for good. What is claimable waits for a
+    hotline to claim it: it is transferred to the one that does, and gone for all others.
     """
 
     UNRELEASED = "unreleased"
     DROPPED = "dropped"
     OPEN = "open"
+    CLAIMABLE = "claimable"
+    TRANSFERRED = "transferred"
+    GONE = "gone"
     WITHDRAWN = "withdrawn"
 
 
@@ -78,6 +82,10 @@ class OfferState(StrEnum):
     DECLINED = "declined"
     IN_PART = "in_part"
     CLOSED = "closed"
+    CLAIMABLE = "claimable"
+    CLAIMED = "claimed"
+    TRANSFERRED = "transferred"
+    GONE = "gone"
     WITHDRAWN = "withdrawn"
     WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
     RECORD_ERASED = "record_erased"
@@ -91,6 +99,7 @@ class CaseState(StrEnum):
     DECLINED = "declined"
     ONGOING = "ongoing"
     CLOSED = "closed"
+    REFERRED = "referred"
     WITHDRAWN = "withdrawn"
     WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
     RECORD_ERASED = "record_erased"

@@ -17,7 +17,11 @@ from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
 from shared.exchange.changes_acts import CHANGES
 from shared.exchange.erasure_acts import ERASURE_ACTS
 from shared.exchange.hold_acts import HOLD_ACTS
+from shared.exchange.lease_acts import LEASE_ACTS
 from shared.exchange.preservation_acts import PRESERVATION_ACTS
+from shared.exchange.question_acts import QUESTION_ACTS
+from shared.exchange.refer_acts import REFER_ACTS
+from shared.exchange.transfer_acts import TRANSFER_ACTS
 from shared.kernel.authority import Role
 from shared.vocabulary.answers import AnswerState, CaseOutcome, ItemsFold
 from shared.vocabulary.code import Code
@@ -45,7 +49,9 @@ _UNDER_WAY: Final = _before(AnswerState.ACCEPTED, AnswerState.ONGOING)
 _ANY_ANSWER: Final = _before(*AnswerState) - _before(AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED)
 
 _BEGINS: Final = (Move(_NOTHING, Offered.OPEN.value),)
-_TAKEN_BACK: Final = (Move(_OPEN, Offered.WITHDRAWN.value),)
+#: What was sent, whatever has become of it since.
+_SENT: Final = frozenset(state.value for state in (Offered.OPEN, Offered.CLAIMABLE, Offered.TRANSFERRED, Offered.GONE))
+_TAKEN_BACK: Final = (Move(_SENT, Offered.WITHDRAWN.value),)
 _NOTED: Final = (Move(_ANY_ANSWER, AnswerState.WITHDRAWAL_ACKNOWLEDGED.value),)
 _ENDING: Final = frozenset[Code]({CaseOutcome.CONVICTION, CaseOutcome.CLOSED})
 
@@ -118,7 +124,7 @@ ACTS: Final[tuple[Act, ...]] = (
         Track.OFFER,
         Cause.PERSON,
         _ACTORS,
-        (Move(frozenset(_DECIDED), Offered.WITHDRAWN.value),),
+        (Move(frozenset({*_DECIDED, Offered.TRANSFERRED.value}), Offered.WITHDRAWN.value),),
     ),
     *check_acts.ORIGINS,
     _from_origin(Subject.OFFER, "offer", _BEGINS, message=registry.REFERRAL_OFFERED),
@@ -172,4 +178,8 @@ ACTS: Final[tuple[Act, ...]] = (
     *ERASURE_ACTS,
     *PRESERVATION_ACTS,
     *HOLD_ACTS,
+    *LEASE_ACTS,
+    *REFER_ACTS,
+    *TRANSFER_ACTS,
+    *QUESTION_ACTS,
 )

@@ -5,6 +5,7 @@ What would be sent of the new content is held against what was sent of the one b
     as before                unchanged: nothing is sent, its answers stand
     otherwise                replaced: sent once more under its ids and a higher revision; what was answered stays said
     of the new content only  added: an edge of its own
+    not issued yet           it is decided when it goes, and may be held until then
     of the one before only   taken back: its recipient is told, and acknowledges
 
 So in the end each recipient has what it would have been sent, had the new content been filed in the first place.
@@ -42,7 +43,7 @@ ITEM_NUMBER_MAX = 99
 class Standing(NamedTuple):
     """An edge that stands, as its origin has it: decided at `decided_at`. One that `waits` was never sent.
 
-    `known` is how it is sent once more.
+    Nor was one that is `planned`: law enforcement may hold it. `known` is how it is sent once more.
     """
 
     recipient: str
@@ -50,6 +51,11 @@ class Standing(NamedTuple):
     decided_at: datetime
     known: KnownEdge
     waits: bool = False
+    planned: bool = False
+
+    @property
+    def sent(self) -> bool:
+        return not self.waits and not self.planned
 
     @property
     def key(self) -> EdgeKey:
@@ -87,7 +93,8 @@ class Amending:
 class Amended:
     """What comes of it. `again` has the edges that are replaced and added, their messages, and the fact for audit.
 
-    `outdated` are edges that waited and wait no more.
+    What is planned stays so, and is decided when it goes: it is among the `unchanged`. `outdated` are edges that were
+    not sent and will not be.
     """
 
     again: Again
@@ -135,7 +142,7 @@ def prepare_amended(
     stands = {each.key: each for each in amending.edges}
     found = _compared(amending, outcome, stands, then=then)
     _check_possible(found, stands, ended=amending.ended, directory=documents.directory)
-    replaced = tuple(stands[key] for key in sorted(found.changed) if key in stands and not stands[key].waits)
+    replaced = tuple(stands[key] for key in sorted(found.changed) if key in stands and stands[key].sent)
     writing = Writing(
         outcome=outcome,
         record=after.record,
@@ -144,6 +151,7 @@ def prepare_amended(
         at=at,
         traceparent=amending.traceparent,
         sealer=sealer,
+        windows=documents.hours,
         known={each.key: _raised(each.known, amending.revision + 1) for each in replaced},
         revision=amending.revision + 1,
     )
@@ -154,8 +162,8 @@ def prepare_amended(
         _again(letters, stands, origin=origin.id, drafts=drafts, law=documents.law, at=at),
         unchanged=tuple(stands[key] for key in stands if key in found.unchanged),
         replaced=replaced,
-        taken_back=tuple(stands[key] for key in sorted(found.ended) if not stands[key].waits),
-        outdated=tuple(each for each in amending.edges if each.waits and each.key not in found.unchanged),
+        taken_back=tuple(stands[key] for key in sorted(found.ended) if stands[key].sent),
+        outdated=tuple(each for each in amending.edges if not each.sent and each.key not in found.unchanged),
         facts=read.facts,
         decision=outcome.ref | {"salt": outcome.salt},
         content=own_record(after.record),
@@ -173,7 +181,7 @@ def _again(
     at: datetime,
 ) -> Again:
     """What is sent, and what waits; an edge that was sent and cannot be read as it is now goes once it can."""
-    sent = {key: each for key, each in stands.items() if not each.waits}
+    sent = {key: each for key, each in stands.items() if each.sent}
     return Again(
         letters.referral_id,
         origin,
@@ -185,6 +193,7 @@ def _again(
         disposition=letters.outcome.disposition.value,
         law=law,
         decided_at=at,
+        planned=letters.planned,
         unread=tuple(sent[key].known.edge_id for key in map(_waits_for, letters.waiting) if key in sent),
     )
 
@@ -203,7 +212,8 @@ def _compared(
     then: Callable[[datetime], Documents],
 ) -> _Compared:
     now, was = _sent(amending.after.record, outcome), dict(_sent_before(amending, then))
-    changed = {key for key in now if key not in stands or stands[key].waits or was.get(key) != now[key]}
+    planned = {key for key, each in stands.items() if each.planned}
+    changed = {key for key in now if key not in stands or stands[key].waits or was.get(key) != now[key]} - planned
     # What is sent to one for several purposes is one referral to it, of one revision.
     told = {recipient for recipient, purpose in changed if (recipient, purpose) in stands}
     changed |= {(recipient, purpose) for recipient, purpose in now if recipient in told}
@@ -214,7 +224,7 @@ def _compared(
 
 def _sent_before(amending: Amending, then: Callable[[datetime], Documents]) -> Iterator[tuple[EdgeKey, Json]]:
     """What was sent on each edge: decided once more as it was then. Where nobody can tell, it was something else."""
-    for at in {each.decided_at for each in amending.edges if not each.waits}:
+    for at in {each.decided_at for each in amending.edges if each.sent}:
         try:
             documents = then(at)
         except Unavailable:
@@ -257,7 +267,7 @@ def _check_possible(
         if (recipient, purpose) in found.changed and recipient in ended:
             raise Refused("recipient_taken_back", "it was taken back from a recipient: file another", status=409)
         stays = any(to == recipient for to, _ in found.changed | found.unchanged)
-        if (recipient, purpose) in found.ended and stays and not stands[recipient, purpose].waits:
+        if (recipient, purpose) in found.ended and stays and stands[recipient, purpose].sent:
             raise Refused("purpose_cannot_end", "one of a recipient's purposes would end: file another", status=409)
 
 

@@ -27,6 +27,7 @@ from shared.contracts.facts import (
 from shared.contracts.registry import STATED_BY_INSTANCES, Family, MessageType
 from shared.exchange.act import ASKED_BY_AGENCIES, Act, Subject, Track
 from shared.exchange.acts import ACTS
+from shared.exchange.refer_acts import PASS_ON
 from shared.exchange.topics import inbox_prefix
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
@@ -40,6 +41,8 @@ class Relation(StrEnum):
     FILED_IT = "filed_it"
     #: The subject was sent to the speaker, by the party that it tells.
     WAS_SENT_IT = "was_sent_it"
+    #: The subject was sent to the speaker, and it passes it on to the one that it tells, which is of its kind.
+    PASSED_IT_ON = "passed_it_on"
     #: The subject is the speaker's own request to the one that it tells.
     ASKED_IT = "asked_it"
     #: The subject is what the one that is told has asked the speaker.
@@ -173,8 +176,11 @@ def _told_by(row: Act) -> Iterator[Cell]:
             else Cell(row.message, provider, agency, Relation.WAS_ASKED)
         )
         return
+    holder = HELD_BY[row.subject]
+    if row is PASS_ON:
+        yield Cell(row.message, holder, holder, Relation.PASSED_IT_ON)
+        return
     for origin in ORIGINS:
-        holder = HELD_BY[row.subject]
         if row.track is Track.OFFER:
             yield Cell(row.message, origin, holder, Relation.FILED_IT)
         else:

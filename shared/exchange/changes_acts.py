@@ -32,8 +32,9 @@ def _on_referral(name: str, before: frozenset[str]) -> Act:
 
 
 def _amended(subject: Subject, message: MessageType) -> Act:
-    """What stands open is sent once more, under a higher revision."""
-    moves = (Move(frozenset({_OPEN}), _OPEN),)
+    """What stands open is sent once more, under a higher revision; what may be claimed may be claimed still."""
+    stands = (_OPEN, Offered.CLAIMABLE.value) if subject is Subject.OFFER else (_OPEN,)
+    moves = tuple(Move(frozenset({state}), state) for state in stands)
     return Act(AMEND, subject, Track.OFFER, Cause.ACT, frozenset({Role.SERVICE}), moves, message=message)
 
 

@@ -17,7 +17,8 @@ from shared.vocabulary.routing import Disposition
 
 _ACTORS: Final = frozenset({Role.ANALYST, Role.MACHINE})
 _OPEN: Final = frozenset({Offered.OPEN.value})
-_ROUTED: Final = frozenset({Disposition.ROUTED.value})
+#: What was issued of a referral runs on when another hotline has it.
+_ISSUED: Final = (Disposition.ROUTED.value, Offered.TRANSFERRED.value)
 _ACTED: Final = frozenset({AnswerState.IN_PART.value, AnswerState.ACTIONED.value, AnswerState.REAPPEARED.value})
 _AGAIN: Final = (Move(_ACTED, AnswerState.REAPPEARED.value, frozenset[Code]({ItemsFold.REAPPEARED})),)
 
@@ -28,7 +29,7 @@ ORIGINS: Final = (
         Track.OFFER,
         Cause.PERSON,
         _ACTORS,
-        (Move(_ROUTED, Disposition.ROUTED.value),),
+        tuple(Move(frozenset({state}), state) for state in _ISSUED),
         takes=checks.ItemChecks,
     ),
 )

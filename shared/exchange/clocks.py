@@ -13,6 +13,7 @@ from typing import Final
 from uuid import UUID
 
 from shared.contracts.items import ItemCheck
+from shared.contracts.passing import ReferralPassedOnClear
 from shared.contracts.referral import NoticeIssuedClear, ReferralOfferedClear
 from shared.exchange.act import Subject
 from shared.exchange.items import Said
@@ -65,19 +66,24 @@ _BEGUN: Final[Mapping[Subject, tuple[ClockEvent, ...]]] = {
     Subject.CASE: (ClockEvent.REPORT_SENT,),
     Subject.NOTICE: (ClockEvent.NOTICE_ISSUED, ClockEvent.NOTICE_RECEIVED),
 }
+#: Whoever has answered for good waits for no answer any more.
+_MOOT: Final = frozenset({ClockDue.INFORMATION, ClockDue.VERDICT})
 _DONE: Final = {
     AnswerState.NONE: frozenset[ClockDue](),
     AnswerState.ACKNOWLEDGED: frozenset({ClockDue.ACKNOWLEDGEMENT}),
     AnswerState.IN_PART: frozenset({ClockDue.ACKNOWLEDGEMENT}),
     # What a provider says of the last item is its answer; what remains of a rejection is a person's at the origin.
-    AnswerState.ACTIONED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}),
-    AnswerState.REJECTED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}),
+    AnswerState.ACTIONED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}) | _MOOT,
+    AnswerState.REJECTED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}) | _MOOT,
     AnswerState.REAPPEARED: frozenset({ClockDue.ACKNOWLEDGEMENT}),
-    AnswerState.NOT_OURS: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}),
-    AnswerState.ACCEPTED: frozenset({ClockDue.ACKNOWLEDGEMENT}),
-    AnswerState.DECLINED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
-    AnswerState.ONGOING: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
-    AnswerState.CLOSED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
+    AnswerState.NOT_OURS: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL}) | _MOOT,
+    AnswerState.ACCEPTED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.CLAIM}),
+    AnswerState.DECLINED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK, ClockDue.CLAIM}) | _MOOT,
+    AnswerState.ONGOING: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK, ClockDue.CLAIM}),
+    AnswerState.CLOSED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK, ClockDue.CLAIM}) | _MOOT,
+    # Whoever it was referred to owes what is due now.
+    AnswerState.REFERRED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK, ClockDue.CLAIM}) | _MOOT,
+    AnswerState.CLAIMED: frozenset({ClockDue.ACKNOWLEDGEMENT, ClockDue.FEEDBACK}),
     AnswerState.WITHDRAWAL_ACKNOWLEDGED: frozenset[ClockDue](),
     AnswerState.RECORD_ERASED: frozenset[ClockDue](),
 }
@@ -88,13 +94,13 @@ def received(message: Received) -> Clocked:
     """An edge as its recipient knows it, from the message that carried it."""
     edge, clear = message.edge, message.clear
     assert edge is not None
-    assert isinstance(clear, ReferralOfferedClear | NoticeIssuedClear)
+    assert isinstance(clear, ReferralOfferedClear | NoticeIssuedClear | ReferralPassedOnClear)
     return Clocked(
         edge_id=clear.edge_id,
         party=message.recipient,
         subject=UUID(message.subject),
         told_by=UUID(message.subject),
-        origin=message.sender,
+        origin=message.filed_by,
         recipient=message.recipient,
         purpose=edge.purpose.value,
         rules=edge.rules,
@@ -137,6 +143,16 @@ def reported(removed: bool, told_at: datetime) -> tuple[Step, ...]:
     The provider keeps no such step: it need not know until when somebody looks.
     """
     return (Step(coarse(told_at), Did.STARTS, ClockEvent.REMOVAL_REPORTED),) if removed else ()
+
+
+def awaits_claim(told_at: datetime) -> tuple[Step, ...]:
+    """To the agency alone: a case where a child is at risk has come, and nobody of it has that yet."""
+    return (Step(coarse(told_at), Did.STARTS, ClockEvent.P0_OFFERED),)
+
+
+def claimed(at: datetime) -> tuple[Step, ...]:
+    """To the agency alone: an officer has the case."""
+    return (Step(coarse(at), Did.DOES, ClockDue.CLAIM),)
 
 
 def rechecked(said: Said, at: datetime) -> tuple[Step, ...]:

@@ -27,18 +27,25 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """How long an hour of a hold window lasts here: shorter in a development stack alone."""
+    """How long an hour of a hold window lasts here: shorter in a development stack alone.
+
+    `length` is that of an issue slot, where it is not a sixth of such an hour.
+    """
 
     hour: timedelta = timedelta(hours=1)
+    length: timedelta | None = None
 
     def ends(self, at: datetime, hours: int) -> datetime:
         """When a window of so many hours ends that begins at `at`."""
         return at + hours * self.hour
 
     def slot(self, at: datetime) -> datetime:
-        """The first issue slot that is not before `at`: a sixth of an hour, by the same grid for everybody."""
-        length = self.hour / _SLOTS_AN_HOUR
-        return _EPOCH + -(-(at - _EPOCH) // length) * length
+        """The first issue slot that is not before `at`, by the same grid for everybody."""
+        return _EPOCH + -(-(at - _EPOCH) // self.slot_length) * self.slot_length
+
+    @property
+    def slot_length(self) -> timedelta:
+        return self.length or self.hour / _SLOTS_AN_HOUR
 
     def issue_at(
         self, window_ends: datetime, now: datetime, *, held_until: datetime | None = None, cleared: bool = False

@@ -211,12 +211,19 @@ def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
 
 
 def _planned(writing: Writing, edges: Sequence[PlannedEdge]) -> tuple[Planned, ...]:
-    """The notices that have a hold window. Where no agency is told, nobody may hold: the window is over at once."""
+    """The notices that have a hold window. Where no agency is told, nobody may hold: the window is over at once.
+
+    What was issued before is sent once more as it is.
+    """
     windows, at = writing.windows, writing.at
-    windowed = [edge for edge in edges if edge.terms.hold_window_h is not None] if windows is not None else []
+    windowed = [
+        edge
+        for edge in edges
+        if edge.terms.hold_window_h is not None and (edge.recipient, edge.terms.purpose) not in writing.known
+    ]
     if windows is None or not windowed:
         return ()
-    told = any(_kind(writing, edge) == PartyKind.LAW_ENFORCEMENT for edge in edges)
+    told = any(_kind(writing, edge) == PartyKind.LAW_ENFORCEMENT for edge in writing.outcome.edges)
     planned = []
     for edge in windowed:
         if _kind(writing, edge) == PartyKind.INDUSTRY:

@@ -11,6 +11,8 @@ from uuid import UUID
 from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
 from shared.contracts.items import AnsweredSoFar
+from shared.contracts.passing import ReferralPassedOnSealed
+from shared.contracts.referral import EdgeSealed
 from shared.contracts.registry import MessageType
 from shared.exchange.spelt import Spelt
 from shared.guard.edition import passed
@@ -98,3 +100,11 @@ class Received:
     again: AnsweredSoFar | None = None
     moved: bool = False
     spelt: Spelt | None = None
+    carried: EdgeSealed | None = None
+
+    @property
+    def filed_by(self) -> str:
+        """Whose the subject is: its sender's, but where an agency passes on what another has filed."""
+        if isinstance(self.carried, ReferralPassedOnSealed):
+            return self.carried.edge.facts.origin or self.sender
+        return self.sender

@@ -12,14 +12,15 @@ from shared.contracts.base import Contract
 from shared.contracts.checks import NoticeReinstatedClear
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.offers import OfferAssessedClear
+from shared.contracts.questions import NoticeDisputeRaisedClear, NoticeQuestionAskedClear
 from shared.contracts.registry import MessageType
 from shared.exchange import findings, items
 from shared.exchange.act import ASKED_BY_AGENCIES, Offered, Subject, Track
 from shared.exchange.acts import ACTS
 from shared.exchange.changes_acts import after_amendment
 from shared.exchange.findings import FoldedOffer
-from shared.exchange.hold_acts import STAYING
 from shared.exchange.items import Folded, Said
+from shared.exchange.question_acts import RAISING, STAYING
 from shared.exchange.states import answer_follows, permits, reopens
 from shared.exchange.words import folded
 from shared.kernel.authority import Permit
@@ -37,6 +38,7 @@ class ReferralState(StrEnum):
     UNKNOWN_CODE = Disposition.UNKNOWN_CODE.value
     UNRELEASED = Offered.UNRELEASED.value
     DROPPED = Offered.DROPPED.value
+    TRANSFERRED = Offered.TRANSFERRED.value
     WITHDRAWN = Offered.WITHDRAWN.value
 
 
@@ -121,7 +123,8 @@ def answer_edge(
     acknowledgement of a withdrawal that has not been; `answer_repeated` for a number that is not above the newest; and
     what may not be said of an item.
     """
-    offered = Offered.WITHDRAWN if withdrawn else Offered.OPEN
+    # Whether it may be claimed is known where claims are granted.
+    offered = Offered.WITHDRAWN if withdrawn else Offered.CLAIMABLE
     if isinstance(clear, Answer) and clear.number <= present.acts:
         raise Refused("answer_repeated")
     deciding = _deciding(present, clear, own=own, standing=amended.standing(own))
@@ -131,13 +134,16 @@ def answer_edge(
         # Its recipient may have had other items, of which something was left to be said.
         state = AnswerState.IN_PART if state in _BY_ITEMS else state
         means, deciding = AnswerState(deciding.items.value), _left_open(clear)
+    if amended.revision > 1 and message in RAISING:
+        # Whoever asks has not answered what it had: that what stands now is answered for good is no reason to refuse.
+        state, means = AnswerState.IN_PART if state in _BY_ITEMS else state, state
     following = answer_follows(message, state, deciding, offered=offered)
     if following is None:
         raise Refused("answer_out_of_order")
     following = means or following
     if isinstance(clear, OnReferral) and clear.revision < amended.revision:
         following = after_amendment(following, {}, numbers=())
-    # What is asked of notices is no word of the case.
+    # What is asked is no word of the answer.
     detail = present.detail if message in STAYING else folded(present.detail, said_in(clear, own=own))
     return Answered(following, detail, clear.number if isinstance(clear, Answer) else present.acts)
 
@@ -170,6 +176,10 @@ def said_in(clear: Contract, *, own: Sequence[int]) -> dict[str, object]:
     words = clear.model_dump(mode="json", exclude={"referral_id", "notice_id"}, exclude_none=True)
     if isinstance(clear, _OF_ITEMS):
         words |= items.renumbered(_said(clear), own).words()
+    if isinstance(clear, NoticeQuestionAskedClear):
+        words["about"] = [own[n - 1] for n in clear.about]
+    if isinstance(clear, NoticeDisputeRaisedClear):
+        words["disputed"] = [each | {"n": own[each["n"] - 1]} for each in words["disputed"]]
     return words
 
 

@@ -52,6 +52,8 @@ _COLLECTIONS: Final[Mapping[Subject, str]] = MappingProxyType(
 #: The roles that look at what their party has.
 LOOKING: Final = frozenset({Role.ANALYST, Role.MACHINE, Role.VIEWER})
 _OFFERED: Final = tuple(Offered)
+#: What is shown whatever was answered.
+_PREVAILS: Final = frozenset(state.value for state in (Offered.TRANSFERRED, Offered.GONE, Offered.WITHDRAWN))
 #: The answers to a withdrawal.
 WITHDRAWAL_NOTED: Final = frozenset({AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED})
 
@@ -97,7 +99,9 @@ def shown(subject: Subject, standing: Standing) -> str:
         return standing.offered
     if standing.answer in WITHDRAWAL_NOTED:
         return standing.answer
-    if standing.offered == Offered.WITHDRAWN.value:
+    if standing.offered in _PREVAILS or (
+        standing.offered == Offered.CLAIMABLE.value and standing.answer != AnswerState.CLAIMED.value
+    ):
         return standing.offered
     if (standing.offered, standing.answer) == (Asked.EXTENDED.value, PreservationState.PRESERVED.value):
         return PreservationState.EXTENSION_REQUESTED.value
@@ -207,7 +211,8 @@ def finished(subject: Subject) -> frozenset[str]:
 def final_answers() -> frozenset[str]:
     """The answers after which none comes but that a withdrawal was noted."""
     recipients = [each for each in ACTS if each.track is Track.ANSWER and each.subject not in ASKED_BY_AGENCIES]
-    answering = [each for each in recipients if not reopens(each)]
+    # Whoever has declined or closed it may claim it, once it is asked to; nobody waits for that.
+    answering = [each for each in recipients if not reopens(each) and Offered.CLAIMABLE.value not in each.needs]
     moves = [move for each in answering for move in each.moves if move.to not in WITHDRAWAL_NOTED]
     return frozenset(state.value for state in AnswerState) - {state for move in moves for state in move.before}
 

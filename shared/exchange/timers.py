@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from shared.routing.clocks import ClockedEdge, Did, LawAt, Run, Step, due_after, runs
-from shared.vocabulary.law import ClockConsequence
+from shared.vocabulary.law import ClockConsequence, ClockDue
 
 #: A party is told so long before something falls due, or a quarter of the term before, if that is less.
 SOON: Final = timedelta(hours=24)
@@ -22,11 +22,15 @@ _SOON_PART: Final = 4
 
 
 class Telling(StrEnum):
-    """What a party's feed says of a clock, as the type of an event. A preservation runs out: nothing is overdue."""
+    """What a party's feed says of a clock, as the type of an event.
+
+    A preservation runs out: nothing is overdue. A case where a child is at risk is nobody's: somebody is woken.
+    """
 
     DUE_SOON = "clock.due_soon"
     OVERDUE = "clock.overdue"
     RAN_OUT = "clock.ran_out"
+    P0_UNCLAIMED = "p0.unclaimed"
 
 
 class Fires(NamedTuple):
@@ -92,4 +96,6 @@ def _once(run: Run, due_at: datetime) -> Iterator[Fires]:
 
 
 def _at_end(run: Run) -> Telling:
+    if run.due == ClockDue.CLAIM:
+        return Telling.P0_UNCLAIMED
     return Telling.RAN_OUT if run.then == ClockConsequence.ERASE else Telling.OVERDUE

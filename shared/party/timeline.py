@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, JsonValue
 from starlette.responses import Response
 
 from shared.contracts.base import Contract, Uuid
+from shared.exchange.act import Subject
 from shared.exchange.events import NUMBERED, PERMIT
 from shared.kernel.authority import Authority
 from shared.kernel.errors import not_found
@@ -30,6 +31,11 @@ from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Limit
 
 _NUMBER_MAX: Final = 2**63 - 1
+#: What names a subject in the path of its collection; of all others its referral does.
+_KEYS: Final = {"notices": "notice_id", "preservations": "preservation_id"}
+_PRESERVATIONS: Final = "preservations"
+#: What falls due of whatever subject.
+_CLOCK: Final = "clock"
 _EXAMPLE: Final[dict[str, JsonValue]] = {
     "subject": "019b2d3c-4400-7000-8000-000000000002",
     "items": [
@@ -72,6 +78,18 @@ async def no_words(driver: asyncpg.Connection, party: str, subject: UUID) -> Seq
     return ()
 
 
+class Held(NamedTuple):
+    """A collection, and what reads the words of the acts on its subjects."""
+
+    collection: str
+    words: Words
+
+    def has(self, event: Numbered) -> bool:
+        """Whether an event may be of one of its subjects: what is to be kept has a collection of its own."""
+        kind = event.type.partition(".")[0]
+        return kind == _CLOCK or (kind == Subject.PRESERVATION) is (self.collection == _PRESERVATIONS)
+
+
 @dataclass(frozen=True, slots=True)
 class Timelines:
     """What the routes do."""
@@ -79,15 +97,15 @@ class Timelines:
     serving: Serving
     authority: Authority
 
-    async def read(self, identity: Identity, subject: UUID, words: Words, *, after: int, limit: int) -> Timeline:
+    async def read(self, identity: Identity, subject: UUID, held: Held, *, after: int, limit: int) -> Timeline:
         """One page. Raises `Refused`: `forbidden`, and `not_found` of what is not the party's, or of nothing at all."""
         self.authority.require(PERMIT.resource, identity.role, action=PERMIT.action, state=NUMBERED)
         await self.serving.number()
         async with self.serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
             driver = session.driver
             found = await read_subject(driver, identity.party, subject, above=after, limit=limit + 1)
-            said = await words(driver, identity.party, subject) if found else ()
-        if not found and after == 0:
+            said = await held.words(driver, identity.party, subject) if found else ()
+        if (not found and after == 0) or not all(held.has(event) for event in found):
             raise not_found()
         shown = found[:limit]
         return Timeline(
@@ -102,8 +120,9 @@ def timelines_router(serving: Serving, authority: Authority, collections: Mappin
     router, timelines = APIRouter(prefix="/v1"), Timelines(serving, authority)
     who = Depends(serving.identified)
 
-    def add(collection: str, words: Words) -> None:
-        key = "notice_id" if collection == "notices" else "referral_id"
+    def add(held: Held) -> None:
+        collection = held.collection
+        key = _KEYS.get(collection, "referral_id")
         named = Path(alias=key)
 
         @router.get(f"/{collection}/{{{key}}}/timeline", tags=[collection], name="timeline", **shows(Timeline))
@@ -114,10 +133,10 @@ def timelines_router(serving: Serving, authority: Authority, collections: Mappin
             limit: Limit = 50,
         ) -> Response:
             """What has happened to it: each act, by whom, to which state, and the codes that it said."""
-            return viewed(await timelines.read(identity, subject, words, after=after, limit=limit))
+            return viewed(await timelines.read(identity, subject, held, after=after, limit=limit))
 
     for collection, words in collections.items():
-        add(collection, words)
+        add(Held(collection, words))
     return router
 
 

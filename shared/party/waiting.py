@@ -24,6 +24,8 @@ from shared.vocabulary.routing import WorkReason
 
 #: A child is at risk, and whoever was told has not finished with it.
 P0_OPEN: Final = "p0_open"
+#: The same, and nobody of the agency has it.
+P0_UNCLAIMED: Final = "p0_unclaimed"
 #: A clock of the law, or a deadline of the edge, has run out, and what it asks for was not done.
 OVERDUE: Final = "overdue"
 #: An agency wants something kept, and its provider has not answered.
@@ -36,8 +38,9 @@ Reason = (
     WorkReason
     | Literal[ReceiptOutcome.REFUSED, ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED]
     | Literal[AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS, AnswerState.REAPPEARED]
-    | Literal["recipient_ahead", "p0_open", "overdue", "preservation_unanswered"]
+    | Literal["recipient_ahead", "p0_open", "p0_unclaimed", "overdue", "preservation_unanswered"]
     | Literal["hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late"]
+    | Literal["needs_info", "disputed", "conceded", "question_answered", "question_lapsed", "dispute_answered"]
 )
 
 
@@ -46,8 +49,8 @@ class Mend(StrEnum):
 
     `reroute`: what was disowned to whom the answer names. `release`: as a second person, or drop it. `refile`:
     withdraw it, and file it anew for somebody else or with what was missing. `call`: ask whoever was told. `operator`:
-    theirs or yours, sees why it does not arrive. `recheck`: look whether what was removed is gone. The others are acts
-    of a recipient.
+    theirs or yours, sees why it does not arrive. `recheck`: look whether what was removed is gone. `reply` and
+    `uphold`: answer what a recipient asks or contests. The others are acts of a recipient.
     """
 
     REROUTE = "reroute"
@@ -55,12 +58,15 @@ class Mend(StrEnum):
     REFILE = "refile"
     CALL = "call"
     OPERATOR = "operator"
+    CLAIM = "claim"
     ACCEPT = "accept"
     ASSESS = "assess"
     OUTCOME = "outcome"
     ANSWER = "answer"
     READ = "read"
     RECHECK = "recheck"
+    REPLY = "reply"
+    UPHOLD = "uphold"
 
 
 class Place(NamedTuple):
@@ -116,6 +122,8 @@ _MENDS: Final[Mapping[str, Mend]] = {
     AnswerState.REAPPEARED: Mend.CALL,
     P0_OPEN: Mend.CALL,
     HOLD_EXPIRED: Mend.CALL,
+    "needs_info": Mend.REPLY,
+    "disputed": Mend.UPHOLD,
 }
 #: Of what was sent to a party, by its state: what the party can do next.
 _NEXT: Final[Mapping[tuple[Subject, str], Mend]] = {
@@ -134,11 +142,14 @@ _NEXT: Final[Mapping[tuple[Subject, str], Mend]] = {
 
 #: What does what a party owes.
 _OWED: Final[Mapping[tuple[Subject, str], Mend]] = {
+    (Subject.CASE, ClockDue.CLAIM): Mend.CLAIM,
     (Subject.CASE, ClockDue.ACKNOWLEDGEMENT): Mend.ACCEPT,
     (Subject.CASE, ClockDue.FEEDBACK): Mend.OUTCOME,
     (Subject.NOTICE, ClockDue.ACKNOWLEDGEMENT): Mend.ANSWER,
     (Subject.NOTICE, ClockDue.REMOVAL): Mend.ANSWER,
     (Subject.REFERRAL, ClockDue.RECHECK): Mend.RECHECK,
+    (Subject.REFERRAL, ClockDue.INFORMATION): Mend.REPLY,
+    (Subject.REFERRAL, ClockDue.VERDICT): Mend.UPHOLD,
 }
 
 

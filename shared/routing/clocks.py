@@ -29,7 +29,9 @@ ACT_BY: Final = "act-by"
 _WORLD: Final = "BLOC-WLD"
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 #: What the origin of an edge owes, or keeps. All else its recipient does.
-_OF_ORIGIN: Final = frozenset({ClockDue.REPORT.value, ClockDue.INFORMATION.value, ClockDue.RECHECK.value})
+_OF_ORIGIN: Final = frozenset(
+    each.value for each in (ClockDue.REPORT, ClockDue.INFORMATION, ClockDue.RECHECK, ClockDue.VERDICT)
+)
 
 
 class Did(StrEnum):
@@ -334,7 +336,7 @@ def _clock(entry: Mapping[str, Any]) -> _Clock:
         starts=entry["starts"],
         hours=entry.get("duration_h"),
         days=entry.get("working_days"),
-        stopped_by=frozenset(map(str, map(StopCause, entry.get("stopped_by") or ()))),
+        stopped_by=_causes(entry),
         due=entry["due"],
         then=entry["then"],
         repeats=entry.get("repeats") or False,
@@ -342,3 +344,8 @@ def _clock(entry: Mapping[str, Any]) -> _Clock:
         valid_to=date.fromisoformat(valid_to) if valid_to else date.max,
         known_from=date.fromisoformat(entry["known_from"]),
     )
+
+
+def _causes(entry: Mapping[str, Any]) -> frozenset[str]:
+    """What the law lets stop a clock: nothing but what it lists."""
+    return frozenset(map(str, map(StopCause, entry.get("stopped_by") or ())))

@@ -63,6 +63,13 @@ class Shelf(Generic[_Document]):
         """Whether the document with that digest has come, in force or not."""
         return document_digest in self._documents
 
+    def of(self, document_digest: str) -> _Document:
+        """The document with that digest, whenever it was in force. Raises `Unavailable` for one not seen yet."""
+        document = self._documents.get(document_digest)
+        if document is None:
+            raise Unavailable("document_unknown")
+        return document
+
     def active(self, at: datetime) -> _Document:
         """The document in force at `at`. Raises `Unavailable` before the first."""
         number = bisect_right(self._begins, at)

@@ -42,6 +42,8 @@ class AnswerState(Code):
     DECLINED = "declined", _CAUSEWAY
     ONGOING = "ongoing", _CAUSEWAY
     CLOSED = "closed", _CAUSEWAY
+    REFERRED = "referred", _CAUSEWAY
+    CLAIMED = "claimed", _CAUSEWAY
     WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged", _CAUSEWAY
     RECORD_ERASED = "record_erased", _CAUSEWAY
 

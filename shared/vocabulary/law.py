@@ -46,7 +46,9 @@ class ClockEvent(Code):
     NOTICE_RECEIVED = "notice_received", _CAUSEWAY
     CASE_ACCEPTED = "case_accepted", _CAUSEWAY
     REMOVAL_REPORTED = "removal_reported", _CAUSEWAY
+    P0_OFFERED = "p0_offered", _CAUSEWAY
     INFORMATION_REQUESTED = "information_requested", _CAUSEWAY
+    DISPUTE_RAISED = "dispute_raised", _CAUSEWAY
     PRESERVATION_SERVED = "preservation_served", _E_EVIDENCE
     PRESERVATION_EXTENDED = "preservation_extended", _E_EVIDENCE
     PRODUCTION_ORDERED = "production_ordered", _E_EVIDENCE
@@ -57,6 +59,7 @@ class StopCause(Code):
     """What may stop a clock, where its instrument lists it."""
 
     NEEDS_INFO = "needs_info", _CAUSEWAY
+    DISPUTED = "disputed", _CAUSEWAY
     HELD = "held", _CAUSEWAY
     EXTENDED = "extended", _E_EVIDENCE
     PRODUCTION_CONFIRMED = "production_confirmed", _E_EVIDENCE
@@ -70,7 +73,9 @@ class ClockDue(Code):
     RECHECK = "recheck", _CAUSEWAY
     REPORT = "report", _CAUSEWAY
     INFORMATION = "information", _CAUSEWAY
+    VERDICT = "verdict", _CAUSEWAY
     FEEDBACK = "feedback", _CAUSEWAY
+    CLAIM = "claim", _CAUSEWAY
     DATA = "data", _E_EVIDENCE
     END_OF_PRESERVATION = "end_of_preservation", _CAUSEWAY
 

@@ -25,7 +25,9 @@ from client.cli import (
     login,
     notice,
     offer,
+    orphan,
     preservation,
+    questions,
     referral,
     timeline,
     verify,
@@ -53,7 +55,7 @@ Run = Callable[..., Ended]
 def program() -> App:
     """`causeway` with the verbs of a party."""
     app = App(name="causeway")
-    acting = (attention, referral, inbox, case, hold, offer, notice, preservation)
+    acting = (attention, referral, inbox, case, hold, offer, orphan, notice, preservation, questions)
     for module in (*acting, due, timeline, listen, webhook, flow, verify, login):
         app.command(module.app)
     app.command(login.logout_app)

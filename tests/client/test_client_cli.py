@@ -164,6 +164,19 @@ def test_a_recipient_answers_from_the_prompt(
     assert run(*arguments, "--json").json == {name: ID, "state": "moved"}
 
 
+def test_whoever_removes_what_is_to_be_kept_is_told_which_requests_wait(run: Run, service: FakeService) -> None:
+    refused = {"code": "preservation_unanswered", "status": 409, "field": "/preservations"}
+    service.canned[f"/v1/notices/{ID}:answer"] = (409, refused)
+    wanted = {"preservation_id": ID, "counterpart": "police.example", "state": "requested", "kind": "preserve"}
+    wanted |= {"instrument": "eu_2023_1543", "asked_at": "2026-03-15T12:00:00Z"}
+    service.canned["/v1/preservations"] = (200, {"items": [wanted], "next": None})
+    ended = run("notice", "answer", ID, "removed")
+    said = f"unanswered since 2026-03-15 by police.example (eu_2023_1543): causeway preservation show {ID}\n"
+    assert (ended.code, ended.err.startswith(said), "error: preservation_unanswered" in ended.err) == (1, True, True)
+    service.canned[f"/v1/notices/{ID}:answer"] = (409, refused | {"code": "state_forbids"})
+    assert "unanswered" not in run("notice", "answer", ID, "removed").err, "control"
+
+
 def test_no_word_says_both_that_something_was_done_and_that_it_was_not() -> None:
     assert not {*NoticeAction} & {*NoticeRejection}
 

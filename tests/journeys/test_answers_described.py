@@ -39,9 +39,10 @@ WITHDRAWAL = {"reason": "filed_in_error"}
 #: No notice of a provider's own goes out here: nothing is there for it to look at again. Nobody names another host, and
 #: no notice waits that could be held: `tests/journeys/test_holds.py` and `test_changes.py` have such ones.
 HELD = {("post", f"/v1/referrals/{{referral_id}}:{act}-override", "202") for act in ("propose", "confirm")}
+OF_NOTICES = ("check", "reroute", "transfer", "reply", "uphold")
 UNSEEN = {
     "hotline": {("post", "/v1/referrals/{referral_id}:reroute", "202"), *HELD},
-    "industry": {*(("post", f"/v1/referrals/{{referral_id}}:{act}", "202") for act in ("check", "reroute")), *HELD},
+    "industry": {*(("post", f"/v1/referrals/{{referral_id}}:{act}", "202") for act in OF_NOTICES), *HELD},
     "law_enforcement": {("post", f"/v1/cases/{{referral_id}}:{act}-hold", "202") for act in ("extend", "release")},
 }
 REPORT = {"items": [{"n": 1, "action": "removed", "effective_at": "2026-05-04T11:59:00Z"}]}
@@ -99,6 +100,8 @@ async def asked(exchange: Exchange) -> Asked:
     await recipients_answer(asked)
     await preservations_answer(asked)
     await holds_answer(asked)
+    await transfers_answer(asked)
+    await questions_answer(asked)
     for party in (HOTLINE, AGENCY, PROVIDER):
         await webhooks_answer(asked, party)
     await audit_answers(asked)
@@ -175,6 +178,10 @@ async def recipients_answer(asked: Asked) -> None:
         await asked.get(party, f"/v1/inbox/{first}/evidence")
     await asked.get(PROVIDER, "/v1/notices?limit=1")
     await asked.get(PROVIDER, f"/v1/notices/{notice}/evidence")
+    await asked.post(AGENCY, f"/v1/cases/{third}:claim", {"hours": 1})
+    await asked.post(AGENCY, f"/v1/cases/{third}:hand-over", {"to": "0" * 32})
+    await asked.post(AGENCY, f"/v1/cases/{third}:claim", {}, status=409)
+    await asked.post(AGENCY, f"/v1/cases/{second}:hand-over", {}, status=409)
     await asked.post(AGENCY, f"/v1/cases/{first}:accept", {"case_reference": "BE-2026-17"})
     await asked.post(AGENCY, f"/v1/cases/{first}:accept", {}, status=409)
     await asked.post(AGENCY, f"/v1/cases/{first}:outcome", OUTCOME)
@@ -243,6 +250,7 @@ async def preservations_answer(asked: Asked) -> None:
         await asked.get(party, "/v1/preservations?state=ended&limit=1")
         assert (await asked.get(party, f"/v1/preservations/{kept}"))["state"] == "ended"
         await asked.get(party, f"/v1/preservations/{kept}/ts103120")
+        assert len((await asked.get(party, f"/v1/preservations/{kept}/timeline"))["items"]) == 5
         await asked.get(party, f"/v1/preservations/{uuid7()}", status=404)
 
 
@@ -261,6 +269,45 @@ async def holds_answer(asked: Asked) -> None:
         path, named = f"/v1/referrals/{case}:{act}-override", {"hold": hold["hold"]} | body
         await asked.post(HOTLINE, path, named, status=403)
         await asked.post(HOTLINE, path, named, headers=second_person, status=409)
+
+
+async def transfers_answer(asked: Asked) -> None:
+    """A hotline that has the referral by its rules may claim it, and does."""
+    referral_id, _ = await asked.filed()
+    path = f"/v1/referrals/{referral_id}:transfer"
+    await asked.post(HOTLINE, path, {"reason": "no_mandate"}, status=409)
+    await asked.post(HOTLINE, path, {"reason": "no_capacity", "to": OTHER_HOTLINE})
+    await asked.exchange.until_quiet()
+    await asked.get(OTHER_HOTLINE, "/v1/inbox?state=claimable&limit=1")
+    await asked.post(OTHER_HOTLINE, f"/v1/inbox/{referral_id}:claim")
+    await asked.exchange.until_quiet()
+    await asked.post(OTHER_HOTLINE, f"/v1/inbox/{referral_id}:claim", status=409)
+    assert (await asked.get(OTHER_HOTLINE, f"/v1/inbox/{referral_id}"))["state"] == "transferred"
+    assert (await asked.get(HOTLINE, f"/v1/referrals/{referral_id}"))["state"] == "transferred"
+
+
+async def questions_answer(asked: Asked) -> None:
+    """Each kind of recipient asks and contests; the origin answers both."""
+    case, notice = await asked.filed()
+    ask, dispute = {"needs": ["location"], "about": [1]}, {"disputed": [{"n": 1, "reason": "duplicate"}]}
+    raised = {OTHER_HOTLINE: f"inbox/{case}", AGENCY: f"cases/{case}", PROVIDER: f"notices/{notice}"}
+    for party, path in raised.items():
+        await asked.post(party, f"/v1/{path}:ask", ask)
+        await asked.post(party, f"/v1/{path}:ask", ask, status=409)
+        await asked.post(party, f"/v1/{path}:dispute", dispute)
+    await asked.exchange.until_quiet()
+    for number, act, said in (
+        (1, "reply", {"replied": [{"reply": "as_stated"}]}),
+        (2, "uphold", {"decided": [{"verdict": "conceded"}]}),
+    ):
+        named = {"party": PROVIDER, "question" if act == "reply" else "dispute": number}
+        await asked.post(HOTLINE, f"/v1/referrals/{case}:{act}", named | said)
+        await asked.post(HOTLINE, f"/v1/referrals/{case}:{act}", named | said, status=409)
+    await asked.exchange.until_quiet()
+    for party in (HOTLINE, *raised):
+        assert (await asked.get(party, "/v1/questions?limit=2"))["items"]
+        await asked.get(party, "/v1/attention")
+    await asked.get(PROVIDER, "/v1/questions?state=answered&kind=dispute&limit=1")
 
 
 async def webhooks_answer(asked: Asked, party: str) -> None:

@@ -72,7 +72,7 @@ async def must_stand(databases: dict[str, asyncpg.Connection], kinds: dict[str, 
                 state = held.get((notice or subject, edge["recipient"]))
                 for reason in reasons(edge, state, outcomes.get(edge["message_id"]), p0=p0):
                     found.add((row["party"], subject, edge["recipient"], notice, reason))
-    return found | await at_recipients(databases, kinds)
+    return found | await at_recipients(databases, kinds) | await asked_and_contested(databases, kinds)
 
 
 def reasons(edge: asyncpg.Record, state: str | None, outcome: tuple[str, str | None] | None, *, p0: bool) -> list[str]:
@@ -96,6 +96,31 @@ async def at_recipients(databases: dict[str, asyncpg.Connection], kinds: dict[st
         ):
             if row["state"] not in finished | BACK:
                 found.add((row["party"], str(row["subject"]), row["sender"], "", "p0_open"))
+    return found
+
+
+async def asked_and_contested(databases: dict[str, asyncpg.Connection], kinds: dict[str, str]) -> set[Row]:
+    """What recipients have asked and contested and nobody has answered, by their own tables, at both sides."""
+    notices: dict[str, str] = {}
+    for name, each in databases.items():
+        if kinds[name] != "law_enforcement":
+            for row in await each.fetch("SELECT referral_id, notice_id FROM edge WHERE notice_id IS NOT NULL"):
+                notices[str(row["notice_id"])] = str(row["referral_id"])
+    found: set[Row] = set()
+    for name, each in databases.items():
+        table, key, finished = TABLES[kinds[name]]
+        for row in await each.fetch(
+            f"SELECT q.subject, q.party, q.counterpart, q.kind, t.state FROM question AS q JOIN {table} AS t"
+            f" ON t.{key} = q.subject AND t.party = q.party WHERE q.own AND q.state = 'open'"
+        ):
+            if row["state"] in finished | NO | BACK | {"closed"}:
+                continue
+            subject = str(row["subject"])
+            reason = "disputed" if row["kind"] == "dispute" else "needs_info"
+            notice = subject if subject in notices else ""
+            found.add((row["counterpart"], notices.get(subject, subject), row["party"], notice, reason))
+            if reason == "disputed":
+                found.add((row["party"], subject, row["counterpart"], "", reason))
     return found
 
 

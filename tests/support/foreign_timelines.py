@@ -19,12 +19,29 @@ from typing import Any
 import asyncpg
 
 #: Message → the act that it tells; of those that begin or take back, by the kind of party that receives them.
-ACTS = {
+ACTS: dict[str, str | dict[str, str]] = {
     "referral_offered": {"law_enforcement": "case.offer", "hotline": "offer.offer"},
     "referral_withdrawn": {"law_enforcement": "case.withdraw", "hotline": "offer.withdraw"},
     "notice_issued": {"industry": "notice.issue"},
     "notice_withdrawn": {"industry": "notice.withdraw"},
+    "question_replied": {"law_enforcement": "case.reply", "hotline": "offer.reply"},
+    "notice_question_replied": {"industry": "notice.reply"},
+    "dispute_answered": {"law_enforcement": "case.uphold", "hotline": "offer.uphold"},
+    "notice_dispute_answered": {"industry": "notice.uphold"},
+    "items_checked": "notice.check",
+    "hold_activated": "case.hold_activated",
+    "hold_too_late": "case.hold_too_late",
+    "hold_ended": "case.hold_ended",
 }
+#: What an origin says of questions and disputes, as its own line.
+ORIGINS_OWN = {
+    "question_replied": "referral.reply",
+    "notice_question_replied": "referral.reply",
+    "dispute_answered": "referral.uphold",
+    "notice_dispute_answered": "referral.uphold",
+}
+#: What comes once more, of what its recipient has already, is an amendment.
+AGAIN = {"case.offer": "case.amend", "offer.offer": "offer.amend", "notice.issue": "notice.amend"}
 ANSWERS: dict[str, str | dict[str, str]] = {
     "withdrawal_acknowledged": {
         "law_enforcement": "case.acknowledge_withdrawal",
@@ -40,11 +57,40 @@ ANSWERS: dict[str, str | dict[str, str]] = {
     "case_accepted": "case.accept",
     "case_declined": "case.decline",
     "outcome_reported": "case.outcome",
+    "question_asked": {"law_enforcement": "case.ask", "hotline": "offer.ask", "": "offer.ask"},
+    "notice_question_asked": "notice.ask",
+    "question_lapsed": {"law_enforcement": "case.lapse", "hotline": "offer.lapse", "": "offer.lapse"},
+    "notice_question_lapsed": "notice.lapse",
+    "dispute_raised": {"law_enforcement": "case.dispute", "hotline": "offer.dispute", "": "offer.dispute"},
+    "notice_dispute_raised": "notice.dispute",
+    "notice_reinstated": "notice.reinstate",
+    "offer_accepted": "offer.accept",
+    "offer_declined": "offer.decline",
+    "offer_assessed": "offer.assess",
+    "hold_placed": "case.place_hold",
+    "hold_extended": "case.extend_hold",
+    "hold_released": "case.release_hold",
+    "no_objection": "case.no_objection",
+    "preservation_requested": "preservation.submit",
+    "preservation_extension_requested": "preservation.extend",
+    "preservation_withdrawn": "preservation.withdraw",
+    "preservation_answered": "preservation.answer",
+    "preservation_extension_answered": "preservation.answer_extension",
+    "preservation_ended": "preservation.end",
+    "preservation_withdrawal_acknowledged": "preservation.acknowledge_withdrawal",
 }
-SHOWN = {"law_enforcement": ("case_file", "referral_id"), "hotline": ("offer", "referral_id")}
-SHOWN |= {"industry": ("notice", "notice_id")}
+#: What each kind of party has of others, and is asked to keep or wants kept.
+SHOWN = {
+    "law_enforcement": [("case_file", "referral_id"), ("preservation", "preservation_id")],
+    "hotline": [("offer", "referral_id")],
+    "industry": [("notice", "notice_id"), ("preservation", "preservation_id")],
+}
+#: Why another content stands → the origin's act.
+CHANGED = {"amended": "referral.amend", "rerouted": "referral.reroute"}
+#: What an origin does that its own tables do not tell act by act: counted where it has come to.
+SENT = {"items_checked": "referral.check", "hold_ended": "case.hold_ended"}
 TAKEN = """
-SELECT message_id, type, subject, sender, recipient FROM inbox
+SELECT message_id, type, subject, sender, recipient, received_at FROM inbox
 WHERE subject = ANY($1::text[]) AND outcome = 'applied' AND type <> ALL($2::text[]) ORDER BY received_at, sequence
 """
 NOTED = """
@@ -52,6 +98,10 @@ SELECT DISTINCT message_id FROM entry
 WHERE subject = ANY($1::text[]) AND verified AND problem IS NULL AND message_id IS NOT NULL
 """
 OF_DELIVERY = ["causeway.messages_receipted.v1"]
+
+
+#: An act's name, and who did it; None: whose timeline it is, or nobody says.
+Act = tuple[str, str | None]
 
 
 class Books:
@@ -70,12 +120,7 @@ class Books:
 
 async def expected(books: Books, party: str, subject: str) -> dict[str, Any]:
     """What has come to the party of it, and what it has done, each in order; and where each side has come to."""
-    filed = [
-        row
-        for name, each in books.databases.items()
-        if books.kinds[name] != "law_enforcement"
-        for row in await each.fetch("SELECT party, state, withdrawn_at FROM referral WHERE referral_id = $1", subject)
-    ]
+    filed = await filings(books, subject)
     own = bool(filed) and filed[0]["party"] == party
     subjects, stands = [subject], {}
     if own:
@@ -90,15 +135,56 @@ async def expected(books: Books, party: str, subject: str) -> dict[str, Any]:
     taken = await books.everywhere(TAKEN, subjects, OF_DELIVERY)
     came = [(kind, row) for kind, row in taken if row["recipient"] == party]
     said = [(kind, row) for kind, row in taken if row["sender"] == party and short(row) in ANSWERS]
-    received = [(act(row, kind if not own else ""), row["sender"]) for kind, row in came]
-    done = [(act(row, await kind_of(books, party, subject)), None) for _, row in said]
+    received = once_more([(act(row, kind if not own else ""), row["sender"]) for kind, row in came])
+    done: list[Act] = [(act(row, await kind_of(books, party, subject)), None) for _, row in said]
     if own:
-        done = [("referral.submit", None), *([("referral.withdraw", None)] if filed[0]["withdrawn_at"] else [])]
+        done = own_acts(filed[0], filed[1:], [row for _, row in taken if row["sender"] == party])
     else:
         stands = {None: await state_of(books, party, subject)}
     noted = {row["message_id"] for row in await books.audit.fetch(NOTED, subjects)}
     missing = [short(row) for _, row in [*came, *said] if row["message_id"] not in noted]
     return {"received": received, "done": done, "stands": stands, "missing": missing}
+
+
+async def filings(books: Books, subject: str) -> list[asyncpg.Record]:
+    """The referral as it stands, and what stood before, the first first; nothing of what is no referral."""
+    found: list[asyncpg.Record] = []
+    for name, each in books.databases.items():
+        if books.kinds[name] != "law_enforcement":
+            found += await each.fetch(
+                "SELECT party, accepted_at, withdrawn_at, cause, amended_at AS at FROM referral WHERE referral_id = $1",
+                subject,
+            )
+            found += await each.fetch(
+                "SELECT cause, at FROM referral_revision WHERE referral_id = $1 ORDER BY revision", subject
+            )
+    return found
+
+
+def own_acts(stands: asyncpg.Record, before: list[asyncpg.Record], sent: list[asyncpg.Record]) -> list[Act]:
+    """What an origin has done, by the times at which it did so, or at which that came to somebody."""
+    acts: list[tuple[Any, Act]] = [(stands["accepted_at"], ("referral.submit", None))]
+    acts += [(row["at"], (CHANGED[row["cause"]], None)) for row in [*before, stands] if row["cause"] in CHANGED]
+    acts += [(stands["withdrawn_at"], ("referral.withdraw", None))] if stands["withdrawn_at"] else []
+    acts += [(row["received_at"], (SENT["hold_ended"], row["recipient"])) for row in sent if short(row) == "hold_ended"]
+    acts += [(row["received_at"], (ORIGINS_OWN[short(row)], None)) for row in sent if short(row) in ORIGINS_OWN]
+    # One check tells each provider that has the item.
+    checks: dict[str, list[Any]] = {}
+    for row in sent:
+        if short(row) == "items_checked":
+            checks.setdefault(row["subject"], []).append(row["received_at"])
+    most = max(checks.values(), key=len, default=[])
+    return [each for _, each in sorted([*acts, *((at, (SENT["items_checked"], None)) for at in most)])]
+
+
+def once_more(received: list[Act]) -> list[Act]:
+    """The same, what begins for the second time as what it is then."""
+    begun: set[Act] = set()
+    found = []
+    for name, by in received:
+        found.append((AGAIN.get(name, name) if (name, by) in begun else name, by))
+        begun.add((name, by))
+    return found
 
 
 def short(row: asyncpg.Record) -> str:
@@ -112,18 +198,18 @@ def act(row: asyncpg.Record, kind: str) -> str:
 
 async def kind_of(books: Books, party: str, subject: str) -> str:
     for name, each in books.databases.items():
-        table, key = SHOWN[books.kinds[name]]
-        if await each.fetchval(f"SELECT count(*) FROM {table} WHERE {key} = $1 AND party = $2", subject, party):
-            return books.kinds[name]
+        for table, key in SHOWN[books.kinds[name]]:
+            if await each.fetchval(f"SELECT count(*) FROM {table} WHERE {key} = $1 AND party = $2", subject, party):
+                return books.kinds[name]
     return ""
 
 
 async def state_of(books: Books, party: str, subject: str) -> str | None:
     for name, each in books.databases.items():
-        table, key = SHOWN[books.kinds[name]]
-        state = await each.fetchval(f"SELECT state FROM {table} WHERE {key} = $1 AND party = $2", subject, party)
-        if state is not None:
-            return str(state)
+        for table, key in SHOWN[books.kinds[name]]:
+            state = await each.fetchval(f"SELECT state FROM {table} WHERE {key} = $1 AND party = $2", subject, party)
+            if state is not None:
+                return str(state)
     return None
 
 
@@ -132,8 +218,9 @@ async def differences(books: Books, timeline: dict[str, Any]) -> list[str]:
     entries = [each for each in timeline["entries"] if not each["type"].startswith("clock.")]
     wanted = await expected(books, party, subject)
     found = [f"audit has no entry of {each}" for each in wanted["missing"]]
-    mine = [(each["type"], None) for each in entries if each["type"] in {name for name, _ in wanted["done"]}]
-    theirs = [(each["type"], each.get("by")) for each in entries if (each["type"], None) not in mine]
+    shown = [(each["type"], each.get("by")) for each in entries]
+    mine = [each for each in shown if each in wanted["done"]]
+    theirs = [each for each in shown if each not in mine]
     senders = [(name, by) for name, by in wanted["received"]]
     if not any(by for _, by in theirs):
         senders = [(name, None) for name, _ in senders]
@@ -144,10 +231,20 @@ async def differences(books: Books, timeline: dict[str, Any]) -> list[str]:
     if theirs != senders:
         found.append(f"received {senders}, shown {theirs}")
     for by, state in wanted["stands"].items():
-        last = next((each["state"] for each in reversed(entries) if by is None or each.get("by") == by), "none")
-        if last != state:
+        last = stood(entries, by)
+        if last not in (state, None):
             found.append(f"{by or party} stands at {state}, the timeline ends at {last}")
     return [f"{party} {subject}: {each}" for each in found]
+
+
+def stood(entries: list[dict[str, Any]], by: str | None) -> str | None:
+    """Where a timeline leaves what stands between two; None where another content may have changed what that means."""
+    for each in reversed(entries):
+        if by is not None and each["type"] in CHANGED.values():
+            return None
+        if by is None or (each.get("by") == by and each["type"] != SENT["hold_ended"]):
+            return str(each["state"])
+    return "none"
 
 
 async def main() -> int:

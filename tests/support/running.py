@@ -23,6 +23,7 @@ from deploy.demo.steps import Key
 from deploy.devstack.process import Process
 from deploy.devstack.stack import DevStack
 from deploy.devstack.supervisor import answers_ready
+from deploy.scenarios.stage import ISSUE_SLOT_S
 from deploy.site.access import kafka_access
 from deploy.site.endpoints import STACK_FILE, Endpoints
 from deploy.site.installation import Installation, environment, install
@@ -72,6 +73,7 @@ class Exchange:
             "WORK_PER_S": "1000000000",
             "SAMPLING_RATIO": "1",
             "WEBHOOKS_TO_LOOPBACK": "true",
+            "ISSUE_SLOT_S": ISSUE_SLOT_S,
         } | dict(settings or {})
         self.installation: Installation = install(self.state, stack.endpoints)
         entries = json.loads(self.installation.parties_file.read_text())

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 from typing import Final
 
 from services.law_enforcement.domain import AGENCY
 from services.law_enforcement.store import PostgresCases
 from services.law_enforcement.use_cases import act_on_case
+from shared.exchange.prepare import Documents
 from shared.party.console.subjects import SubjectKind
 
 FOLDERS: Final = (__file__,)
 PATH, TITLE = "inbox", "Inbox"
 
 
-def cases(longest: Callable[[], timedelta]) -> SubjectKind:
-    """What was offered to an agency. `longest`: how far from now a hold may end."""
+def cases(documents: Callable[[], Documents]) -> SubjectKind:
+    """What was offered to an agency. `documents`: directory and policy in force."""
     return SubjectKind(
         path=PATH,
         title=TITLE,
         one="referral",
         recipient=AGENCY,
         items=PostgresCases,
-        act_on=partial(act_on_case, longest=longest),
+        act_on=partial(act_on_case, documents=documents),
         numbers=lambda _: (),
         rows="case_rows.html",
         body="case_body.html",

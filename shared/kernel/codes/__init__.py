@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from shared.kernel.codes import (
+    agencies,
     answers,
     changes,
     client,
@@ -21,7 +22,9 @@ from shared.kernel.codes import (
     pages,
     preservation,
     proofs,
+    questions,
     records,
+    transfers,
     waits,
 )
 from shared.kernel.codes.why import Why
@@ -30,6 +33,9 @@ from shared.kernel.codes.why import Why
 FAMILIES: Final[Mapping[str, Mapping[str, Why]]] = {
     "Answers of a service": door.WHYS,
     "Holds": holds.WHYS,
+    "Officers and agencies": agencies.WHYS,
+    "Transfers": transfers.WHYS,
+    "Questions and disputes": questions.WHYS,
     "What is said of items": answers.WHYS,
     "What is amended and rerouted": changes.WHYS,
     "Not now": waits.WHYS,

@@ -22,16 +22,21 @@ from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.store.standings import PostgresMissing, compare, refused_as_taken_back, taken_late
+from shared.party.origin.store.transfers import PostgresTransfers
 from shared.party.origin.use_cases.again import MOVED_AT_ONCE, DecideAgain, Law
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.origin.use_cases.holds import Holding
+from shared.party.origin.use_cases.questions import Asked
 from shared.party.origin.use_cases.reviews import expire_referrals
+from shared.party.origin.use_cases.transfers import Claiming
+from shared.party.questions.store import PostgresQuestions
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post.arrivals import FINAL
 from shared.runtime.post.ports import Settlement, Unit
 from shared.runtime.watch.logs import log
 from shared.vocabulary.answers import ReceiptOutcome
+from shared.vocabulary.routing import PartyKind
 
 #: How often an origin looks for edges that are to be decided again.
 LOOK_EVERY_S: Final = 5.0
@@ -108,7 +113,21 @@ class OriginBus:
         """The edges that answers move, within the batch's transaction."""
         driver, now = unit.connection.driver, self._clock.now()
         holding = Holding(PostgresHolds(driver), lambda: self._law.at(now), self._instance, now)
-        return EdgeAnswers(PostgresEdges(driver, self._kek), now, retell=self._again.known, holding=holding)
+        claiming = Claiming(PostgresTransfers(driver), lambda: self._law.at(now), self._instance, now, holding)
+        return EdgeAnswers(
+            PostgresEdges(driver, self._kek),
+            now,
+            retell=self._again.known,
+            holding=holding,
+            claiming=claiming,
+            asked=Asked(PostgresQuestions(driver), now),
+            agency=lambda party: self._agency(party, now),
+        )
+
+    def _agency(self, party: str, at: datetime) -> str | None:
+        """The instance that serves an agency; None for anybody else."""
+        found = self._law.at(at).directory.party(party)
+        return found.instance if found is not None and found.kind == PartyKind.LAW_ENFORCEMENT else None
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
         """Decide again, now or later, what its recipient refused as stale, and what it is elsewhere for now.

@@ -19,6 +19,7 @@ from shared.contracts.fields import CaseReference, ExternalRef
 from shared.contracts.holds import HoldWords, ShownHold
 from shared.contracts.items import ItemNumber
 from shared.contracts.offers import OfferWords
+from shared.contracts.questions import QuestionWords
 from shared.contracts.referral import CutRules, ReferralSubmission, Revision
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Prepared
@@ -26,6 +27,7 @@ from shared.exchange.states import WITHDRAWAL_NOTED
 from shared.kernel.authority import Role
 from shared.kernel.errors import NotNow, Refused
 from shared.routing.directory_index import PartyEntry, Purses
+from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason, ReceiptOutcome
 from shared.vocabulary.referral import AmendmentCause, RelationKind
 from shared.vocabulary.routing import Disposition, Purpose, Reason, WorkReason
@@ -198,6 +200,13 @@ class CheckedReferral(Contract):
     state: Literal["routed", "reappeared"]
 
 
+class AnsweredQuestion(Contract):
+    """What a recipient has asked or contested is answered, and it will be told."""
+
+    referral_id: Uuid
+    state: Literal["routed"]
+
+
 class WithdrawnReferral(Contract):
     """The referral is withdrawn and its recipients will be told. They acknowledge on their own."""
 
@@ -247,9 +256,14 @@ class AnswerDetail(NoticeWords, OfferWords, CaseWords):
     question: TrackNumber | None = None
     due: EventTime | None = None
     reason: CaseDeclineReason | None = None
+    #: To whom a case was referred, why, and on which edge that one answers.
+    agency: PartyId | None = None
+    because: CaseReferReason | None = None
+    of: Uuid | None = None
+    edge: Uuid | None = None
 
 
-class Told(AnswerDetail, HoldWords):
+class Told(AnswerDetail, HoldWords, QuestionWords):
     """One answer as it was given: its own words, what the edge came to by it, and when it was applied here."""
 
     answer: AnswerState

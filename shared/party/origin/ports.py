@@ -304,6 +304,17 @@ class Try:
     again_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Referred:
+    """A case that one agency has passed on: the edge `of` that one, and the `edge` on which the other answers now."""
+
+    of: UUID
+    edge: UUID
+    agency: str
+    instance: str
+    at: datetime
+
+
 class Edges(Protocol):
     """The edges of the parties that the instance serves, for the instance itself."""
 
@@ -317,6 +328,10 @@ class Edges(Protocol):
 
     async def answer(self, taken: Mapping[UUID, Taken], judged: Mapping[AnswerAct, Judged], at: datetime) -> None:
         """Store the new answer of each edge, keyed by its id, and what became of the acts that came first now."""
+        ...
+
+    async def refer(self, referred: Sequence[Referred]) -> None:
+        """Have the agencies answer that cases were passed on to. Whoever has the referral already answers as before."""
         ...
 
     async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:

@@ -116,13 +116,13 @@ def add_acts(
 ) -> None:
     """One route for each act that the recipient's people do, as the rows say. `path` is where its subject stands."""
     for row in personal(recipient.subject):
-        assert row.message is not None
+        told = row.message.clear if row.message is not None else row.takes
         router.add_api_route(
             f"{path(row)}:{row.name.replace('_', '-')}",
             answering(row),
             methods=["POST"],
             name=row.name,
-            description=(row.message.clear.__doc__ or "").partition("\n")[0],
+            description=(told.__doc__ or "").partition("\n")[0],
             **does(moved, takes=[] if row.takes is None else [row.takes]),
         )
 

@@ -14,12 +14,14 @@ from shared.contracts.items import AnsweredSoFar
 from shared.contracts.offers import AssessedItems, OfferFindings
 from shared.contracts.referral import NoticeRecord, ReferralRecord
 from shared.contracts.registry import MessageType
+from shared.contracts.transfers import ClaimGrantedClear, TransferOfferedClear
 from shared.exchange import findings, items
 from shared.exchange.act import Act, Offered, Subject, Track
 from shared.exchange.changes_acts import AMEND, after_amendment
 from shared.exchange.items import Said
 from shared.exchange.message import Received
 from shared.exchange.states import WITHDRAWAL_NOTED, Standing, answer_of, begins, follow, rows_of, shown
+from shared.exchange.transfers import handed
 from shared.exchange.words import folded
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import Refused
@@ -93,6 +95,8 @@ def applied(recipient: RecipientKind, item: Item | None, message: Received) -> I
     following = follow(row, item.state, message.clear)
     if isinstance(message.clear, ItemsCheckedClear):
         return _checked(item, message.clear)
+    if isinstance(message.clear, TransferOfferedClear | ClaimGrantedClear):
+        return replace(item, state=following, said=folded(item.said, handed(message.clear)))
     return replace(item, state=following)
 
 
@@ -179,7 +183,7 @@ def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> It
     begun = Item(
         subject_id=UUID(message.subject),
         party=message.recipient,
-        sender=message.sender,
+        sender=message.filed_by,
         exercise=message.exercise,
         state=recipient.first,
         purposes=frozenset({message.edge.purpose.value}),

@@ -16,6 +16,7 @@ from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.events import Event
 from shared.exchange.message import Draft, Received, Record
 from shared.kernel.authority import Role
+from shared.party.questions.ports import Questions
 from shared.party.recipient.domain import Item, ItemKey
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.referral import PriorityLevel
@@ -55,6 +56,11 @@ class Page:
 
 class Items(Protocol):
     """The items within one transaction, limited to the parties that it is bound to."""
+
+    @property
+    def questions(self) -> Questions:
+        """What its parties have asked and contested, in the same transaction."""
+        ...
 
     async def find(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
         """What there is; absent and foreign items are both simply not there."""

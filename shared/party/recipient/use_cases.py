@@ -12,24 +12,31 @@ from shared.contracts.checks import ItemsCheckedClear
 from shared.contracts.erasures import Erasure
 from shared.contracts.evidence import KeptEvidence
 from shared.contracts.facts import RecordRevealedClear
+from shared.contracts.questions import AnsweredClear, Dispute, Question
+from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import WITHDRAWALS
+from shared.contracts.transfers import OnTransfer
 from shared.exchange.act import Act, Subject
 from shared.exchange.authority import STATEMENT_NOT_YOURS
-from shared.exchange.clocks import Clocked, Happened, answered, checked, received, taken_back
+from shared.exchange.clocks import Clocked, Happened, answered, awaits_claim, checked, received, taken_back
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.events import Event, happened
 from shared.exchange.evidence import Witness
-from shared.exchange.hold_acts import STAYING
 from shared.exchange.message import Received
 from shared.exchange.origin import ANSWERS
+from shared.exchange.question_acts import STAYING
+from shared.exchange.questions import raised
+from shared.exchange.questions import steps as steps_of
 from shared.exchange.revealed import compose_revealed
 from shared.exchange.states import follow
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
+from shared.party.questions.ports import Between
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind, applied, require_role, words_of, written
 from shared.party.recipient.ports import Acting, Items, OwnEdges, Page, ShownItem
 from shared.vocabulary.answers import AnswerState, WithdrawalFate
+from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.reveal import RevealReason
 
 
@@ -62,7 +69,7 @@ async def receive(
             if item == now.get(key):
                 continue  # its party has done more here than elsewhere, or has it from there already
             came.resumed.add(key)
-        if isinstance(message.clear, ItemsCheckedClear):
+        if isinstance(message.clear, ItemsCheckedClear | OnTransfer):
             came.heard.add(key)
         taken.append(message)
         row = recipient.arriving[message.message]
@@ -77,7 +84,8 @@ async def receive(
         events.append(happened(row, key[0], party=key[1], state=item.state))
     await _keep(came, before, now, items=items)
     await items.heard(taken)
-    await items.clock(*_timed(recipient.subject, taken))
+    unclaimed = [each for each in came.new if _is_urgent(each) and now[_key(each)].state == recipient.first]
+    await items.clock(*_timed(recipient.subject, taken, unclaimed))
     if edges is not None:
         refusals |= await edges.apply(answers)
         events += edges.events
@@ -118,19 +126,39 @@ async def _keep(came: _Came, before: Mapping[ItemKey, Item], now: Mapping[ItemKe
         await items.amend(came.amending, [now[key] for key in amended])
 
 
-def _timed(subject: Subject, messages: Sequence[Received]) -> tuple[list[Clocked], list[Happened]]:
-    """What messages that were taken mean to clocks: edges that begin, and what has happened to them."""
+def _key(message: Received) -> ItemKey:
+    return UUID(message.subject), message.recipient
+
+
+def _is_urgent(message: Received) -> bool:
+    """Whether a child is at risk, as the record says."""
+    record = message.sealed
+    return isinstance(record, ReferralRecord) and record.priority.level is PriorityLevel.P0_CHILD_AT_RISK
+
+
+def _timed(
+    subject: Subject, messages: Sequence[Received], unclaimed: Sequence[Received]
+) -> tuple[list[Clocked], list[Happened]]:
+    """What messages that were taken mean to clocks: edges that begin, and what has happened to them.
+
+    `unclaimed` bring cases where a child is at risk.
+    """
     begun, steps = list[Clocked](), list[Happened]()
     for message in messages:
-        of = message.recipient, UUID(message.subject), message.sender
+        of = message.recipient, UUID(message.subject), message.filed_by
         if isinstance(message.clear, ItemsCheckedClear):
             steps += [Happened.by(*of, step=step) for step in checked(message.clear.checked, message.sent_at)]
+        elif isinstance(message.clear, AnsweredClear):
+            steps += [Happened.by(*of, step=step) for step in steps_of(message.clear, 0, message.sent_at)]
         elif message.message in WITHDRAWALS:
             steps += [Happened.by(*of, step=step) for step in taken_back(message.sent_at)]
         elif message.edge is not None:
             begun.append(received(message))
             so_far = AnswerState.NONE if message.again is None else message.again.answer
             steps += [Happened.by(*of, step=step) for step in answered(subject, so_far, message.sent_at)]
+    for message in unclaimed if subject is Subject.CASE else ():
+        of = message.recipient, UUID(message.subject), message.filed_by
+        steps += [Happened.by(*of, step=step) for step in awaits_claim(message.sent_at)]
     return begun, steps
 
 
@@ -188,6 +216,10 @@ async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Con
     if item is None:
         raise not_found()
     recipient.authority.require(recipient.subject, acting.role, action=row.name, state=item.state)
+    if isinstance(said, Question | Dispute):
+        of = Between(item.party, subject_id, item.sender, own=True)
+        before = (await acting.items.questions.raised([of])).get(of, ())
+        said = raised(said, item.numbers, before, at=acting.at)
     return await carry_out(row, item, said=said, acting=acting)
 
 
@@ -202,6 +234,7 @@ async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acti
         await acting.items.erase(item)
     await acting.items.act(item, following, clear, sealed=sealed, at=acting.at)
     told = () if row.message in STAYING else answered(row.subject, AnswerState(following), acting.at)
+    told += steps_of(clear, item.acts + 1, acting.at)
     await acting.items.clock((), [Happened.by(item.party, subject_id, item.sender, step=step) for step in told])
     await acting.items.note([happened(row, subject_id, party=item.party, state=following)])
     answer = compose(

@@ -181,7 +181,8 @@ def _value(kind: str, entry: Any, path: str, *, form: Form) -> Any:
         return _read(entry, f"{path}.", form)
     said = [each.strip() for each in form.get(path, ()) if each.strip()]
     if kind == "list":
-        return [line.strip() for each in said for line in each.splitlines() if line.strip()] or None
+        lines = [line.strip() for each in said for line in each.splitlines() if line.strip()]
+        return [_scalar(_widget(entry), line) for line in lines] or None
     return _scalar(_widget(entry), said[0]) if said else None
 
 

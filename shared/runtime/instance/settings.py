@@ -101,6 +101,8 @@ class RuntimeSettings(BaseSettings):
     #: For a dev stack: how many seconds what the policy calls an hour lasts, of clocks and of hold windows. Elsewhere
     #: parties would count differently.
     policy_hour_s: Annotated[int, Field(ge=1, le=3600)] = 3600
+    #: For a stack on one machine: so long an issue slot lasts; by default a sixth of that hour.
+    issue_slot_s: Annotated[float, Field(gt=0, le=600)] | None = None
 
     #: For a stack on one machine: events may be sent to plain http on that machine.
     webhooks_to_loopback: bool = False
@@ -138,8 +140,9 @@ class RuntimeSettings(BaseSettings):
         return self.keys_dir / "erasures.jsonl"
 
     def hold_hours(self) -> Hours:
-        """How long an hour of a hold window lasts."""
-        return Hours(timedelta(seconds=self.policy_hour_s))
+        """How long an hour of a hold window lasts, and an issue slot."""
+        slot = None if self.issue_slot_s is None else timedelta(seconds=self.issue_slot_s)
+        return Hours(timedelta(seconds=self.policy_hour_s), slot)
 
     def kafka_access(self) -> KafkaAccess:
         """Where Kafka is and as whom it is reached."""

@@ -110,6 +110,19 @@ async def test_an_earlier_revision_is_issued_anew(origin: Origin) -> None:
     assert messages([again]) == [(PROVIDER, edge_of(notice.draft))]
 
 
+async def test_what_an_amendment_took_back_is_not_ahead(origin: Origin) -> None:
+    """Its recipient has a withdrawal of ours, and so have we: of the edge, not of the referral."""
+    referral_id, notice = await delivered(origin)
+    await stood(origin, held(notice, withdrawn=True))
+    assert await origin.work("recipient_ahead") == [referral_id], "control"
+    async with origin.database.transaction(APPLYING) as session:
+        await session.driver.execute("UPDATE referral SET work_reason = NULL WHERE referral_id = $1", referral_id)
+        taken = "UPDATE edge SET taken_back = true WHERE referral_id = $1 AND notice_id IS NOT NULL"
+        await session.driver.execute(taken, referral_id)
+    await stood(origin, held(notice, withdrawn=True))
+    assert await origin.work("recipient_ahead") == []
+
+
 async def test_acts_that_a_recipient_has_forgotten_are_told_with_its_edge(origin: Origin) -> None:
     referral_id, notice = await delivered(origin)
     assert await answered(origin, acknowledged(notice.draft, by=INDUSTRY)) == {}

@@ -63,7 +63,7 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provid
         ("post", "/v1/referrals/{referral_id}:withdraw"),
         ("get", "/v1/preservations"),
         ("get", "/v1/preservations/{preservation_id}"),
-        ("get", "/v1/preservations/{preservation_id}/ts103120"),
+        *(("get", f"/v1/preservations/{{preservation_id}}/{view}") for view in ("timeline", "ts103120")),
         *(("post", f"/v1/preservations/{{preservation_id}}:{act}") for act in PRESERVING),
         *(("post", f"/v1/referrals/{{referral_id}}:{act}-override") for act in ("propose", "confirm")),
         *WEBHOOKS,

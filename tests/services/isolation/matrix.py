@@ -168,6 +168,10 @@ SELECT $1::uuid, $1, $2, 'agency.example', 'placed', now() WHERE $3 <> ''
 _NO_OBJECTION = """
 INSERT INTO no_objection (referral_id, party, agency, at) SELECT $1::uuid, $2, 'agency.example', now() WHERE $3 <> ''
 """
+_LEASE = """
+INSERT INTO case_lease (referral_id, party, number, actor, until, by_actor, at)
+SELECT $1::uuid, $2, 1, 'somebody', now(), 'somebody', now() WHERE $3 <> ''
+"""
 _ASKED_HOLD = """
 INSERT INTO hold (hold_id, referral_id, party, origin, scope, basis, asked_at, asked_until)
 SELECT $1::uuid, $1, $2, 'origin.example', 'removal', 'court_order', now(), now() WHERE $3 <> ''
@@ -189,6 +193,51 @@ def _holds() -> Iterator[Isolated]:
             yield Isolated(service, table, "referral", ReferralState, key, insert, has_state=False, allows=allows)
     asked = _of_holds(ADDS, CHANGES)
     yield Isolated("law_enforcement", "hold", "case", CaseState, "hold_id", _ASKED_HOLD, has_state=False, allows=asked)
+
+
+def _leases() -> Iterator[Isolated]:
+    """To leases whoever acts on a case may add; nobody changes one."""
+    of = "law_enforcement", "case_lease", "case", CaseState, "referral_id"
+    yield Isolated(*of, _LEASE, has_state=False, allows=_of_holds(ADDS))
+
+
+_TRANSFER = """
+INSERT INTO transfer (referral_id, recipient, party, reason, offered_at)
+SELECT $1::uuid, 'hotline.example', $2, 'no_mandate', now() WHERE $3 <> ''
+"""
+
+
+def _of_transfers(action: str) -> set[str]:
+    return {"transfer": {ADDS, CHANGES}, "apply": {CHANGES}}.get(action, set())
+
+
+def _transfers() -> Iterator[Isolated]:
+    """Whoever transfers says who may claim it; that one has is the service's own to keep."""
+    for service in ("hotline", "industry"):
+        yield Isolated(
+            service,
+            "transfer",
+            "referral",
+            ReferralState,
+            "referral_id",
+            _TRANSFER,
+            has_state=False,
+            allows=_of_transfers,
+        )
+
+
+_QUESTION = """
+INSERT INTO question (question_id, party, told_by, counterpart, own, number, kind, subject, about, said, revision,
+                      raised_at, since, rank)
+SELECT $1::uuid, $2, $1, 'other.example', true, 1, 'question', $1, '{1}', '{}', 1, now(), now(), 1 WHERE $3 <> ''
+"""
+
+
+def _questions() -> Iterator[Isolated]:
+    """Whoever acts on something has seen what was answered of it."""
+    for service in ("hotline", "law_enforcement", "industry"):
+        allows = _of_holds(ADDS, CHANGES)
+        yield Isolated(service, "question", ANY, Kept, "question_id", _QUESTION, has_state=False, allows=allows)
 
 
 def _of_steps(action: str) -> set[str]:
@@ -297,10 +346,13 @@ TABLES = (
     *PRESERVATIONS,
     *LOCATIONS,
     *REVISIONS,
+    *_transfers(),
     *CLOCKS,
     *(held for service in ("hotline", "law_enforcement", "industry") for held in _erasures(service)),
     *(held for service in ("hotline", "industry") for held in _links(service)),
     *_holds(),
+    *_leases(),
+    *_questions(),
 )
 
 

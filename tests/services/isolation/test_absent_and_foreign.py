@@ -47,6 +47,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "accept": {},
     "decline": {"reason": "no_crime"},
     "outcome": {"outcome": "arrest", "child_identified": "no", "child_safeguarded": "unknown"},
+    "claim": {},
+    "hand-over": {},
     "place-hold": {"scope": "removal", "basis": "court_order", "not_after": NOT_AFTER},
     "extend-hold": {"basis": "court_order", "not_after": NOT_AFTER},
     "release-hold": {},
@@ -56,7 +58,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "acknowledge": {},
     "answer": {"items": [{"action": "removed", "effective_at": "2026-03-21T08:00:00Z"}]},
     "not-ours": {"disowned": [{}]},
+    "ask": {"needs": ["location"]},
+    "dispute": {"disputed": [{"reason": "duplicate"}]},
+    "reply": {"party": PROVIDER, "question": 1, "replied": [{"reply": "gone"}]},
+    "uphold": {"party": PROVIDER, "dispute": 1, "decided": [{"verdict": "upheld"}]},
     "replay": {},
+    "transfer": {"reason": "no_mandate"},
     "rotate": {},
     "trigger": {},
 }
@@ -154,7 +161,7 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
             assert foreign == absent, path
             assert foreign[0] == 404, path
             asked_about += 1
-    assert asked_about == {"hotline": 23, "law_enforcement": 21, "industry": 30}[service]
+    assert asked_about == {"hotline": 29, "law_enforcement": 26, "industry": 36}[service]
 
 
 @pytest.mark.parametrize(
@@ -173,6 +180,7 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
         (PROVIDER, "/v1/notices/{notice_id}/timeline"),
         (AGENCY, "/v1/preservations/{preservation_id}"),
         (PROVIDER, "/v1/preservations/{preservation_id}"),
+        (PROVIDER, "/v1/preservations/{preservation_id}/timeline"),
     ],
 )
 async def test_whom_it_concerns_is_answered_otherwise(exchange: Exchange, filed: Filed, party: str, path: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -17,16 +17,18 @@ from shared.contracts.base import Contract
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Subject
 from shared.exchange.message import Received
+from shared.exchange.prepare import Documents
 from shared.exchange.states import row
 from shared.kernel.authority import Role
 from shared.party.recipient.ports import Acting
+from shared.routing.policy_index import PolicyIndex
 from shared.runtime.database.transactions import Database, RowScope
+from shared.vocabulary.jurisdiction import TREE
 from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, directory
 from tests.services.doors import ACTOR, as_told
 from tests.services.outgoing import about, clear_parts
 
-#: How far from now a hold may end.
-LONGEST = timedelta(hours=336)
+POLICY = {"version": 1, "issued_on": "2026-01-01", "valid_until": "2099-01-01", "rules": []}
 KEK = KeyEncryptionKey(bytes(range(32)))
 
 
@@ -36,6 +38,10 @@ class Agencies:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.directory = directory()
+
+    def documents(self) -> Documents:
+        """The sample directory, and a policy without rules."""
+        return Documents(self.directory, PolicyIndex(POLICY, "f" * 64, TREE))
 
     async def receive(self, *messages: Received) -> list[str | None]:
         """Apply one batch; the code each message was refused with, None where it was applied."""
@@ -61,12 +67,14 @@ class Agencies:
         *,
         party: str = AGENCY,
         role: Role = Role.ANALYST,
+        actor: str = ACTOR,
+        at: datetime = AT,
     ) -> str:
         """Do one act as the HTTP door does it."""
         async with self.cases(name, party=party, role=role) as cases:
-            acting = Acting(party, role, ACTOR, cases, self.directory, AT)
+            acting = Acting(party, role, actor, cases, self.directory, at)
             return await act_on_case(
-                row(Subject.CASE, name), referral_id, said=said, acting=acting, longest=lambda: LONGEST
+                row(Subject.CASE, name), referral_id, said=said, acting=acting, documents=self.documents
             )
 
     async def show(self, referral_id: UUID, *, party: str = AGENCY) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import date, timedelta
+from datetime import date
 from uuid import UUID
 
 import pytest
@@ -374,7 +374,9 @@ async def test_a_withdrawal_waits_for_an_act_under_way_and_is_applied_after_it(a
     await agencies.receive(offered(referral_id))
     async with agencies.cases("accept") as cases:
         acting = Acting(AGENCY, Role.ANALYST, ACTOR, cases, agencies.directory, AT)
-        await act_on_case(row(Subject.CASE, "accept"), referral_id, said=ACCEPT, acting=acting, longest=timedelta)
+        await act_on_case(
+            row(Subject.CASE, "accept"), referral_id, said=ACCEPT, acting=acting, documents=agencies.documents
+        )
         applying = asyncio.create_task(agencies.receive(withdrawn(referral_id)))
         await until_one_waits_for_a_lock(agencies.database)
     assert await applying == [None]

@@ -116,13 +116,19 @@ CASE = {
     ("ongoing", "outcome:closed"): "closed",
     ("ongoing", "withdraw"): "withdrawn",
     ("closed", "withdraw"): "withdrawn",
+    ("offered", "refer"): "referred",
+    ("accepted", "refer"): "referred",
+    ("ongoing", "refer"): "referred",
+    ("referred", "withdraw"): "withdrawn",
     ("withdrawn", "acknowledge_withdrawal"): "withdrawal_acknowledged",
     ("withdrawal_acknowledged", "erase"): "record_erased",
 }
 #: What is said of a hold moves nothing of the case, whoever says it.
 ASKED = ("place_hold", "extend_hold", "release_hold", "no_objection")
 ANSWERED = ("hold_activated", "hold_too_late", "hold_ended")
-CASE |= {(state, act): state for state in ("offered", "accepted", "ongoing") for act in ASKED}
+#: Nor does who has it, of which nobody else is told.
+LEASED = ("claim", "hand_over")
+CASE |= {(state, act): state for state in ("offered", "accepted", "ongoing") for act in (*ASKED, *LEASED)}
 CASE |= {(state.value, act): state.value for state in CaseState for act in ANSWERED}
 OFFER = {
     ("offered", "accept"): "accepted",
@@ -138,7 +144,16 @@ OFFER = {
     ("declined", "withdraw"): "withdrawn",
     ("withdrawn", "acknowledge_withdrawal"): "withdrawal_acknowledged",
     ("withdrawal_acknowledged", "erase"): "record_erased",
+    ("claimable", "claim"): "claimed",
+    ("claimable", "claim_gone"): "gone",
+    ("claimable", "withdraw"): "withdrawn",
+    ("claimed", "claim_granted"): "transferred",
+    ("claimed", "claim_gone"): "gone",
+    ("claimed", "withdraw"): "withdrawn",
 }
+#: Whatever was answered, it can be claimed once it is transferred; a claim stays one.
+OFFER |= {(state, "transfer"): "claimable" for state in ("offered", "accepted", "in_part", "declined", "closed")}
+OFFER |= {(state, "transfer"): state for state in ("claimable", "claimed")}
 #: Of a preservation the agency asks, the provider answers: what either says of it, as both are shown it.
 PRESERVATION = {
     ("requested", "answer:preserved"): "preserved",
@@ -159,6 +174,11 @@ PRESERVATION = {
     ("extension_refused", "withdraw"): "withdrawn",
     ("withdrawn", "acknowledge_withdrawal"): "withdrawal_acknowledged",
 }
+#: Nor does what is asked and contested, and answered.
+RAISED = ("ask", "dispute", "lapse")
+NOTICE |= {(state, act): state for state in ("issued", "acknowledged", "in_part", "reappeared") for act in RAISED}
+CASE |= {(state, act): state for state in ("offered", "accepted", "ongoing") for act in RAISED}
+OFFER |= {(state, act): state for state in ("offered", "accepted", "in_part") for act in RAISED}
 DECIDED = ("routed", "unroutable", "orphaned", "unknown_code")
 #: Where a release or an amendment leads to is for the decision to say, which is made then.
 REFERRAL = {(disposition, "withdraw"): "withdrawn" for disposition in DECIDED} | {
@@ -166,11 +186,21 @@ REFERRAL = {(disposition, "withdraw"): "withdrawn" for disposition in DECIDED} |
     ("unreleased", "release"): "routed",
     ("unreleased", "drop"): "dropped",
     ("routed", "reroute"): "routed",
+    ("transferred", "check"): "transferred",
+    ("transferred", "withdraw"): "withdrawn",
+    ("routed", "reply"): "routed",
+    ("routed", "uphold"): "routed",
 }
+for held in ("routed", "orphaned"):
+    REFERRAL |= {(held, "transfer"): held, (held, "hand_over"): "transferred"}
 REFERRAL |= {(disposition, "amend"): "routed" for disposition in DECIDED}
 for stands in (NOTICE, CASE, OFFER):
     # It moves its origin's track alone, and that from open to open.
-    stands |= {(state, "amend"): state for state, act in [*stands] if act == "withdraw"}
+    stands |= {
+        (state, told): state for state, act in [*stands] if act == "withdraw" for told in ("amend", "reply", "uphold")
+    }
+# Nothing is amended that another hotline has.
+OFFER |= {(state, "withdraw"): "withdrawn" for state in ("transferred", "gone")}
 ALLOWED = {
     Subject.NOTICE: NOTICE,
     Subject.CASE: CASE,
@@ -420,7 +450,9 @@ def test_both_sides_agree_on_every_act_of_the_recipient(subject: Subject) -> Non
         for standing in states.standings(subject):
             if standing.offered not in row.needs:
                 continue
-            assert row.message is not None
+            if row.message is None:
+                assert all(move.before == {move.to} for move in row.moves), "what nobody is told moves nothing"
+                continue
             for move in row.moves:
                 said = saying(next(iter(move.codes or {CaseOutcome.ARREST})))
                 found = states.answer_follows(

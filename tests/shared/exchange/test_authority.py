@@ -19,6 +19,8 @@ from uuid import UUID
 
 import pytest
 
+from deploy.artifacts.example_world import AGENCY as AGENCY_OF_EXAMPLES
+from deploy.artifacts.example_world import EDGE_IDS
 from services.hotline.domain import HOTLINE as AS_HOTLINE
 from services.industry.domain import PROVIDER as AS_PROVIDER
 from services.law_enforcement.domain import AGENCY as AS_AGENCY
@@ -87,11 +89,17 @@ SERVICES: Final[Mapping[PartyKind, RecipientKind]] = {
     PartyKind.INDUSTRY: AS_PROVIDER,
 }
 #: What may be said, and what the sample policy has no rule for: no edge of it can be derived.
-NOT_BY_THIS_LAW: Final = {("notice_issued", PartyKind.INDUSTRY, PartyKind.INDUSTRY)}
+#: Nor has anybody an edge here that an agency could pass on: `test_passed` has one.
+NOT_BY_THIS_LAW: Final = {
+    ("notice_issued", PartyKind.INDUSTRY, PartyKind.INDUSTRY),
+    ("referral_passed_on", PartyKind.LAW_ENFORCEMENT, PartyKind.LAW_ENFORCEMENT),
+}
 #: What origins say of holds.
 OF_HOLDS: Final = (HOLD_ACTIVATED, HOLD_TOO_LATE, HOLD_ENDED)
 #: What audit is told of delivery itself, beside facts.
 TOLD_TO_AUDIT: Final = (READS_ANNOUNCED, MARKS, GONE)
+#: The edge that the example of a case that is passed on names.
+EDGE_ID: Final = EDGE_IDS[AGENCY_OF_EXAMPLES]
 #: Who speaks: who the subject is of, another of the same kind, or the former of a subject that nobody has.
 SPEAKERS: Final = ("its own", "another's", "nobody's")
 REMOVED = Said(answers=(ItemAnswer(n=1, round=1, action=NoticeAction.REMOVED),))
@@ -122,7 +130,7 @@ class Told:
         # What was acted on may be reinstated, and by nobody else than who acted on it.
         answer = Answered(self.answer, REMOVED.words() if self.answer is AnswerState.ACTIONED else {})
         edge = OpenEdge(
-            uuid7(), self.subject, self.recipient, self.sender, self.subject, answer, self.withdrawn, self.items
+            EDGE_ID, self.subject, self.recipient, self.sender, self.subject, answer, self.withdrawn, self.items
         )
         edge = replace(edge, instance=self.instance)
         return {(self.subject, self.sender): [edge]} if self.subject in subjects else {}
@@ -183,6 +191,9 @@ class Edges:
         self.judged = told.judged
         self.answer = told.answer_edges
         self.clock = told.clock_edges
+
+    async def refer(self, referred: Sequence[object]) -> None:
+        """Whoever answers from now on is an edge of its own."""
 
 
 @cache
@@ -257,7 +268,9 @@ def _genuine(here: World, message: MessageType, by: PartyKind, instance: str) ->
 
 
 async def effects_at(told: Told, message: Received, recipient: RecipientKind, *, is_origin: bool) -> list[object]:
-    edges = EdgeAnswers(Edges(told), AT) if is_origin else None  # type: ignore[arg-type]
+    edges = None
+    if is_origin:
+        edges = EdgeAnswers(Edges(told), AT, agency=lambda _: INSTANCES[PartyKind.LAW_ENFORCEMENT])  # type: ignore[arg-type]
     await receive(recipient, [message], items=told, edges=edges)  # type: ignore[arg-type]
     return told.effects
 
@@ -352,7 +365,7 @@ async def test_only_the_tables_cells_have_an_effect_at_a_party(here: World, reco
                 wrong.append((message.name, by.value, to.value, speaker, effect))
     record_property("statements_tried", tried)
     assert wrong == []
-    assert tried == 3 * 4 * (2 * 2 + 1 + 3 * 41)
+    assert tried == 3 * 4 * (2 * 2 + 1 + 3 * 57)
 
 
 async def test_with_the_table_off_a_provider_reports_what_came_of_a_case(
@@ -448,6 +461,8 @@ def test_a_cell_is_a_row_of_acts_a_receipt_of_one_or_a_fact() -> None:
     assert {cell.message for cell in cells()} == set(ALL)
     assert len(set(cells())) == len(cells())
     answers = {row.message for kind in SERVICES.values() for row in rows_of(kind.subject) if not begins(row)}
+    # What begins a case at another agency is no edge of the origin's.
+    answers |= {cell.message for cell in cells() if cell.relation is Relation.PASSED_IT_ON}
     for cell in cells():
         if cell.recipient is PartyKind.AUDITOR or cell.message.family is Family.FACT:
             assert cell.recipient is PartyKind.AUDITOR

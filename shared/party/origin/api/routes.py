@@ -18,7 +18,10 @@ from starlette.responses import Response
 from shared.contracts.base import Contract, JsonObject
 from shared.contracts.checks import ItemChecks
 from shared.contracts.holds import Confirming, Overriding
+from shared.contracts.questions import Reply as QuestionReply
+from shared.contracts.questions import Verdict
 from shared.contracts.referral import ReferralSubmission
+from shared.contracts.transfers import Transferring
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act, Subject
 from shared.exchange.origin import ReferralState
@@ -34,9 +37,12 @@ from shared.party.origin.api.changes import Changed, Identified, add_change_rout
 from shared.party.origin.api.checking import Checking, Posted, parsed
 from shared.party.origin.api.checks import add_check_route
 from shared.party.origin.api.holds import add_override_routes
+from shared.party.origin.api.questions import add_question_routes
+from shared.party.origin.api.transfers import add_transfer_route
 from shared.party.origin.domain import (
     AcceptedReferral,
     AmendedReferral,
+    AnsweredQuestion,
     CheckedReferral,
     ListReason,
     ReferralPage,
@@ -54,14 +60,19 @@ from shared.party.origin.store.checks import PostgresIssued
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.store.reviews import PostgresReviews
+from shared.party.origin.store.transfers import PostgresTransfers
+from shared.party.origin.transferring import TransferredReferral
 from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.alarms import Alarms, Kind
 from shared.party.origin.use_cases.amend import Changing
 from shared.party.origin.use_cases.checks import check_items
 from shared.party.origin.use_cases.holds import Holding, Override
 from shared.party.origin.use_cases.intake import Intake
+from shared.party.origin.use_cases.questions import answer_question
 from shared.party.origin.use_cases.referrals import Acting
 from shared.party.origin.use_cases.reviews import DROP, RELEASE, Reviewing, drop_referral, release_referral
+from shared.party.origin.use_cases.transfers import TRANSFER, Letters, Transferer
+from shared.party.questions.store import PostgresQuestions
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
@@ -175,6 +186,19 @@ class OriginApi:
         checking = row(Subject.REFERRAL, "check")
         return await self._acts.once(request, identity, checking.name, roles=checking.roles, act=look)
 
+    async def answer_question(self, act: Act, referral_id: UUID, request: Request, *, identity: Identity) -> Response:
+        """Answer what a recipient asks or contests, and tell it."""
+        assert act.takes is not None
+        said = read_model(act.takes, await read_json(request))
+        assert isinstance(said, QuestionReply | Verdict)
+
+        async def answer(session: Session) -> AnsweredQuestion:
+            acting, store = self._acting(identity, session), PostgresQuestions(session.driver)
+            state = await answer_question(referral_id, said, acting, store=store)
+            return AnsweredQuestion.model_validate({"referral_id": referral_id, "state": state})
+
+        return await self._acts.once(request, identity, act.name, roles=act.roles, act=answer)
+
     async def review(self, act: Act, referral_id: UUID, request: Request, *, identity: Identity) -> Response:
         """Let a referral go, or drop it, as a second person."""
         doing = self.reviewing(act, referral_id, identity)
@@ -204,6 +228,7 @@ class OriginApi:
         """Change what the party has filed."""
 
         async def do(session: Session) -> AmendedReferral:
+            at = self._clock.now()
             changing = Changing(
                 identity.party,
                 identity.role,
@@ -211,8 +236,9 @@ class OriginApi:
                 authority=self._authority,
                 documents=self._documents,
                 then=self._then,
-                at=self._clock.now(),
+                at=at,
                 day_filled=partial(self._alarms.alarm, identity.party, Kind.DAY_FILLED),
+                holding=Holding(PostgresHolds(session.driver), self._documents, self._instance, at),
             )
             return await wanted(changing)
 
@@ -233,6 +259,19 @@ class OriginApi:
             return await doing.confirm(referral_id, said)
 
         return await self._acts.once(request, identity, act.name, roles=act.roles, act=override)
+
+    async def transfer(self, referral_id: UUID, request: Request, *, identity: Identity) -> Response:
+        """Let hotlines that have the referral claim it."""
+        said = read_model(Transferring, await read_json(request))
+
+        async def transfer(session: Session) -> TransferredReferral:
+            letters = Letters(self._directory(), self._instance, self._clock.now())
+            store = PostgresTransfers(session.driver)
+            return await Transferer(identity.party, identity.role, self._authority, store, letters).transfer(
+                referral_id, said
+            )
+
+        return await self._acts.once(request, identity, TRANSFER.name, roles=TRANSFER.roles, act=transfer)
 
     async def check(self, request: Request, identity: Identity) -> Response:
         """Say of what is posted, one or a list, what would become of it."""
@@ -344,6 +383,8 @@ def _add_later(router: APIRouter, origin: OriginApi, identified: Identified) -> 
     add_change_routes(router, origin, identified)
     add_check_route(router, origin, identified)
     add_override_routes(router, origin, identified)
+    add_transfer_route(router, origin, identified)
+    add_question_routes(router, origin, identified)
 
 
 def _answer(view: Contract) -> Response:

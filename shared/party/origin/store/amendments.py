@@ -38,8 +38,9 @@ WHERE r.referral_id = $1 FOR UPDATE OF r
 """
 _EDGES: Final = """
 SELECT edge_id, recipient, purpose, notice_id, items, gone, answer, answer_detail, acts, decided_at, missing, revision,
-       instance, instances_before, instances_before <> '{}' AS moved, state = 'waiting' AS waits, taken_back
-FROM edge WHERE referral_id = $1 AND state IN ('emitted', 'waiting') ORDER BY recipient, purpose FOR UPDATE
+       instance, instances_before, instances_before <> '{}' AS moved, state = 'waiting' AS waits,
+       state = 'planned' AS planned, taken_back
+FROM edge WHERE referral_id = $1 AND state IN ('emitted', 'waiting', 'planned') ORDER BY edge_id FOR UPDATE
 """
 _DISOWNED: Final = """
 SELECT recipient, answer_detail, items, gone FROM edge
@@ -101,7 +102,7 @@ class PostgresAmendments(PostgresDays):
         row = await self._driver.fetchrow(_FIND, referral_id)
         if row is None:
             return None
-        edges = await self._driver.fetch(_EDGES, referral_id)
+        edges = sorted(await self._driver.fetch(_EDGES, referral_id), key=lambda each: each["recipient"])
         content = None
         if row["wrapped"] is not None:
             key, place = self._key(row)
@@ -218,4 +219,4 @@ async def revisions(driver: asyncpg.Connection, referral_id: UUID) -> tuple[Show
 
 
 def _standing(row: asyncpg.Record) -> Standing:
-    return Standing(row["recipient"], row["purpose"], row["decided_at"], known_edge(row), row["waits"])
+    return Standing(row["recipient"], row["purpose"], row["decided_at"], known_edge(row), row["waits"], row["planned"])

@@ -21,8 +21,9 @@ from shared.exchange.letters import KnownEdge
 from shared.exchange.origin import UNFINISHED, Answered, ReferralState, answered_so_far
 from shared.exchange.prepare import Again
 from shared.exchange.released import Released
-from shared.party.origin.ports import AnswerAct, Judged, OpenEdge, Receipted, StaleReferral, Taken, Try
+from shared.party.origin.ports import AnswerAct, Judged, OpenEdge, Receipted, Referred, StaleReferral, Taken, Try
 from shared.party.origin.store.filing import EDGE, clocked_rows, edge_rows, places
+from shared.party.origin.store.referring import refer
 from shared.runtime.database.columns import Columns, Json, Statement, insert
 from shared.runtime.post import outbox
 from shared.runtime.timers.steps import begin, end, note_steps
@@ -57,7 +58,7 @@ SELECT e.edge_id, e.referral_id, e.notice_id, e.party, e.recipient, e.answer, e.
        e.acts, e.items, e.gone, e.revision, e.instance, e.instances_before, e.told,
        r.state = 'withdrawn' OR e.taken_back AS withdrawn
 FROM edge AS e JOIN referral AS r USING (referral_id)
-WHERE e.state = 'emitted'
+WHERE e.state IN ('emitted', 'referred')
   AND ((e.notice_id IS NULL AND e.referral_id = ANY($1::uuid[])) OR e.notice_id = ANY($1::uuid[]))
 FOR UPDATE OF e
 """
@@ -178,7 +179,6 @@ _APPLIED = """
 UPDATE edge SET receipt = NULL, receipt_code = NULL, receipted_at = NULL
 WHERE message_id = ANY($1::uuid[]) AND receipt IS NOT NULL
 """
-# Hardly ever any: an index of these alone says so at once.
 _FINISHED = """
 UPDATE referral AS r SET work_reason = NULL
 FROM edge AS e
@@ -242,6 +242,9 @@ class PostgresEdges:
             )
             if stay:
                 await self._driver.execute(_OFF_WORK_LIST, [row["referral_id"] for row in stay])
+
+    async def refer(self, referred: Sequence[Referred]) -> None:
+        await refer(self._driver, referred)
 
     async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:
         rows = await self._driver.fetch(_STALE, list(message_ids))

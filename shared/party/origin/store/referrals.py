@@ -52,14 +52,14 @@ LEFT JOIN LATERAL (
            min(outcome) FILTER (WHERE message_id = e.withdrawal_id) AS withdrawal
     FROM settled WHERE message_id IN (e.message_id, e.withdrawal_id)
 ) AS s ON true
-WHERE e.referral_id = $1 AND e.state IN ('emitted', 'waiting', 'planned') ORDER BY e.recipient, e.purpose
+WHERE e.referral_id = $1 AND e.state IN ('emitted', 'referred', 'waiting', 'planned') ORDER BY e.recipient, e.purpose
 """
 # Edges to one recipient for several purposes are answered together.
 _ANSWERS = """
 SELECT DISTINCT a.subject, a.sender, a.act, a.number, a.answer, a.at, a.said, a.case_reference, e.party, k.wrapped
 FROM edge AS e JOIN answer_act AS a ON a.subject = coalesce(e.notice_id, e.referral_id) AND a.sender = e.recipient
 LEFT JOIN data_key AS k ON a.case_reference IS NOT NULL AND k.subject = e.referral_id
-WHERE e.referral_id = $1 AND e.state = 'emitted' AND a.code IS NULL ORDER BY a.number
+WHERE e.referral_id = $1 AND e.state IN ('emitted', 'referred') AND a.code IS NULL ORDER BY a.number
 """
 #: Each names the first that named the place; so the first has all others.
 _RELATED = """
@@ -95,12 +95,12 @@ SELECT referral_id FROM withdrawn
 _TOLD = """
 SELECT DISTINCT e.recipient, e.notice_id, at.instance, at.instance = e.instance AS there
 FROM edge AS e, unnest(e.instances_before || e.instance) AS at (instance)
-WHERE e.referral_id = $1 AND e.state = 'emitted' ORDER BY 1, 2, 3
+WHERE e.referral_id = $1 AND e.state IN ('emitted', 'referred') ORDER BY 1, 2, 3
 """
 _MARK = """
 UPDATE edge AS e SET withdrawal_id = a.withdrawal_id
 FROM unnest($2::uuid[], $3::text[], $4::uuid[]) AS a(withdrawal_id, recipient, notice_id)
-WHERE e.referral_id = $1 AND e.state = 'emitted'
+WHERE e.referral_id = $1 AND e.state IN ('emitted', 'referred')
   AND e.recipient = a.recipient AND e.notice_id IS NOT DISTINCT FROM a.notice_id
 """
 

@@ -91,7 +91,7 @@ FROM edge AS e JOIN {held} ON held.edge = e.edge_id, LATERAL (
 ) AS sent
 WHERE r.referral_id = e.referral_id AND r.work_reason IS NULL AND r.state <> 'withdrawn'
   AND e.state = 'emitted' AND e.instance = {by}
-  AND (held.withdrawn
+  AND (held.withdrawn AND NOT e.taken_back
        OR held.track > greatest(e.acts, (
            SELECT count(*) FROM answer_act AS a
            WHERE a.subject = coalesce(e.notice_id, e.referral_id) AND a.sender = e.recipient))
@@ -122,7 +122,7 @@ WHERE (SELECT count(*) FROM stray WHERE instance = {by}) < {most} ON CONFLICT DO
 _REFUSED_AS_TAKEN_BACK: Final = """
 UPDATE referral AS r SET work_reason = $2 FROM edge AS e
 WHERE e.message_id = ANY ($1::uuid[]) AND e.state = 'emitted' AND r.referral_id = e.referral_id
-  AND r.work_reason IS NULL AND r.state <> 'withdrawn'
+  AND r.work_reason IS NULL AND r.state <> 'withdrawn' AND NOT e.taken_back
 """
 #: Receipts that come together say nothing of which was first.
 _TAKEN_LATE: Final = f"""

@@ -15,7 +15,8 @@ from shared.party.said import Said
 _WORDS: Final = """
 SELECT DISTINCT a.sender, a.act, a.number, a.answer, a.said
 FROM edge AS e JOIN answer_act AS a ON a.subject = coalesce(e.notice_id, e.referral_id) AND a.sender = e.recipient
-WHERE e.party = $1 AND e.referral_id = $2 AND e.state = 'emitted' AND a.code IS NULL AND a.answer IS NOT NULL
+WHERE e.party = $1 AND e.referral_id = $2 AND e.state IN ('emitted', 'referred') AND a.code IS NULL
+  AND a.answer IS NOT NULL
 ORDER BY a.number
 """
 

@@ -31,6 +31,7 @@ from shared.party.origin.domain import AmendedReferral, Cut, DaySpent
 from shared.party.origin.ports import Filed, Told
 from shared.party.origin.use_cases.changing import Amendable, Amendments
 from shared.party.origin.use_cases.day import Debit, debit, debit_whole
+from shared.party.origin.use_cases.holds import Holding
 from shared.party.origin.use_cases.referrals import reachable, tombstone
 from shared.runtime.watch.logs import log
 from shared.vocabulary.referral import AmendmentCause, PriorityLevel, WithdrawalReason
@@ -45,7 +46,7 @@ class Changing:
     """Who changes what the party has filed, when, and by which permits and documents.
 
     `then` are the documents of a time, as known now; `day_filled` raises the alarm that the party wanted more than its
-    day has.
+    day has; `holding` has the holds of what is not issued yet.
     """
 
     party: str
@@ -56,6 +57,7 @@ class Changing:
     then: Callable[[datetime], Documents]
     at: datetime
     day_filled: Callable[[], None]
+    holding: Holding
 
     async def found(self, referral_id: UUID, act: Act) -> Amendable:
         """Raises `Refused`: `forbidden`, `not_found`, `state_forbids`, `record_erased`."""
@@ -134,6 +136,8 @@ async def change(found: Amendable, wanted: Change, changing: Changing) -> Amende
     store = changing.amendments
     await store.amend(found, amended, numbered=numbered, cause=wanted.cause, at=at)
     await _take_back(found, amended.taken_back, changing)
+    if any(each.planned for each in amended.outdated):
+        await changing.holding.lapse(found.referral_id)
     await store.note([happened(wanted.act, found.referral_id, party=found.party, state=amended.again.disposition)])
     log("referral_amended", count=len(amended.again.emitted))
     return _answer(found, amended, revision=found.revision + 1, cut=wanted.cut)
@@ -174,7 +178,9 @@ async def _take_back(found: Amendable, edges: Sequence[Standing], changing: Chan
 
 def _check_somebody_left(found: Amendable, amended: Amended) -> None:
     """Whoever wants to tell nobody any more withdraws: a slip of the pen must not."""
-    if found.edges and not (amended.unchanged or amended.again.emitted or amended.again.waiting or amended.replaced):
+    told = amended.unchanged or amended.replaced
+    begun = amended.again.emitted or amended.again.waiting or amended.again.planned
+    if found.edges and not told and not begun:
         raise Refused("nobody_left", "nobody would have it any more: mend what is named, or withdraw it", status=409)
 
 
@@ -214,6 +220,7 @@ def _answer(found: Amendable, amended: Amended | None, *, revision: int, cut: tu
         state, reason = amended.again.disposition, amended.again.work_reason
         known = {each.known.edge_id for each in amended.replaced}
         added = [each.recipient for each in amended.again.emitted if each.edge_id not in known]
+        added += [each.edge.recipient for each in amended.again.planned]
         unchanged, replaced, ended = amended.unchanged, amended.replaced, amended.taken_back
     return AmendedReferral(
         referral_id=found.referral_id,

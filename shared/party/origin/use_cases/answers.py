@@ -8,7 +8,7 @@ told when it was given, which its number says; so both sides come to the same, w
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -16,19 +16,27 @@ from uuid import UUID
 
 from shared.contracts.answers import Answer, CaseRecord, NoticeAnsweredClear
 from shared.contracts.base import Contract
-from shared.exchange.act import Act, Track
+from shared.contracts.passing import CaseReferredClear
+from shared.exchange.act import Act, Subject, Track
 from shared.exchange.clocks import Happened, answered, reported
 from shared.exchange.events import Event, event_type
-from shared.exchange.hold_acts import STAYING
 from shared.exchange.items import Said
 from shared.exchange.message import Received
 from shared.exchange.origin import Amendments, Answered, answer_edge, said_in
-from shared.exchange.states import rows_for
+from shared.exchange.question_acts import STAYING
+from shared.exchange.questions import steps as steps_of
+from shared.exchange.states import rows_for, rows_of
+from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
-from shared.party.origin.ports import AnswerAct, Edges, Judged, OpenEdge, Taken
+from shared.party.origin.ports import AnswerAct, Edges, Judged, OpenEdge, Referred, Taken
 from shared.party.origin.use_cases.holds import Holding, of_agencies
+from shared.party.origin.use_cases.questions import Asked
+from shared.party.origin.use_cases.transfers import Claiming
 
 _UNMATCHED: Final = "answer_unmatched"
+ACT_AWAITED: Final = "act_awaited"
+#: What agencies say of cases.
+_OF_CASES: Final = frozenset(row.message for row in rows_of(Subject.CASE) if row.track is Track.ANSWER)
 #: Issues edges anew, by their ids, to where they lie.
 Retell = Callable[[Edges, Sequence[UUID]], Awaitable[None]]
 
@@ -36,14 +44,26 @@ Retell = Callable[[Edges, Sequence[UUID]], Awaitable[None]]
 class EdgeAnswers:
     """The origin's edges within one transaction, as answers move them; `at` is when they are applied.
 
-    `events` are what the applied ones mean to the origin's parties.
+    `events` are what the applied ones mean to the origin's parties. `agency` names the instance that serves an agency,
+    None for anybody else.
     """
 
     def __init__(
-        self, edges: Edges, at: datetime, *, retell: Retell | None = None, holding: Holding | None = None
+        self,
+        edges: Edges,
+        at: datetime,
+        *,
+        retell: Retell | None = None,
+        holding: Holding | None = None,
+        agency: Callable[[str], str | None] = lambda _: None,
+        claiming: Claiming | None = None,
+        asked: Asked | None = None,
     ) -> None:
         self._edges = edges
+        self._agency = agency
+        self._asked = asked
         self._holding = holding
+        self._claiming = claiming
         self._at = at
         self._retell = retell
         self.events: list[Event] = []
@@ -58,9 +78,13 @@ class EdgeAnswers:
         """
         if not messages:
             return {}
+        if self._claiming is not None:
+            await self._claiming.lock(messages)
         edges = await self._edges.answerable([UUID(message.subject) for message in messages])
         # Asked once the edges are locked: nobody else judges an act on them now.
         judged = await self._edges.judged([act for message in messages if (act := _act_of(message)) is not None])
+        if self._asked is not None:
+            await self._asked.read(messages)
         refusals: dict[UUID, str] = {}
         taken: dict[UUID, Taken] = {}
         new: dict[AnswerAct, Judged] = {}
@@ -68,7 +92,7 @@ class EdgeAnswers:
         for message in messages:
             sent = edges.get((UUID(message.subject), message.sender), [])
             if not sent or any(edge.party != message.recipient for edge in sent):
-                refusals[message.message_id] = _UNMATCHED
+                refusals[message.message_id] = unmatched(message, edges)
                 continue
             act = _act_of(message)
             if act is not None and act in judged:
@@ -83,13 +107,34 @@ class EdgeAnswers:
             if code is not None:
                 refusals[message.message_id] = code
         await self._edges.answer(taken, new, self._at)
+        await self._edges.refer([each for message in applied for each in self._referred(message)])
         await self._edges.clock(self._steps)
         late = [edge_id for edge_id, each in taken.items() if each.retell]
         if late and self._retell is not None:
             await self._retell(self._edges, late)
         if self._holding is not None and (asked := of_agencies(applied)):
             await self._holding.apply(asked)
+        if self._claiming is not None:
+            self.events += await self._claiming.apply(applied)
+        if self._asked is not None:
+            await self._asked.keep()
         return refusals
+
+    def _referred(self, message: Received) -> Iterator[Referred]:
+        """Whom a case was passed on to, and who serves that agency."""
+        said = message.clear
+        if isinstance(said, CaseReferredClear) and (instance := self._agency(said.agency)) is not None:
+            yield Referred(said.of, said.edge, said.agency, instance, coarse(message.sent_at))
+
+    def _check_referred(self, message: Received, sent: Sequence[OpenEdge]) -> None:
+        """Raises `Refused`: `answer_unmatched` for an edge that it has not, `agency_unknown` for no other agency."""
+        said = message.clear
+        if not isinstance(said, CaseReferredClear):
+            return
+        if said.of not in {edge.edge_id for edge in sent}:
+            raise Refused(_UNMATCHED)
+        if said.agency == message.sender or self._agency(said.agency) is None:
+            raise Refused("agency_unknown")
 
     def _take(self, message: Received, sent: Sequence[OpenEdge], taken: dict[UUID, Taken]) -> str | None:
         """Move the edges in `taken`, all or none: the code of the refusal, if it is one.
@@ -101,7 +146,12 @@ class EdgeAnswers:
         try:
             if self._holding is not None:
                 self._holding.check(message)
+            self._check_referred(message, sent)
+            if self._claiming is not None:
+                self._claiming.check(message)
             moved = {edge.edge_id: take(edge, message) for edge in present}
+            if self._asked is not None:
+                self._asked.take(message, sent[0])
         except Refused as error:
             return error.code
         late = {edge_id for edge_id in moved if edge_id in taken and taken[edge_id].retell}
@@ -111,9 +161,20 @@ class EdgeAnswers:
             moves = answer.state != present[0].answer.state or message.message not in STAYING
             steps = answered(_row(message).subject, answer.state, message.sent_at) if moves else ()
             steps += reported(_removes(message.clear), message.sent_at)
+            steps += steps_of(message.clear, answer.acts, message.sent_at)
             self._steps += [Happened.by(*of, step=step) for step in steps]
             self.events.append(_event(message, sent[0], answer))
         return None
+
+
+def unmatched(message: Received, edges: Mapping[tuple[UUID, str], Sequence[OpenEdge]]) -> str:
+    """Why an answer is none to what its sender was sent by us.
+
+    Another agency may have passed a case on to it, and that one's word of it is still under way: then it waits.
+    """
+    sent = [edge for (subject, _), each in edges.items() if str(subject) == message.subject for edge in each]
+    ours = any(edge.party == message.recipient and not edge.withdrawn for edge in sent)
+    return ACT_AWAITED if ours and message.message in _OF_CASES else _UNMATCHED
 
 
 def take(edge: OpenEdge, message: Received) -> Taken:

@@ -104,6 +104,11 @@ class Holding:
         await self.holds.send(drafts)
         await self.holds.note([Event(each.party, _ENDED, each.referral_id, end.value, each.agency) for each in holds])
 
+    async def lapse(self, referral_id: UUID) -> None:
+        """End the holds of a referral of which nothing waits any more."""
+        if not (await self.holds.lock([referral_id])).get(referral_id):
+            await self.end((await self.holds.active([referral_id])).get(referral_id, ()), HoldEnd.LAPSED)
+
     async def _apply(self, message: Received, planned: Sequence[PlannedEdge]) -> None:
         referral_id, agency, clear = UUID(message.subject), message.sender, message.clear
         match clear:

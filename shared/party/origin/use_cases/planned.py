@@ -71,7 +71,7 @@ class IssuePlanned:
             for edge_id in _ids(each)
         }
         # Whoever could not be written to yet is written to in another slot: its time is as any other.
-        later |= {edge_id: hours.slot(at + hours.hour / 12) for edge_id in self._unread(checked.free, again)}
+        later |= {edge_id: hours.slot(at + hours.slot_length / 2) for edge_id in self._unread(checked.free, again)}
         await self.planned.plan(later)
         await self._end(checked.free, again, active)
         return len(due)

@@ -17,8 +17,8 @@ from pydantic_core import to_json
 
 from shared.contracts.preserving import PreservationRecord
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
-from shared.exchange.act import Track
-from shared.exchange.events import Event
+from shared.exchange.act import Subject, Track
+from shared.exchange.events import Event, event_type
 from shared.exchange.message import Draft
 from shared.exchange.states import Standing
 from shared.kernel.authority import state_forbids
@@ -32,6 +32,7 @@ from shared.party.preservation.ports import (
     PreservationPage,
     ShownPreservation,
 )
+from shared.party.said import Said
 from shared.runtime.database.columns import Columns, Json, insert
 from shared.runtime.database.feed import Listed, note_events
 from shared.runtime.database.pages import next_cursor, read_cursor
@@ -59,6 +60,11 @@ _ONE: Final = "SELECT * FROM preservation WHERE preservation_id = $1"
 _TIMELINE: Final = """
 SELECT track, name, number, state, said, at FROM preservation_act
 WHERE preservation_id = $1 AND party = $2 ORDER BY kept
+"""
+_WORDS: Final = """
+SELECT CASE WHEN (a.track = 'offer') = p.asks THEN NULL ELSE p.counterpart END AS by, a.name, a.state, a.said
+FROM preservation_act AS a JOIN preservation AS p USING (preservation_id, party)
+WHERE p.preservation_id = $1 AND p.party = $2 ORDER BY a.kept
 """
 
 
@@ -103,6 +109,12 @@ class _Act(NamedTuple):
 
 _ACT: Final = Columns.of(_Act)
 _KEEP: Final = insert("preservation_act", _ACT)
+
+
+async def preservation_words(driver: asyncpg.Connection, party: str, preservation_id: UUID) -> Sequence[Said]:
+    """The codes of each act of both sides, in the order in which the party learned of them."""
+    rows = await driver.fetch(_WORDS, preservation_id, party)
+    return [Said(row["by"], row["state"], row["said"], [event_type(Subject.PRESERVATION, row["name"])]) for row in rows]
 
 
 class PostgresPreservations:

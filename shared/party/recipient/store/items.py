@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Final, TypeVar
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -17,6 +17,7 @@ import asyncpg
 from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
 from shared.contracts.delivery import HeldEdge
+from shared.contracts.questions import RaisedClear
 from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import ALL, WITHDRAWALS
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
@@ -26,10 +27,13 @@ from shared.exchange.message import Draft, Received, Record
 from shared.exchange.words import folded
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Defect, Refused, not_found
+from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.domain import Item, ItemKey, revision_of
 from shared.party.recipient.ports import Page, ShownItem
 from shared.party.recipient.store.packing import packed, unpacked
+from shared.party.recipient.store.questions import acted, heard
 from shared.party.recipient.store.revisions import revise
+from shared.party.recipient.store.views import view, words
 from shared.runtime.database.columns import Json
 from shared.runtime.database.feed import Listed, note_events
 from shared.runtime.database.journal import Erased
@@ -61,23 +65,21 @@ class NewItem:
     revision: int
 
 
-ViewT = TypeVar("ViewT", bound=Contract)
-
-
 @dataclass(frozen=True, slots=True)
 class ItemTable:
     """A table of items: its name, the columns of subject and sender, and those that a list shows.
 
     Every such table has `party`, `exercise`, `state`, `acts` and `said`, the number and the words of the party's own
     acts. `purposes` and `numbers` are SQL expressions for what an item was sent for and for the numbers of its items,
-    `keeps` for which keep a record that is replaced, `kept` is what an act sets besides. Contents lie in a table of the
-    same name, unless `contents` names theirs.
+    `keeps` for which keep a record that is replaced, `kept` is what an act sets besides, `more` what is shown besides.
+    Contents lie in a table of the same name, unless `contents` names theirs.
     """
 
     name: str
     subject: str
     sender: str
     shown: str
+    more: str = ""
     purposes: str = "ARRAY[purpose]"
     numbers: str = "'{}'::smallint[]"
     kept: str = ""
@@ -145,13 +147,13 @@ class ItemTable:
             "AND said #>> '{fate}' = 'kept' AND said #>> '{kept,until}' < $1 "
             "ORDER BY said #>> '{kept,until}' LIMIT $2 FOR UPDATE SKIP LOCKED",
             # It names its party, although row-level security does too: so that an index has the rows in their order.
-            "page": f"SELECT {self.shown}, place AS arrival FROM {table} WHERE party = $1 AND place IS NOT NULL "
-            "AND ($2::text IS NULL OR state = $2) AND ($3::bigint IS NULL OR place < $3) "
+            "page": f"SELECT {self.shown}{self.more}, place AS arrival FROM {table} WHERE party = $1 "
+            "AND place IS NOT NULL AND ($2::text IS NULL OR state = $2) AND ($3::bigint IS NULL OR place < $3) "
             "AND ($5::text IS NULL OR priority = $5) ORDER BY place DESC LIMIT $4",
             "attention": f"SELECT {subject} AS subject, {self.sender} AS sender, state, priority, received_at AS since "
             f"FROM {table} WHERE party = $1 AND place >= {AT_RISK} AND (received_at, {subject}) > ($2, $3) "
             f"ORDER BY received_at, {subject} LIMIT $4",
-            "one": f"SELECT * FROM {table} WHERE {subject} = $1",
+            "one": f"SELECT *{self.more} FROM {table} WHERE {subject} = $1",
             "held": f"SELECT DISTINCT ON (i.said) i.said AS edge, i.revision, i.digest, coalesce(t.acts, 0) AS track, "
             "EXISTS (SELECT FROM inbox AS w WHERE w.subject = i.subject AND w.sender = i.sender AND "
             "w.recipient = i.recipient AND w.type = ANY($5::text[]) AND w.outcome = 'applied') AS withdrawn "
@@ -196,7 +198,7 @@ class PostgresItems:
         return bool(await self._driver.fetchval("SELECT lives > 1 FROM life"))
 
     async def heard(self, messages: Sequence[Received]) -> None:
-        """Nothing is said of most kinds of item but what moves them."""
+        await heard(self.questions, messages)
 
     async def resume(self, items: Sequence[Item]) -> None:
         if items:
@@ -221,7 +223,13 @@ class PostgresItems:
     async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:
         if sealed is not None:
             raise Defect("sealed_words_without_place")
-        await self._act(item, following, words(clear))
+        # What is asked is kept with the question, and is no word of the answer.
+        await self._act(item, following, {} if isinstance(clear, RaisedClear) else words(clear))
+        await acted(self.questions, item, clear, at=at)
+
+    @property
+    def questions(self) -> PostgresQuestions:
+        return PostgresQuestions(self._driver)
 
     async def held(self, of: str, *, above: UUID, limit: int) -> list[HeldEdge]:
         rows = await self._driver.fetch(self.table.held, of, above, limit, _EDGES, _WITHDRAWALS)
@@ -328,22 +336,6 @@ def _item(row: asyncpg.Record) -> Item:
     return Item(**(dict(row) | {"purposes": frozenset(row["purposes"]), "numbers": tuple(row["numbers"])}))
 
 
-def words(clear: Contract) -> dict[str, object]:
-    """What an act says in the clear, as it is kept: without what names it, and without what it leaves open."""
-    return clear.model_dump(mode="json", exclude_none=True, exclude=_NAMING)
-
-
-#: The subject of an act and its place in the track: what it is about, not what it says.
-_NAMING: Final = {"referral_id", "notice_id", "revision", "act", "number"}
-
-
-def view(kind: type[ViewT], row: asyncpg.Record, **more: object) -> ViewT:
-    """A view of a row: `more`, else its columns, else the words of the party's acts; None for what is not there."""
-    said: Mapping[str, object] = row.get("said", {})
-    known = dict(row) | more
-    return kind.model_validate({name: known[name] if name in known else said.get(name) for name in kind.model_fields})
-
-
 def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, table: str) -> list[NewItem]:
     """What messages bring, one row of `table` each.
 
@@ -354,7 +346,7 @@ def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, table: str
         NewItem(
             UUID(message.subject),
             message.recipient,
-            message.sender,
+            message.filed_by,
             message.exercise,
             edge.purpose.value,
             spelt.edge.decode(),

@@ -1,0 +1,73 @@
+"""A case that goes from one agency to another: what its origin is told, and what the other agency is sent.
+
+The origin learns that the case has moved, why, and to whom, since that one answers from then on. The other agency gets
+the record as the first had it, the edge that entitled the first, and what the first has made of it, in codes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from shared.contracts.answers import CaseWords, OnReferral, TrackNumber
+from shared.contracts.base import Contract, Instant, PartyId, Uuid
+from shared.contracts.referral import EdgeSealed, ReferralRecord, Revision
+from shared.vocabulary.agencies import CaseReferReason
+from shared.vocabulary.answers import AnswerState, CaseDeclineReason
+
+#: So many acts of a case are told, the newest.
+PASSED_ACTS_MAX: Final = 64
+
+
+class Referring(Contract):
+    """Whose the case is instead, and why."""
+
+    agency: PartyId
+    because: CaseReferReason
+
+
+class Passing(Referring):
+    """The same, with the edge on which the first agency had it, and the id of the one that the other answers on."""
+
+    of: Uuid
+    edge: Uuid
+
+
+class CaseReferredClear(Passing, OnReferral):
+    """The agency has passed the case on to another one, which answers from now on."""
+
+
+class PassedAct(CaseWords):
+    """One act of the agency that passes a case on: its words, the answer that it led to, its number and its time."""
+
+    number: TrackNumber
+    answer: AnswerState
+    reason: CaseDeclineReason | None = None
+    at: Instant
+
+
+class ReferralPassedOnClear(Contract):
+    """An agency passes on what it was offered. `edge_id` is the edge on which whoever gets it answers its origin."""
+
+    referral_id: Uuid
+    revision: Revision
+    act: Uuid
+    edge_id: Uuid
+
+
+class ReferralPassedOnSealed(EdgeSealed):
+    """The edge of the agency that passes it on, why it does, what it has made of it, and the record as it had that."""
+
+    because: CaseReferReason
+    history: Annotated[tuple[PassedAct, ...], Field(max_length=PASSED_ACTS_MAX)]
+    record: ReferralRecord
+
+
+class PassedOn(Contract):
+    """How a case came from another agency, and what that one had made of it."""
+
+    by: PartyId
+    because: CaseReferReason
+    at: Instant
+    history: tuple[PassedAct, ...]

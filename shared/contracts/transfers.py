@@ -1,0 +1,75 @@
+"""Transfers: an origin lets hotlines that have its referral claim it; of those that do, exactly one has it.
+
+There is no change of owner: whoever has claimed it files a referral of its own, and the first has been transferred. A
+hotline is sent nothing by a transfer that no rule has sent it before: it is about what it was offered.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.contracts.answers import OnReferral
+from shared.contracts.base import Contract, PartyId, Uuid
+from shared.contracts.items import ITEMS_MAX, NUMBERED_ONCE, ItemNumber
+from shared.contracts.referral import Revision
+from shared.vocabulary.transfers import TransferReason
+
+#: How many notices were issued about one item.
+_Count = Annotated[int, Field(strict=True, ge=0, le=200)]
+
+
+class Transferring(Contract):
+    """Who may claim the referral, and why it is not kept. Without `to`: whoever it is an orphan's mandate of."""
+
+    to: PartyId | None = None
+    reason: TransferReason
+
+
+class OnTransfer(Contract):
+    """What an origin says of a transfer, to one hotline."""
+
+    referral_id: Uuid
+    revision: Revision
+
+
+class TransferOfferedClear(OnTransfer):
+    """The origin cannot keep the referral: the hotline may claim it. The first that does has it."""
+
+    act: Uuid
+    reason: TransferReason
+
+
+class OfferClaimedClear(OnReferral):
+    """The hotline claims the referral. Whether it has it, the origin says."""
+
+
+class DoneSoFar(Contract):
+    """What was done about item `n`: how many notices were issued, and how many of their providers say it is gone."""
+
+    n: ItemNumber
+    issued: _Count
+    actioned: _Count
+
+
+class ClaimGrantedClear(OnTransfer):
+    """The referral is the hotline's, to file as its own. Nobody else has claimed it, and what was issued runs on."""
+
+    claim: Uuid
+    done: Annotated[tuple[DoneSoFar, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()
+
+
+class ClaimGoneClear(OnTransfer):
+    """Another hotline has claimed the referral."""
+
+
+#: What an origin says of a transfer.
+OF_TRANSFERS = (TransferOfferedClear, ClaimGrantedClear, ClaimGoneClear)
+
+
+class TransferWords(Contract):
+    """What was said of a transfer so far: why it is not kept, and what was done about it."""
+
+    transfer: TransferReason | None = None
+    done: tuple[DoneSoFar, ...] | None = None

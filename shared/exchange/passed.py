@@ -1,0 +1,77 @@
+"""What one agency passes on to another: written by the one, and checked by the other.
+
+The other derives the edge of the first again: so it knows that the first was sent the record by the origin's decision,
+for whom and by which law. That it may itself be told is checked by both, by the law in force (`shared.routing.onward`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic_core import from_json, to_json
+
+from shared.contracts.passing import PASSED_ACTS_MAX, PassedAct, ReferralPassedOnSealed
+from shared.envelope.headers import Attributes
+from shared.exchange.bound import check_facts, check_record
+from shared.exchange.spelt import Spelt
+from shared.kernel.clock import coarse
+from shared.kernel.errors import Refused
+from shared.routing.derive import derive_edge
+from shared.routing.directory_index import DirectoryIndex
+from shared.routing.engine import Setting
+from shared.routing.onward import check_onward
+from shared.routing.policy_index import PolicyIndex
+from shared.routing.shelf import DocumentShelf
+from shared.vocabulary.agencies import CaseReferReason
+from shared.vocabulary.routing import PartyKind
+
+
+@dataclass(frozen=True, slots=True)
+class Passable:
+    """What an agency has of a case that it can pass on: its edge and record as they came, and its own acts."""
+
+    edge_id: UUID
+    decision: Mapping[str, Any]
+    salt: str
+    spelt: Spelt
+    revision: int
+    history: Sequence[PassedAct]
+
+    @property
+    def recipient(self) -> str:
+        """Whose edge it is: of what was passed on before, not of whoever has it now."""
+        return str(from_json(self.spelt.edge)["recipient"])
+
+    def check(self, to: str, *, documents: tuple[DirectoryIndex, PolicyIndex], exercise: bool, at: datetime) -> None:
+        """Raises `Refused` as `check_onward` does."""
+        check_onward(from_json(self.spelt.edge), Setting(*documents, exercise, coarse(at)), to=to)
+
+    def sealed(self, because: CaseReferReason) -> bytes:
+        """The plaintext of the sealed part: in the order in which an edge and its record are read again."""
+        history = [act.model_dump(mode="json", exclude_none=True) for act in self.history[-PASSED_ACTS_MAX:]]
+        head = to_json({"decision": self.decision, "because": because.value, "history": history})
+        record = b',"salt":"%s","record":%s}' % (self.salt.encode(), self.spelt.record)
+        return head[:-1] + b',"edge":' + self.spelt.edge + record
+
+
+def check_passed_on(
+    carried: ReferralPassedOnSealed, spelt: Spelt, attributes: Attributes, *, shelf: DocumentShelf, at: datetime
+) -> None:
+    """Raises `Refused`: `edge_not_ours`, `edge_not_reproducible`, and as `check_onward` does. `at`: the broker's time.
+
+    However long ago the edge was decided: it is derived by the documents of its decision. Whether the other agency may
+    be told is asked of those in force.
+    """
+    edge, decision, exercise = carried.edge, carried.decision, attributes.exercise
+    if edge.recipient != attributes.sender:
+        raise Refused("edge_not_ours", "it was not sent to whoever passes it on", field="/sealed/edge/recipient")
+    directory, policy = shelf.directories.of(decision.directory), shelf.policies.of(decision.policy)
+    derived = derive_edge(spelt.edge, decision, directory=directory, policy=policy, exercise=exercise)
+    check_facts(edge.facts, directory)
+    check_record(edge, carried.record, PartyKind.LAW_ENFORCEMENT, hash_kinds=derived.terms.hash_kinds)
+    setting = Setting(shelf.directories.active(at), shelf.policies.active(at), exercise, coarse(at))
+    check_onward(from_json(spelt.edge), setting, to=attributes.recipient)

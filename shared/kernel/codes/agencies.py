@@ -1,0 +1,28 @@
+"""What an agency's officers are refused among themselves, and what agencies are refused between each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from shared.kernel.codes.why import Why
+
+WHYS: Final[Mapping[str, Why]] = {
+    "agency_not_entitled": Why(
+        "the law in force does not let the other agency be told what this one was sent",
+        "decline the case, and its origin files it for whom it concerns",
+    ),
+    "agency_unknown": Why(
+        "the directory has no such other agency, or it is of another world (sandbox or live)",
+        "name another agency of the directory by its id",
+    ),
+    "case_claimed": Why(
+        "another officer of the agency has the case for a term that is not over",
+        "wait until claimed_until, or have it handed over: causeway case hand-over",
+    ),
+    "passed_on_before": Why(
+        "the case came from another agency, which had it from its origin: it is passed on once",
+        "decline it, and its origin files it for whom it concerns",
+    ),
+    "case_not_claimed": Why("nobody has the case, so nobody can hand it over", "claim it: causeway case claim"),
+}

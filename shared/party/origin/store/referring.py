@@ -1,0 +1,36 @@
+"""An agency that a case was referred to, in PostgreSQL: an edge without a message of ours, on which it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import asyncpg
+
+from shared.party.origin.ports import Referred
+
+# Who has been sent the referral by us answers on that edge.
+_REFER: Final = """
+INSERT INTO edge (edge_id, instance, referral_id, party, recipient, purpose, reason, rules, items, gone, revision, law,
+                  decided_at, rank, taken_back, state)
+SELECT $2, $4, referral_id, party, $3, purpose, reason, rules, items, gone, revision, law, decided_at, rank, taken_back,
+       'referred'
+FROM edge AS e WHERE edge_id = $1 AND NOT EXISTS (
+    SELECT FROM edge AS had WHERE had.referral_id = e.referral_id AND had.recipient = $3
+      AND had.state IN ('emitted', 'waiting', 'referred'))
+ON CONFLICT DO NOTHING RETURNING edge_id
+"""
+_CLOCK: Final = """
+INSERT INTO clocked
+    (edge_id, party, subject, told_by, origin, recipient, purpose, rules, acknowledge_h, act_h, begun_at)
+SELECT $2, party, subject, told_by, origin, $3, purpose, rules, acknowledge_h, act_h, $4
+FROM clocked WHERE edge_id = $1 ON CONFLICT DO NOTHING
+"""
+
+
+async def refer(driver: asyncpg.Connection, referred: Sequence[Referred]) -> None:
+    """Have other agencies answer, each on an edge like that of the first, whose clocks begin now."""
+    for each in referred:
+        of = each.of, each.edge, each.agency
+        if await driver.fetchval(_REFER, *of, each.instance) is not None:
+            await driver.execute(_CLOCK, *of, each.at)

@@ -1,0 +1,208 @@
+"""Questions and disputes at the origin: what recipients raise is kept beside their edges, and the origin answers.
+
+An item is known here by the origin's own number. A provider is told by the notice's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from pydantic import JsonValue
+
+from shared.contracts.questions import (
+    AskedClear,
+    DecidedItem,
+    DisputedClear,
+    DisputedItems,
+    DueQuestion,
+    LapsedClear,
+    RaisedClear,
+    RepliedItem,
+    Reply,
+    Verdict,
+)
+from shared.contracts.registry import (
+    DISPUTE_ANSWERED,
+    NOTICE_DISPUTE_ANSWERED,
+    NOTICE_QUESTION_REPLIED,
+    QUESTION_REPLIED,
+    MessageType,
+)
+from shared.exchange import questions
+from shared.exchange.act import Subject
+from shared.exchange.clocks import Happened
+from shared.exchange.compose import Addressing, compose
+from shared.exchange.events import Event, event_type
+from shared.exchange.message import Received
+from shared.exchange.origin import ReferralState
+from shared.exchange.questions import Raised
+from shared.kernel.authority import state_forbids
+from shared.kernel.errors import Refused, not_found
+from shared.kernel.ids import uuid4
+from shared.party.origin.ports import Filed, OpenEdge
+from shared.party.origin.use_cases.referrals import Acting
+from shared.party.questions.ports import Between, NewQuestion, OpenQuestion, OriginQuestions, Questions
+from shared.vocabulary.questions import QuestionKind, QuestionState
+
+#: What tells the answer, by what was raised and of which kind of subject.
+_TOLD: Final[Mapping[tuple[QuestionKind, bool], MessageType]] = {
+    (QuestionKind.QUESTION, True): NOTICE_QUESTION_REPLIED,
+    (QuestionKind.QUESTION, False): QUESTION_REPLIED,
+    (QuestionKind.DISPUTE, True): NOTICE_DISPUTE_ANSWERED,
+    (QuestionKind.DISPUTE, False): DISPUTE_ANSWERED,
+}
+
+
+class Asked:
+    """What recipients raise in one batch, in its transaction; `at` is when it is applied."""
+
+    def __init__(self, store: Questions, at: datetime) -> None:
+        self._store = store
+        self._at = at
+        self._known: dict[Between, list[Raised]] = {}
+        self._new: list[NewQuestion] = []
+        self._lapsed: list[tuple[Between, int]] = []
+
+    async def read(self, messages: Sequence[Received]) -> None:
+        """What was raised before, of the subjects of a batch whose edges are locked."""
+        between = {_between(message) for message in messages if isinstance(message.clear, RaisedClear)}
+        found = await self._store.raised(between) if between else {}
+        self._known = {each: list(found.get(each, ())) for each in between}
+
+    def take(self, message: Received, edge: OpenEdge) -> None:
+        """Note what a message raises, or that it lapsed. Raises `Refused` for what may not be raised."""
+        clear = message.clear
+        if not isinstance(clear, RaisedClear):
+            return
+        between = _between(message)
+        known = self._known.setdefault(between, [])
+        if isinstance(clear, LapsedClear):
+            assert clear.question is not None
+            self._lapsed.append((between, clear.question))
+            lapsed = [each._replace(state=_lapsed(each)) if each.number == clear.question else each for each in known]
+            self._known[between] = lapsed
+            return
+        told = questions.check_told(
+            clear, edge.items, known, by_place=edge.subject != edge.referral_id, sent_at=message.sent_at
+        )
+        kind = QuestionKind.QUESTION if isinstance(clear, AskedClear) else QuestionKind.DISPUTE
+        known.append(Raised(kind, clear.number, QuestionState.OPEN, frozenset(questions.about(told))))
+        self._new.append(self._raised(clear, told, edge, kind=kind))
+
+    async def keep(self) -> None:
+        """Keep all that was noted."""
+        await self._store.add(self._new)
+        for between, number in self._lapsed:
+            await self._store.over(between, number, QuestionState.LAPSED, said={}, at=self._at)
+
+    def _raised(
+        self,
+        clear: AskedClear | DisputedClear,
+        told: DueQuestion | DisputedItems,
+        edge: OpenEdge,
+        *,
+        kind: QuestionKind,
+    ) -> NewQuestion:
+        return NewQuestion(
+            question_id=clear.act,
+            party=edge.party,
+            told_by=edge.subject,
+            counterpart=edge.recipient,
+            own=False,
+            number=clear.number,
+            kind=kind.value,
+            subject=edge.referral_id,
+            about=sorted(questions.about(told)),
+            said=told.model_dump(mode="json", include={"needs", "disputed"}, exclude_none=True),
+            revision=getattr(clear, "revision", edge.revision),
+            raised_at=self._at,
+            due=clear.due,
+        )
+
+
+async def answer_question(referral_id: UUID, said: Reply | Verdict, acting: Acting, *, store: OriginQuestions) -> str:
+    """Answer what a recipient has raised, once, and tell it; the state of the referral, which stays.
+
+    Raises `Refused`: `not_found` for absent and foreign referrals alike, `state_forbids`, `question_unknown`,
+    `question_answered`, `question_lapsed`, and as `questions.replied` and `decided`.
+    """
+    name = "reply" if isinstance(said, Reply) else "uphold"
+    acting.require(name)
+    filed = await acting.referrals.find(referral_id)
+    if filed is None:
+        raise not_found()
+    if filed.state != ReferralState.ROUTED:
+        raise state_forbids()
+    number = said.question if isinstance(said, Reply) else said.dispute
+    found = await store.find(acting.party, referral_id, counterpart=said.party, number=number)
+    wanted = QuestionKind.QUESTION if isinstance(said, Reply) else QuestionKind.DISPUTE
+    if found is None or found.kind is not wanted:
+        raise Refused("question_unknown", "that party has raised none of this number", field=f"/{wanted.value}")
+    if found.state is not QuestionState.OPEN:
+        code = "question_lapsed" if found.state is QuestionState.LAPSED else "question_answered"
+        raise Refused(code, "it is over", field=f"/{wanted.value}", status=409)
+    answers = _answers(said, found)
+    dumped: list[JsonValue] = [each.model_dump(mode="json") for each in answers]
+    word = "replied" if isinstance(said, Reply) else "decided"
+    between = Between(acting.party, found.told_by, said.party, own=False)
+    await store.over(between, number, QuestionState.ANSWERED, said={word: dumped}, at=acting.at)
+    await _tell(referral_id, found, acting, to=said.party, filed=filed, words={wanted.value: number, word: dumped})
+    await acting.referrals.note([Event(acting.party, event_type(Subject.REFERRAL, name), referral_id, filed.state)])
+    return filed.state
+
+
+def _answers(said: Reply | Verdict, found: OpenQuestion) -> Sequence[RepliedItem | DecidedItem]:
+    """What is said of each item, by the origin's own numbers."""
+    if isinstance(said, Reply):
+        return questions.replied(said.replied, found.about, amended=found.revision > found.asked_revision)
+    return questions.decided(said.decided, found.about)
+
+
+async def _tell(
+    referral_id: UUID, found: OpenQuestion, acting: Acting, *, to: str, filed: Filed, words: Mapping[str, object]
+) -> None:
+    """The steps of its clocks, and the message, unless nobody is there to be told any more."""
+    message, directory = _TOLD[found.kind, found.of_notice], acting.directory()
+    named: dict[str, object] = {"referral_id": referral_id, "revision": found.revision}
+    if found.of_notice:
+        named = {"notice_id": found.told_by}
+    clear = message.clear.model_validate(named | {"act": uuid4()} | _by_notice(words, found))
+    steps = questions.steps(clear, 0, acting.at)
+    await acting.referrals.clock([Happened.by(acting.party, found.told_by, to, step=step) for step in steps])
+    if directory.party(to) is None or directory.instance(found.instance) is None:
+        return
+    addressing = Addressing(
+        subject=found.told_by,
+        sender=acting.party,
+        recipient=to,
+        directory=directory,
+        exercise=filed.exercise,
+        at=acting.at,
+        traceparent=filed.traceparent,
+        place=found.instance,
+    )
+    await acting.referrals.send([compose(message, clear, addressing)])
+
+
+def _by_notice(words: Mapping[str, object], found: OpenQuestion) -> dict[str, object]:
+    """The same words by the numbers of the notice."""
+    if not found.of_notice:
+        return dict(words)
+    numbers = {n: place for place, n in enumerate(found.items, 1)}
+
+    def told(word: object) -> object:
+        return [each | {"n": numbers[each["n"]]} for each in word] if isinstance(word, list) else word
+
+    return {name: told(word) for name, word in words.items()}
+
+
+def _lapsed(known: Raised) -> QuestionState:
+    may = known.state.value in questions.BEFORE[QuestionState.LAPSED]
+    return QuestionState.LAPSED if may else known.state
+
+
+def _between(message: Received) -> Between:
+    return Between(message.recipient, UUID(message.subject), message.sender, own=False)

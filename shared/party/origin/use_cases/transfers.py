@@ -1,0 +1,167 @@
+"""Transferring a referral, and granting the one claim: at the origin, which holds it until then.
+
+A referral is locked before anything about a claim of it is looked at; whoever locks it first grants, and everybody who
+may claim is told in the same transaction: the one that it has it, all others that it is gone. A claim that comes later
+has crossed that on its way, and is answered already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from shared.contracts.answers import Answer
+from shared.contracts.base import Contract
+from shared.contracts.registry import CLAIM_GONE, CLAIM_GRANTED, OFFER_CLAIMED, TRANSFER_OFFERED, MessageType
+from shared.contracts.transfers import ClaimGoneClear, ClaimGrantedClear, TransferOfferedClear, Transferring
+from shared.exchange.act import Offered, Subject
+from shared.exchange.compose import Addressing, compose
+from shared.exchange.events import Event, event_type, happened
+from shared.exchange.message import Draft, Received
+from shared.exchange.prepare import Documents
+from shared.exchange.states import follow, may_come_in, row
+from shared.kernel.authority import Authority, Role
+from shared.kernel.errors import Refused, not_found
+from shared.kernel.ids import uuid4
+from shared.party.origin.transferring import Held, TransferredReferral, Transfers
+from shared.party.origin.use_cases.holds import Holding
+from shared.routing.directory_index import DirectoryIndex
+from shared.vocabulary.holds import HoldEnd
+from shared.vocabulary.routing import Disposition, PartyKind
+
+TRANSFER: Final = row(Subject.REFERRAL, "transfer")
+HAND_OVER: Final = row(Subject.REFERRAL, "hand_over")
+_HANDED_OVER: Final = event_type(Subject.REFERRAL, HAND_OVER.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """What it takes to tell hotlines of transfers at one instance, by the directory of now."""
+
+    directory: DirectoryIndex
+    instance: str
+    at: datetime
+
+    def tell(self, message: MessageType, said: Contract, held: Held, *, to: str) -> list[Draft]:
+        """One message to a hotline; none where it has left, or where the origin is served elsewhere now."""
+        directory = self.directory
+        if not directory.serves(self.instance, held.party) or directory.instance_of(to) is None:
+            return []
+        addressing = Addressing(
+            subject=held.referral_id,
+            sender=held.party,
+            recipient=to,
+            directory=directory,
+            exercise=held.exercise,
+            at=self.at,
+        )
+        return [compose(message, said, addressing)]
+
+
+@dataclass(frozen=True, slots=True)
+class Transferer:
+    """Who transfers a referral of the party's, by which permits."""
+
+    party: str
+    role: Role
+    authority: Authority
+    transfers: Transfers
+    letters: Letters
+
+    async def transfer(self, referral_id: UUID, said: Transferring) -> TransferredReferral:
+        """Let hotlines that have the referral claim it: one, or whoever has it by an orphan's mandate.
+
+        Asked again it is told again. Raises `Refused`: `forbidden`, `not_found`, `state_forbids`, and
+        `transfer_not_entitled` where no rule has sent it to such a hotline.
+        """
+        self.authority.require("referral", self.role, action=TRANSFER.name, state=Disposition.ROUTED)
+        state = await self.transfers.stands(referral_id)
+        if state is None:
+            raise not_found()
+        follow(TRANSFER, state)
+        held = (await self.transfers.lock([referral_id])).get(referral_id)
+        following = follow(TRANSFER, "" if held is None else held.state)
+        assert held is not None
+        to = self._entitled(held, said.to)
+        if not to:
+            raise Refused("transfer_not_entitled", "no rule has sent it to such a hotline", field="/to", status=409)
+        await self.transfers.offer(held, to, reason=said.reason, at=self.letters.at)
+        named = {"referral_id": referral_id, "revision": held.revision, "reason": said.reason}
+        drafts = list[Draft]()
+        for hotline in to:
+            offered = TransferOfferedClear(**named, act=uuid4())
+            drafts += self.letters.tell(TRANSFER_OFFERED, offered, held, to=hotline)
+        await self.transfers.send(drafts)
+        await self.transfers.note([happened(TRANSFER, referral_id, party=self.party, state=following)])
+        return TransferredReferral(referral_id=referral_id, state=following, offered=tuple(to))
+
+    def _entitled(self, held: Held, to: str | None) -> list[str]:
+        stands = [each for each in held.offered if each.stands]
+        found = {each.recipient for each in stands if (each.orphan if to is None else each.recipient == to)}
+        return sorted(each for each in found if self._is_hotline(each))
+
+    def _is_hotline(self, name: str) -> bool:
+        party = self.letters.directory.party(name)
+        return party is not None and party.kind == PartyKind.HOTLINE
+
+
+@dataclass(slots=True)
+class Claiming:
+    """Grants claims within the transaction of a batch of answers."""
+
+    transfers: Transfers
+    documents: Callable[[], Documents]
+    instance: str
+    at: datetime
+    holding: Holding
+    _held: Mapping[UUID, Held] = field(default_factory=dict)
+
+    async def lock(self, messages: Sequence[Received]) -> None:
+        """Lock what is claimed, before its edges are: a withdrawal and an amendment lock in this order, too."""
+        claimed = sorted({UUID(each.subject) for each in messages if each.message is OFFER_CLAIMED})
+        self._held = await self.transfers.lock(claimed) if claimed else {}
+
+    def check(self, message: Received) -> None:
+        """Raises `Refused("claim_not_offered")` for a claim of what was never transferred to its sender."""
+        if message.message is OFFER_CLAIMED:
+            held = self._held.get(UUID(message.subject))
+            if held is None or not held.claimable_by(message.sender):
+                raise Refused("claim_not_offered")
+
+    async def apply(self, messages: Sequence[Received]) -> list[Event]:
+        """Grant, in order, each claim that is the first of its referral; what that means to the origin's parties."""
+        held, events = dict(self._held), list[Event]()
+        for message in messages:
+            if message.message is not OFFER_CLAIMED:
+                continue
+            found = held[UUID(message.subject)]
+            if found.state in may_come_in(HAND_OVER) and message.sender in found.claimants:
+                await self._grant(message, found)
+                transferred = replace(found, state=Offered.TRANSFERRED.value)
+                held[found.referral_id] = transferred
+                events.append(Event(found.party, _HANDED_OVER, found.referral_id, transferred.state, by=message.sender))
+        return events
+
+    async def _grant(self, message: Received, held: Held) -> None:
+        assert isinstance(message.clear, Answer)
+        referral_id, winner = held.referral_id, message.sender
+        await self._lapse(referral_id)
+        await self.transfers.hand_over(held, winner, self.at)
+        letters = Letters(self.documents().directory, self.instance, self.at)
+        named = {"referral_id": referral_id, "revision": held.revision}
+        done = await self.transfers.done(referral_id, winner)
+        granted = ClaimGrantedClear(**named, claim=message.clear.act, done=done)
+        drafts = letters.tell(CLAIM_GRANTED, granted, held, to=winner)
+        for other in sorted(held.claimants - {winner}):
+            drafts += letters.tell(CLAIM_GONE, ClaimGoneClear(**named), held, to=other)
+        await self.transfers.send(drafts)
+
+    async def _lapse(self, referral_id: UUID) -> None:
+        """What agencies hold of it is held no more: nothing of it is issued."""
+        planned = await self.holding.holds.lock([referral_id])
+        if planned:
+            active = await self.holding.holds.active([referral_id])
+            await self.holding.end(active.get(referral_id, ()), HoldEnd.LAPSED)

@@ -1,0 +1,249 @@
+"""Questions and disputes in PostgreSQL: one table at whoever raises them and at whoever is to answer.
+
+Trust: whoever can write this table can hide a question from its party or misstate what was answered; the messages, and
+the other side's own table, say what was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+from pydantic import JsonValue
+from pydantic_core import to_json
+
+from shared.exchange.act import Subject
+from shared.exchange.origin import UNFINISHED
+from shared.exchange.questions import BEFORE, Raised
+from shared.party.questions.ports import Between, NewQuestion, OpenQuestion, QuestionPage, ShownQuestion
+from shared.party.waiting import Place, Waiting, Waits, mend_of, next_act
+from shared.runtime.database.columns import Columns, Statement, insert
+from shared.runtime.database.pages import place_cursor, read_place
+from shared.vocabulary.questions import QuestionKind, QuestionState
+
+_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_RAISED: Final = """
+SELECT q.party, q.told_by, q.counterpart, q.own, q.kind, q.number, q.state, q.about FROM question AS q
+JOIN unnest($1::text[], $2::uuid[], $3::text[], $4::boolean[]) AS k (party, told_by, counterpart, own)
+  USING (party, told_by, counterpart, own) ORDER BY q.number
+"""
+_NEW: Final = Columns.of(NewQuestion, about="smallint[]", said="jsonb")
+
+
+_SINCE: Final = {"since": "rows.raised_at"}
+_ONCE: Final = "ON CONFLICT DO NOTHING"
+_ADD_OWN: Final = insert("question", _NEW, fixed=_SINCE | {"rank": "1"}, end=_ONCE)
+#: At the origin: with the rank of its referral.
+_RANK: Final = "(SELECT r.rank FROM referral AS r WHERE r.referral_id = rows.subject)"
+_ADD_ASKED: Final = insert("question", _NEW, fixed=_SINCE | {"rank": _RANK}, end=_ONCE)
+_OVER: Final = Statement(
+    """
+UPDATE question AS q SET state = {state}, said = q.said || {said}, since = {at}, seen = false
+WHERE q.party = {party} AND q.told_by = {told_by} AND q.counterpart = {counterpart} AND q.own = {own}
+  AND q.number = {number} AND q.state = ANY({before})
+""",
+    party="text",
+    told_by="uuid",
+    counterpart="text",
+    own="bool",
+    number="int",
+    state="text",
+    said="jsonb",
+    at="timestamptz",
+    before="text[]",
+)
+_SEEN: Final = """
+UPDATE question SET seen = true
+WHERE party = $1 AND told_by = $2 AND counterpart = $3 AND own = $4 AND state <> 'open' AND NOT seen
+"""
+_FIND: Final = """
+SELECT q.question_id, q.told_by, q.kind, q.state, q.about, q.revision AS asked_revision, e.instance, e.items,
+       e.revision, e.notice_id IS NOT NULL AS of_notice
+FROM question AS q JOIN edge AS e ON e.referral_id = q.subject AND e.recipient = q.counterpart
+  AND coalesce(e.notice_id, e.referral_id) = q.told_by AND e.state = 'emitted' AND NOT e.taken_back
+WHERE q.party = $1 AND q.subject = $2 AND q.counterpart = $3 AND q.number = $4 AND NOT q.own
+ORDER BY e.edge_id LIMIT 1 FOR UPDATE
+"""
+_PAGE: Final = """
+SELECT question_id, kind, own, subject, counterpart AS party, number, revision, state, raised_at, due, about, said,
+       CASE WHEN state <> 'open' THEN since END AS over_at
+FROM question WHERE party = $1 AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR kind = $3)
+  AND ($4::timestamptz IS NULL OR (raised_at, question_id) < ($4, $5::uuid))
+ORDER BY raised_at DESC, question_id DESC LIMIT $6
+"""
+#: Of what its recipient has answered for good, or its origin taken back, nobody waits for an answer.
+_LAPSED: Final = """
+SELECT q.party, q.told_by, q.number
+FROM question AS q JOIN {table} AS t ON t.{subject} = q.subject AND t.party = q.party
+WHERE q.own AND q.state = 'open' AND q.due <= $1 AND t.state = ANY($2::text[])
+ORDER BY q.due LIMIT $3 FOR UPDATE OF q SKIP LOCKED
+"""
+# What is conceded is the origin's to take back: until it has, or until its recipient is done with it.
+_ASKED: Final = """
+SELECT q.question_id, q.rank, q.since, q.subject, q.counterpart, q.kind, q.state,
+       q.told_by, r.external_ref, r.facts ->> 'priority' AS priority
+FROM question AS q JOIN referral AS r ON r.referral_id = q.subject
+WHERE q.party = $1 AND NOT q.own
+  AND (q.state = 'open' OR (q.state = 'answered' AND q.said @@ '$.decided[*].verdict == "conceded"'))
+  AND (q.rank, q.since, q.question_id) > ($2::smallint, $3, $4) AND q.rank <= $5
+  AND EXISTS (SELECT FROM edge AS e WHERE e.referral_id = q.subject AND e.recipient = q.counterpart
+              AND coalesce(e.notice_id, e.referral_id) = q.told_by AND e.state = 'emitted' AND NOT e.taken_back
+              AND e.answer = ANY($7::text[])
+              AND (q.state = 'open' OR EXISTS (
+                  SELECT FROM jsonb_path_query(q.said, '$.decided[*] ? (@.verdict == "conceded").n') AS c (n)
+                  WHERE NOT c.n::text::smallint = ANY (e.gone))))
+ORDER BY q.rank, q.since, q.question_id LIMIT $6
+"""
+#: What stands with whoever raised it: a dispute that is not answered, and what was answered or has lapsed since.
+_OWN: Final = """
+SELECT q.question_id, q.since, q.subject, q.counterpart, q.kind, q.state,
+       t.state AS shown, t.priority
+FROM question AS q JOIN {table} AS t ON t.{subject} = q.subject AND t.party = q.party
+WHERE q.party = $1 AND q.own AND NOT q.seen AND (q.state <> 'open' OR q.kind = 'dispute') AND t.state = ANY($5::text[])
+  AND (q.since, q.question_id) > ($2, $3)
+ORDER BY q.since, q.question_id LIMIT $4
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresQuestions:
+    """`Questions` within one transaction."""
+
+    driver: asyncpg.Connection
+
+    async def raised(self, between: Collection[Between]) -> dict[Between, list[Raised]]:
+        keys = sorted(between)
+        columns = [list(column) for column in zip(*keys, strict=True)] if keys else [[], [], [], []]
+        found: dict[Between, list[Raised]] = {}
+        for row in await self.driver.fetch(_RAISED, *columns) if keys else []:
+            of = Between(row["party"], row["told_by"], row["counterpart"], row["own"])
+            kind, state = QuestionKind(row["kind"]), QuestionState(row["state"])
+            found.setdefault(of, []).append(Raised(kind, row["number"], state, frozenset(row["about"])))
+        return found
+
+    async def add(self, new: Sequence[NewQuestion]) -> None:
+        for statement, own in ((_ADD_OWN, True), (_ADD_ASKED, False)):
+            rows = [each for each in new if each.own is own]
+            about = [[str(n) for n in each.about] for each in rows]
+            said = [to_json(each.said).decode() for each in rows]
+            if rows:
+                await self.driver.execute(*statement.bind(rows=_NEW.rows(rows, about=about, said=said)))
+
+    async def over(
+        self, between: Between, number: int, state: QuestionState, *, said: Mapping[str, JsonValue], at: datetime
+    ) -> None:
+        named = between._asdict() | {"number": number, "before": sorted(BEFORE[state])}
+        await self.driver.execute(*_OVER.bind(**named, state=state.value, said=dict(said), at=at))
+
+    async def seen(self, between: Between) -> None:
+        await self.driver.execute(_SEEN, *between)
+
+    async def find(self, party: str, referral_id: UUID, *, counterpart: str, number: int) -> OpenQuestion | None:
+        row = await self.driver.fetchrow(_FIND, party, referral_id, counterpart, number)
+        if row is None:
+            return None
+        return OpenQuestion(
+            row["question_id"],
+            row["told_by"],
+            QuestionKind(row["kind"]),
+            QuestionState(row["state"]),
+            tuple(row["about"]),
+            row["asked_revision"],
+            row["instance"],
+            tuple(row["items"]),
+            row["revision"],
+            row["of_notice"],
+        )
+
+    async def lapsed(
+        self, at: datetime, *, table: str, key: str, open_in: Sequence[str], limit: int
+    ) -> list[tuple[str, UUID, int]]:
+        """What its party has asked and nobody has answered in its time: party, subject and number of each; locked.
+
+        `table` and its `key` are those of the items, `open_in` the states in which somebody waits for it.
+        """
+        statement = _LAPSED.format(table=table, subject=key)
+        rows = await self.driver.fetch(statement, at, list(open_in), limit)
+        return [(row["party"], row["told_by"], row["number"]) for row in rows]
+
+    async def page(
+        self, party: str, *, state: str | None, kind: str | None, cursor: str | None, limit: int
+    ) -> QuestionPage:
+        """The party's questions and disputes, newest first."""
+        above = (None, None) if cursor is None else read_place(cursor)[1:]
+        rows = await self.driver.fetch(_PAGE, party, state, kind, *above, limit + 1)
+        last = rows[limit - 1] if len(rows) > limit else None
+        following = None if last is None else place_cursor((0, last["raised_at"], last["question_id"]))
+        return QuestionPage(items=tuple(_shown(row) for row in rows[:limit]), next=following)
+
+
+def _shown(row: asyncpg.Record) -> ShownQuestion:
+    known = dict(row) | dict(row["said"])
+    return ShownQuestion.model_validate({name: known.get(name) for name in ShownQuestion.model_fields})
+
+
+async def asked_waits(
+    driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
+) -> list[Waits]:
+    """What recipients have asked or contested of the party's referrals and it has not answered, or has conceded."""
+    rows = await driver.fetch(_ASKED, party, *above, rank_max, limit, sorted(UNFINISHED))
+    return [_asked(row) for row in rows]
+
+
+async def raised_waits(
+    driver: asyncpg.Connection,
+    party: str,
+    above: Place,
+    /,
+    *,
+    table: str,
+    key: str,
+    subject: Subject,
+    open_in: Sequence[str],
+    rank_max: int,
+    limit: int,
+) -> list[Waits]:
+    """What the party has raised itself: disputes that wait, and what was answered or has lapsed since its last act.
+
+    `table` and its `key` are those of the items of this kind, `open_in` the states in which it can go on with one.
+    """
+    if rank_max < 1:
+        return []
+    behind = (above.since, above.id) if above.rank >= 1 else (_BEGINNING, UUID(int=0))
+    rows = await driver.fetch(_OWN.format(table=table, subject=key), party, *behind, limit, list(open_in))
+    return [_own(row, subject) for row in rows]
+
+
+def _asked(row: asyncpg.Record) -> Waits:
+    reasons = (_REASON_ASKED[row["kind"], row["state"]],)
+    told = {"kind": Subject.REFERRAL, "subject": row["subject"], "external_ref": row["external_ref"]}
+    told |= {"party": row["counterpart"], "priority": row["priority"], "reasons": reasons, "since": row["since"]}
+    if row["told_by"] != row["subject"]:
+        told["notice_id"] = row["told_by"]
+    waiting = Waiting.model_validate(told | {"mend": mend_of(reasons)})
+    return Waits(Place(row["rank"], row["since"], row["question_id"]), waiting)
+
+
+def _own(row: asyncpg.Record, subject: Subject) -> Waits:
+    reasons = (_REASON_OWN[row["kind"], row["state"]],)
+    told = {"kind": subject, "subject": row["subject"], "party": row["counterpart"], "priority": row["priority"]}
+    mend = next_act(subject, row["shown"])
+    waiting = Waiting.model_validate(told | {"reasons": reasons, "since": row["since"], "mend": mend})
+    return Waits(Place(1, row["since"], row["question_id"]), waiting)
+
+
+_REASON_ASKED: Final = {
+    ("question", "open"): "needs_info",
+    ("dispute", "open"): "disputed",
+    ("dispute", "answered"): "conceded",
+}
+_REASON_OWN: Final = {
+    ("question", "answered"): "question_answered",
+    ("question", "lapsed"): "question_lapsed",
+    ("dispute", "open"): "disputed",
+    ("dispute", "answered"): "dispute_answered",
+}

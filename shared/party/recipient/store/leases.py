@@ -1,0 +1,75 @@
+"""Leases of cases in PostgreSQL. Rows are added and never changed: the one with the highest number counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from shared.exchange.act import Subject
+from shared.party.recipient.leasing import UNCLAIMED, Lease
+from shared.party.recipient.store.attention import items_waiting
+from shared.party.recipient.store.items import ItemTable
+from shared.party.waiting import P0_UNCLAIMED, Mend, Place, Waits
+
+Now = Callable[[], datetime]
+
+_NEWEST: Final = """
+SELECT number, actor, until FROM case_lease WHERE referral_id = $1 AND party = $2 ORDER BY number DESC LIMIT 1
+"""
+_ADD: Final = """
+INSERT INTO case_lease (referral_id, party, number, actor, until, by_actor, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT DO NOTHING
+"""
+
+
+#: Cases that somebody has at $3.
+_STANDING: Final = """
+SELECT referral_id FROM (
+    SELECT DISTINCT ON (referral_id) referral_id, actor, until FROM case_lease
+    WHERE referral_id = ANY($1::uuid[]) AND party = $2 ORDER BY referral_id, number DESC
+) AS newest WHERE actor IS NOT NULL AND until > $3
+"""
+#: Who had a row of `case_file` by the lease that counts, and until when.
+CLAIMED: Final = """,
+(SELECT l.actor FROM case_lease AS l WHERE l.referral_id = case_file.referral_id AND l.party = case_file.party
+ ORDER BY l.number DESC LIMIT 1) AS claimed_by,
+(SELECT l.until FROM case_lease AS l WHERE l.referral_id = case_file.referral_id AND l.party = case_file.party
+ ORDER BY l.number DESC LIMIT 1) AS claimed_until
+"""
+
+
+async def cases_waiting(
+    driver: asyncpg.Connection, party: str, above: Place, /, *, table: ItemTable, rank_max: int, limit: int, now: Now
+) -> list[Waits]:
+    """What is open and has a child at risk, as `items_waiting`; of what nobody has taken up or claimed it says so."""
+    found = await items_waiting(driver, party, above, table=table, subject=Subject.CASE, rank_max=rank_max, limit=limit)
+    offered = [waits.row.subject for waits in found if waits.row.mend is Mend.ACCEPT]
+    held = {row["referral_id"] for row in await driver.fetch(_STANDING, offered, party, now())} if offered else set()
+    nobodys = {each for each in offered if each not in held}
+    return [_woken(waits) if waits.row.subject in nobodys else waits for waits in found]
+
+
+def _woken(waits: Waits) -> Waits:
+    update = {"reasons": (P0_UNCLAIMED, *waits.row.reasons), "mend": Mend.CLAIM}
+    return waits._replace(row=waits.row.model_copy(update=update))
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresLeases:
+    """`Leases` within one transaction."""
+
+    driver: asyncpg.Connection
+
+    async def newest(self, referral_id: UUID, party: str) -> Lease:
+        row = await self.driver.fetchrow(_NEWEST, referral_id, party)
+        return UNCLAIMED if row is None else Lease(*row)
+
+    async def add(self, referral_id: UUID, party: str, lease: Lease, *, by: str, at: datetime) -> bool:
+        values = lease.number, lease.actor, lease.until, by, at
+        done: str = await self.driver.execute(_ADD, referral_id, party, *values)
+        return done.endswith(" 1")

@@ -1,0 +1,95 @@
+"""Cases that go from one agency to another, in PostgreSQL: what it takes to pass one on, and how one came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from shared.contracts.answers import CaseWords
+from shared.contracts.passing import PassedAct, PassedOn, ReferralPassedOnSealed
+from shared.contracts.referral import EdgeSealed
+from shared.envelope.datakeys import KeyEncryptionKey, reveal, unwrap
+from shared.exchange.act import Subject
+from shared.exchange.message import Received
+from shared.exchange.passed import Passable
+from shared.exchange.spelt import Spelt
+from shared.exchange.states import answer_of
+from shared.party.recipient.domain import revision_of
+from shared.party.recipient.store.items import content_place
+
+#: What a message brought, beside what every item has.
+_BIND: Final = """
+UPDATE case_edge AS e SET edge_id = b.edge_id, decision = b.decision::jsonb, salt = b.salt, spelt = b.spelt
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::uuid[], $6::text[], $7::text[], $8::text[])
+AS b (referral_id, party, purpose, revision, edge_id, decision, salt, spelt)
+WHERE (e.referral_id, e.party, e.purpose, e.revision) = (b.referral_id, b.party, b.purpose, b.revision)
+"""
+_CAME: Final = """
+INSERT INTO case_passed (referral_id, party, by_party, because, history, at)
+VALUES ($1, $2, $3, $4, $5::text::jsonb, $6) ON CONFLICT DO NOTHING
+"""
+_PASSABLE: Final = """
+SELECT purpose, party, revision, content, wrapped_key, edge_id, decision, salt, spelt FROM case_edge
+WHERE referral_id = $1 AND wrapped_key IS NOT NULL AND edge_id IS NOT NULL ORDER BY revision DESC, received_at
+"""
+_ACTS: Final = "SELECT number, state, said, at FROM case_act WHERE referral_id = $1 ORDER BY number"
+_BY: Final = "SELECT by_party AS by, because, at, history FROM case_passed WHERE referral_id = $1"
+
+
+async def bind_edges(driver: asyncpg.Connection, messages: Sequence[Received]) -> None:
+    """Keep with the edges that these messages brought what it takes to pass them on."""
+    rows = [(each, each.carried, each.spelt) for each in messages if each.edge is not None]
+    bound = [_bound(each, carried, spelt) for each, carried, spelt in rows if carried is not None and spelt is not None]
+    if bound:
+        await driver.execute(_BIND, *map(list, zip(*bound, strict=True)))
+
+
+def _bound(message: Received, carried: EdgeSealed, spelt: Spelt) -> tuple[object, ...]:
+    assert message.edge is not None
+    where = UUID(message.subject), message.recipient, message.edge.purpose.value, revision_of(message)
+    edge_id: UUID = message.clear.edge_id  # type: ignore[attr-defined]
+    return (*where, edge_id, carried.decision.model_dump_json(), carried.salt, spelt.edge.decode())
+
+
+async def note_passed(driver: asyncpg.Connection, messages: Sequence[Received]) -> None:
+    """Keep how cases came from other agencies."""
+    for message in messages:
+        if isinstance(message.carried, ReferralPassedOnSealed):
+            history = message.carried.model_dump_json(include={"history"}, exclude_none=True)
+            of = UUID(message.subject), message.recipient, message.sender
+            await driver.execute(_CAME, *of, message.carried.because.value, history, message.sent_at)
+
+
+async def came_from(driver: asyncpg.Connection, referral_id: UUID) -> PassedOn | None:
+    """How the case came from another agency; None for one that its origin has offered."""
+    row = await driver.fetchrow(_BY, referral_id)
+    if row is None:
+        return None
+    return PassedOn.model_validate(dict(row) | {"history": row["history"]["history"]})
+
+
+async def passable(driver: asyncpg.Connection, referral_id: UUID, kek: KeyEncryptionKey, table: str) -> list[Passable]:
+    """What can be passed on of a case, its newest revision first. `table` has its records."""
+    history = [PassedAct.model_validate(each) for each in _told(await driver.fetch(_ACTS, referral_id))]
+    found = []
+    for row in await driver.fetch(_PASSABLE, referral_id):
+        place = content_place(table, referral_id, party=row["party"], purpose=row["purpose"])
+        key = unwrap(row["wrapped_key"], kek, place.column("wrapped_key"))
+        spelt = Spelt(row["spelt"].encode(), reveal(row["content"], key, place.column("content")))
+        found.append(Passable(row["edge_id"], row["decision"], row["salt"], spelt, row["revision"], history))
+    return found
+
+
+def _told(acts: Sequence[asyncpg.Record]) -> Iterator[dict[str, object]]:
+    """The acts that moved the case or said what came of it: what was asked of notices is the origin's affair."""
+    before = None
+    for row in acts:
+        if row["state"] != before or "outcome" in row["said"]:
+            words = {name: row["said"].get(name) for name in (*CaseWords.model_fields, "reason")}
+            answer = answer_of(Subject.CASE, row["state"])
+            if answer is not None:
+                yield {"number": row["number"], "answer": answer, "at": row["at"]} | words
+        before = row["state"]

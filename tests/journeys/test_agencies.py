@@ -1,0 +1,62 @@
+"""Work between agencies on a running exchange: a case goes to another agency, which answers its origin from then on."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from client.api import CausewayClient
+from client.problem import ApiProblem
+from shared.contracts.passing import Referring
+from shared.vocabulary.agencies import CaseReferReason
+from shared.vocabulary.answers import CaseOutcome, YesNoUnknown
+from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral, until
+
+OTHER = "police-de.example"
+
+
+def to(agency: str) -> Referring:
+    return Referring(agency=agency, because=CaseReferReason.SUSPECT_ELSEWHERE)
+
+
+async def has_case(agency: CausewayClient, referral_id: UUID) -> bool:
+    return referral_id in {item.referral_id async for page in agency.inbox() for item in page.items}
+
+
+async def answers(hotline: CausewayClient, referral_id: UUID) -> dict[str, str]:
+    return {edge.recipient: edge.answer for edge in (await hotline.show(referral_id)).edges}
+
+
+async def test_a_referred_case_arrives_with_its_history_and_the_other_agency_answers(exchange: Exchange) -> None:
+    async with exchange.client(HOTLINE) as hotline, exchange.client(AGENCY) as first, exchange.client(OTHER) as second:
+        referral_id = (await hotline.submit(referral())).referral_id
+        await until(lambda: has_case(first, referral_id))
+        assert not await has_case(second, referral_id)
+        await first.accept_case(referral_id, case_reference="NL-17")
+        for nobody in (PROVIDER, HOTLINE, AGENCY, "police-nowhere.example"):
+            with pytest.raises(ApiProblem, match="agency_unknown"):
+                await first.act_on_case("refer", referral_id, to(nobody))
+        assert (await first.act_on_case("refer", referral_id, to(OTHER))).state == "referred"
+        await until(lambda: has_case(second, referral_id))
+        had, has = await first.inbox_item(referral_id), await second.inbox_item(referral_id)
+        assert has.record == had.record
+        assert has.state == "offered"
+        assert has.origin == HOTLINE
+        assert has.passed_on is not None
+        assert has.passed_on["by"] == AGENCY
+        (act,) = has.passed_on["history"]  # type: ignore[misc]
+        assert act["answer"] == "accepted"  # type: ignore[index,call-overload]
+        assert "NL-17" not in str(has.model_dump()), "the first agency's own reference stays with its origin"
+        await second.accept_case(referral_id)
+        unknown = {"child_identified": YesNoUnknown.YES, "child_safeguarded": YesNoUnknown.UNKNOWN}
+        await second.report_outcome(referral_id, CaseOutcome.ARREST, **unknown)
+        with pytest.raises(ApiProblem, match="state_forbids"):
+            await first.report_outcome(referral_id, CaseOutcome.ARREST, **unknown)
+        await exchange.until_quiet()
+        assert (await answers(hotline, referral_id) | {PROVIDER: ""}).items() >= {
+            AGENCY: "referred",
+            OTHER: "ongoing",
+        }.items()
+        with pytest.raises(ApiProblem, match="passed_on_before"):
+            await second.act_on_case("refer", referral_id, to(AGENCY))

@@ -1,0 +1,100 @@
+"""A recipient asks and contests at its own prompt, and its origin answers: both see the same, and nobody else does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from client.api import CausewayClient
+from client.asking import deciding, replying
+from shared.contracts.questions import Dispute, DisputeStatement, Question
+from shared.vocabulary.questions import DisputeReason, NeedsInfo
+from tests.journeys.parties import Party, written
+from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, referral
+
+
+def of(party: Party, subject: str) -> list[dict[str, Any]]:
+    """What the party has of questions about a subject, the oldest first."""
+    rows = [row for row in party.told("questions", "--limit", "10000") if row["subject"] == subject]
+    return sorted(rows, key=lambda row: row["raised_at"])
+
+
+def reasons(party: Party, subject: str) -> set[str]:
+    rows = [row for row in party.told("attention")["items"] if row["subject"] == subject]
+    return {reason for row in rows for reason in row["reasons"]} & {
+        "needs_info",
+        "disputed",
+        "question_answered",
+        "conceded",
+        "dispute_answered",
+    }
+
+
+def types(party: Party, subject: str) -> list[str]:
+    return [each["type"] for each in party.told("timeline", subject)]
+
+
+async def test_a_provider_asks_and_contests_and_its_origin_answers_at_the_prompt(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    hotline, provider, stranger = (Party(exchange, name) for name in (HOTLINE, PROVIDER, OTHER_HOTLINE))
+    referral_id = hotline.told("referral", "submit", written(tmp_path, referral()))["referral_id"]
+    await exchange.until_quiet()
+    edges = hotline.told("referral", "show", referral_id)["edges"]
+    notice_id = next(edge["notice_id"] for edge in edges if edge["notice_id"])
+    assert provider.told("notice", "ask", notice_id, "location", "still_there")["state"] == "issued"
+    again = provider.causeway("notice", "ask", notice_id, "hashes")
+    assert (again.returncode, "question_open" in again.stderr) == (1, True)
+    await exchange.until_quiet()
+
+    (asked,) = of(hotline, referral_id)
+    assert (asked["party"], asked["number"], asked["needs"]) == (PROVIDER, 1, ["location", "still_there"])
+    assert reasons(hotline, referral_id) == {"needs_info"}
+    assert hotline.told("referral", "reply", referral_id, PROVIDER, "1", "still_there")["state"] == "routed"
+    twice = hotline.causeway("referral", "reply", referral_id, PROVIDER, "1", "gone")
+    assert (twice.returncode, "question_answered" in twice.stderr) == (1, True)
+    await exchange.until_quiet()
+    (answered,) = of(provider, notice_id)
+    assert (answered["state"], answered["replied"][0]["reply"]) == ("answered", "still_there")
+    assert (reasons(hotline, referral_id), reasons(provider, notice_id)) == (set(), {"question_answered"})
+
+    provider.told("notice", "dispute", notice_id, "1=content_lawful", "--basis", "adult_pornography")
+    await exchange.until_quiet()
+    assert reasons(hotline, referral_id) == reasons(provider, notice_id) == {"disputed"}
+    assert hotline.told("referral", "uphold", referral_id, PROVIDER, "2")["state"] == "routed"
+    await exchange.until_quiet()
+    assert [each["state"] for each in of(provider, notice_id)] == ["answered", "answered"]
+    assert reasons(provider, notice_id) == {"dispute_answered"}
+    assert provider.told("notice", "answer", notice_id, "removed")["state"] == "actioned"
+    assert reasons(provider, notice_id) == set()
+    await exchange.until_quiet()
+    told = ["notice.ask", "notice.reply", "notice.dispute", "notice.uphold", "notice.answer"]
+    assert [each for each in types(provider, notice_id) if not each.startswith("clock.")] == ["notice.issue", *told]
+    assert {"notice.ask", "referral.reply", "notice.dispute", "referral.uphold"} <= set(types(hotline, referral_id))
+    # Of what a provider asks nobody learns but who issued the notice.
+    assert of(stranger, referral_id) == of(Party(exchange, AGENCY), referral_id) == []
+
+
+async def test_an_agency_and_a_hotline_ask_and_contest_over_http(exchange: Exchange) -> None:
+    keys = exchange.parties
+    async with (
+        CausewayClient(keys[HOTLINE].url, keys[HOTLINE].key) as origin,
+        CausewayClient(keys[AGENCY].url, keys[AGENCY].key) as agency,
+        CausewayClient(keys[OTHER_HOTLINE].url, keys[OTHER_HOTLINE].key) as other,
+    ):
+        referral_id = (await origin.submit(referral())).referral_id
+        await exchange.until_quiet()
+        asking = Question(about=(1,), needs=(NeedsInfo.WHY_ILLEGAL,))
+        assert (await agency.act_on_case("ask", referral_id, asking)).state == "offered"
+        contesting = Dispute(disputed=(DisputeStatement(n=1, reason=DisputeReason.DUPLICATE),))
+        assert (await other.act_on_offer("dispute", referral_id, contesting)).state == "offered"
+        await exchange.until_quiet()
+        pages = [page async for page in origin.questions(state="open")]
+        raised = {each.party: each for page in pages for each in page.items if each.subject == referral_id}
+        assert {name: each.kind for name, each in raised.items()} == {AGENCY: "question", OTHER_HOTLINE: "dispute"}
+        await origin.answer_question(referral_id, replying(AGENCY, raised[AGENCY].number, ["not_permitted"]))
+        await origin.answer_question(referral_id, deciding(OTHER_HOTLINE, raised[OTHER_HOTLINE].number, ["conceded"]))
+        await exchange.until_quiet()
+        for party, word in ((agency, "not_permitted"), (other, "conceded")):
+            (mine,) = [each async for page in party.questions() for each in page.items if each.subject == referral_id]
+            assert (mine.own, mine.state, mine.summary) == (True, "answered", f"1={word}")

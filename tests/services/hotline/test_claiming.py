@@ -1,0 +1,102 @@
+"""A hotline claims what is transferred to it, and is told whether it has it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.hotline.api import offers_router
+from shared.contracts.base import Contract
+from shared.contracts.registry import CLAIM_GONE, CLAIM_GRANTED, TRANSFER_OFFERED, MessageType
+from shared.contracts.transfers import ClaimGoneClear, ClaimGrantedClear, DoneSoFar, TransferOfferedClear
+from shared.exchange.message import Received
+from shared.kernel.authority import Role
+from shared.kernel.ids import uuid4, uuid7
+from shared.runtime.database.transactions import Database
+from shared.vocabulary.transfers import TransferReason
+from tests.services.deliveries import HOTLINE, OTHER_HOTLINE, received, withdrawn
+from tests.services.doors import door, serving
+from tests.services.hotline.hotlines import KEK, Hotlines
+from tests.services.hotline.test_assessing import Prompt, an_offer
+
+
+@pytest.fixture(scope="session")
+def hotlines(database: Database) -> Hotlines:
+    return Hotlines(database)
+
+
+@pytest.fixture
+async def prompt(hotlines: Hotlines) -> Any:
+    async with door(offers_router(serving(hotlines.database, "hotline", kek=KEK, directory=hotlines.directory))) as at:
+        yield Prompt(hotlines, at)
+
+
+def said(message: MessageType, clear: Contract, referral_id: UUID, sender: str = HOTLINE) -> Received:
+    return received(message, clear, subject=referral_id, sender=sender, recipient=OTHER_HOTLINE, instance="hotline")
+
+
+def offered_over(referral_id: UUID, sender: str = HOTLINE) -> Received:
+    clear = TransferOfferedClear(referral_id=referral_id, revision=1, act=uuid4(), reason=TransferReason.NO_MANDATE)
+    return said(TRANSFER_OFFERED, clear, referral_id, sender)
+
+
+def granted(referral_id: UUID) -> Received:
+    done = (DoneSoFar(n=1, issued=2, actioned=1),)
+    return said(
+        CLAIM_GRANTED, ClaimGrantedClear(referral_id=referral_id, revision=1, claim=uuid4(), done=done), referral_id
+    )
+
+
+def gone(referral_id: UUID) -> Received:
+    return said(CLAIM_GONE, ClaimGoneClear(referral_id=referral_id, revision=1), referral_id)
+
+
+async def test_what_is_transferred_is_claimed_and_then_the_hotlines_own(hotlines: Hotlines, prompt: Prompt) -> None:
+    referral_id = uuid7()
+    await hotlines.receive(an_offer(referral_id))
+    assert await prompt.act(referral_id, "claim") == (409, "state_forbids")
+    assert await hotlines.receive(offered_over(referral_id)) == [None]
+    shown = await hotlines.show(referral_id)
+    assert (shown["state"], shown["transfer"]) == ("claimable", "no_mandate")
+    assert await prompt.act(referral_id, "claim", role=Role.VIEWER) == (403, "forbidden")
+    assert await prompt.act(referral_id, "claim", party=HOTLINE) == (404, "not_found")
+    assert await prompt.act(referral_id, "claim") == (202, "claimed")
+    assert await prompt.act(referral_id, "claim") == (409, "state_forbids")
+    assert [kind for kind, *_ in await hotlines.sent(referral_id)] == ["causeway.offer_claimed.v1"]
+    assert await hotlines.receive(granted(referral_id)) == [None]
+    shown = await hotlines.show(referral_id)
+    assert (shown["state"], shown["done"]) == ("transferred", [{"n": 1, "issued": 2, "actioned": 1}])
+
+
+@pytest.mark.parametrize("claims", [True, False])
+async def test_whoever_comes_second_or_never_is_told_that_it_is_gone(
+    hotlines: Hotlines, prompt: Prompt, *, claims: bool
+) -> None:
+    referral_id = uuid7()
+    await hotlines.receive(an_offer(referral_id), offered_over(referral_id))
+    if claims:
+        assert await prompt.act(referral_id, "claim") == (202, "claimed")
+    assert await hotlines.receive(gone(referral_id)) == [None]
+    assert (await hotlines.show(referral_id))["state"] == "gone"
+    assert await prompt.act(referral_id, "claim") == (409, "state_forbids")
+    assert await hotlines.receive(withdrawn(referral_id, to=OTHER_HOTLINE)) == [None]
+    assert await hotlines.acknowledge(referral_id) == "withdrawal_acknowledged"
+
+
+async def test_what_was_declined_can_be_claimed_once_it_is_transferred(hotlines: Hotlines, prompt: Prompt) -> None:
+    referral_id = uuid7()
+    await hotlines.receive(an_offer(referral_id))
+    assert await prompt.act(referral_id, "decline", {"reason": "no_capacity"}) == (202, "declined")
+    await hotlines.receive(offered_over(referral_id))
+    assert await prompt.act(referral_id, "claim") == (202, "claimed")
+
+
+async def test_only_its_origin_says_who_has_it(hotlines: Hotlines, prompt: Prompt) -> None:
+    referral_id = uuid7()
+    await hotlines.receive(an_offer(referral_id))
+    assert await hotlines.receive(offered_over(referral_id, "hotline-c.example")) == ["offer_unknown"]
+    assert await hotlines.receive(granted(referral_id)) == ["state_forbids"]
+    assert await hotlines.receive(gone(referral_id)) == ["state_forbids"]
+    assert (await hotlines.show(referral_id))["state"] == "offered"

@@ -1,0 +1,114 @@
+"""Fifty hotlines claim one orphan at once: exactly one has it, and each of the others is told that it is gone.
+
+Whoever locks the referral first is granted it. With several workers in one process, and with several processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from deploy.site.endpoints import DatabaseEndpoint
+from shared.party.origin import bus
+from shared.party.origin.store import transfers
+from shared.party.origin.store.transfers import PostgresTransfers
+from shared.party.origin.transferring import Held
+from tests.services.hotline.origin import APPLYING, Origin
+from tests.services.hotline.transferring import answer, claim, claim_at_once, mandated, orphan, told, transfer
+
+RACERS, PROCESSES = 50, 3
+ROOT = Path(__file__).parents[3]
+
+
+async def transferred(origin: Origin) -> tuple[UUID, Sequence[str]]:
+    """An orphan that fifty hotlines may claim."""
+    racers = mandated(origin.world, RACERS)
+    referral_id = await orphan(origin, "NO")
+    status, body = await transfer(origin, referral_id)
+    assert (status, body["offered"]) == (202, sorted(racers))
+    return referral_id, racers
+
+
+async def assert_one_has_it(origin: Origin, referral_id: UUID, racers: Sequence[str]) -> None:
+    granted, gone = await told(origin, "claim_granted"), await told(origin, "claim_gone")
+    assert len(granted) == 1
+    assert Counter([*granted, *gone]) == Counter(racers), "each was told, once"
+    assert (await origin.show(referral_id))["state"] == "transferred"
+    async with origin.database.transaction(APPLYING) as session:
+        has = await session.driver.fetch(
+            "SELECT recipient FROM transfer WHERE referral_id = $1 AND claimed_at IS NOT NULL", referral_id
+        )
+        claimed = await session.driver.fetchval(
+            "SELECT count(*) FROM edge WHERE referral_id = $1 AND answer = 'claimed'", referral_id
+        )
+    assert [row["recipient"] for row in has] == granted
+    assert claimed == RACERS, "what was said is kept, whoever has it"
+
+
+async def test_of_fifty_that_claim_at_once_one_has_it(origin: Origin) -> None:
+    referral_id, racers = await transferred(origin)
+    assert await claim_at_once(origin, referral_id, racers) == [None] * RACERS
+    await assert_one_has_it(origin, referral_id, racers)
+
+
+async def test_of_fifty_that_claim_at_several_processes_one_has_it(origin: Origin, endpoint: DatabaseEndpoint) -> None:
+    referral_id, racers = await transferred(origin)
+    working = [
+        await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.services.hotline.claiming",
+            cwd=ROOT,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        for _ in range(PROCESSES)
+    ]
+    for place, process in enumerate(working):
+        assert process.stdin is not None
+        asked = {"url": endpoint.service_url, "referral": str(referral_id), "racers": racers[place::PROCESSES]}
+        process.stdin.write(json.dumps(asked).encode() + b"\n")
+    for process in working:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"ready\n"
+    for process in working:  # all of them are there: now
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        process.stdin.close()
+    ended = [await process.communicate() for process in working]
+    assert [process.returncode for process in working] == [0] * PROCESSES
+    assert sum(len(json.loads(out)) for out, _ in ended) == RACERS
+    assert {code for out, _ in ended for code in json.loads(out)} == {None}
+    await assert_one_has_it(origin, referral_id, racers)
+
+
+class Meeting(PostgresTransfers):
+    """Two that look at one referral at the same time; with the protection off, neither waits for the other."""
+
+    met: asyncio.Barrier
+
+    async def lock(self, referral_ids: Collection[UUID]) -> Mapping[UUID, Held]:
+        held = await super().lock(referral_ids)
+        await self.met.wait()
+        return held
+
+    async def hand_over(self, held: Held, to: str, at: datetime) -> None:
+        """Without the note that one alone can have."""
+        await self.driver.execute(transfers._HAND_OVER, held.referral_id)
+
+
+async def test_with_the_lock_off_two_have_it(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control, with the protection off: red as it would be."""
+    referral_id, (one, other, *_) = await transferred(origin)
+    monkeypatch.setattr(transfers, "_LOCK", transfers._LOCK.replace("FOR UPDATE", ""))
+    monkeypatch.setattr(bus, "PostgresTransfers", type("Two", (Meeting,), {"met": asyncio.Barrier(2)}))
+    await asyncio.gather(answer(origin, claim(referral_id, one)), answer(origin, claim(referral_id, other)))
+    assert await told(origin, "claim_granted") == sorted((one, other))

@@ -1,0 +1,144 @@
+"""A referral is transferred: hotlines that have it may claim it, and exactly one has it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from shared.kernel.authority import Role
+from shared.kernel.ids import uuid7
+from shared.vocabulary.referral import WithdrawalReason
+from tests.services.hotline.origin import APPLYING, Origin
+from tests.services.hotline.transferring import ASIA, EUROPE, answer, claim, orphan, told, transfer
+from tests.support.builders import PROVIDER
+
+
+async def state(origin: Origin, referral_id: UUID) -> str:
+    return str((await origin.show(referral_id))["state"])
+
+
+async def test_an_orphan_is_transferred_and_the_first_that_claims_it_has_it(origin: Origin) -> None:
+    referral_id = await orphan(origin)
+    assert await state(origin, referral_id) == "orphaned"
+    status, body = await transfer(origin, referral_id)
+    assert (status, body["state"], body["offered"]) == (202, "orphaned", [EUROPE, ASIA])
+    assert await told(origin, "transfer_offered") == [EUROPE, ASIA]
+    assert await answer(origin, claim(referral_id, ASIA)) == [None]
+    assert await state(origin, referral_id) == "transferred"
+    assert (await told(origin, "claim_granted"), await told(origin, "claim_gone")) == ([ASIA], [EUROPE])
+    # What comes later has crossed the answer that it was given already.
+    assert await answer(origin, claim(referral_id, EUROPE)) == [None]
+    assert (await told(origin, "claim_granted"), await told(origin, "claim_gone")) == ([ASIA], [EUROPE])
+
+
+async def test_of_two_claims_in_one_batch_the_first_is_granted(origin: Origin) -> None:
+    referral_id = await orphan(origin)
+    await transfer(origin, referral_id)
+    assert await answer(origin, claim(referral_id, EUROPE), claim(referral_id, ASIA)) == [None, None]
+    assert (await told(origin, "claim_granted"), await told(origin, "claim_gone")) == ([EUROPE], [ASIA])
+
+
+async def test_the_same_claim_that_comes_again_changes_nothing(origin: Origin) -> None:
+    referral_id = await orphan(origin)
+    await transfer(origin, referral_id)
+    first = claim(referral_id, EUROPE)
+    assert await answer(origin, first) == [None]
+    assert await answer(origin, first) == [None]
+    assert await told(origin, "claim_granted") == [EUROPE]
+
+
+async def test_what_was_not_transferred_is_claimed_by_nobody(origin: Origin) -> None:
+    referral_id = await orphan(origin)
+    assert await answer(origin, claim(referral_id, EUROPE)) == ["claim_not_offered"]
+    await transfer(origin, referral_id, to=ASIA)
+    assert await answer(origin, claim(referral_id, EUROPE)) == ["claim_not_offered"]
+    assert await state(origin, referral_id) == "orphaned"
+    assert await told(origin, "claim_granted") == []
+
+
+async def test_it_is_transferred_to_a_hotline_that_a_rule_has_sent_it_to(origin: Origin) -> None:
+    referral_id = await origin.file()
+    hotline = next(
+        edge["recipient"]
+        for edge in (await origin.show(referral_id))["edges"]
+        if edge["recipient"].startswith("hotline")
+    )
+    status, body = await transfer(origin, referral_id, to=hotline, reason="not_our_jurisdiction")
+    assert (status, body["state"], body["offered"]) == (202, "routed", [hotline])
+    assert await answer(origin, claim(referral_id, hotline)) == [None]
+    assert await state(origin, referral_id) == "transferred"
+
+
+async def test_nobody_whom_no_rule_has_sent_it_to_is_asked(origin: Origin) -> None:
+    referral_id = await origin.file()
+    agency = next(
+        edge["recipient"]
+        for edge in (await origin.show(referral_id))["edges"]
+        if edge["recipient"].startswith("police")
+    )
+    for to in ({}, {"to": "hotline-us.example"}, {"to": agency}, {"to": PROVIDER}):
+        status, body = await transfer(origin, referral_id, **to)
+        assert (status, body["code"], body["field"]) == (409, "transfer_not_entitled", "/to")
+    assert await told(origin, "transfer_offered") == []
+
+
+async def test_who_may_not_and_what_is_not_there_is_refused(origin: Origin) -> None:
+    referral_id = await orphan(origin)
+    assert (await transfer(origin, referral_id, role=Role.VIEWER))[1]["code"] == "forbidden"
+    assert (await transfer(origin, uuid7()))[1]["code"] == "not_found"
+    assert (await transfer(origin, referral_id, party=EUROPE))[1]["code"] == "not_found"
+    assert (await transfer(origin, referral_id, reason="because"))[1]["code"] == "fields_invalid"
+    await origin.withdraw(referral_id, WithdrawalReason.DUPLICATE)
+    assert (await transfer(origin, referral_id))[1]["code"] == "state_forbids"
+
+
+async def test_a_claim_that_crosses_a_withdrawal_is_kept_and_grants_nothing(origin: Origin) -> None:
+    referral_id = await orphan(origin)
+    await transfer(origin, referral_id)
+    await origin.withdraw(referral_id, WithdrawalReason.DUPLICATE)
+    assert await answer(origin, claim(referral_id, EUROPE)) == [None]
+    assert await state(origin, referral_id) == "withdrawn"
+    assert await told(origin, "claim_granted") == []
+
+
+async def test_what_was_transferred_can_be_withdrawn(origin: Origin) -> None:
+    referral_id = await orphan(origin)
+    await transfer(origin, referral_id)
+    await answer(origin, claim(referral_id, EUROPE))
+    await origin.withdraw(referral_id, WithdrawalReason.DUPLICATE)
+    assert await state(origin, referral_id) == "withdrawn"
+    assert EUROPE in await told(origin, "referral_withdrawn")
+
+
+async def test_the_history_travels_with_it_by_numbers_alone(origin: Origin) -> None:
+    referral_id = await origin.file()
+    hotline = next(
+        edge["recipient"]
+        for edge in (await origin.show(referral_id))["edges"]
+        if edge["recipient"].startswith("hotline")
+    )
+    await transfer(origin, referral_id, to=hotline)
+    await answer(origin, claim(referral_id, hotline))
+    (granted,) = [each.draft for each in await origin.waiting() if each.draft.message.name == "claim_granted"]
+    assert b'"done":[{"n":1,"issued":1,"actioned":0}' in granted.body
+    assert PROVIDER.encode() not in granted.body
+
+
+@pytest.mark.parametrize("hands_over", [True, False])
+async def test_what_is_planned_is_issued_no_more(origin: Origin, *, hands_over: bool) -> None:
+    referral_id = await orphan(origin)
+    async with origin.database.transaction(APPLYING) as session:
+        await session.driver.execute(
+            "UPDATE edge SET state = 'planned', message_id = NULL, window_ends = now(), issue_at = now() "
+            "WHERE referral_id = $1 AND recipient NOT LIKE 'hotline%'",
+            referral_id,
+        )
+    await transfer(origin, referral_id)
+    if hands_over:
+        await answer(origin, claim(referral_id, EUROPE))
+    async with origin.database.transaction(APPLYING) as session:
+        left = await session.driver.fetchval(
+            "SELECT count(*) FROM edge WHERE referral_id = $1 AND state = 'planned'", referral_id
+        )
+    assert (left == 0) is hands_over

@@ -1,0 +1,95 @@
+"""An origin whose referral nobody is competent for, and the hotlines that may claim it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+from shared.contracts.registry import OFFER_CLAIMED
+from shared.contracts.transfers import OfferClaimedClear
+from shared.exchange.message import Received
+from shared.kernel.authority import Role
+from shared.kernel.ids import uuid4, uuid7
+from shared.vocabulary.routing import Mandate
+from tests.services.deliveries import received
+from tests.services.doors import asking
+from tests.services.hotline.origin import APPLYING, Origin
+from tests.support.builders import AT, HOTLINE
+from tests.support.exchange_world import World
+
+#: No hotline serves these places; by the sample directory their regions' orphans are these hotlines'.
+ORPHANED = {"NO": "hotline-nl.example", "SG": "hotline-ph.example"}
+WORKERS = 4
+EUROPE, ASIA = ORPHANED.values()
+
+
+def items(*places: str) -> list[dict[str, Any]]:
+    """One item hosted in each of the places."""
+    return [
+        {
+            "locator": {"kind": "url", "value": f"https://images.example/orphan/{n}"},
+            "hosting": [{"jurisdiction": place, "method": "stated"}],
+            "assessment": [{"scheme": "interpol_baseline", "value": "baseline", "status": "final"}],
+        }
+        for n, place in enumerate(places, 1)
+    ]
+
+
+async def orphan(origin: Origin, *places: str) -> UUID:
+    """A referral that is filed, and that hotlines have by an orphan's mandate alone."""
+    return await origin.file(items=items(*places or ORPHANED))
+
+
+def mandated(world: World, count: int) -> Sequence[str]:
+    """So many hotlines with the mandate for Europe's orphans, in a directory that is in force from now on."""
+    (nl,) = (party for party in world.document.parties if party.id == EUROPE)
+    names = [EUROPE, *(f"hotline-orphan-{n}.example" for n in range(1, count))]
+    grants = tuple(each for each in nl.mandates if each.mandate is Mandate.ORPHAN)
+    more = tuple(nl.model_copy(update={"id": name, "mandates": grants, "jurisdictions": ()}) for name in names[1:])
+    world.place(world.document.model_copy(update={"version": 7, "parties": (*world.document.parties, *more)}), AT)
+    return names
+
+
+async def transfer(
+    origin: Origin, referral_id: UUID, *, party: str = HOTLINE, role: Role = Role.ANALYST, **said: Any
+) -> tuple[int, Any]:
+    """Status and body, as the HTTP door answers."""
+    async with origin.door() as client:
+        answer = await client.post(
+            f"/v1/referrals/{referral_id}:transfer",
+            json={"reason": "no_mandate"} | said,
+            headers=asking(party, role=role, key=uuid7().hex),
+        )
+    return answer.status_code, answer.json()
+
+
+def claim(referral_id: UUID, by: str, number: int = 1) -> Received:
+    """What a hotline says that claims it."""
+    clear = OfferClaimedClear(referral_id=referral_id, revision=1, act=uuid4(), number=number)
+    return received(OFFER_CLAIMED, clear, subject=referral_id, sender=by, recipient=HOTLINE, instance="hotline")
+
+
+async def answer(origin: Origin, *messages: Received) -> list[str | None]:
+    """The codes of one batch of answers, None for those that are applied."""
+    async with origin.database.transaction(APPLYING) as session:
+        unit: Any = SimpleNamespace(connection=session)
+        refusals = await origin.bus.answers(unit).apply(messages)
+    return [refusals.get(message.message_id) for message in messages]
+
+
+async def claim_at_once(origin: Origin, referral_id: UUID, racers: Sequence[str]) -> list[str | None]:
+    """Claims of all of them, each in a transaction of its own, as many at a time as there are connections."""
+
+    async def work(some: Sequence[str]) -> list[str | None]:
+        return [code for racer in some for code in await answer(origin, claim(referral_id, racer))]
+
+    found = await asyncio.gather(*(work(racers[start::WORKERS]) for start in range(WORKERS)))
+    return [code for each in found for code in each]
+
+
+async def told(origin: Origin, name: str) -> list[str]:
+    """Whom a message of this name waits for in the outbox."""
+    return sorted(each.draft.recipient for each in await origin.waiting() if each.draft.message.name == name)

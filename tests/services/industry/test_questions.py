@@ -1,0 +1,271 @@
+"""What a provider asks of its notifier and contests, as it is kept there: what may be asked, answered, and lapses."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.industry.domain import PROVIDER as KIND
+from services.industry.store import PostgresNotices
+from shared.contracts.questions import (
+    DecidedItem,
+    Dispute,
+    DisputeStatement,
+    NoticeDisputeAnsweredClear,
+    NoticeQuestionRepliedClear,
+    Question,
+    RepliedItem,
+)
+from shared.contracts.registry import NOTICE_DISPUTE_ANSWERED, NOTICE_QUESTION_REPLIED
+from shared.exchange.message import Received
+from shared.exchange.questions import LAPSES_AFTER
+from shared.kernel.authority import Role
+from shared.kernel.clock import ManualClock, rfc3339
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid4, uuid7
+from shared.party.asking import Lapses, own_questions
+from shared.party.questions.store import PostgresQuestions
+from shared.party.waiting import Place
+from shared.runtime.database.transactions import RowScope
+from shared.vocabulary.answers import ActionReason
+from shared.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
+from tests.services.deliveries import AT, HOTLINE, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn, received
+from tests.services.industry.provider import KEK, Providers
+from tests.services.industry.test_checked_notices import REMOVED
+
+WHERE = Question(needs=(NeedsInfo.LOCATION,))
+LAWFUL = Dispute(
+    disputed=(DisputeStatement(n=1, reason=DisputeReason.CONTENT_LAWFUL, basis=ActionReason.ADULT_PORNOGRAPHY),)
+)
+FALSE = Dispute(disputed=(DisputeStatement(reason=DisputeReason.FALSE_POSITIVE),))
+
+
+async def a_notice(providers: Providers, *, items: int = 2) -> UUID:
+    notice_id = uuid7()
+    assert await providers.receive(issued(notice_id, items=items)) == [None]
+    return notice_id
+
+
+def replied(notice_id: UUID, question: int, *, n: tuple[int, ...] = (1, 2), at: datetime = AT) -> Received:
+    said = tuple(RepliedItem(n=each, reply=QuestionReply.AS_STATED) for each in n)
+    clear = NoticeQuestionRepliedClear(notice_id=notice_id, act=uuid4(), question=question, replied=said)
+    return received(NOTICE_QUESTION_REPLIED, clear, subject=notice_id, sender=HOTLINE, recipient=PROVIDER)
+
+
+def decided(notice_id: UUID, dispute: int, verdict: DisputeVerdict, *, by: str = HOTLINE) -> Received:
+    said = (DecidedItem(n=1, verdict=verdict),)
+    clear = NoticeDisputeAnsweredClear(notice_id=notice_id, act=uuid4(), dispute=dispute, decided=said)
+    return received(NOTICE_DISPUTE_ANSWERED, clear, subject=notice_id, sender=by, recipient=PROVIDER)
+
+
+async def asked(providers: Providers, notice_id: UUID, party: str = PROVIDER) -> list[dict[str, Any]]:
+    async with providers.notices("read", party=party) as notices:
+        page = await notices.questions.page(party, state=None, kind=None, cursor=None, limit=200)
+    own = [each for each in page.items if each.subject == notice_id]
+    return [each.model_dump(mode="json", exclude_none=True) for each in sorted(own, key=lambda each: each.number)]
+
+
+async def waits(providers: Providers, notice_id: UUID) -> list[tuple[str, ...]]:
+    source, beginning = (
+        own_questions(KIND, PostgresNotices.table),
+        Place(-1, datetime.min.replace(tzinfo=AT.tzinfo), UUID(int=0)),
+    )
+    async with providers.database.transaction(RowScope([PROVIDER], Role.ANALYST, "read")) as session:
+        found = await source.look(session.driver, PROVIDER, beginning, rank_max=1, limit=200)
+    return [each.row.reasons for each in found if each.row.subject == notice_id]
+
+
+async def lapse(providers: Providers, at: datetime) -> None:
+    lapses = Lapses(
+        KIND,
+        providers.database,
+        table=PostgresNotices.table,
+        items=PostgresNotices,
+        kek=KEK,
+        instance="industry",
+        directory=lambda: providers.directory,
+        clock=ManualClock(at),
+    )
+    while await lapses.look():
+        pass
+
+
+async def test_a_question_is_numbered_told_by_codes_and_moves_nothing(providers: Providers) -> None:
+    notice_id = await a_notice(providers)
+    assert await providers.act("acknowledge", None, notice_id) == "acknowledged"
+    assert await providers.act("ask", WHERE, notice_id) == "acknowledged"
+    *_, (kind, _, to, _, clear) = await providers.sent(notice_id)
+    assert (kind, to) == ("causeway.notice_question_asked.v1", HOTLINE)
+    due = rfc3339(AT + LAPSES_AFTER)
+    assert clear == {
+        "notice_id": str(notice_id),
+        "number": 2,
+        "revision": 1,
+        "about": [1, 2],
+        "needs": ["location"],
+        "due": due,
+    }
+    (question,) = await asked(providers, notice_id)
+    assert (question["state"], question["number"], question["own"], question["needs"]) == (
+        "open",
+        2,
+        True,
+        ["location"],
+    )
+    assert await waits(providers, notice_id) == []  # it is its notifier's to answer
+    shown = await providers.show(notice_id)
+    assert {"needs", "about"} & shown.keys() == set()
+    assert await providers.act("answer", REMOVED, notice_id) == "actioned"
+
+
+async def test_one_is_open_at_a_time_and_no_more_than_nine_are_asked(providers: Providers) -> None:
+    notice_id = await a_notice(providers)
+    for number in range(1, 10):
+        await providers.act("ask", WHERE, notice_id)
+        with pytest.raises(Refused, match="question_open"):
+            await providers.act("ask", WHERE, notice_id)
+        assert await providers.receive(replied(notice_id, number)) == [None]
+    with pytest.raises(Refused, match="questions_exhausted"):
+        await providers.act("ask", WHERE, notice_id)
+
+
+@pytest.mark.parametrize(
+    ("act", "said", "code"),
+    [
+        ("ask", Question(needs=(NeedsInfo.HASHES,), about=(3,)), "item_unknown"),
+        ("dispute", Dispute(disputed=(DisputeStatement(n=9, reason=DisputeReason.DUPLICATE),)), "item_unknown"),
+        ("dispute", Dispute(disputed=(DisputeStatement(reason=DisputeReason.NOT_FOUND),)), "dispute_needs_basis"),
+        (
+            "dispute",
+            Dispute(disputed=(DisputeStatement(reason=DisputeReason.DUPLICATE, basis=ActionReason.OTHER),)),
+            "dispute_needs_basis",
+        ),
+        ("dispute", Dispute(disputed=LAWFUL.disputed * 2), "item_disputed"),
+    ],
+)
+async def test_what_may_not_be_asked_or_contested_has_its_code(
+    providers: Providers, act: str, said: Question | Dispute, code: str
+) -> None:
+    notice_id = await a_notice(providers)
+    with pytest.raises(Refused, match=code):
+        await providers.act(act, said, notice_id)
+    assert (await asked(providers, notice_id), await providers.sent(notice_id)) == ([], [])
+
+
+async def test_who_may_ask_and_when(providers: Providers) -> None:
+    notice_id = await a_notice(providers)
+    with pytest.raises(Refused, match="forbidden"):
+        await providers.act("ask", WHERE, notice_id, role=Role.VIEWER)
+    with pytest.raises(Refused, match="not_found"):
+        await providers.act("ask", WHERE, notice_id, party=OTHER_PROVIDER)
+    assert await providers.act("answer", REMOVED, notice_id) == "actioned"
+    for act, said in (("ask", WHERE), ("dispute", LAWFUL)):
+        with pytest.raises(Refused, match="state_forbids"):
+            await providers.act(act, said, notice_id)
+
+
+async def test_a_dispute_stands_on_its_partys_list_until_it_goes_on_after_the_answer(providers: Providers) -> None:
+    notice_id = await a_notice(providers)
+    await providers.act("dispute", LAWFUL, notice_id)
+    assert await waits(providers, notice_id) == [("disputed",)]
+    with pytest.raises(Refused, match="dispute_open"):
+        await providers.act("dispute", FALSE, notice_id)
+    # Nobody but who issued the notice answers it.
+    assert await providers.receive(decided(notice_id, 1, DisputeVerdict.UPHELD, by="hotline-b.example")) == [
+        "notice_unknown"
+    ]
+    assert await providers.receive(decided(notice_id, 1, DisputeVerdict.UPHELD)) == [None]
+    assert await waits(providers, notice_id) == [("dispute_answered",)]
+    with pytest.raises(Refused, match="item_disputed"):
+        await providers.act("dispute", LAWFUL, notice_id)
+    assert await waits(providers, notice_id) == [("dispute_answered",)]
+    assert await providers.act("dispute", FALSE, notice_id) == "issued"  # of the other item
+    (first, second) = await asked(providers, notice_id)
+    assert (first["decided"], second["about"]) == ([{"n": 1, "verdict": "upheld"}], [2])
+    assert await waits(providers, notice_id) == [("disputed",)]
+    await providers.act("answer", REMOVED, notice_id)
+    assert await waits(providers, notice_id) == []
+    assert await asked(providers, notice_id, OTHER_PROVIDER) == []
+
+
+async def test_a_question_that_nobody_answers_lapses_once_and_may_be_asked_again(providers: Providers) -> None:
+    notice_id = await a_notice(providers)
+    await providers.act("ask", WHERE, notice_id)
+    await lapse(providers, AT + LAPSES_AFTER - timedelta(seconds=1))
+    assert [each["state"] for each in await asked(providers, notice_id)] == ["open"]
+    for _ in range(2):
+        await lapse(providers, AT + LAPSES_AFTER)
+    *_, (kind, _, _, _, clear) = await providers.sent(notice_id)
+    assert (kind, clear["number"], clear["question"]) == ("causeway.notice_question_lapsed.v1", 2, 1)
+    assert [each["state"] for each in await asked(providers, notice_id)] == ["lapsed"]
+    assert await waits(providers, notice_id) == [("question_lapsed",)]
+    assert await providers.act("ask", WHERE, notice_id) == "issued"
+
+
+async def test_of_what_is_answered_for_good_or_taken_back_nothing_lapses(providers: Providers) -> None:
+    for ends in ("answered", "withdrawn"):
+        notice_id = await a_notice(providers)
+        await providers.act("ask", WHERE, notice_id)
+        if ends == "answered":
+            await providers.act("answer", REMOVED, notice_id)
+        else:
+            assert await providers.receive(notice_withdrawn(notice_id)) == [None]
+        await lapse(providers, AT + LAPSES_AFTER)
+        assert [each["state"] for each in await asked(providers, notice_id)] == ["open"]
+        assert await waits(providers, notice_id) == []
+
+
+async def test_an_answer_that_crosses_the_lapse_wins_on_either_side_of_it(providers: Providers) -> None:
+    lapsed_first, answered_first = await a_notice(providers), await a_notice(providers)
+    for notice_id in (lapsed_first, answered_first):
+        await providers.act("ask", WHERE, notice_id)
+    await providers.receive(replied(answered_first, 1))
+    await lapse(providers, AT + LAPSES_AFTER)
+    assert [each["state"] for each in await asked(providers, lapsed_first)] == ["lapsed"]
+    assert await providers.receive(replied(lapsed_first, 1)) == [None]
+    for notice_id in (lapsed_first, answered_first):
+        assert [each["state"] for each in await asked(providers, notice_id)] == ["answered"]
+
+
+async def test_steps_stop_and_go_on_by_the_number_of_the_question(providers: Providers) -> None:
+    notice_id = await a_notice(providers)
+    await providers.act("ask", WHERE, notice_id)
+    await providers.receive(replied(notice_id, 1))
+    await providers.act("dispute", LAWFUL, notice_id)
+    await providers.receive(decided(notice_id, 2, DisputeVerdict.CONCEDED))
+    async with providers.database.transaction(RowScope([PROVIDER], Role.SERVICE, "apply")) as session:
+        rows = await session.driver.fetch(
+            "SELECT did, code, of FROM clock_step JOIN clocked USING (edge_id, party) WHERE subject = $1", notice_id
+        )
+    assert {tuple(row) for row in rows} >= {
+        ("starts", "information_requested", 0),
+        ("stops", "needs_info", 1),
+        ("resumes", "needs_info", 1),
+        ("does", "information", 0),
+        ("starts", "dispute_raised", 0),
+        ("stops", "disputed", 2),
+        ("resumes", "disputed", 2),
+        ("does", "verdict", 0),
+    }
+
+
+async def test_a_crash_before_the_commit_leaves_neither_question_nor_message(providers: Providers) -> None:
+    notice_id = await a_notice(providers)
+    original = PostgresQuestions.add
+
+    class Crash(Exception):
+        pass
+
+    async def failing(self: PostgresQuestions, new: Any) -> None:
+        await original(self, new)
+        raise Crash
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PostgresQuestions, "add", failing)
+        with pytest.raises(Crash):
+            await providers.act("ask", WHERE, notice_id)
+    assert (await asked(providers, notice_id), await providers.sent(notice_id)) == ([], [])
+    assert await providers.act("ask", WHERE, notice_id) == "issued"

@@ -1,0 +1,88 @@
+"""Who works on a case: an officer claims it for a term, hands it over, and nobody is kept from it for longer."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.answers import Acceptance
+from shared.contracts.leases import Claim, HandOver
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from tests.services.deliveries import AT, OTHER_AGENCY, offered
+from tests.services.law_enforcement.agency import Agencies
+
+FIRST, SECOND, THIRD = ("1" * 32, "2" * 32, "3" * 32)
+HOUR = timedelta(hours=1)
+
+
+async def case(agencies: Agencies) -> UUID:
+    message = offered(uuid7())
+    assert await agencies.receive(message) == [None]
+    return UUID(message.subject)
+
+
+async def held(agencies: Agencies, referral_id: UUID) -> tuple[object, object]:
+    shown = await agencies.show(referral_id)
+    return shown["claimed_by"], shown["claimed_until"]
+
+
+async def test_a_lease_lapses_and_a_second_officer_takes_over(agencies: Agencies) -> None:
+    referral_id = await case(agencies)
+    assert await held(agencies, referral_id) == (None, None)
+    assert await agencies.act("claim", Claim(hours=2), referral_id, actor=FIRST) == "offered"
+    assert (await held(agencies, referral_id))[0] == FIRST
+    late = AT + 2 * HOUR
+    for name, said in (("claim", Claim()), ("accept", Acceptance())):
+        with pytest.raises(Refused, match="case_claimed") as refused:
+            await agencies.act(name, said, referral_id, actor=SECOND, at=late - timedelta(seconds=1))
+        assert refused.value.status == 409
+        assert FIRST not in str(refused.value), "who has it is in the list, not in an error"
+    await agencies.act("claim", Claim(), referral_id, actor=SECOND, at=late)
+    assert (await held(agencies, referral_id))[0] == SECOND
+    assert await agencies.act("accept", Acceptance(), referral_id, actor=SECOND, at=late) == "accepted"
+    assert [sent[0] for sent in await agencies.sent(referral_id)] == ["causeway.case_accepted.v1"], "nobody is told"
+
+
+async def test_whoever_may_acts_once_it_has_lapsed_without_claiming(agencies: Agencies) -> None:
+    referral_id = await case(agencies)
+    await agencies.act("claim", Claim(hours=1), referral_id, actor=FIRST)
+    assert await agencies.act("accept", Acceptance(), referral_id, actor=SECOND, at=AT + HOUR) == "accepted"
+
+
+async def test_it_is_handed_over_at_the_end_of_a_shift(agencies: Agencies) -> None:
+    referral_id = await case(agencies)
+    with pytest.raises(Refused, match="case_not_claimed"):
+        await agencies.act("hand_over", HandOver(to=SECOND), referral_id, actor=FIRST)
+    await agencies.act("claim", Claim(hours=8), referral_id, actor=FIRST)
+    with pytest.raises(Refused, match="case_claimed"):
+        await agencies.act("hand_over", HandOver(to=THIRD), referral_id, actor=SECOND)
+    await agencies.act("hand_over", HandOver(to=SECOND, hours=3), referral_id, actor=FIRST, at=AT + HOUR)
+    assert (await held(agencies, referral_id))[0] == SECOND
+    with pytest.raises(Refused, match="case_claimed"):
+        await agencies.act("accept", Acceptance(), referral_id, actor=FIRST, at=AT + 2 * HOUR)
+    await agencies.act("hand_over", HandOver(), referral_id, actor=SECOND, at=AT + 2 * HOUR)
+    await agencies.act("claim", Claim(), referral_id, actor=THIRD, at=AT + 2 * HOUR)
+    assert (await held(agencies, referral_id))[0] == THIRD
+
+
+async def test_whoever_has_it_claims_it_for_longer_and_a_case_that_is_over_is_not_claimed(agencies: Agencies) -> None:
+    referral_id = await case(agencies)
+    for hour in range(0, 24, 6):
+        await agencies.act("claim", Claim(hours=8), referral_id, actor=FIRST, at=AT + hour * HOUR)
+    other = await case(agencies)
+    with pytest.raises(Refused, match="not_found"):
+        await agencies.act("claim", Claim(), other, party=OTHER_AGENCY)
+    with pytest.raises(Refused, match="not_found"):
+        await agencies.act("hand_over", HandOver(), other, party=OTHER_AGENCY)
+
+
+async def test_of_two_who_claim_at_once_one_has_it(agencies: Agencies) -> None:
+    referral_id = await case(agencies)
+    claims = [agencies.act("claim", Claim(), referral_id, actor=each) for each in (FIRST, SECOND, THIRD)]
+    ended = await asyncio.gather(*claims, return_exceptions=True)
+    refused = [each for each in ended if isinstance(each, Refused)]
+    assert ([each.code for each in refused], len(ended)) == (["case_claimed"] * 2, 3)

@@ -1,0 +1,121 @@
+"""A case where a child is at risk, which nobody has: somebody is woken again and again, until an officer has it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.law_enforcement.app import LISTS
+from services.law_enforcement.domain import AUTHORITY
+from services.law_enforcement.store import PostgresCases
+from shared.contracts.answers import Acceptance, Declination
+from shared.contracts.base import Contract
+from shared.contracts.leases import Claim, HandOver
+from shared.exchange.act import CaseState
+from shared.kernel.authority import Role
+from shared.kernel.clock import ManualClock
+from shared.kernel.ids import uuid7
+from shared.party.attention import Attention, Source
+from shared.party.recipient.store.leases import cases_waiting
+from shared.party.waiting import Waiting
+from shared.routing.clocks import Law
+from shared.runtime.database.feed import Numberer
+from shared.runtime.database.transactions import RowScope
+from shared.runtime.http.identity import Identity
+from shared.runtime.timers.timers import Timers
+from shared.vocabulary.answers import CaseDeclineReason
+from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, offered
+from tests.services.doors import ACTOR
+from tests.services.law_enforcement.agency import Agencies
+from tests.shared.routing.test_clocks import SAMPLE_LAW
+
+P0, HOUR = "p0_child_at_risk", timedelta(hours=1)
+EVERYBODY = RowScope((AGENCY, OTHER_AGENCY), Role.SERVICE, "apply")
+_TOLD = """
+SELECT count(*) FROM (
+    SELECT subject, type FROM event_unnumbered UNION ALL SELECT subject, type FROM event
+) AS told WHERE subject = $1 AND type = 'p0.unclaimed'
+"""
+
+
+async def case(agencies: Agencies, priority: str = P0) -> UUID:
+    message = offered(uuid7(), priority=priority)
+    assert await agencies.receive(message) == [None]
+    return UUID(message.subject)
+
+
+async def woken(agencies: Agencies, referral_id: UUID, at: datetime) -> int:
+    """How often somebody was woken by then: looked at every hour."""
+    clock = ManualClock(AT)
+    law = Law(agencies.directory, SAMPLE_LAW)
+
+    async def witness(_: object) -> datetime:
+        return clock.now()
+
+    timers = Timers(agencies.database, lambda _: law, clock, scope=lambda: EVERYBODY, witness=witness)
+    while clock.now() < at:
+        clock.advance(1800)
+        while await timers.look():
+            pass
+    async with agencies.database.transaction(EVERYBODY) as session:
+        told: int = await session.driver.fetchval(_TOLD, referral_id)
+    return told
+
+
+async def waits(agencies: Agencies, referral_id: UUID, at: datetime) -> Waiting | None:
+    numberer = Numberer(agencies.database, LISTS)
+    serving: Any = SimpleNamespace(number=numberer.number, database=agencies.database)
+    look = partial(cases_waiting, table=PostgresCases.table, now=lambda: at)
+    door = Attention(serving, AUTHORITY, (Source("case", CaseState.OFFERED, look),))
+    who = Identity(AGENCY, Role.VIEWER, "law_enforcement", True, ACTOR)
+    page = await door.page(who, None, rank_max=0, limit=200)
+    return next((each for each in page.items if each.subject == referral_id), None)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("claim", Claim()),
+        ("accept", Acceptance()),
+        ("decline", Declination(reason=CaseDeclineReason.NO_CAPACITY)),
+    ],
+)
+async def test_somebody_is_woken_again_and_again_until_an_officer_has_it(
+    agencies: Agencies, name: str, said: Contract
+) -> None:
+    referral_id = await case(agencies)
+    first = await woken(agencies, referral_id, AT + 1 * HOUR)
+    again = await woken(agencies, referral_id, AT + 3 * HOUR)
+    risen = await woken(agencies, referral_id, AT + 5 * HOUR)
+    assert (first, again, risen) == (1, 3, 6), "each hour, and once more on the ladder"
+    await agencies.act(name, said, referral_id, at=AT + 5 * HOUR)
+    assert await woken(agencies, referral_id, AT + 12 * HOUR) == risen
+
+
+async def test_no_other_case_wakes_anybody(agencies: Agencies) -> None:
+    referral_id = await case(agencies, "p1_urgent")
+    assert await woken(agencies, referral_id, AT + 5 * HOUR) == 0
+
+
+async def test_it_says_so_on_the_list_whenever_nobody_has_it(agencies: Agencies) -> None:
+    referral_id = await case(agencies)
+
+    async def reasons(at: datetime) -> tuple[tuple[str, ...], str]:
+        found = await waits(agencies, referral_id, at)
+        assert found is not None
+        return found.reasons, found.mend.value
+
+    nobodys = ("p0_unclaimed", "p0_open"), "claim"
+    assert await reasons(AT) == nobodys
+    await agencies.act("claim", Claim(hours=2), referral_id)
+    assert await reasons(AT + HOUR) == (("p0_open",), "accept")
+    assert await reasons(AT + 2 * HOUR) == nobodys, "the lease has lapsed"
+    await agencies.act("hand_over", HandOver(), referral_id, at=AT + HOUR)
+    assert await reasons(AT + HOUR) == nobodys
+    await agencies.act("accept", Acceptance(), referral_id, at=AT + HOUR)
+    assert await reasons(AT + 9 * HOUR) == (("p0_open",), "outcome")
