@@ -2,6 +2,7 @@
 
     recipient, country, parties, MEASURE …, MEASURE_median_h …
 
+How long notices waited before they were sent is left out: a provider could tell from it that agencies held them.
 `recipient` is empty where parties stand together, `country` where they are of several; `parties` says how many they
 are. A median is of no fewer than five, in hours to one place, else empty.
 """
@@ -29,6 +30,8 @@ _TITLES: Final = {
     PartyKind.INDUSTRY: "Median hours from notice to action",
     PartyKind.LAW_ENFORCEMENT: "Median hours from referral to first feedback",
 }
+#: What has no median.
+_UNTIMED: Final = {(PartyKind.INDUSTRY, Measure.SENT)}
 
 
 class Line(NamedTuple):
@@ -90,6 +93,7 @@ def _country(directory: DirectoryIndex, party: str) -> str:
 
 def _table(kind: PartyKind, lines: Sequence[Line]) -> str:
     measures = MEASURES[kind]
+    timed = [each for each in measures if (kind, each) not in _UNTIMED]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\r\n")
     table.writerow(
@@ -98,7 +102,7 @@ def _table(kind: PartyKind, lines: Sequence[Line]) -> str:
             "country",
             "parties",
             *(each.value for each in measures),
-            *(f"{each}_median_h" for each in measures),
+            *(f"{each}_median_h" for each in timed),
         ]
     )
     for line in lines:
@@ -108,7 +112,7 @@ def _table(kind: PartyKind, lines: Sequence[Line]) -> str:
                 line.row.country,
                 len(line.row.parties),
                 *line.figures.counts(measures),
-                *(line.hours(each) for each in measures),
+                *(line.hours(each) for each in timed),
             ]
         )
     return text.getvalue()

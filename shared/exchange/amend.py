@@ -5,10 +5,10 @@ What would be sent of the new content is held against what was sent of the one b
     as before                unchanged: nothing is sent, its answers stand
     otherwise                replaced: sent once more under its ids and a higher revision; what was answered stays said
     of the new content only  added: an edge of its own
-    not issued yet           it is decided when it goes, and may be held until then
     of the one before only   taken back: its recipient is told, and acknowledges
 
 So in the end each recipient has what it would have been sent, had the new content been filed in the first place.
+A notice that is planned stays so, with its window: it is decided when it is issued, by the content that stands then.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ ITEM_NUMBER_MAX = 99
 
 
 class Standing(NamedTuple):
-    """An edge that stands, as its origin has it: decided at `decided_at`. One that `waits` was never sent.
+    """An edge that stands, as its origin has it: decided at `decided_at`. What `waits` or is `planned` was never sent.
 
-    Nor was one that is `planned`: law enforcement may hold it. `known` is how it is sent once more.
+    What is planned law enforcement may hold. `known` is how it is sent once more.
     """
 
     recipient: str
@@ -55,7 +55,7 @@ class Standing(NamedTuple):
 
     @property
     def sent(self) -> bool:
-        return not self.waits and not self.planned
+        return not (self.waits or self.planned)
 
     @property
     def key(self) -> EdgeKey:
@@ -93,8 +93,7 @@ class Amending:
 class Amended:
     """What comes of it. `again` has the edges that are replaced and added, their messages, and the fact for audit.
 
-    What is planned stays so, and is decided when it goes: it is among the `unchanged`. `outdated` are edges that were
-    not sent and will not be.
+    `outdated` are edges that waited or were planned, and are no more; `planned` those that stay so, of another content.
     """
 
     again: Again
@@ -102,6 +101,7 @@ class Amended:
     replaced: tuple[Standing, ...]
     taken_back: tuple[Standing, ...]
     outdated: tuple[Standing, ...]
+    planned: tuple[Standing, ...]
     facts: Json
     decision: Json
     content: bytes
@@ -143,6 +143,7 @@ def prepare_amended(
     found = _compared(amending, outcome, stands, then=then)
     _check_possible(found, stands, ended=amending.ended, directory=documents.directory)
     replaced = tuple(stands[key] for key in sorted(found.changed) if key in stands and stands[key].sent)
+    planned = tuple(stands[key] for key in sorted(found.changed) if key in stands and stands[key].planned)
     writing = Writing(
         outcome=outcome,
         record=after.record,
@@ -151,11 +152,12 @@ def prepare_amended(
         at=at,
         traceparent=amending.traceparent,
         sealer=sealer,
-        windows=documents.hours,
         known={each.key: _raised(each.known, amending.revision + 1) for each in replaced},
+        windows=documents.hours,
         revision=amending.revision + 1,
     )
-    letters = write_letters(writing, [edge for edge in outcome.edges if _key(edge) in found.changed])
+    written = found.changed - {each.key for each in planned}
+    letters = write_letters(writing, [edge for edge in outcome.edges if _key(edge) in written])
     letters.seal()
     drafts = letters.drafts(read.facts, origin, at=at, body_sha256=amending.body_sha256)
     return Amended(
@@ -163,7 +165,8 @@ def prepare_amended(
         unchanged=tuple(stands[key] for key in stands if key in found.unchanged),
         replaced=replaced,
         taken_back=tuple(stands[key] for key in sorted(found.ended) if stands[key].sent),
-        outdated=tuple(each for each in amending.edges if not each.sent and each.key not in found.unchanged),
+        outdated=tuple(each for each in amending.edges if not each.sent and _is_outdated(each, found)),
+        planned=planned,
         facts=read.facts,
         decision=outcome.ref | {"salt": outcome.salt},
         content=own_record(after.record),
@@ -193,8 +196,8 @@ def _again(
         disposition=letters.outcome.disposition.value,
         law=law,
         decided_at=at,
-        planned=letters.planned,
         unread=tuple(sent[key].known.edge_id for key in map(_waits_for, letters.waiting) if key in sent),
+        planned=letters.planned,
     )
 
 
@@ -202,6 +205,11 @@ class _Compared(NamedTuple):
     unchanged: frozenset[EdgeKey]
     changed: frozenset[EdgeKey]
     ended: frozenset[EdgeKey]
+
+
+def _is_outdated(unsent: Standing, found: _Compared) -> bool:
+    """What waits is decided anew, and so is what is planned once it is issued: that stays as long as it is wanted."""
+    return unsent.key in found.ended or (unsent.waits and unsent.key in found.changed)
 
 
 def _compared(
@@ -212,8 +220,7 @@ def _compared(
     then: Callable[[datetime], Documents],
 ) -> _Compared:
     now, was = _sent(amending.after.record, outcome), dict(_sent_before(amending, then))
-    planned = {key for key, each in stands.items() if each.planned}
-    changed = {key for key in now if key not in stands or stands[key].waits or was.get(key) != now[key]} - planned
+    changed = {key for key in now if key not in stands or stands[key].waits or was.get(key) != now[key]}
     # What is sent to one for several purposes is one referral to it, of one revision.
     told = {recipient for recipient, purpose in changed if (recipient, purpose) in stands}
     changed |= {(recipient, purpose) for recipient, purpose in now if recipient in told}

@@ -47,17 +47,21 @@ class Hours:
     def slot_length(self) -> timedelta:
         return self.length or self.hour / _SLOTS_AN_HOUR
 
+    def begun(self, at: datetime) -> datetime:
+        """The last issue slot that is not after `at`."""
+        length = self.hour / _SLOTS_AN_HOUR
+        return _EPOCH + (at - _EPOCH) // length * length
+
     def issue_at(
         self, window_ends: datetime, now: datetime, *, held_until: datetime | None = None, cleared: bool = False
     ) -> datetime:
         """In which slot a planned notice is issued.
 
-        `held_until` is the end of the last hold that is in force; `cleared` tells whether nobody is left who might
-        still hold it.
+        `held_until` is the end of the last hold that is in force; `cleared` tells whether nobody else is left who might
+        still hold it: for whoever might, the window lasts as long as it would without a hold.
         """
-        if held_until is not None:
-            return self.slot(max(held_until, now))
-        return self.slot(now if cleared else max(window_ends, now))
+        looked = now if cleared else max(window_ends, now)
+        return self.slot(looked if held_until is None else max(held_until, looked))
 
 
 def cleared(agencies: Mapping[str, str], no_objection: Iterable[str]) -> bool:

@@ -213,14 +213,10 @@ def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
 def _planned(writing: Writing, edges: Sequence[PlannedEdge]) -> tuple[Planned, ...]:
     """The notices that have a hold window. Where no agency is told, nobody may hold: the window is over at once.
 
-    What was issued before is sent once more as it is.
+    Of what its recipient had before nothing is held back.
     """
     windows, at = writing.windows, writing.at
-    windowed = [
-        edge
-        for edge in edges
-        if edge.terms.hold_window_h is not None and (edge.recipient, edge.terms.purpose) not in writing.known
-    ]
+    windowed = [edge for edge in edges if edge.terms.hold_window_h is not None and _edge_key(edge) not in writing.known]
     if windows is None or not windowed:
         return ()
     told = any(_kind(writing, edge) == PartyKind.LAW_ENFORCEMENT for edge in writing.outcome.edges)
@@ -230,6 +226,10 @@ def _planned(writing: Writing, edges: Sequence[PlannedEdge]) -> tuple[Planned, .
             ends = windows.ends(at, edge.terms.hold_window_h or 0)
             planned.append(Planned(edge, uuid4(), ends, windows.issue_at(ends, at, cleared=not told)))
     return tuple(planned)
+
+
+def _edge_key(edge: PlannedEdge) -> tuple[str, str]:
+    return edge.recipient, edge.terms.purpose
 
 
 def _kind(writing: Writing, edge: PlannedEdge) -> str:
@@ -263,7 +263,7 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
     recipient = directory.party(edge.recipient)
     if recipient is None:
         raise Defect("edge_without_recipient")
-    known = writing.known.get((edge.recipient, edge.terms.purpose))
+    known = writing.known.get(_edge_key(edge))
     edge_id = uuid4() if known is None else known.edge_id
     salt = edge_salt(outcome.salt, edge_id)
     cut = _cut(edge, writing, recipient.kind, known=known)

@@ -72,6 +72,18 @@ async def test_a_person_who_is_ended_opens_nothing_from_the_next_request_on(exch
         assert (await other.get("/console/inbox")).status_code == 200
 
 
+async def test_what_was_ended_with_a_person_stays_so_when_they_are_let_in_again(exchange: Exchange) -> None:
+    site = Site(exchange.state / STACK_FILE, exchange.state, exchange.endpoints)
+    unused = await link(exchange, AGENCY, person="back")
+    async with signed_in(exchange, AGENCY, person="back") as stolen:
+        assert (await stolen.get("/console/inbox")).status_code == 200
+        await end_login(site, AGENCY, at=NOW.now(), person="back")
+        async with signed_in(exchange, AGENCY, person="back") as client:
+            assert (await client.get("/console/inbox")).status_code == 200
+            assert (await stolen.get("/console/inbox")).status_code == 401
+    assert (await come_in(unused)).status_code == 401
+
+
 async def test_a_cookie_counts_on_pages_alone_and_a_key_on_the_api_alone(exchange: Exchange) -> None:
     async with signed_in(exchange, AGENCY) as client:
         assert (await client.get("/console/inbox")).status_code == 200

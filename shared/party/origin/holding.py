@@ -120,6 +120,10 @@ class Planned(Holds, Protocol):
         """Referrals some of whose planned notices are due, the longest first, both locked; none that others are at."""
         ...
 
+    async def over(self, before: datetime, at: datetime, limit: int) -> list[Hold]:
+        """Holds in force that end at `before` or earlier, of notices that are not due, locked, for others hold them."""
+        ...
+
 
 class Overridden(Contract):
     """What has become of a hold: `proposed` while a second person has not confirmed that it is overridden."""

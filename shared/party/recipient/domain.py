@@ -24,8 +24,9 @@ from shared.exchange.states import WITHDRAWAL_NOTED, Standing, answer_of, begins
 from shared.exchange.transfers import handed
 from shared.exchange.words import folded
 from shared.kernel.authority import Authority, Role
+from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
-from shared.vocabulary.answers import ItemFound
+from shared.vocabulary.answers import AnswerState, ItemFound
 
 #: An item is known by its subject (referral or notice id) and the party it was sent to.
 ItemKey = tuple[UUID, str]
@@ -154,6 +155,8 @@ def item_numbers(message: Received) -> list[str]:
     return [str(n) for n in numbers_of(message)]
 
 
+#: What an agency has answered once it has accepted a case.
+_TAKEN_UP: Final = frozenset({AnswerState.ACCEPTED, AnswerState.ONGOING, AnswerState.CLOSED})
 _TAKEN_BACK: Final = frozenset({Offered.WITHDRAWN.value, *WITHDRAWAL_NOTED})
 
 
@@ -190,7 +193,7 @@ def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> It
         numbers=numbers_of(message),
         revision=revision_of(message),
     )
-    return begun if message.again is None else _answered(recipient, begun, message.again)
+    return begun if message.again is None else _answered(recipient, begun, message, again=message.again)
 
 
 def _amended(recipient: RecipientKind, item: Item, message: Received) -> Item:
@@ -228,11 +231,14 @@ def _taken_up(recipient: RecipientKind, item: Item, message: Received, *, again:
     acted_here = item.acts != item.told and not again.moved and not forgotten
     if acted_here or again.number < item.acts or item.state in _TAKEN_BACK:
         return item
-    return _answered(recipient, item, again)
+    return _answered(recipient, item, message, again=again)
 
 
-def _answered(recipient: RecipientKind, item: Item, again: AnsweredSoFar) -> Item:
+def _answered(recipient: RecipientKind, item: Item, message: Received, *, again: AnsweredSoFar) -> Item:
     state = shown(recipient.subject, Standing(Offered.OPEN.value, again.answer.value))
     of_items = Said(again.items, again.disowned, again.checked, again.reinstated)
     said = of_items.words() | findings.kept(again.assessed)
-    return replace(item, state=state, acts=again.number, told=again.number, said={**item.said, **said})
+    # What wins over a withdrawal wins here, too. When it was accepted is not told: not after this.
+    taken_up = recipient.subject is Subject.CASE and again.answer in _TAKEN_UP
+    known = ({"accepted_at": rfc3339(message.sent_at)} if taken_up else {}) | dict(item.said)
+    return replace(item, state=state, acts=again.number, told=again.number, said=known | said)

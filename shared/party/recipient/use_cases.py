@@ -84,20 +84,12 @@ async def receive(
         events.append(happened(row, key[0], party=key[1], state=item.state))
     await _keep(came, before, now, items=items)
     await items.heard(taken)
-    unclaimed = [each for each in came.new if _is_urgent(each) and now[_key(each)].state == recipient.first]
-    await items.clock(*_timed(recipient.subject, taken, unclaimed))
+    await items.clock(*_timed(recipient.subject, taken, _unclaimed(recipient, came.new, now)))
     if edges is not None:
         refusals |= await edges.apply(answers)
         events += edges.events
     await items.note(events)
     return refusals
-
-
-async def _add(items: Items, new: Sequence[Received]) -> None:
-    """New items; of what was erased before a restore, and comes once more, nothing opens the record again."""
-    await items.add(new)
-    if new:
-        await items.erase_returned([UUID(message.subject) for message in new])
 
 
 @dataclass(slots=True)
@@ -118,12 +110,15 @@ async def _keep(came: _Came, before: Mapping[ItemKey, Item], now: Mapping[ItemKe
     amended = {key for key in before if now[key].revision != before[key].revision}
     amended |= {(UUID(message.subject), message.recipient) for message in came.amending}
     brought = came.resumed | came.heard | amended
-    await _add(items, came.new)
+    await items.add(came.new)
     await items.change({key: moved for key, moved in came.changed.items() if key not in brought})
     await items.resume([now[key] for key in came.resumed])
     await items.hear([now[key] for key in came.heard])
     if amended:
         await items.amend(came.amending, [now[key] for key in amended])
+    if records := [*came.new, *came.amending]:
+        # Of what was erased before a restore, and comes once more, nothing opens the record again.
+        await items.erase_returned([UUID(message.subject) for message in records])
 
 
 def _key(message: Received) -> ItemKey:
@@ -134,6 +129,12 @@ def _is_urgent(message: Received) -> bool:
     """Whether a child is at risk, as the record says."""
     record = message.sealed
     return isinstance(record, ReferralRecord) and record.priority.level is PriorityLevel.P0_CHILD_AT_RISK
+
+
+def _unclaimed(recipient: RecipientKind, new: Sequence[Received], now: Mapping[ItemKey, Item]) -> list[Received]:
+    """What brings a case where a child is at risk, and nobody has answered."""
+    cases = new if recipient.subject is Subject.CASE else ()
+    return [each for each in cases if _is_urgent(each) and now[_key(each)].state == recipient.first]
 
 
 def _timed(
@@ -156,7 +157,7 @@ def _timed(
             begun.append(received(message))
             so_far = AnswerState.NONE if message.again is None else message.again.answer
             steps += [Happened.by(*of, step=step) for step in answered(subject, so_far, message.sent_at)]
-    for message in unclaimed if subject is Subject.CASE else ():
+    for message in unclaimed:
         of = message.recipient, UUID(message.subject), message.filed_by
         steps += [Happened.by(*of, step=step) for step in awaits_claim(message.sent_at)]
     return begun, steps

@@ -10,8 +10,9 @@ import hashlib
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 import asyncpg
@@ -23,8 +24,9 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database
-from shared.runtime.http.identity import KEY_ROLES, Identity
+from shared.runtime.http.identity import KEY_ROLES, Identity, make_room
 from shared.runtime.http.scope import columns_of, scope_of
+from shared.runtime.http.strangers import Strangers
 from shared.vocabulary.routing import PartyStatus
 
 #: A link opens one session, at most so long after it was made.
@@ -32,6 +34,8 @@ LINK_MINUTES: Final = 10
 #: A session ends so long after it began, or after nobody has used it.
 SESSION_HOURS: Final = 8
 IDLE_MINUTES: Final = 30
+#: So many sessions are known to have been good.
+KNOWN_MAX: Final = 10_000
 #: How often it is noted that a session is used.
 _SEEN_EVERY: Final = timedelta(seconds=30)
 
@@ -43,7 +47,11 @@ ON CONFLICT (party, actor) DO UPDATE SET role = excluded.role, ended_at = NULL,
     scope_jurisdictions = excluded.scope_jurisdictions, scope_parties = excluded.scope_parties
 """
 _KEEP_LINK = "INSERT INTO console_link (link_hash, party, actor, expires_at) VALUES ($1, $2, $3, $4)"
-_END_PERSON = "UPDATE console_person SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ended_at IS NULL"
+_END_PERSON = """
+WITH links AS (UPDATE console_link SET used_at = $3 WHERE party = $1 AND actor = $2 AND used_at IS NULL),
+     sessions AS (UPDATE console_session SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ended_at IS NULL)
+UPDATE console_person SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ended_at IS NULL
+"""
 _USE_LINK = """
 UPDATE console_link SET used_at = $2 WHERE link_hash = $1 AND used_at IS NULL AND expires_at > $2 RETURNING party, actor
 """
@@ -117,7 +125,7 @@ async def make_link(driver: asyncpg.Connection, person: Person, *, role: Role, a
 
 
 async def end_person(driver: asyncpg.Connection, person: Person, at: datetime) -> None:
-    """End what a person may do. Their next request is answered as a stranger's."""
+    """End what a person may do, their sessions and links. Who lets them in again makes new ones."""
     await driver.execute(_END_PERSON, *person, at)
 
 
@@ -127,9 +135,12 @@ class LinkSignIn:
 
     database: Database
     clock: Clock
+    strangers: Strangers
 
     async def sign_in(self, request: Request) -> Person | None:
-        text = request.path_params.get("link", "")
+        return await self.strangers.look_up(partial(self._used, request.path_params.get("link", "")))
+
+    async def _used(self, text: str) -> Person | None:
         async with self.database.transaction() as session:
             row = await session.driver.fetchrow(_USE_LINK, link_hash(text), self.clock.now())
         return None if row is None else Person(row["party"], row["actor"])
@@ -137,13 +148,18 @@ class LinkSignIn:
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """The sessions of one instance. Each request looks anew: what has ended opens nothing from the next one on."""
+    """The sessions of one instance. Each request looks anew: what has ended opens nothing from the next one on.
+
+    Those that were good a moment ago, `known`, do not wait behind those that somebody makes up.
+    """
 
     database: Database
     instance: str
     directory: Callable[[], DirectoryIndex]
     clock: Clock
     kek: KeyEncryptionKey
+    strangers: Strangers
+    known: dict[bytes, None] = field(default_factory=dict)
 
     async def begin(self, person: Person, *, proven_at: datetime | None = None) -> str:
         """A new session: the text that its cookie holds."""
@@ -159,20 +175,31 @@ class Sessions:
         """
         if text is None:
             return None
-        hashed, now = link_hash(text), self.clock.now()
-        began, idle = now - timedelta(hours=SESSION_HOURS), now - timedelta(minutes=IDLE_MINUTES)
-        async with self.database.transaction() as session:
-            row = await session.driver.fetchrow(_LOOK_UP, hashed, began, idle)
-            if row is not None and seen and row["seen_at"] < now - _SEEN_EVERY:
-                await session.driver.execute(_SEE, hashed, now)
-        party = None if row is None else self.directory().party(row["party"])
-        if row is None or party is None or party.instance != self.instance:
+        hashed = link_hash(text)
+        look = partial(self._found, hashed, seen=seen)
+        row = await (look() if hashed in self.known else self.strangers.look_up(look))
+        self.known.pop(hashed, None)
+        if row is None:
+            return None
+        make_room(self.known, KNOWN_MAX)
+        self.known[hashed] = None
+        party = self.directory().party(row["party"])
+        if party is None or party.instance != self.instance:
             return None
         exercise = party.status == PartyStatus.SANDBOX
         actor = self.kek.actor_id(party.id, bytes.fromhex(row["actor"]))
         scope = scope_of(row["scope_jurisdictions"], row["scope_parties"])
         identity = Identity(party.id, Role(row["role"]), party.kind, exercise=exercise, actor=actor, scope=scope)
         return Signed(identity, row["proven_at"])
+
+    async def _found(self, hashed: bytes, *, seen: bool) -> asyncpg.Record | None:
+        now = self.clock.now()
+        began, idle = now - timedelta(hours=SESSION_HOURS), now - timedelta(minutes=IDLE_MINUTES)
+        async with self.database.transaction() as session:
+            row = await session.driver.fetchrow(_LOOK_UP, hashed, began, idle)
+            if row is not None and seen and row["seen_at"] < now - _SEEN_EVERY:
+                await session.driver.execute(_SEE, hashed, now)
+        return row
 
     async def end(self, text: str) -> None:
         """End one session."""

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import asyncpg
@@ -21,12 +22,13 @@ from starlette.requests import Request
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.authority import Role, Scope
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Refused, Unavailable
+from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.budgets import Budgets
 from shared.runtime.http.parameters import refuse_unknown
 from shared.runtime.http.scope import columns_of, scope_of
+from shared.runtime.http.strangers import Strangers
 from shared.vocabulary.routing import PartyStatus
 
 #: How long a revoked key may still be believed.
@@ -35,9 +37,6 @@ CACHED_KEYS_MAX: Final = 20_000
 #: How long a key that nobody has is not asked about again. One issued meanwhile opens that much later.
 UNKNOWN_S: Final = 1.0
 UNKNOWN_KEYS_MAX: Final = 10_000
-#: Keys not seen before are free to make up: so many are looked up at a time, and so many may wait for it.
-LOOK_UPS_MAX: Final = 2
-WAITING_MAX: Final = 100
 
 #: Roles that a key can be issued for; `service` is the instance itself and has none.
 KEY_ROLES: Final = frozenset(Role) - {Role.SERVICE}
@@ -135,8 +134,7 @@ class ApiKeys:
         self._kek = kek
         self._cache: dict[bytes, tuple[datetime, Held]] = {}
         self._unknown: dict[bytes, datetime] = {}
-        self._strangers = asyncio.Semaphore(LOOK_UPS_MAX)
-        self._waiting = 0
+        self._strangers = Strangers()
         #: Whether people of a party are told one from another by its provider: then they hold keys by name.
         self.by_name: Callable[[str], bool] = lambda _: False
         self._asking: dict[bytes, asyncio.Task[Held | None]] = {}
@@ -176,7 +174,9 @@ class ApiKeys:
         task = self._asking.get(hashed)
         if task is None:
             # A key that was good a moment ago does not wait behind those that somebody makes up.
-            look_up = self._look_up(hashed) if known is not None else self._look_up_stranger(hashed)
+            look_up = (
+                self._look_up(hashed) if known is not None else self._strangers.look_up(partial(self._look_up, hashed))
+            )
             task = self._asking[hashed] = asyncio.create_task(look_up)
             task.add_done_callback(lambda done: self._asked(hashed, done))
         return await asyncio.shield(task)
@@ -186,16 +186,6 @@ class ApiKeys:
         if not task.cancelled():
             task.exception()  # looked at, so that it is not reported as lost when all who waited are gone
 
-    async def _look_up_stranger(self, hashed: bytes) -> Held | None:
-        if self._waiting >= WAITING_MAX:
-            raise Unavailable("identity_busy")
-        self._waiting += 1
-        try:
-            async with self._strangers:
-                return await self._look_up(hashed)
-        finally:
-            self._waiting -= 1
-
     async def _look_up(self, hashed: bytes) -> Held | None:
         now = self._clock.now()
         async with self._database.transaction() as session:
@@ -203,17 +193,17 @@ class ApiKeys:
         if row is None:
             # Kept apart: made-up keys must not push real ones out.
             self._cache.pop(hashed, None)
-            _make_room(self._unknown, UNKNOWN_KEYS_MAX)
+            make_room(self._unknown, UNKNOWN_KEYS_MAX)
             self._unknown[hashed] = now + timedelta(seconds=UNKNOWN_S)
             return None
-        _make_room(self._cache, CACHED_KEYS_MAX)
+        make_room(self._cache, CACHED_KEYS_MAX)
         scope = scope_of(row["scope_jurisdictions"], row["scope_parties"])
         held = Held(row["party"], Role(row["role"]), scope, row["person"])
         self._cache[hashed] = now + timedelta(seconds=CACHE_S), held
         return held
 
 
-def _make_room(cache: dict[bytes, Any], entries_max: int) -> None:
+def make_room(cache: dict[bytes, Any], entries_max: int) -> None:
     """Forget the oldest entries, so that one more has room."""
     while len(cache) >= entries_max:
         cache.pop(next(iter(cache)))

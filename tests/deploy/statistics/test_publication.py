@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
@@ -10,8 +11,10 @@ import pytest
 
 from deploy.statistics.figures import Figures, Measure, Month
 from deploy.statistics.plots import Bar, bars
-from deploy.statistics.publication import publish
+from deploy.statistics.publication import files_of, publish
 from shared.kernel.errors import Refused
+from tests.support import exchange_world
+from tests.support.builders import POLICE, PROVIDER
 
 
 def test_the_median_is_the_lower_one() -> None:
@@ -52,3 +55,18 @@ def test_a_plot_is_a_picture_with_words_and_nothing_from_elsewhere() -> None:
     assert "3.5" in drawn
     assert "href" not in drawn
     assert "too few" in bars("x", [])
+
+
+def test_nothing_says_how_long_notices_of_a_provider_waited_for_others() -> None:
+    """Five notices that went late are enough for their provider to tell from a median that they were held."""
+    directory = exchange_world.world().documents.directory
+    figures = Figures()
+    for minutes in (10, 5_000, 5_000, 5_000, 5_000):
+        figures.add(Measure.SENT, minutes, 1)
+        figures.add(Measure.ACTIONED, 60, 1)
+    files = files_of(Month(2026, 10), {PROVIDER: figures, POLICE: figures}, directory)
+    (provider,) = csv.DictReader(files["2026-10-providers.csv"].decode().splitlines())
+    assert (provider["sent"], provider["actioned_median_h"]) == ("5", "1.0")
+    assert not [column for column in provider if column.startswith("sent_")]
+    (agency,) = csv.DictReader(files["2026-10-agencies.csv"].decode().splitlines())
+    assert agency["sent_median_h"] == "83.3"

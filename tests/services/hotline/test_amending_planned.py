@@ -36,7 +36,7 @@ async def test_what_is_planned_stays_so_and_goes_once_as_it_was_amended(
     referral_id, body = await filed(client)
     await origin.forget()
     answer = await amended(client, referral_id, body | {"media_kind": "video"})
-    assert (PROVIDER in answer["added"], PROVIDER in answer["replaced"]) == (False, False)
+    assert (PROVIDER in answer["added"], PROVIDER in answer["replaced"]) == (False, True)
     assert PROVIDER not in await sent(origin), "an agency may still hold it"
     (planned,) = await notices(origin, referral_id)
     assert planned["delivery"] == "planned"

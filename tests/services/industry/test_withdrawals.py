@@ -198,6 +198,14 @@ async def test_an_erased_record_stays_unreadable_in_a_restored_database(world: W
     assert await world.erasures.apply(world.providers.database) == 0
 
 
+async def test_an_amendment_that_comes_again_after_a_restore_brings_nothing_back(world: World) -> None:
+    notice_id = await erased_and_restored(world)
+    await world.erasures.apply(world.providers.database)
+    assert await world.providers.receive(issued(notice_id, items=2, revision=2)) == [None]
+    assert not await openable(world, notice_id)
+    assert await world.record(notice_id) is None
+
+
 async def test_without_the_journal_it_would_be_found(world: World) -> None:
     """Negative control of the test above: the backup is restored, and nothing is applied."""
     assert await openable(world, await erased_and_restored(world))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from services.law_enforcement.domain import AGENCY as KIND
 from services.law_enforcement.store import PostgresCases
 from shared.contracts.answers import Acceptance
+from shared.contracts.items import AnsweredSoFar
 from shared.kernel.clock import ManualClock
+from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.withdrawals import Withdrawals
-from tests.services.deliveries import AT, offered, withdrawn
+from tests.services.deliveries import AT, ERASED, offered, withdrawn
 from tests.services.law_enforcement.agency import KEK, Agencies
 
 
@@ -41,3 +47,13 @@ async def test_an_accepted_case_is_kept_by_the_service_and_erased_when_its_day_i
     assert (shown["state"], shown["record"], shown["further"][0]["record"]) == ("record_erased", None, None)
     assert [each["state"] for each in shown["timeline"]] == ["accepted", "withdrawal_acknowledged", "record_erased"]
     assert (await agencies.sent(taken_up))[-1][0] == "causeway.record_erased.v1"
+
+
+@pytest.mark.parametrize("answer", ["accepted", "ongoing"])
+async def test_what_was_taken_up_before_the_agency_moved_here_wins_too(agencies: Agencies, answer: str) -> None:
+    case = uuid7()
+    again = AnsweredSoFar.model_validate({"moved": True, "answer": answer, "number": 1})
+    assert await agencies.receive(replace(offered(case), again=again), withdrawn(case)) == [None, None]
+    with pytest.raises(Refused, match="case_is_kept"):
+        await agencies.act("acknowledge_withdrawal", ERASED, case)
+    assert (await agencies.show(case))["record"] is not None

@@ -228,17 +228,17 @@ class OriginApi:
         """Change what the party has filed."""
 
         async def do(session: Session) -> AmendedReferral:
-            at = self._clock.now()
             changing = Changing(
                 identity.party,
                 identity.role,
                 PostgresAmendments(session.driver, self._kek),
+                PostgresHolds(session.driver),
+                self._instance,
                 authority=self._authority,
                 documents=self._documents,
                 then=self._then,
-                at=at,
+                at=self._clock.now(),
                 day_filled=partial(self._alarms.alarm, identity.party, Kind.DAY_FILLED),
-                holding=Holding(PostgresHolds(session.driver), self._documents, self._instance, at),
             )
             return await wanted(changing)
 

@@ -62,8 +62,7 @@ WHERE e.state IN ('emitted', 'referred')
   AND ((e.notice_id IS NULL AND e.referral_id = ANY($1::uuid[])) OR e.notice_id = ANY($1::uuid[]))
 FOR UPDATE OF e
 """
-#: A notice that replaces another is new to its provider: nothing has been answered. A referral's recipient has answered
-#: on another edge, and that one tells of it where it is forgotten.
+#: A notice that replaces another is new to its provider. What was answered of a referral, another edge has told.
 _CARRY = """
 UPDATE edge AS e SET tried = old.tried,
        answer = CASE WHEN e.notice_id IS NULL THEN old.answer ELSE e.answer END,
@@ -263,9 +262,8 @@ class PostgresEdges:
     async def note_receipted(self, receipted: Mapping[UUID, Receipted], finished: Sequence[UUID], at: datetime) -> None:
         unfinished = {each: said.outcome for each, said in receipted.items() if each not in finished}
         if receipted:
-            said = list(receipted.values())
-            columns = list(receipted), [each.outcome for each in said], [each.code for each in said]
-            await self._driver.execute(_RECEIPTED, *columns, at)
+            columns = zip(*((each.outcome, each.code) for each in receipted.values()), strict=True)
+            await self._driver.execute(_RECEIPTED, list(receipted), *map(list, columns), at)
         if unfinished:
             await self._driver.execute(_UNFINISHED, list(unfinished), list(unfinished.values()))
         if finished:

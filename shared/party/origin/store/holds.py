@@ -37,6 +37,11 @@ _DUE: Final = f"""
 {ALL} WHERE e.state = 'planned' AND e.issue_at <= $1 AND {_RESTORED} ORDER BY e.issue_at, e.edge_id LIMIT $2
 FOR UPDATE OF e, r SKIP LOCKED
 """
+_HELD_ON: Final = f"""
+{ALL} WHERE e.state = 'planned' AND e.issue_at > $1 AND {_RESTORED} AND EXISTS (
+    SELECT FROM hold AS h WHERE h.referral_id = e.referral_id AND h.state = 'active' AND h.not_after <= $2)
+ORDER BY e.edge_id LIMIT $3 FOR UPDATE OF e SKIP LOCKED
+"""
 _LOCK: Final = """
 SELECT edge_id, referral_id, window_ends FROM edge
 WHERE referral_id = ANY($1::uuid[]) AND state = 'planned' ORDER BY edge_id FOR UPDATE
@@ -59,7 +64,8 @@ WHERE referral_id = $1 ORDER BY placed_at, hold_id
 """
 _TOLD: Final = """
 SELECT DISTINCT ON (recipient) recipient, answer FROM edge
-WHERE referral_id = $1 AND notice_id IS NULL AND state IN ('emitted', 'waiting') ORDER BY recipient, state
+WHERE referral_id = $1 AND notice_id IS NULL AND state IN ('emitted', 'waiting') AND NOT taken_back
+ORDER BY recipient, state
 """
 _UNOBJECTING: Final = "SELECT agency FROM no_objection WHERE referral_id = $1"
 _NO_OBJECTION: Final = """
@@ -214,6 +220,11 @@ class PostgresPlanned(PostgresHolds):
         rows = await self.driver.fetch(_DUE, at, limit)
         rows.sort(key=lambda row: row["referral_id"])
         return [self.edges.stale_of(list(each)) for _, each in groupby(rows, lambda row: row["referral_id"])]
+
+    async def over(self, before: datetime, at: datetime, limit: int) -> list[Hold]:
+        rows = await self.driver.fetch(_HELD_ON, at, before, limit)
+        active = await self.active({row["referral_id"] for row in rows})
+        return [hold for holds in active.values() for hold in holds if hold.not_after <= before]
 
 
 def _key(hold: Hold) -> tuple[UUID, str, UUID]:

@@ -28,6 +28,7 @@ from shared.guard import ADDED, as_kept, check_budget, cuts
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import Refused, not_found
 from shared.party.origin.domain import AmendedReferral, Cut, DaySpent
+from shared.party.origin.holding import Holds
 from shared.party.origin.ports import Filed, Told
 from shared.party.origin.use_cases.changing import Amendable, Amendments
 from shared.party.origin.use_cases.day import Debit, debit, debit_whole
@@ -46,18 +47,19 @@ class Changing:
     """Who changes what the party has filed, when, and by which permits and documents.
 
     `then` are the documents of a time, as known now; `day_filled` raises the alarm that the party wanted more than its
-    day has; `holding` has the holds of what is not issued yet.
+    day has. `holds` are those of the same transaction, at this `instance`.
     """
 
     party: str
     role: Role
     amendments: Amendments
+    holds: Holds
+    instance: str
     authority: Authority
     documents: Callable[[], Documents]
     then: Callable[[datetime], Documents]
     at: datetime
     day_filled: Callable[[], None]
-    holding: Holding
 
     async def found(self, referral_id: UUID, act: Act) -> Amendable:
         """Raises `Refused`: `forbidden`, `not_found`, `state_forbids`, `record_erased`."""
@@ -69,6 +71,10 @@ class Changing:
         if found.content is None:
             raise Refused("record_erased", "its record was erased: file another", status=410)
         return found
+
+    def holding(self) -> Holding:
+        """Who holds what is planned of it."""
+        return Holding(self.holds, self.documents, self.instance, self.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +142,7 @@ async def change(found: Amendable, wanted: Change, changing: Changing) -> Amende
     store = changing.amendments
     await store.amend(found, amended, numbered=numbered, cause=wanted.cause, at=at)
     await _take_back(found, amended.taken_back, changing)
-    if any(each.planned for each in amended.outdated):
-        await changing.holding.lapse(found.referral_id)
+    await changing.holding().follow(found.referral_id)
     await store.note([happened(wanted.act, found.referral_id, party=found.party, state=amended.again.disposition)])
     log("referral_amended", count=len(amended.again.emitted))
     return _answer(found, amended, revision=found.revision + 1, cut=wanted.cut)
@@ -178,9 +183,8 @@ async def _take_back(found: Amendable, edges: Sequence[Standing], changing: Chan
 
 def _check_somebody_left(found: Amendable, amended: Amended) -> None:
     """Whoever wants to tell nobody any more withdraws: a slip of the pen must not."""
-    told = amended.unchanged or amended.replaced
-    begun = amended.again.emitted or amended.again.waiting or amended.again.planned
-    if found.edges and not told and not begun:
+    again, stay = amended.again, (*amended.unchanged, *amended.replaced, *amended.planned)
+    if found.edges and not (stay or again.emitted or again.waiting or again.planned):
         raise Refused("nobody_left", "nobody would have it any more: mend what is named, or withdraw it", status=409)
 
 
@@ -221,7 +225,7 @@ def _answer(found: Amendable, amended: Amended | None, *, revision: int, cut: tu
         known = {each.known.edge_id for each in amended.replaced}
         added = [each.recipient for each in amended.again.emitted if each.edge_id not in known]
         added += [each.edge.recipient for each in amended.again.planned]
-        unchanged, replaced, ended = amended.unchanged, amended.replaced, amended.taken_back
+        unchanged, replaced, ended = amended.unchanged, (*amended.replaced, *amended.planned), amended.taken_back
     return AmendedReferral(
         referral_id=found.referral_id,
         revision=revision,

@@ -36,6 +36,7 @@ from shared.exchange.states import row
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import Refused, not_found
 from shared.party.origin.holding import ACTIVE, TOO_LATE, Hold, HoldAct, Holds, Overridden, PlannedEdge
+from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.holds import HoldEnd
 from shared.vocabulary.routing import Disposition, PartyKind
 
@@ -58,7 +59,8 @@ class Holding:
         """Raises `Refused` where a hold would end later than the policy lets it."""
         if isinstance(message.clear, HoldPlacedClear | HoldExtendedClear):
             longest = hold_max(self.documents().policy.document) + TOLERANCE
-            check_bound(message.clear.not_after, message.sent_at - TOLERANCE, longest + TOLERANCE)
+            # Its agency says when it was asked for: that counts as far as it can have been.
+            check_bound(message.clear.not_after, min(message.sent_at, self.at) - TOLERANCE, longest + TOLERANCE)
 
     async def apply(self, messages: Sequence[Received]) -> None:
         """What agencies have said of their cases, in order: holds, and that nobody holds any more."""
@@ -72,6 +74,14 @@ class Holding:
             await self._end_of_closed(referral_id)
             await self.plan(referral_id, planned.get(referral_id, ()))
 
+    async def follow(self, referral_id: UUID) -> None:
+        """After its edges have changed: plan anew what is planned, end holds of nothing and of who is told no more."""
+        planned = (await self.holds.lock([referral_id])).get(referral_id, ())
+        active = (await self.holds.active([referral_id])).get(referral_id, ())
+        told = await self.holds.told(referral_id) if active else {}
+        await self.end([hold for hold in active if not planned or hold.agency not in told], HoldEnd.LAPSED)
+        await self.plan(referral_id, planned)
+
     async def plan(self, referral_id: UUID, planned: Sequence[PlannedEdge]) -> None:
         """Set anew in which slot the planned notices of a referral go, as things stand."""
         if not planned:
@@ -79,7 +89,7 @@ class Holding:
         active = (await self.holds.active([referral_id])).get(referral_id, ())
         told = await self.holds.told(referral_id)
         agencies = {name: answer for name, answer in told.items() if self._is_agency(name)}
-        free = cleared(agencies, await self.holds.unobjecting(referral_id))
+        free = cleared(agencies, {*await self.holds.unobjecting(referral_id), *(hold.agency for hold in active)})
         until = max((hold.not_after for hold in active), default=None)
         hours = self.documents().hours
         await self.holds.plan(
@@ -103,11 +113,6 @@ class Holding:
             drafts += self._tell(HOLD_ENDED, said, hold)
         await self.holds.send(drafts)
         await self.holds.note([Event(each.party, _ENDED, each.referral_id, end.value, each.agency) for each in holds])
-
-    async def lapse(self, referral_id: UUID) -> None:
-        """End the holds of a referral of which nothing waits any more."""
-        if not (await self.holds.lock([referral_id])).get(referral_id):
-            await self.end((await self.holds.active([referral_id])).get(referral_id, ()), HoldEnd.LAPSED)
 
     async def _apply(self, message: Received, planned: Sequence[PlannedEdge]) -> None:
         referral_id, agency, clear = UUID(message.subject), message.sender, message.clear
@@ -168,7 +173,7 @@ class Holding:
         """Whoever has declined the case or closed it holds nothing any more."""
         active = (await self.holds.active([referral_id])).get(referral_id, ())
         told = await self.holds.told(referral_id) if active else {}
-        over = [hold for hold in active if told.get(hold.agency) not in MAY_HOLD]
+        over = [hold for hold in active if told.get(hold.agency, AnswerState.NONE) not in MAY_HOLD]
         await self.end(over, HoldEnd.RELEASED)
 
     def _is_agency(self, name: str) -> bool:

@@ -57,7 +57,7 @@ class IssuePlanned:
         at, hours = self.holding.at, self.holding.documents().hours
         due = await self.planned.due(at, limit)
         if not due:
-            return 0
+            return await self._end_of_one(limit)
         active = await self.planned.active([each.referral_id for each in due])
         checked = hold_check(due, active, at)
         sealer = Sealer()
@@ -75,6 +75,12 @@ class IssuePlanned:
         await self.planned.plan(later)
         await self._end(checked.free, again, active)
         return len(due)
+
+    async def _end_of_one(self, limit: int) -> int:
+        """A hold ends in its own slot, also where others hold on: else its agency could tell that they do."""
+        over = await self.planned.over(self.holding.documents().hours.begun(self.holding.at), self.holding.at, limit)
+        await self.holding.end(over, HoldEnd.EXPIRED)
+        return len(over)
 
     async def _replace(self, free: Sequence[StaleReferral], again: Sequence[Again]) -> None:
         emitted = {(each.referral_id, edge.recipient, edge.purpose) for each in again for edge in each.emitted}

@@ -18,9 +18,7 @@ from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database, Session
 from shared.runtime.http.identity import (
     CACHE_S,
-    LOOK_UPS_MAX,
     UNKNOWN_S,
-    WAITING_MAX,
     ApiKeys,
     Identity,
     issue_key,
@@ -28,6 +26,7 @@ from shared.runtime.http.identity import (
     key_hash,
     revoke_key,
 )
+from shared.runtime.http.strangers import LOOK_UPS_MAX, WAITING_MAX
 from tests.shared.routing.builders import directory_of, hotline, provider
 from tests.shared.runtime.builders import NOW
 
