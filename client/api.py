@@ -13,11 +13,13 @@ import httpx
 from pydantic import JsonValue, ValidationError
 
 from client import feed_views, views
+from client.bulk import BulkAnswers
 from client.changes import ReferralChanges, Submission, as_json
 from client.problem import ApiProblem
 from client.transfers import Transfers
 from client.transport import Transport
 from client.webhooks import Webhooks
+from client.work_items import WorkItems
 from shared.contracts.answers import (
     DisowningStatement,
     ItemStatement,
@@ -52,7 +54,7 @@ _ALL = (DisowningStatement(),)
 ViewT = TypeVar("ViewT", bound=views.View)
 
 
-class CausewayClient(ReferralChanges, Transfers, Webhooks):
+class CausewayClient(BulkAnswers, ReferralChanges, Transfers, Webhooks, WorkItems):
     """One party's access to one service.
 
     Every act is sent under an idempotency key, made per call unless `key` is given, and repeated under that

@@ -7,6 +7,7 @@ from datetime import date, datetime
 
 from shared.contracts.answers import DisowningStatement, ItemStatement, Keeping
 from shared.contracts.checks import ItemChecks, Reinstatement, ReinstateStatement
+from shared.contracts.items import ItemOutcome
 from shared.contracts.offers import FindingStatement, OfferFindings
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import CheckedBy, HotlineAction, HotlineAssessment, NoticeAction, ReinstateReason
@@ -22,6 +23,19 @@ def statements(words: Sequence[str], at: datetime) -> list[ItemStatement]:
     if not words:
         raise Refused("answer_missing", "say at least one word", status=400)
     return [_statement(word, at) for word in words]
+
+
+def outcomes(words: Sequence[str], at: datetime | None) -> dict[str, object]:
+    """What is said of a location, whatever the numbers of its items. Raises `Refused`: `answer_missing`, …"""
+    if not words:
+        raise Refused("answer_missing", "say at least one word", status=400)
+    said = [{"action" if word in set(NoticeAction) else "rejection": word} for word in words]
+    timed = [each | ({"effective_at": at} if at and "action" in each else {}) for each in said]
+    try:
+        read = [ItemOutcome.model_validate(each) for each in timed]
+    except ValueError:
+        raise Refused("answer_malformed", "an answer's word, without a number", status=400) from None
+    return {"outcomes": [each.model_dump(mode="json", exclude_none=True) for each in read]}
 
 
 def disowning(items: Sequence[int], suggested: str | None) -> list[DisowningStatement]:

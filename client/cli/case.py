@@ -7,15 +7,18 @@ from uuid import UUID
 from cyclopts import App
 
 from client.cli import output
+from client.cli.answer_many import add_answer_many
 from client.cli.questions import add_raising
 from client.cli.settings import Options
 from shared.contracts.leases import LEASE_H, Claim, HandOver
 from shared.contracts.passing import Referring
+from shared.exchange.act import Subject
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, YesNoUnknown
 
 app = App(name="case", help="Take up the referrals offered to you as cases, and say what comes of them.")
 _OPTIONS = Options()
+add_answer_many(app, Subject.CASE)
 
 
 @app.command

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,6 +70,7 @@ COLUMNS: dict[str, Column] = {
 }
 #: Columns about the row itself, not part of the submission.
 ASIDE = frozenset({"origin", "label"})
+KNOWN = frozenset({*COLUMNS, *ASIDE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +81,15 @@ class Table:
     columns: tuple[str, ...]
 
     @classmethod
-    def from_first_line(cls, line: str) -> Table:
+    def from_first_line(cls, line: str, known: Container[str] = KNOWN, *, page: str = "docs/csv.md") -> Table:
         """Raises `Refused` for a column that is unknown or named twice: its data would be lost without a word."""
         separator = max(_SEPARATORS, key=line.count)
         columns = tuple(name.strip() for name in _cells(line, separator))
         if not columns:
             raise Refused("columns_missing", "the first line names the columns", field="/columns")
         for position, name in enumerate(columns, 1):
-            if name not in COLUMNS and name not in ASIDE:
-                raise Refused("column_unknown", "docs/csv.md lists the columns", field=f"/columns/{position}")
+            if name not in known:
+                raise Refused("column_unknown", f"{page} lists the columns", field=f"/columns/{position}")
             if name in columns[: position - 1]:
                 raise Refused("column_repeated", "name each column once", field=f"/columns/{position}")
         return cls(separator, columns)

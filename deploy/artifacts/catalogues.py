@@ -9,9 +9,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from deploy.devstack.databases import prepare_databases
 from deploy.devstack.postgres import PostgresServer
 from deploy.devstack.state import StateDirectory
+from deploy.site.databases import prepare_databases
 from deploy.site.kinds import KINDS
 from shared.runtime.database.fingerprint import write_catalogue
 from shared.runtime.database.migrate import catalogue_file, look_at_schema, run_revisions

@@ -10,7 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from deploy.devstack.databases import prepare_databases
 from deploy.devstack.jars import ensure_jars
 from deploy.devstack.java import KafkaRuntime, find_java
 from deploy.devstack.kafka import KafkaNode, answers_metadata, provision
@@ -19,6 +18,7 @@ from deploy.devstack.settings import DevStackSettings
 from deploy.devstack.state import StateDirectory
 from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.kafka.derive import manifest_in, manifest_of
+from deploy.site.databases import prepare_databases
 from deploy.site.endpoints import ADMIN, DatabaseEndpoint, Endpoints, KafkaEndpoint
 from deploy.site.kinds import party_kinds
 from shared.kernel.errors import Refused, Unavailable

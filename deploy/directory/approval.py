@@ -51,7 +51,7 @@ def approve_document(
         kind=kind,
         digest=document_digest,
         active_from=active_from,
-        approvals=tuple(_approval(party, approvers[party], message) for party in sorted(approvers)),
+        approvals=tuple(sign_approval(party, approvers[party], message) for party in sorted(approvers)),
     )
 
 
@@ -61,6 +61,7 @@ def sign_beat(beat: Beat, key: SigningKey) -> SignedBeat:
     return SignedBeat(beat=beat, key_id=key.key_id, signature=signature)
 
 
-def _approval(party: str, key: SigningKey, message: bytes) -> Approval:
+def sign_approval(party: str, key: SigningKey, message: bytes) -> Approval:
+    """One approver's approval of what `approval_message` says."""
     signature = base64.urlsafe_b64encode(key.sign(message)).decode().rstrip("=")
     return Approval(approver=party, key_id=key.key_id, signature=signature)

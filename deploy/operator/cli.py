@@ -14,12 +14,6 @@ from cyclopts.types import ExistingFile
 from client.cli import output
 from client.cli.settings import zoned
 from deploy.operator import law_cli
-from deploy.operator.keys_cli import key_app
-from deploy.operator.quarantine_cli import quarantine_app
-from deploy.operator.recovery_cli import recover_app
-from deploy.operator.retention_cli import retention_app
-from deploy.operator.route_cli import route_app
-from deploy.operator.timers_cli import timers_app
 from deploy.site.options import Options, ending
 from shared.kernel.errors import Refused
 
@@ -33,13 +27,9 @@ policy_app = App(name="policy", help="The routing policy.")
 directory_app = App(name="directory", help="The directory of parties, instances and their public keys.")
 policy_app.command(law_cli.check)
 policy_app.command(law_cli.review)
+policy_app.command(law_cli.sample)
+directory_app.command(law_cli.assemble)
 directory_app.command(law_cli.beat)
-OPERATOR_APPS = (
-    *(status_app, quarantine_app, recover_app, topics_app, database_app, retention_app, route_app),
-    *(policy_app, directory_app, key_app, timers_app),
-)
-
-
 _OPTIONS = Options()
 
 

@@ -1,4 +1,4 @@
-"""Keys that the operator hands out: API keys of parties, and new private keys of instances."""
+"""API keys of parties, which the operator hands out."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from deploy.operator.documents import document_in_force
-from deploy.site.endpoints import write_private
 from deploy.site.installation import Installation
 from deploy.site.open import Site
-from shared.contracts.directory import PublicKey
-from shared.envelope.keys import OpeningKey, SigningKey
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
@@ -75,34 +72,6 @@ async def revoke(site: Site, party: str, *, keep: str | None, at: datetime) -> l
     finally:
         await database.close()
     return sorted(ending)
-
-
-def make_instance_key(site: Site, instance: str, use: str, *, valid_from: datetime) -> tuple[str, PublicKey]:
-    """Make a key of an instance, `sign` or `seal`; the file that holds it, and its entry for the directory.
-
-    A signing key lies beside the one in use until it is put in its place; an opening key is used from the next start
-    on, with those that are there. Raises `Refused` for a key of that name that nobody has put into place yet.
-    """
-    folder = Installation(site.state).keys_dir(instance)
-    if not folder.is_dir():
-        raise Refused("instance_unknown", "it has no keys in this state directory", status=400)
-    public: PublicKey
-    if use == "sign":
-        signing = SigningKey.generate()
-        path, secret = folder / "signing.key.next", signing.secret_text()
-        verify = signing.verify_key
-        public = PublicKey(
-            key_id=verify.key_id, use="sign", suite="ed25519", public=verify.text(), valid_from=valid_from
-        )
-    else:
-        opening = OpeningKey.generate()
-        seal = opening.sealing_key
-        path, secret = folder / f"opening-{seal.key_id[-12:]}.key", opening.secret_text()
-        public = PublicKey(key_id=seal.key_id, use="seal", suite=seal.suite, public=seal.text(), valid_from=valid_from)
-    if path.exists():
-        raise Refused("key_waits", "put the key that was made before into its place first", status=400)
-    write_private(path, secret)
-    return str(path), public
 
 
 def sample_key(site: Site, party: str) -> tuple[str, str]:

@@ -1,8 +1,9 @@
-"""`causeway key`: API keys of parties, and new keys of instances."""
+"""`causeway key`: API keys of parties, and new keys of instances and approvers."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
 from cyclopts import App
@@ -12,7 +13,7 @@ from client.cli.settings import zoned
 from deploy.site.options import Options, ending
 from shared.kernel.authority import Role
 
-key_app = App(name="key", help="API keys of parties, and new keys of instances.")
+key_app = App(name="key", help="API keys of parties, and new keys of instances and approvers.")
 _OPTIONS = Options()
 
 
@@ -61,27 +62,41 @@ async def revoke(party: str, /, *, keep: str | None = None, options: Options = _
 
 @key_app.command
 def make(
-    instance: str, use: Literal["sign", "seal"], /, *, valid_from: datetime | None = None, options: Options = _OPTIONS
+    name: str,
+    use: Literal["sign", "seal", "kek", "approve"],
+    /,
+    *,
+    valid_from: datetime | None = None,
+    into: Path | None = None,
+    options: Options = _OPTIONS,
 ) -> int:
-    """Make a new private key of an instance, and print the entry of its public half for the directory, as JSON.
+    """Make a new private key, and print the entry of its public half, as JSON.
 
     Parameters
     ----------
-    instance
-        By its name in the directory.
+    name
+        An instance, by its name in the directory; to approve, an approver.
     use
-        What it is for.
+        What it is for. The key that wraps data keys (kek) is made once, and has no public half.
     valid_from
-        From when on it counts; now if no time is given. UTC if it names no zone.
+        From when on it counts; now if no time is given. UTC if it names no zone. Of sign and seal.
+    into
+        Of approve: the approver's own folder; the present one if none is named. No site is needed.
     """
     with ending(options):
-        from deploy.operator.keys import make_instance_key
+        from deploy.operator.ceremony import make_approver_key, make_instance_key, make_kek
         from deploy.site.open import site
         from shared.kernel.clock import SystemClock
 
-        at = zoned(valid_from) or SystemClock().now()
-        path, public = make_instance_key(site(options), instance, use, valid_from=at)
-        output.document({"file": path, "entry": public.model_dump(mode="json", exclude_none=True)})
+        if use == "approve":
+            path, card = make_approver_key(into or Path(), name)
+            output.document({"file": str(path), "entry": card.model_dump(mode="json")})
+        elif use == "kek":
+            output.document({"file": str(make_kek(site(options), name))})
+        else:
+            at = zoned(valid_from) or SystemClock().now()
+            path, public = make_instance_key(site(options), name, use, valid_from=at)
+            output.document({"file": str(path), "entry": public.model_dump(mode="json", exclude_none=True)})
         return output.DONE
 
 

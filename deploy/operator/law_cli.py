@@ -1,4 +1,4 @@
-"""`causeway policy check | review` and `causeway directory beat`."""
+"""`causeway policy check | review | sample` and `causeway directory assemble | beat`."""
 
 from __future__ import annotations
 
@@ -75,6 +75,56 @@ def review(*, file: Path | None = None, at: datetime | None = None, options: Opt
             columns = ("instrument", "review by", "last by", "rests on", "until", "successor", "cited by", "")
             output.table(columns, [_row(each) for each in found])
         return output.FAILED if any(each.reasons for each in found) else output.DONE
+
+
+def sample(*, out: Path = Path("policy.json"), options: Options = _OPTIONS) -> int:
+    """Write the sample policy to a file, to begin from. Real instruments, sample wording: no legal advice.
+
+    Parameters
+    ----------
+    out
+        File to write.
+    """
+    with ending(options):
+        from deploy.policy import SAMPLE
+        from shared.kernel.errors import Refused
+
+        if out.exists():
+            raise Refused("folder_in_use", "a file of this name is there", status=400)
+        out.write_bytes(SAMPLE.read_bytes())
+        output.document({"file": str(out)}) if options.json else output.line(str(out))
+        return output.DONE
+
+
+def assemble(
+    parties: ExistingFile,
+    /,
+    *,
+    out: Path = Path("directory.json"),
+    at: datetime | None = None,
+    options: Options = _OPTIONS,
+) -> int:
+    """Put the next directory together, of a list of parties and of the instances that were admitted.
+
+    Parameters
+    ----------
+    parties
+        The parties, as a list in .json, each as a directory has it.
+    out
+        File to write, for `document draft directory` and `topics apply --directory`.
+    at
+        The day on which it is issued; today if none is given.
+    """
+    with ending(options):
+        from deploy.operator.assembling import next_directory
+        from deploy.site.open import site
+        from shared.kernel.clock import SystemClock
+
+        day = (zoned(at) or SystemClock().now()).date()
+        body = next_directory(site(options), parties.read_bytes(), issued_on=day)
+        out.write_bytes(body)
+        output.document({"file": str(out)}) if options.json else output.line(str(out))
+        return output.DONE
 
 
 def beat(*, once: bool = False, options: Options = _OPTIONS) -> int:

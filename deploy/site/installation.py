@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,10 +23,11 @@ from deploy.directory.approval import approve_document, document_body, renewed
 from deploy.directory.build import sample_directory
 from deploy.site.access import admin_access
 from deploy.site.endpoints import Endpoints, write_private
+from deploy.site.key_files import make_instance_keys, make_once, new_signing_key, public_keys, signing_entry
 from deploy.site.kinds import AUDIT
 from shared.contracts.directory import Directory, DocumentActivated, PublicKey
 from shared.contracts.policy import Policy
-from shared.envelope.keys import OpeningKey, SigningKey
+from shared.envelope.keys import SigningKey
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
@@ -139,40 +138,24 @@ def _port(url: str) -> int:
 
 def _make_keys(installation: Installation, instances: Sequence[str]) -> None:
     for instance in instances:
-        folder = installation.keys_dir(instance)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _make(folder / "signing.key", lambda: SigningKey.generate().secret_text())
-        _make(folder / "opening.key", lambda: OpeningKey.generate().secret_text())
-        _make(folder / "kek.key", lambda: b64encode(secrets.token_bytes(32)).decode())
-    _make(installation.beat_key_file, lambda: SigningKey.generate().secret_text())
+        make_instance_keys(installation.keys_dir(instance))
+    make_once(installation.beat_key_file, new_signing_key)
     approvers = installation.state / "approvers"
     approvers.mkdir(exist_ok=True, mode=0o700)
     for party in APPROVERS:
-        _make(approvers / f"{party}.key", lambda: SigningKey.generate().secret_text())
+        make_once(approvers / f"{party}.key", new_signing_key)
     keys = {party: SigningKey.load((approvers / f"{party}.key").read_text()).verify_key for party in APPROVERS}
     entries = [{"approver": party, "key_id": key.key_id, "public": key.text()} for party, key in keys.items()]
     write_private(installation.approver_keys_file, json.dumps(entries, indent=2))
 
 
-def _make(path: Path, secret: object) -> None:
-    if not path.exists():
-        write_private(path, secret())  # type: ignore[operator]
-
-
 def _directory(installation: Installation, endpoints: Endpoints) -> Directory:
     since = SystemClock().now() - timedelta(days=1)
-    keys: dict[str, tuple[PublicKey, ...]] = {}
-    for instance in endpoints.instances:
-        folder = installation.keys_dir(instance)
-        signing = SigningKey.load((folder / "signing.key").read_text()).verify_key
-        opening = OpeningKey.load((folder / "opening.key").read_text()).sealing_key
-        keys[instance] = (
-            PublicKey(key_id=signing.key_id, use="sign", suite="ed25519", public=signing.text(), valid_from=since),
-            PublicKey(key_id=opening.key_id, use="seal", suite=opening.suite, public=opening.text(), valid_from=since),
-        )
+    keys: dict[str, tuple[PublicKey, ...]] = {
+        instance: public_keys(installation.keys_dir(instance), valid_from=since) for instance in endpoints.instances
+    }
     beat = SigningKey.load(installation.beat_key_file.read_text()).verify_key
-    beats = PublicKey(key_id=beat.key_id, use="sign", suite="ed25519", public=beat.text(), valid_from=since)
-    return sample_directory(keys, kinds=endpoints.kinds, beat_keys=(beats,))
+    return sample_directory(keys, kinds=endpoints.kinds, beat_keys=(signing_entry(beat, valid_from=since),))
 
 
 def _approved(installation: Installation, kind: str, body: bytes, *, active_from: datetime) -> DocumentActivated:

@@ -7,7 +7,8 @@ from contextlib import aclosing
 from pathlib import Path
 
 from deploy.site.access import in_own_thread, kafka_access
-from deploy.site.endpoints import Endpoints
+from deploy.site.endpoints import ADMIN, Endpoints
+from shared.contracts.directory import DocumentActivated
 from shared.exchange.message import Record
 from shared.kernel.errors import Refused
 from shared.routing.documents import verify_document
@@ -20,21 +21,31 @@ def newest_version(endpoints: Endpoints, kind: str, *, approver_keys_file: Path)
 
     Blocks. What is in the topic without its two approvals counts for nothing. Raises `Unavailable`.
     """
+    found = published_documents(endpoints, ADMIN, approver_keys_file=approver_keys_file)
+    return max((int(json.loads(body)["version"]) for activated, body in found if activated.kind == kind), default=0)
+
+
+def published_documents(
+    endpoints: Endpoints, principal: str, *, approver_keys_file: Path
+) -> list[tuple[DocumentActivated, bytes]]:
+    """Every document that was published with its approvals, in the order of the topic, read as `principal`.
+
+    Blocks. Raises `Unavailable`.
+    """
     keys = read_approver_keys(approver_keys_file)
-    newest = 0
-    for record in in_own_thread(_published(endpoints)):
+    found = []
+    for record in in_own_thread(_published(endpoints, principal)):
         try:
             activated, body = read_document(record.value or b"")
             verify_document(activated, body, keys)
         except Refused:
             continue
-        if activated.kind == kind:
-            newest = max(newest, int(json.loads(body)["version"]))
-    return newest
+        found.append((activated, body))
+    return found
 
 
-async def _published(endpoints: Endpoints) -> list[Record]:
-    reader = LogReader(kafka_access(endpoints, "admin"), [DIRECTORY_TOPIC], client_id="causeway-published")
+async def _published(endpoints: Endpoints, principal: str) -> list[Record]:
+    reader = LogReader(kafka_access(endpoints, principal), [DIRECTORY_TOPIC], client_id="causeway-published")
     found: list[Record] = []
     for where, bounds in (await reader.bounds()).items():
         if bounds.first < bounds.end:

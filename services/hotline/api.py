@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -12,7 +13,8 @@ from services.hotline.domain import HOTLINE
 from services.hotline.ports import OfferMoved, OfferPage, OpenedOffer
 from services.hotline.store import PostgresOffers
 from shared.contracts.evidence import KeptEvidence
-from shared.exchange.act import Act, OfferState
+from shared.exchange.act import Act, OfferState, Subject
+from shared.party.bulk.api import Kind, add_batch
 from shared.party.origin.api.changes import Identified
 from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, OriginApi, add_origin_routes
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
@@ -21,6 +23,8 @@ from shared.party.recipient.use_cases import act
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
+
+_MANY: Final = Kind(Subject.OFFER, "referral_id", OfferMoved)
 
 
 def offers_router(serving: Serving) -> APIRouter:
@@ -58,6 +62,7 @@ def offers_router(serving: Serving) -> APIRouter:
 
         return answer
 
+    add_batch(router, ":batch", offers, kind=_MANY)
     add_acts(router, HOTLINE, path=lambda _: "/{referral_id}", answering=answering, moved=OfferMoved)
     return router
 

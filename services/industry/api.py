@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from services.industry.domain import PROVIDER
+from services.industry.domain import AUTHORITY, PROVIDER
 from services.industry.ports import NoticeMoved, NoticePage, OpenedNotice
 from services.industry.store import PostgresNotices
 from services.industry.use_cases import act_on_notice
 from shared.contracts.evidence import KeptEvidence
-from shared.exchange.act import Act, NoticeState
+from shared.exchange.act import Act, NoticeState, Subject
+from shared.party.bulk.api import Kind, add_batch
 from shared.party.origin.api.changes import Identified
 from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, OriginApi, add_origin_routes
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
 from shared.party.recipient.ports import OnlyP0, Page
+from shared.party.work_items.api import work_items_router
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
+
+_MANY: Final = Kind(Subject.NOTICE, "notice_id", NoticeMoved)
 
 
 def notices_router(serving: Serving) -> APIRouter:
     """The routes under /v1/notices."""
     router = APIRouter(prefix="/v1/notices", tags=["notices"])
     who = Depends(serving.identified)
-    notices = ItemRoutes(serving=serving, recipient=PROVIDER, moved=_moved, items=PostgresNotices, act_on=act_on_notice)
+    notices = _notices(serving)
 
     @router.get("", **shows(NoticePage))
     async def page(
@@ -55,8 +60,14 @@ def notices_router(serving: Serving) -> APIRouter:
 
         return answer
 
+    add_batch(router, ":batch", notices, kind=_MANY)
     add_acts(router, PROVIDER, path=lambda _: "/{notice_id}", answering=answering, moved=NoticeMoved)
     return router
+
+
+def work_router(serving: Serving) -> APIRouter:
+    """The routes under /v1/work-items: the same notices, by where their items lie."""
+    return work_items_router(_notices(serving), AUTHORITY)
 
 
 def referrals_router(origin: OriginApi, identified: Identified) -> APIRouter:
@@ -71,6 +82,10 @@ def referrals_router(origin: OriginApi, identified: Identified) -> APIRouter:
 
     add_origin_routes(router, origin, identified)
     return router
+
+
+def _notices(serving: Serving) -> ItemRoutes:
+    return ItemRoutes(serving=serving, recipient=PROVIDER, moved=_moved, items=PostgresNotices, act_on=act_on_notice)
 
 
 def _moved(subject_id: UUID, state: str) -> NoticeMoved:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from services.industry import console
-from services.industry.api import notices_router, referrals_router
+from services.industry.api import notices_router, referrals_router, work_router
 from services.industry.bus import industry_door
 from services.industry.domain import AUTHORITY, PROVIDER
 from services.industry.store import PostgresNotices
@@ -75,7 +75,7 @@ def assemble(machinery: Machinery) -> App:
             preservations=ProviderPreservations,
         )
     )
-    routers = [referrals_router(origin.api, items.identified), notices_router(items), asked, *about]
+    routers = [referrals_router(origin.api, items.identified), notices_router(items), work_router(items), asked, *about]
     door = origin_door(
         machinery,
         items,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -18,6 +19,8 @@ from shared.contracts.holds import HoldState
 from shared.exchange.act import Act, CaseState, Subject
 from shared.exchange.prepare import Documents
 from shared.exchange.states import collection
+from shared.kernel.errors import Unavailable
+from shared.party.bulk.api import Kind, add_batch
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts, viewed
 from shared.party.recipient.holding import HoldPage
 from shared.party.recipient.ports import OnlyP0, Page
@@ -27,7 +30,15 @@ from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
 
 
-def cases_router(serving: Serving, documents: Callable[[], Documents]) -> APIRouter:
+def _no_documents() -> Documents:
+    """Before any has come."""
+    raise Unavailable("document_unknown")
+
+
+_MANY: Final = Kind(Subject.CASE, "referral_id", CaseMoved)
+
+
+def cases_router(serving: Serving, documents: Callable[[], Documents] = _no_documents) -> APIRouter:
     """The routes under /v1/inbox, where referrals wait and are taken back, and /v1/cases, where they are answered.
 
     `documents`: directory and policy in force.
@@ -64,6 +75,7 @@ def cases_router(serving: Serving, documents: Callable[[], Documents]) -> APIRou
 
         return answer
 
+    add_batch(router, "/cases:batch", cases, kind=_MANY)
     add_acts(router, AGENCY, path=_path, answering=answering, moved=CaseMoved)
     return router
 

@@ -36,7 +36,7 @@ from shared.exchange.passed import Passable
 from shared.exchange.states import personal
 from shared.kernel.clock import rfc3339
 from shared.party.recipient.domain import Item
-from shared.party.recipient.ports import Page
+from shared.party.recipient.ports import ItemAct, Page
 from shared.party.recipient.store.holds import AskedHolds
 from shared.party.recipient.store.items import ItemTable, NewItem, PostgresItems, new_items
 from shared.party.recipient.store.leases import CLAIMED, PostgresLeases
@@ -56,7 +56,7 @@ _TABLE: Final = ItemTable(
     " WHERE e.referral_id = case_file.referral_id AND e.party = case_file.party)",
     contents="case_edge",
     keeps="said ? 'accepted_at'",
-    kept=", case_reference = coalesce($7, case_reference), reference_key = coalesce($8, reference_key)",
+    beside=("case_reference", "reference_key"),
 )
 _NEW: Final = Columns.of(NewItem, without=("purpose", "edge", "content", "evidence", "wrapped_key"))
 _ADD: Final = Statement(
@@ -118,22 +118,28 @@ class PostgresCases(PostgresItems):
         await super().amend(messages, items)
         await bind_edges(self._driver, messages)
 
-    async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:
-        # What is asked is kept with the hold or question, and is no word of the case.
-        kept, reference, key = ({} if isinstance(clear, (*OF_HOLDS, RaisedClear)) else words(clear)), None, None
-        if isinstance(clear, CaseAcceptedClear):
-            kept["accepted_at"] = rfc3339(at)
-        if sealed is not None:
-            # The agency's own reference is class S2: it goes under a data key of its own, never among the words.
-            assert isinstance(sealed, CaseRecord)
-            reference, key = protected_reference(
-                item.subject_id, item.party, reference=sealed.case_reference, kek=self._kek
-            )
-        await self._act(item, following, kept, reference, key)
-        number = item.acts + 1
-        await self._driver.execute(_ADD_ACT, item.subject_id, item.party, number, following, words(clear), at)
-        await self.holds.acted(item, clear, at)
-        await acted(self.questions, item, clear, at=at)
+    async def act_many(self, acts: Sequence[ItemAct], at: datetime) -> frozenset[UUID]:
+        references = [self._reference(each) for each in acts]
+        said = [_kept_words(each.clear, at) for each in acts]
+        moved = await self._move(acts, said, [each[0] for each in references], [each[1] for each in references])
+        done = [each for each in acts if each.item.subject_id in moved]
+        rows = [
+            (each.item.subject_id, each.item.party, each.item.acts + 1, each.following, words(each.clear), at)
+            for each in done
+        ]
+        await self._driver.executemany(_ADD_ACT, rows)
+        for each in done:
+            await self.holds.acted(each.item, each.clear, at)
+            await acted(self.questions, each.item, each.clear, at=at)
+        return moved
+
+    def _reference(self, act: ItemAct) -> tuple[bytes | None, bytes | None]:
+        """The agency's own reference is class S2: it goes under a data key of its own, never among the words."""
+        if act.sealed is None:
+            return None, None
+        assert isinstance(act.sealed, CaseRecord)
+        named = act.item.subject_id, act.item.party
+        return protected_reference(*named, reference=act.sealed.case_reference, kek=self._kek)
 
     async def heard(self, messages: Sequence[Received]) -> None:
         await self.holds.heard(messages)
@@ -143,7 +149,7 @@ class PostgresCases(PostgresItems):
     async def passable(self, referral_id: UUID) -> Sequence[Passable] | None:
         if await self._driver.fetchrow(self.table.one, referral_id) is None:
             return None
-        return await passable(self._driver, referral_id, self._kek, self.table.contents)
+        return await passable(self._driver, referral_id, self._kek, table=self.table.contents)
 
     @property
     def holds(self) -> AskedHolds:
@@ -203,6 +209,12 @@ class PostgresCases(PostgresItems):
         for row in await self._driver.fetch(_EDGES, list(referral_ids)):
             edges[row["referral_id"]].append(row)
         return edges
+
+
+def _kept_words(clear: Contract, at: datetime) -> dict[str, object]:
+    """The words of an act that are kept with the case. What is asked is kept with the hold or the question."""
+    said = {} if isinstance(clear, (*OF_HOLDS, RaisedClear)) else words(clear)
+    return said | ({"accepted_at": rfc3339(at)} if isinstance(clear, CaseAcceptedClear) else {})
 
 
 def standing(edges: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:

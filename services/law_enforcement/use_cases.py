@@ -41,7 +41,7 @@ async def act_on_case(
     """
     require_role(row, acting.role)
     if isinstance(said, Claim | HandOver):
-        return await _lease(row, referral_id, said, acting)
+        return await _lease(row, referral_id, said, acting=acting)
     await _check_not_kept(referral_id, acting)
     match said:
         case HoldRequest():
@@ -65,7 +65,7 @@ async def act_on_case(
     return await act(AGENCY, row, referral_id, said=said, acting=acting)
 
 
-async def _lease(row: Act, referral_id: UUID, said: Claim | HandOver, acting: Acting) -> str:
+async def _lease(row: Act, referral_id: UUID, said: Claim | HandOver, *, acting: Acting) -> str:
     """Have an officer have the case. Nobody else is told: it is the agency's own, and stands in its feed."""
     case = (await acting.items.find([referral_id])).get((referral_id, acting.party))
     if case is None:

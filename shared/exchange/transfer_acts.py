@@ -37,7 +37,7 @@ _ANY_ANSWER: Final = frozenset(
 _CLAIMED: Final = frozenset({AnswerState.CLAIMED.value})
 
 
-def _told(name: str, move: Move, message: MessageType, needs: frozenset[str] = frozenset()) -> Act:
+def _told(name: str, move: Move, message: MessageType, *, needs: frozenset[str] = frozenset()) -> Act:
     return Act(name, Subject.OFFER, Track.OFFER, Cause.ACT, _INSTANCE, (move,), needs, message)
 
 
@@ -63,6 +63,6 @@ TRANSFER_ACTS: Final[tuple[Act, ...]] = (
         _MAY_CLAIM,
         registry.OFFER_CLAIMED,
     ),
-    _told("claim_granted", Move(_MAY_CLAIM, _TRANSFERRED), registry.CLAIM_GRANTED, _CLAIMED),
+    _told("claim_granted", Move(_MAY_CLAIM, _TRANSFERRED), registry.CLAIM_GRANTED, needs=_CLAIMED),
     _told("claim_gone", Move(_MAY_CLAIM, Offered.GONE.value), registry.CLAIM_GONE),
 )

@@ -22,7 +22,8 @@ def timelines_differ(stack: DevStack, stories: Sequence[dict[str, Any]]) -> list
 def lists_recounted(stack: DevStack, report: dict[str, Any]) -> dict[str, Any]:
     """What must stand on all lists of the demo, and what of it does not, as `foreign_lists.py` has it."""
     sample = Path(report["input"]["sample"]).read_text("utf-8")
-    asked = {"sample": sample, "lists": report["lists"], "feedback": report["feedback"]}
+    timelines = [each for story in report["stories"] for each in story["timelines"]]
+    asked = {"sample": sample, "lists": report["lists"], "feedback": report["feedback"], "timelines": timelines}
     found: dict[str, Any] = _ran("foreign_lists.py", _books(stack) | asked)
     return found
 

@@ -92,7 +92,7 @@ PLANTS = [
     ("client", "deploy/sandbox/desks.py", "import shared.runtime.database.transactions"),
     ("site", "deploy/operator/topics.py", "import deploy.devstack.kafka"),
     ("site", "deploy/operator/doctor.py", "import deploy.stack_children"),  # reaches the dev stack indirectly
-    ("site", "deploy/accounting/books.py", "import deploy.devstack.databases"),
+    ("site", "deploy/accounting/books.py", "import deploy.devstack.state"),
     ("site", "deploy/site/endpoints.py", "import deploy.devstack.state"),
 ]
 #: What a package below the contracts may import from outside; the rest is the standard library.

@@ -20,10 +20,10 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
-from deploy.devstack.databases import prepare_databases
 from deploy.devstack.postgres import PostgresServer
 from deploy.devstack.state import StateDirectory
 from deploy.operator.retention import apply, show
+from deploy.site.databases import prepare_databases
 from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
 from shared.kernel.clock import SystemClock
 from shared.runtime.database.migrate import upgrade

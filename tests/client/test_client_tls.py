@@ -19,7 +19,8 @@ from tests.client.prompt import Run, program, serving
 
 ID = "019ab0e5-1111-7111-8111-111111111111"
 OUTCOME = ["ongoing_investigation", "--child-identified", "no", "--child-safeguarded", "no"]
-#: Every verb of a party, with the least that it takes. FILE stands for a file with one referral.
+#: Every verb of a party, with the least that it takes. FILE stands for a file with one referral, OFFERS and NOTICES
+#: for tables with one answer.
 VERBS: dict[str, list[str]] = {
     "referral check": ["FILE"],
     "referral submit": ["FILE"],
@@ -67,6 +68,12 @@ VERBS: dict[str, list[str]] = {
     "offer accept": [ID],
     "offer decline": [ID, "--reason", "no_capacity"],
     "offer assess": [ID, "baseline"],
+    "offer answer-many": ["OFFERS"],
+    "case answer-many": ["OFFERS"],
+    "notice answer-many": ["NOTICES"],
+    "notice work": [],
+    "notice answer-work": [ID, "removed"],
+    "notice disown-work": [ID],
     "notice evidence": [ID, "--out", "unwritten.json"],
     "notice acknowledge": [ID],
     "notice answer": [ID, "removed"],
@@ -101,6 +108,8 @@ VERBS: dict[str, list[str]] = {
     "webhook remove": [ID],
     "flow": [ID, "--purpose", "yearly audit"],
 }
+#: What stands for a file, by its name beside the one with a referral.
+FILES = {"FILE": "one.json", "NOTICES": "notice.csv", "OFFERS": "referral.csv"}
 #: They send nothing, but for `verify acceptance --purpose`, which asks audit as `flow` does.
 OFFLINE = ("login", "logout", "whoami", "verify acceptance", "verify evidence", "webhook verify")
 
@@ -118,6 +127,8 @@ def verbs(app: App, name: str = "") -> Iterator[str]:
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "one.json"
     path.write_text(json.dumps(referral(1)), encoding="utf-8")
+    for named in ("notice", "referral"):
+        (tmp_path / f"{named}.csv").write_text(f"{named}_id,act\n{ID},acknowledge_withdrawal\n", encoding="utf-8")
     return path
 
 
@@ -143,7 +154,7 @@ def test_no_verb_sends_anything_over_plain_http_to_another_machine(
     url = "http://hotline.example:8080"
     if place == "environment":
         monkeypatch.setenv("CAUSEWAY_URL", url)
-    arguments = [str(file) if word == "FILE" else word for word in VERBS[verb]]
+    arguments = [str(file.with_name(FILES[word])) if word in FILES else word for word in VERBS[verb]]
     ended = run(*verb.split(), *arguments, *(["--url", url] if place == "option" else []))
     assert ended.code == 2
     assert ended.err.startswith("error: url_not_https at /url: plain http is for 127.0.0.0/8, ::1 and localhost alone")
@@ -157,7 +168,7 @@ def test_without_the_rule_every_verb_would_have_sent(
 ) -> None:
     sent = sending(monkeypatch)
     monkeypatch.setattr(address, "is_this_machine", lambda host: True)
-    arguments = [str(file) if word == "FILE" else word for word in VERBS[verb]]
+    arguments = [str(file.with_name(FILES[word])) if word in FILES else word for word in VERBS[verb]]
     assert run(*verb.split(), *arguments, "--url", "http://hotline.example:8080").code == 1
     assert {*sent} == {"http://hotline.example"}
 

@@ -30,6 +30,7 @@ from shared.contracts.registry import (
     ALL,
     CASE_ACCEPTED,
     PRESERVATION_REQUESTED,
+    REFERRAL_PASSED_ON,
     STATED_BY_INSTANCES,
     MessageType,
 )
@@ -51,6 +52,7 @@ from shared.vocabulary.routing import PartyKind
 from tests.contracts.published import read
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import SINCE, Keys, World, public_key
+from tests.support.passing import genuine
 
 GOLDEN: Final = Path(__file__).parents[2] / "shared/contracts/golden"
 EXAMPLES: Final = GOLDEN.parent / "examples"
@@ -248,7 +250,9 @@ def _record(here: World, message: MessageType) -> Golden:
 
 
 def _said(here: World, message: MessageType, cell: Cell) -> Draft:
-    """A message that carries no edge, as its example says it."""
+    """A message that carries no edge, as its example says it; of what is passed on, the edge of the first agency."""
+    if message is REFERRAL_PASSED_ON:
+        return genuine(here, *PARTIES[PartyKind.LAW_ENFORCEMENT])
     example = read(EXAMPLES / f"{message.name}.v{message.version}" / _first_accepted(message))
     subject = uuid7()
     own = {

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 
+import pytest
+
+from deploy.cli import app
 from deploy.serve import COLLECTED_EVERY, settle_collector
 
 
@@ -17,3 +20,20 @@ def test_what_is_loaded_is_left_alone_and_garbage_is_looked_for_rarely() -> None
     finally:
         gc.unfreeze()
         gc.set_threshold(*before)
+
+
+def test_an_instance_without_settings_says_which_are_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of them at once, by the names that the environment would have, and no traceback."""
+    monkeypatch.setenv("CAUSEWAY_HOTLINE_NORTH_HTTP_PORT", "8101")
+    with pytest.raises(SystemExit) as ended:
+        app(["serve", "hotline", "--instance", "hotline_north"])
+    said = capsys.readouterr().err
+    missing = {
+        f"CAUSEWAY_HOTLINE_NORTH_{name}" for name in ("DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS", "APPROVER_KEYS_FILE")
+    }
+    assert ended.value.code == 2
+    assert {name for name in missing if name in said} == missing
+    assert "HTTP_PORT" not in said
+    assert "Traceback" not in said

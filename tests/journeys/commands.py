@@ -21,7 +21,7 @@ def blocks(document: Path) -> list[list[str]]:
     return [[line.split("  #")[0].rstrip() for line in block.splitlines()] for block in found]
 
 
-def shell(folder: Path, *commands: str, **variables: str) -> str:
+def shell(folder: Path, *commands: str, seconds_max: float = 300, **variables: str) -> str:
     """Run commands in one new shell that ends with the first that fails; what they print."""
     environment = inherited_environment()
     keep = {name: environment[name] for name in ("HOME", "LANG", "JAVA_HOME", "TMPDIR") if name in environment}
@@ -33,7 +33,7 @@ def shell(folder: Path, *commands: str, **variables: str) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=seconds_max,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr

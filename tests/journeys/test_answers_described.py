@@ -32,6 +32,7 @@ SERVED_BY = {
     HOTLINE: "hotline",
     OTHER_HOTLINE: "hotline",
     AGENCY: "law_enforcement",
+    "police-de.example": "law_enforcement",
     PROVIDER: "industry",
     AUDITOR: "audit",
 }
@@ -49,6 +50,7 @@ REPORT = {"items": [{"n": 1, "action": "removed", "effective_at": "2026-05-04T11
 ERASED = {"fate": "erased"}
 KEPT = {"fate": "kept", "kept": {"retention": "us_1y", "basis": "accepted_case", "until": "2027-05-04"}}
 OUTCOME = {"outcome": "ongoing_investigation", "child_identified": "unknown", "child_safeguarded": "no"}
+REFERRED = {"agency": "police-de.example", "because": "suspect_elsewhere"}
 PURPOSE = {"Purpose": "answers as described"}
 
 
@@ -159,6 +161,31 @@ async def hotline_assesses(asked: Asked, first: str, second: str) -> None:
     await asked.get(OTHER_HOTLINE, f"/v1/inbox/{first}")
 
 
+async def work_is_answered(asked: Asked) -> None:
+    """Locations of their own, each of one notice: the newest are led by the last that came."""
+    for act, body in (("answer", {"outcomes": [{"action": "removed"}]}), ("not-ours", {})):
+        _, notice_id = await asked.filed()
+        await asked.exchange.until_quiet()
+        (item,) = (await asked.get(PROVIDER, "/v1/work-items?limit=1"))["items"]
+        path = f"/v1/work-items/{item['work_item']}"
+        assert [each["notice_id"] for each in (await asked.get(PROVIDER, path))["items"]] == [notice_id]
+        answer = await asked.post(PROVIDER, f"{path}:{act}", body, status=200)
+        assert [each["status"] for each in answer["results"]] == [202]
+        await asked.post(PROVIDER, f"{path}:{act}", body, status=404)
+
+
+async def many_are_answered(asked: Asked) -> None:
+    """The same act twice of each: the first is done, the second refused beside it."""
+    referral_id, notice_id = await asked.filed()
+    for party, path, line in (
+        (OTHER_HOTLINE, "inbox", {"referral_id": referral_id, "act": "accept"}),
+        (AGENCY, "cases", {"referral_id": referral_id, "act": "accept"}),
+        (PROVIDER, "notices", {"notice_id": notice_id, "act": "acknowledge"}),
+    ):
+        answer = await asked.post(party, f"/v1/{path}:batch", {"answers": [line, line]}, status=200)
+        assert [each["status"] for each in answer["results"]] == [202, 409]
+
+
 async def looked_at_again(asked: Asked, first: str, notice: str) -> None:
     await asked.post(HOTLINE, f"/v1/referrals/{first}:check", {"checked": [{"n": 1, "found": "up"}]})
     await asked.exchange.until_quiet()
@@ -166,6 +193,23 @@ async def looked_at_again(asked: Asked, first: str, notice: str) -> None:
     back = {"reinstated": [{"n": 1, "reason": "acted_in_error"}]}
     await asked.post(PROVIDER, f"/v1/notices/{notice}:reinstate", back)
     await asked.exchange.until_quiet()
+
+
+async def officers_and_agencies(asked: Asked, second: str, third: str) -> None:
+    """Who has a case, and one that goes to another agency."""
+    await asked.post(AGENCY, f"/v1/cases/{third}:claim", {"hours": 1})
+    await asked.post(AGENCY, f"/v1/cases/{third}:hand-over", {"to": "0" * 32})
+    await asked.post(AGENCY, f"/v1/cases/{third}:claim", {}, status=409)
+    await asked.post(AGENCY, f"/v1/cases/{second}:refer", REFERRED | {"agency": PROVIDER}, status=422)
+    fourth, _ = await asked.filed()
+    await asked.post(AGENCY, f"/v1/cases/{fourth}:refer", REFERRED)
+    await asked.exchange.until_quiet()
+    assert (await asked.get(REFERRED["agency"], f"/v1/inbox/{fourth}"))["passed_on"]["by"] == AGENCY
+    await asked.post(REFERRED["agency"], f"/v1/cases/{fourth}:accept", {})
+    await asked.exchange.until_quiet()
+    await asked.get(AGENCY, f"/v1/inbox/{fourth}")
+    await asked.get(HOTLINE, f"/v1/referrals/{fourth}")
+    await asked.post(AGENCY, f"/v1/cases/{second}:hand-over", {}, status=409)
 
 
 async def recipients_answer(asked: Asked) -> None:
@@ -178,10 +222,7 @@ async def recipients_answer(asked: Asked) -> None:
         await asked.get(party, f"/v1/inbox/{first}/evidence")
     await asked.get(PROVIDER, "/v1/notices?limit=1")
     await asked.get(PROVIDER, f"/v1/notices/{notice}/evidence")
-    await asked.post(AGENCY, f"/v1/cases/{third}:claim", {"hours": 1})
-    await asked.post(AGENCY, f"/v1/cases/{third}:hand-over", {"to": "0" * 32})
-    await asked.post(AGENCY, f"/v1/cases/{third}:claim", {}, status=409)
-    await asked.post(AGENCY, f"/v1/cases/{second}:hand-over", {}, status=409)
+    await officers_and_agencies(asked, second, third)
     await asked.post(AGENCY, f"/v1/cases/{first}:accept", {"case_reference": "BE-2026-17"})
     await asked.post(AGENCY, f"/v1/cases/{first}:accept", {}, status=409)
     await asked.post(AGENCY, f"/v1/cases/{first}:outcome", OUTCOME)
@@ -195,6 +236,8 @@ async def recipients_answer(asked: Asked) -> None:
     )
     await asked.exchange.until_quiet()
     await looked_at_again(asked, first, notice)
+    await many_are_answered(asked)
+    await work_is_answered(asked)
     for referral_id in (first, second, third):
         await asked.get(HOTLINE, f"/v1/referrals/{referral_id}")
         await asked.get(HOTLINE, f"/v1/referrals/{referral_id}/timeline")

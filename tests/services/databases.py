@@ -9,9 +9,9 @@ from pathlib import Path
 
 import asyncpg
 
-from deploy.devstack.databases import prepare_databases
 from deploy.devstack.postgres import PostgresServer
 from deploy.devstack.state import StateDirectory
+from deploy.site.databases import prepare_databases
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Received

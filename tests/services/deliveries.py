@@ -147,6 +147,7 @@ def issued(
     items: int = 1,
     again: AnsweredSoFar | None = None,
     revision: int | None = None,
+    location: str = LOCATION,
 ) -> Received:
     """A notice issued by `contact`; its items differ in number alone. `again`: it was issued elsewhere before."""
     stated = {"notice_id": notice_id} | ({} if revision is None else {"revision": revision})
@@ -154,7 +155,7 @@ def issued(
         "incident_kind": "csam",
         "media_kind": "image",
         "items": [
-            {"n": n, "locator": {"kind": "url", "value": LOCATION}, "site_type": "imagehost"}
+            {"n": n, "locator": {"kind": "url", "value": location}, "site_type": "imagehost"}
             for n in range(1, items + 1)
         ],
     }

@@ -59,6 +59,7 @@ def serving(
     directory: DirectoryIndex,
     signing: SigningKey | None = None,
     listener: FeedListener | None = None,
+    owe: Callable[[str, int], None] = lambda _party, _work: None,
 ) -> Serving:
     """What a recipient's routes stand on, over a real database. What is stated is signed with `signing`, or any key."""
     return Serving(
@@ -69,6 +70,7 @@ def serving(
         directory=lambda: directory,
         clock=CLOCK,
         witness=Witness(kind, signing or SigningKey.generate()),
+        owe=owe,
         number=Numberer(database, LISTS[kind]).number,
         listener=listener or FeedListener(database),
         address_rules=AddressRules(),

@@ -4,9 +4,10 @@
 
 Input: {"databases": {instance: url}, "kinds": {instance: kind}, "sample": the referrals that were filed, as JSON
 lines, "lists": {party: {"attention": [row, …], "feedback_due": [row, …]}}, "feedback": {agency: {"accepted",
-"told"}}}. A row that must stand there is counted from the other side: what a recipient has answered from the
-recipient's own table, what became of a message from its recipient's inbox, what has a child at risk from the file.
-Prints {"expected", "missing", "extra", "by_reason", "accepted", "without_feedback", "unnamed", "rates_differ"}.
+"told"}}, "timelines": [{"party", "subject", "listed": ["REASON …", …]}, …]}, the last of the stories. A row that must
+stand there is counted from the other side: what a recipient has answered from the recipient's own table, what became
+of a message from its recipient's inbox, what has a child at risk from the file. Prints {"expected", "missing",
+"extra", "by_reason", "accepted", "without_feedback", "unnamed", "rates_differ"}.
 """
 
 from __future__ import annotations
@@ -33,6 +34,20 @@ STUCK = {"refused", "deferred", "waiting", "parked"}
 #: A recipient refuses these and its origin decides again: nobody has to look.
 AGAIN = ("law_not_in_force", "decision_time_off")
 Row = tuple[str, str, str, str, str]
+#: What an agency learns of its holds stands until it has done something on the case; what a provider is asked to keep,
+#: until it has answered. Counted from the origin's table, and from the agency's.
+ENDED = """
+SELECT agency AS party, referral_id AS subject, 'hold_' || state AS reason FROM hold AS h
+WHERE state IN ('expired', 'overridden', 'lapsed', 'too_late') AND NOT EXISTS (
+    SELECT FROM answer_act AS a
+    WHERE a.subject = h.referral_id AND a.sender = h.agency AND a.at > coalesce(h.ended_at, h.placed_at))
+"""
+UNANSWERED = """
+SELECT counterpart AS party, preservation_id AS subject, 'preservation_unanswered' AS reason FROM preservation
+WHERE asks AND state = 'requested'
+"""
+OF_STORIES = [(ENDED, {"hotline", "industry"}), (UNANSWERED, {"law_enforcement"})]
+EXPIRED = "SELECT origin, referral_id FROM hold WHERE state = 'expired'"
 
 
 def sampled(lines: str) -> dict[tuple[str, str], str | None]:
@@ -124,6 +139,42 @@ async def asked_and_contested(databases: dict[str, asyncpg.Connection], kinds: d
     return found
 
 
+async def in_stories(
+    databases: dict[str, asyncpg.Connection], kinds: dict[str, str], timelines: list[dict[str, Any]]
+) -> set[Row]:
+    """What must stand in the end of what stories are about: holds, preservations and answers, from the other side."""
+    told = {(each["party"], each["subject"]) for each in timelines}
+    found: set[Row] = set()
+    for name, each in databases.items():
+        for query, of in OF_STORIES:
+            if kinds[name] in of:
+                for row in await each.fetch(query):
+                    found.add((row["party"], str(row["subject"]), "", "", row["reason"]))
+    edges = [
+        (row["party"], str(row["referral_id"]), row["recipient"], str(row["notice_id"] or row["referral_id"]))
+        for name, each in databases.items()
+        if kinds[name] != "law_enforcement"
+        for row in await each.fetch(
+            "SELECT party, referral_id, recipient, notice_id FROM edge WHERE state = 'emitted' AND NOT taken_back"
+        )
+    ]
+    states: dict[tuple[str, str], str] = {}
+    ended: set[tuple[str, str]] = set()
+    for name, each in databases.items():
+        table, key, _ = TABLES[kinds[name]]
+        for row in await each.fetch(f"SELECT {key} AS subject, party, state FROM {table}"):
+            states[str(row["subject"]), row["party"]] = row["state"]
+        if kinds[name] == "law_enforcement":
+            ended |= {(r["origin"], str(r["referral_id"])) for r in await each.fetch(EXPIRED)}
+    for party, referral, recipient, subject in edges:
+        state = states.get((subject, recipient))
+        if state in NO | {"reappeared"}:
+            found.add((party, referral, "", "", str(state)))
+        if (party, referral) in ended and subject != referral and state == "issued":
+            found.add((party, referral, "", "", "hold_expired"))
+    return {row for row in found if row[:2] in told}
+
+
 async def without_feedback(
     databases: dict[str, asyncpg.Connection], kinds: dict[str, str], sample: str
 ) -> dict[str, Any]:
@@ -161,6 +212,9 @@ async def main() -> int:
         for row in lists["attention"]
         for reason in row["reasons"]
     }
+    stories = asked.get("timelines", [])
+    expected |= await in_stories(databases, asked["kinds"], stories)
+    shown |= {(each["party"], each["subject"], "", "", line.split()[0]) for each in stories for line in each["listed"]}
     cases = await without_feedback(databases, asked["kinds"], asked["sample"])
     named = {(party, row["subject"]) for party, lists in asked["lists"].items() for row in lists["feedback_due"]}
     silent = {(party, referral) for party, referrals in cases["silent"].items() for referral in referrals}

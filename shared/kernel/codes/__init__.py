@@ -11,12 +11,14 @@ from typing import Final
 from shared.kernel.codes import (
     agencies,
     answers,
+    bulk,
     changes,
     client,
     documents,
     door,
     guard,
     holds,
+    installing,
     operator,
     ours,
     pages,
@@ -37,6 +39,7 @@ FAMILIES: Final[Mapping[str, Mapping[str, Why]]] = {
     "Transfers": transfers.WHYS,
     "Questions and disputes": questions.WHYS,
     "What is said of items": answers.WHYS,
+    "Many acts at once": bulk.WHYS,
     "What is amended and rerouted": changes.WHYS,
     "Not now": waits.WHYS,
     "On the pages of a console": pages.WHYS,
@@ -47,6 +50,7 @@ FAMILIES: Final[Mapping[str, Mapping[str, Why]]] = {
     "Records of Kafka": records.WHYS,
     "Directory, policy, approvals": documents.WHYS,
     "At the operator's prompt": operator.WHYS,
+    "At an installation": installing.WHYS,
     "Our own mistakes": ours.WHYS,
 }
 WHYS: Final[Mapping[str, Why]] = {code: why for family in FAMILIES.values() for code, why in family.items()}

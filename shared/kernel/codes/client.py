@@ -7,7 +7,6 @@ from typing import Final
 from shared.kernel.codes.why import Why
 
 WHYS: Final = {
-    "act_unknown": Why("no act of this subject has such a name", "--help lists them"),
     "answer_malformed": Why("what is said of an item is not of its form", "--help has the form of each"),
     "answer_missing": Why("an answer says nothing", "say at least one word"),
     "api_key_malformed": Why("the key is not of the form of keys", "a key is cw_test_ or cw_live_ and 43 characters"),

@@ -43,6 +43,8 @@ class Serving:
     directory: Callable[[], DirectoryIndex]
     clock: Clock
     witness: Witness
+    #: Charges a party for work that was done for it.
+    owe: Callable[[str, int], None]
     #: Give what was committed its place in the lists.
     number: Callable[[], Awaitable[object]]
     #: Those who wait for an event.
@@ -65,19 +67,19 @@ class ItemRoutes:
         """The party's items, newest first: all that was there when it was asked for."""
         await self.serving.number()
         async with self.serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
-            found = await list_items(self.recipient, page, self._acting(identity, session))
+            found = await list_items(self.recipient, page, self.acting(identity, session))
         return viewed(found)
 
     async def show(self, identity: Identity, subject_id: UUID) -> Response:
         """One item with its opened record."""
         async with self.serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
-            found = await show_item(self.recipient, subject_id, self._acting(identity, session))
+            found = await show_item(self.recipient, subject_id, self.acting(identity, session))
         return viewed(found)
 
     async def evidence(self, identity: Identity, subject_id: UUID) -> Response:
         """What proves that one item was sent."""
         async with self.serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
-            acting = self._acting(identity, session)
+            acting = self.acting(identity, session)
             found = await show_evidence(self.recipient, subject_id, acting, witness=self.serving.witness)
         return viewed(found)
 
@@ -86,12 +88,13 @@ class ItemRoutes:
         said = None if row.takes is None else read_model(row.takes, await read_json(request))
 
         async def move(session: Session) -> Contract:
-            state = await self.act_on(row, subject_id, said=said, acting=self._acting(identity, session))
+            state = await self.act_on(row, subject_id, said=said, acting=self.acting(identity, session))
             return self.moved(subject_id, state)
 
         return await self.serving.acts.once(request, identity, row.name, roles=row.roles, act=move)
 
-    def _acting(self, identity: Identity, session: Session) -> Acting:
+    def acting(self, identity: Identity, session: Session) -> Acting:
+        """Who acts, on what, within a transaction."""
         serving = self.serving
         return Acting(
             party=identity.party,

@@ -18,6 +18,7 @@ def serving(machinery: Machinery) -> Serving:
         directory=machinery.directory,
         clock=machinery.clock,
         witness=Witness(machinery.instance, machinery.keys.signing),
+        owe=machinery.budgets.owe,
         number=machinery.numberer.number,
         listener=machinery.listener,
         address_rules=machinery.address_rules(),

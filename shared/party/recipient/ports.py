@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 from uuid import UUID
 
 from shared.contracts.base import Contract, Flag, Instant
@@ -52,6 +52,15 @@ class Page:
     def of(cls, state: str | None, cursor: str | None, limit: int, *, priority: OnlyP0) -> Page:
         """A page as it is asked for over HTTP."""
         return cls(state, cursor, limit, PriorityLevel.P0_CHILD_AT_RISK.value if priority else None)
+
+
+class ItemAct(NamedTuple):
+    """An act on an item: the state that it leads to, and what was said, in the clear and sealed."""
+
+    item: Item
+    following: str
+    clear: Contract
+    sealed: Contract | None = None
 
 
 class Items(Protocol):
@@ -132,6 +141,10 @@ class Items(Protocol):
 
         Raises `Refused("state_forbids")` if it is no longer in its state, or was acted on meanwhile.
         """
+        ...
+
+    async def act_many(self, acts: Sequence[ItemAct], at: datetime) -> frozenset[UUID]:
+        """The same for many items at once, each once; the subjects of those that were moved."""
         ...
 
     async def send(self, drafts: Sequence[Draft]) -> None:

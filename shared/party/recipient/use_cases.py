@@ -84,8 +84,7 @@ async def receive(
         events.append(happened(row, key[0], party=key[1], state=item.state))
     await _keep(came, before, now, items=items)
     await items.heard(taken)
-    unclaimed = [each for each in came.new if _is_urgent(each) and now[_key(each)].state == recipient.first]
-    await items.clock(*_timed(recipient.subject, taken, unclaimed))
+    await items.clock(*_timed(recipient.subject, taken, _unclaimed(recipient, came.new, now)))
     if edges is not None:
         refusals |= await edges.apply(answers)
         events += edges.events
@@ -132,6 +131,12 @@ def _is_urgent(message: Received) -> bool:
     return isinstance(record, ReferralRecord) and record.priority.level is PriorityLevel.P0_CHILD_AT_RISK
 
 
+def _unclaimed(recipient: RecipientKind, new: Sequence[Received], now: Mapping[ItemKey, Item]) -> list[Received]:
+    """What brings a case where a child is at risk, and nobody has answered."""
+    cases = new if recipient.subject is Subject.CASE else ()
+    return [each for each in cases if _is_urgent(each) and now[_key(each)].state == recipient.first]
+
+
 def _timed(
     subject: Subject, messages: Sequence[Received], unclaimed: Sequence[Received]
 ) -> tuple[list[Clocked], list[Happened]]:
@@ -152,7 +157,7 @@ def _timed(
             begun.append(received(message))
             so_far = AnswerState.NONE if message.again is None else message.again.answer
             steps += [Happened.by(*of, step=step) for step in answered(subject, so_far, message.sent_at)]
-    for message in unclaimed if subject is Subject.CASE else ():
+    for message in unclaimed:
         of = message.recipient, UUID(message.subject), message.filed_by
         steps += [Happened.by(*of, step=step) for step in awaits_claim(message.sent_at)]
     return begun, steps

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,8 @@ from shared.runtime.database.fingerprint import (
 )
 from shared.runtime.database.partitions import make_months
 
+#: Migrations call `uuidv7()`, which PostgreSQL has since then.
+POSTGRES_MAJOR_MIN: Final = 18
 #: How many of the objects that differ a message names.
 NAMED_MAX: Final = 5
 _REVISIONS: Final = f"SELECT version_num FROM {REVISION_TABLE} ORDER BY version_num"  # noqa: S608 - our own constant
@@ -93,8 +96,11 @@ def name_differences(differing: tuple[str, ...]) -> str:
 
 async def run_in_alembic() -> None:
     """What Alembic's environment does: run the pending revisions in one transaction each."""
-    url = str(context.config.attributes[_URL]).replace("postgresql://", "postgresql+asyncpg://", 1)
-    engine = create_async_engine(url, poolclass=NullPool, hide_parameters=True)
+    # The driver reads the URL itself, as everywhere: what is said there of TLS is its own affair.
+    connect = partial(asyncpg.connect, context.config.attributes[_URL])
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=connect, poolclass=NullPool, hide_parameters=True
+    )
     async with engine.connect() as connection:
         await connection.run_sync(_run)
         await connection.commit()
@@ -132,10 +138,17 @@ async def _make_months(url: str) -> None:
         await connection.close()
 
 
+def refuse_old(major: int) -> None:
+    """Raises `Refused("postgres_too_old")` for a server on which no migration would run to its end."""
+    if major < POSTGRES_MAJOR_MIN:
+        raise Refused("postgres_too_old", f"version {major}; {POSTGRES_MAJOR_MIN} or later is needed", status=400)
+
+
 async def _look(url: str) -> Schema:
     try:
         connection = await asyncpg.connect(url, timeout=_CONNECT_S_MAX)
         try:
+            refuse_old(connection.get_server_version().major)
             async with connection.transaction():
                 catalogue = await read_catalogue(connection)
                 noted = await connection.fetch(_REVISIONS) if f"table {REVISION_TABLE}" in catalogue else []

@@ -54,6 +54,19 @@ class Session:
         """Act on behalf of `scope` from here on, instead of the one that the transaction was opened with."""
         await self.driver.execute(f"SELECT {_bound(scope)}")
 
+    @asynccontextmanager
+    async def savepoint(self, error: type[Exception]) -> AsyncIterator[None]:
+        """Whatever was done inside it, also what was gathered, is undone if this error leaves it; the error goes on."""
+        gathered = len(self.driver.gathered)
+        await self.driver.execute("SAVEPOINT aside")
+        try:
+            yield
+        except error:
+            await self.driver.execute("ROLLBACK TO SAVEPOINT aside")
+            del self.driver.gathered[gathered:]
+            raise
+        await self.driver.execute("RELEASE SAVEPOINT aside")
+
 
 class Database:
     """Pooled access to one PostgreSQL database. Connection trouble surfaces as `Unavailable`."""

@@ -17,7 +17,7 @@ from shared.runtime.http.identity import Identity
 from shared.runtime.http.problems import encoded
 from shared.runtime.http.sameness import body_hash
 
-#: What an act does within its transaction; it returns the body of its 202 answer.
+#: What an act does within its transaction; it returns the body of its answer.
 Act = Callable[[Session], Awaitable[Contract | Mapping[str, object]]]
 
 
@@ -29,7 +29,7 @@ class Acts:
         self._wake = wake
 
     async def once(
-        self, request: Request, identity: Identity, action: str, *, roles: Container[Role], act: Act
+        self, request: Request, identity: Identity, action: str, *, roles: Container[Role], act: Act, status: int = 202
     ) -> Response:
         """Run `act` for this request's `Idempotency-Key`, or give the answer that it was given before.
 
@@ -40,10 +40,19 @@ class Acts:
             raise Refused("forbidden", "the role may not do this", status=403)
         key, body = read_key(request.headers.get("idempotency-key")), await request.body()
         wanted = body_hash(request.url.path, body)
-        return _json(*await self.done(identity, action, roles=roles, key=key, wanted=wanted, act=act))
+        done = await self.done(identity, action, roles=roles, key=key, wanted=wanted, act=act, status=status)
+        return _json(*done)
 
     async def done(
-        self, identity: Identity, action: str, *, roles: Container[Role], key: bytes, wanted: bytes, act: Act
+        self,
+        identity: Identity,
+        action: str,
+        *,
+        roles: Container[Role],
+        key: bytes,
+        wanted: bytes,
+        act: Act,
+        status: int = 202,
     ) -> tuple[int, bytes]:
         """The same for whoever has its key and the hash of what is wanted: status and body of the answer."""
         if identity.role not in roles:
@@ -56,10 +65,10 @@ class Acts:
                 raise Refused("idempotency_key_reused", "the key was used for another body, or elsewhere")
             done = await act(session)
             answer = done.spelt() if isinstance(done, Contract) else encoded(done)
-            await store_answer(session.driver, identity.party, key, status=202, answer=answer)
+            await store_answer(session.driver, identity.party, key, status=status, answer=answer)
         # Durable from here: the relay sends what the act put into the outbox.
         self._wake()
-        return 202, answer
+        return status, answer
 
 
 def _json(status: int, body: bytes) -> Response:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from deploy.devstack.databases import prepare_databases
 from deploy.devstack.kafka import answers_metadata, provision
 from deploy.devstack.stack import DevStack
 from deploy.directory.approval import document_body
 from deploy.kafka.derive import manifest_in, manifest_of
 from deploy.kafka.provision import difference
 from deploy.site.access import answers
+from deploy.site.databases import prepare_databases
 from deploy.site.kinds import party_kinds
 from shared.kernel.errors import Unavailable
 from tests.support.exchange_world import world

@@ -18,11 +18,11 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from deploy.devstack.databases import OF_EVERY_SERVER, prepare_databases
 from deploy.devstack.stack import DevStack
 from deploy.kafka.derive import manifest_of
 from deploy.kafka.provision import Manifest, PrincipalRule, TopicRule, apply, difference
 from deploy.site.access import kafka_access
+from deploy.site.databases import OF_EVERY_SERVER, prepare_databases
 from deploy.site.endpoints import load
 from deploy.site.kinds import party_kinds
 from shared.exchange.topics import inbox_topic

@@ -12,12 +12,12 @@ import asyncpg
 import pytest
 from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
 
-from deploy.devstack.databases import prepare_databases
 from deploy.kafka.derive import manifest_in
 from deploy.operator.database import check_schemas, migrate_schemas
 from deploy.operator.kafka_login import Login, try_login
 from deploy.operator.topics import apply_manifest
 from deploy.site.access import admin_client
+from deploy.site.databases import prepare_databases
 from deploy.site.endpoints import KafkaEndpoint, OwnedDatabase
 from shared.exchange.topics import inbox_topic
 from tests.deploy.operator.conftest import Run

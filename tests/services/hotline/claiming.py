@@ -3,7 +3,8 @@
     python -m tests.services.hotline.claiming
 
 Reads {"url", "referral", "racers"} as one line, says `ready`, waits for another line, applies the claims all at once,
-and prints the codes that they were answered with.
+and prints the codes that they were answered with. With "stops" it says `between` once the referral has been handed
+over and nobody is told of it yet, and stays there.
 """
 
 from __future__ import annotations
@@ -11,16 +12,30 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
+from shared.exchange.message import Draft
+from shared.party.origin.store.transfers import PostgresTransfers
 from shared.runtime.database.transactions import Database
 from tests.services.hotline.origin import Origin
 from tests.services.hotline.transferring import WORKERS, claim_at_once, mandated
 from tests.support.exchange_world import world
 
 
+class Stopping(PostgresTransfers):
+    """Stays between the two halves of a grant."""
+
+    async def send(self, drafts: Sequence[Draft]) -> None:
+        print("between", flush=True)
+        await asyncio.Event().wait()
+
+
 async def main(asked: dict[str, Any]) -> list[str | None]:
+    if asked.get("stops"):
+        patch("shared.party.origin.bus.PostgresTransfers", Stopping).start()
     database = Database(asked["url"], pool_size=WORKERS)
     origin = Origin(database, world())
     mandated(origin.world, 50)

@@ -61,17 +61,7 @@ async def test_of_fifty_that_claim_at_once_one_has_it(origin: Origin) -> None:
 
 async def test_of_fifty_that_claim_at_several_processes_one_has_it(origin: Origin, endpoint: DatabaseEndpoint) -> None:
     referral_id, racers = await transferred(origin)
-    working = [
-        await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tests.services.hotline.claiming",
-            cwd=ROOT,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        for _ in range(PROCESSES)
-    ]
+    working = [await worker() for _ in range(PROCESSES)]
     for place, process in enumerate(working):
         assert process.stdin is not None
         asked = {"url": endpoint.service_url, "referral": str(referral_id), "racers": racers[place::PROCESSES]}
@@ -88,6 +78,38 @@ async def test_of_fifty_that_claim_at_several_processes_one_has_it(origin: Origi
     assert sum(len(json.loads(out)) for out, _ in ended) == RACERS
     assert {code for out, _ in ended for code in json.loads(out)} == {None}
     await assert_one_has_it(origin, referral_id, racers)
+
+
+async def worker() -> asyncio.subprocess.Process:
+    """A process that applies claims as it is told."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.services.hotline.claiming",
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+
+async def test_a_worker_that_is_killed_in_the_middle_of_a_grant_has_granted_nothing(
+    origin: Origin, endpoint: DatabaseEndpoint
+) -> None:
+    """The referral is handed over and nobody was told: whoever comes next finds it as it was before."""
+    referral_id, (one, other, *_) = await transferred(origin)
+    process = await worker()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    asked = {"url": endpoint.service_url, "referral": str(referral_id), "racers": [one], "stops": True}
+    process.stdin.write(json.dumps(asked).encode() + b"\ngo\n")
+    assert [await process.stdout.readline() for _ in range(2)] == [b"ready\n", b"between\n"]
+    process.kill()
+    await process.wait()
+    assert (await origin.show(referral_id))["state"] == "orphaned"
+    # Its message is read again, behind one that another worker has taken meanwhile.
+    assert await answer(origin, claim(referral_id, other), claim(referral_id, one)) == [None, None]
+    assert await told(origin, "claim_granted") == [other]
+    assert len(await told(origin, "claim_gone")) == RACERS - 1
 
 
 class Meeting(PostgresTransfers):

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from deploy.devstack.databases import prepare_databases
 from deploy.devstack.stack import DevStack
+from deploy.site.databases import prepare_databases
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database
 from tests.services.isolation.matrix import AUTHORITIES

@@ -172,6 +172,10 @@ _LEASE = """
 INSERT INTO case_lease (referral_id, party, number, actor, until, by_actor, at)
 SELECT $1::uuid, $2, 1, 'somebody', now(), 'somebody', now() WHERE $3 <> ''
 """
+_PASSED = """
+INSERT INTO case_passed (referral_id, party, by_party, because, history, at)
+SELECT $1::uuid, $2, 'agency.example', 'suspect_elsewhere', '{}', now() WHERE $3 <> ''
+"""
 _ASKED_HOLD = """
 INSERT INTO hold (hold_id, referral_id, party, origin, scope, basis, asked_at, asked_until)
 SELECT $1::uuid, $1, $2, 'origin.example', 'removal', 'court_order', now(), now() WHERE $3 <> ''
@@ -199,6 +203,8 @@ def _leases() -> Iterator[Isolated]:
     """To leases whoever acts on a case may add; nobody changes one."""
     of = "law_enforcement", "case_lease", "case", CaseState, "referral_id"
     yield Isolated(*of, _LEASE, has_state=False, allows=_of_holds(ADDS))
+    passed = "law_enforcement", "case_passed", "case", CaseState, "referral_id"
+    yield Isolated(*passed, _PASSED, has_state=False, allows=_of_links)
 
 
 _TRANSFER = """

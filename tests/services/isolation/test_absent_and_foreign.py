@@ -49,6 +49,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "outcome": {"outcome": "arrest", "child_identified": "no", "child_safeguarded": "unknown"},
     "claim": {},
     "hand-over": {},
+    "refer": {"agency": "police-de.example", "because": "suspect_elsewhere"},
     "place-hold": {"scope": "removal", "basis": "court_order", "not_after": NOT_AFTER},
     "extend-hold": {"basis": "court_order", "not_after": NOT_AFTER},
     "release-hold": {},
@@ -76,6 +77,8 @@ PRESERVING: dict[str, dict[str, Any]] = {
     "end": {"reason": "produced"},
     "acknowledge-withdrawal": {},
 }
+#: Those of acts on work items.
+WORKING: dict[str, dict[str, Any]] = {"answer": {"outcomes": [{"action": "removed"}]}, "not-ours": {}}
 #: What an agency asks.
 ASKED = {
     "provider": PROVIDER,
@@ -96,6 +99,7 @@ class Filed:
     notice: UUID
     by_provider: UUID
     preservation: UUID
+    work_item: UUID
     webhooks: dict[str, UUID]
 
     def foreign(self, service: str, path: str) -> UUID:
@@ -104,6 +108,8 @@ class Filed:
             return self.webhooks[service]
         if "preservation_id" in path:
             return self.preservation
+        if "work_item" in path:
+            return self.work_item
         if "notice_id" in path:
             return self.notice
         return self.by_provider if service == "industry" else self.by_hotline
@@ -125,7 +131,10 @@ async def filed(exchange: Exchange) -> Filed:
         wanted = await agency.post("/v1/preservations", json=ASKED, headers={"Idempotency-Key": str(uuid7())})
     await exchange.until_quiet()
     preservation = UUID(wanted.json()["preservation_id"])
-    return Filed(first.referral_id, UUID(str(notices[0])), other.referral_id, preservation, webhooks)
+    async with exchange.http(PROVIDER) as http:
+        work = (await http.get("/v1/work-items", params={"limit": 1})).json()["items"]
+    work_item = UUID(work[0]["work_item"])
+    return Filed(first.referral_id, UUID(str(notices[0])), other.referral_id, preservation, work_item, webhooks)
 
 
 async def routes_of(exchange: Exchange, service: str) -> Iterator[tuple[str, str]]:
@@ -139,7 +148,7 @@ async def asked(http: httpx.AsyncClient, method: str, path: str, *, subject: UUI
     """Status, body and headers of one request, as far as they do not depend on the moment."""
     start, _, end = path.partition("{")
     _, _, act = end.partition("}")
-    bodies = PRESERVING if "preservations" in start else BODIES
+    bodies = PRESERVING if "preservations" in start else WORKING if "work-items" in start else BODIES
     body = bodies[act.lstrip(":")] if method == "POST" else None
     headers = {"Idempotency-Key": str(uuid7()), "If-Match": '"1"'} if method == "POST" else {}
     answer = await http.request(method, f"{start}{subject}{act}", json=body, headers=headers)
@@ -161,7 +170,7 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
             assert foreign == absent, path
             assert foreign[0] == 404, path
             asked_about += 1
-    assert asked_about == {"hotline": 29, "law_enforcement": 26, "industry": 36}[service]
+    assert asked_about == {"hotline": 29, "law_enforcement": 29, "industry": 39}[service]
 
 
 @pytest.mark.parametrize(
@@ -178,6 +187,7 @@ async def test_absent_and_foreign_are_answered_with_the_same_bytes(
         (PROVIDER, "/v1/notices/{notice_id}"),
         (PROVIDER, "/v1/notices/{notice_id}/evidence"),
         (PROVIDER, "/v1/notices/{notice_id}/timeline"),
+        (PROVIDER, "/v1/work-items/{work_item}"),
         (AGENCY, "/v1/preservations/{preservation_id}"),
         (PROVIDER, "/v1/preservations/{preservation_id}"),
         (PROVIDER, "/v1/preservations/{preservation_id}/timeline"),

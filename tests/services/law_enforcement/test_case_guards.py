@@ -9,6 +9,7 @@ from shared.contracts.answers import Acceptance, CaseAcceptedClear, CaseRecord, 
 from shared.kernel.authority import Role
 from shared.kernel.errors import Defect, Refused
 from shared.kernel.ids import uuid7
+from shared.party.recipient.ports import ItemAct
 from shared.party.recipient.store.items import PostgresItems
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import CaseOutcome, YesNoUnknown
@@ -46,7 +47,7 @@ async def test_what_is_sealed_never_lies_among_the_words(agencies: Agencies) -> 
             CaseRecord(case_reference=REFERENCE),
         )
         with pytest.raises(Defect, match="sealed_words_without_place"):
-            await PostgresItems.act(cases, item, "ongoing", clear, sealed=sealed, at=AT)
+            await PostgresItems.act_many(cases, [ItemAct(item, "ongoing", clear, sealed)], AT)
 
 
 async def test_a_viewer_is_forbidden_before_his_words_are_looked_at(agencies: Agencies) -> None:

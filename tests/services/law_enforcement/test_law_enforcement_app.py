@@ -35,7 +35,7 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_recipi
         ("post", "/v1/preservations/{preservation_id}:extend"),
         ("post", "/v1/preservations/{preservation_id}:withdraw"),
         *(("post", f"/v1/cases/{{referral_id}}:{act}") for act in ("place-hold", "extend-hold", "release-hold")),
-        *(("post", f"/v1/cases/{{referral_id}}:{act}") for act in ("claim", "hand-over")),
+        *(("post", f"/v1/cases/{{referral_id}}:{act}") for act in ("claim", "hand-over", "refer")),
         ("post", "/v1/cases/{referral_id}:no-objection"),
         ("get", "/v1/holds"),
         ("get", "/v1/webhooks"),

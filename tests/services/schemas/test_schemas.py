@@ -11,9 +11,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from deploy.devstack.databases import prepare_databases
 from deploy.devstack.stack import DevStack
 from deploy.operator.database import SchemaState, check_schemas, migrate_schemas
+from deploy.site.databases import prepare_databases
 from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
 from deploy.site.kinds import KINDS
 from services.hotline.app import build

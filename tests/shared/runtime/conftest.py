@@ -11,9 +11,9 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import NewTopic
 
-from deploy.devstack.databases import prepare_databases
 from deploy.devstack.stack import DevStack
 from deploy.site.access import admin_client
+from deploy.site.databases import prepare_databases
 from shared.exchange.topics import inbox_topic
 from shared.kernel.ids import uuid7
 from shared.runtime.database.migrate import upgrade

@@ -262,9 +262,8 @@ class PostgresEdges:
     async def note_receipted(self, receipted: Mapping[UUID, Receipted], finished: Sequence[UUID], at: datetime) -> None:
         unfinished = {each: said.outcome for each, said in receipted.items() if each not in finished}
         if receipted:
-            said = list(receipted.values())
-            columns = list(receipted), [each.outcome for each in said], [each.code for each in said]
-            await self._driver.execute(_RECEIPTED, *columns, at)
+            columns = zip(*((each.outcome, each.code) for each in receipted.values()), strict=True)
+            await self._driver.execute(_RECEIPTED, list(receipted), *map(list, columns), at)
         if unfinished:
             await self._driver.execute(_UNFINISHED, list(unfinished), list(unfinished.values()))
         if finished:

@@ -29,7 +29,8 @@ from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Defect, Refused, not_found
 from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.domain import Item, ItemKey, revision_of
-from shared.party.recipient.ports import Page, ShownItem
+from shared.party.recipient.ports import ItemAct, Page, ShownItem
+from shared.party.recipient.store.acting import move
 from shared.party.recipient.store.packing import packed, unpacked
 from shared.party.recipient.store.questions import acted, heard
 from shared.party.recipient.store.revisions import revise
@@ -71,8 +72,8 @@ class ItemTable:
 
     Every such table has `party`, `exercise`, `state`, `acts` and `said`, the number and the words of the party's own
     acts. `purposes` and `numbers` are SQL expressions for what an item was sent for and for the numbers of its items,
-    `keeps` for which keep a record that is replaced, `kept` is what an act sets besides, `more` what is shown besides.
-    Contents lie in a table of the same name, unless `contents` names theirs.
+    `keeps` for which keep a record that is replaced, `beside` are columns that an act may set besides, `more` what is
+    shown besides. Contents lie in a table of the same name, unless `contents` names theirs.
     """
 
     name: str
@@ -82,7 +83,7 @@ class ItemTable:
     more: str = ""
     purposes: str = "ARRAY[purpose]"
     numbers: str = "'{}'::smallint[]"
-    kept: str = ""
+    beside: tuple[str, ...] = ()
     contents: str = ""
     keeps: str = "false"
     find: str = field(init=False)
@@ -91,7 +92,6 @@ class ItemTable:
     held: str = field(init=False)
     change: str = field(init=False)
     resume: str = field(init=False)
-    act: str = field(init=False)
     erase: str = field(init=False)
     #: The same of many, each with its party; and of those of `erased_record` that have come again.
     erase_again: str = field(init=False)
@@ -128,9 +128,6 @@ class ItemTable:
             "said = a.said::jsonb "
             "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[]) "
             f"AS a(subject, party, state, acts, said) WHERE t.{subject} = a.subject AND t.party = a.party",
-            "act": f"UPDATE {table} SET state = $4, changed_at = now(), acts = acts + 1, "
-            f"said = $6::jsonb{self.kept} "
-            f"WHERE {subject} = $1 AND party = $2 AND state = $3 AND ARRAY[acts, revision] = $5 RETURNING {subject}",
             "erase": f"UPDATE {self.contents} SET wrapped_key = NULL, content = '', evidence = '' "
             f"WHERE {subject} = $1 AND party = $2",
             "erase_again": f"UPDATE {self.contents} AS c SET wrapped_key = NULL, content = '', evidence = '' "
@@ -221,11 +218,19 @@ class PostgresItems:
             await self._driver.executemany(self.table.hear, rows)
 
     async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:
-        if sealed is not None:
+        if not await self.act_many([ItemAct(item, following, clear, sealed)], at):
+            raise state_forbids()
+
+    async def act_many(self, acts: Sequence[ItemAct], at: datetime) -> frozenset[UUID]:
+        if any(each.sealed is not None for each in acts):
             raise Defect("sealed_words_without_place")
         # What is asked is kept with the question, and is no word of the answer.
-        await self._act(item, following, {} if isinstance(clear, RaisedClear) else words(clear))
-        await acted(self.questions, item, clear, at=at)
+        said = [{} if isinstance(each.clear, RaisedClear) else words(each.clear) for each in acts]
+        moved = await self._move(acts, said)
+        for each in acts:
+            if each.item.subject_id in moved:
+                await acted(self.questions, each.item, each.clear, at=at)
+        return moved
 
     @property
     def questions(self) -> PostgresQuestions:
@@ -269,13 +274,11 @@ class PostgresItems:
         items = [_item(row) for row in rows]
         return {(item.subject_id, item.party): item for item in items}
 
-    async def _act(self, item: Item, following: str, said: Mapping[str, object], *kept: bytes | None) -> None:
-        # Nobody has acted or amended it meanwhile, or nothing is changed: so all is what it was when it was found.
-        said = folded(item.said, said)
-        found, stood = (item.subject_id, item.party, item.state), [item.acts, item.revision]
-        moved = await self._driver.fetchval(self.table.act, *found, following, stood, said, *kept)
-        if moved is None:
-            raise state_forbids()
+    async def _move(
+        self, acts: Sequence[ItemAct], said: Sequence[Mapping[str, object]], *beside: Sequence[bytes | None]
+    ) -> frozenset[UUID]:
+        all_said = [folded(each.item.said, one) for each, one in zip(acts, said, strict=True)]
+        return await move(self._driver, self.table, acts, said=all_said, beside=beside)
 
     async def _page(self, party: str, page: Page) -> tuple[list[asyncpg.Record], str | None]:
         """The rows of a page, and the cursor of the one that follows."""

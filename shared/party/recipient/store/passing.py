@@ -71,7 +71,9 @@ async def came_from(driver: asyncpg.Connection, referral_id: UUID) -> PassedOn |
     return PassedOn.model_validate(dict(row) | {"history": row["history"]["history"]})
 
 
-async def passable(driver: asyncpg.Connection, referral_id: UUID, kek: KeyEncryptionKey, table: str) -> list[Passable]:
+async def passable(
+    driver: asyncpg.Connection, referral_id: UUID, kek: KeyEncryptionKey, *, table: str
+) -> list[Passable]:
     """What can be passed on of a case, its newest revision first. `table` has its records."""
     history = [PassedAct.model_validate(each) for each in _told(await driver.fetch(_ACTS, referral_id))]
     found = []

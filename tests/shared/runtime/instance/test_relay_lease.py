@@ -9,8 +9,8 @@ from typing import Any, cast
 import asyncpg
 import pytest
 
-from deploy.devstack.databases import prepare_databases
 from deploy.devstack.stack import DevStack
+from deploy.site.databases import prepare_databases
 from shared.exchange.holds import Hours
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable

@@ -29,22 +29,27 @@ _SCRAM_ITERATIONS = 4096
 
 
 def prepare_databases(
-    admin_url: str, instances: Iterable[str], password: Callable[[str], str]
+    admin_url: str, instances: Iterable[str], password: Callable[[str], str], *, alone: bool = True
 ) -> dict[str, DatabaseEndpoint]:
     """Make what is missing and set each role's password to `password(role)`.
+
+    `alone` on its server, nobody else needs the databases that PostgreSQL makes itself: they are closed to everybody.
 
     The administrator needs CREATEDB, CREATEROLE and to be let in where its URL leads, not more. Raises
     `Unavailable` when it is not let in or lacks them.
     """
-    return in_own_thread(_prepare(admin_url, list(instances), password))
+    return in_own_thread(_prepare(admin_url, list(instances), password, alone=alone))
 
 
-async def _prepare(admin_url: str, instances: list[str], password: Callable[[str], str]) -> dict[str, DatabaseEndpoint]:
+async def _prepare(
+    admin_url: str, instances: list[str], password: Callable[[str], str], *, alone: bool
+) -> dict[str, DatabaseEndpoint]:
     try:
         connection = await asyncpg.connect(admin_url, timeout=CONNECT_S)
         try:
             made = {name: await _prepare_one(connection, admin_url, name, password=password) for name in instances}
-            await _close_the_servers_own(connection)
+            if alone:
+                await _close_the_servers_own(connection)
             return made
         finally:
             await connection.close()

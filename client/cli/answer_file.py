@@ -1,0 +1,229 @@
+"""A table of answers, sent in batches: what its lines say of one subject by one act is one act, taken or refused whole.
+
+Each act has a key that the file and its lines make: the same file sent again does nothing twice, and what was refused
+is tried again.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from pydantic import JsonValue
+
+from client.api import BATCH_MAX, CausewayClient
+from client.bulk import AnswerResult
+from client.cli.answer_columns import SUBJECTS, Answer, answer, column_at, columns
+from client.cli.csv_format import Table
+from client.problem import ApiProblem
+from shared.exchange.act import Subject
+from shared.kernel.canonical import canonical_json
+from shared.kernel.codes import mend_of
+from shared.kernel.errors import CausewayError, Refused, Unavailable
+
+#: Told after each batch: how many acts are done with, and how many lines were refused so far.
+OnProgress = Callable[[int, int], None]
+_BOM: Final = b"\xef\xbb\xbf"
+_BESIDE: Final = Refused("beside_refused", "what is said of one subject is taken or refused whole")
+
+
+class LineError(NamedTuple):
+    """Why a line is refused. Never holds anything that it says."""
+
+    line: int
+    column: str | None
+    code: str
+    rule: str | None
+    mend: str | None
+
+
+class _ActKey(NamedTuple):
+    subject_id: UUID
+    act: str
+
+
+@dataclass(slots=True)
+class Entry:
+    """What the lines of a file say of one subject by one act. `lines` has the line of each statement."""
+
+    key: _ActKey
+    listed: str | None
+    said: list[dict[str, JsonValue]] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+
+    def body(self, named: str) -> dict[str, JsonValue]:
+        """The act as it is posted."""
+        said: dict[str, JsonValue] = dict(self.said[0]) if self.listed is None else {self.listed: list(self.said)}
+        return {named: str(self.key.subject_id), "act": self.key.act} | said
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended. `stopped` says why it ended early: run again, it does nothing twice."""
+
+    lines: int
+    errors: tuple[LineError, ...]
+    stopped: CausewayError | None = None
+
+    @property
+    def refused(self) -> frozenset[int]:
+        """The lines that were refused."""
+        return frozenset(error.line for error in self.errors)
+
+
+class AnswerFile:
+    """One file, read once."""
+
+    def __init__(self, path: Path, subject: Subject) -> None:
+        """Raises `Refused` for an empty file, and for a bad first line."""
+        self.path = path
+        self.subject = subject
+        data = path.read_bytes()
+        self.sha256 = hashlib.sha256(data).hexdigest()
+        self._lines = data.removeprefix(_BOM).split(b"\n")
+        if not self._lines[0].strip():
+            raise Refused("file_empty", "a file with answers in it: is it the right one?", status=400)
+        self._table = Table.from_first_line(_text(self._lines[0]), columns(subject), page="docs/bulk.md")
+
+    @property
+    def lines(self) -> int:
+        """How many lines the file has, at most."""
+        return len(self._lines)
+
+    def entries(self) -> tuple[list[Entry], list[LineError], int]:
+        """The acts in the order of their first lines, why other lines cannot be read, and how many lines there are.
+
+        Where a line cannot be read, whatever is said beside it of the same subject is refused, too.
+        """
+        entries: dict[_ActKey, Entry] = {}
+        errors: list[LineError] = []
+        spoilt: set[UUID] = set()
+        count = 0
+        for number, line in enumerate(self._lines[1:], 2):
+            if not line.strip():
+                continue
+            count += 1
+            try:
+                _add(entries, number, self._answer(line))
+            except Refused as error:
+                errors.append(_error(number, (error.field or "").lstrip("/") or None, error.code, rule=error.detail))
+                spoilt |= self._named(line)
+        beside = [entry for key, entry in entries.items() if key.subject_id in spoilt]
+        errors += [_error(line, None, _BESIDE.code) for entry in beside for line in sorted(set(entry.lines))]
+        return [entry for key, entry in entries.items() if key.subject_id not in spoilt], errors, count
+
+    def keep_refused(self, refused: frozenset[int]) -> Path | None:
+        """Write the lines that were refused, as they stand, under the first line; None, and no file, without any."""
+        path = self.path.with_name(f"{self.path.name}.refused.csv")
+        if not refused:
+            path.unlink(missing_ok=True)
+            return None
+        lines = [self._lines[0], *(self._lines[number - 1] for number in sorted(refused))]
+        return _written(path, b"".join(line.removesuffix(b"\r") + b"\n" for line in lines))
+
+    def keep_errors(self, errors: Sequence[LineError]) -> Path | None:
+        """Write why lines were refused; None, and no file, where none was."""
+        path = self.path.with_name(f"{self.path.name}.errors.csv")
+        if not errors:
+            path.unlink(missing_ok=True)
+            return None
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(LineError._fields)
+        table.writerows(errors)
+        return _written(path, text.getvalue().encode())
+
+    def _answer(self, line: bytes) -> Answer:
+        return answer(self.subject, self._table.cells(_text(line)))
+
+    def _named(self, line: bytes) -> set[UUID]:
+        """The subject that a line which cannot be read is about, if that much can."""
+        try:
+            return {UUID(self._table.cells(_text(line)).get(SUBJECTS[self.subject][0], ""))}
+        except (Refused, ValueError):
+            return set()
+
+
+async def answer_file(file: AnswerFile, client: CausewayClient, *, on_progress: OnProgress) -> Ended:
+    """Send every act of a file, 100 at a time."""
+    entries, errors, count = file.entries()
+    named, done = SUBJECTS[file.subject][0], 0
+    for batch in _in_batches(entries):
+        bodies = [entry.body(named) for entry in batch]
+        keyed = [body | {"key": _key(file.sha256, body)} for body in bodies]
+        try:
+            results = await client.answer_many(file.subject, keyed)
+        except (ApiProblem, Unavailable) as error:
+            return Ended(count, tuple(sorted(errors)), error)
+        for entry, result in zip(batch, results, strict=True):
+            errors += _refusals(file.subject, entry, result)
+        done += len(batch)
+        on_progress(done, len({error.line for error in errors}))
+    return Ended(count, tuple(sorted(errors)))
+
+
+def _refusals(subject: Subject, entry: Entry, result: AnswerResult) -> Iterator[LineError]:
+    """One error for each rule that a line breaks; of an act that was refused, each other line is told that it was."""
+    if result.problem is None:
+        return
+    problem = ApiProblem.from_body(result.status, result.problem.model_dump(mode="json"))
+    told = set[int]()
+    for pointer, rule in problem.errors or ((problem.field or "", None),):
+        lines = [_line_at(entry, pointer)] if _line_at(entry, pointer) else sorted(set(entry.lines))
+        for line in lines:
+            told.add(line)
+            yield _error(line, column_at(subject, entry.key.act, pointer), problem.code, rule=rule)
+    yield from (_error(line, None, _BESIDE.code) for line in sorted(set(entry.lines) - told))
+
+
+def _line_at(entry: Entry, pointer: str) -> int:
+    """The line of the statement that a pointer leads to; 0 where it leads to none."""
+    parts = pointer.split("/")
+    listed = len(parts) > 2 and parts[1] == entry.listed and parts[2].isdigit()
+    return entry.lines[int(parts[2])] if listed and int(parts[2]) < len(entry.lines) else 0
+
+
+def _add(entries: dict[_ActKey, Entry], number: int, read: Answer) -> None:
+    key = _ActKey(read.subject_id, read.act)
+    if read.listed is None and key in entries:
+        raise Refused("line_repeated", "one line says all of it", field="/act")
+    entry = entries.setdefault(key, Entry(key, read.listed))
+    entry.said += read.said
+    entry.lines += [number] * len(read.said)
+
+
+def _in_batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    left = iter(entries)
+    while batch := list(islice(left, BATCH_MAX)):
+        yield batch
+
+
+def _error(line: int, column: str | None, code: str, *, rule: str | None = None) -> LineError:
+    return LineError(line, column, code, rule or None, mend_of(code))
+
+
+def _key(file_sha256: str, body: dict[str, JsonValue]) -> str:
+    return "line-" + hashlib.sha256(canonical_json({"file": file_sha256, "answer": body})).hexdigest()[:48]
+
+
+def _text(line: bytes) -> str:
+    try:
+        return line.removesuffix(b"\r").decode()
+    except UnicodeDecodeError:
+        raise Refused("not_utf8", "save the file as UTF-8") from None
+
+
+def _written(path: Path, data: bytes) -> Path:
+    part = path.with_name(f"{path.name}.part")
+    with open(part, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(data)
+    part.replace(path)
+    return path

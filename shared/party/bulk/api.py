@@ -1,0 +1,158 @@
+"""The HTTP door of many acts at once, the same for offers, cases and notices: `POST …:batch`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Literal, NamedTuple
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import JsonValue
+from pydantic_core import from_json
+from starlette.responses import Response
+
+from shared.contracts.base import Contract
+from shared.exchange.act import Subject
+from shared.exchange.states import personal
+from shared.kernel.errors import Refused
+from shared.party.bulk.domain import Line
+from shared.party.bulk.store import KeyedLine, LineKeys
+from shared.party.bulk.use_cases import act_on_many
+from shared.party.recipient.api import ItemRoutes
+from shared.party.recipient.ports import Acting
+from shared.runtime.database.transactions import RowScope, Session
+from shared.runtime.http.batches import LIST, AnswerRefused, batched
+from shared.runtime.http.edge import read_key, read_list, read_model
+from shared.runtime.http.identity import Identity
+from shared.runtime.http.openapi import does
+from shared.runtime.http.problems import problem_body
+from shared.runtime.http.sameness import items_hash
+
+#: The field with the id of a subject.
+Named = Literal["notice_id", "referral_id"]
+
+
+class Posted(NamedTuple):
+    """A line that could be read: what is to be done, its own key if it has one, and what says that two are the same."""
+
+    line: Line
+    key: bytes | None
+    same: bytes
+
+
+class Kind:
+    """What may be posted about one kind of subject, and what is answered: by its rows, and by what they take alone."""
+
+    def __init__(self, subject: Subject, named: Named, moved: type[Contract]) -> None:
+        self.subject = subject
+        self._named = named
+        self._rows = {row.name: row for row in personal(subject)}
+        self.roles = frozenset(role for row in self._rows.values() for role in row.roles)
+        takes = {name: row.takes for name, row in self._rows.items()}
+        self.models = batched(subject.value.capitalize(), takes, named=named, moved=moved, about=f"{subject}s")
+
+    def read(self, place: int, value: Mapping[str, JsonValue], *, route: str) -> Posted:
+        """One line. Raises `Refused` with the places of its fields, as if they were posted alone."""
+        row = self._rows.get(str(value.get("act")))
+        if row is None:
+            detail = f"one of {', '.join(self._rows)}"
+            raise Refused("act_unknown", detail, field="/act")
+        read = read_model(self.models.lines[row.name], value)
+        line = Line(place, row, getattr(read, self._named), None if row.takes is None else _said(row.takes, read))
+        told = {name: value[name] for name in value if name != "key"}
+        return Posted(line, None if read.key is None else read_key(read.key), items_hash(route, [(told, b"")]))
+
+
+def _said(takes: type[Contract], line: Contract) -> Contract:
+    """What a line says, without its subject and key."""
+    names = line.model_fields_set & takes.model_fields.keys()
+    return takes.model_construct(names, **{name: getattr(line, name) for name in takes.model_fields})
+
+
+def add_batch(router: APIRouter, path: str, routes: ItemRoutes, *, kind: Kind) -> None:
+    """One route for many acts on what a recipient was sent; `routes` does each of them alone."""
+    bulk, who = BulkRoutes(routes, kind), Depends(routes.serving.identified)
+
+    @router.post(
+        path,
+        name=f"{kind.subject}_batch",
+        **does(kind.models.answer, takes=[kind.models.batch], status=200, conflict=None),
+    )
+    async def act_on_many(request: Request, identity: Identity = who) -> Response:
+        """Do up to 100 acts; each has its own result, and one that is refused does not hold up the others."""
+        return await bulk.act(request, identity)
+
+
+class BulkRoutes:
+    """What the route does."""
+
+    def __init__(self, routes: ItemRoutes, kind: Kind) -> None:
+        self._routes = routes
+        self._kind = kind
+
+    async def act(self, request: Request, identity: Identity) -> Response:
+        """Do what is posted, once for its idempotency key."""
+        values, route = await read_list(request, LIST), request.url.path
+        posted = [self._read(place, value, route=route) for place, value in enumerate(values)]
+
+        async def do(session: Session) -> Contract:
+            return await self._done(posted, session, identity)
+
+        acts = self._routes.serving.acts
+        return await acts.once(request, identity, "read", roles=self._kind.roles, act=do, status=200)
+
+    def _read(self, place: int, value: Mapping[str, JsonValue] | Refused, *, route: str) -> Posted | Refused:
+        try:
+            return value if isinstance(value, Refused) else self._kind.read(place, value, route=route)
+        except Refused as error:
+            return error
+
+    async def _done(self, posted: Sequence[Posted | Refused], session: Session, identity: Identity) -> Contract:
+        read = [each for each in posted if isinstance(each, Posted)]
+        keyed = [KeyedLine(each.line.place, each.key, each.same) for each in read if each.key is not None]
+        keys = LineKeys(session.driver, identity.party, keyed)
+        before = await keys.claim()
+        lines = [each.line for each in read if each.line.place not in before and each.line.place not in keys.twins]
+        self._routes.serving.owe(identity.party, len(posted) + sum(line.items for line in lines))
+        now = await act_on_many(lines, self._routes.act_on, BatchTransaction(self._routes, session, identity))
+        done = {
+            line.place: self._routes.moved(line.subject_id, state).spelt()
+            for line in lines
+            if isinstance(state := now[line.place], str)
+        }
+        await keys.keep(done)
+        refused = {place: each for place, each in (before | now).items() if isinstance(each, Refused)}
+        refused |= {place: each for place, each in enumerate(posted) if isinstance(each, Refused)}
+        answered = done | {place: each for place, each in before.items() if isinstance(each, bytes)}
+        firsts = (keys.twins.get(place, place) for place in range(len(posted)))
+        return self._kind.models.answer(
+            results=tuple(
+                self._moved(place, answered[first]) if first in answered else _refused(place, refused[first])
+                for place, first in enumerate(firsts)
+            )
+        )
+
+    def _moved(self, place: int, answer: bytes) -> Contract:
+        return self._kind.models.moved.model_validate(from_json(answer) | {"index": place, "status": 202})
+
+
+def _refused(place: int, error: Refused) -> AnswerRefused:
+    return AnswerRefused(index=place, status=error.status, problem=problem_body(error))
+
+
+class BatchTransaction:
+    """The transaction of a batch, bound to one act after the other."""
+
+    def __init__(self, routes: ItemRoutes, session: Session, identity: Identity) -> None:
+        self._routes = routes
+        self._session = session
+        self._identity = identity
+
+    async def acting(self, action: str) -> Acting:
+        await self._session.bind(RowScope([self._identity.party], self._identity.role, action))
+        return self._routes.acting(self._identity, self._session)
+
+    @asynccontextmanager
+    async def aside(self) -> AsyncIterator[None]:
+        async with self._session.savepoint(Refused):
+            yield

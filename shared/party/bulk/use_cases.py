@@ -1,0 +1,127 @@
+"""Acts of a batch, done together: each is decided by the use case that decides it alone, what they write is gathered.
+
+A refusal holds up no other line, and nothing of a refused line is kept or told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol, cast
+from uuid import UUID
+
+from shared.contracts.base import Contract
+from shared.exchange.clocks import Clocked, Happened
+from shared.exchange.events import Event
+from shared.exchange.message import Draft
+from shared.kernel.authority import state_forbids
+from shared.kernel.errors import Refused
+from shared.party.bulk.domain import Line, groups
+from shared.party.recipient.domain import Item, ItemKey
+from shared.party.recipient.ports import Acting, ActOn, ItemAct, Items
+
+#: What became of a line: the state that its act has led to, or why it was refused.
+Outcome = str | Refused
+
+
+class Batch(Protocol):
+    """One transaction in which a party acts on many items."""
+
+    async def acting(self, action: str) -> Acting:
+        """Act by this permit from here on."""
+        ...
+
+    def aside(self) -> AbstractAsyncContextManager[None]:
+        """What is refused inside it has done nothing, whatever it had done; the transaction goes on."""
+        ...
+
+
+class GatheredItems:
+    """The items of one line: what its act would write is gathered. All else is as the items that it stands for."""
+
+    def __init__(self, items: Items, found: Mapping[ItemKey, Item]) -> None:
+        self._items = items
+        self._found = found
+        self.acts: list[ItemAct] = []
+        self.steps: list[Happened] = []
+        self.events: list[Event] = []
+        self.drafts: list[Draft] = []
+        self.erased: list[Item] = []
+
+    async def find(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
+        return {key: item for key, item in self._found.items() if key[0] in subjects}
+
+    async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:
+        self.acts.append(ItemAct(item, following, clear, sealed))
+
+    async def erase(self, item: Item) -> None:
+        self.erased.append(item)
+
+    async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
+        assert not begun
+        self.steps += steps
+
+    async def note(self, events: Sequence[Event]) -> None:
+        self.events += events
+
+    async def send(self, drafts: Sequence[Draft]) -> None:
+        self.drafts += drafts
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._items, name)
+
+
+async def act_on_many(lines: Sequence[Line], act_on: ActOn, batch: Batch) -> dict[int, Outcome]:
+    """Do each act of a batch, in their order; what became of each line, by its place."""
+    outcomes: dict[int, Outcome] = {}
+    for group in groups(lines):
+        acting = await batch.acting(group[0].row.name)
+        if group[0].alone:
+            outcomes |= await _alone(group[0], act_on, acting, batch=batch)
+        else:
+            outcomes |= await _together(group, act_on, acting)
+    return outcomes
+
+
+async def _alone(line: Line, act_on: ActOn, acting: Acting, *, batch: Batch) -> dict[int, Outcome]:
+    try:
+        async with batch.aside():
+            return {line.place: await act_on(line.row, line.subject_id, said=line.said, acting=acting)}
+    except Refused as error:
+        return {line.place: error}
+
+
+async def _together(group: Sequence[Line], act_on: ActOn, acting: Acting) -> dict[int, Outcome]:
+    """Decide each line by what there is, then write what all that were not refused would write."""
+    found = await acting.items.find([line.subject_id for line in group])
+    outcomes: dict[int, Outcome] = {}
+    gathered: dict[int, GatheredItems] = {}
+    for line in group:
+        own = GatheredItems(acting.items, found)
+        try:
+            outcomes[line.place] = await act_on(line.row, line.subject_id, said=line.said, acting=_by(acting, own))
+            gathered[line.place] = own
+        except Refused as error:
+            outcomes[line.place] = error
+    acts = [act for own in gathered.values() for act in own.acts]
+    moved = await acting.items.act_many(acts, acting.at) if acts else frozenset[UUID]()
+    for line in group:
+        if line.place in gathered and line.subject_id not in moved:
+            del gathered[line.place]
+            outcomes[line.place] = state_forbids()
+    await _write(list(gathered.values()), acting.items)
+    return outcomes
+
+
+async def _write(gathered: Sequence[GatheredItems], items: Items) -> None:
+    for item in (each for own in gathered for each in own.erased):
+        await items.erase(item)
+    await items.clock((), [step for own in gathered for step in own.steps])
+    await items.note([event for own in gathered for event in own.events])
+    await items.send([draft for own in gathered for draft in own.drafts])
+
+
+def _by(acting: Acting, own: GatheredItems) -> Acting:
+    items = cast("Items", own)
+    return Acting(acting.party, acting.role, acting.actor, items, acting.directory, acting.at)

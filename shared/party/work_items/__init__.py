@@ -1,0 +1,1 @@
+"""What a provider has to do, location by location: open notices of several notifiers about one are one work item."""

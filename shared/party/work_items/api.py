@@ -1,0 +1,126 @@
+"""The HTTP door of work items, at the service of a provider."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import Field
+from starlette.responses import Response
+
+from shared.contracts.base import Contract, Uuid
+from shared.exchange.act import Act, NoticeState, Subject
+from shared.exchange.states import row
+from shared.kernel.authority import Authority
+from shared.kernel.errors import Refused
+from shared.party.bulk.api import BatchTransaction
+from shared.party.bulk.use_cases import Outcome, act_on_many
+from shared.party.recipient.api import ItemRoutes, viewed
+from shared.party.work_items.ports import MEMBERS_MAX, WorkDisowning, WorkItem, WorkItemPage, WorkStatements
+from shared.party.work_items.store import PostgresWorkItems
+from shared.party.work_items.use_cases import lines_of, list_work, require_look
+from shared.runtime.database.transactions import RowScope, Session
+from shared.runtime.http.edge import read_json, read_model
+from shared.runtime.http.identity import Identity
+from shared.runtime.http.openapi import does, shows
+from shared.runtime.http.paging import Cursor, Limit
+from shared.runtime.http.problems import Problem, problem_body
+
+_ANSWER: Final = row(Subject.NOTICE, "answer")
+_NOT_OURS: Final = row(Subject.NOTICE, "not_ours")
+
+
+class NoticeResult(Contract):
+    """What became of one notice: the state that it has come to, or why the act was refused."""
+
+    notice_id: Uuid
+    status: Annotated[int, Field(ge=202, le=499)]
+    state: NoticeState | None = None
+    problem: Problem | None = None
+
+
+class WorkAnswered(Contract):
+    """One result for each notice that had something open at this location; each notifier is told of its own alone."""
+
+    work_item: Uuid
+    results: Annotated[tuple[NoticeResult, ...], Field(min_length=1, max_length=MEMBERS_MAX)]
+
+
+def work_items_router(routes: ItemRoutes, authority: Authority) -> APIRouter:
+    """The routes under /v1/work-items. `routes` does each act on a notice alone."""
+    router, who = APIRouter(prefix="/v1/work-items", tags=["work items"]), Depends(routes.serving.identified)
+    work = _WorkRoutes(routes, authority)
+
+    @router.get("", name="list_work_items", **shows(WorkItemPage))
+    async def page(identity: Identity = who, cursor: Cursor = None, limit: Limit = 50) -> Response:
+        """What is to be answered, one entry for each location: those that the newest notices lead, `limit` of these."""
+        return await work.page(identity, cursor, limit)
+
+    @router.get("/{work_item}", name="show_work_item", **shows(WorkItem))
+    async def show(work_item: UUID, identity: Identity = who) -> Response:
+        """What is open at one location."""
+        return await work.show(identity, work_item)
+
+    @router.post("/{work_item}:answer", **does(WorkAnswered, takes=[WorkStatements], status=200, conflict=None))
+    async def answer_work_item(work_item: UUID, request: Request, identity: Identity = who) -> Response:
+        """Answer each notice that has something open at one location, and tell each notifier by itself."""
+        return await work.act(_ANSWER, work_item, request, identity=identity, takes=WorkStatements)
+
+    @router.post("/{work_item}:not-ours", **does(WorkAnswered, takes=[WorkDisowning], status=200, conflict=None))
+    async def disown_work_item(work_item: UUID, request: Request, identity: Identity = who) -> Response:
+        """Say of each notice that what it names at one location is not yours, and to each notifier by itself."""
+        return await work.act(_NOT_OURS, work_item, request, identity=identity, takes=WorkDisowning)
+
+    return router
+
+
+class _WorkRoutes:
+    def __init__(self, routes: ItemRoutes, authority: Authority) -> None:
+        self._routes = routes
+        self._authority = authority
+
+    async def page(self, identity: Identity, cursor: str | None, limit: int) -> Response:
+        await self._routes.serving.number()
+        async with self._routes.serving.database.transaction(_reading(identity)) as session:
+            work = PostgresWorkItems(session.driver)
+            found = await list_work(self._authority, identity, work, cursor=cursor, limit=limit)
+        return viewed(found)
+
+    async def show(self, identity: Identity, work_item: UUID) -> Response:
+        require_look(self._authority, identity.role)
+        async with self._routes.serving.database.transaction(_reading(identity)) as session:
+            return viewed(await PostgresWorkItems(session.driver).one(identity.party, work_item))
+
+    async def act(
+        self,
+        act: Act,
+        work_item: UUID,
+        request: Request,
+        *,
+        identity: Identity,
+        takes: type[WorkStatements] | type[WorkDisowning],
+    ) -> Response:
+        said = read_model(takes, await read_json(request))
+
+        async def do(session: Session) -> Contract:
+            item = await PostgresWorkItems(session.driver).one(identity.party, work_item)
+            lines = lines_of(item, act, said)
+            self._routes.serving.owe(identity.party, len(lines) + len(item.items))
+            batch = BatchTransaction(self._routes, session, identity)
+            outcomes = await act_on_many(lines, self._routes.act_on, batch)
+            results = [_result(line.subject_id, outcomes[line.place]) for line in lines]
+            return WorkAnswered(work_item=work_item, results=tuple(results))
+
+        acts = self._routes.serving.acts
+        return await acts.once(request, identity, act.name, roles=act.roles, act=do, status=200)
+
+
+def _reading(identity: Identity) -> RowScope:
+    return RowScope([identity.party], identity.role, "read")
+
+
+def _result(notice_id: UUID, outcome: Outcome) -> NoticeResult:
+    if isinstance(outcome, Refused):
+        return NoticeResult(notice_id=notice_id, status=outcome.status, problem=problem_body(outcome))
+    return NoticeResult(notice_id=notice_id, status=202, state=NoticeState(outcome))

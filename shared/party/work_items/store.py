@@ -1,0 +1,84 @@
+"""Open notices by the tokens of their locations, in PostgreSQL: grouped when they are looked at, and never before.
+
+A notice that comes is kept alike whether or not its location is known: nothing is looked up then, so nobody who
+notifies could tell. A token is of one party, under a key of its instance; that party has it as the id of a work item.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from shared.exchange.act import Subject
+from shared.exchange.items import Said
+from shared.exchange.states import may_come_in, row
+from shared.kernel.errors import not_found
+from shared.party.work_items.ports import MEMBERS_MAX, OpenItem, WorkItem, WorkItemPage
+from shared.runtime.database.pages import next_cursor, read_cursor
+
+#: As the index has it: in these states something is left to be said.
+_OPEN: Final = ", ".join(f"'{state}'" for state in sorted(may_come_in(row(Subject.NOTICE, "answer"))))
+#: Nothing open that stands above a notice, $ALIAS, is about the location.
+_FIRST: Final = f"""
+NOT EXISTS (
+    SELECT FROM notice_location AS o JOIN notice AS m ON m.notice_id = o.notice_id AND m.party = o.party
+    WHERE o.party = l.party AND o.token = l.token AND m.state IN ({_OPEN}) AND m.place > n.place
+)
+"""
+#: The open notices that lead a work item: the first, as lists go, of those about its location.
+_LEADING: Final = f"""
+SELECT n.notice_id, n.place AS arrival FROM notice AS n
+WHERE n.party = $1 AND n.place IS NOT NULL AND n.state IN ({_OPEN}) AND ($2::bigint IS NULL OR n.place < $2)
+  AND EXISTS (
+    SELECT FROM notice_location AS l
+    WHERE l.notice_id = n.notice_id AND l.party = n.party AND l.n = ANY(n.numbers) AND {_FIRST}
+)
+ORDER BY n.place DESC LIMIT $3
+"""
+_LED: Final = f"""
+SELECT l.token FROM notice AS n JOIN notice_location AS l ON l.notice_id = n.notice_id AND l.party = n.party
+WHERE n.party = $1 AND n.notice_id = ANY($2::uuid[]) AND l.n = ANY(n.numbers) AND {_FIRST}
+GROUP BY l.token ORDER BY max(n.place) DESC, min(l.n)
+"""
+_OPEN_ITEMS: Final = f"""
+SELECT t.token, i.* FROM unnest($2::bytea[]) AS t (token) CROSS JOIN LATERAL (
+    SELECT n.notice_id, l.n, n.contact, n.state, n.priority, n.received_at, n.said
+    FROM notice_location AS l JOIN notice AS n ON n.notice_id = l.notice_id AND n.party = l.party
+    WHERE l.party = $1 AND l.token = t.token AND n.place IS NOT NULL AND n.state IN ({_OPEN}) AND l.n = ANY(n.numbers)
+    ORDER BY n.received_at, n.notice_id, l.n LIMIT {MEMBERS_MAX}
+) AS i
+"""
+
+
+class PostgresWorkItems:
+    """The work items of providers, within one transaction."""
+
+    def __init__(self, driver: asyncpg.Connection) -> None:
+        self._driver = driver
+
+    async def page(self, party: str, *, cursor: str | None, limit: int) -> WorkItemPage:
+        leading = await self._driver.fetch(_LEADING, party, read_cursor(cursor), limit + 1)
+        led = await self._driver.fetch(_LED, party, [each["notice_id"] for each in leading[:limit]])
+        items = await self._items(party, [each["token"] for each in led])
+        return WorkItemPage(items=tuple(items), next=next_cursor(leading, limit))
+
+    async def one(self, party: str, work_item: UUID) -> WorkItem:
+        found = await self._items(party, [work_item.bytes])
+        if not found:
+            raise not_found()
+        return found[0]
+
+    async def _items(self, party: str, tokens: Sequence[bytes]) -> list[WorkItem]:
+        """What is open at each location, without those at which nothing is."""
+        rows = await self._driver.fetch(_OPEN_ITEMS, party, list(tokens)) if tokens else []
+        found = defaultdict[bytes, list[OpenItem]](list)
+        for each in rows:
+            said = Said.kept(each["said"])
+            if each["n"] not in said.numbers():
+                told = {name: each[name] for name in OpenItem.model_fields if name != "round"}
+                found[each["token"]].append(OpenItem.model_validate(told | {"round": said.round_of(each["n"])}))
+        return [WorkItem(work_item=UUID(bytes=token), items=tuple(found[token])) for token in tokens if token in found]

@@ -1,0 +1,98 @@
+"""A directory or a policy from the desk to two approvers, each alone: what they read is what they sign."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.operator.drafts import approve, changes, read_draft
+from deploy.policy import sample_policy
+from shared.contracts.directory import DocumentActivated
+from shared.kernel.errors import Refused
+from shared.routing.documents import verify_document
+from shared.runtime.kafka.documents import read_approver_keys
+from tests.deploy.operator.conftest import Run
+
+APPROVERS = ("one.example", "two.example")
+
+
+@pytest.fixture
+def desks(run: Run, tmp_path: Path) -> dict[str, Path]:
+    """The folder of each approver, with a draft of the sample policy."""
+    run("policy", "sample", "--out", tmp_path / "policy.json")
+    ended = run("document", "draft", "policy", tmp_path / "policy.json", "--renew", "--out", tmp_path / "p.draft.json")
+    assert ended.code == 0, ended.err
+    folders = {}
+    for approver in APPROVERS:
+        folders[approver] = tmp_path / approver
+        run("key", "make", approver, "approve", "--into", folders[approver])
+        (folders[approver] / "p.draft.json").write_bytes((tmp_path / "p.draft.json").read_bytes())
+    return folders
+
+
+def signed(run: Run, desks: dict[str, Path], approver: str) -> Any:
+    desk = desks[approver]
+    ended = run("document", "sign", desk / "p.draft.json", "--key", desk / f"{approver}.key")
+    assert ended.code == 0, ended.err
+    return json.loads((desk / f"policy.{approver}.approval.json").read_text())
+
+
+def test_two_who_sign_alone_make_a_document_that_instances_believe(
+    run: Run, desks: dict[str, Path], tmp_path: Path
+) -> None:
+    approvals = [signed(run, desks, approver) for approver in APPROVERS]
+    read, body = read_draft(tmp_path / "p.draft.json")
+    said = {"kind": read.kind, "digest": read.digest, "active_from": read.active_from, "approvals": approvals}
+    cards = [json.loads((desks[approver] / f"{approver}.json").read_text()) for approver in APPROVERS]
+    (tmp_path / "keys.json").write_text(json.dumps(cards))
+    verify_document(DocumentActivated.model_validate(said), body, read_approver_keys(tmp_path / "keys.json"))
+    assert json.loads(body)["version"] == sample_policy().version
+
+
+def altered(draft: Path, change: dict[str, Any]) -> None:
+    draft.write_text(json.dumps(json.loads(draft.read_text()) | change))
+
+
+def test_a_draft_whose_document_is_not_the_one_of_its_digest_is_not_signed(desks: dict[str, Path]) -> None:
+    desk = desks["one.example"]
+    document = json.loads((desk / "p.draft.json").read_text())["document"]
+    altered(desk / "p.draft.json", {"document": document | {"version": document["version"] + 1}})
+    with pytest.raises(Refused, match="draft_altered"):
+        approve(desk / "p.draft.json", desk / "one.example.key")
+
+
+def test_a_draft_that_the_desk_objects_to_is_not_signed(desks: dict[str, Path]) -> None:
+    desk = desks["one.example"]
+    document = json.loads((desk / "p.draft.json").read_text())["document"]
+    altered(desk / "p.draft.json", {"document": document | {"valid_until": document["issued_on"]}})
+    with pytest.raises(Refused, match="over_at_issue"):
+        approve(desk / "p.draft.json", desk / "one.example.key")
+
+
+@pytest.mark.parametrize("change", [{"digest": "0" * 63}, {"kind": "law"}, {"more": 1}, {"active_from": "soon"}])
+def test_what_is_no_draft_is_refused_by_its_field(run: Run, desks: dict[str, Path], change: dict[str, Any]) -> None:
+    desk = desks["one.example"]
+    altered(desk / "p.draft.json", change)
+    ended = run("document", "show", desk / "p.draft.json", "--json")
+    assert (ended.code, ended.json["error"]["code"]) == (2, "draft_malformed")
+    assert ended.json["error"]["field"] == f"/{next(iter(change))}"
+
+
+def test_a_key_signs_with_its_own_card_alone(run: Run, desks: dict[str, Path]) -> None:
+    one, two = desks["one.example"], desks["two.example"]
+    (one / "one.example.json").write_bytes((two / "two.example.json").read_bytes())
+    ended = run("document", "sign", one / "p.draft.json", "--key", one / "one.example.key")
+    assert (ended.code, "card_of_another_key" in ended.err) == (2, True)
+
+
+def test_what_a_draft_changes_is_shown_by_its_places() -> None:
+    before: Any = {"version": 1, "parties": [{"id": "a", "instance": "x"}, {"id": "b"}], "same": [1]}
+    after: Any = {"version": 2, "parties": [{"id": "b"}, {"id": "a", "instance": "y"}, {"id": "c"}], "same": [1]}
+    assert [*changes(before, after)] == [
+        ("/parties/a/instance", "changed"),
+        ("/parties/c", "added"),
+        ("/version", "changed"),
+    ]

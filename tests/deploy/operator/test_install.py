@@ -1,0 +1,181 @@
+"""The folder of an instance: whole, private, never written over; and the key ceremony around it."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from deploy.devstack.certificates import make_certificates
+from deploy.operator.cards import read_card
+from deploy.operator.doctor import examine
+from deploy.site.endpoints import read_site
+from deploy.site.open import Site
+from shared.kernel.clock import SystemClock
+from shared.runtime.instance.keys import load_keys
+from shared.runtime.instance.settings import RuntimeSettings, prefix_of
+from tests.deploy.operator.conftest import Ended, Run
+
+NAME = "hotline_north"
+
+
+@pytest.fixture
+def cards(run: Run, tmp_path: Path) -> list[str]:
+    """Two approvers' cards, as words for a verb."""
+    words: list[str] = []
+    for approver in ("one.example", "two.example"):
+        run("key", "make", approver, "approve", "--into", tmp_path / approver)
+        words += ["--approver", str(tmp_path / approver / f"{approver}.json")]
+    return words
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> list[str]:
+    _, authority = make_certificates(tmp_path, name="server", clock=SystemClock())
+    ca = str(authority)
+    return [*("--database", "127.0.0.1:1", "--database-ca", ca), *("--kafka", "127.0.0.1:2", "--kafka-ca", ca)]
+
+
+def made(run: Run, folder: Path, *words: str, kind: str = "hotline", instance: str = NAME) -> Ended:
+    place = ["--kind", kind, "--instance", instance, "--url", "https://hotline.example", "--port", "8101"]
+    return run("install", "init", folder, *place, *words, "--json")
+
+
+def test_everything_in_a_folder_is_its_owners_alone(
+    run: Run, tmp_path: Path, cards: list[str], servers: list[str]
+) -> None:
+    folder = tmp_path / "hotline"
+    assert made(run, folder, *servers, *cards).code == 0
+    paths = [folder, *folder.rglob("*")]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in paths if path.is_dir()} == {0o700}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in paths if path.is_file()} == {0o600}
+
+
+def test_the_settings_name_every_one_and_start_the_instance(
+    run: Run, tmp_path: Path, cards: list[str], servers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "hotline"
+    made(run, folder, *servers, *cards)
+    text, prefix = (folder / "settings.env").read_text(), prefix_of(NAME)
+    assert all(f"{prefix}{name.upper()}=" in text for name in RuntimeSettings.model_fields)
+    for line in text.splitlines():
+        name, _, value = line.partition("=")
+        if name.startswith(prefix):
+            monkeypatch.setenv(name, value.strip("'"))
+    settings = RuntimeSettings.of(NAME)
+    assert settings.kafka_access().tls
+    assert settings.http_port == 8101
+    assert load_keys(settings.keys_dir).signing.key_id in {
+        key.key_id for key in read_card(folder / "public.json").instance.keys
+    }
+    assert settings.database_url.get_secret_value() == read_site(folder / "site.json").database(NAME).service_url
+
+
+def test_what_stands_commented_is_what_holds_without_it(
+    run: Run, tmp_path: Path, cards: list[str], servers: list[str]
+) -> None:
+    made(run, tmp_path / "hotline", *servers, *cards)
+    commented = [
+        line
+        for line in (tmp_path / "hotline" / "settings.env").read_text().splitlines()
+        if line.startswith("#CAUSEWAY")
+    ]
+    stated = dict(line.removeprefix(f"#{prefix_of(NAME)}").split("=", 1) for line in commented)
+    fields = RuntimeSettings.model_fields
+    assert stated == {
+        name: str("" if fields[name.lower()].default is None else fields[name.lower()].default) for name in stated
+    }
+    assert len(stated) >= 20
+
+
+def test_no_secret_is_on_a_card_or_said(run: Run, tmp_path: Path, cards: list[str], servers: list[str]) -> None:
+    folder = tmp_path / "hotline"
+    ended = made(run, folder, *servers, *cards)
+    secrets = [path.read_text().strip() for path in (*folder.glob("keys/*/*"), folder / "secrets" / "kafka")]
+    assert len(secrets) == 4
+    assert not [secret for secret in secrets if secret in (folder / "public.json").read_text() + ended.out + ended.err]
+
+
+def test_nothing_is_written_over(run: Run, tmp_path: Path, cards: list[str], servers: list[str]) -> None:
+    made(run, tmp_path / "hotline", *servers, *cards)
+    before = {path: path.read_bytes() for path in (tmp_path / "hotline").rglob("*") if path.is_file()}
+    ended = made(run, tmp_path / "hotline", *servers, *cards)
+    assert (ended.code, ended.json["error"]["code"]) == (2, "folder_in_use")
+    assert before == {path: path.read_bytes() for path in before}
+    again = run("key", "make", "one.example", "approve", "--into", tmp_path / "one.example")
+    assert (again.code, "key_there" in again.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--kind", "audit"], "instance_name_unfit"),
+        (["--kind", "bank"], "kind_unknown"),
+        (["--kafka-ca", "/nowhere"], "file_unusable"),
+        (["--instance", "Hotline"], "instance_name_unfit"),
+        (["--url", "http://hotline.example"], "address_unfit"),
+        (["--kafka", "kafka.example"], "address_unfit"),
+        (["--database", "db'.example:1"], "address_unfit"),
+        (["--url", "ftp://hotline.example"], "address_unfit"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_leaves_nothing(
+    run: Run, tmp_path: Path, cards: list[str], servers: list[str], words: list[str], code: str
+) -> None:
+    given = dict(zip(servers[::2], servers[1::2], strict=True))
+    given |= {"--kind": "hotline", "--instance": NAME, "--url": "https://hotline.example", "--port": "8101"}
+    given |= dict(zip(words[::2], words[1::2], strict=True))
+    stated = [word for pair in given.items() for word in pair]
+    ended = run("install", "init", tmp_path / "hotline", *stated, *cards, "--json")
+    assert (ended.code, ended.json["error"]["code"]) == (2, code)
+    assert not (tmp_path / "hotline").exists()
+
+
+def test_one_approver_twice_is_not_two(run: Run, tmp_path: Path, cards: list[str], servers: list[str]) -> None:
+    ended = made(run, tmp_path / "hotline", *servers, *cards[:2], *cards[:2])
+    assert (ended.code, ended.json["error"]["code"]) == (2, "approvers_too_few")
+
+
+def test_an_admitted_instance_keeps_its_keys_when_it_shows_another(
+    run: Run, tmp_path: Path, cards: list[str], servers: list[str]
+) -> None:
+    folder, exchange = tmp_path / "hotline", tmp_path / "exchange"
+    made(run, folder, *servers, *cards)
+    (tmp_path / "admin").write_text("a password")
+    kafka = ["--kafka", "127.0.0.1:2", *servers[6:], "--admin-password", str(tmp_path / "admin")]
+    assert run("install", "exchange", exchange, *kafka, *cards).code == 0
+    first = run("install", "admit", exchange, folder / "public.json")
+    assert (first.code, "password_file_unreadable" in first.err) == (1, True)
+    assert (
+        run("install", "admit", exchange, folder / "public.json", "--password", folder / "secrets" / "kafka").code == 0
+    )
+    assert read_site(exchange / "site.json").kafka.password(NAME) == (folder / "secrets" / "kafka").read_text()
+    made_key = run("key", "make", NAME, "sign", "--site", folder / "site.json").json["entry"]["key_id"]
+    again = run("install", "admit", exchange, folder / "public.json", "--json").json
+    assert made_key in {key["key_id"] for key in again["instance"]["keys"]}
+    assert len(again["instance"]["keys"]) == 3
+    assert (folder / "keys" / NAME / "signing.key.next").exists()
+
+
+def test_the_key_that_wraps_is_made_once(run: Run, tmp_path: Path, cards: list[str], servers: list[str]) -> None:
+    folder = tmp_path / "hotline"
+    made(run, folder, *servers, *cards)
+    ended = run("key", "make", NAME, "kek", "--site", folder / "site.json")
+    assert (ended.code, "key_there" in ended.err) == (2, True)
+    (folder / "keys" / NAME / "kek.key").unlink()
+    assert run("key", "make", NAME, "kek", "--site", folder / "site.json").code == 0
+    load_keys(folder / "keys" / NAME)
+
+
+def test_the_doctor_asks_nothing_of_kafka_that_only_its_administrator_may(
+    run: Run, tmp_path: Path, cards: list[str], servers: list[str]
+) -> None:
+    folder = tmp_path / "hotline"
+    made(run, folder, *servers, *cards)
+    site = Site(folder / "site.json", folder, read_site(folder / "site.json"))
+    found = examine(site, lambda _: [])
+    assert "kafka_password_missing" not in {finding.code for finding in found}
+    assert {finding.code for finding in found if finding.what.startswith("state")} == {""}
+    assert json.loads((folder / "approver_keys.json").read_text())[0]["approver"] == "one.example"

@@ -1,0 +1,106 @@
+"""The units and the compose file: they start what there is, as nobody in particular, and write where they must."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.cli import app
+from deploy.install.run_lock import RUN, run_lock
+from deploy.operator.folder import SETTINGS, SITE
+from deploy.operator.settings_file import KIND
+from tests.architecture.source import ROOT
+from tests.client.test_client_tls import verbs
+
+FOLDER = ROOT / "deploy" / "install"
+UNITS = sorted((FOLDER / "systemd").iterdir())
+SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
+HARDENED = {
+    "User": "causeway",
+    "NoNewPrivileges": "yes",
+    "ProtectSystem": "strict",
+    "ProtectHome": "yes",
+    "PrivateDevices": "yes",
+    "CapabilityBoundingSet": "",
+    "MemoryDenyWriteExecute": "yes",
+    "UMask": "0077",
+}
+
+
+def settings(unit: Path) -> list[tuple[str, str]]:
+    lines = [line for line in unit.read_text(encoding="utf-8").splitlines() if line and line[0] not in "#["]
+    return [(name, value) for name, _, value in (line.partition("=") for line in lines)]
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.name)
+def test_a_unit_is_shut_in(unit: Path) -> None:
+    assert HARDENED.items() <= dict(settings(unit)).items()
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.name)
+def test_a_unit_starts_a_verb_that_there_is(unit: Path) -> None:
+    started = dict(settings(unit))["ExecStart"].removeprefix("/opt/causeway/bin/causeway ")
+    assert any(started.startswith(verb) for verb in verbs(app))
+    named = re.findall(r"/var/lib/causeway/(?:%i|exchange)/([\w.]+)", unit.read_text(encoding="utf-8"))
+    assert set(named) <= {SETTINGS, SITE, "journal"}
+    assert "${CAUSEWAY_" not in started or f"${{{KIND}}}" in started
+
+
+def test_an_instance_may_write_its_journal_and_no_more() -> None:
+    stated = dict(settings(FOLDER / "systemd" / "causeway@.service"))
+    assert stated["ReadWritePaths"] == "/var/lib/causeway/%i/journal"
+    assert stated["ReadOnlyPaths"] == "/var/lib/causeway/%i"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here; the settings are read above")
+def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
+    """With a program that is there in the place of ours: systemd looks for it."""
+    for unit in UNITS:
+        text = unit.read_text(encoding="utf-8").replace("/opt/causeway/bin/causeway", "/bin/true")
+        (tmp_path / unit.name).write_text(text, encoding="utf-8")
+    names = [str(tmp_path / unit.name.replace("@.", "@hotline.")) for unit in UNITS]
+    for unit in UNITS:
+        if "@." in unit.name:
+            (tmp_path / unit.name.replace("@.", "@hotline.")).symlink_to(tmp_path / unit.name)
+    ran = subprocess.run(["systemd-analyze", "verify", "--man=no", *names], capture_output=True, text=True, check=False)
+    assert (ran.returncode, [line for line in ran.stderr.splitlines() if str(tmp_path) in line]) == (0, [])
+
+
+def composed() -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text(encoding="utf-8"))
+    return read
+
+
+@pytest.mark.parametrize("service", sorted(composed()["services"]))
+def test_a_container_is_shut_in(service: str) -> None:
+    stated = composed()["services"][service]
+    assert stated["read_only"]
+    assert stated["cap_drop"] == ["ALL"]
+    assert stated["security_opt"] == ["no-new-privileges:true"]
+    assert not stated.get("privileged")
+    assert "ports" not in stated
+    written = [each["target"] for each in stated["volumes"] if not each.get("read_only")]
+    assert all(target.endswith("/journal") for target in written)
+
+
+@pytest.mark.parametrize("service", sorted(composed()["services"]))
+def test_a_container_starts_a_verb_that_there_is(service: str) -> None:
+    command = composed()["services"][service]["command"]
+    assert any(" ".join(command).startswith(verb) for verb in verbs(app))
+
+
+def test_what_is_installed_to_run_is_what_the_project_leads_to() -> None:
+    assert RUN.read_text(encoding="utf-8") == run_lock()
+    assert "pytest==" not in run_lock()
+    assert "uvloop==" in run_lock()
+
+
+def test_no_password_stands_in_what_is_copied() -> None:
+    for file in (path for path in FOLDER.rglob("*") if path.is_file()):
+        assert not re.search(r"(?i)(password|secret|_key)\s*[:=]\s*[\"']?\w{6}", file.read_text(encoding="utf-8"))

@@ -1,0 +1,141 @@
+"""Servers that somebody else runs: PostgreSQL by SCRAM over TLS, Kafka by SASL_SSL, and nothing of ours in either."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import struct
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from threading import Event
+
+from deploy.devstack.certificates import make_certificates
+from deploy.devstack.jars import ensure_jars
+from deploy.devstack.java import KafkaRuntime, find_java
+from deploy.devstack.kafka import KafkaNode, answers_metadata
+from deploy.devstack.postgres import PostgresServer
+from deploy.devstack.settings import DevStackSettings
+from deploy.devstack.state import StateDirectory
+from deploy.kafka.provision import Manifest
+from deploy.site.endpoints import ADMIN, write_private
+from shared.kernel.clock import SystemClock
+
+READY_S_MAX = 600.0
+#: What a client of PostgreSQL sends first where it wants TLS (protocol 3.0, SSLRequest): eight bytes.
+_SSL_REQUEST = struct.pack("!II", 8, 80_877_103)
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What their operators tell: addresses, authorities, and what lets an administrator in."""
+
+    database: str
+    database_ca: Path
+    database_admin_url: str
+    kafka: str
+    kafka_ca: Path
+    kafka_admin_password: str
+    free_ports: tuple[int, ...]
+
+
+@contextmanager
+def outside_servers(folder: Path, *, ports: int) -> Iterator[Outside]:
+    """Start both, empty, each in a state directory of its own; `ports` free ones are kept for whoever comes."""
+    state = StateDirectory(folder)
+    state.acquire()
+    taken: set[int] = set()
+    port = {name: state.port(name, taken) for name in ("tls", "postgres", "kafka", "kafka/controller")}
+    postgres = PostgresServer(state, port=port["postgres"])
+    settings = DevStackSettings()
+    cache = settings.causeway_cache_dir.resolve()
+    jars = ensure_jars(cache / "jars", lambda _: None)
+    owner = sha256(str(folder).encode()).hexdigest()[:8]
+    runtime = KafkaRuntime(find_java(settings.java_home), jars, archives=cache / "java", owner=owner)
+    pair = port["kafka"], port["kafka/controller"]
+    # An empty manifest: no topic, no user, no rule but its own two.
+    kafka = KafkaNode(state, runtime, manifest=Manifest({}, {}), ports=pair, secure=True)
+    identity, authority = make_certificates(state.part("tls"), name="database", clock=SystemClock())
+    try:
+        kafka.spawn()
+        postgres.start()
+        _wait_for(kafka)
+        with _tls_before(port["postgres"], at=port["tls"], identity=identity):
+            place = f"127.0.0.1:{port['tls']}"
+            password = state.password("postgres/admin")
+            yield Outside(
+                database=place,
+                database_ca=authority,
+                database_admin_url=f"postgresql://{ADMIN}:{password}@{place}/postgres"
+                f"?sslmode=verify-full&sslrootcert={authority}",
+                kafka=kafka.endpoint.bootstrap_servers,
+                kafka_ca=kafka.endpoint.ca_file or Path(),
+                kafka_admin_password=kafka.endpoint.password(ADMIN),
+                free_ports=tuple(state.port(f"free/{number}", taken) for number in range(ports)),
+            )
+    finally:
+        kafka.stop()
+        postgres.stop()
+        state.release()
+
+
+def _wait_for(kafka: KafkaNode) -> None:
+    """Until it lets its administrator in; nothing is provisioned."""
+    deadline = time.monotonic() + READY_S_MAX
+    while not answers_metadata(kafka.endpoint):
+        assert kafka.running(), "Kafka has ended"
+        assert time.monotonic() < deadline, "Kafka is not ready"
+        time.sleep(0.1)
+
+
+def private(path: Path, text: str) -> Path:
+    """A file that holds a secret."""
+    write_private(path, text)
+    return path
+
+
+@contextmanager
+def _tls_before(port: int, *, at: int, identity: Path) -> Iterator[None]:
+    """PostgreSQL's TLS as PostgreSQL speaks it, ended here: the server of the wheel was built without it.
+
+    Who does not ask for TLS is hung up on.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(identity)
+    ready, over = Event(), Event()
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        running = thread.submit(asyncio.run, _serve_tls(port, at, context, ready=ready, over=over))
+        assert ready.wait(60), "the port was not opened"
+        try:
+            yield
+        finally:
+            over.set()
+            running.result()
+
+
+async def _serve_tls(port: int, at: int, context: ssl.SSLContext, *, ready: Event, over: Event) -> None:
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            if await reader.readexactly(len(_SSL_REQUEST)) == _SSL_REQUEST:
+                writer.write(b"S")
+                await writer.start_tls(context)
+                behind_reader, behind_writer = await asyncio.open_connection("127.0.0.1", port)
+                await asyncio.gather(_pump(reader, behind_writer), _pump(behind_reader, writer))
+        writer.close()
+
+    server = await asyncio.start_server(meet, "127.0.0.1", at)
+    ready.set()
+    await asyncio.to_thread(over.wait)
+    server.close()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()

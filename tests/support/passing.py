@@ -1,0 +1,54 @@
+"""A referral that one agency was sent, as it passes it on to another."""
+
+from __future__ import annotations
+
+import json
+from uuid import UUID
+
+from shared.contracts.passing import PassedAct, ReferralPassedOnClear
+from shared.contracts.registry import REFERRAL_PASSED_ON
+from shared.exchange.accept import accept
+from shared.exchange.compose import Addressing, compose
+from shared.exchange.message import Draft, Received
+from shared.exchange.passed import Passable
+from shared.kernel.ids import uuid4
+from shared.vocabulary.agencies import CaseReferReason
+from shared.vocabulary.answers import AnswerState
+from tests.support.exchange_world import World
+
+INSTANCE = "law_enforcement"
+
+
+def offered_to(here: World, agency: str) -> Received:
+    """A referral as the agency was sent it."""
+    return accept(here.anew().records([here.offered(agency)])[0], here.reader(INSTANCE))
+
+
+def passable(here: World, offered: Received) -> Passable:
+    """What the agency can pass on of it, once it has taken it up."""
+    assert offered.carried is not None
+    assert offered.spelt is not None
+    decision = json.loads(offered.carried.decision.model_dump_json())
+    history = [PassedAct(number=1, answer=AnswerState.ACCEPTED, at=here.at)]
+    return Passable(uuid4(), decision, offered.carried.salt, offered.spelt, 1, history)
+
+
+def passed_on(here: World, offered: Received, sealed: bytes, *, sender: str, to: str) -> Draft:
+    """The message from one agency to another, with this sealed part."""
+    clear = ReferralPassedOnClear(referral_id=UUID(offered.subject), revision=1, act=uuid4(), edge_id=uuid4())
+    address = Addressing(
+        subject=UUID(offered.subject),
+        sender=sender,
+        recipient=to,
+        directory=here.documents.directory,
+        exercise=True,
+        at=here.at,
+    )
+    return compose(REFERRAL_PASSED_ON, clear, address, sealed=sealed)
+
+
+def genuine(here: World, agency: str, to: str) -> Draft:
+    """The message as it is sent."""
+    offered = offered_to(here, agency)
+    sealed = passable(here, offered).sealed(CaseReferReason.SUSPECT_ELSEWHERE)
+    return passed_on(here, offered, sealed, sender=agency, to=to)
