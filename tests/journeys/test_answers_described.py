@@ -106,6 +106,7 @@ async def asked(exchange: Exchange) -> Asked:
     await questions_answer(asked)
     for party in (HOTLINE, AGENCY, PROVIDER):
         await webhooks_answer(asked, party)
+        await asked.get(party, "/v1/whoami")
     await audit_answers(asked)
     await refusals(asked)
     return asked
@@ -247,7 +248,6 @@ async def recipients_answer(asked: Asked) -> None:
         assert (await asked.get(party, "/v1/events?limit=2&wait=30"))["items"]
         await asked.get(party, "/v1/attention?limit=2")
         await asked.get(party, "/v1/due?limit=2")
-        await asked.get(party, "/v1/whoami")
         await asked.get(party, f"/v1/events?epoch={uuid7()}", status=409)
     await asked.get(AGENCY, f"/v1/inbox/{first}")
     await asked.get(PROVIDER, f"/v1/notices/{notice}")
