@@ -239,9 +239,8 @@ async def recipients_answer(asked: Asked) -> None:
     await looked_at_again(asked, first, notice)
     await many_are_answered(asked)
     await work_is_answered(asked)
-    for referral_id in (first, second, third):
-        await asked.get(HOTLINE, f"/v1/referrals/{referral_id}")
-        await asked.get(HOTLINE, f"/v1/referrals/{referral_id}/timeline")
+    for path in (f"/v1/referrals/{each}" for each in (first, second, third)):
+        [await asked.get(HOTLINE, each) for each in (path, f"{path}/timeline")]
     for party, path in ((OTHER_HOTLINE, f"inbox/{first}"), (AGENCY, f"inbox/{first}"), (PROVIDER, f"notices/{notice}")):
         assert (await asked.get(party, f"/v1/{path}/timeline?limit=1"))["items"]
     for party in (HOTLINE, AGENCY, PROVIDER):
