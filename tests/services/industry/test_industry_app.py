@@ -36,6 +36,7 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provid
         "moves",
         "locations",
         "withdrawals",
+        "lapses",
     }
     assert paths_of(app.http.openapi()) == {
         *(("get", f"/v1/{feed}") for feed in ("events", "due")),
@@ -43,6 +44,13 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provid
         ("get", "/v1/notices/{notice_id}/timeline"),
         ("get", "/v1/attention"),
         ("get", "/v1/notices"),
+        ("get", "/v1/questions"),
+        *(("post", f"/v1/notices/{{notice_id}}:{act}") for act in ("ask", "dispute")),
+        *(("post", f"/v1/referrals/{{referral_id}}:{act}") for act in ("reply", "uphold", "transfer")),
+        ("post", "/v1/notices:batch"),
+        ("get", "/v1/work-items"),
+        ("get", "/v1/work-items/{work_item}"),
+        *(("post", f"/v1/work-items/{{work_item}}:{act}") for act in ("answer", "not-ours")),
         ("get", "/v1/notices/{notice_id}"),
         ("get", "/v1/notices/{notice_id}/evidence"),
         ("post", "/v1/notices/{notice_id}:acknowledge"),
