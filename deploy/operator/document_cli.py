@@ -46,8 +46,6 @@ def draft(
         Issue it today, valid as long as any.
     out
         File to write; KIND.draft.json if none is named.
-    as_json
-        Print one JSON document instead of text.
     """
     with ending(Options(json=as_json)):
         from deploy.operator.drafts import draft as drafted
@@ -71,8 +69,6 @@ def show(file: ExistingFile, /, *, against: ExistingFile | None = None, as_json:
         The draft.
     against
         The document in force, as .json: directory.json or policy.json of a state directory.
-    as_json
-        Print one JSON document instead of text.
     """
     with ending(Options(json=as_json)):
         import json
@@ -102,8 +98,6 @@ def sign(file: ExistingFile, /, *, key: ExistingFile, out: Path | None = None, a
         Your key, as `causeway key make NAME approve` wrote it; its card lies beside it.
     out
         File to write; beside the draft, called by it and by you, if none is named.
-    as_json
-        Print one JSON document instead of text.
     """
     with ending(Options(json=as_json)):
         from deploy.operator.drafts import approve, read_draft

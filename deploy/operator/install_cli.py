@@ -12,7 +12,17 @@ from client.cli import output
 from deploy.site.options import Options, ending
 
 install_app = App(name="install", help="An installation of your own: a folder for each instance, one for the exchange.")
-AsJson = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
+AsJson = Annotated[
+    bool, Parameter(name="--json", negative="", show_default=False, help="Print one JSON document instead of text.")
+]
+Kafka = Annotated[str, Parameter(help="Kafka, as host:port, several separated by commas.")]
+KafkaCa = Annotated[Path, Parameter(help="Certificates of the authority by which Kafka is verified.")]
+Approvers = Annotated[
+    Sequence[Path],
+    Parameter(
+        negative="", help="Card of an approver; once for each, two at least. Compare key ids with theirs by voice."
+    ),
+]
 
 
 @install_app.command
@@ -24,11 +34,11 @@ def init(
     instance: str | None = None,
     url: str,
     port: int,
-    database: str,
-    database_ca: Path,
-    kafka: str,
-    kafka_ca: Path,
-    approver: Sequence[Path],
+    database: Annotated[str, Parameter(help="PostgreSQL, as host:port.")],
+    database_ca: Annotated[Path, Parameter(help="Certificates of the authority by which PostgreSQL is verified.")],
+    kafka: Kafka,
+    kafka_ca: KafkaCa,
+    approver: Approvers,
     as_json: AsJson = False,
 ) -> int:
     """Make the folder of an instance: its settings, its keys, its passwords, and the card that others need of it.
@@ -45,18 +55,6 @@ def init(
         Its address for parties.
     port
         The port that it listens on, on this machine; TLS ends before it.
-    database
-        PostgreSQL, as host:port.
-    database_ca
-        Certificates of the authority by which PostgreSQL is verified.
-    kafka
-        Kafka, as host:port, several separated by commas.
-    kafka_ca
-        Certificates of the authority by which Kafka is verified.
-    approver
-        Card of an approver; once for each, two at least. Compare their key ids with theirs by voice.
-    as_json
-        Print one JSON document instead of text.
     """
     with ending(Options(json=as_json)):
         from deploy.operator.folder import Place, Servers, make_instance_folder
@@ -82,10 +80,10 @@ def exchange(
     folder: Path,
     /,
     *,
-    kafka: str,
-    kafka_ca: Path,
+    kafka: Kafka,
+    kafka_ca: KafkaCa,
     admin_password: Path,
-    approver: Sequence[Path],
+    approver: Approvers,
     as_json: AsJson = False,
 ) -> int:
     """Make the folder of whoever runs the exchange's Kafka: who provisions it, publishes documents and sends the beat.
@@ -94,16 +92,8 @@ def exchange(
     ----------
     folder
         A new folder.
-    kafka
-        Kafka, as host:port, several separated by commas.
-    kafka_ca
-        Certificates of the authority by which Kafka is verified.
     admin_password
         File with the password of `admin`, the super user of Kafka.
-    approver
-        Card of an approver; once for each, two at least.
-    as_json
-        Print one JSON document instead of text.
     """
     with ending(Options(json=as_json)):
         from deploy.operator.folder import make_exchange_folder
@@ -130,8 +120,6 @@ def admit(folder: Path, card: Path, /, *, password: Path | None = None, as_json:
         The instance's public.json. Compare its key ids with its operator by voice.
     password
         Its secrets/kafka; not needed again for an instance that was admitted before.
-    as_json
-        Print one JSON document instead of text.
     """
     with ending(Options(json=as_json)):
         from deploy.operator.folder import admit as admitted
@@ -154,8 +142,6 @@ def database(folder: Path, /, *, admin_url: Path, as_json: AsJson = False) -> in
         The folder of the instance.
     admin_url
         File with the postgresql:// address of a role with CREATEDB and CREATEROLE.
-    as_json
-        Print one JSON document instead of text.
     """
     with ending(Options(json=as_json)):
         from deploy.operator.folder import make_database

@@ -23,7 +23,6 @@ LAPSE: Final = "lapse"
 _ACTORS: Final = frozenset({Role.ANALYST, Role.MACHINE})
 _INSTANCE: Final = frozenset({Role.SERVICE})
 _OPEN: Final = frozenset({Offered.OPEN.value})
-_STAYS_OPEN: Final = (Move(_OPEN, Offered.OPEN.value),)
 #: As long as its recipient has not answered it for good.
 _BEFORE: Final = {
     Subject.OFFER: (AnswerState.NONE, AnswerState.ACCEPTED, AnswerState.IN_PART),
@@ -33,9 +32,8 @@ _BEFORE: Final = {
 
 
 def _answered(name: str, takes: type[Contract]) -> Act:
-    """The origin's own act: its referral stays where it is."""
-    routed = Disposition.ROUTED.value
-    stays = (Move(frozenset({routed}), routed),)
+    """The origin's own act: its referral stays where it is. What was issued of one that was transferred runs on."""
+    stays = tuple(Move(frozenset({state}), state) for state in (Disposition.ROUTED.value, Offered.TRANSFERRED.value))
     return Act(name, Subject.REFERRAL, Track.OFFER, Cause.PERSON, _ACTORS, stays, takes=takes)
 
 
@@ -48,7 +46,9 @@ def _raised(subject: Subject, name: str, message: MessageType, *, takes: type[Co
 
 def _told(subject: Subject, name: str, message: MessageType) -> Act:
     """What the origin has answered, as its recipient's instance applies it."""
-    return Act(name, subject, Track.OFFER, Cause.ACT, _INSTANCE, _STAYS_OPEN, message=message)
+    stands = (Offered.OPEN.value, Offered.CLAIMABLE.value) if subject is Subject.OFFER else (Offered.OPEN.value,)
+    stays = tuple(Move(frozenset({state}), state) for state in stands)
+    return Act(name, subject, Track.OFFER, Cause.ACT, _INSTANCE, stays, message=message)
 
 
 def _of(subject: Subject) -> Iterator[Act]:

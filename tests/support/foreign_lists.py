@@ -47,6 +47,9 @@ SELECT counterpart AS party, preservation_id AS subject, 'preservation_unanswere
 WHERE asks AND state = 'requested'
 """
 OF_STORIES = [(ENDED, {"hotline", "industry"}), (UNANSWERED, {"law_enforcement"})]
+HOLDS = {"hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late"}
+#: Of what stories leave on lists, the reasons that are counted here.
+COUNTED = NO | HOLDS | {"reappeared", "preservation_unanswered"}
 EXPIRED = "SELECT origin, referral_id FROM hold WHERE state = 'expired'"
 
 
@@ -214,7 +217,8 @@ async def main() -> int:
     }
     stories = asked.get("timelines", [])
     expected |= await in_stories(databases, asked["kinds"], stories)
-    shown |= {(each["party"], each["subject"], "", "", line.split()[0]) for each in stories for line in each["listed"]}
+    last = [(each["party"], each["subject"], line.split()[0]) for each in stories for line in each["listed"]]
+    shown |= {(party, subject, "", "", reason) for party, subject, reason in last if reason in COUNTED}
     cases = await without_feedback(databases, asked["kinds"], asked["sample"])
     named = {(party, row["subject"]) for party, lists in asked["lists"].items() for row in lists["feedback_due"]}
     silent = {(party, referral) for party, referrals in cases["silent"].items() for referral in referrals}

@@ -204,7 +204,7 @@ class AnsweredQuestion(Contract):
     """What a recipient has asked or contested is answered, and it will be told."""
 
     referral_id: Uuid
-    state: Literal["routed"]
+    state: Literal["routed", "transferred"]
 
 
 class WithdrawnReferral(Contract):

@@ -190,6 +190,8 @@ REFERRAL = {(disposition, "withdraw"): "withdrawn" for disposition in DECIDED} |
     ("transferred", "withdraw"): "withdrawn",
     ("routed", "reply"): "routed",
     ("routed", "uphold"): "routed",
+    ("transferred", "reply"): "transferred",
+    ("transferred", "uphold"): "transferred",
 }
 for held in ("routed", "orphaned"):
     REFERRAL |= {(held, "transfer"): held, (held, "hand_over"): "transferred"}

@@ -42,7 +42,7 @@ INSERT INTO permitted (resource, action, role, state)
 SELECT cell.resource, one_action, one_role, one_state
 FROM (VALUES
     ('notice', 'ask dispute', 'analyst machine', 'issued acknowledged in_part reappeared'),
-    ('referral', 'reply uphold', 'analyst machine', 'routed')
+    ('referral', 'reply uphold', 'analyst machine', 'routed transferred')
 ) AS cell(resource, actions, roles, states),
     string_to_table(cell.actions, ' ') AS one_action,
     string_to_table(cell.roles, ' ') AS one_role,

@@ -134,13 +134,15 @@ async def answer_question(referral_id: UUID, said: Reply | Verdict, acting: Acti
     filed = await acting.referrals.find(referral_id)
     if filed is None:
         raise not_found()
-    if filed.state != ReferralState.ROUTED:
+    if filed.state not in (ReferralState.ROUTED, ReferralState.TRANSFERRED):
         raise state_forbids()
     number = said.question if isinstance(said, Reply) else said.dispute
     found = await store.find(acting.party, referral_id, counterpart=said.party, number=number)
     wanted = QuestionKind.QUESTION if isinstance(said, Reply) else QuestionKind.DISPUTE
     if found is None or found.kind is not wanted:
         raise Refused("question_unknown", "that party has raised none of this number", field=f"/{wanted.value}")
+    if filed.state == ReferralState.TRANSFERRED and not found.of_notice:
+        raise state_forbids()  # another hotline has it: of what was sent here, notices alone run on
     if found.state is not QuestionState.OPEN:
         code = "question_lapsed" if found.state is QuestionState.LAPSED else "question_answered"
         raise Refused(code, "it is over", field=f"/{wanted.value}", status=409)
