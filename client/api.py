@@ -328,6 +328,10 @@ class CausewayClient(BulkAnswers, ReferralChanges, Transfers, Webhooks, WorkItem
     ) -> ViewT:
         return _read_as(view, await self._transport.call("POST", path, body=body, key=_key(key), headers=headers))
 
+    async def whoami(self) -> views.WhoAsks:
+        """Whose the key is, as the service knows it."""
+        return await self.read("/v1/whoami", views.WhoAsks)
+
     async def read(self, path: str, view: type[ViewT], **query: str) -> ViewT:
         """One look at what a path shows."""
         return _read_as(view, await self._transport.call("GET", path, query=query))

@@ -38,6 +38,16 @@ class Page(View, Generic[ItemT]):
     next: str | None = None
 
 
+class WhoAsks(View):
+    """The party that a key acts for, as what, and of whom an auditor sees anything (None: of all)."""
+
+    party: str
+    kind: str
+    roles: tuple[str, ...]
+    exercise: bool
+    scope: dict[str, tuple[str, ...]] | None = None
+
+
 class Recipient(View):
     """One edge of a decision: who is sent the referral, for what, and by which rules."""
 

@@ -86,6 +86,7 @@ VERBS = {
     "policy": "deploy.operator.cli:policy_app",
     "directory": "deploy.operator.cli:directory_app",
     "key": "deploy.operator.keys_cli:key_app",
+    "person": "deploy.operator.people_cli:person_app",
     "document": "deploy.operator.document_cli:document_app",
     "install": "deploy.operator.install_cli:install_app",
     "timers": "deploy.operator.timers_cli:timers_app",

@@ -11,11 +11,12 @@ from cyclopts import App
 from client.cli import output
 from client.cli.kept_login import KeptLogin, keep
 from client.cli.settings import Access, Options, access, given, login_file
+from client.views import WhoAsks
 from shared.kernel.errors import Refused
 
 app = App(name="login", help="Keep the address of your service and your key, so that no verb needs them.")
 logout_app = App(name="logout", help="Forget what `causeway login` has kept.")
-whoami_app = App(name="whoami", help="Say which service the verbs go to, with which key, and who says so.")
+whoami_app = App(name="whoami", help="Say which service the verbs go to, with which key, for whom and as what.")
 _OPTIONS = Options()
 
 
@@ -53,10 +54,19 @@ def logout(*, options: Options = _OPTIONS) -> int:
 
 
 @whoami_app.default
-def whoami(*, options: Options = _OPTIONS) -> int:
-    """Say which service the verbs go to and with which key, by the first digits of its SHA-256. Nothing is sent."""
-    with output.ending(options):
-        return _said(access(options), options)
+async def whoami(*, offline: bool = False, options: Options = _OPTIONS) -> int:
+    """Say which service the verbs go to, with which key (the first digits of its SHA-256), for which party, as what.
+
+    Parameters
+    ----------
+    offline
+        Send nothing: then party and roles are not said.
+    """
+    if offline:
+        with output.ending(options):
+            return _said(access(options), options)
+    async with output.service(options) as client:
+        return _said(access(options), options, await client.whoami())
 
 
 def _asked() -> str:
@@ -64,7 +74,7 @@ def _asked() -> str:
     return (getpass.getpass("API key: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
 
 
-def _said(found: Access, options: Options) -> int:
+def _said(found: Access, options: Options, asked: WhoAsks | None = None) -> int:
     world = "sandbox" if found.key.startswith("cw_test_") else "live"
     told = {
         "url": found.url,
@@ -74,7 +84,11 @@ def _said(found: Access, options: Options) -> int:
         "from": found.told_by,
     }
     if options.json:
-        output.document(told)
+        output.document(told | ({} if asked is None else asked.model_dump(mode="json")))
     else:
         output.line(f"{found.url}\nkey {told['key_sha256']}, {world}, from {found.told_by}")
+        if asked is not None:
+            output.line(f"{', '.join(asked.roles)} of {asked.party} ({asked.kind})")
+            for what, named in (asked.scope or {}).items():
+                output.line(f"sees {what}: {', '.join(named) or 'none'}")
     return output.DONE

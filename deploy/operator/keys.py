@@ -10,10 +10,11 @@ from typing import Any
 from deploy.operator.documents import document_in_force
 from deploy.site.installation import Installation
 from deploy.site.open import Site
-from shared.kernel.authority import Role
+from shared.kernel.authority import Role, Scope
 from shared.kernel.errors import Refused
-from shared.routing.directory_index import PartyEntry
+from shared.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.routing.shelf import read_directory
+from shared.runtime.console.people import require_actor
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import issue_key, keep_key, revoke_key
 from shared.vocabulary.routing import PartyKind, PartyStatus
@@ -35,11 +36,18 @@ class IssuedKey:
         return f"IssuedKey({self.party}, {self.key_id})"
 
 
-async def issue(site: Site, party: str, *, role: Role | None = None) -> IssuedKey:
+async def issue(
+    site: Site, party: str, *, role: Role | None = None, scope: Scope | None = None, person: str | None = None
+) -> IssuedKey:
     """Let a new key act for `party`: as a machine if no role is named, an auditor's as auditor.
 
-    Raises `Refused("party_unknown")` for a party that the directory in force does not have.
+    A key of a `person`, by their opaque name, acts as what they are in the console, and ends with them.
+
+    Raises `Refused`: `party_unknown` for a party that the directory in force does not have, `person_malformed`,
+    `scope_of_auditors`.
     """
+    if person is not None:
+        require_actor(person)
     entry = party_of(site, party)
     role = role or (Role.AUDITOR if entry.kind == PartyKind.AUDITOR else Role.MACHINE)
     # Looked up first: a key that is kept and then not shown would be a live one that nobody knows.
@@ -48,7 +56,7 @@ async def issue(site: Site, party: str, *, role: Role | None = None) -> IssuedKe
     database = database_of(site, entry)
     try:
         async with database.transaction() as session:
-            await keep_key(session.driver, hashed, entry.id, role=role)
+            await keep_key(session.driver, hashed, entry.id, role=role, scope=scope, person=person)
     finally:
         await database.close()
     return IssuedKey(entry.id, role.value, address, text, key_id(hashed))
@@ -88,9 +96,14 @@ def key_id(hashed: bytes) -> str:
     return hashed.hex()[:16]
 
 
+def directory_of(site: Site) -> DirectoryIndex:
+    """The directory in force."""
+    return read_directory(document_in_force(site.state, "directory"))
+
+
 def party_of(site: Site, party: str) -> PartyEntry:
     """A party of the directory in force. Raises `Refused("party_unknown")`."""
-    entry = read_directory(document_in_force(site.state, "directory")).party(party)
+    entry = directory_of(site).party(party)
     if entry is None:
         raise Refused("party_unknown", "the directory has no such party", status=400)
     return entry

@@ -18,19 +18,38 @@ _OPTIONS = Options()
 
 
 @key_app.command
-async def issue(party: str, /, *, role: Role | None = None, options: Options = _OPTIONS) -> int:
+async def issue(
+    party: str,
+    /,
+    *,
+    role: Role | None = None,
+    person: str | None = None,
+    jurisdiction: tuple[str, ...] = (),
+    sees: tuple[str, ...] = (),
+    options: Options = _OPTIONS,
+) -> int:
     """Issue an API key to a party. It is shown once and kept nowhere.
 
     Parameters
     ----------
     role
         What it may act as; machine if none is named, auditor for an auditor.
+    person
+        Whose it is, by their opaque name: it acts as what they are in the console, and ends with them.
+    jurisdiction
+        An auditor's scope: parties below it. Said again for more; without it and the next one, everything.
+    sees
+        An auditor's scope: a party. Said again for more.
     """
     with ending(options):
         from deploy.operator.keys import issue as issued
+        from deploy.operator.people import scope_said
         from deploy.site.open import site
+        from shared.kernel.clock import SystemClock
 
-        found = await issued(site(options), party, role=role)
+        here = site(options)
+        scope = scope_said(here, jurisdiction, sees, at=SystemClock().now())
+        found = await issued(here, party, role=role, scope=scope, person=person)
         if options.json:
             output.document({name: getattr(found, name) for name in ("party", "role", "url", "key", "key_id")})
         else:

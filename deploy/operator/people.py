@@ -1,16 +1,18 @@
-"""Links that sign people in to a console: for those who have no other way in yet."""
+"""What people of a party may do in its console, and links that sign them in where they have no other way."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from deploy.operator.keys import database_of, party_of
+from deploy.operator.keys import database_of, directory_of, party_of
 from deploy.site.open import Site
-from shared.kernel.authority import Role
+from shared.kernel.authority import Role, Scope
+from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
 from shared.runtime.console.frame import ROOT
-from shared.runtime.console.people import Person, end_person, make_link, opaque_actor
+from shared.runtime.console.people import Person, end_person, make_link, opaque_actor, permit
 from shared.vocabulary.routing import PartyKind
 
 #: Whose link it is where nobody is named.
@@ -38,7 +40,7 @@ async def login_link(
     Raises `Refused("party_unknown")` for a party that the directory in force does not have.
     """
     entry = party_of(site, party)
-    role = role or (Role.AUDITOR if entry.kind == PartyKind.AUDITOR else Role.ANALYST)
+    role = role or _usual(entry)
     address = site.endpoints.address(entry.instance)
     database = database_of(site, entry)
     try:
@@ -50,14 +52,55 @@ async def login_link(
 
 
 async def end_login(site: Site, party: str, *, at: datetime, person: str = SOMEBODY) -> None:
-    """End what a person may do in the console: their next request is a stranger's."""
+    """End what a person who came by a link may do in the console: their next request is a stranger's."""
+    await end_role(site, party, opaque_actor(party, person), at=at)
+
+
+async def give_role(
+    site: Site, party: str, actor: str, *, role: Role | None = None, scope: Scope | None = None
+) -> Role:
+    """Let somebody act as `role`, as `login_link` takes it. `actor` is the opaque name that their sign-in shows them.
+
+    Raises `Refused`: `party_unknown`, `person_malformed`, `role_has_no_key`, `scope_of_auditors`.
+    """
+    entry = party_of(site, party)
+    role = role or _usual(entry)
+    database = database_of(site, entry)
+    try:
+        async with database.transaction() as session:
+            await permit(session.driver, Person(entry.id, actor), role, scope=scope)
+    finally:
+        await database.close()
+    return role
+
+
+def scope_said(site: Site, jurisdictions: Sequence[str], parties: Sequence[str], *, at: datetime) -> Scope | None:
+    """Of whom an auditor is to see anything; nothing said is everything.
+
+    Raises `Refused`: `jurisdiction_unknown`, `party_unknown`.
+    """
+    directory = directory_of(site)
+    for code in jurisdictions:
+        if not directory.tree.known(code, at.date()):
+            raise Refused("jurisdiction_unknown", "the tree has no such code today", field="/jurisdiction")
+    for named in parties:
+        party_of(site, named)
+    return Scope(tuple(jurisdictions), tuple(parties)) if jurisdictions or parties else None
+
+
+async def end_role(site: Site, party: str, actor: str, *, at: datetime) -> None:
+    """End what somebody may do: their next request is a stranger's."""
     entry = party_of(site, party)
     database = database_of(site, entry)
     try:
         async with database.transaction() as session:
-            await end_person(session.driver, _person(entry, person), at)
+            await end_person(session.driver, Person(entry.id, actor), at)
     finally:
         await database.close()
+
+
+def _usual(entry: PartyEntry) -> Role:
+    return Role.AUDITOR if entry.kind == PartyKind.AUDITOR else Role.ANALYST
 
 
 def _person(entry: PartyEntry, person: str) -> Person:

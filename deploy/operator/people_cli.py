@@ -1,11 +1,14 @@
-"""`causeway dev login-link` and `login-end`: who may come in to the consoles of a stack."""
+"""`causeway person`: what people may do in a console; `causeway dev login-link`, `login-end`: ways in to a stack's."""
 
 from __future__ import annotations
+
+from cyclopts import App
 
 from client.cli import output
 from deploy.site.options import Options, ending
 from shared.kernel.authority import Role
 
+person_app = App(name="person", help="What people of a party may do in its console.")
 _OPTIONS = Options()
 
 
@@ -46,4 +49,59 @@ async def login_end(party: str, /, *, person: str = "somebody", options: Options
             output.document({"ended": party})
         else:
             output.line(f"{person} of {party} is signed out")
+        return output.DONE
+
+
+@person_app.command
+async def permit(
+    party: str,
+    actor: str,
+    /,
+    *,
+    role: Role | None = None,
+    jurisdiction: tuple[str, ...] = (),
+    sees: tuple[str, ...] = (),
+    options: Options = _OPTIONS,
+) -> int:
+    """Let somebody of a party act in its console, as one role and no other: from their next request on.
+
+    Parameters
+    ----------
+    actor
+        The opaque name that their sign-in shows them.
+    role
+        What they may act as; analyst if none is named, auditor for an auditor.
+    jurisdiction
+        An auditor's scope: parties below it. Said again for more; without it and the next one, everything.
+    sees
+        An auditor's scope: a party. Said again for more.
+    """
+    with ending(options):
+        from deploy.operator.people import give_role, scope_said
+        from deploy.site.open import site
+        from shared.kernel.clock import SystemClock
+
+        here = site(options)
+        scope = scope_said(here, jurisdiction, sees, at=SystemClock().now())
+        given = await give_role(here, party, actor, role=role, scope=scope)
+        if options.json:
+            output.document({"party": party, "actor": actor, "role": given.value})
+        else:
+            output.line(f"{actor} is {given.value} of {party}")
+        return output.DONE
+
+
+@person_app.command
+async def end(party: str, actor: str, /, *, options: Options = _OPTIONS) -> int:
+    """End what somebody of a party may do in its console: their next request is a stranger's."""
+    with ending(options):
+        from deploy.operator.people import end_role
+        from deploy.site.open import site
+        from shared.kernel.clock import SystemClock
+
+        await end_role(site(options), party, actor, at=SystemClock().now())
+        if options.json:
+            output.document({"ended": actor, "party": party})
+        else:
+            output.line(f"{actor} may do nothing more for {party}")
         return output.DONE

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response
 
 from services.audit import use_cases
+from services.audit.domain.scope import Within
 from services.audit.ports import EntryPage, Flow, Partition, Partitions, TopicStates
 from services.audit.store.entries import PostgresEntries
 from services.audit.use_cases import Look
@@ -18,6 +19,8 @@ from shared.contracts.facts import TopicName
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 
+#: What an identity sees anything of; None for everything.
+Scoping = Callable[[Identity], Within | None]
 Topic = Annotated[TopicName, Query()]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Number = Annotated[int, Query(ge=0, le=2**53 - 1)]
@@ -35,11 +38,18 @@ PURPOSE: Final[Mapping[str, object]] = {
 
 
 def flows_router(
-    entries: PostgresEntries, partitions: Partitions, identified: Callable[[Request], Awaitable[Identity]]
+    entries: PostgresEntries,
+    partitions: Partitions,
+    identified: Callable[[Request], Awaitable[Identity]],
+    *,
+    within: Scoping = lambda _: None,
 ) -> APIRouter:
     """The routes under /v1/flows, /v1/entries and /v1/topics."""
     router = APIRouter(prefix="/v1", tags=["audit"])
     who = Depends(identified)
+
+    def _look(identity: Identity, purpose: str | None) -> Look:
+        return Look(identity.party, identity.role, identity.exercise, purpose, within(identity))
 
     @router.get("/flows/{referral_id}", **shows(Flow, headers=[PURPOSE]))
     async def flow(referral_id: UUID, identity: Identity = who, purpose: Purpose = None) -> Response:
@@ -67,10 +77,6 @@ def flows_router(
         return _answer(await use_cases.show_topics(look, entries=entries, partitions=partitions))
 
     return router
-
-
-def _look(identity: Identity, purpose: str | None) -> Look:
-    return Look(identity.party, identity.role, identity.exercise, purpose)
 
 
 def _answer(view: Contract) -> Response:

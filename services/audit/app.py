@@ -8,6 +8,7 @@ from services.audit.api import flows_router
 from services.audit.bus import AuditDoor
 from services.audit.console import pages
 from services.audit.domain.reading import Reading
+from services.audit.domain.scope import Within, within
 from services.audit.store.entries import PostgresEntries
 from services.audit.store.marks import PostgresMarks
 from services.audit.store.partitions import PostgresPartitions
@@ -17,8 +18,9 @@ from shared.exchange.topics import INBOXES
 from shared.runtime.console.drawing import folders_of
 from shared.runtime.console.frame import Frame
 from shared.runtime.http.edge import create_app
-from shared.runtime.http.identity import identified
+from shared.runtime.http.identity import Identity, identified
 from shared.runtime.http.server import serve_http
+from shared.runtime.http.whoami import whoami_router
 from shared.runtime.instance.app import App
 from shared.runtime.instance.gate import gate_of
 from shared.runtime.instance.machinery import Machinery, build_machinery
@@ -57,11 +59,15 @@ def assemble(machinery: Machinery) -> App:
         instance=machinery.instance,
     )
 
+    def seen_by(identity: Identity) -> Within | None:
+        return within(identity.party, identity.scope, machinery.directory(), on=machinery.clock.now().date())
+
+    identities = identified(machinery.api_keys, machinery.budgets)
     frame = Frame(gate_of(machinery), "Causeway audit", pages.MENU, folders=folders_of(pages.FOLDERS))
-    pages.FlowPages(frame, entries, partitions, clock=machinery.clock)
+    pages.FlowPages(frame, entries, partitions, clock=machinery.clock, within=seen_by)
     http = create_app(
         "Causeway audit",
-        [flows_router(entries, partitions, identified(machinery.api_keys, machinery.budgets)), frame.closed()],
+        [flows_router(entries, partitions, identities, within=seen_by), whoami_router(identities), frame.closed()],
         probes=[
             machinery.readiness.probe_database,
             machinery.readiness.probe_documents,

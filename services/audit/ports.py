@@ -131,6 +131,13 @@ class TopicStates(Contract):
     items: tuple[TopicState, ...]
 
 
+class FlowRead(NamedTuple):
+    """All of a flow, and the positions of what is `seen`: of pairs with a party in scope, or stated about one."""
+
+    messages: list[KeptEntry]
+    seen: frozenset[int]
+
+
 class Telling(NamedTuple):
     """Marks that the instance `to` is to be told: what changed until `through`, or everything where it asks."""
 
@@ -158,20 +165,30 @@ class Entries(Protocol):
         """Keep losses and set the cursors, back as well, in one transaction."""
         ...
 
-    async def flow(self, referral_id: UUID, *, exercise: bool) -> list[KeptEntry]:
+    async def flow(self, referral_id: UUID, *, exercise: bool, parties: frozenset[str] | None = None) -> FlowRead:
         """Everything that belongs to one referral of this world, in order of broker time."""
         ...
 
-    async def find(self, sought: Sought, *, exercise: bool, limit: int) -> list[FoundFlow]:
-        """Referrals of this world, the newest first."""
+    async def find(
+        self, sought: Sought, *, exercise: bool, limit: int, parties: frozenset[str] | None = None
+    ) -> list[FoundFlow]:
+        """Referrals of this world, the newest first; with `parties`, by pairs with one of these and no others."""
         ...
 
     async def generations(self, topic: str) -> list[UUID]:
         """The generations of a topic that were read, the newest last."""
         ...
 
-    async def page(self, place: Partition, generation: UUID, *, exercise: bool, limit: int) -> list[KeptEntry]:
-        """Entries of one partition, in order, without those of the other world."""
+    async def page(
+        self,
+        place: Partition,
+        generation: UUID,
+        *,
+        exercise: bool,
+        limit: int,
+        parties: frozenset[str] | None = None,
+    ) -> list[KeptEntry]:
+        """Entries of one partition, in order, without those of the other world; with `parties`, of or about these."""
         ...
 
     async def note_reading(self, auditor: str, purpose: str, what: str) -> None:

@@ -11,6 +11,7 @@ from uuid import UUID
 from services.audit.domain.entries import AUTHORITY, Read
 from services.audit.domain.partitions import Cursor, Life
 from services.audit.domain.reading import Reading, read_records
+from services.audit.domain.scope import Within
 from services.audit.entitled import judged
 from services.audit.ports import (
     Entries,
@@ -23,18 +24,25 @@ from services.audit.ports import (
     TopicStates,
 )
 from shared.exchange.message import Record
+from shared.exchange.topics import INBOXES
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Who looks, in which role, at which of the two worlds, and why."""
+    """Who looks, in which role, at which of the two worlds, and why; `within` which scope, None for everything."""
 
     auditor: str
     role: Role
     exercise: bool
     purpose: str | None
+    within: Within | None = None
+
+    @property
+    def parties(self) -> frozenset[str] | None:
+        """Those in scope; None for all."""
+        return None if self.within is None else self.within.parties
 
 
 #: So many flows one search shows.
@@ -61,14 +69,17 @@ async def keep(
 async def show_flow(referral_id: UUID, look: Look, *, entries: Entries) -> Flow:
     """All messages of one referral. The look itself is noted first: no answer without a trace of it.
 
-    Raises `Refused("not_found")` alike for a referral that is absent and for one of the other world.
+    Raises `Refused("not_found")` alike for a referral that is absent, of the other world, and out of scope.
     """
     AUTHORITY.require("flow", look.role, action="read", state="any")
     await entries.note_reading(look.auditor, checked_purpose(look.purpose), f"flow/{referral_id}")
-    messages = await entries.flow(referral_id, exercise=look.exercise)
-    if not messages:
+    read = await entries.flow(referral_id, exercise=look.exercise, parties=look.parties)
+    # Judged by all of it, then cut: who may say what does not hang on who looks.
+    shown = [each for each in judged(read.messages) if each.position in read.seen]
+    if not shown:
         raise not_found()
-    return Flow(referral_id=referral_id, messages=judged(messages))
+    numbered = (each.model_copy(update={"position": number}) for number, each in enumerate(shown, start=1))
+    return Flow(referral_id=referral_id, messages=tuple(numbered))
 
 
 async def find_flows(sought: Sought, look: Look, *, entries: Entries) -> FoundFlows:
@@ -77,7 +88,7 @@ async def find_flows(sought: Sought, look: Look, *, entries: Entries) -> FoundFl
     period = f"{sought.party or 'anybody'}/{sought.since:%Y-%m-%d}/{sought.until:%Y-%m-%d}"
     what = f"find/{sought.reference or period}"
     await entries.note_reading(look.auditor, checked_purpose(look.purpose), what)
-    found = await entries.find(sought, exercise=look.exercise, limit=FOUND_MAX + 1)
+    found = await entries.find(sought, exercise=look.exercise, parties=look.parties, limit=FOUND_MAX + 1)
     return FoundFlows(items=tuple(found[:FOUND_MAX]), more=len(found) > FOUND_MAX)
 
 
@@ -88,15 +99,22 @@ async def show_entries(place: Partition, look: Look, *, limit: int, entries: Ent
     await entries.note_reading(look.auditor, checked_purpose(look.purpose), what)
     generations = await entries.generations(place.topic)
     chosen = place.generation or (generations[-1] if generations else None)
-    items = [] if chosen is None else await entries.page(place, chosen, exercise=look.exercise, limit=limit)
+    asked = entries.page(place, chosen, exercise=look.exercise, parties=look.parties, limit=limit) if chosen else None
+    items = [] if asked is None else await asked
     return EntryPage(generations=tuple(generations), items=tuple(items))
 
 
 async def show_topics(look: Look, *, entries: Entries, partitions: Partitions) -> TopicStates:
-    """How audit stands to every topic; the look is noted first."""
+    """How audit stands to every topic, or to those all of whose pairs are in scope; the look is noted first."""
     AUTHORITY.require("topic", look.role, action="read", state="any")
     await entries.note_reading(look.auditor, checked_purpose(look.purpose), "topics")
-    return TopicStates(items=tuple(await partitions.states()))
+    states, within = await partitions.states(), look.within
+    return TopicStates(items=tuple(each for each in states if within is None or _is_within(each.topic, within)))
+
+
+def _is_within(topic: str, within: Within) -> bool:
+    to, sender, _ = topic.removeprefix(INBOXES).split(".")
+    return not within.instances.isdisjoint((to, sender))
 
 
 def checked_purpose(purpose: str | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from shared.kernel.errors import Refused
 
@@ -17,6 +18,13 @@ class Role(StrEnum):
     VIEWER = "viewer"
     AUDITOR = "auditor"
     SERVICE = "service"
+
+
+class Scope(NamedTuple):
+    """Of whom an auditor sees anything: parties below one of these jurisdictions, and those that are named."""
+
+    jurisdictions: tuple[str, ...] = ()
+    parties: tuple[str, ...] = ()
 
 
 class Relation(StrEnum):

@@ -11,8 +11,10 @@ from shared.party.due import due_router
 from shared.party.events import events_router
 from shared.party.recipient.api import Serving
 from shared.party.webhooks import webhooks_router
+from shared.runtime.http.whoami import whoami_router
 
 
 def feed_routers(serving: Serving, authority: Authority) -> Sequence[APIRouter]:
-    """The routes under /v1/events, /v1/due and /v1/webhooks."""
-    return events_router(serving, authority), due_router(serving, authority), webhooks_router(serving, authority)
+    """The routes under /v1/events, /v1/due and /v1/webhooks, and /v1/whoami."""
+    feeds = events_router(serving, authority), due_router(serving, authority), webhooks_router(serving, authority)
+    return *feeds, whoami_router(serving.identified)

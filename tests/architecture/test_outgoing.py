@@ -2,8 +2,8 @@
 
 `services` and `shared` reach PostgreSQL, Kafka and the telemetry collector through their drivers, at addresses from
 settings. Nothing in them can be handed a location and connect to it, but for the courier: it connects to the addresses
-that parties have registered for their own events, held to the public network by `tests/shared/runtime/courier`. What
-this cannot see: a library that would.
+that parties have registered for their own events, held to the public network by `tests/shared/runtime/courier`; and for
+the sign-in, which asks the providers of the operator's file. What this cannot see: a library that would.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tests.architecture.source import Module, modules, parse
 
 REACHING_OUT = {
     *("httpx", "requests", "aiohttp", "urllib3", "urllib.request", "http.client", "websockets", "websocket"),
+    *("authlib.integrations.httpx_client", "authlib.integrations.requests_client"),
     *("ftplib", "smtplib", "imaplib", "telnetlib", "socket", "socketserver", "webbrowser", "subprocess"),
 }
 REACHING_OUT_CALLS = {"open_connection", "create_connection", "open_unix_connection", "create_subprocess_exec"}
@@ -26,6 +27,8 @@ LISTENING = {"shared/runtime/http/server.py": {"socket"}}
 STARTING = {"shared/runtime/http/aside.py": {"create_subprocess_exec"}}
 #: Carries a party's events to the address that this party has registered.
 CARRYING = {"shared/runtime/courier/sender.py": {"open_connection"}}
+#: Asks the provider at which a party's people prove who they are.
+SIGNING_IN = {"shared/runtime/sign_in/wire.py": {"httpx"}}
 #: Looks up where a name leads; connects to nobody.
 LOOKING_UP = {"shared/runtime/courier/addresses.py": {"socket"}}
 
@@ -44,7 +47,8 @@ def ways_out(module: Module) -> Iterator[str]:
 
 def test_servers_have_nothing_to_open_a_location_with() -> None:
     found = {module.path: set(ways_out(module)) for module in modules("services", "shared")}
-    assert {path: names for path, names in found.items() if names} == LISTENING | STARTING | CARRYING | LOOKING_UP
+    known = LISTENING | STARTING | CARRYING | SIGNING_IN | LOOKING_UP
+    assert {path: names for path, names in found.items() if names} == known
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_after_a_login_a_verb_needs_neither_address_nor_key(
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert alone("referral", "list").code == 0
     assert service.requests[0][3]["authorization"] == f"Bearer {KEY}"
-    assert alone("whoami", "--json").json["from"] == "causeway login"
+    assert alone("whoami", "--offline", "--json").json["from"] == "causeway login"
     assert alone("logout", "--json").json == {"forgotten": True}
     assert alone("referral", "list").code == 2
 
@@ -63,7 +63,7 @@ def test_a_kept_key_goes_to_no_service_that_was_named_otherwise(
 
 def test_what_is_said_at_the_prompt_wins_and_whoami_says_so(alone: Run, file: Path, url: str) -> None:
     assert alone("login", "--url", url, "--key", KEY).code == 0
-    said = alone("whoami", "--url", "https://other.example", "--key", OTHER, "--json").json
+    said = alone("whoami", "--offline", "--url", "https://other.example", "--key", OTHER, "--json").json
     assert (said["url"], said["world"], said["from"]) == ("https://other.example", "live", "options and environment")
     assert OTHER not in str(said)
 

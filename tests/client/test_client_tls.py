@@ -107,11 +107,12 @@ VERBS: dict[str, list[str]] = {
     "webhook deliveries": [ID],
     "webhook remove": [ID],
     "flow": [ID, "--purpose", "yearly audit"],
+    "whoami": [],
 }
 #: What stands for a file, by its name beside the one with a referral.
 FILES = {"FILE": "one.json", "NOTICES": "notice.csv", "OFFERS": "referral.csv"}
 #: They send nothing, but for `verify acceptance --purpose`, which asks audit as `flow` does.
-OFFLINE = ("login", "logout", "whoami", "verify acceptance", "verify evidence", "webhook verify")
+OFFLINE = ("login", "logout", "verify acceptance", "verify evidence", "webhook verify")
 
 
 def verbs(app: App, name: str = "") -> Iterator[str]:

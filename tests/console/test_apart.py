@@ -6,7 +6,10 @@ import re
 
 import pytest
 
-from shared.kernel.authority import Role
+from deploy.operator.keys import directory_of, issue
+from deploy.operator.people import give_role
+from shared.kernel.authority import Role, Scope
+from shared.runtime.console.people import opaque_actor
 from tests.console.pages import AUDITOR, PAGES, WHY, Subjects, filled
 from tests.console.people import signed_in
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange
@@ -72,3 +75,49 @@ async def test_an_act_on_what_is_foreign_is_answered_as_on_what_is_not_there(
 
 def _headers(found: object) -> dict[str, str]:
     return {name: value for name, value in dict(found).items() if name not in ("date", "request-id")}  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("scope", [Scope(("JP",)), Scope((), ("police-de.example",)), Scope()], ids=str)
+async def test_a_flow_out_of_an_auditor_s_scope_is_answered_as_one_that_is_not_there(
+    scope: Scope, exchange: Exchange, subjects: Subjects
+) -> None:
+    """At its page, at the API, and by the name and id of each that has a part in it."""
+    async with signed_in(exchange, AUDITOR, person=f"sees-{scope}") as client:
+        absent = await client.get("/console/nothing-here")
+        actor = opaque_actor(AUDITOR, f"sees-{scope}")
+        await give_role(exchange.site, AUDITOR, actor, role=Role.AUDITOR, scope=scope)
+        foreign = await client.get(f"/console/flows/{subjects.referral}?{WHY}")
+        assert (foreign.status_code, foreign.content) == (404, absent.content)
+        assert _headers(foreign.headers) == _headers(absent.headers)
+        for sought in (f"party={HOTLINE}", f"party={AGENCY}", f"reference={subjects.notice}"):
+            assert "Nothing was found" in (await client.get(f"/console/flows?{WHY}&{sought}")).text
+    key = await issue(exchange.site, AUDITOR, scope=scope)
+    async with exchange.http(AUDITOR) as client:
+        headers = {"Authorization": f"Bearer {key.key}", "Purpose": "yearly review"}
+        answers = [
+            await client.get(f"/v1/flows/{found}", headers=headers) for found in (subjects.referral, subjects.webhook)
+        ]
+        assert {(answer.status_code, answer.content) for answer in answers} == {(404, answers[0].content)}
+
+
+async def test_an_auditor_of_a_country_sees_the_pairs_of_its_parties_and_no_others(
+    exchange: Exchange, subjects: Subjects
+) -> None:
+    """Recounted over all flows that are there: by the directory, from what an auditor of everything is shown."""
+    directory = directory_of(exchange.site)
+    everything = await issue(exchange.site, AUDITOR)
+    mine = await issue(exchange.site, AUDITOR, scope=Scope(("NL",)))
+    dutch = {each["id"] for each in directory.document["parties"] if "NL" in each["jurisdictions"]}
+    admin = await exchange.admin("audit")
+    rows = await admin.fetch("SELECT DISTINCT subject FROM entry WHERE kind = 'decision' AND exercise")
+    await admin.close()
+    assert subjects.referral in {row["subject"] for row in rows}
+    async with exchange.http(AUDITOR) as client:
+        for row in rows:
+            shown = []
+            for key in (everything, mine):
+                headers = {"Authorization": f"Bearer {key.key}", "Purpose": "yearly review"}
+                answer = await client.get(f"/v1/flows/{row['subject']}", headers=headers)
+                messages = answer.json()["messages"] if answer.status_code == 200 else []
+                shown.append([(each["sender"], each["recipient"]) for each in messages if each["kind"] == "record"])
+            assert shown[1] == [pair for pair in shown[0] if dutch & set(pair)]

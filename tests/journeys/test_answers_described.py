@@ -106,6 +106,7 @@ async def asked(exchange: Exchange) -> Asked:
     await questions_answer(asked)
     for party in (HOTLINE, AGENCY, PROVIDER):
         await webhooks_answer(asked, party)
+        await asked.get(party, "/v1/whoami")
     await audit_answers(asked)
     await refusals(asked)
     return asked
@@ -238,9 +239,8 @@ async def recipients_answer(asked: Asked) -> None:
     await asked.exchange.until_quiet()
     await looked_at_again(asked, first, notice)
     await many_are_answered(asked)
-    for referral_id in (first, second, third):
-        await asked.get(HOTLINE, f"/v1/referrals/{referral_id}")
-        await asked.get(HOTLINE, f"/v1/referrals/{referral_id}/timeline")
+    for path in (f"/v1/referrals/{each}" for each in (first, second, third)):
+        [await asked.get(HOTLINE, each) for each in (path, f"{path}/timeline")]
     for party, path in ((OTHER_HOTLINE, f"inbox/{first}"), (AGENCY, f"inbox/{first}"), (PROVIDER, f"notices/{notice}")):
         assert (await asked.get(party, f"/v1/{path}/timeline?limit=1"))["items"]
     for party in (HOTLINE, AGENCY, PROVIDER):
@@ -373,6 +373,7 @@ async def audit_answers(asked: Asked) -> None:
     await asked.get(AUDITOR, f"/v1/flows/{uuid7()}", headers=PURPOSE, status=404)
     await asked.get(AUDITOR, f"/v1/flows/{referral_id}", status=400)
     await asked.get(AUDITOR, "/v1/topics", headers=PURPOSE)
+    await asked.get(AUDITOR, "/v1/whoami")
     for topic in map("causeway.inbox.{}.v1".format, ("audit.hotline", "hotline.industry", "industry.hotline")):
         await asked.get(AUDITOR, f"/v1/entries?topic={topic}&partition=0", headers=PURPOSE)
 

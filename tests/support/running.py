@@ -25,9 +25,10 @@ from deploy.devstack.stack import DevStack
 from deploy.devstack.supervisor import answers_ready
 from deploy.scenarios.stage import ISSUE_SLOT_S
 from deploy.site.access import kafka_access
-from deploy.site.endpoints import Endpoints
+from deploy.site.endpoints import STACK_FILE, Endpoints
 from deploy.site.installation import Installation, environment, install
 from deploy.site.kinds import AUDIT
+from deploy.site.open import Site
 from deploy.site.settings import inherited_environment
 from deploy.stack_children import sandbox_children, serving
 from shared.envelope.base64url import to_base64url
@@ -169,6 +170,11 @@ class Exchange:
         await keep_key(admin, hashed, party, role=role)
         await admin.close()
         return key
+
+    @property
+    def site(self) -> Site:
+        """As the operator's verbs have it."""
+        return Site(self.state / STACK_FILE, self.state, self.endpoints)
 
     # -- databases ------------------------------------------------------------------------------------------
 

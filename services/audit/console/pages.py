@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from urllib.parse import urlencode
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from services.audit import use_cases
 from services.audit.console.sequence import MESSAGES_MAX, Arrow, sequence
 from services.audit.domain.entries import AUTHORITY
+from services.audit.domain.scope import Within
 from services.audit.ports import Entries, KeptEntry, Partitions, Sought
 from services.audit.use_cases import Look
 from shared.contracts.registry import BY_TYPE
@@ -20,6 +22,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.runtime.console.asked import Asked
 from shared.runtime.console.frame import ROOT, Entry, Frame
+from shared.runtime.http.identity import Identity
 
 PATH: Final = f"{ROOT}/flows"
 FOLDERS: Final = (__file__,)
@@ -32,7 +35,16 @@ _DAYS: Final = 30
 class FlowPages:
     """What the pages do. Every look has a purpose, which is kept with it: without one, it is asked for."""
 
-    def __init__(self, frame: Frame, entries: Entries, partitions: Partitions, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        frame: Frame,
+        entries: Entries,
+        partitions: Partitions,
+        *,
+        clock: Clock,
+        within: Callable[[Identity], Within | None],
+    ) -> None:
+        self._within = within
         self._frame = frame
         self._entries = entries
         self._partitions = partitions
@@ -47,7 +59,7 @@ class FlowPages:
             return self._found(asked, None)
         try:
             sought = self._sought(asked)
-            found = await use_cases.find_flows(sought, _look(asked), entries=self._entries)
+            found = await use_cases.find_flows(sought, self._look(asked), entries=self._entries)
         except Refused as error:
             if error.code == "forbidden":
                 raise
@@ -80,7 +92,7 @@ class FlowPages:
         AUTHORITY.require("flow", asked.identity.role, action="read", state="any")
         if asked.query("purpose") is None:
             return self._frame.page(asked, "purpose.html", {"path": asked.path})
-        flow = await use_cases.show_flow(asked.id(), _look(asked), entries=self._entries)
+        flow = await use_cases.show_flow(asked.id(), self._look(asked), entries=self._entries)
         arrows = [_arrow(each) for each in flow.messages]
         views = {
             "flow": flow,
@@ -95,13 +107,12 @@ class FlowPages:
         AUTHORITY.require("topic", asked.identity.role, action="read", state="any")
         if asked.query("purpose") is None:
             return self._frame.page(asked, "purpose.html", {"path": asked.path})
-        found = await use_cases.show_topics(_look(asked), entries=self._entries, partitions=self._partitions)
+        found = await use_cases.show_topics(self._look(asked), entries=self._entries, partitions=self._partitions)
         return self._frame.page(asked, "topics.html", {"listed": found})
 
-
-def _look(asked: Asked) -> Look:
-    identity = asked.identity
-    return Look(identity.party, identity.role, identity.exercise, asked.query("purpose"))
+    def _look(self, asked: Asked) -> Look:
+        who = asked.identity
+        return Look(who.party, who.role, who.exercise, asked.query("purpose"), self._within(who))
 
 
 def _kept_purpose(asked: Asked) -> str:

@@ -10,7 +10,7 @@ import asyncpg
 
 from services.audit.domain.entries import Asked, Entry, Link, Numbers, Read, Receipted, is_folded
 from services.audit.domain.partitions import Cursor, Life
-from services.audit.ports import FoundFlow, KeptEntry, Partition, Sought
+from services.audit.ports import FlowRead, FoundFlow, KeptEntry, Partition, Sought
 from services.audit.store import finding
 from shared.runtime.database.columns import Bound, Columns, Statement
 from shared.runtime.database.transactions import Database
@@ -156,16 +156,23 @@ WITH origin AS (
      ),
      subjects AS (SELECT $1::text AS subject UNION SELECT subject FROM mine),
      direct AS (SELECT e.* FROM entry AS e JOIN subjects USING (subject) WHERE e.exercise = $2),
+     scoped AS (
+         SELECT d.*, $3::text[] IS NULL OR coalesce(d.sender = ANY($3), false) OR coalesce(d.recipient = ANY($3), false)
+             OR coalesce(d.detail->>'origin' = ANY($3), false) OR coalesce(d.detail->>'party' = ANY($3), false) AS seen
+         FROM direct AS d
+     ),
+     places AS (SELECT message_id::text AS message_id, topic, bool_or(seen) AS seen FROM scoped GROUP BY 1, 2),
      about AS (
-         SELECT DISTINCT r.receipt_id AS message_id
-         FROM receipted AS r JOIN direct AS d
+         SELECT r.receipt_id AS message_id, bool_or(d.seen) AS seen
+         FROM receipted AS r JOIN scoped AS d
              ON d.message_id = r.message_id AND d.digest = r.digest AND d.recipient_instance = r.by
+         GROUP BY r.receipt_id
      ),
      found AS (
-         SELECT * FROM direct
-         UNION SELECT e.* FROM entry AS e JOIN about USING (message_id)
-         UNION SELECT e.* FROM entry AS e JOIN direct AS d ON e.detail->>'message_id' = d.message_id::text
-               WHERE e.kind = 'parked' AND e.detail->>'topic' = d.topic
+         SELECT * FROM scoped
+         UNION SELECT e.*, about.seen FROM entry AS e JOIN about ON about.message_id = e.message_id
+         UNION SELECT e.*, p.seen FROM entry AS e JOIN places AS p ON e.detail->>'message_id' = p.message_id
+               WHERE e.kind = 'parked' AND e.detail->>'topic' = p.topic
      )
 SELECT f.*, m.rules, r.outcome, r.code, m.committed
 FROM found AS f LEFT JOIN mine AS m ON m.message_id = f.message_id AND m.origin = f.sender LEFT JOIN LATERAL (
@@ -184,6 +191,8 @@ _PAGE = """
 SELECT *, NULL AS rules, NULL AS outcome, NULL AS code, NULL AS committed FROM entry
 WHERE topic = $1 AND generation = $2 AND partition = $3 AND "offset" >= $4
   AND (exercise = $5 OR kind IN ('receipt', 'unreadable', 'loss', 'conflict'))
+  AND ($7::text[] IS NULL OR sender = ANY($7) OR recipient = ANY($7)
+       OR detail->>'origin' = ANY($7) OR detail->>'party' = ANY($7))
 ORDER BY "offset", kept_at LIMIT $6
 """
 
@@ -223,14 +232,17 @@ class PostgresEntries:
         async with self._database.transaction() as session:
             await session.driver.execute(*_BEGIN.bind(losses=_ENTRY.rows(losses), cursors=_cursors(cursors)))
 
-    async def flow(self, referral_id: UUID, *, exercise: bool) -> list[KeptEntry]:
+    async def flow(self, referral_id: UUID, *, exercise: bool, parties: frozenset[str] | None = None) -> FlowRead:
         async with self._database.transaction() as session:
-            rows = await session.driver.fetch(_FLOW, referral_id, exercise)
-        return [_kept(position, row) for position, row in enumerate(rows, start=1)]
+            rows = await session.driver.fetch(_FLOW, referral_id, exercise, _listed(parties))
+        kept = [_kept(position, row) for position, row in enumerate(rows, start=1)]
+        return FlowRead(kept, frozenset(each.position for each, row in zip(kept, rows, strict=True) if row["seen"]))
 
-    async def find(self, sought: Sought, *, exercise: bool, limit: int) -> list[FoundFlow]:
+    async def find(
+        self, sought: Sought, *, exercise: bool, limit: int, parties: frozenset[str] | None = None
+    ) -> list[FoundFlow]:
         async with self._database.transaction() as session:
-            return await finding.find(session, sought, exercise=exercise, limit=limit)
+            return await finding.find(session, sought, exercise=exercise, parties=_listed(parties), limit=limit)
 
     async def note_reading(self, auditor: str, purpose: str, what: str) -> None:
         async with self._database.transaction() as session:
@@ -242,11 +254,23 @@ class PostgresEntries:
         async with self._database.transaction() as session:
             return [row["generation"] for row in await session.driver.fetch(_GENERATIONS, topic)]
 
-    async def page(self, place: Partition, generation: UUID, *, exercise: bool, limit: int) -> list[KeptEntry]:
+    async def page(
+        self,
+        place: Partition,
+        generation: UUID,
+        *,
+        exercise: bool,
+        limit: int,
+        parties: frozenset[str] | None = None,
+    ) -> list[KeptEntry]:
         where = (place.topic, generation, place.partition, place.from_offset)
         async with self._database.transaction() as session:
-            rows = await session.driver.fetch(_PAGE, *where, exercise, limit)
+            rows = await session.driver.fetch(_PAGE, *where, exercise, limit, _listed(parties))
         return [_kept(position, row) for position, row in enumerate(rows, start=1)]
+
+
+def _listed(parties: frozenset[str] | None) -> list[str] | None:
+    return None if parties is None else sorted(parties)
 
 
 def _cursors(cursors: Mapping[Life, Cursor]) -> Bound[Life]:

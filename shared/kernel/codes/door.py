@@ -105,8 +105,8 @@ WHYS: Final = {
         "issue a key of a role that people or machines of a party have",
     ),
     "second_person_needed": Why(
-        "who filed it may not also release or drop it",
-        "somebody else of yours, with a key of their own, has to look at it",
+        "who filed or proposed it may not also be its second person",
+        "somebody else of yours, with a key or session of their own, has to look at it",
     ),
     "state_forbids": Why(
         "the act does not fit the present state", "its state does not allow that, or no longer: show it first"

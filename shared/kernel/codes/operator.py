@@ -132,4 +132,14 @@ WHYS: Final = {
         "a topic has another number of partitions than it should", "make it again, or keep the number it has"
     ),
     "unknown_setting": Why("no setting has this name", "docs/operations/settings.md lists them"),
+    "person_malformed": Why(
+        "what stands for a person is no opaque name", "give the 32 hexadecimal digits that their sign-in shows them"
+    ),
+    "scope_of_auditors": Why(
+        "a scope is given to somebody who is no auditor", "give it to an auditor, or leave it out"
+    ),
+    "sign_in_file_malformed": Why(
+        "the file of providers breaks a rule at the named member, or names a party twice",
+        "write it as docs/sign-in.md has it",
+    ),
 }

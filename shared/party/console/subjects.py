@@ -119,6 +119,8 @@ class SubjectPages:
             reason = RevealReason(asked.said("reason"))
         except ValueError:
             raise Refused("reason_missing", "say what you need the record for", field="/reason") from None
+        if (unproven := self._frame.unproven(asked, f"{ROOT}/{self._kind.path}/{asked.id()}")) is not None:
+            return unproven
         async with self._reading(asked.identity) as session:
             acting = self._acting(asked.identity, session)
             found = await show_item(self._kind.recipient, asked.id(), acting, reason=reason)

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
@@ -29,12 +30,16 @@ Form = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request of somebody who has signed in. `form` is empty but for a POST; `csrf` is what its forms carry."""
+    """One request of somebody who has signed in. `form` is empty but for a POST; `csrf` is what its forms carry.
+
+    `proven_at` is when their provider last had them prove who they are; None where nothing says so.
+    """
 
     request: Request
     identity: Identity
     csrf: str
     form: Form = field(default_factory=dict)
+    proven_at: datetime | None = None
 
     @property
     def path(self) -> str:

@@ -18,7 +18,9 @@ from shared.kernel.canonical import digest
 from shared.kernel.clock import Clock
 from shared.kernel.codes import mend_of
 from shared.kernel.errors import CausewayError, NotNow, Refused, Unavailable, not_found
-from shared.runtime.console.asked import Asked, csrf_of, is_loopback, read_form, require_ours
+from shared.runtime.console import cookies
+from shared.runtime.console.asked import Asked, csrf_of, read_form, require_ours
+from shared.runtime.console.doorway import Doorway, Elsewhere
 from shared.runtime.console.drawing import environment
 from shared.runtime.console.people import SESSION_HOURS, Sessions, SignIn
 from shared.runtime.http.problems import RETRY_AFTER_S, status_of
@@ -51,12 +53,16 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Who comes in: by which sign-in, to which sessions, and what a request costs its party."""
+    """Who comes in: by which sign-in, to which sessions, and what a request costs its party.
+
+    `elsewhere` are the providers of parties that have one.
+    """
 
     sessions: Sessions
     sign_in: SignIn
     charge: Callable[[str, int], None]
     clock: Clock
+    elsewhere: Elsewhere
 
 
 class Frame:
@@ -74,6 +80,11 @@ class Frame:
         self._add("/static/{digest}/{name}", self._static, "GET")
         self._add("/in/{link}", self._ask_in, "GET")
         self._add("/in/{link}", self._let_in, "POST")
+        self._doorway = Doorway(
+            gate.elsewhere, gate.sessions, gate.clock, plain=self.plain, open_to=self._open_to, root=ROOT
+        )
+        self._add("/sign-in/{party}", self._doorway.leave, "GET")
+        self._add("/signed-in", self._doorway.back, "GET")
         self._add("/blank", self._blank, "GET")
         self._add("/left", self._left, "GET")
         self.get("", self._home)
@@ -91,8 +102,23 @@ class Frame:
         self._add(path, self._guarded(handler, form=True), "POST")
 
     def stream(self, path: str, handler: Handler) -> None:
-        """What a page asks by itself: that keeps no session alive."""
-        self._add(path, self._guarded(handler, form=False, seen=False), "GET")
+        """What a page asks by itself: that keeps no session alive, and is answered to who still has one at the end."""
+
+        async def until_then(asked: Asked) -> Response:
+            answer = await handler(asked)
+            now = await self._gate.sessions.identify(self._session(asked.request), seen=False)
+            # It may have waited long: what was ended or given meanwhile counts.
+            return answer if now is not None and now.identity == asked.identity else self.plain("stranger.html", 401)
+
+        self._add(path, self._guarded(until_then, form=False, seen=False), "GET")
+
+    def unproven(self, asked: Asked, to: str) -> Response | None:
+        """What asks somebody to prove again who they are, with the way back `to`; None for who has done so just now."""
+        try:
+            self._doorway.require_recent(asked)
+        except Refused as error:
+            return self.page(asked, "prove.html", {"error": error, "to": to}, status=error.status)
+        return None
 
     def closed(self) -> APIRouter:
         """The routes, with what there is not as the last: every other path below /console, by whatever method."""
@@ -135,12 +161,13 @@ class Frame:
     def _guarded(self, handler: Handler, *, form: bool, seen: bool = True) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             session = self._session(request)
-            identity = await self._gate.sessions.identify(session, seen=seen)
-            if identity is None or session is None:
+            signed = await self._gate.sessions.identify(session, seen=seen)
+            if signed is None or session is None:
                 return self.plain("stranger.html", 401)
+            identity = signed.identity
             self._gate.charge(identity.party, 0)
             said = await read_form(request, session) if form else {}
-            return await handler(Asked(request, identity, csrf_of(session), said))
+            return await handler(Asked(request, identity, csrf_of(session), said, signed.proven_at))
 
         return endpoint
 
@@ -174,11 +201,10 @@ class Frame:
     async def _let_in(self, request: Request) -> Response:
         require_ours(request)
         person = await self._gate.sign_in.sign_in(request)
-        if person is None:
+        if person is None or self._gate.elsewhere.has(person.party):
             return self.plain("stranger.html", 401)
-        session = await self._gate.sessions.begin(person)
         answer = turned_to(ROOT)
-        self._cookie(answer, request, self._name(request), value=session, seconds=SESSION_HOURS * 3600)
+        self._open_to(answer, request, await self._gate.sessions.begin(person))
         return answer
 
     async def _home(self, asked: Asked) -> Response:
@@ -192,7 +218,7 @@ class Frame:
         if asked.said("keys") == "on":
             answer.delete_cookie(KEYS_OFF, path="/")
         else:
-            self._cookie(answer, asked.request, KEYS_OFF, value="1", seconds=31_536_000)
+            cookies.put(answer, asked.request, KEYS_OFF, value="1", seconds=31_536_000)
         return answer
 
     async def _out(self, asked: Asked) -> Response:
@@ -212,19 +238,16 @@ class Frame:
         session = self._session(asked.request)
         assert session is not None
         await self._gate.sessions.end(session)
-        answer.delete_cookie(self._name(asked.request), path="/", secure=not is_loopback(asked.request))
+        cookies.drop(answer, asked.request, cookies.bound(asked.request, COOKIE))
         return answer
 
     def _session(self, request: Request) -> str | None:
-        return request.cookies.get(self._name(request))
+        return request.cookies.get(cookies.bound(request, COOKIE))
 
-    def _name(self, request: Request) -> str:
-        """Bound to this very host by its prefix, which browsers take over TLS alone."""
-        return COOKIE if is_loopback(request) else f"__Host-{COOKIE}"
-
-    def _cookie(self, answer: Response, request: Request, name: str, *, value: str, seconds: int) -> None:
-        secure = not is_loopback(request)
-        answer.set_cookie(name, value, max_age=seconds, path="/", secure=secure, httponly=True, samesite="strict")
+    def _open_to(self, answer: Response, request: Request, session: str) -> None:
+        """Have the browser keep its session, for this very site alone."""
+        name = cookies.bound(request, COOKIE)
+        cookies.put(answer, request, name, value=session, seconds=SESSION_HOURS * 3600)
 
 
 def turned_to(path: str) -> Response:

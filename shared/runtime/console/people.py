@@ -7,6 +7,7 @@ Trust: whoever can write the tables `console_…` can act as any party of this i
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,12 +19,13 @@ import asyncpg
 from starlette.requests import Request
 
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.kernel.authority import Role
+from shared.kernel.authority import Role, Scope
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import KEY_ROLES, Identity, make_room
+from shared.runtime.http.scope import columns_of, scope_of
 from shared.runtime.http.strangers import Strangers
 from shared.vocabulary.routing import PartyStatus
 
@@ -37,9 +39,12 @@ KNOWN_MAX: Final = 10_000
 #: How often it is noted that a session is used.
 _SEEN_EVERY: Final = timedelta(seconds=30)
 
+_ACTOR = re.compile(r"[0-9a-f]{32}")
+
 _KEEP_PERSON = """
-INSERT INTO console_person (party, actor, role) VALUES ($1, $2, $3)
-ON CONFLICT (party, actor) DO UPDATE SET role = excluded.role, ended_at = NULL
+INSERT INTO console_person (party, actor, role, scope_jurisdictions, scope_parties) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (party, actor) DO UPDATE SET role = excluded.role, ended_at = NULL,
+    scope_jurisdictions = excluded.scope_jurisdictions, scope_parties = excluded.scope_parties
 """
 _KEEP_LINK = "INSERT INTO console_link (link_hash, party, actor, expires_at) VALUES ($1, $2, $3, $4)"
 _END_PERSON = """
@@ -50,10 +55,12 @@ UPDATE console_person SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ende
 _USE_LINK = """
 UPDATE console_link SET used_at = $2 WHERE link_hash = $1 AND used_at IS NULL AND expires_at > $2 RETURNING party, actor
 """
-_BEGIN = "INSERT INTO console_session (session_hash, party, actor, began_at, seen_at) VALUES ($1, $2, $3, $4, $4)"
+_BEGIN = """
+INSERT INTO console_session (session_hash, party, actor, began_at, seen_at, proven_at) VALUES ($1, $2, $3, $4, $4, $5)
+"""
 _LOOK_UP = """
-SELECT s.party, s.actor, p.role, s.seen_at FROM console_session AS s
-JOIN console_person AS p ON p.party = s.party AND p.actor = s.actor AND p.ended_at IS NULL
+SELECT s.party, s.actor, p.role, p.scope_jurisdictions, p.scope_parties, s.seen_at, s.proven_at
+FROM console_session AS s JOIN console_person AS p ON p.party = s.party AND p.actor = s.actor AND p.ended_at IS NULL
 WHERE s.session_hash = $1 AND s.ended_at IS NULL AND s.began_at > $2 AND s.seen_at > $3
 """
 _SEE = "UPDATE console_session SET seen_at = $2 WHERE session_hash = $1 AND ended_at IS NULL"
@@ -67,8 +74,15 @@ class Person(NamedTuple):
     actor: str
 
 
+class Signed(NamedTuple):
+    """Who has a session, and when their provider last had them prove it; None where nothing says so."""
+
+    identity: Identity
+    proven_at: datetime | None
+
+
 class SignIn(Protocol):
-    """How somebody proves who they are. Another way (OpenID Connect) is another implementation, and nothing else."""
+    """How one request proves who somebody is. What takes two, over a provider, is the `Doorway`."""
 
     async def sign_in(self, request: Request) -> Person | None:
         """Who asks, proven by this request; None where it proves nobody."""
@@ -85,12 +99,27 @@ def opaque_actor(party: str, person: str) -> str:
     return hashlib.sha256(f"console\n{party}\n{person}".encode()).hexdigest()[:32]
 
 
-async def make_link(driver: asyncpg.Connection, person: Person, *, role: Role, at: datetime) -> str:
-    """Let a person act as `role`, and make the link that signs them in once. It is shown once and kept nowhere."""
+def require_actor(actor: str) -> None:
+    """Raises `Refused("person_malformed")` for what is no opaque name."""
+    if not _ACTOR.fullmatch(actor):
+        raise Refused("person_malformed", "32 hexadecimal digits, as the page shows them to whoever has no role")
+
+
+async def permit(driver: asyncpg.Connection, person: Person, role: Role, *, scope: Scope | None = None) -> None:
+    """Let a person act as `role`, and as nothing else: from their next request on, also where they are signed in.
+
+    Raises `Refused`: `role_has_no_key` for the instance's own role, `person_malformed` for what is no opaque name.
+    """
     if role not in KEY_ROLES:
         raise Refused("role_has_no_key", "the role is the instance's own")
+    require_actor(person.actor)
+    await driver.execute(_KEEP_PERSON, *person, role.value, *columns_of(scope, role))
+
+
+async def make_link(driver: asyncpg.Connection, person: Person, *, role: Role, at: datetime) -> str:
+    """Let a person act as `role`, and make the link that signs them in once. It is shown once and kept nowhere."""
+    await permit(driver, person, role)
     text = secrets.token_urlsafe(32)
-    await driver.execute(_KEEP_PERSON, person.party, person.actor, role.value)
     await driver.execute(_KEEP_LINK, link_hash(text), *person, at + timedelta(minutes=LINK_MINUTES))
     return text
 
@@ -132,14 +161,14 @@ class Sessions:
     strangers: Strangers
     known: dict[bytes, None] = field(default_factory=dict)
 
-    async def begin(self, person: Person) -> str:
+    async def begin(self, person: Person, *, proven_at: datetime | None = None) -> str:
         """A new session: the text that its cookie holds."""
         text = secrets.token_urlsafe(32)
         async with self.database.transaction() as session:
-            await session.driver.execute(_BEGIN, link_hash(text), *person, self.clock.now())
+            await session.driver.execute(_BEGIN, link_hash(text), *person, self.clock.now(), proven_at)
         return text
 
-    async def identify(self, text: str | None, *, seen: bool = True) -> Identity | None:
+    async def identify(self, text: str | None, *, seen: bool = True) -> Signed | None:
         """Who has this session; None for one that there is not, has ended, or is of a party served elsewhere now.
 
         `seen` is false for what a page asks by itself: that keeps no session alive.
@@ -159,7 +188,9 @@ class Sessions:
             return None
         exercise = party.status == PartyStatus.SANDBOX
         actor = self.kek.actor_id(party.id, bytes.fromhex(row["actor"]))
-        return Identity(party.id, Role(row["role"]), party.kind, exercise=exercise, actor=actor)
+        scope = scope_of(row["scope_jurisdictions"], row["scope_parties"])
+        identity = Identity(party.id, Role(row["role"]), party.kind, exercise=exercise, actor=actor, scope=scope)
+        return Signed(identity, row["proven_at"])
 
     async def _found(self, hashed: bytes, *, seen: bool) -> asyncpg.Record | None:
         now = self.clock.now()

@@ -14,19 +14,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 from starlette.requests import Request
 
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.kernel.authority import Role
+from shared.kernel.authority import Role, Scope
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.budgets import Budgets
 from shared.runtime.http.parameters import refuse_unknown
+from shared.runtime.http.scope import columns_of, scope_of
 from shared.runtime.http.strangers import Strangers
 from shared.vocabulary.routing import PartyStatus
 
@@ -41,16 +42,25 @@ UNKNOWN_KEYS_MAX: Final = 10_000
 KEY_ROLES: Final = frozenset(Role) - {Role.SERVICE}
 
 _BEARER = re.compile(r"Bearer (cw_(?:test|live)_[A-Za-z0-9_-]{43})", re.IGNORECASE)
-_KEEP = "INSERT INTO api_key (key_hash, party, role) VALUES ($1, $2, $3)"
+_KEEP = """
+INSERT INTO api_key (key_hash, party, role, scope_jurisdictions, scope_parties, person)
+VALUES ($1, $2, $3, $4, $5, $6)
+"""
 _REVOKE = "UPDATE api_key SET revoked_at = $2 WHERE key_hash = $1 AND revoked_at IS NULL"
-_LOOK_UP = "SELECT party, role FROM api_key WHERE key_hash = $1 AND revoked_at IS NULL"
+_LOOK_UP = """
+SELECT k.party, coalesce(p.role, k.role) AS role, k.person,
+       CASE WHEN k.person IS NULL THEN k.scope_jurisdictions ELSE p.scope_jurisdictions END AS scope_jurisdictions,
+       CASE WHEN k.person IS NULL THEN k.scope_parties ELSE p.scope_parties END AS scope_parties
+FROM api_key AS k LEFT JOIN console_person AS p ON p.party = k.party AND p.actor = k.person AND p.ended_at IS NULL
+WHERE k.key_hash = $1 AND k.revoked_at IS NULL AND (k.person IS NULL OR p.actor IS NOT NULL)
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The party that asks, the role it asks in, its kind, and whether all it does is exercise.
 
-    `actor` is opaque: until people log in, it tells one API key from another.
+    `actor` is opaque: it tells one person, or one API key, from another. `scope` is an auditor's; None: everything.
     """
 
     party: str
@@ -58,6 +68,16 @@ class Identity:
     kind: str
     exercise: bool
     actor: str
+    scope: Scope | None = None
+
+
+class Held(NamedTuple):
+    """What a key is for, and whose it is, where it is a person's."""
+
+    party: str
+    role: Role
+    scope: Scope | None
+    person: str | None
 
 
 def issue_key(*, live: bool) -> tuple[str, bytes]:
@@ -66,11 +86,22 @@ def issue_key(*, live: bool) -> tuple[str, bytes]:
     return text, key_hash(text)
 
 
-async def keep_key(driver: asyncpg.Connection, hashed: bytes, party: str, *, role: Role) -> None:
-    """Let the key with this hash act for `party` as `role`. Raises `Refused` for the role of the instance itself."""
+async def keep_key(
+    driver: asyncpg.Connection,
+    hashed: bytes,
+    party: str,
+    *,
+    role: Role,
+    scope: Scope | None = None,
+    person: str | None = None,
+) -> None:
+    """Let the key with this hash act for `party` as `role`. Raises `Refused` for the role of the instance itself.
+
+    A key of a `person`, by the opaque name that the console has for them, acts as what they are, in their name.
+    """
     if role not in KEY_ROLES:
         raise Refused("role_has_no_key", "the role is the instance's own")
-    await driver.execute(_KEEP, hashed, party, role.value)
+    await driver.execute(_KEEP, hashed, party, role.value, *columns_of(scope, role), person)
 
 
 async def revoke_key(driver: asyncpg.Connection, hashed: bytes, at: datetime) -> None:
@@ -101,10 +132,12 @@ class ApiKeys:
         self._directory = directory
         self._clock = clock
         self._kek = kek
-        self._cache: dict[bytes, tuple[datetime, tuple[str, Role]]] = {}
+        self._cache: dict[bytes, tuple[datetime, Held]] = {}
         self._unknown: dict[bytes, datetime] = {}
         self._strangers = Strangers()
-        self._asking: dict[bytes, asyncio.Task[tuple[str, Role] | None]] = {}
+        #: Whether people of a party are told one from another by its provider: then they hold keys by name.
+        self.by_name: Callable[[str], bool] = lambda _: False
+        self._asking: dict[bytes, asyncio.Task[Held | None]] = {}
 
     async def identify(self, authorization: str | None) -> Identity:
         """Who sent this header.
@@ -118,14 +151,19 @@ class ApiKeys:
         held = await self._holder(match[1]) if match is not None else None
         if match is None or held is None:
             raise unauthenticated()
-        party = self._directory().party(held[0])
+        party = self._directory().party(held.party)
         status = PartyStatus.SANDBOX if match[1].startswith("cw_test_") else PartyStatus.LIVE
         if party is None or party.instance != self._instance or party.status != status:
             raise unauthenticated()
-        actor = self._kek.actor_id(party.id, key_hash(match[1]))
-        return Identity(party.id, held[1], party.kind, exercise=status is PartyStatus.SANDBOX, actor=actor)
+        exercise, role = status is PartyStatus.SANDBOX, held.role
+        if held.person is None and role is Role.ANALYST and self.by_name(party.id):
+            # Where people are known by name to their provider, a key that is nobody's is no second person.
+            role = Role.MACHINE
+        whose = key_hash(match[1]) if held.person is None else bytes.fromhex(held.person)
+        actor = self._kek.actor_id(party.id, whose)
+        return Identity(party.id, role, party.kind, exercise=exercise, actor=actor, scope=held.scope)
 
-    async def _holder(self, text: str) -> tuple[str, Role] | None:
+    async def _holder(self, text: str) -> Held | None:
         hashed, now = key_hash(text), self._clock.now()
         known = self._cache.get(hashed)
         if known is not None and now < known[0]:
@@ -143,12 +181,12 @@ class ApiKeys:
             task.add_done_callback(lambda done: self._asked(hashed, done))
         return await asyncio.shield(task)
 
-    def _asked(self, hashed: bytes, task: asyncio.Task[tuple[str, Role] | None]) -> None:
+    def _asked(self, hashed: bytes, task: asyncio.Task[Held | None]) -> None:
         del self._asking[hashed]
         if not task.cancelled():
             task.exception()  # looked at, so that it is not reported as lost when all who waited are gone
 
-    async def _look_up(self, hashed: bytes) -> tuple[str, Role] | None:
+    async def _look_up(self, hashed: bytes) -> Held | None:
         now = self._clock.now()
         async with self._database.transaction() as session:
             row = await session.driver.fetchrow(_LOOK_UP, hashed)
@@ -159,7 +197,8 @@ class ApiKeys:
             self._unknown[hashed] = now + timedelta(seconds=UNKNOWN_S)
             return None
         make_room(self._cache, CACHED_KEYS_MAX)
-        held = row["party"], Role(row["role"])
+        scope = scope_of(row["scope_jurisdictions"], row["scope_parties"])
+        held = Held(row["party"], Role(row["role"]), scope, row["person"])
         self._cache[hashed] = now + timedelta(seconds=CACHE_S), held
         return held
 

@@ -107,6 +107,9 @@ class RuntimeSettings(BaseSettings):
     #: For a stack on one machine: events may be sent to plain http on that machine.
     webhooks_to_loopback: bool = False
 
+    #: Where people of parties prove who they are (docs/sign-in.md); without it they come in by links alone.
+    sign_in_file: Path | None = None
+
     log_level: Level = "info"
     otlp_endpoint: str | None = None
     spans_file: Path | None = None

@@ -44,7 +44,7 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provid
     assert app.machinery.instance == "industry_two"
     assert app.parts.keys() == PARTS
     assert paths_of(app.http.openapi()) == {
-        *(("get", f"/v1/{feed}") for feed in ("events", "due")),
+        *(("get", f"/v1/{feed}") for feed in ("events", "due", "whoami")),
         ("get", "/v1/referrals/{referral_id}/timeline"),
         ("get", "/v1/notices/{notice_id}/timeline"),
         ("get", "/v1/attention"),

@@ -28,6 +28,7 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_recipi
     assert paths_of(app.http.openapi()) == {
         ("get", "/v1/events"),
         ("get", "/v1/due"),
+        ("get", "/v1/whoami"),
         ("get", "/v1/inbox/{referral_id}/timeline"),
         ("get", "/v1/attention"),
         ("get", "/v1/inbox"),

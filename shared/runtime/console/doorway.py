@@ -1,0 +1,115 @@
+"""The way in over a party's own provider of OpenID Connect: out by a link, back by an address, on by a page of ours.
+
+Out by a link, since `form-action 'self'` would stop a form whose answer leads elsewhere. Back to a page that leads on
+by itself: the cookie of a session is `Strict`, so what comes straight from another site is without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple, Protocol
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Refused, not_found
+from shared.runtime.console import cookies
+from shared.runtime.console.asked import Asked, is_loopback
+from shared.runtime.console.coming import COMING_MINUTES, Coming
+from shared.runtime.console.people import Person, Sessions
+
+COOKIE: Final = "causeway-coming"
+#: Who opens a record has proven who they are within so many minutes.
+RECENT_MINUTES: Final = 15
+#: A provider's clock may go so much before ours.
+_AHEAD: Final = timedelta(minutes=1)
+
+
+class Proof(NamedTuple):
+    """Who somebody is, and when their provider last had them prove it; None where it does not say."""
+
+    person: Person
+    proven_at: datetime | None
+
+
+class Elsewhere(Protocol):
+    """The providers at which people of this instance's parties prove who they are."""
+
+    def has(self, party: str) -> bool:
+        """Whether people of this party come in over a provider; then they come in by nothing else."""
+        ...
+
+    async def leave_for(self, coming: Coming, back: str) -> str:
+        """The address to go to; `back` is where the provider sends them after that. Raises `Unavailable`."""
+        ...
+
+    async def prove(self, coming: Coming, answer: Mapping[str, str], back: str) -> Proof:
+        """Who came back. Raises `Refused("sign_in_refused")`, `Unavailable`."""
+        ...
+
+
+class Doorway:
+    """Its two addresses. `plain` draws a page that says nothing of who asks."""
+
+    def __init__(
+        self,
+        elsewhere: Elsewhere,
+        sessions: Sessions,
+        clock: Clock,
+        *,
+        plain: Callable[[str, int, Mapping[str, object]], Response],
+        open_to: Callable[[Response, Request, str], None],
+        root: str,
+    ) -> None:
+        self._elsewhere = elsewhere
+        self._sessions = sessions
+        self._clock = clock
+        self._plain = plain
+        self._open_to = open_to
+        self._root = root
+
+    async def leave(self, request: Request) -> Response:
+        """Off to the provider of the party in the path."""
+        party = request.path_params["party"]
+        if not self._elsewhere.has(party):
+            raise not_found()
+        asked = request.query_params
+        coming = Coming.begin(party, to=asked.get("to", self._root), anew="anew" in asked, at=self._clock.now())
+        answer = RedirectResponse(await self._elsewhere.leave_for(coming, self._back(request)), 303)
+        answer.headers.update({"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
+        name = cookies.bound(request, COOKIE)
+        cookies.put(answer, request, name, value=coming.kept, seconds=COMING_MINUTES * 60, same_site="lax")
+        return answer
+
+    async def back(self, request: Request) -> Response:
+        """Back from there: a session for whoever the party has given a role, and their own opaque name for others."""
+        said, name = dict(request.query_params), cookies.bound(request, COOKIE)
+        coming = Coming.read(request.cookies.get(name), state=said.get("state", ""), at=self._clock.now())
+        proof = await self._elsewhere.prove(coming, said, self._back(request))
+        text = await self._sessions.begin(proof.person, proven_at=proof.proven_at)
+        if await self._sessions.identify(text) is None:
+            await self._sessions.end(text)
+            answer = self._plain("nobody.html", 403, {"person": proof.person})
+        else:
+            answer = self._plain("come.html", 200, {"to": coming.to})
+            self._open_to(answer, request, text)
+        cookies.drop(answer, request, name)
+        answer.headers.update({"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
+        return answer
+
+    def require_recent(self, asked: Asked) -> None:
+        """Let pass who has proven who they are a short time ago. Raises `Refused("proof_too_old")`.
+
+        Who came in by a link has nowhere to prove it again: they pass, where their party has no provider.
+        """
+        if not self._elsewhere.has(asked.identity.party):
+            return
+        now, proven_at = self._clock.now(), asked.proven_at
+        if proven_at is None or not -_AHEAD <= now - proven_at <= timedelta(minutes=RECENT_MINUTES):
+            raise Refused("proof_too_old", "prove again who you are, then open it", status=403)
+
+    def _back(self, request: Request) -> str:
+        scheme = "http" if is_loopback(request) else "https"
+        return f"{scheme}://{request.headers['host']}{self._root}/signed-in"

@@ -1,0 +1,199 @@
+"""`Elsewhere` by OpenID Connect Core 1.0: code flow, PKCE (RFC 7636), nonce, state, issuer in the answer (RFC 9207).
+
+Of what a provider says of a person only issuer and subject are looked at, and no more kept than a keyed hash of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import quote_plus
+
+from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from authlib.oidc.core import CodeIDToken
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Refused, Unavailable
+from shared.runtime.console.coming import Coming
+from shared.runtime.console.doorway import Proof
+from shared.runtime.console.people import Person
+from shared.runtime.sign_in import wire
+from shared.runtime.sign_in.clients import Client, checked_address
+
+#: How long a provider's own documents are believed; its keys are asked for again where none of them fits.
+BELIEVED: Final = timedelta(minutes=10)
+KEYS_AGAIN: Final = timedelta(seconds=30)
+#: A provider's clock may go so much before or after ours.
+LEEWAY_S: Final = 60
+ALGORITHMS: Final = ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a provider is asked what, as it says itself; `names_issuer`: whether its answers say whose they are."""
+
+    authorization: str
+    token: str
+    keys: str
+    names_issuer: bool
+    read_at: datetime
+
+
+@dataclass(slots=True)
+class Provider:
+    """One party's. What it said is kept for a while."""
+
+    client: Client
+    clock: Clock
+    _places: Places | None = None
+    _keys: tuple[datetime, KeySet] | None = None
+
+    async def places(self) -> Places:
+        """Raises `Unavailable("sign_in_unavailable")`, also for one that names another issuer than it was asked as."""
+        now = self.clock.now()
+        if self._places is not None and now - self._places.read_at < BELIEVED:
+            return self._places
+        issuer = self.client.issuer
+        said = await wire.get(issuer.rstrip("/") + "/.well-known/openid-configuration")
+        try:
+            names = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+            authorization, token, keys = (checked_address(str(said[name])) for name in names)
+        except (KeyError, ValueError):
+            raise _wrong_provider() from None
+        if said.get("issuer") != issuer:
+            raise _wrong_provider()
+        named = said.get("authorization_response_iss_parameter_supported") is True
+        self._places = Places(authorization, token, keys, named, now)
+        return self._places
+
+    async def claims(self, token: str, coming: Coming) -> Mapping[str, Any]:
+        """What an ID token says, once all of it holds. Raises `Refused("sign_in_refused")`."""
+        for again in (False, True):
+            try:
+                read = jwt.decode(token, await self._key_set(again=again), algorithms=ALGORITHMS)
+            except (JoseError, ValueError):
+                continue
+            return self._checked(read, coming)
+        raise refused()
+
+    def _checked(self, read: jwt.Token, coming: Coming) -> Mapping[str, Any]:
+        wanted = {
+            "iss": {"essential": True, "value": self.client.issuer},
+            "aud": {"essential": True, "value": self.client.client_id},
+        }
+        params = {"nonce": coming.nonce, "client_id": self.client.client_id}
+        claims = CodeIDToken(read.claims, read.header, wanted, params)
+        try:
+            claims.validate(now=int(self.clock.now().timestamp()), leeway=LEEWAY_S)
+        except (JoseError, ValueError, TypeError):
+            raise refused() from None
+        return dict(claims)
+
+    async def _key_set(self, *, again: bool) -> KeySet:
+        now = self.clock.now()
+        believed = KEYS_AGAIN if again else BELIEVED
+        if self._keys is None or now - self._keys[0] > believed:
+            said = await wire.get((await self.places()).keys)
+            try:
+                self._keys = now, KeySet.import_key_set(dict(said))  # type: ignore[arg-type]
+            except (JoseError, ValueError, KeyError, TypeError):
+                raise _wrong_provider() from None
+        return self._keys[1]
+
+
+@dataclass(slots=True)
+class Providers:
+    """`Elsewhere` over the clients of one instance. A party has one provider, and people of it no other way in."""
+
+    clients: Sequence[Client]
+    clock: Clock
+    kek: KeyEncryptionKey
+    _of: Mapping[str, Provider] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._of = {each.party: Provider(each, self.clock) for each in self.clients}
+
+    def has(self, party: str) -> bool:
+        return party in self._of
+
+    async def leave_for(self, coming: Coming, back: str) -> str:
+        provider = self._provider(coming)
+        places = await provider.places()
+        anew = {"prompt": "login", "max_age": "0", "acr_values": provider.client.acr} if coming.anew else {}
+        address: str = prepare_grant_uri(
+            places.authorization,
+            client_id=provider.client.client_id,
+            response_type="code",
+            redirect_uri=back,
+            scope="openid",
+            state=coming.state,
+            nonce=coming.nonce,
+            code_challenge=create_s256_code_challenge(coming.verifier),
+            code_challenge_method="S256",
+            **anew,
+        )
+        return address
+
+    async def prove(self, coming: Coming, answer: Mapping[str, str], back: str) -> Proof:
+        provider = self._provider(coming)
+        client, places = provider.client, await provider.places()
+        whose = answer.get("iss")
+        if whose != client.issuer and (places.names_issuer or whose is not None):
+            raise refused()
+        form = {
+            "grant_type": "authorization_code",
+            "code": answer.get("code", ""),
+            "redirect_uri": back,
+            "code_verifier": coming.verifier,
+            "client_id": client.client_id,
+        }
+        said = await wire.post(places.token, form, auth=_auth(client))
+        token = None if said is None else said.get("id_token")
+        if not isinstance(token, str):
+            raise refused()
+        claims = await provider.claims(token, coming)
+        return Proof(self._person(client, str(claims["sub"])), _proven_at(client, claims, coming))
+
+    def _person(self, client: Client, subject: str) -> Person:
+        """By a name that says nothing without the instance's key: a subject may be an address of theirs."""
+        known = f"openid\n{client.issuer}\n{subject}".encode()
+        return Person(client.party, self.kek.actor_id(client.party, known))
+
+    def _provider(self, coming: Coming) -> Provider:
+        provider = self._of.get(coming.party)
+        if provider is None:
+            raise refused()
+        return provider
+
+
+def _auth(client: Client) -> tuple[str, str] | None:
+    """RFC 6749 §2.3.1: each is encoded before it is joined."""
+    if client.client_secret is None:
+        return None
+    return quote_plus(client.client_id), quote_plus(client.client_secret.get_secret_value())
+
+
+def _proven_at(client: Client, claims: Mapping[str, Any], coming: Coming) -> datetime | None:
+    """When they proved it. Where a way is wanted for opening records, another way counts as none."""
+    said = claims.get("auth_time")
+    if client.acr is not None and claims.get("acr") != client.acr:
+        said = None
+    if said is None and coming.anew:
+        raise refused()
+    return None if said is None else datetime.fromtimestamp(float(said), UTC)
+
+
+def refused() -> Refused:
+    """The one answer to whatever of a sign-in does not hold."""
+    return Refused("sign_in_refused", "your organisation's provider has not confirmed who you are", status=403)
+
+
+def _wrong_provider() -> Unavailable:
+    return Unavailable("sign_in_unavailable", "the provider of your organisation does not say what it must")

@@ -1,0 +1,224 @@
+"""People come in over their own organisation's provider: a real one, on another site, in a real browser."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+from playwright.async_api import Browser
+
+from deploy.operator.keys import issue
+from deploy.operator.people import end_role, give_role
+from shared.kernel.authority import Role
+from shared.kernel.clock import SystemClock
+from tests.console.pages import AUDITOR, Subjects
+from tests.console.people import link
+from tests.console.signing import OTHER_POLICE, PLATFORM, POLICE, Signing, at_browser, signing
+from tests.support.running import HOTLINE, Exchange, over_budget, referral, until
+
+FIRST_PAGE = {HOTLINE: "attention", POLICE: "attention", PLATFORM: "attention", AUDITOR: "flows"}
+
+
+@pytest.fixture(scope="module")
+def here(exchange: Exchange) -> Iterator[Signing]:
+    with signing(exchange) as running:
+        yield running
+
+
+@pytest.mark.parametrize("party", FIRST_PAGE)
+async def test_a_person_comes_in_over_their_provider(party: str, here: Signing, browser: Browser) -> None:
+    role = Role.AUDITOR if party == AUDITOR else Role.ANALYST
+    await here.permit(party, "first@named.example", role)
+    async with at_browser(browser) as page:
+        await here.sign_in(page, party, "first@named.example")
+        assert urlsplit(page.url).path == f"/console/{FIRST_PAGE[party]}"
+        assert party in await page.locator(".who").inner_text()
+        kept = {each["name"]: each for each in await page.context.cookies(here.console(party))}
+        assert kept["causeway"]["sameSite"] == "Strict"
+        assert "causeway-coming" not in kept
+
+
+async def test_somebody_without_a_role_sees_their_own_opaque_name_and_has_no_session(here: Signing) -> None:
+    async with here.bare() as client:
+        answer = await here.come(client, POLICE, "stranger@named.example")
+        assert answer.status_code == 403
+        assert "stranger" not in answer.text
+        assert "causeway" not in client.cookies
+    assert await here.actor(POLICE, "stranger@named.example") != await here.actor(
+        OTHER_POLICE, "stranger@named.example"
+    )
+
+
+async def test_what_is_asked_of_a_provider_is_bound_to_this_attempt(here: Signing) -> None:
+    async with here.bare() as client:
+        answer = await client.get(f"{here.console(POLICE)}/console/sign-in/{POLICE}")
+        assert answer.status_code == 303
+        asked = parse_qs(urlsplit(answer.headers["location"]).query)
+        assert asked["code_challenge_method"] == ["S256"]
+        assert asked["scope"] == ["openid"]
+        other = await client.get(f"{here.console(POLICE)}/console/sign-in/{POLICE}")
+        again = parse_qs(urlsplit(other.headers["location"]).query)
+        for name in ("state", "nonce", "code_challenge"):
+            assert len(asked[name][0]) == 43
+            assert asked[name] != again[name]
+        cookie = answer.headers["set-cookie"]
+        assert re.match(r"causeway-coming=[^;]+; HttpOnly; Max-Age=600; Path=/; SameSite=lax$", cookie)
+        outside = {"Host": "console.police.example"}
+        bound = await client.get(f"{here.console(POLICE)}/console/sign-in/{POLICE}", headers=outside)
+        assert bound.headers["set-cookie"].startswith("__Host-causeway-coming=")
+        assert bound.headers["set-cookie"].endswith("; SameSite=lax; Secure")
+
+
+async def test_an_answer_is_taken_once_and_by_who_began(here: Signing) -> None:
+    await here.permit(POLICE, "once@named.example", Role.VIEWER)
+    async with here.bare() as client, here.bare() as other:
+        stopped = await here.come(client, POLICE, "once@named.example", stop_at="/console/signed-in")
+        address = stopped.headers["location"]
+        elsewhere = await other.get(address)
+        assert (elsewhere.status_code, "sign_in_expired" in elsewhere.text) == (400, True)
+        kept = client.cookies["causeway-coming"]
+        assert (await client.get(address)).status_code == 200
+        for cookies in ({}, {"causeway-coming": kept}):
+            other.cookies.clear()
+            other.cookies.update(cookies)
+            again = await other.get(address)
+            assert again.status_code in (400, 403)
+            assert "causeway" not in other.cookies
+
+
+@pytest.mark.parametrize("changed", ["state", "code", "iss"])
+async def test_an_answer_that_was_changed_opens_nothing(changed: str, here: Signing) -> None:
+    async with here.bare() as client:
+        stopped = await here.come(client, POLICE, "once@named.example", stop_at="/console/signed-in")
+        parts = urlsplit(stopped.headers["location"])
+        said = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        assert {"state", "code", "iss"} <= set(said)
+        broken = urlencode(said | {changed: said[changed][::-1]})
+        answer = await client.get(parts._replace(query=broken).geturl())
+        assert answer.status_code in (400, 403)
+        assert "causeway" not in client.cookies
+
+
+async def test_an_attempt_at_one_party_is_no_way_into_another(here: Signing) -> None:
+    """The cookie names the party, and state, nonce and verifier are hashes of it."""
+    async with here.bare() as client:
+        stopped = await here.come(client, POLICE, "once@named.example", stop_at="/console/signed-in")
+        kept = client.cookies["causeway-coming"]
+        client.cookies.clear()
+        client.cookies.set("causeway-coming", kept.replace(POLICE, OTHER_POLICE))
+        answer = await client.get(stopped.headers["location"])
+        assert (answer.status_code, "sign_in_expired" in answer.text) == (400, True)
+
+
+async def test_a_party_with_a_provider_has_no_other_way_in(here: Signing, exchange: Exchange) -> None:
+    url = await link(exchange, POLICE, person="by-link")
+    path = urlsplit(url).path
+    async with here.bare() as client:
+        base = here.console(POLICE)
+        answer = await client.post(f"{base}{path}", headers={"Origin": base})
+        assert answer.status_code == 401
+        assert "causeway" not in client.cookies
+
+
+async def test_a_role_that_changes_or_ends_counts_from_the_next_request_on(here: Signing) -> None:
+    actor = await here.permit(POLICE, "changes@named.example", Role.ANALYST)
+    console = f"{here.console(POLICE)}/console"
+    async with here.bare() as client:
+        await here.come(client, POLICE, "changes@named.example")
+        assert "analyst" in (await client.get(f"{console}/settings")).text
+        await give_role(here.site, POLICE, actor, role=Role.VIEWER)
+        assert "viewer" in (await client.get(f"{console}/settings")).text
+        found = re.search(r"/console/(live[?]after=[0-9]+)", (await client.get(f"{console}/inbox")).text)
+        assert found is not None
+        waiting = asyncio.create_task(client.get(f"{console}/{found[1]}"))
+        # Asked after it on another connection: by then the first is waiting.
+        assert (await client.get(f"{console}/settings")).status_code == 200
+        await end_role(here.site, POLICE, actor, at=SystemClock().now())
+        assert (await client.get(f"{console}/settings")).status_code == 401
+        assert (await waiting).status_code == 401
+
+
+async def test_a_record_is_opened_to_who_has_just_proven_who_they_are(
+    here: Signing, subjects: Subjects, browser: Browser
+) -> None:
+    await here.permit(POLICE, "opens@named.example", Role.ANALYST)
+    async with at_browser(browser) as page:
+        await here.sign_in(page, POLICE, "opens@named.example")
+        subject = f"{here.console(POLICE)}/console/inbox/{subjects.referral}"
+        await _long_ago(here)
+        await page.goto(subject)
+        await page.get_by_label("What you need it for").select_option("take_up")
+        await page.get_by_role("button", name="Open the record").click()
+        assert "proof_too_old" in await page.content()
+        assert subjects.place not in await page.content()
+        await page.get_by_role("link", name="Sign in again").click()
+        await here.typed(page, "opens@named.example")
+        await page.wait_for_url(subject)
+        await page.get_by_label("What you need it for").select_option("take_up")
+        await page.get_by_role("button", name="Open the record").click()
+        await page.get_by_role("heading", name="Record").wait_for()
+        assert subjects.place in await page.content()
+
+
+async def test_nothing_of_a_person_is_kept_or_logged(here: Signing) -> None:
+    """Names, addresses and subjects stay with the provider; so do codes and tokens."""
+    await here.permit(POLICE, "canary-subject@named.example", Role.VIEWER)
+    async with here.bare() as client:
+        assert (await here.come(client, POLICE, "canary-subject@named.example")).status_code == 200
+    words = ("canary-subject", "named.example", "Somebody Named", "code=", "code%3D")
+    for instance in ("law_enforcement", "law_enforcement-sign-in"):
+        spans = here.exchange.spans_file(instance)
+        texts = [here.exchange.processes[instance].log_tail(10**6), spans.read_text() if spans.exists() else ""]
+        assert texts[0]
+        assert not [word for word in words for text in texts if word in text]
+    admin = await here.exchange.admin("law_enforcement")
+    for table in ("console_person", "console_session"):
+        rows = await admin.fetch(f"SELECT t::text AS row FROM {table} AS t")
+        assert rows
+        assert not [word for word in words for row in rows if word in row["row"]]
+    await admin.close()
+
+
+async def _long_ago(here: Signing) -> None:
+    admin = await here.exchange.admin("law_enforcement")
+    await admin.execute("UPDATE console_session SET proven_at = proven_at - interval '16 minutes'")
+    await admin.close()
+
+
+async def test_one_person_is_no_second_one_by_whatever_way_they_come(here: Signing) -> None:
+    """At the page, with a key of their own, and with a key that is nobody's."""
+    first = await here.permit(HOTLINE, "files@named.example", Role.ANALYST)
+    await here.permit(HOTLINE, "releases@named.example", Role.ANALYST)
+    mine = await issue(here.site, HOTLINE, role=Role.ANALYST, person=first)
+    nobody = await issue(here.site, HOTLINE, role=Role.ANALYST)
+    console = here.console(HOTLINE)
+    async with here.bare() as client:
+        headers = {"Authorization": f"Bearer {mine.key}", "Idempotency-Key": "two-people-1"}
+        filed = await client.post(f"{console}/v1/referrals", json=over_budget(referral()), headers=headers)
+        assert filed.status_code == 202, filed.text
+        found = filed.json()["referral_id"]
+        for key, code in ((mine.key, "second_person_needed"), (nobody.key, "forbidden")):
+            headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": f"two-people-{code}"}
+            answer = await client.post(f"{console}/v1/referrals/{found}:release", headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (403, code)
+    for person, code in (("files@named.example", "second_person_needed"), ("releases@named.example", None)):
+        async with here.bare() as client:
+            await here.come(client, HOTLINE, person)
+            page = f"{console}/console/referrals/{found}"
+            csrf = re.search(r'name="csrf" value="([^"]+)"', (await client.get(page)).text)
+            assert csrf is not None
+            said = {"csrf": csrf[1], "once": f"two-people-{person.partition('@')[0]}"}
+            answer = await client.post(f"{page}/release", data=said, headers={"Origin": console})
+            assert answer.status_code == (403 if code else 303)
+            assert ("another one than who filed it" in answer.text) == bool(code)
+    await end_role(here.site, HOTLINE, first, at=SystemClock().now())
+    async with here.bare() as client:
+        headers = {"Authorization": f"Bearer {mine.key}"}
+
+        async def is_over() -> bool:
+            return (await client.get(f"{console}/v1/referrals", headers=headers)).status_code == 401
+
+        await until(is_over, seconds_max=60)

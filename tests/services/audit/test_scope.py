@@ -1,0 +1,151 @@
+"""An auditor with a scope sees the pairs with a party in scope, and of all else no more than of what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import combinations
+from uuid import UUID
+
+import pytest
+
+from services.audit import use_cases
+from services.audit.domain.partitions import PartitionStatus
+from services.audit.domain.scope import Within, within
+from services.audit.ports import Flow, FoundFlows, Partition, Sought
+from services.audit.use_cases import Look
+from shared.contracts.registry import BY_TYPE
+from shared.kernel.authority import Role, Scope
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from shared.runtime.database.transactions import Database
+from shared.vocabulary.answers import ReceiptOutcome
+from tests.services.audit.log import AUDITOR, PURPOSE, Log
+from tests.support.builders import POLICE
+from tests.support.exchange_world import HOTLINE
+
+
+@pytest.fixture
+def log(database: Database) -> Log:
+    return Log(database)
+
+
+def look(*parties: str, instances: Sequence[str] = ()) -> Look:
+    return Look(AUDITOR, Role.AUDITOR, True, PURPOSE, Within(frozenset(parties), frozenset(instances)))
+
+
+async def shown(log: Log, referral_id: UUID, *parties: str) -> Flow | None:
+    try:
+        return await use_cases.show_flow(referral_id, look(*parties), entries=log.entries)
+    except Refused as error:
+        assert (error.code, error.status) == ("not_found", 404)
+        return None
+
+
+async def found(log: Log, *parties: str, party: str | None = None, reference: UUID | None = None) -> FoundFlows:
+    until = log.world.at + timedelta(days=1)
+    sought = Sought(party, until - timedelta(days=2), until, reference)
+    return await use_cases.find_flows(sought, look(*parties), entries=log.entries)
+
+
+async def test_of_a_mixed_flow_the_pairs_with_a_party_in_scope_are_seen(log: Log) -> None:
+    """A recount: for every set of its parties, the messages of all are cut by hand and compared."""
+    filed = log.world.prepared()
+    records = await log.file(filed)
+    for each in records:
+        if (message := BY_TYPE.get(dict(each.headers)["ce_type"].decode())) is not None and message.edge:
+            to = log.world.documents.directory.instance_of(dict(each.headers)["ce_recipient"].decode())
+            assert to is not None
+            await log.receipt(each, ReceiptOutcome.APPLIED, by=to.id)
+    everything = await use_cases.show_flow(
+        filed.referral_id, Look(AUDITOR, Role.AUDITOR, True, PURPOSE), entries=log.entries
+    )
+    pairs = [(each.sender, each.recipient) for each in everything.messages if each.recipient and each.kind == "record"]
+    parties = sorted({HOTLINE, *(str(party) for pair in pairs for party in pair)} - {"audit"})
+    assert len(parties) >= 3
+    for number in range(len(parties) + 1):
+        for scope in combinations(parties, number):
+            flow = await shown(log, filed.referral_id, *scope)
+            expected = [pair for pair in pairs if set(scope) & set(pair)]
+            seen = [] if flow is None else [each for each in flow.messages if each.kind == "record"]
+            assert [(each.sender, each.recipient) for each in seen] == expected, scope
+            receipts = [] if flow is None else [each for each in flow.messages if each.kind == "receipt"]
+            assert len(receipts) == len(expected)
+            decisions = [] if flow is None else [each for each in flow.messages if each.kind == "decision"]
+            assert bool(decisions) == (HOTLINE in scope)
+            if flow is not None:
+                assert [each.position for each in flow.messages] == list(range(1, len(flow.messages) + 1))
+                hidden = set(parties) - set(scope) - {party for pair in expected for party in pair}
+                assert not [name for name in hidden if name in flow.model_dump_json()]
+
+
+async def test_a_flow_is_found_by_a_pair_in_scope_and_by_no_other(log: Log) -> None:
+    filed = log.world.prepared()
+    await log.file(filed)
+    others = sorted({each.recipient for each in filed.emitted} - {POLICE})
+    other = others[0]
+    (mine,) = [each for each in (await found(log, POLICE)).items if each.referral_id == filed.referral_id]
+    assert (mine.origin, mine.recipients) == (HOTLINE, (POLICE,))
+    assert filed.referral_id in {each.referral_id for each in (await found(log, POLICE, party=HOTLINE)).items}
+    # That somebody else was sent it is a pair that is not theirs to see: it finds nothing.
+    assert filed.referral_id not in {each.referral_id for each in (await found(log, POLICE, party=other)).items}
+    assert filed.referral_id not in {each.referral_id for each in (await found(log, "nobody.example")).items}
+    assert (await found(log, "nobody.example", reference=filed.referral_id)).items == ()
+    assert (await found(log, POLICE, reference=filed.referral_id)).items == (mine,)
+    theirs = next(each for each in filed.emitted if each.recipient == other)
+    assert (await found(log, POLICE, reference=theirs.message_id)).items == ()
+    assert (await found(log, other, reference=theirs.message_id)).items
+
+
+async def test_a_page_of_entries_has_those_in_scope(log: Log) -> None:
+    filed = log.world.prepared()
+    records = await log.file(filed)
+    for record in records:
+        place = Partition(record.topic, record.partition, 0, log.generation)
+        for scope in ((POLICE,), (HOTLINE,), ("nobody.example",)):
+            page = await use_cases.show_entries(place, look(*scope), limit=500, entries=log.entries)
+            for each in page.items:
+                about = (each.detail or {}).get("origin"), (each.detail or {}).get("party")
+                assert set(scope) & {each.sender, each.recipient, *about}
+            assert scope != (HOTLINE,) or page.items
+
+
+async def test_topics_are_shown_where_all_their_pairs_are_in_scope(log: Log) -> None:
+    await log.file(log.world.prepared())
+    await log.partitions.note({("causeway.inbox.law_enforcement.hotline.v1", 0): PartitionStatus.READING})
+    for instances, expected in (((), 0), (("hotline",), 1), (("industry",), 0)):
+        seen = look(POLICE, instances=instances)
+        states = await use_cases.show_topics(seen, entries=log.entries, partitions=log.partitions)
+        assert len([each for each in states.items if each.topic.endswith("law_enforcement.hotline.v1")]) == expected
+
+
+def test_parties_of_a_jurisdiction_are_those_below_it(log: Log) -> None:
+    """Recounted from the document, by the tree alone."""
+    directory, on = log.world.documents.directory, log.world.at.date()
+    parties = directory.document["parties"]
+    for code in sorted({each for party in parties for each in party["jurisdictions"]} | {"BLOC-EU", "NL"}):
+        seen = within(AUDITOR, Scope((code,)), directory, on=on)
+        assert seen is not None
+        below = {
+            party["id"]
+            for party in parties
+            if any(code in directory.tree.ancestors(each, on) for each in party["jurisdictions"])
+        }
+        assert seen.parties == below
+    assert within(AUDITOR, None, directory, on=on) is None
+    nothing = within(AUDITOR, Scope(), directory, on=on)
+    assert nothing == Within(frozenset(), frozenset())
+    named = within(AUDITOR, Scope((), (POLICE,)), directory, on=on)
+    assert named is not None
+    assert named.parties == {POLICE}
+
+
+async def test_nothing_of_a_flow_out_of_scope_differs_from_one_that_is_not_there(log: Log) -> None:
+    filed = log.world.prepared()
+    await log.file(filed)
+    answers = []
+    for referral_id in (filed.referral_id, uuid7()):
+        with pytest.raises(Refused) as refused:
+            await use_cases.show_flow(referral_id, look("nobody.example"), entries=log.entries)
+        answers.append((refused.value.code, refused.value.detail, refused.value.status, refused.value.field))
+    assert answers[0] == answers[1]

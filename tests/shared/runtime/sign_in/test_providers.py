@@ -1,0 +1,188 @@
+"""What a provider says is held to this attempt, this client and the provider's own keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import OctKey, RSAKey
+
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.kernel.errors import Refused, Unavailable
+from shared.runtime.console.coming import COMING_MINUTES, Coming
+from shared.runtime.console.doorway import Proof
+from shared.runtime.sign_in import wire
+from shared.runtime.sign_in.clients import Client
+from shared.runtime.sign_in.providers import Providers
+
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+ISSUER, BACK = "https://login.police.example", "https://console.police.example/console/signed-in"
+KEY, ANOTHER = RSAKey.generate_key(2048, {"kid": "one"}), RSAKey.generate_key(2048, {"kid": "one"})
+PARTY = "police-nl.example"
+
+
+class At:
+    def __init__(self, at: datetime = NOW) -> None:
+        self.at = at
+
+    def now(self) -> datetime:
+        return self.at
+
+
+class Said:
+    """A provider: what it says is there to be changed. `keys_asked` counts how often its keys were."""
+
+    def __init__(self) -> None:
+        self.document: dict[str, Any] = {
+            "issuer": ISSUER,
+            "authorization_endpoint": f"{ISSUER}/auth",
+            "token_endpoint": f"{ISSUER}/token",
+            "jwks_uri": f"{ISSUER}/keys",
+            "authorization_response_iss_parameter_supported": True,
+        }
+        self.key, self.header = KEY, {"alg": "RS256", "kid": "one"}
+        self.claims: dict[str, Any] = {}
+        self.refuses = False
+        self.keys_asked = 0
+        self.forms: list[Mapping[str, str]] = []
+
+    async def get(self, address: str) -> Mapping[str, Any]:
+        if address.endswith("/keys"):
+            self.keys_asked += 1
+            return {"keys": [KEY.as_dict(private=False)]}
+        assert address == f"{ISSUER}/.well-known/openid-configuration"
+        return self.document
+
+    async def post(
+        self, address: str, form: Mapping[str, str], *, auth: tuple[str, str] | None
+    ) -> Mapping[str, Any] | None:
+        assert (address, auth) == (f"{ISSUER}/token", ("causeway", "a+secret%2F"))
+        self.forms.append(form)
+        return None if self.refuses else {"id_token": jwt.encode(self.header, self.claims, self.key)}
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> Said:
+    said = Said()
+    monkeypatch.setattr(wire, "get", said.get)
+    monkeypatch.setattr(wire, "post", said.post)
+    return said
+
+
+def providers(acr: str | None = None) -> Providers:
+    client = Client(party=PARTY, issuer=ISSUER, client_id="causeway", client_secret="a secret/", acr=acr)
+    return Providers([client], At(), KeyEncryptionKey(bytes(32)))
+
+
+def attempt(said: Said, *, anew: bool = False) -> Coming:
+    coming = Coming.begin(PARTY, to="/console", anew=anew, at=NOW)
+    at = int(NOW.timestamp())
+    said.claims = {"iss": ISSUER, "sub": "somebody", "aud": "causeway", "iat": at, "exp": at + 60, "auth_time": at}
+    said.claims |= {"nonce": coming.nonce}
+    return coming
+
+
+async def proven(coming: Coming, *, acr: str | None = None, answer: Mapping[str, str] | None = None) -> Proof:
+    return await providers(acr).prove(coming, {"code": "c", "iss": ISSUER} if answer is None else answer, BACK)
+
+
+async def test_who_is_proven_has_an_opaque_name_and_a_time(said: Said) -> None:
+    proof = await proven(attempt(said))
+    assert proof.proven_at == NOW
+    assert proof.person.party == PARTY
+    assert len(proof.person.actor) == 32
+    assert proof.person == (await proven(attempt(said))).person
+    coming = attempt(said)
+    said.claims["sub"] = "somebody-else"
+    assert proof.person != (await proven(coming)).person
+
+
+async def test_the_code_is_redeemed_with_what_only_this_browser_led_to(said: Said) -> None:
+    coming = attempt(said)
+    await proven(coming)
+    [form] = said.forms
+    assert (form["code"], form["code_verifier"], form["redirect_uri"]) == ("c", coming.verifier, BACK)
+
+
+_AT = int(NOW.timestamp())
+WRONG: Mapping[str, Callable[[Said], object]] = {
+    "another issuer": lambda said: said.claims.update(iss="https://elsewhere.example"),
+    "another client": lambda said: said.claims.update(aud="somebody-else"),
+    "for several, by another": lambda said: said.claims.update(aud=["causeway", "x"], azp="x"),
+    "another attempt": lambda said: said.claims.update(nonce="another"),
+    "no attempt": lambda said: said.claims.pop("nonce"),
+    "over": lambda said: said.claims.update(exp=_AT - 61),
+    "not yet": lambda said: said.claims.update(nbf=_AT + 120),
+    "no subject": lambda said: said.claims.pop("sub"),
+    "another key": lambda said: setattr(said, "key", ANOTHER),
+    "a secret as key": lambda said: (
+        setattr(said, "key", OctKey.import_key("x" * 32)),
+        setattr(said, "header", {"alg": "HS256", "kid": "one"}),
+    ),
+    "refused there": lambda said: setattr(said, "refuses", True),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_what_does_not_hold_is_refused(wrong: str, said: Said) -> None:
+    coming = attempt(said)
+    WRONG[wrong](said)
+    with pytest.raises(Refused, match="sign_in_refused"):
+        await proven(coming)
+
+
+@pytest.mark.parametrize("answer", [{"code": "c"}, {"code": "c", "iss": "https://elsewhere.example"}])
+async def test_an_answer_of_another_provider_is_refused_before_its_code_is_used(
+    answer: Mapping[str, str], said: Said
+) -> None:
+    with pytest.raises(Refused, match="sign_in_refused"):
+        await proven(attempt(said), answer=answer)
+    assert said.forms == []
+
+
+async def test_a_provider_that_names_another_issuer_is_not_asked(said: Said) -> None:
+    said.document["issuer"] = "https://elsewhere.example"
+    with pytest.raises(Unavailable, match="sign_in_unavailable"):
+        await proven(attempt(said))
+
+
+async def test_who_is_to_prove_it_again_needs_a_time_and_the_way_that_is_wanted(said: Said) -> None:
+    coming = attempt(said, anew=True)
+    said.claims.pop("auth_time")
+    with pytest.raises(Refused, match="sign_in_refused"):
+        await proven(coming)
+    for way, holds in (("one-factor", False), ("two-factors", True)):
+        coming = attempt(said, anew=True)
+        said.claims["acr"] = way
+        if holds:
+            assert (await proven(coming, acr="two-factors")).proven_at == NOW
+        else:
+            with pytest.raises(Refused, match="sign_in_refused"):
+                await proven(coming, acr="two-factors")
+
+
+async def test_the_first_coming_in_by_a_lesser_way_counts_as_not_proven_for_records(said: Said) -> None:
+    assert (await proven(attempt(said), acr="two-factors")).proven_at is None
+
+
+async def test_a_cookie_that_was_changed_or_is_late_fits_no_state() -> None:
+    coming = Coming.begin(PARTY, to="/console/inbox", anew=False, at=NOW)
+    assert Coming.read(coming.kept, state=coming.state, at=NOW) == coming
+    late = NOW + timedelta(minutes=COMING_MINUTES, seconds=2)
+    for text, at in (
+        (coming.kept, late),
+        (coming.kept.replace("/console/inbox", "/console/due"), NOW),
+        (coming.kept.replace(PARTY, "police-de.example"), NOW),
+        (coming.kept.replace(".0.", ".1."), NOW),
+        (None, NOW),
+    ):
+        with pytest.raises(Refused, match="sign_in_expired"):
+            Coming.read(text, state=coming.state, at=at)
+
+
+@pytest.mark.parametrize("to", ["https://elsewhere.example", "//elsewhere.example", "/console/../v1", "/console/a?b"])
+def test_nobody_is_sent_on_to_elsewhere(to: str) -> None:
+    assert Coming.begin(PARTY, to=to, anew=False, at=NOW).to == "/console"
