@@ -44,13 +44,13 @@ def _refused(notice: bool) -> dict[str, tuple[Refusal, ...]]:
     return {
         f"{before}question_asked.v1": (
             Refusal("prose", "/clear/needs/0", "where is it?"),
-            Refusal("item-twice", "/clear/about/1", 1),
+            Refusal("item-twice", "/clear/about/1", 1, by="model"),
             Refusal("without-end", "/clear/due", GONE),
         ),
         f"{before}question_lapsed.v1": (Refusal("number-zero", "/clear/question", 0),),
-        f"{before}question_replied.v1": (Refusal("item-twice", "/clear/replied/1/n", 1),),
+        f"{before}question_replied.v1": (Refusal("item-twice", "/clear/replied/1/n", 1, by="model"),),
         f"{before}dispute_raised.v1": (
-            Refusal("no-basis", "/clear/disputed/0/basis", GONE),
+            Refusal("no-basis", "/clear/disputed/0/basis", GONE, by="model"),
             Refusal("reason-unlisted", "/clear/disputed/1/reason", "unfair"),
         ),
         f"{before}dispute_answered.v1": (Refusal("verdict-unlisted", "/clear/decided/0/verdict", "perhaps"),),

@@ -52,6 +52,17 @@ def test_two_who_sign_alone_make_a_document_that_instances_believe(
     assert json.loads(body)["version"] == sample_policy().version
 
 
+def test_what_was_reviewed_since_its_day_may_be_issued_again(run: Run, tmp_path: Path) -> None:
+    run("policy", "sample", "--out", tmp_path / "policy.json")
+    policy = json.loads((tmp_path / "policy.json").read_text()) | {
+        "issued_on": "2026-01-01",
+        "valid_until": "2026-12-01",
+    }
+    (tmp_path / "policy.json").write_text(json.dumps(policy))
+    words = ("document", "draft", "policy", tmp_path / "policy.json", "--out", tmp_path / "p.json")
+    assert (run(*words).code, run(*words, "--renew").code) == (1, 0)
+
+
 def altered(draft: Path, change: dict[str, Any]) -> None:
     draft.write_text(json.dumps(json.loads(draft.read_text()) | change))
 
