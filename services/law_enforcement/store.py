@@ -130,7 +130,7 @@ class PostgresCases(PostgresItems):
         await self._driver.executemany(_ADD_ACT, rows)
         for each in done:
             await self.holds.acted(each.item, each.clear, at)
-            await acted(self.questions, each.item, each.clear, at=at)
+        await acted(self.questions, done, at)
         return moved
 
     def _reference(self, act: ItemAct) -> tuple[bytes | None, bytes | None]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from starlette.responses import Response
 
@@ -130,13 +130,16 @@ def events_router(serving: Serving, authority: Authority) -> APIRouter:
     events = Events(serving, authority)
 
     @router.get("/events", tags=["events"], **shows(EventPage, conflict=FeedBeganAnew))
-    async def page(asked: Annotated[Asked, Query()], identity: Identity = who) -> Response:
+    async def page(asked: Annotated[Asked, Query()], request: Request, identity: Identity = who) -> Response:
         """What has happened that concerns the party, in the order in which it became visible, each once.
 
         Ask again with `after` and `epoch` of what you have taken. With `wait` the answer comes when there is something
         to show, or after that time. At most 8 requests of a party wait at once: one more ends the wait of the first.
         """
-        return viewed(await events.page(identity, asked))
+        found = await events.page(identity, asked)
+        if asked.wait:  # Whose key was ended meanwhile is told nothing.
+            await serving.identified(request)
+        return viewed(found)
 
     return router
 

@@ -29,6 +29,8 @@ RESERVED = {PartyKind.AUDITOR, PartyKind.SUPPORT, PartyKind.REGULATOR}
 
 _PATH = re.compile(r"`((?:services|shared|client|deploy|tests|docs|changelog\.d)/[\w./*-]*)`")
 _LINK = re.compile(r"\]\((?!#)([\w./-]+)(?:#[\w-]*)?\)")
+_PART = re.compile(r"\]\(((?:[\w./-]+\.md)?)#([\w-]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 @pytest.mark.parametrize("path", DECISIONS, ids=[path.stem for path in DECISIONS])
@@ -47,6 +49,27 @@ def missing(page: str, folder: Path) -> Iterator[str]:
     """Paths and links in a page that lead nowhere."""
     yield from (path for path in _PATH.findall(page) if not list(ROOT.glob(path)) and not list(ROOT.glob(f"{path}.py")))
     yield from (link for link in _LINK.findall(page) if not (folder / link).exists())
+
+
+def parts(page: str) -> set[str]:
+    """What a link can name within a page, as it is derived from headings: words by hyphens, without punctuation."""
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in _HEADING.findall(page)}
+
+
+def headless(page: str, folder: Path) -> Iterator[str]:
+    """Links in a page to a part of it, or of another, that is not there."""
+    for link, part in _PART.findall(page):
+        if part not in parts((folder / link).read_text(encoding="utf-8") if link else page):
+            yield f"{link}#{part}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=[str(path.relative_to(ROOT)) for path in PAGES])
+def test_every_part_that_a_page_links_is_there(path: Path) -> None:
+    assert list(headless(path.read_text(encoding="utf-8"), path.parent)) == []
+
+
+def test_a_part_that_is_nowhere_is_found() -> None:
+    assert list(headless("# One *word*, or two\n[a](#one-word-or-two) [b](#three)", ROOT)) == ["#three"]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=[str(path.relative_to(ROOT)) for path in PAGES])

@@ -185,6 +185,7 @@ async def many_are_answered(asked: Asked) -> None:
     ):
         answer = await asked.post(party, f"/v1/{path}:batch", {"answers": [line, line]}, status=200)
         assert [each["status"] for each in answer["results"]] == [202, 409]
+    await work_is_answered(asked)
 
 
 async def looked_at_again(asked: Asked, first: str, notice: str) -> None:
@@ -238,7 +239,6 @@ async def recipients_answer(asked: Asked) -> None:
     await asked.exchange.until_quiet()
     await looked_at_again(asked, first, notice)
     await many_are_answered(asked)
-    await work_is_answered(asked)
     for path in (f"/v1/referrals/{each}" for each in (first, second, third)):
         [await asked.get(HOTLINE, each) for each in (path, f"{path}/timeline")]
     for party, path in ((OTHER_HOTLINE, f"inbox/{first}"), (AGENCY, f"inbox/{first}"), (PROVIDER, f"notices/{notice}")):

@@ -19,6 +19,7 @@ from shared.envelope.keys import SigningKey
 from shared.exchange.evidence import Witness
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
+from shared.kernel.errors import Refused
 from shared.party.recipient.api import Serving, viewed
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.courier.addresses import AddressRules
@@ -32,6 +33,8 @@ from shared.runtime.http.identity import Identity
 LISTS = {"hotline": hotline.LISTS, "law_enforcement": law_enforcement.LISTS, "industry": industry.LISTS}
 #: Whoever asks: no API key, so no name of its own.
 ACTOR = "0a" * 16
+#: Parties whose keys were ended.
+ENDED: set[str] = set()
 CLOCK = ManualClock(datetime(2026, 5, 4, 12, tzinfo=UTC))
 
 
@@ -39,6 +42,8 @@ def identified_as(kind: str) -> Callable[[Request], Awaitable[Identity]]:
     """Takes the party, the role and, where it is another than usual, the actor from the request's own headers."""
 
     async def identity_of(request: Request) -> Identity:
+        if request.headers["x-party"] in ENDED:
+            raise Refused("unauthenticated", "send a valid API key as a bearer token", status=401)
         actor = request.headers.get("x-actor", ACTOR)
         return Identity(request.headers["x-party"], Role(request.headers["x-role"]), kind, exercise=True, actor=actor)
 

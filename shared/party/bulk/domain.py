@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from shared.contracts.answers import NoticeStatements
 from shared.contracts.base import Contract
 from shared.exchange.act import Act
+
+#: The acts that write nothing but their subject, and what is told of it.
+_TOGETHER: Final = frozenset(
+    [
+        "accept",
+        "acknowledge",
+        "acknowledge_withdrawal",
+        "answer",
+        "assess",
+        "decline",
+        "not_ours",
+        "outcome",
+        "reinstate",
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +38,9 @@ class Line:
 
     @property
     def alone(self) -> bool:
-        """Whether it touches more than its own subject: what agencies have asked is answered in the same act."""
-        return isinstance(self.said, NoticeStatements) and bool(self.said.preservations)
+        """Whether it writes more than its subject and what is told of that: a lease, or an answer to an agency."""
+        beside = isinstance(self.said, NoticeStatements) and bool(self.said.preservations)
+        return beside or self.row.name not in _TOGETHER
 
     @property
     def items(self) -> int:

@@ -88,8 +88,8 @@ class Questions(Protocol):
         """Keep what has become of one, where it may from where it stands; `said` is what was answered."""
         ...
 
-    async def seen(self, between: Between) -> None:
-        """Whoever has raised something goes on: what was answered so far needs nobody any more."""
+    async def seen(self, between: Sequence[Between]) -> None:
+        """Of each: whoever has raised something goes on: what was answered so far needs nobody any more."""
         ...
 
 

@@ -57,8 +57,10 @@ WHERE q.party = {party} AND q.told_by = {told_by} AND q.counterpart = {counterpa
     before="text[]",
 )
 _SEEN: Final = """
-UPDATE question SET seen = true
-WHERE party = $1 AND told_by = $2 AND counterpart = $3 AND own = $4 AND state <> 'open' AND NOT seen
+UPDATE question AS q SET seen = true
+FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bool[]) AS b (party, told_by, counterpart, own)
+WHERE q.party = b.party AND q.told_by = b.told_by AND q.counterpart = b.counterpart AND q.own = b.own
+  AND q.state <> 'open' AND NOT q.seen
 """
 _FIND: Final = """
 SELECT q.question_id, q.told_by, q.kind, q.state, q.about, q.revision AS asked_revision, e.instance, e.items,
@@ -139,8 +141,9 @@ class PostgresQuestions:
         named = between._asdict() | {"number": number, "before": sorted(BEFORE[state])}
         await self.driver.execute(*_OVER.bind(**named, state=state.value, said=dict(said), at=at))
 
-    async def seen(self, between: Between) -> None:
-        await self.driver.execute(_SEEN, *between)
+    async def seen(self, between: Sequence[Between]) -> None:
+        if between:
+            await self.driver.execute(_SEEN, *(list(column) for column in zip(*between, strict=True)))
 
     async def find(self, party: str, referral_id: UUID, *, counterpart: str, number: int) -> OpenQuestion | None:
         row = await self.driver.fetchrow(_FIND, party, referral_id, counterpart, number)

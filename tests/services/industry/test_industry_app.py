@@ -19,30 +19,38 @@ WEBHOOKS = {
     *(("post", f"/v1/webhooks/{{webhook_id}}:{act}") for act in ("replay", "rotate", "trigger")),
 }
 
+PARTS = {
+    *("api", "documents", "numberer", "timers", "relay", "courier"),
+    *("consumer", "moves", "locations", "withdrawals", "lapses"),
+}
+#: What is asked and contested, and what is transferred.
+QUESTIONS = {
+    ("get", "/v1/questions"),
+    *(("post", f"/v1/notices/{{notice_id}}:{act}") for act in ("ask", "dispute")),
+    *(("post", f"/v1/referrals/{{referral_id}}:{act}") for act in ("reply", "uphold", "transfer")),
+}
+#: Many notices at once, and those about one location.
+TOGETHER = {
+    ("post", "/v1/notices:batch"),
+    *(("get", f"/v1/work-items{one}") for one in ("", "/{work_item}")),
+    *(("post", f"/v1/work-items/{{work_item}}:{act}") for act in ("answer", "not-ours")),
+}
+
 
 async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provider_and_an_origin(
     providers: Providers, endpoint: DatabaseEndpoint, tmp_path: Path
 ) -> None:
     app = await build("industry_two", **installation(tmp_path, endpoint.service_url))
     assert app.machinery.instance == "industry_two"
-    assert app.parts.keys() == {
-        "api",
-        "documents",
-        "numberer",
-        "timers",
-        "relay",
-        "courier",
-        "consumer",
-        "moves",
-        "locations",
-        "withdrawals",
-    }
+    assert app.parts.keys() == PARTS
     assert paths_of(app.http.openapi()) == {
         *(("get", f"/v1/{feed}") for feed in ("events", "due", "whoami")),
         ("get", "/v1/referrals/{referral_id}/timeline"),
         ("get", "/v1/notices/{notice_id}/timeline"),
         ("get", "/v1/attention"),
         ("get", "/v1/notices"),
+        *QUESTIONS,
+        *TOGETHER,
         ("get", "/v1/notices/{notice_id}"),
         ("get", "/v1/notices/{notice_id}/evidence"),
         ("post", "/v1/notices/{notice_id}:acknowledge"),

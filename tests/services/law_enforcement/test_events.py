@@ -19,6 +19,7 @@ from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.transactions import Database, RowScope
 from tests.contracts.described import Described
 from tests.services.deliveries import OTHER_AGENCY, offered
+from tests.services.doors import ENDED
 from tests.services.law_enforcement.agency import Agencies
 from tests.services.law_enforcement.feeds import PARTY, Door, by_number, opened, polled
 
@@ -165,6 +166,15 @@ async def test_what_comes_between_the_look_and_the_wait_is_not_slept_through(
     monkeypatch.setattr("shared.party.events.read_feed", looks_too_early)
     assert await feed.subjects(after=1, wait=LONG_S) == noted
     assert feed.listener.woken() == [True]
+
+
+async def test_whose_key_is_ended_while_it_waits_is_told_nothing(feed: Door) -> None:
+    await feed.note()
+    waiting = asyncio.create_task(feed.get(after=1, wait=LONG_S))
+    await feed.listener.until_waiting()
+    ENDED.add(feed.party)
+    await feed.note()
+    assert ((await waiting).status_code, "items" in (await waiting).json()) == (401, False)
 
 
 async def test_others_are_not_woken_and_nothing_below_wakes(feed: Door) -> None:

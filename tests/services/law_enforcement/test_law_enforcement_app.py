@@ -14,7 +14,17 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_recipi
     agencies: Agencies, endpoint: DatabaseEndpoint, tmp_path: Path
 ) -> None:
     app = await build("law_enforcement", **installation(tmp_path, endpoint.service_url))
-    assert app.parts.keys() == {"api", "documents", "numberer", "timers", "relay", "courier", "consumer", "withdrawals"}
+    assert app.parts.keys() == {
+        "api",
+        "documents",
+        "numberer",
+        "timers",
+        "relay",
+        "courier",
+        "consumer",
+        "withdrawals",
+        "lapses",
+    }
     assert paths_of(app.http.openapi()) == {
         ("get", "/v1/events"),
         ("get", "/v1/due"),
@@ -25,9 +35,9 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_recipi
         ("get", "/v1/inbox/{referral_id}"),
         ("get", "/v1/inbox/{referral_id}/evidence"),
         ("post", "/v1/inbox/{referral_id}:acknowledge-withdrawal"),
-        ("post", "/v1/cases/{referral_id}:accept"),
-        ("post", "/v1/cases/{referral_id}:decline"),
-        ("post", "/v1/cases/{referral_id}:outcome"),
+        ("get", "/v1/questions"),
+        *(("post", f"/v1/cases{one}") for one in (":batch", "/{referral_id}:ask", "/{referral_id}:dispute")),
+        *(("post", f"/v1/cases/{{referral_id}}:{act}") for act in ("accept", "decline", "outcome")),
         ("get", "/v1/preservations"),
         ("get", "/v1/preservations/{preservation_id}"),
         ("get", "/v1/preservations/{preservation_id}/timeline"),

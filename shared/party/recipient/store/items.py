@@ -227,9 +227,7 @@ class PostgresItems:
         # What is asked is kept with the question, and is no word of the answer.
         said = [{} if isinstance(each.clear, RaisedClear) else words(each.clear) for each in acts]
         moved = await self._move(acts, said)
-        for each in acts:
-            if each.item.subject_id in moved:
-                await acted(self.questions, each.item, each.clear, at=at)
+        await acted(self.questions, [each for each in acts if each.item.subject_id in moved], at)
         return moved
 
     @property

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from shared.contracts.base import Contract
 from shared.contracts.questions import (
     AnsweredClear,
     AskedClear,
@@ -18,19 +17,23 @@ from shared.exchange.message import Received
 from shared.exchange.questions import about
 from shared.party.questions.ports import Between, NewQuestion, Questions
 from shared.party.recipient.domain import Item
+from shared.party.recipient.ports import ItemAct
 from shared.vocabulary.questions import QuestionKind, QuestionState
 
 
-async def acted(questions: Questions, item: Item, clear: Contract, *, at: datetime) -> None:
-    """Keep what an act raises, or that it lapses. Whatever it was, what had been answered before is seen."""
-    between = Between(item.party, item.subject_id, item.sender, own=True)
-    if not isinstance(clear, LapsedClear):
-        await questions.seen(between)
-    if isinstance(clear, LapsedClear):
-        assert clear.question is not None
-        await questions.over(between, clear.question, QuestionState.LAPSED, said={}, at=at)
-    elif isinstance(clear, AskedClear | DisputedClear):
-        await questions.add([_new(item, clear, at)])
+async def acted(questions: Questions, acts: Sequence[ItemAct], at: datetime) -> None:
+    """Keep what acts raise, or that it lapses. Whatever they were, what had been answered before is seen."""
+    await questions.seen([_between(each.item) for each in acts if not isinstance(each.clear, LapsedClear)])
+    for each in acts:
+        if isinstance(each.clear, LapsedClear):
+            assert each.clear.question is not None
+            await questions.over(_between(each.item), each.clear.question, QuestionState.LAPSED, said={}, at=at)
+        elif isinstance(each.clear, AskedClear | DisputedClear):
+            await questions.add([_new(each.item, each.clear, at)])
+
+
+def _between(item: Item) -> Between:
+    return Between(item.party, item.subject_id, item.sender, own=True)
 
 
 async def heard(questions: Questions, messages: Sequence[Received]) -> None:

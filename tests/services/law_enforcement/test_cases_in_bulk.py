@@ -1,0 +1,66 @@
+"""Many cases in one request: taken up and declined together, while what is an agency's own goes one by one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from services.law_enforcement.api import cases_router
+from shared.kernel.ids import uuid7
+from tests.services.deliveries import AGENCY, offered
+from tests.services.doors import asking, door, serving
+from tests.services.law_enforcement.agency import KEK, Agencies
+
+
+@pytest.fixture
+async def client(agencies: Agencies) -> AsyncIterator[httpx.AsyncClient]:
+    router = cases_router(serving(agencies.database, "law_enforcement", kek=KEK, directory=agencies.directory))
+    async with door(router) as opened:
+        yield opened
+
+
+async def post(client: httpx.AsyncClient, *lines: dict[str, Any]) -> list[dict[str, Any]]:
+    headers = asking(AGENCY, key=str(uuid7()))
+    answer = await client.post("/v1/cases:batch", json={"answers": list(lines)}, headers=headers)
+    assert answer.status_code == 200, answer.text
+    results: list[dict[str, Any]] = answer.json()["results"]
+    return results
+
+
+async def offers(agencies: Agencies, count: int) -> list[str]:
+    ids = [uuid7() for _ in range(count)]
+    for each in ids:
+        await agencies.receive(offered(each))
+    return [str(each) for each in ids]
+
+
+async def test_cases_are_taken_up_with_their_references_and_declined_in_one_request(
+    agencies: Agencies, client: httpx.AsyncClient
+) -> None:
+    first, second, third = await offers(agencies, 3)
+    results = await post(
+        client,
+        {"referral_id": first, "act": "accept", "case_reference": "BE-2026-1"},
+        {"referral_id": second, "act": "accept"},
+        {"referral_id": third, "act": "decline", "reason": "no_crime"},
+        {"referral_id": third, "act": "accept"},
+    )
+    assert [each.get("state") for each in results] == ["accepted", "accepted", "declined", None]
+    assert results[3]["problem"]["code"] == "state_forbids"
+    shown = [await agencies.show(UUID(each)) for each in (first, second)]
+    assert [each["case_reference"] for each in shown] == ["BE-2026-1", None]
+    assert [len(each["timeline"]) for each in shown] == [1, 1]
+
+
+async def test_a_lease_is_an_agencys_own_and_is_taken_or_refused_whole(
+    agencies: Agencies, client: httpx.AsyncClient
+) -> None:
+    """It is no act that the origin is told of: gathered with others, it would be kept and said to be refused."""
+    ids = await offers(agencies, 2)
+    results = await post(client, *({"referral_id": each, "act": "claim"} for each in ids))
+    assert [(each["status"], each.get("state")) for each in results] == [(202, "offered")] * 2
+    assert all([(await agencies.show(UUID(each)))["claimed_by"] for each in ids])
