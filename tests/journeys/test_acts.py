@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from cyclopts import App
 
-from client.cli import case, hold, inbox, notice, offer
+from client.cli import case, hold, inbox, notice, offer, orphan
 from deploy.artifacts.example_world import AGENCY as CASE_OF
 from deploy.artifacts.example_world import EDGE_IDS
 from services.hotline.domain import HOTLINE as HOTLINES
@@ -50,7 +50,7 @@ from tests.services.deliveries import AGENCY, AT, HOTLINE, OTHER_HOTLINE, PROVID
 EXAMPLES = ROOT / "shared/contracts/examples"
 #: The service, the party that answers, and the verbs of a subject's people.
 HELD = {
-    Subject.OFFER: ("hotline", OTHER_HOTLINE, (offer.app, inbox.app)),
+    Subject.OFFER: ("hotline", OTHER_HOTLINE, (offer.app, orphan.app, inbox.app)),
     Subject.CASE: ("law_enforcement", AGENCY, (case.app, hold.app, inbox.app)),
     Subject.NOTICE: ("industry", PROVIDER, (notice.app,)),
 }

@@ -64,6 +64,8 @@ SINCE = {
         "shared/party/recipient/store/packing.py",
         # What an origin says of a hold (0053).
         "shared/party/recipient/store/holds.py",
+        # What it answers to a question, and what it takes to pass a case on (0065, 0067).
+        *(f"shared/party/recipient/store/{name}.py" for name in ("passing", "questions")),
         # What is asked of it beside what it was sent (0054).
         "shared/party/preservation/bus.py",
         "shared/runtime/database/feed.py",
