@@ -8,8 +8,8 @@ from cyclopts import App
 from cyclopts.types import ExistingFile
 
 from client.cli import output
+from client.cli.questions import Subject
 from client.cli.settings import Options
-from shared.exchange.act import Subject
 
 if TYPE_CHECKING:
     from client.cli.answer_file import AnswerFile, Ended
@@ -35,8 +35,9 @@ def add_answer_many(app: App, subject: Subject) -> None:
         async with output.service(options) as client:
             from client.cli.answer_file import AnswerFile, answer_file
             from client.cli.progress import progress
+            from shared.exchange import act
 
-            answers = AnswerFile(file, subject)
+            answers = AnswerFile(file, act.Subject(subject))
             again = "the same command again does nothing twice"
             with output.interrupted(again), progress("answered", answers.lines) as on_progress:
                 ended = await answer_file(answers, client, on_progress=on_progress)

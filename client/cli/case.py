@@ -10,15 +10,12 @@ from client.cli import output
 from client.cli.answer_many import add_answer_many
 from client.cli.questions import add_raising
 from client.cli.settings import Options
-from shared.contracts.leases import LEASE_H, Claim, HandOver
-from shared.contracts.passing import Referring
-from shared.exchange.act import Subject
-from shared.vocabulary.agencies import CaseReferReason
+from shared.vocabulary.agencies import LEASE_H, CaseReferReason
 from shared.vocabulary.answers import CaseDeclineReason, CaseOutcome, CloseReason, YesNoUnknown
 
 app = App(name="case", help="Take up the referrals offered to you as cases, and say what comes of them.")
 _OPTIONS = Options()
-add_answer_many(app, Subject.CASE)
+add_answer_many(app, "case")
 
 
 @app.command
@@ -53,6 +50,8 @@ async def claim(referral_id: UUID, /, *, hours: int = LEASE_H, options: Options 
         For how many, 12 at most. Claim it again for longer.
     """
     async with output.service(options) as client:
+        from shared.contracts.leases import Claim
+
         output.moved(await client.act_on_case("claim", referral_id, Claim(hours=hours)), options)
         return output.DONE
 
@@ -71,6 +70,8 @@ async def hand_over(
         For how many they have it, 12 at most.
     """
     async with output.service(options) as client:
+        from shared.contracts.leases import HandOver
+
         output.moved(await client.act_on_case("hand_over", referral_id, HandOver(to=to, hours=hours)), options)
         return output.DONE
 
@@ -87,6 +88,8 @@ async def refer(referral_id: UUID, /, *, to: str, because: CaseReferReason, opti
         Why it is theirs.
     """
     async with output.service(options) as client:
+        from shared.contracts.passing import Referring
+
         said = Referring(agency=to, because=because)
         output.moved(await client.act_on_case("refer", referral_id, said), options)
         return output.DONE

@@ -16,7 +16,6 @@ from client.cli.keeping import Kept
 from client.cli.questions import add_raising
 from client.cli.settings import Options, zoned
 from client.cli.work import add_work
-from shared.exchange.act import Subject
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import CausewayError
 from shared.vocabulary.answers import ReinstateReason
@@ -29,7 +28,7 @@ _UNANSWERED: Final = "preservation_unanswered"
 
 app = App(name="notice", help="Answer the notices issued to you. `causeway inbox notices` lists them.")
 _OPTIONS = Options()
-add_answer_many(app, Subject.NOTICE)
+add_answer_many(app, "notice")
 add_work(app)
 _ERASED = Kept()
 

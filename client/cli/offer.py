@@ -10,12 +10,11 @@ from client.cli import output
 from client.cli.answer_many import add_answer_many
 from client.cli.questions import add_raising
 from client.cli.settings import Options
-from shared.exchange.act import Subject
 from shared.vocabulary.answers import CaseDeclineReason
 
 app = App(name="offer", help="Take up the referrals that other hotlines offer to you, and say what you find.")
 _OPTIONS = Options()
-add_answer_many(app, Subject.OFFER)
+add_answer_many(app, "offer")
 
 
 @app.command

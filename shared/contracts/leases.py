@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import Field
 
 from shared.contracts.base import ActorId, Contract, Instant
+from shared.vocabulary.agencies import LEASE_H, LEASE_H_MAX
 
-#: The longest that one act keeps a case for one officer, in hours; and how long it is if nobody says.
-LEASE_H_MAX: Final = 12
-LEASE_H: Final = 8
 _Hours = Annotated[int, Field(strict=True, ge=1, le=LEASE_H_MAX)]
 
 

@@ -1,11 +1,16 @@
-"""Codes of work between agencies: why one passes a case on to another."""
+"""Codes of work inside and between agencies: why one passes a case on to another, how long an officer has one."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from shared.vocabulary.code import Code
 
 _CAUSEWAY = "Causeway"
 _FEEDBACK = "OJJDP CY2023 CyberTipline transparency report, section E"
+#: The longest that one act keeps a case for one officer, in hours; and how long it is if nobody says.
+LEASE_H_MAX: Final = 12
+LEASE_H: Final = 8
 
 
 class CaseReferReason(Code):

@@ -461,7 +461,7 @@ async def _allowed(database: Database, held: Isolated, rows: Rows, *, scope: Row
                 if await _adds(session.driver, held.insert, (uuid7(), PARTIES[relation], state)):
                     effects[relation, state].add(ADDS)
             for effect, statement in statements.items():
-                for row in await session.driver.fetch(statement):
+                for row in await _unless_refused(session.driver, statement):
                     if row[0] in rows:
                         effects[rows[row[0]]].add(effect)
             raise _Undone
@@ -477,3 +477,14 @@ async def _adds(driver: asyncpg.Connection, insert: str, values: Sequence[object
         await driver.execute("ROLLBACK TO SAVEPOINT adding")
         return False
     return True
+
+
+async def _unless_refused(driver: asyncpg.Connection, statement: str) -> list[asyncpg.Record]:
+    """The rows that it touches: none where the role may not do that to the table at all."""
+    await driver.execute("SAVEPOINT touching")
+    try:
+        rows: list[asyncpg.Record] = await driver.fetch(statement)
+    except asyncpg.InsufficientPrivilegeError:
+        await driver.execute("ROLLBACK TO SAVEPOINT touching")
+        return []
+    return rows
