@@ -94,7 +94,7 @@ def test_the_newest_version_is_that_of_an_approved_document_also_of_one_that_tak
         approved = approve_document("policy", body, active_from=now + timedelta(days=days), approvers=by)
         return Record("topic", 0, version, now, b"", (), write_document(approved, body))
 
-    async def topic(_: object) -> list[Record]:
+    async def topic(*_: object) -> list[Record]:
         return [published(4, days=9000), published(2), published(9, by=strangers), replace(published(1), value=b"{}")]
 
     monkeypatch.setattr("deploy.site.published._published", topic)
