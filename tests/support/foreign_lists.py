@@ -24,7 +24,7 @@ P0 = "p0_child_at_risk"
 #: Of each kind of recipient its table, its key, and the states in which it has answered for good, or not at all.
 TABLES = {
     "law_enforcement": ("case_file", "referral_id", {"declined", "closed"}),
-    "hotline": ("offer", "referral_id", set[str]()),
+    "hotline": ("offer", "referral_id", {"declined", "closed", "claimed", "transferred", "gone"}),
     "industry": ("notice", "notice_id", {"actioned", "rejected", "not_ours"}),
 }
 NO = {"declined", "rejected", "not_ours"}
@@ -50,6 +50,12 @@ OF_STORIES = [(ENDED, {"hotline", "industry"}), (UNANSWERED, {"law_enforcement"}
 HOLDS = {"hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late"}
 #: Of what stories leave on lists, the reasons that are counted here.
 COUNTED = NO | HOLDS | {"reappeared", "preservation_unanswered"}
+#: Cases that somebody of the agency has, or had last: nobody else is to take them up.
+CLAIMED = """
+SELECT referral_id, party FROM (
+    SELECT DISTINCT ON (referral_id, party) * FROM case_lease ORDER BY referral_id, party, number DESC
+) AS newest WHERE actor IS NOT NULL
+"""
 EXPIRED = "SELECT origin, referral_id FROM hold WHERE state = 'expired'"
 
 
@@ -104,16 +110,19 @@ def reasons(edge: asyncpg.Record, state: str | None, outcome: tuple[str, str | N
 
 
 async def at_recipients(databases: dict[str, asyncpg.Connection], kinds: dict[str, str]) -> set[Row]:
-    """What is open at a recipient that was told that a child is at risk."""
+    """What is open at a recipient that was told that a child is at risk; of an agency's, what nobody has taken up."""
     found: set[Row] = set()
     for name, each in databases.items():
         table, key, finished = TABLES[kinds[name]]
-        sender = {"industry": "contact"}.get(kinds[name], "origin")
+        agency, sender = kinds[name] == "law_enforcement", {"industry": "contact"}.get(kinds[name], "origin")
+        claimed = {(row["referral_id"], row["party"]) for row in await each.fetch(CLAIMED)} if agency else set()
         for row in await each.fetch(
             f"SELECT {key} AS subject, party, {sender} AS sender, state FROM {table} WHERE priority = $1", P0
         ):
-            if row["state"] not in finished | BACK:
-                found.add((row["party"], str(row["subject"]), row["sender"], "", "p0_open"))
+            said = ["p0_open"] if row["state"] not in finished | BACK else []
+            if agency and row["state"] == "offered" and (row["subject"], row["party"]) not in claimed:
+                said.append("p0_unclaimed")
+            found |= {(row["party"], str(row["subject"]), row["sender"], "", reason) for reason in said}
     return found
 
 

@@ -32,6 +32,9 @@ ACTS: dict[str, str | dict[str, str]] = {
     "hold_activated": "case.hold_activated",
     "hold_too_late": "case.hold_too_late",
     "hold_ended": "case.hold_ended",
+    "transfer_offered": "offer.transfer",
+    "claim_granted": "offer.claim_granted",
+    "claim_gone": "offer.claim_gone",
 }
 #: What an origin says of questions and disputes, as its own line.
 ORIGINS_OWN = {
@@ -67,6 +70,7 @@ ANSWERS: dict[str, str | dict[str, str]] = {
     "offer_accepted": "offer.accept",
     "offer_declined": "offer.decline",
     "offer_assessed": "offer.assess",
+    "offer_claimed": "offer.claim",
     "hold_placed": "case.place_hold",
     "hold_extended": "case.extend_hold",
     "hold_released": "case.release_hold",
@@ -87,8 +91,10 @@ SHOWN = {
 }
 #: Why another content stands → the origin's act.
 CHANGED = {"amended": "referral.amend", "rerouted": "referral.reroute"}
-#: What an origin does that its own tables do not tell act by act: counted where it has come to.
-SENT = {"items_checked": "referral.check", "hold_ended": "case.hold_ended"}
+#: What an origin does that its own tables do not tell act by act, counted where it has come to: for each recipient,
+SENT = {"hold_ended": "case.hold_ended", "claim_granted": "referral.hand_over"}
+#: and once for all of them.
+SENT_TO_ALL = {"items_checked": "referral.check", "transfer_offered": "referral.transfer"}
 TAKEN = """
 SELECT message_id, type, subject, sender, recipient, received_at FROM inbox
 WHERE subject = ANY($1::text[]) AND outcome = 'applied' AND type <> ALL($2::text[]) ORDER BY received_at, sequence
@@ -166,15 +172,16 @@ def own_acts(stands: asyncpg.Record, before: list[asyncpg.Record], sent: list[as
     acts: list[tuple[Any, Act]] = [(stands["accepted_at"], ("referral.submit", None))]
     acts += [(row["at"], (CHANGED[row["cause"]], None)) for row in [*before, stands] if row["cause"] in CHANGED]
     acts += [(stands["withdrawn_at"], ("referral.withdraw", None))] if stands["withdrawn_at"] else []
-    acts += [(row["received_at"], (SENT["hold_ended"], row["recipient"])) for row in sent if short(row) == "hold_ended"]
+    acts += [(row["received_at"], (SENT[short(row)], row["recipient"])) for row in sent if short(row) in SENT]
     acts += [(row["received_at"], (ORIGINS_OWN[short(row)], None)) for row in sent if short(row) in ORIGINS_OWN]
-    # One check tells each provider that has the item.
-    checks: dict[str, list[Any]] = {}
-    for row in sent:
-        if short(row) == "items_checked":
-            checks.setdefault(row["subject"], []).append(row["received_at"])
-    most = max(checks.values(), key=len, default=[])
-    return [each for _, each in sorted([*acts, *((at, (SENT["items_checked"], None)) for at in most)])]
+    for message, name in SENT_TO_ALL.items():
+        # One check tells each provider that has the item, one transfer each hotline that may claim it.
+        told: dict[tuple[str, str], list[Any]] = {}
+        for row in sent:
+            if short(row) == message:
+                told.setdefault((row["subject"], row["recipient"]), []).append(row["received_at"])
+        acts += [(at, (name, None)) for at in max(told.values(), key=len, default=[])]
+    return [each for _, each in sorted(acts, key=lambda act: act[0])]
 
 
 def once_more(received: list[Act]) -> list[Act]:
@@ -242,7 +249,7 @@ def stood(entries: list[dict[str, Any]], by: str | None) -> str | None:
     for each in reversed(entries):
         if by is not None and each["type"] in CHANGED.values():
             return None
-        if by is None or (each.get("by") == by and each["type"] != SENT["hold_ended"]):
+        if by is None or (each.get("by") == by and each["type"] not in SENT.values()):
             return str(each["state"])
     return "none"
 
