@@ -191,7 +191,10 @@ def test_a_first_revision_that_changes_afterwards_is_seen(next_release: Path, ne
         (
             "DELETE FROM permitted WHERE (action, role, state) = ('read', 'viewer', 'offered')",
             "permitted offer read viewer",
-            "not (accepted closed declined in_part offered record_erased withdrawal_acknowledged withdrawn)",
+            (
+                "not (accepted claimable claimed closed declined gone in_part offered record_erased transferred "
+                "withdrawal_acknowledged withdrawn)"
+            ),
         ),
     ],
 )
