@@ -66,6 +66,7 @@ class Outcome:
     answers: Counter[str]
     #: Held, and issued all the same.
     broken: int
+    referrals: Sequence[UUID]
 
 
 async def race(origin: Origin, edges: int) -> Outcome:
@@ -108,6 +109,7 @@ async def outcome(origin: Origin, referrals: Sequence[UUID]) -> Outcome:
         Counter(row["state"] for row in holds),
         Counter({name: len(await told(origin, name)) for name in names}),
         sum(issued[each] for each in held),
+        referrals,
     )
 
 
@@ -128,8 +130,9 @@ async def test_each_is_issued_before_its_hold_or_never_while_it_is_in_force(orig
     while await timers(origin).look():
         pass
     async with origin.database.transaction(APPLYING) as session:
-        assert await session.driver.fetchval("SELECT count(*) FROM hold WHERE state = 'active'") == 0
-        assert await session.driver.fetchval("SELECT count(*) FROM edge WHERE state = 'planned'") == 0
+        for left in ("hold WHERE state = 'active'", "edge WHERE state = 'planned'"):
+            of_these = f"SELECT count(*) FROM {left} AND referral_id = ANY($1)"
+            assert await session.driver.fetchval(of_these, found.referrals) == 0, left
 
 
 @pytest.mark.parametrize("early", [False, True], ids=["behind the lock", "before the lock"])
