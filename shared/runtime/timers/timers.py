@@ -208,14 +208,15 @@ class Timers:
         looks: list[datetime | None] = []
         for row in rows:
             known = steps.get((row["edge_id"], row["party"]), [])
-            found = self._timers(row, known)
+            found, before = self._timers(row, known), len(events)
             for timer in found:
                 if now is not None and (fires := timer.fires_by(now)) is not None:
                     told = timer.told(fires)
                     known.append(told)
                     said.append(_Told(row["edge_id"], row["party"], told.at, told.did.value, told.code, told.of))
                     events.append(_event(row, timer, fires))
-            found = self._timers(row, known)
+            if len(events) > before:  # What was told is a step: it may end a run, or begin one.
+                found = self._timers(row, known)
             made += [_row(row, timer) for timer in found]
             looks.append(min((timer.fires.at for timer in found if timer.fires), default=None))
         await driver.execute(_EMPTY, *keys)
