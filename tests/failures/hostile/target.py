@@ -181,11 +181,12 @@ async def prepared_target(state: Path) -> AsyncIterator[Target]:
 
 @asynccontextmanager
 async def running(target: Target, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """The instance's documents, relay and consumer, at work. Notes every batch that the consumer is handed."""
-    consume = Consumer.consume
+    """The instance's documents, relay and consumer, at work. Notes each batch of others that it is handed."""
+    consume, own = Consumer.consume, inbox_topic(INSTANCE, INSTANCE)
 
     async def noted(self: Consumer, records: Sequence[Record], steps: Sequence[Step] = ()) -> None:
-        target.batches.append(list(records))
+        if records[0].topic != own:
+            target.batches.append(list(records))
         await consume(self, records, steps)
 
     monkeypatch.setattr(Consumer, "consume", noted)
