@@ -26,8 +26,8 @@ from shared.runtime.post.ports import Coordinate
 
 @pytest.fixture
 def produce(stack: DevStack, topic: str) -> Callable[[int, int], None]:
-    """Writes `count` records to a partition, with their numbers as values."""
-    producer = Producer(stack.endpoints.kafka.librdkafka_options("admin"))
+    """Writes `count` records to a partition, in the order of the numbers that are their values."""
+    producer = Producer(stack.endpoints.kafka.librdkafka_options("admin") | {"enable.idempotence": True})
 
     def write(partition: int, count: int) -> None:
         for number in range(count):
