@@ -14,6 +14,7 @@ from shared.contracts.holds import ShownHold
 from shared.contracts.registry import MessageType
 from shared.exchange.origin import ANSWERS, ReferralState
 from shared.party.origin.domain import AnswerDetail, Delivery, SentEdge, ticks
+from shared.party.questions.ports import ShownQuestion
 from shared.vocabulary.answers import AnswerState, ReceiptOutcome
 
 #: What an answer is about: the origin keeps it beside the answer. What holds say stands with the referral's holds.
@@ -21,7 +22,13 @@ NAMED = {"referral_id", "notice_id"}
 
 
 def unshown(answer: type[Contract]) -> set[str]:
-    return answer.model_fields.keys() - NAMED - AnswerDetail.model_fields.keys() - ShownHold.model_fields.keys()
+    return (
+        answer.model_fields.keys()
+        - NAMED
+        - AnswerDetail.model_fields.keys()
+        - ShownHold.model_fields.keys()
+        - ShownQuestion.model_fields.keys()
+    )
 
 
 class UnknownAnswer(Contract):
