@@ -80,3 +80,15 @@ def test_every_registry_is_found_in_every_kind_of_file(host: str) -> None:
         for line in ("https://{}/simple", "registry=//sub.{}", "FROM {}/image", "from {}."):
             assert list(findings(rule, name, line.format(host.replace(" ", "."))))
         assert list(findings(rule, name, spoken)) == []
+
+
+def addresses(text: str) -> list[str]:
+    return re.findall(r"\bhttps?://[^\s\"]+", text)
+
+
+def test_a_lock_has_names_versions_and_hashes_and_no_address() -> None:
+    """Not even of a package's home or of who pays for it: `npm` writes both beside what it locks."""
+    locks = [each for each in kept_files() if re.fullmatch(r".*(\.lock|-lock\.json)", each.name)]
+    assert len(locks) >= 6
+    assert {each.name: found for each in locks if (found := addresses(each.read_text(encoding="utf-8")))} == {}
+    assert addresses('"funding": {"url": "https://payers.example/one"}'), "the control"

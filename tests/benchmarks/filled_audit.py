@@ -80,7 +80,7 @@ INSERT INTO cursor (topic, generation, partition, next_offset) VALUES ('{_OFFERS
 def looks(one: UUID, half: int) -> Iterator[tuple[str, str, Sequence[object], int]]:
     """Each look: its name, the statement, its arguments, and how many rows it may read."""
     yield "a flow", entries._FLOW, (one, False, None), 60
-    yield "entries of a topic", entries._PAGE, (_OFFERS, _LIFE, 0, half * 16, False, 50), 60
+    yield "entries of a topic", entries._PAGE, (_OFFERS, _LIFE, 0, half * 16, False, 50, None), 60
     yield "lives of a topic", entries._GENERATIONS, (_OFFERS,), 4
     yield "how it stands to topics", partitions._STATES, (), 40
     yield "marks to one instance", marks._ALL, ("hotline", 64), 100
