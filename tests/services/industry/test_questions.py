@@ -27,6 +27,7 @@ from shared.kernel.clock import ManualClock, rfc3339
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.asking import Lapses, own_questions
+from shared.party.by_rule import ByRule
 from shared.party.questions.store import PostgresQuestions
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
@@ -79,16 +80,16 @@ async def waits(providers: Providers, notice_id: UUID) -> list[tuple[str, ...]]:
 
 
 async def lapse(providers: Providers, at: datetime) -> None:
-    lapses = Lapses(
-        KIND,
-        providers.database,
-        table=PostgresNotices.table,
+    rule = ByRule(
+        recipient=KIND,
+        database=providers.database,
         items=PostgresNotices,
         kek=KEK,
         instance="industry",
         directory=lambda: providers.directory,
         clock=ManualClock(at),
     )
+    lapses = Lapses(rule, table=PostgresNotices.table)
     while await lapses.look():
         pass
 

@@ -19,6 +19,7 @@ from shared.contracts.answers import ItemStatement, NoticeStatements
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Defect, Refused, Unavailable
 from shared.kernel.ids import uuid7
+from shared.party.by_rule import ByRule
 from shared.party.withdrawals import Withdrawals
 from shared.runtime.database.erasures import Erasures
 from shared.runtime.database.journal import Journal
@@ -42,16 +43,16 @@ class World:
         self.erasures = Erasures(Journal(self.path), ERASES, self.clock)
 
     def withdrawals(self, answer_h: float = NO_DELAY) -> Withdrawals:
-        return Withdrawals(
-            KIND,
-            self.providers.database,
+        rule = ByRule(
+            recipient=KIND,
+            database=self.providers.database,
             items=PostgresNotices,
             kek=KEK,
             instance="industry",
             directory=lambda: self.providers.directory,
             clock=self.clock,
-            answer_h=answer_h,
         )
+        return Withdrawals(rule, answer_h=answer_h)
 
     async def taken_back(self, *said: Any) -> UUID:
         """A notice that was withdrawn after these answers."""

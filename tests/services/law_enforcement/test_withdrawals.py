@@ -13,6 +13,7 @@ from shared.contracts.items import AnsweredSoFar
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
+from shared.party.by_rule import ByRule
 from shared.party.withdrawals import Withdrawals
 from tests.services.deliveries import AT, ERASED, offered, withdrawn
 from tests.services.law_enforcement.agency import KEK, Agencies
@@ -20,16 +21,16 @@ from tests.services.law_enforcement.agency import KEK, Agencies
 
 async def test_an_accepted_case_is_kept_by_the_service_and_erased_when_its_day_is_over(agencies: Agencies) -> None:
     clock, taken_up, untouched = ManualClock(AT), uuid7(), uuid7()
-    withdrawals = Withdrawals(
-        KIND,
-        agencies.database,
+    rule = ByRule(
+        recipient=KIND,
+        database=agencies.database,
         items=PostgresCases,
         kek=KEK,
         instance="law_enforcement",
         directory=lambda: agencies.directory,
         clock=clock,
-        answer_h=0,
     )
+    withdrawals = Withdrawals(rule, answer_h=0)
     for each in (taken_up, untouched):
         await agencies.receive(offered(each), offered(each, purpose="victim_identification"))
     await agencies.act("accept", Acceptance(case_reference="CASE-17"), taken_up)
