@@ -382,20 +382,3 @@ async def test_the_second_request_of_a_connection_is_bounded_like_the_first(monk
         answer = await exchanged(port, b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n", b"GET /livez HT", pause_s=0.1)
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b"HTTP/1.1 408 " in answer
-
-
-@pytest.mark.timing
-async def test_a_head_without_end_is_refused_and_not_kept() -> None:
-    async with served(app_of()) as port:
-        answer = await exchanged(port, b"GET /livez HTTP/1.1\r\n", *[b"x: " + b"y" * 4000 + b"\r\n"] * 5, pause_s=0.02)
-    assert answer.startswith(b"HTTP/1.1 431 ")
-
-
-@pytest.mark.timing
-async def test_what_is_left_of_a_refused_body_is_not_taken_for_the_next_request() -> None:
-    smuggled = b"GET /v1/things HTTP/1.1\r\nhost: x\r\n\r\n"
-    head = b"POST /v1/guarded HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (len(smuggled) + 1000)
-    async with served(app_of()) as port:
-        answer = await exchanged(port, head, smuggled, pause_s=0.05)
-    assert answer.count(b"HTTP/1.1 ") == 1
-    assert answer.startswith(b"HTTP/1.1 401 ")

@@ -201,3 +201,20 @@ async def test_a_server_that_is_ended_answers_what_it_had_begun() -> None:
         assert (await asking).json() == {"done": True}
     await asyncio.wait([task])
     assert task.cancelled()
+
+
+@pytest.mark.timing
+async def test_a_head_without_end_is_refused_and_not_kept() -> None:
+    async with served(app_of()) as port:
+        answer = await exchanged(port, b"GET /livez HTTP/1.1\r\n", *[b"x: " + b"y" * 4000 + b"\r\n"] * 5, pause_s=0.02)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.timing
+async def test_what_is_left_of_a_refused_body_is_not_taken_for_the_next_request() -> None:
+    smuggled = b"GET /v1/things HTTP/1.1\r\nhost: x\r\n\r\n"
+    head = b"POST /v1/guarded HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (len(smuggled) + 1000)
+    async with served(app_of()) as port:
+        answer = await exchanged(port, head, smuggled, pause_s=0.05)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert answer.startswith(b"HTTP/1.1 401 ")

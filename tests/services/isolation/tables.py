@@ -1,0 +1,353 @@
+"""Every table with rows of parties: how one is made, and which effect on it which act may have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from services.audit.domain.entries import AUTHORITY as AUDIT
+from services.hotline.domain import AUTHORITY as HOTLINE
+from services.industry.domain import AUTHORITY as INDUSTRY
+from services.law_enforcement.domain import AUTHORITY as LAW_ENFORCEMENT
+from shared.exchange.act import CaseState, NoticeState, OfferState, PreservationState
+from shared.exchange.origin import ReferralState
+from shared.exchange.webhooks import WebhookState
+from shared.kernel.authority import Authority, Relation, Role
+
+AUTHORITIES: dict[str, Authority] = {
+    "hotline": HOTLINE,
+    "law_enforcement": LAW_ENFORCEMENT,
+    "industry": INDUSTRY,
+    "audit": AUDIT,
+}
+PARTIES = {Relation.OWN: "own.example", Relation.FOREIGN: "foreign.example"}
+#: Every role, and one that no table knows; every action of any service, and one of none.
+ROLES = (*(role.value for role in Role), "stranger")
+ACTIONS = (*sorted({action for table in AUTHORITIES.values() for _, _, action, _ in table.cells()}), "erase")
+ADDS, CHANGES, REMOVES, SEES = "adds", "changes", "removes", "sees"
+#: Every resource of a service.
+ANY = "any"
+
+
+class Kept(StrEnum):
+    """The one state of what has none."""
+
+    KEPT = "kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Isolated:
+    """One isolated table. `insert` takes a row's id, party and state; without a state column it ignores the last.
+
+    To a timeline every act adds, and none changes it.
+    `resource` is what its rows are of, `ANY` where it is whatever the service has. `allows` are the effects of each
+    action on such a row, where they are not those of an act on the resource itself.
+    """
+
+    service: str
+    table: str
+    resource: str
+    states: type[StrEnum]
+    key: str
+    insert: str
+    has_state: bool = True
+    timeline: bool = False
+    allows: Callable[[str], set[str]] | None = None
+
+
+_REFERRAL = """
+INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, facts, decision,
+                      content, body_sha256, accepted_at, filed_by)
+VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', $3, '{}', '{}', '', '', now(), 'somebody')
+"""
+_EDGE = """
+INSERT INTO edge (edge_id, instance, referral_id, party, recipient, purpose, reason, rules, law, decided_at)
+SELECT $1::uuid, 'industry', $1::uuid, $2, 'recipient.example', 'investigation', 'hosting_jurisdiction', '{}', '', now()
+WHERE $3 <> ''
+"""
+_REVISION = """
+INSERT INTO referral_revision (referral_id, revision, party, cause, at, body_sha256, facts, decision, content)
+SELECT $1::uuid, 1, $2, 'filed', now(), '', '{}', '{}', '' WHERE $3 <> ''
+"""
+_OFFER = """
+INSERT INTO offer (referral_id, party, origin, purpose, exercise, state, edge, content, evidence)
+VALUES ($1, $2, 'origin.example', 'assessment', true, $3, '{}', '', '')
+"""
+_CASE = """
+INSERT INTO case_file (referral_id, party, origin, exercise, state) VALUES ($1, $2, 'origin.example', true, $3)
+"""
+_CASE_EDGE = """
+INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence)
+SELECT $1, $2, 'investigation', '{}', '', '' WHERE $3 <> ''
+"""
+_CASE_ACT = """
+INSERT INTO case_act (referral_id, party, number, state, said, at) SELECT $1, $2, 1, $3, '{}', now()
+"""
+_NOTICE = """
+INSERT INTO notice (notice_id, party, contact, exercise, state, purpose, language, edge, content, evidence)
+VALUES ($1, $2, 'origin.example', true, $3, 'takedown', 'en', '{}', '', '')
+"""
+_WEBHOOK = """
+INSERT INTO webhook (webhook_id, party, state, number, due_at, made_at) VALUES ($1, $2, $3, 0, now(), now())
+"""
+_WEBHOOK_DELIVERY = """
+INSERT INTO webhook_delivery (webhook_id, slot, party, entry, message_id, number, attempt, at, code, duration_ms)
+SELECT $1, 0, $2, 0, 'evt_1', 1, 1, now(), 'delivered', 1 WHERE $3 <> ''
+"""
+_PRESERVATION = """
+INSERT INTO preservation (preservation_id, party, counterpart, exercise, state, offered, answer, kind, instrument, acts,
+                          told, asks, content, asked_at)
+VALUES ($1, $2, 'counterpart.example', true, $3, 'open', 'none', 'preserve', 'eu_2023_1543', 1, 0, true, '', now())
+"""
+_PRESERVATION_ACT = """
+INSERT INTO preservation_act (preservation_id, party, track, number, name, state, said, at)
+SELECT $1, $2, 'offer', 1, 'submit', $3, '{}', now()
+"""
+_NOTICE_LOCATION = """
+INSERT INTO notice_location (notice_id, party, n, token) SELECT $1, $2, 1, '' WHERE $3 <> ''
+"""
+_PRESERVATION_LOCATION = """
+INSERT INTO preservation_location (preservation_id, party, token) SELECT $1, $2, '' WHERE $3 <> ''
+"""
+_CLOCKED = """
+INSERT INTO clocked (edge_id, party, subject, told_by, origin, recipient, purpose, rules, begun_at)
+SELECT $1::uuid, $2, $1, $1, 'origin.example', 'recipient.example', 'investigation', '{}', now() WHERE $3 <> ''
+"""
+_CLOCK_STEP = """
+INSERT INTO clock_step (edge_id, party, at, did, code, "of")
+SELECT $1::uuid, $2, now(), 'begins', '', 0 WHERE $3 <> ''
+"""
+_TIMER = """
+INSERT INTO timer (timer_id, edge_id, party, clock, run, subject, counterpart, purpose, owed_by, due, consequence, rung,
+                   started_at, due_at)
+SELECT $1::uuid, $1, $2, 'clock', 1, $1, 'origin.example', 'takedown', $2, 'answer', 'alert', 0, now(), now()
+WHERE $3 <> ''
+"""
+_ERASED = "INSERT INTO erased_record (subject, party) SELECT $1::uuid, $2 WHERE $3 <> ''"
+_TOKEN = """
+INSERT INTO location_token (party, referral_id, n, version, token) SELECT $2, $1::uuid, 1, 1, '' WHERE $3 <> ''
+"""
+_RELATION = """
+INSERT INTO relation (party, referral_id, other, kind) SELECT $2, $1::uuid, $1, 'same_locator' WHERE $3 <> ''
+"""
+
+
+def _of_edges(action: str) -> set[str]:
+    return {
+        "read": set(),
+        "submit": {ADDS},
+        "release": {ADDS, CHANGES},
+        "amend": {ADDS, CHANGES},
+        "reroute": {ADDS, CHANGES},
+        "apply": {ADDS, CHANGES, REMOVES},
+    }.get(action, {CHANGES})
+
+
+def _of_revisions(action: str) -> set[str]:
+    return {ADDS} if action in ("amend", "reroute") else set()
+
+
+_HOLD = """
+INSERT INTO hold (hold_id, referral_id, party, agency, scope, basis, placed_at, not_after, state, exercise, rank)
+SELECT $1::uuid, $1, $2, 'agency.example', 'removal', 'court_order', now(), now(), 'active', true, 1 WHERE $3 <> ''
+"""
+_HOLD_ACT = """
+INSERT INTO hold_act (hold_id, referral_id, party, agency, act, at)
+SELECT $1::uuid, $1, $2, 'agency.example', 'placed', now() WHERE $3 <> ''
+"""
+_NO_OBJECTION = """
+INSERT INTO no_objection (referral_id, party, agency, at) SELECT $1::uuid, $2, 'agency.example', now() WHERE $3 <> ''
+"""
+_LEASE = """
+INSERT INTO case_lease (referral_id, party, number, actor, until, by_actor, at)
+SELECT $1::uuid, $2, 1, 'somebody', now(), 'somebody', now() WHERE $3 <> ''
+"""
+_PASSED = """
+INSERT INTO case_passed (referral_id, party, by_party, because, history, at)
+SELECT $1::uuid, $2, 'agency.example', 'suspect_elsewhere', '{}', now() WHERE $3 <> ''
+"""
+_ASKED_HOLD = """
+INSERT INTO hold (hold_id, referral_id, party, origin, scope, basis, asked_at, asked_until)
+SELECT $1::uuid, $1, $2, 'origin.example', 'removal', 'court_order', now(), now() WHERE $3 <> ''
+"""
+
+
+def _of_holds(*effects: str) -> Callable[[str], set[str]]:
+    """Whatever act it is, it may be about a hold: but for those that only see, or only file."""
+    return lambda action: set() if action in ("read", "submit") else {*effects}
+
+
+def _holds() -> Iterator[Isolated]:
+    for service in ("hotline", "industry"):
+        for table, key, insert, allows in (
+            ("hold", "hold_id", _HOLD, _of_holds(ADDS, CHANGES)),
+            ("hold_act", "hold_id", _HOLD_ACT, _of_holds(ADDS)),
+            ("no_objection", "referral_id", _NO_OBJECTION, _of_holds(ADDS, REMOVES)),
+        ):
+            yield Isolated(service, table, "referral", ReferralState, key, insert, has_state=False, allows=allows)
+    asked = _of_holds(ADDS, CHANGES)
+    yield Isolated("law_enforcement", "hold", "case", CaseState, "hold_id", _ASKED_HOLD, has_state=False, allows=asked)
+
+
+def _leases() -> Iterator[Isolated]:
+    """To leases whoever acts on a case may add; nobody changes one."""
+    of = "law_enforcement", "case_lease", "case", CaseState, "referral_id"
+    yield Isolated(*of, _LEASE, has_state=False, allows=_of_holds(ADDS))
+    passed = "law_enforcement", "case_passed", "case", CaseState, "referral_id"
+    yield Isolated(*passed, _PASSED, has_state=False, allows=_of_links)
+
+
+_TRANSFER = """
+INSERT INTO transfer (referral_id, recipient, party, reason, offered_at)
+SELECT $1::uuid, 'hotline.example', $2, 'no_mandate', now() WHERE $3 <> ''
+"""
+
+
+def _of_transfers(action: str) -> set[str]:
+    return {"transfer": {ADDS, CHANGES}, "apply": {CHANGES}}.get(action, set())
+
+
+def _transfers() -> Iterator[Isolated]:
+    """Whoever transfers says who may claim it; that one has is the service's own to keep."""
+    for service in ("hotline", "industry"):
+        yield Isolated(
+            service,
+            "transfer",
+            "referral",
+            ReferralState,
+            "referral_id",
+            _TRANSFER,
+            has_state=False,
+            allows=_of_transfers,
+        )
+
+
+_QUESTION = """
+INSERT INTO question (question_id, party, told_by, counterpart, own, number, kind, subject, about, said, revision,
+                      raised_at, since, rank)
+SELECT $1::uuid, $2, $1, 'other.example', true, 1, 'question', $1, '{1}', '{}', 1, now(), now(), 1 WHERE $3 <> ''
+"""
+
+
+def _questions() -> Iterator[Isolated]:
+    """Whoever acts on something has seen what was answered of it."""
+    for service in ("hotline", "law_enforcement", "industry"):
+        allows = _of_holds(ADDS, CHANGES)
+        yield Isolated(service, "question", ANY, Kept, "question_id", _QUESTION, has_state=False, allows=allows)
+
+
+def _of_steps(action: str) -> set[str]:
+    return {"read": set(), "submit": set(), "apply": {ADDS, REMOVES}}.get(action, {ADDS})
+
+
+def _of_timers(action: str) -> set[str]:
+    return {ADDS, REMOVES} if action == "apply" else set()
+
+
+def _of_erasures(action: str) -> set[str]:
+    return set() if action in ("read", "submit") else {ADDS}
+
+
+def _of_links(action: str) -> set[str]:
+    return {ADDS} if action == "apply" else set()
+
+
+def _erasures(service: str) -> Iterator[Isolated]:
+    """What was erased is added by whoever may erase; nobody takes it away."""
+    yield Isolated(service, "erased_record", ANY, Kept, "subject", _ERASED, has_state=False, allows=_of_erasures)
+
+
+def _links(service: str) -> Iterator[Isolated]:
+    """Which referrals name one place: the service's own step alone adds it."""
+    for table, insert in (("location_token", _TOKEN), ("relation", _RELATION)):
+        yield Isolated(
+            service, table, "referral", ReferralState, "referral_id", insert, has_state=False, allows=_of_links
+        )
+
+
+def _of_locations(action: str) -> set[str]:
+    return {ADDS} if action == "apply" else set()
+
+
+def _clocks(service: str) -> Iterator[Isolated]:
+    """What clocks keep is of whatever its party acts on: it is written with these acts, and removed by the service."""
+    for table, insert, allows in (
+        ("clocked", _CLOCKED, _of_edges),
+        ("clock_step", _CLOCK_STEP, _of_steps),
+        ("timer", _TIMER, _of_timers),
+    ):
+        yield Isolated(service, table, ANY, Kept, "edge_id", insert, has_state=False, allows=allows)
+
+
+PRESERVATIONS = tuple(
+    held
+    for service in ("law_enforcement", "industry")
+    for held in (
+        Isolated(service, "preservation", "preservation", PreservationState, "preservation_id", _PRESERVATION),
+        Isolated(
+            service,
+            "preservation_act",
+            "preservation",
+            PreservationState,
+            "preservation_id",
+            _PRESERVATION_ACT,
+            has_state=False,
+            timeline=True,
+        ),
+    )
+)
+LOCATIONS = tuple(
+    Isolated("industry", table, of, states, f"{of}_id", insert, has_state=False, allows=_of_locations)
+    for table, of, states, insert in (
+        ("notice_location", "notice", NoticeState, _NOTICE_LOCATION),
+        ("preservation_location", "preservation", PreservationState, _PRESERVATION_LOCATION),
+    )
+)
+REVISIONS = tuple(
+    Isolated(
+        service,
+        "referral_revision",
+        "referral",
+        ReferralState,
+        "referral_id",
+        _REVISION,
+        has_state=False,
+        allows=_of_revisions,
+    )
+    for service in ("hotline", "industry")
+)
+CLOCKS = tuple(held for service in ("hotline", "law_enforcement", "industry") for held in _clocks(service))
+TABLES = (
+    Isolated("hotline", "referral", "referral", ReferralState, "referral_id", _REFERRAL),
+    Isolated("hotline", "edge", "referral", ReferralState, "edge_id", _EDGE, has_state=False),
+    Isolated("hotline", "offer", "offer", OfferState, "referral_id", _OFFER),
+    Isolated("law_enforcement", "case_file", "case", CaseState, "referral_id", _CASE),
+    Isolated("law_enforcement", "case_edge", "case", CaseState, "referral_id", _CASE_EDGE, has_state=False),
+    Isolated(
+        "law_enforcement", "case_act", "case", CaseState, "referral_id", _CASE_ACT, has_state=False, timeline=True
+    ),
+    Isolated("industry", "referral", "referral", ReferralState, "referral_id", _REFERRAL),
+    Isolated("industry", "edge", "referral", ReferralState, "edge_id", _EDGE, has_state=False),
+    Isolated("industry", "notice", "notice", NoticeState, "notice_id", _NOTICE),
+    *(
+        held
+        for service in ("hotline", "law_enforcement", "industry")
+        for held in (
+            Isolated(service, "webhook", "webhook", WebhookState, "webhook_id", _WEBHOOK),
+            Isolated(
+                service, "webhook_delivery", "webhook", WebhookState, "webhook_id", _WEBHOOK_DELIVERY, has_state=False
+            ),
+        )
+    ),
+    *PRESERVATIONS,
+    *LOCATIONS,
+    *REVISIONS,
+    *_transfers(),
+    *CLOCKS,
+    *(held for service in ("hotline", "law_enforcement", "industry") for held in _erasures(service)),
+    *(held for service in ("hotline", "industry") for held in _links(service)),
+    *_holds(),
+    *_leases(),
+    *_questions(),
+)

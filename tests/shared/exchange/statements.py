@@ -1,0 +1,334 @@
+"""What every kind of party could say to every kind of service, and what came of it there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from deploy.artifacts.example_world import AGENCY as AGENCY_OF_EXAMPLES
+from deploy.artifacts.example_world import EDGE_IDS
+from services.hotline.domain import HOTLINE as AS_HOTLINE
+from services.industry.domain import PROVIDER as AS_PROVIDER
+from services.law_enforcement.domain import AGENCY as AS_AGENCY
+from shared.contracts.answers import Answer
+from shared.contracts.items import ItemAnswer
+from shared.contracts.preserving import PreservationTerms
+from shared.contracts.registry import (
+    ALL,
+    GONE,
+    HOLD_ACTIVATED,
+    HOLD_ENDED,
+    HOLD_TOO_LATE,
+    MARKS,
+    MESSAGES_RECEIPTED,
+    PRESERVATION_REQUESTED,
+    READS_ANNOUNCED,
+    STATED_BY_INSTANCES,
+    Family,
+    MessageType,
+)
+from shared.exchange.accept import accept
+from shared.exchange.act import Subject, Track
+from shared.exchange.clocks import Clocked, Happened
+from shared.exchange.compose import Addressing, compose
+from shared.exchange.events import Event
+from shared.exchange.items import Said
+from shared.exchange.message import Draft, Received, Record
+from shared.exchange.origin import Answered
+from shared.exchange.states import standings, states
+from shared.exchange.topics import inbox_topic
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from shared.party.origin.ports import AnswerAct, OpenEdge
+from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.party.preservation.domain import Preservation, PreservationKey, begun
+from shared.party.preservation.use_cases import receive as receive_preservations
+from shared.party.recipient.domain import Item, ItemKey, RecipientKind
+from shared.party.recipient.use_cases import receive
+from shared.vocabulary.answers import AnswerState, NoticeAction
+from shared.vocabulary.routing import PartyKind
+from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
+from tests.support.exchange_world import World
+from tests.support.forging import forged
+
+EXAMPLES: Final = Path("shared/contracts/examples")
+#: Two parties of each kind, the instance that serves them, and what its recipients are.
+PARTIES: Final[Mapping[PartyKind, tuple[str, str]]] = {
+    PartyKind.HOTLINE: (HOTLINE, "hotline-de.example"),
+    PartyKind.LAW_ENFORCEMENT: (POLICE, "police-be.example"),
+    PartyKind.INDUSTRY: (PROVIDER, "provider-002.example"),
+    PartyKind.AUDITOR: ("auditor.example", "auditor.example"),
+}
+INSTANCES: Final[Mapping[PartyKind, str]] = {
+    PartyKind.HOTLINE: "hotline",
+    PartyKind.LAW_ENFORCEMENT: "law_enforcement",
+    PartyKind.INDUSTRY: "industry",
+    PartyKind.AUDITOR: "audit",
+}
+SERVICES: Final[Mapping[PartyKind, RecipientKind]] = {
+    PartyKind.HOTLINE: AS_HOTLINE,
+    PartyKind.LAW_ENFORCEMENT: AS_AGENCY,
+    PartyKind.INDUSTRY: AS_PROVIDER,
+}
+#: What may be said, and what the sample policy has no rule for: no edge of it can be derived.
+#: Nor has anybody an edge here that an agency could pass on: `test_passed` has one.
+NOT_BY_THIS_LAW: Final = {
+    ("notice_issued", PartyKind.INDUSTRY, PartyKind.INDUSTRY),
+    ("referral_passed_on", PartyKind.LAW_ENFORCEMENT, PartyKind.LAW_ENFORCEMENT),
+}
+#: What origins say of holds.
+OF_HOLDS: Final = (HOLD_ACTIVATED, HOLD_TOO_LATE, HOLD_ENDED)
+#: What audit is told of delivery itself, beside facts.
+TOLD_TO_AUDIT: Final = (READS_ANNOUNCED, MARKS, GONE)
+#: The edge that the example of a case that is passed on names.
+EDGE_ID: Final = EDGE_IDS[AGENCY_OF_EXAMPLES]
+#: Who speaks: who the subject is of, another of the same kind, or the former of a subject that nobody has.
+SPEAKERS: Final = ("its own", "another's", "nobody's")
+REMOVED = Said(answers=(ItemAnswer(n=1, round=1, action=NoticeAction.REMOVED),))
+Measure = Callable[[str, object], None]
+
+
+@dataclass
+class Told:
+    """What a party has of one subject, and what has come of a message: the edges answered, the items that moved."""
+
+    subject: UUID
+    sender: str
+    recipient: str
+    state: str = ""
+    answer: AnswerState = AnswerState.NONE
+    withdrawn: bool = False
+    instance: str = ""
+    items: tuple[int, ...] = (1, 2, 3)
+    effects: list[object] = field(default_factory=list)
+
+    async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:
+        """The edge on which the subject was sent, by who is told now, to who speaks now."""
+        # What was acted on may be reinstated, and by nobody else than who acted on it.
+        answer = Answered(self.answer, REMOVED.words() if self.answer is AnswerState.ACTIONED else {})
+        edge = OpenEdge(
+            EDGE_ID, self.subject, self.recipient, self.sender, self.subject, answer, self.withdrawn, self.items
+        )
+        edge = replace(edge, instance=self.instance)
+        return {(self.subject, self.sender): [edge]} if self.subject in subjects else {}
+
+    async def lock(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
+        """The item that the subject is at who is told now, from who speaks now."""
+        if not self.state or self.subject not in subjects:
+            return {}
+        names = {"subject_id": self.subject, "party": self.recipient, "sender": self.sender, "state": self.state}
+        item = Item(**names, exercise=True, numbers=self.items)  # type: ignore[arg-type]
+        return {(self.subject, self.recipient): item}
+
+    async def erase_returned(self, subjects: Sequence[UUID]) -> None:
+        """Nothing was erased before."""
+
+    async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:
+        return {}
+
+    async def answer_edges(
+        self, answered: Mapping[UUID, object], judged: Mapping[AnswerAct, str | None], at: object
+    ) -> None:
+        self.effects += answered
+
+    async def add(self, messages: Sequence[Received]) -> None:
+        self.effects += messages
+
+    async def change(self, changes: Mapping[ItemKey, tuple[str, str]]) -> None:
+        self.effects += changes
+
+    async def heard(self, messages: Sequence[Received]) -> None:
+        """What is said of holds moves no item, and is kept all the same."""
+        self.effects += [each for each in messages if each.message in OF_HOLDS]
+
+    async def restored(self) -> bool:
+        return False
+
+    async def hear(self, items: Sequence[Item]) -> None:
+        self.effects += items
+
+    async def resume(self, items: Sequence[Item]) -> None:
+        self.effects += items
+
+    async def clock_edges(self, steps: Sequence[Happened]) -> None:
+        pass
+
+    async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
+        pass
+
+    async def note(self, events: Sequence[Event]) -> None:
+        self.effects += events
+
+
+class Edges:
+    """`Told` as an origin's edges: what it has of answering."""
+
+    def __init__(self, told: Told) -> None:
+        self.answerable = told.answerable
+        self.judged = told.judged
+        self.answer = told.answer_edges
+        self.clock = told.clock_edges
+
+    async def refer(self, referred: Sequence[object]) -> None:
+        """Whoever answers from now on is an edge of its own."""
+
+
+@cache
+def example(message: MessageType) -> Mapping[str, Any]:
+    """An accepted value of the message."""
+    found = sorted(EXAMPLES.joinpath(f"{message.name}.v{message.version}").glob("accepted-*.json"))
+    value: Mapping[str, Any] = json.loads(found[0].read_bytes())
+    return value
+
+
+def draft(message: MessageType, subject: UUID, *, sender: str, recipient: str, by: PartyKind, to: PartyKind) -> Draft:
+    """The message about `subject`, whoever says it to whomever, between the instances of two kinds."""
+    clear = dict(example(message)["clear"])
+    clear |= {name: str(subject) for name in ("referral_id", "notice_id", "preservation_id") if name in clear}
+    value = {"clear": clear} | ({"sealed": example(message)["sealed"]} if message.edge else {})
+    return Draft(
+        message_id=uuid7(),
+        message=message,
+        subject=str(subject),
+        sender=sender,
+        recipient=recipient,
+        recipient_instance=INSTANCES[to],
+        topic=inbox_topic(INSTANCES[to], INSTANCES[by]),
+        exercise=True,
+        body=json.dumps(value, separators=(",", ":")).encode(),
+        created_at=AT,
+    )
+
+
+def said(here: World, message: MessageType, by: PartyKind, to: PartyKind, *, speaker: str, subject: UUID) -> Record:
+    """The record of one statement."""
+    if message is PRESERVATION_REQUESTED:
+        return _request(here, by, to, subject=subject)
+    names = message.family in STATED_BY_INSTANCES
+    sender = INSTANCES[by] if names else PARTIES[by][speaker == "another's"]
+    recipient = INSTANCES[to] if names else told_to(by, to)
+    if message.edge and (genuine := _genuine(here, message, by, INSTANCES[to])) is not None:
+        [record] = forged(here, [genuine], instance=INSTANCES[by])
+        return here.resigned(record, sender=sender, instance=INSTANCES[by])
+    about = uuid7() if speaker == "nobody's" else subject
+    made = draft(message, about, sender=sender, recipient=recipient, by=by, to=to)
+    return forged(here, [made], instance=INSTANCES[by])[0]
+
+
+def _request(here: World, by: PartyKind, to: PartyKind, *, subject: UUID) -> Record:
+    """What is sealed of a request it cannot be without: it is sealed to whoever is told."""
+    address = Addressing(
+        subject=subject,
+        sender=PARTIES[by][0],
+        recipient=told_to(by, to),
+        directory=here.documents.directory,
+        exercise=True,
+        at=AT,
+    )
+    clear = dict(example(PRESERVATION_REQUESTED)["clear"]) | {"preservation_id": str(subject)}
+    locations = {"locations": [{"kind": "url", "value": "https://images.example/gallery/17"}]}
+    made = compose(PRESERVATION_REQUESTED, clear, address, sealed=json.dumps(locations, separators=(",", ":")).encode())
+    return forged(here, [made], instance=INSTANCES[by])[0]
+
+
+def told_to(by: PartyKind, to: PartyKind) -> str:
+    """Who is told: not who speaks, and of the parties of its kind the one that a referral of this world reaches."""
+    return {PartyKind.HOTLINE: "hotline-nl.example", PartyKind.INDUSTRY: PROVIDER}.get(to, PARTIES[to][0])
+
+
+def _genuine(here: World, message: MessageType, by: PartyKind, instance: str) -> Draft | None:
+    """The message as its origin's own referral sends it, where one of that kind does."""
+    if by not in (PartyKind.HOTLINE, PartyKind.INDUSTRY):
+        return None
+    drafts = here.prepared(PARTIES[by][0]).drafts
+    return next((each for each in drafts if (each.message, each.recipient_instance) == (message, instance)), None)
+
+
+async def effects_at(told: Told, message: Received, recipient: RecipientKind, *, is_origin: bool) -> list[object]:
+    edges = None
+    if is_origin:
+        edges = EdgeAnswers(Edges(told), AT, agency=lambda _: INSTANCES[PartyKind.LAW_ENFORCEMENT])  # type: ignore[arg-type]
+    await receive(recipient, [message], items=told, edges=edges)  # type: ignore[arg-type]
+    return told.effects
+
+
+class Preserving:
+    """Preservations: one, or none, and what has come of a message."""
+
+    def __init__(self, known: Preservation | None) -> None:
+        self._known = known
+        self.effects: list[object] = []
+
+    async def lock(self, ids: Sequence[UUID]) -> dict[PreservationKey, Preservation]:
+        known = self._known
+        return {(known.preservation_id, known.party): known} if known and known.preservation_id in ids else {}
+
+    async def add(self, preservation: Preservation, record: object, at: object) -> None:
+        self.effects.append(preservation)
+
+    async def move(self, before: Preservation, after: Preservation) -> None:
+        self.effects.append(after)
+
+    async def keep(self, done: Sequence[object]) -> None:
+        self.effects += done
+
+    async def note(self, events: Sequence[Event]) -> None:
+        self.effects += events
+
+
+async def moves_a_preservation(message: Received, to: PartyKind, *, subject: UUID, by: PartyKind) -> bool:
+    """Whether it moves the one that its two parties have, in whichever standing that is."""
+    track = Track.ANSWER if to is PartyKind.INDUSTRY else Track.OFFER
+    clear = message.clear
+    assert isinstance(clear, Answer)
+    fresh = begun(subject, _TERMS, party=message.recipient, counterpart=PARTIES[by][0], exercise=True)
+    known: list[Preservation | None] = [
+        replace(fresh, standing=standing, told=clear.number - 1) for standing in standings(Subject.PRESERVATION)
+    ]
+    for each in [None] if message.message is PRESERVATION_REQUESTED else known:
+        preserving = Preserving(each)
+        await receive_preservations([message], preserving, track=track)  # type: ignore[arg-type]
+        if preserving.effects:
+            return True
+    return False
+
+
+_TERMS: Final = PreservationTerms.model_validate({"kind": "preserve", "instrument": "eu_2023_1543", "term": "eu_60d"})
+
+
+async def has_effect(here: World, record: Record, to: PartyKind, *, subject: UUID, speaker: str, by: PartyKind) -> bool:
+    """Whether the record moves anything at the recipient, in whichever state the subject is there."""
+    try:
+        received = accept(record, here.reader(INSTANCES[to]))
+    except Refused:
+        return False
+    if received.message.family is Family.PRESERVATION:
+        return await moves_a_preservation(received, to, subject=subject, by=by)
+    recipient = SERVICES[to]
+    beginning = received.message in recipient.beginning
+    held = [""] if beginning else ["", *sorted(states(recipient.subject))]
+    for state, answer, withdrawn in product(held, AnswerState, (False, True)):
+        told = Told(subject, PARTIES[by][0], received.recipient, state, answer, withdrawn, INSTANCES[by])
+        if await effects_at(told, received, recipient, is_origin=to is not PartyKind.LAW_ENFORCEMENT):
+            return True
+    return False
+
+
+def statements() -> Iterator[tuple[MessageType, PartyKind, PartyKind]]:
+    """Every message from every kind to every kind of service; what instances state to each other is apart."""
+    for message, by, to in product(ALL, PARTIES, SERVICES):
+        if message is not MESSAGES_RECEIPTED:
+            yield message, by, to
+
+
+def relations(message: MessageType) -> Sequence[str]:
+    """A message that begins its subject brings one of its own: nobody has it before."""
+    if message is PRESERVATION_REQUESTED:
+        return SPEAKERS[:1]
+    return SPEAKERS[:2] if message.edge else SPEAKERS
