@@ -12,17 +12,8 @@ from shared.exchange.act import OfferState
 from shared.kernel.authority import Relation, Role
 from shared.runtime.database.transactions import RowScope
 from tests.services.isolation.conftest import Scratch
-from tests.services.isolation.matrix import (
-    AUTHORITIES,
-    CLOCKS,
-    PARTIES,
-    TABLES,
-    Cell,
-    Disagreement,
-    Isolated,
-    disagreements,
-    fill,
-)
+from tests.services.isolation.matrix import Cell, Disagreement, disagreements, fill
+from tests.services.isolation.tables import AUTHORITIES, CLOCKS, PARTIES, TABLES, Isolated
 
 Record = Callable[[str, object], None]
 OFFER = next(held for held in TABLES if held.table == "offer")
