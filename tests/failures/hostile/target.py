@@ -181,12 +181,12 @@ async def prepared_target(state: Path) -> AsyncIterator[Target]:
 
 @asynccontextmanager
 async def running(target: Target, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """The instance's documents, relay and consumer, at work. Notes each batch of others that it is handed."""
+    """The instance's documents, relay and consumer, at work. Notes what each batch holds of others."""
     consume, own = Consumer.consume, inbox_topic(INSTANCE, INSTANCE)
 
     async def noted(self: Consumer, records: Sequence[Record], steps: Sequence[Step] = ()) -> None:
-        if records[0].topic != own:
-            target.batches.append(list(records))
+        if others := [record for record in records if record.topic != own]:
+            target.batches.append(others)
         await consume(self, records, steps)
 
     monkeypatch.setattr(Consumer, "consume", noted)
