@@ -118,31 +118,31 @@ def clocked(
     return ClockedEdge(rules, origin, recipient, _BEGUN[subject][0], hours)
 
 
-def begun(subject: Subject, sent_at: datetime) -> tuple[Step, ...]:
-    """The offer or notice, by the time of the message that carried it."""
-    return tuple(Step(coarse(sent_at), Did.STARTS, event) for event in _BEGUN[subject])
+def begun(subject: Subject, sent_at: datetime, *, again: int = 0) -> tuple[Step, ...]:
+    """The offer or notice, by the time of the message that carried it; `again`: how often it began before."""
+    return tuple(Step(coarse(sent_at), Did.STARTS, event, again) for event in _BEGUN[subject])
 
 
-def answered(subject: Subject, answer: AnswerState, told_at: datetime) -> tuple[Step, ...]:
-    """An answer of its recipient, by what the answers have come to with it."""
+def answered(subject: Subject, answer: AnswerState, told_at: datetime, *, again: int = 0) -> tuple[Step, ...]:
+    """An answer of its recipient, by what the answers have come to with it. `again`: its rounds that had ended."""
     at = coarse(told_at)
-    done = tuple(Step(at, Did.DOES, due) for due in sorted(_DONE[answer]))
+    done = tuple(Step(at, Did.DOES, due, again) for due in sorted(_DONE[answer]))
     started = _STARTED.get((subject, answer))
     return done if started is None else (*done, Step(at, Did.STARTS, started))
 
 
 def checked(found: Sequence[ItemCheck], told_at: datetime) -> tuple[Step, ...]:
     """What the origin has found: for what is there again the clocks of its notice begin anew."""
-    again = any(each.found is ItemFound.REAPPEARED for each in found)
-    return begun(Subject.NOTICE, told_at) if again else ()
+    again = max((each.round for each in found if each.found is ItemFound.REAPPEARED), default=0)
+    return begun(Subject.NOTICE, told_at, again=again) if again else ()
 
 
-def reported(removed: bool, told_at: datetime) -> tuple[Step, ...]:
+def reported(said: Said, told_at: datetime) -> tuple[Step, ...]:
     """To whoever issued a notice: its provider says that an item is gone. Nobody believes that before it was checked.
 
-    The provider keeps no such step: it need not know until when somebody looks.
+    `said` is all that was said so far. The provider keeps no such step: it need not know until when somebody looks.
     """
-    return (Step(coarse(told_at), Did.STARTS, ClockEvent.REMOVAL_REPORTED),) if removed else ()
+    return (Step(coarse(told_at), Did.STARTS, ClockEvent.REMOVAL_REPORTED, said.removals),)
 
 
 def awaits_claim(told_at: datetime) -> tuple[Step, ...]:
@@ -157,7 +157,7 @@ def claimed(at: datetime) -> tuple[Step, ...]:
 
 def rechecked(said: Said, at: datetime) -> tuple[Step, ...]:
     """To whoever has looked: nothing that is said to be gone is unchecked any more."""
-    return () if said.unchecked() else (Step(coarse(at), Did.DOES, ClockDue.RECHECK),)
+    return () if said.unchecked() else (Step(coarse(at), Did.DOES, ClockDue.RECHECK, said.removals),)
 
 
 def taken_back(told_at: datetime) -> tuple[Step, ...]:

@@ -83,6 +83,17 @@ class Said:
         return 1 + max(ended | {each.round for each in self.reinstated if each.n == n}, default=0)
 
     @property
+    def again(self) -> int:
+        """How many rounds have ended of the item that had the most."""
+        numbers = {each.n for each in self.checks} | {each.n for each in self.reinstated}
+        return max(map(self.round_of, numbers), default=1) - 1
+
+    @property
+    def removals(self) -> int:
+        """How often it was said that an item is gone."""
+        return sum(each.action in _REMOVES for each in self.answers)
+
+    @property
     def present(self) -> tuple[ItemAnswer, ...]:
         """The answers that were given in the round that their item is in."""
         return tuple(each for each in self.answers if each.round == self.round_of(each.n))

@@ -53,8 +53,9 @@ class Step(NamedTuple):
 
     `at` is the time of the message that told it. `code` is a `ClockEvent` that starts, a `StopCause` that stops or
     resumes, or the `ClockDue` that was done; "" where all ends. `of` is the number of the question, order or hold that
-    stops or goes on: they may cross on their way, and each is over by its own end. Where somebody was told, `code` and
-    `of` are clock and number of the run, and `at` is when that fell due.
+    stops or goes on: they may cross on their way, and each is over by its own end. Of what starts and what is done `of`
+    says how often it began before: times are cut to ten seconds, and of two at one time it tells which is the later.
+    Where somebody was told, `code` and `of` are clock and number of the run, and `at` is when that fell due.
     """
 
     at: datetime
@@ -160,7 +161,7 @@ def runs(edge: ClockedEdge, steps: Iterable[Step], law_at: LawAt) -> tuple[Run, 
         law = law_at(start.at)
         for clock in _clocks_started(edge, start, law):
             counted[clock.id] = counted.get(clock.id, 0) + 1
-            found.append(_run(clock, edge, start.at, steps=ordered, number=counted[clock.id], law=law))
+            found.append(_run(clock, edge, start, steps=ordered, number=counted[clock.id], law=law))
     return tuple(_ranked(sorted(found, key=_order)))
 
 
@@ -224,9 +225,8 @@ def _deadlines(edge: ClockedEdge) -> Iterator[_Clock]:
             )
 
 
-def _run(
-    clock: _Clock, edge: ClockedEdge, started_at: datetime, *, steps: Sequence[Step], number: int, law: Law
-) -> Run:
+def _run(clock: _Clock, edge: ClockedEdge, start: Step, *, steps: Sequence[Step], number: int, law: Law) -> Run:
+    started_at = start.at
     stands = tuple(_stands(clock, started_at, steps))
     every = None
     if clock.hours is not None:
@@ -246,17 +246,17 @@ def _run(
         then=clock.then,
         started_at=started_at,
         due_at=due_at,
-        ended_at=_ended(clock, started_at, steps),
+        ended_at=_ended(clock, start, steps),
         working=clock.days is not None,
         every=every,
         stands=stands,
     )
 
 
-def _ended(clock: _Clock, started_at: datetime, steps: Sequence[Step]) -> datetime | None:
+def _ended(clock: _Clock, start: Step, steps: Sequence[Step]) -> datetime | None:
     for step in steps:
-        done = step.did is Did.DOES and step.code == clock.due
-        if step.at >= started_at and (done or (step.did is Did.ENDS and not clock.preserves)):
+        done = step.did is Did.DOES and step.code == clock.due and (step.at, step.of) >= (start.at, start.of)
+        if done or (step.at >= start.at and step.did is Did.ENDS and not clock.preserves):
             return step.at
     return None
 

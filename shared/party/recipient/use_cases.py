@@ -22,6 +22,7 @@ from shared.exchange.clocks import Clocked, Happened, answered, awaits_claim, ch
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.events import Event, happened
 from shared.exchange.evidence import Witness
+from shared.exchange.items import Said
 from shared.exchange.message import Received
 from shared.exchange.origin import ANSWERS
 from shared.exchange.question_acts import STAYING
@@ -234,7 +235,8 @@ async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acti
     if isinstance(said, WithdrawalAnswer | Erasure) and said.fate is WithdrawalFate.ERASED:
         await acting.items.erase(item)
     await acting.items.act(item, following, clear, sealed=sealed, at=acting.at)
-    told = () if row.message in STAYING else answered(row.subject, AnswerState(following), acting.at)
+    again = Said.kept(item.said).again
+    told = () if row.message in STAYING else answered(row.subject, AnswerState(following), acting.at, again=again)
     told += steps_of(clear, item.acts + 1, acting.at)
     await acting.items.clock((), [Happened.by(item.party, subject_id, item.sender, step=step) for step in told])
     await acting.items.note([happened(row, subject_id, party=item.party, state=following)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,12 +11,16 @@ import pytest
 from shared.contracts.answers import ItemStatement
 from shared.contracts.checks import CheckStatement, ReinstateStatement
 from shared.contracts.items import CHECKS_MAX, ROUNDS_MAX, ItemCheck
-from shared.exchange.clocks import checked, rechecked, reported
+from shared.exchange.act import Subject
+from shared.exchange.clocks import answered as clocks_of
+from shared.exchange.clocks import begun, checked, clocked, rechecked, reported
 from shared.exchange.items import Said, answered, fold, found, latest, reinstated
 from shared.exchange.words import folded
 from shared.kernel.errors import Refused
-from shared.routing.clocks import Did
-from shared.vocabulary.answers import CheckedBy, ItemFound, NoticeAction, NoticeRejection, ReinstateReason
+from shared.routing.clocks import Did, Law, Step, runs
+from shared.vocabulary.answers import AnswerState, CheckedBy, ItemFound, NoticeAction, NoticeRejection, ReinstateReason
+from tests.support.builders import HOTLINE, PROVIDER
+from tests.support.exchange_world import world
 
 AT = datetime(2026, 5, 6, 9, tzinfo=UTC)
 NUMBERS = (1, 2)
@@ -31,6 +36,13 @@ def finding(before: Said, n: int, what: ItemFound) -> Said:
 
 
 REMOVED = removing(Said(), 1, 2)
+#: The clocks of practice that a notice starts.
+REMINDERS = (
+    "practice-notice-reminder",
+    "practice-notice-to-owner",
+    "practice-notice-to-registrar",
+    "practice-notice-to-regulator",
+)
 
 
 @pytest.mark.parametrize("action", [NoticeAction.REMOVED, NoticeAction.ALREADY_GONE])
@@ -123,8 +135,8 @@ def test_nothing_of_an_earlier_round_is_overwritten_and_the_latest_goes_on_alike
 
 
 def test_a_removal_is_to_be_checked_and_what_reappeared_begins_its_clocks_anew() -> None:
-    (begins,) = reported(True, AT)
-    assert (begins.did, begins.code, reported(False, AT)) == (Did.STARTS, "removal_reported", ())
+    (begins,) = reported(REMOVED, AT)
+    assert (begins.did, begins.code) == (Did.STARTS, "removal_reported")
     one = finding(REMOVED, 1, ItemFound.GONE)
     assert rechecked(one, AT) == ()
     (ends,) = rechecked(finding(one, 2, ItemFound.GONE), AT + timedelta(hours=1))
@@ -132,3 +144,35 @@ def test_a_removal_is_to_be_checked_and_what_reappeared_begins_its_clocks_anew()
     assert checked(one.checks, AT) == ()
     again = checked(finding(REMOVED, 1, ItemFound.UP).checks, AT)
     assert [step.code for step in again] == ["notice_issued", "notice_received"]
+
+
+def test_of_two_at_one_time_the_round_tells_which_was_later() -> None:
+    """Times are cut to ten seconds: within them one removes, another finds it there, and it is removed again."""
+    again = finding(removing(Said(), 1), 1, ItemFound.UP)
+    last = removing(again, 1)
+    first = (*said_removed(Said(), AT), *reported(removing(Said(), 1), AT))
+    found_up = (*checked(again.checks, AT), *rechecked(again, AT))
+    second = (*said_removed(again, AT), *reported(last, AT))
+    assert still_due(first) == {"practice-recheck": 1}
+    assert still_due((*first, *found_up)) == dict.fromkeys(REMINDERS, 1)
+    assert still_due((*first, *found_up, *second)) == {"practice-recheck": 1}
+    assert still_due((*first, *found_up, *second, *rechecked(finding(last, 1, ItemFound.GONE), AT))) == {}
+
+
+def test_without_rounds_what_was_done_before_would_end_what_begins_after() -> None:
+    """Negative control of the test above."""
+    again = finding(removing(Said(), 1), 1, ItemFound.UP)
+    steps = (*said_removed(Said(), AT), *checked(again.checks, AT))
+    assert still_due(tuple(step._replace(of=0) for step in steps)) == {}
+
+
+def said_removed(before: Said, at: datetime) -> tuple[Step, ...]:
+    return clocks_of(Subject.NOTICE, AnswerState.ACTIONED, at, again=before.again)
+
+
+def still_due(steps: tuple[Step, ...]) -> dict[str, int]:
+    """The clocks of practice that a notice has open."""
+    documents = world().documents
+    edge = clocked(Subject.NOTICE, rules=(), origin=HOTLINE, recipient=PROVIDER, deadlines={})
+    found = runs(edge, [*begun(Subject.NOTICE, AT), *steps], lambda _: Law(documents.directory, documents.policy))
+    return Counter(run.clock for run in found if run.ended_at is None and run.instrument == "practice")

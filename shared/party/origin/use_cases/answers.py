@@ -159,8 +159,10 @@ class EdgeAnswers:
         if (answer := moved[sent[0].edge_id].answer) != present[0].answer:
             of = message.recipient, UUID(message.subject), message.sender
             moves = answer.state != present[0].answer.state or message.message not in STAYING
-            steps = answered(_row(message).subject, answer.state, message.sent_at) if moves else ()
-            steps += reported(_removes(message.clear), message.sent_at)
+            again = Said.kept(present[0].answer.detail).again
+            steps = answered(_row(message).subject, answer.state, message.sent_at, again=again) if moves else ()
+            if _removes(message.clear):
+                steps += reported(Said.kept(answer.detail), message.sent_at)
             steps += steps_of(message.clear, answer.acts, message.sent_at)
             self._steps += [Happened.by(*of, step=step) for step in steps]
             self.events.append(_event(message, sent[0], answer))
