@@ -92,6 +92,27 @@ WITH page AS MATERIALIZED (
 """
 
 
+_OF_PRESERVATION: Final = "ended WHERE (k.edge_id, k.party) = (ended.subject, ended.party)"
+_PRESERVATIONS = f"""
+WITH page AS MATERIALIZED (
+    SELECT ctid AS row, received_at AS place FROM preservation
+    WHERE wrapped_key IS NOT NULL AND received_at > $4 AND received_at < $1
+    ORDER BY received_at FETCH FIRST $2 ROWS WITH TIES
+), ended AS MATERIALIZED (
+    SELECT p.ctid AS row, p.preservation_id AS subject, p.party FROM page JOIN preservation AS p ON p.ctid = page.row
+    WHERE p.wrapped_key IS NOT NULL AND p.changed_at < $1 AND p.state = ANY ($5::text[]) FOR UPDATE OF p
+), records AS (
+    UPDATE preservation AS p SET wrapped_key = NULL, content = '' FROM ended WHERE p.ctid = ended.row
+), {_CLOCKS.format(of=_OF_PRESERVATION)}, told AS ({_ERASED_EVENT})
+{_PAGE_ENDED}
+"""
+# Tokens of places end with the record that they are of.
+_PLACES: Final = {
+    "notice": ("notice_location", "notice_id"),
+    "preservation": ("preservation_location", "preservation_id"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """What a table holds now. `rows` is PostgreSQL's own estimate; `each`: bytes for each subject of the instance."""
@@ -210,8 +231,12 @@ async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, no
         final, noted = sorted(final_answers()), sorted(WITHDRAWAL_NOTED)
         further = (final, noted, first_uuid7(before))
         return await _by_pages(owner, _REFERRALS, before, told=told, first=UUID(int=0), further=further)
+    if table == "preservation":
+        before, told = now - timedelta(days=days), f"{Subject.PRESERVATION}.erased"
+        statement, ended = _with_places(_PRESERVATIONS, kind, table), sorted(finished(Subject.PRESERVATION))
+        return await _by_pages(owner, statement, before, told=told, first=_BEGINNING, further=(ended,))
     items, key, subject = _ITEMS[kind]
-    statement, told, total = _records(items, key, table), f"{subject}.erased", 0
+    statement, told, total = _with_places(_records(items, key, table), kind, table), f"{subject}.erased", 0
     for retention, kept_days in (("", days), *PERIODS.items()):
         before, of_class = now - timedelta(days=kept_days), (retention, sorted(finished(subject)))
         total += await _by_pages(owner, statement, before, told=told, first=_BEGINNING, further=of_class)
@@ -238,6 +263,15 @@ WITH page AS MATERIALIZED (
 ), {_CLOCKS.format(of=_OF_RECORD)}, told AS ({_ERASED_EVENT})
 {_PAGE_ENDED}
 """
+
+
+def _with_places(statement: str, kind: str, table: str) -> str:
+    """The same, which ends a provider's tokens of places, too."""
+    if kind != "industry" or table not in _PLACES:
+        return statement
+    tokens, key = _PLACES[table]
+    places = f"DELETE FROM {tokens} AS l USING ended WHERE (l.{key}, l.party) = (ended.subject, ended.party)"
+    return statement.replace("records AS (", f"places AS ({places}), records AS (", 1)
 
 
 async def _by_pages(

@@ -211,13 +211,13 @@ _ORIGIN: Final = (
     Kept("intake_count", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a party and fate"),
     Kept("alarm", Class.S1, Way.ROWS, Owner.OPERATOR, 400, "which alarms were raised about whom", "raised_at"),
 )
-#: Nothing ends these yet: what orders them has a term of its own, and that is not applied here.
+_ERASED: Final = "codes, times and states stay"
+#: What ends a preservation is its provider's word. From then on it is a record as others are.
 _PRESERVING: Final = (
-    Kept("preservation", Class.S3, Way.STAYS, Owner.PARTY, None, "what an agency wants kept: not ended yet"),
+    Kept("preservation", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
     Kept("preservation_act", Class.S1, Way.STAYS, Owner.PARTY, None, "what was said of it, act by act"),
 )
 _ASKING: Final = (Kept("question", Class.S1, Way.STAYS, Owner.PARTY, None, "what was asked and contested"),)
-_ERASED: Final = "codes, times and states stay"
 #: By kind of service.
 POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
     "hotline": (
@@ -230,8 +230,8 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
         Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "deleted with the record that it opens"),
         Kept("notice", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
         *_PRESERVING,
-        Kept("preservation_location", Class.S2, Way.STAYS, Owner.PARTY, None, "tokens of places: not ended yet"),
-        Kept("notice_location", Class.S2, Way.STAYS, Owner.PARTY, None, "tokens of places: not ended yet"),
+        Kept("preservation_location", Class.S2, Way.ITSELF, Owner.PARTY, None, "ends with its preservation's record"),
+        Kept("notice_location", Class.S2, Way.ITSELF, Owner.PARTY, None, "ends with its notice's record"),
     ),
     "law_enforcement": (
         *(*_EVERYWHERE, *_READ, *_FEED, *_CLOCKS, *_ASKING),

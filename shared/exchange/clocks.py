@@ -29,6 +29,8 @@ class Clocked:
     """An edge as one of its parties knows it, by its `subject`. `begun_at`: the time of the message that carried it.
 
     `told_by` is the id by which messages name it: of a notice its own, also at the origin, which knows the referral.
+    A preservation is one, too, of an agency and a provider: `instrument` is what it was asked under, `begins` the event
+    that its message is to clocks, and it has no purpose. Both are "" of every other.
     """
 
     edge_id: UUID
@@ -42,6 +44,8 @@ class Clocked:
     acknowledge_h: int | None
     act_h: int | None
     begun_at: datetime
+    instrument: str = ""
+    begins: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,15 @@
 """What both sides of a preservation make of its acts, pure: a standing moves by its writer's acts, and by nothing else.
 
+Clocks run of it as of an edge from the agency to the provider: by the instrument that it was asked under.
+
 Whoever acts looks at both tracks as it knows them; whoever is told checks the act against its copy of that track alone:
 so acts that cross on their way are kept, and both sides come to the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 from shared.contracts.base import Contract
@@ -13,13 +17,31 @@ from shared.contracts.registry import MessageType
 from shared.exchange.act import Act, Subject, Track
 from shared.exchange.states import Standing, rows_of, says, shown
 from shared.kernel.authority import state_forbids
+from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
-from shared.vocabulary.preservation import PreservationAnswer
+from shared.routing.clocks import ClockedEdge, Did, Step
+from shared.vocabulary.law import ClockDue, ClockEvent, StopCause
+from shared.vocabulary.preservation import PreservationAnswer, PreservationKind
 
 _ROWS: Final = {row.message: row for row in rows_of(Subject.PRESERVATION)}
 ASK: Final = next(row for row in rows_of(Subject.PRESERVATION) if row.name == "submit")
 #: What an agency's request begins in, at both ends.
 BEGUN: Final = Standing(ASK.moves[0].to, PreservationAnswer.NONE.value)
+#: What a request is to clocks.
+BEGINS: Final[Mapping[PreservationKind, ClockEvent]] = {
+    PreservationKind.PRESERVE: ClockEvent.PRESERVATION_SERVED,
+    PreservationKind.PRODUCE: ClockEvent.PRODUCTION_ORDERED,
+}
+#: What the provider says when nothing is kept, or nothing any more.
+_OVER: Final = frozenset(
+    {
+        PreservationAnswer.REFUSED,
+        PreservationAnswer.NOT_POSSIBLE,
+        PreservationAnswer.TOO_LATE,
+        PreservationAnswer.ENDED,
+        PreservationAnswer.WITHDRAWAL_ACKNOWLEDGED,
+    }
+)
 
 
 def row_of(message: MessageType) -> Act | None:
@@ -47,6 +69,21 @@ def told(row: Act, standing: Standing, said: Contract) -> Standing:
 def shown_state(standing: Standing) -> str:
     """What both sides are shown of it."""
     return shown(Subject.PRESERVATION, standing)
+
+
+def preserved(agency: str, provider: str, instrument: str) -> ClockedEdge:
+    """A preservation as clocks look at it: neither rules nor deadlines of the routing count."""
+    return ClockedEdge((), agency, provider, ClockEvent.PRESERVATION_SERVED, {}, instrument)
+
+
+def clock_steps(answer: str, told_at: datetime) -> tuple[Step, ...]:
+    """What the provider's track, come to `answer`, does to clocks: alike at both ends."""
+    at = coarse(told_at)
+    if answer in _OVER:
+        return tuple(Step(at, Did.DOES, due) for due in (ClockDue.DATA, ClockDue.END_OF_PRESERVATION))
+    if answer == PreservationAnswer.EXTENDED:
+        return Step(at, Did.STOPS, StopCause.EXTENDED), Step(at, Did.STARTS, ClockEvent.PRESERVATION_EXTENDED)
+    return ()
 
 
 def _moved(row: Act, standing: Standing, said: Contract | None) -> Standing | None:

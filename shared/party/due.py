@@ -47,7 +47,8 @@ _EXAMPLE: Final[dict[str, JsonValue]] = {
 class ShownTimer(Contract):
     """What falls due, of which subject, who owes it, and by which clock of the policy or deadline of the edge.
 
-    `then` is what follows if it is not done. `rung` is its place on a ladder, from 1; 0 where there is none.
+    `then` is what follows if it is not done. `rung` is its place on a ladder, from 1; 0 where there is none. What falls
+    due of a preservation has no `purpose`.
     """
 
     due_at: Instant
@@ -57,7 +58,7 @@ class ShownTimer(Contract):
     subject: Uuid
     counterpart: PartyId
     owed_by: PartyId
-    purpose: Purpose
+    purpose: Purpose | None
     clock: RuleId
     run: Annotated[int, Field(ge=1)]
     rung: Annotated[int, Field(ge=0)]
@@ -116,7 +117,7 @@ def _shown(row: TimerRow, now: datetime) -> ShownTimer:
         subject=row.subject,
         counterpart=row.counterpart,
         owed_by=row.owed_by,
-        purpose=Purpose(row.purpose),
+        purpose=Purpose(row.purpose) if row.purpose else None,
         clock=row.clock,
         run=row.run,
         rung=row.rung,

@@ -25,7 +25,7 @@ _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0)
 _RANK: Final = 1
 # What runs out is not overdue: a preservation that ends.
 _OVERDUE: Final = """
-SELECT t.timer_id, t.subject, t.counterpart, t.owed_by, t.due, t.clock, t.due_at, c.origin = t.party AS own
+SELECT t.timer_id, t.subject, t.counterpart, t.owed_by, t.due, t.clock, t.due_at, c.origin = t.party AS own, c.begins
 FROM timer AS t JOIN clocked AS c USING (edge_id, party)
 WHERE t.party = $1 AND (t.due_at, t.timer_id) > ($2, $3) AND t.due_at <= $4 AND t.consequence <> $5
 ORDER BY t.due_at, t.timer_id LIMIT $6
@@ -54,6 +54,7 @@ class _Overdue:
 
     def _waits(self, party: str, row: asyncpg.Record) -> Waits:
         kind = Subject.REFERRAL if row["own"] else self._received
+        kind = Subject.PRESERVATION if row["begins"] else kind
         waiting = Waiting(
             kind=kind,
             subject=row["subject"],

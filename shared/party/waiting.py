@@ -150,6 +150,7 @@ _OWED: Final[Mapping[tuple[Subject, str], Mend]] = {
     (Subject.REFERRAL, ClockDue.RECHECK): Mend.RECHECK,
     (Subject.REFERRAL, ClockDue.INFORMATION): Mend.REPLY,
     (Subject.REFERRAL, ClockDue.VERDICT): Mend.UPHOLD,
+    (Subject.PRESERVATION, ClockDue.DATA): Mend.ANSWER,
 }
 
 

@@ -28,6 +28,7 @@ ACT_BY: Final = "act-by"
 #: A bloc has no place above it: whoever serves one is below this as everybody is.
 _WORLD: Final = "BLOC-WLD"
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
+_BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
 #: What the origin of an edge owes, or keeps. All else its recipient does.
 _OF_ORIGIN: Final = frozenset(
     each.value for each in (ClockDue.REPORT, ClockDue.INFORMATION, ClockDue.RECHECK, ClockDue.VERDICT)
@@ -78,13 +79,17 @@ LawAt = Callable[[datetime], Law]
 
 @dataclass(frozen=True, slots=True)
 class ClockedEdge:
-    """What clocks look at of an edge: its rules, its two parties, and the hours of its deadlines from `begins` on."""
+    """What clocks look at of an edge: its rules, its two parties, and the hours of its deadlines from `begins` on.
+
+    A preservation is such an edge of an agency and a provider: under `instrument`, and by that alone; "" of all others.
+    """
 
     rules: tuple[str, ...]
     origin: str
     recipient: str
     begins: ClockEvent
     deadlines: Mapping[str, int]
+    instrument: str = ""
 
 
 #: From when to when a clock stands still; without an end: it has not gone on.
@@ -155,13 +160,19 @@ def runs(edge: ClockedEdge, steps: Iterable[Step], law_at: LawAt) -> tuple[Run, 
     ordered = sorted(steps)
     found: list[Run] = []
     counted: dict[str, int] = {}
+    kept_until = _BEFORE_ALL
     for start in ordered:
         if start.did is not Did.STARTS:
             continue
         law = law_at(start.at)
+        # What is kept longer is kept so much longer than it was to be.
+        begins = max(start.at, kept_until) if start.code == ClockEvent.PRESERVATION_EXTENDED else start.at
         for clock in _clocks_started(edge, start, law):
             counted[clock.id] = counted.get(clock.id, 0) + 1
-            found.append(_run(clock, edge, start, steps=ordered, number=counted[clock.id], law=law))
+            run = _run(clock, edge, start, begins=begins, steps=ordered, number=counted[clock.id], law=law)
+            found.append(run)
+            if clock.preserves:
+                kept_until = max(kept_until, _due_at(clock, begins, (), law=law) or begins)
     return tuple(_ranked(sorted(found, key=_order)))
 
 
@@ -181,11 +192,15 @@ def _clocks_started(edge: ClockedEdge, start: Step, law: Law) -> Iterator[_Clock
         yield from _deadlines(edge)
     book, on = _book(law.policy), start.at.date()
     cited = {book.instrument_of[rule] for rule in edge.rules if rule in book.instrument_of}
+    if edge.instrument:
+        cited = {edge.instrument}
     for clock in book.clocks:
         if clock.starts != start.code or not clock.in_force(on):
             continue
         if clock.instrument in cited or (
-            clock.instrument not in book.cited and _below(clock, _owing(clock, edge), on, directory=law.directory)
+            not edge.instrument
+            and clock.instrument not in book.cited
+            and _below(clock, _owing(clock, edge), on, directory=law.directory)
         ):
             yield clock
 
@@ -225,18 +240,17 @@ def _deadlines(edge: ClockedEdge) -> Iterator[_Clock]:
             )
 
 
-def _run(clock: _Clock, edge: ClockedEdge, start: Step, *, steps: Sequence[Step], number: int, law: Law) -> Run:
-    started_at = start.at
-    stands = tuple(_stands(clock, started_at, steps))
-    every = None
-    if clock.hours is not None:
-        term = clock.hours * law.hour
-        due_at = _ran(started_at, term, stands)
-        every = term if clock.repeats else None
-    elif clock.days is not None:
-        due_at = _book(law.policy).calendars.end_of(clock.days, clock.jurisdiction, started_at, stands=stands)
-    else:
-        due_at = None
+def _run(
+    clock: _Clock,
+    edge: ClockedEdge,
+    start: Step,
+    *,
+    begins: datetime,
+    steps: Sequence[Step],
+    number: int,
+    law: Law,
+) -> Run:
+    stands = tuple(_stands(clock, begins, steps))
     return Run(
         clock=clock.id,
         number=number,
@@ -244,13 +258,21 @@ def _run(clock: _Clock, edge: ClockedEdge, start: Step, *, steps: Sequence[Step]
         owed_by=_owing(clock, edge),
         due=clock.due,
         then=clock.then,
-        started_at=started_at,
-        due_at=due_at,
+        started_at=begins,
+        due_at=_due_at(clock, begins, stands, law=law),
         ended_at=_ended(clock, start, steps),
         working=clock.days is not None,
-        every=every,
+        every=clock.hours * law.hour if clock.hours is not None and clock.repeats else None,
         stands=stands,
     )
+
+
+def _due_at(clock: _Clock, begins: datetime, stands: Sequence[Stand], *, law: Law) -> datetime | None:
+    if clock.hours is not None:
+        return _ran(begins, clock.hours * law.hour, stands)
+    if clock.days is not None:
+        return _book(law.policy).calendars.end_of(clock.days, clock.jurisdiction, begins, stands=tuple(stands))
+    return None
 
 
 def _ended(clock: _Clock, start: Step, steps: Sequence[Step]) -> datetime | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
+from shared.kernel.clock import rfc3339
 from shared.kernel.ids import uuid7
-from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral
+from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral, until
 
 REMOVED = {"items": [{"action": "removed", "effective_at": "2026-05-04T11:59:00Z"}]}
 
@@ -34,10 +36,10 @@ async def noticed(exchange: Exchange) -> tuple[str, str, str]:
     return referral_id, notice_id, filing["items"][0]["locator"]["value"]
 
 
-async def asked(exchange: Exchange, location: str) -> str:
+async def asked(exchange: Exchange, location: str, *, kind: str = "preserve") -> str:
     ask = {
         "provider": PROVIDER,
-        "kind": "preserve",
+        "kind": kind,
         "instrument": "eu_2023_1543",
         "term": "eu_60d",
         "locations": [{"kind": "url", "value": location}],
@@ -75,3 +77,49 @@ async def test_what_an_agency_wants_kept_is_answered_in_the_act_that_removes_it(
     )
     assert edge["answer"] == "actioned"
     assert "preserv" not in str(edge)
+
+
+async def due(exchange: Exchange, party: str, preservation_id: str) -> list[tuple[str, str, str]]:
+    """What falls due of it: clock, what, and when."""
+    found = await got(exchange, party, f"/v1/due?subject={preservation_id}")
+    assert all((each["purpose"], each["owed_by"]) == (None, PROVIDER) for each in found["items"])
+    return [(each["clock"], each["due"], each["due_at"]) for each in found["items"]]
+
+
+async def fall_due(exchange: Exchange, preservation_id: str, *clocks: tuple[str, str, timedelta]) -> None:
+    """Wait until both have these, counted from when it was asked, and nothing else."""
+    asked_at = datetime.fromisoformat((await got(exchange, AGENCY, f"/v1/preservations/{preservation_id}"))["asked_at"])
+    wanted = [(clock, what, rfc3339(asked_at + term)) for clock, what, term in clocks]
+
+    async def both() -> bool:
+        return [await due(exchange, each, preservation_id) for each in (AGENCY, PROVIDER)] == [wanted, wanted]
+
+    await until(both)
+
+
+async def test_a_preservation_runs_out_by_the_law_that_it_was_asked_under_at_both(exchange: Exchange) -> None:
+    _, _, location = await noticed(exchange)
+    preservation_id = await asked(exchange, location)
+    place = f"/v1/preservations/{preservation_id}"
+    await fall_due(exchange, preservation_id, ("eu-2023-1543-preservation", "end_of_preservation", timedelta(days=60)))
+
+    await posted(exchange, PROVIDER, f"{place}:answer", {"answer": "preserved", "until": "2027-07-03"})
+    await exchange.until_quiet()
+    await posted(exchange, AGENCY, f"{place}:extend", {"until": "2027-08-02"})
+    await exchange.until_quiet()
+    await posted(exchange, PROVIDER, f"{place}:answer-extension", {"answer": "extended"})
+    await exchange.until_quiet()
+    await fall_due(exchange, preservation_id, ("eu-2023-1543-extension", "end_of_preservation", timedelta(days=90)))
+    await posted(exchange, PROVIDER, f"{place}:end", {"reason": "term_over"})
+    await exchange.until_quiet()
+    await fall_due(exchange, preservation_id)
+
+
+async def test_what_is_to_be_produced_is_due_until_its_provider_has_refused(exchange: Exchange) -> None:
+    _, _, location = await noticed(exchange)
+    preservation_id = await asked(exchange, location, kind="produce")
+    await fall_due(exchange, preservation_id, ("eu-2023-1543-production", "data", timedelta(days=10)))
+    refused = {"answer": "refused", "reason": "manifest_error"}
+    await posted(exchange, PROVIDER, f"/v1/preservations/{preservation_id}:answer", refused)
+    await exchange.until_quiet()
+    await fall_due(exchange, preservation_id)

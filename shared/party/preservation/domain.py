@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
@@ -11,10 +11,12 @@ from shared.contracts.answers import Answer
 from shared.contracts.base import Contract
 from shared.contracts.preserving import PreservationRecord, PreservationTerms
 from shared.exchange.act import Act, Track
+from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.message import Received
-from shared.exchange.preservation import ASK, BEGUN, acted, row_of, shown_state, told
+from shared.exchange.preservation import ASK, BEGINS, BEGUN, acted, clock_steps, row_of, shown_state, told
 from shared.exchange.states import Standing
 from shared.guard import kept_locator
+from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.routing.policy_index import PolicyIndex
@@ -63,6 +65,31 @@ class Preservation:
         if said.number > self.told + 1:
             raise Refused(ACT_AWAITED)
         return replace(self, standing=told(row, self.standing, said), told=said.number)
+
+    def clocked(self, track: Track, sent_at: datetime) -> Clocked:
+        """It as clocks look at it; `track` is the one that its party writes, `sent_at` when it was asked."""
+        asks = track is Track.OFFER
+        agency, provider = (self.party, self.counterpart) if asks else (self.counterpart, self.party)
+        return Clocked(
+            edge_id=self.preservation_id,
+            party=self.party,
+            subject=self.preservation_id,
+            told_by=self.preservation_id,
+            origin=agency,
+            recipient=provider,
+            purpose="",
+            rules=(),
+            acknowledge_h=None,
+            act_h=None,
+            begun_at=coarse(sent_at),
+            instrument=self.instrument.value,
+            begins=BEGINS[self.kind].value,
+        )
+
+    def happened(self, row: Act, told_at: datetime) -> list[Happened]:
+        """What an act that has led here does to clocks: what its agency says does nothing."""
+        steps = clock_steps(self.standing.answer, told_at) if row.track is Track.ANSWER else ()
+        return [Happened.by(self.party, self.preservation_id, self.counterpart, step=step) for step in steps]
 
 
 def begun(

@@ -15,6 +15,7 @@ from shared.contracts.answers import TrackNumber
 from shared.contracts.base import Contract, Day, Flag, Instant, JsonObject, NextCursor, PartyId, Uuid
 from shared.contracts.preserving import PreservationRecord, PreservationTerms
 from shared.exchange.act import PreservationState, Track
+from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.events import Event
 from shared.exchange.message import Draft
 from shared.kernel.authority import Authority, Role
@@ -132,6 +133,10 @@ class Preservations(Protocol):
 
     async def keep(self, done: Sequence[Done]) -> None:
         """Append acts to timelines."""
+        ...
+
+    async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
+        """Keep what clocks look at."""
         ...
 
     async def note(self, events: Sequence[Event]) -> None: ...

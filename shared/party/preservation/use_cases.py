@@ -65,6 +65,7 @@ async def ask(said: PreservationAsk, *, acting: Acting, policy: PolicyIndex, hol
     )
     asked = replace(fresh, acts=1)  # the request is the first of its own acts
     await acting.preservations.add(asked, record, coarse(acting.at))
+    await acting.preservations.clock([asked.clocked(Track.OFFER, acting.at)], ())
     await _tell(ASK, asked, terms, acting=acting, record=record)
     warnings = (Warned.HOLD_STANDS,) if await holds.stand(acting.party, record) else ()
     return PreservationAsked(
@@ -84,6 +85,7 @@ async def act(row: Act, preservation_id: UUID, *, said: Contract | None, acting:
     acting.authority.require(Subject.PRESERVATION, acting.role, action=row.name, state=before.state)
     after = before.acted(row, said)
     await acting.preservations.move(before, after)
+    await acting.preservations.clock((), after.happened(row, acting.at))
     await _tell(row, after, said, acting=acting)
     return after.state
 
@@ -106,8 +108,10 @@ async def receive(messages: Sequence[Received], preservations: Preservations, *,
         if before is None:
             assert isinstance(message.sealed, PreservationRecord)
             await preservations.add(after, message.sealed, coarse(message.sent_at))
+            await preservations.clock([after.clocked(track, message.sent_at)], ())
         else:
             await preservations.move(before, after)
+            await preservations.clock((), after.happened(row, message.sent_at))
         await preservations.keep([_done(row, after, clear, number=clear.number, at=coarse(message.sent_at))])
         what = event_type(Subject.PRESERVATION, row.name)
         event = Event(after.party, what, after.preservation_id, state=after.state, by=after.counterpart)

@@ -22,6 +22,7 @@ import asyncpg
 from shared.exchange.act import Subject
 from shared.exchange.clocks import begun, clocked
 from shared.exchange.events import Event
+from shared.exchange.preservation import preserved
 from shared.exchange.timers import Fires, Timer, timers
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
@@ -43,7 +44,8 @@ _SUBJECTS: Final = {
     PartyKind.INDUSTRY.value: Subject.NOTICE,
 }
 _TAKE: Final = """
-SELECT edge_id, party, subject, origin, recipient, purpose, rules, acknowledge_h, act_h, begun_at FROM clocked
+SELECT edge_id, party, subject, origin, recipient, purpose, rules, acknowledge_h, act_h, begun_at, instrument, begins
+FROM clocked
 WHERE look_at <= coalesce($1, '-infinity'::timestamptz) ORDER BY look_at LIMIT $2 FOR UPDATE SKIP LOCKED
 """
 _STEPS: Final = """
@@ -227,6 +229,9 @@ class Timers:
         return len(events)
 
     def _timers(self, row: asyncpg.Record, steps: Sequence[Step]) -> tuple[Timer, ...]:
+        if row["begins"]:
+            first = Step(row["begun_at"], Did.STARTS, row["begins"])
+            return timers(preserved(row["origin"], row["recipient"], row["instrument"]), [first, *steps], self._law_at)
         party = self._law_at(row["begun_at"]).directory.party(row["recipient"])
         if party is None:
             return ()

@@ -1,4 +1,4 @@
-"""The databases of two services, as their login roles reach them, for what ends in them."""
+"""The databases of the services, as their login roles reach them, for what ends in them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database
 from tests.services.databases import running_databases
 
-SERVICES = ("hotline", "law_enforcement")
+SERVICES = ("hotline", "law_enforcement", "industry")
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,10 @@ from shared.exchange import prepare
 from shared.kernel.authority import Role
 from shared.kernel.ids import coarse_uuid7, uuid7
 from shared.runtime.database.transactions import Database, RowScope
-from tests.services.deliveries import AGENCY, offered
+from tests.services.deliveries import AGENCY, LOCATION, PROVIDER, offered
 from tests.services.hotline.origin import Origin
+from tests.services.industry.provider import Providers
+from tests.services.industry.test_preservation_before_removal import asked
 from tests.services.law_enforcement.agency import Agencies
 from tests.services.retention.owners import as_owner, owned
 from tests.services.retention.test_retention import LONG_AGO, NOW, numbered
@@ -93,6 +95,29 @@ async def test_clocks_of_a_case_end_with_its_record_for_the_same_purpose(
     assert alike(after)
     mine = {each for each in after["of"] if each[0] in (closed, going_on)}
     assert mine == {(closed, purposes[1]), (going_on, purposes[0]), (going_on, purposes[1])}
+
+
+async def test_a_preservation_that_is_over_ends_with_its_tokens_and_clocks(
+    databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]
+) -> None:
+    database, endpoint = databases["industry"], endpoints["industry"]
+    over, going_on = uuid7(), uuid7()
+    await Providers(database).receive(*(asked(each, location=f"{LOCATION}/{each}") for each in (over, going_on)))
+    change = "UPDATE preservation SET state = $2, received_at = $3, changed_at = $3 WHERE preservation_id = $1"
+    for preservation_id, state in ((over, "refused"), (going_on, "preserved")):
+        await as_owner(endpoint, change, preservation_id, state, LONG_AGO, parties=[PROVIDER])
+    await numbered(database)
+    await apply(owned(endpoints, "industry"), NOW)
+    async with database.transaction(RowScope([PROVIDER], Role.VIEWER, "read")) as session:
+        ids, left = [over, going_on], dict[str, set[UUID]]()
+        for table, key in (("preservation", "preservation_id"), ("preservation_location", "preservation_id")):
+            where = " AND wrapped_key IS NOT NULL" if table == "preservation" else ""
+            kept = f"SELECT {key} AS id FROM {table} WHERE {key} = ANY ($1){where}"
+            left[table] = {row["id"] for row in await session.driver.fetch(kept, ids)}
+        clocked = await session.driver.fetch("SELECT edge_id AS id FROM clocked WHERE edge_id = ANY ($1)", ids)
+        [state] = await session.driver.fetch("SELECT state FROM preservation WHERE preservation_id = $1", over)
+    assert left == {"preservation": {going_on}, "preservation_location": {going_on}}
+    assert ({row["id"] for row in clocked}, state["state"]) == ({going_on}, "refused")
 
 
 async def test_no_role_but_the_service_removes_them(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -156,12 +157,25 @@ def test_questions_that_cross_their_answers_each_end_by_their_own() -> None:
     assert found == {AT + 54 * HOUR}
 
 
-def test_a_preservation_that_is_extended_stands_and_the_extension_runs_on_its_own() -> None:
-    served, extended = started(ClockEvent.PRESERVATION_SERVED), started(ClockEvent.PRESERVATION_EXTENDED, 24 * 50)
-    found = run(notice(), served, stops(24 * 50, StopCause.EXTENDED), extended, extended._replace(at=AT + 2000 * HOUR))
+def test_a_preservation_that_is_extended_runs_so_much_longer_than_it_was_to() -> None:
+    served, extended = started(ClockEvent.PRESERVATION_SERVED), started(ClockEvent.PRESERVATION_EXTENDED, 24 * 5)
+    found = run(notice(), served, stops(24 * 5, StopCause.EXTENDED), extended, extended._replace(at=AT + 2000 * HOUR))
     assert found["eu-2023-1543-preservation"].due_at is None
-    assert found["eu-2023-1543-extension"].due_at == AT + timedelta(days=80)
-    assert found["eu-2023-1543-extension#2"].due_at == AT + 2000 * HOUR + timedelta(days=30)
+    assert found["eu-2023-1543-extension"].due_at == AT + timedelta(days=90)
+    assert found["eu-2023-1543-extension#2"].due_at == AT + timedelta(days=120)
+    late = run(notice(), served, extended._replace(at=AT + timedelta(days=70)))
+    assert late["eu-2023-1543-extension"].due_at == AT + timedelta(days=100)
+
+
+def test_a_preservation_has_the_clocks_of_the_instrument_that_it_was_asked_under() -> None:
+    """Whatever holds by place: its provider owes nothing under a law that nobody named."""
+    served = started(ClockEvent.PRESERVATION_SERVED)
+    under = {each: run(replace(notice(), instrument=each), served) for each in ("eu_2023_1543", "us_2258a")}
+    assert {each: set(found) for each, found in under.items()} == {
+        "eu_2023_1543": {"eu-2023-1543-preservation"},
+        "us_2258a": set(),
+    }
+    assert set(run(notice(), served)) == {"eu-2023-1543-preservation"}
 
 
 def test_a_ladder_has_its_rungs_in_the_order_of_their_times() -> None:

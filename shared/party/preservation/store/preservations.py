@@ -18,6 +18,7 @@ from pydantic_core import to_json
 from shared.contracts.preserving import PreservationRecord
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.act import Subject, Track
+from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.events import Event, event_type
 from shared.exchange.message import Draft
 from shared.exchange.states import Standing
@@ -37,6 +38,7 @@ from shared.runtime.database.columns import Columns, Json, insert
 from shared.runtime.database.feed import Listed, note_events
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.post import outbox
+from shared.runtime.timers.steps import begin, note_steps
 from shared.vocabulary.preservation import PreservationKind, PreservationTerm
 from shared.vocabulary.routing import Instrument
 
@@ -161,6 +163,10 @@ class PostgresPreservations:
 
     async def keep(self, done: Sequence[Done]) -> None:
         await self._driver.execute(*_KEEP.bind(rows=_ACT.rows([_kept(each) for each in done])))
+
+    async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
+        await begin(self._driver, begun)
+        await note_steps(self._driver, steps)
 
     async def note(self, events: Sequence[Event]) -> None:
         await note_events(self._driver, events)
