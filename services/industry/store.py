@@ -17,6 +17,7 @@ from shared.party.preservation.store.locations import (
     NoticeLocation,
     ProviderPreservations,
     add_notice_locations,
+    end_notice_locations,
     token,
 )
 from shared.party.recipient.domain import Item, item_numbers
@@ -60,6 +61,10 @@ class PostgresNotices(PostgresOneEdgeItems):
     async def amend(self, messages: Sequence[Received], items: Sequence[Item]) -> None:
         await super().amend(messages, items)
         await self._locate(messages)
+
+    async def erase(self, item: Item) -> None:
+        await super().erase(item)
+        await end_notice_locations(self._driver, item.subject_id, item.party)
 
     @property
     def preservations(self) -> ProviderPreservations:
