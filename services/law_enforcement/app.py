@@ -73,7 +73,7 @@ def assemble(machinery: Machinery) -> App:
     words = {"inbox": case_words, "preservations": preservation_words}
     about = attention, *feed_routers(items, AUTHORITY), timelines_router(items, AUTHORITY, words)
     routers = [*acting, *about, questions_router(items, AUTHORITY)]
-    routers.append(_console(machinery, items, sources, asks))
+    routers.append(_console(machinery, items, sources, asks=asks))
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
     app = App(
         machinery,
@@ -100,7 +100,7 @@ def _documents(machinery: Machinery) -> Documents:
     return machinery.law.documents_at(machinery.clock.now())
 
 
-def _console(machinery: Machinery, items: Serving, sources: Sequence[Source], asks: PreservationRoutes) -> APIRouter:
+def _console(machinery: Machinery, items: Serving, sources: Sequence[Source], *, asks: PreservationRoutes) -> APIRouter:
     door = party_door(
         machinery,
         items,

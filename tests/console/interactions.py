@@ -160,6 +160,17 @@ async def is_told_that_a_purpose_is_missing(page: Page, _: Subjects) -> None:
     await expect(page.get_by_role("alert")).to_contain_text("There is a problem")
 
 
+async def sees_who_has_looked(page: Page, subjects: Subjects) -> None:
+    await page.get_by_label("Purpose of the look").fill("look of looks")
+    await page.get_by_role("button", name="Look").click()
+    await page.goto(f"{page.url.partition('/console')[0]}/console/flows/{subjects.referral}?purpose=a+fresh+look")
+    await page.goto(f"{page.url.partition('/console')[0]}/console/looks?purpose=look+of+looks")
+    rows = page.locator("tbody tr")
+    await expect(rows.nth(0)).to_contain_text("looks")
+    await expect(rows.nth(1)).to_contain_text(subjects.referral[-8:])
+    await expect(rows.nth(1)).to_contain_text("a fresh look")
+
+
 async def turns_shortcuts_off(page: Page, _: Subjects) -> None:
     await page.get_by_role("button", name="Turn them off").click()
     await expect(page.get_by_text("They are off")).to_be_visible()
@@ -247,6 +258,7 @@ INTERACTIONS: Final = (
     Interaction("an auditor says why and sees a flow", AUDITOR, "flows/{referral}", says_why),
     Interaction("an auditor finds a flow by party and by id", AUDITOR, "flows", finds, alone=True),
     Interaction("an auditor without a purpose is told so", AUDITOR, "flows", is_told_that_a_purpose_is_missing),
+    Interaction("an auditor sees what was looked at", AUDITOR, "looks", sees_who_has_looked),
     *OF_ORIGINS,
     *OF_AGENCIES,
     *OF_PROVIDERS,

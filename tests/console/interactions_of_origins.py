@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Final
 
@@ -66,7 +67,45 @@ async def amends_nothing(page: Page, _: Subjects) -> None:
     await expect(page.get_by_label("Items to leave out")).to_have_value("7")
 
 
+def table(reference: str) -> str:
+    """Two lines that can be filed, one that cannot, and one that repeats the first's reference."""
+    said = f"csam;2026-03-20T08:00:00Z;image;human;url;{{}};NL;{PROVIDER};stated"
+    place = f"https://images.{PROVIDER}/table/{reference}"
+    lines = [f"{reference}-1;{said.format(place)}", f"{reference}-2;{said.format(place + '/2')}"]
+    lines += [f"{reference}-3;{said.format('nowhere')}", lines[0]]
+    named = "external_ref;incident_kind;observed_at;media_kind;viewed_by;locator_kind;locator;hosting_jurisdiction"
+    return "\n".join([f"{named};hosting_provider;hosting_method", *lines])
+
+
+async def imports(page: Page, _: Subjects) -> None:
+    """Looked at, then filed: each line has its own result. What was filed before is not filed again."""
+    reference = uuid7().hex[-12:]
+    await page.get_by_label("The table").fill(table(reference))
+    await page.get_by_role("button", name="Look, file nothing").click()
+    await expect(page.get_by_role("status")).to_contain_text("2 would be filed, 0 filed before, 2 refused")
+    await expect(page.locator("tbody tr").nth(2)).to_contain_text("locator")
+    await expect(page.locator("tbody tr").nth(3)).to_contain_text("external_ref_repeated")
+    await page.get_by_role("button", name="File them").click()
+    await expect(page.get_by_role("status")).to_contain_text("2 filed, 0 filed before, 2 refused")
+    await expect(page.get_by_label("Refused lines")).to_have_value(
+        re.compile("^4,.*,locator\n5,external_ref_repeated,")
+    )
+    await page.get_by_role("link", name="Another table").click()
+    await page.get_by_label("The table").fill(table(reference))
+    await page.get_by_role("button", name="File them").click()
+    await expect(page.get_by_role("status")).to_contain_text("0 filed, 2 filed before, 2 refused")
+
+
+async def imports_no_table(page: Page, _: Subjects) -> None:
+    await page.get_by_label("The table").fill("not;columns\n1;2")
+    await page.get_by_role("button", name="File them").click()
+    await expect(page.get_by_role("alert")).to_contain_text("column_unknown")
+    await expect(page.get_by_label("The table")).to_have_value("not;columns\n1;2")
+
+
 OF_ORIGINS: Final = (
+    Interaction("a hotline looks at a table and files it", HOTLINE, "import", imports),
+    Interaction("a hotline is told what is wrong with a table", HOTLINE, "import", imports_no_table),
     Interaction(
         "a hotline answers what is asked",
         HOTLINE,

@@ -52,6 +52,7 @@ PAGES: Final = (
     Kept(HOTLINE, "referrals/{referral}", own=True),
     Kept(HOTLINE, "referrals/{referral}/amend", own=True),
     Kept(HOTLINE, "new"),
+    Kept(HOTLINE, "import"),
     Kept(HOTLINE, "due"),
     Kept(HOTLINE, "webhooks"),
     Kept(HOTLINE, "webhooks/{webhook}", own=True),
@@ -84,6 +85,8 @@ PAGES: Final = (
     Kept(AUDITOR, "flows/{referral}"),
     Kept(AUDITOR, f"flows/{{referral}}?{WHY}", own=True),
     Kept(AUDITOR, f"topics?{WHY}"),
+    Kept(AUDITOR, "looks"),
+    Kept(AUDITOR, f"looks?{WHY}"),
     Kept(AUDITOR, "blank"),
     Kept(AUDITOR, "nowhere"),
 )

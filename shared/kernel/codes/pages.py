@@ -9,6 +9,9 @@ from shared.kernel.codes.why import Why
 
 WHYS: Final[Mapping[str, Why]] = {
     "day_malformed": Why("what stands for a day is none", "write it as 2026-05-04"),
+    "external_ref_repeated": Why(
+        "an earlier line of the table has the same reference", "give each line a reference of its own"
+    ),
     "form_foreign": Why(
         "a form came from another place than a page of this session",
         "open the page anew and send its form from there",

@@ -18,7 +18,8 @@ from shared.party.console.subjects import SubjectKind, SubjectPages
 from shared.party.due import DueList
 from shared.party.events import Events
 from shared.party.origin.console import pages
-from shared.party.origin.console.pages import OriginUse
+from shared.party.origin.console.imports import ImportPages
+from shared.party.origin.console.use import OriginUse
 from shared.party.preservation.api import PreservationRoutes
 from shared.party.recipient.api import Serving
 from shared.party.webhooks import WebhookRoutes
@@ -100,6 +101,7 @@ def origin_door(
     menu = around(
         entry("My referrals", "referrals"),
         Entry("New referral", f"{ROOT}/new", files),
+        Entry("Import", f"{ROOT}/import", files),
         entry(kind.title, kind.path),
         *more,
     )
@@ -116,4 +118,5 @@ def origin_door(
         preservations=preservations,
     )
     pages.ReferralPages(door.frame, use, serving.acts, authority=authority, last=door.live.last)
+    ImportPages(door.frame, use, authority=authority)
     return door

@@ -20,7 +20,7 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents
-from shared.guard import item_bytes, parse_body
+from shared.guard import item_bytes, parse_body, parse_list
 from shared.kernel.authority import Authority
 from shared.kernel.canonical import digest
 from shared.kernel.clock import Clock
@@ -55,7 +55,7 @@ from shared.party.questions.store import PostgresQuestions
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.http.acts import Acts
-from shared.runtime.http.edge import read_json, read_key, read_list, read_model
+from shared.runtime.http.edge import BATCH_ITEMS_MAX, read_json, read_key, read_list, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import does, shows
 from shared.runtime.http.paging import Cursor, Limit
@@ -136,6 +136,12 @@ class OriginApi:
         """File one referral, spelt as JSON by another door than this."""
         with self._alarms.posted(identity.party, body):
             values = [parse_body("application/json", None, body)]
+        return await self._filed(identity, values, body=body, key=key, route=route)
+
+    async def file_many(self, identity: Identity, body: bytes, *, key: bytes, route: str) -> Reply:
+        """File a list of them, spelt as JSON by another door: its `route` ends as that of a list."""
+        with self._alarms.posted(identity.party, body):
+            values = parse_list("application/json", None, body, name="referrals", items_max=BATCH_ITEMS_MAX)
         return await self._filed(identity, values, body=body, key=key, route=route)
 
     async def act(

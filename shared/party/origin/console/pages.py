@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Final, Protocol
-from uuid import UUID
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from pydantic import BaseModel, JsonValue
 from pydantic_core import to_json
@@ -21,16 +19,15 @@ from shared.party.origin.console import filing
 from shared.party.origin.console.acting import AMEND, FORMS, may_amend
 from shared.party.origin.console.acting import forms_of as acting_forms
 from shared.party.origin.console.amending import Amendment, amended
-from shared.party.origin.domain import AcceptedReferral, AmendedReferral, Reply
+from shared.party.origin.console.use import Doing, OriginUse
+from shared.party.origin.domain import AcceptedReferral, AmendedReferral
 from shared.party.origin.use_cases.amend import Changing, amend_in_part
-from shared.party.origin.use_cases.referrals import Acting, list_referrals, show_referral
+from shared.party.origin.use_cases.referrals import list_referrals, show_referral
 from shared.party.origin.use_cases.reroute import Rerouting, reroute_referral
-from shared.party.questions.ports import ShownQuestion
 from shared.runtime.console.asked import ONCE, Asked
 from shared.runtime.console.forms import Choice, Group, Input, inputs_of, read_inputs
 from shared.runtime.console.forms import problems_of as broken
 from shared.runtime.console.frame import ROOT, Frame, turned_to
-from shared.runtime.database.transactions import Session
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.edge import read_key, read_model
 from shared.runtime.http.identity import Identity
@@ -43,27 +40,6 @@ ROWS_OF_A_PAGE: Final = 25
 #: What the API's own route is called: the same request has the same hash, whichever door it came in at.
 _ROUTE: Final = "/console/referrals"
 _JSON: Final = "application/json"
-
-Doing = Callable[[Session], Awaitable[Contract]]
-Changed = Callable[[Changing], Awaitable[AmendedReferral]]
-
-
-class OriginUse(Protocol):
-    """The use cases of an origin, wired to its transactions: the same that its other doors have."""
-
-    def listing(self, identity: Identity) -> AbstractAsyncContextManager[Acting]: ...
-
-    def reading(self, identity: Identity) -> AbstractAsyncContextManager[Acting]: ...
-
-    async def checked(self, identity: Identity, body: bytes, kind: str | None) -> bytes: ...
-
-    async def file_alone(self, identity: Identity, body: bytes, *, key: bytes, route: str) -> Reply: ...
-
-    async def raised(self, referral_id: UUID, identity: Identity) -> Sequence[ShownQuestion]: ...
-
-    def doing(self, act: Act, referral_id: UUID, said: Contract | None, *, identity: Identity) -> Doing: ...
-
-    def changing(self, wanted: Changed, identity: Identity) -> Doing: ...
 
 
 class ReferralPages:
