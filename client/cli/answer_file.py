@@ -22,9 +22,9 @@ from pydantic import JsonValue
 from client.api import BATCH_MAX, CausewayClient
 from client.bulk import AnswerResult
 from client.cli.answer_columns import SUBJECTS, Answer, answer, column_at, columns
-from client.cli.csv_format import Table
 from client.problem import ApiProblem
 from shared.exchange.act import Subject
+from shared.formats.referral_table import Table
 from shared.kernel.canonical import canonical_json
 from shared.kernel.codes import mend_of
 from shared.kernel.errors import CausewayError, Refused, Unavailable

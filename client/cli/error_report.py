@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from client.cli.csv_format import column_at
 from client.cli.rows import RowError, RowFormat
+from shared.formats.referral_table import column_at
 
 _COLUMNS = ("row", "column", "field", "code", "rule")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from client.cli.csv_format import Table, submission
+from shared.formats.referral_table import Table, submission
 from shared.guard import parse_body
 from shared.kernel.errors import Refused
 

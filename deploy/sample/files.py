@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from client.cli.csv_format import ASIDE, COLUMNS
 from deploy.sample.generator import SampledReferral
+from shared.formats.referral_table import ASIDE, COLUMNS
 
 
 def write_jsonl(path: Path, sampled: Iterable[SampledReferral]) -> int:

@@ -12,7 +12,18 @@ from pydantic import Field
 
 from services.audit.domain.entries import Entry, EntryKind, Read
 from services.audit.domain.partitions import Cursor, Life, PartitionStatus
-from shared.contracts.base import Contract, Digest, ErrorCode, Flag, Instant, JsonObject, PartyId, RuleId, Uuid
+from shared.contracts.base import (
+    Contract,
+    Digest,
+    ErrorCode,
+    Flag,
+    Instant,
+    JsonObject,
+    NextCursor,
+    PartyId,
+    RuleId,
+    Uuid,
+)
 from shared.contracts.delivery import TakenMark
 from shared.contracts.facts import TopicName
 from shared.vocabulary.answers import ReceiptOutcome
@@ -99,6 +110,21 @@ class FoundFlows(Contract):
 
     items: tuple[FoundFlow, ...]
     more: Flag
+
+
+class NotedLook(Contract):
+    """One look of an auditor's organisation: at what, why and when."""
+
+    what: str
+    purpose: str
+    at: Instant
+
+
+class NotedLooks(Contract):
+    """What an organisation has looked at, newest first."""
+
+    items: tuple[NotedLook, ...]
+    next: NextCursor
 
 
 class EntryPage(Contract):
@@ -193,6 +219,10 @@ class Entries(Protocol):
 
     async def note_reading(self, auditor: str, purpose: str, what: str) -> None:
         """Keep who looked at what, and why."""
+        ...
+
+    async def looks(self, auditor: str, *, cursor: str | None, limit: int) -> NotedLooks:
+        """What this auditor's organisation has looked at, newest first."""
         ...
 
 

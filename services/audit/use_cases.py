@@ -18,6 +18,7 @@ from services.audit.ports import (
     EntryPage,
     Flow,
     FoundFlows,
+    NotedLooks,
     Partition,
     Partitions,
     Sought,
@@ -102,6 +103,13 @@ async def show_entries(place: Partition, look: Look, *, limit: int, entries: Ent
     asked = entries.page(place, chosen, exercise=look.exercise, parties=look.parties, limit=limit) if chosen else None
     items = [] if asked is None else await asked
     return EntryPage(generations=tuple(generations), items=tuple(items))
+
+
+async def show_looks(look: Look, *, cursor: str | None, limit: int, entries: Entries) -> NotedLooks:
+    """What the auditor's own organisation has looked at, and why. This look is noted as any other."""
+    AUTHORITY.require("flow", look.role, action="read", state="any")
+    await entries.note_reading(look.auditor, checked_purpose(look.purpose), "looks")
+    return await entries.looks(look.auditor, cursor=cursor, limit=limit)
 
 
 async def show_topics(look: Look, *, entries: Entries, partitions: Partitions) -> TopicStates:

@@ -31,7 +31,7 @@ def notices_router(serving: Serving) -> APIRouter:
     """The routes under /v1/notices."""
     router = APIRouter(prefix="/v1/notices", tags=["notices"])
     who = Depends(serving.identified)
-    notices = _notices(serving)
+    notices = notice_routes(serving)
 
     @router.get("", **shows(NoticePage))
     async def page(
@@ -67,7 +67,7 @@ def notices_router(serving: Serving) -> APIRouter:
 
 def work_router(serving: Serving) -> APIRouter:
     """The routes under /v1/work-items: the same notices, by where their items lie."""
-    return work_items_router(_notices(serving), AUTHORITY)
+    return work_items_router(notice_routes(serving), AUTHORITY)
 
 
 def referrals_router(origin: OriginApi, identified: Identified) -> APIRouter:
@@ -84,7 +84,8 @@ def referrals_router(origin: OriginApi, identified: Identified) -> APIRouter:
     return router
 
 
-def _notices(serving: Serving) -> ItemRoutes:
+def notice_routes(serving: Serving) -> ItemRoutes:
+    """What is done with notices, whichever door asks for it."""
     return ItemRoutes(serving=serving, recipient=PROVIDER, moved=_moved, items=PostgresNotices, act_on=act_on_notice)
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from services.industry import console
-from services.industry.api import notices_router, referrals_router, work_router
+from services.industry.api import notice_routes, notices_router, referrals_router, work_router
 from services.industry.bus import industry_door
 from services.industry.domain import AUTHORITY, PROVIDER
 from services.industry.store import PostgresNotices
@@ -15,7 +15,10 @@ from shared.exchange.events import event_type
 from shared.exchange.preservation import ASK
 from shared.party.asking import own_questions, with_lapses
 from shared.party.attention import Source, attention_router
-from shared.party.console.door import origin_door
+from shared.party.console.door import entry, origin_door
+from shared.party.console.preservations import PLACE
+from shared.party.console.work import PLACE as WORK
+from shared.party.console.work import WorkPages
 from shared.party.feed import feed_routers
 from shared.party.filed import ORIGIN_WAITS
 from shared.party.origin.app import assemble_origin
@@ -33,6 +36,7 @@ from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
 from shared.party.timeline import no_words, timelines_router
 from shared.party.withdrawals import with_withdrawals
+from shared.party.work_items.api import WorkRoutes
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
@@ -66,16 +70,15 @@ def assemble(machinery: Machinery) -> App:
     words = {"referrals": referral_words, "notices": no_words, "preservations": preservation_words}
     about.append(timelines_router(items, AUTHORITY, words))
     about.append(questions_router(items, AUTHORITY))
-    asked = preservations_router(
-        PreservationRoutes(
-            serving=items,
-            authority=AUTHORITY,
-            track=Track.ANSWER,
-            documents=machinery.documents,
-            preservations=ProviderPreservations,
-        )
+    asked = PreservationRoutes(
+        serving=items,
+        authority=AUTHORITY,
+        track=Track.ANSWER,
+        documents=machinery.documents,
+        preservations=ProviderPreservations,
     )
-    routers = [referrals_router(origin.api, items.identified), notices_router(items), work_router(items), asked, *about]
+    routers = [referrals_router(origin.api, items.identified), notices_router(items), work_router(items), *about]
+    routers.append(preservations_router(asked))
     door = origin_door(
         machinery,
         items,
@@ -85,7 +88,10 @@ def assemble(machinery: Machinery) -> App:
         kind=console.NOTICES,
         sources=sources,
         folders=console.FOLDERS,
+        more=[entry("Work items", WORK), entry("Preservations", PLACE)],
+        preservations=asked,
     )
+    WorkPages(door.frame, WorkRoutes(notice_routes(items), AUTHORITY), last=door.live.last)
     http = create_app("Causeway industry", [*routers, door.frame.closed()], probes=machinery.probes())
     app = origin.app(machinery, http, industry_door(kek=machinery.keys.kek, origin=origin.bus))
     app = with_withdrawals(app, PROVIDER, PostgresNotices)

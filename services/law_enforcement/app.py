@@ -21,6 +21,7 @@ from shared.exchange.refer_acts import PASS_ON
 from shared.party.asking import own_questions, with_lapses
 from shared.party.attention import Source, attention_router
 from shared.party.console.door import around, entry, party_door
+from shared.party.console.preservations import PLACE
 from shared.party.feed import feed_routers
 from shared.party.overdue import overdue
 from shared.party.preservation.api import PreservationRoutes, preservations_router
@@ -57,24 +58,22 @@ def assemble(machinery: Machinery) -> App:
     door, items = law_enforcement_door(kek=machinery.keys.kek), serving(machinery)
     at_risk = partial(cases_waiting, table=PostgresCases.table, now=machinery.clock.now)
     waiting = Source("case", CaseState.OFFERED, at_risk)
-    asking = preservations_router(
-        PreservationRoutes(
-            serving=items,
-            authority=AUTHORITY,
-            track=Track.OFFER,
-            documents=machinery.documents,
-            preservations=PostgresPreservations,
-        )
+    asks = PreservationRoutes(
+        serving=items,
+        authority=AUTHORITY,
+        track=Track.OFFER,
+        documents=machinery.documents,
+        preservations=PostgresPreservations,
     )
     ended = Source("case", CaseState.OFFERED, ended_holds)
     raised = own_questions(AGENCY, PostgresCases.table)
     sources = [waiting, ended, raised, overdue(machinery.clock, Subject.CASE)]
     attention = attention_router(items, AUTHORITY, *sources)
-    acting = [cases_router(items, partial(_documents, machinery)), holds_router(items), asking]
+    acting = [cases_router(items, partial(_documents, machinery)), holds_router(items), preservations_router(asks)]
     words = {"inbox": case_words, "preservations": preservation_words}
     about = attention, *feed_routers(items, AUTHORITY), timelines_router(items, AUTHORITY, words)
     routers = [*acting, *about, questions_router(items, AUTHORITY)]
-    routers.append(_console(machinery, items, sources))
+    routers.append(_console(machinery, items, sources, asks=asks))
     http = create_app("Causeway law enforcement", routers, probes=machinery.probes())
     app = App(
         machinery,
@@ -101,15 +100,16 @@ def _documents(machinery: Machinery) -> Documents:
     return machinery.law.documents_at(machinery.clock.now())
 
 
-def _console(machinery: Machinery, items: Serving, sources: Sequence[Source]) -> APIRouter:
+def _console(machinery: Machinery, items: Serving, sources: Sequence[Source], *, asks: PreservationRoutes) -> APIRouter:
     door = party_door(
         machinery,
         items,
         AUTHORITY,
         title="Causeway law enforcement",
-        menu=around(entry(console.TITLE, console.PATH)),
+        menu=around(entry(console.TITLE, console.PATH), entry("Preservations", PLACE)),
         kinds=[console.cases(partial(_documents, machinery))],
         sources=sources,
         folders=console.FOLDERS,
+        preservations=asks,
     )
     return door.frame.closed()

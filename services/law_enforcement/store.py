@@ -39,7 +39,7 @@ from shared.party.recipient.domain import Item
 from shared.party.recipient.ports import ItemAct, Page
 from shared.party.recipient.store.holds import AskedHolds
 from shared.party.recipient.store.items import ItemTable, NewItem, PostgresItems, new_items
-from shared.party.recipient.store.leases import CLAIMED, PostgresLeases
+from shared.party.recipient.store.leases import CLAIMED, MINE, PostgresLeases
 from shared.party.recipient.store.passing import bind_edges, came_from, note_passed, passable
 from shared.party.recipient.store.questions import acted
 from shared.party.recipient.store.views import view, words
@@ -56,6 +56,7 @@ _TABLE: Final = ItemTable(
     " WHERE e.referral_id = case_file.referral_id AND e.party = case_file.party)",
     contents="case_edge",
     keeps="said ? 'accepted_at'",
+    claimed=MINE,
     beside=("case_reference", "reference_key"),
 )
 _NEW: Final = Columns.of(NewItem, without=("purpose", "edge", "content", "evidence", "wrapped_key"))

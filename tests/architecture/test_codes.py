@@ -23,6 +23,7 @@ _ELSEWHERE: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     ("shared/exchange/needs.py", "code"): frozenset(),
     ("shared/guard/budget.py", "code"): frozenset({"guard_over_ceiling", "guard_over_budget"}),
     ("shared/guard/envelope_limits.py", "child.code"): frozenset(),
+    ("shared/party/origin/console/imports.py", "problem.code"): frozenset(),
     ("shared/kernel/errors.py", "code"): frozenset(),
     ("shared/party/origin/api/checking.py", "told['code']"): frozenset(),
     ("shared/party/recipient/domain.py", "f'message_not_for_{recipient.audience}'"): frozenset(

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from client.cli.csv_format import ASIDE, COLUMNS, column_at
 from client.cli.rows import Row, RowFile
 from shared.contracts.referral import ReferralSubmission
+from shared.formats.referral_table import ASIDE, COLUMNS, column_at
 from shared.kernel.errors import Refused
 from tests.client.fake_service import referral
 

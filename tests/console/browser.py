@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Route, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Route, async_playwright, expect
 
 from deploy.site.settings import inherited_environment
 
@@ -27,6 +27,7 @@ MEND = "no Chromium here: install it (on Debian, apt-get install chromium), or n
 NARROW = {"width": 320, "height": 640}
 WIDE = {"width": 1180, "height": 800}
 TIMEOUT_MS = 60_000
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 def chromium_path(environment: Mapping[str, str] | None = None) -> str:

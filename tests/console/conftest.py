@@ -8,9 +8,14 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.console.browser import chromium
+from tests.console.interaction import at_risk, posted
+from tests.console.interactions_of_agencies import wanted
+from tests.console.interactions_of_origins import ASKED
 from tests.console.pages import Subjects
 from tests.console.people import delivered
-from tests.support.running import HOTLINE, Exchange, referral
+from tests.support.running import HOTLINE, PROVIDER, Exchange
+
+asked = posted(PROVIDER, "/v1/notices/{notice}:ask", ASKED)
 
 
 @pytest.fixture(scope="session")
@@ -21,11 +26,21 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="session")
 async def subjects(exchange: Exchange) -> Subjects:
-    """A referral of a child at risk that everybody has, and an address of the hotline's where nobody listens."""
-    found = await delivered(exchange, referral(priority={"level": "p0_child_at_risk", "basis": ["imminent_harm"]}))
+    """A referral of a child at risk that everybody has, about which somebody has asked and something is to be kept.
+
+    And an address of the hotline's where nobody listens.
+    """
+    found = await delivered(exchange, at_risk())
+    found = await wanted(exchange, found)
+    found = await asked(exchange, found)
     async with exchange.http(HOTLINE) as client:
         made = await client.post(
             "/v1/webhooks", json={"url": "http://127.0.0.1:9/none"}, headers={"Idempotency-Key": found.referral}
         )
+    await exchange.until_quiet()
     await exchange.until_audited()
+    async with exchange.http(PROVIDER) as client:
+        items = (await client.get("/v1/work-items")).json()["items"]
+    own = next(each for each in items if found.notice in {one["notice_id"] for one in each["items"]})
+    found = found._replace(work=own["work_item"])
     return found._replace(webhook=made.json()["webhook_id"])

@@ -6,48 +6,20 @@ Every row is done with a script and without one: a step never needs more than li
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
-from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 from playwright.async_api import Page, expect
 
+from tests.console.interaction import Interaction, act
+from tests.console.interactions_of_agencies import OF_AGENCIES
+from tests.console.interactions_of_origins import OF_ORIGINS
+from tests.console.interactions_of_providers import OF_PROVIDERS
 from tests.console.pages import AUDITOR, Subjects
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER
 
-NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 #: Of what is filed here: references are unique.
 _numbers = count(1)
-Steps = Callable[[Page, Subjects], Awaitable[None]]
-
-
-class Interaction(NamedTuple):
-    """`at` is where it begins, below /console."""
-
-    name: str
-    party: str
-    at: str
-    steps: Steps
-
-
-def act(
-    name: str, button: str, seen: str, *, chosen: Mapping[str, str] = NOTHING, said: Mapping[str, str] = NOTHING
-) -> Steps:
-    """Unfold an act, fill in its form by what its fields are called, do it, and see that it was done."""
-
-    async def steps(page: Page, _: Subjects) -> None:
-        form = page.locator(f"details:has(summary:text-is('{name}'))")
-        if await form.get_attribute("open") is None:
-            await form.locator("summary").click()
-        for label, value in chosen.items():
-            await form.get_by_label(label).first.select_option(value)
-        for label, value in said.items():
-            await form.get_by_label(label).first.fill(value)
-        await form.get_by_role("button", name=button, exact=True).click()
-        await expect(page.get_by_role("status").filter(has_text=seen)).to_be_visible()
-
-    return steps
 
 
 async def opens_the_first(page: Page, _: Subjects) -> None:
@@ -188,6 +160,17 @@ async def is_told_that_a_purpose_is_missing(page: Page, _: Subjects) -> None:
     await expect(page.get_by_role("alert")).to_contain_text("There is a problem")
 
 
+async def sees_who_has_looked(page: Page, subjects: Subjects) -> None:
+    await page.get_by_label("Purpose of the look").fill("look of looks")
+    await page.get_by_role("button", name="Look").click()
+    await page.goto(f"{page.url.partition('/console')[0]}/console/flows/{subjects.referral}?purpose=a+fresh+look")
+    await page.goto(f"{page.url.partition('/console')[0]}/console/looks?purpose=look+of+looks")
+    rows = page.locator("tbody tr")
+    await expect(rows.nth(0)).to_contain_text("looks")
+    await expect(rows.nth(1)).to_contain_text(subjects.referral[-8:])
+    await expect(rows.nth(1)).to_contain_text("a fresh look")
+
+
 async def turns_shortcuts_off(page: Page, _: Subjects) -> None:
     await page.get_by_role("button", name="Turn them off").click()
     await expect(page.get_by_text("They are off")).to_be_visible()
@@ -222,7 +205,7 @@ INTERACTIONS: Final = (
         "a hotline withdraws a referral",
         HOTLINE,
         "referrals/{referral}",
-        act("Withdraw", "Withdraw", "Done: withdrawn", chosen={"Why": "filed_in_error"}),
+        act("Withdraw", "Withdraw", "Done: withdrawn", chosen={"Reason": "filed_in_error"}),
     ),
     Interaction("a hotline filters what needs a person", HOTLINE, "attention", filters),
     Interaction("a hotline opens what it was offered", OTHER_HOTLINE, "offers", opens_the_first),
@@ -264,7 +247,7 @@ INTERACTIONS: Final = (
         "notices/{notice}",
         act("Not ours", "Not ours", "Done: not ours", said={"Suggested": "provider-001.example"}),
     ),
-    Interaction("a provider acknowledges in bulk, after a look at the list", PROVIDER, "notices", in_bulk),
+    Interaction("a provider acknowledges in bulk, after a look at the list", PROVIDER, "notices", in_bulk, alone=True),
     Interaction("a provider who ticks nothing does nothing", PROVIDER, "notices", chooses_nothing),
     Interaction("a provider opens the record of a notice", PROVIDER, "notices/{notice}", reveals),
     Interaction("a provider keeps the evidence", PROVIDER, "notices/{notice}", keeps_evidence),
@@ -273,8 +256,12 @@ INTERACTIONS: Final = (
     Interaction("a hotline has events sent again", HOTLINE, "webhooks/{webhook}", sends_again),
     Interaction("a hotline sends a test event", HOTLINE, "webhooks/{webhook}", sends_a_test),
     Interaction("an auditor says why and sees a flow", AUDITOR, "flows/{referral}", says_why),
-    Interaction("an auditor finds a flow by party and by id", AUDITOR, "flows", finds),
+    Interaction("an auditor finds a flow by party and by id", AUDITOR, "flows", finds, alone=True),
     Interaction("an auditor without a purpose is told so", AUDITOR, "flows", is_told_that_a_purpose_is_missing),
+    Interaction("an auditor sees what was looked at", AUDITOR, "looks", sees_who_has_looked),
+    *OF_ORIGINS,
+    *OF_AGENCIES,
+    *OF_PROVIDERS,
     Interaction("somebody turns the shortcuts off and on", AGENCY, "settings", turns_shortcuts_off),
     Interaction("somebody skips to the content", AGENCY, "inbox", skips_to_the_content),
     Interaction("somebody signs out", AGENCY, "settings", signs_out),

@@ -21,21 +21,28 @@ TAGS: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-pra
 class Subjects(NamedTuple):
     """What there is to look at: a referral, its notice, an address of the hotline's.
 
-    `place` is of the referral's location, and of nothing else anywhere: a canary.
+    `place` is of the referral's location, and of nothing else anywhere: a canary. `more` is a preservation, `work` the
+    work item of the notice.
     """
 
     referral: str
     notice: str
     webhook: str
     place: str
+    more: str = ""
+    work: str = ""
 
 
 class Kept(NamedTuple):
-    """A page: whose, where below /console, and whether nobody else may even know that it is there."""
+    """A page: whose, where below /console, and whether nobody else may even know that it is there.
+
+    `also` has it under the same id, at its own service.
+    """
 
     party: str
     path: str
     own: bool = False
+    also: str = ""
 
 
 PAGES: Final = (
@@ -43,23 +50,34 @@ PAGES: Final = (
     Kept(HOTLINE, "referrals"),
     Kept(HOTLINE, "referrals?state=withdrawn"),
     Kept(HOTLINE, "referrals/{referral}", own=True),
+    Kept(HOTLINE, "referrals/{referral}/amend", own=True),
     Kept(HOTLINE, "new"),
+    Kept(HOTLINE, "import"),
     Kept(HOTLINE, "due"),
     Kept(HOTLINE, "webhooks"),
     Kept(HOTLINE, "webhooks/{webhook}", own=True),
     Kept(HOTLINE, "settings"),
+    Kept(HOTLINE, "break"),
     Kept(OTHER_HOTLINE, "offers"),
     Kept(OTHER_HOTLINE, "offers/{referral}", own=True),
     Kept(AGENCY, "attention"),
     Kept(AGENCY, "inbox"),
     Kept(AGENCY, "inbox?priority=p0"),
+    Kept(AGENCY, "inbox?claimed=mine"),
     Kept(AGENCY, "inbox/{referral}", own=True),
+    Kept(AGENCY, "preservations"),
+    Kept(AGENCY, "preservations?state=preserved"),
+    Kept(AGENCY, "preservations/new"),
+    Kept(AGENCY, "preservations/{more}", own=True, also=PROVIDER),
     Kept(AGENCY, "due"),
     Kept(PROVIDER, "attention"),
     Kept(PROVIDER, "referrals"),
     Kept(PROVIDER, "new"),
     Kept(PROVIDER, "notices"),
     Kept(PROVIDER, "notices/{notice}", own=True),
+    Kept(PROVIDER, "work"),
+    Kept(PROVIDER, "work/{work}", own=True),
+    Kept(PROVIDER, "preservations"),
     Kept(PROVIDER, "due"),
     Kept(PROVIDER, "webhooks"),
     Kept(AUDITOR, "flows"),
@@ -67,6 +85,8 @@ PAGES: Final = (
     Kept(AUDITOR, "flows/{referral}"),
     Kept(AUDITOR, f"flows/{{referral}}?{WHY}", own=True),
     Kept(AUDITOR, f"topics?{WHY}"),
+    Kept(AUDITOR, "looks"),
+    Kept(AUDITOR, f"looks?{WHY}"),
     Kept(AUDITOR, "blank"),
     Kept(AUDITOR, "nowhere"),
 )

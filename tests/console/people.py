@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -47,13 +47,25 @@ async def signed_in(
         yield client
 
 
-async def delivered(exchange: Exchange, filing: dict[str, Any]) -> Subjects:
+async def delivered(exchange: Exchange, filing: dict[str, Any], *, party: str = HOTLINE) -> Subjects:
     """A referral that all three kinds of recipients have."""
-    async with exchange.client(HOTLINE) as client:
-        filed = await client.submit(filing)
+    (found,) = await all_delivered(exchange, [(party, filing)])
+    return found
+
+
+async def all_delivered(exchange: Exchange, filings: Sequence[tuple[str, dict[str, Any]]]) -> Sequence[Subjects]:
+    """Several at once, each with the party that files it: those of one provider have a notice."""
+    ids: list[str] = []
+    for party, filing in filings:
+        async with exchange.client(party) as client:
+            ids.append(str((await client.submit(filing)).referral_id))
     await exchange.until_quiet()
-    async with exchange.http(HOTLINE) as client:
-        shown = (await client.get(f"/v1/referrals/{filed.referral_id}")).json()
-    notice = next(each["notice_id"] for each in shown["edges"] if each["recipient"] == PROVIDER)
+    return [await _subjects(exchange, each, *of) for each, of in zip(ids, filings, strict=True)]
+
+
+async def _subjects(exchange: Exchange, referral_id: str, party: str, filing: dict[str, Any]) -> Subjects:
+    async with exchange.http(party) as client:
+        shown = (await client.get(f"/v1/referrals/{referral_id}")).json()
+    notice = next((str(each["notice_id"]) for each in shown["edges"] if each["recipient"] == PROVIDER), "")
     place = urlsplit(filing["items"][0]["locator"]["value"]).path
-    return Subjects(str(filed.referral_id), str(notice), "", place)
+    return Subjects(referral_id, notice, "", place)

@@ -2,28 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import pytest
 from playwright.async_api import Browser
 
 from tests.console.browser import visiting
-from tests.console.interactions import INTERACTIONS, Interaction
+from tests.console.interaction import Interaction
+from tests.console.interactions import INTERACTIONS
 from tests.console.pages import AUDITOR, PAGES, WHY, Subjects, filled
-from tests.console.people import delivered, sign_in
+from tests.console.people import all_delivered, delivered, sign_in
 from tests.support.running import AGENCY, HOTLINE, Exchange, referral
 
-#: What is looked at is everybody's, unless an act is done to it: each has one of its own then.
-AT_RISK = {"priority": {"level": "p0_child_at_risk", "basis": ["imminent_harm"]}}
+
+@pytest.fixture(scope="module")
+async def prepared(request: pytest.FixtureRequest, exchange: Exchange, subjects: Subjects) -> Mapping[str, Subjects]:
+    """What each test of the table has for itself, by its id: filed together, so that all of it is waited for once."""
+    wanted = {name: each for name, each in _chosen(request.session) if not each.alone}
+    filed = await all_delivered(exchange, [(each.filed.party, each.filed.filing()) for each in wanted.values()])
+    own = {name: found._replace(webhook=subjects.webhook) for name, found in zip(wanted, filed, strict=True)}
+    for stage in range(max((len(each.ready) for each in wanted.values()), default=0)):
+        for name, each in wanted.items():
+            if stage < len(each.ready):
+                own[name] = await each.ready[stage](exchange, own[name])
+        await exchange.until_quiet()
+    await exchange.until_audited()
+    return own
+
+
+def _chosen(session: pytest.Session) -> Iterator[tuple[str, Interaction]]:
+    """The interactions of this run, by the ids of their tests."""
+    for item in session.items:
+        found = getattr(item, "callspec", None)
+        interaction = None if found is None else found.params.get("interaction")
+        if isinstance(interaction, Interaction):
+            yield item.nodeid, interaction
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["with a script", "without a script"])
 @pytest.mark.parametrize("interaction", INTERACTIONS, ids=lambda each: each.name)
 async def test_an_interaction(
-    interaction: Interaction, script: bool, exchange: Exchange, browser: Browser, subjects: Subjects
+    interaction: Interaction,
+    script: bool,
+    exchange: Exchange,
+    browser: Browser,
+    prepared: Mapping[str, Subjects],
+    request: pytest.FixtureRequest,
 ) -> None:
-    own = await delivered(exchange, referral(**AT_RISK))
-    if interaction.party == AUDITOR:
+    own = prepared.get(request.node.nodeid)
+    if own is None:
+        own = await delivered(exchange, interaction.filed.filing(), party=interaction.filed.party)
+        for ready in interaction.ready:
+            own = await ready(exchange, own)
+        await exchange.until_quiet()
         await exchange.until_audited()
-    own = own._replace(webhook=subjects.webhook)
     async with visiting(browser, script=script, accept_downloads=True) as visit:
         root = await sign_in(visit, exchange, interaction.party)
         await visit.go(f"{root}/{filled(interaction.at, own)}")
@@ -32,7 +64,7 @@ async def test_an_interaction(
 
 
 def test_the_table_has_enough_of_them() -> None:
-    assert len({each.name for each in INTERACTIONS}) == len(INTERACTIONS) >= 20
+    assert len({each.name for each in INTERACTIONS}) == len(INTERACTIONS) >= 60
 
 
 async def test_rows_come_by_themselves_while_a_list_is_open(exchange: Exchange, browser: Browser) -> None:

@@ -27,9 +27,14 @@ from shared.runtime.http.identity import Identity
 PATH: Final = f"{ROOT}/flows"
 FOLDERS: Final = (__file__,)
 _LOOKING: Final = frozenset({Role.AUDITOR})
-MENU: Final = (Entry("Flows", PATH, _LOOKING), Entry("Topics", f"{ROOT}/topics", _LOOKING))
+MENU: Final = (
+    Entry("Flows", PATH, _LOOKING),
+    Entry("Who has looked", f"{ROOT}/looks", _LOOKING),
+    Entry("Topics", f"{ROOT}/topics", _LOOKING),
+)
 #: What is looked for where no period is said.
 _DAYS: Final = 30
+_ROWS_OF_A_PAGE: Final = 50
 
 
 class FlowPages:
@@ -51,6 +56,7 @@ class FlowPages:
         self._clock = clock
         frame.get("/flows", self._find)
         frame.get("/flows/{id}", self._flow)
+        frame.get("/looks", self._looks)
         frame.get("/topics", self._topics)
 
     async def _find(self, asked: Asked) -> Response:
@@ -102,6 +108,15 @@ class FlowPages:
             "keep": _kept_purpose(asked),
         }
         return self._frame.page(asked, "flow.html", views)
+
+    async def _looks(self, asked: Asked) -> Response:
+        """What one's own organisation has looked at; who opened a record, and why, stands in its flow."""
+        AUTHORITY.require("flow", asked.identity.role, action="read", state="any")
+        if asked.query("purpose") is None:
+            return self._frame.page(asked, "purpose.html", {"path": asked.path})
+        look, cursor = self._look(asked), asked.query("cursor")
+        found = await use_cases.show_looks(look, cursor=cursor, limit=_ROWS_OF_A_PAGE, entries=self._entries)
+        return self._frame.page(asked, "looks.html", {"listed": found, "keep": _kept_purpose(asked)})
 
     async def _topics(self, asked: Asked) -> Response:
         AUTHORITY.require("topic", asked.identity.role, action="read", state="any")

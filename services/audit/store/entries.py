@@ -10,11 +10,16 @@ import asyncpg
 
 from services.audit.domain.entries import Asked, Entry, Link, Numbers, Read, Receipted, is_folded
 from services.audit.domain.partitions import Cursor, Life
-from services.audit.ports import FlowRead, FoundFlow, KeptEntry, Partition, Sought
+from services.audit.ports import FlowRead, FoundFlow, KeptEntry, NotedLook, NotedLooks, Partition, Sought
 from services.audit.store import finding
 from shared.runtime.database.columns import Bound, Columns, Statement
+from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.database.transactions import Database
 
+_LOOKS = """
+SELECT id AS arrival, what, purpose, at FROM reading WHERE auditor = $1 AND ($2::bigint IS NULL OR id < $2)
+ORDER BY id DESC LIMIT $3
+"""
 _HEADS = "SELECT topic, generation, partition, next_offset, digest FROM cursor"
 _ENTRY = Columns.of(Entry, detail="jsonb")
 _MARKS = Columns.of(
@@ -249,6 +254,12 @@ class PostgresEntries:
             await session.driver.execute(
                 "INSERT INTO reading (auditor, purpose, what) VALUES ($1, $2, $3)", auditor, purpose, what
             )
+
+    async def looks(self, auditor: str, *, cursor: str | None, limit: int) -> NotedLooks:
+        async with self._database.transaction() as session:
+            rows = await session.driver.fetch(_LOOKS, auditor, read_cursor(cursor), limit + 1)
+        items = [NotedLook(what=each["what"], purpose=each["purpose"], at=each["at"]) for each in rows[:limit]]
+        return NotedLooks(items=tuple(items), next=next_cursor(rows, limit))
 
     async def generations(self, topic: str) -> list[UUID]:
         async with self._database.transaction() as session:

@@ -29,4 +29,6 @@ def cases(documents: Callable[[], Documents]) -> SubjectKind:
         rows="case_rows.html",
         body="case_body.html",
         record="case_record.html",
+        bulk=("claim", "hand_over"),
+        claimed=True,
     )

@@ -9,12 +9,16 @@ from shared.kernel.codes.why import Why
 
 WHYS: Final[Mapping[str, Why]] = {
     "day_malformed": Why("what stands for a day is none", "write it as 2026-05-04"),
+    "external_ref_repeated": Why(
+        "an earlier line of the table has the same reference", "give each line a reference of its own"
+    ),
     "form_foreign": Why(
         "a form came from another place than a page of this session",
         "open the page anew and send its form from there",
     ),
     "form_malformed": Why("what came is no form, or has too many fields", "open the page anew and send its form"),
     "form_type": Why("a form is of another type than browsers send", "send it from the page that has it"),
+    "nothing_amended": Why("an amendment says nothing that is to be otherwise", "fill in what is to be otherwise"),
     "nothing_chosen": Why("nothing of the list is ticked, or too much", "tick 1 to 25 of the list"),
     "reason_missing": Why("no reason is chosen, or one that is not of the list", "choose one of the list"),
     "proof_too_old": Why(

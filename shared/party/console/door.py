@@ -13,11 +13,14 @@ from shared.party.attention import Attention, Source
 from shared.party.console.hooks import HookPages
 from shared.party.console.lists import ListPages
 from shared.party.console.live import Live
+from shared.party.console.preservations import PLACE, PreservationPages
 from shared.party.console.subjects import SubjectKind, SubjectPages
 from shared.party.due import DueList
 from shared.party.events import Events
 from shared.party.origin.console import pages
-from shared.party.origin.console.pages import OriginUse
+from shared.party.origin.console.imports import ImportPages
+from shared.party.origin.console.use import OriginUse
+from shared.party.preservation.api import PreservationRoutes
 from shared.party.recipient.api import Serving
 from shared.party.webhooks import WebhookRoutes
 from shared.runtime.console.drawing import folders_of
@@ -46,16 +49,21 @@ def party_door(
     sources: Sequence[Source],
     folders: Sequence[str],
     places: Mapping[Subject, str] = MappingProxyType({}),
+    preservations: PreservationRoutes | None = None,
 ) -> Door:
     """The pages that every party has, and those of what it was sent. `folders` are modules with templates beside.
 
-    `sources` are those of its attention, `places` where further kinds of subject are below /console.
+    `sources` are those of its attention, `places` where further kinds of subject are below /console. Of
+    `preservations` only those have pages who ask for them or are asked.
     """
     frame = Frame(gate_of(machinery), title, menu, folders=folders_of([*folders, _HERE]))
     live = Live(frame, Events(serving, authority))
     for kind in kinds:
         SubjectPages(frame, kind, serving, live=live)
-    found = dict(places) | {kind.recipient.subject: kind.path for kind in kinds}
+    found = {kind.recipient.subject: kind.path for kind in kinds} | dict(places)
+    if preservations is not None:
+        PreservationPages(frame, preservations, live=live)
+        found |= {Subject.PRESERVATION: PLACE}
     attention, due = Attention(serving, authority, sources), DueList(serving, authority)
     ListPages(frame, live, attention, due=due, places=found)
     HookPages(frame, WebhookRoutes(serving, authority))
@@ -82,13 +90,20 @@ def origin_door(
     kind: SubjectKind,
     sources: Sequence[Source],
     folders: Sequence[str],
+    more: Sequence[Entry] = (),
+    preservations: PreservationRoutes | None = None,
 ) -> Door:
-    """The pages of a party that files referrals of its own and is sent others' in one way, `kind`."""
+    """The pages of a party that files referrals of its own and is sent others' in one way, `kind`.
+
+    `more` are lines of its menu for pages that its service adds.
+    """
     files = row(Subject.REFERRAL, "submit").roles
     menu = around(
         entry("My referrals", "referrals"),
         Entry("New referral", f"{ROOT}/new", files),
+        Entry("Import", f"{ROOT}/import", files),
         entry(kind.title, kind.path),
+        *more,
     )
     door = party_door(
         machinery,
@@ -100,6 +115,8 @@ def origin_door(
         sources=sources,
         folders=[*folders, pages.__file__],
         places={Subject.REFERRAL: "referrals"},
+        preservations=preservations,
     )
     pages.ReferralPages(door.frame, use, serving.acts, authority=authority, last=door.live.last)
+    ImportPages(door.frame, use, authority=authority)
     return door

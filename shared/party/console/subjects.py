@@ -17,6 +17,8 @@ from shared.exchange.act import Act
 from shared.exchange.states import may_come_in, personal, states
 from shared.kernel.errors import Refused, not_found
 from shared.party.console.live import Live
+from shared.party.questions.ports import ShownQuestion
+from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.api import Serving
 from shared.party.recipient.domain import RecipientKind
 from shared.party.recipient.ports import Acting, ActOn, Items, Page, ShownItem
@@ -50,7 +52,7 @@ class SubjectKind:
 
     `path` is where they are below /console, `rows` the template of the list's columns, `body` of what one shows,
     `record` of its opened record. `numbers` are those of a subject's items. `bulk` are the acts that may be done to
-    several at once.
+    several at once; `claimed`: one person at a time has one.
     """
 
     path: str
@@ -64,6 +66,7 @@ class SubjectKind:
     body: str
     record: str
     bulk: Sequence[str] = ()
+    claimed: bool = False
 
 
 class SubjectPages:
@@ -85,12 +88,13 @@ class SubjectPages:
             frame.post(f"/{kind.path}/bulk/confirmed", self._in_bulk)
 
     async def _list(self, asked: Asked) -> Response:
-        state, only = asked.query("state"), asked.query("priority")
+        state, only, mine = asked.query("state"), asked.query("priority"), asked.query("claimed") == "mine"
         known = sorted(states(self._kind.recipient.subject))
         if state is not None and state not in known:
             raise not_found()
         level = PriorityLevel.P0_CHILD_AT_RISK.value if only == "p0" else None
-        page = Page(state, asked.query("cursor"), ROWS_OF_A_PAGE, level)
+        claimed_by = asked.identity.actor if mine and self._kind.claimed else None
+        page = Page(state, asked.query("cursor"), ROWS_OF_A_PAGE, level, claimed_by)
         after = await self._live.last(asked.identity)
         await self._serving.number()
         async with self._reading(asked.identity) as session:
@@ -103,6 +107,7 @@ class SubjectPages:
             "states": known,
             "state": state,
             "only": only,
+            "mine": claimed_by is not None,
         }
         return self._frame.page(asked, "subjects.html", views)
 
@@ -111,7 +116,8 @@ class SubjectPages:
         async with self._reading(asked.identity) as session:
             acting = self._acting(asked.identity, session)
             found = await look_at_item(self._kind.recipient, asked.id(), acting)
-        return self._shown(asked, found, after=after)
+            raised = await self._raised(asked, session)
+        return self._shown(asked, found, raised, after=after)
 
     async def _reveal(self, asked: Asked) -> Response:
         """The record, for a reason that audit is told."""
@@ -124,7 +130,8 @@ class SubjectPages:
         async with self._reading(asked.identity) as session:
             acting = self._acting(asked.identity, session)
             found = await show_item(self._kind.recipient, asked.id(), acting, reason=reason)
-        return self._shown(asked, found, opened=found)
+            raised = await self._raised(asked, session)
+        return self._shown(asked, found, raised, opened=found)
 
     async def _evidence(self, asked: Asked) -> Response:
         async with self._reading(asked.identity) as session:
@@ -203,9 +210,16 @@ class SubjectPages:
         async with self._reading(asked.identity) as session:
             acting = self._acting(asked.identity, session)
             found = await look_at_item(self._kind.recipient, asked.id(), acting)
-        return self._shown(asked, found, status=error.status, refused=row.name, problems=problems_of(error))
+            raised = await self._raised(asked, session)
+        return self._shown(asked, found, raised, status=error.status, refused=row.name, problems=problems_of(error))
 
-    def _shown(self, asked: Asked, found: ShownItem, *, status: int = 200, **more: object) -> Response:
+    async def _raised(self, asked: Asked, session: Session) -> Sequence[ShownQuestion]:
+        """What the party has asked or contested of it."""
+        return await PostgresQuestions(session.driver).about(asked.identity.party, asked.id())
+
+    def _shown(
+        self, asked: Asked, found: ShownItem, raised: Sequence[ShownQuestion], *, status: int = 200, **more: object
+    ) -> Response:
         numbers = self._kind.numbers(found)
         state: str = found.state  # type: ignore[attr-defined]
         open_acts = [
@@ -218,6 +232,7 @@ class SubjectPages:
             "kind": self._kind,
             "it": found,
             "id": asked.id(),
+            "raised": raised,
             "acts": open_acts,
             "reasons": list(RevealReason),
             "done": done if done in self._acts else None,

@@ -52,20 +52,20 @@ class PreservationRoutes:
     async def page(self, identity: Identity, state: str | None, cursor: str | None, *, limit: int) -> Response:
         """The party's preservations, newest first: all that was there when it was asked for."""
         await self.serving.number()
-        async with self._reading(identity) as session:
-            acting = self._acting(identity, session)
+        async with self.reading(identity) as session:
+            acting = self.acting(identity, session)
             return viewed(await list_preservations(acting, state=state, cursor=cursor, limit=limit))
 
     async def show(self, identity: Identity, preservation_id: UUID) -> Response:
         """One with its locations and its timeline."""
-        async with self._reading(identity) as session:
-            found = await show_preservation(preservation_id, self._acting(identity, session))
+        async with self.reading(identity) as session:
+            found = await show_preservation(preservation_id, self.acting(identity, session))
         return viewed(found)
 
     async def export(self, identity: Identity, preservation_id: UUID) -> Response:
         """The whole flow as ETSI TS 103 120 XML."""
-        async with self._reading(identity) as session:
-            found = await export(preservation_id, self._acting(identity, session))
+        async with self.reading(identity) as session:
+            found = await export(preservation_id, self.acting(identity, session))
         return XmlResponse(found)
 
     async def ask(self, request: Request, identity: Identity) -> Response:
@@ -74,7 +74,7 @@ class PreservationRoutes:
 
         async def begin(session: Session) -> Contract:
             policy = self.documents().policy
-            return await ask(said, acting=self._acting(identity, session), policy=policy, holds=self.holds)
+            return await ask(said, acting=self.acting(identity, session), policy=policy, holds=self.holds)
 
         return await self.serving.acts.once(request, identity, ASK.name, roles=ASK.roles, act=begin)
 
@@ -83,15 +83,17 @@ class PreservationRoutes:
         said = None if row.takes is None else read_model(row.takes, await read_json(request))
 
         async def move(session: Session) -> Contract:
-            state = await act(row, preservation_id, said=said, acting=self._acting(identity, session))
+            state = await act(row, preservation_id, said=said, acting=self.acting(identity, session))
             return PreservationMoved(preservation_id=preservation_id, state=PreservationState(state))
 
         return await self.serving.acts.once(request, identity, row.name, roles=row.roles, act=move)
 
-    def _reading(self, identity: Identity) -> AbstractAsyncContextManager[Session]:
+    def reading(self, identity: Identity) -> AbstractAsyncContextManager[Session]:
+        """A transaction in which the party looks at its preservations."""
         return self.serving.database.transaction(RowScope([identity.party], identity.role, "read"))
 
-    def _acting(self, identity: Identity, session: Session) -> Acting:
+    def acting(self, identity: Identity, session: Session) -> Acting:
+        """Who acts, within a transaction."""
         return Acting(
             party=identity.party,
             role=identity.role,

@@ -92,6 +92,12 @@ class MatchedItem(Contract):
     n: int
 
 
+class LookedPreservation(ShownPreservation):
+    """A preservation with each act, oldest first. What is sealed stays closed."""
+
+    timeline: tuple[PreservationAct, ...]
+
+
 class OpenedPreservation(ShownPreservation):
     """A preservation with its locations, and each act, oldest first. `matches`: a provider's own notices there."""
 
@@ -144,6 +150,10 @@ class Preservations(Protocol):
     async def send(self, drafts: Sequence[Draft]) -> None: ...
 
     async def page(self, party: str, state: str | None, cursor: str | None, *, limit: int) -> PreservationPage: ...
+
+    async def look(self, preservation_id: UUID) -> LookedPreservation:
+        """One without what is sealed. Raises `Refused("not_found")` for absent and foreign ids alike."""
+        ...
 
     async def show(self, preservation_id: UUID) -> OpenedPreservation:
         """One with what is sealed. Raises `Refused("not_found")` for absent and foreign ids alike."""

@@ -35,6 +35,7 @@ from shared.party.preservation.ports import (
     Acting,
     Done,
     Holds,
+    LookedPreservation,
     OpenedPreservation,
     PreservationAsk,
     PreservationAsked,
@@ -44,6 +45,7 @@ from shared.party.preservation.ports import (
 )
 from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.preservation import PreservationKind
+from shared.vocabulary.reveal import RevealReason
 
 
 async def ask(said: PreservationAsk, *, acting: Acting, policy: PolicyIndex, holds: Holds) -> PreservationAsked:
@@ -126,23 +128,31 @@ async def list_preservations(acting: Acting, *, state: str | None, cursor: str |
     return await acting.preservations.page(acting.party, state, cursor, limit=limit)
 
 
-async def show_preservation(preservation_id: UUID, acting: Acting) -> OpenedPreservation:
-    """One with its locations. That it was opened is told to audit, or it is not opened."""
+async def look_at_preservation(preservation_id: UUID, acting: Acting) -> LookedPreservation:
+    """One without its locations. Nothing is opened, so audit is not told."""
+    _require_look(acting)
+    return await acting.preservations.look(preservation_id)
+
+
+async def show_preservation(
+    preservation_id: UUID, acting: Acting, *, reason: RevealReason | None = None
+) -> OpenedPreservation:
+    """One with its locations. That it was opened, and why, is told to audit, or it is not opened."""
     _require_look(acting)
     shown = await acting.preservations.show(preservation_id)
-    opened = RecordRevealedClear(party=acting.party, role=acting.role, actor=acting.actor)
+    opened = RecordRevealedClear(party=acting.party, role=acting.role, actor=acting.actor, reason=reason)
     directory, at = acting.directory, acting.at
     told = compose_revealed(preservation_id, opened, exercise=shown.exercise, directory=directory, at=at)
     await acting.preservations.send([told])
     return shown
 
 
-async def export(preservation_id: UUID, acting: Acting) -> bytes:
+async def export(preservation_id: UUID, acting: Acting, *, reason: RevealReason | None = None) -> bytes:
     """The whole flow as ETSI TS 103 120 XML. It opens what is sealed: raises `Refused` as `show_preservation` does.
 
     What was erased is exported no more: `record_erased`.
     """
-    shown = await show_preservation(preservation_id, acting)
+    shown = await show_preservation(preservation_id, acting, reason=reason)
     if shown.record is None:
         raise Refused("record_erased", "it was erased", status=410)
     asks = acting.track is Track.OFFER

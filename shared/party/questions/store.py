@@ -77,6 +77,11 @@ FROM question WHERE party = $1 AND ($2::text IS NULL OR state = $2) AND ($3::tex
   AND ($4::timestamptz IS NULL OR (raised_at, question_id) < ($4, $5::uuid))
 ORDER BY raised_at DESC, question_id DESC LIMIT $6
 """
+_ABOUT: Final = """
+SELECT question_id, kind, own, subject, counterpart AS party, number, revision, state, raised_at, due, about, said,
+       CASE WHEN state <> 'open' THEN since END AS over_at
+FROM question WHERE party = $1 AND subject = $2 ORDER BY raised_at DESC, question_id DESC
+"""
 #: Of what its recipient has answered for good, or its origin taken back, nobody waits for an answer.
 _LAPSED: Final = """
 SELECT q.party, q.told_by, q.number
@@ -182,6 +187,10 @@ class PostgresQuestions:
         last = rows[limit - 1] if len(rows) > limit else None
         following = None if last is None else place_cursor((0, last["raised_at"], last["question_id"]))
         return QuestionPage(items=tuple(_shown(row) for row in rows[:limit]), next=following)
+
+    async def about(self, party: str, subject: UUID) -> tuple[ShownQuestion, ...]:
+        """The party's questions and disputes about one subject, newest first: bounded as each side's are."""
+        return tuple(_shown(row) for row in await self.driver.fetch(_ABOUT, party, subject))
 
 
 def _shown(row: asyncpg.Record) -> ShownQuestion:

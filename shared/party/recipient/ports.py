@@ -40,13 +40,14 @@ class ShownItem(Contract):
 class Page:
     """What a list asks for: at most `limit` items in `state` (None: in any), from `cursor` on.
 
-    `priority` is the level that alone is wanted.
+    `priority` is the level that alone is wanted, `claimed_by` the person whose claims alone are, by an opaque name.
     """
 
     state: str | None = None
     cursor: str | None = None
     limit: int = 50
     priority: str | None = None
+    claimed_by: str | None = None
 
     @classmethod
     def of(cls, state: str | None, cursor: str | None, limit: int, *, priority: OnlyP0) -> Page:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -21,14 +22,17 @@ from shared.party.work_items.ports import MEMBERS_MAX, WorkDisowning, WorkItem, 
 from shared.party.work_items.store import PostgresWorkItems
 from shared.party.work_items.use_cases import lines_of, list_work, require_look
 from shared.runtime.database.transactions import RowScope, Session
+from shared.runtime.http.acts import Acts
 from shared.runtime.http.edge import read_json, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import does, shows
 from shared.runtime.http.paging import Cursor, Limit
 from shared.runtime.http.problems import Problem, problem_body
 
-_ANSWER: Final = row(Subject.NOTICE, "answer")
-_NOT_OURS: Final = row(Subject.NOTICE, "not_ours")
+ANSWER: Final = row(Subject.NOTICE, "answer")
+NOT_OURS: Final = row(Subject.NOTICE, "not_ours")
+#: What is said of a location in each of the acts that may be done to a work item.
+TAKES: Final[Mapping[Act, type[WorkStatements | WorkDisowning]]] = {ANSWER: WorkStatements, NOT_OURS: WorkDisowning}
 
 
 class NoticeResult(Contract):
@@ -47,63 +51,66 @@ class WorkAnswered(Contract):
     results: Annotated[tuple[NoticeResult, ...], Field(min_length=1, max_length=MEMBERS_MAX)]
 
 
+#: What an act does within its transaction.
+Doing = Callable[[Session], Awaitable[WorkAnswered]]
+
+
 def work_items_router(routes: ItemRoutes, authority: Authority) -> APIRouter:
     """The routes under /v1/work-items. `routes` does each act on a notice alone."""
     router, who = APIRouter(prefix="/v1/work-items", tags=["work items"]), Depends(routes.serving.identified)
-    work = _WorkRoutes(routes, authority)
+    work = WorkRoutes(routes, authority)
 
     @router.get("", name="list_work_items", **shows(WorkItemPage))
     async def page(identity: Identity = who, cursor: Cursor = None, limit: Limit = 50) -> Response:
         """What is to be answered, one entry for each location: those that the newest notices lead, `limit` of these."""
-        return await work.page(identity, cursor, limit)
+        return viewed(await work.page(identity, cursor, limit))
 
     @router.get("/{work_item}", name="show_work_item", **shows(WorkItem))
     async def show(work_item: UUID, identity: Identity = who) -> Response:
         """What is open at one location."""
-        return await work.show(identity, work_item)
+        return viewed(await work.show(identity, work_item))
 
     @router.post("/{work_item}:answer", **does(WorkAnswered, takes=[WorkStatements], status=200, conflict=None))
     async def answer_work_item(work_item: UUID, request: Request, identity: Identity = who) -> Response:
         """Answer each notice that has something open at one location, and tell each notifier by itself."""
-        return await work.act(_ANSWER, work_item, request, identity=identity, takes=WorkStatements)
+        return await work.act(ANSWER, work_item, request, identity=identity)
 
     @router.post("/{work_item}:not-ours", **does(WorkAnswered, takes=[WorkDisowning], status=200, conflict=None))
     async def disown_work_item(work_item: UUID, request: Request, identity: Identity = who) -> Response:
         """Say of each notice that what it names at one location is not yours, and to each notifier by itself."""
-        return await work.act(_NOT_OURS, work_item, request, identity=identity, takes=WorkDisowning)
+        return await work.act(NOT_OURS, work_item, request, identity=identity)
 
     return router
 
 
-class _WorkRoutes:
+class WorkRoutes:
+    """What the routes do, for whichever door."""
+
     def __init__(self, routes: ItemRoutes, authority: Authority) -> None:
         self._routes = routes
         self._authority = authority
 
-    async def page(self, identity: Identity, cursor: str | None, limit: int) -> Response:
+    @property
+    def acts(self) -> Acts:
+        return self._routes.serving.acts
+
+    async def page(self, identity: Identity, cursor: str | None, limit: int) -> WorkItemPage:
+        """The party's work items."""
         await self._routes.serving.number()
         async with self._routes.serving.database.transaction(_reading(identity)) as session:
             work = PostgresWorkItems(session.driver)
-            found = await list_work(self._authority, identity, work, cursor=cursor, limit=limit)
-        return viewed(found)
+            return await list_work(self._authority, identity, work, cursor=cursor, limit=limit)
 
-    async def show(self, identity: Identity, work_item: UUID) -> Response:
+    async def show(self, identity: Identity, work_item: UUID) -> WorkItem:
+        """One of them."""
         require_look(self._authority, identity.role)
         async with self._routes.serving.database.transaction(_reading(identity)) as session:
-            return viewed(await PostgresWorkItems(session.driver).one(identity.party, work_item))
+            return await PostgresWorkItems(session.driver).one(identity.party, work_item)
 
-    async def act(
-        self,
-        act: Act,
-        work_item: UUID,
-        request: Request,
-        *,
-        identity: Identity,
-        takes: type[WorkStatements] | type[WorkDisowning],
-    ) -> Response:
-        said = read_model(takes, await read_json(request))
+    def doing(self, act: Act, work_item: UUID, said: WorkStatements | WorkDisowning, *, identity: Identity) -> Doing:
+        """What answers each notice of one, within a transaction."""
 
-        async def do(session: Session) -> Contract:
+        async def do(session: Session) -> WorkAnswered:
             item = await PostgresWorkItems(session.driver).one(identity.party, work_item)
             lines = lines_of(item, act, said)
             self._routes.serving.owe(identity.party, len(lines) + len(item.items))
@@ -112,8 +119,13 @@ class _WorkRoutes:
             results = [_result(line.subject_id, outcomes[line.place]) for line in lines]
             return WorkAnswered(work_item=work_item, results=tuple(results))
 
-        acts = self._routes.serving.acts
-        return await acts.once(request, identity, act.name, roles=act.roles, act=do, status=200)
+        return do
+
+    async def act(self, act: Act, work_item: UUID, request: Request, *, identity: Identity) -> Response:
+        """The same, once for its request's idempotency key."""
+        said = read_model(TAKES[act], await read_json(request))
+        doing = self.doing(act, work_item, said, identity=identity)
+        return await self.acts.once(request, identity, act.name, roles=act.roles, act=doing, status=200)
 
 
 def _reading(identity: Identity) -> RowScope:

@@ -9,7 +9,7 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
 from shared.kernel.errors import Refused
@@ -22,6 +22,8 @@ ROWS: Final = 3
 _TICK: Final = "this"
 #: Rules that are said in other words than their name's and their pattern's.
 _SAID: Final = {"missing": "Fill this in", "string_pattern_mismatch": "Not of the form that is asked for here"}
+#: Fields that are called in other words than their names.
+_LABELS: Final = {"n": "Item number"}
 #: The number of no item: what is said under it is said of each.
 ALIKE: Final = 0
 
@@ -96,7 +98,7 @@ def _inputs(model: type[BaseModel], under: str, rows: Sequence[int]) -> Iterator
 
 
 def _of_field(name: str, field: FieldInfo, under: str, *, rows: Sequence[int]) -> Iterator[Input | Group]:
-    path, label = f"{under}{name}", field.title or written_code(name).capitalize()
+    path, label = f"{under}{name}", field.title or _LABELS.get(name) or written_code(name).capitalize()
     kind, entry = _kind(field.annotation)
     required = field.is_required()
     if isinstance(entry, type) and issubclass(entry, BaseModel) and kind == "list":
@@ -150,7 +152,7 @@ def _kind(annotation: Any) -> tuple[str, Any]:
 def _widget(entry: Any) -> str:
     if _choices(entry):
         return "select"
-    kinds: Mapping[Any, str] = {bool: "flag", int: "number", date: "date", datetime: "time"}
+    kinds: Mapping[Any, str] = {bool: "flag", int: "number", date: "date", datetime: "time", AwareDatetime: "time"}
     return kinds.get(entry, "text")
 
 

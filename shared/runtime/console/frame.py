@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -23,6 +23,8 @@ from shared.runtime.console.asked import Asked, csrf_of, read_form, require_ours
 from shared.runtime.console.doorway import Doorway, Elsewhere
 from shared.runtime.console.drawing import environment
 from shared.runtime.console.people import SESSION_HOURS, Sessions, SignIn
+from shared.runtime.console.rest import COOKIE as REST
+from shared.runtime.console.rest import MINUTES, Rest
 from shared.runtime.http.problems import RETRY_AFTER_S, status_of
 
 ROOT: Final = "/console"
@@ -37,6 +39,7 @@ HEADERS: Final[Mapping[str, str]] = {
     # Our own forms say where they come from; nobody else is told that there is a page.
     "Referrer-Policy": "same-origin",
 }
+_YEAR_S: Final = 31_536_000
 _STATIC: Final = Path(__file__).parent / "static"
 _TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
@@ -90,6 +93,8 @@ class Frame:
         self.get("", self._home)
         self.get("/settings", self._settings)
         self.post("/settings", self._set)
+        self.get("/break", self._break)
+        self.post("/break", self._go_on)
         self.post("/out", self._out)
         self.post("/exit", self._exit)
 
@@ -131,7 +136,10 @@ class Frame:
         self, asked: Asked, template: str, views: Mapping[str, object] = MappingProxyType({}), *, status: int = 200
     ) -> Response:
         """A page filled with views."""
+        rest = self._rest(asked.request)
         common = {
+            "rest": rest,
+            "rest_due": rest is not None and rest.due(self._gate.clock.now()),
             "asked": asked,
             "identity": asked.identity,
             "menu": [entry for entry in self._menu if asked.identity.role in entry.roles],
@@ -211,15 +219,35 @@ class Frame:
         return turned_to(next(entry.path for entry in self._menu if asked.identity.role in entry.roles))
 
     async def _settings(self, asked: Asked) -> Response:
-        return self.page(asked, "settings.html")
+        return self.page(asked, "settings.html", {"choices": MINUTES})
 
     async def _set(self, asked: Asked) -> Response:
         answer = turned_to(f"{ROOT}/settings")
-        if asked.said("keys") == "on":
+        if "break" in asked.form:
+            self._keep_rest(answer, asked.request, Rest.chosen(asked.said("break"), self._gate.clock.now()))
+        elif asked.said("keys") == "on":
             answer.delete_cookie(KEYS_OFF, path="/")
         else:
-            cookies.put(answer, asked.request, KEYS_OFF, value="1", seconds=31_536_000)
+            cookies.put(answer, asked.request, KEYS_OFF, value="1", seconds=_YEAR_S)
         return answer
+
+    async def _break(self, asked: Asked) -> Response:
+        return self.page(asked, "break.html")
+
+    async def _go_on(self, asked: Asked) -> Response:
+        """After a break: the next reminder counts from now."""
+        answer, rest = turned_to(ROOT), self._rest(asked.request)
+        self._keep_rest(answer, asked.request, rest and replace(rest, since=self._gate.clock.now()))
+        return answer
+
+    def _rest(self, request: Request) -> Rest | None:
+        return Rest.read(request.cookies.get(REST))
+
+    def _keep_rest(self, answer: Response, request: Request, rest: Rest | None) -> None:
+        if rest is None:
+            cookies.drop(answer, request, REST)
+        else:
+            cookies.put(answer, request, REST, value=rest.kept, seconds=_YEAR_S)
 
     async def _out(self, asked: Asked) -> Response:
         return await self._ended(asked, turned_to(f"{ROOT}/left"))
@@ -248,6 +276,8 @@ class Frame:
         """Have the browser keep its session, for this very site alone."""
         name = cookies.bound(request, COOKIE)
         cookies.put(answer, request, name, value=session, seconds=SESSION_HOURS * 3600)
+        if (rest := self._rest(request)) is not None:
+            self._keep_rest(answer, request, replace(rest, since=self._gate.clock.now()))
 
 
 def turned_to(path: str) -> Response:

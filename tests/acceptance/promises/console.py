@@ -27,6 +27,15 @@ CONSOLE = (
         ("tests/console/test_sessions.py",),
     ),
     Line(
+        "A newcomer's first ten minutes are one journey in a browser: filed, held, released, preserved, removed, seen "
+        "by audit, proven offline, and told by webhooks",
+        ("tests/console/test_ten_minutes.py",),
+    ),
+    Line(
+        "A table is imported part by part: what is left goes on where it was, and a part sent twice is filed once",
+        ("tests/shared/party/test_importing.py",),
+    ),
+    Line(
         "Every act that takes something has a form made from its model, and no template holds what the policy forbids",
         ("tests/shared/runtime/console/test_forms.py", "tests/shared/runtime/console/test_drawing.py"),
     ),

@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from client.cli.csv_format import Table, submission
 from deploy.sample import published
 from deploy.sample.draw import Draw
 from deploy.sample.files import write_csv, write_jsonl
 from deploy.sample.generator import DIRTY, SampledReferral, sample_referrals
 from shared.contracts.referral import ReferralSubmission
+from shared.formats.referral_table import Table, submission
 from shared.guard import as_kept, inspect
 from tests.deploy.sample.samples import decide_demo, demo, digest_of_demo, policy_document
 

@@ -13,18 +13,11 @@ from shared.contracts.referral import ReferralSubmission
 from shared.party.origin.domain import AcceptedReferral, Cut, FiledState, Recipient
 from shared.runtime.http.edge import BATCH_ITEMS_MAX
 from shared.runtime.http.problems import Problem
-from shared.vocabulary.referral import WithdrawalReason
 from shared.vocabulary.routing import WorkReason
 
 #: The place of an item in the list that was posted, from 0.
 Index = Annotated[int, Field(ge=0, lt=BATCH_ITEMS_MAX)]
 ReferralPath = Annotated[str, StringConstraints(pattern=r"^/v1/referrals/[0-9a-f-]{36}$")]
-
-
-class Withdrawal(Contract):
-    """Why the origin takes the referral back."""
-
-    reason: WithdrawalReason
 
 
 class ReferralBatch(Contract):

@@ -38,6 +38,12 @@ IF_MATCH: Final[Mapping[str, object]] = {
 _IF_MATCH: Final = re.compile(r'"([0-9]{1,4})"')
 
 
+class ActsOnReferrals(Protocol):
+    """Does an act on a referral once for its request's idempotency key, with the words that its row names."""
+
+    async def act(self, act: Act, referral_id: UUID, request: Request, /, *, identity: Identity) -> Response: ...
+
+
 class Changes(Protocol):
     """Does a change once for its request's idempotency key."""
 

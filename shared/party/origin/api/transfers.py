@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from shared.contracts.transfers import Transferring
+from shared.party.origin.api.changes import ActsOnReferrals, Identified
 from shared.party.origin.transferring import TransferredReferral
+from shared.party.origin.use_cases.transfers import TRANSFER
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import does
 
 
-class Transfers(Protocol):
-    """Does the act once for its request's idempotency key."""
-
-    async def transfer(self, referral_id: UUID, request: Request, /, *, identity: Identity) -> Response: ...
-
-
-def add_transfer_route(
-    router: APIRouter, origin: Transfers, identified: Callable[[Request], Awaitable[Identity]]
-) -> None:
+def add_transfer_route(router: APIRouter, origin: ActsOnReferrals, identified: Identified) -> None:
     """Add the route. `identified` says who asks."""
     who = Depends(identified)
 
     @router.post("/referrals/{referral_id}:transfer", **does(TransferredReferral, takes=[Transferring]))
     async def transfer(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Let a hotline that has the referral claim it, or whoever has it by an orphan's mandate: one will have it."""
-        return await origin.transfer(referral_id, request, identity=identity)
+        return await origin.act(TRANSFER, referral_id, request, identity=identity)

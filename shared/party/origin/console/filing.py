@@ -38,6 +38,8 @@ _FIELDS: Final = {
     "/user_jurisdictions": "user_in",
     "/victim_jurisdictions": "victim_in",
 }
+#: What the form asks under the name that a submission has for it.
+_PLAIN: Final = ("incident_kind", "incident_flags", "observed_at", "media_kind", "viewed_by")
 #: Within an item, what all its locations share.
 _SHARED: Final = {"hosting": "hosted_in", "provider": "provider", "assessment": "classification", "site_type": "site"}
 _CLASSES: Final = tuple(
@@ -135,29 +137,33 @@ def submission(said: dict[str, JsonValue], *, exercise: bool) -> dict[str, JsonV
     lines = said.get("locations")
     locations = lines if isinstance(lines, list) else []
     kind = said.get("location_kind") or LocatorKind.URL.value
-    shared = _shared(said)
-    body: dict[str, JsonValue] = {
-        "exercise": exercise,
-        "items": [_item(kind, each, shared) for each in locations],
-    }
-    for name in ("external_ref", "incident_kind", "incident_flags", "observed_at", "media_kind", "viewed_by"):
-        if name in said:
-            body[name] = said[name]
+    shared = shared_of(said)
+    items: list[JsonValue] = [item_of(kind, each, shared) for each in locations]
+    body: dict[str, JsonValue] = {"exercise": exercise, "items": items}
+    if "external_ref" in said:
+        body["external_ref"] = said["external_ref"]
+    return body | content_of(said)
+
+
+def content_of(said: dict[str, JsonValue], *, level: JsonValue = None) -> dict[str, JsonValue]:
+    """What is said of the referral as a whole; `level` is the priority where none is said beside its basis."""
+    body: dict[str, JsonValue] = {name: said[name] for name in _PLAIN if name in said}
     if "priority" in said or "priority_basis" in said:
-        level = said.get("priority") or PriorityLevel.P2_NORMAL.value
-        body["priority"] = {"level": level, "basis": said.get("priority_basis") or []}
-    for name, told in (("user_jurisdictions", "user_in"), ("victim_jurisdictions", "victim_in")):
-        if told in said:
-            body[name] = said[told]
+        told = said.get("priority") or level or PriorityLevel.P2_NORMAL.value
+        body["priority"] = {"level": told, "basis": said.get("priority_basis") or []}
+    for name, told_as in (("user_jurisdictions", "user_in"), ("victim_jurisdictions", "victim_in")):
+        if told_as in said:
+            body[name] = said[told_as]
     return body
 
 
-def _item(kind: JsonValue, location: JsonValue, shared: dict[str, JsonValue]) -> JsonValue:
+def item_of(kind: JsonValue, location: JsonValue, shared: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """One item at a location."""
     item: dict[str, JsonValue] = {"locator": {"kind": kind, "value": location}}
     return item | shared
 
 
-def _shared(said: dict[str, JsonValue]) -> dict[str, JsonValue]:
+def shared_of(said: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """What is said of every location alike."""
     shared: dict[str, JsonValue] = {}
     stated = {"jurisdiction": said.get("hosted_in"), "provider": said.get("provider")}
@@ -177,16 +183,17 @@ def _shared(said: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return shared
 
 
-def problems_of(problem: ToldProblem) -> list[tuple[str, str]]:
-    """Which field of the form is wrong, and what the rule is: never the value."""
+def problems_of(problem: ToldProblem, *, lines: bool = True) -> list[tuple[str, str]]:
+    """Which field of the form is wrong, and what the rule is: never the value. `lines`: items are those of the form."""
     if problem.errors:
-        return [(_field(each.field), _said(each)) for each in problem.errors]
+        return [(_field(each.field), _said(each, lines=lines)) for each in problem.errors]
     return [(_field(problem.field or ""), f"{problem.title} ({problem.code})")]
 
 
-def _said(error: ToldError) -> str:
+def _said(error: ToldError, *, lines: bool) -> str:
     place = error.field.split("/")
-    line = f"Line {int(place[2]) + 1}: " if error.field.startswith("/items/") and place[2].isdecimal() else ""
+    of_line = lines and error.field.startswith("/items/") and place[2].isdecimal()
+    line = f"Line {int(place[2]) + 1}: " if of_line else ""
     return line + said_of(error.rule, error.expected)
 
 

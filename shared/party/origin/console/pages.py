@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Final, Protocol
-from uuid import UUID
+from typing import Final
 
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 from pydantic_core import to_json
 from starlette.responses import Response
 
 from shared.contracts.base import Contract
-from shared.exchange.act import Act, Subject
+from shared.exchange.act import Act
 from shared.exchange.origin import ReferralState
-from shared.exchange.states import may_come_in, row
 from shared.kernel.authority import Authority, Role
+from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused, not_found
 from shared.party.origin.console import filing
-from shared.party.origin.domain import AcceptedReferral, Reply
-from shared.party.origin.use_cases.referrals import Acting, list_referrals, show_referral
+from shared.party.origin.console.acting import AMEND, FORMS, may_amend
+from shared.party.origin.console.acting import forms_of as acting_forms
+from shared.party.origin.console.amending import Amendment, amended
+from shared.party.origin.console.use import Doing, OriginUse
+from shared.party.origin.domain import AcceptedReferral, AmendedReferral
+from shared.party.origin.use_cases.amend import Changing, amend_in_part
+from shared.party.origin.use_cases.referrals import list_referrals, show_referral
+from shared.party.origin.use_cases.reroute import Rerouting, reroute_referral
 from shared.runtime.console.asked import ONCE, Asked
 from shared.runtime.console.forms import Choice, Group, Input, inputs_of, read_inputs
 from shared.runtime.console.forms import problems_of as broken
 from shared.runtime.console.frame import ROOT, Frame, turned_to
-from shared.runtime.database.transactions import Session
 from shared.runtime.http.acts import Acts
-from shared.runtime.http.edge import read_key
+from shared.runtime.http.edge import read_key, read_model
 from shared.runtime.http.identity import Identity
+from shared.runtime.http.problems import InvalidFields, problem_body
 from shared.runtime.http.sameness import body_hash
-from shared.vocabulary.referral import WithdrawalReason
 from shared.vocabulary.routing import Disposition
 
 PATH: Final = f"{ROOT}/referrals"
@@ -37,27 +40,6 @@ ROWS_OF_A_PAGE: Final = 25
 #: What the API's own route is called: the same request has the same hash, whichever door it came in at.
 _ROUTE: Final = "/console/referrals"
 _JSON: Final = "application/json"
-WITHDRAW: Final = row(Subject.REFERRAL, "withdraw")
-RELEASE: Final = row(Subject.REFERRAL, "release")
-DROP: Final = row(Subject.REFERRAL, "drop")
-
-Doing = Callable[[Session], Awaitable[Contract]]
-
-
-class OriginUse(Protocol):
-    """The use cases of an origin, wired to its transactions: the same that its other doors have."""
-
-    def listing(self, identity: Identity) -> AbstractAsyncContextManager[Acting]: ...
-
-    def reading(self, identity: Identity) -> AbstractAsyncContextManager[Acting]: ...
-
-    async def checked(self, identity: Identity, body: bytes, kind: str | None) -> bytes: ...
-
-    async def file_alone(self, identity: Identity, body: bytes, *, key: bytes, route: str) -> Reply: ...
-
-    def withdrawing(self, referral_id: UUID, reason: WithdrawalReason, identity: Identity) -> Doing: ...
-
-    def reviewing(self, act: Act, referral_id: UUID, identity: Identity) -> Doing: ...
 
 
 class ReferralPages:
@@ -79,9 +61,9 @@ class ReferralPages:
         self._last = last
         frame.get("/referrals", self._list)
         frame.get("/referrals/{id}", self._one)
-        frame.post("/referrals/{id}/withdraw", self._withdraw)
-        frame.post("/referrals/{id}/release", self._release)
-        frame.post("/referrals/{id}/drop", self._drop)
+        frame.post("/referrals/{id}/act/{act}", self._act)
+        frame.get("/referrals/{id}/amend", self._amending)
+        frame.post("/referrals/{id}/amend", self._amend)
         frame.get("/new", self._new)
         frame.post("/new", self._file)
         frame.post("/new/preview", self._preview)
@@ -105,44 +87,79 @@ class ReferralPages:
         after = await self._last(asked.identity)
         async with self._use.reading(asked.identity) as acting:
             found = await show_referral(asked.id(), acting)
-        may = [
-            act.name
-            for act in (WITHDRAW, RELEASE, DROP)
-            if asked.identity.role in act.roles and found.state.value in may_come_in(act)
-        ]
+            directory = acting.directory()
+        raised = await self._use.raised(asked.id(), asked.identity)
+        kinds = {each.recipient: party.kind for each in found.edges if (party := directory.party(each.recipient))}
         views = {
             "it": found,
-            "may": may,
-            "reasons": list(WithdrawalReason),
+            "raised": raised,
+            "forms": acting_forms(found, raised, asked.identity.role, kinds=kinds),
+            "may_amend": may_amend(found, asked.identity.role),
             "done": asked.query("done"),
             "problems": [] if problem is None else broken(problem),
+            "refused": None if problem is None else asked.said("form"),
             "after": after,
         }
         return self._frame.page(asked, "referral.html", views, status=status)
 
-    async def _withdraw(self, asked: Asked) -> Response:
+    async def _act(self, asked: Asked) -> Response:
+        """One act, once for the form that it was sent from."""
+        act = next((each for each in FORMS if each.name == asked.request.path_params["act"]), None)
+        if act is None or asked.identity.role not in act.roles:
+            raise not_found()
         try:
-            reason = WithdrawalReason(asked.said("reason"))
-        except ValueError:
-            refusal = Refused("reason_missing", "say why you take it back", field="/reason")
-            return await self._shown(asked, status=refusal.status, problem=refusal)
-        return await self._done(asked, WITHDRAW, self._use.withdrawing(asked.id(), reason, asked.identity), said=reason)
-
-    async def _release(self, asked: Asked) -> Response:
-        return await self._done(asked, RELEASE, self._use.reviewing(RELEASE, asked.id(), asked.identity))
-
-    async def _drop(self, asked: Asked) -> Response:
-        return await self._done(asked, DROP, self._use.reviewing(DROP, asked.id(), asked.identity))
-
-    async def _done(self, asked: Asked, act: Act, doing: Doing, *, said: str = "") -> Response:
-        key, wanted = read_key(asked.said(ONCE)), body_hash(asked.path, said.encode())
-        try:
-            await self._acts.done(asked.identity, act.name, roles=act.roles, key=key, wanted=wanted, act=doing)
+            takes = FORMS[act]
+            said = None if takes is None else read_model(takes, read_inputs(takes, asked.form))
+            await self._do(asked, act, self._doing(act, asked, said), said=said)
         except Refused as error:
             if error.status == 404 or error.code == "forbidden":
                 raise
             return await self._shown(asked, status=error.status, problem=error)
         return turned_to(f"{PATH}/{asked.id()}?done={act.name}")
+
+    def _doing(self, act: Act, asked: Asked, said: Contract | None) -> Doing:
+        if not isinstance(said, Rerouting):
+            return self._use.doing(act, asked.id(), said, identity=asked.identity)
+
+        async def reroute(changing: Changing) -> AmendedReferral:
+            return await reroute_referral(asked.id(), said, changing, body_sha256=digest(said.spelt()))
+
+        return self._use.changing(reroute, asked.identity)
+
+    async def _do(self, asked: Asked, act: Act, doing: Doing, *, said: Contract | None = None, also: str = "") -> None:
+        body = also.encode() if said is None else said.spelt()
+        key, wanted = read_key(asked.said(ONCE)), body_hash(asked.path, body)
+        await self._acts.done(asked.identity, act.name, roles=act.roles, key=key, wanted=wanted, act=doing)
+
+    async def _amending(self, asked: Asked) -> Response:
+        return await self._amendment(asked)
+
+    async def _amend(self, asked: Asked) -> Response:
+        """What is filled in, said instead of what stands; all else stays, and nobody is shown it."""
+        told: dict[str, JsonValue] = read_inputs(Amendment, asked.form)
+        revision = asked.said("revision")
+
+        async def amend(changing: Changing) -> AmendedReferral:
+            follows = int(revision) if revision.isascii() and revision.isdecimal() and len(revision) < 5 else 0
+            return await amend_in_part(asked.id(), lambda stands: amended(stands, told), changing, revision=follows)
+
+        try:
+            doing = self._use.changing(amend, asked.identity)
+            await self._do(asked, AMEND, doing, also=f"{revision}\n{to_json(told).decode()}")
+        except Refused as error:
+            if error.status == 404 or error.code == "forbidden":
+                raise
+            return await self._amendment(asked, status=error.status, problem=error)
+        return turned_to(f"{PATH}/{asked.id()}?done={AMEND.name}")
+
+    async def _amendment(self, asked: Asked, *, status: int = 200, problem: Refused | None = None) -> Response:
+        async with self._use.reading(asked.identity) as acting:
+            found = await show_referral(asked.id(), acting)
+        if not may_amend(found, asked.identity.role):
+            raise not_found()
+        problems = [] if problem is None else _of_amendment(problem)
+        views = {"it": found, "inputs": _inputs(Amendment), "problems": problems}
+        return self._frame.page(asked, "amend.html", views, status=status)
 
     def _require_filing(self, role: Role) -> None:
         self._authority.require("referral", role, action="submit", state=Disposition.ROUTED)
@@ -193,18 +210,26 @@ class ReferralPages:
     ) -> Response:
         """The form, with what was filled in: it was typed by whoever it is shown to, and is kept nowhere."""
         found = problems or []
-        views = {"inputs": _inputs(), "looked": looked, "problems": found, "told": _problems(looked)}
+        views = {"inputs": _inputs(filing.NewReferral), "looked": looked, "problems": found, "told": _problems(looked)}
         return self._frame.page(asked, "new.html", views, status=status)
 
 
-def _inputs() -> tuple[Input | Group, ...]:
+def _inputs(model: type[BaseModel]) -> tuple[Input | Group, ...]:
     chosen = tuple(Choice(each, each.replace("_", " ").replace(":", " ")) for each in filing.classes())
     return tuple(
         each._replace(kind="select", choices=chosen) if each.path == "classification" else each
-        for each in inputs_of(filing.NewReferral)
+        for each in inputs_of(model)
         if isinstance(each, Input)
     )
 
 
 def _problems(looked: filing.Looked | None) -> list[tuple[str, str]]:
     return [] if looked is None or looked.problem is None else filing.problems_of(looked.problem)
+
+
+def _of_amendment(problem: Refused) -> list[tuple[str, str]]:
+    """What is wrong with an amendment, by the field of its form."""
+    if not isinstance(problem, InvalidFields):
+        return broken(problem)
+    told = filing.ToldProblem.model_validate_json(problem_body(problem).spelt())
+    return filing.problems_of(told, lines=False)

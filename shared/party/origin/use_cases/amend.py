@@ -26,6 +26,7 @@ from shared.exchange.prepare import Documents, Filing, as_filed
 from shared.exchange.states import row
 from shared.guard import ADDED, as_kept, check_budget, cuts
 from shared.kernel.authority import Authority, Role
+from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused, not_found
 from shared.party.origin.domain import AmendedReferral, Cut, DaySpent
 from shared.party.origin.holding import Holds
@@ -110,6 +111,29 @@ async def amend_referral(
     await _debit(Debit.of(found.party, spent), changing, urgent=_is_urgent(content))
     cut = tuple(Cut(n=each.n, rules=each.rules) for each in cuts(content))
     return await change(found, Change(AMEND, AmendmentCause.AMENDED, content, body_sha256, cut), changing)
+
+
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """A referral as it stands, to whoever says what is to be otherwise. `content` is its record, as JSON."""
+
+    external_ref: str
+    exercise: bool
+    content: bytes
+
+
+async def amend_in_part(
+    referral_id: UUID, edit: Callable[[Stands], ReferralSubmission], changing: Changing, *, revision: int
+) -> AmendedReferral:
+    """Have what `edit` makes of the record that stands follow `revision`: whoever edits need not say all of it.
+
+    Raises `Refused` as `amend_referral`, and whatever `edit` refuses.
+    """
+    found = await changing.found(referral_id, AMEND)
+    assert found.content is not None
+    submission = edit(Stands(found.external_ref, found.exercise, found.content))
+    posted = digest(submission.model_dump_json(exclude_unset=True).encode())
+    return await amend_referral(referral_id, submission, changing, revision=revision, body_sha256=posted)
 
 
 async def change(found: Amendable, wanted: Change, changing: Changing) -> AmendedReferral:

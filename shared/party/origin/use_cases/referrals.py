@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from shared.contracts.base import Contract
 from shared.contracts.registry import NOTICE_WITHDRAWN, REFERRAL_WITHDRAWN
 from shared.exchange.act import Subject
 from shared.exchange.clocks import Happened, taken_back
@@ -24,6 +25,12 @@ from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
 from shared.vocabulary.referral import WithdrawalReason
 from shared.vocabulary.routing import Disposition
+
+
+class Withdrawal(Contract):
+    """Why the origin takes the referral back."""
+
+    reason: WithdrawalReason
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from shared.kernel.errors import not_found
 from shared.party.preservation.domain import Preservation, PreservationKey
 from shared.party.preservation.ports import (
     Done,
+    LookedPreservation,
     MatchedItem,
     OpenedPreservation,
     PreservationAct,
@@ -179,11 +180,15 @@ class PostgresPreservations:
         items = [_shown(row) for row in rows[:limit]]
         return PreservationPage(items=tuple(items), next=next_cursor(rows, limit))
 
+    async def look(self, preservation_id: UUID) -> LookedPreservation:
+        row, timeline = await self._one(preservation_id)
+        shown = _shown(row)
+        return LookedPreservation(
+            **{name: getattr(shown, name) for name in type(shown).model_fields}, timeline=tuple(timeline)
+        )
+
     async def show(self, preservation_id: UUID) -> OpenedPreservation:
-        row = await self._driver.fetchrow(_ONE, preservation_id)
-        if row is None:
-            raise not_found()
-        timeline = [_act(each, row) for each in await self._driver.fetch(_TIMELINE, preservation_id, row["party"])]
+        row, timeline = await self._one(preservation_id)
         shown = _shown(row)
         return OpenedPreservation(
             **{name: getattr(shown, name) for name in type(shown).model_fields},
@@ -191,6 +196,12 @@ class PostgresPreservations:
             timeline=tuple(timeline),
             matches=await self._matches(preservation_id, row["party"]),
         )
+
+    async def _one(self, preservation_id: UUID) -> tuple[asyncpg.Record, list[PreservationAct]]:
+        row = await self._driver.fetchrow(_ONE, preservation_id)
+        if row is None:
+            raise not_found()
+        return row, [_act(each, row) for each in await self._driver.fetch(_TIMELINE, preservation_id, row["party"])]
 
     async def _matches(self, preservation_id: UUID, party: str) -> tuple[MatchedItem, ...]:
         """Only providers have notices."""

@@ -72,8 +72,9 @@ class ItemTable:
 
     Every such table has `party`, `exercise`, `state`, `acts` and `said`, the number and the words of the party's own
     acts. `purposes` and `numbers` are SQL expressions for what an item was sent for and for the numbers of its items,
-    `keeps` for which keep a record that is replaced, `beside` are columns that an act may set besides, `more` what is
-    shown besides. Contents lie in a table of the same name, unless `contents` names theirs.
+    `keeps` for which keep a record that is replaced, `claimed` for which the person $6 has, `beside` are columns that
+    an act may set besides, `more` what is shown besides. Contents lie in a table of the same name, unless `contents`
+    names theirs.
     """
 
     name: str
@@ -86,6 +87,7 @@ class ItemTable:
     beside: tuple[str, ...] = ()
     contents: str = ""
     keeps: str = "false"
+    claimed: str = "false"
     find: str = field(init=False)
     #: Also locks them. Only whoever may change them sees them so: the instance itself, applying messages.
     lock: str = field(init=False)
@@ -146,7 +148,8 @@ class ItemTable:
             # It names its party, although row-level security does too: so that an index has the rows in their order.
             "page": f"SELECT {self.shown}{self.more}, place AS arrival FROM {table} WHERE party = $1 "
             "AND place IS NOT NULL AND ($2::text IS NULL OR state = $2) AND ($3::bigint IS NULL OR place < $3) "
-            "AND ($5::text IS NULL OR priority = $5) ORDER BY place DESC LIMIT $4",
+            f"AND ($5::text IS NULL OR priority = $5) AND ($6::text IS NULL OR {self.claimed}) "
+            "ORDER BY place DESC LIMIT $4",
             "attention": f"SELECT {subject} AS subject, {self.sender} AS sender, state, priority, received_at AS since "
             f"FROM {table} WHERE party = $1 AND place >= {AT_RISK} AND (received_at, {subject}) > ($2, $3) "
             f"ORDER BY received_at, {subject} LIMIT $4",
@@ -281,7 +284,7 @@ class PostgresItems:
     async def _page(self, party: str, page: Page) -> tuple[list[asyncpg.Record], str | None]:
         """The rows of a page, and the cursor of the one that follows."""
         asked = party, page.state, read_cursor(page.cursor), page.limit + 1
-        rows = await self._driver.fetch(self.table.page, *asked, page.priority)
+        rows = await self._driver.fetch(self.table.page, *asked, page.priority, page.claimed_by)
         return rows[: page.limit], next_cursor(rows, page.limit)
 
     async def _one(self, subject_id: UUID) -> asyncpg.Record:

@@ -35,6 +35,17 @@
   });
   addEventListener("pageshow", () => document.querySelectorAll("form").forEach((form) => delete form.dataset.sent));
 
+  // A file is read into the field that would be pasted into: what is sent is the same.
+  document.querySelectorAll("[data-reads-into]").forEach((field) => {
+    field.hidden = false;
+    field.querySelector("input").addEventListener("change", async (event) => {
+      document.getElementById(field.dataset.readsInto).value = await event.target.files[0].text();
+    });
+  });
+  // What goes on does so by itself, unless its page is left.
+  const following = document.querySelector("form[data-goes-on]");
+  if (following) setTimeout(() => following.requestSubmit(), 500);
+
   const live = document.querySelector("[data-live]");
   if (live) {
     const stream = new EventSource(live.dataset.live);

@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from shared.contracts.answers import NoticeDisowning, NoticeStatements, OutcomeReport, WithdrawalAnswer
+from shared.contracts.holds import HoldRequest
 from shared.exchange.acts import ACTS
 from shared.kernel.errors import Refused
 from shared.runtime.console.forms import ALIKE, Choice, Group, Input, inputs_of, problems_of, read_inputs
@@ -82,6 +83,13 @@ def test_what_was_filled_in_is_read_back_and_what_was_not_is_left_out() -> None:
 
 def test_what_is_no_number_stays_as_it_is_for_the_model_to_refuse() -> None:
     assert read_inputs(Sample, {"count": ["three"]}) == {"count": "three"}
+
+
+def test_a_time_of_an_act_is_asked_as_a_time_and_read_as_its_model_has_it() -> None:
+    asked = {each.path: each.kind for each in inputs_of(HoldRequest) if isinstance(each, Input)}
+    assert asked["not_after"] == "time"
+    form = {"scope": ["removal"], "basis": ["court_order"], "not_after": ["2026-05-04T11:59"]}
+    assert read_model(HoldRequest, read_inputs(HoldRequest, form)).not_after.isoformat() == "2026-05-04T11:59:00+00:00"
 
 
 def test_a_list_about_items_has_a_row_for_each_and_an_empty_row_says_nothing() -> None:

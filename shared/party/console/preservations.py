@@ -1,0 +1,229 @@
+"""Pages of preservations, alike at agencies and providers: what was asked to be kept, and what each side does about it.
+
+Only an agency asks. What is sealed stays closed until somebody opens it for a reason, which audit is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import date
+from typing import Annotated, Final
+
+from pydantic import BaseModel, Field, JsonValue
+from starlette.responses import Response
+
+from shared.contracts.base import Contract, PartyId
+from shared.contracts.fields import CaseReference
+from shared.exchange.act import Act, PreservationState, Subject
+from shared.exchange.preservation import ASK
+from shared.exchange.states import begins, may_come_in, personal, states
+from shared.kernel.errors import Refused, not_found
+from shared.party.console.live import Live
+from shared.party.preservation.api import PreservationRoutes, XmlResponse
+from shared.party.preservation.ports import (
+    LookedPreservation,
+    OpenedPreservation,
+    PreservationAsk,
+    PreservationAsked,
+    PreservationMoved,
+)
+from shared.party.preservation.use_cases import (
+    act,
+    ask,
+    export,
+    list_preservations,
+    look_at_preservation,
+    show_preservation,
+)
+from shared.runtime.console.asked import ONCE, Asked
+from shared.runtime.console.forms import inputs_of, problems_of, read_inputs
+from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to
+from shared.runtime.database.transactions import Session
+from shared.runtime.http.edge import read_key, read_model
+from shared.runtime.http.sameness import body_hash
+from shared.vocabulary.preservation import PreservationKind, PreservationTerm
+from shared.vocabulary.referral import LocatorKind
+from shared.vocabulary.reveal import RevealReason
+from shared.vocabulary.routing import Instrument
+
+PLACE: Final = "preservations"
+PATH: Final = f"{ROOT}/{PLACE}"
+ROWS_OF_A_PAGE: Final = 25
+#: What an act does within its transaction.
+Doing = Callable[[Session], Awaitable[Contract]]
+
+
+class NewPreservation(BaseModel):
+    """What an agency's form asks. Locations have one line each, all of one kind."""
+
+    provider: Annotated[PartyId, Field(description="Its id.")]
+    kind: PreservationKind
+    instrument: Instrument
+    term: Annotated[PreservationTerm | None, Field(description="The instrument's own, or else a day.")] = None
+    until: date | None = None
+    locations: Annotated[tuple[str, ...], Field(description="One a line. They reach the provider alone.")]
+    location_kind: Annotated[LocatorKind, Field(title="Kind of location")] = LocatorKind.URL
+    order_reference: Annotated[
+        CaseReference | None, Field(title="Your order's reference", description="It reaches the provider alone.")
+    ] = None
+
+
+class PreservationPages:
+    """What the pages do. `routes` wire the use cases, as the API has them."""
+
+    def __init__(self, frame: Frame, routes: PreservationRoutes, *, live: Live) -> None:
+        self._frame = frame
+        self._routes = routes
+        self._live = live
+        own = personal(Subject.PRESERVATION)
+        self._acts = {row.name: row for row in own if row.track is routes.track and not begins(row)}
+        self._asks = routes.track is ASK.track
+        frame.get(f"/{PLACE}", self._list)
+        if self._asks:
+            frame.get(f"/{PLACE}/new", self._new)
+            frame.post(f"/{PLACE}/new", self._ask)
+        frame.get(f"/{PLACE}/{{id}}", self._one)
+        frame.post(f"/{PLACE}/{{id}}/reveal", self._reveal)
+        frame.post(f"/{PLACE}/{{id}}/export", self._export)
+        frame.post(f"/{PLACE}/{{id}}/act/{{act}}", self._act)
+
+    async def _list(self, asked: Asked) -> Response:
+        state = asked.query("state")
+        known = sorted(states(Subject.PRESERVATION))
+        if state is not None and state not in known:
+            raise not_found()
+        after = await self._live.last(asked.identity)
+        await self._routes.serving.number()
+        async with self._routes.reading(asked.identity) as session:
+            acting = self._routes.acting(asked.identity, session)
+            found = await list_preservations(acting, state=state, cursor=asked.query("cursor"), limit=ROWS_OF_A_PAGE)
+        asks = self._asks and asked.identity.role in ASK.roles
+        views = {"listed": found, "states": known, "state": state, "after": after, "asks": asks}
+        return self._frame.page(asked, "preservations.html", views)
+
+    async def _new(self, asked: Asked) -> Response:
+        return self._form(asked)
+
+    def _form(self, asked: Asked, *, status: int = 200, problem: Refused | None = None) -> Response:
+        if asked.identity.role not in ASK.roles:
+            raise not_found()
+        problems = [] if problem is None else [(_field(path), said) for path, said in problems_of(problem)]
+        views = {"inputs": inputs_of(NewPreservation), "problems": problems}
+        return self._frame.page(asked, "preservation_new.html", views, status=status)
+
+    async def _ask(self, asked: Asked) -> Response:
+        try:
+            said = read_model(PreservationAsk, _wanted(read_inputs(NewPreservation, asked.form)))
+
+            async def begin(session: Session) -> Contract:
+                acting, policy = self._routes.acting(asked.identity, session), self._routes.documents().policy
+                return await ask(said, acting=acting, policy=policy, holds=self._routes.holds)
+
+            answer = await self._done(asked, ASK, begin, body=said.spelt())
+        except Refused as error:
+            if error.status == 404 or error.code == "forbidden":
+                raise
+            return self._form(asked, status=error.status, problem=error)
+        told = PreservationAsked.model_validate_json(answer)
+        warned = f"&warned={told.warnings[0].value}" if told.warnings else ""
+        return turned_to(f"{PATH}/{told.preservation_id}?done={ASK.name}{warned}")
+
+    async def _one(self, asked: Asked) -> Response:
+        return await self._looked(asked)
+
+    async def _looked(
+        self, asked: Asked, *, status: int = 200, refused: str = "", problem: Refused | None = None
+    ) -> Response:
+        after = await self._live.last(asked.identity)
+        async with self._routes.reading(asked.identity) as session:
+            found = await look_at_preservation(asked.id(), self._routes.acting(asked.identity, session))
+        problems = [] if problem is None else problems_of(problem)
+        return self._shown(asked, found, status=status, refused=refused, problems=problems, after=after)
+
+    async def _reveal(self, asked: Asked) -> Response:
+        reason = _reason(asked)
+        if (unproven := self._frame.unproven(asked, f"{PATH}/{asked.id()}")) is not None:
+            return unproven
+        async with self._routes.reading(asked.identity) as session:
+            acting = self._routes.acting(asked.identity, session)
+            found = await show_preservation(asked.id(), acting, reason=reason)
+        return self._shown(asked, found, opened=found)
+
+    async def _export(self, asked: Asked) -> Response:
+        """The whole flow as ETSI TS 103 120 XML: it opens what is sealed."""
+        reason = _reason(asked)
+        if (unproven := self._frame.unproven(asked, f"{PATH}/{asked.id()}")) is not None:
+            return unproven
+        async with self._routes.reading(asked.identity) as session:
+            found = await export(asked.id(), self._routes.acting(asked.identity, session), reason=reason)
+        name = f"preservation-{asked.id()}-ts103120.xml"
+        headers = dict(HEADERS) | {"Content-Disposition": f'attachment; filename="{name}"'}
+        return XmlResponse(found, headers=headers)
+
+    async def _act(self, asked: Asked) -> Response:
+        row = self._acts.get(asked.request.path_params["act"])
+        if row is None or asked.identity.role not in row.roles:
+            raise not_found()
+        try:
+            said = None if row.takes is None else read_model(row.takes, read_inputs(row.takes, asked.form))
+
+            async def move(session: Session) -> Contract:
+                acting = self._routes.acting(asked.identity, session)
+                state = await act(row, asked.id(), said=said, acting=acting)
+                return PreservationMoved(preservation_id=asked.id(), state=PreservationState(state))
+
+            await self._done(asked, row, move, body=b"" if said is None else said.spelt())
+        except Refused as error:
+            if error.status in (403, 404):
+                raise
+            return await self._looked(asked, status=error.status, refused=row.name, problem=error)
+        return turned_to(f"{PATH}/{asked.id()}?done={row.name}")
+
+    async def _done(self, asked: Asked, row: Act, doing: Doing, *, body: bytes) -> bytes:
+        """An act, once for the form that it was sent from; its answer."""
+        key, wanted = read_key(asked.said(ONCE)), body_hash(asked.path, body)
+        acts = self._routes.serving.acts
+        _, answer = await acts.done(asked.identity, row.name, roles=row.roles, key=key, wanted=wanted, act=doing)
+        return answer
+
+    def _shown(
+        self, asked: Asked, found: LookedPreservation | OpenedPreservation, *, status: int = 200, **more: object
+    ) -> Response:
+        open_acts = [
+            (row, inputs_of(row.takes))
+            for row in self._acts.values()
+            if asked.identity.role in row.roles and found.state.value in may_come_in(row)
+        ]
+        done = asked.query("done")
+        views: dict[str, object] = {
+            "it": found,
+            "acts": open_acts,
+            "reasons": list(RevealReason),
+            "done": done if done in {*self._acts, ASK.name} else None,
+            "warned": asked.query("warned") == "hold_stands",
+            "opened": None,
+            "refused": "",
+            "problems": [],
+            "after": None,
+        }
+        return self._frame.page(asked, "preservation.html", views | more, status=status)
+
+
+def _wanted(said: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """The request that was filled in: what is missing or wrong is its model's to say."""
+    lines, kind = said.pop("locations", None), said.pop("location_kind", LocatorKind.URL.value)
+    located: list[JsonValue] = [{"kind": kind, "value": each} for each in lines] if isinstance(lines, list) else []
+    return said | {"locations": located}
+
+
+def _field(path: str) -> str:
+    """The field of the form that a place of the request stands for."""
+    return path.partition(".")[0]
+
+
+def _reason(asked: Asked) -> RevealReason:
+    """Raises `Refused("reason_missing")`."""
+    try:
+        return RevealReason(asked.said("reason"))
+    except ValueError:
+        raise Refused("reason_missing", "say what you need the record for", field="/reason") from None

@@ -1,0 +1,72 @@
+"""Pages of a provider's work items: open notices of several notifiers about one location, answered at once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from starlette.responses import Response
+
+from shared.exchange.act import Act
+from shared.kernel.errors import Refused, not_found
+from shared.party.work_items.api import TAKES, WorkAnswered, WorkRoutes
+from shared.runtime.console.asked import ONCE, Asked
+from shared.runtime.console.forms import inputs_of, problems_of, read_inputs
+from shared.runtime.console.frame import Frame
+from shared.runtime.http.edge import read_key, read_model
+from shared.runtime.http.identity import Identity
+from shared.runtime.http.sameness import body_hash
+
+PLACE: Final = "work"
+ROWS_OF_A_PAGE: Final = 25
+
+
+class WorkPages:
+    """What the pages do. `last` is where a page begins to listen for news."""
+
+    def __init__(self, frame: Frame, routes: WorkRoutes, *, last: Callable[[Identity], Awaitable[int | None]]) -> None:
+        self._frame = frame
+        self._routes = routes
+        self._last = last
+        self._acts = {row.name: row for row in TAKES}
+        frame.get(f"/{PLACE}", self._list)
+        frame.get(f"/{PLACE}/{{id}}", self._one)
+        frame.post(f"/{PLACE}/{{id}}/act/{{act}}", self._act)
+
+    async def _list(self, asked: Asked) -> Response:
+        after = await self._last(asked.identity)
+        found = await self._routes.page(asked.identity, asked.query("cursor"), ROWS_OF_A_PAGE)
+        return self._frame.page(asked, "work.html", {"listed": found, "after": after})
+
+    async def _one(self, asked: Asked) -> Response:
+        return await self._shown(asked)
+
+    async def _shown(
+        self, asked: Asked, *, status: int = 200, refused: str = "", problem: Refused | None = None
+    ) -> Response:
+        found = await self._routes.show(asked.identity, asked.id())
+        acts = [(row, inputs_of(takes)) for row, takes in TAKES.items() if asked.identity.role in row.roles]
+        problems = [] if problem is None else problems_of(problem)
+        views = {"it": found, "acts": acts, "refused": refused, "problems": problems}
+        return self._frame.page(asked, "work_item.html", views, status=status)
+
+    async def _act(self, asked: Asked) -> Response:
+        """Each notice alone: one that is refused holds up no other."""
+        row = self._acts.get(asked.request.path_params["act"])
+        if row is None or asked.identity.role not in row.roles:
+            raise not_found()
+        try:
+            answered = await self._done(asked, row)
+        except Refused as error:
+            if error.status in (403, 404):
+                raise
+            return await self._shown(asked, status=error.status, refused=row.name, problem=error)
+        return self._frame.page(asked, "work_done.html", {"row": row, "results": answered.results})
+
+    async def _done(self, asked: Asked, row: Act) -> WorkAnswered:
+        said = read_model(TAKES[row], read_inputs(TAKES[row], asked.form))
+        key, wanted = read_key(asked.said(ONCE)), body_hash(asked.path, said.spelt())
+        doing = self._routes.doing(row, asked.id(), said, identity=asked.identity)
+        identity, acts = asked.identity, self._routes.acts
+        _, answer = await acts.done(identity, row.name, roles=row.roles, key=key, wanted=wanted, act=doing, status=200)
+        return WorkAnswered.model_validate_json(answer)

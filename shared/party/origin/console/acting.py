@@ -1,0 +1,155 @@
+"""What a person can do with a referral as it stands: each act as a form from its row, about what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from shared.contracts.base import Contract
+from shared.contracts.items import Disowned
+from shared.exchange.act import Act, Subject
+from shared.exchange.states import may_come_in, row
+from shared.kernel.authority import Role
+from shared.party.origin.domain import SentEdge, ShownReferral
+from shared.party.origin.holding import ACTIVE
+from shared.party.origin.use_cases.referrals import Withdrawal
+from shared.party.origin.use_cases.reroute import Rerouting
+from shared.party.questions.ports import ShownQuestion
+from shared.runtime.console.forms import Choice, Group, Input, inputs_of
+from shared.vocabulary.questions import QuestionKind, QuestionState
+from shared.vocabulary.routing import PartyKind
+
+
+def _row(name: str) -> Act:
+    return row(Subject.REFERRAL, name)
+
+
+AMEND: Final = _row("amend")
+REROUTE: Final = _row("reroute")
+#: The acts that have a form here, in the order in which they stand, each with what it takes.
+FORMS: Final[Mapping[Act, type[Contract] | None]] = {
+    _row("reply"): _row("reply").takes,
+    _row("uphold"): _row("uphold").takes,
+    REROUTE: Rerouting,
+    _row("check"): _row("check").takes,
+    _row("propose_override"): _row("propose_override").takes,
+    _row("confirm_override"): _row("confirm_override").takes,
+    _row("transfer"): _row("transfer").takes,
+    _row("release"): None,
+    _row("drop"): None,
+    _row("withdraw"): Withdrawal,
+}
+_HINTS: Final[Mapping[str, str]] = {
+    "release": "It is decided by the law in force now, and sent. Somebody else than who filed it does this.",
+    "drop": "It is erased, and sent to nobody. Somebody else than who filed it does this.",
+    "propose_override": "Nothing happens until somebody else confirms it.",
+    "confirm_override": "Somebody else than who has proposed it does this. The notices go in the next slot.",
+    "transfer": "It is yours until a hotline has claimed it. To nobody named: to whoever has an orphan's mandate.",
+    "reroute": "It is sent to the provider that hosts it. Neither learns of the other.",
+}
+
+
+class ActForm(NamedTuple):
+    """One form. `about` tells it from others of the same act, `hidden` is what it does not ask again."""
+
+    act: Act
+    about: str = ""
+    title: str = ""
+    hint: str = ""
+    hidden: Mapping[str, str] = MappingProxyType({})
+    inputs: Sequence[Input | Group] = ()
+
+    @property
+    def key(self) -> str:
+        """What the ids of its fields begin with, on a page with several."""
+        return f"{self.act.name}{'-' if self.about else ''}{self.about}"
+
+
+def forms_of(
+    found: ShownReferral, raised: Sequence[ShownQuestion], role: Role, *, kinds: Mapping[str, str]
+) -> list[ActForm]:
+    """Those for whoever has this role. `kinds` are those of the parties that it was sent to."""
+    forms: list[ActForm] = []
+    for act in FORMS:
+        if role in act.roles and found.state.value in may_come_in(act):
+            forms += _forms(act, found, raised, kinds=kinds)
+    return forms
+
+
+def may_amend(found: ShownReferral, role: Role) -> bool:
+    return role in AMEND.roles and found.state.value in may_come_in(AMEND)
+
+
+def _forms(
+    act: Act, found: ShownReferral, raised: Sequence[ShownQuestion], *, kinds: Mapping[str, str]
+) -> Iterator[ActForm]:
+    match act.name:
+        case "reply" | "uphold":
+            yield from _answering(act, raised)
+        case "reroute":
+            yield from (_rerouting(edge) for edge in found.edges if _disowned(edge))
+        case "propose_override" | "confirm_override":
+            for hold in found.holds:
+                if hold.state == ACTIVE:
+                    shown = f"{_title(act)}: {hold.agency}"
+                    yield _form(act, shown, about=str(hold.hold), hidden={"hold": str(hold.hold)})
+        case "transfer":
+            to = tuple(Choice(each, each) for each in _hotlines(found, kinds))
+            if to:
+                yield _form(act, _title(act), to=to)
+        case "check":
+            if any(edge.notice_id for edge in found.edges):
+                yield _form(act, "Say what you found when you looked again")
+        case _:
+            yield _form(act, _title(act))
+
+
+def _answering(act: Act, raised: Sequence[ShownQuestion]) -> Iterator[ActForm]:
+    kind = QuestionKind.QUESTION if act.name == "reply" else QuestionKind.DISPUTE
+    for each in raised:
+        if not each.own and each.kind is kind and each.state is QuestionState.OPEN:
+            hidden = {"party": each.party, kind.value: str(each.number)}
+            title = f"Answer {kind.value} {each.number} of {each.party}"
+            yield _form(act, title, about=f"{each.party}-{each.number}", hidden=hidden, rows=each.about)
+
+
+def _rerouting(edge: SentEdge) -> ActForm:
+    title, hidden = f"Reroute what {edge.recipient} does not host", {"notice_id": str(edge.notice_id)}
+    suggested = sorted({each.suggested for each in _disowned(edge) if each.suggested})
+    hint = f"It suggests {', '.join(suggested)}." if suggested else "It suggests nobody: say who hosts it."
+    return _form(REROUTE, title, about=str(edge.notice_id), hidden=hidden, hint=f"{hint} {_HINTS['reroute']}")
+
+
+def _disowned(edge: SentEdge) -> Sequence[Disowned]:
+    found = None if edge.answer_detail is None else edge.answer_detail.disowned
+    return found if found and edge.notice_id is not None else ()
+
+
+def _hotlines(found: ShownReferral, kinds: Mapping[str, str]) -> Sequence[str]:
+    names = {edge.recipient for edge in found.edges if edge.notice_id is None}
+    return sorted(each for each in names if kinds.get(each) == PartyKind.HOTLINE)
+
+
+def _form(
+    act: Act,
+    title: str,
+    *,
+    about: str = "",
+    hidden: Mapping[str, str] | None = None,
+    rows: Sequence[int] = (),
+    hint: str | None = None,
+    to: tuple[Choice, ...] = (),
+) -> ActForm:
+    known = hidden or {}
+    asked = [each for each in inputs_of(FORMS[act], rows=rows) if each.path not in known]
+    if to:
+        asked = [
+            each._replace(kind="select", choices=to) if isinstance(each, Input) and each.path == "to" else each
+            for each in asked
+        ]
+    return ActForm(act, about, title, _HINTS.get(act.name, "") if hint is None else hint, known, tuple(asked))
+
+
+def _title(act: Act) -> str:
+    return act.name.replace("_", " ").capitalize()

@@ -1,0 +1,139 @@
+"""What an interaction at a console is, and what most of them do: unfold an act, fill in its form, and do it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from playwright.async_api import Page, expect
+
+from shared.kernel.ids import uuid7
+from tests.console.pages import Subjects
+from tests.support.running import HOTLINE, PROVIDER, Exchange, referral
+
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+#: An Australian hotline's, which its own police may hold for a window.
+WINDOWED: Final = "hotline-au.example"
+Steps = Callable[[Page, Subjects], Awaitable[None]]
+#: What others do before it begins, over the API; what it leaves is in the subjects.
+Ready = Callable[[Exchange, Subjects], Awaitable[Subjects]]
+
+
+class Filed(NamedTuple):
+    """What it begins with: a referral of this party."""
+
+    party: str
+    filing: Callable[[], dict[str, Any]]
+
+
+def at_risk() -> dict[str, Any]:
+    """A referral of a child at risk that all three kinds of recipients have."""
+    return referral(priority={"level": "p0_child_at_risk", "basis": ["imminent_harm"]})
+
+
+def _windowed() -> dict[str, Any]:
+    filing = referral(user_jurisdictions=["AU"])
+    (item,) = filing["items"]
+    item |= {"hosting": [{"provider": PROVIDER, "method": "stated"}]}
+    del item["assessment"], item["site_type"]
+    return filing
+
+
+def _orphan() -> dict[str, Any]:
+    filing = referral()
+    (item,) = filing["items"]
+    item |= {"hosting": [{"jurisdiction": "SG", "method": "stated"}]}
+    item["locator"]["value"] = item["locator"]["value"].replace(f"images.{PROVIDER}", "images.example")
+    return filing
+
+
+HOSTED: Final = Filed(HOTLINE, at_risk)
+HELD: Final = Filed(WINDOWED, _windowed)
+ORPHAN: Final = Filed(HOTLINE, _orphan)
+
+
+class Interaction(NamedTuple):
+    """`at` is where it begins, below /console.
+
+    What `ready` has done there has arrived before it begins, each after the one before. `alone`: what it begins with is
+    filed by itself, so that it stands first in lists.
+    """
+
+    name: str
+    party: str
+    at: str
+    steps: Steps
+    filed: Filed = HOSTED
+    ready: Sequence[Ready] = ()
+    alone: bool = False
+
+
+def act(
+    name: str,
+    button: str,
+    seen: str,
+    *,
+    chosen: Mapping[str, str] = NOTHING,
+    said: Mapping[str, str] = NOTHING,
+    ticked: Sequence[str] = (),
+) -> Steps:
+    """Unfold an act, fill in its form by what its fields are called, do it, and see that it was done."""
+
+    async def steps(page: Page, _: Subjects) -> None:
+        await fill(page, name, button, chosen=chosen, said=said, ticked=ticked)
+        await expect(page.get_by_role("status").filter(has_text=seen)).to_be_visible()
+
+    return steps
+
+
+def refused(
+    name: str, button: str, code: str, *, chosen: Mapping[str, str] = NOTHING, said: Mapping[str, str] = NOTHING
+) -> Steps:
+    """The same of an act that is refused: the code stands in the summary, and what was filled in stays."""
+
+    async def steps(page: Page, _: Subjects) -> None:
+        await fill(page, name, button, chosen=chosen, said=said)
+        await expect(page.get_by_role("alert")).to_contain_text(code)
+
+    return steps
+
+
+async def fill(
+    page: Page,
+    name: str,
+    button: str,
+    *,
+    chosen: Mapping[str, str] = NOTHING,
+    said: Mapping[str, str] = NOTHING,
+    ticked: Sequence[str] = (),
+) -> None:
+    """Unfold an act by the beginning of its name, fill in its form, and send it."""
+    form = page.locator("details.act").filter(has=page.locator(f"summary:text-matches('^{name}')")).first
+    if await form.get_attribute("open") is None:
+        await form.locator("summary").click()
+    for label, value in chosen.items():
+        await form.get_by_label(label).first.select_option(value)
+    for label, value in said.items():
+        await form.get_by_label(label).first.fill(value)
+    for label in ticked:
+        await form.get_by_label(label, exact=True).check()
+    await form.get_by_role("button", name=button, exact=True).click()
+
+
+def posted(party: str, path: str, body: object = None) -> Ready:
+    """Something that `party` does; `path` is filled with the subjects."""
+
+    async def ready(exchange: Exchange, own: Subjects) -> Subjects:
+        await post(exchange, party, path.format(**own._asdict()), body)
+        return own
+
+    return ready
+
+
+async def post(exchange: Exchange, party: str, path: str, body: object = None) -> Any:
+    """What it is answered."""
+    async with exchange.http(party) as client:
+        answer = await client.post(path, json=body, headers={"Idempotency-Key": str(uuid7())})
+        assert answer.status_code == 202, answer.text
+        return answer.json()

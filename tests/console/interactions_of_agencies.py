@@ -1,0 +1,191 @@
+"""What agencies do at their consoles beside accepting and declining: rows of the table."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from playwright.async_api import Page, expect
+
+from shared.kernel.clock import SystemClock
+from tests.console.interaction import HELD, Interaction, act, post, posted, refused
+from tests.console.pages import Subjects
+from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange
+
+OTHER_AGENCY: Final = "police-de.example"
+UNTIL: Final = "2040-01-01"
+
+
+async def wanted(exchange: Exchange, own: Subjects) -> Subjects:
+    """The agency has asked the provider to keep what is there."""
+    said = {
+        "provider": PROVIDER,
+        "kind": "preserve",
+        "instrument": "budapest",
+        "until": UNTIL,
+        "locations": [{"kind": "url", "value": f"https://images.{PROVIDER}{own.place}"}],
+        "order_reference": "PL-17",
+    }
+    answer = await post(exchange, AGENCY, "/v1/preservations", said)
+    return own._replace(more=answer["preservation_id"])
+
+
+async def hands_over_at_the_end_of_a_shift(page: Page, own: Subjects) -> None:
+    """What is claimed is ticked in the list and handed over in one act, to whoever comes next."""
+    await act("Claim", "Claim", "Done: claim")(page, own)
+    await page.goto(f"{page.url.partition('/console')[0]}/console/inbox?claimed=mine")
+    await page.get_by_label(f"Choose referral {own.referral[-8:]}").check()
+    await page.get_by_role("button", name="Hand over…").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Hand over 1?")
+    await page.get_by_role("button", name="Hand over all 1").click()
+    await expect(page.locator("tbody")).to_contain_text("done")
+    await page.goto(f"{page.url.partition('/console')[0]}/console/inbox?claimed=mine")
+    await expect(page.locator("main")).not_to_contain_text(own.referral[-8:])
+
+
+async def takes_a_break(page: Page, own: Subjects) -> None:
+    """A break is reminded of, and takes nothing away: what was claimed is claimed still."""
+    await act("Claim", "Claim", "Done: claim")(page, own)
+    await page.get_by_role("link", name="Settings").click()
+    await page.get_by_label("Remind me of a break").select_option("50")
+    await page.get_by_role("button", name="Keep this").click()
+    await expect(page.get_by_label("Remind me of a break")).to_have_value("50")
+    # As it is an hour later.
+    (kept,) = [each for each in await page.context.cookies() if each.get("name") == "causeway-break"]
+    hour_ago = int(SystemClock().now().timestamp()) - 3600
+    again = {"name": kept["name"], "value": f"50.{hour_ago}", "domain": kept["domain"], "path": "/"}
+    await page.context.add_cookies([again])  # type: ignore[list-item]
+    await page.reload()
+    await page.get_by_role("complementary", name="Break").get_by_role("link", name="A break").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("A break")
+    await page.get_by_role("button", name="Go on").click()
+    await expect(page.get_by_role("complementary", name="Break")).to_have_count(0)
+    await page.goto(f"{page.url.partition('/console')[0]}/console/inbox/{own.referral}")
+    await expect(page.locator(".sum").first).to_contain_text("by you until")
+
+
+async def holds_and_lets_go(page: Page, own: Subjects) -> None:
+    ends = f"{SystemClock().now() + timedelta(hours=20):%Y-%m-%dT%H:%M}"
+    placed = act(
+        "Place hold",
+        "Place hold",
+        "Done: place hold",
+        chosen={"Scope": "removal", "Basis": "evidence_to_be_secured"},
+        said={"Not after": ends},
+    )
+    await placed(page, own)
+    await act("Release hold", "Release hold", "Done: release hold")(page, own)
+
+
+async def asks_for_preservation(page: Page, own: Subjects) -> None:
+    place = f"https://images.{PROVIDER}{own.place}"
+    await page.get_by_role("link", name="Ask a provider to keep something").click()
+    await page.get_by_label("Provider").fill(PROVIDER)
+    await page.get_by_label("Kind", exact=True).select_option("preserve")
+    await page.get_by_label("Instrument").select_option("budapest")
+    await page.get_by_label("Locations").fill(place)
+    await page.get_by_role("button", name="Ask the provider").click()
+    await expect(page.get_by_role("alert")).to_contain_text("There is a problem")
+    await expect(page.get_by_label("Locations")).to_have_value(place)
+    await page.get_by_label("Until").fill(UNTIL)
+    await page.get_by_role("button", name="Ask the provider").click()
+    await expect(page.get_by_role("status").filter(has_text="Done: submit")).to_be_visible()
+    assert own.place not in await page.content()
+
+
+async def exports(page: Page, own: Subjects) -> None:
+    assert own.place not in await page.content()
+    await page.get_by_label("What you need it for").select_option("lawful_request")
+    async with page.expect_download() as coming:
+        await page.get_by_role("button", name="Export as TS 103 120").click()
+    written = (await (await coming.value).path()).read_text(encoding="utf-8")
+    assert "<?xml" in written
+    assert own.place in written
+
+
+async def opens_it(page: Page, own: Subjects) -> None:
+    assert own.place not in await page.content()
+    await page.get_by_label("What you need it for").select_option("act")
+    await page.get_by_role("button", name="Open the record").click()
+    await page.get_by_text("show the location").first.click()
+    await expect(page.locator(".hidden-value").first).to_contain_text("hxxps")
+    assert await page.locator(f"a[href*='{own.place}']").count() == 0
+
+
+async def sees_the_answer(page: Page, own: Subjects) -> None:
+    await expect(page.locator("tbody")).to_contain_text("item 1: not permitted")
+
+
+OF_AGENCIES: Final = (
+    Interaction("an agency claims a case", AGENCY, "inbox/{referral}", act("Claim", "Claim", "Done: claim")),
+    Interaction(
+        "an officer is told that another one has the case",
+        AGENCY,
+        "inbox/{referral}",
+        refused("Accept", "Accept", "case_claimed"),
+        ready=[posted(AGENCY, "/v1/cases/{referral}:claim", {"hours": 8})],
+    ),
+    Interaction(
+        "an officer hands over at the end of a shift", AGENCY, "inbox/{referral}", hands_over_at_the_end_of_a_shift
+    ),
+    Interaction("an officer takes a break and keeps the case", AGENCY, "inbox/{referral}", takes_a_break),
+    Interaction(
+        "an agency refers a case to another one",
+        AGENCY,
+        "inbox/{referral}",
+        act(
+            "Refer",
+            "Refer",
+            "Done: refer",
+            chosen={"Because": "suspect_elsewhere"},
+            said={"Agency": OTHER_AGENCY},
+        ),
+    ),
+    Interaction(
+        "an agency asks its origin",
+        AGENCY,
+        "inbox/{referral}",
+        act("Ask", "Ask", "Done: ask", said={"About": "1"}, ticked=["why illegal"]),
+    ),
+    Interaction(
+        "an agency sees what its origin answers",
+        AGENCY,
+        "inbox/{referral}",
+        sees_the_answer,
+        ready=[
+            posted(AGENCY, "/v1/cases/{referral}:ask", {"about": [1], "needs": ["why_illegal"]}),
+            posted(
+                HOTLINE,
+                "/v1/referrals/{referral}:reply",
+                {"party": AGENCY, "question": 1, "replied": [{"reply": "not_permitted"}]},
+            ),
+        ],
+    ),
+    Interaction(
+        "an agency contests what it was sent",
+        AGENCY,
+        "inbox/{referral}",
+        act("Dispute", "Dispute", "Done: dispute", chosen={"Reason": "duplicate"}, said={"Item number": "1"}),
+    ),
+    Interaction("an agency holds and lets go", "police-au.example", "inbox/{referral}", holds_and_lets_go, filed=HELD),
+    Interaction("an agency asks a provider to keep something", AGENCY, "preservations", asks_for_preservation),
+    Interaction("an agency exports a preservation", AGENCY, "preservations/{more}", exports, ready=[wanted]),
+    Interaction(
+        "an agency opens a preservation for a reason", AGENCY, "preservations/{more}", opens_it, ready=[wanted]
+    ),
+    Interaction(
+        "an agency takes back what it has asked",
+        AGENCY,
+        "preservations/{more}",
+        act("Withdraw", "Withdraw", "Done: withdraw", chosen={"Reason": "no_longer_necessary"}),
+        ready=[wanted],
+    ),
+    Interaction(
+        "a provider says that it keeps it",
+        PROVIDER,
+        "preservations/{more}",
+        act("Answer", "Answer", "Done: answer", chosen={"Answer": "preserved"}, said={"Until": UNTIL}),
+        ready=[wanted],
+    ),
+    Interaction("a provider opens what is to be kept", PROVIDER, "preservations/{more}", opens_it, ready=[wanted]),
+)

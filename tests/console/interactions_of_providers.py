@@ -1,0 +1,84 @@
+"""What providers do at their consoles with what several have told them of, and when they do not know enough."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from playwright.async_api import Page, expect
+
+from tests.console.interaction import Interaction, act, at_risk, posted, refused
+from tests.console.pages import Subjects
+from tests.support.running import HOTLINE, PROVIDER, Exchange
+
+SECOND: Final = "hotline-de.example"
+UPHELD: Final = {"party": PROVIDER, "dispute": 1, "decided": [{"verdict": "conceded"}]}
+DISPUTED: Final = {"disputed": [{"reason": "content_lawful", "basis": "adult_pornography"}]}
+
+
+async def told_twice(exchange: Exchange, own: Subjects) -> Subjects:
+    """Another hotline has reported the same place."""
+    filing = at_risk()
+    filing["items"][0]["locator"]["value"] = f"https://images.{PROVIDER}{own.place}"
+    async with exchange.client(SECOND) as client:
+        await client.submit(filing)
+    await exchange.until_quiet()
+    return own
+
+
+async def answers_both(page: Page, own: Subjects) -> None:
+    """One location, two notices, one act: each notifier is told of its own."""
+    both = page.locator("tbody tr").filter(has_text=SECOND).filter(has_text=HOTLINE).first
+    await both.get_by_role("link").click()
+    await expect(page.locator("tbody tr")).to_have_count(2)
+    await page.locator("details.act summary:text-is('Answer')").click()
+    form = page.locator("#answer-form")
+    await form.get_by_label("Action").first.select_option("removed")
+    await form.get_by_label("Effective at").first.fill("2026-05-04T11:59")
+    await form.get_by_role("button", name="Answer").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Answer: what came of it")
+    await expect(page.locator("tbody")).to_contain_text(own.notice[-8:])
+    await expect(page.locator("tbody .tag").filter(has_text="actioned")).to_have_count(2)
+
+
+async def sees_the_verdict(page: Page, _: Subjects) -> None:
+    await expect(page.locator("main")).to_contain_text("item 1: conceded")
+
+
+OF_PROVIDERS: Final = (
+    Interaction(
+        "a provider answers two notifiers of one place at once",
+        PROVIDER,
+        "work",
+        answers_both,
+        ready=[told_twice],
+        alone=True,
+    ),
+    Interaction(
+        "a provider asks what it must know",
+        PROVIDER,
+        "notices/{notice}",
+        act("Ask", "Ask", "Done: ask", said={"About": "1"}, ticked=["why illegal"]),
+    ),
+    Interaction(
+        "a provider that asks nothing is told so",
+        PROVIDER,
+        "notices/{notice}",
+        refused("Ask", "Ask", "There is a problem"),
+    ),
+    Interaction(
+        "a provider contests an item",
+        PROVIDER,
+        "notices/{notice}",
+        act("Dispute", "Dispute", "Done: dispute", chosen={"Reason": "content_lawful", "Basis": "adult_pornography"}),
+    ),
+    Interaction(
+        "a provider sees what its notifier makes of that",
+        PROVIDER,
+        "notices/{notice}",
+        sees_the_verdict,
+        ready=[
+            posted(PROVIDER, "/v1/notices/{notice}:dispute", DISPUTED),
+            posted(HOTLINE, "/v1/referrals/{referral}:uphold", UPHELD),
+        ],
+    ),
+)

@@ -1,0 +1,122 @@
+"""A table is filed part by part: what is left goes on where it was, and nothing is filed twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shared.kernel.authority import Role
+from shared.party.origin.console import imports
+from shared.party.origin.console.importing import LINES_MAX, lines_of
+from shared.party.origin.domain import Reply
+from shared.runtime.console.asked import Asked
+from shared.runtime.http.identity import Identity
+
+PARTY = "hotline-be.example"
+HEAD = "external_ref,incident_kind"
+
+
+class Allowing:
+    """Lets everybody file."""
+
+    def require(self, *_: object, **__: object) -> None:
+        pass
+
+
+class Pages:
+    """Takes what a page is filled with, and draws nothing."""
+
+    def __init__(self) -> None:
+        self.views: dict[str, Any] = {}
+
+    def get(self, *_: object) -> None: ...
+
+    def post(self, *_: object) -> None: ...
+
+    def page(self, _: Asked, __: str, views: Mapping[str, object], *, status: int = 200) -> Response:
+        self.views = dict(views)
+        return Response(status_code=status)
+
+
+class Intake:
+    """An origin that keeps what is filed, by reference, and answers a key that it knows as before."""
+
+    def __init__(self) -> None:
+        self.filed: list[str] = []
+        self.answers: dict[bytes, Reply] = {}
+
+    async def file_many(self, _: Identity, body: bytes, *, key: bytes, route: str) -> Reply:
+        assert route.endswith(":batch")
+        if key not in self.answers:
+            told = [self._one(each["external_ref"]) for each in json.loads(body)["referrals"]]
+            self.answers[key] = Reply(200, json.dumps({"results": told}).encode())
+        return self.answers[key]
+
+    def _one(self, reference: str) -> Mapping[str, object]:
+        if reference in self.filed:
+            return {"status": 409, "problem": {"code": "external_ref_exists", "title": "filed before"}}
+        self.filed.append(reference)
+        return {"status": 202, "referral_id": str(UUID(int=len(self.filed))), "state": "routed"}
+
+
+def asked(form: Mapping[str, str]) -> Asked:
+    scope = {"type": "http", "path": "/console/import:batch", "headers": [], "query_string": b"", "method": "POST"}
+    scope |= {"server": ("127.0.0.1", 80), "scheme": "http"}
+    identity = Identity(PARTY, Role.ANALYST, kind="hotline", exercise=True, actor="somebody")
+    return Asked(Request(scope), identity, "", {name: [value] for name, value in form.items()})
+
+
+def table(rows: Sequence[str]) -> str:
+    return "\n".join([HEAD, *(f"{each},csam" for each in rows)])
+
+
+@pytest.fixture
+def intake() -> Intake:
+    return Intake()
+
+
+async def go_on(intake: Intake, form: Mapping[str, str]) -> imports.Progress:
+    pages = Pages()
+    door = imports.ImportPages(pages, intake, authority=Allowing())  # type: ignore[arg-type]
+    await door._go_on(asked(form))
+    progress = pages.views["progress"]
+    assert isinstance(progress, imports.Progress)
+    return progress
+
+
+async def test_what_is_left_goes_on_where_it_was_and_is_counted_on(intake: Intake) -> None:
+    rows = [f"r-{n}" for n in range(2 * LINES_MAX + 50)]
+    form = {"table": table([*rows, "r-0"]), "once": "one", "act": "file"}
+    parts = []
+    for _ in range(3):
+        parts.append(await go_on(intake, form))
+        form |= {name: str(getattr(parts[-1], name)) for name in ("upto", "filed", "existing", "refused", "report")}
+    of = len(rows) + 1
+    assert [(each.done, each.of) for each in parts] == [(LINES_MAX, of), (2 * LINES_MAX, of), (of, of)]
+    assert (parts[-1].filed, parts[-1].existing, parts[-1].refused) == (len(rows), 0, 1)
+    assert parts[-1].report == f"{of + 1},external_ref_repeated,"
+    assert intake.filed == rows
+
+
+async def test_a_part_that_is_sent_twice_is_filed_once_and_told_alike(intake: Intake) -> None:
+    form = {"table": table(["a", "b"]), "once": "one", "act": "file"}
+    first, again = await go_on(intake, form), await go_on(intake, form)
+    assert first == again
+    assert intake.filed == ["a", "b"]
+    other = await go_on(intake, form | {"once": "another"})
+    assert (other.filed, other.existing) == (0, 2)
+
+
+def test_lines_of_another_party_are_left_out_and_exercise_is_the_party_s() -> None:
+    text = f"{HEAD},origin\na,csam,{PARTY}\nb,csam,hotline-de.example\nc,csam,"
+    found = lines_of(text, PARTY, exercise=False)
+    assert [(each.number, each.body["external_ref"], each.body["exercise"]) for each in found] == [
+        (2, "a", False),
+        (4, "c", False),
+    ]
