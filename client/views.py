@@ -217,6 +217,7 @@ class InboxItem(View):
     claimed_by: str | None = None
     claimed_until: Instant | None = None
     passed_on: dict[str, JsonValue] | None = None
+    contacts: tuple[dict[str, JsonValue], ...] = ()
     record: dict[str, JsonValue] | None = None
 
 

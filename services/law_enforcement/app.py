@@ -28,6 +28,8 @@ from shared.party.preservation.store.preservations import LISTED, PostgresPreser
 from shared.party.questions.api import questions_router
 from shared.party.recipient.api import Serving
 from shared.party.recipient.app import serving
+from shared.party.recipient.bus import RecipientDoor
+from shared.party.recipient.store.contacts import contacts_waiting
 from shared.party.recipient.store.holds import ended_holds
 from shared.party.recipient.store.leases import cases_waiting
 from shared.party.timeline import timelines_router
@@ -54,7 +56,7 @@ async def build(instance: str, **given: object) -> App:
 
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
-    door, items = law_enforcement_door(kek=machinery.keys.kek), serving(machinery)
+    door, items = _door(machinery), serving(machinery)
     at_risk = partial(cases_waiting, table=PostgresCases.table, now=machinery.clock.now)
     waiting = Source("case", CaseState.OFFERED, at_risk)
     asking = preservations_router(
@@ -67,8 +69,9 @@ def assemble(machinery: Machinery) -> App:
         )
     )
     ended = Source("case", CaseState.OFFERED, ended_holds)
+    met = Source("case", CaseState.OFFERED, contacts_waiting)
     raised = own_questions(AGENCY, PostgresCases.table)
-    sources = [waiting, ended, raised, overdue(machinery.clock, Subject.CASE)]
+    sources = [waiting, ended, met, raised, overdue(machinery.clock, Subject.CASE)]
     attention = attention_router(items, AUTHORITY, *sources)
     acting = [cases_router(items, partial(_documents, machinery)), holds_router(items), asking]
     words = {"inbox": case_words, "preservations": preservation_words}
@@ -94,6 +97,10 @@ def assemble(machinery: Machinery) -> App:
     return with_lapses(
         with_withdrawals(app, AGENCY, PostgresCases), AGENCY, table=PostgresCases.table, items=PostgresCases
     )
+
+
+def _door(machinery: Machinery) -> RecipientDoor:
+    return law_enforcement_door(kek=machinery.keys.kek, directory=machinery.directory)
 
 
 def _documents(machinery: Machinery) -> Documents:

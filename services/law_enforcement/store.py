@@ -37,6 +37,7 @@ from shared.exchange.states import personal
 from shared.kernel.clock import rfc3339
 from shared.party.recipient.domain import Item
 from shared.party.recipient.ports import ItemAct, Page
+from shared.party.recipient.store.contacts import contacts_of, contacts_seen, note_contacts
 from shared.party.recipient.store.holds import AskedHolds
 from shared.party.recipient.store.items import ItemTable, NewItem, PostgresItems, new_items
 from shared.party.recipient.store.leases import CLAIMED, PostgresLeases
@@ -130,6 +131,7 @@ class PostgresCases(PostgresItems):
         await self._driver.executemany(_ADD_ACT, rows)
         for each in done:
             await self.holds.acted(each.item, each.clear, at)
+        await contacts_seen(self._driver, [each.item for each in done])
         await acted(self.questions, done, at)
         return moved
 
@@ -144,6 +146,7 @@ class PostgresCases(PostgresItems):
     async def heard(self, messages: Sequence[Received]) -> None:
         await self.holds.heard(messages)
         await note_passed(self._driver, messages)
+        await note_contacts(self._driver, messages)
         await super().heard(messages)
 
     async def passable(self, referral_id: UUID) -> Sequence[Passable] | None:
@@ -181,6 +184,7 @@ class PostgresCases(PostgresItems):
             further=[view(FurtherEdge, each) for each in further],
             timeline=await self._timeline(row),
             passed_on=await came_from(self._driver, subject_id),
+            contacts=await contacts_of(self._driver, subject_id),
         )
 
     async def show(self, subject_id: UUID) -> OpenedCase:
@@ -198,6 +202,7 @@ class PostgresCases(PostgresItems):
             case_reference=case_reference(row, self._kek),
             timeline=await self._timeline(row),
             passed_on=await came_from(self._driver, subject_id),
+            contacts=await contacts_of(self._driver, subject_id),
         )
 
     async def _timeline(self, row: asyncpg.Record) -> list[CaseAct]:

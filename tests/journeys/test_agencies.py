@@ -1,4 +1,4 @@
-"""Work between agencies on a running exchange: a case goes to another agency, which answers its origin from then on."""
+"""Work between agencies on a running exchange: a case goes to another agency; two with the same case are told so."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import pytest
 
 from client.api import CausewayClient
 from client.problem import ApiProblem
+from client.views import InboxItem
 from shared.contracts.passing import Referring
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import CaseOutcome, YesNoUnknown
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral, until
 
 OTHER = "police-de.example"
+#: It has not opted in to being told of others.
+APART = "police-fr.example"
 
 
 def to(agency: str) -> Referring:
@@ -60,3 +63,45 @@ async def test_a_referred_case_arrives_with_its_history_and_the_other_agency_ans
         }.items()
         with pytest.raises(ApiProblem, match="passed_on_before"):
             await second.act_on_case("refer", referral_id, to(AGENCY))
+
+
+def named(item: InboxItem) -> list[tuple[object, object, object]]:
+    return [(each["agency"], each["ground"], each["theirs"]) for each in item.contacts]
+
+
+async def needs(agency: CausewayClient, referral_id: UUID) -> list[tuple[str, ...]]:
+    rows = [row async for page in agency.attention() for row in page.items]
+    return [row.reasons for row in rows if row.subject == referral_id]
+
+
+async def test_two_agencies_with_cases_of_one_place_are_told_of_each_other_and_a_third_is_not(
+    exchange: Exchange,
+) -> None:
+    """By two referrals: what they have in common, only their origin knows."""
+    filing = referral(user_jurisdictions=["DE"], victim_jurisdictions=["FR"])
+    async with (
+        exchange.client(HOTLINE) as hotline,
+        exchange.client(AGENCY) as first,
+        exchange.client(OTHER) as second,
+        exchange.client(APART) as apart,
+    ):
+        one = (await hotline.submit(filing)).referral_id
+        two = (await hotline.submit(filing | {"external_ref": f"{filing['external_ref']}-again"})).referral_id
+        for agency, case in ((first, one), (second, two), (apart, one), (apart, two)):
+            await until(lambda agency=agency, case=case: has_case(agency, case))
+            await agency.accept_case(case)
+
+        async def told() -> bool:
+            return bool((await first.inbox_item(one)).contacts and (await second.inbox_item(two)).contacts)
+
+        await until(told)
+        await exchange.until_quiet()
+        assert named(await first.inbox_item(one)) == [(OTHER, "same_location", str(two))]
+        assert named(await second.inbox_item(two)) == [(AGENCY, "same_location", str(one))]
+        for case in (one, two):
+            assert named(await apart.inbox_item(case)) == []
+        assert named(await first.inbox_item(two)) == named(await second.inbox_item(one)) == []
+        assert await needs(first, one) == [("contact_suggested",)]
+        assert [reasons for case in (one, two) for reasons in await needs(apart, case)] == []
+        await first.act_on_case("no_objection", one)
+        assert await needs(first, one) == []

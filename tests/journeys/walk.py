@@ -79,7 +79,7 @@ class Exchanged:
         """What reads the instance's topic."""
         handlers: dict[str, Handler] = {
             ORIGIN: hotline_door(kek=KEK, origin=self.origin.bus),
-            AGENCIES: law_enforcement_door(kek=KEK),
+            AGENCIES: law_enforcement_door(kek=KEK, directory=lambda: self.world.documents.directory),
         }
         served = RowScope(self.world.documents.directory.parties_of(instance), Role.SERVICE, "apply")
         keeping = Keeping(KEK, lambda need: need.met(self.world.shelf))

@@ -48,7 +48,7 @@ class Agencies:
         scope = RowScope((AGENCY, OTHER_AGENCY), Role.SERVICE, "apply")
         async with self.database.transaction(scope) as session:
             unit: Any = SimpleNamespace(connection=session)
-            refusals = await law_enforcement_door(kek=KEK).apply(unit, messages)
+            refusals = await law_enforcement_door(kek=KEK, directory=lambda: self.directory).apply(unit, messages)
         return [refusals.get(message.message_id) for message in messages]
 
     @asynccontextmanager

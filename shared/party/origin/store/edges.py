@@ -22,6 +22,7 @@ from shared.exchange.origin import UNFINISHED, Answered, ReferralState, answered
 from shared.exchange.prepare import Again
 from shared.exchange.released import Released
 from shared.party.origin.ports import AnswerAct, Judged, OpenEdge, Receipted, Referred, StaleReferral, Taken, Try
+from shared.party.origin.store.contacts import note_accepted
 from shared.party.origin.store.filing import EDGE, clocked_rows, edge_rows, places
 from shared.party.origin.store.referring import refer
 from shared.runtime.database.columns import Columns, Json, Statement, insert
@@ -241,6 +242,9 @@ class PostgresEdges:
             )
             if stay:
                 await self._driver.execute(_OFF_WORK_LIST, [row["referral_id"] for row in stay])
+
+    async def note_accepted(self, referral_ids: Sequence[UUID]) -> None:
+        await note_accepted(self._driver, referral_ids)
 
     async def refer(self, referred: Sequence[Referred]) -> None:
         await refer(self._driver, referred)
