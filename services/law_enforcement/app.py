@@ -32,6 +32,7 @@ from shared.party.recipient.bus import RecipientDoor
 from shared.party.recipient.store.contacts import contacts_waiting
 from shared.party.recipient.store.holds import ended_holds
 from shared.party.recipient.store.leases import cases_waiting
+from shared.party.recipient.store.places import HeldPlaces
 from shared.party.timeline import timelines_router
 from shared.party.withdrawals import with_withdrawals
 from shared.runtime.http.edge import create_app
@@ -66,6 +67,7 @@ def assemble(machinery: Machinery) -> App:
             track=Track.OFFER,
             documents=machinery.documents,
             preservations=PostgresPreservations,
+            holds=HeldPlaces,
         )
     )
     ended = Source("case", CaseState.OFFERED, ended_holds)

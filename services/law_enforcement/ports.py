@@ -13,6 +13,7 @@ from shared.contracts.passing import PassedOn
 from shared.contracts.questions import QuestionWords
 from shared.contracts.referral import ReferralRecord, Revision
 from shared.exchange.act import CaseState
+from shared.party.recipient.holding import AlikeCase
 from shared.party.recipient.ports import ShownItem
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import CaseDeclineReason
@@ -80,11 +81,13 @@ class LookedCase(ShownCase):
     """A referral without its records: what the agency has made of it, act by act, oldest first.
 
     `passed_on`: it came from another agency. `contacts`: others that have accepted the same, as its origin says.
+    `alike`: other open cases of the agency at the same place.
     """
 
     timeline: tuple[CaseAct, ...]
     passed_on: PassedOn | None
     contacts: tuple[SuggestedContact, ...] = ()
+    alike: tuple[AlikeCase, ...] = ()
 
 
 class OpenedCase(CaseFields):
@@ -92,7 +95,7 @@ class OpenedCase(CaseFields):
 
     What it has made of the case is the fold of all its acts; `timeline` has each, oldest first. `earlier` is what an
     accepted case had before it was amended; `passed_on` how it came from another agency, if it did; `contacts` others
-    that have accepted the same, as its origin says.
+    that have accepted the same, as its origin says; `alike` other open cases of the agency at the same place.
     """
 
     further: tuple[OpenedFurtherEdge, ...]
@@ -102,6 +105,7 @@ class OpenedCase(CaseFields):
     timeline: tuple[CaseAct, ...]
     passed_on: PassedOn | None
     contacts: tuple[SuggestedContact, ...] = ()
+    alike: tuple[AlikeCase, ...] = ()
 
 
 class CaseMoved(Contract):

@@ -42,6 +42,7 @@ from shared.party.recipient.store.holds import AskedHolds
 from shared.party.recipient.store.items import ItemTable, NewItem, PostgresItems, new_items
 from shared.party.recipient.store.leases import CLAIMED, PostgresLeases
 from shared.party.recipient.store.passing import bind_edges, came_from, note_passed, passable
+from shared.party.recipient.store.places import alike, forget_places, note_places
 from shared.party.recipient.store.questions import acted
 from shared.party.recipient.store.views import view, words
 from shared.party.said import Said
@@ -114,10 +115,16 @@ class PostgresCases(PostgresItems):
             await self._driver.execute(*_ADD.bind(new=_NEW.rows(new)))
             await self._driver.execute(*_ADD_EDGES.bind(new=_NEW_EDGE.rows(new)))
             await bind_edges(self._driver, messages)
+            await note_places(self._driver, messages, self._kek)
 
     async def amend(self, messages: Sequence[Received], items: Sequence[Item]) -> None:
         await super().amend(messages, items)
         await bind_edges(self._driver, messages)
+        await note_places(self._driver, messages, self._kek)
+
+    async def erase(self, item: Item) -> None:
+        await super().erase(item)
+        await forget_places(self._driver, item.subject_id, item.party)
 
     async def act_many(self, acts: Sequence[ItemAct], at: datetime) -> frozenset[UUID]:
         references = [self._reference(each) for each in acts]
@@ -185,6 +192,7 @@ class PostgresCases(PostgresItems):
             timeline=await self._timeline(row),
             passed_on=await came_from(self._driver, subject_id),
             contacts=await contacts_of(self._driver, subject_id),
+            alike=await alike(self._driver, subject_id),
         )
 
     async def show(self, subject_id: UUID) -> OpenedCase:
@@ -203,6 +211,7 @@ class PostgresCases(PostgresItems):
             timeline=await self._timeline(row),
             passed_on=await came_from(self._driver, subject_id),
             contacts=await contacts_of(self._driver, subject_id),
+            alike=await alike(self._driver, subject_id),
         )
 
     async def _timeline(self, row: asyncpg.Record) -> list[CaseAct]:

@@ -142,9 +142,6 @@ class OneEdge:
     async def clock(self, steps: Sequence[Happened]) -> None:
         pass
 
-    async def note_accepted(self, referral_ids: Sequence[UUID]) -> None:
-        pass
-
     async def refer(self, referred: Sequence[object]) -> None:
         """Whoever answers from now on is an edge of its own."""
 

@@ -70,6 +70,10 @@ SINCE = {
         "services/law_enforcement/bus.py",
         "shared/exchange/contacts.py",
         "shared/party/recipient/store/contacts.py",
+        # Where its case lies (0053): by the token of its place.
+        "shared/exchange/locations.py",
+        "shared/party/preservation/store/locations.py",
+        "shared/party/recipient/store/places.py",
         # What is asked of it beside what it was sent (0054).
         "shared/party/preservation/bus.py",
         "shared/runtime/database/feed.py",

@@ -330,10 +330,6 @@ class Edges(Protocol):
         """Store the new answer of each edge, keyed by its id, and what became of the acts that came first now."""
         ...
 
-    async def note_accepted(self, referral_ids: Sequence[UUID]) -> None:
-        """Leave word that an agency has accepted these: others may have the same."""
-        ...
-
     async def refer(self, referred: Sequence[Referred]) -> None:
         """Have the agencies answer that cases were passed on to. Whoever has the referral already answers as before."""
         ...

@@ -175,9 +175,6 @@ class Edges:
         self.answer = told.answer_edges
         self.clock = told.clock_edges
 
-    async def note_accepted(self, referral_ids: Sequence[UUID]) -> None:
-        pass
-
     async def refer(self, referred: Sequence[object]) -> None:
         """Whoever answers from now on is an edge of its own."""
 

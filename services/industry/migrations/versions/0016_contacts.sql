@@ -27,7 +27,11 @@ ALTER TABLE contact_due ENABLE ROW LEVEL SECURITY;
 ALTER TABLE contact_due FORCE ROW LEVEL SECURITY;
 CREATE POLICY contact_due_seen ON contact_due FOR SELECT USING (
     coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
-    AND current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'apply'
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
 );
 CREATE POLICY contact_due_added ON contact_due FOR INSERT WITH CHECK (
     coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)

@@ -1,4 +1,4 @@
-"""Agencies that have accepted the same are told of each other."""
+"""Agencies that have accepted the same are told of each other, and see which of their own cases lie at one place."""
 
 from __future__ import annotations
 

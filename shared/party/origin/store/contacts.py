@@ -15,6 +15,7 @@ import asyncpg
 
 from shared.exchange.message import Draft
 from shared.party.origin.contacting import Met
+from shared.party.origin.ports import Judged
 from shared.runtime.post import outbox
 from shared.vocabulary.answers import AnswerState
 
@@ -23,7 +24,7 @@ _HAS_A_CASE: Final = sorted(each.value for each in (AnswerState.ACCEPTED, Answer
 #: So many cases that are like it are looked at for each referral: a place may have been named ten thousand times.
 LIKE_MAX: Final = 200
 _ACCEPTED: Final = """
-INSERT INTO contact_due (referral_id, party) SELECT referral_id, party FROM referral WHERE referral_id = ANY($1::uuid[])
+INSERT INTO contact_due (referral_id, party) SELECT * FROM unnest($1::uuid[], $2::text[])
 """
 # Each is a row of its own: one that was added while another is looked at is looked at after it.
 _DUE: Final = """
@@ -73,9 +74,12 @@ FROM first AS f JOIN kept USING (referral_id, agency, other)
 """
 
 
-async def note_accepted(driver: asyncpg.Connection, referral_ids: Collection[UUID]) -> None:
-    """Leave word that an agency has accepted these: it may have something in common with another."""
-    await driver.execute(_ACCEPTED, list(referral_ids))
+async def note_accepted(driver: asyncpg.Connection, judged: Collection[Judged]) -> None:
+    """Leave word of what these acts have accepted: who has may have something in common with another."""
+    states = [(each.referral_id, each.party, each.answered.state) for each in judged if each.answered is not None]
+    found = sorted({(referral_id, party) for referral_id, party, state in states if state is AnswerState.ACCEPTED})
+    if found:
+        await driver.execute(_ACCEPTED, *map(list, zip(*found, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

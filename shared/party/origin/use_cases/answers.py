@@ -17,7 +17,6 @@ from uuid import UUID
 from shared.contracts.answers import Answer, CaseRecord, NoticeAnsweredClear
 from shared.contracts.base import Contract
 from shared.contracts.passing import CaseReferredClear
-from shared.contracts.registry import CASE_ACCEPTED
 from shared.exchange.act import Act, Subject, Track
 from shared.exchange.clocks import Happened, answered, reported
 from shared.exchange.events import Event, event_type
@@ -108,8 +107,6 @@ class EdgeAnswers:
             if code is not None:
                 refusals[message.message_id] = code
         await self._edges.answer(taken, new, self._at)
-        if accepted := sorted({UUID(each.subject) for each in applied if each.message is CASE_ACCEPTED}):
-            await self._edges.note_accepted(accepted)
         await self._edges.refer([each for message in applied for each in self._referred(message)])
         await self._edges.clock(self._steps)
         late = [edge_id for edge_id, each in taken.items() if each.retell]
