@@ -51,7 +51,7 @@ async def place(
     said = HoldRequest(scope=scope, basis=basis, not_after=_time(until))
     async with output.service(options) as client:
         if alike:
-            return await _place_all(client, referral_id, said, options)
+            return await _place_all(client, referral_id, said, options=options)
         output.moved(await client.act_on_case("place_hold", referral_id, said), options)
         return output.DONE
 
@@ -149,7 +149,7 @@ async def override(
         return output.DONE
 
 
-async def _place_all(client: CausewayClient, referral_id: UUID, said: HoldRequest, options: Options) -> int:
+async def _place_all(client: CausewayClient, referral_id: UUID, said: HoldRequest, *, options: Options) -> int:
     """Hold a case and those at its place that are not held yet; each origin is asked, and each may be refused."""
     from shared.exchange.act import Subject
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 
 from services.law_enforcement import console
 from services.law_enforcement.api import cases_router, holds_router
-from services.law_enforcement.bus import law_enforcement_door
+from services.law_enforcement.bus import AgencyDoor
 from services.law_enforcement.domain import AGENCY, AUTHORITY
 from services.law_enforcement.store import PostgresCases, case_words
 from shared.exchange.act import CaseState, Subject, Track
@@ -102,7 +102,7 @@ def assemble(machinery: Machinery) -> App:
 
 
 def _door(machinery: Machinery) -> RecipientDoor:
-    return law_enforcement_door(kek=machinery.keys.kek, directory=machinery.directory)
+    return AgencyDoor(kek=machinery.keys.kek, documents=partial(_documents, machinery))
 
 
 def _documents(machinery: Machinery) -> Documents:

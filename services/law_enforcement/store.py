@@ -58,6 +58,8 @@ _TABLE: Final = ItemTable(
     " WHERE e.referral_id = case_file.referral_id AND e.party = case_file.party)",
     contents="case_edge",
     keeps="said ? 'accepted_at'",
+    passed_by="(SELECT by_party FROM case_passed AS p"
+    " WHERE p.referral_id = case_file.referral_id AND p.party = case_file.party)",
     beside=("case_reference", "reference_key"),
 )
 _NEW: Final = Columns.of(NewItem, without=("purpose", "edge", "content", "evidence", "wrapped_key"))

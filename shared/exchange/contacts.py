@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from shared.contracts.contacts import Contact
 from shared.contracts.registry import CONTACT_SUGGESTED
 from shared.exchange.message import Received
@@ -9,7 +11,7 @@ from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 
 
-def check_contact(message: Received, directory: DirectoryIndex) -> None:
+def check_contact(message: Received, directory: Callable[[], DirectoryIndex]) -> None:
     """Whoever is told checks that it is to be: an origin must not say it to who has not opted in, nor of who has not.
 
     Raises `Refused`: `contact_names_nobody`, `contact_not_agreed`. Of other messages nothing is asked.
@@ -19,5 +21,5 @@ def check_contact(message: Received, directory: DirectoryIndex) -> None:
     contact = message.sealed
     if not isinstance(contact, Contact) or contact.agency == message.recipient:
         raise Refused("contact_names_nobody", "no other agency is named", field="/sealed/agency")
-    if not {message.recipient, contact.agency} <= directory.contactable:
+    if not {message.recipient, contact.agency} <= directory().contactable:
         raise Refused("contact_not_agreed", "both agencies must have opted in", field="/sealed/agency")

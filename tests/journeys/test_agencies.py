@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -63,6 +64,46 @@ async def test_a_referred_case_arrives_with_its_history_and_the_other_agency_ans
         }.items()
         with pytest.raises(ApiProblem, match="passed_on_before"):
             await second.act_on_case("refer", referral_id, to(AGENCY))
+
+
+async def test_what_is_amended_after_a_case_was_passed_on_reaches_who_has_it(exchange: Exchange) -> None:
+    filing = referral()
+    async with exchange.client(HOTLINE) as hotline, exchange.client(AGENCY) as first, exchange.client(OTHER) as second:
+        referral_id = (await hotline.submit(filing)).referral_id
+        await until(lambda: has_case(first, referral_id))
+        await first.act_on_case("refer", referral_id, to(OTHER))
+        await until(lambda: has_case(second, referral_id))
+        await second.accept_case(referral_id)
+        before = await second.inbox_item(referral_id)
+        await exchange.until_quiet()
+        again = filing["items"][0] | {"locator": {"kind": "url", "value": f"{place_of(filing)}/moved"}}
+        await hotline.amend(referral_id, filing | {"items": [*filing["items"], again]}, revision=1)
+
+        async def amended() -> bool:
+            return len(places(await second.inbox_item(referral_id))) == 2
+
+        await until(amended)
+        has = await second.inbox_item(referral_id)
+        assert places(before) == [place_of(filing)]
+        assert (
+            places(has)
+            == places(await first.inbox_item(referral_id))
+            == [place_of(filing), f"{place_of(filing)}/moved"]
+        )
+        assert (has.state, has.passed_on) == ("accepted", before.passed_on), "how it came stays as it was"
+        unknown = {"child_identified": YesNoUnknown.UNKNOWN, "child_safeguarded": YesNoUnknown.UNKNOWN}
+        await second.report_outcome(referral_id, CaseOutcome.ARREST, **unknown)
+        await exchange.until_quiet()
+        assert (await answers(hotline, referral_id))[OTHER] == "ongoing"
+
+
+def place_of(filing: dict[str, Any]) -> str:
+    return str(filing["items"][0]["locator"]["value"])
+
+
+def places(item: InboxItem) -> list[object]:
+    assert item.record is not None
+    return [each["locator"]["value"] for each in item.record["items"]]  # type: ignore[union-attr,index,call-overload]
 
 
 def named(item: InboxItem) -> list[tuple[object, object, object]]:

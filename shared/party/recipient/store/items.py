@@ -70,10 +70,11 @@ class NewItem:
 class ItemTable:
     """A table of items: its name, the columns of subject and sender, and those that a list shows.
 
-    Every such table has `party`, `exercise`, `state`, `acts` and `said`, the number and the words of the party's own
-    acts. `purposes` and `numbers` are SQL expressions for what an item was sent for and for the numbers of its items,
-    `keeps` for which keep a record that is replaced, `beside` are columns that an act may set besides, `more` what is
-    shown besides. Contents lie in a table of the same name, unless `contents` names theirs.
+    Every such table has `party`, `exercise`, `state`, `acts` and `said`, the number and the words of the party's
+    own acts. `purposes` and `numbers` are SQL expressions for what an item was sent for and for the numbers of its
+    items, `keeps` for which keep a record that is replaced, `passed_by` for who has passed it on, `beside` are
+    columns that an act may set besides, `more` what is shown besides. Contents lie in a table of the same name,
+    unless `contents` names theirs.
     """
 
     name: str
@@ -86,6 +87,7 @@ class ItemTable:
     beside: tuple[str, ...] = ()
     contents: str = ""
     keeps: str = "false"
+    passed_by: str = "NULL::text"
     find: str = field(init=False)
     #: Also locks them. Only whoever may change them sees them so: the instance itself, applying messages.
     lock: str = field(init=False)
@@ -119,7 +121,8 @@ class ItemTable:
         object.__setattr__(self, "contents", self.contents or table)
         texts = {
             "find": f"SELECT {subject} AS subject_id, party, {self.sender} AS sender, exercise, state, "
-            f"acts, told, said, revision, {self.purposes} AS purposes, {self.numbers} AS numbers "
+            f"acts, told, said, revision, {self.purposes} AS purposes, {self.numbers} AS numbers, "
+            f"{self.passed_by} AS passed_by "
             f"FROM {table} WHERE {subject} = ANY($1::uuid[])",
             "change": f"UPDATE {table} AS t SET state = a.following, changed_at = now() "
             "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS a(subject, party, present, following) "
