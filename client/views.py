@@ -195,6 +195,15 @@ class Attention(View):
     mend: str
 
 
+class AlikeCase(View):
+    """Another open case of the agency that lies at the same place."""
+
+    referral_id: UUID
+    origin: str
+    state: str
+    held: bool
+
+
 class InboxItem(View):
     """A referral offered to the party. `record` is there only when it was asked for by id: that reading is audited.
 
@@ -217,6 +226,8 @@ class InboxItem(View):
     claimed_by: str | None = None
     claimed_until: Instant | None = None
     passed_on: dict[str, JsonValue] | None = None
+    contacts: tuple[dict[str, JsonValue], ...] = ()
+    alike: tuple[AlikeCase, ...] = ()
     record: dict[str, JsonValue] | None = None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from cyclopts import App
@@ -14,6 +15,9 @@ from shared.contracts.holds import Confirming, HoldExtension, HoldRequest, Overr
 from shared.kernel.clock import parse_rfc3339
 from shared.kernel.errors import Refused
 from shared.vocabulary.holds import HoldBasis, HoldScope, OverrideBasis
+
+if TYPE_CHECKING:
+    from client.api import CausewayClient
 
 app = App(name="hold", help="Have an origin wait with the notices of a referral, and say when it need not.")
 _OPTIONS = Options()
@@ -28,6 +32,7 @@ async def place(
     scope: HoldScope,
     basis: HoldBasis,
     until: str,
+    alike: bool = False,
     options: Options = _OPTIONS,
 ) -> int:
     """Ask the origin of a case not to issue its notices yet. What it says of that is in `causeway hold list`.
@@ -40,9 +45,13 @@ async def place(
         Why.
     until
         The latest end (RFC 3339, as 2026-05-11T12:00:00Z); it can be extended.
+    alike
+        Also of your other open cases at the same place, whoever has offered them, in one act. Opens the case's record.
     """
     said = HoldRequest(scope=scope, basis=basis, not_after=_time(until))
     async with output.service(options) as client:
+        if alike:
+            return await _place_all(client, referral_id, said, options=options)
         output.moved(await client.act_on_case("place_hold", referral_id, said), options)
         return output.DONE
 
@@ -138,6 +147,22 @@ async def override(
     async with output.service(options) as client:
         output.moved(await client.override(referral_id, said), options)
         return output.DONE
+
+
+async def _place_all(client: CausewayClient, referral_id: UUID, said: HoldRequest, *, options: Options) -> int:
+    """Hold a case and those at its place that are not held yet; each origin is asked, and each may be refused."""
+    from shared.exchange.act import Subject
+
+    others = [each.referral_id for each in (await client.inbox_item(referral_id)).alike if not each.held]
+    asked = {"act": "place_hold", **said.model_dump(mode="json")}
+    lines = [{"referral_id": str(each), **asked} for each in (referral_id, *others)]
+    results = await client.answer_many(Subject.CASE, lines)
+    if options.json:
+        output.document([each.model_dump(mode="json", exclude_none=True) for each in results])
+    else:
+        states = [each.state if each.problem is None else each.problem.code for each in results]
+        output.table(("referral", "state"), [*zip((referral_id, *others), states, strict=True)])
+    return output.DONE if all(each.problem is None for each in results) else output.FAILED
 
 
 def _time(text: str) -> datetime:

@@ -6,6 +6,7 @@ from typing import Any
 
 from deploy.artifacts import (
     example_answers,
+    example_contacts,
     example_delivery,
     example_holds,
     example_passing,
@@ -121,6 +122,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     },
     **example_holds.ACCEPTED,
     **example_passing.ACCEPTED,
+    **example_contacts.ACCEPTED,
     **example_transfers.ACCEPTED,
     **example_questions.ACCEPTED,
     **example_answers.ACCEPTED,
@@ -247,6 +249,7 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
     ),
     **example_holds.REFUSED,
     **example_passing.REFUSED,
+    **example_contacts.REFUSED,
     **example_transfers.REFUSED,
     **example_questions.REFUSED,
     **example_answers.REFUSED,

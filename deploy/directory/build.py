@@ -36,6 +36,8 @@ USER_COUNTRIES_MAX = 60
 ORPHAN_HOTLINES = {"AU": "BLOC-OCE", "NL": "BLOC-EUR", "PH": "BLOC-ASI", "US": "BLOC-AMR", "ZA": "BLOC-AFR"}
 NATIONAL_HUBS = ("US", "CA")
 TRUSTED_FLAGGERS = ("BE", "DE", "FI", "FR", "NL", "SE")
+#: Whose agencies have opted in to being told of each other.
+IN_CONTACT = ("BE", "DE", "NL")
 REGIONS = ("BLOC-AFR", "BLOC-AMR", "BLOC-ASI", "BLOC-EUR", "BLOC-OCE")
 #: Where the provider of rank 1, 2, 3 … is established. Synthetic.
 ESTABLISHMENTS = (
@@ -49,6 +51,7 @@ ESTABLISHMENTS = (
 SUCCESSIONS = {5: date(2023, 3, 15), 38: date(2023, 8, 17)}
 #: What each sample origin says that it files in a day: as much as `make demo` and `make bench` may file in minutes.
 DAILY = {"records": 1_000_000, "record_bytes": 512, "hash_bytes": 512}
+_ANNEX = {"contact_suggestions": True}
 _SINCE = date(2015, 1, 1)
 #: Places where drawn or computer-made material is no offence: their parties take no such referral.
 _REAL_CHILDREN_ONLY = ("JP",)
@@ -127,7 +130,7 @@ def _agencies() -> Iterator[dict[str, Any]]:
             f"police-{place.lower()}.example",
             PartyKind.LAW_ENFORCEMENT,
             (place,),
-            **_optional(accepts=_accepted_in(place)),
+            **_optional(accepts=_accepted_in(place), annex=_ANNEX if place in IN_CONTACT else {}),
         )
     for region in REGIONS:
         yield _party(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from services.audit.domain.entries import EntryKind
 from services.audit.ports import KeptEntry
-from shared.contracts.registry import BY_TYPE, CLAIM_GRANTED, REFERRAL_PASSED_ON
+from shared.contracts.registry import BY_TYPE, CLAIM_GRANTED, CONTACT_SUGGESTED, REFERRAL_PASSED_ON
 from shared.exchange.authority import STATEMENT_NOT_YOURS, Relation, cells_of
 
 _Sent = frozenset[tuple[str | None, str | None, str | None]]
@@ -33,7 +33,9 @@ def judged(messages: Sequence[KeptEntry]) -> tuple[KeptEntry, ...]:
     granted = frozenset(each.recipient for each in messages if _grants(each) and each.verified)
     return tuple(
         each
-        if _entitled(each, origin, sent, speakers=speakers) and _once(each, origin, sent, granted=granted)
+        if _entitled(each, origin, sent, speakers=speakers)
+        and _once(each, origin, sent, granted=granted)
+        and _to_who_has_it(each, origin, sent)
         else _marked(each)
         for each in messages
     )
@@ -46,6 +48,12 @@ def _grants(entry: KeptEntry) -> bool:
 def _once(entry: KeptEntry, origin: str, sent: _Sent, *, granted: frozenset[str | None]) -> bool:
     """A referral is granted to one, which was sent it. Of two, nobody can tell here who was first."""
     return not _grants(entry) or (len(granted) == 1 and (entry.subject, origin, entry.recipient) in sent)
+
+
+def _to_who_has_it(entry: KeptEntry, origin: str, sent: _Sent) -> bool:
+    """Nobody is told of another agency that was not sent the referral, by its origin or by an agency that was."""
+    told = entry.type == CONTACT_SUGGESTED.type and entry.kind is not EntryKind.NOT_ENTITLED
+    return not told or (entry.subject, origin, entry.recipient) in sent
 
 
 def _entitled(entry: KeptEntry, origin: str, sent: _Sent, *, speakers: frozenset[str | None]) -> bool:

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 
 from services.law_enforcement import console
 from services.law_enforcement.api import cases_router, holds_router
-from services.law_enforcement.bus import law_enforcement_door
+from services.law_enforcement.bus import AgencyDoor
 from services.law_enforcement.domain import AGENCY, AUTHORITY
 from services.law_enforcement.store import PostgresCases, case_words
 from shared.exchange.act import CaseState, Subject, Track
@@ -29,8 +29,11 @@ from shared.party.preservation.store.preservations import LISTED, PostgresPreser
 from shared.party.questions.api import questions_router
 from shared.party.recipient.api import Serving
 from shared.party.recipient.app import serving
+from shared.party.recipient.bus import RecipientDoor
+from shared.party.recipient.store.contacts import contacts_waiting
 from shared.party.recipient.store.holds import ended_holds
 from shared.party.recipient.store.leases import cases_waiting
+from shared.party.recipient.store.places import HeldPlaces
 from shared.party.timeline import timelines_router
 from shared.party.withdrawals import with_withdrawals
 from shared.runtime.http.edge import create_app
@@ -55,7 +58,7 @@ async def build(instance: str, **given: object) -> App:
 
 def assemble(machinery: Machinery) -> App:
     """The parts of the service on top of its machinery; needs no database and no broker."""
-    door, items = law_enforcement_door(kek=machinery.keys.kek), serving(machinery)
+    door, items = _door(machinery), serving(machinery)
     at_risk = partial(cases_waiting, table=PostgresCases.table, now=machinery.clock.now)
     waiting = Source("case", CaseState.OFFERED, at_risk)
     asks = PreservationRoutes(
@@ -64,10 +67,12 @@ def assemble(machinery: Machinery) -> App:
         track=Track.OFFER,
         documents=machinery.documents,
         preservations=PostgresPreservations,
+        holds=HeldPlaces,
     )
     ended = Source("case", CaseState.OFFERED, ended_holds)
+    met = Source("case", CaseState.OFFERED, contacts_waiting)
     raised = own_questions(AGENCY, PostgresCases.table)
-    sources = [waiting, ended, raised, overdue(machinery.clock, Subject.CASE)]
+    sources = [waiting, ended, met, raised, overdue(machinery.clock, Subject.CASE)]
     attention = attention_router(items, AUTHORITY, *sources)
     acting = [cases_router(items, partial(_documents, machinery)), holds_router(items), preservations_router(asks)]
     words = {"inbox": case_words, "preservations": preservation_words}
@@ -93,6 +98,10 @@ def assemble(machinery: Machinery) -> App:
     return with_lapses(
         with_withdrawals(app, AGENCY, PostgresCases), AGENCY, table=PostgresCases.table, items=PostgresCases
     )
+
+
+def _door(machinery: Machinery) -> RecipientDoor:
+    return AgencyDoor(kek=machinery.keys.kek, documents=partial(_documents, machinery))
 
 
 def _documents(machinery: Machinery) -> Documents:

@@ -1,17 +1,47 @@
-"""The Kafka door: referrals offered to agencies. Agencies file none: no message of theirs carries a decision."""
+"""The Kafka door: referrals offered to agencies. Agencies file none: no message of theirs carries a decision.
+
+What its origin amends of a case that was passed on is passed on, too, in the transaction that brings it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
 from services.law_enforcement.domain import AGENCY
 from services.law_enforcement.store import PostgresCases
+from services.law_enforcement.use_cases import pass_on_amended
+from shared.contracts.registry import REFERRAL_OFFERED
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Track
+from shared.exchange.contacts import check_contact
+from shared.exchange.message import Received
+from shared.exchange.prepare import Documents
 from shared.party.preservation.bus import PreservationDoor
 from shared.party.preservation.store.preservations import PostgresPreservations
 from shared.party.recipient.bus import RecipientDoor
+from shared.party.recipient.domain import revision_of
+from shared.runtime.post.ports import Unit
 
 
-def law_enforcement_door(*, kek: KeyEncryptionKey) -> RecipientDoor:
-    """The consumer's handler for this service."""
-    asked = PreservationDoor(Track.OFFER, PostgresPreservations, kek)
-    return RecipientDoor(AGENCY, items=PostgresCases, kek=kek, asked=asked)
+class AgencyDoor(RecipientDoor):
+    """The consumer's handler of agencies. `documents`: directory and policy in force."""
+
+    def __init__(self, *, kek: KeyEncryptionKey, documents: Callable[[], Documents]) -> None:
+        asked = PreservationDoor(Track.OFFER, PostgresPreservations, kek)
+        super().__init__(AGENCY, items=PostgresCases, kek=kek, asked=asked, check=self._may_be_told)
+        self._documents = documents
+
+    async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
+        refusals = await super().apply(unit, messages)
+        amended = [each for each in messages if each.message_id not in refusals and _amends(each)]
+        if amended:
+            await pass_on_amended(amended, PostgresCases(unit.connection.driver, self._kek), self._documents)
+        return refusals
+
+    def _may_be_told(self, message: Received) -> None:
+        check_contact(message, lambda: self._documents().directory)
+
+
+def _amends(message: Received) -> bool:
+    return message.message is REFERRAL_OFFERED and revision_of(message) > 1

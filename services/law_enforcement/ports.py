@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shared.contracts.answers import CaseWords, TrackNumber
 from shared.contracts.base import Contract, Instant, NextCursor, PartyId, Uuid
+from shared.contracts.contacts import SuggestedContact
 from shared.contracts.decision import Edge
 from shared.contracts.fields import CaseReference
 from shared.contracts.holds import HoldWords
@@ -12,6 +13,7 @@ from shared.contracts.passing import PassedOn
 from shared.contracts.questions import QuestionWords
 from shared.contracts.referral import ReferralRecord, Revision
 from shared.exchange.act import CaseState
+from shared.party.recipient.holding import AlikeCase
 from shared.party.recipient.ports import ShownItem
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import CaseDeclineReason
@@ -78,18 +80,22 @@ class CaseAct(CaseWords, HoldWords, QuestionWords):
 class LookedCase(ShownCase):
     """A referral without its records: what the agency has made of it, act by act, oldest first.
 
-    `passed_on`: it came from another agency.
+    `passed_on`: it came from another agency. `contacts`: others that have accepted the same, as its origin says.
+    `alike`: other open cases of the agency at the same place.
     """
 
     timeline: tuple[CaseAct, ...]
     passed_on: PassedOn | None
+    contacts: tuple[SuggestedContact, ...] = ()
+    alike: tuple[AlikeCase, ...] = ()
 
 
 class OpenedCase(CaseFields):
     """A referral with its records, which are null once they were erased, and the agency's own reference.
 
     What it has made of the case is the fold of all its acts; `timeline` has each, oldest first. `earlier` is what an
-    accepted case had before it was amended; `passed_on` how it came from another agency, if it did.
+    accepted case had before it was amended; `passed_on` how it came from another agency, if it did; `contacts` others
+    that have accepted the same, as its origin says; `alike` other open cases of the agency at the same place.
     """
 
     further: tuple[OpenedFurtherEdge, ...]
@@ -98,6 +104,8 @@ class OpenedCase(CaseFields):
     case_reference: CaseReference | None
     timeline: tuple[CaseAct, ...]
     passed_on: PassedOn | None
+    contacts: tuple[SuggestedContact, ...] = ()
+    alike: tuple[AlikeCase, ...] = ()
 
 
 class CaseMoved(Contract):

@@ -37,10 +37,12 @@ from shared.exchange.states import personal
 from shared.kernel.clock import rfc3339
 from shared.party.recipient.domain import Item
 from shared.party.recipient.ports import ItemAct, Page
+from shared.party.recipient.store.contacts import contacts_of, contacts_seen, note_contacts
 from shared.party.recipient.store.holds import AskedHolds
 from shared.party.recipient.store.items import ItemTable, NewItem, PostgresItems, new_items
 from shared.party.recipient.store.leases import CLAIMED, MINE, PostgresLeases
 from shared.party.recipient.store.passing import bind_edges, came_from, note_passed, passable
+from shared.party.recipient.store.places import alike, forget_places, note_places
 from shared.party.recipient.store.questions import acted
 from shared.party.recipient.store.views import view, words
 from shared.party.said import Said
@@ -57,6 +59,8 @@ _TABLE: Final = ItemTable(
     contents="case_edge",
     keeps="said ? 'accepted_at'",
     claimed=MINE,
+    passed_by="(SELECT by_party FROM case_passed AS p"
+    " WHERE p.referral_id = case_file.referral_id AND p.party = case_file.party)",
     beside=("case_reference", "reference_key"),
 )
 _NEW: Final = Columns.of(NewItem, without=("purpose", "edge", "content", "evidence", "wrapped_key"))
@@ -114,10 +118,16 @@ class PostgresCases(PostgresItems):
             await self._driver.execute(*_ADD.bind(new=_NEW.rows(new)))
             await self._driver.execute(*_ADD_EDGES.bind(new=_NEW_EDGE.rows(new)))
             await bind_edges(self._driver, messages)
+            await note_places(self._driver, messages, self._kek)
 
     async def amend(self, messages: Sequence[Received], items: Sequence[Item]) -> None:
         await super().amend(messages, items)
         await bind_edges(self._driver, messages)
+        await note_places(self._driver, messages, self._kek)
+
+    async def erase(self, item: Item) -> None:
+        await super().erase(item)
+        await forget_places(self._driver, item.subject_id, item.party)
 
     async def act_many(self, acts: Sequence[ItemAct], at: datetime) -> frozenset[UUID]:
         references = [self._reference(each) for each in acts]
@@ -131,6 +141,7 @@ class PostgresCases(PostgresItems):
         await self._driver.executemany(_ADD_ACT, rows)
         for each in done:
             await self.holds.acted(each.item, each.clear, at)
+        await contacts_seen(self._driver, [each.item for each in done])
         await acted(self.questions, done, at)
         return moved
 
@@ -145,6 +156,7 @@ class PostgresCases(PostgresItems):
     async def heard(self, messages: Sequence[Received]) -> None:
         await self.holds.heard(messages)
         await note_passed(self._driver, messages)
+        await note_contacts(self._driver, messages)
         await super().heard(messages)
 
     async def passable(self, referral_id: UUID) -> Sequence[Passable] | None:
@@ -182,6 +194,8 @@ class PostgresCases(PostgresItems):
             further=[view(FurtherEdge, each) for each in further],
             timeline=await self._timeline(row),
             passed_on=await came_from(self._driver, subject_id),
+            contacts=await contacts_of(self._driver, subject_id),
+            alike=await alike(self._driver, subject_id),
         )
 
     async def show(self, subject_id: UUID) -> OpenedCase:
@@ -199,6 +213,8 @@ class PostgresCases(PostgresItems):
             case_reference=case_reference(row, self._kek),
             timeline=await self._timeline(row),
             passed_on=await came_from(self._driver, subject_id),
+            contacts=await contacts_of(self._driver, subject_id),
+            alike=await alike(self._driver, subject_id),
         )
 
     async def _timeline(self, row: asyncpg.Record) -> list[CaseAct]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.law_enforcement.domain import AGENCY, AUTHORITY, check_close_reason
@@ -19,16 +20,19 @@ from shared.exchange.clocks import claimed as has_claimed
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.events import happened
 from shared.exchange.holds import check_bound, hold_max
+from shared.exchange.message import Draft, Received
+from shared.exchange.passed import Passable, bound
 from shared.exchange.prepare import Documents
 from shared.guard import inspect
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
-from shared.party.recipient.domain import require_role
+from shared.party.recipient.domain import Item, require_role, revision_of
 from shared.party.recipient.holding import Cases, Holds, OpenHold
 from shared.party.recipient.leasing import Lease, Leases, Leasing, claimed
 from shared.party.recipient.passing import Passings
-from shared.party.recipient.ports import Acting
+from shared.party.recipient.ports import Acting, Items
 from shared.party.recipient.use_cases import act
+from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.answers import WithdrawalFate
 
 
@@ -98,25 +102,55 @@ async def _refer(row: Act, referral_id: UUID, said: Referring, *, acting: Acting
         raise not_found()
     if not found:
         raise Refused("record_erased", "nothing of it is left to be passed on", status=410)
-    passed, edge = found[0], uuid4()
+    passed = found[0]
     if passed.recipient != acting.party:
         raise Refused("passed_on_before", "another agency has passed it on to this one", status=409)
     case = (await acting.items.find([referral_id]))[referral_id, acting.party]
     by_law = documents.directory, documents.policy
     passed.check(said.agency, documents=by_law, exercise=case.exercise, at=acting.at)
-    told = Passing(agency=said.agency, because=said.because, of=passed.edge_id, edge=edge)
+    told = Passing(agency=said.agency, because=said.because, of=passed.edge_id, edge=uuid4())
     state = await act(AGENCY, row, referral_id, said=told, acting=acting)
-    to = Addressing(
-        subject=referral_id,
-        sender=acting.party,
-        recipient=said.agency,
-        directory=documents.directory,
-        exercise=case.exercise,
-        at=acting.at,
-    )
-    clear = ReferralPassedOnClear(referral_id=referral_id, revision=passed.revision, act=uuid4(), edge_id=edge)
-    await acting.items.send([compose(REFERRAL_PASSED_ON, clear, to, sealed=passed.sealed(said.because))])
+    # From here on nobody amends it: what has come meanwhile goes along.
+    now = await _passing(acting).passable(referral_id) or ()
+    newest = next((each for each in now if each.edge_id == told.of), passed)
+    draft = _passed_on(case, newest, told, directory=documents.directory, at=acting.at)
+    await acting.items.send([draft])
     return state
+
+
+async def pass_on_amended(amended: Sequence[Received], cases: Items, documents: Callable[[], Documents]) -> None:
+    """Pass on what origins have amended of cases that were passed on, to who has them, on the edges they answer on.
+
+    Of the edge that was passed on, and as far as the law in force lets that agency be told: what it forbids stays here.
+    """
+    found = await cases.find([UUID(each.subject) for each in amended])
+    for message in amended:
+        case = found[UUID(message.subject), message.recipient]
+        if case.state != CaseState.REFERRED or revision_of(message) != case.revision:
+            continue
+        told, passed = Passing.model_validate({name: case.said[name] for name in Passing.model_fields}), bound(message)
+        if passed is None or passed.edge_id != told.of:
+            continue
+        by_law = documents()
+        law = by_law.directory, by_law.policy
+        with suppress(Refused):
+            passed.check(told.agency, documents=law, exercise=case.exercise, at=message.sent_at)
+            await cases.send([_passed_on(case, passed, told, directory=by_law.directory, at=message.sent_at)])
+
+
+def _passed_on(case: Item, passed: Passable, told: Passing, *, directory: DirectoryIndex, at: datetime) -> Draft:
+    """The message by which another agency has the case."""
+    to = Addressing(
+        subject=case.subject_id,
+        sender=case.party,
+        recipient=told.agency,
+        directory=directory,
+        exercise=case.exercise,
+        at=at,
+    )
+    named = {"referral_id": case.subject_id, "revision": passed.revision}
+    clear = ReferralPassedOnClear(**named, act=uuid4(), edge_id=told.edge)
+    return compose(REFERRAL_PASSED_ON, clear, to, sealed=passed.sealed(told.because))
 
 
 async def _check_not_kept(referral_id: UUID, acting: Acting) -> None:

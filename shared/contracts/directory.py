@@ -1,6 +1,6 @@
 """The directory: who the parties and instances are. A signed document, identified by its SHA-256.
 
-Annexes with hold policies, contacts and end points are documents of their own that only their party gets.
+A party's annex says what it has agreed to beside the terms of all: others go by it, so it stands here.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
-from shared.contracts.base import Asn, Contract, Day, Digest, InstanceId, Instant, Jurisdiction, KeyId, PartyId
+from shared.contracts.base import Asn, Contract, Day, Digest, Flag, InstanceId, Instant, Jurisdiction, KeyId, PartyId
 from shared.contracts.delivery import ReadsAnnouncedClear
 from shared.contracts.documents import SignedDocument
 from shared.vocabulary.referral import IncidentKind
@@ -87,6 +87,15 @@ class Daily(Contract):
     hash_bytes: Annotated[int, Field(strict=True, ge=1, le=4_096)]
 
 
+class Annex(Contract):
+    """What a party has agreed to beside the terms of all.
+
+    `contact_suggestions`, of an agency: it may be told of another one that has accepted the same, and that one of it.
+    """
+
+    contact_suggestions: Flag = False
+
+
 class Party(Contract):
     """An organisation. `instance` serves it; tier-`party` keys, where it has any, are its own.
 
@@ -106,6 +115,7 @@ class Party(Contract):
     asns: Annotated[tuple[AutonomousSystem, ...], Field(max_length=64)] = ()
     keys: Annotated[tuple[PublicKey, ...], Field(max_length=8)] = ()
     daily: Daily | None = None
+    annex: Annex | None = None
 
 
 class Instance(Contract):

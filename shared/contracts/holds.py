@@ -121,7 +121,10 @@ HoldState = Literal["asked", "active", "too_late"] | HoldEnd
 
 
 class ShownHold(Contract):
-    """A hold as the origin is shown it. No provider is told that there is one."""
+    """A hold as the origin is shown it. No provider is told that there is one.
+
+    `gone`: of how many items that it held their providers have said since that they were gone already.
+    """
 
     hold: Uuid
     agency: PartyId
@@ -131,3 +134,4 @@ class ShownHold(Contract):
     not_after: EventTime
     state: Literal["active", "too_late"] | HoldEnd
     ended_at: Instant | None
+    gone: Annotated[int, Field(strict=True, ge=0)]

@@ -12,6 +12,7 @@ from pydantic import StringConstraints, create_model
 from shared.contracts import (
     answers,
     checks,
+    contacts,
     delivery,
     erasures,
     facts,
@@ -127,6 +128,9 @@ PRESERVATION_ENDED = MessageType("preservation_ended", 1, Family.PRESERVATION, p
 PRESERVATION_WITHDRAWAL_ACKNOWLEDGED = MessageType(
     "preservation_withdrawal_acknowledged", 1, Family.PRESERVATION, preservation.PreservationWithdrawalAcknowledgedClear
 )
+CONTACT_SUGGESTED = MessageType(
+    "contact_suggested", 1, Family.REFERRAL, contacts.ContactSuggestedClear, contacts.Contact
+)
 HOLD_PLACED = MessageType("hold_placed", 1, Family.REFERRAL, holds.HoldPlacedClear)
 HOLD_EXTENDED = MessageType("hold_extended", 1, Family.REFERRAL, holds.HoldExtendedClear)
 HOLD_RELEASED = MessageType("hold_released", 1, Family.REFERRAL, holds.HoldReleasedClear)
@@ -183,6 +187,7 @@ ALL: tuple[MessageType, ...] = (
     OUTCOME_REPORTED,
     CASE_REFERRED,
     REFERRAL_PASSED_ON,
+    CONTACT_SUGGESTED,
     OFFER_ACCEPTED,
     OFFER_DECLINED,
     OFFER_ASSESSED,

@@ -15,6 +15,7 @@ from shared.contracts.registry import MessageType
 from shared.exchange import check_acts, offer_acts
 from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
 from shared.exchange.changes_acts import CHANGES
+from shared.exchange.contact_acts import CONTACT_ACTS
 from shared.exchange.erasure_acts import ERASURE_ACTS
 from shared.exchange.hold_acts import HOLD_ACTS
 from shared.exchange.lease_acts import LEASE_ACTS
@@ -180,6 +181,7 @@ ACTS: Final[tuple[Act, ...]] = (
     *HOLD_ACTS,
     *LEASE_ACTS,
     *REFER_ACTS,
+    *CONTACT_ACTS,
     *TRANSFER_ACTS,
     *QUESTION_ACTS,
 )

@@ -15,8 +15,10 @@ from uuid import UUID
 from pydantic_core import from_json, to_json
 
 from shared.contracts.passing import PASSED_ACTS_MAX, PassedAct, ReferralPassedOnSealed
+from shared.contracts.referral import ReferralOfferedClear
 from shared.envelope.headers import Attributes
 from shared.exchange.bound import check_facts, check_record
+from shared.exchange.message import Received
 from shared.exchange.spelt import Spelt
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
@@ -56,6 +58,15 @@ class Passable:
         head = to_json({"decision": self.decision, "because": because.value, "history": history})
         record = b',"salt":"%s","record":%s}' % (self.salt.encode(), self.spelt.record)
         return head[:-1] + b',"edge":' + self.spelt.edge + record
+
+
+def bound(message: Received) -> Passable | None:
+    """What could be passed on of a message that brings an edge; of it alone, without what was made of it."""
+    if message.carried is None or message.spelt is None or not isinstance(message.clear, ReferralOfferedClear):
+        return None
+    carried, clear = message.carried, message.clear
+    decision = from_json(carried.decision.model_dump_json())
+    return Passable(clear.edge_id, decision, carried.salt, message.spelt, clear.revision, ())
 
 
 def check_passed_on(

@@ -32,6 +32,8 @@ OVERDUE: Final = "overdue"
 PRESERVATION_UNANSWERED: Final = "preservation_unanswered"
 #: What an agency had held was issued since its time was over, and its provider has not answered yet.
 HOLD_EXPIRED: Final = "hold_expired"
+#: An agency was told of another one that has accepted the same, and has done nothing on its case since.
+CONTACT_SUGGESTED: Final = "contact_suggested"
 #: What a recipient has answered that leaves the origin where it was.
 ANSWERED_NO: Final = (AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS, AnswerState.REAPPEARED)
 Reason = (
@@ -39,7 +41,7 @@ Reason = (
     | Literal[ReceiptOutcome.REFUSED, ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED]
     | Literal[AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS, AnswerState.REAPPEARED]
     | Literal["recipient_ahead", "p0_open", "p0_unclaimed", "overdue", "preservation_unanswered"]
-    | Literal["hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late"]
+    | Literal["hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late", "contact_suggested"]
     | Literal["needs_info", "disputed", "conceded", "question_answered", "question_lapsed", "dispute_answered"]
 )
 
@@ -48,9 +50,9 @@ class Mend(StrEnum):
     """The one act that would help.
 
     `reroute`: what was disowned to whom the answer names. `release`: as a second person, or drop it. `refile`:
-    withdraw it, and file it anew for somebody else or with what was missing. `call`: ask whoever was told. `operator`:
-    theirs or yours, sees why it does not arrive. `recheck`: look whether what was removed is gone. `reply` and
-    `uphold`: answer what a recipient asks or contests. The others are acts of a recipient.
+    withdraw it, and file it anew for somebody else or with what was missing. `call`: speak with whoever was told.
+    `operator`: theirs or yours, sees why it does not arrive. `recheck`: look whether what was removed is gone.
+    `reply` and `uphold`: answer what a recipient asks or contests. The others are acts of a recipient.
     """
 
     REROUTE = "reroute"

@@ -14,6 +14,7 @@ from shared.kernel.clock import parse_rfc3339
 from shared.kernel.errors import Refused
 from shared.routing.edition import Edition
 from shared.vocabulary.jurisdiction import JurisdictionTree
+from shared.vocabulary.routing import PartyKind
 
 #: Bounded over the years, and more than there are (places, kind, day) in use at a time.
 _memo = lru_cache(maxsize=16_384)
@@ -104,6 +105,8 @@ class DirectoryIndex:
         self._served: dict[str, tuple[str, ...]] = {}
         for party in sorted(self._parties.values(), key=lambda party: party.id):
             self._served[party.instance] = (*self._served.get(party.instance, ()), party.id)
+        #: The agencies that may be told of each other: those that have opted in.
+        self.contactable = frozenset(entry["id"] for entry in document["parties"] if _opted_in(entry))
         self.moved: tuple[PartyEntry, ...] = tuple(each for each in self._parties.values() if each.instances_before)
         self._instances = {entry["id"]: _instance(entry) for entry in document["instances"]}
         owners = (*document["instances"], *document["parties"])
@@ -309,6 +312,11 @@ def _party(entry: Mapping[str, Any]) -> PartyEntry:
         mandates=tuple((grant["mandate"], grant.get("covers")) for grant in entry.get("mandates") or ()),
         purses=_purses(entry.get("daily")),
     )
+
+
+def _opted_in(entry: Mapping[str, Any]) -> bool:
+    agency = entry["kind"] == PartyKind.LAW_ENFORCEMENT
+    return agency and bool((entry.get("annex") or {}).get("contact_suggestions"))
 
 
 def _purses(daily: Mapping[str, int] | None) -> Purses:

@@ -11,10 +11,22 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
-from shared.vocabulary import agencies, answers, holds, judgement, law, proofs, questions, referral, routing, transfers
+from shared.vocabulary import (
+    agencies,
+    answers,
+    contacts,
+    holds,
+    judgement,
+    law,
+    proofs,
+    questions,
+    referral,
+    routing,
+    transfers,
+)
 from shared.vocabulary.code import Code
 
-_MODULES: Final = agencies, answers, holds, judgement, law, proofs, questions, referral, routing, transfers
+_MODULES: Final = agencies, answers, contacts, holds, judgement, law, proofs, questions, referral, routing, transfers
 _LISTS: Final = tuple(module.__name__ for module in _MODULES)
 #: What each edition after the first has added, the oldest first: `spelt` codes.
 ADDED: Final[tuple[frozenset[str], ...]] = ()

@@ -29,6 +29,7 @@ from shared.contracts.policy import Policy
 from shared.contracts.registry import (
     ALL,
     CASE_ACCEPTED,
+    CONTACT_SUGGESTED,
     PRESERVATION_REQUESTED,
     REFERRAL_PASSED_ON,
     STATED_BY_INSTANCES,
@@ -72,6 +73,11 @@ PARTIES: Final[Mapping[PartyKind, tuple[str, str]]] = {
 #: What is sealed in messages that carry no edge.
 _SEALED: Final[Mapping[MessageType, dict[str, Any]]] = {
     CASE_ACCEPTED: {"case_reference": "CASE-2026-0001"},
+    CONTACT_SUGGESTED: {
+        "agency": "police-be.example",
+        "ground": "same_location",
+        "theirs": "019b2d3c-4400-7000-8000-0000000000a2",
+    },
     PRESERVATION_REQUESTED: {"locations": [{"kind": "url", "value": "https://provider-002.example/a/1"}]},
 }
 #: The operator's online key, and who approves documents: named beside the instances.

@@ -1,19 +1,23 @@
-"""Work between agencies on a running exchange: a case goes to another agency, which answers its origin from then on."""
+"""Work between agencies on a running exchange: a case goes to another agency; two with the same case are told so."""
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from client.api import CausewayClient
 from client.problem import ApiProblem
+from client.views import InboxItem
 from shared.contracts.passing import Referring
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import CaseOutcome, YesNoUnknown
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral, until
 
 OTHER = "police-de.example"
+#: It has not opted in to being told of others.
+APART = "police-fr.example"
 
 
 def to(agency: str) -> Referring:
@@ -60,3 +64,85 @@ async def test_a_referred_case_arrives_with_its_history_and_the_other_agency_ans
         }.items()
         with pytest.raises(ApiProblem, match="passed_on_before"):
             await second.act_on_case("refer", referral_id, to(AGENCY))
+
+
+async def test_what_is_amended_after_a_case_was_passed_on_reaches_who_has_it(exchange: Exchange) -> None:
+    filing = referral()
+    async with exchange.client(HOTLINE) as hotline, exchange.client(AGENCY) as first, exchange.client(OTHER) as second:
+        referral_id = (await hotline.submit(filing)).referral_id
+        await until(lambda: has_case(first, referral_id))
+        await first.act_on_case("refer", referral_id, to(OTHER))
+        await until(lambda: has_case(second, referral_id))
+        await second.accept_case(referral_id)
+        before = await second.inbox_item(referral_id)
+        await exchange.until_quiet()
+        again = filing["items"][0] | {"locator": {"kind": "url", "value": f"{place_of(filing)}/moved"}}
+        await hotline.amend(referral_id, filing | {"items": [*filing["items"], again]}, revision=1)
+
+        async def amended() -> bool:
+            return len(places(await second.inbox_item(referral_id))) == 2
+
+        await until(amended)
+        has = await second.inbox_item(referral_id)
+        assert places(before) == [place_of(filing)]
+        assert (
+            places(has)
+            == places(await first.inbox_item(referral_id))
+            == [place_of(filing), f"{place_of(filing)}/moved"]
+        )
+        assert (has.state, has.passed_on) == ("accepted", before.passed_on), "how it came stays as it was"
+        unknown = {"child_identified": YesNoUnknown.UNKNOWN, "child_safeguarded": YesNoUnknown.UNKNOWN}
+        await second.report_outcome(referral_id, CaseOutcome.ARREST, **unknown)
+        await exchange.until_quiet()
+        assert (await answers(hotline, referral_id))[OTHER] == "ongoing"
+
+
+def place_of(filing: dict[str, Any]) -> str:
+    return str(filing["items"][0]["locator"]["value"])
+
+
+def places(item: InboxItem) -> list[object]:
+    assert item.record is not None
+    return [each["locator"]["value"] for each in item.record["items"]]  # type: ignore[union-attr,index,call-overload]
+
+
+def named(item: InboxItem) -> list[tuple[object, object, object]]:
+    return [(each["agency"], each["ground"], each["theirs"]) for each in item.contacts]
+
+
+async def needs(agency: CausewayClient, referral_id: UUID) -> list[tuple[str, ...]]:
+    rows = [row async for page in agency.attention() for row in page.items]
+    return [row.reasons for row in rows if row.subject == referral_id]
+
+
+async def test_two_agencies_with_cases_of_one_place_are_told_of_each_other_and_a_third_is_not(
+    exchange: Exchange,
+) -> None:
+    """By two referrals: what they have in common, only their origin knows."""
+    filing = referral(user_jurisdictions=["DE"], victim_jurisdictions=["FR"])
+    async with (
+        exchange.client(HOTLINE) as hotline,
+        exchange.client(AGENCY) as first,
+        exchange.client(OTHER) as second,
+        exchange.client(APART) as apart,
+    ):
+        one = (await hotline.submit(filing)).referral_id
+        two = (await hotline.submit(filing | {"external_ref": f"{filing['external_ref']}-again"})).referral_id
+        for agency, case in ((first, one), (second, two), (apart, one), (apart, two)):
+            await until(lambda agency=agency, case=case: has_case(agency, case))
+            await agency.accept_case(case)
+
+        async def told() -> bool:
+            return bool((await first.inbox_item(one)).contacts and (await second.inbox_item(two)).contacts)
+
+        await until(told)
+        await exchange.until_quiet()
+        assert named(await first.inbox_item(one)) == [(OTHER, "same_location", str(two))]
+        assert named(await second.inbox_item(two)) == [(AGENCY, "same_location", str(one))]
+        for case in (one, two):
+            assert named(await apart.inbox_item(case)) == []
+        assert named(await first.inbox_item(two)) == named(await second.inbox_item(one)) == []
+        assert await needs(first, one) == [("contact_suggested",)]
+        assert [reasons for case in (one, two) for reasons in await needs(apart, case)] == []
+        await first.act_on_case("no_objection", one)
+        assert await needs(first, one) == []

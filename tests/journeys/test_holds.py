@@ -19,8 +19,9 @@ from deploy.policy import sample_policy
 from deploy.site.installation import publish_document
 from shared.contracts.holds import Confirming, HoldRequest, Overriding
 from shared.kernel.authority import Role
-from shared.kernel.clock import SystemClock
+from shared.kernel.clock import SystemClock, rfc3339
 from shared.vocabulary.holds import HoldBasis, HoldScope, OverrideBasis
+from tests.journeys.parties import Party
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral, running_exchange, until
 from tests.support.windowed import windowed
 
@@ -143,3 +144,30 @@ async def test_two_persons_override_what_is_held(windows: Exchange) -> None:
             return (await notice_of(hotline, referral_id)).delivery == "applied"
 
         await until(issued)
+
+
+async def test_what_lies_at_one_place_is_held_in_one_act_and_asking_to_keep_it_warns(windows: Exchange) -> None:
+    filing, officer = referral(), Party(windows, AGENCY)
+    async with windows.client(HOTLINE) as hotline, windows.client(AGENCY) as agency:
+        ids = [
+            (await hotline.submit(filing | {"external_ref": f"{filing['external_ref']}-{n}"})).referral_id
+            for n in range(2)
+        ]
+        for each in ids:
+            await until(lambda each=each: has_case(agency, each))
+        said = "--scope", "removal", "--basis", "investigation_open", "--until", rfc3339(wanted(600).not_after)
+        placed = officer.told("hold", "place", str(ids[0]), *said, "--alike")
+        assert {each["referral_id"]: each["state"] for each in placed} == {str(each): "offered" for each in ids}
+
+        async def held() -> bool:
+            return [await holds_of(agency, each) for each in ids] == [["active"], ["active"]]
+
+        await until(held)
+        place = filing["items"][0]["locator"]["value"]
+        asked = officer.causeway(
+            *("preservation", "ask", PROVIDER, f"url={place}", "--instrument", "eu_2023_1543", "--term", "eu_60d")
+        )
+        assert asked.returncode == 0, asked.stderr
+        assert "warning: hold_stands" in asked.stdout
+        for each in ids:
+            await agency.act_on_case("release_hold", each)

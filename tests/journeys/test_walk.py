@@ -66,6 +66,14 @@ SINCE = {
         "shared/party/recipient/store/holds.py",
         # What it answers to a question, and what it takes to pass a case on (0065, 0067).
         *(f"shared/party/recipient/store/{name}.py" for name in ("passing", "questions")),
+        # Of which other agency it is told, and whether it may be (0069).
+        "services/law_enforcement/bus.py",
+        "shared/exchange/contacts.py",
+        "shared/party/recipient/store/contacts.py",
+        # Where its case lies (0053): by the token of its place.
+        "shared/exchange/locations.py",
+        "shared/party/preservation/store/locations.py",
+        "shared/party/recipient/store/places.py",
         # What is asked of it beside what it was sent (0054).
         "shared/party/preservation/bus.py",
         "shared/runtime/database/feed.py",

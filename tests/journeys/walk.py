@@ -16,7 +16,7 @@ import httpx
 
 from services.hotline.bus import hotline_door
 from services.law_enforcement.api import cases_router
-from services.law_enforcement.bus import law_enforcement_door
+from services.law_enforcement.bus import AgencyDoor
 from shared.exchange.accept import accept_batch
 from shared.exchange.compose import compose_receipts
 from shared.exchange.message import Draft, Record
@@ -79,7 +79,7 @@ class Exchanged:
         """What reads the instance's topic."""
         handlers: dict[str, Handler] = {
             ORIGIN: hotline_door(kek=KEK, origin=self.origin.bus),
-            AGENCIES: law_enforcement_door(kek=KEK),
+            AGENCIES: AgencyDoor(kek=KEK, documents=lambda: self.world.documents),
         }
         served = RowScope(self.world.documents.directory.parties_of(instance), Role.SERVICE, "apply")
         keeping = Keeping(KEK, lambda need: need.met(self.world.shelf))

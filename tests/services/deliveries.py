@@ -52,7 +52,7 @@ _PARTIES = {
 
 
 def directory() -> DirectoryIndex:
-    """Three instances with two parties each, all sandbox."""
+    """Three instances with two parties each, all sandbox. Both agencies have opted in to contact."""
     document = {
         "version": 1,
         "issued_on": date(2026, 1, 1).isoformat(),
@@ -76,6 +76,7 @@ def directory() -> DirectoryIndex:
         + [{"id": "audit", "kind": "auditor"}],
         "parties": [
             {"id": party, "kind": kind, "status": "sandbox", "instance": kind, "jurisdictions": ["NL"]}
+            | ({"annex": {"contact_suggestions": True}} if kind == "law_enforcement" else {})
             for kind, parties in _PARTIES.items()
             for party in parties
         ],

@@ -32,6 +32,7 @@ ACTS: dict[str, str | dict[str, str]] = {
     "hold_activated": "case.hold_activated",
     "hold_too_late": "case.hold_too_late",
     "hold_ended": "case.hold_ended",
+    "contact_suggested": "case.contact_suggested",
     "transfer_offered": "offer.transfer",
     "claim_granted": "offer.claim_granted",
     "claim_gone": "offer.claim_gone",

@@ -20,6 +20,14 @@ WHYS: Final[Mapping[str, Why]] = {
         "another officer of the agency has the case for a term that is not over",
         "wait until claimed_until, or have it handed over: causeway case hand-over",
     ),
+    "contact_names_nobody": Why(
+        "an origin told an agency of another one, and named none, or the agency itself",
+        "its origin's operator sees why; nothing is to be done at the agency",
+    ),
+    "contact_not_agreed": Why(
+        "an origin told an agency of another one, and one of the two has not opted in by its annex in the directory",
+        "its origin suggests contact to agencies that have opted in, and of these alone; nothing is to be done here",
+    ),
     "passed_on_before": Why(
         "the case came from another agency, which had it from its origin: it is passed on once",
         "decline it, and its origin files it for whom it concerns",

@@ -29,7 +29,6 @@ from shared.party.preservation.ports import (
 )
 from shared.party.preservation.use_cases import (
     act,
-    ask,
     export,
     list_preservations,
     look_at_preservation,
@@ -116,8 +115,7 @@ class PreservationPages:
             said = read_model(PreservationAsk, _wanted(read_inputs(NewPreservation, asked.form)))
 
             async def begin(session: Session) -> Contract:
-                acting, policy = self._routes.acting(asked.identity, session), self._routes.documents().policy
-                return await ask(said, acting=acting, policy=policy, holds=self._routes.holds)
+                return await self._routes.asked(said, asked.identity, session)
 
             answer = await self._done(asked, ASK, begin, body=said.spelt())
         except Refused as error:

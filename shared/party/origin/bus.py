@@ -18,6 +18,7 @@ from shared.exchange.record_table import DECIDE_AGAIN, SUBJECT_WITHDRAWN
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.party.origin.ports import Receipted
+from shared.party.origin.store.contacts import PostgresContacts
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.reviews import PostgresReviews
@@ -25,6 +26,7 @@ from shared.party.origin.store.standings import PostgresMissing, compare, refuse
 from shared.party.origin.store.transfers import PostgresTransfers
 from shared.party.origin.use_cases.again import MOVED_AT_ONCE, DecideAgain, Law
 from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.party.origin.use_cases.contacts import BATCH, suggest_contacts
 from shared.party.origin.use_cases.holds import Holding
 from shared.party.origin.use_cases.questions import Asked
 from shared.party.origin.use_cases.reviews import expire_referrals
@@ -227,6 +229,20 @@ class OriginBus:
             count += found
         return count
 
+    async def suggest(self, scope: RowScope) -> int:
+        """Tell agencies of each other that have accepted the same; how many referrals. Raises `Unavailable`."""
+        looked, found = 0, BATCH
+        while found == BATCH:
+            async with self._database.transaction(scope) as session:
+                found = await suggest_contacts(
+                    PostgresContacts(session.driver),
+                    self._law.now().directory,
+                    instance=self._instance,
+                    at=self._clock.now(),
+                )
+            looked += found
+        return looked
+
     async def expire(self, scope: RowScope) -> int:
         """Erase what has waited too long for a second person; how many referrals. Raises `Unavailable`."""
         async with self._database.transaction(scope) as session:
@@ -248,6 +264,8 @@ class OriginBus:
                 await self.due(scope())
                 await self.missing(scope())
                 await self.expire(scope())
+                if await self.suggest(scope()):
+                    self._wake()
             except Unavailable as error:
                 log("decision_waits", code=error.code)
             await asyncio.sleep(LOOK_EVERY_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from shared.contracts.base import Contract
+from shared.contracts.preserving import PreservationRecord
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act, PreservationState, Subject, Track
 from shared.exchange.prepare import Documents
@@ -21,7 +22,6 @@ from shared.kernel.authority import Authority
 from shared.party.preservation.ports import (
     Acting,
     Holds,
-    NoHolds,
     OpenedPreservation,
     PreservationAsk,
     PreservationAsked,
@@ -40,14 +40,14 @@ from shared.runtime.http.paging import Cursor, Limit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreservationRoutes:
-    """What the routes do. `track` is the one that the service's parties write; `holds` says which of theirs stand."""
+    """What the routes do. `track` is the one that the service's parties write; who asks has `holds`."""
 
     serving: Serving
     authority: Authority
     track: Track
     documents: Callable[[], Documents]
     preservations: Callable[[asyncpg.Connection, KeyEncryptionKey], Preservations]
-    holds: Holds = field(default_factory=NoHolds)
+    holds: Callable[[asyncpg.Connection, KeyEncryptionKey], Holds] | None = None
 
     async def page(self, identity: Identity, state: str | None, cursor: str | None, *, limit: int) -> Response:
         """The party's preservations, newest first: all that was there when it was asked for."""
@@ -73,10 +73,16 @@ class PreservationRoutes:
         said = read_model(PreservationAsk, await read_json(request))
 
         async def begin(session: Session) -> Contract:
-            policy = self.documents().policy
-            return await ask(said, acting=self.acting(identity, session), policy=policy, holds=self.holds)
+            return await self.asked(said, identity, session)
 
         return await self.serving.acts.once(request, identity, ASK.name, roles=ASK.roles, act=begin)
+
+    async def asked(self, said: PreservationAsk, identity: Identity, session: Session) -> PreservationAsked:
+        """One request, within a transaction. Raises `Refused` as `ask` does."""
+        assert self.holds is not None
+        holds = _LookedAt(session, identity, self.holds(session.driver, self.serving.kek))
+        policy = self.documents().policy
+        return await ask(said, acting=self.acting(identity, session), policy=policy, holds=holds)
 
     async def act(self, row: Act, preservation_id: UUID, request: Request, *, identity: Identity) -> Response:
         """One act, once for its idempotency key."""
@@ -104,6 +110,21 @@ class PreservationRoutes:
             directory=self.serving.directory(),
             at=self.serving.clock.now(),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _LookedAt:
+    """The agency's holds, which stand with its cases: looked at as whoever asks may, and then the request goes on."""
+
+    session: Session
+    identity: Identity
+    holds: Holds
+
+    async def stand(self, party: str, record: PreservationRecord) -> bool:
+        await self.session.bind(RowScope([party], self.identity.role, "read"))
+        found = await self.holds.stand(party, record)
+        await self.session.bind(RowScope([party], self.identity.role, ASK.name))
+        return found
 
 
 def preservations_router(routes: PreservationRoutes) -> APIRouter:

@@ -161,16 +161,9 @@ class Preservations(Protocol):
 
 
 class Holds(Protocol):
-    """Whether a hold of the agency's own stands on any of the locations. Who builds holds plugs in here."""
+    """Whether a hold of the agency's own stands on any of the locations."""
 
     async def stand(self, party: str, record: PreservationRecord) -> bool: ...
-
-
-class NoHolds:
-    """There are none yet."""
-
-    async def stand(self, party: str, record: PreservationRecord) -> bool:
-        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from shared.contracts.delivery import HeldEdge, StandingClear
 from shared.contracts.registry import Family
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Received
+from shared.kernel.errors import Refused
 from shared.party.recipient.domain import RecipientKind
 from shared.party.recipient.ports import Items, OwnEdges
 from shared.party.recipient.use_cases import receive
@@ -45,19 +46,23 @@ class RecipientDoor:
         kek: KeyEncryptionKey,
         origin: OriginSide | None = None,
         asked: AskedSide | None = None,
+        check: Callable[[Received], None] = lambda _: None,
     ) -> None:
+        """`check` raises `Refused` for what its recipient is not to be told, whatever its state machine says."""
         self._recipient = recipient
         self._items = items
         self._kek = kek
         self._origin = origin
         self._asked = asked
+        self._check = check
 
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
         items = self._items(unit.connection.driver, self._kek)
         edges = None if self._origin is None else self._origin.answers(unit)
         asked = [each for each in messages if self._asked is not None and each.message.family is Family.PRESERVATION]
-        sent = [each for each in messages if each not in asked] if asked else messages
-        refusals = await receive(self._recipient, sent, items=items, edges=edges)
+        refusals = self._not_to_be_told(messages)
+        sent = [each for each in messages if each not in asked and each.message_id not in refusals]
+        refusals |= await receive(self._recipient, sent, items=items, edges=edges)
         return refusals if self._asked is None else refusals | await self._asked.apply(unit, asked)
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
@@ -70,3 +75,12 @@ class RecipientDoor:
     async def compare(self, unit: Unit, by: str, standing: StandingClear) -> None:
         if self._origin is not None:
             await self._origin.compare(unit, by, standing)
+
+    def _not_to_be_told(self, messages: Sequence[Received]) -> dict[UUID, str]:
+        refusals = {}
+        for message in messages:
+            try:
+                self._check(message)
+            except Refused as error:
+                refusals[message.message_id] = error.code
+        return refusals

@@ -53,6 +53,12 @@ class Item:
     told: int = 0
     said: Mapping[str, object] = field(default_factory=dict)
     revision: int = 1
+    #: Who has passed it on, where that was not its sender.
+    passed_by: str | None = None
+
+    def is_told_by(self, message: Received) -> bool:
+        """Whether what is sent of it once more comes from where it came from before."""
+        return (self.sender, self.passed_by or self.sender) == (message.filed_by, message.sender)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +83,10 @@ class RecipientKind:
         rows = [row for row in rows_of(self.subject) if row.track is Track.OFFER]
         once, more = [row for row in rows if row.name != AMEND], [row for row in rows if row.name == AMEND]
         object.__setattr__(self, "arriving", {row.message: row for row in once if row.message is not None})
-        object.__setattr__(self, "amending", {row.message: row for row in more if row.message is not None})
         beginning = frozenset(row.message for row in rows if row.message is not None and begins(row))
         object.__setattr__(self, "beginning", beginning)
+        # Whatever begins one amends it, under a higher revision.
+        object.__setattr__(self, "amending", {message: row for message in beginning for row in more})
         object.__setattr__(self, "first", shown(self.subject, Standing(Offered.OPEN.value)))
 
 
@@ -192,13 +199,14 @@ def _begun(recipient: RecipientKind, item: Item | None, message: Received) -> It
         purposes=frozenset({message.edge.purpose.value}),
         numbers=numbers_of(message),
         revision=revision_of(message),
+        passed_by=None if message.filed_by == message.sender else message.sender,
     )
     return begun if message.again is None else _answered(recipient, begun, message, again=message.again)
 
 
 def _amended(recipient: RecipientKind, item: Item, message: Received) -> Item:
     """The item under the content that follows. What its party has said stays said, and means what it means to that."""
-    if item.sender != message.sender:
+    if not item.is_told_by(message):
         raise Refused(f"{recipient.subject}_exists")
     state = follow(recipient.amending[message.message], item.state)
     numbers = numbers_of(message)

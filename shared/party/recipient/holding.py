@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Protocol, runtime_checkable
 from uuid import UUID
 
-from shared.contracts.base import Contract, EventTime, Instant, NextCursor, PartyId, Uuid
+from shared.contracts.base import Contract, EventTime, Flag, Instant, NextCursor, PartyId, Uuid
 from shared.contracts.holds import HoldState
+from shared.exchange.act import CaseState
 from shared.vocabulary.holds import HoldBasis, HoldScope
 
 
@@ -38,6 +39,15 @@ class HoldPage(Contract):
 
     items: tuple[AskedHold, ...]
     next: NextCursor
+
+
+class AlikeCase(Contract):
+    """Another open case of the agency at the same place, whoever has offered it. `held`: a hold of it stands."""
+
+    referral_id: Uuid
+    origin: PartyId
+    state: CaseState
+    held: Flag
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,20 @@ _PASSED = """
 INSERT INTO case_passed (referral_id, party, by_party, because, history, at)
 SELECT $1::uuid, $2, 'agency.example', 'suspect_elsewhere', '{}', now() WHERE $3 <> ''
 """
+_CONTACT = """
+INSERT INTO case_contact (referral_id, party, agency, ground, theirs, at)
+SELECT $1::uuid, $2, 'agency.example', 'same_referral', $1, now() WHERE $3 <> ''
+"""
+_PLACE = """
+INSERT INTO case_location (referral_id, party, n, token) SELECT $1::uuid, $2, 1, '' WHERE $3 <> ''
+"""
+_CONTACT_DUE = """
+INSERT INTO contact_due (referral_id, party) SELECT $1::uuid, $2 WHERE $3 <> ''
+"""
+_TOLD_CONTACT = """
+INSERT INTO contact (referral_id, party, agency, other, ground, theirs)
+SELECT $1::uuid, $2, 'agency.example', 'other.example', 'same_referral', $1 WHERE $3 <> ''
+"""
 _ASKED_HOLD = """
 INSERT INTO hold (hold_id, referral_id, party, origin, scope, basis, asked_at, asked_until)
 SELECT $1::uuid, $1, $2, 'origin.example', 'removal', 'court_order', now(), now() WHERE $3 <> ''
@@ -190,12 +204,26 @@ def _holds() -> Iterator[Isolated]:
     yield Isolated("law_enforcement", "hold", "case", CaseState, "hold_id", _ASKED_HOLD, has_state=False, allows=asked)
 
 
+def _of_places(action: str) -> set[str]:
+    """Whoever erases a record erases where it lies; whoever brings one says it."""
+    return {"read": set(), "submit": set(), "apply": {ADDS, REMOVES}}.get(action, {REMOVES})
+
+
+def _of_contacts(action: str) -> set[str]:
+    """Whoever acts on a case has seen of whom it was told."""
+    return {"read": set(), "submit": set(), "apply": {ADDS, CHANGES}}.get(action, {CHANGES})
+
+
 def _leases() -> Iterator[Isolated]:
     """To leases whoever acts on a case may add; nobody changes one."""
     of = "law_enforcement", "case_lease", "case", CaseState, "referral_id"
     yield Isolated(*of, _LEASE, has_state=False, allows=_of_holds(ADDS))
     passed = "law_enforcement", "case_passed", "case", CaseState, "referral_id"
     yield Isolated(*passed, _PASSED, has_state=False, allows=_of_links)
+    told = "law_enforcement", "case_contact", "case", CaseState, "referral_id"
+    yield Isolated(*told, _CONTACT, has_state=False, allows=_of_contacts)
+    placed = "law_enforcement", "case_location", "case", CaseState, "referral_id"
+    yield Isolated(*placed, _PLACE, has_state=False, allows=_of_places)
 
 
 _TRANSFER = """
@@ -258,12 +286,18 @@ def _erasures(service: str) -> Iterator[Isolated]:
     yield Isolated(service, "erased_record", ANY, Kept, "subject", _ERASED, has_state=False, allows=_of_erasures)
 
 
+def _of_due(action: str) -> set[str]:
+    return {ADDS, REMOVES} if action == "apply" else set()
+
+
 def _links(service: str) -> Iterator[Isolated]:
     """Which referrals name one place: the service's own step alone adds it."""
-    for table, insert in (("location_token", _TOKEN), ("relation", _RELATION)):
+    for table, insert in (("location_token", _TOKEN), ("relation", _RELATION), ("contact", _TOLD_CONTACT)):
         yield Isolated(
             service, table, "referral", ReferralState, "referral_id", insert, has_state=False, allows=_of_links
         )
+    due = service, "contact_due", "referral", ReferralState, "referral_id"
+    yield Isolated(*due, _CONTACT_DUE, has_state=False, allows=_of_due)
 
 
 def _of_locations(action: str) -> set[str]:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from services.law_enforcement.bus import law_enforcement_door
+from services.law_enforcement.bus import AgencyDoor
 from services.law_enforcement.store import PostgresCases
 from services.law_enforcement.use_cases import act_on_case
 from shared.contracts.base import Contract
@@ -48,7 +48,7 @@ class Agencies:
         scope = RowScope((AGENCY, OTHER_AGENCY), Role.SERVICE, "apply")
         async with self.database.transaction(scope) as session:
             unit: Any = SimpleNamespace(connection=session)
-            refusals = await law_enforcement_door(kek=KEK).apply(unit, messages)
+            refusals = await AgencyDoor(kek=KEK, documents=self.documents).apply(unit, messages)
         return [refusals.get(message.message_id) for message in messages]
 
     @asynccontextmanager

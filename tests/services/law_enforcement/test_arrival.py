@@ -14,7 +14,7 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.law_enforcement.app import LISTS
-from services.law_enforcement.bus import law_enforcement_door
+from services.law_enforcement.bus import AgencyDoor
 from shared.exchange.events import Event
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
@@ -94,7 +94,9 @@ async def polled(agencies: Agencies, look: Callable[[Agencies], Any]) -> tuple[s
             last.push_async_callback(writer.close)
             transaction = writer.transaction(scope)
             unit: Any = SimpleNamespace(connection=await transaction.__aenter__())
-            await law_enforcement_door(kek=KEK).apply(unit, [offered(each, to=OTHER_AGENCY) for each in ids])
+            await AgencyDoor(kek=KEK, documents=agencies.documents).apply(
+                unit, [offered(each, to=OTHER_AGENCY) for each in ids]
+            )
             opened.append(transaction)
         for transaction in reversed(opened):
             await transaction.__aexit__(None, None, None)

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from deploy.operator.recovery import RefusedAct, refused_acts
-from services.law_enforcement.bus import law_enforcement_door
+from services.law_enforcement.bus import AgencyDoor
 from shared.contracts.answers import Acceptance
 from shared.contracts.delivery import HeldEdge
 from shared.exchange.message import Received
@@ -44,7 +44,7 @@ async def applied(agencies: Agencies, *messages: Received, instance: str) -> lis
 async def held(agencies: Agencies, of: str, *, above: UUID = NONE, limit: int = 9) -> list[HeldEdge]:
     async with agencies.database.transaction(SCOPE) as session:
         unit: Any = SimpleNamespace(connection=session)
-        return await law_enforcement_door(kek=KEK).held(unit, of, above=above, limit=limit)
+        return await AgencyDoor(kek=KEK, documents=agencies.documents).held(unit, of, above=above, limit=limit)
 
 
 async def test_each_edge_is_said_with_its_acts_and_whether_it_was_taken_back(agencies: Agencies) -> None:

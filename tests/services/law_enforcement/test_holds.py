@@ -146,3 +146,27 @@ async def test_too_late_says_since_when(agencies: Agencies) -> None:
     assert await hear(agencies, HOLD_TOO_LATE, late) is None
     (hold,) = await holds(agencies, referral_id)
     assert (hold.state, hold.issued_at) == ("too_late", AT - HOUR)
+
+
+async def test_a_hold_that_a_restored_agency_has_forgotten_is_as_its_origin_says(agencies: Agencies) -> None:
+    """It reads again what it was told since its backup: the hold is its own again, and can be released."""
+    referral_id, hold = await case(agencies), uuid7()
+    words = {"scope": HoldScope.REMOVAL, "basis": OPEN, "not_after": AT + 8 * HOUR, "held": 1, "issued": 0}
+    assert await hear(agencies, HOLD_ACTIVATED, HoldActivatedClear(**named(referral_id, hold), **words)) is None
+    assert [(each.hold, each.state) for each in await holds(agencies, referral_id)] == [(hold, "active")]
+    with pytest.raises(Refused, match="hold_open"):
+        await agencies.act("place_hold", asked(), referral_id)
+    await agencies.act("release_hold", None, referral_id)
+    (sent,) = await agencies.sent(referral_id)
+    assert (sent[0], sent[4]["hold"]) == ("causeway.hold_released.v1", str(hold))
+    ended = HoldEndedClear(**named(referral_id, hold), end=HoldEnd.RELEASED)
+    assert await hear(agencies, HOLD_ENDED, ended) is None
+    assert [each.state for each in await holds(agencies, referral_id)] == ["released"]
+
+
+async def test_that_a_forgotten_hold_came_too_late_leaves_nothing_to_hold(agencies: Agencies) -> None:
+    referral_id = await case(agencies)
+    late = HoldTooLateClear(**named(referral_id, uuid7()), issued_at=AT - HOUR)
+    assert await hear(agencies, HOLD_TOO_LATE, late) is None
+    assert await holds(agencies, referral_id) == []
+    assert await agencies.act("place_hold", asked(), referral_id) == "offered"

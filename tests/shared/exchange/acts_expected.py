@@ -88,7 +88,7 @@ CASE = {
 }
 #: What is said of a hold moves nothing of the case, whoever says it.
 ASKED = ("place_hold", "extend_hold", "release_hold", "no_objection")
-ANSWERED = ("hold_activated", "hold_too_late", "hold_ended")
+ANSWERED = ("hold_activated", "hold_too_late", "hold_ended", "contact_suggested")
 #: Nor does who has it, of which nobody else is told.
 LEASED = ("claim", "hand_over")
 CASE |= {(state, act): state for state in ("offered", "accepted", "ongoing") for act in (*ASKED, *LEASED)}

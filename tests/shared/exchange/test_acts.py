@@ -177,7 +177,7 @@ def done(subject: Subject, events: list[Event], step: Callable[..., str]) -> lis
 
 
 def after_withdrawal(taken: list[str]) -> list[str]:
-    """What was done after it; that a hold is over is told then, too."""
+    """What was done after it; what is told of a hold or another agency may come then, too."""
     after = taken[taken.index("withdraw") + 1 :] if "withdraw" in taken else []
     return [name for name in after if name not in ANSWERED]
 

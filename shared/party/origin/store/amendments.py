@@ -51,6 +51,12 @@ INSERT INTO referral_revision (referral_id, revision, party, cause, at, body_sha
 SELECT referral_id, revision, party, cause, coalesce(amended_at, accepted_at), body_sha256, facts, decision, $2
 FROM referral WHERE referral_id = $1
 """
+# An agency that the case was passed on to answers of what the first one has now: that one passes it on.
+_PASSED_ON: Final = """
+UPDATE edge AS other SET items = first.items, gone = first.gone, revision = first.revision FROM edge AS first
+WHERE other.referral_id = $1 AND other.state = 'referred' AND first.referral_id = $1 AND first.state = 'emitted'
+  AND first.answer = 'referred' AND first.notice_id IS NULL AND first.purpose = other.purpose
+"""
 # What is said of single messages stays until their recipients have said otherwise.
 _AMEND: Final = Statement(
     """
@@ -156,6 +162,7 @@ class PostgresAmendments(PostgresDays):
         outdated = {each.known.edge_id for each in amended.outdated}
         await PostgresEdges(self._driver, self._kek).replace(replaced, outdated, [again])
         await self._answers(amended)
+        await self._driver.execute(_PASSED_ON, found.referral_id)
         await self._driver.execute(_RANK, found.referral_id)
 
     async def told(self, taken_back: Sequence[Standing]) -> list[Told]:

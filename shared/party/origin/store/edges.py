@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Final
@@ -14,7 +13,7 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 
 from shared.contracts.referral import ReferralRecord
-from shared.envelope.datakeys import KeyEncryptionKey, Place, protect, reveal, unwrap
+from shared.envelope.datakeys import KeyEncryptionKey, protect, reveal, unwrap
 from shared.exchange.clocks import Happened
 from shared.exchange.left import StaleEdge
 from shared.exchange.letters import KnownEdge
@@ -22,30 +21,15 @@ from shared.exchange.origin import UNFINISHED, Answered, ReferralState, answered
 from shared.exchange.prepare import Again
 from shared.exchange.released import Released
 from shared.party.origin.ports import AnswerAct, Judged, OpenEdge, Receipted, Referred, StaleReferral, Taken, Try
+from shared.party.origin.store.acts import keep_acts, reference_place
+from shared.party.origin.store.contacts import note_accepted
 from shared.party.origin.store.filing import EDGE, clocked_rows, edge_rows, places
 from shared.party.origin.store.referring import refer
-from shared.runtime.database.columns import Columns, Json, Statement, insert
+from shared.runtime.database.columns import Statement
 from shared.runtime.post import outbox
 from shared.runtime.timers.steps import begin, end, note_steps
 from shared.vocabulary.answers import AnswerState
 
-
-@dataclass(frozen=True, slots=True)
-class ActRow:
-    """An act of a recipient: what became of it, and, where it was applied, what it said and led to."""
-
-    subject: UUID
-    sender: str
-    act: UUID
-    at: datetime
-    code: str | None
-    number: int | None
-    answer: str | None
-    said: Json | None
-    case_reference: bytes | None
-
-
-_ACT = Columns.of(ActRow)
 _TOLD: Final = TypeAdapter(tuple[Answered, ...])
 _ADD = Statement(
     """
@@ -88,7 +72,6 @@ _JUDGED = """
 SELECT a.subject, a.sender, a.act, a.code FROM answer_act AS a
 JOIN unnest($1::uuid[], $2::text[], $3::uuid[]) AS k(subject, sender, act) USING (subject, sender, act)
 """
-_JUDGE = insert("answer_act", _ACT)
 _WRAPPED = "SELECT subject, wrapped FROM data_key WHERE subject = ANY($1::uuid[])"
 #: Edges with all that it takes to decide them again.
 ALL = """
@@ -224,9 +207,8 @@ class PostgresEdges:
 
     async def answer(self, taken: Mapping[UUID, Taken], judged: Mapping[AnswerAct, Judged], at: datetime) -> None:
         if judged:
-            references = await self._references(judged)
-            rows = [_act_row(act, each, references.get(act), at=at) for act, each in judged.items()]
-            await self._driver.execute(*_JUDGE.bind(rows=_ACT.rows(rows)))
+            await keep_acts(self._driver, judged, await self._references(judged), at=at)
+            await note_accepted(self._driver, judged.values())
         if taken:
             answers = [each.answer for each in taken.values()]
             stay = await self._driver.fetch(
@@ -351,24 +333,6 @@ def opened(row: asyncpg.Record, kek: KeyEncryptionKey) -> ReferralRecord:
     wrapped, content = places(row["referral_id"], row["party"])
     key = unwrap(row["wrapped"], kek, wrapped)
     return ReferralRecord.model_validate_json(reveal(row["content"], key, content))
-
-
-def _act_row(act: AnswerAct, judged: Judged, reference: bytes | None, *, at: datetime) -> ActRow:
-    said, came_to = judged.said, judged.answered
-    return ActRow(
-        *act,
-        at,
-        judged.code,
-        None if came_to is None else came_to.acts,
-        None if came_to is None else came_to.state.value,
-        None if said is None else to_json(said).decode(),
-        reference,
-    )
-
-
-def reference_place(act: UUID, party: str) -> bytes:
-    """Where an agency's reference belongs: to the act that told it, at its origin."""
-    return Place("answer_act", str(act), party).column("case_reference")
 
 
 def stale_edge(row: asyncpg.Record, known: bool = False) -> StaleEdge:

@@ -59,8 +59,11 @@ SELECT hold_id, referral_id, agency, party, scope, basis, placed_at, not_after, 
 WHERE referral_id = $1 AND hold_id = $2 LIMIT 1
 """
 _SHOWN: Final = """
-SELECT hold_id AS hold, agency, scope, basis, placed_at, not_after, state, ended_at FROM hold
-WHERE referral_id = $1 ORDER BY placed_at, hold_id
+SELECT h.hold_id AS hold, h.agency, h.scope, h.basis, h.placed_at, h.not_after, h.state, h.ended_at, (
+    SELECT count(*) FROM edge AS e, jsonb_path_query(e.answer_detail, '$.items[*] ? (@.action == "already_gone")')
+    WHERE e.referral_id = h.referral_id AND e.notice_id IS NOT NULL AND e.state = 'emitted'
+      AND e.decided_at >= h.placed_at AND h.state <> 'too_late') AS gone
+FROM hold AS h WHERE h.referral_id = $1 ORDER BY h.placed_at, h.hold_id
 """
 _TOLD: Final = """
 SELECT DISTINCT ON (recipient) recipient, answer FROM edge

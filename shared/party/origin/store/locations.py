@@ -42,15 +42,18 @@ INSERT INTO location_token (party, referral_id, n, version, token)
 SELECT $1, referral_id, n, $2, token FROM unnest($3::uuid[], $4::smallint[], $5::bytea[]) AS t (referral_id, n, token)
 ON CONFLICT DO NOTHING
 """
-# Each to the first that named the place: as many links as repeats, however often it is named.
+# Each to the first that named the place: as many links as repeats, however often it is named. And leaves word of it.
 _LINK: Final = """
+WITH linked AS (
 INSERT INTO relation (party, referral_id, other, kind)
 SELECT DISTINCT $1, t.referral_id, first.referral_id, t.kind
 FROM unnest($3::uuid[], $4::bytea[], $5::text[]) AS t (referral_id, token, kind)
 CROSS JOIN LATERAL (
     SELECT l.referral_id FROM location_token AS l WHERE l.party = $1 AND l.version = $2 AND l.token = t.token
     ORDER BY l.referral_id LIMIT 1
-) AS first WHERE first.referral_id <> t.referral_id ON CONFLICT DO NOTHING
+) AS first WHERE first.referral_id <> t.referral_id ON CONFLICT DO NOTHING RETURNING referral_id, party
+)
+INSERT INTO contact_due (referral_id, party) SELECT DISTINCT referral_id, party FROM linked
 """
 
 

@@ -15,8 +15,8 @@ from shared.exchange.message import Draft
 from shared.exchange.origin import ReferralState
 from shared.party.origin.domain import ListedReferral, ReferralPage, SentEdge, ShownReferral, WorkItem, WorkPage, ticks
 from shared.party.origin.ports import Filed, Told
+from shared.party.origin.store.acts import reference_place
 from shared.party.origin.store.amendments import revisions
-from shared.party.origin.store.edges import reference_place
 from shared.party.origin.store.filing import places
 from shared.party.origin.store.holds import PostgresHolds
 from shared.runtime.database.feed import note_events

@@ -72,9 +72,9 @@ class ItemTable:
 
     Every such table has `party`, `exercise`, `state`, `acts` and `said`, the number and the words of the party's own
     acts. `purposes` and `numbers` are SQL expressions for what an item was sent for and for the numbers of its items,
-    `keeps` for which keep a record that is replaced, `claimed` for which the person $6 has, `beside` are columns that
-    an act may set besides, `more` what is shown besides. Contents lie in a table of the same name, unless `contents`
-    names theirs.
+    `keeps` for which keep a record that is replaced, `claimed` for which the person $6 has, `passed_by` for who has
+    passed it on, `beside` are columns that an act may set besides, `more` what is shown besides. Contents lie in a
+    table of the same name, unless `contents` names theirs.
     """
 
     name: str
@@ -88,6 +88,7 @@ class ItemTable:
     contents: str = ""
     keeps: str = "false"
     claimed: str = "false"
+    passed_by: str = "NULL::text"
     find: str = field(init=False)
     #: Also locks them. Only whoever may change them sees them so: the instance itself, applying messages.
     lock: str = field(init=False)
@@ -121,7 +122,8 @@ class ItemTable:
         object.__setattr__(self, "contents", self.contents or table)
         texts = {
             "find": f"SELECT {subject} AS subject_id, party, {self.sender} AS sender, exercise, state, "
-            f"acts, told, said, revision, {self.purposes} AS purposes, {self.numbers} AS numbers "
+            f"acts, told, said, revision, {self.purposes} AS purposes, {self.numbers} AS numbers, "
+            f"{self.passed_by} AS passed_by "
             f"FROM {table} WHERE {subject} = ANY($1::uuid[])",
             "change": f"UPDATE {table} AS t SET state = a.following, changed_at = now() "
             "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS a(subject, party, present, following) "

@@ -1,0 +1,26 @@
+"""The row of contacts: an origin tells an agency of another that has accepted the same referral, or the same place.
+
+It moves nothing of the case, and asks nothing of the agency: whether it calls is its own affair.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.contracts import registry
+from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
+from shared.kernel.authority import Role
+
+#: What is told of a case may cross its withdrawal.
+_STANDS: Final = tuple(Move(frozenset({offered.value}), offered.value) for offered in (Offered.OPEN, Offered.WITHDRAWN))
+
+SUGGEST: Final = Act(
+    "contact_suggested",
+    Subject.CASE,
+    Track.OFFER,
+    Cause.ACT,
+    frozenset({Role.SERVICE}),
+    _STANDS,
+    message=registry.CONTACT_SUGGESTED,
+)
+CONTACT_ACTS: Final[tuple[Act, ...]] = (SUGGEST,)

@@ -1,0 +1,99 @@
+"""Which agencies an origin has told of each other, in PostgreSQL.
+
+Trust: whoever can write these tables can have two agencies not told of each other, or told once more. Whom they are
+told of follows from edges and links: to invent one takes those, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from shared.exchange.message import Draft
+from shared.party.origin.contacting import Met
+from shared.party.origin.ports import Judged
+from shared.runtime.post import outbox
+from shared.vocabulary.answers import AnswerState
+
+#: What an agency has answered that has a case of it.
+_HAS_A_CASE: Final = sorted(each.value for each in (AnswerState.ACCEPTED, AnswerState.ONGOING, AnswerState.CLOSED))
+#: So many cases that are like it are looked at for each referral: a place may have been named ten thousand times.
+LIKE_MAX: Final = 200
+_ACCEPTED: Final = """
+INSERT INTO contact_due (referral_id, party) SELECT * FROM unnest($1::uuid[], $2::text[])
+"""
+# Each is a row of its own: one that was added while another is looked at is looked at after it.
+_DUE: Final = """
+DELETE FROM contact_due WHERE id IN (SELECT id FROM contact_due ORDER BY id LIMIT $1)
+RETURNING referral_id
+"""
+_MET: Final = """
+WITH due AS (
+    SELECT r.referral_id, r.party, r.revision, r.exercise FROM referral AS r
+    WHERE r.referral_id = ANY($1::uuid[]) AND r.state <> 'withdrawn'
+), likes AS (
+    SELECT d.*, n.ground, n.theirs, n.their_revision FROM due AS d CROSS JOIN LATERAL (
+        SELECT 'same_referral' AS ground, d.referral_id AS theirs, d.revision AS their_revision
+        UNION ALL
+        SELECT 'same_location', o.referral_id, o.revision FROM (
+            SELECT DISTINCT t.referral_id
+            FROM location_token AS m JOIN location_token AS t USING (party, version, token)
+            WHERE m.party = d.party AND m.referral_id = d.referral_id AND t.referral_id <> d.referral_id
+        ) AS named JOIN referral AS o USING (referral_id)
+        WHERE o.party = d.party AND o.exercise = d.exercise AND o.state <> 'withdrawn' AND EXISTS (
+            SELECT FROM edge AS e WHERE e.referral_id = o.referral_id AND e.notice_id IS NULL AND NOT e.taken_back
+              AND e.state IN ('emitted', 'referred') AND e.answer = ANY($3) AND e.recipient = ANY($2))
+        ORDER BY ground DESC, theirs LIMIT $4
+    ) AS n
+), cases AS (
+    SELECT DISTINCT referral_id, recipient FROM edge
+    WHERE referral_id IN (SELECT referral_id FROM likes UNION SELECT theirs FROM likes) AND notice_id IS NULL
+      AND state IN ('emitted', 'referred') AND NOT taken_back AND answer = ANY($3) AND recipient = ANY($2)
+), pairs AS (
+    SELECT l.*, mine.recipient AS agency, other.recipient AS other FROM likes AS l
+    JOIN cases AS mine USING (referral_id) JOIN cases AS other ON other.referral_id = l.theirs
+    WHERE mine.recipient <> other.recipient
+), told AS (
+    SELECT party, referral_id, revision, exercise, agency, ground, theirs, other FROM pairs
+    UNION ALL
+    SELECT party, theirs, their_revision, exercise, other, ground, referral_id, agency FROM pairs
+    WHERE ground = 'same_location'
+), first AS (
+    SELECT DISTINCT ON (referral_id, agency, other) * FROM told ORDER BY referral_id, agency, other, ground DESC, theirs
+), kept AS (
+    INSERT INTO contact (party, referral_id, agency, other, ground, theirs)
+    SELECT party, referral_id, agency, other, ground, theirs FROM first ORDER BY referral_id, agency, other
+    ON CONFLICT DO NOTHING RETURNING referral_id, agency, other
+)
+SELECT f.party, f.referral_id, f.revision, f.exercise, f.agency, f.ground, f.theirs, f.other
+FROM first AS f JOIN kept USING (referral_id, agency, other)
+"""
+
+
+async def note_accepted(driver: asyncpg.Connection, judged: Collection[Judged]) -> None:
+    """Leave word of what these acts have accepted: who has may have something in common with another."""
+    states = [(each.referral_id, each.party, each.answered.state) for each in judged if each.answered is not None]
+    found = sorted({(referral_id, party) for referral_id, party, state in states if state is AnswerState.ACCEPTED})
+    if found:
+        await driver.execute(_ACCEPTED, *map(list, zip(*found, strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresContacts:
+    """`Contacts` within one transaction."""
+
+    driver: asyncpg.Connection
+
+    async def due(self, limit: int) -> Sequence[UUID]:
+        return list({row["referral_id"] for row in await self.driver.fetch(_DUE, limit)})
+
+    async def met(self, referral_ids: Collection[UUID], among: Collection[str]) -> Sequence[Met]:
+        rows = await self.driver.fetch(_MET, list(referral_ids), sorted(among), _HAS_A_CASE, LIKE_MAX)
+        return [Met(*row) for row in rows]
+
+    async def send(self, drafts: Sequence[Draft]) -> None:
+        await outbox.enqueue(self.driver, drafts)

@@ -1,0 +1,47 @@
+"""Suggesting contact: agencies that have accepted the same referral, or the same place, are told of each other.
+
+A step of its own, after the answers and the links that it goes by: each of them leaves word in its own transaction, so
+whichever was last is looked at when all are there. It says nothing to who has not opted in, and nothing of who has not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from shared.contracts.contacts import Contact, ContactSuggestedClear
+from shared.contracts.registry import CONTACT_SUGGESTED
+from shared.exchange.compose import Addressing, compose
+from shared.exchange.message import Draft
+from shared.party.origin.contacting import Contacts, Met
+from shared.routing.directory_index import DirectoryIndex
+
+#: So many referrals are looked at in one transaction.
+BATCH: Final = 100
+
+
+async def suggest_contacts(contacts: Contacts, directory: DirectoryIndex, *, instance: str, at: datetime) -> int:
+    """Tell the agencies of one batch; how many referrals were looked at. `instance` serves the origins."""
+    due = await contacts.due(BATCH)
+    if due and directory.contactable:
+        met = await contacts.met(due, directory.contactable)
+        await contacts.send([each for one in met for each in _letters(one, directory, instance=instance, at=at)])
+    return len(due)
+
+
+def _letters(met: Met, directory: DirectoryIndex, *, instance: str, at: datetime) -> Sequence[Draft]:
+    """One message; none where its origin is served elsewhere now."""
+    if not directory.serves(instance, met.party):
+        return ()
+    addressing = Addressing(
+        subject=met.referral_id,
+        sender=met.party,
+        recipient=met.agency,
+        directory=directory,
+        exercise=met.exercise,
+        at=at,
+    )
+    clear = ContactSuggestedClear(referral_id=met.referral_id, revision=met.revision)
+    other = Contact.model_validate({"agency": met.other, "ground": met.ground, "theirs": met.theirs})
+    return [compose(CONTACT_SUGGESTED, clear, addressing, sealed=other.model_dump_json().encode())]

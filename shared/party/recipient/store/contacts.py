@@ -1,0 +1,71 @@
+"""Agencies of which origins have told this one, since they have accepted the same, in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from shared.contracts.contacts import Contact, SuggestedContact
+from shared.exchange.act import Subject
+from shared.exchange.message import Received
+from shared.party.recipient.domain import Item
+from shared.party.recipient.store.views import view
+from shared.party.waiting import CONTACT_SUGGESTED, Mend, Place, Waiting, Waits
+
+_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ADD: Final = """
+INSERT INTO case_contact (referral_id, party, agency, ground, theirs, at, attention)
+VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT DO NOTHING
+"""
+_SEEN: Final = (
+    "UPDATE case_contact SET attention = NULL WHERE referral_id = $1 AND party = $2 AND attention IS NOT NULL"
+)
+_OF: Final = "SELECT agency, ground, theirs, at FROM case_contact WHERE referral_id = $1 ORDER BY at, agency"
+#: A case stands there once, however many agencies it was told of.
+_WAIT: Final = """
+SELECT referral_id, since, origin, priority FROM (
+    SELECT c.referral_id, min(c.attention) AS since FROM case_contact AS c
+    WHERE c.party = $1 AND c.attention IS NOT NULL GROUP BY c.referral_id
+) AS told JOIN case_file AS f USING (referral_id)
+WHERE f.party = $1 AND (since, referral_id) > ($2, $3) ORDER BY since, referral_id LIMIT $4
+"""
+
+
+async def note_contacts(driver: asyncpg.Connection, messages: Sequence[Received]) -> None:
+    """Keep of whom these messages tell."""
+    for message in messages:
+        if isinstance(said := message.sealed, Contact):
+            of = UUID(message.subject), message.recipient
+            words = said.agency, said.ground.value, said.theirs, message.sent_at
+            await driver.execute(_ADD, *of, *words)
+
+
+async def contacts_seen(driver: asyncpg.Connection, items: Sequence[Item]) -> None:
+    """Whoever acts on a case has seen of whom it was told."""
+    for item in items:
+        await driver.execute(_SEEN, item.subject_id, item.party)
+
+
+async def contacts_of(driver: asyncpg.Connection, referral_id: UUID) -> list[SuggestedContact]:
+    """The agencies that the case may have something in common with, in the order in which it was told of them."""
+    return [view(SuggestedContact, row) for row in await driver.fetch(_OF, referral_id)]
+
+
+async def contacts_waiting(
+    driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
+) -> list[Waits]:
+    """Cases of which it was told of another agency, and that nobody has acted on since."""
+    if rank_max < 1:
+        return []
+    behind = (above.since, above.id) if above.rank >= 1 else (_BEGINNING, UUID(int=0))
+    return [_waits(row) for row in await driver.fetch(_WAIT, party, *behind, limit)]
+
+
+def _waits(row: asyncpg.Record) -> Waits:
+    told = {"kind": Subject.CASE, "subject": row["referral_id"], "party": row["origin"], "priority": row["priority"]}
+    waiting = Waiting.model_validate(told | {"reasons": (CONTACT_SUGGESTED,), "since": row["since"], "mend": Mend.CALL})
+    return Waits(Place(1, row["since"], row["referral_id"]), waiting)

@@ -1,0 +1,89 @@
+"""Where an agency's cases lie, by keyed tokens in its own database: which others lie there, and whether one is held.
+
+A token says of two rows of one party that they speak of one place, and not of which. They are written when a case
+comes, known places and new ones alike, and looked up when somebody of the agency looks or asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from shared.contracts.preserving import PreservationRecord
+from shared.contracts.referral import ReferralRecord
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.message import Received
+from shared.party.preservation.store.locations import token
+from shared.party.recipient.holding import AlikeCase
+from shared.runtime.database.columns import Columns, insert
+
+#: So many others are shown of a case, the newest: as many as one request acts on, beside the case itself.
+ALIKE_MAX: Final = 99
+
+
+class CaseLocation(NamedTuple):
+    """An item of a case, and the token of where it lies."""
+
+    referral_id: UUID
+    party: str
+    n: int
+    token: bytes
+
+
+_PLACED: Final = Columns.of(CaseLocation)
+_ADD: Final = insert("case_location", _PLACED, end="ON CONFLICT DO NOTHING")
+_REMOVE: Final = "DELETE FROM case_location WHERE referral_id = $1 AND party = $2"
+_ALIKE: Final = """
+SELECT c.referral_id, c.origin, c.state, EXISTS (
+    SELECT FROM hold AS h
+    WHERE h.referral_id = c.referral_id AND h.party = c.party AND h.state IN ('asked', 'active')) AS held
+FROM case_file AS c WHERE c.state IN ('offered', 'accepted', 'ongoing') AND (c.referral_id, c.party) IN (
+    SELECT other.referral_id, other.party FROM case_location AS mine JOIN case_location AS other USING (party, token)
+    WHERE mine.referral_id = $1 AND other.referral_id <> $1)
+ORDER BY c.received_at DESC, c.referral_id LIMIT $2
+"""
+_STAND: Final = """
+SELECT EXISTS (SELECT FROM case_location AS l JOIN hold AS h USING (referral_id, party)
+               WHERE l.party = $1 AND l.token = ANY($2::bytea[]) AND h.state IN ('asked', 'active'))
+"""
+
+
+async def note_places(driver: asyncpg.Connection, messages: Sequence[Received], kek: KeyEncryptionKey) -> None:
+    """Keep where the items of these cases lie; of those that a case had before it is kept already."""
+    if rows := [row for message in messages for row in _placed(message, kek)]:
+        await driver.execute(*_ADD.bind(rows=_PLACED.rows(rows)))
+
+
+async def forget_places(driver: asyncpg.Connection, referral_id: UUID, party: str) -> None:
+    """What is erased lies nowhere any more."""
+    await driver.execute(_REMOVE, referral_id, party)
+
+
+async def alike(driver: asyncpg.Connection, referral_id: UUID) -> list[AlikeCase]:
+    """The agency's other open cases at the places of this one, the newest first."""
+    return [AlikeCase.model_validate(dict(row)) for row in await driver.fetch(_ALIKE, referral_id, ALIKE_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPlaces:
+    """What an agency has had held, by the places of its cases."""
+
+    driver: asyncpg.Connection
+    kek: KeyEncryptionKey
+
+    async def stand(self, party: str, record: PreservationRecord) -> bool:
+        """Whether a hold of the party's is asked or in force at any of these places."""
+        tokens = [token(each, self.kek, party) for each in record.locations]
+        return bool(await self.driver.fetchval(_STAND, party, tokens))
+
+
+def _placed(message: Received, kek: KeyEncryptionKey) -> Iterator[CaseLocation]:
+    if isinstance(message.sealed, ReferralRecord):
+        for item in message.sealed.items:
+            yield CaseLocation(
+                UUID(message.subject), message.recipient, item.n, token(item.locator, kek, message.recipient)
+            )

@@ -1,0 +1,116 @@
+"""Audit judges what goes on between agencies: who passes a case on, who answers then, who is told of another agency."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.answers import CaseAcceptedClear
+from shared.contracts.contacts import Contact, ContactSuggestedClear
+from shared.contracts.registry import CASE_ACCEPTED, CONTACT_SUGGESTED
+from shared.exchange.accept import accept
+from shared.exchange.compose import Addressing, compose
+from shared.exchange.message import Draft, Received, Record
+from shared.exchange.prepare import Prepared
+from shared.kernel.ids import uuid4
+from shared.runtime.database.transactions import Database
+from shared.vocabulary.agencies import CaseReferReason
+from shared.vocabulary.contacts import ContactGround
+from tests.services.audit.log import Log, of_message
+from tests.support.builders import HOTLINE
+from tests.support.exchange_world import World
+from tests.support.passing import passable, passed_on
+
+#: The sample's referral is sent to the first two; the others hear of it from these, if at all.
+NL, BE, DE, AT_LARGE = (f"police-{place}.example" for place in ("nl", "be", "de", "se"))
+STANDS, NOT_THEIRS = ("record", None), ("not_entitled", "statement_not_yours")
+
+
+@pytest.fixture
+def log(database: Database) -> Log:
+    return Log(database)
+
+
+async def filed(log: Log) -> tuple[Prepared, Received]:
+    """A referral, and the message by which the first agency has it."""
+    prepared = log.world.prepared()
+    records = await log.file(prepared)
+    read = [accept(each, log.world.reader("law_enforcement")) for each in records if "law_enforcement" in each.topic]
+    (offered,) = (each for each in read if each.recipient == NL)
+    return prepared, offered
+
+
+def addressed(here: World, referral_id: UUID, sender: str, to: str) -> Addressing:
+    directory = here.documents.directory
+    return Addressing(subject=referral_id, sender=sender, recipient=to, directory=directory, exercise=True, at=here.at)
+
+
+def passed(here: World, offered: Received, sender: str, to: str) -> Draft:
+    sealed = passable(here, offered).sealed(CaseReferReason.SUSPECT_ELSEWHERE)
+    return passed_on(here, offered, sealed, sender=sender, to=to)
+
+
+def accepted(here: World, referral_id: UUID, by: str) -> Draft:
+    clear = CaseAcceptedClear(referral_id=referral_id, revision=1, act=uuid4(), number=1)
+    return compose(CASE_ACCEPTED, clear, addressed(here, referral_id, by, HOTLINE))
+
+
+def suggested(here: World, referral_id: UUID, to: str, other: str) -> Draft:
+    clear = ContactSuggestedClear(referral_id=referral_id, revision=1)
+    contact = Contact(agency=other, ground=ContactGround.SAME_REFERRAL, theirs=referral_id)
+    address = addressed(here, referral_id, HOTLINE, to)
+    return compose(CONTACT_SUGGESTED, clear, address, sealed=contact.model_dump_json().encode())
+
+
+async def kept(log: Log, draft: Draft, *, by: str = "law_enforcement") -> Record:
+    log.world.at += timedelta(seconds=1)
+    [record] = log.world.records([draft], by)
+    await log.keep(record)
+    return record
+
+
+async def judged(log: Log, prepared: Prepared, record: Record) -> tuple[str, str | None]:
+    [line] = of_message(await log.flow(prepared.referral_id), record)
+    return line["kind"], line.get("problem")
+
+
+async def test_a_case_is_passed_on_by_who_was_sent_it_and_the_other_answers(log: Log) -> None:
+    prepared, offered = await filed(log)
+    gone = await kept(log, passed(log.world, offered, NL, DE))
+    answer = await kept(log, accepted(log.world, prepared.referral_id, DE))
+    assert [await judged(log, prepared, each) for each in (gone, answer)] == [STANDS, STANDS]
+
+
+async def test_who_was_not_sent_it_passes_nothing_on_and_answers_nothing(log: Log) -> None:
+    prepared, offered = await filed(log)
+    gone = await kept(log, passed(log.world, offered, AT_LARGE, DE))
+    answer = await kept(log, accepted(log.world, prepared.referral_id, DE))
+    assert [await judged(log, prepared, each) for each in (gone, answer)] == [NOT_THEIRS, NOT_THEIRS]
+
+
+async def test_an_answer_that_audit_reads_before_the_case_was_passed_on_stands_once_it_has_read_that(log: Log) -> None:
+    prepared, offered = await filed(log)
+    answer = await kept(log, accepted(log.world, prepared.referral_id, DE))
+    assert await judged(log, prepared, answer) == NOT_THEIRS
+    await kept(log, passed(log.world, offered, NL, DE))
+    assert await judged(log, prepared, answer) == STANDS
+
+
+async def test_contact_is_suggested_to_who_has_the_referral(log: Log) -> None:
+    prepared, offered = await filed(log)
+    await kept(log, passed(log.world, offered, NL, DE))
+    told = [
+        await kept(log, suggested(log.world, prepared.referral_id, to, other), by="hotline")
+        for to, other in ((BE, DE), (DE, BE), (AT_LARGE, BE))
+    ]
+    assert [await judged(log, prepared, each) for each in told] == [STANDS, STANDS, NOT_THEIRS]
+
+
+async def test_audit_does_not_see_who_the_other_agency_is(log: Log) -> None:
+    prepared, _ = await filed(log)
+    record = await kept(log, suggested(log.world, prepared.referral_id, BE, NL), by="hotline")
+    [line] = of_message(await log.flow(prepared.referral_id), record)
+    assert NL not in str(line)
+    assert NL.encode() not in (record.value or b"")

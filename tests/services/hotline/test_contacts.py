@@ -1,0 +1,168 @@
+"""An origin tells two agencies of each other that have accepted the same, both having opted in; nobody else learns."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.answers import CaseAcceptedClear, CaseDeclinedClear
+from shared.contracts.registry import CASE_ACCEPTED, CASE_DECLINED, CONTACT_SUGGESTED
+from shared.exchange.message import Received
+from shared.kernel.ids import uuid4
+from shared.vocabulary.answers import CaseDeclineReason
+from shared.vocabulary.referral import WithdrawalReason
+from tests.services.deliveries import received
+from tests.services.hotline.origin import APPLYING, Origin
+from tests.services.hotline.test_duplicates import at, linked, spellings
+from tests.support.builders import HOTLINE
+from tests.support.exchange_world import opened
+
+#: Of the agencies that a referral of the sample reaches, the first three have opted in.
+NL, BE, DE, FR = (f"police-{place}.example" for place in ("nl", "be", "de", "fr"))
+
+
+class Told(NamedTuple):
+    """What an agency is told: of which of its cases, by which other agency, why, and which referral that one has."""
+
+    agency: str
+    of: UUID
+    other: str
+    ground: str
+    theirs: UUID
+
+
+@pytest.fixture(autouse=True)
+async def empty(origin: Origin) -> None:
+    await origin.bus.suggest(APPLYING)
+    await origin.forget()
+
+
+async def filed(origin: Origin, path: str) -> UUID:
+    """A referral that goes to all four, at a place of its own."""
+    return await origin.file(**at(spellings(path)[0]), user_jurisdictions=["BE", "DE"])
+
+
+def accepted(referral_id: UUID, agency: str) -> Received:
+    clear = CaseAcceptedClear(referral_id=referral_id, revision=1, act=uuid4(), number=1)
+    named = {"subject": referral_id, "sender": agency, "recipient": HOTLINE, "instance": "law_enforcement"}
+    return received(CASE_ACCEPTED, clear, **named)
+
+
+def declined(referral_id: UUID, agency: str) -> Received:
+    reason = CaseDeclineReason.NO_CAPACITY
+    clear = CaseDeclinedClear(referral_id=referral_id, revision=1, act=uuid4(), number=1, reason=reason)
+    named = {"subject": referral_id, "sender": agency, "recipient": HOTLINE, "instance": "law_enforcement"}
+    return received(CASE_DECLINED, clear, **named)
+
+
+async def answered(origin: Origin, *messages: Received) -> None:
+    async with origin.database.transaction(APPLYING) as session:
+        unit: Any = SimpleNamespace(connection=session)
+        assert await origin.bus.answers(unit).apply(messages) == {}
+
+
+async def told(origin: Origin) -> set[Told]:
+    """Of whom agencies are told by one look, as they would open it; nothing of it is in the clear."""
+    await origin.bus.suggest(APPLYING)
+    found = set()
+    for row in await origin.waiting():
+        draft = row.draft
+        if draft.message is CONTACT_SUGGESTED:
+            contact = opened(origin.world, draft)
+            assert contact["agency"].encode() not in draft.body
+            told = draft.recipient, UUID(draft.subject), contact["agency"], contact["ground"], UUID(contact["theirs"])
+            found.add(Told(*told))
+    await origin.forget()
+    return found
+
+
+def both(one: tuple[UUID, str], two: tuple[UUID, str], ground: str) -> set[Told]:
+    (first, agency), (second, other) = one, two
+    return {Told(agency, first, other, ground, second), Told(other, second, agency, ground, first)}
+
+
+async def test_two_that_have_opted_in_are_told_and_nobody_else_is(origin: Origin) -> None:
+    referral_id = await filed(origin, "two")
+    await answered(origin, accepted(referral_id, NL), accepted(referral_id, FR))
+    assert await told(origin) == set(), "one has opted in, the other has not"
+    await answered(origin, declined(referral_id, DE))
+    assert await told(origin) == set(), "who has declined is no third"
+    await answered(origin, accepted(referral_id, BE))
+    assert await told(origin) == both((referral_id, NL), (referral_id, BE), "same_referral")
+
+
+async def test_that_an_agency_has_not_opted_in_is_what_keeps_it_apart(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Negative control: as if all had opted in."""
+    referral_id = await filed(origin, "control")
+    directory = origin.world.documents.directory
+    monkeypatch.setattr(directory, "contactable", directory.contactable | {FR})
+    await answered(origin, accepted(referral_id, NL), accepted(referral_id, FR))
+    assert await told(origin) == both((referral_id, NL), (referral_id, FR), "same_referral")
+
+
+async def test_a_third_that_comes_later_is_told_and_no_one_twice(origin: Origin) -> None:
+    referral_id = await filed(origin, "third")
+    await answered(origin, accepted(referral_id, NL), accepted(referral_id, BE))
+    assert await told(origin) == both((referral_id, NL), (referral_id, BE), "same_referral")
+    await answered(origin, accepted(referral_id, DE))
+    with_it = (both((referral_id, each), (referral_id, DE), "same_referral") for each in (NL, BE))
+    assert await told(origin) == set().union(*with_it)
+    assert await told(origin) == set()
+
+
+@pytest.mark.parametrize("order", ["linked first", "accepted first"])
+async def test_two_referrals_that_name_one_place_bring_their_agencies_together(origin: Origin, order: str) -> None:
+    path = f"place-{order.partition(' ')[0]}"
+    first, again, elsewhere = await filed(origin, path), await filed(origin, path), await filed(origin, f"{path}-not")
+    if order == "linked first":
+        await linked(origin)
+    acts = accepted(first, NL), accepted(again, BE), accepted(elsewhere, DE), accepted(again, FR)
+    for each in acts:
+        await answered(origin, each)
+    if order == "accepted first":
+        assert await told(origin) == set(), "the origin does not know yet that it is one place"
+        await linked(origin)
+    assert await told(origin) == both((first, NL), (again, BE), "same_location")
+
+
+async def test_of_each_case_an_agency_is_told_of_another_once(origin: Origin) -> None:
+    """Whoever has hundreds of cases of one place is not told of them hundreds of times in one of them."""
+    first, *repeats = [await filed(origin, "often") for _ in range(4)]
+    await linked(origin)
+    await answered(origin, accepted(first, NL), *(accepted(each, BE) for each in repeats))
+    found = await told(origin)
+    assert {each.of for each in found if each.agency == BE} == set(repeats)
+    assert [each.of for each in found if each.agency == NL] == [first]
+
+
+async def test_what_is_withdrawn_brings_nobody_together(origin: Origin) -> None:
+    first, again = await filed(origin, "back"), await filed(origin, "back")
+    await linked(origin)
+    await answered(origin, accepted(first, NL), accepted(again, BE))
+    await origin.withdraw(again, WithdrawalReason.FILED_IN_ERROR)
+    assert await told(origin) == set()
+
+
+async def test_an_acceptance_that_commits_while_somebody_looks_is_looked_at(origin: Origin) -> None:
+    """Whichever of the two commits last leaves word that is not taken away with the other's."""
+    referral_id = await filed(origin, "race")
+    await answered(origin, accepted(referral_id, NL))
+    async with origin.database.transaction(APPLYING) as session:
+        unit: Any = SimpleNamespace(connection=session)
+        assert await origin.bus.answers(unit).apply([accepted(referral_id, BE)]) == {}
+        assert await told(origin) == set(), "it is not committed yet"
+    assert await told(origin) == both((referral_id, NL), (referral_id, BE), "same_referral")
+
+
+async def test_an_origin_that_is_served_elsewhere_now_says_nothing(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    referral_id = await filed(origin, "moved")
+    await answered(origin, accepted(referral_id, NL), accepted(referral_id, BE))
+    monkeypatch.setattr(type(origin.world.documents.directory), "serves", lambda *_: False)
+    assert await told(origin) == set()

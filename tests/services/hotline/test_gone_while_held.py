@@ -1,0 +1,55 @@
+"""What vanished while an agency had its notices wait is counted with the hold, at the origin alone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.answers import ItemAnswer, NoticeAnsweredClear
+from shared.contracts.registry import NOTICE_ANSWERED
+from shared.exchange.message import Received
+from shared.kernel.ids import uuid4
+from shared.vocabulary.answers import NoticeAction
+from tests.services.deliveries import numbered, received
+from tests.services.hotline.origin import Origin
+from tests.services.hotline.test_holds import SLOT, WINDOW, agencies_of, applied, notice, pass_time, place, planned
+from tests.support.builders import HOTLINE, PROVIDER
+
+__all__ = ["planned"]  # the fixture
+
+
+def answered(notice_id: UUID, number: int, *actions: NoticeAction) -> Received:
+    items = tuple(ItemAnswer(n=n, round=1, action=action) for n, action in enumerate(actions, 1))
+    clear = NoticeAnsweredClear(notice_id=notice_id, items=items, **numbered(number) | {"act": uuid4()})
+    return received(NOTICE_ANSWERED, clear, subject=notice_id, sender=PROVIDER, recipient=HOTLINE)
+
+
+async def gone(origin: Origin, referral_id: UUID) -> list[int]:
+    return [each.get("gone", 0) for each in (await origin.show(referral_id)).get("holds", [])]
+
+
+@pytest.mark.parametrize(("action", "count"), [(NoticeAction.ALREADY_GONE, 1), (NoticeAction.REMOVED, 0)])
+async def test_an_item_that_was_gone_when_its_notice_went_is_counted(
+    origin: Origin, action: NoticeAction, count: int
+) -> None:
+    referral_id = await origin.file()
+    agency, *_ = await agencies_of(origin, referral_id)
+    assert await applied(origin, place(origin, referral_id, agency, WINDOW + timedelta(hours=8))) == [None]
+    await pass_time(origin, WINDOW + timedelta(hours=8) + 2 * SLOT)
+    issued = await notice(origin, referral_id)
+    assert issued["delivery"] == "queued"
+    assert await gone(origin, referral_id) == [0]
+    assert await applied(origin, answered(UUID(issued["notice_id"]), 1, action)) == [None]
+    assert await gone(origin, referral_id) == [count]
+
+
+async def test_what_vanished_before_a_hold_came_too_late_is_not_the_holds(origin: Origin) -> None:
+    referral_id = await origin.file()
+    agency, *_ = await agencies_of(origin, referral_id)
+    await pass_time(origin, WINDOW + 2 * SLOT)
+    issued = await notice(origin, referral_id)
+    assert await applied(origin, place(origin, referral_id, agency, timedelta(hours=8))) == [None]
+    assert await applied(origin, answered(UUID(issued["notice_id"]), 1, NoticeAction.ALREADY_GONE)) == [None]
+    assert await gone(origin, referral_id) == [0]

@@ -1,0 +1,74 @@
+"""An origin that was put back to an earlier state issues nothing that may be held until it has read what it forgot."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from tests.services.hotline.origin import APPLYING, Origin
+from tests.services.hotline.test_holds import (
+    SLOT,
+    WINDOW,
+    agencies_of,
+    applied,
+    notice,
+    pass_time,
+    place,
+    planned,
+    release,
+    told,
+)
+
+__all__ = ["planned"]  # the fixture
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+async def lived(origin: Origin) -> AsyncIterator[None]:
+    """Other tests of the database find it as it began."""
+    async with origin.database.transaction(APPLYING) as session:
+        began = await session.driver.fetchval("SELECT began_at FROM life")
+    yield
+    async with origin.database.transaction(APPLYING) as session:
+        await session.driver.execute("UPDATE life SET lives = 1, began_at = $1", began)
+
+
+async def restored(origin: Origin) -> None:
+    async with origin.database.transaction(APPLYING) as session:
+        await session.driver.execute("UPDATE life SET lives = 2, began_at = $1", origin.clock.now())
+
+
+@pytest.mark.usefixtures("lived")
+async def test_what_is_due_waits_for_an_hour_and_then_goes(origin: Origin) -> None:
+    referral_id = await origin.file()
+    origin.clock.advance((WINDOW + SLOT).total_seconds())
+    await restored(origin)
+    await pass_time(origin, HOUR - SLOT)
+    assert (await notice(origin, referral_id))["delivery"] == "planned"
+    await pass_time(origin, 3 * SLOT)
+    assert (await notice(origin, referral_id))["delivery"] == "queued"
+
+
+async def test_without_a_restore_it_would_have_gone(origin: Origin) -> None:
+    """The control of the one above."""
+    referral_id = await origin.file()
+    await pass_time(origin, WINDOW + SLOT)
+    assert (await notice(origin, referral_id))["delivery"] == "queued"
+
+
+@pytest.mark.usefixtures("lived")
+async def test_a_hold_that_was_forgotten_is_read_again_and_kept(origin: Origin) -> None:
+    """The record of it is read again from where the backup was: it is answered again, and the notice waits."""
+    referral_id = await origin.file()
+    agency, *_ = await agencies_of(origin, referral_id)
+    held = place(origin, referral_id, agency, WINDOW + 8 * HOUR)
+    origin.clock.advance((WINDOW + SLOT).total_seconds())
+    await restored(origin)
+    assert await applied(origin, held) == [None]
+    assert [each["hold"] for each in await told(origin, "hold_activated")] == [str(held.clear.act)]  # type: ignore[attr-defined]
+    await pass_time(origin, 2 * HOUR)
+    assert (await notice(origin, referral_id))["delivery"] == "planned"
+    assert await applied(origin, release(origin, held)) == [None]
+    assert [each["end"] for each in await told(origin, "hold_ended")] == ["released"]

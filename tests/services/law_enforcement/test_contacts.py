@@ -1,0 +1,117 @@
+"""What an agency makes of it that its origin names another one: it is kept, shown, and needs a person until it acts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.answers import Acceptance
+from shared.contracts.contacts import Contact, ContactSuggestedClear
+from shared.contracts.registry import CONTACT_SUGGESTED
+from shared.exchange.message import Received
+from shared.kernel.authority import Role
+from shared.kernel.ids import uuid7
+from shared.party.recipient.store.contacts import contacts_waiting
+from shared.party.waiting import Place, Waits
+from shared.runtime.database.transactions import RowScope
+from shared.vocabulary.contacts import ContactGround
+from tests.services.deliveries import AGENCY, HOTLINE, OTHER_AGENCY, OTHER_HOTLINE, offered, received, withdrawn
+from tests.services.law_enforcement.agency import Agencies
+
+BEGINNING = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+THEIRS = uuid7()
+
+
+def suggested(
+    referral_id: UUID, other: str | None = OTHER_AGENCY, *, to: str = AGENCY, sender: str = HOTLINE
+) -> Received:
+    clear = ContactSuggestedClear(referral_id=referral_id, revision=1)
+    contact = None if other is None else Contact(agency=other, ground=ContactGround.SAME_LOCATION, theirs=THEIRS)
+    named = {"subject": referral_id, "sender": sender, "recipient": to}
+    return received(CONTACT_SUGGESTED, clear, sealed=contact, **named)
+
+
+async def case(agencies: Agencies) -> UUID:
+    """A case that was accepted."""
+    message = offered(uuid7())
+    assert await agencies.receive(message) == [None]
+    referral_id = UUID(message.subject)
+    assert await agencies.act("accept", Acceptance(case_reference=None), referral_id) == "accepted"
+    return referral_id
+
+
+async def waiting(agencies: Agencies, above: Place = BEGINNING, limit: int = 200) -> list[Waits]:
+    async with agencies.database.transaction(RowScope([AGENCY], Role.ANALYST, "read")) as session:
+        return await contacts_waiting(session.driver, AGENCY, above, rank_max=1, limit=limit)
+
+
+async def attention(agencies: Agencies, referral_id: UUID) -> list[tuple[tuple[str, ...], str, str | None]]:
+    rows = [waits.row for waits in await waiting(agencies) if waits.row.subject == referral_id]
+    return [(row.reasons, row.mend.value, row.party) for row in rows]
+
+
+async def test_it_is_kept_and_shown_and_the_case_stays_where_it_is(agencies: Agencies) -> None:
+    referral_id = await case(agencies)
+    assert (await agencies.show(referral_id))["contacts"] == []
+    assert await agencies.receive(suggested(referral_id)) == [None]
+    shown = await agencies.show(referral_id)
+    (contact,) = shown["contacts"]
+    assert shown["state"] == "accepted"
+    assert {name: contact[name] for name in ("agency", "ground", "theirs")} == {
+        "agency": OTHER_AGENCY,
+        "ground": "same_location",
+        "theirs": str(THEIRS),
+    }
+    assert await agencies.receive(suggested(referral_id)) == [None]
+    assert (await agencies.show(referral_id))["contacts"] == [contact], "told again, it is the same"
+
+
+async def test_it_needs_a_person_until_the_agency_acts_on_the_case(agencies: Agencies) -> None:
+    referral_id = await case(agencies)
+    await agencies.receive(suggested(referral_id))
+    assert await attention(agencies, referral_id) == [(("contact_suggested",), "call", HOTLINE)]
+    await agencies.act("no_objection", None, referral_id)
+    assert await attention(agencies, referral_id) == []
+    assert len((await agencies.show(referral_id))["contacts"]) == 1
+
+
+async def test_what_needs_a_person_is_walked_in_pages(agencies: Agencies) -> None:
+    told = [await case(agencies) for _ in range(3)]
+    await agencies.receive(*map(suggested, told))
+    found, above = list[UUID](), BEGINNING
+    while rows := await waiting(agencies, above, limit=1):
+        (waits,) = rows
+        found, above = [*found, waits.row.subject], waits.place
+    assert sorted(each for each in found if each in told) == sorted(told)
+
+
+async def test_it_may_cross_a_withdrawal(agencies: Agencies) -> None:
+    referral_id = await case(agencies)
+    await agencies.receive(withdrawn(referral_id))
+    assert await agencies.receive(suggested(referral_id)) == [None]
+    assert (await agencies.show(referral_id))["state"] == "withdrawn"
+
+
+async def test_who_has_not_opted_in_is_told_of_nobody_and_nobody_of_it(
+    agencies: Agencies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for agreed in ({AGENCY}, {OTHER_AGENCY}, set[str]()):
+        referral_id = await case(agencies)
+        monkeypatch.setattr(agencies.directory, "contactable", frozenset(agreed))
+        assert await agencies.receive(suggested(referral_id)) == ["contact_not_agreed"]
+        assert (await agencies.show(referral_id))["contacts"] == []
+
+
+@pytest.mark.parametrize("other", [None, AGENCY])
+async def test_what_names_no_other_agency_is_refused(agencies: Agencies, other: str | None) -> None:
+    referral_id = await case(agencies)
+    assert await agencies.receive(suggested(referral_id, other)) == ["contact_names_nobody"]
+
+
+async def test_only_the_origin_of_the_case_suggests_it(agencies: Agencies) -> None:
+    referral_id = await case(agencies)
+    assert await agencies.receive(suggested(referral_id, sender=OTHER_HOTLINE)) != [None]
+    assert await agencies.receive(suggested(uuid7())) != [None]
+    assert (await agencies.show(referral_id))["contacts"] == []

@@ -1,0 +1,109 @@
+"""A case that came from another agency is amended by what that one passes on of it, and by nobody else's word."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.law_enforcement.domain import AGENCY
+from services.law_enforcement.use_cases import pass_on_amended
+from shared.exchange.accept import accept
+from shared.exchange.message import Draft, Received
+from shared.exchange.passed import bound
+from shared.kernel.errors import Refused
+from shared.party.recipient.domain import Item, applied
+from shared.vocabulary.agencies import CaseReferReason
+from tests.support.builders import HOTLINE
+from tests.support.exchange_world import World, world
+from tests.support.passing import INSTANCE, genuine, offered_to
+
+FIRST, OTHER = "police-be.example", "police-de.example"
+
+
+@pytest.fixture(scope="module")
+def here() -> World:
+    return world()
+
+
+def revised(message: Received, revision: int) -> Received:
+    return replace(message, clear=message.clear.model_copy(update={"revision": revision}))
+
+
+def passed(here: World) -> Received:
+    """What the other agency is sent."""
+    return accept(here.records([genuine(here, FIRST, OTHER)], INSTANCE)[0], here.reader(INSTANCE))
+
+
+def test_who_passed_it_on_amends_it_and_its_sender_stays_its_origin(here: World) -> None:
+    message = passed(here)
+    case = applied(AGENCY, None, message)
+    assert (case.sender, case.passed_by, case.revision) == (HOTLINE, FIRST, 1)
+    again = applied(AGENCY, case, revised(message, 2))
+    assert (again.sender, again.passed_by, again.revision, again.state) == (HOTLINE, FIRST, 2, case.state)
+
+
+def test_nobody_else_passes_on_more_of_it(here: World) -> None:
+    message = passed(here)
+    case = applied(AGENCY, None, message)
+    by_another = replace(revised(message, 2), sender="police-fr.example")
+    with pytest.raises(Refused, match="case_exists"):
+        applied(AGENCY, case, by_another)
+
+
+def test_what_its_origin_has_sent_itself_no_agency_amends(here: World) -> None:
+    message = passed(here)
+    direct = replace(applied(AGENCY, None, message), passed_by=None)
+    with pytest.raises(Refused, match="case_exists"):
+        applied(AGENCY, direct, revised(message, 2))
+
+
+def test_an_offer_of_its_origin_amends_nothing_that_came_from_an_agency(here: World) -> None:
+    """It has an edge of its own there: what it has is what was passed on."""
+    case = applied(AGENCY, None, passed(here))
+    offered = replace(revised(offered_to(here, FIRST), 2), recipient=OTHER)
+    with pytest.raises(Refused, match="case_exists"):
+        applied(AGENCY, case, offered)
+
+
+class Cases:
+    """The cases of the first agency: what is found is given, what is sent is kept."""
+
+    def __init__(self, case: Item) -> None:
+        self.case = case
+        self.sent: list[Draft] = []
+
+    async def find(self, subjects: Any) -> dict[tuple[UUID, str], Item]:
+        return {(self.case.subject_id, self.case.party): self.case}
+
+    async def send(self, drafts: Any) -> None:
+        self.sent += drafts
+
+
+async def told_of(here: World, to: str, **changes: Any) -> list[str]:
+    """Whom an amendment is passed on to, of a case of the first agency that was referred to `to`."""
+    amended = revised(offered_to(here, FIRST), 2)
+    own = bound(amended)
+    assert own is not None
+    said = {
+        "agency": to,
+        "because": CaseReferReason.SUSPECT_ELSEWHERE,
+        "of": own.edge_id,
+        "edge": own.edge_id,
+    } | changes
+    begun = applied(AGENCY, None, amended)
+    cases: Any = Cases(replace(begun, state=changes.get("state", "referred"), revision=2, said=said))
+    await pass_on_amended([amended], cases, lambda: here.documents)
+    return [draft.recipient for draft in cases.sent]
+
+
+async def test_an_amendment_of_what_was_passed_on_is_passed_on(here: World) -> None:
+    assert await told_of(here, OTHER) == [OTHER]
+
+
+async def test_it_stays_where_the_case_was_not_passed_on_or_the_law_forbids_it(here: World) -> None:
+    assert await told_of(here, OTHER, state="accepted") == []
+    assert await told_of(here, "hotline-be.example") == []
+    assert await told_of(here, OTHER, of=UUID(int=1)) == []

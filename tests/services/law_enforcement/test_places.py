@@ -1,0 +1,173 @@
+"""An agency sees which of its cases lie at one place, holds them in one act, and is warned of what betrays a hold."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from services.law_enforcement.api import cases_router
+from services.law_enforcement.domain import AUTHORITY
+from shared.contracts.answers import Declination, WithdrawalAnswer
+from shared.contracts.holds import HoldEndedClear, HoldRequest
+from shared.contracts.referral import ReferralRecord
+from shared.contracts.registry import HOLD_ENDED
+from shared.exchange.act import Track
+from shared.exchange.message import Received
+from shared.exchange.prepare import Documents
+from shared.kernel.authority import Role
+from shared.kernel.ids import uuid7
+from shared.party.preservation.api import PreservationRoutes, preservations_router
+from shared.party.preservation.store.preservations import PostgresPreservations
+from shared.party.recipient.store.places import HeldPlaces
+from shared.routing.policy_index import PolicyIndex
+from shared.runtime.database.transactions import RowScope
+from shared.vocabulary.answers import CaseDeclineReason, WithdrawalFate
+from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope
+from shared.vocabulary.jurisdiction import TREE
+from tests.services.deliveries import (
+    AGENCY,
+    AT,
+    HOTLINE,
+    OTHER_AGENCY,
+    OTHER_HOTLINE,
+    PROVIDER,
+    offered,
+    received,
+    withdrawn,
+)
+from tests.services.doors import asking, door, serving
+from tests.services.law_enforcement.agency import KEK, POLICY, Agencies
+from tests.services.law_enforcement.test_holds import HOUR
+
+#: The one instrument of this law, by which an agency of the Netherlands may ask.
+ASKED_BY = {"id": "eu_2023_1543", "jurisdiction": "BLOC-EU", "valid_from": "2026-01-01"}
+HOLD = {"act": "place_hold", "scope": "removal", "basis": "investigation_open"}
+
+
+def lying_at(location: str, message: Received) -> Received:
+    """The same referral, of something that lies elsewhere."""
+    assert isinstance(message.sealed, ReferralRecord)
+    (item,) = message.sealed.items
+    at = item.model_copy(update={"locator": item.locator.model_copy(update={"value": location})})
+    return replace(message, sealed=message.sealed.model_copy(update={"items": (at,)}))
+
+
+async def case(agencies: Agencies, location: str, *, to: str = AGENCY, origin: str = HOTLINE) -> UUID:
+    message = lying_at(location, offered(uuid7(), to=to, origin=origin))
+    assert await agencies.receive(message) == [None]
+    return UUID(message.subject)
+
+
+async def alike(agencies: Agencies, referral_id: UUID, *, party: str = AGENCY) -> dict[UUID, tuple[str, bool]]:
+    """The other cases at its place: who has offered each, and whether a hold of it stands."""
+    shown = (await agencies.show(referral_id, party=party))["alike"]
+    return {UUID(each["referral_id"]): (each["origin"], each["held"]) for each in shown}
+
+
+def hold(hours: int = 8) -> HoldRequest:
+    return HoldRequest(scope=HoldScope.REMOVAL, basis=HoldBasis.INVESTIGATION_OPEN, not_after=AT + hours * HOUR)
+
+
+@pytest.fixture
+async def client(agencies: Agencies) -> AsyncIterator[httpx.AsyncClient]:
+    """The doors of cases and of preservations, under a law with one instrument."""
+    of = serving(agencies.database, "law_enforcement", kek=KEK, directory=agencies.directory)
+    policy = PolicyIndex(POLICY | {"instruments": [ASKED_BY]}, "f" * 64, TREE)
+    routes = PreservationRoutes(
+        serving=of,
+        authority=AUTHORITY,
+        track=Track.OFFER,
+        documents=lambda: Documents(agencies.directory, policy),
+        preservations=PostgresPreservations,
+        holds=HeldPlaces,
+    )
+    cases = cases_router(of, lambda: Documents(agencies.directory, policy))
+    async with door(cases, preservations_router(routes)) as opened:
+        yield opened
+
+
+async def warned(client: httpx.AsyncClient, *locations: str) -> list[str]:
+    """What an officer is told who asks the provider to keep what lies there."""
+    ask = {"provider": PROVIDER, "kind": "preserve", "instrument": ASKED_BY["id"], "term": "eu_60d"}
+    body = ask | {"locations": [{"kind": "url", "value": each} for each in locations]}
+    answer = await client.post("/v1/preservations", json=body, headers=asking(AGENCY, key=str(uuid7())))
+    assert answer.status_code == 202, answer.text
+    warnings: list[str] = answer.json().get("warnings", [])
+    return warnings
+
+
+async def test_open_cases_at_one_place_are_shown_whoever_offered_them_and_others_are_not(agencies: Agencies) -> None:
+    first = await case(agencies, "https://images.example/alike/1")
+    again = await case(agencies, "http://IMAGES.example:80/alike/1/", origin=OTHER_HOTLINE)
+    closed = await case(agencies, "https://images.example/alike/1")
+    await case(agencies, "https://images.example/alike/2")
+    theirs = await case(agencies, "https://images.example/alike/1", to=OTHER_AGENCY)
+    await agencies.act("decline", Declination(reason=CaseDeclineReason.NO_CAPACITY), closed)
+    assert await alike(agencies, first) == {again: (OTHER_HOTLINE, False)}
+    assert await alike(agencies, again) == {first: (HOTLINE, False)}
+    assert await alike(agencies, theirs, party=OTHER_AGENCY) == {}
+
+
+async def test_several_are_held_in_one_act_each_with_its_own_origin(
+    agencies: Agencies, client: httpx.AsyncClient
+) -> None:
+    place = "https://images.example/several"
+    first, again = await case(agencies, place), await case(agencies, place, origin=OTHER_HOTLINE)
+    ids = [first, *await alike(agencies, first)]
+    until = (AT + 8 * HOUR).isoformat()
+    lines = [HOLD | {"referral_id": str(each), "not_after": until} for each in ids]
+    answer = await client.post("/v1/cases:batch", json={"answers": lines}, headers=asking(AGENCY, key=str(uuid7())))
+    assert [each["status"] for each in answer.json()["results"]] == [202, 202], answer.text
+    sent = [await agencies.sent(each) for each in (first, again)]
+    assert [(one[0], one[2]) for each in sent for one in each] == [
+        ("causeway.hold_placed.v1", HOTLINE),
+        ("causeway.hold_placed.v1", OTHER_HOTLINE),
+    ]
+    assert await alike(agencies, first) == {again: (OTHER_HOTLINE, True)}
+
+
+async def test_asking_to_keep_what_is_held_warns_that_it_betrays_the_interest(
+    agencies: Agencies, client: httpx.AsyncClient
+) -> None:
+    place, elsewhere = "https://images.example/held", "https://images.example/not-held"
+    held, other = await case(agencies, place), await case(agencies, elsewhere)
+    assert await warned(client, place) == []
+    await agencies.act("place_hold", hold(), held)
+    assert await warned(client, elsewhere, "https://images.example/held/") == ["hold_stands"]
+    assert await warned(client, elsewhere) == []
+    assert await agencies.act("place_hold", hold(), other) == "offered"
+    (asked,) = [each async for each in holds_of(agencies, held)]
+    ended = HoldEndedClear(referral_id=held, revision=1, hold=asked, end=HoldEnd.RELEASED)
+    named: dict[str, Any] = {"subject": held, "sender": HOTLINE, "recipient": AGENCY}
+    assert await agencies.receive(received(HOLD_ENDED, ended, **named)) == [None]
+    assert await warned(client, place) == []
+
+
+async def holds_of(agencies: Agencies, referral_id: UUID) -> AsyncIterator[UUID]:
+    async with agencies.cases("read") as cases:
+        page = await cases.holds.page(AGENCY, state=None, cursor=None, limit=200)
+    for each in page.items:
+        if each.referral_id == referral_id:
+            yield UUID(str(each.hold))
+
+
+async def test_another_agencys_hold_warns_nobody(agencies: Agencies, client: httpx.AsyncClient) -> None:
+    place = "https://images.example/theirs"
+    await agencies.act("place_hold", hold(), await case(agencies, place, to=OTHER_AGENCY), party=OTHER_AGENCY)
+    assert await warned(client, place) == []
+
+
+async def test_what_is_erased_lies_nowhere_any_more(agencies: Agencies) -> None:
+    place = "https://images.example/erased"
+    kept, erased = await case(agencies, place), await case(agencies, place)
+    await agencies.receive(withdrawn(erased))
+    await agencies.act("acknowledge_withdrawal", WithdrawalAnswer(fate=WithdrawalFate.ERASED), erased)
+    async with agencies.database.transaction(RowScope([AGENCY], Role.ANALYST, "read")) as session:
+        rows = await session.driver.fetch("SELECT referral_id FROM case_location")
+    assert {kept} <= {row["referral_id"] for row in rows}
+    assert erased not in {row["referral_id"] for row in rows}
