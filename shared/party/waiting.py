@@ -32,6 +32,12 @@ OVERDUE: Final = "overdue"
 PRESERVATION_UNANSWERED: Final = "preservation_unanswered"
 #: What an agency had held was issued since its time was over, and its provider has not answered yet.
 HOLD_EXPIRED: Final = "hold_expired"
+#: Of transfers. Nobody has claimed a referral that its origin lets go.
+UNCLAIMED: Final = "unclaimed"
+#: It may be claimed.
+CLAIMABLE: Final = "claimable"
+#: It was granted, and nothing of the hotline's own was filed for it yet.
+HANDED_OVER: Final = "handed_over"
 #: What a recipient has answered that leaves the origin where it was.
 ANSWERED_NO: Final = (AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS, AnswerState.REAPPEARED)
 Reason = (
@@ -40,6 +46,7 @@ Reason = (
     | Literal[AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS, AnswerState.REAPPEARED]
     | Literal["recipient_ahead", "p0_open", "p0_unclaimed", "overdue", "preservation_unanswered"]
     | Literal["hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late"]
+    | Literal["unclaimed", "claimable", "handed_over"]
     | Literal["needs_info", "disputed", "conceded", "question_answered", "question_lapsed", "dispute_answered"]
 )
 
@@ -50,7 +57,8 @@ class Mend(StrEnum):
     `reroute`: what was disowned to whom the answer names. `release`: as a second person, or drop it. `refile`:
     withdraw it, and file it anew for somebody else or with what was missing. `call`: ask whoever was told. `operator`:
     theirs or yours, sees why it does not arrive. `recheck`: look whether what was removed is gone. `reply` and
-    `uphold`: answer what a recipient asks or contests. The others are acts of a recipient.
+    `uphold`: answer what a recipient asks or contests. `file`: one of your own, for what was handed over. The others
+    are acts of a recipient.
     """
 
     REROUTE = "reroute"
@@ -67,6 +75,7 @@ class Mend(StrEnum):
     RECHECK = "recheck"
     REPLY = "reply"
     UPHOLD = "uphold"
+    FILE = "file"
 
 
 class Place(NamedTuple):
@@ -122,6 +131,9 @@ _MENDS: Final[Mapping[str, Mend]] = {
     AnswerState.REAPPEARED: Mend.CALL,
     P0_OPEN: Mend.CALL,
     HOLD_EXPIRED: Mend.CALL,
+    UNCLAIMED: Mend.CALL,
+    CLAIMABLE: Mend.CLAIM,
+    HANDED_OVER: Mend.FILE,
     "needs_info": Mend.REPLY,
     "disputed": Mend.UPHOLD,
 }
@@ -130,6 +142,7 @@ _NEXT: Final[Mapping[tuple[Subject, str], Mend]] = {
     (Subject.OFFER, "offered"): Mend.ACCEPT,
     (Subject.OFFER, "accepted"): Mend.ASSESS,
     (Subject.OFFER, "in_part"): Mend.ASSESS,
+    (Subject.OFFER, "claimable"): Mend.CLAIM,
     (Subject.CASE, "offered"): Mend.ACCEPT,
     (Subject.CASE, "accepted"): Mend.OUTCOME,
     (Subject.CASE, "ongoing"): Mend.OUTCOME,

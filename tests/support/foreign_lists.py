@@ -50,7 +50,10 @@ WHERE asks AND state = 'requested'
 OF_STORIES = [(ENDED, {"hotline", "industry"}), (UNANSWERED, {"law_enforcement"})]
 HOLDS = {"hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late"}
 #: Of what stories leave on lists, the reasons that are counted here.
-COUNTED = NO | HOLDS | {"reappeared", "preservation_unanswered"}
+COUNTED = NO | HOLDS | {"reappeared", "preservation_unanswered", "handed_over"}
+#: What a hotline was granted, by its origin; and for what it has filed one of its own.
+GRANTED = "SELECT recipient AS party, referral_id AS subject FROM transfer WHERE claimed_at IS NOT NULL"
+DERIVED = "SELECT party, other AS subject FROM relation WHERE kind = 'derived_from'"
 #: Cases that somebody of the agency has, or had last: nobody else is to take them up.
 CLAIMED = """
 SELECT referral_id, party FROM (
@@ -163,6 +166,12 @@ async def in_stories(
             if kinds[name] in of:
                 for row in await each.fetch(query):
                     found.add((row["party"], str(row["subject"]), "", "", row["reason"]))
+    granted, derived = set[Row](), set[Row]()
+    for name, each in databases.items():
+        if kinds[name] != "law_enforcement":
+            for query, rows in ((GRANTED, granted), (DERIVED, derived)):
+                rows |= {(r["party"], str(r["subject"]), "", "", "handed_over") for r in await each.fetch(query)}
+    found |= granted - derived
     edges = [
         (row["party"], str(row["referral_id"]), row["recipient"], str(row["notice_id"] or row["referral_id"]))
         for name, each in databases.items()

@@ -300,7 +300,8 @@ class Related(Contract):
 class ShownReferral(ListedReferral):
     """One of the party's own referrals with its ticks and edges, how it came to what it says, and what is held of it.
 
-    `relations` are found after it was accepted, within a minute: others of the party's that name the same place.
+    `relations` are found after it was accepted, within a minute: others of the party's that name the same place, and
+    what was handed over to the party and this was filed for (`derived_from`).
     """
 
     ticks: Ticks

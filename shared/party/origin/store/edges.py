@@ -24,6 +24,7 @@ from shared.exchange.released import Released
 from shared.party.origin.ports import AnswerAct, Judged, OpenEdge, Receipted, Referred, StaleReferral, Taken, Try
 from shared.party.origin.store.filing import EDGE, clocked_rows, edge_rows, places
 from shared.party.origin.store.referring import refer
+from shared.party.origin.store.transfers import TransfersTold
 from shared.runtime.database.columns import Columns, Json, Statement, insert
 from shared.runtime.post import outbox
 from shared.runtime.timers.steps import begin, end, note_steps
@@ -190,7 +191,7 @@ WHERE r.work_reason IN ('deferred', 'waiting', 'parked') AND e.referral_id = r.r
 """
 
 
-class PostgresEdges:
+class PostgresEdges(TransfersTold):
     """`Edges` within one transaction."""
 
     def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
