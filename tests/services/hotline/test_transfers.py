@@ -8,11 +8,14 @@ from uuid import UUID
 import pytest
 
 from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
+from shared.kernel.ids import uuid4, uuid7
 from shared.party.origin.store.attention import unclaimed_waits
+from shared.party.origin.transferring import Held, TransferStands
+from shared.party.origin.use_cases.transfers import Letters
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.referral import WithdrawalReason
+from shared.vocabulary.transfers import TransferReason
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.transferring import ASIA, EUROPE, answer, claim, orphan, told, transfer
 from tests.support.builders import HOTLINE, PROVIDER
@@ -82,6 +85,15 @@ async def test_a_hotline_that_has_moved_is_told_anew_what_may_be_claimed_and_wha
         "transfer_offered",
         *(["claim_gone"] if claimed else []),
     ]
+
+
+def test_whoever_has_it_is_told_so_anew(origin: Origin) -> None:
+    letters = Letters(origin.world.documents.directory, "hotline", origin.world.at)
+    held = Held(uuid7(), HOTLINE, "transferred", exercise=True, revision=1, offered=())
+    stands = TransferStands(held.referral_id, ASIA, TransferReason.NO_MANDATE, uuid4(), gone=False)
+    drafts = letters.told_again(stands, held)
+    assert [each.message.name for each in drafts] == ["transfer_offered", "claim_granted"]
+    assert {(each.subject, each.recipient) for each in drafts} == {(str(held.referral_id), ASIA)}
 
 
 async def test_what_was_not_transferred_is_not_told_anew_to_a_hotline_that_has_moved(origin: Origin) -> None:
