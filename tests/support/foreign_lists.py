@@ -240,7 +240,7 @@ async def ticks(databases: dict[str, asyncpg.Connection], kinds: dict[str, str],
             for row in await each.fetch(
                 "SELECT referral_id, notice_id, recipient, party, external_ref FROM edge"
                 " JOIN referral USING (referral_id, party)"
-                " WHERE referral.state <> 'withdrawn' AND edge.state NOT IN ('dropped', 'retired')"
+                " WHERE referral.state <> 'withdrawn' AND edge.state IN ('emitted', 'referred', 'waiting', 'planned')"
             ):
                 if (row["party"], row["external_ref"]) in known:
                     subject = str(row["notice_id"] or row["referral_id"])
