@@ -31,6 +31,7 @@ from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason, ReceiptOutcome
 from shared.vocabulary.referral import AmendmentCause, RelationKind
 from shared.vocabulary.routing import Disposition, Purpose, Reason, WorkReason
+from shared.vocabulary.transfers import TransferReason
 
 #: Where a referral stands once it is filed.
 FiledState = Disposition | Literal[ReferralState.UNRELEASED]
@@ -309,6 +310,19 @@ class ShownReferral(ListedReferral):
     relations: tuple[Related, ...] = ()
     revisions: tuple[ShownRevision, ...] = ()
     holds: tuple[ShownHold, ...] = ()
+
+
+class TransferStands(NamedTuple):
+    """What a hotline was told of a transfer: that it may claim the referral, and what came of it.
+
+    `claim` is the act by which it has it, `gone` whether another has.
+    """
+
+    referral_id: UUID
+    recipient: str
+    reason: TransferReason
+    claim: UUID | None
+    gone: bool
 
 
 class WorkItem(Contract):

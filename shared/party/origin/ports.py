@@ -20,8 +20,7 @@ from shared.exchange.prepare import Again, Prepared
 from shared.exchange.released import Released
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
-from shared.party.origin.domain import ReferralPage, Reply, Request, ShownReferral, Spent, WorkPage
-from shared.party.origin.transferring import TransferStands
+from shared.party.origin.domain import ReferralPage, Reply, Request, ShownReferral, Spent, TransferStands, WorkPage
 from shared.vocabulary.referral import WithdrawalReason
 
 

@@ -54,19 +54,6 @@ class Held:
         return frozenset(each.recipient for each in self.offered if each.claimable and each.stands)
 
 
-class TransferStands(NamedTuple):
-    """What a hotline was told of a transfer: that it may claim the referral, and what came of it.
-
-    `claim` is the act by which it has it, `gone` whether another has.
-    """
-
-    referral_id: UUID
-    recipient: str
-    reason: TransferReason
-    claim: UUID | None
-    gone: bool
-
-
 class Transfers(Protocol):
     """Transfers within one transaction."""
 
