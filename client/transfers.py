@@ -1,4 +1,4 @@
-"""What an origin does with a referral that it cannot keep, as the typed client does it."""
+"""A referral that its origin cannot keep, and whoever takes it over, as the typed client does it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+from pydantic import JsonValue
+
+from client.transport import Transport
 from client.views import View
 from shared.contracts.transfers import Transferring
 
@@ -32,8 +35,16 @@ class _Acts(Protocol):
     ) -> ViewT: ...
 
 
+class _Calls(Protocol):
+    _transport: Transport
+
+
 class Transfers:
-    """Its method that transfers a referral."""
+    """Its methods for it, and for what was handed over."""
+
+    async def draft_of(self: _Calls, referral_id: UUID) -> dict[str, JsonValue]:
+        """What to file of a referral that the party has by a claim: the body of a submission."""
+        return await self._transport.call("GET", f"/v1/inbox/{referral_id}/draft")
 
     async def transfer(self: _Acts, referral_id: UUID, said: Transferring, *, key: str | None = None) -> TransferView:
         """Let one hotline that has the referral claim it, or whoever has it by an orphan's mandate."""

@@ -40,3 +40,18 @@ async def claim(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
     async with output.service(options) as client:
         output.moved(await client.act_on_offer("claim", referral_id), options)
         return output.DONE
+
+
+@app.command
+async def draft(referral_id: UUID, /, *, reference: str | None = None, options: Options = _OPTIONS) -> int:
+    """Print what to file of your own for a referral that you have claimed: a file for `referral submit`.
+
+    Parameters
+    ----------
+    reference
+        Your own reference; without it, the id of the first referral.
+    """
+    async with output.service(options) as client:
+        drafted = await client.draft_of(referral_id)
+        output.document(drafted | ({} if reference is None else {"external_ref": reference}))
+        return output.DONE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import httpx
@@ -15,7 +15,7 @@ from deploy.site.kinds import AUDIT
 _LOOKING_AT_ONCE: Final = 8
 _FEEDBACK: Final = """
 SELECT recipient, count(*) FILTER (WHERE answer <> 'accepted') AS told, count(*) AS accepted FROM edge
-WHERE state = 'emitted' AND answer IN ('accepted', 'ongoing', 'closed') GROUP BY recipient
+WHERE state = 'emitted' AND answer IN ('accepted', 'ongoing', 'closed') AND recipient = ANY($1) GROUP BY recipient
 """
 
 
@@ -40,9 +40,9 @@ async def lists_of_parties(books: Accountants, keys: Mapping[str, Key]) -> dict[
     return found
 
 
-async def feedback(books: Accountants) -> dict[str, dict[str, int]]:
+async def feedback(books: Accountants, agencies: Sequence[str]) -> dict[str, dict[str, int]]:
     """Of each agency how many cases it has accepted, and of how many it has said what came of them."""
-    rows = await books.read(origins(books.endpoints), _FEEDBACK)
+    rows = await books.read(origins(books.endpoints), _FEEDBACK, agencies)
     counts: dict[str, dict[str, int]] = {}
     for row in rows:
         agency = counts.setdefault(row["recipient"], {"accepted": 0, "told": 0})

@@ -18,6 +18,7 @@ def print_report(report: dict[str, Any]) -> None:
     console.print(", ".join(f"{state}: {count}" for state, count in sorted(report["filed"]["states"].items())))
     _recipients(console, report["recipients"])
     _pairs(console, "Answers of recipients (none: silent)", sorted(report["answers"].items()))
+    _ticks(console, report["ticks"])
     _work_lists(console, report["work_lists"])
     _lists(console, report)
     _flow(console, report["flow"])
@@ -26,7 +27,10 @@ def print_report(report: dict[str, Any]) -> None:
     for name, url in report["urls"].items():
         console.print(f"{name}: {url}/openapi.json", soft_wrap=True)
     seconds = report["seconds"]
-    console.print(f"first answer after {seconds['first_answer']} s, end after {seconds['end']} s")
+    console.print(
+        f"first answer after {seconds['first_answer']} s, filed after {seconds['filed']} s,"
+        f" settled after {seconds['settled']} s, end after {seconds['end']} s"
+    )
 
 
 def _recipients(console: Console, rows: list[dict[str, Any]]) -> None:
@@ -49,6 +53,15 @@ def _pairs(console: Console, title: str, pairs: list[tuple[str, int]]) -> None:
         table.add_column(name)
     table.add_row(*(str(count) for _, count in pairs))
     console.print(table)
+
+
+def _ticks(console: Console, found: dict[str, Any]) -> None:
+    console.rule("Ticks")
+    console.print(
+        f"hotlines have answered {found['by_hotlines']} of the {found['to_hotlines']} offers that they were sent; "
+        f"of {found['referrals']} referrals all recipients of {found['answered_by_all']} have answered"
+    )
+    console.print("their third tick: " + ", ".join(each["acknowledged"] for each in found["shown"]))
 
 
 def _work_lists(console: Console, rows: list[dict[str, Any]]) -> None:

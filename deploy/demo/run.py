@@ -16,6 +16,7 @@ from deploy.demo.links import login_links
 from deploy.demo.lists import feedback, lists_of_parties
 from deploy.demo.report import print_report
 from deploy.demo.stories import play_stories, print_stories
+from deploy.demo.ticks import ticks
 from deploy.devstack.settings import DevStackSettings
 from deploy.devstack.stack import DevStack, say_on_stderr
 from deploy.devstack.state import StateDirectory
@@ -26,6 +27,7 @@ from deploy.scenarios.stage import ISSUE_SLOT_S
 from deploy.site.endpoints import Endpoints
 from deploy.site.settings import PROJECT_ROOT
 from deploy.stack_children import instance_children, sandbox_children
+from shared.vocabulary.routing import PartyKind
 
 STATE = PROJECT_ROOT / ".state" / "demo"
 
@@ -52,13 +54,13 @@ def run_demo(report_file: Path | None, count: int, state: Path) -> int:
         # Sample parties answer whatever comes: in a story each does what the story says.
         with supervisor.resting("sandbox-"):
             report["stories"] = asyncio.run(play_stories(state, say_on_stderr))
-        print_stories(report["stories"])
-        if report_file is not None:
-            report_file.write_text(json.dumps(report, indent=2))
-        told_otherwise = [each for story in report["stories"] for each in story["differences"]]
-        code = 1 if report["accounting"]["differences"] or told_otherwise else 0
-        if not sys.stdout.isatty():
-            raise _Done(code)
+            report["seconds"]["stories"] = round(monotonic() - started, 1)
+            print_stories(report["stories"])
+            if report_file is not None:
+                report_file.write_text(json.dumps(report, indent=2))
+            told_otherwise = [each for story in report["stories"] for each in story["differences"]]
+            if not sys.stdout.isatty():
+                raise _Done(1 if report["accounting"]["differences"] or told_otherwise else 0)
         for link in asyncio.run(login_links(stack.endpoints, state)):
             say_on_stderr(f"{link.party}, once within ten minutes: {link.url}")
         say_on_stderr("the exchange stays up: Ctrl-C stops it; `causeway dev login-link PARTY` makes more links")
@@ -91,6 +93,7 @@ def _begin_anew(state: Path) -> None:
 async def _demonstrate(state: Path, endpoints: Endpoints, count: int, *, started: float) -> dict[str, Any]:
     parties = json.loads((state / "parties.json").read_text())
     keys = {party["party"]: steps.Key(party["url"], party["key"]) for party in parties}
+    of = {kind: [party["party"] for party in parties if party["kind"] == kind] for kind in PartyKind}
     sampled = list(demo_referrals())[:count]
     write_jsonl(state / "sample.jsonl", sampled)
     say_on_stderr(f"filing {len(sampled)} sampled referrals over HTTP")
@@ -101,14 +104,16 @@ async def _demonstrate(state: Path, endpoints: Endpoints, count: int, *, started
         first_answer_s = await answered - started
         say_on_stderr("waiting for the parties to answer")
         await steps.until_settled(books)
+        settled_s = monotonic() - started
         referral_id = await steps.withdraw_one(books, keys)
         return {
             "filed": {"count": len(sampled), "states": states},
             "recipients": await steps.recipients(books),
             "answers": await steps.answers(books),
+            "ticks": await ticks(books, keys, of[PartyKind.HOTLINE]),
             "work_lists": await steps.work_lists(books),
             "lists": await lists_of_parties(books, keys),
-            "feedback": await feedback(books),
+            "feedback": await feedback(books, of[PartyKind.LAW_ENFORCEMENT]),
             "flow": {
                 "referral_id": str(referral_id),
                 "messages": await steps.flow_of(endpoints, keys, referral_id),
@@ -118,6 +123,7 @@ async def _demonstrate(state: Path, endpoints: Endpoints, count: int, *, started
             "seconds": {
                 "first_answer": round(first_answer_s, 1),
                 "filed": round(filed_s, 1),
+                "settled": round(settled_s, 1),
                 "end": round(monotonic() - started, 1),
             },
             "input": {

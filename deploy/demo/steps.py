@@ -24,7 +24,8 @@ from shared.vocabulary.referral import WithdrawalReason
 #: Parties that file at the same time; each sends its own referrals in batches.
 FILING_AT_ONCE: Final = 8
 FILING_S_MAX: Final = 30.0
-QUIET_S: Final = 12.0
+#: Sample parties hear of what comes at once and gather it for a second.
+QUIET_S: Final = 5.0
 SETTLED_S_MAX: Final = 240.0
 
 _UNDER_WAY = """
@@ -60,9 +61,9 @@ class Accountants:
     endpoints: Endpoints
     connections: Mapping[str, asyncpg.Connection]
 
-    async def read(self, instances: Sequence[str], query: str) -> list[asyncpg.Record]:
+    async def read(self, instances: Sequence[str], query: str, *arguments: object) -> list[asyncpg.Record]:
         """The rows of a query of each of these instances."""
-        return [row for instance in instances for row in await self.connections[instance].fetch(query)]
+        return [row for instance in instances for row in await self.connections[instance].fetch(query, *arguments)]
 
 
 @asynccontextmanager

@@ -31,6 +31,8 @@ def print_stories(found: Sequence[dict[str, Any]]) -> None:
     for story in found:
         console.rule(f"Story: {story['title']}")
         console.print(story["tells"])
+        for group in story["groups"]:
+            console.print(f"{group['party']}: causeway notice work: {group['work_item']} has {len(group['notices'])}")
         for seen in story["timelines"]:
             console.print(f"{seen['party']}: causeway timeline {seen['subject']}", soft_wrap=True)
             for entry, line in zip(seen["entries"], seen["lines"], strict=True):
@@ -47,6 +49,10 @@ def _as_json(played: Played) -> dict[str, Any]:
         "title": played.story.title,
         "tells": played.story.tells,
         "differences": list(played.differences),
+        "groups": [
+            {"party": each.party, "work_item": str(each.work_item), "notices": [str(one) for one in each.notices]}
+            for each in played.groups
+        ],
         "timelines": [
             {
                 "party": each.party,

@@ -94,15 +94,13 @@ class Supervisor:
 
     @contextmanager
     def resting(self, name_begins: str) -> Iterator[None]:
-        """Keeps the services whose names begin so stopped, and starts them again."""
+        """Keeps the services whose names begin so stopped, and starts them again, unless the stack ends meanwhile."""
         resting = [service for service in self._services if service.child.name.startswith(name_begins)]
+        with ThreadPoolExecutor(max_workers=max(1, len(resting))) as threads:
+            list(threads.map(_Service.stop, resting))
+        yield
         for service in resting:
-            service.stop()
-        try:
-            yield
-        finally:
-            for service in resting:
-                service.start()
+            service.start()
 
     def _watch(self) -> int:
         while (ended := self._stack.ended()) is None:

@@ -6,15 +6,17 @@ import asyncio
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
 
 import httpx
 from cyclopts import App
 from cyclopts.types import ExistingFile
 
 from client.api import CausewayClient
-from deploy.sandbox.desks import AgencyDesk, Desk, HotlineDesk, ProviderDesk
+from deploy.sandbox.desks import Desk, Work, agency_work, hotline_work, provider_work
 from deploy.sandbox.parties import SandboxParty, read_parties
-from deploy.sandbox.rounds import LOOKS_AT_ONCE_MAX, PAUSE_S_MAX, Rounds
+from deploy.sandbox.rounds import LOOKS_AT_ONCE_MAX, Rounds
 from deploy.sandbox.tally import Tally, say
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
@@ -23,8 +25,12 @@ from shared.vocabulary.routing import PartyKind
 app = App(name="sandbox", help="Sample parties that answer by themselves.")
 
 
+#: So long between two questions whether a service answers, seconds.
+_READY_POLL_S: Final = 0.5
+
+
 @app.default
-def play(*, parties: ExistingFile, seed: str = "1", pause_s_max: float = PAUSE_S_MAX) -> int:
+def play(*, parties: ExistingFile, seed: str = "1") -> int:
     """Play the parties in a file until SIGTERM or SIGINT.
 
     Parameters
@@ -33,13 +39,11 @@ def play(*, parties: ExistingFile, seed: str = "1", pause_s_max: float = PAUSE_S
         JSON list of {party, kind, url, key}, readable by its owner alone; sandbox keys only.
     seed
         The same seed gives the same answers to the same ids.
-    pause_s_max
-        Longest pause, in seconds, between two looks of a party without news.
     """
     try:
         played = read_parties(parties)
         tally = Tally()
-        asyncio.run(_until_stopped(played, tally, seed=seed, pause_s_max=pause_s_max))
+        asyncio.run(_until_stopped(played, tally, seed=seed))
     except Refused as refusal:
         print(f"error: {refusal}", file=sys.stderr)
         return 1
@@ -47,19 +51,34 @@ def play(*, parties: ExistingFile, seed: str = "1", pause_s_max: float = PAUSE_S
     return 0
 
 
-async def _until_stopped(played: Sequence[SandboxParty], tally: Tally, *, seed: str, pause_s_max: float) -> None:
-    limits = httpx.Limits(max_connections=LOOKS_AT_ONCE_MAX, max_keepalive_connections=LOOKS_AT_ONCE_MAX)
+async def _until_stopped(played: Sequence[SandboxParty], tally: Tally, *, seed: str) -> None:
+    # Each party waits at its feed, and some look in meanwhile.
+    connections = LOOKS_AT_ONCE_MAX + len(played)
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     # One pool for all parties. No proxy: sample parties speak to their own stack.
     async with httpx.AsyncClient(timeout=httpx.Timeout(30.0, pool=None), limits=limits, trust_env=False) as http:
-        rounds = Rounds(tally, pause_s_max=pause_s_max)
-        attending = asyncio.ensure_future(rounds.attend(_desks(played, http, tally, seed=seed)))
+        attending = asyncio.ensure_future(_attend(played, http, tally, seed=seed))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, attending.cancel)
-        say("attending", parties=len(played))
         try:
             await attending
         except asyncio.CancelledError:
             return
+
+
+async def _attend(played: Sequence[SandboxParty], http: httpx.AsyncClient, tally: Tally, *, seed: str) -> None:
+    """Attend all, once their services answer: these may be starting, too."""
+    await asyncio.gather(*(_until_it_answers(http, url) for url in {one.url for one in played}))
+    say("attending", parties=len(played))
+    await Rounds(tally).attend(_desks(played, http, tally, seed=seed))
+
+
+async def _until_it_answers(http: httpx.AsyncClient, url: str) -> None:
+    while True:
+        with suppress(httpx.TransportError):
+            if not (await http.get(f"{url}/readyz")).is_server_error:
+                return
+        await asyncio.sleep(_READY_POLL_S)
 
 
 def _desks(played: Sequence[SandboxParty], http: httpx.AsyncClient, tally: Tally, *, seed: str) -> dict[str, Desk]:
@@ -67,15 +86,20 @@ def _desks(played: Sequence[SandboxParty], http: httpx.AsyncClient, tally: Tally
     desks: dict[str, Desk] = {}
     for one in played:
         client = CausewayClient(one.url, one.key.get_secret_value(), http=http, attempts_max=2)
-        match one.kind:
-            case PartyKind.HOTLINE:
-                desks[one.party] = HotlineDesk(client, one.party, tally)
-            case PartyKind.LAW_ENFORCEMENT:
-                desks[one.party] = AgencyDesk(client, one.party, tally, seed=seed)
-            case PartyKind.INDUSTRY:
-                others = [provider for provider in providers if provider != one.party]
-                desks[one.party] = ProviderDesk(client, one.party, tally, seed=seed, others=others, clock=SystemClock())
+        others = [provider for provider in providers if provider != one.party]
+        desks[one.party] = Desk(client, one.party, _work(one, seed=seed, others=others), tally=tally)
     return desks
+
+
+def _work(one: SandboxParty, *, seed: str, others: Sequence[str]) -> Work:
+    clock = SystemClock()
+    match one.kind:
+        case PartyKind.HOTLINE:
+            return hotline_work(one.party, seed=seed, clock=clock)
+        case PartyKind.LAW_ENFORCEMENT:
+            return agency_work(one.party, seed=seed, clock=clock)
+        case PartyKind.INDUSTRY:
+            return provider_work(one.party, seed=seed, clock=clock, others=others)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,12 @@ from uuid import UUID
 
 from shared.kernel.errors import Defect
 from shared.vocabulary.answers import (
+    ActionReason,
     CaseDeclineReason,
     CaseOutcome,
     CloseReason,
+    HotlineAction,
+    HotlineAssessment,
     NoticeAction,
     NoticeRejection,
     YesNoUnknown,
@@ -49,6 +52,29 @@ CLOSE = {
     CloseReason.AGE_NOT_DETERMINED: 10,
     CloseReason.UNFOUNDED: 5,
     CloseReason.OTHER: 5,
+}
+
+#: Every hotline answers: what is offered to one waits for nobody else.
+HOTLINE = {"assess": 60, "accept": 20, "decline": 20}
+FINDINGS: dict[tuple[HotlineAssessment | HotlineAction, ...], int] = {
+    (HotlineAssessment.BASELINE, HotlineAction.REMOVED): 35,
+    (HotlineAssessment.BASELINE, HotlineAction.REPORTED_TO_POLICE): 20,
+    (HotlineAssessment.NATIONAL, HotlineAction.REMOVED): 15,
+    (HotlineAction.UNAVAILABLE,): 20,
+    (HotlineAssessment.NOT_ILLEGAL,): 10,
+}
+#: What they need a reason for, and which there are.
+REASONS: Mapping[HotlineAssessment | HotlineAction, Sequence[ActionReason]] = {
+    HotlineAction.UNAVAILABLE: (
+        ActionReason.CONTENT_NOT_FOUND,
+        ActionReason.ERROR_404,
+        ActionReason.REMOVED_BEFORE_ASSESSMENT,
+    ),
+    HotlineAssessment.NOT_ILLEGAL: (
+        ActionReason.AGE_OVER_NATIONAL_THRESHOLD,
+        ActionReason.BELOW_THRESHOLD,
+        ActionReason.VIRTUAL_MATERIAL,
+    ),
 }
 CHILD_IDENTIFIED = {YesNoUnknown.YES: 20, YesNoUnknown.NO: 50, YesNoUnknown.UNKNOWN: 30}
 CHILD_SAFEGUARDED = {YesNoUnknown.YES: 60, YesNoUnknown.NO: 20, YesNoUnknown.UNKNOWN: 20}
@@ -101,6 +127,19 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeUp:
+    """Take an offer up: whoever has done that assesses it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assess:
+    """What a hotline finds every item to be, and what it did; `reason` goes with words that need one."""
+
+    words: tuple[HotlineAssessment | HotlineAction, ...]
+    reason: ActionReason | None
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledge:
     """Have a notice in hand."""
 
@@ -122,6 +161,7 @@ class NotOurs:
     suggested: str | None
 
 
+OfferAct = TakeUp | Assess | Decline
 CaseAct = Accept | Decline | Report
 NoticeAct = Acknowledge | Action | Reject | NotOurs
 
@@ -151,6 +191,19 @@ class Draw:
 
     def _number(self, what: str) -> int:
         return int.from_bytes(hashlib.sha256(f"{self._drawn_from}/{what}".encode()).digest()[:8], "big")
+
+
+def hotline_acts(draw: Draw) -> tuple[OfferAct, ...]:
+    """What a hotline does with what is offered to it, in order. It never stays silent."""
+    match draw.one_of("hotline", HOTLINE):
+        case "assess":
+            words = draw.one_of("findings", FINDINGS)
+            reasons = next((REASONS[word] for word in words if word in REASONS), ())
+            return (TakeUp(), Assess(words, draw.among("reason", reasons)))
+        case "accept":
+            return (TakeUp(),)
+        case _:
+            return (Decline(draw.one_of("decline", DECLINE)),)
 
 
 def agency_acts(draw: Draw) -> tuple[CaseAct, ...]:

@@ -2,232 +2,182 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import date
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from client.api import CausewayClient
-from client.problem import ApiProblem
-from client.statements import disowning
+from pydantic import JsonValue
+
+from client.api import BATCH_MAX, CausewayClient
 from client.views import InboxItem, NoticeView, Page
-from deploy.sandbox.behaviour import (
-    Accept,
-    Acknowledge,
-    Action,
-    CaseAct,
-    Decline,
-    Draw,
-    NoticeAct,
-    NotOurs,
-    Reject,
-    Report,
-    agency_acts,
-    provider_acts,
-)
+from deploy.sandbox.acts import ERASED, KEPT, Deed, deed
+from deploy.sandbox.behaviour import Draw, agency_acts, hotline_acts, provider_acts
 from deploy.sandbox.tally import Tally
-from shared.contracts.answers import ItemStatement, Keeping
+from shared.exchange.act import Subject, Track
+from shared.exchange.states import rows_of
 from shared.kernel.clock import Clock
-from shared.vocabulary.answers import KeptBasis
-from shared.vocabulary.judgement import RetentionClass
 
-#: Answers to an act that comes too late (withdrawn meanwhile, done before a restart) or not at all: the item is left.
-_LEFT_ALONE = frozenset({404, 409, 422})
-
-#: How a sample agency keeps what it has taken up.
-_KEPT = Keeping(retention=RetentionClass.MINIMAL, basis=KeptBasis.ACCEPTED_CASE, until=date(2030, 1, 1))
-#: And a sample provider what it has acted on.
-_OPEN_COMPLAINT = Keeping(retention=RetentionClass.MINIMAL, basis=KeptBasis.OPEN_COMPLAINT, until=date(2030, 1, 1))
-
-_Answer = Callable[[UUID], Awaitable[None]]
 _Pages = AsyncIterator[Page[InboxItem]] | AsyncIterator[Page[NoticeView]]
+_WITHDRAWN: Final = "withdrawn"
 
 
-class Desk(Protocol):
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a kind of party does: with what subjects, new in which state, and what it does with each, in order.
+
+    `half_way`: states in which a cut may have left one, and how many of its acts are done then.
+    """
+
+    subject: Subject
+    new: str
+    half_way: Mapping[str, int]
+    acts: Callable[[UUID], Sequence[Deed]]
+
+
+def hotline_work(party: str, *, seed: str, clock: Clock) -> Work:
+    """A hotline that declines, takes up, or assesses as well."""
+
+    def acts(subject: UUID) -> Sequence[Deed]:
+        return [deed(act, at=clock.now()) for act in hotline_acts(Draw(seed, party, subject))]
+
+    return Work(Subject.OFFER, "offered", {"accepted": 1}, acts)
+
+
+def agency_work(party: str, *, seed: str, clock: Clock) -> Work:
+    """An agency that accepts, declines or says nothing, and reports outcomes of what it accepted."""
+
+    def acts(subject: UUID) -> Sequence[Deed]:
+        return [deed(act, at=clock.now()) for act in agency_acts(Draw(seed, party, subject))]
+
+    return Work(Subject.CASE, "offered", {"ongoing": 2, "accepted": 1}, acts)
+
+
+def provider_work(party: str, *, seed: str, clock: Clock, others: Sequence[str]) -> Work:
+    """A provider that acknowledges, acts, rejects, points to another of these providers, or says nothing."""
+
+    def acts(subject: UUID) -> Sequence[Deed]:
+        return [deed(act, at=clock.now()) for act in provider_acts(Draw(seed, party, subject), others)]
+
+    return Work(Subject.NOTICE, "issued", {"acknowledged": 1}, acts)
+
+
+class _Line(NamedTuple):
+    """An act on a subject, under a key that is the same after any restart."""
+
+    subject: UUID
+    deed: Deed
+    key: str
+
+
+class Desk:
     """One party's place of work."""
 
-    async def look(self, *, thoroughly: bool) -> bool:
-        """Deal with what is new. Returns whether there was anything.
+    def __init__(self, client: CausewayClient, party: str, work: Work, *, tally: Tally) -> None:
+        self._client = client
+        self._party = party
+        self._work = work
+        self._tally = tally
+        #: The events by which its work may change: what the other side does.
+        self._told = {f"{row.subject}.{row.name}" for row in rows_of(work.subject) if row.track is Track.OFFER}
+        self._seen: set[tuple[str, UUID]] = set()
+        self._whole = False
+        self._after = 0
+        self._epoch: UUID | None = None
+
+    async def look(self, *, thoroughly: bool) -> None:
+        """Deal with what is new, many at once.
 
         Lists are newest first, and silence leaves an item where it was: a quick look ends at the first page with
         nothing new, a thorough one walks all pages and so finds what arrived late or out of order.
         """
-        ...
-
-
-class HotlineDesk:
-    """A hotline that acknowledges withdrawals and leaves assessments to people."""
-
-    def __init__(self, client: CausewayClient, party: str, tally: Tally) -> None:
-        self._client = client
-        self._seen = _Seen(party, tally)
-
-    async def look(self, *, thoroughly: bool) -> bool:
-        pages = self._client.inbox(state="withdrawn")
-        return await self._seen.deal_with(pages, _withdrawal(self._client, self._seen), thoroughly=thoroughly)
-
-
-class AgencyDesk:
-    """An agency that accepts, declines or says nothing, and reports outcomes of what it accepted."""
-
-    def __init__(self, client: CausewayClient, party: str, tally: Tally, *, seed: str) -> None:
-        self._client = client
-        self._party = party
-        self._seed = seed
-        self._seen = _Seen(party, tally)
+        await self._acknowledge(await self._news(_WITHDRAWN, thoroughly=thoroughly))
+        # A look that was cut short, also by the end of an earlier run, may have left some half-way.
+        for state, done in {} if self._whole else self._work.half_way.items():
+            await self._go_on(state, await self._news(state, thoroughly=True), done=done)
         self._whole = False
-
-    async def look(self, *, thoroughly: bool) -> bool:
-        withdrawn = self._client.inbox(state="withdrawn")
-        news = await self._seen.deal_with(withdrawn, _withdrawal(self._client, self._seen), thoroughly=thoroughly)
-        # A look that was cut short, also by the end of an earlier run, may have left cases half-way.
-        for state, done in () if self._whole else (("ongoing", 2), ("accepted", 1)):
-            await self._seen.deal_with(self._client.inbox(state=state), self._answering(done), thoroughly=True)
-        self._whole = False
-        offered = self._client.inbox(state="offered")
-        news |= await self._seen.deal_with(offered, self._answering(0), thoroughly=thoroughly)
+        await self._go_on(self._work.new, await self._news(self._work.new, thoroughly=thoroughly), done=0)
         self._whole = True
-        return news
 
-    def _answering(self, done: int) -> _Answer:
-        async def answer(referral_id: UUID) -> None:
-            acts = agency_acts(Draw(self._seed, self._party, referral_id))
-            for number, act in enumerate(acts[done:], done):
-                await self._do(referral_id, act, f"act{number}.{referral_id}")
+    async def comes(self, wait_s: int) -> bool:
+        """Whether something comes within so many seconds by which there may be something to do.
 
-        return answer
+        The first time it notes only how far the feed is: a look that follows sees whatever came before.
+        """
+        if self._epoch is None:
+            page = await self._client.events(limit=1)
+            self._after, self._epoch = page.last, page.epoch
+            return True
+        page = await self._client.events(after=self._after, epoch=self._epoch, wait_s=wait_s)
+        self._after = max([self._after, *(event.number for event in page.items)])
+        return any(event.type in self._told for event in page.items)
 
-    async def _do(self, referral_id: UUID, act: CaseAct, key: str) -> None:
-        match act:
-            case Accept(reference):
-                await self._client.accept_case(referral_id, case_reference=reference, key=key)
-                self._seen.tally.did("accepted")
-            case Decline(reason):
-                await self._client.decline_case(referral_id, reason, key=key)
-                self._seen.tally.did("declined")
-            case Report(outcome, identified, safeguarded, close_reason):
-                await self._client.report_outcome(
-                    referral_id,
-                    outcome,
-                    child_identified=identified,
-                    child_safeguarded=safeguarded,
-                    close_reason=close_reason,
-                    key=key,
-                )
-                self._seen.tally.did("outcome")
+    def begin_anew(self) -> None:
+        """Take nothing of the feed for known, and nothing for done."""
+        self._epoch, self._whole = None, False
 
-
-class ProviderDesk:
-    """A provider that acknowledges, acts, rejects, points to another provider, or says nothing."""
-
-    def __init__(
-        self, client: CausewayClient, party: str, tally: Tally, *, seed: str, others: Sequence[str], clock: Clock
-    ) -> None:
-        self._client = client
-        self._party = party
-        self._seed = seed
-        self._others = others
-        self._clock = clock
-        self._seen = _Seen(party, tally)
-        self._whole = False
-
-    async def look(self, *, thoroughly: bool) -> bool:
-        withdrawn = self._client.notices(state="withdrawn")
-        news = await self._seen.deal_with(withdrawn, self._acknowledge_withdrawal, thoroughly=thoroughly)
-        if not self._whole:
-            acknowledged = self._client.notices(state="acknowledged")
-            await self._seen.deal_with(acknowledged, self._go_on, thoroughly=True)
-        self._whole = False
-        issued = self._client.notices(state="issued")
-        news |= await self._seen.deal_with(issued, self._answer, thoroughly=thoroughly)
-        self._whole = True
-        return news
-
-    async def _acknowledge_withdrawal(self, notice_id: UUID) -> None:
-        try:
-            await self._client.acknowledge_notice_withdrawal(notice_id, key=f"withdrawal.{notice_id}")
-        except ApiProblem as problem:
-            if problem.code != "notice_is_kept":
-                raise
-            await self._client.acknowledge_notice_withdrawal(notice_id, _OPEN_COMPLAINT, key=f"kept.{notice_id}")
-        self._seen.tally.did("withdrawal acknowledged")
-
-    async def _answer(self, notice_id: UUID) -> None:
-        for act in self._acts(notice_id):
-            await self._do(notice_id, act)
-
-    async def _go_on(self, notice_id: UUID) -> None:
-        for act in self._acts(notice_id):
-            if not isinstance(act, Acknowledge):
-                await self._do(notice_id, act)
-
-    def _acts(self, notice_id: UUID) -> tuple[NoticeAct, ...]:
-        return provider_acts(Draw(self._seed, self._party, notice_id), self._others)
-
-    async def _do(self, notice_id: UUID, act: NoticeAct) -> None:
-        key = f"{type(act).__name__.lower()}.{notice_id}"
-        match act:
-            case Acknowledge():
-                await self._client.acknowledge_notice(notice_id, key=key)
-                self._seen.tally.did("acknowledged")
-            case Action(actions):
-                now = self._clock.now()
-                said = [ItemStatement(action=action, effective_at=now) for action in actions]
-                await self._client.answer_notice(notice_id, said, key=key)
-                self._seen.tally.did("actioned")
-            case Reject(reason):
-                await self._client.answer_notice(notice_id, [ItemStatement(rejection=reason)], key=key)
-                self._seen.tally.did("rejected")
-            case NotOurs(suggested):
-                await self._client.not_ours(notice_id, disowning((), suggested), key=key)
-                self._seen.tally.did("not ours")
-
-
-class _Seen:
-    """What a desk has dealt with, so that an item on which it stays silent is not new each time."""
-
-    def __init__(self, party: str, tally: Tally) -> None:
-        self._party = party
-        self.tally = tally
-        self._items: set[tuple[str, UUID]] = set()
-
-    async def deal_with(self, pages: _Pages, answer: _Answer, *, thoroughly: bool) -> bool:
-        """Answer each item that is new, once. Real cases are left alone: a sample party answers exercises only."""
-        news = False
-        async for page in pages:
-            new = [item for item in page.items if (item.state, _id(item)) not in self._items]
-            for item in new:
-                if item.exercise:
-                    await self._answer(answer, _id(item))
-                self._items.add((item.state, _id(item)))
-            news |= bool(new)
+    async def _news(self, state: str, *, thoroughly: bool) -> list[UUID]:
+        """What is new in a state. Real cases are left alone: a sample party answers exercises only."""
+        found: list[UUID] = []
+        async for page in self._pages(state):
+            new = [item for item in page.items if (state, _id(item)) not in self._seen]
+            self._seen |= {(state, _id(item)) for item in new if not item.exercise}
+            found += [_id(item) for item in new if item.exercise]
             if not (new or thoroughly):
                 break
-        return news
+        return found
 
-    async def _answer(self, answer: _Answer, subject: UUID) -> None:
-        try:
-            await answer(subject)
-        except ApiProblem as problem:
-            if problem.status not in _LEFT_ALONE:
-                raise
-            self.tally.met(self._party, problem.code)
+    def _pages(self, state: str) -> _Pages:
+        if self._work.subject is Subject.NOTICE:
+            return self._client.notices(state=state)
+        return self._client.inbox(state=state)
+
+    async def _go_on(self, state: str, subjects: Sequence[UUID], *, done: int) -> None:
+        acts = {subject: self._work.acts(subject)[done:] for subject in subjects}
+        await self._do(list(_in_turn(acts, done)))
+        self._seen |= {(state, subject) for subject in subjects}
+
+    async def _acknowledge(self, subjects: Sequence[UUID]) -> None:
+        refused = await self._do([_Line(each, ERASED, f"withdrawal.{each}") for each in subjects])
+        await self._do([_Line(subject, KEPT[code], f"kept.{subject}") for subject, code in refused.items()])
+        self._seen |= {(_WITHDRAWN, subject) for subject in subjects}
+
+    async def _do(self, lines: Sequence[_Line]) -> dict[UUID, str]:
+        """Do them in their order. Of a subject whose act is refused the later ones are left.
+
+        Returns what must be kept, by the code that says so; any other refusal is counted. Some come too late: it was
+        withdrawn meanwhile, or done before a restart.
+        """
+        refused: dict[UUID, str] = {}
+        left = list(lines)
+        while left:
+            batch, left = left[:BATCH_MAX], left[BATCH_MAX:]
+            results = await self._client.answer_many(self._work.subject, [self._posted(line) for line in batch])
+            for line, result in zip(batch, results, strict=True):
+                if result.problem is None:
+                    self._tally.did(line.deed.act)
+                else:
+                    refused.setdefault(line.subject, result.problem.code)
+            left = [line for line in left if line.subject not in refused]
+        for code in refused.values():
+            if code not in KEPT:
+                self._tally.met(self._party, code)
+        return {subject: code for subject, code in refused.items() if code in KEPT}
+
+    def _posted(self, line: _Line) -> Mapping[str, JsonValue]:
+        named = "notice_id" if self._work.subject is Subject.NOTICE else "referral_id"
+        return {named: str(line.subject), "act": line.deed.act, "key": line.key, **line.deed.said}
+
+
+def _in_turn(acts: Mapping[UUID, Sequence[Deed]], done: int) -> Iterator[_Line]:
+    """The first acts of all, then the second ones: those of one name stand together, since they are done together."""
+    for number, wave in enumerate(zip_longest(*acts.values()), done):
+        lines = [
+            _Line(subject, each, f"act{number}.{subject}") for subject, each in zip(acts, wave, strict=True) if each
+        ]
+        yield from sorted(lines, key=lambda line: line.deed.act)
 
 
 def _id(item: InboxItem | NoticeView) -> UUID:
     return item.referral_id if isinstance(item, InboxItem) else item.notice_id
-
-
-def _withdrawal(client: CausewayClient, seen: _Seen) -> _Answer:
-    """Erases what was taken back. A case that was taken up is kept: its service would refuse anything else."""
-
-    async def acknowledge(referral_id: UUID) -> None:
-        try:
-            await client.acknowledge_withdrawal(referral_id, key=f"withdrawal.{referral_id}")
-        except ApiProblem as problem:
-            if problem.code != "case_is_kept":
-                raise
-            await client.acknowledge_withdrawal(referral_id, _KEPT, key=f"kept.{referral_id}")
-        seen.tally.did("withdrawal acknowledged")
-
-    return acknowledge

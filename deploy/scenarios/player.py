@@ -22,7 +22,7 @@ from pydantic import JsonValue
 from client.timeline import Entry
 from deploy.scenarios.lines import line
 from deploy.scenarios.stage import Answer, Stage
-from deploy.scenarios.story import Deed, Shows, Story, Until, filled, referral_like
+from deploy.scenarios.story import Deed, Grouped, Shows, Story, Until, filled, referral_like
 from shared.exchange.act import Track
 from shared.exchange.states import collection
 from shared.kernel.clock import SystemClock, rfc3339
@@ -67,12 +67,22 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """A work item as its provider has seen it: the notices that had something open about one place."""
+
+    party: str
+    work_item: UUID
+    notices: Sequence[UUID]
+
+
+@dataclass(frozen=True, slots=True)
 class Played:
     """What came of a story. `differences` are sentences; none where it went as it is told."""
 
     story: Story
     seen: Sequence[Seen]
     differences: Sequence[str]
+    groups: Sequence[Group] = ()
 
 
 async def play(story: Story, stage: Stage, *, patience_s: float = PATIENCE_S) -> Played:
@@ -90,6 +100,7 @@ class _Play:
     ids: dict[str, UUID] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     names: _Names = field(init=False)
+    groups: list[Group] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.names = _Names(self.story.parties, n=secrets.token_hex(6))
@@ -97,7 +108,7 @@ class _Play:
     async def whole(self) -> Played:
         for number, step in enumerate(self.story.step, 1):
             try:
-                problem = await (self._do(step) if isinstance(step, Deed) else self._wait(step))
+                problem = await self._step(step)
             except TimeoutError:
                 problem = "what it waits for does not come"
             if problem is not None:
@@ -106,7 +117,17 @@ class _Play:
         wrong = [
             f"{each.wanted.at} of {each.wanted.of}: {[*each.lines, *each.listed]}" for each in seen if not each.as_told
         ]
-        return Played(self.story, seen, wrong)
+        return Played(self.story, seen, wrong, self.groups)
+
+    async def _step(self, step: Deed | Until | Grouped) -> str | None:
+        match step:
+            case Deed():
+                return await self._do(step)
+            case Until():
+                return await self._wait(step)
+            case Grouped():
+                await self._group(step)
+                return None
 
     async def _do(self, deed: Deed) -> str | None:
         """What went wrong with it, if anything did."""
@@ -180,6 +201,20 @@ class _Play:
 
         await self._until(there)
         return None
+
+    async def _group(self, step: Grouped) -> None:
+        party = self.story.parties[step.at]
+
+        async def one() -> bool:
+            wanted = {await self._subject(step.at, of) for of in step.groups}
+            for work_item, items in (await self.stage.work(party)).items():
+                if {notice for notice, _ in items} == wanted == {notice for notice, n in items if n == step.n}:
+                    self.names[step.names] = str(work_item)
+                    self.groups.append(Group(party, work_item, sorted(wanted)))
+                    return True
+            return False
+
+        await self._until(one)
 
     # -- what comes out -------------------------------------------------------------------------------------
 

@@ -41,6 +41,9 @@ class Stage(Protocol):
     async def timeline(self, party: str, subject: UUID) -> Sequence[Entry]:
         """What has happened to it, as the party sees it; nothing of what it does not know."""
 
+    async def work(self, party: str) -> Mapping[UUID, Sequence[tuple[UUID, int]]]:
+        """The work items of a provider, and of each the notices and numbers of what is open."""
+
     async def listed(self, party: str, subject: UUID) -> Sequence[str]:
         """What the party's list of what needs a person says of it: `REASONS CODE MEND`."""
 
@@ -89,6 +92,11 @@ class HttpStage:
                 if problem.code != "not_found":
                     raise
                 return ()
+
+    async def work(self, party: str) -> Mapping[UUID, Sequence[tuple[UUID, int]]]:
+        async with self._client(party) as client:
+            found = [each async for page in client.work_items() for each in page.items]
+        return {each.work_item: [(item.notice_id, item.n) for item in each.items] for each in found}
 
     async def listed(self, party: str, subject: UUID) -> Sequence[str]:
         async with self._client(party) as client:

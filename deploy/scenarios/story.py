@@ -7,6 +7,7 @@ timelines.
     [filed.it] like = "hosted"        a referral of `referrals.toml`, with what `with` changes; `of = "it"` names it
     [[step]]   by, does, of, said     an act by its name in the rows of acts, or any `path`; what it is answered with
     [[step]]   at, until              waits until a party has learnt of something
+    [[step]]   at, groups, names      waits until notices are one work item at their provider
     {now}, {now+9s}                   in what is said: when the step is played, and nine seconds after that
     [[timeline]] at, of, shows        the lines, in their order
 """
@@ -77,6 +78,18 @@ class Until(_Part):
     listed: str | None = None
 
 
+class Grouped(_Part):
+    """Waits until what is open of item `n` of these is one work item at a provider, and of no other.
+
+    `names` is what the story calls it from then on.
+    """
+
+    at: str
+    groups: tuple[str, ...]
+    n: int = 1
+    names: str
+
+
 class Shows(_Part):
     """The timeline of a subject at one party, as lines. `listed` is what its attention says of it in the end."""
 
@@ -98,7 +111,7 @@ class Story(_Part):
     hours: int = 0
     parties: dict[str, str]
     filed: dict[str, Filed]
-    step: tuple[Deed | Until, ...]
+    step: tuple[Deed | Until | Grouped, ...]
     timeline: tuple[Shows, ...]
 
     def reached(self, of: str) -> Sequence[str]:

@@ -12,17 +12,21 @@ from starlette.responses import Response
 from services.hotline.domain import HOTLINE
 from services.hotline.ports import OfferMoved, OfferPage, OpenedOffer
 from services.hotline.store import PostgresOffers
+from services.hotline.use_cases import draft_handed_over
 from shared.contracts.evidence import KeptEvidence
+from shared.contracts.referral import ReferralSubmission
 from shared.exchange.act import Act, OfferState, Subject
 from shared.party.bulk.api import Kind, add_batch
 from shared.party.origin.api.changes import Identified
 from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, OriginApi, add_origin_routes
-from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
+from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts, viewed
 from shared.party.recipient.ports import OnlyP0, Page
 from shared.party.recipient.use_cases import act
+from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
+from shared.runtime.http.problems import Problem
 
 _MANY: Final = Kind(Subject.OFFER, "referral_id", OfferMoved)
 
@@ -50,6 +54,13 @@ def offers_router(serving: Serving) -> APIRouter:
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
         """One offer with its opened record."""
         return await offers.show(identity, referral_id)
+
+    @router.get("/{referral_id}/draft", **shows(ReferralSubmission, conflict=Problem))
+    async def draft_of(referral_id: UUID, identity: Identity = who) -> Response:
+        """What to file of a referral that was handed over to this hotline, as the body of `POST /v1/referrals`."""
+        async with serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
+            found = await draft_handed_over(referral_id, offers.acting(identity, session))
+        return viewed(found)
 
     @router.get("/{referral_id}/evidence", **shows(KeptEvidence))
     async def evidence(referral_id: UUID, identity: Identity = who) -> Response:

@@ -9,7 +9,7 @@ from services.hotline import console
 from services.hotline.api import offers_router, referrals_router
 from services.hotline.bus import hotline_door
 from services.hotline.domain import AUTHORITY, HOTLINE
-from services.hotline.store import PostgresOffers
+from services.hotline.store import PostgresOffers, transfers_waiting
 from shared.exchange.act import OfferState, Subject
 from shared.exchange.events import event_type
 from shared.party.asking import own_questions, with_lapses
@@ -50,7 +50,8 @@ def assemble(machinery: Machinery) -> App:
         "offer", OfferState.OFFERED, partial(items_waiting, table=PostgresOffers.table, subject=Subject.OFFER)
     )
     raised = own_questions(HOTLINE, PostgresOffers.table)
-    sources = [*ORIGIN_WAITS, offered, raised, overdue(machinery.clock, Subject.OFFER)]
+    handed = Source("offer", OfferState.OFFERED, transfers_waiting)
+    sources = [*ORIGIN_WAITS, offered, handed, raised, overdue(machinery.clock, Subject.OFFER)]
     about = [attention_router(items, AUTHORITY, *sources), *feed_routers(items, AUTHORITY)]
     about.append(timelines_router(items, AUTHORITY, {"referrals": referral_words, "inbox": no_words}))
     about.append(questions_router(items, AUTHORITY))

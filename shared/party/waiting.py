@@ -34,6 +34,12 @@ PRESERVATION_UNANSWERED: Final = "preservation_unanswered"
 HOLD_EXPIRED: Final = "hold_expired"
 #: An agency was told of another one that has accepted the same, and has done nothing on its case since.
 CONTACT_SUGGESTED: Final = "contact_suggested"
+#: Of transfers. Nobody has claimed a referral that its origin lets go.
+UNCLAIMED: Final = "unclaimed"
+#: It may be claimed.
+CLAIMABLE: Final = "claimable"
+#: It was granted, and nothing of the hotline's own was filed for it yet.
+HANDED_OVER: Final = "handed_over"
 #: What a recipient has answered that leaves the origin where it was.
 ANSWERED_NO: Final = (AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS, AnswerState.REAPPEARED)
 Reason = (
@@ -42,6 +48,7 @@ Reason = (
     | Literal[AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS, AnswerState.REAPPEARED]
     | Literal["recipient_ahead", "p0_open", "p0_unclaimed", "overdue", "preservation_unanswered"]
     | Literal["hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late", "contact_suggested"]
+    | Literal["unclaimed", "claimable", "handed_over"]
     | Literal["needs_info", "disputed", "conceded", "question_answered", "question_lapsed", "dispute_answered"]
 )
 
@@ -52,7 +59,8 @@ class Mend(StrEnum):
     `reroute`: what was disowned to whom the answer names. `release`: as a second person, or drop it. `refile`:
     withdraw it, and file it anew for somebody else or with what was missing. `call`: speak with whoever was told.
     `operator`: theirs or yours, sees why it does not arrive. `recheck`: look whether what was removed is gone.
-    `reply` and `uphold`: answer what a recipient asks or contests. The others are acts of a recipient.
+    `reply` and `uphold`: answer what a recipient asks or contests. `file`: one of your own, for what was handed over.
+    The others are acts of a recipient.
     """
 
     REROUTE = "reroute"
@@ -69,6 +77,7 @@ class Mend(StrEnum):
     RECHECK = "recheck"
     REPLY = "reply"
     UPHOLD = "uphold"
+    FILE = "file"
 
 
 class Place(NamedTuple):
@@ -124,6 +133,9 @@ _MENDS: Final[Mapping[str, Mend]] = {
     AnswerState.REAPPEARED: Mend.CALL,
     P0_OPEN: Mend.CALL,
     HOLD_EXPIRED: Mend.CALL,
+    UNCLAIMED: Mend.CALL,
+    CLAIMABLE: Mend.CLAIM,
+    HANDED_OVER: Mend.FILE,
     "needs_info": Mend.REPLY,
     "disputed": Mend.UPHOLD,
 }
@@ -132,6 +144,7 @@ _NEXT: Final[Mapping[tuple[Subject, str], Mend]] = {
     (Subject.OFFER, "offered"): Mend.ACCEPT,
     (Subject.OFFER, "accepted"): Mend.ASSESS,
     (Subject.OFFER, "in_part"): Mend.ASSESS,
+    (Subject.OFFER, "claimable"): Mend.CLAIM,
     (Subject.CASE, "offered"): Mend.ACCEPT,
     (Subject.CASE, "accepted"): Mend.OUTCOME,
     (Subject.CASE, "ongoing"): Mend.OUTCOME,

@@ -163,6 +163,7 @@ class CorrelationSystem(Code):
     IWF = "iwf", "IWF annual report 2024"
     ARACHNID = "arachnid", "Canadian Centre for Child Protection, Project Arachnid"
     SCART = "scart", "SCART"
+    CAUSEWAY = "causeway", _CAUSEWAY
     XARF = "xarf", "XARF v4.2, report_id"
     OTHER = "other", _CAUSEWAY
 
@@ -173,6 +174,7 @@ class RelationKind(Code):
     SAME_LOCATOR = "same_locator", _CAUSEWAY
     SAME_ACCOUNT = "same_account", "NCMEC CyberTipline Reporting API, priorCTReports"
     AMENDS = "amends", _CAUSEWAY
+    DERIVED_FROM = "derived_from", _CAUSEWAY
     SPLIT = "split", _CAUSEWAY
     MERGE = "merge", _CAUSEWAY
     SATISFIED_ELSEWHERE = "satisfied_elsewhere", "UK SI 2026/268; S.C. 2011 c. 4 (Canada)"

@@ -15,7 +15,8 @@ from tests.acceptance.programs import foreign
 def timelines_differ(stack: DevStack, stories: Sequence[dict[str, Any]]) -> list[str]:
     """Where a story's timelines are not what databases and audit say, as sentences."""
     timelines = [each for story in stories for each in story["timelines"]]
-    found: list[str] = _ran("foreign_timelines.py", _books(stack) | {"timelines": timelines})
+    groups = [each for story in stories for each in story["groups"]]
+    found: list[str] = _ran("foreign_timelines.py", _books(stack) | {"timelines": timelines, "groups": groups})
     return found
 
 

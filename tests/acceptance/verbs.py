@@ -109,6 +109,19 @@ def the_demos_feedback_is_recounted(whole: WholeDemo) -> str:
     return f"{found['accepted']} accepted, {told} with feedback, {found['without_feedback']} due by name; rates equal"
 
 
+def the_demos_ticks_are_recounted(whole: WholeDemo) -> str:
+    said, found = whole.demo.report["ticks"], whole.after.lists["ticks"]
+    assert found == {name: said[name] for name in found}
+    assert found["to_hotlines"] == found["by_hotlines"] > 0
+    assert 0 < found["answered_by_all"] < found["referrals"]
+    assert said["shown"]
+    assert all(each["acknowledged"] == each["delivered"] == "{edges}/{edges}".format(**each) for each in said["shown"])
+    return (
+        f"{found['by_hotlines']} of {found['to_hotlines']} offers answered; the ticks of {found['answered_by_all']} of "
+        f"{found['referrals']} referrals are n of n"
+    )
+
+
 def the_kills(whole: WholeDemo) -> str:
     kills = ("--referrals", "5000", "--kills", "16", "--freezes", "0")
     return said(printed(whole.folder, "tests.failures.soak", *kills), "16 kills, 0 freezes", "requests ", "posted ")
@@ -126,6 +139,7 @@ VERBS: Mapping[str, Callable[[WholeDemo], str]] = {
         the_demos_stories_are_recounted,
         the_demos_lists_are_recounted,
         the_demos_feedback_is_recounted,
+        the_demos_ticks_are_recounted,
         the_kills,
     )
 }

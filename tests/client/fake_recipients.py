@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,17 +18,21 @@ from starlette.routing import Route
 from tests.client.fake_service import problem
 
 AT = "2026-03-15T12:00:00.000Z"
+EPOCH = "019b2d3c-4400-7000-8000-000000000001"
 #: Act → (states it may come in, the state it leads to). An outcome leads to `closed` if it closes, an answer to
 #: `rejected` if it rejects every item.
 MOVES: dict[str, tuple[frozenset[str], str]] = {
     "accept": (frozenset({"offered"}), "accepted"),
+    "assess": (frozenset({"accepted"}), "in_part"),
     "decline": (frozenset({"offered"}), "declined"),
     "outcome": (frozenset({"accepted", "ongoing"}), "ongoing"),
     "acknowledge": (frozenset({"issued"}), "acknowledged"),
     "answer": (frozenset({"issued", "acknowledged"}), "actioned"),
-    "not-ours": (frozenset({"issued", "acknowledged"}), "not_ours"),
-    "acknowledge-withdrawal": (frozenset({"withdrawn"}), "withdrawal_acknowledged"),
+    "not_ours": (frozenset({"issued", "acknowledged"}), "not_ours"),
+    "acknowledge_withdrawal": (frozenset({"withdrawn"}), "withdrawal_acknowledged"),
 }
+#: What leaves nothing to do about the items of an offer.
+ENDED = frozenset({"removed", "unavailable", "not_illegal"})
 
 
 @dataclass
@@ -42,14 +46,23 @@ class Item:
 
 @dataclass
 class FakeRecipients:
-    """Items by API key. `fault` is asked before each act, with its name, and may raise."""
+    """Items by API key, and events. `fault` is asked before each act of a batch, with its name, and may raise.
+
+    Then nothing of the batch is done.
+    """
 
     items: dict[str, list[Item]] = field(default_factory=dict)
     fault: Callable[[str], None] = lambda _: None
     page_size: int = 200
+    #: So many questions whether it is ready are answered with no; until then it answers nobody.
+    unready: int = 0
+    events: list[dict[str, Any]] = field(default_factory=list)
+    #: Of these the service keeps what was withdrawn, and says so by this code.
+    kept: dict[UUID, str] = field(default_factory=dict)
+    batches: list[int] = field(default_factory=list)
     acts: list[tuple[str, UUID, dict[str, Any]]] = field(default_factory=list)
     looks: Counter[str] = field(default_factory=Counter)
-    _answers: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+    _answers: dict[str, tuple[dict[str, Any], str]] = field(default_factory=dict)
 
     @property
     def app(self) -> Starlette:
@@ -57,7 +70,9 @@ class FakeRecipients:
             routes=[
                 Route("/v1/inbox", self._list, methods=["GET"]),
                 Route("/v1/notices", self._list, methods=["GET"]),
-                Route("/v1/{kind}/{act}", self._act, methods=["POST"]),
+                Route("/v1/events", self._events, methods=["GET"]),
+                Route("/readyz", self._ready, methods=["GET"]),
+                Route("/v1/{kind}:batch", self._batch, methods=["POST"]),
             ]
         )
 
@@ -66,6 +81,10 @@ class FakeRecipients:
 
     def states(self, key: str) -> Counter[str]:
         return Counter(item.state for item in self.items[key])
+
+    async def _ready(self, _: Request) -> Response:
+        self.unready -= (busy := self.unready > 0)
+        return Response(status_code=503 if busy else 200)
 
     async def _list(self, request: Request) -> Response:
         state, after = request.query_params["state"], request.query_params.get("cursor")
@@ -79,33 +98,61 @@ class FakeRecipients:
         notices = request.url.path.endswith("notices")
         return JSONResponse({"items": [_shown(item, notices) for item in page], "next": following})
 
-    async def _act(self, request: Request) -> Response:
-        subject, _, act = request.path_params["act"].partition(":")
-        body = await request.body()
-        idempotency_key = request.headers["Idempotency-Key"]
-        self.fault(act)
-        if idempotency_key in self._answers:
-            known, state = self._answers[idempotency_key]
-            if known != body:
-                return problem(422, "idempotency_key_reused", None, "")
-            return JSONResponse(self._state(request, subject, state), status_code=202)
-        item = next((one for one in self.items.get(_key(request), []) if str(one.id) == subject), None)
-        if item is None:
-            return problem(404, "not_found", None, "")
-        allowed, following = MOVES[act]
-        if item.state not in allowed:
-            return problem(409, "state_forbids", None, "")
-        sent = json.loads(body)
-        closes = act == "outcome" and sent["outcome"] in ("closed", "conviction")
-        rejects = act == "answer" and all("rejection" in said for said in sent["items"])
-        item.state = "closed" if closes else "rejected" if rejects else following
-        self.acts.append((act, item.id, sent))
-        self._answers[idempotency_key] = (body, item.state)
-        return JSONResponse(self._state(request, subject, item.state), status_code=202)
+    async def _events(self, request: Request) -> Response:
+        if self.unready:
+            return problem(503, "server_busy", None, "")
+        after, wait_s = int(request.query_params["after"]), int(request.query_params["wait"])
+        if request.query_params.get("epoch", EPOCH) != EPOCH:
+            return problem(409, "feed_began_anew", None, "")
+        if wait_s and len(self.events) <= after:
+            await asyncio.sleep(0.01)
+        limit = int(request.query_params["limit"])
+        return JSONResponse({"epoch": EPOCH, "last": len(self.events), "items": self.events[after:][:limit]})
 
-    def _state(self, request: Request, subject: str, state: str) -> dict[str, str]:
-        name = "notice_id" if request.path_params["kind"] == "notices" else "referral_id"
-        return {name: subject, "state": state}
+    def tell(self, event: str) -> None:
+        """One more event of the feed, which all parties share here."""
+        told = {"number": len(self.events) + 1, "type": event, "subject": EPOCH, "at": AT}
+        self.events.append(told)
+
+    async def _batch(self, request: Request) -> Response:
+        assert request.headers["Idempotency-Key"]
+        lines = (await request.json())["answers"]
+        for line in lines:
+            self.fault(line["act"])
+        self.batches.append(len(lines))
+        results = [self._one(_key(request), line) | {"index": place} for place, line in enumerate(lines)]
+        return JSONResponse({"results": results})
+
+    def _one(self, party: str, line: dict[str, Any]) -> dict[str, Any]:
+        key, (name, subject) = line["key"], next((n, line[n]) for n in ("referral_id", "notice_id") if n in line)
+        if key in self._answers:
+            known, state = self._answers[key]
+            return {"status": 202, name: subject, "state": state} if known == line else _refused(422, "key_reused")
+        item = next((one for one in self.items.get(party, []) if str(one.id) == subject), None)
+        if item is None:
+            return _refused(404, "not_found")
+        allowed, following = MOVES[line["act"]]
+        if item.state not in allowed:
+            return _refused(409, "state_forbids")
+        if line.get("fate") == "erased" and item.id in self.kept:
+            return _refused(409, self.kept[item.id])
+        item.state = _led_to(line) or following
+        said = {word: each for word, each in line.items() if word not in ("act", "key", name)}
+        self.acts.append((line["act"], item.id, said))
+        self._answers[key] = (line, item.state)
+        return {"status": 202, name: subject, "state": item.state}
+
+
+def _led_to(line: dict[str, Any]) -> str | None:
+    """Where an act leads by what is said."""
+    words = {word for said in line.get("assessed", ()) for word in said.values()}
+    if line.get("outcome") in ("closed", "conviction") or words & ENDED:
+        return "closed"
+    return "rejected" if "items" in line and all("rejection" in said for said in line["items"]) else None
+
+
+def _refused(status: int, code: str) -> dict[str, Any]:
+    return {"status": status, "problem": {"code": code, "title": code, "status": status, "type": f"/problems/{code}"}}
 
 
 def _key(request: Request) -> str:

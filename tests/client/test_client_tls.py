@@ -34,6 +34,7 @@ VERBS: dict[str, list[str]] = {
     "referral transfer": [ID, "--reason", "no_mandate"],
     "orphan list": [],
     "orphan claim": [ID],
+    "orphan draft": [ID],
     "referral release": [ID],
     "referral drop": [ID],
     "inbox": [],

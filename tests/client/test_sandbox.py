@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -18,14 +17,14 @@ from hypothesis import strategies as st
 
 import deploy.sandbox
 from client.api import CausewayClient
-from client.problem import ApiProblem
-from deploy.sandbox import behaviour, rounds
-from deploy.sandbox.behaviour import Accept, Draw, NotOurs, Report, agency_acts, provider_acts
-from deploy.sandbox.desks import AgencyDesk, Desk, HotlineDesk, ProviderDesk
-from deploy.sandbox.rounds import Rounds
+from deploy.sandbox import behaviour
+from deploy.sandbox.acts import deed
+from deploy.sandbox.behaviour import Accept, Draw, NotOurs, Report, agency_acts, hotline_acts, provider_acts
+from deploy.sandbox.desks import Desk, Work, agency_work, hotline_work, provider_work
 from deploy.sandbox.tally import Tally
 from shared.contracts.answers import OutcomeReportedClear
 from shared.contracts.fields import CaseReference
+from shared.contracts.offers import AssessedItems, OfferFindings
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.vocabulary.answers import CaseOutcome
@@ -35,7 +34,9 @@ from tests.client.fake_service import BASE_URL, KEY
 SPACE = UUID("019ab0e5-1111-7111-8111-111111111111")
 OTHERS = ("provider-002.example", "provider-003.example")
 TABLES: dict[str, Mapping[Any, int]] = {
-    name: table for name, table in vars(behaviour).items() if name.isupper() and isinstance(table, dict)
+    name: table
+    for name, table in vars(behaviour).items()
+    if name.isupper() and isinstance(table, dict) and all(isinstance(share, int) for share in table.values())
 }
 
 
@@ -43,15 +44,19 @@ def ids(count: int, start: int = 0) -> list[UUID]:
     return [uuid5(SPACE, str(number)) for number in range(start, start + count)]
 
 
-def agency(service: FakeRecipients, http: httpx.AsyncClient, tally: Tally | None = None) -> AgencyDesk:
-    client = CausewayClient(BASE_URL, KEY, http=http, attempts_max=1)
-    return AgencyDesk(client, "police-nl.example", tally or Tally(), seed="1")
+CLOCK = ManualClock(datetime(2026, 4, 1, tzinfo=UTC))
+WORK: dict[str, Work] = {
+    "hotline": hotline_work("hotline-nl.example", seed="1", clock=CLOCK),
+    "agency": agency_work("police-nl.example", seed="1", clock=CLOCK),
+    "provider": provider_work("provider-001.example", seed="1", clock=CLOCK, others=OTHERS),
+}
+#: In which state something is new to it.
+NEW = {kind: work.new for kind, work in WORK.items()}
 
 
-def provider(service: FakeRecipients, http: httpx.AsyncClient, tally: Tally | None = None) -> ProviderDesk:
+def desk(kind: str, http: httpx.AsyncClient, tally: Tally | None = None) -> Desk:
     client = CausewayClient(BASE_URL, KEY, http=http, attempts_max=1)
-    clock = ManualClock(datetime(2026, 4, 1, tzinfo=UTC))
-    return ProviderDesk(client, "provider-001.example", tally or Tally(), seed="1", others=OTHERS, clock=clock)
+    return Desk(client, kind, WORK[kind], tally=tally or Tally())
 
 
 def offered(count: int, state: str = "offered") -> FakeRecipients:
@@ -71,6 +76,8 @@ def test_the_readme_states_the_shares_that_the_code_draws_from() -> None:
     stated = {cell: int(share) for cell, share in re.findall(r"^\| `([^`]+)` +\| +(\d+) % +\|", text, re.MULTILINE)}
     drawn = {f"agency: {name}": share for name, share in behaviour.AGENCY.items()}
     drawn |= {f"provider: {name}": share for name, share in behaviour.PROVIDER.items()}
+    drawn |= {f"hotline: {name}": share for name, share in behaviour.HOTLINE.items()}
+    drawn |= {f"findings: {' + '.join(words)}": share for words, share in behaviour.FINDINGS.items()}
     drawn |= {f"first outcome: {name or 'none'}": share for name, share in behaviour.FIRST_OUTCOME.items()}
     drawn |= {f"last outcome: {name or 'none'}": share for name, share in behaviour.LAST_OUTCOME.items()}
     drawn |= {f"actions: {' + '.join(actions)}": share for actions, share in behaviour.ACTIONS.items()}
@@ -99,6 +106,16 @@ def test_the_same_seed_party_and_id_always_act_alike_and_within_the_contracts(se
     assert [report.outcome in (CaseOutcome.CLOSED, CaseOutcome.CONVICTION) for report in reports[:1]] in ([], [False])
     pattern = CaseReference.__metadata__[0].pattern  # type: ignore[attr-defined]
     assert all(re.fullmatch(pattern, act.case_reference) for act in acts if isinstance(act, Accept))
+
+
+@given(st.text(), st.uuids())
+def test_a_hotline_never_stays_silent_and_keeps_to_the_rules_of_assessments(seed: str, subject: UUID) -> None:
+    first, *others = (deed(act, at=CLOCK.now()) for act in hotline_acts(Draw(seed, "hotline-nl.example", subject)))
+    assert first.act in ("accept", "decline")
+    for assessed in others:
+        findings = OfferFindings.model_validate(assessed.said)
+        said = [each.model_dump(exclude_none=True) | {"n": 1} for each in findings.assessed]
+        AssessedItems.model_validate({"assessed": said})
 
 
 def test_answers_come_in_the_stated_shares() -> None:
@@ -131,7 +148,7 @@ def test_a_provider_points_to_another_and_never_to_itself_or_to_nobody_known() -
 async def test_an_agency_leaves_every_case_in_the_state_its_behaviour_leads_to() -> None:
     service = offered(200)
     async with service.http() as http:
-        assert await agency(service, http).look(thoroughly=False)
+        await desk("agency", http).look(thoroughly=False)
     expected: Counter[str] = Counter()
     for one in ids(200):
         acts = agency_acts(Draw("1", "police-nl.example", one))
@@ -144,7 +161,7 @@ async def test_an_agency_leaves_every_case_in_the_state_its_behaviour_leads_to()
 async def test_a_provider_answers_notices_and_says_when_its_actions_took_effect() -> None:
     service = offered(200, "issued")
     async with service.http() as http:
-        await provider(service, http).look(thoroughly=False)
+        await desk("provider", http).look(thoroughly=False)
     assert set(service.states(KEY)) == {"issued", "acknowledged", "actioned", "rejected", "not_ours"}
     effective = {
         item["effective_at"]
@@ -156,44 +173,53 @@ async def test_a_provider_answers_notices_and_says_when_its_actions_took_effect(
     assert effective == {"2026-04-01T00:00:00.000Z"}
 
 
-@pytest.mark.parametrize("kind", ["hotline", "agency", "provider"])
-async def test_everybody_acknowledges_withdrawals(kind: str) -> None:
-    service = offered(5, "withdrawn")
+async def test_a_hotline_answers_everything_that_is_offered_to_it() -> None:
+    service = offered(200)
     async with service.http() as http:
-        client = CausewayClient(BASE_URL, KEY, http=http)
-        desks: dict[str, Desk] = {
-            "hotline": HotlineDesk(client, "hotline-nl.example", Tally()),
-            "agency": agency(service, http),
-            "provider": provider(service, http),
-        }
-        assert await desks[kind].look(thoroughly=False)
+        await desk("hotline", http).look(thoroughly=False)
+    assert set(service.states(KEY)) == {"accepted", "declined", "in_part", "closed"}
+
+
+async def test_a_thousand_are_answered_in_as_few_requests_as_their_acts_take() -> None:
+    service = offered(1000)
+    service.page_size = 1000
+    async with service.http() as http:
+        await desk("agency", http).look(thoroughly=False)
+    assert sum(service.batches) == len(service.acts) > 1000
+    assert len(service.batches) == -(-len(service.acts) // 100)
+
+
+@pytest.mark.parametrize("kind", list(WORK))
+@pytest.mark.parametrize("kept", [None, "case_is_kept", "notice_is_kept"])
+async def test_everybody_acknowledges_withdrawals_and_keeps_what_has_to_be_kept(kind: str, kept: str | None) -> None:
+    service = offered(5, "withdrawn")
+    service.kept = {one: kept for one in ids(2) if kept}
+    tally = Tally()
+    async with service.http() as http:
+        await desk(kind, http, tally).look(thoroughly=False)
     assert service.states(KEY) == {"withdrawal_acknowledged": 5}
+    fates = Counter(said["fate"] for _, _, said in service.acts)
+    assert fates == Counter({"erased": 3, "kept": 2} if kept else {"erased": 5})
+    assert tally.counts()["problems"] == {}
 
 
 async def test_a_case_withdrawn_after_it_was_taken_up_is_acknowledged() -> None:
     service = offered(20)
     async with service.http() as http:
-        desk = agency(service, http)
-        await desk.look(thoroughly=True)
+        one = desk("agency", http)
+        await one.look(thoroughly=True)
         for item in service.items[KEY]:
             item.state = "withdrawn"
-        await desk.look(thoroughly=False)
+        await one.look(thoroughly=False)
     assert service.states(KEY) == {"withdrawal_acknowledged": 20}
 
 
-async def test_a_hotline_leaves_offers_to_people() -> None:
-    service = offered(5)
-    async with service.http() as http:
-        await HotlineDesk(CausewayClient(BASE_URL, KEY, http=http), "hotline-nl.example", Tally()).look(thoroughly=True)
-    assert service.states(KEY) == {"offered": 5}
-    assert service.acts == []
-
-
 @pytest.mark.parametrize("exercise", [False, True])
-async def test_a_sample_party_never_answers_what_is_no_exercise(exercise: bool) -> None:
-    service = FakeRecipients({KEY: [Item(one, "offered", exercise) for one in ids(50)]})
+@pytest.mark.parametrize("kind", list(WORK))
+async def test_a_sample_party_never_answers_what_is_no_exercise(kind: str, exercise: bool) -> None:
+    service = FakeRecipients({KEY: [Item(one, NEW[kind], exercise) for one in ids(50)]})
     async with service.http() as http:
-        await agency(service, http).look(thoroughly=True)
+        await desk(kind, http).look(thoroughly=True)
     # The same check with exercises is the control: there, acts must be seen.
     assert bool(service.acts) is exercise
 
@@ -201,13 +227,14 @@ async def test_a_sample_party_never_answers_what_is_no_exercise(exercise: bool) 
 async def test_silence_is_kept_and_costs_one_page_a_look() -> None:
     service = offered(200)
     async with service.http() as http:
-        desk = agency(service, http)
-        await desk.look(thoroughly=True)
+        one = desk("agency", http)
+        await one.look(thoroughly=True)
         acts, silent = len(service.acts), service.states(KEY)["offered"]
         service.looks.clear()
-        assert not await desk.look(thoroughly=False)
+        service.batches.clear()
+        await one.look(thoroughly=False)
     assert silent > 0
-    assert len(service.acts) == acts
+    assert (len(service.acts), service.batches) == (acts, [])
     assert service.looks == {"withdrawn": 1, "offered": 1}
 
 
@@ -215,23 +242,32 @@ async def test_what_arrives_behind_known_items_is_found_by_a_thorough_look() -> 
     service = offered(100)
     service.page_size = 5
     async with service.http() as http:
-        desk = agency(service, http)
-        await desk.look(thoroughly=True)
-        late = [Item(one, "offered") for one in ids(20, start=1000)]
+        one = desk("agency", http)
+        await one.look(thoroughly=True)
+        late = [Item(each, "offered") for each in ids(20, start=1000)]
         service.items[KEY][:0] = late
         before = len(service.acts)
-        await desk.look(thoroughly=False)
+        await one.look(thoroughly=False)
         assert len(service.acts) == before
-        await desk.look(thoroughly=True)
+        await one.look(thoroughly=True)
     assert {item.state for item in late} != {"offered"}
 
 
-@pytest.mark.parametrize("act", ["accept", "outcome", "acknowledge", "answer"])
+@pytest.mark.parametrize(
+    ("kind", "act"),
+    [
+        ("agency", "accept"),
+        ("agency", "outcome"),
+        ("provider", "acknowledge"),
+        ("provider", "answer"),
+        ("hotline", "assess"),
+    ],
+)
 @pytest.mark.parametrize("restarted", [False, True])
-async def test_an_act_that_is_cut_off_is_done_later_by_the_same_run_or_the_next(act: str, restarted: bool) -> None:
-    notices = act in ("acknowledge", "answer")
-    build = provider if notices else agency
-    whole, cut = (offered(100, "issued" if notices else "offered") for _ in range(2))
+async def test_an_act_that_is_cut_off_is_done_later_by_the_same_run_or_the_next(
+    kind: str, act: str, restarted: bool
+) -> None:
+    whole, cut = (offered(100, NEW[kind]) for _ in range(2))
     failures = iter([False] * 3 + [True] + [False] * 1000)
 
     def fault(name: str) -> None:
@@ -240,15 +276,28 @@ async def test_an_act_that_is_cut_off_is_done_later_by_the_same_run_or_the_next(
 
     cut.fault = fault
     async with whole.http() as http:
-        await build(whole, http).look(thoroughly=True)
+        await desk(kind, http).look(thoroughly=True)
     async with cut.http() as http:
-        desk: Desk = build(cut, http)
+        one = desk(kind, http)
         with pytest.raises(Unavailable):
-            await desk.look(thoroughly=True)
-        desk = build(cut, http) if restarted else desk
-        await desk.look(thoroughly=False)
-        await desk.look(thoroughly=True)
+            await one.look(thoroughly=True)
+        one = desk(kind, http) if restarted else one
+        await one.look(thoroughly=False)
+        await one.look(thoroughly=True)
     assert {item.id: item.state for item in cut.items[KEY]} == {item.id: item.state for item in whole.items[KEY]}
+
+
+@pytest.mark.parametrize("kind", list(WORK))
+async def test_what_an_earlier_run_left_half_way_is_gone_on_with(kind: str) -> None:
+    whole, left = (offered(100, NEW[kind]) for _ in range(2))
+    async with whole.http() as http, left.http() as http_left:
+        await desk(kind, http).look(thoroughly=True)
+        for item in left.items[KEY]:
+            if acts := WORK[kind].acts(item.id):
+                ((first, *_), state) = acts, {"accept": "accepted", "acknowledge": "acknowledged"}
+                item.state = state.get(first.act, item.state)
+        await desk(kind, http_left).look(thoroughly=False)
+    assert {item.id: item.state for item in left.items[KEY]} == {item.id: item.state for item in whole.items[KEY]}
 
 
 async def test_an_act_that_comes_too_late_is_counted_and_does_not_stop_the_others() -> None:
@@ -262,7 +311,7 @@ async def test_an_act_that_comes_too_late_is_counted_and_does_not_stop_the_other
     service.fault = withdrawn_meanwhile
     tally = Tally()
     async with service.http() as http:
-        await agency(service, http, tally).look(thoroughly=True)
+        await desk("agency", http, tally).look(thoroughly=True)
     assert tally.counts()["problems"] == {"state_forbids": service.states(KEY)["withdrawn"] - silent_before(service)}
 
 
@@ -272,81 +321,17 @@ def silent_before(service: FakeRecipients) -> int:
     return sum(not agency_acts(Draw("1", "police-nl.example", one)) for one in withdrawn)
 
 
-# -- rounds -------------------------------------------------------------------------------------------------
-
-
-class Told(BaseException):
-    """Ends the rounds in a test."""
-
-
-class Scripted:
-    """A desk whose looks end as scripted."""
-
-    def __init__(self, *looks: bool | Exception) -> None:
-        self._looks = list(looks)
-        self.thorough: list[bool] = []
-
-    async def look(self, *, thoroughly: bool) -> bool:
-        if not self._looks:
-            raise Told
-        self.thorough.append(thoroughly)
-        look = self._looks.pop(0)
-        if isinstance(look, Exception):
-            raise look
-        return look
-
-
-async def paused(desk: Scripted) -> tuple[list[float], Tally]:
-    pauses: list[float] = []
-    tally = Tally()
-
-    async def sleep(pause_s: float) -> None:
-        pauses.append(pause_s)
-
-    with pytest.raises(BaseExceptionGroup) as ended:
-        await Rounds(tally, sleep=sleep).attend({"police-nl.example": desk})
-    assert ended.group_contains(Told)
-    return pauses[1:], tally
-
-
-async def test_a_party_without_news_looks_in_ever_more_seldom_and_at_once_more_often_with_news() -> None:
-    pauses, _ = await paused(Scripted(*[False] * 8, True, False))
-    assert pauses[:8] == sorted(pauses[:8])
-    assert pauses[7] == rounds.PAUSE_S_MAX
-    assert pauses[8:] == [rounds.PAUSE_S_MIN, rounds.PAUSE_S_MIN * 1.5]
-
-
-async def test_a_service_that_is_away_is_no_end_and_is_counted() -> None:
-    failing = Scripted(Unavailable("server_unreachable"), ApiProblem("unauthenticated", status=401), True)
-    _, tally = await paused(failing)
-    assert tally.counts()["problems"] == {"server_unreachable": 1, "unauthenticated": 1}
-    assert failing.thorough == [True, True, True]
-
-
-async def test_every_tenth_look_is_thorough() -> None:
-    desk = Scripted(*[False] * 21)
-    await paused(desk)
-    assert [number for number, thorough in enumerate(desk.thorough) if thorough] == [0, 10, 20]
-
-
-async def test_no_more_than_sixteen_parties_look_at_once() -> None:
-    present, most = 0, 0
-
-    class Busy:
-        async def look(self, *, thoroughly: bool) -> bool:
-            nonlocal present, most
-            present += 1
-            most = max(most, present)
-            for _ in range(5):
-                await asyncio.sleep(0)
-            present -= 1
-            return True
-
-    desks = {str(number): Busy() for number in range(60)}
-    task = asyncio.ensure_future(Rounds(Tally(), sleep=lambda _: asyncio.sleep(0)).attend(desks))
-    for _ in range(300):
-        await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert most == rounds.LOOKS_AT_ONCE_MAX
+async def test_a_desk_looks_for_what_others_did_that_concerns_its_work_and_misses_nothing_before() -> None:
+    service = offered(0)
+    service.tell("case.offer")
+    async with service.http() as http:
+        one = desk("agency", http)
+        assert await one.comes(20)
+        heard = []
+        for event in ("case.accept", "offer.offer", "case.offer", "case.withdraw"):
+            service.tell(event)
+            heard.append(await one.comes(20))
+        assert heard == [False, False, True, True]
+        assert not await one.comes(1)
+        one.begin_anew()
+        assert await one.comes(20)

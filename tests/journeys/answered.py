@@ -289,10 +289,12 @@ async def transfers_answer(asked: Asked) -> None:
     await asked.post(HOTLINE, path, {"reason": "no_capacity", "to": OTHER_HOTLINE})
     await asked.exchange.until_quiet()
     await asked.get(OTHER_HOTLINE, "/v1/inbox?state=claimable&limit=1")
+    await asked.get(OTHER_HOTLINE, f"/v1/inbox/{referral_id}/draft", status=409)
     await asked.post(OTHER_HOTLINE, f"/v1/inbox/{referral_id}:claim")
     await asked.exchange.until_quiet()
     await asked.post(OTHER_HOTLINE, f"/v1/inbox/{referral_id}:claim", status=409)
     assert (await asked.get(OTHER_HOTLINE, f"/v1/inbox/{referral_id}"))["state"] == "transferred"
+    await asked.get(OTHER_HOTLINE, f"/v1/inbox/{referral_id}/draft")
     assert (await asked.get(HOTLINE, f"/v1/referrals/{referral_id}"))["state"] == "transferred"
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from shared.kernel.ids import uuid7
+from tests.console.people import signed_in
 from tests.journeys.parties import Party, written
 from tests.support.running import HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange, referral
 
@@ -21,6 +23,18 @@ def notices(exchange: Exchange, folder: Path, count: int) -> list[tuple[str, str
         body = referral(items=[referral()["items"][0] for _ in range(3)])
         filed.append(hotline.told("referral", "submit", written(folder, body))["referral_id"])
     return [(referral_id, notice_of(hotline, referral_id)) for referral_id in filed]
+
+
+async def beside(exchange: Exchange, notice: str) -> list[str]:
+    """The other notices to which the provider's list of notices leads from the row of one."""
+    page = "/console/notices"
+    async with signed_in(exchange, PROVIDER) as people:
+        while True:
+            shown = (await people.get(page)).text
+            rows = [each for each in shown.split("<tr>") if f'value="{notice}"' in each]
+            if rows:
+                return [each for each in re.findall(r'/notices/([0-9a-f-]{36})"', rows[0]) if each != notice]
+            page = "/console/notices?" + re.findall(r"(cursor=[^\"&]+)", shown)[-1]
 
 
 def notice_of(hotline: Party, referral_id: str) -> str:
@@ -120,9 +134,11 @@ async def test_two_notifiers_of_one_location_are_one_work_item_and_each_is_told_
 
     ((work_item, open_ones),) = about()
     assert sorted(open_ones) == sorted(notices)
+    assert await beside(exchange, notices[0]) == [notices[1]]
     first.told("referral", "withdraw", ids[0], "--reason", "filed_in_error")
     await exchange.until_quiet()
     assert about() == [(work_item, [notices[1]])]
+    assert await beside(exchange, notices[1]) == []
     answered = provider.told("notice", "answer-work", work_item, "removed")
     assert [(each["notice_id"], each["state"]) for each in answered["results"]] == [(notices[1], "actioned")]
     await exchange.until_quiet()

@@ -7,7 +7,8 @@ lines, "lists": {party: {"attention": [row, …], "feedback_due": [row, …]}}, 
 "told"}}, "timelines": [{"party", "subject", "listed": ["REASON …", …]}, …]}, the last of the stories. A row that must
 stand there is counted from the other side: what a recipient has answered from the recipient's own table, what became
 of a message from its recipient's inbox, what has a child at risk from the file. Prints {"expected", "missing",
-"extra", "by_reason", "accepted", "without_feedback", "unnamed", "rates_differ"}.
+"extra", "by_reason", "accepted", "without_feedback", "unnamed", "rates_differ", "ticks"}; the last: of how many
+referrals all recipients have answered by their own tables, and what hotlines have of what they were sent.
 """
 
 from __future__ import annotations
@@ -49,7 +50,10 @@ WHERE asks AND state = 'requested'
 OF_STORIES = [(ENDED, {"hotline", "industry"}), (UNANSWERED, {"law_enforcement"})]
 HOLDS = {"hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late"}
 #: Of what stories leave on lists, the reasons that are counted here.
-COUNTED = NO | HOLDS | {"reappeared", "preservation_unanswered"}
+COUNTED = NO | HOLDS | {"reappeared", "preservation_unanswered", "handed_over"}
+#: What a hotline was granted, by its origin; and for what it has filed one of its own.
+GRANTED = "SELECT recipient AS party, referral_id AS subject FROM transfer WHERE claimed_at IS NOT NULL"
+DERIVED = "SELECT party, other AS subject FROM relation WHERE kind = 'derived_from'"
 #: Cases that somebody of the agency has, or had last: nobody else is to take them up.
 CLAIMED = """
 SELECT referral_id, party FROM (
@@ -162,6 +166,12 @@ async def in_stories(
             if kinds[name] in of:
                 for row in await each.fetch(query):
                     found.add((row["party"], str(row["subject"]), "", "", row["reason"]))
+    granted, derived = set[Row](), set[Row]()
+    for name, each in databases.items():
+        if kinds[name] != "law_enforcement":
+            for query, rows in ((GRANTED, granted), (DERIVED, derived)):
+                rows |= {(r["party"], str(r["subject"]), "", "", "handed_over") for r in await each.fetch(query)}
+    found |= granted - derived
     edges = [
         (row["party"], str(row["referral_id"]), row["recipient"], str(row["notice_id"] or row["referral_id"]))
         for name, each in databases.items()
@@ -214,6 +224,37 @@ async def without_feedback(
     return {"accepted": accepted, "silent": silent}
 
 
+async def ticks(databases: dict[str, asyncpg.Connection], kinds: dict[str, str], sample: str) -> dict[str, int]:
+    """What the demo says of answers, counted from the tables of whoever has answered."""
+    known, states = sampled(sample), dict[tuple[str, str], str]()
+    offers: set[tuple[str, str]] = set()
+    for name, each in databases.items():
+        table, key, _ = TABLES[kinds[name]]
+        for row in await each.fetch(f"SELECT {key} AS subject, party, state FROM {table}"):
+            states[str(row["subject"]), row["party"]] = row["state"]
+            if table == "offer":
+                offers.add((str(row["subject"]), row["party"]))
+    edges: dict[str, list[tuple[str, str]]] = {}
+    for name, each in databases.items():
+        if kinds[name] != "law_enforcement":
+            for row in await each.fetch(
+                "SELECT referral_id, notice_id, recipient, party, external_ref FROM edge"
+                " JOIN referral USING (referral_id, party)"
+                " WHERE referral.state <> 'withdrawn' AND edge.state IN ('emitted', 'referred', 'waiting', 'planned')"
+            ):
+                if (row["party"], row["external_ref"]) in known:
+                    subject = str(row["notice_id"] or row["referral_id"])
+                    edges.setdefault(str(row["referral_id"]), []).append((subject, row["recipient"]))
+    answered = {subject for subject, state in states.items() if state not in ("offered", "issued")}
+    to_hotlines = [each for sent in edges.values() for each in sent if each in offers]
+    return {
+        "referrals": len(edges),
+        "answered_by_all": sum(all(each in answered for each in sent) for sent in edges.values()),
+        "to_hotlines": len(to_hotlines),
+        "by_hotlines": sum(each in answered for each in to_hotlines),
+    }
+
+
 async def main() -> int:
     asked = json.load(sys.stdin)
     databases = {name: await asyncpg.connect(url) for name, url in asked["databases"].items()}
@@ -245,6 +286,7 @@ async def main() -> int:
             "accepted": sum(len(each) for each in cases["accepted"].values()),
             "without_feedback": len(silent),
             "unnamed": sorted(silent - named),
+            "ticks": await ticks(databases, asked["kinds"], asked["sample"]),
             "rates_differ": sorted(p for p in rates.keys() | told.keys() if rates.get(p) != told.get(p)),
         },
         sys.stdout,

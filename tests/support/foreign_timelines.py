@@ -3,9 +3,10 @@
     python foreign_timelines.py < asked.json
 
 Input: {"databases": {instance: url}, "kinds": {instance: kind}, "audit": url, "timelines": [{"party", "subject",
-"entries": [{"type", "state", "by", …}]}]}. What is in a timeline is counted again from the messages that the instances
-have taken (`inbox`), from what stands in their tables, and from audit's entries: whose act, which, in which order, and
-where it has led. Prints a JSON list of sentences, one for each difference.
+"entries": [{"type", "state", "by", …}]}], "groups": [{"party", "work_item", "notices"}]}. What is in a timeline is
+counted again from the messages that the instances have taken (`inbox`), from what stands in their tables, and from
+audit's entries: whose act, which, in which order, and where it has led. A work item has the notices that name its
+place, each of another notifier, but what was taken back. Prints a JSON list of sentences, one for each difference.
 """
 
 from __future__ import annotations
@@ -90,6 +91,8 @@ SHOWN = {
     "hotline": [("offer", "referral_id")],
     "industry": [("notice", "notice_id"), ("preservation", "preservation_id")],
 }
+#: What was taken back.
+BACK = {"withdrawn", "withdrawal_acknowledged", "record_erased"}
 #: Why another content stands → the origin's act.
 CHANGED = {"amended": "referral.amend", "rerouted": "referral.reroute"}
 #: What an origin does that its own tables do not tell act by act, counted where it has come to: for each recipient,
@@ -255,11 +258,32 @@ def stood(entries: list[dict[str, Any]], by: str | None) -> str | None:
     return "none"
 
 
+async def ungrouped(books: Books, group: dict[str, Any]) -> list[str]:
+    """Where a work item is not all open notices about one place."""
+    token, wanted = bytes.fromhex(group["work_item"].replace("-", "")), {*group["notices"]}
+    rows = [
+        row
+        for name, each in books.databases.items()
+        if books.kinds[name] == "industry"
+        for row in await each.fetch(
+            "SELECT l.notice_id, n.contact, n.state FROM notice_location AS l JOIN notice AS n USING (notice_id, party)"
+            " WHERE l.party = $1 AND l.token = $2",
+            group["party"],
+            token,
+        )
+    ]
+    there = {str(row["notice_id"]) for row in rows if str(row["notice_id"]) in wanted or row["state"] not in BACK}
+    notifiers = {row["contact"] for row in rows if str(row["notice_id"]) in wanted}
+    told = [] if there == wanted else [f"work item {group['work_item']}: {sorted(there ^ wanted)} too many or missing"]
+    return told if len(notifiers) == len(wanted) else [*told, f"work item {group['work_item']}: one notifier twice"]
+
+
 async def main() -> int:
     asked = json.load(sys.stdin)
     databases = {name: await asyncpg.connect(url) for name, url in asked["databases"].items()}
     books = Books(databases, asked["kinds"], await asyncpg.connect(asked["audit"]))
     found = [each for timeline in asked["timelines"] for each in await differences(books, timeline)]
+    found += [each for group in asked.get("groups", []) for each in await ungrouped(books, group)]
     json.dump(found, sys.stdout)
     for each in (*databases.values(), books.audit):
         await each.close()

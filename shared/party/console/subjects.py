@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol, cast
@@ -36,6 +36,10 @@ from shared.vocabulary.reveal import RevealReason
 ROWS_OF_A_PAGE: Final = 25
 
 
+#: Of a subject the others that are worked on together with it.
+Beside = Mapping[UUID, Sequence[UUID]]
+
+
 class Listed(Protocol):
     """What a list of subjects has, whatever they are."""
 
@@ -52,7 +56,8 @@ class SubjectKind:
 
     `path` is where they are below /console, `rows` the template of the list's columns, `body` of what one shows,
     `record` of its opened record. `numbers` are those of a subject's items. `bulk` are the acts that may be done to
-    several at once; `claimed`: one person at a time has one.
+    several at once; `claimed`: one person at a time has one. `beside` tells which others are worked on together with
+    those of a list.
     """
 
     path: str
@@ -67,6 +72,7 @@ class SubjectKind:
     record: str
     bulk: Sequence[str] = ()
     claimed: bool = False
+    beside: Callable[[asyncpg.Connection, str, Sequence[ShownItem]], Awaitable[Beside]] | None = None
 
 
 class SubjectPages:
@@ -99,10 +105,12 @@ class SubjectPages:
         await self._serving.number()
         async with self._reading(asked.identity) as session:
             found = await list_items(self._kind.recipient, page, self._acting(asked.identity, session))
+            beside = await self._beside(asked.identity, session, cast("Listed", found).items)
         views: dict[str, object] = {
             "after": after,
             "kind": self._kind,
             "listed": cast("Listed", found),
+            "beside": beside,
             "bulk": [row.name for row in self._bulk_acts(asked)],
             "states": known,
             "state": state,
@@ -110,6 +118,9 @@ class SubjectPages:
             "mine": claimed_by is not None,
         }
         return self._frame.page(asked, "subjects.html", views)
+
+    async def _beside(self, who: Identity, session: Session, listed: Sequence[ShownItem]) -> Beside:
+        return {} if self._kind.beside is None else await self._kind.beside(session.driver, who.party, listed)
 
     async def _one(self, asked: Asked) -> Response:
         after = await self._live.last(asked.identity)

@@ -31,6 +31,7 @@ from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason, ReceiptOutcome
 from shared.vocabulary.referral import AmendmentCause, RelationKind
 from shared.vocabulary.routing import Disposition, Purpose, Reason, WorkReason
+from shared.vocabulary.transfers import TransferReason
 
 #: Where a referral stands once it is filed.
 FiledState = Disposition | Literal[ReferralState.UNRELEASED]
@@ -300,7 +301,8 @@ class Related(Contract):
 class ShownReferral(ListedReferral):
     """One of the party's own referrals with its ticks and edges, how it came to what it says, and what is held of it.
 
-    `relations` are found after it was accepted, within a minute: others of the party's that name the same place.
+    `relations` are found after it was accepted, within a minute: others of the party's that name the same place, and
+    what was handed over to the party and this was filed for (`derived_from`).
     """
 
     ticks: Ticks
@@ -308,6 +310,19 @@ class ShownReferral(ListedReferral):
     relations: tuple[Related, ...] = ()
     revisions: tuple[ShownRevision, ...] = ()
     holds: tuple[ShownHold, ...] = ()
+
+
+class TransferStands(NamedTuple):
+    """What a hotline was told of a transfer: that it may claim the referral, and what came of it.
+
+    `claim` is the act by which it has it, `gone` whether another has.
+    """
+
+    referral_id: UUID
+    recipient: str
+    reason: TransferReason
+    claim: UUID | None
+    gone: bool
 
 
 class WorkItem(Contract):

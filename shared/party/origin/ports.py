@@ -20,7 +20,7 @@ from shared.exchange.prepare import Again, Prepared
 from shared.exchange.released import Released
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
-from shared.party.origin.domain import ReferralPage, Reply, Request, ShownReferral, Spent, WorkPage
+from shared.party.origin.domain import ReferralPage, Reply, Request, ShownReferral, Spent, TransferStands, WorkPage
 from shared.vocabulary.referral import WithdrawalReason
 
 
@@ -320,6 +320,10 @@ class Edges(Protocol):
 
     async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:
         """The open edges of referral or notice ids, locked, by (subject, recipient): one for each purpose."""
+        ...
+
+    async def transfers(self, referral_ids: Collection[UUID]) -> Sequence[TransferStands]:
+        """What hotlines were told of transfers of these referrals."""
         ...
 
     async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:

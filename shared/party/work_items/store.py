@@ -44,6 +44,7 @@ SELECT l.token FROM notice AS n JOIN notice_location AS l ON l.notice_id = n.not
 WHERE n.party = $1 AND n.notice_id = ANY($2::uuid[]) AND l.n = ANY(n.numbers) AND {_FIRST}
 GROUP BY l.token ORDER BY max(n.place) DESC, min(l.n)
 """
+_PLACES: Final = "SELECT DISTINCT token FROM notice_location WHERE party = $1 AND notice_id = ANY($2::uuid[])"
 _OPEN_ITEMS: Final = f"""
 SELECT t.token, i.* FROM unnest($2::bytea[]) AS t (token) CROSS JOIN LATERAL (
     SELECT n.notice_id, l.n, n.contact, n.state, n.priority, n.received_at, n.said
@@ -71,6 +72,16 @@ class PostgresWorkItems:
         if not found:
             raise not_found()
         return found[0]
+
+    async def beside(self, party: str, notices: Sequence[UUID]) -> dict[UUID, list[UUID]]:
+        """Of each notice that is part of a work item with others, these others, the oldest first."""
+        places = await self._driver.fetch(_PLACES, party, list(notices))
+        found = defaultdict[UUID, list[UUID]](list)
+        for work_item in await self._items(party, [each["token"] for each in places]):
+            members = list(dict.fromkeys(item.notice_id for item in work_item.items))
+            for one in set(members) & set(notices):
+                found[one] += [other for other in members if other != one and other not in found[one]]
+        return {one: others for one, others in found.items() if others}
 
     async def _items(self, party: str, tokens: Sequence[bytes]) -> list[WorkItem]:
         """What is open at each location, without those at which nothing is."""

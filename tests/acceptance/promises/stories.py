@@ -20,6 +20,11 @@ STORIES = (
         verb="the_demos_feedback_is_recounted",
     ),
     Line(
+        "Every hotline edge of the demo is answered, and where all recipients have answered a referral its ticks are "
+        "n of n, by the recipients' own tables",
+        verb="the_demos_ticks_are_recounted",
+    ),
+    Line(
         "Every story comes out as its file tells it, at each side, and one that comes out otherwise is noticed",
         ("tests/journeys/test_scenarios.py", "tests/deploy/scenarios/test_story_files.py"),
     ),

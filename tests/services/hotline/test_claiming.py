@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from services.hotline.api import offers_router
+from services.hotline.store import transfers_waiting
 from shared.contracts.base import Contract
+from shared.contracts.referral import ReferralSubmission
 from shared.contracts.registry import CLAIM_GONE, CLAIM_GRANTED, TRANSFER_OFFERED, MessageType
 from shared.contracts.transfers import ClaimGoneClear, ClaimGrantedClear, DoneSoFar, TransferOfferedClear
+from shared.exchange.derived import derived_from
 from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
-from shared.runtime.database.transactions import Database
+from shared.party.waiting import Place
+from shared.runtime.database.transactions import Database, RowScope
 from shared.vocabulary.transfers import TransferReason
 from tests.services.deliveries import HOTLINE, OTHER_HOTLINE, received, withdrawn
-from tests.services.doors import door, serving
+from tests.services.doors import asking, door, serving
 from tests.services.hotline.hotlines import KEK, Hotlines
 from tests.services.hotline.test_assessing import Prompt, an_offer
 
@@ -91,6 +96,48 @@ async def test_what_was_declined_can_be_claimed_once_it_is_transferred(hotlines:
     assert await prompt.act(referral_id, "decline", {"reason": "no_capacity"}) == (202, "declined")
     await hotlines.receive(offered_over(referral_id))
     assert await prompt.act(referral_id, "claim") == (202, "claimed")
+
+
+async def waiting(hotlines: Hotlines, referral_id: UUID) -> list[tuple[tuple[str, ...], str]]:
+    """What of it stands on the hotline's list, however it was asked for: the reasons, and what would help."""
+    found = []
+    async with hotlines.offers("read") as acting:
+        driver, place = acting.items._driver, Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))  # type: ignore[attr-defined]
+        while rows := await transfers_waiting(driver, OTHER_HOTLINE, place, rank_max=1, limit=3):
+            found += [(each.row.reasons, each.row.mend.value) for each in rows if each.row.subject == referral_id]
+            place = rows[-1].place
+    return found
+
+
+@pytest.mark.parametrize("priority", ["p2_normal", "p0_child_at_risk"])
+async def test_what_was_handed_over_is_drafted_and_stands_on_the_list_until_it_is_filed(
+    hotlines: Hotlines, prompt: Prompt, priority: str
+) -> None:
+    referral_id, path = uuid7(), "/v1/inbox/{}/draft"
+    await hotlines.receive(an_offer(referral_id, priority=priority), offered_over(referral_id))
+    # What is open and has a child at risk stands there already.
+    assert await waiting(hotlines, referral_id) == ([] if priority.startswith("p0") else [(("claimable",), "claim")])
+    await prompt.act(referral_id, "claim")
+    headers = asking(OTHER_HOTLINE, role=Role.ANALYST)
+    answer = await prompt.client.get(path.format(referral_id), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (409, "state_forbids")
+    assert await revealed(hotlines, referral_id) == 0
+    assert await waiting(hotlines, referral_id) == []
+    await hotlines.receive(granted(referral_id))
+    assert await waiting(hotlines, referral_id) == [(("handed_over",), "file")]
+    answer = await prompt.client.get(path.format(referral_id), headers=headers)
+    assert derived_from(ReferralSubmission.model_validate(answer.json())) == [referral_id]
+    assert await revealed(hotlines, referral_id) == 1
+    for headers, status in ((asking(HOTLINE, role=Role.ANALYST), 404), (asking(OTHER_HOTLINE, role=Role.AUDITOR), 403)):
+        assert (await prompt.client.get(path.format(referral_id), headers=headers)).status_code == status
+    async with hotlines.database.transaction(RowScope([OTHER_HOTLINE], Role.SERVICE, "apply")) as session:
+        filed = "INSERT INTO relation (party, referral_id, other, kind) VALUES ($1, $2, $3, 'derived_from')"
+        await session.driver.execute(filed, OTHER_HOTLINE, uuid7(), referral_id)
+    assert await waiting(hotlines, referral_id) == []
+
+
+async def revealed(hotlines: Hotlines, referral_id: UUID) -> int:
+    return [kind for kind, *_ in await hotlines.sent(referral_id)].count("causeway.record_revealed.v1")
 
 
 async def test_only_its_origin_says_who_has_it(hotlines: Hotlines, prompt: Prompt) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from shared.exchange import locations
+from shared.kernel.ids import uuid7
 from shared.party.origin.store import locations as store
 from shared.party.origin.store.filing import PostgresFiling
 from shared.party.origin.store.locations import Locations
@@ -98,6 +99,15 @@ async def test_repeats_are_linked_on_both_sides_and_others_are_not(origin: Origi
     assert await related(origin, first) == {str(again)}
     assert await related(origin, again) == {str(first)}
     assert await related(origin, other) == set()
+
+
+async def test_what_was_filed_for_a_referral_that_was_handed_over_names_it(origin: Origin) -> None:
+    handed_over = uuid7()
+    said = {"correlation": [{"system": "causeway", "ref": str(handed_over)}, {"system": "iwf", "ref": str(uuid7())}]}
+    referral_id = await origin.file(**at(spellings("handed-over")[0]), **said)
+    await linked(origin)
+    relation = {"referral_id": str(handed_over), "kind": "derived_from"}
+    assert (await origin.show(referral_id))["relations"] == [relation]
 
 
 async def test_repeats_are_linked_across_a_change_of_the_forms_version(

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 
 from shared.kernel.authority import Role
-from shared.kernel.ids import uuid7
+from shared.kernel.ids import uuid4, uuid7
+from shared.party.origin.domain import TransferStands
+from shared.party.origin.store.attention import unclaimed_waits
+from shared.party.origin.transferring import Held
+from shared.party.origin.use_cases.transfers import Letters
+from shared.party.waiting import Place
+from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.referral import WithdrawalReason
+from shared.vocabulary.transfers import TransferReason
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.transferring import ASIA, EUROPE, answer, claim, orphan, told, transfer
-from tests.support.builders import PROVIDER
+from tests.support.builders import HOTLINE, PROVIDER
+from tests.support.exchange_world import move
 
 
 async def state(origin: Origin, referral_id: UUID) -> str:
@@ -30,6 +39,67 @@ async def test_an_orphan_is_transferred_and_the_first_that_claims_it_has_it(orig
     # What comes later has crossed the answer that it was given already.
     assert await answer(origin, claim(referral_id, EUROPE)) == [None]
     assert (await told(origin, "claim_granted"), await told(origin, "claim_gone")) == ([ASIA], [EUROPE])
+
+
+async def listed(origin: Origin) -> dict[UUID, tuple[tuple[str, ...], str]]:
+    """What it lets others claim and nobody has claimed, by the list of what needs a person."""
+    beginning = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+    async with origin.database.transaction(RowScope([HOTLINE], Role.VIEWER, "read")) as session:
+        rows = await unclaimed_waits(session.driver, HOTLINE, beginning, rank_max=1, limit=1000)
+    return {each.row.subject: (each.row.reasons, each.row.mend.value) for each in rows}
+
+
+@pytest.mark.parametrize("end", ["claimed", "withdrawn"])
+async def test_what_nobody_has_claimed_stands_on_its_origins_list_once(origin: Origin, end: str) -> None:
+    referral_id = await orphan(origin)
+    assert referral_id not in await listed(origin)
+    await transfer(origin, referral_id)
+    assert (await listed(origin))[referral_id] == (("unclaimed",), "call")
+    if end == "claimed":
+        await answer(origin, claim(referral_id, ASIA))
+    else:
+        await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    assert referral_id not in await listed(origin)
+
+
+async def told_anew(origin: Origin, referral_id: UUID) -> list[str]:
+    """What the hotline for Europe's orphans is told of a referral where it has moved to."""
+    await origin.forget()
+    move(origin.world, EUROPE)
+    await origin.bus.follow(origin.world.documents.directory)
+    waiting = [each.draft for each in await origin.waiting() if each.draft.recipient == EUROPE]
+    found = [each for each in waiting if each.subject == str(referral_id)]
+    assert {each.recipient_instance for each in found} == {"hotline_two"}
+    return [each.message.name for each in found]
+
+
+@pytest.mark.parametrize("claimed", [False, True])
+async def test_a_hotline_that_has_moved_is_told_anew_what_may_be_claimed_and_what_is_gone(
+    origin: Origin, *, claimed: bool
+) -> None:
+    referral_id = await orphan(origin)
+    await transfer(origin, referral_id)
+    if claimed:
+        await answer(origin, claim(referral_id, ASIA))
+    assert await told_anew(origin, referral_id) == [
+        "referral_offered",
+        "transfer_offered",
+        *(["claim_gone"] if claimed else []),
+    ]
+
+
+def test_whoever_has_it_is_told_so_anew(origin: Origin) -> None:
+    letters = Letters(origin.world.documents.directory, "hotline", origin.world.at)
+    held = Held(uuid7(), HOTLINE, "transferred", exercise=True, revision=1, offered=())
+    stands = TransferStands(held.referral_id, ASIA, TransferReason.NO_MANDATE, uuid4(), gone=False)
+    drafts = letters.told_again(stands, held)
+    assert [each.message.name for each in drafts] == ["transfer_offered", "claim_granted"]
+    assert {(each.subject, each.recipient) for each in drafts} == {(str(held.referral_id), ASIA)}
+
+
+async def test_what_was_not_transferred_is_not_told_anew_to_a_hotline_that_has_moved(origin: Origin) -> None:
+    """The control: its edge alone is issued anew."""
+    assert await told_anew(origin, await orphan(origin)) == ["referral_offered"]
 
 
 async def test_of_two_claims_in_one_batch_the_first_is_granted(origin: Origin) -> None:

@@ -8,7 +8,7 @@ import asyncpg
 
 from shared.exchange.act import Subject
 from shared.exchange.origin import UNFINISHED
-from shared.party.waiting import ANSWERED_NO, P0_OPEN, Place, Waiting, Waits, mend_of
+from shared.party.waiting import ANSWERED_NO, P0_OPEN, UNCLAIMED, Place, Waiting, Waits, mend_of
 from shared.vocabulary.routing import WorkReason
 
 _REFERRALS: Final = """
@@ -30,6 +30,25 @@ WHERE e.party = $1 AND e.attention IS NOT NULL
   AND (e.rank, e.attention, e.edge_id) > ($2::smallint, $3, $4) AND e.rank <= $5
 ORDER BY e.rank, e.attention, e.edge_id LIMIT $6
 """
+
+#: Of a transfer that nobody has claimed the referral stands there, once.
+_UNCLAIMED: Final = """
+SELECT r.referral_id AS id, r.rank, t.since, r.referral_id, r.external_ref, r.facts ->> 'priority' AS priority
+FROM (
+    SELECT referral_id, min(offered_at) AS since FROM transfer WHERE party = $1 AND claimed_at IS NULL
+    GROUP BY referral_id
+) AS t JOIN referral AS r USING (referral_id)
+WHERE r.state IN ('routed', 'orphaned')
+  AND (r.rank, t.since, r.referral_id) > ($2::smallint, $3, $4) AND r.rank <= $5
+ORDER BY r.rank, t.since, r.referral_id LIMIT $6
+"""
+
+
+async def unclaimed_waits(
+    driver: asyncpg.Connection, party: str, above: Place, *, rank_max: int, limit: int
+) -> list[Waits]:
+    """What the party lets others claim, and nobody has claimed: the first `limit` behind `above`."""
+    return [_waits(row, (UNCLAIMED,)) for row in await driver.fetch(_UNCLAIMED, party, *above, rank_max, limit)]
 
 
 async def origin_waits(

@@ -25,6 +25,7 @@ from shared.party.origin.store.acts import keep_acts, reference_place
 from shared.party.origin.store.contacts import note_accepted
 from shared.party.origin.store.filing import EDGE, clocked_rows, edge_rows, places
 from shared.party.origin.store.referring import refer
+from shared.party.origin.store.transfers import TransfersTold
 from shared.runtime.database.columns import Statement
 from shared.runtime.post import outbox
 from shared.runtime.timers.steps import begin, end, note_steps
@@ -173,7 +174,7 @@ WHERE r.work_reason IN ('deferred', 'waiting', 'parked') AND e.referral_id = r.r
 """
 
 
-class PostgresEdges:
+class PostgresEdges(TransfersTold):
     """`Edges` within one transaction."""
 
     def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:

@@ -1,4 +1,6 @@
-"""Which of a party's referrals name one place: tokens and links, made after each was answered.
+"""What a party's referral has to do with others: those that name its place, and what it was filed for.
+
+Tokens and links are made after each was answered.
 
 A step of its own, never the intake: known and new places are answered in the same bytes and the same time, because
 nothing of this exists yet when the answer commits. It follows the party's feed by arrival, one place for each version
@@ -14,12 +16,14 @@ from typing import Final
 import asyncpg
 
 from shared.envelope.datakeys import KeyEncryptionKey
+from shared.exchange.derived import derived_from
 from shared.exchange.locations import FORMS, locations
 from shared.kernel.authority import Role
 from shared.kernel.errors import Unavailable
 from shared.party.origin.store.edges import opened
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.watch.logs import log
+from shared.vocabulary.referral import RelationKind
 
 #: So many referrals of a party are looked at in one transaction.
 BATCH: Final = 200
@@ -54,6 +58,13 @@ CROSS JOIN LATERAL (
 ) AS first WHERE first.referral_id <> t.referral_id ON CONFLICT DO NOTHING RETURNING referral_id, party
 )
 INSERT INTO contact_due (referral_id, party) SELECT DISTINCT referral_id, party FROM linked
+"""
+
+#: What was handed over is another origin's: of the party's own there is no such link.
+_DERIVE: Final = """
+INSERT INTO relation (party, referral_id, other, kind)
+SELECT $1, t.referral_id, t.other, $4 FROM unnest($2::uuid[], $3::uuid[]) AS t (referral_id, other)
+WHERE t.referral_id <> t.other ON CONFLICT DO NOTHING
 """
 
 
@@ -96,12 +107,16 @@ class Locations:
     async def _link(
         self, driver: asyncpg.Connection, rows: Sequence[asyncpg.Record], *, party: str, version: int
     ) -> None:
+        records = [(row["referral_id"], opened(row, self._kek)) for row in rows if row["wrapped"] is not None]
         found = [
-            (row["referral_id"], each.n, self._kek.location_token(party, version, each.form), each.kind.value)
-            for row in rows
-            if row["wrapped"] is not None
-            for each in locations(opened(row, self._kek).items, version)
+            (referral_id, each.n, self._kek.location_token(party, version, each.form), each.kind.value)
+            for referral_id, record in records
+            for each in locations(record.items, version)
         ]
+        derived = [(referral_id, each) for referral_id, record in records for each in derived_from(record)]
         subjects, tokens = [each[0] for each in found], [each[2] for each in found]
         await driver.execute(_ADD, party, version, subjects, [each[1] for each in found], tokens)
         await driver.execute(_LINK, party, version, subjects, tokens, [each[3] for each in found])
+        if derived:
+            named = [each for each, _ in derived], [other for _, other in derived]
+            await driver.execute(_DERIVE, party, *named, RelationKind.DERIVED_FROM.value)

@@ -17,6 +17,7 @@ import asyncpg
 from shared.contracts.transfers import DoneSoFar
 from shared.exchange.events import Event
 from shared.exchange.message import Draft
+from shared.party.origin.domain import TransferStands
 from shared.party.origin.transferring import Held, Offered
 from shared.runtime.database.feed import note_events
 from shared.runtime.post import outbox
@@ -53,6 +54,27 @@ LEFT JOIN edge AS e ON e.referral_id = $1 AND e.notice_id IS NOT NULL AND e.stat
 WHERE mine.referral_id = $1 AND mine.recipient = $2 AND mine.notice_id IS NULL AND mine.state = 'emitted'
 GROUP BY n ORDER BY n
 """
+
+_TOLD: Final = """
+SELECT t.referral_id, t.recipient, t.reason, r.state = 'transferred' AND t.claimed_at IS NULL AS gone,
+       CASE WHEN t.claimed_at IS NOT NULL THEN (
+           SELECT act FROM answer_act AS a
+           WHERE a.subject = t.referral_id AND a.sender = t.recipient AND a.answer = 'claimed' AND a.code IS NULL
+           ORDER BY number LIMIT 1
+       ) END AS claim
+FROM transfer AS t JOIN referral AS r USING (referral_id)
+WHERE t.referral_id = ANY($1::uuid[]) AND r.state IN ('routed', 'orphaned', 'transferred')
+"""
+
+
+class TransfersTold:
+    """What hotlines were told of transfers, for whoever issues their edges anew."""
+
+    _driver: asyncpg.Connection
+
+    async def transfers(self, referral_ids: Collection[UUID]) -> list[TransferStands]:
+        rows = await self._driver.fetch(_TOLD, list(referral_ids)) if referral_ids else []
+        return [TransferStands(**dict(row) | {"reason": TransferReason(row["reason"])}) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,9 @@ from shared.exchange.prepare import Again, Documents, prepare_again
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
 from shared.party.origin.ports import Edges, Missing, StaleReferral, TakenBack, Try
+from shared.party.origin.transferring import Held
 from shared.party.origin.use_cases.referrals import reachable, tombstone
+from shared.party.origin.use_cases.transfers import Letters
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
 from shared.vocabulary.routing import WorkReason
@@ -170,11 +172,24 @@ class DecideAgain:
         issued = {edge.edge_id for each in found if each.referral_id in ids for edge in each.stale.values()}
         dropped = {edge.edge_id for each in changed for edge in each.dropped}
         if changed:
-            await edges.replace(issued - dropped, dropped, changed)
+            await edges.replace(issued - dropped, dropped, await self._transfers_told(edges, found, changed))
             log("edges_reissued", count=sum(len(each.emitted) for each in changed))
         if dropped:
             log("edges_dropped", count=len(dropped))
         return sum(len(each.stale) for each in found)
+
+    async def _transfers_told(
+        self, edges: Edges, found: Sequence[StaleReferral], again: Sequence[Again]
+    ) -> list[Again]:
+        """The same, and behind each edge what its hotline was told of a transfer."""
+        anew = {(each.referral_id, one.recipient) for each in again for one in each.emitted if one.notice_id is None}
+        told = [each for each in await edges.transfers({referral for referral, _ in anew}) if each[:2] in anew]
+        letters = Letters(self._law.now().directory, self._instance, self._clock.now())
+        held = {each.referral_id: _held(each) for each in found}
+        drafts = {each.referral_id: [*each.drafts] for each in again}
+        for each in told:
+            drafts[each.referral_id] += letters.told_again(each, held[each.referral_id])
+        return [replace(each, drafts=tuple(drafts[each.referral_id])) for each in again]
 
     def _decided(self, referral: StaleReferral, sealer: Sealer) -> list[Again]:
         """What becomes of a referral's edges: those that were tried often enough are given up, the others decided."""
@@ -247,6 +262,13 @@ class DecideAgain:
             law=documents.law,
             decided_at=at,
         )
+
+
+def _held(referral: StaleReferral) -> Held:
+    """What is told of a transfer needs no more."""
+    return Held(
+        referral.referral_id, referral.party, referral.disposition, referral.exercise, referral.revision, offered=()
+    )
 
 
 def _told_again(taken_back: TakenBack, directory: DirectoryIndex, at: datetime) -> Draft | None:

@@ -26,6 +26,7 @@ from shared.exchange.states import follow, may_come_in, row
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
+from shared.party.origin.domain import TransferStands
 from shared.party.origin.transferring import Held, TransferredReferral, Transfers
 from shared.party.origin.use_cases.holds import Holding
 from shared.routing.directory_index import DirectoryIndex
@@ -59,6 +60,18 @@ class Letters:
             at=self.at,
         )
         return [compose(message, said, addressing)]
+
+    def told_again(self, stands: TransferStands, held: Held) -> list[Draft]:
+        """All that a hotline was told of a transfer, where it is now: its new place has heard of nothing."""
+        named = {"referral_id": held.referral_id, "revision": held.revision}
+        offered = TransferOfferedClear(**named, act=uuid4(), reason=stands.reason)
+        drafts = self.tell(TRANSFER_OFFERED, offered, held, to=stands.recipient)
+        if stands.claim is not None:
+            granted = ClaimGrantedClear(**named, claim=stands.claim)
+            drafts += self.tell(CLAIM_GRANTED, granted, held, to=stands.recipient)
+        elif stands.gone:
+            drafts += self.tell(CLAIM_GONE, ClaimGoneClear(**named), held, to=stands.recipient)
+        return drafts
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,43 @@
+"""A referral that a hotline files of its own for one that was handed over to it: drafted from what it was sent. Pure.
+
+The two are linked by a correlation: under the system `causeway` the draft names the first referral's id. Hotlines and
+agencies are told of correlations, providers are not.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+from shared.contracts.referral import Correlation, ReferralContent, ReferralRecord, ReferralSubmission
+from shared.vocabulary.referral import CorrelationSystem
+
+_CORRELATIONS_MAX: Final = 8
+
+
+def draft(referral_id: UUID, record: ReferralRecord, *, exercise: bool) -> ReferralSubmission:
+    """What a hotline would file of a record that it was sent: all that it states, as its own; items count from 1.
+
+    Its reference is the first referral's id, until the hotline gives it another. An address stands as it travelled.
+    """
+    stated = record.model_dump(mode="json", exclude_none=True, exclude={"external_ref"})
+    for item in stated["items"]:
+        del item["n"]
+        item["locator"].pop("cut", None)
+    first = Correlation(system=CorrelationSystem.CAUSEWAY, ref=str(referral_id))
+    others = [each for each in record.correlation if each.system is not CorrelationSystem.CAUSEWAY]
+    stated["correlation"] = [first, *others[: _CORRELATIONS_MAX - 1]]
+    return ReferralSubmission.model_validate(stated | {"external_ref": str(referral_id), "exercise": exercise})
+
+
+def derived_from(content: ReferralContent) -> list[UUID]:
+    """The ids of the referrals that it was filed for."""
+    named = [each.ref for each in content.correlation if each.system is CorrelationSystem.CAUSEWAY]
+    return [UUID(ref) for ref in named if _is_id(ref)]
+
+
+def _is_id(ref: str) -> bool:
+    try:
+        return str(UUID(ref)) == ref
+    except ValueError:
+        return False
