@@ -16,7 +16,9 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act
 from shared.exchange.states import may_come_in, personal, states
 from shared.kernel.errors import Refused, not_found
+from shared.party.console.filters import filters_of
 from shared.party.console.live import Live
+from shared.party.finding import sought_in
 from shared.party.recipient.api import Serving
 from shared.party.recipient.domain import RecipientKind
 from shared.party.recipient.ports import Acting, ActOn, Items, Page, ShownItem
@@ -28,7 +30,6 @@ from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.edge import read_key, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.sameness import body_hash
-from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.reveal import RevealReason
 
 ROWS_OF_A_PAGE: Final = 25
@@ -85,12 +86,11 @@ class SubjectPages:
             frame.post(f"/{kind.path}/bulk/confirmed", self._in_bulk)
 
     async def _list(self, asked: Asked) -> Response:
-        state, only = asked.query("state"), asked.query("priority")
+        state = asked.query("state")
         known = sorted(states(self._kind.recipient.subject))
         if state is not None and state not in known:
             raise not_found()
-        level = PriorityLevel.P0_CHILD_AT_RISK.value if only == "p0" else None
-        page = Page(state, asked.query("cursor"), ROWS_OF_A_PAGE, level)
+        page = Page(state, asked.query("cursor"), ROWS_OF_A_PAGE, sought_in(asked.query))
         after = await self._live.last(asked.identity)
         await self._serving.number()
         async with self._reading(asked.identity) as session:
@@ -102,9 +102,9 @@ class SubjectPages:
             "bulk": [row.name for row in self._bulk_acts(asked)],
             "states": known,
             "state": state,
-            "only": only,
+            "only": asked.query("priority"),
         }
-        return self._frame.page(asked, "subjects.html", views)
+        return self._frame.page(asked, "subjects.html", views | filters_of(asked))
 
     async def _one(self, asked: Asked) -> Response:
         after = await self._live.last(asked.identity)
