@@ -15,6 +15,7 @@ from pydantic import JsonValue, ValidationError
 from client import feed_views, views
 from client.bulk import BulkAnswers
 from client.changes import ReferralChanges, Submission, as_json
+from client.lists import PAGE_MAX, Lists
 from client.problem import ApiProblem
 from client.transfers import Transfers
 from client.transport import Transport
@@ -45,7 +46,6 @@ from shared.vocabulary.answers import (
 from shared.vocabulary.referral import WithdrawalReason
 
 BATCH_MAX = 100
-PAGE_MAX = 200
 _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
 _IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -54,7 +54,7 @@ _ALL = (DisowningStatement(),)
 ViewT = TypeVar("ViewT", bound=views.View)
 
 
-class CausewayClient(BulkAnswers, ReferralChanges, Transfers, Webhooks, WorkItems):
+class CausewayClient(BulkAnswers, Lists, ReferralChanges, Transfers, Webhooks, WorkItems):
     """One party's access to one service.
 
     Every act is sent under an idempotency key, made per call unless `key` is given, and repeated under that
@@ -108,12 +108,6 @@ class CausewayClient(BulkAnswers, ReferralChanges, Transfers, Webhooks, WorkItem
         """One of the party's own referrals, with each edge's delivery and answer."""
         return await self._read(f"/v1/referrals/{referral_id}", views.ReferralView)
 
-    def list(
-        self, *, state: str | None = None, cursor: str | None = None, limit: int = PAGE_MAX
-    ) -> AsyncIterator[views.Page[views.ReferralView]]:
-        """The party's own referrals, page by page from `cursor` on."""
-        return self._pages("/v1/referrals", views.Page[views.ReferralView], cursor, limit=limit, state=state)
-
     def work(
         self, *, reason: str | None = None, cursor: str | None = None, limit: int = PAGE_MAX
     ) -> AsyncIterator[views.Page[views.WorkItem]]:
@@ -154,18 +148,6 @@ class CausewayClient(BulkAnswers, ReferralChanges, Transfers, Webhooks, WorkItem
     ) -> AsyncIterator[views.Page[views.Attention]]:
         """What needs a person of the party, page by page: children at risk first, then the oldest first."""
         return self._pages("/v1/attention", views.Page[views.Attention], cursor, limit=limit, priority=priority)
-
-    def inbox(
-        self,
-        *,
-        state: str | None = None,
-        priority: str | None = None,
-        cursor: str | None = None,
-        limit: int = PAGE_MAX,
-    ) -> AsyncIterator[views.Page[views.InboxItem]]:
-        """The referrals offered to the party, page by page, without their records."""
-        wanted = {"state": state, "priority": priority}
-        return self._pages("/v1/inbox", views.Page[views.InboxItem], cursor, limit=limit, **wanted)
 
     async def inbox_item(self, referral_id: UUID) -> views.InboxItem:
         """One offered referral with its record opened. The reading is authorised and audited."""
@@ -230,18 +212,6 @@ class CausewayClient(BulkAnswers, ReferralChanges, Transfers, Webhooks, WorkItem
         return await self._act(_path(Subject.OFFER, name, referral_id), _said(said), key, view=views.ReferralState)
 
     # -- recipients of notices: providers -------------------------------------------------------------------
-
-    def notices(
-        self,
-        *,
-        state: str | None = None,
-        priority: str | None = None,
-        cursor: str | None = None,
-        limit: int = PAGE_MAX,
-    ) -> AsyncIterator[views.Page[views.NoticeView]]:
-        """The notices issued to the party, page by page, without their records."""
-        wanted = {"state": state, "priority": priority}
-        return self._pages("/v1/notices", views.Page[views.NoticeView], cursor, limit=limit, **wanted)
 
     async def notice(self, notice_id: UUID) -> views.NoticeView:
         """One notice with its record opened. The reading is authorised and audited."""
@@ -310,10 +280,23 @@ class CausewayClient(BulkAnswers, ReferralChanges, Transfers, Webhooks, WorkItem
 
     async def flow(self, referral_id: UUID, *, purpose: str) -> views.Flow:
         """The messages of one referral. The query and its purpose are themselves logged."""
-        if not _PURPOSE.fullmatch(purpose):
-            raise Refused("purpose_malformed", "8 to 64 letters, digits, spaces and hyphens", status=400)
-        headers = {"Purpose": purpose}
-        return _read_as(views.Flow, await self._transport.call("GET", f"/v1/flows/{referral_id}", headers=headers))
+        answer = await self._transport.call("GET", f"/v1/flows/{referral_id}", headers=_stated(purpose))
+        return _read_as(views.Flow, answer)
+
+    async def flows(
+        self,
+        *,
+        purpose: str,
+        party: str | None = None,
+        reference: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+    ) -> views.FoundFlows:
+        """The newest flows of a period, or the one that an id belongs to; logged as well."""
+        wanted = {"party": party, "reference": reference, "since": since, "until": until}
+        query = {name: value for name, value in wanted.items() if value is not None}
+        answer = await self._transport.call("GET", "/v1/flows", query=query, headers=_stated(purpose))
+        return _read_as(views.FoundFlows, answer)
 
     # -- how ------------------------------------------------------------------------------------------------
 
@@ -369,6 +352,12 @@ def _said(said: Contract | None) -> dict[str, JsonValue]:
 
 def _fate(kept: Keeping | None) -> WithdrawalAnswer:
     return WithdrawalAnswer(fate=WithdrawalFate.ERASED if kept is None else WithdrawalFate.KEPT, kept=kept)
+
+
+def _stated(purpose: str) -> dict[str, str]:
+    if not _PURPOSE.fullmatch(purpose):
+        raise Refused("purpose_malformed", "8 to 64 letters, digits, spaces and hyphens", status=400)
+    return {"Purpose": purpose}
 
 
 def _key(given: str | None) -> str:

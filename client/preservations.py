@@ -8,7 +8,8 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from client.api import PAGE_MAX, CausewayClient
+from client.api import CausewayClient
+from client.lists import PAGE_MAX
 from client.views import Page, View
 from shared.contracts.base import Contract, Instant
 from shared.contracts.preserving import PreservationRecord, PreservationTerms

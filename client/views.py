@@ -359,6 +359,22 @@ class FlowMessage(View):
         return read_in(Opened, self.detail)
 
 
+class FoundFlow(View):
+    """A referral as audit knows it: who filed it, when it was decided, who was sent it."""
+
+    referral_id: UUID
+    origin: str | None = None
+    decided_at: Instant
+    recipients: tuple[str, ...] = ()
+
+
+class FoundFlows(View):
+    """The newest first; `more` where there are more than are shown."""
+
+    items: tuple[FoundFlow, ...] = ()
+    more: bool = False
+
+
 class Flow(View):
     """The messages of one referral, oldest first."""
 

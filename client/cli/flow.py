@@ -1,4 +1,4 @@
-"""`causeway flow ID`: an auditor's view of one referral's messages."""
+"""`causeway flow ID`: an auditor's view of one referral's messages, and `causeway flow find`."""
 
 from __future__ import annotations
 
@@ -43,6 +43,43 @@ async def flow(referral_id: UUID, /, *, purpose: str, options: Options = _OPTION
         for message in found.messages:
             for line in _stated(message):
                 output.line(line)
+        return output.DONE
+
+
+@app.command
+async def find(
+    *,
+    purpose: str,
+    party: str | None = None,
+    reference: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    options: Options = _OPTIONS,
+) -> int:
+    """Find flows of a period, the newest first: at most 50 of the last 30 days, unless you say which days.
+
+    Parameters
+    ----------
+    purpose
+        Why you ask: 8 to 64 letters, digits, spaces and hyphens. It is logged with the query.
+    party
+        Only those that this party has filed or was sent.
+    reference
+        The one that the id of a referral, notice or message belongs to, whenever it was.
+    since
+        Only those decided on this day (UTC) or later, for example 2026-05-04.
+    until
+        Only those decided on this day (UTC) or before it.
+    """
+    async with output.service(options) as client:
+        found = await client.flows(purpose=purpose, party=party, reference=reference, since=since, until=until)
+        if options.json:
+            output.document(found.model_dump(mode="json"))
+            return output.DONE
+        rows = [(each.referral_id, each.origin, each.decided_at, ", ".join(each.recipients)) for each in found.items]
+        output.table(("referral_id", "origin", "decided_at", "sent to"), rows)
+        if found.more:
+            output.aside("there are more: say fewer days")
         return output.DONE
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from cyclopts import App
 from cyclopts.types import PositiveInt
 
 from client.cli import output
+from client.cli.filters import Filters
 from client.cli.keeping import Kept
 from client.cli.settings import Options
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 app = App(name="inbox", help="Referrals offered to you and notices issued to you.")
 _OPTIONS = Options()
 _ERASED = Kept()
+_ALL = Filters()
 #: The scheme of a web address, the colon of any other scheme, and the dots of names.
 _BREAKABLE = re.compile(r"(?P<web>\bhttp)(?=s?://)|(?<=[a-z0-9]):(?=//|\?xt=)|(?<=[a-z0-9])\.(?=[a-z])", re.IGNORECASE)
 
@@ -29,7 +31,7 @@ _BREAKABLE = re.compile(r"(?P<web>\bhttp)(?=s?://)|(?<=[a-z0-9]):(?=//|\?xt=)|(?
 async def referrals(
     *,
     state: str | None = None,
-    priority: Literal["p0"] | None = None,
+    filters: Filters = _ALL,
     limit: PositiveInt = 50,
     options: Options = _OPTIONS,
 ) -> int:
@@ -40,13 +42,11 @@ async def referrals(
     state
         Only those in this state: offered, accepted, declined, in_part, ongoing, closed, referred, claimable, claimed,
         transferred, gone, withdrawn, withdrawal_acknowledged (see fate: erased or kept) or record_erased.
-    priority
-        Only where a child is at risk: p0.
     limit
         At most so many.
     """
     async with output.service(options) as client:
-        page = client.inbox(state=state, priority=priority, limit=min(limit, output.PAGE_MAX))
+        page = client.inbox(**filters.sought(state), limit=min(limit, output.PAGE_MAX))
         found = await output.first(page, limit)
         if options.json:
             output.document({"items": [item.model_dump(mode="json") for item in found]})
@@ -60,7 +60,7 @@ async def referrals(
 async def notices(
     *,
     state: str | None = None,
-    priority: Literal["p0"] | None = None,
+    filters: Filters = _ALL,
     limit: PositiveInt = 50,
     options: Options = _OPTIONS,
 ) -> int:
@@ -71,13 +71,11 @@ async def notices(
     state
         Only those in this state: issued, acknowledged, in_part, actioned, rejected, not_ours, reappeared,
         withdrawn, withdrawal_acknowledged (see fate: erased or kept) or record_erased.
-    priority
-        Only where a child is at risk, as far as you are told: p0.
     limit
         At most so many.
     """
     async with output.service(options) as client:
-        page = client.notices(state=state, priority=priority, limit=min(limit, output.PAGE_MAX))
+        page = client.notices(**filters.sought(state), limit=min(limit, output.PAGE_MAX))
         found = await output.first(page, limit)
         if options.json:
             output.document({"items": [item.model_dump(mode="json") for item in found]})

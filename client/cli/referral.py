@@ -10,6 +10,7 @@ from cyclopts import App
 from cyclopts.types import ExistingFile, PositiveInt
 
 from client.cli import changes, output
+from client.cli.filters import Filters
 from client.cli.questions import reply, uphold
 from client.cli.recheck import recheck
 from client.cli.settings import Options, access
@@ -28,6 +29,7 @@ app.command(recheck)
 app.command(reply)
 app.command(uphold)
 _OPTIONS = Options()
+_ALL = Filters()
 
 
 @app.command
@@ -183,18 +185,21 @@ async def show(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
 
 
 @app.command(name="list")
-async def list_(*, state: str | None = None, limit: PositiveInt = 50, options: Options = _OPTIONS) -> int:
+async def list_(
+    *, state: str | None = None, filters: Filters = _ALL, limit: PositiveInt = 50, options: Options = _OPTIONS
+) -> int:
     """List your referrals.
 
     Parameters
     ----------
     state
-        Only those in this state: routed, unroutable, orphaned, unknown_code, unreleased, dropped or withdrawn.
+        Only those in this state: routed, unroutable, orphaned, unknown_code, unreleased, dropped, transferred or
+        withdrawn.
     limit
         At most so many.
     """
     async with output.service(options) as client:
-        found = await output.first(client.list(state=state, limit=min(limit, output.PAGE_MAX)), limit)
+        found = await output.first(client.list(**filters.sought(state), limit=min(limit, output.PAGE_MAX)), limit)
         if options.json:
             output.document({"items": [referral.model_dump(mode="json") for referral in found]})
         else:

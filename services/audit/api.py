@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -11,11 +12,13 @@ from starlette.responses import Response
 
 from services.audit import use_cases
 from services.audit.domain.scope import Within
-from services.audit.ports import EntryPage, Flow, Partition, Partitions, TopicStates
+from services.audit.ports import EntryPage, Flow, FoundFlows, Partition, Partitions, Sought, TopicStates
 from services.audit.store.entries import PostgresEntries
 from services.audit.use_cases import Look
 from shared.contracts.base import Contract
 from shared.contracts.facts import TopicName
+from shared.kernel.clock import Clock
+from shared.party.finding import OtherParty, Since, Until, read_day
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 
@@ -26,6 +29,7 @@ Limit = Annotated[int, Query(ge=1, le=500)]
 Number = Annotated[int, Query(ge=0, le=2**53 - 1)]
 #: Kafka numbers partitions by 32 bits, with a sign.
 PartitionNumber = Annotated[int, Query(ge=0, le=2**31 - 1)]
+Id = Annotated[UUID | None, Query(description="The id of a referral, notice or message.")]
 #: Described by hand: a missing one has a refusal of its own.
 Purpose = Annotated[str | None, Header(max_length=64, include_in_schema=False)]
 PURPOSE: Final[Mapping[str, object]] = {
@@ -37,11 +41,23 @@ PURPOSE: Final[Mapping[str, object]] = {
 }
 
 
+def _sought(
+    *, party: OtherParty = None, reference: Id = None, since: Since = None, until: Until = None
+) -> Callable[[datetime], Sought]:
+    """What is looked for, once it is known what time it is."""
+    days = {"since": read_day(since, "since"), "until": read_day(until, "until")}
+    return lambda now: Sought.of(party, reference, **days, now=now)
+
+
+Finding = Annotated[Callable[[datetime], Sought], Depends(_sought)]
+
+
 def flows_router(
     entries: PostgresEntries,
     partitions: Partitions,
     identified: Callable[[Request], Awaitable[Identity]],
     *,
+    clock: Clock,
     within: Scoping = lambda _: None,
 ) -> APIRouter:
     """The routes under /v1/flows, /v1/entries and /v1/topics."""
@@ -50,6 +66,11 @@ def flows_router(
 
     def _look(identity: Identity, purpose: str | None) -> Look:
         return Look(identity.party, identity.role, identity.exercise, purpose, within(identity))
+
+    @router.get("/flows", **shows(FoundFlows, headers=[PURPOSE]))
+    async def find(sought: Finding, identity: Identity = who, purpose: Purpose = None) -> Response:
+        """The newest flows of a period, by a party that filed or was sent them, or the one that an id belongs to."""
+        return _answer(await use_cases.find_flows(sought(clock.now()), _look(identity, purpose), entries=entries))
 
     @router.get("/flows/{referral_id}", **shows(Flow, headers=[PURPOSE]))
     async def flow(referral_id: UUID, identity: Identity = who, purpose: Purpose = None) -> Response:

@@ -67,7 +67,11 @@ def assemble(machinery: Machinery) -> App:
     pages.FlowPages(frame, entries, partitions, clock=machinery.clock, within=seen_by)
     http = create_app(
         "Causeway audit",
-        [flows_router(entries, partitions, identities, within=seen_by), whoami_router(identities), frame.closed()],
+        [
+            flows_router(entries, partitions, identities, clock=machinery.clock, within=seen_by),
+            whoami_router(identities),
+            frame.closed(),
+        ],
         probes=[
             machinery.readiness.probe_database,
             machinery.readiness.probe_documents,

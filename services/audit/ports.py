@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, NamedTuple, Protocol
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Final, NamedTuple, Protocol
 from uuid import UUID
 
 from pydantic import Field
@@ -26,8 +26,11 @@ from shared.contracts.base import (
 )
 from shared.contracts.delivery import TakenMark
 from shared.contracts.facts import TopicName
+from shared.kernel.errors import Refused
 from shared.vocabulary.answers import ReceiptOutcome
 
+#: What is looked for where no period is said.
+DAYS: Final = 30
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -94,6 +97,20 @@ class Sought:
     since: datetime
     until: datetime
     reference: UUID | None = None
+
+    @classmethod
+    def of(
+        cls, party: str | None, reference: UUID | None, *, since: date | None, until: date | None, now: datetime
+    ) -> Sought:
+        """As it is asked for: by whole days, UTC, `until` the last of them; the last 30 days where none begins.
+
+        Raises `Refused("period_empty")`.
+        """
+        if since is not None and until is not None and until < since:
+            raise Refused("period_empty", "since is a day of until or before it", field="/query/until", status=400)
+        begins = now - timedelta(days=DAYS) if since is None else datetime.combine(since, time(), UTC)
+        ends = now if until is None else datetime.combine(until + timedelta(days=1), time(), UTC)
+        return cls(party, begins, ends, reference)
 
 
 class FoundFlow(Contract):

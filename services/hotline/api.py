@@ -17,10 +17,11 @@ from shared.contracts.evidence import KeptEvidence
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.act import Act, OfferState, Subject
 from shared.party.bulk.api import Kind, add_batch
+from shared.party.finding import Finding
 from shared.party.origin.api.changes import Identified
 from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, OriginApi, add_origin_routes
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts, viewed
-from shared.party.recipient.ports import OnlyP0, Page
+from shared.party.recipient.ports import Page
 from shared.party.recipient.use_cases import act
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
@@ -41,14 +42,14 @@ def offers_router(serving: Serving) -> APIRouter:
 
     @router.get("", **shows(OfferPage))
     async def page(
+        sought: Finding,
         identity: Identity = who,
         state: OfferState | None = None,
-        priority: OnlyP0 = None,
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Response:
         """The offers made to this hotline: open ones with a child at risk first, then the newest."""
-        return await offers.page(identity, Page.of(state, cursor, limit, priority=priority))
+        return await offers.page(identity, Page(state, cursor, limit, sought))
 
     @router.get("/{referral_id}", **shows(OpenedOffer))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:

@@ -15,10 +15,11 @@ from services.industry.use_cases import act_on_notice
 from shared.contracts.evidence import KeptEvidence
 from shared.exchange.act import Act, NoticeState, Subject
 from shared.party.bulk.api import Kind, add_batch
+from shared.party.finding import Finding
 from shared.party.origin.api.changes import Identified
 from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, OriginApi, add_origin_routes
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
-from shared.party.recipient.ports import OnlyP0, Page
+from shared.party.recipient.ports import Page
 from shared.party.work_items.api import work_items_router
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
@@ -35,14 +36,14 @@ def notices_router(serving: Serving) -> APIRouter:
 
     @router.get("", **shows(NoticePage))
     async def page(
+        sought: Finding,
         identity: Identity = who,
         state: NoticeState | None = None,
-        priority: OnlyP0 = None,
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Response:
         """The notices issued to this provider: open ones with a child at risk first, then the newest."""
-        return await notices.page(identity, Page.of(state, cursor, limit, priority=priority))
+        return await notices.page(identity, Page(state, cursor, limit, sought))
 
     @router.get("/{notice_id}", **shows(OpenedNotice))
     async def show(notice_id: UUID, identity: Identity = who) -> Response:

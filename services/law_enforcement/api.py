@@ -21,9 +21,10 @@ from shared.exchange.prepare import Documents
 from shared.exchange.states import collection
 from shared.kernel.errors import Unavailable
 from shared.party.bulk.api import Kind, add_batch
+from shared.party.finding import Finding
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts, viewed
 from shared.party.recipient.holding import HoldPage
-from shared.party.recipient.ports import OnlyP0, Page
+from shared.party.recipient.ports import Page
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
@@ -50,14 +51,14 @@ def cases_router(serving: Serving, documents: Callable[[], Documents] = _no_docu
 
     @router.get("/inbox", tags=["inbox"], **shows(CasePage))
     async def page(
+        sought: Finding,
         identity: Identity = who,
         state: CaseState | None = None,
-        priority: OnlyP0 = None,
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Response:
         """The referrals offered to this agency: open ones with a child at risk first, then the newest."""
-        return await cases.page(identity, Page.of(state, cursor, limit, priority=priority))
+        return await cases.page(identity, Page(state, cursor, limit, sought))
 
     @router.get("/inbox/{referral_id}", tags=["inbox"], **shows(OpenedCase))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:

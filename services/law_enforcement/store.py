@@ -46,6 +46,7 @@ from shared.party.recipient.store.places import alike, forget_places, note_place
 from shared.party.recipient.store.questions import acted
 from shared.party.recipient.store.views import view, words
 from shared.party.said import Said
+from shared.party.sought import Sought
 from shared.runtime.database.columns import Columns, Statement
 
 _TABLE: Final = ItemTable(
@@ -61,7 +62,7 @@ _TABLE: Final = ItemTable(
     claimed=MINE,
     passed_by="(SELECT by_party FROM case_passed AS p"
     " WHERE p.referral_id = case_file.referral_id AND p.party = case_file.party)",
-    beside=("case_reference", "reference_key"),
+    beside=("case_reference", "reference_key", "reference_token"),
 )
 _NEW: Final = Columns.of(NewItem, without=("purpose", "edge", "content", "evidence", "wrapped_key"))
 _ADD: Final = Statement(
@@ -98,6 +99,11 @@ INSERT INTO case_act (referral_id, party, number, state, said, at) VALUES ($1, $
 _ACTS: Final = "SELECT number, state, said, at FROM case_act WHERE referral_id = $1 AND party = $2 ORDER BY number"
 
 
+#: So many cases that an agency calls alike are found by their name: the newest.
+NAMED_MAX: Final = 100
+_BY_REFERENCE: Final = """
+SELECT referral_id FROM case_file WHERE party = $1 AND reference_token = $2 ORDER BY referral_id DESC LIMIT $3
+"""
 #: The events of an agency's own acts: what an origin says may leave a case where it stands, too.
 _OWN: Final = frozenset(event_type(row.subject, row.name) for row in personal(Subject.CASE))
 
@@ -132,7 +138,7 @@ class PostgresCases(PostgresItems):
     async def act_many(self, acts: Sequence[ItemAct], at: datetime) -> frozenset[UUID]:
         references = [self._reference(each) for each in acts]
         said = [_kept_words(each.clear, at) for each in acts]
-        moved = await self._move(acts, said, [each[0] for each in references], [each[1] for each in references])
+        moved = await self._move(acts, said, *([each[place] for each in references] for place in range(3)))
         done = [each for each in acts if each.item.subject_id in moved]
         rows = [
             (each.item.subject_id, each.item.party, each.item.acts + 1, each.following, words(each.clear), at)
@@ -145,13 +151,17 @@ class PostgresCases(PostgresItems):
         await acted(self.questions, done, at)
         return moved
 
-    def _reference(self, act: ItemAct) -> tuple[bytes | None, bytes | None]:
-        """The agency's own reference is class S2: it goes under a data key of its own, never among the words."""
+    def _reference(self, act: ItemAct) -> tuple[bytes | None, bytes | None, bytes | None]:
+        """The agency's own reference is class S2: it goes under a data key of its own, never among the words.
+
+        Beside it is what it is found by.
+        """
         if act.sealed is None:
-            return None, None
+            return None, None, None
         assert isinstance(act.sealed, CaseRecord)
-        named = act.item.subject_id, act.item.party
-        return protected_reference(*named, reference=act.sealed.case_reference, kek=self._kek)
+        named, reference = (act.item.subject_id, act.item.party), act.sealed.case_reference
+        token = self._kek.reference_token(act.item.party, reference)
+        return *protected_reference(*named, reference=reference, kek=self._kek), token
 
     async def heard(self, messages: Sequence[Received]) -> None:
         await self.holds.heard(messages)
@@ -182,6 +192,12 @@ class PostgresCases(PostgresItems):
         rows, following = await self._page(party, page)
         edges = await self._edges([row["referral_id"] for row in rows])
         return CasePage(items=tuple(_case(row, edges[row["referral_id"]]) for row in rows), next=following)
+
+    async def _named(self, party: str, sought: Sought) -> list[UUID]:
+        assert sought.reference is not None
+        token = self._kek.reference_token(party, sought.reference)
+        rows = await self._driver.fetch(_BY_REFERENCE, party, token, NAMED_MAX)
+        return [*await super()._named(party, sought), *(row["referral_id"] for row in rows)]
 
     async def look(self, subject_id: UUID) -> LookedCase:
         row = await self._one(subject_id)

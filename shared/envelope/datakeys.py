@@ -60,12 +60,13 @@ class DataKey:
 class KeyEncryptionKey:
     """The instance's 256-bit key that wraps data keys. Never shown, never stored beside what it wraps."""
 
-    __slots__ = ("_actors", "_locations", "cipher")
+    __slots__ = ("_actors", "_locations", "_references", "cipher")
 
     def __init__(self, raw: bytes) -> None:
         self.cipher = _cipher(raw)
         self._actors = hmac.digest(raw, b"causeway-actor/v1", "sha256")
         self._locations = hmac.digest(raw, b"causeway-location/v1", "sha256")
+        self._references = hmac.digest(raw, b"causeway-reference/v1", "sha256")
 
     @classmethod
     def load(cls, text: str) -> KeyEncryptionKey:
@@ -90,6 +91,10 @@ class KeyEncryptionKey:
         """
         key = hmac.digest(self._locations, f"{version}/{party}".encode(), "sha256")
         return hmac.digest(key, form.encode(), "sha256")[:16]
+
+    def reference_token(self, party: str, reference: str) -> bytes:
+        """What a reference of `party` is found by, 16 bytes, in the same way; nothing of the reference is in it."""
+        return hmac.digest(hmac.digest(self._references, party.encode(), "sha256"), reference.encode(), "sha256")[:16]
 
     def __repr__(self) -> str:
         return "KeyEncryptionKey(…)"

@@ -80,6 +80,11 @@ def the_flat_looks(folder: Path) -> str:
     return said(printed(folder, "tests.benchmarks.flat"), "hotline: ", "industry: ", "law_enforcement: ", "audit: ")
 
 
+def the_fuzzed_services(folder: Path) -> str:
+    services = ("hotline: ", "law_enforcement: ", "industry: ", "audit: ")
+    return said(printed(folder, "tests.contracts.fuzzed"), *services)
+
+
 def the_filled_accounts(folder: Path) -> str:
     printed_text = printed(folder, "tests.benchmarks.filled_accounts")
     return said(printed_text, "whole: ", "the last day: ", "retention: ", "whole after retention: ")
@@ -153,6 +158,7 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
         the_bench,
         the_idle_exchange,
         the_flat_looks,
+        the_fuzzed_services,
         the_filled_accounts,
         the_cost_of_filled_stores,
         the_guard_report,

@@ -25,14 +25,15 @@ from services.law_enforcement import store as law_enforcement
 from services.law_enforcement.store import PostgresCases
 from shared.contracts.delivery import HOLES_MAX
 from shared.kernel.clock import SystemClock
-from shared.party.origin.store import attention, edges, filing, referrals
+from shared.party.origin.store import attention, edges, filing, finding, referrals
 from shared.runtime.database import feed, feed_reading, idempotency
 from shared.runtime.database.partitions import MONTHS_AHEAD, make_months
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post import admitted, outbox, sent_book, taken
 from shared.runtime.watch import metrics
-from tests.benchmarks import filled_attention, filled_audit
-from tests.benchmarks.filled_attention import P0, PRIORITY
+from tests.benchmarks import filled_attention, filled_audit, filled_finding
+from tests.benchmarks.filled_attention import PRIORITY
+from tests.benchmarks.filled_finding import SENDER
 
 _END: Final = SystemClock().now()
 _END_MS: Final = int(_END.timestamp() * 1000)
@@ -44,6 +45,8 @@ CONTENT_BYTES: Final = 700
 _PRESENT: Final = ("outbox", "lane", "lane_end", "cursor", "partition_state")
 #: A page reads its own rows. Of a set hardly larger it may read all, and sort them.
 _PAGE_ROWS: Final = 6 * PAGE
+#: So many edges, at most two a referral, and their referrals.
+_SENT_ROWS: Final = 4 * finding.LOOKED_AT_MAX
 _PARTY = (
     "CASE WHEN i <= 50 THEN 'tiny.example' WHEN i % 10 < 7 THEN 'big.example' ELSE 'p' || (i % 40) || '.example' END"
 )
@@ -140,14 +143,14 @@ _STATE = "CASE WHEN i % 500 IN (0, 7) OR i <= 50 THEN '{begun}' ELSE '{done}' EN
 _ITEM = f"""
 INSERT INTO {{table}} ({{key}}, party, {{sender}}, exercise, state, arrival, received_at, changed_at, purpose, edge,
                        content, evidence, wrapped_key, priority{{more}})
-SELECT {_ID}, {_PARTY}, 'o.example', false, {_STATE}, i, {_AGO}, {_AGO}, 'p1', '{{{{"a": 1}}}}', {_BYTES}, {_PROOF},
+SELECT {_ID}, {_PARTY}, {SENDER}, false, {_STATE}, i, {_AGO}, {_AGO}, 'p1', '{{{{"a": 1}}}}', {_BYTES}, {_PROOF},
        decode(repeat('ef', 60), 'hex'), {PRIORITY}{{values}}
 FROM generate_series(1, {{rows}}) AS i
 """
 _CASES = (
     f"""
 INSERT INTO case_file (referral_id, party, origin, exercise, state, arrival, received_at, changed_at, priority)
-SELECT {_ID}, {_PARTY}, 'o.example', false, {_STATE}, i, {_AGO}, {_AGO}, {PRIORITY}
+SELECT {_ID}, {_PARTY}, {SENDER}, false, {_STATE}, i, {_AGO}, {_AGO}, {PRIORITY}
 FROM generate_series(1, {{rows}}) AS i
 """,
     f"""
@@ -272,11 +275,8 @@ def questions(service: str, rows: int) -> Iterator[Question]:
     table = {"hotline": PostgresOffers, "industry": PostgresNotices, "law_enforcement": PostgresCases}[service].table
     begun = _FILLS[service][1]["begun"]
     for party in (BIG, SMALL, TINY):
-        for state, below in ((None, None), (begun, None), (None, half), (begun, half)):
-            name = f"list of {party}, state {state or 'any'}, {'from the middle' if below else 'first page'}"
-            for only in (None, P0):
-                asked = party, state, below, PAGE + 1, only
-                yield Question(f"{name}, {only or 'any'}", table.page, asked, _reading(party), _PAGE_ROWS)
+        for name, statement, asked in filled_finding.of_items(table, party, begun, half=half, end=_END, limit=PAGE + 1):
+            yield Question(name, statement, asked, _reading(party), _PAGE_ROWS)
         yield from _waiting("open and at risk", table.attention, party)
     yield Question("one item", table.one, (one,), _reading(BIG), 4)
     yield Question("items to act on", table.find, ([one],), _reading(BIG), 8)
@@ -315,9 +315,11 @@ def _of_origin(rows: int, half: int) -> Iterator[Question]:
     one = _numbered(rows)
     for party in (BIG, SMALL, TINY):
         scope = _reading(party)
-        for state, below in ((None, None), ("withdrawn", None), (None, half), ("withdrawn", half)):
-            name = f"referrals of {party}, state {state or 'any'}, {'from the middle' if below else 'first page'}"
-            yield Question(name, referrals._PAGE, (party, state, below, PAGE + 1), scope, _PAGE_ROWS)
+        known = f"R-{half}", one
+        for name, look, asked in filled_finding.of_referrals(party, known, half=half, end=_END, limit=PAGE + 1):
+            yield Question(name, look, asked, scope, _PAGE_ROWS)
+        for name, look, asked in filled_finding.of_sent(party, half=half, end=_END):
+            yield Question(name, look, asked, scope, _SENT_ROWS)
         for reason in (None, "undeliverable"):
             name = f"work list of {party}, reason {reason or 'any'}"
             yield Question(name, referrals._WORK, (party, reason, None, PAGE + 1), scope, _PAGE_ROWS)

@@ -39,6 +39,25 @@ async def by_state(page: Page, _: Subjects) -> None:
     await expect(page).to_have_url(re.compile("state=declined$"))
 
 
+async def finds_by_reference(page: Page, _: Subjects) -> None:
+    reference = await page.locator("tbody th a").last.inner_text()
+    await page.get_by_label("Reference").fill(reference)
+    await page.get_by_role("button", name="Find").click()
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    await expect(page.locator("tbody th a")).to_have_text(reference)
+    await expect(page.get_by_label("Reference")).to_have_value(reference)
+
+
+async def finds_by_sender(page: Page, _: Subjects) -> None:
+    await page.get_by_label("Sent by").fill(HOTLINE)
+    await page.get_by_label("From").fill("2026-01-01")
+    await page.get_by_role("button", name="Find").click()
+    await expect(page.locator("tbody tr").first).to_contain_text(HOTLINE)
+    await page.get_by_label("Sent by").fill("nobody.example")
+    await page.get_by_role("button", name="Find").click()
+    await expect(page.get_by_text("Nothing is here that is looked for.")).to_be_visible()
+
+
 async def reveals(page: Page, subjects: Subjects) -> None:
     place = subjects.place
     assert place not in await page.content()
@@ -213,6 +232,8 @@ INTERACTIONS: Final = (
     Interaction("an agency opens what came first", AGENCY, "inbox", opens_the_first),
     Interaction("an agency filters by a child at risk", AGENCY, "inbox", filters),
     Interaction("an agency filters by state", AGENCY, "inbox", by_state),
+    Interaction("an agency finds what somebody sent", AGENCY, "inbox", finds_by_sender),
+    Interaction("a hotline finds a referral by its reference", HOTLINE, "referrals", finds_by_reference),
     Interaction("an agency opens a record for a reason", AGENCY, "inbox/{referral}", reveals),
     Interaction("an agency opens no record for nothing", AGENCY, "inbox/{referral}", reveals_for_nothing),
     Interaction(

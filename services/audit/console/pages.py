@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -32,8 +32,6 @@ MENU: Final = (
     Entry("Who has looked", f"{ROOT}/looks", _LOOKING),
     Entry("Topics", f"{ROOT}/topics", _LOOKING),
 )
-#: What is looked for where no period is said.
-_DAYS: Final = 30
 _ROWS_OF_A_PAGE: Final = 50
 
 
@@ -89,10 +87,8 @@ class FlowPages:
             raise Refused(
                 "reference_malformed", "the id of a referral, notice or message", field="/reference"
             ) from None
-        now = self._clock.now()
-        since = _day(asked, "since") or now - timedelta(days=_DAYS)
-        until = _day(asked, "until")
-        return Sought(asked.query("party"), since, now if until is None else until + timedelta(days=1), known)
+        days = {"since": _day(asked, "since"), "until": _day(asked, "until")}
+        return Sought.of(asked.query("party"), known, **days, now=self._clock.now())
 
     async def _flow(self, asked: Asked) -> Response:
         AUTHORITY.require("flow", asked.identity.role, action="read", state="any")
@@ -134,10 +130,10 @@ def _kept_purpose(asked: Asked) -> str:
     return urlencode({"purpose": asked.query("purpose") or ""})
 
 
-def _day(asked: Asked, name: str) -> datetime | None:
+def _day(asked: Asked, name: str) -> date | None:
     said = asked.query(name)
     try:
-        return None if said is None else datetime.combine(date.fromisoformat(said), time(), UTC)
+        return None if said is None else date.fromisoformat(said)
     except ValueError:
         raise Refused("day_malformed", "a day as 2026-05-04", field=f"/{name}") from None
 

@@ -96,6 +96,7 @@ WHYS: Final = {
     "parameter_invalid": Why(
         "a parameter breaks its rule, or the path has no such parameter", "--help of the verb says what it may be"
     ),
+    "period_empty": Why("the period ends before it begins", "--since is a day of --until or before it"),
     "purpose_missing": Why(
         "an auditor's look states no purpose, or one that is not of its form",
         "send a Purpose header of 8 to 64 letters, digits, spaces, hyphens",

@@ -16,7 +16,9 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act
 from shared.exchange.states import may_come_in, personal, states
 from shared.kernel.errors import Refused, not_found
+from shared.party.console.filters import filters_of
 from shared.party.console.live import Live
+from shared.party.finding import sought_in
 from shared.party.questions.ports import ShownQuestion
 from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.api import Serving
@@ -30,7 +32,6 @@ from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.edge import read_key, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.sameness import body_hash
-from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.reveal import RevealReason
 
 ROWS_OF_A_PAGE: Final = 25
@@ -94,13 +95,12 @@ class SubjectPages:
             frame.post(f"/{kind.path}/bulk/confirmed", self._in_bulk)
 
     async def _list(self, asked: Asked) -> Response:
-        state, only, mine = asked.query("state"), asked.query("priority"), asked.query("claimed") == "mine"
+        state, mine = asked.query("state"), asked.query("claimed") == "mine"
         known = sorted(states(self._kind.recipient.subject))
         if state is not None and state not in known:
             raise not_found()
-        level = PriorityLevel.P0_CHILD_AT_RISK.value if only == "p0" else None
         claimed_by = asked.identity.actor if mine and self._kind.claimed else None
-        page = Page(state, asked.query("cursor"), ROWS_OF_A_PAGE, level, claimed_by)
+        page = Page(state, asked.query("cursor"), ROWS_OF_A_PAGE, sought_in(asked.query), claimed_by)
         after = await self._live.last(asked.identity)
         await self._serving.number()
         async with self._reading(asked.identity) as session:
@@ -114,10 +114,10 @@ class SubjectPages:
             "bulk": [row.name for row in self._bulk_acts(asked)],
             "states": known,
             "state": state,
-            "only": only,
+            "only": asked.query("priority"),
             "mine": claimed_by is not None,
         }
-        return self._frame.page(asked, "subjects.html", views)
+        return self._frame.page(asked, "subjects.html", views | filters_of(asked))
 
     async def _beside(self, who: Identity, session: Session, listed: Sequence[ShownItem]) -> Beside:
         return {} if self._kind.beside is None else await self._kind.beside(session.driver, who.party, listed)

@@ -21,6 +21,7 @@ from shared.exchange.released import Released
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.party.origin.domain import ReferralPage, Reply, Request, ShownReferral, Spent, TransferStands, WorkPage
+from shared.party.sought import Sought
 from shared.vocabulary.referral import WithdrawalReason
 
 
@@ -148,8 +149,10 @@ class Reviews(Days, Protocol):
 class Referrals(Protocol):
     """The referrals of the acting party. Absent and foreign ones are both simply not there."""
 
-    async def page(self, party: str, *, state: str | None, cursor: str | None, limit: int) -> ReferralPage:
-        """The party's referrals, newest first: in the order in which they became visible."""
+    async def page(
+        self, party: str, sought: Sought, *, state: str | None, cursor: str | None, limit: int
+    ) -> ReferralPage:
+        """The party's referrals, newest first. Of those that a party was sent a page may be short, and more follow."""
         ...
 
     async def show(self, referral_id: UUID) -> ShownReferral | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from shared.contracts.base import Contract, Flag, Instant
@@ -18,12 +18,10 @@ from shared.exchange.message import Draft, Received, Record
 from shared.kernel.authority import Role
 from shared.party.questions.ports import Questions
 from shared.party.recipient.domain import Item, ItemKey
+from shared.party.sought import EVERYTHING, Sought
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.routing import Purpose
-
-#: Of a list: only what has a child at risk.
-OnlyP0 = Literal["p0"] | None
 
 
 class ShownItem(Contract):
@@ -38,21 +36,16 @@ class ShownItem(Contract):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a list asks for: at most `limit` items in `state` (None: in any), from `cursor` on.
+    """What a list asks for: at most `limit` items in `state` (None: in any), from `cursor` on, of what is `sought`.
 
-    `priority` is the level that alone is wanted, `claimed_by` the person whose claims alone are, by an opaque name.
+    `claimed_by` is the person whose claims alone are wanted, by an opaque name.
     """
 
     state: str | None = None
     cursor: str | None = None
     limit: int = 50
-    priority: str | None = None
+    sought: Sought = EVERYTHING
     claimed_by: str | None = None
-
-    @classmethod
-    def of(cls, state: str | None, cursor: str | None, limit: int, *, priority: OnlyP0) -> Page:
-        """A page as it is asked for over HTTP."""
-        return cls(state, cursor, limit, PriorityLevel.P0_CHILD_AT_RISK.value if priority else None)
 
 
 class ItemAct(NamedTuple):

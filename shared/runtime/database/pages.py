@@ -3,6 +3,9 @@
 A row is listed from when it has its number in the party's feed (`shared.runtime.database.feed`): so whatever a page
 does not show yet will stand above what it shows.
 
+A period is looked for as the numbers that were given in it: rows are numbered in the order of their commits, so one
+that has its time earlier than another, but for the time that a transaction may take, has the lower number too.
+
 Lists in another order, by a rank and a time, have a place as their cursor.
 """
 
@@ -19,11 +22,18 @@ import asyncpg
 
 from shared.contracts.base import NextCursor
 from shared.kernel.errors import Refused
+from shared.kernel.ids import first_uuid7
 
 _CURSOR_BYTES: Final = 8
 _PLACE: Final = struct.Struct(">bq16s")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+
+#: Longer than any transaction takes: PostgreSQL ends it before (`shared.runtime.database.transactions`).
+_COMMIT_MAX: Final = timedelta(minutes=5)
+_LONG: Final = f"interval '{_COMMIT_MAX.seconds} seconds'"
+#: Above any number that a feed gives.
+NUMBER_MAX: Final = 2**61
 
 #: Where a row stands in such a list: its rank (0 to 127), then the time, to the microsecond, then its id.
 ListPlace = tuple[int, datetime, UUID]
@@ -46,8 +56,45 @@ def next_cursor(rows: list[asyncpg.Record], limit: int) -> NextCursor:
     """The opaque cursor of the following page, None on the last; `rows` holds one more than `limit` if there is one."""
     if len(rows) <= limit:
         return None
-    number: int = rows[limit - 1]["arrival"]
+    return cursor_of(rows[limit - 1]["arrival"])
+
+
+def cursor_of(number: int) -> str:
+    """The opaque cursor of what stands below a number."""
     return base64.urlsafe_b64encode(number.to_bytes(_CURSOR_BYTES)).decode().rstrip("=")
+
+
+def bounds_of_period(table: str, time: str) -> str:
+    """Looks for the number from which, and the one before which, the rows of a party in a period are, and few others.
+
+    Takes party, beginning and end (None: open); `time` is the column that the period is of. Who takes rows between the
+    two still has to compare their times (`within`).
+    """
+    # Of the last row that is surely before it, and of the first that is surely behind it.
+    row = f"SELECT arrival FROM {table} WHERE party = $1 AND arrival IS NOT NULL AND {time}"
+    before = f"{row} < $2::timestamptz - {_LONG} ORDER BY {time} DESC LIMIT 1"
+    behind = f"{row} >= $3::timestamptz + {_LONG} ORDER BY {time} LIMIT 1"
+    return f"SELECT coalesce(({before}), 0) AS low, coalesce(({behind}), {NUMBER_MAX}) AS high"
+
+
+def ids_of_period(since: datetime | None, until: datetime | None) -> tuple[UUID | None, UUID | None]:
+    """The same of ids that are made when their rows are: the lowest of them, and the first that is none."""
+    return (
+        None if since is None else first_uuid7(since - _COMMIT_MAX),
+        None if until is None else first_uuid7(until + _COMMIT_MAX),
+    )
+
+
+def within(time: str, *, since: str, until: str) -> str:
+    """SQL of whether a time is of a period, either of whose ends may be open.
+
+    In such words that no index of times is taken for it, which would read the whole period and sort it; and that the
+    planner expects it of nearly all rows, as is true between the numbers that bound the period.
+    """
+    return (
+        f"({since} IS NULL OR sign(extract(epoch FROM {time} - {since})) <> -1)"
+        f" AND ({until} IS NULL OR sign(extract(epoch FROM {until} - {time})) NOT IN (-1, 0))"
+    )
 
 
 def read_place(cursor: str) -> ListPlace:

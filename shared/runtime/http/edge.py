@@ -14,6 +14,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -56,6 +57,15 @@ SECURITY_HEADERS: Final = {
 _KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _Model = TypeVar("_Model", bound=BaseModel)
+
+
+class _Named(StringConvertor):
+    """What a parameter of a path may be: it ends before the colon of an act, whose address is none of its subject."""
+
+    regex = "[^/:]+"
+
+
+register_url_convertor("str", _Named())
 
 
 def create_app(

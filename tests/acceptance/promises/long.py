@@ -76,6 +76,11 @@ LONG = (
         verb="the_flat_looks",
     ),
     Line(
+        "Requests that schemathesis makes of the four OpenAPI documents, allowed and forbidden: no server error, no "
+        "undeclared method, no schema violation",
+        verb="the_fuzzed_services",
+    ),
+    Line(
         "The accounts of two million messages: no difference, a day read within 200 MiB, and none after retention has "
         "compacted what is past its time",
         verb="the_filled_accounts",

@@ -22,6 +22,20 @@ PEOPLE = (
         ),
     ),
     Line(
+        "Each list is looked through by reference, party, period, state and priority, each page within what it shows; "
+        "what a list does not take is refused by name",
+        (
+            "tests/services/hotline/test_finding.py",
+            "tests/services/law_enforcement/test_finding.py",
+            "tests/services/audit/test_audit_door.py",
+        ),
+    ),
+    Line(
+        "Services answer as their OpenAPI documents say, whatever schemathesis asks them: no server error, no "
+        "undeclared method, no schema violation; each is found where there is one",
+        ("tests/contracts/test_fuzzed.py",),
+    ),
+    Line(
         "Figures that were published stay as they are",
         ("tests/deploy/statistics/test_publication.py",),
     ),

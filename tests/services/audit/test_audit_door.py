@@ -1,23 +1,72 @@
-"""Audit's HTTP door: what is asked beyond what Kafka has is refused, not broken on."""
+"""Audit's HTTP door: what is asked beyond what Kafka has is refused, not broken on; flows are found as on its pages."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
+import httpx
 import pytest
 
 from services.audit.api import flows_router
 from services.audit.store.entries import PostgresEntries
 from services.audit.store.partitions import PostgresPartitions
 from shared.kernel.authority import Role
+from shared.kernel.clock import ManualClock
 from shared.runtime.database.transactions import Database
-from tests.services.audit.log import AUDITOR, PURPOSE
+from tests.services.audit.log import AUDITOR, PURPOSE, Log
 from tests.services.doors import asking, door, identified_as
+from tests.support.builders import AT, POLICE
+from tests.support.exchange_world import HOTLINE
+
+HEADERS = asking(AUDITOR, role=Role.AUDITOR) | {"Purpose": PURPOSE}
+
+
+async def asked(database: Database, path: str, **query: Any) -> httpx.Response:
+    clock = ManualClock(AT + timedelta(days=1))
+    places = PostgresEntries(database), PostgresPartitions(database)
+    async with door(flows_router(*places, identified_as("auditor"), clock=clock)) as client:
+        return await client.get(path, params=query, headers=HEADERS)
 
 
 @pytest.mark.parametrize(("partition", "status"), [(2**31 - 1, 200), (2**31, 400), (-1, 400)])
 async def test_a_partition_that_kafka_cannot_have_is_refused(database: Database, partition: int, status: int) -> None:
-    router = flows_router(PostgresEntries(database), PostgresPartitions(database), identified_as("auditor"))
-    headers = asking(AUDITOR, role=Role.AUDITOR) | {"Purpose": PURPOSE}
-    asked = {"topic": "causeway.audit.v1", "partition": partition}
-    async with door(router) as client:
-        answer = await client.get("/v1/entries", params=asked, headers=headers)
+    answer = await asked(database, "/v1/entries", topic="causeway.audit.v1", partition=partition)
     assert answer.status_code == status
+
+
+async def test_flows_are_found_by_party_period_and_reference(database: Database) -> None:
+    log = Log(database)
+    filed = log.world.prepared()
+    await log.file(filed)
+    day, before = f"{AT:%Y-%m-%d}", f"{AT - timedelta(days=1):%Y-%m-%d}"
+
+    async def finds(**query: str) -> bool:
+        answer = await asked(database, "/v1/flows", **query)
+        assert answer.status_code == 200, answer.text
+        return str(filed.referral_id) in {each["referral_id"] for each in answer.json()["items"]}
+
+    for sought in ({}, {"party": HOTLINE}, {"party": POLICE}, {"since": day, "until": day}):
+        assert await finds(**sought)
+    assert await finds(reference=str(filed.referral_id), until=before)
+    for others in (
+        {"party": "nobody.example"},
+        {"until": before},
+        {"party": HOTLINE, "since": before, "until": before},
+    ):
+        assert not await finds(**others)
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ({"since": "2026-05-04", "until": "2026-05-03"}, "period_empty"),
+        ({"since": "2026-05-99"}, "parameter_invalid"),
+        ({"reference": "x"}, "parameter_invalid"),
+    ],
+)
+async def test_a_period_and_a_reference_that_are_none_are_refused(
+    database: Database, query: dict[str, str], code: str
+) -> None:
+    answer = await asked(database, "/v1/flows", **query)
+    assert (answer.status_code, answer.json()["code"]) == (400, code)

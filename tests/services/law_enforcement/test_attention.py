@@ -20,6 +20,7 @@ from shared.kernel.ids import uuid7
 from shared.party.attention import Attention, Source
 from shared.party.recipient.ports import Page
 from shared.party.recipient.store.attention import items_waiting
+from shared.party.sought import Sought
 from shared.party.waiting import AttentionPage
 from shared.runtime.database.feed import Numberer
 from shared.runtime.http.identity import Identity
@@ -38,7 +39,9 @@ async def listed(agencies: Agencies, ids: list[UUID], **asked: Any) -> list[UUID
     cursor = None
     async with agencies.cases("read") as cases:
         while True:
-            page = as_told(await cases.page(AGENCY, Page.of(asked.get("state"), cursor, 3, priority=asked.get("only"))))
+            page = as_told(
+                await cases.page(AGENCY, Page(asked.get("state"), cursor, 3, Sought.of(priority=asked.get("only"))))
+            )
             found += page["items"]
             cursor = page["next"]
             if cursor is None:

@@ -25,6 +25,7 @@ from shared.kernel.authority import Authority
 from shared.kernel.canonical import digest
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
+from shared.party.finding import Finding
 from shared.party.origin.api import bodies
 from shared.party.origin.api.changes import Changed, Identified, add_change_routes
 from shared.party.origin.api.checking import Checking, Posted, parsed
@@ -233,11 +234,15 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
 
     @router.get("/referrals", **shows(ReferralPage))
     async def page(
-        identity: Identity = who, state: ReferralState | None = None, cursor: Cursor = None, limit: Limit = 50
+        sought: Finding,
+        identity: Identity = who,
+        state: ReferralState | None = None,
+        cursor: Cursor = None,
+        limit: Limit = 50,
     ) -> Response:
-        """The party's referrals, newest first."""
+        """The party's referrals, newest first. Of what a `party` was sent a page may be short, and more follow."""
         async with origin.listing(identity) as acting:
-            return _answer(await use_cases.list_referrals(acting, state=state, cursor=cursor, limit=limit))
+            return _answer(await use_cases.list_referrals(acting, sought, state=state, cursor=cursor, limit=limit))
 
     @router.get("/referrals/{referral_id}", **shows(ShownReferral))
     async def show(referral_id: UUID, identity: Identity = who) -> Response:
@@ -260,6 +265,13 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
         """Take a referral back. What is withdrawn already is answered alike; the first reason stands."""
         return await origin.act(WITHDRAW, referral_id, request, identity=identity, takes=use_cases.Withdrawal)
 
+    _add_later(router, origin, identified)
+
+
+def _add_later(router: APIRouter, origin: OriginApi, identified: Identified) -> None:
+    """What an origin does as a second person, and when something has changed, or somebody holds it."""
+    who = Depends(identified)
+
     @router.post("/referrals/{referral_id}:release", **does(ReviewedReferral))
     async def release(referral_id: UUID, request: Request, identity: Identity = who) -> Response:
         """Let a referral of somebody else's go that is over its budget, or beyond the party's day."""
@@ -270,11 +282,6 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
         """Erase a referral of somebody else's instead of letting it go."""
         return await origin.act(DROP, referral_id, request, identity=identity)
 
-    _add_later(router, origin, identified)
-
-
-def _add_later(router: APIRouter, origin: OriginApi, identified: Identified) -> None:
-    """What an origin does when something has changed, or somebody holds it."""
     add_change_routes(router, origin, identified)
     add_check_route(router, origin, identified)
     add_override_routes(router, origin, identified)

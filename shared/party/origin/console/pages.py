@@ -15,6 +15,8 @@ from shared.exchange.origin import ReferralState
 from shared.kernel.authority import Authority, Role
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused, not_found
+from shared.party.console.filters import filters_of
+from shared.party.finding import sought_in
 from shared.party.origin.console import filing
 from shared.party.origin.console.acting import AMEND, FORMS, may_amend
 from shared.party.origin.console.acting import forms_of as acting_forms
@@ -73,12 +75,12 @@ class ReferralPages:
         known = [each.value for each in ReferralState]
         if state is not None and state not in known:
             raise not_found()
-        after = await self._last(asked.identity)
+        sought, after = sought_in(asked.query), await self._last(asked.identity)
         async with self._use.listing(asked.identity) as acting:
-            page = await list_referrals(acting, state=state, cursor=asked.query("cursor"), limit=ROWS_OF_A_PAGE)
+            page = await list_referrals(acting, sought, state=state, cursor=asked.query("cursor"), limit=ROWS_OF_A_PAGE)
             shown = [await show_referral(each.referral_id, acting) for each in page.items]
         views = {"listed": page, "shown": shown, "states": known, "state": state, "after": after}
-        return self._frame.page(asked, "referrals.html", views)
+        return self._frame.page(asked, "referrals.html", views | filters_of(asked))
 
     async def _one(self, asked: Asked) -> Response:
         return await self._shown(asked)

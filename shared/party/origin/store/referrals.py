@@ -18,7 +18,9 @@ from shared.party.origin.ports import Filed, Told
 from shared.party.origin.store.acts import reference_place
 from shared.party.origin.store.amendments import revisions
 from shared.party.origin.store.filing import places
+from shared.party.origin.store.finding import find_page
 from shared.party.origin.store.holds import PostgresHolds
+from shared.party.sought import Sought
 from shared.runtime.database.feed import note_events
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.post import outbox
@@ -69,12 +71,6 @@ UNION SELECT referral_id, kind FROM relation WHERE other = $1 AND party = ANY (
     string_to_array(current_setting('causeway.parties', true), ','))
 ORDER BY 1, 2 LIMIT 100
 """
-# A page names its party, although row-level security does too: so that an index has the rows in their order.
-_PAGE = """
-SELECT referral_id, external_ref, revision, state, work_reason, accepted_at, withdrawn_at, arrival FROM referral
-WHERE party = $1 AND arrival IS NOT NULL AND ($2::text IS NULL OR state = $2) AND ($3::bigint IS NULL OR arrival < $3)
-ORDER BY arrival DESC LIMIT $4
-"""
 _WORK = """
 SELECT referral_id, external_ref, state, work_reason, accepted_at AS since, arrival FROM referral
 WHERE party = $1 AND arrival IS NOT NULL AND work_reason IS NOT NULL AND state <> 'withdrawn'
@@ -112,10 +108,12 @@ class PostgresReferrals:
         self._driver = driver
         self._kek = kek
 
-    async def page(self, party: str, *, state: str | None, cursor: str | None, limit: int) -> ReferralPage:
-        rows = await self._driver.fetch(_PAGE, party, state, read_cursor(cursor), limit + 1)
-        items = tuple(ListedReferral.model_validate(_listed(row)) for row in rows[:limit])
-        return ReferralPage(items=items, next=next_cursor(rows, limit))
+    async def page(
+        self, party: str, sought: Sought, *, state: str | None, cursor: str | None, limit: int
+    ) -> ReferralPage:
+        rows, following = await find_page(self._driver, party, sought, state=state, cursor=cursor, limit=limit)
+        items = tuple(ListedReferral.model_validate(_listed(row)) for row in rows)
+        return ReferralPage(items=items, next=following)
 
     async def show(self, referral_id: UUID) -> ShownReferral | None:
         row = await self._driver.fetchrow(_ONE, referral_id)
@@ -188,5 +186,5 @@ def _answers(told: asyncpg.Record, referral_id: UUID, edge: asyncpg.Record) -> b
 
 
 def _listed(row: asyncpg.Record) -> dict[str, object]:
-    """A row as its view has it: its place in the list is the cursor's affair."""
-    return {name: value for name, value in row.items() if name != "arrival"}
+    """A row as its view has it: what is of the list is the cursor's affair."""
+    return {name: value for name, value in row.items() if name not in ("arrival", "fits")}

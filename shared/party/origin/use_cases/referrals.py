@@ -21,6 +21,7 @@ from shared.kernel.errors import not_found
 from shared.kernel.ids import uuid4
 from shared.party.origin.domain import ReferralPage, ShownReferral, WorkPage
 from shared.party.origin.ports import Filed, Referrals, Told
+from shared.party.sought import EVERYTHING, Sought
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
 from shared.vocabulary.referral import WithdrawalReason
@@ -61,10 +62,12 @@ async def show_referral(referral_id: UUID, acting: Acting) -> ShownReferral:
     return shown
 
 
-async def list_referrals(acting: Acting, *, state: str | None, cursor: str | None, limit: int) -> ReferralPage:
+async def list_referrals(
+    acting: Acting, sought: Sought = EVERYTHING, *, state: str | None, cursor: str | None, limit: int
+) -> ReferralPage:
     """The party's referrals, newest first."""
     acting.require("read")
-    return await acting.referrals.page(acting.party, state=state, cursor=cursor, limit=limit)
+    return await acting.referrals.page(acting.party, sought, state=state, cursor=cursor, limit=limit)
 
 
 async def list_work(acting: Acting, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:

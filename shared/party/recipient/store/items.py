@@ -31,20 +31,20 @@ from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.domain import Item, ItemKey, revision_of
 from shared.party.recipient.ports import ItemAct, Page, ShownItem
 from shared.party.recipient.store.acting import move
+from shared.party.recipient.store.listing import AT_RISK, Listing
 from shared.party.recipient.store.packing import packed, unpacked
 from shared.party.recipient.store.questions import acted, heard
 from shared.party.recipient.store.revisions import revise
 from shared.party.recipient.store.views import view, words
+from shared.party.sought import Sought
 from shared.runtime.database.columns import Json
 from shared.runtime.database.feed import Listed, note_events
 from shared.runtime.database.journal import Erased
-from shared.runtime.database.pages import next_cursor, read_cursor
+from shared.runtime.database.pages import next_cursor
 from shared.runtime.database.transactions import gather
 from shared.runtime.post import outbox
 from shared.runtime.timers.steps import begin, note_steps
 
-#: What is open and has a child at risk has its arrival and this for its place: it stands above all others.
-AT_RISK: Final = 2**62
 _EDGES: Final = [message.type for message in ALL if message.edge]
 _WITHDRAWALS: Final = [message.type for message in WITHDRAWALS]
 
@@ -72,8 +72,8 @@ class ItemTable:
 
     Every such table has `party`, `exercise`, `state`, `acts` and `said`, the number and the words of the party's own
     acts. `purposes` and `numbers` are SQL expressions for what an item was sent for and for the numbers of its items,
-    `keeps` for which keep a record that is replaced, `claimed` for which the person $6 has, `passed_by` for who has
-    passed it on, `beside` are columns that an act may set besides, `more` what is shown besides. Contents lie in a
+    `keeps` for which keep a record that is replaced, `claimed` for which a person has, `passed_by` for who has passed it
+    on, `beside` are columns that an act may set besides, `more` what is shown besides. Contents lie in a
     table of the same name, unless `contents` names theirs.
     """
 
@@ -102,7 +102,7 @@ class ItemTable:
     #: What was taken back so many seconds ago and nobody has answered for; what was kept until a day before $1.
     taken_back: str = field(init=False)
     kept_until: str = field(init=False)
-    page: str = field(init=False)
+    listing: Listing = field(init=False)
     attention: str = field(init=False)
     one: str = field(init=False)
 
@@ -120,6 +120,10 @@ class ItemTable:
     def __post_init__(self) -> None:
         table, subject = self.name, self.subject
         object.__setattr__(self, "contents", self.contents or table)
+        listing = Listing.of(
+            table, subject=subject, sender=self.sender, shown=self.shown + self.more, claimed=self.claimed
+        )
+        object.__setattr__(self, "listing", listing)
         texts = {
             "find": f"SELECT {subject} AS subject_id, party, {self.sender} AS sender, exercise, state, "
             f"acts, told, said, revision, {self.purposes} AS purposes, {self.numbers} AS numbers, "
@@ -147,11 +151,6 @@ class ItemTable:
             "kept_until": f"SELECT {subject} AS subject_id, party FROM {table} WHERE state = 'withdrawal_acknowledged' "
             "AND said #>> '{fate}' = 'kept' AND said #>> '{kept,until}' < $1 "
             "ORDER BY said #>> '{kept,until}' LIMIT $2 FOR UPDATE SKIP LOCKED",
-            # It names its party, although row-level security does too: so that an index has the rows in their order.
-            "page": f"SELECT {self.shown}{self.more}, place AS arrival FROM {table} WHERE party = $1 "
-            "AND place IS NOT NULL AND ($2::text IS NULL OR state = $2) AND ($3::bigint IS NULL OR place < $3) "
-            f"AND ($5::text IS NULL OR priority = $5) AND ($6::text IS NULL OR {self.claimed}) "
-            "ORDER BY place DESC LIMIT $4",
             "attention": f"SELECT {subject} AS subject, {self.sender} AS sender, state, priority, received_at AS since "
             f"FROM {table} WHERE party = $1 AND place >= {AT_RISK} AND (received_at, {subject}) > ($2, $3) "
             f"ORDER BY received_at, {subject} LIMIT $4",
@@ -285,9 +284,14 @@ class PostgresItems:
 
     async def _page(self, party: str, page: Page) -> tuple[list[asyncpg.Record], str | None]:
         """The rows of a page, and the cursor of the one that follows."""
-        asked = party, page.state, read_cursor(page.cursor), page.limit + 1
-        rows = await self._driver.fetch(self.table.page, *asked, page.priority, page.claimed_by)
+        sought = page.sought
+        named = None if sought.reference is None else await self._named(party, sought)
+        rows = await self.table.listing.read(self._driver, party, page, named=named)
         return rows[: page.limit], next_cursor(rows, page.limit)
+
+    async def _named(self, party: str, sought: Sought) -> list[UUID]:
+        """The subjects that a reference is one of, as far as it says."""
+        return [] if sought.id is None else [sought.id]
 
     async def _one(self, subject_id: UUID) -> asyncpg.Record:
         row = await self._driver.fetchrow(self.table.one, subject_id)

@@ -42,9 +42,10 @@ CLAIMED: Final = """,
  ORDER BY l.number DESC LIMIT 1) AS claimed_until
 """
 
-#: The cases that the person $6 of the party $1 has by the lease that counts.
+#: The cases that the person {claimed_by} of the party {party} has by the lease that counts.
 MINE: Final = """referral_id IN (
-    SELECT l.referral_id FROM case_lease AS l WHERE l.party = $1 AND l.actor = $6 AND l.until > now() AND NOT EXISTS (
+    SELECT l.referral_id FROM case_lease AS l
+    WHERE l.party = {party} AND l.actor = {claimed_by} AND l.until > now() AND NOT EXISTS (
         SELECT FROM case_lease AS m WHERE m.referral_id = l.referral_id AND m.party = l.party AND m.number > l.number)
 )"""
 

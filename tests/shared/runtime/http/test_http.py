@@ -70,6 +70,10 @@ def router(budgets: Budgets) -> APIRouter:
     async def sized(request: Request) -> dict[str, int]:
         return {"length": len(await request.body())}
 
+    @routes.post("/v1/things/{thing}:do", **shows(Posted))
+    async def do(thing: str) -> dict[str, int]:
+        return {"number": len(thing)}
+
     @routes.get("/v1/things/{thing}")
     async def get(thing: str) -> None:
         raise not_found()
@@ -205,6 +209,14 @@ async def test_a_method_that_a_resource_has_not_is_a_problem_that_says_which_it_
         answer = await client.delete("/v1/things/a")
     assert code_of(answer) == (405, "method_not_allowed")
     assert answer.headers["allow"] == "GET"
+
+
+async def test_the_address_of_an_act_is_none_of_its_subject() -> None:
+    async with client_of(app_of()) as client:
+        asked, done = await client.get("/v1/things/a:do"), await client.post("/v1/things/a:do")
+    assert code_of(asked) == (405, "method_not_allowed")
+    assert asked.headers["allow"] == "POST"
+    assert done.json() == {"number": 1}
 
 
 async def test_a_bad_parameter_is_a_problem_that_names_it_and_not_its_value() -> None:

@@ -1,0 +1,82 @@
+"""What lists are looked through for, in stores filled by SQL: each filter, and all that go together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import product
+from typing import Final
+
+from shared.party.origin.store import finding
+from shared.party.recipient.store.items import ItemTable
+from shared.party.sought import Sought
+from tests.benchmarks.filled_attention import P0
+
+#: One in a thousand was sent by somebody else than all others.
+SENDER: Final = "CASE WHEN i % 1000 = 7 THEN 'rare.example' ELSE 'o.example' END"
+_SENDERS: Final = (None, "rare.example", "o.example")
+#: An agency that has edges of one party in sixty of what is filed, and one that has none.
+_SENT_TO: Final = ("agency7.example", "nobody.example")
+
+Asked = Iterator[tuple[str, str, Sequence[object]]]
+
+
+def of_items(table: ItemTable, party: str, begun: str, *, half: int, end: datetime, limit: int) -> Asked:
+    """Each look into a recipient's list: its name, statement, arguments."""
+    listing = table.listing
+    for state, below, only, sender in product((None, begun), (None, half), (None, P0), _SENDERS):
+        for name, since, until in (_EVER, *_periods(end)):
+            sought = Sought(sender, None, only, since, until)
+            bounds = None if name == "ever" else _bounds(2 * half, since, until, end=end)
+            statement, *asked = listing.bind(party, sought, bounds=bounds, state=state, below=below, most=limit)
+            filters = f"state {state or 'any'}, {only or 'any'}, of {sender or 'anybody'}, {name}"
+            yield f"list of {party}, {_from(below)}, {filters}", str(statement), asked
+    for name, since, until in _periods(end):
+        yield f"the numbers of {party}, {name}", listing.bounds, (party, since, until)
+
+
+def of_referrals(party: str, known: Sequence[object], *, half: int, end: datetime, limit: int) -> Asked:
+    """Each look into an origin's list. `known`: a reference and an id."""
+    for state, below, only in product((None, "withdrawn"), (None, half), (None, P0)):
+        for name, since, until in (_EVER, *_periods(end)):
+            sought = Sought(None, None, only, since, until)
+            bounds = _bounds(2 * half, since, until, end=end)
+            statement, *asked = finding.page_of(party, sought, bounds, state=state, below=below, most=limit)
+            filters = f"state {state or 'any'}, {only or 'any'}, {name}"
+            yield f"referrals of {party}, {_from(below)}, {filters}", str(statement), asked
+    for name, since, until in _periods(end):
+        yield f"the numbers of {party}, {name}", finding.BOUNDS, (party, since, until)
+    for reference in known:
+        sought = Sought(reference=str(reference))
+        statement, *asked = finding.page_of(party, sought, state=None, below=None, most=limit)
+        yield f"a referral of {party} by {reference}", str(statement), asked
+
+
+def of_sent(party: str, *, half: int, end: datetime) -> Asked:
+    """Each look into what an origin has sent to one party."""
+    for to, state, below, only in product(_SENT_TO, (None, "withdrawn"), (None, half), (None, P0)):
+        for name, since, until in (_EVER, *_periods(end)):
+            sought = Sought(to, None, only, since, until)
+            statement, *asked = finding.sent_of(party, sought, state=state, below=below, most=finding.LOOKED_AT_MAX)
+            filters = f"state {state or 'any'}, {only or 'any'}, {name}"
+            yield f"referrals of {party} to {to}, {_from(below)}, {filters}", str(statement), asked
+
+
+_EVER: Final = "ever", None, None
+
+
+def _bounds(rows: int, since: datetime | None, until: datetime | None, *, end: datetime) -> tuple[int, int]:
+    """What `bounds_of_period` finds, nearly: rows are spread evenly over two years."""
+    low, high = finding.EVER
+    low = low if since is None else rows - int((end - since) / timedelta(days=730) * rows)
+    return low, high if until is None else rows - int((end - until) / timedelta(days=730) * rows)
+
+
+def _from(below: int | None) -> str:
+    return "from the middle" if below else "first page"
+
+
+def _periods(end: datetime) -> Iterator[tuple[str, datetime | None, datetime | None]]:
+    yield "a week long ago", end - timedelta(days=600), end - timedelta(days=593)
+    yield "up to a year ago", None, end - timedelta(days=365)
+    yield "since yesterday", end - timedelta(days=1), None
