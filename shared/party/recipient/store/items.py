@@ -72,8 +72,8 @@ class ItemTable:
 
     Every such table has `party`, `exercise`, `state`, `acts` and `said`, the number and the words of the party's own
     acts. `purposes` and `numbers` are SQL expressions for what an item was sent for and for the numbers of its items,
-    `keeps` for which keep a record that is replaced, `claimed` for which a person has, `passed_by` for who has passed it
-    on, `beside` are columns that an act may set besides, `more` what is shown besides. Contents lie in a
+    `keeps` for which keep a record that is replaced, `claimed` for which a person has, `passed_by` for who has
+    passed it on, `beside` are columns that an act may set besides, `more` what is shown besides. Contents lie in a
     table of the same name, unless `contents` names theirs.
     """
 
