@@ -1,4 +1,4 @@
-"""Each interaction of the table, with a script and without."""
+"""Each interaction of the table, with a script and without; where it leads shuts nobody out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from playwright.async_api import Browser
 from tests.console.browser import visiting
 from tests.console.interaction import Interaction
 from tests.console.interactions import INTERACTIONS
-from tests.console.pages import AUDITOR, PAGES, WHY, Subjects, filled
+from tests.console.pages import AUDITOR, PAGES, WHY, Subjects, filled, violations
 from tests.console.people import all_delivered, delivered, sign_in
 from tests.support.running import AGENCY, HOTLINE, Exchange, referral
 
@@ -61,6 +61,8 @@ async def test_an_interaction(
         await visit.go(f"{root}/{filled(interaction.at, own)}")
         await interaction.steps(visit.page, own)
         assert visit.foreign == []
+        # What a form is answered with is no page of its own to look at.
+        assert not script or await violations(visit.page) == []
 
 
 def test_the_table_has_enough_of_them() -> None:
