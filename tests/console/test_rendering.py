@@ -1,0 +1,31 @@
+"""A row is on its page as soon as the page has heard of it, and a page costs alike whatever it is looked through for.
+
+`make acceptance-long LINE=the_rendered_pages` has the figures, on stores of 100,000.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+
+from tests.benchmarks.rendering import ROW_MS_MAX, rendered_once, seen
+from tests.console.pages import Subjects
+from tests.console.people import signed_in
+from tests.support.running import AGENCY, HOTLINE, Exchange
+
+#: Beside whatever else the machine does.
+SLOWER_MAX = 10
+
+
+async def test_a_row_is_on_the_page_that_its_event_has_asked_for(exchange: Exchange, subjects: Subjects) -> None:
+    assert max(await seen(exchange, 2)) < SLOWER_MAX * ROW_MS_MAX
+
+
+async def test_a_page_that_is_looked_through_costs_as_one_that_is_not(exchange: Exchange, subjects: Subjects) -> None:
+    """In turns, so that both have the same machine."""
+    taken: dict[str, list[float]] = {"referrals": [], f"referrals?party={AGENCY}&since=2026-01-01&priority=p0": []}
+    async with signed_in(exchange, HOTLINE) as client:
+        for _ in range(7):
+            for path, times in taken.items():
+                times.append(await rendered_once(client, f"/console/{path}"))
+    plain, sought = map(median, taken.values())
+    assert sought < SLOWER_MAX * plain
