@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -112,7 +113,7 @@ async def _refer(row: Act, referral_id: UUID, said: Referring, *, acting: Acting
     state = await act(AGENCY, row, referral_id, said=told, acting=acting)
     # From here on nobody amends it: what has come meanwhile goes along.
     now = await _passing(acting).passable(referral_id) or ()
-    newest = next((each for each in now if each.edge_id == told.of), passed)
+    newest = replace(next((each for each in now if each.edge_id == told.of), passed), history=passed.history)
     draft = _passed_on(case, newest, told, directory=documents.directory, at=acting.at)
     await acting.items.send([draft])
     return state
