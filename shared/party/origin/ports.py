@@ -275,29 +275,6 @@ class StaleReferral:
     revision: int = 1
 
 
-class TakenBack(NamedTuple):
-    """A withdrawal that an instance of its recipient does not know of, to be told again: of which edge, and where."""
-
-    edge_id: UUID
-    referral_id: UUID
-    party: str
-    told: Told
-    filed: Filed
-    reason: WithdrawalReason
-
-
-class Missing(Protocol):
-    """Withdrawals that their recipients do not know of, for the instance itself."""
-
-    async def taken_back(self, limit: int) -> list[TakenBack]:
-        """Of `limit` edges, locked, each place that does not know."""
-        ...
-
-    async def tell_again(self, told: Sequence[tuple[TakenBack, Draft | None]]) -> None:
-        """Send these withdrawals; None: nobody is left to be told, so it is let be."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Try:
     """How often an edge has been refused as stale, and when it is decided again; None if not later."""
