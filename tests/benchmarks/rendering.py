@@ -40,6 +40,12 @@ PAGES: Final[Mapping[str, Sequence[str]]] = {
     ),
     PROVIDER: ("referrals", "attention"),
 }
+#: Pages show words of the vocabulary alone.
+_WORDS: Final = """
+UPDATE edge SET purpose = CASE purpose WHEN 'p1' THEN 'investigation' ELSE 'takedown' END,
+                reason = 'hosting_jurisdiction'
+WHERE purpose IN ('p1', 'p2')
+"""
 #: The tables whose rows are somebody's.
 _OWNED: Final = ("referral", "edge", "event", "feed")
 
@@ -83,6 +89,7 @@ async def fill_for(exchange: Exchange, service: str, party: str, rows: int) -> N
         await fill_history(admin, service, rows)
         for table in _OWNED:
             await admin.execute(f"UPDATE {table} SET party = $1 WHERE party = $2", party, BIG)
+        await admin.execute(_WORDS)
         await admin.execute("VACUUM ANALYZE")
     finally:
         await admin.close()
