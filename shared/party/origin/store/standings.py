@@ -24,7 +24,7 @@ from shared.contracts.delivery import HeldEdge, StandingClear
 from shared.exchange.message import Draft
 from shared.party.origin.domain import RECIPIENT_AHEAD
 from shared.party.origin.ports import Filed, Told
-from shared.party.origin.unknown import TakenBack
+from shared.party.origin.use_cases.unknown import TakenBack
 from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.post import outbox
 from shared.vocabulary.referral import WithdrawalReason

@@ -31,9 +31,9 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
 from shared.party.origin.ports import Edges, StaleReferral, Try
 from shared.party.origin.transferring import Held
-from shared.party.origin.unknown import Missing, TakenBack
 from shared.party.origin.use_cases.referrals import reachable, tombstone
 from shared.party.origin.use_cases.transfers import Letters
+from shared.party.origin.use_cases.unknown import Missing, TakenBack
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
 from shared.vocabulary.routing import WorkReason
