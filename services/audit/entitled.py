@@ -11,21 +11,33 @@ from collections.abc import Sequence
 
 from services.audit.domain.entries import EntryKind
 from services.audit.ports import KeptEntry
-from shared.contracts.registry import BY_TYPE, CLAIM_GRANTED, CONTACT_SUGGESTED, REFERRAL_PASSED_ON
+from shared.contracts.registry import (
+    BY_TYPE,
+    CLAIM_GRANTED,
+    CONTACT_SUGGESTED,
+    PRESERVATION_REQUESTED,
+    REFERRAL_PASSED_ON,
+)
 from shared.exchange.authority import STATEMENT_NOT_YOURS, Relation, cells_of
 
 _Sent = frozenset[tuple[str | None, str | None, str | None]]
+#: Agencies, each with the provider that it has asked.
+_Asked = frozenset[tuple[str | None, str | None]]
 
 
 def judged(messages: Sequence[KeptEntry]) -> tuple[KeptEntry, ...]:
-    """The entries of one referral's flow; those that speak of a subject that is not theirs are marked.
+    """The entries of one flow; those that speak of a subject that is not theirs are marked.
 
-    The origin is who was first to state that it decided the referral. Until audit has read that, nothing is judged.
+    The origin of a referral is who was first to state that it decided it. Until audit has read that, nothing of it is
+    judged. A preservation is between the agency that asked and the provider that it asked, and nobody else.
     """
+    requests = [each for each in messages if each.verified and each.type == PRESERVATION_REQUESTED.type]
+    asked = frozenset((each.sender, each.recipient) for each in requests)
+    messages = [each if _between(each, asked) else _marked(each) for each in messages]
     # A decision that audit cannot open says nothing of whose it is: whoever sent it first must not hide the origin.
     stated = [each for each in messages if each.kind is EntryKind.DECISION and _party(each, "origin") is not None]
     if not stated:
-        return tuple(messages)
+        return tuple(each if _of_one(each, asked) else _marked(each) for each in messages)
     origin = str(_party(stated[0], "origin"))
     speakers = frozenset(each.sender for each in stated if _party(each, "origin") == origin)
     sent = frozenset((each.subject, each.sender, each.recipient) for each in messages if _carries_an_edge(each, origin))
@@ -39,6 +51,36 @@ def judged(messages: Sequence[KeptEntry]) -> tuple[KeptEntry, ...]:
         else _marked(each)
         for each in messages
     )
+
+
+def _between(entry: KeptEntry, asked: _Asked) -> bool:
+    """Whether what is said of a preservation is said by who asked, to who was asked, or the reverse.
+
+    One is asked for once: of two requests nobody can tell here which was first.
+    """
+    match _relation(entry):
+        case Relation.ASKED_IT:
+            only = len(asked) == 1 or entry.type != PRESERVATION_REQUESTED.type
+            return only and (entry.sender, entry.recipient) in asked
+        case Relation.WAS_ASKED:
+            return (entry.recipient, entry.sender) in asked
+        case _:
+            return True
+
+
+def _of_one(entry: KeptEntry, asked: _Asked) -> bool:
+    """Whether whoever has looked at a preservation is one of the two."""
+    if not asked or _relation(entry) is not Relation.SERVES_WHO_HAS_IT:
+        return True
+    return any(_party(entry, "party") in both for both in asked)
+
+
+def _relation(entry: KeptEntry) -> Relation | None:
+    """How its sender must stand to what it speaks of; None where it says already what is wrong with it."""
+    message = BY_TYPE.get(entry.type or "")
+    if message is None or not entry.verified or entry.kind is EntryKind.NOT_ENTITLED:
+        return None
+    return cells_of(message)[0].relation
 
 
 def _grants(entry: KeptEntry) -> bool:
@@ -58,11 +100,7 @@ def _to_who_has_it(entry: KeptEntry, origin: str, sent: _Sent) -> bool:
 
 def _entitled(entry: KeptEntry, origin: str, sent: _Sent, *, speakers: frozenset[str | None]) -> bool:
     """`speakers`: the instances that have stated what the origin decided."""
-    message = BY_TYPE.get(entry.type or "")
-    relation = cells_of(message)[0].relation if message is not None else None
-    if not entry.verified or entry.kind is EntryKind.NOT_ENTITLED:
-        return True  # it says already what is wrong with it
-    match relation:
+    match _relation(entry):
         case Relation.SERVES_ITS_ORIGIN if entry.kind in (EntryKind.DECISION, EntryKind.REVIEWED):
             spoken_of = _party(entry, "origin")
             return spoken_of == origin or (spoken_of is None and entry.sender in speakers)

@@ -1,0 +1,117 @@
+"""Audit judges what is said of a preservation: it is between the agency that asked and the provider that it asked."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.facts import RecordRevealedClear
+from shared.contracts.preservation import (
+    PreservationAnsweredClear,
+    PreservationRequestedClear,
+    PreservationWithdrawnClear,
+)
+from shared.contracts.registry import PRESERVATION_ANSWERED, PRESERVATION_REQUESTED, PRESERVATION_WITHDRAWN, MessageType
+from shared.exchange.compose import Addressing, compose
+from shared.exchange.message import Draft
+from shared.exchange.revealed import compose_revealed
+from shared.kernel.authority import Role
+from shared.kernel.ids import uuid4, uuid7
+from shared.runtime.database.transactions import Database
+from shared.vocabulary.preservation import PreservationAnswer, PreservationWithdrawal
+from tests.services.audit.log import Log, of_message
+from tests.support.builders import POLICE, PROVIDER
+
+PreservationClear = PreservationRequestedClear | PreservationAnsweredClear | PreservationWithdrawnClear
+OTHER_AGENCY, OTHER_PROVIDER = "police-be.example", "provider-002.example"
+AT_AGENCIES, AT_PROVIDERS = "law_enforcement", "industry"
+STANDS, NOT_THEIRS = ("record", None), ("not_entitled", "statement_not_yours")
+
+
+@pytest.fixture
+def log(database: Database) -> Log:
+    return Log(database)
+
+
+def _draft(
+    log: Log, message: MessageType, clear: PreservationClear, sender: str, *, to: str, sealed: bytes | None = None
+) -> Draft:
+    directory = log.world.documents.directory
+    address = Addressing(
+        subject=clear.preservation_id, sender=sender, recipient=to, directory=directory, exercise=True, at=log.world.at
+    )
+    return compose(message, clear, address, sealed=sealed)
+
+
+def asked(log: Log, of: UUID, by: str = POLICE, *, to: str = PROVIDER) -> Draft:
+    terms = {"kind": "preserve", "instrument": "eu_2023_1543", "term": "eu_60d"}
+    clear = PreservationRequestedClear.model_validate({"preservation_id": of, "act": uuid4(), "number": 1} | terms)
+    sealed = b'{"locations": [{"kind": "url", "value": "https://files.example/a"}]}'
+    return _draft(log, PRESERVATION_REQUESTED, clear, by, to=to, sealed=sealed)
+
+
+def answered(log: Log, of: UUID, by: str = PROVIDER, *, to: str = POLICE) -> Draft:
+    words = {"answer": PreservationAnswer.PRESERVED, "until": "2026-12-01"}
+    clear = PreservationAnsweredClear.model_validate({"preservation_id": of, "act": uuid4(), "number": 1} | words)
+    return _draft(log, PRESERVATION_ANSWERED, clear, by, to=to)
+
+
+def withdrawn(log: Log, of: UUID, by: str = POLICE, *, to: str = PROVIDER) -> Draft:
+    clear = PreservationWithdrawnClear(
+        preservation_id=of, act=uuid4(), number=2, reason=PreservationWithdrawal.ASKED_IN_ERROR
+    )
+    return _draft(log, PRESERVATION_WITHDRAWN, clear, by, to=to)
+
+
+def opened(log: Log, of: UUID, party: str) -> Draft:
+    clear = RecordRevealedClear(party=party, role=Role.ANALYST, actor="0" * 32)
+    return compose_revealed(of, clear, exercise=True, directory=log.world.documents.directory, at=log.world.at)
+
+
+async def judged(log: Log, of: UUID, *drafts: tuple[str, Draft]) -> list[tuple[str, str | None]]:
+    """What audit says of each, once it has read all."""
+    records = []
+    for by, draft in drafts:
+        log.world.at += timedelta(seconds=1)
+        records += log.world.records([draft], by)
+    await log.keep(*records)
+    flow = await log.flow(of)
+    lines = [line for record in records for line in of_message(flow, record)]
+    return [(line["kind"], line.get("problem")) for line in lines]
+
+
+async def test_what_both_say_of_it_stands(log: Log) -> None:
+    of = uuid7()
+    said = (AT_AGENCIES, asked(log, of)), (AT_PROVIDERS, answered(log, of)), (AT_AGENCIES, withdrawn(log, of))
+    assert await judged(log, of, *said) == [STANDS] * 3
+
+
+async def test_nobody_else_says_anything_of_it(log: Log) -> None:
+    of = uuid7()
+    said = (
+        (AT_AGENCIES, asked(log, of)),
+        (AT_PROVIDERS, answered(log, of, OTHER_PROVIDER)),
+        (AT_AGENCIES, withdrawn(log, of, OTHER_AGENCY)),
+        (AT_AGENCIES, withdrawn(log, of, to=OTHER_PROVIDER)),
+    )
+    assert await judged(log, of, *said) == [STANDS, *[NOT_THEIRS] * 3]
+
+
+async def test_of_two_requests_of_one_name_neither_stands(log: Log) -> None:
+    of = uuid7()
+    said = (AT_AGENCIES, asked(log, of)), (AT_AGENCIES, asked(log, of, OTHER_AGENCY))
+    assert await judged(log, of, *said) == [NOT_THEIRS, NOT_THEIRS]
+
+
+async def test_an_answer_to_what_nobody_asked_does_not_stand(log: Log) -> None:
+    of = uuid7()
+    assert await judged(log, of, (AT_PROVIDERS, answered(log, of))) == [NOT_THEIRS]
+
+
+@pytest.mark.parametrize(("party", "kind"), [(POLICE, "revealed"), (OTHER_AGENCY, "not_entitled")])
+async def test_one_of_the_two_opens_it(log: Log, party: str, kind: str) -> None:
+    of = uuid7()
+    said = await judged(log, of, (AT_AGENCIES, asked(log, of)), (AT_AGENCIES, opened(log, of, party)))
+    assert said[1][0] == kind
