@@ -22,7 +22,7 @@ from shared.party.origin.console.acting import AMEND, FORMS, may_amend
 from shared.party.origin.console.acting import forms_of as acting_forms
 from shared.party.origin.console.amending import Amendment, amended
 from shared.party.origin.console.use import Doing, OriginUse
-from shared.party.origin.domain import AcceptedReferral, AmendedReferral
+from shared.party.origin.domain import AcceptedReferral, AmendedReferral, ShownReferral, Told
 from shared.party.origin.use_cases.amend import Changing, amend_in_part
 from shared.party.origin.use_cases.referrals import list_referrals, show_referral
 from shared.party.origin.use_cases.reroute import Rerouting, reroute_referral
@@ -94,6 +94,7 @@ class ReferralPages:
         kinds = {each.recipient: party.kind for each in found.edges if (party := directory.party(each.recipient))}
         views = {
             "it": found,
+            "told": in_order(found),
             "raised": raised,
             "forms": acting_forms(found, raised, asked.identity.role, kinds=kinds),
             "may_amend": may_amend(found, asked.identity.role),
@@ -235,3 +236,9 @@ def _of_amendment(problem: Refused) -> list[tuple[str, str]]:
         return broken(problem)
     told = filing.ToldProblem.model_validate_json(problem_body(problem).spelt())
     return filing.problems_of(told, lines=False)
+
+
+def in_order(it: ShownReferral) -> list[tuple[str, Told]]:
+    """What its recipients have said, each with who it was, in the order of time."""
+    said = [(edge.recipient, told) for edge in it.edges for told in edge.timeline]
+    return sorted(said, key=lambda each: each[1].at)
