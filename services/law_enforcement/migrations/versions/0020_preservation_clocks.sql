@@ -8,4 +8,7 @@ ALTER TABLE clocked ADD COLUMN instrument text NOT NULL DEFAULT '', ADD COLUMN b
 -- What has ended long ago is erased, the oldest first.
 CREATE INDEX preservation_by_key ON preservation (received_at) WHERE wrapped_key IS NOT NULL;
 
+-- Whoever looks for what they have claimed finds it by their own claims.
+CREATE INDEX case_lease_by_actor ON case_lease (party, actor, until);
+
 END $migration$;
