@@ -339,6 +339,7 @@ async def webhooks_answer(asked: Asked, party: str) -> None:
 async def audit_answers(asked: Asked) -> None:
     referral_id, _ = await asked.filed()
     await asked.exchange.until_audited()
+    await asked.get(AUDITOR, "/v1/flows", headers=PURPOSE)
     await asked.get(AUDITOR, f"/v1/flows/{referral_id}", headers=PURPOSE)
     await asked.get(AUDITOR, f"/v1/flows/{uuid7()}", headers=PURPOSE, status=404)
     await asked.get(AUDITOR, f"/v1/flows/{referral_id}", status=400)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple, Protocol
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
@@ -342,13 +342,26 @@ class WorkPage(Contract):
     next: NextCursor
 
 
-def ticks(state: ReferralState, edges: Sequence[SentEdge]) -> Ticks:
+class Stands(Protocol):
+    """What the ticks count of an edge."""
+
+    @property
+    def delivery(self) -> str: ...
+
+    @property
+    def withdrawal(self) -> str | None: ...
+
+    @property
+    def answer(self) -> str: ...
+
+
+def ticks(state: ReferralState, edges: Sequence[Stands]) -> Ticks:
     """The ticks of a referral. Of a withdrawn one they count who was told of that, and who has acknowledged it."""
     if state is ReferralState.WITHDRAWN:
         delivered = sum(edge.withdrawal == ReceiptOutcome.APPLIED for edge in edges)
         acknowledged = sum(edge.answer in WITHDRAWAL_NOTED for edge in edges)
     else:
         delivered = sum(edge.delivery == ReceiptOutcome.APPLIED for edge in edges)
-        acknowledged = sum(edge.answer is not AnswerState.NONE for edge in edges)
+        acknowledged = sum(edge.answer != AnswerState.NONE for edge in edges)
     of = len(edges)
     return Ticks(accepted=True, delivered=f"{delivered}/{of}", acknowledged=f"{acknowledged}/{of}")

@@ -20,7 +20,17 @@ from shared.exchange.prepare import Again, Prepared
 from shared.exchange.released import Released
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
-from shared.party.origin.domain import ReferralPage, Reply, Request, ShownReferral, Spent, TransferStands, WorkPage
+from shared.party.origin.domain import (
+    ListedReferral,
+    ReferralPage,
+    Reply,
+    Request,
+    ShownReferral,
+    Spent,
+    Ticks,
+    TransferStands,
+    WorkPage,
+)
 from shared.party.sought import Sought
 from shared.vocabulary.referral import WithdrawalReason
 
@@ -157,6 +167,10 @@ class Referrals(Protocol):
 
     async def show(self, referral_id: UUID) -> ShownReferral | None:
         """One referral with its ticks and edges."""
+        ...
+
+    async def ticked(self, listed: Sequence[ListedReferral]) -> dict[UUID, Ticks]:
+        """The ticks of each of a page."""
         ...
 
     async def work(self, party: str, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:

@@ -12,7 +12,9 @@ from shared.contracts.erasures import RecordErasedClear
 from shared.contracts.registry import RECORD_ERASED, WITHDRAWAL_ACKNOWLEDGED
 from shared.kernel.authority import Role
 from shared.party.origin.store.edges import PostgresEdges
+from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.party.sought import EVERYTHING
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import WithdrawalFate
 from shared.vocabulary.referral import WithdrawalReason
@@ -76,3 +78,17 @@ async def test_what_was_kept_is_erased_after_it_was_answered_and_stays_acknowled
     assert {edge["answer"] for edge in shown["edges"] if edge["recipient"] == POLICE} == {"record_erased"}
     assert shown["ticks"] == before
     assert await erased(origin, referral_id, number=4) == "answer_out_of_order"
+
+
+async def test_the_ticks_of_a_page_are_those_of_each_referral(origin: Origin) -> None:
+    filed = [await origin.file() for _ in range(3)]
+    await origin.withdraw(filed[1], REASON)
+    assert await acknowledged(origin, filed[1], POLICE) is None
+    await origin.numberer.number()
+    async with origin.database.transaction(RowScope([HOTLINE], Role.ANALYST, "read")) as session:
+        referrals = PostgresReferrals(session.driver, KEK)
+        page = await referrals.page(HOTLINE, EVERYTHING, state=None, cursor=None, limit=50)
+        ticked = await referrals.ticked(page.items)
+    assert set(filed) <= set(ticked) == {each.referral_id for each in page.items}
+    for referral_id in filed:
+        assert ticked[referral_id].model_dump() == (await origin.show(referral_id))["ticks"]

@@ -24,7 +24,7 @@ from shared.party.origin.console.amending import Amendment, amended
 from shared.party.origin.console.use import Doing, OriginUse
 from shared.party.origin.domain import AcceptedReferral, AmendedReferral, ShownReferral, Told
 from shared.party.origin.use_cases.amend import Changing, amend_in_part
-from shared.party.origin.use_cases.referrals import list_referrals, show_referral
+from shared.party.origin.use_cases.referrals import list_referrals, list_ticks, show_referral
 from shared.party.origin.use_cases.reroute import Rerouting, reroute_referral
 from shared.runtime.console.asked import ONCE, Asked
 from shared.runtime.console.forms import Choice, Group, Input, inputs_of, read_inputs
@@ -78,8 +78,8 @@ class ReferralPages:
         sought, after = sought_in(asked.query), await self._last(asked.identity)
         async with self._use.listing(asked.identity) as acting:
             page = await list_referrals(acting, sought, state=state, cursor=asked.query("cursor"), limit=ROWS_OF_A_PAGE)
-            shown = [await show_referral(each.referral_id, acting) for each in page.items]
-        views = {"listed": page, "shown": shown, "states": known, "state": state, "after": after}
+            ticks = await list_ticks(page, acting)
+        views = {"listed": page, "ticks": ticks, "states": known, "state": state, "after": after}
         return self._frame.page(asked, "referrals.html", views | filters_of(asked))
 
     async def _one(self, asked: Asked) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -13,7 +14,16 @@ from shared.exchange.clocks import Happened
 from shared.exchange.events import Event
 from shared.exchange.message import Draft
 from shared.exchange.origin import ReferralState
-from shared.party.origin.domain import ListedReferral, ReferralPage, SentEdge, ShownReferral, WorkItem, WorkPage, ticks
+from shared.party.origin.domain import (
+    ListedReferral,
+    ReferralPage,
+    SentEdge,
+    ShownReferral,
+    Ticks,
+    WorkItem,
+    WorkPage,
+    ticks,
+)
 from shared.party.origin.ports import Filed, Told
 from shared.party.origin.store.acts import reference_place
 from shared.party.origin.store.amendments import revisions
@@ -56,6 +66,8 @@ LEFT JOIN LATERAL (
 ) AS s ON true
 WHERE e.referral_id = $1 AND e.state IN ('emitted', 'referred', 'waiting', 'planned') ORDER BY e.recipient, e.purpose
 """
+#: The same of several referrals, whose each is.
+_STOOD = _EDGES.replace("SELECT ", "SELECT e.referral_id, ", 1).replace("= $1 AND", "= ANY($1::uuid[]) AND")
 # Edges to one recipient for several purposes are answered together.
 _ANSWERS = """
 SELECT DISTINCT a.subject, a.sender, a.act, a.number, a.answer, a.at, a.said, a.case_reference, e.party, k.wrapped
@@ -135,6 +147,12 @@ class PostgresReferrals:
         }
         return ShownReferral.model_validate(dict(row) | further)
 
+    async def ticked(self, listed: Sequence[ListedReferral]) -> dict[UUID, Ticks]:
+        stood: dict[UUID, list[_Stood]] = {each.referral_id: [] for each in listed}
+        for row in await self._driver.fetch(_STOOD, list(stood)):
+            stood[row["referral_id"]].append(_Stood(row["delivery"], row["withdrawal"], row["answer"]))
+        return {each.referral_id: ticks(each.state, stood[each.referral_id]) for each in listed}
+
     async def work(self, party: str, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
         rows = await self._driver.fetch(_WORK, party, reason, read_cursor(cursor), limit + 1)
         items = tuple(WorkItem.model_validate(_listed(row)) for row in rows[:limit])
@@ -178,6 +196,14 @@ class PostgresReferrals:
     def _reference(self, told: asyncpg.Record, referral_id: UUID) -> str:
         key = unwrap(told["wrapped"], self._kek, places(referral_id, told["party"])[0])
         return reveal(told["case_reference"], key, reference_place(told["act"], told["party"])).decode()
+
+
+class _Stood(NamedTuple):
+    """How an edge stands, as the ticks count it."""
+
+    delivery: str
+    withdrawal: str | None
+    answer: str
 
 
 def _answers(told: asyncpg.Record, referral_id: UUID, edge: asyncpg.Record) -> bool:

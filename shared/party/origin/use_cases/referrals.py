@@ -19,7 +19,7 @@ from shared.exchange.states import follow, row
 from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import not_found
 from shared.kernel.ids import uuid4
-from shared.party.origin.domain import ReferralPage, ShownReferral, WorkPage
+from shared.party.origin.domain import ReferralPage, ShownReferral, Ticks, WorkPage
 from shared.party.origin.ports import Filed, Referrals, Told
 from shared.party.sought import EVERYTHING, Sought
 from shared.routing.directory_index import DirectoryIndex
@@ -68,6 +68,12 @@ async def list_referrals(
     """The party's referrals, newest first."""
     acting.require("read")
     return await acting.referrals.page(acting.party, sought, state=state, cursor=cursor, limit=limit)
+
+
+async def list_ticks(page: ReferralPage, acting: Acting) -> dict[UUID, Ticks]:
+    """The ticks of each referral of a page."""
+    acting.require("read")
+    return await acting.referrals.ticked(page.items)
 
 
 async def list_work(acting: Acting, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
