@@ -14,6 +14,7 @@ from shared.exchange.message import Received
 from shared.exchange.questions import LAPSES_AFTER
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.questions import NeedsInfo
+from shared.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_amending import amended, client, filed
 from tests.services.hotline.test_asked import STATED, answer, waits
@@ -90,3 +91,14 @@ async def test_it_may_hold_as_long_as_it_has_not_said_that_it_does_not(
     await applied(origin, no_objection(origin, referral_id, OTHER))
     await pass_time(origin, SLOT)
     assert [row for row in await origin.waiting() if row.draft.recipient == PROVIDER]
+
+
+async def test_a_withdrawal_that_crosses_it_reaches_whoever_has_the_case_now(origin: Origin) -> None:
+    referral_id = await origin.file()
+    first, *_ = await agencies_of(origin, referral_id)
+    word = await referred(origin, referral_id, first)
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    assert await applied(origin, word) == [None]
+    await origin.bus.missing(APPLYING)
+    of_it = await clear_parts(origin.database, referral_id)
+    assert ("causeway.referral_withdrawn.v1", OTHER) in [(kind, to) for kind, _, to, *_ in of_it]
