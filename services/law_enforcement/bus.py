@@ -1,6 +1,7 @@
 """The Kafka door: referrals offered to agencies. Agencies file none: no message of theirs carries a decision.
 
-What its origin amends of a case that was passed on is passed on, too, in the transaction that brings it.
+What its origin amends of a case that was passed on is passed on, too, in the transaction that brings it. What it has
+withdrawn before the case came from another agency is refused when that comes.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from shared.exchange.act import Track
 from shared.exchange.contacts import check_contact
 from shared.exchange.message import Received
 from shared.exchange.prepare import Documents
+from shared.exchange.record_table import SUBJECT_WITHDRAWN
 from shared.party.preservation.bus import PreservationDoor
 from shared.party.preservation.store.preservations import PostgresPreservations
 from shared.party.recipient.bus import RecipientDoor
 from shared.party.recipient.domain import revision_of
+from shared.party.recipient.store.passing import taken_back_before
 from shared.runtime.post.ports import Unit
 
 
@@ -33,7 +36,9 @@ class AgencyDoor(RecipientDoor):
         self._documents = documents
 
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
-        refusals = await super().apply(unit, messages)
+        gone = await taken_back_before(unit.connection.driver, messages)
+        left = [each for each in messages if each.message_id not in gone]
+        refusals = dict.fromkeys(gone, SUBJECT_WITHDRAWN) | await super().apply(unit, left)
         amended = [each for each in messages if each.message_id not in refusals and _amends(each)]
         if amended:
             await pass_on_amended(amended, PostgresCases(unit.connection.driver, self._kek), self._documents)

@@ -126,17 +126,24 @@ async def pass_on_amended(amended: Sequence[Received], cases: Items, documents: 
     """
     found = await cases.find([UUID(each.subject) for each in amended])
     for message in amended:
-        case = found[UUID(message.subject), message.recipient]
-        if case.state != CaseState.REFERRED or revision_of(message) != case.revision:
+        case = found.get((UUID(message.subject), message.recipient))  # none where its party had moved before it came
+        told, passed = None if case is None else _was_told(case), bound(message)
+        if case is None or told is None or passed is None or passed.edge_id != told.of:
             continue
-        told, passed = Passing.model_validate({name: case.said[name] for name in Passing.model_fields}), bound(message)
-        if passed is None or passed.edge_id != told.of:
+        if revision_of(message) != case.revision:
             continue
         by_law = documents()
         law = by_law.directory, by_law.policy
         with suppress(Refused):
             passed.check(told.agency, documents=law, exercise=case.exercise, at=message.sent_at)
             await cases.send([_passed_on(case, passed, told, directory=by_law.directory, at=message.sent_at)])
+
+
+def _was_told(case: Item) -> Passing | None:
+    """What its origin was told when the case was passed on; None of one that was not, or not where this one is."""
+    if case.state != CaseState.REFERRED or not case.said.keys() >= Passing.model_fields.keys():
+        return None
+    return Passing.model_validate({name: case.said[name] for name in Passing.model_fields})
 
 
 def _passed_on(case: Item, passed: Passable, told: Passing, *, directory: DirectoryIndex, at: datetime) -> Draft:

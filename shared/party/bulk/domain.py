@@ -27,6 +27,10 @@ _TOGETHER: Final = frozenset(
 )
 
 
+#: The words that say something of items, each of so many of them.
+_OF_ITEMS: Final = ("items", "assessed", "disowned", "reinstated", "disputed", "about")
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One act of a batch, at its place in it from 0: which row, about which subject, and what is said."""
@@ -45,7 +49,7 @@ class Line:
     @property
     def items(self) -> int:
         """Of how many items something is said; of all alike counts as one."""
-        return len(getattr(self.said, "items", ()) or getattr(self.said, "assessed", ()))
+        return sum(len(getattr(self.said, name, None) or ()) for name in _OF_ITEMS)
 
 
 def groups(lines: Sequence[Line]) -> Iterator[list[Line]]:

@@ -66,7 +66,7 @@ _FIND: Final = """
 SELECT q.question_id, q.told_by, q.kind, q.state, q.about, q.revision AS asked_revision, e.instance, e.items,
        e.revision, e.notice_id IS NOT NULL AS of_notice
 FROM question AS q JOIN edge AS e ON e.referral_id = q.subject AND e.recipient = q.counterpart
-  AND coalesce(e.notice_id, e.referral_id) = q.told_by AND e.state = 'emitted' AND NOT e.taken_back
+  AND coalesce(e.notice_id, e.referral_id) = q.told_by AND e.state IN ('emitted', 'referred') AND NOT e.taken_back
 WHERE q.party = $1 AND q.subject = $2 AND q.counterpart = $3 AND q.number = $4 AND NOT q.own
 ORDER BY e.edge_id LIMIT 1 FOR UPDATE
 """
@@ -98,8 +98,8 @@ WHERE q.party = $1 AND NOT q.own
   AND (q.state = 'open' OR (q.state = 'answered' AND q.said @@ '$.decided[*].verdict == "conceded"'))
   AND (q.rank, q.since, q.question_id) > ($2::smallint, $3, $4) AND q.rank <= $5
   AND EXISTS (SELECT FROM edge AS e WHERE e.referral_id = q.subject AND e.recipient = q.counterpart
-              AND coalesce(e.notice_id, e.referral_id) = q.told_by AND e.state = 'emitted' AND NOT e.taken_back
-              AND e.answer = ANY($7::text[])
+              AND coalesce(e.notice_id, e.referral_id) = q.told_by AND e.state IN ('emitted', 'referred')
+              AND NOT e.taken_back AND e.answer = ANY($7::text[])
               AND (q.state = 'open' OR EXISTS (
                   SELECT FROM jsonb_path_query(q.said, '$.decided[*] ? (@.verdict == "conceded").n') AS c (n)
                   WHERE NOT c.n::text::smallint = ANY (e.gone))))

@@ -130,6 +130,18 @@ async def test_two_referrals_that_name_one_place_bring_their_agencies_together(o
     assert await told(origin) == both((first, NL), (again, BE), "same_location")
 
 
+async def test_a_place_that_an_agency_was_not_sent_brings_it_together_with_nobody(origin: Origin) -> None:
+    """Its edge is about another item of the referral."""
+    first, again = await filed(origin, "unsent"), await filed(origin, "unsent")
+    async with origin.database.transaction(APPLYING) as session:
+        elsewhere = "UPDATE edge SET items = '{2}' WHERE referral_id = $1 AND recipient = $2"
+        await session.driver.execute(elsewhere, first, NL)
+    await linked(origin)
+    await answered(origin, accepted(first, NL), accepted(first, DE), accepted(again, BE))
+    named = both((first, DE), (again, BE), "same_location") | both((first, NL), (first, DE), "same_referral")
+    assert await told(origin) == named
+
+
 async def test_of_each_case_an_agency_is_told_of_another_once(origin: Origin) -> None:
     """Whoever has hundreds of cases of one place is not told of them hundreds of times in one of them."""
     first, *repeats = [await filed(origin, "often") for _ in range(4)]

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import Acceptance
+from shared.contracts.answers import Acceptance, OutcomeReport
 from shared.contracts.contacts import Contact, ContactSuggestedClear
 from shared.contracts.registry import CONTACT_SUGGESTED
 from shared.exchange.message import Received
@@ -16,12 +16,14 @@ from shared.kernel.ids import uuid7
 from shared.party.recipient.store.contacts import contacts_waiting
 from shared.party.waiting import Place, Waits
 from shared.runtime.database.transactions import RowScope
+from shared.vocabulary.answers import CaseOutcome, CloseReason, YesNoUnknown
 from shared.vocabulary.contacts import ContactGround
 from tests.services.deliveries import AGENCY, HOTLINE, OTHER_AGENCY, OTHER_HOTLINE, offered, received, withdrawn
 from tests.services.law_enforcement.agency import Agencies
 
 BEGINNING = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 THEIRS = uuid7()
+CHILDREN = {"child_identified": YesNoUnknown.UNKNOWN, "child_safeguarded": YesNoUnknown.UNKNOWN}
 
 
 def suggested(
@@ -73,6 +75,16 @@ async def test_it_needs_a_person_until_the_agency_acts_on_the_case(agencies: Age
     await agencies.receive(suggested(referral_id))
     assert await attention(agencies, referral_id) == [(("contact_suggested",), "call", HOTLINE)]
     await agencies.act("no_objection", None, referral_id)
+    assert await attention(agencies, referral_id) == []
+    assert len((await agencies.show(referral_id))["contacts"]) == 1
+
+
+async def test_a_case_that_is_over_needs_nobody_for_it(agencies: Agencies) -> None:
+    """No act may come any more that would end it there."""
+    referral_id = await case(agencies)
+    over = OutcomeReport(outcome=CaseOutcome.CLOSED, close_reason=CloseReason.NO_CRIME, **CHILDREN)
+    assert await agencies.act("outcome", over, referral_id) == "closed"
+    assert await agencies.receive(suggested(referral_id)) == [None]
     assert await attention(agencies, referral_id) == []
     assert len((await agencies.show(referral_id))["contacts"]) == 1
 

@@ -107,3 +107,19 @@ async def test_it_stays_where_the_case_was_not_passed_on_or_the_law_forbids_it(h
     assert await told_of(here, OTHER, state="accepted") == []
     assert await told_of(here, "hotline-be.example") == []
     assert await told_of(here, OTHER, of=UUID(int=1)) == []
+
+
+async def test_it_stays_where_its_agency_cannot_know_to_whom_it_was_passed_on(here: World) -> None:
+    """Its agency has moved, or was restored: that it was referred it is told by its origin, and no more of it."""
+    amended = revised(offered_to(here, FIRST), 2)
+    cases: Any = Cases(replace(applied(AGENCY, None, amended), state="referred", revision=2, said={}))
+    await pass_on_amended([amended], cases, lambda: here.documents)
+    assert cases.sent == []
+
+
+async def test_what_was_taken_nowhere_is_passed_on_nowhere(here: World) -> None:
+    """It came after its agency had moved: it is answered `moved`, and nothing of it is kept."""
+    amended = replace(revised(offered_to(here, FIRST), 2), moved=True)
+    nothing: Any = Cases(replace(applied(AGENCY, None, amended), subject_id=UUID(int=1)))
+    await pass_on_amended([amended], nothing, lambda: here.documents)
+    assert nothing.sent == []

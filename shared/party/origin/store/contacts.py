@@ -31,6 +31,7 @@ _DUE: Final = """
 DELETE FROM contact_due WHERE id IN (SELECT id FROM contact_due ORDER BY id LIMIT $1)
 RETURNING referral_id
 """
+# Of a place that it was not sent nobody is told anything.
 _MET: Final = """
 WITH due AS (
     SELECT r.referral_id, r.party, r.revision, r.exercise FROM referral AS r
@@ -50,13 +51,16 @@ WITH due AS (
         ORDER BY ground DESC, theirs LIMIT $4
     ) AS n
 ), cases AS (
-    SELECT DISTINCT referral_id, recipient FROM edge
+    SELECT DISTINCT referral_id, recipient, items FROM edge
     WHERE referral_id IN (SELECT referral_id FROM likes UNION SELECT theirs FROM likes) AND notice_id IS NULL
       AND state IN ('emitted', 'referred') AND NOT taken_back AND answer = ANY($3) AND recipient = ANY($2)
 ), pairs AS (
     SELECT l.*, mine.recipient AS agency, other.recipient AS other FROM likes AS l
     JOIN cases AS mine USING (referral_id) JOIN cases AS other ON other.referral_id = l.theirs
-    WHERE mine.recipient <> other.recipient
+    WHERE mine.recipient <> other.recipient AND (l.ground = 'same_referral' OR EXISTS (
+        SELECT FROM location_token AS m JOIN location_token AS t USING (party, version, token)
+        WHERE m.party = l.party AND m.referral_id = l.referral_id AND m.n = ANY(mine.items)
+          AND t.referral_id = l.theirs AND t.n = ANY(other.items)))
 ), told AS (
     SELECT party, referral_id, revision, exercise, agency, ground, theirs, other FROM pairs
     UNION ALL

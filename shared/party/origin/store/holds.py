@@ -67,7 +67,7 @@ FROM hold AS h WHERE h.referral_id = $1 ORDER BY h.placed_at, h.hold_id
 """
 _TOLD: Final = """
 SELECT DISTINCT ON (recipient) recipient, answer FROM edge
-WHERE referral_id = $1 AND notice_id IS NULL AND state IN ('emitted', 'waiting') AND NOT taken_back
+WHERE referral_id = $1 AND notice_id IS NULL AND state IN ('emitted', 'referred', 'waiting') AND NOT taken_back
 ORDER BY recipient, state
 """
 _UNOBJECTING: Final = "SELECT agency FROM no_objection WHERE referral_id = $1"

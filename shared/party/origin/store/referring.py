@@ -9,13 +9,13 @@ import asyncpg
 
 from shared.party.origin.ports import Referred
 
-# Who has been sent the referral by us answers on that edge.
+# Who has been sent the referral by us answers on that edge. What was withdrawn meanwhile it is told of (`missing`).
 _REFER: Final = """
 INSERT INTO edge (edge_id, instance, referral_id, party, recipient, purpose, reason, rules, items, gone, revision, law,
-                  decided_at, rank, taken_back, state)
-SELECT $2, $4, referral_id, party, $3, purpose, reason, rules, items, gone, revision, law, decided_at, rank, taken_back,
-       'referred'
-FROM edge AS e WHERE edge_id = $1 AND NOT EXISTS (
+                  decided_at, rank, taken_back, missing, state)
+SELECT $2, $4, e.referral_id, e.party, $3, e.purpose, e.reason, e.rules, e.items, e.gone, e.revision, e.law,
+       e.decided_at, e.rank, r.state = 'withdrawn', r.state = 'withdrawn', 'referred'
+FROM edge AS e JOIN referral AS r USING (referral_id) WHERE e.edge_id = $1 AND NOT EXISTS (
     SELECT FROM edge AS had WHERE had.referral_id = e.referral_id AND had.recipient = $3
       AND had.state IN ('emitted', 'waiting', 'referred'))
 ON CONFLICT DO NOTHING RETURNING edge_id

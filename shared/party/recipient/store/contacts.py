@@ -12,11 +12,13 @@ import asyncpg
 from shared.contracts.contacts import Contact, SuggestedContact
 from shared.exchange.act import Subject
 from shared.exchange.message import Received
+from shared.exchange.states import finished
 from shared.party.recipient.domain import Item
 from shared.party.recipient.store.views import view
 from shared.party.waiting import CONTACT_SUGGESTED, Mend, Place, Waiting, Waits
 
 _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_OVER: Final = sorted(finished(Subject.CASE))
 _ADD: Final = """
 INSERT INTO case_contact (referral_id, party, agency, ground, theirs, at, attention)
 VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT DO NOTHING
@@ -25,13 +27,13 @@ _SEEN: Final = (
     "UPDATE case_contact SET attention = NULL WHERE referral_id = $1 AND party = $2 AND attention IS NOT NULL"
 )
 _OF: Final = "SELECT agency, ground, theirs, at FROM case_contact WHERE referral_id = $1 ORDER BY at, agency"
-#: A case stands there once, however many agencies it was told of.
+#: A case stands there once, however many agencies it was told of; one that is over does not: no act would end it.
 _WAIT: Final = """
 SELECT referral_id, since, origin, priority FROM (
     SELECT c.referral_id, min(c.attention) AS since FROM case_contact AS c
     WHERE c.party = $1 AND c.attention IS NOT NULL GROUP BY c.referral_id
 ) AS told JOIN case_file AS f USING (referral_id)
-WHERE f.party = $1 AND (since, referral_id) > ($2, $3) ORDER BY since, referral_id LIMIT $4
+WHERE f.party = $1 AND NOT f.state = ANY($5) AND (since, referral_id) > ($2, $3) ORDER BY since, referral_id LIMIT $4
 """
 
 
@@ -62,7 +64,7 @@ async def contacts_waiting(
     if rank_max < 1:
         return []
     behind = (above.since, above.id) if above.rank >= 1 else (_BEGINNING, UUID(int=0))
-    return [_waits(row) for row in await driver.fetch(_WAIT, party, *behind, limit)]
+    return [_waits(row) for row in await driver.fetch(_WAIT, party, *behind, limit, _OVER)]
 
 
 def _waits(row: asyncpg.Record) -> Waits:

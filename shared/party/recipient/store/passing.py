@@ -11,6 +11,7 @@ import asyncpg
 from shared.contracts.answers import CaseWords
 from shared.contracts.passing import PassedAct, PassedOn, ReferralPassedOnSealed
 from shared.contracts.referral import EdgeSealed
+from shared.contracts.registry import REFERRAL_PASSED_ON
 from shared.envelope.datakeys import KeyEncryptionKey, reveal, unwrap
 from shared.exchange.act import Subject
 from shared.exchange.message import Received
@@ -26,6 +27,15 @@ UPDATE case_edge AS e SET edge_id = b.edge_id, decision = b.decision::jsonb, sal
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::uuid[], $6::text[], $7::text[], $8::text[])
 AS b (referral_id, party, purpose, revision, edge_id, decision, salt, spelt)
 WHERE (e.referral_id, e.party, e.purpose, e.revision) = (b.referral_id, b.party, b.purpose, b.revision)
+"""
+#: As the index `inbox_withdrawn` names it.
+_TAKEN_BACK: Final = """
+SELECT k.message_id FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[])
+    AS k (message_id, subject, sender, recipient)
+WHERE EXISTS (
+    SELECT FROM inbox AS i WHERE i.subject = k.subject AND i.outcome = 'applied'
+      AND i.type IN ('causeway.referral_withdrawn.v1', 'causeway.notice_withdrawn.v1')
+      AND (i.sender, i.recipient) = (k.sender, k.recipient))
 """
 _CAME: Final = """
 INSERT INTO case_passed (referral_id, party, by_party, because, history, at)
@@ -52,6 +62,19 @@ def _bound(message: Received, carried: EdgeSealed, spelt: Spelt) -> tuple[object
     where = UUID(message.subject), message.recipient, message.edge.purpose.value, revision_of(message)
     edge_id: UUID = message.clear.edge_id  # type: ignore[attr-defined]
     return (*where, edge_id, carried.decision.model_dump_json(), carried.salt, spelt.edge.decode())
+
+
+async def taken_back_before(driver: asyncpg.Connection, messages: Sequence[Received]) -> frozenset[UUID]:
+    """Those that pass on what its origin has taken back by then: it tells the one who has it now that, too.
+
+    The inbox knows of what its sender has taken back, and the sender of these is another one.
+    """
+    passed = [each for each in messages if each.message is REFERRAL_PASSED_ON]
+    if not passed:
+        return frozenset()
+    keys = [(each.message_id, each.subject, each.filed_by, each.recipient) for each in passed]
+    rows = await driver.fetch(_TAKEN_BACK, *map(list, zip(*keys, strict=True)))
+    return frozenset(row["message_id"] for row in rows)
 
 
 async def note_passed(driver: asyncpg.Connection, messages: Sequence[Received]) -> None:

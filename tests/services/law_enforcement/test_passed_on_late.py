@@ -1,0 +1,52 @@
+"""What its origin withdraws before another agency's word of it comes does not begin when that comes."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from services.law_enforcement.bus import AgencyDoor
+from shared.contracts.registry import REFERRAL_PASSED_ON
+from shared.kernel.authority import Role
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from shared.runtime.database.transactions import RowScope
+from tests.services.deliveries import AGENCY, HOTLINE, OTHER_AGENCY, OTHER_HOTLINE, withdrawn
+from tests.services.law_enforcement.agency import KEK, Agencies
+
+_TAKEN_BACK = """
+INSERT INTO inbox (message_id, sender, sender_instance, recipient, epoch, sequence, type, subject, digest, topic,
+                   partition, "offset", broker_time)
+VALUES ($1, $2, 'hotline', $3, $1, 1, 'causeway.referral_withdrawn.v1', $4, repeat('d', 64), 'a', 0, 0, now())
+"""
+
+
+async def came(agencies: Agencies, withdrawn_by: str) -> list[str]:
+    """What becomes of a case that is passed on after `withdrawn_by` took its own referral of that id back."""
+    subject = uuid7()
+    message: Any = withdrawn(subject)
+    passed: Any = SimpleNamespace(
+        message_id=uuid7(),
+        message=REFERRAL_PASSED_ON,
+        subject=str(subject),
+        filed_by=HOTLINE,
+        sender=OTHER_AGENCY,
+        recipient=AGENCY,
+    )
+    async with agencies.database.transaction(RowScope((AGENCY,), Role.SERVICE, "apply")) as session:
+        await session.driver.execute(_TAKEN_BACK, message.message_id, withdrawn_by, AGENCY, str(subject))
+        unit: Any = SimpleNamespace(connection=session)
+        door = Asking(kek=KEK, documents=agencies.documents)
+        return list((await door.apply(unit, [passed])).values())
+
+
+class Asking(AgencyDoor):
+    """A door at which nothing else is asked of a message."""
+
+    def _may_be_told(self, message: Any) -> None:
+        raise Refused("nothing_else")
+
+
+async def test_it_is_refused_as_what_its_sender_withdrew_would_be(agencies: Agencies) -> None:
+    assert await came(agencies, HOTLINE) == ["subject_withdrawn"]
+    assert await came(agencies, OTHER_HOTLINE) == ["nothing_else"]
