@@ -116,6 +116,10 @@ WHYS: Final = {
         "the provider that is suggested stands in no directory",
         "name one as causeway route explain or the directory spells it, or leave it out",
     ),
+    "table_too_long": Why(
+        "the table has more lines than a page takes",
+        "divide it, or import it at the prompt, where a file has no such bound: causeway referral import",
+    ),
     "unauthenticated": Why(
         "no API key came, or none that opens",
         "the key is wrong or revoked, or its party is served elsewhere now: ask your operator for one",

@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.kernel.authority import Role
+from shared.kernel.errors import Refused
 from shared.party.origin.console import imports
-from shared.party.origin.console.importing import LINES_MAX, lines_of
+from shared.party.origin.console.importing import LINES_MAX, TABLE_LINES_MAX, lines_of
 from shared.party.origin.domain import Reply
 from shared.runtime.console.asked import Asked
 from shared.runtime.http.identity import Identity
@@ -120,3 +121,13 @@ def test_lines_of_another_party_are_left_out_and_exercise_is_the_party_s() -> No
         (2, "a", False),
         (4, "c", False),
     ]
+
+
+def test_a_table_has_no_more_lines_than_are_read_while_others_wait() -> None:
+    """Lines that say nothing weigh a byte each: a body that may be posted would have millions."""
+    found = lines_of("external_ref" + "\na" * TABLE_LINES_MAX, PARTY, exercise=True)
+    assert len(found) == TABLE_LINES_MAX
+    for line in ("\na", "\n"):
+        with pytest.raises(Refused) as refused:
+            lines_of("external_ref" + line * (TABLE_LINES_MAX + 2), PARTY, exercise=True)
+        assert (refused.value.code, refused.value.field) == ("table_too_long", "/table")

@@ -15,6 +15,8 @@ from shared.runtime.console.forms import said_of
 
 #: So many lines are looked at or filed by one press of a button; the next goes on from there.
 LINES_MAX: Final = 100
+#: So many a table has. Each part that is done reads all of it again, while nobody else is answered.
+TABLE_LINES_MAX: Final = 5_000
 _EXISTS: Final = "external_ref_exists"
 
 
@@ -59,6 +61,8 @@ def lines_of(text: str, party: str, *, exercise: bool) -> list[Line]:
     lines = text.lstrip("\ufeff").splitlines()
     if not any(each.strip() for each in lines):
         raise Refused("file_empty", "a table with a referral in it", field="/table")
+    if len(lines) > TABLE_LINES_MAX + 1:
+        raise Refused("table_too_long", f"at most {TABLE_LINES_MAX} lines below the first", field="/table", status=413)
     table = Table.from_first_line(lines[0])
     seen: set[JsonValue] = set()
     return [
