@@ -18,7 +18,7 @@ SELECT $2, $4, e.referral_id, e.party, $3, e.purpose, e.reason, e.rules, e.items
 FROM edge AS e JOIN referral AS r USING (referral_id) WHERE e.edge_id = $1 AND NOT EXISTS (
     SELECT FROM edge AS had WHERE had.referral_id = e.referral_id AND had.recipient = $3
       AND had.state IN ('emitted', 'waiting', 'referred'))
-ON CONFLICT DO NOTHING RETURNING edge_id
+ON CONFLICT DO NOTHING RETURNING NOT taken_back
 """
 _CLOCK: Final = """
 INSERT INTO clocked
@@ -32,5 +32,5 @@ async def refer(driver: asyncpg.Connection, referred: Sequence[Referred]) -> Non
     """Have other agencies answer, each on an edge like that of the first, whose clocks begin now."""
     for each in referred:
         of = each.of, each.edge, each.agency
-        if await driver.fetchval(_REFER, *of, each.instance) is not None:
+        if await driver.fetchval(_REFER, *of, each.instance):  # of what was withdrawn nothing is owed
             await driver.execute(_CLOCK, *of, each.at)

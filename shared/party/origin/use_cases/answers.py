@@ -68,6 +68,8 @@ class EdgeAnswers:
         self._retell = retell
         self.events: list[Event] = []
         self._steps: list[Happened] = []
+        #: What has moved an edge: not what came from where its recipient was, once the new place had answered.
+        self._moving: list[Received] = []
 
     async def apply(self, messages: Sequence[Received]) -> dict[UUID, str]:
         """Apply answers in order; return message id → code for those the state machine refuses.
@@ -115,7 +117,7 @@ class EdgeAnswers:
         if self._holding is not None and (asked := of_agencies(applied)):
             await self._holding.apply(asked)
         if self._claiming is not None:
-            self.events += await self._claiming.apply(applied)
+            self.events += await self._claiming.apply(self._moving)
         if self._asked is not None:
             await self._asked.keep()
         return refusals
@@ -157,6 +159,7 @@ class EdgeAnswers:
         late = {edge_id for edge_id in moved if edge_id in taken and taken[edge_id].retell}
         taken.update({each: replace(after, retell=after.retell or each in late) for each, after in moved.items()})
         if (answer := moved[sent[0].edge_id].answer) != present[0].answer:
+            self._moving.append(message)
             of = message.recipient, UUID(message.subject), message.sender
             moves = answer.state != present[0].answer.state or message.message not in STAYING
             again = Said.kept(present[0].answer.detail).again

@@ -24,10 +24,17 @@ BATCH: Final = 100
 async def suggest_contacts(contacts: Contacts, directory: DirectoryIndex, *, instance: str, at: datetime) -> int:
     """Tell the agencies of one batch; how many referrals were looked at. `instance` serves the origins."""
     due = await contacts.due(BATCH)
-    if due and directory.contactable:
-        met = await contacts.met(due, directory.contactable)
+    among = [each for each in directory.contactable if _can_be_told(each, directory, at)]
+    if due and among:
+        met = await contacts.met(due, among)
         await contacts.send([each for one in met for each in _letters(one, directory, instance=instance, at=at)])
     return len(due)
+
+
+def _can_be_told(agency: str, directory: DirectoryIndex, at: datetime) -> bool:
+    """Whether there is a key to seal for it: else one agency would hold up what is told all others."""
+    instance = directory.instance_of(agency)
+    return instance is not None and directory.sealing_key(instance.id, at) is not None
 
 
 def _letters(met: Met, directory: DirectoryIndex, *, instance: str, at: datetime) -> Sequence[Draft]:

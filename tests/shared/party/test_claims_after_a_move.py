@@ -1,0 +1,69 @@
+"""A claim from where a hotline was until it moved is granted as long as it counts, and no longer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.registry import OFFER_CLAIMED
+from shared.exchange.message import Received
+from shared.exchange.origin import Answered
+from shared.kernel.ids import uuid4, uuid7
+from shared.party.origin.ports import OpenEdge
+from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.vocabulary.answers import AnswerState
+from tests.services.deliveries import AT, HOTLINE, OTHER_HOTLINE, received
+
+OLD, NEW = "hotline", "hotline_two"
+
+
+class Edges:
+    """One edge; what becomes of it is let be."""
+
+    def __init__(self, edge: OpenEdge) -> None:
+        self.edge = edge
+
+    async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:
+        return {(self.edge.subject, self.edge.recipient): [self.edge]}
+
+    async def judged(self, acts: Any) -> dict[Any, Any]:
+        return {}
+
+    def __getattr__(self, name: str) -> Any:
+        async def done(*_: Any) -> None:
+            return None
+
+        return done
+
+
+class Claiming:
+    """Keeps what it is to grant."""
+
+    def __init__(self) -> None:
+        self.granted: list[Received] = []
+
+    async def lock(self, messages: Any) -> None:
+        return None
+
+    def check(self, message: Received) -> None:
+        return None
+
+    async def apply(self, messages: Sequence[Received]) -> list[Any]:
+        self.granted += messages
+        return []
+
+
+@pytest.mark.parametrize(("told", "granted"), [((Answered(AnswerState.NONE),), True), ((), False)])
+async def test_it_counts_until_the_new_place_has_answered(told: tuple[Answered, ...], granted: bool) -> None:
+    referral_id = uuid7()
+    answer = Answered(AnswerState.NONE) if told else Answered(AnswerState.DECLINED, {}, 1)
+    edge = OpenEdge(uuid4(), referral_id, HOTLINE, OTHER_HOTLINE, referral_id, answer, False, (1,), NEW, (OLD,), told)
+    clear = OFFER_CLAIMED.clear.model_validate({"referral_id": referral_id, "revision": 1, "act": uuid4(), "number": 1})
+    claim = received(OFFER_CLAIMED, clear, subject=referral_id, sender=OTHER_HOTLINE, recipient=HOTLINE, instance=OLD)
+    claiming: Any = Claiming()
+    edges: Any = Edges(edge)
+    assert await EdgeAnswers(edges, AT, claiming=claiming).apply([claim]) == {}
+    assert claiming.granted == ([claim] if granted else [])

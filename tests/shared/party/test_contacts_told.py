@@ -1,0 +1,50 @@
+"""Who cannot be sealed for is told of nobody, and holds up nobody who can."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.exchange.message import Draft
+from shared.kernel.ids import uuid7
+from shared.party.origin.contacting import Met
+from shared.party.origin.use_cases.contacts import suggest_contacts
+from shared.routing.directory_index import DirectoryIndex
+from tests.support.builders import AT, HOTLINE
+from tests.support.exchange_world import world
+
+NL, BE = "police-nl.example", "police-be.example"
+
+
+class Contacts:
+    """Two agencies that have accepted one referral."""
+
+    def __init__(self) -> None:
+        self.sent: list[Draft] = []
+
+    async def due(self, limit: int) -> list[UUID]:
+        return [uuid7()]
+
+    async def met(self, referral_ids: Collection[UUID], among: Collection[str]) -> list[Met]:
+        (of,) = referral_ids
+        pairs = [(NL, BE), (BE, NL)] if {NL, BE} <= set(among) else []
+        return [Met(HOTLINE, of, 1, True, agency, "same_referral", of, other) for agency, other in pairs]
+
+    async def send(self, drafts: Any) -> None:
+        self.sent += drafts
+
+
+async def told(directory: DirectoryIndex) -> list[str]:
+    contacts = Contacts()
+    assert await suggest_contacts(contacts, directory, instance="hotline", at=AT) == 1
+    return [draft.recipient for draft in contacts.sent]
+
+
+async def test_an_instance_without_a_key_to_seal_for_is_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = world().documents.directory
+    assert await told(directory) == [NL, BE]
+    monkeypatch.setattr(DirectoryIndex, "sealing_key", lambda *_: None)
+    assert await told(directory) == []
