@@ -49,7 +49,8 @@ ON CONFLICT (party, actor) DO UPDATE SET role = excluded.role, ended_at = NULL,
 _KEEP_LINK = "INSERT INTO console_link (link_hash, party, actor, expires_at) VALUES ($1, $2, $3, $4)"
 _END_PERSON = """
 WITH links AS (UPDATE console_link SET used_at = $3 WHERE party = $1 AND actor = $2 AND used_at IS NULL),
-     sessions AS (UPDATE console_session SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ended_at IS NULL)
+     sessions AS (UPDATE console_session SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ended_at IS NULL),
+     keys AS (UPDATE api_key SET revoked_at = $3 WHERE party = $1 AND person = $2 AND revoked_at IS NULL)
 UPDATE console_person SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ended_at IS NULL
 """
 _USE_LINK = """
@@ -125,7 +126,7 @@ async def make_link(driver: asyncpg.Connection, person: Person, *, role: Role, a
 
 
 async def end_person(driver: asyncpg.Connection, person: Person, at: datetime) -> None:
-    """End what a person may do, their sessions and links. Who lets them in again makes new ones."""
+    """End what a person may do, their sessions, links and keys. Who lets them in again makes new ones."""
     await driver.execute(_END_PERSON, *person, at)
 
 
