@@ -170,7 +170,9 @@ class Sessions:
         return text
 
     async def identify(self, text: str | None, *, seen: bool = True) -> Signed | None:
-        """Who has this session; None for one that there is not, has ended, or is of a party served elsewhere now.
+        """Who has this session; None for one that there is not, has ended, or is of a party gone.
+
+        A party is gone that is served elsewhere now, or suspended.
 
         `seen` is false for what a page asks by itself: that keeps no session alive.
         """
@@ -185,7 +187,7 @@ class Sessions:
         make_room(self.known, KNOWN_MAX)
         self.known[hashed] = None
         party = self.directory().party(row["party"])
-        if party is None or party.instance != self.instance:
+        if party is None or party.instance != self.instance or party.status == PartyStatus.SUSPENDED:
             return None
         exercise = party.status == PartyStatus.SANDBOX
         actor = self.kek.actor_id(party.id, bytes.fromhex(row["actor"]))
