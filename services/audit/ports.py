@@ -238,8 +238,16 @@ class Entries(Protocol):
         """Keep who looked at what, and why."""
         ...
 
-    async def looks(self, auditor: str, *, cursor: str | None, limit: int) -> NotedLooks:
-        """What this auditor's organisation has looked at, newest first."""
+    async def looks(
+        self,
+        auditor: str,
+        *,
+        exercise: bool,
+        cursor: str | None,
+        limit: int,
+        parties: frozenset[str] | None = None,
+    ) -> NotedLooks:
+        """What this auditor's organisation has looked at, newest first; with `parties`, what names no other flow."""
         ...
 
 

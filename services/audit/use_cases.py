@@ -102,14 +102,16 @@ async def show_entries(place: Partition, look: Look, *, limit: int, entries: Ent
     chosen = place.generation or (generations[-1] if generations else None)
     asked = entries.page(place, chosen, exercise=look.exercise, parties=look.parties, limit=limit) if chosen else None
     items = [] if asked is None else await asked
-    return EntryPage(generations=tuple(generations), items=tuple(items))
+    # Of a topic in which nothing can be of theirs not even that it is there is said.
+    told = items or look.within is None or not look.within.places.isdisjoint(_instances(place.topic))
+    return EntryPage(generations=tuple(generations) if told else (), items=tuple(items))
 
 
 async def show_looks(look: Look, *, cursor: str | None, limit: int, entries: Entries) -> NotedLooks:
-    """What the auditor's own organisation has looked at, and why. This look is noted as any other."""
+    """What the auditor's own organisation has looked at, and why, as far as it is in scope. Noted as any other."""
     AUTHORITY.require("flow", look.role, action="read", state="any")
     await entries.note_reading(look.auditor, checked_purpose(look.purpose), "looks")
-    return await entries.looks(look.auditor, cursor=cursor, limit=limit)
+    return await entries.looks(look.auditor, exercise=look.exercise, parties=look.parties, cursor=cursor, limit=limit)
 
 
 async def show_topics(look: Look, *, entries: Entries, partitions: Partitions) -> TopicStates:
@@ -121,8 +123,12 @@ async def show_topics(look: Look, *, entries: Entries, partitions: Partitions) -
 
 
 def _is_within(topic: str, within: Within) -> bool:
-    to, sender, _ = topic.removeprefix(INBOXES).split(".")
-    return not within.instances.isdisjoint((to, sender))
+    return not within.instances.isdisjoint(_instances(topic))
+
+
+def _instances(topic: str) -> Sequence[str]:
+    """The two of a topic, reader and writer."""
+    return topic.removeprefix(INBOXES).split(".")[:2]
 
 
 def checked_purpose(purpose: str | None) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID
 
+from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from services.audit import use_cases
@@ -16,6 +17,7 @@ from services.audit.domain.entries import AUTHORITY
 from services.audit.domain.scope import Within
 from services.audit.ports import Entries, KeptEntry, Partitions, Sought
 from services.audit.use_cases import Look
+from shared.contracts.base import PartyId
 from shared.contracts.registry import BY_TYPE
 from shared.kernel.authority import Role
 from shared.kernel.clock import Clock
@@ -33,6 +35,7 @@ MENU: Final = (
     Entry("Topics", f"{ROOT}/topics", _LOOKING),
 )
 _ROWS_OF_A_PAGE: Final = 50
+_PARTY: Final = TypeAdapter[str](PartyId)
 
 
 class FlowPages:
@@ -79,7 +82,7 @@ class FlowPages:
         return self._frame.page(asked, "flows.html", views, status=status)
 
     def _sought(self, asked: Asked) -> Sought:
-        """What is looked for. Raises `Refused`: `day_malformed`, `reference_malformed`."""
+        """What is looked for. Raises `Refused`: `parameter_invalid`, `day_malformed`, `reference_malformed`."""
         reference = asked.query("reference")
         try:
             known = None if reference is None else UUID(reference)
@@ -88,7 +91,7 @@ class FlowPages:
                 "reference_malformed", "the id of a referral, notice or message", field="/reference"
             ) from None
         days = {"since": _day(asked, "since"), "until": _day(asked, "until")}
-        return Sought.of(asked.query("party"), known, **days, now=self._clock.now())
+        return Sought.of(_party(asked), known, **days, now=self._clock.now())
 
     async def _flow(self, asked: Asked) -> Response:
         AUTHORITY.require("flow", asked.identity.role, action="read", state="any")
@@ -130,12 +133,27 @@ def _kept_purpose(asked: Asked) -> str:
     return urlencode({"purpose": asked.query("purpose") or ""})
 
 
+def _party(asked: Asked) -> str | None:
+    """Whom is looked for: it is kept with the look, so it is what a party may be called and no other text."""
+    said = asked.query("party")
+    try:
+        return None if said is None else _PARTY.validate_python(said)
+    except ValidationError:
+        raise Refused("parameter_invalid", "a party's id, as police-nl.example", field="/party") from None
+
+
 def _day(asked: Asked, name: str) -> date | None:
     said = asked.query(name)
+    if said is None:
+        return None
     try:
-        return None if said is None else date.fromisoformat(said)
+        found = date.fromisoformat(said)
     except ValueError:
-        raise Refused("day_malformed", "a day as 2026-05-04", field=f"/{name}") from None
+        found = None
+    # No day after the last of a calendar, where no period ends.
+    if found is None or not 2000 <= found.year < 2100:
+        raise Refused("day_malformed", "a day as 2026-05-04", field=f"/{name}")
+    return found
 
 
 def _arrow(entry: KeptEntry) -> Arrow:

@@ -16,9 +16,23 @@ from shared.runtime.database.columns import Bound, Columns, Statement
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.database.transactions import Database
 
+# With a scope, `$4`: what a colleague has looked at is told where it names nobody, a party in scope, or a referral that
+# has a pair in scope. A purpose is told with it alone.
 _LOOKS = """
-SELECT id AS arrival, what, purpose, at FROM reading WHERE auditor = $1 AND ($2::bigint IS NULL OR id < $2)
-ORDER BY id DESC LIMIT $3
+SELECT r.id AS arrival, r.what, r.purpose, r.at
+FROM reading AS r CROSS JOIN LATERAL (
+    SELECT split_part(r.what, '/', 1) AS kind, split_part(r.what, '/', 2) AS named
+) AS said
+WHERE r.auditor = $1 AND ($2::bigint IS NULL OR r.id < $2)
+  AND ($4::text[] IS NULL OR r.what IN ('looks', 'topics')
+       OR (said.kind = 'find' AND (said.named = 'anybody' OR said.named = ANY($4)))
+       OR (said.kind IN ('flow', 'find') AND EXISTS (
+           SELECT FROM entry AS d
+           WHERE d.subject = said.named AND d.kind = 'decision' AND d.exercise = $5
+             AND (d.detail->>'origin' = ANY($4) OR EXISTS (
+                 SELECT FROM link AS l
+                 WHERE l.referral_id = d.subject::uuid AND l.origin = d.detail->>'origin' AND l.recipient = ANY($4))))))
+ORDER BY r.id DESC LIMIT $3
 """
 _HEADS = "SELECT topic, generation, partition, next_offset, digest FROM cursor"
 _ENTRY = Columns.of(Entry, detail="jsonb")
@@ -255,9 +269,18 @@ class PostgresEntries:
                 "INSERT INTO reading (auditor, purpose, what) VALUES ($1, $2, $3)", auditor, purpose, what
             )
 
-    async def looks(self, auditor: str, *, cursor: str | None, limit: int) -> NotedLooks:
+    async def looks(
+        self,
+        auditor: str,
+        *,
+        exercise: bool,
+        cursor: str | None,
+        limit: int,
+        parties: frozenset[str] | None = None,
+    ) -> NotedLooks:
+        where = auditor, read_cursor(cursor), limit + 1
         async with self._database.transaction() as session:
-            rows = await session.driver.fetch(_LOOKS, auditor, read_cursor(cursor), limit + 1)
+            rows = await session.driver.fetch(_LOOKS, *where, _listed(parties), exercise)
         items = [NotedLook(what=each["what"], purpose=each["purpose"], at=each["at"]) for each in rows[:limit]]
         return NotedLooks(items=tuple(items), next=next_cursor(rows, limit))
 

@@ -25,6 +25,7 @@ from shared.runtime.console.drawing import environment
 from shared.runtime.console.people import SESSION_HOURS, Sessions, SignIn
 from shared.runtime.console.rest import COOKIE as REST
 from shared.runtime.console.rest import MINUTES, Rest
+from shared.runtime.http.identity import announced_bytes
 from shared.runtime.http.problems import RETRY_AFTER_S, status_of
 
 ROOT: Final = "/console"
@@ -173,7 +174,7 @@ class Frame:
             if signed is None or session is None:
                 return self.plain("stranger.html", 401)
             identity = signed.identity
-            self._gate.charge(identity.party, 0)
+            self._gate.charge(identity.party, announced_bytes(request))
             said = await read_form(request, session) if form else {}
             return await handler(Asked(request, identity, csrf_of(session), said, signed.proven_at))
 

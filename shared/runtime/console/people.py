@@ -49,7 +49,8 @@ ON CONFLICT (party, actor) DO UPDATE SET role = excluded.role, ended_at = NULL,
 _KEEP_LINK = "INSERT INTO console_link (link_hash, party, actor, expires_at) VALUES ($1, $2, $3, $4)"
 _END_PERSON = """
 WITH links AS (UPDATE console_link SET used_at = $3 WHERE party = $1 AND actor = $2 AND used_at IS NULL),
-     sessions AS (UPDATE console_session SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ended_at IS NULL)
+     sessions AS (UPDATE console_session SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ended_at IS NULL),
+     keys AS (UPDATE api_key SET revoked_at = $3 WHERE party = $1 AND person = $2 AND revoked_at IS NULL)
 UPDATE console_person SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ended_at IS NULL
 """
 _USE_LINK = """
@@ -125,7 +126,7 @@ async def make_link(driver: asyncpg.Connection, person: Person, *, role: Role, a
 
 
 async def end_person(driver: asyncpg.Connection, person: Person, at: datetime) -> None:
-    """End what a person may do, their sessions and links. Who lets them in again makes new ones."""
+    """End what a person may do, their sessions, links and keys. Who lets them in again makes new ones."""
     await driver.execute(_END_PERSON, *person, at)
 
 
@@ -169,7 +170,9 @@ class Sessions:
         return text
 
     async def identify(self, text: str | None, *, seen: bool = True) -> Signed | None:
-        """Who has this session; None for one that there is not, has ended, or is of a party served elsewhere now.
+        """Who has this session; None for one that there is not, has ended, or is of a party gone.
+
+        A party is gone that is served elsewhere now, or suspended.
 
         `seen` is false for what a page asks by itself: that keeps no session alive.
         """
@@ -184,7 +187,7 @@ class Sessions:
         make_room(self.known, KNOWN_MAX)
         self.known[hashed] = None
         party = self.directory().party(row["party"])
-        if party is None or party.instance != self.instance:
+        if party is None or party.instance != self.instance or party.status == PartyStatus.SUSPENDED:
             return None
         exercise = party.status == PartyStatus.SANDBOX
         actor = self.kek.actor_id(party.id, bytes.fromhex(row["actor"]))

@@ -222,14 +222,14 @@ def identified(keys: ApiKeys, budgets: Budgets) -> Callable[[Request], Awaitable
 
     async def identity_of(request: Request) -> Identity:
         identity = await keys.identify(request.headers.get("authorization"))
-        budgets.charge(identity.party, _announced_bytes(request))
+        budgets.charge(identity.party, announced_bytes(request))
         refuse_unknown(request)
         return identity
 
     return identity_of
 
 
-def _announced_bytes(request: Request) -> int:
+def announced_bytes(request: Request) -> int:
     """The length the body will have, or the most it may have if the client does not say (`http.BodyBound`)."""
     announced = request.headers.get("content-length")
     if announced is None and "transfer-encoding" not in request.headers:

@@ -25,6 +25,11 @@ def checked_address(text: str) -> str:
     return text
 
 
+def is_here(address: str) -> bool:
+    """Whether an address is one of this machine."""
+    return urlsplit(address).hostname in _LOOPBACK
+
+
 Word = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$")]
 Address = Annotated[str, StringConstraints(max_length=255), AfterValidator(checked_address)]
 

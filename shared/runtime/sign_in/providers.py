@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote_plus
 
@@ -24,8 +25,9 @@ from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.console.coming import Coming
 from shared.runtime.console.doorway import Proof
 from shared.runtime.console.people import Person
+from shared.runtime.http.strangers import Strangers
 from shared.runtime.sign_in import wire
-from shared.runtime.sign_in.clients import Client, checked_address
+from shared.runtime.sign_in.clients import Client, checked_address, is_here
 
 #: How long a provider's own documents are believed; its keys are asked for again where none of them fits.
 BELIEVED: Final = timedelta(minutes=10)
@@ -48,10 +50,11 @@ class Places:
 
 @dataclass(slots=True)
 class Provider:
-    """One party's. What it said is kept for a while."""
+    """One party's. What it said is kept for a while; whoever comes by asks it through `strangers`, a few at a time."""
 
     client: Client
     clock: Clock
+    strangers: Strangers = field(default_factory=Strangers)
     _places: Places | None = None
     _keys: tuple[datetime, KeySet] | None = None
 
@@ -67,7 +70,9 @@ class Provider:
             authorization, token, keys = (checked_address(str(said[name])) for name in names)
         except (KeyError, ValueError):
             raise _wrong_provider() from None
-        if said.get("issuer") != issuer:
+        # A provider elsewhere may not name this machine: what listens here is not its to have asked.
+        here = is_here(issuer)
+        if said.get("issuer") != issuer or not (here or not any(map(is_here, (authorization, token, keys)))):
             raise _wrong_provider()
         named = said.get("authorization_response_iss_parameter_supported") is True
         self._places = Places(authorization, token, keys, named, now)
@@ -125,7 +130,7 @@ class Providers:
 
     async def leave_for(self, coming: Coming, back: str) -> str:
         provider = self._provider(coming)
-        places = await provider.places()
+        places = await provider.strangers.look_up(provider.places)
         anew = {"prompt": "login", "max_age": "0", "acr_values": provider.client.acr} if coming.anew else {}
         address: str = prepare_grant_uri(
             places.authorization,
@@ -143,6 +148,9 @@ class Providers:
 
     async def prove(self, coming: Coming, answer: Mapping[str, str], back: str) -> Proof:
         provider = self._provider(coming)
+        return await provider.strangers.look_up(partial(self._proven, provider, coming, answer=answer, back=back))
+
+    async def _proven(self, provider: Provider, coming: Coming, *, answer: Mapping[str, str], back: str) -> Proof:
         client, places = provider.client, await provider.places()
         whose = answer.get("iss")
         if whose != client.issuer and (places.names_issuer or whose is not None):

@@ -110,6 +110,55 @@ async def test_a_page_of_entries_has_those_in_scope(log: Log) -> None:
             assert scope != (HOTLINE,) or page.items
 
 
+async def test_of_a_topic_out_of_scope_not_even_that_it_is_there_is_said(log: Log) -> None:
+    records = await log.file(log.world.prepared())
+    topic = next(each.topic for each in records if each.topic.endswith("law_enforcement.hotline.v1"))
+    for places, there in (((), False), (("industry",), False), (("law_enforcement",), True), (("hotline",), True)):
+        scope = Within(frozenset({"nobody.example"}), frozenset(), frozenset(places))
+        seen = Look(AUDITOR, Role.AUDITOR, True, PURPOSE, scope)
+        page = await use_cases.show_entries(Partition(topic, 0, 0, None), seen, limit=500, entries=log.entries)
+        assert (bool(page.generations), page.items) == (there, ())
+    for strange in ("causeway.nothing.v1", "causeway.inbox.nothing.v1"):
+        seen = look("nobody.example")
+        page = await use_cases.show_entries(Partition(strange, 0, 0, None), seen, limit=500, entries=log.entries)
+        assert (page.generations, page.items) == ((), ())
+    page = await use_cases.show_entries(Partition(topic, 0, 0, None), look(POLICE), limit=500, entries=log.entries)
+    assert page.items
+    assert page.generations
+
+
+async def test_what_a_colleague_has_looked_at_is_told_as_far_as_it_is_in_scope(log: Log) -> None:
+    filed = log.world.prepared()
+    await log.file(filed)
+    everything, absent = Look(AUDITOR, Role.AUDITOR, True, PURPOSE), uuid7()
+    for referral_id in (filed.referral_id, absent):
+        await log.entries.note_reading(AUDITOR, PURPOSE, f"flow/{referral_id}")
+        await log.entries.note_reading(AUDITOR, PURPOSE, f"find/{referral_id}")
+    for named in (HOTLINE, POLICE, "anybody"):
+        await log.entries.note_reading(AUDITOR, PURPOSE, f"find/{named}/2026-05-01/2026-05-31")
+    await log.entries.note_reading(AUDITOR, PURPOSE, "entries/causeway.inbox.law_enforcement.hotline.v1/0/0")
+
+    async def told(seen: Look) -> set[str]:
+        looks = await use_cases.show_looks(seen, cursor=None, limit=500, entries=log.entries)
+        return {each.what for each in looks.items}
+
+    period = "2026-05-01/2026-05-31"
+    of_it = {f"flow/{filed.referral_id}", f"find/{filed.referral_id}"}
+    named_here = of_it | {f"find/{HOTLINE}/{period}", f"find/{POLICE}/{period}"}
+    assert await told(everything) >= named_here | {f"flow/{absent}"}
+    for scope, expected in (
+        ((POLICE,), of_it | {f"find/{POLICE}/{period}"}),
+        ((HOTLINE,), of_it | {f"find/{HOTLINE}/{period}"}),
+        (("nobody.example",), set()),
+    ):
+        found_there = await told(look(*scope))
+        assert found_there & named_here == expected, scope
+        assert f"find/anybody/{period}" in found_there
+        assert not {each for each in found_there if str(absent) in each or each.startswith("entries/")}
+    other_world = Look(AUDITOR, Role.AUDITOR, False, PURPOSE, look(POLICE).within)
+    assert not await told(other_world) & of_it
+
+
 async def test_topics_are_shown_where_all_their_pairs_are_in_scope(log: Log) -> None:
     await log.file(log.world.prepared())
     await log.partitions.note({("causeway.inbox.law_enforcement.hotline.v1", 0): PartitionStatus.READING})
@@ -135,6 +184,12 @@ def test_parties_of_a_jurisdiction_are_those_below_it(log: Log) -> None:
     assert within(AUDITOR, None, directory, on=on) is None
     nothing = within(AUDITOR, Scope(), directory, on=on)
     assert nothing == Within(frozenset(), frozenset())
+    everybody = within(AUDITOR, Scope((), tuple(party["id"] for party in parties)), directory, on=on)
+    assert everybody is not None
+    assert AUDITOR in everybody.parties
+    # In its topics lies what every instance states: who has the auditor's own organisation in scope sees none by that.
+    assert "audit" not in everybody.instances | everybody.places
+    assert everybody.instances == set(directory.kinds()) - {"audit"}
     named = within(AUDITOR, Scope((), (POLICE,)), directory, on=on)
     assert named is not None
     assert named.parties == {POLICE}

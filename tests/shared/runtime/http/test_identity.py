@@ -15,6 +15,7 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import CausewayError, Refused
 from shared.kernel.ids import uuid7
+from shared.runtime.console.people import Person, end_person, permit
 from shared.runtime.database.transactions import Database, Session
 from shared.runtime.http.identity import (
     CACHE_S,
@@ -255,3 +256,21 @@ def test_two_keys_are_never_alike_and_say_which_world_they_are_for() -> None:
     test, live = issue_key(live=False)[0], issue_key(live=True)[0]
     assert (test[:8], live[:8], len(test)) == ("cw_test_", "cw_live_", 8 + 43)
     assert test[8:] != live[8:]
+
+
+async def test_a_key_that_ended_with_its_person_stays_so_when_they_are_let_in_again(
+    database: Database, keys: ApiKeys, clock: ManualClock
+) -> None:
+    person = Person("sandbox.example", "5d0c" * 8)
+    (text, hashed), (later, hashed_later) = issue_key(live=False), issue_key(live=False)
+    async with database.transaction() as session:
+        await permit(session.driver, person, Role.ANALYST)
+        await keep_key(session.driver, hashed, person.party, role=Role.MACHINE, person=person.actor)
+    assert (await keys.identify(f"Bearer {text}")).role is Role.ANALYST
+    async with database.transaction() as session:
+        await end_person(session.driver, person, clock.now())
+        await permit(session.driver, person, Role.ANALYST)
+        await keep_key(session.driver, hashed_later, person.party, role=Role.MACHINE, person=person.actor)
+    clock.advance(CACHE_S + 1)
+    assert await refused(keys, f"Bearer {text}") == ("unauthenticated", 401)
+    assert (await keys.identify(f"Bearer {later}")).role is Role.ANALYST

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.console.coming import COMING_MINUTES, Coming
 from shared.runtime.console.doorway import Proof
+from shared.runtime.http.strangers import LOOK_UPS_MAX, WAITING_MAX
 from shared.runtime.sign_in import wire
 from shared.runtime.sign_in.clients import Client
 from shared.runtime.sign_in.providers import Providers
@@ -186,3 +188,38 @@ async def test_a_cookie_that_was_changed_or_is_late_fits_no_state() -> None:
 @pytest.mark.parametrize("to", ["https://elsewhere.example", "//elsewhere.example", "/console/../v1", "/console/a?b"])
 def test_nobody_is_sent_on_to_elsewhere(to: str) -> None:
     assert Coming.begin(PARTY, to=to, anew=False, at=NOW).to == "/console"
+
+
+@pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri"])
+@pytest.mark.parametrize("here", ["http://127.0.0.1:8083", "http://localhost:9092", "https://[::1]"])
+async def test_a_provider_elsewhere_does_not_have_this_machine_asked(said: Said, name: str, here: str) -> None:
+    coming = attempt(said)
+    said.document[name] = f"{here}/token"
+    with pytest.raises(Unavailable, match="sign_in_unavailable"):
+        await proven(coming)
+    assert (said.forms, said.keys_asked) == ([], 0)
+
+
+async def test_whoever_makes_up_answers_has_the_provider_asked_a_few_at_a_time(
+    said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coming, all_of_them, let_go, open_now, most = attempt(said), providers(), asyncio.Event(), 0, 0
+
+    async def post(*_: object, **__: object) -> None:
+        nonlocal open_now, most
+        open_now += 1
+        most = max(most, open_now)
+        await let_go.wait()
+        open_now -= 1
+
+    monkeypatch.setattr(wire, "post", post)
+    asking = [
+        asyncio.create_task(all_of_them.prove(coming, {"code": str(number), "iss": ISSUER}, BACK))
+        for number in range(WAITING_MAX + 20)
+    ]
+    for _ in range(10):
+        await asyncio.sleep(0)
+    let_go.set()
+    answers = await asyncio.gather(*asking, return_exceptions=True)
+    codes = [each.code for each in answers if isinstance(each, Refused | Unavailable)]
+    assert (codes.count("sign_in_refused"), codes.count("identity_busy"), most) == (WAITING_MAX, 20, LOOK_UPS_MAX)

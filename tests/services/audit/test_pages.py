@@ -1,0 +1,83 @@
+"""What somebody looks for is kept with the look: what may stand there is a party's id, an id or a day, and no text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from services.audit.console.pages import FlowPages
+from services.audit.ports import Sought
+from shared.kernel.authority import Role
+from shared.kernel.clock import SystemClock
+from shared.runtime.console.asked import Asked
+from shared.runtime.http.identity import Identity
+
+AUDITOR = Identity("auditor.example", Role.AUDITOR, "auditor", exercise=True, actor="0" * 32)
+
+
+class Pages:
+    """Takes handlers by their paths, and what a page is filled with; draws nothing."""
+
+    def __init__(self) -> None:
+        self.handlers: dict[str, Any] = {}
+        self.views: dict[str, Any] = {}
+
+    def get(self, path: str, handler: Any) -> None:
+        self.handlers[path] = handler
+
+    def page(self, _: Asked, __: str, views: Mapping[str, object], *, status: int = 200) -> Response:
+        self.views = dict(views)
+        return Response(status_code=status)
+
+
+class Kept:
+    """What was kept of looks. Nothing is found."""
+
+    def __init__(self) -> None:
+        self.looks: list[str] = []
+
+    async def note_reading(self, _: str, __: str, what: str) -> None:
+        self.looks.append(what)
+
+    async def find(self, _: Sought, **__: object) -> list[object]:
+        return []
+
+
+async def found(**said: str) -> tuple[int, list[str], Pages]:
+    pages, kept = Pages(), Kept()
+    FlowPages(pages, kept, kept, clock=SystemClock(), within=lambda _: None)  # type: ignore[arg-type]
+    query = urlencode({"purpose": "yearly review"} | said).encode()
+    request = Request({"type": "http", "method": "GET", "path": "/", "query_string": query, "headers": []})
+    answer = await pages.handlers["/flows"](Asked(request, AUDITOR, "csrf"))
+    return answer.status_code, kept.looks, pages
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"party": "what somebody saw there"},
+        {"party": "a" * 300 + ".example"},
+        {"party": "police-nl.example\0"},
+        {"until": "9999-12-31"},
+        {"since": "0001-01-01"},
+        {"reference": "a remark"},
+    ],
+    ids=["a text", "long", "a zero byte", "no day after it", "long ago", "no id"],
+)
+async def test_what_is_none_is_refused_at_its_field_and_not_kept(said: dict[str, str]) -> None:
+    status, looks, pages = await found(**said)
+    assert (status, looks) in ((422, []), (400, []))
+    [(field, told)] = pages.views["problems"]
+    assert field == next(iter(said))
+    assert next(iter(said.values())) not in told
+
+
+async def test_a_party_and_a_period_are_looked_for_and_kept() -> None:
+    status, looks, _ = await found(party="police-nl.example", since="2026-05-01", until="2026-05-31")
+    assert (status, len(looks)) == (200, 1)
+    assert looks[0].startswith("find/police-nl.example/2026-05-01/")

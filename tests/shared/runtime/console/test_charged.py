@@ -1,0 +1,38 @@
+"""What a form weighs is taken from its party's budget before it is read, as of any other request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from shared.kernel.authority import Role
+from shared.kernel.clock import ManualClock
+from shared.runtime.console.frame import Frame, Gate
+from shared.runtime.console.people import Signed
+from shared.runtime.http.edge import create_app
+from shared.runtime.http.identity import Identity
+from tests.shared.runtime.builders import NOW
+
+PARTY = "hotline.example"
+
+
+class Known:
+    """Whoever has a cookie has a session."""
+
+    async def identify(self, text: str | None, *, seen: bool = True) -> Signed | None:
+        return text and Signed(Identity(PARTY, Role.ANALYST, "hotline", exercise=True, actor="0" * 32), None)  # type: ignore[return-value]
+
+
+async def test_a_form_is_charged_with_what_it_weighs() -> None:
+    charged: list[tuple[str, int]] = []
+    known: Any = Known()
+    gate = Gate(known, known, lambda *said: charged.append(said), ManualClock(NOW), known)
+    app = create_app("Console", [Frame(gate, "Console", (), folders=()).closed()], probes=[])
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        for cookies in ({}, {"causeway": "word"}):
+            client.cookies = httpx.Cookies(cookies)
+            assert (await client.post("/console/out", content=b"x" * 1000)).status_code == (403 if cookies else 401)
+            assert (await client.get("/console/settings")).status_code == (200 if cookies else 401)
+    assert charged == [(PARTY, 1000), (PARTY, 0)]

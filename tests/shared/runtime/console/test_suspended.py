@@ -1,0 +1,40 @@
+"""Whom the directory has suspended comes in by a session no more than by a key."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.kernel.clock import ManualClock
+from shared.runtime.console.people import Sessions
+from shared.runtime.http.strangers import Strangers
+from tests.shared.routing.builders import directory_of, hotline
+from tests.shared.runtime.builders import NOW
+
+PARTY = "hotline.example"
+
+
+class Holding:
+    """A database in which everybody has a good session of the party."""
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        yield SimpleNamespace(driver=self)
+
+    async def fetchrow(self, *_: object) -> dict[str, object]:
+        nothing = dict.fromkeys(("scope_jurisdictions", "scope_parties", "proven_at"))
+        return {"party": PARTY, "actor": "5d0c" * 8, "role": "analyst", "seen_at": NOW} | nothing
+
+
+@pytest.mark.parametrize(("status", "exercise"), [("live", False), ("sandbox", True), ("suspended", None)])
+async def test_a_session_is_as_good_as_its_party(status: str, exercise: bool | None) -> None:
+    directory, holding = directory_of(hotline(PARTY, "NL", status=status)), Holding()
+    known: Any = holding
+    sessions = Sessions(known, "hotline", lambda: directory, ManualClock(NOW), KeyEncryptionKey(bytes(32)), Strangers())
+    found = await sessions.identify("word")
+    assert (found and found.identity.exercise) == exercise
