@@ -157,7 +157,8 @@ class _Book(NamedTuple):
 
 def runs(edge: ClockedEdge, steps: Iterable[Step], law_at: LawAt) -> tuple[Run, ...]:
     """Every run of every clock of an edge, also ended ones: by due time, those without one last."""
-    ordered = sorted(steps)
+    # What is kept longer was kept before, also where both stand at one time.
+    ordered = sorted(steps, key=lambda step: (step.at, step.code == ClockEvent.PRESERVATION_EXTENDED, step))
     found: list[Run] = []
     counted: dict[str, int] = {}
     kept_until = _BEFORE_ALL

@@ -163,6 +163,8 @@ def test_a_preservation_that_is_extended_runs_so_much_longer_than_it_was_to() ->
     assert found["eu-2023-1543-preservation"].due_at is None
     assert found["eu-2023-1543-extension"].due_at == AT + timedelta(days=90)
     assert found["eu-2023-1543-extension#2"].due_at == AT + timedelta(days=120)
+    at_once = run(notice(), served, extended._replace(at=served.at))
+    assert at_once["eu-2023-1543-extension"].due_at == AT + timedelta(days=90)
     late = run(notice(), served, extended._replace(at=AT + timedelta(days=70)))
     assert late["eu-2023-1543-extension"].due_at == AT + timedelta(days=100)
 
