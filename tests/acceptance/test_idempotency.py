@@ -146,10 +146,11 @@ async def test_a_process_killed_between_commit_and_answer_has_the_answer_stored(
     exchange: Exchange, second_url: str
 ) -> None:
     body = referral()
-    # Our transaction has committed, holds its locks still, and waits to be told.
+    # Our transaction has committed, holds its locks still, and waits to be told. Others touch one of the two tables.
     waiting = """
         SELECT 1 FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE wait_event = 'SyncRep'
-        AND relation = 'referral'::regclass AND mode = 'RowExclusiveLock'
+        AND relation IN ('referral'::regclass, 'idempotency'::regclass) AND mode = 'RowExclusiveLock'
+        GROUP BY pid HAVING count(DISTINCT relation) = 2
     """
     async with exchange.http(HOTLINE, url=second_url) as http:
         async with commits_withheld(exchange) as admin:
