@@ -14,7 +14,10 @@ SELECT d.subject AS referral_id, d.decided_at, d.origin,
         WHERE l.referral_id = d.subject::uuid AND l.origin = d.origin
           AND ($3::text[] IS NULL OR l.recipient = ANY($3) OR d.origin = ANY($3))) AS recipients
 FROM (
-    SELECT e.subject, min(e.broker_time) AS decided_at, min(e.detail->>'origin') AS origin
+    -- Its origin is who was first to state that it decided it, whatever others state later.
+    SELECT e.subject, min(e.broker_time) AS decided_at, (array_agg(e.detail->>'origin'
+        ORDER BY e.broker_time, e.topic, e.generation, e.partition, e."offset")
+        FILTER (WHERE e.detail->>'origin' IS NOT NULL))[1] AS origin
     FROM entry AS e WHERE e.kind = 'decision' AND e.exercise = $1 AND {where}
     GROUP BY e.subject
 ) AS d

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import asyncpg
@@ -111,10 +112,17 @@ async def find_page(
         return rows[:limit], next_cursor(rows, limit)
     wide = limit + 1 if state is None and sought.priority is None else max(limit + 1, LOOKED_AT_MAX)
     looked = await driver.fetch(*sent_of(party, sought, state=state, below=below, most=wide))
+    while len(looked) >= wide and not _placed(looked):  # all of them were filed just now, and have no number yet
+        wide *= 2
+        looked = await driver.fetch(*sent_of(party, sought, state=state, below=below, most=wide))
     rows = [row for row in looked if row["fits"]]
     if len(rows) > limit or len(looked) < wide:
         return rows[:limit], next_cursor(rows, limit)
-    return rows, cursor_of(looked[-1]["arrival"])
+    return rows, cursor_of(_placed(looked)[-1])
+
+
+def _placed(looked: Sequence[asyncpg.Record]) -> list[int]:
+    return [row["arrival"] for row in looked if row["arrival"] is not None]
 
 
 def _taken(party: str, sought: Sought, *, state: str | None, below: int | None, most: int) -> dict[str, object]:
