@@ -301,7 +301,12 @@ def _links(service: str) -> Iterator[Isolated]:
 
 
 def _of_locations(action: str) -> set[str]:
-    return {ADDS} if action == "apply" else set()
+    """Whoever erases a notice erases where its items lie; what ends a preservation's record is the service."""
+    return {ADDS, REMOVES} if action == "apply" else set()
+
+
+def _of_noticed(action: str) -> set[str]:
+    return {REMOVES} if action == "acknowledge_withdrawal" else _of_locations(action)
 
 
 def _clocks(service: str) -> Iterator[Isolated]:
@@ -332,10 +337,10 @@ PRESERVATIONS = tuple(
     )
 )
 LOCATIONS = tuple(
-    Isolated("industry", table, of, states, f"{of}_id", insert, has_state=False, allows=_of_locations)
-    for table, of, states, insert in (
-        ("notice_location", "notice", NoticeState, _NOTICE_LOCATION),
-        ("preservation_location", "preservation", PreservationState, _PRESERVATION_LOCATION),
+    Isolated("industry", table, of, states, f"{of}_id", insert, has_state=False, allows=allows)
+    for table, of, states, insert, allows in (
+        ("notice_location", "notice", NoticeState, _NOTICE_LOCATION, _of_noticed),
+        ("preservation_location", "preservation", PreservationState, _PRESERVATION_LOCATION, _of_locations),
     )
 )
 REVISIONS = tuple(

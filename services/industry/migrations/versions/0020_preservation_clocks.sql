@@ -13,18 +13,17 @@ CREATE POLICY preservation_location_removed ON preservation_location FOR DELETE 
     coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
-        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
-          AND p.action NOT IN ('read', 'submit')
+        WHERE p.resource = 'preservation' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action IN ('apply')
     )
 );
 
--- Tokens of places end with the record that they are of.
 CREATE POLICY notice_location_removed ON notice_location FOR DELETE USING (
     coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
-        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
-          AND p.action NOT IN ('read', 'submit')
+        WHERE p.resource = 'notice' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action IN ('acknowledge_withdrawal', 'apply')
     )
 );
 
