@@ -66,6 +66,13 @@ class World:
     async def record(self, notice_id: UUID) -> object:
         return (await self.providers.show(notice_id))["record"]
 
+    async def places(self, notice_id: UUID) -> int:
+        """For how many of its items there is a token of where they lie."""
+        owner = await self.owner()
+        found: int = await owner.fetchval("SELECT count(*) FROM notice_location WHERE notice_id = $1", notice_id)
+        await owner.close()
+        return found
+
     async def owner(self) -> asyncpg.Connection:
         owner = await asyncpg.connect(self.endpoint.owner_url)
         parties = f"{PROVIDER},{OTHER_PROVIDER}"
@@ -129,7 +136,9 @@ async def test_people_have_their_time(world: World) -> None:
     notice_id = await world.taken_back()
     await world.withdrawals(LONG_H).look()
     assert (await world.providers.show(notice_id))["state"] == "withdrawn"
+    assert await world.places(notice_id) > 0
     assert await world.providers.act("acknowledge_withdrawal", ERASED, notice_id) == "withdrawal_acknowledged"
+    assert await world.places(notice_id) == 0
 
 
 async def test_what_can_be_complained_about_is_not_wiped_by_a_person_either(world: World) -> None:
