@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from deploy.accounting.differences import Reconciliation
 from deploy.accounting.messages import AUDITED, Numbers
 from deploy.accounting.run import reconciled
 from deploy.accounting.sealed import FILE, Days, Sealed, day_of, id_at, read_sealed, sealable, write_sealed
@@ -99,16 +100,40 @@ async def all_have_stood(exchange: Exchange) -> bool:
 _ALTER = "UPDATE entry SET digest = $2 WHERE message_id = $1"
 
 
+async def numbered(exchange: Exchange) -> int:
+    """How many numbered messages audit has."""
+    admin = await exchange.admin("audit")
+    try:
+        found: int = await admin.fetchval("SELECT count(*) FROM entry WHERE sequence IS NOT NULL")
+    finally:
+        await admin.close()
+    return found
+
+
 @pytest.mark.usefixtures("in_three_days")
 async def test_a_sealed_day_is_not_read_again_unless_everything_is_asked_for(exchange: Exchange) -> None:
     async with exchange.client(HOTLINE) as client:
         await client.submit(referral())
     # What instances tell each other once after their start is numbered too, and is of this day.
     await until(partial(all_have_stood, exchange), seconds_max=300)
-    await exchange.until_quiet()
-    await exchange.until_audited()
+    for _ in range(5):
+        await exchange.until_quiet()
+        await exchange.until_audited()
+        before = await numbered(exchange)
+        first, again, everything, restored = await looked_at(exchange)
+        if await numbered(exchange) == before:
+            break
+        # The day is not over, whatever the clock says: something came meanwhile, and it is sealed once more.
+        (exchange.state / FILE).unlink()
+    assert first.differences == again.differences == restored.differences == ()
+    assert (again.messages, again.edges) == (first.messages, first.edges)
+    whats = {each.what for each in everything.differences}
+    assert whats >= {"a day that was sealed says something else now", "audit has another message under this number"}
+
+
+async def looked_at(exchange: Exchange) -> tuple[Reconciliation, Reconciliation, Reconciliation, Reconciliation]:
+    """The accounts that seal the day, two while one of audit's entries is altered, and those of all after that."""
     first = await reconciled(exchange.endpoints)
-    assert first.differences == ()
     assert read_sealed(exchange.state).days
     audit = await exchange.admin("audit")
     try:
@@ -120,8 +145,4 @@ async def test_a_sealed_day_is_not_read_again_unless_everything_is_asked_for(exc
         await audit.execute(_ALTER, row["message_id"], row["digest"])
     finally:
         await audit.close()
-    assert again.differences == ()
-    assert (again.messages, again.edges) == (first.messages, first.edges)
-    whats = {each.what for each in everything.differences}
-    assert whats >= {"a day that was sealed says something else now", "audit has another message under this number"}
-    assert (await reconciled(exchange.endpoints, everything=True)).differences == ()
+    return first, again, everything, await reconciled(exchange.endpoints, everything=True)
