@@ -29,10 +29,10 @@ HOUR = timedelta(hours=1)
 async def lived(origin: Origin) -> AsyncIterator[None]:
     """Other tests of the database find it as it began."""
     async with origin.database.transaction(APPLYING) as session:
-        began = await session.driver.fetchval("SELECT began_at FROM life")
+        life = await session.driver.fetchrow("SELECT lives, began_at FROM life")
     yield
     async with origin.database.transaction(APPLYING) as session:
-        await session.driver.execute("UPDATE life SET lives = 1, began_at = $1", began)
+        await session.driver.execute("UPDATE life SET lives = $1, began_at = $2", *life)
 
 
 async def restored(origin: Origin) -> None:
