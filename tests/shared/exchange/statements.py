@@ -278,6 +278,9 @@ class Preserving:
     async def keep(self, done: Sequence[object]) -> None:
         self.effects += done
 
+    async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
+        self.effects += [*begun, *steps]
+
     async def note(self, events: Sequence[Event]) -> None:
         self.effects += events
 

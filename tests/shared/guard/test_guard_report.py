@@ -55,7 +55,7 @@ def test_legitimate_records_are_refused_hardly_ever() -> None:
 
 
 def test_fuzzed_bodies_are_accepted_or_refused_with_a_code() -> None:
-    codes = {refusal(body) for body in fuzzed(submissions(40, seed=13), 1_500, seed=17)}
+    codes = {refusal(body) for body in fuzzed(submissions(40, seed=13), 3_000, seed=17)}
     assert len(codes) > 8
     assert all(code is None or code == "schema" or code.startswith(("body_", "guard_")) for code in codes)
 
