@@ -53,7 +53,7 @@ class Batches:
         return JSONResponse({"results": results})
 
     async def sent(self, path: Path, subject: Subject = Subject.NOTICE) -> Ended:
-        app = Starlette(routes=[Route("/v1/{kind}", self.answer, methods=["POST"])])
+        app = Starlette(routes=[Route("/v1/{kind:path}", self.answer, methods=["POST"])])
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as http:
             client = CausewayClient(BASE_URL, KEY, http=http, attempts_max=1)
             return await answer_file(AnswerFile(path, subject), client, on_progress=lambda _, __: None)

@@ -108,6 +108,7 @@ VERBS: dict[str, list[str]] = {
     "webhook deliveries": [ID],
     "webhook remove": [ID],
     "flow": [ID, "--purpose", "yearly audit"],
+    "flow find": ["--purpose", "yearly audit"],
     "whoami": [],
 }
 #: What stands for a file, by its name beside the one with a referral.
