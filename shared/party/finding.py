@@ -59,6 +59,6 @@ def read_day(said: str | None, name: str) -> date | None:
     try:
         return date.fromisoformat(said)
     except ValueError:
-        pass
+        pass  # said below, where no cause with the value hangs on it
     wrong = {"field": f"/query/{name}", "rule": "date_parsing", "expected": "a day as 2026-05-04"}
     raise InvalidFields([wrong], code="parameter_invalid", what="parameters", status=400)

@@ -48,7 +48,7 @@ OF_PROVIDERS: Final = (
     Interaction(
         "a provider answers two notifiers of one place at once",
         PROVIDER,
-        "work",
+        "work-items",
         answers_both,
         ready=[told_twice],
         alone=True,

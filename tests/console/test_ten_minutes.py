@@ -102,7 +102,7 @@ async def _is_told_of_the_hold(root: str, visit: Visit, own: Subjects, state: st
 
 async def _sees_nothing_of_it(root: str, visit: Visit, own: Subjects) -> None:
     """No provider is shown that something waits for it."""
-    for path in ("notices", "work", "attention", "due"):
+    for path in ("notices", "work-items", "attention", "due"):
         await visit.go(f"{root}/{path}")
         assert own.place not in await visit.page.content()
         assert "hold" not in await visit.page.locator("#rows").inner_text()

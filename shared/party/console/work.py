@@ -17,7 +17,7 @@ from shared.runtime.http.edge import read_key, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.sameness import body_hash
 
-PLACE: Final = "work"
+PLACE: Final = "work-items"
 ROWS_OF_A_PAGE: Final = 25
 
 
