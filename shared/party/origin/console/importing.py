@@ -15,7 +15,7 @@ from shared.runtime.console.forms import said_of
 
 #: So many lines are looked at or filed by one press of a button; the next goes on from there.
 LINES_MAX: Final = 100
-#: So many a table has. Each part that is done reads all of it again, while nobody else is answered.
+#: So many a table has. Each part that is done reads all of it again.
 TABLE_LINES_MAX: Final = 5_000
 _EXISTS: Final = "external_ref_exists"
 

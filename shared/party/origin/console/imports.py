@@ -6,6 +6,7 @@ again, in whatever way an import was cut short, files nothing twice.
 
 from __future__ import annotations
 
+from asyncio import to_thread
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -62,7 +63,8 @@ class ImportPages:
         look = asked.said("act") == _LOOK
         try:
             identity = asked.identity
-            lines = importing.lines_of(_table(asked), identity.party, exercise=identity.exercise)
+            # Beside the loop: of a long table that takes a while.
+            lines = await to_thread(importing.lines_of, _table(asked), identity.party, exercise=identity.exercise)
             left = [each for each in lines if each.number > _number(asked, "upto")]
             results = await self._results(asked, left[:LINES_MAX], look=look) if left else []
         except Refused as error:

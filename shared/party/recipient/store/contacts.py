@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -16,16 +16,30 @@ from shared.exchange.states import finished
 from shared.party.recipient.domain import Item
 from shared.party.recipient.store.views import view
 from shared.party.waiting import CONTACT_SUGGESTED, Mend, Place, Waiting, Waits
+from shared.runtime.database.columns import Columns, insert
 
 _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OVER: Final = sorted(finished(Subject.CASE))
-_ADD: Final = """
-INSERT INTO case_contact (referral_id, party, agency, ground, theirs, at, attention)
-VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT DO NOTHING
+
+
+class _Told(NamedTuple):
+    """A row as it is written: it stands on the list from when it was told."""
+
+    referral_id: UUID
+    party: str
+    agency: str
+    ground: str
+    theirs: UUID
+    at: datetime
+    attention: datetime
+
+
+_TOLD: Final = Columns.of(_Told)
+_ADD: Final = insert("case_contact", _TOLD, end="ON CONFLICT DO NOTHING")
+_SEEN: Final = """
+UPDATE case_contact AS c SET attention = NULL FROM unnest($1::uuid[], $2::text[]) AS k (referral_id, party)
+WHERE (c.referral_id, c.party) = (k.referral_id, k.party) AND c.attention IS NOT NULL
 """
-_SEEN: Final = (
-    "UPDATE case_contact SET attention = NULL WHERE referral_id = $1 AND party = $2 AND attention IS NOT NULL"
-)
 _OF: Final = "SELECT agency, ground, theirs, at FROM case_contact WHERE referral_id = $1 ORDER BY at, agency"
 #: A case stands there once, however many agencies it was told of; one that is over does not: no act would end it.
 _WAIT: Final = """
@@ -39,17 +53,14 @@ WHERE f.party = $1 AND NOT f.state = ANY($5) AND (since, referral_id) > ($2, $3)
 
 async def note_contacts(driver: asyncpg.Connection, messages: Sequence[Received]) -> None:
     """Keep of whom these messages tell."""
-    for message in messages:
-        if isinstance(said := message.sealed, Contact):
-            of = UUID(message.subject), message.recipient
-            words = said.agency, said.ground.value, said.theirs, message.sent_at
-            await driver.execute(_ADD, *of, *words)
+    if rows := [_told(message, message.sealed) for message in messages if isinstance(message.sealed, Contact)]:
+        await driver.execute(*_ADD.bind(rows=_TOLD.rows(rows)))
 
 
 async def contacts_seen(driver: asyncpg.Connection, items: Sequence[Item]) -> None:
     """Whoever acts on a case has seen of whom it was told."""
-    for item in items:
-        await driver.execute(_SEEN, item.subject_id, item.party)
+    if items:
+        await driver.execute(_SEEN, [item.subject_id for item in items], [item.party for item in items])
 
 
 async def contacts_of(driver: asyncpg.Connection, referral_id: UUID) -> list[SuggestedContact]:
@@ -65,6 +76,11 @@ async def contacts_waiting(
         return []
     behind = (above.since, above.id) if above.rank >= 1 else (_BEGINNING, UUID(int=0))
     return [_waits(row) for row in await driver.fetch(_WAIT, party, *behind, limit, _OVER)]
+
+
+def _told(message: Received, said: Contact) -> _Told:
+    of, at = UUID(message.subject), message.sent_at
+    return _Told(of, message.recipient, said.agency, said.ground.value, said.theirs, at, at)
 
 
 def _waits(row: asyncpg.Record) -> Waits:
