@@ -46,9 +46,12 @@ class Process:
         return self._child is not None and self._child.poll() is None
 
     def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
-        """Ask `ready` until it says yes. Raises `Unavailable`, with the end of the log, if it ends or is late."""
+        """Ask `ready` until it says yes. Raises `Unavailable`, with the end of the log, if it ends or is late.
+
+        One that has ended is not ready, whoever else answers in its place.
+        """
         deadline = time.monotonic() + seconds
-        while not ready():
+        while not (ready() and self.running()):
             if not self.running():
                 raise Unavailable("process_ended", f"{self.name}; its log ends:\n{self.log_tail()}")
             if time.monotonic() > deadline:

@@ -103,6 +103,8 @@ def axe() -> Path:
 
 async def violations(page: BrowserPage) -> Sequence[str]:
     """What axe finds wrong on the page as it is shown now: rule and element."""
+    # Not before its style is there: by then only the address may be.
+    await page.wait_for_load_state()
     # By the debugger, not by a tag: the page's own policy lets no foreign script in.
     await page.evaluate(axe().read_text(encoding="utf-8"))
     found = await page.evaluate(

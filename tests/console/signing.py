@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -94,11 +93,13 @@ class Signing:
 
 @contextmanager
 def signing(exchange: Exchange) -> Iterator[Signing]:
-    ports = {instance: free_port() for instance in sorted(set(PARTIES.values()))}
+    ports = {instance: exchange.free_port() for instance in sorted(set(PARTIES.values()))}
     consoles = {instance: f"http://127.0.0.1:{port}" for instance, port in ports.items()}
     labels = [f"{instance}-sign-in" for instance in ports]
     with ExitStack() as ending:
-        running = ending.enter_context(provider(exchange.state, free_port(), list(consoles.values()), list(PARTIES)))
+        running = ending.enter_context(
+            provider(exchange.state, exchange.free_port(), list(consoles.values()), list(PARTIES))
+        )
         ending.callback(exchange.stop, *labels)
         for instance, port in ports.items():
             settings = {"SIGN_IN_FILE": str(running.file)}
@@ -109,12 +110,6 @@ def signing(exchange: Exchange) -> Iterator[Signing]:
             # Alive, not ready: audit's readiness is that of its reader, which another process is.
             process.wait_until(partial(answers_ready, f"{address}/livez"), seconds=READY_S_MAX)
         yield Signing(exchange, running, consoles)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
@@ -66,6 +67,7 @@ class Exchange:
         """`settings` are laid over those of every instance, by field: {"MERGE_DELAY_S": "2"}."""
         self.stack = stack
         self.processes: dict[str, Process] = {}
+        self._ports_given = {port for url in stack.endpoints.http.values() if (port := urlsplit(url).port)}
         self._settings = {
             # Budgets are for parties; a test is one process that plays them all.
             "REQUESTS_PER_S": "100000",
@@ -89,6 +91,10 @@ class Exchange:
 
     def spans_file(self, label: str) -> Path:
         return self.state / f"spans-{label}.jsonl"
+
+    def free_port(self) -> int:
+        """A loopback port where nobody listens, given to nobody else: none from which a connection may go out."""
+        return self.stack.state.port(f"given/{len(self._ports_given)}", self._ports_given)
 
     # -- processes ------------------------------------------------------------------------------------------
 

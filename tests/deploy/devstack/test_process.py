@@ -93,6 +93,14 @@ def test_a_child_that_ends_before_it_is_ready_is_reported_with_its_last_words(pr
         process.wait_until(lambda: False, seconds=60.0)
 
 
+def test_a_child_that_has_ended_is_not_ready_whoever_answers_in_its_place(process: Process) -> None:
+    process.start(["true"], {"PATH": os.defpath})
+    while process.running():
+        time.sleep(0.01)
+    with pytest.raises(Unavailable, match="process_ended: sample"):
+        process.wait_until(lambda: True, seconds=60.0)
+
+
 def test_a_child_that_is_late_is_reported(process: Process) -> None:
     process.start(["sleep", "60"], {"PATH": os.defpath})
     with pytest.raises(Unavailable, match="process_not_ready: sample"):

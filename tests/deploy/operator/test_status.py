@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Iterator
 
 import httpx
@@ -23,7 +22,7 @@ AGE_S_MAX = 60
 @pytest.fixture(scope="module")
 def alone(exchange: Exchange) -> Iterator[str]:
     """A second process of the hotline that runs the API and nothing that needs the broker; its base URL."""
-    port, label = free_port(), "hotline-api-alone"
+    port, label = exchange.free_port(), "hotline-api-alone"
     settings = {"UNRECEIPTED_AGE_S_MAX": str(AGE_S_MAX)}
     exchange.serve("hotline", only=["api", "documents"], label=label, port=port, settings=settings)
     exchange.wait_ready(label, f"http://127.0.0.1:{port}")
@@ -39,12 +38,6 @@ def unreceipted(exchange: Exchange) -> Iterator[None]:
     asyncio.run(_put_aside(exchange, held=False))
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
-
-
 def test_all_instances_are_ready_and_name_what_was_asked(run: Run, exchange: Exchange) -> None:
     ended = run("status", "--state", exchange.state, "--json")
     assert ended.code == 0
@@ -58,7 +51,7 @@ def test_all_instances_are_ready_and_name_what_was_asked(run: Run, exchange: Exc
 
 
 def test_an_instance_that_does_not_answer_is_said_so(run: Run, exchange: Exchange) -> None:
-    nobody, hotline = f"http://127.0.0.1:{free_port()}", exchange.endpoints.http["hotline"]
+    nobody, hotline = f"http://127.0.0.1:{exchange.free_port()}", exchange.endpoints.http["hotline"]
     ended = run("status", nobody, hotline)
     assert ended.code == 1
     assert f"{nobody}: does not answer" in ended.out
