@@ -42,7 +42,7 @@ _EXAMPLE: Final[dict[str, JsonValue]] = {
     ],
 }
 
-_Word = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,64}$")]
+_Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$")]
 
 
 class ShownEvent(Contract):
@@ -53,7 +53,7 @@ class ShownEvent(Contract):
     """
 
     number: Annotated[int, Field(ge=1)]
-    type: Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,32}[.][a-z_]{1,32}$")]
+    type: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,32}[.][a-z0-9_]{1,32}$")]
     subject: Uuid
     at: Instant
     state: _Word | None = None

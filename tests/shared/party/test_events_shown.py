@@ -1,0 +1,33 @@
+"""Whatever may stand in a party's feed, its feed can be shown: one event that could not would stop all after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from shared.exchange.acts import ACTS
+from shared.exchange.events import event_type
+from shared.exchange.timers import Telling
+from shared.exchange.webhooks import PAUSED_EVENT, TEST_EVENT
+from shared.kernel.ids import uuid4
+from shared.party.events import ShownEvent
+from shared.runtime.database.feed_reading import Numbered
+from tests.shared.routing.test_clocks import AT
+
+
+def stored() -> Iterator[tuple[str, str | None]]:
+    """Each type that an event can have, with each state in which its act leaves something."""
+    for act in ACTS:
+        for state in (*sorted({move.to for move in act.moves}), None):
+            yield event_type(act.subject, act.name), state
+    for name in (*Telling, PAUSED_EVENT, TEST_EVENT):
+        yield str(name), None
+
+
+@pytest.mark.parametrize("kind", sorted({kind for kind, _ in stored()}))
+def test_an_event_of_each_type_is_shown(kind: str) -> None:
+    for state in {state for name, state in stored() if name == kind}:
+        event = Numbered(number=1, type=kind, subject=uuid4(), at=AT, state=state, by=None)
+        shown = ShownEvent(**{name: value for name, value in event._asdict().items() if value is not None})
+        assert (shown.type, shown.state) == (kind, state)
