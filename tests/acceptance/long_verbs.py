@@ -103,6 +103,11 @@ def the_soak(folder: Path) -> str:
     return said(text, "50 kills, 10 freezes", "ends lost ", "restored ", "requests ", "answered after", "posted ")
 
 
+def the_life(folder: Path) -> str:
+    text = printed(folder, "tests.failures.life", "--seconds", "1200")
+    return said(text, "lived: ", "events sent ", "told of clocks", "posted ")
+
+
 def the_skew(folder: Path) -> str:
     return said(printed(folder, "tests.skew", "--referrals", "2000"), "origin ahead", "recipients ahead")
 
@@ -168,6 +173,7 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
         the_cost_of_filled_stores,
         the_guard_report,
         the_soak,
+        the_life,
         the_skew,
         the_moved_provider,
         the_restored,

@@ -120,7 +120,7 @@ class Sender:
         self.tally.posted += len(post.referrals)
         path, content = _request(post)
         began = monotonic()
-        answer = await self._repeated(post.party, path, content, key=post.key)
+        answer = await self.repeated(post.party, path, content, key=post.key)
         self.tally.answered_s.append(monotonic() - began)
         body = answer.json()
         results = [body | {"status": answer.status_code}] if len(post.referrals) == 1 else body["results"]
@@ -131,11 +131,11 @@ class Sender:
 
     async def _withdraw(self, party: str, referral_id: str) -> None:
         path, content = f"/v1/referrals/{referral_id}:withdraw", b'{"reason":"filed_in_error"}'
-        answer = await self._repeated(party, path, content, key=f"withdraw-{referral_id}")
+        answer = await self.repeated(party, path, content, key=f"withdraw-{referral_id}")
         assert answer.status_code == httpx.codes.ACCEPTED, answer.status_code
         self.tally.withdrawn.add(referral_id)
 
-    async def _repeated(self, party: str, path: str, content: bytes, *, key: str) -> httpx.Response:
+    async def repeated(self, party: str, path: str, content: bytes, *, key: str) -> httpx.Response:
         """The same request under the same key until there is an answer to it."""
         access = self._keys[party]
         headers = {

@@ -41,8 +41,15 @@ _STARTED = '"event": "service_started"'
 class SplitExchange(Exchange):
     """`Exchange` with the processes of `PROCESSES`. Its own user ends and starts what it likes."""
 
-    def __init__(self, stack: DevStack, *, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        stack: DevStack,
+        *,
+        settings: Mapping[str, str],
+        parts: Mapping[str, tuple[str, tuple[str, ...]]] = PROCESSES,
+    ) -> None:
         super().__init__(stack, settings={"SAMPLING_RATIO": "0"} | dict(settings))
+        self._parts = parts
         #: What replaces `-m deploy.cli serve` of a process from its next start on, by label: without a protection.
         self.programs: dict[str, Sequence[str]] = {}
         self._starts: dict[str, int] = {}
@@ -51,8 +58,8 @@ class SplitExchange(Exchange):
     async def start(self, *labels: str) -> None:
         """Start processes or servers, and wait until they work."""
         for label in labels:
-            if label in PROCESSES:
-                instance, parts = PROCESSES[label]
+            if label in self._parts:
+                instance, parts = self._parts[label]
                 program = self.programs.get(label, ("-m", "deploy.cli", "serve"))
                 self.serve(instance, only=parts, label=label, program=program)
                 self._starts[label] = self._starts.get(label, 0) + 1
@@ -135,10 +142,15 @@ class SplitExchange(Exchange):
 
 
 @contextmanager
-def split_exchange(state: Path, *, settings: Mapping[str, str] | None = None) -> Iterator[SplitExchange]:
+def split_exchange(
+    state: Path,
+    *,
+    settings: Mapping[str, str] | None = None,
+    parts: Mapping[str, tuple[str, tuple[str, ...]]] = PROCESSES,
+) -> Iterator[SplitExchange]:
     """The servers run and everything is installed; no process does. Whatever still runs at the end is stopped."""
     with DevStack(state, embedded_settings(), say=lambda _: None, instances=FOUR) as stack:
-        exchange = SplitExchange(stack, settings=settings or {})
+        exchange = SplitExchange(stack, settings=settings or {}, parts=parts)
         try:
             yield exchange
         finally:

@@ -106,6 +106,12 @@ LONG = (
         verb="the_soak",
     ),
     Line(
+        "20 minutes of clocks, hold windows and webhooks while every process, the broker and PostgreSQL are killed in "
+        "turn: nothing lost or twice, nothing issued while it is held, each clock and each event told, timers made "
+        "again alike, accounts even",
+        verb="the_life",
+    ),
+    Line(
         "2,000 referrals between releases N and N−1, both ways round: nothing refused or parked; what could not be "
         "read waited or was deferred, and was applied after the upgrade",
         verb="the_skew",

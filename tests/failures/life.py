@@ -1,0 +1,331 @@
+"""A life for long: clocks, hold windows and webhooks at work, parties that answer, and everything killed in turn.
+
+    python -m tests.failures.life [--seconds 900] [--per-s 3] [--kill-every 20] [--seed 1]
+
+An hour of the policy lasts a second, a window twenty of them. Prints the account of everything at the end: messages,
+timers, holds, events sent. Exit code 1 if anything was lost, done twice, told twice, or issued while it was held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from deploy.policy import sample_policy
+from deploy.site.installation import publish_document
+from shared.kernel.clock import SystemClock, rfc3339
+from shared.runtime.instance.settings import prefix_of
+from tests.failures.kills import Blow, rounds
+from tests.failures.load import Sender, posts
+from tests.failures.split import BROKER, DATABASE, PROCESSES, SplitExchange, split_exchange
+from tests.failures.verdict import Verdict, judge
+from tests.support.running import SERVICES, clean_environment, until
+from tests.support.windowed import windowed
+
+#: The hotline's clocks, windows, feeds and webhooks run in a process of their own: `causeway serve --only`.
+LIVING: Final = PROCESSES | {"keeper": ("hotline", ("numberer", "timers", "courier", "documents"))}
+HURRIED: Final = {"POLICY_HOUR_S": "1"}
+WINDOW_H: Final = 20
+SETTLED_S_MAX: Final = 600.0
+#: Of the parties of each kind so many have their events sent to them.
+WATCHED: Final = 3
+#: The first attempt at every so many events is answered with an error.
+FAILS_EVERY: Final = 40
+_OFFERED = "SELECT referral_id, party FROM case_file WHERE state = 'offered' AND NOT (referral_id = ANY($1::uuid[]))"
+#: Issued while a hold was in force; a second for what was looked at before, and committed after the hold had come.
+_ISSUED_WHILE_HELD = """
+SELECT count(*) FROM edge AS e JOIN hold AS h USING (referral_id)
+JOIN hold_act AS a ON a.referral_id = h.referral_id AND a.agency = h.agency AND a.hold_id = h.hold_id
+WHERE e.state = 'emitted' AND e.window_ends IS NOT NULL AND a.act = 'placed' AND h.state <> 'too_late'
+  AND e.decided_at > a.at + interval '1 second' AND e.decided_at < coalesce(h.ended_at, 'infinity')
+"""
+_HOLDS = "SELECT hold_id, state FROM hold"
+_PLANNED = "SELECT count(*) FROM edge WHERE state = 'planned'"
+_LATE = "SELECT count(*) FROM timer WHERE tells_at < now() - interval '15 seconds'"
+_TOLD = "SELECT count(*) FROM clock_step WHERE did = 'told'"
+_TOLD_TO = """
+SELECT (SELECT count(*) FROM event WHERE type LIKE 'clock.%' OR type = 'p0.unclaimed')
+     + (SELECT count(*) FROM event_unnumbered WHERE type LIKE 'clock.%' OR type = 'p0.unclaimed')
+"""
+#: All of a timer but what it says next: some of that falls due meanwhile.
+_TIMERS = """
+SELECT timer_id, edge_id, party, clock, run, subject, counterpart, purpose, owed_by, due, consequence, rung, started_at,
+       due_at
+FROM timer ORDER BY edge_id, party, clock, run
+"""
+
+
+@dataclass(slots=True)
+class Receiver:
+    """A party's address: what it was sent, by the number in its feed, and how often."""
+
+    party: str
+    secret: str = ""
+    port: int = 0
+    got: Counter[int] = field(default_factory=Counter)
+    forged: int = 0
+    failed: set[int] = field(default_factory=set)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[1:-2]
+            headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in head)}
+            body = await reader.readexactly(int(headers["content-length"]))
+            writer.write(f"HTTP/1.1 {self._taken(headers, body)} -\r\nContent-Length: 0\r\n\r\n".encode())
+            await writer.drain()
+        writer.close()
+
+    def _taken(self, headers: Mapping[str, str], body: bytes) -> int:
+        number = int(headers["webhook-id"].rpartition("_")[2])
+        if number % FAILS_EVERY == 0 and number not in self.failed:
+            self.failed.add(number)
+            return 503
+        try:
+            Webhook(self.secret).verify(body, dict(headers))
+        except WebhookVerificationError:
+            self.forged += 1
+            return 401
+        self.got[number] += 1
+        return 204
+
+
+@dataclass(slots=True)
+class Lived:
+    """What was done, and the account of everything at the end."""
+
+    kills: int = 0
+    asked: Counter[str] = field(default_factory=Counter)
+    found: dict[str, int] = field(default_factory=dict)
+    events: int = 0
+    repeated: int = 0
+    verdict: Verdict | None = None
+
+    def faults(self) -> dict[str, object]:
+        """What was promised not to happen, and did."""
+        assert self.verdict is not None
+        return self.verdict.faults() | {name: count for name, count in self.found.items() if count}
+
+    def lines(self) -> Iterator[str]:
+        assert self.verdict is not None
+        yield f"lived: {self.kills} kills, holds asked {dict(sorted(self.asked.items()))}"
+        yield f"events sent {self.events}, {self.repeated} of them more than once"
+        yield "told of clocks, of holds, of events: " + ", ".join(f"{name} {n}" for name, n in self.found.items())
+        yield self.verdict.line()
+
+
+class Holders:
+    """The agencies, as far as they hold: a third of what they are offered, half of that for a while only."""
+
+    def __init__(self, exchange: SplitExchange, sender: Sender, seed: int) -> None:
+        self._exchange = exchange
+        self._sender = sender
+        self._drawn = random.Random(seed)
+        self._seen: list[UUID] = []
+        self.asked: Counter[str] = Counter()
+
+    async def run(self) -> None:
+        """Look each second for what is new, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await asyncio.sleep(1)
+                for row in await self._offered():
+                    self._seen.append(row["referral_id"])
+                    if self._drawn.random() < 1 / 3:
+                        group.create_task(self._hold(row["party"], row["referral_id"]))
+
+    async def _offered(self) -> list[asyncpg.Record]:
+        try:
+            return await _rows(self._exchange, "law_enforcement", _OFFERED, self._seen)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return []  # the database was killed
+
+    async def _hold(self, party: str, referral_id: UUID) -> None:
+        until_then = SystemClock().now() + timedelta(seconds=self._drawn.uniform(5, 60))
+        said = {"scope": "removal", "basis": "investigation_open", "not_after": rfc3339(until_then)}
+        await self._say(party, referral_id, "place-hold", said)
+        if self._drawn.random() < 1 / 2:
+            await asyncio.sleep(self._drawn.uniform(1, 20))
+            await self._say(party, referral_id, "release-hold", {})
+
+    async def _say(self, party: str, referral_id: UUID, act: str, said: Mapping[str, str]) -> None:
+        path = f"/v1/cases/{referral_id}:{act}"
+        answer = await self._sender.repeated(party, path, json.dumps(said).encode(), key=f"{act}-{referral_id}")
+        self.asked[f"{act} {answer.json().get('code', answer.status_code)}"] += 1
+
+
+@asynccontextmanager
+async def receivers(exchange: SplitExchange) -> AsyncIterator[list[Receiver]]:
+    """Addresses of some parties of each instance, registered with theirs."""
+    chosen: list[Receiver] = []
+    for url in (exchange.endpoints.http[each] for each in SERVICES):
+        of_it = [party for party, key in exchange.parties.items() if key.url == url]
+        chosen += [Receiver(party) for party in of_it[:WATCHED]]
+    servers = []
+    for each in chosen:
+        server = await asyncio.start_server(each.serve, "127.0.0.1", 0)
+        each.port = server.sockets[0].getsockname()[1]
+        async with exchange.client(each.party) as client:
+            each.secret = (await client.add_webhook(f"http://127.0.0.1:{each.port}/hook", after=0)).secret
+        servers.append(server)
+    try:
+        yield chosen
+    finally:
+        for server in servers:
+            server.close()
+
+
+async def live(exchange: SplitExchange, given: argparse.Namespace) -> Lived:
+    """Start everything, let it live and be killed for so long, let it come to rest, and account for it."""
+    lived = Lived()
+    await exchange.start(*LIVING)
+    policy = windowed(sample_policy(), WINDOW_H, version=90)
+    await asyncio.to_thread(
+        publish_document, exchange.state, exchange.endpoints, policy, active_from=SystemClock().now()
+    )
+    async with receivers(exchange) as told, Sender(exchange, withdrawn_share=0, seed=given.seed) as sender:
+        exchange.sandbox()
+        holders = Holders(exchange, sender, given.seed)
+        holding = asyncio.create_task(holders.run())
+        wanted = posts(given.seconds * given.per_s, given.seed, batch_max=1)
+        sending = asyncio.create_task(sender.send_paced(wanted, given.per_s))
+        lived.kills = await _killed(exchange, sending, every_s=given.kill_every, seed=given.seed)
+        await asyncio.sleep(WINDOW_H)
+        holding.cancel()
+        lived.asked = holders.asked
+        await _at_rest(exchange)
+        exchange.stop(*(label for label in exchange.processes if label.startswith("sandbox-")))
+        await _at_rest(exchange)
+        lived.found = await _accounted(exchange, told)
+        lived.events = sum(len(each.got) for each in told)
+        lived.repeated = sum(count > 1 for each in told for count in each.got.values())
+        lived.verdict = await judge(exchange, sender.tally)
+    lived.found["timers_otherwise"] = await _made_again(exchange)
+    print(*lived.lines(), sep="\n")
+    return lived
+
+
+async def _killed(exchange: SplitExchange, sending: asyncio.Task[None], *, every_s: float, seed: int) -> int:
+    """Kill one after the other while it is being posted; how many."""
+    targets, drawn, count = (*LIVING, BROKER, DATABASE), random.Random(seed), 0
+    blows: list[Blow] = []
+    while not sending.done():
+        began = monotonic()
+        blows = blows or rounds(targets, len(targets), seed + count)
+        target = blows.pop().target
+        print(f"kill {target} pid {await exchange.kill(target)}", flush=True)
+        await asyncio.sleep(drawn.uniform(0, 2))
+        await exchange.start(target)
+        count += 1
+        await asyncio.wait([sending], timeout=max(0.0, every_s - (monotonic() - began)))
+    await sending
+    return count
+
+
+async def _at_rest(exchange: SplitExchange) -> None:
+    async def quiet() -> bool:
+        planned = (await _rows(exchange, "hotline", _PLANNED))[0][0]
+        late = [(await _rows(exchange, each, _LATE))[0][0] for each in SERVICES]
+        return planned + sum(late) == 0
+
+    await until(quiet, seconds_max=SETTLED_S_MAX)
+    await exchange.until_receipted(SETTLED_S_MAX)
+    await exchange.until_audited(SETTLED_S_MAX)
+
+
+async def _accounted(exchange: SplitExchange, told: list[Receiver]) -> dict[str, int]:
+    """What there should be none of, by name."""
+    broken = (await _rows(exchange, "hotline", _ISSUED_WHILE_HELD))[0][0]
+    at_origin = {row["hold_id"]: row["state"] for row in await _rows(exchange, "hotline", _HOLDS)}
+    at_agency = {row["hold_id"]: row["state"] for row in await _rows(exchange, "law_enforcement", _HOLDS)}
+    # One that came where nothing was planned any more, or never was, is no row of its origin's.
+    unlike = sum(at_origin.get(hold, "too_late") != state for hold, state in at_agency.items())
+    differ = 0
+    for each in SERVICES:
+        steps = (await _rows(exchange, each, _TOLD))[0][0]
+        differ += abs(steps - (await _rows(exchange, each, _TOLD_TO))[0][0])
+    missed = sum([await _missed(exchange, each) for each in told])
+    return {
+        "issued_while_held": broken,
+        "holds_unlike": unlike + len(at_origin.keys() - at_agency.keys()),
+        "clocks_told_otherwise": differ,
+        "events_missed": missed,
+        "events_forged": sum(each.forged for each in told),
+        "nothing_held": int(not at_origin),
+    }
+
+
+async def _missed(exchange: SplitExchange, receiver: Receiver) -> int:
+    """How many events of its feed a receiver has not had within ten minutes."""
+    numbers: set[int] = set()
+    async with exchange.client(receiver.party) as client:
+        after, epoch = 0, None
+        while (page := await client.events(after=after, epoch=epoch)).items:
+            numbers |= {each.number for each in page.items}
+            after, epoch = page.items[-1].number, page.epoch
+    with suppress(AssertionError):
+
+        async def had() -> bool:
+            return numbers <= receiver.got.keys()
+
+        await until(had, seconds_max=SETTLED_S_MAX)
+    return len(numbers - receiver.got.keys())
+
+
+async def _rows(exchange: SplitExchange, service: str, query: str, *arguments: object) -> list[asyncpg.Record]:
+    """Read past every policy."""
+    connection = await exchange.admin(service)
+    try:
+        rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)
+        return rows
+    finally:
+        await connection.close()
+
+
+async def _made_again(exchange: SplitExchange) -> int:
+    """How many rows of timers are others once they are dropped and made again, with nobody at work."""
+    exchange.stop(*exchange.processes)
+    differ = 0
+    for each in SERVICES:
+        before = [tuple(row.values()) for row in await _rows(exchange, each, _TIMERS)]
+        command = [sys.executable, "-m", "deploy.cli", "timers", "rebuild", each, "--state", str(exchange.state)]
+        hurried = clean_environment() | {f"{prefix_of(each)}{name}": value for name, value in HURRIED.items()}
+        process = await asyncio.create_subprocess_exec(*command, env=hurried)
+        assert await process.wait() == 0
+        after = [tuple(row.values()) for row in await _rows(exchange, each, _TIMERS)]
+        differ += len(set(before) ^ set(after))
+    return differ
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description="Clocks, holds and webhooks through kills.")
+    for name, usual in (("--seconds", 900), ("--per-s", 3), ("--kill-every", 20), ("--seed", 1)):
+        arguments.add_argument(name, type=int, default=usual)
+    given: Any = arguments.parse_args()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        split_exchange(Path(folder) / "state", settings=HURRIED, parts=LIVING) as exchange,
+    ):
+        faults = asyncio.run(live(exchange, given)).faults()
+    if faults:
+        print(faults)
+    return int(bool(faults))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
