@@ -14,7 +14,7 @@ from shared.kernel.authority import Role, Scope
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.routing.shelf import read_directory
-from shared.runtime.console.people import require_actor
+from shared.runtime.console.people import Person, require_actor, role_of
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import issue_key, keep_key, revoke_key
 from shared.vocabulary.routing import PartyKind, PartyStatus
@@ -44,7 +44,7 @@ async def issue(
     A key of a `person`, by their opaque name, acts as what they are in the console, and ends with them.
 
     Raises `Refused`: `party_unknown` for a party that the directory in force does not have, `person_malformed`,
-    `scope_of_auditors`.
+    `person_unknown` for one who may do nothing, `scope_of_auditors`.
     """
     if person is not None:
         require_actor(person)
@@ -56,6 +56,8 @@ async def issue(
     database = database_of(site, entry)
     try:
         async with database.transaction() as session:
+            if person is not None:
+                role = await role_of(session.driver, Person(entry.id, person))
             await keep_key(session.driver, hashed, entry.id, role=role, scope=scope, person=person)
     finally:
         await database.close()

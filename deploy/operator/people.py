@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from deploy.operator.keys import database_of, directory_of, party_of
 from deploy.site.open import Site
@@ -52,13 +53,23 @@ async def login_link(
 
 
 async def end_login(site: Site, party: str, *, at: datetime, person: str = SOMEBODY) -> None:
-    """End what a person who came by a link may do in the console: their next request is a stranger's."""
+    """End what a person who came by a link may do in the console: their next request is a stranger's.
+
+    Raises `Refused`: `party_unknown`, `person_unknown`.
+    """
     await end_role(site, party, opaque_actor(party, person), at=at)
+
+
+class Given(NamedTuple):
+    """The role that somebody has now, and whether nobody of that name has ever had one."""
+
+    role: Role
+    new: bool
 
 
 async def give_role(
     site: Site, party: str, actor: str, *, role: Role | None = None, scope: Scope | None = None
-) -> Role:
+) -> Given:
     """Let somebody act as `role`, as `login_link` takes it. `actor` is the opaque name that their sign-in shows them.
 
     Raises `Refused`: `party_unknown`, `person_malformed`, `role_has_no_key`, `scope_of_auditors`.
@@ -68,10 +79,10 @@ async def give_role(
     database = database_of(site, entry)
     try:
         async with database.transaction() as session:
-            await permit(session.driver, Person(entry.id, actor), role, scope=scope)
+            new = await permit(session.driver, Person(entry.id, actor), role, scope=scope)
     finally:
         await database.close()
-    return role
+    return Given(role, new)
 
 
 def scope_said(site: Site, jurisdictions: Sequence[str], parties: Sequence[str], *, at: datetime) -> Scope | None:
@@ -89,7 +100,10 @@ def scope_said(site: Site, jurisdictions: Sequence[str], parties: Sequence[str],
 
 
 async def end_role(site: Site, party: str, actor: str, *, at: datetime) -> None:
-    """End what somebody may do: their next request is a stranger's."""
+    """End what somebody may do: their next request is a stranger's.
+
+    Raises `Refused`: `party_unknown`, `person_unknown`.
+    """
     entry = party_of(site, party)
     database = database_of(site, entry)
     try:

@@ -68,7 +68,7 @@ async def permit(
     Parameters
     ----------
     actor
-        The opaque name that their sign-in shows them.
+        The opaque name that their sign-in, or their page of settings, shows for whoever gives roles.
     role
         What they may act as; analyst if none is named, auditor for an auditor.
     jurisdiction
@@ -85,9 +85,11 @@ async def permit(
         scope = scope_said(here, jurisdiction, sees, at=SystemClock().now())
         given = await give_role(here, party, actor, role=role, scope=scope)
         if options.json:
-            output.document({"party": party, "actor": actor, "role": given.value})
+            output.document({"party": party, "actor": actor, "role": given.role.value, "new": given.new})
         else:
-            output.line(f"{actor} is {given.value} of {party}")
+            output.line(f"{actor} is {given.role.value} of {party}")
+            if given.new:
+                output.line("nobody of that name has had a role there before")
         return output.DONE
 
 

@@ -9,10 +9,13 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from deploy.operator.people import end_login
+from deploy.operator.keys import issue
+from deploy.operator.people import end_login, end_role, give_role
 from deploy.site.endpoints import STACK_FILE
 from deploy.site.open import Site
+from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Refused
 from shared.runtime.console.people import IDLE_MINUTES, LINK_MINUTES, SESSION_HOURS
 from tests.console.people import link, signed_in
 from tests.support.running import AGENCY, HOTLINE, Exchange
@@ -70,6 +73,24 @@ async def test_a_person_who_is_ended_opens_nothing_from_the_next_request_on(exch
         await end_login(site, AGENCY, at=NOW.now(), person="leaving")
         assert (await client.get("/console/inbox")).status_code == 401
         assert (await other.get("/console/inbox")).status_code == 200
+
+
+async def test_a_person_ends_by_the_name_that_their_settings_show_and_by_no_other(exchange: Exchange) -> None:
+    site = Site(exchange.state / STACK_FILE, exchange.state, exchange.endpoints)
+    async with signed_in(exchange, AGENCY, person="named") as client:
+        acting, given = re.findall(r"<code>([0-9a-f]{32})</code>", (await client.get("/console/settings")).text)
+        for other in (acting, "0" * 32):
+            with pytest.raises(Refused, match="person_unknown"):
+                await end_role(site, AGENCY, other, at=NOW.now())
+        assert (await client.get("/console/inbox")).status_code == 200
+        assert await give_role(site, AGENCY, given, role=Role.VIEWER) == (Role.VIEWER, False)
+        assert (await issue(site, AGENCY, person=given)).role == Role.VIEWER
+        await end_role(site, AGENCY, given, at=NOW.now())
+        with pytest.raises(Refused, match="person_unknown"):
+            await issue(site, AGENCY, person=given)
+        assert (await client.get("/console/inbox")).status_code == 401
+        with pytest.raises(Refused, match="person_unknown"):
+            await end_role(site, AGENCY, given, at=NOW.now())
 
 
 async def test_what_was_ended_with_a_person_stays_so_when_they_are_let_in_again(exchange: Exchange) -> None:

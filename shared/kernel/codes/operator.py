@@ -135,6 +135,10 @@ WHYS: Final = {
     "person_malformed": Why(
         "what stands for a person is no opaque name", "give the 32 hexadecimal digits that their sign-in shows them"
     ),
+    "person_unknown": Why(
+        "nobody of that name may do anything there",
+        "give the name that the person's page of settings shows for whoever gives roles",
+    ),
     "scope_of_auditors": Why(
         "a scope is given to somebody who is no auditor", "give it to an auditor, or leave it out"
     ),

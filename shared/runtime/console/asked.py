@@ -32,7 +32,8 @@ Form = Mapping[str, Sequence[str]]
 class Asked:
     """One request of somebody who has signed in. `form` is empty but for a POST; `csrf` is what its forms carry.
 
-    `proven_at` is when their provider last had them prove who they are; None where nothing says so.
+    `proven_at` is when their provider last had them prove who they are; None where nothing says so. `name` is theirs
+    towards whoever gives roles.
     """
 
     request: Request
@@ -40,6 +41,7 @@ class Asked:
     csrf: str
     form: Form = field(default_factory=dict)
     proven_at: datetime | None = None
+    name: str = ""
 
     @property
     def path(self) -> str:

@@ -176,7 +176,7 @@ class Frame:
             identity = signed.identity
             self._gate.charge(identity.party, announced_bytes(request))
             said = await read_form(request, session) if form else {}
-            return await handler(Asked(request, identity, csrf_of(session), said, signed.proven_at))
+            return await handler(Asked(request, identity, csrf_of(session), said, signed.proven_at, signed.name))
 
         return endpoint
 
@@ -220,7 +220,7 @@ class Frame:
         return turned_to(next(entry.path for entry in self._menu if asked.identity.role in entry.roles))
 
     async def _settings(self, asked: Asked) -> Response:
-        return self.page(asked, "settings.html", {"choices": MINUTES})
+        return self.page(asked, "settings.html", {"choices": MINUTES, "name": asked.name})
 
     async def _set(self, asked: Asked) -> Response:
         answer = turned_to(f"{ROOT}/settings")

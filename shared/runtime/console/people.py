@@ -45,13 +45,15 @@ _KEEP_PERSON = """
 INSERT INTO console_person (party, actor, role, scope_jurisdictions, scope_parties) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (party, actor) DO UPDATE SET role = excluded.role, ended_at = NULL,
     scope_jurisdictions = excluded.scope_jurisdictions, scope_parties = excluded.scope_parties
+RETURNING xmax = 0 AS new
 """
+_ROLE_OF = "SELECT role FROM console_person WHERE party = $1 AND actor = $2 AND ended_at IS NULL"
 _KEEP_LINK = "INSERT INTO console_link (link_hash, party, actor, expires_at) VALUES ($1, $2, $3, $4)"
 _END_PERSON = """
 WITH links AS (UPDATE console_link SET used_at = $3 WHERE party = $1 AND actor = $2 AND used_at IS NULL),
      sessions AS (UPDATE console_session SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ended_at IS NULL),
      keys AS (UPDATE api_key SET revoked_at = $3 WHERE party = $1 AND person = $2 AND revoked_at IS NULL)
-UPDATE console_person SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ended_at IS NULL
+UPDATE console_person SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ended_at IS NULL RETURNING actor
 """
 _USE_LINK = """
 UPDATE console_link SET used_at = $2 WHERE link_hash = $1 AND used_at IS NULL AND expires_at > $2 RETURNING party, actor
@@ -76,10 +78,14 @@ class Person(NamedTuple):
 
 
 class Signed(NamedTuple):
-    """Who has a session, and when their provider last had them prove it; None where nothing says so."""
+    """Who has a session, and when their provider last had them prove it; None where nothing says so.
+
+    `name` is theirs towards whoever gives roles; what they do is kept under another one.
+    """
 
     identity: Identity
     proven_at: datetime | None
+    name: str
 
 
 class SignIn(Protocol):
@@ -106,15 +112,25 @@ def require_actor(actor: str) -> None:
         raise Refused("person_malformed", "32 hexadecimal digits, as the page shows them to whoever has no role")
 
 
-async def permit(driver: asyncpg.Connection, person: Person, role: Role, *, scope: Scope | None = None) -> None:
+async def permit(driver: asyncpg.Connection, person: Person, role: Role, *, scope: Scope | None = None) -> bool:
     """Let a person act as `role`, and as nothing else: from their next request on, also where they are signed in.
+
+    Whether nobody of that name has ever had a role.
 
     Raises `Refused`: `role_has_no_key` for the instance's own role, `person_malformed` for what is no opaque name.
     """
     if role not in KEY_ROLES:
         raise Refused("role_has_no_key", "the role is the instance's own")
     require_actor(person.actor)
-    await driver.execute(_KEEP_PERSON, *person, role.value, *columns_of(scope, role))
+    return bool(await driver.fetchval(_KEEP_PERSON, *person, role.value, *columns_of(scope, role)))
+
+
+async def role_of(driver: asyncpg.Connection, person: Person) -> Role:
+    """What a person may act as. Raises `Refused("person_unknown")` where that is nothing."""
+    found = await driver.fetchval(_ROLE_OF, *person)
+    if found is None:
+        raise _unknown()
+    return Role(found)
 
 
 async def make_link(driver: asyncpg.Connection, person: Person, *, role: Role, at: datetime) -> str:
@@ -126,8 +142,16 @@ async def make_link(driver: asyncpg.Connection, person: Person, *, role: Role, a
 
 
 async def end_person(driver: asyncpg.Connection, person: Person, at: datetime) -> None:
-    """End what a person may do, their sessions, links and keys. Who lets them in again makes new ones."""
-    await driver.execute(_END_PERSON, *person, at)
+    """End what a person may do, their sessions, links and keys. Who lets them in again makes new ones.
+
+    Raises `Refused("person_unknown")` where nobody of that name may do anything.
+    """
+    if await driver.fetchval(_END_PERSON, *person, at) is None:
+        raise _unknown()
+
+
+def _unknown() -> Refused:
+    return Refused("person_unknown", "nobody of that name may do anything here", status=404)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +217,7 @@ class Sessions:
         actor = self.kek.actor_id(party.id, bytes.fromhex(row["actor"]))
         scope = scope_of(row["scope_jurisdictions"], row["scope_parties"])
         identity = Identity(party.id, Role(row["role"]), party.kind, exercise=exercise, actor=actor, scope=scope)
-        return Signed(identity, row["proven_at"])
+        return Signed(identity, row["proven_at"], row["actor"])
 
     async def _found(self, hashed: bytes, *, seen: bool) -> asyncpg.Record | None:
         now = self.clock.now()
