@@ -15,10 +15,12 @@ import pytest
 from services.industry.api import statistics_router
 from shared.contracts.answers import ItemStatement, NoticeStatements
 from shared.contracts.decision import Edge
+from shared.contracts.referral import NoticeRecord
 from shared.exchange.message import Received, Spelt
 from shared.formats.dsa_notices import CATEGORY, COLUMNS
 from shared.kernel.ids import uuid7
 from shared.vocabulary.answers import NoticeAction, NoticeRejection
+from shared.vocabulary.referral import IncidentKind
 from tests.services.deliveries import OTHER_PROVIDER, PROVIDER, edge, issued
 from tests.services.doors import door, serving
 from tests.services.industry.provider import APPLYING, KEK, Providers
@@ -113,6 +115,21 @@ async def test_a_notice_under_another_law_an_exercise_or_of_another_provider_doe
     assert (await report(http, 3, exercises="false"))[CATEGORY][:2] == ["0", "0"]
     assert (await report(http, 3, party=OTHER_PROVIDER))[CATEGORY][:2] == ["1", "0"]
     assert (await report(http, 4))[CATEGORY][:2] == ["0", "0"]
+
+
+async def test_an_amended_notice_counts_under_the_kind_that_stands(
+    providers: Providers, http: httpx.AsyncClient
+) -> None:
+    (notice_id,) = await came(providers, 5, [notice("Art. 16")])
+    again = issued(notice_id, revision=2)
+    assert isinstance(again.sealed, NoticeRecord)
+    record = again.sealed.model_copy(update={"incident_kind": IncidentKind.GROOMING})
+    stated = under("Art. 16")
+    spelt = Spelt(*(each.model_dump_json(exclude_none=True).encode() for each in (stated, record)))
+    assert await providers.receive(replace(again, sealed=record, edge=stated, spelt=spelt)) == [None]
+    rows = await report(http, 5)
+    counted = {category: cells[0] for category, cells in rows.items() if cells[0] != "0"}
+    assert counted == {CATEGORY: "1", "KEYWORD_GROOMING_SEXUAL_ENTICEMENT_MINORS": "1"}
 
 
 @pytest.mark.parametrize(
