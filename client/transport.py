@@ -74,9 +74,9 @@ class Transport:
         """The JSON of a 2xx answer. Raises `ApiProblem`, or `Unavailable` when nothing answered in all attempts."""
         return _answer(await self._answered(method, path, body=body, query=query, key=key, headers=headers))
 
-    async def raw(self, path: str, accept: str) -> bytes:
+    async def raw(self, path: str, accept: str, query: Mapping[str, str] | None = None) -> bytes:
         """What is no JSON, as it was sent: a look, answered in the media type `accept`. Raises as `call` does."""
-        response = await self._answered("GET", path, headers={"Accept": accept})
+        response = await self._answered("GET", path, query=query, headers={"Accept": accept})
         if not response.is_success:
             raise ApiProblem.from_body(response.status_code, _json(response))
         return response.content

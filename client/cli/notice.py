@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 from uuid import UUID
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from client.cli import output
 from client.cli.answer_many import add_answer_many
@@ -44,6 +44,35 @@ async def evidence(notice_id: UUID, /, *, out: Path, options: Options = _OPTIONS
     """
     async with output.service(options) as client:
         output.written(out, await client.notice_evidence(notice_id))
+        return output.DONE
+
+
+@app.command
+async def report(
+    *,
+    since: date,
+    until: date,
+    out: Path,
+    exercises: Annotated[bool, Parameter(negative="")] = False,
+    options: Options = _OPTIONS,
+) -> int:
+    """Write your notices as rows of (EU) 2024/2835, part 4 (a mapping: docs/statistics.md says what is empty).
+
+    Parameters
+    ----------
+    since
+        The first day, UTC.
+    until
+        The last day, UTC.
+    out
+        File to write.
+    exercises
+        Count exercises, and nothing else.
+    """
+    async with output.service(options) as client:
+        from client.reports import dsa_notices
+
+        output.kept(out, await dsa_notices(client, since=since, until=until, exercises=exercises))
         return output.DONE
 
 

@@ -48,6 +48,13 @@ def written(path: Path, value: object) -> None:
     line(str(path))
 
 
+def kept(path: Path, content: bytes) -> None:
+    """Write a file that only its owner can read; then say where it is."""
+    with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(content)
+    line(str(path))
+
+
 def line(text: str) -> None:
     """Print one line on standard output."""
     print(text)

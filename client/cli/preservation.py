@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -180,15 +179,8 @@ async def export(preservation_id: UUID, /, *, out: Path, options: Options = _OPT
         from client.preservations import exported
 
         found = await exported(client, preservation_id)
-        _write(out, found)
-        output.line(str(out))
+        output.kept(out, found)
         return output.DONE
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Readable by its owner alone."""
-    with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(content)
 
 
 async def _act(name: str, preservation_id: UUID, options: Options, *, said: dict[str, object] | None) -> int:

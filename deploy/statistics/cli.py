@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -53,12 +54,36 @@ def publish(
         here = site(options)
         figures = asyncio.run(read_figures(here.endpoints, asked, exercises=exercises))
         directory = read_directory(document_in_force(here.state, "directory"))
-        written = publish_files(files_of(asked, figures, directory), into)
-        if options.json:
-            output.document([path.name for path in written])
-        else:
-            for path in written:
-                output.line(path.name)
-            if not written:
-                output.line("nothing new: it was published before")
+        _say(publish_files(files_of(asked, figures, directory), into), options)
         return output.DONE
+
+
+@statistics_app.command
+def biennial(first: int, /, *, published: Path, into: Path, options: Options = _OPTIONS) -> int:
+    """Sum two years of published months by country: what a country reports of them. Nothing is counted anew.
+
+    Parameters
+    ----------
+    first
+        The first of the two years.
+    published
+        The folder with the tables of all 24 months.
+    into
+        The folder of what is written; made if it is not there. What is there and says otherwise stays.
+    """
+    with ending(options):
+        from deploy.statistics.biennial import files_of
+        from deploy.statistics.publication import publish as publish_files
+
+        _say(publish_files(files_of(first, published), into), options)
+        return output.DONE
+
+
+def _say(written: Sequence[Path], options: Options) -> None:
+    if options.json:
+        output.document([path.name for path in written])
+        return
+    for path in written:
+        output.line(path.name)
+    if not written:
+        output.line("nothing new: it was published before")

@@ -24,9 +24,11 @@ OVER_AFTER: Final = timedelta(days=1)
 
 
 class Measure(StrEnum):
-    """What is counted of a recipient. `SENT` is measured from filing, all others from sending."""
+    """What is counted of a recipient. What was sent is measured from filing, all others from sending."""
 
     SENT = "sent"
+    FROM_HOTLINES = "from_hotlines"
+    FROM_PROVIDERS = "from_providers"
     ANSWERED = "answered"
     ACTIONED = "actioned"
     REJECTED = "rejected"
@@ -50,6 +52,8 @@ MEASURES: Final[Mapping[PartyKind, tuple[Measure, ...]]] = {
     ),
     PartyKind.LAW_ENFORCEMENT: (
         Measure.SENT,
+        Measure.FROM_HOTLINES,
+        Measure.FROM_PROVIDERS,
         Measure.ACCEPTED,
         Measure.DECLINED,
         Measure.FED_BACK,
@@ -58,6 +62,9 @@ MEASURES: Final[Mapping[PartyKind, tuple[Measure, ...]]] = {
         Measure.SAFEGUARDED,
     ),
 }
+
+#: What was sent by the parties of an origin's service, by its kind.
+_FROM: Final = {PartyKind.HOTLINE: Measure.FROM_HOTLINES, PartyKind.INDUSTRY: Measure.FROM_PROVIDERS}
 
 #: One row a recipient, measure and duration in whole minutes. Several edges of one referral to one recipient are one.
 _COUNTED: Final = """
@@ -93,6 +100,20 @@ CROSS JOIN LATERAL (VALUES
     ('safeguarded', a.safeguarded, s.sent_at)
 ) AS m (measure, at, since)
 WHERE m.at >= $1 AND m.at < $2 GROUP BY 1, 2, 3
+"""
+#: One row a provider: of how many items it said that they were gone already, and of how many of these the notice went
+#: after an agency had placed a hold that was not too late, as the origin's own page counts them.
+_GONE: Final = """
+WITH notices AS (
+    SELECT e.notice_id, e.recipient, bool_or(EXISTS (SELECT FROM hold AS h WHERE h.referral_id = e.referral_id
+               AND h.placed_at <= e.decided_at AND h.state <> 'too_late')) AS held
+    FROM edge AS e JOIN referral AS r ON r.referral_id = e.referral_id AND r.exercise = $3
+    WHERE e.notice_id IS NOT NULL AND e.state = 'emitted' GROUP BY 1, 2
+)
+SELECT n.recipient, sum(a.already_gone)::bigint AS gone,
+       coalesce(sum(a.already_gone) FILTER (WHERE n.held), 0)::bigint AS held
+FROM answer_act AS a JOIN notices AS n ON n.notice_id = a.subject AND n.recipient = a.sender
+WHERE a.code IS NULL AND a.already_gone > 0 AND a.at >= $1 AND a.at < $2 GROUP BY 1
 """
 
 
@@ -135,6 +156,9 @@ class Figures:
     """What is counted of one party or of several: of each measure, how often each duration in minutes was met."""
 
     minutes: dict[Measure, Counter[int]] = field(default_factory=dict)
+    #: Items that a provider said were gone already, and those of them whose notice had waited for an agency.
+    gone: int = 0
+    gone_while_held: int = 0
 
     def add(self, measure: Measure, minutes: int, count: int) -> None:
         self.minutes.setdefault(measure, Counter())[minutes] += count
@@ -160,6 +184,8 @@ class Figures:
         """Of all of them together, as if they were one."""
         total = cls()
         for figures in several:
+            total.gone += figures.gone
+            total.gone_while_held += figures.gone_while_held
             for measure, met in figures.minutes.items():
                 for minutes, count in met.items():
                     total.add(measure, minutes, count)
@@ -181,5 +207,11 @@ async def read_figures(endpoints: Endpoints, month: Month, *, exercises: bool) -
 async def count_book(book: Book, month: Month, found: dict[str, Figures], *, exercises: bool) -> None:
     """Add what one origin's book has of the month."""
     for row in await book.fetch(_COUNTED, month.first, month.after, exercises):
+        figures, measure = found.setdefault(row["recipient"], Figures()), Measure(row["measure"])
+        figures.add(measure, row["minutes"], row["n"])
+        if measure is Measure.SENT:
+            figures.add(_FROM[PartyKind(book.kind)], row["minutes"], row["n"])
+    for row in await book.fetch(_GONE, month.first, month.after, exercises):
         figures = found.setdefault(row["recipient"], Figures())
-        figures.add(Measure(row["measure"]), row["minutes"], row["n"])
+        figures.gone += row["gone"]
+        figures.gone_while_held += row["held"]

@@ -1,6 +1,7 @@
 """A month as it is published: a CSV file for each kind of recipient, a plot beside it, and once.
 
     recipient, country, parties, MEASURE …, MEASURE_median_h …
+    country, parties, already_gone, gone_while_held
 
 How long notices waited before they were sent is left out: a provider could tell from it that agencies held them.
 `recipient` is empty where parties stand together, `country` where they are of several; `parties` says how many they
@@ -12,11 +13,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from deploy.statistics.figures import MEASURES, Figures, Measure, Month
+from deploy.statistics.held import GoneParty, GoneRow, gone_rows
 from deploy.statistics.merging import SMALL, Party, Row, merged
 from deploy.statistics.plots import Bar, bars
 from shared.kernel.errors import Refused
@@ -30,8 +32,12 @@ _TITLES: Final = {
     PartyKind.INDUSTRY: "Median hours from notice to action",
     PartyKind.LAW_ENFORCEMENT: "Median hours from referral to first feedback",
 }
-#: What has no median.
-_UNTIMED: Final = {(PartyKind.INDUSTRY, Measure.SENT)}
+#: What has no median: from whom it was is the same as that it was sent.
+_UNTIMED: Final = {
+    (PartyKind.INDUSTRY, Measure.SENT),
+    (PartyKind.LAW_ENFORCEMENT, Measure.FROM_HOTLINES),
+    (PartyKind.LAW_ENFORCEMENT, Measure.FROM_PROVIDERS),
+}
 
 
 class Line(NamedTuple):
@@ -52,6 +58,11 @@ def files_of(month: Month, figures: Mapping[str, Figures], directory: DirectoryI
         lines = lines_of(kind, figures, directory)
         made[f"{month}-{_NAMES[kind]}.csv"] = _table(kind, lines).encode()
         made[f"{month}-{_NAMES[kind]}.svg"] = _plot(kind, month, lines).encode()
+    gone = gone_of(figures, directory)
+    made[f"{month}-gone.csv"] = _gone_table(gone).encode()
+    made[f"{month}-gone.svg"] = bars(
+        f"Items gone while held, {month}", [Bar(row.country or "several countries", float(row.held)) for row in gone]
+    ).encode()
     return made
 
 
@@ -63,6 +74,15 @@ def lines_of(kind: PartyKind, figures: Mapping[str, Figures], directory: Directo
         if (known := directory.party(party)) is not None and known.kind == kind
     ]
     return [Line(row, Figures.sum(figures[each] for each in row.parties)) for row in merged(parties) or ()]
+
+
+def gone_of(figures: Mapping[str, Figures], directory: DirectoryIndex) -> Sequence[GoneRow]:
+    """The rows of what was gone."""
+    return gone_rows(
+        GoneParty(party, _country(directory, party), counted.gone, counted.gone_while_held)
+        for party, counted in figures.items()
+        if (known := directory.party(party)) is not None and known.kind == PartyKind.INDUSTRY
+    )
 
 
 def publish(files: Mapping[str, bytes], folder: Path) -> Sequence[Path]:
@@ -94,19 +114,10 @@ def _country(directory: DirectoryIndex, party: str) -> str:
 def _table(kind: PartyKind, lines: Sequence[Line]) -> str:
     measures = MEASURES[kind]
     timed = [each for each in measures if (kind, each) not in _UNTIMED]
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\r\n")
-    table.writerow(
+    header = ["recipient", "country", "parties", *measures, *(f"{each}_median_h" for each in timed)]
+    return csv_of(
+        header,
         [
-            "recipient",
-            "country",
-            "parties",
-            *(each.value for each in measures),
-            *(f"{each}_median_h" for each in timed),
-        ]
-    )
-    for line in lines:
-        table.writerow(
             [
                 line.row.name,
                 line.row.country,
@@ -114,7 +125,21 @@ def _table(kind: PartyKind, lines: Sequence[Line]) -> str:
                 *line.figures.counts(measures),
                 *(line.hours(each) for each in timed),
             ]
-        )
+            for line in lines
+        ],
+    )
+
+
+def _gone_table(rows: Sequence[GoneRow]) -> str:
+    header = ["country", "parties", "already_gone", "gone_while_held"]
+    return csv_of(header, [[row.country, len(row.parties), row.gone, row.held] for row in rows])
+
+
+def csv_of(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as text (RFC 4180)."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\r\n")
+    table.writerows([header, *rows])
     return text.getvalue()
 
 

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from services.industry.domain import AUTHORITY, PROVIDER
+from services.industry.domain import AUTHORITY, PROVIDER, Period
 from services.industry.ports import NoticeMoved, NoticePage, OpenedNotice
 from services.industry.store import PostgresNotices
-from services.industry.use_cases import act_on_notice
+from services.industry.use_cases import act_on_notice, reported_notices
 from shared.contracts.evidence import KeptEvidence
 from shared.exchange.act import Act, NoticeState, Subject
+from shared.formats import dsa_notices
 from shared.party.bulk.api import Kind, add_batch
-from shared.party.finding import Finding
+from shared.party.finding import DAY, Finding, read_date
 from shared.party.origin.api.changes import Identified
 from shared.party.origin.api.routes import FILES_MANY, FILES_ONE, OriginApi, add_origin_routes
 from shared.party.recipient.api import Answering, ItemRoutes, Serving, add_acts
 from shared.party.recipient.ports import Page
 from shared.party.work_items.api import work_items_router
+from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
@@ -63,6 +65,35 @@ def notices_router(serving: Serving) -> APIRouter:
 
     add_batch(router, ":batch", notices, kind=_MANY)
     add_acts(router, PROVIDER, path=lambda _: "/{notice_id}", answering=answering, moved=NoticeMoved)
+    return router
+
+
+class CsvResponse(Response):
+    """An answer that is a table."""
+
+    media_type = "text/csv; charset=utf-8"
+
+
+def statistics_router(serving: Serving) -> APIRouter:
+    """The routes under /v1/statistics: what a provider reports of itself."""
+    router = APIRouter(prefix="/v1/statistics", tags=["statistics"])
+    notices, who = notice_routes(serving), Depends(serving.identified)
+
+    @router.get("/dsa-notices", name="dsa_notices", response_class=CsvResponse)
+    async def reported(
+        since: Annotated[str, Query(pattern=DAY, description="The first day of the period, UTC.")],
+        until: Annotated[str, Query(pattern=DAY, description="The last day of the period, UTC.")],
+        identity: Identity = who,
+        *,
+        exercises: Annotated[bool, Query(description="Count exercises, and nothing else.")] = False,
+    ) -> Response:
+        """Its notices as rows of Implementing Regulation (EU) 2024/2835, part 4; a mapping, with what is known here."""
+        period = Period.of(read_date(since, "since"), read_date(until, "until"))
+        async with serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
+            found = await reported_notices(period, notices.acting(identity, session), exercises=exercises)
+        serving.owe(identity.party, len(found))
+        return CsvResponse(dsa_notices.written(found, since=period.since, until=period.until))
+
     return router
 
 

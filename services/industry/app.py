@@ -6,8 +6,16 @@ from functools import partial
 from typing import Final
 
 from services.industry import console
-from services.industry.api import notice_routes, notices_router, referrals_router, work_router
+from services.industry.api import (
+    notice_routes,
+    notices_router,
+    referrals_router,
+    statistics_router,
+    work_router,
+)
 from services.industry.bus import industry_door
+from services.industry.console.reports import PLACE as REPORT
+from services.industry.console.reports import ReportPages
 from services.industry.domain import AUTHORITY, PROVIDER
 from services.industry.store import PostgresNotices
 from shared.exchange.act import NoticeState, PreservationState, Subject, Track
@@ -78,7 +86,7 @@ def assemble(machinery: Machinery) -> App:
         preservations=ProviderPreservations,
     )
     routers = [referrals_router(origin.api, items.identified), notices_router(items), work_router(items), *about]
-    routers.append(preservations_router(asked))
+    routers += [preservations_router(asked), statistics_router(items)]
     door = origin_door(
         machinery,
         items,
@@ -88,10 +96,11 @@ def assemble(machinery: Machinery) -> App:
         kind=console.NOTICES,
         sources=sources,
         folders=console.FOLDERS,
-        more=[entry("Work items", WORK), entry("Preservations", PLACE)],
+        more=[entry("Work items", WORK), entry("Preservations", PLACE), entry("Report", REPORT)],
         preservations=asked,
     )
     WorkPages(door.frame, WorkRoutes(notice_routes(items), AUTHORITY), last=door.live.last)
+    ReportPages(door.frame, notice_routes(items))
     http = create_app("Causeway industry", [*routers, door.frame.closed()], probes=machinery.probes())
     app = origin.app(machinery, http, industry_door(kek=machinery.keys.kek, origin=origin.bus))
     app = with_withdrawals(app, PROVIDER, PostgresNotices)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final, NamedTuple
 
 from shared.contracts.answers import NoticeDisowning, NoticeStatements
 from shared.exchange import events, webhooks
@@ -35,3 +36,28 @@ def removed_by(said: NoticeStatements, notice: Item) -> frozenset[int]:
     """The items of a notice that an answer says were removed. Raises `Refused` as `shared.exchange.items` does."""
     stated = answered(said.items, notice.numbers, Said.kept(notice.said))
     return frozenset(each.n for each in stated.answers if each.action is NoticeAction.REMOVED)
+
+
+class Period(NamedTuple):
+    """Whole days, UTC, both of them within it."""
+
+    since: date
+    until: date
+
+    @classmethod
+    def of(cls, since: date, until: date) -> Period:
+        """Raises `Refused`: `period_empty`, `period_long` for more than a year."""
+        if until < since:
+            raise Refused("period_empty", "since is a day of until or before it", field="/query/until", status=400)
+        if until - since >= timedelta(days=366):
+            raise Refused("period_long", "366 days at most", field="/query/until", status=400)
+        return cls(since, until)
+
+    @property
+    def begins(self) -> datetime:
+        return datetime.combine(self.since, time(), UTC)
+
+    @property
+    def ends(self) -> datetime:
+        """The first instant after it."""
+        return datetime.combine(self.until + timedelta(days=1), time(), UTC)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Annotated, Protocol, runtime_checkable
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from shared.contracts.decision import Edge
 from shared.contracts.items import ItemNumber
 from shared.contracts.referral import NoticeRecord
 from shared.exchange.act import NoticeState
+from shared.formats.dsa_notices import ReportedNotice
 from shared.party.preservation.ports import Preservations
 from shared.party.recipient.ports import ShownItem
 
@@ -66,3 +68,14 @@ class BesidePreservations(Protocol):
 
     @property
     def preservations(self) -> MatchingPreservations: ...
+
+
+@runtime_checkable
+class ReportedNotices(Protocol):
+    """The notices of a transaction, as a provider reports of them."""
+
+    async def reported(
+        self, party: str, *, since: datetime, before: datetime, exercises: bool
+    ) -> Sequence[ReportedNotice]:
+        """Those under the DSA that came in a period, with what was done about them until now."""
+        ...

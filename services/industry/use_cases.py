@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
-from services.industry.domain import AUTHORITY, PROVIDER, check_suggested, removed_by
-from services.industry.ports import BesidePreservations
+from services.industry.domain import AUTHORITY, PROVIDER, Period, check_suggested, removed_by
+from services.industry.ports import BesidePreservations, ReportedNotices
 from shared.contracts.answers import NoticeDisowning, NoticeStatements, WithdrawalAnswer
 from shared.contracts.base import Contract
 from shared.contracts.preserving import PreservationAnswering
 from shared.exchange.act import Act, NoticeState, Subject, Track
 from shared.exchange.keeping import reason_to_keep
 from shared.exchange.states import row
+from shared.formats.dsa_notices import ReportedNotice
 from shared.kernel.errors import Refused
 from shared.party.preservation import use_cases as preservation
 from shared.party.preservation.ports import Acting as Preserving
@@ -34,6 +36,13 @@ async def act_on_notice(row: Act, notice_id: UUID, *, said: Contract | None, act
         case _:
             pass  # the rest has nothing that only a provider would check
     return await act(PROVIDER, row, notice_id, said=said, acting=acting)
+
+
+async def reported_notices(period: Period, acting: Acting, *, exercises: bool) -> Sequence[ReportedNotice]:
+    """What a provider reports of the notices of a period, for whoever may look at notices."""
+    AUTHORITY.require(Subject.NOTICE, acting.role, action="read", state=NoticeState.WITHDRAWN)
+    assert isinstance(acting.items, ReportedNotices)
+    return await acting.items.reported(acting.party, since=period.begins, before=period.ends, exercises=exercises)
 
 
 async def _check_nothing_to_keep(notice_id: UUID, acting: Acting) -> None:

@@ -19,9 +19,9 @@ Reference = Annotated[
     str | None, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,47}$", description="A reference of your own, or an id.")
 ]
 OtherParty = Annotated[PartyId | None, Query(description="Who is on the other side.")]
-_DAY: Final = r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}$"
-Since = Annotated[str | None, Query(pattern=_DAY, description="The first day of a period, UTC.")]
-Until = Annotated[str | None, Query(pattern=_DAY, description="The last day of a period, UTC.")]
+DAY: Final = r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}$"
+Since = Annotated[str | None, Query(pattern=DAY, description="The first day of a period, UTC.")]
+Until = Annotated[str | None, Query(pattern=DAY, description="The last day of a period, UTC.")]
 
 
 def _sought(
@@ -33,7 +33,7 @@ def _sought(
     until: Until = None,
 ) -> Sought:
     """As all lists of subjects take it."""
-    days = {"since": read_day(since, "since"), "until": read_day(until, "until")}
+    days = {name: None if said is None else read_day(said, name) for name, said in (("since", since), ("until", until))}
     return Sought.of(party=party, reference=reference, priority=priority, **days)
 
 
@@ -53,9 +53,12 @@ Finding = Annotated[Sought, Depends(_sought)]
 
 
 def read_day(said: str | None, name: str) -> date | None:
+    """A day that a parameter may name. Raises as `read_date` does."""
+    return None if said is None else read_date(said, name)
+
+
+def read_date(said: str, name: str) -> date:
     """A day that a parameter names. Raises `InvalidFields` (`parameter_invalid`) for one that no calendar has."""
-    if said is None:
-        return None
     try:
         return date.fromisoformat(said)
     except ValueError:

@@ -79,6 +79,7 @@ VERBS: dict[str, list[str]] = {
     "notice acknowledge": [ID],
     "notice answer": [ID, "removed"],
     "notice not-ours": [ID],
+    "notice report": ["--since", "2026-01-01", "--until", "2026-06-30", "--out", "unwritten.csv"],
     "notice acknowledge-withdrawal": [ID],
     "preservation ask": [
         "provider-1.example",

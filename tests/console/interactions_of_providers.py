@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 
 from playwright.async_api import Page, expect
 
+from shared.kernel.clock import SystemClock
 from tests.console.interaction import Interaction, act, at_risk, posted, refused
 from tests.console.pages import Subjects
 from tests.support.running import HOTLINE, PROVIDER, Exchange
@@ -44,7 +46,25 @@ async def sees_the_verdict(page: Page, _: Subjects) -> None:
     await expect(page.locator("main")).to_contain_text("item 1: conceded")
 
 
+async def counts_a_period(page: Page, _: Subjects) -> None:
+    """A period that ends before it begins is refused; then one with every notice, which it takes away as a table."""
+    await page.get_by_label("First day").fill("2026-02-02")
+    await page.get_by_label("Last day").fill("2026-02-01")
+    await page.get_by_role("button", name="Count").click()
+    await expect(page.locator(".errsum")).to_contain_text("period_empty")
+    today = SystemClock().now().date()
+    await page.get_by_label("First day").fill((today - timedelta(days=300)).isoformat())
+    await page.get_by_label("Last day").fill(today.isoformat())
+    await page.get_by_label("Exercises alone").check()
+    await page.get_by_role("button", name="Count").click()
+    await expect(page.locator("tbody td").first).not_to_have_text("0 (0)")
+    async with page.expect_download() as taken:
+        await page.get_by_role("link", name="Take it as CSV").click()
+    assert (await (await taken.value).path()).read_text().startswith("Applicability,Service,")
+
+
 OF_PROVIDERS: Final = (
+    Interaction("a provider takes its report of a period with it", PROVIDER, "report", counts_a_period),
     Interaction(
         "a provider answers two notifiers of one place at once",
         PROVIDER,

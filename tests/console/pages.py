@@ -78,6 +78,7 @@ PAGES: Final = (
     Kept(PROVIDER, "work-items"),
     Kept(PROVIDER, "work-items/{work}", own=True),
     Kept(PROVIDER, "preservations"),
+    Kept(PROVIDER, "report?since=2026-01-01&until=2026-12-31&exercises=true"),
     Kept(PROVIDER, "due"),
     Kept(PROVIDER, "webhooks"),
     Kept(AUDITOR, "flows"),

@@ -71,7 +71,7 @@ class Described:
         if kind not in said["content"]:
             yield "content-type"
         else:
-            value = answer.text if kind == "application/xml" else answer.json()
+            value = answer.json() if kind is not None and "json" in kind else answer.text
             yield from self._invalid(said["content"][kind]["schema"], value)
         for name, header in said.get("headers", {}).items():
             yield from self._broken(name, self._resolved(header) | {"name": name}, answer.headers)

@@ -70,7 +70,7 @@ class Asked:
         assert answer.status_code == status, (answer.request.url.path, answer.text)
         if found := self.documents[SERVED_BY[party]].differences(answer):
             self.differing.append((f"{answer.request.method} {answer.request.url.path} {status}", found))
-        return answer.text if answer.headers["content-type"] == "application/xml" else answer.json()
+        return answer.json() if "json" in answer.headers["content-type"] else answer.text
 
     async def filed(self) -> tuple[str, str]:
         """A referral that has reached its recipients, and its notice."""

@@ -22,6 +22,7 @@ from tests.journeys.answered import (
     transfers_answer,
     webhooks_answer,
 )
+from tests.journeys.reported import reported_twice
 from tests.support.running import (
     AGENCY,
     HOTLINE,
@@ -59,6 +60,7 @@ async def asked(exchange: Exchange) -> Asked:
     for party in (HOTLINE, AGENCY, PROVIDER):
         await webhooks_answer(asked, party)
         await asked.get(party, "/v1/whoami")
+    await asked.get(PROVIDER, "/v1/statistics/dsa-notices?since=2026-01-01&until=2026-06-30")
     await audit_answers(asked)
     await refusals(asked)
     return asked
@@ -72,6 +74,13 @@ def test_every_answer_is_as_described(asked: Asked) -> None:
 def test_every_route_has_answered(asked: Asked, instance: str) -> None:
     described = asked.documents[instance]
     assert described.successes() - described.seen - UNSEEN.get(instance, set()) == set()
+
+
+async def test_a_provider_reports_what_a_program_that_stands_alone_counts(asked: Asked) -> None:
+    reported, recounted = await reported_twice(asked)
+    assert reported == recounted
+    notices, _, items, _, _, _, actions = reported["STATEMENT_CATEGORY_PROTECTION_OF_MINORS"][:7]
+    assert 0 < int(actions) <= int(items) >= int(notices)
 
 
 async def test_an_answer_that_is_not_as_described_is_found(asked: Asked) -> None:

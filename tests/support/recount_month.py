@@ -1,7 +1,8 @@
 """What the parties did in a month, counted once more: a program that imports nothing of the project.
 
-Standard input: `{"urls": [...], "first": ISO, "after": ISO, "exercises": bool}`, the origins' databases as their
-accountants reach them. Standard output: by recipient and measure, how many and the lower median in minutes.
+Standard input: `{"urls": {URL: kind}, "first": ISO, "after": ISO, "exercises": bool}`, the origins' databases as their
+accountants reach them. Standard output: by recipient and measure, how many and the lower median in minutes; under
+`gone`, of how many items a provider said that they were gone, and of how many of these the notice had been held.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ async def main():
     asked = json.load(sys.stdin)
     first, after = (datetime.fromisoformat(asked[name]) for name in ("first", "after"))
     durations = defaultdict(list)
-    for url in asked["urls"]:
+    gone = defaultdict(lambda: [0, 0])
+    for url, kind in asked["urls"].items():
         connection = await asyncpg.connect(url)
         referrals = {
             row["referral_id"]: row["accepted_at"]
@@ -44,15 +46,38 @@ async def main():
                 for measure in measures(act):
                     said[act["subject"], act["sender"]][measure] = act["at"]
         for key, (sent_at, filed_at) in subjects.items():
-            for measure, at in {"sent": sent_at, **said.get(key, {})}.items():
+            sent = {"sent": sent_at, "from_providers" if kind == "industry" else "from_hotlines": sent_at}
+            for measure, at in {**sent, **said.get(key, {})}.items():
                 if first <= at < after:
-                    since = filed_at if measure == "sent" else sent_at
+                    since = filed_at if measure in sent else sent_at
                     durations[key[1], measure].append(max(int((at - since).total_seconds() // 60), 0))
+        await count_gone(connection, gone, set(referrals), first, after)
         await connection.close()
     found = defaultdict(dict)
     for (recipient, measure), minutes in durations.items():
         found[recipient][measure] = [len(minutes), sorted(minutes)[(len(minutes) - 1) // 2]]
+    for recipient, counted in gone.items():
+        found[recipient]["gone"] = counted
     json.dump(found, sys.stdout)
+
+
+async def count_gone(connection, gone, referrals, first, after):
+    """Add, by provider, of how many items it said that they were gone, and of how many of these a hold was in time."""
+    placed = defaultdict(list)
+    for hold in await connection.fetch("SELECT referral_id, placed_at, state FROM hold"):
+        if hold["state"] != "too_late":
+            placed[hold["referral_id"]].append(hold["placed_at"])
+    notices = {}
+    for edge in await connection.fetch("SELECT referral_id, notice_id, recipient, state, decided_at FROM edge"):
+        if edge["notice_id"] and edge["state"] == "emitted" and edge["referral_id"] in referrals:
+            held = any(at <= edge["decided_at"] for at in placed[edge["referral_id"]])
+            key = edge["notice_id"], edge["recipient"]
+            notices[key] = notices.get(key, False) or held
+    for act in await connection.fetch("SELECT subject, sender, code, at, already_gone FROM answer_act"):
+        key = act["subject"], act["sender"]
+        if act["code"] is None and act["already_gone"] and first <= act["at"] < after and key in notices:
+            gone[key[1]][0] += act["already_gone"]
+            gone[key[1]][1] += act["already_gone"] * notices[key]
 
 
 def measures(act):

@@ -97,6 +97,7 @@ WHYS: Final = {
         "a parameter breaks its rule, or the path has no such parameter", "--help of the verb says what it may be"
     ),
     "period_empty": Why("the period ends before it begins", "--since is a day of --until or before it"),
+    "period_long": Why("the period is longer than a year", "366 days at most"),
     "purpose_missing": Why(
         "an auditor's look states no purpose, or one that is not of its form",
         "send a Purpose header of 8 to 64 letters, digits, spaces, hyphens",

@@ -77,6 +77,7 @@ WHYS: Final = {
     "kind_unknown": Why("there is no service of this kind", "name one of those that are listed"),
     "month_invalid": Why("the month is not of its form", "YYYY-MM"),
     "month_not_over": Why("something may still happen in the month", "a day after its end, as is said"),
+    "month_unpublished": Why("a month of the two years was not published", "causeway statistics publish MONTH"),
     "no_free_port": Why("no loopback port from 20000 to 31999 is free", "stop something"),
     "no_such_log": Why("there is no log of this name", "name one of those that are listed"),
     "no_timers_here": Why("audit acts for no party", "name the instance of a party"),
@@ -124,6 +125,9 @@ WHYS: Final = {
     "stack_does_not_stop": Why("the supervisor still runs after its time", "look at its log; end it by its number"),
     "stack_not_started": Why("no stack is running here", "start it with `causeway dev up`"),
     "state_not_acquired": Why("the state directory is not held by this process", "start the stack first"),
+    "table_unknown": Why(
+        "a published table has not the columns of this version", "publish its months into a folder of their own"
+    ),
     "time_without_publishing": Why("a time is given, but nothing is published", "--at goes with --publish"),
     "topic_names_collide": Why(
         "Kafka tells no dot from an underscore, and two topics differ in that alone", "give an instance another id"

@@ -22,6 +22,23 @@ PEOPLE = (
         ),
     ),
     Line(
+        "What was gone while held is published by country, and no provider, with both tables, its own numbers and "
+        "linear programming, learns that anything of its own was held; by provider, or by size alone → some do",
+        ("tests/deploy/statistics/test_held.py", "tests/services/hotline/test_gone_while_held.py"),
+    ),
+    Line(
+        "Two years by country are sums of the months that were published, recounted from the files alone",
+        ("tests/deploy/statistics/test_biennial.py",),
+    ),
+    Line(
+        "A provider's rows of Implementing Regulation (EU) 2024/2835 equal a stand-alone recount of what it is shown",
+        (
+            "tests/shared/formats/test_dsa_notices.py",
+            "tests/services/industry/test_dsa_report.py",
+            "tests/journeys/test_answers_described.py::test_a_provider_reports_what_a_program_that_stands_alone_counts",
+        ),
+    ),
+    Line(
         "Each list is looked through by reference, party, period, state and priority, each page within what it shows; "
         "what a list does not take is refused by name",
         (

@@ -95,8 +95,14 @@ def world(seed: int) -> list[Party]:
     return found
 
 
-def bound(party: int, measure: int, *, known: Sequence[tuple[set[int], tuple[int, ...]]], count: int) -> float:
-    """What an attacker can say at most of one number, from the sums of sets of parties and the order of measures."""
+Known = Sequence[tuple[set[int], tuple[int, ...]]]
+
+
+def bound(party: int, measure: int, *, known: Known, count: int, parts: bool = False) -> float:
+    """What an attacker can say at most of one number, from the sums of sets of parties and the order of measures.
+
+    `parts`: that the second and third make up the first.
+    """
     size = count * MEASURES
     equal = [
         [float(i // MEASURES in members and i % MEASURES == m) for i in range(size)]
@@ -105,25 +111,40 @@ def bound(party: int, measure: int, *, known: Sequence[tuple[set[int], tuple[int
     ]
     sums_known = [float(counts[m]) for _, counts in known for m in range(MEASURES)]
     less = []
-    for one in range(count):
+    for one in range(count if parts else 0):
+        whole = [0.0] * size
+        whole[one * MEASURES : (one + 1) * MEASURES] = [-1.0, 1.0, 1.0]
+        equal.append(whole)
+        sums_known.append(0.0)
+    for one in range(0 if parts else count):
         for m in range(1, MEASURES):
             row = [0.0] * size
             row[one * MEASURES + m], row[one * MEASURES + m - 1] = 1.0, -1.0
             less.append(row)
     wanted = numpy.zeros(size)
     wanted[party * MEASURES + measure] = -1.0
-    found = linprog(wanted, A_ub=less, b_ub=[0.0] * len(less), A_eq=equal, b_eq=sums_known, bounds=(0, None))
+    found = linprog(
+        wanted, A_ub=less or None, b_ub=[0.0] * len(less) or None, A_eq=equal, b_eq=sums_known, bounds=(0, None)
+    )
     assert found.status == 0, found.message
     return -float(found.fun)
 
 
-def attacked(counted: Sequence[Party], known: Sequence[tuple[set[int], tuple[int, ...]]]) -> list[float]:
+def attacked(counted: Sequence[Party], known: Known, *, parts: bool = False) -> list[float]:
     """The bounds of all small numbers."""
     return [
-        bound(number, measure, known=known, count=len(counted))
+        bound(number, measure, known=known, count=len(counted), parts=parts)
         for number, party in enumerate(counted)
         for measure, count in enumerate(party.counts)
         if 0 < count < SMALL
+    ]
+
+
+def of_rows(rows: Sequence[Row], counted: Sequence[Party]) -> Known:
+    place = {party.party: number for number, party in enumerate(counted)}
+    return [
+        ({place[name] for name in row.parties}, row_sums)
+        for row, row_sums in zip(rows, sums(rows, counted), strict=True)
     ]
 
 
@@ -132,14 +153,37 @@ def test_an_attacker_with_every_row_bounds_no_small_number_below_five(seed: int)
     counted = [party for party in world(seed) if any(party.counts)]
     rows = merged(counted)
     assert rows is not None
-    place = {party.party: number for number, party in enumerate(counted)}
-    known = [
-        ({place[name] for name in row.parties}, row_sums)
-        for row, row_sums in zip(rows, sums(rows, counted), strict=True)
-    ]
-    bounds = attacked(counted, known)
+    bounds = attacked(counted, of_rows(rows, counted))
     assert bounds
     assert min(bounds) >= SMALL - 1e-6
+
+
+def filed(seed: int, *, parts: bool) -> tuple[list[Party], list[Party]]:
+    """Agencies with what they were sent, by hotlines and by providers; and as a table is merged that leaves one out."""
+    counted = []
+    for party in world(seed):
+        sent, hotlines, _ = party.counts
+        if sent:
+            counted.append(party._replace(counts=(sent, hotlines, sent - hotlines)))
+    return counted, counted if parts else [each._replace(counts=each.counts[:2]) for each in counted]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_attacker_who_knows_that_two_measures_make_up_a_third_bounds_no_small_number(seed: int) -> None:
+    counted, merged_of = filed(seed, parts=True)
+    rows = merged(merged_of)
+    assert rows is not None
+    bounds = attacked(counted, of_rows(rows, counted), parts=True)
+    assert bounds
+    assert min(bounds) >= SMALL - 1e-6
+
+
+def test_the_part_that_is_left_out_would_be_found_by_subtraction() -> None:
+    """The control: merged by the first and the second alone, the third is their difference."""
+    counted, merged_of = filed(0, parts=False)
+    rows = merged(merged_of)
+    assert rows is not None
+    assert min(attacked(counted, of_rows(rows, counted), parts=True)) < SMALL
 
 
 def test_blanks_beside_totals_would_be_found_by_subtraction() -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
+from deploy.accounting.streams import opened
+from deploy.site.endpoints import DatabaseEndpoint
+from deploy.statistics.figures import Figures, Month, count_book
 from shared.contracts.answers import ItemAnswer, NoticeAnsweredClear
 from shared.contracts.registry import NOTICE_ANSWERED
 from shared.exchange.message import Received
 from shared.kernel.ids import uuid4
 from shared.vocabulary.answers import NoticeAction
+from tests.acceptance.programs import foreign
 from tests.services.deliveries import numbered, received
 from tests.services.hotline.origin import Origin
 from tests.services.hotline.test_holds import SLOT, WINDOW, agencies_of, applied, notice, pass_time, place, planned
-from tests.support.builders import HOTLINE, PROVIDER
+from tests.support.builders import AT, HOTLINE, PROVIDER
 
 __all__ = ["planned"]  # the fixture
 
@@ -53,3 +59,34 @@ async def test_what_vanished_before_a_hold_came_too_late_is_not_the_holds(origin
     assert await applied(origin, place(origin, referral_id, agency, timedelta(hours=8))) == [None]
     assert await applied(origin, answered(UUID(issued["notice_id"]), 1, NoticeAction.ALREADY_GONE)) == [None]
     assert await gone(origin, referral_id) == [0]
+
+
+async def test_the_month_counts_what_was_gone_and_what_of_it_was_held(
+    origin: Origin, endpoint: DatabaseEndpoint
+) -> None:
+    before = await counted_twice(endpoint)
+    for held in (True, False):
+        referral_id = await origin.file()
+        agency, *_ = await agencies_of(origin, referral_id)
+        until = WINDOW + timedelta(hours=8 if held else 0)
+        if held:
+            assert await applied(origin, place(origin, referral_id, agency, until)) == [None]
+        await pass_time(origin, until + 2 * SLOT)
+        notice_id = UUID((await notice(origin, referral_id))["notice_id"])
+        assert await applied(origin, answered(notice_id, 1, NoticeAction.ALREADY_GONE)) == [None]
+    after = await counted_twice(endpoint)
+    assert [now - then for now, then in zip(after, before, strict=True)] == [2, 1]
+
+
+async def counted_twice(endpoint: DatabaseEndpoint) -> list[int]:
+    """What was gone of the provider's, and held, as two programs that share nothing count it."""
+    month, found = Month(AT.year, AT.month), dict[str, Figures]()
+    async with opened(endpoint.accountant_url, kind="hotline") as book:
+        await count_book(book, month, found, exercises=True)
+    asked = {"urls": {endpoint.accountant_url: "hotline"}, "exercises": True}
+    asked |= {"first": month.first.isoformat(), "after": month.after.isoformat()}
+    ran = await asyncio.to_thread(foreign, "recount_month.py", asked)
+    assert ran.returncode == 0, ran.stderr
+    ours = found.get(PROVIDER, Figures())
+    assert json.loads(ran.stdout).get(PROVIDER, {}).get("gone", [0, 0]) == [ours.gone, ours.gone_while_held]
+    return [ours.gone, ours.gone_while_held]

@@ -42,6 +42,7 @@ async def test_each_thing_counts_once_in_the_month_in_which_it_happened(
     # Two outcomes of one case are one feedback; that a child was identified stays, though it was closed as unknown.
     assert new == {
         "sent": 2,
+        "from_hotlines": 2,
         "answered": 2,
         "accepted": 2,
         "fed_back": 1,

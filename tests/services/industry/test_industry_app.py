@@ -48,6 +48,7 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_provid
         ("get", "/v1/referrals/{referral_id}/timeline"),
         ("get", "/v1/notices/{notice_id}/timeline"),
         ("get", "/v1/attention"),
+        ("get", "/v1/statistics/dsa-notices"),
         ("get", "/v1/notices"),
         *QUESTIONS,
         *TOGETHER,

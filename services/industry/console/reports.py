@@ -1,0 +1,65 @@
+"""The page on which a provider sees what it reports of its notices, and takes it with it as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.responses import Response
+
+from services.industry.domain import Period
+from services.industry.use_cases import reported_notices
+from shared.formats import dsa_notices
+from shared.formats.dsa_notices import ReportedNotice
+from shared.kernel.errors import Refused
+from shared.party.finding import read_date
+from shared.party.recipient.api import ItemRoutes
+from shared.runtime.console.asked import Asked
+from shared.runtime.console.forms import problems_of
+from shared.runtime.console.frame import HEADERS, Frame
+from shared.runtime.database.transactions import RowScope
+
+PLACE: Final = "report"
+
+
+class ReportPages:
+    """What the pages do. `notices` wire the use cases, as the API has them."""
+
+    def __init__(self, frame: Frame, notices: ItemRoutes) -> None:
+        self._frame = frame
+        self._notices = notices
+        frame.get(f"/{PLACE}", self._page)
+        frame.get(f"/{PLACE}/dsa-notices.csv", self._table)
+
+    async def _page(self, asked: Asked) -> Response:
+        """The form, and below it what was asked for, the counted columns alone."""
+        views: dict[str, object] = {"rows": None, "problems": [], "query": asked.request.url.query}
+        status = 200
+        if asked.query("since") or asked.query("until"):
+            try:
+                found = await self._read(asked, _period(asked))
+                views["rows"] = [(row.category, list(row.cells().values())) for row in dsa_notices.rows_of(found)]
+            except Refused as error:
+                if error.status in (403, 404):
+                    raise
+                views["problems"], status = problems_of(error), error.status
+        return self._frame.page(asked, "report.html", views, status=status)
+
+    async def _table(self, asked: Asked) -> Response:
+        period = _period(asked)
+        found = dsa_notices.written(await self._read(asked, period), since=period.since, until=period.until)
+        name = f"dsa-notices-{period.since}-{period.until}.csv"
+        headers = dict(HEADERS) | {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(found, media_type="text/csv; charset=utf-8", headers=headers)
+
+    async def _read(self, asked: Asked, period: Period) -> Sequence[ReportedNotice]:
+        who, serving = asked.identity, self._notices.serving
+        async with serving.database.transaction(RowScope([who.party], who.role, "read")) as session:
+            acting = self._notices.acting(who, session)
+            found = await reported_notices(period, acting, exercises=asked.query("exercises") == "true")
+        serving.owe(who.party, len(found))
+        return found
+
+
+def _period(asked: Asked) -> Period:
+    return Period.of(*(read_date(asked.query(name) or "", name) for name in ("since", "until")))

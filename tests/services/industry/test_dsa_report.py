@@ -1,0 +1,149 @@
+"""What a provider reports of the notices issued to it, as rows of Implementing Regulation (EU) 2024/2835."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import httpx
+import pytest
+
+from services.industry.api import statistics_router
+from shared.contracts.answers import ItemStatement, NoticeStatements
+from shared.contracts.decision import Edge
+from shared.contracts.referral import NoticeRecord
+from shared.exchange.message import Received, Spelt
+from shared.formats.dsa_notices import CATEGORY, COLUMNS
+from shared.kernel.ids import uuid7
+from shared.vocabulary.answers import NoticeAction, NoticeRejection
+from shared.vocabulary.referral import IncidentKind
+from tests.services.deliveries import OTHER_PROVIDER, PROVIDER, edge, issued
+from tests.services.doors import door, serving
+from tests.services.industry.provider import APPLYING, KEK, Providers
+
+PATH = "/v1/statistics/dsa-notices"
+#: Long before any other test's notices; each test has days of its own.
+DAY = "2021-03-{:02}"
+COUNTED = slice(5, 15)
+
+
+def under(*articles: str) -> Edge:
+    """An edge of a notice under these articles of the DSA."""
+    basis = [{"instrument": "dsa", "article": each, "jurisdiction": "BLOC-EU"} for each in articles]
+    return Edge.model_validate(edge(PROVIDER, "takedown").model_dump(mode="json", exclude_none=True) | {"basis": basis})
+
+
+def notice(*articles: str, items: int = 1, to: str = PROVIDER) -> Received:
+    found = issued(uuid7(), to=to, items=items)
+    if not articles:
+        return found
+    stated = under(*articles)
+    assert found.spelt is not None
+    spelt = Spelt(stated.model_dump_json(exclude_none=True).encode(), found.spelt.record)
+    return replace(found, edge=stated, spelt=spelt)
+
+
+async def came(providers: Providers, day: int, messages: Sequence[Received]) -> list[UUID]:
+    """Have them come at noon of a day."""
+    assert set(await providers.receive(*messages)) == {None}
+    ids = [UUID(each.subject) for each in messages]
+    async with providers.database.transaction(APPLYING) as session:
+        moved = "UPDATE notice SET received_at = $2 WHERE notice_id = ANY($1::uuid[])"
+        assert await session.driver.execute(moved, ids, noon(day)) == f"UPDATE {len(ids)}"
+    return ids
+
+
+def noon(day: int) -> datetime:
+    return datetime(2021, 3, day, 12, tzinfo=UTC)
+
+
+def removed(day: int, hours: float, *numbers: int) -> NoticeStatements:
+    at = noon(day) + timedelta(hours=hours)
+    stated = [ItemStatement(n=n, action=NoticeAction.REMOVED, effective_at=at) for n in numbers or (None,)]
+    return NoticeStatements(items=tuple(stated))
+
+
+@pytest.fixture
+async def http(providers: Providers) -> AsyncIterator[httpx.AsyncClient]:
+    about = serving(providers.database, "industry", kek=KEK, directory=providers.directory)
+    async with door(statistics_router(about)) as opened:
+        yield opened
+
+
+async def report(http: httpx.AsyncClient, day: int, *, party: str = PROVIDER, **query: str) -> dict[str, list[str]]:
+    asked = {"since": DAY.format(day), "until": DAY.format(day), "exercises": "true"} | query
+    answer = await http.get(PATH, params=asked, headers={"x-party": party, "x-role": "viewer"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/csv; charset=utf-8"), answer.text
+    header, *rows = csv.reader(io.StringIO(answer.text, newline=""))
+    assert tuple(header) == COLUMNS
+    return {row[3]: row[COUNTED] for row in rows}
+
+
+async def test_notices_items_actions_and_hours_of_a_day(providers: Providers, http: httpx.AsyncClient) -> None:
+    plain, flagged, silent = await came(
+        providers,
+        1,
+        [notice("Art. 16", items=3), notice("Art. 16", "Art. 22(1)", items=2), notice("Art. 16")],
+    )
+    await providers.act("answer", removed(1, 1.5, 1, 2), plain)
+    await providers.act("answer", removed(1, 0.25), flagged)
+    assert silent
+    rows = await report(http, 1)
+    assert rows[CATEGORY] == ["3", "1", "6", "2", "0.25", "0.25", "4", "2", "", ""]
+    assert rows["KEYWORD_CHILD_SEXUAL_ABUSE_MATERIAL"] == rows[CATEGORY]
+
+
+async def test_what_was_gone_kept_or_rejected_is_no_action(providers: Providers, http: httpx.AsyncClient) -> None:
+    gone, rejected = await came(providers, 2, [notice("Art. 16"), notice("Art. 16")])
+    kept = [ItemStatement(action=each) for each in (NoticeAction.ALREADY_GONE, NoticeAction.PRESERVED)]
+    await providers.act("answer", NoticeStatements(items=tuple(kept)), gone)
+    refused = ItemStatement(rejection=NoticeRejection.NOT_FOUND)
+    await providers.act("answer", NoticeStatements(items=(refused,)), rejected)
+    assert (await report(http, 2))[CATEGORY] == ["2", "0", "2", "0", "", "", "0", "0", "", ""]
+
+
+async def test_a_notice_under_another_law_an_exercise_or_of_another_provider_does_not_count(
+    providers: Providers, http: httpx.AsyncClient
+) -> None:
+    others = [notice(), notice("Art. 220"), notice("Art. 16", to=OTHER_PROVIDER)]
+    await came(providers, 3, others)
+    assert (await report(http, 3))[CATEGORY][:2] == ["1", "0"]
+    assert (await report(http, 3, exercises="false"))[CATEGORY][:2] == ["0", "0"]
+    assert (await report(http, 3, party=OTHER_PROVIDER))[CATEGORY][:2] == ["1", "0"]
+    assert (await report(http, 4))[CATEGORY][:2] == ["0", "0"]
+
+
+async def test_an_amended_notice_counts_under_the_kind_that_stands(
+    providers: Providers, http: httpx.AsyncClient
+) -> None:
+    (notice_id,) = await came(providers, 5, [notice("Art. 16")])
+    again = issued(notice_id, revision=2)
+    assert isinstance(again.sealed, NoticeRecord)
+    record = again.sealed.model_copy(update={"incident_kind": IncidentKind.GROOMING})
+    stated = under("Art. 16")
+    spelt = Spelt(*(each.model_dump_json(exclude_none=True).encode() for each in (stated, record)))
+    assert await providers.receive(replace(again, sealed=record, edge=stated, spelt=spelt)) == [None]
+    rows = await report(http, 5)
+    counted = {category: cells[0] for category, cells in rows.items() if cells[0] != "0"}
+    assert counted == {CATEGORY: "1", "KEYWORD_GROOMING_SEXUAL_ENTICEMENT_MINORS": "1"}
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ({"since": "2026-02-01", "until": "2026-01-31"}, "period_empty"),
+        ({"since": "2025-01-01", "until": "2026-01-02"}, "period_long"),
+        ({"since": "2026-02-30", "until": "2026-03-01"}, "parameter_invalid"),
+        ({"since": "2026-02-01"}, "parameter_invalid"),
+    ],
+)
+async def test_a_period_is_of_days_and_no_longer_than_a_year(
+    http: httpx.AsyncClient, query: dict[str, str], code: str
+) -> None:
+    answer = await http.get(PATH, params=query, headers={"x-party": PROVIDER, "x-role": "viewer"})
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    assert not any(value in answer.text for value in query.values())
