@@ -10,6 +10,7 @@ import asyncpg
 
 from services.audit.domain.entries import Asked, Entry, Link, Numbers, Read, Receipted, is_folded
 from services.audit.domain.partitions import Cursor, Life
+from services.audit.domain.proof import KeptProof, Place
 from services.audit.ports import FlowRead, FoundFlow, KeptEntry, NotedLook, NotedLooks, Partition, Sought
 from services.audit.store import finding
 from shared.runtime.database.columns import Bound, Columns, Statement
@@ -24,7 +25,7 @@ FROM reading AS r CROSS JOIN LATERAL (
     SELECT split_part(r.what, '/', 1) AS kind, split_part(r.what, '/', 2) AS named
 ) AS said
 WHERE r.auditor = $1 AND ($2::bigint IS NULL OR r.id < $2)
-  AND ($4::text[] IS NULL OR r.what IN ('looks', 'topics')
+  AND ($4::text[] IS NULL OR r.what IN ('looks', 'topics', 'accounts')
        OR (said.kind = 'find' AND (said.named = 'anybody' OR said.named = ANY($4)))
        OR (said.kind IN ('flow', 'find') AND EXISTS (
            SELECT FROM entry AS d
@@ -205,6 +206,10 @@ FROM found AS f LEFT JOIN mine AS m ON m.message_id = f.message_id AND m.origin 
 ORDER BY f.broker_time, f.topic, f.generation, f.partition, f."offset"
 """
 _GENERATIONS = "SELECT generation FROM cursor WHERE topic = $1 GROUP BY generation ORDER BY min(begun_at), generation"
+_PROOF = """
+SELECT key_id, batch_root, batch_signature, batch_index, batch_size, batch_path FROM entry
+WHERE topic = $1 AND generation = $2 AND partition = $3 AND "offset" = $4 AND digest = $5 AND batch_root IS NOT NULL
+"""
 # Receipts, what nobody can read, and what is lost belong to neither world and name no referral.
 _PAGE = """
 SELECT *, NULL AS rules, NULL AS outcome, NULL AS code, NULL AS committed FROM entry
@@ -256,6 +261,12 @@ class PostgresEntries:
             rows = await session.driver.fetch(_FLOW, referral_id, exercise, _listed(parties))
         kept = [_kept(position, row) for position, row in enumerate(rows, start=1)]
         return FlowRead(kept, frozenset(each.position for each, row in zip(kept, rows, strict=True) if row["seen"]))
+
+    async def proof(self, place: Place) -> KeptProof | None:
+        where = place.topic, place.generation, place.partition, place.offset, place.digest
+        async with self._database.transaction() as session:
+            row = await session.driver.fetchrow(_PROOF, *where)
+        return None if row is None else KeptProof(*row)
 
     async def find(
         self, sought: Sought, *, exercise: bool, limit: int, parties: frozenset[str] | None = None
