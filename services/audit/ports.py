@@ -125,10 +125,10 @@ class FoundFlow(Contract):
 
 
 class FoundFlows(Contract):
-    """The newest first; `more` where there are more than are shown."""
+    """A page of them, the newest first."""
 
     items: tuple[FoundFlow, ...]
-    more: Flag
+    next: NextCursor
 
 
 class NotedLook(Contract):
@@ -226,9 +226,18 @@ class Entries(Protocol):
         ...
 
     async def find(
-        self, sought: Sought, *, exercise: bool, limit: int, parties: frozenset[str] | None = None
-    ) -> list[FoundFlow]:
-        """Referrals of this world, the newest first; with `parties`, by pairs with one of these and no others."""
+        self,
+        sought: Sought,
+        *,
+        exercise: bool,
+        limit: int,
+        parties: frozenset[str] | None = None,
+        cursor: str | None = None,
+    ) -> FoundFlows:
+        """Referrals of this world, the newest first; with `parties`, by pairs with one of these and no others.
+
+        Raises `Refused("cursor_invalid")`.
+        """
         ...
 
     async def generations(self, topic: str) -> list[UUID]:

@@ -55,7 +55,7 @@ class Look:
 
 #: The directory that was in force at a time, None before the first.
 DirectoryAt = Callable[[datetime], DirectoryIndex | None]
-#: So many flows one search shows.
+#: So many flows one page of a search shows.
 FOUND_MAX: Final = 50
 _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
 
@@ -110,14 +110,13 @@ async def show_proof(
     return entry, proof_of(place, kept, directory_at(entry.at))
 
 
-async def find_flows(sought: Sought, look: Look, *, entries: Entries) -> FoundFlows:
-    """Referrals by party and period, or by an id; the look is noted first, with what was looked for."""
+async def find_flows(sought: Sought, look: Look, *, entries: Entries, cursor: str | None = None) -> FoundFlows:
+    """Referrals by party and period, page by page, or by an id; the look is noted first, with what was looked for."""
     AUTHORITY.require("flow", look.role, action="read", state="any")
     period = f"{sought.party or 'anybody'}/{sought.since:%Y-%m-%d}/{sought.until:%Y-%m-%d}"
     what = f"find/{sought.reference or period}"
     await entries.note_reading(look.auditor, checked_purpose(look.purpose), what)
-    found = await entries.find(sought, exercise=look.exercise, parties=look.parties, limit=FOUND_MAX + 1)
-    return FoundFlows(items=tuple(found[:FOUND_MAX]), more=len(found) > FOUND_MAX)
+    return await entries.find(sought, exercise=look.exercise, parties=look.parties, limit=FOUND_MAX, cursor=cursor)
 
 
 async def show_entries(place: Partition, look: Look, *, limit: int, entries: Entries) -> EntryPage:

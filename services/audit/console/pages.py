@@ -79,7 +79,8 @@ class FlowPages:
             return self._found(asked, None)
         try:
             sought = self._sought(asked)
-            found = await use_cases.find_flows(sought, self._look(asked), entries=self._entries)
+            look, cursor = self._look(asked), asked.query("cursor")
+            found = await use_cases.find_flows(sought, look, entries=self._entries, cursor=cursor)
         except Refused as error:
             if error.code == "forbidden":
                 raise
@@ -91,7 +92,8 @@ class FlowPages:
         self, asked: Asked, found: object, *, status: int = 200, problems: list[tuple[str, str]] | None = None
     ) -> Response:
         said = {name: asked.query(name) or "" for name in ("purpose", "party", "since", "until", "reference")}
-        views = {"found": found, "said": said, "problems": problems or [], "keep": _kept_purpose(asked)}
+        again = urlencode({name: text for name, text in said.items() if text})
+        views = {"found": found, "said": said, "again": again, "problems": problems or [], "keep": _kept_purpose(asked)}
         return self._frame.page(asked, "flows.html", views, status=status)
 
     def _sought(self, asked: Asked) -> Sought:

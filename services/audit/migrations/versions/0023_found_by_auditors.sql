@@ -29,14 +29,16 @@ INSERT INTO flow_party (party, exercise, decided_at, referral_id, origin)
 SELECT DISTINCT ON (d.referral_id, d.origin, p.party) p.party, d.exercise, d.decided_at, d.referral_id, d.origin
 FROM (SELECT subject::uuid AS referral_id, coalesce(detail->>'origin', '') AS origin, exercise,
              min(broker_time) AS decided_at
-      FROM entry WHERE kind = 'decision' AND exercise IS NOT NULL GROUP BY 1, 2, 3) AS d
+      FROM entry
+      WHERE kind = 'decision' AND exercise IS NOT NULL AND subject ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+      GROUP BY 1, 2, 3) AS d
      CROSS JOIN LATERAL (
          SELECT d.origin AS party
          UNION SELECT l.recipient FROM link AS l WHERE l.referral_id = d.referral_id AND l.origin = d.origin
      ) AS p
 ORDER BY d.referral_id, d.origin, p.party, d.decided_at;
 
--- Looked for by party and period from here on.
+-- Flows are looked for by party and period there from here on.
 DROP INDEX entry_by_decision;
 
 EXECUTE format('GRANT SELECT, INSERT ON flow_party TO %I', service);
