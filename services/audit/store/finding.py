@@ -19,15 +19,16 @@ FROM ({found}) AS d
 ORDER BY d.decided_at DESC, d.referral_id DESC LIMIT $2
 """
 # A page of what one party filed or was sent, in the order of its index. Its origin is who was first to state that it
-# decided it, whatever others state later. Of a party out of scope those flows are found that have a pair in scope.
+# decided it, whatever others state later: in such words that the planner expects it of nearly all rows. Of a party out
+# of scope those flows are found that have a pair in scope.
 _OF_A_PARTY: Final = """
 SELECT f.referral_id, f.decided_at, f.origin FROM flow_party AS f
 WHERE {whose} AND f.exercise = $1 AND f.decided_at >= $4 AND (f.decided_at, f.referral_id) < ($5, $6::uuid)
-  AND f.origin = coalesce((
+  AND (f.origin = coalesce((
       SELECT e.detail->>'origin' FROM entry AS e
       WHERE e.subject = f.referral_id::text AND e.kind = 'decision' AND e.exercise = $1
         AND e.detail->>'origin' IS NOT NULL
-      ORDER BY e.broker_time, e.topic, e.generation, e.partition, e."offset" LIMIT 1), '')
+      ORDER BY e.broker_time, e.topic, e.generation, e.partition, e."offset" LIMIT 1), ''))::int <> 0
   AND ($3::text[] IS NULL OR f.party = ANY($3) OR f.origin = ANY($3) OR (f.party = f.origin AND EXISTS (
       SELECT FROM link AS l
       WHERE l.referral_id = f.referral_id AND l.origin = f.origin AND l.recipient = ANY($3))))
