@@ -291,9 +291,10 @@ class CausewayClient(BulkAnswers, Lists, ReferralChanges, Transfers, Webhooks, W
         reference: str | None = None,
         since: str | None = None,
         until: str | None = None,
+        cursor: str | None = None,
     ) -> views.FoundFlows:
-        """The newest flows of a period, or the one that an id belongs to; logged as well."""
-        wanted = {"party": party, "reference": reference, "since": since, "until": until}
+        """A page of the flows of a period, newest first, or the one that an id belongs to; logged as well."""
+        wanted = {"party": party, "reference": reference, "since": since, "until": until, "cursor": cursor}
         query = {name: value for name, value in wanted.items() if value is not None}
         answer = await self._transport.call("GET", "/v1/flows", query=query, headers=_stated(purpose))
         return _read_as(views.FoundFlows, answer)

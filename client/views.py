@@ -369,10 +369,10 @@ class FoundFlow(View):
 
 
 class FoundFlows(View):
-    """The newest first; `more` where there are more than are shown."""
+    """A page of them, the newest first."""
 
     items: tuple[FoundFlow, ...] = ()
-    more: bool = False
+    next: str | None = None
 
 
 class Flow(View):

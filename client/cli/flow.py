@@ -54,9 +54,10 @@ async def find(
     reference: str | None = None,
     since: str | None = None,
     until: str | None = None,
+    cursor: str | None = None,
     options: Options = _OPTIONS,
 ) -> int:
-    """Find flows of a period, the newest first: at most 50 of the last 30 days, unless you say which days.
+    """Find flows of a period, the newest first, 50 a page: of the last 30 days, unless you say which days.
 
     Parameters
     ----------
@@ -70,16 +71,20 @@ async def find(
         Only those decided on this day (UTC) or later, for example 2026-05-04.
     until
         Only those decided on this day (UTC) or before it.
+    cursor
+        Where the page before ended, as it was told there.
     """
     async with output.service(options) as client:
-        found = await client.flows(purpose=purpose, party=party, reference=reference, since=since, until=until)
+        found = await client.flows(
+            purpose=purpose, party=party, reference=reference, since=since, until=until, cursor=cursor
+        )
         if options.json:
             output.document(found.model_dump(mode="json"))
             return output.DONE
         rows = [(each.referral_id, each.origin, each.decided_at, ", ".join(each.recipients)) for each in found.items]
         output.table(("referral_id", "origin", "decided_at", "sent to"), rows)
-        if found.more:
-            output.aside("there are more: say fewer days")
+        if found.next:
+            output.aside(f"there are more: --cursor {found.next}")
         return output.DONE
 
 

@@ -207,6 +207,8 @@ async def read_books(endpoints: Endpoints, sealed: Sealed) -> Findings:
             carried.totals(sealed.edges),
             tuple(sorted(set(books.notes))),
             books.differences.sorted(),
+            referrals.by_origin(),
+            account.by_pair(),
         )
         return Findings(result, _to_seal(books, sealing, carried.sealable(sealed.edges), log=log))
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
 from client.cli import output
 from deploy.site.options import Options, ending
+
+if TYPE_CHECKING:
+    from deploy.site.endpoints import Endpoints
 
 audit_app = App(name="audit", help="Check from outside what the exchange says of itself.")
 _OPTIONS = Options()
@@ -21,6 +24,7 @@ def reconcile(
 
     Each database is read as its accountant. Messages that are on their way are counted as such; a difference that a
     second reading does not confirm is none. Days that were compared without a difference are sealed and not read again.
+    What was found is handed to audit, whose console shows it to auditors, to each what is in their scope.
 
     Parameters
     ----------
@@ -32,11 +36,18 @@ def reconcile(
 
         from rich.console import Console
 
+        from deploy.accounting.kept import keep
         from deploy.accounting.report import print_accounts
         from deploy.accounting.run import reconciled
         from deploy.site.open import site
+        from shared.kernel.clock import SystemClock
 
-        accounts = asyncio.run(reconciled(site(options).endpoints, everything=everything)).as_json()
+        async def told(endpoints: Endpoints) -> dict[str, Any]:
+            found = await reconciled(endpoints, everything=everything)
+            await keep(endpoints, found, at=SystemClock().now())
+            return found.as_json()
+
+        accounts = asyncio.run(told(site(options).endpoints))
         if options.json:
             output.document(accounts)
         else:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from datetime import date
+from typing import Any, Final, NamedTuple, Self
 
 #: So many differences are listed: where everything differs, more help nobody, and memory is bounded.
 FOUND_MAX: Final = 10_000
@@ -12,11 +13,15 @@ FOUND_MAX: Final = 10_000
 
 @dataclass(frozen=True, slots=True, order=True)
 class Difference:
-    """One thing that does not add up: which equation, what is wrong, and where to look."""
+    """One thing that does not add up: which equation, what is wrong, and where to look.
+
+    `parties` are whose it is, as far as that is known: the two of a pair, or an origin.
+    """
 
     equation: str
     what: str
     where: str
+    parties: tuple[str, ...] = field(default=(), compare=False)
 
 
 class Found:
@@ -40,15 +45,32 @@ class Found:
         return (*sorted(self._found), *rest)
 
 
+class Terms(NamedTuple):
+    """The terms of an equation for one origin (I), or for one sender and recipient (II).
+
+    `sealed`: how many of its messages lie in days that are sealed.
+    """
+
+    parties: tuple[str, ...]
+    terms: Mapping[str, int]
+    sealed: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """Both sides of each equation, and every difference. `differences` empty means that the counts add up."""
+    """Both sides of each equation, and every difference. `differences` empty means that the counts add up.
+
+    `origins` and `pairs` are the terms of (I) and (II) by whose they are. Days before `sealed_until` are sealed.
+    """
 
     referrals: dict[str, int]
     messages: dict[str, int]
     edges: dict[str, int]
     notes: tuple[str, ...] = ()
     differences: tuple[Difference, ...] = field(default=())
+    origins: tuple[Terms, ...] = ()
+    pairs: tuple[Terms, ...] = ()
+    sealed_until: date | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -56,7 +56,7 @@ class Edges:
             self.terms["edges"] += 1
             self.terms["messages"] += sent
             if not sent:
-                yield Difference("III", "an edge without a message", str(edge.message_id))
+                yield Difference("III", "an edge without a message", str(edge.message_id), _of(edge.party))
             if edge.edge_id is not None:
                 self.untold[edge.edge_id] = edge.party or "", edge.message_id
         if not edges and sent:
@@ -80,7 +80,7 @@ class Edges:
         """Compare with what audit was told, by edge: another's word does not say that its own origin has told it."""
         for edge_id, (party, message_id) in self.untold.items():
             if party not in links.get(edge_id, set()):
-                yield Difference("III", "an edge that audit was not told of", str(message_id))
+                yield Difference("III", "an edge that audit was not told of", str(message_id), _of(party))
         self.untold.clear()
 
     def totals(self, sealed: Mapping[str, int]) -> dict[str, int]:
@@ -91,3 +91,7 @@ class Edges:
     def sealable(self, sealed: Mapping[str, int]) -> dict[str, int]:
         """The terms of edges with a message, with those that were sealed before."""
         return {name: sealed.get(name, 0) + self.terms[name] for name in TERMS}
+
+
+def _of(party: str | None) -> tuple[str, ...]:
+    return (party,) if party else ()

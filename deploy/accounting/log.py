@@ -101,7 +101,8 @@ class LogCheck:
             if row["offset"] in lost:
                 self.notes.append(f"{at}: audit has it, and the topic lost it")
             elif row["kind"] not in _OWN:
-                yield Difference("II", "in audit's log, not in Kafka", at)
+                parties = _parties(row["sender"], row["recipient"])
+                yield Difference("II", "in audit's log, not in Kafka", at, parties)
 
     async def _folded(self, where: Coordinate, life: UUID) -> dict[date, FoldedDay]:
         rows = await self.book.fetch(views.FOLDED, where.topic, life, where.partition)
@@ -132,7 +133,8 @@ class LogCheck:
             for link in links:
                 if tuple(link) not in kept:
                     where = f"edge {link.edge_id} of {link.referral_id}"
-                    yield Difference("III", "a decision says another edge than audit shows", where)
+                    parties = link.origin, link.recipient
+                    yield Difference("III", "a decision says another edge than audit shows", where, parties)
 
 
 class _Compared:
@@ -165,16 +167,21 @@ class _Compared:
 
     def differences(self, *, opened: bool) -> Iterator[Difference]:
         at = f"{self.record.topic}/{self.record.partition}/{self.record.offset}"
+        parties = _parties(self.made.sender, self.made.recipient)
         kept = [row for row in self.rows if row["offset"] == self.record.offset and row["kind"] not in _OWN]
         if not kept:
-            yield Difference("II", "in Kafka, not in audit's log", at)
+            yield Difference("II", "in Kafka, not in audit's log", at, parties)
             return
         same = [row for row in kept if row["digest"] == self.made.digest]
         if not same:
-            yield Difference("II", "audit has another record than Kafka", f"{at} {self.made.message_id}")
+            yield Difference("II", "audit has another record than Kafka", f"{at} {self.made.message_id}", parties)
         elif changed := _changed(self.made, same[0], opened=opened):
             what = f"audit's entry says another {', '.join(changed)} than its record"
-            yield Difference("II", what, f"{at} {self.made.message_id}")
+            yield Difference("II", what, f"{at} {self.made.message_id}", parties)
+
+
+def _parties(*named: str | None) -> tuple[str, ...]:
+    return tuple(each for each in named if each)
 
 
 class _Ahead:

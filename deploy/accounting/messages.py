@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from deploy.accounting.differences import FOUND_MAX, Difference
+from deploy.accounting.differences import FOUND_MAX, Difference, Terms
 from deploy.accounting.spans import Span, Spans, as_text
 from deploy.accounting.streams import Line, Pair
 from shared.contracts.registry import BY_TYPE, STATED_BY_INSTANCES
@@ -22,6 +22,7 @@ from shared.vocabulary.answers import ReceiptOutcome
 
 OUTBOX, SETTLED, INBOX, AUDITED = "outbox", "settled", "inbox", "audited"
 EMITTED, GONE, IN_FLIGHT = "emitted", "gone", "in_flight"
+TERMS: Final = (EMITTED, *(each.value for each in ReceiptOutcome), GONE, IN_FLIGHT)
 #: The fate that a sender alone knows of, where the database of its recipient's former instance is no longer there.
 _ITS_OWN_WORD: Final = ReceiptOutcome.MOVED.value
 _NOT_ENTITLED: Final = "not_entitled"
@@ -79,22 +80,27 @@ class Messages:
 
     def totals(self) -> dict[str, int]:
         """The terms of the equation, over all pairs of parties."""
-        names = (EMITTED, *(each.value for each in ReceiptOutcome), GONE, IN_FLIGHT)
-        terms: Counter[str] = Counter()
+        every = [each.terms for each in self.by_pair()]
+        return {name: sum(terms[name] for terms in every) for name in TERMS}
+
+    def by_pair(self) -> tuple[Terms, ...]:
+        """The terms of the equation of each sender and recipient, over all their epochs."""
+        by_pair: dict[tuple[str, str], Counter[str]] = {}
         for pair, emitted in self.emitted.items():
             if between_parties(pair):
+                terms = by_pair.setdefault(pair[:2], Counter())
                 found = self.numbers.get(pair, Numbers())
                 terms[EMITTED] += (last := self._last(pair, emitted))
                 terms[GONE] += _count(found.seen.missing(last)) - _count(self._known(pair).missing(last))
                 terms.update(found.fates)
-        return {name: terms[name] for name in names}
+        return tuple(Terms(pair, {name: terms[name] for name in TERMS}) for pair, terms in sorted(by_pair.items()))
 
     def missing(self) -> Iterator[Difference]:
         """The numbers that were given out and of which nobody knows what became."""
         for pair, emitted in sorted(self.emitted.items()):
             if missing := self._known(pair).missing(self._last(pair, emitted)):
                 what = "emitted is not the sum of its fates" if between_parties(pair) else "numbers audit never saw"
-                yield Difference("II", what, f"{_named(pair)}, sequences {as_text(missing)}")
+                yield Difference("II", what, f"{_named(pair)}, sequences {as_text(missing)}", pair[:2])
 
     def _known(self, pair: Pair) -> Spans:
         """The numbers that have a fate, or that their sender has given up."""
@@ -107,7 +113,7 @@ class Messages:
             if added is None:
                 self.notes.append(f"{_named(pair)}: audit has two messages of one number that {book} compacted")
             elif added != compacted.digests:
-                yield Difference("II", f"what {book} compacted is not what audit has read", _named(pair))
+                yield Difference("II", f"what {book} compacted is not what audit has read", _named(pair), pair[:2])
 
     def _add_up(self, audited: Sequence[Line], line: Line) -> None:
         digests = {each.digest for each in audited}
@@ -146,18 +152,18 @@ class Messages:
         names = {(each.message_id, each.digest) for each in held}
         audited = by_book.get(AUDITED, ())
         if len(names) > 1 and not closed:
-            yield Difference("II", "sender and recipient have other messages under one number", _where(line, audited))
+            yield _differs("sender and recipient have other messages under one number", line, audited)
         if not self._is_compacted(INBOX, line):
             yield from self._receipts(by_book, audited)
         if names or not (self._is_compacted(INBOX, line) or self._is_compacted(SETTLED, line)):
             yield from self._strange(line, names, audited)
         delivered = INBOX in by_book or SETTLED in by_book
         if delivered and not audited and line.sequence not in self.gone.get(line.pair, Spans()):
-            yield Difference("II", "delivered, not in audit's log", _where(line, audited))
+            yield _differs("delivered, not in audit's log", line, audited)
         known = OUTBOX in by_book or SETTLED in by_book or self._is_compacted(SETTLED, line)
         if INBOX in by_book and not known:
             if not closed:
-                yield Difference("II", "in an inbox, unknown to its sender", _where(line, audited))
+                yield _differs("in an inbox, unknown to its sender", line, audited)
             elif len(self.notes) < FOUND_MAX:
                 self.notes.append(f"{_where(line, audited)}: forgotten by its sender, in an epoch that has ended")
 
@@ -167,10 +173,10 @@ class Messages:
                 continue
             kept = [each for each in by_book.get(INBOX, ()) if each.message_id == line.message_id]
             if not kept:
-                yield Difference("II", "receipted, but in no inbox", _where(line, audited))
+                yield _differs("receipted, but in no inbox", line, audited)
             elif (kept[0].outcome, kept[0].digest) != (line.outcome, line.digest):
                 what = f"receipted as {line.outcome}, kept as {kept[0].outcome}"
-                yield Difference("II", what, _where(line, audited))
+                yield _differs(what, line, audited)
 
     def _strange(self, line: Line, names: set[tuple[UUID, str]], audited: Sequence[Line]) -> Iterator[Difference]:
         """What audit has under a number that is not what its sender and recipient have."""
@@ -189,7 +195,7 @@ class Messages:
                 # A restored sender gave the number to another: its epoch has ended for that.
                 self.notes.append(f"{_where(each, [each])}: {what}, in an epoch that has ended")
             else:
-                yield Difference("II", what, _where(each, [each]))
+                yield _differs(what, each, [each])
 
 
 def counted(type_text: str) -> bool:
@@ -209,6 +215,10 @@ def _count(spans: Sequence[Span]) -> int:
 
 def _named(pair: Pair) -> str:
     return f"{pair[0]} → {pair[1]}, epoch {pair[2]}"
+
+
+def _differs(what: str, line: Line, audited: Sequence[Line]) -> Difference:
+    return Difference("II", what, _where(line, audited), line.pair[:2])
 
 
 def _where(line: Line, audited: Sequence[Line]) -> str:

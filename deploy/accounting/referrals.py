@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
-from deploy.accounting.differences import Difference
+from deploy.accounting.differences import Difference, Terms
 from shared.vocabulary.routing import Disposition
+
+TERMS: Final = ("submitted", "refused", "accepted", *(each.value for each in Disposition))
 
 
 @dataclass(slots=True)
@@ -26,17 +29,24 @@ class Referrals:
         parties = {party for party, _ in self.intake} | {party for party, _ in self.decided}
         for party in sorted(parties):
             if self.intake[party, "submitted"] != self.intake[party, "refused"] + self.intake[party, "accepted"]:
-                yield Difference("I", "submitted is not refused + accepted", party)
+                yield Difference("I", "submitted is not refused + accepted", party, (party,))
             if self.intake[party, "accepted"] != sum(self.kept[party, each.value] for each in Disposition):
-                yield Difference("I", "accepted is not the sum of its dispositions", party)
+                yield Difference("I", "accepted is not the sum of its dispositions", party, (party,))
             for name in (each.value for each in Disposition):
                 if (kept := self.kept[party, name]) != (stated := self.decided[party, name]):
-                    yield Difference("I", f"{name}: {kept} kept by the origin, {stated} stated to audit", party)
+                    what = f"{name}: {kept} kept by the origin, {stated} stated to audit"
+                    yield Difference("I", what, party, (party,))
             if self.intake[party, "refused"] != self.refused[party]:
-                yield Difference("I", "refusals counted by the origin are not those stated to audit", party)
+                yield Difference("I", "refusals counted by the origin are not those stated to audit", party, (party,))
+
+    def by_origin(self) -> tuple[Terms, ...]:
+        """The terms of the equation of each origin."""
+        parties = sorted({party for party, _ in (*self.intake, *self.kept)})
+        both = Counter(self.intake) + Counter(self.kept)
+        return tuple(Terms((party,), {name: both[party, name] for name in TERMS}) for party in parties)
 
     def totals(self) -> dict[str, int]:
-        terms = dict.fromkeys(("submitted", "refused", "accepted", *(each.value for each in Disposition)), 0)
+        terms = dict.fromkeys(TERMS, 0)
         for (_, name), count in (*self.intake.items(), *self.kept.items()):
             terms[name] = terms.get(name, 0) + count
         return terms

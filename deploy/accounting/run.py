@@ -31,8 +31,10 @@ async def reconciled(endpoints: Endpoints, *, everything: bool = False, pause_s:
         changed = _changed(sealed, found.sealed)
         found.result = replace(found.result, differences=tuple(sorted({*found.result.differences, *changed})))
     if not found.result.differences:
-        _seal(endpoints.state, found.sealed)
-    return found.result
+        sealed = _seal(endpoints.state, sealed, found.sealed)
+    counts = sealed.counts()
+    pairs = tuple(each._replace(sealed=counts[each.parties]) for each in found.result.pairs)
+    return replace(found.result, pairs=pairs, sealed_until=sealed.until)
 
 
 def _changed(before: Sealed, now: Sealed) -> list[Difference]:
@@ -44,6 +46,9 @@ def _changed(before: Sealed, now: Sealed) -> list[Difference]:
     ]
 
 
-def _seal(folder: Path | None, sealed: Sealed) -> None:
-    if folder is not None and sealed.until is not None and sealed.days:
-        write_sealed(folder, sealed)
+def _seal(folder: Path | None, before: Sealed, now: Sealed) -> Sealed:
+    """What is sealed from now on."""
+    if folder is None or now.until is None or not now.days:
+        return before
+    write_sealed(folder, now)
+    return now

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -43,6 +44,13 @@ class Sealed:
     def first(self) -> UUID:
         """The lowest message id that is to be read."""
         return id_at(self.until) if self.until is not None else UUID(int=0)
+
+    def counts(self) -> Counter[tuple[str, ...]]:
+        """How many messages of each sender and recipient are sealed."""
+        counts: Counter[tuple[str, ...]] = Counter()
+        for pair, found in self.numbers.items():
+            counts[pair[:2]] += found.fates.total()
+        return counts
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from shared.kernel.clock import Clock
 from shared.party.finding import OtherParty, Since, Until, read_day
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
+from shared.runtime.http.paging import Cursor
 
 #: What an identity sees anything of; None for everything.
 Scoping = Callable[[Identity], Within | None]
@@ -68,9 +69,12 @@ def flows_router(
         return Look(identity.party, identity.role, identity.exercise, purpose, within(identity))
 
     @router.get("/flows", **shows(FoundFlows, headers=[PURPOSE]))
-    async def find(sought: Finding, identity: Identity = who, purpose: Purpose = None) -> Response:
-        """The newest flows of a period, by a party that filed or was sent them, or the one that an id belongs to."""
-        return _answer(await use_cases.find_flows(sought(clock.now()), _look(identity, purpose), entries=entries))
+    async def find(
+        sought: Finding, identity: Identity = who, cursor: Cursor = None, purpose: Purpose = None
+    ) -> Response:
+        """The flows of a period, newest first, by a party that filed or was sent them, or what an id belongs to."""
+        look = _look(identity, purpose)
+        return _answer(await use_cases.find_flows(sought(clock.now()), look, entries=entries, cursor=cursor))
 
     @router.get("/flows/{referral_id}", **shows(Flow, headers=[PURPOSE]))
     async def flow(referral_id: UUID, identity: Identity = who, purpose: Purpose = None) -> Response:

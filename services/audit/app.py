@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from services.audit.api import flows_router
@@ -12,6 +13,7 @@ from services.audit.domain.scope import Within, within
 from services.audit.store.entries import PostgresEntries
 from services.audit.store.marks import PostgresMarks
 from services.audit.store.partitions import PostgresPartitions
+from services.audit.store.reconciliations import PostgresReconciliations
 from services.audit.timers import MarkTimer
 from shared.envelope.sealing import Opener
 from shared.exchange.topics import INBOXES
@@ -43,11 +45,12 @@ def assemble(machinery: Machinery) -> App:
     settings = machinery.settings
     entries, partitions = PostgresEntries(machinery.database), PostgresPartitions(machinery.database)
 
+    reading = Reading(machinery.shelf, Opener(list(machinery.keys.opening.values())), machinery.clock)
     door = AuditDoor(
         LogFollower(settings.kafka_access(), client_id=f"causeway-{machinery.instance}", under=INBOXES),
         entries,
         partitions,
-        reading=Reading(machinery.shelf, Opener(list(machinery.keys.opening.values())), machinery.clock),
+        reading=reading,
         sole=lambda: machinery.database.sole(READER_LOCK),
         clock=machinery.clock,
     )
@@ -63,8 +66,7 @@ def assemble(machinery: Machinery) -> App:
         return within(identity.party, identity.scope, machinery.directory(), on=machinery.clock.now().date())
 
     identities = identified(machinery.api_keys, machinery.budgets)
-    frame = Frame(gate_of(machinery), "Causeway audit", pages.MENU, folders=folders_of(pages.FOLDERS))
-    pages.FlowPages(frame, entries, partitions, clock=machinery.clock, within=seen_by)
+    frame = _pages(machinery, entries, partitions, reading=reading, within=seen_by)
     http = create_app(
         "Causeway audit",
         [
@@ -88,3 +90,24 @@ def assemble(machinery: Machinery) -> App:
         **machinery.watching(door.measure),
     }
     return App(machinery, http, parts)
+
+
+def _pages(
+    machinery: Machinery,
+    entries: PostgresEntries,
+    partitions: PostgresPartitions,
+    *,
+    reading: Reading,
+    within: Callable[[Identity], Within | None],
+) -> Frame:
+    frame = Frame(gate_of(machinery), "Causeway audit", pages.MENU, folders=folders_of(pages.FOLDERS))
+    pages.FlowPages(
+        frame,
+        entries,
+        partitions,
+        reconciliations=PostgresReconciliations(machinery.database),
+        clock=machinery.clock,
+        within=within,
+        directory_at=reading.directory_at,
+    )
+    return frame

@@ -10,8 +10,10 @@ from uuid import UUID
 
 from pydantic import Field
 
+from services.audit.domain.accounts import Accounts
 from services.audit.domain.entries import Entry, EntryKind, Read
 from services.audit.domain.partitions import Cursor, Life, PartitionStatus
+from services.audit.domain.proof import KeptProof, Place
 from shared.contracts.base import (
     Contract,
     Digest,
@@ -123,10 +125,10 @@ class FoundFlow(Contract):
 
 
 class FoundFlows(Contract):
-    """The newest first; `more` where there are more than are shown."""
+    """A page of them, the newest first."""
 
     items: tuple[FoundFlow, ...]
-    more: Flag
+    next: NextCursor
 
 
 class NotedLook(Contract):
@@ -141,6 +143,13 @@ class NotedLooks(Contract):
     """What an organisation has looked at, newest first."""
 
     items: tuple[NotedLook, ...]
+    next: NextCursor
+
+
+class AccountsPage(Contract):
+    """The newest accounts, or those before the cursor, as far as they are one's to see; None where there are none."""
+
+    accounts: Accounts | None
     next: NextCursor
 
 
@@ -212,10 +221,23 @@ class Entries(Protocol):
         """Everything that belongs to one referral of this world, in order of broker time."""
         ...
 
+    async def proof(self, place: Place) -> KeptProof | None:
+        """The proof that a record came with; None where it had none."""
+        ...
+
     async def find(
-        self, sought: Sought, *, exercise: bool, limit: int, parties: frozenset[str] | None = None
-    ) -> list[FoundFlow]:
-        """Referrals of this world, the newest first; with `parties`, by pairs with one of these and no others."""
+        self,
+        sought: Sought,
+        *,
+        exercise: bool,
+        limit: int,
+        parties: frozenset[str] | None = None,
+        cursor: str | None = None,
+    ) -> FoundFlows:
+        """Referrals of this world, the newest first; with `parties`, by pairs with one of these and no others.
+
+        Raises `Refused("cursor_invalid")`.
+        """
         ...
 
     async def generations(self, topic: str) -> list[UUID]:
@@ -268,6 +290,14 @@ class Partitions(Protocol):
 
     async def topics_with_holes(self) -> frozenset[str]:
         """The topics of whose messages audit misses numbers."""
+        ...
+
+
+class Reconciliations(Protocol):
+    """What the operator's tool has found and kept here. Audit adds nothing to it."""
+
+    async def page(self, cursor: str | None) -> AccountsPage:
+        """The newest, or the one before the cursor. Raises `Refused("cursor_invalid")`."""
         ...
 
 

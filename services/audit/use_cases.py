@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from services.audit.domain.accounts import within_scope
 from services.audit.domain.entries import AUTHORITY, Read
 from services.audit.domain.partitions import Cursor, Life
+from services.audit.domain.proof import Place, Proof, proof_of
 from services.audit.domain.reading import Reading, read_records
 from services.audit.domain.scope import Within
 from services.audit.entitled import judged
 from services.audit.ports import (
+    AccountsPage,
     Entries,
     EntryPage,
     Flow,
     FoundFlows,
+    KeptEntry,
     NotedLooks,
     Partition,
     Partitions,
+    Reconciliations,
     Sought,
     TopicStates,
 )
@@ -28,6 +34,7 @@ from shared.exchange.message import Record
 from shared.exchange.topics import INBOXES
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
+from shared.routing.directory_index import DirectoryIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,9 @@ class Look:
         return None if self.within is None else self.within.parties
 
 
-#: So many flows one search shows.
+#: The directory that was in force at a time, None before the first.
+DirectoryAt = Callable[[datetime], DirectoryIndex | None]
+#: So many flows one page of a search shows.
 FOUND_MAX: Final = 50
 _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
 
@@ -83,14 +92,31 @@ async def show_flow(referral_id: UUID, look: Look, *, entries: Entries) -> Flow:
     return Flow(referral_id=referral_id, messages=tuple(numbered))
 
 
-async def find_flows(sought: Sought, look: Look, *, entries: Entries) -> FoundFlows:
-    """Referrals by party and period, or by an id; the look is noted first, with what was looked for."""
+async def show_proof(
+    referral_id: UUID, digest: str, look: Look, *, entries: Entries, directory_at: DirectoryAt
+) -> tuple[KeptEntry, Proof]:
+    """One message of a flow that is seen, by its digest, and the proof that it came with; noted as a look at the flow.
+
+    Raises `Refused("not_found")` alike for what is absent, out of scope, and came without a proof.
+    """
+    flow = await show_flow(referral_id, look, entries=entries)
+    entry = next((each for each in flow.messages if each.digest == digest), None)
+    if entry is None:
+        raise not_found()
+    place = Place(entry.topic, entry.generation, entry.partition, entry.offset, entry.at, digest)
+    kept = await entries.proof(place)
+    if kept is None:
+        raise not_found()
+    return entry, proof_of(place, kept, directory_at(entry.at))
+
+
+async def find_flows(sought: Sought, look: Look, *, entries: Entries, cursor: str | None = None) -> FoundFlows:
+    """Referrals by party and period, page by page, or by an id; the look is noted first, with what was looked for."""
     AUTHORITY.require("flow", look.role, action="read", state="any")
     period = f"{sought.party or 'anybody'}/{sought.since:%Y-%m-%d}/{sought.until:%Y-%m-%d}"
     what = f"find/{sought.reference or period}"
     await entries.note_reading(look.auditor, checked_purpose(look.purpose), what)
-    found = await entries.find(sought, exercise=look.exercise, parties=look.parties, limit=FOUND_MAX + 1)
-    return FoundFlows(items=tuple(found[:FOUND_MAX]), more=len(found) > FOUND_MAX)
+    return await entries.find(sought, exercise=look.exercise, parties=look.parties, limit=FOUND_MAX, cursor=cursor)
 
 
 async def show_entries(place: Partition, look: Look, *, limit: int, entries: Entries) -> EntryPage:
@@ -112,6 +138,18 @@ async def show_looks(look: Look, *, cursor: str | None, limit: int, entries: Ent
     AUTHORITY.require("flow", look.role, action="read", state="any")
     await entries.note_reading(look.auditor, checked_purpose(look.purpose), "looks")
     return await entries.looks(look.auditor, exercise=look.exercise, parties=look.parties, cursor=cursor, limit=limit)
+
+
+async def show_accounts(
+    look: Look, *, cursor: str | None, entries: Entries, reconciliations: Reconciliations
+) -> AccountsPage:
+    """A reconciliation, of this world and as far as it is in scope; the look is noted first."""
+    AUTHORITY.require("flow", look.role, action="read", state="any")
+    await entries.note_reading(look.auditor, checked_purpose(look.purpose), "accounts")
+    page = await reconciliations.page(cursor)
+    if page.accounts is None:
+        return page
+    return page.model_copy(update={"accounts": within_scope(page.accounts, look.parties, exercise=look.exercise)})
 
 
 async def show_topics(look: Look, *, entries: Entries, partitions: Partitions) -> TopicStates:

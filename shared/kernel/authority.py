@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -70,6 +70,12 @@ class Authority:
     def cells(self) -> Iterator[tuple[str, Role, str, str]]:
         """Every permitted (resource, role, action, state), sorted."""
         yield from sorted(self._cells)
+
+
+def require_another(actor: str, than: Collection[str | None]) -> None:
+    """What some have begun another person ends. Raises `Refused("second_person_needed")` for who alone began it."""
+    if set(than) <= {actor}:
+        raise Refused("second_person_needed", "another one than who began it does this", status=403)
 
 
 def state_forbids() -> Refused:

@@ -65,6 +65,11 @@ SELECT {id_}, {id_}, {party}, 'agency.example', 'investigation', 'r1', repeat('c
 FROM generate_series(1, {{rows}}) AS i
 """,
         f"""
+INSERT INTO flow_party (party, exercise, decided_at, referral_id, origin)
+SELECT whose, false, {ago}, {id_}, {party}
+FROM generate_series(1, {{rows}}) AS i CROSS JOIN LATERAL (VALUES ({party}), ('agency.example')) AS both_of (whose)
+""",
+        f"""
 INSERT INTO receipted (message_id, receipt_id, by, digest, outcome)
 SELECT {own(10)}, overlay({own(8)}::text placing lpad(to_hex(i / 5 + 1), 12, '0') from 25)::uuid, 'law_enforcement',
        encode(sha256('referral_offered'::bytea || i::text::bytea), 'hex'), 'applied'

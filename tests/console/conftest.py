@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser
 
+from deploy.accounting.kept import keep
+from deploy.accounting.run import reconciled
+from shared.kernel.clock import SystemClock
 from tests.console.browser import chromium
 from tests.console.interaction import at_risk, posted
 from tests.console.interactions_of_agencies import wanted
 from tests.console.interactions_of_origins import ASKED
-from tests.console.pages import Subjects
+from tests.console.pages import AUDITOR, Subjects
 from tests.console.people import delivered
 from tests.support.running import HOTLINE, PROVIDER, Exchange
 
@@ -43,4 +46,8 @@ async def subjects(exchange: Exchange) -> Subjects:
         items = (await client.get("/v1/work-items")).json()["items"]
     own = next(each for each in items if found.notice in {one["notice_id"] for one in each["items"]})
     found = found._replace(work=own["work_item"])
+    async with exchange.http(AUDITOR) as client:
+        flow = (await client.get(f"/v1/flows/{found.referral}", headers={"Purpose": "yearly review"})).json()
+    found = found._replace(digest=flow["messages"][0]["digest"])
+    await keep(exchange.endpoints, await reconciled(exchange.endpoints), at=SystemClock().now())
     return found._replace(webhook=made.json()["webhook_id"])

@@ -5,6 +5,7 @@ Every row is done with a script and without one: a step never needs more than li
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import count
 from typing import Final
@@ -179,6 +180,27 @@ async def is_told_that_a_purpose_is_missing(page: Page, _: Subjects) -> None:
     await expect(page.get_by_role("alert")).to_contain_text("There is a problem")
 
 
+async def keeps_a_proof(page: Page, subjects: Subjects) -> None:
+    await page.get_by_label("Purpose of the look").fill("yearly review")
+    await page.get_by_role("button", name="Look").click()
+    await page.locator("tbody tr td:last-child a").first.click()
+    await expect(page.locator("dl").get_by_text("valid", exact=True)).to_be_visible()
+    shown = await page.get_by_role("row").filter(has_text="Root of the batch").locator("code").inner_text()
+    async with page.expect_download() as coming:
+        await page.get_by_role("link", name="Keep the proof").click()
+    kept = json.loads((await (await coming.value).path()).read_text(encoding="utf-8"))
+    assert (kept["root"], kept["signature_is"]) == (shown, "valid")
+
+
+async def sees_that_the_counts_add_up(page: Page, subjects: Subjects) -> None:
+    await page.get_by_label("Purpose of the look").fill("do they add up")
+    await page.get_by_role("button", name="Look").click()
+    sent = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name=HOTLINE)).filter(has_text=PROVIDER)
+    counts = [int(await sent.first.get_by_role("cell").nth(column).inner_text()) for column in (1, 2)]
+    assert counts[0] >= counts[1] >= 1
+    await expect(page.locator("tfoot")).to_contain_text("All")
+
+
 async def sees_who_has_looked(page: Page, subjects: Subjects) -> None:
     await page.get_by_label("Purpose of the look").fill("look of looks")
     await page.get_by_role("button", name="Look").click()
@@ -279,6 +301,8 @@ INTERACTIONS: Final = (
     Interaction("an auditor says why and sees a flow", AUDITOR, "flows/{referral}", says_why),
     Interaction("an auditor finds a flow by party and by id", AUDITOR, "flows", finds, alone=True),
     Interaction("an auditor without a purpose is told so", AUDITOR, "flows", is_told_that_a_purpose_is_missing),
+    Interaction("an auditor keeps the proof of a message", AUDITOR, "flows/{referral}", keeps_a_proof),
+    Interaction("an auditor sees whether the counts add up", AUDITOR, "reconciliation", sees_that_the_counts_add_up),
     Interaction("an auditor sees what was looked at", AUDITOR, "looks", sees_who_has_looked),
     *OF_ORIGINS,
     *OF_AGENCIES,

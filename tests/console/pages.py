@@ -22,7 +22,7 @@ class Subjects(NamedTuple):
     """What there is to look at: a referral, its notice, an address of the hotline's.
 
     `place` is of the referral's location, and of nothing else anywhere: a canary. `more` is a preservation, `work` the
-    work item of the notice.
+    work item of the notice; `digest` is of the flow's first message.
     """
 
     referral: str
@@ -31,6 +31,7 @@ class Subjects(NamedTuple):
     place: str
     more: str = ""
     work: str = ""
+    digest: str = ""
 
 
 class Kept(NamedTuple):
@@ -85,6 +86,9 @@ PAGES: Final = (
     Kept(AUDITOR, f"flows?{WHY}"),
     Kept(AUDITOR, "flows/{referral}"),
     Kept(AUDITOR, f"flows/{{referral}}?{WHY}", own=True),
+    Kept(AUDITOR, "flows/{referral}/{digest}"),
+    Kept(AUDITOR, f"flows/{{referral}}/{{digest}}?{WHY}", own=True),
+    Kept(AUDITOR, f"reconciliation?{WHY}"),
     Kept(AUDITOR, f"topics?{WHY}"),
     Kept(AUDITOR, "looks"),
     Kept(AUDITOR, f"looks?{WHY}"),

@@ -17,6 +17,7 @@ from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exch
 #: One party of each service, and others beside them there.
 OTHERS = (HOTLINE, OTHER_HOTLINE, AGENCY, PROVIDER, AUDITOR, "hotline-de.example", "police-de.example")
 OWN = [page for page in PAGES if page.own]
+_PAIR = re.compile(r'<tr><th scope="row">([^<]+)</th><td>([^<]+)</td><td class="num">([0-9]+)</td>')
 ROLES = {HOTLINE: (Role.ANALYST, Role.VIEWER, Role.MACHINE), AUDITOR: (Role.AUDITOR, Role.VIEWER)}
 
 
@@ -78,6 +79,29 @@ async def test_an_act_on_what_is_foreign_is_answered_as_on_what_is_not_there(
 
 def _headers(found: object) -> dict[str, str]:
     return {name: value for name, value in dict(found).items() if name not in ("date", "request-id")}  # type: ignore[call-overload]
+
+
+async def test_of_a_reconciliation_an_auditor_sees_the_pairs_in_scope_and_their_sums(
+    exchange: Exchange, subjects: Subjects
+) -> None:
+    """Recounted from what an auditor of everything is shown."""
+    pages = []
+    for person, scope in (("of-all", None), ("of-one", Scope((), (OTHER_HOTLINE,))), ("of-nobody", Scope())):
+        async with signed_in(exchange, AUDITOR, person=person) as client:
+            await give_role(exchange.site, AUDITOR, opaque_actor(AUDITOR, person), role=Role.AUDITOR, scope=scope)
+            pages.append((await client.get(f"/console/reconciliation?{WHY}")).text)
+    everything, mine, nothing = (
+        [(row[1], row[2], int(row[3])) for row in _PAIR.finditer(page.partition('id="pairs"')[2])] for page in pages
+    )
+    assert mine
+    assert nothing == []
+    assert mine == [row for row in everything if OTHER_HOTLINE in row[:2]]
+    assert len(mine) < len(everything)
+    emitted = re.search(r'<th scope="row">All</th><td></td><td class="num">([0-9]+)', pages[1])
+    assert emitted is not None
+    assert int(emitted[1]) == sum(row[2] for row in mine)
+    hidden = {party for row in everything for party in row[:2]} - {party for row in mine for party in row[:2]}
+    assert not [party for party in hidden if party in pages[1]]
 
 
 @pytest.mark.parametrize("scope", [Scope(("JP",)), Scope((), ("police-de.example",)), Scope()], ids=str)

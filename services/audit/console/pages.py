@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Final
 from urllib.parse import urlencode
@@ -13,17 +13,19 @@ from starlette.responses import Response
 
 from services.audit import use_cases
 from services.audit.console.sequence import MESSAGES_MAX, Arrow, sequence
+from services.audit.domain.accounts import Accounts, PairAccount
 from services.audit.domain.entries import AUTHORITY
+from services.audit.domain.proof import Proof
 from services.audit.domain.scope import Within
-from services.audit.ports import Entries, KeptEntry, Partitions, Sought
-from services.audit.use_cases import Look
+from services.audit.ports import Entries, KeptEntry, Partitions, Reconciliations, Sought
+from services.audit.use_cases import DirectoryAt, Look
 from shared.contracts.base import PartyId
 from shared.contracts.registry import BY_TYPE
 from shared.kernel.authority import Role
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.runtime.console.asked import Asked
-from shared.runtime.console.frame import ROOT, Entry, Frame
+from shared.runtime.console.frame import HEADERS, ROOT, Entry, Frame
 from shared.runtime.http.identity import Identity
 
 PATH: Final = f"{ROOT}/flows"
@@ -32,9 +34,13 @@ _LOOKING: Final = frozenset({Role.AUDITOR})
 MENU: Final = (
     Entry("Flows", PATH, _LOOKING),
     Entry("Who has looked", f"{ROOT}/looks", _LOOKING),
+    Entry("Reconciliation", f"{ROOT}/reconciliation", _LOOKING),
     Entry("Topics", f"{ROOT}/topics", _LOOKING),
 )
 _ROWS_OF_A_PAGE: Final = 50
+#: So many pairs, and so many differences, one page lists.
+ROWS_MAX: Final = 200
+TERMS: Final = tuple(name for name in PairAccount.model_fields if name not in ("sender", "recipient", "exercise"))
 _PARTY: Final = TypeAdapter[str](PartyId)
 
 
@@ -47,17 +53,24 @@ class FlowPages:
         entries: Entries,
         partitions: Partitions,
         *,
+        reconciliations: Reconciliations,
         clock: Clock,
         within: Callable[[Identity], Within | None],
+        directory_at: DirectoryAt,
     ) -> None:
+        self._directory_at = directory_at
         self._within = within
         self._frame = frame
         self._entries = entries
         self._partitions = partitions
+        self._reconciliations = reconciliations
         self._clock = clock
         frame.get("/flows", self._find)
         frame.get("/flows/{id}", self._flow)
+        frame.get("/flows/{id}/{digest}", self._proof)
+        frame.get("/flows/{id}/{digest}/proof", self._kept_proof)
         frame.get("/looks", self._looks)
+        frame.get("/reconciliation", self._reconciliation)
         frame.get("/topics", self._topics)
 
     async def _find(self, asked: Asked) -> Response:
@@ -66,7 +79,8 @@ class FlowPages:
             return self._found(asked, None)
         try:
             sought = self._sought(asked)
-            found = await use_cases.find_flows(sought, self._look(asked), entries=self._entries)
+            look, cursor = self._look(asked), asked.query("cursor")
+            found = await use_cases.find_flows(sought, look, entries=self._entries, cursor=cursor)
         except Refused as error:
             if error.code == "forbidden":
                 raise
@@ -78,7 +92,8 @@ class FlowPages:
         self, asked: Asked, found: object, *, status: int = 200, problems: list[tuple[str, str]] | None = None
     ) -> Response:
         said = {name: asked.query(name) or "" for name in ("purpose", "party", "since", "until", "reference")}
-        views = {"found": found, "said": said, "problems": problems or [], "keep": _kept_purpose(asked)}
+        again = urlencode({name: text for name, text in said.items() if text})
+        views = {"found": found, "said": said, "again": again, "problems": problems or [], "keep": _kept_purpose(asked)}
         return self._frame.page(asked, "flows.html", views, status=status)
 
     def _sought(self, asked: Asked) -> Sought:
@@ -108,6 +123,28 @@ class FlowPages:
         }
         return self._frame.page(asked, "flow.html", views)
 
+    async def _proof(self, asked: Asked) -> Response:
+        """What one message of a flow came with, as far as it is kept."""
+        AUTHORITY.require("flow", asked.identity.role, action="read", state="any")
+        if asked.query("purpose") is None:
+            return self._frame.page(asked, "purpose.html", {"path": asked.path})
+        entry, proof = await self._proven(asked)
+        views = {"entry": entry, "proof": proof, "name": _arrow(entry).name, "flow": asked.id()}
+        return self._frame.page(asked, "proof.html", views | {"keep": _kept_purpose(asked)})
+
+    async def _kept_proof(self, asked: Asked) -> Response:
+        """The same, to be kept and checked elsewhere."""
+        _, proof = await self._proven(asked)
+        name = f"record-{proof.digest[:16]}-proof.json"
+        headers = dict(HEADERS) | {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(proof.model_dump_json(), media_type="application/json", headers=headers)
+
+    async def _proven(self, asked: Asked) -> tuple[KeptEntry, Proof]:
+        digest = str(asked.request.path_params["digest"])
+        return await use_cases.show_proof(
+            asked.id(), digest, self._look(asked), entries=self._entries, directory_at=self._directory_at
+        )
+
     async def _looks(self, asked: Asked) -> Response:
         """What one's own organisation has looked at; who opened a record, and why, stands in its flow."""
         AUTHORITY.require("flow", asked.identity.role, action="read", state="any")
@@ -116,6 +153,18 @@ class FlowPages:
         look, cursor = self._look(asked), asked.query("cursor")
         found = await use_cases.show_looks(look, cursor=cursor, limit=_ROWS_OF_A_PAGE, entries=self._entries)
         return self._frame.page(asked, "looks.html", {"listed": found, "keep": _kept_purpose(asked)})
+
+    async def _reconciliation(self, asked: Asked) -> Response:
+        """What the operator has found of the books of all sides: of pairs in scope, the troubled first."""
+        AUTHORITY.require("flow", asked.identity.role, action="read", state="any")
+        if asked.query("purpose") is None:
+            return self._frame.page(asked, "purpose.html", {"path": asked.path})
+        look, cursor = self._look(asked), asked.query("cursor")
+        shown = await use_cases.show_accounts(
+            look, cursor=cursor, entries=self._entries, reconciliations=self._reconciliations
+        )
+        views = {"listed": shown, "most": ROWS_MAX, "keep": _kept_purpose(asked), "terms": TERMS}
+        return self._frame.page(asked, "reconciliation.html", views | {"sums": _sums(shown.accounts)})
 
     async def _topics(self, asked: Asked) -> Response:
         AUTHORITY.require("topic", asked.identity.role, action="read", state="any")
@@ -131,6 +180,12 @@ class FlowPages:
 
 def _kept_purpose(asked: Asked) -> str:
     return urlencode({"purpose": asked.query("purpose") or ""})
+
+
+def _sums(accounts: Accounts | None) -> Mapping[str, int]:
+    """Of all pairs that are seen, whether or not they are listed."""
+    pairs = () if accounts is None else accounts.pairs
+    return {name: sum(getattr(each, name) for each in pairs) for name in TERMS}
 
 
 def _party(asked: Asked) -> str | None:

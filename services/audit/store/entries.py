@@ -10,7 +10,8 @@ import asyncpg
 
 from services.audit.domain.entries import Asked, Entry, Link, Numbers, Read, Receipted, is_folded
 from services.audit.domain.partitions import Cursor, Life
-from services.audit.ports import FlowRead, FoundFlow, KeptEntry, NotedLook, NotedLooks, Partition, Sought
+from services.audit.domain.proof import KeptProof, Place
+from services.audit.ports import FlowRead, FoundFlows, KeptEntry, NotedLook, NotedLooks, Partition, Sought
 from services.audit.store import finding
 from shared.runtime.database.columns import Bound, Columns, Statement
 from shared.runtime.database.pages import next_cursor, read_cursor
@@ -24,7 +25,7 @@ FROM reading AS r CROSS JOIN LATERAL (
     SELECT split_part(r.what, '/', 1) AS kind, split_part(r.what, '/', 2) AS named
 ) AS said
 WHERE r.auditor = $1 AND ($2::bigint IS NULL OR r.id < $2)
-  AND ($4::text[] IS NULL OR r.what IN ('looks', 'topics')
+  AND ($4::text[] IS NULL OR r.what IN ('looks', 'topics', 'accounts')
        OR (said.kind = 'find' AND (said.named = 'anybody' OR said.named = ANY($4)))
        OR (said.kind IN ('flow', 'find') AND EXISTS (
            SELECT FROM entry AS d
@@ -55,6 +56,7 @@ _CURSOR = Columns.of(Life, next_offset="bigint", digest="text")
 # last: the part that moves them joins what was read before.
 # Marks that lie where a message lay are named as any record is. They are folded once: those below the cursor, or that
 # their day had before the topic was read again, are passed over. Another day's lie where that one's were lost.
+# A flow keeps the time at which its origin was first read to have decided it: that is its place for all its parties.
 # Where a topic is read again, the entry before is not known: none is named. Numbers belong to the instance that was
 # first to count there; another changes nothing of them. Of a pair with 128 epochs by one instance (`EPOCHS_MAX`) one
 # more is known when a number of it comes, not by its sender's word alone, and with 256 not even then. Of one numbering
@@ -98,6 +100,21 @@ WITH head AS MATERIALIZED (
         count = f.count + excluded.count, digests = f.digests + excluded.digests
 ), new_link AS (
     INSERT INTO link ({links.names}) SELECT {links.values} FROM {links} ON CONFLICT DO NOTHING
+), decided AS MATERIALIZED (
+    SELECT subject::uuid AS referral_id, coalesce(detail::jsonb->>'origin', '') AS origin, exercise,
+           min(broker_time) AS decided_at
+    FROM {entries}
+    WHERE kind = 'decision' AND exercise IS NOT NULL AND subject ~ '^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'
+    GROUP BY 1, 2, 3
+), new_flow_party AS (
+    INSERT INTO flow_party (party, exercise, decided_at, referral_id, origin)
+    SELECT DISTINCT p.party, d.exercise, coalesce(known.decided_at, d.decided_at), d.referral_id, d.origin
+    FROM decided AS d
+         JOIN (SELECT referral_id, origin, origin AS party FROM decided
+               UNION SELECT referral_id, origin, recipient FROM {links}) AS p USING (referral_id, origin)
+         LEFT JOIN flow_party AS known ON (known.referral_id, known.origin, known.party)
+                                        = (d.referral_id, d.origin, d.origin)
+    ON CONFLICT DO NOTHING
 ), new_receipted AS (
     INSERT INTO receipted ({receipts.names}) SELECT {receipts.values} FROM {receipts} ON CONFLICT DO NOTHING
 ), new_numbers AS (
@@ -205,6 +222,10 @@ FROM found AS f LEFT JOIN mine AS m ON m.message_id = f.message_id AND m.origin 
 ORDER BY f.broker_time, f.topic, f.generation, f.partition, f."offset"
 """
 _GENERATIONS = "SELECT generation FROM cursor WHERE topic = $1 GROUP BY generation ORDER BY min(begun_at), generation"
+_PROOF = """
+SELECT key_id, batch_root, batch_signature, batch_index, batch_size, batch_path FROM entry
+WHERE topic = $1 AND generation = $2 AND partition = $3 AND "offset" = $4 AND digest = $5 AND batch_root IS NOT NULL
+"""
 # Receipts, what nobody can read, and what is lost belong to neither world and name no referral.
 _PAGE = """
 SELECT *, NULL AS rules, NULL AS outcome, NULL AS code, NULL AS committed FROM entry
@@ -257,11 +278,24 @@ class PostgresEntries:
         kept = [_kept(position, row) for position, row in enumerate(rows, start=1)]
         return FlowRead(kept, frozenset(each.position for each, row in zip(kept, rows, strict=True) if row["seen"]))
 
-    async def find(
-        self, sought: Sought, *, exercise: bool, limit: int, parties: frozenset[str] | None = None
-    ) -> list[FoundFlow]:
+    async def proof(self, place: Place) -> KeptProof | None:
+        where = place.topic, place.generation, place.partition, place.offset, place.digest
         async with self._database.transaction() as session:
-            return await finding.find(session, sought, exercise=exercise, parties=_listed(parties), limit=limit)
+            row = await session.driver.fetchrow(_PROOF, *where)
+        return None if row is None else KeptProof(*row)
+
+    async def find(
+        self,
+        sought: Sought,
+        *,
+        exercise: bool,
+        limit: int,
+        parties: frozenset[str] | None = None,
+        cursor: str | None = None,
+    ) -> FoundFlows:
+        listed = _listed(parties)
+        async with self._database.transaction() as session:
+            return await finding.find(session, sought, exercise=exercise, parties=listed, limit=limit, cursor=cursor)
 
     async def note_reading(self, auditor: str, purpose: str, what: str) -> None:
         async with self._database.transaction() as session:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
+from deploy.site.endpoints import DatabaseEndpoint
 from services.audit import use_cases
+from services.audit.domain.scope import Within
 from services.audit.ports import FoundFlows, Sought
+from services.audit.store import finding
 from services.audit.use_cases import Look
 from shared.envelope.headers import decode_headers
 from shared.kernel.authority import Role
@@ -87,3 +93,117 @@ async def test_what_was_looked_for_is_kept_with_its_purpose(log: Log, database: 
         row = await session.driver.fetchrow("SELECT auditor, purpose, what FROM reading ORDER BY at DESC LIMIT 1")
     assert (row["auditor"], row["purpose"]) == (AUDITOR, PURPOSE)
     assert row["what"].startswith(f"find/{HOTLINE}/")
+
+
+#: A page has 50 flows: each at worst in a page of its own, and the way to them.
+PAGES_MAX = 65
+#: Whom nothing but the filled log below names.
+BUSY, RARE, OTHER = "busy.example", "rare.example", "other.example"
+_FILL = """
+WITH filled AS (
+    SELECT i, overlay(md5($1 || i::text) placing '7' from 13 for 1)::uuid AS id,
+           $3::timestamptz - i * interval '1 s' AS at
+    FROM generate_series(1, $2) AS i
+), told AS (
+    INSERT INTO entry (topic, generation, partition, "offset", broker_time, kind, digest, verified, subject, exercise,
+                       detail)
+    SELECT 'causeway.inbox.audit.filled.v1', md5($1)::uuid, 0, i, at, 'decision', repeat(md5(id::text), 2), true,
+           id::text, true, jsonb_build_object('origin', $4::text) FROM filled
+), sent AS (
+    INSERT INTO link (edge_id, referral_id, origin, recipient, purpose, rules, commitment)
+    SELECT id, id, $4, $5, 'investigation', 'r1', 'c' FROM filled
+)
+INSERT INTO flow_party (party, exercise, decided_at, referral_id, origin)
+SELECT party, true, at, id, $4 FROM filled CROSS JOIN unnest(ARRAY[$4, $5]) AS party
+"""
+
+
+async def filled(log: Log, name: str, flows: int, *, origin: str, recipient: str) -> None:
+    """So many flows, a second after another, the last a second before the log's time."""
+    async with log.database.transaction() as session:
+        await session.driver.execute(_FILL, name, flows, log.world.at, origin, recipient)
+
+
+async def all_found(log: Log, party: str | None, within: Within | None = None) -> list[list[UUID]]:
+    """Page by page."""
+    until = log.world.at + timedelta(days=1)
+    sought = Sought(party, until - timedelta(days=3), until)
+    look, cursor, pages = Look(AUDITOR, Role.AUDITOR, True, PURPOSE, within), None, []
+    while not pages or cursor is not None:
+        page = await use_cases.find_flows(sought, look, entries=log.entries, cursor=cursor)
+        pages.append([each.referral_id for each in page.items])
+        cursor = page.next
+    return pages
+
+
+async def test_pages_have_each_flow_once_the_newest_first(log: Log) -> None:
+    """With a scope of both parties, too, of whom each has every flow."""
+    await filled(log, "paged", 120, origin="paged.example", recipient="sent-to.example")
+    both = Within(frozenset({"paged.example", "sent-to.example"}), frozenset())
+    for pages in (
+        await all_found(log, "paged.example"),
+        await all_found(log, "sent-to.example"),
+        await all_found(log, None, both),
+        await all_found(log, "paged.example", Within(frozenset({"sent-to.example"}), frozenset())),
+    ):
+        assert [len(page) for page in pages] == [50, 50, 20]
+        found = [each for page in pages for each in page]
+        assert len(set(found)) == 120
+        assert found == [each for page in await all_found(log, "paged.example") for each in page]
+    assert await all_found(log, "paged.example", Within(frozenset({"nobody.example"}), frozenset())) == [[]]
+
+
+async def test_a_cursor_that_is_none_is_refused(log: Log) -> None:
+    look = Look(AUDITOR, Role.AUDITOR, True, PURPOSE)
+    sought = Sought(None, log.world.at, log.world.at + timedelta(days=1))
+    with pytest.raises(Refused, match=r"^cursor_invalid"):
+        await use_cases.find_flows(sought, look, entries=log.entries, cursor="nothing")
+
+
+async def test_who_was_sent_it_later_finds_it_at_the_time_of_its_first_decision(log: Log) -> None:
+    filed = log.world.prepared()
+    records = await log.file(filed)
+    log.world.at += timedelta(minutes=5)
+    (shown,) = (await found(log, reference=filed.referral_id)).items
+    (listed,) = [each for each in (await found(log, POLICE)).items if each.referral_id == filed.referral_id]
+    assert listed.decided_at == shown.decided_at == records[-1].broker_time
+    await log.keep(*records)
+    assert [each.referral_id for each in (await found(log, POLICE)).items].count(filed.referral_id) == 1
+
+
+def pages_read(plan: dict[str, Any]) -> int:
+    """So many pages of table and index a plan has looked at to say whose flows there are."""
+    below = plan.get("Plans", ())
+    mine = plan.get("Relation Name") == "flow_party" or plan.get("Index Name", "").startswith("flow_party")
+    own = _pages(plan) - sum(map(_pages, below)) if mine else 0
+    return own + sum(map(pages_read, below))
+
+
+def _pages(plan: dict[str, Any]) -> int:
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+async def test_a_page_reads_no_more_beside_a_hundred_times_as_much_of_others(
+    log: Log, audit_endpoint: DatabaseEndpoint
+) -> None:
+    """Of a party, of several, and of everybody; pages are counted, not times. The control has no such index."""
+    await filled(log, "rare", 100, origin=RARE, recipient=OTHER)
+    await filled(log, "busy", 10_000, origin=BUSY, recipient=OTHER)
+    owner = await asyncpg.connect(audit_endpoint.owner_url)
+    await owner.execute("ANALYZE entry, link, flow_party")
+    period = log.world.at - timedelta(days=3), log.world.at + timedelta(days=1), UUID(int=0)
+
+    async def read(statement: str, *whose: list[str]) -> int:
+        explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"
+        [[plan]] = await owner.fetch(explain, True, 51, None, *period, *whose)
+        return pages_read(json.loads(plan)[0]["Plan"])
+
+    assert await read(finding._OF_PARTIES, [RARE]) <= PAGES_MAX
+    assert await read(finding._OF_PARTIES, [RARE, OTHER, BUSY]) <= 3 * PAGES_MAX
+    assert await read(finding._OF_ANYBODY) <= PAGES_MAX
+    undone = owner.transaction()
+    await undone.start()
+    await owner.execute("DROP INDEX flow_party_listed")
+    assert await read(finding._OF_PARTIES, [RARE]) > 2 * PAGES_MAX
+    await undone.rollback()
+    await owner.close()

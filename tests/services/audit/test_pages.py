@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
 from services.audit.console.pages import FlowPages
-from services.audit.ports import Sought
+from services.audit.ports import FoundFlows, Sought
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.runtime.console.asked import Asked
@@ -36,24 +36,35 @@ class Pages:
 
 
 class Kept:
-    """What was kept of looks. Nothing is found."""
+    """What was kept of looks, and from where on was looked. Nothing is found, and more behind it."""
 
     def __init__(self) -> None:
         self.looks: list[str] = []
+        self.cursors: list[str | None] = []
 
     async def note_reading(self, _: str, __: str, what: str) -> None:
         self.looks.append(what)
 
-    async def find(self, _: Sought, **__: object) -> list[object]:
-        return []
+    async def find(self, _: Sought, *, cursor: str | None, **__: object) -> FoundFlows:
+        self.cursors.append(cursor)
+        return FoundFlows(items=(), next="behind")
 
 
 async def found(**said: str) -> tuple[int, list[str], Pages]:
     pages, kept = Pages(), Kept()
-    FlowPages(pages, kept, kept, clock=SystemClock(), within=lambda _: None)  # type: ignore[arg-type]
+    FlowPages(
+        pages,  # type: ignore[arg-type]
+        kept,  # type: ignore[arg-type]
+        kept,  # type: ignore[arg-type]
+        reconciliations=kept,  # type: ignore[arg-type]
+        clock=SystemClock(),
+        within=lambda _: None,
+        directory_at=lambda _: None,
+    )
     query = urlencode({"purpose": "yearly review"} | said).encode()
     request = Request({"type": "http", "method": "GET", "path": "/", "query_string": query, "headers": []})
     answer = await pages.handlers["/flows"](Asked(request, AUDITOR, "csrf"))
+    pages.views["cursors"] = kept.cursors
     return answer.status_code, kept.looks, pages
 
 
@@ -81,3 +92,12 @@ async def test_a_party_and_a_period_are_looked_for_and_kept() -> None:
     status, looks, _ = await found(party="police-nl.example", since="2026-05-01", until="2026-05-31")
     assert (status, len(looks)) == (200, 1)
     assert looks[0].startswith("find/police-nl.example/2026-05-01/")
+
+
+async def test_the_next_page_is_looked_for_by_the_same_words() -> None:
+    said = {"party": "police-nl.example", "since": "2026-05-01", "until": "2026-05-02"}
+    _, _, first = await found(**said)
+    assert dict(parse_qsl(first.views["again"])) == said | {"purpose": "yearly review"}
+    _, _, second = await found(**said, cursor=first.views["found"].next)
+    assert (first.views["cursors"], second.views["cursors"]) == ([None], ["behind"])
+    assert "cursor" not in dict(parse_qsl(second.views["again"]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -38,6 +38,7 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4
 from shared.party.origin.store.holds import PostgresHolds, expired_holds
 from shared.party.origin.timers import OriginTimers
+from shared.party.origin.use_cases import holds
 from shared.party.origin.use_cases.holds import Holding, Override
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
@@ -271,7 +272,8 @@ async def test_what_is_taken_back_or_permitted_no_more_lapses(origin: Origin) ->
     assert await origin.work("no_basis") == [forbidden]
 
 
-async def test_an_override_takes_two_persons(origin: Origin) -> None:
+async def overridable(origin: Origin) -> tuple[UUID, Callable[..., Awaitable[str]]]:
+    """A referral that is held; how somebody of its origin does one of the two acts that end that."""
     referral_id = await origin.file()
     agency, *others = await agencies_of(origin, referral_id)
     placed = place(origin, referral_id, agency, timedelta(hours=80))
@@ -292,6 +294,21 @@ async def test_an_override_takes_two_persons(origin: Origin) -> None:
                 done = await doing.confirm(referral_id, Confirming(hold=hold))
             return done.state
 
+    return referral_id, override
+
+
+async def test_without_the_look_at_who_proposed_it_one_person_would_override(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the test below: nothing else stands in the way."""
+    monkeypatch.setattr(holds, "require_another", lambda *_: None)
+    _, override = await overridable(origin)
+    await override("propose_override", "one")
+    assert await override("confirm_override", "one") == "overridden"
+
+
+async def test_an_override_takes_two_persons(origin: Origin) -> None:
+    referral_id, override = await overridable(origin)
     with pytest.raises(Refused, match="override_not_proposed"):
         await override("confirm_override", "one")
     assert await override("propose_override", "one") == "proposed"

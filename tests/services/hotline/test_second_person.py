@@ -20,6 +20,7 @@ from shared.guard.edition import passed
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
+from shared.party.origin.use_cases import reviews
 from shared.runtime.post.ports import Signed
 from tests.services.doors import ACTOR, asking
 from tests.services.hotline.origin import APPLYING, Origin
@@ -125,6 +126,16 @@ async def test_each_recipient_is_told_of_two_by_names_of_its_own(origin: Origin,
     recipients = {row.draft.recipient for row in await origin.waiting_edges()}
     assert len(names) == 2 * len(recipients)
     assert not names & {ACTOR, SECOND}
+
+
+@pytest.mark.parametrize("act", ["release", "drop"])
+async def test_without_the_look_at_who_filed_it_one_person_would_do(
+    origin: Origin, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    """The control of the test below: nothing else stands in the way."""
+    monkeypatch.setattr(reviews, "require_another", lambda *_: None)
+    referral_id = await unreleased(client)
+    assert (await review(client, referral_id, act, actor=ACTOR)).status_code == 202
 
 
 @pytest.mark.parametrize("act", ["release", "drop"])

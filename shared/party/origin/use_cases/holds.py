@@ -33,7 +33,7 @@ from shared.exchange.holds import MAY_HOLD, TOLERANCE, check_bound, cleared, hol
 from shared.exchange.message import Draft, Received
 from shared.exchange.prepare import Documents
 from shared.exchange.states import row
-from shared.kernel.authority import Authority, Role
+from shared.kernel.authority import Authority, Role, require_another
 from shared.kernel.errors import Refused, not_found
 from shared.party.origin.holding import ACTIVE, TOO_LATE, Hold, HoldAct, Holds, Overridden, PlannedEdge
 from shared.vocabulary.answers import AnswerState
@@ -223,8 +223,7 @@ class Override:
         proposed = await self.holding.holds.proposed_by(hold)
         if not proposed:
             raise Refused("override_not_proposed", "another person proposes it first", status=409)
-        if not proposed - {self.actor}:
-            raise Refused("second_person_needed", "another one than who proposed it confirms it", status=403)
+        require_another(self.actor, proposed)
         await self.holding.end([hold], HoldEnd.OVERRIDDEN, by=self.actor)
         # Whoever overrides has looked: of what nobody else holds, the rest of the window is not waited for.
         await self.holding.holds.object(referral_id, hold.agency, self.party, at=self.holding.at)

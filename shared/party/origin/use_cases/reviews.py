@@ -23,8 +23,8 @@ from shared.exchange.prepare import Documents, prepare_again
 from shared.exchange.released import Released, compose_reviewed
 from shared.exchange.states import row
 from shared.guard import cost
-from shared.kernel.authority import Authority, Role, state_forbids
-from shared.kernel.errors import Refused, not_found
+from shared.kernel.authority import Authority, Role, require_another, state_forbids
+from shared.kernel.errors import not_found
 from shared.party.origin.domain import DaySpent
 from shared.party.origin.ports import Reviews, Unreleased
 from shared.party.origin.use_cases.day import Debit, debit, debit_whole
@@ -126,8 +126,7 @@ async def _found(referral_id: UUID, act: Act, reviewing: Reviewing) -> Unrelease
     if found is None:
         raise not_found()
     reviewing.authority.require("referral", reviewing.role, action=act.name, state=found.state)
-    if found.filed_by == reviewing.actor:
-        raise Refused("second_person_needed", "another one than who filed it releases or drops it", status=403)
+    require_another(reviewing.actor, {found.filed_by})
     return found
 
 

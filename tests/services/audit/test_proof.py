@@ -1,0 +1,90 @@
+"""A message's proof is shown as it came, and its signature is checked anew; whoever has the record checks the rest."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from deploy.site.endpoints import DatabaseEndpoint
+from services.audit import use_cases
+from services.audit.domain.proof import Proof, SignatureIs
+from services.audit.domain.reading import Reading
+from services.audit.domain.scope import Within
+from services.audit.use_cases import Look
+from shared.envelope.base64url import from_base64url
+from shared.envelope.batch import covered_bytes, leaf
+from shared.envelope.headers import decode_headers
+from shared.envelope.sealing import Opener
+from shared.exchange.message import Record
+from shared.kernel.authority import Role
+from shared.kernel.canonical import digest as sha256
+from shared.kernel.clock import ManualClock
+from shared.kernel.errors import Refused
+from shared.ledger.proof import root_from_inclusion
+from shared.runtime.database.transactions import Database
+from tests.services.audit.log import AUDITOR, PURPOSE, Log, identity
+from tests.support.builders import POLICE
+from tests.support.exchange_world import LONG_AFTER
+
+
+@pytest.fixture
+def log(database: Database) -> Log:
+    return Log(database)
+
+
+async def proven(log: Log, referral_id: UUID, record: Record, *scope: str) -> Proof:
+    within = Within(frozenset(scope), frozenset()) if scope else None
+    look = Look(AUDITOR, Role.AUDITOR, True, PURPOSE, within)
+    reading = Reading(log.world.shelf, Opener([]), ManualClock(log.world.at + LONG_AFTER))
+    entry, proof = await use_cases.show_proof(
+        referral_id, identity(record)[1], look, entries=log.entries, directory_at=reading.directory_at
+    )
+    assert entry.digest == proof.digest
+    return proof
+
+
+async def test_a_proof_leads_from_its_record_to_the_root_that_is_signed(log: Log) -> None:
+    filed = log.world.prepared()
+    for record in await log.file(filed):
+        shown = await proven(log, filed.referral_id, record)
+        envelope = decode_headers(record.headers, record.value or b"")
+        assert envelope.proof is not None
+        assert shown.digest == sha256(covered_bytes(envelope.attributes, envelope.body))
+        path = tuple(map(bytes.fromhex, shown.path))
+        found = root_from_inclusion(leaf(envelope.attributes, envelope.body), shown.index, shown.size, path=path)
+        assert found.hex() == shown.root
+        assert from_base64url(shown.signature) == envelope.proof.signature
+        assert (shown.signature_is, shown.signed_by) == (SignatureIs.VALID, "hotline")
+        assert (shown.topic, shown.partition, shown.offset) == (record.topic, record.partition, record.offset)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("batch_root = sha256(batch_root)", SignatureIs.INVALID),
+        ("batch_size = batch_size + 1", SignatureIs.INVALID),
+        ("key_id = 'ed25519-of-nobody'", SignatureIs.OF_NO_KEY),
+    ],
+)
+async def test_a_proof_that_was_changed_in_the_table_is_seen_to_hold_no_more(
+    change: str, expected: SignatureIs, log: Log, audit_endpoint: DatabaseEndpoint
+) -> None:
+    filed = log.world.prepared()
+    record = (await log.file(filed))[0]
+    owner = await asyncpg.connect(audit_endpoint.owner_url)
+    await owner.execute(f"UPDATE entry SET {change} WHERE digest = $1", identity(record)[1])
+    await owner.close()
+    assert (await proven(log, filed.referral_id, record)).signature_is is expected
+
+
+async def test_the_proof_of_another_s_pair_is_not_there(log: Log) -> None:
+    """Nor is one under the digest of nothing; the one of a pair in scope is."""
+    filed = log.world.prepared()
+    records = {dict(each.headers)["ce_recipient"].decode(): each for each in await log.file(filed)}
+    other = next(recipient for recipient in records if recipient not in (POLICE, "audit"))
+    assert (await proven(log, filed.referral_id, records[POLICE], POLICE)).offset == records[POLICE].offset
+    for referral_id, record in ((filed.referral_id, records[other]), (UUID(int=1), records[POLICE])):
+        with pytest.raises(Refused, match=r"^not_found"):
+            await proven(log, referral_id, record, POLICE)

@@ -1,0 +1,135 @@
+"""What the operator's tool has found is shown to an auditor as far as it is in scope, and is nobody's to change."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, date, datetime
+from itertools import combinations
+
+import asyncpg
+import pytest
+
+from deploy.accounting.differences import Difference, Reconciliation, Terms
+from deploy.accounting.kept import accounts_of
+from deploy.accounting.messages import TERMS
+from deploy.accounting.referrals import TERMS as OF_ORIGINS
+from deploy.site.endpoints import DatabaseEndpoint
+from services.audit import use_cases
+from services.audit.domain.accounts import Accounts
+from services.audit.domain.scope import Within
+from services.audit.store.entries import PostgresEntries
+from services.audit.store.reconciliations import PostgresReconciliations
+from services.audit.use_cases import Look
+from shared.kernel.authority import Role
+from shared.kernel.errors import Refused
+from shared.runtime.database.transactions import Database
+from tests.services.audit.log import AUDITOR, PURPOSE
+
+AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
+PARTIES = ("hotline.example", "police.example", "provider.example", "live.example")
+WORLDS = {party: party != "live.example" for party in PARTIES}
+
+
+def found() -> Reconciliation:
+    """A message of each pair, and a difference of each pair, of each party and of nobody that is known."""
+    pairs = [pair for pair in combinations(PARTIES, 2) if len({WORLDS[each] for each in pair}) == 1]
+    pairs.append(("live.example", "live.example"))
+    differences = [Difference("II", "delivered, not in audit's log", f"of {pair}", pair) for pair in pairs]
+    differences += [Difference("I", "submitted is not refused + accepted", each, (each,)) for each in PARTIES]
+    differences.append(Difference("II", "numbers audit never saw", "of instances", ("hotline", "audit")))
+    return Reconciliation(
+        {},
+        {},
+        {},
+        differences=tuple(differences),
+        origins=tuple(Terms((each,), dict.fromkeys(OF_ORIGINS, 7)) for each in PARTIES),
+        pairs=tuple(Terms(pair, dict.fromkeys(TERMS, 3), sealed=2) for pair in pairs),
+        sealed_until=date(2026, 5, 3),
+    )
+
+
+def look(*parties: str, exercise: bool = True) -> Look:
+    scope = Within(frozenset(parties), frozenset()) if parties else None
+    return Look(AUDITOR, Role.AUDITOR, exercise, PURPOSE, scope)
+
+
+async def shown(database: Database, seen: Look, cursor: str | None = None) -> Accounts:
+    page = await use_cases.show_accounts(
+        seen,
+        cursor=cursor,
+        entries=PostgresEntries(database),
+        reconciliations=PostgresReconciliations(database),
+    )
+    assert page.accounts is not None
+    return page.accounts
+
+
+async def kept(endpoint: DatabaseEndpoint, accounts: Accounts) -> None:
+    """As the operator's tool keeps it."""
+    connection = await asyncpg.connect(endpoint.accountant_url)
+    await connection.execute("INSERT INTO reconciliation (told) VALUES ($1::jsonb)", accounts.spelt().decode())
+    await connection.close()
+
+
+async def test_an_auditor_is_shown_what_names_a_party_in_scope_and_nothing_else(
+    database: Database, audit_endpoint: DatabaseEndpoint
+) -> None:
+    """Recounted for every set of parties; without a scope all of one's own world is there, and what names nobody."""
+    everything = accounts_of(found(), WORLDS, at=AT)
+    await kept(audit_endpoint, everything)
+    for exercise in (True, False):
+        for number in range(1, len(PARTIES) + 1):
+            for scope in combinations(PARTIES, number):
+                seen = await shown(database, look(*scope, exercise=exercise))
+                assert Counter((each.sender, each.recipient) for each in seen.pairs) == Counter(
+                    (each.sender, each.recipient)
+                    for each in everything.pairs
+                    if {each.sender, each.recipient} & set(scope) and WORLDS[each.sender] is exercise
+                )
+                assert {each.party for each in seen.origins} == {each for each in scope if WORLDS[each] is exercise}
+                assert all(set(each.parties) & set(scope) for each in seen.differences)
+                assert all(WORLDS[party] is exercise for each in seen.differences for party in each.parties)
+                hidden = {party for party in PARTIES if WORLDS[party] is not exercise}
+                assert not [party for party in hidden if party in seen.model_dump_json()]
+        unscoped = await shown(database, look(exercise=exercise))
+        assert {each.exercise for each in unscoped.pairs} == {exercise}
+        assert "of instances" in {each.where for each in unscoped.differences}
+    assert (unscoped.compared_at, unscoped.sealed_until) == (AT, date(2026, 5, 3))
+
+
+async def test_the_newest_is_shown_first_and_the_ones_before_it_behind_it(
+    database: Database, audit_endpoint: DatabaseEndpoint
+) -> None:
+    for day in (1, 2):
+        await kept(audit_endpoint, accounts_of(found(), WORLDS, at=AT.replace(day=day)))
+    page = await PostgresReconciliations(database).page(None)
+    assert page.accounts is not None
+    assert page.accounts.compared_at.day == 2
+    assert (await shown(database, look(), page.next)).compared_at.day == 1
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role is not Role.AUDITOR])
+async def test_nobody_but_an_auditor_with_a_purpose_is_shown_any(role: Role, database: Database) -> None:
+    for seen, code in ((Look(AUDITOR, role, True, PURPOSE), "forbidden"), (look_for_nothing(), "purpose_missing")):
+        with pytest.raises(Refused, match=f"^{code}"):
+            await shown(database, seen)
+
+
+def look_for_nothing() -> Look:
+    return Look(AUDITOR, Role.AUDITOR, True, None)
+
+
+async def test_the_service_adds_none_and_the_operator_changes_none(
+    database: Database, audit_endpoint: DatabaseEndpoint
+) -> None:
+    await kept(audit_endpoint, accounts_of(found(), WORLDS, at=AT))
+    for url, statements in (
+        (audit_endpoint.service_url, ("INSERT INTO reconciliation (told) VALUES ('{}')",)),
+        (audit_endpoint.service_url, ("UPDATE reconciliation SET told = '{}'", "DELETE FROM reconciliation")),
+        (audit_endpoint.accountant_url, ("UPDATE reconciliation SET told = '{}'", "DELETE FROM reconciliation")),
+    ):
+        connection = await asyncpg.connect(url)
+        for statement in statements:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(statement)
+        await connection.close()

@@ -1,0 +1,130 @@
+"""What counts when a page answers, not when it was asked; and the same attacks with each look taken away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from starlette.responses import Response
+
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.kernel.clock import ManualClock
+from shared.kernel.ids import uuid7
+from shared.party.console import subjects
+from shared.party.console.subjects import SubjectPages
+from shared.runtime.console.asked import Asked, csrf_of
+from shared.runtime.console.frame import Frame, Gate
+from shared.runtime.console.people import Sessions
+from shared.runtime.http.edge import create_app
+from shared.runtime.http.strangers import Strangers
+from tests.shared.routing.builders import directory_of, hotline
+from tests.shared.runtime.builders import NOW
+
+PARTY = "hotline.example"
+RECORD = "what the record says"
+
+
+@dataclass
+class Holding:
+    """A database in which everybody has a good session of the party: since when proven, in which role, until ended."""
+
+    proven_at: Any = NOW
+    role: str = "analyst"
+    ended: bool = False
+    waits: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        yield SimpleNamespace(driver=self)
+
+    async def fetchrow(self, *_: object) -> dict[str, object] | None:
+        scope = dict.fromkeys(("scope_jurisdictions", "scope_parties"))
+        row = {"party": PARTY, "actor": "5d0c" * 8, "role": self.role, "seen_at": NOW, "proven_at": self.proven_at}
+        return None if self.ended else row | scope
+
+
+def console(holding: Holding) -> Frame:
+    """One of a party whose people come in over a provider."""
+    database: Any = holding
+    directory = directory_of(hotline(PARTY, "NL", status="live"))
+    clock = ManualClock(NOW)
+    sessions = Sessions(database, "hotline", lambda: directory, clock, KeyEncryptionKey(bytes(32)), Strangers())
+    elsewhere: Any = SimpleNamespace(has=lambda _: True)
+    nobody: Any = None
+    return Frame(Gate(sessions, nobody, lambda *_: None, clock, elsewhere), "Console", (), folders=())
+
+
+@asynccontextmanager
+async def visiting(frame: Frame) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(create_app("Console", [frame.closed()], probes=[]))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        client.cookies = httpx.Cookies({"causeway": "word"})
+        yield client
+
+
+@pytest.mark.parametrize("change", [{"ended": True}, {"role": "viewer"}], ids=["ended", "changed"])
+@pytest.mark.parametrize("looks", [True, False], ids=["", "control"])
+async def test_a_role_that_ends_while_a_stream_waits_is_told_nothing_more(
+    change: dict[str, Any], looks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control answers as any page does, by who asked when it was asked: there the rows come."""
+    if not looks:
+        monkeypatch.setattr(Frame, "stream", Frame.get)
+    holding, waiting = Holding(), asyncio.Event()
+    frame = console(holding)
+
+    async def rows(_: Asked) -> Response:
+        waiting.set()
+        await holding.waits.wait()
+        return Response("rows")
+
+    frame.stream("/live", rows)
+    async with visiting(frame) as client:
+        asked = asyncio.create_task(client.get("/console/live"))
+        await waiting.wait()
+        for name, value in change.items():
+            setattr(holding, name, value)
+        holding.waits.set()
+        answer = await asked
+    assert (answer.status_code, answer.text == "rows") == ((401, False) if looks else (200, True))
+
+
+@pytest.mark.parametrize(("minutes", "opens"), [(0, True), (15, True), (16, False), (None, False)])
+@pytest.mark.parametrize("looks", [True, False], ids=["", "control"])
+async def test_a_record_is_opened_to_who_has_proven_themselves_within_a_quarter_of_an_hour(
+    minutes: int | None, opens: bool, looks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the page of every subject that has a record. The control asks for no proof: there it opens each time."""
+    if not looks:
+        monkeypatch.setattr(Frame, "unproven", lambda *_: None)
+
+    async def shown(*_: object, **__: object) -> str:
+        return RECORD
+
+    @asynccontextmanager
+    async def reading(*_: object) -> AsyncIterator[None]:
+        yield None
+
+    # All of the page but the way to its record: that takes a database.
+    monkeypatch.setattr(subjects, "show_item", shown)
+    monkeypatch.setattr(SubjectPages, "_reading", reading)
+    monkeypatch.setattr(SubjectPages, "_acting", lambda *_: None)
+    monkeypatch.setattr(SubjectPages, "_raised", shown)
+    monkeypatch.setattr(SubjectPages, "_shown", lambda *_, opened, **__: Response(opened))
+    frame = console(Holding(proven_at=None if minutes is None else NOW - timedelta(minutes=minutes)))
+    pages = SubjectPages.__new__(SubjectPages)
+    pages._frame, pages._kind = frame, SimpleNamespace(path="inbox", recipient=None)  # type: ignore[assignment]
+    frame.post("/inbox/{id}/reveal", pages._reveal)
+    said = {"csrf": csrf_of("word"), "reason": "take_up"}
+    async with visiting(frame) as client:
+        path = f"/console/inbox/{uuid7()}/reveal"
+        answer = await client.post(path, data=said, headers={"Origin": "http://localhost"})
+    assert (answer.status_code, RECORD in answer.text) == ((200, True) if opens or not looks else (403, False))
+    assert ("proof_too_old" in answer.text) == (looks and not opens)
