@@ -56,7 +56,8 @@ _CURSOR = Columns.of(Life, next_offset="bigint", digest="text")
 # last: the part that moves them joins what was read before.
 # Marks that lie where a message lay are named as any record is. They are folded once: those below the cursor, or that
 # their day had before the topic was read again, are passed over. Another day's lie where that one's were lost.
-# A flow keeps the time at which its origin was first read to have decided it: that is its place for all its parties.
+# A flow keeps the time at which its origin was first read to have decided it: that is its place for all its parties,
+# those too to whom an agency has passed it on.
 # Where a topic is read again, the entry before is not known: none is named. Numbers belong to the instance that was
 # first to count there; another changes nothing of them. Of a pair with 128 epochs by one instance (`EPOCHS_MAX`) one
 # more is known when a number of it comes, not by its sender's word alone, and with 256 not even then. Of one numbering
@@ -106,14 +107,23 @@ WITH head AS MATERIALIZED (
     FROM {entries}
     WHERE kind = 'decision' AND exercise IS NOT NULL AND subject ~ '^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'
     GROUP BY 1, 2, 3
+), passed AS MATERIALIZED (
+    SELECT subject, recipient FROM {entries} WHERE type = 'causeway.referral_passed_on.v1' AND verified
 ), new_flow_party AS (
     INSERT INTO flow_party (party, exercise, decided_at, referral_id, origin)
     SELECT DISTINCT p.party, d.exercise, coalesce(known.decided_at, d.decided_at), d.referral_id, d.origin
     FROM decided AS d
          JOIN (SELECT referral_id, origin, origin AS party FROM decided
-               UNION SELECT referral_id, origin, recipient FROM {links}) AS p USING (referral_id, origin)
+               UNION SELECT referral_id, origin, recipient FROM {links}
+               UNION SELECT referral_id, origin, p.recipient FROM decided JOIN (
+                   SELECT subject, recipient FROM passed
+                   UNION SELECT e.subject, e.recipient FROM decided JOIN entry AS e ON e.subject = referral_id::text
+                   WHERE e.type = 'causeway.referral_passed_on.v1' AND e.verified) AS p ON p.subject = referral_id::text
+         ) AS p USING (referral_id, origin)
          LEFT JOIN flow_party AS known ON (known.referral_id, known.origin, known.party)
                                         = (d.referral_id, d.origin, d.origin)
+    UNION SELECT passed.recipient, k.exercise, k.decided_at, k.referral_id, k.origin
+    FROM passed JOIN flow_party AS k ON k.referral_id::text = passed.subject AND k.party = k.origin
     ON CONFLICT DO NOTHING
 ), new_receipted AS (
     INSERT INTO receipted ({receipts.names}) SELECT {receipts.values} FROM {receipts} ON CONFLICT DO NOTHING

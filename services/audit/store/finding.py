@@ -12,9 +12,9 @@ from shared.runtime.database.transactions import Session
 # `$3` are the parties in scope, nothing for all: a flow is found, and a party found in it, by a pair with one of them.
 _SHOWN: Final = """
 SELECT d.referral_id, d.decided_at, nullif(d.origin, '') AS origin,
-       (SELECT array_agg(DISTINCT l.recipient ORDER BY l.recipient) FROM link AS l
-        WHERE l.referral_id = d.referral_id AND l.origin = d.origin
-          AND ($3::text[] IS NULL OR l.recipient = ANY($3) OR d.origin = ANY($3))) AS recipients
+       (SELECT array_agg(p.party ORDER BY p.party) FROM flow_party AS p
+        WHERE p.referral_id = d.referral_id AND p.origin = d.origin AND p.party <> p.origin
+          AND ($3::text[] IS NULL OR p.party = ANY($3) OR d.origin = ANY($3))) AS recipients
 FROM ({found}) AS d
 ORDER BY d.decided_at DESC, d.referral_id DESC LIMIT $2
 """

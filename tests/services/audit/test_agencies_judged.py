@@ -7,6 +7,9 @@ from uuid import UUID
 
 import pytest
 
+from services.audit import use_cases
+from services.audit.ports import Sought
+from services.audit.use_cases import Look
 from shared.contracts.answers import CaseAcceptedClear
 from shared.contracts.contacts import Contact, ContactSuggestedClear
 from shared.contracts.registry import CASE_ACCEPTED, CONTACT_SUGGESTED
@@ -14,11 +17,12 @@ from shared.exchange.accept import accept
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Draft, Received, Record
 from shared.exchange.prepare import Prepared
+from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.contacts import ContactGround
-from tests.services.audit.log import Log, of_message
+from tests.services.audit.log import AUDITOR, PURPOSE, Log, of_message
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import World
 from tests.support.passing import passable, passed_on
@@ -114,3 +118,21 @@ async def test_audit_does_not_see_who_the_other_agency_is(log: Log) -> None:
     [line] = of_message(await log.flow(prepared.referral_id), record)
     assert NL not in str(line)
     assert NL.encode() not in (record.value or b"")
+
+
+@pytest.mark.parametrize("later", [True, False], ids=["read later", "read before the decision"])
+async def test_a_flow_is_found_by_whom_it_was_passed_on_to(log: Log, *, later: bool) -> None:
+    prepared = log.world.prepared()
+    records = log.world.records(prepared.drafts)
+    read = [accept(each, log.world.reader("law_enforcement")) for each in records if "law_enforcement" in each.topic]
+    (offered,) = (each for each in read if each.recipient == NL)
+    if later:
+        await log.keep(*records)
+    await kept(log, passed(log.world, offered, NL, DE))
+    if not later:
+        await log.keep(*records)
+    for party in (DE, NL, HOTLINE):
+        sought = Sought(party, log.world.at - timedelta(days=1), log.world.at + timedelta(days=1))
+        shown = await use_cases.find_flows(sought, Look(AUDITOR, Role.AUDITOR, True, PURPOSE), entries=log.entries)
+        (one,) = (each for each in shown.items if each.referral_id == prepared.referral_id)
+        assert DE in one.recipients
