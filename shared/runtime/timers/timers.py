@@ -48,17 +48,19 @@ SELECT edge_id, party, subject, origin, recipient, purpose, rules, acknowledge_h
 FROM clocked
 WHERE look_at <= coalesce($1, '-infinity'::timestamptz) ORDER BY look_at LIMIT $2 FOR UPDATE SKIP LOCKED
 """
+#: Edges are named by their ids, besides: a join alone may be done by reading all that there is.
 _STEPS: Final = """
 SELECT s.edge_id, s.party, s.at, s.did, s.code, s."of" FROM clock_step AS s
 JOIN unnest($1::uuid[], $2::text[]) AS k (edge_id, party) ON s.edge_id = k.edge_id AND s.party = k.party
+WHERE s.edge_id = ANY($1::uuid[])
 """
 _EMPTY: Final = """
 DELETE FROM timer AS t USING unnest($1::uuid[], $2::text[]) AS k (edge_id, party)
-WHERE t.edge_id = k.edge_id AND t.party = k.party
+WHERE t.edge_id = ANY($1::uuid[]) AND t.edge_id = k.edge_id AND t.party = k.party
 """
 _LOOKED: Final = """
 UPDATE clocked AS c SET look_at = k.look_at FROM unnest($1::uuid[], $2::text[], $3::timestamptz[])
-AS k (edge_id, party, look_at) WHERE c.edge_id = k.edge_id AND c.party = k.party
+AS k (edge_id, party, look_at) WHERE c.edge_id = ANY($1::uuid[]) AND c.edge_id = k.edge_id AND c.party = k.party
 """
 _DUE: Final = """
 SELECT * FROM timer WHERE party = $1
@@ -175,7 +177,7 @@ class Timers:
 
         Raises `Unavailable` before there is any law.
         """
-        async with self._database.transaction(self._scope()) as session:
+        async with self._database.transaction(self._scope(), keeps_plans=True) as session:
             now = await self._now(session.driver)
             rows = await session.driver.fetch(_TAKE, now, limit)
             told = await self._renew(session.driver, rows, now) if rows else 0
