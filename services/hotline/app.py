@@ -67,7 +67,7 @@ def assemble(machinery: Machinery) -> App:
         folders=console.FOLDERS,
     )
     http = create_app("Causeway hotline", [*routers, door.frame.closed()], probes=machinery.probes())
-    app = origin.app(machinery, http, hotline_door(kek=machinery.keys.kek, origin=origin.bus))
+    app = origin.app(machinery, http, hotline_door(kek=machinery.keys.kek, origin=origin.bus, law_at=machinery.law_at))
     return with_lapses(
         with_withdrawals(app, HOTLINE, PostgresOffers), HOTLINE, table=PostgresOffers.table, items=PostgresOffers
     )

@@ -102,6 +102,6 @@ def assemble(machinery: Machinery) -> App:
     WorkPages(door.frame, WorkRoutes(notice_routes(items), AUTHORITY), last=door.live.last)
     ReportPages(door.frame, notice_routes(items))
     http = create_app("Causeway industry", [*routers, door.frame.closed()], probes=machinery.probes())
-    app = origin.app(machinery, http, industry_door(kek=machinery.keys.kek, origin=origin.bus))
+    app = origin.app(machinery, http, industry_door(kek=machinery.keys.kek, origin=origin.bus, law_at=machinery.law_at))
     app = with_withdrawals(app, PROVIDER, PostgresNotices)
     return with_lapses(app, PROVIDER, table=PostgresNotices.table, items=PostgresNotices)

@@ -101,7 +101,7 @@ def assemble(machinery: Machinery) -> App:
 
 
 def _door(machinery: Machinery) -> RecipientDoor:
-    return AgencyDoor(kek=machinery.keys.kek, documents=partial(_documents, machinery))
+    return AgencyDoor(kek=machinery.keys.kek, documents=partial(_documents, machinery), law_at=machinery.law_at)
 
 
 def _documents(machinery: Machinery) -> Documents:

@@ -24,15 +24,18 @@ from shared.party.preservation.store.preservations import PostgresPreservations
 from shared.party.recipient.bus import RecipientDoor
 from shared.party.recipient.domain import revision_of
 from shared.party.recipient.store.passing import taken_back_before
+from shared.routing.clocks import LawAt
 from shared.runtime.post.ports import Unit
 
 
 class AgencyDoor(RecipientDoor):
     """The consumer's handler of agencies. `documents`: directory and policy in force."""
 
-    def __init__(self, *, kek: KeyEncryptionKey, documents: Callable[[], Documents]) -> None:
+    def __init__(
+        self, *, kek: KeyEncryptionKey, documents: Callable[[], Documents], law_at: LawAt | None = None
+    ) -> None:
         asked = PreservationDoor(Track.OFFER, PostgresPreservations, kek)
-        super().__init__(AGENCY, items=PostgresCases, kek=kek, asked=asked, check=self._may_be_told)
+        super().__init__(AGENCY, items=PostgresCases, kek=kek, asked=asked, check=self._may_be_told, law_at=law_at)
         self._documents = documents
 
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:

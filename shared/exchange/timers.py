@@ -11,14 +11,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
-from shared.routing.clocks import ClockedEdge, Did, LawAt, Run, Step, due_after, runs
+from shared.exchange.act import Subject
+from shared.exchange.clocks import Clocked, begun, clocked
+from shared.exchange.preservation import preserved
+from shared.routing.clocks import ClockedEdge, Did, Law, LawAt, Run, Step, due_after, runs
 from shared.vocabulary.law import ClockConsequence, ClockDue
+from shared.vocabulary.routing import PartyKind
 
 #: A party is told so long before something falls due, or a quarter of the term before, if that is less.
 SOON: Final = timedelta(hours=24)
 _SOON_PART: Final = 4
+_SUBJECTS: Final = {
+    PartyKind.HOTLINE.value: Subject.OFFER,
+    PartyKind.LAW_ENFORCEMENT.value: Subject.CASE,
+    PartyKind.INDUSTRY.value: Subject.NOTICE,
+}
 
 
 class Telling(StrEnum):
@@ -58,6 +68,55 @@ class Timer:
     def told(self, fires: Fires) -> Step:
         """The step that says so."""
         return Step(fires.at, Did.TOLD, self.run.clock, self.run.number)
+
+
+class Begun(NamedTuple):
+    """An edge whose clocks begin, and its timers; None where a look is to make them."""
+
+    edge: Clocked
+    timers: tuple[Timer, ...] | None = None
+
+
+def begun_by(edge: Clocked, law_at: LawAt | None) -> Begun:
+    """An edge that begins, with its timers where the law is at hand. Raises `Unavailable` before there is any law."""
+    return Begun(edge, None if law_at is None else timers_of(edge, (), law_at))
+
+
+def timers_of(edge: Clocked, steps: Sequence[Step], law_at: LawAt) -> tuple[Timer, ...]:
+    """The timers of an edge that is kept; `steps`: what has happened to it since it began."""
+    if edge.begins:
+        first = Step(edge.begun_at, Did.STARTS, edge.begins)
+        return timers(preserved(edge.origin, edge.recipient, edge.instrument), [first, *steps], law_at)
+    law = law_at(edge.begun_at)
+    party = law.directory.party(edge.recipient)
+    if party is None:
+        return ()
+    terms = _Terms(_SUBJECTS[party.kind], edge.rules, edge.origin, edge.recipient, edge.acknowledge_h, edge.act_h)
+    if not steps:
+        return _at_first(terms, edge.begun_at, law)
+    return timers(terms.clocked(), [*begun(terms.subject, edge.begun_at), *steps], law_at)
+
+
+class _Terms(NamedTuple):
+    """What the clocks of an edge hang on when it begins: the same for many."""
+
+    subject: Subject
+    rules: tuple[str, ...]
+    origin: str
+    recipient: str
+    acknowledge_h: int | None
+    act_h: int | None
+
+    def clocked(self) -> ClockedEdge:
+        deadlines = {"acknowledge_h": self.acknowledge_h, "act_h": self.act_h}
+        return clocked(
+            self.subject, rules=self.rules, origin=self.origin, recipient=self.recipient, deadlines=deadlines
+        )
+
+
+@lru_cache(1024)  # what is sent between two parties within ten seconds has the same timers
+def _at_first(terms: _Terms, begun_at: datetime, law: Law) -> tuple[Timer, ...]:
+    return timers(terms.clocked(), begun(terms.subject, begun_at), lambda _: law)
 
 
 def timers(edge: ClockedEdge, steps: Sequence[Step], law_at: LawAt) -> tuple[Timer, ...]:

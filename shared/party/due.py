@@ -20,7 +20,8 @@ from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
-from shared.runtime.timers.timers import DueAfter, TimerRow, read_due
+from shared.runtime.timers.rows import DueAfter, TimerRow
+from shared.runtime.timers.timers import read_due
 from shared.vocabulary.law import ClockConsequence, ClockDue
 from shared.vocabulary.routing import Purpose
 

@@ -34,7 +34,7 @@ class Stage:
     def cpu_s(self) -> dict[str, float]:
         """CPU seconds used so far by each process, PostgreSQL with all of its own."""
         used = {name: _cpu_s(pid) for name, pid in self.pids.items()}
-        used["postgres"] = sum(_cpu_s(pid) for pid in _descendants(self.pids["postgres"]))
+        used["postgres"] = cpu_s_below(self.pids["postgres"])
         return used
 
 
@@ -91,6 +91,11 @@ def _until_ready(url: str) -> None:
                 return
         sleep(0.1)
     raise AssertionError(f"not ready: {url}")
+
+
+def cpu_s_below(pid: int) -> float:
+    """CPU seconds used so far by a process and all that it began."""
+    return sum(_cpu_s(each) for each in _descendants(pid))
 
 
 def _cpu_s(pid: int) -> float:

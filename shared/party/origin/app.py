@@ -98,7 +98,7 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         name_of=lambda party: machinery.keys.kek.actor_id(party, b""),
     )
     intake = Intake(
-        PostgresFilings(machinery.database, machinery.keys.kek),
+        PostgresFilings(machinery.database, machinery.keys.kek, law_at=machinery.law_at),
         answering=partial(answer_filed, acceptor=acceptor),
         authority=authority,
         documents=machinery.documents,

@@ -16,6 +16,7 @@ from shared.kernel.errors import Refused
 from shared.party.recipient.domain import RecipientKind
 from shared.party.recipient.ports import Items, OwnEdges
 from shared.party.recipient.use_cases import receive
+from shared.routing.clocks import LawAt
 from shared.runtime.post.ports import Settlement, Unit
 
 
@@ -47,14 +48,19 @@ class RecipientDoor:
         origin: OriginSide | None = None,
         asked: AskedSide | None = None,
         check: Callable[[Received], None] = lambda _: None,
+        law_at: LawAt | None = None,
     ) -> None:
-        """`check` raises `Refused` for what its recipient is not to be told, whatever its state machine says."""
+        """`check` raises `Refused` for what its recipient is not to be told, whatever its state machine says.
+
+        `law_at`: timers are made by it as items come; without it, at the next look.
+        """
         self._recipient = recipient
         self._items = items
         self._kek = kek
         self._origin = origin
         self._asked = asked
         self._check = check
+        self._law_at = law_at
 
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
         items = self._items(unit.connection.driver, self._kek)
@@ -62,7 +68,7 @@ class RecipientDoor:
         asked = [each for each in messages if self._asked is not None and each.message.family is Family.PRESERVATION]
         refusals = self._not_to_be_told(messages)
         sent = [each for each in messages if each not in asked and each.message_id not in refusals]
-        refusals |= await receive(self._recipient, sent, items=items, edges=edges)
+        refusals |= await receive(self._recipient, sent, items=items, edges=edges, law_at=self._law_at)
         return refusals if self._asked is None else refusals | await self._asked.apply(unit, asked)
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:

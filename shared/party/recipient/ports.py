@@ -12,9 +12,10 @@ from shared.contracts.base import Contract, Flag, Instant
 from shared.contracts.delivery import HeldEdge
 from shared.contracts.referral import Revision
 from shared.exchange.act import Act
-from shared.exchange.clocks import Clocked, Happened
+from shared.exchange.clocks import Happened
 from shared.exchange.events import Event
 from shared.exchange.message import Draft, Received, Record
+from shared.exchange.timers import Begun
 from shared.kernel.authority import Role
 from shared.party.questions.ports import Questions
 from shared.party.recipient.domain import Item, ItemKey
@@ -145,7 +146,7 @@ class Items(Protocol):
         """Put messages into the outbox of this transaction."""
         ...
 
-    async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
+    async def clock(self, begun: Sequence[Begun], steps: Sequence[Happened]) -> None:
         """Have clocks run for new edges, and keep what has happened to those that there are."""
         ...
 

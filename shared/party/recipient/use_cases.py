@@ -18,7 +18,7 @@ from shared.contracts.registry import WITHDRAWALS
 from shared.contracts.transfers import OnTransfer
 from shared.exchange.act import Act, Subject
 from shared.exchange.authority import STATEMENT_NOT_YOURS
-from shared.exchange.clocks import Clocked, Happened, answered, awaits_claim, checked, received, taken_back
+from shared.exchange.clocks import Happened, answered, awaits_claim, checked, received, taken_back
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.events import Event, happened
 from shared.exchange.evidence import Witness
@@ -30,19 +30,26 @@ from shared.exchange.questions import raised
 from shared.exchange.questions import steps as steps_of
 from shared.exchange.revealed import compose_revealed
 from shared.exchange.states import follow
+from shared.exchange.timers import Begun, begun_by
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
 from shared.party.questions.ports import Between
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind, applied, require_role, words_of, written
 from shared.party.recipient.ports import Acting, Items, OwnEdges, Page, ShownItem
+from shared.routing.clocks import LawAt
 from shared.vocabulary.answers import AnswerState, WithdrawalFate
 from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.reveal import RevealReason
 
 
 async def receive(
-    recipient: RecipientKind, messages: Sequence[Received], *, items: Items, edges: OwnEdges | None = None
+    recipient: RecipientKind,
+    messages: Sequence[Received],
+    *,
+    items: Items,
+    edges: OwnEdges | None = None,
+    law_at: LawAt | None = None,
 ) -> dict[UUID, str]:
     """Apply a batch in order: what others send and take back and, where the service is an origin too, their answers.
 
@@ -73,19 +80,13 @@ async def receive(
         if isinstance(message.clear, ItemsCheckedClear | OnTransfer):
             came.heard.add(key)
         taken.append(message)
-        row = recipient.arriving[message.message]
-        if key not in now or item.purposes != now[key].purposes:
-            came.new.append(message)
-        elif item.revision != now[key].revision:
-            came.amending.append(message)
-            row = recipient.amending[message.message]
-        elif item.state != now[key].state:
-            came.changed[key] = (came.changed.get(key, (now[key].state, ""))[0], item.state)
+        amends = came.sort_in(message, now.get(key), item)
+        row = (recipient.amending if amends else recipient.arriving)[message.message]
         now[key] = item
         events.append(happened(row, key[0], party=key[1], state=item.state))
     await _keep(came, before, now, items=items)
     await items.heard(taken)
-    await items.clock(*_timed(recipient.subject, taken, _unclaimed(recipient, came.new, now)))
+    await items.clock(*_timed(recipient.subject, taken, _unclaimed(recipient, came.new, now), law_at=law_at))
     if edges is not None:
         refusals |= await edges.apply(answers)
         events += edges.events
@@ -105,6 +106,18 @@ class _Came:
     resumed: set[ItemKey] = field(default_factory=set)
     amending: list[Received] = field(default_factory=list)
     heard: set[ItemKey] = field(default_factory=set)
+
+    def sort_in(self, message: Received, known: Item | None, item: Item) -> bool:
+        """Note what the message makes of an item, as it was `known` before; whether it amends that."""
+        key = _key(message)
+        if known is None or item.purposes != known.purposes:
+            self.new.append(message)
+        elif item.revision != known.revision:
+            self.amending.append(message)
+            return True
+        elif item.state != known.state:
+            self.changed[key] = (self.changed.get(key, (known.state, ""))[0], item.state)
+        return False
 
 
 async def _keep(came: _Came, before: Mapping[ItemKey, Item], now: Mapping[ItemKey, Item], *, items: Items) -> None:
@@ -139,13 +152,13 @@ def _unclaimed(recipient: RecipientKind, new: Sequence[Received], now: Mapping[I
 
 
 def _timed(
-    subject: Subject, messages: Sequence[Received], unclaimed: Sequence[Received]
-) -> tuple[list[Clocked], list[Happened]]:
+    subject: Subject, messages: Sequence[Received], unclaimed: Sequence[Received], *, law_at: LawAt | None
+) -> tuple[list[Begun], list[Happened]]:
     """What messages that were taken mean to clocks: edges that begin, and what has happened to them.
 
     `unclaimed` bring cases where a child is at risk.
     """
-    begun, steps = list[Clocked](), list[Happened]()
+    begun, steps = list[Begun](), list[Happened]()
     for message in messages:
         of = message.recipient, UUID(message.subject), message.filed_by
         if isinstance(message.clear, ItemsCheckedClear):
@@ -155,7 +168,7 @@ def _timed(
         elif message.message in WITHDRAWALS:
             steps += [Happened.by(*of, step=step) for step in taken_back(message.sent_at)]
         elif message.edge is not None:
-            begun.append(received(message))
+            begun.append(begun_by(received(message), law_at))
             so_far = AnswerState.NONE if message.again is None else message.again.answer
             steps += [Happened.by(*of, step=step) for step in answered(subject, so_far, message.sent_at)]
     for message in unclaimed:

@@ -159,14 +159,15 @@ class Machinery:
 
     def timers(self) -> Timers:
         """What falls due for the parties of this instance."""
-        return Timers(self.database, self._law_at, self.clock, scope=self.service_scope, wake=self.numberer.wake)
+        return Timers(self.database, self.law_at, self.clock, scope=self.service_scope, wake=self.numberer.wake)
 
     async def run_timers(self) -> None:
         """Tell parties what falls due. Any number of processes may."""
         await wait_for_database(self.database)
         await self.timers().run()
 
-    def _law_at(self, at: datetime) -> ClockLaw:
+    def law_at(self, at: datetime) -> ClockLaw:
+        """What clocks are counted by at an instant. Raises `Unavailable` before the first documents."""
         hour = timedelta(seconds=self.settings.policy_hour_s)
         return ClockLaw(self.shelf.directories.active(at), self.shelf.policies.active(at), hour)
 

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
 from shared.exchange.clocks import Clocked, Happened
-from shared.runtime.database.columns import Columns, Statement, insert
+from shared.exchange.timers import Begun
+from shared.runtime.database.columns import Bound, Columns, Statement
+from shared.runtime.timers.rows import ROW, TimerRow, next_look, timer_row
 
-CLOCKED: Final = Columns.of(Clocked)
-_BEGIN: Final = insert("clocked", CLOCKED, end="ON CONFLICT DO NOTHING")
+CLOCKED: Final = Columns.of(Clocked, look_at="timestamptz")
+#: What the driver takes for `-infinity`.
+_AT_ONCE: Final = datetime.min  # noqa: DTZ901 - with a time zone it would be the year 1
+_BEGIN: Final = Statement(
+    """
+WITH begun AS (
+    INSERT INTO clocked ({edges.names}) SELECT {edges.values} FROM {edges} ON CONFLICT DO NOTHING
+    RETURNING edge_id, party
+)
+INSERT INTO timer ({timers.names}) SELECT {timers.values} FROM {timers} JOIN begun USING (edge_id, party)
+""",
+    edges=CLOCKED,
+    timers=ROW,
+)
 _HAPPENED: Final = Columns.of(Happened)
 # One that is locked is looked at right now: it waits for that, and is looked at again.
 _STEP: Final = Statement(
@@ -40,10 +55,27 @@ UPDATE clocked SET look_at = '-infinity' WHERE edge_id = ANY($1::uuid[])
 """
 
 
-async def begin(driver: asyncpg.Connection, edges: Sequence[Clocked]) -> None:
+async def clock(driver: asyncpg.Connection, begun: Sequence[Begun], steps: Sequence[Happened]) -> None:
+    """Have clocks run for new edges, then keep what has happened to those that there are."""
+    await begin(driver, begun)
+    await note_steps(driver, steps)
+
+
+async def begin(driver: asyncpg.Connection, edges: Sequence[Begun]) -> None:
     """Have clocks run for these edges; one that comes again runs on."""
     if edges:
-        await driver.execute(*_BEGIN.bind(rows=CLOCKED.rows(edges)))
+        await driver.execute(*_BEGIN.bind(edges=clocked_rows(edges), timers=timer_rows(edges)))
+
+
+def clocked_rows(edges: Sequence[Begun]) -> Bound[Clocked]:
+    """The edges as they are stored: looked at when something is to be told, or at once to make their timers."""
+    looks = [_AT_ONCE if each.timers is None else next_look(each.timers) for each in edges]
+    return CLOCKED.rows([each.edge for each in edges], look_at=looks)
+
+
+def timer_rows(edges: Sequence[Begun]) -> Bound[TimerRow]:
+    """The timers that they begin with."""
+    return ROW.rows([timer_row(each.edge, timer) for each in edges for timer in each.timers or ()])
 
 
 async def note_steps(driver: asyncpg.Connection, steps: Sequence[Happened]) -> None:

@@ -14,23 +14,21 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
-from uuid import UUID, uuid5
+from typing import Final
+from uuid import UUID
 
 import asyncpg
 
-from shared.exchange.act import Subject
-from shared.exchange.clocks import begun, clocked
+from shared.exchange.clocks import Clocked
 from shared.exchange.events import Event
-from shared.exchange.preservation import preserved
-from shared.exchange.timers import Fires, Timer, timers
+from shared.exchange.timers import Fires, Timer, timers_of
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.routing.clocks import Did, LawAt, Step
 from shared.runtime.database.columns import Columns, insert
 from shared.runtime.database.feed import note_events
 from shared.runtime.database.transactions import Database, RowScope
-from shared.vocabulary.routing import PartyKind
+from shared.runtime.timers.rows import ROW, DueAfter, TimerRow, next_look, timer_row
 
 #: So many edges are looked at in one transaction.
 BATCH: Final = 100
@@ -38,27 +36,25 @@ BATCH: Final = 100
 LOOK_EVERY_S: Final = 1.0
 #: How far our clock may be from the one that bears it out.
 CLOCK_TOLERANCE: Final = timedelta(seconds=60)
-_SUBJECTS: Final = {
-    PartyKind.HOTLINE.value: Subject.OFFER,
-    PartyKind.LAW_ENFORCEMENT.value: Subject.CASE,
-    PartyKind.INDUSTRY.value: Subject.NOTICE,
-}
 _TAKE: Final = """
-SELECT edge_id, party, subject, origin, recipient, purpose, rules, acknowledge_h, act_h, begun_at, instrument, begins
+SELECT edge_id, party, subject, told_by, origin, recipient, purpose, rules, acknowledge_h, act_h, begun_at, instrument,
+       begins
 FROM clocked
 WHERE look_at <= coalesce($1, '-infinity'::timestamptz) ORDER BY look_at LIMIT $2 FOR UPDATE SKIP LOCKED
 """
+#: Edges are named by their ids, besides: a join alone may be done by reading all that there is.
 _STEPS: Final = """
 SELECT s.edge_id, s.party, s.at, s.did, s.code, s."of" FROM clock_step AS s
 JOIN unnest($1::uuid[], $2::text[]) AS k (edge_id, party) ON s.edge_id = k.edge_id AND s.party = k.party
+WHERE s.edge_id = ANY($1::uuid[])
 """
 _EMPTY: Final = """
 DELETE FROM timer AS t USING unnest($1::uuid[], $2::text[]) AS k (edge_id, party)
-WHERE t.edge_id = k.edge_id AND t.party = k.party
+WHERE t.edge_id = ANY($1::uuid[]) AND t.edge_id = k.edge_id AND t.party = k.party
 """
 _LOOKED: Final = """
 UPDATE clocked AS c SET look_at = k.look_at FROM unnest($1::uuid[], $2::text[], $3::timestamptz[])
-AS k (edge_id, party, look_at) WHERE c.edge_id = k.edge_id AND c.party = k.party
+AS k (edge_id, party, look_at) WHERE c.edge_id = ANY($1::uuid[]) AND c.edge_id = k.edge_id AND c.party = k.party
 """
 _DUE: Final = """
 SELECT * FROM timer WHERE party = $1
@@ -67,42 +63,6 @@ AND ($2::timestamptz IS NULL OR (due_at, timer_id) > ($2, $3::uuid)) ORDER BY du
 _DUE_OF: Final = _DUE.replace("party = $1", "party = $1 AND subject = $5")
 _ALL_AGAIN: Final = "UPDATE clocked SET look_at = '-infinity'"
 _NONE_LEFT: Final = "DELETE FROM timer"
-
-
-@dataclass(frozen=True, slots=True)
-class TimerRow:
-    """A timer as its party is shown it. `telling` is what it is told next, at `tells_at`.
-
-    `timer_id` follows from edge, clock and run: made again it is the same.
-    """
-
-    timer_id: UUID
-    edge_id: UUID
-    party: str
-    clock: str
-    run: int
-    subject: UUID
-    counterpart: str
-    purpose: str
-    owed_by: str
-    due: str
-    consequence: str
-    rung: int
-    started_at: datetime
-    due_at: datetime
-    tells_at: datetime | None
-    telling: str | None
-
-    @property
-    def place(self) -> DueAfter:
-        return DueAfter(self.due_at, self.timer_id)
-
-
-class DueAfter(NamedTuple):
-    """A place in the list of what falls due."""
-
-    due_at: datetime
-    timer_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +75,7 @@ class _Told:
     of: int
 
 
-_ROW: Final = Columns.of(TimerRow)
-_ADD: Final = insert("timer", _ROW)
+_ADD: Final = insert("timer", ROW)
 _TOLD: Final = Columns.of(_Told)
 _TELL: Final = insert("clock_step", _TOLD)
 #: The time of another clock, which bears ours out or not.
@@ -175,10 +134,10 @@ class Timers:
 
         Raises `Unavailable` before there is any law.
         """
-        async with self._database.transaction(self._scope()) as session:
+        async with self._database.transaction(self._scope(), keeps_plans=True) as session:
             now = await self._now(session.driver)
             rows = await session.driver.fetch(_TAKE, now, limit)
-            told = await self._renew(session.driver, rows, now) if rows else 0
+            told = await self._renew(session.driver, [_edge(row) for row in rows], now) if rows else 0
         if told:
             self._wake()
         return len(rows)
@@ -198,8 +157,8 @@ class Timers:
         now, theirs = self._clock.now(), await self._witness(driver)
         return now if abs(now - theirs) <= CLOCK_TOLERANCE else None
 
-    async def _renew(self, driver: asyncpg.Connection, rows: Sequence[asyncpg.Record], now: datetime | None) -> int:
-        keys = [row["edge_id"] for row in rows], [row["party"] for row in rows]
+    async def _renew(self, driver: asyncpg.Connection, edges: Sequence[Clocked], now: datetime | None) -> int:
+        keys = [edge.edge_id for edge in edges], [edge.party for edge in edges]
         steps: dict[tuple[UUID, str], list[Step]] = {}
         for each in await driver.fetch(_STEPS, *keys):
             step = Step(each["at"], Did(each["did"]), each["code"], each["of"])
@@ -208,73 +167,39 @@ class Timers:
         said: list[_Told] = []
         events: list[Event] = []
         looks: list[datetime | None] = []
-        for row in rows:
-            known = steps.get((row["edge_id"], row["party"]), [])
-            found, before = self._timers(row, known), len(events)
+        for edge in edges:
+            known = steps.get((edge.edge_id, edge.party), [])
+            found, before = timers_of(edge, known, self._law_at), len(events)
             for timer in found:
                 if now is not None and (fires := timer.fires_by(now)) is not None:
                     told = timer.told(fires)
                     known.append(told)
-                    said.append(_Told(row["edge_id"], row["party"], told.at, told.did.value, told.code, told.of))
-                    events.append(_event(row, timer, fires))
+                    said.append(_Told(edge.edge_id, edge.party, told.at, told.did.value, told.code, told.of))
+                    events.append(_event(edge, timer, fires))
             if len(events) > before:  # What was told is a step: it may end a run, or begin one.
-                found = self._timers(row, known)
-            made += [_row(row, timer) for timer in found]
-            looks.append(min((timer.fires.at for timer in found if timer.fires), default=None))
+                found = timers_of(edge, known, self._law_at)
+            made += [timer_row(edge, timer) for timer in found]
+            looks.append(next_look(found))
         await driver.execute(_EMPTY, *keys)
-        await driver.execute(*_ADD.bind(rows=_ROW.rows(made)))
-        await driver.execute(*_TELL.bind(rows=_TOLD.rows(said)))
+        await driver.execute(*_ADD.bind(rows=ROW.rows(made)))
+        if said:
+            await driver.execute(*_TELL.bind(rows=_TOLD.rows(said)))
         await driver.execute(_LOOKED, *keys, looks)
         await note_events(driver, events)
         return len(events)
 
-    def _timers(self, row: asyncpg.Record, steps: Sequence[Step]) -> tuple[Timer, ...]:
-        if row["begins"]:
-            first = Step(row["begun_at"], Did.STARTS, row["begins"])
-            return timers(preserved(row["origin"], row["recipient"], row["instrument"]), [first, *steps], self._law_at)
-        party = self._law_at(row["begun_at"]).directory.party(row["recipient"])
-        if party is None:
-            return ()
-        subject = _SUBJECTS[party.kind]
-        edge = clocked(
-            subject,
-            rules=tuple(row["rules"]),
-            origin=row["origin"],
-            recipient=row["recipient"],
-            deadlines={"acknowledge_h": row["acknowledge_h"], "act_h": row["act_h"]},
-        )
-        return timers(edge, [*begun(subject, row["begun_at"]), *steps], self._law_at)
+
+def _edge(row: asyncpg.Record) -> Clocked:
+    return Clocked(**(dict(row) | {"rules": tuple(row["rules"])}))
 
 
-def _row(row: asyncpg.Record, timer: Timer) -> TimerRow:
-    run, fires = timer.run, timer.fires
-    return TimerRow(
-        timer_id=uuid5(row["edge_id"], f"{row['party']} {run.clock} {run.number}"),
-        edge_id=row["edge_id"],
-        party=row["party"],
-        clock=run.clock,
-        run=run.number,
-        subject=row["subject"],
-        counterpart=row["recipient"] if row["party"] == row["origin"] else row["origin"],
-        purpose=row["purpose"],
-        owed_by=run.owed_by,
-        due=run.due,
-        consequence=run.then,
-        rung=run.rung,
-        started_at=run.started_at,
-        due_at=timer.due_at,
-        tells_at=None if fires is None else fires.at,
-        telling=None if fires is None else fires.telling.value,
-    )
-
-
-def _event(row: asyncpg.Record, timer: Timer, fires: Fires) -> Event:
+def _event(edge: Clocked, timer: Timer, fires: Fires) -> Event:
     """What the feed says: what is due, and who owes it where that is another."""
     owing = timer.run.owed_by
     return Event(
-        row["party"],
+        edge.party,
         fires.telling.value,
-        row["subject"],
+        edge.subject,
         state=timer.run.due,
-        by=owing if owing != row["party"] else None,
+        by=owing if owing != edge.party else None,
     )

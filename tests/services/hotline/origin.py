@@ -38,6 +38,7 @@ from shared.party.origin.use_cases.again import Law
 from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
+from shared.routing.clocks import LawAt
 from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.http.acts import Acts
@@ -94,10 +95,10 @@ class Origin:
             self.database, law=self.law(), instance="hotline", kek=KEK, clock=self.clock, unreleased_days=7
         )
 
-    def intake_of(self, **bounds: Any) -> Intake:
-        """An intake of this origin with these bounds."""
+    def intake_of(self, *, law_at: LawAt | None = None, **bounds: Any) -> Intake:
+        """An intake of this origin with these bounds. Without `law_at` timers are made at the next look."""
         return Intake(
-            PostgresFilings(self.database, KEK),
+            PostgresFilings(self.database, KEK, law_at=law_at),
             answering=partial(answer_filed, acceptor=self.acceptor),
             authority=AUTHORITY,
             documents=lambda: self._documents(),

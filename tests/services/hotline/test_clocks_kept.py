@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from shared.contracts.answers import CaseAcceptedClear, NoticeAnsweredClear
 from shared.contracts.items import ItemAnswer
 from shared.contracts.registry import CASE_ACCEPTED, NOTICE_ANSWERED
@@ -13,7 +15,7 @@ from shared.kernel.clock import ManualClock, coarse
 from shared.kernel.ids import uuid7
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.answers import EdgeAnswers
-from shared.routing.clocks import Law
+from shared.routing.clocks import Law, LawAt
 from shared.runtime.timers.timers import Timers
 from shared.vocabulary.answers import NoticeAction
 from shared.vocabulary.referral import WithdrawalReason
@@ -22,24 +24,54 @@ from tests.services.hotline.origin import APPLYING, KEK, Origin
 from tests.support.builders import AT, HOTLINE, PROVIDER
 
 
-async def due(origin: Origin, referral_id: UUID) -> set[tuple[str, str, Any]]:
-    """(counterpart, clock, hours from its start) of everything that falls due about a referral."""
-    shelf, clock = origin.world.shelf, ManualClock(AT)
+def law_at(origin: Origin) -> LawAt:
+    shelf = origin.world.shelf
+    return lambda at: Law(shelf.directories.active(at), shelf.policies.active(at))
+
+
+def timers_of(origin: Origin) -> Timers:
+    clock = ManualClock(AT)
 
     async def witness(_: object) -> Any:
         return clock.now()
 
-    def law_at(at: Any) -> Law:
-        return Law(shelf.directories.active(at), shelf.policies.active(at))
+    return Timers(origin.database, law_at(origin), clock, scope=lambda: APPLYING, witness=witness)
 
-    timers = Timers(origin.database, law_at, clock, scope=lambda: APPLYING, witness=witness)
+
+async def kept(origin: Origin, referral_id: UUID) -> list[asyncpg.Record]:
+    """The timers about a referral, each with when its edge is looked at next."""
+    async with origin.database.transaction(APPLYING) as session:
+        rows: list[asyncpg.Record] = await session.driver.fetch(
+            "SELECT t.*, look_at FROM timer AS t JOIN clocked USING (edge_id, party)"
+            " WHERE t.subject = $1 AND party = $2 ORDER BY edge_id, clock, run",
+            referral_id,
+            HOTLINE,
+        )
+    return rows
+
+
+async def due(origin: Origin, referral_id: UUID) -> set[tuple[str, str, Any]]:
+    """(counterpart, clock, hours from its start) of everything that falls due about a referral."""
+    timers = timers_of(origin)
     while await timers.look():
         pass
-    async with origin.database.transaction(APPLYING) as session:
-        rows = await session.driver.fetch("SELECT * FROM timer WHERE subject = $1 AND party = $2", referral_id, HOTLINE)
+    rows = await kept(origin, referral_id)
     return {
         (row["counterpart"], row["clock"], (row["due_at"] - row["started_at"]) // timedelta(hours=1)) for row in rows
     }
+
+
+async def test_what_is_filed_has_its_timers_at_once_as_a_look_would_make_them(origin: Origin) -> None:
+    origin.intake = origin.intake_of(law_at=law_at(origin))
+    referral_id = await origin.file()
+    rows = await kept(origin, referral_id)
+    assert len(rows) > 5
+    first = {
+        row["edge_id"]: min(each["tells_at"] for each in rows if each["edge_id"] == row["edge_id"]) for row in rows
+    }
+    assert [row["look_at"] for row in rows] == [first[row["edge_id"]] for row in rows]
+    await timers_of(origin).rebuild()
+    assert await kept(origin, referral_id) == rows
 
 
 async def test_what_is_filed_falls_due_until_it_is_answered_or_taken_back(origin: Origin) -> None:

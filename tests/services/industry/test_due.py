@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
+from services.industry.bus import industry_door
 from services.industry.domain import AUTHORITY
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
@@ -25,16 +27,31 @@ from tests.shared.routing.test_clocks import SAMPLE_LAW
 DESCRIBED = Described("industry")
 
 
-async def looked(providers: Providers) -> None:
+def timers_of(providers: Providers) -> Timers:
     clock = ManualClock(CLOCK.now())
 
     async def witness(_: object) -> datetime:
         return clock.now()
 
     law = Law(providers.directory, SAMPLE_LAW)
-    timers = Timers(providers.database, lambda _: law, clock, scope=lambda: APPLYING, witness=witness)
+    return Timers(providers.database, lambda _: law, clock, scope=lambda: APPLYING, witness=witness)
+
+
+async def looked(providers: Providers) -> None:
+    timers = timers_of(providers)
     while await timers.look():
         pass
+
+
+async def kept(providers: Providers, notice_id: UUID) -> list[asyncpg.Record]:
+    """The timers of a notice, with when it is looked at next."""
+    async with providers.database.transaction(APPLYING) as session:
+        rows: list[asyncpg.Record] = await session.driver.fetch(
+            "SELECT t.*, look_at FROM timer AS t JOIN clocked USING (edge_id, party)"
+            " WHERE t.subject = $1 ORDER BY clock, run",
+            notice_id,
+        )
+    return rows
 
 
 async def pages(
@@ -71,6 +88,19 @@ async def test_it_is_read_page_by_page_soonest_first_and_by_nobody_else(provider
     assert await pages(providers, party=OTHER_PROVIDER, subject=notices[1]) == []
     others = await pages(providers, party=OTHER_PROVIDER)
     assert not [each for each in others if each["subject"] in set(map(str, notices))]
+
+
+async def test_what_comes_has_its_timers_at_once_as_a_look_would_make_them(providers: Providers) -> None:
+    law = Law(providers.directory, SAMPLE_LAW)
+    providers.door = industry_door(kek=KEK, origin=providers.bus, law_at=lambda _: law)
+    notice_id = uuid7()
+    notice = issued(notice_id)
+    await providers.receive(notice)
+    rows = await kept(providers, notice_id)
+    assert len(rows) >= 3
+    assert {row["look_at"] for row in rows} == {min(row["tells_at"] for row in rows)}
+    await timers_of(providers).rebuild()
+    assert await kept(providers, notice_id) == rows
 
 
 async def test_a_reader_of_one_party_sees_none_of_anothers_whatever_it_asks_for(providers: Providers) -> None:

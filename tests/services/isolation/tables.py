@@ -270,7 +270,7 @@ def _of_steps(action: str) -> set[str]:
 
 
 def _of_timers(action: str) -> set[str]:
-    return {ADDS, REMOVES} if action == "apply" else set()
+    return {"submit": {ADDS}, "apply": {ADDS, REMOVES}}.get(action, set())
 
 
 def _of_erasures(action: str) -> set[str]:

@@ -42,6 +42,7 @@ from shared.exchange.items import Said
 from shared.exchange.message import Draft, Received, Record
 from shared.exchange.origin import Answered
 from shared.exchange.states import standings, states
+from shared.exchange.timers import Begun
 from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
@@ -159,7 +160,7 @@ class Told:
     async def clock_edges(self, steps: Sequence[Happened]) -> None:
         pass
 
-    async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
+    async def clock(self, begun: Sequence[Begun], steps: Sequence[Happened]) -> None:
         pass
 
     async def note(self, events: Sequence[Event]) -> None:

@@ -20,10 +20,11 @@ from shared.exchange.letters import KnownEdge
 from shared.exchange.origin import UNFINISHED, Answered, ReferralState, answered_so_far
 from shared.exchange.prepare import Again
 from shared.exchange.released import Released
+from shared.exchange.timers import Begun
 from shared.party.origin.ports import AnswerAct, Judged, OpenEdge, Receipted, Referred, StaleReferral, Taken, Try
 from shared.party.origin.store.acts import keep_acts, reference_place
 from shared.party.origin.store.contacts import note_accepted
-from shared.party.origin.store.filing import EDGE, clocked_rows, edge_rows, places
+from shared.party.origin.store.filing import EDGE, clocked_of, edge_rows, places
 from shared.party.origin.store.referring import refer
 from shared.party.origin.store.transfers import TransfersTold
 from shared.runtime.database.columns import Statement
@@ -290,7 +291,7 @@ class PostgresEdges(TransfersTold):
         if superseded:
             await self._driver.execute(_CARRY, list(superseded))
         await end(self._driver, [*superseded, *dropped])
-        await begin(self._driver, clocked_rows(again))
+        await begin(self._driver, [Begun(edge) for edge in clocked_of(again)])
         await outbox.enqueue(self._driver, [draft for each in again for draft in each.drafts])
         waiting = {each.referral_id: each.work_reason.value for each in again if each.work_reason is not None}
         await self._driver.execute(_TO_WORK_LIST, list(waiting), list(waiting.values()))

@@ -19,18 +19,21 @@ from shared.exchange.clocks import Clocked
 from shared.exchange.events import event_type
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Again, Prepared, law_of
+from shared.exchange.timers import begun_by
 from shared.kernel.authority import Role
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.party.origin.domain import Reply, Request
 from shared.party.origin.ports import Claimed, Twin
 from shared.party.origin.store.days import PostgresDays
+from shared.routing.clocks import LawAt
 from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.database.feed import Listed
 from shared.runtime.database.idempotency import Claim, ClaimKind, claim_many, forget_many, store_many
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post import outbox
-from shared.runtime.timers.steps import CLOCKED
+from shared.runtime.timers.rows import ROW
+from shared.runtime.timers.steps import CLOCKED, clocked_rows, timer_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,9 @@ WITH filed AS (
 ), clocked AS (
     INSERT INTO clocked ({clocks.names}) SELECT {clocks.values} FROM {clocks}
     JOIN filed ON filed.referral_id = clocks.subject
+), timed AS (
+    INSERT INTO timer ({timers.names}) SELECT {timers.values} FROM {timers}
+    JOIN filed ON filed.referral_id = timers.subject
 ), counted AS (
     INSERT INTO intake_count AS c (party, fate, count)
     SELECT counts.party, f.fate, f.count
@@ -108,6 +114,7 @@ SELECT referral_id FROM filed
     keys=_KEY,
     edges=EDGE,
     clocks=CLOCKED,
+    timers=ROW,
     counts=_SUBMITTED,
     filed="text",
 )
@@ -120,9 +127,10 @@ JOIN unnest($1::text[], $2::text[]) AS k(party, external_ref) USING (party, exte
 class PostgresFiling(PostgresDays):
     """`Filing` within one transaction. Content is kept under a data key per referral: deleting the key erases it."""
 
-    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
+    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey, law_at: LawAt | None = None) -> None:
         super().__init__(driver)
         self._kek = kek
+        self._law_at = law_at
 
     async def claim(self, requests: Sequence[Request], expected: Sequence[Reply]) -> list[Claimed]:
         wanted = [(*_key(request), request.body_hash) for request in requests]
@@ -142,13 +150,15 @@ class PostgresFiling(PostgresDays):
             decision=[to_json(each.decision).decode() for each in prepared],
             content=sealed,
         )
+        begun = [begun_by(each, self._law_at) for each in clocked_of(prepared)]
         counts = _SUBMITTED.rows(list(submitted), party=list(submitted), submitted=list(submitted.values()))
         filed = await self._driver.fetch(
             *_FILE.bind(
                 referrals=referrals,
                 keys=_KEY.rows(prepared, wrapped=wrapped),
                 edges=EDGE.rows(edge_rows(prepared)),
-                clocks=CLOCKED.rows(clocked_rows(prepared)),
+                clocks=clocked_rows(begun),
+                timers=timer_rows(begun),
                 counts=counts,
                 filed=FILED,
             )
@@ -181,14 +191,16 @@ class PostgresFiling(PostgresDays):
 class PostgresFilings:
     """`Filings` over the database of an instance."""
 
-    def __init__(self, database: Database, kek: KeyEncryptionKey) -> None:
+    def __init__(self, database: Database, kek: KeyEncryptionKey, *, law_at: LawAt | None = None) -> None:
+        """`law_at`: timers are made by it as one files; without it, at the next look."""
         self._database = database
         self._kek = kek
+        self._law_at = law_at
 
     @asynccontextmanager
     async def open(self, parties: Sequence[str], role: Role) -> AsyncIterator[PostgresFiling]:
         async with self._database.transaction(RowScope(parties, role, "submit"), keeps_plans=True) as session:
-            yield PostgresFiling(session.driver, self._kek)
+            yield PostgresFiling(session.driver, self._kek, self._law_at)
 
 
 def places(referral_id: UUID, party: str) -> tuple[bytes, bytes]:
@@ -202,7 +214,7 @@ def edge_rows(decided: Sequence[Prepared | Again]) -> list[EdgeRow]:
     return [row for each in decided for row in (*_sent_rows(each), *_unsent_rows(each))]
 
 
-def clocked_rows(decided: Sequence[Prepared | Again]) -> list[Clocked]:
+def clocked_of(decided: Sequence[Prepared | Again]) -> list[Clocked]:
     """What clocks look at of the edges of these decisions that were sent."""
     return [
         Clocked(

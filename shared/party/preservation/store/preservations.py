@@ -22,6 +22,7 @@ from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.events import Event, event_type
 from shared.exchange.message import Draft
 from shared.exchange.states import Standing
+from shared.exchange.timers import Begun
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import not_found
 from shared.party.preservation.domain import Preservation, PreservationKey
@@ -39,7 +40,7 @@ from shared.runtime.database.columns import Columns, Json, insert
 from shared.runtime.database.feed import Listed, note_events
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.post import outbox
-from shared.runtime.timers.steps import begin, note_steps
+from shared.runtime.timers.steps import clock
 from shared.vocabulary.preservation import PreservationKind, PreservationTerm
 from shared.vocabulary.routing import Instrument
 
@@ -166,8 +167,7 @@ class PostgresPreservations:
         await self._driver.execute(*_KEEP.bind(rows=_ACT.rows([_kept(each) for each in done])))
 
     async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
-        await begin(self._driver, begun)
-        await note_steps(self._driver, steps)
+        await clock(self._driver, [Begun(edge) for edge in begun], steps)
 
     async def note(self, events: Sequence[Event]) -> None:
         await note_events(self._driver, events)

@@ -21,9 +21,10 @@ from shared.contracts.questions import RaisedClear
 from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import ALL, WITHDRAWALS
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
-from shared.exchange.clocks import Clocked, Happened
+from shared.exchange.clocks import Happened
 from shared.exchange.events import Event
 from shared.exchange.message import Draft, Received, Record
+from shared.exchange.timers import Begun
 from shared.exchange.words import folded
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Defect, Refused, not_found
@@ -43,7 +44,7 @@ from shared.runtime.database.journal import Erased
 from shared.runtime.database.pages import next_cursor
 from shared.runtime.database.transactions import gather
 from shared.runtime.post import outbox
-from shared.runtime.timers.steps import begin, note_steps
+from shared.runtime.timers.steps import clock
 
 _EDGES: Final = [message.type for message in ALL if message.edge]
 _WITHDRAWALS: Final = [message.type for message in WITHDRAWALS]
@@ -264,9 +265,8 @@ class PostgresItems:
     async def send(self, drafts: Sequence[Draft]) -> None:
         await outbox.enqueue(self._driver, drafts)
 
-    async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
-        await begin(self._driver, begun)
-        await note_steps(self._driver, steps)
+    async def clock(self, begun: Sequence[Begun], steps: Sequence[Happened]) -> None:
+        await clock(self._driver, begun, steps)
 
     async def note(self, events: Sequence[Event]) -> None:
         await note_events(self._driver, events)

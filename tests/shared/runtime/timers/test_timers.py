@@ -9,6 +9,7 @@ from typing import Any
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.exchange.act import Subject
 from shared.exchange.clocks import Happened, answered
+from shared.exchange.timers import Begun
 from shared.runtime.database.transactions import Database
 from shared.runtime.timers.steps import begin, note_steps
 from shared.vocabulary.answers import AnswerState
@@ -105,7 +106,7 @@ async def test_what_is_done_is_told_no_more_and_leaves_the_list(database: Databa
 async def test_a_long_outage_is_told_once(database: Database) -> None:
     (edge,) = notices(1)
     async with database.transaction(SCOPE) as session:
-        await begin(session.driver, [edge, edge])
+        await begin(session.driver, [Begun(edge), Begun(edge)])
     clock = SteppingClock(edge.begun_at + timedelta(days=30))
     timers = timers_of(database, clock)
     while await timers.look():

@@ -13,6 +13,7 @@ import asyncpg
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.exchange.clocks import Clocked
+from shared.exchange.timers import begun_by
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
 from shared.routing.clocks import Law
@@ -43,6 +44,10 @@ class SteppingClock:
         return self.true
 
 
+def law_at(_: datetime) -> Law:
+    return Law(DIRECTORY, SAMPLE_LAW)
+
+
 def timers_of(database: Database, clock: SteppingClock, *, believed: bool = False) -> Timers:
     """`believed`: whatever the clock says is taken for true, as a control."""
 
@@ -50,7 +55,7 @@ def timers_of(database: Database, clock: SteppingClock, *, believed: bool = Fals
         return clock.now()
 
     witness = itself if believed else clock.witness
-    return Timers(database, lambda _: Law(DIRECTORY, SAMPLE_LAW), clock, scope=lambda: SCOPE, witness=witness)
+    return Timers(database, law_at, clock, scope=lambda: SCOPE, witness=witness)
 
 
 def notices(count: int, *, seed: int = 0) -> list[Clocked]:
@@ -75,9 +80,10 @@ def notices(count: int, *, seed: int = 0) -> list[Clocked]:
 
 
 async def begun(database: Database, count: int) -> list[Clocked]:
+    """Of every second the timers are made as it begins, of the others at the next look."""
     edges = notices(count)
     async with database.transaction(SCOPE) as session:
-        await begin(session.driver, edges)
+        await begin(session.driver, [begun_by(edge, law_at if n % 2 else None) for n, edge in enumerate(edges)])
     return edges
 
 
