@@ -332,6 +332,10 @@ class Edges(Protocol):
         """Have the agencies answer that cases were passed on to. Whoever has the referral already answers as before."""
         ...
 
+    async def unrefer(self, refused: Sequence[UUID]) -> None:
+        """Have them answer no more on these edges: their instances have refused what was passed on."""
+        ...
+
     async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:
         """The referrals that these messages carry edges of, both locked."""
         ...

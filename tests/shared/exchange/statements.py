@@ -178,6 +178,9 @@ class Edges:
     async def refer(self, referred: Sequence[object]) -> None:
         """Whoever answers from now on is an edge of its own."""
 
+    async def unrefer(self, refused: Sequence[object]) -> None:
+        """Nor does it answer any more, by one of its own."""
+
 
 @cache
 def example(message: MessageType) -> Mapping[str, Any]:

@@ -24,7 +24,7 @@ from shared.party.origin.ports import AnswerAct, Judged, OpenEdge, Receipted, Re
 from shared.party.origin.store.acts import keep_acts, reference_place
 from shared.party.origin.store.contacts import note_accepted
 from shared.party.origin.store.filing import EDGE, clocked_rows, edge_rows, places
-from shared.party.origin.store.referring import refer
+from shared.party.origin.store.referring import refer, unrefer
 from shared.party.origin.store.transfers import TransfersTold
 from shared.runtime.database.columns import Statement
 from shared.runtime.post import outbox
@@ -227,6 +227,9 @@ class PostgresEdges(TransfersTold):
 
     async def refer(self, referred: Sequence[Referred]) -> None:
         await refer(self._driver, referred)
+
+    async def unrefer(self, refused: Sequence[UUID]) -> None:
+        await unrefer(self._driver, refused)
 
     async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:
         rows = await self._driver.fetch(_STALE, list(message_ids))
