@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from shared.contracts.answers import CaseAcceptedClear
 from shared.contracts.contacts import Contact, ContactSuggestedClear
-from shared.contracts.registry import CASE_ACCEPTED, CONTACT_SUGGESTED
+from shared.contracts.holds import HoldEndedClear, HoldPlacedClear
+from shared.contracts.registry import CASE_ACCEPTED, CONTACT_SUGGESTED, HOLD_ENDED, HOLD_PLACED
 from shared.exchange.accept import accept
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Draft, Received, Record
@@ -18,6 +20,7 @@ from shared.kernel.ids import uuid4
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.contacts import ContactGround
+from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope
 from tests.services.audit.log import Log, of_message
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import World
@@ -25,6 +28,7 @@ from tests.support.passing import passable, passed_on
 
 #: The sample's referral is sent to the first two; the others hear of it from these, if at all.
 NL, BE, DE, AT_LARGE = (f"police-{place}.example" for place in ("nl", "be", "de", "se"))
+DAY = timedelta(days=1)
 STANDS, NOT_THEIRS = ("record", None), ("not_entitled", "statement_not_yours")
 
 
@@ -71,6 +75,10 @@ async def kept(log: Log, draft: Draft, *, by: str = "law_enforcement") -> Record
     return record
 
 
+def acts(prepared: Prepared, number: int) -> dict[str, Any]:
+    return {"referral_id": prepared.referral_id, "revision": 1, "act": uuid4(), "number": number}
+
+
 async def judged(log: Log, prepared: Prepared, record: Record) -> tuple[str, str | None]:
     [line] = of_message(await log.flow(prepared.referral_id), record)
     return line["kind"], line.get("problem")
@@ -114,3 +122,19 @@ async def test_audit_does_not_see_who_the_other_agency_is(log: Log) -> None:
     [line] = of_message(await log.flow(prepared.referral_id), record)
     assert NL not in str(line)
     assert NL.encode() not in (record.value or b"")
+
+
+async def test_a_hold_that_ends_as_its_case_is_passed_on_is_its_origins_to_end(log: Log) -> None:
+    prepared, offered = await filed(log)
+    hold = uuid4()
+    placed = HoldPlacedClear(
+        **acts(prepared, 1), scope=HoldScope.REMOVAL, basis=HoldBasis.COURT_ORDER, not_after=log.world.at + DAY
+    )
+    asked = await kept(log, compose(HOLD_PLACED, placed, addressed(log.world, prepared.referral_id, NL, HOTLINE)))
+    await kept(log, passed(log.world, offered, NL, DE))
+    over = HoldEndedClear(referral_id=prepared.referral_id, revision=1, hold=hold, end=HoldEnd.RELEASED)
+    ended, forged = [
+        await kept(log, compose(HOLD_ENDED, over, addressed(log.world, prepared.referral_id, origin, NL)), by="hotline")
+        for origin in (HOTLINE, "hotline-be.example")
+    ]
+    assert [await judged(log, prepared, each) for each in (asked, ended, forged)] == [STANDS, STANDS, NOT_THEIRS]

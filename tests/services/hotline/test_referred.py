@@ -13,6 +13,7 @@ from shared.contracts.registry import CASE_CAME_BACK, CASE_REFERRED, QUESTION_AS
 from shared.exchange.message import Received
 from shared.exchange.questions import LAPSES_AFTER
 from shared.kernel.authority import Role
+from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.timeline import referral_words
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.agencies import CaseReferReason
@@ -58,6 +59,17 @@ async def words(origin: Origin, referral_id: UUID) -> list[tuple[str | None, str
     async with origin.database.transaction(RowScope([HOTLINE], Role.VIEWER, "read")) as session:
         said = await referral_words(session.driver, HOTLINE, referral_id)
     return [(each.by, each.state, each.words.get("code")) for each in said]
+
+
+async def states(origin: Origin, referral_id: UUID) -> list[tuple[str, str]]:
+    """The holds of the referral, as its origin has them."""
+    async with origin.database.transaction(APPLYING) as session:
+        return [(each.agency, each.state) for each in await PostgresHolds(session.driver).shown(referral_id)]
+
+
+async def issued(origin: Origin, referral_id: UUID) -> bool:
+    edges = (await origin.show(referral_id))["edges"]
+    return any(each["delivery"] != "planned" for each in edges if each["recipient"] == PROVIDER)
 
 
 async def referred(origin: Origin, referral_id: UUID, by: str) -> Received:
@@ -187,3 +199,40 @@ async def test_clocks_of_the_other_end_and_those_of_the_first_begin_again(
     told = {tuple(each) for each in steps}
     assert (OTHER, "ends", "", 0) in told
     assert (first, "starts", "report_sent", 1) in told
+
+
+async def test_who_passed_it_on_holds_it_no_more_and_the_next_has_its_window(
+    origin: Origin, client: httpx.AsyncClient
+) -> None:
+    referral_id, _ = await filed(client)
+    first, *others = await agencies_of(origin, referral_id)
+    await applied(origin, *(no_objection(origin, referral_id, each) for each in others))
+    held = place(origin, referral_id, first, WINDOW + timedelta(hours=8))
+    assert await applied(origin, held) == [None]
+    origin.clock.advance((WINDOW - timedelta(hours=1)).total_seconds())
+    word = await referred(origin, referral_id, first)
+    moved = CaseReferredClear.model_validate(word.clear.model_dump() | {"number": 2})
+    assert await applied(origin, said(CASE_REFERRED, moved, first, origin.clock.now())) == [None]
+    (ended,) = [each for each in await told(origin, "hold_ended") if each["referral_id"] == str(referral_id)]
+    assert (ended["end"], await states(origin, referral_id)) == ("released", [(first, "released")])
+    await pass_time(origin, timedelta(hours=2))
+    assert not await issued(origin, referral_id), "the window of the first is over, and the other has not looked"
+    assert await applied(origin, no_objection(origin, referral_id, OTHER)) == [None]
+    await pass_time(origin, SLOT)
+    assert await issued(origin, referral_id), "nobody holds it"
+
+
+async def test_what_was_held_is_left_no_longer_than_the_law_lets_anybody_look(
+    origin: Origin, client: httpx.AsyncClient
+) -> None:
+    referral_id, _ = await filed(client)
+    first, *others = await agencies_of(origin, referral_id)
+    await applied(origin, *(no_objection(origin, referral_id, each) for each in others))
+    await applied(origin, place(origin, referral_id, first, 3 * WINDOW))
+    word = await referred(origin, referral_id, first)
+    moved = CaseReferredClear.model_validate(word.clear.model_dump() | {"number": 2})
+    await applied(origin, said(CASE_REFERRED, moved, first, origin.clock.now()))
+    await pass_time(origin, WINDOW - SLOT)
+    assert not await issued(origin, referral_id)
+    await pass_time(origin, 2 * SLOT)
+    assert await issued(origin, referral_id)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -13,23 +14,30 @@ from services.law_enforcement.store import PostgresCases
 from services.law_enforcement.use_cases import act_on_case
 from shared.contracts.answers import Acceptance
 from shared.contracts.base import Contract
+from shared.contracts.holds import HoldEndedClear, HoldRequest
 from shared.contracts.passing import Referring
+from shared.contracts.preserving import PreservationRecord
+from shared.contracts.registry import HOLD_ENDED
 from shared.exchange.accept import accept
 from shared.exchange.act import Subject
 from shared.exchange.states import row
 from shared.kernel.authority import Role
+from shared.party.recipient.holding import AskedHold
 from shared.party.recipient.ports import Acting
+from shared.party.recipient.store.holds import ended_holds
 from shared.party.recipient.store.passing import cases_back
+from shared.party.recipient.store.places import HeldPlaces
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import ReceiptOutcome
-from tests.services.deliveries import AT, withdrawn
+from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope
+from tests.services.deliveries import AT, received, withdrawn
 from tests.services.doors import ACTOR, as_told
 from tests.services.law_enforcement.agency import KEK, Agencies
 from tests.services.outgoing import clear_parts, held
 from tests.support.builders import HOTLINE, POLICE, settlement
-from tests.support.exchange_world import World, world
+from tests.support.exchange_world import LOCATION, World, world
 
 OTHER, THIRD = "police-de.example", "police-be.example"
 BEGINNING = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
@@ -78,6 +86,18 @@ class Case:
             found = await cases_back(session.driver, POLICE, BEGINNING, rank_max=1, limit=200)
         rows = [each.row for each in found if each.row.subject == self.referral_id]
         return [(each.reasons, each.party, each.code, each.mend.value) for each in rows]
+
+    async def holds(self) -> Sequence[AskedHold]:
+        async with self.agencies.database.transaction(self.scope(Role.ANALYST, "read")) as session:
+            page = await PostgresCases(session.driver, KEK).holds.page(POLICE, state=None, cursor=None, limit=200)
+        return [each for each in page.items if each.referral_id == self.referral_id]
+
+    async def stands(self) -> bool:
+        """Whether somebody who asks its provider to keep what is there would be warned of a hold."""
+        async with self.agencies.database.transaction(self.scope(Role.ANALYST, "read")) as session:
+            place = {"kind": "url", "value": LOCATION}
+            record = PreservationRecord.model_validate({"locations": [place]})
+            return await HeldPlaces(session.driver, KEK).stand(POLICE, record)
 
     async def told(self) -> list[dict[str, Any]]:
         """What its origin is told of its coming back."""
@@ -155,3 +175,25 @@ async def test_what_was_withdrawn_meanwhile_is_over(agencies: Agencies) -> None:
         assert await it.door().apply(unit, [withdrawn(it.referral_id, to=POLICE, origin=HOTLINE)]) == {}
     await it.receipted(ReceiptOutcome.REFUSED, NEWER)
     assert ((await it.show())["state"], await it.told()) == ("withdrawn", [])
+
+
+async def test_a_hold_ends_with_the_case_and_nobody_is_warned_of_it_then(agencies: Agencies) -> None:
+    it = await case(agencies)
+    await it.act(
+        "place_hold",
+        HoldRequest(
+            scope=HoldScope.REMOVAL, basis=HoldBasis.INVESTIGATION_OPEN, not_after=it.here.at + timedelta(hours=8)
+        ),
+    )
+    await it.refer()
+    (asked,) = await it.holds()
+    assert await it.stands()
+    clear = HoldEndedClear(referral_id=it.referral_id, revision=1, hold=asked.hold, end=HoldEnd.RELEASED)
+    ended = received(HOLD_ENDED, clear, subject=it.referral_id, sender=HOTLINE, recipient=POLICE)
+    async with agencies.database.transaction(it.scope(Role.SERVICE, "apply")) as session:
+        unit: Any = SimpleNamespace(connection=session)
+        assert await it.door().apply(unit, [ended]) == {}
+    assert ([each.state for each in await it.holds()], await it.stands()) == (["released"], False)
+    async with agencies.database.transaction(it.scope(Role.ANALYST, "read")) as session:
+        waits = await ended_holds(session.driver, POLICE, BEGINNING, rank_max=1, limit=200)
+        assert not [each for each in waits if each.row.subject == it.referral_id]
