@@ -197,7 +197,7 @@ class PostgresCases(PostgresItems):
     @property
     def leases(self) -> PostgresLeases:
         """Which officers have the agency's cases."""
-        return PostgresLeases(self._driver)
+        return PostgresLeases(self._driver, self._kek)
 
     async def evidence(self, subject_id: UUID) -> list[Record]:
         await self._one(subject_id)

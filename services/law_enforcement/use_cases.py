@@ -85,6 +85,12 @@ async def _lease(row: Act, referral_id: UUID, said: Claim | HandOver, *, acting:
         raise claimed()
     if isinstance(said, HandOver) and not before.stands(at):
         raise Refused("case_not_claimed", "nobody has it", status=409)
+    if (
+        isinstance(said, HandOver)
+        and said.to is not None
+        and not await leases.is_officer(acting.party, said.to, row.roles)
+    ):
+        raise Refused("officer_unknown", "nobody of yours who acts on cases: claimed_by shows their ids", field="/to")
     actor, until = acting.actor if isinstance(said, Claim) else said.to, at + timedelta(hours=said.hours)
     lease = Lease(before.number + 1, actor, until if actor is not None else at)
     if not await leases.add(referral_id, acting.party, lease, by=acting.actor, at=at):
