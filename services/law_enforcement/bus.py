@@ -25,6 +25,7 @@ from shared.party.preservation.bus import PreservationDoor
 from shared.party.preservation.store.preservations import PostgresPreservations
 from shared.party.recipient.bus import RecipientDoor
 from shared.party.recipient.domain import revision_of
+from shared.party.recipient.store.contacts import contacts_known
 from shared.party.recipient.store.passing import taken_back_before
 from shared.runtime.post.ports import Settlement, Unit
 from shared.vocabulary.answers import ReceiptOutcome
@@ -43,7 +44,8 @@ class AgencyDoor(RecipientDoor):
 
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
         gone = await taken_back_before(unit.connection.driver, messages)
-        left = [each for each in messages if each.message_id not in gone]
+        known = await contacts_known(unit.connection.driver, messages)
+        left = [each for each in messages if each.message_id not in gone | known]
         refusals = dict.fromkeys(gone, SUBJECT_WITHDRAWN) | await super().apply(unit, left)
         amended = [each for each in messages if each.message_id not in refusals and _amends(each)]
         if amended:

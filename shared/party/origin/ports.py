@@ -334,6 +334,9 @@ class Edges(Protocol):
 
     async def unrefer(self, refused: Sequence[UUID]) -> None:
         """Have them answer no more on these edges: their instances have refused what was passed on."""
+
+    async def meet_again(self, cases: Collection[tuple[UUID, str]]) -> None:
+        """Have agencies told of each other again, as far as these have forgotten it: each a referral and its agency."""
         ...
 
     async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:

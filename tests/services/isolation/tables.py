@@ -298,12 +298,14 @@ def _of_due(action: str) -> set[str]:
 
 def _links(service: str) -> Iterator[Isolated]:
     """Which referrals name one place: the service's own step alone adds it."""
-    for table, insert in (("location_token", _TOKEN), ("relation", _RELATION), ("contact", _TOLD_CONTACT)):
+    for table, insert in (("location_token", _TOKEN), ("relation", _RELATION)):
         yield Isolated(
             service, table, "referral", ReferralState, "referral_id", insert, has_state=False, allows=_of_links
         )
     due = service, "contact_due", "referral", ReferralState, "referral_id"
     yield Isolated(*due, _CONTACT_DUE, has_state=False, allows=_of_due)
+    met = service, "contact", "referral", ReferralState, "referral_id"
+    yield Isolated(*met, _TOLD_CONTACT, has_state=False, allows=_of_due)
 
 
 def _of_locations(action: str) -> set[str]:

@@ -109,9 +109,7 @@ class EdgeAnswers:
             if code is not None:
                 refusals[message.message_id] = code
         await self._edges.answer(taken, new, self._at)
-        await self._edges.refer([each for message in applied for each in self._referred(message)])
-        clears = [message.clear for message in applied]
-        await self._edges.unrefer([clear.edge for clear in clears if isinstance(clear, CaseCameBackClear)])
+        await self._pass_on(applied)
         await self._edges.clock(self._steps)
         late = [edge_id for edge_id, each in taken.items() if each.retell]
         if late and self._retell is not None:
@@ -123,6 +121,12 @@ class EdgeAnswers:
         if self._asked is not None:
             await self._asked.keep()
         return refusals
+
+    async def _pass_on(self, applied: Sequence[Received]) -> None:
+        """Have other agencies answer that cases were passed on to, and those no more that could not take them."""
+        await self._edges.refer([each for message in applied for each in self._referred(message)])
+        clears = [message.clear for message in applied]
+        await self._edges.unrefer([clear.edge for clear in clears if isinstance(clear, CaseCameBackClear)])
 
     def _referred(self, message: Received) -> Iterator[Referred]:
         """Whom a case was passed on to, and who serves that agency."""
