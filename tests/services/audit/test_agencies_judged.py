@@ -106,14 +106,29 @@ async def test_an_answer_that_audit_reads_before_the_case_was_passed_on_stands_o
     assert await judged(log, prepared, answer) == STANDS
 
 
-async def test_contact_is_suggested_to_who_has_the_referral(log: Log) -> None:
+async def test_contact_is_suggested_to_who_has_the_referral(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared, offered = await filed(log)
+    directory = log.world.documents.directory
+    monkeypatch.setattr(directory, "contactable", directory.contactable | {AT_LARGE})
     await kept(log, passed(log.world, offered, NL, DE))
     told = [
         await kept(log, suggested(log.world, prepared.referral_id, to, other), by="hotline")
         for to, other in ((BE, DE), (DE, BE), (AT_LARGE, BE))
     ]
     assert [await judged(log, prepared, each) for each in told] == [STANDS, STANDS, NOT_THEIRS]
+
+
+async def test_who_has_not_opted_in_is_told_of_nobody(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An origin that lies tells it all the same, and so do its recipient's instance and audit find it."""
+    prepared, _ = await filed(log)
+    directory = log.world.documents.directory
+    monkeypatch.setattr(directory, "contactable", directory.contactable - {BE})
+    to_be, to_nl = [
+        await kept(log, suggested(log.world, prepared.referral_id, to, other), by="hotline")
+        for to, other in ((BE, NL), (NL, BE))
+    ]
+    found = [await judged(log, prepared, each) for each in (to_be, to_nl)]
+    assert found == [("not_entitled", "contact_not_agreed"), STANDS]
 
 
 async def test_audit_does_not_see_who_the_other_agency_is(log: Log) -> None:
