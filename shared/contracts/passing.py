@@ -51,7 +51,7 @@ class CameBack(Contract):
     edge: Uuid
     code: ErrorCode
     stands: Literal[AnswerState.NONE, AnswerState.ACCEPTED, AnswerState.ONGOING]
-    times: Annotated[int, Field(ge=1, le=TIMES_MAX)]
+    times: Annotated[int, Field(strict=True, ge=1, le=TIMES_MAX)]
 
 
 class CaseCameBackClear(CameBack, OnReferral):
