@@ -28,11 +28,11 @@ def unlawful(said: Contract, attributes: Attributes, *, shelf: DocumentShelf, at
     By the documents in force when the broker took it, `at`, and by those of when it was said: so nobody is
     named whose message was on its way as they changed.
     """
-    codes = [_broken(said, attributes, shelf, when) for when in (at, attributes.time)]
+    codes = [_broken(said, attributes, shelf, when=when) for when in (at, attributes.time)]
     return None if None in codes else codes[0]
 
 
-def _broken(said: Contract, attributes: Attributes, shelf: DocumentShelf, when: datetime) -> str | None:
+def _broken(said: Contract, attributes: Attributes, shelf: DocumentShelf, *, when: datetime) -> str | None:
     try:
         directory = shelf.directories.active(when)
         if isinstance(said, ContactSuggestedClear):
