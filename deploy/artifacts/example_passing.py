@@ -11,6 +11,14 @@ _ACT: Final = "1b2c3d4e-5f60-4a7b-8c9d-0e1f2a3b4c5d"
 _EDGE: Final = "3d4e5f60-7182-4c9d-8e0f-1a2b3c4d5e6f"
 _NAMED: Final = {"referral_id": str(world.REFERRAL_ID), "revision": 1, "act": _ACT}
 
+_CAME_BACK: Final = {
+    "agency": "police-de.example",
+    "edge": _EDGE,
+    "code": "agency_not_entitled",
+    "stands": "accepted",
+    "times": 1,
+}
+
 
 def _sealed() -> dict[str, Any]:
     """The sealed part to the first agency, with what that has made of the case."""
@@ -28,6 +36,9 @@ ACCEPTED: Final[dict[str, dict[str, Any]]] = {
             | {"of": str(world.EDGE_IDS[world.AGENCY]), "edge": _EDGE}
         }
     },
+    "case_came_back.v1": {
+        "law-is-newer": {"clear": _NAMED | {"number": 3} | _CAME_BACK},
+    },
     "referral_passed_on.v1": {
         "to-another-agency": {"clear": _NAMED | {"edge_id": _EDGE}, "sealed": world.SEALED_FILLER}
     },
@@ -38,6 +49,11 @@ REFUSED: Final[dict[str, tuple[Refusal, ...]]] = {
         Refusal("agency-malformed", "/clear/agency", "Police DE"),
         Refusal("because-unlisted", "/clear/because", "elsewhere"),
         Refusal("without-edge", "/clear/edge", GONE),
+    ),
+    "case_came_back.v1": (
+        Refusal("code-malformed", "/clear/code", "It is not ours."),
+        Refusal("stands-closed", "/clear/stands", "closed"),
+        Refusal("never", "/clear/times", 0),
     ),
     "referral_passed_on.v1": (Refusal("revision-zero", "/clear/revision", 0),),
     "referral_passed_on.v1.sealed": (

@@ -87,7 +87,9 @@ def show(file: ExistingFile, /, *, against: ExistingFile | None = None, as_json:
 
 
 @document_app.command
-def sign(file: ExistingFile, /, *, key: ExistingFile, out: Path | None = None, as_json: AsJson = False) -> int:
+def sign(
+    file: ExistingFile, /, *, key: ExistingFile, digest: str, out: Path | None = None, as_json: AsJson = False
+) -> int:
     """Approve a draft, after reading it: at your own machine, with your own key.
 
     Parameters
@@ -96,13 +98,16 @@ def sign(file: ExistingFile, /, *, key: ExistingFile, out: Path | None = None, a
         The draft.
     key
         Your key, as `causeway key make NAME approve` wrote it; its card lies beside it.
+    digest
+        What you sign, as `causeway document show` said it and you have compared it by voice.
     out
         File to write; beside the draft, called by it and by you, if none is named.
     """
     with ending(Options(json=as_json)):
         from deploy.operator.drafts import approve, read_draft
 
-        signed, (read, _) = approve(file, key), read_draft(file)
+        read, _ = read_draft(file)
+        signed = approve(read, key, digest=digest)
         path = out or file.with_name(f"{read.kind}.{signed.approver}.approval.json")
         path.write_text(signed.model_dump_json(indent=2) + "\n", encoding="utf-8")
         _said(read, path, as_json=as_json)

@@ -83,9 +83,13 @@ def read_draft(file: Path) -> tuple[Draft, bytes]:
     raise Refused("draft_malformed", where["rule"], field=where["field"], status=400)
 
 
-def approve(file: Path, key_file: Path) -> Approval:
-    """Sign a draft with an approver's key, whose card lies beside it. Raises `Refused` as `read_draft` does."""
-    read, _ = read_draft(file)
+def approve(read: Draft, key_file: Path, *, digest: str) -> Approval:
+    """Sign a draft as it was read with an approver's key, whose card lies beside it. `digest`: as its approver has it.
+
+    Raises `Refused`: `draft_of_another_digest`, `card_of_another_key`, and as `read_key_file` does.
+    """
+    if read.digest != digest:
+        raise Refused("draft_of_another_digest", status=400)
     key = SigningKey.load(read_key_file(key_file))
     card = read_approver_card(key_file.with_suffix(".json"))
     if card.key_id != key.key_id:

@@ -243,6 +243,7 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
         Kept("case_edge", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
         Kept("hold", Class.S1, Way.STAYS, Owner.PARTY, None, "what an origin was asked to hold, and what became of it"),
         Kept("case_passed", Class.S1, Way.STAYS, Owner.PARTY, None, "how a case came from another agency, in codes"),
+        Kept("case_passing", Class.S1, Way.STAYS, Owner.PARTY, None, "by which messages cases went to other agencies"),
         Kept("case_contact", Class.S1, Way.STAYS, Owner.PARTY, None, "of which other agencies it was told, and why"),
         Kept(
             "case_location",

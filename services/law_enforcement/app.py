@@ -33,6 +33,7 @@ from shared.party.recipient.bus import RecipientDoor
 from shared.party.recipient.store.contacts import contacts_waiting
 from shared.party.recipient.store.holds import ended_holds
 from shared.party.recipient.store.leases import cases_waiting
+from shared.party.recipient.store.passing import cases_back
 from shared.party.recipient.store.places import HeldPlaces
 from shared.party.timeline import timelines_router
 from shared.party.withdrawals import with_withdrawals
@@ -71,8 +72,9 @@ def assemble(machinery: Machinery) -> App:
     )
     ended = Source("case", CaseState.OFFERED, ended_holds)
     met = Source("case", CaseState.OFFERED, contacts_waiting)
+    back = Source("case", CaseState.OFFERED, cases_back)
     raised = own_questions(AGENCY, PostgresCases.table)
-    sources = [waiting, ended, met, raised, overdue(machinery.clock, Subject.CASE)]
+    sources = [waiting, ended, met, back, raised, overdue(machinery.clock, Subject.CASE)]
     attention = attention_router(items, AUTHORITY, *sources)
     acting = [cases_router(items, partial(_documents, machinery)), holds_router(items), preservations_router(asks)]
     words = {"inbox": case_words, "preservations": preservation_words}
@@ -101,7 +103,12 @@ def assemble(machinery: Machinery) -> App:
 
 
 def _door(machinery: Machinery) -> RecipientDoor:
-    return AgencyDoor(kek=machinery.keys.kek, documents=partial(_documents, machinery), law_at=machinery.law_at)
+    return AgencyDoor(
+        kek=machinery.keys.kek,
+        documents=partial(_documents, machinery),
+        now=machinery.clock.now,
+        law_at=machinery.law_at,
+    )
 
 
 def _documents(machinery: Machinery) -> Documents:

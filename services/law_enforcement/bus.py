@@ -1,17 +1,19 @@
 """The Kafka door: referrals offered to agencies. Agencies file none: no message of theirs carries a decision.
 
 What its origin amends of a case that was passed on is passed on, too, in the transaction that brings it. What it has
-withdrawn before the case came from another agency is refused when that comes.
+withdrawn before the case came from another agency is refused when that comes. What the other's instance refuses is the
+first agency's again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from uuid import UUID
 
-from services.law_enforcement.domain import AGENCY
+from services.law_enforcement.domain import AGENCY, EDGE_EXISTS
 from services.law_enforcement.store import PostgresCases
-from services.law_enforcement.use_cases import pass_on_amended
+from services.law_enforcement.use_cases import come_back, pass_on_amended
 from shared.contracts.registry import REFERRAL_OFFERED
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Track
@@ -23,32 +25,52 @@ from shared.party.preservation.bus import PreservationDoor
 from shared.party.preservation.store.preservations import PostgresPreservations
 from shared.party.recipient.bus import RecipientDoor
 from shared.party.recipient.domain import revision_of
+from shared.party.recipient.store.contacts import contacts_known
 from shared.party.recipient.store.passing import taken_back_before
 from shared.routing.clocks import LawAt
-from shared.runtime.post.ports import Unit
+from shared.runtime.post.ports import Settlement, Unit
+from shared.vocabulary.answers import ReceiptOutcome
 
 
 class AgencyDoor(RecipientDoor):
     """The consumer's handler of agencies. `documents`: directory and policy in force."""
 
     def __init__(
-        self, *, kek: KeyEncryptionKey, documents: Callable[[], Documents], law_at: LawAt | None = None
+        self,
+        *,
+        kek: KeyEncryptionKey,
+        documents: Callable[[], Documents],
+        now: Callable[[], datetime],
+        law_at: LawAt | None = None,
     ) -> None:
         asked = PreservationDoor(Track.OFFER, PostgresPreservations, kek)
         super().__init__(AGENCY, items=PostgresCases, kek=kek, asked=asked, check=self._may_be_told, law_at=law_at)
         self._documents = documents
+        self._now = now
 
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
         gone = await taken_back_before(unit.connection.driver, messages)
-        left = [each for each in messages if each.message_id not in gone]
+        known = await contacts_known(unit.connection.driver, messages)
+        left = [each for each in messages if each.message_id not in gone | known]
         refusals = dict.fromkeys(gone, SUBJECT_WITHDRAWN) | await super().apply(unit, left)
         amended = [each for each in messages if each.message_id not in refusals and _amends(each)]
         if amended:
             await pass_on_amended(amended, PostgresCases(unit.connection.driver, self._kek), self._documents)
         return refusals
 
+    async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
+        refused = {each.message_id: each.code or each.outcome.value for each in settlements if _is_refused(each)}
+        if refused:
+            cases = PostgresCases(unit.connection.driver, self._kek)
+            await come_back(refused, cases, directory=self._documents().directory, at=self._now())
+
     def _may_be_told(self, message: Received) -> None:
         check_contact(message, lambda: self._documents().directory)
+
+
+def _is_refused(settlement: Settlement) -> bool:
+    """Whether nobody has it there: who has it on an edge of its own goes on with that."""
+    return settlement.outcome is ReceiptOutcome.REFUSED and settlement.code != EDGE_EXISTS
 
 
 def _amends(message: Received) -> bool:

@@ -15,6 +15,8 @@ from shared.kernel.errors import Refused
 from shared.party.recipient.domain import Item, RecipientKind, revision_of
 from shared.vocabulary.answers import CaseOutcome, CloseReason
 
+#: Whoever has it on an edge already is refused another.
+EDGE_EXISTS: Final = "edge_exists"
 _ASKS: Final = tuple(permits(Subject.PRESERVATION, Track.OFFER))
 AUTHORITY: Final = Authority((*permits(Subject.CASE), *_ASKS, events.PERMIT, *webhooks.PERMITS))
 _TAKEN_BACK: Final = frozenset({CaseState.WITHDRAWN.value, *WITHDRAWAL_NOTED})
@@ -26,13 +28,13 @@ def further_purpose(case: Item, message: Received) -> Item:
     purpose = message.edge.purpose.value
     if message.message is REFERRAL_PASSED_ON:
         # Whoever has it already answers on its own edge.
-        raise Refused("edge_exists")
+        raise Refused(EDGE_EXISTS)
     if case.sender != message.sender:
         raise Refused("origin_is_not_sender")
     if case.state in _TAKEN_BACK:
         raise Refused("referral_withdrawn")
     if purpose in case.purposes:
-        raise Refused("edge_exists")
+        raise Refused(EDGE_EXISTS)
     revision = max(case.revision, revision_of(message))
     return replace(case, purposes=case.purposes | {purpose}, revision=revision)
 

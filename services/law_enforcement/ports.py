@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.contracts.answers import CaseWords, TrackNumber
-from shared.contracts.base import Contract, Instant, NextCursor, PartyId, Uuid
+from shared.contracts.base import Contract, ErrorCode, Instant, NextCursor, PartyId, Uuid
 from shared.contracts.contacts import SuggestedContact
 from shared.contracts.decision import Edge
 from shared.contracts.fields import CaseReference
@@ -74,6 +74,7 @@ class CaseAct(CaseWords, HoldWords, QuestionWords):
     reason: CaseDeclineReason | None
     agency: PartyId | None = None
     because: CaseReferReason | None = None
+    code: ErrorCode | None = None
     at: Instant
 
 

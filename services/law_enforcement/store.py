@@ -7,7 +7,7 @@ audit still show that it was sent and receipted, and what was answered.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -33,15 +33,24 @@ from shared.exchange.act import Subject
 from shared.exchange.events import event_type
 from shared.exchange.message import Received, Record
 from shared.exchange.passed import Passable
+from shared.exchange.refer_acts import COME_BACK
 from shared.exchange.states import personal
 from shared.kernel.clock import rfc3339
 from shared.party.recipient.domain import Item
+from shared.party.recipient.passing import PassedCase
 from shared.party.recipient.ports import ItemAct, Page
 from shared.party.recipient.store.contacts import contacts_of, contacts_seen, note_contacts
 from shared.party.recipient.store.holds import AskedHolds
 from shared.party.recipient.store.items import ItemTable, NewItem, PostgresItems, new_items
 from shared.party.recipient.store.leases import CLAIMED, MINE, PostgresLeases
-from shared.party.recipient.store.passing import bind_edges, came_from, note_passed, passable
+from shared.party.recipient.store.passing import (
+    bind_edges,
+    came_from,
+    note_passed,
+    note_passing,
+    passable,
+    passings,
+)
 from shared.party.recipient.store.places import alike, forget_places, note_places
 from shared.party.recipient.store.questions import acted
 from shared.party.recipient.store.views import view, words
@@ -105,7 +114,7 @@ _BY_REFERENCE: Final = """
 SELECT referral_id FROM case_file WHERE party = $1 AND reference_token = $2 ORDER BY referral_id DESC LIMIT $3
 """
 #: The events of an agency's own acts: what an origin says may leave a case where it stands, too.
-_OWN: Final = frozenset(event_type(row.subject, row.name) for row in personal(Subject.CASE))
+_OWN: Final = frozenset(event_type(row.subject, row.name) for row in (*personal(Subject.CASE), COME_BACK))
 
 
 async def case_words(driver: asyncpg.Connection, party: str, referral_id: UUID) -> Sequence[Said]:
@@ -174,6 +183,12 @@ class PostgresCases(PostgresItems):
             return None
         return await passable(self._driver, referral_id, self._kek, table=self.table.contents)
 
+    async def note_passing(self, passed: PassedCase) -> None:
+        await note_passing(self._driver, passed)
+
+    async def passings(self, message_ids: Collection[UUID]) -> Sequence[PassedCase]:
+        return await passings(self._driver, message_ids)
+
     @property
     def holds(self) -> AskedHolds:
         """What the agency has asked origins to hold."""
@@ -182,7 +197,7 @@ class PostgresCases(PostgresItems):
     @property
     def leases(self) -> PostgresLeases:
         """Which officers have the agency's cases."""
-        return PostgresLeases(self._driver)
+        return PostgresLeases(self._driver, self._kek)
 
     async def evidence(self, subject_id: UUID) -> list[Record]:
         await self._one(subject_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from shared.contracts.answers import Acceptance, OutcomeReport, WithdrawalAnswer
 from shared.contracts.base import Contract
 from shared.contracts.holds import HoldExtension, HoldExtensionOf, HoldNamed, HoldRequest
 from shared.contracts.leases import Claim, HandOver
-from shared.contracts.passing import Passing, ReferralPassedOnClear, Referring
+from shared.contracts.passing import TIMES_MAX, CameBack, Passing, ReferralPassedOnClear, Referring
 from shared.contracts.registry import HOLD_RELEASED, REFERRAL_PASSED_ON
 from shared.exchange.act import Act, CaseState, Subject
 from shared.exchange.clocks import Happened
@@ -24,15 +24,18 @@ from shared.exchange.holds import check_bound, hold_max
 from shared.exchange.message import Draft, Received
 from shared.exchange.passed import Passable, bound
 from shared.exchange.prepare import Documents
+from shared.exchange.refer_acts import COME_BACK
+from shared.exchange.states import answer_of
 from shared.guard import inspect
+from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
 from shared.party.recipient.domain import Item, require_role, revision_of
 from shared.party.recipient.holding import Cases, Holds, OpenHold
 from shared.party.recipient.leasing import Lease, Leases, Leasing, claimed
-from shared.party.recipient.passing import Passings
+from shared.party.recipient.passing import PassedCase, Passings
 from shared.party.recipient.ports import Acting, Items
-from shared.party.recipient.use_cases import act
+from shared.party.recipient.use_cases import act, carry_out
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.answers import WithdrawalFate
 
@@ -82,6 +85,12 @@ async def _lease(row: Act, referral_id: UUID, said: Claim | HandOver, *, acting:
         raise claimed()
     if isinstance(said, HandOver) and not before.stands(at):
         raise Refused("case_not_claimed", "nobody has it", status=409)
+    if (
+        isinstance(said, HandOver)
+        and said.to is not None
+        and not await leases.is_officer(acting.party, said.to, row.roles)
+    ):
+        raise Refused("officer_unknown", "nobody of yours who acts on cases: claimed_by shows their ids", field="/to")
     actor, until = acting.actor if isinstance(said, Claim) else said.to, at + timedelta(hours=said.hours)
     lease = Lease(before.number + 1, actor, until if actor is not None else at)
     if not await leases.add(referral_id, acting.party, lease, by=acting.actor, at=at):
@@ -116,7 +125,33 @@ async def _refer(row: Act, referral_id: UUID, said: Referring, *, acting: Acting
     newest = replace(next((each for each in now if each.edge_id == told.of), passed), history=passed.history)
     draft = _passed_on(case, newest, told, directory=documents.directory, at=acting.at)
     await acting.items.send([draft])
+    answer = answer_of(Subject.CASE, case.state)
+    assert answer is not None
+    gone = PassedCase(draft.message_id, referral_id, acting.party, told.edge, answer.value)
+    await _passing(acting).note_passing(gone)
     return state
+
+
+async def come_back(refused: Mapping[UUID, str], cases: Items, *, directory: DirectoryIndex, at: datetime) -> int:
+    """Have what other agencies' instances have refused again, as it stood, and tell its origin; how many cases.
+
+    `refused`: by which code, by the message that passed a case on. What was withdrawn meanwhile is over.
+    """
+    assert isinstance(cases, Passings)
+    passed = await cases.passings(refused)
+    found, count = await cases.lock([each.referral_id for each in passed]), 0
+    for each in passed:
+        case = found.get((each.referral_id, each.party))
+        told = None if case is None else _was_told(case)
+        if case is None or told is None or told.edge != each.edge:
+            continue
+        times = case.said.get("times")
+        words = {"agency": told.agency, "edge": told.edge, "code": refused[each.message_id], "stands": each.stood}
+        said = CameBack.model_validate(words | {"times": min(1 + (times if isinstance(times, int) else 0), TIMES_MAX)})
+        acting = Acting(each.party, Role.SERVICE, "", cases, directory, at)
+        await carry_out(COME_BACK, case, said=said, acting=acting)
+        count += 1
+    return count
 
 
 async def pass_on_amended(amended: Sequence[Received], cases: Items, documents: Callable[[], Documents]) -> None:

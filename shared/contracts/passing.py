@@ -6,18 +6,20 @@ the record as the first had it, the edge that entitled the first, and what the f
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from shared.contracts.answers import CaseWords, OnReferral, TrackNumber
-from shared.contracts.base import Contract, Instant, PartyId, Uuid
+from shared.contracts.base import Contract, ErrorCode, Instant, PartyId, Uuid
 from shared.contracts.referral import EdgeSealed, ReferralRecord, Revision
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import AnswerState, CaseDeclineReason
 
 #: So many acts of a case are told, the newest.
 PASSED_ACTS_MAX: Final = 64
+#: A case can come back so often.
+TIMES_MAX: Final = 999
 
 
 class Referring(Contract):
@@ -36,6 +38,24 @@ class Passing(Referring):
 
 class CaseReferredClear(Passing, OnReferral):
     """The agency has passed the case on to another one, which answers from now on."""
+
+
+class CameBack(Contract):
+    """What was passed on has come back: which agency's instance has refused it, and by which code.
+
+    `edge` is the one that it would have answered on. `stands` is what the first agency had answered before, and has
+    again; `times`: how often it has come back by now.
+    """
+
+    agency: PartyId
+    edge: Uuid
+    code: ErrorCode
+    stands: Literal[AnswerState.NONE, AnswerState.ACCEPTED, AnswerState.ONGOING]
+    times: Annotated[int, Field(strict=True, ge=1, le=TIMES_MAX)]
+
+
+class CaseCameBackClear(CameBack, OnReferral):
+    """The case is the agency's again, since the one that it was passed on to could not take it."""
 
 
 class PassedAct(CaseWords):

@@ -102,6 +102,7 @@ CASE_ACCEPTED = MessageType("case_accepted", 1, Family.REFERRAL, answers.CaseAcc
 CASE_DECLINED = MessageType("case_declined", 1, Family.REFERRAL, answers.CaseDeclinedClear)
 OUTCOME_REPORTED = MessageType("outcome_reported", 1, Family.REFERRAL, answers.OutcomeReportedClear)
 CASE_REFERRED = MessageType("case_referred", 1, Family.REFERRAL, passing.CaseReferredClear)
+CASE_CAME_BACK = MessageType("case_came_back", 1, Family.REFERRAL, passing.CaseCameBackClear)
 REFERRAL_PASSED_ON = MessageType(
     "referral_passed_on", 1, Family.REFERRAL, passing.ReferralPassedOnClear, passing.ReferralPassedOnSealed
 )
@@ -186,6 +187,7 @@ ALL: tuple[MessageType, ...] = (
     CASE_DECLINED,
     OUTCOME_REPORTED,
     CASE_REFERRED,
+    CASE_CAME_BACK,
     REFERRAL_PASSED_ON,
     CONTACT_SUGGESTED,
     OFFER_ACCEPTED,

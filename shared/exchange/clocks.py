@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from shared.contracts.base import Contract
 from shared.contracts.items import ItemCheck
-from shared.contracts.passing import ReferralPassedOnClear
+from shared.contracts.passing import CaseCameBackClear, ReferralPassedOnClear
 from shared.contracts.referral import NoticeIssuedClear, ReferralOfferedClear
 from shared.exchange.act import Subject
 from shared.exchange.items import Said
@@ -133,6 +134,21 @@ def answered(subject: Subject, answer: AnswerState, told_at: datetime, *, again:
     done = tuple(Step(at, Did.DOES, due, again) for due in sorted(_DONE[answer]))
     started = _STARTED.get((subject, answer))
     return done if started is None else (*done, Step(at, Did.STARTS, started))
+
+
+def told_by(
+    subject: Subject, said: Contract, answer: AnswerState, *, told_at: datetime, again: int
+) -> tuple[Step, ...]:
+    """The same of what was said: for a case that has come back its clocks begin anew, as it stands."""
+    if not isinstance(said, CaseCameBackClear):
+        return answered(subject, answer, told_at, again=again)
+    return begun(subject, told_at, again=said.times) + answered(subject, answer, told_at, again=said.times)
+
+
+def began_again(words: Mapping[str, object]) -> int:
+    """How often it has begun again, by all that was said of it: its items, or a case that came back."""
+    times = words.get("times")
+    return max(Said.kept(words).again, times if isinstance(times, int) else 0)
 
 
 def checked(found: Sequence[ItemCheck], told_at: datetime) -> tuple[Step, ...]:

@@ -219,7 +219,7 @@ def final_answers() -> frozenset[str]:
 
 def reopens(act: Act) -> bool:
     """Whether the act goes back on what was answered for good: it may come, and nobody waits for it."""
-    return (act.subject, act.name) == (Subject.NOTICE, "reinstate")
+    return (act.subject, act.name) in ((Subject.NOTICE, "reinstate"), (Subject.CASE, "come_back"))
 
 
 def begins(act: Act) -> bool:

@@ -15,7 +15,7 @@ from shared.vocabulary.answers import YesNoUnknown
 Words = Mapping[str, object]
 
 #: What an act says of itself: only the newest one's are of use.
-_OF_THE_ACT: Final = frozenset({"revision", "act", "number", "question", "due"})
+_OF_THE_ACT: Final = frozenset({"revision", "act", "number", "question", "due", "code", "stands"})
 #: What is said of items, one by one.
 _ADD_UP: Final = ("assessed",)
 #: Whether it ever was so: what is known is not unlearned.

@@ -34,6 +34,8 @@ PRESERVATION_UNANSWERED: Final = "preservation_unanswered"
 HOLD_EXPIRED: Final = "hold_expired"
 #: An agency was told of another one that has accepted the same, and has done nothing on its case since.
 CONTACT_SUGGESTED: Final = "contact_suggested"
+#: The agency that a case was passed on to could not take it, and nothing was done on it since.
+CAME_BACK: Final = "came_back"
 #: Of transfers. Nobody has claimed a referral that its origin lets go.
 UNCLAIMED: Final = "unclaimed"
 #: It may be claimed.
@@ -47,7 +49,7 @@ Reason = (
     | Literal[ReceiptOutcome.REFUSED, ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED]
     | Literal[AnswerState.DECLINED, AnswerState.REJECTED, AnswerState.NOT_OURS, AnswerState.REAPPEARED]
     | Literal["recipient_ahead", "p0_open", "p0_unclaimed", "overdue", "preservation_unanswered"]
-    | Literal["hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late", "contact_suggested"]
+    | Literal["hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late", "contact_suggested", "came_back"]
     | Literal["unclaimed", "claimable", "handed_over"]
     | Literal["needs_info", "disputed", "conceded", "question_answered", "question_lapsed", "dispute_answered"]
 )
@@ -59,6 +61,7 @@ class Mend(StrEnum):
     `reroute`: what was disowned to whom the answer names. `release`: as a second person, or drop it. `refile`:
     withdraw it, and file it anew for somebody else or with what was missing. `call`: speak with whoever was told.
     `operator`: theirs or yours, sees why it does not arrive. `recheck`: look whether what was removed is gone.
+    `refer`: pass it on to another agency, or go on with it.
     `reply` and `uphold`: answer what a recipient asks or contests. `file`: one of your own, for what was handed over.
     The others are acts of a recipient.
     """
@@ -78,6 +81,7 @@ class Mend(StrEnum):
     REPLY = "reply"
     UPHOLD = "uphold"
     FILE = "file"
+    REFER = "refer"
 
 
 class Place(NamedTuple):
@@ -134,6 +138,7 @@ _MENDS: Final[Mapping[str, Mend]] = {
     P0_OPEN: Mend.CALL,
     HOLD_EXPIRED: Mend.CALL,
     UNCLAIMED: Mend.CALL,
+    CAME_BACK: Mend.CALL,
     CLAIMABLE: Mend.CLAIM,
     HANDED_OVER: Mend.FILE,
     "needs_info": Mend.REPLY,

@@ -14,7 +14,7 @@ from shared.kernel.clock import parse_rfc3339
 from shared.kernel.errors import Refused
 from shared.routing.edition import Edition
 from shared.vocabulary.jurisdiction import JurisdictionTree
-from shared.vocabulary.routing import PartyKind
+from shared.vocabulary.routing import PartyKind, PartyStatus
 
 #: Bounded over the years, and more than there are (places, kind, day) in use at a time.
 _memo = lru_cache(maxsize=16_384)
@@ -161,6 +161,11 @@ class DirectoryIndex:
     def parties_of(self, instance_id: str) -> tuple[str, ...]:
         """The ids of all parties that the instance serves, sorted."""
         return self._served.get(instance_id, ())
+
+    def is_suspended(self, party_id: str) -> bool:
+        """Whether the party is there, and suspended."""
+        party = self._parties.get(party_id)
+        return party is not None and party.status == PartyStatus.SUSPENDED
 
     def served_before(self, instance_id: str, party_id: str) -> bool:
         """Whether the instance served the party before it moved, and does no more."""

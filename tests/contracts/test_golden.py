@@ -29,6 +29,8 @@ from tests.contracts.golden import (
 )
 from tests.support.exchange_world import World
 
+#: What the documents of the golden installation let nobody say: nobody has opted in there, and no such law is in force.
+FORBIDDEN = {"contact_suggested.v1": "contact_not_agreed", "preservation_requested.v1": "instrument_unknown"}
 RECORDS = sorted((GOLDEN / "records").glob("*.json"))
 
 
@@ -47,7 +49,7 @@ def test_a_golden_record_is_read_as_it_was(here: World, file: Path) -> None:
     assert golden.text() == file.read_bytes()
     assert reads(here, golden.record) == golden.reads
     assert audited(here, golden.record) == golden.audited
-    assert golden.audited["problem"] is None
+    assert golden.audited["problem"] == FORBIDDEN.get(file.stem)
 
 
 @pytest.mark.parametrize("file", RECORDS, ids=lambda file: file.stem)

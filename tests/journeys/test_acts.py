@@ -145,6 +145,9 @@ class OneEdge:
     async def refer(self, referred: Sequence[object]) -> None:
         """Whoever answers from now on is an edge of its own."""
 
+    async def unrefer(self, refused: Sequence[object]) -> None:
+        """Nor does it answer any more, by one of its own."""
+
     async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:
         return {}
 

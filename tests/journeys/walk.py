@@ -79,7 +79,7 @@ class Exchanged:
         """What reads the instance's topic."""
         handlers: dict[str, Handler] = {
             ORIGIN: hotline_door(kek=KEK, origin=self.origin.bus),
-            AGENCIES: AgencyDoor(kek=KEK, documents=lambda: self.world.documents),
+            AGENCIES: AgencyDoor(kek=KEK, documents=lambda: self.world.documents, now=self.origin.clock.now),
         }
         served = RowScope(self.world.documents.directory.parties_of(instance), Role.SERVICE, "apply")
         keeping = Keeping(KEK, lambda need: need.met(self.world.shelf))

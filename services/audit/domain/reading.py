@@ -10,10 +10,12 @@ from uuid import UUID
 
 from pydantic_core import to_json
 
-from services.audit.domain.entries import Asked, Entry, EntryKind, Link, Numbers, NumbersAre, Read, Receipted
+from services.audit.domain.entries import Entry, EntryKind, Link, Numbers, NumbersAre, Read, Receipted
+from services.audit.domain.lawful import JUDGED, unlawful
+from services.audit.domain.numbering import note_gone, note_marks
 from shared.contracts.answers import OutcomeReport, OutcomeReportedClear
 from shared.contracts.base import Contract
-from shared.contracts.delivery import GoneClear, MarksClear, Numbering
+from shared.contracts.delivery import GoneClear, MarksClear
 from shared.contracts.facts import (
     MessageParkedClear,
     MessagesReceiptedClear,
@@ -36,10 +38,9 @@ from shared.exchange.senders import (
     check_format,
     check_stated_by,
     instance_of,
-    serves,
     verify_sender,
 )
-from shared.exchange.topics import inbox_prefix, inbox_topic
+from shared.exchange.topics import inbox_prefix
 from shared.kernel.canonical import digest as sha256
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
@@ -99,6 +100,8 @@ class _Look:
     unproven: str | None
     #: The instance that reads the record for its recipient.
     told: str | None
+    #: When the broker took it.
+    at: datetime
     said: Said = field(init=False)
 
     @property
@@ -115,13 +118,13 @@ def _looked_at(record: Record, reading: Reading) -> _Look | Refused:
     message = BY_TYPE.get(envelope.attributes.type)
     unproven = _problem(record, envelope, message, directory=directory, reading=reading)
     told = _told_at(envelope.attributes.recipient, record.topic, directory) if directory else None
-    return _Look(envelope, message, directory, unproven, told)
+    return _Look(envelope, message, directory, unproven, told, record.broker_time)
 
 
 def _said(look: _Look, read: Read, *, reading: Reading) -> Said:
     if look.unproven is None and look.directory is not None and look.message is not None and _states(look.message):
         try:
-            return _stated(look.envelope, look.message, read, reading=reading, directory=look.directory)
+            return _stated(look, look.message, read, reading=reading, directory=look.directory)
         except Exception:  # whatever broke, the record is kept, and those beside it
             return Said(problem="accept_defect")
     not_entitled = look.unproven == STATEMENT_NOT_YOURS
@@ -218,12 +221,11 @@ class _Value(Protocol):
 def _states(message: MessageType) -> bool:
     """Whether audit keeps something of what the message says, beside that it was said."""
     stated = message.edge or message.family in (Family.FACT, Family.RECEIPT) or message in (MARKS, GONE)
-    return stated or message.clear is OutcomeReportedClear
+    return stated or message.clear is OutcomeReportedClear or message in JUDGED
 
 
-def _stated(
-    envelope: Envelope, message: MessageType, read: Read, *, reading: Reading, directory: DirectoryIndex
-) -> Said:
+def _stated(look: _Look, message: MessageType, read: Read, *, reading: Reading, directory: DirectoryIndex) -> Said:
+    envelope = look.envelope
     try:
         value = cast(_Value, value_model(message).model_validate_json(envelope.body, strict=True))
     except ValueError:
@@ -231,6 +233,8 @@ def _stated(
     attributes = envelope.attributes
     if not _may_state(value.clear, attributes, attributes.time, directory=directory, reading=reading):
         return _not_entitled(value.clear)
+    if (code := unlawful(value.clear, attributes, shelf=reading.shelf, at=look.at)) is not None:
+        return Said(EntryKind.NOT_ENTITLED, problem=code)
     match value.clear:
         case EdgeClear() as clear:
             return Said(edge_id=clear.edge_id, commitment=clear.commitment)
@@ -251,10 +255,10 @@ def _stated(
             ]
             return Said(EntryKind.RECEIPT)
         case MarksClear() as clear:
-            _note_marks(clear, attributes.sender, read, directory=directory)
+            note_marks(clear, attributes.sender, read, directory=directory)
             return Said()
         case GoneClear() as clear:
-            _note_gone(clear, attributes.sender, read, directory=directory)
+            note_gone(clear, attributes.sender, read, directory=directory)
             return Said()
         case OutcomeReportedClear() as clear:
             return Said(detail=clear.model_dump_json(include=_OUTCOME, exclude_none=True))
@@ -272,30 +276,6 @@ _KINDS: Final[Mapping[type[Contract], EntryKind]] = {
     MessageParkedClear: EntryKind.PARKED,
     RecordRevealedClear: EntryKind.REVEALED,
 }
-
-
-def _note_marks(clear: MarksClear, instance: str, read: Read, *, directory: DirectoryIndex) -> None:
-    """How far the instance has numbered: what audit has not seen of it is a hole, though nothing came after."""
-    for sent in clear.sent:
-        given = _numbers(sent, instance, NumbersAre.GIVEN, directory=directory)
-        read.numbers.append(given._replace(last=sent.last))
-    if clear.asking:
-        read.asked.append(Asked(instance, clear.nonce))
-
-
-def _note_gone(clear: GoneClear, instance: str, read: Read, *, directory: DirectoryIndex) -> None:
-    """Which numbers nobody holds any more: audit waits for them no longer, and names them."""
-    for each in clear.numbers:
-        gone = _numbers(each, instance, NumbersAre.GONE, directory=directory)
-        read.numbers += [gone._replace(first=first, last=last) for first, last in each.spans]
-
-
-def _numbers(of: Numbering, instance: str, what: NumbersAre, *, directory: DirectoryIndex) -> Numbers:
-    to = instance_of(of.recipient, directory)
-    # To whom the directory does not have nobody can begin to number: made-up recipients would have no end.
-    own = to is not None and serves(instance, of.sender, directory)
-    topic = inbox_topic(to, instance) if to is not None else ""
-    return Numbers(of.sender, of.recipient, of.epoch, instance, topic, what, 0, 0, own)
 
 
 def _may_state(

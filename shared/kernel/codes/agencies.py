@@ -28,6 +28,10 @@ WHYS: Final[Mapping[str, Why]] = {
         "an origin told an agency of another one, and one of the two has not opted in by its annex in the directory",
         "its origin suggests contact to agencies that have opted in, and of these alone; nothing is to be done here",
     ),
+    "officer_unknown": Why(
+        "the case is to be handed over to nobody of the party who acts on cases, or not any more",
+        "their opaque id, as `claimed_by` shows it; name nobody, and anybody may claim it",
+    ),
     "passed_on_before": Why(
         "the case came from another agency, which had it from its origin: it is passed on once",
         "decline it, and its origin files it for whom it concerns",

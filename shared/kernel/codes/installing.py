@@ -17,6 +17,10 @@ WHYS: Final = {
         "ask for the draft again, and compare the digest by voice",
     ),
     "draft_malformed": Why("the file is no draft", "what `causeway document draft` has written"),
+    "draft_of_another_digest": Why(
+        "the draft's digest is not the one that was to be signed",
+        "see what it says, `causeway document show`, and compare its digest by voice",
+    ),
     "folder_in_use": Why("something is there already, and is not written over", "name a new one"),
     "instance_name_unfit": Why(
         "the instance is called as one of another kind", "`audit` is the name of audit's, alone"

@@ -262,6 +262,10 @@ class AnswerDetail(NoticeWords, OfferWords, CaseWords):
     because: CaseReferReason | None = None
     of: Uuid | None = None
     edge: Uuid | None = None
+    #: That it has come back from there: by which code, as what it stands again, and how often it has.
+    code: ErrorCode | None = None
+    stands: AnswerState | None = None
+    times: int | None = None
 
 
 class Told(AnswerDetail, HoldWords, QuestionWords):

@@ -94,6 +94,10 @@ class Holds(Protocol):
 
     async def extend(self, hold: Hold, not_after: datetime) -> None: ...
 
+    async def leave_to(self, hold: Hold, at: datetime) -> None:
+        """Have what is planned wait as long as the hold would, and no longer than a window that begins now."""
+        ...
+
     async def end(self, holds: Collection[Hold], end: HoldEnd, at: datetime) -> None: ...
 
     async def note_act(self, hold: Hold, act: HoldAct) -> None:

@@ -332,6 +332,13 @@ class Edges(Protocol):
         """Have the agencies answer that cases were passed on to. Whoever has the referral already answers as before."""
         ...
 
+    async def unrefer(self, refused: Sequence[UUID]) -> None:
+        """Have them answer no more on these edges: their instances have refused what was passed on."""
+
+    async def meet_again(self, cases: Collection[tuple[UUID, str]]) -> None:
+        """Have agencies told of each other again, as far as these have forgotten it: each a referral and its agency."""
+        ...
+
     async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:
         """The referrals that these messages carry edges of, both locked."""
         ...

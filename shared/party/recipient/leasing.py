@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
 from uuid import UUID
 
+from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 
 
@@ -40,6 +42,10 @@ class Leases(Protocol):
 
     async def add(self, referral_id: UUID, party: str, lease: Lease, *, by: str, at: datetime) -> bool:
         """Have this lease count. False where another one has its number: somebody was sooner."""
+        ...
+
+    async def is_officer(self, party: str, actor: str, roles: Collection[Role]) -> bool:
+        """Whether this is somebody of the party, or a key of it, that acts as one of these roles now."""
         ...
 
 

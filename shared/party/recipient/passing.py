@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 from shared.exchange.passed import Passable
+
+
+@dataclass(frozen=True, slots=True)
+class PassedCase:
+    """A case that went by a message: on which `edge` the other agency was to answer, and as what it `stood` before."""
+
+    message_id: UUID
+    referral_id: UUID
+    party: str
+    edge: UUID
+    stood: str
 
 
 @runtime_checkable
@@ -16,4 +28,12 @@ class Passings(Protocol):
     async def passable(self, referral_id: UUID) -> Sequence[Passable] | None:
         """What there is to be passed on of a case, an edge each; none once it was erased. None for absent and foreign
         ids alike."""
+        ...
+
+    async def note_passing(self, passed: PassedCase) -> None:
+        """Keep by which message a case went."""
+        ...
+
+    async def passings(self, message_ids: Collection[UUID]) -> Sequence[PassedCase]:
+        """What went by these messages, in the order of their cases."""
         ...

@@ -18,18 +18,26 @@ from shared.contracts.registry import WITHDRAWALS
 from shared.contracts.transfers import OnTransfer
 from shared.exchange.act import Act, Subject
 from shared.exchange.authority import STATEMENT_NOT_YOURS
-from shared.exchange.clocks import Happened, answered, awaits_claim, checked, received, taken_back
+from shared.exchange.clocks import (
+    Happened,
+    answered,
+    awaits_claim,
+    began_again,
+    checked,
+    received,
+    taken_back,
+    told_by,
+)
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.events import Event, happened
 from shared.exchange.evidence import Witness
-from shared.exchange.items import Said
 from shared.exchange.message import Received
 from shared.exchange.origin import ANSWERS
 from shared.exchange.question_acts import STAYING
 from shared.exchange.questions import raised
 from shared.exchange.questions import steps as steps_of
 from shared.exchange.revealed import compose_revealed
-from shared.exchange.states import follow
+from shared.exchange.states import answer_of, follow
 from shared.exchange.timers import Begun, begun_by
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
@@ -248,8 +256,12 @@ async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acti
     if isinstance(said, WithdrawalAnswer | Erasure) and said.fate is WithdrawalFate.ERASED:
         await acting.items.erase(item)
     await acting.items.act(item, following, clear, sealed=sealed, at=acting.at)
-    again = Said.kept(item.said).again
-    told = () if row.message in STAYING else answered(row.subject, AnswerState(following), acting.at, again=again)
+    stands = answer_of(row.subject, following) or AnswerState(following)
+    told = (
+        ()
+        if row.message in STAYING
+        else told_by(row.subject, clear, stands, told_at=acting.at, again=began_again(item.said))
+    )
     told += steps_of(clear, item.acts + 1, acting.at)
     await acting.items.clock((), [Happened.by(item.party, subject_id, item.sender, step=step) for step in told])
     await acting.items.note([happened(row, subject_id, party=item.party, state=following)])

@@ -37,13 +37,15 @@ BATCH_S_MAX: Final = 30.0
 POLL_S: Final = 1.0
 #: Every so many looks the paused are counted.
 COUNTED_EVERY: Final = 30
-#: What is behind by events past their period alone is looked at again after so long.
+#: What is behind by events past their period alone, or whose party is suspended, is looked at again after so long.
 NOTHING_LEFT: Final = timedelta(minutes=1)
 #: What lies between the attempts at one event: 72 hours in all. After the last the address is paused.
 PAUSES: Final = tuple(
     timedelta(seconds=seconds)
     for seconds in (5, 300, 1_800, 5_095, 14_400, 28_800, 43_200, 72_000, 93_600)  # to 26 h
 )
+#: What the log of an address says while its party is suspended: no attempt was made.
+SUSPENDED: Final = "party_suspended"
 #: What a receiver answers that is gone for good (RFC 9110, section 15.5.11).
 _GONE: Final = 410
 
@@ -58,13 +60,18 @@ class Courier:
         *,
         clock: Clock,
         name_of: Callable[[str], str] = lambda _: "",
+        suspended: Callable[[str], bool] = lambda _: False,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
-        """`name_of` gives a party's opaque name for the log, `wake` says that something was committed."""
+        """`name_of` gives a party's opaque name for the log, `wake` says that something was committed.
+
+        `suspended`: the directory in force has the party so, and it is sent nothing.
+        """
         self._leases = leases
         self._sender = sender
         self._clock = clock
         self._name_of = name_of
+        self._suspended = suspended
         self._wake = wake
         #: What is under way, and whose it is.
         self._busy: dict[asyncio.Task[None], str] = {}
@@ -103,10 +110,15 @@ class Courier:
 
     async def _carry(self, one: Leased) -> None:
         """Send what follows, in order, up to the first that is not confirmed; then note how far it came."""
+        if self._suspended(one.party):
+            await self._leave(one)
+            return
         read, begun = await self._leases.events(one, BATCH_MAX), asyncio.get_running_loop().time()
         attempts: list[Attempt] = []
         state, due_at = WebhookState.ACTIVE, self._clock.now() + (timedelta() if read.events else NOTHING_LEFT)
         for event in read.events:
+            if self._suspended(one.party):
+                break
             attempt = await self._attempt(one, event, read.epoch)
             attempts.append(attempt)
             metrics.WEBHOOK_DELIVERIES.labels("delivered" if attempt.code == "delivered" else "failed").inc()
@@ -122,6 +134,16 @@ class Courier:
         if await self._leases.note(one, attempts, state=state, due_at=due_at) and state is WebhookState.PAUSED:
             log("webhook_paused", party=self._name_of(one.party), code=attempts[-1].code)
             self._wake()
+
+    async def _leave(self, one: Leased) -> None:
+        """Send nothing, and look again: it goes on where it stood. The log says why, once, at the event that waits."""
+        read, at = await self._leases.events(one, 1), self._clock.now()
+        said = await self._leases.newest_code(one) == SUSPENDED
+        waits = [] if said else read.events
+        lines = [
+            Attempt(message_id_of(read.epoch, each.number), each.number, 0, at, SUSPENDED, None, 0) for each in waits
+        ]
+        await self._leases.note(one, lines, state=WebhookState.ACTIVE, due_at=at + NOTHING_LEFT)
 
     async def _attempt(self, one: Leased, event: Numbered, epoch: UUID) -> Attempt:
         at, begun = self._clock.now(), asyncio.get_running_loop().time()

@@ -50,6 +50,9 @@ UPDATE webhook SET number = $3, failures = $4, failing_since = $5, due_at = $6, 
                    lease = NULL, leased_until = NULL
 WHERE webhook_id = $1 AND lease = $2 AND state = 'active' RETURNING entries
 """
+_NEWEST_CODE = """
+SELECT code FROM webhook_delivery WHERE party = $1 AND webhook_id = $2 ORDER BY entry DESC LIMIT 1
+"""
 _PAUSED = "SELECT count(*) FROM webhook WHERE state = 'paused'"
 
 
@@ -68,7 +71,7 @@ class Leased:
 
 
 class Attempt(NamedTuple):
-    """One line of the log; `attempt` counts those of the same event from 1."""
+    """One line of the log; `attempt` counts those of the same event from 1; 0 is none, since its party is suspended."""
 
     message_id: str
     number: int
@@ -130,6 +133,12 @@ class Leases:
             if state is WebhookState.PAUSED:
                 await note_events(session.driver, [Event(one.party, PAUSED_EVENT, one.webhook_id, state=state)])
         return True
+
+    async def newest_code(self, one: Leased) -> str | None:
+        """What the newest line of its log says; None before the first."""
+        async with self.database.transaction(RowScope([one.party], Role.MACHINE, "read")) as session:
+            code: str | None = await session.driver.fetchval(_NEWEST_CODE, one.party, one.webhook_id)
+        return code
 
     async def paused(self) -> int:
         """How many addresses wait for their party to begin again."""

@@ -154,6 +154,7 @@ class Machinery:
             Sender(self.address_rules()),
             clock=self.clock,
             name_of=lambda party: self.keys.kek.actor_id(party, b""),
+            suspended=lambda party: self.directory().is_suspended(party),
             wake=self.numberer.wake,
         ).run()
 

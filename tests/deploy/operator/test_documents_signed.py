@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deploy.operator.drafts import approve, changes, read_draft
+from deploy.operator.drafts import changes, read_draft
 from deploy.policy import sample_policy
 from shared.contracts.directory import DocumentActivated
 from shared.kernel.errors import Refused
@@ -33,9 +33,14 @@ def desks(run: Run, tmp_path: Path) -> dict[str, Path]:
     return folders
 
 
+def digest_of(draft: Path) -> str:
+    return str(json.loads(draft.read_text())["digest"])
+
+
 def signed(run: Run, desks: dict[str, Path], approver: str) -> Any:
     desk = desks[approver]
-    ended = run("document", "sign", desk / "p.draft.json", "--key", desk / f"{approver}.key")
+    draft = desk / "p.draft.json"
+    ended = run("document", "sign", draft, "--key", desk / f"{approver}.key", "--digest", digest_of(draft))
     assert ended.code == 0, ended.err
     return json.loads((desk / f"policy.{approver}.approval.json").read_text())
 
@@ -72,7 +77,7 @@ def test_a_draft_whose_document_is_not_the_one_of_its_digest_is_not_signed(desks
     document = json.loads((desk / "p.draft.json").read_text())["document"]
     altered(desk / "p.draft.json", {"document": document | {"version": document["version"] + 1}})
     with pytest.raises(Refused, match="draft_altered"):
-        approve(desk / "p.draft.json", desk / "one.example.key")
+        read_draft(desk / "p.draft.json")
 
 
 def test_a_draft_that_the_desk_objects_to_is_not_signed(desks: dict[str, Path]) -> None:
@@ -80,7 +85,7 @@ def test_a_draft_that_the_desk_objects_to_is_not_signed(desks: dict[str, Path]) 
     document = json.loads((desk / "p.draft.json").read_text())["document"]
     altered(desk / "p.draft.json", {"document": document | {"valid_until": document["issued_on"]}})
     with pytest.raises(Refused, match="over_at_issue"):
-        approve(desk / "p.draft.json", desk / "one.example.key")
+        read_draft(desk / "p.draft.json")
 
 
 @pytest.mark.parametrize("change", [{"digest": "0" * 63}, {"kind": "law"}, {"more": 1}, {"active_from": "soon"}])
@@ -95,8 +100,33 @@ def test_what_is_no_draft_is_refused_by_its_field(run: Run, desks: dict[str, Pat
 def test_a_key_signs_with_its_own_card_alone(run: Run, desks: dict[str, Path]) -> None:
     one, two = desks["one.example"], desks["two.example"]
     (one / "one.example.json").write_bytes((two / "two.example.json").read_bytes())
-    ended = run("document", "sign", one / "p.draft.json", "--key", one / "one.example.key")
+    words = ("document", "sign", one / "p.draft.json", "--key", one / "one.example.key", "--digest")
+    ended = run(*words, digest_of(one / "p.draft.json"))
     assert (ended.code, "card_of_another_key" in ended.err) == (2, True)
+
+
+def test_what_is_signed_is_what_was_shown_whatever_becomes_of_the_file(run: Run, desks: dict[str, Path]) -> None:
+    """Another draft, whole in itself, in the place of the one that its approver has read."""
+    desk = desks["one.example"]
+    shown = digest_of(desk / "p.draft.json")
+    document = json.loads((desk / "p.draft.json").read_text())["document"]
+    (desk / "policy.json").write_text(json.dumps(document | {"version": document["version"] + 1}))
+    run("document", "draft", "policy", desk / "policy.json", "--out", desk / "p.draft.json")
+    words = ("document", "sign", desk / "p.draft.json", "--key", desk / "one.example.key")
+    ended = run(*words, "--digest", shown, "--json")
+    assert (ended.code, ended.json["error"]["code"]) == (2, "draft_of_another_digest")
+    assert not [*desk.glob("*.approval.json")]
+    assert run(*words).code != 0, "nobody signs without having the digest"
+    assert run(*words, "--digest", digest_of(desk / "p.draft.json")).code == 0
+
+
+def test_a_draft_is_read_once(run: Run, desks: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read once is what is said and what is signed."""
+    draft, reads = desks["one.example"] / "p.draft.json", list[Path]()
+    whole = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: reads.append(path) or whole(path))  # type: ignore[func-returns-value]
+    signed(run, desks, "one.example")
+    assert reads.count(draft) == 1
 
 
 def test_what_a_draft_changes_is_shown_by_its_places() -> None:

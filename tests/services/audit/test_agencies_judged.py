@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -12,7 +13,8 @@ from services.audit.ports import Sought
 from services.audit.use_cases import Look
 from shared.contracts.answers import CaseAcceptedClear
 from shared.contracts.contacts import Contact, ContactSuggestedClear
-from shared.contracts.registry import CASE_ACCEPTED, CONTACT_SUGGESTED
+from shared.contracts.holds import HoldEndedClear, HoldPlacedClear
+from shared.contracts.registry import CASE_ACCEPTED, CONTACT_SUGGESTED, HOLD_ENDED, HOLD_PLACED
 from shared.exchange.accept import accept
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Draft, Received, Record
@@ -22,6 +24,7 @@ from shared.kernel.ids import uuid4
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.contacts import ContactGround
+from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope
 from tests.services.audit.log import AUDITOR, PURPOSE, Log, of_message
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import World
@@ -29,6 +32,7 @@ from tests.support.passing import passable, passed_on
 
 #: The sample's referral is sent to the first two; the others hear of it from these, if at all.
 NL, BE, DE, AT_LARGE = (f"police-{place}.example" for place in ("nl", "be", "de", "se"))
+DAY = timedelta(days=1)
 STANDS, NOT_THEIRS = ("record", None), ("not_entitled", "statement_not_yours")
 
 
@@ -75,6 +79,10 @@ async def kept(log: Log, draft: Draft, *, by: str = "law_enforcement") -> Record
     return record
 
 
+def acts(prepared: Prepared, number: int) -> dict[str, Any]:
+    return {"referral_id": prepared.referral_id, "revision": 1, "act": uuid4(), "number": number}
+
+
 async def judged(log: Log, prepared: Prepared, record: Record) -> tuple[str, str | None]:
     [line] = of_message(await log.flow(prepared.referral_id), record)
     return line["kind"], line.get("problem")
@@ -102,14 +110,29 @@ async def test_an_answer_that_audit_reads_before_the_case_was_passed_on_stands_o
     assert await judged(log, prepared, answer) == STANDS
 
 
-async def test_contact_is_suggested_to_who_has_the_referral(log: Log) -> None:
+async def test_contact_is_suggested_to_who_has_the_referral(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared, offered = await filed(log)
+    directory = log.world.documents.directory
+    monkeypatch.setattr(directory, "contactable", directory.contactable | {AT_LARGE})
     await kept(log, passed(log.world, offered, NL, DE))
     told = [
         await kept(log, suggested(log.world, prepared.referral_id, to, other), by="hotline")
         for to, other in ((BE, DE), (DE, BE), (AT_LARGE, BE))
     ]
     assert [await judged(log, prepared, each) for each in told] == [STANDS, STANDS, NOT_THEIRS]
+
+
+async def test_who_has_not_opted_in_is_told_of_nobody(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An origin that lies tells it all the same, and so do its recipient's instance and audit find it."""
+    prepared, _ = await filed(log)
+    directory = log.world.documents.directory
+    monkeypatch.setattr(directory, "contactable", directory.contactable - {BE})
+    to_be, to_nl = [
+        await kept(log, suggested(log.world, prepared.referral_id, to, other), by="hotline")
+        for to, other in ((BE, NL), (NL, BE))
+    ]
+    found = [await judged(log, prepared, each) for each in (to_be, to_nl)]
+    assert found == [("not_entitled", "contact_not_agreed"), STANDS]
 
 
 async def test_audit_does_not_see_who_the_other_agency_is(log: Log) -> None:
@@ -136,3 +159,19 @@ async def test_a_flow_is_found_by_whom_it_was_passed_on_to(log: Log, *, later: b
         shown = await use_cases.find_flows(sought, Look(AUDITOR, Role.AUDITOR, True, PURPOSE), entries=log.entries)
         (one,) = (each for each in shown.items if each.referral_id == prepared.referral_id)
         assert DE in one.recipients
+
+
+async def test_a_hold_that_ends_as_its_case_is_passed_on_is_its_origins_to_end(log: Log) -> None:
+    prepared, offered = await filed(log)
+    hold = uuid4()
+    placed = HoldPlacedClear(
+        **acts(prepared, 1), scope=HoldScope.REMOVAL, basis=HoldBasis.COURT_ORDER, not_after=log.world.at + DAY
+    )
+    asked = await kept(log, compose(HOLD_PLACED, placed, addressed(log.world, prepared.referral_id, NL, HOTLINE)))
+    await kept(log, passed(log.world, offered, NL, DE))
+    over = HoldEndedClear(referral_id=prepared.referral_id, revision=1, hold=hold, end=HoldEnd.RELEASED)
+    ended, forged = [
+        await kept(log, compose(HOLD_ENDED, over, addressed(log.world, prepared.referral_id, origin, NL)), by="hotline")
+        for origin in (HOTLINE, "hotline-be.example")
+    ]
+    assert [await judged(log, prepared, each) for each in (asked, ended, forged)] == [STANDS, STANDS, NOT_THEIRS]

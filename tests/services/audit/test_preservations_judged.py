@@ -25,6 +25,7 @@ from tests.services.audit.log import Log, of_message
 from tests.support.builders import POLICE, PROVIDER
 
 PreservationClear = PreservationRequestedClear | PreservationAnsweredClear | PreservationWithdrawnClear
+ABROAD = "police-us.example"
 OTHER_AGENCY, OTHER_PROVIDER = "police-be.example", "provider-002.example"
 AT_AGENCIES, AT_PROVIDERS = "law_enforcement", "industry"
 STANDS, NOT_THEIRS = ("record", None), ("not_entitled", "statement_not_yours")
@@ -45,8 +46,8 @@ def _draft(
     return compose(message, clear, address, sealed=sealed)
 
 
-def asked(log: Log, of: UUID, by: str = POLICE, *, to: str = PROVIDER) -> Draft:
-    terms = {"kind": "preserve", "instrument": "eu_2023_1543", "term": "eu_60d"}
+def asked(log: Log, of: UUID, by: str = POLICE, *, to: str = PROVIDER, under: str = "budapest") -> Draft:
+    terms = {"kind": "preserve", "instrument": under, "until": "2026-08-01"}
     clear = PreservationRequestedClear.model_validate({"preservation_id": of, "act": uuid4(), "number": 1} | terms)
     sealed = b'{"locations": [{"kind": "url", "value": "https://files.example/a"}]}'
     return _draft(log, PRESERVATION_REQUESTED, clear, by, to=to, sealed=sealed)
@@ -115,3 +116,29 @@ async def test_one_of_the_two_opens_it(log: Log, party: str, kind: str) -> None:
     of = uuid7()
     said = await judged(log, of, (AT_AGENCIES, asked(log, of)), (AT_AGENCIES, opened(log, of, party)))
     assert said[1][0] == kind
+
+
+async def test_what_is_asked_under_an_instrument_of_elsewhere_is_found(log: Log) -> None:
+    """The agency's own instance refuses it: one that lies asks all the same."""
+    for by, under, code in (
+        (POLICE, "us_2258a", "instrument_not_yours"),
+        (POLICE, "eu_2023_1543", "instrument_unknown"),
+        (ABROAD, "us_2258a", None),
+    ):
+        of = uuid7()
+        found = await judged(log, of, (AT_AGENCIES, asked(log, of, by, under=under)))
+        assert found == [STANDS if code is None else ("not_entitled", code)]
+
+
+async def test_what_was_law_when_it_was_said_is_named_by_nobody(log: Log) -> None:
+    """It was on its way as the law changed."""
+    of = uuid7()
+    draft = asked(log, of)
+    later = log.world.policy.model_copy(update={"version": 77, "instruments": ()})
+    log.world.place(later, log.world.at + timedelta(seconds=1))
+    log.world.at += timedelta(seconds=5)
+    assert await judged(log, of, (AT_AGENCIES, draft)) == [STANDS]
+    log.world.at += timedelta(minutes=1)
+    assert await judged(log, other := uuid7(), (AT_AGENCIES, asked(log, other))) == [
+        ("not_entitled", "instrument_unknown")
+    ]

@@ -12,10 +12,11 @@ from shared.contracts.answers import CaseAcceptedClear, CaseDeclinedClear
 from shared.contracts.registry import CASE_ACCEPTED, CASE_DECLINED, CONTACT_SUGGESTED
 from shared.exchange.message import Received
 from shared.kernel.ids import uuid4
+from shared.party.origin.store.edges import PostgresEdges
 from shared.vocabulary.answers import CaseDeclineReason
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import received
-from tests.services.hotline.origin import APPLYING, Origin
+from tests.services.hotline.origin import APPLYING, KEK, Origin
 from tests.services.hotline.test_duplicates import at, linked, spellings
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import opened
@@ -178,3 +179,30 @@ async def test_an_origin_that_is_served_elsewhere_now_says_nothing(
     await answered(origin, accepted(referral_id, NL), accepted(referral_id, BE))
     monkeypatch.setattr(type(origin.world.documents.directory), "serves", lambda *_: False)
     assert await told(origin) == set()
+
+
+async def test_who_has_forgotten_it_is_told_again_and_nobody_else(origin: Origin) -> None:
+    """Its database was put back: what it lacks is issued anew, and what it was told of whom with that."""
+    referral_id = await filed(origin, "forgotten")
+    await answered(origin, accepted(referral_id, NL), accepted(referral_id, BE))
+    pair = both((referral_id, NL), (referral_id, BE), "same_referral")
+    assert await told(origin) == pair
+    async with origin.database.transaction(APPLYING) as session:
+        lacks = "UPDATE edge SET missing = true WHERE referral_id = $1 AND recipient = $2"
+        await session.driver.execute(lacks, referral_id, NL)
+    assert await origin.bus.missing(APPLYING) == 1
+    assert await told(origin) == {each for each in pair if each.agency == NL}
+    assert await told(origin) == set()
+
+
+async def test_who_has_moved_is_told_again_where_it_is(origin: Origin) -> None:
+    referral_id = await filed(origin, "moved")
+    await answered(origin, accepted(referral_id, NL), accepted(referral_id, BE))
+    pair = both((referral_id, NL), (referral_id, BE), "same_referral")
+    assert await told(origin) == pair
+    async with origin.database.transaction(APPLYING) as session:
+        elsewhere = "UPDATE edge SET instance = 'left' WHERE referral_id = $1 AND recipient = $2"
+        await session.driver.execute(elsewhere, referral_id, BE)
+        edges = PostgresEdges(session.driver, KEK)
+        assert await origin.bus._again.left_behind(edges, BE, "left") == 1
+    assert await told(origin) == {each for each in pair if each.agency == BE}

@@ -7,17 +7,22 @@ from uuid import UUID
 
 import httpx
 
-from shared.contracts.passing import CaseReferredClear
+from shared.contracts.passing import CaseCameBackClear, CaseReferredClear
 from shared.contracts.questions import QuestionAskedClear
-from shared.contracts.registry import CASE_REFERRED, QUESTION_ASKED
+from shared.contracts.registry import CASE_CAME_BACK, CASE_REFERRED, QUESTION_ASKED
 from shared.exchange.message import Received
 from shared.exchange.questions import LAPSES_AFTER
+from shared.kernel.authority import Role
+from shared.party.origin.store.holds import PostgresHolds
+from shared.party.origin.store.timeline import referral_words
+from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.questions import NeedsInfo
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_amending import amended, client, filed
 from tests.services.hotline.test_asked import STATED, answer, waits
+from tests.services.hotline.test_attention import about
 from tests.services.hotline.test_holds import (
     SLOT,
     WINDOW,
@@ -32,11 +37,39 @@ from tests.services.hotline.test_holds import (
     told,
 )
 from tests.services.outgoing import clear_parts
-from tests.support.builders import PROVIDER
+from tests.support.builders import HOTLINE, PROVIDER
 
 __all__ = ["client", "planned"]  # fixtures
 
 OTHER = "police-de.example"
+NEWER = "policy_not_in_force"
+
+
+async def attention(origin: Origin, referral_id: UUID) -> list[tuple[list[str], str, str | None, str]]:
+    rows = await about(origin, referral_id)
+    return [(row["reasons"], row["party"], row.get("code"), row["mend"]) for row in rows]
+
+
+async def answers(origin: Origin, referral_id: UUID) -> list[tuple[str, str]]:
+    return [(each["recipient"], each["answer"]) for each in (await origin.show(referral_id))["edges"]]
+
+
+async def words(origin: Origin, referral_id: UUID) -> list[tuple[str | None, str, object]]:
+    """What its timeline says of each answer: whose, what it came to, and the code by which it came back."""
+    async with origin.database.transaction(RowScope([HOTLINE], Role.VIEWER, "read")) as session:
+        said = await referral_words(session.driver, HOTLINE, referral_id)
+    return [(each.by, each.state, each.words.get("code")) for each in said]
+
+
+async def states(origin: Origin, referral_id: UUID) -> list[tuple[str, str]]:
+    """The holds of the referral, as its origin has them."""
+    async with origin.database.transaction(APPLYING) as session:
+        return [(each.agency, each.state) for each in await PostgresHolds(session.driver).shown(referral_id)]
+
+
+async def issued(origin: Origin, referral_id: UUID) -> bool:
+    edges = (await origin.show(referral_id))["edges"]
+    return any(each["delivery"] != "planned" for each in edges if each["recipient"] == PROVIDER)
 
 
 async def referred(origin: Origin, referral_id: UUID, by: str) -> Received:
@@ -102,3 +135,104 @@ async def test_a_withdrawal_that_crosses_it_reaches_whoever_has_the_case_now(ori
     await origin.bus.missing(APPLYING)
     of_it = await clear_parts(origin.database, referral_id)
     assert ("causeway.referral_withdrawn.v1", OTHER) in [(kind, to) for kind, _, to, *_ in of_it]
+
+
+async def came_back(origin: Origin, word: Received, **changes: object) -> Received:
+    """The same agency's word that the other's instance has refused it."""
+    gone = word.clear
+    assert isinstance(gone, CaseReferredClear)
+    words = {"agency": gone.agency, "edge": gone.edge, "code": NEWER, "stands": "none", "times": 1} | changes
+    clear = CaseCameBackClear.model_validate(words | on(gone.referral_id, 2))
+    return said(CASE_CAME_BACK, clear, word.sender, origin.clock.now())
+
+
+async def test_what_the_other_could_not_take_is_the_firsts_again_and_needs_a_person(
+    origin: Origin, client: httpx.AsyncClient
+) -> None:
+    referral_id, _ = await filed(client)
+    first, *_ = await agencies_of(origin, referral_id)
+    word = await referred(origin, referral_id, first)
+    assert await applied(origin, word) == [None]
+    assert await attention(origin, referral_id) == []
+    assert await applied(origin, await came_back(origin, word)) == [None]
+    assert {each: answer for each, answer in await answers(origin, referral_id) if each in (first, OTHER)} == {
+        first: "none"
+    }
+    assert await attention(origin, referral_id) == [(["came_back"], first, NEWER, "call")]
+    assert await words(origin, referral_id) == [(first, "referred", None), (first, "none", NEWER)]
+    again = await referred(origin, referral_id, first)
+    assert isinstance(again.clear, CaseReferredClear)
+    clear = again.clear.model_copy(update={"edge": UUID(int=again.clear.edge.int ^ 2), "number": 3})
+    assert await applied(origin, said(CASE_REFERRED, clear, first, origin.clock.now())) == [None]
+    assert await attention(origin, referral_id) == [], "it was passed on once more"
+    assert (OTHER, "none") in await answers(origin, referral_id)
+
+
+async def test_only_what_was_passed_on_comes_back_and_as_what_it_can_be(
+    origin: Origin, client: httpx.AsyncClient
+) -> None:
+    referral_id, _ = await filed(client)
+    first, second, *_ = await agencies_of(origin, referral_id)
+    word = await referred(origin, referral_id, first)
+    assert await applied(origin, await came_back(origin, word)) == ["answer_unmatched"]
+    assert await applied(origin, word) == [None]
+    assert await applied(origin, await came_back(origin, word, edge=UUID(int=7))) == ["answer_unmatched"]
+    forged = await came_back(origin, word)
+    assert await applied(origin, said(CASE_CAME_BACK, forged.clear, second, origin.clock.now())) == ["answer_unmatched"]
+    assert dict(await answers(origin, referral_id))[OTHER] == "none"
+
+
+async def test_clocks_of_the_other_end_and_those_of_the_first_begin_again(
+    origin: Origin, client: httpx.AsyncClient
+) -> None:
+    referral_id, _ = await filed(client)
+    first, *_ = await agencies_of(origin, referral_id)
+    word = await referred(origin, referral_id, first)
+    await applied(origin, word)
+    await applied(origin, await came_back(origin, word))
+    async with origin.database.transaction(APPLYING) as session:
+        steps = await session.driver.fetch(
+            'SELECT c.recipient, s.did, s.code, s."of" FROM clocked AS c JOIN clock_step AS s USING (edge_id, party) '
+            "WHERE c.subject = $1",
+            referral_id,
+        )
+    told = {tuple(each) for each in steps}
+    assert (OTHER, "ends", "", 0) in told
+    assert (first, "starts", "report_sent", 1) in told
+
+
+async def test_who_passed_it_on_holds_it_no_more_and_the_next_has_its_window(
+    origin: Origin, client: httpx.AsyncClient
+) -> None:
+    referral_id, _ = await filed(client)
+    first, *others = await agencies_of(origin, referral_id)
+    await applied(origin, *(no_objection(origin, referral_id, each) for each in others))
+    held = place(origin, referral_id, first, WINDOW + timedelta(hours=8))
+    assert await applied(origin, held) == [None]
+    origin.clock.advance((WINDOW - timedelta(hours=1)).total_seconds())
+    word = await referred(origin, referral_id, first)
+    moved = CaseReferredClear.model_validate(word.clear.model_dump() | {"number": 2})
+    assert await applied(origin, said(CASE_REFERRED, moved, first, origin.clock.now())) == [None]
+    (ended,) = [each for each in await told(origin, "hold_ended") if each["referral_id"] == str(referral_id)]
+    assert (ended["end"], await states(origin, referral_id)) == ("released", [(first, "released")])
+    await pass_time(origin, timedelta(hours=2))
+    assert not await issued(origin, referral_id), "the window of the first is over, and the other has not looked"
+    assert await applied(origin, no_objection(origin, referral_id, OTHER)) == [None]
+    await pass_time(origin, SLOT)
+    assert await issued(origin, referral_id), "nobody holds it"
+
+
+async def test_what_was_held_is_left_no_longer_than_the_law_lets_anybody_look(
+    origin: Origin, client: httpx.AsyncClient
+) -> None:
+    referral_id, _ = await filed(client)
+    first, *others = await agencies_of(origin, referral_id)
+    await applied(origin, *(no_objection(origin, referral_id, each) for each in others))
+    await applied(origin, place(origin, referral_id, first, 3 * WINDOW))
+    word = await referred(origin, referral_id, first)
+    moved = CaseReferredClear.model_validate(word.clear.model_dump() | {"number": 2})
+    await applied(origin, said(CASE_REFERRED, moved, first, origin.clock.now()))
+    await pass_time(origin, WINDOW - SLOT)
+    assert not await issued(origin, referral_id)
+    await pass_time(origin, 2 * SLOT)
+    assert await issued(origin, referral_id)

@@ -171,6 +171,10 @@ _CONTACT = """
 INSERT INTO case_contact (referral_id, party, agency, ground, theirs, at)
 SELECT $1::uuid, $2, 'agency.example', 'same_referral', $1, now() WHERE $3 <> ''
 """
+_PASSING = """
+INSERT INTO case_passing (message_id, referral_id, party, edge, stood)
+SELECT $1::uuid, $1, $2, $1, 'none' WHERE $3 <> ''
+"""
 _PLACE = """
 INSERT INTO case_location (referral_id, party, n, token) SELECT $1::uuid, $2, 1, '' WHERE $3 <> ''
 """
@@ -220,6 +224,8 @@ def _leases() -> Iterator[Isolated]:
     yield Isolated(*of, _LEASE, has_state=False, allows=_of_holds(ADDS))
     passed = "law_enforcement", "case_passed", "case", CaseState, "referral_id"
     yield Isolated(*passed, _PASSED, has_state=False, allows=_of_links)
+    passing = "law_enforcement", "case_passing", "case", CaseState, "referral_id"
+    yield Isolated(*passing, _PASSING, has_state=False, allows=lambda action: {ADDS} if action == "refer" else set())
     told = "law_enforcement", "case_contact", "case", CaseState, "referral_id"
     yield Isolated(*told, _CONTACT, has_state=False, allows=_of_contacts)
     placed = "law_enforcement", "case_location", "case", CaseState, "referral_id"
@@ -292,12 +298,14 @@ def _of_due(action: str) -> set[str]:
 
 def _links(service: str) -> Iterator[Isolated]:
     """Which referrals name one place: the service's own step alone adds it."""
-    for table, insert in (("location_token", _TOKEN), ("relation", _RELATION), ("contact", _TOLD_CONTACT)):
+    for table, insert in (("location_token", _TOKEN), ("relation", _RELATION)):
         yield Isolated(
             service, table, "referral", ReferralState, "referral_id", insert, has_state=False, allows=_of_links
         )
     due = service, "contact_due", "referral", ReferralState, "referral_id"
     yield Isolated(*due, _CONTACT_DUE, has_state=False, allows=_of_due)
+    met = service, "contact", "referral", ReferralState, "referral_id"
+    yield Isolated(*met, _TOLD_CONTACT, has_state=False, allows=_of_due)
 
 
 def _of_locations(action: str) -> set[str]:

@@ -48,7 +48,7 @@ class Agencies:
         scope = RowScope((AGENCY, OTHER_AGENCY), Role.SERVICE, "apply")
         async with self.database.transaction(scope) as session:
             unit: Any = SimpleNamespace(connection=session)
-            refusals = await AgencyDoor(kek=KEK, documents=self.documents).apply(unit, messages)
+            refusals = await AgencyDoor(kek=KEK, documents=self.documents, now=lambda: AT).apply(unit, messages)
         return [refusals.get(message.message_id) for message in messages]
 
     @asynccontextmanager

@@ -63,10 +63,12 @@ class Party:
         self.name = f"{uuid4().hex[:8]}.example"
         self.clock = ManualClock(CLOCK.now())
         self.receivers = Receivers()
+        self.suspended = False
         self.leases = Leases(database, KEK, lambda: [self.name])
 
     def courier(self, sender: Sender | None = None) -> Courier:
-        return Courier(self.leases, sender or self.receivers, clock=self.clock)  # type: ignore[arg-type]
+        suspended = lambda _: self.suspended  # noqa: E731
+        return Courier(self.leases, sender or self.receivers, clock=self.clock, suspended=suspended)  # type: ignore[arg-type]
 
     async def note(self, count: int = 1) -> list[str]:
         """Let something happen that concerns the party."""

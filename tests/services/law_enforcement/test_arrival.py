@@ -22,7 +22,7 @@ from shared.party.recipient.ports import Page
 from shared.runtime.database import feed
 from shared.runtime.database.feed import Numberer, note_events
 from shared.runtime.database.transactions import Database, RowScope
-from tests.services.deliveries import OTHER_AGENCY, offered
+from tests.services.deliveries import AT, OTHER_AGENCY, offered
 from tests.services.law_enforcement.agency import KEK, Agencies
 
 PARTY = "late.example"
@@ -94,7 +94,7 @@ async def polled(agencies: Agencies, look: Callable[[Agencies], Any]) -> tuple[s
             last.push_async_callback(writer.close)
             transaction = writer.transaction(scope)
             unit: Any = SimpleNamespace(connection=await transaction.__aenter__())
-            await AgencyDoor(kek=KEK, documents=agencies.documents).apply(
+            await AgencyDoor(kek=KEK, documents=agencies.documents, now=lambda: AT).apply(
                 unit, [offered(each, to=OTHER_AGENCY) for each in ids]
             )
             opened.append(transaction)

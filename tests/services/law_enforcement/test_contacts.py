@@ -70,6 +70,24 @@ async def test_it_is_kept_and_shown_and_the_case_stays_where_it_is(agencies: Age
     assert (await agencies.show(referral_id))["contacts"] == [contact], "told again, it is the same"
 
 
+async def test_what_it_knows_is_told_once_more_without_effect(agencies: Agencies) -> None:
+    referral_id = await case(agencies)
+    await agencies.receive(suggested(referral_id))
+    await agencies.act("no_objection", None, referral_id)
+    before = await events(agencies)
+    assert await agencies.receive(suggested(referral_id)) == [None]
+    assert (await attention(agencies, referral_id), await events(agencies) - before) == ([], 0)
+    forged = await agencies.receive(suggested(referral_id, sender=OTHER_HOTLINE))
+    assert forged != [None], "another's word is no repetition"
+
+
+async def events(agencies: Agencies) -> int:
+    """How often its agency was told of another."""
+    async with agencies.database.transaction() as session:
+        found = await session.driver.fetch("SELECT type FROM event UNION ALL SELECT type FROM event_unnumbered")
+        return [row["type"] for row in found].count("case.contact_suggested")
+
+
 async def test_it_needs_a_person_until_the_agency_acts_on_the_case(agencies: Agencies) -> None:
     referral_id = await case(agencies)
     await agencies.receive(suggested(referral_id))

@@ -20,7 +20,7 @@ from shared.runtime.post import admitted, outbox
 from shared.runtime.post.judge import verified
 from shared.runtime.post.ports import Settlement
 from shared.vocabulary.answers import ReceiptOutcome
-from tests.services.deliveries import AGENCY, OTHER_AGENCY, offered, withdrawn
+from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, offered, withdrawn
 from tests.services.law_enforcement.agency import KEK, Agencies
 
 NONE = UUID(int=0)
@@ -44,7 +44,9 @@ async def applied(agencies: Agencies, *messages: Received, instance: str) -> lis
 async def held(agencies: Agencies, of: str, *, above: UUID = NONE, limit: int = 9) -> list[HeldEdge]:
     async with agencies.database.transaction(SCOPE) as session:
         unit: Any = SimpleNamespace(connection=session)
-        return await AgencyDoor(kek=KEK, documents=agencies.documents).held(unit, of, above=above, limit=limit)
+        return await AgencyDoor(kek=KEK, documents=agencies.documents, now=lambda: AT).held(
+            unit, of, above=above, limit=limit
+        )
 
 
 async def test_each_edge_is_said_with_its_acts_and_whether_it_was_taken_back(agencies: Agencies) -> None:

@@ -10,13 +10,24 @@ import pytest
 
 from shared.contracts.answers import Acceptance
 from shared.contracts.leases import Claim, HandOver
+from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from tests.services.deliveries import AT, OTHER_AGENCY, offered
-from tests.services.law_enforcement.agency import Agencies
+from shared.runtime.console.people import Person, end_person, permit
+from shared.runtime.http.identity import keep_key, key_hash, revoke_key
+from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, offered
+from tests.services.law_enforcement.agency import KEK, Agencies
 
-FIRST, SECOND, THIRD = ("1" * 32, "2" * 32, "3" * 32)
+PEOPLE = ("1" * 32, "2" * 32, "3" * 32)
+FIRST, SECOND, THIRD = (KEK.actor_id(AGENCY, bytes.fromhex(each)) for each in PEOPLE)
 HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+async def officers(agencies: Agencies) -> None:
+    async with agencies.database.transaction() as session:
+        for each in PEOPLE:
+            await permit(session.driver, Person(AGENCY, each), Role.ANALYST)
 
 
 async def case(agencies: Agencies) -> UUID:
@@ -86,3 +97,25 @@ async def test_of_two_who_claim_at_once_one_has_it(agencies: Agencies) -> None:
     ended = await asyncio.gather(*claims, return_exceptions=True)
     refused = [each for each in ended if isinstance(each, Refused)]
     assert ([each.code for each in refused], len(ended)) == (["case_claimed"] * 2, 3)
+
+
+async def test_it_is_handed_over_to_who_acts_for_the_agency_now_and_to_nobody_else(agencies: Agencies) -> None:
+    referral_id = await case(agencies)
+    await agencies.act("claim", Claim(), referral_id, actor=FIRST)
+    looking, gone, abroad, key, revoked = ("4" * 32, "5" * 32, "6" * 32, key_hash("a"), key_hash("b"))
+    async with agencies.database.transaction() as session:
+        await permit(session.driver, Person(AGENCY, looking), Role.VIEWER)
+        await permit(session.driver, Person(AGENCY, gone), Role.ANALYST)
+        await end_person(session.driver, Person(AGENCY, gone), AT)
+        await permit(session.driver, Person(OTHER_AGENCY, abroad), Role.ANALYST)
+        for each in (key, revoked):
+            await keep_key(session.driver, each, party=AGENCY, role=Role.MACHINE)
+        await revoke_key(session.driver, revoked, AT)
+    ids = [KEK.actor_id(AGENCY, each) for each in (*map(bytes.fromhex, (looking, gone, abroad)), revoked, b"nobody")]
+    for to in (*ids, KEK.actor_id(OTHER_AGENCY, bytes.fromhex(abroad)), PEOPLE[1]):
+        with pytest.raises(Refused, match="officer_unknown") as refused:
+            await agencies.act("hand_over", HandOver(to=to), referral_id, actor=FIRST)
+        assert (refused.value.field, to in str(refused.value)) == ("/to", False)
+    assert (await held(agencies, referral_id))[0] == FIRST
+    await agencies.act("hand_over", HandOver(to=KEK.actor_id(AGENCY, key)), referral_id, actor=FIRST)
+    assert (await held(agencies, referral_id))[0] == KEK.actor_id(AGENCY, key)

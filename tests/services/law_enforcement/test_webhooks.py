@@ -137,6 +137,30 @@ async def test_after_the_last_attempt_the_address_is_paused_and_its_party_told(m
     assert mine.receivers.numbers() == [1, 2]
 
 
+async def test_a_suspended_party_is_sent_nothing_and_goes_on_after_that(mine: Party) -> None:
+    made = await mine.register()
+    await mine.note(2)
+    await mine.courier().carry()
+    mine.suspended = True
+    await mine.note(2)
+    for _ in range(100):
+        assert await mine.courier().carry() == 1
+        assert await mine.courier().carry() == 0, "it is looked at again later"
+        mine.clock.advance(3600)
+    assert mine.receivers.numbers() == [1, 2], "a hundred hours: nothing was sent"
+    log = (await mine.done("GET", f"/{made['webhook_id']}/deliveries"))["items"]
+    assert [(each["number"], each["code"], each["attempt"]) for each in log] == [
+        (3, "party_suspended", 0),
+        (2, "delivered", 1),
+        (1, "delivered", 1),
+    ]
+    shown = await mine.done("GET", f"/{made['webhook_id']}")
+    assert (shown["state"], shown["failures"], shown["number"]) == ("active", 0, 2)
+    mine.suspended = False
+    assert await mine.courier().carry() == 1
+    assert mine.receivers.numbers() == [1, 2, 3, 4]
+
+
 async def test_a_receiver_that_is_gone_is_paused_at_once(mine: Party) -> None:
     made = await mine.register()
     await mine.note()

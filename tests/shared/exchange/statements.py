@@ -21,6 +21,7 @@ from shared.contracts.items import ItemAnswer
 from shared.contracts.preserving import PreservationTerms
 from shared.contracts.registry import (
     ALL,
+    CASE_CAME_BACK,
     GONE,
     HOLD_ACTIVATED,
     HOLD_ENDED,
@@ -112,7 +113,10 @@ class Told:
     async def answerable(self, subjects: Sequence[UUID]) -> dict[tuple[UUID, str], list[OpenEdge]]:
         """The edge on which the subject was sent, by who is told now, to who speaks now."""
         # What was acted on may be reinstated, and by nobody else than who acted on it.
-        answer = Answered(self.answer, REMOVED.words() if self.answer is AnswerState.ACTIONED else {})
+        # So does a case come back from where it was passed on to alone, as its example says it.
+        gone = {name: example(CASE_CAME_BACK)["clear"][name] for name in ("agency", "edge")}
+        said = {AnswerState.ACTIONED: REMOVED.words(), AnswerState.REFERRED: gone}
+        answer = Answered(self.answer, said.get(self.answer, {}))
         edge = OpenEdge(
             EDGE_ID, self.subject, self.recipient, self.sender, self.subject, answer, self.withdrawn, self.items
         )
@@ -178,6 +182,9 @@ class Edges:
 
     async def refer(self, referred: Sequence[object]) -> None:
         """Whoever answers from now on is an edge of its own."""
+
+    async def unrefer(self, refused: Sequence[object]) -> None:
+        """Nor does it answer any more, by one of its own."""
 
 
 @cache

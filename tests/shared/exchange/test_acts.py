@@ -13,6 +13,7 @@ from shared.contracts.answers import NoticeDisowning, NoticeStatements, OutcomeR
 from shared.contracts.base import Contract
 from shared.contracts.checks import Reinstatement
 from shared.contracts.offers import OfferFindings
+from shared.contracts.passing import CameBack
 from shared.contracts.preserving import ExtensionAnswering, PreservationAnswering
 from shared.contracts.registry import BETWEEN_PARTIES, BY_TYPE, WITHDRAWAL_ACKNOWLEDGED, MessageType
 from shared.exchange import states
@@ -30,8 +31,10 @@ from shared.exchange.acts import ACTS
 from shared.exchange.findings import FoldedOffer
 from shared.exchange.items import Folded
 from shared.exchange.origin import ReferralState
+from shared.exchange.refer_acts import COME_BACK
 from shared.kernel.authority import Authority, Relation, Role
 from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid4
 from shared.vocabulary.answers import (
     AnswerState,
     CaseDeclineReason,
@@ -61,6 +64,8 @@ def events(subject: Subject) -> list[Event]:
             found += [(row, Coded(answer=answer)) for answer in PreservationAnswer]
         elif row.takes is OfferFindings:
             found += [(row, FoldedOffer(items=fold)) for fold in OfferFold]
+        elif row is COME_BACK:
+            found += [(row, came_back(AnswerState(move.to))) for move in row.moves]
         elif all(move.before for move in row.moves):
             found.append((row, None))
     return found
@@ -77,6 +82,11 @@ def reported(outcome: CaseOutcome) -> OutcomeReport:
     return OutcomeReport(outcome=outcome, child_identified=unknown, child_safeguarded=unknown)
 
 
+def came_back(stands: AnswerState) -> CameBack:
+    said = {"agency": "police-de.example", "edge": uuid4(), "code": "agency_not_entitled", "stands": stands, "times": 1}
+    return CameBack.model_validate(said)
+
+
 def saying(code: Code) -> Contract:
     """What says this code: the outcome of a case, or what the answers to its items make of a notice."""
     match code:
@@ -84,6 +94,8 @@ def saying(code: Code) -> Contract:
             return Folded(items=code)
         case OfferFold():
             return FoldedOffer(items=code)
+        case AnswerState():
+            return came_back(code)
         case _:
             return reported(CaseOutcome(code))
 
@@ -97,6 +109,8 @@ def named(event: Event) -> str:
             return f"{row.name}:{said.items}"
         case Coded():
             return f"{row.name}:{said.answer}"
+        case CameBack():
+            return f"{row.name}:{said.stands}"
         case _:
             return row.name
 
@@ -140,7 +154,8 @@ def faults_of(rows: Sequence[Act]) -> list[str]:
         if coded != sorted(coded, reverse=True):
             found.append(f"{row.name}: a move for whatever is said hides one for a code")
         lists = {type(code) for move in row.moves for code in move.codes}
-        if lists and (row.takes is None or len(lists) > 1):
+        said = row.takes is not None or row.cause is Cause.ACT
+        if lists and (not said or len(lists) > 1):
             found.append(f"{row.name}: its codes are said in no one word")
     return found
 

@@ -174,3 +174,9 @@ def test_a_body_that_is_not_a_directory_is_refused_with_the_field() -> None:
     with pytest.raises(Refused, match="document_invalid") as refusal:
         read_directory(canonical_json(body))
     assert refusal.value.field == "/parties/0/kind"
+
+
+def test_a_party_is_suspended_by_its_own_entry() -> None:
+    index = directory_of(hotline("hotline-nl.example", "NL"), hotline("hotline-be.example", "BE", status="suspended"))
+    found = [index.is_suspended(each) for each in ("hotline-be.example", "hotline-nl.example", "nobody.example")]
+    assert found == [True, False, False]

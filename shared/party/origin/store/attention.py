@@ -8,7 +8,7 @@ import asyncpg
 
 from shared.exchange.act import Subject
 from shared.exchange.origin import UNFINISHED
-from shared.party.waiting import ANSWERED_NO, P0_OPEN, UNCLAIMED, Place, Waiting, Waits, mend_of
+from shared.party.waiting import ANSWERED_NO, CAME_BACK, P0_OPEN, UNCLAIMED, Place, Waiting, Waits, mend_of
 from shared.vocabulary.routing import WorkReason
 
 _REFERRALS: Final = """
@@ -29,6 +29,16 @@ FROM edge AS e JOIN referral AS r USING (referral_id)
 WHERE e.party = $1 AND e.attention IS NOT NULL
   AND (e.rank, e.attention, e.edge_id) > ($2::smallint, $3, $4) AND e.rank <= $5
 ORDER BY e.rank, e.attention, e.edge_id LIMIT $6
+"""
+#: What an agency had passed on and has again, until it answers once more. As the index `edge_came_back` names it.
+_CAME_BACK: Final = """
+SELECT DISTINCT ON (r.rank, e.answered_at, e.referral_id, e.recipient)
+       e.referral_id AS id, r.rank, e.answered_at AS since, e.referral_id, r.external_ref, e.recipient,
+       r.facts ->> 'priority' AS priority, e.answer_detail ->> 'code' AS code
+FROM edge AS e JOIN referral AS r USING (referral_id)
+WHERE e.party = $1 AND e.answer_detail ? 'stands' AND e.state = 'emitted' AND NOT e.taken_back
+  AND (r.rank, e.answered_at, e.referral_id) > ($2::smallint, $3, $4) AND r.rank <= $5
+ORDER BY r.rank, e.answered_at, e.referral_id, e.recipient LIMIT $6
 """
 
 #: Of a transfer that nobody has claimed the referral stands there, once.
@@ -58,11 +68,16 @@ async def origin_waits(
     asked = party, *above, rank_max, limit
     whole = [_whole(row) for row in await driver.fetch(_REFERRALS, *asked)]
     edges = [_edge(row) for row in await driver.fetch(_EDGES, *asked)]
-    return sorted([*whole, *edges], key=lambda waits: waits.place)[:limit]
+    back = [_came_back(row) for row in await driver.fetch(_CAME_BACK, *asked)]
+    return sorted([*whole, *edges, *back], key=lambda waits: waits.place)[:limit]
 
 
 def _whole(row: asyncpg.Record) -> Waits:
     return _waits(row, (row["work_reason"],))
+
+
+def _came_back(row: asyncpg.Record) -> Waits:
+    return _waits(row, (CAME_BACK,), party=row["recipient"], code=row["code"])
 
 
 def _edge(row: asyncpg.Record) -> Waits:

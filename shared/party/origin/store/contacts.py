@@ -26,6 +26,14 @@ LIKE_MAX: Final = 200
 _ACCEPTED: Final = """
 INSERT INTO contact_due (referral_id, party) SELECT * FROM unnest($1::uuid[], $2::text[])
 """
+#: Whoever they were told of keeps what it was told: it has not forgotten.
+_AGAIN: Final = """
+WITH forgotten AS (
+    DELETE FROM contact AS c USING unnest($1::uuid[], $2::text[]) AS k (referral_id, agency)
+    WHERE (c.referral_id, c.agency) = (k.referral_id, k.agency) RETURNING c.referral_id, c.party
+)
+INSERT INTO contact_due (referral_id, party) SELECT DISTINCT referral_id, party FROM forgotten
+"""
 # Each is a row of its own: one that was added while another is looked at is looked at after it.
 _DUE: Final = """
 DELETE FROM contact_due WHERE id IN (SELECT id FROM contact_due ORDER BY id LIMIT $1)
@@ -84,6 +92,12 @@ async def note_accepted(driver: asyncpg.Connection, judged: Collection[Judged]) 
     found = sorted({(referral_id, party) for referral_id, party, state in states if state is AnswerState.ACCEPTED})
     if found:
         await driver.execute(_ACCEPTED, *map(list, zip(*found, strict=True)))
+
+
+async def meet_again(driver: asyncpg.Connection, cases: Collection[tuple[UUID, str]]) -> None:
+    """Leave word that these agencies are to be told again what they were told: their edges are issued anew."""
+    if cases:
+        await driver.execute(_AGAIN, *map(list, zip(*sorted(cases), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,9 @@ from shared.exchange.released import Released
 from shared.exchange.timers import Begun
 from shared.party.origin.ports import AnswerAct, Judged, OpenEdge, Receipted, Referred, StaleReferral, Taken, Try
 from shared.party.origin.store.acts import keep_acts, reference_place
-from shared.party.origin.store.contacts import note_accepted
+from shared.party.origin.store.contacts import meet_again, note_accepted
 from shared.party.origin.store.filing import EDGE, clocked_of, edge_rows, places
-from shared.party.origin.store.referring import refer
+from shared.party.origin.store.referring import refer, unrefer
 from shared.party.origin.store.transfers import TransfersTold
 from shared.runtime.database.columns import Statement
 from shared.runtime.post import outbox
@@ -228,6 +228,12 @@ class PostgresEdges(TransfersTold):
 
     async def refer(self, referred: Sequence[Referred]) -> None:
         await refer(self._driver, referred)
+
+    async def unrefer(self, refused: Sequence[UUID]) -> None:
+        await unrefer(self._driver, refused)
+
+    async def meet_again(self, cases: Collection[tuple[UUID, str]]) -> None:
+        await meet_again(self._driver, cases)
 
     async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:
         rows = await self._driver.fetch(_STALE, list(message_ids))

@@ -94,6 +94,11 @@ ORDER BY h.rank, h.ended_at, h.hold_id LIMIT $6
 _EXTEND: Final = """
 UPDATE hold SET not_after = $4 WHERE referral_id = $1 AND agency = $2 AND hold_id = $3 AND state = 'active'
 """
+_LEAVE: Final = """
+UPDATE edge
+SET window_ends = greatest(window_ends, least($2::timestamptz, $3::timestamptz + (window_ends - decided_at)))
+WHERE referral_id = $1 AND state = 'planned'
+"""
 _END: Final = """
 UPDATE hold AS h SET state = $4, ended_at = $5
 FROM unnest($1::uuid[], $2::text[], $3::uuid[]) AS k (referral_id, agency, hold_id)
@@ -171,6 +176,9 @@ class PostgresHolds:
 
     async def extend(self, hold: Hold, not_after: datetime) -> None:
         await self.driver.execute(_EXTEND, *_key(hold), not_after)
+
+    async def leave_to(self, hold: Hold, at: datetime) -> None:
+        await self.driver.execute(_LEAVE, hold.referral_id, hold.not_after, at)
 
     async def end(self, holds: Collection[Hold], end: HoldEnd, at: datetime) -> None:
         keys = [_key(hold) for hold in holds]

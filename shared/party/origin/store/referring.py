@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 
 from shared.party.origin.ports import Referred
+from shared.runtime.timers.steps import end
 
 # Who has been sent the referral by us answers on that edge. What was withdrawn meanwhile it is told of (`missing`).
 _REFER: Final = """
@@ -20,6 +22,7 @@ FROM edge AS e JOIN referral AS r USING (referral_id) WHERE e.edge_id = $1 AND N
       AND had.state IN ('emitted', 'waiting', 'referred'))
 ON CONFLICT DO NOTHING RETURNING NOT taken_back
 """
+_UNREFER: Final = "UPDATE edge SET state = 'dropped' WHERE edge_id = ANY($1::uuid[]) AND state = 'referred'"
 _CLOCK: Final = """
 INSERT INTO clocked
     (edge_id, party, subject, told_by, origin, recipient, purpose, rules, acknowledge_h, act_h, begun_at)
@@ -34,3 +37,10 @@ async def refer(driver: asyncpg.Connection, referred: Sequence[Referred]) -> Non
         of = each.of, each.edge, each.agency
         if await driver.fetchval(_REFER, *of, each.instance):  # of what was withdrawn nothing is owed
             await driver.execute(_CLOCK, *of, each.at)
+
+
+async def unrefer(driver: asyncpg.Connection, refused: Sequence[UUID]) -> None:
+    """End the edges of those who could not take what was passed on to them: nothing is owed on them."""
+    if refused:
+        await driver.execute(_UNREFER, list(refused))
+        await end(driver, refused)

@@ -174,6 +174,10 @@ class DecideAgain:
         dropped = {edge.edge_id for each in changed for edge in each.dropped}
         if changed:
             await edges.replace(issued - dropped, dropped, await self._transfers_told(edges, found, changed))
+            anew = [
+                (each.referral_id, one.recipient) for each in changed for one in each.emitted if one.notice_id is None
+            ]
+            await edges.meet_again(anew)
             log("edges_reissued", count=sum(len(each.emitted) for each in changed))
         if dropped:
             log("edges_dropped", count=len(dropped))

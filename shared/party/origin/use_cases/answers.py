@@ -16,9 +16,9 @@ from uuid import UUID
 
 from shared.contracts.answers import Answer, CaseRecord, NoticeAnsweredClear
 from shared.contracts.base import Contract
-from shared.contracts.passing import CaseReferredClear
+from shared.contracts.passing import CaseCameBackClear, CaseReferredClear
 from shared.exchange.act import Act, Subject, Track
-from shared.exchange.clocks import Happened, answered, reported
+from shared.exchange.clocks import Happened, began_again, reported, told_by
 from shared.exchange.events import Event, event_type
 from shared.exchange.items import Said
 from shared.exchange.message import Received
@@ -109,7 +109,7 @@ class EdgeAnswers:
             if code is not None:
                 refusals[message.message_id] = code
         await self._edges.answer(taken, new, self._at)
-        await self._edges.refer([each for message in applied for each in self._referred(message)])
+        await self._pass_on(applied)
         await self._edges.clock(self._steps)
         late = [edge_id for edge_id, each in taken.items() if each.retell]
         if late and self._retell is not None:
@@ -121,6 +121,12 @@ class EdgeAnswers:
         if self._asked is not None:
             await self._asked.keep()
         return refusals
+
+    async def _pass_on(self, applied: Sequence[Received]) -> None:
+        """Have other agencies answer that cases were passed on to, and those no more that could not take them."""
+        await self._edges.refer([each for message in applied for each in self._referred(message)])
+        clears = [message.clear for message in applied]
+        await self._edges.unrefer([clear.edge for clear in clears if isinstance(clear, CaseCameBackClear)])
 
     def _referred(self, message: Received) -> Iterator[Referred]:
         """Whom a case was passed on to, and who serves that agency."""
@@ -149,6 +155,7 @@ class EdgeAnswers:
             if self._holding is not None:
                 self._holding.check(message)
             self._check_referred(message, sent)
+            _check_came_back(message, present[0])
             if self._claiming is not None:
                 self._claiming.check(message)
             moved = {edge.edge_id: take(edge, message) for edge in present}
@@ -162,14 +169,25 @@ class EdgeAnswers:
             self._moving.append(message)
             of = message.recipient, UUID(message.subject), message.sender
             moves = answer.state != present[0].answer.state or message.message not in STAYING
-            again = Said.kept(present[0].answer.detail).again
-            steps = answered(_row(message).subject, answer.state, message.sent_at, again=again) if moves else ()
+            again, subject = began_again(present[0].answer.detail), _row(message).subject
+            told_at = message.sent_at
+            steps = told_by(subject, message.clear, answer.state, told_at=told_at, again=again) if moves else ()
             if _removes(message.clear):
                 steps += reported(Said.kept(answer.detail), message.sent_at)
             steps += steps_of(message.clear, answer.acts, message.sent_at)
             self._steps += [Happened.by(*of, step=step) for step in steps]
             self.events.append(_event(message, sent[0], answer))
         return None
+
+
+def _check_came_back(message: Received, edge: OpenEdge) -> None:
+    """Raises `Refused("answer_unmatched")` for another edge than the case was passed on to, or another agency's."""
+    said, detail = message.clear, edge.answer.detail
+    if isinstance(said, CaseCameBackClear) and (said.agency, str(said.edge)) != (
+        detail.get("agency"),
+        detail.get("edge"),
+    ):
+        raise Refused(_UNMATCHED)
 
 
 def unmatched(message: Received, edges: Mapping[tuple[UUID, str], Sequence[OpenEdge]]) -> str:

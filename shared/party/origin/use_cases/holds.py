@@ -65,13 +65,14 @@ class Holding:
     async def apply(self, messages: Sequence[Received]) -> None:
         """What agencies have said of their cases, in order: holds, and that nobody holds any more."""
         referrals = {UUID(message.subject) for message in messages}
-        planned = await self.holds.lock(referrals)
+        planned = dict(await self.holds.lock(referrals))
         for message in messages:
             referral_id = UUID(message.subject)
             if isinstance(message.clear, OF_HOLDS):
                 await self._apply(message, planned.get(referral_id, ()))
         for referral_id in sorted(referrals):
-            await self._end_of_closed(referral_id)
+            if await self._end_of_closed(referral_id):
+                planned |= await self.holds.lock([referral_id])
             await self.plan(referral_id, planned.get(referral_id, ()))
 
     async def follow(self, referral_id: UUID) -> None:
@@ -169,12 +170,19 @@ class Holding:
         active = (await self.holds.active([referral_id])).get(referral_id, ())
         return [hold for hold in active if (hold.agency, hold.hold_id) == (agency, hold_id)]
 
-    async def _end_of_closed(self, referral_id: UUID) -> None:
-        """Whoever has declined the case or closed it holds nothing any more."""
+    async def _end_of_closed(self, referral_id: UUID) -> bool:
+        """Whoever has declined the case, closed it or passed it on holds nothing any more; whether that moved windows.
+
+        To whom it was passed on what was held is left as its window.
+        """
         active = (await self.holds.active([referral_id])).get(referral_id, ())
         told = await self.holds.told(referral_id) if active else {}
         over = [hold for hold in active if told.get(hold.agency, AnswerState.NONE) not in MAY_HOLD]
         await self.end(over, HoldEnd.RELEASED)
+        left = [hold for hold in over if told[hold.agency] == AnswerState.REFERRED]
+        for hold in left:
+            await self.holds.leave_to(hold, self.at)
+        return bool(left)
 
     def _is_agency(self, name: str) -> bool:
         party = self.documents().directory.party(name)
@@ -247,4 +255,4 @@ def of_agencies(messages: Iterable[Received]) -> list[Received]:
     return [each for each in messages if isinstance(each.clear, OF_HOLDS) or each.message.name in _CLOSING]
 
 
-_CLOSING: Final = frozenset({"case_declined", "outcome_reported"})
+_CLOSING: Final = frozenset({"case_declined", "case_referred", "outcome_reported"})

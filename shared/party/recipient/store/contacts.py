@@ -40,6 +40,12 @@ _SEEN: Final = """
 UPDATE case_contact AS c SET attention = NULL FROM unnest($1::uuid[], $2::text[]) AS k (referral_id, party)
 WHERE (c.referral_id, c.party) = (k.referral_id, k.party) AND c.attention IS NOT NULL
 """
+#: By its origin alone: another's word is judged as any.
+_KNOWN: Final = """
+SELECT k.message_id FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[])
+    AS k (message_id, referral_id, party, agency, origin)
+JOIN case_contact AS c USING (referral_id, party, agency) JOIN case_file AS f USING (referral_id, party, origin)
+"""
 _OF: Final = "SELECT agency, ground, theirs, at FROM case_contact WHERE referral_id = $1 ORDER BY at, agency"
 #: A case stands there once, however many agencies it was told of; one that is over does not: no act would end it.
 _WAIT: Final = """
@@ -55,6 +61,15 @@ async def note_contacts(driver: asyncpg.Connection, messages: Sequence[Received]
     """Keep of whom these messages tell."""
     if rows := [_told(message, message.sealed) for message in messages if isinstance(message.sealed, Contact)]:
         await driver.execute(*_ADD.bind(rows=_TOLD.rows(rows)))
+
+
+async def contacts_known(driver: asyncpg.Connection, messages: Sequence[Received]) -> frozenset[UUID]:
+    """Those that tell once more of whom their agency knows: they have no effect."""
+    told = [(each, each.sealed) for each in messages if isinstance(each.sealed, Contact)]
+    if not told:
+        return frozenset()
+    rows = [(each.message_id, UUID(each.subject), each.recipient, said.agency, each.sender) for each, said in told]
+    return frozenset(row["message_id"] for row in await driver.fetch(_KNOWN, *map(list, zip(*rows, strict=True))))
 
 
 async def contacts_seen(driver: asyncpg.Connection, items: Sequence[Item]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -10,7 +10,9 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Subject
+from shared.kernel.authority import Role
 from shared.party.recipient.leasing import UNCLAIMED, Lease
 from shared.party.recipient.store.attention import items_waiting
 from shared.party.recipient.store.items import ItemTable
@@ -24,6 +26,12 @@ SELECT number, actor, until FROM case_lease WHERE referral_id = $1 AND party = $
 _ADD: Final = """
 INSERT INTO case_lease (referral_id, party, number, actor, until, by_actor, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT DO NOTHING
+"""
+#: By what people and keys of a party are told apart in facts about it: those that are one of these roles still.
+_OFFICERS: Final = """
+SELECT decode(actor, 'hex') AS whose FROM console_person WHERE party = $1 AND role = ANY($2) AND ended_at IS NULL
+UNION SELECT coalesce(decode(person, 'hex'), key_hash) FROM api_key
+WHERE party = $1 AND role = ANY($2) AND revoked_at IS NULL
 """
 
 
@@ -71,6 +79,7 @@ class PostgresLeases:
     """`Leases` within one transaction."""
 
     driver: asyncpg.Connection
+    kek: KeyEncryptionKey
 
     async def newest(self, referral_id: UUID, party: str) -> Lease:
         row = await self.driver.fetchrow(_NEWEST, referral_id, party)
@@ -80,3 +89,7 @@ class PostgresLeases:
         values = lease.number, lease.actor, lease.until, by, at
         done: str = await self.driver.execute(_ADD, referral_id, party, *values)
         return done.endswith(" 1")
+
+    async def is_officer(self, party: str, actor: str, roles: Collection[Role]) -> bool:
+        rows = await self.driver.fetch(_OFFICERS, party, [role.value for role in roles])
+        return any(self.kek.actor_id(party, row["whose"]) == actor for row in rows)

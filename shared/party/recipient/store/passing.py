@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -19,7 +19,9 @@ from shared.exchange.passed import Passable
 from shared.exchange.spelt import Spelt
 from shared.exchange.states import answer_of
 from shared.party.recipient.domain import revision_of
+from shared.party.recipient.passing import PassedCase
 from shared.party.recipient.store.items import content_place
+from shared.party.waiting import CAME_BACK, Mend, Place, Waiting, Waits
 
 #: What a message brought, beside what every item has.
 _BIND: Final = """
@@ -46,6 +48,21 @@ SELECT purpose, party, revision, content, wrapped_key, edge_id, decision, salt, 
 WHERE referral_id = $1 AND wrapped_key IS NOT NULL AND edge_id IS NOT NULL ORDER BY revision DESC, received_at
 """
 _ACTS: Final = "SELECT number, state, said, at FROM case_act WHERE referral_id = $1 ORDER BY number"
+_NOTE: Final = "INSERT INTO case_passing (message_id, referral_id, party, edge, stood) VALUES ($1, $2, $3, $4, $5)"
+_PASSINGS: Final = """
+SELECT message_id, referral_id, party, edge, stood FROM case_passing WHERE message_id = ANY($1::uuid[])
+ORDER BY referral_id, message_id
+"""
+#: As the index `case_file_came_back` names it.
+_BACK: Final = """
+SELECT referral_id, changed_at AS since, said ->> 'agency' AS agency, said ->> 'code' AS code, priority,
+       CASE priority WHEN 'p0_child_at_risk' THEN 0 ELSE 1 END AS rank
+FROM case_file
+WHERE party = $1 AND said ? 'stands' AND state IN ('offered', 'accepted', 'ongoing')
+  AND (CASE priority WHEN 'p0_child_at_risk' THEN 0 ELSE 1 END, changed_at, referral_id) > ($2::int, $3, $4)
+  AND CASE priority WHEN 'p0_child_at_risk' THEN 0 ELSE 1 END <= $5
+ORDER BY rank, changed_at, referral_id LIMIT $6
+"""
 _BY: Final = "SELECT by_party AS by, because, at, history FROM case_passed WHERE referral_id = $1"
 
 
@@ -106,6 +123,29 @@ async def passable(
         spelt = Spelt(row["spelt"].encode(), reveal(row["content"], key, place.column("content")))
         found.append(Passable(row["edge_id"], row["decision"], row["salt"], spelt, row["revision"], history))
     return found
+
+
+async def note_passing(driver: asyncpg.Connection, passed: PassedCase) -> None:
+    """Keep by which message a case went."""
+    await driver.execute(_NOTE, passed.message_id, passed.referral_id, passed.party, passed.edge, passed.stood)
+
+
+async def passings(driver: asyncpg.Connection, message_ids: Collection[UUID]) -> list[PassedCase]:
+    """The cases that went by these messages."""
+    return [PassedCase(**dict(row)) for row in await driver.fetch(_PASSINGS, list(message_ids))]
+
+
+async def cases_back(
+    driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
+) -> list[Waits]:
+    """Cases that another agency could not take, and that nobody has acted on since."""
+    return [_back(row) for row in await driver.fetch(_BACK, party, *above, rank_max, limit)]
+
+
+def _back(row: asyncpg.Record) -> Waits:
+    told = {"kind": Subject.CASE, "subject": row["referral_id"], "party": row["agency"], "priority": row["priority"]}
+    told |= {"reasons": (CAME_BACK,), "code": row["code"], "since": row["since"], "mend": Mend.REFER}
+    return Waits(Place(row["rank"], row["since"], row["referral_id"]), Waiting.model_validate(told))
 
 
 def _told(acts: Sequence[asyncpg.Record]) -> Iterator[dict[str, object]]:

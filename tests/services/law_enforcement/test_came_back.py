@@ -1,0 +1,199 @@
+"""What another agency's instance refuses is the first agency's again, as it stood: it says so, and needs a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+from services.law_enforcement.bus import AgencyDoor
+from services.law_enforcement.store import PostgresCases
+from services.law_enforcement.use_cases import act_on_case
+from shared.contracts.answers import Acceptance
+from shared.contracts.base import Contract
+from shared.contracts.holds import HoldEndedClear, HoldRequest
+from shared.contracts.passing import Referring
+from shared.contracts.preserving import PreservationRecord
+from shared.contracts.registry import HOLD_ENDED
+from shared.exchange.accept import accept
+from shared.exchange.act import Subject
+from shared.exchange.states import row
+from shared.kernel.authority import Role
+from shared.party.recipient.holding import AskedHold
+from shared.party.recipient.ports import Acting
+from shared.party.recipient.store.holds import ended_holds
+from shared.party.recipient.store.passing import cases_back
+from shared.party.recipient.store.places import HeldPlaces
+from shared.party.waiting import Place
+from shared.runtime.database.transactions import RowScope
+from shared.vocabulary.agencies import CaseReferReason
+from shared.vocabulary.answers import ReceiptOutcome
+from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope
+from tests.services.deliveries import AT, received, withdrawn
+from tests.services.doors import ACTOR, as_told
+from tests.services.law_enforcement.agency import KEK, Agencies
+from tests.services.outgoing import clear_parts, held
+from tests.support.builders import HOTLINE, POLICE, settlement
+from tests.support.exchange_world import LOCATION, World, world
+
+OTHER, THIRD = "police-de.example", "police-be.example"
+BEGINNING = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+NEWER = "policy_not_in_force"
+
+
+@dataclass
+class Case:
+    """A case of one agency, and its service."""
+
+    agencies: Agencies
+    here: World
+    referral_id: UUID
+
+    def scope(self, role: Role, action: str) -> RowScope:
+        return RowScope((POLICE,), role, action)
+
+    async def act(self, name: str, said: Contract | None) -> str:
+        async with self.agencies.database.transaction(self.scope(Role.ANALYST, name)) as session:
+            cases, directory = PostgresCases(session.driver, KEK), self.here.documents.directory
+            acting = Acting(POLICE, Role.ANALYST, ACTOR, cases, directory, self.here.at)
+            told = row(Subject.CASE, name)
+            documents = lambda: self.here.documents  # noqa: E731
+            return await act_on_case(told, self.referral_id, said=said, acting=acting, documents=documents)
+
+    async def refer(self, to: str = OTHER) -> str:
+        return await self.act("refer", Referring(agency=to, because=CaseReferReason.SUSPECT_ELSEWHERE))
+
+    async def receipted(self, outcome: ReceiptOutcome, code: str | None = None) -> None:
+        """What the instance of the other agency says of the newest message that passed it on."""
+        drafts = [each.draft for each in await held(self.agencies.database)]
+        gone = [each for each in drafts if each.subject == str(self.referral_id) and each.recipient != HOTLINE]
+        async with self.agencies.database.transaction(self.scope(Role.SERVICE, "apply")) as session:
+            unit: Any = SimpleNamespace(connection=session)
+            await self.door().settled(unit, [settlement(gone[-1].message_id, "a" * 64, outcome, code=code)])
+
+    def door(self) -> AgencyDoor:
+        return AgencyDoor(kek=KEK, documents=lambda: self.here.documents, now=lambda: AT)
+
+    async def show(self) -> dict[str, Any]:
+        async with self.agencies.database.transaction(self.scope(Role.ANALYST, "read")) as session:
+            return as_told(await PostgresCases(session.driver, KEK).show(self.referral_id))
+
+    async def waits(self) -> list[tuple[tuple[str, ...], str | None, str | None, str]]:
+        async with self.agencies.database.transaction(self.scope(Role.ANALYST, "read")) as session:
+            found = await cases_back(session.driver, POLICE, BEGINNING, rank_max=1, limit=200)
+        rows = [each.row for each in found if each.row.subject == self.referral_id]
+        return [(each.reasons, each.party, each.code, each.mend.value) for each in rows]
+
+    async def holds(self) -> Sequence[AskedHold]:
+        async with self.agencies.database.transaction(self.scope(Role.ANALYST, "read")) as session:
+            page = await PostgresCases(session.driver, KEK).holds.page(POLICE, state=None, cursor=None, limit=200)
+        return [each for each in page.items if each.referral_id == self.referral_id]
+
+    async def stands(self) -> bool:
+        """Whether somebody who asks its provider to keep what is there would be warned of a hold."""
+        async with self.agencies.database.transaction(self.scope(Role.ANALYST, "read")) as session:
+            place = {"kind": "url", "value": LOCATION}
+            record = PreservationRecord.model_validate({"locations": [place]})
+            return await HeldPlaces(session.driver, KEK).stand(POLICE, record)
+
+    async def told(self) -> list[dict[str, Any]]:
+        """What its origin is told of its coming back."""
+        sent = await clear_parts(self.agencies.database, self.referral_id)
+        return [clear for kind, _, to, _, clear in sent if (kind, to) == ("causeway.case_came_back.v1", HOTLINE)]
+
+
+async def case(agencies: Agencies) -> Case:
+    """One that was offered."""
+    here = world()
+    message = accept(here.records([here.offered(POLICE)])[0], here.reader("law_enforcement"))
+    it = Case(agencies, here, UUID(message.subject))
+    async with agencies.database.transaction(it.scope(Role.SERVICE, "apply")) as session:
+        unit: Any = SimpleNamespace(connection=session)
+        assert await it.door().apply(unit, [message]) == {}
+    return it
+
+
+async def test_it_stands_again_as_it_stood_with_the_code_and_its_origin_is_told(agencies: Agencies) -> None:
+    it = await case(agencies)
+    await it.act("accept", Acceptance(case_reference=None))
+    assert await it.refer() == "referred"
+    edge = (await it.show())["timeline"][-1]
+    assert await it.waits() == [], "nothing was refused so far"
+    await it.receipted(ReceiptOutcome.REFUSED, NEWER)
+    shown = await it.show()
+    assert (shown["state"], edge["state"]) == ("accepted", "referred")
+    assert {name: shown["timeline"][-1][name] for name in ("number", "state", "agency", "code")} == {
+        "number": 3,
+        "state": "accepted",
+        "agency": OTHER,
+        "code": NEWER,
+    }
+    assert await it.waits() == [(("came_back",), OTHER, NEWER, "refer")]
+    (told,) = await it.told()
+    assert (told["agency"], told["code"], told["stands"], told["times"]) == (OTHER, NEWER, "accepted", 1)
+
+
+async def test_it_is_referred_elsewhere_in_one_step_and_needs_nobody_then(agencies: Agencies) -> None:
+    it = await case(agencies)
+    await it.refer()
+    await it.receipted(ReceiptOutcome.REFUSED, NEWER)
+    assert (await it.show())["state"] == "offered", "it had answered nothing before"
+    assert await it.refer(THIRD) == "referred"
+    assert await it.waits() == []
+    await it.receipted(ReceiptOutcome.REFUSED, NEWER)
+    assert [(each["agency"], each["times"]) for each in await it.told()] == [(OTHER, 1), (THIRD, 2)]
+
+
+async def test_it_is_gone_on_with_in_one_step(agencies: Agencies) -> None:
+    it = await case(agencies)
+    await it.refer()
+    await it.receipted(ReceiptOutcome.REFUSED, NEWER)
+    assert await it.act("accept", Acceptance(case_reference=None)) == "accepted"
+    assert await it.waits() == []
+
+
+async def test_it_stays_where_the_other_has_it(agencies: Agencies) -> None:
+    for outcome, code in (
+        (ReceiptOutcome.APPLIED, None),
+        (ReceiptOutcome.WAITING, "edge_awaited"),
+        (ReceiptOutcome.REFUSED, "edge_exists"),
+    ):
+        it = await case(agencies)
+        await it.refer()
+        await it.receipted(outcome, code)
+        assert ((await it.show())["state"], await it.told(), await it.waits()) == ("referred", [], [])
+
+
+async def test_what_was_withdrawn_meanwhile_is_over(agencies: Agencies) -> None:
+    it = await case(agencies)
+    await it.refer()
+    async with agencies.database.transaction(it.scope(Role.SERVICE, "apply")) as session:
+        unit: Any = SimpleNamespace(connection=session)
+        assert await it.door().apply(unit, [withdrawn(it.referral_id, to=POLICE, origin=HOTLINE)]) == {}
+    await it.receipted(ReceiptOutcome.REFUSED, NEWER)
+    assert ((await it.show())["state"], await it.told()) == ("withdrawn", [])
+
+
+async def test_a_hold_ends_with_the_case_and_nobody_is_warned_of_it_then(agencies: Agencies) -> None:
+    it = await case(agencies)
+    await it.act(
+        "place_hold",
+        HoldRequest(
+            scope=HoldScope.REMOVAL, basis=HoldBasis.INVESTIGATION_OPEN, not_after=it.here.at + timedelta(hours=8)
+        ),
+    )
+    await it.refer()
+    (asked,) = await it.holds()
+    assert await it.stands()
+    clear = HoldEndedClear(referral_id=it.referral_id, revision=1, hold=asked.hold, end=HoldEnd.RELEASED)
+    ended = received(HOLD_ENDED, clear, subject=it.referral_id, sender=HOTLINE, recipient=POLICE)
+    async with agencies.database.transaction(it.scope(Role.SERVICE, "apply")) as session:
+        unit: Any = SimpleNamespace(connection=session)
+        assert await it.door().apply(unit, [ended]) == {}
+    assert ([each.state for each in await it.holds()], await it.stands()) == (["released"], False)
+    async with agencies.database.transaction(it.scope(Role.ANALYST, "read")) as session:
+        waits = await ended_holds(session.driver, POLICE, BEGINNING, rank_max=1, limit=200)
+        assert not [each for each in waits if each.row.subject == it.referral_id]
