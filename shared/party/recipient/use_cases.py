@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from shared.contracts.answers import WithdrawalAnswer
+from shared.contracts.answers import NoticeStatements, WithdrawalAnswer
 from shared.contracts.base import Contract
 from shared.contracts.checks import ItemsCheckedClear
 from shared.contracts.erasures import Erasure
@@ -22,7 +22,7 @@ from shared.exchange.clocks import Clocked, Happened, answered, awaits_claim, ch
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.events import Event, happened
 from shared.exchange.evidence import Witness
-from shared.exchange.items import Said
+from shared.exchange.items import Said, check_times
 from shared.exchange.message import Received
 from shared.exchange.origin import ANSWERS
 from shared.exchange.question_acts import STAYING
@@ -228,6 +228,8 @@ async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Con
 async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acting) -> str:
     """Move an item as whoever may has decided, keep what was said, and tell its sender. Raises `Refused` as `act`."""
     subject_id = item.subject_id
+    if isinstance(said, NoticeStatements):
+        check_times(said.items, acting.at)
     words = words_of(item, said)
     following = follow(row, item.state, words.deciding)
     assert row.message is not None
