@@ -12,7 +12,7 @@ from shared.contracts.base import Contract
 from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.preserving import PreservationAnswering, PreservationRecord, PreservationTerms
 from shared.exchange.act import Act, PreservationState, Subject, Track
-from shared.exchange.compose import Addressing, compose
+from shared.exchange.compose import Addressing, compose, compose_reachable
 from shared.exchange.events import Event, event_type, happened
 from shared.exchange.items import check_time
 from shared.exchange.message import Draft, Received
@@ -204,7 +204,7 @@ async def _tell(
     clear = _written(row, after, said)
     await acting.preservations.keep([_done(row, after, clear, number=after.acts, at=coarse(acting.at))])
     await acting.preservations.note([happened(row, after.preservation_id, party=after.party, state=after.state)])
-    await acting.preservations.send([_letter(row, after, clear, acting=acting, record=record)])
+    await acting.preservations.send(_letters(row, after, clear, acting=acting, record=record))
 
 
 def _written(row: Act, after: Preservation, said: Contract | None) -> Contract:
@@ -214,9 +214,10 @@ def _written(row: Act, after: Preservation, said: Contract | None) -> Contract:
     return row.message.clear(**{name: word for name, word in named.items() if name in row.message.clear.model_fields})
 
 
-def _letter(
+def _letters(
     row: Act, after: Preservation, clear: Contract, *, acting: Acting, record: PreservationRecord | None
-) -> Draft:
+) -> list[Draft]:
+    """One message; none where an act is on one whose other side has left. What begins one needs whom it is sent to."""
     assert row.message is not None
     addressing = Addressing(
         subject=after.preservation_id,
@@ -227,7 +228,9 @@ def _letter(
         at=acting.at,
     )
     sealed = None if record is None else record.model_dump_json(exclude_none=True).encode()
-    return compose(row.message, clear, addressing, sealed=sealed)
+    if record is not None:
+        return [compose(row.message, clear, addressing, sealed=sealed)]
+    return compose_reachable(row.message, clear, addressing)
 
 
 #: What names an act and its place, not what it says.

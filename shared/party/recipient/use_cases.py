@@ -19,7 +19,7 @@ from shared.contracts.transfers import OnTransfer
 from shared.exchange.act import Act, Subject
 from shared.exchange.authority import STATEMENT_NOT_YOURS
 from shared.exchange.clocks import Clocked, Happened, answered, awaits_claim, checked, received, taken_back
-from shared.exchange.compose import Addressing, compose
+from shared.exchange.compose import Addressing, compose_reachable
 from shared.exchange.events import Event, happened
 from shared.exchange.evidence import Witness
 from shared.exchange.items import Said, check_times
@@ -36,6 +36,7 @@ from shared.kernel.ids import uuid4
 from shared.party.questions.ports import Between
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind, applied, require_role, words_of, written
 from shared.party.recipient.ports import Acting, Items, OwnEdges, Page, ShownItem
+from shared.runtime.watch.logs import log
 from shared.vocabulary.answers import AnswerState, WithdrawalFate
 from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.reveal import RevealReason
@@ -226,7 +227,10 @@ async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Con
 
 
 async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acting) -> str:
-    """Move an item as whoever may has decided, keep what was said, and tell its sender. Raises `Refused` as `act`."""
+    """Move an item as whoever may has decided, keep what was said, and tell its sender. Raises `Refused` as `act`.
+
+    A sender that has left the directory is not told, and is owed nothing.
+    """
     subject_id = item.subject_id
     if isinstance(said, NoticeStatements):
         check_times(said.items, acting.at)
@@ -242,7 +246,7 @@ async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acti
     told += steps_of(clear, item.acts + 1, acting.at)
     await acting.items.clock((), [Happened.by(item.party, subject_id, item.sender, step=step) for step in told])
     await acting.items.note([happened(row, subject_id, party=item.party, state=following)])
-    answer = compose(
+    drafts = compose_reachable(
         row.message,
         clear,
         Addressing(
@@ -255,7 +259,9 @@ async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acti
         ),
         sealed=sealed.model_dump_json().encode() if sealed else None,
     )
-    await acting.items.send([answer])
+    await acting.items.send(drafts)
+    if not drafts:
+        log("answer_untold", subject=str(subject_id), kind=row.name, code="recipient_unknown")
     return following
 
 
