@@ -147,6 +147,15 @@ def compose(
     return letter.draft()
 
 
+def compose_reachable(
+    message: MessageType, clear: Clear, addressing: Addressing, *, sealed: bytes | None = None
+) -> list[Draft]:
+    """The same; none where its recipient has left the directory: what is done does not hang on who is to be told."""
+    if addressing.directory.instance_of(addressing.recipient) is None:
+        return []
+    return [compose(message, clear, addressing, sealed=sealed)]
+
+
 def seal_context(
     message: MessageType, message_id: UUID, subject: str, *, clear: Mapping[str, object], sender: str, recipient: str
 ) -> SealContext:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Self, TypeVar
 
 from pydantic import TypeAdapter
@@ -25,6 +25,8 @@ from shared.contracts.items import (
     ItemOutcome,
     Reinstated,
 )
+from shared.guard.rules import CLOCK_SKEW
+from shared.kernel.clock import COARSE_S
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.answers import ItemFound, ItemsFold, NoticeAction
@@ -183,6 +185,18 @@ def check(stated: Said, numbers: Collection[int], before: Said) -> None:
     _check_reinstated(list(enumerate(stated.reinstated)), numbers, before)
 
 
+def check_time(time: datetime | None, at: datetime, *, field: str) -> None:
+    """Raises `Refused("time_ahead")` for what has not happened at `at`, which a message says to ten seconds."""
+    if time is not None and time > at + CLOCK_SKEW + timedelta(seconds=COARSE_S):
+        raise Refused("time_ahead", "at most five minutes ahead of our clock", field=field)
+
+
+def check_times(stated: Sequence[ItemOutcome], at: datetime) -> None:
+    """Raises as `check_time` does, by when each is to have taken effect."""
+    for place, each in enumerate(stated):
+        check_time(each.effective_at, at, field=f"/items/{place}/effective_at")
+
+
 def fold(numbers: Collection[int], said: Said) -> Folded:
     """What the answers make of the notice, once something is said of every item.
 
@@ -300,11 +314,12 @@ def found(statements: Sequence[CheckStatement], numbers: Collection[int], before
     """What the origin has found of those of its items that the notice is about, each in the round that it is in.
 
     What was said to be gone, or found gone, and is up has reappeared. Raises `Refused`: `item_never_gone`,
-    `item_rounds_exhausted`, `checks_exhausted`.
+    `item_rounds_exhausted`, `checks_exhausted`, `time_ahead`.
     """
     gone = before.removed() | before.found_gone()
     checks: list[ItemCheck] = []
     for place, each in enumerate(statements):
+        check_time(each.at, at, field=f"/checked/{place}/at")
         if each.n not in numbers:
             continue
         up = each.found in (ItemFound.UP, ItemFound.REAPPEARED)

@@ -49,7 +49,7 @@ def reason_to_keep(
         return None
     reasons = []
     for each in Said.kept(said).answers:
-        since = each.effective_at or at
+        since = min(each.effective_at or at, at)  # whatever they say: of a time to come nothing lasts longer
         if each.action is NoticeAction.PRESERVED:
             reasons.append(_until(since, PRESERVED_DAYS, KeptBasis.PRESERVATION, retention=kept_as))
         elif each.action in _RESTRICTS:

@@ -34,8 +34,10 @@ class Lapses:
         """Say of a batch that it lapsed; how many questions that were. Raises `Unavailable`."""
         table, now = self._table, self._rule.clock.now()
         async with self._rule.transaction() as ruling:
-            questions = PostgresQuestions(ruling.driver)
-            due = await questions.lapsed(now, table=table.name, key=table.subject, open_in=self._open_in, limit=BATCH)
+            questions, but = PostgresQuestions(ruling.session.driver), ruling.aside(self._act)
+            due = await questions.lapsed(
+                now, table=table.name, key=table.subject, open_in=self._open_in, limit=BATCH, but=but
+            )
             for party, subject, number in due:
                 await self._lapse(ruling, (subject, party), number)
         if due:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Self
 
 import asyncpg
@@ -15,13 +15,15 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act
 from shared.kernel.authority import Role
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import CausewayError, Unavailable
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind
 from shared.party.recipient.ports import Acting, Items
 from shared.party.recipient.use_cases import carry_out
 from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.instance.machinery import Machinery
+from shared.runtime.watch.aside import SetAside
+from shared.runtime.watch.logs import log
 
 #: So many items in one transaction.
 BATCH: Final = 50
@@ -42,6 +44,7 @@ class ByRule:
     directory: Callable[[], DirectoryIndex]
     clock: Clock
     wake: Callable[[], None] = lambda: None
+    aside: SetAside = field(default_factory=SetAside)
 
     @classmethod
     def at(cls, machinery: Machinery, recipient: RecipientKind, items: ItemsOf) -> Self:
@@ -54,6 +57,7 @@ class ByRule:
             directory=machinery.directory,
             clock=machinery.clock,
             wake=machinery.wake,
+            aside=machinery.aside,
         )
 
     @asynccontextmanager
@@ -62,7 +66,7 @@ class ByRule:
         directory = self.directory()
         scope = RowScope(directory.parties_of(self.instance), Role.SERVICE, "apply")
         async with self.database.transaction(scope) as session:
-            yield Ruling(self, session.driver, self.items(session.driver, self.kek), directory)
+            yield Ruling(self, session, self.items(session.driver, self.kek), directory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +74,41 @@ class Ruling:
     """What is done in one transaction."""
 
     rule: ByRule
-    driver: asyncpg.Connection
+    session: Session
     items: Items
     directory: DirectoryIndex
 
+    def aside(self, act: Act) -> Sequence[ItemKey]:
+        """What is not to be tried now: it failed."""
+        return self.rule.aside.waiting(act.name, self.rule.clock.now())
+
     async def act(self, act: Act, due: Sequence[ItemKey], said: Callable[[Item], Contract]) -> int:
-        """Do it to each of these, each named once, and tell its origin; how many they were."""
+        """Do it to each of these, each named once, and tell its origin; how many they were.
+
+        One that fails is set aside with all that was done of it, and the others go on. Raises `Unavailable`.
+        """
         found = await self.items.find(sorted({subject for subject, _ in due}))
         for key in due:
-            item = found[key]
-            actor, at = self.rule.kek.actor_id(item.party, b""), self.rule.clock.now()
-            acting = Acting(item.party, Role.SERVICE, actor, self.items, self.directory, at)
-            await carry_out(act, item, said=said(item), acting=acting)
+            try:
+                async with self.session.savepoint(Exception):
+                    await self._do(act, found[key], said)
+            except Unavailable:
+                raise
+            except Exception as error:  # whatever it is, no other subject waits for this one
+                self._set_aside(act, key, error)
+            else:
+                self.rule.aside.done(act.name, key)
         return len(due)
+
+    async def _do(self, act: Act, item: Item, said: Callable[[Item], Contract]) -> None:
+        actor, at = self.rule.kek.actor_id(item.party, b""), self.rule.clock.now()
+        acting = Acting(item.party, Role.SERVICE, actor, self.items, self.directory, at)
+        await carry_out(act, item, said=said(item), acting=acting)
+
+    def _set_aside(self, act: Act, key: ItemKey, error: Exception) -> None:
+        self.rule.aside.put(act.name, key, self.rule.clock.now())
+        code = error.code if isinstance(error, CausewayError) else "internal_error"
+        log("subject_set_aside", subject=str(key[0]), kind=act.name, code=code, error=type(error).__name__)
 
 
 async def look_for_ever(look: Callable[[], Awaitable[int]], waits: Callable[[str], None]) -> None:

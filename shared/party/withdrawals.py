@@ -8,7 +8,7 @@ The same messages as a person's, in a transaction that also moves the item. Any 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -41,22 +41,27 @@ class Withdrawals:
 
     async def look(self) -> int:
         """Answer and erase what is due, a batch of each; how many items that were. Raises `Unavailable`."""
-        async with self._rule.transaction() as ruling:
-            answered = await self._answer(ruling)
-        async with self._rule.transaction() as ruling:
-            erased = await self._erase(ruling)
-        if answered + erased:
-            self._rule.wake()
+        try:
+            answered = await self._batch(self._answer)
+        finally:  # what is to be erased waits for no answer
+            erased = await self._batch(self._erase)
         return answered + erased
 
+    async def _batch(self, act: Callable[[Ruling], Awaitable[int]]) -> int:
+        async with self._rule.transaction() as ruling:
+            done = await act(ruling)
+        if done:
+            self._rule.wake()
+        return done
+
     async def _answer(self, ruling: Ruling) -> int:
-        due = await ruling.items.taken_back(self._answer_h * 3600, BATCH)
         act = row(self._rule.recipient.subject, _ANSWER)
+        due = await ruling.items.taken_back(self._answer_h * 3600, BATCH, but=ruling.aside(act))
         return await ruling.act(act, list(due), lambda item: self._said(item, due[item.subject_id, item.party]))
 
     async def _erase(self, ruling: Ruling) -> int:
-        due = await ruling.items.kept_until(self._rule.clock.now().date(), BATCH)
         act = row(self._rule.recipient.subject, ERASE)
+        due = await ruling.items.kept_until(self._rule.clock.now().date(), BATCH, but=ruling.aside(act))
         return await ruling.act(act, due, lambda _: Erasure(fate=WithdrawalFate.ERASED))
 
     def _said(self, item: Item, classes: Sequence[str]) -> WithdrawalAnswer:

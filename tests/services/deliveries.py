@@ -51,8 +51,11 @@ _PARTIES = {
 }
 
 
-def directory() -> DirectoryIndex:
-    """Three instances with two parties each, all sandbox. Both agencies have opted in to contact."""
+def directory(*left: str) -> DirectoryIndex:
+    """Three instances with two parties each, without those that have `left`, all sandbox.
+
+    Both agencies have opted in to contact.
+    """
     document = {
         "version": 1,
         "issued_on": date(2026, 1, 1).isoformat(),
@@ -79,6 +82,7 @@ def directory() -> DirectoryIndex:
             | ({"annex": {"contact_suggestions": True}} if kind == "law_enforcement" else {})
             for kind, parties in _PARTIES.items()
             for party in parties
+            if party not in left
         ],
     }
     return DirectoryIndex(document, "e" * 64, TREE)

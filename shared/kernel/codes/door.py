@@ -121,6 +121,9 @@ WHYS: Final = {
         "the table has more lines than a page takes",
         "divide it, or import it at the prompt, where a file has no such bound: causeway referral import",
     ),
+    "time_ahead": Why(
+        "a time is more than five minutes ahead", "give a time that is over, and set your clock if it is"
+    ),
     "unauthenticated": Why(
         "no API key came, or none that opens",
         "the key is wrong or revoked, or its party is served elsewhere now: ask your operator for one",

@@ -10,10 +10,11 @@ from uuid import UUID
 from shared.contracts.answers import Answer
 from shared.contracts.base import Contract
 from shared.contracts.facts import RecordRevealedClear
-from shared.contracts.preserving import PreservationRecord, PreservationTerms
+from shared.contracts.preserving import PreservationAnswering, PreservationRecord, PreservationTerms
 from shared.exchange.act import Act, PreservationState, Subject, Track
-from shared.exchange.compose import Addressing, compose
+from shared.exchange.compose import Addressing, compose, compose_reachable
 from shared.exchange.events import Event, event_type, happened
+from shared.exchange.items import check_time
 from shared.exchange.message import Draft, Received
 from shared.exchange.preservation import ASK, row_of
 from shared.exchange.revealed import compose_revealed
@@ -78,13 +79,15 @@ async def ask(said: PreservationAsk, *, acting: Acting, policy: PolicyIndex, hol
 async def act(row: Act, preservation_id: UUID, *, said: Contract | None, acting: Acting) -> str:
     """Do one's own act on a preservation, keep it, and tell the other side; the new state.
 
-    Raises `Refused`: `forbidden`, `not_found` for absent and foreign ones alike, `state_forbids`.
+    Raises `Refused`: `forbidden`, `not_found` for absent and foreign ones alike, `state_forbids`, `time_ahead`.
     """
     require_role(row, acting)
     before = (await acting.preservations.find([preservation_id])).get((preservation_id, acting.party))
     if before is None:
         raise not_found()
     acting.authority.require(Subject.PRESERVATION, acting.role, action=row.name, state=before.state)
+    if isinstance(said, PreservationAnswering):
+        check_time(said.removed_at, acting.at, field="/removed_at")
     after = before.acted(row, said)
     await acting.preservations.move(before, after)
     await acting.preservations.clock((), after.happened(row, acting.at))
@@ -100,6 +103,8 @@ async def receive(messages: Sequence[Received], preservations: Preservations, *,
         key = (UUID(message.subject), message.recipient)
         before = now.get(key)
         try:
+            if isinstance(message.clear, PreservationAnswering):
+                check_time(message.clear.removed_at, message.sent_at, field="/removed_at")
             after = received(message, before, track=track)
         except Refused as error:
             refusals[message.message_id] = error.code
@@ -199,7 +204,7 @@ async def _tell(
     clear = _written(row, after, said)
     await acting.preservations.keep([_done(row, after, clear, number=after.acts, at=coarse(acting.at))])
     await acting.preservations.note([happened(row, after.preservation_id, party=after.party, state=after.state)])
-    await acting.preservations.send([_letter(row, after, clear, acting=acting, record=record)])
+    await acting.preservations.send(_letters(row, after, clear, acting=acting, record=record))
 
 
 def _written(row: Act, after: Preservation, said: Contract | None) -> Contract:
@@ -209,9 +214,10 @@ def _written(row: Act, after: Preservation, said: Contract | None) -> Contract:
     return row.message.clear(**{name: word for name, word in named.items() if name in row.message.clear.model_fields})
 
 
-def _letter(
+def _letters(
     row: Act, after: Preservation, clear: Contract, *, acting: Acting, record: PreservationRecord | None
-) -> Draft:
+) -> list[Draft]:
+    """One message; none where an act is on one whose other side has left. What begins one needs whom it is sent to."""
     assert row.message is not None
     addressing = Addressing(
         subject=after.preservation_id,
@@ -222,7 +228,9 @@ def _letter(
         at=acting.at,
     )
     sealed = None if record is None else record.model_dump_json(exclude_none=True).encode()
-    return compose(row.message, clear, addressing, sealed=sealed)
+    if record is not None:
+        return [compose(row.message, clear, addressing, sealed=sealed)]
+    return compose_reachable(row.message, clear, addressing)
 
 
 #: What names an act and its place, not what it says.

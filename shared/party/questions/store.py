@@ -21,7 +21,7 @@ from shared.exchange.origin import UNFINISHED
 from shared.exchange.questions import BEFORE, Raised
 from shared.party.questions.ports import Between, NewQuestion, OpenQuestion, QuestionPage, ShownQuestion
 from shared.party.waiting import Place, Waiting, Waits, mend_of, next_act
-from shared.runtime.database.columns import Columns, Statement, insert
+from shared.runtime.database.columns import Columns, Statement, insert, pairs
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.vocabulary.questions import QuestionKind, QuestionState
 
@@ -87,6 +87,8 @@ _LAPSED: Final = """
 SELECT q.party, q.told_by, q.number
 FROM question AS q JOIN {table} AS t ON t.{subject} = q.subject AND t.party = q.party
 WHERE q.own AND q.state = 'open' AND q.due <= $1 AND t.state = ANY($2::text[])
+  AND NOT EXISTS (SELECT FROM unnest($4::uuid[], $5::text[]) AS b (subject, party)
+                  WHERE b.subject = q.told_by AND b.party = q.party)
 ORDER BY q.due LIMIT $3 FOR UPDATE OF q SKIP LOCKED
 """
 # What is conceded is the origin's to take back: until it has, or until its recipient is done with it.
@@ -168,14 +170,22 @@ class PostgresQuestions:
         )
 
     async def lapsed(
-        self, at: datetime, *, table: str, key: str, open_in: Sequence[str], limit: int
+        self,
+        at: datetime,
+        *,
+        table: str,
+        key: str,
+        open_in: Sequence[str],
+        limit: int,
+        but: Sequence[tuple[UUID, str]] = (),
     ) -> list[tuple[str, UUID, int]]:
         """What its party has asked and nobody has answered in its time: party, subject and number of each; locked.
 
-        `table` and its `key` are those of the items, `open_in` the states in which somebody waits for it.
+        `table` and its `key` are those of the items, `open_in` the states in which somebody waits for it. Nothing of
+        the items in `but`.
         """
         statement = _LAPSED.format(table=table, subject=key)
-        rows = await self.driver.fetch(statement, at, list(open_in), limit)
+        rows = await self.driver.fetch(statement, at, list(open_in), limit, *pairs(but))
         return [(row["party"], row["told_by"], row["number"]) for row in rows]
 
     async def page(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -102,7 +103,7 @@ def applied(recipient: RecipientKind, item: Item | None, message: Received) -> I
         raise Refused(f"{recipient.subject}_unknown")
     following = follow(row, item.state, message.clear)
     if isinstance(message.clear, ItemsCheckedClear):
-        return _checked(item, message.clear)
+        return _checked(item, message.clear, at=message.sent_at)
     if isinstance(message.clear, TransferOfferedClear | ClaimGrantedClear):
         return replace(item, state=following, said=folded(item.said, handed(message.clear)))
     return replace(item, state=following)
@@ -167,8 +168,13 @@ _TAKEN_UP: Final = frozenset({AnswerState.ACCEPTED, AnswerState.ONGOING, AnswerS
 _TAKEN_BACK: Final = frozenset({Offered.WITHDRAWN.value, *WITHDRAWAL_NOTED})
 
 
-def _checked(item: Item, clear: ItemsCheckedClear) -> Item:
-    """What was found is kept; what is there again makes it open again. Raises `Refused("item_unknown")`."""
+def _checked(item: Item, clear: ItemsCheckedClear, *, at: datetime) -> Item:
+    """What was found is kept; what is there again makes it open again. Raises `Refused`: `item_unknown`, `time_ahead`.
+
+    `at` is when it was said.
+    """
+    for place, each in enumerate(clear.checked):
+        items.check_time(each.at, at, field=f"/checked/{place}/at")
     found = Said(checks=clear.checked)
     if not {each.n for each in clear.checked} <= set(item.numbers):
         raise Refused("item_unknown")

@@ -120,14 +120,16 @@ class Items(Protocol):
         """Delete the keys of what was erased before and has come again, into a restored database."""
         ...
 
-    async def taken_back(self, age_s: float, limit: int) -> Mapping[ItemKey, Sequence[str]]:
+    async def taken_back(
+        self, age_s: float, limit: int, *, but: Sequence[ItemKey] = ()
+    ) -> Mapping[ItemKey, Sequence[str]]:
         """What was withdrawn so many seconds ago or more and is not answered for, the oldest first; locked.
 
         Of each the retention classes that its edges state, nothing where one states none.
         """
         ...
 
-    async def kept_until(self, before: date, limit: int) -> list[ItemKey]:
+    async def kept_until(self, before: date, limit: int, *, but: Sequence[ItemKey] = ()) -> list[ItemKey]:
         """What was withdrawn and kept until a day before this one; locked."""
         ...
 

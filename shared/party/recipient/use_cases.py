@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from shared.contracts.answers import WithdrawalAnswer
+from shared.contracts.answers import NoticeStatements, WithdrawalAnswer
 from shared.contracts.base import Contract
 from shared.contracts.checks import ItemsCheckedClear
 from shared.contracts.erasures import Erasure
@@ -28,9 +28,10 @@ from shared.exchange.clocks import (
     taken_back,
     told_by,
 )
-from shared.exchange.compose import Addressing, compose
+from shared.exchange.compose import Addressing, compose_reachable
 from shared.exchange.events import Event, happened
 from shared.exchange.evidence import Witness
+from shared.exchange.items import Said, check_times
 from shared.exchange.message import Received
 from shared.exchange.origin import ANSWERS
 from shared.exchange.question_acts import STAYING
@@ -46,6 +47,7 @@ from shared.party.questions.ports import Between
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind, applied, require_role, words_of, written
 from shared.party.recipient.ports import Acting, Items, OwnEdges, Page, ShownItem
 from shared.routing.clocks import LawAt
+from shared.runtime.watch.logs import log
 from shared.vocabulary.answers import AnswerState, WithdrawalFate
 from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.reveal import RevealReason
@@ -247,8 +249,13 @@ async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Con
 
 
 async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acting) -> str:
-    """Move an item as whoever may has decided, keep what was said, and tell its sender. Raises `Refused` as `act`."""
+    """Move an item as whoever may has decided, keep what was said, and tell its sender. Raises `Refused` as `act`.
+
+    A sender that has left the directory is not told, and is owed nothing.
+    """
     subject_id = item.subject_id
+    if isinstance(said, NoticeStatements):
+        check_times(said.items, acting.at)
     words = words_of(item, said)
     following = follow(row, item.state, words.deciding)
     assert row.message is not None
@@ -265,7 +272,7 @@ async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acti
     told += steps_of(clear, item.acts + 1, acting.at)
     await acting.items.clock((), [Happened.by(item.party, subject_id, item.sender, step=step) for step in told])
     await acting.items.note([happened(row, subject_id, party=item.party, state=following)])
-    answer = compose(
+    drafts = compose_reachable(
         row.message,
         clear,
         Addressing(
@@ -278,7 +285,9 @@ async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acti
         ),
         sealed=sealed.model_dump_json().encode() if sealed else None,
     )
-    await acting.items.send([answer])
+    await acting.items.send(drafts)
+    if not drafts:
+        log("answer_untold", subject=str(subject_id), kind=row.name, code="recipient_unknown")
     return following
 
 

@@ -202,6 +202,11 @@ class _Spelled:
         return f"{self._name} ({', '.join([self.names, *further])})"
 
 
+def pairs(keys: Sequence[tuple[UUID, str]]) -> tuple[list[UUID], list[str]]:
+    """Keys of two columns, a list for each."""
+    return [first for first, _ in keys], [second for _, second in keys]
+
+
 def _sql_type(hint: Any) -> str:
     """The SQL type of a field by its annotation. None is allowed or not by the table, not here."""
     origin, inner = get_origin(hint), get_args(hint)

@@ -67,6 +67,7 @@ from shared.runtime.post.standing import Holding
 from shared.runtime.post.talk import Stating, Talk
 from shared.runtime.post.talk_loop import Speaker
 from shared.runtime.timers.timers import Timers
+from shared.runtime.watch.aside import SetAside
 from shared.runtime.watch.health import Probe
 
 
@@ -85,6 +86,7 @@ class Machinery:
     budgets: Budgets
     numberer: Numberer
     _at_work: AtWork = field(default_factory=AtWork)
+    aside: SetAside = field(default_factory=SetAside)
     law: LawWatch = field(init=False)
     peers: PeerWatch = field(init=False)
     listener: FeedListener = field(init=False)
@@ -267,7 +269,7 @@ class Machinery:
         )
 
     def probes(self) -> Sequence[Probe]:
-        return (*self.readiness.probes(), self.law.check)
+        return (*self.readiness.probes(), self.law.check, self.aside.check)
 
     async def measure(self) -> None:
         self.law.look()

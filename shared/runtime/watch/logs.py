@@ -19,6 +19,7 @@ from shared.kernel.clock import Clock, SystemClock, rfc3339
 
 Level = Literal["info", "warning", "error"]
 EventName = Literal[
+    "answer_untold",
     "batch_failed",
     "batch_superseded",
     "beat_refused",
@@ -61,6 +62,7 @@ EventName = Literal[
     "service_started",
     "service_stopped",
     "standing_late",
+    "subject_set_aside",
     "talk_waits",
     "topic_lost_its_end",
     "topic_read_again",
@@ -90,10 +92,12 @@ class Fields(TypedDict, total=False):
     peer: str
     request_id: str
     route: str
+    subject: str
     topic: str
 
 
 LEVELS: Final[Mapping[str, Level]] = {
+    "answer_untold": "warning",
     "batch_failed": "error",
     "batch_superseded": "info",
     "beat_refused": "error",
@@ -137,6 +141,7 @@ LEVELS: Final[Mapping[str, Level]] = {
     "service_started": "info",
     "service_stopped": "info",
     "standing_late": "warning",
+    "subject_set_aside": "error",
     "talk_waits": "warning",
     "topic_lost_its_end": "error",
     "topic_read_again": "warning",

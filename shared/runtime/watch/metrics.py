@@ -37,6 +37,9 @@ OUTBOX_ROWS: Final = Gauge("causeway_outbox_rows", "Messages that wait to be app
 OUTBOX_ASIDE_ROWS: Final = Gauge(
     "causeway_outbox_aside_rows", "Messages that cannot be sent and were set aside.", registry=REGISTRY
 )
+SUBJECTS_ASIDE: Final = Gauge(
+    "causeway_subjects_aside", "Subjects of which a rule could not be applied: set aside.", registry=REGISTRY
+)
 OUTBOX_AGE_SECONDS: Final = Gauge(
     "causeway_outbox_age_seconds", "Age of the oldest message that waits to be appended.", registry=REGISTRY
 )

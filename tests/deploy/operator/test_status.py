@@ -12,7 +12,7 @@ from deploy.operator.status import ask_instances
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange
 
-CHECKS = ["database", "documents", "bus", "relay", "outbox", "receipts", "law"]
+CHECKS = ["database", "documents", "bus", "relay", "outbox", "receipts", "law", "rules"]
 
 
 #: What the process `alone` permits; the shared one has no such setting.

@@ -59,6 +59,12 @@ async def test_answers_add_up_under_the_origins_own_numbers_in_one_batch_and_ove
     assert kept == [(3, "removed"), (3, "preserved"), (2, "not_found")]
 
 
+async def test_no_answer_takes_effect_in_a_time_to_come(origin: Origin) -> None:
+    notice_id = UUID((await edge_to(origin, await origin.file(items=ITEMS), PROVIDER))["notice_id"])
+    ahead = ItemAnswer(n=1, round=1, action=NoticeAction.REMOVED, effective_at=AT.replace(year=9999))
+    assert await applied(origin, answered(notice_id, 1, ahead)) == ["time_ahead"]
+
+
 async def test_the_same_act_never_counts_twice_and_is_answered_as_the_first_time(origin: Origin) -> None:
     """Under whatever number it comes again, in the same batch or a later one: applied or refused, as it was."""
     referral_id = await origin.file(items=ITEMS)

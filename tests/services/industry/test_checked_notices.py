@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 import pytest
@@ -23,8 +24,10 @@ REMOVED: Contract = NoticeStatements(items=(ItemStatement(action=NoticeAction.RE
 BACK = Reinstatement(reinstated=(ReinstateStatement(n=1, reason=ReinstateReason.COURT_ORDER),))
 
 
-def checked(notice_id: UUID, found: ItemFound, *, n: int = 1, of: int = 1, by: str = HOTLINE) -> Received:
-    check = ItemCheck(n=n, round=of, found=found, by=CheckedBy.PERSON, at=AT)
+def checked(
+    notice_id: UUID, found: ItemFound, *, n: int = 1, of: int = 1, by: str = HOTLINE, at: datetime = AT
+) -> Received:
+    check = ItemCheck(n=n, round=of, found=found, by=CheckedBy.PERSON, at=at)
     clear = ItemsCheckedClear(notice_id=notice_id, act=uuid4(), checked=(check,))
     return received(ITEMS_CHECKED, clear, subject=notice_id, sender=by, recipient=PROVIDER)
 
@@ -65,6 +68,12 @@ async def test_nobody_else_opens_it_and_no_other_item(providers: Providers, by: 
     notice_id = await removed(providers)
     assert await providers.receive(checked(notice_id, ItemFound.REAPPEARED, n=n, by=by)) == [code]
     assert (await providers.show(notice_id))["state"] == "actioned"
+
+
+async def test_nobody_has_looked_at_a_time_to_come(providers: Providers) -> None:
+    notice_id = await removed(providers)
+    message = checked(notice_id, ItemFound.GONE, at=AT.replace(year=9999))
+    assert await providers.receive(message) == ["time_ahead"]
 
 
 async def test_a_check_and_a_withdrawal_in_one_batch_end_withdrawn(providers: Providers) -> None:

@@ -33,7 +33,16 @@ from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import ActionReason
 from shared.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
-from tests.services.deliveries import AT, HOTLINE, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn, received
+from tests.services.deliveries import (
+    AT,
+    HOTLINE,
+    OTHER_PROVIDER,
+    PROVIDER,
+    directory,
+    issued,
+    notice_withdrawn,
+    received,
+)
 from tests.services.industry.provider import KEK, Providers
 from tests.services.industry.test_checked_notices import REMOVED
 
@@ -203,6 +212,18 @@ async def test_a_question_that_nobody_answers_lapses_once_and_may_be_asked_again
     assert (kind, clear["number"], clear["question"]) == ("causeway.notice_question_lapsed.v1", 2, 1)
     assert [each["state"] for each in await asked(providers, notice_id)] == ["lapsed"]
     assert await waits(providers, notice_id) == [("question_lapsed",)]
+    assert await providers.act("ask", WHERE, notice_id) == "issued"
+
+
+async def test_what_one_was_asked_that_has_left_since_lapses_like_others(
+    providers: Providers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notice_id = await a_notice(providers)
+    await providers.act("ask", WHERE, notice_id)
+    monkeypatch.setattr(providers, "directory", directory(HOTLINE))
+    await lapse(providers, AT + LAPSES_AFTER)
+    assert [each["state"] for each in await asked(providers, notice_id)] == ["lapsed"]
+    assert len(await providers.sent(notice_id)) == 1, "nobody is there to be told"
     assert await providers.act("ask", WHERE, notice_id) == "issued"
 
 

@@ -23,8 +23,20 @@ from shared.party.by_rule import ByRule
 from shared.party.withdrawals import Withdrawals
 from shared.runtime.database.erasures import Erasures
 from shared.runtime.database.journal import Journal
+from shared.runtime.watch.aside import PAUSE_MAX, SetAside
+from shared.runtime.watch.health import Check
 from shared.vocabulary.answers import NoticeAction
-from tests.services.deliveries import AT, ERASED, LOCATION, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
+from tests.services.deliveries import (
+    AT,
+    ERASED,
+    HOTLINE,
+    LOCATION,
+    OTHER_PROVIDER,
+    PROVIDER,
+    directory,
+    issued,
+    notice_withdrawn,
+)
 from tests.services.industry.provider import APPLYING, KEK, Providers
 
 NO_DELAY, LONG_H, DAY_S = 0.0, 1000.0, 86_400.0
@@ -39,6 +51,7 @@ class World:
     def __init__(self, providers: Providers, endpoint: DatabaseEndpoint, folder: Path) -> None:
         self.providers, self.endpoint = providers, endpoint
         self.clock = ManualClock(AT)
+        self.aside = SetAside()
         self.path = folder / "erasures.jsonl"
         self.erasures = Erasures(Journal(self.path), ERASES, self.clock)
 
@@ -51,6 +64,7 @@ class World:
             instance="industry",
             directory=lambda: self.providers.directory,
             clock=self.clock,
+            aside=self.aside,
         )
         return Withdrawals(rule, answer_h=answer_h)
 
@@ -164,6 +178,71 @@ async def test_what_is_kept_is_erased_when_its_day_is_over_and_the_origin_is_tol
         "causeway.notice_record_erased.v1",
         {"notice_id": str(notice_id), "number": 3, "fate": "erased"},
     )
+
+
+async def test_no_answer_takes_effect_in_a_time_to_come(world: World) -> None:
+    ahead = NoticeStatements(items=(ItemStatement(action=NoticeAction.REMOVED, effective_at=AT.replace(year=9999)),))
+    with pytest.raises(Refused) as refusal:
+        await world.taken_back(ahead)
+    assert (refusal.value.code, refusal.value.field) == ("time_ahead", "/items/0/effective_at")
+
+
+async def test_one_that_fails_is_set_aside_and_keeps_nobody_waiting(world: World) -> None:
+    acted, broken, silent = await world.taken_back(REMOVED), await world.taken_back(REMOVED), await world.taken_back()
+    withdrawals, broken_said = world.withdrawals(), "jsonb_set(said, '{items,0,action}', '\"none\"')"
+    owner = await world.owner()
+    # The first that is due, and not what a service writes.
+    await owner.execute(
+        f"UPDATE notice SET said = {broken_said}, changed_at = changed_at - interval '1 hour' WHERE notice_id = $1",
+        broken,
+    )
+    for _ in range(2):
+        await withdrawals.look()
+    states = [
+        await owner.fetchval("SELECT state FROM notice WHERE notice_id = $1", each) for each in (acted, broken, silent)
+    ]
+    assert states == ["withdrawal_acknowledged", "withdrawn", "withdrawal_acknowledged"]
+    assert await world.aside.check() == Check("rules", True, "subjects_set_aside")
+    mended = "UPDATE notice SET said = jsonb_set(said, '{items,0,action}', '\"removed\"') WHERE notice_id = $1"
+    await owner.execute(mended, broken)
+    await withdrawals.look()
+    assert await owner.fetchval("SELECT state FROM notice WHERE notice_id = $1", broken) == "withdrawn", "not yet"
+    world.clock.advance(PAUSE_MAX.total_seconds())
+    await withdrawals.look()
+    assert await owner.fetchval("SELECT state FROM notice WHERE notice_id = $1", broken) == "withdrawal_acknowledged"
+    assert await world.aside.check() == Check("rules", True)
+    await owner.close()
+
+
+async def test_what_is_to_be_erased_waits_for_no_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = await world.taken_back(REMOVED)
+    withdrawals = world.withdrawals()
+    await withdrawals.look()
+    world.clock.advance(185 * DAY_S)
+
+    async def fails(*_: object, **__: object) -> None:
+        raise Unavailable("cut_off")
+
+    monkeypatch.setattr(PostgresNotices, "taken_back", fails)
+    with pytest.raises(Unavailable, match="cut_off"):
+        await withdrawals.look()
+    assert (await world.providers.show(kept))["state"] == "record_erased"
+
+
+async def test_what_one_has_taken_back_that_has_left_since_is_erased_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent, acted, by_hand = await world.taken_back(), await world.taken_back(REMOVED), await world.taken_back()
+    monkeypatch.setattr(world.providers, "directory", directory(HOTLINE))
+    assert await world.providers.act("acknowledge_withdrawal", ERASED, by_hand) == "withdrawal_acknowledged"
+    withdrawals = world.withdrawals()
+    await withdrawals.look()
+    assert [await world.record(each) for each in (silent, by_hand)] == [None, None]
+    world.clock.advance(185 * DAY_S)
+    await withdrawals.look()
+    assert (await world.providers.show(acted))["state"] == "record_erased"
+    for each in (silent, by_hand):
+        assert await world.providers.sent(each) == [], "nobody is there to be told"
 
 
 async def test_an_erasure_is_in_the_journal_before_it_commits(world: World) -> None:

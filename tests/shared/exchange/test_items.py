@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,11 +21,14 @@ from shared.contracts.answers import (
     NoticeWithdrawalAcknowledgedClear,
 )
 from shared.contracts.registry import NOTICE_ANSWERED, NOTICE_NOT_OURS, NOTICE_WITHDRAWAL_ACKNOWLEDGED
-from shared.exchange.items import Said, answered, check, disowned, fold, renumbered
+from shared.exchange.items import Said, answered, check, check_times, disowned, fold, renumbered
 from shared.exchange.origin import Answered, answer_edge
+from shared.guard.rules import CLOCK_SKEW
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.vocabulary.answers import AnswerState, ItemsFold, NoticeAction, NoticeRejection, WithdrawalFate
+
+AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 REMOVED, PRESERVED = NoticeAction.REMOVED, NoticeAction.PRESERVED
 NOT_FOUND = NoticeRejection.NOT_FOUND
@@ -54,6 +58,15 @@ def test_a_statement_without_a_number_is_about_every_item_that_nothing_was_said_
     assert told(first) == [(2, "removed")]
     both = answered([acted(None), acted(None, PRESERVED), rejected(1)], (1, 2, 3), first)
     assert told(both) == [(3, "removed"), (3, "preserved"), (1, "not_found")]
+
+
+def test_what_is_to_take_effect_has_happened_or_a_clock_is_a_little_fast() -> None:
+    fast = AT + CLOCK_SKEW
+    stated = [ItemStatement(action=NoticeAction.REMOVED, effective_at=at) for at in (AT, fast, fast.replace(year=9999))]
+    check_times(stated[:2], AT)
+    with pytest.raises(Refused) as refusal:
+        check_times(stated, AT)
+    assert (refusal.value.code, refusal.value.field) == ("time_ahead", "/items/2/effective_at")
 
 
 def test_a_statement_that_is_about_nothing_is_refused() -> None:

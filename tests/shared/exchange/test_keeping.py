@@ -42,6 +42,7 @@ def in_days(days: int) -> date:
         (Subject.NOTICE, done("removed"), ("open_complaint", in_days(COMPLAINT_DAYS))),
         (Subject.NOTICE, done("removed", days_ago=COMPLAINT_DAYS), ("open_complaint", in_days(0))),
         (Subject.NOTICE, done("removed", days_ago=COMPLAINT_DAYS + 1), None),
+        (Subject.NOTICE, done("removed", days_ago=-2_900_000), ("open_complaint", in_days(COMPLAINT_DAYS))),
         (Subject.NOTICE, done("removed", "preserved"), ("preservation", in_days(PRESERVED_DAYS))),
         (Subject.NOTICE, {"items": [{"n": 1, "round": 1, "action": "removed"}]}, ("open_complaint", in_days(184))),
     ],

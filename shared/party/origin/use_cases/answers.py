@@ -20,7 +20,7 @@ from shared.contracts.passing import CaseCameBackClear, CaseReferredClear
 from shared.exchange.act import Act, Subject, Track
 from shared.exchange.clocks import Happened, began_again, reported, told_by
 from shared.exchange.events import Event, event_type
-from shared.exchange.items import Said
+from shared.exchange.items import Said, check_times
 from shared.exchange.message import Received
 from shared.exchange.origin import Amendments, Answered, answer_edge, said_in
 from shared.exchange.question_acts import STAYING
@@ -201,8 +201,10 @@ def unmatched(message: Received, edges: Mapping[tuple[UUID, str], Sequence[OpenE
 
 
 def take(edge: OpenEdge, message: Received) -> Taken:
-    """The edge after an answer. Raises `Refused`: `answer_unmatched`, and as `answer_edge` does."""
+    """The edge after an answer. Raises `Refused`: `answer_unmatched`, `time_ahead`, and as `answer_edge` does."""
     clear, present = message.clear, edge.answer
+    if isinstance(clear, NoticeAnsweredClear):
+        check_times(clear.items, message.sent_at)
     elsewhere = message.sender_instance != edge.instance
     if elsewhere and message.sender_instance not in edge.instances_before:
         raise Refused(_UNMATCHED)

@@ -37,8 +37,9 @@ from shared.party.recipient.store.packing import packed, unpacked
 from shared.party.recipient.store.questions import acted, heard
 from shared.party.recipient.store.revisions import revise
 from shared.party.recipient.store.views import view, words
+from shared.party.recipient.store.withdrawn import OfWithdrawn
 from shared.party.sought import Sought
-from shared.runtime.database.columns import Json
+from shared.runtime.database.columns import Json, pairs
 from shared.runtime.database.feed import Listed, note_events
 from shared.runtime.database.journal import Erased
 from shared.runtime.database.pages import next_cursor
@@ -100,9 +101,7 @@ class ItemTable:
     #: The same of many, each with its party; and of those of `erased_record` that have come again.
     erase_again: str = field(init=False)
     erase_returned: str = field(init=False)
-    #: What was taken back so many seconds ago and nobody has answered for; what was kept until a day before $1.
-    taken_back: str = field(init=False)
-    kept_until: str = field(init=False)
+    of_withdrawn: OfWithdrawn = field(init=False)
     listing: Listing = field(init=False)
     attention: str = field(init=False)
     one: str = field(init=False)
@@ -125,6 +124,8 @@ class ItemTable:
             table, subject=subject, sender=self.sender, shown=self.shown + self.more, claimed=self.claimed
         )
         object.__setattr__(self, "listing", listing)
+        of_withdrawn = OfWithdrawn.among(table, subject=subject, contents=self.contents)
+        object.__setattr__(self, "of_withdrawn", of_withdrawn)
         texts = {
             "find": f"SELECT {subject} AS subject_id, party, {self.sender} AS sender, exercise, state, "
             f"acts, told, said, revision, {self.purposes} AS purposes, {self.numbers} AS numbers, "
@@ -145,13 +146,6 @@ class ItemTable:
             "erase_returned": f"UPDATE {self.contents} AS c SET wrapped_key = NULL, content = '', evidence = '' "
             f"FROM erased_record AS e WHERE e.subject = ANY($1::uuid[]) AND c.{subject} = e.subject "
             "AND c.party = e.party AND c.wrapped_key IS NOT NULL",
-            "taken_back": f"SELECT {subject} AS subject_id, party, ARRAY(SELECT DISTINCT c.retention "
-            f"FROM {self.contents} AS c WHERE c.{subject} = t.{subject} AND c.party = t.party) AS classes "
-            f"FROM {table} AS t WHERE state = 'withdrawn' AND changed_at <= now() - make_interval(secs => $1) "
-            "ORDER BY changed_at LIMIT $2 FOR UPDATE OF t SKIP LOCKED",
-            "kept_until": f"SELECT {subject} AS subject_id, party FROM {table} WHERE state = 'withdrawal_acknowledged' "
-            "AND said #>> '{fate}' = 'kept' AND said #>> '{kept,until}' < $1 "
-            "ORDER BY said #>> '{kept,until}' LIMIT $2 FOR UPDATE SKIP LOCKED",
             "attention": f"SELECT {subject} AS subject, {self.sender} AS sender, state, priority, received_at AS since "
             f"FROM {table} WHERE party = $1 AND place >= {AT_RISK} AND (received_at, {subject}) > ($2, $3) "
             f"ORDER BY received_at, {subject} LIMIT $4",
@@ -254,12 +248,13 @@ class PostgresItems:
     async def erase_returned(self, subjects: Sequence[UUID]) -> None:
         await self._driver.execute(self.table.erase_returned, list(subjects))
 
-    async def taken_back(self, age_s: float, limit: int) -> dict[ItemKey, list[str]]:
-        rows = await self._driver.fetch(self.table.taken_back, age_s, limit)
+    async def taken_back(self, age_s: float, limit: int, *, but: Sequence[ItemKey] = ()) -> dict[ItemKey, list[str]]:
+        rows = await self._driver.fetch(self.table.of_withdrawn.taken_back, age_s, limit, *pairs(but))
         return {(row["subject_id"], row["party"]): row["classes"] for row in rows}
 
-    async def kept_until(self, before: date, limit: int) -> list[ItemKey]:
-        rows = await self._driver.fetch(self.table.kept_until, before.isoformat(), limit)
+    async def kept_until(self, before: date, limit: int, *, but: Sequence[ItemKey] = ()) -> list[ItemKey]:
+        statement = self.table.of_withdrawn.kept_until
+        rows = await self._driver.fetch(statement, before.isoformat(), limit, *pairs(but))
         return [(row["subject_id"], row["party"]) for row in rows]
 
     async def send(self, drafts: Sequence[Draft]) -> None:

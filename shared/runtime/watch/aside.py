@@ -1,0 +1,51 @@
+"""What a process does by its rules and could not do: each subject is set aside by itself, and tried again slowly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from shared.runtime.watch.health import Check
+from shared.runtime.watch.metrics import SUBJECTS_ASIDE
+
+#: A pause doubles with each try that fails.
+FIRST_PAUSE: Final = timedelta(minutes=1)
+PAUSE_MAX: Final = timedelta(hours=1)
+#: The subject and its party.
+Key = tuple[UUID, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waits:
+    until: datetime
+    pause: timedelta
+
+
+@dataclass(slots=True)
+class SetAside:
+    """What waits in this process, by act. A process that starts tries everything once."""
+
+    _waits: dict[tuple[str, Key], _Waits] = field(default_factory=dict)
+
+    def put(self, act: str, key: Key, at: datetime) -> None:
+        """It could not be done at `at`."""
+        known = self._waits.get((act, key))
+        pause = FIRST_PAUSE if known is None else min(known.pause * 2, PAUSE_MAX)
+        self._waits[act, key] = _Waits(at + pause, pause)
+        SUBJECTS_ASIDE.set(len(self._waits))
+
+    def done(self, act: str, key: Key) -> None:
+        """Whatever it was, it waits no more."""
+        if self._waits.pop((act, key), None) is not None:
+            SUBJECTS_ASIDE.set(len(self._waits))
+
+    def waiting(self, act: str, at: datetime) -> Sequence[Key]:
+        """What is not to be tried yet."""
+        return [key for (of, key), each in self._waits.items() if of == act and each.until > at]
+
+    async def check(self) -> Check:
+        """For /readyz: always ready, since nothing else waits for it; that there is something is shown."""
+        return Check("rules", True, "subjects_set_aside" if self._waits else "")
