@@ -6,6 +6,9 @@
 Any number of workers look at once. An edge is locked while one does, and its steps are read after that: who comes next
 sees that it was told, so nothing is told twice, whoever dies in between. Nothing is told by a clock that another
 contradicts; then timers are made and wait. Row-level security binds all of it to the parties of the instance.
+
+An edge that cannot be reckoned stops no other: it is set aside with a code, keeps the timers that it had, and is looked
+at again every hour, and whenever a step of it comes.
 """
 
 from __future__ import annotations
@@ -25,17 +28,22 @@ from shared.exchange.events import Event
 from shared.exchange.preservation import preserved
 from shared.exchange.timers import Fires, Timer, timers
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import CausewayError
 from shared.routing.clocks import Did, LawAt, Step
 from shared.runtime.database.columns import Columns, insert
 from shared.runtime.database.feed import note_events
 from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.watch.health import Check
+from shared.runtime.watch.logs import log
+from shared.runtime.watch.metrics import CLOCKS_ASIDE
 from shared.vocabulary.routing import PartyKind
 
 #: So many edges are looked at in one transaction.
 BATCH: Final = 100
 #: How often one looks, while there is little to do.
 LOOK_EVERY_S: Final = 1.0
+#: After how long an edge that could not be reckoned is looked at again.
+AGAIN_AFTER: Final = timedelta(hours=1)
 #: How far our clock may be from the one that bears it out.
 CLOCK_TOLERANCE: Final = timedelta(seconds=60)
 _SUBJECTS: Final = {
@@ -44,7 +52,8 @@ _SUBJECTS: Final = {
     PartyKind.INDUSTRY.value: Subject.NOTICE,
 }
 _TAKE: Final = """
-SELECT edge_id, party, subject, origin, recipient, purpose, rules, acknowledge_h, act_h, begun_at, instrument, begins
+SELECT edge_id, party, subject, origin, recipient, purpose, rules, acknowledge_h, act_h, begun_at, instrument, begins,
+       aside
 FROM clocked
 WHERE look_at <= coalesce($1, '-infinity'::timestamptz) ORDER BY look_at LIMIT $2 FOR UPDATE SKIP LOCKED
 """
@@ -57,8 +66,9 @@ DELETE FROM timer AS t USING unnest($1::uuid[], $2::text[]) AS k (edge_id, party
 WHERE t.edge_id = k.edge_id AND t.party = k.party
 """
 _LOOKED: Final = """
-UPDATE clocked AS c SET look_at = k.look_at FROM unnest($1::uuid[], $2::text[], $3::timestamptz[])
-AS k (edge_id, party, look_at) WHERE c.edge_id = k.edge_id AND c.party = k.party
+UPDATE clocked AS c SET look_at = k.look_at, aside = k.aside
+FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[]) AS k (edge_id, party, look_at, aside)
+WHERE c.edge_id = k.edge_id AND c.party = k.party
 """
 _DUE: Final = """
 SELECT * FROM timer WHERE party = $1
@@ -66,7 +76,11 @@ AND ($2::timestamptz IS NULL OR (due_at, timer_id) > ($2, $3::uuid)) ORDER BY du
 """
 _DUE_OF: Final = _DUE.replace("party = $1", "party = $1 AND subject = $5")
 _ALL_AGAIN: Final = "UPDATE clocked SET look_at = '-infinity'"
-_NONE_LEFT: Final = "DELETE FROM timer"
+_OF_NOTHING: Final = """
+DELETE FROM timer AS t
+WHERE NOT EXISTS (SELECT FROM clocked AS c WHERE c.edge_id = t.edge_id AND c.party = t.party)
+"""
+_ASIDE: Final = "SELECT count(*) FROM clocked WHERE aside IS NOT NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +129,19 @@ class _Told:
     of: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What became of one edge that was looked at. `aside` is the code why it could not be reckoned: then the rest is
+    as it was. `look_at` is None while nothing is to be told.
+    """
+
+    made: Sequence[TimerRow] = ()
+    said: Sequence[_Told] = ()
+    events: Sequence[Event] = ()
+    look_at: datetime | None = None
+    aside: str | None = None
+
+
 _ROW: Final = Columns.of(TimerRow)
 _ADD: Final = insert("timer", _ROW)
 _TOLD: Final = Columns.of(_Told)
@@ -157,37 +184,42 @@ class Timers:
         self._scope = scope
         self._wake = wake
         self._witness = witness
+        self._aside = 0
 
     async def run(self) -> None:
-        """Look for ever. Raises `Unavailable` when the database is."""
+        """Look for ever. Raises `Unavailable` when the database is, and before there is any law."""
         while True:
-            try:
-                looked = await self.look()
-            except Unavailable as error:
-                if error.code != "document_unknown":
-                    raise
-                looked = 0
-            if looked < BATCH:
+            if await self.look() < BATCH:
                 await asyncio.sleep(LOOK_EVERY_S)
+
+    def check(self) -> Check:
+        """Ready also where edges are set aside, which `reason` names: all others are told."""
+        return Check("timers", True, "clocks_aside" if self._aside else "")
 
     async def look(self, limit: int = BATCH) -> int:
         """Look once at what is due, at most `limit` edges; how many that were.
 
         Raises `Unavailable` before there is any law.
         """
+        self._law_at(self._clock.now())
         async with self._database.transaction(self._scope()) as session:
             now = await self._now(session.driver)
             rows = await session.driver.fetch(_TAKE, now, limit)
             told = await self._renew(session.driver, rows, now) if rows else 0
+            self._aside = await session.driver.fetchval(_ASIDE)
+        CLOCKS_ASIDE.set(self._aside)
         if told:
             self._wake()
         return len(rows)
 
     async def rebuild(self) -> int:
-        """Drop every timer and make all again; how many edges were looked at. What is due meanwhile is told by it."""
+        """Make every timer again; how many edges were looked at. What is due meanwhile is told by it.
+
+        No timer goes before those that take its place are there, in one transaction: whatever ends this, none is lost.
+        """
         async with self._database.transaction(self._scope()) as session:
+            await session.driver.execute(_OF_NOTHING)
             await session.driver.execute(_ALL_AGAIN)
-            await session.driver.execute(_NONE_LEFT)
         total = 0
         while looked := await self.look():
             total += looked
@@ -204,29 +236,40 @@ class Timers:
         for each in await driver.fetch(_STEPS, *keys):
             step = Step(each["at"], Did(each["did"]), each["code"], each["of"])
             steps.setdefault((each["edge_id"], each["party"]), []).append(step)
-        made: list[TimerRow] = []
-        said: list[_Told] = []
-        events: list[Event] = []
-        looks: list[datetime | None] = []
-        for row in rows:
-            known = steps.get((row["edge_id"], row["party"]), [])
-            found, before = self._timers(row, known), len(events)
-            for timer in found:
-                if now is not None and (fires := timer.fires_by(now)) is not None:
-                    told = timer.told(fires)
-                    known.append(told)
-                    said.append(_Told(row["edge_id"], row["party"], told.at, told.did.value, told.code, told.of))
-                    events.append(_event(row, timer, fires))
-            if len(events) > before:  # What was told is a step: it may end a run, or begin one.
-                found = self._timers(row, known)
-            made += [_row(row, timer) for timer in found]
-            looks.append(min((timer.fires.at for timer in found if timer.fires), default=None))
-        await driver.execute(_EMPTY, *keys)
-        await driver.execute(*_ADD.bind(rows=_ROW.rows(made)))
-        await driver.execute(*_TELL.bind(rows=_TOLD.rows(said)))
-        await driver.execute(_LOOKED, *keys, looks)
+        looked = [self._looked(row, steps.get((row["edge_id"], row["party"]), []), now) for row in rows]
+        reckoned = [row for row, each in zip(rows, looked, strict=True) if each.aside is None]
+        await driver.execute(_EMPTY, [row["edge_id"] for row in reckoned], [row["party"] for row in reckoned])
+        await driver.execute(*_ADD.bind(rows=_ROW.rows([made for each in looked for made in each.made])))
+        await driver.execute(*_TELL.bind(rows=_TOLD.rows([said for each in looked for said in each.said])))
+        await driver.execute(_LOOKED, *keys, [each.look_at for each in looked], [each.aside for each in looked])
+        events = [event for each in looked for event in each.events]
         await note_events(driver, events)
         return len(events)
+
+    def _looked(self, row: asyncpg.Record, known: Sequence[Step], now: datetime | None) -> _Looked:
+        try:
+            return self._reckoned(row, known, now)
+        except CausewayError as error:
+            code = error.code
+        except Exception:  # whatever was told of this edge, it is no reason to tell nothing of the others
+            code = "clock_defect"
+        if row["aside"] is None:  # once, not at each look
+            log("clock_set_aside", code=code, edge=str(row["edge_id"]))
+        return _Looked(look_at=self._clock.now() + AGAIN_AFTER, aside=code)
+
+    def _reckoned(self, row: asyncpg.Record, before: Sequence[Step], now: datetime | None) -> _Looked:
+        known, said, events = [*before], list[_Told](), list[Event]()
+        found = self._timers(row, known)
+        for timer in found:
+            if now is not None and (fires := timer.fires_by(now)) is not None:
+                told = timer.told(fires)
+                known.append(told)
+                said.append(_Told(row["edge_id"], row["party"], told.at, told.did.value, told.code, told.of))
+                events.append(_event(row, timer, fires))
+        if events:  # What was told is a step: it may end a run, or begin one.
+            found = self._timers(row, known)
+        looks = min((timer.fires.at for timer in found if timer.fires), default=None)
+        return _Looked([_row(row, timer) for timer in found], said, events, looks)
 
     def _timers(self, row: asyncpg.Record, steps: Sequence[Step]) -> tuple[Timer, ...]:
         if row["begins"]:

@@ -25,6 +25,7 @@ EventName = Literal[
     "broker_waits",
     "bus_restarted",
     "child_at_risk_waits",
+    "clock_set_aside",
     "consumer_waits",
     "database_began",
     "decided_again",
@@ -78,6 +79,7 @@ class Fields(TypedDict, total=False):
     code: str
     count: int
     digest: str
+    edge: str
     error: str
     instrument: str
     kind: str
@@ -99,6 +101,7 @@ LEVELS: Final[Mapping[str, Level]] = {
     "beat_refused": "error",
     "broker_waits": "warning",
     "child_at_risk_waits": "error",
+    "clock_set_aside": "error",
     "bus_restarted": "error",
     "consumer_waits": "warning",
     "database_began": "warning",
