@@ -67,6 +67,17 @@ ALERTS: Final = (
         ),
     ),
     Alert(
+        "CausewayClocksSetAside",
+        f"{_greatest('causeway_clocks_aside_rows')} > 0",
+        0,
+        Severity.TODAY,
+        "Clocks of an edge cannot be reckoned and were set aside: its parties are not told what falls due of it.",
+        (
+            "`clock_set_aside` in the log has the edge and a code. Each is tried once an hour; all others are told. "
+            "Report a `clock_defect`."
+        ),
+    ),
+    Alert(
         "CausewayRecordsParked",
         f"{_greatest('causeway_quarantine_records')} > 0",
         5,

@@ -31,7 +31,7 @@ from shared.exchange.clocks import (
 from shared.exchange.compose import Addressing, compose_reachable
 from shared.exchange.events import Event, happened
 from shared.exchange.evidence import Witness
-from shared.exchange.items import Said, check_times
+from shared.exchange.items import check_times
 from shared.exchange.message import Received
 from shared.exchange.origin import ANSWERS
 from shared.exchange.question_acts import STAYING

@@ -41,7 +41,7 @@ from shared.runtime.http.identity import ApiKeys
 from shared.runtime.http.server import serve_http
 from shared.runtime.instance.keys import InstanceKeys, load_keys
 from shared.runtime.instance.law import LawWatch
-from shared.runtime.instance.parts import Part, first_of
+from shared.runtime.instance.parts import Part, first_of, until
 from shared.runtime.instance.peer_watch import PeerWatch
 from shared.runtime.instance.readiness import AtWork, Readiness
 from shared.runtime.instance.settings import RuntimeSettings
@@ -149,7 +149,7 @@ class Machinery:
 
     async def run_courier(self) -> None:
         """Send parties' events to the addresses that they have registered."""
-        await self._until_documents()
+        await until(self.require_listed)
         leases = Leases(self.database, self.keys.kek, lambda: self.directory().parties_of(self.instance))
         await Courier(
             leases,
@@ -165,9 +165,15 @@ class Machinery:
         return Timers(self.database, self.law_at, self.clock, scope=self.service_scope, wake=self.numberer.wake)
 
     async def run_timers(self) -> None:
-        """Tell parties what falls due. Any number of processes may."""
-        await wait_for_database(self.database)
-        await self.timers().run()
+        """Tell parties what falls due, once there is law. Any number of processes may."""
+        with self._at_work.running("timers"):
+            await wait_for_database(self.database)
+            await until(lambda: self.law_at(self.clock.now()))
+            timers = self._at_work.timers = self.timers()
+            try:
+                await timers.run()
+            finally:
+                self._at_work.timers = None
 
     def law_at(self, at: datetime) -> ClockLaw:
         """What clocks are counted by at an instant. Raises `Unavailable` before the first documents."""
@@ -211,7 +217,7 @@ class Machinery:
     async def run_bus(self, handler: Handler) -> None:
         """Consume this instance's inbox topics once the documents are there."""
         with self._at_work.running("bus"):
-            await self._until_documents()
+            await until(self.require_listed)
             bus = self._at_work.bus = self.bus(handler)
             try:
                 await bus.run()
@@ -296,14 +302,6 @@ class Machinery:
         room = Room(self.settings.awaiting_rows_max, self.settings.awaiting_bytes_max)
         keeping = Keeping(self.keys.kek, lambda need: need.met(self.shelf), room)
         return PostgresInbox(self.database, scope=self.service_scope, keeping=keeping, wake=self.wake_soon)
-
-    async def _until_documents(self) -> None:
-        while True:
-            try:
-                self.require_listed()
-                return
-            except Unavailable:
-                await asyncio.sleep(0.1)
 
     def _receipts(self, to: str, verdicts: Sequence[Verdict]) -> list[Draft]:
         return compose_receipts(self.instance, to, verdicts, directory=self.directory(), at=self.clock.now())

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
-from shared.kernel.errors import CausewayError
+from shared.kernel.errors import CausewayError, Unavailable
 from shared.runtime.watch.logs import log
 
 BACK_OFF_S: Final = 0.5
@@ -33,6 +33,16 @@ async def first_of(*works: Coroutine[Any, Any, None]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(has: Callable[[], object]) -> None:
+    """Wait until it no longer raises `Unavailable`."""
+    while True:
+        try:
+            has()
+            return
+        except Unavailable:
+            await asyncio.sleep(0.1)
 
 
 async def _kept_running(name: str, part: Part) -> None:

@@ -16,6 +16,7 @@ from shared.runtime.kafka.access import KAFKA_ERRORS
 from shared.runtime.kafka.bus import Bus
 from shared.runtime.kafka.documents import DocumentFeed
 from shared.runtime.post.relay import Relay
+from shared.runtime.timers.timers import Timers
 from shared.runtime.watch.health import Check, Probe
 from shared.runtime.watch.metrics import BUS_LAG_RECORDS, Ages, Oldest, measure_stores
 
@@ -24,10 +25,11 @@ LAG_TIMEOUT_S: Final = 1.0
 
 @dataclass(slots=True)
 class AtWork:
-    """The relay and the bus of this process, each None unless it works now."""
+    """The relay, the bus and the timers of this process, each None unless it works now."""
 
     relay: Relay | None = None
     bus: Bus | None = None
+    timers: Timers | None = None
     #: The parts that this process was told to run, and whether each runs now.
     parts: dict[str, bool] = field(default_factory=dict)
 
@@ -65,6 +67,7 @@ class Readiness:
             self.probe_documents,
             self.probe_bus,
             self.probe_relay,
+            self.probe_timers,
             self.probe_outbox,
             self.probe_receipts,
         )
@@ -90,6 +93,11 @@ class Readiness:
         if relay is None:
             return self.at_work.idle("relay", Check("relay", True, "standing_by"))
         return relay.check()._replace(age_s=self._since_s(relay.last_progress))
+
+    async def probe_timers(self) -> Check:
+        """Whether clocks are looked at, and whether some could not be reckoned."""
+        timers = self.at_work.timers
+        return self.at_work.idle("timers", Check("timers", True, "law_awaited")) if timers is None else timers.check()
 
     async def probe_outbox(self) -> Check:
         """How long the oldest message waits for its first sending."""

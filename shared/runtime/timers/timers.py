@@ -6,6 +6,9 @@
 Any number of workers look at once. An edge is locked while one does, and its steps are read after that: who comes next
 sees that it was told, so nothing is told twice, whoever dies in between. Nothing is told by a clock that another
 contradicts; then timers are made and wait. Row-level security binds all of it to the parties of the instance.
+
+An edge that cannot be reckoned stops no other: it is set aside with a code, keeps the timers that it had, and is looked
+at again every hour, and whenever a step of it comes.
 """
 
 from __future__ import annotations
@@ -23,22 +26,27 @@ from shared.exchange.clocks import Clocked
 from shared.exchange.events import Event
 from shared.exchange.timers import Fires, Timer, timers_of
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import CausewayError
 from shared.routing.clocks import Did, LawAt, Step
 from shared.runtime.database.columns import Columns, insert
 from shared.runtime.database.feed import note_events
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.timers.rows import ROW, DueAfter, TimerRow, next_look, timer_row
+from shared.runtime.watch.health import Check
+from shared.runtime.watch.logs import log
+from shared.runtime.watch.metrics import CLOCKS_ASIDE
 
 #: So many edges are looked at in one transaction.
 BATCH: Final = 100
 #: How often one looks, while there is little to do.
 LOOK_EVERY_S: Final = 1.0
+#: After how long an edge that could not be reckoned is looked at again.
+AGAIN_AFTER: Final = timedelta(hours=1)
 #: How far our clock may be from the one that bears it out.
 CLOCK_TOLERANCE: Final = timedelta(seconds=60)
 _TAKE: Final = """
 SELECT edge_id, party, subject, told_by, origin, recipient, purpose, rules, acknowledge_h, act_h, begun_at, instrument,
-       begins
+       begins, aside
 FROM clocked
 WHERE look_at <= coalesce($1, '-infinity'::timestamptz) ORDER BY look_at LIMIT $2 FOR UPDATE SKIP LOCKED
 """
@@ -53,8 +61,9 @@ DELETE FROM timer AS t USING unnest($1::uuid[], $2::text[]) AS k (edge_id, party
 WHERE t.edge_id = ANY($1::uuid[]) AND t.edge_id = k.edge_id AND t.party = k.party
 """
 _LOOKED: Final = """
-UPDATE clocked AS c SET look_at = k.look_at FROM unnest($1::uuid[], $2::text[], $3::timestamptz[])
-AS k (edge_id, party, look_at) WHERE c.edge_id = ANY($1::uuid[]) AND c.edge_id = k.edge_id AND c.party = k.party
+UPDATE clocked AS c SET look_at = k.look_at, aside = k.aside
+FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[]) AS k (edge_id, party, look_at, aside)
+WHERE c.edge_id = ANY($1::uuid[]) AND c.edge_id = k.edge_id AND c.party = k.party
 """
 _DUE: Final = """
 SELECT * FROM timer WHERE party = $1
@@ -62,7 +71,11 @@ AND ($2::timestamptz IS NULL OR (due_at, timer_id) > ($2, $3::uuid)) ORDER BY du
 """
 _DUE_OF: Final = _DUE.replace("party = $1", "party = $1 AND subject = $5")
 _ALL_AGAIN: Final = "UPDATE clocked SET look_at = '-infinity'"
-_NONE_LEFT: Final = "DELETE FROM timer"
+_OF_NOTHING: Final = """
+DELETE FROM timer AS t
+WHERE NOT EXISTS (SELECT FROM clocked AS c WHERE c.edge_id = t.edge_id AND c.party = t.party)
+"""
+_ASIDE: Final = "SELECT count(*) FROM clocked WHERE aside IS NOT NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +86,19 @@ class _Told:
     did: str
     code: str
     of: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What became of one edge that was looked at. `aside` is the code why it could not be reckoned: then the rest is
+    as it was. `look_at` is None while nothing is to be told.
+    """
+
+    made: Sequence[TimerRow] = ()
+    said: Sequence[_Told] = ()
+    events: Sequence[Event] = ()
+    look_at: datetime | None = None
+    aside: str | None = None
 
 
 _ADD: Final = insert("timer", ROW)
@@ -116,37 +142,42 @@ class Timers:
         self._scope = scope
         self._wake = wake
         self._witness = witness
+        self._aside = 0
 
     async def run(self) -> None:
-        """Look for ever. Raises `Unavailable` when the database is."""
+        """Look for ever. Raises `Unavailable` when the database is, and before there is any law."""
         while True:
-            try:
-                looked = await self.look()
-            except Unavailable as error:
-                if error.code != "document_unknown":
-                    raise
-                looked = 0
-            if looked < BATCH:
+            if await self.look() < BATCH:
                 await asyncio.sleep(LOOK_EVERY_S)
+
+    def check(self) -> Check:
+        """Ready also where edges are set aside, which `reason` names: all others are told."""
+        return Check("timers", True, "clocks_aside" if self._aside else "")
 
     async def look(self, limit: int = BATCH) -> int:
         """Look once at what is due, at most `limit` edges; how many that were.
 
         Raises `Unavailable` before there is any law.
         """
+        self._law_at(self._clock.now())
         async with self._database.transaction(self._scope(), keeps_plans=True) as session:
             now = await self._now(session.driver)
             rows = await session.driver.fetch(_TAKE, now, limit)
-            told = await self._renew(session.driver, [_edge(row) for row in rows], now) if rows else 0
+            told = await self._renew(session.driver, rows, now) if rows else 0
+            self._aside = await session.driver.fetchval(_ASIDE)
+        CLOCKS_ASIDE.set(self._aside)
         if told:
             self._wake()
         return len(rows)
 
     async def rebuild(self) -> int:
-        """Drop every timer and make all again; how many edges were looked at. What is due meanwhile is told by it."""
+        """Make every timer again; how many edges were looked at. What is due meanwhile is told by it.
+
+        No timer goes before those that take its place are there, in one transaction: whatever ends this, none is lost.
+        """
         async with self._database.transaction(self._scope()) as session:
+            await session.driver.execute(_OF_NOTHING)
             await session.driver.execute(_ALL_AGAIN)
-            await session.driver.execute(_NONE_LEFT)
         total = 0
         while looked := await self.look():
             total += looked
@@ -157,40 +188,51 @@ class Timers:
         now, theirs = self._clock.now(), await self._witness(driver)
         return now if abs(now - theirs) <= CLOCK_TOLERANCE else None
 
-    async def _renew(self, driver: asyncpg.Connection, edges: Sequence[Clocked], now: datetime | None) -> int:
-        keys = [edge.edge_id for edge in edges], [edge.party for edge in edges]
+    async def _renew(self, driver: asyncpg.Connection, rows: Sequence[asyncpg.Record], now: datetime | None) -> int:
+        keys = [row["edge_id"] for row in rows], [row["party"] for row in rows]
         steps: dict[tuple[UUID, str], list[Step]] = {}
         for each in await driver.fetch(_STEPS, *keys):
             step = Step(each["at"], Did(each["did"]), each["code"], each["of"])
             steps.setdefault((each["edge_id"], each["party"]), []).append(step)
-        made: list[TimerRow] = []
-        said: list[_Told] = []
-        events: list[Event] = []
-        looks: list[datetime | None] = []
-        for edge in edges:
-            known = steps.get((edge.edge_id, edge.party), [])
-            found, before = timers_of(edge, known, self._law_at), len(events)
-            for timer in found:
-                if now is not None and (fires := timer.fires_by(now)) is not None:
-                    told = timer.told(fires)
-                    known.append(told)
-                    said.append(_Told(edge.edge_id, edge.party, told.at, told.did.value, told.code, told.of))
-                    events.append(_event(edge, timer, fires))
-            if len(events) > before:  # What was told is a step: it may end a run, or begin one.
-                found = timers_of(edge, known, self._law_at)
-            made += [timer_row(edge, timer) for timer in found]
-            looks.append(next_look(found))
-        await driver.execute(_EMPTY, *keys)
-        await driver.execute(*_ADD.bind(rows=ROW.rows(made)))
-        if said:
-            await driver.execute(*_TELL.bind(rows=_TOLD.rows(said)))
-        await driver.execute(_LOOKED, *keys, looks)
+        looked = [self._looked(row, steps.get((row["edge_id"], row["party"]), []), now) for row in rows]
+        reckoned = [row for row, each in zip(rows, looked, strict=True) if each.aside is None]
+        await driver.execute(_EMPTY, [row["edge_id"] for row in reckoned], [row["party"] for row in reckoned])
+        await driver.execute(*_ADD.bind(rows=ROW.rows([made for each in looked for made in each.made])))
+        if told := [said for each in looked for said in each.said]:
+            await driver.execute(*_TELL.bind(rows=_TOLD.rows(told)))
+        await driver.execute(_LOOKED, *keys, [each.look_at for each in looked], [each.aside for each in looked])
+        events = [event for each in looked for event in each.events]
         await note_events(driver, events)
         return len(events)
 
+    def _looked(self, row: asyncpg.Record, known: Sequence[Step], now: datetime | None) -> _Looked:
+        try:
+            return self._reckoned(_edge(row), known, now)
+        except CausewayError as error:
+            code = error.code
+        except Exception:  # whatever was told of this edge, it is no reason to tell nothing of the others
+            code = "clock_defect"
+        if row["aside"] is None:  # once, not at each look
+            log("clock_set_aside", code=code, edge=str(row["edge_id"]))
+        return _Looked(look_at=self._clock.now() + AGAIN_AFTER, aside=code)
+
+    def _reckoned(self, edge: Clocked, before: Sequence[Step], now: datetime | None) -> _Looked:
+        known, said, events = [*before], list[_Told](), list[Event]()
+        found = timers_of(edge, known, self._law_at)
+        for timer in found:
+            if now is not None and (fires := timer.fires_by(now)) is not None:
+                told = timer.told(fires)
+                known.append(told)
+                said.append(_Told(edge.edge_id, edge.party, told.at, told.did.value, told.code, told.of))
+                events.append(_event(edge, timer, fires))
+        if events:  # What was told is a step: it may end a run, or begin one.
+            found = timers_of(edge, known, self._law_at)
+        return _Looked([timer_row(edge, timer) for timer in found], said, events, next_look(found))
+
 
 def _edge(row: asyncpg.Record) -> Clocked:
-    return Clocked(**(dict(row) | {"rules": tuple(row["rules"])}))
+    told = {name: value for name, value in row.items() if name != "aside"}
+    return Clocked(**(told | {"rules": tuple(row["rules"])}))
 
 
 def _event(edge: Clocked, timer: Timer, fires: Fires) -> Event:

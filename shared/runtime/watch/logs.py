@@ -26,6 +26,7 @@ EventName = Literal[
     "broker_waits",
     "bus_restarted",
     "child_at_risk_waits",
+    "clock_set_aside",
     "consumer_waits",
     "database_began",
     "decided_again",
@@ -80,6 +81,7 @@ class Fields(TypedDict, total=False):
     code: str
     count: int
     digest: str
+    edge: str
     error: str
     instrument: str
     kind: str
@@ -103,6 +105,7 @@ LEVELS: Final[Mapping[str, Level]] = {
     "beat_refused": "error",
     "broker_waits": "warning",
     "child_at_risk_waits": "error",
+    "clock_set_aside": "error",
     "bus_restarted": "error",
     "consumer_waits": "warning",
     "database_began": "warning",

@@ -58,6 +58,9 @@ BUS_LAG_RECORDS: Final = Gauge(
 AUDIT_PARTITIONS: Final = Gauge(
     "causeway_audit_partitions", "Partitions of inbox topics by how audit reads them.", ["state"], registry=REGISTRY
 )
+CLOCKS_ASIDE: Final = Gauge(
+    "causeway_clocks_aside_rows", "Edges whose clocks cannot be reckoned and were set aside.", registry=REGISTRY
+)
 #: `kind` is directory or policy. Negative after the end.
 DOCUMENT_DAYS_LEFT: Final = Gauge(
     "causeway_document_days_left", "Days until the document in force should be replaced.", ["kind"], registry=REGISTRY

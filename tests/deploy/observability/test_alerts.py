@@ -21,6 +21,7 @@ from shared.runtime.watch.metrics import REGISTRY
 BROKEN: Mapping[str, tuple[str, dict[str, str], float]] = {
     "CausewayNothingLeaves": ("causeway_outbox_age_seconds", {}, 61),
     "CausewayNothingIsReceipted": ("causeway_unreceipted_age_seconds", {}, 301),
+    "CausewayClocksSetAside": ("causeway_clocks_aside_rows", {}, 1),
     "CausewayMessagesSetAside": ("causeway_outbox_aside_rows", {}, 1),
     "CausewayRecordsParked": ("causeway_quarantine_records", {}, 1),
     "CausewayAuditDoesNotReadAll": ("causeway_audit_partitions", {"state": "gap"}, 1),
@@ -50,6 +51,7 @@ def well() -> list[Sample]:
         Sample("causeway_outbox_age_seconds", {}, 0.4),
         Sample("causeway_unreceipted_age_seconds", {}, 2),
         Sample("causeway_outbox_aside_rows", {}, 0),
+        Sample("causeway_clocks_aside_rows", {}, 0),
         Sample("causeway_quarantine_records", {}, 0),
         Sample("causeway_audit_partitions", {"state": "reading"}, 40),
         Sample("causeway_audit_partitions", {"state": "gap"}, 0),

@@ -23,7 +23,7 @@ def machinery(clock: ManualClock) -> Machinery:
     return Machinery("hotline", settings, clock, nothing, nothing, DocumentShelf(), nothing, nothing, nothing, nothing)
 
 
-@pytest.mark.parametrize("part", ["bus", "relay"])
+@pytest.mark.parametrize("part", ["bus", "relay", "timers"])
 async def test_a_part_that_this_process_was_not_told_to_run_is_elsewhere(part: str) -> None:
     here = machinery(ManualClock(NOW))
     assert await getattr(here.readiness, f"probe_{part}")() == Check(part, True, "elsewhere")

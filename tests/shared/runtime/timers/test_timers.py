@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
+
+import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.exchange.act import Subject
@@ -12,6 +15,9 @@ from shared.exchange.clocks import Happened, answered
 from shared.exchange.timers import Begun
 from shared.runtime.database.transactions import Database
 from shared.runtime.timers.steps import begin, note_steps
+from shared.runtime.timers.timers import AGAIN_AFTER, Timers
+from shared.runtime.watch.health import Check
+from shared.runtime.watch.metrics import REGISTRY
 from shared.vocabulary.answers import AnswerState
 from tests.shared.routing.test_clocks import AT
 from tests.shared.runtime.timers.workers import (
@@ -86,6 +92,83 @@ async def test_dropped_and_made_again_they_are_the_same_rows(database: Database)
     assert await rows_of(database) == before
     assert await told(database) == said
     assert {OWNER, REGISTRAR} <= {text for row in before for text in row if isinstance(text, str)}
+
+
+async def test_what_ends_a_rebuild_takes_no_timer(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    await begun(database, 3)
+    timers = timers_of(database, SteppingClock(AT))
+    await timers.look()
+    before = await rows_of(database)
+
+    async def dies(*_: object) -> int:
+        raise ValueError("dies")
+
+    monkeypatch.setattr(Timers, "_renew", dies)
+    with pytest.raises(ValueError, match="dies"):
+        await timers.rebuild()
+    assert before
+    assert await rows_of(database) == before
+
+
+async def test_a_rebuild_drops_the_timers_of_what_is_gone(database: Database) -> None:
+    (edge, _) = await begun(database, 2)
+    timers = timers_of(database, SteppingClock(AT))
+    await timers.look()
+    async with database.transaction(SCOPE) as session:
+        await session.driver.execute("DELETE FROM clocked WHERE edge_id = $1", edge.edge_id)
+    assert await timers.rebuild() == 1
+    assert edge.edge_id not in {each for row in await rows_of(database) for each in row}
+
+
+#: A time with which no clock can reckon.
+BEYOND = datetime(9999, 12, 30, tzinfo=UTC)
+
+
+async def test_one_that_cannot_be_reckoned_stops_no_other(
+    database: Database,
+) -> None:
+    good, bad = notices(2)
+    bad = replace(bad, begun_at=BEYOND)
+    async with database.transaction(SCOPE) as session:
+        await begin(session.driver, [good, bad])
+    clock = SteppingClock(good.begun_at + 200 * HOUR)
+    timers = timers_of(database, clock)
+    assert timers.check() == Check("timers", True)
+    while await timers.look():
+        pass
+    assert {edge_id for edge_id, *_ in await told(database)} == {good.edge_id}
+    assert timers.check() == Check("timers", True, "clocks_aside")
+    assert REGISTRY.get_sample_value("causeway_clocks_aside_rows") == 1
+    assert await aside(database) == {bad.edge_id: "clock_defect"}
+    clock.true += AGAIN_AFTER
+    assert await timers.look() == 1, "it is tried again, and not at once"
+    assert await timers.rebuild() == 2, "nor does it keep all timers from being made again"
+    async with database.transaction(SCOPE) as session:
+        await session.driver.execute("UPDATE clocked SET begun_at = $1, look_at = $1", good.begun_at)
+    while await timers.look():
+        pass
+    assert (await aside(database), timers.check().reason) == ({}, "")
+    assert {edge_id for edge_id, *_ in await told(database)} == {good.edge_id, bad.edge_id}
+
+
+async def test_without_that_one_stops_all(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: what cannot be reckoned ends the look, and the next one begins with it."""
+    good, bad = notices(2)
+    async with database.transaction(SCOPE) as session:
+        await begin(session.driver, [good, replace(bad, begun_at=BEYOND)])
+    monkeypatch.setattr(Timers, "_looked", Timers._reckoned)
+    timers = timers_of(database, SteppingClock(good.begun_at + 200 * HOUR))
+    for _ in range(2):
+        with pytest.raises(OverflowError):
+            await timers.look()
+    assert await told(database) == []
+
+
+async def aside(database: Database) -> dict[Any, str]:
+    """Which edges are set aside, and why."""
+    async with database.transaction(SCOPE) as session:
+        rows = await session.driver.fetch("SELECT edge_id, aside FROM clocked WHERE aside IS NOT NULL")
+    return {row["edge_id"]: row["aside"] for row in rows}
 
 
 async def test_what_is_done_is_told_no_more_and_leaves_the_list(database: Database) -> None:
