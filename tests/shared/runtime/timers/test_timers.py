@@ -14,6 +14,7 @@ from shared.exchange.act import Subject
 from shared.exchange.clocks import Happened, answered
 from shared.exchange.timers import Begun
 from shared.runtime.database.transactions import Database
+from shared.runtime.timers import timers as module
 from shared.runtime.timers.steps import begin, note_steps
 from shared.runtime.timers.timers import AGAIN_AFTER, Timers
 from shared.runtime.watch.health import Check
@@ -130,7 +131,7 @@ async def test_one_that_cannot_be_reckoned_stops_no_other(
     good, bad = notices(2)
     bad = replace(bad, begun_at=BEYOND)
     async with database.transaction(SCOPE) as session:
-        await begin(session.driver, [good, bad])
+        await begin(session.driver, [Begun(good), Begun(bad)])
     clock = SteppingClock(good.begun_at + 200 * HOUR)
     timers = timers_of(database, clock)
     assert timers.check() == Check("timers", True)
@@ -155,8 +156,12 @@ async def test_without_that_one_stops_all(database: Database, monkeypatch: pytes
     """The control: what cannot be reckoned ends the look, and the next one begins with it."""
     good, bad = notices(2)
     async with database.transaction(SCOPE) as session:
-        await begin(session.driver, [good, replace(bad, begun_at=BEYOND)])
-    monkeypatch.setattr(Timers, "_looked", Timers._reckoned)
+        await begin(session.driver, [Begun(good), Begun(replace(bad, begun_at=BEYOND))])
+
+    def unguarded(self: Timers, row: Any, *further: Any) -> Any:
+        return self._reckoned(module._edge(row), *further)
+
+    monkeypatch.setattr(Timers, "_looked", unguarded)
     timers = timers_of(database, SteppingClock(good.begun_at + 200 * HOUR))
     for _ in range(2):
         with pytest.raises(OverflowError):
