@@ -56,6 +56,8 @@ async def test_a_role_that_may_not_finds_no_page_and_no_form(exchange: Exchange,
         absent = await client.get("/console/nothing-here")
         for path in ("flows", f"flows?{WHY}", f"flows/{subjects.referral}?{WHY}", f"topics?{WHY}", f"looks?{WHY}"):
             assert (await client.get(f"/console/{path}")).content == absent.content, path
+        home = await client.get("/console")
+        assert (home.status_code, "Your role has no pages here" in home.text) == (403, True)
 
 
 async def test_an_act_on_what_is_foreign_is_answered_as_on_what_is_not_there(

@@ -217,7 +217,8 @@ class Frame:
         return answer
 
     async def _home(self, asked: Asked) -> Response:
-        return turned_to(next(entry.path for entry in self._menu if asked.identity.role in entry.roles))
+        first = next((entry.path for entry in self._menu if asked.identity.role in entry.roles), None)
+        return turned_to(first) if first else self.page(asked, "nothing_here.html", status=403)
 
     async def _settings(self, asked: Asked) -> Response:
         return self.page(asked, "settings.html", {"choices": MINUTES, "name": asked.name})
