@@ -29,7 +29,7 @@ from shared.exchange.preservation import preserved
 from shared.exchange.timers import Fires, Timer, timers
 from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError
-from shared.routing.clocks import Did, LawAt, Step
+from shared.routing.clocks import Did, LawAt, Step, counted
 from shared.runtime.database.columns import Columns, insert
 from shared.runtime.database.feed import note_events
 from shared.runtime.database.transactions import Database, RowScope
@@ -272,10 +272,13 @@ class Timers:
         return _Looked([_row(row, timer) for timer in found], said, events, looks)
 
     def _timers(self, row: asyncpg.Record, steps: Sequence[Step]) -> tuple[Timer, ...]:
+        law = self._law_at(row["begun_at"])
+        begun_at = max(row["begun_at"], law.since)
+        steps = counted(steps, begun_at)
         if row["begins"]:
-            first = Step(row["begun_at"], Did.STARTS, row["begins"])
+            first = Step(begun_at, Did.STARTS, row["begins"])
             return timers(preserved(row["origin"], row["recipient"], row["instrument"]), [first, *steps], self._law_at)
-        party = self._law_at(row["begun_at"]).directory.party(row["recipient"])
+        party = law.directory.party(row["recipient"])
         if party is None:
             return ()
         subject = _SUBJECTS[party.kind]
@@ -286,7 +289,7 @@ class Timers:
             recipient=row["recipient"],
             deadlines={"acknowledge_h": row["acknowledge_h"], "act_h": row["act_h"]},
         )
-        return timers(edge, [*begun(subject, row["begun_at"]), *steps], self._law_at)
+        return timers(edge, [*begun(subject, begun_at), *steps], self._law_at)
 
 
 def _row(row: asyncpg.Record, timer: Timer) -> TimerRow:
