@@ -36,7 +36,7 @@ from shared.exchange.message import Received, Record
 from shared.exchange.needs import Need, NeedKind, Unread
 from shared.exchange.passed import check_passed_on
 from shared.exchange.released import limits_of
-from shared.exchange.senders import check_broker_time, check_format, check_stated_by, verify_sender
+from shared.exchange.senders import check_broker_time, check_format, check_said_at, check_stated_by, verify_sender
 from shared.exchange.served import Served, check_served, check_told_of, served_here
 from shared.exchange.spelt import Spelt, check_spelt, spelt_parts
 from shared.exchange.topics import inbox_topic
@@ -337,11 +337,13 @@ def _guard(reading: _Reading, reader: ReadingInstance) -> None:
 
 def _derive(reading: _Reading, reader: ReadingInstance) -> None:
     if reading.carried is None or reading.spelt is None:
+        check_said_at(reading.message, reading.envelope.attributes.time, reading.record.broker_time)
         return
     carried, clear = reading.carried, cast(EdgeClear, reading.clear)
     edge, decision = carried.edge, carried.decision
     attributes, broker_time = reading.envelope.attributes, reading.record.broker_time
     if isinstance(carried, ReferralPassedOnSealed):
+        check_said_at(reading.message, attributes.time, broker_time)
         _check_known(decision, reader.shelf)
         check_passed_on(carried, reading.spelt, attributes, shelf=reader.shelf, at=broker_time)
         return

@@ -90,6 +90,9 @@ RECORD_TABLE: dict[str, Row] = {
         False,
         "decided over 60 s after the broker's time, or otherwise on the broker's day",
     ),
+    "message_time_off": Row(
+        Fate.REFUSE, True, True, False, "dated over 5 minutes after the broker's time, or before the year 2000"
+    ),
     "document_lapsed": Row(
         Fate.REFUSE, True, False, False, "directory or policy no longer active at the broker's time"
     ),

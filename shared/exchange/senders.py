@@ -7,11 +7,11 @@ whatever time the broker says: else whoever can set that time back could speak w
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-from shared.contracts.registry import MARKS, STATED_BY_INSTANCES, MessageType
+from shared.contracts.registry import BETWEEN_PARTIES, MARKS, STATED_BY_INSTANCES, MessageType
 from shared.envelope.attributes import BEFORE_EPOCHS, Attributes, Envelope, Tier
 from shared.envelope.batch import RootCache, verify
 from shared.envelope.keys import VerifyKey
@@ -20,10 +20,13 @@ from shared.exchange.message import Record
 from shared.exchange.origin import ANSWERS
 from shared.exchange.topics import AUDIT
 from shared.kernel.errors import Refused
+from shared.routing.derive import TOLERANCE
 from shared.routing.directory_index import DirectoryIndex
 
 #: How far the broker's clock may be ahead of ours.
 AHEAD_MAX: Final = timedelta(minutes=10)
+#: No message was written before it.
+_FIRST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 #: What begins the type of that which has no number, in every version.
 _UNNUMBERED: Final = f"causeway.{MARKS.name}.v"
 
@@ -37,6 +40,16 @@ def check_broker_time(record: Record, now: datetime) -> None:
         raise Refused("broker_time_stated")
     if record.broker_time > now + AHEAD_MAX:
         raise Refused("broker_time_off")
+
+
+def check_said_at(message: MessageType, said_at: datetime, broker_time: datetime) -> None:
+    """What a party says is counted from the time that its message states, so that is no time which has not come.
+
+    One long past is that of a message that waited. What carries a decision is bounded by that one's time instead: then
+    it is decided again. Raises `Refused("message_time_off")`.
+    """
+    if message.family in BETWEEN_PARTIES and not _FIRST <= said_at <= broker_time + TOLERANCE:
+        raise Refused("message_time_off", "written after the broker took it", field="ce_time")
 
 
 def verify_sender(

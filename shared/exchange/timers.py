@@ -18,7 +18,7 @@ from shared.exchange.act import Subject
 from shared.exchange.clocks import Clocked, begun, clocked
 from shared.exchange.preservation import preserved
 from shared.kernel.errors import CausewayError
-from shared.routing.clocks import ClockedEdge, Did, Law, LawAt, Run, Step, due_after, runs
+from shared.routing.clocks import ClockedEdge, Did, Law, LawAt, Run, Step, counted, due_after, runs
 from shared.vocabulary.law import ClockConsequence, ClockDue
 from shared.vocabulary.routing import PartyKind
 
@@ -88,17 +88,19 @@ def begun_by(edge: Clocked, law_at: LawAt | None) -> Begun:
 
 def timers_of(edge: Clocked, steps: Sequence[Step], law_at: LawAt) -> tuple[Timer, ...]:
     """The timers of an edge that is kept; `steps`: what has happened to it since it began."""
-    if edge.begins:
-        first = Step(edge.begun_at, Did.STARTS, edge.begins)
-        return timers(preserved(edge.origin, edge.recipient, edge.instrument), [first, *steps], law_at)
     law = law_at(edge.begun_at)
+    begun_at = max(edge.begun_at, law.since)
+    steps = counted(steps, begun_at)
+    if edge.begins:
+        first = Step(begun_at, Did.STARTS, edge.begins)
+        return timers(preserved(edge.origin, edge.recipient, edge.instrument), [first, *steps], law_at)
     party = law.directory.party(edge.recipient)
     if party is None:
         return ()
     terms = _Terms(_SUBJECTS[party.kind], edge.rules, edge.origin, edge.recipient, edge.acknowledge_h, edge.act_h)
     if not steps:
-        return _at_first(terms, edge.begun_at, law)
-    return timers(terms.clocked(), [*begun(terms.subject, edge.begun_at), *steps], law_at)
+        return _at_first(terms, begun_at, law)
+    return timers(terms.clocked(), [*begun(terms.subject, begun_at), *steps], law_at)
 
 
 class _Terms(NamedTuple):

@@ -66,14 +66,18 @@ class Step(NamedTuple):
 
 
 class Law(NamedTuple):
-    """The documents in force at an instant. `hour` is how long an hour of theirs lasts: less only on a dev stack."""
+    """The documents in force at an instant. `hour` is how long an hour of theirs lasts: less only on a dev stack.
+
+    `since` is when there was law for the first time: whatever is dated before that counts as if it had happened then.
+    """
 
     directory: DirectoryIndex
     policy: PolicyIndex
     hour: timedelta = timedelta(hours=1)
+    since: datetime = _BEFORE_ALL
 
 
-#: Which law was in force at an instant. Raises `Unavailable` before the first document.
+#: Which law was in force at an instant, or the first. Raises `Unavailable` while there is none.
 LawAt = Callable[[datetime], Law]
 
 
@@ -175,6 +179,14 @@ def runs(edge: ClockedEdge, steps: Iterable[Step], law_at: LawAt) -> tuple[Run, 
             if clock.preserves:
                 kept_until = max(kept_until, _due_at(clock, begins, (), law=law) or begins)
     return tuple(_ranked(sorted(found, key=_order)))
+
+
+def counted(steps: Iterable[Step], begun_at: datetime) -> list[Step]:
+    """The steps at the times from which they count: none before the edge began, which all of them answer.
+
+    A sender may date its word as early as it likes: one that waited is dated so, too. Both ends know when it began.
+    """
+    return [step if step.did is Did.TOLD else step._replace(at=max(step.at, begun_at)) for step in steps]
 
 
 def due_after(run: Run, after: datetime) -> datetime | None:

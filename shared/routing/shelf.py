@@ -59,6 +59,13 @@ class Shelf(Generic[_Document]):
         """The highest version that has come, in force or not; 0 before the first."""
         return max((version for _, version, _ in self._activations), default=0)
 
+    @property
+    def first(self) -> datetime:
+        """When there was one in force for the first time. Raises `Unavailable` before one has come."""
+        if not self._begins:
+            raise Unavailable("document_unknown")
+        return self._begins[0]
+
     def has(self, document_digest: str) -> bool:
         """Whether the document with that digest has come, in force or not."""
         return document_digest in self._documents

@@ -70,6 +70,9 @@ WHYS: Final = {
     "message_not_for_providers": Why(
         "the message is one that providers are not sent", "its sender looks at what it sent, to whom"
     ),
+    "message_time_off": Why(
+        "the message is dated after the broker took it", "its sender sets its clock (NTP) and does the act again"
+    ),
     "notice_exists": Why("the notice came to this provider before", "nothing: the first counts"),
     "notice_unknown": Why(
         "the message is about a notice that this provider was not sent by its sender",

@@ -178,7 +178,10 @@ class Machinery:
     def law_at(self, at: datetime) -> ClockLaw:
         """What clocks are counted by at an instant. Raises `Unavailable` before the first documents."""
         hour = timedelta(seconds=self.settings.policy_hour_s)
-        return ClockLaw(self.shelf.directories.active(at), self.shelf.policies.active(at), hour)
+        directories, policies = self.shelf.directories, self.shelf.policies
+        since = max(directories.first, policies.first)
+        at = max(at, since)
+        return ClockLaw(directories.active(at), policies.active(at), hour, since)
 
     async def run_relay(self, holding: Holding | None = None) -> None:
         """Publish as the one relay of this database, and talk with peers; stand by while another process does.

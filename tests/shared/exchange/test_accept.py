@@ -29,6 +29,7 @@ from tests.shared.exchange.wrong_records import (
     case_accepted,
     resealed,
     with_image,
+    withdrawn_at,
 )
 from tests.support.builders import AT, HOTLINE, POLICE, verdict
 from tests.support.exchange_world import LOCATION, SUBMISSION, World, merged, world
@@ -82,6 +83,14 @@ def test_every_edge_of_a_referral_is_accepted_where_it_goes(here: World) -> None
 @pytest.mark.parametrize(("code", "change"), WRONG, ids=[f"{i}-{code}" for i, (code, _) in enumerate(WRONG)])
 def test_a_wrong_record_gets_exactly_its_code(here: World, good: Record, code: str, change: Change) -> None:
     assert code_of(here, change(here, good)) == code
+
+
+@pytest.mark.parametrize("off", [timedelta(minutes=5), timedelta(days=-30)], ids=["clocks differ", "it waited"])
+def test_what_is_said_a_little_ahead_or_long_ago_counts_from_when_it_was(
+    here: World, good: Record, off: timedelta
+) -> None:
+    said_at = (AT + off).replace(second=0)
+    assert received(here, withdrawn_at(said_at)(here, good)).sent_at == said_at
 
 
 def test_the_wrong_records_reach_every_row_that_one_record_can() -> None:

@@ -22,11 +22,11 @@ from tests.support.exchange_world import World, world
 from tests.support.forging import forged
 
 
-def withdrawal(here: World) -> Record:
+def withdrawal(here: World, at: datetime = AT) -> Record:
     """What whoever has the hotlines' signing key can say: that a referral is taken back."""
     subject = uuid7()
     address = Addressing(
-        subject=subject, sender=HOTLINE, recipient=POLICE, directory=here.documents.directory, exercise=True, at=AT
+        subject=subject, sender=HOTLINE, recipient=POLICE, directory=here.documents.directory, exercise=True, at=at
     )
     clear = {"referral_id": str(subject), "revision": 1, "act": str(uuid4()), "reason": "filed_in_error"}
     [record] = forged(here, [compose(REFERRAL_WITHDRAWN, clear, address)], instance="hotline")
@@ -78,14 +78,14 @@ def test_a_time_that_a_producer_stated_is_refused() -> None:
 )
 def test_the_brokers_time_is_bounded_by_our_own(broker_time: datetime, code: str | None) -> None:
     here = world()
-    assert code_of(here, replace(withdrawal(here), broker_time=broker_time), now=AT) == code
+    assert code_of(here, replace(withdrawal(here, min(AT, broker_time)), broker_time=broker_time), now=AT) == code
 
 
 def test_a_revoked_key_is_refused_whatever_time_the_broker_says() -> None:
     """Also by a time at which another directory was in force, which knows nothing of it."""
     here = world()
     back, now = AT - timedelta(hours=1), AT + timedelta(hours=1)
-    record = replace(withdrawal(here), broker_time=back)
+    record = replace(withdrawal(here, back), broker_time=back)
     assert code_of(here, record, now=now) is None  # the control: a stolen key, and a time set back
     revoke(here, "hotline", since=AT)
     assert code_of(here, record, now=AT - timedelta(minutes=1)) is None

@@ -11,7 +11,7 @@ from shared.exchange.act import Subject
 from shared.exchange.clocks import answered, begun, clocked, taken_back
 from shared.exchange.message import Received
 from shared.kernel.clock import coarse
-from shared.routing.clocks import ACKNOWLEDGE_BY, ACT_BY, ClockedEdge, Did, Law, Run, Step, runs
+from shared.routing.clocks import ACKNOWLEDGE_BY, ACT_BY, ClockedEdge, Did, Law, Run, Step, counted, runs
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.law import ClockDue, ClockEvent
 from shared.vocabulary.routing import PartyKind
@@ -85,6 +85,27 @@ def test_both_ends_derive_the_same_runs_of_every_edge_and_answer(here: World) ->
             there += answered(subject, state, coarse(acted_at))
             assert due(at_origin, here, *there) == due(at_recipient, here, *back)
             assert due(at_origin, here, *there) or subject is Subject.OFFER
+
+
+def test_an_answer_that_is_dated_before_its_edge_answers_it_all_the_same(here: World) -> None:
+    """Clocks differ: by its recipient's an edge may be answered before its origin's has issued it."""
+    message = next(each for (party, _), each in received(here).items() if kind_of(here, party) is PartyKind.INDUSTRY)
+    assert message.edge is not None
+    deadlines = message.edge.deadlines.model_dump(exclude_none=True)
+    edge = clocked(
+        Subject.NOTICE,
+        rules=message.edge.rules,
+        origin=message.sender,
+        recipient=message.recipient,
+        deadlines=deadlines,
+    )
+    began = coarse(AT)
+    for early in (timedelta(minutes=3), timedelta(days=20_000)):
+        steps = [*begun(Subject.NOTICE, AT), *answered(Subject.NOTICE, AnswerState.ACTIONED, AT - early)]
+        ended = {run.clock: run.ended_at for run in due(edge, here, *counted(steps, began))}
+        assert ended[ACKNOWLEDGE_BY] == began
+        # The control: as it is dated, it is no answer to anything.
+        assert {run.clock: run.ended_at for run in due(edge, here, *steps)}[ACKNOWLEDGE_BY] is None
 
 
 def test_deadlines_are_those_that_the_message_states_in_the_clear(here: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -99,3 +100,13 @@ def test_what_is_for_its_recipient_alone_is_not_passed_on(here: World, offered: 
     red = Passable(found.edge_id, found.decision, found.salt, found.spelt._replace(edge=to_json(edge)), 1, ())
     with pytest.raises(Refused, match="agency_not_entitled"):
         red.check(OTHER, documents=(here.documents.directory, here.documents.policy), exercise=True, at=AT)
+
+
+def test_it_is_dated_by_no_time_that_has_not_come(here: World, offered: Received) -> None:
+    """A child at risk, who waits until 2090 for somebody to have the case."""
+    made = passed_on(here, offered, passable(here, offered).sealed(BECAUSE), sender=POLICE, to=OTHER)
+    (record,) = forged(here, [made], instance="law_enforcement")
+    ahead = here.resigned(record, instance="law_enforcement", time=datetime(2090, 1, 1, tzinfo=UTC))
+    with pytest.raises(Refused) as caught:
+        accept(ahead, here.reader("law_enforcement"))
+    assert caught.value.code == "message_time_off"

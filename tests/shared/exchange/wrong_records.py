@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic_core import to_json
 
-from shared.contracts.registry import CASE_ACCEPTED
+from shared.contracts.registry import CASE_ACCEPTED, REFERRAL_WITHDRAWN
 from shared.envelope.batch import sign_batch
 from shared.envelope.headers import FIRST_OF_EPOCH, PROOF, Previous, Tier, decode_headers, encode_headers
 from shared.envelope.keys import SigningKey
@@ -118,6 +118,26 @@ def case_accepted(here: World, record: Record) -> Record:
     return here.records([draft], "law_enforcement")[0]
 
 
+def withdrawn_at(said_at: datetime) -> Change:
+    """A withdrawal, which carries no edge, dated and honestly signed by an origin."""
+
+    def change(here: World, record: Record) -> Record:
+        subject = uuid7()
+        clear = {"referral_id": str(subject), "revision": 1, "act": str(uuid4()), "reason": "filed_in_error"}
+        address = Addressing(
+            subject=subject,
+            sender=HOTLINE,
+            recipient=POLICE,
+            directory=here.documents.directory,
+            exercise=True,
+            at=here.at,
+        )
+        (honest,) = here.records([compose(REFERRAL_WITHDRAWN, clear, address)])
+        return here.resigned(honest, time=said_at)
+
+    return change
+
+
 def party_receipts(here: World, record: Record) -> Record:
     """A receipt that a party signs with a key of its own, in the name of itself."""
     draft = compose_receipts(
@@ -204,6 +224,9 @@ WRONG: list[tuple[str, Change]] = [
     ("body_invalid", signed(dataschema="https://schemas.causeway.example/notice_issued.v1.json")),
     ("statement_not_yours", signed(type="causeway.outcome_reported.v1")),
     ("statement_not_yours", signed(type="causeway.notice_issued.v1")),
+    ("message_time_off", withdrawn_at(AT + timedelta(minutes=5, seconds=10))),
+    ("message_time_off", withdrawn_at(datetime(9999, 12, 30, tzinfo=UTC))),
+    ("message_time_off", withdrawn_at(datetime(1970, 1, 1, tzinfo=UTC))),
     ("exercise_mismatch", signed(exercise=False)),
     ("exercise_mismatch", signed(sender="hotline-live.example")),
     ("sender_suspended", signed(sender=SUSPENDED)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,10 +12,12 @@ import pytest
 
 from shared.exchange.holds import Hours
 from shared.kernel.clock import ManualClock
+from shared.kernel.errors import Unavailable
 from shared.routing.shelf import DocumentShelf
 from shared.runtime.instance.machinery import Machinery
 from shared.runtime.watch.health import Check
 from tests.shared.runtime.builders import NOW
+from tests.support.exchange_world import SINCE, world
 
 
 def machinery(clock: ManualClock) -> Machinery:
@@ -38,6 +41,16 @@ async def test_a_bus_that_waits_for_documents_is_not_ready_and_one_that_ended_ha
     with suppress(asyncio.CancelledError):
         await running
     assert await here.readiness.probe_bus() == Check("bus", False, "part_failed")
+
+
+def test_before_there_was_law_the_first_counts() -> None:
+    here, shelf = machinery(ManualClock(NOW)), world().shelf
+    here.settings, here.shelf = cast(Any, SimpleNamespace(policy_hour_s=3600)), shelf
+    law = here._law_at(datetime(1970, 1, 1, tzinfo=UTC))
+    assert (law.since, law.directory) == (SINCE, shelf.directories.active(SINCE))
+    here.shelf = DocumentShelf()
+    with pytest.raises(Unavailable):
+        here._law_at(NOW)
 
 
 def test_an_age_is_in_the_answer_only_where_there_is_one() -> None:

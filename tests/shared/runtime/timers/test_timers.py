@@ -13,6 +13,7 @@ from deploy.site.endpoints import DatabaseEndpoint
 from shared.exchange.act import Subject
 from shared.exchange.clocks import Happened, answered
 from shared.exchange.timers import Begun
+from shared.routing.clocks import Law
 from shared.runtime.database.transactions import Database
 from shared.runtime.timers import timers as module
 from shared.runtime.timers.steps import begin, note_steps
@@ -20,7 +21,7 @@ from shared.runtime.timers.timers import AGAIN_AFTER, Timers
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.metrics import REGISTRY
 from shared.vocabulary.answers import AnswerState
-from tests.shared.routing.test_clocks import AT
+from tests.shared.routing.test_clocks import AT, DIRECTORY, SAMPLE_LAW
 from tests.shared.runtime.timers.workers import (
     HOUR,
     PARTY,
@@ -150,6 +151,23 @@ async def test_one_that_cannot_be_reckoned_stops_no_other(
         pass
     assert (await aside(database), timers.check().reason) == ({}, "")
     assert {edge_id for edge_id, *_ in await told(database)} == {good.edge_id, bad.edge_id}
+
+
+async def test_what_is_dated_before_there_was_law_counts_from_then(database: Database) -> None:
+    (edge,) = notices(1)
+    edge = replace(edge, begun_at=datetime(1970, 1, 1, tzinfo=UTC))
+    async with database.transaction(SCOPE) as session:
+        await begin(session.driver, [edge])
+    clock = SteppingClock(AT)
+    timers = Timers(
+        database, lambda _: Law(DIRECTORY, SAMPLE_LAW, since=AT), clock, scope=lambda: SCOPE, witness=clock.witness
+    )
+    await timers.look()
+    async with database.transaction(SCOPE) as session:
+        found = await session.driver.fetch("SELECT clock, started_at, due_at FROM timer")
+    assert {row["started_at"] for row in found} == {AT}
+    assert {row["clock"]: row["due_at"] for row in found}[OWNER] == AT + 72 * HOUR
+    assert await told(database) == []
 
 
 async def test_without_that_one_stops_all(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
