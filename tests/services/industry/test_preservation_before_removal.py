@@ -26,7 +26,7 @@ from shared.party.preservation.ports import Acting
 from shared.party.preservation.store.locations import ProviderPreservations
 from shared.party.preservation.use_cases import act
 from shared.runtime.database.transactions import RowScope
-from tests.services.deliveries import AGENCY, AT, LOCATION, OTHER_AGENCY, PROVIDER, issued, received
+from tests.services.deliveries import AGENCY, AT, LOCATION, OTHER_AGENCY, PROVIDER, directory, issued, received
 from tests.services.doors import ACTOR
 from tests.services.industry.provider import KEK, Providers
 from tests.services.outgoing import clear_parts
@@ -77,6 +77,24 @@ async def answer(providers: Providers, preservation_id: UUID, words: dict[str, A
         )
         said = PreservationAnswering.model_validate(words)
         return await act(row(Subject.PRESERVATION, "answer"), preservation_id, said=said, acting=acting)
+
+
+async def test_what_an_agency_asked_that_has_left_since_is_answered_all_the_same(
+    providers: Providers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preservation_id = uuid7()
+    await providers.receive(asked(preservation_id, location=f"{LOCATION}/elsewhere"))
+    monkeypatch.setattr(providers, "directory", directory(AGENCY))
+    assert await answer(providers, preservation_id, PRESERVED) == "preserved"
+    assert await providers.sent(preservation_id) == [], "nobody is there to be told"
+
+
+async def test_nothing_was_removed_in_a_time_to_come(providers: Providers) -> None:
+    preservation_id = uuid7()
+    await providers.receive(asked(preservation_id, location=f"{LOCATION}/elsewhere"))
+    with pytest.raises(Refused) as refusal:
+        await answer(providers, preservation_id, {"answer": "too_late", "removed_at": "9999-12-31T00:00:00.000Z"})
+    assert (refusal.value.code, refusal.value.field) == ("time_ahead", "/removed_at")
 
 
 async def test_what_is_removed_is_answered_first_or_in_the_same_act(providers: Providers) -> None:
