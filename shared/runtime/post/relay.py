@@ -19,7 +19,7 @@ from uuid import UUID
 from shared.exchange.message import Draft
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
-from shared.runtime.post.gate import Gate
+from shared.runtime.post.gate import Gate, said_by_a_party
 from shared.runtime.post.ports import Appended, LaneStore, LaneWork, LogWriter, Outgoing, Progress, Waiting
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import log
@@ -119,11 +119,11 @@ class Relay:
             # What waited here was given other positions, or has settled.
             await self._store.note(name, Progress(work.last, self._clock.now()))
             return False
-        reason = self._gate.reason()
-        rows = list(takewhile(lambda row: not (reason and row.edge), work.rows))
+        rows = list(takewhile(lambda row: not self._reason(row), work.rows))
+        waits_for = self._reason(work.rows[len(rows)]) if len(rows) < len(work.rows) else ""
         if rows:
             await self._append(name, work, rows)
-        self._lane(name).waits_for = reason if len(rows) < len(work.rows) else ""
+        self._lane(name).waits_for = waits_for
         return len(rows) == self._settings.batch_rows_max
 
     async def say(self, draft: Draft) -> None:
@@ -134,6 +134,13 @@ class Relay:
         if work.last and appended.offset is not None:
             await self._store.note(name, Progress(0, self._clock.now(), appended.offset))
             await self._mind_tail(name, work, appended)
+
+    def _reason(self, row: Waiting) -> str:
+        """Why a row may not leave yet; "" where it may."""
+        if row.edge:
+            return self._gate.reason()
+        said_at = None if row.record is None else said_by_a_party(row.record)
+        return "" if said_at is None else self._gate.reason_of(said_at, self._clock.now())
 
     def _gathered(self) -> None:
         self._gathering = None

@@ -15,7 +15,7 @@ from shared.contracts.registry import REFERRAL_OFFERED
 from shared.exchange.message import Draft
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
-from shared.runtime.post.gate import CLOCK_TOLERANCE, Gate
+from shared.runtime.post.gate import AHEAD_WAITS, CLOCK_TOLERANCE, Gate
 from shared.runtime.post.ports import LaneWork, Outgoing
 from shared.runtime.post.relay import Relay, RelaySettings
 from shared.runtime.watch.health import Check
@@ -256,10 +256,36 @@ async def test_a_statement_finds_that_the_topic_has_lost_its_end(sender: Sender)
     assert sender.held(LANE)[1:] == before
 
 
-@pytest.mark.parametrize("off_s", [360, -360])
-async def test_edges_wait_while_our_clock_is_off_and_all_else_leaves(off_s: float) -> None:
+async def test_what_parties_say_waits_while_our_clock_is_ahead_and_until_its_time_has_come() -> None:
     sender = Sender(poll_s=0.001)
-    (sender.clock if off_s > 0 else sender.broker_clock).advance(abs(off_s))
+    sender.clock.advance(360)
+    async with sender.at_work():
+        (first,) = await sender.enqueue(edge())
+        await until(lambda: sender.held(LANE) == [first])
+        (said,) = await sender.enqueue(replace(draft(), created_at=AT))
+        looks = sender.store.looks
+        await until(lambda: sender.store.looks > looks + 5)
+        assert sender.held(LANE) == [first]
+        assert sender.relay.check() == Check("relay", True, "clock_off")
+        sender.broker_clock.advance(360)  # now they agree, which whatever is appended next shows
+        unnumbered = draft()
+        await sender.relay.say(unnumbered)
+        await until(lambda: sender.held(LANE) == [first, str(unnumbered.message_id), said])
+        ahead, far = (
+            replace(draft(), created_at=AT + timedelta(seconds=600)),
+            replace(draft(), created_at=AT + AHEAD_WAITS * 2),
+        )
+        before = sender.store.looks
+        ids = await sender.enqueue(ahead, far)
+        await until(lambda: sender.store.looks > before + 5)
+        assert sender.held(LANE)[3:] == []
+        sender.clock.advance(600 - 360 - CLOCK_TOLERANCE.total_seconds())
+        await until(lambda: sender.held(LANE)[3:] == ids)
+
+
+async def test_edges_wait_while_our_clock_is_behind_and_all_else_leaves() -> None:
+    sender, off_s = Sender(poll_s=0.001), 360
+    sender.broker_clock.advance(off_s)
     async with sender.at_work():
         (first,) = await sender.enqueue(edge())
         await until(lambda: sender.held(LANE) == [first])
@@ -271,7 +297,7 @@ async def test_edges_wait_while_our_clock_is_off_and_all_else_leaves(off_s: floa
         await asyncio.sleep(0.05)
         assert sender.held(LANE) == [first, said[0]]
         # The clock is set right: whatever is appended next shows it, and nobody has to do anything.
-        (sender.broker_clock if off_s > 0 else sender.clock).advance(abs(off_s))
+        sender.clock.advance(off_s)
         elsewhere += await sender.enqueue(other())
         await until(lambda: sender.held(LANE) == [first, *said])
         assert sender.relay.check() == Check("relay", True)
