@@ -77,6 +77,17 @@ def raised(
     return told
 
 
+def check_numbers(said: Question | Dispute, numbers: Collection[int]) -> None:
+    """Raises `Refused`: `item_unknown` for one that names an item that is none of `numbers`."""
+    if isinstance(said, Question):
+        named = {f"/about/{place}": n for place, n in enumerate(said.about or ())}
+    else:
+        named = {f"/disputed/{place}/n": each.n for place, each in enumerate(said.disputed) if each.n is not None}
+    for field, n in named.items():
+        if n not in numbers:
+            raise Refused("item_unknown", "no such item", field=field)
+
+
 def check_raised(told: DueQuestion | DisputedItems, numbers: Collection[int], before: Sequence[Raised]) -> None:
     """Let pass what may be raised after `before`. Raises `Refused` as `raised`."""
     kind = QuestionKind.QUESTION if isinstance(told, DueQuestion) else QuestionKind.DISPUTE

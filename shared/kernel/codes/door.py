@@ -76,7 +76,8 @@ WHYS: Final = {
         "the item has had no such round", "causeway inbox notice ID shows the rounds of its items"
     ),
     "item_unknown": Why(
-        "the notice has no item with this number", "causeway inbox notice ID shows the numbers of its items"
+        "what it is about has no item with this number",
+        "causeway inbox show ID, or inbox notice ID, has the numbers; of your own, causeway referral show ID",
     ),
     "items_all_answered": Why(
         "every item of the notice is answered already",
