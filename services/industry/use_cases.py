@@ -11,6 +11,7 @@ from shared.contracts.base import Contract
 from shared.contracts.preserving import PreservationAnswering
 from shared.exchange.act import Act, NoticeState, Subject, Track
 from shared.exchange.keeping import reason_to_keep
+from shared.exchange.preservation import check_day
 from shared.exchange.states import row
 from shared.kernel.errors import Refused
 from shared.party.preservation import use_cases as preservation
@@ -77,7 +78,8 @@ async def _keep_before_removing(said: NoticeStatements, notice_id: UUID, acting:
         directory=acting.directory,
         at=acting.at,
     )
-    for each in said.preservations:
+    for place, each in enumerate(said.preservations):
+        check_day(each, acting.at.date(), field=f"/preservations/{place}/until")
         words = PreservationAnswering.model_validate(each.model_dump(exclude={"preservation_id"}))
         await preservation.act(_ANSWER, each.preservation_id, said=words, acting=preserving)
 
