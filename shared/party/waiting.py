@@ -50,6 +50,7 @@ Reason = (
     | Literal["hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late", "contact_suggested"]
     | Literal["unclaimed", "claimable", "handed_over"]
     | Literal["needs_info", "disputed", "conceded", "question_answered", "question_lapsed", "dispute_answered"]
+    | Literal["question_refused", "dispute_refused"]
 )
 
 

@@ -15,8 +15,9 @@ from shared.exchange.message import Received
 from shared.kernel.errors import Refused
 from shared.party.recipient.domain import RecipientKind
 from shared.party.recipient.ports import Items, OwnEdges
-from shared.party.recipient.use_cases import receive
+from shared.party.recipient.use_cases import not_raised, receive
 from shared.runtime.post.ports import Settlement, Unit
+from shared.vocabulary.answers import ReceiptOutcome
 
 
 class OriginSide(Protocol):
@@ -68,6 +69,10 @@ class RecipientDoor:
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
         if self._origin is not None:
             await self._origin.settled(unit, settlements)
+        refused = {each.message_id: each.code for each in settlements if each.outcome is ReceiptOutcome.REFUSED}
+        codes = {message_id: code for message_id, code in refused.items() if code is not None}
+        if codes:
+            await not_raised(codes, self._items(unit.connection.driver, self._kek))
 
     async def held(self, unit: Unit, of: str, *, above: UUID, limit: int) -> list[HeldEdge]:
         return await self._items(unit.connection.driver, self._kek).held(of, above=above, limit=limit)
