@@ -64,7 +64,7 @@ async def _keep_before_removing(said: NoticeStatements, notice_id: UUID, acting:
         if not answered.issuperset(waiting):
             raise Refused(
                 "preservation_unanswered",
-                "say of each request at /v1/preservations?state=requested that matches: preserved or not_possible",
+                "say of each request for these places, in the same act: preserved or not_possible",
                 field="/preservations",
                 status=409,
             )

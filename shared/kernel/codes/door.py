@@ -38,7 +38,7 @@ WHYS: Final = {
     ),
     "external_ref_exists": Why(
         "your party has filed this reference before",
-        "it is the same referral: show it, or give the new one another external_ref",
+        "it is the same referral: show it, or give the new one another reference (external_ref)",
     ),
     "feed_began_anew": Why(
         "the number is one of an earlier epoch of the feed",
@@ -100,7 +100,7 @@ WHYS: Final = {
     "period_empty": Why("the period ends before it begins", "--since is a day of --until or before it"),
     "purpose_missing": Why(
         "an auditor's look states no purpose, or one that is not of its form",
-        "send a Purpose header of 8 to 64 letters, digits, spaces, hyphens",
+        "say why you look in 8 to 64 letters, digits, spaces, hyphens; over HTTP in the header Purpose",
     ),
     "role_has_no_key": Why(
         "the role is the instance's own, and nobody holds a key of it",

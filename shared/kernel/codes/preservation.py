@@ -34,7 +34,7 @@ WHYS: Final = {
     "preservation_repeated": Why("an act of this number came before", "nothing: the first counts"),
     "preservation_unanswered": Why(
         "an agency wants kept what the answer says was removed, and has no answer yet",
-        "answer each request of `causeway preservation list --state requested` that matches, then this",
+        "answer each request that is still *requested* and matches, on its page or by causeway preservation, then this",
     ),
     "preservation_unknown": Why(
         "the message is about a preservation that its sender is no party of",
