@@ -202,9 +202,11 @@ async def _tell(
 ) -> None:
     """Keep the party's own act, put it on its feed, and send it."""
     clear = _written(row, after, said)
-    await acting.preservations.keep([_done(row, after, clear, number=after.acts, at=coarse(acting.at))])
+    letter = _letter(row, after, clear, acting=acting, record=record)
+    done = _done(row, after, clear, number=after.acts, at=coarse(acting.at))
+    await acting.preservations.keep([replace(done, message_id=letter.message_id)])
     await acting.preservations.note([happened(row, after.preservation_id, party=after.party, state=after.state)])
-    await acting.preservations.send([_letter(row, after, clear, acting=acting, record=record)])
+    await acting.preservations.send([letter])
 
 
 def _written(row: Act, after: Preservation, said: Contract | None) -> Contract:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -34,6 +34,8 @@ class AskedSide(Protocol):
     """The Kafka door of what agencies ask providers, at the services of both."""
 
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]: ...
+
+    async def refused(self, unit: Unit, codes: Mapping[UUID, str]) -> None: ...
 
 
 class RecipientDoor:
@@ -73,6 +75,8 @@ class RecipientDoor:
         codes = {message_id: code for message_id, code in refused.items() if code is not None}
         if codes:
             await not_raised(codes, self._items(unit.connection.driver, self._kek))
+        if codes and self._asked is not None:
+            await self._asked.refused(unit, codes)
 
     async def held(self, unit: Unit, of: str, *, above: UUID, limit: int) -> list[HeldEdge]:
         return await self._items(unit.connection.driver, self._kek).held(of, above=above, limit=limit)

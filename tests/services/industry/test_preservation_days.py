@@ -16,11 +16,18 @@ from shared.contracts.preservation import (
 )
 from shared.exchange.message import Received
 from shared.exchange.preservation import check_told_day
+from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
-from tests.services.deliveries import AT, LOCATION, issued
-from tests.services.industry.provider import Providers
+from shared.party.preservation.store.attention import refused_waits
+from shared.party.preservation.store.preservations import PostgresPreservations
+from shared.runtime.database.transactions import RowScope
+from tests.services.deliveries import AT, LOCATION, PROVIDER, issued
+from tests.services.industry.provider import KEK, Providers
+from tests.services.industry.test_preservation_attention import BEGINNING
 from tests.services.industry.test_preservation_before_removal import answer, asked, removing
+from tests.services.industry.test_questions import receipted
+from tests.services.outgoing import about
 
 PLACE = f"{LOCATION}/days"
 OVER, TODAY = "2026-05-03", AT.date().isoformat()
@@ -73,3 +80,25 @@ def test_either_side_refuses_what_was_over_when_it_was_sent(clear: Contract) -> 
     check_told_day(clear, datetime(2026, 5, 4, 0, 4, 59, tzinfo=UTC))
     with pytest.raises(Refused, match="day_over"):
         check_told_day(clear, datetime(2026, 5, 4, 0, 5, tzinfo=UTC))
+
+
+async def test_what_the_other_side_refuses_has_its_code_and_waits_for_somebody(providers: Providers) -> None:
+    preservation_id = uuid7()
+    assert await providers.receive(asked(preservation_id, location=PLACE)) == [None]
+    await answer(providers, preservation_id, {"answer": "preserved", "until": TODAY})
+    (sent,) = await about(providers.database, preservation_id)
+    for message_id in (uuid7(), sent.message_id):
+        assert await refused(providers, preservation_id) == []
+        await receipted(providers, message_id, "day_over")
+    assert await refused(providers, preservation_id) == [("preservation_refused", "day_over", "refile")]
+
+
+async def refused(providers: Providers, preservation_id: UUID) -> list[tuple[str, str | None, str]]:
+    """Why it stands on its provider's list."""
+    async with providers.database.transaction(RowScope([PROVIDER], Role.ANALYST, "read")) as session:
+        found = [
+            each.row for each in await refused_waits(session.driver, PROVIDER, BEGINNING, rank_max=1, limit=10_000)
+        ]
+        codes = {(await PostgresPreservations(session.driver, KEK).look(each.subject)).code for each in found}
+    assert codes <= {each.code for each in found}
+    return [(each.reasons[0], each.code, each.mend.value) for each in found if each.subject == preservation_id]
