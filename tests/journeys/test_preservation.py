@@ -28,7 +28,7 @@ async def posted(exchange: Exchange, party: str, path: str, body: Any, *, status
 
 
 async def refused_as_over(exchange: Exchange, party: str, path: str, body: Any) -> None:
-    refused = await posted(exchange, party, path, body, status=400)
+    refused = await posted(exchange, party, path, body, status=422)
     assert (refused["code"], refused["field"]) == ("day_over", "/until")
 
 
