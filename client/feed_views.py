@@ -130,10 +130,12 @@ class Question(View):
     disputed: tuple[AboutItem, ...] | None = None
     replied: tuple[AboutItem, ...] | None = None
     decided: tuple[AboutItem, ...] | None = None
+    code: str | None = None
     over_at: Instant | None = None
 
     @property
     def summary(self) -> str:
-        """What was answered, else what is asked."""
+        """What was answered, else what is asked; with the code of a refusal."""
         items = self.replied or self.decided or self.disputed or ()
-        return " ".join(each.word for each in items) or " ".join(self.needs or ())
+        said = " ".join(each.word for each in items) or " ".join(self.needs or ())
+        return f"{said} ({self.code})" if self.code else said

@@ -28,6 +28,7 @@ class PreservationView(View):
     kind: str
     instrument: str
     asked_at: Instant
+    code: str | None = None
     record: dict[str, JsonValue] | None = None
     timeline: tuple[dict[str, JsonValue], ...] = ()
     matches: tuple[dict[str, JsonValue], ...] = ()

@@ -172,7 +172,5 @@ def _instances(topic: str) -> Sequence[str]:
 def checked_purpose(purpose: str | None) -> str:
     """Every query names its purpose: 8 to 64 letters, digits, spaces and hyphens."""
     if purpose is None or not _PURPOSE.fullmatch(purpose):
-        raise Refused(
-            "purpose_missing", "send a Purpose header of 8 to 64 letters, digits, spaces, hyphens", status=400
-        )
+        raise Refused("purpose_missing", "say why you look, in 8 to 64 letters, digits, spaces, hyphens", status=400)
     return purpose

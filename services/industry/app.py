@@ -35,7 +35,7 @@ from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
 from shared.party.origin.store.timeline import referral_words
 from shared.party.overdue import overdue
 from shared.party.preservation.api import PreservationRoutes, preservations_router
-from shared.party.preservation.store.attention import unanswered_waits
+from shared.party.preservation.store.attention import refused_waits, unanswered_waits
 from shared.party.preservation.store.locations import ProviderPreservations
 from shared.party.preservation.store.preservations import LISTED as ASKED
 from shared.party.preservation.store.preservations import preservation_words
@@ -72,8 +72,9 @@ def assemble(machinery: Machinery) -> App:
         "notice", NoticeState.ISSUED, partial(items_waiting, table=PostgresNotices.table, subject=Subject.NOTICE)
     )
     wanted = Source("preservation", PreservationState.REQUESTED, unanswered_waits)
+    not_taken = Source("preservation", PreservationState.REQUESTED, refused_waits)
     raised = own_questions(PROVIDER, PostgresNotices.table)
-    sources = [*ORIGIN_WAITS, issued, wanted, raised, overdue(machinery.clock, Subject.NOTICE)]
+    sources = [*ORIGIN_WAITS, issued, wanted, not_taken, raised, overdue(machinery.clock, Subject.NOTICE)]
     about = [attention_router(items, AUTHORITY, *sources), *feed_routers(items, AUTHORITY)]
     words = {"referrals": referral_words, "notices": no_words, "preservations": preservation_words}
     about.append(timelines_router(items, AUTHORITY, words))

@@ -12,6 +12,7 @@ from shared.contracts.base import Contract
 from shared.contracts.preserving import PreservationAnswering
 from shared.exchange.act import Act, NoticeState, Subject, Track
 from shared.exchange.keeping import reason_to_keep
+from shared.exchange.preservation import check_day
 from shared.exchange.states import row
 from shared.formats.dsa_notices import ReportedNotice
 from shared.kernel.errors import Refused
@@ -72,7 +73,7 @@ async def _keep_before_removing(said: NoticeStatements, notice_id: UUID, acting:
         if not answered.issuperset(waiting):
             raise Refused(
                 "preservation_unanswered",
-                "say of each request at /v1/preservations?state=requested that matches: preserved or not_possible",
+                "say of each request for these places, in the same act: preserved or not_possible",
                 field="/preservations",
                 status=409,
             )
@@ -86,7 +87,8 @@ async def _keep_before_removing(said: NoticeStatements, notice_id: UUID, acting:
         directory=acting.directory,
         at=acting.at,
     )
-    for each in said.preservations:
+    for place, each in enumerate(said.preservations):
+        check_day(each, acting.at.date(), field=f"/preservations/{place}/until")
         words = PreservationAnswering.model_validate(each.model_dump(exclude={"preservation_id"}))
         await preservation.act(_ANSWER, each.preservation_id, said=words, acting=preserving)
 

@@ -13,7 +13,7 @@ from services.law_enforcement.api import cases_router, holds_router
 from services.law_enforcement.bus import AgencyDoor
 from services.law_enforcement.domain import AGENCY, AUTHORITY
 from services.law_enforcement.store import PostgresCases, case_words
-from shared.exchange.act import CaseState, Subject, Track
+from shared.exchange.act import CaseState, PreservationState, Subject, Track
 from shared.exchange.events import event_type
 from shared.exchange.prepare import Documents
 from shared.exchange.preservation import ASK
@@ -25,6 +25,7 @@ from shared.party.console.preservations import PLACE
 from shared.party.feed import feed_routers
 from shared.party.overdue import overdue
 from shared.party.preservation.api import PreservationRoutes, preservations_router
+from shared.party.preservation.store.attention import refused_waits
 from shared.party.preservation.store.preservations import LISTED, PostgresPreservations, preservation_words
 from shared.party.questions.api import questions_router
 from shared.party.recipient.api import Serving
@@ -73,8 +74,9 @@ def assemble(machinery: Machinery) -> App:
     ended = Source("case", CaseState.OFFERED, ended_holds)
     met = Source("case", CaseState.OFFERED, contacts_waiting)
     back = Source("case", CaseState.OFFERED, cases_back)
+    not_taken = Source("preservation", PreservationState.REQUESTED, refused_waits)
     raised = own_questions(AGENCY, PostgresCases.table)
-    sources = [waiting, ended, met, back, raised, overdue(machinery.clock, Subject.CASE)]
+    sources = [waiting, ended, met, back, not_taken, raised, overdue(machinery.clock, Subject.CASE)]
     attention = attention_router(items, AUTHORITY, *sources)
     acting = [cases_router(items, partial(_documents, machinery)), holds_router(items), preservations_router(asks)]
     words = {"inbox": case_words, "preservations": preservation_words}

@@ -28,6 +28,7 @@ from shared.contracts.answers import CaseAcceptedClear, CaseRecord
 from shared.contracts.base import Contract
 from shared.contracts.holds import OF_HOLDS
 from shared.contracts.questions import RaisedClear
+from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.act import Subject
 from shared.exchange.events import event_type
@@ -188,6 +189,11 @@ class PostgresCases(PostgresItems):
 
     async def passings(self, message_ids: Collection[UUID]) -> Sequence[PassedCase]:
         return await passings(self._driver, message_ids)
+
+    async def item_numbers(self, referral_id: UUID) -> frozenset[int]:
+        opened = [self._opened(each, referral_id) for each in (await self._edges([referral_id]))[referral_id]]
+        records = [ReferralRecord.model_validate(each) for each in opened if each is not None]
+        return frozenset(item.n for record in records for item in record.items)
 
     @property
     def holds(self) -> AskedHolds:

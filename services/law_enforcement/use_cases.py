@@ -14,6 +14,7 @@ from shared.contracts.base import Contract
 from shared.contracts.holds import HoldExtension, HoldExtensionOf, HoldNamed, HoldRequest
 from shared.contracts.leases import Claim, HandOver
 from shared.contracts.passing import TIMES_MAX, CameBack, Passing, ReferralPassedOnClear, Referring
+from shared.contracts.questions import Dispute, Question
 from shared.contracts.registry import HOLD_RELEASED, REFERRAL_PASSED_ON
 from shared.exchange.act import Act, CaseState, Subject
 from shared.exchange.clocks import Happened
@@ -24,6 +25,7 @@ from shared.exchange.holds import check_bound, hold_max
 from shared.exchange.message import Draft, Received
 from shared.exchange.passed import Passable, bound
 from shared.exchange.prepare import Documents
+from shared.exchange.questions import check_numbers
 from shared.exchange.refer_acts import COME_BACK
 from shared.exchange.states import answer_of
 from shared.guard import inspect
@@ -66,6 +68,8 @@ async def act_on_case(
             return await _refer(row, referral_id, said, acting=acting, documents=documents())
         case OutcomeReport():
             check_close_reason(said.outcome, said.close_reason)
+        case Question() | Dispute():
+            await _check_items(referral_id, said, acting)
         case WithdrawalAnswer(fate=WithdrawalFate.ERASED):
             await _check_not_taken_up(referral_id, acting)
         case _:
@@ -209,6 +213,13 @@ async def _check_not_taken_up(referral_id: UUID, acting: Acting) -> None:
         raise Refused("case_is_kept", "it was accepted: say until when and why it is kept", field="/fate", status=409)
 
 
+async def _check_items(referral_id: UUID, said: Question | Dispute, acting: Acting) -> None:
+    """What is asked or contested are items of the case, as far as anything is left that tells: no record is shown."""
+    numbers = await _cases(acting).item_numbers(referral_id)
+    if numbers:
+        check_numbers(said, numbers)
+
+
 async def _check_none_open(referral_id: UUID, acting: Acting) -> None:
     if await _holds(acting).open(referral_id, acting.party) is not None:
         raise Refused("hold_open", "one is open already: extend or release it", status=409)
@@ -243,6 +254,10 @@ def _leases(acting: Acting) -> Leases:
 
 
 def _holds(acting: Acting) -> Holds:
+    return _cases(acting).holds
+
+
+def _cases(acting: Acting) -> Cases:
     """An agency's items are cases, and cases have holds."""
     assert isinstance(acting.items, Cases)
-    return acting.items.holds
+    return acting.items

@@ -9,12 +9,14 @@ so acts that cross on their way are kept, and both sides come to the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from shared.contracts.base import Contract
+from shared.contracts.preserving import ExtensionTerms, PreservationAnswering, PreservationTerms
 from shared.contracts.registry import MessageType
 from shared.exchange.act import Act, Subject, Track
+from shared.exchange.holds import TOLERANCE
 from shared.exchange.states import Standing, rows_of, says, shown
 from shared.kernel.authority import state_forbids
 from shared.kernel.clock import coarse
@@ -64,6 +66,19 @@ def told(row: Act, standing: Standing, said: Contract) -> Standing:
     if following is None:
         raise Refused("preservation_out_of_order")
     return following
+
+
+def check_day(said: Contract | None, on: date, *, field: str = "/until") -> None:
+    """What is said is until a day that has not passed on the day `on`, by UTC. Raises `Refused("day_over")`."""
+    if not isinstance(said, PreservationTerms | ExtensionTerms | PreservationAnswering):
+        return
+    if said.until is not None and said.until < on:
+        raise Refused("day_over", "the day has passed: name today, by UTC, or a later one", field=field)
+
+
+def check_told_day(said: Contract, sent_at: datetime) -> None:
+    """The same of what the other side has said, whose clock may be slow. Raises `Refused("day_over")`."""
+    check_day(said, (sent_at - TOLERANCE).date())
 
 
 def shown_state(standing: Standing) -> str:

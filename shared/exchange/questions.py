@@ -45,6 +45,7 @@ QUESTIONS_MAX: Final = 9
 BEFORE: Final[Mapping[QuestionState, frozenset[str]]] = {
     QuestionState.ANSWERED: frozenset({QuestionState.OPEN.value, QuestionState.LAPSED.value}),
     QuestionState.LAPSED: frozenset({QuestionState.OPEN.value}),
+    QuestionState.REFUSED: frozenset({QuestionState.OPEN.value}),
 }
 _StatementT = TypeVar("_StatementT", ReplyStatement, VerdictStatement)
 
@@ -77,6 +78,17 @@ def raised(
     return told
 
 
+def check_numbers(said: Question | Dispute, numbers: Collection[int]) -> None:
+    """Raises `Refused`: `item_unknown` for one that names an item that is none of `numbers`."""
+    if isinstance(said, Question):
+        named = {f"/about/{place}": n for place, n in enumerate(said.about or ())}
+    else:
+        named = {f"/disputed/{place}/n": each.n for place, each in enumerate(said.disputed) if each.n is not None}
+    for field, n in named.items():
+        if n not in numbers:
+            raise Refused("item_unknown", "no such item", field=field)
+
+
 def check_raised(told: DueQuestion | DisputedItems, numbers: Collection[int], before: Sequence[Raised]) -> None:
     """Let pass what may be raised after `before`. Raises `Refused` as `raised`."""
     kind = QuestionKind.QUESTION if isinstance(told, DueQuestion) else QuestionKind.DISPUTE
@@ -84,7 +96,7 @@ def check_raised(told: DueQuestion | DisputedItems, numbers: Collection[int], be
     for place, n in enumerate(about(told)):
         if numbers and n not in numbers:
             raise Refused("item_unknown", "no such item", field=f"{at}/{place}")
-    own = [each for each in before if each.kind is kind]
+    own = [each for each in before if each.kind is kind and each.state is not QuestionState.REFUSED]
     if any(each.state is QuestionState.OPEN for each in own):
         code = "question_open" if kind is QuestionKind.QUESTION else "dispute_open"
         raise Refused(code, "the last one is not answered yet", status=409)
@@ -166,9 +178,17 @@ def steps(clear: Contract, number: int, at: datetime) -> tuple[Step, ...]:
     return ()
 
 
+def refused_steps(kind: QuestionKind, number: int, at: datetime) -> tuple[Step, ...]:
+    """What it means to the clocks of whoever raised it that its origin refused it: nothing was asked there."""
+    of_question = kind is QuestionKind.QUESTION
+    cause, due = (StopCause.NEEDS_INFO, ClockDue.INFORMATION) if of_question else (StopCause.DISPUTED, ClockDue.VERDICT)
+    return Step(coarse(at), Did.RESUMES, cause, number), Step(coarse(at), Did.DOES, due)
+
+
 def _spread(said: Dispute, numbers: Sequence[int], before: Sequence[Raised]) -> tuple[DisputedItem, ...]:
     """Each item with what is contested of it. Raises `Refused`: `dispute_needs_basis`, `item_disputed`."""
-    contested = {n for each in before if each.kind is QuestionKind.DISPUTE for n in each.about}
+    disputes = [each for each in before if each.kind is QuestionKind.DISPUTE]
+    contested = {n for each in disputes if each.state is not QuestionState.REFUSED for n in each.about}
     named = {each.n for each in said.disputed} | contested
     found: dict[int, DisputedItem] = {}
     for place, each in enumerate(said.disputed):

@@ -30,6 +30,8 @@ P0_UNCLAIMED: Final = "p0_unclaimed"
 OVERDUE: Final = "overdue"
 #: An agency wants something kept, and its provider has not answered.
 PRESERVATION_UNANSWERED: Final = "preservation_unanswered"
+#: The other side's instance has refused an act on a preservation.
+PRESERVATION_REFUSED: Final = "preservation_refused"
 #: What an agency had held was issued since its time was over, and its provider has not answered yet.
 HOLD_EXPIRED: Final = "hold_expired"
 #: An agency was told of another one that has accepted the same, and has done nothing on its case since.
@@ -52,6 +54,7 @@ Reason = (
     | Literal["hold_expired", "hold_overridden", "hold_lapsed", "hold_too_late", "contact_suggested", "came_back"]
     | Literal["unclaimed", "claimable", "handed_over"]
     | Literal["needs_info", "disputed", "conceded", "question_answered", "question_lapsed", "dispute_answered"]
+    | Literal["question_refused", "dispute_refused", "preservation_refused"]
 )
 
 
@@ -59,7 +62,7 @@ class Mend(StrEnum):
     """The one act that would help.
 
     `reroute`: what was disowned to whom the answer names. `release`: as a second person, or drop it. `refile`:
-    withdraw it, and file it anew for somebody else or with what was missing. `call`: speak with whoever was told.
+    withdraw it, and file or ask it anew for somebody else or with what was missing. `call`: speak with who was told.
     `operator`: theirs or yours, sees why it does not arrive. `recheck`: look whether what was removed is gone.
     `refer`: pass it on to another agency, or go on with it.
     `reply` and `uphold`: answer what a recipient asks or contests. `file`: one of your own, for what was handed over.

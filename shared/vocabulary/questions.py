@@ -18,11 +18,15 @@ class QuestionKind(Code):
 
 
 class QuestionState(Code):
-    """What has become of it. A question that nobody answers lapses; a dispute stands until it is answered."""
+    """What has become of it. A question that nobody answers lapses; a dispute stands until it is answered.
+
+    What its origin's instance refused was never raised there.
+    """
 
     OPEN = "open", _CAUSEWAY
     ANSWERED = "answered", _CAUSEWAY
     LAPSED = "lapsed", _CAUSEWAY
+    REFUSED = "refused", _CAUSEWAY
 
 
 class NeedsInfo(Code):

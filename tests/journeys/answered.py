@@ -246,12 +246,12 @@ async def preservations_answer(asked: Asked) -> None:
     over = (await asked.post(AGENCY, "/v1/preservations", ask))["preservation_id"]
     await asked.post(AGENCY, f"/v1/preservations/{over}:withdraw", {"reason": "replaced"})
     await asked.exchange.until_quiet()
-    preserved = {"answer": "preserved", "until": "2026-07-03"}
+    preserved = {"answer": "preserved", "until": "2099-07-03"}
     await asked.post(PROVIDER, f"/v1/preservations/{kept}:answer", preserved)
     await asked.post(PROVIDER, f"/v1/preservations/{kept}:answer", preserved, status=409)
     await asked.post(PROVIDER, f"/v1/preservations/{over}:acknowledge-withdrawal")
     await asked.exchange.until_quiet()
-    await asked.post(AGENCY, f"/v1/preservations/{kept}:extend", {"until": "2026-08-02"})
+    await asked.post(AGENCY, f"/v1/preservations/{kept}:extend", {"until": "2099-08-02"})
     await asked.exchange.until_quiet()
     await asked.post(PROVIDER, f"/v1/preservations/{kept}:answer-extension", {"answer": "extended"})
     await asked.post(PROVIDER, f"/v1/preservations/{kept}:end", {"reason": "term_over"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from deploy.site.settings import inherited_environment
@@ -13,12 +14,31 @@ ROOT = Path(__file__).parents[2]
 ACTIVATES = "source .venv/bin/activate"
 #: The reader has an id before their eyes.
 ID = re.compile(r"\bID\b")
+_UUID = "-".join(f"[0-9a-f]{{{count}}}" for count in (8, 4, 4, 4, 12))
 
 
 def blocks(document: Path) -> list[list[str]]:
     """The blocks of commands, in their order, without what is said about each command."""
     found = re.findall(r"^```\n(.*?)^```$", document.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     return [[line.split("  #")[0].rstrip() for line in block.splitlines()] for block in found]
+
+
+def whole(lines: Iterable[str]) -> Iterator[str]:
+    """The commands of some lines, each with the text that it is given: `<<'END'` up to `END`."""
+    given: list[str] = []
+    for line in lines:
+        given.append(line)
+        if line == "END" or (len(given) == 1 and not line.endswith("<<'END'")):
+            yield "\n".join(given)
+            given = []
+    assert not given, given
+
+
+def as_read(commands: Iterable[str]) -> Iterator[str]:
+    """The same for a shell in which `ID` is, as for who reads along, the first id of what was printed last."""
+    for command in commands:
+        yield f"{{ {ID.sub('$ID', command)}\n}} > said"
+        yield f"cat said; ID=$(grep -oE -m 1 '{_UUID}' said | head -n 1 || true); ID=${{ID:-${{BEFORE-}}}}; BEFORE=$ID"
 
 
 def shell(folder: Path, *commands: str, seconds_max: float = 300, **variables: str) -> str:

@@ -1,84 +1,95 @@
-"""The guides, command by command, as they stand; where one shows `ID`, it is that of what was sent to its reader."""
+"""The guides one after the other, command by command, as they stand: on an exchange in which nothing was filed."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import pytest
 
-from shared.kernel.ids import uuid7
-from tests.journeys.commands import ID, ROOT, blocks, shell
-from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral
+from tests.journeys.commands import ROOT, as_read, blocks, shell, whole
+from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, running_exchange
 
 GUIDES = ROOT / "docs" / "guides"
+#: As docs/guides/README.md has them. `test_installation.py` follows the operator's, who has no exchange yet.
+ORDER = ("analyst", "officer", "platform", "auditor", "integrator")
+ELSEWHERE = ("operator",)
 
 
-class Sent(NamedTuple):
-    """What was filed for a guide's reader to act on."""
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
+    """What a reader has after `causeway dev up`."""
+    with running_exchange(tmp_path_factory.mktemp("guides")) as running:
+        yield running
 
-    referral_id: str
-    notice_id: str
+
+@pytest.fixture(scope="module")
+async def said(fresh: Exchange, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What each guide has printed, read in their order, in one folder. Whoever reads takes longer than a message."""
+    folder, printed = tmp_path_factory.mktemp("reader"), dict[str, str]()
+    for guide in ORDER:
+        lines = [line for block in blocks(GUIDES / f"{guide}.md") for line in block]
+        here = [line.replace(".state/dev/", f"{fresh.state}/") for line in lines]
+        printed[guide] = shell(folder, *as_read(whole(here)), CAUSEWAY_DEV_STATE_DIR=str(fresh.state))
+        await fresh.until_quiet()
+        await fresh.until_audited()
+    return printed
 
 
-@pytest.fixture
-async def sent(exchange: Exchange) -> Sent:
+async def filed(exchange: Exchange, reference: str) -> dict[str, Any]:
+    """The referral that a guide has filed under this reference, as its origin is shown it now."""
     async with exchange.http(HOTLINE) as http:
-        posted = await http.post("/v1/referrals", json=referral(), headers={"Idempotency-Key": str(uuid7())})
-        assert posted.status_code == 202, posted.text
-        referral_id = posted.json()["referral_id"]
-        await exchange.until_quiet()
-        shown = (await http.get(f"/v1/referrals/{referral_id}")).json()
-    return Sent(referral_id, next(edge["notice_id"] for edge in shown["edges"] if edge["notice_id"]))
+        (found,) = (await http.get("/v1/referrals", params={"reference": reference})).json()["items"]
+        shown: dict[str, Any] = (await http.get(f"/v1/referrals/{found['referral_id']}")).json()
+    return shown
 
 
-async def followed(exchange: Exchange, folder: Path, guide: str, subject: str) -> str:
-    """Run a guide from its first command to its last, in one shell; what it printed."""
-    commands = [line for block in blocks(GUIDES / f"{guide}.md") for line in block]
-    here = [ID.sub(subject, line).replace(".state/dev/", f"{exchange.state}/") for line in commands]
-    return shell(folder, *here, CAUSEWAY_DEV_STATE_DIR=str(exchange.state))
+async def test_an_analyst_files_takes_one_back_and_another_goes_its_way(fresh: Exchange, said: dict[str, str]) -> None:
+    assert "0 are refused" in said["analyst"]
+    assert AGENCY in said["analyst"]
+    async with fresh.http(HOTLINE) as http:
+        of = (await http.get("/v1/referrals", params={"state": "withdrawn"})).json()["items"]
+    assert [each["external_ref"].startswith("sample-7-") for each in of] == [True]
+    assert (await filed(fresh, "2026-0417"))["state"] == "routed"
 
 
-async def test_an_analyst_files_follows_and_takes_back(exchange: Exchange, tmp_path: Path, sent: Sent) -> None:
-    said = await followed(exchange, tmp_path, "analyst", sent.referral_id)
-    assert "0 are refused" in said
-    assert AGENCY in said
-    async with exchange.http(HOTLINE) as http:
-        assert (await http.get(f"/v1/referrals/{sent.referral_id}")).json()["state"] == "withdrawn"
+async def test_an_officer_takes_up_what_the_analyst_has_filed_and_reports(
+    fresh: Exchange, said: dict[str, str]
+) -> None:
+    shown = await filed(fresh, "2026-0417")
+    assert shown["referral_id"] in said["officer"]
+    assert next(edge["answer"] for edge in shown["edges"] if edge["recipient"] == AGENCY) == "ongoing"
 
 
-async def test_an_officer_takes_a_case_up_and_reports(exchange: Exchange, tmp_path: Path, sent: Sent) -> None:
-    await followed(exchange, tmp_path, "officer", sent.referral_id)
-    await exchange.until_quiet()
-    async with exchange.http(HOTLINE) as http:
-        edges = (await http.get(f"/v1/referrals/{sent.referral_id}")).json()["edges"]
-    assert next(edge["answer"] for edge in edges if edge["recipient"] == AGENCY) == "ongoing"
+async def test_a_platform_answers_item_by_item(fresh: Exchange, said: dict[str, str]) -> None:
+    edges = (await filed(fresh, "2026-0417"))["edges"]
+    (notice,) = (edge for edge in edges if edge["recipient"] == PROVIDER)
+    assert notice["notice_id"] in said["platform"]
+    assert "notice.issue" in said["platform"]
+    assert notice["answer"] == "actioned"
 
 
-async def test_a_platform_answers_item_by_item(exchange: Exchange, tmp_path: Path, sent: Sent) -> None:
-    assert "notice.issue" in await followed(exchange, tmp_path, "platform", sent.notice_id)
-    await exchange.until_quiet()
-    async with exchange.http(HOTLINE) as http:
-        edges = (await http.get(f"/v1/referrals/{sent.referral_id}")).json()["edges"]
-    assert next(edge["answer"] for edge in edges if edge["recipient"] == PROVIDER) == "actioned"
+def test_an_auditor_finds_a_flow_follows_it_and_the_accounts(said: dict[str, str]) -> None:
+    assert "causeway.referral_decided.v1" in said["auditor"]
 
 
-async def test_an_auditor_follows_a_message_and_the_accounts(exchange: Exchange, tmp_path: Path, sent: Sent) -> None:
-    await exchange.until_audited()
-    said = await followed(exchange, tmp_path, "auditor", sent.referral_id)
-    assert "causeway.referral_decided.v1" in said
+def test_an_integrator_files_over_http_and_reads_the_feed(said: dict[str, str]) -> None:
+    assert '"referral_id"' in said["integrator"]
+    assert '"referral.submit"' in said["integrator"]
 
 
-async def test_an_integrator_files_over_http_and_reads_the_feed(exchange: Exchange, tmp_path: Path) -> None:
-    said = await followed(exchange, tmp_path, "integrator", "")
-    assert '"referral_id"' in said
-    assert '"referral.submit"' in said
+def test_every_guide_is_followed_in_the_order_that_they_are_shown_in() -> None:
+    """Control: a guide that is added, or stands elsewhere, is run too, where a reader comes to it."""
+    shown = re.findall(r"\]\((\w+)\.md\) \|$", (GUIDES / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert shown == [*ORDER, *ELSEWHERE]
+    assert {path.stem for path in GUIDES.glob("*.md")} == {"README", *shown}
 
 
-def test_every_guide_is_followed_here() -> None:
-    """Control: a guide that is added is run too."""
-    here = Path(__file__).read_text(encoding="utf-8") + Path(__file__).with_name("test_installation.py").read_text(
-        "utf-8"
-    )
-    for guide in sorted(path.stem for path in GUIDES.glob("*.md") if path.stem != "README"):
-        assert f'"{guide}"' in here or f'"{guide}.md"' in here
+def test_an_id_is_the_first_of_what_was_printed_last(tmp_path: Path) -> None:
+    """Control: what prints none leaves it; of several the first counts."""
+    first, second = (f"00000000-0000-7000-8000-00000000000{n}" for n in (1, 2))
+    lines = [f"echo {first}", "true", "cat <<'END'", f"{second} {first}", "END", "echo then ID"]
+    assert [*whole(lines)][2] == f"cat <<'END'\n{second} {first}\nEND"
+    assert shell(tmp_path, *as_read(whole(["echo ID", *lines])), ID="none").splitlines()[-1] == f"then {second}"

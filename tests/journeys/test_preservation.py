@@ -9,6 +9,7 @@ from shared.kernel.clock import rfc3339
 from shared.kernel.ids import uuid7
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral, until
 
+PAST = "2020-01-01"
 REMOVED = {"items": [{"action": "removed", "effective_at": "2026-05-04T11:59:00Z"}]}
 
 
@@ -24,6 +25,11 @@ async def posted(exchange: Exchange, party: str, path: str, body: Any, *, status
         answer = await http.post(path, json=body, headers={"Idempotency-Key": str(uuid7())})
     assert answer.status_code == status, answer.text
     return answer.json()
+
+
+async def refused_as_over(exchange: Exchange, party: str, path: str, body: Any) -> None:
+    refused = await posted(exchange, party, path, body, status=422)
+    assert (refused["code"], refused["field"]) == ("day_over", "/until")
 
 
 async def noticed(exchange: Exchange) -> tuple[str, str, str]:
@@ -45,6 +51,8 @@ async def asked(exchange: Exchange, location: str, *, kind: str = "preserve") ->
         "locations": [{"kind": "url", "value": location}],
         "order_reference": "PL-2026/00317",
     }
+    by_day = {name: word for name, word in ask.items() if name != "term"} | {"until": PAST}
+    await refused_as_over(exchange, AGENCY, "/v1/preservations", by_day)
     answer = await posted(exchange, AGENCY, "/v1/preservations", ask)
     assert answer["state"] == "requested"
     await exchange.until_quiet()
@@ -62,14 +70,14 @@ async def test_what_an_agency_wants_kept_is_answered_in_the_act_that_removes_it(
 
     refused = await posted(exchange, PROVIDER, f"/v1/notices/{notice_id}:answer", REMOVED, status=409)
     assert (refused["code"], refused["field"]) == ("preservation_unanswered", "/preservations")
-    kept = {"preservation_id": preservation_id, "answer": "preserved", "until": "2026-07-03"}
+    kept = {"preservation_id": preservation_id, "answer": "preserved", "until": "2099-07-03"}
     await posted(exchange, PROVIDER, f"/v1/notices/{notice_id}:answer", REMOVED | {"preservations": [kept]})
     await exchange.until_quiet()
 
     at_agency = await got(exchange, AGENCY, f"/v1/preservations/{preservation_id}")
     assert at_agency["state"] == "preserved"
     assert [each["name"] for each in at_agency["timeline"]] == ["submit", "answer"]
-    assert at_agency["timeline"][1]["said"] == {"answer": "preserved", "until": "2026-07-03"}
+    assert at_agency["timeline"][1]["said"] == {"answer": "preserved", "until": "2099-07-03"}
     (edge,) = (
         each
         for each in (await got(exchange, HOTLINE, f"/v1/referrals/{referral_id}"))["edges"]
@@ -103,9 +111,11 @@ async def test_a_preservation_runs_out_by_the_law_that_it_was_asked_under_at_bot
     place = f"/v1/preservations/{preservation_id}"
     await fall_due(exchange, preservation_id, ("eu-2023-1543-preservation", "end_of_preservation", timedelta(days=60)))
 
-    await posted(exchange, PROVIDER, f"{place}:answer", {"answer": "preserved", "until": "2027-07-03"})
+    await refused_as_over(exchange, PROVIDER, f"{place}:answer", {"answer": "preserved", "until": PAST})
+    await posted(exchange, PROVIDER, f"{place}:answer", {"answer": "preserved", "until": "2099-07-03"})
     await exchange.until_quiet()
-    await posted(exchange, AGENCY, f"{place}:extend", {"until": "2027-08-02"})
+    await refused_as_over(exchange, AGENCY, f"{place}:extend", {"until": PAST})
+    await posted(exchange, AGENCY, f"{place}:extend", {"until": "2099-08-02"})
     await exchange.until_quiet()
     await posted(exchange, PROVIDER, f"{place}:answer-extension", {"answer": "extended"})
     await exchange.until_quiet()

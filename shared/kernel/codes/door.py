@@ -38,7 +38,7 @@ WHYS: Final = {
     ),
     "external_ref_exists": Why(
         "your party has filed this reference before",
-        "it is the same referral: show it, or give the new one another external_ref",
+        "it is the same referral: show it, or give the new one another reference (external_ref)",
     ),
     "feed_began_anew": Why(
         "the number is one of an earlier epoch of the feed",
@@ -76,7 +76,8 @@ WHYS: Final = {
         "the item has had no such round", "causeway inbox notice ID shows the rounds of its items"
     ),
     "item_unknown": Why(
-        "the notice has no item with this number", "causeway inbox notice ID shows the numbers of its items"
+        "what it is about has no item with this number",
+        "causeway inbox show ID, or inbox notice ID, has the numbers; of your own, causeway referral show ID",
     ),
     "items_all_answered": Why(
         "every item of the notice is answered already",
@@ -100,7 +101,7 @@ WHYS: Final = {
     "period_long": Why("the period is longer than a year", "366 days at most"),
     "purpose_missing": Why(
         "an auditor's look states no purpose, or one that is not of its form",
-        "send a Purpose header of 8 to 64 letters, digits, spaces, hyphens",
+        "say why you look in 8 to 64 letters, digits, spaces, hyphens; over HTTP in the header Purpose",
     ),
     "role_has_no_key": Why(
         "the role is the instance's own, and nobody holds a key of it",

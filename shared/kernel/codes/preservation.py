@@ -12,6 +12,7 @@ WHYS: Final = {
         "the request has no end or two, or a location that is none",
         "say one of --term and --until, an instrument of the policy, and locations as KIND=VALUE",
     ),
+    "day_over": Why("the day until which it is to be kept has passed", "name today, by UTC, or a later day"),
     "instrument_not_yours": Why(
         "your agency does not lie below the jurisdiction of the instrument",
         "name an instrument of your own jurisdiction",
@@ -33,7 +34,7 @@ WHYS: Final = {
     "preservation_repeated": Why("an act of this number came before", "nothing: the first counts"),
     "preservation_unanswered": Why(
         "an agency wants kept what the answer says was removed, and has no answer yet",
-        "answer each request of `causeway preservation list --state requested` that matches, then this",
+        "answer each request that is still *requested* and matches, on its page or by causeway preservation, then this",
     ),
     "preservation_unknown": Why(
         "the message is about a preservation that its sender is no party of",

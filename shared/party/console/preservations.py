@@ -35,7 +35,7 @@ from shared.party.preservation.use_cases import (
     show_preservation,
 )
 from shared.runtime.console.asked import ONCE, Asked
-from shared.runtime.console.forms import inputs_of, problems_of, read_inputs
+from shared.runtime.console.forms import inputs_of, labels_of, problems_of, read_inputs
 from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to
 from shared.runtime.database.transactions import Session
 from shared.runtime.http.edge import read_key, read_model
@@ -107,7 +107,8 @@ class PreservationPages:
         if asked.identity.role not in ASK.roles:
             raise not_found()
         problems = [] if problem is None else [(_field(path), said) for path, said in problems_of(problem)]
-        views = {"inputs": inputs_of(NewPreservation), "problems": problems}
+        inputs = inputs_of(NewPreservation)
+        views = {"inputs": inputs, "labels": labels_of(inputs), "problems": problems}
         return self._frame.page(asked, "preservation_new.html", views, status=status)
 
     async def _ask(self, asked: Asked) -> Response:
@@ -135,8 +136,10 @@ class PreservationPages:
         after = await self._live.last(asked.identity)
         async with self._routes.reading(asked.identity) as session:
             found = await look_at_preservation(asked.id(), self._routes.acting(asked.identity, session))
-        problems = [] if problem is None else problems_of(problem)
-        return self._shown(asked, found, status=status, refused=refused, problems=problems, after=after)
+        inputs = inputs_of(self._acts[refused].takes) if refused else ()
+        wrong: dict[str, object] = {"labels": labels_of(inputs)}
+        wrong["problems"] = [] if problem is None else problems_of(problem, inputs)
+        return self._shown(asked, found, status=status, refused=refused, after=after, **wrong)
 
     async def _reveal(self, asked: Asked) -> Response:
         reason = _reason(asked)
@@ -202,6 +205,7 @@ class PreservationPages:
             "opened": None,
             "refused": "",
             "problems": [],
+            "labels": {},
             "after": None,
         }
         return self._frame.page(asked, "preservation.html", views | more, status=status)

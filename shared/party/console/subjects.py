@@ -26,15 +26,18 @@ from shared.party.recipient.domain import RecipientKind
 from shared.party.recipient.ports import Acting, ActOn, Items, Page, ShownItem
 from shared.party.recipient.use_cases import list_items, look_at_item, show_evidence, show_item
 from shared.runtime.console.asked import ONCE, Asked
-from shared.runtime.console.forms import ALIKE, inputs_of, problems_of, read_inputs
+from shared.runtime.console.forms import ALIKE, inputs_of, labels_of, problems_of, read_inputs
 from shared.runtime.console.frame import HEADERS, ROOT, Frame, turned_to
 from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.edge import read_key, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.sameness import body_hash
+from shared.vocabulary.questions import QuestionKind, QuestionState
 from shared.vocabulary.reveal import RevealReason
 
 ROWS_OF_A_PAGE: Final = 25
+#: By which act each kind of question is raised: one is open at a time.
+_RAISES: Final = {QuestionKind.QUESTION: "ask", QuestionKind.DISPUTE: "dispute"}
 
 
 #: Of a subject the others that are worked on together with it.
@@ -58,7 +61,7 @@ class SubjectKind:
     `path` is where they are below /console, `rows` the template of the list's columns, `body` of what one shows,
     `record` of its opened record. `numbers` are those of a subject's items. `bulk` are the acts that may be done to
     several at once; `claimed`: one person at a time has one. `beside` tells which others are worked on together with
-    those of a list.
+    those of a list, `not_now` the acts that one's state permits and what stands beside it does not.
     """
 
     path: str
@@ -74,6 +77,7 @@ class SubjectKind:
     bulk: Sequence[str] = ()
     claimed: bool = False
     beside: Callable[[asyncpg.Connection, str, Sequence[ShownItem]], Awaitable[Beside]] | None = None
+    not_now: Callable[[ShownItem, Acting], Awaitable[frozenset[str]]] | None = None
 
 
 class SubjectPages:
@@ -128,7 +132,8 @@ class SubjectPages:
             acting = self._acting(asked.identity, session)
             found = await look_at_item(self._kind.recipient, asked.id(), acting)
             raised = await self._raised(asked, session)
-        return self._shown(asked, found, raised, after=after)
+            closed = await self._closed(found, raised, acting)
+        return self._shown(asked, found, raised, closed=closed, after=after)
 
     async def _reveal(self, asked: Asked) -> Response:
         """The record, for a reason that audit is told."""
@@ -142,7 +147,8 @@ class SubjectPages:
             acting = self._acting(asked.identity, session)
             found = await show_item(self._kind.recipient, asked.id(), acting, reason=reason)
             raised = await self._raised(asked, session)
-        return self._shown(asked, found, raised, opened=found)
+            closed = await self._closed(found, raised, acting)
+        return self._shown(asked, found, raised, closed=closed, opened=found)
 
     async def _evidence(self, asked: Asked) -> Response:
         async with self._reading(asked.identity) as session:
@@ -174,8 +180,11 @@ class SubjectPages:
         row, ids = self._chosen(asked)
         async with self._reading(asked.identity) as session:
             acting = self._acting(asked.identity, session)
-            found = [(each, await look_at_item(self._kind.recipient, each, acting)) for each in ids]
-        views = {"kind": self._kind, "row": row, "found": found, "inputs": inputs_of(row.takes, rows=[ALIKE])}
+            all_chosen = [(each, await look_at_item(self._kind.recipient, each, acting)) for each in ids]
+            left = [(each, it) for each, it in all_chosen if not await self._may(row, it, acting)]
+        found = [each for each in all_chosen if each not in left]
+        inputs = inputs_of(row.takes, rows=[ALIKE])
+        views = {"kind": self._kind, "row": row, "found": found, "left": left, "inputs": inputs}
         return self._frame.page(asked, "bulk.html", views)
 
     async def _in_bulk(self, asked: Asked) -> Response:
@@ -222,21 +231,41 @@ class SubjectPages:
             acting = self._acting(asked.identity, session)
             found = await look_at_item(self._kind.recipient, asked.id(), acting)
             raised = await self._raised(asked, session)
-        return self._shown(asked, found, raised, status=error.status, refused=row.name, problems=problems_of(error))
+            closed = await self._closed(found, raised, acting)
+        inputs = inputs_of(row.takes, rows=self._kind.numbers(found))
+        wrong: dict[str, object] = {"problems": problems_of(error, inputs), "labels": labels_of(inputs)}
+        here = closed - {row.name}
+        return self._shown(asked, found, raised, closed=here, status=error.status, refused=row.name, **wrong)
+
+    async def _closed(self, found: ShownItem, raised: Sequence[ShownQuestion], acting: Acting) -> frozenset[str]:
+        """The acts that its state permits, and what stands beside it does not."""
+        mine = [each for each in raised if each.own and each.state is QuestionState.OPEN]
+        asked = frozenset(_RAISES[each.kind] for each in mine)
+        return asked | (frozenset() if self._kind.not_now is None else await self._kind.not_now(found, acting))
+
+    async def _may(self, row: Act, found: ShownItem, acting: Acting) -> bool:
+        """Whether the act can be done to it as it stands."""
+        return _state(found) in may_come_in(row) and row.name not in await self._closed(found, (), acting)
 
     async def _raised(self, asked: Asked, session: Session) -> Sequence[ShownQuestion]:
         """What the party has asked or contested of it."""
         return await PostgresQuestions(session.driver).about(asked.identity.party, asked.id())
 
     def _shown(
-        self, asked: Asked, found: ShownItem, raised: Sequence[ShownQuestion], *, status: int = 200, **more: object
+        self,
+        asked: Asked,
+        found: ShownItem,
+        raised: Sequence[ShownQuestion],
+        *,
+        closed: frozenset[str],
+        status: int = 200,
+        **more: object,
     ) -> Response:
-        numbers = self._kind.numbers(found)
-        state: str = found.state  # type: ignore[attr-defined]
+        numbers, state = self._kind.numbers(found), _state(found)
         open_acts = [
             (row, inputs_of(row.takes, rows=numbers))
             for row in self._acts.values()
-            if asked.identity.role in row.roles and state in may_come_in(row)
+            if asked.identity.role in row.roles and state in may_come_in(row) and row.name not in closed
         ]
         done = asked.query("done")
         views: dict[str, object] = {
@@ -250,6 +279,7 @@ class SubjectPages:
             "opened": None,
             "refused": None,
             "problems": [],
+            "labels": {},
             "after": None,
         }
         return self._frame.page(asked, "subject.html", views | more, status=status)
@@ -266,3 +296,7 @@ class SubjectPages:
             directory=self._serving.directory(),
             at=self._serving.clock.now(),
         )
+
+
+def _state(found: ShownItem) -> str:
+    return str(found.state)  # type: ignore[attr-defined]

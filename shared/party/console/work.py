@@ -11,7 +11,7 @@ from shared.exchange.act import Act
 from shared.kernel.errors import Refused, not_found
 from shared.party.work_items.api import TAKES, WorkAnswered, WorkRoutes
 from shared.runtime.console.asked import ONCE, Asked
-from shared.runtime.console.forms import inputs_of, problems_of, read_inputs
+from shared.runtime.console.forms import inputs_of, labels_of, problems_of, read_inputs
 from shared.runtime.console.frame import Frame
 from shared.runtime.http.edge import read_key, read_model
 from shared.runtime.http.identity import Identity
@@ -46,8 +46,9 @@ class WorkPages:
     ) -> Response:
         found = await self._routes.show(asked.identity, asked.id())
         acts = [(row, inputs_of(takes)) for row, takes in TAKES.items() if asked.identity.role in row.roles]
-        problems = [] if problem is None else problems_of(problem)
-        views = {"it": found, "acts": acts, "refused": refused, "problems": problems}
+        inputs = next((each for row, each in acts if row.name == refused), ())
+        problems = [] if problem is None else problems_of(problem, inputs)
+        views = {"it": found, "acts": acts, "refused": refused, "problems": problems, "labels": labels_of(inputs)}
         return self._frame.page(asked, "work_item.html", views, status=status)
 
     async def _act(self, asked: Asked) -> Response:

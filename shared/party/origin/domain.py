@@ -85,7 +85,8 @@ class ExternalRefExists(Refused):
     """The sender has filed this reference before, as `referral_id`."""
 
     def __init__(self, referral_id: UUID) -> None:
-        super().__init__("external_ref_exists", "this sender has filed this reference before", status=409)
+        detail = "this sender has filed this reference before"
+        super().__init__("external_ref_exists", detail, field="/external_ref", status=409)
         self.referral_id = referral_id
 
 

@@ -13,7 +13,17 @@ from shared.contracts.preserving import PreservationRecord, PreservationTerms
 from shared.exchange.act import Act, Track
 from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.message import Received
-from shared.exchange.preservation import ASK, BEGINS, BEGUN, acted, clock_steps, row_of, shown_state, told
+from shared.exchange.preservation import (
+    ASK,
+    BEGINS,
+    BEGUN,
+    acted,
+    check_told_day,
+    clock_steps,
+    row_of,
+    shown_state,
+    told,
+)
 from shared.exchange.states import Standing
 from shared.guard import kept_locator
 from shared.kernel.clock import coarse
@@ -118,6 +128,7 @@ def received(message: Received, known: Preservation | None, *, track: Track) -> 
     if row is None or row.track is track:
         raise Refused("message_not_for_this_side")
     assert isinstance(clear, Answer)
+    check_told_day(clear, message.sent_at)
     if row is ASK:
         return _asked(message, known)
     if known is None:

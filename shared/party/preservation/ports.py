@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import Field
 
 from shared.contracts.answers import TrackNumber
-from shared.contracts.base import Contract, Day, Flag, Instant, JsonObject, NextCursor, PartyId, Uuid
+from shared.contracts.base import Contract, Day, ErrorCode, Flag, Instant, JsonObject, NextCursor, PartyId, Uuid
 from shared.contracts.preserving import PreservationRecord, PreservationTerms
 from shared.exchange.act import PreservationState, Track
 from shared.exchange.clocks import Clocked, Happened
@@ -54,7 +54,10 @@ class PreservationAsked(PreservationMoved):
 
 
 class ShownPreservation(Contract):
-    """One preservation: who asked whom for what, and where it stands."""
+    """One preservation: who asked whom for what, and where it stands.
+
+    `code` is why the other side's instance refused the newest of your acts that it has refused: it has not come there.
+    """
 
     preservation_id: Uuid
     counterpart: PartyId
@@ -65,6 +68,7 @@ class ShownPreservation(Contract):
     term: PreservationTerm | None
     until: Day | None
     asked_at: Instant
+    code: ErrorCode | None = None
 
 
 class PreservationPage(Contract):
@@ -108,7 +112,10 @@ class OpenedPreservation(ShownPreservation):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """One act, as a timeline keeps it: `track` is its writer's, `said` its words in the clear, as JSON."""
+    """One act, as a timeline keeps it: `track` is its writer's, `said` its words in the clear, as JSON.
+
+    `message_id` is what tells it to the other side, of an act of the party's own.
+    """
 
     of: Preservation
     track: Track
@@ -116,10 +123,15 @@ class Done:
     number: int
     said: Mapping[str, object]
     at: datetime
+    message_id: UUID | None = None
 
 
 class Preservations(Protocol):
     """The preservations within one transaction, limited to the parties that it is bound to."""
+
+    async def refused(self, codes: Mapping[UUID, str]) -> None:
+        """Keep that the other side's instance has refused the acts that these messages tell, and by which codes."""
+        ...
 
     async def find(self, ids: Sequence[UUID]) -> dict[PreservationKey, Preservation]:
         """What there is; absent and foreign ones are both simply not there."""

@@ -16,7 +16,7 @@ from shared.exchange.compose import Addressing, compose, compose_reachable
 from shared.exchange.events import Event, event_type, happened
 from shared.exchange.items import check_time
 from shared.exchange.message import Draft, Received
-from shared.exchange.preservation import ASK, row_of
+from shared.exchange.preservation import ASK, check_day, row_of
 from shared.exchange.revealed import compose_revealed
 from shared.exchange.states import LOOKING
 from shared.formats import ts103120
@@ -50,10 +50,14 @@ from shared.vocabulary.reveal import RevealReason
 
 
 async def ask(said: PreservationAsk, *, acting: Acting, policy: PolicyIndex, holds: Holds) -> PreservationAsked:
-    """Ask a provider to keep what it has at some locations. Raises `Refused` as `check_may_ask` and the guard do."""
+    """Ask a provider to keep what it has at some locations.
+
+    Raises `Refused` as `check_may_ask`, `check_day` and the guard do.
+    """
     require_role(ASK, acting)
     terms = PreservationTerms.model_validate(said.model_dump(include=set(PreservationTerms.model_fields)))
     directory, on = acting.directory, acting.at.date()
+    check_day(terms, on)
     provider = check_may_ask(acting.party, said.provider, terms, directory=directory, policy=policy, on=on)
     record = one_spelling(PreservationRecord(locations=said.locations, order_reference=said.order_reference))
     inspect(record)
@@ -79,13 +83,15 @@ async def ask(said: PreservationAsk, *, acting: Acting, policy: PolicyIndex, hol
 async def act(row: Act, preservation_id: UUID, *, said: Contract | None, acting: Acting) -> str:
     """Do one's own act on a preservation, keep it, and tell the other side; the new state.
 
-    Raises `Refused`: `forbidden`, `not_found` for absent and foreign ones alike, `state_forbids`, `time_ahead`.
+    Raises `Refused`: `forbidden`, `not_found` for absent and foreign ones alike, `state_forbids`, `day_over`,
+    `time_ahead`.
     """
     require_role(row, acting)
     before = (await acting.preservations.find([preservation_id])).get((preservation_id, acting.party))
     if before is None:
         raise not_found()
     acting.authority.require(Subject.PRESERVATION, acting.role, action=row.name, state=before.state)
+    check_day(said, acting.at.date())
     if isinstance(said, PreservationAnswering):
         check_time(said.removed_at, acting.at, field="/removed_at")
     after = before.acted(row, said)
@@ -202,9 +208,11 @@ async def _tell(
 ) -> None:
     """Keep the party's own act, put it on its feed, and send it."""
     clear = _written(row, after, said)
-    await acting.preservations.keep([_done(row, after, clear, number=after.acts, at=coarse(acting.at))])
+    letters = _letters(row, after, clear, acting=acting, record=record)
+    done = _done(row, after, clear, number=after.acts, at=coarse(acting.at))
+    await acting.preservations.keep([replace(done, message_id=letters[0].message_id if letters else None)])
     await acting.preservations.note([happened(row, after.preservation_id, party=after.party, state=after.state)])
-    await acting.preservations.send(_letters(row, after, clear, acting=acting, record=record))
+    await acting.preservations.send(letters)
 
 
 def _written(row: Act, after: Preservation, said: Contract | None) -> Contract:

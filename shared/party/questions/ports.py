@@ -15,7 +15,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from shared.contracts.answers import TrackNumber
-from shared.contracts.base import Contract, EventTime, Flag, Instant, NextCursor, PartyId, Uuid
+from shared.contracts.base import Contract, ErrorCode, EventTime, Flag, Instant, NextCursor, PartyId, Uuid
 from shared.contracts.items import ItemNumber
 from shared.contracts.questions import Contested, DecidedItem, RepliedItem
 from shared.contracts.referral import Revision
@@ -30,6 +30,15 @@ class Between(NamedTuple):
     told_by: UUID
     counterpart: str
     own: bool
+
+
+class NotRaised(NamedTuple):
+    """A question or dispute that its origin's instance has refused, and since when that is known."""
+
+    between: Between
+    kind: QuestionKind
+    number: int
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +97,14 @@ class Questions(Protocol):
         """Keep what has become of one, where it may from where it stands; `said` is what was answered."""
         ...
 
+    async def sent(self, question_id: UUID, message_id: UUID) -> None:
+        """Keep by which message one goes to its origin."""
+        ...
+
+    async def refused(self, codes: Mapping[UUID, str]) -> Sequence[NotRaised]:
+        """Keep of what these messages raise that its origin's instance refused it, and by which code; what that was."""
+        ...
+
     async def seen(self, between: Sequence[Between]) -> None:
         """Of each: whoever has raised something goes on: what was answered so far needs nobody any more."""
         ...
@@ -105,7 +122,7 @@ class ShownQuestion(Contract):
     """A question or dispute, yours (`own`) or one that you are to answer. `subject` is the id by which you know it.
 
     `needs` is what is asked of all items that it is `about`, `disputed` what is contested of each. `replied` or
-    `decided` is what was answered. A question lapses at `due`.
+    `decided` is what was answered, `code` why its origin's instance refused it. A question lapses at `due`.
     """
 
     kind: QuestionKind
@@ -122,6 +139,7 @@ class ShownQuestion(Contract):
     disputed: tuple[ShownContest, ...] | None = None
     replied: tuple[RepliedItem, ...] | None = None
     decided: tuple[DecidedItem, ...] | None = None
+    code: ErrorCode | None = None
     over_at: Instant | None
 
 

@@ -19,7 +19,7 @@ from pydantic_core import to_json
 from shared.exchange.act import Subject
 from shared.exchange.origin import UNFINISHED
 from shared.exchange.questions import BEFORE, Raised
-from shared.party.questions.ports import Between, NewQuestion, OpenQuestion, QuestionPage, ShownQuestion
+from shared.party.questions.ports import Between, NewQuestion, NotRaised, OpenQuestion, QuestionPage, ShownQuestion
 from shared.party.waiting import Place, Waiting, Waits, mend_of, next_act
 from shared.runtime.database.columns import Columns, Statement, insert, pairs
 from shared.runtime.database.pages import place_cursor, read_place
@@ -61,6 +61,14 @@ UPDATE question AS q SET seen = true
 FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bool[]) AS b (party, told_by, counterpart, own)
 WHERE q.party = b.party AND q.told_by = b.told_by AND q.counterpart = b.counterpart AND q.own = b.own
   AND q.state <> 'open' AND NOT q.seen
+"""
+_SENT: Final = "UPDATE question SET message_id = $2 WHERE question_id = $1 AND own"
+_REFUSED: Final = """
+UPDATE question AS q SET state = 'refused', said = q.said || jsonb_build_object('code', r.code), since = now(),
+       seen = false
+FROM unnest($1::uuid[], $2::text[]) AS r (message_id, code)
+WHERE q.message_id = r.message_id AND q.own AND q.state = 'open'
+RETURNING q.party, q.told_by, q.counterpart, q.kind, q.number, q.since
 """
 _FIND: Final = """
 SELECT q.question_id, q.told_by, q.kind, q.state, q.about, q.revision AS asked_revision, e.instance, e.items,
@@ -109,7 +117,7 @@ ORDER BY q.rank, q.since, q.question_id LIMIT $6
 """
 #: What stands with whoever raised it: a dispute that is not answered, and what was answered or has lapsed since.
 _OWN: Final = """
-SELECT q.question_id, q.since, q.subject, q.counterpart, q.kind, q.state,
+SELECT q.question_id, q.since, q.subject, q.counterpart, q.kind, q.state, q.said ->> 'code' AS code,
        t.state AS shown, t.priority
 FROM question AS q JOIN {table} AS t ON t.{subject} = q.subject AND t.party = q.party
 WHERE q.party = $1 AND q.own AND NOT q.seen AND (q.state <> 'open' OR q.kind = 'dispute') AND t.state = ANY($5::text[])
@@ -147,6 +155,17 @@ class PostgresQuestions:
     ) -> None:
         named = between._asdict() | {"number": number, "before": sorted(BEFORE[state])}
         await self.driver.execute(*_OVER.bind(**named, state=state.value, said=dict(said), at=at))
+
+    async def sent(self, question_id: UUID, message_id: UUID) -> None:
+        await self.driver.execute(_SENT, question_id, message_id)
+
+    async def refused(self, codes: Mapping[UUID, str]) -> list[NotRaised]:
+        rows = await self.driver.fetch(_REFUSED, list(codes), list(codes.values()))
+        of = [Between(row["party"], row["told_by"], row["counterpart"], own=True) for row in rows]
+        return [
+            NotRaised(between, QuestionKind(row["kind"]), row["number"], row["since"])
+            for between, row in zip(of, rows, strict=True)
+        ]
 
     async def seen(self, between: Sequence[Between]) -> None:
         if between:
@@ -253,6 +272,7 @@ def _asked(row: asyncpg.Record) -> Waits:
 def _own(row: asyncpg.Record, subject: Subject) -> Waits:
     reasons = (_REASON_OWN[row["kind"], row["state"]],)
     told = {"kind": subject, "subject": row["subject"], "party": row["counterpart"], "priority": row["priority"]}
+    told |= {"code": row["code"]} if row["code"] is not None else {}
     mend = next_act(subject, row["shown"])
     waiting = Waiting.model_validate(told | {"reasons": reasons, "since": row["since"], "mend": mend})
     return Waits(Place(1, row["since"], row["question_id"]), waiting)
@@ -266,6 +286,8 @@ _REASON_ASKED: Final = {
 _REASON_OWN: Final = {
     ("question", "answered"): "question_answered",
     ("question", "lapsed"): "question_lapsed",
+    ("question", "refused"): "question_refused",
+    ("dispute", "refused"): "dispute_refused",
     ("dispute", "open"): "disputed",
     ("dispute", "answered"): "dispute_answered",
 }

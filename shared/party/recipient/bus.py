@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -15,9 +15,10 @@ from shared.exchange.message import Received
 from shared.kernel.errors import Refused
 from shared.party.recipient.domain import RecipientKind
 from shared.party.recipient.ports import Items, OwnEdges
-from shared.party.recipient.use_cases import receive
+from shared.party.recipient.use_cases import not_raised, receive
 from shared.routing.clocks import LawAt
 from shared.runtime.post.ports import Settlement, Unit
+from shared.vocabulary.answers import ReceiptOutcome
 
 
 class OriginSide(Protocol):
@@ -34,6 +35,8 @@ class AskedSide(Protocol):
     """The Kafka door of what agencies ask providers, at the services of both."""
 
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]: ...
+
+    async def refused(self, unit: Unit, codes: Mapping[UUID, str]) -> None: ...
 
 
 class RecipientDoor:
@@ -74,6 +77,12 @@ class RecipientDoor:
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
         if self._origin is not None:
             await self._origin.settled(unit, settlements)
+        refused = {each.message_id: each.code for each in settlements if each.outcome is ReceiptOutcome.REFUSED}
+        codes = {message_id: code for message_id, code in refused.items() if code is not None}
+        if codes:
+            await not_raised(codes, self._items(unit.connection.driver, self._kek))
+        if codes and self._asked is not None:
+            await self._asked.refused(unit, codes)
 
     async def held(self, unit: Unit, of: str, *, above: UUID, limit: int) -> list[HeldEdge]:
         return await self._items(unit.connection.driver, self._kek).held(of, above=above, limit=limit)

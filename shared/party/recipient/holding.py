@@ -72,7 +72,11 @@ class Holds(Protocol):
 
 @runtime_checkable
 class Cases(Protocol):
-    """Items that have holds."""
+    """Items that have holds, and whose records alone tell their items."""
 
     @property
     def holds(self) -> Holds: ...
+
+    async def item_numbers(self, referral_id: UUID) -> frozenset[int]:
+        """The items of every revision that is kept of a case; none once it was erased, nor of one that is not there."""
+        ...

@@ -12,7 +12,7 @@ from shared.contracts.checks import ItemsCheckedClear
 from shared.contracts.erasures import Erasure
 from shared.contracts.evidence import KeptEvidence
 from shared.contracts.facts import RecordRevealedClear
-from shared.contracts.questions import AnsweredClear, Dispute, Question
+from shared.contracts.questions import AnsweredClear, AskedClear, Dispute, DisputedClear, Question
 from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import WITHDRAWALS
 from shared.contracts.transfers import OnTransfer
@@ -35,7 +35,7 @@ from shared.exchange.items import check_times
 from shared.exchange.message import Received
 from shared.exchange.origin import ANSWERS
 from shared.exchange.question_acts import STAYING
-from shared.exchange.questions import raised
+from shared.exchange.questions import raised, refused_steps
 from shared.exchange.questions import steps as steps_of
 from shared.exchange.revealed import compose_revealed
 from shared.exchange.states import answer_of, follow
@@ -288,7 +288,17 @@ async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acti
     await acting.items.send(drafts)
     if not drafts:
         log("answer_untold", subject=str(subject_id), kind=row.name, code="recipient_unknown")
+    elif isinstance(clear, AskedClear | DisputedClear):
+        await acting.items.questions.sent(clear.act, drafts[0].message_id)
     return following
+
+
+async def not_raised(codes: Mapping[UUID, str], items: Items) -> None:
+    """Of these messages, by their ids, keep what they raise as refused: each with the code of its origin's instance."""
+    for each in await items.questions.refused(codes):
+        of = each.between.party, each.between.told_by, each.between.counterpart
+        steps = refused_steps(each.kind, each.number, each.at)
+        await items.clock((), [Happened.by(*of, step=step) for step in steps])
 
 
 def _require_look(recipient: RecipientKind, role: Role) -> None:

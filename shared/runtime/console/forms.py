@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from enum import Enum
 from types import NoneType, UnionType
@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, 
 from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
+from shared.kernel.codes import WHYS, mend_of
 from shared.kernel.errors import Refused
 from shared.runtime.console.asked import Form
 from shared.runtime.console.drawing import written_code
@@ -74,11 +75,41 @@ def read_inputs(model: type[BaseModel], form: Form) -> dict[str, Any]:
     return _read(model, "", form) or {}
 
 
-def problems_of(error: Refused) -> list[tuple[str, str]]:
-    """Where something is wrong, as the path of an input, and what: the rule, never the value."""
+def labels_of(inputs: Iterable[Input | Group]) -> dict[str, str]:
+    """What each input and group is called on its page, by its path; one of a group after the group."""
+    found: dict[str, str] = {}
+    for each in inputs:
+        found[each.path] = each.label
+        if isinstance(each, Group):
+            found |= {path: f"{each.label}, {label}" for path, label in labels_of(each.inputs).items()}
+    return found
+
+
+def problems_of(error: Refused, inputs: Sequence[Input | Group] = ()) -> list[tuple[str, str]]:
+    """Where something is wrong, as the path of one of the `inputs`, and what: the rule and its mend, never the value.
+
+    The path is empty where none of them is meant.
+    """
     if isinstance(error, InvalidFields):
-        return [(_path(each.field), said_of(each.rule, each.expected)) for each in error.errors]
-    return [(_path(error.field or ""), f"{error.detail or written_code(error.code)} ({error.code})")]
+        told = [(_path(each.field), said_of(each.rule, each.expected)) for each in error.errors]
+    else:
+        told = [(_path(error.field or ""), refused_as(error.code, error.detail))]
+    known = labels_of(inputs)
+    return [(_nearest(path, known) if known else path, said) for path, said in told]
+
+
+def refused_as(code: str, detail: str) -> str:
+    """A refusal in words: what is wrong, its code, and what helps."""
+    mend = mend_of(code)
+    helps = f" What helps: {mend}." if mend else ""
+    return f"{detail or written_code(code)} ({code}).{helps}"
+
+
+def _nearest(path: str, known: Mapping[str, str]) -> str:
+    """The input that a path leads to: itself, the one that it lies in, or the first that lies in it."""
+    above = [each for each in known if f"{path}.".startswith(f"{each}.")]
+    below = [each for each in known if path and each.startswith(f"{path}.")]
+    return max(above, key=len, default=next(iter(below), ""))
 
 
 def _path(pointer: str) -> str:
@@ -89,6 +120,8 @@ def said_of(rule: str, expected: str | None) -> str:
     """A broken rule in words: never the value."""
     if rule in _SAID:
         return _SAID[rule]
+    if (why := WHYS.get(rule)) is not None:
+        return f"{why.cause[:1].upper()}{why.cause[1:]}: {why.mend}"
     return f"{written_code(rule).capitalize()}: expected {expected}" if expected else written_code(rule).capitalize()
 
 
@@ -117,8 +150,13 @@ def _of_field(name: str, field: FieldInfo, under: str, *, rows: Sequence[int]) -
 
 
 def _rows(entry: type[BaseModel], path: str, label: str, *, rows: Sequence[int]) -> Iterator[Group]:
-    """A row for each item where the list is one about items, else a few empty ones."""
+    """A row for each item where the list is one about items, else a few empty ones.
+
+    Of several subjects alike nothing is asked that names something of one.
+    """
     numbered = "n" in entry.model_fields and bool(rows)
+    if not numbered and ALIKE in rows:
+        return
     for place, number in enumerate(rows if numbered else range(1, ROWS + 1)):
         inputs = tuple(_inputs(entry, f"{path}.{place}.", ()))
         shown = "Every item" if number == ALIKE else f"Item {number}" if numbered else f"{label} {number}"

@@ -205,7 +205,8 @@ class Frame:
 
     async def _ask_in(self, request: Request) -> Response:
         """A link is opened by a click: what only looks at addresses (a mail filter) does not use it up."""
-        return self.plain("sign_in.html", 200, {"path": request.url.path})
+        person = await self._gate.sign_in.invited(request)
+        return self.plain("sign_in.html", 200, {"path": request.url.path, "party": person and person.party})
 
     async def _let_in(self, request: Request) -> Response:
         require_ours(request)

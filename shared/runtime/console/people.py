@@ -58,6 +58,7 @@ UPDATE console_person SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ende
 _USE_LINK = """
 UPDATE console_link SET used_at = $2 WHERE link_hash = $1 AND used_at IS NULL AND expires_at > $2 RETURNING party, actor
 """
+_INVITED = "SELECT party, actor FROM console_link WHERE link_hash = $1 AND used_at IS NULL AND expires_at > $2"
 _BEGIN = """
 INSERT INTO console_session (session_hash, party, actor, began_at, seen_at, proven_at) VALUES ($1, $2, $3, $4, $4, $5)
 """
@@ -93,6 +94,10 @@ class SignIn(Protocol):
 
     async def sign_in(self, request: Request) -> Person | None:
         """Who asks, proven by this request; None where it proves nobody."""
+        ...
+
+    async def invited(self, request: Request) -> Person | None:
+        """Who would be, and nothing is used up by that."""
         ...
 
 
@@ -163,11 +168,14 @@ class LinkSignIn:
     strangers: Strangers
 
     async def sign_in(self, request: Request) -> Person | None:
-        return await self.strangers.look_up(partial(self._used, request.path_params.get("link", "")))
+        return await self.strangers.look_up(partial(self._found, _USE_LINK, request.path_params.get("link", "")))
 
-    async def _used(self, text: str) -> Person | None:
+    async def invited(self, request: Request) -> Person | None:
+        return await self.strangers.look_up(partial(self._found, _INVITED, request.path_params.get("link", "")))
+
+    async def _found(self, statement: str, text: str) -> Person | None:
         async with self.database.transaction() as session:
-            row = await session.driver.fetchrow(_USE_LINK, link_hash(text), self.clock.now())
+            row = await session.driver.fetchrow(statement, link_hash(text), self.clock.now())
         return None if row is None else Person(row["party"], row["actor"])
 
 

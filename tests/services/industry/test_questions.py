@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +32,8 @@ from shared.party.by_rule import ByRule
 from shared.party.questions.store import PostgresQuestions
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
-from shared.vocabulary.answers import ActionReason
+from shared.runtime.post.ports import Settlement
+from shared.vocabulary.answers import ActionReason, ReceiptOutcome
 from shared.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
 from tests.services.deliveries import (
     AT,
@@ -43,8 +45,9 @@ from tests.services.deliveries import (
     notice_withdrawn,
     received,
 )
-from tests.services.industry.provider import KEK, Providers
+from tests.services.industry.provider import APPLYING, KEK, Providers
 from tests.services.industry.test_checked_notices import REMOVED
+from tests.services.outgoing import about
 
 WHERE = Question(needs=(NeedsInfo.LOCATION,))
 LAWFUL = Dispute(
@@ -291,3 +294,34 @@ async def test_a_crash_before_the_commit_leaves_neither_question_nor_message(pro
             await providers.act("ask", WHERE, notice_id)
     assert (await asked(providers, notice_id), await providers.sent(notice_id)) == ([], [])
     assert await providers.act("ask", WHERE, notice_id) == "issued"
+
+
+async def receipted(providers: Providers, message_id: UUID, code: str) -> None:
+    """What its origin's instance says of a message."""
+    async with providers.database.transaction(APPLYING) as session:
+        unit: Any = SimpleNamespace(connection=session)
+        told = Settlement(message_id, "a" * 64, ReceiptOutcome.REFUSED, code, uuid7(), "hotline")
+        await providers.door.settled(unit, [told])
+
+
+@pytest.mark.parametrize(
+    ("act", "said", "reason"),
+    [("ask", WHERE, "question_refused"), ("dispute", LAWFUL, "dispute_refused")],
+    ids=["ask", "dispute"],
+)
+async def test_what_its_origin_refuses_was_never_raised_and_another_may_follow(
+    providers: Providers, act: str, said: Question | Dispute, reason: str
+) -> None:
+    notice_id = await a_notice(providers)
+    await providers.act(act, said, notice_id)
+    (first,) = await about(providers.database, notice_id)
+    await receipted(providers, first.message_id, "item_unknown")
+    (told,) = await asked(providers, notice_id)
+    assert (told["state"], told["code"]) == ("refused", "item_unknown")
+    assert await waits(providers, notice_id) == [(reason,)]
+    await providers.act(act, said, notice_id)
+    assert [each["state"] for each in await asked(providers, notice_id)] == ["refused", "open"]
+    # A receipt that comes twice says nothing of the one that follows.
+    await receipted(providers, first.message_id, "item_unknown")
+    assert [each["state"] for each in await asked(providers, notice_id)] == ["refused", "open"]
+    assert reason not in {each for reasons in await waits(providers, notice_id) for each in reasons}

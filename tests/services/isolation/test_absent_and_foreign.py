@@ -70,7 +70,7 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 #: Those of acts on preservations, some of which are called as others are.
 PRESERVING: dict[str, dict[str, Any]] = {
-    "extend": {"until": "2026-12-31"},
+    "extend": {"until": "2099-12-31"},
     "withdraw": {"reason": "replaced"},
     "answer": {"answer": "not_possible", "impossible": "never_stored"},
     "answer-extension": {"answer": "extended"},

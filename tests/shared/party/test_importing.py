@@ -14,7 +14,8 @@ from starlette.responses import Response
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.party.origin.console import imports
-from shared.party.origin.console.importing import LINES_MAX, TABLE_LINES_MAX, lines_of
+from shared.party.origin.console.filing import Looked
+from shared.party.origin.console.importing import LINES_MAX, TABLE_LINES_MAX, as_rows, lines_of, looked
 from shared.party.origin.domain import Reply
 from shared.runtime.console.asked import Asked
 from shared.runtime.http.identity import Identity
@@ -131,3 +132,17 @@ def test_a_table_has_no_more_lines_than_are_read_while_others_wait() -> None:
         with pytest.raises(Refused) as refused:
             lines_of("external_ref" + line * (TABLE_LINES_MAX + 2), PARTY, exercise=True)
         assert (refused.value.code, refused.value.field) == ("table_too_long", "/table")
+
+
+def test_each_column_of_a_line_that_is_wrong_is_named_with_what_helps() -> None:
+    broken = [
+        {"field": "/observed_at", "rule": "instant_form"},
+        {"field": "/media_kind", "rule": "enum", "expected": "'image' or 'video'"},
+    ]
+    problem = {"code": "fields_invalid", "title": "invalid", "errors": broken}
+    told = Looked.model_validate({"ok": False, "problem": problem})
+    (found,) = looked(lines_of(f"{HEAD}\na,csam", PARTY, exercise=True), [told])
+    assert [at for at, _ in found.wrong] == ["observed_at", "media_kind"]
+    assert "2026-05-11T12:00:00Z" in found.wrong[0][1]
+    assert "image" in found.wrong[1][1]
+    assert [*as_rows([found])] == ["2,fields_invalid,observed_at", "2,fields_invalid,media_kind"]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, JsonValue
 from shared.contracts.base import PartyId, StatedJurisdiction
 from shared.contracts.fields import ExternalRef
 from shared.contracts.items import ITEMS_MAX
-from shared.runtime.console.forms import said_of
+from shared.runtime.console.forms import refused_as, said_of
 from shared.vocabulary.judgement import ASSESSMENT_VALUES, AssessmentStatus
 from shared.vocabulary.referral import (
     IncidentFlag,
@@ -42,6 +42,7 @@ _FIELDS: Final = {
 _PLAIN: Final = ("incident_kind", "incident_flags", "observed_at", "media_kind", "viewed_by")
 #: Within an item, what all its locations share.
 _SHARED: Final = {"hosting": "hosted_in", "provider": "provider", "assessment": "classification", "site_type": "site"}
+_LOCATION: Final = "Not a location of the kind that is chosen: write it whole, as https://images.host.example/1"
 _CLASSES: Final = tuple(
     f"{scheme.value}:{value}" for scheme, values in ASSESSMENT_VALUES.items() for value in sorted(values)
 )
@@ -187,14 +188,14 @@ def problems_of(problem: ToldProblem, *, lines: bool = True) -> list[tuple[str, 
     """Which field of the form is wrong, and what the rule is: never the value. `lines`: items are those of the form."""
     if problem.errors:
         return [(_field(each.field), _said(each, lines=lines)) for each in problem.errors]
-    return [(_field(problem.field or ""), f"{problem.title} ({problem.code})")]
+    return [(_field(problem.field or ""), refused_as(problem.code, problem.title))]
 
 
 def _said(error: ToldError, *, lines: bool) -> str:
     place = error.field.split("/")
     of_line = lines and error.field.startswith("/items/") and place[2].isdecimal()
     line = f"Line {int(place[2]) + 1}: " if of_line else ""
-    return line + said_of(error.rule, error.expected)
+    return line + (_LOCATION if "/locator" in error.field else said_of(error.rule, error.expected))
 
 
 def _field(pointer: str) -> str:

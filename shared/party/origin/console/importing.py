@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, JsonValue
 
 from shared.formats.referral_table import Table, column_at, submission
+from shared.kernel.codes import mend_of
 from shared.kernel.errors import Refused
 from shared.party.origin.console.filing import Looked, ToldProblem
 from shared.runtime.console.forms import said_of
@@ -44,12 +45,15 @@ class FiledLines(BaseModel):
 
 
 class Result(NamedTuple):
-    """What became of a line, or would: `said` is its state or why it is refused, `at` the column that is wrong."""
+    """What became of a line, or would: `said` is its state, or what is wrong with it as a whole.
+
+    `wrong` are the columns that are wrong, each with its rule and mend.
+    """
 
     line: int
     ok: bool
-    said: str
-    at: str = ""
+    said: str = ""
+    wrong: Sequence[tuple[str, str]] = ()
     code: str = ""
     referral_id: UUID | None = None
     recipients: Sequence[str] = ()
@@ -115,17 +119,28 @@ def _filed(line: Line, told: FiledLine) -> Result:
 
 
 def _refused(number: int, problem: ToldProblem) -> Result:
-    """By its first broken rule: never by the value."""
-    for each in problem.errors:
-        return Result(number, False, said_of(each.rule, each.expected), column_at(each.field) or "", problem.code)
-    return Result(number, False, problem.title, column_at(problem.field) or "", problem.code)
+    """By every broken rule: never by the value."""
+    wrong = [(column_at(each.field) or "", said_of(each.rule, each.expected)) for each in problem.errors]
+    return _wrong(
+        number, problem.code, wrong or [(column_at(problem.field) or "", _helped(problem.code, problem.title))]
+    )
+
+
+def _wrong(number: int, code: str, wrong: Sequence[tuple[str, str]]) -> Result:
+    return Result(number, False, wrong=tuple(dict.fromkeys(wrong)), code=code)
+
+
+def _helped(code: str, detail: str) -> str:
+    mend = mend_of(code)
+    return f"{detail}: {mend}" if mend else detail
 
 
 def _unread(line: Line) -> Result:
     assert line.refused is not None
-    return Result(line.number, False, line.refused.detail, column_at(line.refused.field) or "", line.refused.code)
+    said = _helped(line.refused.code, line.refused.detail)
+    return _wrong(line.number, line.refused.code, [(column_at(line.refused.field) or "", said)])
 
 
 def as_rows(results: Sequence[Result]) -> Iterator[str]:
-    """Those that are refused, as the lines of a table of their own: line, code, column."""
-    yield from (f"{each.line},{each.code},{each.at}" for each in results if not each.ok)
+    """Those that are refused, as the lines of a table of their own, one for each column: line, code, column."""
+    yield from (f"{each.line},{each.code},{at}" for each in results if not each.ok for at, _ in each.wrong)

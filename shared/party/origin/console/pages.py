@@ -27,7 +27,7 @@ from shared.party.origin.use_cases.amend import Changing, amend_in_part
 from shared.party.origin.use_cases.referrals import list_referrals, list_ticks, show_referral
 from shared.party.origin.use_cases.reroute import Rerouting, reroute_referral
 from shared.runtime.console.asked import ONCE, Asked
-from shared.runtime.console.forms import Choice, Group, Input, inputs_of, read_inputs
+from shared.runtime.console.forms import Choice, Group, Input, inputs_of, labels_of, read_inputs
 from shared.runtime.console.forms import problems_of as broken
 from shared.runtime.console.frame import ROOT, Frame, turned_to
 from shared.runtime.http.acts import Acts
@@ -92,15 +92,19 @@ class ReferralPages:
             directory = acting.directory()
         raised = await self._use.raised(asked.id(), asked.identity)
         kinds = {each.recipient: party.kind for each in found.edges if (party := directory.party(each.recipient))}
+        forms = acting_forms(found, raised, asked.identity.role, kinds=kinds)
+        refused = None if problem is None else asked.said("form")
+        sent = next((each.inputs for each in forms if each.key == refused), ())
         views = {
             "it": found,
             "told": in_order(found),
             "raised": raised,
-            "forms": acting_forms(found, raised, asked.identity.role, kinds=kinds),
+            "forms": forms,
             "may_amend": may_amend(found, asked.identity.role),
             "done": asked.query("done"),
-            "problems": [] if problem is None else broken(problem),
-            "refused": None if problem is None else asked.said("form"),
+            "problems": [] if problem is None else broken(problem, sent),
+            "labels": labels_of(sent),
+            "refused": refused,
             "after": after,
         }
         return self._frame.page(asked, "referral.html", views, status=status)
@@ -161,7 +165,8 @@ class ReferralPages:
         if not may_amend(found, asked.identity.role):
             raise not_found()
         problems = [] if problem is None else _of_amendment(problem)
-        views = {"it": found, "inputs": _inputs(Amendment), "problems": problems}
+        inputs = _inputs(Amendment)
+        views = {"it": found, "inputs": inputs, "labels": labels_of(inputs), "problems": problems}
         return self._frame.page(asked, "amend.html", views, status=status)
 
     def _require_filing(self, role: Role) -> None:
@@ -175,7 +180,8 @@ class ReferralPages:
         """Where it would go: the part alone for a script, else the form with it."""
         looked = await self._looked(asked)
         if asked.wants_part:
-            return self._frame.page(asked, "preview.html", {"looked": looked, "problems": _problems(looked)})
+            views = {"looked": looked, "problems": _problems(looked), "labels": labels_of(_inputs(filing.NewReferral))}
+            return self._frame.page(asked, "preview.html", views)
         return self._form(asked, looked=looked)
 
     async def _file(self, asked: Asked) -> Response:
@@ -188,7 +194,7 @@ class ReferralPages:
         except Refused as error:
             if error.code == "forbidden":
                 raise
-            return self._form(asked, status=error.status, problems=broken(error))
+            return self._form(asked, status=error.status, problems=broken(error, _inputs(filing.NewReferral)))
         if reply.status >= 400:
             problem = filing.ToldProblem.model_validate_json(reply.body)
             return self._form(asked, status=reply.status, problems=filing.problems_of(problem))
@@ -213,8 +219,9 @@ class ReferralPages:
     ) -> Response:
         """The form, with what was filled in: it was typed by whoever it is shown to, and is kept nowhere."""
         found = problems or []
-        views = {"inputs": _inputs(filing.NewReferral), "looked": looked, "problems": found, "told": _problems(looked)}
-        return self._frame.page(asked, "new.html", views, status=status)
+        inputs = _inputs(filing.NewReferral)
+        views = {"inputs": inputs, "labels": labels_of(inputs), "looked": looked, "problems": found}
+        return self._frame.page(asked, "new.html", views | {"told": _problems(looked)}, status=status)
 
 
 def _inputs(model: type[BaseModel]) -> tuple[Input | Group, ...]:
@@ -233,7 +240,7 @@ def _problems(looked: filing.Looked | None) -> list[tuple[str, str]]:
 def _of_amendment(problem: Refused) -> list[tuple[str, str]]:
     """What is wrong with an amendment, by the field of its form."""
     if not isinstance(problem, InvalidFields):
-        return broken(problem)
+        return broken(problem, _inputs(Amendment))
     told = filing.ToldProblem.model_validate_json(problem_body(problem).spelt())
     return filing.problems_of(told, lines=False)
 

@@ -7,7 +7,7 @@ and audit still show that it was sent and receipted.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -56,7 +56,8 @@ UPDATE preservation SET state = $4, offered = $5, answer = $6, acts = $7, told =
 WHERE preservation_id = $1 AND party = $2 AND ARRAY[acts, told] = $3::int[] RETURNING preservation_id
 """
 _PAGE: Final = """
-SELECT preservation_id, counterpart, exercise, state, kind, instrument, term, until, asked_at, arrival FROM preservation
+SELECT preservation_id, counterpart, exercise, state, kind, instrument, term, until, asked_at, code, arrival
+FROM preservation
 WHERE party = $1 AND arrival IS NOT NULL AND ($2::text IS NULL OR state = $2)
   AND ($3::bigint IS NULL OR arrival < $3) ORDER BY arrival DESC LIMIT $4
 """
@@ -64,6 +65,11 @@ _ONE: Final = "SELECT * FROM preservation WHERE preservation_id = $1"
 _TIMELINE: Final = """
 SELECT track, name, number, state, said, at FROM preservation_act
 WHERE preservation_id = $1 AND party = $2 ORDER BY kept
+"""
+_REFUSED: Final = """
+UPDATE preservation AS p SET code = r.code, refused_at = now()
+FROM unnest($1::uuid[], $2::text[]) AS r (message_id, code) JOIN preservation_act AS a ON a.message_id = r.message_id
+WHERE (p.preservation_id, p.party) = (a.preservation_id, a.party)
 """
 _WORDS: Final = """
 SELECT CASE WHEN (a.track = 'offer') = p.asks THEN NULL ELSE p.counterpart END AS by, a.name, a.state, a.said
@@ -109,6 +115,7 @@ class _Act(NamedTuple):
     state: str
     said: Json
     at: datetime
+    message_id: UUID | None
 
 
 _ACT: Final = Columns.of(_Act)
@@ -127,6 +134,9 @@ class PostgresPreservations:
     def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
         self._driver = driver
         self._kek = kek
+
+    async def refused(self, codes: Mapping[UUID, str]) -> None:
+        await self._driver.execute(_REFUSED, list(codes), list(codes.values()))
 
     async def find(self, ids: Sequence[UUID]) -> dict[PreservationKey, Preservation]:
         return await self._known(_FIND, ids)
@@ -242,7 +252,9 @@ def _shown(row: asyncpg.Record) -> ShownPreservation:
 
 def _kept(done: Done) -> _Act:
     of, said = done.of, to_json(dict(done.said)).decode()
-    return _Act(of.preservation_id, of.party, done.track.value, done.number, done.name, of.state, said, done.at)
+    return _Act(
+        of.preservation_id, of.party, done.track.value, done.number, done.name, of.state, said, done.at, done.message_id
+    )
 
 
 def _act(row: asyncpg.Record, of: asyncpg.Record) -> PreservationAct:

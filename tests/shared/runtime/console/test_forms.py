@@ -13,7 +13,7 @@ from shared.contracts.answers import NoticeDisowning, NoticeStatements, OutcomeR
 from shared.contracts.holds import HoldRequest
 from shared.exchange.acts import ACTS
 from shared.kernel.errors import Refused
-from shared.runtime.console.forms import ALIKE, Choice, Group, Input, inputs_of, problems_of, read_inputs
+from shared.runtime.console.forms import ALIKE, Choice, Group, Input, inputs_of, labels_of, problems_of, read_inputs
 from shared.runtime.http.edge import read_model
 
 
@@ -143,3 +143,27 @@ def test_a_refusal_names_the_input_that_is_wrong_and_the_rule_never_the_value() 
 
 def test_a_group_that_is_left_empty_is_left_out() -> None:
     assert read_inputs(WithdrawalAnswer, {"fate": ["erased"], "kept.retention": [""]}) == {"fate": "erased"}
+
+
+def test_a_refusal_is_led_to_an_input_that_there_is_by_the_name_that_it_has_there() -> None:
+    inputs = inputs_of(NoticeStatements, rows=[1, 2])
+    labels = labels_of(inputs)
+    assert (labels["items.1"], labels["items.1.action"]) == ("Item 2", "Item 2, Action")
+    leads = {
+        "/items/1/action": "items.1.action",
+        "/items/1/action/0": "items.1.action",
+        "/items/1/n": "items.1",
+        "/items": "items.0",
+        "/elsewhere": "",
+    }
+    for field, path in leads.items():
+        ((found, said),) = problems_of(Refused("item_unknown", "no such item", field=field), inputs)
+        assert found == path
+        assert said.startswith("no such item (item_unknown). What helps: ")
+
+
+def test_a_form_about_several_asks_nothing_that_names_something_of_one() -> None:
+    """Control: a form about one does."""
+    alike, one = (labels_of(inputs_of(NoticeStatements, rows=[n])) for n in (ALIKE, 1))
+    assert not [path for path in alike if path.startswith("preservations")]
+    assert [path for path in one if path.startswith("preservations")]

@@ -1,0 +1,104 @@
+"""Until a day that has passed nothing is kept: neither the provider says so, nor is it asked, whatever comes to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.base import Contract
+from shared.contracts.preservation import (
+    PreservationAnsweredClear,
+    PreservationExtensionRequestedClear,
+    PreservationRequestedClear,
+)
+from shared.exchange.message import Received
+from shared.exchange.preservation import check_told_day
+from shared.kernel.authority import Role
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid4, uuid7
+from shared.party.preservation.store.attention import refused_waits
+from shared.party.preservation.store.preservations import PostgresPreservations
+from shared.runtime.database.transactions import RowScope
+from tests.services.deliveries import AT, LOCATION, PROVIDER, issued
+from tests.services.industry.provider import KEK, Providers
+from tests.services.industry.test_preservation_attention import BEGINNING
+from tests.services.industry.test_preservation_before_removal import answer, asked, removing
+from tests.services.industry.test_questions import receipted
+from tests.services.outgoing import about
+
+PLACE = f"{LOCATION}/days"
+OVER, TODAY = "2026-05-03", AT.date().isoformat()
+
+
+def until(preservation_id: UUID, day: str) -> Received:
+    """A request until a day, as an agency's instance has sent it."""
+    message = asked(preservation_id, location=PLACE)
+    assert isinstance(message.clear, PreservationRequestedClear)
+    terms = message.clear.model_dump(exclude={"term"}) | {"until": day}
+    return replace(message, clear=PreservationRequestedClear.model_validate(terms))
+
+
+async def test_a_provider_keeps_until_a_day_that_has_not_passed(providers: Providers) -> None:
+    preservation_id = uuid7()
+    assert await providers.receive(asked(preservation_id, location=PLACE)) == [None]
+    with pytest.raises(Refused, match="day_over") as refused:
+        await answer(providers, preservation_id, {"answer": "preserved", "until": OVER})
+    assert refused.value.field == "/until"
+    assert await answer(providers, preservation_id, {"answer": "preserved", "until": TODAY}) == "preserved"
+
+
+async def test_beside_a_notice_the_field_says_which_of_them(providers: Providers) -> None:
+    notice_id, first, second = uuid7(), uuid7(), uuid7()
+    assert await providers.receive(issued(notice_id), asked(first), asked(second)) == [None, None, None]
+    good, over = ({"answer": "preserved", "until": day} for day in (TODAY, OVER))
+    with pytest.raises(Refused, match="day_over") as refused:
+        await providers.act("answer", removing((first, good), (second, over)), notice_id)
+    assert refused.value.field == "/preservations/1/until"
+    await providers.act("answer", removing((first, good), (second, good)), notice_id)
+
+
+async def test_what_an_agency_asks_until_a_day_that_had_passed_is_refused_by_its_code(providers: Providers) -> None:
+    assert await providers.receive(until(uuid7(), OVER), until(uuid7(), TODAY)) == ["day_over", None]
+
+
+NAMED = {"preservation_id": uuid7(), "act": uuid4(), "number": 2, "until": "2026-05-03"}
+
+
+@pytest.mark.parametrize(
+    "clear",
+    [
+        PreservationExtensionRequestedClear.model_validate(NAMED),
+        PreservationAnsweredClear.model_validate(NAMED | {"answer": "preserved"}),
+    ],
+    ids=["extension", "answer"],
+)
+def test_either_side_refuses_what_was_over_when_it_was_sent(clear: Contract) -> None:
+    """A clock that is five minutes slow still has the day before."""
+    check_told_day(clear, datetime(2026, 5, 4, 0, 4, 59, tzinfo=UTC))
+    with pytest.raises(Refused, match="day_over"):
+        check_told_day(clear, datetime(2026, 5, 4, 0, 5, tzinfo=UTC))
+
+
+async def test_what_the_other_side_refuses_has_its_code_and_waits_for_somebody(providers: Providers) -> None:
+    preservation_id = uuid7()
+    assert await providers.receive(asked(preservation_id, location=PLACE)) == [None]
+    await answer(providers, preservation_id, {"answer": "preserved", "until": TODAY})
+    (sent,) = await about(providers.database, preservation_id)
+    for message_id in (uuid7(), sent.message_id):
+        assert await refused(providers, preservation_id) == []
+        await receipted(providers, message_id, "day_over")
+    assert await refused(providers, preservation_id) == [("preservation_refused", "day_over", "refile")]
+
+
+async def refused(providers: Providers, preservation_id: UUID) -> list[tuple[str, str | None, str]]:
+    """Why it stands on its provider's list."""
+    async with providers.database.transaction(RowScope([PROVIDER], Role.ANALYST, "read")) as session:
+        found = [
+            each.row for each in await refused_waits(session.driver, PROVIDER, BEGINNING, rank_max=1, limit=10_000)
+        ]
+        codes = {(await PostgresPreservations(session.driver, KEK).look(each.subject)).code for each in found}
+    assert codes <= {each.code for each in found}
+    return [(each.reasons[0], each.code, each.mend.value) for each in found if each.subject == preservation_id]

@@ -1,0 +1,48 @@
+"""What an agency asks and contests names items of its case, whose record alone tells them: or nothing is kept."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.base import Contract
+from shared.contracts.questions import Dispute, DisputeStatement, Question
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from shared.vocabulary.questions import DisputeReason, NeedsInfo
+from tests.services.deliveries import offered
+from tests.services.law_enforcement.agency import Agencies
+
+
+async def case(agencies: Agencies) -> UUID:
+    """A case of one item."""
+    message = offered(uuid7())
+    assert await agencies.receive(message) == [None]
+    return UUID(message.subject)
+
+
+def asking(*about: int) -> Question:
+    return Question(needs=(NeedsInfo.STILL_THERE,), about=about)
+
+
+def contesting(*numbers: int) -> Dispute:
+    return Dispute(disputed=tuple(DisputeStatement(n=n, reason=DisputeReason.DUPLICATE) for n in numbers))
+
+
+@pytest.mark.parametrize(
+    ("act", "said", "field"),
+    [("ask", asking(1, 99), "/about/1"), ("dispute", contesting(1, 99), "/disputed/1/n")],
+    ids=["ask", "dispute"],
+)
+async def test_an_item_that_there_is_not_is_refused_before_anything_is_kept(
+    agencies: Agencies, act: str, said: Contract, field: str
+) -> None:
+    referral_id = await case(agencies)
+    with pytest.raises(Refused) as refused:
+        await agencies.act(act, said, referral_id)
+    assert (refused.value.code, refused.value.field) == ("item_unknown", field)
+    assert await agencies.sent(referral_id) == []
+    right = asking(1) if act == "ask" else contesting(1)
+    assert await agencies.act(act, right, referral_id) == "offered"
+    assert len(await agencies.sent(referral_id)) == 1
