@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
 
 from client.cli.settings import Options, access
-from client.problem import ApiProblem
+from client.problem import ApiProblem, OptionsRefused
 from shared.kernel import codes
 from shared.kernel.clock import rfc3339
 from shared.kernel.codes.rules import RULES
@@ -32,6 +32,13 @@ INTERRUPTED = 130
 PAGE_MAX = 200
 
 ItemT = TypeVar("ItemT")
+
+
+class Asked(Protocol):
+    """The options of a verb, a party's or the operator's."""
+
+    @property
+    def json(self) -> bool: ...
 
 
 def document(value: object) -> None:
@@ -127,22 +134,45 @@ async def service(options: Options) -> AsyncIterator[CausewayClient]:
 
 
 @contextmanager
-def ending(options: Options) -> Iterator[None]:
-    """Turns a coded failure inside it into a message and an exit code."""
+def ending(options: Asked) -> Iterator[None]:
+    """Turns a coded failure inside it, or of a file, into a message and an exit code."""
+    with coded(options):
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise Refused("file_unusable", error.strerror or "") from None
+
+
+@contextmanager
+def coded(options: Asked) -> Iterator[None]:
+    """Turns a coded failure inside it into a message and an exit code; so, too, a body that its options do not make."""
     try:
         yield
     except CausewayError as error:
-        failure(error, as_json=options.json)
-        # 400 is ours alone here: a service's refusal is an ApiProblem, whatever its status.
-        wrong_call = isinstance(error, Refused) and error.status == 400
-        raise SystemExit(WRONG_CALL if wrong_call else FAILED) from None
+        _end(error, options)
     except BrokenPipeError:
-        # Whoever read our output has gone: nothing more can be said, also not while Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(FAILED) from None
-    except OSError as error:
-        failure(Refused("file_unusable", error.strerror or ""), as_json=options.json)
-        raise SystemExit(FAILED) from None
+        unread()
+    except ValueError as error:
+        from client.cli.wrong_call import options_refused
+
+        if (refused := options_refused(error)) is None:
+            raise
+        _end(refused, options)
+
+
+def unread() -> NoReturn:
+    """Ends the program quietly: whoever read its output has gone, so nothing can be said, also not as Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(FAILED) from None
+
+
+def _end(error: CausewayError, options: Asked) -> NoReturn:
+    failure(error, as_json=options.json)
+    # 400 is ours alone here: a service's refusal is an ApiProblem, whatever its status.
+    wrong_call = isinstance(error, Refused) and error.status == 400
+    raise SystemExit(WRONG_CALL if wrong_call else FAILED) from None
 
 
 @contextmanager
@@ -163,7 +193,7 @@ def aside(text: str) -> None:
 def failure(error: CausewayError, *, as_json: bool) -> None:
     """Print why: for programs on standard output, for people on standard error."""
     problem = error if isinstance(error, ApiProblem) else None
-    listed = _listed(problem) if problem else []
+    listed = _listed(error) if isinstance(error, ApiProblem | OptionsRefused) else []
     earlier = problem.referral_id if problem else None
     if as_json:
         status = getattr(error, "status", None)
@@ -172,8 +202,7 @@ def failure(error: CausewayError, *, as_json: bool) -> None:
         return
     print(f"error: {error}", file=sys.stderr)
     mend = codes.mend_of(error.code)
-    # Who has a detail says there what to do.
-    if mend is not None and not error.detail and earlier is None:
+    if mend is not None and mend != error.detail and earlier is None:
         print(f"  {mend}", file=sys.stderr)
     if earlier is not None:
         print(f"  this external_ref was filed before: causeway referral show {earlier}", file=sys.stderr)
@@ -182,8 +211,8 @@ def failure(error: CausewayError, *, as_json: bool) -> None:
         print(f"  {entry['field'] or '/'}: {entry['rule']}" + (f" ({rule})" if rule else ""), file=sys.stderr)
 
 
-def _listed(problem: ApiProblem) -> list[dict[str, str]]:
-    """Each broken rule with its place, and what would be right where the service says so."""
+def _listed(problem: ApiProblem | OptionsRefused) -> list[dict[str, str]]:
+    """Each broken rule with its place, and what would be right where that is said."""
     return [
         {"field": field, "rule": rule} | ({} if expected is None else {"expected": expected})
         for (field, rule), expected in zip(problem.errors, problem.expected, strict=True)
