@@ -30,13 +30,26 @@ def test_what_needs_a_person_is_told_with_its_priority_and_the_act_that_helps(
     service.canned["/v1/attention"] = (200, {"items": [item], "next": None})
     ended = run("attention", "--priority", "p0")
     told = "recipient_cannot_read p0_open (insufficient_information)"
-    assert f"{ID}\tp0\t{told}\t2026-03-15 12:00Z\trefile\n" in ended.out
+    assert f"{ID}\tp0\tpolice-nl.example\t{told}\t2026-03-15 12:00Z\trefile\n" in ended.out
     assert run("attention", "--json").json["items"][0]["reasons"] == item["reasons"]
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr("client.cli.output.sys.stdout.isatty", lambda: True)
     drawn = run("attention").out
     assert ID in drawn
     assert max(map(len, _STYLE.sub("", drawn).splitlines())) <= 80
+
+
+def test_what_falls_due_is_told_with_who_owes_it(
+    run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"due_at": "2026-03-15T12:00:00Z", "overdue": True, "due": "acknowledge", "then": "escalate", "run": 1}
+    owed = {"counterpart": "police-nl.example", "owed_by": "police-nl.example", "purpose": "investigation", "rung": 0}
+    item = said | owed | {"subject": ID, "clock": "nl-acknowledge"}
+    service.canned["/v1/due"] = (200, {"items": [item], "next": None})
+    assert f"{ID}\t2026-03-15 12:00!\tacknowledge\tpolice-nl.example\n" in run("due").out
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("client.cli.output.sys.stdout.isatty", lambda: True)
+    assert max(map(len, _STYLE.sub("", run("due").out).splitlines())) <= 80
 
 
 def test_an_inbox_shows_priorities_in_eighty_columns(
