@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+import textwrap
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
@@ -30,6 +31,10 @@ WRONG_CALL = 2
 INTERRUPTED = 130
 #: The most items of one page.
 PAGE_MAX = 200
+#: Between two columns at a terminal.
+_GAP = 2
+#: A space at which no line ends.
+_KEPT = "\xa0"
 
 ItemT = TypeVar("ItemT")
 
@@ -77,7 +82,7 @@ def at_a_terminal() -> bool:
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table: fitted to a terminal, tab-separated for anything else. Cells are text, never markup.
 
-    The first column names the row, by an id mostly: it is never broken, so that it can be copied whole.
+    Where a terminal is too narrow for it, each row is a paragraph, under its first cell: no word is broken.
     """
     texts = [[_text(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
@@ -88,12 +93,25 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(highlight=False)
+    widths = [max(map(len, cells)) for cells in zip(columns, *texts, strict=True)]
+    if sum(widths) + _GAP * len(widths) > console.width:
+        for row in texts:
+            print("\n".join(_paragraph(columns, row, width=console.width)))
+        return
     drawn = Table(box=None, pad_edge=False)
-    for number, column in enumerate(columns):
-        drawn.add_column(column, overflow="fold", no_wrap=number == 0)
+    for column in columns:
+        drawn.add_column(column, no_wrap=True)
     for row in texts:
         drawn.add_row(*map(Text, row))
-    Console(highlight=False).print(drawn)
+    console.print(drawn)
+
+
+def _paragraph(columns: Sequence[str], row: Sequence[str], *, width: int) -> list[str]:
+    """A row in lines: its first cell, then each other that says something, after the name of its column."""
+    told = [f"{column}:{_KEPT}{cell}" for column, cell in zip(columns[1:], row[1:], strict=True) if cell]
+    lines = textwrap.wrap("  ".join(told), width - 2, break_on_hyphens=False)
+    return [row[0], *(f"  {each}".replace(_KEPT, " ") for each in lines)]
 
 
 def _text(cell: object) -> str:
@@ -107,9 +125,9 @@ def priority(level: str | None) -> str:
     return "" if level is None else level.partition("_")[0]
 
 
-def minute(at: datetime) -> str:
+def minute(at: datetime | None) -> str:
     """A time, to the minute: lists have no room for more. Programs read it whole (`--json`)."""
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%MZ}"
+    return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%MZ}"
 
 
 async def first(pages: AsyncIterator[Page[ItemT]], limit: int) -> list[ItemT]:
