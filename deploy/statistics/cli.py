@@ -53,7 +53,7 @@ def publish(
         here = site(options)
         figures = asyncio.run(read_figures(here.endpoints, asked, exercises=exercises))
         directory = read_directory(document_in_force(here.state, "directory"))
-        written = publish_files(files_of(asked, figures, directory), into)
+        written = publish_files(files_of(asked, figures, directory, exercises=exercises), into)
         if options.json:
             output.document([path.name for path in written])
         else:
