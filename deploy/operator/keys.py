@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from deploy.operator.documents import document_in_force
 from deploy.site.installation import Installation
@@ -21,6 +21,9 @@ from shared.vocabulary.routing import PartyKind, PartyStatus
 
 #: What people and machines of parties act as. `service` is the instance itself: nobody is given it.
 GivenRole = Literal[Role.ANALYST, Role.MACHINE, Role.VIEWER, Role.AUDITOR]
+#: What people and machines of auditors may be, and of all other parties.
+_AUDITING: Final = frozenset({Role.AUDITOR, Role.VIEWER})
+_ACTING: Final = frozenset({Role.ANALYST, Role.MACHINE, Role.VIEWER})
 
 _HELD = "SELECT key_hash FROM api_key WHERE party = $1 AND revoked_at IS NULL"
 
@@ -111,7 +114,7 @@ def role_at(entry: PartyEntry, role: Role | None, *, usual: Role) -> Role:
     """
     auditing = entry.kind == PartyKind.AUDITOR
     taken = role or (Role.AUDITOR if auditing else usual)
-    if (taken == Role.AUDITOR) != auditing:
+    if taken not in (_AUDITING if auditing else _ACTING):
         raise Refused("role_not_of_party", field="--role", status=400)
     return taken
 

@@ -136,7 +136,8 @@ WHYS: Final = {
         "what stands for a person is no opaque name", "give the 32 hexadecimal digits that their sign-in shows them"
     ),
     "role_not_of_party": Why(
-        "auditors alone act as auditor, and as nothing else", "leave --role out, or name a role of that kind of party"
+        "auditors alone act as auditor, and not as analyst or machine",
+        "leave --role out, or name a role of that kind of party",
     ),
     "scope_of_auditors": Why(
         "a scope is given to somebody who is no auditor", "give it to an auditor, or leave it out"
