@@ -76,7 +76,8 @@ WHYS: Final = {
         "the item has had no such round", "causeway inbox notice ID shows the rounds of its items"
     ),
     "item_unknown": Why(
-        "the notice has no item with this number", "causeway inbox notice ID shows the numbers of its items"
+        "what is said names an item that there is not, or that nothing was asked about",
+        "the referral or notice shows the numbers of its items: causeway referral show, inbox show or inbox notice",
     ),
     "items_all_answered": Why(
         "every item of the notice is answered already",
