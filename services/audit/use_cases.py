@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -86,7 +87,9 @@ async def show_flow(referral_id: UUID, look: Look, *, entries: Entries) -> Flow:
 async def find_flows(sought: Sought, look: Look, *, entries: Entries) -> FoundFlows:
     """Referrals by party and period, or by an id; the look is noted first, with what was looked for."""
     AUTHORITY.require("flow", look.role, action="read", state="any")
-    period = f"{sought.party or 'anybody'}/{sought.since:%Y-%m-%d}/{sought.until:%Y-%m-%d}"
+    # `until` is the moment after: noted is the last day that was asked for.
+    last = sought.until - timedelta(microseconds=1)
+    period = f"{sought.party or 'anybody'}/{sought.since:%Y-%m-%d}/{last:%Y-%m-%d}"
     what = f"find/{sought.reference or period}"
     await entries.note_reading(look.auditor, checked_purpose(look.purpose), what)
     found = await entries.find(sought, exercise=look.exercise, parties=look.parties, limit=FOUND_MAX + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from uuid import UUID
 
 import pytest
@@ -87,3 +87,12 @@ async def test_what_was_looked_for_is_kept_with_its_purpose(log: Log, database: 
         row = await session.driver.fetchrow("SELECT auditor, purpose, what FROM reading ORDER BY at DESC LIMIT 1")
     assert (row["auditor"], row["purpose"]) == (AUDITOR, PURPOSE)
     assert row["what"].startswith(f"find/{HOTLINE}/")
+
+
+async def test_a_search_is_noted_by_the_days_that_were_asked_for(log: Log, database: Database) -> None:
+    day = date(2026, 11, 27)
+    sought = Sought.of(HOTLINE, None, since=day, until=day, now=log.world.at)
+    await use_cases.find_flows(sought, Look(AUDITOR, Role.AUDITOR, True, PURPOSE), entries=log.entries)
+    async with database.transaction() as session:
+        what = await session.driver.fetchval("SELECT what FROM reading ORDER BY at DESC LIMIT 1")
+    assert what == f"find/{HOTLINE}/2026-11-27/2026-11-27"
