@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 
-from shared.contracts.base import Contract
+from client.words import numbered, read, some
 from shared.contracts.questions import WITH_BASIS, Dispute, Question, Reply, Verdict
-from shared.kernel.errors import Refused
+from shared.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
 
-_ContractT = TypeVar("_ContractT", bound=Contract)
 _BASED = frozenset(each.value for each in WITH_BASIS)
 
 
 def asking(needs: Sequence[str], items: Sequence[int]) -> Question:
     """What must be known, of which items. Raises `Refused`: `answer_missing`, `answer_malformed`."""
-    _said(needs)
-    return _read(Question, {"needs": list(needs), "about": list(items) or None}, "what you need to know, each once")
+    some(needs)
+    return read(Question, {"needs": list(needs), "about": list(items) or None}, "what to know, each once", NeedsInfo)
 
 
 def disputing(words: Sequence[str], basis: str | None) -> Dispute:
@@ -24,41 +22,29 @@ def disputing(words: Sequence[str], basis: str | None) -> Dispute:
 
     Raises `Refused`: `answer_missing`, `answer_malformed`.
     """
-    _said(words)
-    said = [_numbered(word, "reason") for word in words]
+    some(words)
+    said = [_named(word, "reason") for word in words]
     based = [each | ({"basis": basis} if each["reason"] in _BASED else {}) for each in said]
-    return _read(Dispute, {"disputed": based}, "a reason, or an item's number, = and one; a listed basis")
+    wanted = "a reason, or an item's number, = and one; its basis is one of docs/answers.md"
+    return read(Dispute, {"disputed": based}, wanted, DisputeReason)
 
 
 def replying(party: str, question: int, words: Sequence[str]) -> Reply:
     """The answer to a question. Raises `Refused`: `answer_missing`, `answer_malformed`."""
-    _said(words)
-    replied = [_numbered(word, "reply") for word in words]
+    some(words)
+    replied = [_named(word, "reply") for word in words]
     said = {"party": party, "question": question, "replied": replied}
-    return _read(Reply, said, "a party, a number, and a word, or an item's number, = and one")
+    return read(Reply, said, "a party, a number, and a word, or an item's number, = and one", QuestionReply)
 
 
 def deciding(party: str, dispute: int, words: Sequence[str]) -> Verdict:
     """The answer to a dispute. Raises `Refused`: `answer_missing`, `answer_malformed`."""
-    _said(words)
-    decided = [_numbered(word, "verdict") for word in words]
+    some(words)
+    decided = [_named(word, "verdict") for word in words]
     said = {"party": party, "dispute": dispute, "decided": decided}
-    return _read(Verdict, said, "a party, a number, and a word, or an item's number, = and one")
+    return read(Verdict, said, "a party, a number, and a word, or an item's number, = and one", DisputeVerdict)
 
 
-def _said(words: Sequence[str]) -> None:
-    if not words:
-        raise Refused("answer_missing", "say at least one word", status=400)
-
-
-def _numbered(word: str, name: str) -> dict[str, object]:
-    number, named, code = word.rpartition("=")
-    said: dict[str, object] = {"n": int(number) if number.isdecimal() else number} if named else {}
-    return said | {name: code}
-
-
-def _read(kind: type[_ContractT], said: dict[str, object], form: str) -> _ContractT:
-    try:
-        return kind.model_validate(said)
-    except ValueError:
-        raise Refused("answer_malformed", form, status=400) from None
+def _named(word: str, name: str) -> dict[str, object]:
+    about, code = numbered(word)
+    return about | {name: code}

@@ -72,7 +72,7 @@ class Due(View):
     subject: UUID
     counterpart: str
     owed_by: str
-    purpose: str
+    purpose: str | None = None
     clock: str
     run: int
     rung: int

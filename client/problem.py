@@ -1,4 +1,4 @@
-"""A service's refusal, read from `application/problem+json` (RFC 9457)."""
+"""A service's refusal, read from `application/problem+json` (RFC 9457), and one of a body before it is sent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from uuid import UUID
 
-from shared.kernel.errors import CausewayError
+from shared.kernel.errors import CausewayError, Refused
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _POINTER = re.compile(r"(/[A-Za-z0-9_.~-]{1,64}){0,12}")
@@ -61,6 +61,15 @@ class ApiProblem(CausewayError):
     def rule(self) -> str | None:
         """The first rule broken, where the service names one."""
         return self.errors[0][1] if self.errors else None
+
+
+class OptionsRefused(Refused):
+    """The options of a call make no body: `errors` are (option, rule) pairs, `expected` what would be right at each."""
+
+    def __init__(self, errors: tuple[tuple[str, str], ...], expected: tuple[str | None, ...]) -> None:
+        super().__init__("option_invalid", field=errors[0][0], status=400)
+        self.errors = errors
+        self.expected = expected
 
 
 def referral_in(path: object) -> UUID | None:

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 
+from client.words import numbered, read, some
 from shared.contracts.answers import DisowningStatement, ItemStatement, Keeping
-from shared.contracts.checks import ItemChecks, Reinstatement, ReinstateStatement
+from shared.contracts.checks import ItemChecks, Reinstatement
 from shared.contracts.items import ItemOutcome
 from shared.contracts.offers import FindingStatement, OfferFindings
 from shared.kernel.errors import Refused
-from shared.vocabulary.answers import CheckedBy, HotlineAction, HotlineAssessment, NoticeAction, ReinstateReason
+from shared.vocabulary.answers import (
+    CheckedBy,
+    HotlineAction,
+    HotlineAssessment,
+    ItemFound,
+    NoticeAction,
+    NoticeRejection,
+    ReinstateReason,
+)
 
 _REASONED = frozenset({HotlineAssessment.NOT_ILLEGAL.value, HotlineAction.UNAVAILABLE.value})
 
@@ -20,22 +29,17 @@ def statements(words: Sequence[str], at: datetime) -> list[ItemStatement]:
 
     Raises `Refused`: `answer_missing`, `answer_malformed`.
     """
-    if not words:
-        raise Refused("answer_missing", "say at least one word", status=400)
+    some(words)
     return [_statement(word, at) for word in words]
 
 
 def outcomes(words: Sequence[str], at: datetime | None) -> dict[str, object]:
     """What is said of a location, whatever the numbers of its items. Raises `Refused`: `answer_missing`, …"""
-    if not words:
-        raise Refused("answer_missing", "say at least one word", status=400)
+    some(words)
     said = [{"action" if word in set(NoticeAction) else "rejection": word} for word in words]
     timed = [each | ({"effective_at": at} if at and "action" in each else {}) for each in said]
-    try:
-        read = [ItemOutcome.model_validate(each) for each in timed]
-    except ValueError:
-        raise Refused("answer_malformed", "an answer's word, without a number", status=400) from None
-    return {"outcomes": [each.model_dump(mode="json", exclude_none=True) for each in read]}
+    read_each = [read(ItemOutcome, each, "a word, without a number", NoticeAction, NoticeRejection) for each in timed]
+    return {"outcomes": [each.model_dump(mode="json", exclude_none=True) for each in read_each]}
 
 
 def disowning(items: Sequence[int], suggested: str | None) -> list[DisowningStatement]:
@@ -43,10 +47,8 @@ def disowning(items: Sequence[int], suggested: str | None) -> list[DisowningStat
 
     Raises `Refused("answer_malformed")`.
     """
-    try:
-        return [DisowningStatement(n=n, suggested=suggested) for n in items or (None,)]
-    except ValueError:
-        raise Refused("answer_malformed", "an item's number, and a party's id", status=400) from None
+    wanted = "an item's number, and a party's id"
+    return [read(DisowningStatement, {"n": n, "suggested": suggested}, wanted) for n in items or (None,)]
 
 
 def findings(words: Sequence[str], reason: str | None) -> OfferFindings:
@@ -54,21 +56,16 @@ def findings(words: Sequence[str], reason: str | None) -> OfferFindings:
 
     Raises `Refused`: `answer_missing`, `answer_malformed`.
     """
-    if not words:
-        raise Refused("answer_missing", "say at least one word", status=400)
+    some(words)
     return OfferFindings(assessed=tuple(_finding(word, reason) for word in words))
 
 
 def checks(words: Sequence[str], by: CheckedBy, at: datetime | None) -> ItemChecks:
     """`3=gone` of the referral's third item. Raises `Refused`: `answer_missing`, `answer_malformed`."""
-    if not words:
-        raise Refused("answer_missing", "say at least one word", status=400)
+    some(words)
     numbers = [word.partition("=")[::2] for word in words]
     said = [{"n": int(n) if n.isdecimal() else n, "found": found, "by": by, "at": at} for n, found in numbers]
-    try:
-        return ItemChecks.model_validate({"checked": said})
-    except ValueError:
-        raise Refused("answer_malformed", "an item's number, = and what was found, each once", status=400) from None
+    return read(ItemChecks, {"checked": said}, "an item's number, = and what was found, each once", ItemFound)
 
 
 def reinstating(items: Sequence[int], reason: ReinstateReason) -> Reinstatement:
@@ -76,10 +73,8 @@ def reinstating(items: Sequence[int], reason: ReinstateReason) -> Reinstatement:
 
     Raises `Refused("answer_malformed")`.
     """
-    try:
-        return Reinstatement(reinstated=tuple(ReinstateStatement(n=n, reason=reason) for n in items or (None,)))
-    except ValueError:
-        raise Refused("answer_malformed", "an item's number", status=400) from None
+    said = [{"n": n, "reason": reason} for n in items or (None,)]
+    return read(Reinstatement, {"reinstated": said}, "an item's number")
 
 
 def keeping(retention: str | None, basis: str | None, until: date | None) -> Keeping | None:
@@ -94,21 +89,14 @@ def keeping(retention: str | None, basis: str | None, until: date | None) -> Kee
 
 
 def _finding(word: str, reason: str | None) -> FindingStatement:
-    number, named, code = word.rpartition("=")
-    said: dict[str, object] = {"n": int(number) if number.isdecimal() else number} if named else {}
+    said, code = numbered(word)
     said |= {"assessment" if code in set(HotlineAssessment) else "action": code}
     said |= {"reason": reason} if code in _REASONED else {}
-    try:
-        return FindingStatement.model_validate(said)
-    except ValueError:
-        raise Refused("answer_malformed", "a finding, or a number, = and one; a listed reason", status=400) from None
+    wanted = "a finding, or a number, = and one; its reason is one of docs/answers.md"
+    return read(FindingStatement, said, wanted, HotlineAssessment, HotlineAction)
 
 
 def _statement(word: str, at: datetime) -> ItemStatement:
-    number, named, code = word.rpartition("=")
-    said: dict[str, object] = {"n": int(number) if number.isdecimal() else number} if named else {}
+    said, code = numbered(word)
     said |= {"action": code, "effective_at": at} if code in set(NoticeAction) else {"rejection": code}
-    try:
-        return ItemStatement.model_validate(said)
-    except ValueError:
-        raise Refused("answer_malformed", "an answer's word, or an item's number, = and the word", status=400) from None
+    return read(ItemStatement, said, "a word, or an item's number, = and one", NoticeAction, NoticeRejection)

@@ -68,10 +68,11 @@ class ItemProblem(View):
 
 
 class FieldProblem(View):
-    """One field that breaks one rule."""
+    """One field that breaks one rule; `expected`: what would be right there."""
 
     field: str | None = None
     rule: str | None = None
+    expected: str | None = None
 
 
 class Acceptance(View):

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from client.cli.wrong_call import hidden
 from deploy import __version__
 from deploy.devstack.cli import dev_app
 from deploy.operator.doctor_cli import doctor_app
 from deploy.operator.people_cli import login_end, login_link
 from deploy.site.options import Options, ending
-from shared.kernel.errors import CausewayError, Refused
+from shared.kernel.errors import Refused
 
 if TYPE_CHECKING:
     from deploy.devstack.supervisor import Child
@@ -29,7 +30,12 @@ _PARTY = (
     *("attention", "referral", "inbox", "case", "hold", "offer", "orphan", "notice", "preservation", "questions"),
     *("due", "timeline", "listen", "webhook", "flow", "verify", "login"),
 )
-app = App(name="causeway", help="The road between hotlines, law enforcement and industry.", version=__version__)
+app = App(
+    name="causeway",
+    help="The road between hotlines, law enforcement and industry.",
+    version=__version__,
+    error_formatter=hidden,
+)
 
 
 def main() -> None:
@@ -38,11 +44,12 @@ def main() -> None:
     if not words or words[0] in app.help_flags:
         for each in VERBS:
             app[each]  # Loaded, for what its help says of it.
-    try:
-        code = app(words)
-    except CausewayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 1
+    with ending(Options()):
+        try:
+            code = app(words)
+        finally:
+            # What nobody reads shows here, and not as Python ends.
+            sys.stdout.flush()
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -36,11 +36,11 @@ async def attention(
         if options.json:
             output.document({"items": [item.model_dump(mode="json") for item in found]})
         else:
-            output.table(("subject", "pri", "why", "since", "do"), [_row(item) for item in found])
+            output.table(("subject", "pri", "with", "why", "since", "do"), [_row(item) for item in found])
         return output.DONE
 
 
 def _row(item: Attention) -> tuple[object, ...]:
     more = [f"({word})" for word in (item.code, item.clock) if word is not None]
     why = " ".join((*item.reasons, *more))
-    return item.subject, output.priority(item.priority), why, output.minute(item.since), item.mend
+    return item.subject, output.priority(item.priority), item.party, why, output.minute(item.since), item.mend

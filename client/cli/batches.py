@@ -136,8 +136,10 @@ def _item_errors(row: int, problem: views.ItemProblem | None, status: int) -> tu
 
 def _row_errors(row: int, problem: ApiProblem) -> tuple[RowError, ...]:
     """One error for each field and rule that the problem names, else one with the code alone."""
-    named = problem.errors or ((problem.field or "", None),)
-    return tuple(RowError(row, problem.code, _in_row(field), rule) for field, rule in named)
+    if not problem.errors:
+        return (RowError(row, problem.code, _in_row(problem.field or "")),)
+    named = zip(problem.errors, problem.expected, strict=True)
+    return tuple(RowError(row, problem.code, _in_row(field), rule, wanted) for (field, rule), wanted in named)
 
 
 def _in_row(pointer: str) -> str | None:

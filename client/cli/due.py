@@ -12,12 +12,12 @@ from client.cli.settings import Options
 
 app = App(name="due", help="What falls due for you, or towards you, soonest first.")
 _OPTIONS = Options()
-_COLUMNS = ("subject", "due", "what")
+_COLUMNS = ("subject", "due", "what", "by")
 
 
 @app.default
 async def due(*, subject: UUID | None = None, limit: PositiveInt = 20, options: Options = _OPTIONS) -> int:
-    """List what falls due: of which subject, when (UTC), and what; `!` is overdue. --json says who owes it and why.
+    """List what falls due: of which subject, when (UTC), and what by whom; `!` is overdue.
 
     Parameters
     ----------
@@ -31,6 +31,9 @@ async def due(*, subject: UUID | None = None, limit: PositiveInt = 20, options: 
         if options.json:
             output.document([each.model_dump(mode="json") for each in found])
         else:
-            rows = [(each.subject, f"{each.due_at:%Y-%m-%d %H:%M}{'!' * each.overdue}", each.due) for each in found]
+            rows = [
+                (each.subject, f"{each.due_at:%Y-%m-%d %H:%M}{'!' * each.overdue}", each.due, each.owed_by)
+                for each in found
+            ]
             output.table(_COLUMNS, rows)
         return output.DONE

@@ -1,4 +1,4 @@
-"""The rows that were refused, in a file beside the import: row, field, code and rule, and nothing that a row says."""
+"""Why rows were refused, in a file beside the import: row, field, code, rule, mend, and nothing that a row says."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from client.cli.rows import RowError, RowFormat
 from shared.formats.referral_table import column_at
 
-_COLUMNS = ("row", "column", "field", "code", "rule")
+_COLUMNS = ("row", "column", "field", "code", "rule", "mend")
 
 
 def report_path(file: Path, row_format: RowFormat) -> Path:
@@ -27,9 +26,7 @@ def write_report(file: Path, row_format: RowFormat, errors: Sequence[RowError]) 
         path.unlink(missing_ok=True)
         return None
     text = (
-        _as_csv(errors)
-        if row_format is RowFormat.CSV
-        else "".join(json.dumps(asdict(error)) + "\n" for error in errors)
+        _as_csv(errors) if row_format is RowFormat.CSV else "".join(json.dumps(_told(error)) + "\n" for error in errors)
     )
     written = path.with_name(path.name + ".part")
     written.write_text(text, encoding="utf-8")
@@ -41,5 +38,9 @@ def _as_csv(errors: Sequence[RowError]) -> str:
     text = io.StringIO()
     table = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     table.writeheader()
-    table.writerows({**asdict(error), "column": column_at(error.field)} for error in errors)
+    table.writerows({**_told(error), "column": column_at(error.field)} for error in errors)
     return text.getvalue()
+
+
+def _told(error: RowError) -> dict[str, object]:
+    return {"row": error.row, "field": error.field, "code": error.code, "rule": error.rule, "mend": error.mend}

@@ -48,8 +48,8 @@ async def place(
     alike
         Also of your other open cases at the same place, whoever has offered them, in one act. Opens the case's record.
     """
-    said = HoldRequest(scope=scope, basis=basis, not_after=_time(until))
     async with output.service(options) as client:
+        said = HoldRequest(scope=scope, basis=basis, not_after=_time(until))
         if alike:
             return await _place_all(client, referral_id, said, options=options)
         output.moved(await client.act_on_case("place_hold", referral_id, said), options)
@@ -67,8 +67,8 @@ async def extend(referral_id: UUID, /, *, basis: HoldBasis, until: str, options:
     until
         The latest end (RFC 3339).
     """
-    said = HoldExtension(basis=basis, not_after=_time(until))
     async with output.service(options) as client:
+        said = HoldExtension(basis=basis, not_after=_time(until))
         output.moved(await client.act_on_case("extend_hold", referral_id, said), options)
         return output.DONE
 
@@ -141,10 +141,10 @@ async def override(
     confirm
         Confirm, as a second person; without a basis.
     """
-    if confirm == (basis is not None):
-        raise Refused("override_unclear", "give either --basis or --confirm", status=400)
-    said = Overriding(hold=hold, basis=basis) if basis is not None else Confirming(hold=hold)
     async with output.service(options) as client:
+        if confirm == (basis is not None):
+            raise Refused("override_unclear", "give either --basis or --confirm", status=400)
+        said = Overriding(hold=hold, basis=basis) if basis is not None else Confirming(hold=hold)
         output.moved(await client.override(referral_id, said), options)
         return output.DONE
 

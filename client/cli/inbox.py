@@ -23,6 +23,8 @@ app = App(name="inbox", help="Referrals offered to you and notices issued to you
 _OPTIONS = Options()
 _ERASED = Kept()
 _ALL = Filters()
+#: What names a party, in what is opened.
+_PARTIES = frozenset({"agency", "by", "contact", "origin", "party", "recipient", "suggested"})
 #: The scheme of a web address, the colon of any other scheme, and the dots of names.
 _BREAKABLE = re.compile(r"(?P<web>\bhttp)(?=s?://)|(?<=[a-z0-9]):(?=//|\?xt=)|(?<=[a-z0-9])\.(?=[a-z])", re.IGNORECASE)
 
@@ -125,12 +127,12 @@ async def acknowledge_withdrawal(referral_id: UUID, /, *, kept: Kept = _ERASED, 
 
 def _row(item: InboxItem) -> tuple[object, ...]:
     who = item.referral_id, output.priority(item.priority), item.origin
-    return (*who, item.purpose, item.state, item.received_at)
+    return (*who, item.purpose, item.state, output.minute(item.received_at))
 
 
 def _notice_row(item: NoticeView) -> tuple[object, ...]:
     named = (item.notice_id, output.priority(item.priority), item.contact, item.purpose, item.state, item.exercise)
-    return (*named, item.received_at, _deadlines(item.deadlines))
+    return (*named, output.minute(item.received_at), _deadlines(item.deadlines))
 
 
 def _deadlines(deadlines: Deadlines) -> str:
@@ -144,7 +146,20 @@ def _print_opened(item: InboxItem | NoticeView, options: Options) -> None:
     if options.json:
         output.document(shown)
         return
-    output.line(defanged(json.dumps(shown, indent=2)))
+    output.line(json.dumps(_broken(shown), indent=2))
+
+
+def _broken(value: object, name: str = "") -> object:
+    """Every text in it broken, as `defanged` does it, but ids of parties: these are copied into calls."""
+    match value:
+        case dict():
+            return {key: _broken(inner, key) for key, inner in value.items()}
+        case list():
+            return [_broken(inner, name) for inner in value]
+        case str():
+            return value if name in _PARTIES else defanged(value)
+        case _:
+            return value
 
 
 def defanged(text: str) -> str:

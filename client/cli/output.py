@@ -6,14 +6,15 @@ import asyncio
 import json
 import os
 import sys
+import textwrap
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
 
 from client.cli.settings import Options, access
-from client.problem import ApiProblem
+from client.problem import ApiProblem, OptionsRefused
 from shared.kernel import codes
 from shared.kernel.clock import rfc3339
 from shared.kernel.codes.rules import RULES
@@ -30,8 +31,19 @@ WRONG_CALL = 2
 INTERRUPTED = 130
 #: The most items of one page.
 PAGE_MAX = 200
+#: Between two columns at a terminal.
+_GAP = 2
+#: A space at which no line ends.
+_KEPT = "\xa0"
 
 ItemT = TypeVar("ItemT")
+
+
+class Asked(Protocol):
+    """The options of a verb, a party's or the operator's."""
+
+    @property
+    def json(self) -> bool: ...
 
 
 def document(value: object) -> None:
@@ -77,7 +89,7 @@ def at_a_terminal() -> bool:
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table: fitted to a terminal, tab-separated for anything else. Cells are text, never markup.
 
-    The first column names the row, by an id mostly: it is never broken, so that it can be copied whole.
+    Where a terminal is too narrow for it, each row is a paragraph, under its first cell: no word is broken.
     """
     texts = [[_text(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
@@ -88,12 +100,25 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(highlight=False)
+    widths = [max(map(len, cells)) for cells in zip(columns, *texts, strict=True)]
+    if sum(widths) + _GAP * len(widths) > console.width:
+        for row in texts:
+            print("\n".join(_paragraph(columns, row, width=console.width)))
+        return
     drawn = Table(box=None, pad_edge=False)
-    for number, column in enumerate(columns):
-        drawn.add_column(column, overflow="fold", no_wrap=number == 0)
+    for column in columns:
+        drawn.add_column(column, no_wrap=True)
     for row in texts:
         drawn.add_row(*map(Text, row))
-    Console(highlight=False).print(drawn)
+    console.print(drawn)
+
+
+def _paragraph(columns: Sequence[str], row: Sequence[str], *, width: int) -> list[str]:
+    """A row in lines: its first cell, then each other that says something, after the name of its column."""
+    told = [f"{column}:{_KEPT}{cell}" for column, cell in zip(columns[1:], row[1:], strict=True) if cell]
+    lines = textwrap.wrap("  ".join(told), width - 2, break_on_hyphens=False)
+    return [row[0], *(f"  {each}".replace(_KEPT, " ") for each in lines)]
 
 
 def _text(cell: object) -> str:
@@ -107,9 +132,9 @@ def priority(level: str | None) -> str:
     return "" if level is None else level.partition("_")[0]
 
 
-def minute(at: datetime) -> str:
+def minute(at: datetime | None) -> str:
     """A time, to the minute: lists have no room for more. Programs read it whole (`--json`)."""
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%MZ}"
+    return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%MZ}"
 
 
 async def first(pages: AsyncIterator[Page[ItemT]], limit: int) -> list[ItemT]:
@@ -134,22 +159,45 @@ async def service(options: Options) -> AsyncIterator[CausewayClient]:
 
 
 @contextmanager
-def ending(options: Options) -> Iterator[None]:
-    """Turns a coded failure inside it into a message and an exit code."""
+def ending(options: Asked) -> Iterator[None]:
+    """Turns a coded failure inside it, or of a file, into a message and an exit code."""
+    with coded(options):
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise Refused("file_unusable", error.strerror or "") from None
+
+
+@contextmanager
+def coded(options: Asked) -> Iterator[None]:
+    """Turns a coded failure inside it into a message and an exit code; so, too, a body that its options do not make."""
     try:
         yield
     except CausewayError as error:
-        failure(error, as_json=options.json)
-        # 400 is ours alone here: a service's refusal is an ApiProblem, whatever its status.
-        wrong_call = isinstance(error, Refused) and error.status == 400
-        raise SystemExit(WRONG_CALL if wrong_call else FAILED) from None
+        _end(error, options)
     except BrokenPipeError:
-        # Whoever read our output has gone: nothing more can be said, also not while Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(FAILED) from None
-    except OSError as error:
-        failure(Refused("file_unusable", error.strerror or ""), as_json=options.json)
-        raise SystemExit(FAILED) from None
+        unread()
+    except ValueError as error:
+        from client.cli.wrong_call import options_refused
+
+        if (refused := options_refused(error)) is None:
+            raise
+        _end(refused, options)
+
+
+def unread() -> NoReturn:
+    """Ends the program quietly: whoever read its output has gone, so nothing can be said, also not as Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(FAILED) from None
+
+
+def _end(error: CausewayError, options: Asked) -> NoReturn:
+    failure(error, as_json=options.json)
+    # 400 is ours alone here: a service's refusal is an ApiProblem, whatever its status.
+    wrong_call = isinstance(error, Refused) and error.status == 400
+    raise SystemExit(WRONG_CALL if wrong_call else FAILED) from None
 
 
 @contextmanager
@@ -170,7 +218,7 @@ def aside(text: str) -> None:
 def failure(error: CausewayError, *, as_json: bool) -> None:
     """Print why: for programs on standard output, for people on standard error."""
     problem = error if isinstance(error, ApiProblem) else None
-    listed = _listed(problem) if problem else []
+    listed = _listed(error) if isinstance(error, ApiProblem | OptionsRefused) else []
     earlier = problem.referral_id if problem else None
     if as_json:
         status = getattr(error, "status", None)
@@ -179,8 +227,7 @@ def failure(error: CausewayError, *, as_json: bool) -> None:
         return
     print(f"error: {error}", file=sys.stderr)
     mend = codes.mend_of(error.code)
-    # Who has a detail says there what to do.
-    if mend is not None and not error.detail and earlier is None:
+    if mend is not None and mend != error.detail and earlier is None:
         print(f"  {mend}", file=sys.stderr)
     if earlier is not None:
         print(f"  this external_ref was filed before: causeway referral show {earlier}", file=sys.stderr)
@@ -189,8 +236,8 @@ def failure(error: CausewayError, *, as_json: bool) -> None:
         print(f"  {entry['field'] or '/'}: {entry['rule']}" + (f" ({rule})" if rule else ""), file=sys.stderr)
 
 
-def _listed(problem: ApiProblem) -> list[dict[str, str]]:
-    """Each broken rule with its place, and what would be right where the service says so."""
+def _listed(problem: ApiProblem | OptionsRefused) -> list[dict[str, str]]:
+    """Each broken rule with its place, and what would be right where that is said."""
     return [
         {"field": field, "rule": rule} | ({} if expected is None else {"expected": expected})
         for (field, rule), expected in zip(problem.errors, problem.expected, strict=True)

@@ -13,7 +13,6 @@ from cyclopts.types import PositiveInt
 
 from client.cli import output
 from client.cli.settings import Options, zoned
-from shared.kernel.errors import Refused
 from shared.vocabulary.preservation import (
     Impossibility,
     PreservationAnswer,
@@ -66,14 +65,11 @@ async def ask(
         from client.preservations import ask as asked
         from shared.contracts.preserving import PreservationRecord, PreservationTerms
 
-        try:
-            ordered = {"kind": kind, "instrument": instrument, "term": term, "until": until}
-            terms = PreservationTerms.model_validate(ordered)
-            record = PreservationRecord.model_validate(
-                {"locations": [_location(each) for each in locations], "order_reference": order_reference}
-            )
-        except ValueError:
-            raise Refused("ask_malformed", "one of --term and --until; locations as KIND=VALUE", status=400) from None
+        ordered = {"kind": kind, "instrument": instrument, "term": term, "until": until}
+        terms = PreservationTerms.model_validate(ordered)
+        record = PreservationRecord.model_validate(
+            {"locations": [_location(each) for each in locations], "order_reference": order_reference}
+        )
         _moved(await asked(client, provider, terms, record=record), options)
         return output.DONE
 
@@ -190,10 +186,7 @@ async def _act(name: str, preservation_id: UUID, options: Options, *, said: dict
         from shared.exchange.states import row
 
         takes = row(Subject.PRESERVATION, name).takes
-        try:
-            words = None if said is None or takes is None else takes.model_validate(said)
-        except ValueError:
-            raise Refused("answer_malformed", "--help of the verb says what goes with what", status=400) from None
+        words = None if said is None or takes is None else takes.model_validate(said)
         _moved(await act(client, name, preservation_id, said=words), options)
         return output.DONE
 

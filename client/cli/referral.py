@@ -19,7 +19,7 @@ from shared.vocabulary.referral import WithdrawalReason
 if TYPE_CHECKING:
     from client.cli.batches import RowResult
     from client.cli.import_file import Summary
-    from client.views import EdgeView
+    from client.views import EdgeView, ReferralView
 
 app = App(name="referral", help="Post referrals, follow them, take them back.")
 app.command(changes.amend)
@@ -172,7 +172,7 @@ async def show(referral_id: UUID, /, *, options: Options = _OPTIONS) -> int:
             return output.DONE
         output.line(f"{referral.referral_id}  {referral.external_ref}  revision {referral.revision}")
         output.line(f"state: {_state(referral.state, referral.work_reason)}")
-        output.line("  ".join(f"{tick}: {value}" for tick, value in referral.ticks.items()))
+        output.line(_ticks(referral))
         columns = ("recipient", "purpose", "reason", "rules", "delivery", "withdrawal", "answer")
         output.table(
             columns,
@@ -201,7 +201,7 @@ async def list_(
     async with output.service(options) as client:
         found = await output.first(client.list(**filters.sought(state), limit=min(limit, output.PAGE_MAX)), limit)
         if options.json:
-            output.document({"items": [referral.model_dump(mode="json") for referral in found]})
+            output.document({"items": [referral.model_dump(mode="json", exclude_unset=True) for referral in found]})
         else:
             columns = ("referral", "reference", "state", "accepted")
             output.table(
@@ -275,6 +275,13 @@ def _state(state: str, work_reason: str | None) -> str:
     return state if work_reason is None else f"{state} ({work_reason})"
 
 
+def _ticks(referral: ReferralView) -> str:
+    """The three ticks; of a referral that is taken back, those of its withdrawal."""
+    words = {True: "yes", False: "no"}
+    told = [f"{tick}: {words[value] if isinstance(value, bool) else value}" for tick, value in referral.ticks.items()]
+    return "  ".join([*told, "(of its withdrawal)"] if referral.withdrawn_at else told)
+
+
 def _counts(summary: Summary) -> dict[str, object]:
     return {
         "rows": len(summary.results),
@@ -317,13 +324,16 @@ def _print_checked(summary: Summary) -> None:
 
 def _print_errors(summary: Summary) -> None:
     if summary.errors:
-        rows = [(error.row, error.field, error.code, error.rule) for error in summary.errors]
-        output.table(("row", "field", "code", "rule"), rows)
+        rows = [(error.row, error.field, error.code, error.rule, error.mend) for error in summary.errors]
+        output.table(("row", "field", "code", "rule", "mend"), rows)
 
 
 def _checked_row(result: RowResult) -> dict[str, object]:
     if result.errors:
-        errors = [{"field": error.field, "code": error.code, "rule": error.rule} for error in result.errors]
+        errors = [
+            {"field": error.field, "code": error.code, "rule": error.rule, "mend": error.mend}
+            for error in result.errors
+        ]
         return {"row": result.row, "ok": False, "errors": errors}
     recipients = [recipient.model_dump(mode="json") for recipient in result.recipients]
     return {

@@ -15,6 +15,8 @@ from pydantic import JsonValue
 
 from shared.formats.referral_table import Table, submission
 from shared.guard import parse_body
+from shared.kernel.codes import mend_of
+from shared.kernel.codes.rules import RULES
 from shared.kernel.errors import Refused
 
 _BOM = b"\xef\xbb\xbf"
@@ -29,12 +31,18 @@ class RowFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """Why a row is refused. Never holds anything that the row says."""
+    """Why a row is refused, and what would be `expected`. Never holds anything that the row says."""
 
     row: int
     code: str
     field: str | None = None
     rule: str | None = None
+    expected: str | None = None
+
+    @property
+    def mend(self) -> str | None:
+        """What its owner does about it: what the schema expects, else what the rule says, else what the code does."""
+        return self.expected or RULES.get(self.rule or "") or mend_of(self.code)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from deploy.accounting.report import print_accounts
 
@@ -21,11 +22,11 @@ def print_report(report: dict[str, Any]) -> None:
     _ticks(console, report["ticks"])
     _work_lists(console, report["work_lists"])
     _lists(console, report)
-    _flow(console, report["flow"])
+    print_flow(console, report["flow"])
     print_accounts(console, report["accounting"])
     console.rule("Where to look further")
     for name, url in report["urls"].items():
-        console.print(f"{name}: {url}/openapi.json", soft_wrap=True)
+        console.print(f"{name}: {url}/console, or {url}/openapi.json for programs", soft_wrap=True)
     seconds = report["seconds"]
     console.print(
         f"first answer after {seconds['first_answer']} s, filed after {seconds['filed']} s,"
@@ -83,19 +84,14 @@ def _lists(console: Console, report: dict[str, Any]) -> None:
     console.print(f"feedback: agencies accepted {accepted} cases and have said of {told} what came of them")
 
 
-def _flow(console: Console, flow: dict[str, Any]) -> None:
-    table = Table(title=f"The flow of referral {flow['referral_id']}", title_justify="left")
-    for column in ("#", "broker's time", "message", "from", "to", "rules", "topic/partition/offset", "receipt"):
-        table.add_column(column)
+def print_flow(console: Console, flow: dict[str, Any]) -> None:
+    """Print the messages of one referral. In lines: a table of whole names is wider than most terminals."""
+    console.rule(f"The flow of referral {flow['referral_id']}")
     for message in flow["messages"]:
-        table.add_row(
-            str(message["position"]),
-            message["at"][11:],
-            (message["type"] or "unreadable").removeprefix("causeway."),
-            message["sender"] or "",
-            message["recipient"] or "",
-            ", ".join(message["rules"]),
-            f"{message['topic'].removeprefix('causeway.')}/{message['partition']}/{message['offset']}",
-            message["outcome"] or "",
-        )
-    console.print(table)
+        kind = (message["type"] or "unreadable").removeprefix("causeway.")
+        place = f"{message['topic'].removeprefix('causeway.')}/{message['partition']}/{message['offset']}"
+        parties = f"{message['sender'] or '?'} → {message['recipient'] or '?'}"
+        lines = [f"{message['position']}  {message['at'][11:]}  {kind}  {message['outcome'] or ''}"]
+        lines += [f"  {parties}  {', '.join(message['rules'])}", f"  {place}"]
+        for line in lines:
+            console.print(Text(line.rstrip()), soft_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -60,10 +61,12 @@ def run_demo(report_file: Path | None, count: int, state: Path) -> int:
                 report_file.write_text(json.dumps(report, indent=2))
             told_otherwise = [each for story in report["stories"] for each in story["differences"]]
             if not sys.stdout.isatty():
+                say_on_stderr(f"the exchange stops here: at a terminal it stays up. What it did is in {state}")
                 raise _Done(1 if report["accounting"]["differences"] or told_otherwise else 0)
         for link in asyncio.run(login_links(stack.endpoints, state)):
             say_on_stderr(f"{link.party}, once within ten minutes: {link.url}")
-        say_on_stderr("the exchange stays up: Ctrl-C stops it; `causeway dev login-link PARTY` makes more links")
+        more = f"causeway dev login-link PARTY --state {shlex.quote(str(state))}"
+        say_on_stderr(f"the exchange stays up: Ctrl-C stops it; `{more}` makes more links")
 
     try:
         return supervisor.run(on_ready)

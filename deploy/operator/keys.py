@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, Literal
 
 from deploy.operator.documents import document_in_force
 from deploy.site.installation import Installation
@@ -18,6 +18,12 @@ from shared.runtime.console.people import Person, require_actor, role_of
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import issue_key, keep_key, revoke_key
 from shared.vocabulary.routing import PartyKind, PartyStatus
+
+#: What people and machines of parties act as. `service` is the instance itself: nobody is given it.
+GivenRole = Literal[Role.ANALYST, Role.MACHINE, Role.VIEWER, Role.AUDITOR]
+#: What people and machines of auditors may be, and of all other parties.
+_AUDITING: Final = frozenset({Role.AUDITOR, Role.VIEWER})
+_ACTING: Final = frozenset({Role.ANALYST, Role.MACHINE, Role.VIEWER})
 
 _HELD = "SELECT key_hash FROM api_key WHERE party = $1 AND revoked_at IS NULL"
 
@@ -44,12 +50,12 @@ async def issue(
     A key of a `person`, by their opaque name, acts as what they are in the console, and ends with them.
 
     Raises `Refused`: `party_unknown` for a party that the directory in force does not have, `person_malformed`,
-    `person_unknown` for one who may do nothing, `scope_of_auditors`.
+    `person_unknown` for one who may do nothing, `role_not_of_party`, `scope_of_auditors`.
     """
     if person is not None:
         require_actor(person)
     entry = party_of(site, party)
-    role = role or (Role.AUDITOR if entry.kind == PartyKind.AUDITOR else Role.MACHINE)
+    role = role_at(entry, role, usual=Role.MACHINE)
     # Looked up first: a key that is kept and then not shown would be a live one that nobody knows.
     address = site.endpoints.address(entry.instance)
     text, hashed = issue_key(live=entry.status == PartyStatus.LIVE)
@@ -101,6 +107,18 @@ def key_id(hashed: bytes) -> str:
 def directory_of(site: Site) -> DirectoryIndex:
     """The directory in force."""
     return read_directory(document_in_force(site.state, "directory"))
+
+
+def role_at(entry: PartyEntry, role: Role | None, *, usual: Role) -> Role:
+    """The role that is asked for at a party, an auditor's own or the `usual` one if none is.
+
+    Raises `Refused("role_not_of_party")`: the services of other parties open nothing to auditors, nor audit to others.
+    """
+    auditing = entry.kind == PartyKind.AUDITOR
+    taken = role or (Role.AUDITOR if auditing else usual)
+    if taken not in (_AUDITING if auditing else _ACTING):
+        raise Refused("role_not_of_party", field="--role", status=400)
+    return taken
 
 
 def party_of(site: Site, party: str) -> PartyEntry:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from deploy.operator.keys import database_of, directory_of, party_of
+from deploy.operator.keys import database_of, directory_of, party_of, role_at
 from deploy.site.open import Site
 from shared.kernel.authority import Role, Scope
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
 from shared.runtime.console.frame import ROOT
 from shared.runtime.console.people import Person, end_person, make_link, opaque_actor, permit
-from shared.vocabulary.routing import PartyKind
 
 #: Whose link it is where nobody is named.
 SOMEBODY = "somebody"
@@ -38,10 +37,10 @@ async def login_link(
 ) -> LoginLink:
     """A link that signs `person` of `party` in: as an analyst if no role is named, an auditor's as auditor.
 
-    Raises `Refused("party_unknown")` for a party that the directory in force does not have.
+    Raises `Refused`: `party_unknown` for a party that the directory in force does not have, `role_not_of_party`.
     """
     entry = party_of(site, party)
-    role = role or _usual(entry)
+    role = role_at(entry, role, usual=Role.ANALYST)
     address = site.endpoints.address(entry.instance)
     database = database_of(site, entry)
     try:
@@ -72,10 +71,10 @@ async def give_role(
 ) -> Given:
     """Let somebody act as `role`, as `login_link` takes it. `actor` is the opaque name that their sign-in shows them.
 
-    Raises `Refused`: `party_unknown`, `person_malformed`, `role_has_no_key`, `scope_of_auditors`.
+    Raises `Refused`: `party_unknown`, `person_malformed`, `role_not_of_party`, `scope_of_auditors`.
     """
     entry = party_of(site, party)
-    role = role or _usual(entry)
+    role = role_at(entry, role, usual=Role.ANALYST)
     database = database_of(site, entry)
     try:
         async with database.transaction() as session:
@@ -111,10 +110,6 @@ async def end_role(site: Site, party: str, actor: str, *, at: datetime) -> None:
             await end_person(session.driver, Person(entry.id, actor), at)
     finally:
         await database.close()
-
-
-def _usual(entry: PartyEntry) -> Role:
-    return Role.AUDITOR if entry.kind == PartyKind.AUDITOR else Role.ANALYST
 
 
 def _person(entry: PartyEntry, person: str) -> Person:

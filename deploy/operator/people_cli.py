@@ -5,15 +5,15 @@ from __future__ import annotations
 from cyclopts import App
 
 from client.cli import output
+from deploy.operator.keys import GivenRole
 from deploy.site.options import Options, ending
-from shared.kernel.authority import Role
 
 person_app = App(name="person", help="What people of a party may do in its console.")
 _OPTIONS = Options()
 
 
 async def login_link(
-    party: str, /, *, role: Role | None = None, person: str = "somebody", options: Options = _OPTIONS
+    party: str, /, *, role: GivenRole | None = None, person: str = "somebody", options: Options = _OPTIONS
 ) -> int:
     """Print a link that signs somebody of a party in to its console: once, within ten minutes.
 
@@ -58,7 +58,7 @@ async def permit(
     actor: str,
     /,
     *,
-    role: Role | None = None,
+    role: GivenRole | None = None,
     jurisdiction: tuple[str, ...] = (),
     sees: tuple[str, ...] = (),
     options: Options = _OPTIONS,

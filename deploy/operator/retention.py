@@ -35,6 +35,8 @@ FROM pg_class AS held JOIN pg_class AS part
   ON part.oid = held.oid OR part.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = held.oid)
 WHERE held.oid = to_regclass($1::text)
 """
+#: Of so many bytes, ANALYZE reads every page, so that what it estimates is the count.
+_READ_WHOLE_BYTES: Final = 8 * 1024 * 1024
 _BIND = """
 SELECT set_config('causeway.parties', coalesce((SELECT string_agg(party, ',') FROM feed), ''), true),
        set_config('causeway.role', 'service', true), set_config('causeway.action', $1, true)
@@ -115,7 +117,7 @@ _PLACES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a table holds now. `rows` is PostgreSQL's own estimate; `each`: bytes for each subject of the instance."""
+    """What a table holds now. `rows`: of a large one, an estimate; `each`: bytes for each subject of the instance."""
 
     kept: Kept
     rows: int
@@ -152,9 +154,18 @@ class Ended:
 async def show(database: OwnedDatabase) -> list[Held]:
     """What an instance's tables hold, and for how long. Raises `Unavailable` if its owner is not let in."""
     async with _opened(database) as owner:
-        rows = [(kept, await owner.fetchrow(_SIZE, kept.table)) for kept in POLICY[database.kind]]
+        rows = [(kept, await _size(owner, kept.table)) for kept in POLICY[database.kind]]
     subjects = next(row["rows"] for kept, row in rows if kept.table == _SUBJECTS[database.kind])
     return [Held(kept, row["rows"], row["bytes"], row["bytes"] // subjects if subjects else None) for kept, row in rows]
+
+
+async def _size(owner: asyncpg.Connection, table: str) -> asyncpg.Record:
+    """Bytes and rows of a table. A small one is looked at anew: PostgreSQL does not, where few rows have come."""
+    size = await owner.fetchrow(_SIZE, table)
+    if size["bytes"] > _READ_WHOLE_BYTES:
+        return size
+    await owner.execute(f"ANALYZE {table}")
+    return await owner.fetchrow(_SIZE, table)
 
 
 async def apply(database: OwnedDatabase, now: datetime) -> list[Ended]:

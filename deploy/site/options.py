@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +9,6 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from client.cli import output
-from shared.kernel.errors import CausewayError, Refused
 
 
 @Parameter(name="*")
@@ -27,12 +24,5 @@ class Options:
     """Print one JSON document instead of text."""
 
 
-@contextmanager
-def ending(options: Options) -> Iterator[None]:
-    """Turn a coded failure into a message and an exit code."""
-    try:
-        yield
-    except CausewayError as error:
-        output.failure(error, as_json=options.json)
-        wrong_call = isinstance(error, Refused) and error.status == 400
-        raise SystemExit(output.WRONG_CALL if wrong_call else output.FAILED) from None
+#: Turns a coded failure inside it into a message and an exit code.
+ending = output.coded

@@ -54,7 +54,7 @@ def publish(
         here = site(options)
         figures = asyncio.run(read_figures(here.endpoints, asked, exercises=exercises))
         directory = read_directory(document_in_force(here.state, "directory"))
-        _say(publish_files(files_of(asked, figures, directory), into), options)
+        _say(publish_files(files_of(asked, figures, directory, exercises=exercises), into), options)
         return output.DONE
 
 

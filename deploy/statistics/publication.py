@@ -51,17 +51,23 @@ class Line(NamedTuple):
         return "" if median is None or self.figures.count(measure) < SMALL else f"{median / 60:.1f}"
 
 
-def files_of(month: Month, figures: Mapping[str, Figures], directory: DirectoryIndex) -> dict[str, bytes]:
-    """The files of a month by name. A kind of recipient all of which is too little has a table without rows."""
+def files_of(
+    month: Month, figures: Mapping[str, Figures], directory: DirectoryIndex, *, exercises: bool = False
+) -> dict[str, bytes]:
+    """The files of a month by name; those of exercises say so in name and title.
+
+    A kind of recipient all of which is too little has a table without rows.
+    """
+    named, title = (f"{month}-exercises", f"{month} (exercises)") if exercises else (f"{month}", f"{month}")
     made: dict[str, bytes] = {}
     for kind in MEASURES:
         lines = lines_of(kind, figures, directory)
-        made[f"{month}-{_NAMES[kind]}.csv"] = _table(kind, lines).encode()
-        made[f"{month}-{_NAMES[kind]}.svg"] = _plot(kind, month, lines).encode()
+        made[f"{named}-{_NAMES[kind]}.csv"] = _table(kind, lines).encode()
+        made[f"{named}-{_NAMES[kind]}.svg"] = _plot(kind, title, lines).encode()
     gone = gone_of(figures, directory)
-    made[f"{month}-gone.csv"] = _gone_table(gone).encode()
-    made[f"{month}-gone.svg"] = bars(
-        f"Items gone while held, {month}", [Bar(row.country or "several countries", float(row.held)) for row in gone]
+    made[f"{named}-gone.csv"] = _gone_table(gone).encode()
+    made[f"{named}-gone.svg"] = bars(
+        f"Items gone while held, {title}", [Bar(row.country or "several countries", float(row.held)) for row in gone]
     ).encode()
     return made
 
@@ -143,8 +149,8 @@ def csv_of(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return text.getvalue()
 
 
-def _plot(kind: PartyKind, month: Month, lines: Sequence[Line]) -> str:
-    return bars(f"{_TITLES[kind]}, {month}", list(_plotted(kind, lines)))
+def _plot(kind: PartyKind, title: str, lines: Sequence[Line]) -> str:
+    return bars(f"{_TITLES[kind]}, {title}", list(_plotted(kind, lines)))
 
 
 def _plotted(kind: PartyKind, lines: Sequence[Line]) -> Iterator[Bar]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -113,7 +113,9 @@ async def show_proof(
 async def find_flows(sought: Sought, look: Look, *, entries: Entries, cursor: str | None = None) -> FoundFlows:
     """Referrals by party and period, page by page, or by an id; the look is noted first, with what was looked for."""
     AUTHORITY.require("flow", look.role, action="read", state="any")
-    period = f"{sought.party or 'anybody'}/{sought.since:%Y-%m-%d}/{sought.until:%Y-%m-%d}"
+    # `until` is the moment after: noted is the last day that was asked for.
+    last = sought.until - timedelta(microseconds=1)
+    period = f"{sought.party or 'anybody'}/{sought.since:%Y-%m-%d}/{last:%Y-%m-%d}"
     what = f"find/{sought.reference or period}"
     await entries.note_reading(look.auditor, checked_purpose(look.purpose), what)
     return await entries.find(sought, exercise=look.exercise, parties=look.parties, limit=FOUND_MAX, cursor=cursor)

@@ -33,6 +33,7 @@ from client.cli import (
     verify,
     webhook,
 )
+from client.cli.wrong_call import hidden
 from tests.client.fake_service import FakeService
 
 
@@ -54,7 +55,7 @@ Run = Callable[..., Ended]
 
 def program() -> App:
     """`causeway` with the verbs of a party."""
-    app = App(name="causeway")
+    app = App(name="causeway", error_formatter=hidden)
     acting = (attention, referral, inbox, case, hold, offer, orphan, notice, preservation, questions)
     for module in (*acting, due, timeline, listen, webhook, flow, verify, login):
         app.command(module.app)

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from client.cli.rows import RowError
+from shared.kernel.codes import WHYS
+from shared.kernel.codes.rules import RULES
 from tests.client.fake_service import FakeService
 from tests.client.fake_service import referral as submission
 from tests.client.prompt import Run
@@ -22,12 +27,29 @@ def test_a_check_says_per_row_what_would_be_refused(run: Run, service: FakeServi
     path = written(tmp_path / "a.jsonl", submission(1), submission(2))
     ended = run("referral", "check", path)
     assert ended.code == 1
-    assert "2\t/media_kind\tschema\tenum\n" in ended.out
+    assert f"2\t/media_kind\tschema\tenum\t{RULES['enum']}\n" in ended.out
     assert run("referral", "check", path, "--json").json["results"] == [
         {"row": 1, "ok": True, "state": "routed", "work_reason": None, "recipients": [], "cut": []},
-        {"row": 2, "ok": False, "errors": [{"field": "/media_kind", "code": "schema", "rule": "enum"}]},
+        {
+            "row": 2,
+            "ok": False,
+            "errors": [{"field": "/media_kind", "code": "schema", "rule": "enum", "mend": RULES["enum"]}],
+        },
     ]
     assert service.stored == []
+
+
+@pytest.mark.parametrize(
+    ("error", "mend"),
+    [
+        (RowError(1, "fields_invalid", "/a", "enum", "one of 'x' or 'y'"), "one of 'x' or 'y'"),
+        (RowError(1, "fields_invalid", "/a", "enum"), RULES["enum"]),
+        (RowError(1, "external_ref_exists", "/external_ref"), WHYS["external_ref_exists"].mend),
+        (RowError(1, "of_a_later_version"), None),
+    ],
+)
+def test_a_refused_row_says_what_is_done_about_it(error: RowError, mend: str | None) -> None:
+    assert error.mend == mend
 
 
 def test_a_check_shows_where_each_row_would_go_and_by_which_rules(

@@ -39,6 +39,10 @@ WHYS: Final = {
     "login_file_malformed": Why("the file of `causeway login` is none", "causeway login writes it anew"),
     "not_utf8": Why("the file is not UTF-8", "save the file as UTF-8"),
     "one_referral_expected": Why("the file holds several referrals", "use import for a file of several"),
+    "option_invalid": Why(
+        "options of the call break a rule, alone or together",
+        "each is listed with its rule; --help of the verb says what goes with what",
+    ),
     "origin_has_no_rows": Why("every row of the file names another origin", "look at --origin"),
     "purpose_malformed": Why("the purpose is not of its form", "8 to 64 letters, digits, spaces and hyphens"),
     "row_malformed": Why("a line is not of the form of sampled rows", "origin, label and referral, and nothing else"),

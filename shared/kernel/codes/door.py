@@ -76,8 +76,8 @@ WHYS: Final = {
         "the item has had no such round", "causeway inbox notice ID shows the rounds of its items"
     ),
     "item_unknown": Why(
-        "what it is about has no item with this number",
-        "causeway inbox show ID, or inbox notice ID, has the numbers; of your own, causeway referral show ID",
+        "what is said names an item that there is not, or that nothing was asked about",
+        "the referral or notice shows the numbers of its items: causeway referral show, inbox show or inbox notice",
     ),
     "items_all_answered": Why(
         "every item of the notice is answered already",

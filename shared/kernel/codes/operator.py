@@ -143,6 +143,10 @@ WHYS: Final = {
         "nobody of that name may do anything there",
         "give the name that the person's page of settings shows for whoever gives roles",
     ),
+    "role_not_of_party": Why(
+        "auditors alone act as auditor, and not as analyst or machine",
+        "leave --role out, or name a role of that kind of party",
+    ),
     "scope_of_auditors": Why(
         "a scope is given to somebody who is no auditor", "give it to an auditor, or leave it out"
     ),

@@ -8,10 +8,6 @@ from shared.kernel.codes.why import Why
 
 WHYS: Final = {
     "act_awaited": Why("the act before it in its track has not come", "nothing: it waits here for the one before"),
-    "ask_malformed": Why(
-        "the request has no end or two, or a location that is none",
-        "say one of --term and --until, an instrument of the policy, and locations as KIND=VALUE",
-    ),
     "day_over": Why("the day until which it is to be kept has passed", "name today, by UTC, or a later day"),
     "instrument_not_yours": Why(
         "your agency does not lie below the jurisdiction of the instrument",

@@ -48,6 +48,15 @@ def test_figures_that_were_published_stay(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.csv": b"1"}
 
 
+def test_exercises_are_published_beside_the_rest_in_one_folder(tmp_path: Path) -> None:
+    directory, month = exchange_world.world().documents.directory, Month(2026, 10)
+    publish(files_of(month, {}, directory), tmp_path)
+    published = publish(files_of(month, {}, directory, exercises=True), tmp_path)
+    names = {f"2026-10-exercises-{kind}.{form}" for kind in ("agencies", "providers") for form in ("csv", "svg")}
+    assert {path.name for path in published} == names
+    assert "2026-10 (exercises)" in (tmp_path / "2026-10-exercises-providers.svg").read_text()
+
+
 def test_a_plot_is_a_picture_with_words_and_nothing_from_elsewhere() -> None:
     drawn = bars("Median <hours>", [Bar("provider-001.example", 3.5), Bar("7 others NL", 0.0)])
     root = ElementTree.fromstring(drawn)  # noqa: S314 (our own bytes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -211,3 +211,12 @@ async def test_a_page_reads_no_more_beside_a_hundred_times_as_much_of_others(
     assert await read(finding._OF_PARTIES, [RARE]) > 2 * PAGES_MAX
     await undone.rollback()
     await owner.close()
+
+
+async def test_a_search_is_noted_by_the_days_that_were_asked_for(log: Log, database: Database) -> None:
+    day = date(2026, 11, 27)
+    sought = Sought.of(HOTLINE, None, since=day, until=day, now=log.world.at)
+    await use_cases.find_flows(sought, Look(AUDITOR, Role.AUDITOR, True, PURPOSE), entries=log.entries)
+    async with database.transaction() as session:
+        what = await session.driver.fetchval("SELECT what FROM reading ORDER BY at DESC LIMIT 1")
+    assert what == f"find/{HOTLINE}/2026-11-27/2026-11-27"

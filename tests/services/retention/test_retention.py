@@ -231,6 +231,12 @@ async def test_what_there_is_is_shown_with_its_size(endpoints: dict[str, Databas
     held = {each.kept.table: each for each in await show(owned(endpoints))}
     assert held.keys() == {kept.table for kept in POLICY["hotline"]}
     assert held["event"].bytes > 0
+    owner = await asyncpg.connect(endpoints["hotline"].owner_url)
+    try:
+        revisions = await owner.fetchval("SELECT count(*) FROM schema_revision")
+    finally:
+        await owner.close()
+    assert held["schema_revision"].rows == revisions > 0
     nobody_there = owned(endpoints)._replace(owner_url="postgresql://nobody@127.0.0.1:1/none")
     with pytest.raises(Unavailable, match="database_unavailable"):
         await show(nobody_there)

@@ -7,7 +7,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0025"
-down_revision = "0020"
+down_revision = "0024"
 
 
 def upgrade() -> None:

@@ -1,0 +1,75 @@
+"""What a verb says of a value that is none: which option, which rule, what to do; and never the value."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.kernel.codes import WHYS
+from tests.client.fake_service import FakeService
+from tests.client.prompt import Run
+from tests.client.test_client_tls import FILES, ID, VERBS, file
+
+__all__ = ["file"]
+
+CANARY = "Canary 7f3a"
+PAST = ["--until", "2020-01-01"]
+ASK = ["preservation", "ask", "provider-1.example", "url=https://h.example/1", "--instrument", "eu_2023_1543"]
+#: A call with a bad value, the option that it is told of, the rule, and what would be right.
+BAD = [
+    (["case", "claim", ID, "--hours", "13"], "--hours", "less_than_equal (at most 12)"),
+    (["case", "claim", ID, "--hours", "0"], "--hours", "greater_than_equal (at least 1)"),
+    (["case", "hand-over", ID, "--hours", "99"], "--hours", "less_than_equal (at most 12)"),
+    (["case", "hand-over", ID, "--to", CANARY], "--to", "string_pattern_mismatch (the pattern ^[0-9a-f]{32}$)"),
+    (["case", "refer", ID, "--to", CANARY, "--because", "suspect_elsewhere"], "--to", "string_pattern_mismatch"),
+    (["referral", "transfer", ID, "--to", CANARY, "--reason", "no_mandate"], "--to", "string_pattern_mismatch"),
+    ([*ASK[:-1], CANARY, *PAST], "--instrument", "enum (one of '"),
+    ([*ASK[:3], "url=x", *ASK[4:], *PAST], "LOCATIONS 1", "string_too_short (a length of at least 10)"),
+    (ASK, "/", "term_or_until (a term or a last day, and not both)"),
+    (["preservation", "answer", ID, "refused", *PAST], "/", "answer_needs_its_own_word (each answer goes"),
+]
+
+
+@pytest.mark.parametrize(("call", "option", "rule"), BAD)
+def test_a_body_that_the_options_do_not_make_is_told_by_option_rule_and_mend(
+    run: Run, service: FakeService, call: list[str], option: str, rule: str
+) -> None:
+    ended = run(*call)
+    assert (ended.code, ended.out) == (2, "")
+    first, mend, *listed = ended.err.splitlines()
+    assert first == f"error: option_invalid at {option}"
+    assert mend == f"  {WHYS['option_invalid'].mend}"
+    assert [each.startswith(f"  {option}: {rule}") for each in listed] == [True]
+    assert CANARY not in ended.err
+    told = run(*call, "--json").json["error"]
+    assert (told["code"], told["field"], told["errors"][0]["field"]) == ("option_invalid", option, option)
+    assert service.requests == []
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_verb_ends_in_a_traceback_or_repeats_a_word_that_is_none(run: Run, file: Path, verb: str) -> None:
+    words = [str(file.with_name(FILES[word])) if word in FILES else word for word in VERBS[verb]]
+    calls = [[*words[:place], bad, *words[place + 1 :]] for place in range(len(words)) for bad in (CANARY, "")]
+    for call in [*calls, [*words, CANARY], [*words, f"--unheard={CANARY}"], [*words, "--limit", CANARY]]:
+        ended = run(*verb.split(), *call)
+        assert ended.code in (0, 1, 2)
+        assert CANARY not in ended.err + ended.out
+
+
+def test_a_reader_that_goes_ends_a_call_quietly() -> None:
+    # More than a pipe holds, so that the call still writes when its reader has gone.
+    call = f"{sys.executable} -m deploy.cli sample --count 3000 | head -n 1; echo ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(["bash", "-c", call], capture_output=True, text=True, check=True)
+    assert (ended.stdout.splitlines()[-1], ended.stderr) == ("1", "")
+
+
+def test_a_reader_that_is_gone_before_a_short_table_ends_a_call_quietly() -> None:
+    script = (
+        "import os, sys; from deploy.cli import app, main; read, write = os.pipe(); os.close(read); os.dup2(write, 1)\n"
+    )
+    script += "app.command(lambda: print('one line'), name='say'); sys.argv = ['causeway', 'say']; main()"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "")
