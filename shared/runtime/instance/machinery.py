@@ -314,7 +314,7 @@ class Machinery:
         return [
             compose_fact(
                 MESSAGE_PARKED,
-                _parked_fact(each),
+                each.fact(),
                 subject=uuid7(),
                 instance=self.instance,
                 directory=directory,
@@ -386,18 +386,3 @@ async def _hold(erasures: Erasures, database: Database) -> None:
 
 def _peers(unit: Unit) -> PostgresPeers:
     return PostgresPeers(unit.connection.driver)
-
-
-def _parked_fact(parked: Parked) -> dict[str, object]:
-    fact: dict[str, object] = {
-        "topic": parked.topic,
-        "partition": parked.partition,
-        "offset": parked.offset,
-        "digest": parked.digest,
-        "reason": parked.reason,
-    }
-    if parked.sender is not None:
-        fact["sender"] = parked.sender
-    if parked.message_id is not None:
-        fact["message_id"] = str(parked.message_id)
-    return fact

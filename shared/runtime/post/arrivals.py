@@ -135,3 +135,18 @@ class Parked:
     sender: str | None
     message_id: UUID | None
     record: Record | None
+
+    def fact(self) -> dict[str, object]:
+        """What audit is told of it (`MessageParked`)."""
+        told: dict[str, object] = {
+            "topic": self.topic,
+            "partition": self.partition,
+            "offset": self.offset,
+            "digest": self.digest,
+            "reason": self.reason,
+        }
+        if self.sender is not None:
+            told["sender"] = self.sender
+        if self.message_id is not None:
+            told["message_id"] = str(self.message_id)
+        return told
