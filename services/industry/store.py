@@ -65,9 +65,10 @@ WITH notices AS (
     WHERE n.party = $1 AND n.received_at >= $2 AND n.received_at < $3 AND n.exercise = $4
       AND n.edge -> 'basis' @> '[{"instrument": "dsa"}]'
 )
-SELECT incident_kind, flagged, items, actions, CASE WHEN actions > 0 THEN greatest(floor(extract(epoch FROM coalesce(
-    acted_at, (SELECT min(e.at) FROM event AS e WHERE e.party = n.party AND e.subject = n.notice_id AND e.type = $6
-               AND e.detail ->> 'state' = ANY($7::text[]))) - received_at) / 60), 0)::int END AS minutes
+SELECT incident_kind, flagged, items, actions, CASE WHEN actions > 0 THEN greatest(least(floor(extract(
+    epoch FROM coalesce(acted_at, (SELECT min(e.at) FROM event AS e
+               WHERE e.party = n.party AND e.subject = n.notice_id AND e.type = $6
+               AND e.detail ->> 'state' = ANY($7::text[]))) - received_at) / 60), 2147483647), 0)::int END AS minutes
 FROM notices AS n
 """
 _ANSWER: Final = event_type(Subject.NOTICE, "answer")

@@ -59,6 +59,7 @@ class AgencyDoor(RecipientDoor):
         return refusals
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
+        await super().settled(unit, settlements)
         refused = {each.message_id: each.code or each.outcome.value for each in settlements if _is_refused(each)}
         if refused:
             cases = PostgresCases(unit.connection.driver, self._kek)

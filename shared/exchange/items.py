@@ -26,7 +26,7 @@ from shared.contracts.items import (
     Reinstated,
 )
 from shared.guard.rules import CLOCK_SKEW
-from shared.kernel.clock import COARSE_S
+from shared.kernel.clock import COARSE_S, coarse
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.answers import ItemFound, ItemsFold, NoticeAction
@@ -186,8 +186,8 @@ def check(stated: Said, numbers: Collection[int], before: Said) -> None:
 
 
 def check_time(time: datetime | None, at: datetime, *, field: str) -> None:
-    """Raises `Refused("time_ahead")` for what has not happened at `at`, which a message says to ten seconds."""
-    if time is not None and time > at + CLOCK_SKEW + timedelta(seconds=COARSE_S):
+    """Raises `Refused("time_ahead")` for what has not happened at `at`, as a message says that: cut to ten seconds."""
+    if time is not None and time > coarse(at) + CLOCK_SKEW + timedelta(seconds=COARSE_S):
         raise Refused("time_ahead", "at most five minutes ahead of our clock", field=field)
 
 

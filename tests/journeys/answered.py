@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 
+from client.api import CausewayClient
+from shared.contracts.leases import Claim, HandOver
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock, rfc3339
@@ -165,10 +168,22 @@ async def looked_at_again(asked: Asked, first: str, notice: str) -> None:
     await asked.exchange.until_quiet()
 
 
-async def officers_and_agencies(asked: Asked, second: str, third: str) -> None:
+async def another(asked: Asked, free: str) -> str:
+    """Another officer of the agency, as a case that they have taken up names them."""
+    key = await asked.exchange.issued("law_enforcement", AGENCY, Role.ANALYST)
+    async with CausewayClient(asked.exchange.endpoints.http["law_enforcement"], key) as officer:
+        await officer.act_on_case("claim", UUID(free), Claim(hours=1))
+        found = (await officer.inbox_item(UUID(free))).claimed_by
+        await officer.act_on_case("hand_over", UUID(free), HandOver())
+    assert found is not None
+    return found
+
+
+async def officers_and_agencies(asked: Asked, first: str, second: str, third: str) -> None:
     """Who has a case, and one that goes to another agency."""
     await asked.post(AGENCY, f"/v1/cases/{third}:claim", {"hours": 1})
-    await asked.post(AGENCY, f"/v1/cases/{third}:hand-over", {"to": "0" * 32})
+    await asked.post(AGENCY, f"/v1/cases/{third}:hand-over", {"to": "0" * 32}, status=422)
+    await asked.post(AGENCY, f"/v1/cases/{third}:hand-over", {"to": await another(asked, first)})
     await asked.post(AGENCY, f"/v1/cases/{third}:claim", {}, status=409)
     await asked.post(AGENCY, f"/v1/cases/{second}:refer", REFERRED | {"agency": PROVIDER}, status=422)
     fourth, _ = await asked.filed()
@@ -192,7 +207,7 @@ async def recipients_answer(asked: Asked) -> None:
         await asked.get(party, f"/v1/inbox/{first}/evidence")
     await asked.get(PROVIDER, "/v1/notices?limit=1")
     await asked.get(PROVIDER, f"/v1/notices/{notice}/evidence")
-    await officers_and_agencies(asked, second, third)
+    await officers_and_agencies(asked, first, second, third)
     await asked.post(AGENCY, f"/v1/cases/{first}:accept", {"case_reference": "BE-2026-17"})
     await asked.post(AGENCY, f"/v1/cases/{first}:accept", {}, status=409)
     await asked.post(AGENCY, f"/v1/cases/{first}:outcome", OUTCOME)

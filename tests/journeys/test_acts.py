@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -66,6 +67,8 @@ RECIPIENTS = {Subject.OFFER: HOTLINES, Subject.CASE: AGENCIES, Subject.NOTICE: P
 ANSWERS = [each for subject in HELD for each in personal(subject) if each.message is not None]
 #: What a recipient's service does by itself: no route and no verb reaches it.
 BY_TIME = [each for subject in HELD for each in rows_of(subject) if each.cause is Cause.TIMER]
+#: What it does as it hears of a refusal: `test_came_back` walks it.
+BY_RECEIPT = [each for each in rows_of(Subject.CASE) if each.track is Track.ANSWER and each.cause is Cause.ACT]
 
 
 def named(act: Act) -> str:
@@ -75,7 +78,9 @@ def named(act: Act) -> str:
 def test_every_message_of_an_act_is_walked() -> None:
     """What agencies ask of providers is walked on a running exchange: `test_preservation`."""
     answering = [each for each in ACTS if each.track is Track.ANSWER and each.subject not in ASKED_BY_AGENCIES]
-    assert {each.message for each in answering if each.message} == {each.message for each in (*ANSWERS, *BY_TIME)}
+    assert {each.message for each in answering if each.message} == {
+        each.message for each in (*ANSWERS, *BY_TIME, *BY_RECEIPT)
+    }
 
 
 # -- a route and a verb ----------------------------------------------------------------------------------------------
@@ -194,6 +199,7 @@ async def told(act: Act, said: Contract, standing: Standing) -> tuple[dict[UUID,
     said_before = REMOVED.words() if act.name == "reinstate" else None
     edges = OneEdge(subject, party, AnswerState(standing.answer), withdrawn=withdrawn, said=said_before)
     message: Received = received(act.message, clear, subject=subject, sender=party, recipient=HOTLINE)
+    message = replace(message, sent_at=AT + timedelta(days=1))  # after what the examples say has happened
     answers = EdgeAnswers(edges, AT, agency=lambda _: "law_enforcement")  # type: ignore[arg-type]
     refused = await answers.apply([message])
     moved = edges.answered.get(edges.edge.edge_id)

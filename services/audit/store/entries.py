@@ -108,22 +108,24 @@ WITH head AS MATERIALIZED (
     WHERE kind = 'decision' AND exercise IS NOT NULL AND subject ~ '^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'
     GROUP BY 1, 2, 3
 ), passed AS MATERIALIZED (
-    SELECT subject, recipient FROM {entries} WHERE type = 'causeway.referral_passed_on.v1' AND verified
+    SELECT subject::uuid AS referral_id, recipient FROM {entries}
+    WHERE type = 'causeway.referral_passed_on.v1' AND verified
+      AND subject ~ '^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'
 ), new_flow_party AS (
     INSERT INTO flow_party (party, exercise, decided_at, referral_id, origin)
     SELECT DISTINCT p.party, d.exercise, coalesce(known.decided_at, d.decided_at), d.referral_id, d.origin
     FROM decided AS d
          JOIN (SELECT referral_id, origin, origin AS party FROM decided
                UNION SELECT referral_id, origin, recipient FROM {links}
-               UNION SELECT referral_id, origin, p.recipient FROM decided JOIN (
-                   SELECT subject, recipient FROM passed
-                   UNION SELECT e.subject, e.recipient FROM decided JOIN entry AS e ON e.subject = referral_id::text
-                   WHERE e.type = 'causeway.referral_passed_on.v1' AND e.verified) AS p ON p.subject = referral_id::text
+               UNION SELECT referral_id, origin, passed.recipient FROM decided JOIN passed USING (referral_id)
+               UNION SELECT referral_id, origin, e.recipient
+               FROM decided JOIN entry AS e ON e.subject = referral_id::text
+               WHERE e.type = 'causeway.referral_passed_on.v1' AND e.verified
          ) AS p USING (referral_id, origin)
          LEFT JOIN flow_party AS known ON (known.referral_id, known.origin, known.party)
                                         = (d.referral_id, d.origin, d.origin)
     UNION SELECT passed.recipient, k.exercise, k.decided_at, k.referral_id, k.origin
-    FROM passed JOIN flow_party AS k ON k.referral_id::text = passed.subject AND k.party = k.origin
+    FROM passed JOIN flow_party AS k ON k.referral_id = passed.referral_id AND k.party = k.origin
     ON CONFLICT DO NOTHING
 ), new_receipted AS (
     INSERT INTO receipted ({receipts.names}) SELECT {receipts.values} FROM {receipts} ON CONFLICT DO NOTHING

@@ -23,6 +23,7 @@ from shared.kernel.authority import Role
 from shared.party.recipient.ports import Acting
 from shared.routing.policy_index import PolicyIndex
 from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.post.ports import Settlement
 from shared.vocabulary.jurisdiction import TREE
 from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, directory
 from tests.services.doors import ACTOR, as_told
@@ -45,11 +46,23 @@ class Agencies:
 
     async def receive(self, *messages: Received) -> list[str | None]:
         """Apply one batch; the code each message was refused with, None where it was applied."""
+        async with self._applying() as unit:
+            refusals = await self._door().apply(unit, messages)
+        return [refusals.get(message.message_id) for message in messages]
+
+    async def receipted(self, *told: Settlement) -> None:
+        """What the instances that it was sent to say of messages."""
+        async with self._applying() as unit:
+            await self._door().settled(unit, told)
+
+    def _door(self) -> AgencyDoor:
+        return AgencyDoor(kek=KEK, documents=self.documents, now=lambda: AT)
+
+    @asynccontextmanager
+    async def _applying(self) -> AsyncIterator[Any]:
         scope = RowScope((AGENCY, OTHER_AGENCY), Role.SERVICE, "apply")
         async with self.database.transaction(scope) as session:
-            unit: Any = SimpleNamespace(connection=session)
-            refusals = await AgencyDoor(kek=KEK, documents=self.documents, now=lambda: AT).apply(unit, messages)
-        return [refusals.get(message.message_id) for message in messages]
+            yield SimpleNamespace(connection=session)
 
     @asynccontextmanager
     async def cases(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from uuid import UUID
 
 import pytest
@@ -10,9 +11,12 @@ from shared.contracts.base import Contract
 from shared.contracts.questions import Dispute, DisputeStatement, Question
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
+from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.questions import DisputeReason, NeedsInfo
 from tests.services.deliveries import offered
 from tests.services.law_enforcement.agency import Agencies
+from tests.services.outgoing import about
+from tests.support.builders import settlement
 
 
 async def case(agencies: Agencies) -> UUID:
@@ -46,3 +50,18 @@ async def test_an_item_that_there_is_not_is_refused_before_anything_is_kept(
     right = asking(1) if act == "ask" else contesting(1)
     assert await agencies.act(act, right, referral_id) == "offered"
     assert len(await agencies.sent(referral_id)) == 1
+
+
+@pytest.mark.parametrize(("act", "said"), [("ask", asking(1)), ("dispute", contesting(1))], ids=["ask", "dispute"])
+async def test_what_its_origin_refuses_was_never_raised_and_another_may_follow(
+    agencies: Agencies, act: str, said: Contract
+) -> None:
+    referral_id = await case(agencies)
+    await agencies.act(act, said, referral_id)
+    (first,) = await about(agencies.database, referral_id)
+    for _ in range(2):  # a receipt that comes twice says nothing of the one that follows
+        refused = settlement(first.message_id, "a" * 64, ReceiptOutcome.REFUSED, code="message_time_off")
+        await agencies.receipted(refused)
+        with suppress(Refused):
+            await agencies.act(act, said, referral_id)
+    assert len(await about(agencies.database, referral_id)) == 2
