@@ -12,7 +12,7 @@ from deploy.operator.status import ask_instances
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange
 
-CHECKS = ["database", "documents", "bus", "relay", "outbox", "receipts", "law", "rules"]
+CHECKS = ["database", "documents", "bus", "relay", "timers", "outbox", "receipts", "law", "rules"]
 
 
 #: What the process `alone` permits; the shared one has no such setting.
@@ -78,6 +78,7 @@ def test_an_api_on_its_own_is_ready_and_says_who_else_is_asked(alone: str) -> No
     assert {each["name"]: each["reason"] for each in answer.json()["checks"] if each["reason"]} == {
         "bus": "elsewhere",
         "relay": "elsewhere",
+        "timers": "elsewhere",
     }
 
 

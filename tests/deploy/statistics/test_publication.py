@@ -52,7 +52,9 @@ def test_exercises_are_published_beside_the_rest_in_one_folder(tmp_path: Path) -
     directory, month = exchange_world.world().documents.directory, Month(2026, 10)
     publish(files_of(month, {}, directory), tmp_path)
     published = publish(files_of(month, {}, directory, exercises=True), tmp_path)
-    names = {f"2026-10-exercises-{kind}.{form}" for kind in ("agencies", "providers") for form in ("csv", "svg")}
+    names = {
+        f"2026-10-exercises-{kind}.{form}" for kind in ("agencies", "providers", "gone") for form in ("csv", "svg")
+    }
     assert {path.name for path in published} == names
     assert "2026-10 (exercises)" in (tmp_path / "2026-10-exercises-providers.svg").read_text()
 
