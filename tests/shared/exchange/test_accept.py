@@ -93,6 +93,11 @@ def test_what_is_said_a_little_ahead_or_long_ago_counts_from_when_it_was(
     assert received(here, withdrawn_at(said_at)(here, good)).sent_at == said_at
 
 
+def test_what_is_dated_ten_seconds_more_ahead_is_refused(here: World, good: Record) -> None:
+    with pytest.raises(Refused, match="message_time_off"):
+        received(here, withdrawn_at(timedelta(minutes=5, seconds=10))(here, good))
+
+
 def test_the_wrong_records_reach_every_row_that_one_record_can() -> None:
     assert {code for code, _ in WRONG} | BEYOND_ONE_RECORD == set(RECORD_TABLE)
 

@@ -18,6 +18,7 @@ from shared.envelope.sealing import open_sealed, seal
 from shared.exchange.accept import RECORD_BYTES_MAX, accept
 from shared.exchange.compose import Addressing, compose, compose_receipts, seal_context
 from shared.exchange.message import Record
+from shared.kernel.clock import coarse
 from shared.kernel.ids import uuid4, uuid7
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER, verdict
 from tests.support.exchange_world import LONG_AFTER, SUSPENDED, World, later, merged, public_key
@@ -118,8 +119,8 @@ def case_accepted(here: World, record: Record) -> Record:
     return here.records([draft], "law_enforcement")[0]
 
 
-def withdrawn_at(said_at: datetime) -> Change:
-    """A withdrawal, which carries no edge, dated and honestly signed by an origin."""
+def withdrawn_at(said_at: datetime | timedelta) -> Change:
+    """A withdrawal, which carries no edge, dated and honestly signed by an origin: then, or so long after now."""
 
     def change(here: World, record: Record) -> Record:
         subject = uuid7()
@@ -133,7 +134,7 @@ def withdrawn_at(said_at: datetime) -> Change:
             at=here.at,
         )
         (honest,) = here.records([compose(REFERRAL_WITHDRAWN, clear, address)])
-        return here.resigned(honest, time=said_at)
+        return here.resigned(honest, time=coarse(here.at + said_at) if isinstance(said_at, timedelta) else said_at)
 
     return change
 
@@ -224,7 +225,7 @@ WRONG: list[tuple[str, Change]] = [
     ("body_invalid", signed(dataschema="https://schemas.causeway.example/notice_issued.v1.json")),
     ("statement_not_yours", signed(type="causeway.outcome_reported.v1")),
     ("statement_not_yours", signed(type="causeway.notice_issued.v1")),
-    ("message_time_off", withdrawn_at(AT + timedelta(minutes=5, seconds=10))),
+    ("message_time_off", withdrawn_at(timedelta(minutes=9))),
     ("message_time_off", withdrawn_at(datetime(9999, 12, 30, tzinfo=UTC))),
     ("message_time_off", withdrawn_at(datetime(1970, 1, 1, tzinfo=UTC))),
     ("exercise_mismatch", signed(exercise=False)),
