@@ -239,7 +239,12 @@ async def test_what_was_held_is_left_no_longer_than_the_law_lets_anybody_look(
     first, *others = await agencies_of(origin, referral_id)
     await applied(origin, *(no_objection(origin, referral_id, each) for each in others))
     await applied(origin, place(origin, referral_id, first, 3 * WINDOW))
-    await applied(origin, anew(origin, await referred(origin, referral_id, first), 2))
+    origin.clock.advance((WINDOW - timedelta(hours=1)).total_seconds())
+    word = anew(origin, await referred(origin, referral_id, first), 2)
+    await applied(origin, word)
+    # What is left a second time is so, too: from the rule's own window, not from what it was moved to.
+    await applied(origin, await came_back(origin, word, 3))
+    await applied(origin, place(origin, referral_id, first, 3 * WINDOW, 4), anew(origin, word, 5))
     await pass_time(origin, WINDOW - SLOT)
     assert not await issued(origin, referral_id)
     await pass_time(origin, 2 * SLOT)
@@ -290,3 +295,15 @@ async def test_what_the_other_has_answered_does_not_come_back(origin: Origin, cl
     back = await came_back(origin, word)
     assert await applied(origin, no_objection(origin, referral_id, OTHER), back) == [None, "edge_exists"]
     assert dict(await answers(origin, referral_id))[first] == "referred"
+
+
+async def test_a_hold_ends_with_its_passing_though_the_case_is_back_and_held_again_by_then(
+    origin: Origin, client: httpx.AsyncClient
+) -> None:
+    referral_id, _ = await filed(client)
+    first, *_ = await agencies_of(origin, referral_id)
+    assert await applied(origin, place(origin, referral_id, first, WINDOW)) == [None]
+    word = anew(origin, await referred(origin, referral_id, first), 2)
+    back, held = await came_back(origin, word, 3), place(origin, referral_id, first, WINDOW, 4)
+    assert await applied(origin, word, back, held) == [None, None, None]
+    assert sorted(await states(origin, referral_id)) == [(first, "active"), (first, "released")]
