@@ -17,7 +17,7 @@ from shared.contracts.passing import TIMES_MAX, CameBack, Passing, ReferralPasse
 from shared.contracts.questions import Dispute, Question
 from shared.contracts.registry import HOLD_RELEASED, REFERRAL_PASSED_ON
 from shared.exchange.act import Act, CaseState, Subject
-from shared.exchange.clocks import Happened
+from shared.exchange.clocks import Happened, awaits_claim, began_again
 from shared.exchange.clocks import claimed as has_claimed
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.events import happened
@@ -39,7 +39,7 @@ from shared.party.recipient.passing import PassedCase, Passings
 from shared.party.recipient.ports import Acting, Items
 from shared.party.recipient.use_cases import act, carry_out
 from shared.routing.directory_index import DirectoryIndex
-from shared.vocabulary.answers import WithdrawalFate
+from shared.vocabulary.answers import AnswerState, WithdrawalFate
 
 
 async def act_on_case(
@@ -100,7 +100,8 @@ async def _lease(row: Act, referral_id: UUID, said: Claim | HandOver, *, acting:
     if not await leases.add(referral_id, acting.party, lease, by=acting.actor, at=at):
         raise claimed()
     of = acting.party, referral_id, case.sender
-    await acting.items.clock((), [Happened.by(*of, step=step) for step in has_claimed(at) if actor is not None])
+    steps = has_claimed(at, again=began_again(case.said)) if actor is not None else ()
+    await acting.items.clock((), [Happened.by(*of, step=step) for step in steps])
     await acting.items.note([happened(row, referral_id, party=acting.party, state=case.state)])
     return case.state
 
@@ -154,8 +155,18 @@ async def come_back(refused: Mapping[UUID, str], cases: Items, *, directory: Dir
         said = CameBack.model_validate(words | {"times": min(1 + (times if isinstance(times, int) else 0), TIMES_MAX)})
         acting = Acting(each.party, Role.SERVICE, "", cases, directory, at)
         await carry_out(COME_BACK, case, said=said, acting=acting)
+        if each.urgent and said.stands is AnswerState.NONE:
+            await _await_claim(case, said.times, acting)
         count += 1
     return count
+
+
+async def _await_claim(case: Item, times: int, acting: Acting) -> None:
+    """Have somebody be woken for a case that has come back so often, unless an officer has it still."""
+    if not (await _leases(acting).newest(case.subject_id, case.party)).stands(acting.at):
+        of = case.party, case.subject_id, case.sender
+        steps = awaits_claim(acting.at, again=times)
+        await acting.items.clock((), [Happened.by(*of, step=step) for step in steps])
 
 
 async def pass_on_amended(amended: Sequence[Received], cases: Items, documents: Callable[[], Documents]) -> None:

@@ -165,14 +165,14 @@ def reported(said: Said, told_at: datetime) -> tuple[Step, ...]:
     return (Step(coarse(told_at), Did.STARTS, ClockEvent.REMOVAL_REPORTED, said.removals),)
 
 
-def awaits_claim(told_at: datetime) -> tuple[Step, ...]:
-    """To the agency alone: a case where a child is at risk has come, and nobody of it has that yet."""
-    return (Step(coarse(told_at), Did.STARTS, ClockEvent.P0_OFFERED),)
+def awaits_claim(told_at: datetime, *, again: int = 0) -> tuple[Step, ...]:
+    """To the agency alone: a case where a child is at risk has come, or come back, and nobody of it has that yet."""
+    return (Step(coarse(told_at), Did.STARTS, ClockEvent.P0_OFFERED, again),)
 
 
-def claimed(at: datetime) -> tuple[Step, ...]:
+def claimed(at: datetime, *, again: int) -> tuple[Step, ...]:
     """To the agency alone: an officer has the case."""
-    return (Step(coarse(at), Did.DOES, ClockDue.CLAIM),)
+    return (Step(coarse(at), Did.DOES, ClockDue.CLAIM, again),)
 
 
 def rechecked(said: Said, at: datetime) -> tuple[Step, ...]:

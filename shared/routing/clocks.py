@@ -289,10 +289,11 @@ def _due_at(clock: _Clock, begins: datetime, stands: Sequence[Stand], *, law: La
 
 
 def _ended(clock: _Clock, start: Step, steps: Sequence[Step]) -> datetime | None:
+    """When it was done, or all ended: also before it began, since what tells of either may cross on the way."""
     for step in steps:
         done = step.did is Did.DOES and step.code == clock.due and (step.at, step.of) >= (start.at, start.of)
-        if done or (step.at >= start.at and step.did is Did.ENDS and not clock.preserves):
-            return step.at
+        if done or (step.did is Did.ENDS and not clock.preserves):
+            return max(step.at, start.at)
     return None
 
 

@@ -147,10 +147,13 @@ class OneEdge:
     async def clock(self, steps: Sequence[Happened]) -> None:
         pass
 
-    async def refer(self, referred: Sequence[object]) -> None:
+    async def exist(self, edge_ids: object) -> frozenset[UUID]:
+        return frozenset()
+
+    async def refer(self, referred: object) -> None:
         """Whoever answers from now on is an edge of its own."""
 
-    async def unrefer(self, refused: Sequence[object]) -> None:
+    async def unrefer(self, edge: object, referral_id: object, agency: object) -> None:
         """Nor does it answer any more, by one of its own."""
 
     async def judged(self, acts: Sequence[AnswerAct]) -> dict[AnswerAct, str | None]:

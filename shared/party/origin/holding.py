@@ -50,6 +50,7 @@ class PlannedEdge(NamedTuple):
     edge_id: UUID
     referral_id: UUID
     window_ends: datetime
+    rules: Sequence[str]
 
 
 class Issued(NamedTuple):
@@ -94,8 +95,8 @@ class Holds(Protocol):
 
     async def extend(self, hold: Hold, not_after: datetime) -> None: ...
 
-    async def leave_to(self, hold: Hold, at: datetime) -> None:
-        """Have what is planned wait as long as the hold would, and no longer than a window that begins now."""
+    async def leave_to(self, window_ends: Mapping[UUID, datetime]) -> None:
+        """Have the windows of planned notices end then, by the ids of their edges."""
         ...
 
     async def end(self, holds: Collection[Hold], end: HoldEnd, at: datetime) -> None: ...

@@ -328,20 +328,20 @@ class Edges(Protocol):
         """Store the new answer of each edge, keyed by its id, and what became of the acts that came first now."""
         ...
 
-    async def refer(self, referred: Sequence[Referred]) -> None:
-        """Have the agencies answer that cases were passed on to. Whoever has the referral already answers as before."""
-        ...
+    async def exist(self, edge_ids: Collection[UUID]) -> Collection[UUID]:
+        """Which of these edges there are, whosever they are and whatever has become of them."""
 
-    async def unrefer(self, refused: Sequence[UUID]) -> None:
-        """Have them answer no more on these edges: their instances have refused what was passed on."""
+    async def refer(self, referred: Referred) -> None:
+        """Have the agency answer that a case was passed on to. Whoever has the referral already answers as before."""
+
+    async def unrefer(self, edge: UUID, referral_id: UUID, agency: str) -> None:
+        """Have it answer no more on this edge, if it is its own: its instance has refused what was passed on."""
 
     async def meet_again(self, cases: Collection[tuple[UUID, str]]) -> None:
         """Have agencies told of each other again, as far as these have forgotten it: each a referral and its agency."""
-        ...
 
     async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:
         """The referrals that these messages carry edges of, both locked."""
-        ...
 
     async def waiting(self, after: UUID, limit: int) -> list[StaleReferral]:
         """Referrals some of whose edges wait, both locked: of the next `limit` edges above the id `after`."""
@@ -379,7 +379,6 @@ class Edges(Protocol):
 
     async def due(self, at: datetime, limit: int) -> list[UUID]:
         """Messages whose edges are to be decided again by `at`, the longest due first; not those another decides."""
-        ...
 
     async def clock(self, steps: Sequence[Happened]) -> None:
         """Keep what has happened to edges, for their clocks."""

@@ -72,12 +72,19 @@ async def issued(origin: Origin, referral_id: UUID) -> bool:
     return any(each["delivery"] != "planned" for each in edges if each["recipient"] == PROVIDER)
 
 
+async def edge_of(origin: Origin, referral_id: UUID, agency: str) -> UUID:
+    async with origin.database.transaction(APPLYING) as session:
+        found: UUID = await session.driver.fetchval(
+            "SELECT edge_id FROM edge WHERE referral_id = $1 AND recipient = $2 AND state IN ('emitted', 'referred')",
+            referral_id,
+            agency,
+        )
+    return found
+
+
 async def referred(origin: Origin, referral_id: UUID, by: str) -> Received:
     """One agency's word that it has passed the case on to another."""
-    async with origin.database.transaction(APPLYING) as session:
-        of = await session.driver.fetchval(
-            "SELECT edge_id FROM edge WHERE referral_id = $1 AND recipient = $2 AND state = 'emitted'", referral_id, by
-        )
+    of = await edge_of(origin, referral_id, by)
     clear = CaseReferredClear(
         agency=OTHER, because=CaseReferReason.SUSPECT_ELSEWHERE, of=of, edge=UUID(int=of.int ^ 1), **on(referral_id, 1)
     )
@@ -137,13 +144,21 @@ async def test_a_withdrawal_that_crosses_it_reaches_whoever_has_the_case_now(ori
     assert ("causeway.referral_withdrawn.v1", OTHER) in [(kind, to) for kind, _, to, *_ in of_it]
 
 
-async def came_back(origin: Origin, word: Received, **changes: object) -> Received:
+async def came_back(origin: Origin, word: Received, number: int = 2, **changes: object) -> Received:
     """The same agency's word that the other's instance has refused it."""
     gone = word.clear
     assert isinstance(gone, CaseReferredClear)
     words = {"agency": gone.agency, "edge": gone.edge, "code": NEWER, "stands": "none", "times": 1} | changes
-    clear = CaseCameBackClear.model_validate(words | on(gone.referral_id, 2))
+    clear = CaseCameBackClear.model_validate(words | on(gone.referral_id, number))
     return said(CASE_CAME_BACK, clear, word.sender, origin.clock.now())
+
+
+def anew(origin: Origin, word: Received, number: int, **changes: object) -> Received:
+    """The same said again under another number, of another edge, or of the one that `changes` name."""
+    gone = word.clear
+    assert isinstance(gone, CaseReferredClear)
+    words = {"edge": UUID(int=gone.edge.int ^ number << 64)} | on(gone.referral_id, number) | changes
+    return said(CASE_REFERRED, gone.model_copy(update=words), word.sender, origin.clock.now())
 
 
 async def test_what_the_other_could_not_take_is_the_firsts_again_and_needs_a_person(
@@ -160,10 +175,7 @@ async def test_what_the_other_could_not_take_is_the_firsts_again_and_needs_a_per
     }
     assert await attention(origin, referral_id) == [(["came_back"], first, NEWER, "call")]
     assert await words(origin, referral_id) == [(first, "referred", None), (first, "none", NEWER)]
-    again = await referred(origin, referral_id, first)
-    assert isinstance(again.clear, CaseReferredClear)
-    clear = again.clear.model_copy(update={"edge": UUID(int=again.clear.edge.int ^ 2), "number": 3})
-    assert await applied(origin, said(CASE_REFERRED, clear, first, origin.clock.now())) == [None]
+    assert await applied(origin, anew(origin, word, 3)) == [None]
     assert await attention(origin, referral_id) == [], "it was passed on once more"
     assert (OTHER, "none") in await answers(origin, referral_id)
 
@@ -210,9 +222,7 @@ async def test_who_passed_it_on_holds_it_no_more_and_the_next_has_its_window(
     held = place(origin, referral_id, first, WINDOW + timedelta(hours=8))
     assert await applied(origin, held) == [None]
     origin.clock.advance((WINDOW - timedelta(hours=1)).total_seconds())
-    word = await referred(origin, referral_id, first)
-    moved = CaseReferredClear.model_validate(word.clear.model_dump() | {"number": 2})
-    assert await applied(origin, said(CASE_REFERRED, moved, first, origin.clock.now())) == [None]
+    assert await applied(origin, anew(origin, await referred(origin, referral_id, first), 2)) == [None]
     (ended,) = [each for each in await told(origin, "hold_ended") if each["referral_id"] == str(referral_id)]
     assert (ended["end"], await states(origin, referral_id)) == ("released", [(first, "released")])
     await pass_time(origin, timedelta(hours=2))
@@ -229,10 +239,71 @@ async def test_what_was_held_is_left_no_longer_than_the_law_lets_anybody_look(
     first, *others = await agencies_of(origin, referral_id)
     await applied(origin, *(no_objection(origin, referral_id, each) for each in others))
     await applied(origin, place(origin, referral_id, first, 3 * WINDOW))
-    word = await referred(origin, referral_id, first)
-    moved = CaseReferredClear.model_validate(word.clear.model_dump() | {"number": 2})
-    await applied(origin, said(CASE_REFERRED, moved, first, origin.clock.now()))
+    origin.clock.advance((WINDOW - timedelta(hours=1)).total_seconds())
+    word = anew(origin, await referred(origin, referral_id, first), 2)
+    await applied(origin, word)
+    # What is left a second time is so, too: from the rule's own window, not from what it was moved to.
+    await applied(origin, await came_back(origin, word, 3))
+    await applied(origin, place(origin, referral_id, first, 3 * WINDOW, 4), anew(origin, word, 5))
     await pass_time(origin, WINDOW - SLOT)
     assert not await issued(origin, referral_id)
     await pass_time(origin, 2 * SLOT)
     assert await issued(origin, referral_id)
+
+
+async def test_passed_to_the_same_agency_again_in_one_batch_that_one_answers(
+    origin: Origin, client: httpx.AsyncClient
+) -> None:
+    referral_id, _ = await filed(client)
+    first, *_ = await agencies_of(origin, referral_id)
+    word = await referred(origin, referral_id, first)
+    again = anew(origin, word, 3)
+    assert isinstance(again.clear, CaseReferredClear)
+    assert await applied(origin, word, await came_back(origin, word), again) == [None, None, None]
+    assert await edge_of(origin, referral_id, OTHER) == again.clear.edge
+    assert await applied(origin, no_objection(origin, referral_id, OTHER)) == [None]
+
+
+async def test_nobody_names_an_edge_that_another_has(origin: Origin, client: httpx.AsyncClient) -> None:
+    referral_id, _ = await filed(client)
+    first, second, *_ = await agencies_of(origin, referral_id)
+    word = await referred(origin, referral_id, first)
+    for agency in (second, first):
+        taken = await edge_of(origin, referral_id, agency)
+        assert await applied(origin, anew(origin, word, 1, edge=taken)) == ["edge_exists"]
+    assert await applied(origin, word) == [None]
+
+
+async def test_what_came_back_ends_only_the_edge_of_whom_it_names(origin: Origin, client: httpx.AsyncClient) -> None:
+    referral_id, _ = await filed(client)
+    elsewhere, _ = await filed(client)
+    first, second, *_ = await agencies_of(origin, referral_id)
+    other = await referred(origin, elsewhere, first)
+    assert isinstance(other.clear, CaseReferredClear)
+    # Who has it on an edge of its own is given no other: so the id is free for the other referral.
+    word = anew(origin, await referred(origin, referral_id, first), 1, agency=second, edge=other.clear.edge)
+    assert await applied(origin, word, other) == [None, None]
+    assert await applied(origin, await came_back(origin, word)) == [None]
+    assert await applied(origin, no_objection(origin, elsewhere, OTHER)) == [None]
+
+
+async def test_what_the_other_has_answered_does_not_come_back(origin: Origin, client: httpx.AsyncClient) -> None:
+    referral_id, _ = await filed(client)
+    first, *_ = await agencies_of(origin, referral_id)
+    word = await referred(origin, referral_id, first)
+    assert await applied(origin, word) == [None]
+    back = await came_back(origin, word)
+    assert await applied(origin, no_objection(origin, referral_id, OTHER), back) == [None, "edge_exists"]
+    assert dict(await answers(origin, referral_id))[first] == "referred"
+
+
+async def test_a_hold_ends_with_its_passing_though_the_case_is_back_and_held_again_by_then(
+    origin: Origin, client: httpx.AsyncClient
+) -> None:
+    referral_id, _ = await filed(client)
+    first, *_ = await agencies_of(origin, referral_id)
+    assert await applied(origin, place(origin, referral_id, first, WINDOW)) == [None]
+    word = anew(origin, await referred(origin, referral_id, first), 2)
+    back, held = await came_back(origin, word, 3), place(origin, referral_id, first, WINDOW, 4)
+    assert await applied(origin, word, back, held) == [None, None, None]
+    assert sorted(await states(origin, referral_id)) == [(first, "active"), (first, "released")]

@@ -15,6 +15,7 @@ from services.law_enforcement.use_cases import act_on_case
 from shared.contracts.answers import Acceptance
 from shared.contracts.base import Contract
 from shared.contracts.holds import HoldEndedClear, HoldRequest
+from shared.contracts.leases import Claim
 from shared.contracts.passing import Referring
 from shared.contracts.preserving import PreservationRecord
 from shared.contracts.registry import HOLD_ENDED
@@ -41,6 +42,7 @@ from tests.support.exchange_world import LOCATION, World, world
 
 OTHER, THIRD = "police-de.example", "police-be.example"
 BEGINNING = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+AT_RISK = {"level": "p0_child_at_risk"}
 NEWER = "policy_not_in_force"
 
 
@@ -99,16 +101,26 @@ class Case:
             record = PreservationRecord.model_validate({"locations": [place]})
             return await HeldPlaces(session.driver, KEK).stand(POLICE, record)
 
+    async def claims(self) -> list[tuple[str, int]]:
+        """What began and ended the clock by which somebody of the agency is to claim it, and after how many returns."""
+        async with self.agencies.database.transaction(self.scope(Role.ANALYST, "read")) as session:
+            steps = await session.driver.fetch(
+                'SELECT s.did, s."of" FROM clock_step AS s JOIN clocked AS c USING (edge_id, party) '
+                "WHERE c.subject = $1 AND s.code IN ('p0_offered', 'claim') ORDER BY s.of, s.did DESC",
+                self.referral_id,
+            )
+        return [(did, of) for did, of in steps]
+
     async def told(self) -> list[dict[str, Any]]:
         """What its origin is told of its coming back."""
         sent = await clear_parts(self.agencies.database, self.referral_id)
         return [clear for kind, _, to, _, clear in sent if (kind, to) == ("causeway.case_came_back.v1", HOTLINE)]
 
 
-async def case(agencies: Agencies) -> Case:
+async def case(agencies: Agencies, **changes: Any) -> Case:
     """One that was offered."""
     here = world()
-    message = accept(here.records([here.offered(POLICE)])[0], here.reader("law_enforcement"))
+    message = accept(here.records([here.offered(POLICE, **changes)])[0], here.reader("law_enforcement"))
     it = Case(agencies, here, UUID(message.subject))
     async with agencies.database.transaction(it.scope(Role.SERVICE, "apply")) as session:
         unit: Any = SimpleNamespace(connection=session)
@@ -145,6 +157,26 @@ async def test_it_is_referred_elsewhere_in_one_step_and_needs_nobody_then(agenci
     assert await it.waits() == []
     await it.receipted(ReceiptOutcome.REFUSED, NEWER)
     assert [(each["agency"], each["times"]) for each in await it.told()] == [(OTHER, 1), (THIRD, 2)]
+
+
+async def test_where_a_child_is_at_risk_somebody_is_to_claim_it_again(agencies: Agencies) -> None:
+    it = await case(agencies, priority=AT_RISK)
+    assert await it.claims() == [("starts", 0)]
+    await it.refer()
+    await it.receipted(ReceiptOutcome.REFUSED, NEWER)
+    assert await it.claims() == [("starts", 0), ("does", 0), ("starts", 1)]
+    await it.act("claim", Claim())
+    # Within the same ten seconds: what is done now is not what the passing had done.
+    assert await it.claims() == [("starts", 0), ("does", 0), ("starts", 1), ("does", 1)]
+
+
+async def test_what_somebody_has_claimed_or_taken_up_needs_no_claim_as_it_comes_back(agencies: Agencies) -> None:
+    for act, said in (("claim", Claim()), ("accept", Acceptance(case_reference=None))):
+        it = await case(agencies, priority=AT_RISK)
+        await it.act(act, said)
+        await it.refer()
+        await it.receipted(ReceiptOutcome.REFUSED, NEWER)
+        assert ("starts", 1) not in await it.claims()
 
 
 async def test_it_is_gone_on_with_in_one_step(agencies: Agencies) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
+from shared.contracts.passing import CaseCameBackClear
 from shared.exchange.accept import accept
 from shared.exchange.act import Subject
-from shared.exchange.clocks import answered, begun, clocked, taken_back
+from shared.exchange.clocks import answered, begun, clocked, taken_back, told_by
 from shared.exchange.message import Received
 from shared.kernel.clock import coarse
+from shared.kernel.ids import uuid4
 from shared.routing.clocks import ACKNOWLEDGE_BY, ACT_BY, ClockedEdge, Did, Law, Run, Step, counted, runs
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.law import ClockDue, ClockEvent
@@ -140,3 +143,34 @@ def test_every_answer_says_what_it_did_for_clocks(state: AnswerState) -> None:
     silent = state in (AnswerState.NONE, AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED)
     assert (Step(coarse(AT), Did.DOES, ClockDue.ACKNOWLEDGEMENT) in found) != silent
     assert taken_back(AT) == (Step(coarse(AT), Did.ENDS),)
+
+
+def test_what_comes_back_across_its_withdrawal_is_owed_no_more_at_either_end(here: World) -> None:
+    """Its agency hears of the other's refusal first, and then of the withdrawal that had been before."""
+    taken = received(here)
+    message = next(each for (party, _), each in taken.items() if kind_of(here, party) is PartyKind.LAW_ENFORCEMENT)
+    assert message.edge is not None
+    edge = clocked(
+        Subject.CASE,
+        rules=message.edge.rules,
+        origin=message.sender,
+        recipient=message.recipient,
+        deadlines=message.edge.deadlines.model_dump(exclude_none=True),
+    )
+    gone, withdrawn, back = (AT + timedelta(hours=hours) for hours in (1, 2, 3))
+    referring = [*begun(Subject.CASE, AT), *answered(Subject.CASE, AnswerState.REFERRED, gone)]
+    coming_back = told_by(Subject.CASE, came_back(message), AnswerState.NONE, told_at=back, again=0)
+    at_origin = due(edge, here, *referring, *taken_back(withdrawn), *coming_back)
+    at_agency = due(edge, here, *referring, *coming_back, *taken_back(withdrawn))
+    assert at_origin == at_agency
+    again = [run for run in at_origin if run.number == 2]
+    assert again
+    assert all(run.ended_at == run.started_at for run in again), "nothing is owed of what was withdrawn"
+    # The control: of what was not withdrawn it is.
+    assert [run for run in due(edge, here, *referring, *coming_back) if run.number == 2 and run.ended_at is None]
+
+
+def came_back(message: Received) -> CaseCameBackClear:
+    words = {"agency": "police-de.example", "edge": uuid4(), "code": "policy_not_in_force", "stands": "none"}
+    of = {"referral_id": UUID(message.subject), "revision": 1, "act": uuid4(), "number": 2}
+    return CaseCameBackClear.model_validate(words | of | {"times": 1})

@@ -25,7 +25,7 @@ from shared.party.origin.ports import AnswerAct, Judged, OpenEdge, Receipted, Re
 from shared.party.origin.store.acts import keep_acts, reference_place
 from shared.party.origin.store.contacts import meet_again, note_accepted
 from shared.party.origin.store.filing import EDGE, clocked_of, edge_rows, places
-from shared.party.origin.store.referring import refer, unrefer
+from shared.party.origin.store.referring import exist, refer, unrefer
 from shared.party.origin.store.transfers import TransfersTold
 from shared.runtime.database.columns import Statement
 from shared.runtime.post import outbox
@@ -226,11 +226,14 @@ class PostgresEdges(TransfersTold):
             if stay:
                 await self._driver.execute(_OFF_WORK_LIST, [row["referral_id"] for row in stay])
 
-    async def refer(self, referred: Sequence[Referred]) -> None:
+    async def exist(self, edge_ids: Collection[UUID]) -> Collection[UUID]:
+        return await exist(self._driver, edge_ids)
+
+    async def refer(self, referred: Referred) -> None:
         await refer(self._driver, referred)
 
-    async def unrefer(self, refused: Sequence[UUID]) -> None:
-        await unrefer(self._driver, refused)
+    async def unrefer(self, edge: UUID, referral_id: UUID, agency: str) -> None:
+        await unrefer(self._driver, edge, referral_id, agency)
 
     async def meet_again(self, cases: Collection[tuple[UUID, str]]) -> None:
         await meet_again(self._driver, cases)

@@ -43,7 +43,7 @@ _HELD_ON: Final = f"""
 ORDER BY e.edge_id LIMIT $3 FOR UPDATE OF e SKIP LOCKED
 """
 _LOCK: Final = """
-SELECT edge_id, referral_id, window_ends FROM edge
+SELECT edge_id, referral_id, window_ends, rules FROM edge
 WHERE referral_id = ANY($1::uuid[]) AND state = 'planned' ORDER BY edge_id FOR UPDATE
 """
 _ISSUED: Final = """
@@ -95,9 +95,8 @@ _EXTEND: Final = """
 UPDATE hold SET not_after = $4 WHERE referral_id = $1 AND agency = $2 AND hold_id = $3 AND state = 'active'
 """
 _LEAVE: Final = """
-UPDATE edge
-SET window_ends = greatest(window_ends, least($2::timestamptz, $3::timestamptz + (window_ends - decided_at)))
-WHERE referral_id = $1 AND state = 'planned'
+UPDATE edge AS e SET window_ends = k.window_ends FROM unnest($1::uuid[], $2::timestamptz[]) AS k (edge_id, window_ends)
+WHERE e.edge_id = k.edge_id AND e.state = 'planned'
 """
 _END: Final = """
 UPDATE hold AS h SET state = $4, ended_at = $5
@@ -177,8 +176,8 @@ class PostgresHolds:
     async def extend(self, hold: Hold, not_after: datetime) -> None:
         await self.driver.execute(_EXTEND, *_key(hold), not_after)
 
-    async def leave_to(self, hold: Hold, at: datetime) -> None:
-        await self.driver.execute(_LEAVE, hold.referral_id, hold.not_after, at)
+    async def leave_to(self, window_ends: Mapping[UUID, datetime]) -> None:
+        await self.driver.execute(_LEAVE, list(window_ends), list(window_ends.values()))
 
     async def end(self, holds: Collection[Hold], end: HoldEnd, at: datetime) -> None:
         keys = [_key(hold) for hold in holds]

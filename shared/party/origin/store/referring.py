@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
@@ -22,7 +22,11 @@ FROM edge AS e JOIN referral AS r USING (referral_id) WHERE e.edge_id = $1 AND N
       AND had.state IN ('emitted', 'waiting', 'referred'))
 ON CONFLICT DO NOTHING RETURNING NOT taken_back
 """
-_UNREFER: Final = "UPDATE edge SET state = 'dropped' WHERE edge_id = ANY($1::uuid[]) AND state = 'referred'"
+_EXIST: Final = "SELECT edge_id FROM edge WHERE edge_id = ANY($1::uuid[])"
+_UNREFER: Final = """
+UPDATE edge SET state = 'dropped'
+WHERE edge_id = $1 AND referral_id = $2 AND recipient = $3 AND state = 'referred' AND acts = 0 RETURNING true
+"""
 _CLOCK: Final = """
 INSERT INTO clocked
     (edge_id, party, subject, told_by, origin, recipient, purpose, rules, acknowledge_h, act_h, begun_at)
@@ -31,16 +35,19 @@ FROM clocked WHERE edge_id = $1 ON CONFLICT DO NOTHING
 """
 
 
-async def refer(driver: asyncpg.Connection, referred: Sequence[Referred]) -> None:
-    """Have other agencies answer, each on an edge like that of the first, whose clocks begin now."""
-    for each in referred:
-        of = each.of, each.edge, each.agency
-        if await driver.fetchval(_REFER, *of, each.instance):  # of what was withdrawn nothing is owed
-            await driver.execute(_CLOCK, *of, each.at)
+async def exist(driver: asyncpg.Connection, edge_ids: Collection[UUID]) -> frozenset[UUID]:
+    """Which of these edges there are."""
+    return frozenset(row["edge_id"] for row in await driver.fetch(_EXIST, list(edge_ids)))
 
 
-async def unrefer(driver: asyncpg.Connection, refused: Sequence[UUID]) -> None:
-    """End the edges of those who could not take what was passed on to them: nothing is owed on them."""
-    if refused:
-        await driver.execute(_UNREFER, list(refused))
-        await end(driver, refused)
+async def refer(driver: asyncpg.Connection, referred: Referred) -> None:
+    """Have another agency answer, on an edge like that of the first, whose clocks begin now."""
+    of = referred.of, referred.edge, referred.agency
+    if await driver.fetchval(_REFER, *of, referred.instance):  # of what was withdrawn nothing is owed
+        await driver.execute(_CLOCK, *of, referred.at)
+
+
+async def unrefer(driver: asyncpg.Connection, edge: UUID, referral_id: UUID, agency: str) -> None:
+    """End the edge of an agency that could not take what was passed on to it: nothing is owed on it."""
+    if await driver.fetchval(_UNREFER, edge, referral_id, agency):
+        await end(driver, [edge])

@@ -8,7 +8,7 @@ told when it was given, which its number says; so both sides come to the same, w
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -34,6 +34,7 @@ from shared.party.origin.use_cases.questions import Asked
 from shared.party.origin.use_cases.transfers import Claiming
 
 _UNMATCHED: Final = "answer_unmatched"
+_EXISTS: Final = "edge_exists"
 ACT_AWAITED: Final = "act_awaited"
 #: What agencies say of cases.
 _OF_CASES: Final = frozenset(row.message for row in rows_of(Subject.CASE) if row.track is Track.ANSWER)
@@ -68,6 +69,7 @@ class EdgeAnswers:
         self._retell = retell
         self.events: list[Event] = []
         self._steps: list[Happened] = []
+        self._exist: Collection[UUID] = frozenset()
         #: What has moved an edge: not what came from where its recipient was, once the new place had answered.
         self._moving: list[Received] = []
 
@@ -85,6 +87,8 @@ class EdgeAnswers:
         edges = await self._edges.answerable([UUID(message.subject) for message in messages])
         # Asked once the edges are locked: nobody else judges an act on them now.
         judged = await self._edges.judged([act for message in messages if (act := _act_of(message)) is not None])
+        referred = [each.clear.edge for each in messages if isinstance(each.clear, CaseReferredClear)]
+        self._exist = await self._edges.exist(referred) if referred else frozenset()
         if self._asked is not None:
             await self._asked.read(messages)
         refusals: dict[UUID, str] = {}
@@ -100,7 +104,7 @@ class EdgeAnswers:
             if act is not None and act in judged:
                 code = judged[act]
             else:
-                code = self._take(message, sent, taken)
+                code = self._take(message, edges, taken)
                 if act is not None:
                     judged[act] = code
                     new[act] = _judged(code, message, sent[0], taken=taken)
@@ -123,19 +127,23 @@ class EdgeAnswers:
         return refusals
 
     async def _pass_on(self, applied: Sequence[Received]) -> None:
-        """Have other agencies answer that cases were passed on to, and those no more that could not take them."""
-        await self._edges.refer([each for message in applied for each in self._referred(message)])
-        clears = [message.clear for message in applied]
-        await self._edges.unrefer([clear.edge for clear in clears if isinstance(clear, CaseCameBackClear)])
+        """Have other agencies answer that cases were passed on to, and those no more that could not take them.
 
-    def _referred(self, message: Received) -> Iterator[Referred]:
-        """Whom a case was passed on to, and who serves that agency."""
-        said = message.clear
-        if isinstance(said, CaseReferredClear) and (instance := self._agency(said.agency)) is not None:
-            yield Referred(said.of, said.edge, said.agency, instance, coarse(message.sent_at))
+        In order: a case may come back and go to the same agency again at once.
+        """
+        for message in applied:
+            said = message.clear
+            if isinstance(said, CaseCameBackClear):
+                await self._edges.unrefer(said.edge, said.referral_id, said.agency)
+            elif isinstance(said, CaseReferredClear) and (instance := self._agency(said.agency)) is not None:
+                at = coarse(message.sent_at)
+                await self._edges.refer(Referred(said.of, said.edge, said.agency, instance, at))
 
     def _check_referred(self, message: Received, sent: Sequence[OpenEdge]) -> None:
-        """Raises `Refused`: `answer_unmatched` for an edge that it has not, `agency_unknown` for no other agency."""
+        """Raises `Refused`: `answer_unmatched` for an edge that it has not, `agency_unknown` for no other agency.
+
+        And `edge_exists` where the other was to answer on an edge that there is already.
+        """
         said = message.clear
         if not isinstance(said, CaseReferredClear):
             return
@@ -143,19 +151,27 @@ class EdgeAnswers:
             raise Refused(_UNMATCHED)
         if said.agency == message.sender or self._agency(said.agency) is None:
             raise Refused("agency_unknown")
+        if said.edge in self._exist:
+            raise Refused(_EXISTS)
 
-    def _take(self, message: Received, sent: Sequence[OpenEdge], taken: dict[UUID, Taken]) -> str | None:
-        """Move the edges in `taken`, all or none: the code of the refusal, if it is one.
+    def _take(
+        self, message: Received, edges: Mapping[tuple[UUID, str], Sequence[OpenEdge]], taken: dict[UUID, Taken]
+    ) -> str | None:
+        """Move the edges of its sender in `taken`, all or none: the code of the refusal, if it is one.
 
         A recipient answers for the referral: its edges, one for each purpose, move together, as earlier messages of the
         batch have left them.
         """
+        subject = UUID(message.subject)
+        sent = edges[subject, message.sender]
         present = [_after(edge, taken.get(edge.edge_id)) for edge in sent]
         try:
             if self._holding is not None:
                 self._holding.check(message)
             self._check_referred(message, sent)
-            _check_came_back(message, present[0])
+            if isinstance(message.clear, CaseCameBackClear):
+                others = edges.get((subject, message.clear.agency), ())
+                _check_came_back(message.clear, present[0], [_after(each, taken.get(each.edge_id)) for each in others])
             if self._claiming is not None:
                 self._claiming.check(message)
             moved = {edge.edge_id: take(edge, message) for edge in present}
@@ -167,11 +183,11 @@ class EdgeAnswers:
         taken.update({each: replace(after, retell=after.retell or each in late) for each, after in moved.items()})
         if (answer := moved[sent[0].edge_id].answer) != present[0].answer:
             self._moving.append(message)
-            of = message.recipient, UUID(message.subject), message.sender
+            of = message.recipient, subject, message.sender
             moves = answer.state != present[0].answer.state or message.message not in STAYING
-            again, subject = began_again(present[0].answer.detail), _row(message).subject
+            again, kind = began_again(present[0].answer.detail), _row(message).subject
             told_at = message.sent_at
-            steps = told_by(subject, message.clear, answer.state, told_at=told_at, again=again) if moves else ()
+            steps = told_by(kind, message.clear, answer.state, told_at=told_at, again=again) if moves else ()
             if _removes(message.clear):
                 steps += reported(Said.kept(answer.detail), message.sent_at)
             steps += steps_of(message.clear, answer.acts, message.sent_at)
@@ -180,14 +196,16 @@ class EdgeAnswers:
         return None
 
 
-def _check_came_back(message: Received, edge: OpenEdge) -> None:
-    """Raises `Refused("answer_unmatched")` for another edge than the case was passed on to, or another agency's."""
-    said, detail = message.clear, edge.answer.detail
-    if isinstance(said, CaseCameBackClear) and (said.agency, str(said.edge)) != (
-        detail.get("agency"),
-        detail.get("edge"),
-    ):
+def _check_came_back(said: CaseCameBackClear, edge: OpenEdge, others: Iterable[OpenEdge]) -> None:
+    """Raises `Refused`: `answer_unmatched` for another edge than the case was passed on to, or another agency's.
+
+    And `edge_exists` where that agency, with these `others`, has said something on it: it has the case.
+    """
+    gone = edge.answer.detail
+    if (said.agency, str(said.edge)) != (gone.get("agency"), gone.get("edge")):
         raise Refused(_UNMATCHED)
+    if any(each.answer.acts for each in others if each.edge_id == said.edge):
+        raise Refused(_EXISTS)
 
 
 def unmatched(message: Received, edges: Mapping[tuple[UUID, str], Sequence[OpenEdge]]) -> str:

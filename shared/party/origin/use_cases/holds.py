@@ -25,6 +25,7 @@ from shared.contracts.holds import (
     NoObjectionClear,
     Overriding,
 )
+from shared.contracts.passing import CaseCameBackClear
 from shared.contracts.registry import HOLD_ACTIVATED, HOLD_ENDED, HOLD_TOO_LATE, MessageType
 from shared.exchange.act import Subject
 from shared.exchange.compose import Addressing, compose
@@ -68,11 +69,14 @@ class Holding:
         planned = dict(await self.holds.lock(referrals))
         for message in messages:
             referral_id = UUID(message.subject)
-            if isinstance(message.clear, OF_HOLDS):
+            if isinstance(message.clear, CaseCameBackClear):
+                # It was passed on in this batch, if it was held until now: that is over, whatever is asked next.
+                active = (await self.holds.active([referral_id])).get(referral_id, ())
+                await self._pass_on([each for each in active if each.agency == message.sender], planned)
+            elif isinstance(message.clear, OF_HOLDS):
                 await self._apply(message, planned.get(referral_id, ()))
         for referral_id in sorted(referrals):
-            if await self._end_of_closed(referral_id):
-                planned |= await self.holds.lock([referral_id])
+            await self._end_of_closed(referral_id, planned)
             await self.plan(referral_id, planned.get(referral_id, ()))
 
     async def follow(self, referral_id: UUID) -> None:
@@ -170,19 +174,30 @@ class Holding:
         active = (await self.holds.active([referral_id])).get(referral_id, ())
         return [hold for hold in active if (hold.agency, hold.hold_id) == (agency, hold_id)]
 
-    async def _end_of_closed(self, referral_id: UUID) -> bool:
-        """Whoever has declined the case, closed it or passed it on holds nothing any more; whether that moved windows.
-
-        To whom it was passed on what was held is left as its window.
-        """
+    async def _end_of_closed(self, referral_id: UUID, planned: dict[UUID, Sequence[PlannedEdge]]) -> None:
+        """Whoever has declined the case, closed it or passed it on holds nothing any more."""
         active = (await self.holds.active([referral_id])).get(referral_id, ())
         told = await self.holds.told(referral_id) if active else {}
         over = [hold for hold in active if told.get(hold.agency, AnswerState.NONE) not in MAY_HOLD]
-        await self.end(over, HoldEnd.RELEASED)
-        left = [hold for hold in over if told[hold.agency] == AnswerState.REFERRED]
-        for hold in left:
-            await self.holds.leave_to(hold, self.at)
-        return bool(left)
+        gone = [hold for hold in over if told[hold.agency] == AnswerState.REFERRED]
+        await self.end([hold for hold in over if hold not in gone], HoldEnd.RELEASED)
+        await self._pass_on(gone, planned)
+
+    async def _pass_on(self, holds: Sequence[Hold], planned: dict[UUID, Sequence[PlannedEdge]]) -> None:
+        """End holds of agencies that have passed the case on; what was held is left to the next one as its window.
+
+        So long as the hold would have lasted, and no longer than a window of the notice's rules that begins now.
+        """
+        await self.end(holds, HoldEnd.RELEASED)
+        rules = {rule["id"]: rule for rule in self.documents().policy.document["rules"]}
+        for hold in holds:
+            left = []
+            for each in planned.get(hold.referral_id, ()):
+                hours = max((rules.get(name, {}).get("hold_window_h") or 0 for name in each.rules), default=0)
+                ends = min(hold.not_after, self.documents().hours.ends(self.at, hours))
+                left.append(each._replace(window_ends=max(each.window_ends, ends)))
+            planned[hold.referral_id] = left
+            await self.holds.leave_to({each.edge_id: each.window_ends for each in left})
 
     def _is_agency(self, name: str) -> bool:
         party = self.documents().directory.party(name)
@@ -255,4 +270,4 @@ def of_agencies(messages: Iterable[Received]) -> list[Received]:
     return [each for each in messages if isinstance(each.clear, OF_HOLDS) or each.message.name in _CLOSING]
 
 
-_CLOSING: Final = frozenset({"case_declined", "case_referred", "outcome_reported"})
+_CLOSING: Final = frozenset({"case_declined", "case_referred", "case_came_back", "outcome_reported"})

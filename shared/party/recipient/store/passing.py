@@ -50,7 +50,8 @@ WHERE referral_id = $1 AND wrapped_key IS NOT NULL AND edge_id IS NOT NULL ORDER
 _ACTS: Final = "SELECT number, state, said, at FROM case_act WHERE referral_id = $1 ORDER BY number"
 _NOTE: Final = "INSERT INTO case_passing (message_id, referral_id, party, edge, stood) VALUES ($1, $2, $3, $4, $5)"
 _PASSINGS: Final = """
-SELECT message_id, referral_id, party, edge, stood FROM case_passing WHERE message_id = ANY($1::uuid[])
+SELECT message_id, referral_id, party, edge, stood, coalesce(priority = 'p0_child_at_risk', false) AS urgent
+FROM case_passing JOIN case_file USING (referral_id, party) WHERE message_id = ANY($1::uuid[])
 ORDER BY referral_id, message_id
 """
 #: As the index `case_file_came_back` names it.
