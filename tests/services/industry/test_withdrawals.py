@@ -214,6 +214,22 @@ async def test_one_that_fails_is_set_aside_and_keeps_nobody_waiting(world: World
     await owner.close()
 
 
+async def test_a_lost_connection_sets_nobody_aside(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    due = [await world.taken_back() for _ in range(3)]
+    act = PostgresNotices.act
+
+    async def cut_off(self: PostgresNotices, *_: object, **__: object) -> None:
+        await self._driver.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    monkeypatch.setattr(PostgresNotices, "act", cut_off)
+    with pytest.raises(Unavailable, match="database_unavailable"):
+        await world.withdrawals().look()
+    assert await world.aside.check() == Check("rules", True)
+    monkeypatch.setattr(PostgresNotices, "act", act)
+    await world.withdrawals().look()
+    assert [await world.record(each) for each in due] == [None] * 3, "at once, and none a pause later"
+
+
 async def test_what_is_to_be_erased_waits_for_no_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = await world.taken_back(REMOVED)
     withdrawals = world.withdrawals()
