@@ -297,7 +297,7 @@ async def not_raised(codes: Mapping[UUID, str], items: Items) -> None:
     """Of these messages, by their ids, keep what they raise as refused: each with the code of its origin's instance."""
     for each in await items.questions.refused(codes):
         of = each.between.party, each.between.told_by, each.between.counterpart
-        steps = refused_steps(each.kind, each.number, each.at)
+        steps = refused_steps(each.kind, each.number, each.raised_at)
         await items.clock((), [Happened.by(*of, step=step) for step in steps])
 
 

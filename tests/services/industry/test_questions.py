@@ -277,6 +277,17 @@ async def test_steps_stop_and_go_on_by_the_number_of_the_question(providers: Pro
     }
 
 
+async def stood(providers: Providers, notice_id: UUID) -> timedelta:
+    """For how long the first that was raised has stopped clocks."""
+    async with providers.database.transaction(RowScope([PROVIDER], Role.SERVICE, "apply")) as session:
+        found: timedelta = await session.driver.fetchval(
+            "SELECT max(at) FILTER (WHERE did = 'resumes') - max(at) FILTER (WHERE did = 'stops') "
+            "FROM clock_step JOIN clocked USING (edge_id, party) WHERE subject = $1 AND of = 1",
+            notice_id,
+        )
+    return found
+
+
 async def test_a_crash_before_the_commit_leaves_neither_question_nor_message(providers: Providers) -> None:
     notice_id = await a_notice(providers)
     original = PostgresQuestions.add
@@ -325,3 +336,4 @@ async def test_what_its_origin_refuses_was_never_raised_and_another_may_follow(
     await receipted(providers, first.message_id, "item_unknown")
     assert [each["state"] for each in await asked(providers, notice_id)] == ["refused", "open"]
     assert reason not in {each for reasons in await waits(providers, notice_id) for each in reasons}
+    assert await stood(providers, notice_id) == timedelta(), "nothing was asked at its origin: no clock stood there"
