@@ -227,7 +227,18 @@ async def test_what_one_was_asked_that_has_left_since_lapses_like_others(
     await lapse(providers, AT + LAPSES_AFTER)
     assert [each["state"] for each in await asked(providers, notice_id)] == ["lapsed"]
     assert len(await providers.sent(notice_id)) == 1, "nobody is there to be told"
-    assert await providers.act("ask", WHERE, notice_id) == "issued"
+
+
+@pytest.mark.parametrize(("act", "said"), [("ask", WHERE), ("dispute", LAWFUL)], ids=["ask", "dispute"])
+async def test_nothing_is_raised_with_one_that_has_left(
+    providers: Providers, monkeypatch: pytest.MonkeyPatch, act: str, said: Question | Dispute
+) -> None:
+    notice_id = await a_notice(providers)
+    monkeypatch.setattr(providers, "directory", directory(HOTLINE))
+    with pytest.raises(Refused, match="recipient_unknown"):
+        await providers.act(act, said, notice_id)
+    assert await asked(providers, notice_id) == []
+    assert await providers.act("answer", REMOVED, notice_id) == "actioned", "what is done is done without it"
 
 
 async def test_of_what_is_answered_for_good_or_taken_back_nothing_lapses(providers: Providers) -> None:
