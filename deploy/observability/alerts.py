@@ -78,6 +78,17 @@ ALERTS: Final = (
         ),
     ),
     Alert(
+        "CausewaySubjectsSetAside",
+        f"{_greatest('causeway_subjects_aside')} > 0",
+        0,
+        Severity.TODAY,
+        "What the service owes by its rules (answer, erase, lapse) could not be done of some subjects: they wait.",
+        (
+            "`subject_set_aside` in the log has each subject, the act and a code. Each is tried again by itself, at "
+            "most an hour apart, unless a person does it; all others go on. Report an `internal_error`."
+        ),
+    ),
+    Alert(
         "CausewayRecordsParked",
         f"{_greatest('causeway_quarantine_records')} > 0",
         5,

@@ -43,6 +43,7 @@ DASHBOARDS: Final = (
             Panel("Not read yet", "sum by (instance) (causeway_bus_lag_records)", "short"),
             Panel("In quarantine", "max by (instance) (causeway_quarantine_records)", "short"),
             Panel("Set aside", "max by (instance) (causeway_outbox_aside_rows)", "short"),
+            Panel("Subjects set aside", "max by (instance) (causeway_subjects_aside)", "short"),
             Panel(
                 "Partitions as audit reads them",
                 "sum by (state) (causeway_audit_partitions)",

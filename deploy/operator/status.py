@@ -16,6 +16,7 @@ FIGURES: Final[Mapping[str, str]] = {
     "causeway_outbox_rows": "outbox_rows",
     "causeway_outbox_aside_rows": "outbox_aside_rows",
     "causeway_clocks_aside_rows": "clocks_aside_rows",
+    "causeway_subjects_aside": "subjects_aside",
     "causeway_outbox_age_seconds": "outbox_age_s",
     "causeway_unreceipted_age_seconds": "unreceipted_age_s",
     "causeway_quarantine_records": "quarantine_records",

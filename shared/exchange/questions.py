@@ -178,11 +178,15 @@ def steps(clear: Contract, number: int, at: datetime) -> tuple[Step, ...]:
     return ()
 
 
-def refused_steps(kind: QuestionKind, number: int, at: datetime) -> tuple[Step, ...]:
-    """What it means to the clocks of whoever raised it that its origin refused it: nothing was asked there."""
+def refused_steps(kind: QuestionKind, number: int, raised_at: datetime) -> tuple[Step, ...]:
+    """What it means to the clocks of whoever raised it that its origin refused it.
+
+    Nothing was asked there, and no clock has stood: so it is over here in the instant in which it was raised.
+    """
     of_question = kind is QuestionKind.QUESTION
     cause, due = (StopCause.NEEDS_INFO, ClockDue.INFORMATION) if of_question else (StopCause.DISPUTED, ClockDue.VERDICT)
-    return Step(coarse(at), Did.RESUMES, cause, number), Step(coarse(at), Did.DOES, due)
+    at = coarse(raised_at)
+    return Step(at, Did.RESUMES, cause, number), Step(at, Did.DOES, due)
 
 
 def _spread(said: Dispute, numbers: Sequence[int], before: Sequence[Raised]) -> tuple[DisputedItem, ...]:

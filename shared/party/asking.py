@@ -38,6 +38,7 @@ class Lapses:
             due = await questions.lapsed(
                 now, table=table.name, key=table.subject, open_in=self._open_in, limit=BATCH, but=but
             )
+            ruling.looked(self._act, but, [(subject, party) for party, subject, _ in due])
             for party, subject, number in due:
                 await self._lapse(ruling, (subject, party), number)
         if due:

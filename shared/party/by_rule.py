@@ -82,6 +82,11 @@ class Ruling:
         """What is not to be tried now: it failed."""
         return self.rule.aside.waiting(act.name, self.rule.clock.now())
 
+    def looked(self, act: Act, but: Sequence[ItemKey], found: Sequence[ItemKey]) -> None:
+        """What a look has passed over, and what it has found: unless its batch is full, nothing else is due."""
+        if len(found) < BATCH:
+            self.rule.aside.only(act.name, {*but, *found})
+
     async def act(self, act: Act, due: Sequence[ItemKey], said: Callable[[Item], Contract]) -> int:
         """Do it to each of these, each named once, and tell its origin; how many they were.
 

@@ -56,12 +56,14 @@ class Withdrawals:
 
     async def _answer(self, ruling: Ruling) -> int:
         act = row(self._rule.recipient.subject, _ANSWER)
-        due = await ruling.items.taken_back(self._answer_h * 3600, BATCH, but=ruling.aside(act))
+        due = await ruling.items.taken_back(self._answer_h * 3600, BATCH, but=(but := ruling.aside(act)))
+        ruling.looked(act, but, list(due))
         return await ruling.act(act, list(due), lambda item: self._said(item, due[item.subject_id, item.party]))
 
     async def _erase(self, ruling: Ruling) -> int:
         act = row(self._rule.recipient.subject, ERASE)
-        due = await ruling.items.kept_until(self._rule.clock.now().date(), BATCH, but=ruling.aside(act))
+        due = await ruling.items.kept_until(self._rule.clock.now().date(), BATCH, but=(but := ruling.aside(act)))
+        ruling.looked(act, but, due)
         return await ruling.act(act, due, lambda _: Erasure(fate=WithdrawalFate.ERASED))
 
     def _said(self, item: Item, classes: Sequence[str]) -> WithdrawalAnswer:

@@ -33,12 +33,12 @@ class Between(NamedTuple):
 
 
 class NotRaised(NamedTuple):
-    """A question or dispute that its origin's instance has refused, and since when that is known."""
+    """A question or dispute that its origin's instance has refused, and when it was raised."""
 
     between: Between
     kind: QuestionKind
     number: int
-    at: datetime
+    raised_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

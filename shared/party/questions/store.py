@@ -68,7 +68,7 @@ UPDATE question AS q SET state = 'refused', said = q.said || jsonb_build_object(
        seen = false
 FROM unnest($1::uuid[], $2::text[]) AS r (message_id, code)
 WHERE q.message_id = r.message_id AND q.own AND q.state = 'open'
-RETURNING q.party, q.told_by, q.counterpart, q.kind, q.number, q.since
+RETURNING q.party, q.told_by, q.counterpart, q.kind, q.number, q.raised_at
 """
 _FIND: Final = """
 SELECT q.question_id, q.told_by, q.kind, q.state, q.about, q.revision AS asked_revision, e.instance, e.items,
@@ -163,7 +163,7 @@ class PostgresQuestions:
         rows = await self.driver.fetch(_REFUSED, list(codes), list(codes.values()))
         of = [Between(row["party"], row["told_by"], row["counterpart"], own=True) for row in rows]
         return [
-            NotRaised(between, QuestionKind(row["kind"]), row["number"], row["since"])
+            NotRaised(between, QuestionKind(row["kind"]), row["number"], row["raised_at"])
             for between, row in zip(of, rows, strict=True)
         ]
 

@@ -12,6 +12,7 @@ from shared.contracts.checks import ItemsCheckedClear
 from shared.contracts.erasures import Erasure
 from shared.contracts.evidence import KeptEvidence
 from shared.contracts.facts import RecordRevealedClear
+from shared.contracts.holds import HoldPlacedClear
 from shared.contracts.questions import AnsweredClear, AskedClear, Dispute, DisputedClear, Question
 from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import WITHDRAWALS
@@ -47,6 +48,7 @@ from shared.party.questions.ports import Between
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind, applied, require_role, words_of, written
 from shared.party.recipient.ports import Acting, Items, OwnEdges, Page, ShownItem
 from shared.routing.clocks import LawAt
+from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
 from shared.vocabulary.answers import AnswerState, WithdrawalFate
 from shared.vocabulary.referral import PriorityLevel
@@ -233,14 +235,15 @@ async def show_evidence(
 async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Contract | None, acting: Acting) -> str:
     """Move the party's own item, keep what was said, and tell its sender; the new state.
 
-    Raises `Refused`: `forbidden`, `not_found` for absent and foreign items alike, `state_forbids`, and what may not be
-    said of an item.
+    Raises `Refused`: `forbidden`, `not_found` for absent and foreign items alike, `state_forbids`, `recipient_unknown`
+    for what begins something with a sender that has left the directory, and what may not be said of an item.
     """
     require_role(row, acting.role)
     item = (await acting.items.find([subject_id])).get((subject_id, acting.party))
     if item is None:
         raise not_found()
     recipient.authority.require(recipient.subject, acting.role, action=row.name, state=item.state)
+    _require_there(row, item, acting.directory)
     if isinstance(said, Question | Dispute):
         of = Between(item.party, subject_id, item.sender, own=True)
         before = (await acting.items.questions.raised([of])).get(of, ())
@@ -251,7 +254,7 @@ async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Con
 async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acting) -> str:
     """Move an item as whoever may has decided, keep what was said, and tell its sender. Raises `Refused` as `act`.
 
-    A sender that has left the directory is not told, and is owed nothing.
+    A sender that has left the directory is not told, and is owed nothing: what is said ends or answers something.
     """
     subject_id = item.subject_id
     if isinstance(said, NoticeStatements):
@@ -297,8 +300,16 @@ async def not_raised(codes: Mapping[UUID, str], items: Items) -> None:
     """Of these messages, by their ids, keep what they raise as refused: each with the code of its origin's instance."""
     for each in await items.questions.refused(codes):
         of = each.between.party, each.between.told_by, each.between.counterpart
-        steps = refused_steps(each.kind, each.number, each.at)
+        steps = refused_steps(each.kind, each.number, each.raised_at)
         await items.clock((), [Happened.by(*of, step=step) for step in steps])
+
+
+def _require_there(row: Act, item: Item, directory: DirectoryIndex) -> None:
+    """What begins something wants an answer: of one that has left nobody gives it."""
+    assert row.message is not None
+    begins = issubclass(row.message.clear, HoldPlacedClear | AskedClear | DisputedClear)
+    if begins and directory.instance_of(item.sender) is None:
+        raise Refused("recipient_unknown", "who has sent it has left the directory: nobody is there to answer")
 
 
 def _require_look(recipient: RecipientKind, role: Role) -> None:

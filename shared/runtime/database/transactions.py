@@ -56,16 +56,20 @@ class Session:
 
     @asynccontextmanager
     async def savepoint(self, error: type[Exception]) -> AsyncIterator[None]:
-        """Whatever was done inside it, also what was gathered, is undone if this error leaves it; the error goes on."""
+        """Whatever was done inside it, also what was gathered, is undone if this error leaves it; the error goes on.
+
+        Connection trouble goes on as `Unavailable`: it is of no one subject.
+        """
         gathered = len(self.driver.gathered)
-        await self.driver.execute("SAVEPOINT aside")
-        try:
-            yield
-        except error:
-            await self.driver.execute("ROLLBACK TO SAVEPOINT aside")
-            del self.driver.gathered[gathered:]
-            raise
-        await self.driver.execute("RELEASE SAVEPOINT aside")
+        with _translated():
+            await self.driver.execute("SAVEPOINT aside")
+            try:
+                yield
+            except error:
+                await self.driver.execute("ROLLBACK TO SAVEPOINT aside")
+                del self.driver.gathered[gathered:]
+                raise
+            await self.driver.execute("RELEASE SAVEPOINT aside")
 
 
 class Database:

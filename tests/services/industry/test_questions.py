@@ -227,7 +227,18 @@ async def test_what_one_was_asked_that_has_left_since_lapses_like_others(
     await lapse(providers, AT + LAPSES_AFTER)
     assert [each["state"] for each in await asked(providers, notice_id)] == ["lapsed"]
     assert len(await providers.sent(notice_id)) == 1, "nobody is there to be told"
-    assert await providers.act("ask", WHERE, notice_id) == "issued"
+
+
+@pytest.mark.parametrize(("act", "said"), [("ask", WHERE), ("dispute", LAWFUL)], ids=["ask", "dispute"])
+async def test_nothing_is_raised_with_one_that_has_left(
+    providers: Providers, monkeypatch: pytest.MonkeyPatch, act: str, said: Question | Dispute
+) -> None:
+    notice_id = await a_notice(providers)
+    monkeypatch.setattr(providers, "directory", directory(HOTLINE))
+    with pytest.raises(Refused, match="recipient_unknown"):
+        await providers.act(act, said, notice_id)
+    assert await asked(providers, notice_id) == []
+    assert await providers.act("answer", REMOVED, notice_id) == "actioned", "what is done is done without it"
 
 
 async def test_of_what_is_answered_for_good_or_taken_back_nothing_lapses(providers: Providers) -> None:
@@ -275,6 +286,17 @@ async def test_steps_stop_and_go_on_by_the_number_of_the_question(providers: Pro
         ("resumes", "disputed", 2),
         ("does", "verdict", 0),
     }
+
+
+async def stood(providers: Providers, notice_id: UUID) -> timedelta:
+    """For how long the first that was raised has stopped clocks."""
+    async with providers.database.transaction(RowScope([PROVIDER], Role.SERVICE, "apply")) as session:
+        found: timedelta = await session.driver.fetchval(
+            "SELECT max(at) FILTER (WHERE did = 'resumes') - max(at) FILTER (WHERE did = 'stops') "
+            "FROM clock_step JOIN clocked USING (edge_id, party) WHERE subject = $1 AND of = 1",
+            notice_id,
+        )
+    return found
 
 
 async def test_a_crash_before_the_commit_leaves_neither_question_nor_message(providers: Providers) -> None:
@@ -325,3 +347,4 @@ async def test_what_its_origin_refuses_was_never_raised_and_another_may_follow(
     await receipted(providers, first.message_id, "item_unknown")
     assert [each["state"] for each in await asked(providers, notice_id)] == ["refused", "open"]
     assert reason not in {each for reasons in await waits(providers, notice_id) for each in reasons}
+    assert await stood(providers, notice_id) == timedelta(), "nothing was asked at its origin: no clock stood there"

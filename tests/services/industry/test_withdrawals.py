@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,19 +13,14 @@ import asyncpg
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.industry.app import ERASES
-from services.industry.domain import PROVIDER as KIND
 from services.industry.store import PostgresNotices
 from shared.contracts.answers import ItemStatement, NoticeStatements
-from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Defect, Refused, Unavailable
 from shared.kernel.ids import uuid7
-from shared.party.by_rule import ByRule
-from shared.party.withdrawals import Withdrawals
-from shared.runtime.database.erasures import Erasures
-from shared.runtime.database.journal import Journal
-from shared.runtime.watch.aside import PAUSE_MAX, SetAside
+from shared.party import by_rule, withdrawals
+from shared.runtime.watch.aside import FIRST_PAUSE, PAUSE_MAX
 from shared.runtime.watch.health import Check
+from shared.runtime.watch.metrics import REGISTRY
 from shared.vocabulary.answers import NoticeAction
 from tests.services.deliveries import (
     AT,
@@ -38,88 +34,10 @@ from tests.services.deliveries import (
     notice_withdrawn,
 )
 from tests.services.industry.provider import APPLYING, KEK, Providers
+from tests.services.industry.withdrawing import World
 
-NO_DELAY, LONG_H, DAY_S = 0.0, 1000.0, 86_400.0
+LONG_H, DAY_S = 1000.0, 86_400.0
 REMOVED = NoticeStatements(items=(ItemStatement(action=NoticeAction.REMOVED, effective_at=AT),))
-#: The rows of a backup that an erasure must outlive, and its place in the journal.
-TABLES = ("notice", "erasure_place", "erased_record")
-
-
-class World:
-    """The providers' database, its journal, and the part that answers withdrawals; `clock` is its own."""
-
-    def __init__(self, providers: Providers, endpoint: DatabaseEndpoint, folder: Path) -> None:
-        self.providers, self.endpoint = providers, endpoint
-        self.clock = ManualClock(AT)
-        self.aside = SetAside()
-        self.path = folder / "erasures.jsonl"
-        self.erasures = Erasures(Journal(self.path), ERASES, self.clock)
-
-    def withdrawals(self, answer_h: float = NO_DELAY) -> Withdrawals:
-        rule = ByRule(
-            recipient=KIND,
-            database=self.providers.database,
-            items=PostgresNotices,
-            kek=KEK,
-            instance="industry",
-            directory=lambda: self.providers.directory,
-            clock=self.clock,
-            aside=self.aside,
-        )
-        return Withdrawals(rule, answer_h=answer_h)
-
-    async def taken_back(self, *said: Any) -> UUID:
-        """A notice that was withdrawn after these answers."""
-        notice_id = uuid7()
-        await self.providers.receive(issued(notice_id))
-        for each in said:
-            await self.providers.act("answer", each, notice_id)
-        await self.providers.receive(notice_withdrawn(notice_id))
-        return notice_id
-
-    async def record(self, notice_id: UUID) -> object:
-        return (await self.providers.show(notice_id))["record"]
-
-    async def places(self, notice_id: UUID) -> int:
-        """For how many of its items there is a token of where they lie."""
-        owner = await self.owner()
-        found: int = await owner.fetchval("SELECT count(*) FROM notice_location WHERE notice_id = $1", notice_id)
-        await owner.close()
-        return found
-
-    async def owner(self) -> asyncpg.Connection:
-        owner = await asyncpg.connect(self.endpoint.owner_url)
-        parties = f"{PROVIDER},{OTHER_PROVIDER}"
-        for name, value in (("parties", parties), ("role", "service"), ("action", "apply")):
-            await owner.execute("SELECT set_config($1, $2, false)", f"causeway.{name}", value)
-        return owner
-
-    async def backed_up(self) -> None:
-        """Yesterday's backup of what matters here."""
-        owner = await self.owner()
-        for table in TABLES:
-            await owner.execute(f"DROP TABLE IF EXISTS backup_{table}; CREATE TABLE backup_{table} AS TABLE {table}")
-        await owner.close()
-
-    async def restored(self) -> None:
-        """Its rows in the place of today's."""
-        owner = await self.owner()
-        for table in TABLES:
-            names = ", ".join(
-                row["attname"]
-                for row in await owner.fetch(
-                    "SELECT attname FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 "
-                    "AND attgenerated = ''",
-                    table,
-                )
-            )
-            await owner.execute(
-                f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY; DELETE FROM {table}; "
-                f"INSERT INTO {table} ({names}) SELECT {names} FROM backup_{table}; DROP TABLE backup_{table}"
-            )
-            if table != "erasure_place":
-                await owner.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-        await owner.close()
 
 
 @pytest.fixture
@@ -189,7 +107,7 @@ async def test_no_answer_takes_effect_in_a_time_to_come(world: World) -> None:
 
 async def test_one_that_fails_is_set_aside_and_keeps_nobody_waiting(world: World) -> None:
     acted, broken, silent = await world.taken_back(REMOVED), await world.taken_back(REMOVED), await world.taken_back()
-    withdrawals, broken_said = world.withdrawals(), "jsonb_set(said, '{items,0,action}', '\"none\"')"
+    rules, broken_said = world.withdrawals(), "jsonb_set(said, '{items,0,action}', '\"none\"')"
     owner = await world.owner()
     # The first that is due, and not what a service writes.
     await owner.execute(
@@ -197,7 +115,7 @@ async def test_one_that_fails_is_set_aside_and_keeps_nobody_waiting(world: World
         broken,
     )
     for _ in range(2):
-        await withdrawals.look()
+        await rules.look()
     states = [
         await owner.fetchval("SELECT state FROM notice WHERE notice_id = $1", each) for each in (acted, broken, silent)
     ]
@@ -205,27 +123,76 @@ async def test_one_that_fails_is_set_aside_and_keeps_nobody_waiting(world: World
     assert await world.aside.check() == Check("rules", True, "subjects_set_aside")
     mended = "UPDATE notice SET said = jsonb_set(said, '{items,0,action}', '\"removed\"') WHERE notice_id = $1"
     await owner.execute(mended, broken)
-    await withdrawals.look()
+    await rules.look()
     assert await owner.fetchval("SELECT state FROM notice WHERE notice_id = $1", broken) == "withdrawn", "not yet"
     world.clock.advance(PAUSE_MAX.total_seconds())
-    await withdrawals.look()
+    await rules.look()
     assert await owner.fetchval("SELECT state FROM notice WHERE notice_id = $1", broken) == "withdrawal_acknowledged"
     assert await world.aside.check() == Check("rules", True)
     await owner.close()
 
 
+async def fails(*_: object, **__: object) -> None:
+    raise ZeroDivisionError
+
+
+async def test_what_a_person_has_done_since_is_aside_no_longer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_hand, silent = await world.taken_back(), await world.taken_back()
+    with monkeypatch.context() as broken:
+        broken.setattr(PostgresNotices, "act", fails)
+        await world.withdrawals().look()
+    assert REGISTRY.get_sample_value("causeway_subjects_aside") == 2
+    await world.providers.act("acknowledge_withdrawal", ERASED, by_hand)
+    await world.withdrawals().look()
+    assert REGISTRY.get_sample_value("causeway_subjects_aside") == 2, "nobody has looked"
+    world.clock.advance(FIRST_PAUSE.total_seconds())
+    await world.withdrawals().look()
+    assert REGISTRY.get_sample_value("causeway_subjects_aside") == 0
+    assert (await world.aside.check(), await world.record(silent)) == (Check("rules", True), None)
+
+
+async def test_what_a_full_batch_had_no_room_for_stays_aside(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        await world.taken_back()
+    monkeypatch.setattr(PostgresNotices, "act", fails)
+    for module in (by_rule, withdrawals):
+        monkeypatch.setattr(module, "BATCH", 1)
+    for pause in (FIRST_PAUSE, FIRST_PAUSE * 2):
+        while await world.withdrawals().look():
+            pass
+        (act,) = {of for of, _ in world.aside._waits}
+        assert len(world.aside.waiting(act, world.clock.now() + pause - timedelta(seconds=1))) == 2
+        world.clock.advance(pause.total_seconds())
+
+
+async def test_a_lost_connection_sets_nobody_aside(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    due = [await world.taken_back() for _ in range(3)]
+    act = PostgresNotices.act
+
+    async def cut_off(self: PostgresNotices, *_: object, **__: object) -> None:
+        await self._driver.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    monkeypatch.setattr(PostgresNotices, "act", cut_off)
+    with pytest.raises(Unavailable, match="database_unavailable"):
+        await world.withdrawals().look()
+    assert await world.aside.check() == Check("rules", True)
+    monkeypatch.setattr(PostgresNotices, "act", act)
+    await world.withdrawals().look()
+    assert [await world.record(each) for each in due] == [None] * 3, "at once, and none a pause later"
+
+
 async def test_what_is_to_be_erased_waits_for_no_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = await world.taken_back(REMOVED)
-    withdrawals = world.withdrawals()
-    await withdrawals.look()
+    rules = world.withdrawals()
+    await rules.look()
     world.clock.advance(185 * DAY_S)
 
-    async def fails(*_: object, **__: object) -> None:
+    async def cut_off(*_: object, **__: object) -> None:
         raise Unavailable("cut_off")
 
-    monkeypatch.setattr(PostgresNotices, "taken_back", fails)
+    monkeypatch.setattr(PostgresNotices, "taken_back", cut_off)
     with pytest.raises(Unavailable, match="cut_off"):
-        await withdrawals.look()
+        await rules.look()
     assert (await world.providers.show(kept))["state"] == "record_erased"
 
 
@@ -235,11 +202,11 @@ async def test_what_one_has_taken_back_that_has_left_since_is_erased_all_the_sam
     silent, acted, by_hand = await world.taken_back(), await world.taken_back(REMOVED), await world.taken_back()
     monkeypatch.setattr(world.providers, "directory", directory(HOTLINE))
     assert await world.providers.act("acknowledge_withdrawal", ERASED, by_hand) == "withdrawal_acknowledged"
-    withdrawals = world.withdrawals()
-    await withdrawals.look()
+    rules = world.withdrawals()
+    await rules.look()
     assert [await world.record(each) for each in (silent, by_hand)] == [None, None]
     world.clock.advance(185 * DAY_S)
-    await withdrawals.look()
+    await rules.look()
     assert (await world.providers.show(acted))["state"] == "record_erased"
     for each in (silent, by_hand):
         assert await world.providers.sent(each) == [], "nobody is there to be told"

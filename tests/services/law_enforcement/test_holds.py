@@ -24,7 +24,7 @@ from shared.party.recipient.store.holds import ended_holds
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope
-from tests.services.deliveries import AGENCY, AT, HOTLINE, offered, received
+from tests.services.deliveries import AGENCY, AT, HOTLINE, directory, offered, received
 from tests.services.law_enforcement.agency import Agencies
 
 HOUR = timedelta(hours=1)
@@ -124,6 +124,14 @@ async def test_one_is_open_at_a_time_and_can_be_extended_and_released(agencies: 
     assert await hear(agencies, HOLD_ENDED, ended) is None
     assert [each.state for each in await holds(agencies, referral_id)] == ["released"]
     await agencies.act("place_hold", asked(), referral_id)
+
+
+async def test_no_hold_is_asked_of_one_that_has_left(agencies: Agencies, monkeypatch: pytest.MonkeyPatch) -> None:
+    referral_id = await case(agencies)
+    monkeypatch.setattr(agencies, "directory", directory(HOTLINE))
+    with pytest.raises(Refused, match="recipient_unknown"):
+        await agencies.act("place_hold", asked(), referral_id)
+    assert await holds(agencies, referral_id) == []
 
 
 @pytest.mark.parametrize("end", [HoldEnd.EXPIRED, HoldEnd.OVERRIDDEN, HoldEnd.LAPSED])

@@ -22,7 +22,7 @@ from shared.contracts.registry import NOTICE_QUESTION_ASKED
 from shared.exchange.act import Subject
 from shared.exchange.clocks import answered
 from shared.exchange.origin import Amendments, Answered, answer_edge
-from shared.exchange.questions import BEFORE, LAPSES_AFTER, Raised, check_raised, steps
+from shared.exchange.questions import BEFORE, LAPSES_AFTER, Raised, check_raised, refused_steps, steps
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.routing.clocks import Step
@@ -88,6 +88,13 @@ def test_a_dispute_stops_only_the_clocks_that_list_it() -> None:
         "stands-for-nothing": 48 * HOUR,
         "stands-for-disputes": 50 * HOUR,
     }
+
+
+def test_what_was_refused_leaves_every_clock_as_its_origin_knows_it() -> None:
+    for clear, kind in ((ASKED, QuestionKind.QUESTION), (DISPUTED, QuestionKind.DISPUTE)):
+        raised = steps(clear, 2, BEGUN + 10 * HOUR)
+        assert due(*raised, *refused_steps(kind, 2, BEGUN + 10 * HOUR)) == due()
+        assert due(*raised, *refused_steps(kind, 2, BEGUN + 11 * HOUR)) != due(), "as if it had been asked there"
 
 
 def test_with_the_lists_of_causes_ignored_every_clock_would_stand(monkeypatch: pytest.MonkeyPatch) -> None:

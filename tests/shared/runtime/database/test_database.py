@@ -76,6 +76,28 @@ async def test_a_lost_connection_is_unavailable_and_the_next_one_works(database:
     assert await held(database, uuid7()) == 0
 
 
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("SELECT pg_terminate_backend(pg_backend_pid())", Unavailable),
+        ("SELECT pg_cancel_backend(pg_backend_pid())", Unavailable),
+        ("SELECT 1 / 0", asyncpg.DivisionByZeroError),
+    ],
+)
+async def test_trouble_is_unavailable_within_a_savepoint_too_and_a_fault_stays_one(
+    database: Database, statement: str, expected: type[Exception]
+) -> None:
+    left: list[Exception] = []
+    with suppress(Unavailable):  # what the transaction of a connection that is gone ends with
+        async with database.transaction() as session:
+            try:
+                async with session.savepoint(Exception):
+                    await session.driver.execute(statement)
+            except Exception as error:
+                left.append(error)
+    assert [type(each) for each in left] == [expected]
+
+
 @pytest.mark.parametrize(("keeps_plans", "counted"), [(False, (0, 12)), (True, (12, 0))])
 async def test_a_plan_outlives_the_size_of_its_table_only_where_that_is_asked_for(
     database_url: str, keeps_plans: bool, counted: tuple[int, int]

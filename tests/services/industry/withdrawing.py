@@ -1,0 +1,104 @@
+"""The providers of an instance, and the part of their service that answers withdrawals and ends what was kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from deploy.site.endpoints import DatabaseEndpoint
+from services.industry.app import ERASES
+from services.industry.domain import PROVIDER as KIND
+from services.industry.store import PostgresNotices
+from shared.kernel.clock import ManualClock
+from shared.kernel.ids import uuid7
+from shared.party.by_rule import ByRule
+from shared.party.withdrawals import Withdrawals
+from shared.runtime.database.erasures import Erasures
+from shared.runtime.database.journal import Journal
+from shared.runtime.watch.aside import SetAside
+from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, issued, notice_withdrawn
+from tests.services.industry.provider import KEK, Providers
+
+#: The rows of a backup that an erasure must outlive, and its place in the journal.
+TABLES = ("notice", "erasure_place", "erased_record")
+NO_DELAY = 0.0
+
+
+class World:
+    """The providers' database, its journal, and the part that answers withdrawals; `clock` is its own."""
+
+    def __init__(self, providers: Providers, endpoint: DatabaseEndpoint, folder: Path) -> None:
+        self.providers, self.endpoint = providers, endpoint
+        self.clock = ManualClock(AT)
+        self.aside = SetAside()
+        self.path = folder / "erasures.jsonl"
+        self.erasures = Erasures(Journal(self.path), ERASES, self.clock)
+
+    def withdrawals(self, answer_h: float = NO_DELAY) -> Withdrawals:
+        rule = ByRule(
+            recipient=KIND,
+            database=self.providers.database,
+            items=PostgresNotices,
+            kek=KEK,
+            instance="industry",
+            directory=lambda: self.providers.directory,
+            clock=self.clock,
+            aside=self.aside,
+        )
+        return Withdrawals(rule, answer_h=answer_h)
+
+    async def taken_back(self, *said: Any) -> UUID:
+        """A notice that was withdrawn after these answers."""
+        notice_id = uuid7()
+        await self.providers.receive(issued(notice_id))
+        for each in said:
+            await self.providers.act("answer", each, notice_id)
+        await self.providers.receive(notice_withdrawn(notice_id))
+        return notice_id
+
+    async def record(self, notice_id: UUID) -> object:
+        return (await self.providers.show(notice_id))["record"]
+
+    async def places(self, notice_id: UUID) -> int:
+        """For how many of its items there is a token of where they lie."""
+        owner = await self.owner()
+        found: int = await owner.fetchval("SELECT count(*) FROM notice_location WHERE notice_id = $1", notice_id)
+        await owner.close()
+        return found
+
+    async def owner(self) -> asyncpg.Connection:
+        owner = await asyncpg.connect(self.endpoint.owner_url)
+        parties = f"{PROVIDER},{OTHER_PROVIDER}"
+        for name, value in (("parties", parties), ("role", "service"), ("action", "apply")):
+            await owner.execute("SELECT set_config($1, $2, false)", f"causeway.{name}", value)
+        return owner
+
+    async def backed_up(self) -> None:
+        """Yesterday's backup of what matters here."""
+        owner = await self.owner()
+        for table in TABLES:
+            await owner.execute(f"DROP TABLE IF EXISTS backup_{table}; CREATE TABLE backup_{table} AS TABLE {table}")
+        await owner.close()
+
+    async def restored(self) -> None:
+        """Its rows in the place of today's."""
+        owner = await self.owner()
+        for table in TABLES:
+            names = ", ".join(
+                row["attname"]
+                for row in await owner.fetch(
+                    "SELECT attname FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 "
+                    "AND attgenerated = ''",
+                    table,
+                )
+            )
+            await owner.execute(
+                f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY; DELETE FROM {table}; "
+                f"INSERT INTO {table} ({names}) SELECT {names} FROM backup_{table}; DROP TABLE backup_{table}"
+            )
+            if table != "erasure_place":
+                await owner.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+        await owner.close()
