@@ -334,7 +334,7 @@ class Edges(Protocol):
     async def refer(self, referred: Referred) -> None:
         """Have the agency answer that a case was passed on to. Whoever has the referral already answers as before."""
 
-    async def unrefer(self, edge: UUID, referral_id: UUID, agency: str) -> None:
+    async def unrefer(self, edge: UUID, referral_id: UUID, *, agency: str) -> None:
         """Have it answer no more on this edge, if it is its own: its instance has refused what was passed on."""
 
     async def meet_again(self, cases: Collection[tuple[UUID, str]]) -> None:

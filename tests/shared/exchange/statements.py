@@ -186,7 +186,7 @@ class Edges:
     async def refer(self, referred: object) -> None:
         """Whoever answers from now on is an edge of its own."""
 
-    async def unrefer(self, edge: object, referral_id: object, agency: object) -> None:
+    async def unrefer(self, edge: object, referral_id: object, *, agency: object) -> None:
         """Nor does it answer any more, by one of its own."""
 
 

@@ -232,8 +232,8 @@ class PostgresEdges(TransfersTold):
     async def refer(self, referred: Referred) -> None:
         await refer(self._driver, referred)
 
-    async def unrefer(self, edge: UUID, referral_id: UUID, agency: str) -> None:
-        await unrefer(self._driver, edge, referral_id, agency)
+    async def unrefer(self, edge: UUID, referral_id: UUID, *, agency: str) -> None:
+        await unrefer(self._driver, edge, referral_id, agency=agency)
 
     async def meet_again(self, cases: Collection[tuple[UUID, str]]) -> None:
         await meet_again(self._driver, cases)

@@ -47,7 +47,7 @@ async def refer(driver: asyncpg.Connection, referred: Referred) -> None:
         await driver.execute(_CLOCK, *of, referred.at)
 
 
-async def unrefer(driver: asyncpg.Connection, edge: UUID, referral_id: UUID, agency: str) -> None:
+async def unrefer(driver: asyncpg.Connection, edge: UUID, referral_id: UUID, *, agency: str) -> None:
     """End the edge of an agency that could not take what was passed on to it: nothing is owed on it."""
     if await driver.fetchval(_UNREFER, edge, referral_id, agency):
         await end(driver, [edge])

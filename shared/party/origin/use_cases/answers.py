@@ -87,10 +87,7 @@ class EdgeAnswers:
         edges = await self._edges.answerable([UUID(message.subject) for message in messages])
         # Asked once the edges are locked: nobody else judges an act on them now.
         judged = await self._edges.judged([act for message in messages if (act := _act_of(message)) is not None])
-        referred = [each.clear.edge for each in messages if isinstance(each.clear, CaseReferredClear)]
-        self._exist = await self._edges.exist(referred) if referred else frozenset()
-        if self._asked is not None:
-            await self._asked.read(messages)
+        await self._read(messages)
         refusals: dict[UUID, str] = {}
         taken: dict[UUID, Taken] = {}
         new: dict[AnswerAct, Judged] = {}
@@ -126,6 +123,13 @@ class EdgeAnswers:
             await self._asked.keep()
         return refusals
 
+    async def _read(self, messages: Sequence[Received]) -> None:
+        """Read what else it takes to judge them."""
+        referred = [each.clear.edge for each in messages if isinstance(each.clear, CaseReferredClear)]
+        self._exist = await self._edges.exist(referred) if referred else frozenset()
+        if self._asked is not None:
+            await self._asked.read(messages)
+
     async def _pass_on(self, applied: Sequence[Received]) -> None:
         """Have other agencies answer that cases were passed on to, and those no more that could not take them.
 
@@ -134,7 +138,7 @@ class EdgeAnswers:
         for message in applied:
             said = message.clear
             if isinstance(said, CaseCameBackClear):
-                await self._edges.unrefer(said.edge, said.referral_id, said.agency)
+                await self._edges.unrefer(said.edge, said.referral_id, agency=said.agency)
             elif isinstance(said, CaseReferredClear) and (instance := self._agency(said.agency)) is not None:
                 at = coarse(message.sent_at)
                 await self._edges.refer(Referred(said.of, said.edge, said.agency, instance, at))
