@@ -45,6 +45,7 @@ from shared.exchange.origin import Answered
 from shared.exchange.states import standings, states
 from shared.exchange.timers import Begun
 from shared.exchange.topics import inbox_topic
+from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.origin.ports import AnswerAct, OpenEdge
@@ -202,6 +203,10 @@ def draft(message: MessageType, subject: UUID, *, sender: str, recipient: str, b
     """The message about `subject`, whoever says it to whomever, between the instances of two kinds."""
     clear = dict(example(message)["clear"])
     clear |= {name: str(subject) for name in ("referral_id", "notice_id", "preservation_id") if name in clear}
+    # Nothing is found, or has taken effect, after it is said.
+    for named, time in (("checked", "at"), ("items", "effective_at")):
+        if named in clear:
+            clear[named] = [each | ({time: rfc3339(AT)} if time in each else {}) for each in clear[named]]
     value = {"clear": clear} | ({"sealed": example(message)["sealed"]} if message.edge else {})
     return Draft(
         message_id=uuid7(),
