@@ -40,6 +40,8 @@ SINCE = {
         "shared/runtime/http/sameness.py",
         "shared/party/origin/api/filed.py",
         "shared/runtime/post/outbox.py",
+        # What falls due begins with its edge (0074).
+        *(f"shared/{name}.py" for name in ("exchange/timers", "runtime/timers/steps")),
     },
     "receiving": AT_THE_COMMIT
     | {
@@ -51,8 +53,8 @@ SINCE = {
         "shared/envelope/attributes.py",
         "shared/exchange/authority.py",
         "shared/exchange/bound.py",
-        # What falls due (0048).
-        *(f"shared/{name}.py" for name in ("exchange/clocks", "runtime/timers/steps")),
+        # What falls due (0048), from the beginning of its edge (0074).
+        *(f"shared/{name}.py" for name in ("exchange/clocks", "exchange/timers", "runtime/timers/steps")),
         "shared/exchange/decided.py",
         "shared/exchange/events.py",
         "shared/exchange/message.py",

@@ -117,6 +117,7 @@ async def test_a_record_is_opened_to_who_has_proven_themselves_within_a_quarter_
     monkeypatch.setattr(SubjectPages, "_reading", reading)
     monkeypatch.setattr(SubjectPages, "_acting", lambda *_: None)
     monkeypatch.setattr(SubjectPages, "_raised", shown)
+    monkeypatch.setattr(SubjectPages, "_closed", shown)
     monkeypatch.setattr(SubjectPages, "_shown", lambda *_, opened, **__: Response(opened))
     frame = console(Holding(proven_at=None if minutes is None else NOW - timedelta(minutes=minutes)))
     pages = SubjectPages.__new__(SubjectPages)

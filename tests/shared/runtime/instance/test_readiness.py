@@ -46,11 +46,11 @@ async def test_a_bus_that_waits_for_documents_is_not_ready_and_one_that_ended_ha
 def test_before_there_was_law_the_first_counts() -> None:
     here, shelf = machinery(ManualClock(NOW)), world().shelf
     here.settings, here.shelf = cast(Any, SimpleNamespace(policy_hour_s=3600)), shelf
-    law = here._law_at(datetime(1970, 1, 1, tzinfo=UTC))
+    law = here.law_at(datetime(1970, 1, 1, tzinfo=UTC))
     assert (law.since, law.directory) == (SINCE, shelf.directories.active(SINCE))
     here.shelf = DocumentShelf()
     with pytest.raises(Unavailable):
-        here._law_at(NOW)
+        here.law_at(NOW)
 
 
 def test_an_age_is_in_the_answer_only_where_there_is_one() -> None:
