@@ -265,6 +265,7 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
         Kept("entry", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log"),
         Kept("folded_mark", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: one row a topic and day of marks"),
         Kept("link", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: which edge is of which referral"),
+        Kept("flow_party", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: whose each flow is"),
         Kept("receipted", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: what receipts say"),
         Kept(
             "pair_taken",
@@ -277,6 +278,9 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
         Kept("partition_state", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a topic: how it stands with it"),
         Kept("telling", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row an instance: when audit told it last"),
         Kept("cursor", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a topic and generation"),
+        Kept(
+            "reconciliation", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "what each comparison of the books has found"
+        ),
         Kept("reading", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "who has looked, at what and why"),
     ),
 }

@@ -32,6 +32,7 @@ async def came(agencies: Agencies, withdrawn_by: str) -> list[str]:
         filed_by=HOTLINE,
         sender=OTHER_AGENCY,
         recipient=AGENCY,
+        sealed=None,
     )
     async with agencies.database.transaction(RowScope((AGENCY,), Role.SERVICE, "apply")) as session:
         await session.driver.execute(_TAKEN_BACK, message.message_id, withdrawn_by, AGENCY, str(subject))

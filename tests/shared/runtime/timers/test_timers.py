@@ -157,7 +157,7 @@ async def test_what_is_dated_before_there_was_law_counts_from_then(database: Dat
     (edge,) = notices(1)
     edge = replace(edge, begun_at=datetime(1970, 1, 1, tzinfo=UTC))
     async with database.transaction(SCOPE) as session:
-        await begin(session.driver, [edge])
+        await begin(session.driver, [Begun(edge)])
     clock = SteppingClock(AT)
     timers = Timers(
         database, lambda _: Law(DIRECTORY, SAMPLE_LAW, since=AT), clock, scope=lambda: SCOPE, witness=clock.witness
