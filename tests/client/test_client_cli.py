@@ -70,6 +70,8 @@ def test_an_import_that_is_interrupted_says_how_it_goes_on(
     service.refuse = waiting
     path = written(tmp_path / "a.jsonl", *map(submission, range(200)))
     command = [sys.executable, "-m", "deploy.cli", "referral", "import", str(path), "--url", served[1], "--key", KEY]
+    # Where these tests run in the background Ctrl-C is ignored by all that they start.
+    command = ["env", "--default-signal=INT", *command]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert reached.wait(60)
