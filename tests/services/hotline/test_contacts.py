@@ -85,6 +85,15 @@ def both(one: tuple[UUID, str], two: tuple[UUID, str], ground: str) -> set[Told]
     return {Told(agency, first, other, ground, second), Told(other, second, agency, ground, first)}
 
 
+async def met(origin: Origin, reference: str) -> tuple[UUID, set[Told]]:
+    """A referral that two agencies have accepted, and what both were told of each other."""
+    referral_id = await filed(origin, reference)
+    await answered(origin, accepted(referral_id, NL), accepted(referral_id, BE))
+    pair = both((referral_id, NL), (referral_id, BE), "same_referral")
+    assert await told(origin) == pair
+    return referral_id, pair
+
+
 async def test_two_that_have_opted_in_are_told_and_nobody_else_is(origin: Origin) -> None:
     referral_id = await filed(origin, "two")
     await answered(origin, accepted(referral_id, NL), accepted(referral_id, FR))
@@ -183,10 +192,7 @@ async def test_an_origin_that_is_served_elsewhere_now_says_nothing(
 
 async def test_who_has_forgotten_it_is_told_again_and_nobody_else(origin: Origin) -> None:
     """Its database was put back: what it lacks is issued anew, and what it was told of whom with that."""
-    referral_id = await filed(origin, "forgotten")
-    await answered(origin, accepted(referral_id, NL), accepted(referral_id, BE))
-    pair = both((referral_id, NL), (referral_id, BE), "same_referral")
-    assert await told(origin) == pair
+    referral_id, pair = await met(origin, "forgotten")
     async with origin.database.transaction(APPLYING) as session:
         lacks = "UPDATE edge SET missing = true WHERE referral_id = $1 AND recipient = $2"
         await session.driver.execute(lacks, referral_id, NL)
@@ -196,10 +202,7 @@ async def test_who_has_forgotten_it_is_told_again_and_nobody_else(origin: Origin
 
 
 async def test_who_has_moved_is_told_again_where_it_is(origin: Origin) -> None:
-    referral_id = await filed(origin, "moved")
-    await answered(origin, accepted(referral_id, NL), accepted(referral_id, BE))
-    pair = both((referral_id, NL), (referral_id, BE), "same_referral")
-    assert await told(origin) == pair
+    referral_id, pair = await met(origin, "moved")
     async with origin.database.transaction(APPLYING) as session:
         elsewhere = "UPDATE edge SET instance = 'left' WHERE referral_id = $1 AND recipient = $2"
         await session.driver.execute(elsewhere, referral_id, BE)

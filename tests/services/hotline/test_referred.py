@@ -99,6 +99,13 @@ async def passed_on(origin: Origin, referral_id: UUID) -> list[str]:
     return agencies
 
 
+async def passed(origin: Origin, client: httpx.AsyncClient) -> tuple[UUID, str, Received]:
+    """A referral, the agency that had it, and its word that another has it now."""
+    referral_id, _ = await filed(client)
+    first, *_ = await agencies_of(origin, referral_id)
+    return referral_id, first, await referred(origin, referral_id, first)
+
+
 async def test_what_it_asks_its_origin_can_answer(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id, _ = await filed(client)
     await passed_on(origin, referral_id)
@@ -164,9 +171,7 @@ def anew(origin: Origin, word: Received, number: int, **changes: object) -> Rece
 async def test_what_the_other_could_not_take_is_the_firsts_again_and_needs_a_person(
     origin: Origin, client: httpx.AsyncClient
 ) -> None:
-    referral_id, _ = await filed(client)
-    first, *_ = await agencies_of(origin, referral_id)
-    word = await referred(origin, referral_id, first)
+    referral_id, first, word = await passed(origin, client)
     assert await applied(origin, word) == [None]
     assert await attention(origin, referral_id) == []
     assert await applied(origin, await came_back(origin, word)) == [None]
@@ -197,9 +202,7 @@ async def test_only_what_was_passed_on_comes_back_and_as_what_it_can_be(
 async def test_clocks_of_the_other_end_and_those_of_the_first_begin_again(
     origin: Origin, client: httpx.AsyncClient
 ) -> None:
-    referral_id, _ = await filed(client)
-    first, *_ = await agencies_of(origin, referral_id)
-    word = await referred(origin, referral_id, first)
+    referral_id, first, word = await passed(origin, client)
     await applied(origin, word)
     await applied(origin, await came_back(origin, word))
     async with origin.database.transaction(APPLYING) as session:
@@ -254,9 +257,7 @@ async def test_what_was_held_is_left_no_longer_than_the_law_lets_anybody_look(
 async def test_passed_to_the_same_agency_again_in_one_batch_that_one_answers(
     origin: Origin, client: httpx.AsyncClient
 ) -> None:
-    referral_id, _ = await filed(client)
-    first, *_ = await agencies_of(origin, referral_id)
-    word = await referred(origin, referral_id, first)
+    referral_id, _, word = await passed(origin, client)
     again = anew(origin, word, 3)
     assert isinstance(again.clear, CaseReferredClear)
     assert await applied(origin, word, await came_back(origin, word), again) == [None, None, None]
@@ -288,9 +289,7 @@ async def test_what_came_back_ends_only_the_edge_of_whom_it_names(origin: Origin
 
 
 async def test_what_the_other_has_answered_does_not_come_back(origin: Origin, client: httpx.AsyncClient) -> None:
-    referral_id, _ = await filed(client)
-    first, *_ = await agencies_of(origin, referral_id)
-    word = await referred(origin, referral_id, first)
+    referral_id, first, word = await passed(origin, client)
     assert await applied(origin, word) == [None]
     back = await came_back(origin, word)
     assert await applied(origin, no_objection(origin, referral_id, OTHER), back) == [None, "edge_exists"]
