@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -14,6 +16,8 @@ from shared.contracts.preservation import (
     PreservationExtensionRequestedClear,
     PreservationRequestedClear,
 )
+from shared.contracts.registry import PRESERVATION_ANSWERED
+from shared.exchange.act import Track
 from shared.exchange.message import Received
 from shared.exchange.preservation import check_told_day
 from shared.kernel.authority import Role
@@ -21,8 +25,9 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.preservation.store.attention import refused_waits
 from shared.party.preservation.store.preservations import PostgresPreservations
+from shared.party.preservation.use_cases import receive
 from shared.runtime.database.transactions import RowScope
-from tests.services.deliveries import AT, LOCATION, PROVIDER, issued
+from tests.services.deliveries import AGENCY, AT, LOCATION, PROVIDER, issued, received
 from tests.services.industry.provider import KEK, Providers
 from tests.services.industry.test_preservation_attention import BEGINNING
 from tests.services.industry.test_preservation_before_removal import answer, asked, removing
@@ -80,6 +85,31 @@ def test_either_side_refuses_what_was_over_when_it_was_sent(clear: Contract) -> 
     check_told_day(clear, datetime(2026, 5, 4, 0, 4, 59, tzinfo=UTC))
     with pytest.raises(Refused, match="day_over"):
         check_told_day(clear, datetime(2026, 5, 4, 0, 5, tzinfo=UTC))
+
+
+async def test_what_had_not_been_removed_when_it_was_said_is_refused_on_receipt() -> None:
+    """Five minutes, and the ten seconds to which a message is cut, a provider's clock may go before."""
+    nothing: Any = SimpleNamespace(lock=_nothing)
+    codes = []
+    for ahead in (timedelta(minutes=5, seconds=10), timedelta(minutes=5, seconds=11)):
+        named = {
+            "preservation_id": uuid7(),
+            "act": uuid4(),
+            "number": 1,
+            "answer": "too_late",
+            "removed_at": AT + ahead,
+        }
+        clear = PreservationAnsweredClear.model_validate(named)
+        message = received(
+            PRESERVATION_ANSWERED, clear, subject=named["preservation_id"], sender=PROVIDER, recipient=AGENCY
+        )
+        codes += (await receive([message], nothing, track=Track.ANSWER)).values()
+    # That there is no such request is another matter.
+    assert codes[1] == "time_ahead" != codes[0]
+
+
+async def _nothing(_: object) -> dict[object, object]:
+    return {}
 
 
 async def test_what_the_other_side_refuses_has_its_code_and_waits_for_somebody(providers: Providers) -> None:
