@@ -22,7 +22,7 @@ from shared.runtime.timers.timers import CLOCK_TOLERANCE, Witness, database_time
 from shared.runtime.watch.logs import log
 
 #: How often one looks whether a slot has come.
-LOOK_EVERY_S: Final = 1.0
+LOOK_EVERY_S: Final = 2.0
 
 
 class OriginTimers:
