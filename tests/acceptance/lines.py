@@ -6,6 +6,7 @@ A new promise is one line more in a table there.
 from __future__ import annotations
 
 from tests.acceptance.line import Line
+from tests.acceptance.promises.acts import ACTS
 from tests.acceptance.promises.console import CONSOLE
 from tests.acceptance.promises.faults_and_bounds import FAULTS_AND_BOUNDS
 from tests.acceptance.promises.format import FORMAT
@@ -26,6 +27,7 @@ LINES: dict[str, tuple[Line, ...]] = {
     "People": PEOPLE,
     "The consoles": CONSOLE,
     "After sending": STORIES,
+    "Acts and time": ACTS,
 }
 #: What takes long, a verb each: `make acceptance-long`.
 LONG_LINES: tuple[Line, ...] = LONG

@@ -89,6 +89,10 @@ def the_rendered_pages(folder: Path) -> str:
     return said(printed(folder, "tests.benchmarks.rendering"), "pages: ", "rows: ")
 
 
+def the_known_places(folder: Path) -> str:
+    return said(printed(folder, "tests.benchmarks.known_places"), "known and new places: ", "with the look before")
+
+
 def the_filled_accounts(folder: Path) -> str:
     printed_text = printed(folder, "tests.benchmarks.filled_accounts")
     return said(printed_text, "whole: ", "the last day: ", "retention: ", "whole after retention: ")
@@ -169,6 +173,7 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
         the_flat_looks,
         the_fuzzed_services,
         the_rendered_pages,
+        the_known_places,
         the_filled_accounts,
         the_cost_of_filled_stores,
         the_guard_report,

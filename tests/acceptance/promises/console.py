@@ -39,4 +39,15 @@ CONSOLE = (
         "Every act that takes something has a form made from its model, and no template holds what the policy forbids",
         ("tests/shared/runtime/console/test_forms.py", "tests/shared/runtime/console/test_drawing.py"),
     ),
+    Line(
+        "A person comes in over a real provider on another site; a role that changes or ends counts from the next "
+        "request on, on pages and over the API; one person is no second one, and a record is opened to who has just "
+        "proven who they are",
+        ("tests/console/test_sign_in.py",),
+    ),
+    Line(
+        "An auditor sees the pairs with a party in scope, finds flows by no other, and nothing of a flow out of scope "
+        "differs from one that is not there",
+        ("tests/services/audit/test_scope.py",),
+    ),
 )

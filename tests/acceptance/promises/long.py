@@ -86,6 +86,11 @@ LONG = (
         verb="the_rendered_pages",
     ),
     Line(
+        "2,000 interleaved pairs of a known and a new place are answered within a millisecond of each other and apart "
+        "by chance alone; with the look before the answer they are apart in both",
+        verb="the_known_places",
+    ),
+    Line(
         "The accounts of two million messages: no difference, a day read within 200 MiB, and none after retention has "
         "compacted what is past its time",
         verb="the_filled_accounts",

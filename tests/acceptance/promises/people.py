@@ -56,4 +56,25 @@ PEOPLE = (
         "Figures that were published stay as they are",
         ("tests/deploy/statistics/test_publication.py",),
     ),
+    Line(
+        "Each alert fires for its own fault alone and is silent while all is well; every metric that is named exists, "
+        "and a dashboard is one that Grafana loads",
+        ("tests/deploy/observability/test_alerts.py",),
+    ),
+    Line(
+        "Spans reach a collector by its base address, read by a parser of others",
+        tests_of(
+            "tests/shared/runtime/watch/test_telemetry.py",
+            "test_spans_reach_a_collector_by_its_base_address_and_by_the_whole_one",
+        ),
+    ),
+    Line(
+        "Two operators and two approvers, each with a folder of their own, install it without the dev stack by the "
+        "guide's commands, and one referral goes there and back",
+        ("tests/journeys/test_installation.py",),
+    ),
+    Line(
+        "Every code of an error has its cause and its mend; every guide is followed in its order",
+        ("tests/architecture/test_codes.py", "tests/journeys/test_guides.py"),
+    ),
 )

@@ -1,0 +1,151 @@
+"""`python -m tests.benchmarks.known_places`: does the time of an answer say whether its place was known?
+
+Pairs of referrals, one of a place that the party's referrals name already, one of a new one, in either order, are
+filed over the hotline's own door. Beside it the same intake with what it must not do: it looks for the place and links
+it before it answers. Prints for each the median of the pairs' differences and how probable they are by chance
+(Wilcoxon's signed ranks, its normal approximation); exit code 1 unless the first is apart in neither, and the second
+in both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import erfc, sqrt
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any, Final
+from unittest.mock import patch
+from uuid import UUID
+
+from shared.contracts.referral import ReferralRecord
+from shared.exchange.locations import FORMS, locations
+from shared.exchange.prepare import Prepared
+from shared.party.origin.store import filing
+from shared.party.origin.store.edges import opened
+from shared.party.origin.store.filing import PostgresFiling
+from shared.party.origin.store.locations import Locations
+from shared.runtime.database.feed import Numberer
+from tests.services.databases import migrated, running_postgres
+from tests.services.doors import LISTS, asking
+from tests.services.hotline.origin import KEK, Origin
+from tests.support.builders import HOTLINE
+from tests.support.exchange_world import SUBMISSION, world
+
+KNOWN: Final = 50
+#: What is apart by more, or less probable, tells.
+APART_MS_MAX: Final = 1.0
+PROBABILITY_MIN: Final = 1e-6
+_NAMED: Final = """
+SELECT r.referral_id, r.party, r.content, k.wrapped FROM location_token AS l
+JOIN referral AS r USING (party, referral_id) JOIN data_key AS k ON k.subject = r.referral_id
+WHERE l.party = $1 AND l.version = $2 AND l.token = $3 ORDER BY l.referral_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """What the pairs' differences come to."""
+
+    pairs: int
+    median_ms: float
+    probability: float
+
+    @property
+    def by_time(self) -> bool:
+        return abs(self.median_ms) > APART_MS_MAX
+
+    @property
+    def by_chance(self) -> bool:
+        return self.probability >= PROBABILITY_MIN
+
+    def line(self, name: str) -> str:
+        return f"{name}: {self.pairs} pairs, {self.median_ms:+.3f} ms apart, by chance with {self.probability:.2g}"
+
+
+class LookingFiling(PostgresFiling):
+    """What an intake must not do: it looks for the place, and opens what names it, before it answers."""
+
+    async def file(self, prepared: Sequence[Prepared], submitted: Mapping[str, int]) -> dict[UUID, UUID]:
+        for each in prepared:
+            record = ReferralRecord.model_validate_json(each.content)
+            for place in locations(record.items, max(FORMS)):
+                token = self._kek.location_token(each.origin, max(FORMS), place.form)
+                for row in await self._driver.fetch(_NAMED, each.origin, max(FORMS), token):
+                    opened(row, self._kek)
+        return await super().file(prepared, submitted)
+
+
+def signed_ranks(differences: Sequence[float]) -> float:
+    """How probable differences as lopsided as these are where neither side is the longer one (two-sided)."""
+    ordered = sorted((each for each in differences if each), key=abs)
+    many = len(ordered)
+    above = sum(rank for rank, each in enumerate(ordered, 1) if each > 0)
+    mean, deviation = many * (many + 1) / 4, sqrt(many * (many + 1) * (2 * many + 1) / 24)
+    return erfc(abs(above - mean) / deviation / sqrt(2)) if many else 1.0
+
+
+async def measured(origin: Origin, pairs: int, named: str) -> Apart:
+    """File so many pairs; how far apart they are."""
+    drawn, differences = random.Random(named), []
+    async with origin.door() as client, origin.intake.running():
+        for n in range(KNOWN):
+            await _filed(client, f"{named}{n:05d}", f"{named}-first-{n}")
+        await _linked(origin)
+        for n in range(pairs):
+            paths = {True: f"{named}{drawn.randrange(KNOWN):05d}", False: f"{named}{KNOWN + n:05d}"}
+            took = {}
+            for known in drawn.sample([True, False], 2):
+                took[known] = await _filed(client, paths[known], f"{named}-{n}-{known}")
+            differences.append(took[True] - took[False])
+    return Apart(pairs, median(differences) * 1000, signed_ranks(differences))
+
+
+async def _filed(client: Any, path: str, reference: str) -> float:
+    """Seconds until it was answered."""
+    item = SUBMISSION["items"][0] | {"locator": {"kind": "url", "value": f"https://images.example/{path}"}}
+    body = SUBMISSION | {"items": [item], "external_ref": reference}
+    begun = perf_counter()
+    answer = await client.post("/v1/referrals", json=body, headers=asking(HOTLINE, key=f"key-{reference}"))
+    took = perf_counter() - begun
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["state"] == "routed", answer.text
+    return took
+
+
+async def _linked(origin: Origin) -> None:
+    await Numberer(origin.database, LISTS["hotline"]).number()
+    linking = Locations(origin.database, KEK, lambda: [HOTLINE])
+    while await linking.look():
+        pass
+
+
+async def both(pairs: int) -> tuple[Apart, Apart]:
+    """As it is, and as it must not be."""
+    with tempfile.TemporaryDirectory() as folder, running_postgres(Path(folder), "hotline") as endpoint:
+        async with migrated(endpoint, "hotline") as database:
+            origin = Origin(database, world())
+            await origin.forget()
+            found = await measured(origin, pairs, "a")
+            with patch.object(filing, "PostgresFiling", LookingFiling):
+                return found, await measured(origin, pairs, "b")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code 0 if nothing is told, and what tells is noticed."""
+    options = argparse.ArgumentParser(prog="python -m tests.benchmarks.known_places", description=__doc__)
+    options.add_argument("--pairs", type=int, default=2_000)
+    found, looking = asyncio.run(both(options.parse_args(arguments).pairs))
+    print(found.line("known and new places"))
+    print(looking.line("with the look before the answer"))
+    return int(found.by_time or not found.by_chance or not looking.by_time or looking.by_chance)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
