@@ -249,14 +249,19 @@ def _check_lane(message: MessageType, reading: _Reading) -> None:
 
 
 def _check_exercise(message: MessageType, attributes: Attributes, directory: DirectoryIndex) -> None:
-    """Sandbox parties send and get exercise records, live parties none; a suspended party sends nothing."""
+    """Sandbox parties send and get exercise records, live parties none; a suspended party sends nothing.
+
+    Of a suspended recipient the directory does not say which it is. It is sent nothing new, and is told all the same
+    what is taken back from it.
+    """
     if message.family not in BETWEEN_PARTIES:
         return
     sender, recipient = directory.party(attributes.sender), directory.party(attributes.recipient)
     if sender is not None and sender.status == PartyStatus.SUSPENDED:
         raise Refused("sender_suspended", field="ce_sender")
     for party in (sender, recipient):
-        if party is None or attributes.exercise != (party.status == PartyStatus.SANDBOX):
+        status = party.status if party is not None else None
+        if status != PartyStatus.SUSPENDED and (not status or attributes.exercise != (status == PartyStatus.SANDBOX)):
             raise Refused("exercise_mismatch", field="ce_exercise")
 
 

@@ -48,6 +48,7 @@ class GatheredItems:
         self.events: list[Event] = []
         self.drafts: list[Draft] = []
         self.erased: list[Item] = []
+        self.kept: list[Item] = []
 
     async def find(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
         return {key: item for key, item in self._found.items() if key[0] in subjects}
@@ -57,6 +58,9 @@ class GatheredItems:
 
     async def erase(self, item: Item) -> None:
         self.erased.append(item)
+
+    async def keep(self, item: Item) -> None:
+        self.kept.append(item)
 
     async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
         assert not begun
@@ -117,6 +121,8 @@ async def _together(group: Sequence[Line], act_on: ActOn, acting: Acting) -> dic
 async def _write(gathered: Sequence[GatheredItems], items: Items) -> None:
     for item in (each for own in gathered for each in own.erased):
         await items.erase(item)
+    for item in (each for own in gathered for each in own.kept):
+        await items.keep(item)
     await items.clock((), [step for own in gathered for step in own.steps])
     await items.note([event for own in gathered for event in own.events])
     await items.send([draft for own in gathered for draft in own.drafts])

@@ -116,6 +116,10 @@ class Items(Protocol):
         """
         ...
 
+    async def keep(self, item: Item) -> None:
+        """The record stays: what was to erase it, and never committed, does not at the next start."""
+        ...
+
     async def erase_returned(self, subjects: Sequence[UUID]) -> None:
         """Delete the keys of what was erased before and has come again, into a restored database."""
         ...

@@ -265,6 +265,8 @@ async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acti
     clear, sealed = written(row.message, item, words.told, act=uuid4())
     if isinstance(said, WithdrawalAnswer | Erasure) and said.fate is WithdrawalFate.ERASED:
         await acting.items.erase(item)
+    elif isinstance(said, WithdrawalAnswer):
+        await acting.items.keep(item)
     await acting.items.act(item, following, clear, sealed=sealed, at=acting.at)
     stands = answer_of(row.subject, following) or AnswerState(following)
     told = (

@@ -4,7 +4,8 @@
     restore   the database's place in the journal is an older one: what stands behind it is erased before all else
 
 A transaction that fails after its line was written has erased nothing yet; the next start does. Whoever asked was
-entitled to it, and nothing but the commit itself could fail after that.
+entitled to it, and nothing but the commit itself could fail after that. Where its party says `kept` before that start,
+a line that takes the other back is on disk before that commits.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import asyncpg
 
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
-from shared.runtime.database.journal import Erased, Journal, Place
+from shared.runtime.database.journal import Erased, Journal, Line, Place
 from shared.runtime.database.transactions import Database, LastStep, RowScope
 
 _PLACE: Final = "SELECT lines, digest FROM erasure_place FOR UPDATE"
@@ -41,21 +42,24 @@ class Erasures:
         """The last step of the instance's transactions: what `then` does, and after it the journal."""
 
         async def last_step(driver: asyncpg.Connection, gathered: Sequence[Any]) -> None:
-            erased = [each for each in gathered if isinstance(each, Erased)]
-            others = [each for each in gathered if not isinstance(each, Erased)]
+            lines = [each for each in gathered if isinstance(each, Line)]
+            others = [each for each in gathered if not isinstance(each, Line)]
             if others:
                 await then(driver, others)
-            if erased:
-                await self._note(driver, erased)
+            if lines:
+                await self._note(driver, lines)
 
         return last_step
 
-    async def _note(self, driver: asyncpg.Connection, erased: Sequence[Erased]) -> None:
+    async def _note(self, driver: asyncpg.Connection, lines: Sequence[Line]) -> None:
         """Nobody else commits an erasure meanwhile: so the place in the database never passes over a line."""
         known = Place(*await driver.fetchrow(_PLACE))
+        erased = [each for each in lines if isinstance(each, Erased)]
         await driver.execute(_KEEP, [each.subject for each in erased], [each.party for each in erased])
         try:
-            before, after = await asyncio.to_thread(self._journal.append, erased, self._clock.now())
+            if not erased and await asyncio.to_thread(self._journal.end) == known:
+                return  # every line has committed: there is nothing to take back
+            before, after = await asyncio.to_thread(self._journal.append, lines, self._clock.now())
         except OSError:
             raise Unavailable("erasure_journal_unwritable") from None
         if before.lines < known.lines:

@@ -2,7 +2,7 @@
 
 One line of JSON for each erasure: its number, when, whose and what. Its digest covers the line and the digest before
 it, so that a line that is altered or left out is found. A line is on disk before the erasure commits; one whose writing
-was cut short never counted.
+was cut short never counted. A line that says `kept` takes those before it back that never committed.
 
 Trust: whoever can write the file can take its end away; the place that the database has kept then lies beyond it, and
 the instance does not start. Whoever restores the database and cuts the file at once is not found here.
@@ -25,7 +25,7 @@ from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
 
 #: Of a line, after the digest before it.
-_FIELDS: Final = ("n", "at", "kind", "subject", "party")
+_FIELDS: Final = ("n", "at", "fate", "kind", "subject", "party")
 
 
 class Erased(NamedTuple):
@@ -34,6 +34,19 @@ class Erased(NamedTuple):
     kind: str
     subject: UUID
     party: str
+
+
+class Kept(NamedTuple):
+    """One record that is kept although a line says that it was erased: its erasure never committed."""
+
+    kind: str
+    subject: UUID
+    party: str
+
+
+#: What a line says, by its `fate`.
+Line = Erased | Kept
+_FATES: Final[dict[str, type[Line]]] = {"erased": Erased, "kept": Kept}
 
 
 class Place(NamedTuple):
@@ -52,7 +65,12 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def append(self, erased: Sequence[Erased], at: datetime) -> tuple[Place, Place]:
+    def end(self) -> Place:
+        """The place of its last line. Raises `OSError`, and `Refused("erasure_journal_altered")` where it is none."""
+        with self._locked() as file:
+            return self._end(file)
+
+    def append(self, said: Sequence[Line], at: datetime) -> tuple[Place, Place]:
         """Add lines, and have them on disk; the places before and behind them.
 
         Raises `OSError`, and `Refused("erasure_journal_altered")` where its last line is none.
@@ -60,7 +78,7 @@ class Journal:
         with self._locked() as file:
             before = self._end(file)
             place, lines = before, list[bytes]()
-            for each in erased:
+            for each in said:
                 place, line = _written(place, each, at)
                 lines.append(line)
             file.seek(0, os.SEEK_END)
@@ -70,21 +88,23 @@ class Journal:
         return before, place
 
     def after(self, place: Place) -> tuple[list[Erased], Place]:
-        """What was erased behind a place, and the place of the end.
+        """What was erased behind a place and not kept after that, and the place of the end.
 
         Raises `Refused`: `erasure_journal_lost` where it ends before that place, `erasure_journal_altered` where a
         line is not the one that was written.
         """
-        found, end = list[Erased](), BEGINNING
+        found, end = dict[Erased, None](), BEGINNING
         with self._locked() as file:
-            for end, erased in _read(file):
+            for end, said in _read(file):
                 if end.lines == place.lines and end.digest != place.digest:
                     raise _altered()
-                if end.lines > place.lines:
-                    found.append(erased)
+                if end.lines > place.lines and isinstance(said, Erased):
+                    found[said] = None
+                elif end.lines > place.lines:
+                    found.pop(Erased(*said), None)
         if end.lines < place.lines:
             raise Refused("erasure_journal_lost", "it ends before what this database knows of it: put it back")
-        return found, end
+        return list(found), end
 
     @contextmanager
     def _locked(self) -> Iterator[BinaryIO]:
@@ -124,21 +144,22 @@ def _mend(file: BinaryIO) -> None:
     file.seek(0)
 
 
-def _written(before: Place, erased: Erased, at: datetime) -> tuple[Place, bytes]:
-    values = (before.lines + 1, rfc3339(at), erased.kind, str(erased.subject), erased.party)
+def _written(before: Place, line: Line, at: datetime) -> tuple[Place, bytes]:
+    fate = next(fate for fate, of in _FATES.items() if isinstance(line, of))
+    values = (before.lines + 1, rfc3339(at), fate, line.kind, str(line.subject), line.party)
     said = dict(zip(_FIELDS, values, strict=True))
     place = Place(before.lines + 1, _digest(before.digest, said))
     return place, json.dumps(said | {"digest": place.digest}, separators=(",", ":")).encode() + b"\n"
 
 
-def _read(file: BinaryIO) -> Iterator[tuple[Place, Erased]]:
+def _read(file: BinaryIO) -> Iterator[tuple[Place, Line]]:
     before = BEGINNING
     for line in file:
         place = _place(line)
         said = json.loads(line)
         if place != (before.lines + 1, _digest(before.digest, {name: said.get(name) for name in _FIELDS})):
             raise _altered()
-        yield place, Erased(said["kind"], UUID(said["subject"]), said["party"])
+        yield place, _FATES[said["fate"]](said["kind"], UUID(said["subject"]), said["party"])
         before = place
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.industry.store import PostgresNotices
-from shared.contracts.answers import ItemStatement, NoticeStatements
+from shared.contracts.answers import ItemStatement, NoticeStatements, WithdrawalAnswer
 from shared.kernel.errors import Defect, Refused, Unavailable
 from shared.kernel.ids import uuid7
 from shared.party import by_rule, withdrawals
@@ -37,6 +37,12 @@ from tests.services.industry.provider import APPLYING, KEK, Providers
 from tests.services.industry.withdrawing import World
 
 LONG_H, DAY_S = 1000.0, 86_400.0
+HELD_BY_LAW = WithdrawalAnswer.model_validate(
+    {
+        "fate": "kept",
+        "kept": {"retention": "minimal", "basis": "legal_hold", "until": f"{AT + timedelta(days=365):%Y-%m-%d}"},
+    }
+)
 REMOVED = NoticeStatements(items=(ItemStatement(action=NoticeAction.REMOVED, effective_at=AT),))
 
 
@@ -302,8 +308,8 @@ async def test_a_line_that_was_cut_short_never_counted(world: World) -> None:
     assert await world.erasures.apply(world.providers.database) == 0
 
 
-async def test_a_transaction_that_fails_after_its_line_was_written_is_done_by_the_next_start(world: World) -> None:
-    lost, kept = await world.taken_back(), await world.taken_back()
+async def cut_off(world: World, notice_id: UUID) -> None:
+    """An erasure whose line is written, and whose transaction does not commit."""
     step = world.providers.database.last_step
     assert step is not None
 
@@ -313,11 +319,48 @@ async def test_a_transaction_that_fails_after_its_line_was_written_is_done_by_th
 
     world.providers.database.last_step = fails
     with pytest.raises(Unavailable, match="cut_off"):
-        await world.providers.act("acknowledge_withdrawal", ERASED, lost)
+        await world.providers.act("acknowledge_withdrawal", ERASED, notice_id)
     world.providers.database.last_step = step
+
+
+async def test_a_transaction_that_fails_after_its_line_was_written_is_done_by_the_next_start(world: World) -> None:
+    lost, kept = await world.taken_back(), await world.taken_back()
+    await cut_off(world, lost)
     await world.providers.act("acknowledge_withdrawal", ERASED, kept)
     assert await openable(world, lost)
     assert await world.erasures.apply(world.providers.database) == 2
     assert not await openable(world, lost)
     await world.withdrawals().look()
     assert (await world.providers.sent(lost))[-1][-1]["fate"] == "erased"
+
+
+async def test_what_is_kept_after_an_erasure_that_never_committed_stays(world: World) -> None:
+    notice_id, other = await world.taken_back(), await world.taken_back()
+    await cut_off(world, notice_id)
+    await world.providers.act("acknowledge_withdrawal", HELD_BY_LAW, notice_id)
+    await world.providers.act("acknowledge_withdrawal", ERASED, other)
+    assert await world.erasures.apply(world.providers.database) == 1
+    assert await openable(world, notice_id)
+    assert not await openable(world, other)
+
+
+async def test_what_is_kept_leaves_no_line_where_every_erasure_has_committed(world: World) -> None:
+    kept, erased = await world.taken_back(), await world.taken_back()
+    await world.providers.act("acknowledge_withdrawal", ERASED, erased)
+    await world.providers.act("acknowledge_withdrawal", HELD_BY_LAW, kept)
+    assert [json.loads(line)["subject"] for line in world.path.read_text().splitlines()] == [str(erased)]
+
+
+async def test_what_was_kept_is_erased_again_once_its_time_was_over(world: World) -> None:
+    """The line that keeps stands between two that erase, of which the last has committed."""
+    notice_id = await world.taken_back()
+    await world.backed_up()
+    await cut_off(world, notice_id)
+    await world.providers.act("acknowledge_withdrawal", HELD_BY_LAW, notice_id)
+    world.clock.advance(366 * DAY_S)
+    await world.withdrawals(LONG_H).look()
+    assert (await world.providers.show(notice_id))["state"] == "record_erased"
+    await world.restored()
+    assert await openable(world, notice_id)
+    await world.erasures.apply(world.providers.database)
+    assert not await openable(world, notice_id)

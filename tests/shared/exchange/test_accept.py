@@ -20,6 +20,7 @@ from shared.exchange.message import Received, Record
 from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, Fate, row_for
 from shared.kernel.errors import Refused, Unavailable
 from shared.routing.shelf import DocumentShelf
+from shared.vocabulary.routing import PartyStatus
 from tests.shared.exchange.wrong_records import (
     LAPSED_KEY,
     PARTY_KEY,
@@ -224,6 +225,25 @@ def test_an_exercise_never_reaches_a_live_party(here: World) -> None:
     draft = here.offered(POLICE)
     record = here.resigned(here.records([draft])[0], recipient="police-live.example")
     assert code_of(here, record) == "exercise_mismatch"
+
+
+@pytest.mark.parametrize("exercise", [True, False])
+def test_what_is_taken_back_reaches_who_is_suspended_meanwhile(exercise: bool) -> None:
+    """The directory says of a suspended party that it is suspended, and no more whether it takes exercises."""
+    there = world()
+    offer = there.records([there.offered(POLICE)])[0]
+    parties = tuple(
+        party.model_copy(update={"status": PartyStatus.SUSPENDED}) if party.id == POLICE else party
+        for party in there.document.parties
+    )
+    there.place(
+        there.document.model_copy(update={"version": 2, "parties": parties, "issued_at": AT}), AT - timedelta(minutes=1)
+    )
+    code = None if exercise else "exercise_mismatch"
+    record = there.resigned(withdrawn_at(timedelta())(there, offer), exercise=exercise)
+    assert (code and code_of(there, record)) == code
+    if exercise:
+        assert received(there, record).recipient == POLICE
 
 
 def test_a_live_record_never_reaches_a_sandbox_party(here: World) -> None:

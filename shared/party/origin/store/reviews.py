@@ -17,7 +17,7 @@ from shared.party.origin.ports import Unreleased
 from shared.party.origin.store.days import PostgresDays
 from shared.party.origin.store.edges import PostgresEdges, opened
 from shared.runtime.database.feed import note_events
-from shared.runtime.database.journal import Erased
+from shared.runtime.database.journal import Erased, Kept
 from shared.runtime.database.transactions import gather
 from shared.runtime.post import outbox
 
@@ -67,6 +67,7 @@ class PostgresReviews(PostgresDays):
         if await self._driver.fetchval(_RELEASE, again.referral_id, again.disposition, by) is None:
             return False
         await PostgresEdges(self._driver, self._kek).replace((), (), [again])
+        gather(self._driver, [Kept(ERASED, again.referral_id, again.origin)])
         return True
 
     async def drop(self, referral_id: UUID, by: str) -> bool:

@@ -41,7 +41,7 @@ from shared.party.recipient.store.withdrawn import OfWithdrawn
 from shared.party.sought import Sought
 from shared.runtime.database.columns import Json, pairs
 from shared.runtime.database.feed import Listed, note_events
-from shared.runtime.database.journal import Erased
+from shared.runtime.database.journal import Erased, Kept
 from shared.runtime.database.pages import next_cursor
 from shared.runtime.database.transactions import gather
 from shared.runtime.post import outbox
@@ -244,6 +244,9 @@ class PostgresItems:
     async def erase(self, item: Item) -> None:
         await self._driver.execute(self.table.erase, item.subject_id, item.party)
         gather(self._driver, [Erased(self.table.name, item.subject_id, item.party)])
+
+    async def keep(self, item: Item) -> None:
+        gather(self._driver, [Kept(self.table.name, item.subject_id, item.party)])
 
     async def erase_returned(self, subjects: Sequence[UUID]) -> None:
         await self._driver.execute(self.table.erase_returned, list(subjects))
