@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from deploy.operator.retention_policy import PERIODS, POLICY, Kept, Way
 from deploy.site.endpoints import OwnedDatabase
 from shared.exchange.act import Subject
 from shared.exchange.states import WITHDRAWAL_NOTED, final_answers, finished
+from shared.kernel.clock import EPOCH
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import first_uuid7
 from shared.runtime.database.partitions import drop_month, make_months, months_before
@@ -27,7 +28,6 @@ from shared.runtime.database.partitions import drop_month, make_months, months_b
 CONNECT_S_MAX: Final = 5.0
 #: So many rows end in one transaction.
 ROWS_MAX: Final = 20_000
-_BEGINNING: Final = datetime.fromtimestamp(0, UTC)
 _SIZE = """
 SELECT coalesce(sum(pg_total_relation_size(part.oid)), 0)::bigint AS bytes,
        coalesce(sum(greatest(part.reltuples, 0)), 0)::bigint AS rows
@@ -245,12 +245,12 @@ async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, no
     if table == "preservation":
         before, told = now - timedelta(days=days), f"{Subject.PRESERVATION}.erased"
         statement, ended = _with_places(_PRESERVATIONS, kind, table), sorted(finished(Subject.PRESERVATION))
-        return await _by_pages(owner, statement, before, told=told, first=_BEGINNING, further=(ended,))
+        return await _by_pages(owner, statement, before, told=told, first=EPOCH, further=(ended,))
     items, key, subject = _ITEMS[kind]
     statement, told, total = _with_places(_records(items, key, table), kind, table), f"{subject}.erased", 0
     for retention, kept_days in (("", days), *PERIODS.items()):
         before, of_class = now - timedelta(days=kept_days), (retention, sorted(finished(subject)))
-        total += await _by_pages(owner, statement, before, told=told, first=_BEGINNING, further=of_class)
+        total += await _by_pages(owner, statement, before, told=told, first=EPOCH, further=of_class)
     return total
 
 
