@@ -28,9 +28,8 @@ from shared.runtime.database.feed_reading import Numbered, read_subject
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
-from shared.runtime.http.paging import Limit
+from shared.runtime.http.paging import BIGINT_MAX, Limit
 
-_NUMBER_MAX: Final = 2**63 - 1
 #: What names a subject in the path of its collection; of all others its referral does.
 _KEYS: Final = {"notices": "notice_id", "preservations": "preservation_id"}
 _PRESERVATIONS: Final = "preservations"
@@ -129,7 +128,7 @@ def timelines_router(serving: Serving, authority: Authority, collections: Mappin
         async def timeline(
             subject: UUID = named,
             identity: Identity = who,
-            after: Annotated[int, Query(ge=0, le=_NUMBER_MAX, description="The last number that you have.")] = 0,
+            after: Annotated[int, Query(ge=0, le=BIGINT_MAX, description="The last number that you have.")] = 0,
             limit: Limit = 50,
         ) -> Response:
             """What has happened to it: each act, by whom, to which state, and the codes that it said."""

@@ -23,9 +23,8 @@ from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.edge import read_json, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import does, shows
-from shared.runtime.http.paging import Limit
+from shared.runtime.http.paging import BIGINT_MAX, Limit
 
-_NUMBER_MAX: Final = 2**63 - 1
 _ID: Final = "019b2d3c-4400-7000-8000-000000000003"
 _WEBHOOK: Final[dict[str, JsonValue]] = {
     "webhook_id": _ID,
@@ -48,7 +47,7 @@ _DELIVERY: Final[dict[str, JsonValue]] = {
     "status": 503,
     "duration_ms": 84,
 }
-_Number = Annotated[int, Field(ge=0, le=_NUMBER_MAX)]
+_Number = Annotated[int, Field(ge=0, le=BIGINT_MAX)]
 
 
 class Registration(Contract):
@@ -63,7 +62,7 @@ class Registration(Contract):
 class Replay(Contract):
     """From which number on events are sent again; without it, from the first that was not confirmed."""
 
-    number: Annotated[int, Field(ge=1, le=_NUMBER_MAX)] | None = None
+    number: Annotated[int, Field(ge=1, le=BIGINT_MAX)] | None = None
 
 
 class WebhookSecret(Contract):
@@ -276,7 +275,7 @@ def _add_looks(router: APIRouter, routes: WebhookRoutes, who: Identity) -> None:
     async def deliveries(
         webhook_id: UUID,
         identity: Identity = who,
-        before: Annotated[int, Query(ge=0, le=_NUMBER_MAX, description="Entries below this one.")] = _NUMBER_MAX,
+        before: Annotated[int, Query(ge=0, le=BIGINT_MAX, description="Entries below this one.")] = BIGINT_MAX,
         limit: Limit = 50,
     ) -> Response:
         """What came of each attempt, newest first."""

@@ -17,11 +17,11 @@ from shared.runtime.console.frame import ROOT, Frame, turned_to
 from shared.runtime.courier.addresses import read_url
 from shared.runtime.courier.endpoints import Endpoints
 from shared.runtime.http.edge import read_key, read_model
+from shared.runtime.http.paging import BIGINT_MAX
 from shared.runtime.http.sameness import body_hash
 
 PATH: Final = f"{ROOT}/webhooks"
 _ATTEMPTS: Final = 50
-_LATEST: Final = 2**63 - 1
 
 
 class HookPages:
@@ -79,7 +79,7 @@ class HookPages:
         identity = asked.identity
         views = {
             "it": await self._routes.show(identity, webhook_id),
-            "deliveries": await self._routes.deliveries(identity, webhook_id, before=_LATEST, limit=_ATTEMPTS),
+            "deliveries": await self._routes.deliveries(identity, webhook_id, before=BIGINT_MAX, limit=_ATTEMPTS),
             "may_act": identity.role in ACTING,
             "secret": secret,
             "done": asked.query("done"),
