@@ -52,20 +52,6 @@ class SienaCode(Code):
     H3 = "H3", _SIENA
 
 
-class SourceGrade(Code):
-    A = "A", _SIENA
-    B = "B", _SIENA
-    C = "C", _SIENA
-    X = "X", _SIENA
-
-
-class InformationGrade(Code):
-    ONE = "1", _SIENA
-    TWO = "2", _SIENA
-    THREE = "3", _SIENA
-    FOUR = "4", _SIENA
-
-
 class RetentionClass(Code):
     """How long a recipient must or may keep what it was sent."""
 
