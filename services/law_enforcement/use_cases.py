@@ -33,10 +33,10 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
 from shared.party.recipient.domain import Item, require_role, revision_of
-from shared.party.recipient.holding import Cases, Holds, OpenHold
-from shared.party.recipient.leasing import Lease, Leases, Leasing, claimed
-from shared.party.recipient.passing import PassedCase, Passings
 from shared.party.recipient.ports import Acting, Items
+from shared.party.recipient.ports.holds import Cases, Holds, OpenHold
+from shared.party.recipient.ports.leases import Lease, Leases, Leasing, claimed
+from shared.party.recipient.ports.passings import PassedCase, Passings
 from shared.party.recipient.use_cases import act, carry_out
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.answers import AnswerState, WithdrawalFate

@@ -30,7 +30,7 @@ from shared.exchange.prepare import Again, Documents, prepare_again
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
 from shared.party.origin.ports import Edges, StaleReferral, Try
-from shared.party.origin.transferring import Held
+from shared.party.origin.ports.transfers import Held
 from shared.party.origin.use_cases.referrals import reachable, tombstone
 from shared.party.origin.use_cases.transfers import Letters
 from shared.party.origin.use_cases.unknown import Missing, TakenBack
