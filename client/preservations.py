@@ -70,7 +70,7 @@ async def ask(
 async def act(
     client: CausewayClient, name: str, preservation_id: UUID, *, said: Contract | None = None
 ) -> PreservationState:
-    """Do any act by the name of its row (`shared.exchange.preservation_acts`); `said` is what the row takes."""
+    """Do any act by the name of its row (`shared.exchange.rows.preservations`); `said` is what the row takes."""
     route = row(Subject.PRESERVATION, name).name.replace("_", "-")
     body = {} if said is None else _json(said)
     return await client._act(f"{_PATH}/{preservation_id}:{route}", body, None, view=PreservationState)

@@ -34,7 +34,7 @@ from shared.exchange.act import Subject
 from shared.exchange.events import event_type
 from shared.exchange.message import Received, Record
 from shared.exchange.passed import Passable
-from shared.exchange.refer_acts import COME_BACK
+from shared.exchange.rows.passing import COME_BACK
 from shared.exchange.states import personal
 from shared.kernel.clock import rfc3339
 from shared.party.recipient.domain import Item

@@ -26,7 +26,7 @@ from shared.exchange.message import Draft, Received
 from shared.exchange.passed import Passable, bound
 from shared.exchange.prepare import Documents
 from shared.exchange.questions import check_numbers
-from shared.exchange.refer_acts import COME_BACK
+from shared.exchange.rows.passing import COME_BACK
 from shared.exchange.states import answer_of
 from shared.guard import inspect
 from shared.kernel.authority import Role

@@ -1,8 +1,7 @@
-"""One act, one row: what moves a referral, offer, case or notice, who may do it, and what the other side is told.
+"""One act, one row: the table of all that moves a referral, offer, case, notice or preservation.
 
-What an act is stands in `shared.exchange.act`. Permits, routes, correspondents, the states in the services' pages and
-the transitions at both ends are derived from these rows (`shared.exchange.states`) or compared with them. Data only:
-what fewer than three rows need is code.
+What a row says stands in `shared.exchange.act`, what follows from all of them in `shared.exchange.states`. The rows of
+one kind of act lie together in `shared.exchange.rows`; here are those of a subject's beginning, answer and withdrawal.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from typing import Final
 from shared.contracts import answers, registry
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
-from shared.exchange import check_acts, offer_acts
 from shared.exchange.act import (
     ACTORS,
     OPEN,
@@ -27,15 +25,19 @@ from shared.exchange.act import (
     Track,
     any_of,
 )
-from shared.exchange.changes_acts import CHANGES
-from shared.exchange.contact_acts import CONTACT_ACTS
-from shared.exchange.erasure_acts import ERASURE_ACTS
-from shared.exchange.hold_acts import HOLD_ACTS
-from shared.exchange.lease_acts import LEASE_ACTS
-from shared.exchange.preservation_acts import PRESERVATION_ACTS
-from shared.exchange.question_acts import QUESTION_ACTS
-from shared.exchange.refer_acts import REFER_ACTS
-from shared.exchange.transfer_acts import TRANSFER_ACTS
+from shared.exchange.rows import (
+    changes,
+    checks,
+    contacts,
+    erasures,
+    holds,
+    leases,
+    offers,
+    passing,
+    preservations,
+    questions,
+    transfers,
+)
 from shared.vocabulary.answers import AnswerState, CaseOutcome, ItemsFold
 from shared.vocabulary.code import Code
 from shared.vocabulary.routing import Disposition
@@ -129,10 +131,10 @@ ACTS: Final[tuple[Act, ...]] = (
         ACTORS,
         (Move(frozenset({*_DECIDED, Offered.TRANSFERRED.value}), Offered.WITHDRAWN.value),),
     ),
-    *check_acts.ORIGINS,
+    *checks.ORIGINS,
     _from_origin(Subject.OFFER, "offer", _BEGINS, message=registry.REFERRAL_OFFERED),
     _from_origin(Subject.OFFER, "withdraw", _TAKEN_BACK, message=registry.REFERRAL_WITHDRAWN),
-    *offer_acts.ROWS,
+    *offers.ROWS,
     _withdrawal_noted(Subject.OFFER, registry.WITHDRAWAL_ACKNOWLEDGED),
     _from_origin(Subject.CASE, "offer", _BEGINS, message=registry.REFERRAL_OFFERED),
     _from_origin(Subject.CASE, "withdraw", _TAKEN_BACK, message=registry.REFERRAL_WITHDRAWN),
@@ -175,15 +177,15 @@ ACTS: Final[tuple[Act, ...]] = (
         message=registry.NOTICE_NOT_OURS,
         takes=answers.NoticeDisowning,
     ),
-    *check_acts.PROVIDERS,
+    *checks.PROVIDERS,
     _withdrawal_noted(Subject.NOTICE, registry.NOTICE_WITHDRAWAL_ACKNOWLEDGED),
-    *CHANGES,
-    *ERASURE_ACTS,
-    *PRESERVATION_ACTS,
-    *HOLD_ACTS,
-    *LEASE_ACTS,
-    *REFER_ACTS,
-    *CONTACT_ACTS,
-    *TRANSFER_ACTS,
-    *QUESTION_ACTS,
+    *changes.ROWS,
+    *erasures.ROWS,
+    *preservations.ROWS,
+    *holds.ROWS,
+    *leases.ROWS,
+    *passing.ROWS,
+    *contacts.ROWS,
+    *transfers.ROWS,
+    *questions.ROWS,
 )

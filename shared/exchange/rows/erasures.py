@@ -19,7 +19,7 @@ def _erased(subject: Subject, message: MessageType) -> Act:
     return Act(ERASE, subject, Track.ANSWER, Cause.TIMER, SERVICE, moves, any_of(Offered.WITHDRAWN), message)
 
 
-ERASURE_ACTS: Final[tuple[Act, ...]] = (
+ROWS: Final[tuple[Act, ...]] = (
     _erased(Subject.OFFER, registry.RECORD_ERASED),
     _erased(Subject.CASE, registry.RECORD_ERASED),
     _erased(Subject.NOTICE, registry.NOTICE_RECORD_ERASED),

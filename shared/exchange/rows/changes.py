@@ -33,7 +33,7 @@ def _amended(subject: Subject, message: MessageType) -> Act:
     return Act(AMEND, subject, Track.OFFER, Cause.ACT, SERVICE, moves, message=message)
 
 
-CHANGES: Final[tuple[Act, ...]] = (
+ROWS: Final[tuple[Act, ...]] = (
     _on_referral(AMEND, any_of(*Disposition)),
     _on_referral("reroute", any_of(Disposition.ROUTED)),
     _amended(Subject.OFFER, registry.REFERRAL_OFFERED),

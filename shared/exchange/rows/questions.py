@@ -12,8 +12,8 @@ from typing import Final
 from shared.contracts import questions, registry
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
-from shared.exchange import hold_acts
 from shared.exchange.act import ACTORS, ISSUED, OPEN, SERVICE, WORKED_ON, Act, Cause, Offered, Subject, Track, stays
+from shared.exchange.rows import holds
 
 #: The name of the act by which a question is over that nobody has answered.
 LAPSE: Final = "lapse"
@@ -47,14 +47,12 @@ def _of(subject: Subject) -> Iterator[Act]:
     yield _told(subject, "uphold", registry.NOTICE_DISPUTE_ANSWERED if of_notices else registry.DISPUTE_ANSWERED)
 
 
-QUESTION_ACTS: Final[tuple[Act, ...]] = (
+ROWS: Final[tuple[Act, ...]] = (
     _answered("reply", questions.Reply),
     _answered("uphold", questions.Verdict),
     *(act for subject in WORKED_ON for act in _of(subject)),
 )
 #: What is said of questions and disputes, by recipients.
-RAISING: Final = frozenset(
-    row.message for row in QUESTION_ACTS if row.message is not None and row.track is Track.ANSWER
-)
+RAISING: Final = frozenset(row.message for row in ROWS if row.message is not None and row.track is Track.ANSWER)
 #: What a recipient says without moving its subject: of these, or of holds.
-STAYING: Final = hold_acts.STAYING | RAISING
+STAYING: Final = holds.STAYING | RAISING

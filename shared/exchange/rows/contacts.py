@@ -22,4 +22,4 @@ SUGGEST: Final = Act(
     _STANDS,
     message=registry.CONTACT_SUGGESTED,
 )
-CONTACT_ACTS: Final[tuple[Act, ...]] = (SUGGEST,)
+ROWS: Final[tuple[Act, ...]] = (SUGGEST,)

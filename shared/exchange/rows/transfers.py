@@ -30,7 +30,7 @@ def _told(name: str, move: Move, message: MessageType, *, needs: frozenset[str] 
     return Act(name, Subject.OFFER, Track.OFFER, Cause.ACT, SERVICE, (move,), needs, message)
 
 
-TRANSFER_ACTS: Final[tuple[Act, ...]] = (
+ROWS: Final[tuple[Act, ...]] = (
     Act(
         "transfer",
         Subject.REFERRAL,

@@ -48,4 +48,4 @@ COME_BACK: Final = Act(
     OPEN,
     registry.CASE_CAME_BACK,
 )
-REFER_ACTS: Final[tuple[Act, ...]] = (REFER, PASS_ON, COME_BACK)
+ROWS: Final[tuple[Act, ...]] = (REFER, PASS_ON, COME_BACK)

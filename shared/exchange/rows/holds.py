@@ -33,7 +33,7 @@ def _overriding(name: str, takes: type[Contract]) -> Act:
     return Act(name, Subject.REFERRAL, Track.OFFER, Cause.SECOND_PERSON, PERSONS, stays(*Disposition), takes=takes)
 
 
-HOLD_ACTS: Final[tuple[Act, ...]] = (
+ROWS: Final[tuple[Act, ...]] = (
     _by_agency("place_hold", registry.HOLD_PLACED, holds.HoldRequest),
     _by_agency("extend_hold", registry.HOLD_EXTENDED, holds.HoldExtension),
     _by_agency("release_hold", registry.HOLD_RELEASED),
@@ -45,4 +45,4 @@ HOLD_ACTS: Final[tuple[Act, ...]] = (
     _overriding("confirm_override", holds.Confirming),
 )
 #: What an agency says without moving its case.
-STAYING: Final = frozenset(row.message for row in HOLD_ACTS if row.message is not None and row.track is Track.ANSWER)
+STAYING: Final = frozenset(row.message for row in ROWS if row.message is not None and row.track is Track.ANSWER)

@@ -52,7 +52,7 @@ def _said(before: frozenset[str], *answers: PreservationAnswer) -> tuple[Move, .
     return tuple(Move(before, each.value, frozenset[Code]({each})) for each in answers)
 
 
-PRESERVATION_ACTS: Final[tuple[Act, ...]] = (
+ROWS: Final[tuple[Act, ...]] = (
     _asks(
         "submit",
         (Move(frozenset(), Asked.OPEN.value),),

@@ -19,4 +19,4 @@ def _of_lease(name: str, takes: type[Contract]) -> Act:
     return Act(name, Subject.CASE, Track.ANSWER, Cause.PERSON, ACTORS, _STAYS, OPEN, takes=takes)
 
 
-LEASE_ACTS: Final[tuple[Act, ...]] = (_of_lease("claim", leases.Claim), _of_lease("hand_over", leases.HandOver))
+ROWS: Final[tuple[Act, ...]] = (_of_lease("claim", leases.Claim), _of_lease("hand_over", leases.HandOver))
