@@ -14,7 +14,8 @@ from pydantic import ConfigDict, Field, JsonValue, StringConstraints
 from starlette.responses import Response
 
 from shared.contracts.base import Contract, Instant, Uuid
-from shared.exchange.webhooks import ACTING, WebhookState
+from shared.exchange.act import ACTORS
+from shared.exchange.webhooks import WebhookState
 from shared.kernel.authority import Authority
 from shared.party.recipient.api import Serving, viewed
 from shared.runtime.courier.addresses import URL_CHARACTERS_MAX, read_url
@@ -167,7 +168,7 @@ class WebhookRoutes:
 
     async def act(self, request: Request, identity: Identity, action: str, *, doing: Doing) -> Response:
         """One act, once for its idempotency key."""
-        return await self.serving.acts.once(request, identity, action, roles=ACTING, act=self.done(identity, doing))
+        return await self.serving.acts.once(request, identity, action, roles=ACTORS, act=self.done(identity, doing))
 
     async def make(self, request: Request, identity: Identity, action: str, *, doing: Doing) -> Response:
         """The same of one that answers with a secret: what is stored of the answer does not show it."""
