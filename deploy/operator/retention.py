@@ -16,7 +16,7 @@ from uuid import UUID
 import asyncpg
 
 from deploy.operator.compaction import compact_inbox, fold_rest, fold_settled
-from deploy.operator.retention_policy import PERIODS, POLICY, Kept, Way
+from deploy.operator.retention_policy import POLICY, Kept, Way
 from deploy.site.endpoints import OwnedDatabase
 from shared.exchange.act import Subject
 from shared.exchange.states import WITHDRAWAL_NOTED, final_answers, finished
@@ -24,6 +24,7 @@ from shared.kernel.clock import EPOCH
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import first_uuid7
 from shared.runtime.database.partitions import drop_month, make_months, months_before
+from shared.vocabulary.judgement import KEPT_DAYS
 
 CONNECT_S_MAX: Final = 5.0
 #: So many rows end in one transaction.
@@ -248,7 +249,7 @@ async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, no
         return await _by_pages(owner, statement, before, told=told, first=EPOCH, further=(ended,))
     items, key, subject = _ITEMS[kind]
     statement, told, total = _with_places(_records(items, key, table), kind, table), f"{subject}.erased", 0
-    for retention, kept_days in (("", days), *PERIODS.items()):
+    for retention, kept_days in (("", days), *KEPT_DAYS.items()):
         before, of_class = now - timedelta(days=kept_days), (retention, sorted(finished(subject)))
         total += await _by_pages(owner, statement, before, told=told, first=EPOCH, further=of_class)
     return total
