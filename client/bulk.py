@@ -39,7 +39,7 @@ class AnswerResults(View):
 
 
 class BulkAnswers(Calls):
-    """Its method for them."""
+    """What a recipient answers many at once with."""
 
     async def answer_many(
         self, subject: Subject, answers: Sequence[Mapping[str, JsonValue]], *, key: str | None = None

@@ -67,7 +67,7 @@ class Calls:
         return read_as(view, await self._transport.call("GET", path, query=query))
 
     async def raw(self, path: str, accept: str, query: Mapping[str, str] | None = None) -> bytes:
-        """The same of what is no JSON, in the media type `accept`."""
+        """One look at what is no JSON, in the media type `accept`."""
         return await self._transport.raw(path, accept, query)
 
     async def remove(self, path: str, view: type[ViewT]) -> ViewT:

@@ -29,7 +29,7 @@ class AmendedView(View):
 
 
 class ReferralChanges(Calls):
-    """Its methods that change a referral."""
+    """What an origin changes a filed referral with."""
 
     async def amend(
         self,

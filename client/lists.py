@@ -25,7 +25,7 @@ class Sought(TypedDict, total=False):
 
 
 class Lists(Calls):
-    """Its methods for them."""
+    """What a party looks through its lists with."""
 
     def list(
         self, *, cursor: str | None = None, limit: int = PAGE_MAX, **sought: Unpack[Sought]

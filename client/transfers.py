@@ -20,7 +20,7 @@ class TransferView(View):
 
 
 class Transfers(Calls):
-    """Its methods for it, and for what was handed over."""
+    """What an origin lets others claim with, and whoever has claimed drafts with."""
 
     async def draft_of(self, referral_id: UUID) -> dict[str, JsonValue]:
         """What to file of a referral that the party has by a claim: the body of a submission."""

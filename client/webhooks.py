@@ -13,7 +13,7 @@ DELIVERIES_MAX: Final = 200
 
 
 class Webhooks(Calls):
-    """Its methods for webhooks."""
+    """What a party registers and looks after addresses with."""
 
     async def add_webhook(
         self, url: str, *, after: int | None = None, key: str | None = None

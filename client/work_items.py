@@ -42,7 +42,7 @@ class WorkAnswered(View):
 
 
 class WorkItems(Calls):
-    """Its methods for them."""
+    """What a provider looks through and answers work items with."""
 
     def work_items(self, *, cursor: str | None = None, limit: int = 200) -> AsyncIterator[Page[WorkItem]]:
         """What is to be answered, one entry for each location, page by page."""

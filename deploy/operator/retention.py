@@ -278,7 +278,7 @@ WITH page AS MATERIALIZED (
 
 
 def _with_places(statement: str, kind: str, table: str) -> str:
-    """The same, which ends a provider's tokens of places, too."""
+    """A statement that also ends a provider's tokens of places."""
     if kind != "industry" or table not in _PLACES:
         return statement
     tokens, key = _PLACES[table]

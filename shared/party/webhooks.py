@@ -171,7 +171,7 @@ class WebhookRoutes:
         return await self.serving.acts.once(request, identity, action, roles=ACTORS, act=self.done(identity, doing))
 
     async def make(self, request: Request, identity: Identity, action: str, *, doing: Doing) -> Response:
-        """The same of one that answers with a secret: what is stored of the answer does not show it."""
+        """One act that answers with a secret: what is stored of the answer does not show it."""
         answer = await self.act(request, identity, action, doing=doing)
         shown = await self.shown(identity, bytes(answer.body))
         return Response(shown.spelt(), status_code=answer.status_code, media_type="application/json")

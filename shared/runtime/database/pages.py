@@ -78,7 +78,7 @@ def bounds_of_period(table: str, time: str) -> str:
 
 
 def ids_of_period(since: datetime | None, until: datetime | None) -> tuple[UUID | None, UUID | None]:
-    """The same of ids that are made when their rows are: the lowest of them, and the first that is none."""
+    """The bounds of a period as ids that are made when their rows are: the lowest, and the first beyond it."""
     return (
         None if since is None else first_uuid7(since - _COMMIT_MAX),
         None if until is None else first_uuid7(until + _COMMIT_MAX),

@@ -186,7 +186,7 @@ class DecideAgain:
     async def _transfers_told(
         self, edges: Edges, found: Sequence[StaleReferral], again: Sequence[Again]
     ) -> list[Again]:
-        """The same, and behind each edge what its hotline was told of a transfer."""
+        """Decisions made again, and behind each edge what its hotline was told of a transfer."""
         anew = {(each.referral_id, one.recipient) for each in again for one in each.emitted if one.notice_id is None}
         told = [each for each in await edges.transfers({referral for referral, _ in anew}) if each[:2] in anew]
         letters = Letters(self._law.now().directory, self._instance, self._clock.now())
