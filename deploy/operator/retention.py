@@ -117,7 +117,7 @@ _PLACES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class TableSize:
     """What a table holds now. `rows`: of a large one, an estimate; `each`: bytes for each subject of the instance."""
 
     kept: Kept
@@ -152,12 +152,14 @@ class Ended:
         return {"table": self.table, "way": self.way, "ended": self.count}
 
 
-async def show(database: OwnedDatabase) -> list[Held]:
+async def show(database: OwnedDatabase) -> list[TableSize]:
     """What an instance's tables hold, and for how long. Raises `Unavailable` if its owner is not let in."""
     async with _opened(database) as owner:
         rows = [(kept, await _size(owner, kept.table)) for kept in POLICY[database.kind]]
     subjects = next(row["rows"] for kept, row in rows if kept.table == _SUBJECTS[database.kind])
-    return [Held(kept, row["rows"], row["bytes"], row["bytes"] // subjects if subjects else None) for kept, row in rows]
+    return [
+        TableSize(kept, row["rows"], row["bytes"], row["bytes"] // subjects if subjects else None) for kept, row in rows
+    ]
 
 
 async def _size(owner: asyncpg.Connection, table: str) -> asyncpg.Record:
