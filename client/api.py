@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
-import httpx
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from client import feed_views, views
 from client.bulk import BulkAnswers
+from client.calls import PAGE_MAX, key_or_new, read_as
 from client.changes import ReferralChanges, Submission, as_json
-from client.lists import PAGE_MAX, Lists
+from client.lists import Lists
 from client.problem import ApiProblem
 from client.transfers import Transfers
-from client.transport import Transport
 from client.webhooks import Webhooks
 from client.work_items import WorkItems
 from shared.contracts.answers import (
@@ -35,7 +32,6 @@ from shared.contracts.holds import Confirming, Overriding
 from shared.exchange.act import Subject
 from shared.exchange.states import collection, personal
 from shared.kernel.errors import Refused
-from shared.kernel.ids import uuid7
 from shared.vocabulary.answers import (
     CaseDeclineReason,
     CaseOutcome,
@@ -47,11 +43,8 @@ from shared.vocabulary.referral import WithdrawalReason
 
 BATCH_MAX = 100
 _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
-_IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _ALL = (DisowningStatement(),)
-
-ViewT = TypeVar("ViewT", bound=views.View)
 
 
 class CausewayClient(BulkAnswers, Lists, ReferralChanges, Transfers, Webhooks, WorkItems):
@@ -60,42 +53,20 @@ class CausewayClient(BulkAnswers, Lists, ReferralChanges, Transfers, Webhooks, W
     Every act is sent under an idempotency key, made per call unless `key` is given, and repeated under that
     key when the service is busy or the connection breaks. Raises `ApiProblem` for a refusal and `Unavailable`
     when nothing answered: then the act may or may not have happened, and the same key tells which.
-
-    `base_url` is https, or http to this very machine; anything else is refused, and no redirect is followed. `ca_file`
-    (PEM) names the authorities that are trusted instead of the public ones. `http` brings its own trust.
     """
-
-    def __init__(
-        self,
-        base_url: str,
-        api_key: str,
-        *,
-        http: httpx.AsyncClient | None = None,
-        ca_file: Path | None = None,
-        attempts_max: int = 6,
-    ) -> None:
-        self._transport = Transport(base_url, api_key, http=http, ca_file=ca_file, attempts_max=attempts_max)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._transport.aclose()
 
     # -- origins: hotlines and providers --------------------------------------------------------------------
 
     async def submit(self, referral: Submission, *, key: str | None = None) -> views.Acceptance:
         """Post one referral. Accepted means durable and decided, not delivered."""
-        return await self._act("/v1/referrals", as_json(referral), key, view=views.Acceptance)
+        return await self.post("/v1/referrals", as_json(referral), key, view=views.Acceptance)
 
     async def submit_batch(
         self, referrals: Sequence[Submission], *, key: str | None = None
     ) -> tuple[views.BatchResult, ...]:
         """Post up to 100 referrals; each has its own result, and a refused one blocks no other."""
         body = {"referrals": [as_json(referral) for referral in referrals]}
-        answer = await self._transport.call("POST", "/v1/referrals:batch", body=body, key=_key(key))
+        answer = await self._transport.call("POST", "/v1/referrals:batch", body=body, key=key_or_new(key))
         return _one_per_item(answer, views.BatchResult, len(referrals))
 
     async def check(self, referrals: Sequence[Submission]) -> tuple[views.CheckResult, ...]:
@@ -106,40 +77,40 @@ class CausewayClient(BulkAnswers, Lists, ReferralChanges, Transfers, Webhooks, W
 
     async def show(self, referral_id: UUID) -> views.ReferralView:
         """One of the party's own referrals, with each edge's delivery and answer."""
-        return await self._read(f"/v1/referrals/{referral_id}", views.ReferralView)
+        return await self.read(f"/v1/referrals/{referral_id}", views.ReferralView)
 
     def work(
         self, *, reason: str | None = None, cursor: str | None = None, limit: int = PAGE_MAX
     ) -> AsyncIterator[views.Page[views.WorkItem]]:
         """The referrals that wait for a person of the party, page by page."""
-        return self._pages("/v1/work", views.Page[views.WorkItem], cursor, limit=limit, reason=reason)
+        return self.pages("/v1/work", views.Page[views.WorkItem], cursor, limit=limit, reason=reason)
 
     async def withdraw(
         self, referral_id: UUID, reason: WithdrawalReason, *, key: str | None = None
     ) -> views.ReferralState:
         """Take a referral back. Recipients are told and acknowledge; a second withdrawal changes nothing."""
-        return await self._act(
+        return await self.post(
             f"/v1/referrals/{referral_id}:withdraw", {"reason": reason}, key, view=views.ReferralState
         )
 
     async def check_items(self, referral_id: UUID, found: ItemChecks, *, key: str | None = None) -> views.ReferralState:
         """Say what was found of items that notices were issued about; their providers are told."""
-        return await self._act(f"/v1/referrals/{referral_id}:check", _said(found), key, view=views.ReferralState)
+        return await self.post(f"/v1/referrals/{referral_id}:check", _said(found), key, view=views.ReferralState)
 
     async def release(self, referral_id: UUID, *, key: str | None = None) -> views.ReferralState:
         """Let a referral go that another one of the party has filed and that is over its budget, or the day's."""
-        return await self._act(f"/v1/referrals/{referral_id}:release", {}, key, view=views.ReferralState)
+        return await self.post(f"/v1/referrals/{referral_id}:release", {}, key, view=views.ReferralState)
 
     async def override(
         self, referral_id: UUID, said: Overriding | Confirming, *, key: str | None = None
     ) -> feed_views.Overridden:
         """Propose that a hold should end, or confirm what another person of the party has proposed."""
         verb = "propose-override" if isinstance(said, Overriding) else "confirm-override"
-        return await self._act(f"/v1/referrals/{referral_id}:{verb}", _said(said), key, view=feed_views.Overridden)
+        return await self.post(f"/v1/referrals/{referral_id}:{verb}", _said(said), key, view=feed_views.Overridden)
 
     async def drop(self, referral_id: UUID, *, key: str | None = None) -> views.ReferralState:
         """Have such a referral erased instead."""
-        return await self._act(f"/v1/referrals/{referral_id}:drop", {}, key, view=views.ReferralState)
+        return await self.post(f"/v1/referrals/{referral_id}:drop", {}, key, view=views.ReferralState)
 
     # -- recipients of referrals: hotlines and agencies -----------------------------------------------------
 
@@ -147,11 +118,11 @@ class CausewayClient(BulkAnswers, Lists, ReferralChanges, Transfers, Webhooks, W
         self, *, priority: str | None = None, cursor: str | None = None, limit: int = PAGE_MAX
     ) -> AsyncIterator[views.Page[views.Attention]]:
         """What needs a person of the party, page by page: children at risk first, then the oldest first."""
-        return self._pages("/v1/attention", views.Page[views.Attention], cursor, limit=limit, priority=priority)
+        return self.pages("/v1/attention", views.Page[views.Attention], cursor, limit=limit, priority=priority)
 
     async def inbox_item(self, referral_id: UUID) -> views.InboxItem:
         """One offered referral with its record opened. The reading is authorised and audited."""
-        return await self._read(f"/v1/inbox/{referral_id}", views.InboxItem)
+        return await self.read(f"/v1/inbox/{referral_id}", views.InboxItem)
 
     async def inbox_evidence(self, referral_id: UUID) -> dict[str, JsonValue]:
         """What proves that a referral was offered, as it came: to be kept, and checked with a directory."""
@@ -162,13 +133,13 @@ class CausewayClient(BulkAnswers, Lists, ReferralChanges, Transfers, Webhooks, W
     ) -> views.ReferralState:
         """Take a referral up as a case; the agency's own reference reaches the origin alone, sealed."""
         body = {} if case_reference is None else {"case_reference": case_reference}
-        return await self._act(f"/v1/cases/{referral_id}:accept", body, key, view=views.ReferralState)
+        return await self.post(f"/v1/cases/{referral_id}:accept", body, key, view=views.ReferralState)
 
     async def decline_case(
         self, referral_id: UUID, reason: CaseDeclineReason, *, key: str | None = None
     ) -> views.ReferralState:
         """Decline a referral with a reason."""
-        return await self._act(f"/v1/cases/{referral_id}:decline", {"reason": reason}, key, view=views.ReferralState)
+        return await self.post(f"/v1/cases/{referral_id}:decline", {"reason": reason}, key, view=views.ReferralState)
 
     async def report_outcome(
         self,
@@ -184,38 +155,38 @@ class CausewayClient(BulkAnswers, Lists, ReferralChanges, Transfers, Webhooks, W
         body = {"outcome": outcome, "child_identified": child_identified, "child_safeguarded": child_safeguarded}
         if close_reason is not None:
             body["close_reason"] = close_reason
-        return await self._act(f"/v1/cases/{referral_id}:outcome", body, key, view=views.ReferralState)
+        return await self.post(f"/v1/cases/{referral_id}:outcome", body, key, view=views.ReferralState)
 
     async def acknowledge_withdrawal(
         self, referral_id: UUID, kept: Keeping | None = None, *, key: str | None = None
     ) -> views.ReferralState:
         """Say that the party has stopped acting on a withdrawn referral, and have its record erased unless `kept`."""
         path = f"/v1/inbox/{referral_id}:acknowledge-withdrawal"
-        return await self._act(path, _said(_fate(kept)), key, view=views.ReferralState)
+        return await self.post(path, _said(_fate(kept)), key, view=views.ReferralState)
 
     async def act_on_case(
         self, name: str, referral_id: UUID, said: Contract | None = None, *, key: str | None = None
     ) -> views.ReferralState:
         """Do any act on a case by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
-        return await self._act(_path(Subject.CASE, name, referral_id), _said(said), key, view=views.ReferralState)
+        return await self.post(_path(Subject.CASE, name, referral_id), _said(said), key, view=views.ReferralState)
 
     def holds(
         self, *, state: str | None = None, cursor: str | None = None, limit: int = PAGE_MAX
     ) -> AsyncIterator[views.Page[feed_views.Hold]]:
         """What the agency has asked origins to hold, page by page, newest first."""
-        return self._pages("/v1/holds", views.Page[feed_views.Hold], cursor, limit=limit, state=state)
+        return self.pages("/v1/holds", views.Page[feed_views.Hold], cursor, limit=limit, state=state)
 
     async def act_on_offer(
         self, name: str, referral_id: UUID, said: Contract | None = None, *, key: str | None = None
     ) -> views.ReferralState:
         """Do any act on an offer by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
-        return await self._act(_path(Subject.OFFER, name, referral_id), _said(said), key, view=views.ReferralState)
+        return await self.post(_path(Subject.OFFER, name, referral_id), _said(said), key, view=views.ReferralState)
 
     # -- recipients of notices: providers -------------------------------------------------------------------
 
     async def notice(self, notice_id: UUID) -> views.NoticeView:
         """One notice with its record opened. The reading is authorised and audited."""
-        return await self._read(f"/v1/notices/{notice_id}", views.NoticeView)
+        return await self.read(f"/v1/notices/{notice_id}", views.NoticeView)
 
     async def notice_evidence(self, notice_id: UUID) -> dict[str, JsonValue]:
         """What proves that a notice was issued, as it came: to be kept, and checked with a directory."""
@@ -223,34 +194,34 @@ class CausewayClient(BulkAnswers, Lists, ReferralChanges, Transfers, Webhooks, W
 
     async def acknowledge_notice(self, notice_id: UUID, *, key: str | None = None) -> views.NoticeState:
         """Say that the organisation has the notice in hand."""
-        return await self._act(f"/v1/notices/{notice_id}:acknowledge", {}, key, view=views.NoticeState)
+        return await self.post(f"/v1/notices/{notice_id}:acknowledge", {}, key, view=views.NoticeState)
 
     async def answer_notice(
         self, notice_id: UUID, items: Sequence[ItemStatement], *, key: str | None = None
     ) -> views.NoticeState:
         """Say what was done about items, or why nothing was; without a number, about all that nothing was said of."""
         body = _said(NoticeStatements(items=tuple(items)))
-        return await self._act(f"/v1/notices/{notice_id}:answer", body, key, view=views.NoticeState)
+        return await self.post(f"/v1/notices/{notice_id}:answer", body, key, view=views.NoticeState)
 
     async def not_ours(
         self, notice_id: UUID, items: Sequence[DisowningStatement] = _ALL, *, key: str | None = None
     ) -> views.NoticeState:
         """Say that the party does not host items; without a number, all that nothing was said of."""
         body = _said(NoticeDisowning(disowned=tuple(items)))
-        return await self._act(f"/v1/notices/{notice_id}:not-ours", body, key, view=views.NoticeState)
+        return await self.post(f"/v1/notices/{notice_id}:not-ours", body, key, view=views.NoticeState)
 
     async def acknowledge_notice_withdrawal(
         self, notice_id: UUID, kept: Keeping | None = None, *, key: str | None = None
     ) -> views.NoticeState:
         """Say that the party has stopped acting on a withdrawn notice, and have its record erased unless `kept`."""
         path = f"/v1/notices/{notice_id}:acknowledge-withdrawal"
-        return await self._act(path, _said(_fate(kept)), key, view=views.NoticeState)
+        return await self.post(path, _said(_fate(kept)), key, view=views.NoticeState)
 
     async def act_on_notice(
         self, name: str, notice_id: UUID, said: Contract | None = None, *, key: str | None = None
     ) -> views.NoticeState:
         """Do any act on a notice by the name of its row (`shared.exchange.acts`); `said` is what the row takes."""
-        return await self._act(_path(Subject.NOTICE, name, notice_id), _said(said), key, view=views.NoticeState)
+        return await self.post(_path(Subject.NOTICE, name, notice_id), _said(said), key, view=views.NoticeState)
 
     # -- all parties but auditors ---------------------------------------------------------------------------
 
@@ -260,28 +231,28 @@ class CausewayClient(BulkAnswers, Lists, ReferralChanges, Transfers, Webhooks, W
         """What has happened since the event of this number, in its epoch; while that is nothing, it may wait."""
         query = {"after": str(after), "limit": str(limit), "wait": str(wait_s)}
         query |= {} if epoch is None else {"epoch": str(epoch)}
-        return _read_as(views.EventPage, await self._transport.call("GET", "/v1/events", query=query))
+        return await self.read("/v1/events", views.EventPage, **query)
 
     def questions(
         self, *, state: str | None = None, kind: str | None = None, cursor: str | None = None, limit: int = PAGE_MAX
     ) -> AsyncIterator[views.Page[feed_views.Question]]:
         """What was asked and contested, page by page, newest first."""
         wanted = {"state": state, "kind": kind}
-        return self._pages("/v1/questions", views.Page[feed_views.Question], cursor, limit=limit, **wanted)
+        return self.pages("/v1/questions", views.Page[feed_views.Question], cursor, limit=limit, **wanted)
 
     def due(
         self, *, subject: UUID | None = None, cursor: str | None = None, limit: int = PAGE_MAX
     ) -> AsyncIterator[views.Page[feed_views.Due]]:
         """What falls due of one subject, or of all, soonest first, page by page."""
         wanted = None if subject is None else str(subject)
-        return self._pages("/v1/due", views.Page[feed_views.Due], cursor, limit=limit, subject=wanted)
+        return self.pages("/v1/due", views.Page[feed_views.Due], cursor, limit=limit, subject=wanted)
 
     # -- auditors -------------------------------------------------------------------------------------------
 
     async def flow(self, referral_id: UUID, *, purpose: str) -> views.Flow:
         """The messages of one referral. The query and its purpose are themselves logged."""
         answer = await self._transport.call("GET", f"/v1/flows/{referral_id}", headers=_stated(purpose))
-        return _read_as(views.Flow, answer)
+        return read_as(views.Flow, answer)
 
     async def flows(
         self,
@@ -297,47 +268,13 @@ class CausewayClient(BulkAnswers, Lists, ReferralChanges, Transfers, Webhooks, W
         wanted = {"party": party, "reference": reference, "since": since, "until": until, "cursor": cursor}
         query = {name: value for name, value in wanted.items() if value is not None}
         answer = await self._transport.call("GET", "/v1/flows", query=query, headers=_stated(purpose))
-        return _read_as(views.FoundFlows, answer)
+        return read_as(views.FoundFlows, answer)
 
-    # -- how ------------------------------------------------------------------------------------------------
-
-    async def _act(
-        self,
-        path: str,
-        body: Mapping[str, object],
-        key: str | None,
-        *,
-        view: type[ViewT],
-        headers: Mapping[str, str] | None = None,
-    ) -> ViewT:
-        return _read_as(view, await self._transport.call("POST", path, body=body, key=_key(key), headers=headers))
+    # -- everybody ------------------------------------------------------------------------------------------
 
     async def whoami(self) -> views.WhoAsks:
         """Whose the key is, as the service knows it."""
         return await self.read("/v1/whoami", views.WhoAsks)
-
-    async def read(self, path: str, view: type[ViewT], **query: str) -> ViewT:
-        """One look at what a path shows."""
-        return _read_as(view, await self._transport.call("GET", path, query=query))
-
-    async def remove(self, path: str, view: type[ViewT]) -> ViewT:
-        """Take away what a path shows."""
-        return _read_as(view, await self._transport.call("DELETE", path))
-
-    async def _read(self, path: str, view: type[ViewT]) -> ViewT:
-        return await self.read(path, view)
-
-    async def _pages(
-        self, path: str, page: type[views.Page[ViewT]], cursor: str | None, *, limit: int, **filters: str | None
-    ) -> AsyncIterator[views.Page[ViewT]]:
-        chosen = {name: value for name, value in filters.items() if value is not None}
-        while True:
-            query = {**chosen, "limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
-            read = _read_as(page, await self._transport.call("GET", path, query=query))
-            yield read
-            cursor = read.next
-            if cursor is None:
-                return
 
 
 def _path(subject: Subject, name: str, subject_id: UUID) -> str:
@@ -361,21 +298,6 @@ def _stated(purpose: str) -> dict[str, str]:
     return {"Purpose": purpose}
 
 
-def _key(given: str | None) -> str:
-    if given is None:
-        return str(uuid7())
-    if not _IDEMPOTENCY_KEY.fullmatch(given):
-        raise Refused("idempotency_key_malformed", "1 to 64 of A-Z a-z 0-9 . _ -", status=400)
-    return given
-
-
-def _read_as(view: type[ViewT], answer: JsonValue) -> ViewT:
-    try:
-        return view.model_validate(answer)
-    except ValidationError:
-        raise ApiProblem("unexpected_answer", status=200) from None
-
-
 IndexedT = TypeVar("IndexedT", views.BatchResult, views.CheckResult)
 
 
@@ -384,7 +306,7 @@ def _one_per_item(answer: Mapping[str, JsonValue], view: type[IndexedT], count: 
     listed = answer.get("results")
     if not isinstance(listed, list):
         raise ApiProblem("unexpected_answer", status=200)
-    results = sorted((_read_as(view, result) for result in listed), key=lambda result: result.index)
+    results = sorted((read_as(view, result) for result in listed), key=lambda result: result.index)
     if [result.index for result in results] != [*range(count)]:
         raise ApiProblem("unexpected_answer", status=200)
     return tuple(results)

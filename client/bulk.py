@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Final
 from uuid import UUID
 
 from pydantic import JsonValue
 
+from client.calls import Calls
 from client.problem import ApiProblem
 from client.views import ItemProblem, View
 from shared.exchange.act import Subject
 
-ViewT = TypeVar("ViewT", bound=View)
 #: Where many are answered at once.
 _PATHS: Final[Mapping[Subject, str]] = {
     Subject.NOTICE: "/v1/notices:batch",
@@ -38,15 +38,11 @@ class AnswerResults(View):
     results: tuple[AnswerResult, ...]
 
 
-class _Acts(Protocol):
-    async def _act(self, path: str, body: Mapping[str, object], key: str | None, *, view: type[ViewT]) -> ViewT: ...
-
-
-class BulkAnswers:
-    """Its method for them."""
+class BulkAnswers(Calls):
+    """What a recipient answers many at once with."""
 
     async def answer_many(
-        self: _Acts, subject: Subject, answers: Sequence[Mapping[str, JsonValue]], *, key: str | None = None
+        self, subject: Subject, answers: Sequence[Mapping[str, JsonValue]], *, key: str | None = None
     ) -> tuple[AnswerResult, ...]:
         """Do up to 100 acts on notices, offers or cases; each has its own result, and a refused one blocks no other.
 
@@ -54,7 +50,7 @@ class BulkAnswers:
         `key` of its own is done once, in whatever call it comes.
         """
         body: dict[str, object] = {"answers": list(answers)}
-        results = (await self._act(_PATHS[subject], body, key, view=AnswerResults)).results
+        results = (await self.post(_PATHS[subject], body, key, view=AnswerResults)).results
         if [each.index for each in results] != [*range(len(answers))]:
             raise ApiProblem("unexpected_answer", status=200)
         return results

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, TypeVar
 from uuid import UUID
 
 from pydantic import JsonValue
 
+from client.calls import Calls
 from client.views import ReferralState, View
 from shared.contracts.questions import Reply, Verdict
 from shared.contracts.referral import ReferralSubmission
 
-ViewT = TypeVar("ViewT", bound=View)
 Submission = ReferralSubmission | Mapping[str, JsonValue]
 
 
@@ -29,23 +28,11 @@ class AmendedView(View):
     taken_back: tuple[str, ...] = ()
 
 
-class _Acts(Protocol):
-    async def _act(
-        self,
-        path: str,
-        body: Mapping[str, object],
-        key: str | None,
-        *,
-        view: type[ViewT],
-        headers: Mapping[str, str] | None = None,
-    ) -> ViewT: ...
-
-
-class ReferralChanges:
-    """Its methods that change a referral."""
+class ReferralChanges(Calls):
+    """What an origin changes a filed referral with."""
 
     async def amend(
-        self: _Acts,
+        self,
         referral_id: UUID,
         referral: Submission,
         *,
@@ -55,22 +42,22 @@ class ReferralChanges:
         """Have this stand in the place of a revision. Whom it changes nothing for is told nothing."""
         body = as_json(referral)
         match = {"If-Match": f'"{revision}"'}
-        return await self._act(f"/v1/referrals/{referral_id}:amend", body, key, view=AmendedView, headers=match)
+        return await self.post(f"/v1/referrals/{referral_id}:amend", body, key, view=AmendedView, headers=match)
 
     async def reroute(
-        self: _Acts, referral_id: UUID, notice_id: UUID, *, provider: str | None = None, key: str | None = None
+        self, referral_id: UUID, notice_id: UUID, *, provider: str | None = None, key: str | None = None
     ) -> AmendedView:
         """Send what a provider has disowned to whom it has named, or to `provider`."""
         body = {"notice_id": str(notice_id)} | ({} if provider is None else {"provider": provider})
-        return await self._act(f"/v1/referrals/{referral_id}:reroute", body, key, view=AmendedView)
+        return await self.post(f"/v1/referrals/{referral_id}:reroute", body, key, view=AmendedView)
 
     async def answer_question(
-        self: _Acts, referral_id: UUID, said: Reply | Verdict, *, key: str | None = None
+        self, referral_id: UUID, said: Reply | Verdict, *, key: str | None = None
     ) -> ReferralState:
         """Answer what a recipient asks or contests of a referral; it is told."""
         verb = "reply" if isinstance(said, Reply) else "uphold"
         body = said.model_dump(mode="json", exclude_none=True)
-        return await self._act(f"/v1/referrals/{referral_id}:{verb}", body, key, view=ReferralState)
+        return await self.post(f"/v1/referrals/{referral_id}:{verb}", body, key, view=ReferralState)
 
 
 def as_json(referral: Submission) -> Mapping[str, JsonValue]:

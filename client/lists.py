@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Protocol, TypedDict, TypeVar, Unpack
+from typing import TypedDict, Unpack
 
 from client import views
-
-PAGE_MAX = 200
-
-ViewT = TypeVar("ViewT", bound=views.View)
+from client.calls import PAGE_MAX, Calls
 
 
 class Sought(TypedDict, total=False):
@@ -27,29 +24,23 @@ class Sought(TypedDict, total=False):
     until: str | None
 
 
-class _Calls(Protocol):
-    def _pages(
-        self, path: str, page: type[views.Page[ViewT]], cursor: str | None, *, limit: int, **filters: str | None
-    ) -> AsyncIterator[views.Page[ViewT]]: ...
-
-
-class Lists:
-    """Its methods for them."""
+class Lists(Calls):
+    """What a party looks through its lists with."""
 
     def list(
-        self: _Calls, *, cursor: str | None = None, limit: int = PAGE_MAX, **sought: Unpack[Sought]
+        self, *, cursor: str | None = None, limit: int = PAGE_MAX, **sought: Unpack[Sought]
     ) -> AsyncIterator[views.Page[views.ReferralView]]:
         """The party's own referrals, page by page from `cursor` on; some pages may be short."""
-        return self._pages("/v1/referrals", views.Page[views.ReferralView], cursor, limit=limit, **sought)
+        return self.pages("/v1/referrals", views.Page[views.ReferralView], cursor, limit=limit, **sought)
 
     def inbox(
-        self: _Calls, *, cursor: str | None = None, limit: int = PAGE_MAX, **sought: Unpack[Sought]
+        self, *, cursor: str | None = None, limit: int = PAGE_MAX, **sought: Unpack[Sought]
     ) -> AsyncIterator[views.Page[views.InboxItem]]:
         """The referrals offered to the party, page by page, without their records."""
-        return self._pages("/v1/inbox", views.Page[views.InboxItem], cursor, limit=limit, **sought)
+        return self.pages("/v1/inbox", views.Page[views.InboxItem], cursor, limit=limit, **sought)
 
     def notices(
-        self: _Calls, *, cursor: str | None = None, limit: int = PAGE_MAX, **sought: Unpack[Sought]
+        self, *, cursor: str | None = None, limit: int = PAGE_MAX, **sought: Unpack[Sought]
     ) -> AsyncIterator[views.Page[views.NoticeView]]:
         """The notices issued to the party, page by page, without their records."""
-        return self._pages("/v1/notices", views.Page[views.NoticeView], cursor, limit=limit, **sought)
+        return self.pages("/v1/notices", views.Page[views.NoticeView], cursor, limit=limit, **sought)

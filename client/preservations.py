@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from client.api import CausewayClient
-from client.lists import PAGE_MAX
+from client.calls import PAGE_MAX
 from client.views import Page, View
 from shared.contracts.base import Contract, Instant
 from shared.contracts.preserving import PreservationRecord, PreservationTerms
@@ -46,17 +46,17 @@ def listed(
     client: CausewayClient, *, state: str | None = None, limit: int = PAGE_MAX
 ) -> AsyncIterator[Page[PreservationView]]:
     """The party's preservations, newest first, page by page."""
-    return client._pages(_PATH, Page[PreservationView], None, limit=limit, state=state)
+    return client.pages(_PATH, Page[PreservationView], None, limit=limit, state=state)
 
 
 async def shown(client: CausewayClient, preservation_id: UUID) -> PreservationView:
     """One with what is sealed. The reading is authorised and audited."""
-    return await client._read(f"{_PATH}/{preservation_id}", PreservationView)
+    return await client.read(f"{_PATH}/{preservation_id}", PreservationView)
 
 
 async def exported(client: CausewayClient, preservation_id: UUID) -> bytes:
     """The whole flow as ETSI TS 103 120 XML."""
-    return await client._transport.raw(f"{_PATH}/{preservation_id}/ts103120", "application/xml")
+    return await client.raw(f"{_PATH}/{preservation_id}/ts103120", "application/xml")
 
 
 async def ask(
@@ -64,16 +64,16 @@ async def ask(
 ) -> PreservationState:
     """Ask a provider to keep what it has at these locations."""
     body: dict[str, JsonValue] = {"provider": provider} | _json(terms) | _json(record)
-    return await client._act(_PATH, body, None, view=PreservationState)
+    return await client.post(_PATH, body, None, view=PreservationState)
 
 
 async def act(
     client: CausewayClient, name: str, preservation_id: UUID, *, said: Contract | None = None
 ) -> PreservationState:
-    """Do any act by the name of its row (`shared.exchange.preservation_acts`); `said` is what the row takes."""
+    """Do any act by the name of its row (`shared.exchange.rows.preservations`); `said` is what the row takes."""
     route = row(Subject.PRESERVATION, name).name.replace("_", "-")
     body = {} if said is None else _json(said)
-    return await client._act(f"{_PATH}/{preservation_id}:{route}", body, None, view=PreservationState)
+    return await client.post(f"{_PATH}/{preservation_id}:{route}", body, None, view=PreservationState)
 
 
 def _json(said: Contract) -> dict[str, JsonValue]:

@@ -12,4 +12,4 @@ if TYPE_CHECKING:
 async def dsa_notices(client: CausewayClient, *, since: date, until: date, exercises: bool) -> bytes:
     """The notices of a period as rows of Implementing Regulation (EU) 2024/2835, part 4: CSV."""
     query = {"since": since.isoformat(), "until": until.isoformat()} | ({"exercises": "true"} if exercises else {})
-    return await client._transport.raw("/v1/statistics/dsa-notices", "text/csv", query)
+    return await client.raw("/v1/statistics/dsa-notices", "text/csv", query)

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from client.api import CausewayClient
-from client.lists import PAGE_MAX
+from client.calls import PAGE_MAX
 from client.problem import ApiProblem
 from client.views import Event, View
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol, TypeVar
 from uuid import UUID
 
 from pydantic import JsonValue
 
-from client.transport import Transport
+from client.calls import Calls
 from client.views import View
 from shared.contracts.transfers import Transferring
-
-ViewT = TypeVar("ViewT", bound=View)
 
 
 class TransferView(View):
@@ -23,30 +19,14 @@ class TransferView(View):
     offered: tuple[str, ...] = ()
 
 
-class _Acts(Protocol):
-    async def _act(
-        self,
-        path: str,
-        body: Mapping[str, object],
-        key: str | None,
-        *,
-        view: type[ViewT],
-        headers: Mapping[str, str] | None = None,
-    ) -> ViewT: ...
+class Transfers(Calls):
+    """What an origin lets others claim with, and whoever has claimed drafts with."""
 
-
-class _Calls(Protocol):
-    _transport: Transport
-
-
-class Transfers:
-    """Its methods for it, and for what was handed over."""
-
-    async def draft_of(self: _Calls, referral_id: UUID) -> dict[str, JsonValue]:
+    async def draft_of(self, referral_id: UUID) -> dict[str, JsonValue]:
         """What to file of a referral that the party has by a claim: the body of a submission."""
         return await self._transport.call("GET", f"/v1/inbox/{referral_id}/draft")
 
-    async def transfer(self: _Acts, referral_id: UUID, said: Transferring, *, key: str | None = None) -> TransferView:
+    async def transfer(self, referral_id: UUID, said: Transferring, *, key: str | None = None) -> TransferView:
         """Let one hotline that has the referral claim it, or whoever has it by an orphan's mandate."""
         body = said.model_dump(mode="json", exclude_none=True)
-        return await self._act(f"/v1/referrals/{referral_id}:transfer", body, key, view=TransferView)
+        return await self.post(f"/v1/referrals/{referral_id}:transfer", body, key, view=TransferView)

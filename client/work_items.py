@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Protocol, TypeVar
 from uuid import UUID
 
 from client.bulk import AnswerResult
+from client.calls import Calls
 from client.views import Page, View
-
-ViewT = TypeVar("ViewT", bound=View)
 
 
 class OpenItem(View):
@@ -43,29 +41,22 @@ class WorkAnswered(View):
     results: tuple[NoticeResult, ...]
 
 
-class _Calls(Protocol):
-    async def _act(self, path: str, body: Mapping[str, object], key: str | None, *, view: type[ViewT]) -> ViewT: ...
-    def _pages(
-        self, path: str, page: type[Page[ViewT]], cursor: str | None, *, limit: int, **filters: str | None
-    ) -> AsyncIterator[Page[ViewT]]: ...
+class WorkItems(Calls):
+    """What a provider looks through and answers work items with."""
 
-
-class WorkItems:
-    """Its methods for them."""
-
-    def work_items(self: _Calls, *, cursor: str | None = None, limit: int = 200) -> AsyncIterator[Page[WorkItem]]:
+    def work_items(self, *, cursor: str | None = None, limit: int = 200) -> AsyncIterator[Page[WorkItem]]:
         """What is to be answered, one entry for each location, page by page."""
-        return self._pages("/v1/work-items", Page[WorkItem], cursor, limit=limit)
+        return self.pages("/v1/work-items", Page[WorkItem], cursor, limit=limit)
 
     async def answer_work_item(
-        self: _Calls, work_item: UUID, said: Mapping[str, object], *, key: str | None = None
+        self, work_item: UUID, said: Mapping[str, object], *, key: str | None = None
     ) -> WorkAnswered:
         """Answer each notice about one location by itself; `said` has the outcomes."""
-        return await self._act(f"/v1/work-items/{work_item}:answer", said, key, view=WorkAnswered)
+        return await self.post(f"/v1/work-items/{work_item}:answer", said, key, view=WorkAnswered)
 
     async def disown_work_item(
-        self: _Calls, work_item: UUID, *, suggested: str | None = None, key: str | None = None
+        self, work_item: UUID, *, suggested: str | None = None, key: str | None = None
     ) -> WorkAnswered:
         """Say of each notice that what lies at one location is not yours."""
         body: dict[str, object] = {} if suggested is None else {"suggested": suggested}
-        return await self._act(f"/v1/work-items/{work_item}:not-ours", body, key, view=WorkAnswered)
+        return await self.post(f"/v1/work-items/{work_item}:not-ours", body, key, view=WorkAnswered)

@@ -55,7 +55,7 @@ class Row:
     error: RowError | None = None
 
     def refused(self, code: str, rule: str) -> Row:
-        """The same row, refused."""
+        """This row, refused."""
         return replace(self, referral=None, error=RowError(self.number, code, rule=rule))
 
 

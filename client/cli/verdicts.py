@@ -34,7 +34,7 @@ class Verdict:
         return self.audit in (AtAudit.MISSING, AtAudit.DIFFERENT)
 
     def against(self, audited: Audited, *, at: datetime) -> Verdict:
-        """The same, held against what audit has at that time."""
+        """This verdict, held against what audit has at that time."""
         if self.acceptance is None or self.code is not None:
             return self
         return replace(self, audit=at_audit(self.acceptance, audited.hashes(self.acceptance), at=at))

@@ -199,7 +199,7 @@ def _offer(model: Model, context: str, after: Counter[str]) -> tuple[float, str,
 
 
 def bounded(model: Model) -> Model:
-    """The same with costs raised until every context obeys Kraft's inequality: shorter contexts first."""
+    """A model with costs raised until every context obeys Kraft's inequality: shorter contexts first."""
     after = {"": [_COST_MAX] * len(ALPHABET)}
     for context in sorted(model.escapes, key=lambda context: (len(context), context)):
         below = after[longest_ending(context, after)] if context else after[""]

@@ -31,7 +31,7 @@ def valid_until(issued_on: date) -> date:
 
 
 def renewed(document: _Document, *, on: date, version: int | None = None) -> _Document:
-    """The same document issued again on that day; under the next version if none is named."""
+    """A document issued again on that day, under the next version if none is named."""
     version = document.version + 1 if version is None else version
     return document.model_copy(update={"version": version, "issued_on": on, "valid_until": valid_until(on)})
 

@@ -23,7 +23,7 @@ _OLDEST = {"python_version": "3.11", "python_full_version": "3.11.0"}
 
 
 def run_lock() -> str:
-    """Its text."""
+    """The text of the lock."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = _reached(project["dependencies"])
     entries = re.split(r"^(?=\S)", DEV.read_text(encoding="utf-8"), flags=re.MULTILINE)

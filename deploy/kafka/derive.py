@@ -59,7 +59,7 @@ def _rule(name: str, pairs: tuple[Pair, ...]) -> PrincipalRule:
 
 
 def _quota(name: str, pairs: tuple[Pair, ...]) -> Quota:
-    """It writes as one instance does, and reads twice what all that tell it something may write: it may be behind."""
+    """What an instance may write, and twice what all that tell it something may write, to be read: it may be behind."""
     told_by = {pair.sender for pair in pairs if name in (pair.to, AUDIT)}
     return Quota(
         write_bytes_per_s=WRITE_BYTES_PER_S,

@@ -67,6 +67,6 @@ async def fold_settled(owner: asyncpg.Connection, month: str) -> None:
 
 
 async def fold_rest(owner: asyncpg.Connection, before: datetime) -> None:
-    """The same for what no month was there for."""
+    """Compact what of `settled` no month was there for."""
     ended = f"DELETE FROM settled_default WHERE settled_at < $1 AND {_PLAIN} RETURNING *"
     await owner.execute(f"WITH ended AS ({ended}) {_FOLD.format(book='settled', rows='ended')}", before)

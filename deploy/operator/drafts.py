@@ -167,7 +167,7 @@ def _checked(kind: str, body: bytes) -> Directory | Policy:
 
 
 def _issued(body: bytes, on: date) -> bytes:
-    """The same document of that day, before anybody judges it: what was reviewed since its own day is no objection."""
+    """A document issued on that day, before anybody judges it: what was reviewed since its own day is no objection."""
     try:
         stated = json.loads(body)
     except ValueError:

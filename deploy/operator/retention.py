@@ -9,25 +9,26 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
 from deploy.operator.compaction import compact_inbox, fold_rest, fold_settled
-from deploy.operator.retention_policy import PERIODS, POLICY, Kept, Way
+from deploy.operator.retention_policy import POLICY, Kept, Way
 from deploy.site.endpoints import OwnedDatabase
 from shared.exchange.act import Subject
 from shared.exchange.states import WITHDRAWAL_NOTED, final_answers, finished
+from shared.kernel.clock import EPOCH
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import first_uuid7
 from shared.runtime.database.partitions import drop_month, make_months, months_before
+from shared.vocabulary.judgement import KEPT_DAYS
 
 CONNECT_S_MAX: Final = 5.0
 #: So many rows end in one transaction.
 ROWS_MAX: Final = 20_000
-_BEGINNING: Final = datetime.fromtimestamp(0, UTC)
 _SIZE = """
 SELECT coalesce(sum(pg_total_relation_size(part.oid)), 0)::bigint AS bytes,
        coalesce(sum(greatest(part.reltuples, 0)), 0)::bigint AS rows
@@ -116,7 +117,7 @@ _PLACES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class TableSize:
     """What a table holds now. `rows`: of a large one, an estimate; `each`: bytes for each subject of the instance."""
 
     kept: Kept
@@ -151,12 +152,14 @@ class Ended:
         return {"table": self.table, "way": self.way, "ended": self.count}
 
 
-async def show(database: OwnedDatabase) -> list[Held]:
+async def show(database: OwnedDatabase) -> list[TableSize]:
     """What an instance's tables hold, and for how long. Raises `Unavailable` if its owner is not let in."""
     async with _opened(database) as owner:
         rows = [(kept, await _size(owner, kept.table)) for kept in POLICY[database.kind]]
     subjects = next(row["rows"] for kept, row in rows if kept.table == _SUBJECTS[database.kind])
-    return [Held(kept, row["rows"], row["bytes"], row["bytes"] // subjects if subjects else None) for kept, row in rows]
+    return [
+        TableSize(kept, row["rows"], row["bytes"], row["bytes"] // subjects if subjects else None) for kept, row in rows
+    ]
 
 
 async def _size(owner: asyncpg.Connection, table: str) -> asyncpg.Record:
@@ -245,12 +248,12 @@ async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, no
     if table == "preservation":
         before, told = now - timedelta(days=days), f"{Subject.PRESERVATION}.erased"
         statement, ended = _with_places(_PRESERVATIONS, kind, table), sorted(finished(Subject.PRESERVATION))
-        return await _by_pages(owner, statement, before, told=told, first=_BEGINNING, further=(ended,))
+        return await _by_pages(owner, statement, before, told=told, first=EPOCH, further=(ended,))
     items, key, subject = _ITEMS[kind]
     statement, told, total = _with_places(_records(items, key, table), kind, table), f"{subject}.erased", 0
-    for retention, kept_days in (("", days), *PERIODS.items()):
+    for retention, kept_days in (("", days), *KEPT_DAYS.items()):
         before, of_class = now - timedelta(days=kept_days), (retention, sorted(finished(subject)))
-        total += await _by_pages(owner, statement, before, told=told, first=_BEGINNING, further=of_class)
+        total += await _by_pages(owner, statement, before, told=told, first=EPOCH, further=of_class)
     return total
 
 
@@ -277,7 +280,7 @@ WITH page AS MATERIALIZED (
 
 
 def _with_places(statement: str, kind: str, table: str) -> str:
-    """The same, which ends a provider's tokens of places, too."""
+    """A statement that also ends a provider's tokens of places."""
     if kind != "industry" or table not in _PLACES:
         return statement
     tokens, key = _PLACES[table]

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from shared.vocabulary.judgement import RetentionClass
-
 
 class Class(StrEnum):
     """The highest protection class of what a table holds (docs/glossary.md); keys have one of their own."""
@@ -43,22 +41,10 @@ class Owner(StrEnum):
     PROTOCOL = "protocol"  # another period would break a promise of the exchange
 
 
-#: For how many days after it was finished a record is kept that was sent under a class. Those of law are its own.
-PERIODS: Final[Mapping[RetentionClass, int]] = {
-    RetentionClass.US_1Y: 365,
-    RetentionClass.CA_21D: 21,
-    RetentionClass.CA_1Y: 365,
-    RetentionClass.EU_1Y: 365,
-    RetentionClass.TCO_6M: 183,
-    RetentionClass.UK_POLICY: 365,
-    RetentionClass.MINIMAL: 90,
-}
-
-
 class Kept(NamedTuple):
     """One table's row. `days` is None where nothing is applied. `where` is the column by which `ROWS` are past it.
 
-    Of records that others sent, the class of the edge says less: `PERIODS`.
+    Of records that others sent, the class of the edge says less: `KEPT_DAYS`.
     """
 
     table: str

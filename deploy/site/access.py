@@ -26,7 +26,7 @@ def kafka_access(endpoints: Endpoints, principal: str) -> KafkaAccess:
 
 
 def access_to(kafka: KafkaEndpoint, principal: str = ADMIN) -> KafkaAccess:
-    """The same where the cluster alone is known."""
+    """Kafka as one principal, where the cluster alone is known."""
     if kafka.open:
         return KafkaAccess(kafka.bootstrap_servers)
     username, password = kafka.username(principal), kafka.password(principal)

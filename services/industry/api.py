@@ -87,7 +87,7 @@ def statistics_router(serving: Serving) -> APIRouter:
         *,
         exercises: Annotated[bool, Query(description="Count exercises, and nothing else.")] = False,
     ) -> Response:
-        """Its notices as rows of Implementing Regulation (EU) 2024/2835, part 4; a mapping, with what is known here."""
+        """Notices as rows of Implementing Regulation (EU) 2024/2835, part 4; a mapping, with what is known here."""
         period = Period.of(read_date(since, "since"), read_date(until, "until"))
         async with serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
             found = await reported_notices(period, notices.acting(identity, session), exercises=exercises)

@@ -83,7 +83,7 @@ class PostgresNotices(PostgresOneEdgeItems):
 
     async def add(self, messages: Sequence[Received]) -> None:
         if messages:
-            languages = [message.sealed.language for message in messages]  # type: ignore[union-attr]
+            languages = [_record(each).language for each in messages]
             new = new_items(messages, self._kek, table=self.table.contents)
             numbers, kinds = [item_numbers(each) for each in messages], [_kind(each) for each in messages]
             rows = _NEW.rows(new, language=languages, numbers=numbers, incident_kind=kinds)
@@ -116,15 +116,18 @@ class PostgresNotices(PostgresOneEdgeItems):
         await add_notice_locations(self._driver, [row for each in messages for row in self._located(each)])
 
     def _located(self, message: Received) -> Iterator[NoticeLocation]:
-        assert isinstance(message.sealed, NoticeRecord)
         notice_id, party = UUID(message.subject), message.recipient
-        for item in message.sealed.items:
+        for item in _record(message).items:
             yield NoticeLocation(notice_id, party, item.n, token(item.locator, self._kek, party))
 
 
-def _kind(message: Received) -> str:
+def _record(message: Received) -> NoticeRecord:
     assert isinstance(message.sealed, NoticeRecord)
-    return message.sealed.incident_kind.value
+    return message.sealed
+
+
+def _kind(message: Received) -> str:
+    return _record(message).incident_kind.value
 
 
 def _known(kind: str | None) -> IncidentKind | None:

@@ -17,7 +17,7 @@ from shared.exchange.act import CaseState, PreservationState, Subject, Track
 from shared.exchange.events import event_type
 from shared.exchange.prepare import Documents
 from shared.exchange.preservation import ASK
-from shared.exchange.refer_acts import PASS_ON
+from shared.exchange.rows.passing import PASS_ON
 from shared.party.asking import own_questions, with_lapses
 from shared.party.attention import Source, attention_router
 from shared.party.console.door import around, entry, party_door

@@ -13,8 +13,8 @@ from shared.contracts.passing import PassedOn
 from shared.contracts.questions import QuestionWords
 from shared.contracts.referral import ReferralRecord, Revision
 from shared.exchange.act import CaseState
-from shared.party.recipient.holding import AlikeCase
 from shared.party.recipient.ports import ShownItem
+from shared.party.recipient.ports.holds import AlikeCase
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import CaseDeclineReason
 from shared.vocabulary.routing import Purpose

@@ -34,12 +34,12 @@ from shared.exchange.act import Subject
 from shared.exchange.events import event_type
 from shared.exchange.message import Received, Record
 from shared.exchange.passed import Passable
-from shared.exchange.refer_acts import COME_BACK
+from shared.exchange.rows.passing import COME_BACK
 from shared.exchange.states import personal
 from shared.kernel.clock import rfc3339
 from shared.party.recipient.domain import Item
-from shared.party.recipient.passing import PassedCase
 from shared.party.recipient.ports import ItemAct, Page
+from shared.party.recipient.ports.passings import PassedCase
 from shared.party.recipient.store.contacts import contacts_of, contacts_seen, note_contacts
 from shared.party.recipient.store.holds import AskedHolds
 from shared.party.recipient.store.items import ItemTable, NewItem, PostgresItems, new_items

@@ -26,17 +26,17 @@ from shared.exchange.message import Draft, Received
 from shared.exchange.passed import Passable, bound
 from shared.exchange.prepare import Documents
 from shared.exchange.questions import check_numbers
-from shared.exchange.refer_acts import COME_BACK
+from shared.exchange.rows.passing import COME_BACK
 from shared.exchange.states import answer_of
 from shared.guard import inspect
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
 from shared.party.recipient.domain import Item, require_role, revision_of
-from shared.party.recipient.holding import Cases, Holds, OpenHold
-from shared.party.recipient.leasing import Lease, Leases, Leasing, claimed
-from shared.party.recipient.passing import PassedCase, Passings
 from shared.party.recipient.ports import Acting, Items
+from shared.party.recipient.ports.holds import Cases, Holds, OpenHold
+from shared.party.recipient.ports.leases import Lease, Leases, Leasing, claimed
+from shared.party.recipient.ports.passings import PassedCase, Passings
 from shared.party.recipient.use_cases import act, carry_out
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.answers import AnswerState, WithdrawalFate

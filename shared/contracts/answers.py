@@ -102,7 +102,7 @@ class NoticeStatements(Contract):
 
 
 class ItemAnswers(Contract):
-    """The same, item by item."""
+    """What a provider says of a notice, item by item."""
 
     items: _ItemAnswers
 
@@ -118,7 +118,7 @@ class NoticeDisowning(Contract):
 
 
 class DisownedItems(Contract):
-    """The same, item by item."""
+    """The items that the provider does not host, one by one."""
 
     disowned: _Disowned
 

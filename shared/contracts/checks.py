@@ -49,7 +49,7 @@ class Reinstatement(Contract):
 
 
 class ReinstatedItems(Contract):
-    """The same, item by item."""
+    """The items that are available again, one by one."""
 
     reinstated: Annotated[tuple[Reinstated, ...], Field(min_length=1, max_length=ITEMS_MAX), NUMBERED_ONCE]
 

@@ -27,6 +27,6 @@ class Contact(Contract):
 
 
 class SuggestedContact(Contact):
-    """The same as the agency was told it, and when."""
+    """A contact as the agency was told of it, and when."""
 
     at: Instant

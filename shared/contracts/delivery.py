@@ -17,8 +17,6 @@ from shared.contracts.referral import Revision
 ROWS_MAX = 300
 #: Holes of one row; behind the last of them nothing is said.
 HOLES_MAX = 64
-#: The last number of the epoch before is not known: its counter is lost.
-UNKNOWN_LAST = "unknown"
 
 #: A number within an epoch: 1, 2, 3 …; 0 where there is none yet.
 Number = Annotated[int, Field(strict=True, ge=0, le=2**53 - 1)]
@@ -208,7 +206,10 @@ class StandingClear(Contract):
 
 
 class EpochOpenedClear(Numbering):
-    """A counter began another life: the first number of `epoch` is 1. It closes the epoch before, if there was one."""
+    """A counter began another life: the first number of `epoch` is 1. It closes the epoch before, if there was one.
+
+    `previous_last` is `unknown` where the counter before was lost.
+    """
 
     previous: Uuid | None = None
     previous_last: Number | Literal["unknown"] | None = None

@@ -41,7 +41,7 @@ class HoldNamed(Contract):
 
 
 class HoldExtensionOf(HoldExtension, HoldNamed):
-    """The same, and of which hold."""
+    """How long a hold is to last now, and which."""
 
 
 class HoldPlacedClear(HoldRequest, OnReferral):

@@ -26,7 +26,7 @@ class OfferFindings(Contract):
 
 
 class AssessedItems(Contract):
-    """The same, item by item."""
+    """What a hotline finds of items, one by one."""
 
     assessed: Annotated[tuple[AssessedItem, ...], Field(min_length=1, max_length=ASSESSED_MAX)]
 

@@ -30,7 +30,7 @@ class Referring(Contract):
 
 
 class Passing(Referring):
-    """The same, with the edge on which the first agency had it, and the id of the one that the other answers on."""
+    """To which agency a case goes, on which edge the first had it, and the id of the one that the other answers on."""
 
     of: Uuid
     edge: Uuid

@@ -47,7 +47,7 @@ class Question(_Needing):
 
 
 class DueQuestion(_Needing):
-    """The same of these items, and when it lapses unless it is answered before."""
+    """What a recipient must know of these items, and when that lapses unless it is answered before."""
 
     about: ItemNumbers
     due: EventTime
@@ -85,7 +85,7 @@ class DisputedItem(Contested):
 
 
 class DisputedItems(Contract):
-    """The same, item by item."""
+    """What a recipient contests, item by item."""
 
     disputed: Annotated[tuple[DisputedItem, ...], Field(min_length=1, max_length=ITEMS_MAX), NUMBERED_ONCE]
 

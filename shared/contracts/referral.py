@@ -137,7 +137,7 @@ class Assessment(Classification):
 
 
 class ListedAssessment(Assessment):
-    """The same as it travels: its value is one of its scheme's list, or `unknown`."""
+    """An assessment as it travels: its value is one of its scheme's list, or `unknown`."""
 
     @model_validator(mode="after")
     def _value_is_listed(self) -> Self:

@@ -64,10 +64,6 @@ class ClaimGoneClear(OnTransfer):
     """Another hotline has claimed the referral."""
 
 
-#: What an origin says of a transfer.
-OF_TRANSFERS = (TransferOfferedClear, ClaimGrantedClear, ClaimGoneClear)
-
-
 class TransferWords(Contract):
     """What was said of a transfer so far: why it is not kept, and what was done about it."""
 

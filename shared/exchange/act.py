@@ -8,13 +8,17 @@ from these rows (`shared.exchange.states`) or compared with them. Data only: wha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
 from shared.kernel.authority import Role
+from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.code import Code
+from shared.vocabulary.routing import Disposition
 
 
 class Subject(StrEnum):
@@ -165,3 +169,32 @@ class Act(NamedTuple):
     needs: frozenset[str] = frozenset()
     message: MessageType | None = None
     takes: type[Contract] | None = None
+
+
+#: Who acts for a party: its people and machines; its people alone; its service by itself.
+ACTORS: Final = frozenset({Role.ANALYST, Role.MACHINE})
+PERSONS: Final = frozenset({Role.ANALYST})
+SERVICE: Final = frozenset({Role.SERVICE})
+
+#: What most acts of a recipient need: its origin's offer stands.
+OPEN: Final = frozenset({Offered.OPEN.value})
+#: What was issued of a referral runs on when another hotline has it.
+ISSUED: Final = (Disposition.ROUTED, Offered.TRANSFERRED)
+#: The answers with which a recipient still works on what it was sent: none of them is for good.
+WORKED_ON: Final[Mapping[Subject, tuple[AnswerState, ...]]] = MappingProxyType(
+    {
+        Subject.OFFER: (AnswerState.NONE, AnswerState.ACCEPTED, AnswerState.IN_PART),
+        Subject.CASE: (AnswerState.NONE, AnswerState.ACCEPTED, AnswerState.ONGOING),
+        Subject.NOTICE: (AnswerState.NONE, AnswerState.ACKNOWLEDGED, AnswerState.IN_PART, AnswerState.REAPPEARED),
+    }
+)
+
+
+def any_of(*states: StrEnum) -> frozenset[str]:
+    """States as a row has them: in any of which its act may come."""
+    return frozenset(state.value for state in states)
+
+
+def stays(*states: StrEnum) -> tuple[Move, ...]:
+    """The moves of an act that leaves its track where it stands, which is one of `states`."""
+    return tuple(Move(any_of(state), state.value) for state in states)

@@ -1,8 +1,7 @@
-"""One act, one row: what moves a referral, offer, case or notice, who may do it, and what the other side is told.
+"""One act, one row: the table of all that moves a referral, offer, case, notice or preservation.
 
-What an act is stands in `shared.exchange.act`. Permits, routes, correspondents, the states in the services' pages and
-the transitions at both ends are derived from these rows (`shared.exchange.states`) or compared with them. Data only:
-what fewer than three rows need is code.
+What a row says stands in `shared.exchange.act`, what follows from all of them in `shared.exchange.states`. The rows of
+one kind of act lie together in `shared.exchange.rows`; here are those of a subject's beginning, answer and withdrawal.
 """
 
 from __future__ import annotations
@@ -12,46 +11,51 @@ from typing import Final
 from shared.contracts import answers, registry
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
-from shared.exchange import check_acts, offer_acts
-from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
-from shared.exchange.changes_acts import CHANGES
-from shared.exchange.contact_acts import CONTACT_ACTS
-from shared.exchange.erasure_acts import ERASURE_ACTS
-from shared.exchange.hold_acts import HOLD_ACTS
-from shared.exchange.lease_acts import LEASE_ACTS
-from shared.exchange.preservation_acts import PRESERVATION_ACTS
-from shared.exchange.question_acts import QUESTION_ACTS
-from shared.exchange.refer_acts import REFER_ACTS
-from shared.exchange.transfer_acts import TRANSFER_ACTS
-from shared.kernel.authority import Role
+from shared.exchange.act import (
+    ACTORS,
+    OPEN,
+    PERSONS,
+    SERVICE,
+    WORKED_ON,
+    Act,
+    Cause,
+    Move,
+    Offered,
+    Subject,
+    Track,
+    any_of,
+)
+from shared.exchange.rows import (
+    changes,
+    checks,
+    contacts,
+    erasures,
+    holds,
+    leases,
+    offers,
+    passing,
+    preservations,
+    questions,
+    transfers,
+)
 from shared.vocabulary.answers import AnswerState, CaseOutcome, ItemsFold
 from shared.vocabulary.code import Code
 from shared.vocabulary.routing import Disposition
 
-_ACTORS: Final = frozenset({Role.ANALYST, Role.MACHINE})
-_PERSONS: Final = frozenset({Role.ANALYST})
-_INSTANCE: Final = frozenset({Role.SERVICE})
 _NOTHING: Final = frozenset[str]()
 _DECIDED: Final = tuple(disposition.value for disposition in Disposition)
-_UNRELEASED: Final = frozenset({Offered.UNRELEASED.value})
-_OPEN: Final = frozenset({Offered.OPEN.value})
-_WITHDRAWN: Final = frozenset({Offered.WITHDRAWN.value})
-
-
-def _before(*states: AnswerState) -> frozenset[str]:
-    return frozenset(state.value for state in states)
-
-
-_NONE: Final = _before(AnswerState.NONE)
-_UNFINISHED: Final = _before(AnswerState.NONE, AnswerState.ACKNOWLEDGED, AnswerState.IN_PART, AnswerState.REAPPEARED)
-_REAPPEARED: Final = _before(AnswerState.REAPPEARED)
-_UNDER_WAY: Final = _before(AnswerState.ACCEPTED, AnswerState.ONGOING)
+_UNRELEASED: Final = any_of(Offered.UNRELEASED)
+_WITHDRAWN: Final = any_of(Offered.WITHDRAWN)
+_NONE: Final = any_of(AnswerState.NONE)
+_UNFINISHED: Final = any_of(*WORKED_ON[Subject.NOTICE])
+_REAPPEARED: Final = any_of(AnswerState.REAPPEARED)
+_UNDER_WAY: Final = any_of(AnswerState.ACCEPTED, AnswerState.ONGOING)
 #: Also after an answer: what was done may have to be undone when the offer is taken back.
-_ANY_ANSWER: Final = _before(*AnswerState) - _before(AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED)
+_ANY_ANSWER: Final = any_of(*AnswerState) - any_of(AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED)
 
 _BEGINS: Final = (Move(_NOTHING, Offered.OPEN.value),)
 #: What was sent, whatever has become of it since.
-_SENT: Final = frozenset(state.value for state in (Offered.OPEN, Offered.CLAIMABLE, Offered.TRANSFERRED, Offered.GONE))
+_SENT: Final = any_of(Offered.OPEN, Offered.CLAIMABLE, Offered.TRANSFERRED, Offered.GONE)
 _TAKEN_BACK: Final = (Move(_SENT, Offered.WITHDRAWN.value),)
 _NOTED: Final = (Move(_ANY_ANSWER, AnswerState.WITHDRAWAL_ACKNOWLEDGED.value),)
 _ENDING: Final = frozenset[Code]({CaseOutcome.CONVICTION, CaseOutcome.CLOSED})
@@ -59,14 +63,14 @@ _ENDING: Final = frozenset[Code]({CaseOutcome.CONVICTION, CaseOutcome.CLOSED})
 
 def _from_origin(subject: Subject, name: str, moves: tuple[Move, ...], *, message: MessageType) -> Act:
     """The origin's act, as its recipient's instance applies it."""
-    return Act(name, subject, Track.OFFER, Cause.ACT, _INSTANCE, moves, message=message)
+    return Act(name, subject, Track.OFFER, Cause.ACT, SERVICE, moves, message=message)
 
 
 def _answer(
     subject: Subject, name: str, moves: tuple[Move, ...], *, message: MessageType, takes: type[Contract] | None = None
 ) -> Act:
     """The recipient's own act on what stands open."""
-    return Act(name, subject, Track.ANSWER, Cause.PERSON, _ACTORS, moves, _OPEN, message, takes)
+    return Act(name, subject, Track.ANSWER, Cause.PERSON, ACTORS, moves, OPEN, message, takes)
 
 
 def _withdrawal_noted(subject: Subject, message: MessageType) -> Act:
@@ -76,7 +80,7 @@ def _withdrawal_noted(subject: Subject, message: MessageType) -> Act:
         subject,
         Track.ANSWER,
         Cause.PERSON,
-        _ACTORS,
+        ACTORS,
         _NOTED,
         _WITHDRAWN,
         message,
@@ -100,7 +104,7 @@ ACTS: Final[tuple[Act, ...]] = (
         Subject.REFERRAL,
         Track.OFFER,
         Cause.PERSON,
-        _ACTORS,
+        ACTORS,
         tuple(Move(_NOTHING, state) for state in (*_DECIDED, Offered.UNRELEASED.value)),
     ),
     Act(
@@ -108,7 +112,7 @@ ACTS: Final[tuple[Act, ...]] = (
         Subject.REFERRAL,
         Track.OFFER,
         Cause.SECOND_PERSON,
-        _PERSONS,
+        PERSONS,
         tuple(Move(_UNRELEASED, state) for state in _DECIDED),
     ),
     Act(
@@ -116,7 +120,7 @@ ACTS: Final[tuple[Act, ...]] = (
         Subject.REFERRAL,
         Track.OFFER,
         Cause.SECOND_PERSON,
-        _PERSONS,
+        PERSONS,
         (Move(_UNRELEASED, Offered.DROPPED.value),),
     ),
     Act(
@@ -124,13 +128,13 @@ ACTS: Final[tuple[Act, ...]] = (
         Subject.REFERRAL,
         Track.OFFER,
         Cause.PERSON,
-        _ACTORS,
+        ACTORS,
         (Move(frozenset({*_DECIDED, Offered.TRANSFERRED.value}), Offered.WITHDRAWN.value),),
     ),
-    *check_acts.ORIGINS,
+    *checks.ORIGINS,
     _from_origin(Subject.OFFER, "offer", _BEGINS, message=registry.REFERRAL_OFFERED),
     _from_origin(Subject.OFFER, "withdraw", _TAKEN_BACK, message=registry.REFERRAL_WITHDRAWN),
-    *offer_acts.ROWS,
+    *offers.ROWS,
     _withdrawal_noted(Subject.OFFER, registry.WITHDRAWAL_ACKNOWLEDGED),
     _from_origin(Subject.CASE, "offer", _BEGINS, message=registry.REFERRAL_OFFERED),
     _from_origin(Subject.CASE, "withdraw", _TAKEN_BACK, message=registry.REFERRAL_WITHDRAWN),
@@ -173,15 +177,15 @@ ACTS: Final[tuple[Act, ...]] = (
         message=registry.NOTICE_NOT_OURS,
         takes=answers.NoticeDisowning,
     ),
-    *check_acts.PROVIDERS,
+    *checks.PROVIDERS,
     _withdrawal_noted(Subject.NOTICE, registry.NOTICE_WITHDRAWAL_ACKNOWLEDGED),
-    *CHANGES,
-    *ERASURE_ACTS,
-    *PRESERVATION_ACTS,
-    *HOLD_ACTS,
-    *LEASE_ACTS,
-    *REFER_ACTS,
-    *CONTACT_ACTS,
-    *TRANSFER_ACTS,
-    *QUESTION_ACTS,
+    *changes.ROWS,
+    *erasures.ROWS,
+    *preservations.ROWS,
+    *holds.ROWS,
+    *leases.ROWS,
+    *passing.ROWS,
+    *contacts.ROWS,
+    *transfers.ROWS,
+    *questions.ROWS,
 )

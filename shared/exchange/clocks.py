@@ -139,7 +139,7 @@ def answered(subject: Subject, answer: AnswerState, told_at: datetime, *, again:
 def told_by(
     subject: Subject, said: Contract, answer: AnswerState, *, told_at: datetime, again: int
 ) -> tuple[Step, ...]:
-    """The same of what was said: for a case that has come back its clocks begin anew, as it stands."""
+    """What words mean to clocks, beside the answer they lead to: those of a case that has come back begin anew."""
     if not isinstance(said, CaseCameBackClear):
         return answered(subject, answer, told_at, again=again)
     return begun(subject, told_at, again=said.times) + answered(subject, answer, told_at, again=said.times)

@@ -150,7 +150,7 @@ def compose(
 def compose_reachable(
     message: MessageType, clear: Clear, addressing: Addressing, *, sealed: bytes | None = None
 ) -> list[Draft]:
-    """The same; none where its recipient has left the directory: what is done does not hang on who is to be told."""
+    """Compose a message; none where its recipient has left: what is done does not hang on who is to be told."""
     if addressing.directory.instance_of(addressing.recipient) is None:
         return []
     return [compose(message, clear, addressing, sealed=sealed)]

@@ -66,7 +66,7 @@ def read_facts(content: ReferralContent, origin: PartyEntry, directory: Director
 
 
 def _item_facts(item: Item, directory: DirectoryIndex, on: date) -> dict[str, Any]:
-    """Its facts, and under `unknown` whether a provider is named that the directory does not have."""
+    """The facts of an item, and under `unknown` whether a provider is named that the directory does not have."""
     providers = [(directory.party(each), each) for each in sorted(set(_providers(item, directory, on)))]
     found = [party for party, _ in providers if party is not None]
     places = {hosting.jurisdiction for hosting in item.hosting if hosting.jurisdiction is not None}

@@ -35,7 +35,7 @@ def found_in(words: Mapping[str, object]) -> tuple[AssessedItem, ...]:
 
 
 def kept(found: Sequence[AssessedItem]) -> dict[str, object]:
-    """The same as it is kept; nothing where nothing was said."""
+    """What was said of items, as it is kept among the words; nothing where nothing was."""
     return {"assessed": [each.model_dump(mode="json", exclude_none=True) for each in found]} if found else {}
 
 
@@ -71,7 +71,7 @@ def check(said: Sequence[AssessedItem], numbers: Collection[int], before: Sequen
 
 
 def fold_offer(numbers: Collection[int], said: Sequence[AssessedItem]) -> FoldedOffer:
-    """It is closed once every item is not illegal, removed or unavailable."""
+    """What findings make of an offer: closed, once every item is not illegal, removed or unavailable."""
     ended = {each.n for each in said if each.assessment in _ENDED or each.action in _ENDED}
     return FoldedOffer(items=OfferFold.CLOSED if set(numbers) <= ended else OfferFold.IN_PART)
 

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+from shared.exchange.act import WORKED_ON, Subject, any_of
+from shared.kernel.clock import EPOCH
 from shared.kernel.errors import Refused
-from shared.vocabulary.answers import AnswerState
 
 #: How far from the act that asks for it a hold may end, where the policy does not say.
 HOLD_MAX_H: Final = 336
 #: By how much the clocks of an agency and an origin may differ.
 TOLERANCE: Final = timedelta(minutes=5)
 #: The agencies that may hold: those that have not said that the case is not theirs, or that it is over.
-MAY_HOLD: Final = frozenset({AnswerState.NONE.value, AnswerState.ACCEPTED.value, AnswerState.ONGOING.value})
+MAY_HOLD: Final = any_of(*WORKED_ON[Subject.CASE])
 _SLOTS_AN_HOUR: Final = 6
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Hours:
 
     def slot(self, at: datetime) -> datetime:
         """The first issue slot that is not before `at`, by the same grid for everybody."""
-        return _EPOCH + -(-(at - _EPOCH) // self.slot_length) * self.slot_length
+        return EPOCH + -(-(at - EPOCH) // self.slot_length) * self.slot_length
 
     @property
     def slot_length(self) -> timedelta:
@@ -50,7 +50,7 @@ class Hours:
     def begun(self, at: datetime) -> datetime:
         """The last issue slot that is not after `at`."""
         length = self.hour / _SLOTS_AN_HOUR
-        return _EPOCH + (at - _EPOCH) // length * length
+        return EPOCH + (at - EPOCH) // length * length
 
     def issue_at(
         self, window_ends: datetime, now: datetime, *, held_until: datetime | None = None, cleared: bool = False

@@ -61,7 +61,7 @@ class Said:
 
     @classmethod
     def kept(cls, words: Mapping[str, object]) -> Self:
-        """It among the words of an answer as they are kept, in JSON."""
+        """What was said of items, found among the words of an answer as they are kept, in JSON."""
         return cls(
             _ANSWERS.validate_python(words.get("items") or ()),
             _DISOWNED.validate_python(words.get("disowned") or ()),
@@ -70,7 +70,7 @@ class Said:
         )
 
     def words(self) -> dict[str, object]:
-        """It as it is kept, the names for which there is something."""
+        """What was said of items as words that are kept: the names for which there is something."""
         named = {"items": self.answers, "disowned": self.disowned, "checked": self.checks}
         named["reinstated"] = self.reinstated
         return {
@@ -146,7 +146,7 @@ def answered(statements: Sequence[ItemStatement], numbers: Sequence[int], before
 
 
 def disowned(statements: Sequence[DisowningStatement], numbers: Sequence[int], before: Said) -> Said:
-    """The same of items that are disowned."""
+    """Items that are disowned, by their numbers; without one, all that nothing was said of. Raises as `answered`."""
     spread = _spread(statements, numbers, before, at="/disowned")
     stated = [(place, Disowned(n=n, suggested=each.suggested)) for place, each, n in spread]
     _check_disowned(stated, numbers, before)
@@ -154,7 +154,7 @@ def disowned(statements: Sequence[DisowningStatement], numbers: Sequence[int], b
 
 
 def reinstated(statements: Sequence[ReinstateStatement], numbers: Sequence[int], before: Said) -> Said:
-    """The same of items that are available again; those without a number of every item that was acted on."""
+    """Items that are available again, by their numbers; without one, all that were acted on. Raises as `answered`."""
     acted = sorted({each.n for each in before.present if each.action is not None})
     named = {each.n for each in statements}
     stated: list[tuple[int, Reinstated]] = []

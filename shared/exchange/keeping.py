@@ -14,18 +14,8 @@ from shared.contracts.answers import Keeping
 from shared.exchange.act import Subject
 from shared.exchange.items import Said
 from shared.vocabulary.answers import KeptBasis, NoticeAction
-from shared.vocabulary.judgement import RetentionClass
+from shared.vocabulary.judgement import KEPT_DAYS, RetentionClass
 
-#: For how many days an accepted case keeps its record, by the class that its edge states.
-KEPT_DAYS: Final[Mapping[RetentionClass, int]] = {
-    RetentionClass.US_1Y: 365,
-    RetentionClass.CA_21D: 21,
-    RetentionClass.CA_1Y: 365,
-    RetentionClass.EU_1Y: 365,
-    RetentionClass.TCO_6M: 183,
-    RetentionClass.UK_POLICY: 365,
-    RetentionClass.MINIMAL: 90,
-}
 #: At least six months, Regulation (EU) 2022/2065, Article 20(1).
 COMPLAINT_DAYS: Final = 184
 #: One year, 18 USC 2258A(h)(1).

@@ -77,7 +77,7 @@ def check_day(said: Contract | None, on: date, *, field: str = "/until") -> None
 
 
 def check_told_day(said: Contract, sent_at: datetime) -> None:
-    """The same of what the other side has said, whose clock may be slow. Raises `Refused("day_over")`."""
+    """Check the day that the other side has named, whose clock may be slow. Raises `Refused("day_over")`."""
     check_day(said, (sent_at - TOLERANCE).date())
 
 

@@ -33,7 +33,7 @@ def served_here(recipient: str, instance: str, directory: DirectoryIndex, *, in_
 
 
 def check_served(message: MessageType, served: Served, *, version: int) -> None:
-    """It is for somebody here, or about something that is: of what moved away, answers and withdrawals are applied.
+    """Check that a message is for us: for somebody here, or an answer or withdrawal of what has moved away.
 
     A party may have moved here by a directory that has not come yet: then the record waits for one above `version`, the
     newest. A withdrawal waits for nothing.

@@ -15,6 +15,7 @@ from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
 from shared.exchange.act import (
     ASKED_BY_AGENCIES,
+    SERVICE,
     Act,
     Asked,
     CaseState,
@@ -26,6 +27,7 @@ from shared.exchange.act import (
     PreservationState,
     Subject,
     Track,
+    any_of,
 )
 from shared.exchange.acts import ACTS
 from shared.kernel.authority import Permit, Role, state_forbids
@@ -53,7 +55,7 @@ _COLLECTIONS: Final[Mapping[Subject, str]] = MappingProxyType(
 LOOKING: Final = frozenset({Role.ANALYST, Role.MACHINE, Role.VIEWER})
 _OFFERED: Final = tuple(Offered)
 #: What is shown whatever was answered.
-_PREVAILS: Final = frozenset(state.value for state in (Offered.TRANSFERRED, Offered.GONE, Offered.WITHDRAWN))
+_PREVAILS: Final = any_of(Offered.TRANSFERRED, Offered.GONE, Offered.WITHDRAWN)
 #: The answers to a withdrawal.
 WITHDRAWAL_NOTED: Final = frozenset({AnswerState.WITHDRAWAL_ACKNOWLEDGED, AnswerState.RECORD_ERASED})
 
@@ -178,7 +180,7 @@ def permits(subject: Subject, track: Track | None = None) -> Iterator[Permit]:
     """
     every = states(subject)
     yield Permit(subject.value, "read", LOOKING, every)
-    yield Permit(subject.value, "apply", frozenset({Role.SERVICE}), every)
+    yield Permit(subject.value, "apply", SERVICE, every)
     for each in personal(subject):
         if track in (None, each.track):
             yield Permit(subject.value, each.name, each.roles, may_come_in(each))
@@ -214,7 +216,7 @@ def final_answers() -> frozenset[str]:
     # Whoever has declined or closed it may claim it, once it is asked to; nobody waits for that.
     answering = [each for each in recipients if not reopens(each) and Offered.CLAIMABLE.value not in each.needs]
     moves = [move for each in answering for move in each.moves if move.to not in WITHDRAWAL_NOTED]
-    return frozenset(state.value for state in AnswerState) - {state for move in moves for state in move.before}
+    return any_of(*AnswerState) - {state for move in moves for state in move.before}
 
 
 def reopens(act: Act) -> bool:

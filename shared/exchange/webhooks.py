@@ -8,8 +8,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from shared.exchange.act import ACTORS, SERVICE, any_of
 from shared.exchange.states import LOOKING
-from shared.kernel.authority import Permit, Role
+from shared.kernel.authority import Permit
 
 
 class WebhookState(StrEnum):
@@ -20,16 +21,13 @@ class WebhookState(StrEnum):
     REMOVED = "removed"
 
 
-_ANY: Final = frozenset(WebhookState)
 #: What there is to act on.
-_STANDING: Final = frozenset({WebhookState.ACTIVE.value, WebhookState.PAUSED.value})
-#: Those who may register an address, and change what is sent there.
-ACTING: Final = frozenset({Role.ANALYST, Role.MACHINE})
+_STANDING: Final = any_of(WebhookState.ACTIVE, WebhookState.PAUSED)
 PERMITS: Final = (
-    Permit("webhook", "read", LOOKING, frozenset(each.value for each in _ANY)),
-    Permit("webhook", "submit", ACTING, frozenset({WebhookState.ACTIVE.value})),
-    *(Permit("webhook", action, ACTING, _STANDING) for action in ("remove", "replay", "rotate", "trigger")),
-    Permit("webhook", "apply", frozenset({Role.SERVICE}), _STANDING),
+    Permit("webhook", "read", LOOKING, any_of(*WebhookState)),
+    Permit("webhook", "submit", ACTORS, any_of(WebhookState.ACTIVE)),
+    *(Permit("webhook", action, ACTORS, _STANDING) for action in ("remove", "replay", "rotate", "trigger")),
+    Permit("webhook", "apply", SERVICE, _STANDING),
 )
 #: Types of events about an address: the instance has stopped sending there; and one that means nothing, asked for to
 #: see whether it arrives.

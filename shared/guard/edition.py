@@ -38,7 +38,7 @@ class Edition(NamedTuple):
         return FORMS[self.form](text, kind)
 
     def shipped(self) -> Model:
-        """Its model. Raises `ValueError` where the file was altered, as `rows` does."""
+        """The model of this edition. Raises `ValueError` where the file was altered, as `rows` does."""
         return shipped(self.model)
 
     def rows(self) -> Templates:

@@ -7,6 +7,8 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 COARSE_S: Final = 10
+#: Before any time that is kept: from here slots are counted, and lists begin.
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Clock(Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final, Literal, Protocol
 from uuid import UUID
 
@@ -13,17 +12,16 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from shared.kernel.authority import Authority
+from shared.kernel.clock import EPOCH
 from shared.party.recipient.api import Serving, viewed
-from shared.party.waiting import AttentionPage, Place, Waits
+from shared.party.waiting import RANK_MAX, AttentionPage, Place, Waits
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
 
-_BEGINNING: Final = Place(-1, datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
-#: The rank of what is listed last.
-_RANK_MAX: Final = 1
+_BEGINNING: Final = Place(-1, EPOCH, UUID(int=0))
 
 
 class Look(Protocol):
@@ -76,7 +74,7 @@ def attention_router(serving: Serving, authority: Authority, *sources: Source) -
         identity: Identity = who, priority: Literal["p0"] | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
         """What needs a person, and the act that would help: where a child is at risk first, then the oldest first."""
-        rank_max = _RANK_MAX if priority is None else 0
+        rank_max = RANK_MAX if priority is None else 0
         return viewed(await attention.page(identity, cursor, rank_max=rank_max, limit=limit))
 
     return router

@@ -21,12 +21,11 @@ from shared.runtime.database.feed_reading import Numbered, read_feed
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
-from shared.runtime.http.paging import Limit
+from shared.runtime.http.paging import BIGINT_MAX, Limit
 from shared.runtime.http.problems import Problem
 
 #: A request waits so long at most: shorter than what lies between cuts a silent connection.
 WAIT_S_MAX: Final = 30
-_NUMBER_MAX: Final = 2**63 - 1
 _EXAMPLE: Final[dict[str, JsonValue]] = {
     "epoch": "019b2d3c-4400-7000-8000-000000000001",
     "last": 1042,
@@ -79,7 +78,7 @@ class Asked(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    after: Annotated[int, Field(ge=0, le=_NUMBER_MAX, description="The last number that you have taken.")] = 0
+    after: Annotated[int, Field(ge=0, le=BIGINT_MAX, description="The last number that you have taken.")] = 0
     epoch: Annotated[UUID | None, Field(description="The epoch in which you have taken it.")] = None
     limit: Limit = 50
     wait: Annotated[

@@ -38,7 +38,7 @@ def _sought(
 
 
 def sought_in(said: Callable[[str], str | None]) -> Sought:
-    """The same as another door is asked for it. Raises `InvalidFields` (`parameter_invalid`), `Refused`."""
+    """What another door is asked to look for. Raises `InvalidFields` (`parameter_invalid`), `Refused`."""
     try:
         return validate_call(_sought)(**{name: said(name) for name in FILTERS})  # type: ignore[arg-type]
     except ValidationError as error:

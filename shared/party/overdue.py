@@ -7,9 +7,8 @@ where one is stands there already, as `p0_open`, as long as anything of it may b
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
-from uuid import UUID
 
 import asyncpg
 
@@ -17,12 +16,9 @@ from shared.exchange.act import Subject
 from shared.exchange.events import NUMBERED, PERMIT
 from shared.kernel.clock import Clock
 from shared.party.attention import Source
-from shared.party.waiting import OVERDUE, Mend, Place, Waiting, Waits, owed_act
+from shared.party.waiting import OVERDUE, RANK_MAX, Mend, Place, Waiting, Waits, owed_act
 from shared.vocabulary.law import ClockConsequence
 
-_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0)
-#: Behind those where a child is at risk.
-_RANK: Final = 1
 # What runs out is not overdue: a preservation that ends.
 _OVERDUE: Final = """
 SELECT t.timer_id, t.subject, t.counterpart, t.owed_by, t.due, t.clock, t.due_at, c.origin = t.party AS own, c.begins
@@ -46,9 +42,9 @@ class _Overdue:
         self, driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
     ) -> list[Waits]:
         """The first `limit` that stand behind `above`, what fell due first before all."""
-        if rank_max < _RANK:
+        if rank_max < RANK_MAX:
             return []
-        behind = (above.since, above.id) if above.rank >= _RANK else _BEGINNING
+        behind = above.of_last_rank()
         rows = await driver.fetch(_OVERDUE, party, *behind, self._now(), ClockConsequence.ERASE.value, limit)
         return [self._waits(party, row) for row in rows]
 
@@ -65,4 +61,4 @@ class _Overdue:
             since=row["due_at"],
             mend=owed_act(kind, row["due"]) if row["owed_by"] == party else Mend.CALL,
         )
-        return Waits(Place(_RANK, row["due_at"], row["timer_id"]), waiting)
+        return Waits(Place(RANK_MAX, row["due_at"], row["timer_id"]), waiting)

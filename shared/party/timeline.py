@@ -28,9 +28,8 @@ from shared.runtime.database.feed_reading import Numbered, read_subject
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
-from shared.runtime.http.paging import Limit
+from shared.runtime.http.paging import BIGINT_MAX, Limit
 
-_NUMBER_MAX: Final = 2**63 - 1
 #: What names a subject in the path of its collection; of all others its referral does.
 _KEYS: Final = {"notices": "notice_id", "preservations": "preservation_id"}
 _PRESERVATIONS: Final = "preservations"
@@ -78,7 +77,7 @@ async def no_words(driver: asyncpg.Connection, party: str, subject: UUID) -> Seq
     return ()
 
 
-class Held(NamedTuple):
+class Collection(NamedTuple):
     """A collection, and what reads the words of the acts on its subjects."""
 
     collection: str
@@ -97,15 +96,15 @@ class Timelines:
     serving: Serving
     authority: Authority
 
-    async def read(self, identity: Identity, subject: UUID, held: Held, *, after: int, limit: int) -> Timeline:
+    async def read(self, identity: Identity, subject: UUID, listed: Collection, *, after: int, limit: int) -> Timeline:
         """One page. Raises `Refused`: `forbidden`, and `not_found` of what is not the party's, or of nothing at all."""
         self.authority.require(PERMIT.resource, identity.role, action=PERMIT.action, state=NUMBERED)
         await self.serving.number()
         async with self.serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
             driver = session.driver
             found = await read_subject(driver, identity.party, subject, above=after, limit=limit + 1)
-            said = await held.words(driver, identity.party, subject) if found else ()
-        if (not found and after == 0) or not all(held.has(event) for event in found):
+            said = await listed.words(driver, identity.party, subject) if found else ()
+        if (not found and after == 0) or not all(listed.has(event) for event in found):
             raise not_found()
         shown = found[:limit]
         return Timeline(
@@ -120,8 +119,8 @@ def timelines_router(serving: Serving, authority: Authority, collections: Mappin
     router, timelines = APIRouter(prefix="/v1"), Timelines(serving, authority)
     who = Depends(serving.identified)
 
-    def add(held: Held) -> None:
-        collection = held.collection
+    def add(listed: Collection) -> None:
+        collection = listed.collection
         key = _KEYS.get(collection, "referral_id")
         named = Path(alias=key)
 
@@ -129,14 +128,14 @@ def timelines_router(serving: Serving, authority: Authority, collections: Mappin
         async def timeline(
             subject: UUID = named,
             identity: Identity = who,
-            after: Annotated[int, Query(ge=0, le=_NUMBER_MAX, description="The last number that you have.")] = 0,
+            after: Annotated[int, Query(ge=0, le=BIGINT_MAX, description="The last number that you have.")] = 0,
             limit: Limit = 50,
         ) -> Response:
             """What has happened to it: each act, by whom, to which state, and the codes that it said."""
-            return viewed(await timelines.read(identity, subject, held, after=after, limit=limit))
+            return viewed(await timelines.read(identity, subject, listed, after=after, limit=limit))
 
     for collection, words in collections.items():
-        add(Held(collection, words))
+        add(Collection(collection, words))
     return router
 
 

@@ -17,6 +17,7 @@ from pydantic import Field
 from shared.contracts.base import Contract, ErrorCode, Instant, NextCursor, PartyId, RuleId, Uuid
 from shared.contracts.fields import ExternalRef
 from shared.exchange.act import Subject
+from shared.kernel.clock import EPOCH
 from shared.vocabulary.answers import AnswerState, ReceiptOutcome
 from shared.vocabulary.law import ClockDue
 from shared.vocabulary.referral import PriorityLevel
@@ -87,12 +88,20 @@ class Mend(StrEnum):
     REFER = "refer"
 
 
+#: The last rank: of what stands behind all where a child is at risk.
+RANK_MAX: Final = 1
+
+
 class Place(NamedTuple):
     """Where a row stands in the list: `rank` is 0 where a child is at risk, else 1; then since when, then its id."""
 
     rank: int
     since: datetime
     id: UUID
+
+    def of_last_rank(self) -> tuple[datetime, UUID]:
+        """Behind which time and id rows of the last rank are to be looked for."""
+        return (self.since, self.id) if self.rank >= RANK_MAX else (EPOCH, UUID(int=0))
 
 
 class Waiting(Contract):

@@ -14,7 +14,8 @@ from pydantic import ConfigDict, Field, JsonValue, StringConstraints
 from starlette.responses import Response
 
 from shared.contracts.base import Contract, Instant, Uuid
-from shared.exchange.webhooks import ACTING, WebhookState
+from shared.exchange.act import ACTORS
+from shared.exchange.webhooks import WebhookState
 from shared.kernel.authority import Authority
 from shared.party.recipient.api import Serving, viewed
 from shared.runtime.courier.addresses import URL_CHARACTERS_MAX, read_url
@@ -23,9 +24,8 @@ from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.edge import read_json, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import does, shows
-from shared.runtime.http.paging import Limit
+from shared.runtime.http.paging import BIGINT_MAX, Limit
 
-_NUMBER_MAX: Final = 2**63 - 1
 _ID: Final = "019b2d3c-4400-7000-8000-000000000003"
 _WEBHOOK: Final[dict[str, JsonValue]] = {
     "webhook_id": _ID,
@@ -48,7 +48,7 @@ _DELIVERY: Final[dict[str, JsonValue]] = {
     "status": 503,
     "duration_ms": 84,
 }
-_Number = Annotated[int, Field(ge=0, le=_NUMBER_MAX)]
+_Number = Annotated[int, Field(ge=0, le=BIGINT_MAX)]
 
 
 class Registration(Contract):
@@ -63,7 +63,7 @@ class Registration(Contract):
 class Replay(Contract):
     """From which number on events are sent again; without it, from the first that was not confirmed."""
 
-    number: Annotated[int, Field(ge=1, le=_NUMBER_MAX)] | None = None
+    number: Annotated[int, Field(ge=1, le=BIGINT_MAX)] | None = None
 
 
 class WebhookSecret(Contract):
@@ -168,10 +168,10 @@ class WebhookRoutes:
 
     async def act(self, request: Request, identity: Identity, action: str, *, doing: Doing) -> Response:
         """One act, once for its idempotency key."""
-        return await self.serving.acts.once(request, identity, action, roles=ACTING, act=self.done(identity, doing))
+        return await self.serving.acts.once(request, identity, action, roles=ACTORS, act=self.done(identity, doing))
 
     async def make(self, request: Request, identity: Identity, action: str, *, doing: Doing) -> Response:
-        """The same of one that answers with a secret: what is stored of the answer does not show it."""
+        """One act that answers with a secret: what is stored of the answer does not show it."""
         answer = await self.act(request, identity, action, doing=doing)
         shown = await self.shown(identity, bytes(answer.body))
         return Response(shown.spelt(), status_code=answer.status_code, media_type="application/json")
@@ -276,7 +276,7 @@ def _add_looks(router: APIRouter, routes: WebhookRoutes, who: Identity) -> None:
     async def deliveries(
         webhook_id: UUID,
         identity: Identity = who,
-        before: Annotated[int, Query(ge=0, le=_NUMBER_MAX, description="Entries below this one.")] = _NUMBER_MAX,
+        before: Annotated[int, Query(ge=0, le=BIGINT_MAX, description="Entries below this one.")] = BIGINT_MAX,
         limit: Limit = 50,
     ) -> Response:
         """What came of each attempt, newest first."""

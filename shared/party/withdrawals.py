@@ -14,15 +14,15 @@ from typing import Final
 
 from shared.contracts.answers import WithdrawalAnswer
 from shared.contracts.erasures import Erasure
-from shared.exchange.erasure_acts import ERASE
-from shared.exchange.keeping import KEPT_DAYS, reason_to_keep
+from shared.exchange.keeping import reason_to_keep
+from shared.exchange.rows.erasures import ERASE
 from shared.exchange.states import row
 from shared.party.by_rule import BATCH, ByRule, ItemsOf, Ruling, look_for_ever
 from shared.party.recipient.domain import Item, RecipientKind
 from shared.runtime.instance.app import App
 from shared.runtime.watch.logs import log
 from shared.vocabulary.answers import WithdrawalFate
-from shared.vocabulary.judgement import RetentionClass
+from shared.vocabulary.judgement import KEPT_DAYS, RetentionClass
 
 #: The act of a person that the service does instead.
 _ANSWER: Final = "acknowledge_withdrawal"

@@ -336,7 +336,7 @@ def _ran(started_at: datetime, term: timedelta, stands: Iterable[Stand]) -> date
 
 
 def _ranked(found: Iterable[Run]) -> Iterator[Run]:
-    """The same, those that escalate each with its rung: the first of its ladder to fall due is the first."""
+    """Runs, those that escalate each with its rung: the first of its ladder to fall due is the first."""
     rungs: dict[tuple[str, datetime], int] = {}
     for run in found:
         if run.then != ClockConsequence.ESCALATE:

@@ -39,7 +39,7 @@ def explain(
 
 
 def explanation_text(explanation: Mapping[str, Any]) -> str:
-    """The same for people, one line a statement."""
+    """An explanation for people, one line a statement."""
     return "\n".join(_lines(explanation))
 
 

@@ -18,16 +18,22 @@ from shared.vocabulary import (
     holds,
     judgement,
     law,
+    preservation,
     proofs,
     questions,
     referral,
+    reveal,
     routing,
     transfers,
 )
 from shared.vocabulary.code import Code
 
-_MODULES: Final = agencies, answers, contacts, holds, judgement, law, proofs, questions, referral, routing, transfers
-_LISTS: Final = tuple(module.__name__ for module in _MODULES)
+_MODULES: Final = (
+    *(agencies, answers, contacts, holds, judgement, law, preservation),
+    *(proofs, questions, referral, reveal, routing, transfers),
+)
+#: The modules whose lists are of the vocabulary. A list elsewhere is a door's own, and no message says its codes.
+LISTS: Final = frozenset(module.__name__ for module in _MODULES)
 #: What each edition after the first has added, the oldest first: `spelt` codes.
 ADDED: Final[tuple[frozenset[str], ...]] = ()
 
@@ -60,7 +66,7 @@ def later_than(edition: str) -> frozenset[str]:
 
 
 def _codes() -> frozenset[str]:
-    return frozenset(spelt(code) for kind in _kinds(Code) if kind.__module__ in _LISTS for code in kind)
+    return frozenset(spelt(code) for kind in _kinds(Code) if kind.__module__ in LISTS for code in kind)
 
 
 def _kinds(above: type[Code]) -> Iterator[type[Code]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from shared.vocabulary.code import Code
 
 _SIENA = "Europol SIENA handling codes, EU document 6261/18"
@@ -52,20 +55,6 @@ class SienaCode(Code):
     H3 = "H3", _SIENA
 
 
-class SourceGrade(Code):
-    A = "A", _SIENA
-    B = "B", _SIENA
-    C = "C", _SIENA
-    X = "X", _SIENA
-
-
-class InformationGrade(Code):
-    ONE = "1", _SIENA
-    TWO = "2", _SIENA
-    THREE = "3", _SIENA
-    FOUR = "4", _SIENA
-
-
 class RetentionClass(Code):
     """How long a recipient must or may keep what it was sent."""
 
@@ -76,3 +65,16 @@ class RetentionClass(Code):
     TCO_6M = "tco_6m", "EU Regulation 2021/784, Article 6"
     UK_POLICY = "uk_policy", "UK SI 2026/268"
     MINIMAL = "minimal", _CAUSEWAY
+
+
+#: For how many days a record is kept that was sent under a class, from when it is finished; of an accepted case, from
+#: when it is taken back. Those of law are the law's own.
+KEPT_DAYS: Final[Mapping[RetentionClass, int]] = {
+    RetentionClass.US_1Y: 365,
+    RetentionClass.CA_21D: 21,
+    RetentionClass.CA_1Y: 365,
+    RetentionClass.EU_1Y: 365,
+    RetentionClass.TCO_6M: 183,
+    RetentionClass.UK_POLICY: 365,
+    RetentionClass.MINIMAL: 90,
+}

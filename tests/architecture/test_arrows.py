@@ -63,7 +63,7 @@ PLANTS = [
     ("watch", "shared/runtime/watch/telemetry.py", "import shared.envelope.headers"),
     ("watch", "shared/runtime/watch/metrics.py", "import shared.exchange.message"),
     ("party", "shared/party/origin/domain.py", "import shared.party.origin.ports"),
-    ("party", "shared/party/origin/ports.py", "import shared.party.origin.use_cases.intake"),
+    ("party", "shared/party/origin/ports/__init__.py", "import shared.party.origin.use_cases.intake"),
     ("party", "shared/party/origin/use_cases/intake.py", "import shared.party.origin.store.filing"),
     ("party", "shared/party/origin/use_cases/again.py", "import shared.party.origin.bus"),
     ("party", "shared/party/origin/store/edges.py", "import shared.party.origin.api.bodies"),
@@ -76,7 +76,7 @@ PLANTS = [
     ("stores", "services/hotline/store.py", "import shared.runtime.http.paging"),
     ("stores", "shared/party/origin/store/filing.py", "import starlette"),
     ("purity", "shared/party/origin/domain.py", "import shared.runtime.http.paging"),  # reaches fastapi indirectly
-    ("purity", "shared/party/origin/ports.py", "import asyncpg"),
+    ("purity", "shared/party/origin/ports/__init__.py", "import asyncpg"),
     ("purity", "services/hotline/domain.py", "import sqlalchemy"),
     ("purity", "services/audit/ports.py", "import asyncpg"),
     ("purity", "services/industry/use_cases.py", "import shared.runtime.post.outbox"),  # reaches asyncpg indirectly

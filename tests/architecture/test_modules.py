@@ -14,6 +14,8 @@ FUNCTION_LINES_MAX = 50
 POSITIONAL_MAX = 3
 #: Words that say nothing about what is inside, or that announce inheritance where there is convention.
 EMPTY_WORDS = ("util", "helper", "common", "manager", "misc")
+#: A docstring that begins so makes no sense by itself.
+LEANING = ("It ", "Its ", "They ", "Their ", "Such ", "The same ", "The same,")
 
 Rule = Callable[[Module], Iterator[str]]
 
@@ -31,8 +33,17 @@ def long_functions(module: Module) -> Iterator[str]:
 
 
 def missing_docstrings(module: Module) -> Iterator[str]:
-    if module.text.strip() and ast.get_docstring(module.tree) is None:
+    if ast.get_docstring(module.tree) is None:
         yield f"{module.path}: no docstring"
+
+
+def leaning_docstrings(module: Module) -> Iterator[str]:
+    """Whoever reads one alone does not know what "it" or "the same" is of."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, Function | ast.ClassDef | ast.Module):
+            said = ast.get_docstring(node) or ""
+            if said.startswith(LEANING):
+                yield f"{module.path}: {said.splitlines()[0]}"
 
 
 def evaluated_annotations(module: Module) -> Iterator[str]:
@@ -73,6 +84,7 @@ RULES: dict[str, tuple[Rule, str]] = {
     "a module has at most 400 lines": (long_modules, "x = 1\n" * 401),
     "a function has at most 50 lines": (long_functions, "def f():\n" + "    x = 1\n" * 50),
     "a module says what it is": (missing_docstrings, "x = 1\n"),
+    "a docstring makes sense alone": (leaning_docstrings, '"""One."""\n\n\ndef f():\n    """The same of two."""\n'),
     "annotations are not evaluated": (evaluated_annotations, '"""A module."""\nx = 1\n'),
     "parameters after the third are named": (positional_crowds, "def f(self, a, b, c, d): ...\n"),
     "names say what is inside": (empty_names, "class BaseService: ...\n"),

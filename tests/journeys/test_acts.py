@@ -32,11 +32,11 @@ from shared.exchange.act import ASKED_BY_AGENCIES, Act, Cause, Offered, Subject,
 from shared.exchange.acts import ACTS
 from shared.exchange.clocks import Happened
 from shared.exchange.findings import fold_offer
-from shared.exchange.hold_acts import STAYING
 from shared.exchange.items import Said, fold
 from shared.exchange.message import Received
 from shared.exchange.origin import Answered
-from shared.exchange.question_acts import RAISING
+from shared.exchange.rows.holds import STAYING
+from shared.exchange.rows.questions import RAISING
 from shared.exchange.states import Standing, follow, personal, row, rows_of, shown, standings, states
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.origin.domain import AnswerDetail

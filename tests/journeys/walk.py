@@ -19,16 +19,16 @@ from services.law_enforcement.api import cases_router
 from services.law_enforcement.bus import AgencyDoor
 from shared.exchange.accept import accept_batch
 from shared.exchange.compose import compose_receipts
-from shared.exchange.message import Draft, Record
+from shared.exchange.message import Draft, Received, Record
 from shared.exchange.topics import inbox_topic
 from shared.kernel.authority import Role
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.post.consumer import Composers, Consumer, Handler, Silence
+from shared.runtime.post.consumer import Composers, Consumer, Handler
 from shared.runtime.post.inbox import Keeping, PostgresInbox
 from shared.runtime.post.lease import RelayLease
 from shared.runtime.post.numbering import Numbering
 from shared.runtime.post.outbox import PostgresLanes
-from shared.runtime.post.ports import Appended, Outgoing
+from shared.runtime.post.ports import Appended, Outgoing, Settlement, Unit
 from shared.runtime.post.relay import Relay
 from tests.services.doors import asking, door, serving
 from tests.services.hotline.origin import KEK, Origin
@@ -88,7 +88,7 @@ class Exchanged:
             handlers[instance],
             accept=partial(accept_batch, reader=self.world.reader(instance)),
             composers=Composers(partial(self._receipts, instance), lambda parked: []),
-            conversation=Silence(),
+            conversation=_Silence(),
             clock=self.origin.clock,
         )
 
@@ -118,6 +118,16 @@ async def walk(hotline: Database, agencies: Database) -> Walk:
     [edge] = [edge for edge in (await between.origin.show(referral_id))["edges"] if edge["recipient"] == POLICE]
     walked.seen = (edge["delivery"], edge["answer"])
     return walked
+
+
+class _Silence:
+    """The conversation of an instance that listens to nobody: what others say of delivery is read, and let be."""
+
+    async def heard(self, unit: Unit, received: Sequence[Received]) -> None:
+        return
+
+    async def unknown(self, unit: Unit, held: Sequence[Settlement]) -> None:
+        return
 
 
 @dataclass

@@ -133,7 +133,7 @@ class FlowPages:
         return self._frame.page(asked, "proof.html", views | {"keep": _kept_purpose(asked)})
 
     async def _kept_proof(self, asked: Asked) -> Response:
-        """The same, to be kept and checked elsewhere."""
+        """A proof, to be kept and checked elsewhere."""
         _, proof = await self._proven(asked)
         name = f"record-{proof.digest[:16]}-proof.json"
         headers = dict(HEADERS) | {"Content-Disposition": f'attachment; filename="{name}"'}

@@ -8,7 +8,7 @@ from uuid import UUID
 from starlette.responses import Response
 
 from shared.contracts.base import Contract
-from shared.exchange.webhooks import ACTING
+from shared.exchange.act import ACTORS
 from shared.kernel.errors import Refused
 from shared.party.webhooks import Doing, Registration, Replay, WebhookMoved, WebhookRoutes, WebhookSecret, sealed
 from shared.runtime.console.asked import ONCE, Asked
@@ -17,11 +17,11 @@ from shared.runtime.console.frame import ROOT, Frame, turned_to
 from shared.runtime.courier.addresses import read_url
 from shared.runtime.courier.endpoints import Endpoints
 from shared.runtime.http.edge import read_key, read_model
+from shared.runtime.http.paging import BIGINT_MAX
 from shared.runtime.http.sameness import body_hash
 
 PATH: Final = f"{ROOT}/webhooks"
 _ATTEMPTS: Final = 50
-_LATEST: Final = 2**63 - 1
 
 
 class HookPages:
@@ -66,7 +66,7 @@ class HookPages:
     ) -> Response:
         views = {
             "listed": await self._routes.list(asked.identity),
-            "inputs": inputs_of(Registration) if asked.identity.role in ACTING else (),
+            "inputs": inputs_of(Registration) if asked.identity.role in ACTORS else (),
             "problems": problems or [],
             "secret": secret,
         }
@@ -79,8 +79,8 @@ class HookPages:
         identity = asked.identity
         views = {
             "it": await self._routes.show(identity, webhook_id),
-            "deliveries": await self._routes.deliveries(identity, webhook_id, before=_LATEST, limit=_ATTEMPTS),
-            "may_act": identity.role in ACTING,
+            "deliveries": await self._routes.deliveries(identity, webhook_id, before=BIGINT_MAX, limit=_ATTEMPTS),
+            "may_act": identity.role in ACTORS,
             "secret": secret,
             "done": asked.query("done"),
         }
@@ -120,7 +120,7 @@ class HookPages:
         _, answer = await acts.done(
             asked.identity,
             action,
-            roles=ACTING,
+            roles=ACTORS,
             key=key,
             wanted=body_hash(asked.path, body),
             act=self._routes.done(asked.identity, doing),

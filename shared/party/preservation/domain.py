@@ -77,7 +77,7 @@ class Preservation:
         return replace(self, standing=told(row, self.standing, said), told=said.number)
 
     def clocked(self, track: Track, sent_at: datetime) -> Clocked:
-        """It as clocks look at it; `track` is the one that its party writes, `sent_at` when it was asked."""
+        """What clocks see of it; `track` is the one that its party writes, `sent_at` when it was asked."""
         asks = track is Track.OFFER
         agency, provider = (self.party, self.counterpart) if asks else (self.counterpart, self.party)
         return Clocked(

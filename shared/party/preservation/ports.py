@@ -138,7 +138,7 @@ class Preservations(Protocol):
         ...
 
     async def lock(self, ids: Sequence[UUID]) -> dict[PreservationKey, Preservation]:
-        """The same, and no act changes them before this transaction has ended. For the instance itself only."""
+        """What there is, locked until this transaction has ended. For the instance itself only."""
         ...
 
     async def add(self, preservation: Preservation, record: PreservationRecord, at: datetime) -> None:

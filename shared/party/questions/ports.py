@@ -111,7 +111,7 @@ class Questions(Protocol):
 
 
 class OriginQuestions(Questions, Protocol):
-    """The same, for an origin that answers."""
+    """Questions, for an origin that answers."""
 
     async def find(self, party: str, referral_id: UUID, *, counterpart: str, number: int) -> OpenQuestion | None:
         """One that is raised of a referral of the party, and its edge, both locked."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -20,12 +20,11 @@ from shared.exchange.act import Subject
 from shared.exchange.origin import UNFINISHED
 from shared.exchange.questions import BEFORE, Raised
 from shared.party.questions.ports import Between, NewQuestion, NotRaised, OpenQuestion, QuestionPage, ShownQuestion
-from shared.party.waiting import Place, Waiting, Waits, mend_of, next_act
+from shared.party.waiting import RANK_MAX, Place, Waiting, Waits, mend_of, next_act
 from shared.runtime.database.columns import Columns, Statement, insert, pairs
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.vocabulary.questions import QuestionKind, QuestionState
 
-_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _RAISED: Final = """
 SELECT q.party, q.told_by, q.counterpart, q.own, q.kind, q.number, q.state, q.about FROM question AS q
 JOIN unnest($1::text[], $2::uuid[], $3::text[], $4::boolean[]) AS k (party, told_by, counterpart, own)
@@ -252,10 +251,10 @@ async def raised_waits(
 
     `table` and its `key` are those of the items of this kind, `open_in` the states in which it can go on with one.
     """
-    if rank_max < 1:
+    if rank_max < RANK_MAX:
         return []
-    behind = (above.since, above.id) if above.rank >= 1 else (_BEGINNING, UUID(int=0))
-    rows = await driver.fetch(_OWN.format(table=table, subject=key), party, *behind, limit, list(open_in))
+    statement = _OWN.format(table=table, subject=key)
+    rows = await driver.fetch(statement, party, *above.of_last_rank(), limit, list(open_in))
     return [_own(row, subject) for row in rows]
 
 
@@ -275,7 +274,7 @@ def _own(row: asyncpg.Record, subject: Subject) -> Waits:
     told |= {"code": row["code"]} if row["code"] is not None else {}
     mend = next_act(subject, row["shown"])
     waiting = Waiting.model_validate(told | {"reasons": reasons, "since": row["since"], "mend": mend})
-    return Waits(Place(1, row["since"], row["question_id"]), waiting)
+    return Waits(Place(RANK_MAX, row["since"], row["question_id"]), waiting)
 
 
 _REASON_ASKED: Final = {

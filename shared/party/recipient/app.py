@@ -9,7 +9,7 @@ from shared.runtime.instance.machinery import Machinery
 
 
 def serving(machinery: Machinery) -> Serving:
-    """The same for every kind of item."""
+    """What the routes of every kind of item stand on."""
     return Serving(
         database=machinery.database,
         acts=machinery.acts(),

@@ -18,9 +18,9 @@ from shared.contracts.registry import MessageType
 from shared.contracts.transfers import ClaimGrantedClear, TransferOfferedClear
 from shared.exchange import findings, items
 from shared.exchange.act import Act, Offered, Subject, Track
-from shared.exchange.changes_acts import AMEND, after_amendment
 from shared.exchange.items import Said
 from shared.exchange.message import Received
+from shared.exchange.rows.changes import AMEND, after_amendment
 from shared.exchange.states import WITHDRAWAL_NOTED, Standing, answer_of, begins, follow, rows_of, shown
 from shared.exchange.transfers import handed
 from shared.exchange.words import folded

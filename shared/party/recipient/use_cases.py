@@ -35,10 +35,10 @@ from shared.exchange.evidence import Witness
 from shared.exchange.items import check_times
 from shared.exchange.message import Received
 from shared.exchange.origin import ANSWERS
-from shared.exchange.question_acts import STAYING
 from shared.exchange.questions import raised, refused_steps
 from shared.exchange.questions import steps as steps_of
 from shared.exchange.revealed import compose_revealed
+from shared.exchange.rows.questions import STAYING
 from shared.exchange.states import answer_of, follow
 from shared.exchange.timers import Begun, begun_by
 from shared.kernel.authority import Role

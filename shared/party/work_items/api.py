@@ -122,7 +122,7 @@ class WorkRoutes:
         return do
 
     async def act(self, act: Act, work_item: UUID, request: Request, *, identity: Identity) -> Response:
-        """The same, once for its request's idempotency key."""
+        """Act on a work item, once for the request's idempotency key."""
         said = read_model(TAKES[act], await read_json(request))
         doing = self.doing(act, work_item, said, identity=identity)
         return await self.acts.once(request, identity, act.name, roles=act.roles, act=doing, status=200)

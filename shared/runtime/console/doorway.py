@@ -51,7 +51,7 @@ class Elsewhere(Protocol):
 
 
 class Doorway:
-    """Its two addresses. `plain` draws a page that says nothing of who asks."""
+    """The two addresses by which people come in. `plain` draws a page that says nothing of who asks."""
 
     def __init__(
         self,

@@ -63,5 +63,5 @@ def templates_beside(module_file: str) -> Path:
 
 
 def folders_of(module_files: Sequence[str]) -> list[Path]:
-    """The same of several modules."""
+    """The folders `templates` beside several modules."""
     return [templates_beside(each) for each in module_files]

@@ -102,7 +102,7 @@ class Courier:
         return await self._leases.claim(limit, at=self._clock.now(), besides=full) if limit else ()
 
     async def _carried(self, one: Leased) -> None:
-        """The same for one address among many: what fails leaves its lease, and is taken up when that ends."""
+        """Carry what is due to one address among many: what fails leaves its lease, and is taken up when that ends."""
         try:
             await self._carry(one)
         except CausewayError as error:
@@ -154,7 +154,7 @@ class Courier:
 
 
 def message_id_of(epoch: UUID, number: int) -> str:
-    """The same each time this event of this epoch is sent, to whichever address."""
+    """The id of an event of an epoch: one, however often and to whichever address it is sent."""
     return f"evt_{epoch.hex}_{number}"
 
 

@@ -82,7 +82,7 @@ def refuse_stranger(catalogue: Catalogue, *, whose: str) -> None:
 
 
 async def refuse_strange_database(database: Database, *, whose: str) -> None:
-    """The same, before an instance begins to write there. A database without tables is let pass."""
+    """Refuse a strange database before an instance begins to write there. A database without tables is let pass."""
     async with database.transaction() as session:
         refuse_stranger(await read_catalogue(session.driver), whose=whose)
 

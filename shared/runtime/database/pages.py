@@ -14,19 +14,19 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
 from shared.contracts.base import NextCursor
+from shared.kernel.clock import EPOCH
 from shared.kernel.errors import Refused
 from shared.kernel.ids import first_uuid7
 
 _CURSOR_BYTES: Final = 8
 _PLACE: Final = struct.Struct(">bq16s")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 #: Longer than any transaction takes: PostgreSQL ends it before (`shared.runtime.database.transactions`).
@@ -78,7 +78,7 @@ def bounds_of_period(table: str, time: str) -> str:
 
 
 def ids_of_period(since: datetime | None, until: datetime | None) -> tuple[UUID | None, UUID | None]:
-    """The same of ids that are made when their rows are: the lowest of them, and the first that is none."""
+    """The bounds of a period as ids that are made when their rows are: the lowest, and the first beyond it."""
     return (
         None if since is None else first_uuid7(since - _COMMIT_MAX),
         None if until is None else first_uuid7(until + _COMMIT_MAX),
@@ -101,7 +101,7 @@ def read_place(cursor: str) -> ListPlace:
     """The place behind which a page begins. Raises `Refused("cursor_invalid")`."""
     try:
         rank, at, id_ = _PLACE.unpack(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        place = rank, _EPOCH + at * _MICROSECOND, UUID(bytes=id_)
+        place = rank, EPOCH + at * _MICROSECOND, UUID(bytes=id_)
     except (ValueError, OverflowError, struct.error, binascii.Error):
         raise _invalid() from None
     if rank < 0:
@@ -112,7 +112,7 @@ def read_place(cursor: str) -> ListPlace:
 def place_cursor(place: ListPlace) -> str:
     """The opaque cursor of what stands behind a place."""
     rank, at, id_ = place
-    packed = _PLACE.pack(rank, (at - _EPOCH) // _MICROSECOND, id_.bytes)
+    packed = _PLACE.pack(rank, (at - EPOCH) // _MICROSECOND, id_.bytes)
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 

@@ -54,7 +54,7 @@ class Acts:
         act: Act,
         status: int = 202,
     ) -> tuple[int, bytes]:
-        """The same for whoever has its key and the hash of what is wanted: status and body of the answer."""
+        """One act for whoever has its key and the hash of what is wanted: status and body of the answer."""
         if identity.role not in roles:
             raise Refused("forbidden", "the role may not do this", status=403)
         async with self._database.transaction(RowScope([identity.party], identity.role, action)) as session:

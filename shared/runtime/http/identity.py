@@ -71,7 +71,7 @@ class Identity:
     scope: Scope | None = None
 
 
-class Held(NamedTuple):
+class KnownKey(NamedTuple):
     """What a key is for, and whose it is, where it is a person's."""
 
     party: str
@@ -132,12 +132,12 @@ class ApiKeys:
         self._directory = directory
         self._clock = clock
         self._kek = kek
-        self._cache: dict[bytes, tuple[datetime, Held]] = {}
+        self._cache: dict[bytes, tuple[datetime, KnownKey]] = {}
         self._unknown: dict[bytes, datetime] = {}
         self._strangers = Strangers()
         #: Whether people of a party are told one from another by its provider: then they hold keys by name.
         self.by_name: Callable[[str], bool] = lambda _: False
-        self._asking: dict[bytes, asyncio.Task[Held | None]] = {}
+        self._asking: dict[bytes, asyncio.Task[KnownKey | None]] = {}
 
     async def identify(self, authorization: str | None) -> Identity:
         """Who sent this header.
@@ -148,22 +148,22 @@ class ApiKeys:
         Raises `Unavailable` for a key not seen before while too many such keys wait to be looked up.
         """
         match = _BEARER.fullmatch(authorization or "")
-        held = await self._holder(match[1]) if match is not None else None
-        if match is None or held is None:
+        known = await self._holder(match[1]) if match is not None else None
+        if match is None or known is None:
             raise unauthenticated()
-        party = self._directory().party(held.party)
+        party = self._directory().party(known.party)
         status = PartyStatus.SANDBOX if match[1].startswith("cw_test_") else PartyStatus.LIVE
         if party is None or party.instance != self._instance or party.status != status:
             raise unauthenticated()
-        exercise, role = status is PartyStatus.SANDBOX, held.role
-        if held.person is None and role is Role.ANALYST and self.by_name(party.id):
+        exercise, role = status is PartyStatus.SANDBOX, known.role
+        if known.person is None and role is Role.ANALYST and self.by_name(party.id):
             # Where people are known by name to their provider, a key that is nobody's is no second person.
             role = Role.MACHINE
-        whose = key_hash(match[1]) if held.person is None else bytes.fromhex(held.person)
+        whose = key_hash(match[1]) if known.person is None else bytes.fromhex(known.person)
         actor = self._kek.actor_id(party.id, whose)
-        return Identity(party.id, role, party.kind, exercise=exercise, actor=actor, scope=held.scope)
+        return Identity(party.id, role, party.kind, exercise=exercise, actor=actor, scope=known.scope)
 
-    async def _holder(self, text: str) -> Held | None:
+    async def _holder(self, text: str) -> KnownKey | None:
         hashed, now = key_hash(text), self._clock.now()
         known = self._cache.get(hashed)
         if known is not None and now < known[0]:
@@ -181,12 +181,12 @@ class ApiKeys:
             task.add_done_callback(lambda done: self._asked(hashed, done))
         return await asyncio.shield(task)
 
-    def _asked(self, hashed: bytes, task: asyncio.Task[Held | None]) -> None:
+    def _asked(self, hashed: bytes, task: asyncio.Task[KnownKey | None]) -> None:
         del self._asking[hashed]
         if not task.cancelled():
             task.exception()  # looked at, so that it is not reported as lost when all who waited are gone
 
-    async def _look_up(self, hashed: bytes) -> Held | None:
+    async def _look_up(self, hashed: bytes) -> KnownKey | None:
         now = self._clock.now()
         async with self._database.transaction() as session:
             row = await session.driver.fetchrow(_LOOK_UP, hashed)
@@ -198,9 +198,9 @@ class ApiKeys:
             return None
         make_room(self._cache, CACHED_KEYS_MAX)
         scope = scope_of(row["scope_jurisdictions"], row["scope_parties"])
-        held = Held(row["party"], Role(row["role"]), scope, row["person"])
-        self._cache[hashed] = now + timedelta(seconds=CACHE_S), held
-        return held
+        known = KnownKey(row["party"], Role(row["role"]), scope, row["person"])
+        self._cache[hashed] = now + timedelta(seconds=CACHE_S), known
+        return known
 
 
 def make_room(cache: dict[bytes, Any], entries_max: int) -> None:

@@ -69,7 +69,7 @@ class KafkaAccess:
         return options
 
     def security(self) -> BaseSecurity:
-        """The same for FastStream."""
+        """The security of the connection as FastStream takes it."""
         context = self._ssl_context()
         if self.username is None:
             return BaseSecurity(ssl_context=context, use_ssl=context is not None)

@@ -46,7 +46,7 @@ class TopicDescription(NamedTuple):
 
     @property
     def leader_epochs(self) -> tuple[int, ...]:
-        """They rise whenever another broker leads a partition, or the same one anew."""
+        """One number a partition; it rises whenever another broker leads it, or the same one anew."""
         return tuple(each.epoch for each in self.leaders)
 
 

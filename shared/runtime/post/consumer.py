@@ -57,16 +57,6 @@ class Composers(NamedTuple):
     facts: Callable[[Sequence[Parked]], list[Draft]]
 
 
-class Silence:
-    """The conversation of an instance that listens to nobody: what others say of delivery is read, and let be."""
-
-    async def heard(self, unit: Unit, received: Sequence[Received]) -> None:
-        return
-
-    async def unknown(self, unit: Unit, held: Sequence[Settlement]) -> None:
-        return
-
-
 class Consumer:
     """Applies batches of records exactly once. Knows no Kafka client: it is handed records."""
 

@@ -93,7 +93,7 @@ class PeerBook(Protocol):
         ...
 
     async def stood(self, to: str, above: UUID | None) -> None:
-        """It has been told of its edges up to `above`; None: of all."""
+        """Note that an instance was told of its edges up to `above`; None: of all."""
         ...
 
     async def forgotten(self, by: str, taken: Sequence[TakenMark]) -> None:

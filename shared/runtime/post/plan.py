@@ -70,7 +70,7 @@ class Plan:
         return None if known is not None and known.code is None and tells_more else known
 
     def _told_before(self, arrival: Arrival, said: UUID) -> Known | None:
-        """The same edge or act with the same content has no second effect; other content must have a higher number."""
+        """What is known of an edge or act told before: it has no second effect; other content needs a higher number."""
         held = self._held.get(arrival.digest)
         if held is not None and held.content == arrival.content:
             return Known()

@@ -98,7 +98,7 @@ def next_marks(turn: Turn, view: View, word: Word, *, now: datetime, settings: T
 
 
 def note_said(turn: Turn, view: View, said: Sequence[MarksClear], *, now: datetime) -> None:
-    """They have been said."""
+    """Note what was said, and when."""
     turn.said, turn.said_at = view, now
     if any(marks.asking for marks in said):
         turn.asked_at = now

@@ -31,7 +31,7 @@ class SetAside:
     _waits: dict[tuple[str, Key], _Waits] = field(default_factory=dict)
 
     def put(self, act: str, key: Key, at: datetime) -> None:
-        """It could not be done at `at`."""
+        """Note what could not be done at `at`."""
         known = self._waits.get((act, key))
         pause = FIRST_PAUSE if known is None else min(known.pause * 2, PAUSE_MAX)
         self._waits[act, key] = _Waits(at + pause, pause)

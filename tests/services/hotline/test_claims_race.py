@@ -18,9 +18,9 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.party.origin import bus
+from shared.party.origin.ports.transfers import Held
 from shared.party.origin.store import transfers
 from shared.party.origin.store.transfers import PostgresTransfers
-from shared.party.origin.transferring import Held
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.transferring import answer, claim, claim_at_once, mandated, orphan, told, transfer
 

@@ -15,8 +15,8 @@ from uuid import UUID
 
 import pytest
 
-from shared.party.origin.holding import Hold
 from shared.party.origin.ports import StaleReferral
+from shared.party.origin.ports.holds import Hold
 from shared.party.origin.store.holds import PostgresPlanned
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_holds import (

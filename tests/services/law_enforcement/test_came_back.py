@@ -23,8 +23,8 @@ from shared.exchange.accept import accept
 from shared.exchange.act import Subject
 from shared.exchange.states import row
 from shared.kernel.authority import Role
-from shared.party.recipient.holding import AskedHold
 from shared.party.recipient.ports import Acting
+from shared.party.recipient.ports.holds import AskedHold
 from shared.party.recipient.store.holds import ended_holds
 from shared.party.recipient.store.passing import cases_back
 from shared.party.recipient.store.places import HeldPlaces

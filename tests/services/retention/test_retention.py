@@ -11,7 +11,7 @@ import pytest
 
 from deploy.operator import retention
 from deploy.operator.retention import apply, show, unlisted
-from deploy.operator.retention_policy import PERIODS, POLICY, Way
+from deploy.operator.retention_policy import POLICY, Way
 from deploy.site.endpoints import DatabaseEndpoint
 from services.hotline.app import LISTS
 from shared.exchange import prepare
@@ -24,7 +24,7 @@ from shared.runtime.database.idempotency import ClaimKind, claim, store_answer
 from shared.runtime.database.migrate import newest_schema, upgrade
 from shared.runtime.database.partitions import make_months, partitioned_tables
 from shared.runtime.database.transactions import Database, RowScope
-from shared.vocabulary.judgement import RetentionClass
+from shared.vocabulary.judgement import KEPT_DAYS, RetentionClass
 from tests.services.deliveries import AGENCY, offered
 from tests.services.hotline.origin import Origin
 from tests.services.law_enforcement.agency import Agencies
@@ -72,7 +72,7 @@ def test_the_policy_has_every_table_once(kind: str) -> None:
 
 
 def test_every_class_of_retention_has_its_period() -> None:
-    assert PERIODS.keys() == set(RetentionClass)
+    assert KEPT_DAYS.keys() == set(RetentionClass)
 
 
 def test_a_table_without_a_period_and_a_period_without_a_table_are_found() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from deploy.operator import retention
 from shared.exchange.states import WITHDRAWAL_NOTED, final_answers, finished
-from shared.kernel.clock import SystemClock
+from shared.kernel.clock import EPOCH, SystemClock
 from shared.kernel.ids import first_uuid7
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database, RowScope
@@ -87,7 +87,7 @@ def ending(service: str) -> Iterator[Question]:
     items, key, subject = retention._ITEMS[service]
     contents = "case_edge" if service == "law_enforcement" else items
     records, page = retention._records(items, key, contents), (_PAST, retention.ROWS_MAX, "x.erased")
-    yield asked(contents, records, (*page, retention._BEGINNING, "", sorted(finished(subject))), scope)
+    yield asked(contents, records, (*page, EPOCH, "", sorted(finished(subject))), scope)
     if service == "hotline":
         further = (sorted(final_answers()), sorted(WITHDRAWAL_NOTED), first_uuid7(_PAST))
         yield asked("referral", retention._REFERRALS, (*page, UUID(int=0), *further), scope)

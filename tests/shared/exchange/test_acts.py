@@ -31,7 +31,7 @@ from shared.exchange.acts import ACTS
 from shared.exchange.findings import FoldedOffer
 from shared.exchange.items import Folded
 from shared.exchange.origin import ReferralState
-from shared.exchange.refer_acts import COME_BACK
+from shared.exchange.rows.passing import COME_BACK
 from shared.kernel.authority import Authority, Relation, Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4

@@ -27,9 +27,9 @@ from shared.contracts.base import Contract
 from shared.contracts.checks import Reinstatement, ReinstateStatement
 from shared.contracts.offers import FindingStatement, OfferFindings
 from shared.exchange.act import Offered, Subject
-from shared.exchange.changes_acts import after_amendment
 from shared.exchange.message import Received
 from shared.exchange.origin import Amendments, Answered, answer_edge
+from shared.exchange.rows.changes import after_amendment
 from shared.exchange.states import Standing, answer_of, follow, personal, row, shown
 from shared.exchange.words import folded
 from shared.kernel.errors import Refused

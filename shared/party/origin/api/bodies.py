@@ -54,7 +54,7 @@ class BatchAnswer(Contract):
 
 
 class WouldCut(Cut):
-    """The same before it is filed; `target` is what a redirector's address leads to, and what would stand for it."""
+    """What would be cut of item `n`; `target` is what a redirector's address leads to, and what would stand for it."""
 
     target: Url | None = None
 

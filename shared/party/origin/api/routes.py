@@ -186,7 +186,7 @@ class OriginApi:
         return Response(body, media_type="application/json")
 
     async def checked(self, identity: Identity, body: bytes, kind: str | None, *, encoding: str | None = None) -> bytes:
-        """The same of a body by its type and encoding, whichever door it came in at: a `CheckAnswer`, spelt."""
+        """What would become of a body, by its type and encoding, whichever door it came in at: `CheckAnswer`, spelt."""
         self._authority.require("referral", identity.role, action="submit", state=Disposition.ROUTED)
         posted = Posted(body, kind, encoding, identity.party, self._clock.now())
         with self._alarms.posted(identity.party, posted.body):

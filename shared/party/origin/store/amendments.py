@@ -12,11 +12,11 @@ from pydantic_core import to_json
 
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap
 from shared.exchange.amend import Amended, Standing
-from shared.exchange.changes_acts import after_amendment
 from shared.exchange.clocks import Happened
 from shared.exchange.events import Event
 from shared.exchange.items import Said
 from shared.exchange.message import Draft
+from shared.exchange.rows.changes import after_amendment
 from shared.party.origin.domain import ShownRevision
 from shared.party.origin.ports import Told
 from shared.party.origin.store.days import PostgresDays

@@ -14,8 +14,8 @@ from uuid import UUID
 import asyncpg
 
 from shared.exchange.message import Draft
-from shared.party.origin.contacting import Met
 from shared.party.origin.ports import Judged
+from shared.party.origin.ports.contacts import Met
 from shared.runtime.post import outbox
 from shared.vocabulary.answers import AnswerState
 

@@ -21,8 +21,8 @@ from shared.contracts.holds import ShownHold
 from shared.exchange.act import Subject
 from shared.exchange.events import Event
 from shared.exchange.message import Draft
-from shared.party.origin.holding import Hold, HoldAct, Issued, PlannedEdge
 from shared.party.origin.ports import StaleReferral
+from shared.party.origin.ports.holds import Hold, HoldAct, Issued, PlannedEdge
 from shared.party.origin.store.edges import ALL, PostgresEdges
 from shared.party.waiting import HOLD_EXPIRED, Place, Waiting, Waits, mend_of
 from shared.runtime.database.columns import Columns, Statement, insert

@@ -18,7 +18,7 @@ from shared.contracts.transfers import DoneSoFar
 from shared.exchange.events import Event
 from shared.exchange.message import Draft
 from shared.party.origin.domain import TransferStands
-from shared.party.origin.transferring import Held, Offered
+from shared.party.origin.ports.transfers import Held, Offered
 from shared.runtime.database.feed import note_events
 from shared.runtime.post import outbox
 from shared.runtime.timers.steps import end

@@ -30,7 +30,7 @@ from shared.exchange.prepare import Again, Documents, prepare_again
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
 from shared.party.origin.ports import Edges, StaleReferral, Try
-from shared.party.origin.transferring import Held
+from shared.party.origin.ports.transfers import Held
 from shared.party.origin.use_cases.referrals import reachable, tombstone
 from shared.party.origin.use_cases.transfers import Letters
 from shared.party.origin.use_cases.unknown import Missing, TakenBack
@@ -186,7 +186,7 @@ class DecideAgain:
     async def _transfers_told(
         self, edges: Edges, found: Sequence[StaleReferral], again: Sequence[Again]
     ) -> list[Again]:
-        """The same, and behind each edge what its hotline was told of a transfer."""
+        """Decisions made again, and behind each edge what its hotline was told of a transfer."""
         anew = {(each.referral_id, one.recipient) for each in again for one in each.emitted if one.notice_id is None}
         told = [each for each in await edges.transfers({referral for referral, _ in anew}) if each[:2] in anew]
         letters = Letters(self._law.now().directory, self._instance, self._clock.now())

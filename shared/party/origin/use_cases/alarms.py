@@ -70,7 +70,7 @@ class _Seen:
     raised: set[Kind] = field(default_factory=set)
 
     def on(self, day: date) -> _Seen:
-        """The same party on another day: what its items cost is remembered."""
+        """What is known of the party on another day: what its items cost is remembered."""
         return _Seen(day, known=self.known, usually=self.usually, lately=self.lately)
 
 

@@ -29,8 +29,8 @@ from shared.kernel.authority import Authority, Role
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused, not_found
 from shared.party.origin.domain import AmendedReferral, Cut, DaySpent
-from shared.party.origin.holding import Holds
 from shared.party.origin.ports import Filed, Told
+from shared.party.origin.ports.holds import Holds
 from shared.party.origin.use_cases.changing import Amendable, Amendments
 from shared.party.origin.use_cases.day import Debit, debit, debit_whole
 from shared.party.origin.use_cases.holds import Holding

@@ -14,7 +14,7 @@ from shared.contracts.contacts import Contact, ContactSuggestedClear
 from shared.contracts.registry import CONTACT_SUGGESTED
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Draft
-from shared.party.origin.contacting import Contacts, Met
+from shared.party.origin.ports.contacts import Contacts, Met
 from shared.routing.directory_index import DirectoryIndex
 
 #: So many referrals are looked at in one transaction.

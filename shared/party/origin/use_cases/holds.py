@@ -36,7 +36,7 @@ from shared.exchange.prepare import Documents
 from shared.exchange.states import row
 from shared.kernel.authority import Authority, Role, require_another
 from shared.kernel.errors import Refused, not_found
-from shared.party.origin.holding import ACTIVE, TOO_LATE, Hold, HoldAct, Holds, Overridden, PlannedEdge
+from shared.party.origin.ports.holds import ACTIVE, TOO_LATE, Hold, HoldAct, Holds, Overridden, PlannedEdge
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.holds import HoldEnd
 from shared.vocabulary.routing import Disposition, PartyKind

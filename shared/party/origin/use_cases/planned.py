@@ -14,8 +14,8 @@ from uuid import UUID
 
 from shared.envelope.sealing import Sealer
 from shared.exchange.prepare import Again
-from shared.party.origin.holding import Hold, Planned
 from shared.party.origin.ports import Edges, StaleReferral
+from shared.party.origin.ports.holds import Hold, Planned
 from shared.party.origin.use_cases.again import DecideAgain
 from shared.party.origin.use_cases.holds import Holding
 from shared.runtime.watch.logs import log

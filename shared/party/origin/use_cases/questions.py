@@ -190,7 +190,7 @@ async def _tell(
 
 
 def _by_notice(words: Mapping[str, object], found: OpenQuestion) -> dict[str, object]:
-    """The same words by the numbers of the notice."""
+    """Words about items by the numbers of the notice."""
     if not found.of_notice:
         return dict(words)
     numbers = {n: place for place, n in enumerate(found.items, 1)}

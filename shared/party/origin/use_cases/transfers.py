@@ -27,7 +27,7 @@ from shared.kernel.authority import Authority, Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
 from shared.party.origin.domain import TransferStands
-from shared.party.origin.transferring import Held, TransferredReferral, Transfers
+from shared.party.origin.ports.transfers import Held, TransferredReferral, Transfers
 from shared.party.origin.use_cases.holds import Holding
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.holds import HoldEnd

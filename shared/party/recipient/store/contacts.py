@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -15,10 +15,9 @@ from shared.exchange.message import Received
 from shared.exchange.states import finished
 from shared.party.recipient.domain import Item
 from shared.party.recipient.store.views import view
-from shared.party.waiting import CONTACT_SUGGESTED, Mend, Place, Waiting, Waits
+from shared.party.waiting import CONTACT_SUGGESTED, RANK_MAX, Mend, Place, Waiting, Waits
 from shared.runtime.database.columns import Columns, insert
 
-_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OVER: Final = sorted(finished(Subject.CASE))
 
 
@@ -87,10 +86,9 @@ async def contacts_waiting(
     driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
 ) -> list[Waits]:
     """Cases of which it was told of another agency, and that nobody has acted on since."""
-    if rank_max < 1:
+    if rank_max < RANK_MAX:
         return []
-    behind = (above.since, above.id) if above.rank >= 1 else (_BEGINNING, UUID(int=0))
-    return [_waits(row) for row in await driver.fetch(_WAIT, party, *behind, limit, _OVER)]
+    return [_waits(row) for row in await driver.fetch(_WAIT, party, *above.of_last_rank(), limit, _OVER)]
 
 
 def _told(message: Received, said: Contact) -> _Told:
@@ -101,4 +99,4 @@ def _told(message: Received, said: Contact) -> _Told:
 def _waits(row: asyncpg.Record) -> Waits:
     told = {"kind": Subject.CASE, "subject": row["referral_id"], "party": row["origin"], "priority": row["priority"]}
     waiting = Waiting.model_validate(told | {"reasons": (CONTACT_SUGGESTED,), "since": row["since"], "mend": Mend.CALL})
-    return Waits(Place(1, row["since"], row["referral_id"]), waiting)
+    return Waits(Place(RANK_MAX, row["since"], row["referral_id"]), waiting)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -21,11 +21,10 @@ from shared.contracts.holds import (
 from shared.exchange.act import Subject
 from shared.exchange.message import Received
 from shared.party.recipient.domain import Item
-from shared.party.recipient.holding import AskedHold, HoldPage, OpenHold
-from shared.party.waiting import Place, Waiting, Waits, next_act
+from shared.party.recipient.ports.holds import AskedHold, HoldPage, OpenHold
+from shared.party.waiting import RANK_MAX, Place, Waiting, Waits, next_act
 from shared.runtime.database.pages import place_cursor, read_place
 
-_BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OPEN: Final = """
 SELECT hold_id, coalesce(not_after, asked_until) AS ends FROM hold
 WHERE referral_id = $1 AND party = $2 AND state IN ('asked', 'active') ORDER BY asked_at DESC LIMIT 1
@@ -126,14 +125,13 @@ async def ended_holds(
     driver: asyncpg.Connection, party: str, above: Place, /, *, rank_max: int, limit: int
 ) -> list[Waits]:
     """Holds that have ended otherwise than by their agency, which has done nothing on the case since."""
-    if rank_max < 1:
+    if rank_max < RANK_MAX:
         return []
-    behind = (above.since, above.id) if above.rank >= 1 else (_BEGINNING, UUID(int=0))
-    return [_waits(row) for row in await driver.fetch(_WAIT, party, *behind, limit)]
+    return [_waits(row) for row in await driver.fetch(_WAIT, party, *above.of_last_rank(), limit)]
 
 
 def _waits(row: asyncpg.Record) -> Waits:
     told = {"kind": Subject.CASE, "subject": row["referral_id"], "party": row["origin"], "priority": row["priority"]}
     told |= {"reasons": (f"hold_{row['state']}",), "since": row["attention"]}
     waiting = Waiting.model_validate(told | {"mend": next_act(Subject.CASE, row["case_state"])})
-    return Waits(Place(1, row["attention"], row["hold_id"]), waiting)
+    return Waits(Place(RANK_MAX, row["attention"], row["hold_id"]), waiting)

@@ -18,7 +18,7 @@ from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Received
 from shared.party.preservation.store.locations import token
-from shared.party.recipient.holding import AlikeCase
+from shared.party.recipient.ports.holds import AlikeCase
 from shared.runtime.database.columns import Columns, insert
 
 #: So many others are shown of a case, the newest: as many as one request acts on, beside the case itself.

@@ -6,8 +6,7 @@ from typing import Final
 
 from shared.contracts import registry
 from shared.contracts.registry import MessageType
-from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
-from shared.kernel.authority import Role
+from shared.exchange.act import SERVICE, Act, Cause, Move, Offered, Subject, Track, any_of
 from shared.vocabulary.answers import AnswerState
 
 #: The name of the act in each of its rows.
@@ -16,12 +15,11 @@ ERASE: Final = "erase"
 
 def _erased(subject: Subject, message: MessageType) -> Act:
     """Only what its recipient has answered for; that it was kept, and until when, is for the clock to know."""
-    moves = (Move(frozenset({AnswerState.WITHDRAWAL_ACKNOWLEDGED.value}), AnswerState.RECORD_ERASED.value),)
-    needs = frozenset({Offered.WITHDRAWN.value})
-    return Act(ERASE, subject, Track.ANSWER, Cause.TIMER, frozenset({Role.SERVICE}), moves, needs, message)
+    moves = (Move(any_of(AnswerState.WITHDRAWAL_ACKNOWLEDGED), AnswerState.RECORD_ERASED.value),)
+    return Act(ERASE, subject, Track.ANSWER, Cause.TIMER, SERVICE, moves, any_of(Offered.WITHDRAWN), message)
 
 
-ERASURE_ACTS: Final[tuple[Act, ...]] = (
+ROWS: Final[tuple[Act, ...]] = (
     _erased(Subject.OFFER, registry.RECORD_ERASED),
     _erased(Subject.CASE, registry.RECORD_ERASED),
     _erased(Subject.NOTICE, registry.NOTICE_RECORD_ERASED),

@@ -37,7 +37,7 @@ from shared.vocabulary.referral import WithdrawalReason
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """The same request stands in the batch before this one, at the place `of`: one answer serves both."""
+    """A request that stands in its batch twice, first at the place `of`: one answer serves both."""
 
     of: int
 
@@ -348,7 +348,7 @@ class Edges(Protocol):
         ...
 
     async def unread(self, after: UUID, limit: int) -> list[StaleReferral]:
-        """The same of those that were to be issued anew and could not be read; their ids stay (`StaleEdge.known`)."""
+        """Referrals with edges that were to be issued anew and could not be read; they stay known (`StaleEdge`)."""
         ...
 
     async def note_receipted(self, receipted: Mapping[UUID, Receipted], finished: Sequence[UUID], at: datetime) -> None:
@@ -367,11 +367,11 @@ class Edges(Protocol):
         ...
 
     async def missing(self, limit: int) -> list[StaleReferral]:
-        """The same of `limit` edges of which the instance where they lie does not know all."""
+        """Referrals with edges, `limit` of them, of which the instance where they lie does not know all."""
         ...
 
     async def known(self, ids: Sequence[UUID]) -> list[StaleReferral]:
-        """The same of edges by their own ids or their messages', wherever they lie and whatever was answered.
+        """Referrals with these edges, by their own ids or their messages', wherever they lie, whatever was answered.
 
         Not of a withdrawn referral.
         """

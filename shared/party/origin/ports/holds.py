@@ -119,7 +119,7 @@ class Holds(Protocol):
 
 
 class Planned(Holds, Protocol):
-    """The same, for whoever issues what is due."""
+    """Holds and planned notices, for whoever issues what is due."""
 
     async def due(self, at: datetime, limit: int) -> list[StaleReferral]:
         """Referrals some of whose planned notices are due, the longest first, both locked; none that others are at."""

@@ -12,35 +12,30 @@ from typing import Final
 from shared.contracts import registry
 from shared.contracts.registry import MessageType
 from shared.exchange import findings, items
-from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
+from shared.exchange.act import ACTORS, SERVICE, Act, Cause, Move, Offered, Subject, Track, any_of, stays
 from shared.exchange.items import Said
-from shared.kernel.authority import Role
 from shared.vocabulary.answers import AnswerState, ItemsFold, OfferFold
 from shared.vocabulary.routing import Disposition
 
 #: What an amendment is called, of whatever subject.
 AMEND: Final = "amend"
-_ACTORS: Final = frozenset({Role.ANALYST, Role.MACHINE})
-_DECIDED: Final = frozenset(disposition.value for disposition in Disposition)
-_OPEN: Final = Offered.OPEN.value
 
 
 def _on_referral(name: str, before: frozenset[str]) -> Act:
     """The origin decides its own referral afresh."""
     moves = tuple(Move(before, disposition.value) for disposition in Disposition)
-    return Act(name, Subject.REFERRAL, Track.OFFER, Cause.PERSON, _ACTORS, moves)
+    return Act(name, Subject.REFERRAL, Track.OFFER, Cause.PERSON, ACTORS, moves)
 
 
 def _amended(subject: Subject, message: MessageType) -> Act:
     """What stands open is sent once more, under a higher revision; what may be claimed may be claimed still."""
-    stands = (_OPEN, Offered.CLAIMABLE.value) if subject is Subject.OFFER else (_OPEN,)
-    moves = tuple(Move(frozenset({state}), state) for state in stands)
-    return Act(AMEND, subject, Track.OFFER, Cause.ACT, frozenset({Role.SERVICE}), moves, message=message)
+    moves = stays(*((Offered.OPEN, Offered.CLAIMABLE) if subject is Subject.OFFER else (Offered.OPEN,)))
+    return Act(AMEND, subject, Track.OFFER, Cause.ACT, SERVICE, moves, message=message)
 
 
-CHANGES: Final[tuple[Act, ...]] = (
-    _on_referral(AMEND, _DECIDED),
-    _on_referral("reroute", frozenset({Disposition.ROUTED.value})),
+ROWS: Final[tuple[Act, ...]] = (
+    _on_referral(AMEND, any_of(*Disposition)),
+    _on_referral("reroute", any_of(Disposition.ROUTED)),
     _amended(Subject.OFFER, registry.REFERRAL_OFFERED),
     _amended(Subject.CASE, registry.REFERRAL_OFFERED),
     _amended(Subject.NOTICE, registry.NOTICE_ISSUED),

@@ -8,19 +8,18 @@ from __future__ import annotations
 from typing import Final
 
 from shared.contracts import registry
-from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
-from shared.kernel.authority import Role
+from shared.exchange.act import SERVICE, Act, Cause, Offered, Subject, Track, stays
 
 #: What is told of a case may cross its withdrawal.
-_STANDS: Final = tuple(Move(frozenset({offered.value}), offered.value) for offered in (Offered.OPEN, Offered.WITHDRAWN))
+_STANDS: Final = stays(Offered.OPEN, Offered.WITHDRAWN)
 
 SUGGEST: Final = Act(
     "contact_suggested",
     Subject.CASE,
     Track.OFFER,
     Cause.ACT,
-    frozenset({Role.SERVICE}),
+    SERVICE,
     _STANDS,
     message=registry.CONTACT_SUGGESTED,
 )
-CONTACT_ACTS: Final[tuple[Act, ...]] = (SUGGEST,)
+ROWS: Final[tuple[Act, ...]] = (SUGGEST,)

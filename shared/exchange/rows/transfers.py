@@ -10,55 +10,44 @@ from typing import Final
 
 from shared.contracts import registry, transfers
 from shared.contracts.registry import MessageType
-from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
-from shared.kernel.authority import Role
+from shared.exchange.act import ACTORS, SERVICE, Act, Cause, Move, Offered, Subject, Track, any_of, stays
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.routing import Disposition
 
-_ACTORS: Final = frozenset({Role.ANALYST, Role.MACHINE})
-_INSTANCE: Final = frozenset({Role.SERVICE})
-_OPEN: Final = Offered.OPEN.value
 _CLAIMABLE: Final = Offered.CLAIMABLE.value
 _TRANSFERRED: Final = Offered.TRANSFERRED.value
-_MAY_CLAIM: Final = frozenset({_CLAIMABLE})
+_MAY_CLAIM: Final = any_of(Offered.CLAIMABLE)
 #: Of the referral itself: where it may be transferred from.
-_HELD: Final = tuple(state.value for state in (Disposition.ROUTED, Disposition.ORPHANED))
+_HELD: Final = (Disposition.ROUTED, Disposition.ORPHANED)
 #: Whatever a hotline has said of what it was offered before.
-_ANY_ANSWER: Final = frozenset(
-    state.value
-    for state in (
-        AnswerState.NONE,
-        AnswerState.ACCEPTED,
-        AnswerState.IN_PART,
-        AnswerState.DECLINED,
-        AnswerState.CLOSED,
-    )
+_ANY_ANSWER: Final = any_of(
+    AnswerState.NONE, AnswerState.ACCEPTED, AnswerState.IN_PART, AnswerState.DECLINED, AnswerState.CLOSED
 )
-_CLAIMED: Final = frozenset({AnswerState.CLAIMED.value})
+_CLAIMED: Final = any_of(AnswerState.CLAIMED)
 
 
 def _told(name: str, move: Move, message: MessageType, *, needs: frozenset[str] = frozenset()) -> Act:
-    return Act(name, Subject.OFFER, Track.OFFER, Cause.ACT, _INSTANCE, (move,), needs, message)
+    return Act(name, Subject.OFFER, Track.OFFER, Cause.ACT, SERVICE, (move,), needs, message)
 
 
-TRANSFER_ACTS: Final[tuple[Act, ...]] = (
+ROWS: Final[tuple[Act, ...]] = (
     Act(
         "transfer",
         Subject.REFERRAL,
         Track.OFFER,
         Cause.PERSON,
-        _ACTORS,
-        tuple(Move(frozenset({state}), state) for state in _HELD),
+        ACTORS,
+        stays(*_HELD),
         takes=transfers.Transferring,
     ),
-    Act("hand_over", Subject.REFERRAL, Track.OFFER, Cause.ACT, _INSTANCE, (Move(frozenset(_HELD), _TRANSFERRED),)),
-    _told("transfer", Move(frozenset({_OPEN, _CLAIMABLE}), _CLAIMABLE), registry.TRANSFER_OFFERED),
+    Act("hand_over", Subject.REFERRAL, Track.OFFER, Cause.ACT, SERVICE, (Move(any_of(*_HELD), _TRANSFERRED),)),
+    _told("transfer", Move(any_of(Offered.OPEN, Offered.CLAIMABLE), _CLAIMABLE), registry.TRANSFER_OFFERED),
     Act(
         "claim",
         Subject.OFFER,
         Track.ANSWER,
         Cause.PERSON,
-        _ACTORS,
+        ACTORS,
         (Move(_ANY_ANSWER, AnswerState.CLAIMED.value),),
         _MAY_CLAIM,
         registry.OFFER_CLAIMED,

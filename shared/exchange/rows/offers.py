@@ -7,19 +7,17 @@ from typing import Final
 from shared.contracts import answers, offers, registry
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
-from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
-from shared.kernel.authority import Role
+from shared.exchange.act import ACTORS, OPEN, Act, Cause, Move, Subject, Track, any_of
 from shared.vocabulary.answers import AnswerState, OfferFold
 from shared.vocabulary.code import Code
 
-_NONE: Final = frozenset({AnswerState.NONE.value})
+_NONE: Final = any_of(AnswerState.NONE)
 #: Only who has taken it up acts on it.
-_ASSIGNED: Final = frozenset({AnswerState.ACCEPTED.value, AnswerState.IN_PART.value})
+_ASSIGNED: Final = any_of(AnswerState.ACCEPTED, AnswerState.IN_PART)
 
 
 def _row(name: str, moves: tuple[Move, ...], *, message: MessageType, takes: type[Contract] | None = None) -> Act:
-    actors, stands = frozenset({Role.ANALYST, Role.MACHINE}), frozenset({Offered.OPEN.value})
-    return Act(name, Subject.OFFER, Track.ANSWER, Cause.PERSON, actors, moves, stands, message, takes)
+    return Act(name, Subject.OFFER, Track.ANSWER, Cause.PERSON, ACTORS, moves, OPEN, message, takes)
 
 
 ROWS: Final = (

@@ -9,17 +9,11 @@ from __future__ import annotations
 from typing import Final
 
 from shared.contracts import checks, registry
-from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
-from shared.kernel.authority import Role
+from shared.exchange.act import ACTORS, ISSUED, OPEN, SERVICE, Act, Cause, Move, Offered, Subject, Track, any_of, stays
 from shared.vocabulary.answers import AnswerState, ItemsFold
 from shared.vocabulary.code import Code
-from shared.vocabulary.routing import Disposition
 
-_ACTORS: Final = frozenset({Role.ANALYST, Role.MACHINE})
-_OPEN: Final = frozenset({Offered.OPEN.value})
-#: What was issued of a referral runs on when another hotline has it.
-_ISSUED: Final = (Disposition.ROUTED.value, Offered.TRANSFERRED.value)
-_ACTED: Final = frozenset({AnswerState.IN_PART.value, AnswerState.ACTIONED.value, AnswerState.REAPPEARED.value})
+_ACTED: Final = any_of(AnswerState.IN_PART, AnswerState.ACTIONED, AnswerState.REAPPEARED)
 _AGAIN: Final = (Move(_ACTED, AnswerState.REAPPEARED.value, frozenset[Code]({ItemsFold.REAPPEARED})),)
 
 ORIGINS: Final = (
@@ -28,8 +22,8 @@ ORIGINS: Final = (
         Subject.REFERRAL,
         Track.OFFER,
         Cause.PERSON,
-        _ACTORS,
-        tuple(Move(frozenset({state}), state) for state in _ISSUED),
+        ACTORS,
+        stays(*ISSUED),
         takes=checks.ItemChecks,
     ),
 )
@@ -39,8 +33,8 @@ PROVIDERS: Final = (
         Subject.NOTICE,
         Track.OFFER,
         Cause.ACT,
-        frozenset({Role.SERVICE}),
-        (Move(_OPEN, Offered.OPEN.value),),
+        SERVICE,
+        stays(Offered.OPEN),
         message=registry.ITEMS_CHECKED,
     ),
     Act(
@@ -48,9 +42,9 @@ PROVIDERS: Final = (
         Subject.NOTICE,
         Track.ANSWER,
         Cause.PERSON,
-        _ACTORS,
+        ACTORS,
         _AGAIN,
-        _OPEN,
+        OPEN,
         registry.NOTICE_REINSTATED,
         checks.Reinstatement,
     ),

@@ -71,7 +71,7 @@ class Items(Protocol):
         ...
 
     async def lock(self, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
-        """The same, and no act changes them before this transaction has ended. For the instance itself only."""
+        """What there is, locked until this transaction has ended. For the instance itself only."""
         ...
 
     async def add(self, messages: Sequence[Received]) -> None:
@@ -145,7 +145,7 @@ class Items(Protocol):
         ...
 
     async def act_many(self, acts: Sequence[ItemAct], at: datetime) -> frozenset[UUID]:
-        """The same for many items at once, each once; the subjects of those that were moved."""
+        """Move many items, each once, and keep what was said; the subjects of those that were moved."""
         ...
 
     async def send(self, drafts: Sequence[Draft]) -> None:

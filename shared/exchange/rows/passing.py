@@ -10,23 +10,18 @@ from __future__ import annotations
 from typing import Final
 
 from shared.contracts import passing, registry
-from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
-from shared.kernel.authority import Role
+from shared.exchange.act import ACTORS, OPEN, SERVICE, WORKED_ON, Act, Cause, Move, Offered, Subject, Track, any_of
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.code import Code
-
-_ACTORS: Final = frozenset({Role.ANALYST, Role.MACHINE})
-_OPEN: Final = frozenset({Offered.OPEN.value})
-_UNDER_WAY: Final = frozenset(state.value for state in (AnswerState.NONE, AnswerState.ACCEPTED, AnswerState.ONGOING))
 
 REFER: Final = Act(
     "refer",
     Subject.CASE,
     Track.ANSWER,
     Cause.PERSON,
-    _ACTORS,
-    (Move(_UNDER_WAY, AnswerState.REFERRED.value),),
-    _OPEN,
+    ACTORS,
+    (Move(any_of(*WORKED_ON[Subject.CASE]), AnswerState.REFERRED.value),),
+    OPEN,
     registry.CASE_REFERRED,
     passing.Referring,
 )
@@ -35,7 +30,7 @@ PASS_ON: Final = Act(
     Subject.CASE,
     Track.OFFER,
     Cause.ACT,
-    frozenset({Role.SERVICE}),
+    SERVICE,
     (Move(frozenset(), Offered.OPEN.value),),
     message=registry.REFERRAL_PASSED_ON,
 )
@@ -45,12 +40,12 @@ COME_BACK: Final = Act(
     Subject.CASE,
     Track.ANSWER,
     Cause.ACT,
-    frozenset({Role.SERVICE}),
+    SERVICE,
     tuple(
-        Move(frozenset({AnswerState.REFERRED.value}), answer.value, frozenset[Code]({answer}))
-        for answer in (AnswerState.NONE, AnswerState.ACCEPTED, AnswerState.ONGOING)
+        Move(any_of(AnswerState.REFERRED), answer.value, frozenset[Code]({answer}))
+        for answer in WORKED_ON[Subject.CASE]
     ),
-    _OPEN,
+    OPEN,
     registry.CASE_CAME_BACK,
 )
-REFER_ACTS: Final[tuple[Act, ...]] = (REFER, PASS_ON, COME_BACK)
+ROWS: Final[tuple[Act, ...]] = (REFER, PASS_ON, COME_BACK)

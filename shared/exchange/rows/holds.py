@@ -11,38 +11,29 @@ from typing import Final
 from shared.contracts import holds, registry
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
-from shared.exchange.act import Act, Cause, Move, Offered, Subject, Track
-from shared.kernel.authority import Role
-from shared.vocabulary.answers import AnswerState
+from shared.exchange.act import ACTORS, OPEN, PERSONS, SERVICE, WORKED_ON, Act, Cause, Offered, Subject, Track, stays
 from shared.vocabulary.routing import Disposition
 
-_ACTORS: Final = frozenset({Role.ANALYST, Role.MACHINE})
-_INSTANCE: Final = frozenset({Role.SERVICE})
-_OPEN: Final = frozenset({Offered.OPEN.value})
 #: Whoever has declined a case or closed it has nothing to hold for.
-_STAYS: Final = tuple(
-    Move(frozenset({state.value}), state.value)
-    for state in (AnswerState.NONE, AnswerState.ACCEPTED, AnswerState.ONGOING)
-)
+_STAYS: Final = stays(*WORKED_ON[Subject.CASE])
 #: An answer to a hold may cross a withdrawal, or follow one: `lapsed`.
-_STANDS: Final = tuple(Move(frozenset({offered.value}), offered.value) for offered in (Offered.OPEN, Offered.WITHDRAWN))
+_STANDS: Final = stays(Offered.OPEN, Offered.WITHDRAWN)
 
 
 def _by_agency(name: str, message: MessageType, takes: type[Contract] | None = None) -> Act:
-    return Act(name, Subject.CASE, Track.ANSWER, Cause.PERSON, _ACTORS, _STAYS, _OPEN, message, takes)
+    return Act(name, Subject.CASE, Track.ANSWER, Cause.PERSON, ACTORS, _STAYS, OPEN, message, takes)
 
 
 def _by_origin(name: str, message: MessageType) -> Act:
-    return Act(name, Subject.CASE, Track.OFFER, Cause.ACT, _INSTANCE, _STANDS, message=message)
+    return Act(name, Subject.CASE, Track.OFFER, Cause.ACT, SERVICE, _STANDS, message=message)
 
 
 def _overriding(name: str, takes: type[Contract]) -> Act:
     """What a person of the origin does with a hold, and another one confirms: its referral stays where it stands."""
-    stays = tuple(Move(frozenset({state.value}), state.value) for state in Disposition)
-    return Act(name, Subject.REFERRAL, Track.OFFER, Cause.SECOND_PERSON, frozenset({Role.ANALYST}), stays, takes=takes)
+    return Act(name, Subject.REFERRAL, Track.OFFER, Cause.SECOND_PERSON, PERSONS, stays(*Disposition), takes=takes)
 
 
-HOLD_ACTS: Final[tuple[Act, ...]] = (
+ROWS: Final[tuple[Act, ...]] = (
     _by_agency("place_hold", registry.HOLD_PLACED, holds.HoldRequest),
     _by_agency("extend_hold", registry.HOLD_EXTENDED, holds.HoldExtension),
     _by_agency("release_hold", registry.HOLD_RELEASED),
@@ -54,4 +45,4 @@ HOLD_ACTS: Final[tuple[Act, ...]] = (
     _overriding("confirm_override", holds.Confirming),
 )
 #: What an agency says without moving its case.
-STAYING: Final = frozenset(row.message for row in HOLD_ACTS if row.message is not None and row.track is Track.ANSWER)
+STAYING: Final = frozenset(row.message for row in ROWS if row.message is not None and row.track is Track.ANSWER)

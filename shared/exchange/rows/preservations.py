@@ -11,24 +11,17 @@ from typing import Final
 from shared.contracts import preserving, registry
 from shared.contracts.base import Contract
 from shared.contracts.registry import MessageType
-from shared.exchange.act import Act, Asked, Cause, Move, Subject, Track
-from shared.kernel.authority import Role
+from shared.exchange.act import ACTORS, Act, Asked, Cause, Move, Subject, Track, any_of
 from shared.vocabulary.code import Code
 from shared.vocabulary.preservation import PreservationAnswer
 
-_ACTORS: Final = frozenset({Role.ANALYST, Role.MACHINE})
-_OPEN: Final = frozenset({Asked.OPEN.value})
-_STANDS: Final = frozenset({Asked.OPEN.value, Asked.EXTENDED.value})
+_OPEN: Final = any_of(Asked.OPEN)
+_STANDS: Final = any_of(Asked.OPEN, Asked.EXTENDED)
 #: What is kept, as the provider has said.
-_KEPT: Final = frozenset(
-    each.value
-    for each in (PreservationAnswer.PRESERVED, PreservationAnswer.EXTENDED, PreservationAnswer.EXTENSION_REFUSED)
-)
-_NONE: Final = frozenset({PreservationAnswer.NONE.value})
-_PRESERVED: Final = frozenset({PreservationAnswer.PRESERVED.value})
-_ANY_ANSWER: Final = frozenset(each.value for each in PreservationAnswer) - {
-    PreservationAnswer.WITHDRAWAL_ACKNOWLEDGED.value
-}
+_KEPT: Final = any_of(PreservationAnswer.PRESERVED, PreservationAnswer.EXTENDED, PreservationAnswer.EXTENSION_REFUSED)
+_NONE: Final = any_of(PreservationAnswer.NONE)
+_PRESERVED: Final = any_of(PreservationAnswer.PRESERVED)
+_ANY_ANSWER: Final = any_of(*PreservationAnswer) - any_of(PreservationAnswer.WITHDRAWAL_ACKNOWLEDGED)
 
 
 def _asks(
@@ -40,7 +33,7 @@ def _asks(
     needs: frozenset[str] = frozenset(),
 ) -> Act:
     """The agency's own act; `needs` is what the provider has answered, as the agency knows it."""
-    return Act(name, Subject.PRESERVATION, Track.OFFER, Cause.PERSON, _ACTORS, moves, needs, message, takes)
+    return Act(name, Subject.PRESERVATION, Track.OFFER, Cause.PERSON, ACTORS, moves, needs, message, takes)
 
 
 def _answers(
@@ -52,14 +45,14 @@ def _answers(
     takes: type[Contract] | None = None,
 ) -> Act:
     """The provider's own act; `needs` is what the agency asks, as the provider knows it."""
-    return Act(name, Subject.PRESERVATION, Track.ANSWER, Cause.PERSON, _ACTORS, moves, needs, message, takes)
+    return Act(name, Subject.PRESERVATION, Track.ANSWER, Cause.PERSON, ACTORS, moves, needs, message, takes)
 
 
 def _said(before: frozenset[str], *answers: PreservationAnswer) -> tuple[Move, ...]:
     return tuple(Move(before, each.value, frozenset[Code]({each})) for each in answers)
 
 
-PRESERVATION_ACTS: Final[tuple[Act, ...]] = (
+ROWS: Final[tuple[Act, ...]] = (
     _asks(
         "submit",
         (Move(frozenset(), Asked.OPEN.value),),
@@ -97,7 +90,7 @@ PRESERVATION_ACTS: Final[tuple[Act, ...]] = (
         "answer_extension",
         _said(_PRESERVED, PreservationAnswer.EXTENDED, PreservationAnswer.EXTENSION_REFUSED),
         registry.PRESERVATION_EXTENSION_ANSWERED,
-        needs=frozenset({Asked.EXTENDED.value}),
+        needs=any_of(Asked.EXTENDED),
         takes=preserving.ExtensionAnswering,
     ),
     _answers(
@@ -111,6 +104,6 @@ PRESERVATION_ACTS: Final[tuple[Act, ...]] = (
         "acknowledge_withdrawal",
         (Move(_ANY_ANSWER, PreservationAnswer.WITHDRAWAL_ACKNOWLEDGED.value),),
         registry.PRESERVATION_WITHDRAWAL_ACKNOWLEDGED,
-        needs=frozenset({Asked.WITHDRAWN.value}),
+        needs=any_of(Asked.WITHDRAWN),
     ),
 )

@@ -1,0 +1,44 @@
+"""The page of states says of each act what it tells, and of nothing what it does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploy.artifacts.correspondents import ROUTES
+from deploy.artifacts.states_page import TELLS, told
+from shared.exchange.act import Act, Cause, Subject
+from shared.exchange.acts import ACTS
+from shared.exchange.states import row, rows_of
+
+
+def messages(act: Act) -> set[str]:
+    return {each.message.name for each in told(act) if each.message}
+
+
+@pytest.mark.parametrize("act", rows_of(Subject.REFERRAL), ids=lambda act: act.name)
+def test_what_an_act_at_an_origin_tells_an_origin_sends(act: Act) -> None:
+    sent = {message.name for message, route in ROUTES.items() if "hotline" in route.senders}
+    assert messages(act) <= sent
+    assert "referral_passed_on" not in sent
+
+
+@pytest.mark.parametrize(
+    ("name", "tells"),
+    [
+        ("submit", {"referral_offered", "notice_issued"}),
+        ("drop", set()),
+        ("withdraw", {"referral_withdrawn", "notice_withdrawn"}),
+        ("check", {"items_checked"}),
+        ("transfer", {"transfer_offered"}),
+        ("reply", {"question_replied", "notice_question_replied"}),
+    ],
+)
+def test_an_act_tells_what_is_of_its_name_or_what_the_table_says(name: str, tells: set[str]) -> None:
+    assert messages(row(Subject.REFERRAL, name)) == tells
+
+
+def test_the_table_names_acts_alone() -> None:
+    at_origins = {each.name for each in rows_of(Subject.REFERRAL)}
+    told_of = {each.name for each in ACTS if each.cause is Cause.ACT}
+    assert TELLS.keys() - at_origins == set()
+    assert {name for names in TELLS.values() for name in names} - told_of == set()

@@ -1,0 +1,27 @@
+"""An edition of the vocabulary says which codes a release knows: all of them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import shared.vocabulary
+from shared.vocabulary.code import Code
+from shared.vocabulary.edition import LISTS, editions
+
+FOLDER = Path(shared.vocabulary.__file__).parent
+
+
+def test_every_module_that_has_a_list_of_codes_is_in_the_edition() -> None:
+    for path in sorted(FOLDER.glob("*.py")):
+        import_module(f"shared.vocabulary.{path.stem}")
+    with_lists = {kind.__module__ for kind in _kinds(Code) if kind.__module__.startswith("shared.vocabulary.")}
+    assert with_lists == LISTS
+
+
+def test_each_edition_is_another() -> None:
+    assert len(set(editions())) == len(editions())
+
+
+def _kinds(above: type[Code]) -> set[type[Code]]:
+    return {kind for each in above.__subclasses__() for kind in {each, *_kinds(each)}}
