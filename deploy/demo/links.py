@@ -1,4 +1,4 @@
-"""Ways in to the consoles of a demo that stays up: a link for a party of each service."""
+"""Ways in to the consoles of a demo while it runs: a link for a party of each service."""
 
 from __future__ import annotations
 

@@ -41,7 +41,10 @@ class _Done(BaseException):
 
 
 def run_demo(report_file: Path | None, count: int, state: Path) -> int:
-    """Run it. On a terminal the exchange stays up until Ctrl-C; elsewhere it ends with the report."""
+    """Run it. On a terminal the exchange stays up until Ctrl-C; elsewhere it ends with the report.
+
+    Either way links are printed that open its consoles as long as it runs; on a terminal new ones at the end.
+    """
     started = monotonic()
     _begin_anew(state)
     settings = DevStackSettings().model_copy(update={"causeway_dev_state_dir": state})
@@ -50,6 +53,10 @@ def run_demo(report_file: Path | None, count: int, state: Path) -> int:
 
     def on_ready() -> None:
         say_on_stderr(f"ready after {monotonic() - started:.1f} s")
+        stays = sys.stdout.isatty()
+        until = "until Ctrl-C" if stays else "as long as this demo, which ends with its report"
+        say_on_stderr(f"its consoles are open {until}; each of these links lets one in once")
+        _say_links(stack.endpoints, state)
         report = asyncio.run(_demonstrate(state, stack.endpoints, count, started=started))
         print_report(report)
         # Sample parties answer whatever comes: in a story each does what the story says.
@@ -60,11 +67,10 @@ def run_demo(report_file: Path | None, count: int, state: Path) -> int:
             if report_file is not None:
                 report_file.write_text(json.dumps(report, indent=2))
             told_otherwise = [each for story in report["stories"] for each in story["differences"]]
-            if not sys.stdout.isatty():
+            if not stays:
                 say_on_stderr(f"the exchange stops here: at a terminal it stays up. What it did is in {state}")
                 raise _Done(1 if report["accounting"]["differences"] or told_otherwise else 0)
-        for link in asyncio.run(login_links(stack.endpoints, state)):
-            say_on_stderr(f"{link.party}, once within ten minutes: {link.url}")
+        _say_links(stack.endpoints, state)
         more = f"causeway dev login-link PARTY --state {shlex.quote(str(state))}"
         say_on_stderr(f"the exchange stays up: Ctrl-C stops it; `{more}` makes more links")
 
@@ -72,6 +78,11 @@ def run_demo(report_file: Path | None, count: int, state: Path) -> int:
         return supervisor.run(on_ready)
     except _Done as done:
         return done.code
+
+
+def _say_links(endpoints: Endpoints, state: Path) -> None:
+    for link in asyncio.run(login_links(endpoints, state)):
+        say_on_stderr(f"{link.party}, once within ten minutes: {link.url}")
 
 
 def _children(state: Path, endpoints: Endpoints) -> list[Child]:

@@ -13,7 +13,7 @@ from shared.kernel.authority import Role, Scope
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
 from shared.runtime.console.frame import ROOT
-from shared.runtime.console.people import Person, end_person, make_link, opaque_actor, permit
+from shared.runtime.console.people import Person, end_person, is_name, make_link, opaque_actor, permit
 
 #: Whose link it is where nobody is named.
 SOMEBODY = "somebody"
@@ -37,6 +37,8 @@ async def login_link(
 ) -> LoginLink:
     """A link that signs `person` of `party` in: as an analyst if no role is named, an auditor's as auditor.
 
+    Where `person` is written as a name is, the others of the party see it.
+
     Raises `Refused`: `party_unknown` for a party that the directory in force does not have, `role_not_of_party`.
     """
     entry = party_of(site, party)
@@ -45,7 +47,8 @@ async def login_link(
     database = database_of(site, entry)
     try:
         async with database.transaction() as session:
-            text = await make_link(session.driver, _person(entry, person), role=role, at=at)
+            called = person if is_name(person) else None
+            text = await make_link(session.driver, _person(entry, person), role=role, at=at, called=called)
     finally:
         await database.close()
     return LoginLink(entry.id, role.value, person, f"{address}{ROOT}/in/{text}")
@@ -67,18 +70,25 @@ class Given(NamedTuple):
 
 
 async def give_role(
-    site: Site, party: str, actor: str, *, role: Role | None = None, scope: Scope | None = None
+    site: Site,
+    party: str,
+    actor: str,
+    *,
+    role: Role | None = None,
+    scope: Scope | None = None,
+    called: str | None = None,
 ) -> Given:
     """Let somebody act as `role`, as `login_link` takes it. `actor` is the opaque name that their sign-in shows them.
 
-    Raises `Refused`: `party_unknown`, `person_malformed`, `role_not_of_party`, `scope_of_auditors`.
+    `called` is what the others of their party are shown: None leaves it as it was.
+    Raises `Refused`: `party_unknown`, `person_malformed`, `called_malformed`, `role_not_of_party`, `scope_of_auditors`.
     """
     entry = party_of(site, party)
     role = role_at(entry, role, usual=Role.ANALYST)
     database = database_of(site, entry)
     try:
         async with database.transaction() as session:
-            new = await permit(session.driver, Person(entry.id, actor), role, scope=scope)
+            new = await permit(session.driver, Person(entry.id, actor), role, scope=scope, called=called)
     finally:
         await database.close()
     return Given(role, new)

@@ -22,7 +22,7 @@ async def login_link(
     role
         What they may act as; analyst if none is named, auditor for an auditor.
     person
-        Tells the people of a party apart: a second person needs another word than the first.
+        Tells the people of a party apart, and is what the others of it are shown: a second person needs another name.
     """
     with ending(options):
         from deploy.operator.people import login_link as made
@@ -61,6 +61,7 @@ async def permit(
     role: GivenRole | None = None,
     jurisdiction: tuple[str, ...] = (),
     sees: tuple[str, ...] = (),
+    called: str | None = None,
     options: Options = _OPTIONS,
 ) -> int:
     """Let somebody of a party act in its console, as one role and no other: from their next request on.
@@ -75,6 +76,8 @@ async def permit(
         An auditor's scope: parties below it. Said again for more; without it and the next one, everything.
     sees
         An auditor's scope: a party. Said again for more.
+    called
+        What the others of the party are shown where this person has opened a record, and nobody else is.
     """
     with ending(options):
         from deploy.operator.people import give_role, scope_said
@@ -83,7 +86,7 @@ async def permit(
 
         here = site(options)
         scope = scope_said(here, jurisdiction, sees, at=SystemClock().now())
-        given = await give_role(here, party, actor, role=role, scope=scope)
+        given = await give_role(here, party, actor, role=role, scope=scope, called=called)
         if options.json:
             output.document({"party": party, "actor": actor, "role": given.role.value, "new": given.new})
         else:

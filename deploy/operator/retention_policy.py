@@ -90,7 +90,15 @@ _EVERYWHERE: Final = (
         "a decision is derived again by the law that was in force",
     ),
     Kept("api_key", Class.KEY, Way.ROWS, Owner.OPERATOR, 365, "hashes of keys that were revoked", "revoked_at"),
-    Kept("console_person", Class.KEY, Way.ROWS, Owner.OPERATOR, 365, "who may no longer come in", "ended_at"),
+    Kept(
+        "console_person",
+        Class.KEY,
+        Way.ROWS,
+        Owner.OPERATOR,
+        365,
+        "who may no longer come in, and what they were called",
+        "ended_at",
+    ),
     Kept("console_link", Class.KEY, Way.ROWS, Owner.OPERATOR, 7, "hashes of links that are over", "expires_at"),
     Kept("console_session", Class.KEY, Way.ROWS, Owner.OPERATOR, 7, "hashes of sessions that are over", "began_at"),
     Kept("idempotency", Class.S2, Way.ROWS, Owner.OPERATOR, 7, "a request repeated later is a new one", "created_at"),
@@ -205,7 +213,10 @@ _PRESERVING: Final = (
     Kept("preservation", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
     Kept("preservation_act", Class.S1, Way.STAYS, Owner.PARTY, None, "what was said of it, act by act"),
 )
-_ASKING: Final = (Kept("question", Class.S1, Way.STAYS, Owner.PARTY, None, "what was asked and contested"),)
+_ASKING: Final = (
+    Kept("question", Class.S1, Way.STAYS, Owner.PARTY, None, "what was asked and contested"),
+    Kept("record_look", Class.S1, Way.STAYS, Owner.PARTY, None, "who has opened which record, by opaque ids"),
+)
 #: By kind of service.
 POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
     "hotline": (

@@ -31,6 +31,9 @@ class Measure(StrEnum):
     FROM_PROVIDERS = "from_providers"
     ANSWERED = "answered"
     ACTIONED = "actioned"
+    REMOVED = "removed"
+    CONFIRMED = "confirmed"
+    REAPPEARED = "reappeared"
     REJECTED = "rejected"
     NOT_OURS = "not_ours"
     ACCEPTED = "accepted"
@@ -41,12 +44,16 @@ class Measure(StrEnum):
     SAFEGUARDED = "safeguarded"
 
 
-#: What is counted of whom, in the order in which it is published. An agency's feedback is any outcome it reported.
+#: What is counted of whom, in the order in which it is published. An agency's feedback is any outcome it reported. What
+#: a provider says that it removed is confirmed where whoever notified it has looked again since, and found it gone.
 MEASURES: Final[Mapping[PartyKind, tuple[Measure, ...]]] = {
     PartyKind.INDUSTRY: (
         Measure.SENT,
         Measure.ANSWERED,
         Measure.ACTIONED,
+        Measure.REMOVED,
+        Measure.CONFIRMED,
+        Measure.REAPPEARED,
         Measure.REJECTED,
         Measure.NOT_OURS,
     ),
@@ -79,6 +86,7 @@ WITH sent AS (
     SELECT subject, sender,
            min(at) FILTER (WHERE answer <> 'withdrawal_acknowledged') AS answered,
            min(at) FILTER (WHERE answer = 'actioned') AS actioned,
+           min(at) FILTER (WHERE removals <> '[]') AS removed,
            min(at) FILTER (WHERE answer = 'rejected') AS rejected,
            min(at) FILTER (WHERE answer = 'not_ours') AS not_ours,
            min(at) FILTER (WHERE answer = 'accepted') AS accepted,
@@ -88,13 +96,23 @@ WITH sent AS (
            min(at) FILTER (WHERE child_identified = 'yes') AS identified,
            min(at) FILTER (WHERE child_safeguarded = 'yes') AS safeguarded
     FROM answer_act WHERE code IS NULL GROUP BY subject, sender
+), looked AS (
+    SELECT l.subject, min(l.at) FILTER (WHERE k.found = 'reappeared') AS reappeared,
+           min(l.at) FILTER (WHERE k.found = 'gone' AND EXISTS (
+               SELECT FROM answer_act AS a, jsonb_to_recordset(a.removals) AS r (n integer, round integer)
+               WHERE a.subject = l.subject AND a.code IS NULL AND a.at <= l.at AND (r.n, r.round) = (k.n, k.round)
+           )) AS confirmed
+    FROM answer_act AS l, jsonb_to_recordset(l.looks) AS k (n integer, round integer, found text) GROUP BY l.subject
 )
 SELECT s.recipient, m.measure, greatest(floor(extract(epoch FROM m.at - m.since) / 60), 0)::bigint AS minutes,
        count(*) AS n
 FROM sent AS s LEFT JOIN answered AS a ON a.subject = s.subject AND a.sender = s.recipient
+LEFT JOIN looked AS l ON l.subject = s.subject
 CROSS JOIN LATERAL (VALUES
     ('sent', s.sent_at, s.filed_at),
     ('answered', a.answered, s.sent_at), ('actioned', a.actioned, s.sent_at), ('rejected', a.rejected, s.sent_at),
+    ('removed', a.removed, s.sent_at), ('confirmed', l.confirmed, s.sent_at),
+    ('reappeared', l.reappeared, s.sent_at),
     ('not_ours', a.not_ours, s.sent_at), ('accepted', a.accepted, s.sent_at), ('declined', a.declined, s.sent_at),
     ('fed_back', a.fed_back, s.sent_at), ('closed', a.closed, s.sent_at), ('identified', a.identified, s.sent_at),
     ('safeguarded', a.safeguarded, s.sent_at)

@@ -1,4 +1,4 @@
-"""A month as it is published: a CSV file for each kind of recipient, a plot beside it, and once.
+"""A month as it is published: a CSV file for each kind of recipient, plots beside it, a page of all, and once.
 
     recipient, country, parties, MEASURE …, MEASURE_median_h …
     country, parties, already_gone, gone_while_held
@@ -20,17 +20,20 @@ from typing import Final, NamedTuple
 from deploy.statistics.figures import MEASURES, Figures, Measure, Month
 from deploy.statistics.held import GoneParty, GoneRow, gone_rows
 from deploy.statistics.merging import SMALL, Party, Row, merged
+from deploy.statistics.page import Part, page
 from deploy.statistics.plots import Bar, bars
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.routing import PartyKind
 
 _NAMES: Final = {PartyKind.INDUSTRY: "providers", PartyKind.LAW_ENFORCEMENT: "agencies"}
-#: Of what the plot shows the median.
-_PLOTTED: Final = {PartyKind.INDUSTRY: Measure.ACTIONED, PartyKind.LAW_ENFORCEMENT: Measure.FED_BACK}
-_TITLES: Final = {
-    PartyKind.INDUSTRY: "Median hours from notice to action",
-    PartyKind.LAW_ENFORCEMENT: "Median hours from referral to first feedback",
+#: Of what plots show the median, by the end of the file's name.
+_PLOTTED: Final = {
+    PartyKind.INDUSTRY: {
+        "": (Measure.ACTIONED, "Median hours from notice to action"),
+        "-confirmed": (Measure.CONFIRMED, "Median hours from notice to a removal that was confirmed"),
+    },
+    PartyKind.LAW_ENFORCEMENT: {"": (Measure.FED_BACK, "Median hours from referral to first feedback")},
 }
 #: What has no median: from whom it was is the same as that it was sent.
 _UNTIMED: Final = {
@@ -60,15 +63,20 @@ def files_of(
     """
     named, title = (f"{month}-exercises", f"{month} (exercises)") if exercises else (f"{month}", f"{month}")
     made: dict[str, bytes] = {}
+    parts: list[Part] = []
     for kind in MEASURES:
-        lines = lines_of(kind, figures, directory)
-        made[f"{named}-{_NAMES[kind]}.csv"] = _table(kind, lines).encode()
-        made[f"{named}-{_NAMES[kind]}.svg"] = _plot(kind, title, lines).encode()
-    gone = gone_of(figures, directory)
+        lines, file = lines_of(kind, figures, directory), f"{named}-{_NAMES[kind]}"
+        made[f"{file}.csv"] = _table(kind, lines).encode()
+        plots = {f"{file}{end}.svg": (measure, f"{what}, {title}") for end, (measure, what) in _PLOTTED[kind].items()}
+        made |= {name: bars(what, list(_plotted(of, lines))).encode() for name, (of, what) in plots.items()}
+        shown = {name: what for name, (_, what) in plots.items()}
+        parts.append(Part(f"{file}.csv", _NAMES[kind].capitalize(), shown))
+    gone, what = gone_of(figures, directory), f"Items gone while held, {title}"
     made[f"{named}-gone.csv"] = _gone_table(gone).encode()
-    made[f"{named}-gone.svg"] = bars(
-        f"Items gone while held, {title}", [Bar(row.country or "several countries", float(row.held)) for row in gone]
-    ).encode()
+    held = [Bar(row.country or "several countries", float(row.held)) for row in gone]
+    made[f"{named}-gone.svg"] = bars(what, held).encode()
+    parts.append(Part(f"{named}-gone.csv", "What was gone already", {f"{named}-gone.svg": what}))
+    made[f"{named}.html"] = page(f"What {title} came to", parts, made).encode()
     return made
 
 
@@ -149,11 +157,7 @@ def csv_of(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return text.getvalue()
 
 
-def _plot(kind: PartyKind, title: str, lines: Sequence[Line]) -> str:
-    return bars(f"{_TITLES[kind]}, {title}", list(_plotted(kind, lines)))
-
-
-def _plotted(kind: PartyKind, lines: Sequence[Line]) -> Iterator[Bar]:
+def _plotted(measure: Measure, lines: Sequence[Line]) -> Iterator[Bar]:
     for line in lines:
-        if hours := line.hours(_PLOTTED[kind]):
+        if hours := line.hours(measure):
             yield Bar(line.row.name or f"{len(line.row.parties)} others {line.row.country}".strip(), float(hours))

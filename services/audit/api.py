@@ -66,7 +66,7 @@ def flows_router(
     who = Depends(identified)
 
     def _look(identity: Identity, purpose: str | None) -> Look:
-        return Look(identity.party, identity.role, identity.exercise, purpose, within(identity))
+        return Look(identity.party, identity.role, identity.exercise, purpose, within(identity), identity.actor)
 
     @router.get("/flows", **shows(FoundFlows, headers=[PURPOSE]))
     async def find(

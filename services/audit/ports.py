@@ -15,6 +15,7 @@ from services.audit.domain.entries import Entry, EntryKind, Read
 from services.audit.domain.partitions import Cursor, Life, PartitionStatus
 from services.audit.domain.proof import KeptProof, Place
 from shared.contracts.base import (
+    ActorId,
     Contract,
     Digest,
     ErrorCode,
@@ -132,8 +133,9 @@ class FoundFlows(Contract):
 
 
 class NotedLook(Contract):
-    """One look of an auditor's organisation: at what, why and when."""
+    """One look of an auditor's organisation: at what, why, when, and by which of its people, under an opaque name."""
 
+    actor: ActorId | None = None
     what: str
     purpose: str
     at: Instant
@@ -256,8 +258,8 @@ class Entries(Protocol):
         """Entries of one partition, in order, without those of the other world; with `parties`, of or about these."""
         ...
 
-    async def note_reading(self, auditor: str, purpose: str, what: str) -> None:
-        """Keep who looked at what, and why."""
+    async def note_reading(self, auditor: str, purpose: str, what: str, *, actor: str | None = None) -> None:
+        """Keep who looked at what, and why: of whose organisation, and by which opaque name."""
         ...
 
     async def looks(

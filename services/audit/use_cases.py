@@ -39,13 +39,17 @@ from shared.routing.directory_index import DirectoryIndex
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Who looks, in which role, at which of the two worlds, and why; `within` which scope, None for everything."""
+    """Who looks, in which role, at which of the two worlds, and why; `within` which scope, None for everything.
+
+    `actor` is the opaque name of the person or machine of the organisation.
+    """
 
     auditor: str
     role: Role
     exercise: bool
     purpose: str | None
     within: Within | None = None
+    actor: str | None = None
 
     @property
     def parties(self) -> frozenset[str] | None:
@@ -82,7 +86,7 @@ async def show_flow(referral_id: UUID, look: Look, *, entries: Entries) -> Flow:
     Raises `Refused("not_found")` alike for a referral that is absent, of the other world, and out of scope.
     """
     AUTHORITY.require("flow", look.role, action="read", state="any")
-    await entries.note_reading(look.auditor, checked_purpose(look.purpose), f"flow/{referral_id}")
+    await _noted(look, f"flow/{referral_id}", entries)
     read = await entries.flow(referral_id, exercise=look.exercise, parties=look.parties)
     # Judged by all of it, then cut: who may say what does not hang on who looks.
     shown = [each for each in judged(read.messages) if each.position in read.seen]
@@ -117,7 +121,7 @@ async def find_flows(sought: Sought, look: Look, *, entries: Entries, cursor: st
     last = sought.until - timedelta(microseconds=1)
     period = f"{sought.party or 'anybody'}/{sought.since:%Y-%m-%d}/{last:%Y-%m-%d}"
     what = f"find/{sought.reference or period}"
-    await entries.note_reading(look.auditor, checked_purpose(look.purpose), what)
+    await _noted(look, what, entries)
     return await entries.find(sought, exercise=look.exercise, parties=look.parties, limit=FOUND_MAX, cursor=cursor)
 
 
@@ -125,7 +129,7 @@ async def show_entries(place: Partition, look: Look, *, limit: int, entries: Ent
     """Entries of one partition, from an offset on, in one generation of its topic; the look is noted first."""
     AUTHORITY.require("entry", look.role, action="read", state="any")
     what = f"entries/{place.topic}/{place.partition}/{place.from_offset}"
-    await entries.note_reading(look.auditor, checked_purpose(look.purpose), what)
+    await _noted(look, what, entries)
     generations = await entries.generations(place.topic)
     chosen = place.generation or (generations[-1] if generations else None)
     asked = entries.page(place, chosen, exercise=look.exercise, parties=look.parties, limit=limit) if chosen else None
@@ -138,7 +142,7 @@ async def show_entries(place: Partition, look: Look, *, limit: int, entries: Ent
 async def show_looks(look: Look, *, cursor: str | None, limit: int, entries: Entries) -> NotedLooks:
     """What the auditor's own organisation has looked at, and why, as far as it is in scope. Noted as any other."""
     AUTHORITY.require("flow", look.role, action="read", state="any")
-    await entries.note_reading(look.auditor, checked_purpose(look.purpose), "looks")
+    await _noted(look, "looks", entries)
     return await entries.looks(look.auditor, exercise=look.exercise, parties=look.parties, cursor=cursor, limit=limit)
 
 
@@ -147,7 +151,7 @@ async def show_accounts(
 ) -> AccountsPage:
     """A reconciliation, of this world and as far as it is in scope; the look is noted first."""
     AUTHORITY.require("flow", look.role, action="read", state="any")
-    await entries.note_reading(look.auditor, checked_purpose(look.purpose), "accounts")
+    await _noted(look, "accounts", entries)
     page = await reconciliations.page(cursor)
     if page.accounts is None:
         return page
@@ -157,7 +161,7 @@ async def show_accounts(
 async def show_topics(look: Look, *, entries: Entries, partitions: Partitions) -> TopicStates:
     """How audit stands to every topic, or to those all of whose pairs are in scope; the look is noted first."""
     AUTHORITY.require("topic", look.role, action="read", state="any")
-    await entries.note_reading(look.auditor, checked_purpose(look.purpose), "topics")
+    await _noted(look, "topics", entries)
     states, within = await partitions.states(), look.within
     return TopicStates(items=tuple(each for each in states if within is None or _is_within(each.topic, within)))
 
@@ -169,6 +173,10 @@ def _is_within(topic: str, within: Within) -> bool:
 def _instances(topic: str) -> Sequence[str]:
     """The two of a topic, reader and writer."""
     return topic.removeprefix(INBOXES).split(".")[:2]
+
+
+async def _noted(look: Look, what: str, entries: Entries) -> None:
+    await entries.note_reading(look.auditor, checked_purpose(look.purpose), what, actor=look.actor)
 
 
 def checked_purpose(purpose: str | None) -> str:

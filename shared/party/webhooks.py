@@ -57,7 +57,9 @@ class Registration(Contract):
     model_config = ConfigDict(json_schema_extra={"examples": [{"url": "https://hooks.party.example/causeway"}]})
 
     url: Annotated[str, StringConstraints(min_length=8, max_length=URL_CHARACTERS_MAX, pattern=r"^[!-~]+$")]
-    after: _Number | None = None
+    after: Annotated[
+        _Number | None, Field(description="An event's number: what follows it is sent. Empty: what comes from now on.")
+    ] = None
 
 
 class Replay(Contract):

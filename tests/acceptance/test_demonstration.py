@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from deploy.demo.links import SHOWN
 from deploy.scenarios.story import stories
 from tests.acceptance.demonstration import (
     Demonstration,
@@ -34,6 +36,14 @@ def test_the_demo_prints_counts_work_lists_one_flow_and_addresses(demo: Demonstr
     assert all(f"{url}/openapi.json" in printed for url in demo.report["urls"].values())
     assert sum(demo.report["filed"]["states"].values()) == demo.report["filed"]["count"] == REFERRALS
     assert all(row["reason"] and row["count"] > 0 for row in demo.report["work_lists"])
+
+
+def test_links_into_the_consoles_are_printed_before_anything_is_filed(demo: Demonstration) -> None:
+    before, _, _ = demo.ran.stderr.partition("filing ")
+    links = re.findall(r"^(\S+), once within ten minutes: (http://127\.0\.0\.1:\d+)/console/in/\S{43}$", before, re.M)
+    assert {party for party, _ in links} == set(SHOWN)
+    assert {address for _, address in links} <= set(demo.report["urls"].values())
+    assert "as long as this demo" in before
 
 
 def test_the_demos_flow_crosses_three_instances_in_eight_messages_or_more(demo: Demonstration) -> None:

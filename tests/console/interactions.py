@@ -14,6 +14,7 @@ from playwright.async_api import Page, expect
 
 from tests.console.interaction import Interaction, act
 from tests.console.interactions_of_agencies import OF_AGENCIES
+from tests.console.interactions_of_amendments import OF_AMENDMENTS
 from tests.console.interactions_of_origins import OF_ORIGINS
 from tests.console.interactions_of_providers import OF_PROVIDERS
 from tests.console.pages import AUDITOR, Subjects
@@ -305,6 +306,7 @@ INTERACTIONS: Final = (
     Interaction("an auditor sees whether the counts add up", AUDITOR, "reconciliation", sees_that_the_counts_add_up),
     Interaction("an auditor sees what was looked at", AUDITOR, "looks", sees_who_has_looked),
     *OF_ORIGINS,
+    *OF_AMENDMENTS,
     *OF_AGENCIES,
     *OF_PROVIDERS,
     Interaction("somebody turns the shortcuts off and on", AGENCY, "settings", turns_shortcuts_off),

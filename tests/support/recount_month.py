@@ -40,14 +40,15 @@ async def main():
                 before = subjects.get(key, (at, None))[0]
                 subjects[key] = min(before, at), referrals[edge["referral_id"]]
         said = defaultdict(dict)
-        columns = "subject, sender, code, answer, at, child_identified, child_safeguarded"
+        columns = "subject, sender, code, answer, at, child_identified, child_safeguarded, removals, looks"
         for act in await connection.fetch(f"SELECT {columns} FROM answer_act ORDER BY at DESC"):
             if act["code"] is None:
                 for measure in measures(act):
                     said[act["subject"], act["sender"]][measure] = act["at"]
+        seen = await looked(connection)
         for key, (sent_at, filed_at) in subjects.items():
             sent = {"sent": sent_at, "from_providers" if kind == "industry" else "from_hotlines": sent_at}
-            for measure, at in {**sent, **said.get(key, {})}.items():
+            for measure, at in {**sent, **said.get(key, {}), **seen.get(key[0], {})}.items():
                 if first <= at < after:
                     since = filed_at if measure in sent else sent_at
                     durations[key[1], measure].append(max(int((at - since).total_seconds() // 60), 0))
@@ -59,6 +60,23 @@ async def main():
     for recipient, counted in gone.items():
         found[recipient]["gone"] = counted
     json.dump(found, sys.stdout)
+
+
+async def looked(connection):
+    """By notice, when it was first found that an item was gone of which its provider had said so, and there again."""
+    acts = await connection.fetch("SELECT subject, code, at, removals, looks FROM answer_act ORDER BY at DESC")
+    acts, removed, found = [act for act in acts if act["code"] is None], {}, defaultdict(dict)
+    for act in acts:
+        for item in json.loads(act["removals"] or "[]"):
+            removed[act["subject"], item["n"], item["round"]] = act["at"]
+    for act in acts:
+        for item in json.loads(act["looks"] or "[]"):
+            said_at = removed.get((act["subject"], item["n"], item["round"]))
+            if item["found"] == "reappeared":
+                found[act["subject"]]["reappeared"] = act["at"]
+            if item["found"] == "gone" and said_at is not None and said_at <= act["at"]:
+                found[act["subject"]]["confirmed"] = act["at"]
+    return found
 
 
 async def count_gone(connection, gone, referrals, first, after):
@@ -84,6 +102,8 @@ def measures(act):
     """What one answer is counted as."""
     if act["answer"] != "withdrawal_acknowledged":
         yield "answered"
+    if json.loads(act["removals"] or "[]"):
+        yield "removed"
     if act["answer"] in ("actioned", "rejected", "not_ours", "accepted", "declined", "closed"):
         yield act["answer"]
     if act["answer"] in ("ongoing", "closed"):

@@ -175,7 +175,7 @@ class FlowPages:
 
     def _look(self, asked: Asked) -> Look:
         who = asked.identity
-        return Look(who.party, who.role, who.exercise, asked.query("purpose"), self._within(who))
+        return Look(who.party, who.role, who.exercise, asked.query("purpose"), self._within(who), who.actor)
 
 
 def _kept_purpose(asked: Asked) -> str:

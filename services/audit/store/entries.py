@@ -20,7 +20,7 @@ from shared.runtime.database.transactions import Database
 # With a scope, `$4`: what a colleague has looked at is told where it names nobody, a party in scope, or a referral that
 # has a pair in scope. A purpose is told with it alone.
 _LOOKS = """
-SELECT r.id AS arrival, r.what, r.purpose, r.at
+SELECT r.id AS arrival, r.actor, r.what, r.purpose, r.at
 FROM reading AS r CROSS JOIN LATERAL (
     SELECT split_part(r.what, '/', 1) AS kind, split_part(r.what, '/', 2) AS named
 ) AS said
@@ -309,10 +309,11 @@ class PostgresEntries:
         async with self._database.transaction() as session:
             return await finding.find(session, sought, exercise=exercise, parties=listed, limit=limit, cursor=cursor)
 
-    async def note_reading(self, auditor: str, purpose: str, what: str) -> None:
+    async def note_reading(self, auditor: str, purpose: str, what: str, *, actor: str | None = None) -> None:
+        values = auditor, purpose, what, actor
         async with self._database.transaction() as session:
             await session.driver.execute(
-                "INSERT INTO reading (auditor, purpose, what) VALUES ($1, $2, $3)", auditor, purpose, what
+                "INSERT INTO reading (auditor, purpose, what, actor) VALUES ($1, $2, $3, $4)", *values
             )
 
     async def looks(
@@ -327,7 +328,7 @@ class PostgresEntries:
         where = auditor, read_cursor(cursor), limit + 1
         async with self._database.transaction() as session:
             rows = await session.driver.fetch(_LOOKS, *where, _listed(parties), exercise)
-        items = [NotedLook(what=each["what"], purpose=each["purpose"], at=each["at"]) for each in rows[:limit]]
+        items = [NotedLook(**{name: each[name] for name in NotedLook.model_fields}) for each in rows[:limit]]
         return NotedLooks(items=tuple(items), next=next_cursor(rows, limit))
 
     async def generations(self, topic: str) -> list[UUID]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
 from services.law_enforcement.domain import AGENCY
-from services.law_enforcement.ports import CaseFields
+from services.law_enforcement.ports import CaseFields, OpenedCase
 from services.law_enforcement.store import PostgresCases
 from services.law_enforcement.use_cases import act_on_case
+from shared.contracts.referral import ReferralRecord
 from shared.exchange.prepare import Documents
+from shared.party.compared import Comparison, Record, compared
 from shared.party.console.subjects import SubjectKind
 from shared.party.recipient.ports import Acting, ShownItem
 
@@ -26,6 +28,23 @@ async def not_now(found: ShownItem, acting: Acting) -> frozenset[str]:
     lease = await acting.items.leases.newest(found.referral_id, acting.party)
     of_holds = {"extend_hold", "release_hold"} if hold is None else {"place_hold"}
     return frozenset(of_holds if lease.stands(acting.at) else of_holds | {"hand_over"})
+
+
+def amended(found: ShownItem) -> Sequence[Comparison]:
+    """What an accepted case had under each earlier revision beside what it had next, for each purpose."""
+    assert isinstance(found, OpenedCase)
+    stand = {found.purpose: found.record} | {each.purpose: each.record for each in found.further}
+    all_found: list[Comparison] = []
+    for purpose, record in stand.items():
+        before = [(each.revision, each.record) for each in found.earlier if each.purpose is purpose]
+        kept = [(f"revision {revision}", _as_json(each)) for revision, each in sorted(before, key=lambda each: each[0])]
+        for_what = f"what stands for {purpose.replace('_', ' ')}"
+        all_found += compared([*kept, (for_what, _as_json(record))])
+    return all_found
+
+
+def _as_json(record: ReferralRecord | None) -> Record | None:
+    return None if record is None else record.model_dump(mode="json", exclude_none=True)
 
 
 def cases(documents: Callable[[], Documents]) -> SubjectKind:
@@ -44,4 +63,5 @@ def cases(documents: Callable[[], Documents]) -> SubjectKind:
         bulk=("claim", "hand_over"),
         claimed=True,
         not_now=not_now,
+        amended=amended,
     )

@@ -136,6 +136,9 @@ WHYS: Final = {
         "a topic has another number of partitions than it should", "make it again, or keep the number it has"
     ),
     "unknown_setting": Why("no setting has this name", "docs/operations/settings.md lists them"),
+    "called_malformed": Why(
+        "what somebody is to be called is no name", "give letters, spaces, points, hyphens, apostrophes: 60 at most"
+    ),
     "person_malformed": Why(
         "what stands for a person is no opaque name", "give the 32 hexadecimal digits that their sign-in shows them"
     ),

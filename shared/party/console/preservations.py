@@ -5,7 +5,7 @@ Only an agency asks. What is sealed stays closed until somebody opens it for a r
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 from typing import Annotated, Final
 
@@ -19,6 +19,9 @@ from shared.exchange.preservation import ASK
 from shared.exchange.states import begins, may_come_in, personal, states
 from shared.kernel.errors import Refused, not_found
 from shared.party.console.live import Live
+from shared.party.console.reasons import read_reason
+from shared.party.looks import looks_at
+from shared.party.opened import ShownLook
 from shared.party.preservation.api import PreservationRoutes, XmlResponse
 from shared.party.preservation.ports import (
     LookedPreservation,
@@ -136,23 +139,30 @@ class PreservationPages:
         after = await self._live.last(asked.identity)
         async with self._routes.reading(asked.identity) as session:
             found = await look_at_preservation(asked.id(), self._routes.acting(asked.identity, session))
+            looks = await self._looks(asked, session)
         inputs = inputs_of(self._acts[refused].takes) if refused else ()
         wrong: dict[str, object] = {"labels": labels_of(inputs)}
         wrong["problems"] = [] if problem is None else problems_of(problem, inputs)
-        return self._shown(asked, found, status=status, refused=refused, after=after, **wrong)
+        return self._shown(asked, found, status=status, refused=refused, looks=looks, after=after, **wrong)
 
     async def _reveal(self, asked: Asked) -> Response:
-        reason = _reason(asked)
+        reason = read_reason(asked)
         if (unproven := self._frame.unproven(asked, f"{PATH}/{asked.id()}")) is not None:
             return unproven
         async with self._routes.reading(asked.identity) as session:
             acting = self._routes.acting(asked.identity, session)
             found = await show_preservation(asked.id(), acting, reason=reason)
-        return self._shown(asked, found, opened=found)
+            looks = await self._looks(asked, session)
+        return self._shown(asked, found, looks=looks, opened=found)
+
+    async def _looks(self, asked: Asked, session: Session) -> Sequence[ShownLook]:
+        """Who of the party has opened it."""
+        kek, party = self._routes.serving.kek, asked.identity.party
+        return await looks_at(session.driver, kek, party=party, subject=asked.id())
 
     async def _export(self, asked: Asked) -> Response:
         """The whole flow as ETSI TS 103 120 XML: it opens what is sealed."""
-        reason = _reason(asked)
+        reason = read_reason(asked)
         if (unproven := self._frame.unproven(asked, f"{PATH}/{asked.id()}")) is not None:
             return unproven
         async with self._routes.reading(asked.identity) as session:
@@ -221,11 +231,3 @@ def _wanted(said: dict[str, JsonValue]) -> dict[str, JsonValue]:
 def _field(path: str) -> str:
     """The field of the form that a place of the request stands for."""
     return path.partition(".")[0]
-
-
-def _reason(asked: Asked) -> RevealReason:
-    """Raises `Refused("reason_missing")`."""
-    try:
-        return RevealReason(asked.said("reason"))
-    except ValueError:
-        raise Refused("reason_missing", "say what you need the record for", field="/reason") from None

@@ -16,9 +16,13 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act
 from shared.exchange.states import may_come_in, personal, states
 from shared.kernel.errors import Refused, not_found
+from shared.party.compared import Comparison
 from shared.party.console.filters import filters_of
 from shared.party.console.live import Live
+from shared.party.console.reasons import read_reason
 from shared.party.finding import sought_in
+from shared.party.looks import looks_at
+from shared.party.opened import ShownLook
 from shared.party.questions.ports import ShownQuestion
 from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.api import Serving
@@ -61,7 +65,8 @@ class SubjectKind:
     `path` is where they are below /console, `rows` the template of the list's columns, `body` of what one shows,
     `record` of its opened record. `numbers` are those of a subject's items. `bulk` are the acts that may be done to
     several at once; `claimed`: one person at a time has one. `beside` tells which others are worked on together with
-    those of a list, `not_now` the acts that one's state permits and what stands beside it does not.
+    those of a list, `not_now` the acts that one's state permits and what stands beside it does not. `amended` compares
+    what an opened one said before with what it says now, as far as that is kept.
     """
 
     path: str
@@ -78,6 +83,7 @@ class SubjectKind:
     claimed: bool = False
     beside: Callable[[asyncpg.Connection, str, Sequence[ShownItem]], Awaitable[Beside]] | None = None
     not_now: Callable[[ShownItem, Acting], Awaitable[frozenset[str]]] | None = None
+    amended: Callable[[ShownItem], Sequence[Comparison]] = lambda _: ()
 
 
 class SubjectPages:
@@ -131,24 +137,22 @@ class SubjectPages:
         async with self._reading(asked.identity) as session:
             acting = self._acting(asked.identity, session)
             found = await look_at_item(self._kind.recipient, asked.id(), acting)
-            raised = await self._raised(asked, session)
+            raised, looks = await self._raised(asked, session), await self._looks(asked, session)
             closed = await self._closed(found, raised, acting)
-        return self._shown(asked, found, raised, closed=closed, after=after)
+        return self._shown(asked, found, raised, closed=closed, looks=looks, after=after)
 
     async def _reveal(self, asked: Asked) -> Response:
         """The record, for a reason that audit is told."""
-        try:
-            reason = RevealReason(asked.said("reason"))
-        except ValueError:
-            raise Refused("reason_missing", "say what you need the record for", field="/reason") from None
+        reason = read_reason(asked)
         if (unproven := self._frame.unproven(asked, f"{ROOT}/{self._kind.path}/{asked.id()}")) is not None:
             return unproven
         async with self._reading(asked.identity) as session:
             acting = self._acting(asked.identity, session)
             found = await show_item(self._kind.recipient, asked.id(), acting, reason=reason)
-            raised = await self._raised(asked, session)
+            raised, looks = await self._raised(asked, session), await self._looks(asked, session)
             closed = await self._closed(found, raised, acting)
-        return self._shown(asked, found, raised, closed=closed, opened=found)
+        compared = self._kind.amended(found)
+        return self._shown(asked, found, raised, closed=closed, looks=looks, opened=found, compared=compared)
 
     async def _evidence(self, asked: Asked) -> Response:
         async with self._reading(asked.identity) as session:
@@ -230,12 +234,13 @@ class SubjectPages:
         async with self._reading(asked.identity) as session:
             acting = self._acting(asked.identity, session)
             found = await look_at_item(self._kind.recipient, asked.id(), acting)
-            raised = await self._raised(asked, session)
+            raised, looks = await self._raised(asked, session), await self._looks(asked, session)
             closed = await self._closed(found, raised, acting)
         inputs = inputs_of(row.takes, rows=self._kind.numbers(found))
         wrong: dict[str, object] = {"problems": problems_of(error, inputs), "labels": labels_of(inputs)}
         here = closed - {row.name}
-        return self._shown(asked, found, raised, closed=here, status=error.status, refused=row.name, **wrong)
+        said = {"refused": row.name, "looks": looks, **wrong}
+        return self._shown(asked, found, raised, closed=here, status=error.status, **said)
 
     async def _closed(self, found: ShownItem, raised: Sequence[ShownQuestion], acting: Acting) -> frozenset[str]:
         """The acts that its state permits, and what stands beside it does not."""
@@ -246,6 +251,10 @@ class SubjectPages:
     async def _may(self, row: Act, found: ShownItem, acting: Acting) -> bool:
         """Whether the act can be done to it as it stands."""
         return _state(found) in may_come_in(row) and row.name not in await self._closed(found, (), acting)
+
+    async def _looks(self, asked: Asked, session: Session) -> Sequence[ShownLook]:
+        """Who of the party has opened it."""
+        return await looks_at(session.driver, self._serving.kek, party=asked.identity.party, subject=asked.id())
 
     async def _raised(self, asked: Asked, session: Session) -> Sequence[ShownQuestion]:
         """What the party has asked or contested of it."""
@@ -277,6 +286,7 @@ class SubjectPages:
             "reasons": list(RevealReason),
             "done": done if done in self._acts else None,
             "opened": None,
+            "compared": (),
             "refused": None,
             "problems": [],
             "labels": {},

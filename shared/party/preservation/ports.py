@@ -13,6 +13,7 @@ from pydantic import Field
 
 from shared.contracts.answers import TrackNumber
 from shared.contracts.base import Contract, Day, ErrorCode, Flag, Instant, JsonObject, NextCursor, PartyId, Uuid
+from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.preserving import PreservationRecord, PreservationTerms
 from shared.exchange.act import PreservationState, Track
 from shared.exchange.clocks import Clocked, Happened
@@ -158,6 +159,8 @@ class Preservations(Protocol):
         ...
 
     async def note(self, events: Sequence[Event]) -> None: ...
+
+    async def note_look(self, subject: UUID, opened: RecordRevealedClear, at: datetime) -> None: ...
 
     async def send(self, drafts: Sequence[Draft]) -> None: ...
 

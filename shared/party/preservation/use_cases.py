@@ -17,13 +17,13 @@ from shared.exchange.events import Event, event_type, happened
 from shared.exchange.items import check_time
 from shared.exchange.message import Draft, Received
 from shared.exchange.preservation import ASK, check_day, row_of
-from shared.exchange.revealed import compose_revealed
 from shared.exchange.states import LOOKING
 from shared.formats import ts103120
 from shared.guard import inspect
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import coarse_uuid7, uuid4
+from shared.party.opened import tell_opened
 from shared.party.preservation.domain import (
     Preservation,
     PreservationKey,
@@ -153,8 +153,8 @@ async def show_preservation(
     shown = await acting.preservations.show(preservation_id)
     opened = RecordRevealedClear(party=acting.party, role=acting.role, actor=acting.actor, reason=reason)
     directory, at = acting.directory, acting.at
-    told = compose_revealed(preservation_id, opened, exercise=shown.exercise, directory=directory, at=at)
-    await acting.preservations.send([told])
+    kept = acting.preservations
+    await tell_opened(preservation_id, opened, kept, exercise=shown.exercise, directory=directory, at=at)
     return shown
 
 

@@ -44,6 +44,7 @@ from shared.exchange.timers import Begun, begun_by
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
+from shared.party.opened import tell_opened
 from shared.party.questions.ports import Between
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind, applied, require_role, words_of, written
 from shared.party.recipient.ports import Acting, Items, OwnEdges, Page, ShownItem
@@ -212,14 +213,9 @@ async def show_item(
     """One item with its opened record. That it was opened, and why, is told to audit, or it is not opened."""
     _require_look(recipient, acting.role)
     shown = await acting.items.show(subject_id)
-    told = compose_revealed(
-        subject_id,
-        RecordRevealedClear(party=acting.party, role=acting.role, actor=acting.actor, reason=reason),
-        exercise=shown.exercise,
-        directory=acting.directory,
-        at=acting.at,
-    )
-    await acting.items.send([told])
+    opened = RecordRevealedClear(party=acting.party, role=acting.role, actor=acting.actor, reason=reason)
+    directory, at = acting.directory, acting.at
+    await tell_opened(subject_id, opened, acting.items, exercise=shown.exercise, directory=directory, at=at)
     return shown
 
 

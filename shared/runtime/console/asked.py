@@ -22,6 +22,8 @@ FIELDS_MAX: Final = 400
 #: The fields of a form that are ours: against forgery, and so that a second click does nothing more.
 CSRF: Final = "csrf"
 ONCE: Final = "once"
+#: Who was shown a form that outlives its session, by their opaque name.
+WHOSE: Final = "whose"
 #: Hosts that are this machine: there is no TLS there, and a cookie may come without.
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
@@ -78,8 +80,8 @@ def csrf_of(session: str) -> str:
     return to_base64url(hashlib.sha256(f"csrf\n{session}".encode()).digest())
 
 
-async def read_form(request: Request, session: str) -> Form:
-    """The fields of a form of ours. Raises `Refused("form_foreign")` where it may be somebody else's."""
+async def read_form(request: Request) -> Form:
+    """The fields of a form of ours, whoever was shown it. Raises `Refused("form_foreign")` for one from elsewhere."""
     require_ours(request)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
         raise Refused("form_type", f"send {FORM_TYPE}", status=415)
@@ -91,9 +93,17 @@ async def read_form(request: Request, session: str) -> Form:
     form: dict[str, list[str]] = {}
     for name, value in fields:
         form.setdefault(name, []).append(value)
-    if not hmac.compare_digest(next(iter(form.get(CSRF, ())), "").encode(), csrf_of(session).encode()):
-        raise _foreign()
     return form
+
+
+def is_of_session(form: Form, session: str) -> bool:
+    """Whether a form was shown to this very session: then, and only then, what it says is done."""
+    return hmac.compare_digest(_first(form, CSRF).encode(), csrf_of(session).encode())
+
+
+def is_of_person(form: Form, actor: str) -> bool:
+    """Whether it was shown to the same person, in whichever session: then they may be shown what they have typed."""
+    return hmac.compare_digest(_first(form, WHOSE).encode(), actor.encode())
 
 
 def require_ours(request: Request) -> None:
@@ -102,8 +112,13 @@ def require_ours(request: Request) -> None:
     schemes = ("http", "https") if is_loopback(request) else ("https",)
     site = request.headers.get("sec-fetch-site", "same-origin")
     if site != "same-origin" or origin.scheme not in schemes or origin.netloc != request.headers.get("host"):
-        raise _foreign()
+        raise foreign()
 
 
-def _foreign() -> Refused:
+def _first(form: Form, name: str) -> str:
+    return next(iter(form.get(name, ())), "")
+
+
+def foreign() -> Refused:
+    """What is said of a form that is not of this session."""
     return Refused("form_foreign", "open the page anew and send its form from there", status=403)

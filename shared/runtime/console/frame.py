@@ -19,7 +19,15 @@ from shared.kernel.clock import Clock
 from shared.kernel.codes import mend_of
 from shared.kernel.errors import CausewayError, NotNow, Refused, Unavailable, not_found
 from shared.runtime.console import cookies
-from shared.runtime.console.asked import Asked, csrf_of, read_form, require_ours
+from shared.runtime.console.asked import (
+    Asked,
+    csrf_of,
+    foreign,
+    is_of_person,
+    is_of_session,
+    read_form,
+    require_ours,
+)
 from shared.runtime.console.doorway import Doorway, Elsewhere
 from shared.runtime.console.drawing import environment
 from shared.runtime.console.people import SESSION_HOURS, Sessions, SignIn
@@ -103,9 +111,13 @@ class Frame:
         """A page, below /console."""
         self._add(path, self._guarded(handler, form=False), "GET")
 
-    def post(self, path: str, handler: Handler) -> None:
-        """What a form of ours is sent to."""
-        self._add(path, self._guarded(handler, form=True), "POST")
+    def post(self, path: str, handler: Handler, *, again: Handler | None = None) -> None:
+        """What a form of ours is sent to.
+
+        `again` shows a form with what was typed, where the same person began it in a session that is over. It does
+        nothing.
+        """
+        self._add(path, self._guarded(handler, form=True, again=again), "POST")
 
     def stream(self, path: str, handler: Handler) -> None:
         """What a page asks by itself: that keeps no session alive, and is answered to who still has one at the end."""
@@ -167,16 +179,23 @@ class Frame:
 
         self.router.add_route(f"{ROOT}{path}", answered, [method], include_in_schema=False)
 
-    def _guarded(self, handler: Handler, *, form: bool, seen: bool = True) -> Callable[[Request], Awaitable[Response]]:
+    def _guarded(
+        self, handler: Handler, *, form: bool, seen: bool = True, again: Handler | None = None
+    ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             session = self._session(request)
             signed = await self._gate.sessions.identify(session, seen=seen)
             if signed is None or session is None:
-                return self.plain("stranger.html", 401)
+                return self.plain("stranger.html", 401, {"typed": again is not None})
             identity = signed.identity
             self._gate.charge(identity.party, announced_bytes(request))
-            said = await read_form(request, session) if form else {}
-            return await handler(Asked(request, identity, csrf_of(session), said, signed.proven_at, signed.name))
+            said = await read_form(request) if form else {}
+            asked = Asked(request, identity, csrf_of(session), said, signed.proven_at, signed.name)
+            if not form or is_of_session(said, session):
+                return await handler(asked)
+            if again is None or not is_of_person(said, identity.actor):
+                raise foreign()
+            return await again(asked)
 
         return endpoint
 

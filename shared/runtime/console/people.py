@@ -40,10 +40,14 @@ KNOWN_MAX: Final = 10_000
 _SEEN_EVERY: Final = timedelta(seconds=30)
 
 _ACTOR = re.compile(r"[0-9a-f]{32}")
+#: What somebody is called: words of letters, as names are written.
+_CALLED = re.compile(r"[^\W\d_](?:[^\W\d_]|[ .'’-]){0,59}")
 
 _KEEP_PERSON = """
-INSERT INTO console_person (party, actor, role, scope_jurisdictions, scope_parties) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO console_person (party, actor, role, scope_jurisdictions, scope_parties, called)
+VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (party, actor) DO UPDATE SET role = excluded.role, ended_at = NULL,
+    called = coalesce(excluded.called, console_person.called),
     scope_jurisdictions = excluded.scope_jurisdictions, scope_parties = excluded.scope_parties
 RETURNING xmax = 0 AS new
 """
@@ -117,17 +121,28 @@ def require_actor(actor: str) -> None:
         raise Refused("person_malformed", "32 hexadecimal digits, as the page shows them to whoever has no role")
 
 
-async def permit(driver: asyncpg.Connection, person: Person, role: Role, *, scope: Scope | None = None) -> bool:
+def is_name(text: str) -> bool:
+    """Whether somebody may be called that: letters, with spaces, points, hyphens and apostrophes between them."""
+    return _CALLED.fullmatch(text) is not None
+
+
+async def permit(
+    driver: asyncpg.Connection, person: Person, role: Role, *, scope: Scope | None = None, called: str | None = None
+) -> bool:
     """Let a person act as `role`, and as nothing else: from their next request on, also where they are signed in.
 
-    Whether nobody of that name has ever had a role.
+    `called` is what the others of their party are shown, None: as before. Whether nobody of that opaque name has ever
+    had a role.
 
-    Raises `Refused`: `role_has_no_key` for the instance's own role, `person_malformed` for what is no opaque name.
+    Raises `Refused`: `role_has_no_key` for the instance's own role, `person_malformed` for what is no opaque name,
+    `called_malformed` for what nobody is called.
     """
+    if called is not None and not is_name(called):
+        raise Refused("called_malformed", "a name as it is written, 60 letters at most", field="/called")
     if role not in KEY_ROLES:
         raise Refused("role_has_no_key", "the role is the instance's own")
     require_actor(person.actor)
-    return bool(await driver.fetchval(_KEEP_PERSON, *person, role.value, *columns_of(scope, role)))
+    return bool(await driver.fetchval(_KEEP_PERSON, *person, role.value, *columns_of(scope, role), called))
 
 
 async def role_of(driver: asyncpg.Connection, person: Person) -> Role:
@@ -138,9 +153,11 @@ async def role_of(driver: asyncpg.Connection, person: Person) -> Role:
     return Role(found)
 
 
-async def make_link(driver: asyncpg.Connection, person: Person, *, role: Role, at: datetime) -> str:
+async def make_link(
+    driver: asyncpg.Connection, person: Person, *, role: Role, at: datetime, called: str | None = None
+) -> str:
     """Let a person act as `role`, and make the link that signs them in once. It is shown once and kept nowhere."""
-    await permit(driver, person, role)
+    await permit(driver, person, role, called=called)
     text = secrets.token_urlsafe(32)
     await driver.execute(_KEEP_LINK, link_hash(text), *person, at + timedelta(minutes=LINK_MINUTES))
     return text

@@ -14,7 +14,9 @@ from scipy.optimize import linprog
 from deploy.statistics.merging import ELSEWHERE, SMALL, Party, Row, merged
 
 #: Sent, answered, actioned: none of them more than the one before.
-MEASURES = 3
+CHAIN = ((0, 1), (1, 2))
+#: Besides: removed, confirmed, reappeared. What is confirmed was removed, and what is there again was answered.
+OF_REMOVALS = (*CHAIN, (2, 3), (3, 4), (1, 5))
 
 
 @st.composite
@@ -96,33 +98,35 @@ def world(seed: int) -> list[Party]:
 
 
 Known = Sequence[tuple[set[int], tuple[int, ...]]]
+Order = Sequence[tuple[int, int]]
 
 
-def bound(party: int, measure: int, *, known: Known, count: int, parts: bool = False) -> float:
+def bound(party: int, measure: int, *, known: Known, count: int, parts: bool = False, order: Order = CHAIN) -> float:
     """What an attacker can say at most of one number, from the sums of sets of parties and the order of measures.
 
-    `parts`: that the second and third make up the first.
+    `parts`: that the second and third make up the first; else no measure of a pair of `order` exceeds the one before.
     """
-    size = count * MEASURES
+    measures = len(known[0][1])
+    size = count * measures
     equal = [
-        [float(i // MEASURES in members and i % MEASURES == m) for i in range(size)]
+        [float(i // measures in members and i % measures == m) for i in range(size)]
         for members, _ in known
-        for m in range(MEASURES)
+        for m in range(measures)
     ]
-    sums_known = [float(counts[m]) for _, counts in known for m in range(MEASURES)]
+    sums_known = [float(counts[m]) for _, counts in known for m in range(measures)]
     less = []
     for one in range(count if parts else 0):
         whole = [0.0] * size
-        whole[one * MEASURES : (one + 1) * MEASURES] = [-1.0, 1.0, 1.0]
+        whole[one * measures : (one + 1) * measures] = [-1.0, 1.0, 1.0]
         equal.append(whole)
         sums_known.append(0.0)
     for one in range(0 if parts else count):
-        for m in range(1, MEASURES):
+        for above, below in order:
             row = [0.0] * size
-            row[one * MEASURES + m], row[one * MEASURES + m - 1] = 1.0, -1.0
+            row[one * measures + below], row[one * measures + above] = 1.0, -1.0
             less.append(row)
     wanted = numpy.zeros(size)
-    wanted[party * MEASURES + measure] = -1.0
+    wanted[party * measures + measure] = -1.0
     found = linprog(
         wanted, A_ub=less or None, b_ub=[0.0] * len(less) or None, A_eq=equal, b_eq=sums_known, bounds=(0, None)
     )
@@ -130,10 +134,10 @@ def bound(party: int, measure: int, *, known: Known, count: int, parts: bool = F
     return -float(found.fun)
 
 
-def attacked(counted: Sequence[Party], known: Known, *, parts: bool = False) -> list[float]:
+def attacked(counted: Sequence[Party], known: Known, *, parts: bool = False, order: Order = CHAIN) -> list[float]:
     """The bounds of all small numbers."""
     return [
-        bound(number, measure, known=known, count=len(counted), parts=parts)
+        bound(number, measure, known=known, count=len(counted), parts=parts, order=order)
         for number, party in enumerate(counted)
         for measure, count in enumerate(party.counts)
         if 0 < count < SMALL
@@ -184,6 +188,35 @@ def test_the_part_that_is_left_out_would_be_found_by_subtraction() -> None:
     rows = merged(merged_of)
     assert rows is not None
     assert min(attacked(counted, of_rows(rows, counted), parts=True)) < SMALL
+
+
+def of_removals(seed: int) -> list[Party]:
+    """Providers with what they said that they removed, what of it was confirmed, and what was there again."""
+    drawn, counted = random.Random(seed), []
+    for party in world(seed):
+        removed = drawn.randint(0, party.counts[2])
+        counts = (*party.counts, removed, drawn.randint(0, removed), drawn.randint(0, party.counts[1]))
+        if any(counts):
+            counted.append(party._replace(counts=counts))
+    return counted
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_attacker_bounds_no_small_number_of_removals_and_of_what_confirmed_them(seed: int) -> None:
+    counted = of_removals(seed)
+    rows = merged(counted)
+    assert rows is not None
+    bounds = attacked(counted, of_rows(rows, counted), order=OF_REMOVALS)
+    assert bounds
+    assert min(bounds) >= SMALL - 1e-6
+
+
+def test_what_was_found_of_removals_would_tell_of_few_where_rows_are_merged_without_it() -> None:
+    """The control: merged by what was sent, answered and acted on alone, as if the rest were no number."""
+    counted = of_removals(1)
+    rows = merged([each._replace(counts=each.counts[:3]) for each in counted])
+    assert rows is not None
+    assert min(attacked(counted, of_rows(rows, counted), order=OF_REMOVALS)) < SMALL
 
 
 def test_blanks_beside_totals_would_be_found_by_subtraction() -> None:

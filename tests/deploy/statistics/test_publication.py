@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
@@ -54,9 +55,26 @@ def test_exercises_are_published_beside_the_rest_in_one_folder(tmp_path: Path) -
     published = publish(files_of(month, {}, directory, exercises=True), tmp_path)
     names = {
         f"2026-10-exercises-{kind}.{form}" for kind in ("agencies", "providers", "gone") for form in ("csv", "svg")
-    }
+    } | {"2026-10-exercises-providers-confirmed.svg", "2026-10-exercises.html"}
     assert {path.name for path in published} == names
     assert "2026-10 (exercises)" in (tmp_path / "2026-10-exercises-providers.svg").read_text()
+
+
+def test_the_page_has_every_number_of_the_tables_and_nothing_from_elsewhere() -> None:
+    directory, figures = exchange_world.world().documents.directory, Figures()
+    for measure in (Measure.SENT, Measure.ACTIONED, Measure.REMOVED, Measure.CONFIRMED):
+        figures.add(measure, 90, 12)
+    figures.gone = 17
+    files = files_of(Month(2026, 10), {PROVIDER: figures, POLICE: figures}, directory)
+    page = files["2026-10.html"].decode()
+    for name in ("2026-10-providers.csv", "2026-10-agencies.csv", "2026-10-gone.csv"):
+        header, *rows = csv.reader(files[name].decode().splitlines())
+        table = page.partition(f"<caption>{name}</caption>")[2].partition("</table>")[0]
+        cells = [re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", row) for row in table.split("</tr>")[:-1]]
+        assert [len(row) for row in cells] == [len(header)] * (1 + len(rows))
+        assert [row[1:] for row in cells[1:]] == [row[1:] for row in rows]
+    assert set(re.findall(r'src="([^"]+)"', page)) == {name for name in files if name.endswith(".svg")}
+    assert not re.search(r"https?:|<script|href", page)
 
 
 def test_a_plot_is_a_picture_with_words_and_nothing_from_elsewhere() -> None:

@@ -42,7 +42,7 @@ class Kept:
         self.looks: list[str] = []
         self.cursors: list[str | None] = []
 
-    async def note_reading(self, _: str, __: str, what: str) -> None:
+    async def note_reading(self, _: str, __: str, what: str, *, actor: str | None = None) -> None:
         self.looks.append(what)
 
     async def find(self, _: Sought, *, cursor: str | None, **__: object) -> FoundFlows:

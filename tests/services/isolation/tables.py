@@ -14,6 +14,7 @@ from shared.exchange.act import CaseState, NoticeState, OfferState, Preservation
 from shared.exchange.origin import ReferralState
 from shared.exchange.webhooks import WebhookState
 from shared.kernel.authority import Authority, Relation, Role
+from tests.services.isolation.inserts import NOTICE_LOCATION, PRESERVATION_LOCATION, RECORD_LOOK, RELATION, TOKEN
 
 AUTHORITIES: dict[str, Authority] = {
     "hotline": HOTLINE,
@@ -104,12 +105,6 @@ _PRESERVATION_ACT = """
 INSERT INTO preservation_act (preservation_id, party, track, number, name, state, said, at)
 SELECT $1, $2, 'offer', 1, 'submit', $3, '{}', now()
 """
-_NOTICE_LOCATION = """
-INSERT INTO notice_location (notice_id, party, n, token) SELECT $1, $2, 1, '' WHERE $3 <> ''
-"""
-_PRESERVATION_LOCATION = """
-INSERT INTO preservation_location (preservation_id, party, token) SELECT $1, $2, '' WHERE $3 <> ''
-"""
 _CLOCKED = """
 INSERT INTO clocked (edge_id, party, subject, told_by, origin, recipient, purpose, rules, begun_at)
 SELECT $1::uuid, $2, $1, $1, 'origin.example', 'recipient.example', 'investigation', '{}', now() WHERE $3 <> ''
@@ -125,12 +120,6 @@ SELECT $1::uuid, $1, $2, 'clock', 1, $1, 'origin.example', 'takedown', $2, 'answ
 WHERE $3 <> ''
 """
 _ERASED = "INSERT INTO erased_record (subject, party) SELECT $1::uuid, $2 WHERE $3 <> ''"
-_TOKEN = """
-INSERT INTO location_token (party, referral_id, n, version, token) SELECT $2, $1::uuid, 1, 1, '' WHERE $3 <> ''
-"""
-_RELATION = """
-INSERT INTO relation (party, referral_id, other, kind) SELECT $2, $1::uuid, $1, 'same_locator' WHERE $3 <> ''
-"""
 
 
 def _of_edges(action: str) -> set[str]:
@@ -264,6 +253,13 @@ SELECT $1::uuid, $2, $1, 'other.example', true, 1, 'question', $1, '{1}', '{}', 
 """
 
 
+def _looks() -> Iterator[Isolated]:
+    """Whoever reads may open what they read, which adds; nobody changes or removes a look."""
+    for service in ("hotline", "law_enforcement", "industry"):
+        of = service, "record_look", ANY, Kept, "subject", RECORD_LOOK
+        yield Isolated(*of, has_state=False, allows=lambda action: {ADDS} if action == "read" else set())
+
+
 def _questions() -> Iterator[Isolated]:
     """Whoever acts on something has seen what was answered of it."""
     for service in ("hotline", "law_enforcement", "industry"):
@@ -298,7 +294,7 @@ def _of_due(action: str) -> set[str]:
 
 def _links(service: str) -> Iterator[Isolated]:
     """Which referrals name one place: the service's own step alone adds it."""
-    for table, insert in (("location_token", _TOKEN), ("relation", _RELATION)):
+    for table, insert in (("location_token", TOKEN), ("relation", RELATION)):
         yield Isolated(
             service, table, "referral", ReferralState, "referral_id", insert, has_state=False, allows=_of_links
         )
@@ -347,8 +343,8 @@ PRESERVATIONS = tuple(
 LOCATIONS = tuple(
     Isolated("industry", table, of, states, f"{of}_id", insert, has_state=False, allows=allows)
     for table, of, states, insert, allows in (
-        ("notice_location", "notice", NoticeState, _NOTICE_LOCATION, _of_noticed),
-        ("preservation_location", "preservation", PreservationState, _PRESERVATION_LOCATION, _of_locations),
+        ("notice_location", "notice", NoticeState, NOTICE_LOCATION, _of_noticed),
+        ("preservation_location", "preservation", PreservationState, PRESERVATION_LOCATION, _of_locations),
     )
 )
 REVISIONS = tuple(
@@ -397,4 +393,5 @@ TABLES = (
     *_holds(),
     *_leases(),
     *_questions(),
+    *_looks(),
 )

@@ -25,7 +25,10 @@ from shared.kernel.authority import Authority
 from shared.kernel.canonical import digest
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
+from shared.party.compared import Comparison
 from shared.party.finding import Finding
+from shared.party.looks import looks_at
+from shared.party.opened import ShownLook
 from shared.party.origin.api import bodies
 from shared.party.origin.api.changes import Changed, Identified, add_change_routes
 from shared.party.origin.api.checking import Checking, Posted, parsed
@@ -46,11 +49,13 @@ from shared.party.origin.domain import (
     WorkPage,
 )
 from shared.party.origin.domain import Request as Filed
+from shared.party.origin.store.revisions import PostgresRevisions
 from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
 from shared.party.origin.use_cases.reviews import DROP, RELEASE
+from shared.party.origin.use_cases.revisions import compare_revisions
 from shared.party.questions.ports import ShownQuestion
 from shared.party.questions.store import PostgresQuestions
 from shared.routing.directory_index import DirectoryIndex
@@ -63,6 +68,7 @@ from shared.runtime.http.paging import Cursor, Limit
 from shared.runtime.http.problems import PROBLEM_JSON
 from shared.runtime.http.sameness import items_hash
 from shared.runtime.watch.telemetry import current_traceparent
+from shared.vocabulary.reveal import RevealReason
 from shared.vocabulary.routing import Disposition
 
 #: What the routes declare by which an origin files; each service mounts them in its own `api`, at `OriginApi.file`.
@@ -178,6 +184,18 @@ class OriginApi:
         """What recipients have asked or contested of one referral, newest first."""
         async with self._database.transaction(RowScope([identity.party], identity.role, "read")) as session:
             return await PostgresQuestions(session.driver).about(identity.party, referral_id)
+
+    async def compared(self, referral_id: UUID, identity: Identity, *, reason: RevealReason) -> Sequence[Comparison]:
+        """What each amendment of one referral has changed; audit is told that it was opened."""
+        async with self._database.transaction(RowScope([identity.party], identity.role, "read")) as session:
+            acting = self._doings.acting(identity, session)
+            said = PostgresRevisions(session.driver, self._doings.kek)
+            return await compare_revisions(referral_id, acting, actor=identity.actor, reason=reason, revisions=said)
+
+    async def looks(self, referral_id: UUID, identity: Identity) -> Sequence[ShownLook]:
+        """Who of the party has opened one referral."""
+        async with self._database.transaction(RowScope([identity.party], identity.role, "read")) as session:
+            return await looks_at(session.driver, self._doings.kek, party=identity.party, subject=referral_id)
 
     async def check(self, request: Request, identity: Identity) -> Response:
         """Say of what is posted, one or a list, what would become of it."""

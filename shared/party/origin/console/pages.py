@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from pydantic import BaseModel, JsonValue
@@ -15,7 +15,9 @@ from shared.exchange.origin import ReferralState
 from shared.kernel.authority import Authority, Role
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused, not_found
+from shared.party.compared import Comparison
 from shared.party.console.filters import filters_of
+from shared.party.console.reasons import read_reason
 from shared.party.finding import sought_in
 from shared.party.origin.console import filing
 from shared.party.origin.console.acting import AMEND, FORMS, may_amend
@@ -35,6 +37,7 @@ from shared.runtime.http.edge import read_key, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.problems import InvalidFields, problem_body
 from shared.runtime.http.sameness import body_hash
+from shared.vocabulary.reveal import RevealReason
 from shared.vocabulary.routing import Disposition
 
 PATH: Final = f"{ROOT}/referrals"
@@ -64,10 +67,11 @@ class ReferralPages:
         frame.get("/referrals", self._list)
         frame.get("/referrals/{id}", self._one)
         frame.post("/referrals/{id}/act/{act}", self._act)
+        frame.post("/referrals/{id}/reveal", self._reveal)
         frame.get("/referrals/{id}/amend", self._amending)
-        frame.post("/referrals/{id}/amend", self._amend)
+        frame.post("/referrals/{id}/amend", self._amend, again=self._amend_again)
         frame.get("/new", self._new)
-        frame.post("/new", self._file)
+        frame.post("/new", self._file, again=self._file_again)
         frame.post("/new/preview", self._preview)
 
     async def _list(self, asked: Asked) -> Response:
@@ -85,12 +89,27 @@ class ReferralPages:
     async def _one(self, asked: Asked) -> Response:
         return await self._shown(asked)
 
-    async def _shown(self, asked: Asked, *, status: int = 200, problem: Refused | None = None) -> Response:
+    async def _reveal(self, asked: Asked) -> Response:
+        """What amendments have changed, for a reason that audit is told."""
+        reason = read_reason(asked)
+        if (unproven := self._frame.unproven(asked, f"{PATH}/{asked.id()}")) is not None:
+            return unproven
+        return await self._shown(asked, compared=await self._use.compared(asked.id(), asked.identity, reason=reason))
+
+    async def _shown(
+        self,
+        asked: Asked,
+        *,
+        status: int = 200,
+        problem: Refused | None = None,
+        compared: Sequence[Comparison] | None = None,
+    ) -> Response:
         after = await self._last(asked.identity)
         async with self._use.reading(asked.identity) as acting:
             found = await show_referral(asked.id(), acting)
             directory = acting.directory()
         raised = await self._use.raised(asked.id(), asked.identity)
+        looks = await self._use.looks(asked.id(), asked.identity)
         kinds = {each.recipient: party.kind for each in found.edges if (party := directory.party(each.recipient))}
         forms = acting_forms(found, raised, asked.identity.role, kinds=kinds)
         refused = None if problem is None else asked.said("form")
@@ -105,7 +124,10 @@ class ReferralPages:
             "problems": [] if problem is None else broken(problem, sent),
             "labels": labels_of(sent),
             "refused": refused,
-            "after": after,
+            "after": after if compared is None else None,
+            "compared": compared,
+            "looks": looks,
+            "reasons": list(RevealReason),
         }
         return self._frame.page(asked, "referral.html", views, status=status)
 
@@ -159,14 +181,19 @@ class ReferralPages:
             return await self._amendment(asked, status=error.status, problem=error)
         return turned_to(f"{PATH}/{asked.id()}?done={AMEND.name}")
 
-    async def _amendment(self, asked: Asked, *, status: int = 200, problem: Refused | None = None) -> Response:
+    async def _amend_again(self, asked: Asked) -> Response:
+        return await self._amendment(asked, status=409, again=True)
+
+    async def _amendment(
+        self, asked: Asked, *, status: int = 200, problem: Refused | None = None, again: bool = False
+    ) -> Response:
         async with self._use.reading(asked.identity) as acting:
             found = await show_referral(asked.id(), acting)
         if not may_amend(found, asked.identity.role):
             raise not_found()
         problems = [] if problem is None else _of_amendment(problem)
         inputs = _inputs(Amendment)
-        views = {"it": found, "inputs": inputs, "labels": labels_of(inputs), "problems": problems}
+        views = {"it": found, "inputs": inputs, "labels": labels_of(inputs), "problems": problems, "again": again}
         return self._frame.page(asked, "amend.html", views, status=status)
 
     def _require_filing(self, role: Role) -> None:
@@ -201,6 +228,10 @@ class ReferralPages:
         accepted = AcceptedReferral.model_validate_json(reply.body)
         return turned_to(f"{PATH}/{accepted.referral_id}?done=submit")
 
+    async def _file_again(self, asked: Asked) -> Response:
+        self._require_filing(asked.identity.role)
+        return self._form(asked, status=409, again=True)
+
     async def _looked(self, asked: Asked) -> filing.Looked:
         answer = await self._use.checked(asked.identity, self._body(asked), _JSON)
         return filing.LookedAt.model_validate_json(answer).results[0]
@@ -216,11 +247,12 @@ class ReferralPages:
         status: int = 200,
         looked: filing.Looked | None = None,
         problems: list[tuple[str, str]] | None = None,
+        again: bool = False,
     ) -> Response:
         """The form, with what was filled in: it was typed by whoever it is shown to, and is kept nowhere."""
         found = problems or []
         inputs = _inputs(filing.NewReferral)
-        views = {"inputs": inputs, "labels": labels_of(inputs), "looked": looked, "problems": found}
+        views = {"inputs": inputs, "labels": labels_of(inputs), "looked": looked, "problems": found, "again": again}
         return self._frame.page(asked, "new.html", views | {"told": _problems(looked)}, status=status)
 
 

@@ -9,12 +9,15 @@ from uuid import UUID
 
 from shared.contracts.base import Contract
 from shared.exchange.act import Act
+from shared.party.compared import Comparison
+from shared.party.opened import ShownLook
 from shared.party.origin.domain import AmendedReferral, Reply
 from shared.party.origin.use_cases.amend import Changing
 from shared.party.origin.use_cases.referrals import Acting
 from shared.party.questions.ports import ShownQuestion
 from shared.runtime.database.transactions import Session
 from shared.runtime.http.identity import Identity
+from shared.vocabulary.reveal import RevealReason
 
 Doing = Callable[[Session], Awaitable[Contract]]
 Changed = Callable[[Changing], Awaitable[AmendedReferral]]
@@ -34,6 +37,12 @@ class OriginUse(Protocol):
     async def file_many(self, identity: Identity, body: bytes, *, key: bytes, route: str) -> Reply: ...
 
     async def raised(self, referral_id: UUID, identity: Identity) -> Sequence[ShownQuestion]: ...
+
+    async def compared(
+        self, referral_id: UUID, identity: Identity, *, reason: RevealReason
+    ) -> Sequence[Comparison]: ...
+
+    async def looks(self, referral_id: UUID, identity: Identity) -> Sequence[ShownLook]: ...
 
     def doing(self, act: Act, referral_id: UUID, said: Contract | None, *, identity: Identity) -> Doing: ...
 

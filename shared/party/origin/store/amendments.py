@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import to_json
 
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, reveal, unwrap
 from shared.exchange.amend import Amended, Standing
 from shared.exchange.clocks import Happened
 from shared.exchange.events import Event
@@ -22,6 +22,7 @@ from shared.party.origin.ports import Told
 from shared.party.origin.store.days import PostgresDays
 from shared.party.origin.store.edges import PostgresEdges, known_edge
 from shared.party.origin.store.filing import places
+from shared.party.origin.store.revisions import revision_place
 from shared.party.origin.use_cases.changing import Amendable, DisownedItems
 from shared.runtime.database.columns import Statement
 from shared.runtime.database.feed import note_events
@@ -142,7 +143,7 @@ class PostgresAmendments(PostgresDays):
         again = amended.again
         row = await self._driver.fetchrow(_FIND, found.referral_id)
         key, place = self._key(row)
-        before = Place("referral_revision", f"{found.referral_id}.{found.revision}", found.party).column("content")
+        before = revision_place(found.referral_id, found.revision, found.party)
         assert found.content is not None
         await self._driver.execute(_KEEP, found.referral_id, protect(found.content, key, before))
         stands = _AMEND.bind(

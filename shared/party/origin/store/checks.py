@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
 from shared.exchange.origin import Answered
-from shared.party.origin.use_cases.checks import IssuedEdge
+from shared.party.origin.use_cases.checks import IssuedEdge, Look
 from shared.vocabulary.answers import AnswerState
 
 _ISSUED: Final = """
@@ -20,6 +19,7 @@ _FOUND: Final = """
 UPDATE edge SET answer = $2, answer_detail = $3::jsonb, answered_at = CASE WHEN answer = $2 THEN answered_at ELSE $4 END
 WHERE edge_id = $1
 """
+_LOOKED: Final = "INSERT INTO answer_act (subject, sender, act, said, at) VALUES ($1, $2, $3, $4::jsonb, $5)"
 
 
 class PostgresIssued:
@@ -43,5 +43,6 @@ class PostgresIssued:
             for row in rows
         ]
 
-    async def found(self, edge: IssuedEdge, answer: Answered, at: datetime) -> None:
-        await self._driver.execute(_FOUND, edge.edge_id, answer.state.value, dict(answer.detail), at)
+    async def found(self, edge: IssuedEdge, look: Look, answer: Answered) -> None:
+        await self._driver.execute(_FOUND, edge.edge_id, answer.state.value, dict(answer.detail), look.at)
+        await self._driver.execute(_LOOKED, edge.notice_id, look.party, look.act, look.found.words(), look.at)

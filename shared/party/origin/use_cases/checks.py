@@ -45,6 +45,16 @@ class IssuedEdge:
         return [n for n in self.items if n not in self.gone]
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at items of a notice: an act of its origin, `found` by the origin's own numbers."""
+
+    act: UUID
+    party: str
+    found: Said
+    at: datetime
+
+
 class IssuedEdges(Protocol):
     """The notices of the acting party's referrals, within one transaction."""
 
@@ -52,7 +62,7 @@ class IssuedEdges(Protocol):
         """Those that stand, locked."""
         ...
 
-    async def found(self, edge: IssuedEdge, answer: Answered, at: datetime) -> None:
+    async def found(self, edge: IssuedEdge, look: Look, answer: Answered) -> None:
         """Keep what was found, and the answer that it has led to."""
         ...
 
@@ -91,14 +101,15 @@ async def _check(edge: IssuedEdge, said: ItemChecks, acting: Acting, *, filed: F
     again = any(each.found is ItemFound.REAPPEARED for each in found.checks)
     state = AnswerState(items.fold(edge.standing, before + found).items.value) if again else edge.answer.state
     detail = dict(edge.answer.detail) | (before + found).words()
-    await edges.found(edge, Answered(state, detail, edge.answer.acts), acting.at)
+    look = Look(uuid4(), acting.party, found, acting.at)
+    await edges.found(edge, look, Answered(state, detail, edge.answer.acts))
     told = items.told(found, edge.items).checks
     steps = [*checked(told, acting.at), *rechecked(before + found, acting.at)]
     await acting.referrals.clock([Happened.by(acting.party, edge.notice_id, edge.recipient, step=s) for s in steps])
     directory = acting.directory()
     if directory.party(edge.recipient) is None or directory.instance(edge.instance) is None:
         return again  # it has left: nobody is there to be told
-    clear = ItemsCheckedClear(notice_id=edge.notice_id, act=uuid4(), checked=told)
+    clear = ItemsCheckedClear(notice_id=edge.notice_id, act=look.act, checked=told)
     addressing = Addressing(
         subject=edge.notice_id,
         sender=acting.party,

@@ -15,6 +15,7 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import to_json
 
+from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.preserving import PreservationRecord
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
 from shared.exchange.act import Subject, Track
@@ -25,6 +26,7 @@ from shared.exchange.states import Standing
 from shared.exchange.timers import Begun
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import not_found
+from shared.party.looks import note_look
 from shared.party.preservation.domain import Preservation, PreservationKey
 from shared.party.preservation.ports import (
     Done,
@@ -181,6 +183,9 @@ class PostgresPreservations:
 
     async def note(self, events: Sequence[Event]) -> None:
         await note_events(self._driver, events)
+
+    async def note_look(self, subject: UUID, opened: RecordRevealedClear, at: datetime) -> None:
+        await note_look(self._driver, subject, opened, at=at)
 
     async def send(self, drafts: Sequence[Draft]) -> None:
         await outbox.enqueue(self._driver, drafts)

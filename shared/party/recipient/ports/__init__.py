@@ -10,6 +10,7 @@ from uuid import UUID
 
 from shared.contracts.base import Contract, Flag, Instant
 from shared.contracts.delivery import HeldEdge
+from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.referral import Revision
 from shared.exchange.act import Act
 from shared.exchange.clocks import Happened
@@ -146,6 +147,10 @@ class Items(Protocol):
 
     async def act_many(self, acts: Sequence[ItemAct], at: datetime) -> frozenset[UUID]:
         """Move many items, each once, and keep what was said; the subjects of those that were moved."""
+        ...
+
+    async def note_look(self, subject: UUID, opened: RecordRevealedClear, at: datetime) -> None:
+        """Keep for the people of the party who has opened a record."""
         ...
 
     async def send(self, drafts: Sequence[Draft]) -> None:

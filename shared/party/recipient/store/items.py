@@ -17,6 +17,7 @@ import asyncpg
 from shared.contracts.base import Contract
 from shared.contracts.decision import Edge
 from shared.contracts.delivery import HeldEdge
+from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.questions import RaisedClear
 from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import ALL, WITHDRAWALS
@@ -28,6 +29,7 @@ from shared.exchange.timers import Begun
 from shared.exchange.words import folded
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Defect, Refused, not_found
+from shared.party.looks import note_look
 from shared.party.questions.store import PostgresQuestions
 from shared.party.recipient.domain import Item, ItemKey, revision_of
 from shared.party.recipient.ports import ItemAct, Page, ShownItem
@@ -259,6 +261,9 @@ class PostgresItems:
         statement = self.table.of_withdrawn.kept_until
         rows = await self._driver.fetch(statement, before.isoformat(), limit, *pairs(but))
         return [(row["subject_id"], row["party"]) for row in rows]
+
+    async def note_look(self, subject: UUID, opened: RecordRevealedClear, at: datetime) -> None:
+        await note_look(self._driver, subject, opened, at=at)
 
     async def send(self, drafts: Sequence[Draft]) -> None:
         await outbox.enqueue(self._driver, drafts)

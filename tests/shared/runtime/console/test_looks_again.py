@@ -19,6 +19,7 @@ from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.party.console import subjects
 from shared.party.console.subjects import SubjectPages
+from shared.party.origin.console.pages import ReferralPages
 from shared.runtime.console.asked import Asked, csrf_of
 from shared.runtime.console.frame import Frame, Gate
 from shared.runtime.console.people import Sessions
@@ -117,15 +118,40 @@ async def test_a_record_is_opened_to_who_has_proven_themselves_within_a_quarter_
     monkeypatch.setattr(SubjectPages, "_reading", reading)
     monkeypatch.setattr(SubjectPages, "_acting", lambda *_: None)
     monkeypatch.setattr(SubjectPages, "_raised", shown)
+    monkeypatch.setattr(SubjectPages, "_looks", shown)
     monkeypatch.setattr(SubjectPages, "_closed", shown)
     monkeypatch.setattr(SubjectPages, "_shown", lambda *_, opened, **__: Response(opened))
     frame = console(Holding(proven_at=None if minutes is None else NOW - timedelta(minutes=minutes)))
     pages = SubjectPages.__new__(SubjectPages)
-    pages._frame, pages._kind = frame, SimpleNamespace(path="inbox", recipient=None)  # type: ignore[assignment]
+    kind = SimpleNamespace(path="inbox", recipient=None, amended=lambda _: ())
+    pages._frame, pages._kind = frame, kind  # type: ignore[assignment]
     frame.post("/inbox/{id}/reveal", pages._reveal)
+    assert await revealed(frame, "inbox") == ((200, True) if opens or not looks else (403, False))
+
+
+@pytest.mark.parametrize(("minutes", "opens"), [(15, True), (16, False), (None, False)])
+async def test_so_is_what_an_amendment_has_changed(
+    minutes: int | None, opens: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def compared(*_: object, **__: object) -> str:
+        return RECORD
+
+    async def shown(*_: object, compared: str) -> Response:
+        return Response(compared)
+
+    monkeypatch.setattr(ReferralPages, "_shown", shown)
+    frame = console(Holding(proven_at=None if minutes is None else NOW - timedelta(minutes=minutes)))
+    pages = ReferralPages.__new__(ReferralPages)
+    pages._frame, pages._use = frame, SimpleNamespace(compared=compared)  # type: ignore[assignment]
+    frame.post("/referrals/{id}/reveal", pages._reveal)
+    assert await revealed(frame, "referrals") == ((200, True) if opens else (403, False))
+
+
+async def revealed(frame: Frame, path: str) -> tuple[int, bool]:
+    """The status that opening a record there is answered with, and whether the record is in the answer."""
     said = {"csrf": csrf_of("word"), "reason": "take_up"}
     async with visiting(frame) as client:
-        path = f"/console/inbox/{uuid7()}/reveal"
-        answer = await client.post(path, data=said, headers={"Origin": "http://localhost"})
-    assert (answer.status_code, RECORD in answer.text) == ((200, True) if opens or not looks else (403, False))
-    assert ("proof_too_old" in answer.text) == (looks and not opens)
+        where = f"/console/{path}/{uuid7()}/reveal"
+        answer = await client.post(where, data=said, headers={"Origin": "http://localhost"})
+    assert (answer.status_code == 403) == ("proof_too_old" in answer.text)
+    return answer.status_code, RECORD in answer.text

@@ -1,0 +1,14 @@
+"""What providers say that they removed is counted, and what was found of it; who has opened a record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0028"
+down_revision = "0026"
+
+
+def upgrade() -> None:
+    op.get_bind().exec_driver_sql(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))

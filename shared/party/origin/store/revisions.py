@@ -1,0 +1,54 @@
+"""What a referral said under each revision, in PostgreSQL: under the key of its record, and ended with that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from shared.contracts.facts import RecordRevealedClear
+from shared.envelope.datakeys import KeyEncryptionKey, Place, reveal, unwrap
+from shared.exchange.message import Draft
+from shared.party.looks import note_look
+from shared.party.origin.store.filing import places
+from shared.party.origin.use_cases.revisions import SaidRevision
+from shared.runtime.post import outbox
+
+_SAID: Final = """
+SELECT v.revision, v.party, v.content, true AS before, k.wrapped
+FROM referral_revision AS v JOIN data_key AS k ON k.subject = v.referral_id WHERE v.referral_id = $1
+UNION ALL SELECT r.revision, r.party, r.content, false, k.wrapped
+FROM referral AS r JOIN data_key AS k ON k.subject = r.referral_id WHERE r.referral_id = $1
+ORDER BY revision
+"""
+
+
+class PostgresRevisions:
+    """`Revisions` within one transaction, which is bound to the acting party."""
+
+    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
+        self._driver = driver
+        self._kek = kek
+
+    async def note_look(self, subject: UUID, opened: RecordRevealedClear, at: datetime) -> None:
+        await note_look(self._driver, subject, opened, at=at)
+
+    async def send(self, drafts: Sequence[Draft]) -> None:
+        await outbox.enqueue(self._driver, drafts)
+
+    async def said(self, referral_id: UUID) -> Sequence[SaidRevision]:
+        return [_said(row, self._kek, referral_id) for row in await self._driver.fetch(_SAID, referral_id)]
+
+
+def revision_place(referral_id: UUID, revision: int, party: str) -> bytes:
+    """Where the content of a revision that stands no more belongs."""
+    return Place("referral_revision", f"{referral_id}.{revision}", party).column("content")
+
+
+def _said(row: asyncpg.Record, kek: KeyEncryptionKey, referral_id: UUID) -> SaidRevision:
+    wrapped, stands = places(referral_id, row["party"])
+    place = revision_place(referral_id, row["revision"], row["party"]) if row["before"] else stands
+    return SaidRevision(row["revision"], reveal(row["content"], unwrap(row["wrapped"], kek, wrapped), place))

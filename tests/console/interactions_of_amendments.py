@@ -1,0 +1,99 @@
+"""What is shown of an amendment: what was said before beside what is said now, as far as somebody has both."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from playwright.async_api import Page, expect
+
+from shared.kernel.ids import uuid7
+from tests.console.interaction import Interaction, at_risk, posted
+from tests.console.pages import Subjects
+from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange
+
+MORE: Final = "/one-more"
+
+
+async def amended(exchange: Exchange, own: Subjects) -> Subjects:
+    """The hotline says that it is a video, and names a second place."""
+    async with exchange.http(HOTLINE) as client:
+        shown = (await client.get(f"/v1/referrals/{own.referral}")).json()
+        filing = at_risk() | {"external_ref": shown["external_ref"], "media_kind": "video"}
+        (first,) = filing["items"]
+        place = f"https://images.{PROVIDER}{own.place}"
+        items = [first | {"locator": {"kind": "url", "value": each}} for each in (place, f"{place}{MORE}")]
+        headers = {"If-Match": '"1"', "Idempotency-Key": str(uuid7())}
+        answer = await client.post(
+            f"/v1/referrals/{own.referral}:amend", json=filing | {"items": items}, headers=headers
+        )
+        assert answer.status_code == 202, answer.text
+    return own
+
+
+async def compares(page: Page, own: Subjects, *, button: str) -> None:
+    """Nothing of it before a reason is said; then both values of each field, and no location that is not unfolded."""
+    assert own.place not in await page.content()
+    await page.get_by_label("What you need it for").select_option("correct")
+    await page.get_by_role("button", name=button).click()
+    await expect(page.get_by_role("heading", name="What amendments have changed")).to_be_visible()
+    row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="media kind"))
+    await expect(row.get_by_role("cell")).to_have_text(["image", "video"])
+    added = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="item 2 locator value"))
+    await expect(added.get_by_role("cell").first).to_have_text("nothing")
+    await expect(added.locator(".hidden-value")).to_be_hidden()
+    await added.get_by_text("show the item 2 locator value").click()
+    await expect(added.locator(".hidden-value")).to_contain_text("hxxps")
+    assert await page.locator(f"a[href*='{own.place}']").count() == 0
+
+
+async def compares_its_own(page: Page, own: Subjects) -> None:
+    await compares(page, own, button="Compare")
+
+
+async def compares_a_case(page: Page, own: Subjects) -> None:
+    await compares(page, own, button="Open the record")
+
+
+async def has_what_stands(page: Page, own: Subjects) -> None:
+    """What a notice said before ended with the amendment: its provider sees that there was one, and what stands."""
+    await expect(page.locator(".sum").first).to_contain_text("revision 2")
+    await page.get_by_label("What you need it for").select_option("act")
+    await page.get_by_role("button", name="Open the record").click()
+    await expect(page.get_by_text("was erased as revision 2 came")).to_be_visible()
+    await expect(page.locator("dl.sum").filter(has_text="video")).to_be_visible()
+    await expect(page.get_by_role("rowheader", name="media kind")).to_have_count(0)
+
+
+async def is_asked_for_a_reason(page: Page, own: Subjects) -> None:
+    """Without a reason nothing is compared, whether the browser says so or we do."""
+    await page.get_by_role("button", name="Compare").click()
+    await expect(page.get_by_role("rowheader", name="media kind")).to_have_count(0)
+
+
+_ACCEPTED: Final = posted(AGENCY, "/v1/cases/{referral}:accept", {})
+OF_AMENDMENTS: Final = (
+    Interaction(
+        "a hotline compares what it has amended", HOTLINE, "referrals/{referral}", compares_its_own, ready=[amended]
+    ),
+    Interaction(
+        "a hotline that gives no reason compares nothing",
+        HOTLINE,
+        "referrals/{referral}",
+        is_asked_for_a_reason,
+        ready=[amended],
+    ),
+    Interaction(
+        "an agency compares what was amended of a case that it has accepted",
+        AGENCY,
+        "inbox/{referral}",
+        compares_a_case,
+        ready=[_ACCEPTED, amended],
+    ),
+    Interaction(
+        "a provider sees what stands of an amended notice",
+        PROVIDER,
+        "notices/{notice}",
+        has_what_stands,
+        ready=[amended],
+    ),
+)

@@ -1,0 +1,77 @@
+"""More flows than a page has, turned over page by page in a browser: all of them are there, and each once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from services.audit.use_cases import FOUND_MAX
+from shared.kernel.ids import uuid7
+from tests.console.browser import visiting
+from tests.console.pages import AUDITOR, violations
+from tests.console.people import sign_in
+from tests.support.running import Exchange, referral
+
+#: Nobody else in these tests files as this party.
+BUSY = "hotline-sk.example"
+FILED = FOUND_MAX + 12
+_FILED = """
+SELECT DISTINCT subject FROM entry
+WHERE kind = 'decision' AND exercise AND verified AND detail ->> 'origin' = $1
+"""
+
+
+@pytest.fixture(scope="module")
+async def flows(exchange: Exchange) -> frozenset[str]:
+    """What audit's own database says that the party has filed, and that is more than a page."""
+    async with exchange.http(BUSY) as client:
+        body = {"referrals": [referral() for _ in range(FILED)]}
+        answer = await client.post("/v1/referrals:batch", json=body, headers={"Idempotency-Key": str(uuid7())})
+        assert answer.status_code == 200, answer.text
+        assert {each["status"] for each in answer.json()["results"]} == {202}
+    await exchange.until_quiet()
+    await exchange.until_audited()
+    admin = await exchange.admin("audit")
+    rows = await admin.fetch(_FILED, BUSY)
+    await admin.close()
+    assert len(rows) >= FILED
+    return frozenset(row["subject"] for row in rows)
+
+
+async def listed(page: Page) -> Sequence[str]:
+    """The whole ids of the flows on this page, as their links have them."""
+    found = await page.locator("tbody th a").evaluate_all("all => all.map(each => each.getAttribute('href'))")
+    return [re.search(r"/flows/([0-9a-f-]{36})\?", str(each))[1] for each in found]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with a script", "without a script"])
+async def test_the_pages_of_a_search_have_every_flow_and_none_twice(
+    script: bool, exchange: Exchange, browser: Browser, flows: frozenset[str]
+) -> None:
+    async with visiting(browser, script=script) as visit:
+        page, root = visit.page, await sign_in(visit, exchange, AUDITOR)
+        await visit.go(f"{root}/flows")
+        await page.get_by_label("Purpose of the look").fill("yearly review")
+        await page.get_by_label("Party").fill(BUSY)
+        await page.get_by_role("button", name="Look").click()
+        pages = [await listed(page)]
+        onward = page.get_by_role("link", name="Next page")
+        while await onward.count():
+            assert len(pages[-1]) == FOUND_MAX
+            await onward.click()
+            await expect(page.locator("tbody th a").first).not_to_have_attribute("href", re.compile(pages[-1][0]))
+            pages.append(await listed(page))
+            await expect(page.get_by_label("Party")).to_have_value(BUSY)
+        assert not script or await violations(page) == []
+        found = [each for one in pages for each in one]
+        assert len(pages) == -(-len(flows) // FOUND_MAX) >= 2
+        assert len(found) == len(set(found))
+        assert set(found) == flows
+        # There is no way back but the browser's own: a page is named by where the one before it ended.
+        assert await page.get_by_role("link", name="Previous page").count() == 0
+        await page.go_back()
+        assert await listed(page) == pages[-2]
+        visit.faultless()

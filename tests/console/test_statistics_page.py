@@ -1,0 +1,31 @@
+"""The page of a month, in a browser: for everybody's eyes, and on a small screen."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Browser
+
+from deploy.statistics.figures import Figures, Measure, Month
+from deploy.statistics.publication import files_of
+from tests.console.browser import NARROW, visiting
+from tests.console.pages import overflow_px, violations
+from tests.support import exchange_world
+from tests.support.builders import POLICE, PROVIDER
+
+
+def month() -> str:
+    figures = Figures(gone=17)
+    for measure in Measure:
+        figures.add(measure, 90, 12)
+    directory = exchange_world.world().documents.directory
+    return files_of(Month(2026, 10), {PROVIDER: figures, POLICE: figures}, directory)["2026-10.html"].decode()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_the_page_of_a_month_shuts_nobody_out(scheme: str, browser: Browser) -> None:
+    async with visiting(browser, color_scheme=scheme, viewport=NARROW) as visit:
+        await visit.page.set_content(month())
+        assert await visit.page.get_by_role("cell", name="12").count() > 10
+        assert await violations(visit.page) == []
+        assert await overflow_px(visit.page) <= 0
+        visit.faultless()

@@ -1,0 +1,121 @@
+"""Who has opened a record is told to the people of the same party by name; others are told a code, or nothing."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+
+from deploy.operator.people import give_role
+from shared.kernel.errors import Refused
+from shared.runtime.console.people import opaque_actor
+from tests.console.pages import AUDITOR, WHY, Subjects
+from tests.console.people import signed_in
+from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exchange
+
+FIRST, SECOND = "Fleur O'Dea", "Sander van Dijk"
+#: As a page writes it.
+WRITTEN = "Fleur O&#39;Dea"
+_CSRF = re.compile(r'name="csrf" value="([^"]+)"')
+#: At audit, who a row of what colleagues have looked at is of.
+_WHO = re.compile(r"</time></th><td>(?:<code>)?([0-9a-f]{8}|you)<")
+
+
+async def opens(client: httpx.AsyncClient, path: str) -> str:
+    """Open the record of a subject for a reason; the page that it is answered with."""
+    csrf = _CSRF.search((await client.get(f"/console/{path}")).text)
+    assert csrf is not None
+    origin = {"Origin": str(client.base_url).rstrip("/")}
+    said = {"csrf": csrf[1], "reason": "supervise"}
+    answer = await client.post(f"/console/{path}/reveal", data=said, headers=origin)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def looked(page: str) -> str:
+    """The part of a page that tells who has looked; empty where there is none."""
+    return page.partition("Who has looked</h2>")[2].partition("</ol>")[0]
+
+
+async def test_a_colleague_is_named_and_oneself_is_marked(exchange: Exchange, subjects: Subjects) -> None:
+    path = f"inbox/{subjects.referral}"
+    async with signed_in(exchange, AGENCY, person=FIRST) as first, signed_in(exchange, AGENCY, person=SECOND) as second:
+        own = looked(await opens(first, path))
+        seen = looked((await second.get(f"/console/{path}")).text)
+    assert f"<strong>{WRITTEN}</strong> (you), analyst: supervise" in own
+    assert f"<strong>{WRITTEN}</strong>, analyst: supervise" in seen
+
+
+@pytest.mark.parametrize("kind", ["inbox/{0.referral}", "preservations/{0.more}"])
+async def test_whoever_is_called_nothing_stands_under_an_opaque_name(
+    exchange: Exchange, subjects: Subjects, kind: str
+) -> None:
+    path = kind.format(subjects)
+    async with signed_in(exchange, AGENCY, person="nobody-7") as client:
+        own = looked(await opens(client, path))
+    assert re.search(r"<code>[0-9a-f]{8}</code> \(you\), analyst: supervise", own)
+    assert "nobody-7" not in own
+
+
+async def test_no_other_party_learns_that_or_who(exchange: Exchange, subjects: Subjects) -> None:
+    """Nor does audit learn a name: it has the party, the role, the reason and an opaque name."""
+    async with signed_in(exchange, AGENCY, person=FIRST) as client:
+        assert WRITTEN in await opens(client, f"inbox/{subjects.referral}")
+    await exchange.until_quiet()
+    await exchange.until_audited()
+    pages = ((HOTLINE, f"referrals/{subjects.referral}"), (PROVIDER, f"notices/{subjects.notice}"))
+    for party, path in pages:
+        async with signed_in(exchange, party, person="elsewhere") as client:
+            page = (await client.get(f"/console/{path}")).text
+            assert WRITTEN not in page
+            assert "supervise" not in looked(page)
+    async with signed_in(exchange, AUDITOR) as client:
+        page = (await client.get(f"/console/flows/{subjects.referral}?{WHY}")).text
+    assert f"for {AGENCY}: supervise" in page
+    assert WRITTEN not in page
+    admin = await exchange.admin("audit")
+    try:
+        told = await admin.fetch("SELECT detail::text AS said FROM entry WHERE kind = 'revealed'")
+        called = await admin.fetchval("SELECT count(*) FROM console_person WHERE called = $1", FIRST)
+    finally:
+        await admin.close()
+    assert told
+    assert not [row for row in told if "Dea" in row["said"]]
+    assert called == 0
+
+
+async def test_what_another_party_has_amended_is_answered_as_what_is_not_there(
+    exchange: Exchange, subjects: Subjects
+) -> None:
+    async with signed_in(exchange, OTHER_HOTLINE, person="elsewhere") as client:
+        csrf = _CSRF.search((await client.get("/console/settings")).text)
+        assert csrf is not None
+        said, origin = {"csrf": csrf[1], "reason": "act"}, {"Origin": str(client.base_url).rstrip("/")}
+        foreign, absent = [
+            await client.post(f"/console/referrals/{each}/reveal", data=said, headers=origin)
+            for each in (subjects.referral, subjects.webhook)
+        ]
+    assert (foreign.status_code, foreign.content) == (404, absent.content)
+
+
+async def test_auditors_of_one_organisation_are_told_apart_by_opaque_names(exchange: Exchange) -> None:
+    async with (
+        signed_in(exchange, AUDITOR, person="Ines Moreau") as first,
+        signed_in(exchange, AUDITOR, person="Odd Berg") as second,
+    ):
+        for client in (first, second):
+            await client.get("/console/flows?purpose=a+look+of+mine")
+        page = (await second.get("/console/looks?purpose=look+of+looks")).text
+    mine, theirs, *_ = dict.fromkeys(_WHO.findall(page))
+    assert mine == "you"
+    assert theirs != "you"
+    assert "Ines" not in page
+
+
+async def test_what_is_no_name_is_refused(exchange: Exchange) -> None:
+    actor = opaque_actor(AGENCY, "called")
+    for called in ("", "<b>", "a" * 61, "7", "x@y"):
+        with pytest.raises(Refused, match="called_malformed"):
+            await give_role(exchange.site, AGENCY, actor, called=called)
+    await give_role(exchange.site, AGENCY, actor, called="Zoë Brüll-Šimek")

@@ -1,0 +1,100 @@
+"""Of what a provider says that it removed, a month tells what somebody has looked at again, and what was found."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import httpx
+import pytest
+
+from deploy.accounting.streams import opened
+from deploy.site.endpoints import DatabaseEndpoint
+from deploy.statistics.figures import Figures, Measure, Month, count_book
+from shared.contracts.answers import NoticeAnsweredClear
+from shared.contracts.items import ItemAnswer
+from shared.contracts.registry import NOTICE_ANSWERED
+from shared.kernel.ids import uuid4
+from shared.vocabulary.answers import NoticeAction
+from tests.acceptance.programs import foreign
+from tests.services.deliveries import received
+from tests.services.hotline.origin import Origin
+from tests.services.hotline.test_answers_kept import applied
+from tests.services.hotline.test_looking_again import GONE, UP, check, notice_of
+from tests.support.builders import AT, HOTLINE
+
+_COUNTED = (Measure.REMOVED, Measure.CONFIRMED, Measure.REAPPEARED)
+
+
+@pytest.fixture
+async def client(origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
+    async with origin.intake.running(), origin.door() as opened_door:
+        yield opened_door
+
+
+async def answered(origin: Origin, referral_id: UUID, action: NoticeAction, *, again: int = 1) -> None:
+    edge = await notice_of(origin, referral_id)
+    said = (ItemAnswer(n=1, round=again, action=action),)
+    clear = NoticeAnsweredClear(notice_id=edge["notice_id"], act=uuid4(), number=again, items=said)
+    subject = UUID(str(edge["notice_id"]))
+    told = received(NOTICE_ANSWERED, clear, subject=subject, sender=edge["recipient"], recipient=HOTLINE)
+    assert await applied(origin, told) == [None]
+
+
+async def counted(endpoint: DatabaseEndpoint) -> Counter[Measure]:
+    """By all providers together, as two programs count that share nothing."""
+    month, found = Month(AT.year, AT.month), dict[str, Figures]()
+    async with opened(endpoint.accountant_url, kind="hotline") as book:
+        await count_book(book, month, found, exercises=True)
+    asked = {"urls": {endpoint.accountant_url: "hotline"}, "exercises": True}
+    asked |= {"first": month.first.isoformat(), "after": month.after.isoformat()}
+    ran = await asyncio.to_thread(foreign, "recount_month.py", asked)
+    assert ran.returncode == 0, ran.stderr
+    theirs = json.loads(ran.stdout)
+    for party, figures in found.items():
+        for measure in _COUNTED:
+            said = [figures.count(measure), figures.median_minutes(measure)]
+            assert theirs[party].get(measure.value, [0, None]) == said
+    together = Figures.sum(found.values())
+    return Counter({measure: together.count(measure) for measure in _COUNTED})
+
+
+async def test_what_is_merely_said_is_told_apart_from_what_was_found(
+    origin: Origin, client: httpx.AsyncClient, endpoint: DatabaseEndpoint
+) -> None:
+    before = await counted(endpoint)
+    said, confirmed, lied = [await origin.file() for _ in range(3)]
+    for each in (said, confirmed, lied):
+        await answered(origin, each, NoticeAction.REMOVED)
+    assert await check(client, confirmed, GONE) == (202, "routed")
+    assert await check(client, confirmed, GONE) == (202, "routed")
+    assert await check(client, lied, UP) == (202, "reappeared")
+    new = await counted(endpoint) - before
+    assert new == {Measure.REMOVED: 3, Measure.CONFIRMED: 1, Measure.REAPPEARED: 1}
+
+
+async def test_a_second_round_is_no_second_notice(
+    origin: Origin, client: httpx.AsyncClient, endpoint: DatabaseEndpoint
+) -> None:
+    before = await counted(endpoint)
+    referral_id = await origin.file()
+    await answered(origin, referral_id, NoticeAction.REMOVED)
+    assert await check(client, referral_id, UP) == (202, "reappeared")
+    await answered(origin, referral_id, NoticeAction.REMOVED, again=2)
+    assert await check(client, referral_id, GONE) == (202, "routed")
+    assert await counted(endpoint) - before == {Measure.REMOVED: 1, Measure.CONFIRMED: 1, Measure.REAPPEARED: 1}
+
+
+@pytest.mark.parametrize("action", [NoticeAction.ALREADY_GONE, NoticeAction.PRESERVED])
+async def test_what_is_gone_and_was_never_said_to_be_removed_confirms_nothing(
+    origin: Origin, client: httpx.AsyncClient, endpoint: DatabaseEndpoint, action: NoticeAction
+) -> None:
+    before = await counted(endpoint)
+    referral_id = await origin.file()
+    assert await check(client, referral_id, GONE) == (202, "routed")
+    await answered(origin, referral_id, action)
+    assert await check(client, referral_id, GONE) == (202, "routed")
+    assert not await counted(endpoint) - before

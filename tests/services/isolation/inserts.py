@@ -1,0 +1,20 @@
+"""How a row of an isolated table is made where it stands for a place, or for who has looked: as `Isolated.insert`."""
+
+from __future__ import annotations
+
+NOTICE_LOCATION = """
+INSERT INTO notice_location (notice_id, party, n, token) SELECT $1, $2, 1, '' WHERE $3 <> ''
+"""
+PRESERVATION_LOCATION = """
+INSERT INTO preservation_location (preservation_id, party, token) SELECT $1, $2, '' WHERE $3 <> ''
+"""
+TOKEN = """
+INSERT INTO location_token (party, referral_id, n, version, token) SELECT $2, $1::uuid, 1, 1, '' WHERE $3 <> ''
+"""
+RELATION = """
+INSERT INTO relation (party, referral_id, other, kind) SELECT $2, $1::uuid, $1, 'same_locator' WHERE $3 <> ''
+"""
+RECORD_LOOK = """
+INSERT INTO record_look (subject, party, actor, role, at)
+SELECT $1::uuid, $2, 'somebody', 'analyst', now() WHERE $3 <> ''
+"""
