@@ -45,7 +45,9 @@ from shared.party.recipient.store.holds import AskedHolds
 from shared.party.recipient.store.items import ItemTable, NewItem, PostgresItems, new_items
 from shared.party.recipient.store.leases import CLAIMED, MINE, PostgresLeases
 from shared.party.recipient.store.passing import (
+    Binding,
     bind_edges,
+    binding,
     came_from,
     note_passed,
     note_passing,
@@ -83,11 +85,16 @@ SELECT subject_id, party, sender, exercise, 'offered', priority, revision FROM {
     new=_NEW,
 )
 #: One row per purpose for which a referral was offered to the agency.
-_NEW_EDGE: Final = Columns.of(NewItem, without=("sender", "exercise", "priority"))
+_NEW_EDGE: Final = Columns.of(
+    NewItem, without=("sender", "exercise", "priority"), edge_id="uuid", decision="text", salt="text", spelt="text"
+)
 _ADD_EDGES: Final = Statement(
     """
-INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence, wrapped_key, revision)
-SELECT subject_id, party, purpose, edge::jsonb, content, evidence, wrapped_key, revision FROM {new}
+INSERT INTO case_edge (referral_id, party, purpose, edge, content, evidence, wrapped_key, revision, edge_id, decision,
+                       salt, spelt)
+SELECT subject_id, party, purpose, edge::jsonb, content, evidence, wrapped_key, revision, edge_id, decision::jsonb,
+       salt, spelt
+FROM {new}
 """,
     new=_NEW_EDGE,
 )
@@ -132,8 +139,8 @@ class PostgresCases(PostgresItems):
         if messages:
             new = new_items(messages, self._kek, table=self.table.contents)
             await self._driver.execute(*_ADD.bind(new=_NEW.rows(new)))
-            await self._driver.execute(*_ADD_EDGES.bind(new=_NEW_EDGE.rows(new)))
-            await bind_edges(self._driver, messages)
+            beside = dict(zip(Binding._fields, zip(*map(binding, messages), strict=True), strict=True))
+            await self._driver.execute(*_ADD_EDGES.bind(new=_NEW_EDGE.rows(new, **beside)))
             await note_places(self._driver, messages, self._kek)
 
     async def amend(self, messages: Sequence[Received], items: Sequence[Item]) -> None:

@@ -30,9 +30,9 @@ from shared.runtime.database.transactions import Database, RowScope, Session
 
 #: So many events are numbered in one transaction.
 NUMBERED_MAX: Final = 1000
-#: How long an event may wait for others to be numbered with it, and how often one looks for those that other
-#: processes committed.
-GATHER_S: Final = 0.05
+#: How long an event may wait for others to be numbered with it, unless somebody asks for a list or the feed, and how
+#: often one looks for those that other processes committed.
+GATHER_S: Final = 0.2
 POLL_S: Final = 1.0
 #: By it PostgreSQL says how far a party's feed goes now: `PARTY NUMBER`.
 NUMBERED_CHANNEL: Final = "causeway_numbered"
@@ -56,6 +56,7 @@ FROM feed_numberer AS f, {_HERE}
 """
 # Another database than the one that numbered last counts transactions otherwise: it looks at every row once.
 _BEGIN = f"""
+SET LOCAL lock_timeout = {_LOCK_WAIT_MS};
 WITH mine AS MATERIALIZED (SELECT system_id, timeline, file FROM feed_numberer FOR UPDATE)
 UPDATE feed_numberer AS f SET system_id = here.system_id, timeline = here.timeline, file = here.file, seen_below = '0',
        epoch = CASE WHEN f.system_id IS NULL THEN f.epoch ELSE uuidv7() END
@@ -100,11 +101,14 @@ class Listed:
 
     @property
     def arrive(self) -> str:
-        """Numbers rows, each once: what is begun again keeps its place."""
+        """Numbers rows, each once: what is begun again keeps its place.
+
+        Its party is no key here: over a table that was empty once, the planner would read all that the party has.
+        """
         return (
             f"UPDATE {self.table} AS t SET arrival = n.number"
             " FROM unnest($1::uuid[], $2::text[], $3::bigint[]) AS n (subject, party, number)"
-            f" WHERE t.{self.key} = n.subject AND t.party = n.party AND t.arrival IS NULL"
+            f" WHERE t.{self.key} = n.subject AND t.party || '' = n.party AND t.arrival IS NULL"
         )
 
 
@@ -157,8 +161,7 @@ class Numberer:
         return total + count
 
     async def _number(self) -> int:
-        async with self._database.transaction(RowScope((), "service", "number")) as session:
-            await session.driver.execute(f"SET LOCAL lock_timeout = {_LOCK_WAIT_MS}")
+        async with self._database.transaction(RowScope((), "service", "number"), keeps_plans=True) as session:
             await session.driver.execute(_BEGIN)
             rows = await session.driver.fetch(_NUMBER, NUMBERED_MAX)
             begun = [row for row in rows if row["type"] in self._listed]

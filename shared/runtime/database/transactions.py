@@ -13,6 +13,9 @@ from typing import Any, Final
 import asyncpg
 
 from shared.kernel.errors import Defect, Unavailable
+from shared.runtime.database.flat_arrays import ask_by_kind
+
+ask_by_kind()
 
 #: Code of `Database.sole` where another process has the lock.
 HELD_ELSEWHERE: Final = "held_elsewhere"

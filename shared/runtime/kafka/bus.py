@@ -38,7 +38,7 @@ from shared.runtime.kafka.access import (
 from shared.runtime.kafka.bounds import bounds_of
 from shared.runtime.kafka.places import Places
 from shared.runtime.kafka.raw_records import LOG_APPEND_TIME, to_record
-from shared.runtime.kafka.reader import fetch_all, gathered
+from shared.runtime.kafka.reader import fetch_all, paced
 from shared.runtime.kafka.tolerant_records import read_any_header_name
 from shared.runtime.kafka.topic_metadata import TopicDescription, describe_topics_under, metadata_client
 from shared.runtime.post.arrivals import Cursor, Superseded
@@ -367,10 +367,10 @@ def wait_for_records(consumer: Any) -> None:
     """From now on a fetch waits until records come, and gathers them where they come fast. FastStream has one number
     for waiting and for its pause after an empty fetch: a quiet instance would ask its client a hundred times a second.
     """
-    fetch = consumer.getmany
+    fetch = paced(consumer.getmany)
 
     async def waiting(*, timeout_ms: int, max_records: int | None) -> Any:
-        return await gathered(fetch, wait_ms=max(timeout_ms, QUIET_MS), records_max=max_records or BATCH_RECORDS_MAX)
+        return await fetch(timeout_ms=max(timeout_ms, QUIET_MS), max_records=max_records or BATCH_RECORDS_MAX)
 
     consumer.getmany = waiting
 

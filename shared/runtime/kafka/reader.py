@@ -34,6 +34,9 @@ POLL_S: Final = 0.5
 #: Records that come faster than they are taken are waited for so long, unless there are so many: a batch has its price.
 GATHER_S: Final = 0.005
 GATHERED_RECORDS: Final = 100
+#: Batches of fewer follow each other no sooner than this, seconds: under load more come together, and what comes after
+#: a pause waits for nothing.
+PACE_S: Final = 0.025
 #: How often a quiet reader asks whether a topic was made, deleted, or made again.
 ID_CHECK_S: Final = 2.0
 #: Within this time what was fetched is taken, or the consumer that should take it hangs.
@@ -217,6 +220,21 @@ async def gathered(fetch: Fetch, *, wait_ms: int, records_max: int) -> Fetched:
             # Whoever went back in between reads again what came first.
             batch[where] = [*before, *more] if before and more and before[-1].offset < more[0].offset else more
     return batch
+
+
+def paced(fetch: Fetch, *, pace_s: float = PACE_S) -> Fetch:
+    """A fetch that begins no sooner than `pace_s` after the one before has returned something, unless that was much."""
+    next_s = 0.0
+
+    async def at_pace(*, timeout_ms: int, max_records: int) -> Fetched:
+        nonlocal next_s
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, next_s - loop.time()))
+        found = await gathered(fetch, wait_ms=timeout_ms, records_max=max_records)
+        next_s = loop.time() + pace_s if 0 < sum(map(len, found.values())) < GATHERED_RECORDS else 0.0
+        return found
+
+    return at_pace
 
 
 async def _batch(consumer: AIOKafkaConsumer) -> list[Record]:

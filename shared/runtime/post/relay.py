@@ -17,6 +17,7 @@ from itertools import takewhile
 from uuid import UUID
 
 from shared.exchange.message import Draft
+from shared.exchange.topics import AUDIT
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.post.gate import Gate, said_by_a_party
@@ -36,8 +37,8 @@ class RelaySettings:
     poll_s: float = 0.25
     #: The pause doubles up to so much while nothing is found.
     poll_s_max: float = 1.0
-    #: What nobody waits for, such as receipts, may gather for so long: fewer batches, for everybody.
-    gather_s: float = 0.05
+    #: What nobody waits for, receipts and what goes to audit, may gather for so long: fewer batches, for everybody.
+    gather_s: float = 0.2
     back_off_s: float = 0.2
     back_off_s_max: float = 5.0
     #: A topic that the broker refuses is tried again after so long, then ever more rarely.
@@ -171,6 +172,8 @@ class Relay:
     async def _serve(self, lane: _Lane) -> None:
         while True:
             await lane.news.wait()
+            if lane.name == AUDIT:
+                await asyncio.sleep(self._settings.gather_s)
             lane.news.clear()
             await self._empty(lane)
 

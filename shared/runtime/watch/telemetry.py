@@ -158,7 +158,9 @@ def current_trace_id() -> str | None:
 
 
 def traceparents(headers: Iterable[Sequence[tuple[str, bytes | None]]]) -> list[str]:
-    """The `traceparent` headers of records, unverified: telemetry only."""
+    """The `traceparent` headers of records, unverified: telemetry only. None are looked for while it is off."""
+    if _State.tracer is None:
+        return []
     return [
         value.decode("ascii", "replace")
         for each in headers

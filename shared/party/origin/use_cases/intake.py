@@ -44,9 +44,10 @@ Answering = Callable[[Request, Sequence[Outcome]], Reply]
 
 #: Submissions that are prepared before others have their turn.
 TOGETHER: Final = 25
-#: After a transaction of fewer the next one begins that much later, seconds: under load more come together, and whoever
-#: comes after a pause does not wait.
+#: After a transaction of fewer the next one begins that much later, seconds, and later where more came together, up to
+#: the second: under load still more do, and whoever comes after a pause, or one by one, hardly waits.
 GATHER_S: Final = 0.008
+GATHER_S_MAX: Final = 0.024
 #: Items of a request from which it is dense: so many, and so many more for each of its submissions.
 DENSE_FROM: Final = 10
 DENSITY: Final = 3
@@ -149,7 +150,7 @@ class Intake:
             if waiting := [each for each in waiting if not each[1].done()]:
                 await self._commit_or_fail(waiting)
             if count < TOGETHER:
-                await asyncio.sleep(GATHER_S)
+                await asyncio.sleep(min(GATHER_S * count, GATHER_S_MAX))
 
     async def _take(self, queue: asyncio.Queue[_Waiting]) -> _Waiting:
         request, answer = await queue.get()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from shared.contracts.answers import CaseWords
 from shared.contracts.passing import PassedAct, PassedOn, ReferralPassedOnSealed
-from shared.contracts.referral import EdgeSealed
 from shared.contracts.registry import REFERRAL_PASSED_ON
 from shared.envelope.datakeys import KeyEncryptionKey, reveal, unwrap
 from shared.exchange.act import Subject
@@ -67,19 +66,33 @@ ORDER BY rank, changed_at, referral_id LIMIT $6
 _BY: Final = "SELECT by_party AS by, because, at, history FROM case_passed WHERE referral_id = $1"
 
 
+class Binding(NamedTuple):
+    """What it takes to pass on an edge that a message brought, as it is kept beside it; of another message nothing."""
+
+    edge_id: UUID | None = None
+    decision: str | None = None
+    salt: str | None = None
+    spelt: str | None = None
+
+
+def binding(message: Received) -> Binding:
+    """What it takes to pass on what this message brought."""
+    carried, spelt = message.carried, message.spelt
+    if message.edge is None or carried is None or spelt is None:
+        return Binding()
+    edge_id: UUID = message.clear.edge_id  # type: ignore[attr-defined]
+    return Binding(edge_id, carried.decision.model_dump_json(), carried.salt, spelt.edge.decode())
+
+
 async def bind_edges(driver: asyncpg.Connection, messages: Sequence[Received]) -> None:
-    """Keep with the edges that these messages brought what it takes to pass them on."""
-    rows = [(each, each.carried, each.spelt) for each in messages if each.edge is not None]
-    bound = [_bound(each, carried, spelt) for each, carried, spelt in rows if carried is not None and spelt is not None]
+    """Keep it with the edges that these messages amend."""
+    bound = [
+        (UUID(each.subject), each.recipient, each.edge.purpose.value, revision_of(each), *binding(each))
+        for each in messages
+        if each.edge is not None and each.carried is not None and each.spelt is not None
+    ]
     if bound:
         await driver.execute(_BIND, *map(list, zip(*bound, strict=True)))
-
-
-def _bound(message: Received, carried: EdgeSealed, spelt: Spelt) -> tuple[object, ...]:
-    assert message.edge is not None
-    where = UUID(message.subject), message.recipient, message.edge.purpose.value, revision_of(message)
-    edge_id: UUID = message.clear.edge_id  # type: ignore[attr-defined]
-    return (*where, edge_id, carried.decision.model_dump_json(), carried.salt, spelt.edge.decode())
 
 
 async def taken_back_before(driver: asyncpg.Connection, messages: Sequence[Received]) -> frozenset[UUID]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from abc import ABCMeta
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -11,9 +13,11 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from asyncpg.protocol import protocol
 
 from shared.kernel.ids import uuid7
 from shared.runtime.database.columns import Columns, Json, Statement, insert
+from shared.runtime.database.flat_arrays import KINDS
 from shared.runtime.database.transactions import Database
 
 
@@ -155,3 +159,37 @@ def test_a_mistaken_name_fails_at_once(mistaken: Callable[[], object], said: str
 def test_every_row_gets_its_value() -> None:
     with pytest.raises(ValueError, match="doubled: 1 values for 2 rows"):
         SAMPLE.rows([sample(1), sample(2)], doubled=[2])
+
+
+@pytest.mark.parametrize(("kinds", "least", "most"), [(KINDS, 0, 10), (Iterable, 1000, 5000)])
+async def test_of_no_element_of_an_array_an_abstract_class_is_asked(
+    driver: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, kinds: object, least: int, most: int
+) -> None:
+    """The control: as the driver comes, it asks one of each element."""
+    asked, ask = [], ABCMeta.__instancecheck__
+
+    def counting(kind: ABCMeta, each: object) -> bool:
+        asked.append(kind)
+        return ask(kind, each)
+
+    monkeypatch.setattr(protocol, "IterableABC", kinds)
+    with monkeypatch.context() as counted:
+        counted.setattr(ABCMeta, "__instancecheck__", counting)
+        total = await driver.fetchval("SELECT sum(n) FROM unnest($1::bigint[]) AS n", list(range(1000)))
+    assert total == sum(range(1000))
+    assert least <= len(asked) <= most
+
+
+@pytest.mark.parametrize("given", [[1, 2], (1, 2), {1, 2}, frozenset({1, 2}), deque([1, 2]), {1: 0, 2: 0}.keys()])
+async def test_an_array_is_whatever_has_its_elements(driver: asyncpg.Connection, given: object) -> None:
+    assert await driver.fetchval("SELECT $1::bigint[]", given) == [1, 2]
+
+
+@pytest.mark.parametrize("given", ["12", {"a": 1}, 7, iter([1])])
+async def test_what_is_no_array_is_refused(driver: asyncpg.Connection, given: object) -> None:
+    with pytest.raises(asyncpg.DataError):
+        await driver.fetchval("SELECT $1::text[]", given)
+
+
+async def test_an_array_within_an_array_is_still_one(driver: asyncpg.Connection) -> None:
+    assert await driver.fetchval("SELECT $1::bigint[]", [[1, 2], [3, 4]]) == [[1, 2], [3, 4]]

@@ -13,6 +13,7 @@ import pytest
 
 from shared.contracts.registry import REFERRAL_OFFERED
 from shared.exchange.message import Draft
+from shared.exchange.topics import AUDIT
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.runtime.post.gate import AHEAD_WAITS, CLOCK_TOLERANCE, Gate
@@ -61,7 +62,9 @@ class CountedLanes(MemoryLanes):
 class Sender:
     """One instance's outbox, log and relay, which never polls unless it is told to."""
 
-    def __init__(self, *, poll_s: float = 3600, poll_s_max: float = 1.0, gate: Gate | None = None) -> None:
+    def __init__(
+        self, *, poll_s: float = 3600, poll_s_max: float = 1.0, gather_s: float = 0.05, gate: Gate | None = None
+    ) -> None:
         self.clock = ManualClock(AT)
         self.broker_clock = ManualClock(AT)
         self.faults: list[Fault] = []
@@ -73,7 +76,7 @@ class Sender:
             batch_rows_max=2,
             poll_s=poll_s,
             poll_s_max=poll_s_max,
-            gather_s=0.05,
+            gather_s=gather_s,
             back_off_s=0.001,
             refused_s=0.001,
             refused_s_max=0.01,
@@ -146,6 +149,26 @@ async def test_what_gathers_is_sent_without_a_poll_and_looked_for_once(sender: S
         ids += await sender.enqueue(draft())
         sender.relay.wake_soon()
         await until(lambda: sender.held(LANE) == ids)
+
+
+@pytest.mark.parametrize(("to", "appended"), [(AUDIT, [2]), (OTHER, [1, 1])])
+async def test_what_goes_to_audit_gathers_and_holds_up_nothing_else(to: str, appended: list[int]) -> None:
+    sender, counts = Sender(gather_s=0.3), list[int]()
+    append = sender.writer.append
+
+    async def counted(lane: str, records: Any) -> Any:
+        counts.extend([len(records)] * (lane == to))
+        return await append(lane, records)
+
+    sender.writer.append = counted  # type: ignore[method-assign]
+    async with sender.at_work():
+        first, here = await sender.enqueue(draft(recipient_instance=to), draft())
+        sender.relay.wake()
+        await until(lambda: sender.held(LANE) == [here] and (to == AUDIT or sender.held(to) == [first]))
+        second = await sender.enqueue(draft(recipient_instance=to))
+        sender.relay.wake()
+        await until(lambda: sender.held(to) == [first, *second])
+    assert counts == appended
 
 
 async def test_a_relay_names_the_outage_it_waits_for_and_stays_ready(sender: Sender) -> None:

@@ -199,9 +199,13 @@ def test_an_error_leaves_its_code_and_class_and_not_its_text(spans: Spans) -> No
     assert [each["status"]["code"] for each in spans()] == [2, 2]
 
 
-def test_the_traces_of_a_batch_are_read_from_the_headers_that_messages_carry() -> None:
+def test_the_traces_of_a_batch_are_read_from_the_headers_that_messages_carry(spans: Spans) -> None:
     said = [(TRACEPARENT, SAMPLED.encode()), ("baggage", b"x=1")]
     assert traceparents([said, [(TRACEPARENT, None)], [], [(TRACEPARENT, b"\xff")]]) == [SAMPLED, "\ufffd"]
+
+
+def test_nobody_looks_for_traces_while_telemetry_is_off() -> None:
+    assert traceparents([[(TRACEPARENT, SAMPLED.encode())]]) == []
 
 
 def test_off_nothing_is_written_and_nothing_is_named() -> None:
