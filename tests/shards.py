@@ -1,16 +1,19 @@
-"""`python -m tests.shards`: the whole suite, as runs of pytest two at a time, each with servers of its own.
+"""`python -m tests.shards`: the whole suite, as runs of pytest several at a time, each with servers of its own.
 
-Each run takes the folders that are named for it, the last one everything else: what is new is run without being named.
-Nothing is shared but the processors: each run makes its own folders, and its servers take free ports. On one processor
-they run one after the other. Exit code 1 if any run fails, or collects nothing.
+Each run takes what is named for it, the last one everything else: what is new is run without being named. Nothing is
+shared but the processors, and what every server begins as (`tests.support.stack.py`): each run makes its own folders,
+and its servers take free ports. Half of the tests wait for what others do, so there is one run more than processors; on
+one processor they run one after the other. Exit code 1 if any run fails, or collects nothing.
 """
 
 from __future__ import annotations
 
+import compileall
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,18 +21,31 @@ from threading import Lock
 from time import monotonic
 from typing import Final
 
+from deploy.site.settings import inherited_environment
+from tests.support.stack import PREPARED
+
 ROOT: Final = Path(__file__).parents[1]
-AT_ONCE: Final = 2
-#: Folders below the tests' own, those first that take longest: whichever processor is done takes the next, so that the
-#: last ones are short. What shares a running exchange stands together: each run starts its own.
+AT_ONCE_MAX: Final = 4
+#: What the processes of the tests are made of.
+PACKAGES: Final = ("client", "deploy", "services", "shared", "tests")
+#: Folders and modules below the tests' own, those first that take longest: each run that is over lets the next begin,
+#: and the last ones are short. What shares a running exchange stands together: each run starts its own. A module that
+#: is named is taken out of the run of its folder.
 NAMED: Final = (
-    ("acceptance", "journeys"),
     ("console",),
-    ("deploy", "support"),
+    ("journeys",),
     ("failures",),
-    ("services", "conformance", "skew"),
+    ("services", "conformance"),
+    # These start an exchange of their own, whatever stands beside them.
+    (
+        *("journeys/test_overdue_story.py", "journeys/test_installation.py", "journeys/test_holds.py"),
+        *("journeys/test_two_instances.py", "journeys/test_guides.py", "acceptance/test_demonstration.py"),
+    ),
+    ("failures/test_restores.py", "failures/test_outage.py", "failures/test_lost_records.py", "skew"),
+    ("simulation", "architecture", "client"),
+    ("deploy", "support"),
+    ("acceptance", "contracts"),
     ("shared/runtime",),
-    ("simulation", "architecture", "client", "contracts"),
 )
 
 _saying = Lock()
@@ -37,43 +53,82 @@ _saying = Lock()
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """One run of pytest that has ended: exit code, last line, seconds it took, and a line for each test that failed."""
+    """One run of pytest that has ended: exit code, last line, seconds it took, and a line for each test that failed.
+
+    `processor_s`: how long processors worked for it and for what it started, seconds.
+    """
 
     code: int
     last: str
     seconds: float
+    processor_s: float
     failed: tuple[str, ...] = ()
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the suite; `argv` goes to each run of pytest."""
+    compile_once()
     chosen = chosen_by_shard("tests", NAMED)
-    ended = run([[*each, *argv] for each in chosen], at_once=min(AT_ONCE, len(os.sched_getaffinity(0))))
+    with tempfile.TemporaryDirectory(prefix="causeway-prepared-") as folder:
+        prepare(folder)
+        wanted = [[*each, *argv] for each in chosen]
+        ended = run(wanted, at_once=at_once(len(os.sched_getaffinity(0))), given={PREPARED: folder})
     for number, each in enumerate(ended, 1):
-        print(f"shard {number}: exit code {each.code} after {each.seconds:.0f} s: {each.last}")
+        took = f"{each.seconds:.0f} s, {each.processor_s:.0f} s of processors"
+        print(f"shard {number}: exit code {each.code} after {took}: {each.last}")
+    print(f"in all {sum(each.processor_s for each in ended):.0f} s of processors")
     for number, each in enumerate(ended, 1):
         for line in each.failed:
             print(f"shard {number}: {line}")
     return int(any(each.code for each in ended))
 
 
+def compile_once() -> None:
+    """Write the bytecode of our modules: where that is forbidden, each of a thousand processes would make it anew."""
+    for package in PACKAGES:
+        compileall.compile_dir(ROOT / package, quiet=1)
+
+
+def prepare(folder: str) -> None:
+    """Make, once for all runs, what their servers begin as."""
+    subprocess.run([sys.executable, "-m", "tests.support.stack", folder], cwd=ROOT, check=True)
+
+
+def at_once(processors: int) -> int:
+    """How many runs so many processors are shared by."""
+    return min(AT_ONCE_MAX, processors * 3 // 2)
+
+
 def chosen_by_shard(tests: str, named: Sequence[Sequence[str]]) -> list[list[str]]:
     """What to tell each run of pytest so that every test below `tests` is run by exactly one of them."""
-    chosen = [[f"{tests}/{folder}" for folder in folders] for folders in named]
-    return [*chosen, [tests, *(f"--ignore={folder}" for folders in chosen for folder in folders)]]
+    chosen = [[f"{tests}/{path}" for path in paths] for paths in named]
+    everything = [path for paths in chosen for path in paths]
+    shards = [*chosen, [tests]]
+    return [[*paths, *(f"--ignore={each}" for each in everything if _is_below(each, paths))] for paths in shards]
 
 
-def run(chosen: Sequence[Sequence[str]], *, at_once: int, cwd: Path = ROOT) -> list[Ended]:
-    """Run pytest once for each, so many at once; each line is told as it comes, with its run's number."""
+def _is_below(path: str, folders: Sequence[str]) -> bool:
+    return any(path.startswith(f"{folder}/") for folder in folders)
+
+
+def run(
+    chosen: Sequence[Sequence[str]], *, at_once: int, cwd: Path = ROOT, given: Mapping[str, str] | None = None
+) -> list[Ended]:
+    """Run pytest once for each, so many at once; each line is told as it comes, with its run's number.
+
+    `given` is laid over the environment.
+    """
+    environment = inherited_environment() | dict(given or {})
     with ThreadPoolExecutor(at_once) as threads:
-        return list(threads.map(lambda each: _run(each[0], each[1], cwd), enumerate(chosen, 1)))
+        return list(threads.map(lambda each: _run(each[0], each[1], cwd, environment), enumerate(chosen, 1)))
 
 
-def _run(number: int, chosen: Sequence[str], cwd: Path) -> Ended:
+def _run(number: int, chosen: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> Ended:
     begun, last, failed = monotonic(), "", []
     # It is interrupted when we end, in whatever way, and then stops its servers.
     command = ["setpriv", "--pdeathsig", "INT", sys.executable, "-m", "pytest", *chosen]
-    with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pytest:
+    pipe, merged = subprocess.PIPE, subprocess.STDOUT
+    with subprocess.Popen(command, cwd=cwd, env=environment, stdout=pipe, stderr=merged, text=True) as pytest:
         assert pytest.stdout is not None
         for line in pytest.stdout:
             last = line.strip("=\n ") or last
@@ -81,7 +136,10 @@ def _run(number: int, chosen: Sequence[str], cwd: Path) -> Ended:
                 failed.append(line.rstrip())
             with _saying:
                 print(f"{number} | {line}", end="", flush=True)
-    return Ended(pytest.returncode, last, monotonic() - begun, tuple(failed))
+        # Waited for here, since this tells what it used besides; with it, all that it has waited for itself.
+        _, status, used = os.wait4(pytest.pid, 0)
+        pytest.returncode = os.waitstatus_to_exitcode(status)
+    return Ended(pytest.returncode, last, monotonic() - begun, used.ru_utime + used.ru_stime, tuple(failed))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from deploy.operator.documents import document_in_force
 from deploy.site.installation import Installation
@@ -19,8 +19,6 @@ from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import issue_key, keep_key, revoke_key
 from shared.vocabulary.routing import PartyKind, PartyStatus
 
-#: What people and machines of parties act as. `service` is the instance itself: nobody is given it.
-GivenRole = Literal[Role.ANALYST, Role.MACHINE, Role.VIEWER, Role.AUDITOR]
 #: What people and machines of auditors may be, and of all other parties.
 _AUDITING: Final = frozenset({Role.AUDITOR, Role.VIEWER})
 _ACTING: Final = frozenset({Role.ANALYST, Role.MACHINE, Role.VIEWER})

@@ -10,8 +10,8 @@ from cyclopts import App
 
 from client.cli import output
 from client.cli.settings import zoned
-from deploy.operator.keys import GivenRole
 from deploy.site.options import Options, ending
+from shared.kernel.authority import GivenRole
 
 key_app = App(name="key", help="API keys of parties, and new keys of instances and approvers.")
 _OPTIONS = Options()

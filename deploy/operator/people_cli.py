@@ -5,8 +5,8 @@ from __future__ import annotations
 from cyclopts import App
 
 from client.cli import output
-from deploy.operator.keys import GivenRole
 from deploy.site.options import Options, ending
+from shared.kernel.authority import GivenRole
 
 person_app = App(name="person", help="What people of a party may do in its console.")
 _OPTIONS = Options()

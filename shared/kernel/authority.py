@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from shared.kernel.errors import Refused
 
@@ -18,6 +18,10 @@ class Role(StrEnum):
     VIEWER = "viewer"
     AUDITOR = "auditor"
     SERVICE = "service"
+
+
+#: What people and machines of parties act as: nobody is given to be the instance itself.
+GivenRole = Literal[Role.ANALYST, Role.MACHINE, Role.VIEWER, Role.AUDITOR]
 
 
 class Scope(NamedTuple):

@@ -15,7 +15,7 @@ from deploy.devstack.stack import DevStack
 from shared.contracts.registry import ALL, Family
 from tests.support.frozen import freeze, thaw
 from tests.support.running import SERVICES, Exchange
-from tests.support.stack import FOUR, embedded_settings
+from tests.support.stack import servers
 
 #: label → (instance, parts; all of them if none is named)
 PROCESSES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
@@ -50,7 +50,7 @@ class SplitExchange(Exchange):
     ) -> None:
         super().__init__(stack, settings={"SAMPLING_RATIO": "0"} | dict(settings))
         self._parts = parts
-        #: What replaces `-m deploy.cli serve` of a process from its next start on, by label: without a protection.
+        #: What replaces the program of a process from its next start on, by label: without a protection.
         self.programs: dict[str, Sequence[str]] = {}
         self._starts: dict[str, int] = {}
         self._watching: dict[str, asyncpg.Connection] = {}
@@ -60,8 +60,7 @@ class SplitExchange(Exchange):
         for label in labels:
             if label in self._parts:
                 instance, parts = self._parts[label]
-                program = self.programs.get(label, ("-m", "deploy.cli", "serve"))
-                self.serve(instance, only=parts, label=label, program=program)
+                self.serve(instance, only=parts, label=label, program=self.programs.get(label))
                 self._starts[label] = self._starts.get(label, 0) + 1
         await asyncio.gather(*(self._until_works(label) for label in labels))
 
@@ -148,13 +147,13 @@ def split_exchange(
     settings: Mapping[str, str] | None = None,
     parts: Mapping[str, tuple[str, tuple[str, ...]]] = PROCESSES,
 ) -> Iterator[SplitExchange]:
-    """The servers run and everything is installed; no process does. Whatever still runs at the end is stopped."""
-    with DevStack(state, embedded_settings(), say=lambda _: None, instances=FOUR) as stack:
+    """The servers run and everything is installed; no process does. Whatever still runs at the end is killed."""
+    with servers(state) as stack:
         exchange = SplitExchange(stack, settings=settings or {}, parts=parts)
         try:
             yield exchange
         finally:
-            exchange.stop_all()
+            exchange.kill_all()
 
 
 def _count(log: Path, text: str) -> int:

@@ -66,8 +66,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory, clock: Path) -> Iterator[Ex
 
     def start(exchange: Exchange) -> None:
         for instance in FOUR:
-            program = with_clock(clock) if instance == "hotline" else ("-m", "deploy.cli", "serve")
-            exchange.serve(instance, program=program)
+            exchange.serve(instance, program=with_clock(clock) if instance == "hotline" else None)
         for instance in FOUR:
             exchange.wait_ready(instance)
 

@@ -11,6 +11,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from tests.failures.altered import HASTY
 from tests.failures.load import Post, Sender, Tally, posts
 from tests.failures.outage import RECEIPTED_S_MAX, broker_down, disk_gone
 from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
@@ -32,6 +33,7 @@ class Ongoing:
 @pytest.fixture(scope="module")
 def split(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SplitExchange]:
     with split_exchange(tmp_path_factory.mktemp("outage")) as exchange:
+        exchange.programs |= dict.fromkeys(PROCESSES, HASTY)
         yield exchange
 
 

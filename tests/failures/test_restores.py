@@ -1,4 +1,7 @@
-"""Audit's, an agency's and an origin's database are lost and restored from a dump, one after the other."""
+"""Audit's, an agency's and an origin's database are lost and restored from a dump, one after the other.
+
+What is repeated after a minute is repeated after a second; `make acceptance-long` waits as an installation does.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.failures.altered import HASTY
 from tests.failures.restores import AUDIT, RESTORED, check, restore_through
 from tests.support.running import Exchange, running_exchange
 
@@ -15,7 +19,7 @@ EACH = 9
 
 @pytest.fixture
 def exchange(tmp_path: Path) -> Iterator[Exchange]:
-    with running_exchange(tmp_path / "state") as running:
+    with running_exchange(tmp_path / "state", program=HASTY) as running:
         yield running
 
 

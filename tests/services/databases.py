@@ -11,6 +11,7 @@ import asyncpg
 
 from deploy.devstack.postgres import PostgresServer
 from deploy.devstack.state import StateDirectory
+from deploy.site.access import in_own_thread
 from deploy.site.databases import prepare_databases
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.envelope.keys import SigningKey
@@ -22,23 +23,35 @@ from shared.runtime.post.numbering import Numbering
 
 @contextmanager
 def running_postgres(path: Path, instance: str) -> Iterator[DatabaseEndpoint]:
-    """A server of its own with the database and roles of one instance, still without tables."""
-    with running_databases(path, instance) as endpoints:
+    """A server of its own with the database and roles of one instance, still without tables. It waits for no disk."""
+    with running_databases(path, instance, forced=False) as endpoints:
         yield endpoints[instance]
 
 
 @contextmanager
-def running_databases(path: Path, *instances: str) -> Iterator[dict[str, DatabaseEndpoint]]:
-    """The same for several instances on one server."""
+def running_databases(path: Path, *instances: str, forced: bool = True) -> Iterator[dict[str, DatabaseEndpoint]]:
+    """The same for several instances on one server; what is committed is `forced` to the disk, unless nobody needs it.
+
+    Without it a power failure would cost the data. The end of a process, however it ends, costs none.
+    """
     state = StateDirectory(path)
     state.acquire()
     server = PostgresServer(state, port=state.port("postgres", set()))
     try:
         server.start()
+        if not forced:
+            in_own_thread(_unforced(server.admin_url))
         yield prepare_databases(server.admin_url, instances, state.password)
     finally:
         server.stop()
         state.release()
+
+
+async def _unforced(admin_url: str) -> None:
+    connection = await asyncpg.connect(admin_url)
+    await connection.execute("ALTER SYSTEM SET fsync = off")
+    await connection.execute("SELECT pg_reload_conf()")
+    await connection.close()
 
 
 @asynccontextmanager

@@ -49,9 +49,10 @@ def simulate(seed: int, parts: Parts | None = None) -> Report:
     )
 
 
-def seeds_needed(control: str, *, seeds_max: int) -> int | None:
-    """How many seeds it takes until a control shows; None where so many are not enough."""
-    return next((seed + 1 for seed in range(seeds_max) if simulate(seed, CONTROLS[control]).violations), None)
+def seeds_needed(control: str, *, seeds_max: int, first: int = 0) -> int | None:
+    """How many seeds from the `first` on it takes until a control shows; None where so many are not enough."""
+    seeds = range(first, first + seeds_max)
+    return next((seed + 1 - first for seed in seeds if simulate(seed, CONTROLS[control]).violations), None)
 
 
 def collect_seldom() -> None:

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from deploy.devstack.stack import DevStack
 from shared.contracts.answers import ItemStatement
 from shared.vocabulary.answers import CaseOutcome, NoticeRejection, YesNoUnknown
 from tests.skew.releases import Release
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, clean_environment, referral, until
-from tests.support.stack import FOUR, embedded_settings
+from tests.support.stack import servers
 
 AFTER, BEFORE = Release.AFTER, Release.BEFORE
 #: Within so long, in seconds, what waited or was deferred is to be applied after the upgrade; the test waits tenfold.
@@ -144,14 +143,14 @@ SENDERS: Final = ("hotline", "law_enforcement", "industry")
 @contextmanager
 def skewed_exchange(state: Path) -> Iterator[Skewed]:
     """Servers, with no instance but audit's running yet."""
-    with DevStack(state, embedded_settings(), say=lambda _: None, instances=FOUR) as stack:
+    with servers(state) as stack:
         exchange = Exchange(stack)
         try:
             skewed = Skewed(exchange)
             skewed.become(audit=Process(AFTER))
             yield skewed
         finally:
-            exchange.stop_all()
+            exchange.kill_all()
 
 
 async def file(skewed: Skewed, count: int) -> list[UUID]:

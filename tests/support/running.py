@@ -38,9 +38,11 @@ from shared.kernel.authority import Role
 from shared.runtime.http.identity import issue_key, keep_key
 from shared.runtime.instance.settings import prefix_of
 from shared.runtime.kafka.reader import LogReader
-from tests.support.stack import FOUR, embedded_settings
+from tests.support.stack import FOUR, servers
 
 SERVICES = ("hotline", "law_enforcement", "industry")
+#: The program that an instance is, unless a test says otherwise.
+SERVED = ("-m", "deploy.cli", "serve")
 READY_S_MAX = 180.0
 STOP_S_MAX = 60.0
 QUIET_S_MAX = 180.0
@@ -63,9 +65,12 @@ class Exchange:
     Whoever ends a process or a server starts it again, unless it says that the exchange is its own.
     """
 
-    def __init__(self, stack: DevStack, *, settings: Mapping[str, str] | None = None) -> None:
-        """`settings` are laid over those of every instance, by field: {"MERGE_DELAY_S": "2"}."""
+    def __init__(
+        self, stack: DevStack, *, settings: Mapping[str, str] | None = None, program: Sequence[str] = SERVED
+    ) -> None:
+        """`settings` are laid over those of every instance, by field: {"MERGE_DELAY_S": "2"}; each is a `program`."""
         self.stack = stack
+        self.program = program
         self.processes: dict[str, Process] = {}
         self._ports_given = {port for url in stack.endpoints.http.values() if (port := urlsplit(url).port)}
         self._settings = {
@@ -106,11 +111,11 @@ class Exchange:
         label: str | None = None,
         port: int | None = None,
         settings: Mapping[str, str] | None = None,
-        program: Sequence[str] = ("-m", "deploy.cli", "serve"),
+        program: Sequence[str] | None = None,
     ) -> Process:
         """Start `causeway serve` for an instance and do not wait. A part without an API is never `ready`.
 
-        `port` is that of its API where it is not the instance's own; `program` replaces `-m deploy.cli serve`.
+        `port` is that of its API where it is not the instance's own; `program` replaces that of the others.
         """
         label = label or instance
         wanted = self._settings | {"SPANS_FILE": str(self.spans_file(label))} | dict(settings or {})
@@ -121,7 +126,7 @@ class Exchange:
             # Another process of the instance: the one port for its metrics is taken.
             variables.pop(f"{prefix_of(instance)}METRICS_PORT", None)
         variables |= {prefix_of(instance) + name: value for name, value in wanted.items()}
-        argv = serving(self.endpoints, instance, program)
+        argv = serving(self.endpoints, instance, program or self.program)
         argv += [word for part in only for word in ("--only", part)]
         process = self._process(label)
         process.start(argv, clean_environment() | variables)
@@ -138,14 +143,14 @@ class Exchange:
         self.processes[label].wait_until(lambda: answers_ready(ready), seconds=READY_S_MAX)
 
     def stop(self, *labels: str) -> None:
-        """Ask processes to end, and wait until they have. Those not running are passed over."""
-        for label in labels:
-            self.processes[label].stop(signal.SIGTERM, seconds=STOP_S_MAX)
+        """Ask processes to end, at once, and wait until they have. Those not running are passed over."""
+        with ThreadPoolExecutor(max(1, len(labels))) as threads:
+            list(threads.map(lambda each: self.processes[each].stop(signal.SIGTERM, seconds=STOP_S_MAX), labels))
 
-    def stop_all(self) -> None:
-        """Ask all processes to end, at once, and wait until they have."""
-        with ThreadPoolExecutor() as threads:
-            list(threads.map(lambda each: each.stop(signal.SIGTERM, seconds=STOP_S_MAX), self.processes.values()))
+    def kill_all(self) -> None:
+        """End all processes as they are: nobody asks any more what they have done."""
+        for each in self.processes.values():
+            each.kill()
 
     def _process(self, label: str) -> Process:
         """The process of this label, kept from the first start on: a second start goes on in the same log."""
@@ -230,15 +235,15 @@ def running_exchange(
     settings: Mapping[str, str] | None = None,
     secure: bool = False,
     instances: Mapping[str, str] = FOUR,
+    program: Sequence[str] = SERVED,
     start: Callable[[Exchange], None] | None = None,
 ) -> Iterator[Exchange]:
-    """Start everything in an empty directory, wait until all instances are ready, and stop it all at the end.
+    """Start everything in an empty directory, wait until all instances are ready, and kill it all at the end.
 
     `start` starts the instances in a way of its own.
     """
-    wanted = embedded_settings(causeway_dev_secure=secure)
-    with DevStack(state, wanted, say=lambda _: None, instances=instances) as stack:
-        exchange = Exchange(stack, settings=settings)
+    with servers(state, instances=instances, secure=secure) as stack:
+        exchange = Exchange(stack, settings=settings, program=program)
         try:
             for instance in instances if start is None else ():
                 exchange.serve(instance)
@@ -248,7 +253,7 @@ def running_exchange(
                 start(exchange)
             yield exchange
         finally:
-            exchange.stop_all()
+            exchange.kill_all()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import shards
-from tests.shards import NAMED, ROOT, Ended, chosen_by_shard, main, run
+from tests.shards import NAMED, ROOT, Ended, at_once, chosen_by_shard, main, run
 
 RECORDED = """
 from pathlib import Path
@@ -17,6 +17,12 @@ def test_ran():
         file.write(__file__.rpartition("/tests/")[2] + "\\n")
 """
 FAILING = "def test_failing():\n    raise AssertionError\n"
+#: A child of its own works for a second.
+WORKING = """
+import subprocess, sys
+def test_working():
+    subprocess.run([sys.executable, "-c", "import time\\nwhile time.process_time() < 1: pass"], check=True)
+"""
 FOLDERS = ("named/test_one.py", "named/below/test_two.py", "later/test_three.py", "test_four.py")
 
 
@@ -36,6 +42,24 @@ def test_every_test_is_run_once_wherever_it_lies(tmp_path: Path) -> None:
     assert all(each.last.startswith("2 passed") for each in ended)
 
 
+def test_a_module_that_is_named_is_run_beside_its_folder(tmp_path: Path) -> None:
+    root = written(tmp_path, dict.fromkeys(FOLDERS, RECORDED))
+    ended = run(chosen_by_shard("tests", [["named"], ["named/below/test_two.py"]]), at_once=2, cwd=root)
+    assert [each.last.partition(" in ")[0] for each in ended] == ["1 passed", "1 passed", "2 passed"]
+    assert sorted((root / "ran").read_text().split()) == sorted(FOLDERS)
+
+
+def test_what_its_processes_worked_is_told_of_each_run(tmp_path: Path) -> None:
+    root = written(tmp_path, {"named/test_one.py": WORKING, "test_four.py": RECORDED})
+    worked, rested = run(chosen_by_shard("tests", [["named"]]), at_once=2, cwd=root)
+    assert worked.processor_s > rested.processor_s + 0.5
+
+
+@pytest.mark.parametrize(("processors", "runs"), [(1, 1), (2, 3), (3, 4), (16, 4)])
+def test_so_many_runs_share_so_many_processors(processors: int, runs: int) -> None:
+    assert at_once(processors) == runs
+
+
 def test_a_failure_in_one_run_and_nothing_to_run_in_the_other_are_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -47,22 +71,35 @@ def test_a_failure_in_one_run_and_nothing_to_run_in_the_other_are_told(
     assert [each.partition(" - ")[0] for each in ended[0].failed] == ["FAILED tests/named/test_one.py::test_failing"]
 
 
+def replace_runs(monkeypatch: pytest.MonkeyPatch, ended: list[Ended]) -> None:
+    """Nothing is prepared and nothing run: this is how it ended."""
+    for name in ("compile_once", "prepare"):
+        monkeypatch.setattr(shards, name, lambda *_: None)
+    monkeypatch.setattr(shards, "run", lambda *_args, **_named: ended)
+
+
 def test_what_failed_is_told_again_at_the_end(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs = [Ended(1, "1 failed", 1.0, ("FAILED tests/a.py::test_one - why",)), Ended(0, "1 passed", 1.0)]
-    monkeypatch.setattr(shards, "run", lambda *_args, **_named: runs)
+    runs = [Ended(1, "1 failed", 1.0, 0.7, ("FAILED tests/a.py::test_one - why",)), Ended(0, "1 passed", 2.0, 1.2)]
+    replace_runs(monkeypatch, runs)
     main([])
-    assert capsys.readouterr().out.splitlines()[-1] == "shard 1: FAILED tests/a.py::test_one - why"
+    assert capsys.readouterr().out.splitlines() == [
+        "shard 1: exit code 1 after 1 s, 1 s of processors: 1 failed",
+        "shard 2: exit code 0 after 2 s, 1 s of processors: 1 passed",
+        "in all 2 s of processors",
+        "shard 1: FAILED tests/a.py::test_one - why",
+    ]
 
 
 @pytest.mark.parametrize(("codes", "code"), [((0, 0), 0), ((1, 0), 1), ((0, 2), 1), ((5, 0), 1)])
 def test_the_suite_passes_if_every_run_does(codes: tuple[int, int], code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "run", lambda *_args, **_named: [Ended(each, "", 1.0) for each in codes])
+    replace_runs(monkeypatch, [Ended(each, "", 1.0, 1.0) for each in codes])
     assert main([]) == code
 
 
 def test_what_is_named_is_there_and_named_once() -> None:
-    folders = [folder for named in NAMED for folder in named]
-    assert len(set(folders)) == len(folders)
-    assert all(any((ROOT / "tests" / folder).rglob("test_*.py")) for folder in folders)
+    named = [path for paths in NAMED for path in paths]
+    assert len(set(named)) == len(named)
+    for path in (ROOT / "tests" / each for each in named):
+        assert path.is_file() or any(path.rglob("test_*.py"))

@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from deploy.operator.keys import GivenRole, role_at
-from shared.kernel.authority import Role
+from deploy.operator.keys import role_at
+from shared.kernel.authority import GivenRole, Role
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
 from shared.runtime.http.identity import KEY_ROLES

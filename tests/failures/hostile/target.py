@@ -39,7 +39,7 @@ from shared.runtime.post.standing import NothingHeld
 from tests.shared.exchange.wrong_records import PARTY_KEYS
 from tests.support.exchange_world import FROM_HOTLINE, World, with_suspended
 from tests.support.forging import held, installed_world
-from tests.support.stack import FOUR, embedded_settings
+from tests.support.stack import FOUR, embedded_settings, lay_down
 
 INSTANCE = "law_enforcement"
 TOPIC = FROM_HOTLINE[INSTANCE]
@@ -161,6 +161,7 @@ POLICY_VERSION = 100
 @asynccontextmanager
 async def prepared_target(state: Path) -> AsyncIterator[Target]:
     """Servers with an installation whose directory also names the parties' own keys. The instance is built, not run."""
+    await asyncio.to_thread(lay_down, state)
     stack = DevStack(state, embedded_settings(), instances=FOUR)
     await asyncio.to_thread(stack.start)
     try:

@@ -27,7 +27,7 @@ from tests.shared.routing.test_clocks import SAMPLE_LAW
 from tests.support.builders import AT, HOTLINE, PROVIDER
 
 
-async def listed(origin: Origin, referral_id: UUID, *, hours: int, limit: int = 2) -> list[dict[str, Any]]:
+async def listed(origin: Origin, referral_id: UUID, *, hours: int, limit: int = 200) -> list[dict[str, Any]]:
     """The hotline's whole list so many hours after it filed, as far as it is about the referral."""
     clock = ManualClock(AT + timedelta(hours=hours))
 
@@ -73,8 +73,8 @@ async def test_it_stands_among_the_others_by_since_when(origin: Origin) -> None:
     referral_id = await origin.file()
     origin.clock.advance(30 * 3600)
     assert await applied(origin, declined(referral_id)) == [None]
-    rows = await listed(origin, referral_id, hours=80)
+    rows = await listed(origin, referral_id, hours=80, limit=9)
     reasons = [row["reasons"][0] for row in rows]
     assert {"overdue", "declined"} <= {*reasons}
     assert [row["since"] for row in rows] == sorted(row["since"] for row in rows)
-    assert await listed(origin, referral_id, hours=80, limit=200) == rows
+    assert await listed(origin, referral_id, hours=80) == rows

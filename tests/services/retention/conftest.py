@@ -17,7 +17,7 @@ SERVICES = ("hotline", "law_enforcement", "industry")
 
 @pytest.fixture(scope="session")
 def endpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, DatabaseEndpoint]]:
-    with running_databases(tmp_path_factory.mktemp("retention"), *SERVICES) as made:
+    with running_databases(tmp_path_factory.mktemp("retention"), *SERVICES, forced=False) as made:
         for service in SERVICES:
             upgrade(service, made[service].owner_url)
         yield made

@@ -32,7 +32,7 @@ ORDER BY referral_id DESC LIMIT $2
 
 @pytest.fixture(scope="session")
 async def filled(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, Database]]:
-    with running_databases(tmp_path_factory.mktemp("size"), *FILLED) as endpoints:
+    with running_databases(tmp_path_factory.mktemp("size"), *FILLED, forced=False) as endpoints:
         async with AsyncExitStack() as opened:
             databases = {}
             for service in FILLED:
