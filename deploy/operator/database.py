@@ -39,7 +39,8 @@ def check_schemas(databases: Mapping[str, OwnedDatabase]) -> list[SchemaState]:
 def migrate_schemas(databases: Mapping[str, OwnedDatabase]) -> list[SchemaState]:
     """Bring each database to the newest schema; return where they were before. Blocks; forward only.
 
-    Raises `Refused("schema_differs")` where the end is not what the newest revision makes.
+    Raises `Refused("schema_differs")` where the end is not what the newest revision makes, and `schema_unknown` where
+    the beginning is a revision that this code has not.
     """
     before = check_schemas(databases)
     for state in before:

@@ -111,7 +111,10 @@ WHYS: Final = {
     "schema_of_first_release": Why(
         "the first release made this database", "begin with an empty one: nothing is carried over from it"
     ),
-    "schema_unknown": Why("the database has tables that no migration made", "give the instance a database of its own"),
+    "schema_unknown": Why(
+        "the database has tables that no migration made, or is at a revision that this code has not",
+        "give the instance a database of its own, or run the release that made it",
+    ),
     "settings_invalid": Why(
         "settings are missing, or are not of their form", "each is named; docs/operations/settings.md explains them"
     ),

@@ -32,6 +32,10 @@ FIRST_RELEASE: Final = frozenset(
 )
 #: Where the migrations note the revision. The first release's name for it was Alembic's own.
 REVISION_TABLE: Final = "schema_revision"
+#: What is done about a database from which no migration leads on.
+MEND: Final = (
+    "it cannot be migrated. Dev stack: `causeway dev reset`. Elsewhere: give the instance a new, empty database"
+)
 
 
 async def read_catalogue(driver: asyncpg.Connection) -> Catalogue:
@@ -76,9 +80,9 @@ def refuse_stranger(catalogue: Catalogue, *, whose: str) -> None:
     `schema_of_first_release`: it has that release's fingerprint. `schema_unknown`: it has tables and no revision.
     """
     if fingerprint(catalogue) in FIRST_RELEASE:
-        raise Refused("schema_of_first_release", f"{whose}: the first release made this database; {_MEND}")
+        raise Refused("schema_of_first_release", f"{whose}: the first release made this database; {MEND}")
     if f"table {REVISION_TABLE}" not in catalogue and any(name.startswith("table ") for name in catalogue):
-        raise Refused("schema_unknown", f"{whose}: there are tables that no migration of ours made; {_MEND}")
+        raise Refused("schema_unknown", f"{whose}: there are tables that no migration of ours made; {MEND}")
 
 
 async def refuse_strange_database(database: Database, *, whose: str) -> None:
@@ -86,8 +90,6 @@ async def refuse_strange_database(database: Database, *, whose: str) -> None:
     async with database.transaction() as session:
         refuse_stranger(await read_catalogue(session.driver), whose=whose)
 
-
-_MEND = "it cannot be migrated. Dev stack: `causeway dev reset`. Elsewhere: give the instance a new, empty database"
 
 # Every object of the schema `public` that no extension brought: a kind and name, and all that it is. Left out is what
 # differs between databases or versions of PostgreSQL and says nothing: object ids, toast tables, what an owner may do

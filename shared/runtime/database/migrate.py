@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.database.fingerprint import (
+    MEND,
     REVISION_TABLE,
     Catalogue,
     find_differences,
@@ -58,7 +59,9 @@ def upgrade(service: str, owner_url: str, *, whose: str | None = None) -> None:
     what the newest revision makes (`schema_differs`).
     """
     whose = whose or service
-    refuse_stranger(look_at_schema(owner_url).catalogue, whose=whose)
+    found = look_at_schema(owner_url)
+    refuse_stranger(found.catalogue, whose=whose)
+    _refuse_unknown(found.revisions, service, whose=whose)
     run_revisions(service, owner_url)
     differing = tuple(find_differences(newest_schema(service).catalogue, look_at_schema(owner_url).catalogue))
     if differing:
@@ -128,6 +131,16 @@ def _config(service: str, owner_url: str) -> Config:
 
 def _migrations(service: str) -> Path:
     return _SERVICES / service / "migrations"
+
+
+def _refuse_unknown(at: tuple[str, ...], service: str, *, whose: str) -> None:
+    ours = {each.revision for each in ScriptDirectory.from_config(_config(service, "")).walk_revisions()}
+    if strange := [revision for revision in at if revision not in ours]:
+        raise Refused(
+            "schema_unknown",
+            f"{whose}: at revision {', '.join(strange)}, which this code has not. Run the release that made it; "
+            f"if none did, {MEND}",
+        )
 
 
 async def _make_months(url: str) -> None:

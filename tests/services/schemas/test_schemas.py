@@ -234,6 +234,19 @@ def test_migrating_does_not_call_a_changed_database_well(new_database: NewDataba
     assert refused.value.detail == "hotline: policy offer_seen on offer is missing"
 
 
+def test_a_revision_that_the_code_has_not_is_refused_with_the_mend(new_database: NewDatabase) -> None:
+    """A later release made the database, or an unreleased state of the code: its chain was another."""
+    made = new_database()
+    migrate.upgrade("hotline", made.owner_url)
+    asyncio.run(execute(made, "UPDATE schema_revision SET version_num = '9999'"))
+    before = catalogue_of(made)
+    with pytest.raises(Refused, match="schema_unknown") as refused:
+        migrate_schemas({"hotline": OwnedDatabase("hotline", made.owner_url)})
+    assert str(refused.value.detail).startswith("hotline: at revision 9999, which this code has not.")
+    assert "`causeway dev reset`" in str(refused.value.detail)
+    assert catalogue_of(made) == before
+
+
 # -- the first release, whose 0001 was read from the code of the day: nothing leads on from it ----------------------
 
 

@@ -1,4 +1,4 @@
-"""The first tables: what every instance has, and audit's own, which its service role may only append to."""
+"""What every instance has, and audit's own, which its service role may only append to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
--- The first tables: what every instance has, and audit's own, which its service role may only append to.
+-- What every instance has, and audit's own, which its service role may only append to.
 -- Written out here on purpose: what a revision makes must not change with the code, and the database's copy of the
 -- permissions must not be derived from the other. Role names follow the database's.
 DO $migration$
@@ -201,8 +201,50 @@ CREATE TABLE api_key (
     key_hash bytea PRIMARY KEY,
     party text NOT NULL,
     role text NOT NULL,
+    -- Of whom an auditor sees anything: parties below these jurisdictions, and these. Nothing in both: everything.
+    scope_jurisdictions text[],
+    scope_parties text[],
+    -- Whose a key is, where it is a person's: it acts as they do in the console, and ends with them.
+    person text CHECK (person ~ '^[0-9a-f]{32}$'),
     revoked_at timestamptz
 );
+
+-- Who may open the console. Whoever can write these tables can act as anybody of this instance's parties, as with
+-- api_key. Of links and sessions only the SHA-256 is kept: each is 256 random bits.
+
+-- A person of a party, by an opaque name, and what they may be. Ended, they open nothing more.
+CREATE TABLE console_person (
+    party text NOT NULL,
+    actor text NOT NULL CHECK (actor ~ '^[0-9a-f]{32}$'),
+    role text NOT NULL,
+    -- Of whom an auditor sees anything, as with api_key.
+    scope_jurisdictions text[],
+    scope_parties text[],
+    ended_at timestamptz,
+    PRIMARY KEY (party, actor)
+);
+
+-- A link that signs a person in once.
+CREATE TABLE console_link (
+    link_hash bytea PRIMARY KEY,
+    party text NOT NULL,
+    actor text NOT NULL,
+    expires_at timestamptz NOT NULL,
+    used_at timestamptz
+);
+CREATE INDEX console_link_by_age ON console_link (expires_at);
+
+CREATE TABLE console_session (
+    session_hash bytea PRIMARY KEY,
+    party text NOT NULL,
+    actor text NOT NULL,
+    began_at timestamptz NOT NULL,
+    seen_at timestamptz NOT NULL,
+    -- When their provider last had the session's person prove who they are; nothing where nobody says so.
+    proven_at timestamptz,
+    ended_at timestamptz
+);
+CREATE INDEX console_session_by_age ON console_session (began_at);
 
 CREATE TABLE idempotency (
     party text NOT NULL,
@@ -259,7 +301,6 @@ CREATE INDEX entry_by_subject ON entry (subject);
 CREATE INDEX entry_by_message ON entry (message_id);
 -- The message that a `message_parked` fact is about.
 CREATE INDEX entry_by_parked ON entry ((detail ->> 'message_id')) WHERE kind = 'parked';
-
 CREATE INDEX entry_by_edge ON entry (edge_id) WHERE edge_id IS NOT NULL;
 
 -- Proven marks: they say what is, and the next say it again, so no entry is kept of them, only this of each day of a
@@ -291,6 +332,19 @@ CREATE TABLE link (
 );
 CREATE INDEX ix_link_referral_id ON link (referral_id);
 
+-- Whose a flow is: of each decision that was stated its origin and whom it was sent to, by that origin's word, with the
+-- time at which that origin stated first that it decided. '' where audit could not open who the origin is.
+CREATE TABLE flow_party (
+    party text NOT NULL,
+    exercise boolean NOT NULL,
+    decided_at timestamptz NOT NULL,
+    referral_id uuid NOT NULL,
+    origin text NOT NULL,
+    PRIMARY KEY (referral_id, origin, party)
+);
+CREATE INDEX flow_party_listed ON flow_party (party, exercise, decided_at, referral_id);
+CREATE INDEX flow_party_filed ON flow_party (exercise, decided_at, referral_id) WHERE party = origin;
+
 CREATE TABLE receipted (
     message_id uuid NOT NULL,
     receipt_id uuid NOT NULL,
@@ -300,7 +354,6 @@ CREATE TABLE receipted (
     code text,
     PRIMARY KEY (message_id, receipt_id)
 );
-
 CREATE INDEX receipted_by_receipt ON receipted (receipt_id);
 
 -- `digest` is that of the record before `next_offset`: where the log has another there, it has lost its tail.
@@ -359,6 +412,14 @@ CREATE TABLE reading (
     at timestamptz NOT NULL DEFAULT now()
 );
 
+-- What the operator's tool has found of the books of all sides (services.audit.ports.Accounts). It adds, as the
+-- accountant, and changes nothing; the service reads.
+CREATE TABLE reconciliation (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kept_at timestamptz NOT NULL DEFAULT now(),
+    told jsonb NOT NULL
+);
+
 -- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
 -- by the isolation tests.
 
@@ -384,19 +445,30 @@ FROM (VALUES
 
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        lane, lane_end, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, inbox,
-        quarantine, document, data_key, api_key, idempotency, cursor, partition_state, pair_taken, telling, folded_mark
+        lane_end, lane, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, inbox, quarantine,
+        document, data_key, api_key, console_person, console_link, console_session, idempotency
      TO %I', service);
-EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
+EXECUTE format(
+    'GRANT SELECT, INSERT, UPDATE, DELETE ON
+        folded_mark, cursor, partition_state, pair_taken, telling
+     TO %I', service);
 EXECUTE format('GRANT SELECT ON permitted TO %I', service);
-EXECUTE format('GRANT SELECT ON lane, lane_end, settled, inbox, pair_sequence, closed_epoch, entry, folded_mark, link, receipted, reading, cursor,
-        partition_state, pair_taken, document TO %I', accountant);
-EXECUTE format('GRANT SELECT (message_id, lane, position, type, sender, recipient, epoch, sequence, digest, outcome, code, done, aside)
+EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
+EXECUTE format(
+    'GRANT SELECT ON
+        lane_end, lane, settled, pair_sequence, closed_epoch, inbox, document, entry, folded_mark, link, receipted,
+        cursor, partition_state, pair_taken, reading
+     TO %I', accountant);
+EXECUTE format(
+    'GRANT SELECT (
+        message_id, lane, position, type, sender, recipient, epoch, sequence, digest, outcome, code, done, aside)
      ON outbox TO %I', accountant);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);
 
--- Audit's own are read and added to, never changed or removed.
+-- Audit's own are read and added to, never changed or removed. What is found of the books the accountant adds.
 
-EXECUTE format('GRANT SELECT, INSERT ON entry, link, receipted, reading TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT ON entry, link, flow_party, receipted, reading TO %I', service);
+EXECUTE format('GRANT SELECT ON reconciliation TO %I', service);
+EXECUTE format('GRANT INSERT ON reconciliation TO %I', accountant);
 
 END $migration$;

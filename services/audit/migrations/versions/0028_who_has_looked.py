@@ -7,7 +7,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0028"
-down_revision = "0023"
+down_revision = "0001"
 
 
 def upgrade() -> None:

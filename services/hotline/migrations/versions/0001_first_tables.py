@@ -1,4 +1,4 @@
-"""The first tables: what every instance has, the origin's and offers, isolated by party, role, action and state."""
+"""What every instance has, the origin's and the hotline's own, isolated by party, role, action and state."""
 
 from __future__ import annotations
 

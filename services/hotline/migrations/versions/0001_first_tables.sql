@@ -1,4 +1,4 @@
--- The first tables: what every instance has, the origin's and offers, isolated by party, role, action and state.
+-- What every instance has, the origin's and the hotline's own, isolated by party, role, action and state.
 -- Written out here on purpose: what a revision makes must not change with the code, and the database's copy of the
 -- permissions must not be derived from the other. Role names follow the database's.
 DO $migration$
@@ -342,12 +342,73 @@ CREATE TABLE data_key (
     wrapped bytea NOT NULL
 );
 
+-- How far the journal of erasures, a file beside the key-encryption key, is applied to this database: so many of its
+-- lines, and the digest of the last of them. A restored database has an older place, and nothing is served from it
+-- before the rest is applied. Whoever can write it can have erasures of a restored backup left out; the journal itself
+-- lies elsewhere.
+CREATE TABLE erasure_place (
+    one boolean PRIMARY KEY DEFAULT true,
+    lines bigint NOT NULL,
+    digest text NOT NULL,
+    CONSTRAINT erasure_place_one CHECK (one)
+);
+INSERT INTO erasure_place (lines, digest) VALUES (0, '');
+
+-- What was erased, of whom. What comes again of it, from a log that is read anew after a restore, is erased as it comes.
+CREATE TABLE erased_record (
+    subject uuid NOT NULL,
+    party text NOT NULL,
+    PRIMARY KEY (subject, party)
+);
+
 CREATE TABLE api_key (
     key_hash bytea PRIMARY KEY,
     party text NOT NULL,
     role text NOT NULL,
+    -- Of whom an auditor sees anything: parties below these jurisdictions, and these. Nothing in both: everything.
+    scope_jurisdictions text[],
+    scope_parties text[],
+    -- Whose a key is, where it is a person's: it acts as they do in the console, and ends with them.
+    person text CHECK (person ~ '^[0-9a-f]{32}$'),
     revoked_at timestamptz
 );
+
+-- Who may open the console. Whoever can write these tables can act as anybody of this instance's parties, as with
+-- api_key. Of links and sessions only the SHA-256 is kept: each is 256 random bits.
+
+-- A person of a party, by an opaque name, and what they may be. Ended, they open nothing more.
+CREATE TABLE console_person (
+    party text NOT NULL,
+    actor text NOT NULL CHECK (actor ~ '^[0-9a-f]{32}$'),
+    role text NOT NULL,
+    -- Of whom an auditor sees anything, as with api_key.
+    scope_jurisdictions text[],
+    scope_parties text[],
+    ended_at timestamptz,
+    PRIMARY KEY (party, actor)
+);
+
+-- A link that signs a person in once.
+CREATE TABLE console_link (
+    link_hash bytea PRIMARY KEY,
+    party text NOT NULL,
+    actor text NOT NULL,
+    expires_at timestamptz NOT NULL,
+    used_at timestamptz
+);
+CREATE INDEX console_link_by_age ON console_link (expires_at);
+
+CREATE TABLE console_session (
+    session_hash bytea PRIMARY KEY,
+    party text NOT NULL,
+    actor text NOT NULL,
+    began_at timestamptz NOT NULL,
+    seen_at timestamptz NOT NULL,
+    -- When their provider last had the session's person prove who they are; nothing where nobody says so.
+    proven_at timestamptz,
+    ended_at timestamptz
+);
+CREATE INDEX console_session_by_age ON console_session (began_at);
 
 CREATE TABLE idempotency (
     party text NOT NULL,
@@ -416,7 +477,12 @@ CREATE TABLE referral (
     referral_id uuid PRIMARY KEY,
     party text NOT NULL,
     external_ref text NOT NULL,
+    -- The revision that stands, how it came to be, and when, where it is not the first; and the highest number that any
+    -- of its items ever had.
     revision integer NOT NULL,
+    cause text NOT NULL DEFAULT 'filed',
+    amended_at timestamptz,
+    numbered smallint,
     exercise boolean NOT NULL,
     disposition text NOT NULL,
     state text NOT NULL,
@@ -439,8 +505,9 @@ CREATE TABLE referral (
     rank smallint NOT NULL
         GENERATED ALWAYS AS (CASE WHEN facts ->> 'priority' = 'p0_child_at_risk' THEN 0 ELSE 1 END) STORED,
     CONSTRAINT referral_external_ref UNIQUE (party, external_ref),
+    CONSTRAINT referral_cause CHECK (cause IN ('filed', 'amended', 'rerouted')),
     CONSTRAINT referral_state CHECK (state IN (
-        'routed', 'unroutable', 'orphaned', 'unknown_code', 'unreleased', 'dropped', 'withdrawn')),
+        'routed', 'unroutable', 'orphaned', 'unknown_code', 'unreleased', 'dropped', 'transferred', 'withdrawn')),
     CONSTRAINT referral_unreleased CHECK (state <> 'unreleased' OR filed_by IS NOT NULL),
     CONSTRAINT referral_external_ref_alphabet CHECK (external_ref ~ '^[A-Za-z0-9][A-Za-z0-9._/-]{0,47}$'),
     CONSTRAINT referral_content_bound CHECK (octet_length(content) <= 33000)
@@ -451,8 +518,12 @@ ALTER TABLE referral
     ALTER COLUMN content SET STORAGE EXTERNAL,
     ALTER COLUMN facts SET STORAGE MAIN,
     ALTER COLUMN decision SET STORAGE MAIN;
+-- The list, whole and by what it is looked through for: state, priority, period.
 CREATE INDEX referral_by_arrival ON referral (party, arrival) WHERE arrival IS NOT NULL;
 CREATE INDEX referral_by_state ON referral (party, state, arrival) WHERE arrival IS NOT NULL;
+CREATE INDEX referral_at_risk ON referral (party, arrival) WHERE rank = 0 AND arrival IS NOT NULL;
+CREATE INDEX referral_at_risk_by_state ON referral (party, state, arrival) WHERE rank = 0 AND arrival IS NOT NULL;
+CREATE INDEX referral_by_time ON referral (party, accepted_at) WHERE arrival IS NOT NULL;
 CREATE INDEX referral_unreleased ON referral (accepted_at) WHERE state = 'unreleased';
 CREATE INDEX referral_unfinished ON referral (referral_id) WHERE work_reason IN ('deferred', 'waiting', 'parked');
 -- The work list, whole and by reason.
@@ -460,24 +531,45 @@ CREATE INDEX referral_work ON referral (party, arrival)
     WHERE work_reason IS NOT NULL AND state <> 'withdrawn' AND arrival IS NOT NULL;
 CREATE INDEX referral_work_by_reason ON referral (party, work_reason, arrival)
     WHERE work_reason IS NOT NULL AND state <> 'withdrawn' AND arrival IS NOT NULL;
-
 -- What needs a person and is not said of one edge.
 CREATE INDEX referral_attention ON referral (party, rank, accepted_at, referral_id)
     WHERE work_reason IS NOT NULL AND state <> 'withdrawn'
       AND work_reason NOT IN ('deferred', 'waiting', 'parked', 'recipient_cannot_read');
 
+-- What a referral said before it was amended, under the key of its record: whoever erases that erases this too. Whoever
+-- can write this table can misstate what was said before, not what was sent: audit has the decisions of all revisions.
+CREATE TABLE referral_revision (
+    referral_id uuid NOT NULL,
+    revision integer NOT NULL,
+    party text NOT NULL,
+    cause text NOT NULL,
+    at timestamptz NOT NULL,
+    body_sha256 text NOT NULL,
+    facts jsonb NOT NULL,
+    decision jsonb NOT NULL,
+    content bytea NOT NULL,
+    PRIMARY KEY (referral_id, revision),
+    CONSTRAINT referral_revision_content_bound CHECK (octet_length(content) <= 33000)
+) WITH (toast_tuple_target = 512);
+ALTER TABLE referral_revision ALTER COLUMN content SET STORAGE EXTERNAL;
+
 CREATE TABLE edge (
     edge_id uuid PRIMARY KEY,
-    -- The message that carries it; none while the edge waits.
+    -- The message that carries it. None while it waits or is planned; none of a case that one agency has passed on to
+    -- another, which answers on it (`referred`).
     message_id uuid UNIQUE,
     -- Where it lies; where its recipient had it until it moved, and the messages that carried it before.
     instance text NOT NULL,
     instances_before text[] NOT NULL DEFAULT '{}',
     messages_before uuid[] NOT NULL DEFAULT '{}',
     referral_id uuid NOT NULL,
+    -- The revision under which its recipient was sent it last, of a notice its own.
+    revision integer NOT NULL DEFAULT 1,
     notice_id uuid UNIQUE,
-    -- The origin's own numbers of the notice's items: the first is what the notice calls 1.
+    -- The origin's own numbers of the notice's items: the first is what the notice calls 1. And those of its items that
+    -- it has no more.
     items smallint[] NOT NULL DEFAULT '{}',
+    gone smallint[] NOT NULL DEFAULT '{}',
     party text NOT NULL,
     recipient text NOT NULL,
     purpose text NOT NULL,
@@ -500,6 +592,10 @@ CREATE TABLE edge (
     decided_at timestamptz NOT NULL,
     tried smallint NOT NULL DEFAULT 0,
     again_at timestamptz,
+    -- Of a planned edge, a notice of a windowed rule, which agencies may hold meanwhile: when its window ends, and in
+    -- which slot it is issued as things stand.
+    window_ends timestamptz,
+    issue_at timestamptz,
     -- The instance at which it lies does not know all of it: it is issued anew.
     missing boolean NOT NULL DEFAULT false,
     -- It was to be issued anew, and its recipient could not read it: it is once that can.
@@ -515,18 +611,31 @@ CREATE TABLE edge (
     receipted_at timestamptz,
     -- Since when it needs a person; none where it does not. Derived from this row alone, so that nobody can forget it.
     attention timestamptz GENERATED ALWAYS AS (
-        CASE WHEN taken_back OR state NOT IN ('emitted', 'waiting') THEN NULL
+        CASE WHEN taken_back OR state NOT IN ('emitted', 'waiting', 'referred') THEN NULL
              WHEN state = 'waiting' OR unread THEN decided_at
              WHEN receipt IS NOT NULL THEN receipted_at
-             WHEN answer IN ('declined', 'rejected', 'not_ours') THEN answered_at
+             WHEN answer IN ('declined', 'rejected', 'not_ours', 'reappeared') THEN answered_at
              WHEN rank = 0 AND answer IN ('none', 'acknowledged', 'in_part', 'accepted', 'ongoing') THEN decided_at
         END) STORED,
-    CONSTRAINT edge_state CHECK (state IN ('emitted', 'waiting', 'superseded', 'dropped')),
-    CONSTRAINT edge_waiting CHECK ((state = 'waiting') <= (message_id IS NULL))
+    CONSTRAINT edge_state CHECK (
+        state IN ('emitted', 'waiting', 'planned', 'referred', 'superseded', 'dropped')),
+    CONSTRAINT edge_waiting CHECK ((state IN ('waiting', 'planned')) <= (message_id IS NULL)),
+    CONSTRAINT edge_referred CHECK ((state = 'referred') <= (message_id IS NULL)),
+    CONSTRAINT edge_planned CHECK ((state = 'planned') <= (window_ends IS NOT NULL AND issue_at IS NOT NULL))
 );
 CREATE INDEX edge_of_referral ON edge (referral_id, recipient);
 CREATE INDEX edge_at ON edge (recipient, instance, referral_id);
+CREATE INDEX edge_sent ON edge (party, recipient, referral_id);
+CREATE INDEX edge_lies ON edge (instance, edge_id) WHERE state = 'emitted';
 CREATE INDEX edge_attention ON edge (party, rank, attention, edge_id) WHERE attention IS NOT NULL;
+-- What agencies have passed on and have again.
+CREATE INDEX edge_came_back ON edge (party, rank, answered_at) WHERE answer_detail ? 'stands';
+CREATE INDEX edge_waiting ON edge (edge_id) WHERE state = 'waiting';
+CREATE INDEX edge_planned ON edge (issue_at) WHERE state = 'planned';
+CREATE INDEX edge_planned_of ON edge (referral_id) WHERE state = 'planned';
+CREATE INDEX edge_again ON edge (again_at) WHERE again_at IS NOT NULL;
+CREATE INDEX edge_missing ON edge (referral_id) WHERE missing OR untold <> '{}';
+CREATE INDEX edge_unread ON edge (edge_id) WHERE unread;
 -- Hardly ever any.
 CREATE INDEX edge_receipted ON edge (message_id) WHERE receipt IS NOT NULL;
 
@@ -542,6 +651,11 @@ CREATE TABLE answer_act (
     number integer,
     answer text,
     said jsonb,
+    -- What is counted of what it said: what became of the child, and how many items were gone already.
+    child_identified text GENERATED ALWAYS AS (said ->> 'child_identified') STORED,
+    child_safeguarded text GENERATED ALWAYS AS (said ->> 'child_safeguarded') STORED,
+    already_gone smallint GENERATED ALWAYS AS (
+        jsonb_array_length(jsonb_path_query_array(said, '$.items[*] ? (@.action == "already_gone")'))) STORED,
     -- The agency's own of its case, for this origin alone; under the key of the referral's record.
     case_reference bytea,
     at timestamptz NOT NULL DEFAULT now(),
@@ -549,11 +663,6 @@ CREATE TABLE answer_act (
     CONSTRAINT answer_act_said_bound CHECK (octet_length(said::text) <= 16384),
     CONSTRAINT answer_act_reference_bound CHECK (octet_length(case_reference) <= 128)
 );
-CREATE INDEX edge_again ON edge (again_at) WHERE again_at IS NOT NULL;
-CREATE INDEX edge_waiting ON edge (edge_id) WHERE state = 'waiting';
-CREATE INDEX edge_missing ON edge (referral_id) WHERE missing OR untold <> '{}';
-CREATE INDEX edge_unread ON edge (edge_id) WHERE unread;
-CREATE INDEX edge_lies ON edge (instance, edge_id) WHERE state = 'emitted';
 
 -- Edges that an instance holds as ours and that are not here: this database was restored, and has forgotten them.
 CREATE TABLE stray (
@@ -561,6 +670,126 @@ CREATE TABLE stray (
     edge_id uuid NOT NULL,
     noted_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (instance, edge_id)
+);
+
+-- What an agency asks of this origin for one referral: that no notice be issued yet. Known by the id of the act that
+-- placed it. Whoever can write this table can have a notice issued that an agency holds, or kept back that nobody does:
+-- the agency is told of either.
+CREATE TABLE hold (
+    referral_id uuid NOT NULL,
+    agency text NOT NULL,
+    hold_id uuid NOT NULL,
+    party text NOT NULL,
+    scope text NOT NULL,
+    basis text NOT NULL,
+    placed_at timestamptz NOT NULL,
+    not_after timestamptz NOT NULL,
+    state text NOT NULL,
+    ended_at timestamptz,
+    exercise boolean NOT NULL,
+    -- That of its referral, for the list of what needs a person.
+    rank smallint NOT NULL,
+    PRIMARY KEY (referral_id, agency, hold_id),
+    CONSTRAINT hold_state CHECK (
+        state IN ('active', 'too_late', 'released', 'expired', 'overridden', 'lapsed')),
+    CONSTRAINT hold_ended CHECK ((state IN ('active', 'too_late')) = (ended_at IS NULL))
+);
+CREATE INDEX hold_active ON hold (referral_id) WHERE state = 'active';
+CREATE INDEX hold_expired ON hold (party, rank, ended_at, hold_id) WHERE state = 'expired';
+
+-- The acts of a hold as they came, none overwritten: an override needs two of different actors.
+CREATE TABLE hold_act (
+    referral_id uuid NOT NULL,
+    agency text NOT NULL,
+    hold_id uuid NOT NULL,
+    party text NOT NULL,
+    act text NOT NULL,
+    at timestamptz NOT NULL,
+    not_after timestamptz,
+    basis text,
+    actor text,
+    CONSTRAINT hold_act_kind CHECK (act IN (
+        'placed', 'too_late', 'extended', 'released', 'expired', 'lapsed', 'override_proposed', 'overridden'))
+);
+CREATE INDEX hold_act_of ON hold_act (referral_id, agency, hold_id);
+
+-- The agencies that have looked at a referral and do not hold it.
+CREATE TABLE no_objection (
+    referral_id uuid NOT NULL,
+    agency text NOT NULL,
+    party text NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (referral_id, agency)
+);
+
+-- Who may claim a referral, since when, why, and since when one of them has it. Whoever can write this table can let a
+-- hotline claim what it was sent and not asked to take over.
+CREATE TABLE transfer (
+    referral_id uuid NOT NULL,
+    recipient text NOT NULL,
+    party text NOT NULL,
+    reason text NOT NULL,
+    offered_at timestamptz NOT NULL,
+    claimed_at timestamptz,
+    PRIMARY KEY (referral_id, recipient)
+);
+-- One has it, whatever else is true.
+CREATE UNIQUE INDEX transfer_claimed ON transfer (referral_id) WHERE claimed_at IS NOT NULL;
+CREATE INDEX transfer_unclaimed ON transfer (party, offered_at) WHERE claimed_at IS NULL;
+
+-- Which of a party's own referrals name one place. Tokens are made and looked up by a step of its own, after each
+-- referral was answered; `location_place` is how far it has come in the party's feed, for each version of the form.
+-- Whoever can write these tables can have links missing or invented; what was sent does not depend on them.
+
+CREATE TABLE location_token (
+    party text NOT NULL,
+    referral_id uuid NOT NULL,
+    n smallint NOT NULL,
+    version integer NOT NULL,
+    token bytea NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (party, referral_id, n, version)
+);
+CREATE INDEX location_token_of ON location_token (party, version, token, referral_id);
+CREATE INDEX location_token_made ON location_token (made_at);
+
+CREATE TABLE relation (
+    party text NOT NULL,
+    referral_id uuid NOT NULL,
+    other uuid NOT NULL,
+    kind text NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (party, referral_id, other, kind)
+);
+CREATE INDEX relation_of ON relation (party, other);
+
+CREATE TABLE location_place (
+    party text NOT NULL,
+    version integer NOT NULL,
+    arrival bigint NOT NULL,
+    PRIMARY KEY (party, version)
+);
+
+-- Agencies that have accepted the same referral, or the same place, are told of each other.
+
+-- Referrals that an agency has accepted since they were looked at, or that were found to name a known place. A row for
+-- each time, so that none is taken away with another. Whoever can write this table can have agencies not told.
+CREATE TABLE contact_due (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    referral_id uuid NOT NULL,
+    party text NOT NULL
+);
+
+-- Which agency was told of which: of each of its cases once of each other agency, and again where it has forgotten it.
+CREATE TABLE contact (
+    party text NOT NULL,
+    referral_id uuid NOT NULL,
+    agency text NOT NULL,
+    other text NOT NULL,
+    ground text NOT NULL,
+    theirs uuid NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (referral_id, agency, other)
 );
 
 -- Submissions by party and fate: the first side of accounting equation (I). Counted in the intake's transaction.
@@ -619,17 +848,20 @@ CREATE TABLE offer (
     priority text,
     -- Its place in the lists: what is open and has a child at risk stands above all that has arrived.
     place bigint GENERATED ALWAYS AS (
-        CASE WHEN priority = 'p0_child_at_risk' AND state IN ('offered')
+        CASE WHEN priority = 'p0_child_at_risk' AND state IN ('offered', 'accepted', 'in_part', 'claimable')
              THEN arrival + 4611686018427387904 ELSE arrival END) STORED,
     changed_at timestamptz NOT NULL DEFAULT now(),
-    -- How many acts the party has done on it.
+    -- The numbers of its items.
+    numbers smallint[] NOT NULL DEFAULT '{}',
+    -- The revision that stands, and how many acts the party has done on it.
+    revision integer NOT NULL DEFAULT 1,
     acts integer NOT NULL DEFAULT 0,
     -- Of these, those that its sender told of: done elsewhere, before the party moved here.
     told integer NOT NULL DEFAULT 0,
     -- What the party has said in its own acts, by the name of each word: codes and times, no text of its own.
     said jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (referral_id, party),
-    CONSTRAINT offer_said_bound CHECK (octet_length(said::text) <= 4096),
+    CONSTRAINT offer_said_bound CHECK (octet_length(said::text) <= 16384),
     CONSTRAINT offer_content_bound CHECK (octet_length(content) <= 33000),
     CONSTRAINT offer_evidence_bound CHECK (octet_length(evidence) <= 70000)
 ) WITH (toast_tuple_target = 512);
@@ -638,14 +870,67 @@ CREATE TABLE offer (
 ALTER TABLE offer
     ALTER COLUMN content SET STORAGE EXTERNAL,
     ALTER COLUMN evidence SET STORAGE EXTERNAL;
+-- The list, whole and by what it is looked through for: state, priority, who sent it, period.
 CREATE INDEX offer_by_place ON offer (party, place) WHERE place IS NOT NULL;
 CREATE INDEX offer_by_state ON offer (party, state, place) WHERE place IS NOT NULL;
 CREATE INDEX offer_at_risk ON offer (party, place) WHERE priority = 'p0_child_at_risk' AND place IS NOT NULL;
 CREATE INDEX offer_at_risk_by_state ON offer (party, state, place)
     WHERE priority = 'p0_child_at_risk' AND place IS NOT NULL;
+CREATE INDEX offer_from ON offer (party, origin, place) WHERE place IS NOT NULL;
+CREATE INDEX offer_from_by_state ON offer (party, origin, state, place) WHERE place IS NOT NULL;
+CREATE INDEX offer_at_risk_from ON offer (party, origin, place)
+    WHERE priority = 'p0_child_at_risk' AND place IS NOT NULL;
+CREATE INDEX offer_at_risk_from_by_state ON offer (party, origin, state, place)
+    WHERE priority = 'p0_child_at_risk' AND place IS NOT NULL;
+CREATE INDEX offer_by_time ON offer (party, received_at) WHERE arrival IS NOT NULL;
 CREATE INDEX offer_attention ON offer (party, received_at, referral_id) WHERE place >= 4611686018427387904;
+-- What may be claimed, or was handed over.
+CREATE INDEX offer_of_transfers ON offer (party, changed_at) WHERE state IN ('claimable', 'transferred');
 -- What retention still has to look at, by class and time.
 CREATE INDEX offer_kept ON offer (retention, received_at) WHERE wrapped_key IS NOT NULL;
+-- What was taken back and nobody has answered for; and what was kept, by the day until which.
+CREATE INDEX offer_taken_back ON offer (changed_at) WHERE state = 'withdrawn';
+CREATE INDEX offer_kept_until ON offer ((said #>> '{kept,until}'))
+    WHERE state = 'withdrawal_acknowledged' AND said #>> '{fate}' = 'kept';
+
+-- What recipients ask their origins and contest, and what these answer: a row at whoever raised it, one at whoever is
+-- told. `own`: its party has raised it; else it is to answer. `told_by` is the id by which messages name the subject.
+-- `about`, `said` are codes and item numbers. Whoever can write this table can hide a question or misstate its answer
+-- here.
+CREATE TABLE question (
+    question_id uuid NOT NULL,
+    party text NOT NULL,
+    told_by uuid NOT NULL,
+    counterpart text NOT NULL,
+    own boolean NOT NULL,
+    number integer NOT NULL,
+    -- What it is told by, where it is its party's own. Where its origin's instance refuses that, it was never raised.
+    message_id uuid,
+    kind text NOT NULL,
+    subject uuid NOT NULL,
+    about smallint[] NOT NULL,
+    said jsonb NOT NULL,
+    revision integer NOT NULL,
+    raised_at timestamptz NOT NULL,
+    due timestamptz,
+    state text NOT NULL DEFAULT 'open',
+    -- When it was raised, or came to its state.
+    since timestamptz NOT NULL,
+    -- Whoever has raised it has gone on since it was answered.
+    seen boolean NOT NULL DEFAULT false,
+    -- That of its referral at the origin, for the list of what needs a person.
+    rank smallint NOT NULL,
+    PRIMARY KEY (party, told_by, counterpart, own, number),
+    CONSTRAINT question_kind CHECK (kind IN ('question', 'dispute')),
+    CONSTRAINT question_state CHECK (state IN ('open', 'answered', 'lapsed', 'refused')),
+    CONSTRAINT question_said_bound CHECK (octet_length(said::text) <= 8192)
+);
+CREATE INDEX question_by_party ON question (party, raised_at DESC, question_id DESC);
+CREATE INDEX question_of_subject ON question (party, subject);
+CREATE INDEX question_asked ON question (party, rank, since, question_id) WHERE NOT own;
+CREATE INDEX question_own ON question (party, since, question_id) WHERE own AND NOT seen;
+CREATE INDEX question_due ON question (due) WHERE own AND state = 'open';
+CREATE UNIQUE INDEX question_message ON question (message_id) WHERE own AND state = 'open';
 
 -- Where a party has its events sent, and what came of it. Whoever can write these tables can have a party's events sent
 -- elsewhere, or not at all; its feed shows them all the same. Address and secrets are under a key of the row's own.
@@ -696,7 +981,8 @@ CREATE TABLE webhook_delivery (
 
 -- Clocks: what they look at of an edge, what happened to it as both its parties know it, and, derived from both and the
 -- published law, what falls due: `timer` can be emptied and made again. Whoever can write these tables can keep a party
--- from being told that something is due, not from seeing what it was sent and has answered.
+-- from being told that something is due, have a preservation seem to end early or late, and an alarm raised or kept
+-- back; not keep a party from seeing what it was sent and has answered.
 
 CREATE TABLE clocked (
     edge_id uuid NOT NULL,
@@ -708,15 +994,22 @@ CREATE TABLE clocked (
     recipient text NOT NULL,
     purpose text NOT NULL,
     rules text[] NOT NULL,
+    -- A preservation is to clocks an edge of an agency and a provider: under one instrument, begun by what was asked.
+    -- Both are empty of every other.
+    instrument text NOT NULL DEFAULT '',
+    begins text NOT NULL DEFAULT '',
     acknowledge_h integer,
     act_h integer,
     begun_at timestamptz NOT NULL,
     -- When it is next looked at: at once where a step has come; never while nothing is to be told.
     look_at timestamptz DEFAULT '-infinity',
+    -- Why its clocks cannot be reckoned: a code, null where they can. It is looked at again at `look_at`, as all are.
+    aside text,
     PRIMARY KEY (edge_id, party)
 );
 CREATE INDEX clocked_told ON clocked (told_by, party);
 CREATE INDEX clocked_look ON clocked (look_at) WHERE look_at IS NOT NULL;
+CREATE INDEX clocked_aside ON clocked (edge_id) WHERE aside IS NOT NULL;
 
 CREATE TABLE clock_step (
     edge_id uuid NOT NULL,
@@ -764,16 +1057,36 @@ CREATE TABLE permitted (
 INSERT INTO permitted (resource, action, role, state)
 SELECT cell.resource, cell.action, one_role, one_state
 FROM (VALUES
-    ('referral', 'submit', 'analyst machine', 'routed unroutable orphaned unknown_code unreleased'),
     ('referral', 'read', 'analyst machine viewer',
-     'routed unroutable orphaned unknown_code unreleased dropped withdrawn'),
+     'routed unroutable orphaned unknown_code unreleased dropped transferred withdrawn'),
+    ('referral', 'submit', 'analyst machine', 'routed unroutable orphaned unknown_code unreleased'),
     ('referral', 'release', 'analyst', 'unreleased'),
     ('referral', 'drop', 'analyst', 'unreleased'),
-    ('referral', 'withdraw', 'analyst machine', 'routed unroutable orphaned unknown_code'),
-    ('referral', 'apply', 'service', 'routed unroutable orphaned unknown_code unreleased dropped withdrawn'),
-    ('offer', 'read', 'analyst machine viewer', 'offered withdrawn withdrawal_acknowledged'),
+    ('referral', 'amend', 'analyst machine', 'routed unroutable orphaned unknown_code'),
+    ('referral', 'reroute', 'analyst machine', 'routed'),
+    ('referral', 'check', 'analyst machine', 'routed transferred'),
+    -- Of two persons, on a referral that is somebody else's to hold.
+    ('referral', 'propose_override', 'analyst', 'routed unroutable orphaned unknown_code'),
+    ('referral', 'confirm_override', 'analyst', 'routed unroutable orphaned unknown_code'),
+    ('referral', 'transfer', 'analyst machine', 'routed orphaned'),
+    ('referral', 'reply', 'analyst machine', 'routed transferred'),
+    ('referral', 'uphold', 'analyst machine', 'routed transferred'),
+    ('referral', 'withdraw', 'analyst machine', 'routed unroutable orphaned unknown_code transferred'),
+    ('referral', 'apply', 'service',
+     'routed unroutable orphaned unknown_code unreleased dropped transferred withdrawn'),
+    ('offer', 'read', 'analyst machine viewer',
+     'offered accepted declined in_part closed claimable claimed transferred gone withdrawn '
+     || 'withdrawal_acknowledged record_erased'),
+    ('offer', 'accept', 'analyst machine', 'offered'),
+    ('offer', 'decline', 'analyst machine', 'offered'),
+    ('offer', 'assess', 'analyst machine', 'accepted in_part'),
+    ('offer', 'claim', 'analyst machine', 'claimable'),
+    ('offer', 'ask', 'analyst machine', 'offered accepted in_part'),
+    ('offer', 'dispute', 'analyst machine', 'offered accepted in_part'),
     ('offer', 'acknowledge_withdrawal', 'analyst machine', 'withdrawn'),
-    ('offer', 'apply', 'service', 'offered withdrawn withdrawal_acknowledged'),
+    ('offer', 'apply', 'service',
+     'offered accepted declined in_part closed claimable claimed transferred gone withdrawn '
+     || 'withdrawal_acknowledged record_erased'),
     ('event', 'read', 'analyst machine viewer', 'numbered'),
     ('webhook', 'read', 'analyst machine viewer', 'active paused removed'),
     ('webhook', 'submit', 'analyst machine', 'active'),
@@ -792,11 +1105,45 @@ FROM (VALUES
 -- owner too; whoever holds the owner's role can change the policies, the service's login role cannot.
 -- Rows are seen by party, role and action; added and changed only in a state in which the action is permitted, or, in a
 -- table without states, where it is permitted in any. `read` only sees, `submit` only adds, `apply` adds and changes,
--- every other action only changes, but `release` adds edges; none removes but where it says so. A `SELECT … FOR UPDATE`
--- sees only what could be changed.
+-- every other action changes, and adds what lies beside its row; none removes but where it says so. A
+-- `SELECT … FOR UPDATE` sees only what could be changed.
 -- Neither sub-select looks at the row: PostgreSQL computes them once for a statement, not for every row.
 -- A statement that acts for one party names it too, and an index finds the rows by that, in their order. `coalesce` keeps
 -- the planner from guessing how many parties are bound, and so from taking a large party for a small one.
+
+ALTER TABLE erased_record ENABLE ROW LEVEL SECURITY;
+ALTER TABLE erased_record FORCE ROW LEVEL SECURITY;
+CREATE POLICY erased_record_seen ON erased_record FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY erased_record_added ON erased_record FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+          AND p.action NOT IN ('read', 'submit')
+    )
+);
+
+-- A party sees its own events, and nobody those of two; the numberer alone adds them, nobody changes or removes one.
+
+ALTER TABLE event ENABLE ROW LEVEL SECURITY;
+ALTER TABLE event FORCE ROW LEVEL SECURITY;
+CREATE POLICY event_seen ON event FOR SELECT USING (
+    party = (SELECT current_setting('causeway.parties', true))
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'event' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY event_added ON event FOR INSERT WITH CHECK (
+    (SELECT current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'number')
+);
 
 ALTER TABLE referral ENABLE ROW LEVEL SECURITY;
 ALTER TABLE referral FORCE ROW LEVEL SECURITY;
@@ -832,6 +1179,26 @@ CREATE POLICY referral_changed ON referral FOR UPDATE USING (
     )
 );
 
+-- Nobody changes or removes what was said before.
+ALTER TABLE referral_revision ENABLE ROW LEVEL SECURITY;
+ALTER TABLE referral_revision FORCE ROW LEVEL SECURITY;
+CREATE POLICY referral_revision_seen ON referral_revision FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY referral_revision_added ON referral_revision FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action IN ('amend', 'reroute')
+    )
+);
+
 ALTER TABLE edge ENABLE ROW LEVEL SECURITY;
 ALTER TABLE edge FORCE ROW LEVEL SECURITY;
 CREATE POLICY edge_seen ON edge FOR SELECT USING (
@@ -847,7 +1214,8 @@ CREATE POLICY edge_added ON edge FOR INSERT WITH CHECK (
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
-          AND p.role = current_setting('causeway.role', true) AND p.action IN ('submit', 'release', 'apply')
+          AND p.role = current_setting('causeway.role', true)
+          AND p.action IN ('submit', 'release', 'amend', 'reroute', 'apply')
     )
 );
 CREATE POLICY edge_changed ON edge FOR UPDATE USING (
@@ -864,6 +1232,181 @@ CREATE POLICY edge_changed ON edge FOR UPDATE USING (
         WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
           AND p.role = current_setting('causeway.role', true)
     )
+);
+
+ALTER TABLE hold ENABLE ROW LEVEL SECURITY;
+ALTER TABLE hold FORCE ROW LEVEL SECURITY;
+CREATE POLICY hold_seen ON hold FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY hold_added ON hold FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
+    )
+);
+CREATE POLICY hold_changed ON hold FOR UPDATE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
+    )
+) WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+
+ALTER TABLE hold_act ENABLE ROW LEVEL SECURITY;
+ALTER TABLE hold_act FORCE ROW LEVEL SECURITY;
+CREATE POLICY hold_act_seen ON hold_act FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY hold_act_added ON hold_act FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
+    )
+);
+
+ALTER TABLE no_objection ENABLE ROW LEVEL SECURITY;
+ALTER TABLE no_objection FORCE ROW LEVEL SECURITY;
+CREATE POLICY no_objection_seen ON no_objection FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY no_objection_added ON no_objection FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
+    )
+);
+CREATE POLICY no_objection_removed ON no_objection FOR DELETE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
+    )
+);
+
+ALTER TABLE transfer ENABLE ROW LEVEL SECURITY;
+ALTER TABLE transfer FORCE ROW LEVEL SECURITY;
+CREATE POLICY transfer_seen ON transfer FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY transfer_added ON transfer FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action = 'transfer'
+    )
+);
+CREATE POLICY transfer_changed ON transfer FOR UPDATE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action IN ('transfer', 'apply')
+    )
+);
+
+ALTER TABLE location_token ENABLE ROW LEVEL SECURITY;
+ALTER TABLE location_token FORCE ROW LEVEL SECURITY;
+CREATE POLICY location_token_seen ON location_token FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY location_token_added ON location_token FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'apply'
+);
+
+ALTER TABLE relation ENABLE ROW LEVEL SECURITY;
+ALTER TABLE relation FORCE ROW LEVEL SECURITY;
+CREATE POLICY relation_seen ON relation FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY relation_added ON relation FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'apply'
+);
+
+ALTER TABLE contact_due ENABLE ROW LEVEL SECURITY;
+ALTER TABLE contact_due FORCE ROW LEVEL SECURITY;
+CREATE POLICY contact_due_seen ON contact_due FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY contact_due_added ON contact_due FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'apply'
+);
+CREATE POLICY contact_due_removed ON contact_due FOR DELETE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'apply'
+);
+
+ALTER TABLE contact ENABLE ROW LEVEL SECURITY;
+ALTER TABLE contact FORCE ROW LEVEL SECURITY;
+CREATE POLICY contact_seen ON contact FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'referral' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY contact_added ON contact FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'apply'
+);
+CREATE POLICY contact_removed ON contact FOR DELETE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'apply'
 );
 
 ALTER TABLE offer ENABLE ROW LEVEL SECURITY;
@@ -900,6 +1443,38 @@ CREATE POLICY offer_changed ON offer FOR UPDATE USING (
     )
     -- Wherever it leads, it is a state that somebody may do something in.
     AND offer.state IN (SELECT p.state FROM permitted AS p WHERE p.resource = 'offer')
+);
+
+ALTER TABLE question ENABLE ROW LEVEL SECURITY;
+ALTER TABLE question FORCE ROW LEVEL SECURITY;
+CREATE POLICY question_seen ON question FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY question_added ON question FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+          AND p.action NOT IN ('read', 'submit')
+    )
+);
+CREATE POLICY question_changed ON question FOR UPDATE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+          AND p.action NOT IN ('read', 'submit')
+    )
+) WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+    )
 );
 
 ALTER TABLE webhook ENABLE ROW LEVEL SECURITY;
@@ -972,8 +1547,9 @@ CREATE POLICY webhook_delivery_changed ON webhook_delivery FOR UPDATE USING (
     )
 );
 
--- What clocks keep is of whatever its party acts on: any act that its role may do, on whichever resource, sees and writes
--- it. Timers are written by `apply` alone, and it alone removes, from any of them.
+-- What clocks keep is of whatever its party acts on: any act that its role may do, on whichever resource, sees and
+-- writes it. Timers are written by `apply`, and by `submit`: they follow from the edges of what is filed and from the
+-- law. `apply` alone removes, from any of them.
 
 ALTER TABLE clocked ENABLE ROW LEVEL SECURITY;
 ALTER TABLE clocked FORCE ROW LEVEL SECURITY;
@@ -989,7 +1565,7 @@ CREATE POLICY clocked_added ON clocked FOR INSERT WITH CHECK (
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
-          AND p.action IN ('submit', 'release', 'apply')
+          AND p.action IN ('submit', 'release', 'amend', 'reroute', 'apply')
     )
 );
 CREATE POLICY clocked_changed ON clocked FOR UPDATE USING (
@@ -1055,7 +1631,7 @@ CREATE POLICY timer_added ON timer FOR INSERT WITH CHECK (
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
-          AND p.action = 'apply'
+          AND p.action IN ('submit', 'apply')
     )
 );
 CREATE POLICY timer_removed ON timer FOR DELETE USING (
@@ -1067,54 +1643,66 @@ CREATE POLICY timer_removed ON timer FOR DELETE USING (
     )
 );
 
--- A party sees its own events, and nobody those of two; the numberer alone adds them, nobody changes or removes one.
-
-ALTER TABLE event ENABLE ROW LEVEL SECURITY;
-ALTER TABLE event FORCE ROW LEVEL SECURITY;
-CREATE POLICY event_seen ON event FOR SELECT USING (
-    party = (SELECT current_setting('causeway.parties', true))
-    AND EXISTS (
-        SELECT 1 FROM permitted AS p
-        WHERE p.resource = 'event' AND p.action = current_setting('causeway.action', true)
-          AND p.role = current_setting('causeway.role', true)
-    )
-);
-CREATE POLICY event_added ON event FOR INSERT WITH CHECK (
-    (SELECT current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'number')
-);
-
--- What the service may touch at all. What the accountant may read, to reconcile the databases: of the outbox what is
--- on its way, not what it says.
+-- What the service may touch at all: where no policy lets a row be changed or removed, none is. What the accountant may
+-- read, to reconcile the databases: of the outbox what is on its way, not what it says.
 
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        lane, lane_end, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, life, inbox, pair_taken, gone,
-        awaiting, topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key, api_key, idempotency, intake_count, alarm,
-        party_day,
-        referral, edge, stray, offer, answer_act,
-        webhook, webhook_delivery
+        lane_end, lane, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, life, inbox,
+        pair_taken, gone, awaiting, topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key,
+        erased_record, api_key, console_person, console_link, console_session, idempotency
      TO %I', service);
-EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON clocked, clock_step, timer TO %I', service);
+EXECUTE format(
+    'GRANT SELECT, INSERT, UPDATE, DELETE ON
+        referral, referral_revision, edge, answer_act, stray, hold, hold_act, no_objection, transfer, location_token,
+        relation, intake_count, alarm, party_day
+     TO %I', service);
+EXECUTE format(
+    'GRANT SELECT, INSERT, UPDATE, DELETE ON
+        offer, question, webhook, webhook_delivery, clocked, clock_step, timer
+     TO %I', service);
+EXECUTE format('GRANT SELECT, UPDATE ON erasure_place TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, DELETE ON event_unnumbered TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT ON event TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, UPDATE ON feed TO %I', service);
 EXECUTE format('GRANT SELECT, UPDATE ON feed_numberer TO %I', service);
-EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT, UPDATE ON location_place TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT, DELETE ON contact_due, contact TO %I', service);
 EXECUTE format('GRANT SELECT ON permitted, compacted TO %I', service);
-EXECUTE format('GRANT SELECT ON lane, lane_end, settled, inbox, compacted, pair_sequence, closed_epoch, intake_count TO %I', accountant);
-EXECUTE format('GRANT SELECT (message_id, lane, position, type, sender, recipient, epoch, sequence, digest, outcome, code, done, aside)
+EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
+EXECUTE format(
+    'GRANT SELECT ON
+        lane_end, lane, settled, pair_sequence, closed_epoch, inbox, compacted, intake_count
+     TO %I', accountant);
+EXECUTE format(
+    'GRANT SELECT (
+        message_id, lane, position, type, sender, recipient, epoch, sequence, digest, outcome, code, done, aside)
      ON outbox TO %I', accountant);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);
 
--- Of isolated tables the accountant reads ids and states, for counting only, whoever's they are.
+-- Of isolated tables the accountant reads ids, states, times, answers and coded outcomes, for counting only, whoever's
+-- they are: no words of items, no references, not which item was gone already, nor why one was held.
 
-EXECUTE format('GRANT SELECT (referral_id, party, disposition, state, work_reason) ON referral TO %I', accountant);
+EXECUTE format(
+    'GRANT SELECT (
+        referral_id, party, exercise, disposition, state, work_reason, accepted_at)
+     ON referral TO %I', accountant);
 EXECUTE format('CREATE POLICY referral_counted ON referral FOR SELECT TO %I USING (true)', accountant);
 EXECUTE format(
-    'GRANT SELECT (edge_id, message_id, messages_before, referral_id, notice_id, party, recipient, purpose, state, answer) ON edge TO %I',
-    accountant);
+    'GRANT SELECT (
+        edge_id, message_id, messages_before, referral_id, notice_id, party, recipient, purpose, state, answer,
+        decided_at)
+     ON edge TO %I', accountant);
 EXECUTE format('CREATE POLICY edge_counted ON edge FOR SELECT TO %I USING (true)', accountant);
+EXECUTE format(
+    'GRANT SELECT (
+        subject, sender, code, answer, child_identified, child_safeguarded, already_gone, at)
+     ON answer_act TO %I', accountant);
+EXECUTE format('GRANT SELECT (referral_id, placed_at, state) ON hold TO %I', accountant);
+EXECUTE format('CREATE POLICY hold_counted ON hold FOR SELECT TO %I USING (true)', accountant);
 EXECUTE format('GRANT SELECT (referral_id, party, state) ON offer TO %I', accountant);
 EXECUTE format('CREATE POLICY offer_counted ON offer FOR SELECT TO %I USING (true)', accountant);
+EXECUTE format('GRANT SELECT (edge_id, party, begun_at) ON clocked TO %I', accountant);
+EXECUTE format('CREATE POLICY clocked_counted ON clocked FOR SELECT TO %I USING (true)', accountant);
 
 END $migration$;

@@ -1,4 +1,4 @@
-"""The first tables: what every instance has, and cases, isolated by party, role, action and state."""
+"""What every instance has, and the agencies' own, isolated by party, role, action and state."""
 
 from __future__ import annotations
 

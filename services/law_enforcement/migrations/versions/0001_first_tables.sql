@@ -1,4 +1,4 @@
--- The first tables: what every instance has, and cases, isolated by party, role, action and state.
+-- What every instance has, and the agencies' own, isolated by party, role, action and state.
 -- Written out here on purpose: what a revision makes must not change with the code, and the database's copy of the
 -- permissions must not be derived from the other. Role names follow the database's.
 DO $migration$
@@ -342,12 +342,73 @@ CREATE TABLE data_key (
     wrapped bytea NOT NULL
 );
 
+-- How far the journal of erasures, a file beside the key-encryption key, is applied to this database: so many of its
+-- lines, and the digest of the last of them. A restored database has an older place, and nothing is served from it
+-- before the rest is applied. Whoever can write it can have erasures of a restored backup left out; the journal itself
+-- lies elsewhere.
+CREATE TABLE erasure_place (
+    one boolean PRIMARY KEY DEFAULT true,
+    lines bigint NOT NULL,
+    digest text NOT NULL,
+    CONSTRAINT erasure_place_one CHECK (one)
+);
+INSERT INTO erasure_place (lines, digest) VALUES (0, '');
+
+-- What was erased, of whom. What comes again of it, from a log that is read anew after a restore, is erased as it comes.
+CREATE TABLE erased_record (
+    subject uuid NOT NULL,
+    party text NOT NULL,
+    PRIMARY KEY (subject, party)
+);
+
 CREATE TABLE api_key (
     key_hash bytea PRIMARY KEY,
     party text NOT NULL,
     role text NOT NULL,
+    -- Of whom an auditor sees anything: parties below these jurisdictions, and these. Nothing in both: everything.
+    scope_jurisdictions text[],
+    scope_parties text[],
+    -- Whose a key is, where it is a person's: it acts as they do in the console, and ends with them.
+    person text CHECK (person ~ '^[0-9a-f]{32}$'),
     revoked_at timestamptz
 );
+
+-- Who may open the console. Whoever can write these tables can act as anybody of this instance's parties, as with
+-- api_key. Of links and sessions only the SHA-256 is kept: each is 256 random bits.
+
+-- A person of a party, by an opaque name, and what they may be. Ended, they open nothing more.
+CREATE TABLE console_person (
+    party text NOT NULL,
+    actor text NOT NULL CHECK (actor ~ '^[0-9a-f]{32}$'),
+    role text NOT NULL,
+    -- Of whom an auditor sees anything, as with api_key.
+    scope_jurisdictions text[],
+    scope_parties text[],
+    ended_at timestamptz,
+    PRIMARY KEY (party, actor)
+);
+
+-- A link that signs a person in once.
+CREATE TABLE console_link (
+    link_hash bytea PRIMARY KEY,
+    party text NOT NULL,
+    actor text NOT NULL,
+    expires_at timestamptz NOT NULL,
+    used_at timestamptz
+);
+CREATE INDEX console_link_by_age ON console_link (expires_at);
+
+CREATE TABLE console_session (
+    session_hash bytea PRIMARY KEY,
+    party text NOT NULL,
+    actor text NOT NULL,
+    began_at timestamptz NOT NULL,
+    seen_at timestamptz NOT NULL,
+    -- When their provider last had the session's person prove who they are; nothing where nobody says so.
+    proven_at timestamptz,
+    ended_at timestamptz
+);
+CREATE INDEX console_session_by_age ON console_session (began_at);
 
 CREATE TABLE idempotency (
     party text NOT NULL,
@@ -429,30 +490,52 @@ CREATE TABLE case_file (
         CASE WHEN priority = 'p0_child_at_risk' AND state IN ('offered', 'accepted', 'ongoing')
              THEN arrival + 4611686018427387904 ELSE arrival END) STORED,
     changed_at timestamptz NOT NULL DEFAULT now(),
-    -- How many acts the party has done on it.
+    -- The revision that stands, and how many acts the party has done on it.
+    revision integer NOT NULL DEFAULT 1,
     acts integer NOT NULL DEFAULT 0,
     -- Of these, those that its sender told of: done elsewhere, before the party moved here.
     told integer NOT NULL DEFAULT 0,
     -- What the party has said in its own acts, by the name of each word: codes and times, no text of its own.
     said jsonb NOT NULL DEFAULT '{}',
+    -- The agency's own reference of it, under a key of its own. It is found by a keyed token: whoever has the rows can
+    -- tell which cases the agency calls alike, and not how.
     case_reference bytea,
     reference_key bytea,
+    reference_token bytea,
     PRIMARY KEY (referral_id, party),
     CONSTRAINT case_said_bound CHECK (octet_length(said::text) <= 4096),
-    CONSTRAINT case_reference_bound CHECK (octet_length(case_reference) <= 128)
+    CONSTRAINT case_reference_bound CHECK (octet_length(case_reference) <= 128),
+    CONSTRAINT case_token CHECK (octet_length(reference_token) = 16)
 );
+-- The list, whole and by what it is looked through for: state, priority, who sent it, period.
 CREATE INDEX case_file_by_place ON case_file (party, place) WHERE place IS NOT NULL;
 CREATE INDEX case_file_by_state ON case_file (party, state, place) WHERE place IS NOT NULL;
 CREATE INDEX case_file_at_risk ON case_file (party, place) WHERE priority = 'p0_child_at_risk' AND place IS NOT NULL;
 CREATE INDEX case_file_at_risk_by_state ON case_file (party, state, place)
     WHERE priority = 'p0_child_at_risk' AND place IS NOT NULL;
+CREATE INDEX case_file_from ON case_file (party, origin, place) WHERE place IS NOT NULL;
+CREATE INDEX case_file_from_by_state ON case_file (party, origin, state, place) WHERE place IS NOT NULL;
+CREATE INDEX case_file_at_risk_from ON case_file (party, origin, place)
+    WHERE priority = 'p0_child_at_risk' AND place IS NOT NULL;
+CREATE INDEX case_file_at_risk_from_by_state ON case_file (party, origin, state, place)
+    WHERE priority = 'p0_child_at_risk' AND place IS NOT NULL;
+CREATE INDEX case_file_by_time ON case_file (party, received_at) WHERE arrival IS NOT NULL;
 CREATE INDEX case_file_attention ON case_file (party, received_at, referral_id) WHERE place >= 4611686018427387904;
+CREATE INDEX case_file_by_reference ON case_file (party, reference_token, referral_id) WHERE reference_token IS NOT NULL;
+-- What was passed on to another agency and has come back.
+CREATE INDEX case_file_came_back ON case_file (party, changed_at) WHERE said ? 'stands';
+-- What was taken back and nobody has answered for; and what was kept, by the day until which.
+CREATE INDEX case_file_taken_back ON case_file (changed_at) WHERE state = 'withdrawn';
+CREATE INDEX case_file_kept_until ON case_file ((said #>> '{kept,until}'))
+    WHERE state = 'withdrawal_acknowledged' AND said #>> '{fate}' = 'kept';
 
--- One row per purpose for which the referral was offered to the agency.
+-- One row per purpose for which the referral was offered to the agency, and per revision: what an accepted case had
+-- before stays beside what stands.
 CREATE TABLE case_edge (
     referral_id uuid NOT NULL,
     party text NOT NULL,
     purpose text NOT NULL,
+    revision integer NOT NULL DEFAULT 1,
     edge jsonb NOT NULL,
     content bytea NOT NULL,
     -- The message as it came, under the same key: whoever erases the record erases what proves it.
@@ -460,14 +543,225 @@ CREATE TABLE case_edge (
     wrapped_key bytea,
     -- The class of its edge; empty where it says none.
     retention text NOT NULL GENERATED ALWAYS AS (coalesce(edge -> 'handling' ->> 'retention', '')) STORED,
+    -- What it takes to pass the case on to another agency: the edge as it came, what it was decided by, and its salt.
+    edge_id uuid,
+    decision jsonb,
+    salt text,
+    spelt text,
     received_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (referral_id, party, purpose),
+    PRIMARY KEY (referral_id, party, purpose, revision),
     CONSTRAINT case_edge_content_bound CHECK (octet_length(content) <= 33000),
     CONSTRAINT case_edge_evidence_bound CHECK (octet_length(evidence) <= 70000)
     -- Rows that hold ciphertext stay whole up to a page. Trying to compress it would cost CPU time only.
 ) WITH (toast_tuple_target = 8160);
 -- What retention still has to look at, by class and time.
 CREATE INDEX case_edge_kept ON case_edge (retention, received_at) WHERE wrapped_key IS NOT NULL;
+
+-- What the agency has said, act by act: a timeline, in which nothing is overwritten.
+CREATE TABLE case_act (
+    referral_id uuid NOT NULL,
+    party text NOT NULL,
+    number integer NOT NULL,
+    state text NOT NULL,
+    said jsonb NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (referral_id, party, number),
+    CONSTRAINT case_act_said_bound CHECK (octet_length(said::text) <= 4096)
+);
+
+-- Which officer has a case. Rows are added and never changed: of each case the one with the highest number counts.
+-- `actor` is null where it was handed over to nobody. Whoever can write this table can keep an officer from a case for a
+-- term, or let two work on it.
+CREATE TABLE case_lease (
+    referral_id uuid NOT NULL,
+    party text NOT NULL,
+    number integer NOT NULL CHECK (number > 0),
+    actor text,
+    until timestamptz NOT NULL,
+    by_actor text NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (referral_id, party, number),
+    CONSTRAINT case_lease_term CHECK (until <= at + interval '12 hours')
+);
+-- Whoever looks for what they have claimed finds it by their own claims.
+CREATE INDEX case_lease_by_actor ON case_lease (party, actor, until);
+
+-- How a case came from another agency, and what that one had made of it, in codes.
+CREATE TABLE case_passed (
+    referral_id uuid NOT NULL,
+    party text NOT NULL,
+    by_party text NOT NULL,
+    because text NOT NULL,
+    history jsonb NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (referral_id, party),
+    CONSTRAINT case_passed_history CHECK (octet_length(history::text) <= 65536)
+);
+
+-- By which message a case was passed on to another agency, and as what it stood: so it is known which came back. Whoever
+-- can write this can have a case that another agency has seem to be the first one's again.
+CREATE TABLE case_passing (
+    message_id uuid PRIMARY KEY,
+    referral_id uuid NOT NULL,
+    party text NOT NULL,
+    edge uuid NOT NULL,
+    stood text NOT NULL
+);
+
+-- Agencies that have accepted the same referral, or the same place, as origins have told of them: of each case of each
+-- other agency once. `attention`: since when it needs a person of the agency.
+CREATE TABLE case_contact (
+    referral_id uuid NOT NULL,
+    party text NOT NULL,
+    agency text NOT NULL,
+    ground text NOT NULL,
+    theirs uuid NOT NULL,
+    at timestamptz NOT NULL,
+    attention timestamptz,
+    PRIMARY KEY (referral_id, party, agency)
+);
+CREATE INDEX case_contact_attention ON case_contact (party, attention, referral_id) WHERE attention IS NOT NULL;
+
+-- Tokens of the places of an agency's cases, by its instance's key. Whoever can write this table can have cases of one
+-- place not shown together, or an officer not warned that a hold stands at one.
+CREATE TABLE case_location (
+    referral_id uuid NOT NULL,
+    party text NOT NULL,
+    n smallint NOT NULL,
+    token bytea NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (referral_id, party, n, token)
+);
+CREATE INDEX case_location_of ON case_location (party, token, referral_id);
+CREATE INDEX case_location_made ON case_location (made_at);
+
+-- What an agency asks of the origins of its cases: that no notice be issued yet. Known by the id of the act that placed
+-- it. `asked_until` is what the agency asks for, `not_after` what the origin has said that it holds for. Whoever can write
+-- this table can misstate a hold here; the origin's own table says what it holds.
+CREATE TABLE hold (
+    hold_id uuid NOT NULL,
+    party text NOT NULL,
+    referral_id uuid NOT NULL,
+    origin text NOT NULL,
+    scope text NOT NULL,
+    basis text NOT NULL,
+    asked_at timestamptz NOT NULL,
+    asked_until timestamptz NOT NULL,
+    state text NOT NULL DEFAULT 'asked',
+    not_after timestamptz,
+    held smallint,
+    issued smallint,
+    issued_at timestamptz,
+    ended_at timestamptz,
+    -- Since when it needs a person: it has ended otherwise than by its agency, which has done nothing since.
+    attention timestamptz,
+    PRIMARY KEY (hold_id, party),
+    CONSTRAINT hold_state CHECK (
+        state IN ('asked', 'active', 'too_late', 'released', 'expired', 'overridden', 'lapsed'))
+);
+CREATE INDEX hold_by_party ON hold (party, asked_at DESC, hold_id);
+CREATE INDEX hold_of_case ON hold (referral_id, party);
+CREATE INDEX hold_attention ON hold (party, attention, hold_id) WHERE attention IS NOT NULL;
+
+-- What agencies ask providers to keep, at the agency. Whoever can write these tables can hide a request or misstate
+-- what was answered; the other side and audit still show what was sent and receipted.
+
+-- `offered` is the agency's track, `answer` the provider's, `state` what both are shown. `acts` counts the party's own
+-- acts, `told` is the number of the other side's newest; `asks`: it is the agency. What is sealed lies under a key of its
+-- own: deleting the key erases it.
+CREATE TABLE preservation (
+    preservation_id uuid NOT NULL,
+    party text NOT NULL,
+    counterpart text NOT NULL,
+    exercise boolean NOT NULL,
+    state text NOT NULL,
+    offered text NOT NULL,
+    answer text NOT NULL,
+    kind text NOT NULL,
+    instrument text NOT NULL,
+    term text,
+    until date,
+    acts integer NOT NULL,
+    told integer NOT NULL,
+    asks boolean NOT NULL,
+    content bytea NOT NULL,
+    wrapped_key bytea,
+    asked_at timestamptz NOT NULL,
+    received_at timestamptz NOT NULL DEFAULT now(),
+    changed_at timestamptz NOT NULL DEFAULT now(),
+    -- Of the party's newest act that the other side's instance has refused: then it was never said there.
+    code text,
+    refused_at timestamptz,
+    -- Its number in the party's feed, given once it was committed: lists go by it, and so miss nothing.
+    arrival bigint,
+    PRIMARY KEY (preservation_id, party),
+    CONSTRAINT preservation_content_bound CHECK (octet_length(content) <= 33000)
+);
+CREATE INDEX preservation_by_arrival ON preservation (party, arrival) WHERE arrival IS NOT NULL;
+CREATE INDEX preservation_by_state ON preservation (party, state, arrival) WHERE arrival IS NOT NULL;
+-- What waits for its provider's answer, the oldest first.
+CREATE INDEX preservation_unanswered ON preservation (party, asked_at, preservation_id) WHERE state = 'requested';
+CREATE INDEX preservation_refused ON preservation (party, refused_at, preservation_id) WHERE refused_at IS NOT NULL;
+-- What has ended long ago is erased, the oldest first.
+CREATE INDEX preservation_by_key ON preservation (received_at) WHERE wrapped_key IS NOT NULL;
+
+-- Each act of either side as it was said. Nothing is changed, and none removed.
+CREATE TABLE preservation_act (
+    preservation_id uuid NOT NULL,
+    party text NOT NULL,
+    track text NOT NULL,
+    number integer NOT NULL,
+    -- What it was told by, where it is the party's own.
+    message_id uuid,
+    name text NOT NULL,
+    state text NOT NULL,
+    said jsonb NOT NULL,
+    at timestamptz NOT NULL,
+    -- In which order they came.
+    kept bigint GENERATED ALWAYS AS IDENTITY,
+    PRIMARY KEY (preservation_id, party, track, number),
+    CONSTRAINT preservation_act_said_bound CHECK (octet_length(said::text) <= 4096)
+);
+CREATE UNIQUE INDEX preservation_act_message ON preservation_act (message_id) WHERE message_id IS NOT NULL;
+
+-- What recipients ask their origins and contest, and what these answer: a row at whoever raised it, one at whoever is
+-- told. `own`: its party has raised it; else it is to answer. `told_by` is the id by which messages name the subject.
+-- `about`, `said` are codes and item numbers. Whoever can write this table can hide a question or misstate its answer
+-- here.
+CREATE TABLE question (
+    question_id uuid NOT NULL,
+    party text NOT NULL,
+    told_by uuid NOT NULL,
+    counterpart text NOT NULL,
+    own boolean NOT NULL,
+    number integer NOT NULL,
+    -- What it is told by, where it is its party's own. Where its origin's instance refuses that, it was never raised.
+    message_id uuid,
+    kind text NOT NULL,
+    subject uuid NOT NULL,
+    about smallint[] NOT NULL,
+    said jsonb NOT NULL,
+    revision integer NOT NULL,
+    raised_at timestamptz NOT NULL,
+    due timestamptz,
+    state text NOT NULL DEFAULT 'open',
+    -- When it was raised, or came to its state.
+    since timestamptz NOT NULL,
+    -- Whoever has raised it has gone on since it was answered.
+    seen boolean NOT NULL DEFAULT false,
+    -- That of its referral at the origin, for the list of what needs a person.
+    rank smallint NOT NULL,
+    PRIMARY KEY (party, told_by, counterpart, own, number),
+    CONSTRAINT question_kind CHECK (kind IN ('question', 'dispute')),
+    CONSTRAINT question_state CHECK (state IN ('open', 'answered', 'lapsed', 'refused')),
+    CONSTRAINT question_said_bound CHECK (octet_length(said::text) <= 8192)
+);
+CREATE INDEX question_by_party ON question (party, raised_at DESC, question_id DESC);
+CREATE INDEX question_of_subject ON question (party, subject);
+CREATE INDEX question_asked ON question (party, rank, since, question_id) WHERE NOT own;
+CREATE INDEX question_own ON question (party, since, question_id) WHERE own AND NOT seen;
+CREATE INDEX question_due ON question (due) WHERE own AND state = 'open';
+CREATE UNIQUE INDEX question_message ON question (message_id) WHERE own AND state = 'open';
 
 -- Where a party has its events sent, and what came of it. Whoever can write these tables can have a party's events sent
 -- elsewhere, or not at all; its feed shows them all the same. Address and secrets are under a key of the row's own.
@@ -516,21 +810,10 @@ CREATE TABLE webhook_delivery (
     PRIMARY KEY (webhook_id, slot)
 );
 
--- What the agency has said, act by act: a timeline, in which nothing is overwritten.
-CREATE TABLE case_act (
-    referral_id uuid NOT NULL,
-    party text NOT NULL,
-    number integer NOT NULL,
-    state text NOT NULL,
-    said jsonb NOT NULL,
-    at timestamptz NOT NULL,
-    PRIMARY KEY (referral_id, party, number),
-    CONSTRAINT case_act_said_bound CHECK (octet_length(said::text) <= 4096)
-);
-
 -- Clocks: what they look at of an edge, what happened to it as both its parties know it, and, derived from both and the
 -- published law, what falls due: `timer` can be emptied and made again. Whoever can write these tables can keep a party
--- from being told that something is due, not from seeing what it was sent and has answered.
+-- from being told that something is due, have a preservation seem to end early or late, and an alarm raised or kept
+-- back; not keep a party from seeing what it was sent and has answered.
 
 CREATE TABLE clocked (
     edge_id uuid NOT NULL,
@@ -542,15 +825,22 @@ CREATE TABLE clocked (
     recipient text NOT NULL,
     purpose text NOT NULL,
     rules text[] NOT NULL,
+    -- A preservation is to clocks an edge of an agency and a provider: under one instrument, begun by what was asked.
+    -- Both are empty of every other.
+    instrument text NOT NULL DEFAULT '',
+    begins text NOT NULL DEFAULT '',
     acknowledge_h integer,
     act_h integer,
     begun_at timestamptz NOT NULL,
     -- When it is next looked at: at once where a step has come; never while nothing is to be told.
     look_at timestamptz DEFAULT '-infinity',
+    -- Why its clocks cannot be reckoned: a code, null where they can. It is looked at again at `look_at`, as all are.
+    aside text,
     PRIMARY KEY (edge_id, party)
 );
 CREATE INDEX clocked_told ON clocked (told_by, party);
 CREATE INDEX clocked_look ON clocked (look_at) WHERE look_at IS NOT NULL;
+CREATE INDEX clocked_aside ON clocked (edge_id) WHERE aside IS NOT NULL;
 
 CREATE TABLE clock_step (
     edge_id uuid NOT NULL,
@@ -599,12 +889,32 @@ INSERT INTO permitted (resource, action, role, state)
 SELECT cell.resource, cell.action, one_role, one_state
 FROM (VALUES
     ('case', 'read', 'analyst machine viewer',
-     'offered accepted declined ongoing closed withdrawn withdrawal_acknowledged'),
+     'offered accepted declined ongoing referred closed withdrawn withdrawal_acknowledged record_erased'),
     ('case', 'accept', 'analyst machine', 'offered'),
     ('case', 'decline', 'analyst machine', 'offered'),
     ('case', 'outcome', 'analyst machine', 'accepted ongoing'),
+    ('case', 'claim', 'analyst machine', 'offered accepted ongoing'),
+    ('case', 'hand_over', 'analyst machine', 'offered accepted ongoing'),
+    ('case', 'refer', 'analyst machine', 'offered accepted ongoing'),
+    ('case', 'place_hold', 'analyst machine', 'offered accepted ongoing'),
+    ('case', 'extend_hold', 'analyst machine', 'offered accepted ongoing'),
+    ('case', 'release_hold', 'analyst machine', 'offered accepted ongoing'),
+    ('case', 'no_objection', 'analyst machine', 'offered accepted ongoing'),
+    ('case', 'ask', 'analyst machine', 'offered accepted ongoing'),
+    ('case', 'dispute', 'analyst machine', 'offered accepted ongoing'),
     ('case', 'acknowledge_withdrawal', 'analyst machine', 'withdrawn'),
-    ('case', 'apply', 'service', 'offered accepted declined ongoing closed withdrawn withdrawal_acknowledged'),
+    ('case', 'apply', 'service',
+     'offered accepted declined ongoing referred closed withdrawn withdrawal_acknowledged record_erased'),
+    ('preservation', 'read', 'analyst machine viewer',
+     'requested preserved refused not_possible too_late extension_requested extended extension_refused '
+     || 'ended withdrawn withdrawal_acknowledged'),
+    ('preservation', 'submit', 'analyst machine', 'requested'),
+    ('preservation', 'extend', 'analyst machine', 'preserved'),
+    ('preservation', 'withdraw', 'analyst machine',
+     'requested preserved extension_requested extended extension_refused'),
+    ('preservation', 'apply', 'service',
+     'requested preserved refused not_possible too_late extension_requested extended extension_refused '
+     || 'ended withdrawn withdrawal_acknowledged'),
     ('event', 'read', 'analyst machine viewer', 'numbered'),
     ('webhook', 'read', 'analyst machine viewer', 'active paused removed'),
     ('webhook', 'submit', 'analyst machine', 'active'),
@@ -623,11 +933,45 @@ FROM (VALUES
 -- owner too; whoever holds the owner's role can change the policies, the service's login role cannot.
 -- Rows are seen by party, role and action; added and changed only in a state in which the action is permitted, or, in a
 -- table without states, where it is permitted in any. `read` only sees, `submit` only adds, `apply` adds and changes,
--- every other action only changes, and adds to the timeline; none removes but where it says so. A `SELECT … FOR UPDATE`
--- sees only what could be changed.
+-- every other action changes, and adds what lies beside its row; none removes but where it says so. A
+-- `SELECT … FOR UPDATE` sees only what could be changed.
 -- Neither sub-select looks at the row: PostgreSQL computes them once for a statement, not for every row.
 -- A statement that acts for one party names it too, and an index finds the rows by that, in their order. `coalesce` keeps
 -- the planner from guessing how many parties are bound, and so from taking a large party for a small one.
+
+ALTER TABLE erased_record ENABLE ROW LEVEL SECURITY;
+ALTER TABLE erased_record FORCE ROW LEVEL SECURITY;
+CREATE POLICY erased_record_seen ON erased_record FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY erased_record_added ON erased_record FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+          AND p.action NOT IN ('read', 'submit')
+    )
+);
+
+-- A party sees its own events, and nobody those of two; the numberer alone adds them, nobody changes or removes one.
+
+ALTER TABLE event ENABLE ROW LEVEL SECURITY;
+ALTER TABLE event FORCE ROW LEVEL SECURITY;
+CREATE POLICY event_seen ON event FOR SELECT USING (
+    party = (SELECT current_setting('causeway.parties', true))
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'event' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY event_added ON event FOR INSERT WITH CHECK (
+    (SELECT current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'number')
+);
 
 ALTER TABLE case_file ENABLE ROW LEVEL SECURITY;
 ALTER TABLE case_file FORCE ROW LEVEL SECURITY;
@@ -696,6 +1040,245 @@ CREATE POLICY case_edge_changed ON case_edge FOR UPDATE USING (
         SELECT 1 FROM permitted AS p
         WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
           AND p.role = current_setting('causeway.role', true)
+    )
+);
+
+ALTER TABLE case_act ENABLE ROW LEVEL SECURITY;
+ALTER TABLE case_act FORCE ROW LEVEL SECURITY;
+CREATE POLICY case_act_seen ON case_act FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY case_act_added ON case_act FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
+    )
+);
+
+ALTER TABLE case_lease ENABLE ROW LEVEL SECURITY;
+ALTER TABLE case_lease FORCE ROW LEVEL SECURITY;
+CREATE POLICY case_lease_seen ON case_lease FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY case_lease_added ON case_lease FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
+    )
+);
+
+ALTER TABLE case_passed ENABLE ROW LEVEL SECURITY;
+ALTER TABLE case_passed FORCE ROW LEVEL SECURITY;
+CREATE POLICY case_passed_seen ON case_passed FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY case_passed_added ON case_passed FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND current_setting('causeway.action', true) = 'apply' AND current_setting('causeway.role', true) = 'service'
+);
+
+ALTER TABLE case_passing ENABLE ROW LEVEL SECURITY;
+ALTER TABLE case_passing FORCE ROW LEVEL SECURITY;
+CREATE POLICY case_passing_seen ON case_passing FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY case_passing_added ON case_passing FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND current_setting('causeway.action', true) = 'refer'
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'case' AND p.action = 'refer' AND p.role = current_setting('causeway.role', true)
+    )
+);
+
+ALTER TABLE case_contact ENABLE ROW LEVEL SECURITY;
+ALTER TABLE case_contact FORCE ROW LEVEL SECURITY;
+CREATE POLICY case_contact_seen ON case_contact FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY case_contact_added ON case_contact FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND current_setting('causeway.action', true) = 'apply' AND current_setting('causeway.role', true) = 'service'
+);
+CREATE POLICY case_contact_changed ON case_contact FOR UPDATE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
+    )
+);
+
+ALTER TABLE case_location ENABLE ROW LEVEL SECURITY;
+ALTER TABLE case_location FORCE ROW LEVEL SECURITY;
+CREATE POLICY case_location_seen ON case_location FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY case_location_added ON case_location FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND current_setting('causeway.action', true) = 'apply' AND current_setting('causeway.role', true) = 'service'
+);
+CREATE POLICY case_location_removed ON case_location FOR DELETE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
+    )
+);
+
+ALTER TABLE hold ENABLE ROW LEVEL SECURITY;
+ALTER TABLE hold FORCE ROW LEVEL SECURITY;
+CREATE POLICY hold_seen ON hold FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY hold_added ON hold FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
+    )
+);
+CREATE POLICY hold_changed ON hold FOR UPDATE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
+    )
+) WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+
+ALTER TABLE preservation ENABLE ROW LEVEL SECURITY;
+ALTER TABLE preservation FORCE ROW LEVEL SECURITY;
+CREATE POLICY preservation_seen ON preservation FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'preservation' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY preservation_added ON preservation FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND preservation.state = ANY ((
+        SELECT array_agg(p.state) FROM permitted AS p
+        WHERE p.resource = 'preservation' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action IN ('submit', 'apply')
+    )::text[])
+);
+CREATE POLICY preservation_changed ON preservation FOR UPDATE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND preservation.state = ANY ((
+        SELECT array_agg(p.state) FROM permitted AS p
+        WHERE p.resource = 'preservation' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
+    )::text[])
+) WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'preservation' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+    -- Wherever it leads, it is a state that somebody may do something in.
+    AND preservation.state IN (SELECT p.state FROM permitted AS p WHERE p.resource = 'preservation')
+);
+
+ALTER TABLE preservation_act ENABLE ROW LEVEL SECURITY;
+ALTER TABLE preservation_act FORCE ROW LEVEL SECURITY;
+CREATE POLICY preservation_act_seen ON preservation_act FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'preservation' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY preservation_act_added ON preservation_act FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.resource = 'preservation' AND p.action = current_setting('causeway.action', true)
+          AND p.role = current_setting('causeway.role', true) AND p.action <> 'read'
+    )
+);
+
+ALTER TABLE question ENABLE ROW LEVEL SECURITY;
+ALTER TABLE question FORCE ROW LEVEL SECURITY;
+CREATE POLICY question_seen ON question FOR SELECT USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+    )
+);
+CREATE POLICY question_added ON question FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+          AND p.action NOT IN ('read', 'submit')
+    )
+);
+CREATE POLICY question_changed ON question FOR UPDATE USING (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
+          AND p.action NOT IN ('read', 'submit')
+    )
+) WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
+    AND EXISTS (
+        SELECT 1 FROM permitted AS p
+        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
     )
 );
 
@@ -769,27 +1352,9 @@ CREATE POLICY webhook_delivery_changed ON webhook_delivery FOR UPDATE USING (
     )
 );
 
-ALTER TABLE case_act ENABLE ROW LEVEL SECURITY;
-ALTER TABLE case_act FORCE ROW LEVEL SECURITY;
-CREATE POLICY case_act_seen ON case_act FOR SELECT USING (
-    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
-    AND EXISTS (
-        SELECT 1 FROM permitted AS p
-        WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
-          AND p.role = current_setting('causeway.role', true)
-    )
-);
-CREATE POLICY case_act_added ON case_act FOR INSERT WITH CHECK (
-    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
-    AND EXISTS (
-        SELECT 1 FROM permitted AS p
-        WHERE p.resource = 'case' AND p.action = current_setting('causeway.action', true)
-          AND p.role = current_setting('causeway.role', true) AND p.action NOT IN ('read', 'submit')
-    )
-);
-
--- What clocks keep is of whatever its party acts on: any act that its role may do, on whichever resource, sees and writes
--- it. Timers are written by `apply` alone, and it alone removes, from any of them.
+-- What clocks keep is of whatever its party acts on: any act that its role may do, on whichever resource, sees and
+-- writes it. Timers are written by `apply`, and by `submit`: they follow from the edges of what is filed and from the
+-- law. `apply` alone removes, from any of them.
 
 ALTER TABLE clocked ENABLE ROW LEVEL SECURITY;
 ALTER TABLE clocked FORCE ROW LEVEL SECURITY;
@@ -871,7 +1436,7 @@ CREATE POLICY timer_added ON timer FOR INSERT WITH CHECK (
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
-          AND p.action = 'apply'
+          AND p.action IN ('submit', 'apply')
     )
 );
 CREATE POLICY timer_removed ON timer FOR DELETE USING (
@@ -883,49 +1448,48 @@ CREATE POLICY timer_removed ON timer FOR DELETE USING (
     )
 );
 
--- A party sees its own events, and nobody those of two; the numberer alone adds them, nobody changes or removes one.
-
-ALTER TABLE event ENABLE ROW LEVEL SECURITY;
-ALTER TABLE event FORCE ROW LEVEL SECURITY;
-CREATE POLICY event_seen ON event FOR SELECT USING (
-    party = (SELECT current_setting('causeway.parties', true))
-    AND EXISTS (
-        SELECT 1 FROM permitted AS p
-        WHERE p.resource = 'event' AND p.action = current_setting('causeway.action', true)
-          AND p.role = current_setting('causeway.role', true)
-    )
-);
-CREATE POLICY event_added ON event FOR INSERT WITH CHECK (
-    (SELECT current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'number')
-);
-
--- What the service may touch at all. What the accountant may read, to reconcile the databases: of the outbox what is
--- on its way, not what it says.
+-- What the service may touch at all: where no policy lets a row be changed or removed, none is. What the accountant may
+-- read, to reconcile the databases: of the outbox what is on its way, not what it says.
 
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        lane, lane_end, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, life, inbox, pair_taken, gone,
-        awaiting, topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key, api_key, idempotency, case_file,
-        case_edge, case_act,
-        webhook, webhook_delivery
+        lane_end, lane, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, life, inbox,
+        pair_taken, gone, awaiting, topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key,
+        erased_record, api_key, console_person, console_link, console_session, idempotency
      TO %I', service);
-EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON clocked, clock_step, timer TO %I', service);
+EXECUTE format(
+    'GRANT SELECT, INSERT, UPDATE, DELETE ON
+        case_file, case_edge, case_act, hold, preservation, preservation_act, question, webhook, webhook_delivery,
+        clocked, clock_step, timer
+     TO %I', service);
+EXECUTE format('GRANT SELECT, UPDATE ON erasure_place TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, DELETE ON event_unnumbered TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT ON event TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, UPDATE ON feed TO %I', service);
 EXECUTE format('GRANT SELECT, UPDATE ON feed_numberer TO %I', service);
-EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT ON case_lease, case_passed, case_passing TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT, UPDATE ON case_contact TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT, DELETE ON case_location TO %I', service);
 EXECUTE format('GRANT SELECT ON permitted, compacted TO %I', service);
-EXECUTE format('GRANT SELECT ON lane, lane_end, settled, inbox, compacted, pair_sequence, closed_epoch TO %I', accountant);
-EXECUTE format('GRANT SELECT (message_id, lane, position, type, sender, recipient, epoch, sequence, digest, outcome, code, done, aside)
+EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
+EXECUTE format(
+    'GRANT SELECT ON
+        lane_end, lane, settled, pair_sequence, closed_epoch, inbox, compacted
+     TO %I', accountant);
+EXECUTE format(
+    'GRANT SELECT (
+        message_id, lane, position, type, sender, recipient, epoch, sequence, digest, outcome, code, done, aside)
      ON outbox TO %I', accountant);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);
 
--- Of isolated tables the accountant reads ids and states, for counting only, whoever's they are.
+-- Of isolated tables the accountant reads ids, states, times, answers and coded outcomes, for counting only, whoever's
+-- they are: no words of items, no references, not which item was gone already, nor why one was held.
 
 EXECUTE format('GRANT SELECT (referral_id, party, state) ON case_file TO %I', accountant);
 EXECUTE format('CREATE POLICY case_file_counted ON case_file FOR SELECT TO %I USING (true)', accountant);
 EXECUTE format('GRANT SELECT (referral_id, party, purpose) ON case_edge TO %I', accountant);
 EXECUTE format('CREATE POLICY case_edge_counted ON case_edge FOR SELECT TO %I USING (true)', accountant);
+EXECUTE format('GRANT SELECT (preservation_id, party, state) ON preservation TO %I', accountant);
+EXECUTE format('CREATE POLICY preservation_counted ON preservation FOR SELECT TO %I USING (true)', accountant);
 
 END $migration$;

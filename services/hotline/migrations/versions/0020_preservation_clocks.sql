@@ -1,8 +1,0 @@
--- A preservation is to clocks an edge of an agency and a provider: under one instrument, begun by what was asked. Both are
--- empty of every other. Whoever can write these can have a preservation seem to end early or late.
-DO $migration$
-BEGIN
-
-ALTER TABLE clocked ADD COLUMN instrument text NOT NULL DEFAULT '', ADD COLUMN begins text NOT NULL DEFAULT '';
-
-END $migration$;
