@@ -37,7 +37,6 @@ from shared.exchange.message import Received
 from shared.exchange.origin import ANSWERS
 from shared.exchange.questions import raised, refused_steps
 from shared.exchange.questions import steps as steps_of
-from shared.exchange.revealed import compose_revealed
 from shared.exchange.rows.questions import STAYING
 from shared.exchange.states import answer_of, follow
 from shared.exchange.timers import Begun, begun_by
