@@ -14,7 +14,6 @@ from shared.contracts.decision import DecisionRef, Edge
 from shared.contracts.passing import ReferralPassedOnSealed
 from shared.contracts.referral import EdgeClear, EdgeSealed, NoticeRecord, ReferralRecord
 from shared.contracts.registry import (
-    BETWEEN_PARTIES,
     BY_TYPE,
     NAMES,
     WITHDRAWALS,
@@ -37,7 +36,7 @@ from shared.exchange.needs import Need, NeedKind, Unread
 from shared.exchange.passed import check_passed_on
 from shared.exchange.released import limits_of
 from shared.exchange.senders import check_broker_time, check_format, check_said_at, check_stated_by, verify_sender
-from shared.exchange.served import Served, check_served, check_told_of, served_here
+from shared.exchange.served import Served, check_served, check_status, check_told_of, served_here
 from shared.exchange.spelt import Spelt, check_spelt, spelt_parts
 from shared.exchange.topics import inbox_topic
 from shared.guard import SEALED_NODES_MAX, parse_body
@@ -48,7 +47,6 @@ from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import ENGINE
 from shared.routing.shelf import DocumentShelf
 from shared.vocabulary.edition import edition as vocabulary_edition
-from shared.vocabulary.routing import PartyStatus
 
 RECORD_BYTES_MAX = 65_536
 
@@ -223,7 +221,7 @@ def _read_clear(reading: _Reading, reader: ReadingInstance) -> None:
     check_served(message, reading.served, version=reader.shelf.directories.newest)
     _check_lane(message, reading)
     check_edition(message, attributes)
-    _check_exercise(message, attributes, reading.directory)
+    check_status(message, attributes, reading.directory)
     reading.clear, reading.sealed_text = _parsed(message, reading.envelope.body)
     if str(_subject_of(message, reading.clear, attributes.subject)) != attributes.subject:
         raise Refused("body_invalid", "the subject is not the id in the body", field="/clear")
@@ -246,23 +244,6 @@ def _check_lane(message: MessageType, reading: _Reading) -> None:
     check_stated_by(newest(message.name), attributes, reading.sender_instance, directory=reading.directory)
     if attributes.dataschema != message.schema:
         raise Refused("body_invalid", "not the schema of its type", field="ce_dataschema")
-
-
-def _check_exercise(message: MessageType, attributes: Attributes, directory: DirectoryIndex) -> None:
-    """Sandbox parties send and get exercise records, live parties none; a suspended party sends nothing.
-
-    Of a suspended recipient the directory does not say which it is. It is sent nothing new, and is told all the same
-    what is taken back from it.
-    """
-    if message.family not in BETWEEN_PARTIES:
-        return
-    sender, recipient = directory.party(attributes.sender), directory.party(attributes.recipient)
-    if sender is not None and sender.status == PartyStatus.SUSPENDED:
-        raise Refused("sender_suspended", field="ce_sender")
-    for party in (sender, recipient):
-        status = party.status if party is not None else None
-        if status != PartyStatus.SUSPENDED and (not status or attributes.exercise != (status == PartyStatus.SANDBOX)):
-            raise Refused("exercise_mismatch", field="ce_exercise")
 
 
 def _parsed(message: MessageType, body: bytes) -> tuple[Contract, str | None]:

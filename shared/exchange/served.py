@@ -1,15 +1,20 @@
-"""Whether an instance serves a recipient: now, before it moved away, or perhaps by a directory that is to come."""
+"""Whether an instance serves a recipient: now, before it moved away, or perhaps by a directory that is to come.
+
+And whether the directory lets its sender and it have to do with each other.
+"""
 
 from __future__ import annotations
 
 from enum import Enum
 
-from shared.contracts.registry import WITHDRAWALS, MessageType
+from shared.contracts.registry import BETWEEN_PARTIES, WITHDRAWALS, MessageType
+from shared.envelope.headers import Attributes
 from shared.exchange.authority import STATEMENT_NOT_YOURS
 from shared.exchange.needs import Need, NeedKind, Unread
 from shared.exchange.senders import instance_of
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
+from shared.vocabulary.routing import PartyStatus
 
 
 class Served(Enum):
@@ -42,6 +47,23 @@ def check_served(message: MessageType, served: Served, *, version: int) -> None:
         raise Unread("recipient_awaited", Need(NeedKind.DIRECTORY, str(version)), field="ce_recipient")
     if served is Served.BEFORE_IT_MOVED and message.edge:
         raise Refused("recipient_moved", field="ce_recipient")
+
+
+def check_status(message: MessageType, attributes: Attributes, directory: DirectoryIndex) -> None:
+    """Sandbox parties send and get exercise records, live parties none; a suspended party sends nothing.
+
+    Of a suspended recipient the directory does not say which it is. It is sent nothing new, and is told all the same
+    what is taken back from it.
+    """
+    if message.family not in BETWEEN_PARTIES:
+        return
+    sender, recipient = directory.party(attributes.sender), directory.party(attributes.recipient)
+    if sender is not None and sender.status == PartyStatus.SUSPENDED:
+        raise Refused("sender_suspended", field="ce_sender")
+    for party in (sender, recipient):
+        status = party.status if party is not None else None
+        if status != PartyStatus.SUSPENDED and (not status or attributes.exercise != (status == PartyStatus.SANDBOX)):
+            raise Refused("exercise_mismatch", field="ce_exercise")
 
 
 def check_told_of(recipient: str, *directories: DirectoryIndex) -> None:
