@@ -26,6 +26,12 @@ _KEPT: Final = frozenset(
 )
 _NONE: Final = frozenset({PreservationAnswer.NONE.value})
 _PRESERVED: Final = frozenset({PreservationAnswer.PRESERVED.value})
+_FIRST: Final = (
+    PreservationAnswer.PRESERVED,
+    PreservationAnswer.REFUSED,
+    PreservationAnswer.NOT_POSSIBLE,
+    PreservationAnswer.TOO_LATE,
+)
 _ANY_ANSWER: Final = frozenset(each.value for each in PreservationAnswer) - {
     PreservationAnswer.WITHDRAWAL_ACKNOWLEDGED.value
 }
@@ -82,14 +88,16 @@ PRESERVATION_ACTS: Final[tuple[Act, ...]] = (
     ),
     _answers(
         "answer",
-        _said(
-            _NONE,
-            PreservationAnswer.PRESERVED,
-            PreservationAnswer.REFUSED,
-            PreservationAnswer.NOT_POSSIBLE,
-            PreservationAnswer.TOO_LATE,
-        ),
+        _said(_NONE, *_FIRST),
         registry.PRESERVATION_ANSWERED,
+        needs=_OPEN,
+        takes=preserving.PreservationAnswering,
+    ),
+    # Of what is asked longer, or no more, another answer is due: not this one.
+    _answers(
+        "correct",
+        _said(frozenset(each.value for each in _FIRST), *_FIRST),
+        registry.PRESERVATION_CORRECTED,
         needs=_OPEN,
         takes=preserving.PreservationAnswering,
     ),
