@@ -118,6 +118,38 @@ async def answer(
 
 
 @app.command
+async def correct(
+    preservation_id: UUID,
+    said: PreservationAnswer,
+    /,
+    *,
+    until: date | None = None,
+    reason: PreservationRefusal | None = None,
+    impossible: Impossibility | None = None,
+    removed_at: datetime | None = None,
+    options: Options = _OPTIONS,
+) -> int:
+    """Say that your answer was a mistake, and what is right: preserved, refused, not_possible or too_late.
+
+    What you said before stays on the timeline of both. Where more time was asked for, or the request was taken back,
+    nothing is corrected: say `end --reason answered_in_error`, or acknowledge.
+
+    Parameters
+    ----------
+    until
+        Goes with preserved: until which day it is kept.
+    reason
+        Goes with refused.
+    impossible
+        Goes with not_possible.
+    removed_at
+        Goes with too_late: when it was removed. UTC if it names no zone.
+    """
+    words: dict[str, object] = {"answer": said, "until": until, "reason": reason, "impossible": impossible}
+    return await _act("correct", preservation_id, options, said=words | {"removed_at": zoned(removed_at)})
+
+
+@app.command
 async def end(preservation_id: UUID, /, *, reason: PreservationEnd, options: Options = _OPTIONS) -> int:
     """Say that nothing is kept any more, and why."""
     return await _act("end", preservation_id, options, said={"reason": reason})

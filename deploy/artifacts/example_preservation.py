@@ -37,6 +37,10 @@ ACCEPTED: Final[dict[str, dict[str, Any]]] = {
         "not-possible": _clear(**_ON, answer="not_possible", impossible="never_stored"),
         "too-late": _clear(**_ON, answer="too_late", removed_at="2026-05-04T11:30:00.000Z"),
     },
+    "preservation_corrected.v1": {
+        "kept-after-all": _clear(**_NEXT, answer="preserved", until="2026-07-03"),
+        "not-possible": _clear(**_NEXT, answer="not_possible", impossible="never_stored"),
+    },
     "preservation_extension_answered.v1": {
         "extended": _clear(**_NEXT, answer="extended"),
         "refused": _clear(**_NEXT, answer="extension_refused", reason="conflicting_law"),
@@ -54,6 +58,10 @@ REFUSED: Final[dict[str, tuple[Refusal, ...]]] = {
     "preservation_answered.v1": (
         Refusal("preserved-without-until", "/clear/until", GONE, by="model"),
         Refusal("preserved-with-a-reason", "/clear/reason", "manifest_error", by="model"),
+        Refusal("no-first-answer", "/clear/answer", "ended", by="model"),
+    ),
+    "preservation_corrected.v1": (
+        Refusal("preserved-without-until", "/clear/until", GONE, by="model"),
         Refusal("no-first-answer", "/clear/answer", "ended", by="model"),
     ),
     "preservation_extension_answered.v1": (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, Unpack
 
 from services.audit.ports import Marks, Telling
 from shared.contracts.delivery import ROWS_MAX, MarksClear, TakenMark
@@ -17,7 +17,7 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.health import Check
-from shared.runtime.watch.logs import log
+from shared.runtime.watch.logs import Fields, log
 
 #: How often it is asked whether somebody is to be told.
 POLL_S: Final = 2.0
@@ -73,17 +73,30 @@ class MarkTimer:
         return Check("marks", True, "marks_untold" if self._untold else "")
 
     async def tell_due(self) -> None:
-        """Tell everybody who is to be told now, once. Raises `Unavailable` where the database is away."""
+        """Tell everybody who is to be told now, once. Raises `Unavailable` where the database is away.
+
+        A defect by which one cannot be told keeps nobody else waiting; one by which nobody can is raised.
+        """
+        defect, told = list[Exception](), 0
         for telling in await self._marks.due():
             try:
                 await self._speaker.say(self.drafts(telling))
                 self._untold.discard(telling.to)
             except Unavailable as error:
-                if telling.to not in self._untold:
-                    log("broker_waits", code=error.code)
-                self._untold.add(telling.to)
+                self._not_told(telling.to, topic=telling.to, code=error.code)
+            except Exception as error:  # whatever is to be told this one, the others are
+                self._not_told(telling.to, topic=telling.to, code="marks_defect", error=type(error).__name__)
+                defect.append(error)
             else:
+                told += 1
                 await self._marks.told(telling)
+        if defect and not told:
+            raise defect[0]
+
+    def _not_told(self, to: str, **why: Unpack[Fields]) -> None:
+        if to not in self._untold:
+            log("broker_waits", **why)
+        self._untold.add(to)
 
     def drafts(self, telling: Telling) -> list[Draft]:
         """The statements of one telling: none for an instance that has left the directory."""

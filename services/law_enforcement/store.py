@@ -49,10 +49,12 @@ from shared.party.recipient.store.passing import (
     bind_edges,
     binding,
     came_from,
+    note_amended,
     note_passed,
     note_passing,
     passable,
     passings,
+    refuse_passings,
 )
 from shared.party.recipient.store.places import alike, forget_places, note_places
 from shared.party.recipient.store.questions import acted
@@ -193,6 +195,12 @@ class PostgresCases(PostgresItems):
 
     async def note_passing(self, passed: PassedCase) -> None:
         await note_passing(self._driver, passed)
+
+    async def note_amended(self, passed: PassedCase) -> None:
+        await note_amended(self._driver, passed)
+
+    async def refuse_passings(self, message_ids: Collection[UUID]) -> Sequence[PassedCase]:
+        return await refuse_passings(self._driver, message_ids)
 
     async def passings(self, message_ids: Collection[UUID]) -> Sequence[PassedCase]:
         return await passings(self._driver, message_ids)

@@ -140,12 +140,13 @@ async def _refer(row: Act, referral_id: UUID, said: Referring, *, acting: Acting
 async def come_back(refused: Mapping[UUID, str], cases: Items, *, directory: DirectoryIndex, at: datetime) -> int:
     """Have what other agencies' instances have refused again, as it stood, and tell its origin; how many cases.
 
-    `refused`: by which code, by the message that passed a case on. What was withdrawn meanwhile is over.
+    `refused`: by which code, by the message that passed a case on. What was withdrawn meanwhile is over. Of what went
+    by several messages, amended, the other has the newest that it took: it comes back once each was refused.
     """
     assert isinstance(cases, Passings)
     passed = await cases.passings(refused)
     found, count = await cases.lock([each.referral_id for each in passed]), 0
-    for each in passed:
+    for each in await cases.refuse_passings(refused) if passed else ():
         case = found.get((each.referral_id, each.party))
         told = None if case is None else _was_told(case)
         if case is None or told is None or told.edge != each.edge:
@@ -186,7 +187,14 @@ async def pass_on_amended(amended: Sequence[Received], cases: Items, documents: 
         law = by_law.directory, by_law.policy
         with suppress(Refused):
             passed.check(told.agency, documents=law, exercise=case.exercise, at=message.sent_at)
-            await cases.send([_passed_on(case, passed, told, directory=by_law.directory, at=message.sent_at)])
+            draft = _passed_on(case, passed, told, directory=by_law.directory, at=message.sent_at)
+            await cases.send([draft])
+            await _note_amended(PassedCase(draft.message_id, case.subject_id, case.party, told.edge, case.state), cases)
+
+
+async def _note_amended(passed: PassedCase, cases: Items) -> None:
+    assert isinstance(cases, Passings)
+    await cases.note_amended(passed)
 
 
 def _was_told(case: Item) -> Passing | None:

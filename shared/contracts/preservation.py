@@ -39,6 +39,10 @@ class PreservationAnsweredClear(PreservationAnswering, OnPreservation):
     """The provider keeps what it was asked to keep, or says why not."""
 
 
+class PreservationCorrectedClear(PreservationAnswering, OnPreservation):
+    """What the provider has answered was a mistake: this is its answer, from now on."""
+
+
 class PreservationExtensionAnsweredClear(ExtensionAnswering, OnPreservation):
     """The provider keeps it longer, or says why not."""
 

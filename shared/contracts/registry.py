@@ -122,6 +122,9 @@ PRESERVATION_WITHDRAWN = MessageType(
 PRESERVATION_ANSWERED = MessageType(
     "preservation_answered", 1, Family.PRESERVATION, preservation.PreservationAnsweredClear
 )
+PRESERVATION_CORRECTED = MessageType(
+    "preservation_corrected", 1, Family.PRESERVATION, preservation.PreservationCorrectedClear
+)
 PRESERVATION_EXTENSION_ANSWERED = MessageType(
     "preservation_extension_answered", 1, Family.PRESERVATION, preservation.PreservationExtensionAnsweredClear
 )
@@ -199,6 +202,7 @@ ALL: tuple[MessageType, ...] = (
     PRESERVATION_EXTENSION_REQUESTED,
     PRESERVATION_WITHDRAWN,
     PRESERVATION_ANSWERED,
+    PRESERVATION_CORRECTED,
     PRESERVATION_EXTENSION_ANSWERED,
     PRESERVATION_ENDED,
     PRESERVATION_WITHDRAWAL_ACKNOWLEDGED,

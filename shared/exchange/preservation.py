@@ -91,11 +91,18 @@ def preserved(agency: str, provider: str, instrument: str) -> ClockedEdge:
     return ClockedEdge((), agency, provider, ClockEvent.PRESERVATION_SERVED, {}, instrument)
 
 
-def clock_steps(answer: str, told_at: datetime) -> tuple[Step, ...]:
-    """What the provider's track, come to `answer`, does to clocks: alike at both ends."""
+def clock_steps(
+    kind: PreservationKind, before: str, answer: str, *, number: int, told_at: datetime
+) -> tuple[Step, ...]:
+    """What the provider's act of this number, which has led from one answer to another, does to clocks: alike at both.
+
+    What is kept after all, corrected, is kept for a whole term from then on: until then nothing was.
+    """
     at = coarse(told_at)
     if answer in _OVER:
-        return tuple(Step(at, Did.DOES, due) for due in (ClockDue.DATA, ClockDue.END_OF_PRESERVATION))
+        return tuple(Step(at, Did.DOES, due, number) for due in (ClockDue.DATA, ClockDue.END_OF_PRESERVATION))
+    if before in _OVER:
+        return (Step(at, Did.STARTS, BEGINS[kind], number),)
     if answer == PreservationAnswer.EXTENDED:
         return Step(at, Did.STOPS, StopCause.EXTENDED), Step(at, Did.STARTS, ClockEvent.PRESERVATION_EXTENDED)
     return ()

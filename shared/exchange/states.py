@@ -221,7 +221,8 @@ def final_answers() -> frozenset[str]:
 
 def reopens(act: Act) -> bool:
     """Whether the act goes back on what was answered for good: it may come, and nobody waits for it."""
-    return (act.subject, act.name) in ((Subject.NOTICE, "reinstate"), (Subject.CASE, "come_back"))
+    back = (Subject.NOTICE, "reinstate"), (Subject.CASE, "come_back"), (Subject.PRESERVATION, "correct")
+    return (act.subject, act.name) in back
 
 
 def begins(act: Act) -> bool:

@@ -15,7 +15,8 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act
 from shared.kernel.authority import Role
 from shared.kernel.clock import Clock
-from shared.kernel.errors import CausewayError, Unavailable
+from shared.kernel.errors import Unavailable
+from shared.party.apart import set_aside
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind
 from shared.party.recipient.ports import Acting, Items
 from shared.party.recipient.use_cases import carry_out
@@ -23,7 +24,6 @@ from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.instance.machinery import Machinery
 from shared.runtime.watch.aside import SetAside
-from shared.runtime.watch.logs import log
 
 #: So many items in one transaction.
 BATCH: Final = 50
@@ -100,7 +100,7 @@ class Ruling:
             except Unavailable:
                 raise
             except Exception as error:  # whatever it is, no other subject waits for this one
-                self._set_aside(act, key, error)
+                set_aside(self.rule.aside, act.name, key, clock=self.rule.clock, error=error)
             else:
                 self.rule.aside.done(act.name, key)
         return len(due)
@@ -109,11 +109,6 @@ class Ruling:
         actor, at = self.rule.kek.actor_id(item.party, b""), self.rule.clock.now()
         acting = Acting(item.party, Role.SERVICE, actor, self.items, self.directory, at)
         await carry_out(act, item, said=said(item), acting=acting)
-
-    def _set_aside(self, act: Act, key: ItemKey, error: Exception) -> None:
-        self.rule.aside.put(act.name, key, self.rule.clock.now())
-        code = error.code if isinstance(error, CausewayError) else "internal_error"
-        log("subject_set_aside", subject=str(key[0]), kind=act.name, code=code, error=type(error).__name__)
 
 
 async def look_for_ever(look: Callable[[], Awaitable[int]], waits: Callable[[str], None]) -> None:

@@ -65,6 +65,7 @@ class PreservationEnd(Code):
 
     TERM_OVER = "term_over", f"{_E_EVIDENCE}, Article 11(1)"
     PRODUCED = "produced", f"{_E_EVIDENCE}, Article 11(2)"
+    ANSWERED_IN_ERROR = "answered_in_error", _CAUSEWAY
 
 
 class PreservationWithdrawal(Code):

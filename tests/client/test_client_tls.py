@@ -92,6 +92,7 @@ VERBS: dict[str, list[str]] = {
     "preservation extend": [ID, "--until", "2026-08-02"],
     "preservation withdraw": [ID, "--reason", "replaced"],
     "preservation answer": [ID, "preserved", "--until", "2026-07-03"],
+    "preservation correct": [ID, "not_possible", "--impossible", "never_stored"],
     "preservation end": [ID, "--reason", "term_over"],
     "preservation acknowledge-withdrawal": [ID],
     "preservation list": [],

@@ -133,3 +133,20 @@ async def test_what_is_to_be_produced_is_due_until_its_provider_has_refused(exch
     await posted(exchange, PROVIDER, f"/v1/preservations/{preservation_id}:answer", refused)
     await exchange.until_quiet()
     await fall_due(exchange, preservation_id)
+    await is_corrected(exchange, preservation_id)
+
+
+async def is_corrected(exchange: Exchange, preservation_id: str) -> None:
+    """The refusal was a mistake: both know, and the order is due once more, from then on."""
+    again = {"answer": "preserved", "until": "2099-07-03"}
+    await posted(exchange, PROVIDER, f"/v1/preservations/{preservation_id}:correct", again)
+    await exchange.until_quiet()
+    timeline = (await got(exchange, AGENCY, f"/v1/preservations/{preservation_id}"))["timeline"]
+    assert [(each["name"], each["state"]) for each in timeline[1:]] == [("answer", "refused"), ("correct", "preserved")]
+    due_at = rfc3339(datetime.fromisoformat(timeline[-1]["at"]) + timedelta(days=10))
+    wanted = [("eu-2023-1543-production", "data", due_at)]
+
+    async def both() -> bool:
+        return [await due(exchange, each, preservation_id) for each in (AGENCY, PROVIDER)] == [wanted, wanted]
+
+    await until(both)

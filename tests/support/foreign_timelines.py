@@ -81,6 +81,7 @@ ANSWERS: dict[str, str | dict[str, str]] = {
     "preservation_extension_requested": "preservation.extend",
     "preservation_withdrawn": "preservation.withdraw",
     "preservation_answered": "preservation.answer",
+    "preservation_corrected": "preservation.correct",
     "preservation_extension_answered": "preservation.answer_extension",
     "preservation_ended": "preservation.end",
     "preservation_withdrawal_acknowledged": "preservation.acknowledge_withdrawal",

@@ -21,6 +21,12 @@ _STANDS: Final = any_of(Asked.OPEN, Asked.EXTENDED)
 _KEPT: Final = any_of(PreservationAnswer.PRESERVED, PreservationAnswer.EXTENDED, PreservationAnswer.EXTENSION_REFUSED)
 _NONE: Final = any_of(PreservationAnswer.NONE)
 _PRESERVED: Final = any_of(PreservationAnswer.PRESERVED)
+_FIRST: Final = (
+    PreservationAnswer.PRESERVED,
+    PreservationAnswer.REFUSED,
+    PreservationAnswer.NOT_POSSIBLE,
+    PreservationAnswer.TOO_LATE,
+)
 _ANY_ANSWER: Final = any_of(*PreservationAnswer) - any_of(PreservationAnswer.WITHDRAWAL_ACKNOWLEDGED)
 
 
@@ -75,14 +81,16 @@ ROWS: Final[tuple[Act, ...]] = (
     ),
     _answers(
         "answer",
-        _said(
-            _NONE,
-            PreservationAnswer.PRESERVED,
-            PreservationAnswer.REFUSED,
-            PreservationAnswer.NOT_POSSIBLE,
-            PreservationAnswer.TOO_LATE,
-        ),
+        _said(_NONE, *_FIRST),
         registry.PRESERVATION_ANSWERED,
+        needs=_OPEN,
+        takes=preserving.PreservationAnswering,
+    ),
+    # Of what is asked longer, or no more, another answer is due: not this one.
+    _answers(
+        "correct",
+        _said(any_of(*_FIRST), *_FIRST),
+        registry.PRESERVATION_CORRECTED,
         needs=_OPEN,
         takes=preserving.PreservationAnswering,
     ),

@@ -12,6 +12,7 @@ from shared.exchange.compose import Acceptor
 from shared.guard import edition
 from shared.kernel.authority import Authority
 from shared.kernel.errors import Unavailable
+from shared.party.apart import Apart
 from shared.party.origin.api.checking import AsideChecking
 from shared.party.origin.api.filed import answer_filed
 from shared.party.origin.api.routes import OriginApi
@@ -67,6 +68,7 @@ class Origin:
             machinery.database,
             machinery.keys.kek,
             lambda: machinery.directory().parties_of(machinery.instance),
+            apart=Apart(machinery.aside, machinery.clock),
         )
         return App(
             machinery,
@@ -133,6 +135,7 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         clock=machinery.clock,
         unreleased_days=machinery.settings.unreleased_days,
         wake=machinery.wake,
+        aside=machinery.aside,
     )
     return Origin(api, bus, intake, alarms, checking, _timers(machinery))
 
@@ -146,4 +149,5 @@ def _timers(machinery: Machinery) -> OriginTimers:
         clock=machinery.clock,
         scope=machinery.service_scope,
         wake=machinery.wake,
+        aside=machinery.aside,
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -17,29 +18,36 @@ from shared.exchange.reads import PeerReads
 from shared.exchange.record_table import DECIDE_AGAIN, SUBJECT_WITHDRAWN
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
-from shared.party.origin.ports import Receipted
+from shared.party.apart import Apart, apart_from_others
+from shared.party.origin.ports import Edges, Receipted
 from shared.party.origin.store.contacts import PostgresContacts
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.reviews import PostgresReviews
 from shared.party.origin.store.standings import PostgresMissing, compare, refused_as_taken_back, taken_late
 from shared.party.origin.store.transfers import PostgresTransfers
-from shared.party.origin.use_cases.again import MOVED_AT_ONCE, DecideAgain, Law
+from shared.party.origin.use_cases.again import DUE_MAX, DecideAgain, Law
 from shared.party.origin.use_cases.answers import EdgeAnswers
-from shared.party.origin.use_cases.contacts import BATCH, suggest_contacts
+from shared.party.origin.use_cases.contacts import suggest_contacts
 from shared.party.origin.use_cases.holds import Holding
 from shared.party.origin.use_cases.questions import Asked
-from shared.party.origin.use_cases.reviews import expire_referrals
+from shared.party.origin.use_cases.reviews import EXPIRED_MAX, expire_referrals
 from shared.party.origin.use_cases.transfers import Claiming
 from shared.party.questions.store import PostgresQuestions
+from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.post.arrivals import FINAL
 from shared.runtime.post.ports import Settlement, Unit
+from shared.runtime.watch.aside import SetAside
 from shared.runtime.watch.logs import log
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.routing import PartyKind
 
+#: Does what it takes in the transaction of a session.
+InSession = Callable[[Session, Taking], Awaitable[None]]
+#: Issues edges above an id; the id to go on after.
+Issue = Callable[[Edges, UUID, Taking], Awaitable[UUID | None]]
 #: How often an origin looks for edges that are to be decided again.
 LOOK_EVERY_S: Final = 5.0
 #: How soon a new directory is noticed, and after how many seconds of it what has moved is looked for.
@@ -100,8 +108,9 @@ class OriginBus:
         clock: Clock,
         unreleased_days: int,
         wake: Callable[[], None] = lambda: None,
+        aside: SetAside | None = None,
     ) -> None:
-        """`unreleased_days`: how long a referral waits for a second person."""
+        """`unreleased_days`: how long a referral waits for a second person. `aside`: what waits in this process."""
         self._database = database
         self._unreleased_days = unreleased_days
         self._law = law
@@ -110,6 +119,7 @@ class OriginBus:
         self._again = DecideAgain(law=law, instance=instance, clock=clock)
         self._kek = kek
         self._clock = clock
+        self._apart = Apart(aside or SetAside(), clock)
 
     def answers(self, unit: Unit) -> EdgeAnswers:
         """The edges that answers move, within the batch's transaction."""
@@ -166,15 +176,13 @@ class OriginBus:
         """
         followed, began, due = "", self._clock.now(), list[float]()
         while True:
-            try:
+            with suppress(Unavailable):  # no documents yet, or no database: nothing is sent meanwhile either
                 directory = self._law.now().directory
                 if followed != directory.digest:
                     followed, began, due = directory.digest, self._clock.now(), list(FOLLOWED_S)
                 if due and (self._clock.now() - began).total_seconds() >= due[0]:
                     await self.follow(directory)
                     del due[0]
-            except Unavailable:
-                pass  # no documents yet, or no database: nothing is sent meanwhile either
             await asyncio.sleep(NOTICED_S)
 
     async def follow(self, directory: DirectoryIndex) -> None:
@@ -182,13 +190,11 @@ class OriginBus:
         scope = RowScope(directory.parties_of(self._instance), "service", "apply")
         for party in directory.moved:
             for instance in party.instances_before:
-                found = MOVED_AT_ONCE
-                while found:
-                    async with self._database.transaction(scope) as session:
-                        edges = PostgresEdges(session.driver, self._kek)
-                        found = await self._again.left_behind(edges, party.id, instance)
-                    if found:
-                        self._wake()
+                await self._all("follow", scope, partial(self._left_behind, recipient=party.id, instance=instance))
+
+    async def _left_behind(self, session: Session, taking: Taking, *, recipient: str, instance: str) -> None:
+        edges = PostgresEdges(session.driver, self._kek)
+        await self._again.left_behind(edges, taking, recipient=recipient, instance=instance)
 
     async def issue_waiting(self, scope: Callable[[], RowScope]) -> None:
         """For ever: whenever the documents, or what others read, have changed, send what waited and can be read now.
@@ -197,75 +203,91 @@ class OriginBus:
         """
         looked: Looked | None = None
         while True:
-            with suppress(Unavailable):  # no documents, or no database: later
+            async with apart_from_others("issue_waiting"):
                 documents, now = self._law.now(), self._clock.now()
                 if looked is None or looked.due(documents, now):
-                    await self._issue(scope())
+                    await self.issue(scope())
                     looked = Looked.now(documents, now, looked)
             await asyncio.sleep(ISSUE_POLL_S)
 
-    async def _issue(self, scope: RowScope) -> None:
-        for issue in (self._again.issue, self._again.issue_anew):
+    async def issue(self, scope: RowScope) -> None:
+        """Send what waited and can be read now, once. Raises `Unavailable`."""
+        for work, issue in (("issue", self._again.issue), ("issue_anew", self._again.issue_anew)):
             after: UUID | None = UUID(int=0)
+
+            async def of_these(session: Session, taking: Taking, issue: Issue = issue) -> None:
+                nonlocal after
+                after = await issue(PostgresEdges(session.driver, self._kek), after or UUID(int=0), taking)
+
             while after is not None:
-                async with self._database.transaction(scope) as session:
-                    after = await issue(PostgresEdges(session.driver, self._kek), after)
+                if not await self._batch(work, scope, of_these, limit=DUE_MAX):
+                    break
 
     async def due(self, scope: RowScope) -> int:
         """Decide again what has waited for it; how many edges that were. Raises `Unavailable`."""
-        async with self._database.transaction(scope) as session:
-            return await self._again.due(PostgresEdges(session.driver, self._kek))
+
+        async def decide(session: Session, taking: Taking) -> None:
+            await self._again.due(PostgresEdges(session.driver, self._kek), taking)
+
+        return await self._batch("decide_again", scope, decide, limit=DUE_MAX)
 
     async def missing(self, scope: RowScope) -> int:
-        """Issue anew what its recipient lacks, a batch a transaction; how many edges. Raises `Unavailable`."""
-        count, found = 0, MOVED_AT_ONCE
-        while found:
-            async with self._database.transaction(scope) as session:
-                found = await self._again.missing(
-                    PostgresEdges(session.driver, self._kek), PostgresMissing(session.driver)
-                )
-            if found:
-                self._wake()
-            count += found
-        return count
+        """Issue anew what its recipient lacks, withdrawals too; how many edges. Raises `Unavailable`."""
+
+        async def untold(session: Session, taking: Taking) -> None:
+            await self._again.untold(PostgresMissing(session.driver), taking)
+
+        async def missing(session: Session, taking: Taking) -> None:
+            await self._again.missing(PostgresEdges(session.driver, self._kek), taking)
+
+        return await self._all("withdraw_again", scope, untold) + await self._all("issue_missing", scope, missing)
 
     async def suggest(self, scope: RowScope) -> int:
-        """Tell agencies of each other that have accepted the same; how many referrals. Raises `Unavailable`."""
-        looked, found = 0, BATCH
-        while found == BATCH:
-            async with self._database.transaction(scope) as session:
-                found = await suggest_contacts(
-                    PostgresContacts(session.driver),
-                    self._law.now().directory,
-                    instance=self._instance,
-                    at=self._clock.now(),
-                )
-            looked += found
-        return looked
+        """Tell agencies of each other that have accepted the same; how many were looked at. Raises `Unavailable`."""
+
+        async def suggest(session: Session, taking: Taking) -> None:
+            contacts, directory = PostgresContacts(session.driver), self._law.now().directory
+            await suggest_contacts(contacts, taking, directory, instance=self._instance, at=self._clock.now())
+
+        return await self._all("suggest_contact", scope, suggest)
 
     async def expire(self, scope: RowScope) -> int:
         """Erase what has waited too long for a second person; how many referrals. Raises `Unavailable`."""
-        async with self._database.transaction(scope) as session:
-            return await expire_referrals(
+
+        async def expire(session: Session, taking: Taking) -> None:
+            await expire_referrals(
                 PostgresReviews(session.driver, self._kek),
+                taking,
                 self._law.now(),
                 instance=self._instance,
                 days=self._unreleased_days,
                 at=self._clock.now(),
             )
 
+        return await self._batch("expire", scope, expire, limit=EXPIRED_MAX)
+
     async def run(self, scope: Callable[[], RowScope]) -> None:
-        """Decide again what is due, and erase what has waited too long, for ever.
+        """Decide again what is due, erase what has waited too long, and so on, for ever; each apart from the others.
 
         `scope`: the instance with all parties that it serves.
         """
         while True:
-            try:
-                await self.due(scope())
-                await self.missing(scope())
-                await self.expire(scope())
-                if await self.suggest(scope()):
-                    self._wake()
-            except Unavailable as error:
-                log("decision_waits", code=error.code)
+            for work in (self.due, self.missing, self.expire, self.suggest):
+                async with apart_from_others("decisions", lambda code: log("decision_waits", code=code)):
+                    await work(scope())
             await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _all(self, work: str, scope: RowScope, act: InSession) -> int:
+        """Batch after batch until nothing is left but what was set aside; how many rows that were."""
+        count = 0
+        while found := await self._batch(work, scope, act, limit=DUE_MAX):
+            self._wake()
+            count += found
+        return count
+
+    async def _batch(self, work: str, scope: RowScope, act: InSession, *, limit: int) -> int:
+        async def in_transaction(taking: Taking) -> None:
+            async with self._database.transaction(scope) as session:
+                await act(session, taking)
+
+        return await self._apart.batch(work, limit, in_transaction)

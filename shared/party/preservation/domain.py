@@ -96,9 +96,12 @@ class Preservation:
             begins=BEGINS[self.kind].value,
         )
 
-    def happened(self, row: Act, told_at: datetime) -> list[Happened]:
+    def happened(self, row: Act, before: Preservation, *, number: int, told_at: datetime) -> list[Happened]:
         """What an act that has led here does to clocks: what its agency says does nothing."""
-        steps = clock_steps(self.standing.answer, told_at) if row.track is Track.ANSWER else ()
+        if row.track is not Track.ANSWER:
+            return []
+        answers = before.standing.answer, self.standing.answer
+        steps = clock_steps(self.kind, *answers, number=number, told_at=told_at)
         return [Happened.by(self.party, self.preservation_id, self.counterpart, step=step) for step in steps]
 
 

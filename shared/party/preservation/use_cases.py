@@ -96,7 +96,7 @@ async def act(row: Act, preservation_id: UUID, *, said: Contract | None, acting:
         check_time(said.removed_at, acting.at, field="/removed_at")
     after = before.acted(row, said)
     await acting.preservations.move(before, after)
-    await acting.preservations.clock((), after.happened(row, acting.at))
+    await acting.preservations.clock((), after.happened(row, before, number=after.acts, told_at=acting.at))
     await _tell(row, after, said, acting=acting)
     return after.state
 
@@ -124,7 +124,8 @@ async def receive(messages: Sequence[Received], preservations: Preservations, *,
             await preservations.clock([after.clocked(track, message.sent_at)], ())
         else:
             await preservations.move(before, after)
-            await preservations.clock((), after.happened(row, message.sent_at))
+            steps = after.happened(row, before, number=clear.number, told_at=message.sent_at)
+            await preservations.clock((), steps)
         await preservations.keep([_done(row, after, clear, number=clear.number, at=coarse(message.sent_at))])
         what = event_type(Subject.PRESERVATION, row.name)
         event = Event(after.party, what, after.preservation_id, state=after.state, by=after.counterpart)

@@ -107,6 +107,8 @@ class Courier:
             await self._carry(one)
         except CausewayError as error:
             log("webhook_waits", code=error.code, party=self._name_of(one.party))
+        except Exception as error:  # by its name only: its text may quote what was sent
+            log("webhook_waits", code="courier_defect", party=self._name_of(one.party), error=type(error).__name__)
 
     async def _carry(self, one: Leased) -> None:
         """Send what follows, in order, up to the first that is not confirmed; then note how far it came."""

@@ -79,9 +79,12 @@ class LawWatch:
         return Check("law", True, max(late, key=list(Age).index) if late else "law_aged" if found else "")
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Look for ever: whatever of a document cannot be measured, it ages, and is looked at again."""
         while True:
-            self.look()
+            try:
+                self.look()
+            except Exception as error:
+                log("part_failed", part="law", error=type(error).__name__)
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _measure(self, kind: str, edition: Edition, on: date) -> None:

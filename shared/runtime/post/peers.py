@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, Protocol, Self
 from uuid import UUID
 
 import asyncpg
+from pydantic import ValidationError
 
 from shared.contracts.delivery import MarksClear, ReadsAnnouncedClear, TakenMark
 from shared.exchange.message import Received
@@ -232,5 +234,9 @@ async def peer_reads(database: Database) -> PeerReads:
 
 
 def read_all(stated: Sequence[tuple[str, object]]) -> PeerReads:
-    """What instances have announced, each by its JSON as it was kept."""
-    return PeerReads({name: Reads.of(ReadsAnnouncedClear.model_validate(reads)) for name, reads in stated})
+    """What instances have announced, each by its JSON as it was kept; what cannot be read counts as not announced."""
+    announced = {}
+    for name, reads in stated:
+        with suppress(ValidationError):
+            announced[name] = Reads.of(ReadsAnnouncedClear.model_validate(reads))
+    return PeerReads(announced)

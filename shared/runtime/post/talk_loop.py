@@ -28,6 +28,8 @@ from shared.runtime.watch.logs import log
 Say = Callable[[Draft], Awaitable[None]]
 
 _SETTINGS: Final = TalkSettings()
+#: Said of what nobody foresaw.
+DEFECT: Final = "talk_defect"
 
 
 @dataclass(slots=True)
@@ -69,6 +71,8 @@ class Speaker:
                 await self.turn()
             except Unavailable as error:
                 log("talk_waits", code=error.code)
+            except Exception as error:  # whatever was heard, the relay that stands beside goes on
+                log("talk_waits", code=DEFECT, error=type(error).__name__)
             await asyncio.sleep(self._settings.poll_s)
 
     async def turn(self) -> None:
@@ -106,12 +110,19 @@ class Speaker:
 
         That is so where a mark of theirs has named our nonce, and no number below it is missing.
         """
-        ready = [to for to, word in words.items() if word.stands and to in self._turns and self._turns[to].heard(word)]
-        if not ready:
-            return
+        for to, word in words.items():
+            if word.stands and to in self._turns and self._turns[to].heard(word):
+                try:
+                    await self._tell_standing(to)
+                except Unavailable:
+                    raise
+                except Exception as error:  # whatever is held of this one's, the others are told
+                    log("talk_waits", code=DEFECT, topic=to, error=type(error).__name__)
+
+    async def _tell_standing(self, to: str) -> None:
         async with self._store.unit() as unit:
             peers = self._peers(unit)
-            for to, above in (await peers.standings(ready, self._stating.clock.now())).items():
+            for above in (await peers.standings([to], self._stating.clock.now())).values():
                 if not any(mark.holes for mark in await unit.taken.taken_marks(to)):
                     told, above_next = await parts(self._holding, unit, to, above=above)
                     await unit.enqueue(self._stating.drafts(STANDING, to, told))
@@ -130,7 +141,11 @@ class Speaker:
         turn.looked_at = now
         taken = [] if to == AUDIT else await unit.taken.taken_marks(to)
         view = View(frozenset(await unit.sent_book.sent_marks(to)), frozenset(taken))
-        return _Marked(to, view, word, next_marks(turn, view, word, now=now, settings=self._settings))
+        try:
+            return _Marked(to, view, word, next_marks(turn, view, word, now=now, settings=self._settings))
+        except Exception as error:  # whatever this one has said, the others are told
+            log("talk_waits", code=DEFECT, topic=to, error=type(error).__name__)
+            return None
 
     async def _say_marks(self, due: _Marked) -> None:
         try:
@@ -142,6 +157,8 @@ class Speaker:
                     await self._peers(unit).answered(due.to, due.word.owes)
         except (Refused, Unavailable) as error:
             log("talk_waits", code=error.code, topic=due.to)
+        except Exception as error:  # whatever this one is to be told, the others are
+            log("talk_waits", code=DEFECT, topic=due.to, error=type(error).__name__)
 
 
 def peers_of(instance: str, directory: DirectoryIndex) -> list[str]:

@@ -27,7 +27,7 @@ from shared.exchange.clocks import Clocked
 from shared.exchange.events import Event
 from shared.exchange.timers import Fires, Timer, timers_of
 from shared.kernel.clock import Clock
-from shared.kernel.errors import CausewayError
+from shared.kernel.errors import CausewayError, Unavailable
 from shared.routing.clocks import Did, LawAt, Step
 from shared.runtime.database.columns import Columns, insert
 from shared.runtime.database.feed import note_events
@@ -79,6 +79,11 @@ DELETE FROM timer AS t
 WHERE NOT EXISTS (SELECT FROM clocked AS c WHERE c.edge_id = t.edge_id AND c.party = t.party)
 """
 _ASIDE: Final = "SELECT count(*) FROM clocked WHERE aside IS NOT NULL"
+
+
+_DEFECT: Final = "clock_defect"
+#: An edge and the party that it is looked at for.
+_Key = tuple[UUID, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +169,16 @@ class Timers:
         Raises `Unavailable` before there is any law.
         """
         self._law_at(self._clock.now())
-        async with self._database.transaction(self._scope(), keeps_plans=True) as session:
-            now = await self._now(session.driver)
-            rows = await session.driver.fetch(_TAKE, now, limit)
-            told = await self._renew(session.driver, rows, now) if rows else 0
-            if next(self._looks) % COUNTED_EVERY == 0 or rows:
-                self._aside = await session.driver.fetchval(_ASIDE)
-                CLOCKS_ASIDE.set(self._aside)
-        if told:
-            self._wake()
-        return len(rows)
+        taken: list[_Key] = []
+        try:
+            await self._look(limit, taken)
+        except Unavailable:
+            raise
+        except Exception:
+            # What was reckoned could not be kept, of one of them at least: each is looked at alone.
+            for _ in range(len(taken)):
+                await self._look_alone()
+        return len(taken)
 
     async def rebuild(self) -> int:
         """Make every timer again; how many edges were looked at. What is due meanwhile is told by it.
@@ -188,6 +193,36 @@ class Timers:
             total += looked
         return total
 
+    async def _look(self, limit: int, taken: list[_Key]) -> None:
+        """One transaction; `taken` are those that it looks at, whatever becomes of it."""
+        async with self._database.transaction(self._scope(), keeps_plans=True) as session:
+            now = await self._now(session.driver)
+            rows = await session.driver.fetch(_TAKE, now, limit)
+            taken += [(row["edge_id"], row["party"]) for row in rows]
+            told = await self._renew(session.driver, rows, now) if rows else 0
+            if next(self._looks) % COUNTED_EVERY == 0 or rows:
+                self._aside = await session.driver.fetchval(_ASIDE)
+                CLOCKS_ASIDE.set(self._aside)
+        if told:
+            self._wake()
+
+    async def _look_alone(self) -> None:
+        taken: list[_Key] = []
+        try:
+            await self._look(1, taken)
+        except Unavailable:
+            raise
+        except Exception:
+            for edge_id, party in taken:
+                log("clock_set_aside", code=_DEFECT, edge=str(edge_id))
+                await self._set_aside(edge_id, party)
+            self._looks = count()  # the next look counts them
+
+    async def _set_aside(self, edge_id: UUID, party: str) -> None:
+        async with self._database.transaction(self._scope()) as session:
+            again = self._clock.now() + AGAIN_AFTER
+            await session.driver.execute(_LOOKED, [edge_id], [party], [again], [_DEFECT])
+
     async def _now(self, driver: asyncpg.Connection) -> datetime | None:
         """Our time; None while another clock contradicts it."""
         now, theirs = self._clock.now(), await self._witness(driver)
@@ -195,10 +230,9 @@ class Timers:
 
     async def _renew(self, driver: asyncpg.Connection, rows: Sequence[asyncpg.Record], now: datetime | None) -> int:
         keys = [row["edge_id"] for row in rows], [row["party"] for row in rows]
-        steps: dict[tuple[UUID, str], list[Step]] = {}
+        steps: dict[_Key, list[asyncpg.Record]] = {}
         for each in await driver.fetch(_STEPS, *keys):
-            step = Step(each["at"], Did(each["did"]), each["code"], each["of"])
-            steps.setdefault((each["edge_id"], each["party"]), []).append(step)
+            steps.setdefault((each["edge_id"], each["party"]), []).append(each)
         looked = [self._looked(row, steps.get((row["edge_id"], row["party"]), []), now) for row in rows]
         reckoned = [row for row, each in zip(rows, looked, strict=True) if each.aside is None]
         await driver.execute(_EMPTY, [row["edge_id"] for row in reckoned], [row["party"] for row in reckoned])
@@ -210,13 +244,14 @@ class Timers:
         await note_events(driver, events)
         return len(events)
 
-    def _looked(self, row: asyncpg.Record, known: Sequence[Step], now: datetime | None) -> _Looked:
+    def _looked(self, row: asyncpg.Record, steps: Sequence[asyncpg.Record], now: datetime | None) -> _Looked:
         try:
+            known = [Step(each["at"], Did(each["did"]), each["code"], each["of"]) for each in steps]
             return self._reckoned(_edge(row), known, now)
         except CausewayError as error:
             code = error.code
         except Exception:  # whatever was told of this edge, it is no reason to tell nothing of the others
-            code = "clock_defect"
+            code = _DEFECT
         if row["aside"] is None:  # once, not at each look
             log("clock_set_aside", code=code, edge=str(row["edge_id"]))
         return _Looked(look_at=self._clock.now() + AGAIN_AFTER, aside=code)

@@ -51,6 +51,10 @@ class SetAside:
         """What is not to be tried yet."""
         return [key for (of, key), each in self._waits.items() if of == act and each.until > at]
 
+    def again(self, act: str, at: datetime) -> Sequence[Key]:
+        """What has failed and may be tried once more."""
+        return [key for (of, key), each in self._waits.items() if of == act and each.until <= at]
+
     async def check(self) -> Check:
         """For /readyz: always ready, since nothing else waits for it; that there is something is shown."""
         return Check("rules", True, "subjects_set_aside" if self._waits else "")

@@ -262,6 +262,26 @@ async def test_what_could_not_be_told_is_told_later(log: Log) -> None:
     assert await clock.check() == ("marks", True, "", None)
 
 
+async def test_what_cannot_be_told_one_keeps_nobody_else_waiting(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = Listener()
+    clock, drafts = timer(log, listener), MarkTimer.drafts
+    await log.keep(*facts(log, 1))
+    await log.keep(said(log, GONE, GoneClear(numbers=(), ids=(uuid7(),)), by="industry"))
+
+    def fails(self: MarkTimer, telling: Telling) -> list[Draft]:
+        if telling.to == "hotline":
+            raise ZeroDivisionError
+        return drafts(self, telling)
+
+    with monkeypatch.context() as defect:
+        defect.setattr(MarkTimer, "drafts", fails)
+        await clock.tell_due()
+    assert [each.recipient for each in listener.heard] == ["industry"]
+    assert await clock.check() == ("marks", True, "marks_untold", None)
+    await clock.tell_due()
+    assert [each.recipient for each in listener.heard] == ["industry", "hotline"]
+
+
 async def test_many_numberings_are_told_in_parts(log: Log) -> None:
     rows = [TakenMark(sender="a.example", recipient="b.example", epoch=uuid7(), through=1) for _ in range(301)]
     drafts = timer(log, Listener()).drafts(Telling("hotline", tuple(rows)))

@@ -10,10 +10,17 @@ import pytest
 from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.preservation import (
     PreservationAnsweredClear,
+    PreservationCorrectedClear,
     PreservationRequestedClear,
     PreservationWithdrawnClear,
 )
-from shared.contracts.registry import PRESERVATION_ANSWERED, PRESERVATION_REQUESTED, PRESERVATION_WITHDRAWN, MessageType
+from shared.contracts.registry import (
+    PRESERVATION_ANSWERED,
+    PRESERVATION_CORRECTED,
+    PRESERVATION_REQUESTED,
+    PRESERVATION_WITHDRAWN,
+    MessageType,
+)
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Draft
 from shared.exchange.revealed import compose_revealed
@@ -24,7 +31,9 @@ from shared.vocabulary.preservation import PreservationAnswer, PreservationWithd
 from tests.services.audit.log import Log, of_message
 from tests.support.builders import POLICE, PROVIDER
 
-PreservationClear = PreservationRequestedClear | PreservationAnsweredClear | PreservationWithdrawnClear
+PreservationClear = (
+    PreservationRequestedClear | PreservationAnsweredClear | PreservationCorrectedClear | PreservationWithdrawnClear
+)
 ABROAD = "police-us.example"
 OTHER_AGENCY, OTHER_PROVIDER = "police-be.example", "provider-002.example"
 AT_AGENCIES, AT_PROVIDERS = "law_enforcement", "industry"
@@ -59,6 +68,12 @@ def answered(log: Log, of: UUID, by: str = PROVIDER, *, to: str = POLICE) -> Dra
     return _draft(log, PRESERVATION_ANSWERED, clear, by, to=to)
 
 
+def corrected(log: Log, of: UUID, by: str = PROVIDER, *, to: str = POLICE) -> Draft:
+    words = {"answer": PreservationAnswer.NOT_POSSIBLE, "impossible": "never_stored"}
+    clear = PreservationCorrectedClear.model_validate({"preservation_id": of, "act": uuid4(), "number": 2} | words)
+    return _draft(log, PRESERVATION_CORRECTED, clear, by, to=to)
+
+
 def withdrawn(log: Log, of: UUID, by: str = POLICE, *, to: str = PROVIDER) -> Draft:
     clear = PreservationWithdrawnClear(
         preservation_id=of, act=uuid4(), number=2, reason=PreservationWithdrawal.ASKED_IN_ERROR
@@ -85,8 +100,9 @@ async def judged(log: Log, of: UUID, *drafts: tuple[str, Draft]) -> list[tuple[s
 
 async def test_what_both_say_of_it_stands(log: Log) -> None:
     of = uuid7()
-    said = (AT_AGENCIES, asked(log, of)), (AT_PROVIDERS, answered(log, of)), (AT_AGENCIES, withdrawn(log, of))
-    assert await judged(log, of, *said) == [STANDS] * 3
+    answers = (AT_PROVIDERS, answered(log, of)), (AT_PROVIDERS, corrected(log, of))
+    said = (AT_AGENCIES, asked(log, of)), *answers, (AT_AGENCIES, withdrawn(log, of))
+    assert await judged(log, of, *said) == [STANDS] * 4
 
 
 async def test_nobody_else_says_anything_of_it(log: Log) -> None:
@@ -94,10 +110,11 @@ async def test_nobody_else_says_anything_of_it(log: Log) -> None:
     said = (
         (AT_AGENCIES, asked(log, of)),
         (AT_PROVIDERS, answered(log, of, OTHER_PROVIDER)),
+        (AT_PROVIDERS, corrected(log, of, OTHER_PROVIDER)),
         (AT_AGENCIES, withdrawn(log, of, OTHER_AGENCY)),
         (AT_AGENCIES, withdrawn(log, of, to=OTHER_PROVIDER)),
     )
-    assert await judged(log, of, *said) == [STANDS, *[NOT_THEIRS] * 3]
+    assert await judged(log, of, *said) == [STANDS, *[NOT_THEIRS] * 4]
 
 
 async def test_of_two_requests_of_one_name_neither_stands(log: Log) -> None:

@@ -13,6 +13,7 @@ from shared.contracts.registry import CASE_ACCEPTED, CASE_DECLINED, CONTACT_SUGG
 from shared.exchange.message import Received
 from shared.kernel.ids import uuid4
 from shared.party.origin.store.edges import PostgresEdges
+from shared.party.taking import Taking
 from shared.vocabulary.answers import CaseDeclineReason
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import received
@@ -207,5 +208,6 @@ async def test_who_has_moved_is_told_again_where_it_is(origin: Origin) -> None:
         elsewhere = "UPDATE edge SET instance = 'left' WHERE referral_id = $1 AND recipient = $2"
         await session.driver.execute(elsewhere, referral_id, BE)
         edges = PostgresEdges(session.driver, KEK)
-        assert await origin.bus._again.left_behind(edges, BE, "left") == 1
+        await origin.bus._again.left_behind(edges, taking := Taking(9), recipient=BE, instance="left")
+    assert taking.rows == 1
     assert await told(origin) == {each for each in pair if each.agency == BE}

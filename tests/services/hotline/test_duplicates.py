@@ -11,10 +11,12 @@ import pytest
 
 from shared.exchange import locations
 from shared.kernel.ids import uuid7
+from shared.party.apart import Apart
 from shared.party.origin.store import locations as store
 from shared.party.origin.store.filing import PostgresFiling
 from shared.party.origin.store.locations import Locations
 from shared.runtime.database.feed import Numberer
+from shared.runtime.watch.aside import SetAside
 from tests.services.doors import LISTS, asking
 from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import HOTLINE
@@ -72,7 +74,7 @@ async def empty(origin: Origin) -> None:
 
 
 def linking(origin: Origin) -> Locations:
-    return Locations(origin.database, KEK, lambda: [HOTLINE])
+    return Locations(origin.database, KEK, lambda: [HOTLINE], apart=Apart(SetAside(), origin.clock))
 
 
 async def linked(origin: Origin) -> None:

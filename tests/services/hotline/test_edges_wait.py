@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from uuid import UUID
 
 import pytest
 
 from deploy.accounting.views import UNSENT
 from shared.exchange.reads import PeerReads, Reads, own_reads
-from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.use_cases.again import DecideAgain
 from shared.vocabulary.referral import WithdrawalReason
-from tests.services.hotline.origin import APPLYING, KEK, Origin
+from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_attention import about
 from tests.services.hotline.test_deciding_again import change_directory, unsealable
 from tests.support.builders import POLICE, PROVIDER
 from tests.support.exchange_world import told_to_audit
 
-NIL = UUID(int=0)
 OWN = Reads.of(own_reads())
 BEHIND = PeerReads(
     {"industry": replace(OWN, messages={name: each for name, each in OWN.messages.items() if name != "notice_issued"})}
@@ -38,9 +34,7 @@ def upgraded(origin: Origin) -> None:
 
 
 async def issue(origin: Origin) -> None:
-    again = DecideAgain(law=origin.law(), instance="hotline", clock=origin.clock)
-    async with origin.database.transaction(APPLYING) as session:
-        assert await again.issue(PostgresEdges(session.driver, KEK), NIL) is None
+    await origin.bus.issue(APPLYING)
 
 
 async def emitted(origin: Origin) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -16,8 +15,9 @@ from shared.exchange.message import Draft, Received
 from shared.exchange.reads import PeerReads, Reads, own_reads
 from shared.kernel.authority import Role
 from shared.kernel.errors import Unavailable
+from shared.party.origin import bus
 from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.use_cases import again as use_case
+from shared.party.taking import Taking
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post.ports import Settlement
 from shared.vocabulary.answers import ReceiptOutcome
@@ -60,9 +60,7 @@ async def follow(origin: Origin) -> None:
 
 
 async def issue_anew(origin: Origin) -> None:
-    again = use_case.DecideAgain(law=origin.law(), instance="hotline", clock=origin.clock)
-    async with origin.database.transaction(APPLYING) as session:
-        assert await again.issue_anew(PostgresEdges(session.driver, KEK), UUID(int=0)) is None
+    await origin.bus.issue(APPLYING)
 
 
 def clear(draft: Draft) -> dict[str, Any]:
@@ -189,7 +187,7 @@ async def test_what_ends_in_the_middle_goes_on_where_it_was(origin: Origin, monk
     """One edge a transaction, and the second fails: what was issued stays issued, and the rest follows later."""
     notices = [(await filed(origin))[1] for _ in range(3)]
     move(origin.world, PROVIDER)
-    monkeypatch.setattr(use_case.DecideAgain.left_behind, "__kwdefaults__", {"limit": 1})
+    monkeypatch.setattr(bus, "DUE_MAX", 1)
     replace, calls = PostgresEdges.replace, []
 
     async def failing(*arguments: Any) -> None:
@@ -307,5 +305,7 @@ async def test_one_transaction_issues_no_more_than_it_may(origin: Origin) -> Non
     move(origin.world, PROVIDER)
     async with origin.database.transaction(APPLYING) as session:
         edges = PostgresEdges(session.driver, KEK)
-        counts: Sequence[int] = [await origin.bus._again.left_behind(edges, PROVIDER, OLD, limit=2) for _ in range(2)]
-    assert counts[0] == 2
+        takings = Taking(2), Taking(2)
+        for each in takings:
+            await origin.bus._again.left_behind(edges, each, recipient=PROVIDER, instance=OLD)
+    assert takings[0].rows == 2

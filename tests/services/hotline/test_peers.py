@@ -37,6 +37,15 @@ async def test_the_newest_announcement_counts(database: Database) -> None:
     assert (await peer_reads(database)).announced == {"industry": Reads.of(own_reads())}
 
 
+async def test_what_one_has_announced_and_cannot_be_read_any_more_hides_nobody_elses(database: Database) -> None:
+    """It counts as not announced: else no process of this instance would read documents, either."""
+    async with database.transaction() as session:
+        for peer in ("industry", "law_enforcement"):
+            await PostgresPeers(session.driver).announced(peer, own_reads(), spoken(5))
+        await session.driver.execute("UPDATE peer SET reads = '{}' WHERE instance = 'industry'")
+    assert (await peer_reads(database)).announced == {"law_enforcement": Reads.of(own_reads())}
+
+
 async def test_a_database_knows_which_it_is(database: Database) -> None:
     began = []
     for _ in range(2):

@@ -279,7 +279,7 @@ async def test_a_liar_costs_nobody_else_anything(origin: Origin, monkeypatch: py
 
 
 async def test_many_are_issued_in_batches(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.party.origin.use_cases.again.MOVED_AT_ONCE", 2)
+    monkeypatch.setattr("shared.party.origin.bus.DUE_MAX", 2)
     edges = sorted([edge_of((await delivered(origin))[1].draft) for _ in range(5)])
     assert sorted(edge for _, edge in messages(await stood(origin))) == edges
     assert (await origin.database.fetch(_MISSING))[0][0] == 0

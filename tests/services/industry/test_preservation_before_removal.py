@@ -34,6 +34,7 @@ from tests.services.outgoing import clear_parts
 REMOVED = {"action": "removed", "effective_at": AT}
 PRESERVED = {"answer": "preserved", "until": "2026-07-03"}
 NOT_POSSIBLE = {"answer": "not_possible", "impossible": "never_stored"}
+REFUSED = {"answer": "refused", "reason": "conflicting_law"}
 
 
 def asked(preservation_id: UUID, *, location: str = LOCATION, by: str = AGENCY) -> Received:
@@ -62,9 +63,9 @@ def removing(*beside: tuple[UUID, dict[str, Any]], n: int | None = None) -> Noti
     return NoticeStatements.model_validate({"items": [item], "preservations": said})
 
 
-async def answer(providers: Providers, preservation_id: UUID, words: dict[str, Any]) -> str:
-    """By itself, beside no notice."""
-    async with providers.database.transaction(RowScope([PROVIDER], Role.ANALYST, "answer")) as session:
+async def answer(providers: Providers, preservation_id: UUID, words: dict[str, Any], *, by: str = "answer") -> str:
+    """By itself, beside no notice; `by` the act of this name."""
+    async with providers.database.transaction(RowScope([PROVIDER], Role.ANALYST, by)) as session:
         acting = Acting(
             party=PROVIDER,
             role=Role.ANALYST,
@@ -76,7 +77,7 @@ async def answer(providers: Providers, preservation_id: UUID, words: dict[str, A
             at=AT,
         )
         said = PreservationAnswering.model_validate(words)
-        return await act(row(Subject.PRESERVATION, "answer"), preservation_id, said=said, acting=acting)
+        return await act(row(Subject.PRESERVATION, by), preservation_id, said=said, acting=acting)
 
 
 async def test_what_an_agency_asked_that_has_left_since_is_answered_all_the_same(
@@ -143,8 +144,9 @@ async def walk(providers: Providers, random: Random) -> list[UUID]:
     waiting: dict[UUID, str] = {}
     of_notice: dict[UUID, str] = {}
     passed: list[UUID] = []
+    answered: list[UUID] = []
     for _ in range(12):
-        match random.choice(["notice", "ask", "ask", "answer", "withdraw", "remove", "remove", "beside"]):
+        match random.choice(["notice", "ask", "ask", "answer", "correct", "withdraw", "remove", "remove", "beside"]):
             case "notice":
                 notice_id, place = uuid7(), random.choice(places)
                 message = issued(notice_id)
@@ -163,6 +165,9 @@ async def walk(providers: Providers, random: Random) -> list[UUID]:
                 preservation_id = random.choice(sorted(waiting))
                 await answer(providers, preservation_id, random.choice([PRESERVED, NOT_POSSIBLE]))
                 del waiting[preservation_id]
+                answered.append(preservation_id)
+            case "correct" if answered:
+                await answer(providers, random.choice(answered), random.choice([PRESERVED, REFUSED]), by="correct")
             case "withdraw" if waiting:
                 preservation_id = random.choice(sorted(waiting))
                 by = waiting.pop(preservation_id).partition(" ")[0]

@@ -214,7 +214,9 @@ def _leases() -> Iterator[Isolated]:
     passed = "law_enforcement", "case_passed", "case", CaseState, "referral_id"
     yield Isolated(*passed, _PASSED, has_state=False, allows=_of_links)
     passing = "law_enforcement", "case_passing", "case", CaseState, "referral_id"
-    yield Isolated(*passing, _PASSING, has_state=False, allows=lambda action: {ADDS} if action == "refer" else set())
+    # By an amendment, too; which were refused is noted in a column of its own.
+    passes = lambda action: {ADDS} if action in ("refer", "apply") else set()  # noqa: E731
+    yield Isolated(*passing, _PASSING, has_state=False, allows=passes)
     told = "law_enforcement", "case_contact", "case", CaseState, "referral_id"
     yield Isolated(*told, _CONTACT, has_state=False, allows=_of_contacts)
     placed = "law_enforcement", "case_location", "case", CaseState, "referral_id"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
+
+import pytest
 
 from services.law_enforcement.bus import AgencyDoor
 from services.law_enforcement.store import PostgresCases
@@ -21,8 +23,10 @@ from shared.contracts.preserving import PreservationRecord
 from shared.contracts.registry import HOLD_ENDED
 from shared.exchange.accept import accept
 from shared.exchange.act import Subject
+from shared.exchange.message import Received
 from shared.exchange.states import row
 from shared.kernel.authority import Role
+from shared.kernel.ids import uuid7
 from shared.party.recipient.ports import Acting
 from shared.party.recipient.ports.holds import AskedHold
 from shared.party.recipient.store.holds import ended_holds
@@ -53,6 +57,7 @@ class Case:
     agencies: Agencies
     here: World
     referral_id: UUID
+    offer: Received
 
     def scope(self, role: Role, action: str) -> RowScope:
         return RowScope((POLICE,), role, action)
@@ -68,13 +73,32 @@ class Case:
     async def refer(self, to: str = OTHER) -> str:
         return await self.act("refer", Referring(agency=to, because=CaseReferReason.SUSPECT_ELSEWHERE))
 
-    async def receipted(self, outcome: ReceiptOutcome, code: str | None = None) -> None:
-        """What the instance of the other agency says of the newest message that passed it on."""
+    async def gone(self) -> list[UUID]:
+        """The messages that have passed it on, oldest first."""
         drafts = [each.draft for each in await held(self.agencies.database)]
         gone = [each for each in drafts if each.subject == str(self.referral_id) and each.recipient != HOTLINE]
+        return [each.message_id for each in gone]
+
+    async def receipted(self, outcome: ReceiptOutcome, code: str | None = None) -> None:
+        """What the instance of the other agency says of the newest message that passed it on."""
+        await self.settled({-1: (outcome, code)})
+
+    async def settled(self, receipts: Mapping[int, tuple[ReceiptOutcome, str | None]]) -> None:
+        """What it says of some of them, in one batch, by their places."""
+        gone = await self.gone()
+        said = [settlement(gone[each], "a" * 64, outcome, code=code) for each, (outcome, code) in receipts.items()]
         async with self.agencies.database.transaction(self.scope(Role.SERVICE, "apply")) as session:
             unit: Any = SimpleNamespace(connection=session)
-            await self.door().settled(unit, [settlement(gone[-1].message_id, "a" * 64, outcome, code=code)])
+            await self.door().settled(unit, said)
+
+    async def is_amended(self, revision: int = 2) -> None:
+        """By its origin, and what it has made of it is passed on."""
+        clear = self.offer.clear.model_copy(update={"revision": revision})
+        amended = replace(self.offer, clear=clear, message_id=uuid7())
+        async with self.agencies.database.transaction(self.scope(Role.SERVICE, "apply")) as session:
+            unit: Any = SimpleNamespace(connection=session)
+            assert await self.door().apply(unit, [amended]) == {}
+        assert len(await self.gone()) == revision
 
     def door(self) -> AgencyDoor:
         return AgencyDoor(kek=KEK, documents=lambda: self.here.documents, now=lambda: AT)
@@ -121,7 +145,7 @@ async def case(agencies: Agencies, **changes: Any) -> Case:
     """One that was offered."""
     here = world()
     message = accept(here.records([here.offered(POLICE, **changes)])[0], here.reader("law_enforcement"))
-    it = Case(agencies, here, UUID(message.subject))
+    it = Case(agencies, here, UUID(message.subject), message)
     async with agencies.database.transaction(it.scope(Role.SERVICE, "apply")) as session:
         unit: Any = SimpleNamespace(connection=session)
         assert await it.door().apply(unit, [message]) == {}
@@ -197,6 +221,46 @@ async def test_it_stays_where_the_other_has_it(agencies: Agencies) -> None:
         await it.refer()
         await it.receipted(outcome, code)
         assert ((await it.show())["state"], await it.told(), await it.waits()) == ("referred", [], [])
+
+
+REFUSED, TAKEN = (ReceiptOutcome.REFUSED, NEWER), (ReceiptOutcome.APPLIED, None)
+
+
+@pytest.mark.parametrize(
+    "receipts",
+    [[{0: REFUSED}, {1: TAKEN}], [{1: TAKEN}, {0: REFUSED}], [{0: REFUSED, 1: TAKEN}], [{0: TAKEN}, {1: REFUSED}]],
+    ids=["first refused", "second taken", "at once", "second refused"],
+)
+async def test_it_stays_where_the_other_has_it_by_an_amendment(
+    agencies: Agencies, receipts: list[dict[int, tuple[ReceiptOutcome, str | None]]]
+) -> None:
+    """What was taken of it is a case there, on the edge that its origin was told of: whichever message brought it."""
+    it = await case(agencies)
+    await it.refer()
+    await it.is_amended()
+    for each in receipts:
+        await it.settled(each)
+    assert ((await it.show())["state"], await it.told(), await it.waits()) == ("referred", [], [])
+    await it.is_amended(3)
+    await it.settled({2: REFUSED})
+    assert ((await it.show())["state"], await it.told()) == ("referred", [])
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]], ids=["in order", "the other way"])
+async def test_it_comes_back_once_each_that_went_was_refused(agencies: Agencies, order: list[int]) -> None:
+    it = await case(agencies)
+    await it.act("accept", Acceptance(case_reference=None))
+    await it.refer()
+    await it.is_amended()
+    for each in order:
+        assert await it.told() == []
+        await it.settled({each: (ReceiptOutcome.REFUSED, NEWER)})
+    assert (await it.show())["state"] == "accepted"
+    (told,) = await it.told()
+    assert (told["code"], told["stands"], told["times"]) == (NEWER, "accepted", 1)
+    assert await it.refer(THIRD) == "referred"
+    await it.receipted(*REFUSED)
+    assert [each["agency"] for each in await it.told()] == [OTHER, THIRD]
 
 
 async def test_what_was_withdrawn_meanwhile_is_over(agencies: Agencies) -> None:

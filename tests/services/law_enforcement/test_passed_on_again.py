@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from shared.party.recipient.passing import PassedCase
 
 from services.law_enforcement.domain import AGENCY
 from services.law_enforcement.use_cases import pass_on_amended
@@ -74,12 +75,26 @@ class Cases:
     def __init__(self, case: Item) -> None:
         self.case = case
         self.sent: list[Draft] = []
+        self.noted: list[tuple[UUID, UUID]] = []
 
     async def find(self, subjects: Any) -> dict[tuple[UUID, str], Item]:
         return {(self.case.subject_id, self.case.party): self.case}
 
     async def send(self, drafts: Any) -> None:
         self.sent += drafts
+
+    async def note_amended(self, passed: PassedCase) -> None:
+        self.noted.append((passed.message_id, passed.edge))
+
+    async def passable(self, _: UUID) -> None: ...
+
+    async def note_passing(self, _: PassedCase) -> None: ...
+
+    async def passings(self, _: Any) -> list[PassedCase]:
+        return []
+
+    async def refuse_passings(self, _: Any) -> list[PassedCase]:
+        return []
 
 
 async def told_of(here: World, to: str, **changes: Any) -> list[str]:
@@ -96,6 +111,7 @@ async def told_of(here: World, to: str, **changes: Any) -> list[str]:
     begun = applied(AGENCY, None, amended)
     cases: Any = Cases(replace(begun, state=changes.get("state", "referred"), revision=2, said=said))
     await pass_on_amended([amended], cases, lambda: here.documents)
+    assert cases.noted == [(draft.message_id, said["edge"]) for draft in cases.sent]
     return [draft.recipient for draft in cases.sent]
 
 

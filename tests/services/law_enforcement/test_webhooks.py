@@ -218,6 +218,28 @@ async def test_who_removes_addresses_that_hang_and_registers_others_holds_up_no_
     assert following == URL
 
 
+async def test_an_address_with_a_defect_stops_no_other(mine: Party) -> None:
+    sent = asyncio.Queue[str]()
+
+    class Failing:
+        async def post(self, url: str, *_: Any) -> Sent:
+            if url != URL:
+                raise ZeroDivisionError
+            sent.put_nowait(url)
+            return Sent("delivered", 204)
+
+    await mine.register(f"{URL}/defect")
+    await mine.register(URL)
+    await mine.note()
+    running = asyncio.create_task(mine.courier(Failing()).run())  # type: ignore[arg-type]
+    async with asyncio.timeout(30):
+        assert await sent.get() == URL
+        await mine.note()
+        assert await sent.get() == URL, "and it goes on"
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def crashed(mine: Party, monkeypatch: pytest.MonkeyPatch, sender: Sender | None = None) -> None:
     """Send what there is, and end before that is noted."""
 

@@ -140,6 +140,9 @@ PRESERVATION = {
     ("extension_refused", "withdraw"): "withdrawn",
     ("withdrawn", "acknowledge_withdrawal"): "withdrawal_acknowledged",
 }
+#: What was answered is corrected as long as nothing else is asked.
+FIRST_ANSWERS = ("preserved", "refused", "not_possible", "too_late")
+PRESERVATION |= {(state, f"correct:{answer}"): answer for state in FIRST_ANSWERS for answer in FIRST_ANSWERS}
 #: Nor does what is asked and contested, and answered.
 RAISED = ("ask", "dispute", "lapse")
 NOTICE |= {(state, act): state for state in ("issued", "acknowledged", "in_part", "reappeared") for act in RAISED}

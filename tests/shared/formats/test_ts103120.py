@@ -35,6 +35,7 @@ EXTENSION = Step("police-nl.example", "extension_requested", {"until": "2026-08-
 FLOWS: dict[str, tuple[Step, ...]] = {
     "asked": (ASKED,),
     **{name: (ASKED, Step("provider-012.example", name, said, AT)) for name, said in ANSWERS.items()},
+    "corrected": (ASKED, KEPT, Step("provider-012.example", "not_possible", ANSWERS["not_possible"], AT)),
     "extended": (ASKED, KEPT, EXTENSION, Step("provider-012.example", "extended", {"answer": "extended"}, AT)),
     "not extended": (
         ASKED,

@@ -162,6 +162,25 @@ async def test_an_alarm_waits_for_the_database_and_is_not_lost(
     assert events == [*["part_failed"] * 3, "party_alarm"]
 
 
+@pytest.mark.timing
+async def test_one_that_cannot_be_kept_stops_no_other(lines: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AGAIN_S", 0.001)
+    monkeypatch.setattr(module, "END_S", 0.1)
+    kept = Kept()
+    process, keep = Process(kept), kept.keep
+
+    async def fails_of_one(raised: Raised) -> bool:
+        if raised.party == PARTY:
+            raise ZeroDivisionError
+        return await keep(raised)
+
+    monkeypatch.setattr(process.alarms, "_keep", fails_of_one)
+    for party in (PARTY, OTHER):
+        process.alarms.judged(party, 100, 100)
+    await process.tell()
+    assert {party for party, *_ in kept.rows} == {OTHER}
+
+
 @pytest.mark.parametrize("payload", ["jpeg_thumbnail", "png_solid"])
 @pytest.mark.parametrize(
     "spelt",

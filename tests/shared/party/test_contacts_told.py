@@ -12,6 +12,7 @@ from shared.exchange.message import Draft
 from shared.kernel.ids import uuid7
 from shared.party.origin.ports.contacts import Met
 from shared.party.origin.use_cases.contacts import suggest_contacts
+from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
 from tests.support.builders import AT, HOTLINE
 from tests.support.exchange_world import world
@@ -25,7 +26,7 @@ class Contacts:
     def __init__(self) -> None:
         self.sent: list[Draft] = []
 
-    async def due(self, limit: int) -> list[UUID]:
+    async def due(self, taking: Taking) -> list[UUID]:
         return [uuid7()]
 
     async def met(self, referral_ids: Collection[UUID], among: Collection[str]) -> list[Met]:
@@ -39,7 +40,7 @@ class Contacts:
 
 async def told(directory: DirectoryIndex) -> list[str]:
     contacts = Contacts()
-    assert await suggest_contacts(contacts, directory, instance="hotline", at=AT) == 1
+    await suggest_contacts(contacts, Taking(9), directory, instance="hotline", at=AT)
     return [draft.recipient for draft in contacts.sent]
 
 

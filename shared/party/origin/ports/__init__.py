@@ -32,6 +32,7 @@ from shared.party.origin.domain import (
     WorkPage,
 )
 from shared.party.sought import Sought
+from shared.party.taking import Taking
 from shared.vocabulary.referral import WithdrawalReason
 
 
@@ -143,7 +144,7 @@ class Reviews(Days, Protocol):
         """Erase it; False as for `release`."""
         ...
 
-    async def expire(self, before: datetime, limit: int) -> list[Unreleased]:
+    async def expire(self, before: datetime, taking: Taking) -> list[Unreleased]:
         """Erase referrals of the bound parties that have waited since before then, the longest first."""
         ...
 
@@ -343,11 +344,11 @@ class Edges(Protocol):
     async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:
         """The referrals that these messages carry edges of, both locked."""
 
-    async def waiting(self, after: UUID, limit: int) -> list[StaleReferral]:
-        """Referrals some of whose edges wait, both locked: of the next `limit` edges above the id `after`."""
+    async def waiting(self, after: UUID, taking: Taking) -> list[StaleReferral]:
+        """Referrals some of whose edges wait, both locked: of the next edges above the id `after`."""
         ...
 
-    async def unread(self, after: UUID, limit: int) -> list[StaleReferral]:
+    async def unread(self, after: UUID, taking: Taking) -> list[StaleReferral]:
         """Referrals with edges that were to be issued anew and could not be read; they stay known (`StaleEdge`)."""
         ...
 
@@ -359,15 +360,15 @@ class Edges(Protocol):
         """
         ...
 
-    async def left_behind(self, recipient: str, instance: str, *, limit: int) -> list[StaleReferral]:
-        """The referrals of `limit` open edges that lie at an instance their recipient has left, both locked.
+    async def left_behind(self, recipient: str, instance: str, taking: Taking) -> list[StaleReferral]:
+        """The referrals of open edges that lie at an instance their recipient has left, both locked.
 
         Open: not answered for good, and not withdrawn. Their ids stay (`StaleEdge.known`).
         """
         ...
 
-    async def missing(self, limit: int) -> list[StaleReferral]:
-        """Referrals with edges, `limit` of them, of which the instance where they lie does not know all."""
+    async def missing(self, taking: Taking) -> list[StaleReferral]:
+        """Referrals with edges of which the instance where they lie does not know all."""
         ...
 
     async def known(self, ids: Sequence[UUID]) -> list[StaleReferral]:
@@ -377,7 +378,7 @@ class Edges(Protocol):
         """
         ...
 
-    async def due(self, at: datetime, limit: int) -> list[UUID]:
+    async def due(self, at: datetime, taking: Taking) -> list[UUID]:
         """Messages whose edges are to be decided again by `at`, the longest due first; not those another decides."""
 
     async def clock(self, steps: Sequence[Happened]) -> None:

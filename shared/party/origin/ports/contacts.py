@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from shared.exchange.message import Draft
+from shared.party.taking import Taking
 
 
 class Met(NamedTuple):
@@ -28,7 +29,7 @@ class Met(NamedTuple):
 class Contacts(Protocol):
     """Contacts within one transaction."""
 
-    async def due(self, limit: int) -> Sequence[UUID]:
+    async def due(self, taking: Taking) -> Sequence[UUID]:
         """Referrals that an agency has accepted since, or that were found to name a known place; each taken once."""
         ...
 

@@ -12,6 +12,7 @@ from shared.contracts.base import Contract, Uuid
 from shared.exchange.events import Event
 from shared.exchange.message import Draft
 from shared.party.origin.ports import StaleReferral
+from shared.party.taking import Taking
 from shared.vocabulary.holds import HoldEnd
 
 ACTIVE: Final = "active"
@@ -121,11 +122,11 @@ class Holds(Protocol):
 class Planned(Holds, Protocol):
     """Holds and planned notices, for whoever issues what is due."""
 
-    async def due(self, at: datetime, limit: int) -> list[StaleReferral]:
+    async def due(self, at: datetime, taking: Taking) -> list[StaleReferral]:
         """Referrals some of whose planned notices are due, the longest first, both locked; none that others are at."""
         ...
 
-    async def over(self, before: datetime, at: datetime, limit: int) -> list[Hold]:
+    async def over(self, before: datetime, at: datetime, taking: Taking) -> list[Hold]:
         """Holds in force that end at `before` or earlier, of notices that are not due, locked, for others hold them."""
         ...
 

@@ -16,6 +16,7 @@ import asyncpg
 from shared.exchange.message import Draft
 from shared.party.origin.ports import Judged
 from shared.party.origin.ports.contacts import Met
+from shared.party.taking import Taking
 from shared.runtime.post import outbox
 from shared.vocabulary.answers import AnswerState
 
@@ -36,8 +37,9 @@ INSERT INTO contact_due (referral_id, party) SELECT DISTINCT referral_id, party 
 """
 # Each is a row of its own: one that was added while another is looked at is looked at after it.
 _DUE: Final = """
-DELETE FROM contact_due WHERE id IN (SELECT id FROM contact_due ORDER BY id LIMIT $1)
-RETURNING referral_id
+DELETE FROM contact_due WHERE id IN (
+    SELECT id FROM contact_due WHERE referral_id <> ALL($2::uuid[]) ORDER BY id LIMIT $1)
+RETURNING referral_id, party
 """
 # Of a place that it was not sent nobody is told anything.
 _MET: Final = """
@@ -106,8 +108,9 @@ class PostgresContacts:
 
     driver: asyncpg.Connection
 
-    async def due(self, limit: int) -> Sequence[UUID]:
-        return list({row["referral_id"] for row in await self.driver.fetch(_DUE, limit)})
+    async def due(self, taking: Taking) -> Sequence[UUID]:
+        rows = await self.driver.fetch(_DUE, taking.limit, taking.passed_over)
+        return list({row["referral_id"] for row in taking.take(rows)})
 
     async def met(self, referral_ids: Collection[UUID], among: Collection[str]) -> Sequence[Met]:
         rows = await self.driver.fetch(_MET, list(referral_ids), sorted(among), _HAS_A_CASE, LIKE_MAX)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
+from operator import itemgetter
 from typing import Final
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from shared.party.origin.store.contacts import meet_again, note_accepted
 from shared.party.origin.store.filing import EDGE, clocked_of, edge_rows, places
 from shared.party.origin.store.referring import exist, refer, unrefer
 from shared.party.origin.store.transfers import TransfersTold
+from shared.party.taking import Taking
 from shared.runtime.database.columns import Statement
 from shared.runtime.post import outbox
 from shared.runtime.timers.steps import begin, end, note_steps
@@ -86,22 +88,26 @@ FROM edge AS e JOIN referral AS r USING (referral_id) LEFT JOIN data_key AS k ON
 _FOUND = f"{ALL} WHERE e.state = 'emitted' AND NOT (e.taken_back AND r.state <> 'withdrawn') AND"
 _LOCKED = "ORDER BY r.referral_id FOR UPDATE OF e, r"
 _STALE = f"{_FOUND} e.message_id = ANY($1::uuid[]) {_LOCKED}"
+#: Whatever was set aside is passed over.
+_TAKEN = "r.referral_id <> ALL($3::uuid[])"
 # Whoever else is at one of them, a withdrawal or a twin of ours, is let be: it is looked at again.
 _WAITING = f"""
-{ALL} WHERE e.state = 'waiting' AND e.edge_id > $1 ORDER BY e.edge_id LIMIT $2 FOR UPDATE OF e, r SKIP LOCKED
+{ALL} WHERE e.state = 'waiting' AND e.edge_id > $1 AND {_TAKEN} ORDER BY e.edge_id LIMIT $2
+FOR UPDATE OF e, r SKIP LOCKED
 """
 _KNOWN = (
     f"{_FOUND} (e.edge_id = ANY($1::uuid[]) OR e.message_id = ANY($1::uuid[])) AND r.state <> 'withdrawn' {_LOCKED}"
 )
 _LEFT_BEHIND = f"""
-{_FOUND} e.recipient = $1 AND e.instance = $2 AND e.answer = ANY($3::text[]) AND r.state <> 'withdrawn'
-  AND NOT e.unread ORDER BY r.referral_id LIMIT $4 FOR UPDATE OF e, r
+{_FOUND} e.recipient = $1 AND e.instance = $2 AND {_TAKEN} AND e.answer = ANY($4::text[]) AND r.state <> 'withdrawn'
+  AND NOT e.unread ORDER BY r.referral_id LIMIT $5 FOR UPDATE OF e, r
 """
 _MISSING = f"""
-{_FOUND} e.missing AND NOT e.unread AND r.state <> 'withdrawn' ORDER BY r.referral_id LIMIT $1 FOR UPDATE OF e, r
+{_FOUND} e.missing AND NOT e.unread AND r.state <> 'withdrawn' AND r.referral_id <> ALL($2::uuid[])
+ORDER BY r.referral_id LIMIT $1 FOR UPDATE OF e, r
 """
 _UNREAD = f"""
-{_FOUND} e.unread AND r.state <> 'withdrawn' AND e.edge_id > $1 ORDER BY e.edge_id LIMIT $2
+{_FOUND} e.unread AND r.state <> 'withdrawn' AND e.edge_id > $1 AND {_TAKEN} ORDER BY e.edge_id LIMIT $2
 FOR UPDATE OF e, r SKIP LOCKED
 """
 # What it was told of stays as long as it has answered nothing: a new place has heard of nothing yet.
@@ -124,7 +130,8 @@ FROM {again} WHERE e.edge_id = again.edge_id
     again=EDGE,
 )
 _DUE = """
-SELECT message_id FROM edge WHERE again_at <= $1 AND state = 'emitted' ORDER BY again_at LIMIT $2
+SELECT message_id, referral_id, party FROM edge
+WHERE again_at <= $1 AND state = 'emitted' AND referral_id <> ALL($3::uuid[]) ORDER BY again_at LIMIT $2
 FOR UPDATE SKIP LOCKED
 """
 _LATER = """
@@ -239,18 +246,15 @@ class PostgresEdges(TransfersTold):
         await meet_again(self._driver, cases)
 
     async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:
-        rows = await self._driver.fetch(_STALE, list(message_ids))
-        return [self.stale_of(list(each)) for _, each in groupby(rows, lambda row: row["referral_id"])]
+        return self.stale_of_all(await self._driver.fetch(_STALE, list(message_ids)))
 
-    async def waiting(self, after: UUID, limit: int) -> list[StaleReferral]:
-        rows = await self._driver.fetch(_WAITING, after, limit)
-        rows.sort(key=lambda row: row["referral_id"])
-        return [self.stale_of(list(each)) for _, each in groupby(rows, lambda row: row["referral_id"])]
+    async def waiting(self, after: UUID, taking: Taking) -> list[StaleReferral]:
+        rows = await self._driver.fetch(_WAITING, after, taking.limit, taking.passed_over)
+        return self.stale_of_all(taking.take(rows))
 
-    async def unread(self, after: UUID, limit: int) -> list[StaleReferral]:
-        rows = await self._driver.fetch(_UNREAD, after, limit)
-        rows.sort(key=lambda row: row["referral_id"])
-        return [self.stale_of(list(each), known=True) for _, each in groupby(rows, lambda row: row["referral_id"])]
+    async def unread(self, after: UUID, taking: Taking) -> list[StaleReferral]:
+        rows = await self._driver.fetch(_UNREAD, after, taking.limit, taking.passed_over)
+        return self.stale_of_all(taking.take(rows), known=True)
 
     async def note_receipted(self, receipted: Mapping[UUID, Receipted], finished: Sequence[UUID], at: datetime) -> None:
         unfinished = {each: said.outcome for each, said in receipted.items() if each not in finished}
@@ -263,20 +267,21 @@ class PostgresEdges(TransfersTold):
             await self._driver.execute(_FINISHED, list(finished))
             await self._driver.execute(_APPLIED, [each for each in finished if each not in receipted])
 
-    async def left_behind(self, recipient: str, instance: str, *, limit: int) -> list[StaleReferral]:
-        rows = await self._driver.fetch(_LEFT_BEHIND, recipient, instance, sorted(UNFINISHED), limit)
-        return [self.stale_of(list(each), known=True) for _, each in groupby(rows, lambda row: row["referral_id"])]
+    async def left_behind(self, recipient: str, instance: str, taking: Taking) -> list[StaleReferral]:
+        of = recipient, instance, taking.passed_over
+        rows = await self._driver.fetch(_LEFT_BEHIND, *of, sorted(UNFINISHED), taking.limit)
+        return self.stale_of_all(taking.take(rows), known=True)
 
-    async def missing(self, limit: int) -> list[StaleReferral]:
-        rows = await self._driver.fetch(_MISSING, limit)
-        return [self.stale_of(list(each), known=True) for _, each in groupby(rows, lambda row: row["referral_id"])]
+    async def missing(self, taking: Taking) -> list[StaleReferral]:
+        rows = await self._driver.fetch(_MISSING, taking.limit, taking.passed_over)
+        return self.stale_of_all(taking.take(rows), known=True)
 
     async def known(self, ids: Sequence[UUID]) -> list[StaleReferral]:
-        rows = await self._driver.fetch(_KNOWN, list(ids))
-        return [self.stale_of(list(each), known=True) for _, each in groupby(rows, lambda row: row["referral_id"])]
+        return self.stale_of_all(await self._driver.fetch(_KNOWN, list(ids)), known=True)
 
-    async def due(self, at: datetime, limit: int) -> list[UUID]:
-        return [row["message_id"] for row in await self._driver.fetch(_DUE, at, limit)]
+    async def due(self, at: datetime, taking: Taking) -> list[UUID]:
+        rows = await self._driver.fetch(_DUE, at, taking.limit, taking.passed_over)
+        return [row["message_id"] for row in taking.take(rows)]
 
     async def clock(self, steps: Sequence[Happened]) -> None:
         await note_steps(self._driver, steps)
@@ -318,8 +323,12 @@ class PostgresEdges(TransfersTold):
                 kept[act] = protect(each.reference.encode(), key, reference_place(act.act, each.party))
         return kept
 
-    def stale_of(self, rows: Sequence[asyncpg.Record], *, known: bool = False) -> StaleReferral:
-        """The referral of these rows of `ALL`."""
+    def stale_of_all(self, rows: Sequence[asyncpg.Record], *, known: bool = False) -> list[StaleReferral]:
+        """The referrals of these rows of `ALL`, in the order of their ids."""
+        by_id = groupby(sorted(rows, key=itemgetter("referral_id")), itemgetter("referral_id"))
+        return [self._stale_of(list(each), known=known) for _, each in by_id]
+
+    def _stale_of(self, rows: Sequence[asyncpg.Record], *, known: bool) -> StaleReferral:
         first = rows[0]
         withdrawn = first["state"] == ReferralState.WITHDRAWN
         return StaleReferral(

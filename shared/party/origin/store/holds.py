@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
 from typing import Final
 from uuid import UUID
 
@@ -24,6 +23,7 @@ from shared.exchange.message import Draft
 from shared.party.origin.ports import StaleReferral
 from shared.party.origin.ports.holds import Hold, HoldAct, Issued, PlannedEdge
 from shared.party.origin.store.edges import ALL, PostgresEdges
+from shared.party.taking import Taking
 from shared.party.waiting import HOLD_EXPIRED, Place, Waiting, Waits, mend_of
 from shared.runtime.database.columns import Columns, Statement, insert
 from shared.runtime.database.feed import note_events
@@ -34,11 +34,11 @@ from shared.vocabulary.holds import HoldEnd
 #: might be held.
 _RESTORED: Final = "(SELECT lives <= 1 OR began_at < $1 - interval '1 hour' FROM life)"
 _DUE: Final = f"""
-{ALL} WHERE e.state = 'planned' AND e.issue_at <= $1 AND {_RESTORED} ORDER BY e.issue_at, e.edge_id LIMIT $2
-FOR UPDATE OF e, r SKIP LOCKED
+{ALL} WHERE e.state = 'planned' AND e.issue_at <= $1 AND {_RESTORED} AND r.referral_id <> ALL($3::uuid[])
+ORDER BY e.issue_at, e.edge_id LIMIT $2 FOR UPDATE OF e, r SKIP LOCKED
 """
 _HELD_ON: Final = f"""
-{ALL} WHERE e.state = 'planned' AND e.issue_at > $1 AND {_RESTORED} AND EXISTS (
+{ALL} WHERE e.state = 'planned' AND e.issue_at > $1 AND {_RESTORED} AND r.referral_id <> ALL($4::uuid[]) AND EXISTS (
     SELECT FROM hold AS h WHERE h.referral_id = e.referral_id AND h.state = 'active' AND h.not_after <= $2)
 ORDER BY e.edge_id LIMIT $3 FOR UPDATE OF e SKIP LOCKED
 """
@@ -226,14 +226,13 @@ class PostgresPlanned(PostgresHolds):
 
     edges: PostgresEdges
 
-    async def due(self, at: datetime, limit: int) -> list[StaleReferral]:
-        rows = await self.driver.fetch(_DUE, at, limit)
-        rows.sort(key=lambda row: row["referral_id"])
-        return [self.edges.stale_of(list(each)) for _, each in groupby(rows, lambda row: row["referral_id"])]
+    async def due(self, at: datetime, taking: Taking) -> list[StaleReferral]:
+        rows = await self.driver.fetch(_DUE, at, taking.limit, taking.passed_over)
+        return self.edges.stale_of_all(taking.take(rows))
 
-    async def over(self, before: datetime, at: datetime, limit: int) -> list[Hold]:
-        rows = await self.driver.fetch(_HELD_ON, at, before, limit)
-        active = await self.active({row["referral_id"] for row in rows})
+    async def over(self, before: datetime, at: datetime, taking: Taking) -> list[Hold]:
+        rows = await self.driver.fetch(_HELD_ON, at, before, taking.limit, taking.passed_over)
+        active = await self.active({row["referral_id"] for row in taking.take(rows)})
         return [hold for holds in active.values() for hold in holds if hold.not_after <= before]
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import asyncpg
@@ -19,18 +20,26 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.derived import derived_from
 from shared.exchange.locations import FORMS, locations
 from shared.kernel.authority import Role
-from shared.kernel.errors import Unavailable
+from shared.party.apart import Apart, apart_from_others
 from shared.party.origin.store.edges import opened
+from shared.party.taking import Taking
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.watch.logs import log
 from shared.vocabulary.referral import RelationKind
 
 #: So many referrals of a party are looked at in one transaction.
 BATCH: Final = 200
+#: What it is called where one of them is set aside.
+LINK: Final = "link"
 LOOK_EVERY_S: Final = 5.0
 _BEGIN: Final = "INSERT INTO location_place (party, version, arrival) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING"
 _PLACE: Final = "SELECT arrival FROM location_place WHERE party = $1 AND version = $2 FOR UPDATE"
-_MOVE: Final = "UPDATE location_place SET arrival = $3 WHERE party = $1 AND version = $2"
+# Never past one that was set aside: a process that starts tries that once more, and all after it.
+_MOVE: Final = """
+UPDATE location_place SET arrival = greatest(arrival, least(
+    $3, (SELECT min(arrival) - 1 FROM referral WHERE party = $1 AND referral_id = ANY($4::uuid[]))))
+WHERE party = $1 AND version = $2
+"""
 _BEHIND: Final = """
 SELECT party FROM unnest($1::text[]) AS of (party) WHERE EXISTS (
     SELECT FROM referral AS r WHERE r.party = of.party AND r.arrival > coalesce(
@@ -39,7 +48,8 @@ SELECT party FROM unnest($1::text[]) AS of (party) WHERE EXISTS (
 _NEW: Final = """
 SELECT r.referral_id, r.party, r.arrival, r.content, k.wrapped
 FROM referral AS r LEFT JOIN data_key AS k ON k.subject = r.referral_id
-WHERE r.party = $1 AND r.arrival > $2 ORDER BY r.arrival LIMIT $3
+WHERE r.party = $1 AND (r.arrival > $2 OR r.referral_id = ANY($4::uuid[])) AND r.referral_id <> ALL($5::uuid[])
+ORDER BY r.arrival LIMIT $3
 """
 _ADD: Final = """
 INSERT INTO location_token (party, referral_id, n, version, token)
@@ -71,38 +81,47 @@ WHERE t.referral_id <> t.other ON CONFLICT DO NOTHING
 class Locations:
     """The links among the referrals of each of an instance's parties."""
 
-    def __init__(self, database: Database, kek: KeyEncryptionKey, parties: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self, database: Database, kek: KeyEncryptionKey, parties: Callable[[], Sequence[str]], *, apart: Apart
+    ) -> None:
         self._database = database
         self._kek = kek
         self._parties = parties
+        self._apart = apart
+        #: How far this process has come in each party's feed: past what it has set aside.
+        self._ahead: dict[tuple[str, int], int] = {}
 
     async def run(self) -> None:
         """Look for ever."""
         while True:
-            try:
+            async with apart_from_others("locations", lambda code: log("locations_wait", code=code)):
                 while await self.look():
                     pass
-            except Unavailable as error:
-                log("locations_wait", code=error.code)
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def look(self) -> int:
         """Token and link what has arrived since, a batch of each party; how many referrals that were."""
         async with self._database.transaction(RowScope(self._parties(), Role.SERVICE, "apply")) as session:
             behind = await session.driver.fetch(_BEHIND, list(self._parties()), max(FORMS))
-        return sum([await self._party(row["party"]) for row in behind])
+        looked = [
+            await self._apart.batch(LINK, BATCH, partial(self._party, row["party"]), whole=False) for row in behind
+        ]
+        return sum(looked)
 
-    async def _party(self, party: str) -> int:
+    async def _party(self, party: str, taking: Taking) -> None:
         version = max(FORMS)
         async with self._database.transaction(RowScope([party], Role.SERVICE, "apply")) as session:
             driver = session.driver
             await driver.execute(_BEGIN, party, version)
-            place = await driver.fetchval(_PLACE, party, version)
-            rows = await driver.fetch(_NEW, party, place, BATCH)
+            place = max(await driver.fetchval(_PLACE, party, version), self._ahead.get((party, version), 0))
+            again = [subject for subject, _ in taking.again]
+            rows = taking.take(await driver.fetch(_NEW, party, place, taking.limit, again, taking.passed_over))
             if rows:
                 await self._link(driver, rows, party=party, version=version)
-                await driver.execute(_MOVE, party, version, rows[-1]["arrival"])
-        return len(rows)
+                place = max(place, rows[-1]["arrival"])
+                still = [key[0] for key in (*taking.but, *taking.again) if key not in taking.taken]
+                await driver.execute(_MOVE, party, version, place, still)
+        self._ahead[party, version] = place
 
     async def _link(
         self, driver: asyncpg.Connection, rows: Sequence[asyncpg.Record], *, party: str, version: int

@@ -16,6 +16,7 @@ from shared.exchange.prepare import Again
 from shared.party.origin.ports import Unreleased
 from shared.party.origin.store.days import PostgresDays
 from shared.party.origin.store.edges import PostgresEdges, opened
+from shared.party.taking import Taking
 from shared.runtime.database.feed import note_events
 from shared.runtime.database.journal import Erased, Kept
 from shared.runtime.database.transactions import gather
@@ -37,8 +38,8 @@ WHERE referral_id = $1 AND state = 'unreleased' RETURNING party
 # Whoever is at one of them, a second person or a twin of ours, is let be: it is looked at again.
 _EXPIRE: Final = """
 WITH late AS (
-    SELECT referral_id FROM referral WHERE state = 'unreleased' AND accepted_at < $1 ORDER BY accepted_at LIMIT $2
-    FOR UPDATE SKIP LOCKED
+    SELECT referral_id FROM referral WHERE state = 'unreleased' AND accepted_at < $1 AND referral_id <> ALL($3::uuid[])
+    ORDER BY accepted_at LIMIT $2 FOR UPDATE SKIP LOCKED
 )
 UPDATE referral SET state = 'dropped', work_reason = NULL, content = ''
 WHERE referral_id IN (SELECT referral_id FROM late)
@@ -77,8 +78,8 @@ class PostgresReviews(PostgresDays):
         await self._erase([Erased(ERASED, referral_id, party)])
         return True
 
-    async def expire(self, before: datetime, limit: int) -> list[Unreleased]:
-        rows = await self._driver.fetch(_EXPIRE, before, limit)
+    async def expire(self, before: datetime, taking: Taking) -> list[Unreleased]:
+        rows = taking.take(await self._driver.fetch(_EXPIRE, before, taking.limit, taking.passed_over))
         await self._erase([Erased(ERASED, row["referral_id"], row["party"]) for row in rows])
         return [_unreleased(row, None) for row in rows]
 

@@ -25,6 +25,7 @@ from shared.exchange.message import Draft
 from shared.party.origin.domain import RECIPIENT_AHEAD
 from shared.party.origin.ports import Filed, Told
 from shared.party.origin.use_cases.unknown import TakenBack
+from shared.party.taking import Taking
 from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.post import outbox
 from shared.vocabulary.referral import WithdrawalReason
@@ -139,7 +140,7 @@ SELECT e.*, at.instance AS place FROM (
     SELECT e.edge_id, e.referral_id, e.party, e.recipient, e.notice_id, e.instance, e.missing, e.untold, r.state,
            r.exercise, r.traceparent, r.withdrawn_reason
     FROM edge AS e JOIN referral AS r USING (referral_id)
-    WHERE (e.missing OR e.untold <> '{}') AND r.state = 'withdrawn'
+    WHERE (e.missing OR e.untold <> '{}') AND r.state = 'withdrawn' AND r.referral_id <> ALL($2::uuid[])
     ORDER BY e.referral_id LIMIT $1 FOR UPDATE OF e, r
 ) AS e, unnest(e.untold || CASE WHEN e.missing THEN ARRAY[e.instance] END) AS at (instance)
 """
@@ -179,7 +180,8 @@ class PostgresMissing:
     def __init__(self, driver: asyncpg.Connection) -> None:
         self._driver = driver
 
-    async def taken_back(self, limit: int) -> list[TakenBack]:
+    async def taken_back(self, taking: Taking) -> list[TakenBack]:
+        rows = await self._driver.fetch(_TAKEN_BACK, taking.limit, taking.passed_over)
         return [
             TakenBack(
                 row["edge_id"],
@@ -189,7 +191,7 @@ class PostgresMissing:
                 Filed(row["state"], row["exercise"], row["traceparent"]),
                 WithdrawalReason(row["withdrawn_reason"]),
             )
-            for row in await self._driver.fetch(_TAKEN_BACK, limit)
+            for row in taking.take(rows)
         ]
 
     async def tell_again(self, told: Sequence[tuple[TakenBack, Draft | None]]) -> None:

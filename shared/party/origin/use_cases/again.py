@@ -34,17 +34,16 @@ from shared.party.origin.ports.transfers import Held
 from shared.party.origin.use_cases.referrals import reachable, tombstone
 from shared.party.origin.use_cases.transfers import Letters
 from shared.party.origin.use_cases.unknown import Missing, TakenBack
+from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
 from shared.vocabulary.routing import WorkReason
 
-#: So many edges of a recipient that moved are issued anew in one transaction.
-MOVED_AT_ONCE: Final = 100
 #: How long an edge waits before it is decided again for the first, second and third time.
 PAUSES: Final = (timedelta(0), timedelta(seconds=30), timedelta(minutes=5))
 #: How long it waits where there are no documents to decide by; nothing is counted.
 NO_DOCUMENTS: Final = timedelta(seconds=30)
-#: How many edges are taken at a time.
+#: So many edges are taken in one transaction.
 DUE_MAX: Final = 100
 
 
@@ -75,13 +74,12 @@ class DecideAgain:
         now = [each if each.withdrawn else _now(each, tries) for each in stale]
         await self._replace(edges, [each for each in now if each.stale])
 
-    async def due(self, edges: Edges) -> int:
-        """Decide again what has waited for it long enough; how many edges that were."""
-        message_ids = await edges.due(self._clock.now(), DUE_MAX)
+    async def due(self, edges: Edges, taking: Taking) -> None:
+        """Decide again what has waited for it long enough."""
+        message_ids = await edges.due(self._clock.now(), taking)
         if message_ids:
             self._law.now()  # before anything is replaced: without documents it all waits on
             await self._replace(edges, await edges.stale(message_ids))
-        return len(message_ids)
 
     def _try(self, edge: StaleEdge) -> Try:
         at = self._clock.now()
@@ -109,12 +107,12 @@ class DecideAgain:
         if dropped:
             log("edges_dropped", count=len(dropped))
 
-    async def issue(self, edges: Edges, after: UUID) -> UUID | None:
+    async def issue(self, edges: Edges, after: UUID, taking: Taking) -> UUID | None:
         """Decide edges that wait, above the id `after`, within the caller's transaction; send those that can be read.
 
         Returns the id to go on after, None behind the last. One that still cannot be read stays as it is.
         """
-        found = await edges.waiting(after, DUE_MAX)
+        found = await edges.waiting(after, taking)
         wanted = [each for each in found if not each.withdrawn]
         sealer = Sealer()
         again = [self.decide(each, self._law.now(), sealer) for each in wanted]
@@ -129,29 +127,27 @@ class DecideAgain:
         if replaced or dropped:
             await edges.replace(replaced, dropped, changed)
             log("edges_issued", count=len(replaced))
-        looked_at = [edge.edge_id for each in found for edge in each.stale.values()]
-        return max(looked_at) if len(looked_at) == DUE_MAX else None
+        return _last(found) if taking.full else None
 
-    async def issue_anew(self, edges: Edges, after: UUID) -> UUID | None:
+    async def issue_anew(self, edges: Edges, after: UUID, taking: Taking) -> UUID | None:
         """As `issue`, of edges that were to be issued anew and could not be read by their recipient."""
-        found = await edges.unread(after, DUE_MAX)
+        found = await edges.unread(after, taking)
         await self._anew(edges, found, waited=True)
-        looked_at = [edge.edge_id for each in found for edge in each.stale.values()]
-        return max(looked_at) if len(looked_at) == DUE_MAX else None
+        return _last(found) if taking.full else None
 
-    async def left_behind(self, edges: Edges, recipient: str, instance: str, *, limit: int = MOVED_AT_ONCE) -> int:
-        """Issue anew `limit` of the open edges that lie at an instance their recipient has left; how many there were.
+    async def left_behind(self, edges: Edges, taking: Taking, *, recipient: str, instance: str) -> None:
+        """Issue anew open edges that lie at an instance their recipient has left, within the caller's transaction."""
+        await self._anew(edges, await edges.left_behind(recipient, instance, taking))
 
-        Within the caller's transaction. 0: nothing is left behind there.
-        """
-        return await self._anew(edges, await edges.left_behind(recipient, instance, limit=limit))
+    async def missing(self, edges: Edges, taking: Taking) -> None:
+        """Issue anew what the instance where it lies does not know."""
+        await self._anew(edges, await edges.missing(taking))
 
-    async def missing(self, edges: Edges, missing: Missing) -> int:
-        """Issue anew a batch of what the instance where it lies does not know, withdrawals too; how many there were."""
+    async def untold(self, missing: Missing, taking: Taking) -> None:
+        """Tell again withdrawals that an instance of their recipient does not know of."""
         directory, at = self._law.now().directory, self._clock.now()
-        withdrawn = await missing.taken_back(MOVED_AT_ONCE)
+        withdrawn = await missing.taken_back(taking)
         await missing.tell_again([(each, _told_again(each, directory, at)) for each in withdrawn])
-        return len(withdrawn) + await self._anew(edges, await edges.missing(MOVED_AT_ONCE))
 
     async def known(self, edges: Edges, edge_ids: Sequence[UUID]) -> None:
         """Issue these anew to where they lie, with what was answered so far, within the caller's transaction."""
@@ -163,7 +159,7 @@ class DecideAgain:
         found = [_elsewhere(each, directory) for each in await edges.known(message_ids)]
         await self._anew(edges, [each for each in found if each.stale])
 
-    async def _anew(self, edges: Edges, found: Sequence[StaleReferral], *, waited: bool = False) -> int:
+    async def _anew(self, edges: Edges, found: Sequence[StaleReferral], *, waited: bool = False) -> None:
         # What was sent before goes its way: it is answered `moved`, or was applied where nobody looks any more.
         # Of what `waited` and waits on nothing is written, and nobody told.
         sealer = Sealer()
@@ -181,7 +177,6 @@ class DecideAgain:
             log("edges_reissued", count=sum(len(each.emitted) for each in changed))
         if dropped:
             log("edges_dropped", count=len(dropped))
-        return sum(len(each.stale) for each in found)
 
     async def _transfers_told(
         self, edges: Edges, found: Sequence[StaleReferral], again: Sequence[Again]
@@ -267,6 +262,10 @@ class DecideAgain:
             law=documents.law,
             decided_at=at,
         )
+
+
+def _last(found: Sequence[StaleReferral]) -> UUID:
+    return max(edge.edge_id for each in found for edge in each.stale.values())
 
 
 def _held(referral: StaleReferral) -> Held:

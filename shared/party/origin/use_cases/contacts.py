@@ -8,27 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
 
 from shared.contracts.contacts import Contact, ContactSuggestedClear
 from shared.contracts.registry import CONTACT_SUGGESTED
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Draft
 from shared.party.origin.ports.contacts import Contacts, Met
+from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
 
-#: So many referrals are looked at in one transaction.
-BATCH: Final = 100
 
-
-async def suggest_contacts(contacts: Contacts, directory: DirectoryIndex, *, instance: str, at: datetime) -> int:
-    """Tell the agencies of one batch; how many referrals were looked at. `instance` serves the origins."""
-    due = await contacts.due(BATCH)
+async def suggest_contacts(
+    contacts: Contacts, taking: Taking, directory: DirectoryIndex, *, instance: str, at: datetime
+) -> None:
+    """Tell the agencies of one batch. `instance` serves the origins."""
+    due = await contacts.due(taking)
     among = [each for each in directory.contactable if _can_be_told(each, directory, at)]
     if due and among:
         met = await contacts.met(due, among)
         await contacts.send([each for one in met for each in _letters(one, directory, instance=instance, at=at)])
-    return len(due)
 
 
 def _can_be_told(agency: str, directory: DirectoryIndex, at: datetime) -> bool:

@@ -18,6 +18,7 @@ from shared.party.origin.ports import Edges, StaleReferral
 from shared.party.origin.ports.holds import Hold, Planned
 from shared.party.origin.use_cases.again import DecideAgain
 from shared.party.origin.use_cases.holds import Holding
+from shared.party.taking import Taking
 from shared.runtime.watch.logs import log
 from shared.vocabulary.holds import HoldEnd
 from shared.vocabulary.routing import WorkReason
@@ -52,12 +53,13 @@ class IssuePlanned:
     again: DecideAgain
     holding: Holding
 
-    async def issue(self, limit: int = BATCH) -> int:
-        """Issue what is due, and say how each hold of it has ended; how many referrals were looked at."""
+    async def issue(self, taking: Taking) -> None:
+        """Issue what is due, and say how each hold of it has ended."""
         at, hours = self.holding.at, self.holding.documents().hours
-        due = await self.planned.due(at, limit)
+        due = await self.planned.due(at, taking)
         if not due:
-            return await self._end_of_one(limit)
+            await self._end_of_one(taking)
+            return
         active = await self.planned.active([each.referral_id for each in due])
         checked = hold_check(due, active, at)
         sealer = Sealer()
@@ -74,13 +76,11 @@ class IssuePlanned:
         later |= {edge_id: hours.slot(at + hours.slot_length / 2) for edge_id in self._unread(checked.free, again)}
         await self.planned.plan(later)
         await self._end(checked.free, again, active)
-        return len(due)
 
-    async def _end_of_one(self, limit: int) -> int:
+    async def _end_of_one(self, taking: Taking) -> None:
         """A hold ends in its own slot, also where others hold on: else its agency could tell that they do."""
-        over = await self.planned.over(self.holding.documents().hours.begun(self.holding.at), self.holding.at, limit)
+        over = await self.planned.over(self.holding.documents().hours.begun(self.holding.at), self.holding.at, taking)
         await self.holding.end(over, HoldEnd.EXPIRED)
-        return len(over)
 
     async def _replace(self, free: Sequence[StaleReferral], again: Sequence[Again]) -> None:
         emitted = {(each.referral_id, edge.recipient, edge.purpose) for each in again for edge in each.emitted}

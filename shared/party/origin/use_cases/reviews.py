@@ -28,6 +28,7 @@ from shared.kernel.errors import not_found
 from shared.party.origin.domain import DaySpent
 from shared.party.origin.ports import Reviews, Unreleased
 from shared.party.origin.use_cases.day import Debit, debit, debit_whole
+from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
 from shared.vocabulary.referral import PriorityLevel, ReviewOutcome
@@ -109,16 +110,17 @@ async def drop_referral(referral_id: UUID, reviewing: Reviewing) -> str:
     return ReferralState.DROPPED
 
 
-async def expire_referrals(reviews: Reviews, documents: Documents, *, instance: str, days: int, at: datetime) -> int:
-    """Erase what has waited for a second person for so many days; how many that were, at most `EXPIRED_MAX`."""
-    expired = await reviews.expire(at - timedelta(days=days), EXPIRED_MAX)
+async def expire_referrals(
+    reviews: Reviews, taking: Taking, documents: Documents, *, instance: str, days: int, at: datetime
+) -> None:
+    """Erase what has waited for a second person for so many days."""
+    expired = await reviews.expire(at - timedelta(days=days), taking)
     if expired:
         end = ReviewOutcome.EXPIRED
         await reviews.send([_fact(each, end, None, instance=instance, documents=documents, at=at) for each in expired])
         dropped = ReferralState.DROPPED.value
         await reviews.note([happened(DROP, each.referral_id, party=each.party, state=dropped) for each in expired])
         log("referrals_expired", count=len(expired))
-    return len(expired)
 
 
 async def _found(referral_id: UUID, act: Act, reviewing: Reviewing) -> Unreleased:

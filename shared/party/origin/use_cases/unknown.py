@@ -8,6 +8,7 @@ from uuid import UUID
 
 from shared.exchange.message import Draft
 from shared.party.origin.ports import Filed, Told
+from shared.party.taking import Taking
 from shared.vocabulary.referral import WithdrawalReason
 
 
@@ -25,8 +26,8 @@ class TakenBack(NamedTuple):
 class Missing(Protocol):
     """Withdrawals that their recipients do not know of, for the instance itself."""
 
-    async def taken_back(self, limit: int) -> list[TakenBack]:
-        """Of `limit` edges, locked, each place that does not know."""
+    async def taken_back(self, taking: Taking) -> list[TakenBack]:
+        """Of edges, locked, each place that does not know."""
         ...
 
     async def tell_again(self, told: Sequence[tuple[TakenBack, Draft | None]]) -> None:

@@ -38,6 +38,17 @@ class Passings(Protocol):
         """Keep by which message a case went."""
         ...
 
+    async def note_amended(self, passed: PassedCase) -> None:
+        """Keep that by this message, too, a case went; as what it stood, it keeps. Nothing where it is not known."""
+        ...
+
     async def passings(self, message_ids: Collection[UUID]) -> Sequence[PassedCase]:
         """What went by these messages, in the order of their cases."""
+        ...
+
+    async def refuse_passings(self, message_ids: Collection[UUID]) -> Sequence[PassedCase]:
+        """Keep that these messages were refused: what the other agency has none of now, each by the newest of them.
+
+        Their cases are locked. What went by another message as well, which is under way or taken, is not among it.
+        """
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.routing.ageing import review
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
+from shared.runtime.instance import law
 from shared.runtime.instance.law import LawWatch
 from shared.runtime.kafka.beat import BeatWatch
 from shared.runtime.watch.metrics import exposition
@@ -87,6 +89,23 @@ def gauge(reason: str) -> float:
         line for line in exposition().decode().splitlines() if line.startswith(f'causeway_law_aged{{reason="{reason}"')
     ]
     return float(line.split()[-1])
+
+
+async def test_a_look_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = list[int]()
+
+    def fails() -> None:
+        looks.append(1)
+        if len(looks) == 3:
+            raise asyncio.CancelledError
+        raise ZeroDivisionError
+
+    watch = Watched(policy()).watch
+    monkeypatch.setattr(watch, "look", fails)
+    monkeypatch.setattr(law, "LOOK_EVERY_S", 0)
+    with pytest.raises(asyncio.CancelledError):
+        await watch.run()
+    assert len(looks) == 3
 
 
 async def test_a_clock_moved_91_days_on_raises_the_alarm_once_per_instrument_and_a_review_ends_it(said: Any) -> None:

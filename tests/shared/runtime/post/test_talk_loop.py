@@ -16,7 +16,9 @@ from shared.contracts.delivery import (
 from shared.contracts.registry import GONE, MARKS, READS_ANNOUNCED, STANDING, WANTED
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.kernel.ids import uuid7
+from shared.runtime.post import talk_loop
 from shared.runtime.post.talk_loop import peers_of
+from shared.runtime.post.turns import TalkSettings
 from tests.support.exchange_world import World, world
 from tests.support.talking import PAIR, Desk, marks
 
@@ -97,6 +99,41 @@ async def test_a_topic_that_takes_nothing_keeps_nobody_elses_marks(desk: Desk, e
     desk.clock.advance(11)
     await desk.speaker.turn()
     assert len(desk.told("audit")) == 1
+
+
+async def test_what_cannot_be_made_of_one_peer_keeps_nobody_elses_marks(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = talk_loop.next_marks
+
+    def fails(turn: Any, view: Any, word: Any, **given: Any) -> Any:
+        if turn is desk.speaker._turns.get("industry"):
+            raise ZeroDivisionError
+        return made(turn, view, word, **given)
+
+    with monkeypatch.context() as defect:
+        defect.setattr(talk_loop, "next_marks", fails)
+        await desk.speaker.turn()
+    assert [len(desk.told(to)) for to in ("hotline", "industry", "law_enforcement", "audit")] == [1, 0, 1, 1]
+    desk.clock.advance(100)
+    await desk.speaker.turn()
+    assert len(desk.told("industry")) == 1
+
+
+async def test_a_turn_that_fails_ends_no_relay(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = list[int]()
+
+    async def fails() -> None:
+        turns.append(1)
+        if len(turns) == 3:
+            raise asyncio.CancelledError
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(desk.speaker, "turn", fails)
+    monkeypatch.setattr(desk.speaker, "_settings", TalkSettings(poll_s=0))
+    with pytest.raises(asyncio.CancelledError):
+        await desk.speaker.run()
+    assert len(turns) == 3
 
 
 async def test_a_topic_that_does_not_answer_keeps_nobody_elses_marks(desk: Desk) -> None:

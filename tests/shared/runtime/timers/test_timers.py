@@ -11,8 +11,9 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.exchange.act import Subject
-from shared.exchange.clocks import Happened, answered
+from shared.exchange.clocks import Clocked, Happened, answered
 from shared.exchange.timers import Begun
+from shared.kernel.errors import Unavailable
 from shared.routing.clocks import Law
 from shared.runtime.database.transactions import Database
 from shared.runtime.timers import timers as module
@@ -103,10 +104,10 @@ async def test_what_ends_a_rebuild_takes_no_timer(database: Database, monkeypatc
     before = await rows_of(database)
 
     async def dies(*_: object) -> int:
-        raise ValueError("dies")
+        raise Unavailable("database_unavailable")
 
     monkeypatch.setattr(Timers, "_renew", dies)
-    with pytest.raises(ValueError, match="dies"):
+    with pytest.raises(Unavailable):
         await timers.rebuild()
     assert before
     assert await rows_of(database) == before
@@ -179,12 +180,60 @@ async def test_without_that_one_stops_all(database: Database, monkeypatch: pytes
     def unguarded(self: Timers, row: Any, *further: Any) -> Any:
         return self._reckoned(module._edge(row), *further)
 
+    async def together(self: Timers) -> None:
+        raise OverflowError
+
     monkeypatch.setattr(Timers, "_looked", unguarded)
+    monkeypatch.setattr(Timers, "_look_alone", together)
     timers = timers_of(database, SteppingClock(good.begun_at + 200 * HOUR))
     for _ in range(2):
         with pytest.raises(OverflowError):
             await timers.look()
     assert await told(database) == []
+
+
+async def test_one_whose_timers_cannot_be_kept_stops_no_other(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = notices(2)
+    async with database.transaction(SCOPE) as session:
+        await begin(session.driver, [Begun(good), Begun(bad)])
+    reckoned = Timers._reckoned
+
+    def twice(self: Timers, edge: Clocked, *further: Any) -> Any:
+        looked = reckoned(self, edge, *further)
+        return replace(looked, made=[*looked.made, *looked.made]) if edge.edge_id == bad.edge_id else looked
+
+    clock = SteppingClock(good.begun_at + 200 * HOUR)
+    timers = timers_of(database, clock)
+    with monkeypatch.context() as defect:
+        defect.setattr(Timers, "_reckoned", twice)
+        while await timers.look():
+            pass
+    assert {edge_id for edge_id, *_ in await told(database)} == {good.edge_id}
+    assert await aside(database) == {bad.edge_id: "clock_defect"}
+    clock.true += AGAIN_AFTER
+    while await timers.look():
+        pass
+    assert {edge_id for edge_id, *_ in await told(database)} == {good.edge_id, bad.edge_id}
+    assert await aside(database) == {}
+
+
+async def test_a_step_that_nobody_knows_here_stops_no_other(database: Database) -> None:
+    """A later release wrote it, and was rolled back."""
+    good, bad = await begun(database, 2)
+    async with database.transaction(SCOPE) as session:
+        await session.driver.execute(
+            """INSERT INTO clock_step (edge_id, party, at, did, code, "of") VALUES ($1, $2, $3, 'unheard_of', '', 0)""",
+            bad.edge_id,
+            bad.party,
+            AT,
+        )
+    timers = timers_of(database, SteppingClock(good.begun_at + 200 * HOUR))
+    while await timers.look():
+        pass
+    assert {edge_id for edge_id, *_ in await told(database)} == {good.edge_id}
+    assert await aside(database) == {bad.edge_id: "clock_defect"}
 
 
 async def aside(database: Database) -> dict[Any, str]:

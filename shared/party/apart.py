@@ -1,0 +1,100 @@
+"""What a service does a batch at a time: where a batch fails, each subject of it is done alone.
+
+    take a batch · do it · commit                    one transaction, as long as nothing fails
+    take one · do it · commit                        of as many as were taken, where it did
+    one that fails alone is set aside                the others go on; it is tried again slowly (`SetAside`)
+
+Also what fails at the commit itself is found so. A database that is away is no subject's fault: nobody is set aside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from shared.kernel.clock import Clock
+from shared.kernel.errors import CausewayError, Unavailable
+from shared.party.taking import Key, Taking
+from shared.runtime.watch.aside import SetAside
+from shared.runtime.watch.logs import log
+
+#: Does, in a transaction of its own, what it takes.
+Act = Callable[[Taking], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """What waits in this process, and by which clock."""
+
+    aside: SetAside
+    clock: Clock
+
+    async def batch(self, work: str, limit: int, act: Act, *, whole: bool = True) -> int:
+        """Do at most `limit` rows of this work; how many there were.
+
+        `whole`: what is due and is not found has been done by others.
+        Raises `Unavailable`, and what fails before a subject was taken: that is nobody's.
+        """
+        together = self._taking(work, limit)
+        try:
+            await act(together)
+        except Unavailable:
+            raise
+        except Exception:
+            if not together.taken:
+                raise
+            await self._each(work, together.rows, act)
+        else:
+            self._done(work, together)
+        if whole and not together.full:
+            self.aside.only(work, {*self.aside.waiting(work, self.clock.now()), *together.taken})
+        return together.rows
+
+    async def _each(self, work: str, count: int, act: Act) -> None:
+        for _ in range(count):
+            alone = self._taking(work, 1)
+            try:
+                await act(alone)
+            except Unavailable:
+                raise
+            except Exception as error:  # whatever it is, no other subject waits for this one
+                if not alone.taken:
+                    raise
+                for key in alone.taken:
+                    set_aside(self.aside, work, key, clock=self.clock, error=error)
+            else:
+                self._done(work, alone)
+            if not alone.taken:
+                return
+
+    def _taking(self, work: str, limit: int) -> Taking:
+        at = self.clock.now()
+        return Taking(limit, self.aside.waiting(work, at), self.aside.again(work, at))
+
+    def _done(self, work: str, taking: Taking) -> None:
+        for key in taking.taken:
+            self.aside.done(work, key)
+
+
+@asynccontextmanager
+async def apart_from_others(part: str, waits: Callable[[str], None] = lambda _: None) -> AsyncIterator[None]:
+    """One turn of what is done for ever: whatever fails in it is reported, and the next turn and other work go on.
+
+    `waits` is told why there was no database or document, by a code.
+    """
+    try:
+        yield
+    except Unavailable as error:
+        waits(error.code)
+    except CausewayError as error:
+        log("part_failed", part=part, code=error.code)
+    except Exception as error:  # reported by name only: its text may quote what it was given
+        log("part_failed", part=part, error=type(error).__name__)
+
+
+def set_aside(aside: SetAside, work: str, key: Key, *, clock: Clock, error: Exception) -> None:
+    """This failed of that subject: it is named by its id and a code, and tried again later."""
+    aside.put(work, key, clock.now())
+    code = error.code if isinstance(error, CausewayError) else "internal_error"
+    log("subject_set_aside", subject=str(key[0]), kind=work, code=code, error=type(error).__name__)

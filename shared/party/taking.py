@@ -1,0 +1,50 @@
+"""What one transaction takes of all that is due: a store notes each subject before it opens anything of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+#: A subject and its party.
+Key = tuple[UUID, str]
+
+
+class _Named(Protocol):
+    """A row, by its columns."""
+
+    def __getitem__(self, column: str, /) -> object: ...
+
+
+Row = TypeVar("Row", bound=_Named)
+
+
+@dataclass(slots=True)
+class Taking:
+    """At most `limit` rows, and none of the subjects `but`. `taken` are the subjects, whatever becomes of them.
+
+    `again` are those that failed before and may be tried once more.
+    """
+
+    limit: int
+    but: Sequence[Key] = ()
+    again: Sequence[Key] = ()
+    taken: dict[Key, None] = field(default_factory=dict)
+    rows: int = 0
+
+    @property
+    def passed_over(self) -> list[UUID]:
+        """The ids of what is not to be taken."""
+        return [subject for subject, _ in self.but]
+
+    @property
+    def full(self) -> bool:
+        """Whether there may be more."""
+        return self.rows >= self.limit
+
+    def take(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """The same rows, noted; each has its `referral_id` and `party`."""
+        self.rows += len(rows)
+        self.taken.update({(UUID(str(row["referral_id"])), str(row["party"])): None for row in rows})
+        return rows

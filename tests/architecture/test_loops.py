@@ -1,0 +1,138 @@
+"""Every loop that goes on for ever names the test in which one of its subjects has a defect, or says why it has none.
+
+One subject that fails must neither stop the others nor be tried without a pause.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from tests.architecture.source import ROOT, Module, modules, parse
+
+_APART: Final = "tests/services/hotline/test_apart.py::test_one_with_a_defect_stops_no_other_and_is_tried_again"
+_JUNK: Final = (
+    "tests/shared/runtime/post/test_consumer_junk.py::"
+    "test_a_message_that_breaks_the_service_is_one_row_however_often_it_comes"
+)
+_RELAY: Final = (
+    "tests/shared/runtime/post/test_relay.py::test_what_cannot_be_read_is_set_aside_and_no_defect_reaches_another_lane"
+)
+#: Loop → the test that provokes a defect in it, or why there is nobody whom it could stop.
+LOOPS: Final = {
+    "services/audit/bus.py:AuditDoor.run": "enters the one that follows",
+    "services/audit/bus.py:AuditDoor._follow": (
+        "tests/services/audit/test_flows.py::test_whatever_a_fact_says_it_is_kept_and_so_are_those_beside_it"
+    ),
+    "services/audit/timers.py:MarkTimer.run": (
+        "tests/services/audit/test_marks.py::test_what_cannot_be_told_one_keeps_nobody_else_waiting"
+    ),
+    "shared/party/by_rule.py:look_for_ever": (
+        "tests/services/industry/test_withdrawals.py::test_one_that_fails_is_set_aside_and_keeps_nobody_waiting"
+    ),
+    "shared/party/origin/bus.py:OriginBus.follow_moves": _APART,
+    "shared/party/origin/bus.py:OriginBus.issue_waiting": _APART,
+    "shared/party/origin/bus.py:OriginBus.run": _APART,
+    "shared/party/origin/store/locations.py:Locations.run": _APART,
+    "shared/party/origin/timers.py:OriginTimers.run": _APART,
+    "shared/party/origin/use_cases/alarms.py:Alarms.run": (
+        "tests/shared/party/test_alarms.py::test_one_that_cannot_be_kept_stops_no_other"
+    ),
+    "shared/party/origin/use_cases/intake.py:Intake._run": (
+        "tests/services/hotline/test_apart.py::test_a_request_that_breaks_its_batch_breaks_no_other"
+    ),
+    "shared/runtime/courier/courier.py:Courier.run": (
+        "tests/services/law_enforcement/test_webhooks.py::test_an_address_with_a_defect_stops_no_other"
+    ),
+    "shared/runtime/database/feed.py:Numberer.run": "one statement counts rows, and reads nothing of any",
+    "shared/runtime/database/feed_reading.py:FeedListener.run": "hears that there is something, and reads nothing",
+    "shared/runtime/database/transactions.py:wait_for_database": "asks whether the database answers",
+    "shared/runtime/instance/law.py:LawWatch.run": (
+        "tests/shared/runtime/instance/test_law_watch.py::test_a_look_that_fails_is_not_the_last"
+    ),
+    "shared/runtime/instance/parts.py:until": "asks whether there are documents",
+    "shared/runtime/instance/parts.py:_kept_running": (
+        "tests/shared/runtime/instance/test_parts.py::test_a_part_that_ends_is_started_again_and_the_others_go_on"
+    ),
+    "shared/runtime/instance/peer_watch.py:PeerWatch.run": (
+        "tests/services/hotline/test_peers.py::"
+        "test_what_one_has_announced_and_cannot_be_read_any_more_hides_nobody_elses"
+    ),
+    "shared/runtime/kafka/bounds.py:bounds_of": "asks the broker where topics begin and end",
+    "shared/runtime/kafka/bus.py:Bus._keep_reading": _JUNK,
+    "shared/runtime/kafka/bus.py:Bus._renew": "renews the leases of all topics in one statement",
+    "shared/runtime/kafka/bus.py:Bus._look": "asks the broker for all topics at once",
+    "shared/runtime/kafka/bus.py:Bus._take_up": _JUNK,
+    "shared/runtime/kafka/documents.py:DocumentFeed.run": (
+        "tests/shared/runtime/kafka/test_documents.py::"
+        "test_a_document_that_others_approved_is_passed_over_and_the_next_is_taken"
+    ),
+    "shared/runtime/kafka/reader.py:LogReader.follow": "hands records on as they are",
+    "shared/runtime/kafka/writer.py:KafkaLogWriter._append": _RELAY,
+    "shared/runtime/post/consumer.py:Consumer.consume": _JUNK,
+    "shared/runtime/post/lease.py:RelayLease.wait": "one row, of the relay itself",
+    "shared/runtime/post/lease.py:RelayLease.keep": "one row, of the relay itself",
+    "shared/runtime/post/relay.py:Relay.run": _RELAY,
+    "shared/runtime/post/relay.py:Relay._serve": _RELAY,
+    "shared/runtime/post/relay.py:Relay._empty": _RELAY,
+    "shared/runtime/post/talk_loop.py:Speaker.run": (
+        "tests/shared/runtime/post/test_talk_loop.py::test_what_cannot_be_made_of_one_peer_keeps_nobody_elses_marks"
+    ),
+    "shared/runtime/timers/timers.py:Timers.run": (
+        "tests/shared/runtime/timers/test_timers.py::test_one_whose_timers_cannot_be_kept_stops_no_other"
+    ),
+}
+
+
+def endless(module: Module) -> Iterator[str]:
+    """The functions of a module with a loop that waits and has no end, each with its class."""
+    yield from dict.fromkeys(f"{module.path}:{name}" for name in _endless(module.tree, ()))
+
+
+def _endless(node: ast.AST, within: tuple[str, ...]) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        named = isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        inside = (*within, child.name) if named else within  # type: ignore[attr-defined]
+        if _has_no_end(child) and any(isinstance(each, ast.Await | ast.AsyncWith) for each in ast.walk(child)):
+            yield ".".join(within)
+        yield from _endless(child, inside)
+
+
+def _has_no_end(node: ast.AST) -> bool:
+    if isinstance(node, ast.While):
+        return isinstance(node.test, ast.Constant)
+    return isinstance(node, ast.For) and ast.unparse(node.iter) == "count()"
+
+
+def test_every_loop_without_an_end_is_listed() -> None:
+    found = {each for module in modules("services", "shared") for each in endless(module)}
+    assert (sorted(found - {*LOOPS}), sorted({*LOOPS} - found)) == ([], [])
+
+
+@pytest.mark.parametrize("named", sorted({each for each in LOOPS.values() if "::" in each}))
+def test_the_test_that_provokes_a_defect_is_there(named: str) -> None:
+    path, _, test = named.partition("::")
+    assert test
+    assert f"def {test}(" in (ROOT / path).read_text(encoding="utf-8")
+
+
+def test_a_new_loop_would_be_found() -> None:
+    planted = """
+class Watch:
+    async def run(self):
+        while True:
+            await self.look()
+
+async def look_for_ever(look):
+    for turn in count():
+        async with apart():
+            await look()
+
+async def once(look):
+    for turn in range(9):
+        await look()
+"""
+    assert [*endless(parse(planted))] == ["planted.py:Watch.run", "planted.py:look_for_ever"]

@@ -1,0 +1,321 @@
+"""Of what an origin does by the clock, one subject with a defect stops no other, and is tried again later."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final
+from uuid import UUID
+
+import pytest
+
+from shared.kernel.authority import Role
+from shared.kernel.canonical import digest
+from shared.kernel.errors import Unavailable
+from shared.kernel.ids import uuid7
+from shared.party.apart import Act, Apart
+from shared.party.origin import bus
+from shared.party.origin.domain import Reply, Request, Submission
+from shared.party.origin.use_cases.intake import Intake
+from shared.party.taking import Taking
+from shared.runtime.database.feed import Numberer
+from shared.runtime.watch.aside import PAUSE_MAX, SetAside
+from shared.runtime.watch.health import Check
+from shared.runtime.watch.metrics import REGISTRY
+from tests.services.doors import ACTOR, LISTS
+from tests.services.hotline.origin import APPLYING, Origin
+from tests.services.hotline.test_contacts import BE, NL, accepted, answered
+from tests.services.hotline.test_contacts import filed as met
+from tests.services.hotline.test_duplicates import at, linking, spellings
+from tests.services.hotline.test_edges_wait import BEHIND, upgraded
+from tests.services.hotline.test_holds import WINDOW_H, nothing_planned, timers
+from tests.services.hotline.test_second_person import over_budget
+from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
+from tests.support.exchange_world import move, submission
+from tests.support.windowed import windowed
+
+Look = Callable[[], Awaitable[object]]
+
+
+async def run(origin: Origin, statement: str, *arguments: Any) -> Any:
+    async with origin.database.transaction(APPLYING) as session:
+        return await session.driver.fetchval(statement, *arguments)
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One kind of work. `due` makes it due of a referral, `done` says whether it is done of it.
+
+    `breaks` is a defect of its row, and `kept` the column that mends it.
+    """
+
+    file: Callable[[Origin], Awaitable[UUID]]
+    look: Callable[[Origin], Look]
+    done: str
+    due: str = ""
+    kept: str = "content"
+    breaks: str = "'broken'"
+    begins: Callable[[Origin], Awaitable[None]] | None = None
+
+
+async def _filed(origin: Origin) -> UUID:
+    return await origin.file()
+
+
+async def _waits(origin: Origin) -> UUID:
+    origin.world.reads = BEHIND
+    return await origin.file()
+
+
+async def _met(origin: Origin) -> UUID:
+    referral_id = await met(origin, f"apart-{uuid7().hex}")
+    await answered(origin, accepted(referral_id, NL), accepted(referral_id, BE))
+    return referral_id
+
+
+async def _unreleased(origin: Origin) -> UUID:
+    return await origin.file(items=over_budget()["items"])
+
+
+async def _planned(origin: Origin) -> UUID:
+    origin.world.place(windowed(origin.world.policy, WINDOW_H, version=90), AT - timedelta(minutes=1))
+    return await origin.file()
+
+
+async def _placed(origin: Origin) -> UUID:
+    referral_id = await origin.file(**at(spellings(uuid7().hex)[0]))
+    await Numberer(origin.database, LISTS["hotline"]).number()
+    return referral_id
+
+
+async def _moves(origin: Origin) -> None:
+    move(origin.world, PROVIDER)
+
+
+async def _reads(origin: Origin) -> None:
+    upgraded(origin)
+
+
+def _of_bus(name: str) -> Callable[[Origin], Look]:
+    return lambda origin: partial(getattr(origin.bus, name), APPLYING)
+
+
+_POLICES: Final = f"referral_id = $1 AND recipient = '{POLICE}'"
+_PROVIDERS: Final = f"referral_id = $1 AND recipient = '{PROVIDER}'"
+LOOPS: Final = {
+    "decides again what has waited for it": Loop(
+        _filed,
+        _of_bus("due"),
+        due=f"UPDATE edge SET again_at = '{AT.isoformat()}' WHERE {_POLICES}",
+        done=f"SELECT count(*) = 2 FROM edge WHERE {_POLICES}",
+    ),
+    "issues anew what its recipient lacks": Loop(
+        _filed,
+        _of_bus("missing"),
+        due=f"UPDATE edge SET missing = true WHERE {_POLICES}",
+        done=f"SELECT NOT missing FROM edge WHERE {_POLICES}",
+    ),
+    "tells again what was taken back": Loop(
+        _filed,
+        _of_bus("missing"),
+        due=f"""
+WITH gone AS (UPDATE referral SET state = 'withdrawn', withdrawn_reason = 'filed_in_error' WHERE referral_id = $1)
+UPDATE edge SET missing = true WHERE {_POLICES}
+""",
+        done=f"SELECT NOT missing FROM edge WHERE {_POLICES}",
+        kept="withdrawn_reason",
+    ),
+    "erases what nobody has looked at": Loop(
+        _unreleased,
+        _of_bus("expire"),
+        due="UPDATE referral SET accepted_at = accepted_at - interval '30 days' WHERE referral_id = $1",
+        done="SELECT state = 'dropped' FROM referral WHERE referral_id = $1",
+        kept="filed_by",
+    ),
+    "suggests contact": Loop(
+        _met,
+        _of_bus("suggest"),
+        done="SELECT EXISTS (SELECT FROM contact WHERE referral_id = $1)",
+        kept="revision",
+        breaks="0",
+    ),
+    "sends what can be read now": Loop(
+        _waits,
+        _of_bus("issue"),
+        begins=_reads,
+        done="SELECT NOT EXISTS (SELECT FROM edge WHERE referral_id = $1 AND state = 'waiting')",
+    ),
+    "sends anew what can be read now": Loop(
+        _filed,
+        _of_bus("issue"),
+        due=f"UPDATE edge SET unread = true WHERE {_POLICES}",
+        done=f"SELECT NOT unread FROM edge WHERE {_POLICES}",
+    ),
+    "follows who has moved": Loop(
+        _filed,
+        lambda origin: lambda: origin.bus.follow(origin.world.documents.directory),
+        begins=_moves,
+        done=f"SELECT instance = 'industry_two' FROM edge WHERE {_PROVIDERS}",
+    ),
+    "issues what is planned": Loop(
+        _planned,
+        lambda origin: timers(origin).look,
+        due=f"UPDATE edge SET issue_at = '{AT.isoformat()}' WHERE referral_id = $1 AND state = 'planned'",
+        done="SELECT NOT EXISTS (SELECT FROM edge WHERE referral_id = $1 AND state = 'planned')",
+    ),
+    "links places": Loop(
+        _placed,
+        lambda origin: linking(origin).look,
+        done="SELECT EXISTS (SELECT FROM location_token WHERE referral_id = $1)",
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+async def nothing_else(origin: Origin) -> None:
+    """What other tests have left is not due."""
+    await nothing_planned(origin)
+    await run(origin, "UPDATE edge SET again_at = NULL, missing = false, unread = false, untold = '{}'")
+    await run(origin, "UPDATE edge SET state = 'superseded' WHERE state IN ('emitted', 'waiting')")
+    await run(origin, "DELETE FROM contact_due")
+    await Numberer(origin.database, LISTS["hotline"]).number()
+    while await linking(origin).look():
+        pass
+
+
+@dataclass
+class Pair:
+    """Two referrals of which the same is due; the earlier has a defect."""
+
+    origin: Origin
+    loop: Loop
+    bad: UUID
+    good: UUID
+    saved: Any
+
+    @classmethod
+    async def of(cls, origin: Origin, loop: Loop) -> Pair:
+        bad, good = [await loop.file(origin) for _ in range(2)]
+        for each in (bad, good):
+            if loop.due:
+                await run(origin, loop.due, each)
+        saved = await run(origin, f"SELECT {loop.kept} FROM referral WHERE referral_id = $1", bad)
+        await run(origin, f"UPDATE referral SET {loop.kept} = {loop.breaks} WHERE referral_id = $1", bad)
+        if loop.begins is not None:
+            await loop.begins(origin)
+        return cls(origin, loop, bad, good, saved)
+
+    async def done(self) -> tuple[bool, bool]:
+        """Whether it is done of the one with a defect, and of the other."""
+        bad, good = [await run(self.origin, self.loop.done, each) for each in (self.bad, self.good)]
+        return bad, good
+
+    async def mend(self) -> None:
+        await run(
+            self.origin, f"UPDATE referral SET {self.loop.kept} = $2 WHERE referral_id = $1", self.bad, self.saved
+        )
+
+
+@pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
+async def test_one_with_a_defect_stops_no_other_and_is_tried_again(origin: Origin, loop: Loop) -> None:
+    pair, look = await Pair.of(origin, loop), loop.look(origin)
+    await look()
+    assert await pair.done() == (False, True)
+    assert REGISTRY.get_sample_value("causeway_subjects_aside") == 1
+    await pair.mend()
+    await look()
+    assert await pair.done() == (False, True), "not yet: it would be a busy loop"
+    origin.clock.advance(PAUSE_MAX.total_seconds())
+    await look()
+    assert await pair.done() == (True, True)
+    assert REGISTRY.get_sample_value("causeway_subjects_aside") == 0
+
+
+@pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
+async def test_done_together_alone_it_would_stop_the_others(
+    origin: Origin, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: what sets nobody aside."""
+
+    async def together(_: Apart, work: str, limit: int, act: Act, *, whole: bool = True) -> int:
+        await act(taking := Taking(limit))
+        return taking.rows
+
+    pair = await Pair.of(origin, loop)
+    with monkeypatch.context() as off:
+        off.setattr(Apart, "batch", together)
+        with pytest.raises(Exception):  # noqa: B017, PT011 - whatever the defect is
+            await loop.look(origin)()
+    assert await pair.done() == (False, False)
+    await pair.mend()
+    await loop.look(origin)()
+
+
+async def test_work_of_one_kind_stops_no_other_kind(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails before it has taken anybody is nobody's: it is reported, and the rest of the turn is done."""
+    seen = list[str]()
+
+    async def fails(*_: object) -> int:
+        seen.append("fails")
+        raise ZeroDivisionError
+
+    async def goes_on(*_: object) -> int:
+        seen.append("goes on")
+        return 0
+
+    async def ends(_: float) -> None:
+        raise EndOfTurn
+
+    monkeypatch.setattr(origin.bus, "due", fails)
+    monkeypatch.setattr(origin.bus, "suggest", goes_on)
+    monkeypatch.setattr(bus.asyncio, "sleep", ends)
+    with pytest.raises(EndOfTurn):
+        await origin.bus.run(lambda: APPLYING)
+    assert seen == ["fails", "goes on"]
+
+
+async def test_a_request_that_breaks_its_batch_breaks_no_other(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare, together, broken = Intake._prepare, list[int](), request(origin)
+
+    async def fails(self: Intake, requests: Sequence[Request], *given: Any) -> Any:
+        together.append(len(requests))
+        if broken in requests:
+            raise ZeroDivisionError
+        return await prepare(self, requests, *given)
+
+    monkeypatch.setattr(Intake, "_prepare", fails)
+    async with origin.intake.running():
+        filed = [origin.intake.submit(each) for each in (broken, request(origin))]
+        bad, good = await asyncio.gather(*filed, return_exceptions=True)
+    assert isinstance(bad, ZeroDivisionError)
+    assert isinstance(good, Reply)
+    assert (good.status, max(together)) == (202, 2)
+
+
+def request(origin: Origin) -> Request:
+    content = submission(external_ref=f"apart-{uuid7().hex[:24]}")
+    posted = digest(content.model_dump_json().encode())
+    party = origin.intake.origin(HOTLINE)
+    filing = Submission(party, Role.MACHINE, content, None, body_sha256=posted, actor=ACTOR)
+    return Request([filing], uuid7().bytes * 2, bytes(32), single=True)
+
+
+class EndOfTurn(Exception):
+    """The turn is over."""
+
+
+async def test_a_database_that_is_away_sets_nobody_aside(origin: Origin) -> None:
+    aside = SetAside()
+    tried = list[int]()
+
+    async def away(taking: Taking) -> None:
+        taking.take([{"referral_id": uuid7(), "party": "x"}])
+        tried.append(taking.limit)
+        raise Unavailable("database_unavailable")
+
+    with pytest.raises(Unavailable):
+        await Apart(aside, origin.clock).batch("work", 7, away)
+    assert (tried, await aside.check()) == ([7], Check("rules", True))
