@@ -221,6 +221,8 @@ CREATE TABLE console_person (
     scope_jurisdictions text[],
     scope_parties text[],
     ended_at timestamptz,
+    -- What the party calls them, for the others of it; auditors' looks bear opaque names all the same.
+    called text CHECK (length(called) <= 60),
     PRIMARY KEY (party, actor)
 );
 
@@ -409,7 +411,9 @@ CREATE TABLE reading (
     auditor text NOT NULL,
     purpose text NOT NULL,
     what text NOT NULL,
-    at timestamptz NOT NULL DEFAULT now()
+    at timestamptz NOT NULL DEFAULT now(),
+    -- Who of the organisation has looked, by the opaque name under which what they do is kept.
+    actor text
 );
 
 -- What the operator's tool has found of the books of all sides (services.audit.ports.Accounts). It adds, as the
