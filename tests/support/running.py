@@ -46,6 +46,7 @@ SERVED = ("-m", "deploy.cli", "serve")
 READY_S_MAX = 180.0
 STOP_S_MAX = 60.0
 QUIET_S_MAX = 180.0
+UNTIL_PAUSE_S_MAX = 0.25
 #: What is not sent, or not answered. What only waits for marks is not counted.
 UNDER_WAY = """
 SELECT count(message_id) FROM outbox JOIN lane USING (lane)
@@ -313,11 +314,15 @@ def provider_filing(**changes: Any) -> dict[str, Any]:
 
 
 async def until(holds: Callable[[], Awaitable[object]], *, seconds_max: float = QUIET_S_MAX) -> None:
-    """Ask again and again until the answer is yes. Raises `AssertionError` when that takes too long."""
-    deadline = time.monotonic() + seconds_max
+    """Ask again and again until the answer is yes. Raises `AssertionError` when that takes too long.
+
+    What takes long is asked for less often: each question is work for those who are waited for.
+    """
+    deadline, pause_s = time.monotonic() + seconds_max, 0.02
     while not await holds():
         assert time.monotonic() < deadline, "what is waited for does not come"
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(pause_s)
+        pause_s = min(1.2 * pause_s, UNTIL_PAUSE_S_MAX)
 
 
 async def rows_of(url: str, query: str, *arguments: Any) -> list[asyncpg.Record]:
