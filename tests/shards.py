@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import compileall
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from time import monotonic
 from typing import Final
 
 from deploy.site.settings import inherited_environment
+from tests.acceptance.kept import code_commit
 from tests.support.stack import PREPARED
 
 ROOT: Final = Path(__file__).parents[1]
@@ -48,6 +50,10 @@ NAMED: Final = (
     ("shared/runtime",),
 )
 
+#: What each run has found, as JUnit writes it; all of them are of the commit that stands beside them.
+REPORTS: Final = ROOT / ".state" / "suite"
+OF_COMMIT: Final = "commit"
+
 _saying = Lock()
 
 
@@ -68,14 +74,17 @@ class Ended:
 def main(argv: Sequence[str]) -> int:
     """Run the suite; `argv` goes to each run of pytest."""
     compile_once()
+    begin_reports()
     chosen = chosen_by_shard("tests", NAMED)
     with tempfile.TemporaryDirectory(prefix="causeway-prepared-") as folder:
         prepare(folder)
-        wanted = [[*each, *argv] for each in chosen]
+        wanted = [[*each, f"--junitxml={REPORTS / f'{n}.xml'}", *argv] for n, each in enumerate(chosen, 1)]
         ended = run(wanted, at_once=at_once(len(os.sched_getaffinity(0))), given={PREPARED: folder})
     for number, each in enumerate(ended, 1):
         took = f"{each.seconds:.0f} s, {each.processor_s:.0f} s of processors"
         print(f"shard {number}: exit code {each.code} after {took}: {each.last}")
+    if not argv:  # else they may not be of every test
+        (REPORTS / OF_COMMIT).write_text(code_commit(), encoding="utf-8")
     print(f"in all {sum(each.processor_s for each in ended):.0f} s of processors")
     for number, each in enumerate(ended, 1):
         for line in each.failed:
@@ -87,6 +96,12 @@ def compile_once() -> None:
     """Write the bytecode of our modules: where that is forbidden, each of a thousand processes would make it anew."""
     for package in PACKAGES:
         compileall.compile_dir(ROOT / package, quiet=1)
+
+
+def begin_reports() -> None:
+    """Take away what an earlier run has found."""
+    shutil.rmtree(REPORTS, ignore_errors=True)
+    REPORTS.mkdir(parents=True)
 
 
 def prepare(folder: str) -> None:

@@ -15,7 +15,8 @@ from services.hotline.ports import Offer, OfferPage, OpenedOffer
 from shared.exchange.act import OfferState, Subject
 from shared.exchange.message import Received
 from shared.party.recipient.domain import item_numbers
-from shared.party.recipient.store.items import ItemTable, NewItem, PostgresOneEdgeItems, Views, new_items
+from shared.party.recipient.store.arriving import NewItem, new_items
+from shared.party.recipient.store.items import ItemTable, PostgresOneEdgeItems, Views
 from shared.party.waiting import CLAIMABLE, HANDED_OVER, Place, Waiting, Waits, mend_of
 from shared.runtime.database.columns import Columns, Statement
 from shared.vocabulary.referral import PriorityLevel, RelationKind

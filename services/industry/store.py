@@ -25,7 +25,8 @@ from shared.party.preservation.store.locations import (
     token,
 )
 from shared.party.recipient.domain import Item, item_numbers
-from shared.party.recipient.store.items import ItemTable, NewItem, PostgresOneEdgeItems, Views, new_items
+from shared.party.recipient.store.arriving import NewItem, new_items
+from shared.party.recipient.store.items import ItemTable, PostgresOneEdgeItems, Views
 from shared.runtime.database.columns import Columns, Statement
 from shared.vocabulary.answers import NoticeAction
 from shared.vocabulary.referral import IncidentKind

@@ -40,9 +40,10 @@ from shared.kernel.clock import rfc3339
 from shared.party.recipient.domain import Item
 from shared.party.recipient.ports import ItemAct, Page
 from shared.party.recipient.ports.passings import PassedCase
+from shared.party.recipient.store.arriving import NewItem, new_items
 from shared.party.recipient.store.contacts import contacts_of, contacts_seen, note_contacts
 from shared.party.recipient.store.holds import AskedHolds
-from shared.party.recipient.store.items import ItemTable, NewItem, PostgresItems, new_items
+from shared.party.recipient.store.items import ItemTable, PostgresItems
 from shared.party.recipient.store.leases import CLAIMED, MINE, PostgresLeases
 from shared.party.recipient.store.passing import (
     Binding,

@@ -44,7 +44,7 @@ class Taking:
         return self.rows >= self.limit
 
     def take(self, rows: Sequence[Row]) -> Sequence[Row]:
-        """The same rows, noted; each has its `referral_id` and `party`."""
+        """Note which rows are looked at, each with its `referral_id` and `party`, and hand them on."""
         self.rows += len(rows)
         self.taken.update({(UUID(str(row["referral_id"])), str(row["party"])): None for row in rows})
         return rows

@@ -11,9 +11,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from shared.kernel.errors import CausewayError
+from tests.acceptance.kept import code_commit
 from tests.acceptance.line import Line
 from tests.acceptance.lines import LINES
 from tests.acceptance.verbs import VERBS, WholeDemo
+from tests.shards import OF_COMMIT, REPORTS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "acceptance.md"
@@ -21,8 +23,9 @@ HEAD = """\
 # What finished work must show
 
 Written by `make acceptance`, which runs every line of this page for real: the tests that it names, and the verbs that
-take too long for the default run. A line is kept only if all of its tests ran and passed and its verb found what it
-must. Figures are those of the last run. What takes longer stands on [a page of its own](acceptance-long.md).
+take too long for the default run. Where `make test` has run at this very commit, the tests are those of that run. A
+line is kept only if all of its tests ran and passed and its verb found what it must. Figures are those of the last run.
+What takes longer stands on [a page of its own](acceptance-long.md).
 """
 
 
@@ -48,7 +51,7 @@ class Shown:
 def main() -> int:
     """Exit code 0 if every line is kept, else 1."""
     lines = [line for lines in LINES.values() for line in lines]
-    tested = run_tests(apart({test for line in lines for test in line.tests}))
+    tested = of_the_suite(REPORTS, code_commit()) or run_tests(apart({test for line in lines for test in line.tests}))
     with tempfile.TemporaryDirectory(prefix="causeway-acceptance-") as folder:
         whole = WholeDemo(Path(folder))
         shown = {title: [show(line, tested, whole) for line in lines] for title, lines in LINES.items()}
@@ -56,6 +59,18 @@ def main() -> int:
     failed = sum(not each.kept for found in shown.values() for each in found)
     print(f"{len(lines) - failed} of {len(lines)} lines kept; written to {PAGE.relative_to(ROOT)}")
     return 1 if failed else 0
+
+
+def of_the_suite(reports: Path, commit: str) -> dict[str, Tested]:
+    """What the whole suite has come to at this commit, by test; nothing where it was not run, or code has changed."""
+    noted = reports / OF_COMMIT
+    if "+" in commit or not noted.exists() or noted.read_text(encoding="utf-8") != commit:
+        return {}
+    tested: dict[str, Tested] = {}
+    for report in sorted(reports.glob("*.xml")):
+        tested |= read_report(report.read_text(encoding="utf-8"))
+    print(f"of the run of {len(tested)} tests at {commit}", flush=True)
+    return tested
 
 
 def apart(tests: Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.__main__ import apart, judge, read_report
+from tests.acceptance.__main__ import apart, judge, of_the_suite, read_report
 from tests.acceptance.line import Line
 from tests.acceptance.lines import LINES, LONG_LINES
 from tests.acceptance.long_verbs import LONG_VERBS
@@ -41,6 +41,16 @@ def test_every_line_names_tests_and_verbs_that_exist(line: Line) -> None:
 def test_every_verb_is_named_by_a_line() -> None:
     assert {line.verb for line in ALL if line.verb} == VERBS.keys()
     assert [line.verb for line in LONG_LINES] == list(LONG_VERBS)
+
+
+def test_what_the_suite_has_found_holds_for_its_own_commit_alone(tmp_path: Path) -> None:
+    assert of_the_suite(tmp_path, "abc") == {}
+    (tmp_path / "1.xml").write_text(report(ONE.format(inside="")))
+    (tmp_path / "2.xml").write_text(report(TWO))
+    (tmp_path / "commit").write_text("abc")
+    assert judge(LINE, of_the_suite(tmp_path, "abc"))[0]
+    (tmp_path / "commit").write_text("abc+")
+    assert of_the_suite(tmp_path, "abc") == of_the_suite(tmp_path, "abc+") == {}
 
 
 def test_no_test_is_run_beside_its_module() -> None:

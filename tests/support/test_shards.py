@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import shards
-from tests.shards import NAMED, ROOT, Ended, at_once, chosen_by_shard, main, run
+from tests.shards import NAMED, OF_COMMIT, ROOT, Ended, at_once, chosen_by_shard, main, run
 
 RECORDED = """
 from pathlib import Path
@@ -71,18 +71,19 @@ def test_a_failure_in_one_run_and_nothing_to_run_in_the_other_are_told(
     assert [each.partition(" - ")[0] for each in ended[0].failed] == ["FAILED tests/named/test_one.py::test_failing"]
 
 
-def replace_runs(monkeypatch: pytest.MonkeyPatch, ended: list[Ended]) -> None:
+def replace_runs(monkeypatch: pytest.MonkeyPatch, ended: list[Ended], reports: Path) -> None:
     """Nothing is prepared and nothing run: this is how it ended."""
+    monkeypatch.setattr(shards, "REPORTS", reports / "suite")
     for name in ("compile_once", "prepare"):
         monkeypatch.setattr(shards, name, lambda *_: None)
     monkeypatch.setattr(shards, "run", lambda *_args, **_named: ended)
 
 
 def test_what_failed_is_told_again_at_the_end(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     runs = [Ended(1, "1 failed", 1.0, 0.7, ("FAILED tests/a.py::test_one - why",)), Ended(0, "1 passed", 2.0, 1.2)]
-    replace_runs(monkeypatch, runs)
+    replace_runs(monkeypatch, runs, tmp_path)
     main([])
     assert capsys.readouterr().out.splitlines() == [
         "shard 1: exit code 1 after 1 s, 1 s of processors: 1 failed",
@@ -93,9 +94,20 @@ def test_what_failed_is_told_again_at_the_end(
 
 
 @pytest.mark.parametrize(("codes", "code"), [((0, 0), 0), ((1, 0), 1), ((0, 2), 1), ((5, 0), 1)])
-def test_the_suite_passes_if_every_run_does(codes: tuple[int, int], code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    replace_runs(monkeypatch, [Ended(each, "", 1.0, 1.0) for each in codes])
+def test_the_suite_passes_if_every_run_does(
+    codes: tuple[int, int], code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    replace_runs(monkeypatch, [Ended(each, "", 1.0, 1.0) for each in codes], tmp_path)
     assert main([]) == code
+
+
+def test_what_it_found_is_of_a_commit_unless_it_was_told_what_to_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    replace_runs(monkeypatch, [], tmp_path)
+    for told, found in ((["-k", "one"], []), ([], [OF_COMMIT])):
+        main(told)
+        assert [each.name for each in (tmp_path / "suite").iterdir()] == found
 
 
 def test_what_is_named_is_there_and_named_once() -> None:

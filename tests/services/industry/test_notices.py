@@ -29,7 +29,7 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.recipient.ports import Acting, Page
-from shared.party.recipient.store import items as received_items
+from shared.party.recipient.store import arriving
 from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.post.ports import Settlement
@@ -97,7 +97,7 @@ async def test_a_record_that_were_not_encrypted_would_be_found(
     providers: Providers, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Negative control of the test above: the same search with the encryption switched off."""
-    monkeypatch.setattr(received_items, "seal_contents", unencrypted)
+    monkeypatch.setattr(arriving, "seal_contents", unencrypted)
     await providers.receive(issued(uuid7(), to=OTHER_PROVIDER))
     assert LOCATION.encode().hex() in await stored_text(endpoint.owner_url, [OTHER_PROVIDER])
 

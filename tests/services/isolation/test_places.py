@@ -21,7 +21,8 @@ from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid7
 from shared.party.origin.store.edges import opened as opened_content
 from shared.party.origin.store.filing import places
-from shared.party.recipient.store.items import NewItem, PostgresItems, new_items
+from shared.party.recipient.store.arriving import NewItem, new_items
+from shared.party.recipient.store.items import PostgresItems
 from tests.services.deliveries import (
     AGENCY,
     HOTLINE,

@@ -31,7 +31,7 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.recipient.ports import Acting, Page
-from shared.party.recipient.store import items as received_items
+from shared.party.recipient.store import arriving
 from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import (
@@ -105,7 +105,7 @@ async def test_a_record_that_were_not_encrypted_would_be_found(
     agencies: Agencies, endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Negative control of the test above: the same search with the encryption switched off."""
-    monkeypatch.setattr(received_items, "seal_contents", unencrypted)
+    monkeypatch.setattr(arriving, "seal_contents", unencrypted)
     await agencies.receive(offered(uuid7(), to=OTHER_AGENCY))
     assert LOCATION.encode().hex() in await stored_text(endpoint.owner_url, [OTHER_AGENCY])
 

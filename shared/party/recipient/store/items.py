@@ -15,13 +15,11 @@ from uuid import UUID
 import asyncpg
 
 from shared.contracts.base import Contract
-from shared.contracts.decision import Edge
 from shared.contracts.delivery import HeldEdge
 from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.questions import RaisedClear
-from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import ALL, WITHDRAWALS
-from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, reveal, unwrap, wrap
+from shared.envelope.datakeys import KeyEncryptionKey, reveal, unwrap
 from shared.exchange.clocks import Happened
 from shared.exchange.events import Event
 from shared.exchange.message import Draft, Received, Record
@@ -31,17 +29,18 @@ from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Defect, Refused, not_found
 from shared.party.looks import note_look
 from shared.party.questions.store import PostgresQuestions
-from shared.party.recipient.domain import Item, ItemKey, revision_of
+from shared.party.recipient.domain import Item, ItemKey
 from shared.party.recipient.ports import ItemAct, Page, ShownItem
 from shared.party.recipient.store.acting import move
+from shared.party.recipient.store.arriving import content_place, new_items
 from shared.party.recipient.store.listing import AT_RISK, Listing
-from shared.party.recipient.store.packing import packed, unpacked
+from shared.party.recipient.store.packing import unpacked
 from shared.party.recipient.store.questions import acted, heard
 from shared.party.recipient.store.revisions import revise
 from shared.party.recipient.store.views import view, words
 from shared.party.recipient.store.withdrawn import OfWithdrawn
 from shared.party.sought import Sought
-from shared.runtime.database.columns import Json, pairs
+from shared.runtime.database.columns import pairs
 from shared.runtime.database.feed import Listed, note_events
 from shared.runtime.database.journal import Erased, Kept
 from shared.runtime.database.pages import next_cursor
@@ -51,23 +50,6 @@ from shared.runtime.timers.steps import clock
 
 _EDGES: Final = [message.type for message in ALL if message.edge]
 _WITHDRAWALS: Final = [message.type for message in WITHDRAWALS]
-
-
-@dataclass(frozen=True, slots=True)
-class NewItem:
-    """A new row: its edge as JSON; its record, and the message as it came, encrypted under a data key of its own."""
-
-    subject_id: UUID
-    party: str
-    sender: str
-    exercise: bool
-    purpose: str
-    edge: Json
-    content: bytes
-    evidence: bytes
-    wrapped_key: bytes
-    priority: str | None
-    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,57 +329,3 @@ class PostgresOneEdgeItems(PostgresItems):
 
 def _item(row: asyncpg.Record) -> Item:
     return Item(**(dict(row) | {"purposes": frozenset(row["purposes"]), "numbers": tuple(row["numbers"])}))
-
-
-def new_items(messages: Sequence[Received], kek: KeyEncryptionKey, *, table: str) -> list[NewItem]:
-    """What messages bring, one row of `table` each.
-
-    Each sealed part is under a new data key: deleting the key erases it.
-    """
-    contents = seal_contents(messages, kek, table=table)
-    return [
-        NewItem(
-            UUID(message.subject),
-            message.recipient,
-            message.filed_by,
-            message.exercise,
-            edge.purpose.value,
-            spelt.edge.decode(),
-            *protected,
-            _priority(message.sealed, edge),
-            revision_of(message),
-        )
-        for message, protected in zip(messages, contents, strict=True)
-        if (edge := message.edge) is not None and (spelt := message.spelt) is not None
-    ]
-
-
-def _priority(record: Contract | None, edge: Edge) -> str | None:
-    """As the record says, or the facts that the edge was derived from."""
-    if isinstance(record, ReferralRecord):
-        return record.priority.level.value
-    return edge.facts.priority.value if edge.facts.priority is not None else None
-
-
-def content_place(table: str, subject_id: UUID, *, party: str, purpose: str) -> Place:
-    """The row in which an item's content belongs: one for each subject, party and purpose."""
-    return Place(table, f"{subject_id}.{purpose}", party)
-
-
-def seal_contents(
-    messages: Sequence[Received], kek: KeyEncryptionKey, *, table: str
-) -> list[tuple[bytes, bytes, bytes]]:
-    """(protected content, protected evidence, wrapped key) of each message, bound to its place.
-
-    The content is its opened record, the evidence the message: both as they came.
-    """
-    contents = []
-    for message in messages:
-        if message.spelt is None or message.edge is None:
-            raise Defect("sealed_part_missing")
-        key, subject = DataKey.generate(), UUID(message.subject)
-        place = content_place(table, subject, party=message.recipient, purpose=message.edge.purpose.value)
-        content = protect(message.spelt.record, key, place.column("content"))
-        evidence = protect(packed(message.record), key, place.column("evidence"))
-        contents.append((content, evidence, wrap(key, kek, place.column("wrapped_key"))))
-    return contents

@@ -19,7 +19,7 @@ from shared.exchange.spelt import Spelt
 from shared.exchange.states import answer_of
 from shared.party.recipient.domain import revision_of
 from shared.party.recipient.ports.passings import PassedCase
-from shared.party.recipient.store.items import content_place
+from shared.party.recipient.store.arriving import content_place
 from shared.party.waiting import CAME_BACK, Mend, Place, Waiting, Waits
 
 #: What a message brought, beside what every item has.
