@@ -62,9 +62,9 @@ class ByRule:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Ruling]:
-        """One transaction in which it acts. Raises `Unavailable`."""
+        """One transaction in which it acts, for all that are not suspended. Raises `Unavailable`."""
         directory = self.directory()
-        scope = RowScope(directory.parties_of(self.instance), Role.SERVICE, "apply")
+        scope = RowScope(directory.heard_of(directory.parties_of(self.instance)), Role.SERVICE, "apply")
         async with self.database.transaction(scope) as session:
             yield Ruling(self, session, self.items(session.driver, self.kek), directory)
 

@@ -167,6 +167,10 @@ class DirectoryIndex:
         party = self._parties.get(party_id)
         return party is not None and party.status == PartyStatus.SUSPENDED
 
+    def heard_of(self, party_ids: Iterable[str]) -> tuple[str, ...]:
+        """Those of these that others listen to: what a suspended party says is refused for good."""
+        return tuple(party for party in party_ids if not self.is_suspended(party))
+
     def served_before(self, instance_id: str, party_id: str) -> bool:
         """Whether the instance served the party before it moved, and does no more."""
         party = self._parties.get(party_id)

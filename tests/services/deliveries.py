@@ -51,8 +51,8 @@ _PARTIES = {
 }
 
 
-def directory(*left: str) -> DirectoryIndex:
-    """Three instances with two parties each, without those that have `left`, all sandbox.
+def directory(*left: str, suspended: str | None = None) -> DirectoryIndex:
+    """Three instances with two parties each, without those that have `left`, all sandbox but who is `suspended`.
 
     Both agencies have opted in to contact.
     """
@@ -78,7 +78,8 @@ def directory(*left: str) -> DirectoryIndex:
         ]
         + [{"id": "audit", "kind": "auditor"}],
         "parties": [
-            {"id": party, "kind": kind, "status": "sandbox", "instance": kind, "jurisdictions": ["NL"]}
+            {"id": party, "kind": kind, "instance": kind, "jurisdictions": ["NL"]}
+            | {"status": "suspended" if party == suspended else "sandbox"}
             | ({"annex": {"contact_suggestions": True}} if kind == "law_enforcement" else {})
             for kind, parties in _PARTIES.items()
             for party in parties

@@ -54,8 +54,8 @@ class Origin:
         async def consume() -> None:
             await first_of(
                 machinery.run_bus(handler),
-                self.bus.run(machinery.service_scope),
-                self.bus.issue_waiting(machinery.service_scope),
+                self.bus.run(machinery.speaking_scope),
+                self.bus.issue_waiting(machinery.speaking_scope),
             )
 
         async def tell_time() -> None:
@@ -147,7 +147,7 @@ def _timers(machinery: Machinery) -> OriginTimers:
         instance=machinery.instance,
         kek=machinery.keys.kek,
         clock=machinery.clock,
-        scope=machinery.service_scope,
+        scope=machinery.speaking_scope,
         wake=machinery.wake,
         aside=machinery.aside,
     )

@@ -108,6 +108,11 @@ class Machinery:
         """The scope in which the instance itself applies messages: all parties it serves, or did until they moved."""
         return RowScope(self.directory().reached_at(self.instance), "service", "apply")
 
+    def speaking_scope(self) -> RowScope:
+        """The scope in which it acts by rule and clock, and says so. For who is suspended it waits."""
+        directory = self.directory()
+        return RowScope(directory.heard_of(directory.reached_at(self.instance)), "service", "apply")
+
     def wake(self) -> None:
         """Something has committed. A part that another process runs does not hear of it: it polls."""
         self.numberer.wake()

@@ -70,6 +70,17 @@ async def test_a_withdrawal_that_nobody_answers_is_answered_by_the_rules(world: 
     assert await world.record(acted) is not None
 
 
+async def test_for_who_is_suspended_it_waits_since_nobody_would_hear_the_answer(world: World) -> None:
+    notice_id = await world.taken_back()
+    served, world.providers.directory = world.providers.directory, directory(suspended=PROVIDER)
+    assert await world.withdrawals().look() == 0
+    assert await world.record(notice_id) is not None
+    world.providers.directory = served
+    while await world.withdrawals().look():
+        pass
+    assert (await world.providers.sent(notice_id))[-1][-1]["fate"] == "erased"
+
+
 async def test_people_have_their_time(world: World) -> None:
     notice_id = await world.taken_back()
     await world.withdrawals(LONG_H).look()
