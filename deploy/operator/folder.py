@@ -31,7 +31,7 @@ from deploy.operator.cards import ADDRESS, ApproverCard, Card, read_approver_car
 from deploy.operator.settings_file import settings_text
 from deploy.site.databases import prepare_databases
 from deploy.site.endpoints import ADMIN, Endpoints, KafkaEndpoint, read_site, write_private
-from deploy.site.installation import Installation
+from deploy.site.installation import ERASURES, Installation
 from deploy.site.key_files import make_instance_keys, new_signing_key, public_keys, signing_entry
 from deploy.site.kinds import AUDIT, party_kind
 from shared.contracts.directory import Instance
@@ -121,7 +121,7 @@ def _settings(
         "KAFKA_CA_FILE": folder / _KAFKA_CA,
         "APPROVER_KEYS_FILE": Installation(folder).approver_keys_file,
         "KEYS_DIR": Installation(folder).keys_dir(place.instance),
-        "ERASURES_FILE": folder / "journal" / "erasures.jsonl",
+        "ERASURES_FILE": Installation(folder).journal_dir / ERASURES,
         "HTTP_PORT": place.port,
     }
 

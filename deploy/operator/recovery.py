@@ -18,8 +18,21 @@ from shared.runtime.instance.machinery import Machinery
 from shared.runtime.post.talk_loop import peers_of
 from shared.runtime.watch.logs import configure_logs
 
-#: No database has this id: every epoch ends with the next number, and the instance asks its peers at its next turn.
-_BEGIN: Final = ("UPDATE pair_sequence SET system_id = 0", "UPDATE life SET system_id = 0, began_at = now()")
+#: No database has this id: every epoch ends with the next number, the instance asks its peers at its next turn, and
+#: nobody is signed in from its start on.
+_BEGIN: Final = (
+    "UPDATE pair_sequence SET system_id = 0",
+    "UPDATE life SET system_id = 0, began_at = now()",
+    "UPDATE erasure_place SET system_id = 0",
+)
+#: What no peer and no journal gives back, and the verb that does.
+FORGOTTEN: Final = (
+    ("API keys that were issued since the backup", "causeway key issue"),
+    ("roles that were given since the backup, or changed", "causeway person permit"),
+    ("keys that were revoked, and roles that ended, while the instance was down", "causeway key revoke, person end"),
+    ("addresses that parties registered since the backup", "causeway webhook add"),
+    ("secrets of addresses that parties rotated since the backup", "causeway webhook rotate"),
+)
 _BEGAN: Final = "SELECT began_at, coalesce(system_id, 0) <> 0 AS noticed FROM life"
 # `lost`: what an epoch that has ended since is known to have given out, and this database has nothing of.
 _PEERS: Final = """

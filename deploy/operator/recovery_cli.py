@@ -43,12 +43,13 @@ async def recover(
                 await recovery.begin(machinery)
             found = await recovery.look(machinery, originates=keeps_referrals(kind))
         if options.json:
-            output.document(asdict(found) | {"over": found.over})
+            output.document(asdict(found) | {"over": found.over, "forgotten": dict(recovery.FORGOTTEN)})
         else:
             output.table(_COLUMNS, [[getattr(each, column) for column in _COLUMNS] for each in found.peers])
             output.table(("on the work list", "referrals"), list(found.work.items()))
             refused = [(each.party, each.subject, each.code) for each in found.refused]
             output.table(("refused act of", "on", "because"), refused)
+            output.table(("does not come back", "again by"), recovery.FORGOTTEN)
             if not found.noticed:
                 output.line("the instance has not looked yet: start it, then `causeway recover --look`")
         return output.DONE if found.over else output.FAILED

@@ -101,6 +101,8 @@ _EVERYWHERE: Final = (
     ),
     Kept("console_link", Class.KEY, Way.ROWS, Owner.OPERATOR, 7, "hashes of links that are over", "expires_at"),
     Kept("console_session", Class.KEY, Way.ROWS, Owner.OPERATOR, 7, "hashes of sessions that are over", "began_at"),
+    Kept("ending", Class.KEY, Way.ITSELF, Owner.PROTOCOL, None, "until the journal of erasures has it"),
+    Kept("erasure_place", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row: how far erasures are applied"),
     Kept("idempotency", Class.S2, Way.ROWS, Owner.OPERATOR, 7, "a request repeated later is a new one", "created_at"),
     Kept("permitted", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "the table of permissions"),
     Kept("schema_revision", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "the revision of the schema"),
@@ -149,7 +151,6 @@ _FEED: Final = (
     ),
     Kept("webhook_delivery", Class.S1, Way.ITSELF, Owner.PARTY, None, "the newest thousand attempts at each address"),
     Kept("erased_record", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "without it an erased record could come again"),
-    Kept("erasure_place", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row: how far erasures are applied"),
     Kept("feed_numberer", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row"),
 )
 _CLOCKS: Final = (

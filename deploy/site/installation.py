@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from deploy.directory.approval import approve_document, document_body, renewed
@@ -40,6 +41,8 @@ from shared.vocabulary.routing import PartyStatus
 
 APPROVERS = ("approver-one.example", "approver-two.example")
 POLICY = Path(__file__).parents[1] / "policy" / "sample.json"
+#: The journal of erasures.
+ERASURES: Final = "erasures.jsonl"
 #: The documents take effect at once; a little earlier, so that no clock is behind them.
 _HEAD_START = timedelta(minutes=1)
 _INSERT_KEYS = """
@@ -64,6 +67,11 @@ class Installation:
     @property
     def approver_keys_file(self) -> Path:
         return self.state / "approver_keys.json"
+
+    @property
+    def journal_dir(self) -> Path:
+        """Of an instance's own folder; where there is none, its journal of erasures lies beside its keys."""
+        return self.state / "journal"
 
     def keys_dir(self, instance: str) -> Path:
         return self.state / "keys" / instance
@@ -120,6 +128,8 @@ def environment(installation: Installation, endpoints: Endpoints, instance: str)
         "KEYS_DIR": str(installation.keys_dir(instance)),
         "HTTP_PORT": str(_port(endpoints.address(instance))),
     }
+    if (journal := installation.journal_dir).is_dir():
+        values["ERASURES_FILE"] = str(journal / ERASURES)
     if instance in endpoints.metrics:
         values["METRICS_PORT"] = str(_port(endpoints.metrics[instance]))
     if not kafka.open:

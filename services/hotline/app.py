@@ -35,7 +35,7 @@ from shared.runtime.instance.settings import RuntimeSettings
 #: What each kind of event begins, and its lists have.
 LISTS: Final = {FILED: LISTED, event_type(Subject.OFFER, "offer"): PostgresOffers.table.listed}
 #: How each kind of record is erased once more, in a restored database.
-ERASES: Final = {ERASED: ERASE_AGAIN, PostgresOffers.table.name: PostgresOffers.table.erase_again}
+ERASES: Final = {ERASED: ERASE_AGAIN, PostgresOffers.table.name: PostgresOffers.table.erasing.many}
 
 
 async def build(instance: str, **given: object) -> App:

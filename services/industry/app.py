@@ -57,7 +57,7 @@ LISTS: Final = {
     event_type(Subject.PRESERVATION, ASK.name): ASKED,
 }
 #: How each kind of record is erased once more, in a restored database.
-ERASES: Final = {ERASED: ERASE_AGAIN, PostgresNotices.table.name: PostgresNotices.table.erase_again}
+ERASES: Final = {ERASED: ERASE_AGAIN, PostgresNotices.table.name: PostgresNotices.table.erasing.many}
 
 
 async def build(instance: str, **given: object) -> App:

@@ -21,7 +21,6 @@ from shared.party.preservation.store.locations import (
     NoticeLocation,
     ProviderPreservations,
     add_notice_locations,
-    end_notice_locations,
     token,
 )
 from shared.party.recipient.domain import Item, item_numbers
@@ -38,6 +37,7 @@ _TABLE: Final = ItemTable(
     shown="notice_id, contact, purpose, exercise, state, language, edge, numbers, received_at, priority, revision, "
     "said",
     numbers="numbers",
+    places="notice_location",
 )
 _NEW: Final = Columns.of(NewItem, language="text", numbers="smallint[]", incident_kind="text")
 _ADD: Final = Statement(
@@ -95,10 +95,6 @@ class PostgresNotices(PostgresOneEdgeItems):
         await super().amend(messages, items)
         await self._driver.executemany(_KIND, [(UUID(each.subject), each.recipient, _kind(each)) for each in messages])
         await self._locate(messages)
-
-    async def erase(self, item: Item) -> None:
-        await super().erase(item)
-        await end_notice_locations(self._driver, item.subject_id, item.party)
 
     async def reported(
         self, party: str, *, since: datetime, before: datetime, exercises: bool

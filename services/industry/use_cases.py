@@ -49,7 +49,7 @@ async def reported_notices(period: Period, acting: Acting, *, exercises: bool) -
 async def _check_nothing_to_keep(notice_id: UUID, acting: Acting) -> None:
     """What was done can be complained about, and what is preserved is for others to ask for: neither is wiped."""
     notice = (await acting.items.find([notice_id])).get((notice_id, acting.party))
-    if notice is None or notice.state != NoticeState.WITHDRAWN:
+    if notice is None or notice.gone or notice.state != NoticeState.WITHDRAWN:
         return
     if reason_to_keep(Subject.NOTICE, notice.said, retention=None, at=acting.at) is not None:
         detail = "it was acted on: say until when and why it is kept"

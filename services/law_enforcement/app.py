@@ -50,7 +50,7 @@ LISTS: Final = {
     event_type(Subject.PRESERVATION, ASK.name): LISTED,
 }
 #: How each kind of record is erased once more, in a restored database.
-ERASES: Final = {PostgresCases.table.name: PostgresCases.table.erase_again}
+ERASES: Final = {PostgresCases.table.name: PostgresCases.table.erasing.many}
 
 
 async def build(instance: str, **given: object) -> App:

@@ -57,7 +57,7 @@ from shared.party.recipient.store.passing import (
     passings,
     refuse_passings,
 )
-from shared.party.recipient.store.places import alike, forget_places, note_places
+from shared.party.recipient.store.places import alike, note_places
 from shared.party.recipient.store.questions import acted
 from shared.party.recipient.store.views import view, words
 from shared.party.said import Said
@@ -73,6 +73,7 @@ _TABLE: Final = ItemTable(
     purposes="ARRAY(SELECT purpose FROM case_edge AS e"
     " WHERE e.referral_id = case_file.referral_id AND e.party = case_file.party)",
     contents="case_edge",
+    places="case_location",
     keeps="said ? 'accepted_at'",
     claimed=MINE,
     passed_by="(SELECT by_party FROM case_passed AS p"
@@ -150,10 +151,6 @@ class PostgresCases(PostgresItems):
         await super().amend(messages, items)
         await bind_edges(self._driver, messages)
         await note_places(self._driver, messages, self._kek)
-
-    async def erase(self, item: Item) -> None:
-        await super().erase(item)
-        await forget_places(self._driver, item.subject_id, item.party)
 
     async def act_many(self, acts: Sequence[ItemAct], at: datetime) -> frozenset[UUID]:
         references = [self._reference(each) for each in acts]

@@ -228,7 +228,7 @@ async def _check_not_kept(referral_id: UUID, acting: Acting) -> None:
 async def _check_not_taken_up(referral_id: UUID, acting: Acting) -> None:
     """A case that was accepted wins over its withdrawal: whoever got hold of an origin's key must not wipe it."""
     case = (await acting.items.find([referral_id])).get((referral_id, acting.party))
-    if case is not None and case.state == CaseState.WITHDRAWN and "accepted_at" in case.said:
+    if case is not None and not case.gone and case.state == CaseState.WITHDRAWN and "accepted_at" in case.said:
         raise Refused("case_is_kept", "it was accepted: say until when and why it is kept", field="/fate", status=409)
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from shared.contracts.answers import Answer, NoticeAnsweredClear, NoticeNotOursClear, OnReferral
+from shared.contracts.answers import Answer, NoticeAnsweredClear, NoticeNotOursClear, OnReferral, WithdrawalAnswer
 from shared.contracts.base import Contract
 from shared.contracts.checks import NoticeReinstatedClear
+from shared.contracts.erasures import Erasure
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.offers import OfferAssessedClear
 from shared.contracts.questions import NoticeDisputeRaisedClear, NoticeQuestionAskedClear
@@ -25,7 +26,7 @@ from shared.exchange.states import answer_follows, permits, reopens
 from shared.exchange.words import folded
 from shared.kernel.authority import Permit
 from shared.kernel.errors import Refused
-from shared.vocabulary.answers import AnswerState, ItemsFold, OfferFold
+from shared.vocabulary.answers import AnswerState, ItemsFold, OfferFold, WithdrawalFate
 from shared.vocabulary.routing import Disposition
 
 
@@ -120,12 +121,15 @@ def answer_edge(
     these, and recipients of referrals use them themselves. An answer may have crossed an amendment on the way: it is
     one to what its recipient had, and is kept as that; what it means to what stands now is what it means where it comes
     from. Raises `Refused`: `answer_out_of_order` for every transition that no row of `acts` lists and for the
-    acknowledgement of a withdrawal that has not been; `answer_repeated` for a number that is not above the newest; and
-    what may not be said of an item.
+    acknowledgement of a withdrawal that has not been; `answer_repeated` for a number that is not above the newest,
+    unless it says once more that the record is erased: who was restored says so again; and what may not be said of an
+    item.
     """
     # Whether it may be claimed is known where claims are granted.
     offered = Offered.WITHDRAWN if withdrawn else Offered.CLAIMABLE
     if isinstance(clear, Answer) and clear.number <= present.acts:
+        if withdrawn and _says_erased(clear) and present.detail.get("fate") == WithdrawalFate.ERASED:
+            return present
         raise Refused("answer_repeated")
     deciding = _deciding(present, clear, own=own, standing=amended.standing(own))
     means: AnswerState | None = None
@@ -146,6 +150,10 @@ def answer_edge(
     # What is asked is no word of the answer.
     detail = present.detail if message in STAYING else folded(present.detail, said_in(clear, own=own))
     return Answered(following, detail, clear.number if isinstance(clear, Answer) else present.acts)
+
+
+def _says_erased(clear: Contract) -> bool:
+    return isinstance(clear, WithdrawalAnswer | Erasure) and clear.fate is WithdrawalFate.ERASED
 
 
 def _deciding(present: Answered, clear: Contract, *, own: Sequence[int], standing: Sequence[int]) -> Contract:

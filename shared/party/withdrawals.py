@@ -67,7 +67,9 @@ class Withdrawals:
         return await ruling.act(act, due, lambda _: Erasure(fate=WithdrawalFate.ERASED))
 
     def _said(self, item: Item, classes: Sequence[str]) -> WithdrawalAnswer:
-        """Of several classes the one that lasts longest."""
+        """Of several classes the one that lasts longest; of what is gone already, that it is."""
+        if item.gone:
+            return WithdrawalAnswer(fate=WithdrawalFate.ERASED)
         known = [each for each in RetentionClass if each.value in classes]
         retention = max(known, key=lambda each: KEPT_DAYS[each], default=None)
         kept = reason_to_keep(self._rule.recipient.subject, item.said, retention=retention, at=self._rule.clock.now())

@@ -50,6 +50,9 @@ LOOPS: Final = {
     "shared/runtime/database/feed.py:Numberer.run": "one statement counts rows, and reads nothing of any",
     "shared/runtime/database/feed_reading.py:FeedListener.run": "hears that there is something, and reads nothing",
     "shared/runtime/database/transactions.py:wait_for_database": "asks whether the database answers",
+    "shared/runtime/instance/endings.py:keep_journalling": (
+        "tests/services/law_enforcement/test_endings.py::test_a_journal_that_cannot_be_written_is_tried_again"
+    ),
     "shared/runtime/instance/law.py:LawWatch.run": (
         "tests/shared/runtime/instance/test_law_watch.py::test_a_look_that_fails_is_not_the_last"
     ),

@@ -27,8 +27,12 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from deploy.accounting.differences import Reconciliation
 from deploy.accounting.run import reconciled
 from deploy.devstack.postgres import binaries
+from deploy.operator.keys import key_id, revoke
 from deploy.site.access import admin_access
 from shared.exchange.topics import inbox_topic
+from shared.kernel.authority import Role
+from shared.kernel.clock import SystemClock
+from shared.runtime.http.identity import key_hash
 from shared.vocabulary.referral import WithdrawalReason
 from tests.journeys.parties import ran
 from tests.support.running import AGENCY, HOTLINE, Exchange, referral, running_exchange, until
@@ -81,6 +85,8 @@ class Restored:
     ahead: frozenset[UUID] = frozenset()
     reused: int = 0
     accounting: Reconciliation | None = None
+    #: How a key that was revoked after the dump is answered, before the restore and after it.
+    revoked: list[int] = field(default_factory=list)
 
     def named(self) -> set[str]:
         """The numbers that the accounts name, as differences of (II) or as forgotten in an epoch that has ended."""
@@ -107,7 +113,11 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
     await _quiet(exchange)
     edges_before = await _edges(exchange)
     dump = folder / f"{instance}.dump"
+    party = next(name for name, each in exchange.parties.items() if each.url == exchange.endpoints.address(instance))
+    key = await exchange.issued(instance, party, Role.VIEWER)
     dump_database(exchange, instance, dump)
+    await _revoke(exchange, instance, party)
+    found.revoked.append(await _answered(exchange, party, key))
     found.after = await _file(exchange, count // 3)
     found.accepted, found.withdrawn = found.before[0], found.before[1]
     async with exchange.client(AGENCY) as agency, exchange.client(HOTLINE) as hotline:
@@ -122,6 +132,7 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
     restore_database(exchange, instance, dump)
     exchange.serve(instance)
     exchange.wait_ready(instance)
+    found.revoked.append(await _answered(exchange, party, key))
     found.later = await _file(exchange, count - 2 * (count // 3))
     if instance != AUDIT:
         await until(lambda: recovered(exchange, instance))
@@ -132,6 +143,25 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
     found.lost = known - await _between_parties(exchange, instance)
     await _look(exchange, found)
     return found
+
+
+async def _revoke(exchange: Exchange, instance: str, party: str) -> None:
+    """Revoke all keys of the party but its own, and wait until the running instance has that in its journal."""
+    await revoke(exchange.site, party, keep=key_id(key_hash(exchange.parties[party].key)), at=SystemClock().now())
+
+    async def noted() -> bool:
+        admin = await exchange.admin(instance)
+        waits = await admin.fetchval("SELECT EXISTS (SELECT FROM ending)")
+        await admin.close()
+        return not waits
+
+    await until(noted)
+
+
+async def _answered(exchange: Exchange, party: str, key: str) -> int:
+    """How whoever holds this key is answered."""
+    async with exchange.http(party) as client:
+        return (await client.get("/v1/whoami", headers={"Authorization": f"Bearer {key}"})).status_code
 
 
 def dump_database(exchange: Exchange, instance: str, dump: Path) -> None:
@@ -227,6 +257,7 @@ def check(found: Restored, *, lost_before: frozenset[str] = frozenset()) -> froz
     """
     assert found.accounting is not None
     assert found.reused == 0
+    assert found.revoked == [401, 401]
     filed = {*found.before, *found.after, *found.later}
     assert filed <= found.cases.keys(), "what the restored instance had forgotten has come back, and new ones came"
     assert found.accepted is not None

@@ -94,6 +94,10 @@ WHYS: Final = {
         "the notice was acted on, which can be complained about, or something is preserved",
         "what was acted on is kept: say --kept-class, --kept-basis and --kept-until",
     ),
+    "nothing_to_keep": Why(
+        "the record was erased before, so it cannot be said to be kept",
+        "say that it was erased: the same verb without --kept-class, --kept-basis and --kept-until",
+    ),
     "parameter_invalid": Why(
         "a parameter breaks its rule, or the path has no such parameter", "--help of the verb says what it may be"
     ),

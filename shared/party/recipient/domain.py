@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.contracts.answers import DisownedItems, ItemAnswers, NoticeDisowning, NoticeStatements
+from shared.contracts.answers import DisownedItems, ItemAnswers, NoticeDisowning, NoticeStatements, WithdrawalAnswer
 from shared.contracts.base import Contract
 from shared.contracts.checks import ItemsCheckedClear, ReinstatedItems, Reinstatement
 from shared.contracts.items import AnsweredSoFar
@@ -27,7 +27,7 @@ from shared.exchange.words import folded
 from shared.kernel.authority import Authority, Role
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
-from shared.vocabulary.answers import AnswerState, ItemFound
+from shared.vocabulary.answers import AnswerState, ItemFound, WithdrawalFate
 
 #: An item is known by its subject (referral or notice id) and the party it was sent to.
 ItemKey = tuple[UUID, str]
@@ -56,6 +56,8 @@ class Item:
     revision: int = 1
     #: Who has passed it on, where that was not its sender.
     passed_by: str | None = None
+    #: Whether its record was erased, maybe by what a restored database has forgotten.
+    gone: bool = False
 
     def is_told_by(self, message: Received) -> bool:
         """Whether what is sent of it once more comes from where it came from before."""
@@ -141,6 +143,8 @@ def words_of(item: Item, said: Contract | None) -> Words:
             found = findings.found_in(item.said)
             assessed = findings.stated(said.assessed, item.numbers, found)
             return Words(AssessedItems(assessed=assessed), findings.fold_offer(item.numbers, [*found, *assessed]))
+        case WithdrawalAnswer(fate=WithdrawalFate.KEPT) if item.gone:
+            raise Refused("nothing_to_keep", "its record was erased: say so", field="/fate", status=409)
         case _:
             return Words(said, said)
 

@@ -27,6 +27,7 @@ from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import KEY_ROLES, Identity, make_room
 from shared.runtime.http.scope import columns_of, scope_of
 from shared.runtime.http.strangers import Strangers
+from shared.runtime.post.epochs import HERE
 from shared.vocabulary.routing import PartyStatus
 
 #: A link opens one session, at most so long after it was made.
@@ -43,9 +44,16 @@ _ACTOR = re.compile(r"[0-9a-f]{32}")
 #: What somebody is called: words of letters, as names are written.
 _CALLED = re.compile(r"[^\W\d_](?:[^\W\d_]|[ .'’-]){0,59}")
 
+# Whoever may do something else from now on may not do again in a restored database what they might before.
 _KEEP_PERSON = """
+WITH changed AS (
+    SELECT party, actor FROM console_person WHERE party = $1 AND actor = $2 AND ended_at IS NULL
+    AND (role, scope_jurisdictions, scope_parties) IS DISTINCT FROM ($3::text, $4::text[], $5::text[])
+), noted AS (
+    INSERT INTO ending (kind, subject, party) SELECT 'person', actor::uuid, party FROM changed ON CONFLICT DO NOTHING
+)
 INSERT INTO console_person (party, actor, role, scope_jurisdictions, scope_parties, called)
-VALUES ($1, $2, $3, $4, $5, $6)
+VALUES ($1, $2, $3, $4::text[], $5::text[], $6)
 ON CONFLICT (party, actor) DO UPDATE SET role = excluded.role, ended_at = NULL,
     called = coalesce(excluded.called, console_person.called),
     scope_jurisdictions = excluded.scope_jurisdictions, scope_parties = excluded.scope_parties
@@ -56,9 +64,41 @@ _KEEP_LINK = "INSERT INTO console_link (link_hash, party, actor, expires_at) VAL
 _END_PERSON = """
 WITH links AS (UPDATE console_link SET used_at = $3 WHERE party = $1 AND actor = $2 AND used_at IS NULL),
      sessions AS (UPDATE console_session SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ended_at IS NULL),
-     keys AS (UPDATE api_key SET revoked_at = $3 WHERE party = $1 AND person = $2 AND revoked_at IS NULL)
-UPDATE console_person SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ended_at IS NULL RETURNING actor
+     keys AS (UPDATE api_key SET revoked_at = $3 WHERE party = $1 AND person = $2 AND revoked_at IS NULL),
+     ended AS (UPDATE console_person SET ended_at = $3 WHERE party = $1 AND actor = $2 AND ended_at IS NULL
+               RETURNING party, actor),
+     noted AS (INSERT INTO ending (kind, subject, party) SELECT 'person', actor::uuid, party FROM ended
+               ON CONFLICT DO NOTHING)
+SELECT actor FROM ended
 """
+#: What the journal of erasures calls somebody whose role ended or changed, and how it ends in a restored database.
+PERSON: Final = "person"
+END_AGAIN: Final = """
+WITH people AS (
+    SELECT party, replace(subject::text, '-', '') AS actor FROM unnest($1::uuid[], $2::text[]) AS e (subject, party)
+), links AS (
+    UPDATE console_link AS l SET used_at = now() FROM people AS p
+    WHERE (l.party, l.actor) = (p.party, p.actor) AND used_at IS NULL
+), sessions AS (
+    UPDATE console_session AS s SET ended_at = now() FROM people AS p
+    WHERE (s.party, s.actor) = (p.party, p.actor) AND ended_at IS NULL
+), keys AS (
+    UPDATE api_key AS k SET revoked_at = now() FROM people AS p
+    WHERE (k.party, k.person) = (p.party, p.actor) AND revoked_at IS NULL
+)
+UPDATE console_person AS c SET ended_at = now() FROM people AS p
+WHERE (c.party, c.actor) = (p.party, p.actor) AND ended_at IS NULL
+"""
+_HERE_NOW = f"""
+UPDATE erasure_place AS p SET system_id = here.system_id, timeline = here.timeline, file = here.file
+FROM (SELECT system_id FROM erasure_place FOR UPDATE) AS was, {HERE}
+WHERE (p.system_id, p.timeline, p.file) IS DISTINCT FROM (here.system_id, here.timeline, here.file)
+RETURNING was.system_id IS NOT NULL AS restored
+"""
+_END_ALL = (
+    "UPDATE console_link SET used_at = now() WHERE used_at IS NULL",
+    "UPDATE console_session SET ended_at = now() WHERE ended_at IS NULL",
+)
 _USE_LINK = """
 UPDATE console_link SET used_at = $2 WHERE link_hash = $1 AND used_at IS NULL AND expires_at > $2 RETURNING party, actor
 """
@@ -170,6 +210,15 @@ async def end_person(driver: asyncpg.Connection, person: Person, at: datetime) -
     """
     if await driver.fetchval(_END_PERSON, *person, at) is None:
         raise _unknown()
+
+
+async def sign_out_of_restored(driver: asyncpg.Connection) -> bool:
+    """End every link and session where the database is another one than at the last start; whether it is."""
+    restored = bool(await driver.fetchval(_HERE_NOW))
+    if restored:
+        for statement in _END_ALL:
+            await driver.execute(statement)
+    return restored
 
 
 def _unknown() -> Refused:

@@ -21,6 +21,8 @@ from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid7
 from shared.runtime.courier.secrets import Safe
 from shared.runtime.database.feed import note_events
+from shared.runtime.database.journal import Ended
+from shared.runtime.database.transactions import gather
 
 ENDPOINTS_MAX: Final = 8
 #: So long the secret before signs beside the new one.
@@ -48,9 +50,13 @@ _REPLAY = """
 UPDATE webhook SET state = 'active', number = $2, failures = 0, failing_since = NULL, due_at = $3, lease = NULL
 WHERE webhook_id = $1
 """
-_REMOVE = """
-UPDATE webhook SET state = 'removed', wrapped_key = NULL, url = NULL, secret = NULL, secret_before = NULL, lease = NULL
-WHERE webhook_id = $1
+_REMOVED = "state = 'removed', wrapped_key = NULL, url = NULL, secret = NULL, secret_before = NULL, lease = NULL"
+_REMOVE = f"UPDATE webhook SET {_REMOVED} WHERE webhook_id = $1"
+#: What the journal of erasures calls an address that was removed, and how it is once more in a restored database.
+WEBHOOK: Final = "webhook"
+REMOVE_AGAIN: Final = f"""
+UPDATE webhook AS w SET {_REMOVED} FROM unnest($1::uuid[], $2::text[]) AS e (subject, party)
+WHERE w.webhook_id = e.subject AND w.party = e.party AND w.state <> 'removed'
 """
 _LOG = """
 SELECT entry, message_id, number, attempt, at, code, status, duration_ms FROM webhook_delivery
@@ -169,9 +175,10 @@ class Endpoints:
         return state
 
     async def remove(self, webhook_id: UUID) -> None:
-        """Send nothing there any more, and keep neither address nor secret."""
+        """Send nothing there any more, also from a restored database, and keep neither address nor secret."""
         await self._locked(webhook_id)
         await self._driver.execute(_REMOVE, webhook_id)
+        gather(self._driver, [Ended(WEBHOOK, webhook_id, self._party)])
 
     async def _locked(self, webhook_id: UUID) -> asyncpg.Record:
         row = await self._driver.fetchrow(_LOCK, self._party, webhook_id)

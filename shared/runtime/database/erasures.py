@@ -5,7 +5,9 @@
 
 A transaction that fails after its line was written has erased nothing yet; the next start does. Whoever asked was
 entitled to it, and nothing but the commit itself could fail after that. Where its party says `kept` before that start,
-a line that takes the other back is on disk before that commits.
+a line that takes the other back is on disk before that commits; none takes back an erasure that has committed.
+
+Accesses that have ended go the same way. What the operator's verbs end waits in `ending` for the running instance.
 """
 
 from __future__ import annotations
@@ -18,14 +20,21 @@ import asyncpg
 
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
-from shared.runtime.database.journal import Erased, Journal, Line, Place
-from shared.runtime.database.transactions import Database, LastStep, RowScope
+from shared.runtime.database.journal import Ended, Erased, Journal, Kept, Line, Place
+from shared.runtime.database.transactions import Database, LastStep, RowScope, gather
 
 _PLACE: Final = "SELECT lines, digest FROM erasure_place FOR UPDATE"
 _MOVE: Final = "UPDATE erasure_place SET lines = $1, digest = $2"
 _KEEP: Final = """
 INSERT INTO erased_record (subject, party) SELECT * FROM unnest($1::uuid[], $2::text[]) ON CONFLICT DO NOTHING
 """
+#: Whose rows are not the transaction's to see are not its to keep either.
+_GONE: Final = """
+SELECT e.subject, e.party FROM erased_record AS e JOIN unnest($1::uuid[], $2::text[]) AS k (subject, party)
+    USING (subject, party)
+"""
+_WAITS: Final = "SELECT EXISTS (SELECT FROM ending) AS waits"
+_TAKE: Final = "DELETE FROM ending RETURNING kind, subject, party"
 #: So many records are erased anew in one statement.
 _AT_ONCE: Final = 500
 
@@ -54,10 +63,12 @@ class Erasures:
     async def _note(self, driver: asyncpg.Connection, lines: Sequence[Line]) -> None:
         """Nobody else commits an erasure meanwhile: so the place in the database never passes over a line."""
         known = Place(*await driver.fetchrow(_PLACE))
+        lines = await _without_gone(driver, lines)
         erased = [each for each in lines if isinstance(each, Erased)]
-        await driver.execute(_KEEP, [each.subject for each in erased], [each.party for each in erased])
+        if erased:
+            await driver.execute(_KEEP, [each.subject for each in erased], [each.party for each in erased])
         try:
-            if not erased and await asyncio.to_thread(self._journal.end) == known:
+            if all(isinstance(each, Kept) for each in lines) and await asyncio.to_thread(self._journal.end) == known:
                 return  # every line has committed: there is nothing to take back
             before, after = await asyncio.to_thread(self._journal.append, lines, self._clock.now())
         except OSError:
@@ -68,21 +79,42 @@ class Erasures:
             await driver.execute(_MOVE, *after)
 
     async def apply(self, database: Database) -> int:
-        """Erase what the journal says behind this database's place in it; how many records that names.
+        """Erase and end what the journal says behind this database's place in it; how much that names.
 
         Raises `Refused` as `Journal.after` does, and `Unavailable`.
         """
         async with database.transaction() as session:
             place = Place(*await session.driver.fetchrow(_PLACE))
-            erased, end = await asyncio.to_thread(self._journal.after, place)
+            said, end = await asyncio.to_thread(self._journal.after, place)
             for kind, statement in self._again.items():
-                of_kind = [each for each in erased if each.kind == kind]
+                of_kind = [each for each in said if each.kind == kind]
                 for start in range(0, len(of_kind), _AT_ONCE):
                     part = of_kind[start : start + _AT_ONCE]
                     subjects, parties = [each.subject for each in part], [each.party for each in part]
                     await session.bind(RowScope(sorted(set(parties)), "service", "apply"))
                     await session.driver.execute(statement, subjects, parties)
-                    await session.driver.execute(_KEEP, subjects, parties)
+                    if isinstance(part[0], Erased):
+                        await session.driver.execute(_KEEP, subjects, parties)
             if end != place:
                 await session.driver.execute(_MOVE, *end)
-        return len(erased)
+        return len(said)
+
+
+async def _without_gone(driver: asyncpg.Connection, lines: Sequence[Line]) -> Sequence[Line]:
+    """The lines, but for those that keep what this database knows to be erased."""
+    kept = [each for each in lines if isinstance(each, Kept)]
+    if not kept:
+        return lines
+    rows = await driver.fetch(_GONE, [each.subject for each in kept], [each.party for each in kept])
+    gone = {(row["subject"], row["party"]) for row in rows}
+    return [each for each in lines if not isinstance(each, Kept) or (each.subject, each.party) not in gone]
+
+
+async def journal_endings(database: Database) -> int:
+    """Have the journal say what the operator's verbs have ended; how much that was. Raises `Unavailable`."""
+    if not (await database.fetch(_WAITS))[0]["waits"]:
+        return 0
+    async with database.transaction() as session:
+        ended = [Ended(*row) for row in await session.driver.fetch(_TAKE)]
+        gather(session.driver, ended)
+    return len(ended)

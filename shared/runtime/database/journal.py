@@ -1,8 +1,9 @@
 """The journal of erasures: a file beside the key-encryption key, outside the database and its backups.
 
-One line of JSON for each erasure: its number, when, whose and what. Its digest covers the line and the digest before
-it, so that a line that is altered or left out is found. A line is on disk before the erasure commits; one whose writing
-was cut short never counted. A line that says `kept` takes those before it back that never committed.
+One line of JSON for each erasure and each end of an access: its number, when, whose and what. A digest covers the line
+and the digest before it, so that a line that is altered or left out is found. A line is on disk before the erasure
+commits; one whose writing was cut short never counted. A line that says `kept` takes those before it back that never
+committed.
 
 Trust: whoever can write the file can take its end away; the place that the database has kept then lies beyond it, and
 the instance does not start. Whoever restores the database and cuts the file at once is not found here.
@@ -44,9 +45,17 @@ class Kept(NamedTuple):
     party: str
 
 
+class Ended(NamedTuple):
+    """One access that has ended: its kind (api_key, person, webhook), 128 bits that name it, and whose it was."""
+
+    kind: str
+    subject: UUID
+    party: str
+
+
 #: What a line says, by its `fate`.
-Line = Erased | Kept
-_FATES: Final[dict[str, type[Line]]] = {"erased": Erased, "kept": Kept}
+Line = Erased | Kept | Ended
+_FATES: Final[dict[str, type[Line]]] = {"erased": Erased, "kept": Kept, "ended": Ended}
 
 
 class Place(NamedTuple):
@@ -87,21 +96,23 @@ class Journal:
             os.fsync(file.fileno())
         return before, place
 
-    def after(self, place: Place) -> tuple[list[Erased], Place]:
-        """What was erased behind a place and not kept after that, and the place of the end.
+    def after(self, place: Place) -> tuple[list[Erased | Ended], Place]:
+        """What was erased behind a place and not kept after that, what ended there, and the place of the end.
 
         Raises `Refused`: `erasure_journal_lost` where it ends before that place, `erasure_journal_altered` where a
         line is not the one that was written.
         """
-        found, end = dict[Erased, None](), BEGINNING
+        found, end = dict[Erased | Ended, None](), BEGINNING
         with self._locked() as file:
             for end, said in _read(file):
                 if end.lines == place.lines and end.digest != place.digest:
                     raise _altered()
-                if end.lines > place.lines and isinstance(said, Erased):
-                    found[said] = None
-                elif end.lines > place.lines:
+                if end.lines <= place.lines:
+                    continue
+                if isinstance(said, Kept):
                     found.pop(Erased(*said), None)
+                else:
+                    found[said] = None
         if end.lines < place.lines:
             raise Refused("erasure_journal_lost", "it ends before what this database knows of it: put it back")
         return list(found), end

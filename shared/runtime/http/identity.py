@@ -46,7 +46,18 @@ _KEEP = """
 INSERT INTO api_key (key_hash, party, role, scope_jurisdictions, scope_parties, person)
 VALUES ($1, $2, $3, $4, $5, $6)
 """
-_REVOKE = "UPDATE api_key SET revoked_at = $2 WHERE key_hash = $1 AND revoked_at IS NULL"
+# The journal of erasures names it by the first half of its hash.
+_REVOKE = """
+WITH ended AS (UPDATE api_key SET revoked_at = $2 WHERE key_hash = $1 AND revoked_at IS NULL RETURNING key_hash, party)
+INSERT INTO ending (kind, subject, party)
+SELECT 'api_key', encode(substring(key_hash FROM 1 FOR 16), 'hex')::uuid, party FROM ended ON CONFLICT DO NOTHING
+"""
+#: What the journal of erasures calls a key that was revoked, and how it ends once more in a restored database.
+REVOKED: Final = "api_key"
+REVOKE_AGAIN: Final = """
+UPDATE api_key AS k SET revoked_at = now() FROM unnest($1::uuid[], $2::text[]) AS e (subject, party)
+WHERE substring(k.key_hash FROM 1 FOR 16) = uuid_send(e.subject) AND k.party = e.party AND k.revoked_at IS NULL
+"""
 _LOOK_UP = """
 SELECT k.party, coalesce(p.role, k.role) AS role, k.person,
        CASE WHEN k.person IS NULL THEN k.scope_jurisdictions ELSE p.scope_jurisdictions END AS scope_jurisdictions,
@@ -105,7 +116,10 @@ async def keep_key(
 
 
 async def revoke_key(driver: asyncpg.Connection, hashed: bytes, at: datetime) -> None:
-    """End the key with this hash; it may be believed for `CACHE_S` more. A revoked key stays revoked."""
+    """End the key with this hash; it may be believed for `CACHE_S` more. A revoked key stays revoked.
+
+    Also in a restored database, once the running instance has it in the journal of erasures.
+    """
     await driver.execute(_REVOKE, hashed, at)
 
 

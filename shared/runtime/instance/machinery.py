@@ -28,7 +28,6 @@ from shared.runtime.courier.addresses import AddressRules
 from shared.runtime.courier.courier import Courier
 from shared.runtime.courier.leases import Leases
 from shared.runtime.courier.sender import Sender
-from shared.runtime.database.erasures import Erasures
 from shared.runtime.database.feed import Listed, Numberer
 from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.fingerprint import refuse_strange_database
@@ -39,6 +38,7 @@ from shared.runtime.http.budgets import Budgets
 from shared.runtime.http.edge import metrics_app
 from shared.runtime.http.identity import ApiKeys
 from shared.runtime.http.server import serve_http
+from shared.runtime.instance.endings import hold, keep_journalling
 from shared.runtime.instance.keys import InstanceKeys, load_keys
 from shared.runtime.instance.law import LawWatch
 from shared.runtime.instance.parts import Part, first_of, until
@@ -130,11 +130,12 @@ class Machinery:
 
     async def run_documents(self) -> None:
         await wait_for_database(self.database)
-        watching = asyncio.create_task(self.law.run())
+        beside = [asyncio.create_task(self.law.run()), asyncio.create_task(keep_journalling(self.database))]
         try:
             await self.feed.run()
         finally:
-            watching.cancel()
+            for each in beside:
+                each.cancel()
 
     async def run_api(self, http: ASGIApp) -> None:
         """Serve a party's door. Who waits there for an event is answered when this ends."""
@@ -340,7 +341,7 @@ async def build_machinery(
     """Wire an instance from its settings. Reads key files and the document table; needs no broker.
 
     `listed` is what each type of event begins (`Numberer`), `erases` how each kind of record is erased once more
-    (`Erasures`): that is done before anything of the instance starts.
+    (`hold`): that is done before anything of the instance starts.
 
     Raises `Refused` where the database is not one that this code's migrations made (`schema_of_first_release`) or knows
     another journal of erasures (`erasure_journal_…`), and `ValueError` where a file of the guard was altered.
@@ -364,8 +365,7 @@ async def build_machinery(
     await wait_for_database(database)
     try:
         await refuse_strange_database(database, whose=instance)
-        if erases:
-            await _hold(Erasures(Journal(settings.erasures_journal()), erases, clock), database)
+        await hold(database, Journal(settings.erasures_journal()), erases, clock=clock)
     except Refused:
         await database.close()
         raise
@@ -380,13 +380,6 @@ async def build_machinery(
     budgets = Budgets(settings.budget_limits(), clock)
     numberer = Numberer(database, listed)
     return Machinery(instance, settings, clock, database, keys, shelf, feed, api_keys, budgets, numberer)
-
-
-async def _hold(erasures: Erasures, database: Database) -> None:
-    """Have erasures hold: those before a restore are done again, and from here on each is in the journal first."""
-    await erasures.apply(database)
-    assert database.last_step is not None
-    database.last_step = erasures.before_commit(database.last_step)
 
 
 def _peers(unit: Unit) -> PostgresPeers:

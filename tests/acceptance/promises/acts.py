@@ -47,7 +47,12 @@ ACTS = (
     Line(
         "What was erased is unreadable over the API, with the database and its key, and once yesterday's backup is "
         "restored; without the journal it would be found, and nothing is served by another's",
-        ("tests/services/industry/test_withdrawals.py",),
+        ("tests/services/industry/test_erasures.py",),
+    ),
+    Line(
+        "A key that was revoked, a role that ended and an address that was removed stay so in a restored database, and "
+        "nobody is signed in there; the backup alone would have them come back",
+        ("tests/services/law_enforcement/test_endings.py",),
     ),
     Line(
         "Known and new locations are answered alike, and nothing is looked up before; an intake that looks first would "

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from uuid import UUID
 
 import pytest
 
-from shared.contracts.answers import WithdrawalAcknowledgedClear
+from shared.contracts.answers import Keeping, WithdrawalAcknowledgedClear
 from shared.contracts.erasures import RecordErasedClear
 from shared.contracts.registry import RECORD_ERASED, WITHDRAWAL_ACKNOWLEDGED
 from shared.kernel.authority import Role
@@ -16,7 +16,8 @@ from shared.party.origin.store.referrals import PostgresReferrals
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.sought import EVERYTHING
 from shared.runtime.database.transactions import RowScope
-from shared.vocabulary.answers import WithdrawalFate
+from shared.vocabulary.answers import KeptBasis, WithdrawalFate
+from shared.vocabulary.judgement import RetentionClass
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import numbered, received
 from tests.services.hotline.origin import KEK, Origin
@@ -25,11 +26,15 @@ from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 REASON = WithdrawalReason.FILED_IN_ERROR
 
 
-async def acknowledged(origin: Origin, referral_id: UUID, sender: str, *, number: int = 1) -> str | None:
+KEPT = Keeping(retention=RetentionClass.MINIMAL, basis=KeptBasis.LEGAL_HOLD, until=date(2030, 1, 1))
+
+
+async def acknowledged(
+    origin: Origin, referral_id: UUID, sender: str, *, number: int = 1, kept: Keeping | None = None
+) -> str | None:
     """The code that the acknowledgement is refused with, None if it is applied."""
-    clear = WithdrawalAcknowledgedClear(
-        referral_id=referral_id, revision=1, fate=WithdrawalFate.ERASED, **numbered(number)
-    )
+    fate = WithdrawalFate.ERASED if kept is None else WithdrawalFate.KEPT
+    clear = WithdrawalAcknowledgedClear(referral_id=referral_id, revision=1, fate=fate, kept=kept, **numbered(number))
     message = received(WITHDRAWAL_ACKNOWLEDGED, clear, subject=referral_id, sender=sender, recipient=HOTLINE)
     async with origin.database.transaction(RowScope([HOTLINE], Role.SERVICE, "apply")) as session:
         return (await EdgeAnswers(PostgresEdges(session.driver, KEK), AT).apply([message])).get(message.message_id)
@@ -64,7 +69,20 @@ async def test_a_withdrawal_is_acknowledged_once_it_has_been(origin: Origin) -> 
     await origin.withdraw(referral_id, REASON)
     assert await acknowledged(origin, referral_id, POLICE) is None
     assert await acknowledged(origin, referral_id, POLICE, number=2) == "answer_out_of_order"
-    assert await acknowledged(origin, referral_id, POLICE) == "answer_repeated"
+    assert await acknowledged(origin, referral_id, POLICE, kept=KEPT) == "answer_repeated"
+
+
+async def test_who_was_restored_may_say_once_more_that_it_has_erased(origin: Origin) -> None:
+    """Its database has forgotten that it said so, and the journal of erasures has not: nothing moves."""
+    first, second = await origin.file(), await origin.file()
+    for each in (first, second):
+        await origin.withdraw(each, REASON)
+    assert await acknowledged(origin, first, POLICE) is None
+    before = (await origin.show(first))["ticks"]
+    assert await acknowledged(origin, first, POLICE) is None
+    assert (await origin.show(first))["ticks"] == before
+    assert await acknowledged(origin, second, POLICE, kept=KEPT) is None
+    assert await acknowledged(origin, second, POLICE) == "answer_repeated", "another fate is another answer"
 
 
 async def test_what_was_kept_is_erased_after_it_was_answered_and_stays_acknowledged(origin: Origin) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from tests.services.databases import migrated, running_postgres
 from tests.services.industry.provider import Providers
+from tests.services.industry.withdrawing import World
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +23,15 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseEndpo
 async def providers(endpoint: DatabaseEndpoint) -> AsyncIterator[Providers]:
     async with migrated(endpoint, "industry") as database:
         yield Providers(database)
+
+
+@pytest.fixture
+async def world(providers: Providers, endpoint: DatabaseEndpoint, tmp_path: Path) -> AsyncIterator[World]:
+    made = World(providers, endpoint, tmp_path)
+    then, owner = providers.database.last_step, await made.owner()
+    assert then is not None
+    await owner.execute("UPDATE erasure_place SET lines = 0, digest = ''")
+    await owner.close()
+    providers.database.last_step = made.erasures.before_commit(then)
+    yield made
+    providers.database.last_step = then

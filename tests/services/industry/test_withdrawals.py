@@ -1,22 +1,14 @@
-"""Every withdrawal is answered, by a person or by the rules; what was erased stays so, also after a restore."""
+"""Every withdrawal is answered, by a person or by the rules."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
-from uuid import UUID
 
-import asyncpg
 import pytest
 
-from deploy.site.endpoints import DatabaseEndpoint
 from services.industry.store import PostgresNotices
 from shared.contracts.answers import ItemStatement, NoticeStatements, WithdrawalAnswer
-from shared.kernel.errors import Defect, Refused, Unavailable
-from shared.kernel.ids import uuid7
+from shared.kernel.errors import Refused, Unavailable
 from shared.party import by_rule, withdrawals
 from shared.runtime.watch.aside import FIRST_PAUSE, PAUSE_MAX
 from shared.runtime.watch.health import Check
@@ -26,14 +18,8 @@ from tests.services.deliveries import (
     AT,
     ERASED,
     HOTLINE,
-    LOCATION,
-    OTHER_PROVIDER,
-    PROVIDER,
     directory,
-    issued,
-    notice_withdrawn,
 )
-from tests.services.industry.provider import APPLYING, KEK, Providers
 from tests.services.industry.withdrawing import World
 
 LONG_H, DAY_S = 1000.0, 86_400.0
@@ -44,18 +30,6 @@ HELD_BY_LAW = WithdrawalAnswer.model_validate(
     }
 )
 REMOVED = NoticeStatements(items=(ItemStatement(action=NoticeAction.REMOVED, effective_at=AT),))
-
-
-@pytest.fixture
-async def world(providers: Providers, endpoint: DatabaseEndpoint, tmp_path: Path) -> AsyncIterator[World]:
-    made = World(providers, endpoint, tmp_path)
-    then, owner = providers.database.last_step, await made.owner()
-    assert then is not None
-    await owner.execute("UPDATE erasure_place SET lines = 0, digest = ''")
-    await owner.close()
-    providers.database.last_step = made.erasures.before_commit(then)
-    yield made
-    providers.database.last_step = then
 
 
 async def test_a_withdrawal_that_nobody_answers_is_answered_by_the_rules(world: World) -> None:
@@ -227,151 +201,3 @@ async def test_what_one_has_taken_back_that_has_left_since_is_erased_all_the_sam
     assert (await world.providers.show(acted))["state"] == "record_erased"
     for each in (silent, by_hand):
         assert await world.providers.sent(each) == [], "nobody is there to be told"
-
-
-async def test_an_erasure_is_in_the_journal_before_it_commits(world: World) -> None:
-    notice_id = await world.taken_back()
-    world.path.mkdir()
-    with pytest.raises(Unavailable, match="erasure_journal_unwritable"):
-        await world.providers.act("acknowledge_withdrawal", ERASED, notice_id)
-    assert await world.record(notice_id) is not None
-    world.path.rmdir()
-    await world.providers.act("acknowledge_withdrawal", ERASED, notice_id)
-    [line] = map(json.loads, world.path.read_text().splitlines())
-    assert (line["kind"], line["subject"], line["party"]) == ("notice", str(notice_id), PROVIDER)
-
-
-async def erased_and_restored(world: World) -> UUID:
-    """A notice that was erased after a backup was made, in the database that is made of this backup."""
-    notice_id = uuid7()
-    await world.providers.receive(issued(notice_id))
-    await world.backed_up()
-    await world.providers.receive(notice_withdrawn(notice_id))
-    await world.providers.act("acknowledge_withdrawal", ERASED, notice_id)
-    await world.restored()
-    return notice_id
-
-
-async def openable(world: World, notice_id: UUID) -> bool:
-    """Whether anything in the database opens with today's key, whatever its state says."""
-    async with world.providers.database.transaction(APPLYING) as session:
-        row = await session.driver.fetchrow("SELECT * FROM notice WHERE notice_id = $1", notice_id)
-        notices = PostgresNotices(session.driver, KEK)
-        try:
-            return LOCATION in json.dumps(notices._opened(row, notice_id))
-        except Defect:
-            return False
-
-
-async def test_an_erased_record_stays_unreadable_in_a_restored_database(world: World) -> None:
-    notice_id = await erased_and_restored(world)
-    assert await world.erasures.apply(world.providers.database) == 1
-    assert not await openable(world, notice_id)
-    assert await world.record(notice_id) is None
-    assert await world.erasures.apply(world.providers.database) == 0
-
-
-async def test_an_amendment_that_comes_again_after_a_restore_brings_nothing_back(world: World) -> None:
-    notice_id = await erased_and_restored(world)
-    await world.erasures.apply(world.providers.database)
-    assert await world.providers.receive(issued(notice_id, items=2, revision=2)) == [None]
-    assert not await openable(world, notice_id)
-    assert await world.record(notice_id) is None
-
-
-async def test_without_the_journal_it_would_be_found(world: World) -> None:
-    """Negative control of the test above: the backup is restored, and nothing is applied."""
-    assert await openable(world, await erased_and_restored(world))
-
-
-async def test_a_record_that_comes_again_after_a_restore_is_erased_as_it_comes(world: World) -> None:
-    """The log is read anew from the restored cursors: the notice itself comes once more."""
-    notice_id = uuid7()
-    message = issued(notice_id)
-    await world.backed_up()
-    await world.providers.receive(message, notice_withdrawn(notice_id))
-    await world.providers.act("acknowledge_withdrawal", ERASED, notice_id)
-    await world.restored()
-    await world.erasures.apply(world.providers.database)
-    assert await world.providers.receive(message) == [None]
-    assert not await openable(world, notice_id)
-
-
-@pytest.mark.parametrize("fault", ["lost", "altered"])
-async def test_nothing_is_served_by_another_journal(world: World, fault: str) -> None:
-    for _ in range(2):
-        await world.providers.act("acknowledge_withdrawal", ERASED, await world.taken_back())
-    lines = world.path.read_text().splitlines(keepends=True)
-    altered = [lines[0].replace(PROVIDER, OTHER_PROVIDER), lines[1]]
-    world.path.write_text("".join(lines[:1] if fault == "lost" else altered))
-    with pytest.raises(Refused, match=f"erasure_journal_{fault}"):
-        await world.erasures.apply(world.providers.database)
-
-
-async def test_a_line_that_was_cut_short_never_counted(world: World) -> None:
-    first = await world.taken_back()
-    await world.providers.act("acknowledge_withdrawal", ERASED, first)
-    with world.path.open("a") as file:
-        file.write('{"n":2,"at"')
-    second = await world.taken_back()
-    await world.providers.act("acknowledge_withdrawal", ERASED, second)
-    assert [json.loads(line)["subject"] for line in world.path.read_text().splitlines()] == [str(first), str(second)]
-    assert await world.erasures.apply(world.providers.database) == 0
-
-
-async def cut_off(world: World, notice_id: UUID) -> None:
-    """An erasure whose line is written, and whose transaction does not commit."""
-    step = world.providers.database.last_step
-    assert step is not None
-
-    async def fails(driver: asyncpg.Connection, gathered: Any) -> None:
-        await step(driver, gathered)
-        raise Unavailable("cut_off")
-
-    world.providers.database.last_step = fails
-    with pytest.raises(Unavailable, match="cut_off"):
-        await world.providers.act("acknowledge_withdrawal", ERASED, notice_id)
-    world.providers.database.last_step = step
-
-
-async def test_a_transaction_that_fails_after_its_line_was_written_is_done_by_the_next_start(world: World) -> None:
-    lost, kept = await world.taken_back(), await world.taken_back()
-    await cut_off(world, lost)
-    await world.providers.act("acknowledge_withdrawal", ERASED, kept)
-    assert await openable(world, lost)
-    assert await world.erasures.apply(world.providers.database) == 2
-    assert not await openable(world, lost)
-    await world.withdrawals().look()
-    assert (await world.providers.sent(lost))[-1][-1]["fate"] == "erased"
-
-
-async def test_what_is_kept_after_an_erasure_that_never_committed_stays(world: World) -> None:
-    notice_id, other = await world.taken_back(), await world.taken_back()
-    await cut_off(world, notice_id)
-    await world.providers.act("acknowledge_withdrawal", HELD_BY_LAW, notice_id)
-    await world.providers.act("acknowledge_withdrawal", ERASED, other)
-    assert await world.erasures.apply(world.providers.database) == 1
-    assert await openable(world, notice_id)
-    assert not await openable(world, other)
-
-
-async def test_what_is_kept_leaves_no_line_where_every_erasure_has_committed(world: World) -> None:
-    kept, erased = await world.taken_back(), await world.taken_back()
-    await world.providers.act("acknowledge_withdrawal", ERASED, erased)
-    await world.providers.act("acknowledge_withdrawal", HELD_BY_LAW, kept)
-    assert [json.loads(line)["subject"] for line in world.path.read_text().splitlines()] == [str(erased)]
-
-
-async def test_what_was_kept_is_erased_again_once_its_time_was_over(world: World) -> None:
-    """The line that keeps stands between two that erase, of which the last has committed."""
-    notice_id = await world.taken_back()
-    await world.backed_up()
-    await cut_off(world, notice_id)
-    await world.providers.act("acknowledge_withdrawal", HELD_BY_LAW, notice_id)
-    world.clock.advance(366 * DAY_S)
-    await world.withdrawals(LONG_H).look()
-    assert (await world.providers.show(notice_id))["state"] == "record_erased"
-    await world.restored()
-    assert await openable(world, notice_id)
-    await world.erasures.apply(world.providers.database)
-    assert not await openable(world, notice_id)

@@ -13,6 +13,7 @@ import httpx
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.law_enforcement.domain import AUTHORITY
+from shared.envelope.keys import SigningKey
 from shared.envelope.webhooks import verify_webhook
 from shared.exchange.events import Event
 from shared.kernel.authority import Role
@@ -25,6 +26,7 @@ from shared.runtime.courier.leases import Leases
 from shared.runtime.courier.sender import Sender, Sent
 from shared.runtime.database.feed import Numberer, note_events
 from shared.runtime.database.transactions import Database
+from shared.runtime.post.numbering import Numbering
 from tests.contracts.described import Described
 from tests.services.deliveries import directory
 from tests.services.doors import CLOCK, asking, door, serving
@@ -121,6 +123,7 @@ class Party:
 @asynccontextmanager
 async def party(endpoint: DatabaseEndpoint, rules: AddressRules | None = None) -> AsyncIterator[Party]:
     database, rules = Database(endpoint.service_url, pool_size=4), rules or AddressRules()
+    database.last_step = Numbering("law_enforcement", SigningKey(bytes(range(32))))
     stood = replace(serving(database, "law_enforcement", kek=KEK, directory=directory()), address_rules=rules)
     async with door(*feed_routers(stood, AUTHORITY)) as http:
         yield Party(database, http, rules)

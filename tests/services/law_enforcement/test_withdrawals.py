@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 
+from services.law_enforcement.app import ERASES
 from services.law_enforcement.domain import AGENCY as KIND
 from services.law_enforcement.store import PostgresCases
-from shared.contracts.answers import Acceptance
+from shared.contracts.answers import Acceptance, WithdrawalAnswer
 from shared.contracts.items import AnsweredSoFar
+from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.by_rule import ByRule
 from shared.party.withdrawals import Withdrawals
-from tests.services.deliveries import AT, ERASED, offered, withdrawn
+from shared.runtime.database.erasures import Erasures
+from shared.runtime.database.journal import Erased, Journal
+from shared.runtime.database.transactions import RowScope
+from tests.services.deliveries import AGENCY, AT, ERASED, offered, withdrawn
 from tests.services.law_enforcement.agency import KEK, Agencies
+
+APPLYING = RowScope((AGENCY,), Role.SERVICE, "apply")
+HELD_BY_LAW = WithdrawalAnswer.model_validate(
+    {"fate": "kept", "kept": {"retention": "minimal", "basis": "legal_hold", "until": "2030-01-01"}}
+)
 
 
 async def test_an_accepted_case_is_kept_by_the_service_and_erased_when_its_day_is_over(agencies: Agencies) -> None:
@@ -58,3 +70,32 @@ async def test_what_was_taken_up_before_the_agency_moved_here_wins_too(agencies:
     with pytest.raises(Refused, match="case_is_kept"):
         await agencies.act("acknowledge_withdrawal", ERASED, case)
     assert (await agencies.show(case))["record"] is not None
+
+
+async def places(agencies: Agencies, case: UUID) -> int:
+    async with agencies.database.transaction(APPLYING) as session:
+        found: int = await session.driver.fetchval("SELECT count(*) FROM case_location WHERE referral_id = $1", case)
+    return found
+
+
+async def test_a_restored_agency_says_once_more_that_it_has_erased_and_cannot_keep(
+    agencies: Agencies, tmp_path: Path
+) -> None:
+    """The database is of before the erasure, of which the journal alone knows."""
+    case = uuid7()
+    await agencies.receive(offered(case))
+    await agencies.act("accept", Acceptance(), case)
+    await agencies.receive(withdrawn(case))
+    assert await places(agencies, case) == 1
+    journal = Journal(tmp_path / "erasures.jsonl")
+    journal.append([Erased(PostgresCases.table.name, case, AGENCY)], AT)
+    async with agencies.database.transaction() as session:
+        await session.driver.execute("UPDATE erasure_place SET lines = 0, digest = ''")
+    assert await Erasures(journal, ERASES, ManualClock(AT)).apply(agencies.database) == 1
+    assert await places(agencies, case) == 0
+    async with agencies.database.transaction() as session:
+        await session.driver.execute("UPDATE erasure_place SET lines = 0, digest = ''")
+    with pytest.raises(Refused, match="nothing_to_keep"):
+        await agencies.act("acknowledge_withdrawal", HELD_BY_LAW, case)
+    assert await agencies.act("acknowledge_withdrawal", ERASED, case) == "withdrawal_acknowledged"
+    assert (await agencies.sent(case))[-1][-2]["fate"] == "erased"

@@ -75,11 +75,6 @@ def token(locator: Locator, kek: KeyEncryptionKey, party: str) -> bytes:
     return kek.location_token(party, _FORM, f"{kept.kind}\n{FORMS[_FORM](kept.value, kept.kind)}")
 
 
-async def end_notice_locations(driver: asyncpg.Connection, notice_id: UUID, party: str) -> None:
-    """Forget where the items of a notice lie: its record is erased."""
-    await driver.execute("DELETE FROM notice_location WHERE notice_id = $1 AND party = $2", notice_id, party)
-
-
 async def add_notice_locations(driver: asyncpg.Connection, rows: Sequence[NoticeLocation]) -> None:
     """Keep where the items of new notices lie."""
     if rows:

@@ -33,6 +33,7 @@ from shared.party.recipient.domain import Item, ItemKey
 from shared.party.recipient.ports import ItemAct, Page, ShownItem
 from shared.party.recipient.store.acting import move
 from shared.party.recipient.store.arriving import content_place, new_items
+from shared.party.recipient.store.erasing import Erasing
 from shared.party.recipient.store.listing import AT_RISK, Listing
 from shared.party.recipient.store.packing import unpacked
 from shared.party.recipient.store.questions import acted, heard
@@ -60,7 +61,7 @@ class ItemTable:
     acts. `purposes` and `numbers` are SQL expressions for what an item was sent for and for the numbers of its items,
     `keeps` for which keep a record that is replaced, `claimed` for which a person has, `passed_by` for who has
     passed it on, `beside` are columns that an act may set besides, `more` what is shown besides. Contents lie in a
-    table of the same name, unless `contents` names theirs.
+    table of the same name, unless `contents` names theirs; tokens of where they lie in `places`, if anywhere.
     """
 
     name: str
@@ -72,6 +73,7 @@ class ItemTable:
     numbers: str = "'{}'::smallint[]"
     beside: tuple[str, ...] = ()
     contents: str = ""
+    places: str = ""
     keeps: str = "false"
     claimed: str = "false"
     passed_by: str = "NULL::text"
@@ -81,10 +83,7 @@ class ItemTable:
     held: str = field(init=False)
     change: str = field(init=False)
     resume: str = field(init=False)
-    erase: str = field(init=False)
-    #: The same of many, each with its party; and of those of `erased_record` that have come again.
-    erase_again: str = field(init=False)
-    erase_returned: str = field(init=False)
+    erasing: Erasing = field(init=False)
     of_withdrawn: OfWithdrawn = field(init=False)
     listing: Listing = field(init=False)
     attention: str = field(init=False)
@@ -108,12 +107,14 @@ class ItemTable:
             table, subject=subject, sender=self.sender, shown=self.shown + self.more, claimed=self.claimed
         )
         object.__setattr__(self, "listing", listing)
+        object.__setattr__(self, "erasing", Erasing.of(self.contents, subject=subject, places=self.places))
         of_withdrawn = OfWithdrawn.among(table, subject=subject, contents=self.contents)
         object.__setattr__(self, "of_withdrawn", of_withdrawn)
         texts = {
             "find": f"SELECT {subject} AS subject_id, party, {self.sender} AS sender, exercise, state, "
             f"acts, told, said, revision, {self.purposes} AS purposes, {self.numbers} AS numbers, "
-            f"{self.passed_by} AS passed_by "
+            f"{self.passed_by} AS passed_by, EXISTS (SELECT FROM erased_record AS r "
+            f"WHERE r.subject = {table}.{subject} AND r.party = {table}.party) AS gone "
             f"FROM {table} WHERE {subject} = ANY($1::uuid[])",
             "change": f"UPDATE {table} AS t SET state = a.following, changed_at = now() "
             "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS a(subject, party, present, following) "
@@ -122,14 +123,6 @@ class ItemTable:
             "said = a.said::jsonb "
             "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[]) "
             f"AS a(subject, party, state, acts, said) WHERE t.{subject} = a.subject AND t.party = a.party",
-            "erase": f"UPDATE {self.contents} SET wrapped_key = NULL, content = '', evidence = '' "
-            f"WHERE {subject} = $1 AND party = $2",
-            "erase_again": f"UPDATE {self.contents} AS c SET wrapped_key = NULL, content = '', evidence = '' "
-            "FROM unnest($1::uuid[], $2::text[]) AS e (subject, party) "
-            f"WHERE c.{subject} = e.subject AND c.party = e.party AND c.wrapped_key IS NOT NULL",
-            "erase_returned": f"UPDATE {self.contents} AS c SET wrapped_key = NULL, content = '', evidence = '' "
-            f"FROM erased_record AS e WHERE e.subject = ANY($1::uuid[]) AND c.{subject} = e.subject "
-            "AND c.party = e.party AND c.wrapped_key IS NOT NULL",
             "attention": f"SELECT {subject} AS subject, {self.sender} AS sender, state, priority, received_at AS since "
             f"FROM {table} WHERE party = $1 AND place >= {AT_RISK} AND (received_at, {subject}) > ($2, $3) "
             f"ORDER BY received_at, {subject} LIMIT $4",
@@ -226,14 +219,14 @@ class PostgresItems:
         return [self._evidence(row, subject_id)]
 
     async def erase(self, item: Item) -> None:
-        await self._driver.execute(self.table.erase, item.subject_id, item.party)
+        await self._driver.execute(self.table.erasing.many, [item.subject_id], [item.party])
         gather(self._driver, [Erased(self.table.name, item.subject_id, item.party)])
 
     async def keep(self, item: Item) -> None:
         gather(self._driver, [Kept(self.table.name, item.subject_id, item.party)])
 
     async def erase_returned(self, subjects: Sequence[UUID]) -> None:
-        await self._driver.execute(self.table.erase_returned, list(subjects))
+        await self._driver.execute(self.table.erasing.returned, list(subjects))
 
     async def taken_back(self, age_s: float, limit: int, *, but: Sequence[ItemKey] = ()) -> dict[ItemKey, list[str]]:
         rows = await self._driver.fetch(self.table.of_withdrawn.taken_back, age_s, limit, *pairs(but))

@@ -36,7 +36,6 @@ class CaseLocation(NamedTuple):
 
 _PLACED: Final = Columns.of(CaseLocation)
 _ADD: Final = insert("case_location", _PLACED, end="ON CONFLICT DO NOTHING")
-_REMOVE: Final = "DELETE FROM case_location WHERE referral_id = $1 AND party = $2"
 _ALIKE: Final = """
 SELECT c.referral_id, c.origin, c.state, EXISTS (
     SELECT FROM hold AS h
@@ -56,11 +55,6 @@ async def note_places(driver: asyncpg.Connection, messages: Sequence[Received], 
     """Keep where the items of these cases lie; of those that a case had before it is kept already."""
     if rows := [row for message in messages for row in _placed(message, kek)]:
         await driver.execute(*_ADD.bind(rows=_PLACED.rows(rows)))
-
-
-async def forget_places(driver: asyncpg.Connection, referral_id: UUID, party: str) -> None:
-    """What is erased lies nowhere any more."""
-    await driver.execute(_REMOVE, referral_id, party)
 
 
 async def alike(driver: asyncpg.Connection, referral_id: UUID) -> list[AlikeCase]:

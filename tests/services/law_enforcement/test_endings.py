@@ -1,0 +1,203 @@
+"""What has ended for good stays so in a database that is restored from a backup of before: keys, people, addresses."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from deploy.site.endpoints import DatabaseEndpoint
+from shared.kernel.authority import Role
+from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Refused, Unavailable
+from shared.kernel.ids import uuid4
+from shared.runtime.console.people import Person, Sessions, end_person, link_hash, make_link, permit
+from shared.runtime.database.erasures import journal_endings
+from shared.runtime.database.journal import Journal
+from shared.runtime.database.transactions import Database
+from shared.runtime.http.identity import ApiKeys, issue_key, keep_key, key_hash, revoke_key
+from shared.runtime.http.strangers import Strangers
+from shared.runtime.instance import endings
+from shared.runtime.instance.endings import hold
+from tests.services.deliveries import AGENCY, directory
+from tests.services.law_enforcement.agency import KEK, Agencies
+from tests.services.law_enforcement.hooks import Party, party
+from tests.support.running import until
+
+TABLES = ("api_key", "console_person", "console_link", "console_session", "webhook", "ending", "erasure_place")
+CLOCK = SystemClock()
+_OPEN_LINKS = "SELECT count(*) AS open FROM console_link WHERE link_hash = $1 AND used_at IS NULL"
+
+
+class World:
+    """An agency's instance with a journal, and a backup of what says who may do what there."""
+
+    def __init__(self, database: Database, owner: asyncpg.Connection, path: Path) -> None:
+        self.database, self.owner, self.path = database, owner, path
+        self.sessions = Sessions(database, "law_enforcement", directory, clock=CLOCK, kek=KEK, strangers=Strangers())
+
+    async def start(self, *others: Database) -> None:
+        """What an instance does before anything of it is served."""
+        for each in (self.database, *others):
+            await hold(each, Journal(self.path), {}, clock=CLOCK)
+
+    async def back_up(self) -> None:
+        for table in TABLES:
+            await self.owner.execute(f"CREATE TEMP TABLE backup_{table} AS TABLE {table}")
+
+    async def restore(self) -> None:
+        for table in TABLES:
+            await self.owner.execute(f"DELETE FROM {table}; INSERT INTO {table} SELECT * FROM backup_{table}")
+
+    async def key(self, person: str | None = None) -> str:
+        text, hashed = issue_key(live=False)
+        async with self.database.transaction() as session:
+            await keep_key(session.driver, hashed, AGENCY, role=Role.ANALYST, person=person)
+        return text
+
+    async def opens(self, key: str) -> bool:
+        """Asked of a process that has believed nothing yet."""
+        keys = ApiKeys(self.database, instance="law_enforcement", directory=directory, clock=CLOCK, kek=KEK)
+        try:
+            return (await keys.identify(f"Bearer {key}")).party == AGENCY
+        except Refused:
+            return False
+
+    async def permitted(self, actor: str, role: Role) -> None:
+        async with self.database.transaction() as session:
+            await permit(session.driver, Person(AGENCY, actor), role)
+
+    async def link(self, actor: str) -> str:
+        async with self.database.transaction() as session:
+            return await make_link(session.driver, Person(AGENCY, actor), role=Role.ANALYST, at=CLOCK.now())
+
+    async def signed_in(self, text: str) -> bool:
+        return await self.sessions.identify(text) is not None
+
+    def lines(self) -> list[tuple[str, str]]:
+        said = map(json.loads, self.path.read_text().splitlines())
+        return [(line["fate"], line["kind"]) for line in said]
+
+
+@pytest.fixture
+async def world(agencies: Agencies, endpoint: DatabaseEndpoint, tmp_path: Path) -> AsyncIterator[World]:
+    database, then = agencies.database, agencies.database.last_step
+    owner = await asyncpg.connect(endpoint.owner_url)
+    await owner.execute("ALTER TABLE webhook NO FORCE ROW LEVEL SECURITY")
+    fresh = "DELETE FROM ending; UPDATE erasure_place SET lines = 0, digest = '', system_id = NULL"
+    await owner.execute(fresh)
+    made = World(database, owner, tmp_path / "erasures.jsonl")
+    await made.start()
+    yield made
+    database.last_step = then
+    await owner.execute(f"{fresh}; ALTER TABLE webhook FORCE ROW LEVEL SECURITY")
+    await owner.close()
+
+
+async def test_a_revoked_key_stays_revoked(world: World) -> None:
+    revoked, kept = await world.key(), await world.key()
+    await world.back_up()
+    async with world.database.transaction() as session:
+        await revoke_key(session.driver, key_hash(revoked), CLOCK.now())
+    assert await journal_endings(world.database) == 1
+    assert await journal_endings(world.database) == 0
+    assert world.lines() == [("ended", "api_key")]
+    await world.restore()
+    assert await world.opens(revoked), "negative control: the backup alone has it come back"
+    await world.start()
+    assert [await world.opens(each) for each in (revoked, kept)] == [False, True]
+
+
+async def test_a_key_that_was_revoked_while_the_instance_stood_is_in_the_journal_by_its_start(world: World) -> None:
+    revoked = await world.key()
+    async with world.database.transaction() as session:
+        await revoke_key(session.driver, key_hash(revoked), CLOCK.now())
+    await world.start()
+    assert world.lines() == [("ended", "api_key")]
+
+
+async def test_a_journal_that_cannot_be_written_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever stands in its way, the key has ended, and its line is written once it can be."""
+    revoked = await world.key()
+    async with world.database.transaction() as session:
+        await revoke_key(session.driver, key_hash(revoked), CLOCK.now())
+    assert not await world.opens(revoked)
+    monkeypatch.setattr(endings, "LOOK_EVERY_S", 0.01)
+    tried = [Unavailable("erasure_journal_unwritable"), Refused("erasure_journal_altered"), ZeroDivisionError()]
+
+    async def fails(database: Database) -> int:
+        if tried:
+            raise tried.pop(0)
+        return await journal_endings(database)
+
+    monkeypatch.setattr(endings, "journal_endings", fails)
+    keeping = asyncio.create_task(endings.keep_journalling(world.database))
+
+    async def noted() -> bool:
+        return world.path.exists() and world.lines() == [("ended", "api_key")]
+
+    await until(noted)
+    keeping.cancel()
+
+
+async def test_whose_role_ended_or_changed_may_do_nothing(world: World) -> None:
+    gone, less, same = (uuid4().hex for _ in range(3))
+    for each in (gone, less, same):
+        await world.permitted(each, Role.ANALYST)
+    keys = [await world.key(each) for each in (gone, less, same)]
+    await world.back_up()
+    async with world.database.transaction() as session:
+        await end_person(session.driver, Person(AGENCY, gone), CLOCK.now())
+    await world.permitted(less, Role.VIEWER)
+    await world.permitted(same, Role.ANALYST)
+    assert await journal_endings(world.database) == 2
+    await world.start()
+    assert [await world.opens(each) for each in keys] == [False, True, True], "where nothing was restored"
+    await world.restore()
+    assert [await world.opens(each) for each in keys] == [True] * 3, "negative control: the backup alone"
+    await world.start()
+    assert [await world.opens(each) for each in keys] == [False, False, True]
+    await world.permitted(less, Role.VIEWER)
+    assert not await world.opens(keys[1]), "a key of before ended with its person"
+
+
+@pytest.fixture
+async def mine(world: World, endpoint: DatabaseEndpoint) -> AsyncIterator[Party]:
+    async with party(endpoint) as one:
+        await hold(one.database, Journal(world.path), {}, clock=CLOCK)
+        yield one
+
+
+async def test_nothing_is_sent_to_an_address_that_was_removed(world: World, mine: Party) -> None:
+    urls = [f"https://{name}.party.example/" for name in ("removed", "kept")]
+    removed, kept = [(await mine.register(url))["webhook_id"] for url in urls]
+    await world.back_up()
+    await mine.done("DELETE", f"/{removed}")
+    assert world.lines() == [("ended", "webhook")]
+    await world.restore()
+    assert len((await mine.done("GET"))["items"]) == 2, "negative control: the backup alone has it come back"
+    await world.start()
+    assert [each["webhook_id"] for each in (await mine.done("GET"))["items"]] == [kept]
+    await mine.note()
+    await mine.courier().carry()
+    assert {url for url, _, _ in mine.receivers.got} == {urls[1]}
+
+
+async def test_nobody_is_signed_in_at_a_restored_database(world: World) -> None:
+    actor = uuid4().hex
+    await world.permitted(actor, Role.ANALYST)
+    link, text = await world.link(actor), await world.sessions.begin(Person(AGENCY, actor))
+    await world.start()
+    assert await world.signed_in(text), "another start of the same database"
+    # As `recover` notes it, and as another cluster would be found.
+    await world.owner.execute("UPDATE erasure_place SET system_id = 0")
+    await world.start()
+    assert not await world.signed_in(text)
+    assert await world.database.fetch(_OPEN_LINKS, link_hash(link)) == [(0,)]
+    text = await world.sessions.begin(Person(AGENCY, actor))
+    await world.start()
+    assert await world.signed_in(text)
