@@ -19,19 +19,37 @@ from deploy.accounting.sealed import Sealed
 from deploy.directory.instances import SAMPLE_INSTANCES
 from deploy.site.installation import environment
 from shared.contracts.answers import ItemStatement
+from shared.contracts.passing import Referring
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
+from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import NoticeAction
 from tests.journeys.parties import operated
-from tests.support.running import HOTLINE, Exchange, clean_environment, referral, running_exchange, until
+from tests.support.running import (
+    AGENCY,
+    HOTLINE,
+    Exchange,
+    clean_environment,
+    referral,
+    running_exchange,
+    until,
+)
 
 #: The provider of each instance of the kind; both are of the sample directory.
 AT = {"industry": "provider-001.example", "industry_two": "provider-012.example"}
 
 
+#: An agency of the sample directory, and the instance to which it moves: it serves nobody else.
+OTHER, OTHERS = "police-de.example", "law_enforcement_two"
+INSTANCES = {**SAMPLE_INSTANCES, OTHERS: "law_enforcement"}
+#: Who is suspended is no other agency of the same world.
+REFUSED = "agency_unknown"
+AGENCIES, AUDITOR = "law_enforcement", "auditor.example"
+
+
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
-    with running_exchange(tmp_path_factory.mktemp("two"), instances=SAMPLE_INSTANCES) as running:
+    with running_exchange(tmp_path_factory.mktemp("two"), instances=INSTANCES) as running:
         yield running
 
 
@@ -73,7 +91,7 @@ async def test_one_referral_reaches_providers_of_both_and_both_answer(two: Excha
     assert {name: await held(two, name) & {*AT.values()} for name in AT} == {name: {AT[name]} for name in AT}
 
 
-async def test_the_accounts_add_up_over_five_databases(two: Exchange) -> None:
+async def test_the_accounts_add_up_over_six_databases(two: Exchange) -> None:
     await two.until_audited()
     accounts = operated(two, "audit", "reconcile")
     assert [accounts[name]["difference"] for name in ("I", "II", "III")] == [0, 0, 0]
@@ -84,14 +102,14 @@ async def test_the_accounts_add_up_over_five_databases(two: Exchange) -> None:
 async def test_books_that_nobody_read_do_not_add_up(two: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control, and what keeps it from happening: an instance of the directory that the site does not have."""
     with monkeypatch.context() as patch:
-        four = {name: kind for name, kind in SAMPLE_INSTANCES.items() if name != "industry_two"}
-        patch.setattr(books, "_kinds", lambda _: four)
+        fewer = {name: kind for name, kind in INSTANCES.items() if name != "industry_two"}
+        patch.setattr(books, "_kinds", lambda _: fewer)
         found = (await books.read_books(two.endpoints, Sealed())).result.differences
     assert {each.equation for each in found} >= {"II"}
     lacking = two.endpoints.model_copy(
-        update={"kinds": {}, "databases": {name: two.endpoints.databases[name] for name in four}}
+        update={"kinds": {}, "databases": {name: two.endpoints.databases[name] for name in fewer}}
     )
-    lacking = lacking.model_copy(update={"http": {name: two.endpoints.http[name] for name in four}})
+    lacking = lacking.model_copy(update={"http": {name: two.endpoints.http[name] for name in fewer}})
     with pytest.raises(Refused, match="instance_not_in_site"):
         await books.read_books(lacking, Sealed())
     with pytest.raises(Refused, match="instance_of_another_kind"):
@@ -99,7 +117,7 @@ async def test_books_that_nobody_read_do_not_add_up(two: Exchange, monkeypatch: 
 
 
 def test_the_operators_verbs_know_each_instance_by_its_name(two: Exchange) -> None:
-    assert [each["instance"] for each in operated(two, "status")["instances"]] == [*SAMPLE_INSTANCES]
+    assert [each["instance"] for each in operated(two, "status")["instances"]] == [*INSTANCES]
     assert [each for each in operated(two, "doctor")["findings"] if not each["well"]] == []
     [checked] = operated(two, "db", "check", "industry_two")["databases"]
     assert (checked["instance"], checked["current"]) == ("industry_two", True)
@@ -137,6 +155,96 @@ async def test_a_party_that_is_moved_is_served_by_the_other_instance(two: Exchan
 
         await until(reached)
     assert provider in await held(two, "industry_two")
+
+
+async def test_what_the_other_agencys_instance_refuses_comes_back_with_its_code(two: Exchange, tmp_path: Path) -> None:
+    """It was suspended while what was passed on waited at the first one's: the law in force there says otherwise."""
+    operated(two, "directory", "move", OTHER, OTHERS, "--out", str(tmp_path / "moved.json"), "--publish")
+    async with two.client(HOTLINE) as hotline, two.client(AGENCY) as first:
+        referral_id = (await hotline.submit(referral())).referral_id
+        await until(lambda: has(first, referral_id))
+        await two.until_quiet()
+        owed = await due(two, referral_id)
+        two.stop(AGENCIES)
+        two.serve(AGENCIES, only=("api", "documents"))
+        two.wait_ready(AGENCIES)
+        to = Referring(agency=OTHER, because=CaseReferReason.SUSPECT_ELSEWHERE)
+        assert (await first.act_on_case("refer", referral_id, to)).state == "referred"
+        await suspended(two, tmp_path)
+        two.stop(AGENCIES)
+        two.serve(AGENCIES)
+        two.wait_ready(AGENCIES)
+
+        async def back() -> bool:
+            return (await first.inbox_item(referral_id)).state == "offered"
+
+        await until(back)
+        await two.until_quiet()
+        assert await waits(first, referral_id) == [(("came_back",), OTHER, REFUSED)]
+        assert await waits(hotline, referral_id) == [(("came_back",), AGENCY, REFUSED)]
+        edges = {edge.recipient: edge.answer for edge in (await hotline.show(referral_id)).edges}
+        assert (edges[AGENCY], OTHER in edges) == ("none", False)
+
+        async def owed_anew() -> bool:
+            # Each clock counts once more, from the same time at both, and nothing is owed by who never had it.
+            at_both = [await due(two, referral_id, party) for party in (HOTLINE, AGENCY)]
+            later = {each: when for each, when in at_both[0].items() if when > owed[each]}
+            return at_both[0] == at_both[1] and at_both[0].keys() == owed.keys() == later.keys()
+
+        await until(owed_anew)
+        await first.accept_case(referral_id)
+        await two.until_quiet()
+        assert await waits(first, referral_id) == await waits(hotline, referral_id) == []
+    await two.until_audited()
+    flow = await shown_by_audit(two, referral_id)
+    assert {each["problem"] for each in flow} == {None}
+    assert [each["outcome"] for each in flow if each["type"] == "causeway.referral_passed_on.v1"] == ["refused"]
+    assert [each["sender"] for each in flow if each["type"] == "causeway.case_came_back.v1"] == [AGENCY]
+
+
+async def suspended(exchange: Exchange, folder: Path) -> None:
+    """The other agency is, by the directory in force: the instance that serves it knows."""
+    directory = json.loads((exchange.state / "directory.json").read_text())
+    directory["version"] += 1
+    [party] = [each for each in directory["parties"] if each["id"] == OTHER]
+    party["status"] = "suspended"
+    (folder / "suspended.json").write_text(json.dumps(directory))
+    digest = operated(exchange, "directory", "publish", str(folder / "suspended.json"))["digest"]
+
+    async def placed() -> bool:
+        admin = await exchange.admin(OTHERS)
+        found = await admin.fetchval("SELECT true FROM document WHERE digest = $1", digest)
+        await admin.close()
+        return bool(found)
+
+    await until(placed)
+
+
+async def has(agency: CausewayClient, referral_id: UUID) -> bool:
+    return referral_id in {item.referral_id async for page in agency.inbox() for item in page.items}
+
+
+async def waits(party: CausewayClient, referral_id: UUID) -> list[tuple[tuple[str, ...], str | None, str | None]]:
+    """What stands on the party's list of this referral: why, with whom, and the code."""
+    rows = [row async for page in party.attention() for row in page.items if row.subject == referral_id]
+    return [(row.reasons, row.party, row.code) for row in rows]
+
+
+async def due(exchange: Exchange, referral_id: UUID, party: str = HOTLINE) -> dict[tuple[str, str], str]:
+    """What the agency owes of this referral, as a party has it: clock and what, and when."""
+    async with exchange.http(party) as http:
+        answer = await http.get("/v1/due", params={"subject": str(referral_id)})
+    assert answer.status_code == 200, answer.text
+    owed = [each for each in answer.json()["items"] if AGENCY in (each["owed_by"], each["counterpart"])]
+    return {(each["clock"], each["due"]): each["due_at"] for each in owed}
+
+
+async def shown_by_audit(exchange: Exchange, referral_id: UUID) -> list[dict[str, Any]]:
+    async with exchange.http(AUDITOR) as http:
+        answer = await http.get(f"/v1/flows/{referral_id}", headers={"Purpose": "a case that comes back"})
+    assert answer.status_code == 200, answer.text
+    items: list[dict[str, Any]] = answer.json()["items"]
+    return items
 
 
 def urls(exchange: Exchange) -> Mapping[str, str]:

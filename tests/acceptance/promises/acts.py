@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tests.acceptance.line import Line
+from tests.acceptance.line import Line, tests_of
 
 _TIMERS = "tests/shared/runtime/timers/test_timers.py"
 _CLOCKS = "tests/shared/routing/test_clocks.py"
 _BEFORE_REMOVAL = "tests/services/industry/test_preservation_before_removal.py"
+_TWO = "tests/journeys/test_two_instances.py"
 _DUPLICATES = "tests/services/hotline/test_duplicates.py"
 
 ACTS = (
@@ -88,6 +89,18 @@ ACTS = (
             "tests/services/hotline/test_referred.py",
             "tests/journeys/test_agencies.py",
         ),
+    ),
+    Line(
+        "What another agency's instance refuses comes back with its code, is owed anew, and audit's flow says so",
+        tests_of(_TWO, "test_what_the_other_agencys_instance_refuses_comes_back_with_its_code"),
+    ),
+    Line(
+        "A provider corrects a mistaken answer about preservation; nothing is removed meanwhile that it wants kept",
+        ("tests/services/industry/test_preservation_corrected.py",),
+    ),
+    Line(
+        "One subject with a defect stops no other in any loop that acts by rule or clock; without that it does",
+        ("tests/architecture/test_loops.py", "tests/services/hotline/test_apart.py"),
     ),
     Line(
         "A child at risk wakes somebody again and again until an officer has it",

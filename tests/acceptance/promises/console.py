@@ -40,6 +40,22 @@ CONSOLE = (
         ("tests/shared/runtime/console/test_forms.py", "tests/shared/runtime/console/test_drawing.py"),
     ),
     Line(
+        "Who has looked is told by name to the people of the same party and to nobody else; auditors stay opaque",
+        ("tests/console/test_who_has_looked.py",),
+    ),
+    Line(
+        "What an amendment has changed is compared field by field, as far as the reader may see it",
+        ("tests/shared/party/test_compared.py",),
+    ),
+    Line(
+        "What was typed comes back to whoever has typed it, over the end of a session, and is kept nowhere",
+        ("tests/console/test_typed.py",),
+    ),
+    Line(
+        "An auditor's pages have every flow found, and none twice",
+        ("tests/console/test_flows_paged.py",),
+    ),
+    Line(
         "A person comes in over a real provider on another site; a role that changes or ends counts from the next "
         "request on, on pages and over the API; one person is no second one, and a record is opened to who has just "
         "proven who they are",

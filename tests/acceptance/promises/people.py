@@ -57,6 +57,11 @@ PEOPLE = (
         ("tests/deploy/statistics/test_publication.py",),
     ),
     Line(
+        "Of what was said to be removed it is counted what was found gone and what reappeared, once a notice, and a "
+        "stand-alone recount agrees",
+        ("tests/services/hotline/test_removals_counted.py",),
+    ),
+    Line(
         "Each alert fires for its own fault alone and is silent while all is well; every metric that is named exists, "
         "and a dashboard is one that Grafana loads",
         ("tests/deploy/observability/test_alerts.py",),

@@ -18,6 +18,7 @@ from tests.services.deliveries import (
     AT,
     ERASED,
     HOTLINE,
+    PROVIDER,
     directory,
 )
 from tests.services.industry.withdrawing import World

@@ -197,6 +197,32 @@ CREATE TABLE data_key (
     wrapped bytea NOT NULL
 );
 
+-- How far the journal of erasures, a file beside the key-encryption key, is applied to this database: so many of its
+-- lines, and the digest of the last of them. A restored database has an older place, and nothing is served from it
+-- before the rest is applied. Whoever can write it can have revoked keys of a restored backup left alive; the journal
+-- itself lies elsewhere. Which database this was at the last start is noted, too: in another one, which was restored,
+-- nobody is signed in.
+CREATE TABLE erasure_place (
+    one boolean PRIMARY KEY DEFAULT true,
+    lines bigint NOT NULL,
+    digest text NOT NULL,
+    system_id bigint,
+    timeline bigint,
+    file bigint,
+    CONSTRAINT erasure_place_one CHECK (one)
+);
+INSERT INTO erasure_place (lines, digest) VALUES (0, '');
+
+-- API keys that were revoked, people whose role ended or changed: here until the running instance has them in the
+-- journal of erasures, since the operator's verbs, which write them, may run where that file is not. Whoever can write
+-- it can have anybody of the instance locked out of a restored database; whoever can empty it can have a key come back.
+CREATE TABLE ending (
+    kind text NOT NULL,
+    subject uuid NOT NULL,
+    party text NOT NULL,
+    PRIMARY KEY (kind, subject, party)
+);
+
 CREATE TABLE api_key (
     key_hash bytea PRIMARY KEY,
     party text NOT NULL,
@@ -450,12 +476,13 @@ FROM (VALUES
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
         lane_end, lane, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, inbox, quarantine,
-        document, data_key, api_key, console_person, console_link, console_session, idempotency
+        document, data_key, ending, api_key, console_person, console_link, console_session, idempotency
      TO %I', service);
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
         folded_mark, cursor, partition_state, pair_taken, telling
      TO %I', service);
+EXECUTE format('GRANT SELECT, UPDATE ON erasure_place TO %I', service);
 EXECUTE format('GRANT SELECT ON permitted TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
 EXECUTE format(
