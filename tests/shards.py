@@ -23,7 +23,7 @@ from time import monotonic
 from typing import Final
 
 from deploy.site.settings import inherited_environment
-from tests.acceptance.kept import code_commit
+from tests.acceptance.kept import whole_commit
 from tests.support.stack import PREPARED
 
 ROOT: Final = Path(__file__).parents[1]
@@ -75,6 +75,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the suite; `argv` goes to each run of pytest."""
     compile_once()
     begin_reports()
+    commit = whole_commit()
     chosen = chosen_by_shard("tests", NAMED)
     with tempfile.TemporaryDirectory(prefix="causeway-prepared-") as folder:
         prepare(folder)
@@ -83,8 +84,8 @@ def main(argv: Sequence[str]) -> int:
     for number, each in enumerate(ended, 1):
         took = f"{each.seconds:.0f} s, {each.processor_s:.0f} s of processors"
         print(f"shard {number}: exit code {each.code} after {took}: {each.last}")
-    if not argv:  # else they may not be of every test
-        (REPORTS / OF_COMMIT).write_text(code_commit(), encoding="utf-8")
+    if not argv and whole_commit() == commit:  # else they may not be of every test, or of several trees
+        (REPORTS / OF_COMMIT).write_text(commit, encoding="utf-8")
     print(f"in all {sum(each.processor_s for each in ended):.0f} s of processors")
     for number, each in enumerate(ended, 1):
         for line in each.failed:

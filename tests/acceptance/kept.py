@@ -9,8 +9,10 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[2]
 STATE: Final = ROOT / ".state" / "acceptance"
-#: What can change without any other outcome.
+#: What can change without any other outcome of what runs long.
 _DOCUMENTS: Final = (":!docs", ":!changelog.d", ":!*.md")
+#: What no test reads: acceptance writes it.
+_PAGES: Final = (":!docs/acceptance.md", ":!docs/acceptance-long.md")
 
 
 class Kept:
@@ -38,6 +40,12 @@ def code_commit(root: Path = ROOT) -> str:
     """The last commit that changed anything but documents, with a `+` where something is changed since."""
     commit = _git(root, "log", "-1", "--format=%h", "--", ".", *_DOCUMENTS) or "none+"
     return commit + ("+" if _git(root, "status", "--porcelain", "--", ".", *_DOCUMENTS) else "")
+
+
+def whole_commit(root: Path = ROOT) -> str:
+    """The commit, documents and all, with a `+` where something is changed since."""
+    changed = _git(root, "status", "--porcelain", "--", ".", *_PAGES)
+    return (_git(root, "rev-parse", "--short", "HEAD") or "none+") + ("+" if changed else "")
 
 
 def _git(root: Path, *words: str) -> str:

@@ -110,6 +110,14 @@ def test_what_it_found_is_of_a_commit_unless_it_was_told_what_to_run(
         assert [each.name for each in (tmp_path / "suite").iterdir()] == found
 
 
+def test_what_it_found_of_two_trees_is_of_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    replace_runs(monkeypatch, [], tmp_path)
+    commits = iter(("one", "two"))
+    monkeypatch.setattr(shards, "whole_commit", lambda: next(commits))
+    main([])
+    assert [*(tmp_path / "suite").iterdir()] == []
+
+
 def test_what_is_named_is_there_and_named_once() -> None:
     named = [path for paths in NAMED for path in paths]
     assert len(set(named)) == len(named)
