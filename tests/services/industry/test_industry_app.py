@@ -9,7 +9,7 @@ from services.industry.app import build
 from tests.services.industry.provider import Providers
 from tests.services.installed import installation, paths_of
 
-PRESERVING = ("answer", "answer-extension", "end", "acknowledge-withdrawal")
+PRESERVING = ("answer", "correct", "answer-extension", "end", "acknowledge-withdrawal")
 WEBHOOKS = {
     ("get", "/v1/webhooks"),
     ("post", "/v1/webhooks"),

@@ -73,6 +73,7 @@ PRESERVING: dict[str, dict[str, Any]] = {
     "extend": {"until": "2099-12-31"},
     "withdraw": {"reason": "replaced"},
     "answer": {"answer": "not_possible", "impossible": "never_stored"},
+    "correct": {"answer": "not_possible", "impossible": "never_stored"},
     "answer-extension": {"answer": "extended"},
     "end": {"reason": "produced"},
     "acknowledge-withdrawal": {},

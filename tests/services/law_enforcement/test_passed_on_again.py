@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from shared.party.recipient.passing import PassedCase
 
 from services.law_enforcement.domain import AGENCY
 from services.law_enforcement.use_cases import pass_on_amended
@@ -16,6 +15,7 @@ from shared.exchange.message import Draft, Received
 from shared.exchange.passed import bound
 from shared.kernel.errors import Refused
 from shared.party.recipient.domain import Item, applied
+from shared.party.recipient.ports.passings import PassedCase
 from shared.vocabulary.agencies import CaseReferReason
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import World, world
