@@ -264,6 +264,7 @@ async def preservations_answer(asked: Asked) -> None:
     preserved = {"answer": "preserved", "until": "2099-07-03"}
     await asked.post(PROVIDER, f"/v1/preservations/{kept}:answer", preserved)
     await asked.post(PROVIDER, f"/v1/preservations/{kept}:answer", preserved, status=409)
+    await asked.post(PROVIDER, f"/v1/preservations/{kept}:correct", preserved | {"until": "2099-07-04"})
     await asked.post(PROVIDER, f"/v1/preservations/{over}:acknowledge-withdrawal")
     await asked.exchange.until_quiet()
     await asked.post(AGENCY, f"/v1/preservations/{kept}:extend", {"until": "2099-08-02"})
@@ -275,7 +276,7 @@ async def preservations_answer(asked: Asked) -> None:
         await asked.get(party, "/v1/preservations?state=ended&limit=1")
         assert (await asked.get(party, f"/v1/preservations/{kept}"))["state"] == "ended"
         await asked.get(party, f"/v1/preservations/{kept}/ts103120")
-        assert len((await asked.get(party, f"/v1/preservations/{kept}/timeline"))["items"]) == 5
+        assert len((await asked.get(party, f"/v1/preservations/{kept}/timeline"))["items"]) == 6
         await asked.get(party, f"/v1/preservations/{uuid7()}", status=404)
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from shared.exchange.topics import inbox_prefix, inbox_topic
 from shared.kernel.ids import uuid7
-from shared.runtime.watch.telemetry import traceparents
 from tests.acceptance.flows import read_again
 from tests.support.running import HOTLINE, Exchange, referral
 
@@ -66,8 +65,8 @@ async def flow(exchange: Exchange) -> Flow:
     messages = shown.json()["messages"]
     sent = []
     for each, record in zip(messages, read_again(exchange.endpoints, messages), strict=True):
-        (traceparent,) = traceparents([[(name, b64decode(text)) for name, text in record["headers"]]])
-        sent.append(Sent(each["topic"], each["type"], each["message_id"], traceparent[3:35]))
+        (traceparent,) = (b64decode(text) for name, text in record["headers"] if name == "traceparent")
+        sent.append(Sent(each["topic"], each["type"], each["message_id"], traceparent[3:35].decode()))
     return Flow(filing, sent)
 
 

@@ -62,8 +62,8 @@ SINCE = {
         *(f"shared/exchange/{name}.py" for name in ("guarded", "minimise", "released")),
         "shared/exchange/served.py",
         "shared/exchange/spelt.py",
-        # What proves a message, in a file of its own (0027).
-        "shared/party/recipient/store/packing.py",
+        # What proves a message (0027), and the row that it brings, each in a file of its own.
+        *(f"shared/party/recipient/store/{name}.py" for name in ("arriving", "packing")),
         # What an origin says of a hold (0053).
         "shared/party/recipient/store/holds.py",
         # What it answers to a question, and what it takes to pass a case on (0065, 0067).
