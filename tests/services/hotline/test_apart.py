@@ -273,7 +273,7 @@ async def test_work_of_one_kind_stops_no_other_kind(origin: Origin, monkeypatch:
     monkeypatch.setattr(origin.bus, "suggest", goes_on)
     monkeypatch.setattr(bus.asyncio, "sleep", ends)
     with pytest.raises(EndOfTurn):
-        await origin.bus.run(lambda: APPLYING)
+        await origin.bus.run(lambda: APPLYING, erasing=lambda: APPLYING)
     assert seen == ["fails", "goes on"]
 
 
