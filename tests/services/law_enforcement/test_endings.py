@@ -128,6 +128,7 @@ async def test_a_key_that_was_revoked_while_the_instance_stood_is_in_the_journal
     assert world.lines() == [("ended", "api_key")]
 
 
+@pytest.mark.timing
 async def test_a_journal_that_cannot_be_written_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever stands in its way, the key has ended, and its line is written once it can be."""
     revoked = await world.key()

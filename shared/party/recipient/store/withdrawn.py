@@ -8,8 +8,8 @@ from typing import NamedTuple
 class OfWithdrawn(NamedTuple):
     """Statements over one kind of items. None finds what $3 and $4 name: subjects and their parties.
 
-    `taken_back` so many seconds ago, $1, and not answered for; `kept_until` a day before $1, where $5 only what is not erased yet. At most $2
-    of each.
+    `taken_back` so many seconds ago, $1, and not answered for; `kept_until` a day before $1, where $5 only what is not
+    erased yet. At most $2 of each.
     """
 
     taken_back: str
