@@ -37,7 +37,7 @@ async def login_link(
 ) -> LoginLink:
     """A link that signs `person` of `party` in: as an analyst if no role is named, an auditor's as auditor.
 
-    Where `person` is written as a name is, the others of the party see it.
+    Where `person` is written as a name is, the others of the party see it; auditors see nothing of the kind.
 
     Raises `Refused`: `party_unknown` for a party that the directory in force does not have, `role_not_of_party`.
     """
@@ -47,7 +47,7 @@ async def login_link(
     database = database_of(site, entry)
     try:
         async with database.transaction() as session:
-            called = person if is_name(person) else None
+            called = person if is_name(person) and role is not Role.AUDITOR else None
             text = await make_link(session.driver, _person(entry, person), role=role, at=at, called=called)
     finally:
         await database.close()
@@ -80,8 +80,9 @@ async def give_role(
 ) -> Given:
     """Let somebody act as `role`, as `login_link` takes it. `actor` is the opaque name that their sign-in shows them.
 
-    `called` is what the others of their party are shown: None leaves it as it was.
-    Raises `Refused`: `party_unknown`, `person_malformed`, `called_malformed`, `role_not_of_party`, `scope_of_auditors`.
+    `called` is what the others of their party are shown: None leaves it as it was, empty takes it away.
+    Raises `Refused`: `party_unknown`, `person_malformed`, `called_malformed`, `auditors_uncalled`, `role_not_of_party`,
+    `scope_of_auditors`.
     """
     entry = party_of(site, party)
     role = role_at(entry, role, usual=Role.ANALYST)

@@ -77,7 +77,8 @@ async def permit(
     sees
         An auditor's scope: a party. Said again for more.
     called
-        What the others of the party are shown where this person has opened a record, and nobody else is.
+        What the others of the party are shown where this person has opened a record, and nobody else is; empty takes it
+        away. Auditors are called nothing.
     """
     with ending(options):
         from deploy.operator.people import give_role, scope_said

@@ -11,10 +11,14 @@ from typing import Final
 import asyncpg
 
 from deploy.parties import built_at_once
+from deploy.site.kinds import AUDIT as AUDIT_KIND
 from shared.exchange.origin import ANSWERS
 from shared.exchange.topics import AUDIT
 from shared.kernel.errors import Refused
+from shared.runtime.database.fingerprint import refuse_strange_database
+from shared.runtime.database.transactions import Database
 from shared.runtime.instance.machinery import Machinery
+from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.post.talk_loop import peers_of
 from shared.runtime.watch.logs import configure_logs
 
@@ -119,21 +123,40 @@ async def restored(kind: str, instance: str, settings: dict[str, str]) -> AsyncI
 
     Raises `Refused("instance_recovers_itself")` for one that holds nobody's edges: it reads on from its own cursors.
     """
+    _refuse_audit(kind)
     configure_logs(instance=instance)
     app = await built_at_once(kind, instance, **settings)
     try:
-        if app.handler is None:
-            raise Refused("instance_recovers_itself", "start it: it reads on from its own cursors", status=400)
         yield app.machinery
     finally:
         await app.machinery.close()
 
 
-async def begin(machinery: Machinery) -> None:
-    """Have the instance take its database for another one: new epochs, every peer asked, every origin told."""
-    async with machinery.database.transaction() as session:
+async def begin(kind: str, instance: str, settings: dict[str, str]) -> None:
+    """Have the instance take its database for another one: new epochs, every peer asked, every origin told.
+
+    Before its machinery is made: that applies the journal of erasures by whether it is another one. Raises as
+    `restored` does, `Refused` where the database is none of this instance's, and `Unavailable`.
+    """
+    _refuse_audit(kind)
+    database = Database(RuntimeSettings.of(instance, **settings).database_url.get_secret_value())
+    try:
+        await refuse_strange_database(database, whose=instance)
+        await take_for_another(database)
+    finally:
+        await database.close()
+
+
+async def take_for_another(database: Database) -> None:
+    """Note that it is not known which database this is."""
+    async with database.transaction() as session:
         for statement in _BEGIN:
             await session.driver.execute(statement)
+
+
+def _refuse_audit(kind: str) -> None:
+    if kind == AUDIT_KIND:
+        raise Refused("instance_recovers_itself", "start it: it reads on from its own cursors", status=400)
 
 
 async def look(machinery: Machinery, *, originates: bool) -> Recovery:

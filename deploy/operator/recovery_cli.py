@@ -37,10 +37,10 @@ async def recover(
         from deploy.site.kinds import keeps_referrals
         from deploy.site.open import instance_kind, instance_settings
 
-        kind = instance_kind(name, options)
-        async with recovery.restored(kind, name, instance_settings(name, options)) as machinery:
-            if not look:
-                await recovery.begin(machinery)
+        kind, settings = instance_kind(name, options), instance_settings(name, options)
+        if not look:
+            await recovery.begin(kind, name, settings)
+        async with recovery.restored(kind, name, settings) as machinery:
             found = await recovery.look(machinery, originates=keeps_referrals(kind))
         if options.json:
             output.document(asdict(found) | {"over": found.over, "forgotten": dict(recovery.FORGOTTEN)})

@@ -9,7 +9,7 @@ from shared.contracts.questions import LapsedQuestion
 from shared.exchange.rows.questions import LAPSE
 from shared.exchange.states import may_come_in, row
 from shared.party.attention import Source
-from shared.party.by_rule import BATCH, ByRule, ItemsOf, Ruling, look_for_ever
+from shared.party.by_rule import ByRule, ItemsOf, Ruling, look_for_ever
 from shared.party.questions.store import PostgresQuestions, raised_waits
 from shared.party.recipient.domain import ItemKey, RecipientKind
 from shared.party.recipient.store.items import ItemTable
@@ -32,18 +32,21 @@ class Lapses:
 
     async def look(self) -> int:
         """Say of a batch that it lapsed; how many questions that were. Raises `Unavailable`."""
-        table, now = self._table, self._rule.clock.now()
-        async with self._rule.transaction() as ruling:
-            questions, but = PostgresQuestions(ruling.session.driver), ruling.aside(self._act)
-            due = await questions.lapsed(
-                now, table=table.name, key=table.subject, open_in=self._open_in, limit=BATCH, but=but
-            )
-            ruling.looked(self._act, but, [(subject, party) for party, subject, _ in due])
-            for party, subject, number in due:
-                await self._lapse(ruling, (subject, party), number)
-        if due:
-            self._rule.wake()
-        return len(due)
+        return await self._rule.batch(self._act.name, self._lapse_due)
+
+    async def _lapse_due(self, ruling: Ruling) -> None:
+        table, taking = self._table, ruling.taking
+        due = await PostgresQuestions(ruling.session.driver).lapsed(
+            self._rule.clock.now(),
+            table=table.name,
+            key=table.subject,
+            open_in=self._open_in,
+            limit=taking.limit,
+            but=taking.but,
+        )
+        taking.note([(subject, party) for party, subject, _ in due])
+        for party, subject, number in due:
+            await self._lapse(ruling, (subject, party), number)
 
     async def _lapse(self, ruling: Ruling, key: ItemKey, number: int) -> None:
         lapsed = LapsedQuestion(question=number)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -16,10 +15,11 @@ from shared.exchange.act import Act
 from shared.kernel.authority import Role
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
-from shared.party.apart import set_aside
+from shared.party.apart import Apart
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind
 from shared.party.recipient.ports import Acting, Items
 from shared.party.recipient.use_cases import carry_out
+from shared.party.taking import Taking
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.instance.machinery import Machinery
@@ -60,50 +60,52 @@ class ByRule:
             aside=machinery.aside,
         )
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Ruling]:
-        """One transaction in which it acts, for all that are not suspended. Raises `Unavailable`."""
+    async def batch(
+        self, work: str, do: Callable[[Ruling], Awaitable[object]], parties: Sequence[str] | None = None
+    ) -> int:
+        """Do a batch of what is due in one transaction; how many items. Where that fails each is done alone (`Apart`).
+
+        For these `parties`; if none are named, for all that are not suspended. Raises `Unavailable`.
+        """
         directory = self.directory()
-        scope = RowScope(directory.heard_of(directory.parties_of(self.instance)), Role.SERVICE, "apply")
-        async with self.database.transaction(scope) as session:
-            yield Ruling(self, session, self.items(session.driver, self.kek), directory)
+        of = directory.heard_of(directory.parties_of(self.instance)) if parties is None else parties
+
+        async def in_transaction(taking: Taking) -> None:
+            async with self.database.transaction(RowScope(of, Role.SERVICE, "apply")) as session:
+                await do(Ruling(self, session, self.items(session.driver, self.kek), directory, taking))
+
+        done = await Apart(self.aside, self.clock).batch(work, BATCH, in_transaction)
+        if done:
+            self.wake()
+        return done
+
+    def unheard(self) -> Sequence[str]:
+        """The parties that are suspended: nobody hears what is said for them."""
+        directory = self.directory()
+        return [each for each in directory.parties_of(self.instance) if directory.is_suspended(each)]
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What is done in one transaction."""
+    """What is done in one transaction, of what its `taking` allows."""
 
     rule: ByRule
     session: Session
     items: Items
     directory: DirectoryIndex
+    taking: Taking
 
-    def aside(self, act: Act) -> Sequence[ItemKey]:
-        """What is not to be tried now: it failed."""
-        return self.rule.aside.waiting(act.name, self.rule.clock.now())
-
-    def looked(self, act: Act, but: Sequence[ItemKey], found: Sequence[ItemKey]) -> None:
-        """What a look has passed over, and what it has found: unless its batch is full, nothing else is due."""
-        if len(found) < BATCH:
-            self.rule.aside.only(act.name, {*but, *found})
-
-    async def act(self, act: Act, due: Sequence[ItemKey], said: Callable[[Item], Contract]) -> int:
-        """Do it to each of these, each named once, and tell its origin; how many they were.
-
-        One that fails is set aside with all that was done of it, and the others go on. Raises `Unavailable`.
-        """
+    async def act(self, act: Act, due: Sequence[ItemKey], said: Callable[[Item], Contract]) -> None:
+        """Do it to each of these, each named once, and tell its origin."""
         found = await self.items.find(sorted({subject for subject, _ in due}))
         for key in due:
-            try:
-                async with self.session.savepoint(Exception):
-                    await self._do(act, found[key], said)
-            except Unavailable:
-                raise
-            except Exception as error:  # whatever it is, no other subject waits for this one
-                set_aside(self.rule.aside, act.name, key, clock=self.rule.clock, error=error)
-            else:
-                self.rule.aside.done(act.name, key)
-        return len(due)
+            await self._do(act, found[key], said)
+
+    async def erase(self, due: Sequence[ItemKey]) -> None:
+        """Erase the record of each of these, and tell nobody yet."""
+        found = await self.items.find(sorted({subject for subject, _ in due}))
+        for key in due:
+            await self.items.erase(found[key])
 
     async def _do(self, act: Act, item: Item, said: Callable[[Item], Contract]) -> None:
         actor, at = self.rule.kek.actor_id(item.party, b""), self.rule.clock.now()

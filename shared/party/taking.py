@@ -45,6 +45,10 @@ class Taking:
 
     def take(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Note which rows are looked at, each with its `referral_id` and `party`, and hand them on."""
-        self.rows += len(rows)
-        self.taken.update({(UUID(str(row["referral_id"])), str(row["party"])): None for row in rows})
+        self.note([(UUID(str(row["referral_id"])), str(row["party"])) for row in rows])
         return rows
+
+    def note(self, keys: Sequence[Key]) -> None:
+        """Note what is looked at, one key a row."""
+        self.rows += len(keys)
+        self.taken.update(dict.fromkeys(keys))

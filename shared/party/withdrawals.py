@@ -8,17 +8,19 @@ The same messages as a person's, in a transaction that also moves the item. Any 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from shared.contracts.answers import WithdrawalAnswer
 from shared.contracts.erasures import Erasure
+from shared.exchange.act import Act
 from shared.exchange.keeping import reason_to_keep
 from shared.exchange.rows.erasures import ERASE
 from shared.exchange.states import row
-from shared.party.by_rule import BATCH, ByRule, ItemsOf, Ruling, look_for_ever
-from shared.party.recipient.domain import Item, RecipientKind
+from shared.party.by_rule import ByRule, ItemsOf, Ruling, look_for_ever
+from shared.party.recipient.domain import Item, ItemKey, RecipientKind
 from shared.runtime.instance.app import App
 from shared.runtime.watch.logs import log
 from shared.vocabulary.answers import WithdrawalFate
@@ -26,6 +28,8 @@ from shared.vocabulary.judgement import KEPT_DAYS, RetentionClass
 
 #: The act of a person that the service does instead.
 _ANSWER: Final = "acknowledge_withdrawal"
+#: What it is called where one of them is set aside.
+_ERASE_UNTOLD: Final = "erase_untold"
 
 
 class Withdrawals:
@@ -41,30 +45,33 @@ class Withdrawals:
 
     async def look(self) -> int:
         """Answer and erase what is due, a batch of each; how many items that were. Raises `Unavailable`."""
+        subject = self._rule.recipient.subject
+        answer, erase, unheard = row(subject, _ANSWER), row(subject, ERASE), self._rule.unheard()
         try:
-            answered = await self._batch(self._answer)
-        finally:  # what is to be erased waits for no answer
-            erased = await self._batch(self._erase)
+            answered = await self._rule.batch(answer.name, partial(self._answer, answer))
+        finally:  # what is to be erased waits for no answer, nor for somebody to hear of it
+            erased = await self._rule.batch(erase.name, partial(self._erase, erase))
+            if unheard:
+                erased += await self._rule.batch(_ERASE_UNTOLD, self._erase_untold, unheard)
         return answered + erased
 
-    async def _batch(self, act: Callable[[Ruling], Awaitable[int]]) -> int:
-        async with self._rule.transaction() as ruling:
-            done = await act(ruling)
-        if done:
-            self._rule.wake()
-        return done
+    async def _answer(self, act: Act, ruling: Ruling) -> None:
+        due = await ruling.items.taken_back(self._answer_h * 3600, ruling.taking.limit, but=ruling.taking.but)
+        ruling.taking.note(list(due))
+        await ruling.act(act, list(due), lambda item: self._said(item, due[item.subject_id, item.party]))
 
-    async def _answer(self, ruling: Ruling) -> int:
-        act = row(self._rule.recipient.subject, _ANSWER)
-        due = await ruling.items.taken_back(self._answer_h * 3600, BATCH, but=(but := ruling.aside(act)))
-        ruling.looked(act, but, list(due))
-        return await ruling.act(act, list(due), lambda item: self._said(item, due[item.subject_id, item.party]))
+    async def _erase(self, act: Act, ruling: Ruling) -> None:
+        await ruling.act(act, await self._over(ruling), lambda _: Erasure(fate=WithdrawalFate.ERASED))
 
-    async def _erase(self, ruling: Ruling) -> int:
-        act = row(self._rule.recipient.subject, ERASE)
-        due = await ruling.items.kept_until(self._rule.clock.now().date(), BATCH, but=(but := ruling.aside(act)))
-        ruling.looked(act, but, due)
-        return await ruling.act(act, due, lambda _: Erasure(fate=WithdrawalFate.ERASED))
+    async def _erase_untold(self, ruling: Ruling) -> None:
+        """The day is kept of who is suspended, too; it is said once they are served again, by `_erase`."""
+        await ruling.erase(await self._over(ruling, there=True))
+
+    async def _over(self, ruling: Ruling, *, there: bool = False) -> Sequence[ItemKey]:
+        before, taking = self._rule.clock.now().date(), ruling.taking
+        due = await ruling.items.kept_until(before, taking.limit, but=taking.but, there=there)
+        taking.note(due)
+        return due
 
     def _said(self, item: Item, classes: Sequence[str]) -> WithdrawalAnswer:
         """Of several classes the one that lasts longest; of what is gone already, that it is."""

@@ -139,8 +139,10 @@ WHYS: Final = {
         "a topic has another number of partitions than it should", "make it again, or keep the number it has"
     ),
     "unknown_setting": Why("no setting has this name", "docs/operations/settings.md lists them"),
+    "auditors_uncalled": Why("auditors are called nothing", "leave --called out"),
     "called_malformed": Why(
-        "what somebody is to be called is no name", "give letters, spaces, points, hyphens, apostrophes: 60 at most"
+        "what somebody is to be called is no name",
+        "give letters, spaces, points, hyphens, apostrophes: 60 at most; empty takes it away",
     ),
     "person_malformed": Why(
         "what stands for a person is no opaque name", "give the 32 hexadecimal digits that their sign-in shows them"

@@ -48,7 +48,8 @@ WHYS: Final = {
         "install the version that has it; until then the message waits",
     ),
     "erasure_journal_unwritable": Why(
-        "the journal of erasures cannot be written, so nothing is erased",
+        "the journal of erasures cannot be read or written, so nothing is erased; `kept`, a release of a referral and "
+        "the removal of a webhook wait, too",
         "look at the file and its disk (ERASURES_FILE); it goes on by itself",
     ),
     "guard_unknown": Why(

@@ -266,15 +266,17 @@ class OriginBus:
 
         return await self._batch("expire", scope, expire, limit=EXPIRED_MAX)
 
-    async def run(self, scope: Callable[[], RowScope]) -> None:
+    async def run(self, scope: Callable[[], RowScope], *, erasing: Callable[[], RowScope]) -> None:
         """Decide again what is due, erase what has waited too long, and so on, for ever; each apart from the others.
 
-        `scope`: the instance with all parties that it serves.
+        `scope`: the instance with all parties whom others hear. `erasing`: with all that it serves. That something was
+        erased the instance itself tells audit.
         """
+        works = ((self.due, scope), (self.missing, scope), (self.expire, erasing), (self.suggest, scope))
         while True:
-            for work in (self.due, self.missing, self.expire, self.suggest):
+            for work, within in works:
                 async with apart_from_others("decisions", lambda code: log("decision_waits", code=code)):
-                    await work(scope())
+                    await work(within())
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _all(self, work: str, scope: RowScope, act: InSession) -> int:

@@ -53,9 +53,9 @@ WITH changed AS (
     INSERT INTO ending (kind, subject, party) SELECT 'person', actor::uuid, party FROM changed ON CONFLICT DO NOTHING
 )
 INSERT INTO console_person (party, actor, role, scope_jurisdictions, scope_parties, called)
-VALUES ($1, $2, $3, $4::text[], $5::text[], $6)
+VALUES ($1, $2, $3, $4::text[], $5::text[], nullif($6::text, ''))
 ON CONFLICT (party, actor) DO UPDATE SET role = excluded.role, ended_at = NULL,
-    called = coalesce(excluded.called, console_person.called),
+    called = CASE WHEN $6 IS NULL THEN console_person.called ELSE excluded.called END,
     scope_jurisdictions = excluded.scope_jurisdictions, scope_parties = excluded.scope_parties
 RETURNING xmax = 0 AS new
 """
@@ -71,11 +71,14 @@ WITH links AS (UPDATE console_link SET used_at = $3 WHERE party = $1 AND actor =
                ON CONFLICT DO NOTHING)
 SELECT actor FROM ended
 """
-#: What the journal of erasures calls somebody whose role ended or changed, and how it ends in a restored database.
+_ELSEWHERE: Final = "(p.system_id, p.timeline, p.file) IS DISTINCT FROM (here.system_id, here.timeline, here.file)"
+#: What the journal of erasures calls somebody whose role ended or changed, and how it ends in a restored database. In
+#: any other it has ended: whoever acts there has been let in since.
 PERSON: Final = "person"
-END_AGAIN: Final = """
+END_AGAIN: Final = f"""
 WITH people AS (
     SELECT party, replace(subject::text, '-', '') AS actor FROM unnest($1::uuid[], $2::text[]) AS e (subject, party)
+    WHERE EXISTS (SELECT FROM erasure_place AS p, {HERE} WHERE {_ELSEWHERE})
 ), links AS (
     UPDATE console_link AS l SET used_at = now() FROM people AS p
     WHERE (l.party, l.actor) = (p.party, p.actor) AND used_at IS NULL
@@ -92,7 +95,7 @@ WHERE (c.party, c.actor) = (p.party, p.actor) AND ended_at IS NULL
 _HERE_NOW = f"""
 UPDATE erasure_place AS p SET system_id = here.system_id, timeline = here.timeline, file = here.file
 FROM (SELECT system_id FROM erasure_place FOR UPDATE) AS was, {HERE}
-WHERE (p.system_id, p.timeline, p.file) IS DISTINCT FROM (here.system_id, here.timeline, here.file)
+WHERE {_ELSEWHERE}
 RETURNING was.system_id IS NOT NULL AS restored
 """
 _END_ALL = (
@@ -171,13 +174,15 @@ async def permit(
 ) -> bool:
     """Let a person act as `role`, and as nothing else: from their next request on, also where they are signed in.
 
-    `called` is what the others of their party are shown, None: as before. Whether nobody of that opaque name has ever
-    had a role.
+    `called` is what the others of their party are shown, None: as before, empty: nothing. Whether nobody of that opaque
+    name has ever had a role.
 
     Raises `Refused`: `role_has_no_key` for the instance's own role, `person_malformed` for what is no opaque name,
-    `called_malformed` for what nobody is called.
+    `called_malformed` for what nobody is called, `auditors_uncalled` for an auditor's.
     """
-    if called is not None and not is_name(called):
+    if called and role is Role.AUDITOR:
+        raise Refused("auditors_uncalled", "they are told apart by their opaque names", field="/called")
+    if called and not is_name(called):
         raise Refused("called_malformed", "a name as it is written, 60 letters at most", field="/called")
     if role not in KEY_ROLES:
         raise Refused("role_has_no_key", "the role is the instance's own")

@@ -19,7 +19,7 @@ from typing import Any, Final
 import asyncpg
 
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.database.journal import Ended, Erased, Journal, Kept, Line, Place
 from shared.runtime.database.transactions import Database, LastStep, RowScope, gather
 
@@ -73,6 +73,8 @@ class Erasures:
             before, after = await asyncio.to_thread(self._journal.append, lines, self._clock.now())
         except OSError:
             raise Unavailable("erasure_journal_unwritable") from None
+        except Refused:  # of the journal: no fault of whoever is in these lines
+            raise Unavailable("erasure_journal_altered") from None
         if before.lines < known.lines:
             raise Unavailable("erasure_journal_lost")
         if before == known:  # else a line before ours was never committed: the next start has it done

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -22,6 +22,7 @@ from shared.party.origin.domain import Reply, Request, Submission
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.taking import Taking
 from shared.runtime.database.feed import Numberer
+from shared.runtime.database.transactions import RowScope
 from shared.runtime.watch.aside import PAUSE_MAX, SetAside
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.metrics import REGISTRY
@@ -273,8 +274,32 @@ async def test_work_of_one_kind_stops_no_other_kind(origin: Origin, monkeypatch:
     monkeypatch.setattr(origin.bus, "suggest", goes_on)
     monkeypatch.setattr(bus.asyncio, "sleep", ends)
     with pytest.raises(EndOfTurn):
-        await origin.bus.run(lambda: APPLYING)
+        await origin.bus.run(lambda: APPLYING, erasing=lambda: APPLYING)
     assert seen == ["fails", "goes on"]
+
+
+async def test_what_waits_too_long_is_erased_of_who_is_suspended_too(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard, served = replace(APPLYING, parties=[]), APPLYING
+    within = dict[str, RowScope]()
+
+    def looks(work: str) -> Callable[[RowScope], Awaitable[int]]:
+        async def look(scope: RowScope) -> int:
+            within[work] = scope
+            return 0
+
+        return look
+
+    async def ends(_: float) -> None:
+        raise EndOfTurn
+
+    for work in ("due", "missing", "expire", "suggest"):
+        monkeypatch.setattr(origin.bus, work, looks(work))
+    monkeypatch.setattr(bus.asyncio, "sleep", ends)
+    with pytest.raises(EndOfTurn):
+        await origin.bus.run(lambda: heard, erasing=lambda: served)
+    assert within == {"due": heard, "missing": heard, "expire": served, "suggest": heard}
 
 
 async def test_a_request_that_breaks_its_batch_breaks_no_other(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:

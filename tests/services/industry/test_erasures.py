@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +15,9 @@ from services.industry.store import PostgresNotices
 from shared.contracts.answers import ItemStatement, NoticeStatements, WithdrawalAnswer
 from shared.kernel.errors import Defect, Refused, Unavailable
 from shared.kernel.ids import uuid7
-from shared.runtime.database.journal import Kept
+from shared.runtime.database.journal import BEGINNING, Erased, Journal, Kept
 from shared.runtime.database.transactions import gather
+from shared.runtime.watch.health import Check
 from shared.vocabulary.answers import NoticeAction
 from tests.services.deliveries import (
     AT,
@@ -127,6 +129,29 @@ async def test_a_line_that_was_cut_short_never_counted(world: World) -> None:
     await world.providers.act("acknowledge_withdrawal", ERASED, second)
     assert [json.loads(line)["subject"] for line in world.path.read_text().splitlines()] == [str(first), str(second)]
     assert await world.erasures.apply(world.providers.database) == 0
+
+
+async def test_a_line_of_before_it_said_what_became_is_one_that_erased(world: World) -> None:
+    """`fate` came later: a digest of before does not cover it."""
+    notice_id = uuid7()
+    said = {"n": 1, "at": "2026-05-04T12:00:00Z", "kind": "notice", "subject": str(notice_id), "party": PROVIDER}
+    digest = sha256(f"\n{json.dumps(said, separators=(',', ':'))}".encode()).hexdigest()
+    world.path.write_text(json.dumps(said | {"digest": digest}, separators=(",", ":")) + "\n")
+    assert await world.erasures.apply(world.providers.database) == 1
+    after = await world.taken_back()
+    await world.providers.act("acknowledge_withdrawal", ERASED, after)
+    assert Journal(world.path).after(BEGINNING)[0] == [Erased("notice", each, PROVIDER) for each in (notice_id, after)]
+
+
+async def test_an_altered_journal_is_no_fault_of_whoever_is_to_be_erased(world: World) -> None:
+    """What is charged to a subject is set aside: nothing else would wait for the journal."""
+    notice_id = await world.taken_back()
+    world.path.write_text("nothing that was written\n")
+    with pytest.raises(Unavailable, match="erasure_journal_altered"):
+        await world.providers.act("acknowledge_withdrawal", ERASED, notice_id)
+    with pytest.raises(Unavailable, match="erasure_journal_altered"):
+        await world.withdrawals().look()
+    assert await world.aside.check() == Check("rules", True)
 
 
 async def cut_off(world: World, notice_id: UUID) -> None:

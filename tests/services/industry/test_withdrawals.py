@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
+import asyncpg
 import pytest
 
 from services.industry.store import PostgresNotices
 from shared.contracts.answers import ItemStatement, NoticeStatements, WithdrawalAnswer
 from shared.kernel.errors import Refused, Unavailable
-from shared.party import by_rule, withdrawals
+from shared.party import by_rule
+from shared.runtime.database.journal import Erased
 from shared.runtime.watch.aside import FIRST_PAUSE, PAUSE_MAX
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.metrics import REGISTRY
@@ -54,6 +58,44 @@ async def test_for_who_is_suspended_it_waits_since_nobody_would_hear_the_answer(
     while await world.withdrawals().look():
         pass
     assert (await world.providers.sent(notice_id))[-1][-1]["fate"] == "erased"
+
+
+async def test_what_who_is_suspended_has_kept_is_erased_on_its_day_and_told_once_it_is_served(world: World) -> None:
+    notice_id = await world.taken_back(REMOVED)
+    await world.withdrawals().look()
+    world.clock.advance(185 * DAY_S)
+    served, world.providers.directory = world.providers.directory, directory(suspended=PROVIDER)
+    while await world.withdrawals().look():
+        pass
+    shown = await world.providers.show(notice_id)
+    assert (shown["state"], shown["record"]) == ("withdrawal_acknowledged", None)
+    world.providers.directory = served
+    await world.withdrawals().look()
+    assert (await world.providers.show(notice_id))["state"] == "record_erased"
+    assert (await world.providers.sent(notice_id))[-1][-1] == {
+        "notice_id": str(notice_id),
+        "number": 3,
+        "fate": "erased",
+    }
+
+
+async def test_one_that_fails_at_the_commit_keeps_nobody_waiting(world: World) -> None:
+    broken, silent = await world.taken_back(), await world.taken_back()
+    database = world.providers.database
+    step = database.last_step
+    assert step is not None
+
+    async def fails(driver: asyncpg.Connection, gathered: Sequence[Any]) -> None:
+        if any(isinstance(each, Erased) and each.subject == broken for each in gathered):
+            raise ZeroDivisionError
+        await step(driver, gathered)
+
+    database.last_step = fails
+    while await world.withdrawals().look():
+        pass
+    database.last_step = step
+    assert [await world.record(each) is None for each in (broken, silent)] == [False, True]
+    assert await world.aside.check() == Check("rules", True, "subjects_set_aside")
 
 
 async def test_people_have_their_time(world: World) -> None:
@@ -147,8 +189,7 @@ async def test_what_a_full_batch_had_no_room_for_stays_aside(world: World, monke
     for _ in range(2):
         await world.taken_back()
     monkeypatch.setattr(PostgresNotices, "act", fails)
-    for module in (by_rule, withdrawals):
-        monkeypatch.setattr(module, "BATCH", 1)
+    monkeypatch.setattr(by_rule, "BATCH", 1)
     for pause in (FIRST_PAUSE, FIRST_PAUSE * 2):
         while await world.withdrawals().look():
             pass

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 
+from deploy.operator.recovery import take_for_another
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid4
-from shared.runtime.console.people import Person, Sessions, end_person, link_hash, make_link, permit
+from shared.runtime.console.people import Person, Sessions, end_person, link_hash, make_link, permit, role_of
 from shared.runtime.database.erasures import journal_endings
 from shared.runtime.database.journal import Journal
 from shared.runtime.database.transactions import Database
@@ -50,8 +52,10 @@ class World:
             await self.owner.execute(f"CREATE TEMP TABLE backup_{table} AS TABLE {table}")
 
     async def restore(self) -> None:
+        """As `recover` notes it."""
         for table in TABLES:
             await self.owner.execute(f"DELETE FROM {table}; INSERT INTO {table} SELECT * FROM backup_{table}")
+        await take_for_another(self.database)
 
     async def key(self, person: str | None = None) -> str:
         text, hashed = issue_key(live=False)
@@ -70,6 +74,10 @@ class World:
     async def permitted(self, actor: str, role: Role) -> None:
         async with self.database.transaction() as session:
             await permit(session.driver, Person(AGENCY, actor), role)
+
+    async def role(self, actor: str) -> Role:
+        async with self.database.transaction() as session:
+            return await role_of(session.driver, Person(AGENCY, actor))
 
     async def link(self, actor: str) -> str:
         async with self.database.transaction() as session:
@@ -120,6 +128,7 @@ async def test_a_key_that_was_revoked_while_the_instance_stood_is_in_the_journal
     assert world.lines() == [("ended", "api_key")]
 
 
+@pytest.mark.timing
 async def test_a_journal_that_cannot_be_written_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever stands in its way, the key has ended, and its line is written once it can be."""
     revoked = await world.key()
@@ -163,6 +172,38 @@ async def test_whose_role_ended_or_changed_may_do_nothing(world: World) -> None:
     assert [await world.opens(each) for each in keys] == [False, False, True]
     await world.permitted(less, Role.VIEWER)
     assert not await world.opens(keys[1]), "a key of before ended with its person"
+
+
+async def cut_off(database: Database) -> None:
+    """A transaction that ends an access, whose line is written, and that does not commit."""
+    step = database.last_step
+    assert step is not None
+
+    async def fails(driver: asyncpg.Connection, gathered: Sequence[Any]) -> None:
+        await step(driver, gathered)
+        raise Unavailable("cut_off")
+
+    database.last_step = fails
+    with pytest.raises(Unavailable, match="cut_off"):
+        await journal_endings(database)
+    database.last_step = step
+
+
+async def test_a_line_that_never_committed_ends_nobody_who_acts_in_another_role(world: World) -> None:
+    """The place in the journal stays behind it, so that another start of the same database reads what follows, too."""
+    changed = uuid4().hex
+    await world.permitted(changed, Role.ANALYST)
+    await world.back_up()
+    await world.permitted(changed, Role.VIEWER)
+    key, text = await world.key(changed), await world.sessions.begin(Person(AGENCY, changed))
+    await cut_off(world.database)
+    assert await journal_endings(world.database) == 1
+    await world.start()
+    assert (await world.opens(key), await world.signed_in(text)) == (True, True)
+    await world.restore()
+    await world.start()
+    with pytest.raises(Refused, match="person_unknown"):
+        await world.role(changed)
 
 
 @pytest.fixture

@@ -134,8 +134,10 @@ class Items(Protocol):
         """
         ...
 
-    async def kept_until(self, before: date, limit: int, *, but: Sequence[ItemKey] = ()) -> list[ItemKey]:
-        """What was withdrawn and kept until a day before this one; locked."""
+    async def kept_until(
+        self, before: date, limit: int, *, but: Sequence[ItemKey] = (), there: bool = False
+    ) -> list[ItemKey]:
+        """What was withdrawn and kept until a day before this one; locked. `there`: only what is not erased yet."""
         ...
 
     async def act(self, item: Item, following: str, clear: Contract, *, sealed: Contract | None, at: datetime) -> None:

@@ -232,9 +232,11 @@ class PostgresItems:
         rows = await self._driver.fetch(self.table.of_withdrawn.taken_back, age_s, limit, *pairs(but))
         return {(row["subject_id"], row["party"]): row["classes"] for row in rows}
 
-    async def kept_until(self, before: date, limit: int, *, but: Sequence[ItemKey] = ()) -> list[ItemKey]:
+    async def kept_until(
+        self, before: date, limit: int, *, but: Sequence[ItemKey] = (), there: bool = False
+    ) -> list[ItemKey]:
         statement = self.table.of_withdrawn.kept_until
-        rows = await self._driver.fetch(statement, before.isoformat(), limit, *pairs(but))
+        rows = await self._driver.fetch(statement, before.isoformat(), limit, *pairs(but), there)
         return [(row["subject_id"], row["party"]) for row in rows]
 
     async def note_look(self, subject: UUID, opened: RecordRevealedClear, at: datetime) -> None:

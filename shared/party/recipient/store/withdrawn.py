@@ -8,7 +8,8 @@ from typing import NamedTuple
 class OfWithdrawn(NamedTuple):
     """Statements over one kind of items. None finds what $3 and $4 name: subjects and their parties.
 
-    `taken_back` so many seconds ago, $1, and not answered for; `kept_until` a day before $1. At most $2 of each.
+    `taken_back` so many seconds ago, $1, and not answered for; `kept_until` a day before $1, where $5 only what is not
+    erased yet. At most $2 of each.
     """
 
     taken_back: str
@@ -28,5 +29,7 @@ class OfWithdrawn(NamedTuple):
             f"AND {others} ORDER BY changed_at LIMIT $2 FOR UPDATE OF t SKIP LOCKED",
             f"SELECT {subject} AS subject_id, party FROM {table} AS t WHERE state = 'withdrawal_acknowledged' "
             f"AND said #>> '{{fate}}' = 'kept' AND said #>> '{{kept,until}}' < $1 AND {others} "
+            f"AND NOT ($5 AND EXISTS (SELECT FROM erased_record AS r WHERE r.subject = t.{subject} "
+            "AND r.party = t.party)) "
             "ORDER BY said #>> '{kept,until}' LIMIT $2 FOR UPDATE SKIP LOCKED",
         )

@@ -274,3 +274,15 @@ async def test_a_key_that_ended_with_its_person_stays_so_when_they_are_let_in_ag
     clock.advance(CACHE_S + 1)
     assert await refused(keys, f"Bearer {text}") == ("unauthenticated", 401)
     assert (await keys.identify(f"Bearer {later}")).role is Role.ANALYST
+
+
+async def test_what_somebody_is_called_can_be_taken_away_and_auditors_are_called_nothing(database: Database) -> None:
+    person = Person("sandbox.example", "ca11" * 8)
+    for said, called in (("Zoë", "Zoë"), (None, "Zoë"), ("", None), (None, None)):
+        async with database.transaction() as session:
+            await permit(session.driver, person, Role.ANALYST, called=said)
+        (found,) = await database.fetch("SELECT called FROM console_person WHERE actor = $1", person.actor)
+        assert found["called"] == called, said
+    with pytest.raises(Refused, match="auditors_uncalled"):
+        async with database.transaction() as session:
+            await permit(session.driver, person, Role.AUDITOR, called="Zoë")
