@@ -115,6 +115,10 @@ def test_a_correction_that_crosses_what_its_agency_asks_leads_both_to_the_same(c
     assert shown_state(at_agency) == ("withdrawn" if crossing is WITHDRAW else "not_possible")
 
 
+#: For how long something is kept at first, and how much longer once that is extended.
+TERMS = {"eu-2023-1543-preservation": timedelta(days=60), "eu-2023-1543-extension": timedelta(days=30)}
+
+
 def runs_after(*answers: str, each_s: int) -> list[tuple[timedelta, bool]]:
     """The runs of a preservation served at `AT`: since when each runs, and whether it runs still."""
     steps, before = [Step(AT, Did.STARTS, ClockEvent.PRESERVATION_SERVED)], "none"
@@ -124,7 +128,8 @@ def runs_after(*answers: str, each_s: int) -> list[tuple[timedelta, bool]]:
         before = after
     edge = preserved("police-nl.example", "provider-nl.example", "eu_2023_1543")
     found = runs(edge, steps, lambda _: Law(DIRECTORY, SAMPLE_LAW))
-    assert all(each.due_at == each.started_at + timedelta(days=60) for each in found)
+    standing = {None} if "extended" in answers else set()
+    assert all(each.due_at in {each.started_at + TERMS[each.clock], *standing} for each in found)
     return sorted((each.started_at - AT, each.ended_at is None) for each in found)
 
 
@@ -135,3 +140,6 @@ def test_what_is_kept_after_all_is_kept_for_a_whole_term_from_then_on(each_s: in
     assert runs_after("preserved", "not_possible", each_s=each_s) == [(timedelta(0), False)]
     assert runs_after("not_possible", "preserved", each_s=each_s) == [(timedelta(0), False), (later, True)]
     assert runs_after("refused", "preserved", "refused", each_s=each_s) == [(timedelta(0), False), (later, False)]
+    longer = later + TERMS["eu-2023-1543-preservation"]
+    extended = runs_after("refused", "preserved", "extended", each_s=each_s)
+    assert extended == [(timedelta(0), False), (later, True), (longer, True)]
