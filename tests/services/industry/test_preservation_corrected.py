@@ -24,7 +24,7 @@ from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.law import ClockEvent
 from shared.vocabulary.preservation import PreservationKind
 from tests.services.deliveries import AGENCY, LOCATION, PROVIDER, issued, received
-from tests.services.industry.provider import KEK, Providers
+from tests.services.industry.provider import APPLYING, KEK, Providers
 from tests.services.industry.test_preservation_before_removal import (
     NOT_POSSIBLE,
     PRESERVED,
@@ -99,6 +99,18 @@ async def test_what_was_corrected_is_answered_still_and_lets_be_removed(provider
     await answer(providers, preservation_id, PRESERVED)
     await correct(providers, preservation_id, REFUSED)
     await providers.act("answer", removing(), notice_id)
+    assert await correct(providers, preservation_id, NOT_POSSIBLE) == "not_possible"
+
+
+async def test_what_was_erased_is_not_said_to_be_kept_after_all(providers: Providers) -> None:
+    """Nobody knows any more where it lies."""
+    preservation_id = await fresh(providers)
+    await answer(providers, preservation_id, REFUSED)
+    async with providers.database.transaction(APPLYING) as session:
+        erasing = "UPDATE preservation SET wrapped_key = NULL, content = '' WHERE preservation_id = $1"
+        await session.driver.execute(erasing, preservation_id)
+    with pytest.raises(Refused, match="record_erased"):
+        await correct(providers, preservation_id, PRESERVED)
     assert await correct(providers, preservation_id, NOT_POSSIBLE) == "not_possible"
 
 
