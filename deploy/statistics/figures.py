@@ -102,7 +102,8 @@ WITH sent AS (
                SELECT FROM answer_act AS a, jsonb_to_recordset(a.removals) AS r (n integer, round integer)
                WHERE a.subject = l.subject AND a.code IS NULL AND a.at <= l.at AND (r.n, r.round) = (k.n, k.round)
            )) AS confirmed
-    FROM answer_act AS l, jsonb_to_recordset(l.looks) AS k (n integer, round integer, found text) GROUP BY l.subject
+    FROM answer_act AS l, jsonb_to_recordset(l.looks) AS k (n integer, round integer, found text)
+    WHERE l.code IS NULL GROUP BY l.subject
 )
 SELECT s.recipient, m.measure, greatest(floor(extract(epoch FROM m.at - m.since) / 60), 0)::bigint AS minutes,
        count(*) AS n

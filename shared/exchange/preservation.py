@@ -104,7 +104,8 @@ def clock_steps(
     if before in _OVER:
         return (Step(at, Did.STARTS, BEGINS[kind], number),)
     if answer == PreservationAnswer.EXTENDED:
-        return Step(at, Did.STOPS, StopCause.EXTENDED), Step(at, Did.STARTS, ClockEvent.PRESERVATION_EXTENDED)
+        stops = Step(at, Did.STOPS, StopCause.EXTENDED, number)
+        return stops, Step(at, Did.STARTS, ClockEvent.PRESERVATION_EXTENDED, number)
     return ()
 
 

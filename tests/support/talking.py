@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -58,6 +59,14 @@ class Books:
     #: How many records each topic holds, and how many marks were said in this minute.
     records: int = 100
     count: int = 0
+
+    @property
+    def connection(self) -> Books:
+        return self
+
+    @asynccontextmanager
+    async def savepoint(self, error: type[Exception]) -> AsyncIterator[None]:
+        yield
 
     @property
     def sent_book(self) -> Books:

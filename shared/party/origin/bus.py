@@ -172,25 +172,35 @@ class OriginBus:
     async def follow_moves(self) -> None:
         """Issue anew, for ever, what lies where its recipient was before it moved: at the start, at each directory.
 
-        And a few times after: what was filed by the directory before may only now have been committed.
+        And a few times after: what was filed by the directory before may only now have been committed. And as long as
+        something of it is set aside, whenever that may be tried once more.
         """
         followed, began, due = "", self._clock.now(), list[float]()
         while True:
             with suppress(Unavailable):  # no documents yet, or no database: nothing is sent meanwhile either
-                directory = self._law.now().directory
+                directory, now = self._law.now().directory, self._clock.now()
                 if followed != directory.digest:
-                    followed, began, due = directory.digest, self._clock.now(), list(FOLLOWED_S)
-                if due and (self._clock.now() - began).total_seconds() >= due[0]:
+                    followed, began, due = directory.digest, now, list(FOLLOWED_S)
+                if due and (now - began).total_seconds() >= due[0]:
                     await self.follow(directory)
                     del due[0]
+                elif self._apart.aside.again("follow", now):
+                    await self.follow(directory)
             await asyncio.sleep(NOTICED_S)
 
     async def follow(self, directory: DirectoryIndex) -> None:
-        """Issue anew what this directory has moved, a batch a transaction. It ends when nothing is left behind."""
-        scope = RowScope(directory.parties_of(self._instance), "service", "apply")
+        """Issue anew what this directory has moved, a batch a transaction. It ends when nothing is left behind.
+
+        For who is suspended it waits: the directory that listens to it again is another one.
+        """
+        aside, now = self._apart.aside, self._clock.now()
+        scope = RowScope(directory.heard_of(directory.parties_of(self._instance)), "service", "apply")
         for party in directory.moved:
             for instance in party.instances_before:
-                await self._all("follow", scope, partial(self._left_behind, recipient=party.id, instance=instance))
+                left = partial(self._left_behind, recipient=party.id, instance=instance)
+                await self._all("follow", scope, left, whole=False)
+        for key in aside.again("follow", now):  # tried, and found nowhere: others have done it
+            aside.done("follow", key)
 
     async def _left_behind(self, session: Session, taking: Taking, *, recipient: str, instance: str) -> None:
         edges = PostgresEdges(session.driver, self._kek)
@@ -215,12 +225,14 @@ class OriginBus:
         for work, issue in (("issue", self._again.issue), ("issue_anew", self._again.issue_anew)):
             after: UUID | None = UUID(int=0)
 
-            async def of_these(session: Session, taking: Taking, issue: Issue = issue) -> None:
+            async def of_these(taking: Taking, issue: Issue = issue) -> None:
                 nonlocal after
-                after = await issue(PostgresEdges(session.driver, self._kek), after or UUID(int=0), taking)
+                async with self._database.transaction(scope) as session:
+                    last = await issue(PostgresEdges(session.driver, self._kek), after or UUID(int=0), taking)
+                after = last  # committed: what is undone at the end is taken again
 
             while after is not None:
-                if not await self._batch(work, scope, of_these, limit=DUE_MAX):
+                if not await self._apart.batch(work, DUE_MAX, of_these):
                     break
 
     async def due(self, scope: RowScope) -> int:
@@ -279,17 +291,17 @@ class OriginBus:
                     await work(within())
             await asyncio.sleep(LOOK_EVERY_S)
 
-    async def _all(self, work: str, scope: RowScope, act: InSession) -> int:
+    async def _all(self, work: str, scope: RowScope, act: InSession, *, whole: bool = True) -> int:
         """Batch after batch until nothing is left but what was set aside; how many rows that were."""
         count = 0
-        while found := await self._batch(work, scope, act, limit=DUE_MAX):
+        while found := await self._batch(work, scope, act, limit=DUE_MAX, whole=whole):
             self._wake()
             count += found
         return count
 
-    async def _batch(self, work: str, scope: RowScope, act: InSession, *, limit: int) -> int:
+    async def _batch(self, work: str, scope: RowScope, act: InSession, *, limit: int, whole: bool = True) -> int:
         async def in_transaction(taking: Taking) -> None:
             async with self._database.transaction(scope) as session:
                 await act(session, taking)
 
-        return await self._apart.batch(work, limit, in_transaction)
+        return await self._apart.batch(work, limit, in_transaction, whole=whole)

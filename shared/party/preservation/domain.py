@@ -59,6 +59,8 @@ class Preservation:
     until: date | None
     acts: int = 0
     told: int = 0
+    #: Whether its locations are gone.
+    erased: bool = False
 
     @property
     def state(self) -> str:

@@ -45,7 +45,7 @@ from shared.party.preservation.ports import (
     Warned,
 )
 from shared.routing.policy_index import PolicyIndex
-from shared.vocabulary.preservation import PreservationKind
+from shared.vocabulary.preservation import PreservationAnswer, PreservationKind
 from shared.vocabulary.reveal import RevealReason
 
 
@@ -84,7 +84,7 @@ async def act(row: Act, preservation_id: UUID, *, said: Contract | None, acting:
     """Do one's own act on a preservation, keep it, and tell the other side; the new state.
 
     Raises `Refused`: `forbidden`, `not_found` for absent and foreign ones alike, `state_forbids`, `day_over`,
-    `time_ahead`.
+    `time_ahead`, `record_erased`.
     """
     require_role(row, acting)
     before = (await acting.preservations.find([preservation_id])).get((preservation_id, acting.party))
@@ -94,6 +94,8 @@ async def act(row: Act, preservation_id: UUID, *, said: Contract | None, acting:
     check_day(said, acting.at.date())
     if isinstance(said, PreservationAnswering):
         check_time(said.removed_at, acting.at, field="/removed_at")
+        if before.erased and said.answer == PreservationAnswer.PRESERVED:
+            raise Refused("record_erased", "it was erased: nobody knows any more what to keep", status=410)
     after = before.acted(row, said)
     await acting.preservations.move(before, after)
     await acting.preservations.clock((), after.happened(row, before, number=after.acts, told_at=acting.at))

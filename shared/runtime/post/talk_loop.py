@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -88,7 +89,8 @@ class Speaker:
             words = await peers.words()
             announced = await self._announce(unit, others)
             for to, ids in (await unit.taken.wanted(now)).items():
-                await unit.enqueue(self._stating.drafts(WANTED, to, _wants(ids)))
+                async with _apart(unit, to):
+                    await unit.enqueue(self._stating.drafts(WANTED, to, _wants(ids)))
             due = [await self._marks_for(unit, to, words.get(to, Word())) for to in others]
         self._announced |= announced
         await self._tell_standings(words)
@@ -139,13 +141,11 @@ class Speaker:
         if not turn.look_due(word, now, self._settings):
             return None
         turn.looked_at = now
-        taken = [] if to == AUDIT else await unit.taken.taken_marks(to)
-        view = View(frozenset(await unit.sent_book.sent_marks(to)), frozenset(taken))
-        try:
+        async with _apart(unit, to):
+            taken = [] if to == AUDIT else await unit.taken.taken_marks(to)
+            view = View(frozenset(await unit.sent_book.sent_marks(to)), frozenset(taken))
             return _Marked(to, view, word, next_marks(turn, view, word, now=now, settings=self._settings))
-        except Exception as error:  # whatever this one has said, the others are told
-            log("talk_waits", code=DEFECT, topic=to, error=type(error).__name__)
-            return None
+        return None
 
     async def _say_marks(self, due: _Marked) -> None:
         try:
@@ -159,6 +159,18 @@ class Speaker:
             log("talk_waits", code=error.code, topic=due.to)
         except Exception as error:  # whatever this one is to be told, the others are
             log("talk_waits", code=DEFECT, topic=due.to, error=type(error).__name__)
+
+
+@asynccontextmanager
+async def _apart(unit: Unit, to: str) -> AsyncIterator[None]:
+    """What is made of one peer within a unit: whatever fails in it is undone alone, and the others are told."""
+    try:
+        async with unit.connection.savepoint(Exception):
+            yield
+    except Unavailable:
+        raise
+    except Exception as error:
+        log("talk_waits", code=DEFECT, topic=to, error=type(error).__name__)
 
 
 def peers_of(instance: str, directory: DirectoryIndex) -> list[str]:

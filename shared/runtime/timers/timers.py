@@ -84,6 +84,8 @@ _ASIDE: Final = "SELECT count(*) FROM clocked WHERE aside IS NOT NULL"
 _DEFECT: Final = "clock_defect"
 #: An edge and the party that it is looked at for.
 _Key = tuple[UUID, str]
+#: What a transaction looks at, and why each could not be reckoned before.
+_Taken = dict[_Key, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +168,17 @@ class Timers:
     async def look(self, limit: int = BATCH) -> int:
         """Look once at what is due, at most `limit` edges; how many that were.
 
-        Raises `Unavailable` before there is any law.
+        Raises `Unavailable` before there is any law, and what fails before an edge was taken: that is nobody's.
         """
         self._law_at(self._clock.now())
-        taken: list[_Key] = []
+        taken: _Taken = {}
         try:
             await self._look(limit, taken)
         except Unavailable:
             raise
         except Exception:
+            if not taken:
+                raise
             # What was reckoned could not be kept, of one of them at least: each is looked at alone.
             for _ in range(len(taken)):
                 await self._look_alone()
@@ -193,12 +197,12 @@ class Timers:
             total += looked
         return total
 
-    async def _look(self, limit: int, taken: list[_Key]) -> None:
+    async def _look(self, limit: int, taken: _Taken) -> None:
         """One transaction; `taken` are those that it looks at, whatever becomes of it."""
         async with self._database.transaction(self._scope(), keeps_plans=True) as session:
             now = await self._now(session.driver)
             rows = await session.driver.fetch(_TAKE, now, limit)
-            taken += [(row["edge_id"], row["party"]) for row in rows]
+            taken.update({(row["edge_id"], row["party"]): row["aside"] for row in rows})
             told = await self._renew(session.driver, rows, now) if rows else 0
             if next(self._looks) % COUNTED_EVERY == 0 or rows:
                 self._aside = await session.driver.fetchval(_ASIDE)
@@ -207,14 +211,17 @@ class Timers:
             self._wake()
 
     async def _look_alone(self) -> None:
-        taken: list[_Key] = []
+        taken: _Taken = {}
         try:
             await self._look(1, taken)
         except Unavailable:
             raise
         except Exception:
-            for edge_id, party in taken:
-                log("clock_set_aside", code=_DEFECT, edge=str(edge_id))
+            if not taken:
+                raise
+            for (edge_id, party), before in taken.items():
+                if before is None:  # once, not at each look
+                    log("clock_set_aside", code=_DEFECT, edge=str(edge_id))
                 await self._set_aside(edge_id, party)
             self._looks = count()  # the next look counts them
 

@@ -255,6 +255,65 @@ async def test_done_together_alone_it_would_stop_the_others(
     await loop.look(origin)()
 
 
+async def test_a_full_batch_whose_last_step_fails_is_sent_one_by_one(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was undone at its end was not sent: nobody behind it is passed over."""
+    referrals = [await _waits(origin) for _ in range(2)]
+    waiting = "SELECT count(*) FROM edge WHERE referral_id = ANY($1::uuid[]) AND state = 'waiting'"
+    monkeypatch.setattr(bus, "DUE_MAX", await run(origin, waiting, referrals))
+    upgraded(origin)
+    last_step, tried = origin.database.last_step, list[int]()
+    assert last_step is not None
+
+    async def fails_once(driver: Any, gathered: Sequence[Any]) -> None:
+        tried.append(len(gathered))
+        if len(tried) == 1:
+            raise ZeroDivisionError
+        await last_step(driver, gathered)
+
+    monkeypatch.setattr(origin.database, "last_step", fails_once)
+    await origin.bus.issue(APPLYING)
+    assert await run(origin, waiting, referrals) == 0
+    assert len(tried) > 2
+
+
+async def test_what_is_set_aside_after_a_move_is_tried_again_by_the_same_directory(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = await Pair.of(origin, LOOPS["follows who has moved"])
+    looks = list[int]()
+
+    async def later(_: float) -> None:
+        """The time goes on, until nothing is looked for after a directory any more; then it is mended."""
+        looks.append(1)
+        origin.clock.advance(bus.FOLLOWED_S[-1])
+        if len(looks) == 8:
+            assert await pair.done() == (False, True)
+            await pair.mend()
+            origin.clock.advance(PAUSE_MAX.total_seconds())
+        if len(looks) == 10:
+            raise EndOfTurn
+
+    monkeypatch.setattr(bus.asyncio, "sleep", later)
+    with pytest.raises(EndOfTurn):
+        await origin.bus.follow_moves()
+    assert await pair.done() == (True, True)
+    assert REGISTRY.get_sample_value("causeway_subjects_aside") == 0
+
+
+async def test_what_others_have_followed_meanwhile_is_set_aside_no_more(origin: Origin) -> None:
+    pair = await Pair.of(origin, LOOPS["follows who has moved"])
+    directory = origin.world.documents.directory
+    await origin.bus.follow(directory)
+    assert REGISTRY.get_sample_value("causeway_subjects_aside") == 1
+    await run(origin, f"UPDATE edge SET instance = 'industry_two' WHERE {_PROVIDERS}", pair.bad)
+    await pair.mend()
+    origin.clock.advance(PAUSE_MAX.total_seconds())
+    await origin.bus.follow(directory)
+    assert REGISTRY.get_sample_value("causeway_subjects_aside") == 0
+
+
 async def test_work_of_one_kind_stops_no_other_kind(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     """What fails before it has taken anybody is nobody's: it is reported, and the rest of the turn is done."""
     seen = list[str]()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,10 +23,11 @@ from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post.ports import Settlement
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
+from shared.vocabulary.routing import PartyStatus
 from tests.services.deliveries import numbered, received
 from tests.services.hotline.origin import KEK, Origin
 from tests.services.hotline.test_attention import about
-from tests.support.builders import HOTLINE, PROVIDER
+from tests.support.builders import AT, HOTLINE, PROVIDER
 from tests.support.exchange_world import move, opened, told_to_audit, world
 
 OLD, NEW = "industry", "industry_two"
@@ -215,6 +217,22 @@ async def test_what_is_answered_for_good_or_withdrawn_stays_where_it_is(origin: 
     move(origin.world, PROVIDER)
     await follow(origin)
     assert not {each.subject for each in await outgoing(origin)} & {done.subject, taken_back.subject}
+
+
+async def test_while_its_origin_is_suspended_nothing_of_it_is_issued_anew(origin: Origin) -> None:
+    """Whatever is sent for it is refused for good: it goes by the directory that listens to it again."""
+    _, before = await filed(origin)
+    free = move(origin.world, PROVIDER)
+    parties = tuple(
+        each.model_copy(update={"status": PartyStatus.SUSPENDED}) if each.id == HOTLINE else each
+        for each in free.parties
+    )
+    origin.world.place(free.model_copy(update={"version": 3, "parties": parties}), AT - timedelta(seconds=30))
+    await follow(origin)
+    assert await outgoing(origin) == []
+    origin.world.place(free.model_copy(update={"version": 4}), AT - timedelta(seconds=20))
+    await follow(origin)
+    assert [each.subject for each in await outgoing(origin)] == [before.subject]
 
 
 async def test_a_moved_receipt_does_what_following_does(origin: Origin) -> None:

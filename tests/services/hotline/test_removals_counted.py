@@ -21,7 +21,7 @@ from shared.kernel.ids import uuid4
 from shared.vocabulary.answers import NoticeAction
 from tests.acceptance.programs import foreign
 from tests.services.deliveries import received
-from tests.services.hotline.origin import Origin
+from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_answers_kept import applied
 from tests.services.hotline.test_looking_again import GONE, UP, check, notice_of
 from tests.support.builders import AT, HOTLINE
@@ -74,6 +74,20 @@ async def test_what_is_merely_said_is_told_apart_from_what_was_found(
     assert await check(client, lied, UP) == (202, "reappeared")
     new = await counted(endpoint) - before
     assert new == {Measure.REMOVED: 3, Measure.CONFIRMED: 1, Measure.REAPPEARED: 1}
+
+
+async def test_a_look_that_was_refused_is_counted_by_neither(
+    origin: Origin, client: httpx.AsyncClient, endpoint: DatabaseEndpoint
+) -> None:
+    before = await counted(endpoint)
+    referral_id = await origin.file()
+    await answered(origin, referral_id, NoticeAction.REMOVED)
+    assert await check(client, referral_id, GONE) == (202, "routed")
+    edge = await notice_of(origin, referral_id)
+    async with origin.database.transaction(APPLYING) as session:
+        looks = "UPDATE answer_act SET code = 'answer_unmatched' WHERE subject = $1 AND looks <> '[]' RETURNING 1"
+        assert await session.driver.fetch(looks, UUID(str(edge["notice_id"])))
+    assert await counted(endpoint) - before == {Measure.REMOVED: 1}
 
 
 async def test_a_second_round_is_no_second_notice(

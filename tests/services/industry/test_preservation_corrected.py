@@ -24,7 +24,7 @@ from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.law import ClockEvent
 from shared.vocabulary.preservation import PreservationKind
 from tests.services.deliveries import AGENCY, LOCATION, PROVIDER, issued, received
-from tests.services.industry.provider import KEK, Providers
+from tests.services.industry.provider import APPLYING, KEK, Providers
 from tests.services.industry.test_preservation_before_removal import (
     NOT_POSSIBLE,
     PRESERVED,
@@ -102,6 +102,18 @@ async def test_what_was_corrected_is_answered_still_and_lets_be_removed(provider
     assert await correct(providers, preservation_id, NOT_POSSIBLE) == "not_possible"
 
 
+async def test_what_was_erased_is_not_said_to_be_kept_after_all(providers: Providers) -> None:
+    """Nobody knows any more where it lies."""
+    preservation_id = await fresh(providers)
+    await answer(providers, preservation_id, REFUSED)
+    async with providers.database.transaction(APPLYING) as session:
+        erasing = "UPDATE preservation SET wrapped_key = NULL, content = '' WHERE preservation_id = $1"
+        await session.driver.execute(erasing, preservation_id)
+    with pytest.raises(Refused, match="record_erased"):
+        await correct(providers, preservation_id, PRESERVED)
+    assert await correct(providers, preservation_id, NOT_POSSIBLE) == "not_possible"
+
+
 CORRECT, WITHDRAW, EXTEND = (row(Subject.PRESERVATION, name) for name in ("correct", "withdraw", "extend"))
 
 
@@ -115,6 +127,10 @@ def test_a_correction_that_crosses_what_its_agency_asks_leads_both_to_the_same(c
     assert shown_state(at_agency) == ("withdrawn" if crossing is WITHDRAW else "not_possible")
 
 
+#: For how long something is kept at first, and how much longer once that is extended.
+TERMS = {"eu-2023-1543-preservation": timedelta(days=60), "eu-2023-1543-extension": timedelta(days=30)}
+
+
 def runs_after(*answers: str, each_s: int) -> list[tuple[timedelta, bool]]:
     """The runs of a preservation served at `AT`: since when each runs, and whether it runs still."""
     steps, before = [Step(AT, Did.STARTS, ClockEvent.PRESERVATION_SERVED)], "none"
@@ -124,7 +140,8 @@ def runs_after(*answers: str, each_s: int) -> list[tuple[timedelta, bool]]:
         before = after
     edge = preserved("police-nl.example", "provider-nl.example", "eu_2023_1543")
     found = runs(edge, steps, lambda _: Law(DIRECTORY, SAMPLE_LAW))
-    assert all(each.due_at == each.started_at + timedelta(days=60) for each in found)
+    standing = {None} if "extended" in answers else set()
+    assert all(each.due_at in {each.started_at + TERMS[each.clock], *standing} for each in found)
     return sorted((each.started_at - AT, each.ended_at is None) for each in found)
 
 
@@ -135,3 +152,6 @@ def test_what_is_kept_after_all_is_kept_for_a_whole_term_from_then_on(each_s: in
     assert runs_after("preserved", "not_possible", each_s=each_s) == [(timedelta(0), False)]
     assert runs_after("not_possible", "preserved", each_s=each_s) == [(timedelta(0), False), (later, True)]
     assert runs_after("refused", "preserved", "refused", each_s=each_s) == [(timedelta(0), False), (later, False)]
+    longer = later + TERMS["eu-2023-1543-preservation"]
+    extended = runs_after("refused", "preserved", "extended", each_s=each_s)
+    assert extended == [(timedelta(0), False), (later, True), (longer, True)]

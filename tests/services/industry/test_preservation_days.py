@@ -30,7 +30,14 @@ from shared.runtime.database.transactions import RowScope
 from tests.services.deliveries import AGENCY, AT, LOCATION, PROVIDER, issued, received
 from tests.services.industry.provider import KEK, Providers
 from tests.services.industry.test_preservation_attention import BEGINNING
-from tests.services.industry.test_preservation_before_removal import answer, asked, removing
+from tests.services.industry.test_preservation_before_removal import (
+    NOT_POSSIBLE,
+    PRESERVED,
+    REFUSED,
+    answer,
+    asked,
+    removing,
+)
 from tests.services.industry.test_questions import receipted
 from tests.services.outgoing import about
 
@@ -121,6 +128,21 @@ async def test_what_the_other_side_refuses_has_its_code_and_waits_for_somebody(p
         assert await refused(providers, preservation_id) == []
         await receipted(providers, message_id, "day_over")
     assert await refused(providers, preservation_id) == [("preservation_refused", "day_over", "refile")]
+
+
+@pytest.mark.parametrize("then", ["refused", "not_possible", "preserved"])
+async def test_a_correction_that_is_refused_waits_for_somebody_whatever_it_says(
+    providers: Providers, then: str
+) -> None:
+    """What was answered may be corrected still: it is over once it is withdrawn or ended."""
+    preservation_id = uuid7()
+    assert await providers.receive(asked(preservation_id, location=PLACE)) == [None]
+    await answer(providers, preservation_id, PRESERVED)
+    said = {"refused": REFUSED, "not_possible": NOT_POSSIBLE, "preserved": PRESERVED}[then]
+    await answer(providers, preservation_id, said, by="correct")
+    *_, corrected = await about(providers.database, preservation_id)
+    await receipted(providers, corrected.message_id, "act_refused_here")
+    assert await refused(providers, preservation_id) == [("preservation_refused", "act_refused_here", "refile")]
 
 
 async def refused(providers: Providers, preservation_id: UUID) -> list[tuple[str, str | None, str]]:

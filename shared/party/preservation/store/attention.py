@@ -14,11 +14,12 @@ SELECT preservation_id, counterpart, asked_at FROM preservation
 WHERE party = $1 AND state = 'requested' AND ($2::timestamptz IS NULL OR (asked_at, preservation_id) > ($2, $3))
 ORDER BY asked_at, preservation_id LIMIT $4
 """
-#: Once it is over nobody waits for it.
+#: Once it is over nobody waits for it. What a provider has answered may be corrected still, so for it that is not over.
 _REFUSED: Final = """
 SELECT preservation_id, counterpart, code, refused_at FROM preservation
 WHERE party = $1 AND refused_at IS NOT NULL AND ($2::timestamptz IS NULL OR (refused_at, preservation_id) > ($2, $3))
-  AND state NOT IN ('refused', 'not_possible', 'too_late', 'ended', 'withdrawn', 'withdrawal_acknowledged')
+  AND state NOT IN ('ended', 'withdrawn', 'withdrawal_acknowledged')
+  AND NOT (asks AND state IN ('refused', 'not_possible', 'too_late'))
 ORDER BY refused_at, preservation_id LIMIT $4
 """
 #: No request says that a child is at risk: they stand among the rest.

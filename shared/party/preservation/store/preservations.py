@@ -49,7 +49,8 @@ from shared.vocabulary.routing import Instrument
 TABLE: Final = "preservation"
 LISTED: Final = Listed(TABLE, "preservation_id")
 _FIND: Final = """
-SELECT preservation_id, party, counterpart, exercise, offered, answer, kind, instrument, term, until, acts, told
+SELECT preservation_id, party, counterpart, exercise, offered, answer, kind, instrument, term, until, acts, told,
+       wrapped_key IS NULL AS erased
 FROM preservation WHERE preservation_id = ANY($1::uuid[])
 """
 _LOCK: Final = f"{_FIND} ORDER BY preservation_id, party FOR UPDATE"
@@ -248,6 +249,7 @@ def _preservation(row: asyncpg.Record) -> Preservation:
         until=row["until"],
         acts=row["acts"],
         told=row["told"],
+        erased=row["erased"],
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from shared.contracts.delivery import (
     TakenMark,
 )
 from shared.contracts.registry import GONE, MARKS, READS_ANNOUNCED, STANDING, WANTED
+from shared.exchange.message import Draft
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.post import talk_loop
@@ -118,6 +120,43 @@ async def test_what_cannot_be_made_of_one_peer_keeps_nobody_elses_marks(
     desk.clock.advance(100)
     await desk.speaker.turn()
     assert len(desk.told("industry")) == 1
+
+
+@pytest.mark.parametrize("book", ["taken_marks", "sent_marks"])
+async def test_what_cannot_be_read_of_one_peer_keeps_nobody_elses_marks(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, book: str
+) -> None:
+    read = getattr(desk.books, book)
+
+    async def fails(of: str) -> Any:
+        if of == "industry":
+            raise ZeroDivisionError
+        return await read(of)
+
+    with monkeypatch.context() as defect:
+        defect.setattr(desk.books, book, fails)
+        await desk.speaker.turn()
+    assert [len(desk.told(to)) for to in ("hotline", "industry", "law_enforcement", "audit")] == [1, 0, 1, 1]
+    desk.clock.advance(100)
+    await desk.speaker.turn()
+    assert len(desk.told("industry")) == 1
+
+
+async def test_what_is_wanted_of_one_peer_and_cannot_be_said_keeps_nobody_elses_waiting(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.books.wants = {"industry": [uuid7()], "law_enforcement": [uuid7()]}
+    enqueue = desk.books.enqueue
+
+    async def fails(drafts: Sequence[Draft]) -> None:
+        if any(each.message is WANTED and each.recipient == "industry" for each in drafts):
+            raise ZeroDivisionError
+        await enqueue(drafts)
+
+    monkeypatch.setattr(desk.books, "enqueue", fails)
+    await desk.speaker.turn()
+    assert [each.recipient for each in desk.books.outgoing if each.message is WANTED] == ["law_enforcement"]
+    assert [len(desk.told(to)) for to in ("industry", "law_enforcement")] == [1, 1]
 
 
 async def test_a_turn_that_fails_ends_no_relay(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ from tests.shared.runtime.timers.workers import (
     SteppingClock,
     begun,
     hours,
+    law_at,
     notices,
     rows_of,
     timers_of,
@@ -217,6 +218,39 @@ async def test_one_whose_timers_cannot_be_kept_stops_no_other(
         pass
     assert {edge_id for edge_id, *_ in await told(database)} == {good.edge_id, bad.edge_id}
     assert await aside(database) == {}
+
+
+async def test_what_fails_before_an_edge_is_taken_is_nobodys_and_is_not_passed_over(database: Database) -> None:
+    await begun(database, 2)
+    clock = SteppingClock(AT)
+
+    async def broken(_: object) -> datetime:
+        raise ZeroDivisionError
+
+    timers = Timers(database, law_at, clock, scope=lambda: SCOPE, witness=broken)
+    with pytest.raises(ZeroDivisionError):
+        await timers.look()
+    assert await aside(database) == {}
+
+
+async def test_that_an_edge_cannot_be_kept_is_said_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bad,) = await begun(database, 1)
+
+    async def fails(*_: object) -> int:
+        raise ZeroDivisionError
+
+    clock = SteppingClock(bad.begun_at)
+    timers = timers_of(database, clock)
+    monkeypatch.setattr(Timers, "_renew", fails)
+    said = list[int]()
+    for _ in range(3):
+        assert await timers.look() == 1
+        clock.true += AGAIN_AFTER
+        said.append(capsys.readouterr().err.count("clock_set_aside"))
+    assert said == [1, 0, 0]
+    assert await aside(database) == {bad.edge_id: "clock_defect"}
 
 
 async def test_a_step_that_nobody_knows_here_stops_no_other(database: Database) -> None:
