@@ -197,8 +197,8 @@ async def test_what_the_other_agencys_instance_refuses_comes_back_with_its_code(
         assert await waits(first, referral_id) == await waits(hotline, referral_id) == []
     await two.until_audited()
     flow = await shown_by_audit(two, referral_id)
-    assert {each["problem"] for each in flow} == {None}
-    assert [each["outcome"] for each in flow if each["type"] == "causeway.referral_passed_on.v1"] == ["refused"]
+    assert {each.get("problem") for each in flow} == {None}
+    assert [each.get("outcome") for each in flow if each["type"] == "causeway.referral_passed_on.v1"] == ["refused"]
     assert [each["sender"] for each in flow if each["type"] == "causeway.case_came_back.v1"] == [AGENCY]
 
 
@@ -243,8 +243,8 @@ async def shown_by_audit(exchange: Exchange, referral_id: UUID) -> list[dict[str
     async with exchange.http(AUDITOR) as http:
         answer = await http.get(f"/v1/flows/{referral_id}", headers={"Purpose": "a case that comes back"})
     assert answer.status_code == 200, answer.text
-    items: list[dict[str, Any]] = answer.json()["items"]
-    return items
+    messages: list[dict[str, Any]] = answer.json()["messages"]
+    return messages
 
 
 def urls(exchange: Exchange) -> Mapping[str, str]:
