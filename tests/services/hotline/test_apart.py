@@ -14,7 +14,6 @@ import pytest
 
 from shared.kernel.authority import Role
 from shared.kernel.canonical import digest
-from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.party.apart import Act, Apart
 from shared.party.origin import bus
@@ -23,8 +22,7 @@ from shared.party.origin.use_cases.intake import Intake
 from shared.party.taking import Taking
 from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import RowScope
-from shared.runtime.watch.aside import PAUSE_MAX, SetAside
-from shared.runtime.watch.health import Check
+from shared.runtime.watch.aside import PAUSE_MAX
 from shared.runtime.watch.metrics import REGISTRY
 from tests.services.doors import ACTOR, LISTS
 from tests.services.hotline.origin import APPLYING, Origin
@@ -389,17 +387,3 @@ def request(origin: Origin) -> Request:
 
 class EndOfTurn(Exception):
     """The turn is over."""
-
-
-async def test_a_database_that_is_away_sets_nobody_aside(origin: Origin) -> None:
-    aside = SetAside()
-    tried = list[int]()
-
-    async def away(taking: Taking) -> None:
-        taking.take([{"referral_id": uuid7(), "party": "x"}])
-        tried.append(taking.limit)
-        raise Unavailable("database_unavailable")
-
-    with pytest.raises(Unavailable):
-        await Apart(aside, origin.clock).batch("work", 7, away)
-    assert (tried, await aside.check()) == ([7], Check("rules", True))

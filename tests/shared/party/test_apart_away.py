@@ -1,0 +1,28 @@
+"""A database that is away is nobody's defect."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.kernel.clock import ManualClock
+from shared.kernel.errors import Unavailable
+from shared.kernel.ids import uuid7
+from shared.party.apart import Apart
+from shared.party.taking import Taking
+from shared.runtime.watch.aside import SetAside
+from shared.runtime.watch.health import Check
+from tests.support.builders import AT
+
+
+async def test_a_database_that_is_away_sets_nobody_aside() -> None:
+    aside = SetAside()
+    tried = list[int]()
+
+    async def away(taking: Taking) -> None:
+        taking.take([{"referral_id": uuid7(), "party": "x"}])
+        tried.append(taking.limit)
+        raise Unavailable("database_unavailable")
+
+    with pytest.raises(Unavailable):
+        await Apart(aside, ManualClock(AT)).batch("work", 7, away)
+    assert (tried, await aside.check()) == ([7], Check("rules", True))
