@@ -78,6 +78,11 @@ class State:
     #: What the transaction does last.
     gathered: Gathered = field(default_factory=Gathered)
 
+    @asynccontextmanager
+    async def savepoint(self, error: type[Exception]) -> AsyncIterator[None]:
+        """As a session's, but that what was done inside it stays."""
+        yield
+
     def copy(self) -> State:
         names = [name for name in self.__slots__ if name != "gathered"]
         copies: dict[str, Any] = {name: dict(getattr(self, name)) for name in names}

@@ -28,10 +28,17 @@ async def providers(endpoint: DatabaseEndpoint) -> AsyncIterator[Providers]:
 @pytest.fixture
 async def world(providers: Providers, endpoint: DatabaseEndpoint, tmp_path: Path) -> AsyncIterator[World]:
     made = World(providers, endpoint, tmp_path)
-    then, owner = providers.database.last_step, await made.owner()
+    then = providers.database.last_step
     assert then is not None
-    await owner.execute("UPDATE erasure_place SET lines = 0, digest = ''")
-    await owner.close()
+    await began_anew(made)
     providers.database.last_step = made.erasures.before_commit(then)
     yield made
     providers.database.last_step = then
+    await began_anew(made)
+
+
+async def began_anew(world: World) -> None:
+    """No journal has been applied: each test has one of its own, and what others start of this database has none."""
+    owner = await world.owner()
+    await owner.execute("UPDATE erasure_place SET lines = 0, digest = ''")
+    await owner.close()
