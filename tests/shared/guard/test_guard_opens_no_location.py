@@ -18,7 +18,7 @@ from tests.architecture.source import ROOT, Module, modules, parse
 #: Modules that reach other hosts by purpose: a party's client, the operator's tools, webhooks, and the runtime.
 MAY_CONNECT = (
     "client/address.py",
-    "client/api.py",
+    "client/calls.py",
     "client/transport.py",
     "deploy/*",
     "services/*/courier.py",
