@@ -27,11 +27,13 @@ from uuid import UUID
 from shared.contracts.referral import ReferralRecord
 from shared.exchange.locations import FORMS, locations
 from shared.exchange.prepare import Prepared
+from shared.party.apart import Apart
 from shared.party.origin.store import filing
 from shared.party.origin.store.edges import opened
 from shared.party.origin.store.filing import PostgresFiling
 from shared.party.origin.store.locations import Locations
 from shared.runtime.database.feed import Numberer
+from shared.runtime.watch.aside import SetAside
 from tests.services.databases import migrated, running_postgres
 from tests.services.doors import LISTS, asking
 from tests.services.hotline.origin import KEK, Origin
@@ -50,7 +52,7 @@ WHERE l.party = $1 AND l.version = $2 AND l.token = $3 ORDER BY l.referral_id
 
 
 @dataclass(frozen=True, slots=True)
-class Apart:
+class Difference:
     """What the pairs' differences come to."""
 
     pairs: int
@@ -91,7 +93,7 @@ def signed_ranks(differences: Sequence[float]) -> float:
     return erfc(abs(above - mean) / deviation / sqrt(2)) if many else 1.0
 
 
-async def measured(origin: Origin, pairs: int, named: str) -> Apart:
+async def measured(origin: Origin, pairs: int, named: str) -> Difference:
     """File so many pairs; how far apart they are."""
     drawn, differences = random.Random(named), []
     async with origin.door() as client, origin.intake.running():
@@ -104,7 +106,7 @@ async def measured(origin: Origin, pairs: int, named: str) -> Apart:
             for known in drawn.sample([True, False], 2):
                 took[known] = await _filed(client, paths[known], f"{named}-{n}-{known}")
             differences.append(took[True] - took[False])
-    return Apart(pairs, median(differences) * 1000, signed_ranks(differences))
+    return Difference(pairs, median(differences) * 1000, signed_ranks(differences))
 
 
 async def _filed(client: Any, path: str, reference: str) -> float:
@@ -121,12 +123,12 @@ async def _filed(client: Any, path: str, reference: str) -> float:
 
 async def _linked(origin: Origin) -> None:
     await Numberer(origin.database, LISTS["hotline"]).number()
-    linking = Locations(origin.database, KEK, lambda: [HOTLINE])
+    linking = Locations(origin.database, KEK, lambda: [HOTLINE], apart=Apart(SetAside(), origin.clock))
     while await linking.look():
         pass
 
 
-async def both(pairs: int) -> tuple[Apart, Apart]:
+async def both(pairs: int) -> tuple[Difference, Difference]:
     """As it is, and as it must not be."""
     with tempfile.TemporaryDirectory() as folder, running_postgres(Path(folder), "hotline") as endpoint:
         async with migrated(endpoint, "hotline") as database:
