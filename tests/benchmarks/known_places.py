@@ -4,7 +4,7 @@ Pairs of referrals, one of a place that the party's referrals name already, one 
 filed over the hotline's own door. Beside it the same intake with what it must not do: it looks for the place and links
 it before it answers. Prints for each the median of the pairs' differences and how probable they are by chance
 (Wilcoxon's signed ranks, its normal approximation); exit code 1 unless the first is apart in neither, and the second
-in both.
+by more than chance: a look costs a tenth of a millisecond.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def main(arguments: Sequence[str]) -> int:
     found, looking = asyncio.run(both(options.parse_args(arguments).pairs))
     print(found.line("known and new places"))
     print(looking.line("with the look before the answer"))
-    return int(found.by_time or not found.by_chance or not looking.by_time or looking.by_chance)
+    return int(found.by_time or not found.by_chance or looking.by_chance)
 
 
 if __name__ == "__main__":

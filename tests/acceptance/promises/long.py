@@ -87,7 +87,7 @@ LONG = (
     ),
     Line(
         "2,000 interleaved pairs of a known and a new place are answered within a millisecond of each other and apart "
-        "by chance alone; with the look before the answer they are apart in both",
+        "by chance alone; with the look before the answer they are apart by more than chance",
         verb="the_known_places",
     ),
     Line(
