@@ -6,6 +6,7 @@ import asyncio
 import json
 from base64 import b64decode
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -89,12 +90,30 @@ async def empty_table(database: Database) -> None:
 
 
 async def read_until(feed: DocumentFeed, condition: Callable[[], bool]) -> None:
-    task = asyncio.create_task(feed.run())
-    async with asyncio.timeout(60):
+    async with followed(feed):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.05)
+
+
+async def read_until_kept(feed: DocumentFeed, database: Database, documents: int) -> None:
+    """A document is on the shelf before it is in the table: wait for the table, whose row comes last."""
+    async with followed(feed):
+        while await kept(database) < documents:  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def followed(feed: DocumentFeed) -> AsyncIterator[None]:
+    task = asyncio.create_task(feed.run())
+    async with asyncio.timeout(60):
+        yield
     task.cancel()
     await asyncio.wait([task])
+
+
+async def kept(database: Database) -> int:
+    async with database.transaction() as session:
+        return int(await session.driver.fetchval("SELECT count(*) FROM document"))
 
 
 def active(shelf: DocumentShelf) -> str | None:
@@ -151,12 +170,11 @@ def code_of(line: str) -> Any:
 
 
 async def test_an_instance_that_starts_without_a_broker_has_the_documents_it_had(
-    access: KafkaAccess, feed: MakeFeed
+    access: KafkaAccess, database: Database, feed: MakeFeed
 ) -> None:
     shelf, document = DocumentShelf(), directory()
     await publish_documents(access, [document, policy()])
-    first = feed(shelf)
-    await read_until(first, lambda: active(shelf) is not None and bool(shelf.policies._documents))
+    await read_until_kept(feed(shelf), database, 2)
     restarted = DocumentShelf()
     second = feed(restarted, KafkaAccess("127.0.0.1:1"))
     assert await second.load() == 2
