@@ -29,7 +29,7 @@ from tests.support.running import Exchange, running_exchange
 
 ATTACKER, OTHER = "hotline-nl.example", "hotline-be.example"
 #: What settings give a party where they say nothing, and the stack of the tests gives more.
-BUDGET: Final = {"REQUESTS_PER_S": "200", "BYTES_PER_S": "4000000", "WORK_PER_S": "2000"}
+BUDGET: Final = {"REQUESTS_PER_S": "200", "BYTES_PER_S": "4000000", "WORK_PER_S": "1000"}
 PATIENCE_S: Final = 120.0
 RATIO_MAX: Final = 2.0
 GROWTH_KIB_MAX: Final = 160 * 1024

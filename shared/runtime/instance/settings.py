@@ -96,7 +96,7 @@ class RuntimeSettings(BaseSettings):
     metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     requests_per_s: Annotated[float, Field(gt=0)] = 200.0
     bytes_per_s: Annotated[float, Field(gt=0)] = 4_000_000.0
-    work_per_s: Annotated[float, Field(gt=0)] = 2_000.0
+    work_per_s: Annotated[float, Field(gt=0)] = 1_000.0
 
     #: For a dev stack: how many seconds what the policy calls an hour lasts, of clocks and of hold windows. Elsewhere
     #: parties would count differently.

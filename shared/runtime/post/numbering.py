@@ -7,10 +7,12 @@ relay reads is final. Rows of the outbox that a transaction changes it has locke
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -23,7 +25,8 @@ from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.post.epochs import count_on
 from shared.runtime.post.ports import Signed
 from shared.runtime.post.segments import pack
-from shared.runtime.post.stamping import counts_by_pair, sign
+from shared.runtime.post.stamping import Counter as PairCounter
+from shared.runtime.post.stamping import Pair, counts_by_pair, sign
 from shared.runtime.watch.metrics import MESSAGES
 
 
@@ -44,6 +47,8 @@ class SignedAgain:
     times: int
 
 
+#: Drafts of a transaction from which others have their turn while they are signed.
+MANY: Final = 300
 #: Messages between parties; what instances state themselves is on no account.
 _COUNTED: Final = BETWEEN_PARTIES
 #: What a transaction gathers for its last step.
@@ -118,26 +123,34 @@ class Numbering:
             positions = [next(free[each.lane]) for each in moved]
             await driver.execute(_MOVE, [each.message_id for each in moved], positions)
         if drafts:
-            await self._store(driver, await self._signed(driver, drafts, again), free=free, again=again)
-
-    async def _signed(
-        self, driver: asyncpg.Connection, drafts: Sequence[Draft], again: Mapping[UUID, SignedAgain]
-    ) -> list[Signed]:
-        ended = sorted({each.epoch for each in again.values()})
-        at = max(draft.created_at for draft in drafts)
-        counters = await count_on(driver, counts_by_pair(drafts), at=at, ended=ended)
-        return sign(drafts, counters, instance=self._instance, key=self._key)
+            await self._store(driver, drafts, free=free, again=again)
 
     async def _store(
         self,
         driver: asyncpg.Connection,
-        signed: Sequence[Signed],
+        drafts: Sequence[Draft],
         *,
         free: Mapping[str, Iterator[int]],
         again: Mapping[UUID, SignedAgain],
     ) -> None:
+        ended = sorted({each.epoch for each in again.values()})
+        at = max(draft.created_at for draft in drafts)
+        counters = await count_on(driver, counts_by_pair(drafts), at=at, ended=ended)
+        making = partial(self._made, drafts, counters, free=free, again=again)
+        segments, rows = await asyncio.to_thread(making) if len(drafts) > MANY else making()
+        await driver.execute(*_STORE.bind(segments=_SEGMENT.rows(segments), rows=_ROW.rows(rows)))
+        MESSAGES.labels("emitted").inc(sum(draft.message.family in _COUNTED for draft in drafts))
+
+    def _made(
+        self,
+        drafts: Sequence[Draft],
+        counters: Mapping[Pair, PairCounter],
+        *,
+        free: Mapping[str, Iterator[int]],
+        again: Mapping[UUID, SignedAgain],
+    ) -> tuple[list[_Segment], list[_Row]]:
         by_lane: dict[str, list[Signed]] = {}
-        for each in signed:
+        for each in sign(drafts, counters, instance=self._instance, key=self._key):
             by_lane.setdefault(each.draft.recipient_instance, []).append(each)
         segments = [
             _Segment(lane, len(each), pack([message.record for message in each])) for lane, each in by_lane.items()
@@ -147,8 +160,7 @@ class Numbering:
             for lane, together in by_lane.items()
             for index, each in enumerate(together)
         ]
-        await driver.execute(*_STORE.bind(segments=_SEGMENT.rows(segments), rows=_ROW.rows(rows)))
-        MESSAGES.labels("emitted").inc(sum(each.draft.message.family in _COUNTED for each in signed))
+        return segments, rows
 
 
 def _row(signed: Signed, index: int, position: int, *, again: SignedAgain | None) -> _Row:
