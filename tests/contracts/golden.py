@@ -3,8 +3,8 @@
     python -m tests.contracts.golden        write those that are missing; what is there is never written again
 
 `shared/contracts/golden/`: a small installation (keys, directory and policy as they were published, a beat), a record
-of each message as Kafka holds it with what its recipient and audit read in it, and what a person may keep: a signed
-acceptance and evidence. The keys open nothing else.
+of each message as Kafka holds it with what its recipient and audit read in it, what a person may keep (a signed
+acceptance and evidence), and each schema as it was. The keys open nothing else.
 """
 
 from __future__ import annotations
@@ -80,6 +80,9 @@ _SEALED: Final[Mapping[MessageType, dict[str, Any]]] = {
     },
     PRESERVATION_REQUESTED: {"locations": [{"kind": "url", "value": "https://provider-002.example/a/1"}]},
 }
+#: Parts of a schema whose members have names of our own, and parts that say nothing of what is valid.
+_NAMED: Final = frozenset({"properties", "$defs"})
+_EXPLAINS: Final = frozenset({"title", "description", "default", "$comment", "examples"})
 #: The operator's online key, and who approves documents: named beside the instances.
 BEAT, APPROVERS = "beat", ("hotline", "audit")
 
@@ -201,7 +204,8 @@ def write_missing(folder: Path) -> list[Path]:
     new = _written(wanted)
     here = installation(folder)
     records = {record_file(message, folder): lambda m=message: _record(here, m).text() for message in ALL}
-    return new + _written(records | {folder / name: text for name, text in _kept(here, folder).items()})
+    kept = _kept(here, folder) | _schemas()
+    return new + _written(records | {folder / name: text for name, text in kept.items()})
 
 
 def _written(wanted: Mapping[Path, Callable[[], bytes]]) -> list[Path]:
@@ -301,6 +305,22 @@ def _kept(here: World, folder: Path) -> dict[str, Callable[[], bytes]]:
         return _pretty({"evidence": [stated.model_dump(mode="json")]})
 
     return {"acceptance.json": acceptance, "evidence.json": evidence}
+
+
+def shape(published: Any) -> Any:
+    """A schema without what only explains it."""
+    if isinstance(published, dict):
+        return {
+            name: {member: shape(each) for member, each in value.items()} if name in _NAMED else shape(value)
+            for name, value in published.items()
+            if name not in _EXPLAINS
+        }
+    return [shape(each) for each in published] if isinstance(published, list) else published
+
+
+def _schemas() -> dict[str, Callable[[], bytes]]:
+    files = (GOLDEN.parent / "schemas").glob("*.json")
+    return {f"schemas/{file.name}": lambda file=file: canonical_json(shape(read(file))) + b"\n" for file in files}
 
 
 def _pretty(value: object) -> bytes:
