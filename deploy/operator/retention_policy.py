@@ -62,7 +62,7 @@ _EVERYWHERE: Final = (
     Kept("segment", Class.S3, Way.ITSELF, Owner.PROTOCOL, None, "sealed messages, until the last of them is settled"),
     Kept("outbox", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "a row a message, until it is settled"),
     Kept("mark", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each pair, epoch and reader"),
-    Kept("relay_lease", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row: who publishes"),
+    Kept("lease", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row: who publishes, or reads for audit"),
     Kept(
         "pair_sequence",
         Class.S1,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from services.audit.api import flows_router
 from services.audit.bus import AuditDoor
@@ -30,9 +29,7 @@ from shared.runtime.instance.parts import Part
 from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.kafka.follower import LogFollower
 from shared.runtime.kafka.unnumbered import UnnumberedWriter
-
-#: PostgreSQL advisory lock of the one active reader (any constant, but not the relay's).
-READER_LOCK: Final = 0x6361757365776172
+from shared.runtime.post.lease import Lease
 
 
 async def build(instance: str, **given: object) -> App:
@@ -51,7 +48,7 @@ def assemble(machinery: Machinery) -> App:
         entries,
         partitions,
         reading=reading,
-        sole=lambda: machinery.database.sole(READER_LOCK),
+        lease=Lease(machinery.database, "reader"),
         clock=machinery.clock,
     )
     timer = MarkTimer(

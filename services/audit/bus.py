@@ -7,9 +7,8 @@ was read of it or was to be read, is said of that one; the others are read on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -33,10 +32,11 @@ from shared.exchange.message import Record
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.database.transactions import HELD_ELSEWHERE
+from shared.runtime.instance.parts import first_of
 from shared.runtime.kafka.bounds import Bounds
 from shared.runtime.kafka.follower import Following, LogFollower, Refusal, Seen
 from shared.runtime.kafka.follower import Life as BrokerLife
+from shared.runtime.post.lease import Lease
 from shared.runtime.post.ports import Coordinate
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import log
@@ -69,15 +69,15 @@ class AuditDoor:
         partitions: Partitions,
         *,
         reading: Reading,
-        sole: Callable[[], AbstractAsyncContextManager[None]],
+        lease: Lease,
         clock: Clock,
     ) -> None:
-        """`sole` is entered to read: it raises `Unavailable("held_elsewhere")` where another process reads."""
+        """Whoever holds the `lease` reads."""
         self._follower = follower
         self._entries = entries
         self._partitions = partitions
         self._reading = reading
-        self._sole = sole
+        self._lease = lease
         self._clock = clock
         self._last_look: datetime | None = None
         self._standing_by = False
@@ -86,18 +86,18 @@ class AuditDoor:
     async def run(self) -> None:
         """Keep records until cancelled; outages are waited out.
 
-        One process reads; any other stands by and takes over when the first has gone.
+        One process reads; any other stands by and takes over when the first has gone, or renews its lease no more.
         """
         while True:
             try:
-                async with self._sole():
-                    self._standing_by = False
-                    await self._follow()
+                fence = await self._lease.take()
+                self._standing_by = fence is None
+                if fence is not None:
+                    await self._read_under(fence)
             except Unavailable as error:
-                self._standing_by = error.code == HELD_ELSEWHERE
-                if not self._standing_by:
-                    log("broker_waits", code=error.code)
-                await asyncio.sleep(BACK_OFF_S)
+                self._standing_by = False
+                log("broker_waits", code=error.code)
+            await asyncio.sleep(BACK_OFF_S)
 
     async def check(self) -> Check:
         """Ready: the reader is connected and looked for news in the last seconds, or another process is the reader."""
@@ -118,6 +118,13 @@ class AuditDoor:
         """Set the gauge of partitions."""
         for state in PartitionStatus:
             AUDIT_PARTITIONS.labels(state.value).set(sum(each is state for each in self._states.values()))
+
+    async def _read_under(self, fence: int) -> None:
+        """Read until the broker is away, or another has the lease: what both have kept meanwhile is kept once."""
+        try:
+            await first_of(self._follow(), self._lease.keep(fence))
+        finally:
+            await self._lease.release()
 
     async def _follow(self) -> None:
         # Judged by no directory, what is read would stand there as unverified for ever: wait for one.

@@ -202,7 +202,7 @@ class Telling(NamedTuple):
 
 
 class Entries(Protocol):
-    """The entries, append-only. One process at a time appends (an advisory lock)."""
+    """The entries, append-only. One process at a time appends: who holds the reader's lease."""
 
     async def cursors(self) -> Mapping[Life, Cursor]:
         """How far every life of every partition was read."""

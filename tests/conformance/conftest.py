@@ -23,7 +23,7 @@ from shared.runtime.kafka.writer import KafkaLogWriter
 from shared.runtime.post.awaiting import Room
 from shared.runtime.post.cursors import PostgresCursors
 from shared.runtime.post.inbox import Keeping, PostgresInbox
-from shared.runtime.post.lease import RelayLease
+from shared.runtime.post.lease import Lease
 from shared.runtime.post.numbering import Numbering
 from shared.runtime.post.outbox import PostgresLanes, enqueue
 from shared.runtime.post.peers import PeerBook, PostgresPeers
@@ -38,7 +38,7 @@ from tests.support.memory_stores import MemoryDatabase, MemoryInbox, MemoryLog, 
 KEY = SigningKey(bytes(range(32)))
 KEK = KeyEncryptionKey(bytes(range(32)))
 _TABLES = (
-    "lane", "lane_end", "segment", "outbox", "settled", "mark", "relay_lease", "pair_sequence", "closed_epoch", "inbox",
+    "lane", "lane_end", "segment", "outbox", "settled", "mark", "lease", "pair_sequence", "closed_epoch", "inbox",
     "quarantine", "pair_taken", "gone", "awaiting", "topic_cursor", "topic_reader", "topic_lease",
     "peer",
 )  # fmt: skip
@@ -111,7 +111,7 @@ async def postgres_stores(hotline_url: str) -> AsyncIterator[Stores]:
     async with database.transaction() as session:
         for table in _TABLES:
             await session.driver.execute(f"DELETE FROM {table}")
-    assert await RelayLease(database).wait() == _FENCE
+    assert await Lease(database, "relay").wait() == _FENCE
     yield _postgres_stores(database)
     await database.close()
 
@@ -255,7 +255,7 @@ def _postgres_stores(database: Database) -> Stores:
         woken,
         lambda: execute(_RESTORED),
         lambda count: execute("UPDATE pair_sequence SET last = last - $1::bigint", count),
-        lambda: execute("UPDATE relay_lease SET fence = fence + 1"),
+        lambda: execute("UPDATE lease SET fence = fence + 1"),
         PostgresCursors(database, lease_s=LEASE_S),
         gone,
         lambda unit: PostgresPeers(unit.connection.driver),

@@ -113,7 +113,7 @@ async def test_only_the_relay_of_now_notes_anything(stores: Stores) -> None:
     await stores.enqueue([draft()])
     await stores.take_lease()
     for late in (stores.lanes.note(LANE, Progress(1, AT)), stores.lanes.rewind(LANE)):
-        with pytest.raises(Unavailable, match="relay_lease_lost"):
+        with pytest.raises(Unavailable, match="lease_lost"):
             await late
     assert len(await waiting(stores)) == 1
 

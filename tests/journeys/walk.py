@@ -25,7 +25,7 @@ from shared.kernel.authority import Role
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post.consumer import Composers, Consumer, Handler
 from shared.runtime.post.inbox import Keeping, PostgresInbox
-from shared.runtime.post.lease import RelayLease
+from shared.runtime.post.lease import Lease
 from shared.runtime.post.numbering import Numbering
 from shared.runtime.post.outbox import PostgresLanes
 from shared.runtime.post.ports import Appended, Outgoing, Settlement, Unit
@@ -72,7 +72,7 @@ class Exchanged:
     async def relay(self, instance: str) -> tuple[Relay, Sequence[Record]]:
         """What publishes the instance's outbox, and the growing list of what it has published."""
         held = _Held(self.world, instance)
-        lanes = PostgresLanes(self.databases[instance], fence=await RelayLease(self.databases[instance]).wait())
+        lanes = PostgresLanes(self.databases[instance], fence=await Lease(self.databases[instance], "relay").wait())
         return Relay(lanes, held, clock=self.origin.clock, sign=_nothing_is_said), held.records
 
     def consumer(self, instance: str) -> Consumer:

@@ -299,7 +299,7 @@ class MemoryLanes:
 
     def _require_lease(self) -> None:
         if self._database.relay_is_another:
-            raise Unavailable("relay_lease_lost")
+            raise Unavailable("lease_lost")
 
 
 def is_taken(mark: TakenMark, last: int, number: int) -> bool:

@@ -56,7 +56,6 @@ WHYS: Final = {
         "the message was checked by an edition of the guard that this version does not have",
         "install the version that has it; until then the message waits",
     ),
-    "held_elsewhere": Why("another process holds it", "wait until that one is done"),
     "http_address_taken": Why(
         "another process listens at that address, or it is not ours",
         "stop that process, or set another CAUSEWAY_INSTANCE_HTTP_PORT",
@@ -74,6 +73,9 @@ WHYS: Final = {
     "intake_late": Why(
         "the filing waited for longer than its bound", "send it again under the same key: it is filed once"
     ),
+    "lease_lost": Why(
+        "another process publishes, or reads for audit, in place of this one now", "nothing: one of the two goes on"
+    ),
     "offset_out_of_range": Why(
         "the records from that place on are gone from Kafka",
         "Kafka forgets after its retention; what was sent is kept by its sender and sent again",
@@ -82,7 +84,6 @@ WHYS: Final = {
         "the recipient stands in a directory that has not come here yet",
         "it is waited for; if it does not come, look at /readyz and the directory's topic",
     ),
-    "relay_lease_lost": Why("another process is the relay of this instance now", "nothing: one of the two goes on"),
     "table_in_use": Why("somebody uses the table for long", "once more, later"),
     "topic_made_again": Why("a topic was deleted and made again", "nothing: what is not receipted is sent again"),
     "topics_changed": Why("a topic was added", "nothing: it is read too from now on"),

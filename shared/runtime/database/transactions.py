@@ -17,8 +17,6 @@ from shared.runtime.database.flat_arrays import ask_by_kind
 
 ask_by_kind()
 
-#: Code of `Database.sole` where another process has the lock.
-HELD_ELSEWHERE: Final = "held_elsewhere"
 #: What a scope may name: parties, roles and actions. Nothing that could end a literal.
 _BOUND_TEXT = re.compile(r"[a-z0-9._,-]*")
 
@@ -147,25 +145,11 @@ class Database:
                 yield driver
 
     async def driver_connection(self) -> asyncpg.Connection:
-        """A connection of its own outside the pool, for session-long advisory locks."""
+        """A connection of its own outside the pool, for whoever listens on it."""
         try:
             return await asyncpg.connect(self._url, timeout=_CONNECT_S_MAX)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise Unavailable("database_unavailable") from error
-
-    @asynccontextmanager
-    async def sole(self, lock: int) -> AsyncIterator[None]:
-        """Hold a session-long advisory lock of this database; it goes with this process, however that ends.
-
-        Raises `Unavailable("held_elsewhere")` at once where another process holds it.
-        """
-        connection = await self.driver_connection()
-        try:
-            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock):
-                raise Unavailable(HELD_ELSEWHERE)
-            yield
-        finally:
-            await connection.close()
 
     async def close(self) -> None:
         """Close the connections; those still in use after a while are ended, and PostgreSQL rolls back for them."""

@@ -55,7 +55,7 @@ from shared.runtime.post.consumer import PATIENCE_S, Composers, Consumer, Handle
 from shared.runtime.post.cursors import PostgresCursors
 from shared.runtime.post.gate import Gate
 from shared.runtime.post.inbox import Keeping, PostgresInbox
-from shared.runtime.post.lease import RelayLease
+from shared.runtime.post.lease import Lease
 from shared.runtime.post.numbering import Numbering
 from shared.runtime.post.outbox import PostgresLanes
 from shared.runtime.post.peers import PostgresPeers
@@ -192,10 +192,10 @@ class Machinery:
     async def run_relay(self, holding: Holding | None = None) -> None:
         """Publish as the one relay of this database, and talk with peers; stand by while another process does.
 
-        Raises `Unavailable("relay_lease_lost")` when another has become the one.
+        Raises `Unavailable("lease_lost")` when another has become the one.
         """
         writer = KafkaLogWriter(self.settings.kafka_access(), instance=self.instance)
-        lease = RelayLease(self.database)
+        lease = Lease(self.database, "relay")
         with self._at_work.running("relay"):
             try:
                 fence = await lease.wait()

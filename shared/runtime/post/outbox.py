@@ -143,12 +143,12 @@ UPDATE lane SET appended = greatest(appended, $3), "offset" = coalesce($4, "offs
        before = CASE WHEN $3 <= appended OR $5 - before_at < interval '{_BEFORE_S} s' THEN before ELSE appended END,
        before_at = CASE WHEN $3 <= appended OR $5 - before_at < interval '{_BEFORE_S} s' THEN before_at ELSE $5 END
 FROM (SELECT set_config('synchronous_commit', 'off', true)) AS soon
-WHERE lane = $1 AND EXISTS (SELECT 1 FROM relay_lease WHERE fence = $2)
+WHERE lane = $1 AND EXISTS (SELECT 1 FROM lease WHERE name = 'relay' AND fence = $2)
 RETURNING lane
 """
 _REWIND = """
 UPDATE lane SET appended = 0, before = 0, before_at = NULL, "offset" = NULL
-WHERE lane = $1 AND EXISTS (SELECT 1 FROM relay_lease WHERE fence = $2) RETURNING lane
+WHERE lane = $1 AND EXISTS (SELECT 1 FROM lease WHERE name = 'relay' AND fence = $2) RETURNING lane
 """
 _ALL_ASIDE = "SELECT message_id, lane, position FROM outbox WHERE aside IS NOT NULL ORDER BY message_id FOR UPDATE"
 _ASIDE = """
@@ -230,7 +230,7 @@ class PostgresLanes:
 
     def _require(self, noted: Sequence[object]) -> None:
         if not noted:
-            raise Unavailable("relay_lease_lost")
+            raise Unavailable("lease_lost")
 
 
 async def _sign_again(driver: asyncpg.Connection, refused: Sequence[Settlement]) -> set[_Identity]:

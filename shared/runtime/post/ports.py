@@ -133,7 +133,7 @@ class LaneStore(Protocol):
         ...
 
     async def note(self, lane: str, progress: Progress) -> None:
-        """Note how far a lane has come. Raises `Unavailable("relay_lease_lost")` if another is the relay now."""
+        """Note how far a lane has come. Raises `Unavailable("lease_lost")` if another is the relay now."""
         ...
 
     async def try_aside(self) -> None:

@@ -6,21 +6,26 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 
+import asyncpg
 import pytest
 
-from services.audit.app import READER_LOCK
-from services.audit.bus import AuditDoor
+from deploy.site.endpoints import DatabaseEndpoint
+from services.audit.bus import BACK_OFF_S, AuditDoor
 from services.audit.domain.partitions import Cursor, Life
 from services.audit.domain.reading import Reading
 from shared.envelope.sealing import Opener
 from shared.exchange.message import Record
 from shared.kernel.clock import SystemClock
 from shared.runtime.database.transactions import Database
+from shared.runtime.post.lease import Lease
 from tests.services.audit.broker import Broker, Topic
 from tests.services.audit.log import Log, identity
 from tests.services.databases import until_one_waits_for_a_lock
 from tests.support.exchange_world import TOPICS
 from tests.support.running import until
+
+#: What audit's reader locked once: any login role of the database could hold it.
+_ADVISORY_LOCK = 0x6361757365776172
 
 
 class Watched(Broker):
@@ -41,9 +46,19 @@ def door(log: Log, broker: Broker) -> AuditDoor:
         log.entries,
         log.partitions,
         reading=Reading(log.world.shelf, Opener([]), SystemClock()),
-        sole=lambda: log.database.sole(READER_LOCK),
+        lease=Lease(log.database, "reader"),
         clock=SystemClock(),
     )
+
+
+async def change_lease(database: Database, changes: str) -> None:
+    """As another process of audit does."""
+    async with database.transaction() as session:
+        await session.driver.execute(f"UPDATE lease SET {changes} WHERE name = 'reader'")
+
+
+async def stands_by(here: AuditDoor) -> bool:
+    return (await here.check()).reason == "standing_by"
 
 
 @pytest.mark.timing
@@ -55,10 +70,7 @@ async def test_a_second_reader_stands_by_and_takes_over_when_the_first_is_gone(d
     await readers[0].read.wait()
     second = asyncio.create_task(doors[1].run())
 
-    async def standing_by() -> bool:
-        return (await doors[1].check()).reason == "standing_by"
-
-    await until(standing_by)
+    await until(lambda: stands_by(doors[1]))
     assert (await doors[1].check()).ok
     assert not readers[1].read.is_set()
 
@@ -67,6 +79,54 @@ async def test_a_second_reader_stands_by_and_takes_over_when_the_first_is_gone(d
     await asyncio.wait_for(readers[1].read.wait(), 60)
     second.cancel()
     await asyncio.wait([second])
+
+
+@pytest.mark.timing
+async def test_a_reader_whose_lease_another_has_taken_stands_by_and_reads_again_when_that_one_is_gone(
+    database: Database,
+) -> None:
+    log = Log(database)
+    reader = Watched(TOPICS)
+    here = door(log, reader)
+    reading = asyncio.create_task(here.run())
+    await reader.read.wait()
+    await change_lease(database, "holder = uuidv7(), fence = fence + 1, until = now() + interval '1 hour'")
+    await until(lambda: stands_by(here))
+    reader.read.clear()
+    await asyncio.sleep(2 * BACK_OFF_S)
+    assert not reader.read.is_set()
+    await change_lease(database, "until = now() - interval '1 s'")
+    await asyncio.wait_for(reader.read.wait(), 60)
+    reading.cancel()
+    await asyncio.wait([reading])
+
+
+@pytest.mark.timing
+async def test_whoever_counts_can_neither_take_the_lease_nor_keep_audit_from_reading(
+    audit_endpoint: DatabaseEndpoint, database: Database
+) -> None:
+    """Finding p19 at audit: the accountant, whom every `reconcile` uses, stopped the reader by holding its lock."""
+    accountant = await asyncpg.connect(audit_endpoint.accountant_url)
+    try:
+        await accountant.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
+        for statement in (
+            "UPDATE lease SET until = now() + interval '1 day'",
+            "INSERT INTO lease VALUES ('reader', gen_random_uuid(), 9, now() + interval '1 day')",
+            "SELECT * FROM lease FOR UPDATE",
+            "BEGIN; LOCK TABLE lease IN ACCESS SHARE MODE",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await accountant.execute(statement)
+            await accountant.execute("ROLLBACK")
+        reader = Watched(TOPICS)
+        here = door(Log(database), reader)
+        reading = asyncio.create_task(here.run())
+        await asyncio.wait_for(reader.read.wait(), 60)
+        assert not await stands_by(here)
+        reading.cancel()
+        await asyncio.wait([reading])
+    finally:
+        await accountant.close()
 
 
 async def test_a_reader_that_is_behind_neither_moves_a_cursor_back_nor_links_an_entry_anew(database: Database) -> None:

@@ -108,8 +108,8 @@ CREATE TABLE mark (
     PRIMARY KEY (by, sender, recipient, epoch)
 ) WITH (fillfactor = 70);
 
--- Which process is the relay: what it notes counts only under the newest fence, and the service's role alone takes one.
-CREATE TABLE relay_lease (
+-- Which process alone reads all topics (`reader`): the service's role alone takes it.
+CREATE TABLE lease (
     name text PRIMARY KEY,
     holder uuid NOT NULL,
     fence bigint NOT NULL,
@@ -475,7 +475,7 @@ FROM (VALUES
 
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        lane_end, lane, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, inbox, quarantine,
+        lane_end, lane, segment, outbox, settled, mark, lease, pair_sequence, closed_epoch, inbox, quarantine,
         document, data_key, ending, api_key, console_person, console_link, console_session, idempotency
      TO %I', service);
 EXECUTE format(

@@ -110,8 +110,9 @@ CREATE TABLE mark (
     PRIMARY KEY (by, sender, recipient, epoch)
 ) WITH (fillfactor = 70);
 
--- Which process is the relay: what it notes counts only under the newest fence, and the service's role alone takes one.
-CREATE TABLE relay_lease (
+-- Which process alone publishes (`relay`): what it notes counts only under the newest fence, and the service's role alone
+-- takes one.
+CREATE TABLE lease (
     name text PRIMARY KEY,
     holder uuid NOT NULL,
     fence bigint NOT NULL,
@@ -1520,7 +1521,7 @@ CREATE POLICY timer_removed ON timer FOR DELETE USING (
 
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        lane_end, lane, segment, outbox, settled, mark, relay_lease, pair_sequence, closed_epoch, life, inbox,
+        lane_end, lane, segment, outbox, settled, mark, lease, pair_sequence, closed_epoch, life, inbox,
         pair_taken, gone, awaiting, topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key,
         erased_record, ending, api_key, console_person, console_link, console_session, idempotency
      TO %I', service);

@@ -18,7 +18,7 @@ from shared.routing.shelf import DocumentShelf
 from shared.runtime.database.transactions import Database
 from shared.runtime.instance.machinery import Machinery
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.post.lease import LEASE_S, RelayLease
+from shared.runtime.post.lease import LEASE_S, Lease
 from tests.shared.runtime.builders import KEY
 
 pytestmark = pytest.mark.timing
@@ -30,7 +30,7 @@ _ADVISORY_LOCK = 0x6361757365776179
 @pytest.fixture(autouse=True)
 async def nobodys(database: Database) -> None:
     async with database.transaction() as session:
-        await session.driver.execute("DELETE FROM relay_lease")
+        await session.driver.execute("DELETE FROM lease")
 
 
 def instance(database: Database) -> Machinery:
@@ -86,18 +86,24 @@ async def test_a_relay_ends_when_another_has_its_lease(database: Database) -> No
     publishing = asyncio.create_task(here.run_relay())
     await until_publishes(here)
     async with database.transaction() as session:
-        await session.driver.execute("UPDATE relay_lease SET until = now() - interval '1 s'")
-    assert await RelayLease(database).wait() == 2
-    with pytest.raises(Unavailable, match="relay_lease_lost"):
+        await session.driver.execute("UPDATE lease SET until = now() - interval '1 s'")
+    assert await Lease(database, "relay").wait() == 2
+    with pytest.raises(Unavailable, match="lease_lost"):
         await publishing
 
 
 async def test_a_lease_that_nobody_renews_is_free_after_a_while_and_no_sooner(database: Database) -> None:
-    assert await RelayLease(database).wait() == 1
+    assert await Lease(database, "relay").wait() == 1
     loop = asyncio.get_running_loop()
     began = loop.time()
-    assert await RelayLease(database).wait() == 2
+    assert await Lease(database, "relay").wait() == 2
     assert LEASE_S * 0.9 < loop.time() - began < LEASE_S * 10
+
+
+async def test_leases_of_two_names_keep_nobody_from_each_other(database: Database) -> None:
+    assert await Lease(database, "relay").take() == 1
+    assert await Lease(database, "reader").take() == 1
+    assert await Lease(database, "reader").take() is None
 
 
 async def test_whoever_counts_can_neither_take_the_lease_nor_keep_others_from_it(
@@ -111,10 +117,10 @@ async def test_whoever_counts_can_neither_take_the_lease_nor_keep_others_from_it
     try:
         await accountant.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
         for statement in (
-            "UPDATE relay_lease SET until = now() + interval '1 day'",
-            "INSERT INTO relay_lease VALUES ('relay', gen_random_uuid(), 9, now() + interval '1 day')",
-            "SELECT * FROM relay_lease FOR UPDATE",
-            "BEGIN; LOCK TABLE relay_lease",
+            "UPDATE lease SET until = now() + interval '1 day'",
+            "INSERT INTO lease VALUES ('relay', gen_random_uuid(), 9, now() + interval '1 day')",
+            "SELECT * FROM lease FOR UPDATE",
+            "BEGIN; LOCK TABLE lease",
             "UPDATE lane SET appended = 9",
         ):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -15,7 +15,7 @@ from deploy.site.endpoints import DatabaseEndpoint
 from shared.kernel.clock import SystemClock
 from shared.runtime.database.transactions import Database
 from shared.runtime.post import outbox, sent_book
-from shared.runtime.post.lease import RelayLease
+from shared.runtime.post.lease import Lease
 from shared.runtime.post.outbox import PostgresLanes
 from shared.runtime.post.ports import Outgoing, Progress
 from shared.runtime.post.relay import Relay, RelaySettings
@@ -28,7 +28,7 @@ LANE, OTHER = "law_enforcement", "industry"
 #: Ten times the aim, which is five seconds.
 LEAVE_S = 50.0
 BACKLOG = 50_000
-_TABLES = ("lane", "lane_end", "segment", "outbox", "settled", "mark", "relay_lease", "pair_sequence")
+_TABLES = ("lane", "lane_end", "segment", "outbox", "settled", "mark", "lease", "pair_sequence")
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ async def test_a_broken_row_is_set_aside_and_those_beside_it_leave(database: Dat
         assert len(done) == 1
     log = MemoryLog(SystemClock())
     writer: MemoryLogWriter[MemoryLog] = MemoryLogWriter(log, instance="hotline")
-    lanes = PostgresLanes(database, fence=await RelayLease(database).wait())
+    lanes = PostgresLanes(database, fence=await Lease(database, "relay").wait())
     relay = Relay(lanes, writer, clock=SystemClock(), sign=_nothing, settings=RelaySettings(batch_rows_max=10))
     working = asyncio.create_task(relay.run())
     try:
@@ -152,7 +152,7 @@ async def test_a_recipient_that_has_been_down_for_long_costs_nothing_per_append(
         found["waiting"] = buffers(await plan(database, outbox._WORK, LANE, 500))
         return found
 
-    assert await RelayLease(database).wait() == 1
+    assert await Lease(database, "relay").wait() == 1
     few, many = await measured(20), await measured(BACKLOG)
     assert {name: many[name] - few[name] for name in few if many[name] > few[name] + 12} == {}
     assert min(many["waiting"], few["waiting"]) > 0
@@ -164,7 +164,7 @@ async def test_a_recipient_that_has_been_down_for_long_costs_nothing_per_append(
 
 async def test_a_note_of_the_relay_changes_one_row_however_much_was_appended(database: Database) -> None:
     await enqueue(database, 30)
-    lanes = PostgresLanes(database, fence=await RelayLease(database).wait())
+    lanes = PostgresLanes(database, fence=await Lease(database, "relay").wait())
     versions = "SELECT count(DISTINCT xmin::text::bigint) AS n, max(xmin::text::bigint) AS newest FROM outbox"
     before = await database.fetch(versions)
     await lanes.note(LANE, Progress(30, AT, 29))
