@@ -35,8 +35,9 @@ _ONE = f"SELECT {_COLUMNS}, {_LAST} AS last FROM webhook WHERE party = $1 AND we
 _LOCK = (
     f"SELECT wrapped_key, state, number, {_LAST} AS last FROM webhook WHERE party = $1 AND webhook_id = $2 FOR UPDATE"
 )
-#: One after the other of a party, so that none is one too many.
-_IN_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('webhook ' || $1, 0))"
+#: One after the other of a party, so that none is one too many: each locks the row of its feed, which the service alone
+#: can, and makes the row where nothing has happened yet.
+_IN_TURN = "INSERT INTO feed AS f (party, last) VALUES ($1, 0) ON CONFLICT (party) DO UPDATE SET last = f.last"
 _COUNT = f"SELECT count(*) AS count, {_LAST} AS last FROM webhook WHERE party = $1 AND state <> 'removed'"
 _ADD = """
 INSERT INTO webhook (webhook_id, party, state, number, wrapped_key, url, secret, due_at, made_at)
