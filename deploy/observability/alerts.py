@@ -122,6 +122,18 @@ ALERTS: Final = (
         ),
     ),
     Alert(
+        "CausewayClockOff",
+        'max by (instance) (causeway_edges_wait{reason="clock_off"}) > 0',
+        2,
+        Severity.PAGE,
+        "An instance's clock is over a minute from the broker's: its edges wait.",
+        (
+            "Which of the two is wrong? Ask the time of both machines, and why it is not kept (NTP), and set it right. "
+            "Whatever is appended next shows it, and the edges leave by themselves; what was dated ahead waits for its "
+            "time, 3 hours at most. If all instances say it, it is the broker's."
+        ),
+    ),
+    Alert(
         "CausewayBeatIsOld",
         f"{_greatest('causeway_beat_age_seconds')} > 300",
         5,

@@ -100,6 +100,12 @@ DASHBOARDS: Final = (
             ),
             Panel("Age of the newest beat", "max by (instance) (causeway_beat_age_seconds)", "s"),
             Panel(
+                "Edges wait for a clock or a beat",
+                "max by (instance, reason) (causeway_edges_wait)",
+                "short",
+                "{{instance}} {{reason}}",
+            ),
+            Panel(
                 "Instruments to look at",
                 "max by (reason) (causeway_law_aged)",
                 "short",

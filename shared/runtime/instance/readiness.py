@@ -15,10 +15,11 @@ from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.kafka.access import KAFKA_ERRORS
 from shared.runtime.kafka.bus import Bus
 from shared.runtime.kafka.documents import DocumentFeed
+from shared.runtime.post.gate import REASONS
 from shared.runtime.post.relay import Relay
 from shared.runtime.timers.timers import Timers
 from shared.runtime.watch.health import Check, Probe
-from shared.runtime.watch.metrics import BUS_LAG_RECORDS, Ages, Oldest, measure_stores
+from shared.runtime.watch.metrics import BUS_LAG_RECORDS, EDGES_WAIT, Ages, Oldest, measure_stores
 
 LAG_TIMEOUT_S: Final = 1.0
 
@@ -113,8 +114,15 @@ class Readiness:
             with suppress(TimeoutError, *KAFKA_ERRORS):
                 async with asyncio.timeout(LAG_TIMEOUT_S):
                     BUS_LAG_RECORDS.set(await self.at_work.bus.lag())
+        self.measure_gate()
         async with self.database.transaction() as session:
             await measure_stores(session.driver, self.clock.now(), self.oldest)
+
+    def measure_gate(self) -> None:
+        """Say whether edges wait here: where another process publishes, that one says it."""
+        waits_for = self.at_work.relay.edges_wait() if self.at_work.relay else ""
+        for reason in REASONS:
+            EDGES_WAIT.labels(reason).set(reason == waits_for)
 
     def _since_s(self, at: datetime | None) -> float | None:
         return None if at is None else (self.clock.now() - at).total_seconds()

@@ -18,6 +18,9 @@ CLOCK_TOLERANCE: Final = timedelta(seconds=60)
 #: What is dated further ahead leaves, and is refused with an alarm: nothing behind it waits for longer.
 AHEAD_WAITS: Final = timedelta(hours=3)
 
+#: Why edges may wait, the first of them that holds: our clock, or documents that may not be the newest.
+REASONS: Final = ("clock_off", "beat_late")
+
 
 class Gate:
     """Measures our clock at each append, and asks how fresh the documents are. Open until it knows better."""

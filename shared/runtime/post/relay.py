@@ -95,7 +95,11 @@ class Relay:
     def check(self) -> Check:
         """Ready also in an outage, which `reason` names: meanwhile messages are safe in the outbox."""
         waiting = sorted(lane.waits_for for lane in self._lanes.values() if lane.waits_for)
-        return Check("relay", True, self._waits_for or self._gate.reason() or (waiting[0] if waiting else ""))
+        return Check("relay", True, self._waits_for or self.edges_wait() or (waiting[0] if waiting else ""))
+
+    def edges_wait(self) -> str:
+        """Why edges may not leave now, one of `gate.REASONS`; "" where they may."""
+        return self._gate.reason()
 
     async def run(self) -> None:
         """Publish until cancelled."""

@@ -61,6 +61,10 @@ AUDIT_PARTITIONS: Final = Gauge(
 CLOCKS_ASIDE: Final = Gauge(
     "causeway_clocks_aside_rows", "Edges whose clocks cannot be reckoned and were set aside.", registry=REGISTRY
 )
+#: `reason` is clock_off or beat_late: what /readyz says of the relay.
+EDGES_WAIT: Final = Gauge(
+    "causeway_edges_wait", "1 while edges may not leave, by why they may not.", ["reason"], registry=REGISTRY
+)
 #: `kind` is directory or policy. Negative after the end.
 DOCUMENT_DAYS_LEFT: Final = Gauge(
     "causeway_document_days_left", "Days until the document in force should be replaced.", ["kind"], registry=REGISTRY

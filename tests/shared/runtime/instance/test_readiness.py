@@ -15,7 +15,10 @@ from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.routing.shelf import DocumentShelf
 from shared.runtime.instance.machinery import Machinery
+from shared.runtime.post.gate import CLOCK_TOLERANCE, Gate
+from shared.runtime.post.relay import Relay
 from shared.runtime.watch.health import Check
+from shared.runtime.watch.metrics import EDGES_WAIT
 from tests.shared.runtime.builders import NOW
 from tests.support.exchange_world import SINCE, world
 
@@ -41,6 +44,24 @@ async def test_a_bus_that_waits_for_documents_is_not_ready_and_one_that_ended_ha
     with suppress(asyncio.CancelledError):
         await running
     assert await here.readiness.probe_bus() == Check("bus", False, "part_failed")
+
+
+def test_why_edges_wait_is_measured_where_one_publishes_and_nowhere_else() -> None:
+    here, late, nothing = machinery(ManualClock(NOW)), ["beat_late"], cast(Any, None)
+    gate = Gate(lambda: late[0])
+
+    def measured() -> dict[str, float]:
+        here.readiness.measure_gate()
+        return {each.labels["reason"]: each.value for family in EDGES_WAIT.collect() for each in family.samples}
+
+    assert measured() == {"clock_off": 0, "beat_late": 0}
+    here.readiness.at_work.relay = Relay(nothing, nothing, clock=here.clock, sign=nothing, gate=gate)
+    assert measured() == {"clock_off": 0, "beat_late": 1}
+    gate.measure(NOW, NOW, NOW + 2 * CLOCK_TOLERANCE)
+    assert measured() == {"clock_off": 1, "beat_late": 0}
+    gate.measure(NOW, NOW, NOW)
+    late[0] = ""
+    assert measured() == {"clock_off": 0, "beat_late": 0}
 
 
 def test_before_there_was_law_the_first_counts() -> None:
