@@ -2,16 +2,15 @@
 
     python -m tests.failures.restores --count 1000
 
-A third of the referrals is filed before the dump, a third after it, so that the dump knows nothing of them, and a third
-once the instance runs again. What `docs/operations` says of a database that is restored is what is done here. Of what
-the agency was sent meanwhile Kafka keeps nothing: it comes from its origin again.
+So many referrals are filed after the dump, which knows nothing of them; some before it, and some once the instance runs
+again. Each command of what `docs/operations` says of a database that is restored is run here as it stands there. Of
+what the agency was sent meanwhile Kafka keeps nothing: it comes from its origin again.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import subprocess
 import sys
 import tempfile
 import time
@@ -34,11 +33,16 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.runtime.http.identity import key_hash
 from shared.vocabulary.referral import WithdrawalReason
-from tests.journeys.parties import ran
+from tests.journeys.commands import ROOT, blocks, shell
 from tests.support.running import AGENCY, HOTLINE, Exchange, referral, running_exchange, until
 
 ORIGIN, RECIPIENT, AUDIT = "hotline", "law_enforcement", "audit"
 RESTORED: Final = (AUDIT, RECIPIENT, ORIGIN)
+PAGE: Final = ROOT / "docs" / "operations" / "README.md"
+#: How long anything may take to come to rest.
+REST_S_MAX: Final = 1_200.0
+#: Together in one post.
+TOGETHER: Final = 100
 #: All numbers of parties that an instance knows of; of others' those alone that it cannot read in Kafka again.
 _SENT = """
 SELECT sender, recipient, epoch, sequence FROM outbox WHERE sender LIKE '%.%' AND recipient LIKE '%.%'
@@ -65,6 +69,14 @@ class Number(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.sender} → {self.recipient} #{self.sequence}"
+
+
+class Counts(NamedTuple):
+    """How many referrals are filed before the dump, between it and the loss, and once the instance runs again."""
+
+    before: int
+    after: int
+    later: int
 
 
 @dataclass(slots=True)
@@ -106,19 +118,19 @@ class Restored:
         )
 
 
-async def restore_through(exchange: Exchange, folder: Path, instance: str, count: int) -> Restored:
-    """File `count` referrals around a dump of one instance and its restore; what is then on all sides."""
+async def restore_through(exchange: Exchange, folder: Path, instance: str, counts: Counts) -> Restored:
+    """File referrals around a dump of one instance and its restore; what is then on all sides."""
     found = Restored(instance)
-    found.before = await _file(exchange, count // 3)
+    found.before = await _file(exchange, counts.before)
     await _quiet(exchange)
     edges_before = await _edges(exchange)
-    dump = folder / f"{instance}.dump"
+    backup = folder / f"{instance}-backup"
     party = next(name for name, each in exchange.parties.items() if each.url == exchange.endpoints.address(instance))
     key = await exchange.issued(instance, party, Role.VIEWER)
-    dump_database(exchange, instance, dump)
+    await back_up(exchange, instance, backup)
     await _revoke(exchange, instance, party)
     found.revoked.append(await _answered(exchange, party, key))
-    found.after = await _file(exchange, count // 3)
+    found.after = await _file(exchange, counts.after)
     found.accepted, found.withdrawn = found.before[0], found.before[1]
     async with exchange.client(AGENCY) as agency, exchange.client(HOTLINE) as hotline:
         await agency.accept_case(found.accepted)
@@ -129,16 +141,16 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
     exchange.stop(instance)
     if instance == RECIPIENT:
         await _forget(exchange, inbox_topic(RECIPIENT, ORIGIN))
-    restore_database(exchange, instance, dump)
+    await restore(exchange, instance, backup)
     exchange.serve(instance)
     exchange.wait_ready(instance)
     found.revoked.append(await _answered(exchange, party, key))
-    found.later = await _file(exchange, count - 2 * (count // 3))
+    found.later = await _file(exchange, counts.later)
+    await come_back(exchange, instance, backup)
     if instance != AUDIT:
-        await until(lambda: recovered(exchange, instance))
         # It has told what it holds; its peers look at that in their own time.
-        await until(lambda: _acts_are_back(exchange, found))
-        await until(lambda: _strays_are_listed(exchange, found))
+        await until(lambda: _acts_are_back(exchange, found), seconds_max=REST_S_MAX)
+        await until(lambda: _strays_are_listed(exchange, found), seconds_max=REST_S_MAX)
     await _quiet(exchange)
     found.lost = known - await _between_parties(exchange, instance)
     await _look(exchange, found)
@@ -164,15 +176,43 @@ async def _answered(exchange: Exchange, party: str, key: str) -> int:
         return (await client.get("/v1/whoami", headers={"Authorization": f"Bearer {key}"})).status_code
 
 
-def dump_database(exchange: Exchange, instance: str, dump: Path) -> None:
-    _postgres(exchange, "pg_dump", "--format=custom", f"--file={dump}", database=instance)
+async def back_up(exchange: Exchange, instance: str, folder: Path) -> None:
+    """As the operator's page says it, into a folder that is this backup's alone."""
+    await asyncio.to_thread(_follow, exchange, instance, folder, page()[0])
 
 
-def restore_database(exchange: Exchange, instance: str, dump: Path) -> None:
-    """Make its database what it was at the dump; the instance does not run. It is told, unless it needs not be."""
-    _postgres(exchange, "pg_restore", "--clean", "--create", "--exit-on-error", str(dump), database="")
-    if instance != AUDIT:
-        assert ran(exchange, "recover", instance).returncode == 1, "it does not run yet"
+async def restore(exchange: Exchange, instance: str, folder: Path) -> None:
+    """Make its database what it was at the backup; the instance does not run. It is told, unless it needs not be."""
+    said = await asyncio.to_thread(_follow, exchange, instance, folder, page()[1])
+    assert ("has not looked yet" in said) == (instance != AUDIT), "it does not run yet"
+
+
+async def come_back(exchange: Exchange, instance: str, folder: Path) -> None:
+    """Wait until all of its peers know what it holds, and it lacks nothing of theirs; then the accounts."""
+    assert "Accounting" in await asyncio.to_thread(_follow, exchange, instance, folder, page()[2])
+
+
+def page() -> list[list[str]]:
+    """The three blocks of commands of the page's part on a restored database."""
+    found = [block for block in blocks(PAGE) if any("backup.dump" in line or "recover" in line for line in block)]
+    assert len(found) == 3
+    return found
+
+
+def _follow(exchange: Exchange, instance: str, folder: Path, lines: list[str]) -> str:
+    """Run commands of the page as they stand, but for the instance's name and how long it waits; what they say."""
+    server = exchange.stack.postgres.admin_url
+    wanted = [line for line in lines if instance != AUDIT or "causeway recover" not in line]
+    folder.mkdir(exist_ok=True)
+    return shell(
+        folder,
+        *(line.replace(RECIPIENT, instance).replace("sleep 10", "sleep 1") for line in wanted),
+        seconds_max=REST_S_MAX,
+        PATH=f"{binaries()}:/usr/local/bin:/usr/bin:/bin",
+        CAUSEWAY_DEV_STATE_DIR=str(exchange.state),
+        SERVER=server,
+        DATABASE=f"{server.rpartition('/')[0]}/causeway_{instance}",
+    )
 
 
 async def _forget(exchange: Exchange, topic: str) -> None:
@@ -183,12 +223,6 @@ async def _forget(exchange: Exchange, topic: str) -> None:
         await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=-1)})
     finally:
         await admin.close()
-
-
-async def recovered(exchange: Exchange, instance: str) -> bool:
-    """Whether all of its peers know what it holds, and it lacks nothing of theirs. Asking costs a second of work."""
-    await asyncio.sleep(1)
-    return (await asyncio.to_thread(ran, exchange, "recover", instance, "--look")).returncode == 0
 
 
 async def _acts_are_back(exchange: Exchange, found: Restored) -> bool:
@@ -211,13 +245,17 @@ async def _look(exchange: Exchange, found: Restored) -> None:
 
 
 async def _file(exchange: Exchange, count: int) -> list[UUID]:
+    filed = list[UUID]()
     async with exchange.client(HOTLINE) as hotline:
-        return [UUID(str((await hotline.submit(referral())).referral_id)) for _ in range(count)]
+        while wanted := min(count - len(filed), TOGETHER):
+            results = await hotline.submit_batch([referral() for _ in range(wanted)])
+            filed += [each.referral_id for each in results if each.referral_id]
+    return filed
 
 
 async def _quiet(exchange: Exchange) -> None:
-    await exchange.until_quiet()
-    await exchange.until_audited()
+    await exchange.until_quiet(REST_S_MAX)
+    await exchange.until_audited(REST_S_MAX)
 
 
 async def _between_parties(exchange: Exchange, instance: str) -> frozenset[Number]:
@@ -237,17 +275,6 @@ async def _rows(exchange: Exchange, instance: str, query: str, *arguments: Any) 
         return list(await connection.fetch(query, *arguments))
     finally:
         await connection.close()
-
-
-def _postgres(exchange: Exchange, program: str, *arguments: str, database: str) -> None:
-    """A client program of PostgreSQL, as its administrator; `database` of an instance, else of the server."""
-    url = exchange.stack.postgres.admin_url
-    if database:
-        url = f"{url.rpartition('/')[0]}/causeway_{database}"
-    done = subprocess.run(
-        [str(binaries() / program), f"--dbname={url}", *arguments], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def check(found: Restored, *, lost_before: frozenset[str] = frozenset()) -> frozenset[str]:
@@ -278,12 +305,12 @@ def check(found: Restored, *, lost_before: frozenset[str] = frozenset()) -> froz
 def main(arguments: Sequence[str], say: Callable[[str], object] = print) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1000)
-    count: int = parser.parse_args(arguments).count
+    counts = Counts(before=50, after=parser.parse_args(arguments).count, later=50)
     with tempfile.TemporaryDirectory() as folder, running_exchange(Path(folder) / "state") as exchange:
         lost = frozenset[str]()
         for instance in RESTORED:
             began = time.monotonic()
-            found = asyncio.run(restore_through(exchange, Path(folder), instance, count // len(RESTORED)))
+            found = asyncio.run(restore_through(exchange, Path(folder), instance, counts))
             say(f"{found.line()}, in {time.monotonic() - began:.0f} s")
             lost = check(found, lost_before=lost)
     return 0

@@ -22,7 +22,7 @@ from tests.failures.delivered import bounds_of
 from tests.failures.kills import Blow, Kill, burst_of, kill_through, rounds
 from tests.failures.load import Post, Sender, Tally, posts, quantile
 from tests.failures.lost_records import OFFERS, Held, Lost, Way, ends_lost, held_now, lose_ends
-from tests.failures.restores import RECIPIENT, dump_database, recovered, restore_database
+from tests.failures.restores import RECIPIENT, back_up, come_back, restore
 from tests.failures.split import BROKER, DATABASE, PROCESSES, SplitExchange, split_exchange
 from tests.failures.verdict import Verdict, judge
 from tests.support.running import until
@@ -82,7 +82,7 @@ async def soak(exchange: SplitExchange, folder: Path, given: argparse.Namespace)
     wanted, drawn, found = blows(given.kills, given.freezes, given.seed), posts(given.referrals, given.seed), Soaked()
     # One burst for each blow, for the lost ends and for the restore; what is left goes at the end.
     burst, third = given.referrals // (len(wanted) + 3), len(wanted) // 3
-    dump = folder / "soak.dump"
+    backup = folder / "backup"
     async with Sender(exchange, seed=given.seed) as sender:
 
         async def strike(some: Sequence[Blow]) -> None:
@@ -92,18 +92,18 @@ async def soak(exchange: SplitExchange, folder: Path, given: argparse.Namespace)
 
         await exchange.start(*PROCESSES)
         await strike(wanted[:third])
-        await asyncio.to_thread(dump_database, exchange, RECIPIENT, dump)
+        await back_up(exchange, RECIPIENT, backup)
         dumped = len(sender.tally.accepted)
         before, cuts = await _lose_ends(exchange, sender, burst_of(drawn, burst))
         _say(f"cut to {cuts}")
         await strike(wanted[third : 2 * third])
         found.since_dump = len(sender.tally.accepted) - dumped
-        await _restore(exchange, sender, burst_of(drawn, burst), dump)
+        await _restore(exchange, sender, burst_of(drawn, burst), backup)
         _say(f"restored {RECIPIENT}")
         await strike(wanted[2 * third :])
         await sender.send(drawn)
         await exchange.until_receipted(RECEIPTED_S_MAX)
-    await until(lambda: recovered(exchange, RECIPIENT), seconds_max=RECEIPTED_S_MAX)
+    await come_back(exchange, RECIPIENT, backup)
     await exchange.until_receipted(RECEIPTED_S_MAX)
     await exchange.until_audited(RECEIPTED_S_MAX)
     found.lost = await ends_lost(exchange, Way.END_REFILLED, before, cuts)
@@ -134,11 +134,11 @@ async def _lose_ends(
     return before, cuts
 
 
-async def _restore(exchange: SplitExchange, sender: Sender, burst: Iterable[Post], dump: Path) -> None:
+async def _restore(exchange: SplitExchange, sender: Sender, burst: Iterable[Post], backup: Path) -> None:
     """Have the agency's instance lose its database amid a burst, and go on with that of the dump."""
     sending = asyncio.create_task(sender.send(burst))
     await exchange.kill(RECIPIENT)
-    await asyncio.to_thread(restore_database, exchange, RECIPIENT, dump)
+    await restore(exchange, RECIPIENT, backup)
     await exchange.start(RECIPIENT)
     await sending
 

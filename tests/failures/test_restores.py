@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.failures.altered import HASTY
-from tests.failures.restores import AUDIT, RESTORED, check, restore_through
+from tests.failures.restores import AUDIT, RESTORED, Counts, check, restore_through
 from tests.support.running import Exchange, running_exchange
 
-EACH = 9
+EACH = Counts(before=3, after=3, later=3)
 
 
 @pytest.fixture

@@ -126,8 +126,9 @@ LONG = (
         verb="the_moved_provider",
     ),
     Line(
-        "Audit's, an agency's and an origin's database restored from a dump amid 1,000 referrals: no number given "
-        "twice, every case comes back by itself, and what an origin forgot is listed and named by reconcile",
+        "Audit's, an agency's and an origin's database restored, as the operator's page says it, from a dump of 1,000 "
+        "referrals earlier: no number given twice, every case comes back by itself, and what an origin forgot is "
+        "listed and named by reconcile",
         verb="the_restored",
     ),
     Line(
