@@ -2,8 +2,9 @@
 
     python -m tests.failures.recipient_down [--rows 200000]    prints figures; exit code 1 unless it all holds
 
-Half-way the recipient gets another key to open with, which the other half is sealed to. At the end retention takes half
-of what waited in the topic, before the recipient has looked: marks bring it again, to a process that starts with both.
+Half-way the recipient gets another key to open with, which the other half is sealed to, and its sender another to sign
+with, which it starts again for. At the end retention takes half of what waited in the topic, before the recipient has
+looked: marks bring it again, as it was signed, to a process that starts with both keys.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import asyncio
 import json
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import httpx
 
@@ -38,9 +40,10 @@ from tests.journeys.parties import operated
 from tests.support.frozen import freeze, thaw
 from tests.support.running import Exchange, running_exchange, until
 
+SENDER: Final = "hotline"
 DOWN: Final = "law_enforcement"
 OTHERS: Final = ("hotline", "industry")
-TOPIC: Final = inbox_topic(DOWN, "hotline")
+TOPIC: Final = inbox_topic(DOWN, SENDER)
 PER_S: Final = 10.0
 TOGETHER: Final = 100
 RATIO_MAX: Final = 1.5
@@ -50,6 +53,13 @@ SELECT count(*) FROM outbox JOIN lane USING (lane) WHERE lane = $1 AND NOT done 
 """
 _PLACED: Final = "SELECT 1 FROM document WHERE digest = $1"
 _APPLIED: Final = "SELECT count(*) FROM inbox WHERE sender_instance = 'hotline' AND outcome = 'applied'"
+
+
+class Keys(NamedTuple):
+    """The ids of the keys that were made meanwhile: the recipient's to open with, and its sender's to sign with."""
+
+    opening: str
+    signing: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +73,13 @@ class Down:
     copies_while_held: int
     #: Of the records in its topic, those that open with the key alone that was made meanwhile.
     sealed_anew: int
+    #: And those that its sender has signed with one that was made meanwhile.
+    signed_anew: int
     forgotten: int
     delivered: int
     expected: int
+    #: From when the recipient runs again until nothing waits.
+    delivered_in_s: float
 
     @property
     def ratio(self) -> float:
@@ -78,18 +92,19 @@ class Down:
         )
         yield (
             f"copies while the log had them {self.copies_while_held}; {self.sealed_anew} sealed to the key made "
-            f"meanwhile; {self.forgotten} then taken by retention; delivered {self.delivered} of {self.expected}"
+            f"meanwhile, {self.signed_anew} signed with the other; {self.forgotten} then taken by retention; "
+            f"delivered {self.delivered} of {self.expected}, in {self.delivered_in_s:.0f} s"
         )
 
 
 async def recipient_down(exchange: Exchange, *, backlog: int, seconds: float, long: bool) -> Down:
     """Build up a backlog for a recipient that stands still, measure the others, and let it go on.
 
-    `long`: it stands still for as long as retention and the rotation of its key take, and is killed and started again.
+    `long`: it stands still for as long as retention and the rotation of keys take, and is killed and started again.
     """
     pid = exchange.processes[DOWN].pid
     assert pid is not None
-    turns, ready, key_id = int(PER_S * seconds), Counter[int](), ""
+    turns, ready, keys = int(PER_S * seconds), Counter[int](), Keys("", "")
     async with Sender(exchange, withdrawn_share=0) as sender:
         await sender.send_paced(filings(int(PER_S)), PER_S)  # caches warm, connections open
         await exchange.until_quiet()
@@ -100,7 +115,7 @@ async def recipient_down(exchange: Exchange, *, backlog: int, seconds: float, lo
         try:
             await sender.send(to_an_agency(backlog // 2, together=TOGETHER))
             if long:
-                key_id = await _give_another_key(exchange)
+                keys = await _give_other_keys(exchange)
             await sender.send(to_an_agency(backlog - backlog // 2, together=TOGETHER))
             await until(lambda: _has_backlog(exchange, backlog), seconds_max=DELIVERED_S_MAX)
             watching = asyncio.create_task(_watch(exchange, ready))
@@ -108,13 +123,14 @@ async def recipient_down(exchange: Exchange, *, backlog: int, seconds: float, lo
             watching.cancel()
             await asyncio.wait([watching])
             copies = await appended_twice(exchange, TOPIC) - copies
-            sealed_anew = await _sealed_to(exchange, key_id) if long else 0
+            sealed_anew, signed_anew = await _with(exchange, keys) if long else (0, 0)
             forgotten = await _forget_half(exchange) if long else 0
         finally:
             if long:
                 await asyncio.to_thread(_start_again, exchange)
             else:
                 thaw(pid)
+        runs_again = time.monotonic()
         await exchange.until_quiet(DELIVERED_S_MAX)
     return Down(
         backlog=backlog,
@@ -123,29 +139,48 @@ async def recipient_down(exchange: Exchange, *, backlog: int, seconds: float, lo
         others_during_s=during,
         copies_while_held=copies,
         sealed_anew=sealed_anew,
+        signed_anew=signed_anew,
         forgotten=forgotten,
         delivered=await _applied(exchange) - already,
         expected=backlog + 2 * turns,
+        delivered_in_s=time.monotonic() - runs_again,
     )
 
 
-async def _give_another_key(exchange: Exchange) -> str:
-    """What is sealed for the recipient from now on opens with a key that its process has not read yet; its id."""
-    made = await asyncio.to_thread(operated, exchange, "key", "make", DOWN, "seal")
+async def _give_other_keys(exchange: Exchange) -> Keys:
+    """What is sealed for the recipient from now on opens with a key that its process has not read yet.
+
+    And what the sender signs from now on, once started again, it signs with another key: as the operator's page has it.
+    """
+    opening = await asyncio.to_thread(operated, exchange, "key", "make", DOWN, "seal")
+    signing = await asyncio.to_thread(operated, exchange, "key", "make", SENDER, "sign")
     directory = json.loads((exchange.state / "directory.json").read_text())
     directory["version"] += 1
-    [instance] = [each for each in directory["instances"] if each["id"] == DOWN]
-    instance["keys"].append(made["entry"])
+    instances = {each["id"]: each for each in directory["instances"]}
+    instances[DOWN]["keys"].append(opening["entry"])
+    instances[SENDER]["keys"].append(signing["entry"])
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(directory, file)
         file.flush()
         published = await asyncio.to_thread(operated, exchange, "directory", "publish", file.name)
-    await until(lambda: rows(exchange, "hotline", _PLACED, published["digest"]))
-    return str(made["entry"]["key_id"])
+    await until(lambda: rows(exchange, SENDER, _PLACED, published["digest"]))
+    await asyncio.to_thread(_sign_with_the_next, exchange)
+    return Keys(opening["entry"]["key_id"], signing["entry"]["key_id"])
 
 
-async def _sealed_to(exchange: Exchange, key_id: str) -> int:
-    return sum(f".{key_id}.".encode() in (each.value or b"") for each in await records(exchange, TOPIC))
+def _sign_with_the_next(exchange: Exchange) -> None:
+    key = exchange.state / "keys" / SENDER / "signing.key"
+    key.with_name("signing.key.next").replace(key)
+    exchange.stop(SENDER)
+    exchange.serve(SENDER)
+    exchange.wait_ready(SENDER)
+
+
+async def _with(exchange: Exchange, keys: Keys) -> tuple[int, int]:
+    """How many records of the topic are sealed to the one key, and how many are signed with the other."""
+    there = await records(exchange, TOPIC)
+    sealed = sum(f".{keys.opening}.".encode() in (each.value or b"") for each in there)
+    return sealed, sum(dict(each.headers)["ce_keyid"] == keys.signing.encode() for each in there)
 
 
 def _start_again(exchange: Exchange) -> None:
@@ -169,14 +204,14 @@ async def _published(exchange: Exchange, sender: Sender, turns: int) -> float:
 
 
 async def _watch(exchange: Exchange, ready: Counter[int]) -> None:
-    async with httpx.AsyncClient(base_url=exchange.endpoints.http["hotline"], trust_env=False, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=exchange.endpoints.http[SENDER], trust_env=False, timeout=30) as http:
         while True:
             ready[(await http.get("/readyz")).status_code] += 1
             await asyncio.sleep(0.2)
 
 
 async def _has_backlog(exchange: Exchange, wanted: int) -> bool:
-    return bool((await rows(exchange, "hotline", _BACKLOG, DOWN))[0][0] >= wanted)
+    return bool((await rows(exchange, SENDER, _BACKLOG, DOWN))[0][0] >= wanted)
 
 
 async def _applied(exchange: Exchange) -> int:
@@ -200,7 +235,7 @@ def main() -> int:
         down = asyncio.run(recipient_down(exchange, backlog=given.rows, seconds=30, long=True))
     print(*down.lines(), sep="\n")
     kept = down.ratio <= RATIO_MAX and set(down.ready) == {200} and down.copies_while_held == 0
-    return int(not (kept and down.sealed_anew and down.delivered == down.expected))
+    return int(not (kept and down.sealed_anew and down.signed_anew and down.delivered == down.expected))
 
 
 if __name__ == "__main__":

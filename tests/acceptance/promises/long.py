@@ -34,7 +34,7 @@ LONG = (
     Line(
         "A recipient down with 200,000 unreceipted rows: its sender ready, others published within 1.5 times at the "
         "median, 0 copies while the log had them, all delivered after, also what retention had taken and what is "
-        "sealed to a key made meanwhile",
+        "sealed to a key made meanwhile, or signed with one",
         verb="the_recipient_down",
     ),
     Line(
