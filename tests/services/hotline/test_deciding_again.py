@@ -212,6 +212,18 @@ async def test_an_edge_is_decided_four_times_at_most_with_growing_pauses_and_the
     assert (await edges(origin, referral_id))[POLICE] == "dropped"
 
 
+async def test_without_the_bound_an_edge_would_be_decided_as_often_as_it_is_refused(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Negative control of the test above."""
+    monkeypatch.setattr("shared.party.origin.use_cases.again.PAUSES", (PAUSES[0],) * 100)
+    before = await decided(origin)
+    await origin.file()
+    for _ in range(12):
+        await origin.refused(offers(await origin.waiting()))
+    assert await decided(origin) - before == 13
+
+
 async def test_a_refusal_counts_only_if_its_documents_were_those_in_force(origin: Origin) -> None:
     """Whoever could not know of a newer directory is not punished: its refusal is not the first of three."""
     await origin.file()

@@ -326,6 +326,20 @@ async def test_edges_wait_while_our_clock_is_behind_and_all_else_leaves() -> Non
         assert sender.relay.check() == Check("relay", True)
 
 
+@pytest.mark.parametrize("off_s", [-360, 360])
+async def test_an_edge_would_leave_if_nobody_looked_at_the_clocks(off_s: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control of the two tests above."""
+    monkeypatch.setattr("shared.runtime.post.gate.CLOCK_TOLERANCE", timedelta(hours=1))
+    sender = Sender(poll_s=0.001)
+    (sender.clock if off_s > 0 else sender.broker_clock).advance(abs(off_s))
+    async with sender.at_work():
+        (first,) = await sender.enqueue(edge())
+        await until(lambda: sender.held(LANE) == [first])
+        ids = [first, *await sender.enqueue(replace(draft(), created_at=AT), edge())]
+        await until(lambda: sender.held(LANE) == ids)
+        assert sender.relay.check() == Check("relay", True)
+
+
 async def test_edges_wait_while_the_documents_are_not_fresh() -> None:
     why = ["beat_late"]
     sender = Sender(poll_s=0.001, gate=Gate(lambda: why[0]))
