@@ -18,7 +18,7 @@ from shared.kernel.errors import CausewayError
 from tests.acceptance.kept import STATE, Kept, code_commit
 from tests.acceptance.line import Line
 from tests.acceptance.lines import LONG_LINES
-from tests.acceptance.long_verbs import LONG_VERBS
+from tests.acceptance.long_verbs import LONG_VERBS, Missed
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "acceptance-long.md"
@@ -91,6 +91,8 @@ def shown(verb: Callable[[Path], str]) -> tuple[str, bool]:
     """The verb's figure, and whether its line is kept."""
     try:
         return verb(STATE), True
+    except Missed as missed:
+        return str(missed), False
     except (AssertionError, CausewayError, subprocess.SubprocessError, LookupError) as error:
         print(str(error)[-2000:])
         return f"{type(error).__name__} in {verb.__name__}", False

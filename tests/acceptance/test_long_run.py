@@ -13,7 +13,7 @@ from tests.acceptance.kept import Kept, code_commit
 from tests.acceptance.line import Line
 from tests.acceptance.lines import LONG_LINES
 from tests.acceptance.long_run import Result, main, read_page, run, written
-from tests.acceptance.long_verbs import LONG_VERBS, printed, said
+from tests.acceptance.long_verbs import LONG_VERBS, Program, printed, said
 
 SOAK, STEADY = (next(line for line in LONG_LINES if line.verb == name) for name in ("the_soak", "the_steady_tests"))
 
@@ -104,9 +104,17 @@ def test_the_commit_is_that_of_the_code_and_says_when_code_is_in_none(tmp_path: 
 
 
 def test_a_program_that_fails_or_does_not_say_what_it_must_breaks_its_line(tmp_path: Path) -> None:
-    assert said("a 1\nb 2\na 3\n", "a ", "b ") == "a 3; b 2"
+    assert said(Program("a 1\nb 2\na 3\n", 0), "a ", "b ") == "a 3; b 2"
     with pytest.raises(AssertionError, match="not said"):
-        said("a 1\n", "c ")
+        said(Program("a 1\n", 0), "c ")
     with pytest.raises(AssertionError, match="exit code 2"):
-        printed(tmp_path, "calendar", "--no-such-option")
+        said(printed(tmp_path, "calendar", "--no-such-option"), "March")
     assert "March 2026" in said(printed(tmp_path, "calendar", "2026", "3"), "     March")
+
+
+def test_figures_that_are_not_good_enough_are_written_down_as_such(runs: Runs) -> None:
+    def verb(_folder: Path) -> str:
+        return said(Program("took 3 s\n", 1), "took ")
+
+    assert run([SOAK], {str(SOAK.verb): verb}, kept=Kept("abc1234", runs.folder), page=runs.page) == 1
+    assert (runs.results()["the_soak"].figure, runs.results()["the_soak"].kept) == ("took 3 s", "NO")
