@@ -135,6 +135,20 @@ async def without_right(exchange: Exchange, principal: str, topic: str, operatio
             await asyncio.to_thread(given.result, 30)
 
 
+@asynccontextmanager
+async def denied(exchange: Exchange, principal: str, topic: str, operation: AclOperation) -> AsyncIterator[None]:
+    """Within it the principal may not do that with the topic, whatever rule beside gives it the right."""
+    admin, literal = admin_client(exchange.endpoints.kafka), ResourcePatternType.LITERAL
+    rule = (ResourceType.TOPIC, topic, literal, f"User:{principal}", "*", operation, AclPermissionType.DENY)
+    for made in admin.create_acls([AclBinding(*rule)]).values():
+        await asyncio.to_thread(made.result, 30)
+    try:
+        yield
+    finally:
+        for taken in admin.delete_acls([AclBindingFilter(*rule)]).values():
+            await asyncio.to_thread(taken.result, 30)
+
+
 def _numbered(record: Record) -> bool:
     message = BY_TYPE.get((dict(record.headers).get("ce_type") or b"").decode(errors="replace"))
     return message is not None and message.family is not Family.DELIVERY

@@ -12,6 +12,7 @@ from confluent_kafka.admin import AclOperation
 
 from shared.exchange.topics import inbox_topic
 from shared.kernel.ids import uuid7
+from tests.failures.audited import PATIENCE, SECONDS_MAX, audited
 from tests.failures.delivered import rows, to_an_agency, without_right
 from tests.failures.load import Sender
 from tests.failures.poison import poisoned
@@ -60,6 +61,15 @@ async def test_poison_in_an_inbox_holds_up_nobody_honest_and_leaves_few_rows(
     record_property("figure", "; ".join(found.lines()))
     assert found.junk_records == found.written // 2
     assert found.kept(P99_RATIO_MAX)
+
+
+async def test_what_audit_may_not_read_is_named_the_rest_is_audited_and_so_is_a_topic_that_is_made_meanwhile(
+    exchange: Exchange, record_property: Record
+) -> None:
+    found = await audited(exchange)
+    record_property("figure", "".join(found.lines()))
+    assert found.read_while_shut == 0
+    assert found.kept(PATIENCE * SECONDS_MAX)
 
 
 async def test_a_poller_misses_none_of_a_hundred_that_arrive_late(exchange: Exchange, record_property: Record) -> None:

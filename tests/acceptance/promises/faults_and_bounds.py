@@ -89,6 +89,19 @@ FAULTS_AND_BOUNDS = (
         ),
     ),
     Line(
+        "A topic that audit may not read is named, what goes elsewhere is audited meanwhile, the rest once it may, and "
+        "a topic that is made anew; each is to take 10 s at most",
+        tests_of(
+            _OTHERS,
+            "test_what_audit_may_not_read_is_named_the_rest_is_audited_and_so_is_a_topic_that_is_made_meanwhile",
+        ),
+    ),
+    Line(
+        "Whoever may only count can stop neither the relay nor audit's reader; another process takes over from one "
+        "that ends, or renews its lease no more",
+        ("tests/shared/runtime/instance/test_relay_lease.py", "tests/services/audit/test_one_reader.py"),
+    ),
+    Line(
         "A poller misses none of 100 referrals that arrive late, after one that was filed after them",
         tests_of(_OTHERS, "test_a_poller_misses_none_of_a_hundred_that_arrive_late"),
     ),

@@ -1,0 +1,137 @@
+"""Audited or named: how soon audit says that it may not read a topic, reads the others, and has what a new one holds.
+
+python -m tests.failures.audited     prints figures; exit code 1 unless each took ten seconds at most
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+from uuid import UUID
+
+from confluent_kafka.admin import AclOperation
+from confluent_kafka.cimpl import NewTopic
+
+from deploy.site.access import admin_access, admin_client
+from shared.exchange.topics import inbox_topic
+from shared.kernel.ids import uuid4, uuid7
+from tests.failures.delivered import denied, filings, records, rows
+from tests.failures.load import Sender
+from tests.support.forging import write
+from tests.support.running import Exchange, running_exchange, until
+
+AUDITOR: Final = "auditor.example"
+SHUT: Final = "industry"
+TOPIC: Final = inbox_topic(SHUT, "hotline")
+#: Some of whose records is altered and put into a new topic.
+OTHER: Final = inbox_topic("law_enforcement", "hotline")
+FILED: Final = 5
+SECONDS_MAX: Final = 10.0
+#: Ten times the aim, as all deadlines of tests are.
+PATIENCE: Final = 10
+_SENT: Final = "SELECT message_id, instance FROM edge WHERE referral_id = ANY($1::uuid[]) AND state = 'emitted'"
+_HAS: Final = "SELECT count(DISTINCT message_id) FROM entry WHERE message_id = ANY($1::uuid[])"
+_NEW: Final = "SELECT problem FROM entry WHERE topic = $1 AND message_id = $2"
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """How long each took, seconds."""
+
+    #: From the taking of the right until an auditor is told so.
+    named_s: float
+    #: From the answers to the posts until audit has what went to the others.
+    others_s: float
+    #: From the giving back of the right until audit has the rest.
+    healed_s: float
+    #: From the making of a topic until audit has its first record.
+    new_topic_s: float
+    #: Messages in the forbidden topic that audit had before the right was given back.
+    read_while_shut: int
+
+    def lines(self) -> Iterator[str]:
+        yield f"a topic forbidden to audit is named after {self.named_s:.1f} s, "
+        yield f"what goes to the others is audited after {self.others_s:.1f} s, "
+        yield f"the rest {self.healed_s:.1f} s after the right was given back; "
+        yield f"the record of a new topic {self.new_topic_s:.1f} s after it was made"
+
+    def kept(self, seconds_max: float) -> bool:
+        took_s = max(self.named_s, self.others_s, self.healed_s, self.new_topic_s)
+        return took_s <= seconds_max and self.read_while_shut == 0
+
+
+async def audited(exchange: Exchange) -> Audited:
+    """Shut one topic to audit, file meanwhile, let it in again; then make a topic and write to it."""
+    async with Sender(exchange, withdrawn_share=0) as sender:
+        await sender.send(filings(FILED))  # caches warm, connections open
+        await exchange.until_quiet()
+        await exchange.until_audited()
+        before = set(sender.tally.accepted.values())
+        async with denied(exchange, "audit", TOPIC, AclOperation.READ):
+            named_s = await _seconds_until(lambda: _stands(exchange, "forbidden"))
+            await sender.send(filings(FILED))
+            ids = [UUID(each) for each in set(sender.tally.accepted.values()) - before]
+            sent = await rows(exchange, "hotline", _SENT, ids)
+            theirs = [row["message_id"] for row in sent if row["instance"] == SHUT]
+            others = [row["message_id"] for row in sent if row["instance"] != SHUT]
+            assert (len(theirs), len(others)) == (FILED, 2 * FILED)
+            others_s = await _seconds_until(lambda: _has_all(exchange, others))
+            # What its inbox holds is applied: audit could have read it too.
+            await exchange.until_quiet()
+            [read] = await rows(exchange, "audit", _HAS, theirs)
+        healed_s = await _seconds_until(lambda: _has_all(exchange, theirs))
+        await _seconds_until(lambda: _stands(exchange, "reading"))
+    return Audited(named_s, others_s, healed_s, await _new_topic(exchange), read[0])
+
+
+async def _new_topic(exchange: Exchange) -> float:
+    """Make a topic that no directory asks for, with one record: another's, altered, so that it proves nothing."""
+    topic, message_id = inbox_topic("nobody", f"new_{uuid4().hex[:8]}"), uuid7()
+    [found, *_] = await records(exchange, OTHER)
+    headers = [(name, str(message_id).encode() if name == "ce_id" else value) for name, value in found.headers]
+    admin, begun = admin_client(exchange.endpoints.kafka), monotonic()
+    for made in admin.create_topics([NewTopic(topic, num_partitions=1)]).values():
+        await asyncio.to_thread(made.result, 30)
+    await write(admin_access(exchange.endpoints), [replace(found, headers=headers)], topic=topic, partition=0)
+    await _seconds_until(lambda: rows(exchange, "audit", _NEW, topic, message_id))
+    took_s = monotonic() - begun
+    [kept] = await rows(exchange, "audit", _NEW, topic, message_id)
+    assert kept["problem"] is not None
+    return took_s
+
+
+async def _stands(exchange: Exchange, state: str) -> bool:
+    """Whether an auditor is told that audit stands so to the topic."""
+    async with exchange.http(AUDITOR) as auditor:
+        answer = await auditor.get("/v1/topics", headers={"Purpose": "how audit stands"})
+    items: Sequence[dict[str, Any]] = answer.json()["items"]
+    return [each["state"] for each in items if each["topic"] == TOPIC] == [state]
+
+
+async def _has_all(exchange: Exchange, messages: Sequence[UUID]) -> bool:
+    [found] = await rows(exchange, "audit", _HAS, messages)
+    return bool(found[0] == len(messages))
+
+
+async def _seconds_until(holds: Callable[[], Awaitable[object]]) -> float:
+    begun = monotonic()
+    await until(holds, seconds_max=PATIENCE * SECONDS_MAX)
+    return monotonic() - begun
+
+
+def main() -> int:
+    """Exit code 1 unless each took ten seconds at most."""
+    with tempfile.TemporaryDirectory() as state, running_exchange(Path(state)) as exchange:
+        found = asyncio.run(audited(exchange))
+    print("".join(found.lines()))
+    return int(not found.kept(SECONDS_MAX))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
