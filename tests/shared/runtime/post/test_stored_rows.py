@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.kernel.clock import SystemClock
 from shared.runtime.database.transactions import Database
-from shared.runtime.post import outbox, sent_book
+from shared.runtime.post import epochs, numbering, outbox, sent_book
 from shared.runtime.post.lease import Lease
 from shared.runtime.post.outbox import PostgresLanes
 from shared.runtime.post.ports import Outgoing, Progress
@@ -226,3 +227,55 @@ async def test_a_snapshot_that_is_held_slows_no_look_for_what_is_oldest_down(
     await holder.close()
     assert {name: count for name, count in held.items() if count > 3 * alone[name]} == {}
     assert {name: count for name, count in forgotten.items() if count <= 30 * alone[name]} == {}
+
+
+#: As the relay and whoever sends change them, a transaction each.
+_CHANGED = """
+DO $$ BEGIN FOR each IN 1..2000 LOOP
+    UPDATE lane_end SET last = last + 1;
+    UPDATE lane SET appended = appended + 1;
+    UPDATE pair_sequence SET last = last + 1;
+    COMMIT;
+END LOOP; END $$
+"""
+#: `_CHANGED` costs a look so many pages more while a snapshot is held: one for fifty changes.
+PAGES_MORE_MAX = 40
+
+
+async def test_while_a_snapshot_is_held_a_look_at_rows_that_count_passes_a_page_for_fifty_changes(
+    database: Database, endpoint: DatabaseEndpoint
+) -> None:
+    """These rows alone are changed in place, and keep each version meanwhile: no threefold is promised for them.
+
+    The control is the same without a snapshot.
+    """
+    epoch = UUID("019df5e6-0000-7000-8000-000000000001")
+    looks = {
+        "lanes": (outbox._LANES,),
+        "waiting": (outbox._WORK, LANE, 500),
+        "note": (outbox._NOTE, LANE, 1, 10_000_000, None, AT),
+        "positions": (numbering._POSITIONS, [LANE], [1]),
+        "numbers": (epochs._COUNT, ["a.example"], ["b.example"], [LANE], [1], [epoch], []),
+        "oldest": (metrics._OLDEST, [LANE], [1]),
+        "held": (sent_book._SENT_MARKS, LANE),
+    }
+
+    async def pages() -> dict[str, int]:
+        await owner.execute(_CHANGED)
+        return {name: buffers(await plan(database, *each)) for name, each in looks.items()}
+
+    assert await Lease(database, "relay").wait() == 1
+    await database.fetch("INSERT INTO lane_end (lane, last) VALUES ($1, 0)", LANE)
+    await database.fetch("INSERT INTO lane (lane) VALUES ($1)", LANE)
+    await database.fetch(_PAIR, LANE)
+    owner, holder = await asyncpg.connect(endpoint.owner_url), await asyncpg.connect(endpoint.owner_url)
+    await owner.execute("VACUUM outbox, mark, lane, lane_end, pair_sequence")  # of what other tests have left
+    await owner.execute(f"UPDATE pair_sequence AS p SET (system_id, timeline, file) = (SELECT * FROM {epochs.HERE})")
+    alone = await pages()
+    await holder.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pair_sequence")
+    held = await pages()
+    await owner.close()
+    await holder.close()
+    assert {name: count for name, count in alone.items() if count > 12} == {}
+    assert {name: count - alone[name] for name, count in held.items() if count > alone[name] + PAGES_MORE_MAX} == {}
+    assert {name: count for name, count in held.items() if count <= 3 * alone[name]} == {}
