@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,13 +51,18 @@ def access(stack: DevStack) -> KafkaAccess:
 
 @pytest.fixture(scope="session")
 def new_topic(stack: DevStack) -> Callable[..., str]:
-    """Makes a topic under a fresh name; options as `NewTopic` has them."""
+    """Makes a topic under a fresh name; options as `NewTopic` has them. It is back once the broker shows it."""
     admin = admin_client(stack.endpoints.kafka)
 
     def make(partitions: int = 2, name: str | None = None) -> str:
         topic = name or f"edges.{uuid7()}"
         config = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": "131072"}
         admin.create_topics([NewTopic(topic, partitions, 1, config=config)])[topic].result()
+        # The controller has answered; the broker that is asked next hears of it a moment later.
+        deadline = time.monotonic() + 60
+        while topic not in admin.list_topics(timeout=60).topics:
+            assert time.monotonic() < deadline, f"the broker does not show {topic}"
+            time.sleep(0.02)
         return topic
 
     return make
