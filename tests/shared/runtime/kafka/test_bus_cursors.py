@@ -69,7 +69,7 @@ async def test_a_topic_that_was_made_again_is_read_from_its_first_record(
         admin = admin_client(stack.endpoints.kafka)
         admin.delete_topics([topic])[topic].result()
         async with asyncio.timeout(60):
-            while topic in admin.list_topics(timeout=10).topics:  # noqa: ASYNC110 - nothing tells of it
+            while topic in admin.list_topics(timeout=60).topics:  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.1)
         new_topic(name=topic)
         # A client that knew the topic before goes on writing to that.

@@ -118,7 +118,7 @@ async def test_a_start_that_never_ends_is_given_up_and_tried_again(monkeypatch: 
     writer = KafkaLogWriter(KafkaAccess("127.0.0.1:1"), instance="hotline")
     for _ in range(2):
         with pytest.raises(Unavailable, match="broker_unavailable"):
-            await asyncio.wait_for(writer.append("industry", outgoing("one")), 5)
+            await asyncio.wait_for(writer.append("industry", outgoing("one")), 60)
     assert len(started) == 2
     await writer.close()
 
@@ -129,7 +129,8 @@ async def test_a_topic_that_is_missing_or_not_ours_to_write_is_refused_and_the_o
     stack: DevStack, access: KafkaAccess, theirs: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Industry's login writes what hotline may not: the writer believes itself to be another instance."""
-    monkeypatch.setattr("shared.runtime.kafka.access.REQUEST_TIMEOUT_MS", 1_000)
+    # A topic that is nobody's is asked for until this has passed: not for longer than it takes to be answered.
+    monkeypatch.setattr("shared.runtime.kafka.access.REQUEST_TIMEOUT_MS", 5_000)
     ours = "causeway.inbox.industry.hotline.v1"
     before = len(await records_of(access, ours))
     writer = KafkaLogWriter(access_as(stack, "hotline"), instance="hotline")
@@ -200,7 +201,7 @@ async def test_a_statement_beside_a_batch_that_nobody_has_answered_costs_no_copy
 async def test_a_writer_can_be_closed_while_the_broker_does_not_answer(
     stack: DevStack, access: KafkaAccess, lane: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.runtime.kafka.access.REQUEST_TIMEOUT_MS", 2_000)
+    monkeypatch.setattr("shared.runtime.kafka.access.REQUEST_TIMEOUT_MS", 5_000)
     writer = KafkaLogWriter(access, instance="industry")
     await writer.append(lane, outgoing("one"))
     broker = stack.kafka.pid
