@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import resource
-import socket
 import sys
 import tempfile
 from collections import Counter
@@ -54,8 +53,7 @@ class Api(NamedTuple):
 
 @contextmanager
 def served_alone(exchange: Exchange) -> Iterator[Api]:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
+    port = exchange.free_port()
     process = exchange.serve("hotline", only=["api", "documents"], label=_LABEL, port=port, settings=BUDGET)
     exchange.wait_ready(_LABEL, f"http://127.0.0.1:{port}")
     assert process.pid is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from shared.runtime.http.server import serve_http
 from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import SUBMISSION, World, world
+from tests.support.ports import free_port
 
 EDGES_MAX = 200
 #: Where so many hotlines serve one country that a referral there has as many edges as one may have, and one more.
@@ -68,8 +68,7 @@ async def url(database: Database) -> AsyncIterator[str]:
         return Identity(HOTLINE, Role.MACHINE, "hotline", exercise=True, actor="0a" * 16)
 
     app = create_app("sample", [referrals_router(origin.api, identified)])
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     async with origin.intake.running():
         serving = asyncio.create_task(serve_http(app, "127.0.0.1", port))
         try:

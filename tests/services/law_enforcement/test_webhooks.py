@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
@@ -35,6 +34,7 @@ from tests.architecture.source import ROOT
 from tests.services.law_enforcement.agency import KEK, Agencies
 from tests.services.law_enforcement.hooks import URL, Party, party
 from tests.shared.runtime.courier.test_sender import Raw, receiving
+from tests.support.ports import free_port
 
 AWAY, GONE = Sent("connection_failed"), Sent("status_refused", 410)
 
@@ -325,8 +325,7 @@ async def test_the_receiver_of_the_page_takes_each_event_once_and_nothing_forged
     rules, page = AddressRules(loopback_http=True), (ROOT / "docs/webhooks.md").read_text(encoding="utf-8")
     (receiver,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     (tmp_path / "receiver.py").write_text(receiver, encoding="utf-8")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     async with party(endpoint, rules) as mine:
         made = await mine.register(f"http://127.0.0.1:{port}/")
         noted = await mine.note(3)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -36,6 +35,7 @@ from shared.runtime.http.server import serve_http
 from shared.runtime.watch import telemetry
 from shared.runtime.watch.health import Check
 from tests.shared.runtime.builders import NOW
+from tests.support.ports import free_port
 
 JSON = {"content-type": "application/json"}
 
@@ -118,8 +118,7 @@ def client_of(app: FastAPI) -> httpx.AsyncClient:
 @asynccontextmanager
 async def served(app: FastAPI) -> AsyncIterator[int]:
     """The port of a real server."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
+    port = free_port()
     task = asyncio.create_task(serve_http(app, "127.0.0.1", port))
     async with asyncio.timeout(60):
         while True:
