@@ -17,6 +17,7 @@ from shared.runtime.http import server
 from shared.runtime.http.edge import metrics_app
 from shared.runtime.http.server import serve_http
 from tests.shared.runtime.http.test_http import app_of, client_of, code_of, exchanged, served
+from tests.support.ports import free_port
 
 GET = b"GET /livez HTTP/1.1\r\nhost: x\r\n"
 #: A body in chunks that has ended but for its trailers. Nobody is asked who sends it: it is read to its end.
@@ -45,7 +46,7 @@ async def test_metrics_are_shown_on_no_port_that_parties_reach_and_nothing_else_
 
 @pytest.mark.timing
 async def test_answers_are_dated_anew_while_a_server_runs() -> None:
-    async with served(app_of()) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async with served(app_of()) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
         first = (await client.get("/livez")).headers["date"]
         async with asyncio.timeout(60):
             while (await client.get("/livez")).headers["date"] == first:  # noqa: ASYNC110 - a clock is waited for
@@ -130,7 +131,8 @@ def many_files() -> None:
 
 @pytest.mark.timing
 @pytest.mark.usefixtures("many_files")
-async def test_a_thousand_idle_connections_take_nobodys_place() -> None:
+async def test_a_thousand_idle_connections_take_nobodys_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HEAD_TIMEOUT_S", 600)  # none of them is closed for its half a head
     async with served(app_of()) as port, httpx.AsyncClient(timeout=60) as client:
         await client.get(f"http://127.0.0.1:{port}/livez")
         before = resident_bytes()
@@ -148,6 +150,7 @@ async def test_a_thousand_idle_connections_take_nobodys_place() -> None:
 @pytest.mark.usefixtures("many_files")
 async def test_without_the_bound_they_would_take_everybodys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: nobody closes them, and the next who asks is told that there is no room."""
+    monkeypatch.setattr(server, "HEAD_TIMEOUT_S", 600)
     monkeypatch.setattr(server, "RESTING_MAX", 2_000)
     monkeypatch.setattr(server, "ALL_RESTING_MAX", 2_000)
     async with served(app_of()) as port, httpx.AsyncClient(timeout=60) as client, idle(port, 1_005):
@@ -190,10 +193,9 @@ async def test_a_server_that_is_ended_answers_what_it_had_begun() -> None:
         await release.wait()
         return {"done": True}
 
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     task = asyncio.create_task(serve_http(app, "127.0.0.1", port))
-    async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(retries=5)) as client:
+    async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(retries=5), timeout=60) as client:
         asking = asyncio.create_task(client.get(f"http://127.0.0.1:{port}/v1/slow"))
         await begun.wait()
         task.cancel()
