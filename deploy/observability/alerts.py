@@ -62,8 +62,8 @@ ALERTS: Final = (
         Severity.TODAY,
         "Messages cannot be sent and were set aside.",
         (
-            "Too large for their topic, or refused by it: `causeway topics diff`, mend it, start the "
-            "instance again; each start tries them once."
+            "`message_set_aside` in the log says of each lane why: larger than any topic may take, or not to be "
+            "read in the database. Each start tries them once; all others leave. Report it."
         ),
     ),
     Alert(

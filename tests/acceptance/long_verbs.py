@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from tests.failures.unwritable import How
 from tests.simulation.rules import CONTROLS
 
 ROOT: Final = Path(__file__).parents[2]
@@ -60,7 +61,8 @@ def the_lost_records(folder: Path) -> str:
 
 
 def the_unwritable_topic(folder: Path) -> str:
-    return said(printed(folder, "tests.failures.unwritable"), "others' delivery", "delivered")
+    text = printed(folder, "tests.failures.unwritable")
+    return said(text, *(f"{how}: {what}" for how in How for what in ("others' delivery", "delivered")))
 
 
 def the_recipient_down(folder: Path) -> str:

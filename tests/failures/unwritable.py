@@ -1,6 +1,7 @@
 """One topic that cannot be written for a while: what goes elsewhere is as quick as before, nothing is appended twice.
 
-python -m tests.failures.unwritable [--seconds 60]     prints figures; exit code 1 unless others stay within 2 x
+python -m tests.failures.unwritable [--seconds 60] [--how forbidden | too_small]     both, unless one is named; prints
+figures; exit code 1 unless others stay within 2 x, and all is delivered once where it was shut, without a restart
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -20,21 +23,37 @@ from confluent_kafka.admin import AclOperation
 
 from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import SystemClock
+from shared.runtime.kafka.writer import BATCH_BYTES_MAX
 from tests.failures.delivered import appended_twice, delays_s, filings, p99_s, without_right
 from tests.failures.load import Sender
 from tests.support.running import Exchange, running_exchange, until
+from tests.support.topics import configured
 
 SHUT: Final = "industry"
 OTHERS: Final = ("hotline", "law_enforcement")
 TOPIC: Final = inbox_topic(SHUT, "hotline")
 PER_S: Final = 10.0
 RATIO_MAX: Final = 2.0
+#: Fewer than any notice has.
+SMALL_BYTES: Final = 1_500
+
+
+class How(StrEnum):
+    """How the topic is shut; `says` is what the relay says of it."""
+
+    FORBIDDEN = "forbidden"
+    TOO_SMALL = "too_small"
+
+    @property
+    def says(self) -> str:
+        return {How.FORBIDDEN: "broker_refuses", How.TOO_SMALL: "broker_record_bound"}[self]
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
     """The others' delivery before and during, seconds at the 99th percentile; and what became of what was held up."""
 
+    how: How
     others_before_s: float
     others_during_s: float
     delivered_while_shut: int
@@ -47,18 +66,23 @@ class Held:
     def ratio(self) -> float:
         return self.others_during_s / self.others_before_s
 
+    def kept(self, ratio_max: float) -> bool:
+        """Whether all waited, and nothing else did, and all came once in the end."""
+        counted = (self.delivered_while_shut, self.delivered, self.appended_twice)
+        return self.ratio <= ratio_max and counted == (0, self.posted, 0) and self.reason == self.how.says
+
     def lines(self) -> Iterator[str]:
         yield (
-            f"others' delivery p99 {self.others_before_s * 1000:.0f} ms before, "
+            f"{self.how}: others' delivery p99 {self.others_before_s * 1000:.0f} ms before, "
             f"{self.others_during_s * 1000:.0f} ms during; {self.ratio:.2f} x"
         )
         yield (
-            f"delivered {self.delivered} of {self.posted} where it was shut, {self.delivered_while_shut} "
+            f"{self.how}: delivered {self.delivered} of {self.posted} where it was shut, {self.delivered_while_shut} "
             f"of them meanwhile; records appended twice {self.appended_twice}; relay said {self.reason or 'nothing'}"
         )
 
 
-async def one_topic_shut(exchange: Exchange, *, seconds: float) -> Held:
+async def one_topic_shut(exchange: Exchange, how: How, *, seconds: float) -> Held:
     """Post at a steady rate, first with the topic, then so long without; let it in again, and wait for the rest."""
     turns = int(PER_S * seconds)
     async with Sender(exchange, withdrawn_share=0) as sender:
@@ -69,7 +93,7 @@ async def one_topic_shut(exchange: Exchange, *, seconds: float) -> Held:
         await sender.send_paced(filings(turns), PER_S)
         await exchange.until_quiet()
         before = await delays_s(exchange, begun)
-        async with without_right(exchange, "hotline", TOPIC, AclOperation.WRITE):
+        async with _shut(exchange, how):
             begun = SystemClock().now()
             await sender.send_paced(filings(turns), PER_S)
             await until(lambda: _others_have(exchange, begun, turns))
@@ -78,6 +102,7 @@ async def one_topic_shut(exchange: Exchange, *, seconds: float) -> Held:
         await exchange.until_quiet()
         after = await delays_s(exchange, begun)
     return Held(
+        how=how,
         others_before_s=p99_s(before, *OTHERS),
         others_during_s=p99_s(during, *OTHERS),
         delivered_while_shut=len(during[SHUT]),
@@ -86,6 +111,13 @@ async def one_topic_shut(exchange: Exchange, *, seconds: float) -> Held:
         delivered=len(after[SHUT]),
         posted=turns,
     )
+
+
+def _shut(exchange: Exchange, how: How) -> AbstractAsyncContextManager[None]:
+    if how is How.FORBIDDEN:
+        return without_right(exchange, "hotline", TOPIC, AclOperation.WRITE)
+    kafka, usual = exchange.endpoints.kafka, str(BATCH_BYTES_MAX)
+    return configured(kafka, TOPIC, "max.message.bytes", str(SMALL_BYTES), before=usual)
 
 
 async def _others_have(exchange: Exchange, since: datetime, count: int) -> bool:
@@ -101,14 +133,18 @@ async def _relay_says(exchange: Exchange) -> str:
 
 
 def main() -> int:
-    """Exit code 1 unless the others' p99 stays within 2 x and nothing is appended twice."""
+    """Exit code 1 unless each way shows what it must."""
     arguments = argparse.ArgumentParser(description="One topic that cannot be written.")
     arguments.add_argument("--seconds", type=float, default=60.0)
+    arguments.add_argument("--how", type=How, choices=[*How], action="append")
     given = arguments.parse_args()
+    kept = True
     with tempfile.TemporaryDirectory() as state, running_exchange(Path(state)) as exchange:
-        held = asyncio.run(one_topic_shut(exchange, seconds=given.seconds))
-    print(*held.lines(), sep="\n")
-    return int(held.ratio > RATIO_MAX or (held.appended_twice, held.delivered) != (0, held.posted))
+        for how in given.how or How:
+            held = asyncio.run(one_topic_shut(exchange, how, seconds=given.seconds))
+            print(*held.lines(), sep="\n")
+            kept &= held.kept(RATIO_MAX)
+    return int(not kept)
 
 
 if __name__ == "__main__":

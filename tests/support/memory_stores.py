@@ -260,14 +260,14 @@ class MemoryLogWriter(Generic[_Log]):
         self.instance = instance
         self._step = step
         self._prefix = prefix
-        #: Lanes whose topics are not there, and values that no topic takes.
-        self.missing: frozenset[str] = frozenset()
+        #: Lanes whose topics an operator must mend, with what a broker says; and values that no topic takes.
+        self.shut: dict[str, str] = {}
         self.never_taken: frozenset[bytes] = frozenset()
 
     async def append(self, lane: str, records: Sequence[Outgoing]) -> Appended:
         fault = await self._step("append")
-        if lane in self.missing:
-            raise Unavailable("broker_refuses")
+        if lane in self.shut:
+            raise Unavailable(self.shut[lane])
         if fault is Fault.FAILS:
             raise Unavailable("broker_unavailable")
         together = list(takewhile(lambda record: record.value not in self.never_taken, records))

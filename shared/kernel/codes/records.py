@@ -100,7 +100,6 @@ WHYS: Final = {
         "nobody has decided what this kind of recipient may be told", "nothing is sent: list its fields in minimise.py"
     ),
     "record_empty": Why("the record has no body", "its sender looks at what writes its records"),
-    "record_refused_by_topic": Why("the topic takes no such record", "compare the topic with `causeway topics diff`"),
     "record_too_large": Why("the record is larger than one may be", "file the items in several referrals"),
     "referral_withdrawn": Why("the referral was withdrawn before this came", "nothing: what was withdrawn stays so"),
     "sealed_too_large": Why(

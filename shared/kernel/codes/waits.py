@@ -16,7 +16,7 @@ WHYS: Final = {
     ),
     "broker_record_bound": Why(
         "Kafka takes no record of this size",
-        "raise max.message.bytes of the topic to what `causeway topics diff` shows",
+        "`causeway topics diff` shows its bound, `causeway topics apply` mends it; what waits goes on by itself",
     ),
     "broker_refuses": Why(
         "Kafka does not let the instance read or write there, or the topic is missing",

@@ -10,8 +10,11 @@ from typing import Any, Final
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
+    InvalidTimestampError,
     KafkaError,
     MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
@@ -32,7 +35,13 @@ KAFKA_ERRORS: Final = (KafkaError, OSError)
 
 TOPIC_REFUSALS: Final = (TopicAuthorizationFailedError, UnknownTopicOrPartitionError)
 
-_REFUSALS: Final = (ClusterAuthorizationFailedError, GroupAuthorizationFailedError, *TOPIC_REFUSALS)
+#: More bytes than the topic takes, or than a segment of it holds.
+TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
+
+_REFUSALS: Final = (
+    *(ClusterAuthorizationFailedError, GroupAuthorizationFailedError),
+    *(InvalidTimestampError, PolicyViolationError, *TOPIC_REFUSALS),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +104,6 @@ def unavailable(error: BaseException) -> Unavailable:
     if isinstance(error, _REFUSALS):
         # The broker does not tell a missing topic from a missing right; an operator mends either while we wait.
         return Unavailable("broker_refuses")
-    if isinstance(error, MessageSizeTooLargeError):
+    if isinstance(error, TOO_LARGE):
         return Unavailable("broker_record_bound")
     return Unavailable("broker_unavailable")

@@ -15,21 +15,16 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import (
-    InvalidTimestampError,
-    KafkaTimeoutError,
-    MessageSizeTooLargeError,
-    PolicyViolationError,
-    RecordListTooLargeError,
-)
+from aiokafka.errors import KafkaTimeoutError
 
 from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused, Unavailable
-from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
+from shared.runtime.kafka.access import KAFKA_ERRORS, TOO_LARGE, KafkaAccess, unavailable
 from shared.runtime.post.ports import Appended, Outgoing
 from shared.runtime.watch.telemetry import span, traceparents
 
-#: Bytes of one record batch: `max.message.bytes` of every inbox topic (`deploy/kafka/layouts.json`).
+#: Bytes of one record batch: `max.message.bytes` of every inbox topic (`deploy/kafka/layouts.json`). A record that does
+#: not fit there is refused; one that does, and that its topic does not take, waits until the topic is mended.
 BATCH_BYTES_MAX: Final = 131_072
 #: So long an append may take before it says that it waits; what it has sent it waits for all the same.
 BATCH_TIMEOUT_S: Final = 15.0
@@ -37,8 +32,6 @@ CLOSE_TIMEOUT_S: Final = 5.0
 
 #: The only one.
 _PARTITION: Final = 0
-_TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
-_NEVER_TAKEN: Final = (*_TOO_LARGE, InvalidTimestampError, PolicyViolationError)
 
 
 @dataclass(slots=True)
@@ -89,18 +82,13 @@ class KafkaLogWriter:
         while True:
             try:
                 return await self._send(lane, records[:count])
-            except _NEVER_TAKEN as error:
-                # Too much together, or one of them alone: an idempotent producer is unusable after either.
-                await _stop(lane)
-                if count == 1:
-                    code = "record_too_large" if isinstance(error, _TOO_LARGE) else "record_refused_by_topic"
-                    raise Refused(code) from None
-                count //= 2
             except (TimeoutError, KafkaTimeoutError):
                 raise Unavailable("broker_unavailable") from None
             except KAFKA_ERRORS as error:
-                await _stop(lane)
-                raise unavailable(error) from None
+                await _stop(lane)  # an idempotent producer is unusable after any
+                if count == 1 or not isinstance(error, TOO_LARGE):
+                    raise unavailable(error) from None
+                count //= 2  # too much together, or the first alone
 
     async def _send(self, lane: _Lane, records: Sequence[Outgoing]) -> Appended:
         batch = lane.unanswered
@@ -128,8 +116,8 @@ class KafkaLogWriter:
             if not batch.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers)):
                 break
             fitting += 1
-        if not fitting:
-            raise MessageSizeTooLargeError
+        if batch.size() > BATCH_BYTES_MAX:  # the first alone: a batch takes it whatever its size
+            raise Refused("record_too_large")
         return _Batch(records[:fitting], await producer.send_batch(batch, lane.topic, partition=_PARTITION))
 
     async def _started(self, lane: _Lane) -> AIOKafkaProducer:

@@ -145,14 +145,18 @@ class LaneStore(Protocol):
         ...
 
 
+#: What is said of a topic that no waiting mends: it is missing, not ours to write, or too small for a record.
+MENDED_BY_HAND: Final = frozenset({"broker_refuses", "broker_record_bound"})
+
+
 class LogWriter(Protocol):
     """The broker as the relay sees it. Lanes do not wait for each other."""
 
     async def append(self, lane: str, records: Sequence[Outgoing]) -> Appended:
         """Durably append as many of the first records as go together: all of these, or none.
 
-        Raises `Unavailable` (they may have been appended; `broker_refuses`: an operator must mend the topic) and
-        `Refused` for a first record that the topic will never take.
+        Raises `Unavailable` (they may have been appended; with a code of `MENDED_BY_HAND` an operator must mend the
+        topic) and `Refused` for a first record that no topic may take. What is the topic's fault is never refused.
         """
         ...
 

@@ -3,8 +3,9 @@
     committed row ──append──▶ record ──note (one update of the lane's row)──▶ under way
 
 A crash or an outage between the two repeats an append with the same bytes: the inbox on the other side drops what it
-has seen. Each lane has a task, an order, a back-off and a budget of its own: none waits for another, and what cannot be
-read or is never taken is set aside with a reason. Nothing that is stored can raise here.
+has seen. Each lane has a task, an order, a back-off and a budget of its own: none waits for another. What cannot be
+read, or is larger than any topic may take, is set aside with a reason; whatever is wrong with a topic is waited for, in
+order. Nothing that is stored can raise here.
 """
 
 from __future__ import annotations
@@ -21,7 +22,16 @@ from shared.exchange.topics import AUDIT
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.post.gate import Gate, said_by_a_party
-from shared.runtime.post.ports import Appended, LaneStore, LaneWork, LogWriter, Outgoing, Progress, Waiting
+from shared.runtime.post.ports import (
+    MENDED_BY_HAND,
+    Appended,
+    LaneStore,
+    LaneWork,
+    LogWriter,
+    Outgoing,
+    Progress,
+    Waiting,
+)
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import log
 
@@ -197,10 +207,10 @@ class Relay:
                 log("relay_waits", code=code, error=type(error).__name__)
             lane.waits_for = code
             log("relay_waits", code=code, topic=lane.name)
-            if code == "broker_refuses":
+            if code in MENDED_BY_HAND:
                 refused_s = min(refused_s * 2 or settings.refused_s, settings.refused_s_max)
             failed_s = min(failed_s * 2 or settings.back_off_s, settings.back_off_s_max)
-            await asyncio.sleep(refused_s if code == "broker_refuses" else failed_s)
+            await asyncio.sleep(refused_s if code in MENDED_BY_HAND else failed_s)
 
     async def _append(self, name: str, work: LaneWork, rows: Sequence[Waiting]) -> None:
         """Append rows, or set them aside; note how far that went, also when the broker goes away in between."""

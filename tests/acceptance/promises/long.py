@@ -27,8 +27,8 @@ LONG = (
         verb="the_lost_records",
     ),
     Line(
-        "One topic that may not be written for 60 s: others' delivery within twice at the 99th percentile, no record "
-        "appended twice",
+        "One topic that may not be written for 60 s, then one that takes no record of that size: others' delivery "
+        "within twice at the 99th percentile, all delivered once it is mended, no record appended twice",
         verb="the_unwritable_topic",
     ),
     Line(

@@ -9,16 +9,10 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported without saying so
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-)
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
 from deploy.devstack.stack import DevStack
-from deploy.site.access import admin_client
 from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Defect, Unavailable
 from shared.kernel.ids import uuid7
@@ -27,6 +21,7 @@ from shared.runtime.kafka.bus import wait_for_records
 from shared.runtime.kafka.reader import LogReader
 from shared.runtime.post.ports import Coordinate
 from tests.support.buses import Collected, bus_of, running, until
+from tests.support.topics import configure
 
 
 @pytest.fixture
@@ -231,10 +226,7 @@ async def test_a_bus_says_that_a_record_was_dated_by_its_sender(
         produce(b"dated by the broker")
         await until(lambda: len(consumer.records) == 1)
         assert bus.check().reason == ""
-        entry = ConfigEntry("message.timestamp.type", "CreateTime", incremental_operation=AlterConfigOpType.SET)
-        changed = ConfigResource("topic", topic, incremental_configs=[entry])
-        admin = admin_client(stack.endpoints.kafka)
-        admin.incremental_alter_configs([changed])[changed].result()
+        await configure(stack.endpoints.kafka, topic, "message.timestamp.type", "CreateTime")
         # The broker acts by it a little later.
         async with asyncio.timeout(60):
             while not bus.check().reason:

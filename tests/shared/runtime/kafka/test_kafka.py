@@ -19,11 +19,12 @@ from shared.kernel.ids import uuid7
 from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.reader import LogReader
 from shared.runtime.kafka.unnumbered import UnnumberedWriter
-from shared.runtime.kafka.writer import KafkaLogWriter
+from shared.runtime.kafka.writer import BATCH_BYTES_MAX, KafkaLogWriter
 from shared.runtime.post.ports import Appended, Coordinate, Outgoing
 from tests.shared.runtime.builders import KEY, draft, signed
 from tests.shared.runtime.conftest import access_as
 from tests.support.frozen import freeze, thaw
+from tests.support.topics import configured
 
 
 async def records_of(access: KafkaAccess, topic: str) -> list[Record]:
@@ -46,6 +47,14 @@ async def append_all(writer: KafkaLogWriter, lane: str, records: Sequence[Outgoi
             await asyncio.sleep(0.1)
             continue
         records = records[said.count :]
+
+
+async def refused(writer: KafkaLogWriter, lane: str, records: Sequence[Outgoing]) -> bool:
+    try:
+        await writer.append(lane, records)
+    except Unavailable:
+        return True
+    return False
 
 
 def outgoing(*subjects: str, body: bytes = b"x") -> list[Outgoing]:
@@ -142,6 +151,26 @@ async def test_a_topic_that_is_missing_or_not_ours_to_write_is_refused_and_the_o
         assert len(await records_of(access, ours)) == before + written
     await writer.close()
     await stranger.close()
+
+
+async def test_what_a_topic_is_too_small_for_waits_and_is_there_once_and_in_order_when_it_is_mended(
+    stack: DevStack, access: KafkaAccess, lane: str
+) -> None:
+    writer, topic = KafkaLogWriter(access, instance="industry"), inbox_topic(lane, "industry")
+    sent = outgoing("one", "two", "three", body=b"x" * 4_000)
+    probe = outgoing("probe", body=b"x" * 4_000)
+    async with configured(stack.endpoints.kafka, topic, "max.message.bytes", "1500", before=str(BATCH_BYTES_MAX)):
+        async with asyncio.timeout(60):
+            while not await refused(writer, lane, probe):
+                pass  # the broker acts by it a little later
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="broker_record_bound"):
+                await writer.append(lane, sent)
+    async with asyncio.timeout(60):
+        await append_all(writer, lane, sent)
+    await writer.close()
+    held = [tuple(each.headers) for each in await records_of(access, topic)]
+    assert [each for each in held if each != probe[0].headers] == [each.headers for each in sent]
 
 
 async def test_a_wrong_password_is_unavailable(stack: DevStack) -> None:

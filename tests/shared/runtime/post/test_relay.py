@@ -28,6 +28,8 @@ from tests.support.memory_stores import Fault, MemoryDatabase, MemoryLog, Memory
 pytestmark = pytest.mark.timing
 
 LANE, OTHER = "law_enforcement", "industry"
+#: What a broker says of a topic that an operator must mend.
+REFUSALS = ("broker_refuses", "broker_record_bound")
 #: A guard against a test that would wait for ever.
 PATIENCE_S = 60.0
 
@@ -63,7 +65,14 @@ class Sender:
     """One instance's outbox, log and relay, which never polls unless it is told to."""
 
     def __init__(
-        self, *, poll_s: float = 3600, poll_s_max: float = 1.0, gather_s: float = 0.05, gate: Gate | None = None
+        self,
+        *,
+        poll_s: float = 3600,
+        poll_s_max: float = 1.0,
+        gather_s: float = 0.05,
+        back_off_s: tuple[float, float] = (0.001, 5.0),
+        refused_s: tuple[float, float] = (0.001, 0.01),
+        gate: Gate | None = None,
     ) -> None:
         self.clock = ManualClock(AT)
         self.broker_clock = ManualClock(AT)
@@ -77,9 +86,10 @@ class Sender:
             poll_s=poll_s,
             poll_s_max=poll_s_max,
             gather_s=gather_s,
-            back_off_s=0.001,
-            refused_s=0.001,
-            refused_s_max=0.01,
+            back_off_s=back_off_s[0],
+            back_off_s_max=back_off_s[1],
+            refused_s=refused_s[0],
+            refused_s_max=refused_s[1],
         )
         self._wiring: dict[str, Any] = {"clock": self.clock, "sign": _spoken, "gate": gate, "settings": settings}
         self.start_again()
@@ -183,21 +193,45 @@ async def test_a_relay_names_the_outage_it_waits_for_and_stays_ready(sender: Sen
         await until(lambda: sender.relay.check() == Check("relay", True))
 
 
-async def test_a_topic_that_is_refused_holds_up_its_own_lane_and_keeps_its_order(sender: Sender) -> None:
-    sender.writer.missing = frozenset({OTHER})
+@pytest.mark.parametrize("code", REFUSALS)
+async def test_a_topic_that_is_refused_holds_up_its_own_lane_and_keeps_its_order(sender: Sender, code: str) -> None:
+    sender.writer.shut[OTHER] = code
     async with sender.at_work():
         there = await sender.enqueue(*[other() for _ in range(3)])
         here = await sender.enqueue(*[draft() for _ in range(3)])
         sender.relay.wake()
         await until(lambda: sender.held(LANE) == here)
-        await until(lambda: sender.relay.check().reason == "broker_refuses")
+        await until(lambda: sender.relay.check().reason == code)
         assert sender.held(OTHER) == []
         here += await sender.enqueue(draft())
         sender.relay.wake()
         await until(lambda: sender.held(LANE) == here)
-        sender.writer.missing = frozenset()
+        assert not any(row.aside for row in sender.database.state.outbox.values())
+        sender.writer.shut.clear()
         await until(lambda: sender.held(OTHER) == there)
         await until(lambda: sender.relay.check().reason == "")
+
+
+@pytest.mark.parametrize(("code", "pauses"), [*((code, [3, 6, 10, 10]) for code in REFUSALS), ("absurd", [1, 2, 2, 2])])
+async def test_what_an_operator_must_mend_is_tried_ever_more_rarely(
+    code: str, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its own lane: pauses of tests of the others are not seconds."""
+    sender, slept, sleep = Sender(back_off_s=(1, 2), refused_s=(3, 10)), list[float](), asyncio.sleep
+    sender.writer.shut[OTHER] = code
+
+    async def counted(pause_s: float) -> None:
+        slept.extend([pause_s] * (pause_s >= 1))
+        await sleep(min(pause_s, 0.001))
+
+    monkeypatch.setattr(asyncio, "sleep", counted)
+    async with sender.at_work():
+        there = await sender.enqueue(other())
+        sender.relay.wake()
+        await until(lambda: len(slept) >= len(pauses))
+        assert slept[: len(pauses)] == pauses
+        sender.writer.shut.clear()
+        await until(lambda: sender.held(OTHER) == there)
 
 
 async def test_what_no_topic_takes_is_set_aside_and_the_lane_goes_on(sender: Sender) -> None:

@@ -1,0 +1,147 @@
+"""What the writer makes of each error of a topic: it is waited for, and only what no topic may take is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.errors import (
+    BrokerResponseError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    InvalidTimestampError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    kafka_errors,
+)
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from shared.kernel.errors import Refused, Unavailable
+from shared.runtime.kafka.access import KafkaAccess
+from shared.runtime.kafka.writer import BATCH_BYTES_MAX, KafkaLogWriter
+from shared.runtime.post.ports import Outgoing
+
+Takes = Callable[[int], BaseException | None]
+
+LANE = "industry"
+ONE, TWO, THREE = (Outgoing(bytes([number]), (), bytes(100)) for number in range(3))
+TOO_LARGE = Outgoing(b"k", (), bytes(BATCH_BYTES_MAX))
+#: What an operator must mend, by what is said of it.
+MENDED = {
+    "broker_record_bound": (MessageSizeTooLargeError, RecordListTooLargeError),
+    "broker_refuses": (
+        *(InvalidTimestampError, PolicyViolationError, UnknownTopicOrPartitionError),
+        *(ClusterAuthorizationFailedError, GroupAuthorizationFailedError, TopicAuthorizationFailedError),
+    ),
+}
+CODES = {error: code for code, errors in MENDED.items() for error in errors}
+#: Every error that a broker can answer with, but that nothing is wrong.
+ERRORS = [error for number, error in sorted(kafka_errors.items()) if number]
+
+
+class Topic:
+    """How many records each batch had that it took; `takes` says what is wrong with so many together."""
+
+    def __init__(self) -> None:
+        self.held: list[int] = []
+        self.takes: Takes = lambda _: None
+        self.producers = 0
+        #: Without one no batch is answered until there is one again.
+        self.has_leader = asyncio.Event()
+        self.has_leader.set()
+
+
+class Producer:
+    """A producer of one topic. It is of no use after an error, as an idempotent one is."""
+
+    def __init__(self, topic: Topic, **options: Any) -> None:
+        self._topic, self._size, self._spoilt = topic, options["max_batch_size"], False
+        topic.producers += 1
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        return {0}
+
+    def create_batch(self) -> BatchBuilder:
+        return BatchBuilder(self._size, 0)
+
+    async def send_batch(self, batch: BatchBuilder, topic: str, *, partition: int) -> asyncio.Future[Any]:
+        assert not self._spoilt
+        return asyncio.ensure_future(self._answer(batch.record_count()))
+
+    async def _answer(self, count: int) -> Any:
+        await self._topic.has_leader.wait()
+        wrong = self._topic.takes(count)
+        self._spoilt = wrong is not None
+        if wrong is not None:
+            raise wrong
+        self._topic.held.append(count)
+        return SimpleNamespace(offset=sum(self._topic.held) - count, timestamp=1_000)
+
+
+@pytest.fixture
+def topic(monkeypatch: pytest.MonkeyPatch) -> Iterator[Topic]:
+    made = Topic()
+    monkeypatch.setattr("shared.runtime.kafka.writer.AIOKafkaProducer", lambda **options: Producer(made, **options))
+    return made
+
+
+@pytest.fixture
+def writer() -> KafkaLogWriter:
+    return KafkaLogWriter(KafkaAccess("127.0.0.1:1"), instance="hotline")
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
+async def test_whatever_is_wrong_with_a_topic_its_lane_waits_and_goes_on_once_it_is_mended(
+    topic: Topic, writer: KafkaLogWriter, error: type[BrokerResponseError]
+) -> None:
+    topic.takes = lambda _: error()
+    for _ in range(2):
+        with pytest.raises(Unavailable) as raised:
+            await writer.append(LANE, [ONE, TWO, THREE])
+        assert raised.value.code == CODES.get(error, "broker_unavailable")
+    topic.takes = lambda _: None
+    assert (await writer.append(LANE, [ONE, TWO, THREE])).count == 3
+    assert topic.held == [3]
+
+
+@pytest.mark.parametrize("error", MENDED["broker_record_bound"])
+async def test_what_is_too_much_together_is_appended_in_parts(
+    topic: Topic, writer: KafkaLogWriter, error: type[BrokerResponseError]
+) -> None:
+    topic.takes = lambda count: error() if count > 1 else None
+    for each in (ONE, TWO, THREE):
+        assert (await writer.append(LANE, [each, each])).count == 1
+    assert topic.held == [1, 1, 1]
+
+
+async def test_a_topic_without_a_leader_gets_once_what_was_tried_again_and_again(
+    topic: Topic, writer: KafkaLogWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 0.02)
+    topic.has_leader.clear()
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="broker_unavailable"):
+            await writer.append(LANE, [ONE, TWO, THREE])
+    topic.has_leader.set()
+    assert (await writer.append(LANE, [ONE, TWO, THREE])).count == 3
+    assert topic.held == [3]
+
+
+async def test_only_what_no_topic_may_take_is_refused_and_costs_no_producer(
+    topic: Topic, writer: KafkaLogWriter
+) -> None:
+    assert (await writer.append(LANE, [ONE, TOO_LARGE, TWO])).count == 1
+    with pytest.raises(Refused, match="record_too_large"):
+        await writer.append(LANE, [TOO_LARGE, TWO])
+    assert (await writer.append(LANE, [TWO])).count == 1
+    assert (topic.held, topic.producers) == ([1, 1], 1)
