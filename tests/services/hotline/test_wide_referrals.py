@@ -1,10 +1,12 @@
-"""Referrals with as many edges as one may have, and one more, over a real socket: each row gets its own answer."""
+"""Referrals with as many edges as one may have, and one more: each row gets its own answer, and holds up no other."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +21,30 @@ from client.cli.import_state import ImportState
 from client.cli.rows import RowFile
 from services.hotline.api import referrals_router
 from shared.contracts.directory import Directory
+from shared.exchange.accept import RECORD_BYTES_MAX
+from shared.exchange.message import Record
 from shared.kernel.authority import Role
+from shared.kernel.clock import SystemClock
 from shared.kernel.ids import uuid7
+from shared.party.origin.use_cases.again import PAUSES
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.server import serve_http
+from shared.runtime.post.lease import RelayLease
+from shared.runtime.post.outbox import PostgresLanes
+from shared.runtime.post.ports import Outgoing, Signed
+from shared.runtime.post.relay import Relay
 from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import SUBMISSION, World, world
+from tests.support.memory_stores import MemoryLog, MemoryLogWriter
 from tests.support.ports import free_port
 
 EDGES_MAX = 200
+BESIDE = 50
+#: Ten times the aim, which is five seconds.
+LEAVE_S = 50.0
 #: Where so many hotlines serve one country that a referral there has as many edges as one may have, and one more.
 WIDE, WIDER = "FI", "SE"
 HOTLINES = {WIDE: EDGES_MAX, WIDER: EDGES_MAX + 1}
@@ -121,3 +135,71 @@ async def test_an_import_of_a_thousand_rows_with_a_wide_one_and_a_wider_one_answ
     assert [each.state for each in summary.results] == [each.state for each in checked.results]
     assert summary.states == {"routed": 999, "unroutable": 1}
     assert (len(checked.results[416].recipients), checked.results[750].work_reason) == (EDGES_MAX, "too_wide")
+
+
+@asynccontextmanager
+async def relaying(database: Database) -> AsyncIterator[Callable[[], Awaitable[list[Record]]]]:
+    """A relay at work; what it gives waits until nothing waits in its lanes, and then has all that it appended."""
+    log, lanes = MemoryLog(SystemClock()), PostgresLanes(database, fence=await RelayLease(database).wait())
+    writer: MemoryLogWriter[MemoryLog] = MemoryLogWriter(log, instance="hotline")
+    working = asyncio.create_task(Relay(lanes, writer, clock=SystemClock(), sign=_nothing).run())
+
+    async def appended() -> list[Record]:
+        async with asyncio.timeout(LEAVE_S):
+            while await lanes.lanes():  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+        return [each for topic in log.topics.values() for each in topic.records]
+
+    try:
+        yield appended
+    finally:
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+
+
+def message_id(record: Record) -> str:
+    return (dict(record.headers)["ce_id"] or b"").decode()
+
+
+def _nothing(_: Any) -> Outgoing:
+    raise AssertionError("nothing is said")
+
+
+async def test_a_wide_referral_that_all_refuse_is_decided_again_whole_and_holds_up_none_of_those_beside_it(
+    database: Database, record_property: Callable[[str, object], None]
+) -> None:
+    origin, took_s = Origin(database, crowded()), list[float]()
+    await origin.forget()
+    content = hosted(WIDE)
+    wide = await origin.file(**{name: content[name] for name in content if name != "external_ref"})
+
+    async def edges() -> Sequence[Signed]:
+        return [each for each in await origin.waiting_edges() if each.draft.subject == str(wide)]
+
+    async with relaying(database) as appended:
+        for pause in (*PAUSES, None):
+            refused = await edges()
+            assert len(refused) == EDGES_MAX
+            await origin.refused(refused)
+            if pause:
+                assert await edges() == []
+                origin.clock.advance(pause.total_seconds())
+                assert [await origin.due() for _ in range(3)] == [EDGES_MAX // 2, EDGES_MAX // 2, 0]
+            beside = {str(await origin.file()) for _ in range(BESIDE if pause == PAUSES[-1] else 1)}
+            begun = time.monotonic()
+            held = await appended()
+            took_s.append(time.monotonic() - begun)
+            waiting = await origin.waiting()
+            assert beside <= {each.draft.subject for each in waiting}
+            assert {str(each.draft.message_id) for each in waiting} <= {message_id(each) for each in held}
+    record_property("leave_s", round(max(took_s), 2))
+    assert len({message_id(each) for each in held}) == len(held)
+    assert max(len(each.value or b"") for each in held) <= RECORD_BYTES_MAX
+    assert (await edges(), await aside(database)) == ([], 0)
+    assert wide in await origin.work("undeliverable")
+
+
+async def aside(database: Database) -> int:
+    count: int = (await database.fetch("SELECT count(*) AS n FROM outbox WHERE aside IS NOT NULL"))[0]["n"]
+    return count
