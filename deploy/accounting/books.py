@@ -131,6 +131,8 @@ class Books:
                 self.differences += [Difference("II", "an entry that audit cannot have read", where)]
             for row in await book.fetch(views.SAID):
                 self.notes.append(said(row))
+            for row in await book.fetch(views.NOBODYS):
+                self.notes.append(counted(row))
             compared |= check.compared
         return compared
 
@@ -242,6 +244,12 @@ def said(row: Mapping[str, object]) -> str:
     if row["kind"] == "not_entitled":
         return f"{place}: {row['sender']} had no right to say {row['type']}"
     return f"{place}: {row['kind']} ({row['problem']})"
+
+
+def counted(row: Mapping[str, object]) -> str:
+    """What a row of `views.NOBODYS` says, for a person."""
+    place = f"{row['topic']}/{row['partition']}/{row['first']} to {row['last']}"
+    return f"{place}: {row['count']} that nobody has proven to have written ({row['reason']})"
 
 
 def _kinds(endpoints: Endpoints) -> dict[str, str]:

@@ -1,10 +1,10 @@
-"""Marks that audit has folded into a row a day, against Kafka, while it has all of that day's."""
+"""What audit counts by the day, marks and what is nobody's, against Kafka, while it has all of that day's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date
 from typing import NamedTuple
 
 from deploy.accounting.differences import Difference
@@ -12,32 +12,39 @@ from services.audit.domain.entries import Entry
 
 
 class FoldedDay(NamedTuple):
-    """What audit keeps of a day's marks in a topic's life: between which offsets, how many, what they add up to."""
+    """What audit counts of a day in a topic's life: from which offset on, how many, what their digests add up to.
+
+    Under whatever reason: a key that was revoked since makes another of it.
+    """
 
     first: int
-    last: int
-    marks: int
+    records: int
     digests: int
 
 
 @dataclass(slots=True)
-class FoldedMarks:
-    """Fed with the marks of one topic as Kafka has them, in their order; `kept` is what audit says of them, by day."""
+class Folded:
+    """Fed with what is counted of one topic as Kafka has it, in order; `kept` is what audit says of it, by day.
+
+    `read_to` is the offset up to which, not included, audit has read: all before it is counted.
+    """
 
     kept: Mapping[date, FoldedDay]
+    read_to: int
     _found: dict[date, tuple[int, int]] = field(default_factory=dict)
 
-    def add(self, mark: Entry) -> bool:
-        """Whether audit says anything of its day. What came after its last word is not asked of it."""
-        day = mark.broker_time.date()
-        kept = self.kept.get(day)
-        if kept is not None and mark.offset <= kept.last:
-            count, digests = self._found.get(day, (0, 0))
-            self._found[day] = count + 1, digests + int(mark.digest[:15], 16)
-        return kept is not None
+    def add(self, record: Entry) -> bool:
+        """Whether audit has read so far. What has come since is not asked of it."""
+        if record.offset >= self.read_to:
+            return False
+        day = record.broker_time.astimezone(UTC).date()
+        count, digests = self._found.get(day, (0, 0))
+        self._found[day] = count + 1, digests + int(record.digest[:15], 16)
+        return True
 
     def differences(self, topic: str, *, first: int) -> Iterator[Difference]:
         """The days of which all was read, from offset `first` on, and that add up to something else."""
-        for day, kept in sorted(self.kept.items()):
-            if kept.first >= first and self._found.get(day) != (kept.marks, kept.digests):
-                yield Difference("II", "audit has folded other marks than Kafka has", f"{topic}, {day.isoformat()}")
+        for day in sorted(self.kept.keys() | self._found.keys()):
+            kept = self.kept.get(day, FoldedDay(first, 0, 0))
+            if kept.first >= first and self._found.get(day, (0, 0)) != (kept.records, kept.digests):
+                yield Difference("II", "audit has counted other records than Kafka has", f"{topic}, {day.isoformat()}")

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -20,10 +20,10 @@ from pydantic_core import from_json
 
 from deploy.accounting import views
 from deploy.accounting.differences import Difference
-from deploy.accounting.folded import FoldedDay, FoldedMarks
+from deploy.accounting.folded import Folded, FoldedDay
 from deploy.accounting.spans import Spans
 from deploy.accounting.streams import Book
-from services.audit.domain.entries import Entry, Read, is_folded
+from services.audit.domain.entries import NOBODYS, Entry, Read, folded_as
 from services.audit.domain.reading import Reading, read_records
 from shared.envelope.keys import OpeningKey
 from shared.envelope.sealing import Opener
@@ -72,7 +72,7 @@ class LogCheck:
 
     async def _topic(self, where: Coordinate, life: UUID, bounds: Bounds) -> AsyncIterator[Difference]:
         entries = _Ahead(self.book.rows(views.ENTRIES, where.topic, life, where.partition, bounds.first))
-        folded = FoldedMarks(await self._folded(where, life))
+        folded = await self._folded(where, life)
         strange: list[asyncpg.Record] = []
         lost = Spans()
         if bounds.first < bounds.end:
@@ -84,7 +84,8 @@ class LogCheck:
                         lost = _lost(each.rows, lost)
                         strange += each.elsewhere()
                         late = each.record.broker_time >= self.sealing_before
-                        if not (each.is_mark and (folded.add(each.made) or late)):
+                        counted = each.is_counted and (folded.add(each.made) or late)
+                        if each.own is not None or not counted:
                             for difference in each.differences(opened=self.opened):
                                 yield difference
                         if not late:
@@ -104,12 +105,12 @@ class LogCheck:
                 parties = _parties(row["sender"], row["recipient"])
                 yield Difference("II", "in audit's log, not in Kafka", at, parties)
 
-    async def _folded(self, where: Coordinate, life: UUID) -> dict[date, FoldedDay]:
-        rows = await self.book.fetch(views.FOLDED, where.topic, life, where.partition)
-        return {
-            row["day"]: FoldedDay(row["first_offset"], row["last_offset"], row["count"], int(row["digests"]))
-            for row in rows
-        }
+    async def _folded(self, where: Coordinate, life: UUID) -> Folded:
+        place = where.topic, life, where.partition
+        rows = await self.book.fetch(views.FOLDED, *place)
+        kept = {row["day"]: FoldedDay(row["first_offset"], row["count"], int(row["digests"])) for row in rows}
+        [cursor] = await self.book.fetch(views.READ_TO, *place)
+        return Folded(kept, cursor["next_offset"])
 
     async def _tables(self, compared: Sequence[_Compared]) -> AsyncIterator[Difference]:
         """Compare what receipts and decisions of a batch say with the tables that audit shows them from."""
@@ -150,13 +151,24 @@ class _Compared:
         return self.said.entries[0]
 
     @property
-    def is_mark(self) -> bool:
-        """Whether it is one of those that audit counts by the day: it has no entry of its own.
+    def own(self) -> asyncpg.Record | None:
+        """The entry that it has."""
+        return next((row for row in self._here if row["digest"] == self.made.digest and row["kind"] not in _OWN), None)
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it is one of those that audit counts by the day: most of them have no entry of their own.
 
         Where a message lay before, which the topic lost, an entry names both.
         """
-        here = [row for row in self.rows if row["offset"] == self.record.offset]
-        return is_folded(self.made) and (not here or any(_names(row, self.made.digest) for row in here))
+        if self.own is not None:
+            return self.own["kind"] in NOBODYS
+        here = self._here
+        return folded_as(self.made) is not None and (not here or any(_names(row, self.made.digest) for row in here))
+
+    @property
+    def _here(self) -> list[asyncpg.Record]:
+        return [row for row in self.rows if row["offset"] == self.record.offset]
 
     def read(self, life: UUID, reading: Reading) -> None:
         read_records([self.record], self.said, generations={self.record.topic: life}, reading=reading)
@@ -168,14 +180,11 @@ class _Compared:
     def differences(self, *, opened: bool) -> Iterator[Difference]:
         at = f"{self.record.topic}/{self.record.partition}/{self.record.offset}"
         parties = _parties(self.made.sender, self.made.recipient)
-        kept = [row for row in self.rows if row["offset"] == self.record.offset and row["kind"] not in _OWN]
-        if not kept:
+        if all(row["kind"] in _OWN for row in self._here):
             yield Difference("II", "in Kafka, not in audit's log", at, parties)
-            return
-        same = [row for row in kept if row["digest"] == self.made.digest]
-        if not same:
+        elif self.own is None:
             yield Difference("II", "audit has another record than Kafka", f"{at} {self.made.message_id}", parties)
-        elif changed := _changed(self.made, same[0], opened=opened):
+        elif changed := _changed(self.made, self.own, opened=opened):
             what = f"audit's entry says another {', '.join(changed)} than its record"
             yield Difference("II", what, f"{at} {self.made.message_id}", parties)
 

@@ -120,10 +120,19 @@ ENTRIES: Final = """
 SELECT * FROM entry WHERE topic = $1 AND generation = $2 AND partition = $3 AND "offset" >= $4
 ORDER BY "offset", digest
 """
-#: What audit keeps of the marks in one life of a topic.
+#: What audit counts of one life of a topic, by day, whatever the reason.
 FOLDED: Final = """
-SELECT day, first_offset, last_offset, count, digests::text AS digests FROM folded_mark
-WHERE topic = $1 AND generation = $2 AND partition = $3
+SELECT day, min(first_offset) AS first_offset, sum(count)::bigint AS count, sum(digests)::text AS digests
+FROM folded_record WHERE topic = $1 AND generation = $2 AND partition = $3 GROUP BY day
+"""
+#: Up to which offset, not included, audit has read it.
+READ_TO: Final = """
+SELECT coalesce(max(next_offset), 0) AS next_offset FROM cursor WHERE topic = $1 AND generation = $2 AND partition = $3
+"""
+#: What was nobody's, and had no entry each time: no difference, and worth a look.
+NOBODYS: Final = """
+SELECT topic, partition, reason, sum(count)::bigint AS count, min(first_offset) AS first, max(last_offset) AS last
+FROM folded_record WHERE reason <> 'marks' GROUP BY topic, generation, partition, reason ORDER BY 1, 2, 3 LIMIT 1000
 """
 RECEIPTED: Final = """
 SELECT receipt_id, message_id, by, digest, outcome, code FROM receipted WHERE receipt_id = ANY ($1)

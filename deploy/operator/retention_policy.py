@@ -261,7 +261,7 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
         Kept("inbox", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "not used here"),
         Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "not used here"),
         Kept("entry", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log"),
-        Kept("folded_mark", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: one row a topic and day of marks"),
+        Kept("folded_record", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: one row a topic, day and reason"),
         Kept("link", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: which edge is of which referral"),
         Kept("flow_party", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: whose each flow is"),
         Kept("receipted", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: what receipts say"),

@@ -209,7 +209,7 @@ class Entries(Protocol):
         ...
 
     async def append(self, read: Read, cursors: Mapping[Life, Cursor]) -> None:
-        """Keep a batch and move the cursors, in one transaction; what is kept already stays as it is.
+        """Keep a batch and move the cursors, in one transaction; what is kept already stays, and is counted once.
 
         Another record where one was kept is kept beside it, and an entry `conflict` names both.
         """

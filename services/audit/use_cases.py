@@ -67,9 +67,9 @@ _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
 async def keep(
     records: Sequence[Record], *, generations: Mapping[str, UUID], entries: Entries, reading: Reading
 ) -> Mapping[Life, Cursor]:
-    """Keep a batch of records; how far they lead. Nothing is skipped: unreadable records are entries as well.
+    """Keep a batch of records; how far they lead. Nothing is skipped.
 
-    Marks whose proof holds are counted by the day instead (`entries.append`).
+    Marks whose proof holds, and what is nobody's, are counted by the day instead (`domain.entries.folded_as`).
     """
     read = Read()
     read_records(records, read, generations=generations, reading=reading)

@@ -20,7 +20,7 @@ from typing import Final
 
 from deploy.site.access import kafka_access
 from shared.exchange.message import Draft, Record
-from shared.exchange.topics import inbox_topic
+from shared.exchange.topics import AUDIT, inbox_topic
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import uuid7
 from tests.failures.delivered import delays_s, p99_s, rows, to_an_agency
@@ -37,10 +37,15 @@ UNKNOWN, UNKNOWN_VERSION = 5, 9000
 POISON_PER_S: Final = 10
 PER_S: Final = 10.0
 RATIO_MAX: Final = 2.0
-#: Junk is one row an hour for each reason and topic; a run may lie across the hour.
+#: Junk is one row an hour for each reason and topic, at audit an entry and a row a day; a run may lie across the hour.
 JUNK_ROWS_MAX: Final = 4
 _ACCOUNT: Final = {"locator": {"kind": "account", "value": "user-1@elsewhere.example"}}
 _JUNK: Final = "SELECT count(*) AS rows, coalesce(sum(count), 0) AS records FROM quarantine WHERE topic = $1"
+_AUDITED: Final = """
+SELECT (SELECT count(*) FROM entry WHERE topic = $1 AND kind IN ('unreadable', 'unproven')) + count(*) AS rows,
+       coalesce(sum(count), 0)::bigint AS records
+FROM folded_record WHERE topic = $1 AND reason <> 'marks'
+"""
 _AWAITING: Final = "SELECT count(*) FROM awaiting WHERE topic = $1"
 
 
@@ -56,6 +61,8 @@ class Poisoned:
     junk_rows: int
     junk_records: int
     waiting_rows: int
+    audited_rows: int
+    audited_records: int
 
     @property
     def ratio(self) -> float:
@@ -69,13 +76,14 @@ class Poisoned:
         )
         yield (
             f"rows of poison: {self.junk_rows} in quarantine for {self.junk_records} records, "
-            f"{self.waiting_rows} wait for their document"
+            f"{self.waiting_rows} wait for their document; at audit {self.audited_rows} for {self.audited_records}"
         )
 
     def kept(self, ratio_max: float) -> bool:
-        """Whether the honest were as quick, none of theirs is missing, and the rows of junk are few."""
-        whole = self.honest_delivered == self.honest_posted
-        return whole and self.ratio <= ratio_max and 0 < self.junk_rows <= JUNK_ROWS_MAX
+        """Whether the honest were as quick, none of theirs is missing, and the rows of junk are few, also at audit."""
+        whole = self.honest_delivered == self.honest_posted and self.audited_records == self.junk_records
+        few = 0 < self.junk_rows <= JUNK_ROWS_MAX and 0 < self.audited_rows <= JUNK_ROWS_MAX
+        return whole and few and self.ratio <= ratio_max
 
 
 async def poisoned(exchange: Exchange, *, seconds: float) -> Poisoned:
@@ -92,6 +100,7 @@ async def poisoned(exchange: Exchange, *, seconds: float) -> Poisoned:
         await writing
     await until(lambda: _all_met(exchange, len(poison)))
     [junk] = await rows(exchange, VICTIM, _JUNK, TOPIC)
+    [audited] = await rows(exchange, AUDIT, _AUDITED, TOPIC)
     [waiting] = await rows(exchange, VICTIM, _AWAITING, TOPIC)
     return Poisoned(
         written=2 * len(poison),
@@ -102,6 +111,8 @@ async def poisoned(exchange: Exchange, *, seconds: float) -> Poisoned:
         junk_rows=junk["rows"],
         junk_records=junk["records"],
         waiting_rows=waiting[0],
+        audited_rows=audited["rows"],
+        audited_records=audited["records"],
     )
 
 
@@ -140,8 +151,8 @@ async def _write(exchange: Exchange, poison: list[Record]) -> None:
 
 
 async def _all_met(exchange: Exchange, count: int) -> bool:
-    [junk] = await rows(exchange, VICTIM, _JUNK, TOPIC)
-    return bool(junk["records"] >= count)
+    [junk], [audited] = await rows(exchange, VICTIM, _JUNK, TOPIC), await rows(exchange, AUDIT, _AUDITED, TOPIC)
+    return bool(min(junk["records"], audited["records"]) >= count)
 
 
 def main() -> int:

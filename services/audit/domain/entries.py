@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.contracts.registry import MARKS
@@ -27,7 +27,15 @@ class EntryKind(StrEnum):
     #: Audit's own: two records at one place of one life of a topic.
     CONFLICT = "conflict"
     NOT_ENTITLED = "not_entitled"
+    #: What is nobody's: bytes that are no message, and what no proof of anybody's is for.
     UNREADABLE = "unreadable"
+    UNPROVEN = "unproven"
+
+
+#: Who may write to a topic can write of these without end, in nobody's name.
+NOBODYS: Final = frozenset({EntryKind.UNREADABLE, EntryKind.UNPROVEN})
+#: The reason under which marks are counted.
+MARKED: Final = "marks"
 
 
 class Entry(NamedTuple):
@@ -70,9 +78,15 @@ class Entry(NamedTuple):
     batch_path: bytes | None = None
 
 
-def is_folded(entry: Entry) -> bool:
-    """Whether it says only what is, and the next of its kind says it again: marks whose proof held."""
-    return entry.verified and entry.problem is None and entry.type == MARKS.type
+def folded_as(entry: Entry) -> str | None:
+    """The reason under which it is counted by the day, instead of having an entry each time; None for all else.
+
+    Marks whose proof held: they say only what is, and the next say it again. What is nobody's, under what is wrong with
+    it: of that the first of a day and a reason has an entry as well.
+    """
+    if entry.kind in NOBODYS:
+        return entry.problem
+    return MARKED if entry.verified and entry.problem is None and entry.type == MARKS.type else None
 
 
 class Link(NamedTuple):

@@ -49,6 +49,8 @@ from shared.routing.engine import Setting
 from shared.routing.shelf import DocumentShelf
 
 _INSTANCES: Final = "/instances/"
+#: What says that nobody has proven to have said a record. Where anybody had, it is theirs, whatever else is wrong.
+_OF_NOBODY: Final = frozenset({"sender_unknown", "proof_missing", "key_unknown", "key_revoked", "signature_invalid"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ class _Look:
     message: MessageType | None
     directory: DirectoryIndex | None
     unproven: str | None
+    #: Whether nobody's proof holds.
+    nobodys: bool
     #: The instance that reads the record for its recipient.
     told: str | None
     #: When the broker took it.
@@ -116,9 +120,9 @@ def _looked_at(record: Record, reading: Reading) -> _Look | Refused:
         return error
     directory = reading.directory_at(record.broker_time)
     message = BY_TYPE.get(envelope.attributes.type)
-    unproven = _problem(record, envelope, message, directory=directory, reading=reading)
+    unproven, nobodys = _problem(record, envelope, message, directory=directory, reading=reading)
     told = _told_at(envelope.attributes.recipient, record.topic, directory) if directory else None
-    return _Look(envelope, message, directory, unproven, told, record.broker_time)
+    return _Look(envelope, message, directory, unproven, nobodys, told, record.broker_time)
 
 
 def _said(look: _Look, read: Read, *, reading: Reading) -> Said:
@@ -127,6 +131,8 @@ def _said(look: _Look, read: Read, *, reading: Reading) -> Said:
             return _stated(look, look.message, read, reading=reading, directory=look.directory)
         except Exception:  # whatever broke, the record is kept, and those beside it
             return Said(problem="accept_defect")
+    if look.nobodys:
+        return Said(EntryKind.UNPROVEN, problem=look.unproven)
     not_entitled = look.unproven == STATEMENT_NOT_YOURS
     return Said(EntryKind.NOT_ENTITLED if not_entitled else EntryKind.RECORD, problem=look.unproven)
 
@@ -188,11 +194,13 @@ def _problem(
     *,
     directory: DirectoryIndex | None,
     reading: Reading,
-) -> str | None:
+) -> tuple[str | None, bool]:
+    """What is wrong with who says it, and whether it is nobody's."""
     now = reading.clock.now()
     in_force = reading.directory_at(now)
     if directory is None or in_force is None:
-        return "document_unknown"
+        return "document_unknown", False
+    instance = None
     try:
         check_broker_time(record, now)
         instance = verify_sender(envelope, directory, at=record.broker_time, in_force=in_force, roots=reading.roots)
@@ -200,8 +208,8 @@ def _problem(
         if message is not None:
             check_stated_by(message, envelope.attributes, instance, directory=directory)
     except Refused as error:
-        return error.code
-    return None
+        return error.code, instance is None and error.code in _OF_NOBODY
+    return None, False
 
 
 class Said(NamedTuple):

@@ -1,19 +1,17 @@
-"""Entries, folded marks, links, receipts read, numbers seen, cursors, and who looked."""
+"""Entries as they are kept and shown, how far was read, and who looked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import compress
 from uuid import UUID
 
 import asyncpg
 
-from services.audit.domain.entries import Asked, Entry, Link, Numbers, Read, Receipted, is_folded
+from services.audit.domain.entries import NOBODYS, Entry, Read
 from services.audit.domain.partitions import Cursor, Life
 from services.audit.domain.proof import KeptProof, Place
 from services.audit.ports import FlowRead, FoundFlows, KeptEntry, NotedLook, NotedLooks, Partition, Sought
-from services.audit.store import finding
-from shared.runtime.database.columns import Bound, Columns, Statement
+from services.audit.store import appending, finding
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.database.transactions import Database
 
@@ -36,154 +34,6 @@ WHERE r.auditor = $1 AND ($2::bigint IS NULL OR r.id < $2)
 ORDER BY r.id DESC LIMIT $3
 """
 _HEADS = "SELECT topic, generation, partition, next_offset, digest FROM cursor"
-_ENTRY = Columns.of(Entry, detail="jsonb")
-_MARKS = Columns.of(
-    Entry,
-    without=[
-        name
-        for name in Entry._fields
-        if name not in ("topic", "generation", "partition", "offset", "broker_time", "digest")
-    ],
-)
-_BEFORE = Columns[int | None]({"previous_offset": "bigint"})
-_LINK = Columns.of(Link)
-_RECEIPTED = Columns.of(Receipted)
-_NUMBERS = Columns.of(Numbers)
-_ASKED = Columns.of(Asked)
-_CURSOR = Columns.of(Life, next_offset="bigint", digest="text")
-# All of a batch in one statement, so in one round trip and whole or not at all. Cursors are locked in one order, then
-# read: what another reader kept meanwhile counts. They move by what was read of them, so never before it was read, and
-# last: the part that moves them joins what was read before.
-# Marks that lie where a message lay are named as any record is. They are folded once: those below the cursor, or that
-# their day had before the topic was read again, are passed over. Another day's lie where that one's were lost.
-# A flow keeps the time at which its origin was first read to have decided it: that is its place for all its parties,
-# those too to whom an agency has passed it on.
-# Where a topic is read again, the entry before is not known: none is named. Numbers belong to the instance that was
-# first to count there; another changes nothing of them. Of a pair with 128 epochs by one instance (`EPOCHS_MAX`) one
-# more is known when a number of it comes, not by its sender's word alone, and with 256 not even then. Of one numbering
-# 1000 spans are kept apart: what lies behind them counts when it comes again.
-_APPEND = Statement(
-    """
-WITH head AS MATERIALIZED (
-    SELECT c.topic, c.generation, c.partition, c.next_offset, c.digest
-    FROM cursor AS c
-    WHERE (c.topic, c.generation, c.partition) IN (SELECT topic, generation, partition FROM {cursors})
-    ORDER BY c.topic, c.generation, c.partition FOR UPDATE
-), new_entry AS (
-    INSERT INTO entry ({entries.names}, previous_offset)
-    SELECT {entries.values},
-           coalesce(before.previous_offset, CASE WHEN head.digest IS NOT NULL THEN head.next_offset - 1 END)
-    FROM {entries.ordered} JOIN {before.ordered} USING (position)
-         LEFT JOIN head USING (topic, generation, partition)
-    ON CONFLICT DO NOTHING
-    RETURNING topic, generation, partition, "offset", broker_time, digest
-), new_conflict AS (
-    INSERT INTO entry (topic, generation, partition, "offset", broker_time, kind, digest, verified, problem, detail)
-    SELECT topic, generation, partition, "offset", n.broker_time, 'conflict',
-           encode(sha256(convert_to(e.digest || n.digest, 'UTF8')), 'hex'), false, 'place_taken',
-           jsonb_build_object('kept', e.digest, 'found', n.digest)
-    FROM (SELECT * FROM new_entry
-          UNION ALL SELECT topic, generation, partition, "offset", broker_time, digest FROM {marks}) AS n
-         JOIN entry AS e USING (topic, generation, partition, "offset")
-    WHERE e.digest <> n.digest AND e.kind NOT IN ('loss', 'conflict')
-    ON CONFLICT DO NOTHING
-), new_folded AS (
-    INSERT INTO folded_mark AS f (topic, generation, partition, day, first_offset, last_offset, count, digests)
-    SELECT topic, generation, partition, (broker_time AT TIME ZONE 'UTC')::date, min("offset"), max("offset"),
-           count(*), sum(('x' || left(marks.digest, 15))::bit(60)::bigint)
-    FROM {marks} LEFT JOIN head USING (topic, generation, partition)
-    WHERE "offset" >= coalesce(head.next_offset, 0) AND "offset" > coalesce((
-        SELECT max(last_offset) FROM folded_mark AS f
-        WHERE (f.topic, f.generation, f.partition) = (marks.topic, marks.generation, marks.partition)
-          AND f.day = (marks.broker_time AT TIME ZONE 'UTC')::date), -1)
-    GROUP BY topic, generation, partition, 4
-    ON CONFLICT (topic, generation, partition, day) DO UPDATE SET last_offset = excluded.last_offset,
-        count = f.count + excluded.count, digests = f.digests + excluded.digests
-), new_link AS (
-    INSERT INTO link ({links.names}) SELECT {links.values} FROM {links} ON CONFLICT DO NOTHING
-), decided AS MATERIALIZED (
-    SELECT subject::uuid AS referral_id, coalesce(detail::jsonb->>'origin', '') AS origin, exercise,
-           min(broker_time) AS decided_at
-    FROM {entries}
-    WHERE kind = 'decision' AND exercise IS NOT NULL AND subject ~ '^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'
-    GROUP BY 1, 2, 3
-), passed AS MATERIALIZED (
-    SELECT subject::uuid AS referral_id, recipient FROM {entries}
-    WHERE type = 'causeway.referral_passed_on.v1' AND verified
-      AND subject ~ '^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'
-), new_flow_party AS (
-    INSERT INTO flow_party (party, exercise, decided_at, referral_id, origin)
-    SELECT DISTINCT p.party, d.exercise, coalesce(known.decided_at, d.decided_at), d.referral_id, d.origin
-    FROM decided AS d
-         JOIN (SELECT referral_id, origin, origin AS party FROM decided
-               UNION SELECT referral_id, origin, recipient FROM {links}
-               UNION SELECT referral_id, origin, passed.recipient FROM decided JOIN passed USING (referral_id)
-               UNION SELECT referral_id, origin, e.recipient
-               FROM decided JOIN entry AS e ON e.subject = referral_id::text
-               WHERE e.type = 'causeway.referral_passed_on.v1' AND e.verified
-         ) AS p USING (referral_id, origin)
-         LEFT JOIN flow_party AS known ON (known.referral_id, known.origin, known.party)
-                                        = (d.referral_id, d.origin, d.origin)
-    UNION SELECT passed.recipient, k.exercise, k.decided_at, k.referral_id, k.origin
-    FROM passed JOIN flow_party AS k ON k.referral_id = passed.referral_id AND k.party = k.origin
-    ON CONFLICT DO NOTHING
-), new_receipted AS (
-    INSERT INTO receipted ({receipts.names}) SELECT {receipts.values} FROM {receipts} ON CONFLICT DO NOTHING
-), new_numbers AS (
-    INSERT INTO pair_taken AS t (sender, recipient, epoch, instance, topic, taken, gone, known)
-    SELECT DISTINCT ON (sender, recipient, epoch) sender, recipient, epoch, instance, max(numbers.topic),
-           coalesce(range_agg(int8range(first, last, '[]')) FILTER (WHERE what = 'taken'), '{{}}'),
-           coalesce(range_agg(int8range(first, last, '[]')) FILTER (WHERE what = 'gone'), '{{}}'),
-           max(last)
-    FROM {numbers} LEFT JOIN LATERAL (
-        SELECT true AS is_there FROM pair_taken AS p
-        WHERE (p.sender, p.recipient, p.epoch, p.instance)
-            = (numbers.sender, numbers.recipient, numbers.epoch, numbers.instance) OFFSET 0
-    ) AS known ON true
-    WHERE known.is_there OR numbers.own AND CASE what WHEN 'taken' THEN 256 ELSE 128 END > (
-        SELECT count(*) FROM pair_taken AS o
-        WHERE (o.sender, o.recipient, o.instance) = (numbers.sender, numbers.recipient, numbers.instance))
-    GROUP BY sender, recipient, epoch, instance ORDER BY sender, recipient, epoch, instance
-    ON CONFLICT (sender, recipient, epoch) DO UPDATE
-    SET topic = greatest(t.topic, excluded.topic), known = greatest(t.known, excluded.known), changed_at = now(),
-        taken = (SELECT coalesce(range_agg(r), '{{}}')
-                 FROM (SELECT r FROM unnest(t.taken + excluded.taken) AS r LIMIT 1000) AS kept),
-        gone = (SELECT coalesce(range_agg(r), '{{}}')
-                FROM (SELECT r FROM unnest(t.gone + excluded.gone) AS r LIMIT 1000) AS kept)
-    WHERE t.instance = excluded.instance
-      AND (NOT t.taken @> excluded.taken OR NOT t.gone @> excluded.gone OR t.known < excluded.known)
-), new_question AS (
-    INSERT INTO telling (instance, asked) SELECT {asked.values} FROM {asked}
-    ON CONFLICT (instance) DO UPDATE SET asked = excluded.asked
-)
-INSERT INTO cursor (topic, generation, partition, next_offset, digest)
-SELECT topic, generation, partition, greatest(cursors.next_offset, head.next_offset), cursors.digest
-FROM {cursors} LEFT JOIN head USING (topic, generation, partition)
-ON CONFLICT (topic, generation, partition)
-DO UPDATE SET next_offset = excluded.next_offset, digest = excluded.digest
-WHERE cursor.next_offset < excluded.next_offset
-""",
-    entries=_ENTRY,
-    before=_BEFORE,
-    marks=_MARKS,
-    links=_LINK,
-    receipts=_RECEIPTED,
-    numbers=_NUMBERS,
-    asked=_ASKED,
-    cursors=_CURSOR,
-)
-_BEGIN = Statement(
-    """
-WITH new_loss AS (
-    INSERT INTO entry ({losses.names}) SELECT {losses.values} FROM {losses} ON CONFLICT DO NOTHING
-)
-INSERT INTO cursor ({cursors.names}) SELECT {cursors.values} FROM {cursors}
-ON CONFLICT (topic, generation, partition)
-DO UPDATE SET next_offset = excluded.next_offset, digest = excluded.digest
-""",
-    losses=_ENTRY,
-    cursors=_CURSOR,
-)
 # The referral's own messages in this world; then the receipts for them that their recipients' instances gave, and what
 # was stated of those that were parked in the topic where they lie. Its origin is who was first to state that it decided
 # it; notices are linked by that origin's word alone, and rules are those that a message's own sender stated.
@@ -238,9 +88,18 @@ _PROOF = """
 SELECT key_id, batch_root, batch_signature, batch_index, batch_size, batch_path FROM entry
 WHERE topic = $1 AND generation = $2 AND partition = $3 AND "offset" = $4 AND digest = $5 AND batch_root IS NOT NULL
 """
-# Receipts, what nobody can read, and what is lost belong to neither world and name no referral.
+# Receipts, what nobody can read, and what is lost belong to neither world and name no referral. The first of what is
+# nobody's says how much of it came on its day for the same reason.
 _PAGE = """
-SELECT *, NULL AS rules, NULL AS outcome, NULL AS code, NULL AS committed FROM entry
+SELECT *, NULL AS rules, NULL AS outcome, NULL AS code, NULL AS committed, CASE WHEN kind = ANY($8) THEN (
+    SELECT jsonb_build_object('count', f.count, 'last', f.last_offset, 'until',
+                              to_char(f.last_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
+    FROM folded_record AS f
+    WHERE (f.topic, f.generation, f.partition) = (entry.topic, entry.generation, entry.partition)
+      AND f.day = (entry.broker_time AT TIME ZONE 'UTC')::date AND f.reason = entry.problem
+      AND f.first_offset = entry."offset"
+) END AS counted
+FROM entry
 WHERE topic = $1 AND generation = $2 AND partition = $3 AND "offset" >= $4
   AND (exercise = $5 OR kind IN ('receipt', 'unreadable', 'loss', 'conflict'))
   AND ($7::text[] IS NULL OR sender = ANY($7) OR recipient = ANY($7)
@@ -263,26 +122,12 @@ class PostgresEntries:
         }
 
     async def append(self, read: Read, cursors: Mapping[Life, Cursor]) -> None:
-        kept = [not is_folded(each) for each in read.entries]
-        entries = list(compress(read.entries, kept))
-        before = list(compress(_previous_offsets(read.entries), kept))
-        asked = {each.instance: each for each in read.asked}
-        bound = _APPEND.bind(
-            entries=_ENTRY.rows(entries),
-            marks=_MARKS.rows([each for each in read.entries if is_folded(each)]),
-            before=_BEFORE.rows(before, previous_offset=before),
-            links=_LINK.rows(read.links),
-            receipts=_RECEIPTED.rows(read.receipted),
-            numbers=_NUMBERS.rows(read.numbers),
-            asked=_ASKED.rows(list(asked.values())),
-            cursors=_cursors(cursors),
-        )
         async with self._database.transaction(keeps_plans=True) as session:
-            await session.driver.execute(*bound)
+            await appending.append(session, read, cursors)
 
     async def begin(self, losses: Sequence[Entry], cursors: Mapping[Life, Cursor]) -> None:
         async with self._database.transaction() as session:
-            await session.driver.execute(*_BEGIN.bind(losses=_ENTRY.rows(losses), cursors=_cursors(cursors)))
+            await appending.begin(session, losses, cursors)
 
     async def flow(self, referral_id: UUID, *, exercise: bool, parties: frozenset[str] | None = None) -> FlowRead:
         async with self._database.transaction() as session:
@@ -346,30 +191,12 @@ class PostgresEntries:
     ) -> list[KeptEntry]:
         where = (place.topic, generation, place.partition, place.from_offset)
         async with self._database.transaction() as session:
-            rows = await session.driver.fetch(_PAGE, *where, exercise, limit, _listed(parties))
+            rows = await session.driver.fetch(_PAGE, *where, exercise, limit, _listed(parties), sorted(NOBODYS))
         return [_kept(position, row) for position, row in enumerate(rows, start=1)]
 
 
 def _listed(parties: frozenset[str] | None) -> list[str] | None:
     return None if parties is None else sorted(parties)
-
-
-def _cursors(cursors: Mapping[Life, Cursor]) -> Bound[Life]:
-    heads = cursors.values()
-    return _CURSOR.rows(
-        list(cursors), next_offset=[each.next_offset for each in heads], digest=[each.digest for each in heads]
-    )
-
-
-def _previous_offsets(entries: Sequence[Entry]) -> list[int | None]:
-    """Of each entry the offset before it in its partition, None for the first here: that one's the cursor knows."""
-    last: dict[Life, int] = {}
-    previous: list[int | None] = []
-    for each in entries:
-        place = Life(each.topic, each.generation, each.partition)
-        previous.append(last.get(place))
-        last[place] = each.offset
-    return previous
 
 
 def _kept(position: int, row: asyncpg.Record) -> KeptEntry:
@@ -393,7 +220,7 @@ def _kept(position: int, row: asyncpg.Record) -> KeptEntry:
         verified=row["verified"],
         problem=row["problem"] or ("edge_not_committed" if row["committed"] is False else None),
         exercise=row["exercise"],
-        detail=row["detail"],
+        detail=row["detail"] or row.get("counted"),
         rules=tuple(row["rules"].split(",")) if row["rules"] else (),
         outcome=row["outcome"],
         code=row["code"],

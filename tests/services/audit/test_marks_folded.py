@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from deploy.accounting.folded import FoldedDay, FoldedMarks
+from deploy.accounting.folded import Folded, FoldedDay
 from deploy.accounting.log import LogCheck
 from deploy.accounting.streams import Book
 from services.audit.domain.entries import Entry, Read
@@ -35,7 +35,7 @@ def log(database: Database) -> Log:
 
 async def folded(log: Log) -> list[tuple[int, int, int, int]]:
     rows = await log.database.fetch(
-        "SELECT first_offset, last_offset, count, digests FROM folded_mark WHERE generation = $1 ORDER BY day",
+        "SELECT first_offset, last_offset, count, digests FROM folded_record WHERE generation = $1 ORDER BY day",
         log.generation,
     )
     return [tuple(map(int, row)) for row in rows]
@@ -61,11 +61,12 @@ async def test_marks_of_the_day_after_lie_where_those_of_a_lost_tail_lay(log: Lo
         assert [each[:3] for each in await folded(log)] == [(0, 3, 4), (2, 3, 2)], "each once"
 
 
-async def test_marks_whose_proof_does_not_hold_are_entries(log: Log) -> None:
+async def test_marks_whose_proof_does_not_hold_are_nobodys_and_counted_as_that(log: Log) -> None:
     forged = replace(said(log, MARKS, marks(), by="industry"), topic=said(log, MARKS, marks()).topic)
     broken = replace(forged, headers=forged.headers[:-1], offset=1)
     await log.keep(broken)
-    assert await folded(log) == []
+    rows = await log.database.fetch("SELECT reason FROM folded_record WHERE generation = $1", log.generation)
+    assert [row["reason"] for row in rows] == ["header_missing"]
     assert len(await log.database.fetch("SELECT FROM entry WHERE generation = $1", log.generation)) == 1
 
 
@@ -73,20 +74,21 @@ async def test_a_day_of_marks_that_kafka_has_otherwise_is_a_difference(log: Log)
     records = [replace(said(log, MARKS, marks()), offset=offset) for offset in range(3)]
     await log.keep(*records)
     [(first, last, count, digests)] = await folded(log)
-    kept = {records[0].broker_time.date(): FoldedDay(first, last, count, digests)}
+    kept = {records[0].broker_time.date(): FoldedDay(first, count, digests)}
     entries = entries_of(log, records)
 
     def found(read: Sequence[Entry], *, since: int = 0) -> int:
-        checked = FoldedMarks(kept)
-        assert all(checked.add(each) for each in read)
+        checked = Folded(kept, read_to=last + 1)
+        assert [checked.add(each) for each in read] == [each.offset <= last for each in read]
         return len(list(checked.differences("a topic", first=since)))
 
     assert found(entries) == 0
-    assert found([*entries, entries[0]._replace(offset=9)]) == 0, "said after audit's last word"
+    assert found([*entries, entries[0]._replace(offset=9)]) == 0, "not read yet"
     assert found(entries[1:]) == 1
     assert found([entries[0]._replace(digest="f" * 64), *entries[1:]]) == 1
     assert found(entries[1:], since=1) == 0, "Kafka has not all of that day"
-    assert not FoldedMarks({}).add(entries[0])
+    kept = {}
+    assert found(entries) == 1, "audit has nothing of that day"
 
 
 def entries_of(log: Log, records: Sequence[Record]) -> list[Entry]:

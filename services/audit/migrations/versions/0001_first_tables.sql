@@ -331,19 +331,25 @@ CREATE INDEX entry_by_message ON entry (message_id);
 CREATE INDEX entry_by_parked ON entry ((detail ->> 'message_id')) WHERE kind = 'parked';
 CREATE INDEX entry_by_edge ON entry (edge_id) WHERE edge_id IS NOT NULL;
 
--- Proven marks: they say what is, and the next say it again, so no entry is kept of them, only this of each day of a
--- topic's life. `digests` adds up the first 60 bits of each one's digest. Whoever can write this can have marks overlooked
--- that some instance said; what they led to is in `pair_taken`.
-CREATE TABLE folded_mark (
+-- What has no entry each time: of each day of a topic's life, and each reason, how much it was. Proven marks (reason
+-- `marks`) say what is, and the next say it again. What is nobody's, unreadable or without a proof that holds, anybody
+-- can write without end who may write to the topic; the first of it has an entry, and is counted here too. `digests`
+-- adds up the first 60 bits of each one's digest. Whoever can write this can have marks overlooked that some instance
+-- said (what they led to is in `pair_taken`), and how much junk came.
+CREATE TABLE folded_record (
     topic text NOT NULL,
     generation uuid NOT NULL,
     partition integer NOT NULL,
     day date NOT NULL,
+    reason text NOT NULL,
     first_offset bigint NOT NULL,
     last_offset bigint NOT NULL,
+    first_at timestamptz NOT NULL,
+    last_at timestamptz NOT NULL,
+    first_digest text NOT NULL,
     count bigint NOT NULL,
     digests numeric NOT NULL,
-    PRIMARY KEY (topic, generation, partition, day)
+    PRIMARY KEY (topic, generation, partition, day, reason)
 );
 
 -- An origin's word on its own edges: another's on the same edge stands beside it, and replaces nothing.
@@ -480,14 +486,14 @@ EXECUTE format(
      TO %I', service);
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        folded_mark, cursor, partition_state, pair_taken, telling
+        folded_record, cursor, partition_state, pair_taken, telling
      TO %I', service);
 EXECUTE format('GRANT SELECT, UPDATE ON erasure_place TO %I', service);
 EXECUTE format('GRANT SELECT ON permitted TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
 EXECUTE format(
     'GRANT SELECT ON
-        lane_end, lane, settled, pair_sequence, closed_epoch, inbox, document, entry, folded_mark, link, receipted,
+        lane_end, lane, settled, pair_sequence, closed_epoch, inbox, document, entry, folded_record, link, receipted,
         cursor, partition_state, pair_taken, reading
      TO %I', accountant);
 EXECUTE format(
