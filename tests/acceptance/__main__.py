@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,8 @@ from tests.shards import OF_COMMIT, REPORTS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "acceptance.md"
+#: What a report names behind the module, where tests stand in a class.
+_CLASSES = re.compile(r"(\.Test\w*)+$")
 HEAD = """\
 # What finished work must show
 
@@ -94,7 +97,8 @@ def read_report(text: str) -> dict[str, Tested]:
     tested: dict[str, Tested] = {}
     for case in ElementTree.fromstring(text).iter("testcase"):  # noqa: S314 - pytest wrote it a moment ago
         function = case.attrib["name"].partition("[")[0]
-        found = tested.setdefault(f"{case.attrib['classname'].replace('.', '/')}.py::{function}", Tested())
+        module = _CLASSES.sub("", case.attrib["classname"]).replace(".", "/")
+        found = tested.setdefault(f"{module}.py::{function}", Tested())
         found.cases += 1
         found.failed += any(case.find(tag) is not None for tag in ("failure", "error", "skipped"))
         for each in case.iter("property"):

@@ -65,6 +65,11 @@ def test_a_line_that_names_a_module_is_kept_if_all_its_tests_passed() -> None:
     assert not judge(line, read_report(report()))[0]
 
 
+def test_a_module_has_the_tests_of_its_classes_too() -> None:
+    within = '<testcase classname="tests.a.test_a.TestIt" name="test_three"><failure/></testcase>'
+    assert not judge(Line("a promise", ("tests/a/test_a.py",)), read_report(report(TWO, within)))[0]
+
+
 def test_a_line_is_kept_if_all_cases_of_its_tests_passed() -> None:
     properties = '<properties><property name="figure" value="3 of 3"/><property name="cells" value="7"/></properties>'
     kept, figures = judge(LINE, read_report(report(ONE.format(inside=properties), ONE.format(inside=""), TWO)))

@@ -23,6 +23,10 @@ _DAY = "tests/services/hotline/test_party_day.py"
 _SECOND = "tests/services/hotline/test_second_person.py"
 _STORIES = "tests/journeys/test_stories.py"
 _SIMULATION = "tests/simulation/test_simulation.py"
+_IDENTITY = "tests/shared/runtime/http/test_identity.py"
+_LEASE = "tests/shared/runtime/instance/test_relay_lease.py"
+_SERVER = "tests/shared/runtime/http/test_server_bounds.py"
+_STORED = "tests/shared/runtime/post/test_stored_rows.py"
 _SPANS = "tests/shared/runtime/watch/test_telemetry.py"
 _TELEMETRY = "tests/journeys/test_telemetry.py"
 
@@ -100,6 +104,51 @@ FAULTS_AND_BOUNDS = (
         "Whoever may only count can stop neither the relay nor audit's reader; another process takes over from one "
         "that ends, or renews its lease no more",
         ("tests/shared/runtime/instance/test_relay_lease.py", "tests/services/audit/test_one_reader.py"),
+    ),
+    Line(
+        "Audit reads each topic by itself: one that it may not read, one whose records retention took, one that lost "
+        "its end, grew again or was made again is named, each loss is an entry, and the others are read on. Without "
+        "the last record's digest a tail that has grown again is missed",
+        ("tests/services/audit/test_losses.py", "tests/services/audit/test_one_reader.py"),
+    ),
+    Line(
+        "2,000 records that are nobody's are at audit an entry and a row for each topic, reason and day, honest ones "
+        "between them an entry each; reconciling finds every place, and a batch whose answer was lost is counted once. "
+        "Without folding each is an entry",
+        ("tests/services/audit/test_junk_folded.py", "tests/services/audit/test_marks_folded.py"),
+    ),
+    Line(
+        "A row that cannot be sent is set aside and those beside it leave; 50,000 rows of a recipient that is down "
+        "cost nothing per append; a snapshot that is held makes looks for what is oldest read three times as much at "
+        "most",
+        tests_of(
+            _STORED,
+            "test_a_broken_row_is_set_aside_and_those_beside_it_leave",
+            "test_a_recipient_that_has_been_down_for_long_costs_nothing_per_append",
+            "test_a_note_of_the_relay_changes_one_row_however_much_was_appended",
+            "test_a_snapshot_that_is_held_slows_no_look_for_what_is_oldest_down",
+        ),
+    ),
+    Line(
+        "Audit's, an agency's and an origin's database restored from a dump, one after the other: what was forgotten "
+        "comes back or is named, number by number",
+        tests_of(
+            "tests/failures/test_restores.py", "test_what_a_restored_database_has_forgotten_comes_back_or_is_named"
+        ),
+    ),
+    Line(
+        "What is past its period ends, by a policy that has every table once, and nothing that is open or held; what "
+        "was compacted is answered, never applied again, and adds up for the accounts",
+        (
+            "tests/services/retention/test_retention.py",
+            "tests/services/retention/test_retention_clocks.py",
+            "tests/services/retention/test_compaction.py",
+        ),
+    ),
+    Line(
+        "At 100,000 rows no look reads more than it shows, and a month's end reads that month; "
+        "the first release's list is found. A day that was sealed is not read again",
+        ("tests/services/size/test_flat.py", "tests/deploy/accounting/test_sealed.py"),
     ),
     Line(
         "A poller misses none of 100 referrals that arrive late, after one that was filed after them",
@@ -206,6 +255,46 @@ FAULTS_AND_BOUNDS = (
     Line(
         "A party 20 times over its budget is told to wait, the others are served, and memory stays where it was",
         tests_of(_BUDGETS, "test_a_party_over_its_budget_is_told_to_wait_and_the_others_are_served"),
+    ),
+    Line(
+        "Who counts can neither take the relay's lease nor keep others from it; every role enters its own database and "
+        "no other; whoever is served elsewhere by now opens nothing, and the role is checked before a stored answer is "
+        "given",
+        (
+            *tests_of(_LEASE, "test_whoever_counts_can_neither_take_the_lease_nor_keep_others_from_it"),
+            "tests/deploy/devstack/test_stack.py",
+            *tests_of(
+                _IDENTITY,
+                "test_a_party_that_leaves_the_directory_is_refused_at_once",
+                "test_a_party_that_another_instance_serves_now_is_refused_at_once",
+            ),
+            "tests/services/hotline/test_stored_answers.py",
+        ),
+    ),
+    Line(
+        "Heads and trailers are bounded and not kept; a thousand idle connections take nobody's place, and without the "
+        "bound they would take everybody's; what a server has loaded its collector leaves alone",
+        (
+            *tests_of(
+                _SERVER,
+                "test_a_head_that_comes_in_one_read_is_bounded_as_well",
+                "test_a_head_without_end_is_refused_and_not_kept",
+                "test_trailers_are_bounded_and_not_kept",
+                "test_a_thousand_idle_connections_take_nobodys_place",
+                "test_without_the_bound_they_would_take_everybodys",
+            ),
+            *tests_of(
+                "tests/deploy/test_serve.py", "test_what_is_loaded_is_left_alone_and_garbage_is_looked_for_rarely"
+            ),
+        ),
+    ),
+    Line(
+        "Every principal has a quota at the broker, which no instance may change and which is mended where it was "
+        "taken away; metrics are on no port that parties reach",
+        (
+            "tests/deploy/devstack/test_quotas.py",
+            *tests_of(_SERVER, "test_metrics_are_shown_on_no_port_that_parties_reach_and_nothing_else_on_theirs"),
+        ),
     ),
     Line(
         "Intake answers beside a hundred connections that never finish a request, and ends them",
