@@ -31,7 +31,7 @@ from shared.runtime.database.transactions import Database
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.server import serve_http
-from shared.runtime.post.lease import RelayLease
+from shared.runtime.post.lease import Lease
 from shared.runtime.post.outbox import PostgresLanes
 from shared.runtime.post.ports import Outgoing, Signed
 from shared.runtime.post.relay import Relay
@@ -140,7 +140,7 @@ async def test_an_import_of_a_thousand_rows_with_a_wide_one_and_a_wider_one_answ
 @asynccontextmanager
 async def relaying(database: Database) -> AsyncIterator[Callable[[], Awaitable[list[Record]]]]:
     """A relay at work; what it gives waits until nothing waits in its lanes, and then has all that it appended."""
-    log, lanes = MemoryLog(SystemClock()), PostgresLanes(database, fence=await RelayLease(database).wait())
+    log, lanes = MemoryLog(SystemClock()), PostgresLanes(database, fence=await Lease(database, "relay").wait())
     writer: MemoryLogWriter[MemoryLog] = MemoryLogWriter(log, instance="hotline")
     working = asyncio.create_task(Relay(lanes, writer, clock=SystemClock(), sign=_nothing).run())
 
