@@ -561,10 +561,10 @@ CREATE INDEX referral_work ON referral (party, arrival)
     WHERE work_reason IS NOT NULL AND state <> 'withdrawn' AND arrival IS NOT NULL;
 CREATE INDEX referral_work_by_reason ON referral (party, work_reason, arrival)
     WHERE work_reason IS NOT NULL AND state <> 'withdrawn' AND arrival IS NOT NULL;
--- What needs a person and is not said of one edge.
+-- What needs a person and is not said of one edge. Written so that no look for one reason takes it for its own.
 CREATE INDEX referral_attention ON referral (party, rank, accepted_at, referral_id)
     WHERE work_reason IS NOT NULL AND state <> 'withdrawn'
-      AND work_reason NOT IN ('deferred', 'waiting', 'parked', 'recipient_cannot_read');
+      AND work_reason || '' NOT IN ('deferred', 'waiting', 'parked', 'recipient_cannot_read');
 
 -- What a referral said before it was amended, under the key of its record: whoever erases that erases this too. Whoever
 -- can write this table can misstate what was said before, not what was sent: audit has the decisions of all revisions.
@@ -918,7 +918,9 @@ CREATE INDEX offer_at_risk_from ON offer (party, origin, place)
 CREATE INDEX offer_at_risk_from_by_state ON offer (party, origin, state, place)
     WHERE priority = 'p0_child_at_risk' AND place IS NOT NULL;
 CREATE INDEX offer_by_time ON offer (party, received_at) WHERE arrival IS NOT NULL;
-CREATE INDEX offer_attention ON offer (party, received_at, referral_id) WHERE place >= 4611686018427387904;
+-- Written so that no look for places takes it for one of theirs.
+CREATE INDEX offer_attention ON offer (party, received_at, referral_id)
+    WHERE place - 4611686018427387904 >= 0;
 -- What may be claimed, or was handed over.
 CREATE INDEX offer_of_transfers ON offer (party, changed_at) WHERE state IN ('claimable', 'transferred');
 -- What retention still has to look at, by class and time.

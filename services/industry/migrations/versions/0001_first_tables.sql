@@ -561,10 +561,10 @@ CREATE INDEX referral_work ON referral (party, arrival)
     WHERE work_reason IS NOT NULL AND state <> 'withdrawn' AND arrival IS NOT NULL;
 CREATE INDEX referral_work_by_reason ON referral (party, work_reason, arrival)
     WHERE work_reason IS NOT NULL AND state <> 'withdrawn' AND arrival IS NOT NULL;
--- What needs a person and is not said of one edge.
+-- What needs a person and is not said of one edge. Written so that no look for one reason takes it for its own.
 CREATE INDEX referral_attention ON referral (party, rank, accepted_at, referral_id)
     WHERE work_reason IS NOT NULL AND state <> 'withdrawn'
-      AND work_reason NOT IN ('deferred', 'waiting', 'parked', 'recipient_cannot_read');
+      AND work_reason || '' NOT IN ('deferred', 'waiting', 'parked', 'recipient_cannot_read');
 
 -- What a referral said before it was amended, under the key of its record: whoever erases that erases this too. Whoever
 -- can write this table can misstate what was said before, not what was sent: audit has the decisions of all revisions.
@@ -922,7 +922,9 @@ CREATE INDEX notice_at_risk_from ON notice (party, contact, place)
 CREATE INDEX notice_at_risk_from_by_state ON notice (party, contact, state, place)
     WHERE priority = 'p0_child_at_risk' AND place IS NOT NULL;
 CREATE INDEX notice_by_time ON notice (party, received_at) WHERE arrival IS NOT NULL;
-CREATE INDEX notice_attention ON notice (party, received_at, notice_id) WHERE place >= 4611686018427387904;
+-- Written so that no look for places takes it for one of theirs.
+CREATE INDEX notice_attention ON notice (party, received_at, notice_id)
+    WHERE place - 4611686018427387904 >= 0;
 -- Work items are led by the open notices, in the order of their places.
 CREATE INDEX notice_open ON notice (party, place)
     WHERE place IS NOT NULL AND state IN ('acknowledged', 'in_part', 'issued', 'reappeared');

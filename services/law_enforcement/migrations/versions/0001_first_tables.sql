@@ -550,7 +550,9 @@ CREATE INDEX case_file_at_risk_from ON case_file (party, origin, place)
 CREATE INDEX case_file_at_risk_from_by_state ON case_file (party, origin, state, place)
     WHERE priority = 'p0_child_at_risk' AND place IS NOT NULL;
 CREATE INDEX case_file_by_time ON case_file (party, received_at) WHERE arrival IS NOT NULL;
-CREATE INDEX case_file_attention ON case_file (party, received_at, referral_id) WHERE place >= 4611686018427387904;
+-- Written so that no look for places takes it for one of theirs.
+CREATE INDEX case_file_attention ON case_file (party, received_at, referral_id)
+    WHERE place - 4611686018427387904 >= 0;
 CREATE INDEX case_file_by_reference ON case_file (party, reference_token, referral_id) WHERE reference_token IS NOT NULL;
 -- What was passed on to another agency and has come back.
 CREATE INDEX case_file_came_back ON case_file (party, changed_at) WHERE said ? 'stands';

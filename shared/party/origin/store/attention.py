@@ -16,7 +16,7 @@ SELECT referral_id AS id, rank, accepted_at AS since, referral_id, external_ref,
        work_reason
 FROM referral
 WHERE party = $1 AND work_reason IS NOT NULL AND state <> 'withdrawn'
-  AND work_reason NOT IN ('deferred', 'waiting', 'parked', 'recipient_cannot_read')
+  AND work_reason || '' NOT IN ('deferred', 'waiting', 'parked', 'recipient_cannot_read')
   AND (rank, accepted_at, referral_id) > ($2::smallint, $3, $4) AND rank <= $5
 ORDER BY rank, accepted_at, referral_id LIMIT $6
 """

@@ -124,7 +124,7 @@ class ItemTable:
             "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[]) "
             f"AS a(subject, party, state, acts, said) WHERE t.{subject} = a.subject AND t.party = a.party",
             "attention": f"SELECT {subject} AS subject, {self.sender} AS sender, state, priority, received_at AS since "
-            f"FROM {table} WHERE party = $1 AND place >= {AT_RISK} AND (received_at, {subject}) > ($2, $3) "
+            f"FROM {table} WHERE party = $1 AND place - {AT_RISK} >= 0 AND (received_at, {subject}) > ($2, $3) "
             f"ORDER BY received_at, {subject} LIMIT $4",
             "one": f"SELECT *{self.more} FROM {table} WHERE {subject} = $1",
             "held": f"SELECT DISTINCT ON (i.said) i.said AS edge, i.revision, i.digest, coalesce(t.acts, 0) AS track, "
