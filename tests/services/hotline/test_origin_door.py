@@ -161,11 +161,12 @@ async def test_an_intake_that_does_not_answer_is_unavailable_and_files_nothing_a
 async def test_what_is_repeated_after_a_late_answer_is_filed_once(
     origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    intake, committed, file = origin.intake_of(answer_s_max=0.05), asyncio.Event(), PostgresFiling.file
+    intake, file = origin.intake_of(answer_s_max=1.0), PostgresFiling.file
+    answered, committing = asyncio.Event(), asyncio.Event()
 
     async def slow(*arguments: Any, **named: Any) -> Any:
-        await asyncio.sleep(0.2)
-        committed.set()
+        await answered.wait()
+        committing.set()
         return await file(*arguments, **named)
 
     late = request_of(origin, 1)
@@ -173,7 +174,9 @@ async def test_what_is_repeated_after_a_late_answer_is_filed_once(
     async with intake.running():
         with pytest.raises(Unavailable, match="intake_late"):
             await intake.submit(late)
-        await committed.wait()
+        answered.set()
+        async with asyncio.timeout(60):
+            await committing.wait()
         monkeypatch.undo()
         again = origin.intake_of()
         async with again.running():
