@@ -48,6 +48,10 @@ def the_rules_taken_away(folder: Path) -> str:
     return said(printed(folder, "tests.simulation", "--controls", "--seeds", "400"), f"{len(CONTROLS)} controls, ")
 
 
+def the_hour_away(folder: Path) -> str:
+    return said(printed(folder, "tests.simulation.hour"), "hour away, one law", "hour away, another law")
+
+
 def the_outage(folder: Path) -> str:
     return said(printed(folder, "tests.failures.outage"), "posted while", "answer: ", "unreceipted when", "posted ")
 
@@ -186,6 +190,7 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
     for verb in (
         the_simulation,
         the_rules_taken_away,
+        the_hour_away,
         the_outage,
         the_stopped_servers,
         the_lost_records,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Final
 from uuid import UUID
@@ -13,10 +14,11 @@ from shared.runtime.post.stamping import Counter, Pair
 from shared.runtime.post.talk import Talk
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.simulation.accepting import Acceptor
+from tests.simulation.auditor import Auditor
 from tests.simulation.desks import Desk
 from tests.simulation.parts import Parts
 from tests.simulation.world import START
-from tests.simulation.writing import Offered
+from tests.simulation.writing import Edge, Offered
 from tests.support.memory_arrivals import Row
 from tests.support.memory_outbox import MemoryLanes, MemoryOutbox
 from tests.support.memory_stores import MemoryDatabase, MemoryInbox, MemoryUnit, State
@@ -117,6 +119,42 @@ class NeverRewinds(MemoryLanes):
         return
 
 
+class CountsRepetitions(Desk):
+    """A request that comes again, since its answer was lost, is counted once more."""
+
+    def file(self, state: State, referral_id: UUID, edges: Sequence[Edge]) -> None:
+        if ("referral", referral_id) in state.effects:
+            self.count(state)
+        super().file(state, referral_id, edges)
+
+
+class ForgetsALink(Auditor):
+    """Of the first decision that audit was told of it forgets one edge."""
+
+    def _hear(self, by: str, message_id: UUID, record: Record) -> None:
+        super()._hear(by, message_id, record)
+        facts = self.books.facts
+        if (body := facts.get(message_id)) and message_id == next(id_ for id_, told in facts.items() if told):
+            told = json.loads(body)
+            facts[message_id] = json.dumps({"clear": told["clear"] | {"links": told["clear"]["links"][1:]}}).encode()
+
+
+class ForgetsADecision(Auditor):
+    """The first decision that audit was told of it forgets."""
+
+    def _hear(self, by: str, message_id: UUID, record: Record) -> None:
+        super()._hear(by, message_id, record)
+        facts = self.books.facts
+        if message_id in facts and message_id == next(iter(facts)):
+            facts[message_id] = b""
+
+
+#: What the accounts alone show: each breaks one of their equations, and nothing else.
+MISCOUNTS: Final[dict[str, Parts]] = {
+    "a repeated request counted twice": Parts(desk=CountsRepetitions),
+    "a decision forgotten by audit": Parts(auditor=ForgetsADecision),
+    "a decided edge forgotten by audit": Parts(auditor=ForgetsALink),
+}
 BUGS: Final[dict[str, Parts]] = {
     "early cursor": Parts(moves_early=True),
     "numbers lost with their transaction": Parts(outbox=CountsOutsideTheTransaction),

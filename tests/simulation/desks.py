@@ -4,7 +4,9 @@ They keep to what the real ones keep to: effects and outgoing messages in the tr
 code, lapsed decisions made again, what has moved issued anew. What they do is in `State.effects`, under these keys:
 
     ("referral", id)        open or withdrawn, at the hotline
+    ("count", name)         how many were submitted and accepted there
     ("edge", message id)    emitted, superseded or dropped, at the hotline; with what it says, to say it again
+    ("messages", id)        those that carried the referral's edges, in their order, at the hotline
     ("case", id, agency)    offered, withdrawn, or withdrawn before it ever came, at the agencies' instances
     ("held", id, agency)    the newest revision that was taken there
     ("track", id, agency)   how many answers were given there, or are known from elsewhere
@@ -40,6 +42,7 @@ class Desk(NothingHeld):
 
     mended = False
     tells_state_first = True
+    takes_up_forgotten = True
     withdraws_everywhere = True
 
     def __init__(
@@ -55,6 +58,8 @@ class Desk(NothingHeld):
         self._writer = writer
         self._directory = directory
         self._release = release
+        #: Edges and revisions that a person wrote here, also what the database has forgotten since.
+        self.written: set[tuple[UUID, int]] = set()
 
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
         state: State = unit.connection
@@ -163,8 +168,15 @@ class Desk(NothingHeld):
     def file(self, state: State, referral_id: UUID, edges: Sequence[Edge]) -> None:
         """Take a referral in, once; filing it again is the client's repetition."""
         if ("referral", referral_id) not in state.effects:
+            self.count(state)
+            self.written |= {(edge.edge_id, edge.revision) for edge in edges}
             state.effects["referral", referral_id] = "open"
             self.emit(state, referral_id, edges)
+
+    def count(self, state: State) -> None:
+        """One more was submitted, and accepted."""
+        for name in ("submitted", "accepted"):
+            state.effects["count", name] = state.effects.get(("count", name), 0) + 1
 
     def withdraw(self, state: State, referral_id: UUID) -> None:
         """Take a referral back and tell everyone who was ever sent it."""
@@ -187,6 +199,7 @@ class Desk(NothingHeld):
                 replace(edge, revision=edge.revision + 1, document=document)
                 for edge in self._newest(state, referral_id)
             ]
+            self.written |= {(edge.edge_id, edge.revision) for edge in after}
             self._supersede(state, after)
 
     def emit(self, state: State, referral_id: UUID, edges: Sequence[Edge], *, restored: bool = False) -> None:
@@ -200,7 +213,9 @@ class Desk(NothingHeld):
             offer = self._writer.offer(edge, moved=moved, restored=restored)
             state.effects["edge", offer.message_id] = edge
             offers.append(offer)
-        fact = self._writer.decided(referral_id, [offer.message_id for offer in offers])
+        ids = [offer.message_id for offer in offers]
+        state.effects["messages", referral_id] = (*state.effects.get(("messages", referral_id), ()), *ids)
+        fact = self._writer.decided(referral_id, ids)
         self._database.enqueue(state, [*offers, fact])
 
     async def compare(self, unit: Unit, by: str, standing: StandingClear) -> None:
@@ -274,12 +289,16 @@ class Desk(NothingHeld):
             self.emit(state, edge.referral_id, [edge])
 
     def _change(self, state: State, edge: Edge) -> None:
-        keys = [key for key, each in state.effects.items() if key[0] == "edge" and each.edge_id == edge.edge_id]
-        state.effects[next(key for key in keys if state.effects[key].state == "emitted")] = edge
+        for message_id in state.effects["messages", edge.referral_id]:
+            before = state.effects["edge", message_id]
+            if before.edge_id == edge.edge_id and before.state == "emitted":
+                state.effects["edge", message_id] = edge
+                return
 
     def _newest(self, state: State, referral_id: UUID) -> list[Edge]:
         """The newest of each edge of a referral."""
-        return [each for each in self._all_emitted(state) if each.referral_id == referral_id]
+        edges = [state.effects["edge", id_] for id_ in state.effects.get(("messages", referral_id), ())]
+        return [edge for edge in edges if edge.state == "emitted"]
 
     def _all_emitted(self, state: State) -> list[Edge]:
         return [each for key, each in state.effects.items() if key[0] == "edge" and each.state == "emitted"]
@@ -299,6 +318,8 @@ class Desk(NothingHeld):
         state.effects["holds", clear.edge_id] = (*of, message.sender_instance, message.digest)
         if clear.again is None:
             self.answer(state, clear.referral_id, message.recipient)
+            return
+        if clear.restored and not self.takes_up_forgotten:
             return
         acts, told = (state.effects.get((each, *of), 0) for each in ("track", "told"))
         forgotten = clear.restored and clear.again > acts

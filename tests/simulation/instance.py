@@ -13,7 +13,7 @@ from uuid import UUID
 from shared.contracts.registry import ALL, STATED_BY_INSTANCES
 from shared.envelope.headers import Envelope
 from shared.exchange.message import Received, Record
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import CausewayError, Unavailable
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.post.arrivals import Arrival, Superseded
 from shared.runtime.post.awaiting import Room
@@ -43,7 +43,7 @@ RELAY = RelaySettings(batch_rows_max=7, poll_s=20.0)
 TALK = TalkSettings(poll_s=9.0)
 #: How long after a restore an instance has begun anew, said its marks and heard those of others, at the latest.
 HEARD_S = 120.0
-_STATED = frozenset(message.type.encode() for message in ALL if message.family in STATED_BY_INSTANCES)
+_STATED = frozenset(message.type for message in ALL if message.family in STATED_BY_INSTANCES)
 _READS = frozenset({"lanes", "work", "due"})
 #: So little that some of what waits must wait with its sender.
 ROOM = Room(rows_max=2)
@@ -322,19 +322,17 @@ class Instance:
         number was given out before, that other message is it; of junk, a row that counts.
         """
         state = self.database.state
-        headers = dict(record.headers)
-        if headers.get("ce_type") in _STATED:
+        try:
             stated = opened(tuple(record.headers), record.value or b"").attributes
+        except CausewayError:
+            return any(same.startswith(f"{record.topic} ") for same in state.quarantine)
+        pair = (stated.sender, stated.recipient, stated.epoch)
+        if stated.type in _STATED:
             if stated.sequence == 0:
                 return True
-            numbers = state.pairs.get((stated.sender, stated.recipient, stated.epoch))
+            numbers = state.pairs.get(pair)
             return numbers is not None and stated.sequence not in numbers.holes and stated.sequence <= numbers.high
-        message_id = (headers.get("ce_id") or b"").decode("ascii", "replace")
-        known = {str(id_) for id_ in state.inbox}
-        junk = any(same.startswith(f"{record.topic} ") for same in state.quarantine)
-        number = b" ".join(headers.get(f"ce_{name}") or b"" for name in ("sender", "recipient", "epoch", "sequence"))
-        taken = {" ".join(map(str, each)).encode() for each in state.numbered}
-        return message_id in known or junk or number in taken
+        return stated.id in state.inbox or (*pair, stated.sequence) in state.numbered
 
     async def _broker_wait(self) -> None:
         if (left_s := self.world.broker_down_until_s - self.world.loop.virtual_s) > 0:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence, Set
 from uuid import UUID
 
-from deploy.accounting.messages import counted
-from deploy.accounting.spans import Spans
 from shared.contracts.registry import CASE_ACCEPTED, REFERRAL_OFFERED, STATED_BY_INSTANCES
 from shared.exchange.message import Received
 from shared.exchange.record_table import SIGN_AGAIN
 from shared.exchange.topics import AUDIT
 from shared.vocabulary.answers import ReceiptOutcome
+from tests.simulation.equations import accounts, books_of, last_numbers
 from tests.simulation.instance import Instance
-from tests.simulation.places import HOTLINE, ORIGIN
+from tests.simulation.places import HOTLINE
 from tests.simulation.world import World
 from tests.simulation.writing import Answered, Edge, Offered, Said
-from tests.support.accounts import Books, Line, Pair, reconcile
+from tests.support.accounts import Pair, reconcile
 from tests.support.memory_arrivals import WITHDRAWING
 from tests.support.memory_outbox import Held
 from tests.support.memory_stores import State
@@ -42,10 +40,8 @@ def violations(world: World) -> list[str]:
     found += _gone(world)
     found += _reopened(world)
     found += [f"{id_}: other bytes at another sending" for id_, sent in world.log.bytes_of.items() if len(sent) > 1]
-    if any(each.restored for each in world.instances.values()):
-        # What a database has forgotten its peers' books have still: accounts name it. What counts is that edges heal.
-        return [*found, *_strays(world)]
-    return [*found, *_receipts(world), *_accounts(world)]
+    restored = {name for name, each in world.instances.items() if each.restored}
+    return [*found, *_written(world), *_strays(world), *_receipts(world, restored), *accounts(world, restored)]
 
 
 def _strays(world: World) -> Iterator[str]:
@@ -58,20 +54,14 @@ def _strays(world: World) -> Iterator[str]:
                 yield f"{name}: holds {key[1]}, which its origin has forgotten and not listed"
 
 
-def _accounts(world: World) -> Iterator[str]:
-    """Equations (I) to (III) hold, but for what audit has lost with its own database: that is named, or gone."""
-    books = world.auditor.books
-    lost = [line for key, line in world.auditor.ever_kept.items() if key not in books.lines]
-    named: set[str] = set()
-    for each in reconcile(books_of(world)).differences:
-        message_id = next((str(line.message_id) for line in lost if str(line.message_id) in each.where), None)
-        if message_id is None and all(counted(line.type) for line in lost):
-            yield f"{each.equation}: {each.what}: {each.where}"
-        named.add(message_id or "")
-    for line in lost:
-        gone = books.pairs[line.pair].gone if line.pair in books.pairs else set()
-        if counted(line.type) and str(line.message_id) not in named and line.sequence not in gone:
-            yield f"{line.message_id}: lost by audit, and named nowhere"
+def _written(world: World) -> Iterator[str]:
+    """Each revision that took effect was written by a person: none is raised by itself."""
+    written = world.instances[HOTLINE].desk.written
+    for instance in world.instances.values():
+        for message in _seen(instance.database.state):
+            offer = message.clear
+            if isinstance(offer, Offered) and (offer.edge_id, offer.revision) not in written:
+                yield f"{message.message_id}: revision {offer.revision} of {offer.edge_id}, which nobody wrote"
 
 
 def _rest(instance: Instance) -> Iterator[str]:
@@ -209,7 +199,7 @@ def _dense(instance: Instance) -> Iterator[str]:
     by_pair: dict[Pair, dict[int, list[Held]]] = {}
     for row in (*state.settled.values(), *state.outbox.values()):
         by_pair.setdefault(row.of, {}).setdefault(row.message.sequence, []).append(row)
-    last = _last(state)
+    last = last_numbers(state)
     for pair, given in by_pair.items():
         known = max(given) if pair[2] in instance.forgotten else last.get(pair, 0)
         if sorted(given) != list(range(1, known + 1)):
@@ -231,11 +221,6 @@ def _audit_alone_tells(instance: Instance, same: Sequence[Held]) -> bool:
     return len(taken) < 2 and all(key in auditor.books.lines or key in auditor.ever_kept for key in read)
 
 
-def _last(state: State) -> dict[Pair, int]:
-    """The last number of each pair and epoch, as the database knows it; of ended ones too, for it kept those."""
-    return state.closed | {(*pair[:2], counter.epoch): counter.last for pair, counter in state.counters.items()}
-
-
 def _decided(instance: Instance, state: State) -> Iterator[str]:
     """No decision took effect whose law was not in force when the broker took it, give or take five minutes."""
     for message in _seen(state):
@@ -244,14 +229,19 @@ def _decided(instance: Instance, state: State) -> Iterator[str]:
             yield f"{message.message_id}: a lapsed decision took effect"
 
 
-def _receipts(world: World) -> Iterator[str]:
-    """What a sender knows of a message is what its recipient did with it."""
-    here = {id_: each for i in world.instances.values() for id_, each in i.database.state.inbox.items()}
+def _receipts(world: World, restored: Set[str]) -> Iterator[str]:
+    """What a sender knows of a message is what its recipient did with it, unless one of them was restored."""
+    here = {
+        id_: row
+        for name, instance in world.instances.items()
+        for id_, row in instance.database.state.inbox.items()
+        if not restored & {name, row.arrival.sender_instance}
+    }
     sent = {
         id_: row
-        for i in world.instances.values()
-        for id_, row in (i.database.state.settled | i.database.state.outbox).items()
-        if row.message.draft.message.family not in STATED_BY_INSTANCES
+        for name, instance in world.instances.items()
+        for id_, row in (instance.database.state.settled | instance.database.state.outbox).items()
+        if row.message.draft.message.family not in STATED_BY_INSTANCES and not restored & {name, row.lane}
     }
     for id_, row in sent.items():
         if id_ not in here:
@@ -307,40 +297,6 @@ def _judged(world: World) -> Iterator[str]:
             instance, offer = offers[message_id]
             if not instance.knowledge.holds(offer, broker_time):
                 yield f"{message_id}: applied, but its receipt names a copy that was too late"
-
-
-def books_of(world: World) -> Books:
-    """The books as `causeway audit reconcile` reads them, for its own equations."""
-    books = Books()
-    for instance in world.instances.values():
-        state = instance.database.state
-        books.last_sequence |= _last(state)
-        books.closed |= {pair for pair in books.last_sequence if pair[2] in instance.forgotten}
-        for id_, held in (state.settled | state.outbox).items():
-            message, outcome = held.message, "" if held.outcome is None else held.outcome.value
-            books.receipted[id_] = Line(
-                id_, held.of, message.sequence, message.digest, message.draft.message.type, outcome
-            )
-        for id_, row in state.inbox.items():
-            arrival = row.arrival
-            pair = (arrival.sender, arrival.recipient, arrival.epoch)
-            at = (arrival.topic, arrival.partition, arrival.offset)
-            books.received[id_] = Line(id_, pair, arrival.sequence, arrival.digest, arrival.type, row.outcome.value, at)
-    books.audited = world.auditor.books.lines
-    books.gone = {of: Spans([(n, n) for n in sorted(seen.gone)]) for of, seen in world.auditor.books.pairs.items()}
-    hotline = world.instances[HOTLINE].database.state
-    filed = sum(key[0] == "referral" for key in hotline.effects)
-    books.intake = {(ORIGIN, "submitted"): filed, (ORIGIN, "accepted"): filed}
-    books.referrals = {(ORIGIN, "routed"): filed}
-    books.edges = {key[1]: edge.state for key, edge in hotline.effects.items() if key[0] == "edge"}
-    books.edge_ids = {message_id: message_id for message_id in books.edges}
-    decided: set[str] = set()
-    for body in filter(None, world.auditor.books.facts.values()):
-        clear = json.loads(body)["clear"]
-        decided.add(clear["referral_id"])
-        books.links |= {UUID(link) for link in clear["links"]}
-    books.decided_facts = {(ORIGIN, "routed"): len(decided)}
-    return books
 
 
 def _seen(state: State) -> list[Received]:

@@ -12,6 +12,7 @@ from shared.runtime.post.relay import Relay
 from shared.runtime.post.talk import Talk
 from shared.runtime.post.talk_loop import Speaker
 from tests.simulation.accepting import Acceptor
+from tests.simulation.auditor import Auditor
 from tests.simulation.desks import Desk
 from tests.support.memory_outbox import MemoryLanes, MemoryOutbox
 from tests.support.memory_stores import MemoryInbox
@@ -30,6 +31,7 @@ class Parts:
     speaker: type[Speaker] = Speaker
     desk: type[Desk] = Desk
     acceptor: type[Acceptor] = Acceptor
+    auditor: type[Auditor] = Auditor
     moves_early: bool = False
     #: What else is another: targets as `unittest.mock.patch` names them.
     patches: Mapping[str, object] = field(default_factory=dict)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: How often it is asked which topics there are, who leads them and where they end.
 LOOK_S = 2.0
+#: So many records of a topic at most come at once.
+FETCHED_MAX = 9
 
 
 class Reader:
@@ -60,7 +62,7 @@ class Reader:
         for name in names:
             if name in topics and topics[name].topic_id == self._found[name][0]:
                 # Where its place lies before what is there, a client begins with the first that is.
-                found = topics[name].since(self._positions[name])[: chance.randint(1, 9)]
+                found = topics[name].since(self._positions[name])[: chance.randint(1, FETCHED_MAX)]
                 self._positions[name] = found[-1].offset + 1 if found else self._positions[name]
                 records += found
         return self._places.news(records)

@@ -24,7 +24,7 @@ from shared.runtime.post.ports import Settlement
 from shared.runtime.post.stamping import Pair
 from shared.runtime.post.turns import TalkSettings
 from tests.simulation.accepting import Acceptor
-from tests.simulation.bugs import BUGS
+from tests.simulation.bugs import BUGS, MISCOUNTS
 from tests.simulation.desks import Desk
 from tests.simulation.parts import Parts
 from tests.simulation.writing import Answered, Edge
@@ -134,6 +134,22 @@ class ListsNothing(Desk):
 
     def _ahead(self, state: State, edge: Edge, held: HeldEdge) -> None:
         return
+
+
+class RaisesRevisions(Desk):
+    """Where its recipient holds a later revision, what is known here is sent as the one after that."""
+
+    def _ahead(self, state: State, edge: Edge, held: HeldEdge) -> None:
+        if state.effects["referral", edge.referral_id] == "open" and (held.revision or 0) > edge.revision:
+            self._supersede(state, [replace(edge, revision=(held.revision or 0) + 1)])
+        else:
+            super()._ahead(state, edge, held)
+
+
+class BeginsItsTrackAnew(Desk):
+    """Acts that are forgotten here, and known to the origin, are not taken up: numbers are given again."""
+
+    takes_up_forgotten = False
 
 
 class IssuesNothingAnew(Desk):
@@ -255,6 +271,9 @@ RULES: Final[dict[str, Parts]] = {
             f"{_OUTBOX}.MemoryOutbox.signs_again_max": 0,
         }
     ),
+    "11 another database has other epochs": Parts(patches={f"{_OUTBOX}.MemoryOutbox.count_on": _of_one_life}),
+    "11 another database says so": Parts(patches={f"{_PEERS}.began": _not_begun}),
+    "11 a mark tells what is forgotten": Parts(patches={f"{_PEERS}.forgotten": _nothing}),
     "12 a receipt names the copy judged": Parts(
         patches={
             "shared.runtime.post.answer.Answers.again": lambda self, each, stored: self._tell(
@@ -265,10 +284,12 @@ RULES: Final[dict[str, Parts]] = {
     "13 what is held is told": Parts(patches={"shared.runtime.post.talk_loop.Speaker._tell_standings": _nothing}),
     "13 what is missing is issued anew": Parts(desk=IssuesNothingAnew),
     "14 what its recipient knows more is listed": Parts(desk=ListsNothing),
+    "14 no revision is raised by itself": Parts(desk=RaisesRevisions),
+    "14 acts go on at the end of their track": Parts(desk=BeginsItsTrackAnew),
 }
 
 #: All that must be found.
-CONTROLS: Final = RULES | BUGS
+CONTROLS: Final = RULES | BUGS | MISCOUNTS
 #: Those that show within few seeds, and so have a test; the others `--controls` alone finds.
 SOON: Final = (
     "1 what is open is judged again",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 from unittest.mock import patch
 
 from tests.simulation.invariants import counts_of, violations
@@ -14,6 +15,7 @@ from tests.simulation.parts import Parts
 from tests.simulation.rules import CONTROLS
 from tests.simulation.world import World
 
+_World = TypeVar("_World", bound=World)
 _POST = ("relay", "consumer", "judge", "talk", "talk_loop")
 _SAYING = (*(f"shared.runtime.post.{module}" for module in _POST), "services.audit.timers")
 
@@ -32,21 +34,28 @@ class Report:
 
 def simulate(seed: int, parts: Parts | None = None) -> Report:
     """Run one seed with the real relay and consumer, or with what `parts` puts in their place."""
-    loop, parts = VirtualLoop(), parts or Parts()
-    with _silent(), ExitStack() as stack:
-        for target, other in parts.patches.items():
-            stack.enter_context(patch(target, other))
-        world = World(seed, loop, parts)
-        stack.enter_context(patch("shared.runtime.post.talk_loop.uuid4", world.new_id))
-        run_virtual(loop, world.run())
+    parts = parts or Parts()
+    world = at_its_end(parts, lambda loop: World(seed, loop, parts))
     return Report(
         seed,
         tuple(violations(world)),
         world.trace.digest(),
         world.trace.events,
-        round(loop.virtual_s, 3),
+        round(world.loop.virtual_s, 3),
         counts_of(world),
     )
+
+
+def at_its_end(parts: Parts, made: Callable[[VirtualLoop], _World]) -> _World:
+    """A world once it has run, with what `parts` puts in the place of others."""
+    loop = VirtualLoop()
+    with _silent(), ExitStack() as stack:
+        for target, other in parts.patches.items():
+            stack.enter_context(patch(target, other))
+        world = made(loop)
+        stack.enter_context(patch("shared.runtime.post.talk_loop.uuid4", world.new_id))
+        run_virtual(loop, world.run())
+    return world
 
 
 def seeds_needed(control: str, *, seeds_max: int, first: int = 0) -> int | None:

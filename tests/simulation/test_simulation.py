@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.bugs import MISCOUNTS
 from tests.simulation.loop import VirtualLoop, run_virtual
 from tests.simulation.progress import Progress
-from tests.simulation.rules import SOON
+from tests.simulation.rules import CONTROLS, SOON
 from tests.simulation.run import Report, seeds_needed, simulate
 
 Record = Callable[[str, object], None]
@@ -44,6 +45,14 @@ def test_every_promise_is_kept_whatever_fails(seeds: range, record_property: Rec
 def test_what_breaks_a_rule_is_found(name: str, record_property: Record) -> None:
     assert seeds_needed(name, seeds_max=SEEDS_PER_CONTROL, first=BEGUN_AT.get(name, 0)) is not None
     record_property("controls found", 1)
+
+
+@pytest.mark.parametrize("name", MISCOUNTS)
+def test_what_is_counted_wrongly_the_accounts_alone_find(name: str) -> None:
+    needed = seeds_needed(name, seeds_max=SEEDS_PER_CONTROL)
+    assert needed is not None
+    found = simulate(needed - 1, CONTROLS[name]).violations
+    assert {each.partition(":")[0] for each in found} <= {"I", "III"}
 
 
 def test_a_run_of_many_seeds_goes_on_where_it_stopped(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from tests.simulation.accepting import Knowledge
-from tests.simulation.auditor import Auditor
 from tests.simulation.broker import ChaoticLog
 from tests.simulation.instance import Instance
 from tests.simulation.loop import LoopClock, VirtualLoop
@@ -52,7 +51,7 @@ class World:
         self.marks_again = chance.random() < 0.3
         #: What comes only once everything else is over, in some runs.
         self.late_s = chance.choice((0.0, 0.0, LATE_S))
-        self.auditor = Auditor(self)
+        self.auditor = parts.auditor(self)
         #: When everybody knows who has moved, and has looked at it.
         self.known_to_all_s = 0.0
         self.instances = self._installed()
@@ -89,9 +88,7 @@ class World:
 
     async def run(self) -> None:
         """Start everything, let the plan happen, then let it come to rest."""
-        for instance in self.instances.values():
-            instance.start()
-        auditing = self.spawn(self.auditor.run())
+        auditing = self.begin()
         happenings = [asyncio.ensure_future(each) for each in plan(self)]
         await asyncio.sleep(CHAOS_S)
         self.calm = True
@@ -101,12 +98,22 @@ class World:
             await instance.mend()
         if self.late_s:
             await self._wait_in_silence()
+        await self.come_to_rest(SETTLED_S)
+        auditing.cancel()
+
+    def begin(self) -> asyncio.Task[None]:
+        """Start all instances and audit; the task of audit."""
+        for instance in self.instances.values():
+            instance.start()
+        return self.spawn(self.auditor.run())
+
+    async def come_to_rest(self, until_s: float) -> None:
+        """Wait until nothing is on its way, but no longer than until then."""
         rested_s = 0
-        while self.loop.virtual_s < SETTLED_S and rested_s < 3:
+        while self.loop.virtual_s < until_s and rested_s < 3:
             await asyncio.sleep(1 if rested_s else 10)
             # Several times in a row: nothing is hidden in a batch that is just being consumed.
             rested_s = rested_s + 1 if self.at_rest() else 0
-        auditing.cancel()
 
     async def _wait_in_silence(self) -> None:
         """What lacks something asks for nothing meanwhile, and is not sent again and again."""

@@ -157,9 +157,12 @@ class MemoryTaken:
                 self._state.inbox[id_] = replace(row, asked=True, wanted_at=None)
 
     def take(self, arrivals: Sequence[Arrival]) -> None:
+        numbers: dict[tuple[Pair, str], list[int]] = {}
         for each in arrivals:
             if each.sequence:
-                self._note(_pair(each), each.sender_instance, each.sequence, (each.sequence,))
+                numbers.setdefault((_pair(each), each.sender_instance), []).append(each.sequence)
+        for (pair, by), taken in numbers.items():
+            self._note(pair, by, max(taken), taken)
 
     def _others(self, pair: Pair, by: str) -> int:
         pairs = self._state.pairs.items()
@@ -249,16 +252,12 @@ class MemoryArrivals:
 
     async def held(self, arrivals: Sequence[Arrival]) -> dict[str, Held]:
         found: dict[str, Held] = {}
+        told: dict[object, list[Arrival]] = {_said(each): [] for each in arrivals}
+        for row in self.connection.inbox.values():
+            if row.outcome is ReceiptOutcome.APPLIED and _said(row.arrival) in told:
+                told[_said(row.arrival)].append(row.arrival)
         for each in arrivals:
-            same = [
-                row.arrival
-                for row in self.connection.inbox.values()
-                if row.outcome is ReceiptOutcome.APPLIED
-                and row.arrival.digest != each.digest
-                and (row.arrival.said, row.arrival.sender, row.arrival.recipient)
-                == (each.said, each.sender, each.recipient)
-            ]
-            if same:
+            if same := [other for other in told[_said(each)] if other.digest != each.digest]:
                 newest = max(same, key=lambda arrival: arrival.revision or 0)
                 found[each.digest] = Held(newest.revision, newest.content)
         return found
@@ -266,7 +265,7 @@ class MemoryArrivals:
     async def end_open(self, withdrawals: Sequence[Arrival]) -> list[Arrival]:
         subjects = {(each.sender, each.recipient, each.subject) for each in withdrawals}
         ended: list[Arrival] = []
-        for id_, row in list(self.connection.inbox.items()):
+        for id_, row in list(self.connection.inbox.items()) if subjects else ():
             arrival = row.arrival
             waits = row.outcome in (ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING)
             if waits and (arrival.sender, arrival.recipient, arrival.subject) in subjects:
@@ -303,7 +302,7 @@ class MemoryArrivals:
         for id_, each in list(self.connection.awaiting.items()):
             if each.waiting.need in needs:
                 self.connection.awaiting[id_] = replace(each, due=True)
-        for id_, row in list(self.connection.inbox.items()):
+        for id_, row in list(self.connection.inbox.items()) if needs else ():
             if row.need in needs and row.outcome is ReceiptOutcome.DEFERRED:
                 self.connection.inbox[id_] = replace(row, asked=True)
 
@@ -344,6 +343,10 @@ def _pause_is_over(row: Row, now: datetime) -> bool:
     if row.wanted_at is None:
         return True
     return row.wanted_at + min(WANTED_AGAIN * 2 ** (min(row.wanted_times, 20) - 1), WANTED_AGAIN_MAX) <= now
+
+
+def _said(arrival: Arrival) -> tuple[object, str, str]:
+    return arrival.said, arrival.sender, arrival.recipient
 
 
 def _pair(arrival: Arrival) -> Pair:

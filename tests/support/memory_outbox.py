@@ -6,6 +6,7 @@ from collections import Counter as Count
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -181,7 +182,9 @@ class MemorySentBook:
         epochs = sorted(self._epochs().items(), key=lambda each: (*each[0][:2], each[0][2].int))
         held: dict[Numbered, int] = {}
         for row in self._state.outbox.values():
-            held[row.of] = min(held.get(row.of, row.message.sequence), row.message.sequence)
+            of, number = row.of, row.message.sequence
+            if number <= held.get(of, number):
+                held[of] = number
         return [
             SentMark(sender=of[0], recipient=of[1], epoch=of[2], last=last, held=held.get(of, 0))
             for of, last in epochs
@@ -264,8 +267,9 @@ class MemoryLanes:
     async def work(self, lane: str, limit: int) -> LaneWork:
         state = await self._database.read("work")
         at = state.lanes.get(lane, Lane())
-        rows = [row for row in state.outbox.values() if row.lane == lane and row.position > at.appended]
-        rows = sorted((row for row in rows if row.aside is None), key=lambda row: row.position)[:limit]
+        waits = (row for row in state.outbox.values() if row.message.draft.recipient_instance == lane)
+        left = (row for row in waits if row.position > at.appended and row.aside is None)
+        rows = nsmallest(limit, left, key=lambda row: row.position)
         waiting = [
             Waiting(row.message.draft.message_id, row.position, row.message.draft.message.edge, row.message.record)
             for row in rows

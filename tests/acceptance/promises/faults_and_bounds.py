@@ -22,6 +22,7 @@ _OPENS = "tests/shared/guard/test_guard_opens_no_location.py"
 _DAY = "tests/services/hotline/test_party_day.py"
 _SECOND = "tests/services/hotline/test_second_person.py"
 _STORIES = "tests/journeys/test_stories.py"
+_HOUR = "tests/simulation/test_hour.py"
 _SIMULATION = "tests/simulation/test_simulation.py"
 _IDENTITY = "tests/shared/runtime/http/test_identity.py"
 _LEASE = "tests/shared/runtime/instance/test_relay_lease.py"
@@ -80,6 +81,7 @@ FAULTS_AND_BOUNDS = (
                 "test_an_outage_of_an_hour_decides_nothing_again",
                 "test_where_the_policy_changes_meanwhile_each_edge_is_decided_once_more",
             ),
+            _HOUR,
         ),
     ),
     Line(

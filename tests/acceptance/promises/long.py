@@ -14,6 +14,11 @@ LONG = (
         "Each rule of delivery taken away by itself: within 400 seeds a promise is broken",
         verb="the_rules_taken_away",
     ),
+    Line(
+        "An hour without a broker at 100 edges a second, in virtual time, by the real relay and consumer: none is "
+        "decided again, and where the law changes half-way each that it concerns once more",
+        verb="the_hour_away",
+    ),
     Line("The broker down for 60 s at 50 posts a second: all accepted, all delivered after", verb="the_outage"),
     Line(
         "PostgreSQL killed and away for 30 s, then Kafka, at 10 posts a second: readiness names each, nothing is lost, "
