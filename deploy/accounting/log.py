@@ -39,7 +39,10 @@ from shared.runtime.post.ports import Coordinate
 #: What an entry says of its record whoever reads it, and whenever.
 _CLAIMS: Final = ("message_id", "type", "subject", "sender", "recipient", "exercise", "epoch", "sequence", "key_id")
 #: What it says where the record's proof holds.
-_STATED: Final = ("kind", "edge_id", "commitment", "batch_root", "batch_signature", "batch_index", "batch_path")
+_STATED: Final = (
+    *("kind", "edge_id", "commitment"),
+    *("batch_leaf", "batch_root", "batch_signature", "batch_index", "batch_size", "batch_path"),
+)
 _OWN: Final = frozenset({"loss", "conflict"})
 _KEY_FILES: Final = "keys/audit/*.key"
 

@@ -46,7 +46,8 @@ class Entry(NamedTuple):
     where it cannot be read; `recipient_instance` serves the recipient, if anybody does. `detail` is JSON: what a fact
     states. `edge_id` and `commitment` are those of a message that carries an edge. One that is not entitled is its
     sender's own, and speaks of what is not. `batch_root` (32 bytes) to `batch_path` (0 to 16 hashes of 32 bytes) are
-    the sender's batch proof as it came: with the digest all that a leaf of the coming log needs.
+    the sender's batch proof as it came, `batch_leaf` (32 bytes) what it is of: with the digest all that a leaf of the
+    coming log needs.
     """
 
     topic: str
@@ -71,6 +72,7 @@ class Entry(NamedTuple):
     detail: str | None = None
     edge_id: UUID | None = None
     commitment: str | None = None
+    batch_leaf: bytes | None = None
     batch_root: bytes | None = None
     batch_signature: bytes | None = None
     batch_index: int | None = None

@@ -13,7 +13,8 @@ from shared.contracts.base import Contract, Digest, Instant, Uuid
 from shared.envelope.base64url import to_base64url
 from shared.envelope.batch import signed_bytes
 from shared.envelope.keys import VerifyKey
-from shared.kernel.errors import Refused
+from shared.kernel.errors import EvidenceRejected, Refused
+from shared.ledger.proof import root_from_inclusion
 from shared.routing.directory_index import DirectoryIndex
 
 _Count = Annotated[int, Field(ge=0)]
@@ -21,7 +22,7 @@ _HASH_BYTES: Final = 32
 
 
 class SignatureIs(StrEnum):
-    """What a check of the signature over the batch's root comes to now."""
+    """What a check of the signature over the batch's root, and of the way to it, comes to now."""
 
     VALID = "valid"
     INVALID = "invalid"
@@ -31,9 +32,10 @@ class SignatureIs(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeptProof:
-    """The proof as it came: root and path of hashes of 32 bytes, one signature for all of the batch."""
+    """The proof as it came: leaf, root and path of hashes of 32 bytes, one signature for all of the batch."""
 
     key_id: str
+    leaf: bytes
     root: bytes
     signature: bytes
     index: int
@@ -55,7 +57,7 @@ class Place(NamedTuple):
 class Proof(Contract):
     """The proof of one record, and where that lies.
 
-    `path` leads from its leaf, number `index` of `size`, to `root`. `signature` is over root and size, by `key_id`,
+    `path` leads from its `leaf`, number `index` of `size`, to `root`. `signature` is over root and size, by `key_id`,
     which was `signed_by`'s by the directory of its time. Audit keeps no record, so it cannot make the leaf again.
     Whoever has the record can; `digest` is the SHA-256 of the same bytes.
     """
@@ -68,6 +70,7 @@ class Proof(Contract):
     digest: Digest
     key_id: str
     signed_by: str | None
+    leaf: Digest
     root: Digest
     size: _Count
     index: _Count
@@ -77,9 +80,9 @@ class Proof(Contract):
 
 
 def proof_of(place: Place, kept: KeptProof, directory: DirectoryIndex | None) -> Proof:
-    """The proof, with its signature checked anew by the key that the directory of its time has."""
+    """The proof, with its way and its signature checked anew, by the key that the directory of its time has."""
     key = directory.signing_key(kept.key_id) if directory is not None else None
-    steps = range(0, len(kept.path), _HASH_BYTES)
+    path = tuple(kept.path[step : step + _HASH_BYTES] for step in range(0, len(kept.path), _HASH_BYTES))
     return Proof(
         topic=place.topic,
         generation=place.generation,
@@ -89,20 +92,23 @@ def proof_of(place: Place, kept: KeptProof, directory: DirectoryIndex | None) ->
         digest=place.digest,
         key_id=kept.key_id,
         signed_by=key.owner if key is not None else None,
+        leaf=kept.leaf.hex(),
         root=kept.root.hex(),
         size=kept.size,
         index=kept.index,
-        path=tuple(kept.path[step : step + _HASH_BYTES].hex() for step in steps),
+        path=tuple(step.hex() for step in path),
         signature=to_base64url(kept.signature),
-        signature_is=_signature(kept, None if key is None or not key.valid_at(place.at) else key.public),
+        signature_is=_signature(kept, path, None if key is None or not key.valid_at(place.at) else key.public),
     )
 
 
-def _signature(kept: KeptProof, public: bytes | None) -> SignatureIs:
+def _signature(kept: KeptProof, path: tuple[bytes, ...], public: bytes | None) -> SignatureIs:
     if public is None:
         return SignatureIs.OF_NO_KEY
     try:
         VerifyKey(public).verify(kept.signature, signed_bytes(kept.root, kept.size))
-    except Refused:
+        if root_from_inclusion(kept.leaf, kept.index, kept.size, path=path) != kept.root:
+            return SignatureIs.INVALID
+    except (Refused, EvidenceRejected):
         return SignatureIs.INVALID
     return SignatureIs.VALID

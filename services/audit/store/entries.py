@@ -85,7 +85,7 @@ ORDER BY f.broker_time, f.topic, f.generation, f.partition, f."offset"
 """
 _GENERATIONS = "SELECT generation FROM cursor WHERE topic = $1 GROUP BY generation ORDER BY min(begun_at), generation"
 _PROOF = """
-SELECT key_id, batch_root, batch_signature, batch_index, batch_size, batch_path FROM entry
+SELECT key_id, batch_leaf, batch_root, batch_signature, batch_index, batch_size, batch_path FROM entry
 WHERE topic = $1 AND generation = $2 AND partition = $3 AND "offset" = $4 AND digest = $5 AND batch_root IS NOT NULL
 """
 # Receipts, what nobody can read, and what is lost belong to neither world and name no referral. The first of what is

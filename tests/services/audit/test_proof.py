@@ -53,7 +53,8 @@ async def test_a_proof_leads_from_its_record_to_the_root_that_is_signed(log: Log
         assert envelope.proof is not None
         assert shown.digest == sha256(covered_bytes(envelope.attributes, envelope.body))
         path = tuple(map(bytes.fromhex, shown.path))
-        found = root_from_inclusion(leaf(envelope.attributes, envelope.body), shown.index, shown.size, path=path)
+        assert shown.leaf == leaf(envelope.attributes, envelope.body).hex()
+        found = root_from_inclusion(bytes.fromhex(shown.leaf), shown.index, shown.size, path=path)
         assert found.hex() == shown.root
         assert from_base64url(shown.signature) == envelope.proof.signature
         assert (shown.signature_is, shown.signed_by) == (SignatureIs.VALID, "hotline")
@@ -65,6 +66,8 @@ async def test_a_proof_leads_from_its_record_to_the_root_that_is_signed(log: Log
     [
         ("batch_root = sha256(batch_root)", SignatureIs.INVALID),
         ("batch_size = batch_size + 1", SignatureIs.INVALID),
+        ("batch_leaf = sha256(batch_leaf)", SignatureIs.INVALID),
+        ("batch_path = sha256(batch_path) || batch_path", SignatureIs.INVALID),
         ("key_id = 'ed25519-of-nobody'", SignatureIs.OF_NO_KEY),
     ],
 )
