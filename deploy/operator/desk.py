@@ -18,6 +18,7 @@ from shared.contracts.base import Contract, error_locations
 from shared.contracts.directory import Directory
 from shared.contracts.policy import Calendar, Clock, InstrumentEntry, Policy, Rule
 from shared.kernel.errors import Refused
+from shared.routing.directory_index import KEY_SUITES
 from shared.routing.shelf import read_directory, read_policy
 from shared.vocabulary.jurisdiction import TREE
 from shared.vocabulary.routing import Instrument
@@ -40,9 +41,24 @@ def check_directory(body: bytes) -> Directory:
     _strictly(Directory, body)
     read_directory(body)
     directory = Directory.model_validate_json(body)
+    for objection in _of_keys(directory):
+        raise Refused("document_invalid", objection.code, field=objection.field)
     for objection in _of_validity(directory):
         raise Refused(objection.code, field=objection.field)
     return directory
+
+
+def _of_keys(directory: Directory) -> Iterator[Objection]:
+    """A key that nobody reads yet is passed over by everybody: who wrote it would wait for its use in vain."""
+    owners = [("/beat_keys", directory.beat_keys)]
+    owners += [(f"/instances/{at}/keys", each.keys) for at, each in enumerate(directory.instances)]
+    owners += [(f"/parties/{at}/keys", each.keys) for at, each in enumerate(directory.parties)]
+    for field, keys in owners:
+        for at, key in enumerate(keys):
+            if key.use not in KEY_SUITES:
+                yield Objection("enum", f"{field}/{at}/use")
+            elif key.suite not in KEY_SUITES[key.use]:
+                yield Objection("enum", f"{field}/{at}/suite")
 
 
 def check_policy(body: bytes) -> Policy:

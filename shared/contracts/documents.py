@@ -1,8 +1,8 @@
 """What every signed document has, and the beat that says which documents are newest.
 
 Documents are read leniently: a member that this release does not know stays in the digest and is ignored, unless the
-document names it in `requires`. Values are as strict as anywhere. Whoever publishes checks strictly, since a misspelt
-member must not be ignored in silence.
+document names it in `requires`. Values are as strict as anywhere, but for suites and uses of keys. Whoever publishes
+checks strictly, since a misspelt member must not be ignored in silence.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from shared.contracts.base import Contract, Day, Digest, Instant, KeyId, error_locations
+from shared.contracts.base import Contract, Day, Digest, Instant, KeyId, SignatureText, error_locations
 from shared.kernel.errors import Refused
 
 Version = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
@@ -54,7 +54,7 @@ class SignedBeat(Contract):
 
     beat: Beat
     key_id: KeyId
-    signature: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{86}$", max_length=86)]
+    signature: SignatureText
 
 
 _Document = TypeVar("_Document", bound=SignedDocument)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 from itertools import chain
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from shared.kernel.clock import parse_rfc3339
 from shared.kernel.errors import Refused
@@ -18,6 +18,12 @@ from shared.vocabulary.routing import PartyKind, PartyStatus
 
 #: Bounded over the years, and more than there are (places, kind, day) in use at a time.
 _memo = lru_cache(maxsize=16_384)
+
+#: The suites that are read, by what a key of them is for. A key of any other is passed over: it is a later release's.
+KEY_SUITES: Final[Mapping[str, frozenset[str]]] = {
+    "sign": frozenset({"ed25519"}),
+    "seal": frozenset({"x25519", "mlkem768-x25519"}),
+}
 
 #: Whose a beat key is, in place of a party or an instance.
 BEAT_OWNER = "operator"
@@ -337,6 +343,8 @@ def _purses(daily: Mapping[str, int] | None) -> Purses:
 
 def _keys(entry: Mapping[str, Any]) -> Iterable[KeyEntry]:
     for key in entry.get("keys") or ():
+        if key["suite"] not in KEY_SUITES.get(key["use"], ()):
+            continue
         text, valid_to = key["public"], key.get("valid_to")
         yield KeyEntry(
             key_id=key["key_id"],

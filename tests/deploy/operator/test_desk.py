@@ -150,6 +150,15 @@ def test_a_directory_that_is_over_when_it_is_issued_is_refused() -> None:
         check_directory(json.dumps(directory | {"valid_until": "9999-12-31"}).encode())
 
 
+@pytest.mark.parametrize("strange", [{"suite": "mldsa65"}, {"use": "attest"}])
+def test_a_key_that_nobody_reads_is_not_published(strange: dict[str, str]) -> None:
+    directory = example_world.directory()
+    directory["instances"][0]["keys"][0] |= strange
+    with pytest.raises(Refused, match="document_invalid") as refused:
+        check_directory(json.dumps(directory).encode())
+    assert refused.value.field == f"/instances/0/keys/0/{next(iter(strange))}"
+
+
 def test_a_clock_of_working_days_needs_the_calendar_of_its_jurisdiction() -> None:
     def of(place: str) -> bytes:
         return edited(

@@ -66,6 +66,17 @@ def test_a_signing_key_is_found_by_its_id_and_a_sealing_key_is_not_one() -> None
     assert index.signing_key(f"ed25519-{9:032x}") is None
 
 
+@pytest.mark.parametrize("strange", [{"suite": "mldsa65"}, {"use": "attest"}, {"use": "attest", "suite": "mldsa65"}])
+def test_a_key_of_a_suite_or_use_to_come_is_passed_over_and_the_directory_read(strange: dict[str, str]) -> None:
+    index = with_instance_keys(key(1, "sign") | strange, key(2) | strange, key(3, "sign"), key(4))
+    assert index.signing_key(f"ed25519-{1:032x}") is None
+    assert index.signing_key(f"ed25519-{3:032x}") is not None
+    sealing = index.sealing_key("hotline", datetime(2026, 4, 1, tzinfo=UTC))
+    assert sealing is not None
+    assert sealing.key_id == f"x25519-{4:032x}"
+    assert with_keys(key(1, "sign") | strange, key(2) | {"use": "attest"}).party("hotline-nl.example") is not None
+
+
 def test_a_key_is_valid_from_its_first_moment_until_before_its_last() -> None:
     index = with_keys(key(1, "sign", valid_to="2026-02-01T00:00:00Z"))
     found = index.signing_key(f"ed25519-{1:032x}")
