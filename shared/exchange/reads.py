@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
 from shared.contracts.delivery import ReadMessage, ReadsAnnouncedClear
+from shared.contracts.referral import Classification
 from shared.contracts.registry import ALL, BY_TYPE, MessageType, newest
 from shared.guard.edition import EDITIONS, edition, known
 from shared.kernel.errors import Refused
@@ -114,15 +115,18 @@ def _check_holds(form: MessageType, later: frozenset[str], *parts: tuple[type[Ba
             held = model.model_validate_json(to_json(part), strict=True)
         except ValidationError:
             raise Refused(CANNOT_READ, f"version {form.version} has no place for it") from None
-        if later and not later.isdisjoint(map(vocabulary.spelt, _codes_in(held))):
+        if later and not later.isdisjoint(_codes_in(held)):
             raise Refused(CANNOT_READ, "a code")
 
 
-def _codes_in(value: object) -> Iterator[Code]:
+def _codes_in(value: object) -> Iterator[str]:
+    """Every code in it, as the vocabulary spells it."""
     match value:
         case Code():
-            yield value
+            yield vocabulary.spelt(value)
         case BaseModel():
+            if isinstance(value, Classification):
+                yield vocabulary.spelt_value(value.scheme, value.value)
             for _, member in value:
                 yield from _codes_in(member)
         case dict():

@@ -1,5 +1,7 @@
 """Editions of the vocabulary: which codes there are, and since which edition. It only grows; no code is taken away.
 
+The values of assessment schemes are codes like any other, though each scheme has a list of its own.
+
 An edition is known by its digest. Whoever is told one that it knows knows which of its own codes are too new for it;
 one that it does not know is a later release's, and has all of them.
 """
@@ -43,12 +45,21 @@ def spelt(code: Code) -> str:
     return f"{type(code).__name__}:{code.value}"
 
 
+def spelt_value(scheme: judgement.AssessmentScheme, value: str) -> str:
+    """A value of an assessment scheme, as `spelt` spells codes, for example `AssessmentValue:iwf:A`."""
+    return f"AssessmentValue:{scheme.value}:{value}"
+
+
 @cache
 def editions() -> tuple[str, ...]:
     """The digest of each edition, the oldest first: SHA-256 of its codes, sorted, a line each."""
+    return tuple(hashlib.sha256("\n".join(sorted(codes)).encode()).hexdigest() for codes in codes_of_editions())
+
+
+def codes_of_editions() -> tuple[frozenset[str], ...]:
+    """What is in each edition, the oldest first, spelt as `spelt` and `spelt_value` do."""
     codes = _codes()
-    later = [frozenset[str]().union(*ADDED[start:]) for start in range(len(ADDED) + 1)]
-    return tuple(hashlib.sha256("\n".join(sorted(codes - each)).encode()).hexdigest() for each in later)
+    return tuple(codes.difference(*ADDED[start:]) for start in range(len(ADDED) + 1))
 
 
 def edition() -> str:
@@ -66,7 +77,8 @@ def later_than(edition: str) -> frozenset[str]:
 
 
 def _codes() -> frozenset[str]:
-    return frozenset(spelt(code) for kind in _kinds(Code) if kind.__module__ in LISTS for code in kind)
+    values = (spelt_value(scheme, each) for scheme, listed in judgement.ASSESSMENT_VALUES.items() for each in listed)
+    return frozenset(spelt(code) for kind in _kinds(Code) if kind.__module__ in LISTS for code in kind).union(values)
 
 
 def _kinds(above: type[Code]) -> Iterator[type[Code]]:

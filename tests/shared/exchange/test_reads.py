@@ -16,6 +16,7 @@ from shared.exchange import reads
 from shared.exchange.reads import CANNOT_READ, PeerReads, Reads, form_for, own_reads
 from shared.kernel.errors import Refused
 from shared.vocabulary import edition as vocabulary
+from shared.vocabulary.judgement import AssessmentScheme
 from shared.vocabulary.referral import IncidentFlag
 from tests.support.exchange_world import World, opened, world
 
@@ -92,6 +93,19 @@ def test_a_code_later_than_the_readers_edition_is_not_written(
         "edge": sealed["edge"] | {"facts": {k: v for k, v in sealed["edge"]["facts"].items() if k != "incident_flags"}},
     }
     assert form_for(REFERRAL_OFFERED, replace(own(), vocabulary=before), clear, sealed=without) is REFERRAL_OFFERED
+
+
+def test_a_value_of_a_scheme_is_a_code_of_its_edition(
+    monkeypatch: pytest.MonkeyPatch, content: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    value = vocabulary.spelt_value(AssessmentScheme.INTERPOL_BASELINE, "baseline")
+    monkeypatch.setattr(vocabulary, "later_than", lambda edition: frozenset({value}))
+    clear, sealed = content
+    with pytest.raises(Refused):
+        form_for(REFERRAL_OFFERED, own(), clear, sealed=sealed)
+    items = [{name: each[name] for name in each if name != "assessment"} for each in sealed["record"]["items"]]
+    without = sealed | {"record": sealed["record"] | {"items": items}}
+    assert form_for(REFERRAL_OFFERED, own(), clear, sealed=without) is REFERRAL_OFFERED
 
 
 def test_a_higher_version_is_written_as_the_lower_one_where_that_holds_it(

@@ -215,6 +215,8 @@ WRONG: list[tuple[str, Change]] = [
     ("key_revoked", signed(key=REVOKED_KEY, tier=Tier.PARTY)),
     ("guard_unknown", signed(guard=f"{'5' * 32} normal")),
     ("code_unknown", resealed(lambda text: text.replace(b'"csam"', b'"not_invented_yet"'))),
+    # The list of a scheme grows like any other.
+    ("code_unknown", resealed(lambda text: text.replace(b'"value":"baseline"', b'"value":"not_invented_yet"'))),
     ("type_unknown", signed(type="causeway.referral_admired.v1")),
     ("version_unknown", signed(type="causeway.referral_offered.v2")),
     ("body_invalid", signed(body=b"{not json")),
