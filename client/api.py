@@ -81,9 +81,9 @@ class CausewayClient(BulkAnswers, Lists, ReferralChanges, Transfers, Webhooks, W
 
     def work(
         self, *, reason: str | None = None, cursor: str | None = None, limit: int = PAGE_MAX
-    ) -> AsyncIterator[views.Page[views.WorkItem]]:
+    ) -> AsyncIterator[views.Page[views.ListedWork]]:
         """The referrals that wait for a person of the party, page by page."""
-        return self.pages("/v1/work", views.Page[views.WorkItem], cursor, limit=limit, reason=reason)
+        return self.pages("/v1/work", views.Page[views.ListedWork], cursor, limit=limit, reason=reason)
 
     async def withdraw(
         self, referral_id: UUID, reason: WithdrawalReason, *, key: str | None = None

@@ -167,7 +167,7 @@ class ReferralView(View):
     holds: tuple[dict[str, JsonValue], ...] = ()
 
 
-class WorkItem(View):
+class ListedWork(View):
     """A referral that waits for a person: `work_reason` says why."""
 
     referral_id: UUID
@@ -240,13 +240,13 @@ class Deadlines(View):
 
 
 class NoticeView(View):
-    """A notice that asks the party to act, and its notifier's contact. `record` is there only when asked for by id.
+    """A notice that asks the party to act, and its notifier. `record` is there only when asked for by id.
 
     `numbers` are those of its items: answers name them.
     """
 
     notice_id: UUID
-    contact: str | None = None
+    notifier: str | None = None
     purpose: str | None = None
     state: str
     exercise: bool

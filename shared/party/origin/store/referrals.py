@@ -16,11 +16,11 @@ from shared.exchange.message import Draft
 from shared.exchange.origin import ReferralState
 from shared.party.origin.domain import (
     ListedReferral,
+    ListedWork,
     ReferralPage,
     SentEdge,
     ShownReferral,
     Ticks,
-    WorkItem,
     WorkPage,
     ticks,
 )
@@ -155,7 +155,7 @@ class PostgresReferrals:
 
     async def work(self, party: str, *, reason: str | None, cursor: str | None, limit: int) -> WorkPage:
         rows = await self._driver.fetch(_WORK, party, reason, read_cursor(cursor), limit + 1)
-        items = tuple(WorkItem.model_validate(_listed(row)) for row in rows[:limit])
+        items = tuple(ListedWork.model_validate(_listed(row)) for row in rows[:limit])
         return WorkPage(items=items, next=next_cursor(rows, limit))
 
     async def find(self, referral_id: UUID) -> Filed | None:
