@@ -15,7 +15,7 @@ class OpenItem(View):
 
     notice_id: UUID
     n: int
-    contact: str
+    notifier: str
     state: str
     priority: str | None = None
     received_at: str

@@ -24,7 +24,7 @@ _OPTIONS = Options()
 _ERASED = Kept()
 _ALL = Filters()
 #: What names a party, in what is opened.
-_PARTIES = frozenset({"agency", "by", "contact", "origin", "party", "recipient", "suggested"})
+_PARTIES = frozenset({"agency", "by", "notifier", "origin", "party", "recipient", "suggested"})
 #: The scheme of a web address, the colon of any other scheme, and the dots of names.
 _BREAKABLE = re.compile(r"(?P<web>\bhttp)(?=s?://)|(?<=[a-z0-9]):(?=//|\?xt=)|(?<=[a-z0-9])\.(?=[a-z])", re.IGNORECASE)
 
@@ -82,7 +82,7 @@ async def notices(
         if options.json:
             output.document({"items": [item.model_dump(mode="json") for item in found]})
         else:
-            columns = ("notice_id", "pri", "contact", "purpose", "state", "exercise", "received_at", "deadlines")
+            columns = ("notice_id", "pri", "notifier", "purpose", "state", "exercise", "received_at", "deadlines")
             output.table(columns, [_notice_row(item) for item in found])
         return output.DONE
 
@@ -131,7 +131,7 @@ def _row(item: InboxItem) -> tuple[object, ...]:
 
 
 def _notice_row(item: NoticeView) -> tuple[object, ...]:
-    named = (item.notice_id, output.priority(item.priority), item.contact, item.purpose, item.state, item.exercise)
+    named = (item.notice_id, output.priority(item.priority), item.notifier, item.purpose, item.state, item.exercise)
     return (*named, output.minute(item.received_at), _deadlines(item.deadlines))
 
 

@@ -76,8 +76,8 @@ async def disown_work(work_item: UUID, /, *, suggested: str | None = None, optio
 def _row(item: WorkItem) -> tuple[object, ...]:
     first = item.items[0]
     notices = {each.notice_id for each in item.items}
-    contacts = " ".join(sorted({each.contact for each in item.items}))
-    return item.work_item, output.priority(first.priority), len(notices), contacts, first.received_at
+    notifiers = " ".join(sorted({each.notifier for each in item.items}))
+    return item.work_item, output.priority(first.priority), len(notices), notifiers, first.received_at
 
 
 def _print(answered: WorkAnswered, options: Options) -> int:

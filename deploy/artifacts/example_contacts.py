@@ -8,7 +8,7 @@ from deploy.artifacts import example_world as world
 from deploy.artifacts.example_refusal import GONE, Refusal
 
 _OTHER: Final = "019b2d3c-4400-7000-8000-0000000000a2"
-_CONTACT: Final = {"agency": "police-de.example", "ground": "same_location", "theirs": _OTHER}
+_CONTACT: Final = {"agency": "police-de.example", "ground": "same_location", "their_referral_id": _OTHER}
 
 ACCEPTED: Final[dict[str, dict[str, Any]]] = {
     "contact_suggested.v1": {
@@ -24,6 +24,6 @@ REFUSED: Final[dict[str, tuple[Refusal, ...]]] = {
     "contact_suggested.v1.sealed": (
         Refusal("agency-malformed", "/agency", "Police DE"),
         Refusal("ground-unlisted", "/ground", "a hunch"),
-        Refusal("without-their-referral", "/theirs", GONE),
+        Refusal("without-their-referral", "/their_referral_id", GONE),
     ),
 }

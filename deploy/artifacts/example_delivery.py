@@ -43,8 +43,8 @@ ACCEPTED: Final[dict[str, dict[str, object]]] = {
     "standing.v1": {
         "the-first-part": _clear(
             held=[
-                {"edge": _NONCE, "digest": "5a" * 32, "track": 1, "withdrawn": True},
-                {"edge": _EDGE, "revision": 2, "digest": "4b" * 32, "track": 3, "withdrawn": False},
+                {"edge_id": _NONCE, "digest": "5a" * 32, "track": 1, "withdrawn": True},
+                {"edge_id": _EDGE, "revision": 2, "digest": "4b" * 32, "track": 3, "withdrawn": False},
             ],
             upto=_EDGE,
         ),
@@ -80,7 +80,7 @@ REFUSED: Final[dict[str, tuple[Refusal, ...]]] = {
     ),
     "standing.v1": (
         Refusal("withdrawn-unsaid", "/clear/held/0/withdrawn", GONE),
-        Refusal("edges-out-of-order", "/clear/held/1/edge", _NONCE, by="model"),
+        Refusal("edges-out-of-order", "/clear/held/1/edge_id", _NONCE, by="model"),
         Refusal("edge-beyond-bound", "/clear/upto", _NONCE, by="model"),
     ),
     "epoch_opened.v1": (

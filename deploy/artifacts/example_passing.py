@@ -13,7 +13,7 @@ _NAMED: Final = {"referral_id": str(world.REFERRAL_ID), "revision": 1, "act": _A
 
 _CAME_BACK: Final = {
     "agency": "police-de.example",
-    "edge": _EDGE,
+    "edge_id": _EDGE,
     "code": "agency_not_entitled",
     "stands": "accepted",
     "times": 1,
@@ -33,7 +33,7 @@ ACCEPTED: Final[dict[str, dict[str, Any]]] = {
         "suspect-elsewhere": {
             "clear": _NAMED
             | {"number": 2, "agency": "police-de.example", "because": "suspect_elsewhere"}
-            | {"of": str(world.EDGE_IDS[world.AGENCY]), "edge": _EDGE}
+            | {"from_edge_id": str(world.EDGE_IDS[world.AGENCY]), "edge_id": _EDGE}
         }
     },
     "case_came_back.v1": {
@@ -48,7 +48,7 @@ REFUSED: Final[dict[str, tuple[Refusal, ...]]] = {
     "case_referred.v1": (
         Refusal("agency-malformed", "/clear/agency", "Police DE"),
         Refusal("because-unlisted", "/clear/because", "elsewhere"),
-        Refusal("without-edge", "/clear/edge", GONE),
+        Refusal("without-edge", "/clear/edge_id", GONE),
     ),
     "case_came_back.v1": (
         Refusal("code-malformed", "/clear/code", "It is not ours."),

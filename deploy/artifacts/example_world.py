@@ -71,7 +71,7 @@ def submission() -> dict[str, Any]:
             {
                 "locator": {"kind": "url", "value": "https://files.example/g/7f3a/41.html"},
                 "site_type": "filehost",
-                "hosting": [{"jurisdiction": "NL", "method": "stated", "observed_at": AT.date().isoformat()}],
+                "hosting": [{"jurisdiction": "NL", "method": "stated", "observed_on": AT.date().isoformat()}],
                 "hashes": {"sha256": digest(b"an example")},
                 "assessment": [{"scheme": "interpol_baseline", "value": "baseline", "status": "final"}],
             }

@@ -85,18 +85,34 @@ _NEW = (
         "`deferred`, `code_unknown`: well formed but for the code",
     ),
     ("an engine, a guard", "with its number, its edition", "`deferred`, `engine_unknown`, `guard_unknown`"),
+    (
+        "a jurisdiction, a member of a bloc",
+        "with a new engine: edges are derived by its tree (`shared/vocabulary/data`)",
+        "`deferred`, `engine_unknown`",
+    ),
     ("a header", "as `ce_x…`", "covers it and ignores it"),
     (
         "a member of the directory or the policy",
         "at any time, but for what stands under `requires`",
         "keeps it in the digest and ignores it",
     ),
+    (
+        "a suite or use of keys",
+        "beside a key of one that all know, as long as there is somebody who does not know it",
+        "passes over that key",
+    ),
+    (
+        "a code in the directory or the policy",
+        "once every instance that reads them knows it: the desk is of the release of its operator",
+        "does not take the document; what it sends waits for one that it reads",
+    ),
 )
 _READERS = """\
 A reader of a version reads every lower one: each by its own closed model, and then as the newest. Names, versions,
-codes and members are never taken away or given another meaning. A withdrawal never grows. `shared/contracts/golden/`
-has a record of each as a release wrote it, with the keys and documents to read it by and what it reads as: every later
-release reads them so (`tests/contracts/test_golden.py`).
+codes and members are never taken away or given another meaning. A withdrawal never grows, nor do its reasons: it is
+never deferred. `shared/contracts/golden/` has a record of each as a release wrote it, with the keys and documents to
+read it by and what it reads as: every later release reads them so (`tests/contracts/test_golden.py`). It has the codes
+of each edition, the tree of each engine and what each guard charges, too.
 
 **Who reads what.** At every start an instance tells every other and audit in `reads_announced` what its code reads; the
 newest by the broker's time counts. Of one that has not been heard the directory says the floor (`reads_floor` of its

@@ -138,7 +138,7 @@ def _hosting(draw: Draw, country: str, observed_at: datetime) -> tuple[list[dict
         stated["provider"] = host = provider.stated_as
     if not stated:
         return [], host
-    stated |= {"method": draw.one_of(("stated", "local_snapshot")), "observed_at": _day(observed_at)}
+    stated |= {"method": draw.one_of(("stated", "local_snapshot")), "observed_on": _day(observed_at)}
     return [stated | {"is_cdn": draw.chance(_HOST_CDN)}], host
 
 
@@ -230,7 +230,7 @@ def _stated_assessment(scheme: str, value: str, country: str, *, observed_at: da
         "scheme": scheme,
         "value": value,
         "jurisdiction": country,
-        "at": _day(observed_at),
+        "assessed_on": _day(observed_at),
         "status": "provisional" if value == "doubtful" else "final",
     }
 

@@ -24,7 +24,7 @@ class ShownNotice(NoticeWords, ShownItem):
     """A notice, the numbers of its items, and what the provider has answered so far."""
 
     notice_id: Uuid
-    contact: PartyId
+    notifier: PartyId
     state: NoticeState
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
     edge: Edge

@@ -33,8 +33,8 @@ from shared.vocabulary.referral import IncidentKind
 _TABLE: Final = ItemTable(
     name="notice",
     subject="notice_id",
-    sender="contact",
-    shown="notice_id, contact, purpose, exercise, state, language, edge, numbers, received_at, priority, revision, "
+    sender="notifier",
+    shown="notice_id, notifier, purpose, exercise, state, language, edge, numbers, received_at, priority, revision, "
     "said",
     numbers="numbers",
     places="notice_location",
@@ -42,7 +42,7 @@ _TABLE: Final = ItemTable(
 _NEW: Final = Columns.of(NewItem, language="text", numbers="smallint[]", incident_kind="text")
 _ADD: Final = Statement(
     """
-INSERT INTO notice (notice_id, party, contact, exercise, purpose, edge, content, evidence, wrapped_key, language,
+INSERT INTO notice (notice_id, party, notifier, exercise, purpose, edge, content, evidence, wrapped_key, language,
                     numbers, state, priority, revision, incident_kind)
 SELECT subject_id, party, sender, exercise, purpose, edge::jsonb, content, evidence, wrapped_key, language,
        string_to_array(numbers, chr(31))::smallint[], 'issued', priority, revision, incident_kind FROM {new}

@@ -123,16 +123,16 @@ async def _refer(row: Act, referral_id: UUID, said: Referring, *, acting: Acting
     case = (await acting.items.find([referral_id]))[referral_id, acting.party]
     by_law = documents.directory, documents.policy
     passed.check(said.agency, documents=by_law, exercise=case.exercise, at=acting.at)
-    told = Passing(agency=said.agency, because=said.because, of=passed.edge_id, edge=uuid4())
+    told = Passing(agency=said.agency, because=said.because, from_edge_id=passed.edge_id, edge_id=uuid4())
     state = await act(AGENCY, row, referral_id, said=told, acting=acting)
     # From here on nobody amends it: what has come meanwhile goes along.
     now = await _passing(acting).passable(referral_id) or ()
-    newest = replace(next((each for each in now if each.edge_id == told.of), passed), history=passed.history)
+    newest = replace(next((each for each in now if each.edge_id == told.from_edge_id), passed), history=passed.history)
     draft = _passed_on(case, newest, told, directory=documents.directory, at=acting.at)
     await acting.items.send([draft])
     answer = answer_of(Subject.CASE, case.state)
     assert answer is not None
-    gone = PassedCase(draft.message_id, referral_id, acting.party, told.edge, answer.value)
+    gone = PassedCase(draft.message_id, referral_id, acting.party, told.edge_id, answer.value)
     await _passing(acting).note_passing(gone)
     return state
 
@@ -149,10 +149,10 @@ async def come_back(refused: Mapping[UUID, str], cases: Items, *, directory: Dir
     for each in await cases.refuse_passings(refused) if passed else ():
         case = found.get((each.referral_id, each.party))
         told = None if case is None else _was_told(case)
-        if case is None or told is None or told.edge != each.edge:
+        if case is None or told is None or told.edge_id != each.edge_id:
             continue
         times = case.said.get("times")
-        words = {"agency": told.agency, "edge": told.edge, "code": refused[each.message_id], "stands": each.stood}
+        words = {"agency": told.agency, "edge_id": told.edge_id, "code": refused[each.message_id], "stands": each.stood}
         said = CameBack.model_validate(words | {"times": min(1 + (times if isinstance(times, int) else 0), TIMES_MAX)})
         acting = Acting(each.party, Role.SERVICE, "", cases, directory, at)
         await carry_out(COME_BACK, case, said=said, acting=acting)
@@ -179,7 +179,7 @@ async def pass_on_amended(amended: Sequence[Received], cases: Items, documents: 
     for message in amended:
         case = found.get((UUID(message.subject), message.recipient))  # none where its party had moved before it came
         told, passed = None if case is None else _was_told(case), bound(message)
-        if case is None or told is None or passed is None or passed.edge_id != told.of:
+        if case is None or told is None or passed is None or passed.edge_id != told.from_edge_id:
             continue
         if revision_of(message) != case.revision:
             continue
@@ -189,7 +189,8 @@ async def pass_on_amended(amended: Sequence[Received], cases: Items, documents: 
             passed.check(told.agency, documents=law, exercise=case.exercise, at=message.sent_at)
             draft = _passed_on(case, passed, told, directory=by_law.directory, at=message.sent_at)
             await cases.send([draft])
-            await _note_amended(PassedCase(draft.message_id, case.subject_id, case.party, told.edge, case.state), cases)
+            more = PassedCase(draft.message_id, case.subject_id, case.party, told.edge_id, case.state)
+            await _note_amended(more, cases)
 
 
 async def _note_amended(passed: PassedCase, cases: Items) -> None:
@@ -215,7 +216,7 @@ def _passed_on(case: Item, passed: Passable, told: Passing, *, directory: Direct
         at=at,
     )
     named = {"referral_id": case.subject_id, "revision": passed.revision}
-    clear = ReferralPassedOnClear(**named, act=uuid4(), edge_id=told.edge)
+    clear = ReferralPassedOnClear(**named, act=uuid4(), edge_id=told.edge_id)
     return compose(REFERRAL_PASSED_ON, clear, to, sealed=passed.sealed(told.because))
 
 

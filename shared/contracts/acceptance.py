@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from shared.contracts.base import Contract, Digest, InstanceId, Instant, KeyId, PartyId, Uuid
-
-#: Ed25519 (RFC 8032), 64 bytes in base64url without padding; the bits that no byte fills are zero.
-SignatureText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{85}[AQgw]$", max_length=86)]
-#: The name of a guard's rules and code (`shared.guard.edition`).
-GuardEdition = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$", max_length=64)]
+from shared.contracts.base import (
+    Contract,
+    Digest,
+    GuardEdition,
+    InstanceId,
+    Instant,
+    KeyId,
+    PartyId,
+    SignatureText,
+    Uuid,
+)
 
 
 class SignedAcceptance(Contract):

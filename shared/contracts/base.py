@@ -142,6 +142,10 @@ StatedJurisdiction = Annotated[
 ActorId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$", max_length=32)]
 #: SHA-256, lower-case hexadecimal.
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", max_length=64)]
+#: Ed25519 (RFC 8032), 64 bytes in base64url without padding; the bits that no byte fills are zero.
+SignatureText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{85}[AQgw]$", max_length=86)]
+#: An edition of the guard, as `ce_guard` names it (`shared.guard.edition`).
+GuardEdition = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$", max_length=32)]
 #: A rule of the policy, for example `eu-dsa-16-notice`.
 RuleId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$", max_length=48)]
 #: Opaque; hand it back to get the next page. None on the last.

@@ -23,7 +23,7 @@ class Contact(Contract):
 
     agency: PartyId
     ground: ContactGround
-    theirs: Uuid
+    their_referral_id: Uuid
 
 
 class SuggestedContact(Contact):

@@ -33,7 +33,7 @@ class ItemFacts(Contract):
     `provider_establishment` are those that lead to its recipient.
     """
 
-    locator_kinds: Annotated[tuple[LocatorKind, ...], Field(max_length=5)] | None = None
+    locator_kinds: Annotated[tuple[LocatorKind, ...], Field(max_length=16)] | None = None
     assessments: Annotated[tuple[FactValue, ...], Field(max_length=40)] | None = None
     hosting: _Jurisdictions | None = None
     provider_establishment: _Jurisdictions | None = None
@@ -51,7 +51,7 @@ class Facts(Contract):
     origin_kind: PartyKind | None = None
     reporter: _Jurisdictions | None = None
     incident_kind: IncidentKind | None = None
-    incident_flags: Annotated[tuple[IncidentFlag, ...], Field(max_length=16)] | None = None
+    incident_flags: Annotated[tuple[IncidentFlag, ...], Field(max_length=32)] | None = None
     media_kind: MediaKind | None = None
     viewed_by: ViewedBy | None = None
     priority: PriorityLevel | None = None
@@ -76,7 +76,7 @@ class Edge(Contract):
     reason: Reason
     basis: Annotated[tuple[LegalBasis, ...], Field(min_length=1, max_length=32)]
     handling: Handling
-    withheld: Annotated[tuple[WithheldField, ...], Field(max_length=8)]
+    withheld: Annotated[tuple[WithheldField, ...], Field(max_length=16)]
     deadlines: Deadlines
     facts: Facts
     digest: Digest

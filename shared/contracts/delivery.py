@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from shared.contracts.base import Contract, Digest, Flag, SenderId, Uuid
+from shared.contracts.base import Contract, Digest, Flag, GuardEdition, SenderId, Uuid
 from shared.contracts.referral import Revision
 
 #: Rows of one statement. What does not fit goes into another one.
@@ -24,8 +24,6 @@ Number = Annotated[int, Field(strict=True, ge=0, le=2**53 - 1)]
 Span = Annotated[tuple[Number, ...], Field(min_length=2, max_length=2)]
 #: A message's name without its version (`shared.contracts.registry`).
 MessageName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,47}$", max_length=48)]
-#: An edition of the guard, as `ce_guard` names it.
-GuardEdition = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$", max_length=32)]
 _Ids = Annotated[tuple[Uuid, ...], Field(max_length=ROWS_MAX)]
 
 
@@ -50,9 +48,9 @@ class ReadsAnnouncedClear(Contract):
     `vocabulary` and `guards` name editions by their digests. The directory says the same of who has not spoken yet.
     """
 
-    messages: Annotated[tuple[ReadMessage, ...], Field(min_length=1, max_length=99)]
+    messages: Annotated[tuple[ReadMessage, ...], Field(min_length=1, max_length=500)]
     engines: Annotated[
-        tuple[Annotated[int, Field(strict=True, ge=1, le=1000)], ...], Field(min_length=1, max_length=16)
+        tuple[Annotated[int, Field(strict=True, ge=1, le=1000)], ...], Field(min_length=1, max_length=64)
     ]
     vocabulary: Digest
     guards: Annotated[tuple[GuardEdition, ...], Field(min_length=1, max_length=64)]
@@ -173,7 +171,7 @@ class HeldEdge(Contract):
     `revision` is left out for notices. `withdrawn`: its origin has taken it back.
     """
 
-    edge: Uuid
+    edge_id: Uuid
     revision: Revision | None = None
     digest: Digest
     track: Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
@@ -197,9 +195,9 @@ class StandingClear(Contract):
     def _edges_rise_within_bounds(self) -> Self:
         before = self.above
         for each in self.held:
-            if before is not None and each.edge <= before:
+            if before is not None and each.edge_id <= before:
                 raise ValueError("edges_out_of_order")
-            before = each.edge
+            before = each.edge_id
         if self.upto is not None and before is not None and before > self.upto:
             raise ValueError("edge_beyond_bound")
         return self

@@ -9,25 +9,38 @@ from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
-from shared.contracts.base import Asn, Contract, Day, Digest, Flag, InstanceId, Instant, Jurisdiction, KeyId, PartyId
+from shared.contracts.base import (
+    Asn,
+    Contract,
+    Day,
+    Digest,
+    Flag,
+    InstanceId,
+    Instant,
+    Jurisdiction,
+    KeyId,
+    PartyId,
+    SignatureText,
+)
 from shared.contracts.delivery import ReadsAnnouncedClear
 from shared.contracts.documents import SignedDocument
 from shared.vocabulary.referral import IncidentKind
 from shared.vocabulary.routing import Mandate, PartyKind, PartyStatus
 
-PublicKeyText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{43,1700}={0,2}$", max_length=1702)]
+PublicKeyText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{43,4000}={0,2}$", max_length=4002)]
 DomainName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63}){1,4}$", max_length=120)]
 
 
 class PublicKey(Contract):
     """A public key with its validity. `use` says what for; `suite` names the algorithm.
 
+    One of a use or a suite that its reader does not know is not there for it, and nothing else is.
     A key that is `revoked_at` some time proves nothing from then on, whatever time a record of it claims to be from.
     """
 
     key_id: KeyId
-    use: Annotated[str, StringConstraints(pattern=r"^(sign|seal)$", max_length=4)]
-    suite: Annotated[str, StringConstraints(pattern=r"^(ed25519|x25519|mlkem768-x25519)$", max_length=16)]
+    use: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,15}$", max_length=16)]
+    suite: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,24}$", max_length=24)]
     public: PublicKeyText
     valid_from: Instant
     valid_to: Instant | None = None
@@ -111,9 +124,9 @@ class Party(Contract):
     mandates: Annotated[tuple[MandateGrant, ...], Field(max_length=8)] = ()
     accepts: Annotated[tuple[IncidentKind, ...], Field(max_length=32)] = ()
     aliases: Annotated[tuple[Alias, ...], Field(max_length=16)] = ()
-    domains: Annotated[tuple[Domain, ...], Field(max_length=64)] = ()
-    asns: Annotated[tuple[AutonomousSystem, ...], Field(max_length=64)] = ()
-    keys: Annotated[tuple[PublicKey, ...], Field(max_length=8)] = ()
+    domains: Annotated[tuple[Domain, ...], Field(max_length=1000)] = ()
+    asns: Annotated[tuple[AutonomousSystem, ...], Field(max_length=1000)] = ()
+    keys: Annotated[tuple[PublicKey, ...], Field(max_length=16)] = ()
     daily: Daily | None = None
     annex: Annex | None = None
 
@@ -126,7 +139,7 @@ class Instance(Contract):
 
     id: InstanceId
     kind: PartyKind
-    keys: Annotated[tuple[PublicKey, ...], Field(min_length=1, max_length=8)]
+    keys: Annotated[tuple[PublicKey, ...], Field(min_length=1, max_length=16)]
     reads_floor: ReadsAnnouncedClear | None = None
 
 
@@ -146,7 +159,7 @@ class Approval(Contract):
 
     approver: PartyId
     key_id: KeyId
-    signature: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{86}$", max_length=86)]
+    signature: SignatureText
 
 
 class DocumentActivated(Contract):

@@ -6,8 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from shared.contracts.acceptance import SignatureText
-from shared.contracts.base import Contract, Digest, InstanceId, Instant, KeyId, PartyId
+from shared.contracts.base import Contract, Digest, InstanceId, Instant, KeyId, PartyId, SignatureText
 from shared.contracts.facts import TopicName
 from shared.vocabulary.proofs import NotProven, Proven
 
@@ -30,8 +29,8 @@ class EvidenceStatement(Contract):
     topic: TopicName
     broker_time: Instant
     stated_at: Instant
-    proven: tuple[Proven, ...]
-    not_proven: tuple[NotProven, ...]
+    proven: Annotated[tuple[Proven, ...], Field(max_length=16)]
+    not_proven: Annotated[tuple[NotProven, ...], Field(max_length=16)]
     key_id: KeyId
     signature: SignatureText
 

@@ -37,14 +37,14 @@ TopicName = Annotated[str, StringConstraints(pattern=r"^causeway\.[a-z0-9_.]{1,7
 class ReceiptEntry(Contract):
     """One consumed message: the digest of its covered bytes, the copy judged, and what was done with it.
 
-    `edge` and `revision` are those that the message names.
+    `edge_id` and `revision` are those that the message names.
     """
 
     message_id: Uuid
     digest: Digest
     outcome: ReceiptOutcome
     code: ErrorCode | None = None
-    edge: Uuid | None = None
+    edge_id: Uuid | None = None
     revision: Revision | None = None
     judged: JudgedCopy
 

@@ -134,4 +134,4 @@ class ShownHold(Contract):
     not_after: EventTime
     state: Literal["active", "too_late"] | HoldEnd
     ended_at: Instant | None
-    gone: Annotated[int, Field(strict=True, ge=0)]
+    gone: Annotated[int, Field(strict=True, ge=0, le=10_000)]

@@ -23,8 +23,8 @@ from shared.vocabulary.answers import (
 ITEMS_MAX = 10
 #: An item's number: given by the origin's service, stable over revisions, never used again. A notice counts its own.
 ItemNumber = Annotated[int, Field(strict=True, ge=1, le=99)]
-#: Statements about items in one answer: every action of every item.
-ITEM_ANSWERS_MAX = ITEMS_MAX * len(NoticeAction)
+#: Statements about items in one answer: of each item every action, of which there may come to be ten.
+ITEM_ANSWERS_MAX = 100
 #: An item can be reinstated or reappear so often, less one.
 ROUNDS_MAX = 9
 #: What is kept of checks of all items of a notice.
@@ -106,8 +106,8 @@ class Disowned(OtherHost):
     n: ItemNumber
 
 
-#: Words about items in one answer, and in all of them: every one of every item.
-ASSESSED_MAX = ITEMS_MAX * (len(HotlineAssessment) + len(HotlineAction))
+#: Words about items in one answer, and in all of them: of each item every one, of which there may come to be ten.
+ASSESSED_MAX = 100
 
 
 class ItemFinding(Contract):

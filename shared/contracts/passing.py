@@ -32,8 +32,8 @@ class Referring(Contract):
 class Passing(Referring):
     """To which agency a case goes, on which edge the first had it, and the id of the one that the other answers on."""
 
-    of: Uuid
-    edge: Uuid
+    from_edge_id: Uuid
+    edge_id: Uuid
 
 
 class CaseReferredClear(Passing, OnReferral):
@@ -43,12 +43,12 @@ class CaseReferredClear(Passing, OnReferral):
 class CameBack(Contract):
     """What was passed on has come back: which agency's instance has refused it, and by which code.
 
-    `edge` is the one that it would have answered on. `stands` is what the first agency had answered before, and has
+    `edge_id` is the one that it would have answered on. `stands` is what the first agency had answered before, and has
     again; `times`: how often it has come back by now.
     """
 
     agency: PartyId
-    edge: Uuid
+    edge_id: Uuid
     code: ErrorCode
     stands: Literal[AnswerState.NONE, AnswerState.ACCEPTED, AnswerState.ONGOING]
     times: Annotated[int, Field(strict=True, ge=1, le=TIMES_MAX)]

@@ -78,7 +78,7 @@ class Scope(Contract):
     """
 
     purposes: Annotated[tuple[Purpose, ...], Field(min_length=1, max_length=8)]
-    kinds: Annotated[tuple[PartyKind, ...], Field(min_length=1, max_length=8)]
+    kinds: Annotated[tuple[PartyKind, ...], Field(min_length=1, max_length=16)]
     nodes: Annotated[tuple[Jurisdiction, ...], Field(max_length=64)] = ()
     parties: Annotated[tuple[PartyId, ...], Field(max_length=64)] = ()
 
@@ -118,7 +118,7 @@ class Rule(Contract):
 
     id: RuleId
     effect: Literal["permit", "prohibit"]
-    reads: Annotated[tuple[Fact, ...], Field(min_length=1, max_length=17)]
+    reads: Annotated[tuple[Fact, ...], Field(min_length=1, max_length=32)]
     when: Annotated[tuple[Predicate, ...], Field(max_length=12)]
     select: Selector | None = None
     scope: Scope | None = None
@@ -126,8 +126,8 @@ class Rule(Contract):
     reason: Reason | None = None
     basis: LegalBasis
     handling: Handling | None = None
-    withheld: Annotated[tuple[WithheldField, ...], Field(max_length=8)] = ()
-    hash_kinds: Annotated[tuple[HashKind, ...], Field(max_length=6)] = ()
+    withheld: Annotated[tuple[WithheldField, ...], Field(max_length=16)] = ()
+    hash_kinds: Annotated[tuple[HashKind, ...], Field(max_length=16)] = ()
     hold_window_h: Annotated[int, Field(strict=True, ge=1, le=24 * 31)] | None = None
     deadlines: Deadlines = Deadlines()
     judged_by: Literal["observation", "decision"] = "decision"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from shared.contracts.base import (
     ActorId,
@@ -89,7 +90,7 @@ class Hosting(Contract):
     provider: PartyId | None = None
     is_cdn: Flag = False
     method: codes.HostingMethod = codes.HostingMethod.STATED
-    observed_at: Day | None = None
+    observed_on: Day | None = None
 
 
 class Hashes(Contract):
@@ -115,15 +116,21 @@ class Classification(Contract):
     def _value_belongs_to_scheme(self) -> Self:
         known = judgement.ASSESSMENT_VALUES[self.scheme]
         if known and self.value not in known and self.value != judgement.UNKNOWN_VALUE:
-            raise ValueError("assessment_value_not_in_scheme")
+            raise _not_in(known)
         return self
 
 
 def _listed(told: ClassificationT) -> ClassificationT:
-    """Raises `ValueError` where the value is not of its scheme's list: what travels is closed."""
-    if told.value not in judgement.ASSESSMENT_VALUES[told.scheme] | {judgement.UNKNOWN_VALUE}:
-        raise ValueError("assessment_value_not_in_scheme")
+    """Raises where the value is not of its scheme's list: what travels is closed."""
+    if told.value not in (known := judgement.ASSESSMENT_VALUES[told.scheme]) and told.value != judgement.UNKNOWN_VALUE:
+        raise _not_in(known)
     return told
+
+
+def _not_in(known: frozenset[str]) -> PydanticCustomError:
+    """A value that its scheme's list does not have: as of any code, an edition to come may have it."""
+    expected = ", ".join(f"'{each}'" for each in sorted(known | {judgement.UNKNOWN_VALUE}))
+    return PydanticCustomError("enum", "assessment_value_not_in_scheme", {"expected": expected})
 
 
 ClassificationT = TypeVar("ClassificationT", bound=Classification)
@@ -133,7 +140,7 @@ class Assessment(Classification):
     """One party's classification under a named scheme; never converted into another scheme."""
 
     assessor: PartyId | None = None
-    at: Day | None = None
+    assessed_on: Day | None = None
 
 
 class ListedAssessment(Assessment):
@@ -199,12 +206,12 @@ class SubjectAccount(Contract):
 
 class Priority(Contract):
     level: codes.PriorityLevel = codes.PriorityLevel.P2_NORMAL
-    basis: Annotated[tuple[codes.PriorityBasis, ...], Field(max_length=6)] = ()
+    basis: Annotated[tuple[codes.PriorityBasis, ...], Field(max_length=16)] = ()
 
 
 class Actionable(Contract):
     status: codes.Actionability = codes.Actionability.ACTIONABLE
-    missing: Annotated[tuple[codes.MissingField, ...], Field(max_length=8)] = ()
+    missing: Annotated[tuple[codes.MissingField, ...], Field(max_length=16)] = ()
 
     @model_validator(mode="after")
     def _missing_goes_with_incomplete(self) -> Self:
@@ -222,7 +229,7 @@ class ReferralContent(Contract):
     """What the origin states, shared by the submission and the record that travels."""
 
     incident_kind: codes.IncidentKind
-    incident_flags: Annotated[tuple[codes.IncidentFlag, ...], Field(max_length=16)] = ()
+    incident_flags: Annotated[tuple[codes.IncidentFlag, ...], Field(max_length=32)] = ()
     observed_at: EventTime
     media_kind: codes.MediaKind
     viewed_by: codes.ViewedBy = codes.ViewedBy.UNKNOWN

@@ -241,7 +241,7 @@ ALL: tuple[MessageType, ...] = (
     EPOCH_OPENED,
 )
 BY_TYPE: dict[str, MessageType] = {message.type: message for message in ALL}
-#: What takes back what was sent. Their format never grows: they are never deferred and wait for nothing.
+#: What takes back what was sent. Neither format nor codes of it grow: they are never deferred and wait for nothing.
 WITHDRAWALS: Final = frozenset({REFERRAL_WITHDRAWN, NOTICE_WITHDRAWN})
 #: Names without version, to tell an unknown version of a known message from an unknown message.
 NAMES: frozenset[str] = frozenset(message.name for message in ALL)

@@ -192,7 +192,7 @@ class Verdict(NamedTuple):
             "digest": self.digest,
             "outcome": self.outcome.value,
             "code": self.code,
-            "edge": None if self.edge is None else str(self.edge),
+            "edge_id": None if self.edge is None else str(self.edge),
             "revision": self.revision,
             "judged": self.judged.as_json(),
         }

@@ -57,7 +57,7 @@ COLUMNS: dict[str, Column] = {
     "hosting_provider": Column((*_HOSTING, "provider")),
     "hosting_is_cdn": Column((*_HOSTING, "is_cdn"), "boolean"),
     "hosting_method": Column((*_HOSTING, "method")),
-    "hosting_observed_at": Column((*_HOSTING, "observed_at")),
+    "hosting_observed_on": Column((*_HOSTING, "observed_on")),
     **{name: Column((*_ITEM, "hashes", name)) for name in ("md5", "sha1", "sha256", "pdq", "photodna", "tmk_pdqf")},
     "assessment_scheme": Column((*_ASSESSMENT, "scheme")),
     "assessment_value": Column((*_ASSESSMENT, "value")),

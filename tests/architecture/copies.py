@@ -25,8 +25,8 @@ OWN_WORDS: Final[Mapping[str, Sequence[str]]] = {
     "law_enforcement": ("cases", "case", "law_enforcement", "lawenforcement", "agency", "agencies"),
     "audit": ("entries", "entry", "audit"),
 }
-#: What all of them speak of under two names: a notice's id is its own, and who issued it is its contact.
-SAME_THING: Final = (("referral_id", "X_id"), ("contact", "origin"))
+#: What all of them speak of under two names: a notice's id is its own, and who issued it is its notifier.
+SAME_THING: Final = (("referral_id", "X_id"), ("notifier", "origin"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,7 @@ _FILLS: Final[Mapping[str, tuple[Sequence[str], Mapping[str, str]]]] = {
     ),
     "industry": (
         (*_REFERRALS, filled_attention.ANSWERED, _ITEM, _FEEDS, *_INBOX),
-        _words("notice", "notice_id", "contact", begun="issued", done="actioned")
+        _words("notice", "notice_id", "notifier", begun="issued", done="actioned")
         | {"more": ", language", "values": ", 'en'"},
     ),
     "law_enforcement": (

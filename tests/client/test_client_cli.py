@@ -283,7 +283,7 @@ def test_the_inbox_lists_what_was_offered_and_what_was_issued(run: Run, service:
     item = {"referral_id": ID, "origin": "h.example", "purpose": "investigation", "state": "offered", "exercise": True}
     item["received_at"] = "2026-03-15T12:00:00Z"
     service.canned["/v1/inbox"] = (200, {"items": [item], "next": None})
-    notice = {"notice_id": ID, "state": "issued", "exercise": True, "contact": "h.example", "purpose": "takedown"}
+    notice = {"notice_id": ID, "state": "issued", "exercise": True, "notifier": "h.example", "purpose": "takedown"}
     notice |= {"received_at": "2026-03-15T12:00:00Z", "edge": {"deadlines": {"acknowledge_h": None, "act_h": 24}}}
     service.canned["/v1/notices"] = (200, {"items": [notice], "next": None})
     assert f"{ID}\t\th.example\tinvestigation\toffered\t" in run("inbox").out

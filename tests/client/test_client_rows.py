@@ -55,7 +55,7 @@ def test_a_full_csv_row_is_a_valid_submission(tmp_path: Path) -> None:
         "hosting_provider": "provider-007.example",
         "hosting_is_cdn": "false",
         "hosting_method": "stated",
-        "hosting_observed_at": "2026-03-15",
+        "hosting_observed_on": "2026-03-15",
         "md5": "0" * 32,
         "sha1": "1" * 40,
         "sha256": "2" * 64,

@@ -4,7 +4,9 @@
 
 `shared/contracts/golden/`: a small installation (keys, directory and policy as they were published, a beat), a record
 of each message as Kafka holds it with what its recipient and audit read in it, what a person may keep (a signed
-acceptance and evidence), and each schema as it was. The keys open nothing else.
+acceptance and evidence), and each schema as it was. The keys open nothing else. Beside them, the codes of each edition
+of the vocabulary, the digest of the tree of jurisdictions that each engine derives by, and what each edition of the
+guard charges beside texts.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from inspect import isclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 from uuid import UUID
 
 from deploy.directory.approval import approve_document, document_body, sign_beat
@@ -23,9 +26,11 @@ from deploy.directory.build import sample_directory
 from deploy.policy import sample_policy
 from services.audit.domain.entries import Read
 from services.audit.domain.reading import Reading, read_records
+from shared.contracts.base import Contract
 from shared.contracts.directory import Directory
 from shared.contracts.documents import Beat
 from shared.contracts.policy import Policy
+from shared.contracts.referral import EdgeSealed
 from shared.contracts.registry import (
     ALL,
     CASE_ACCEPTED,
@@ -33,6 +38,7 @@ from shared.contracts.registry import (
     PRESERVATION_REQUESTED,
     REFERRAL_PASSED_ON,
     STATED_BY_INSTANCES,
+    Family,
     MessageType,
 )
 from shared.envelope.keys import OpeningKey, SigningKey
@@ -43,12 +49,16 @@ from shared.exchange.compose import Acceptor, Addressing, compose
 from shared.exchange.evidence import Witness
 from shared.exchange.message import Draft, Record
 from shared.exchange.topics import inbox_topic
-from shared.guard.edition import edition
+from shared.guard.edition import EDITIONS, edition, own
+from shared.guard.leaves import plan
 from shared.kernel.canonical import canonical_json, digest
 from shared.kernel.clock import ManualClock, parse_rfc3339, rfc3339
 from shared.kernel.ids import uuid7
 from shared.routing.documents import ApproverKey
+from shared.routing.engine import ENGINE
 from shared.runtime.kafka.documents import write_document
+from shared.vocabulary import jurisdiction
+from shared.vocabulary.edition import codes_of_editions, editions
 from shared.vocabulary.routing import PartyKind
 from tests.contracts.published import read
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
@@ -57,6 +67,7 @@ from tests.support.passing import genuine
 
 GOLDEN: Final = Path(__file__).parents[2] / "shared/contracts/golden"
 EXAMPLES: Final = GOLDEN.parent / "examples"
+TREE_DATA: Final = Path(jurisdiction.__file__).with_name("data") / "jurisdictions.json"
 #: Who serves each kind of party, who speaks for it, and with whom it speaks among its own kind.
 INSTANCES: Final[Mapping[PartyKind, str]] = {
     PartyKind.HOTLINE: "hotline",
@@ -76,7 +87,7 @@ _SEALED: Final[Mapping[MessageType, dict[str, Any]]] = {
     CONTACT_SUGGESTED: {
         "agency": "police-be.example",
         "ground": "same_location",
-        "theirs": "019b2d3c-4400-7000-8000-0000000000a2",
+        "their_referral_id": "019b2d3c-4400-7000-8000-0000000000a2",
     },
     PRESERVATION_REQUESTED: {"locations": [{"kind": "url", "value": "https://provider-002.example/a/1"}]},
 }
@@ -204,7 +215,7 @@ def write_missing(folder: Path) -> list[Path]:
     new = _written(wanted)
     here = installation(folder)
     records = {record_file(message, folder): lambda m=message: _record(here, m).text() for message in ALL}
-    kept = _kept(here, folder) | _schemas()
+    kept = _kept(here, folder) | _listed() | _schemas()
     return new + _written(records | {folder / name: text for name, text in kept.items()})
 
 
@@ -263,7 +274,7 @@ def _said(here: World, message: MessageType, cell: Cell) -> Draft:
     """A message that carries no edge, as its example says it; of what is passed on, the edge of the first agency."""
     if message is REFERRAL_PASSED_ON:
         return genuine(here, *PARTIES[PartyKind.LAW_ENFORCEMENT])
-    example = read(EXAMPLES / f"{message.name}.v{message.version}" / _first_accepted(message))
+    example = read(_fullest(message))
     subject = uuid7()
     own = {
         "referral_id": str(subject),
@@ -286,9 +297,10 @@ def _said(here: World, message: MessageType, cell: Cell) -> Draft:
     return compose(message, clear, address, sealed=None if sealed is None else canonical_json(sealed))
 
 
-def _first_accepted(message: MessageType) -> str:
-    folder = EXAMPLES / f"{message.name}.v{message.version}"
-    return min(each.name for each in folder.glob("accepted-*.json"))
+def _fullest(message: MessageType) -> Path:
+    """Of the examples that are accepted the one that says most: it has the most members to be read."""
+    accepted = (EXAMPLES / f"{message.name}.v{message.version}").glob("accepted-*.json")
+    return max(accepted, key=lambda file: (file.stat().st_size, file.name))
 
 
 def _kept(here: World, folder: Path) -> dict[str, Callable[[], bytes]]:
@@ -321,6 +333,45 @@ def shape(published: Any) -> Any:
 def _schemas() -> dict[str, Callable[[], bytes]]:
     files = (GOLDEN.parent / "schemas").glob("*.json")
     return {f"schemas/{file.name}": lambda file=file: canonical_json(shape(read(file))) + b"\n" for file in files}
+
+
+def _listed() -> dict[str, Callable[[], bytes]]:
+    """What others go by and no document says: a file for each edition of the vocabulary, each engine, each guard."""
+    named = zip(editions(), codes_of_editions(), strict=True)
+    listed = {
+        f"vocabulary/{number}.json": {"edition": name, "codes": sorted(codes)}
+        for number, (name, codes) in enumerate(named, start=1)
+    }
+    listed |= {f"engines/{ENGINE}.json": {"tree": tree_digest()}}
+    listed |= {f"guards/{len(EDITIONS)}.json": {"edition": own().name, "charges": charges()}}
+    return {name: lambda value=value: _pretty(value) for name, value in listed.items()}
+
+
+def tree_digest() -> str:
+    """SHA-256 of the tree of jurisdictions, as it is shipped."""
+    return digest(TREE_DATA.read_bytes())
+
+
+def charges() -> dict[str, Any]:
+    """What each model of a record costs beside its texts, and each of its fields: in sixteenths of a bit.
+
+    It follows from the models: from how many codes a list has, how long a list may be, what may be left out.
+    """
+    sealed = [message.sealed for message in ALL if message.sealed is not None and message.family is not Family.FACT]
+    found: dict[str, Any] = {}
+    for each in sealed:
+        _charge(each.model_fields["record"].annotation if issubclass(each, EdgeSealed) else each, found)
+    return found
+
+
+def _charge(annotation: Any, found: dict[str, Any]) -> None:
+    if isclass(annotation) and issubclass(annotation, Contract) and annotation.__name__ not in found:
+        steps, cost = plan(annotation)
+        found[annotation.__name__] = {"cost": cost, "fields": [list(step) for step in steps]}
+        for field in annotation.model_fields.values():
+            _charge(field.annotation, found)
+    for argument in get_args(annotation):
+        _charge(argument, found)
 
 
 def _pretty(value: object) -> bytes:

@@ -152,7 +152,7 @@ def _hosting(body: Body, r: Random) -> tuple[Body, tuple[Piece, ...]] | None:
         if len(item.get("hosting", [])) < 4:
             entry = {
                 "asn": r.randint(1, 4_294_967_295),
-                "observed_at": f"2020-0{r.randint(1, 9)}-{r.randint(1, 28):02d}",
+                "observed_on": f"2020-0{r.randint(1, 9)}-{r.randint(1, 28):02d}",
             }
             hosting = [*item.get("hosting", []), entry]
             return _with_item(body, index, item | {"hosting": hosting}), (Piece(f'"asn":{entry["asn"]}', 6),)

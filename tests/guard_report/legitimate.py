@@ -119,7 +119,7 @@ def _hosting(r: Random) -> dict[str, Any]:
         "provider": r.choice(["provider-001.example", "provider-002.example", "hosting-big.example"]),
         "is_cdn": r.random() < 0.3,
         "method": r.choice(list(codes.HostingMethod)).value,
-        "observed_at": _instant(r)[:10],
+        "observed_on": _instant(r)[:10],
     }
 
 
@@ -147,7 +147,13 @@ def _assessment(r: Random) -> dict[str, Any]:
     value = r.choice(sorted(ASSESSMENT_VALUES[scheme] or {"AGE_0_2", "SEX_ACT_3", "ucs17"}))
     assessor = r.choice(["hotline-nl.example", "hotline-de.example", "provider-001.example"])
     status = r.choice(list(AssessmentStatus)).value
-    return {"scheme": scheme.value, "value": value, "assessor": assessor, "at": _instant(r)[:10], "status": status}
+    return {
+        "scheme": scheme.value,
+        "value": value,
+        "assessor": assessor,
+        "assessed_on": _instant(r)[:10],
+        "status": status,
+    }
 
 
 def _subject(r: Random) -> dict[str, Any]:

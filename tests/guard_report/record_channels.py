@@ -215,9 +215,9 @@ _TEXTS: dict[str, Channel] = {
 }
 _NUMBERS: dict[str, Channel] = {
     "networks": _each_item("hosting", _listed(4, _member("asn", _number(1, 4_294_967_295)))),
-    "days of hosting": _each_item("hosting", _listed(4, _member("observed_at", _day))),
+    "days of hosting": _each_item("hosting", _listed(4, _member("observed_on", _day))),
     "days of assessments": _each_item(
-        "assessment", _listed(4, _member("at", _day, scheme="ucs", value=judgement.UNKNOWN_VALUE))
+        "assessment", _listed(4, _member("assessed_on", _day, scheme="ucs", value=judgement.UNKNOWN_VALUE))
     ),
     "IPv4": _seen(_ipv4, "ip"),
     "IPv6": _seen(_ipv6, "ip"),
@@ -256,7 +256,7 @@ _SHAPE: dict[str, Channel] = {
     "kinds of items": _which_kind,
     "repeats": lambda r: Said(BASE | {"items": r.choices([_url(1), _url(2)], k=ITEMS_MAX)}, float(ITEMS_MAX)),
     "which hashes": _each_item("hashes", _flags(("md5", "sha1", "sha256", "pdq"), lambda name: _SAMPLE[name])),
-    "which of hosting": _each_item("hosting", _listed(4, _flags(("asn", "observed_at"), lambda name: _SAMPLE[name]))),
+    "which of hosting": _each_item("hosting", _listed(4, _flags(("asn", "observed_on"), lambda name: _SAMPLE[name]))),
 }
 _SAMPLE = {
     "md5": "0" * 32,
@@ -264,6 +264,6 @@ _SAMPLE = {
     "sha256": "0" * 64,
     "pdq": "0" * 64,
     "asn": 1,
-    "observed_at": "2026-01-01",
+    "observed_on": "2026-01-01",
 }
 CHANNELS: dict[str, Channel] = {**_TEXTS, **_NUMBERS, **_CODES, **_SHAPE}

@@ -107,7 +107,7 @@ def places(item: InboxItem) -> list[object]:
 
 
 def named(item: InboxItem) -> list[tuple[object, object, object]]:
-    return [(each["agency"], each["ground"], each["theirs"]) for each in item.contacts]
+    return [(each["agency"], each["ground"], each["their_referral_id"]) for each in item.contacts]
 
 
 async def needs(agency: CausewayClient, referral_id: UUID) -> list[tuple[str, ...]]:

@@ -149,13 +149,13 @@ def issued(
     notice_id: UUID,
     *,
     to: str = PROVIDER,
-    contact: str = HOTLINE,
+    notifier: str = HOTLINE,
     items: int = 1,
     again: AnsweredSoFar | None = None,
     revision: int | None = None,
     location: str = LOCATION,
 ) -> Received:
-    """A notice issued by `contact`; its items differ in number alone. `again`: it was issued elsewhere before."""
+    """A notice issued by `notifier`; its items differ in number alone. `again`: it was issued elsewhere before."""
     stated = {"notice_id": notice_id} | ({} if revision is None else {"revision": revision})
     record: dict[str, Any] = {
         "incident_kind": "csam",
@@ -169,7 +169,7 @@ def issued(
         NOTICE_ISSUED,
         NoticeIssuedClear.model_validate(stated | committed()),
         subject=notice_id,
-        sender=contact,
+        sender=notifier,
         recipient=to,
         sealed=NoticeRecord.model_validate(record),
         edge=edge(to, "takedown"),
@@ -177,9 +177,9 @@ def issued(
     )
 
 
-def notice_withdrawn(notice_id: UUID, *, to: str = PROVIDER, contact: str = HOTLINE) -> Received:
+def notice_withdrawn(notice_id: UUID, *, to: str = PROVIDER, notifier: str = HOTLINE) -> Received:
     clear = NoticeWithdrawnClear.model_validate({"notice_id": notice_id, "act": uuid4(), "reason": "filed_in_error"})
-    return received(NOTICE_WITHDRAWN, clear, subject=notice_id, sender=contact, recipient=to)
+    return received(NOTICE_WITHDRAWN, clear, subject=notice_id, sender=notifier, recipient=to)
 
 
 def received(

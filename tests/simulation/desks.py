@@ -221,7 +221,7 @@ class Desk(NothingHeld):
     async def compare(self, unit: Unit, by: str, standing: StandingClear) -> None:
         """What `by` lacks of our edges is missing; what it has beyond that is listed. As the real origin does."""
         state: State = unit.connection
-        held = {each.edge: each for each in standing.held}
+        held = {each.edge_id: each for each in standing.held}
         of = {key[1]: edge for key, edge in state.effects.items() if key[0] == "edge" and edge.state == "emitted"}
         for message_id, edge in of.items():
             if edge.place != by and by in edge.places and edge.edge_id in held:
@@ -333,7 +333,7 @@ class Desk(NothingHeld):
         }
         return [
             HeldEdge.model_construct(
-                edge=edge_id,
+                edge_id=edge_id,
                 revision=effects["held", referral_id, agency],
                 digest=digest,
                 track=effects.get(("track", referral_id, agency), 0),

@@ -300,7 +300,7 @@ SUBMISSION: dict[str, Any] = {
                     "provider": PROVIDER,
                     "jurisdiction": "NL",
                     "method": "stated",
-                    "observed_at": "2026-05-03",
+                    "observed_on": "2026-05-03",
                 }
             ],
             "assessment": [
@@ -308,7 +308,7 @@ SUBMISSION: dict[str, Any] = {
                     "scheme": "interpol_baseline",
                     "value": "baseline",
                     "jurisdiction": "FR",
-                    "at": "2026-05-03",
+                    "assessed_on": "2026-05-03",
                     "status": "final",
                 }
             ],

@@ -118,7 +118,7 @@ async def at_recipients(databases: dict[str, asyncpg.Connection], kinds: dict[st
     found: set[Row] = set()
     for name, each in databases.items():
         table, key, finished = TABLES[kinds[name]]
-        agency, sender = kinds[name] == "law_enforcement", {"industry": "contact"}.get(kinds[name], "origin")
+        agency, sender = kinds[name] == "law_enforcement", {"industry": "notifier"}.get(kinds[name], "origin")
         claimed = {(row["referral_id"], row["party"]) for row in await each.fetch(CLAIMED)} if agency else set()
         for row in await each.fetch(
             f"SELECT {key} AS subject, party, {sender} AS sender, state FROM {table} WHERE priority = $1", P0

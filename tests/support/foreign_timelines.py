@@ -267,14 +267,14 @@ async def ungrouped(books: Books, group: dict[str, Any]) -> list[str]:
         for name, each in books.databases.items()
         if books.kinds[name] == "industry"
         for row in await each.fetch(
-            "SELECT l.notice_id, n.contact, n.state FROM notice_location AS l JOIN notice AS n USING (notice_id, party)"
-            " WHERE l.party = $1 AND l.token = $2",
+            "SELECT l.notice_id, n.notifier, n.state FROM notice_location AS l JOIN notice AS n"
+            " USING (notice_id, party) WHERE l.party = $1 AND l.token = $2",
             group["party"],
             token,
         )
     ]
     there = {str(row["notice_id"]) for row in rows if str(row["notice_id"]) in wanted or row["state"] not in BACK}
-    notifiers = {row["contact"] for row in rows if str(row["notice_id"]) in wanted}
+    notifiers = {row["notifier"] for row in rows if str(row["notice_id"]) in wanted}
     told = [] if there == wanted else [f"work item {group['work_item']}: {sorted(there ^ wanted)} too many or missing"]
     return told if len(notifiers) == len(wanted) else [*told, f"work item {group['work_item']}: one notifier twice"]
 

@@ -178,7 +178,7 @@ class Shelf:
 
     async def held(self, unit: Unit, of: str, *, above: UUID, limit: int) -> list[HeldEdge]:
         some = [each for each in sorted(self.edges) if each > above and of == "law_enforcement"][:limit]
-        return [HeldEdge(edge=each, digest="4b" * 32, track=1, withdrawn=False) for each in some]
+        return [HeldEdge(edge_id=each, digest="4b" * 32, track=1, withdrawn=False) for each in some]
 
     async def compare(self, unit: Unit, by: str, standing: StandingClear) -> None:
         self.compared.append((by, standing))

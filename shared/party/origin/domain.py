@@ -261,8 +261,8 @@ class AnswerDetail(NoticeWords, OfferWords, CaseWords):
     #: To whom a case was referred, why, and on which edge that one answers.
     agency: PartyId | None = None
     because: CaseReferReason | None = None
-    of: Uuid | None = None
-    edge: Uuid | None = None
+    from_edge_id: Uuid | None = None
+    edge_id: Uuid | None = None
     #: That it has come back from there: by which code, as what it stands again, and how often it has.
     code: ErrorCode | None = None
     stands: AnswerState | None = None
@@ -330,7 +330,7 @@ class TransferStands(NamedTuple):
     gone: bool
 
 
-class WorkItem(Contract):
+class ListedWork(Contract):
     """A referral that waits for a person, the reason, and since when."""
 
     referral_id: Uuid
@@ -343,7 +343,7 @@ class WorkItem(Contract):
 class WorkPage(Contract):
     """What waits for a person, newest first."""
 
-    items: tuple[WorkItem, ...]
+    items: tuple[ListedWork, ...]
     next: NextCursor
 
 

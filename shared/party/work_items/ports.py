@@ -25,7 +25,7 @@ class OpenItem(Contract):
     notice_id: Uuid
     n: ItemNumber
     round: Round
-    contact: PartyId
+    notifier: PartyId
     state: NoticeState
     priority: PriorityLevel | None
     received_at: Instant

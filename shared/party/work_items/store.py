@@ -47,7 +47,7 @@ GROUP BY l.token ORDER BY max(n.place) DESC, min(l.n)
 _PLACES: Final = "SELECT DISTINCT token FROM notice_location WHERE party = $1 AND notice_id = ANY($2::uuid[])"
 _OPEN_ITEMS: Final = f"""
 SELECT t.token, i.* FROM unnest($2::bytea[]) AS t (token) CROSS JOIN LATERAL (
-    SELECT n.notice_id, l.n, n.contact, n.state, n.priority, n.received_at, n.said
+    SELECT n.notice_id, l.n, n.notifier, n.state, n.priority, n.received_at, n.said
     FROM notice_location AS l JOIN notice AS n ON n.notice_id = l.notice_id AND n.party = l.party
     WHERE l.party = $1 AND l.token = t.token AND n.place IS NOT NULL AND n.state IN ({_OPEN}) AND l.n = ANY(n.numbers)
     ORDER BY n.received_at, n.notice_id, l.n LIMIT {MEMBERS_MAX}

@@ -44,7 +44,7 @@ async def parts(holding: Holding, unit: Unit, of: str, *, above: UUID) -> tuple[
     compacted = await unit.taken.compacted(of)
     while at is not None and len(told) < PARTS_MAX:
         held = await holding.held(unit, of, above=at, limit=ROWS_MAX)
-        upto = held[-1].edge if len(held) == ROWS_MAX else None
+        upto = held[-1].edge_id if len(held) == ROWS_MAX else None
         told.append(StandingClear(above=at if at.int else None, upto=upto, compacted=compacted, held=tuple(held)))
         at = upto
     return told, at

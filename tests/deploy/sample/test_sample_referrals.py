@@ -178,5 +178,5 @@ def _without_time_of_assessment(referral: dict[str, object]) -> object:
     copied = json.loads(json.dumps(referral))
     for item in copied["items"]:
         for assessment in item.get("assessment", ()):
-            del assessment["at"]
+            del assessment["assessed_on"]
     return copied

@@ -67,7 +67,7 @@ def accepted(here: World, referral_id: UUID, by: str) -> Draft:
 
 def suggested(here: World, referral_id: UUID, to: str, other: str) -> Draft:
     clear = ContactSuggestedClear(referral_id=referral_id, revision=1)
-    contact = Contact(agency=other, ground=ContactGround.SAME_REFERRAL, theirs=referral_id)
+    contact = Contact(agency=other, ground=ContactGround.SAME_REFERRAL, their_referral_id=referral_id)
     address = addressed(here, referral_id, HOTLINE, to)
     return compose(CONTACT_SUGGESTED, clear, address, sealed=contact.model_dump_json().encode())
 

@@ -33,7 +33,7 @@ class Told(NamedTuple):
     of: UUID
     other: str
     ground: str
-    theirs: UUID
+    their_referral_id: UUID
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,13 @@ async def told(origin: Origin) -> set[Told]:
         if draft.message is CONTACT_SUGGESTED:
             contact = opened(origin.world, draft)
             assert contact["agency"].encode() not in draft.body
-            told = draft.recipient, UUID(draft.subject), contact["agency"], contact["ground"], UUID(contact["theirs"])
+            told = (
+                draft.recipient,
+                UUID(draft.subject),
+                contact["agency"],
+                contact["ground"],
+                UUID(contact["their_referral_id"]),
+            )
             found.add(Told(*told))
     await origin.forget()
     return found

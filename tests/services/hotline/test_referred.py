@@ -86,7 +86,11 @@ async def referred(origin: Origin, referral_id: UUID, by: str) -> Received:
     """One agency's word that it has passed the case on to another."""
     of = await edge_of(origin, referral_id, by)
     clear = CaseReferredClear(
-        agency=OTHER, because=CaseReferReason.SUSPECT_ELSEWHERE, of=of, edge=UUID(int=of.int ^ 1), **on(referral_id, 1)
+        agency=OTHER,
+        because=CaseReferReason.SUSPECT_ELSEWHERE,
+        from_edge_id=of,
+        edge_id=UUID(int=of.int ^ 1),
+        **on(referral_id, 1),
     )
     return said(CASE_REFERRED, clear, by, origin.clock.now())
 
@@ -155,7 +159,7 @@ async def came_back(origin: Origin, word: Received, number: int = 2, **changes: 
     """The same agency's word that the other's instance has refused it."""
     gone = word.clear
     assert isinstance(gone, CaseReferredClear)
-    words = {"agency": gone.agency, "edge": gone.edge, "code": NEWER, "stands": "none", "times": 1} | changes
+    words = {"agency": gone.agency, "edge_id": gone.edge_id, "code": NEWER, "stands": "none", "times": 1} | changes
     clear = CaseCameBackClear.model_validate(words | on(gone.referral_id, number))
     return said(CASE_CAME_BACK, clear, word.sender, origin.clock.now())
 
@@ -164,7 +168,7 @@ def anew(origin: Origin, word: Received, number: int, **changes: object) -> Rece
     """The same said again under another number, of another edge, or of the one that `changes` name."""
     gone = word.clear
     assert isinstance(gone, CaseReferredClear)
-    words = {"edge": UUID(int=gone.edge.int ^ number << 64)} | on(gone.referral_id, number) | changes
+    words = {"edge_id": UUID(int=gone.edge_id.int ^ number << 64)} | on(gone.referral_id, number) | changes
     return said(CASE_REFERRED, gone.model_copy(update=words), word.sender, origin.clock.now())
 
 
@@ -193,7 +197,7 @@ async def test_only_what_was_passed_on_comes_back_and_as_what_it_can_be(
     word = await referred(origin, referral_id, first)
     assert await applied(origin, await came_back(origin, word)) == ["answer_unmatched"]
     assert await applied(origin, word) == [None]
-    assert await applied(origin, await came_back(origin, word, edge=UUID(int=7))) == ["answer_unmatched"]
+    assert await applied(origin, await came_back(origin, word, edge_id=UUID(int=7))) == ["answer_unmatched"]
     forged = await came_back(origin, word)
     assert await applied(origin, said(CASE_CAME_BACK, forged.clear, second, origin.clock.now())) == ["answer_unmatched"]
     assert dict(await answers(origin, referral_id))[OTHER] == "none"
@@ -261,7 +265,7 @@ async def test_passed_to_the_same_agency_again_in_one_batch_that_one_answers(
     again = anew(origin, word, 3)
     assert isinstance(again.clear, CaseReferredClear)
     assert await applied(origin, word, await came_back(origin, word), again) == [None, None, None]
-    assert await edge_of(origin, referral_id, OTHER) == again.clear.edge
+    assert await edge_of(origin, referral_id, OTHER) == again.clear.edge_id
     assert await applied(origin, no_objection(origin, referral_id, OTHER)) == [None]
 
 
@@ -271,7 +275,7 @@ async def test_nobody_names_an_edge_that_another_has(origin: Origin, client: htt
     word = await referred(origin, referral_id, first)
     for agency in (second, first):
         taken = await edge_of(origin, referral_id, agency)
-        assert await applied(origin, anew(origin, word, 1, edge=taken)) == ["edge_exists"]
+        assert await applied(origin, anew(origin, word, 1, edge_id=taken)) == ["edge_exists"]
     assert await applied(origin, word) == [None]
 
 
@@ -282,7 +286,7 @@ async def test_what_came_back_ends_only_the_edge_of_whom_it_names(origin: Origin
     other = await referred(origin, elsewhere, first)
     assert isinstance(other.clear, CaseReferredClear)
     # Who has it on an edge of its own is given no other: so the id is free for the other referral.
-    word = anew(origin, await referred(origin, referral_id, first), 1, agency=second, edge=other.clear.edge)
+    word = anew(origin, await referred(origin, referral_id, first), 1, agency=second, edge_id=other.clear.edge_id)
     assert await applied(origin, word, other) == [None, None]
     assert await applied(origin, await came_back(origin, word)) == [None]
     assert await applied(origin, no_objection(origin, elsewhere, OTHER)) == [None]

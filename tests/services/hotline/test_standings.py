@@ -55,13 +55,13 @@ def edge_of(notice: Draft) -> UUID:
 
 
 def held(notice: Signed, **changes: Any) -> HeldEdge:
-    stated = {"edge": edge_of(notice.draft), "digest": notice.digest, "track": 0, "withdrawn": False}
+    stated = {"edge_id": edge_of(notice.draft), "digest": notice.digest, "track": 0, "withdrawn": False}
     return HeldEdge.model_validate(stated | changes)
 
 
 async def stood(origin: Origin, *edges: HeldEdge, by: str = INDUSTRY, **bounds: UUID) -> list[Signed]:
     """What goes out after an instance has said what it holds."""
-    standing = StandingClear(held=tuple(sorted(edges, key=lambda each: each.edge)), **bounds)
+    standing = StandingClear(held=tuple(sorted(edges, key=lambda each: each.edge_id)), **bounds)
     async with origin.database.transaction(APPLYING) as session:
         unit: Any = type("Unit", (), {"connection": session})()
         await origin.bus.compare(unit, by, standing)
@@ -225,10 +225,10 @@ async def test_what_is_taken_after_its_withdrawal_is_taken_back_once_more(
 
 async def test_edges_that_we_have_forgotten_are_listed_until_they_are_not_held(origin: Origin) -> None:
     _, notice = await delivered(origin)
-    forgotten = HeldEdge(edge=uuid4(), digest="4b" * 32, track=0, withdrawn=False)
+    forgotten = HeldEdge(edge_id=uuid4(), digest="4b" * 32, track=0, withdrawn=False)
     for _ in range(2):
         assert await stood(origin, held(notice), forgotten) == []
-        assert await strays(origin) == [(INDUSTRY, forgotten.edge)]
+        assert await strays(origin) == [(INDUSTRY, forgotten.edge_id)]
     await stood(origin, held(notice))
     assert await strays(origin) == []
 
@@ -273,7 +273,9 @@ async def test_a_liar_costs_nobody_else_anything(origin: Origin, monkeypatch: py
     assert await origin.work("recipient_ahead") == []
     assert await strays(origin) == [("law_enforcement", edge_of(notice.draft))]
     for _ in range(5):
-        await stood(origin, *(HeldEdge(edge=uuid4(), digest=digest(b""), track=0, withdrawn=False) for _ in range(2)))
+        await stood(
+            origin, *(HeldEdge(edge_id=uuid4(), digest=digest(b""), track=0, withdrawn=False) for _ in range(2))
+        )
     assert len(await strays(origin)) <= 3
     assert referral_id
 

@@ -94,7 +94,7 @@ async def test_taken_up_and_taken_back_in_one_batch_is_taken_back(providers: Pro
 async def test_somebody_else_takes_up_nothing(providers: Providers) -> None:
     notice_id = uuid7()
     await providers.receive(issued(notice_id))
-    foreign = issued(notice_id, contact=OTHER_HOTLINE, again=so_far("actioned", 1, moved=False))
+    foreign = issued(notice_id, notifier=OTHER_HOTLINE, again=so_far("actioned", 1, moved=False))
     assert await providers.receive(foreign) == ["notice_exists"]
     assert await providers.receive(issued(notice_id)) == ["notice_exists"]
 

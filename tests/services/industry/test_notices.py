@@ -80,7 +80,7 @@ async def test_an_issued_notice_is_shown_with_its_opened_record(providers: Provi
     notice_id = uuid7()
     assert await providers.receive(issued(notice_id)) == [None]
     shown = await providers.show(notice_id)
-    assert (shown["state"], shown["contact"], shown["language"]) == ("issued", HOTLINE, "en")
+    assert (shown["state"], shown["notifier"], shown["language"]) == ("issued", HOTLINE, "en")
     assert shown["record"]["items"][0]["locator"]["value"] == LOCATION
 
 
@@ -111,8 +111,8 @@ async def test_a_notice_shows_no_earlier_id(providers: Providers) -> None:
 async def test_a_notice_id_is_issued_once(providers: Providers) -> None:
     notice_id = uuid7()
     assert await providers.receive(issued(notice_id), issued(notice_id)) == [None, "notice_exists"]
-    assert await providers.receive(issued(notice_id, contact=OTHER_HOTLINE)) == ["notice_exists"]
-    assert (await providers.show(notice_id))["contact"] == HOTLINE
+    assert await providers.receive(issued(notice_id, notifier=OTHER_HOTLINE)) == ["notice_exists"]
+    assert (await providers.show(notice_id))["notifier"] == HOTLINE
 
 
 async def test_the_same_notice_id_at_another_provider_is_another_notice(providers: Providers) -> None:
@@ -279,7 +279,7 @@ async def test_a_withdrawal_in_the_same_batch_as_the_notice_is_applied_after_it(
 async def test_only_the_notifier_may_withdraw_and_only_once(providers: Providers) -> None:
     notice_id = uuid7()
     await providers.receive(issued(notice_id))
-    assert await providers.receive(notice_withdrawn(notice_id, contact=OTHER_HOTLINE)) == ["notice_unknown"]
+    assert await providers.receive(notice_withdrawn(notice_id, notifier=OTHER_HOTLINE)) == ["notice_unknown"]
     twice = notice_withdrawn(notice_id), notice_withdrawn(notice_id)
     assert await providers.receive(*twice) == [None, "state_forbids"]
 

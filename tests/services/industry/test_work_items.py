@@ -40,9 +40,9 @@ class Place:
     client: httpx.AsyncClient
     location: str
 
-    async def issue(self, contact: str = HOTLINE, *, items: int = 1, to: str = PROVIDER) -> str:
+    async def issue(self, notifier: str = HOTLINE, *, items: int = 1, to: str = PROVIDER) -> str:
         notice_id = uuid7()
-        notice = issued(notice_id, contact=contact, items=items, to=to, location=self.location)
+        notice = issued(notice_id, notifier=notifier, items=items, to=to, location=self.location)
         assert await self.providers.receive(notice) == [None]
         await self.came(str(notice_id), AT)
         return str(notice_id)
@@ -72,7 +72,7 @@ def place(providers: Providers, client: httpx.AsyncClient) -> Place:
 async def test_two_notices_of_one_location_are_one_work_item_and_each_notifier_is_told_of_its_own(place: Place) -> None:
     first, second = await place.issue(), await place.issue(OTHER_HOTLINE)
     (item,) = await place.listed(first)
-    assert [(each["notice_id"], each["n"], each["contact"]) for each in item["items"]] == [
+    assert [(each["notice_id"], each["n"], each["notifier"]) for each in item["items"]] == [
         (first, 1, HOTLINE),
         (second, 1, OTHER_HOTLINE),
     ]
@@ -85,9 +85,9 @@ async def test_two_notices_of_one_location_are_one_work_item_and_each_notifier_i
             {"notice_id": second, "status": 202, "state": "actioned"},
         ],
     }
-    for notice_id, contact in ((first, HOTLINE), (second, OTHER_HOTLINE)):
+    for notice_id, notifier in ((first, HOTLINE), (second, OTHER_HOTLINE)):
         [(kind, sender, recipient, _, clear)] = await place.providers.sent(UUID(notice_id))
-        assert (kind, sender, recipient) == ("causeway.notice_answered.v1", PROVIDER, contact)
+        assert (kind, sender, recipient) == ("causeway.notice_answered.v1", PROVIDER, notifier)
         assert clear["notice_id"] == notice_id
     assert await place.listed(first) == []
     gone = await place.client.get(f"/v1/work-items/{item['work_item']}", headers=asking(PROVIDER))

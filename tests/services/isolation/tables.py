@@ -86,7 +86,7 @@ _CASE_ACT = """
 INSERT INTO case_act (referral_id, party, number, state, said, at) SELECT $1, $2, 1, $3, '{}', now()
 """
 _NOTICE = """
-INSERT INTO notice (notice_id, party, contact, exercise, state, purpose, language, edge, content, evidence)
+INSERT INTO notice (notice_id, party, notifier, exercise, state, purpose, language, edge, content, evidence)
 VALUES ($1, $2, 'origin.example', true, $3, 'takedown', 'en', '{}', '', '')
 """
 _WEBHOOK = """
@@ -157,11 +157,11 @@ INSERT INTO case_passed (referral_id, party, by_party, because, history, at)
 SELECT $1::uuid, $2, 'agency.example', 'suspect_elsewhere', '{}', now() WHERE $3 <> ''
 """
 _CONTACT = """
-INSERT INTO case_contact (referral_id, party, agency, ground, theirs, at)
+INSERT INTO case_contact (referral_id, party, agency, ground, their_referral_id, at)
 SELECT $1::uuid, $2, 'agency.example', 'same_referral', $1, now() WHERE $3 <> ''
 """
 _PASSING = """
-INSERT INTO case_passing (message_id, referral_id, party, edge, stood)
+INSERT INTO case_passing (message_id, referral_id, party, edge_id, stood)
 SELECT $1::uuid, $1, $2, $1, 'none' WHERE $3 <> ''
 """
 _PLACE = """
@@ -171,7 +171,7 @@ _CONTACT_DUE = """
 INSERT INTO contact_due (referral_id, party) SELECT $1::uuid, $2 WHERE $3 <> ''
 """
 _TOLD_CONTACT = """
-INSERT INTO contact (referral_id, party, agency, other, ground, theirs)
+INSERT INTO contact (referral_id, party, agency, other, ground, their_referral_id)
 SELECT $1::uuid, $2, 'agency.example', 'other.example', 'same_referral', $1 WHERE $3 <> ''
 """
 _ASKED_HOLD = """

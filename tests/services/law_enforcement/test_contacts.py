@@ -30,7 +30,9 @@ def suggested(
     referral_id: UUID, other: str | None = OTHER_AGENCY, *, to: str = AGENCY, sender: str = HOTLINE
 ) -> Received:
     clear = ContactSuggestedClear(referral_id=referral_id, revision=1)
-    contact = None if other is None else Contact(agency=other, ground=ContactGround.SAME_LOCATION, theirs=THEIRS)
+    contact = (
+        None if other is None else Contact(agency=other, ground=ContactGround.SAME_LOCATION, their_referral_id=THEIRS)
+    )
     named = {"subject": referral_id, "sender": sender, "recipient": to}
     return received(CONTACT_SUGGESTED, clear, sealed=contact, **named)
 
@@ -61,10 +63,10 @@ async def test_it_is_kept_and_shown_and_the_case_stays_where_it_is(agencies: Age
     shown = await agencies.show(referral_id)
     (contact,) = shown["contacts"]
     assert shown["state"] == "accepted"
-    assert {name: contact[name] for name in ("agency", "ground", "theirs")} == {
+    assert {name: contact[name] for name in ("agency", "ground", "their_referral_id")} == {
         "agency": OTHER_AGENCY,
         "ground": "same_location",
-        "theirs": str(THEIRS),
+        "their_referral_id": str(THEIRS),
     }
     assert await agencies.receive(suggested(referral_id)) == [None]
     assert (await agencies.show(referral_id))["contacts"] == [contact], "told again, it is the same"

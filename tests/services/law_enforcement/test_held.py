@@ -54,7 +54,7 @@ async def test_each_edge_is_said_with_its_acts_and_whether_it_was_taken_back(age
     edges = await applied(agencies, *(offered(each) for each in ids), instance="hotline_x")
     await agencies.act("accept", Acceptance(), ids[0])
     await applied(agencies, withdrawn(ids[1]), instance="hotline_x")
-    found = {each.edge: (each.revision, each.track, each.withdrawn) for each in await held(agencies, "hotline_x")}
+    found = {each.edge_id: (each.revision, each.track, each.withdrawn) for each in await held(agencies, "hotline_x")}
     assert found == {edges[0]: (1, 1, False), edges[1]: (1, 0, True), edges[2]: (1, 0, False)}
     assert await held(agencies, "hotline_y") == [], "another instance's are not its to know"
 
@@ -62,8 +62,8 @@ async def test_each_edge_is_said_with_its_acts_and_whether_it_was_taken_back(age
 async def test_edges_come_by_their_ids_and_go_on_behind_the_last(agencies: Agencies) -> None:
     edges = sorted(await applied(agencies, *(offered(uuid7()) for _ in range(5)), instance="hotline_z"))
     first = await held(agencies, "hotline_z", limit=3)
-    rest = await held(agencies, "hotline_z", above=first[-1].edge, limit=3)
-    assert [each.edge for each in first + rest] == edges
+    rest = await held(agencies, "hotline_z", above=first[-1].edge_id, limit=3)
+    assert [each.edge_id for each in first + rest] == edges
 
 
 async def test_an_act_that_its_origin_has_refused_is_named_to_who_recovers(agencies: Agencies) -> None:

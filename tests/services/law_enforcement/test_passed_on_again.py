@@ -84,7 +84,7 @@ class Cases:
         self.sent += drafts
 
     async def note_amended(self, passed: PassedCase) -> None:
-        self.noted.append((passed.message_id, passed.edge))
+        self.noted.append((passed.message_id, passed.edge_id))
 
     async def passable(self, _: UUID) -> None: ...
 
@@ -105,13 +105,13 @@ async def told_of(here: World, to: str, **changes: Any) -> list[str]:
     said = {
         "agency": to,
         "because": CaseReferReason.SUSPECT_ELSEWHERE,
-        "of": own.edge_id,
-        "edge": own.edge_id,
+        "from_edge_id": own.edge_id,
+        "edge_id": own.edge_id,
     } | changes
     begun = applied(AGENCY, None, amended)
     cases: Any = Cases(replace(begun, state=changes.get("state", "referred"), revision=2, said=said))
     await pass_on_amended([amended], cases, lambda: here.documents)
-    assert cases.noted == [(draft.message_id, said["edge"]) for draft in cases.sent]
+    assert cases.noted == [(draft.message_id, said["edge_id"]) for draft in cases.sent]
     return [draft.recipient for draft in cases.sent]
 
 
@@ -122,7 +122,7 @@ async def test_an_amendment_of_what_was_passed_on_is_passed_on(here: World) -> N
 async def test_it_stays_where_the_case_was_not_passed_on_or_the_law_forbids_it(here: World) -> None:
     assert await told_of(here, OTHER, state="accepted") == []
     assert await told_of(here, "hotline-be.example") == []
-    assert await told_of(here, OTHER, of=UUID(int=1)) == []
+    assert await told_of(here, OTHER, from_edge_id=UUID(int=1)) == []
 
 
 async def test_it_stays_where_its_agency_cannot_know_to_whom_it_was_passed_on(here: World) -> None:

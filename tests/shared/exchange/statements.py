@@ -115,7 +115,7 @@ class Told:
         """The edge on which the subject was sent, by who is told now, to who speaks now."""
         # What was acted on may be reinstated, and by nobody else than who acted on it.
         # So does a case come back from where it was passed on to alone, as its example says it.
-        gone = {name: example(CASE_CAME_BACK)["clear"][name] for name in ("agency", "edge")}
+        gone = {name: example(CASE_CAME_BACK)["clear"][name] for name in ("agency", "edge_id")}
         said = {AnswerState.ACTIONED: REMOVED.words(), AnswerState.REFERRED: gone}
         answer = Answered(self.answer, said.get(self.answer, {}))
         edge = OpenEdge(

@@ -83,7 +83,13 @@ def reported(outcome: CaseOutcome) -> OutcomeReport:
 
 
 def came_back(stands: AnswerState) -> CameBack:
-    said = {"agency": "police-de.example", "edge": uuid4(), "code": "agency_not_entitled", "stands": stands, "times": 1}
+    said = {
+        "agency": "police-de.example",
+        "edge_id": uuid4(),
+        "code": "agency_not_entitled",
+        "stands": stands,
+        "times": 1,
+    }
     return CameBack.model_validate(said)
 
 

@@ -171,6 +171,6 @@ def test_what_comes_back_across_its_withdrawal_is_owed_no_more_at_either_end(her
 
 
 def came_back(message: Received) -> CaseCameBackClear:
-    words = {"agency": "police-de.example", "edge": uuid4(), "code": "policy_not_in_force", "stands": "none"}
+    words = {"agency": "police-de.example", "edge_id": uuid4(), "code": "policy_not_in_force", "stands": "none"}
     of = {"referral_id": UUID(message.subject), "revision": 1, "act": uuid4(), "number": 2}
     return CaseCameBackClear.model_validate(words | of | {"times": 1})

@@ -122,4 +122,4 @@ def test_times_are_no_finer_than_they_need_be() -> None:
     assert filed.model_dump(mode="json")["observed_at"] == "2026-05-03T08:00:00.000Z"
     for finer in ("2026-05-03T08:00:00Z", "2026-05-03T00:00:00.000Z"):
         with pytest.raises(ValidationError, match="day_form"):
-            submission(items=first(hosting=[{"provider": PROVIDER, "observed_at": finer}]))
+            submission(items=first(hosting=[{"provider": PROVIDER, "observed_on": finer}]))

@@ -60,7 +60,7 @@ DECIDED: dict[str, tuple[type[Contract], Collection[str], Collection[str]]] = {
     "item": (NumberedItem, ITEM_FIELDS, ()),
     # A notice counts its items itself.
     "item of a notice": (NumberedItem, NOTICE_ITEM_FIELDS, ("commerciality", "hosting", "n")),
-    "assessment in a notice": (Assessment, NOTICE_ASSESSMENT_FIELDS, ("assessor", "at")),
+    "assessment in a notice": (Assessment, NOTICE_ASSESSMENT_FIELDS, ("assessor", "assessed_on")),
 }
 #: The two levels at which each field is listed, as filed and as they travel.
 LISTED = {ReferralSubmission, ReferralRecord, Item, NumberedItem}
@@ -69,12 +69,12 @@ BELOW = {
     "AccountLocator": ("kind", "value"),
     "CutOnion": ("kind", "value", "cut"),
     "CutUrl": ("kind", "value", "cut"),
-    "ListedAssessment": ("scheme", "value", "jurisdiction", "status", "assessor", "at"),
+    "ListedAssessment": ("scheme", "value", "jurisdiction", "status", "assessor", "assessed_on"),
     "Actionable": ("status", "missing"),
-    "Assessment": ("scheme", "value", "jurisdiction", "status", "assessor", "at"),
+    "Assessment": ("scheme", "value", "jurisdiction", "status", "assessor", "assessed_on"),
     "Correlation": ("system", "ref"),
     "Hashes": ("md5", "sha1", "sha256", "pdq", "photodna", "tmk_pdqf"),
-    "Hosting": ("jurisdiction", "asn", "provider", "is_cdn", "method", "observed_at"),
+    "Hosting": ("jurisdiction", "asn", "provider", "is_cdn", "method", "observed_on"),
     "MessageLocatorItem": ("kind", "value"),
     "NetworkObservation": ("ip", "port", "at", "kind"),
     "OnionLocator": ("kind", "value"),
@@ -180,7 +180,7 @@ def notice_as_before(whole: Mapping[str, Any], withheld: Collection[str]) -> byt
         name: first[name] for name in ("locator", "site_type", "hashes", "assessment") if name in first
     }
     if "assessment" in item:
-        item["assessment"] = [dict(unhidden(each, {"assessor", "at"})) for each in item["assessment"]]
+        item["assessment"] = [dict(unhidden(each, {"assessor", "assessed_on"})) for each in item["assessment"]]
     return to_json({"incident_kind": whole["incident_kind"], "media_kind": whole["media_kind"], "items": [item]})
 
 

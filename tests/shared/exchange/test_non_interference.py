@@ -91,9 +91,9 @@ def _around(random: Random, own: Sequence[dict[str, Any]]) -> dict[str, Any]:
     day = f"2026-04-{random.randint(10, 28)}"
     items = [dict(item) for item in own]
     for item in items:
-        judged = {"assessor": random.choice(("police-nl.example", "hotline-nl.example")), "at": day}
+        judged = {"assessor": random.choice(("police-nl.example", "hotline-nl.example")), "assessed_on": day}
         item["assessment"] = [each | judged for each in item["assessment"]]
-        item["hosting"] = [each | {"observed_at": day} for each in item["hosting"]]
+        item["hosting"] = [each | {"observed_on": day} for each in item["hosting"]]
     others = [_item(random, provider) for provider in random.sample(ELSEWHERE, random.randint(0, 2))]
     return SUBMISSION | {
         "items": [*items, *others],
@@ -122,7 +122,7 @@ def test_a_provider_and_its_instance_are_told_the_same(there: World) -> None:
 
 def test_a_notice_that_named_who_judged_and_when_would_be_found(there: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Control: what the first release told a provider."""
-    told = (*minimise.NOTICE_ASSESSMENT_FIELDS, "assessor", "at")
+    told = (*minimise.NOTICE_ASSESSMENT_FIELDS, "assessor", "assessed_on")
     monkeypatch.setattr(minimise, "NOTICE_ASSESSMENT_FIELDS", told)
     assert differing(there, 20) > 10
 

@@ -13,7 +13,7 @@ from shared.party.taking import Taking
 class Met(NamedTuple):
     """An agency's case that another agency's is like: whom to tell of whom, and why.
 
-    `theirs` is the referral of which the other has made its case; `revision` that of the agency's own.
+    `their_referral_id` is the referral of which the other has made its case; `revision` that of the agency's own.
     """
 
     party: str
@@ -22,7 +22,7 @@ class Met(NamedTuple):
     exercise: bool
     agency: str
     ground: str
-    theirs: UUID
+    their_referral_id: UUID
     other: str
 
 

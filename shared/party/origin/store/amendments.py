@@ -33,7 +33,7 @@ from shared.vocabulary.referral import AmendmentCause
 
 _FIND: Final = """
 SELECT r.referral_id, r.party, r.external_ref, r.exercise, r.state, r.revision, r.content, r.body_sha256, r.traceparent,
-       r.numbered, k.wrapped
+       r.highest_n, k.wrapped
 FROM referral AS r LEFT JOIN data_key AS k ON k.subject = r.referral_id
 WHERE r.referral_id = $1 FOR UPDATE OF r
 """
@@ -62,7 +62,7 @@ WHERE other.referral_id = $1 AND other.state = 'referred' AND first.referral_id 
 _AMEND: Final = Statement(
     """
 UPDATE referral SET revision = revision + 1, state = {state}, content = {content}, facts = {facts}::text::jsonb,
-    decision = {decision}::text::jsonb, body_sha256 = {body_sha256}, numbered = {numbered}, cause = {cause},
+    decision = {decision}::text::jsonb, body_sha256 = {body_sha256}, highest_n = {numbered}, cause = {cause},
     amended_at = {at}, work_reason = coalesce({reason}, CASE
         WHEN work_reason IN ('deferred', 'waiting', 'parked', 'recipient_ahead') THEN work_reason END)
 WHERE referral_id = {referral_id}
@@ -122,7 +122,7 @@ class PostgresAmendments(PostgresDays):
             row["state"],
             row["revision"],
             content=content,
-            numbered=row["numbered"],
+            numbered=row["highest_n"],
             body_sha256=row["body_sha256"],
             traceparent=row["traceparent"],
             edges=tuple(_standing(each) for each in edges if not each["taken_back"]),

@@ -47,8 +47,8 @@ WITH due AS (
     SELECT r.referral_id, r.party, r.revision, r.exercise FROM referral AS r
     WHERE r.referral_id = ANY($1::uuid[]) AND r.state <> 'withdrawn'
 ), likes AS (
-    SELECT d.*, n.ground, n.theirs, n.their_revision FROM due AS d CROSS JOIN LATERAL (
-        SELECT 'same_referral' AS ground, d.referral_id AS theirs, d.revision AS their_revision
+    SELECT d.*, n.ground, n.their_referral_id, n.their_revision FROM due AS d CROSS JOIN LATERAL (
+        SELECT 'same_referral' AS ground, d.referral_id AS their_referral_id, d.revision AS their_revision
         UNION ALL
         SELECT 'same_location', o.referral_id, o.revision FROM (
             SELECT DISTINCT t.referral_id
@@ -58,32 +58,33 @@ WITH due AS (
         WHERE o.party = d.party AND o.exercise = d.exercise AND o.state <> 'withdrawn' AND EXISTS (
             SELECT FROM edge AS e WHERE e.referral_id = o.referral_id AND e.notice_id IS NULL AND NOT e.taken_back
               AND e.state IN ('emitted', 'referred') AND e.answer = ANY($3) AND e.recipient = ANY($2))
-        ORDER BY ground DESC, theirs LIMIT $4
+        ORDER BY ground DESC, their_referral_id LIMIT $4
     ) AS n
 ), cases AS (
     SELECT DISTINCT referral_id, recipient, items FROM edge
-    WHERE referral_id IN (SELECT referral_id FROM likes UNION SELECT theirs FROM likes) AND notice_id IS NULL
+    WHERE referral_id IN (SELECT referral_id FROM likes UNION SELECT their_referral_id FROM likes) AND notice_id IS NULL
       AND state IN ('emitted', 'referred') AND NOT taken_back AND answer = ANY($3) AND recipient = ANY($2)
 ), pairs AS (
     SELECT l.*, mine.recipient AS agency, other.recipient AS other FROM likes AS l
-    JOIN cases AS mine USING (referral_id) JOIN cases AS other ON other.referral_id = l.theirs
+    JOIN cases AS mine USING (referral_id) JOIN cases AS other ON other.referral_id = l.their_referral_id
     WHERE mine.recipient <> other.recipient AND (l.ground = 'same_referral' OR EXISTS (
         SELECT FROM location_token AS m JOIN location_token AS t USING (party, version, token)
         WHERE m.party = l.party AND m.referral_id = l.referral_id AND m.n = ANY(mine.items)
-          AND t.referral_id = l.theirs AND t.n = ANY(other.items)))
+          AND t.referral_id = l.their_referral_id AND t.n = ANY(other.items)))
 ), told AS (
-    SELECT party, referral_id, revision, exercise, agency, ground, theirs, other FROM pairs
+    SELECT party, referral_id, revision, exercise, agency, ground, their_referral_id, other FROM pairs
     UNION ALL
-    SELECT party, theirs, their_revision, exercise, other, ground, referral_id, agency FROM pairs
+    SELECT party, their_referral_id, their_revision, exercise, other, ground, referral_id, agency FROM pairs
     WHERE ground = 'same_location'
 ), first AS (
-    SELECT DISTINCT ON (referral_id, agency, other) * FROM told ORDER BY referral_id, agency, other, ground DESC, theirs
+    SELECT DISTINCT ON (referral_id, agency, other) * FROM told
+    ORDER BY referral_id, agency, other, ground DESC, their_referral_id
 ), kept AS (
-    INSERT INTO contact (party, referral_id, agency, other, ground, theirs)
-    SELECT party, referral_id, agency, other, ground, theirs FROM first ORDER BY referral_id, agency, other
+    INSERT INTO contact (party, referral_id, agency, other, ground, their_referral_id)
+    SELECT party, referral_id, agency, other, ground, their_referral_id FROM first ORDER BY referral_id, agency, other
     ON CONFLICT DO NOTHING RETURNING referral_id, agency, other
 )
-SELECT f.party, f.referral_id, f.revision, f.exercise, f.agency, f.ground, f.theirs, f.other
+SELECT f.party, f.referral_id, f.revision, f.exercise, f.agency, f.ground, f.their_referral_id, f.other
 FROM first AS f JOIN kept USING (referral_id, agency, other)
 """
 

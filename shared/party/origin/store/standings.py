@@ -33,7 +33,7 @@ from shared.vocabulary.referral import WithdrawalReason
 #: Strays that are kept of one instance; what it says beyond that is passed over.
 STRAYS_MAX: Final = 10_000
 _HELD: Final = Columns[HeldEdge](
-    {"edge": "uuid", "revision": "int", "digest": "text", "track": "int", "withdrawn": "bool"}
+    {"edge_id": "uuid", "revision": "int", "digest": "text", "track": "int", "withdrawn": "bool"}
 )
 _UNDER_WAY: Final = "EXISTS (SELECT FROM outbox AS o WHERE o.message_id = {id} AND NOT o.done)"
 _REFUSED: Final = """
@@ -46,7 +46,7 @@ _LACKS = Statement(
 WITH lacks AS MATERIALIZED (
     SELECT e.edge_id, r.referral_id, r.state = 'withdrawn' OR EXISTS (
         SELECT FROM data_key AS k WHERE k.subject = r.referral_id) AS kept
-    FROM edge AS e JOIN referral AS r USING (referral_id) LEFT JOIN {{held}} ON held.edge = e.edge_id
+    FROM edge AS e JOIN referral AS r USING (referral_id) LEFT JOIN {{held}} ON held.edge_id = e.edge_id
     WHERE e.state = 'emitted' AND e.instance = {{by}} AND NOT e.missing
       AND e.edge_id > {{above}} AND e.edge_id <= {{upto}}
       AND CASE WHEN {_UNDER_WAY.format(id="e.message_id")}
@@ -54,7 +54,7 @@ WITH lacks AS MATERIALIZED (
                WHEN r.state = 'withdrawn'
                THEN NOT held.withdrawn AND NOT {_UNDER_WAY.format(id="e.withdrawal_id")}
                ELSE held.track < e.acts OR coalesce(held.revision, 1) < e.revision
-                    OR held.edge IS NULL AND e.message_id > {{compacted}} AND NOT {_REFUSED} END
+                    OR held.edge_id IS NULL AND e.message_id > {{compacted}} AND NOT {_REFUSED} END
     ORDER BY r.referral_id FOR UPDATE OF e, r
 ), missing AS (
     UPDATE edge AS e SET missing = true FROM lacks WHERE lacks.kept AND e.edge_id = lacks.edge_id
@@ -72,7 +72,7 @@ WHERE NOT lacks.kept AND r.referral_id = lacks.referral_id AND r.work_reason IS 
 _HELD_BEFORE = Statement(
     """
 WITH holds AS MATERIALIZED (
-    SELECT e.edge_id FROM {held} JOIN edge AS e ON e.edge_id = held.edge JOIN referral AS r USING (referral_id)
+    SELECT e.edge_id FROM {held} JOIN edge AS e ON e.edge_id = held.edge_id JOIN referral AS r USING (referral_id)
     WHERE NOT held.withdrawn AND r.state = 'withdrawn' AND e.state = 'emitted'
       AND {by} = ANY (e.instances_before) AND {by} <> ALL (e.untold)
     ORDER BY r.referral_id FOR UPDATE OF e, r
@@ -86,7 +86,7 @@ UPDATE edge AS e SET untold = e.untold || {by} FROM holds WHERE e.edge_id = hold
 _AHEAD = Statement(
     """
 UPDATE referral AS r SET work_reason = {reason}
-FROM edge AS e JOIN {held} ON held.edge = e.edge_id, LATERAL (
+FROM edge AS e JOIN {held} ON held.edge_id = e.edge_id, LATERAL (
     SELECT array_agg(digest) AS digests FROM (
         SELECT s.digest FROM settled AS s WHERE s.message_id = ANY (e.messages_before || e.message_id)
         UNION ALL SELECT o.digest FROM outbox AS o WHERE o.message_id = ANY (e.messages_before || e.message_id)) AS each
@@ -106,13 +106,13 @@ WHERE r.referral_id = e.referral_id AND r.work_reason IS NULL AND r.state <> 'wi
 _STRAYS = Statement(
     """
 WITH found AS (
-    SELECT held.edge FROM {held} WHERE NOT EXISTS (
-        SELECT FROM edge AS e WHERE e.edge_id = held.edge AND {by} = ANY (e.instances_before || e.instance))
+    SELECT held.edge_id FROM {held} WHERE NOT EXISTS (
+        SELECT FROM edge AS e WHERE e.edge_id = held.edge_id AND {by} = ANY (e.instances_before || e.instance))
 ), over AS (
     DELETE FROM stray WHERE instance = {by} AND edge_id > {above} AND edge_id <= {upto}
-      AND edge_id NOT IN (SELECT edge FROM found)
+      AND edge_id NOT IN (SELECT edge_id FROM found)
 )
-INSERT INTO stray (instance, edge_id) SELECT {by}, edge FROM found
+INSERT INTO stray (instance, edge_id) SELECT {by}, edge_id FROM found
 WHERE (SELECT count(*) FROM stray WHERE instance = {by}) < {most} ON CONFLICT DO NOTHING
 """,
     held=_HELD,

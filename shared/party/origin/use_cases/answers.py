@@ -125,7 +125,7 @@ class EdgeAnswers:
 
     async def _read(self, messages: Sequence[Received]) -> None:
         """Read what else it takes to judge them."""
-        referred = [each.clear.edge for each in messages if isinstance(each.clear, CaseReferredClear)]
+        referred = [each.clear.edge_id for each in messages if isinstance(each.clear, CaseReferredClear)]
         self._exist = await self._edges.exist(referred) if referred else frozenset()
         if self._asked is not None:
             await self._asked.read(messages)
@@ -138,10 +138,10 @@ class EdgeAnswers:
         for message in applied:
             said = message.clear
             if isinstance(said, CaseCameBackClear):
-                await self._edges.unrefer(said.edge, said.referral_id, agency=said.agency)
+                await self._edges.unrefer(said.edge_id, said.referral_id, agency=said.agency)
             elif isinstance(said, CaseReferredClear) and (instance := self._agency(said.agency)) is not None:
                 at = coarse(message.sent_at)
-                await self._edges.refer(Referred(said.of, said.edge, said.agency, instance, at))
+                await self._edges.refer(Referred(said.from_edge_id, said.edge_id, said.agency, instance, at))
 
     def _check_referred(self, message: Received, sent: Sequence[OpenEdge]) -> None:
         """Raises `Refused`: `answer_unmatched` for an edge that it has not, `agency_unknown` for no other agency.
@@ -151,11 +151,11 @@ class EdgeAnswers:
         said = message.clear
         if not isinstance(said, CaseReferredClear):
             return
-        if said.of not in {edge.edge_id for edge in sent}:
+        if said.from_edge_id not in {edge.edge_id for edge in sent}:
             raise Refused(_UNMATCHED)
         if said.agency == message.sender or self._agency(said.agency) is None:
             raise Refused("agency_unknown")
-        if said.edge in self._exist:
+        if said.edge_id in self._exist:
             raise Refused(_EXISTS)
 
     def _take(
@@ -206,9 +206,9 @@ def _check_came_back(said: CaseCameBackClear, edge: OpenEdge, others: Iterable[O
     And `edge_exists` where that agency, with these `others`, has said something on it: it has the case.
     """
     gone = edge.answer.detail
-    if (said.agency, str(said.edge)) != (gone.get("agency"), gone.get("edge")):
+    if (said.agency, str(said.edge_id)) != (gone.get("agency"), gone.get("edge_id")):
         raise Refused(_UNMATCHED)
-    if any(each.answer.acts for each in others if each.edge_id == said.edge):
+    if any(each.answer.acts for each in others if each.edge_id == said.edge_id):
         raise Refused(_EXISTS)
 
 

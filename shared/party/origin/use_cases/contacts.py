@@ -48,5 +48,7 @@ def _letters(met: Met, directory: DirectoryIndex, *, instance: str, at: datetime
         at=at,
     )
     clear = ContactSuggestedClear(referral_id=met.referral_id, revision=met.revision)
-    other = Contact.model_validate({"agency": met.other, "ground": met.ground, "theirs": met.theirs})
+    other = Contact.model_validate(
+        {"agency": met.other, "ground": met.ground, "their_referral_id": met.their_referral_id}
+    )
     return [compose(CONTACT_SUGGESTED, clear, addressing, sealed=other.model_dump_json().encode())]

@@ -81,7 +81,7 @@ def _moved(item: NumberedItem, before: str, host: str, *, directory: DirectoryIn
         for each in (_without(each, before, directory=directory, on=on) for each in item.hosting)
         if each is not None
     ]
-    observed = Hosting(provider=host, method=HostingMethod.PROVIDER, observed_at=on)
+    observed = Hosting(provider=host, method=HostingMethod.PROVIDER, observed_on=on)
     return item.model_copy(update={"hosting": (*kept[1 - HOSTING_MAX :], observed)})
 
 

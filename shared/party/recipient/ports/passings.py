@@ -12,7 +12,7 @@ from shared.exchange.passed import Passable
 
 @dataclass(frozen=True, slots=True)
 class PassedCase:
-    """A case that went by a message: on which `edge` the other agency was to answer, and as what it `stood` before.
+    """A case that went by a message: on which edge the other agency was to answer, and as what it `stood` before.
 
     `urgent`: a child is at risk, as its record stands.
     """
@@ -20,7 +20,7 @@ class PassedCase:
     message_id: UUID
     referral_id: UUID
     party: str
-    edge: UUID
+    edge_id: UUID
     stood: str
     urgent: bool = False
 

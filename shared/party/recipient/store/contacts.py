@@ -28,7 +28,7 @@ class _Told(NamedTuple):
     party: str
     agency: str
     ground: str
-    theirs: UUID
+    their_referral_id: UUID
     at: datetime
     attention: datetime
 
@@ -45,7 +45,7 @@ SELECT k.message_id FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], 
     AS k (message_id, referral_id, party, agency, origin)
 JOIN case_contact AS c USING (referral_id, party, agency) JOIN case_file AS f USING (referral_id, party, origin)
 """
-_OF: Final = "SELECT agency, ground, theirs, at FROM case_contact WHERE referral_id = $1 ORDER BY at, agency"
+_OF: Final = "SELECT agency, ground, their_referral_id, at FROM case_contact WHERE referral_id = $1 ORDER BY at, agency"
 #: A case stands there once, however many agencies it was told of; one that is over does not: no act would end it.
 _WAIT: Final = """
 SELECT referral_id, since, origin, priority FROM (
@@ -93,7 +93,7 @@ async def contacts_waiting(
 
 def _told(message: Received, said: Contact) -> _Told:
     of, at = UUID(message.subject), message.sent_at
-    return _Told(of, message.recipient, said.agency, said.ground.value, said.theirs, at, at)
+    return _Told(of, message.recipient, said.agency, said.ground.value, said.their_referral_id, at, at)
 
 
 def _waits(row: asyncpg.Record) -> Waits:

@@ -127,7 +127,8 @@ class ItemTable:
             f"FROM {table} WHERE party = $1 AND place - {AT_RISK} >= 0 AND (received_at, {subject}) > ($2, $3) "
             f"ORDER BY received_at, {subject} LIMIT $4",
             "one": f"SELECT *{self.more} FROM {table} WHERE {subject} = $1",
-            "held": f"SELECT DISTINCT ON (i.said) i.said AS edge, i.revision, i.digest, coalesce(t.acts, 0) AS track, "
+            "held": "SELECT DISTINCT ON (i.said) i.said AS edge_id, i.revision, i.digest, "
+            "coalesce(t.acts, 0) AS track, "
             "EXISTS (SELECT FROM inbox AS w WHERE w.subject = i.subject AND w.sender = i.sender AND "
             "w.recipient = i.recipient AND w.type = ANY($5::text[]) AND w.outcome = 'applied') AS withdrawn "
             f"FROM inbox AS i LEFT JOIN {table} AS t ON t.{subject} = i.subject::uuid AND t.party = i.recipient "

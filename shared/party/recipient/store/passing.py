@@ -47,21 +47,21 @@ SELECT purpose, party, revision, content, wrapped_key, edge_id, decision, salt, 
 WHERE referral_id = $1 AND wrapped_key IS NOT NULL AND edge_id IS NOT NULL ORDER BY revision DESC, received_at
 """
 _ACTS: Final = "SELECT number, state, said, at FROM case_act WHERE referral_id = $1 ORDER BY number"
-_NOTE: Final = "INSERT INTO case_passing (message_id, referral_id, party, edge, stood) VALUES ($1, $2, $3, $4, $5)"
+_NOTE: Final = "INSERT INTO case_passing (message_id, referral_id, party, edge_id, stood) VALUES ($1, $2, $3, $4, $5)"
 _NOTE_AMENDED: Final = """
-INSERT INTO case_passing (message_id, referral_id, party, edge, stood)
-SELECT $1, referral_id, party, edge, stood FROM case_passing
-WHERE referral_id = $2 AND party = $3 AND edge = $4 ORDER BY message_id LIMIT 1 ON CONFLICT DO NOTHING
+INSERT INTO case_passing (message_id, referral_id, party, edge_id, stood)
+SELECT $1, referral_id, party, edge_id, stood FROM case_passing
+WHERE referral_id = $2 AND party = $3 AND edge_id = $4 ORDER BY message_id LIMIT 1 ON CONFLICT DO NOTHING
 """
 _PASSED: Final = """
-SELECT p.message_id, referral_id, party, p.edge, p.stood, coalesce(priority = 'p0_child_at_risk', false) AS urgent
+SELECT p.message_id, referral_id, party, p.edge_id, p.stood, coalesce(priority = 'p0_child_at_risk', false) AS urgent
 FROM case_passing AS p JOIN case_file USING (referral_id, party) WHERE p.message_id = ANY($1::uuid[])
 """
 _PASSINGS: Final = f"{_PASSED} ORDER BY referral_id, p.message_id"
 _REFUSE: Final = "UPDATE case_passing SET refused = true WHERE message_id = ANY($1::uuid[])"
 _ALL_REFUSED: Final = f"""{_PASSED} AND NOT EXISTS (
     SELECT FROM case_passing AS o
-    WHERE (o.referral_id, o.party, o.edge) = (p.referral_id, p.party, p.edge) AND NOT o.refused)
+    WHERE (o.referral_id, o.party, o.edge_id) = (p.referral_id, p.party, p.edge_id) AND NOT o.refused)
 ORDER BY referral_id, p.message_id
 """
 #: As the index `case_file_came_back` names it.
@@ -152,19 +152,19 @@ async def passable(
 
 async def note_passing(driver: asyncpg.Connection, passed: PassedCase) -> None:
     """Keep by which message a case went."""
-    await driver.execute(_NOTE, passed.message_id, passed.referral_id, passed.party, passed.edge, passed.stood)
+    await driver.execute(_NOTE, passed.message_id, passed.referral_id, passed.party, passed.edge_id, passed.stood)
 
 
 async def note_amended(driver: asyncpg.Connection, passed: PassedCase) -> None:
     """Keep by which message more of it went."""
-    await driver.execute(_NOTE_AMENDED, passed.message_id, passed.referral_id, passed.party, passed.edge)
+    await driver.execute(_NOTE_AMENDED, passed.message_id, passed.referral_id, passed.party, passed.edge_id)
 
 
 async def refuse_passings(driver: asyncpg.Connection, message_ids: Collection[UUID]) -> list[PassedCase]:
     """Keep that these were refused; the cases of which nothing else went there."""
     await driver.execute(_REFUSE, list(message_ids))
     rows = await driver.fetch(_ALL_REFUSED, list(message_ids))
-    return list({(row["referral_id"], row["party"], row["edge"]): PassedCase(**dict(row)) for row in rows}.values())
+    return list({(row["referral_id"], row["party"], row["edge_id"]): PassedCase(**dict(row)) for row in rows}.values())
 
 
 async def passings(driver: asyncpg.Connection, message_ids: Collection[UUID]) -> list[PassedCase]:

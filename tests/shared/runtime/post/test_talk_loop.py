@@ -213,7 +213,7 @@ async def test_a_peer_is_told_what_is_held_once_all_that_it_had_sent_is_here(des
     desk.books.taken_of = []
     await desk.speaker.turn()
     (told,) = standings(desk)
-    assert ([each["edge"] for each in told["held"]], "above" in told, "upto" in told) == (
+    assert ([each["edge_id"] for each in told["held"]], "above" in told, "upto" in told) == (
         [str(desk.holding.edges[0])], False, False,
     )  # fmt: skip
     await desk.speaker.turn()
@@ -234,7 +234,7 @@ async def test_many_edges_are_told_in_parts_that_each_say_all_of_a_range(desk: D
     bounds = [(part.get("above"), part.get("upto")) for part in told]
     assert bounds[0][0] is bounds[-1][1] is None
     assert [upto for _, upto in bounds[:-1]] == [above for above, _ in bounds[1:]]
-    assert [UUID(each["edge"]) for part in told for each in part["held"]] == desk.holding.edges
+    assert [UUID(each["edge_id"]) for part in told for each in part["held"]] == desk.holding.edges
 
 
 async def test_a_standing_reaches_who_knows_our_edges(desk: Desk) -> None:

@@ -1,0 +1,95 @@
+"""What may come to be said fits what an older release reads: no bound of a list is as long as the list of its codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from inspect import isclass
+from typing import Annotated, Any, get_args, get_origin
+
+import pytest
+from annotated_types import MaxLen
+from pydantic.fields import FieldInfo
+
+from deploy.artifacts.schemas import models
+from shared.contracts.base import Contract
+from shared.contracts.delivery import ReadsAnnouncedClear
+from shared.contracts.items import ASSESSED_MAX, ITEM_ANSWERS_MAX, ITEMS_MAX
+from shared.contracts.registry import ALL, WITHDRAWALS
+from shared.vocabulary.answers import HotlineAction, HotlineAssessment, NoticeAction
+from shared.vocabulary.code import Code
+from shared.vocabulary.edition import codes_of_editions, spelt
+from shared.vocabulary.questions import NeedsInfo
+
+#: Lists that are short on purpose, whatever codes there are.
+SHORT = {NeedsInfo}
+
+
+def lists_of_codes() -> Iterator[tuple[str, type[Code], int]]:
+    """Each list of codes of a contract: its place, of what, and how long it may be."""
+    seen: set[type[Contract]] = set()
+    for model in models().values():
+        if isclass(model) and issubclass(model, Contract):
+            yield from _lists_in(model, seen)
+
+
+def _lists_in(model: type[Contract], seen: set[type[Contract]]) -> Iterator[tuple[str, type[Code], int]]:
+    if model in seen:
+        return
+    seen.add(model)
+    for name, field in model.model_fields.items():
+        yield from _lists_of(f"{model.__name__}.{name}", field.annotation, field.metadata, seen)
+
+
+def _lists_of(
+    where: str, annotation: Any, metadata: list[Any], seen: set[type[Contract]]
+) -> Iterator[tuple[str, type[Code], int]]:
+    if isclass(annotation) and issubclass(annotation, Contract):
+        yield from _lists_in(annotation, seen)
+    if get_origin(annotation) is Annotated:
+        inner, *more = get_args(annotation)
+        yield from _lists_of(where, inner, more, seen)
+        return
+    of = [each for each in get_args(annotation) if isclass(each) and issubclass(each, Code)]
+    if get_origin(annotation) is tuple and of:
+        yield where, of[0], _bound(metadata)
+    for each in get_args(annotation):
+        yield from _lists_of(where, each, [], seen)
+
+
+def _bound(metadata: list[Any]) -> int:
+    flat = [part for each in metadata for part in (each.metadata if isinstance(each, FieldInfo) else [each])]
+    return min(each.max_length for each in flat if isinstance(each, MaxLen))
+
+
+LISTS = [each for each in lists_of_codes() if each[1] not in SHORT]
+
+
+@pytest.mark.parametrize(("where", "kind", "bound"), LISTS, ids=[each[0] for each in LISTS])
+def test_a_list_of_codes_has_room_for_half_as_many_again(where: str, kind: type[Code], bound: int) -> None:
+    assert bound >= len(kind) * 3 / 2, where
+
+
+def test_lists_were_found() -> None:
+    assert {"Edge.withheld", "Facts.incident_flags", "ReferralRecord.incident_flags", "Rule.reads"} <= {
+        where for where, *_ in LISTS
+    }
+
+
+def test_what_is_said_of_items_has_room_for_further_words() -> None:
+    assert ITEMS_MAX * len(NoticeAction) * 3 / 2 <= ITEM_ANSWERS_MAX
+    assert ITEMS_MAX * (len(HotlineAssessment) + len(HotlineAction)) * 4 / 3 <= ASSESSED_MAX
+
+
+def test_an_instance_can_announce_many_more_messages_engines_and_guards() -> None:
+    reads = ReadsAnnouncedClear.model_fields
+    assert _bound(reads["messages"].metadata) >= 5 * len(ALL)
+    assert min(_bound(reads[name].metadata) for name in ("engines", "guards")) >= 64
+
+
+@pytest.mark.parametrize("message", WITHDRAWALS, ids=lambda message: message.name)
+def test_a_withdrawal_says_nothing_but_codes_of_the_first_edition(message: Any) -> None:
+    """It is never deferred: one that an older release did not know would be refused, and the record stay."""
+    kinds = [field.annotation for field in message.clear.model_fields.values()]
+    said = {spelt(code) for kind in kinds if isclass(kind) and issubclass(kind, Code) for code in kind}
+    assert said
+    assert said <= codes_of_editions()[0]
