@@ -21,6 +21,7 @@ import pytest
 from confluent_kafka.admin import AclOperation
 
 from deploy.operator.documents import publish_file, signed_beat
+from deploy.site import installation
 from deploy.site.access import admin_access
 from deploy.site.endpoints import STACK_FILE
 from deploy.site.open import Site
@@ -37,6 +38,9 @@ from tests.support.stack import FOUR
 
 pytestmark = pytest.mark.timing
 
+OFF_S = 360
+#: In force for long enough that a clock that is behind does not take them for ones to come.
+IN_FORCE_FOR = timedelta(hours=1)
 DECISIONS_MAX = 4
 FILED = 5
 #: Younger than its process, and older than a beat that comes every second.
@@ -62,7 +66,7 @@ def set_off(clock: Path, off_s: int) -> None:
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory, clock: Path) -> Iterator[Exchange]:
-    """An exchange whose hotlines' service has a clock of its own, and is hasty."""
+    """An exchange whose hotlines' service has a clock of its own, and is hasty. Its documents are not new."""
 
     def start(exchange: Exchange) -> None:
         for instance in FOUR:
@@ -70,8 +74,10 @@ def origin(tmp_path_factory: pytest.TempPathFactory, clock: Path) -> Iterator[Ex
         for instance in FOUR:
             exchange.wait_ready(instance)
 
-    with running_exchange(tmp_path_factory.mktemp("origin"), start=start) as exchange:
-        yield exchange
+    with pytest.MonkeyPatch.context() as installing:
+        installing.setattr(installation, "_HEAD_START", IN_FORCE_FOR)
+        with running_exchange(tmp_path_factory.mktemp("origin"), start=start) as exchange:
+            yield exchange
 
 
 async def filed(exchange: Exchange) -> list[UUID]:
@@ -130,11 +136,12 @@ async def beating(exchange: Exchange) -> AsyncIterator[None]:
             await task
 
 
+@pytest.mark.parametrize("off_s", [OFF_S, -OFF_S])
 async def test_edges_wait_while_a_clock_is_off_and_go_by_themselves_when_it_is_right(
-    origin: Exchange, clock: Path, record_property: Callable[[str, object], None]
+    origin: Exchange, clock: Path, off_s: int, record_property: Callable[[str, object], None]
 ) -> None:
-    """Six minutes ahead; behind, documents as young as those of a test are not in force yet (`test_relay` has both)."""
-    set_off(clock, 360)
+    """Six minutes ahead, and behind: its documents are older than that."""
+    set_off(clock, off_s)
     first = await filed(origin)
     await until(partial(says, origin, "clock_off"))
     waiting = await filed(origin)

@@ -124,6 +124,7 @@ async def test_what_is_too_much_together_is_appended_in_parts(
     assert topic.held == [1, 1, 1]
 
 
+@pytest.mark.timing
 async def test_a_topic_without_a_leader_gets_once_what_was_tried_again_and_again(
     topic: Topic, writer: KafkaLogWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +133,7 @@ async def test_a_topic_without_a_leader_gets_once_what_was_tried_again_and_again
     for _ in range(3):
         with pytest.raises(Unavailable, match="broker_unavailable"):
             await writer.append(LANE, [ONE, TWO, THREE])
+    monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 60.0)
     topic.has_leader.set()
     assert (await writer.append(LANE, [ONE, TWO, THREE])).count == 3
     assert topic.held == [3]

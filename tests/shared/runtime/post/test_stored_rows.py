@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from random import Random
 from typing import Any
@@ -75,7 +76,9 @@ BREAKS = {
 
 @pytest.mark.timing
 @pytest.mark.parametrize("name", BREAKS)
-async def test_a_broken_row_is_set_aside_and_those_beside_it_leave(database: Database, name: str) -> None:
+async def test_a_broken_row_is_set_aside_and_those_beside_it_leave(
+    database: Database, name: str, record_property: Callable[[str, object], None]
+) -> None:
     chance = Random(name)
     before, here, after = await enqueue(database, 25), await enqueue(database, 3), await enqueue(database, 25)
     there = await enqueue(database, 10, OTHER)
@@ -86,11 +89,12 @@ async def test_a_broken_row_is_set_aside_and_those_beside_it_leave(database: Dat
     writer: MemoryLogWriter[MemoryLog] = MemoryLogWriter(log, instance="hotline")
     lanes = PostgresLanes(database, fence=await Lease(database, "relay").wait())
     relay = Relay(lanes, writer, clock=SystemClock(), sign=_nothing, settings=RelaySettings(batch_rows_max=10))
-    working = asyncio.create_task(relay.run())
+    working, begun = asyncio.create_task(relay.run()), time.monotonic()
     try:
         async with asyncio.timeout(LEAVE_S):
             while await lanes.lanes():  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.01)
+        record_property("leave_s", round(time.monotonic() - begun, 3))
     finally:
         working.cancel()
         with suppress(asyncio.CancelledError):
