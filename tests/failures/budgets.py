@@ -51,6 +51,7 @@ class Excess:
     greedy_statuses: Counter[int]
     greedy_told_to_wait: bool
     greedy_elapsed_s: float
+    greedy_asked_s: float
     others_before: Sender
     others_during: Sender
     others_after: Sender
@@ -66,6 +67,11 @@ class Excess:
     def grantable(self) -> float:
         """What a budget of `PER_S`, full at the start, grants in that time."""
         return PER_S * (BURST_S + self.greedy_elapsed_s)
+
+    @property
+    def due(self) -> float:
+        """What it grants at least: the answers to what was asked last may have taken long."""
+        return PER_S * (BURST_S + self.greedy_asked_s)
 
     def p99_s(self) -> tuple[float, float, float]:
         """The others' p99 before, during and after, in seconds."""
@@ -112,6 +118,7 @@ async def one_party_over_its_budget(exchange: SplitExchange, *, seconds: float) 
         greedy_statuses=greedy["statuses"],
         greedy_told_to_wait=greedy["told_to_wait"],
         greedy_elapsed_s=greedy["elapsed_s"],
+        greedy_asked_s=greedy["asked_s"],
         others_before=before,
         others_during=during,
         others_after=after,

@@ -17,8 +17,12 @@ from tests.support.running import referral
 
 
 async def ask(url: str, key: str, *, per_s: float, seconds: float) -> dict[str, Any]:
-    """Post at a steady rate and never wait when told to. `elapsed_s` is how long that really took."""
+    """Post at a steady rate and never wait when told to. `elapsed_s` is how long that really took.
+
+    `asked_s` is from the first answer to the last request: for so long at least its budget was filled and emptied.
+    """
     statuses: Counter[int] = Counter()
+    answered_at: list[float] = []
     told_to_wait: list[bool] = []
     loop = asyncio.get_running_loop()
     headers = {"Authorization": f"Bearer {key}"}
@@ -28,6 +32,7 @@ async def ask(url: str, key: str, *, per_s: float, seconds: float) -> dict[str, 
         body = referral(external_ref=reference)
         answer = await http.post("/v1/referrals", json=body, headers={"Idempotency-Key": reference})
         statuses[answer.status_code] += 1
+        answered_at.append(loop.time())
         if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
             told_to_wait.append(answer.headers["RateLimit-Remaining"] == "0" and int(answer.headers["Retry-After"]) > 0)
 
@@ -37,8 +42,14 @@ async def ask(url: str, key: str, *, per_s: float, seconds: float) -> dict[str, 
             for turn in range(int(per_s * seconds)):
                 await asyncio.sleep(began + turn / per_s - loop.time())
                 group.create_task(post(http, turn))
-        elapsed_s = loop.time() - began
-    return {"statuses": dict(statuses), "told_to_wait": all(told_to_wait), "elapsed_s": elapsed_s}
+            last_at = loop.time()
+        elapsed_s, asked_s = loop.time() - began, max(0.0, last_at - answered_at[0])
+    return {
+        "statuses": dict(statuses),
+        "told_to_wait": all(told_to_wait),
+        "elapsed_s": elapsed_s,
+        "asked_s": asked_s,
+    }
 
 
 async def ask_elsewhere(url: str, key: str, *, per_s: float, seconds: float) -> dict[str, Any]:
