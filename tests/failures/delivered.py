@@ -11,7 +11,7 @@ from itertools import count, islice
 from typing import Any, Final
 
 import asyncpg
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-exports them without saying so
     AclBinding,
     AclBindingFilter,
@@ -28,13 +28,15 @@ from shared.exchange.topics import INBOXES
 from shared.runtime.kafka.reader import Bounds, LogReader
 from shared.runtime.post.ports import Coordinate
 from tests.failures.load import Post, quantile
-from tests.support.running import HOTLINE, Exchange, referral
+from tests.support.running import HOTLINE, Exchange, referral, until
 
 _EDGES: Final = """
 SELECT e.message_id, e.instance, r.accepted_at FROM edge AS e JOIN referral AS r USING (referral_id)
 WHERE r.accepted_at >= $1 AND e.state = 'emitted'
 """
 _INBOX: Final = "SELECT message_id, broker_time, received_at FROM inbox WHERE message_id = ANY($1::uuid[])"
+#: What a principal is told of a topic about which it may know nothing.
+_NOT_EVEN_DESCRIBED: Final = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.UNKNOWN_TOPIC_OR_PART)
 _numbers = count(1)
 
 
@@ -127,12 +129,26 @@ async def without_right(exchange: Exchange, principal: str, topic: str, operatio
     admin, literal = admin_client(exchange.endpoints.kafka), ResourcePatternType.LITERAL
     right = (ResourceType.TOPIC, topic, literal, f"User:{principal}", "*", operation, AclPermissionType.ALLOW)
     for taken in admin.delete_acls([AclBindingFilter(*right)]).values():
-        assert await asyncio.to_thread(taken.result, 30)
+        assert await asyncio.to_thread(taken.result, 60)
     try:
+        # The controller has answered; the broker goes on allowing it for a moment.
+        await until(lambda: asyncio.to_thread(_may_not, exchange, principal, topic, operation), seconds_max=60)
         yield
     finally:
         for given in admin.create_acls([AclBinding(*right)]).values():
-            await asyncio.to_thread(given.result, 30)
+            await asyncio.to_thread(given.result, 60)
+
+
+def _may_not(exchange: Exchange, principal: str, topic: str, operation: AclOperation) -> bool:
+    """Whether the broker tells the principal itself that it may not."""
+    asked = admin_client(exchange.endpoints.kafka, principal)
+    described = asked.describe_topics(TopicCollection([topic]), include_authorized_operations=True)[topic]
+    try:
+        return operation not in (described.result().authorized_operations or ())
+    except KafkaException as error:
+        if error.args[0].code() in _NOT_EVEN_DESCRIBED:
+            return True
+        raise
 
 
 @asynccontextmanager

@@ -107,7 +107,7 @@ async def all_applied(exchange: Exchange, ids: Sequence[UUID]) -> bool:
 
 
 async def checks(exchange: Exchange) -> dict[str, Any]:
-    async with httpx.AsyncClient(base_url=exchange.endpoints.http["hotline"], trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=exchange.endpoints.http["hotline"], trust_env=False, timeout=60) as http:
         answer = await http.get("/readyz")
     assert answer.status_code == 200
     return {each["name"]: each for each in answer.json()["checks"]}
@@ -167,7 +167,7 @@ async def test_edges_wait_while_no_document_is_heard_of_and_are_decided_once_mor
         await until(partial(has_heard, origin))
         async with without_right(origin, "hotline", DIRECTORY_TOPIC, AclOperation.READ):
             # The grace of the policy before it is over in a moment.
-            begun = SystemClock().now() - TOLERANCE + timedelta(seconds=5)
+            begun = SystemClock().now() - TOLERANCE + timedelta(seconds=15)
             published = await asyncio.to_thread(publish_file, site_of(origin), "policy", body, active_from=begun)
             for instance in ("law_enforcement", "industry"):
                 await until(partial(_has, origin, instance, published.digest))

@@ -101,7 +101,7 @@ async def all_is_well(split: SplitExchange, instance: str) -> bool:
 
 async def reasons(split: SplitExchange, instance: str) -> dict[str, str]:
     """What the checks of a ready instance tell, by name."""
-    async with httpx.AsyncClient(base_url=split.endpoints.http[instance], trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=split.endpoints.http[instance], trust_env=False, timeout=60) as http:
         answer = await http.get("/readyz")
     assert answer.status_code == 200
     return {check["name"]: check["reason"] for check in answer.json()["checks"] if check["reason"]}

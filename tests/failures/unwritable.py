@@ -126,7 +126,7 @@ async def _others_have(exchange: Exchange, since: datetime, count: int) -> bool:
 
 
 async def _relay_says(exchange: Exchange) -> str:
-    async with httpx.AsyncClient(base_url=exchange.endpoints.http["hotline"], trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=exchange.endpoints.http["hotline"], trust_env=False, timeout=60) as http:
         answer = await http.get("/readyz")
     assert answer.status_code == 200
     return str({check["name"]: check["reason"] for check in answer.json()["checks"]}["relay"])
