@@ -9,9 +9,10 @@ import argparse
 import asyncio
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,7 @@ import httpx
 from shared.kernel.clock import SystemClock
 from tests.failures.delivered import delays_s, filings
 from tests.failures.load import Sender
-from tests.support.running import SERVICES, Exchange, running_exchange
+from tests.support.running import SERVICES, Exchange, running_exchange, until
 
 PER_S: Final = 10.0
 #: What readiness says of each, and of which check.
@@ -48,12 +49,19 @@ class Stopped:
 
     def kept(self) -> bool:
         whole = set(self.delivered.values()) == {self.posted} and len(self.delivered) == len(SERVICES)
-        named = NAMED[self.server] in {(name, reason) for _, name, reason in self.said}
-        return whole and self.accepted == self.posted and named and not self.restarted
+        return whole and self.accepted == self.posted and _named(self.server, self.said) and not self.restarted
+
+
+def _named(server: str, said: Set[tuple[int, str, str]]) -> bool:
+    return NAMED[server] in {(name, reason) for _, name, reason in said}
+
+
+async def _is_named(server: str, said: Set[tuple[int, str, str]]) -> bool:
+    return _named(server, said)
 
 
 async def stopped(exchange: Exchange, server: str, *, seconds: float) -> Stopped:
-    """Post at a steady rate; kill the server, and start it again after so long."""
+    """Post at a steady rate; kill the server, and start it again after so long and when readiness has named it."""
     postgres, kafka = exchange.stack.postgres, exchange.stack.kafka
     end, start = (postgres.crash, postgres.start) if server == "database" else (kafka.kill, kafka.start)
     pids = {label: process.pid for label, process in exchange.processes.items()}
@@ -64,6 +72,8 @@ async def stopped(exchange: Exchange, server: str, *, seconds: float) -> Stopped
         await asyncio.to_thread(end)
         watching = asyncio.create_task(_watch(exchange, said))
         await asyncio.sleep(seconds)
+        with suppress(AssertionError):  # where readiness never names it, that is what is found
+            await until(partial(_is_named, server, said), seconds_max=60)
         watching.cancel()
         await asyncio.wait([watching])
         await asyncio.to_thread(start)
@@ -82,7 +92,7 @@ async def stopped(exchange: Exchange, server: str, *, seconds: float) -> Stopped
 
 
 async def _watch(exchange: Exchange, said: set[tuple[int, str, str]]) -> None:
-    async with httpx.AsyncClient(base_url=exchange.endpoints.http["hotline"], trust_env=False, timeout=10) as http:
+    async with httpx.AsyncClient(base_url=exchange.endpoints.http["hotline"], trust_env=False, timeout=60) as http:
         while True:
             with suppress(httpx.TransportError):
                 answer = await http.get("/readyz")
