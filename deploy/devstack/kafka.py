@@ -26,9 +26,9 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 
 _BROKER = "broker"
-_READY_S_MAX = 60.0
+_READY_S_MAX = 180.0
 _STOP_S_MAX = 20.0
-_SETTLED_S_MAX = 60.0
+_SETTLED_S_MAX = 180.0
 _ENVIRONMENT = {"LANG": "C.UTF-8", "PATH": os.defpath}
 # The cluster keeps its id when its data is deleted: a lost disk does not make it another cluster.
 _CLUSTER_ID = "Y2F1c2V3YXktZGV2c3RhYw"

@@ -16,7 +16,7 @@ from deploy.site.access import answers
 from deploy.site.endpoints import ADMIN, write_private
 from shared.kernel.errors import Unavailable
 
-_READY_S_MAX = 60.0
+_READY_S_MAX = 180.0
 _STOP_S_MAX = 20.0
 _ENVIRONMENT = {"LANG": "C.UTF-8", "PATH": os.defpath}
 
