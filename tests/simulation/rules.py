@@ -272,7 +272,6 @@ RULES: Final[dict[str, Parts]] = {
         }
     ),
     "11 another database has other epochs": Parts(patches={f"{_OUTBOX}.MemoryOutbox.count_on": _of_one_life}),
-    "11 another database says so": Parts(patches={f"{_PEERS}.began": _not_begun}),
     "11 a mark tells what is forgotten": Parts(patches={f"{_PEERS}.forgotten": _nothing}),
     "12 a receipt names the copy judged": Parts(
         patches={
@@ -302,6 +301,10 @@ SOON: Final = (
     "8 acts come in the order of their track",
     "9 a withdrawal is never deferred",
     "9 a withdrawal ends what waits",
+    "11 another database has other epochs",
+    "11 a mark tells what is forgotten",
+    "14 no revision is raised by itself",
+    "14 acts go on at the end of their track",
     "early cursor",
     "numbers lost with their transaction",
     "skipped dedupe",
