@@ -43,6 +43,7 @@ CHANGES_S: Final = BEFORE_S + AWAY_S / 2
 #: So long before that, the agencies' database is away: what was taken by the broker then is read after the hour.
 UNREAD_S: Final = 300.0
 FILED_S: Final = BEFORE_S + AWAY_S + 60.0
+FILED_EVERY_S: Final = 5.0
 SETTLED_S: Final = FILED_S + 4 * 3600.0
 #: Batches are larger than the simulation's, into which more can come in between: so large for each edge a second.
 BATCH: Final = 50
@@ -80,7 +81,7 @@ class HourAway(World):
     """Nothing fails but what is said above. One referral has one edge, to each agency in its turn."""
 
     def __init__(self, loop: VirtualLoop, parts: Parts, *, rate: float, law_changes: bool) -> None:
-        """`rate` edges are filed each second; those of a second in one transaction."""
+        """`rate` edges are filed a second; what comes within some seconds in one transaction."""
         self._changes_s = CHANGES_S if law_changes else -1.0
         super().__init__(0, loop, parts)
         self._rate = rate
@@ -101,9 +102,10 @@ class HourAway(World):
         auditing = self.begin()
         self.loop.call_at(BEFORE_S - UNREAD_S, self._agencies_away)
         self.loop.call_at(BEFORE_S, self._broker_away)
+        pause_s = max(FILED_EVERY_S, 1 / self._rate)
         while self.loop.virtual_s < FILED_S:
-            await self._file(max(1, round(self._rate)))
-            await asyncio.sleep(max(1.0, 1 / self._rate))
+            await self._file(round(self._rate * pause_s))
+            await asyncio.sleep(pause_s)
         await self.come_to_rest(SETTLED_S)
         auditing.cancel()
 
