@@ -25,7 +25,7 @@ NOW = SystemClock()
 
 async def come_in(url: str, **headers: str) -> httpx.Response:
     base = url.partition("/console")[0]
-    async with httpx.AsyncClient(base_url=base, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=60) as client:
         return await client.post(urlsplit(url).path, headers={"Origin": base} | headers)
 
 
@@ -37,7 +37,7 @@ async def test_a_link_opens_once(exchange: Exchange) -> None:
 
 async def test_looking_at_a_link_does_not_use_it_up(exchange: Exchange) -> None:
     url = await link(exchange, AGENCY)
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         assert (await client.get(url)).status_code == 200
     assert (await come_in(url)).status_code == 303
 

@@ -29,7 +29,7 @@ def issued(run: Run, exchange: Exchange, party: str = PARTY) -> dict[str, Any]:
 
 def status_for(key: dict[str, Any]) -> int:
     headers = {"Authorization": f"Bearer {key['key']}"}
-    return httpx.get(f"{key['url']}/v1/referrals", headers=headers, trust_env=False).status_code
+    return httpx.get(f"{key['url']}/v1/referrals", headers=headers, trust_env=False, timeout=60).status_code
 
 
 @pytest.mark.timing

@@ -73,7 +73,7 @@ def test_a_server_that_is_no_instance_does_not_count_as_one(run: Run) -> None:
 
 
 def test_an_api_on_its_own_is_ready_and_says_who_else_is_asked(alone: str) -> None:
-    answer = httpx.get(f"{alone}/readyz", trust_env=False)
+    answer = httpx.get(f"{alone}/readyz", trust_env=False, timeout=60)
     assert answer.status_code == 200
     assert {each["name"]: each["reason"] for each in answer.json()["checks"] if each["reason"]} == {
         "bus": "elsewhere",
@@ -85,8 +85,8 @@ def test_an_api_on_its_own_is_ready_and_says_who_else_is_asked(alone: str) -> No
 def test_age_is_always_shown_and_fails_readiness_only_beyond_its_setting(
     exchange: Exchange, alone: str, unreceipted: None
 ) -> None:
-    limited = httpx.get(f"{alone}/readyz", trust_env=False)
-    unlimited = httpx.get(f"{exchange.endpoints.http['hotline']}/readyz", trust_env=False)
+    limited = httpx.get(f"{alone}/readyz", trust_env=False, timeout=60)
+    unlimited = httpx.get(f"{exchange.endpoints.http['hotline']}/readyz", trust_env=False, timeout=60)
     found = [
         next(check for check in each.json()["checks"] if check["name"] == "receipts") for each in (limited, unlimited)
     ]
