@@ -25,7 +25,7 @@ from tests.journeys.parties import Party
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral, running_exchange, until
 from tests.support.windowed import windowed
 
-WINDOW_H = 20
+WINDOW_H = 40
 _POLICIES = "SELECT count(*) FROM document WHERE kind = 'policy'"
 
 

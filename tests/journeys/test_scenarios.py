@@ -41,8 +41,8 @@ async def test_a_story_that_comes_out_otherwise_is_noticed(exchange: Exchange) -
     refused = [each.model_copy(update={"code": "not_found"}) for each in declined.step]
     access = {party: Access(key.url, key.key) for party, key in exchange.parties.items()}
     async with over_http(access) as stage:
-        edited = await play(declined.model_copy(update={"timeline": (wrong, *others)}), stage, patience_s=30)
-        otherwise = await play(declined.model_copy(update={"step": tuple(refused)}), stage, patience_s=30)
+        edited = await play(declined.model_copy(update={"timeline": (wrong, *others)}), stage, patience_s=60)
+        otherwise = await play(declined.model_copy(update={"step": tuple(refused)}), stage, patience_s=60)
     (difference,) = edited.differences
     assert difference.startswith("hotline of it: ")
     assert "reason=no_capacity" in difference

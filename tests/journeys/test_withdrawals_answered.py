@@ -22,7 +22,7 @@ async def test_a_withdrawal_that_nobody_answers_is_answered_everywhere(exchange:
         only = ("withdrawals", "documents")
         exchange.serve(instance, only=only, label=label, settings={"WITHDRAWAL_ANSWER_H": "0"})
     try:
-        exchange.processes[beside[0]].wait_until(lambda: answers(hotline, referral_id) == 3, seconds=60)
+        exchange.processes[beside[0]].wait_until(lambda: answers(hotline, referral_id) == 3, seconds=180)
     finally:
         exchange.stop(*beside)
     shown = hotline.told("referral", "show", referral_id)
