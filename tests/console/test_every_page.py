@@ -10,7 +10,7 @@ from playwright.async_api import Browser
 from tests.console.browser import MEND, NARROW, chromium_path, visiting
 from tests.console.pages import BYTES_MAX, PAGES, Subjects, filled, overflow_px, violations
 from tests.console.people import sign_in
-from tests.support.running import Exchange
+from tests.support.running import Exchange, until
 
 PARTIES = sorted({page.party for page in PAGES})
 
@@ -71,7 +71,11 @@ async def test_what_is_asked_elsewhere_is_found_and_does_not_get_there(exchange:
         root = await sign_in(visit, exchange, PARTIES[0])
         await visit.go(f"{root}/settings")
         await visit.page.evaluate("fetch('https://elsewhere.example/').catch(() => 0)")
-        assert any("elsewhere.example" in each for each in visit.errors + visit.foreign)
+
+        async def found() -> bool:
+            return any("elsewhere.example" in each for each in visit.errors + visit.foreign)
+
+        await until(found, seconds_max=60)
 
 
 def test_a_machine_without_a_browser_is_told_how_to_get_one() -> None:
