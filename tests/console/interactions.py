@@ -161,6 +161,7 @@ async def says_why(page: Page, subjects: Subjects) -> None:
     await page.get_by_label("Purpose of the look").fill("yearly review")
     await page.get_by_role("button", name="Look").click()
     await expect(page.get_by_role("heading", name="Picture")).to_be_visible()
+    await page.wait_for_load_state()
     assert await page.locator("svg.seq a").count() == await page.locator("tbody tr").count()
 
 
@@ -235,6 +236,7 @@ async def signs_out(page: Page, _: Subjects) -> None:
 async def exits_at_once(page: Page, _: Subjects) -> None:
     await page.get_by_role("button", name="Exit at once").click()
     await expect(page).to_have_title("New tab")
+    await page.wait_for_load_state()
     assert (await page.locator("body").inner_text()).strip() == "New tab"
 
 

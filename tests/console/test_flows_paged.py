@@ -42,7 +42,8 @@ async def flows(exchange: Exchange) -> frozenset[str]:
 
 
 async def listed(page: Page) -> Sequence[str]:
-    """The whole ids of the flows on this page, as their links have them."""
+    """The whole ids of the flows on this page once all of it is there, as their links have them."""
+    await page.wait_for_load_state()
     found = await page.locator("tbody th a").evaluate_all("all => all.map(each => each.getAttribute('href'))")
     return [re.search(r"/flows/([0-9a-f-]{36})\?", str(each))[1] for each in found]  # type: ignore[index]
 
@@ -57,6 +58,7 @@ async def test_the_pages_of_a_search_have_every_flow_and_none_twice(
         await page.get_by_label("Purpose of the look").fill("yearly review")
         await page.get_by_label("Party").fill(BUSY)
         await page.get_by_role("button", name="Look").click()
+        await page.wait_for_url(re.compile(r"[?&]purpose="))
         pages = [await listed(page)]
         onward = page.get_by_role("link", name="Next page")
         while await onward.count():

@@ -152,6 +152,8 @@ async def test_a_record_is_opened_to_who_has_just_proven_who_they_are(
         await page.goto(subject)
         await page.get_by_label("What you need it for").select_option("take_up")
         await page.get_by_role("button", name="Open the record").click()
+        await page.get_by_role("link", name="Sign in again").wait_for()
+        await page.wait_for_load_state()
         assert "proof_too_old" in await page.content()
         assert subjects.place not in await page.content()
         await page.get_by_role("link", name="Sign in again").click()
@@ -160,6 +162,7 @@ async def test_a_record_is_opened_to_who_has_just_proven_who_they_are(
         await page.get_by_label("What you need it for").select_option("take_up")
         await page.get_by_role("button", name="Open the record").click()
         await page.get_by_role("heading", name="Record").wait_for()
+        await page.wait_for_load_state()
         assert subjects.place in await page.content()
 
 
