@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -86,6 +87,7 @@ async def test_rows_come_by_themselves_while_a_list_is_open(exchange: Exchange, 
 async def test_keys_move_through_a_list_and_leave_at_once(
     exchange: Exchange, browser: Browser, subjects: Subjects
 ) -> None:
+    await exchange.until_quiet()  # the list is not drawn anew meanwhile
     async with visiting(browser) as visit:
         root = await sign_in(visit, exchange, HOTLINE)
         await visit.go(f"{root}/referrals")
@@ -95,8 +97,8 @@ async def test_keys_move_through_a_list_and_leave_at_once(
         assert first != await visit.page.evaluate("document.activeElement.href")
         await visit.page.keyboard.press("k")
         assert first == await visit.page.evaluate("document.activeElement.href")
-        for _ in range(3):
-            await visit.page.keyboard.press("Escape")
+        # One right after the other: nobody here waits for the first before the second.
+        await asyncio.gather(*(visit.page.keyboard.press("Escape") for _ in range(3)))
         await visit.page.wait_for_url("**/console/blank")
         visit.faultless()
 
@@ -106,6 +108,7 @@ async def test_shortcuts_that_are_off_do_nothing(exchange: Exchange, browser: Br
         root = await sign_in(visit, exchange, HOTLINE)
         await visit.go(f"{root}/settings")
         await visit.page.get_by_role("button", name="Turn them off").click()
+        await visit.page.get_by_text("They are off").wait_for()
         await visit.go(f"{root}/referrals")
         before = await visit.page.evaluate("document.activeElement.tagName")
         await visit.page.keyboard.press("j")
