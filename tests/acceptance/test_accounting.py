@@ -35,6 +35,8 @@ async def settled(exchange: Exchange) -> Exchange:
     """The exchange with a few more referrals delivered, answered for, and read by audit."""
     async with exchange.client(HOTLINE) as client:
         await client.submit_batch([referral() for _ in range(20)])
+    # It would come in between what is taken away and what is compared.
+    await exchange.until_all_have_stood()
     await exchange.until_quiet()
     await exchange.until_audited()
     return exchange

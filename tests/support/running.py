@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -138,6 +139,11 @@ class Exchange:
         for child in sandbox_children(self.state, self.endpoints):
             self._process(child.name).start(child.argv, clean_environment() | dict(child.env))
 
+    def beat(self) -> None:
+        """Say from now on, every 10 s, which documents are newest: who has heard it once trusts nothing without it."""
+        argv = (sys.executable, "-m", "deploy.cli", "directory", "beat", "--state", str(self.state))
+        self._process("beat").start(argv, clean_environment())
+
     def wait_ready(self, label: str, url: str | None = None) -> None:
         """Wait for the `/readyz` of a process; `url` is its base where it is not the instance's own."""
         ready = f"{url or self.endpoints.http[label]}/readyz"
@@ -213,6 +219,22 @@ class Exchange:
             if time.monotonic() > deadline:
                 raise TimeoutError("messages are still on their way")
             await asyncio.sleep(0.1)
+
+    async def until_all_have_stood(self) -> None:
+        """Wait until every instance has told its peers how it stands, as each does by itself once after its start."""
+
+        async def none_is_due() -> bool:
+            due = "SELECT count(*) FROM peer WHERE stand_due OR stand_above IS NOT NULL"
+            for name in SERVICES:
+                admin = await self.admin(name)
+                try:
+                    if await admin.fetchval(due):
+                        return False
+                finally:
+                    await admin.close()
+            return True
+
+        await until(none_is_due, seconds_max=300)
 
     async def until_audited(self, seconds_max: float = QUIET_S_MAX) -> None:
         """Wait until audit has kept every record that Kafka holds."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -20,7 +19,7 @@ from shared.contracts.registry import NOTICE_ACKNOWLEDGED
 from shared.kernel.clock import ManualClock, SystemClock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import coarse_uuid7, uuid7
-from tests.support.running import HOTLINE, SERVICES, Exchange, referral, until
+from tests.support.running import HOTLINE, Exchange, referral
 
 PAIR = ("hotline-be.example", "police-nl.example", uuid7())
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -87,16 +86,6 @@ def in_three_days(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> Iterat
     (exchange.state / FILE).unlink(missing_ok=True)
 
 
-async def all_have_stood(exchange: Exchange) -> bool:
-    for name in SERVICES:
-        admin = await exchange.admin(name)
-        due = await admin.fetchval("SELECT count(*) FROM peer WHERE stand_due OR stand_above IS NOT NULL")
-        await admin.close()
-        if due:
-            return False
-    return True
-
-
 _ALTER = "UPDATE entry SET digest = $2 WHERE message_id = $1"
 
 
@@ -115,7 +104,7 @@ async def test_a_sealed_day_is_not_read_again_unless_everything_is_asked_for(exc
     async with exchange.client(HOTLINE) as client:
         await client.submit(referral())
     # What instances tell each other once after their start is numbered too, and is of this day.
-    await until(partial(all_have_stood, exchange), seconds_max=300)
+    await exchange.until_all_have_stood()
     for _ in range(5):
         await exchange.until_quiet()
         await exchange.until_audited()
