@@ -15,6 +15,7 @@ from deploy.site.access import access_to, kafka_access
 from deploy.site.kinds import party_kinds
 from shared.kernel.errors import Unavailable
 from tests.support.exchange_world import INSTANCES
+from tests.support.running import until
 
 MANIFEST = manifest_of(party_kinds({name: name for name in INSTANCES}))
 
@@ -46,11 +47,19 @@ async def test_a_stack_that_is_up_holds_its_principals_to_them(stack: DevStack) 
 async def test_a_quota_that_was_changed_or_taken_away_by_hand_is_found_and_mended(
     stack: DevStack, changed: int | None
 ) -> None:
-    access = access_to(stack.endpoints.kafka)
+    access, kafka = access_to(stack.endpoints.kafka), stack.endpoints.kafka
+
+    async def differs() -> bool:
+        return as_json(find_difference(kafka, MANIFEST))["quotas_differing"] == ["industry"]
+
+    async def is_mended() -> bool:
+        return not find_difference(kafka, MANIFEST)
+
+    # The broker acts by it a moment after the controller has answered.
     await apply_quotas(access, with_quota_of("industry", read_bytes_per_s=changed))
-    assert as_json(find_difference(stack.endpoints.kafka, MANIFEST))["quotas_differing"] == ["industry"]
+    await until(differs, seconds_max=60)
     await apply_quotas(access, MANIFEST)
-    assert not find_difference(stack.endpoints.kafka, MANIFEST)
+    await until(is_mended, seconds_max=60)
 
 
 async def test_no_instance_may_change_its_own(stack: DevStack) -> None:

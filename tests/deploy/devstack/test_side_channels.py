@@ -32,12 +32,13 @@ from confluent_kafka.cimpl import NewTopic
 
 from deploy.devstack.stack import DevStack
 from deploy.kafka.derive import manifest_of
-from deploy.kafka.provision import apply
+from deploy.kafka.provision import apply, difference
 from deploy.site.access import admin_client, kafka_access
 from deploy.site.kinds import party_kinds
 from shared.exchange.topics import inbox_topic
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 from shared.runtime.kafka.topic_metadata import metadata_client
+from tests.deploy.devstack.test_process import eventually
 from tests.support.stack import FOUR
 
 MANIFEST = manifest_of(party_kinds(FOUR))
@@ -125,6 +126,7 @@ def as_it_was(stack: DevStack) -> Iterator[None]:
     apply(admin, replace(MANIFEST, principals=rules), stack.endpoints.kafka.passwords)
     yield
     apply(admin, MANIFEST, stack.endpoints.kafka.passwords)
+    assert eventually(lambda: not difference(admin, MANIFEST), seconds=WAIT_S)
 
 
 async def test_with_an_inbox_that_all_write_a_provider_would_see_it(stack: DevStack, as_it_was: None) -> None:
