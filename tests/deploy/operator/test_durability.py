@@ -34,16 +34,17 @@ async def set_to(exchange: Exchange, change: str, back: str) -> AsyncIterator[No
         await admin.close()
 
 
-async def is_off(exchange: Exchange, setting: str) -> bool:
+async def is_set(exchange: Exchange, setting: str, to: str) -> bool:
     """The server reads its settings when it comes to it."""
-    return [row[0] for row in await rows_of(exchange.stack.postgres.admin_url, f"SHOW {setting}")] == ["off"]
+    return [row[0] for row in await rows_of(exchange.stack.postgres.admin_url, f"SHOW {setting}")] == [to]
 
 
 @pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
 async def test_a_server_that_does_not_wait_for_its_disk_is_found(run: Run, exchange: Exchange, setting: str) -> None:
     async with set_to(exchange, f"ALTER SYSTEM SET {setting} = off", f"ALTER SYSTEM RESET {setting}"):
-        await until(partial(is_off, exchange, setting))
+        await until(partial(is_set, exchange, setting, "off"))
         found = await asyncio.to_thread(ill, run, exchange)
+    await until(partial(is_set, exchange, setting, "on"))
     assert {each["what"] for each in found} == {f"durability {name}" for name in exchange.endpoints.databases}
     assert {each["code"] for each in found} == {f"{setting}_off"}
     assert all(f"set `{setting} = on`" in each["advice"] for each in found)
