@@ -4,9 +4,9 @@
 
 `shared/contracts/golden/`: a small installation (keys, directory and policy as they were published, a beat), a record
 of each message as Kafka holds it with what its recipient and audit read in it, what a person may keep (a signed
-acceptance and evidence), and each schema as it was. The keys open nothing else. Beside them, the codes of each edition
-of the vocabulary, the digest of the tree of jurisdictions that each engine derives by, and what each edition of the
-guard charges beside texts.
+acceptance and evidence), and each schema as it was. The keys open nothing else. Beside them, what others go by, as flat
+lists (`pledged`), the codes of each edition of the vocabulary, the digest of the tree of jurisdictions that each engine
+derives by, and what each edition of the guard charges beside texts.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ from shared.runtime.kafka.documents import write_document
 from shared.vocabulary import jurisdiction
 from shared.vocabulary.edition import codes_of_editions, editions
 from shared.vocabulary.routing import PartyKind
+from tests.contracts.pledged import pledged
 from tests.contracts.published import read
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import SINCE, Keys, World, public_key
@@ -215,7 +216,7 @@ def write_missing(folder: Path) -> list[Path]:
     new = _written(wanted)
     here = installation(folder)
     records = {record_file(message, folder): lambda m=message: _record(here, m).text() for message in ALL}
-    kept = _kept(here, folder) | _listed() | _schemas()
+    kept = _kept(here, folder) | _listed() | _schemas() | {"pledged/1.json": lambda: _pretty(pledged())}
     return new + _written(records | {folder / name: text for name, text in kept.items()})
 
 

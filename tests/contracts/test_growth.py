@@ -1,7 +1,8 @@
-"""A released schema only grows: each is compared with what it was (`shared/contracts/golden/schemas`).
+"""What was released only grows: schemas, and all that others go by, are compared with what they were.
 
 What a version says never changes but for the values of its codes, which a newer edition of the vocabulary adds to; the
-directory and the policy may get members that may be left out. Anything else is a new version.
+directory and the policy may get members that may be left out. Anything else is a new version. Of what is listed flat
+(`tests.contracts.pledged`) nothing goes, and no call comes to need more (`shared/contracts/golden`: schemas, pledged).
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from typing import Any
 import pytest
 
 from deploy.artifacts.schemas import LENIENT
+from shared.exchange.reads import _first_reads
 from tests.contracts.golden import GOLDEN, shape
+from tests.contracts.pledged import NEEDS, pledged
 from tests.contracts.published import read, schema
 
 RELEASED = sorted((GOLDEN / "schemas").glob("*.json"))
+PLEDGED = sorted((GOLDEN / "pledged").glob("*.json"))
 
 
 def changed(released: Any, now: Any, *, lenient: bool = False, at: str = "") -> Iterator[str]:
@@ -88,3 +92,48 @@ def test_what_is_growth_is_let_through() -> None:
     now["properties"]["since"] = {"type": "string"}
     assert list(changed(directory, now)) == ["/properties/since"]
     assert list(changed(directory, now, lenient=True)) == []
+
+
+def withdrawn(released: dict[str, list[str]], now: dict[str, list[str]]) -> Iterator[str]:
+    """What is no longer there, and what a call has come to need: it may, of a body's part that was not there before."""
+    for kind, names in released.items():
+        yield from (each for each in names if NEEDS not in each and each not in now[kind])
+    calls = {each for each in released["calls"] if NEEDS not in each}
+    parts = {each.split(" ", 1)[1].partition(".")[0] for each in released["members"]}
+    for each in set(now["calls"]) - set(released["calls"]):
+        call, needs, what = each.partition(NEEDS)
+        if needs and call in calls and (" " in what or what.partition(".")[0] in parts):
+            yield each
+
+
+@pytest.mark.parametrize("file", PLEDGED, ids=lambda file: file.stem)
+def test_nothing_that_others_go_by_was_taken_away(file: Path) -> None:
+    assert list(withdrawn(read(file), pledged())) == []
+
+
+def test_an_instance_that_was_never_heard_reads_the_messages_of_the_first_release() -> None:
+    assert sorted(_first_reads().messages) == read(PLEDGED[0])["messages"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("calls", "hotline get /v1/referrals query state"),
+        ("members", "hotline AcceptedReferral.referral_id"),
+        ("events", "referral.withdraw"),
+        ("errors", "not_found"),
+        ("columns", "external_ref"),
+    ],
+)
+def test_what_is_taken_away_is_found(kind: str, name: str) -> None:
+    released = pledged()
+    assert list(withdrawn(released, released | {kind: [each for each in released[kind] if each != name]})) == [name]
+
+
+def test_what_a_call_comes_to_need_is_found_and_what_only_comes_is_not() -> None:
+    released = pledged()
+    call = "hotline post /v1/referrals"
+    more = [f"{call}{NEEDS}header X-More", f"{call}{NEEDS}ReferralSubmission.more"]
+    assert sorted(withdrawn(released, released | {"calls": released["calls"] + more})) == sorted(more)
+    harmless = [f"{call} query more", f"{call}{NEEDS}OfANewerEdition.value", f"hotline get /v1/more{NEEDS}query more"]
+    assert list(withdrawn(released, released | {"calls": released["calls"] + harmless})) == []

@@ -1,0 +1,68 @@
+"""What others go by, as flat lists: what they may call, read and act on, which is never taken away or renamed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from shared.contracts.registry import ALL
+from shared.exchange.acts import ACTS
+from shared.exchange.events import event_type
+from shared.formats import dsa_notices, referral_table
+from shared.kernel.codes import FAMILIES
+
+API: Final = Path(__file__).parents[2] / "docs" / "api"
+#: Of a call: what it needs. Of all else in the lists: what is there.
+NEEDS: Final = " needs "
+
+
+def pledged() -> dict[str, list[str]]:
+    """By kind: messages, calls and their parts, members of answers, types of events, codes of errors, columns."""
+    documents = {
+        file.stem.removeprefix("openapi-"): json.loads(file.read_text(encoding="utf-8"))
+        for file in sorted(API.glob("openapi-*.json"))
+    }
+    return {
+        "messages": sorted({each.name for each in ALL}),
+        "calls": sorted(each for service, api in documents.items() for each in _calls(service, api)),
+        "members": sorted(each for service, api in documents.items() for each in _members(service, api)),
+        "events": sorted({event_type(act.subject, act.name) for act in ACTS}),
+        "errors": sorted(code for whys in FAMILIES.values() for code in whys),
+        "columns": sorted({*referral_table.KNOWN, *(f"dsa {name}" for name in dsa_notices.COLUMNS)}),
+    }
+
+
+def _calls(service: str, api: Mapping[str, Any]) -> Iterator[str]:
+    """Each call, the parameters that it takes, and what it needs: parameters, and members of its body."""
+    for path, operations in api["paths"].items():
+        for method, call in operations.items():
+            name = f"{service} {method} {path}"
+            yield name
+            for each in call.get("parameters", ()):
+                yield f"{name} {each['in']} {each['name']}"
+                if each.get("required"):
+                    yield f"{name}{NEEDS}{each['in']} {each['name']}"
+            for body in call.get("requestBody", {}).get("content", {}).values():
+                yield from (f"{name}{NEEDS}{each}" for each in sorted(_needed(api, body["schema"], frozenset())))
+
+
+def _needed(api: Mapping[str, Any], schema: Any, seen: frozenset[str]) -> Iterator[str]:
+    """Each `Schema.member` that a body of this schema cannot be without."""
+    if isinstance(schema, list):
+        for each in schema:
+            yield from _needed(api, each, seen)
+    if not isinstance(schema, dict):
+        return
+    if (name := str(schema.get("$ref", "")).rpartition("/")[2]) and name not in seen:
+        named = api["components"]["schemas"][name]
+        yield from (f"{name}.{each}" for each in named.get("required", ()))
+        yield from _needed(api, named, seen | {name})
+    for each in schema.values():
+        yield from _needed(api, each, seen)
+
+
+def _members(service: str, api: Mapping[str, Any]) -> Iterator[str]:
+    for name, schema in api["components"]["schemas"].items():
+        yield from (f"{service} {name}.{member}" for member in schema.get("properties", ()))
