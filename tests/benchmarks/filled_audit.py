@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from services.audit.domain.entries import NOBODYS
 from services.audit.store import entries, marks, partitions
 
 _LIFE: Final = UUID("01990000-0000-7000-8000-000000000000")
@@ -86,7 +87,7 @@ INSERT INTO cursor (topic, generation, partition, next_offset) VALUES ('{_OFFERS
 def looks(one: UUID, half: int) -> Iterator[tuple[str, str, Sequence[object], int]]:
     """Each look: its name, the statement, its arguments, and how many rows it may read."""
     yield "a flow", entries._FLOW, (one, False, None), 60
-    yield "entries of a topic", entries._PAGE, (_OFFERS, _LIFE, 0, half * 16, False, 50, None), 60
+    yield "entries of a topic", entries._PAGE, (_OFFERS, _LIFE, 0, half * 16, False, 50, None, sorted(NOBODYS)), 60
     yield "lives of a topic", entries._GENERATIONS, (_OFFERS,), 4
     yield "how it stands to topics", partitions._STATES, (), 40
     yield "marks to one instance", marks._ALL, ("hotline", 64), 100

@@ -23,7 +23,7 @@ from shared.guard import as_kept, inspect
 from tests.deploy.sample.samples import decide_demo, demo, digest_of_demo, policy_document
 
 #: Changes only when the sample itself is meant to change.
-DEMO_SHA256 = "56097687a2d14ddcbeedefd6c042ee5c22341cab035b7083aac68ab6e632610f"
+DEMO_SHA256 = "1064ec5db83f30e67bcd26a61d84c627a1abeb9eb74698fbad6e9dc2190b9a62"
 RESERVED = [
     ipaddress.ip_network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
 ]
