@@ -152,13 +152,17 @@ class Instance:
         await self.act("ask", ask)
 
     def is_at_rest(self) -> bool:
-        """Whether nothing is on its way, nor owed: all that is held was told, and what is missing was issued anew."""
+        """Whether nothing is on its way, nor owed: all that is held was told, and what is missing was issued anew.
+
+        A number that is known and was not taken is asked for at the next marks: rest is after that.
+        """
         state = self.database.state
+        holes = any(numbers.holes for numbers in state.pairs.values())
         owes = any(row.word.stands for row in state.peers.values() if row.marked_spoken is not None)
         missing = any(key[0] == "missing" for key in state.effects)
         given_up = self.world.behind_gone()
         held, awaiting = state.outbox.keys() - given_up, state.awaiting.keys() - given_up
-        return not (held or awaiting or owes or missing or self.lag())
+        return not (held or awaiting or owes or missing or holes or self.lag())
 
     def behind_gone(self) -> set[UUID]:
         """Acts that wait here, or with their sender, for one which both sides have given up.
