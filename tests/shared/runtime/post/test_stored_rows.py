@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
@@ -16,10 +17,10 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.kernel.clock import SystemClock
 from shared.runtime.database.transactions import Database
-from shared.runtime.post import epochs, numbering, outbox, sent_book
+from shared.runtime.post import epochs, numbering, outbox, sent_book, stamping
 from shared.runtime.post.lease import Lease
 from shared.runtime.post.outbox import PostgresLanes
-from shared.runtime.post.ports import Outgoing, Progress
+from shared.runtime.post.ports import Outgoing, Progress, Signed
 from shared.runtime.post.relay import Relay, RelaySettings
 from shared.runtime.watch import metrics
 from tests.services.databases import migrated, running_postgres
@@ -165,6 +166,24 @@ async def test_a_recipient_that_has_been_down_for_long_costs_nothing_per_append(
     assert (
         whole > 100 * many["waiting"] / 20
     )  # the control: a query that reads the backlog is told from one that does not
+
+
+@pytest.mark.parametrize(("count", "beside"), [(2, False), (numbering.MANY + 1, True)])
+async def test_others_have_their_turn_while_many_messages_are_signed(
+    database: Database, monkeypatch: pytest.MonkeyPatch, count: int, beside: bool
+) -> None:
+    threads: list[int] = []
+
+    def sign(*given: Any, **named: Any) -> list[Signed]:
+        threads.append(threading.get_ident())
+        return stamping.sign(*given, **named)
+
+    monkeypatch.setattr(numbering, "sign", sign)
+    recipient = "party-law-enforcement.example"
+    async with database.transaction() as session:
+        drafts = [draft(recipient_instance=LANE, recipient=recipient) for _ in range(count)]
+        await outbox.enqueue(session.driver, drafts)
+    assert [each != threading.get_ident() for each in threads] == [beside]
 
 
 async def test_a_note_of_the_relay_changes_one_row_however_much_was_appended(database: Database) -> None:
