@@ -53,6 +53,8 @@ NAMED: Final = (
 #: What each run has found, as JUnit writes it; all of them are of the commit that stands beside them.
 REPORTS: Final = ROOT / ".state" / "suite"
 OF_COMMIT: Final = "commit"
+#: Where pytest makes the folders of its tests (`tmp_path`).
+OWN_FOLDER: Final = "PYTEST_DEBUG_TEMPROOT"
 
 _saying = Lock()
 
@@ -132,11 +134,20 @@ def run(
 ) -> list[Ended]:
     """Run pytest once for each, so many at once; each line is told as it comes, with its run's number.
 
-    `given` is laid over the environment.
+    `given` is laid over the environment. Each has a folder of its own for what tests make, gone at the end: in one that
+    it shares, pytest takes away what others are just taking away.
     """
     environment = inherited_environment() | dict(given or {})
-    with ThreadPoolExecutor(at_once) as threads:
-        return list(threads.map(lambda each: _run(each[0], each[1], cwd, environment), enumerate(chosen, 1)))
+    with tempfile.TemporaryDirectory(prefix="causeway-runs-", ignore_cleanup_errors=True) as made:
+
+        def one(numbered: tuple[int, Sequence[str]]) -> Ended:
+            number, each = numbered
+            own = Path(made) / str(number)
+            own.mkdir()
+            return _run(number, each, cwd, environment | {OWN_FOLDER: str(own)})
+
+        with ThreadPoolExecutor(at_once) as threads:
+            return list(threads.map(one, enumerate(chosen, 1)))
 
 
 def _run(number: int, chosen: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> Ended:

@@ -16,6 +16,12 @@ def test_ran():
     with Path("ran").open("a") as file:
         file.write(__file__.rpartition("/tests/")[2] + "\\n")
 """
+TOLD_WHERE = """
+from pathlib import Path
+def test_told(tmp_path):
+    with Path("made").open("a") as file:
+        file.write(f"{tmp_path.parent.parent.parent}\\n")
+"""
 FAILING = "def test_failing():\n    raise AssertionError\n"
 #: A child of its own works for a second.
 WORKING = """
@@ -47,6 +53,16 @@ def test_a_module_that_is_named_is_run_beside_its_folder(tmp_path: Path) -> None
     ended = run(chosen_by_shard("tests", [["named"], ["named/below/test_two.py"]]), at_once=2, cwd=root)
     assert [each.last.partition(" in ")[0] for each in ended] == ["1 passed", "1 passed", "2 passed"]
     assert sorted((root / "ran").read_text().split()) == sorted(FOLDERS)
+
+
+def test_each_run_makes_its_folders_where_no_other_takes_any_away(tmp_path: Path) -> None:
+    root = written(tmp_path, dict.fromkeys(FOLDERS, TOLD_WHERE))
+    ended = run(chosen_by_shard("tests", [["named"]]), at_once=2, cwd=root)
+    assert [each.code for each in ended] == [0, 0]
+    one, _, _, other = sorted(Path(line) for line in (root / "made").read_text().splitlines())
+    assert one.parent == other.parent
+    assert {one.name, other.name} == {"1", "2"}
+    assert not one.parent.exists()
 
 
 def test_what_its_processes_worked_is_told_of_each_run(tmp_path: Path) -> None:
