@@ -1,8 +1,8 @@
 """`python -m tests.benchmarks.filled_cost`: what a referral costs on stores with much behind them, against little.
 
-The same exchange twice, each begun anew and filled by SQL to so many referrals, cases, notices and entries of audit's;
-then referrals in batches until all are delivered and audited, the median of three rounds. Prints CPU milliseconds each;
-exit code 1 if they are more than a tenth apart.
+Two exchanges side by side, filled by SQL to so many referrals, cases, notices and entries of audit's; then referrals in
+batches until all are delivered and audited, to one and the other in turn, so that other work meets both.
+Prints CPU milliseconds each, medians; exit code 1 if they are more than a tenth apart.
 """
 
 from __future__ import annotations
@@ -12,49 +12,70 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
-from typing import Final
+from time import monotonic
+from typing import Final, NamedTuple
 
 import asyncpg
 
-from tests.benchmarks.__main__ import CLOSED_BATCH, ROUNDS, _ready, _throughput
+from tests.benchmarks.__main__ import CLOSED_BATCH, Bench, _ready, _throughput
 from tests.benchmarks.filled import FILLED, fill_history
 from tests.benchmarks.measure import _superuser
 from tests.benchmarks.stage import Stage, stage
 
 APART_MAX: Final = 0.10
-#: A sixth of what the bench files.
+#: A sixth of what the bench files, out of twice as many.
 _QUICK: Final = 6
+#: So many rounds on each.
+TURNS: Final = 7
+
+
+class Filled(NamedTuple):
+    """An exchange whose stores were filled to so many, and what a referral took in each round, CPU milliseconds."""
+
+    rows: int
+    bench: Bench
+    costs: list[float]
 
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code 0 if both cost alike, else 1."""
     options = argparse.ArgumentParser(prog="python -m tests.benchmarks.filled_cost", description=__doc__)
     options.add_argument("--rows", type=int, nargs=2, default=(10_000, 2_000_000))
-    few, many = (measured(rows) for rows in options.parse_args(arguments).rows)
+    few, many = measured(options.parse_args(arguments).rows)
     ratio = many / few
     print(f"cost of a referral: {few:.2f} CPU ms on the small store, {many:.2f} on the large one, {ratio:.2f} times")
     return 0 if abs(ratio - 1) <= APART_MAX else 1
 
 
-def measured(rows: int) -> float:
-    """CPU milliseconds of a referral on stores filled to so many."""
-    with tempfile.TemporaryDirectory(prefix="causeway-cost-") as folder, stage(Path(folder)) as running:
-        for service in FILLED:
-            asyncio.run(_filled(running, service, rows))
-        with asyncio.Runner() as runner:
-            bench = runner.run(_ready(running, _QUICK))
-            rounds = [
-                runner.run(_throughput(bench, CLOSED_BATCH // _QUICK, 100, run=f"filled{number}"))
-                for number in range(ROUNDS)
-            ]
-    cost = median(each["cpu_ms_per_referral"] for each in rounds)
-    print(
-        f"filled to {rows}: {cost:.2f} CPU ms a referral, of {[each['cpu_ms_per_referral'] for each in rounds]}",
-        flush=True,
-    )
-    return float(cost)
+def measured(sizes: Sequence[int]) -> list[float]:
+    """CPU milliseconds of a referral on stores filled to so many, for each size."""
+    with ExitStack() as both, asyncio.Runner() as runner:
+        filled = [_begun(both, runner, rows) for rows in sizes]
+        for number in range(TURNS):
+            for each in filled:
+                run = f"filled{number}of{each.rows}"
+                told = runner.run(_throughput(each.bench, CLOSED_BATCH // _QUICK, 100, run=run))
+                each.costs.append(told["cpu_ms_per_referral"])
+                print(f"on {each.rows}: {told['cpu_ms_by_process']}", flush=True)
+    for each in filled:
+        print(f"filled to {each.rows}: {median(each.costs):.2f} CPU ms a referral, of {each.costs}", flush=True)
+    return [median(each.costs) for each in filled]
+
+
+def _begun(both: ExitStack, runner: asyncio.Runner, rows: int) -> Filled:
+    folder = both.enter_context(tempfile.TemporaryDirectory(prefix="causeway-cost-"))
+    running = both.enter_context(stage(Path(folder)))
+    runner.run(_all_filled(running, rows))
+    return Filled(rows, runner.run(_ready(running, _QUICK // 2)), [])
+
+
+async def _all_filled(running: Stage, rows: int) -> None:
+    began = monotonic()
+    await asyncio.gather(*(_filled(running, service, rows) for service in FILLED))
+    print(f"{len(FILLED)} stores filled to {rows} in {monotonic() - began:.0f} s", flush=True)
 
 
 async def _filled(running: Stage, service: str, rows: int) -> None:
