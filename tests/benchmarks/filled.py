@@ -23,15 +23,15 @@ from services.hotline.store import PostgresOffers
 from services.industry.store import PostgresNotices
 from services.law_enforcement import store as law_enforcement
 from services.law_enforcement.store import PostgresCases
-from shared.contracts.delivery import HOLES_MAX
 from shared.kernel.clock import SystemClock
 from shared.party.origin.store import attention, edges, filing, finding, referrals
+from shared.party.recipient.store.items import ItemTable
 from shared.runtime.database import feed, feed_reading, idempotency
 from shared.runtime.database.partitions import MONTHS_AHEAD, make_months
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.post import admitted, outbox, sent_book, taken
+from shared.runtime.post import outbox
 from shared.runtime.watch import metrics
-from tests.benchmarks import filled_attention, filled_audit, filled_finding
+from tests.benchmarks import filled_attention, filled_audit, filled_finding, filled_loops
 from tests.benchmarks.filled_attention import PRIORITY
 from tests.benchmarks.filled_finding import SENDER
 
@@ -167,19 +167,22 @@ def _words(table: str, key: str, sender: str, *, begun: str, done: str) -> dict[
     return named | {"begun": begun, "done": done, "kind": f"{table}.begun"}
 
 
+_CLOCKED: Final = filled_loops.clocked(id_=_ID, party=_PARTY, ago=_AGO)
+_PLACES: Final = filled_loops.places(party=_PARTY)
+
 #: By kind of service: what fills it, and the words of it that differ.
 _FILLS: Final[Mapping[str, tuple[Sequence[str], Mapping[str, str]]]] = {
     "hotline": (
-        (*_REFERRALS, filled_attention.ANSWERED, _ITEM, _EVENT, _FEEDS, _KEYS, *_POST, *_INBOX),
+        (*_REFERRALS, filled_attention.ANSWERED, _PLACES, _ITEM, _EVENT, _FEEDS, _KEYS, *_POST, *_INBOX, _CLOCKED),
         _words("offer", "referral_id", "origin", begun="offered", done="withdrawal_acknowledged"),
     ),
     "industry": (
-        (*_REFERRALS, filled_attention.ANSWERED, _ITEM, _FEEDS, *_INBOX),
+        (*_REFERRALS, filled_attention.ANSWERED, _PLACES, _ITEM, _FEEDS, *_INBOX, _CLOCKED),
         _words("notice", "notice_id", "notifier", begun="issued", done="actioned")
         | {"more": ", language", "values": ", 'en'"},
     ),
     "law_enforcement": (
-        (*_CASES, _EVENT, _FEEDS, *_INBOX),
+        (*_CASES, _EVENT, _FEEDS, *_INBOX, _CLOCKED),
         _words("case_file", "referral_id", "origin", begun="offered", done="closed"),
     ),
     "audit": (filled_audit.statements(id_=_ID, party=_PARTY, ago=_AGO), {}),
@@ -269,7 +272,6 @@ def questions(service: str, rows: int) -> Iterator[Question]:
         for name, statement, arguments, rows_max in filled_audit.looks(one, half):
             yield Question(name, statement, arguments, RowScope((), "auditor", "read"), rows_max)
         return
-    yield from _of_delivery(one)
     if service in ("hotline", "industry"):
         yield from _of_origin(rows, half)
     table = {"hotline": PostgresOffers, "industry": PostgresNotices, "law_enforcement": PostgresCases}[service].table
@@ -278,6 +280,7 @@ def questions(service: str, rows: int) -> Iterator[Question]:
         for name, statement, asked in filled_finding.of_items(table, party, begun, half=half, end=_END, limit=PAGE + 1):
             yield Question(name, statement, asked, _reading(party), _PAGE_ROWS)
         yield from _waiting("open and at risk", table.attention, party)
+    yield from _by_itself(service, table, rows)
     yield Question("one item", table.one, (one,), _reading(BIG), 4)
     yield Question("items to act on", table.find, ([one],), _reading(BIG), 8)
     if service == "law_enforcement":
@@ -297,18 +300,19 @@ def questions(service: str, rows: int) -> Iterator[Question]:
         yield Question("an idempotency key", idempotency._HELD, ([BIG], [b"x" * 32]), _reading(BIG), 4)
 
 
+def _by_itself(service: str, table: ItemTable, rows: int) -> Iterator[Question]:
+    """What its loops ask all day, however little there is to do."""
+    scope, newest = (
+        RowScope([BIG, SMALL, TINY], "service", "apply"),
+        rows - 100 if service != "law_enforcement" else None,
+    )
+    for name, statement, asked, rows_max in filled_loops.asked(table, _numbered(rows), _END, scope.parties, newest):
+        yield Question(name, statement, asked, scope, rows_max, batch=True)
+
+
 def _waiting(name: str, statement: str, party: str, *most: int) -> Iterator[Question]:
     for where, arguments in filled_attention.asked(party, *most, end=_END, limit=PAGE + 1):
         yield Question(f"{name} of {party}, {where}", statement, arguments, _reading(party), _PAGE_ROWS)
-
-
-def _of_delivery(one: UUID) -> Iterator[Question]:
-    """What consumer and relay ask beside messages that come."""
-    scope = RowScope((), "service", "apply")
-    yield Question("which numbers were taken", taken._MARKS, ("other", HOLES_MAX), scope, 100, batch=True)
-    yield Question("which numbers were given", sent_book._SENT_MARKS, ("law_enforcement",), scope, 200, batch=True)
-    yield Question("what is wanted again", taken._NEEDS, (taken.NEEDS_MAX,), scope, 4, batch=True)
-    yield Question("messages that came before", admitted._STORED, ([one],), scope, 4, batch=True)
 
 
 def _of_origin(rows: int, half: int) -> Iterator[Question]:
@@ -368,7 +372,7 @@ _ATTENTION: Final = {"edges": attention._EDGES, "referrals": attention._REFERRAL
 #: The tables that grow with what is filed.
 _LARGE: Final = frozenset(
     {"referral", "edge", "offer", "notice", "case_file", "case_edge", "event", "idempotency", "outbox", "settled"}
-    | {"inbox", "entry", "link", "receipted", "answer_act", "case_act"}
+    | {"inbox", "entry", "link", "receipted", "answer_act", "case_act", "clocked"}
 )
 #: A table that lies in a page or two, such as a month that has not begun, is read whole and costs nothing.
 _PAGE_OF_ROWS: Final = 20

@@ -47,11 +47,13 @@ COUNTED_EVERY: Final = 30
 AGAIN_AFTER: Final = timedelta(hours=1)
 #: How far our clock may be from the one that bears it out.
 CLOCK_TOLERANCE: Final = timedelta(seconds=60)
+# What isolates rows lets an index find them by CASE, and by COALESCE it would read the clocks of all that is open.
 _TAKE: Final = """
 SELECT edge_id, party, subject, told_by, origin, recipient, purpose, rules, acknowledge_h, act_h, begun_at, instrument,
        begins, aside
 FROM clocked
-WHERE look_at <= coalesce($1, '-infinity'::timestamptz) ORDER BY look_at LIMIT $2 FOR UPDATE SKIP LOCKED
+WHERE look_at <= CASE WHEN $1::timestamptz IS NULL THEN '-infinity'::timestamptz ELSE $1 END
+ORDER BY look_at LIMIT $2 FOR UPDATE SKIP LOCKED
 """
 #: Edges are named by their ids, besides: a join alone may be done by reading all that there is.
 _STEPS: Final = """

@@ -40,15 +40,24 @@ UPDATE location_place SET arrival = greatest(arrival, least(
     $3, (SELECT min(arrival) - 1 FROM referral WHERE party = $1 AND referral_id = ANY($4::uuid[]))))
 WHERE party = $1 AND version = $2
 """
+# By CASE an index finds what is newer, past what isolates rows; COALESCE would read all that the party has.
 _BEHIND: Final = """
-SELECT party FROM unnest($1::text[]) AS of (party) WHERE EXISTS (
-    SELECT FROM referral AS r WHERE r.party = of.party AND r.arrival > coalesce(
-        (SELECT l.arrival FROM location_place AS l WHERE l.party = of.party AND l.version = $2), 0))
+SELECT of.party FROM unnest($1::text[]) AS of (party)
+LEFT JOIN location_place AS l ON l.party = of.party AND l.version = $2
+WHERE EXISTS (
+    SELECT FROM referral AS r
+    WHERE r.party = of.party AND r.arrival > CASE WHEN l.arrival IS NULL THEN 0 ELSE l.arrival END)
 """
 _NEW: Final = """
+WITH newer AS (
+    SELECT referral_id, party, arrival, content FROM referral
+    WHERE party = $1 AND arrival > $2 AND referral_id <> ALL($5::uuid[]) ORDER BY arrival LIMIT $3
+), again AS (
+    SELECT referral_id, party, arrival, content FROM referral
+    WHERE party = $1 AND (arrival > $2) IS NOT TRUE AND referral_id = ANY($4::uuid[]) AND referral_id <> ALL($5::uuid[])
+)
 SELECT r.referral_id, r.party, r.arrival, r.content, k.wrapped
-FROM referral AS r LEFT JOIN data_key AS k ON k.subject = r.referral_id
-WHERE r.party = $1 AND (r.arrival > $2 OR r.referral_id = ANY($4::uuid[])) AND r.referral_id <> ALL($5::uuid[])
+FROM (SELECT * FROM newer UNION ALL SELECT * FROM again) AS r LEFT JOIN data_key AS k ON k.subject = r.referral_id
 ORDER BY r.arrival LIMIT $3
 """
 _ADD: Final = """

@@ -50,7 +50,8 @@ from shared.runtime.post import outbox
 from shared.runtime.timers.steps import clock
 
 _EDGES: Final = [message.type for message in ALL if message.edge]
-_WITHDRAWALS: Final = [message.type for message in WITHDRAWALS]
+# Literal: so an index of those alone finds them.
+_WITHDRAWALS: Final = ", ".join(f"'{message.type}'" for message in WITHDRAWALS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +128,14 @@ class ItemTable:
             f"FROM {table} WHERE party = $1 AND place - {AT_RISK} >= 0 AND (received_at, {subject}) > ($2, $3) "
             f"ORDER BY received_at, {subject} LIMIT $4",
             "one": f"SELECT *{self.more} FROM {table} WHERE {subject} = $1",
-            "held": "SELECT DISTINCT ON (i.said) i.said AS edge_id, i.revision, i.digest, "
-            "coalesce(t.acts, 0) AS track, "
+            # A page is found first, then what it hangs on.
+            "held": "SELECT i.said AS edge_id, i.revision, i.digest, coalesce((SELECT t.acts "
+            f"FROM {table} AS t WHERE t.{subject} = i.subject::uuid AND t.party = i.recipient), 0) AS track, "
             "EXISTS (SELECT FROM inbox AS w WHERE w.subject = i.subject AND w.sender = i.sender AND "
-            "w.recipient = i.recipient AND w.type = ANY($5::text[]) AND w.outcome = 'applied') AS withdrawn "
-            f"FROM inbox AS i LEFT JOIN {table} AS t ON t.{subject} = i.subject::uuid AND t.party = i.recipient "
-            "WHERE i.sender_instance = $1 AND i.said > $2 AND i.outcome = 'applied' AND i.type = ANY($4::text[]) "
-            "ORDER BY i.said, i.received_at DESC LIMIT $3",
+            f"w.recipient = i.recipient AND w.type IN ({_WITHDRAWALS}) AND w.outcome = 'applied') AS withdrawn "
+            "FROM (SELECT DISTINCT ON (said) said, revision, digest, subject, sender, recipient FROM inbox "
+            "WHERE sender_instance = $1 AND said > $2 AND outcome = 'applied' AND type = ANY($4::text[]) "
+            "ORDER BY said, received_at DESC LIMIT $3) AS i ORDER BY i.said",
         }
         texts["lock"] = f"{texts['find']} ORDER BY {subject}, party FOR UPDATE"
         for name, text in texts.items():
@@ -212,7 +214,7 @@ class PostgresItems:
         return PostgresQuestions(self._driver)
 
     async def held(self, of: str, *, above: UUID, limit: int) -> list[HeldEdge]:
-        rows = await self._driver.fetch(self.table.held, of, above, limit, _EDGES, _WITHDRAWALS)
+        rows = await self._driver.fetch(self.table.held, of, above, limit, _EDGES)
         return [HeldEdge.model_construct(**dict(row)) for row in rows]
 
     async def evidence(self, subject_id: UUID) -> list[Record]:

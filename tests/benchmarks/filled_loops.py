@@ -1,0 +1,74 @@
+"""What an instance asks by itself all day, in stores filled by SQL: for delivery, clocks, places named twice.
+
+An edge in twenty is open, and is looked at within the days that come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from shared.contracts.delivery import HOLES_MAX, ROWS_MAX
+from shared.exchange.locations import FORMS
+from shared.party.origin.store import locations
+from shared.party.recipient.store.items import ItemTable
+from shared.runtime.post import admitted, sent_book, taken
+from shared.runtime.timers import timers
+
+#: Of what a page of a standing says, so many rows are read for each: the message, the item, whether it was taken back.
+_STANDS_ROWS: Final = 4 * ROWS_MAX
+
+
+def clocked(*, id_: str, party: str, ago: str) -> str:
+    """Fills the clocks of open edges, as many as a twentieth of all rows."""
+    return f"""
+INSERT INTO clocked (edge_id, party, subject, told_by, origin, recipient, purpose, rules, begun_at, look_at)
+SELECT gen_random_uuid(), {party}, {id_}, {id_}, {party}, 'agency.example', 'p1', '{{{{r1}}}}', {ago},
+       now() + i * interval '1 second'
+FROM generate_series(20, {{rows}}, 20) AS i
+"""
+
+
+def places(*, party: str) -> str:
+    """Fills how far each party's places have been looked at: all but what arrived last."""
+    return f"""
+INSERT INTO location_place (party, version, arrival)
+SELECT {party}, {max(FORMS)}, max(i) - CASE {party} WHEN 'tiny.example' THEN 1 ELSE 0 END
+FROM generate_series(1, {{rows}}) AS i GROUP BY 1
+"""
+
+
+#: Its name, the statement, what it asks for, and how many rows it may read.
+_Asked = tuple[str, str, Sequence[object], int]
+
+
+def asked(table: ItemTable, one: UUID, end: datetime, parties: Sequence[str], newest: int | None) -> Iterator[_Asked]:
+    """All of it; `newest` is how far an origin has looked at places, None where there is no origin."""
+    yield from (*_of_delivery(one), *_of_clocks(end), *_of_standing(table))
+    if newest is not None:
+        yield from _of_places(parties, newest)
+
+
+def _of_delivery(one: UUID) -> Iterator[_Asked]:
+    """What consumer and relay ask beside messages that come."""
+    yield "which numbers were taken", taken._MARKS, ("other", HOLES_MAX), 100
+    yield "which numbers were given", sent_book._SENT_MARKS, ("law_enforcement",), 200
+    yield "what is wanted again", taken._NEEDS, (taken.NEEDS_MAX,), 4
+    yield "messages that came before", admitted._STORED, ([one],), 4
+
+
+def _of_clocks(end: datetime) -> Iterator[_Asked]:
+    yield "clocks that are due", timers._TAKE, (end, timers.BATCH), 4
+    yield "clocks that are set aside", timers._ASIDE, (), 4
+
+
+def _of_places(parties: Sequence[str], newest: int) -> Iterator[_Asked]:
+    yield "places not looked at yet", locations._BEHIND, (parties, max(FORMS)), 2 * len(parties)
+    yield "what may name a place", locations._NEW, (parties[0], newest, locations.BATCH, [], []), 4 * locations.BATCH
+
+
+def _of_standing(table: ItemTable) -> Iterator[_Asked]:
+    of = "other", UUID(int=0), ROWS_MAX, ["causeway.case_closed.v1"]
+    yield "what is held of another instance", table.held, of, _STANDS_ROWS
