@@ -77,20 +77,20 @@ async def hand_over(
 
 
 @app.command
-async def refer(referral_id: UUID, /, *, to: str, because: CaseReferReason, options: Options = _OPTIONS) -> int:
+async def refer(referral_id: UUID, /, *, to: str, reason: CaseReferReason, options: Options = _OPTIONS) -> int:
     """Pass a case on to another agency, with its record and what you have made of it. That one answers from then on.
 
     Parameters
     ----------
     to
         The agency, by its id in the directory.
-    because
+    reason
         Why it is theirs.
     """
     async with output.service(options) as client:
         from shared.contracts.passing import Referring
 
-        said = Referring(agency=to, because=because)
+        said = Referring(agency=to, reason=reason)
         output.moved(await client.act_on_case("refer", referral_id, said), options)
         return output.DONE
 

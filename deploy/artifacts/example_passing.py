@@ -24,7 +24,7 @@ def _sealed() -> dict[str, Any]:
     """The sealed part to the first agency, with what that has made of the case."""
     first = world.sealed_to(world.AGENCY)
     history = [{"number": 1, "answer": "accepted", "at": "2026-05-04T12:00:00.000Z"}]
-    told = {"because": "suspect_elsewhere", "history": history}
+    told = {"reason": "suspect_elsewhere", "history": history}
     return {"decision": first["decision"], **told, **{name: first[name] for name in ("edge", "salt", "record")}}
 
 
@@ -32,7 +32,7 @@ ACCEPTED: Final[dict[str, dict[str, Any]]] = {
     "case_referred.v1": {
         "suspect-elsewhere": {
             "clear": _NAMED
-            | {"number": 2, "agency": "police-de.example", "because": "suspect_elsewhere"}
+            | {"number": 2, "agency": "police-de.example", "reason": "suspect_elsewhere"}
             | {"from_edge_id": str(world.EDGE_IDS[world.AGENCY]), "edge_id": _EDGE}
         }
     },
@@ -47,7 +47,7 @@ ACCEPTED: Final[dict[str, dict[str, Any]]] = {
 REFUSED: Final[dict[str, tuple[Refusal, ...]]] = {
     "case_referred.v1": (
         Refusal("agency-malformed", "/clear/agency", "Police DE"),
-        Refusal("because-unlisted", "/clear/because", "elsewhere"),
+        Refusal("reason-unlisted", "/clear/reason", "elsewhere"),
         Refusal("without-edge", "/clear/edge_id", GONE),
     ),
     "case_came_back.v1": (

@@ -48,9 +48,8 @@ class CaseFields(CaseWords, Leased, ShownItem):
     state: CaseState
     edge: Edge
     accepted_at: Instant | None
-    reason: CaseDeclineReason | None
+    reason: CaseDeclineReason | CaseReferReason | None
     agency: PartyId | None
-    because: CaseReferReason | None
 
 
 class ShownCase(CaseFields):
@@ -71,9 +70,8 @@ class CaseAct(CaseWords, HoldWords, QuestionWords):
 
     number: TrackNumber
     state: CaseState
-    reason: CaseDeclineReason | None
+    reason: CaseDeclineReason | CaseReferReason | None
     agency: PartyId | None = None
-    because: CaseReferReason | None = None
     code: ErrorCode | None = None
     at: Instant
 

@@ -123,7 +123,7 @@ async def _refer(row: Act, referral_id: UUID, said: Referring, *, acting: Acting
     case = (await acting.items.find([referral_id]))[referral_id, acting.party]
     by_law = documents.directory, documents.policy
     passed.check(said.agency, documents=by_law, exercise=case.exercise, at=acting.at)
-    told = Passing(agency=said.agency, because=said.because, from_edge_id=passed.edge_id, edge_id=uuid4())
+    told = Passing(agency=said.agency, reason=said.reason, from_edge_id=passed.edge_id, edge_id=uuid4())
     state = await act(AGENCY, row, referral_id, said=told, acting=acting)
     # From here on nobody amends it: what has come meanwhile goes along.
     now = await _passing(acting).passable(referral_id) or ()
@@ -217,7 +217,7 @@ def _passed_on(case: Item, passed: Passable, told: Passing, *, directory: Direct
     )
     named = {"referral_id": case.subject_id, "revision": passed.revision}
     clear = ReferralPassedOnClear(**named, act=uuid4(), edge_id=told.edge_id)
-    return compose(REFERRAL_PASSED_ON, clear, to, sealed=passed.sealed(told.because))
+    return compose(REFERRAL_PASSED_ON, clear, to, sealed=passed.sealed(told.reason))
 
 
 async def _check_not_kept(referral_id: UUID, acting: Acting) -> None:

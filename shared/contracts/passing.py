@@ -26,7 +26,7 @@ class Referring(Contract):
     """Whose the case is instead, and why."""
 
     agency: PartyId
-    because: CaseReferReason
+    reason: CaseReferReason
 
 
 class Passing(Referring):
@@ -79,7 +79,7 @@ class ReferralPassedOnClear(Contract):
 class ReferralPassedOnSealed(EdgeSealed):
     """The edge of the agency that passes it on, why it does, what it has made of it, and the record as it had that."""
 
-    because: CaseReferReason
+    reason: CaseReferReason
     history: Annotated[tuple[PassedAct, ...], Field(max_length=PASSED_ACTS_MAX)]
     record: ReferralRecord
 
@@ -88,6 +88,6 @@ class PassedOn(Contract):
     """How a case came from another agency, and what that one had made of it."""
 
     by: PartyId
-    because: CaseReferReason
+    reason: CaseReferReason
     at: Instant
     history: tuple[PassedAct, ...]

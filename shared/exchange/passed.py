@@ -52,10 +52,10 @@ class Passable:
         """Raises `Refused` as `check_onward` does."""
         check_onward(from_json(self.spelt.edge), Setting(*documents, exercise, coarse(at)), to=to)
 
-    def sealed(self, because: CaseReferReason) -> bytes:
+    def sealed(self, reason: CaseReferReason) -> bytes:
         """The plaintext of the sealed part: in the order in which an edge and its record are read again."""
         history = [act.model_dump(mode="json", exclude_none=True) for act in self.history[-PASSED_ACTS_MAX:]]
-        head = to_json({"decision": self.decision, "because": because.value, "history": history})
+        head = to_json({"decision": self.decision, "reason": reason.value, "history": history})
         record = b',"salt":"%s","record":%s}' % (self.salt.encode(), self.spelt.record)
         return head[:-1] + b',"edge":' + self.spelt.edge + record
 

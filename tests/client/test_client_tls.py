@@ -46,7 +46,7 @@ VERBS: dict[str, list[str]] = {
     "case accept": [ID],
     "case claim": [ID],
     "case hand-over": [ID],
-    "case refer": [ID, "--to", "police-2.example", "--because", "suspect_elsewhere"],
+    "case refer": [ID, "--to", "police-2.example", "--reason", "suspect_elsewhere"],
     "case decline": [ID, "--reason", "no_crime"],
     "case outcome": [ID, *OUTCOME],
     "hold place": [ID, "--scope", "removal", "--basis", "court_order", "--until", "2026-05-11T12:00:00Z"],

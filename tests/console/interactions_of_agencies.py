@@ -137,7 +137,7 @@ OF_AGENCIES: Final = (
             "Refer",
             "Refer",
             "Done: refer",
-            chosen={"Because": "suspect_elsewhere"},
+            chosen={"Reason": "suspect_elsewhere"},
             said={"Agency": OTHER_AGENCY},
         ),
     ),

@@ -42,7 +42,7 @@ REPORT = {"items": [{"n": 1, "action": "removed", "effective_at": "2026-05-04T11
 ERASED = {"fate": "erased"}
 KEPT = {"fate": "kept", "kept": {"retention": "us_1y", "basis": "accepted_case", "until": "2027-05-04"}}
 OUTCOME = {"outcome": "ongoing_investigation", "child_identified": "unknown", "child_safeguarded": "no"}
-REFERRED = {"agency": "police-de.example", "because": "suspect_elsewhere"}
+REFERRED = {"agency": "police-de.example", "reason": "suspect_elsewhere"}
 PURPOSE = {"Purpose": "answers as described"}
 
 

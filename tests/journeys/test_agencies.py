@@ -21,7 +21,7 @@ APART = "police-fr.example"
 
 
 def to(agency: str) -> Referring:
-    return Referring(agency=agency, because=CaseReferReason.SUSPECT_ELSEWHERE)
+    return Referring(agency=agency, reason=CaseReferReason.SUSPECT_ELSEWHERE)
 
 
 async def has_case(agency: CausewayClient, referral_id: UUID) -> bool:

@@ -168,7 +168,7 @@ async def test_what_the_other_agencys_instance_refuses_comes_back_with_its_code(
         two.stop(AGENCIES)
         two.serve(AGENCIES, only=("api", "documents"))
         two.wait_ready(AGENCIES)
-        to = Referring(agency=OTHER, because=CaseReferReason.SUSPECT_ELSEWHERE)
+        to = Referring(agency=OTHER, reason=CaseReferReason.SUSPECT_ELSEWHERE)
         assert (await first.act_on_case("refer", referral_id, to)).state == "referred"
         await suspended(two, tmp_path)
         two.stop(AGENCIES)

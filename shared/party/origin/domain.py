@@ -257,10 +257,9 @@ class AnswerDetail(NoticeWords, OfferWords, CaseWords):
     number: TrackNumber | None = None
     question: TrackNumber | None = None
     due: EventTime | None = None
-    reason: CaseDeclineReason | None = None
+    reason: CaseDeclineReason | CaseReferReason | None = None
     #: To whom a case was referred, why, and on which edge that one answers.
     agency: PartyId | None = None
-    because: CaseReferReason | None = None
     from_edge_id: Uuid | None = None
     edge_id: Uuid | None = None
     #: That it has come back from there: by which code, as what it stands again, and how often it has.

@@ -87,7 +87,7 @@ async def referred(origin: Origin, referral_id: UUID, by: str) -> Received:
     of = await edge_of(origin, referral_id, by)
     clear = CaseReferredClear(
         agency=OTHER,
-        because=CaseReferReason.SUSPECT_ELSEWHERE,
+        reason=CaseReferReason.SUSPECT_ELSEWHERE,
         from_edge_id=of,
         edge_id=UUID(int=of.int ^ 1),
         **on(referral_id, 1),

@@ -153,7 +153,7 @@ INSERT INTO case_lease (referral_id, party, number, actor, until, by_actor, at)
 SELECT $1::uuid, $2, 1, 'somebody', now(), 'somebody', now() WHERE $3 <> ''
 """
 _PASSED = """
-INSERT INTO case_passed (referral_id, party, by_party, because, history, at)
+INSERT INTO case_passed (referral_id, party, by_party, reason, history, at)
 SELECT $1::uuid, $2, 'agency.example', 'suspect_elsewhere', '{}', now() WHERE $3 <> ''
 """
 _CONTACT = """

@@ -49,7 +49,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "outcome": {"outcome": "arrest", "child_identified": "no", "child_safeguarded": "unknown"},
     "claim": {},
     "hand-over": {},
-    "refer": {"agency": "police-de.example", "because": "suspect_elsewhere"},
+    "refer": {"agency": "police-de.example", "reason": "suspect_elsewhere"},
     "place-hold": {"scope": "removal", "basis": "court_order", "not_after": NOT_AFTER},
     "extend-hold": {"basis": "court_order", "not_after": NOT_AFTER},
     "release-hold": {},

@@ -71,7 +71,7 @@ class Case:
             return await act_on_case(told, self.referral_id, said=said, acting=acting, documents=documents)
 
     async def refer(self, to: str = OTHER) -> str:
-        return await self.act("refer", Referring(agency=to, because=CaseReferReason.SUSPECT_ELSEWHERE))
+        return await self.act("refer", Referring(agency=to, reason=CaseReferReason.SUSPECT_ELSEWHERE))
 
     async def gone(self) -> list[UUID]:
         """The messages that have passed it on, oldest first."""

@@ -104,7 +104,7 @@ async def told_of(here: World, to: str, **changes: Any) -> list[str]:
     assert own is not None
     said = {
         "agency": to,
-        "because": CaseReferReason.SUSPECT_ELSEWHERE,
+        "reason": CaseReferReason.SUSPECT_ELSEWHERE,
         "from_edge_id": own.edge_id,
         "edge_id": own.edge_id,
     } | changes

@@ -23,7 +23,7 @@ from tests.support.forging import forged
 from tests.support.passing import offered_to, passable, passed_on
 
 OTHER = "police-de.example"
-BECAUSE = CaseReferReason.VICTIM_ELSEWHERE
+REASON = CaseReferReason.VICTIM_ELSEWHERE
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +42,12 @@ def passed(here: World, offered: Received, sealed: bytes, *, sender: str = POLIC
 
 
 def test_it_arrives_as_the_first_agency_had_it_with_what_that_has_made_of_it(here: World, offered: Received) -> None:
-    received = passed(here, offered, passable(here, offered).sealed(BECAUSE))
+    received = passed(here, offered, passable(here, offered).sealed(REASON))
     assert received.spelt == offered.spelt
     assert received.filed_by == HOTLINE
     assert isinstance(received.carried, ReferralPassedOnSealed)
     assert [act.answer for act in received.carried.history] == [AnswerState.ACCEPTED]
-    assert received.carried.because is BECAUSE
+    assert received.carried.reason is REASON
 
 
 def _other_edge(told: dict[str, Any]) -> None:
@@ -73,7 +73,7 @@ def _other_record(told: dict[str, Any]) -> None:
 def test_what_the_origin_did_not_decide_is_refused(
     here: World, offered: Received, code: str, change: Callable[[dict[str, Any]], None]
 ) -> None:
-    told = json.loads(passable(here, offered).sealed(BECAUSE))
+    told = json.loads(passable(here, offered).sealed(REASON))
     change(told)
     with pytest.raises(Refused) as refused:
         passed(here, offered, to_json(told))
@@ -82,7 +82,7 @@ def test_what_the_origin_did_not_decide_is_refused(
 
 def test_only_whoever_was_sent_it_passes_it_on(here: World, offered: Received) -> None:
     with pytest.raises(Refused, match="edge_not_ours"):
-        passed(here, offered, passable(here, offered).sealed(BECAUSE), sender=OTHER, to=POLICE)
+        passed(here, offered, passable(here, offered).sealed(REASON), sender=OTHER, to=POLICE)
 
 
 def test_nobody_but_another_agency_of_this_world_may_be_told(here: World, offered: Received) -> None:
@@ -104,7 +104,7 @@ def test_what_is_for_its_recipient_alone_is_not_passed_on(here: World, offered: 
 
 def test_it_is_dated_by_no_time_that_has_not_come(here: World, offered: Received) -> None:
     """A child at risk, who waits until 2090 for somebody to have the case."""
-    made = passed_on(here, offered, passable(here, offered).sealed(BECAUSE), sender=POLICE, to=OTHER)
+    made = passed_on(here, offered, passable(here, offered).sealed(REASON), sender=POLICE, to=OTHER)
     (record,) = forged(here, [made], instance="law_enforcement")
     ahead = here.resigned(record, instance="law_enforcement", time=datetime(2090, 1, 1, tzinfo=UTC))
     with pytest.raises(Refused) as caught:

@@ -627,7 +627,7 @@ CREATE TABLE case_passed (
     referral_id uuid NOT NULL,
     party text NOT NULL,
     by_party text NOT NULL,
-    because text NOT NULL,
+    reason text NOT NULL,
     history jsonb NOT NULL,
     at timestamptz NOT NULL,
     PRIMARY KEY (referral_id, party),

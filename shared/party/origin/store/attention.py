@@ -23,7 +23,7 @@ ORDER BY rank, accepted_at, referral_id LIMIT $6
 _EDGES: Final = """
 SELECT e.edge_id AS id, e.rank, e.attention AS since, e.referral_id, r.external_ref, e.recipient, e.notice_id,
        r.facts ->> 'priority' AS priority, e.state, e.unread, e.receipt, e.answer,
-       coalesce(e.receipt_code, e.answer_detail ->> 'reason') AS code,
+       coalesce(e.receipt_code, CASE e.answer WHEN 'declined' THEN e.answer_detail ->> 'reason' END) AS code,
        jsonb_path_exists(e.answer_detail, '$.disowned[*].suggested') AS suggested
 FROM edge AS e JOIN referral AS r USING (referral_id)
 WHERE e.party = $1 AND e.attention IS NOT NULL

@@ -21,6 +21,7 @@ from shared.party.recipient.domain import revision_of
 from shared.party.recipient.ports.passings import PassedCase
 from shared.party.recipient.store.arriving import content_place
 from shared.party.waiting import CAME_BACK, Mend, Place, Waiting, Waits
+from shared.vocabulary.answers import AnswerState
 
 #: What a message brought, beside what every item has.
 _BIND: Final = """
@@ -39,7 +40,7 @@ WHERE EXISTS (
       AND (i.sender, i.recipient) = (k.sender, k.recipient))
 """
 _CAME: Final = """
-INSERT INTO case_passed (referral_id, party, by_party, because, history, at)
+INSERT INTO case_passed (referral_id, party, by_party, reason, history, at)
 VALUES ($1, $2, $3, $4, $5::text::jsonb, $6) ON CONFLICT DO NOTHING
 """
 _PASSABLE: Final = """
@@ -74,7 +75,7 @@ WHERE party = $1 AND said ? 'stands' AND state IN ('offered', 'accepted', 'ongoi
   AND CASE priority WHEN 'p0_child_at_risk' THEN 0 ELSE 1 END <= $5
 ORDER BY rank, changed_at, referral_id LIMIT $6
 """
-_BY: Final = "SELECT by_party AS by, because, at, history FROM case_passed WHERE referral_id = $1"
+_BY: Final = "SELECT by_party AS by, reason, at, history FROM case_passed WHERE referral_id = $1"
 
 
 class Binding(NamedTuple):
@@ -125,7 +126,7 @@ async def note_passed(driver: asyncpg.Connection, messages: Sequence[Received]) 
         if isinstance(message.carried, ReferralPassedOnSealed):
             history = message.carried.model_dump_json(include={"history"}, exclude_none=True)
             of = UUID(message.subject), message.recipient, message.sender
-            await driver.execute(_CAME, *of, message.carried.because.value, history, message.sent_at)
+            await driver.execute(_CAME, *of, message.carried.reason.value, history, message.sent_at)
 
 
 async def came_from(driver: asyncpg.Connection, referral_id: UUID) -> PassedOn | None:
@@ -192,6 +193,8 @@ def _told(acts: Sequence[asyncpg.Record]) -> Iterator[dict[str, object]]:
         if row["state"] != before or "outcome" in row["said"]:
             words = {name: row["said"].get(name) for name in (*CaseWords.model_fields, "reason")}
             answer = answer_of(Subject.CASE, row["state"])
+            if answer is AnswerState.REFERRED:  # why it went to another one is no word of what was made of it
+                words["reason"] = None
             if answer is not None:
                 yield {"number": row["number"], "answer": answer, "at": row["at"]} | words
         before = row["state"]
