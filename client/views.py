@@ -151,6 +151,21 @@ class EdgeView(Recipient):
         return tuple(each for each in found if each is not None)
 
 
+class TickView(View):
+    """Of so many of a referral's edges it is done."""
+
+    done: int
+    of: int
+
+
+class TicksView(View):
+    """The three ticks: accepted, delivered by receipts, acknowledged by the recipients' own acts."""
+
+    accepted: bool
+    delivered: TickView
+    acknowledged: TickView
+
+
 class ReferralView(View):
     """One of the party's own referrals. Lists leave `edges` out."""
 
@@ -161,7 +176,7 @@ class ReferralView(View):
     work_reason: str | None = None
     accepted_at: Instant | None = None
     withdrawn_at: Instant | None = None
-    ticks: dict[str, JsonValue] = {}
+    ticks: TicksView | None = None
     edges: tuple[EdgeView, ...] = ()
     relations: tuple[dict[str, JsonValue], ...] = ()
     holds: tuple[dict[str, JsonValue], ...] = ()

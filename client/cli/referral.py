@@ -277,8 +277,11 @@ def _state(state: str, work_reason: str | None) -> str:
 
 def _ticks(referral: ReferralView) -> str:
     """The three ticks; of a referral that is taken back, those of its withdrawal."""
-    words = {True: "yes", False: "no"}
-    told = [f"{tick}: {words[value] if isinstance(value, bool) else value}" for tick, value in referral.ticks.items()]
+    if (ticks := referral.ticks) is None:
+        return ""
+    counted = {"delivered": ticks.delivered, "acknowledged": ticks.acknowledged}
+    told = [f"accepted: {'yes' if ticks.accepted else 'no'}"]
+    told += [f"{name}: {tick.done} of {tick.of}" for name, tick in counted.items()]
     return "  ".join([*told, "(of its withdrawal)"] if referral.withdrawn_at else told)
 
 

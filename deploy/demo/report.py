@@ -62,7 +62,9 @@ def _ticks(console: Console, found: dict[str, Any]) -> None:
         f"hotlines have answered {found['by_hotlines']} of the {found['to_hotlines']} offers that they were sent; "
         f"of {found['referrals']} referrals all recipients of {found['answered_by_all']} have answered"
     )
-    console.print("their third tick: " + ", ".join(each["acknowledged"] for each in found["shown"]))
+    console.print(
+        "their third tick: " + ", ".join("{done} of {of}".format(**each["acknowledged"]) for each in found["shown"])
+    )
 
 
 def _work_lists(console: Console, rows: list[dict[str, Any]]) -> None:

@@ -29,7 +29,8 @@ async def ticks(books: Accountants, keys: Mapping[str, Key], hotlines: Sequence[
         key = keys[row["party"]]
         async with CausewayClient(key.url, key.key) as client:
             view = await client.show(row["referral_id"])
-        shown.append({"referral_id": str(row["referral_id"]), "edges": row["edges"], **view.ticks})
+        ticked = {} if view.ticks is None else view.ticks.model_dump(mode="json")
+        shown.append({"referral_id": str(row["referral_id"]), "edges": row["edges"], **ticked})
     return {
         "referrals": len(rows),
         "answered_by_all": len(full),

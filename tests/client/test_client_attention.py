@@ -82,13 +82,13 @@ def test_a_referral_breaks_no_word_in_eighty_columns(
     edge = {"recipient": "police-nl.example", "purpose": "investigation", "reason": "victim_jurisdiction"}
     edge |= {"rules": ["nl-law-enforcement", "europol-victim"], "delivery": "delivered", "answer": "acknowledged"}
     shown = {"referral_id": ID, "external_ref": "CASE-1", "state": "withdrawn", "edges": [edge]}
-    shown |= {"ticks": {"accepted": True, "delivered": "1/1", "acknowledged": "0/1"}}
+    shown |= {"ticks": {"accepted": True, "delivered": {"done": 1, "of": 1}, "acknowledged": {"done": 0, "of": 1}}}
     service.canned[f"/v1/referrals/{ID}"] = (200, shown | {"withdrawn_at": "2026-03-15T12:00:00Z"})
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr("client.cli.output.sys.stdout.isatty", lambda: True)
     drawn = run("referral", "show", ID).out
     assert max(map(len, drawn.splitlines())) <= 80
-    assert "accepted: yes  delivered: 1/1  acknowledged: 0/1  (of its withdrawal)\n" in drawn
+    assert "accepted: yes  delivered: 1 of 1  acknowledged: 0 of 1  (of its withdrawal)\n" in drawn
     assert "police-nl.example\n  purpose: investigation  reason: victim_jurisdiction" in drawn
     assert all(word in drawn for word in ("rules: nl-law-enforcement", "europol-victim", "delivery: delivered"))
     assert "withdrawal:" not in drawn, "what is empty is not said"

@@ -42,7 +42,7 @@ async def test_a_hotline_takes_an_offer_up_assesses_it_and_every_recipient_has_a
     Party(exchange, PROVIDER).told("notice", "answer", notice_id, "removed")
     await exchange.until_quiet()
     shown = hotline.told("referral", "show", referral_id)
-    assert shown["ticks"] == {"accepted": True, "delivered": "3/3", "acknowledged": "3/3"}
+    assert shown["ticks"] == {"accepted": True, "delivered": {"done": 3, "of": 3}, "acknowledged": {"done": 3, "of": 3}}
     (edge,) = [each for each in shown["edges"] if each["recipient"] == OTHER_HOTLINE]
     assert edge["answer"] == "closed"
     assert [each["answer"] for each in edge["timeline"]] == ["accepted", "in_part", "in_part", "closed"]

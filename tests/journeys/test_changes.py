@@ -63,7 +63,7 @@ async def test_what_was_answered_survives_an_amendment_and_each_is_told_what_cha
     ]
     answers = {edge["recipient"]: edge["answer"] for edge in shown["edges"]}
     assert answers == {OTHER_HOTLINE: "none", AGENCY: "ongoing", PROVIDER: "actioned"}
-    assert shown["ticks"]["delivered"] == "3/3"
+    assert shown["ticks"]["delivered"] == {"done": 3, "of": 3}
 
     await exchange.until_audited()
     flow = Party(exchange, AUDITOR).told("flow", referral_id, "--purpose", "what was amended")

@@ -27,7 +27,7 @@ async def test_a_referral_is_previewed_filed_delivered_answered_and_followed(
 
     await exchange.until_quiet()
     shown = hotline.told("referral", "show", referral_id)
-    assert shown["ticks"] == {"accepted": True, "delivered": "3/3", "acknowledged": "0/3"}
+    assert shown["ticks"] == {"accepted": True, "delivered": {"done": 3, "of": 3}, "acknowledged": {"done": 0, "of": 3}}
     notice_id = next(edge["notice_id"] for edge in shown["edges"] if edge["notice_id"])
 
     location = body["items"][0]["locator"]["value"]
@@ -66,14 +66,14 @@ async def test_a_referral_is_withdrawn_and_every_recipient_acknowledges(exchange
 
     shown = hotline.told("referral", "show", referral_id)
     notice_id = next(edge["notice_id"] for edge in shown["edges"] if edge["notice_id"])
-    assert shown["ticks"] == {"accepted": True, "delivered": "3/3", "acknowledged": "0/3"}
+    assert shown["ticks"] == {"accepted": True, "delivered": {"done": 3, "of": 3}, "acknowledged": {"done": 0, "of": 3}}
     for name in (OTHER_HOTLINE, AGENCY):
         Party(exchange, name).told("inbox", "acknowledge-withdrawal", referral_id)
     Party(exchange, PROVIDER).told("notice", "acknowledge-withdrawal", notice_id)
     await exchange.until_quiet()
     shown = hotline.told("referral", "show", referral_id)
     assert shown["state"] == "withdrawn"
-    assert shown["ticks"] == {"accepted": True, "delivered": "3/3", "acknowledged": "3/3"}
+    assert shown["ticks"] == {"accepted": True, "delivered": {"done": 3, "of": 3}, "acknowledged": {"done": 3, "of": 3}}
     assert {edge["answer"] for edge in shown["edges"]} == {"withdrawal_acknowledged"}
 
 
@@ -95,7 +95,7 @@ async def test_what_is_over_its_budget_is_released_by_a_second_person_and_arrive
     released = hotline.told("referral", "release", referral_id, "--key", second)
     assert released == {"referral_id": referral_id, "state": "routed"}
     await exchange.until_quiet()
-    assert hotline.told("referral", "show", referral_id)["ticks"]["delivered"] == "3/3"
+    assert hotline.told("referral", "show", referral_id)["ticks"]["delivered"] == {"done": 3, "of": 3}
     record = Party(exchange, AGENCY).told("inbox", "show", referral_id)["record"]
     assert record["items"][0]["locator"] == body["items"][0]["locator"]
 

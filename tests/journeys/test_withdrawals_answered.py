@@ -28,7 +28,7 @@ async def test_a_withdrawal_that_nobody_answers_is_answered_everywhere(exchange:
     shown = hotline.told("referral", "show", referral_id)
     fates = {edge["recipient"]: edge["answer_detail"]["fate"] for edge in shown["edges"]}
     assert fates == {AGENCY: "kept", OTHER_HOTLINE: "erased", PROVIDER: "erased"}
-    assert shown["ticks"]["acknowledged"] == "3/3"
+    assert shown["ticks"]["acknowledged"] == {"done": 3, "of": 3}
     kept = agency.told("inbox", "show", referral_id)
     assert (kept["kept"]["basis"], kept["record"] is None) == ("accepted_case", False)
     assert Party(exchange, OTHER_HOTLINE).told("inbox", "show", referral_id)["record"] is None

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Final, Literal, NamedTuple, Protocol
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from shared.contracts.acceptance import SignedAcceptance
 from shared.contracts.answers import CaseWords, NoticeWords, TrackNumber
@@ -35,8 +35,6 @@ from shared.vocabulary.transfers import TransferReason
 
 #: Where a referral stands once it is filed.
 FiledState = Disposition | Literal[ReferralState.UNRELEASED]
-#: So many of so many.
-Share = Annotated[str, StringConstraints(pattern=r"^[0-9]+/[0-9]+$")]
 #: How far a message has come: into the outbox, to Kafka, and what its recipient's receipt says.
 Delivery = Literal["queued", "sent", "planned"] | ReceiptOutcome
 #: What a receipt may say of a message of a referral that is not its last word.
@@ -235,6 +233,13 @@ class ReferralPage(Contract):
     next: NextCursor
 
 
+class Tick(Contract):
+    """Of so many of a referral's edges it is done."""
+
+    done: Annotated[int, Field(strict=True, ge=0)]
+    of: Annotated[int, Field(strict=True, ge=0)]
+
+
 class Ticks(Contract):
     """The three ticks: accepted here, delivered by receipts, acknowledged by the recipients' own acts.
 
@@ -242,8 +247,8 @@ class Ticks(Contract):
     """
 
     accepted: Literal[True]
-    delivered: Share
-    acknowledged: Share
+    delivered: Tick
+    acknowledged: Tick
 
 
 class AnswerDetail(NoticeWords, OfferWords, CaseWords):
@@ -368,4 +373,4 @@ def ticks(state: ReferralState, edges: Sequence[Stands]) -> Ticks:
         delivered = sum(edge.delivery == ReceiptOutcome.APPLIED for edge in edges)
         acknowledged = sum(edge.answer != AnswerState.NONE for edge in edges)
     of = len(edges)
-    return Ticks(accepted=True, delivered=f"{delivered}/{of}", acknowledged=f"{acknowledged}/{of}")
+    return Ticks(accepted=True, delivered=Tick(done=delivered, of=of), acknowledged=Tick(done=acknowledged, of=of))

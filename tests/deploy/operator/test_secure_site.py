@@ -101,7 +101,8 @@ async def test_what_an_issued_key_files_arrives_and_the_accounts_add_up(run: Run
         filed = await client.submit(referral())
         await secure.until_quiet()
         shown = await client.show(filed.referral_id)
-    assert shown.ticks["delivered"] == "3/3"
+    assert shown.ticks is not None
+    assert (shown.ticks.delivered.done, shown.ticks.delivered.of) == (3, 3)
     await secure.until_audited()
     reconciled = await asyncio.to_thread(run, "audit", "reconcile", "--site", file, "--json")
     assert (reconciled.code, reconciled.json["differences"]) == (0, [])

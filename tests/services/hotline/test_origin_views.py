@@ -13,7 +13,7 @@ from shared.contracts.base import Contract
 from shared.contracts.holds import ShownHold
 from shared.contracts.registry import MessageType
 from shared.exchange.origin import ANSWERS, ReferralState
-from shared.party.origin.domain import AnswerDetail, Delivery, SentEdge, ticks
+from shared.party.origin.domain import AnswerDetail, Delivery, SentEdge, Tick, ticks
 from shared.party.questions.ports import ShownQuestion
 from shared.vocabulary.answers import AnswerState, ReceiptOutcome
 
@@ -72,7 +72,7 @@ def test_ticks_count_receipts_and_answers() -> None:
         edge(ReceiptOutcome.REFUSED, AnswerState.NONE),
     ]
     counted = ticks(ReferralState.ROUTED, edges)
-    assert (counted.delivered, counted.acknowledged) == ("2/4", "1/4")
+    assert (counted.delivered, counted.acknowledged) == (Tick(done=2, of=4), Tick(done=1, of=4))
 
 
 def test_the_ticks_of_a_withdrawn_referral_are_those_of_its_withdrawal() -> None:
@@ -82,7 +82,7 @@ def test_the_ticks_of_a_withdrawn_referral_are_those_of_its_withdrawal() -> None
         edge(ReceiptOutcome.APPLIED, AnswerState.ACCEPTED),
     ]
     counted = ticks(ReferralState.WITHDRAWN, edges)
-    assert (counted.delivered, counted.acknowledged) == ("1/3", "1/3")
+    assert (counted.delivered, counted.acknowledged) == (Tick(done=1, of=3), Tick(done=1, of=3))
 
 
 def entered(router: APIRouter, path: str, method: str = "POST") -> str:
