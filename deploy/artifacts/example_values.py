@@ -67,7 +67,7 @@ def _reports() -> dict[str, Any]:
                 "events": [{"ip": "192.0.2.17", "at": "2026-05-04T09:10:00.000Z", "kind": "login"}],
             }
         ],
-        "correlation": [{"system": "xarf", "ref": "f81d4fae"}],
+        "correlations": [{"system": "xarf", "ref": "f81d4fae"}],
         "external_ref": "TS-88213",
         "exercise": True,
     }
@@ -198,7 +198,7 @@ _SEALED_EDGE = (
     Refusal("fact-unlisted", "/edge/facts/weather", "rain"),
     Refusal("no-items", "/record/items", []),
     Refusal("locator-kind-unlisted", "/record/items/0/locator/kind", "ftp"),
-    Refusal("value-not-in-scheme", "/record/items/0/assessment/0/value", "A1", by="model"),
+    Refusal("value-not-in-scheme", "/record/items/0/assessments/0/value", "A1", by="model"),
     Refusal("user-in-address", "/record/items/0/locator/value", "https://anna@files.example/41", by="guard"),
 )
 _UUID_FORM = Refusal("id-in-capitals", "/clear/notice_id", _NOTICE.upper())
@@ -295,7 +295,9 @@ REFUSED: dict[str, tuple[Refusal, ...]] = {
         Refusal("exercise-in-words", "/exercise", "true"),
         Refusal("uncut-in-words", "/items/0/uncut", "yes"),
         Refusal("jurisdiction-in-digits", "/items/0/hosting/0/jurisdiction", "31"),
-        Refusal("value-not-in-scheme", "/items/0/assessment/0/value", "A1", by="model", field="/items/0/assessment/0"),
+        Refusal(
+            "value-not-in-scheme", "/items/0/assessments/0/value", "A1", by="model", field="/items/0/assessments/0"
+        ),
         Refusal(
             "incomplete-without-missing",
             "/actionable/missing",

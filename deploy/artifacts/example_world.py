@@ -73,7 +73,7 @@ def submission() -> dict[str, Any]:
                 "site_type": "filehost",
                 "hosting": [{"jurisdiction": "NL", "method": "stated", "observed_on": AT.date().isoformat()}],
                 "hashes": {"sha256": digest(b"an example")},
-                "assessment": [{"scheme": "interpol_baseline", "value": "baseline", "status": "final"}],
+                "assessments": [{"scheme": "interpol_baseline", "value": "baseline", "status": "final"}],
             }
         ],
         "external_ref": "NL-2026-000417",
@@ -126,7 +126,7 @@ def policy() -> dict[str, Any]:
         "reason": "hosting_jurisdiction",
         "basis": {"instrument": "dsa", "article": "Art. 16", "jurisdiction": "BLOC-EU"},
         "handling": {"tlp": "amber"},
-        "withheld": ["correlation", "external_ref", "subject_accounts"],
+        "withheld": ["correlations", "external_ref", "subject_accounts"],
         "hold_window_h": 24,
         "deadlines": {"acknowledge_h": 24, "act_h": 24},
     }

@@ -88,7 +88,7 @@ def _hotline_filing(draw: Draw, observed_at: datetime) -> tuple[str, dict[str, A
         item["commerciality"] = draw.weighted(_COMMERCIALITY)
         item["site_type"] = draw.weighted(shares("site_types_2023", "site_type", "share_pct"))
         if not draw.chance(_UNASSESSED):
-            item["assessment"] = [_assessment(draw, country, observed_at)]
+            item["assessments"] = [_assessment(draw, country, observed_at)]
     referral["items"] = items
     if items[0]["locator"]["kind"] == "url" and not items[0]["hosting"]:
         referral["actionable"] = {"status": "incomplete", "missing": ["hosting"]}
@@ -97,7 +97,7 @@ def _hotline_filing(draw: Draw, observed_at: datetime) -> tuple[str, dict[str, A
     if draw.chance(_HOTLINE_KNOWS_VICTIM):
         referral["victim_jurisdictions"] = _user_place(draw)
     if draw.chance(0.3):
-        referral["correlation"] = [{"system": "iccam_report", "ref": draw.number(7)}]
+        referral["correlations"] = [{"system": "iccam_report", "ref": draw.number(7)}]
     return origin, referral
 
 
@@ -161,7 +161,7 @@ def _provider_filing(draw: Draw, observed_at: datetime) -> tuple[str, dict[str, 
         item = {"locator": {"kind": kind, "value": value}, "hosting": [_own(provider)], "hashes": _hashes(draw)}
     if draw.chance(0.5):
         country = ESTABLISHMENTS[provider.rank - 1][:2]
-        item["assessment"] = [
+        item["assessments"] = [
             _stated_assessment("esp_industry", draw.weighted(_INDUSTRY), country, observed_at=observed_at)
         ]
     referral["items"] = [item]

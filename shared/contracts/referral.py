@@ -160,7 +160,7 @@ class Item(Contract):
     commerciality: codes.Commerciality = codes.Commerciality.NOT_DETERMINED
     hosting: Annotated[tuple[Hosting, ...], Field(max_length=4)] = ()
     hashes: Hashes | None = None
-    assessment: Annotated[tuple[Assessment, ...], Field(max_length=4)] = ()
+    assessments: Annotated[tuple[Assessment, ...], Field(max_length=4)] = ()
 
 
 class CutUrl(UrlLocator):
@@ -186,7 +186,7 @@ class NumberedItem(Item):
 
     n: ItemNumber
     locator: RecordLocator
-    assessment: Annotated[tuple[ListedAssessment, ...], Field(max_length=4)] = ()
+    assessments: Annotated[tuple[ListedAssessment, ...], Field(max_length=4)] = ()
 
 
 class NetworkObservation(Contract):
@@ -239,7 +239,7 @@ class ReferralContent(Contract):
     user_jurisdictions: Annotated[tuple[StatedJurisdiction, ...], Field(max_length=8)] = ()
     victim_jurisdictions: Annotated[tuple[StatedJurisdiction, ...], Field(max_length=8)] = ()
     subject_accounts: Annotated[tuple[SubjectAccount, ...], Field(max_length=4)] = ()
-    correlation: Annotated[tuple[Correlation, ...], Field(max_length=8)] = ()
+    correlations: Annotated[tuple[Correlation, ...], Field(max_length=8)] = ()
 
 
 class ReferralSubmission(ReferralContent):
@@ -328,7 +328,7 @@ class NoticeItem(Contract):
     uncut: Flag = False
     site_type: codes.SiteType
     hashes: Hashes | None = None
-    assessment: Annotated[tuple[NoticeAssessment, ...], Field(max_length=4)] = ()
+    assessments: Annotated[tuple[NoticeAssessment, ...], Field(max_length=4)] = ()
 
 
 class NoticeRecord(Contract):

@@ -94,8 +94,8 @@ def _check_hashes(record: ReferralRecord | NoticeRecord, hash_kinds: Collection[
 def _check_item(facts: ItemFacts, item: NumberedItem | NoticeItem, withheld: Collection[WithheldField]) -> None:
     if facts.locator_kinds not in (None, (item.locator.kind,)):
         raise _otherwise("items")
-    assessed = tuple(sorted({f"{each.scheme.value}:{each.value}" for each in item.assessment}))
-    if facts.assessments not in (None, assessed) and WithheldField.ASSESSMENT not in withheld:
+    assessed = tuple(sorted({f"{each.scheme.value}:{each.value}" for each in item.assessments}))
+    if facts.assessments not in (None, assessed) and WithheldField.ASSESSMENTS not in withheld:
         raise _otherwise("items")
     if isinstance(item, NumberedItem) and not set(facts.hosting or ()) <= {each.jurisdiction for each in item.hosting}:
         raise _otherwise("items")

@@ -25,14 +25,14 @@ def draft(referral_id: UUID, record: ReferralRecord, *, exercise: bool) -> Refer
         del item["n"]
         item["locator"].pop("cut", None)
     first = Correlation(system=CorrelationSystem.CAUSEWAY, ref=str(referral_id))
-    others = [each for each in record.correlation if each.system is not CorrelationSystem.CAUSEWAY]
-    stated["correlation"] = [first, *others[: _CORRELATIONS_MAX - 1]]
+    others = [each for each in record.correlations if each.system is not CorrelationSystem.CAUSEWAY]
+    stated["correlations"] = [first, *others[: _CORRELATIONS_MAX - 1]]
     return ReferralSubmission.model_validate(stated | {"external_ref": str(referral_id), "exercise": exercise})
 
 
 def derived_from(content: ReferralContent) -> list[UUID]:
     """The ids of the referrals that it was filed for."""
-    named = [each.ref for each in content.correlation if each.system is CorrelationSystem.CAUSEWAY]
+    named = [each.ref for each in content.correlations if each.system is CorrelationSystem.CAUSEWAY]
     return [UUID(ref) for ref in named if _is_id(ref)]
 
 

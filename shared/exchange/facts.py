@@ -71,7 +71,7 @@ def _item_facts(item: Item, directory: DirectoryIndex, on: date) -> dict[str, An
     found = [party for party, _ in providers if party is not None]
     places = {hosting.jurisdiction for hosting in item.hosting if hosting.jurisdiction is not None}
     return {
-        "assessments": sorted({f"{each.scheme.value}:{each.value}" for each in item.assessment}),
+        "assessments": sorted({f"{each.scheme.value}:{each.value}" for each in item.assessments}),
         "hosting": sorted({code for code in places if directory.tree.known(code, on)}),
         "locator_kinds": [item.locator.kind],
         "provider_establishment": sorted({code for party in found for code in party.jurisdictions}),
@@ -124,8 +124,11 @@ class _Known(NamedTuple):
 
 
 def _closed_item(item: Item, known: _Known) -> Item:
-    hosting, assessment = _each(_closed_hosting, item.hosting, known), _each(_closed_assessment, item.assessment, known)
-    return _with(item, hosting=hosting, assessment=assessment)
+    hosting, assessments = (
+        _each(_closed_hosting, item.hosting, known),
+        _each(_closed_assessment, item.assessments, known),
+    )
+    return _with(item, hosting=hosting, assessments=assessments)
 
 
 def _closed_hosting(hosting: Hosting, known: _Known) -> Hosting:

@@ -29,7 +29,7 @@ _HOTLINE_FIELDS: Final = (
     "items",
     "user_jurisdictions",
     "victim_jurisdictions",
-    "correlation",
+    "correlations",
     "external_ref",
 )
 #: What each kind of recipient may get of a record. One that has no list gets none. Reported accounts go to law
@@ -39,10 +39,10 @@ RECORD_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     PartyKind.LAW_ENFORCEMENT: (*_HOTLINE_FIELDS, "subject_accounts"),
 }
 #: What both may get of an item.
-ITEM_FIELDS: Final = ("n", "locator", "uncut", "site_type", "commerciality", "hosting", "hashes", "assessment")
+ITEM_FIELDS: Final = ("n", "locator", "uncut", "site_type", "commerciality", "hosting", "hashes", "assessments")
 #: What a provider gets of a record, beside the items that it hosts.
 NOTICE_FIELDS: Final = ("incident_kind", "media_kind")
-NOTICE_ITEM_FIELDS: Final = ("locator", "uncut", "site_type", "hashes", "assessment")
+NOTICE_ITEM_FIELDS: Final = ("locator", "uncut", "site_type", "hashes", "assessments")
 #: What it gets of an assessment: not who made it, nor when.
 NOTICE_ASSESSMENT_FIELDS: Final = ("scheme", "value", "jurisdiction", "status")
 
@@ -125,8 +125,8 @@ def _hashed(record: Json, hash_kinds: Collection[str]) -> Json:
 
 def _notice_item(item: Json, withheld: Collection[str]) -> Json:
     kept: Json = {"site_type": "not_determined"} | _only(item, NOTICE_ITEM_FIELDS, withheld)
-    if "assessment" in kept:
-        kept["assessment"] = [_only(each, NOTICE_ASSESSMENT_FIELDS, ()) for each in kept["assessment"]]
+    if "assessments" in kept:
+        kept["assessments"] = [_only(each, NOTICE_ASSESSMENT_FIELDS, ()) for each in kept["assessments"]]
     return kept
 
 

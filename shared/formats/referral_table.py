@@ -32,8 +32,8 @@ class Column:
 
 _ITEM: tuple[_Step, ...] = ("items", 0)
 _HOSTING: tuple[_Step, ...] = (*_ITEM, "hosting", 0)
-_ASSESSMENT: tuple[_Step, ...] = (*_ITEM, "assessment", 0)
-_CORRELATION: tuple[_Step, ...] = ("correlation", 0)
+_ASSESSMENT: tuple[_Step, ...] = (*_ITEM, "assessments", 0)
+_CORRELATION: tuple[_Step, ...] = ("correlations", 0)
 
 COLUMNS: dict[str, Column] = {
     "external_ref": Column(("external_ref",)),

@@ -108,8 +108,8 @@ class WithheldField(Code):
 
     SUBJECT_ACCOUNTS = "subject_accounts", _CAUSEWAY
     HASHES = "hashes", _CAUSEWAY
-    CORRELATION = "correlation", _CAUSEWAY
-    ASSESSMENT = "assessment", _CAUSEWAY
+    CORRELATIONS = "correlations", _CAUSEWAY
+    ASSESSMENTS = "assessments", _CAUSEWAY
     ORIGIN_REFERENCE = "external_ref", _CAUSEWAY
     VICTIM_JURISDICTIONS = "victim_jurisdictions", _CAUSEWAY
     USER_JURISDICTIONS = "user_jurisdictions", _CAUSEWAY

@@ -31,7 +31,7 @@ TIMES = 10
 FIELDS = (
     *(f"/items/{kind}/locator/value" for kind in ("url", "onion", "account", "message", "p2p")),
     *(f"/items/0/hashes/{name}" for name in ("md5", "sha1", "sha256", "pdq", "photodna", "tmk_pdqf")),
-    *("/subject_accounts/0/account", "/subject_accounts/0/events/0/ip", "/correlation/0/ref", "/case_reference"),
+    *("/subject_accounts/0/account", "/subject_accounts/0/events/0/ip", "/correlations/0/ref", "/case_reference"),
 )
 STORES = ("kafka/data", "postgres/data", "postgres/data/pg_wal", "dumps", "logs", "spans-")
 ONION = "pg6mmjiyjmcrsslvykfwnntlaru7p5svn6y2ymmju6nubxndf4pscryd"
@@ -69,7 +69,7 @@ def marked(mark: str, number: int) -> dict[str, Any]:
     return referral(
         items=items,
         subject_accounts=[{"service": PROVIDER, "account": f"{mark}{tail}", "events": [event]}],
-        correlation=[{"system": "other", "ref": f"REF-{mark}-{tail}"}],
+        correlations=[{"system": "other", "ref": f"REF-{mark}-{tail}"}],
     )
 
 

@@ -36,7 +36,7 @@ def _windowed() -> dict[str, Any]:
     filing = referral(user_jurisdictions=["AU"])
     (item,) = filing["items"]
     item |= {"hosting": [{"provider": PROVIDER, "method": "stated"}]}
-    del item["assessment"], item["site_type"]
+    del item["assessments"], item["site_type"]
     return filing
 
 

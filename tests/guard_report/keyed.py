@@ -125,10 +125,10 @@ def _code(size: int) -> Callable[[Random], str]:
 
 
 def _reference(body: Body, r: Random) -> tuple[Body, tuple[Piece, ...]] | None:
-    if len(body["correlation"]) >= 8:
+    if len(body["correlations"]) >= 8:
         return None
     text = r.randbytes(20).hex()
-    return body | {"correlation": [*body["correlation"], {"system": "other", "ref": text}]}, (Piece(text, 20),)
+    return body | {"correlations": [*body["correlations"], {"system": "other", "ref": text}]}, (Piece(text, 20),)
 
 
 def _subject(body: Body, r: Random) -> tuple[Body, tuple[Piece, ...]] | None:

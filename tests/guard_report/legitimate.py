@@ -55,7 +55,7 @@ def submission(r: Random) -> dict[str, Any]:
         "items": _items(r, items),
         "user_jurisdictions": r.sample(["NL", "US-CA", "DE", "JP", "BR", "GB-EAW", "Europe"], r.choice([0, 0, 1, 2])),
         "victim_jurisdictions": r.sample(["FR", "TH", "PH", "No Country Listed", "AU"], r.choice([0, 0, 1])),
-        "correlation": [
+        "correlations": [
             {"system": r.choice(list(codes.CorrelationSystem)).value, "ref": _reference(r)}
             for _ in range(r.choice([0, 1, 1, 2, 3]))
         ],
@@ -87,7 +87,7 @@ def _items(r: Random, count: int) -> list[dict[str, Any]]:
         if r.random() < 0.6:
             item["hashes"] = _hashes(r)
         if r.random() < 0.8:
-            item["assessment"] = [_assessment(r) for _ in range(r.choice([1, 1, 2]))]
+            item["assessments"] = [_assessment(r) for _ in range(r.choice([1, 1, 2]))]
         items.append(item)
     return items
 

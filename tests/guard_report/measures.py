@@ -110,7 +110,7 @@ def refusal_of(address: str) -> str | None:
     return refusal(as_bytes(_BASE | {"items": [item]}))
 
 
-_BASE: dict[str, Any] = next(iter(submissions(1, 3))) | {"subject_accounts": [], "correlation": []}
+_BASE: dict[str, Any] = next(iter(submissions(1, 3))) | {"subject_accounts": [], "correlations": []}
 
 
 def scripts() -> Iterator[Figure]:

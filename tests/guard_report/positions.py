@@ -21,10 +21,10 @@ BASE: Body = {
     "incident_kind": "csam",
     "observed_at": "2026-01-11T10:11:12.000Z",
     "media_kind": "image",
-    "correlation": [],
+    "correlations": [],
     "subject_accounts": [],
     "items": [
-        {"locator": {"kind": "url", "value": "https://site.example/gallery/4711.jpg"}, "hosting": [], "assessment": []}
+        {"locator": {"kind": "url", "value": "https://site.example/gallery/4711.jpg"}, "hosting": [], "assessments": []}
     ],
 }
 
@@ -124,7 +124,7 @@ def _references(size: int) -> Position:
     def place(text: str) -> Placed:
         chunks = _cut(text, size, 8)
         return Placed(
-            _fresh() | {"correlation": [{"system": "other", "ref": chunk} for chunk in chunks]}, sum(map(len, chunks))
+            _fresh() | {"correlations": [{"system": "other", "ref": chunk} for chunk in chunks]}, sum(map(len, chunks))
         )
 
     return place
@@ -147,7 +147,7 @@ def _codes(field: str, size: int) -> Position:
             for _, chunk in zip(range(4), chunks, strict=False):
                 if field in ("value", "assessor"):
                     entry = {"scheme": "ucs", "value": "AGE_0_2"} | {field: chunk}
-                    item["assessment"].append(entry)
+                    item["assessments"].append(entry)
                 else:
                     item["hosting"].append({field: chunk})
             items.append(item)

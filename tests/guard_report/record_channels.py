@@ -161,7 +161,7 @@ def _seen(make: Callable[[Random], tuple[Any, float]], name: str) -> Channel:
 
 def _labels(scheme: judgement.AssessmentScheme) -> Channel:
     values = sorted(judgement.ASSESSMENT_VALUES[scheme] | {judgement.UNKNOWN_VALUE})
-    return _each_item("assessment", _listed(4, _member("value", _one_of(values), scheme=scheme.value)))
+    return _each_item("assessments", _listed(4, _member("value", _one_of(values), scheme=scheme.value)))
 
 
 def _how_many(r: Random) -> Said:
@@ -208,7 +208,7 @@ _TEXTS: dict[str, Channel] = {
     },
     "labels of hosts": _host,
     "references": _top("external_ref", _text(_REFERENCE, 48)),
-    "references of others": _top("correlation", _listed(8, _member("ref", _text(_LETTERS, 40), system="other"))),
+    "references of others": _top("correlations", _listed(8, _member("ref", _text(_LETTERS, 40), system="other"))),
     "accounts of subjects": _top(
         "subject_accounts", _listed(4, _member("account", _text(_LETTERS, 60), service="provider-001.example"))
     ),
@@ -217,7 +217,7 @@ _NUMBERS: dict[str, Channel] = {
     "networks": _each_item("hosting", _listed(4, _member("asn", _number(1, 4_294_967_295)))),
     "days of hosting": _each_item("hosting", _listed(4, _member("observed_on", _day))),
     "days of assessments": _each_item(
-        "assessment", _listed(4, _member("assessed_on", _day, scheme="ucs", value=judgement.UNKNOWN_VALUE))
+        "assessments", _listed(4, _member("assessed_on", _day, scheme="ucs", value=judgement.UNKNOWN_VALUE))
     ),
     "IPv4": _seen(_ipv4, "ip"),
     "IPv6": _seen(_ipv6, "ip"),
@@ -232,7 +232,7 @@ _NUMBERS: dict[str, Channel] = {
 _CODES: dict[str, Channel] = {
     **{f"labels of {scheme.value}": _labels(scheme) for scheme in judgement.AssessmentScheme},
     "status of labels": _each_item(
-        "assessment",
+        "assessments",
         _listed(4, _member("status", _code(judgement.AssessmentStatus), scheme="ucs", value=judgement.UNKNOWN_VALUE)),
     ),
     "sorts of sites": _each_item("site_type", _code(codes.SiteType)),
@@ -246,11 +246,11 @@ _CODES: dict[str, Channel] = {
     "reasons of priority": _top("priority", _member("basis", _listed(6, _code(codes.PriorityBasis)))),
     "places of users": _top("user_jurisdictions", _listed(8, _one_of(["NL", "FR", "BE", "DE"]))),
     "places of victims": _top("victim_jurisdictions", _listed(8, _one_of(["NL", "FR", "BE", "DE"]))),
-    "systems": _top("correlation", _listed(8, _member("system", _code(codes.CorrelationSystem), ref="4711"))),
+    "systems": _top("correlations", _listed(8, _member("system", _code(codes.CorrelationSystem), ref="4711"))),
 }
 _SHAPE: dict[str, Channel] = {
     "order of items": _permuted("items", [_url(n) for n in range(ITEMS_MAX)]),
-    "order of references": _permuted("correlation", [{"system": "other", "ref": str(n)} for n in range(8)]),
+    "order of references": _permuted("correlations", [{"system": "other", "ref": str(n)} for n in range(8)]),
     "order of places": _permuted("user_jurisdictions", ["NL", "FR", "BE", "DE", "ES", "IT", "PL", "SE"]),
     "number of items": _how_many,
     "kinds of items": _which_kind,

@@ -192,7 +192,7 @@ def names_of_parameters(mark: str) -> dict[str, Any]:
 def picture_in_labels(mark: str) -> dict[str, Any]:
     image = iter(re.findall(".{8}", b64u(payloads()["jpeg_thumbnail"]).replace("-", "0")))
     labels = [[{"scheme": "ucs", "value": f"{mark}{next(image, 'a')}"} for _ in range(4)] for _ in range(10)]
-    return {"items": [item_at("https://site.example/")["items"][0] | {"assessment": each} for each in labels]}
+    return {"items": [item_at("https://site.example/")["items"][0] | {"assessments": each} for each in labels]}
 
 
 def item_at(address: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ NEW_CODES: Final[Sequence[tuple[type[Code], str]]] = (
     (answers.NoticeRejection, "TECHNICAL"),
 )
 #: A member of a referral's record that may be left out: `referral_offered` version 2 has it, version 1 has no place.
-NEW_MEMBER: Final = "correlation"
+NEW_MEMBER: Final = "correlations"
 #: A header on every message of N. N−1 covers what it does not know, and ignores it.
 NEW_HEADER: Final = ("ce_xrelease", "after")
 #: A message that N−1 has never heard of.

@@ -27,7 +27,7 @@ AIM_S: Final = 60.0
 #: What each kind of referral needs of its reader: nothing that N−1 lacks, a member, a code.
 KINDS: Final[Sequence[Mapping[str, Any]]] = (
     {},
-    {"correlation": [{"system": "iccam_report", "ref": "4711"}]},
+    {"correlations": [{"system": "iccam_report", "ref": "4711"}]},
     {"incident_flags": ["viral"]},
 )
 

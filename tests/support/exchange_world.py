@@ -303,7 +303,7 @@ SUBMISSION: dict[str, Any] = {
                     "observed_on": "2026-05-03",
                 }
             ],
-            "assessment": [
+            "assessments": [
                 {
                     "scheme": "interpol_baseline",
                     "value": "baseline",
@@ -319,5 +319,5 @@ SUBMISSION: dict[str, Any] = {
     "user_jurisdictions": ["BE"],
     "victim_jurisdictions": ["FR"],
     "subject_accounts": [{"service": PROVIDER, "account": ACCOUNT, "events": []}],
-    "correlation": [{"system": "iccam_report", "ref": CORRELATION}],
+    "correlations": [{"system": "iccam_report", "ref": CORRELATION}],
 }

@@ -93,7 +93,7 @@ class Recount:
             "priority": [referral.get("priority", {}).get("level", "p2_normal")],
             "actionable": [referral.get("actionable", {}).get("status", "actionable")],
             "assessments": [
-                f"{a['scheme']}:{a['value']}" for item in referral["items"] for a in item.get("assessment", [])
+                f"{a['scheme']}:{a['value']}" for item in referral["items"] for a in item.get("assessments", [])
             ],
             "providers": sorted(providers),
             "provider_establishment": [code for each in established for code in each["jurisdictions"]],

@@ -301,7 +301,7 @@ def referral(**changes: Any) -> dict[str, Any]:
         "locator": {"kind": "url", "value": f"https://images.{PROVIDER}/gallery/{number}"},
         "site_type": "imagehost",
         "hosting": [{"jurisdiction": "NL", "provider": PROVIDER, "method": "stated"}],
-        "assessment": [{"scheme": "interpol_baseline", "value": "baseline", "jurisdiction": "BE", "status": "final"}],
+        "assessments": [{"scheme": "interpol_baseline", "value": "baseline", "jurisdiction": "BE", "status": "final"}],
     }
     return {
         "external_ref": f"ref-{number:06d}",

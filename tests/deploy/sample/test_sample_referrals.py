@@ -23,7 +23,7 @@ from shared.guard import as_kept, inspect
 from tests.deploy.sample.samples import decide_demo, demo, digest_of_demo, policy_document
 
 #: Changes only when the sample itself is meant to change.
-DEMO_SHA256 = "1064ec5db83f30e67bcd26a61d84c627a1abeb9eb74698fbad6e9dc2190b9a62"
+DEMO_SHA256 = "5bc199d7f1147452cb81687be1bc0b555f0400367a2d5b16b4c28f6913664c7e"
 RESERVED = [
     ipaddress.ip_network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
 ]
@@ -177,6 +177,6 @@ def test_the_table_leaves_out_what_it_cannot_hold(tmp_path: Path) -> None:
 def _without_time_of_assessment(referral: dict[str, object]) -> object:
     copied = json.loads(json.dumps(referral))
     for item in copied["items"]:
-        for assessment in item.get("assessment", ()):
+        for assessment in item.get("assessments", ()):
             del assessment["assessed_on"]
     return copied

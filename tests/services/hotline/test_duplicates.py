@@ -105,7 +105,7 @@ async def test_repeats_are_linked_on_both_sides_and_others_are_not(origin: Origi
 
 async def test_what_was_filed_for_a_referral_that_was_handed_over_names_it(origin: Origin) -> None:
     handed_over = uuid7()
-    said = {"correlation": [{"system": "causeway", "ref": str(handed_over)}, {"system": "iwf", "ref": str(uuid7())}]}
+    said = {"correlations": [{"system": "causeway", "ref": str(handed_over)}, {"system": "iwf", "ref": str(uuid7())}]}
     referral_id = await origin.file(**at(spellings("handed-over")[0]), **said)
     await linked(origin)
     relation = {"referral_id": str(handed_over), "kind": "derived_from"}

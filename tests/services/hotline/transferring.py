@@ -32,7 +32,7 @@ def items(*places: str) -> list[dict[str, Any]]:
         {
             "locator": {"kind": "url", "value": f"https://images.example/orphan/{n}"},
             "hosting": [{"jurisdiction": place, "method": "stated"}],
-            "assessment": [{"scheme": "interpol_baseline", "value": "baseline", "status": "final"}],
+            "assessments": [{"scheme": "interpol_baseline", "value": "baseline", "status": "final"}],
         }
         for n, place in enumerate(places, 1)
     ]

@@ -119,9 +119,9 @@ def test_several_unknown_providers_leave_nothing_behind_in_the_facts(here: World
 
 def test_the_largest_referral_that_the_door_lets_in_is_taken_by_its_recipients(here: World) -> None:
     item = SUBMISSION["items"][0]
-    assessment = [{"scheme": "interpol_baseline", "value": "baseline", "jurisdiction": "NL"}] * 4
+    assessments = [{"scheme": "interpol_baseline", "value": "baseline", "jurisdiction": "NL"}] * 4
     hosting = [{"jurisdiction": "NL", "asn": 64496 + number} for number in range(3)]
-    items = [item | {"assessment": assessment, "hosting": hosting} for _ in range(10)]
+    items = [item | {"assessments": assessments, "hosting": hosting} for _ in range(10)]
     prepared = here.prepared(items=items)
     assert prepared.disposition == "routed"
     for draft, record in zip(prepared.drafts[:-1], here.records(prepared.drafts[:-1]), strict=True):

@@ -28,7 +28,7 @@ def record(**changes: JsonValue) -> ReferralRecord:
 def test_a_draft_states_what_was_handed_over_and_can_be_filed(example: Path) -> None:
     handed = ReferralRecord.model_validate(json.loads(example.read_bytes())["record"])
     drafted = draft(FIRST, handed, exercise=True)
-    named = {"items", "correlation", "external_ref"}
+    named = {"items", "correlations", "external_ref"}
     assert drafted.model_dump(exclude=named | {"exercise"}) == handed.model_dump(exclude=named)
     kept = [each.model_dump(exclude={"n": True, "locator": {"cut"}}) for each in handed.items]
     assert [each.model_dump() for each in drafted.items] == kept
@@ -38,15 +38,15 @@ def test_a_draft_states_what_was_handed_over_and_can_be_filed(example: Path) -> 
 def test_of_a_chain_the_last_is_named_and_of_many_correlations_the_last_is_left_out() -> None:
     others: list[JsonValue] = [{"system": "iwf", "ref": f"r{n}"} for n in range(7)]
     before: list[JsonValue] = [{"system": "causeway", "ref": str(uuid7())}]
-    drafted = draft(FIRST, record(correlation=[*before, *others]), exercise=False)
+    drafted = draft(FIRST, record(correlations=[*before, *others]), exercise=False)
     assert derived_from(drafted) == [FIRST]
-    assert len(drafted.correlation) == 8
+    assert len(drafted.correlations) == 8
     assert not drafted.exercise
-    full = draft(FIRST, record(correlation=[*others, {"system": "iwf", "ref": "r7"}]), exercise=True)
-    assert [each.ref for each in full.correlation] == [str(FIRST), *(f"r{n}" for n in range(7))]
+    full = draft(FIRST, record(correlations=[*others, {"system": "iwf", "ref": "r7"}]), exercise=True)
+    assert [each.ref for each in full.correlations] == [str(FIRST), *(f"r{n}" for n in range(7))]
 
 
 @pytest.mark.parametrize("ref", ["x", str(FIRST).upper(), FIRST.hex])
 def test_what_is_no_id_as_we_spell_it_is_no_relation(ref: str) -> None:
     said: list[JsonValue] = [{"system": CorrelationSystem.CAUSEWAY.value, "ref": ref}]
-    assert derived_from(record(correlation=said)) == list[UUID]()
+    assert derived_from(record(correlations=said)) == list[UUID]()

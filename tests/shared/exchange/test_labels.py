@@ -43,7 +43,7 @@ def first(**changes: Any) -> list[dict[str, Any]]:
 
 
 def assessed(**changes: Any) -> list[dict[str, Any]]:
-    return first(assessment=[{"scheme": "ucs", "value": "unknown"} | changes])
+    return first(assessments=[{"scheme": "ucs", "value": "unknown"} | changes])
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_a_label_that_nobody_knows_becomes_unknown(here: World, changes: dict[st
 
 def test_what_is_known_stays_as_it_was_filed(here: World) -> None:
     known = {"assessor": HOTLINE, "scheme": "interpol_baseline", "value": "baseline", "jurisdiction": "FR"}
-    filed = submission(items=first(assessment=[known]))
+    filed = submission(items=first(assessments=[known]))
     assert closed(filed, here.documents.directory) == filed
-    assert UNKNOWN not in kept(here, items=first(assessment=[known]))
+    assert UNKNOWN not in kept(here, items=first(assessments=[known]))
 
 
 def test_an_unknown_provider_or_place_is_on_the_work_list_as_before_and_an_assessor_is_not(here: World) -> None:
@@ -91,7 +91,7 @@ def test_an_unknown_provider_or_place_is_on_the_work_list_as_before_and_an_asses
 def test_a_record_with_a_free_label_of_a_scheme_is_none() -> None:
     item = {"n": 1, "locator": {"kind": "url", "value": "https://files.example/1"}}
     for value, taken in (("unknown", True), ("AGE_0_2", False)):
-        stated = item | {"assessment": [{"scheme": "ucs", "value": value}]}
+        stated = item | {"assessments": [{"scheme": "ucs", "value": value}]}
         if taken:
             NumberedItem.model_validate(stated)
         else:

@@ -45,7 +45,7 @@ DECIDED: dict[str, tuple[type[Contract], Collection[str], Collection[str]]] = {
         (*NOTICE_FIELDS, "items"),
         (
             "actionable",
-            "correlation",
+            "correlations",
             "exercise",
             "external_ref",
             "incident_flags",
@@ -177,10 +177,10 @@ def as_before(whole: Mapping[str, Any], kind: str, withheld: Collection[str]) ->
 def notice_as_before(whole: Mapping[str, Any], withheld: Collection[str]) -> bytes:
     first = dict(unhidden(whole["items"][0], {*withheld, "commerciality", "hosting"}))
     item = {"n": 1, "site_type": "not_determined"} | {
-        name: first[name] for name in ("locator", "site_type", "hashes", "assessment") if name in first
+        name: first[name] for name in ("locator", "site_type", "hashes", "assessments") if name in first
     }
-    if "assessment" in item:
-        item["assessment"] = [dict(unhidden(each, {"assessor", "assessed_on"})) for each in item["assessment"]]
+    if "assessments" in item:
+        item["assessments"] = [dict(unhidden(each, {"assessor", "assessed_on"})) for each in item["assessments"]]
     return to_json({"incident_kind": whole["incident_kind"], "media_kind": whole["media_kind"], "items": [item]})
 
 

@@ -82,7 +82,7 @@ def _item(random: Random, provider: str) -> dict[str, Any]:
         "locator": {"kind": "url", "value": f"https://images.example/{random.randrange(10**6)}"},
         "site_type": "imagehost",
         "hosting": [{"provider": provider, "jurisdiction": random.choice(PLACES)}],
-        "assessment": [{"scheme": "interpol_baseline", "value": "baseline"}],
+        "assessments": [{"scheme": "interpol_baseline", "value": "baseline"}],
     }
 
 
@@ -92,7 +92,7 @@ def _around(random: Random, own: Sequence[dict[str, Any]]) -> dict[str, Any]:
     items = [dict(item) for item in own]
     for item in items:
         judged = {"assessor": random.choice(("police-nl.example", "hotline-nl.example")), "assessed_on": day}
-        item["assessment"] = [each | judged for each in item["assessment"]]
+        item["assessments"] = [each | judged for each in item["assessments"]]
         item["hosting"] = [each | {"observed_on": day} for each in item["hosting"]]
     others = [_item(random, provider) for provider in random.sample(ELSEWHERE, random.randint(0, 2))]
     return SUBMISSION | {

@@ -112,7 +112,7 @@ def test_a_provider_gets_only_its_own_items_and_only_what_it_needs(here: World, 
     record = record_of(here, to(prepared, PROVIDER))
     assert record.keys() == {"incident_kind", "media_kind", "items"}
     assert [item["locator"]["value"] for item in record["items"]] == [LOCATION]
-    assert record["items"][0].keys() == {"n", "locator", "site_type", "hashes", "assessment"}
+    assert record["items"][0].keys() == {"n", "locator", "site_type", "hashes", "assessments"}
 
 
 def test_industry_never_sees_a_referral_id(here: World, prepared: Prepared) -> None:
@@ -158,7 +158,7 @@ def test_an_edge_names_nobody_else(here: World) -> None:
     first, second = SUBMISSION["items"]
     items = [
         first | {"hosting": [{"jurisdiction": "NL"}]},
-        second | {"hosting": [{"jurisdiction": "BE"}], "assessment": first["assessment"]},
+        second | {"hosting": [{"jurisdiction": "BE"}], "assessments": first["assessments"]},
     ]
     prepared = here.prepared(items=items, user_jurisdictions=[], victim_jurisdictions=[])
     for recipient, number, place in ((POLICE_NL, 0, "NL"), (POLICE_BE, 1, "BE")):

@@ -103,7 +103,7 @@ def test_a_value_of_a_scheme_is_a_code_of_its_edition(
     clear, sealed = content
     with pytest.raises(Refused):
         form_for(REFERRAL_OFFERED, own(), clear, sealed=sealed)
-    items = [{name: each[name] for name in each if name != "assessment"} for each in sealed["record"]["items"]]
+    items = [{name: each[name] for name in each if name != "assessments"} for each in sealed["record"]["items"]]
     without = sealed | {"record": sealed["record"] | {"items": items}}
     assert form_for(REFERRAL_OFFERED, own(), clear, sealed=without) is REFERRAL_OFFERED
 

@@ -149,12 +149,12 @@ def _full() -> dict[str, Any]:
         "commerciality": "not_determined",
         "hosting": [{"jurisdiction": "NL", "asn": 64496, "provider": "provider-001.example", "is_cdn": False}],
         "hashes": {"md5": "0123456789abcdef" * 2, "sha256": "0123456789abcdef" * 4, "photodna": "AbCd" * 48},
-        "assessment": [{"scheme": "ucs", "value": "AGE_0_2", "assessor": "hotline-nl.example"}],
+        "assessments": [{"scheme": "ucs", "value": "AGE_0_2", "assessor": "hotline-nl.example"}],
     }
     event = {"ip": "192.0.2.7", "port": 443, "at": "2026-01-11T10:11:12.000Z", "kind": "login"}
     account = {"service": "provider-001.example", "account": "reported_user", "events": [event]}
-    correlation = [{"system": "other", "ref": "case-4711"}]
-    return body | {"items": [item], "subject_accounts": [account], "correlation": correlation}
+    correlations = [{"system": "other", "ref": "case-4711"}]
+    return body | {"items": [item], "subject_accounts": [account], "correlations": correlations}
 
 
 Place = tuple[str | int, ...]

@@ -109,7 +109,7 @@ def test_names_words_labels_and_numbers_are_no_way_around() -> None:
     names = "&".join(f"{code(12)}=1" for _ in range(36))
     labels = [{"scheme": "ucs", "value": code(16)[:20]} for _ in range(4)]
     places = [{"jurisdiction": "".join(R.choices("abcdefghij", k=24))} for _ in range(4)]
-    item = {"locator": {"kind": "url", "value": "https://site.example/"}, "assessment": labels, "hosting": places}
+    item = {"locator": {"kind": "url", "value": "https://site.example/"}, "assessments": labels, "hosting": places}
     picture = "/".join(code(60) for _ in range(20))
     assert refusal(located(f"https://site.example/view?{names}"))[0].startswith("guard_over_")
     assert refusal(located(f"https://site.example/{picture}"))[0] == "guard_over_ceiling"

@@ -13,7 +13,7 @@ def record(**changes: Any) -> dict[str, Any]:
         "n": 1,
         "locator": {"kind": "url", "value": "https://files.example/a"},
         "site_type": "imagehost",
-        "assessment": [{"scheme": "interpol_baseline", "value": "baseline"}],
+        "assessments": [{"scheme": "interpol_baseline", "value": "baseline"}],
     }
     return {"media_kind": "image", "user_jurisdictions": ["NL"], "items": [item]} | changes
 

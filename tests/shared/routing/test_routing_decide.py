@@ -193,7 +193,7 @@ def test_what_several_permits_ask_is_combined_strictly() -> None:
         "b-second",
         handling={"tlp": "amber", "siena": "H3", "retention": "tco_6m"},
         deadlines={"acknowledge_h": 2},
-        withheld=["correlation", "hashes"],
+        withheld=["correlations", "hashes"],
         hold_window_h=24,
         reason="trusted_flagger",
         basis={"instrument": "dsa", "article": "22", "jurisdiction": "BLOC-EU"},
@@ -203,7 +203,7 @@ def test_what_several_permits_ask_is_combined_strictly() -> None:
     assert [basis.instrument.value for basis in edge.basis] == ["inhope_mou", "dsa"]
     assert edge.reason == "hosting_jurisdiction"
     assert edge.handling.model_dump(mode="json") == {"tlp": "amber_strict", "siena": "H3", "retention": "tco_6m"}
-    assert edge.withheld == ("correlation", "hashes")
+    assert edge.withheld == ("correlations", "hashes")
     assert edge.deadlines.model_dump() == {"acknowledge_h": 2, "act_h": 48}
 
 

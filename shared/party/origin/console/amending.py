@@ -30,7 +30,7 @@ from shared.vocabulary.referral import (
 
 _Numbers = Annotated[tuple[ItemNumber, ...], Field(max_length=ITEMS_MAX)]
 #: What is said of an item in one word, and by what name the form asks it.
-_OF_ITEMS: Final = ("hosting", "site_type", "assessment")
+_OF_ITEMS: Final = ("hosting", "site_type", "assessments")
 
 
 class Amendment(BaseModel):

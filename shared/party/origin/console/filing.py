@@ -41,7 +41,7 @@ _FIELDS: Final = {
 #: What the form asks under the name that a submission has for it.
 _PLAIN: Final = ("incident_kind", "incident_flags", "observed_at", "media_kind", "viewed_by")
 #: Within an item, what all its locations share.
-_SHARED: Final = {"hosting": "hosted_in", "provider": "provider", "assessment": "classification", "site_type": "site"}
+_SHARED: Final = {"hosting": "hosted_in", "provider": "provider", "assessments": "classification", "site_type": "site"}
 _LOCATION: Final = "Not a location of the kind that is chosen: write it whole, as https://images.host.example/1"
 _CLASSES: Final = tuple(
     f"{scheme.value}:{value}" for scheme, values in ASSESSMENT_VALUES.items() for value in sorted(values)
@@ -180,7 +180,7 @@ def shared_of(said: dict[str, JsonValue]) -> dict[str, JsonValue]:
             assessment["jurisdiction"] = said["classified_under"]
         if said.get("status"):
             assessment["status"] = said["status"]
-        shared["assessment"] = [assessment]
+        shared["assessments"] = [assessment]
     return shared
 
 
