@@ -9,6 +9,7 @@ from shared.contracts.offers import OfferWords
 from shared.contracts.referral import ReferralRecord
 from shared.exchange.act import OfferState
 from shared.party.recipient.ports import ShownItem
+from shared.vocabulary.answers import CaseDeclineReason
 
 
 class Offer(OfferWords, ShownItem):
@@ -17,6 +18,7 @@ class Offer(OfferWords, ShownItem):
     referral_id: Uuid
     origin: PartyId
     state: OfferState
+    reason: CaseDeclineReason | None = None
     edge: Edge
     numbers: tuple[ItemNumber, ...]
 

@@ -10,7 +10,6 @@ from shared.contracts.answers import Declination, OnReferral, WithdrawalWords
 from shared.contracts.base import Contract
 from shared.contracts.items import ASSESSED_MAX, AssessedItem, ItemFinding, ItemNumber
 from shared.contracts.transfers import TransferWords
-from shared.vocabulary.answers import CaseDeclineReason
 
 
 class FindingStatement(ItemFinding):
@@ -44,7 +43,9 @@ class OfferAssessedClear(AssessedItems, OnReferral):
 
 
 class OfferWords(TransferWords, WithdrawalWords):
-    """What was said of an offer so far, by its hotline and, of a transfer, by its origin. A new word is added here."""
+    """What was said of an offer so far, by its hotline, its reason apart, and, of a transfer, by its origin.
+
+    A new word is added here.
+    """
 
     assessed: Annotated[tuple[AssessedItem, ...], Field(max_length=ASSESSED_MAX)] | None = None
-    reason: CaseDeclineReason | None = None
