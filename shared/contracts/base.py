@@ -40,6 +40,8 @@ class Contract(BaseModel):
         return self.model_dump_json(exclude_defaults=True).encode()
 
 
+#: So many notices, or items, of one referral: over all its revisions, so that no count of a decision bounds it.
+Count = Annotated[int, Field(strict=True, ge=0, le=10_000)]
 #: A JSON object whose members are not ours to know.
 JsonObject = Annotated[dict[str, JsonValue], WithJsonSchema({"type": "object", "additionalProperties": True})]
 

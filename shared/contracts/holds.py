@@ -6,17 +6,12 @@ of the act that placed it.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
-
-from pydantic import Field
+from typing import Final, Literal
 
 from shared.contracts.answers import OnReferral
-from shared.contracts.base import Contract, EventTime, Instant, PartyId, Uuid
+from shared.contracts.base import Contract, Count, EventTime, Instant, PartyId, Uuid
 from shared.contracts.referral import Revision
 from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope, OverrideBasis
-
-#: How many of a referral's notices.
-_Count = Annotated[int, Field(strict=True, ge=0, le=200)]
 
 
 class HoldRequest(Contract):
@@ -87,8 +82,8 @@ class HoldActivatedClear(HoldAnswer):
     scope: HoldScope
     basis: HoldBasis
     not_after: EventTime
-    held: _Count
-    issued: _Count
+    held: Count
+    issued: Count
 
 
 class HoldTooLateClear(HoldAnswer):
@@ -134,4 +129,4 @@ class ShownHold(Contract):
     not_after: EventTime
     state: Literal["active", "too_late"] | HoldEnd
     ended_at: Instant | None
-    gone: Annotated[int, Field(strict=True, ge=0, le=10_000)]
+    gone: Count

@@ -11,13 +11,10 @@ from typing import Annotated
 from pydantic import Field
 
 from shared.contracts.answers import OnReferral
-from shared.contracts.base import Contract, PartyId, Uuid
+from shared.contracts.base import Contract, Count, PartyId, Uuid
 from shared.contracts.items import ITEMS_MAX, NUMBERED_ONCE, ItemNumber
 from shared.contracts.referral import Revision
 from shared.vocabulary.transfers import TransferReason
-
-#: How many notices were issued about one item.
-_Count = Annotated[int, Field(strict=True, ge=0, le=200)]
 
 
 class Transferring(Contract):
@@ -49,8 +46,8 @@ class DoneSoFar(Contract):
     """What was done about item `n`: how many notices were issued, and how many of their providers say it is gone."""
 
     n: ItemNumber
-    issued: _Count
-    actioned: _Count
+    issued: Count
+    actioned: Count
 
 
 class ClaimGrantedClear(OnTransfer):
