@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -24,9 +24,10 @@ class SignedAcceptance(Contract):
 
     `body_sha256` is that of the bytes that were posted; of an item of a list, of the item's own. `guard` is the edition
     that let it in. `merge_delay_s` after `accepted_at`, audit has the decided fact of the referral, or the instance has
-    broken its word: a week at most, since an instance states itself how long nobody can tell.
+    broken its word: a week at most, since an instance states itself how long nobody can tell. `version`: its form.
     """
 
+    version: Literal[1]
     instance: InstanceId
     party: PartyId
     referral_id: Uuid

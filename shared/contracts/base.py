@@ -19,6 +19,7 @@ from pydantic import (
     JsonValue,
     PlainSerializer,
     StringConstraints,
+    ValidationError,
     WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
@@ -38,6 +39,12 @@ class Contract(BaseModel):
     def spelt(self) -> bytes:
         """As an answer over HTTP spells it: JSON, without the members that hold their default."""
         return self.model_dump_json(exclude_defaults=True).encode()
+
+
+def of_later_release(error: ValidationError) -> bool:
+    """Whether a document was not read since its `version` is none that is known here."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return any((each["type"], each["loc"]) == ("literal_error", ("version",)) for each in found)
 
 
 #: So many notices, or items, of one referral: over all its revisions, so that no count of a decision bounds it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -44,6 +44,7 @@ class Evidence(Contract):
 
 
 class KeptEvidence(Contract):
-    """The evidence of what was sent: of a notice one message, of a case one for each purpose."""
+    """The evidence of what was sent: of a notice one message, of a case one for each purpose. `version`: its form."""
 
+    version: Literal[1]
     evidence: Annotated[tuple[Evidence, ...], Field(min_length=1, max_length=64)]

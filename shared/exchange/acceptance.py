@@ -13,6 +13,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from shared.contracts.acceptance import SignedAcceptance
+from shared.contracts.base import of_later_release
 from shared.envelope.base64url import from_base64url
 from shared.envelope.keys import VerifyKey
 from shared.exchange.compose import ACCEPTANCE
@@ -34,10 +35,12 @@ class AtAudit(StrEnum):
 
 
 def read_acceptance(text: bytes) -> SignedAcceptance:
-    """The acceptance in one JSON text. Raises `Refused("acceptance_malformed")`."""
+    """The acceptance in one JSON text. Raises `Refused`: `acceptance_malformed` or `proof_of_later_release`."""
     try:
         return SignedAcceptance.model_validate_json(text, strict=True)
-    except ValidationError:
+    except ValidationError as error:
+        if of_later_release(error):
+            raise Refused("proof_of_later_release", "its version is not known here", field="/version") from None
         raise Refused("acceptance_malformed", "not a signed acceptance") from None
 
 

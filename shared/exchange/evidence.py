@@ -13,6 +13,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from shared.contracts.base import of_later_release
 from shared.contracts.evidence import Evidence, EvidenceStatement, KeptEvidence
 from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.batch import RootCache, message_digest
@@ -72,10 +73,12 @@ class Witness:
 
 
 def read_evidence(text: bytes) -> KeptEvidence:
-    """The evidence in one JSON text. Raises `Refused("evidence_malformed")`."""
+    """The evidence in one JSON text. Raises `Refused`: `evidence_malformed` or `proof_of_later_release`."""
     try:
         return KeptEvidence.model_validate_json(text, strict=True)
-    except ValidationError:
+    except ValidationError as error:
+        if of_later_release(error):
+            raise Refused("proof_of_later_release", "its version is not known here", field="/version") from None
         raise Refused("evidence_malformed", "not evidence of what was sent") from None
 
 

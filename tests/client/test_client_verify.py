@@ -90,7 +90,7 @@ def test_an_import_keeps_an_acceptance_of_each_row_and_they_hold(posted: Path, v
 
 
 def test_acceptances_hold_no_content(posted: Path) -> None:
-    words = {"instance", "party", "referral_id", "body_sha256", "guard", "accepted_at", "merge_delay_s"}
+    words = {"version", "instance", "party", "referral_id", "body_sha256", "guard", "accepted_at", "merge_delay_s"}
     assert {frozenset(each) for each in kept(posted)} == {frozenset(words | {"key_id", "signature"})}
 
 
@@ -122,6 +122,7 @@ def test_an_acceptance_of_something_else_is_refused(posted: Path, verify: Verify
         ({"instance": "industry"}, "key_unknown"),
         ({"signature": "A" * 86}, "signature_invalid"),
         ({"unknown": 1}, "acceptance_malformed"),
+        ({"version": 2, "unknown": 1}, "proof_of_later_release"),
     ],
 )
 def test_a_forged_one_is_refused_beside_those_that_hold(
@@ -217,7 +218,10 @@ def written(run: Run, here: World, service: FakeService, tmp_path: Path) -> Path
     (record,) = here.records([here.offered(PROVIDER)])
     stated = Witness("industry", here.keys["industry"].signing).state(record, party=PROVIDER, at=AT)
     notice_id, path = uuid7(), tmp_path / "evidence.json"
-    service.canned[f"/v1/notices/{notice_id}/evidence"] = (200, {"evidence": [stated.model_dump(mode="json")]})
+    service.canned[f"/v1/notices/{notice_id}/evidence"] = (
+        200,
+        {"version": 1, "evidence": [stated.model_dump(mode="json")]},
+    )
     ended = run("notice", "evidence", notice_id, "--out", path)
     assert (ended.code, ended.out) == (0, f"{path}\n")
     assert path.stat().st_mode & 0o077 == 0

@@ -315,7 +315,7 @@ def _kept(here: World, folder: Path) -> dict[str, Callable[[], bytes]]:
         golden = Golden.load(folder / "records" / "notice_issued.v1.json")
         witness = Witness("industry", here.keys["industry"].signing)
         stated = witness.state(golden.record, party=PROVIDER, at=here.at + timedelta(days=3))
-        return _pretty({"evidence": [stated.model_dump(mode="json")]})
+        return _pretty({"version": 1, "evidence": [stated.model_dump(mode="json")]})
 
     return {"acceptance.json": acceptance, "evidence.json": evidence}
 

@@ -27,6 +27,7 @@ WHYS: Final = {
     "instance_not_of_party": Why(
         "by this directory the instance never served the party", "take the directory of that time"
     ),
+    "proof_of_later_release": Why("a later release has written it, in a form of its own", "check it with that release"),
     "statement_key_unknown": Why("the instance had no such key at that time", "take the directory of that time"),
     "statement_mismatch": Why(
         "the statement is about something else, or from elsewhere", "take statement and value from one file"

@@ -224,7 +224,9 @@ async def show_evidence(
     """What proves that the item was sent, for whoever may look at it. It opens no record, so audit is not told."""
     _require_look(recipient, acting.role)
     records = await acting.items.evidence(subject_id)
-    return KeptEvidence(evidence=tuple(witness.state(each, party=acting.party, at=acting.at) for each in records))
+    return KeptEvidence(
+        version=1, evidence=tuple(witness.state(each, party=acting.party, at=acting.at) for each in records)
+    )
 
 
 async def act(recipient: RecipientKind, row: Act, subject_id: UUID, *, said: Contract | None, acting: Acting) -> str:

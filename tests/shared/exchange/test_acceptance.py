@@ -62,13 +62,16 @@ def test_it_holds_by_the_directory_alone_here_and_in_node(here: World, acceptanc
     stated = acceptance.model_dump(mode="json")
     assert refusal(here, stated) is None
     assert foreign_verdicts(here.document, acceptance=[stated]) == [True]
-    assert {"instance", "party", "referral_id", "body_sha256", "guard", "accepted_at", "merge_delay_s"} < stated.keys()
+    named = {"version", "instance", "party", "referral_id", "body_sha256", "guard", "accepted_at", "merge_delay_s"}
+    assert named < stated.keys()
 
 
 def test_whatever_is_changed_in_it_it_is_refused_here_and_in_node(here: World, acceptance: SignedAcceptance) -> None:
     forged = changes(acceptance.model_dump(mode="json"))
     assert len(forged) > 300
-    assert {refusal(here, each) for each in forged} == {"signature_invalid", "key_unknown", "acceptance_malformed"}
+    assert {refusal(here, each) for each in forged} == {
+        *("signature_invalid", "key_unknown", "acceptance_malformed", "proof_of_later_release")
+    }
     assert not any(foreign_verdicts(here.document, acceptance=forged))
 
 

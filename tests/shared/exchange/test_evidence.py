@@ -53,7 +53,7 @@ def index(document: Directory) -> DirectoryIndex:
 def refusal(directory: DirectoryIndex, evidence: dict[str, Any]) -> str | None:
     """The code that evidence is refused with, None if it holds."""
     try:
-        (read,) = read_evidence(json.dumps({"evidence": [evidence]}).encode()).evidence
+        (read,) = read_evidence(json.dumps({"version": 1, "evidence": [evidence]}).encode()).evidence
         check_evidence(read, directory)
     except Refused as error:
         return error.code
@@ -183,3 +183,9 @@ def test_whatever_it_is_it_is_kept_to_the_byte(record: Record, value: bytes) -> 
     headers = (*record.headers, ("other", b"\xff\n"), ("traceparent", b""))
     for odd in (replace(record, value=value), replace(record, headers=headers), replace(record, headers=())):
         assert unpacked(packed(odd)) == replace(odd, key=None)
+
+
+def test_evidence_in_the_form_of_a_later_release_is_named_as_that(evidence: dict[str, Any]) -> None:
+    for version, code in ((2, "proof_of_later_release"), (1, "evidence_malformed")):
+        with pytest.raises(Refused, match=code):
+            read_evidence(json.dumps({"version": version, "evidence": [evidence], "more": 1}).encode())
