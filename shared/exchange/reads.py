@@ -12,15 +12,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
+from shared import contracts
 from shared.contracts.delivery import ReadMessage, ReadsAnnouncedClear
 from shared.contracts.referral import Classification
 from shared.contracts.registry import ALL, BY_TYPE, MessageType, newest
-from shared.guard.edition import EDITIONS, edition, known
+from shared.guard.edition import edition, known
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import ENGINE
@@ -29,8 +31,8 @@ from shared.vocabulary.code import Code
 
 #: Why an edge waits: its recipient's instance does not read what would have to be written. It is no refusal.
 CANNOT_READ: Final = "recipient_cannot_read"
-#: The engine of the first release of this format.
-_FIRST_ENGINE: Final = 2
+#: What the first release of this format reads, as it announces it: written once. Nothing that comes later is in it.
+_FIRST_READS: Final = Path(contracts.__file__).with_name("golden") / "reads.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +65,8 @@ def own_reads() -> ReadsAnnouncedClear:
 
 @cache
 def _first_reads() -> Reads:
-    """What every release of this format reads: the first version of each message, first vocabulary and guard."""
-    return Reads(
-        dict.fromkeys((each.name for each in ALL), 1),
-        frozenset({_FIRST_ENGINE}),
-        vocabulary.editions()[0],
-        frozenset({EDITIONS[0].name}),
-    )
+    """What every release of this format reads at least."""
+    return Reads.of(ReadsAnnouncedClear.model_validate_json(_FIRST_READS.read_bytes(), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

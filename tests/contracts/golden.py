@@ -5,7 +5,8 @@
 `shared/contracts/golden/`: a small installation (keys, directory and policy as they were published, a beat), a record
 of each message as Kafka holds it with what its recipient and audit read in it, what a person may keep (a signed
 acceptance and evidence), and each schema as it was. The keys open nothing else. Beside them, what others go by, as flat
-lists (`pledged`), the codes of each edition of the vocabulary, the digest of the tree of jurisdictions that each engine
+lists (`pledged`), what the first release announces that it reads (`reads.json`, by which a peer that was never heard is
+written to), the codes of each edition of the vocabulary, the digest of the tree of jurisdictions that each engine
 derives by, and what each edition of the guard charges beside texts.
 """
 
@@ -48,6 +49,7 @@ from shared.exchange.authority import Cell, cells_of
 from shared.exchange.compose import Acceptor, Addressing, compose
 from shared.exchange.evidence import Witness
 from shared.exchange.message import Draft, Record
+from shared.exchange.reads import own_reads
 from shared.exchange.topics import inbox_topic
 from shared.guard.edition import EDITIONS, edition, own
 from shared.guard.leaves import plan
@@ -217,6 +219,7 @@ def write_missing(folder: Path) -> list[Path]:
     here = installation(folder)
     records = {record_file(message, folder): lambda m=message: _record(here, m).text() for message in ALL}
     kept = _kept(here, folder) | _listed() | _schemas() | {"pledged/1.json": lambda: _pretty(pledged())}
+    kept |= {"reads.json": lambda: _pretty(own_reads().model_dump(mode="json"))}
     return new + _written(records | {folder / name: text for name, text in kept.items()})
 
 

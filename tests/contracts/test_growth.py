@@ -15,7 +15,13 @@ from typing import Any
 import pytest
 
 from deploy.artifacts.schemas import LENIENT
-from shared.exchange.reads import _first_reads
+from shared.contracts.registry import CASE_ACCEPTED, MessageType
+from shared.exchange import reads
+from shared.exchange.reads import CANNOT_READ, Reads, _first_reads, form_for, own_reads
+from shared.kernel.errors import Refused
+from shared.vocabulary import edition as vocabulary
+from tests.architecture.source import ROOT
+from tests.architecture.test_released import released
 from tests.contracts.golden import GOLDEN, shape
 from tests.contracts.pledged import NEEDS, pledged
 from tests.contracts.published import read, schema
@@ -111,8 +117,21 @@ def test_nothing_that_others_go_by_was_taken_away(file: Path) -> None:
     assert list(withdrawn(read(file), pledged())) == []
 
 
-def test_an_instance_that_was_never_heard_reads_the_messages_of_the_first_release() -> None:
-    assert sorted(_first_reads().messages) == read(PLEDGED[0])["messages"]
+def test_an_instance_that_was_never_heard_reads_what_the_first_release_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written down once: a message, an engine or an edition that comes later is not taken to be read."""
+    first = _first_reads()
+    assert sorted(first.messages) == read(PLEDGED[0])["messages"]
+    later = MessageType("of_a_later_release", 1, CASE_ACCEPTED.family, CASE_ACCEPTED.clear, None)
+    monkeypatch.setattr(reads, "ALL", (*reads.ALL, later))
+    monkeypatch.setattr(vocabulary, "editions", lambda: ("7f" * 32, *vocabulary.editions()))
+    _first_reads.cache_clear()
+    assert _first_reads() == first
+    with pytest.raises(Refused, match=CANNOT_READ):
+        form_for(later, _first_reads(), {})
+
+
+def test_until_anything_is_released_the_first_release_reads_what_this_code_reads() -> None:
+    assert released(ROOT) or _first_reads() == Reads.of(own_reads())
 
 
 @pytest.mark.parametrize(
