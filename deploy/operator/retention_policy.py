@@ -57,30 +57,7 @@ class Kept(NamedTuple):
 
 
 _EVERYWHERE: Final = (
-    Kept("lane", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each instance that is written to"),
-    Kept("lane_end", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "likewise"),
-    Kept("segment", Class.S3, Way.ITSELF, Owner.PROTOCOL, None, "sealed messages, until the last of them is settled"),
-    Kept("outbox", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "a row a message, until it is settled"),
-    Kept("mark", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each pair, epoch and reader"),
     Kept("lease", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row: who publishes, or reads for audit"),
-    Kept(
-        "pair_sequence",
-        Class.S1,
-        Way.STAYS,
-        Owner.PROTOCOL,
-        None,
-        "one row a pair: without it a number could be given out twice",
-    ),
-    Kept("closed_epoch", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each restored database and pair"),
-    Kept(
-        "quarantine",
-        Class.S3,
-        Way.ROWS,
-        Owner.OPERATOR,
-        90,
-        "what was judged again since; what waits stays",
-        "replayed_at",
-    ),
     Kept(
         "document",
         Class.S1,
@@ -107,8 +84,31 @@ _EVERYWHERE: Final = (
     Kept("permitted", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "the table of permissions"),
     Kept("schema_revision", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "the revision of the schema"),
 )
-#: What reading topics and applying what they hold leaves; audit keeps its own.
-_READ: Final = (
+#: What sending numbered messages, reading topics and applying what they hold leaves; audit keeps its own.
+_EXCHANGED: Final = (
+    Kept("lane", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each instance that is written to"),
+    Kept("lane_end", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "likewise"),
+    Kept("segment", Class.S3, Way.ITSELF, Owner.PROTOCOL, None, "sealed messages, until the last of them is settled"),
+    Kept("outbox", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "a row a message, until it is settled"),
+    Kept("mark", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each pair, epoch and reader"),
+    Kept(
+        "pair_sequence",
+        Class.S1,
+        Way.STAYS,
+        Owner.PROTOCOL,
+        None,
+        "one row a pair: without it a number could be given out twice",
+    ),
+    Kept("closed_epoch", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each restored database and pair"),
+    Kept(
+        "quarantine",
+        Class.S3,
+        Way.ROWS,
+        Owner.OPERATOR,
+        90,
+        "what was judged again since; what waits stays",
+        "replayed_at",
+    ),
     Kept("life", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row: which database this is"),
     Kept("peer", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each instance: what it reads and said last"),
     Kept("topic_cursor", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a topic: how far it is read"),
@@ -221,12 +221,12 @@ _ASKING: Final = (
 #: By kind of service.
 POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
     "hotline": (
-        *(*_EVERYWHERE, *_READ, *_FEED, *_CLOCKS, *_ORIGIN, *_ASKING),
+        *(*_EVERYWHERE, *_EXCHANGED, *_FEED, *_CLOCKS, *_ORIGIN, *_ASKING),
         Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "deleted with the record that it opens"),
         Kept("offer", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
     ),
     "industry": (
-        *(*_EVERYWHERE, *_READ, *_FEED, *_CLOCKS, *_ORIGIN, *_ASKING),
+        *(*_EVERYWHERE, *_EXCHANGED, *_FEED, *_CLOCKS, *_ORIGIN, *_ASKING),
         Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "deleted with the record that it opens"),
         Kept("notice", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
         *_PRESERVING,
@@ -234,7 +234,7 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
         Kept("notice_location", Class.S2, Way.ITSELF, Owner.PARTY, None, "ends with its notice's record"),
     ),
     "law_enforcement": (
-        *(*_EVERYWHERE, *_READ, *_FEED, *_CLOCKS, *_ASKING),
+        *(*_EVERYWHERE, *_EXCHANGED, *_FEED, *_CLOCKS, *_ASKING),
         Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "not used here"),
         Kept("case_file", Class.S2, Way.STAYS, Owner.PARTY, None, "the agency's own reference under a key of its own"),
         Kept("case_act", Class.S1, Way.STAYS, Owner.PARTY, None, "what the agency has said, act by act"),
@@ -257,9 +257,6 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
     ),
     "audit": (
         *_EVERYWHERE,
-        Kept("settled", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "not used here: audit numbers nothing"),
-        Kept("inbox", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "not used here"),
-        Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "not used here"),
         Kept("entry", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log"),
         Kept("folded_record", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: one row a topic, day and reason"),
         Kept("link", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: which edge is of which referral"),

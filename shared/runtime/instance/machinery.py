@@ -286,17 +286,18 @@ class Machinery:
     def probes(self) -> Sequence[Probe]:
         return (*self.readiness.probes(), self.law.check, self.aside.check)
 
-    async def measure(self) -> None:
-        self.law.look()
-        await self.readiness.measure()
+    def watching(self, measure_own: Callable[[], None] | None = None) -> dict[str, Part]:
+        """The part that shows the metrics, where the settings give it a port.
 
-    def watching(self, *further: Callable[[], None]) -> dict[str, Part]:
-        """The part that shows the metrics, where the settings give it a port; `further` set gauges of their own."""
+        `measure_own` sets the gauges of an instance that has no lanes and no inbox, in place of theirs.
+        """
 
         async def measure() -> None:
-            await self.measure()
-            for each in further:
-                each()
+            self.law.look()
+            if measure_own is None:
+                await self.readiness.measure()
+            else:
+                measure_own()
 
         host, port = self.settings.metrics_host, self.settings.metrics_port
         if port is None:

@@ -2,7 +2,8 @@
 
 A number must never be given out twice, and a database that was restored has forgotten the last ones. So a counter has
 an epoch. It ends when the database is another one than gave out the last number: another cluster, another timeline of
-it, which every restore to a point in time begins, or another file of the table, which every dump that is loaded makes.
+it, which every restore to a point in time begins, or another file of a table that every instance has, which every dump
+that is loaded makes.
 It also ends when a recipient says that a number was given out before, or has seen higher ones: that catches what
 PostgreSQL cannot tell, a copy of its disk that was put back. A recipient that is served by another instance than before
 has another counter there: that one has seen none of the numbers.
@@ -24,7 +25,7 @@ from shared.runtime.post.stamping import Counter, Pair
 HERE: Final = """
 (SELECT system_identifier AS system_id,
         ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint AS timeline,
-        pg_relation_filenode('pair_sequence')::bigint AS file
+        pg_relation_filenode('erasure_place')::bigint AS file
  FROM pg_control_system()) AS here
 """
 _WANTED = """unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::uuid[])

@@ -7,106 +7,7 @@ DECLARE
     accountant text := current_database() || '_accountant';
 BEGIN
 
--- What every instance has. Whoever can write these tables can suppress or repeat this instance's own messages, not
--- forge another instance's; audit's reading of Kafka and the other side's tables show either
--- (`causeway audit reconcile`).
-
--- One lane for each instance that this one writes to, in the order of `position`. `last` is given under this row's lock
--- as the last step of a transaction, so positions commit in order.
-CREATE TABLE lane_end (
-    lane text PRIMARY KEY,
-    last bigint NOT NULL
-) WITH (fillfactor = 50);
-
--- How far the relay has come in a lane: what waits is behind `appended`. It is a row of its own, so that the relay does
--- not wait for those who send. `before` is what was appended at `before_at`: it tells how long ago.
-CREATE TABLE lane (
-    lane text PRIMARY KEY,
-    appended bigint NOT NULL DEFAULT 0,
-    appended_at timestamptz,
-    before bigint NOT NULL DEFAULT 0,
-    before_at timestamptz,
-    -- Of the last record that was appended. A later one that is not behind it says that the topic has lost its end.
-    "offset" bigint
-) WITH (fillfactor = 50);
-
--- What one transaction sends along one lane, as Kafka will hold it. Never changed; gone with the last of its messages.
-CREATE TABLE segment (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    lane text NOT NULL,
-    open integer NOT NULL,
-    packed bytea NOT NULL
-) WITH (fillfactor = 70);
-ALTER TABLE segment ALTER COLUMN packed SET STORAGE EXTERNAL;
-
--- A message that somebody may still ask for. What is sent again gets a new position, at the end of its lane. It leaves
--- when nothing more will be said of it (`done`) and the marks of its recipient's instance and of audit have passed it.
-CREATE TABLE outbox (
-    message_id uuid PRIMARY KEY,
-    lane text NOT NULL,
-    position bigint NOT NULL,
-    segment bigint NOT NULL,
-    index integer NOT NULL,
-    type text NOT NULL,
-    subject text NOT NULL,
-    sender text NOT NULL,
-    recipient text NOT NULL,
-    epoch uuid NOT NULL,
-    sequence bigint NOT NULL,
-    digest text NOT NULL,
-    created_at timestamptz NOT NULL,
-    -- How often it has been signed again because its number had been given before.
-    signed smallint NOT NULL DEFAULT 0,
-    outcome text,
-    code text,
-    receipt_id uuid,
-    -- Whether the outcome is final, or is nobody's to state: facts, receipts and what is said of delivery.
-    done boolean NOT NULL,
-    -- Why it cannot be sent. The lane goes on without it.
-    aside text,
-    -- When the recipient's mark passed it without a receipt.
-    marked_at timestamptz,
-    CONSTRAINT outbox_position UNIQUE (lane, position),
-    CONSTRAINT outbox_outcome CHECK (
-        outcome IN ('applied', 'refused', 'deferred', 'waiting', 'parked', 'moved'))
-) WITH (fillfactor = 70);
--- Not unique: where a counter went back, its recipient says so, and nobody is kept from filing until then.
-CREATE INDEX outbox_number ON outbox (sender, recipient, epoch, sequence);
-CREATE INDEX outbox_open ON outbox (lane, position) WHERE NOT done;
-CREATE INDEX outbox_aside ON outbox (lane) WHERE aside IS NOT NULL;
-CREATE INDEX outbox_unreceipted ON outbox (marked_at) WHERE marked_at IS NOT NULL;
--- What is passed by its recipient's mark, or was answered, and has no final outcome.
-CREATE INDEX outbox_behind ON outbox (sender, recipient, epoch, sequence)
-    WHERE NOT done AND (outcome IS NOT NULL OR marked_at IS NOT NULL);
-
-CREATE TABLE settled (
-    message_id uuid NOT NULL,
-    type text NOT NULL,
-    sender text NOT NULL,
-    recipient text NOT NULL,
-    lane text NOT NULL,
-    epoch uuid NOT NULL,
-    sequence bigint NOT NULL,
-    digest text NOT NULL,
-    outcome text,
-    code text,
-    receipt_id uuid,
-    -- What it was about, where it was refused.
-    subject text,
-    settled_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (message_id, settled_at)
-) PARTITION BY RANGE (settled_at);
-CREATE TABLE settled_default PARTITION OF settled DEFAULT;
-
--- What an instance says that it has taken of a pair's numbers: the newest that it said.
-CREATE TABLE mark (
-    by text NOT NULL,
-    sender text NOT NULL,
-    recipient text NOT NULL,
-    epoch uuid NOT NULL,
-    passed int8multirange NOT NULL,
-    PRIMARY KEY (by, sender, recipient, epoch)
-) WITH (fillfactor = 70);
+-- What every instance has. What sends and takes numbered messages has tables for them; audit does neither.
 
 -- Which process alone reads all topics (`reader`): the service's role alone takes it.
 CREATE TABLE lease (
@@ -116,73 +17,6 @@ CREATE TABLE lease (
     until timestamptz NOT NULL
 );
 
--- The open epoch of each pair at each instance that serves its recipient. It ends where the database is another than
--- gave its last number, which the system's id, the timeline and the file of this table tell, and where a number had been
--- given before. A dump that is loaded makes another file.
--- `told` is the highest number of ours that its recipient's instance says it knows of: its word, and no book's.
-CREATE TABLE pair_sequence (
-    sender text NOT NULL,
-    recipient text NOT NULL,
-    lane text NOT NULL,
-    epoch uuid NOT NULL,
-    last bigint NOT NULL,
-    told bigint NOT NULL DEFAULT 0,
-    system_id bigint NOT NULL,
-    timeline bigint NOT NULL,
-    file bigint NOT NULL,
-    prev_epoch uuid,
-    prev_last bigint,
-    PRIMARY KEY (sender, recipient, lane)
-) WITH (fillfactor = 50);
-
--- `last` is what this database knew: one that was restored may have given out more.
-CREATE TABLE closed_epoch (
-    sender text NOT NULL,
-    recipient text NOT NULL,
-    lane text NOT NULL,
-    epoch uuid NOT NULL,
-    last bigint NOT NULL,
-    told bigint NOT NULL DEFAULT 0,
-    closed_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (sender, recipient, epoch)
-);
-
-CREATE TABLE inbox (
-    message_id uuid PRIMARY KEY,
-    sender text NOT NULL,
-    recipient text NOT NULL,
-    epoch uuid NOT NULL,
-    sequence bigint NOT NULL,
-    type text NOT NULL,
-    subject text NOT NULL,
-    digest text NOT NULL,
-    topic text NOT NULL,
-    partition integer NOT NULL,
-    "offset" bigint NOT NULL,
-    outcome text NOT NULL DEFAULT 'applied',
-    code text,
-    received_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT inbox_pair_sequence UNIQUE (sender, recipient, epoch, sequence),
-    CONSTRAINT inbox_outcome CHECK (outcome IN ('applied', 'refused', 'parked', 'moved'))
-);
-
-CREATE TABLE quarantine (
-    topic text NOT NULL,
-    partition integer NOT NULL,
-    "offset" bigint NOT NULL,
-    -- Offsets begin again when a topic is made again; the broker's time tells the records apart.
-    broker_time timestamptz NOT NULL,
-    length_bytes integer NOT NULL,
-    digest text NOT NULL,
-    reason text NOT NULL,
-    sender text,
-    message_id uuid,
-    body bytea,
-    parked_at timestamptz NOT NULL DEFAULT now(),
-    replayed_at timestamptz,
-    PRIMARY KEY (topic, partition, "offset", broker_time)
-);
-
 CREATE TABLE document (
     digest text NOT NULL,
     kind text NOT NULL,
@@ -190,11 +24,6 @@ CREATE TABLE document (
     body bytea NOT NULL,
     PRIMARY KEY (digest, active_from),
     CONSTRAINT document_kind CHECK (kind IN ('directory', 'policy'))
-);
-
-CREATE TABLE data_key (
-    subject uuid PRIMARY KEY,
-    wrapped bytea NOT NULL
 );
 
 -- How far the journal of erasures, a file beside the key-encryption key, is applied to this database: so many of its
@@ -480,13 +309,11 @@ FROM (VALUES
     string_to_table(cell.roles, ' ') AS one_role,
     string_to_table(cell.states, ' ') AS one_state;
 
--- What the service may touch at all. What the accountant may read, to reconcile the databases: of the outbox what is
--- on its way, not what it says.
+-- What the service may touch at all. What the accountant may read, to reconcile the databases.
 
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        lane_end, lane, segment, outbox, settled, mark, lease, pair_sequence, closed_epoch, inbox, quarantine,
-        document, data_key, ending, api_key, console_person, console_link, console_session, idempotency
+        lease, document, ending, api_key, console_person, console_link, console_session, idempotency
      TO %I', service);
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
@@ -497,13 +324,8 @@ EXECUTE format('GRANT SELECT ON permitted TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
 EXECUTE format(
     'GRANT SELECT ON
-        lane_end, lane, settled, pair_sequence, closed_epoch, inbox, document, entry, folded_record, link, receipted,
-        cursor, partition_state, pair_taken, reading
+        document, entry, folded_record, link, receipted, cursor, partition_state, pair_taken, reading
      TO %I', accountant);
-EXECUTE format(
-    'GRANT SELECT (
-        message_id, lane, position, type, sender, recipient, epoch, sequence, digest, outcome, code, done, aside)
-     ON outbox TO %I', accountant);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);
 
 -- Audit's own are read and added to, never changed or removed. What is found of the books the accountant adds.

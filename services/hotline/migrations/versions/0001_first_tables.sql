@@ -120,8 +120,8 @@ CREATE TABLE lease (
 );
 
 -- The open epoch of each pair at each instance that serves its recipient. It ends where the database is another than
--- gave its last number, which the system's id, the timeline and the file of this table tell, and where a number had been
--- given before. A dump that is loaded makes another file.
+-- gave its last number, which the system's id, the timeline and the file of `erasure_place` tell, and where a number
+-- had been given before. A dump that is loaded makes another file.
 -- `told` is the highest number of ours that its recipient's instance says it knows of: its word, and no book's.
 CREATE TABLE pair_sequence (
     sender text NOT NULL,
