@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
+from deploy.site.endpoints import DatabaseEndpoint
 from services.industry import use_cases
 from services.industry.domain import AUTHORITY
 from shared.contracts.answers import NoticeStatements
 from shared.contracts.preservation import PreservationRequestedClear, PreservationWithdrawnClear
 from shared.contracts.preserving import PreservationAnswering, PreservationRecord
+from shared.contracts.referral import UrlLocator
 from shared.contracts.registry import PRESERVATION_REQUESTED, PRESERVATION_WITHDRAWN
 from shared.exchange.act import Subject, Track
 from shared.exchange.message import Received
@@ -23,16 +28,22 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.preservation.ports import Acting
-from shared.party.preservation.store.locations import ProviderPreservations
+from shared.party.preservation.store.locations import ProviderPreservations, token
 from shared.party.preservation.use_cases import act
 from shared.runtime.database.transactions import RowScope
+from tests.services.databases import until_one_waits_for_a_lock
 from tests.services.deliveries import AGENCY, AT, LOCATION, OTHER_AGENCY, PROVIDER, directory, issued, received
 from tests.services.doors import ACTOR
-from tests.services.industry.provider import KEK, Providers
+from tests.services.industry.provider import APPLYING, KEK, Providers
 from tests.services.outgoing import clear_parts
+from tests.support.privileges import may_not
 
 REMOVED = {"action": "removed", "effective_at": AT}
 PRESERVED = {"answer": "preserved", "until": "2026-07-03"}
+#: What took turns once: any login role of the database could hold it.
+_ADVISORY_LOCK = """
+SELECT pg_advisory_lock(hashtextextended(encode(token, 'hex'), 0)) FROM unnest($1::bytea[]) AS token
+"""
 NOT_POSSIBLE = {"answer": "not_possible", "impossible": "never_stored"}
 REFUSED = {"answer": "refused", "reason": "conflicting_law"}
 
@@ -135,6 +146,43 @@ async def test_another_place_and_what_was_taken_back_keep_nobody_from_removing(p
     messages = issued(notice_id), asked(elsewhere, location=f"{LOCATION}0"), asked(over), withdrawn(over)
     assert await providers.receive(*messages) == [None] * 4
     await providers.act("answer", removing(), notice_id)
+
+
+async def test_a_removal_waits_for_who_asks_at_the_same_place_and_sees_it(providers: Providers) -> None:
+    """Also where the notice came while the request was still being kept."""
+    notice_id, preservation_id = uuid7(), uuid7()
+    async with providers.database.transaction(APPLYING) as session:
+        unit: Any = SimpleNamespace(connection=session)
+        assert await providers.door.apply(unit, [asked(preservation_id)]) == {}
+        assert await providers.receive(issued(notice_id)) == [None]
+        removal = asyncio.create_task(providers.act("answer", removing(), notice_id))
+        await until_one_waits_for_a_lock(providers.database)
+    with pytest.raises(Refused, match="preservation_unanswered"):
+        await removal
+    await providers.act("answer", removing((preservation_id, PRESERVED)), notice_id)
+
+
+@pytest.mark.timing
+async def test_whoever_counts_can_keep_nobody_from_asking_or_removing(
+    endpoint: DatabaseEndpoint, providers: Providers
+) -> None:
+    """The accountant could hold the advisory lock of a place, whose number `pg_locks` shows, and stop both."""
+    notice_id, preservation_id = uuid7(), uuid7()
+    accountant = await asyncpg.connect(endpoint.accountant_url)
+    try:
+        tokens = [token(UrlLocator(kind="url", value=LOCATION), KEK, PROVIDER)]
+        await accountant.execute(_ADVISORY_LOCK, tokens)
+        await may_not(
+            accountant,
+            "SELECT * FROM location_turn FOR UPDATE",
+            "INSERT INTO location_turn VALUES (1)",
+            "BEGIN; LOCK TABLE location_turn IN ACCESS SHARE MODE",
+        )
+        async with asyncio.timeout(60):
+            assert await providers.receive(issued(notice_id), asked(preservation_id)) == [None, None]
+            await providers.act("answer", removing((preservation_id, PRESERVED)), notice_id)
+    finally:
+        await accountant.close()
 
 
 async def walk(providers: Providers, random: Random) -> list[UUID]:

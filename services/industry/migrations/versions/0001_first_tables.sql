@@ -1020,6 +1020,12 @@ CREATE TABLE preservation_location (
 );
 CREATE INDEX preservation_location_token ON preservation_location (party, token);
 
+-- Whoever removes and whoever asks for the same place follow one another: each locks the rows of its tokens, 32,768 at
+-- most. They say nothing. Whoever can lock one can keep a request or an answer from being stored: the service alone.
+CREATE TABLE location_turn (
+    slot smallint PRIMARY KEY
+);
+
 -- What recipients ask their origins and contest, and what these answer: a row at whoever raised it, one at whoever is
 -- told. `own`: its party has raised it; else it is to answer. `told_by` is the id by which messages name the subject.
 -- `about`, `said` are codes and item numbers. Whoever can write this table can hide a question or misstate its answer
@@ -1927,8 +1933,8 @@ EXECUTE format(
      TO %I', service);
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        notice, preservation, preservation_act, notice_location, preservation_location, question, webhook,
-        webhook_delivery, clocked, clock_step, timer
+        notice, preservation, preservation_act, notice_location, preservation_location, location_turn, question,
+        webhook, webhook_delivery, clocked, clock_step, timer
      TO %I', service);
 EXECUTE format('GRANT SELECT, UPDATE ON erasure_place TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, DELETE ON event_unnumbered TO %I', service);

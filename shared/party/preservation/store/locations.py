@@ -57,12 +57,13 @@ JOIN notice AS t ON t.notice_id = n.notice_id AND t.party = n.party
 WHERE a.preservation_id = $1 AND a.party = $2 AND t.state IN ('issued', 'acknowledged', 'in_part', 'reappeared')
 ORDER BY n.notice_id, n.n LIMIT $3
 """
-# Whoever removes and whoever asks for the same place follow one another: one sees what the other has done.
+# Whoever removes and whoever asks for the same place follow one another: one sees what the other has done. Where the
+# row is there it is locked and stays as it is. An advisory lock would be anybody's who may connect.
 _IN_TURN: Final = """
-SELECT pg_advisory_xact_lock(key) FROM (
-    SELECT DISTINCT hashtextextended(encode(token, 'hex'), 0) AS key FROM unnest($1::bytea[]) AS token ORDER BY key
-) AS keys
+INSERT INTO location_turn AS t (slot) SELECT slot FROM unnest($1::smallint[]) AS slot ORDER BY slot
+ON CONFLICT (slot) DO UPDATE SET slot = t.slot WHERE false
 """
+_SLOTS: Final = 32_768
 _TOKENS: Final = "SELECT token FROM notice_location WHERE notice_id = $1 AND party = $2 AND n = ANY($3::smallint[])"
 
 #: Both rows of a pair are made by it: a later form wants both made again.
@@ -87,7 +88,7 @@ class ProviderPreservations(PostgresPreservations):
     async def add(self, preservation: Preservation, record: PreservationRecord, at: datetime) -> None:
         party = preservation.party
         tokens = list(dict.fromkeys(token(each, self._kek, party) for each in record.locations))
-        await self._driver.execute(_IN_TURN, tokens)
+        await self._take_turn(tokens)
         await super().add(preservation, record, at)
         rows = [_AskedLocation(preservation.preservation_id, party, each) for each in tokens]
         await self._driver.execute(*_ADD_ASKED.bind(rows=_ASKED.rows(rows)))
@@ -96,9 +97,13 @@ class ProviderPreservations(PostgresPreservations):
         """The requests that are not answered yet and want something kept at where these items of a notice lie."""
         numbers = sorted(items)
         tokens = [row["token"] for row in await self._driver.fetch(_TOKENS, notice_id, party, numbers)]
-        await self._driver.execute(_IN_TURN, tokens)
+        await self._take_turn(tokens)
         rows = await self._driver.fetch(_UNANSWERED, notice_id, party, numbers)
         return [row["preservation_id"] for row in rows]
+
+    async def _take_turn(self, tokens: Collection[bytes]) -> None:
+        """Wait until nobody else asks for or removes what may lie there; others wait until this transaction ends."""
+        await self._driver.execute(_IN_TURN, sorted({int.from_bytes(each[:2], "big") % _SLOTS for each in tokens}))
 
     async def _matches(self, preservation_id: UUID, party: str) -> tuple[MatchedItem, ...]:
         rows = await self._driver.fetch(_MATCHES, preservation_id, party, MATCHED_MAX)
