@@ -28,7 +28,13 @@ from tests.support.running import Exchange, running_exchange
 
 ATTACKER, OTHER = "hotline-nl.example", "hotline-be.example"
 #: What settings give a party where they say nothing, and the stack of the tests gives more.
-BUDGET: Final = {"REQUESTS_PER_S": "200", "BYTES_PER_S": "4000000", "WORK_PER_S": "1000"}
+BUDGET: Final = {
+    "REQUESTS_PER_S": "200",
+    "BYTES_PER_S": "4000000",
+    "WORK_PER_S": "1000",
+    # In other tests the loop writes a span of every message to a file.
+    "SAMPLING_RATIO": "0.01",
+}
 PATIENCE_S: Final = 120.0
 RATIO_MAX: Final = 2.0
 GROWTH_KIB_MAX: Final = 160 * 1024
@@ -167,7 +173,10 @@ async def exhausted(api: Api, attack: str, *, seconds: float) -> Exhausted:
     before.took_s.clear()
     await before.look(seconds)
     memory_before = memory_kib(api.pid)
-    attacking = asyncio.create_task(_elsewhere(attack, api, statuses))
+    begun = asyncio.Event()
+    attacking = asyncio.create_task(_elsewhere(attack, api, statuses, begun))
+    async with asyncio.timeout(PATIENCE_S):
+        await begun.wait()
     await during.look(seconds, lambda: statuses[200] > 1)
     attacking.cancel()
     await asyncio.wait([attacking])
@@ -181,8 +190,11 @@ async def exhausted(api: Api, attack: str, *, seconds: float) -> Exhausted:
     )
 
 
-async def _elsewhere(attack: str, api: Api, statuses: Counter[int]) -> None:
-    """Attack in a process of its own: it must not slow down who measures. The key goes in by standard input."""
+async def _elsewhere(attack: str, api: Api, statuses: Counter[int], begun: asyncio.Event) -> None:
+    """Attack in a process of its own: it must not slow down who measures. The key goes in by standard input.
+
+    It has `begun` once the process runs: what that takes to start is nothing that it asks for.
+    """
     command = (sys.executable, "-m", "tests.failures.exhaustion", "--attack", attack, api.url)
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
@@ -190,6 +202,8 @@ async def _elsewhere(attack: str, api: Api, statuses: Counter[int]) -> None:
     assert process.stdout is not None
     process.stdin.write(api.attacker.encode() + b"\n")
     try:
+        await process.stdout.readline()
+        begun.set()
         async for line in process.stdout:
             statuses[int(line)] += 1
     finally:
@@ -240,6 +254,7 @@ def main() -> int:
 
 
 async def _attack(attack: Attack, api: Api) -> None:
+    print(flush=True)
     await attack(api, lambda status: print(status, flush=True))
 
 
