@@ -48,7 +48,7 @@ class SignedAgain:
 
 
 #: Drafts of a transaction from which others have their turn while they are signed.
-MANY: Final = 300
+MANY: Final = 100
 #: Messages between parties; what instances state themselves is on no account.
 _COUNTED: Final = BETWEEN_PARTIES
 #: What a transaction gathers for its last step.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from time import perf_counter
@@ -14,10 +15,14 @@ import pytest
 
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7
+from shared.party.origin.api import routes
 from shared.party.origin.api.checking import AsideChecking, Posted, check_posted
+from shared.party.origin.store import filing
+from shared.party.origin.use_cases import intake
 from shared.runtime.database.transactions import Database
 from shared.runtime.http import aside as aside_module
 from shared.runtime.http.budgets import BudgetExceeded
+from shared.runtime.post import numbering
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin
 from tests.support.builders import AT, HOTLINE
@@ -220,3 +225,30 @@ async def test_whoever_owes_waits(client: tuple[Origin, httpx.AsyncClient]) -> N
     origin.budgets.owe(HOTLINE, 21)
     with pytest.raises(BudgetExceeded):
         origin.budgets.charge(HOTLINE, 0)
+
+
+@pytest.mark.parametrize(("references", "beside"), [(1, False), (20, True)])
+async def test_a_dear_list_is_read_prepared_and_signed_beside_the_loop(
+    client: tuple[Origin, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch, references: int, beside: bool
+) -> None:
+    _, door = client
+    steps: list[tuple[str, bool, int]] = []
+
+    def watched(where: object, name: str) -> None:
+        doing = getattr(where, name)
+
+        def done(what: Any, *given: Any, **named: Any) -> Any:
+            steps.append((name, threading.current_thread() is not threading.main_thread(), len(what)))
+            return doing(what, *given, **named)
+
+        monkeypatch.setattr(where, name, done)
+
+    for where, name in ((routes, "item_bytes"), (intake, "prepare_batch"), (filing, "edge_rows"), (numbering, "sign")):
+        watched(where, name)
+    headers = asking(HOTLINE) | {"content-type": JSON, "idempotency-key": uuid7().hex}
+    answer = await door.post("/v1/referrals:batch", content=dear(references), headers=headers)
+    assert {each["status"] for each in answer.json()["results"]} == {202}
+    assert {name for name, _, _ in steps} == {"item_bytes", "prepare_batch", "edge_rows", "sign"}
+    assert [name for name, was_beside, _ in steps if was_beside != beside] == []
+    # Little at a time: in between, the thread rests.
+    assert max(size for name, _, size in steps if name == "prepare_batch") <= 2

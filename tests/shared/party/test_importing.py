@@ -53,7 +53,7 @@ class Intake:
         self.filed: list[str] = []
         self.answers: dict[bytes, Reply] = {}
 
-    async def file_many(self, _: Identity, body: bytes, *, key: bytes, route: str) -> Reply:
+    async def file_spelt(self, _: Identity, body: bytes, *, key: bytes, route: str) -> Reply:
         assert route.endswith(":batch")
         if key not in self.answers:
             told = [self._one(each["external_ref"]) for each in json.loads(body)["referrals"]]

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Final
+from functools import partial
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -21,6 +22,7 @@ from shared.exchange.act import Act
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents
 from shared.guard import item_bytes, parse_body, parse_list
+from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.authority import Authority
 from shared.kernel.canonical import digest
 from shared.kernel.clock import Clock
@@ -52,6 +54,7 @@ from shared.party.origin.domain import Request as Filed
 from shared.party.origin.store.revisions import PostgresRevisions
 from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.alarms import Alarms
+from shared.party.origin.use_cases.beside import beside
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
 from shared.party.origin.use_cases.reviews import DROP, RELEASE
@@ -61,7 +64,7 @@ from shared.party.questions.store import PostgresQuestions
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.http.acts import Acts
-from shared.runtime.http.edge import BATCH_ITEMS_MAX, read_json, read_key, read_list, read_model
+from shared.runtime.http.edge import BATCH_ITEMS_MAX, read_json, read_key, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import does, shows
 from shared.runtime.http.paging import Cursor, Limit
@@ -81,6 +84,22 @@ FILES_MANY: Final = does(bodies.BatchAnswer, takes=[bodies.ReferralBatch], statu
     "description": "File up to 100 referrals; each has its own result, and one that is refused does not hold up the "
     "others.",
 }
+
+
+class _Posted(NamedTuple):
+    """A body as it came."""
+
+    body: bytes
+    kind: str | None
+    encoding: str | None
+
+
+class _Read(NamedTuple):
+    """What is in a body: each submission, or why it is none; digests of their bytes; what says that two are one."""
+
+    contents: Sequence[ReferralSubmission | Refused]
+    hashes: Sequence[str]
+    same: bytes
 
 
 class OriginApi:
@@ -130,26 +149,16 @@ class OriginApi:
 
     async def file(self, request: Request, identity: Identity) -> Response:
         """File what is posted: a list where the path says so, else one referral."""
-        key, single = read_key(request.headers.get("idempotency-key")), not request.url.path.endswith(":batch")
-        body = await request.body()
-        with self._alarms.posted(identity.party, body):
-            values = [await read_json(request)] if single else await read_list(request, "referrals")
-        answer = await self._filed(identity, values, body=body, key=key, route=request.url.path)
-        headers = {"Location": answer.location} if answer.location else None
+        key, headers = read_key(request.headers.get("idempotency-key")), request.headers
+        posted = _Posted(await request.body(), headers.get("content-type"), headers.get("content-encoding"))
+        answer = await self._filed(identity, posted, key=key, route=request.url.path)
+        located = {"Location": answer.location} if answer.location else None
         kind = PROBLEM_JSON if answer.status >= 400 else "application/json"
-        return Response(answer.body, status_code=answer.status, media_type=kind, headers=headers)
+        return Response(answer.body, status_code=answer.status, media_type=kind, headers=located)
 
-    async def file_alone(self, identity: Identity, body: bytes, *, key: bytes, route: str) -> Reply:
-        """File one referral, spelt as JSON by another door than this."""
-        with self._alarms.posted(identity.party, body):
-            values = [parse_body("application/json", None, body)]
-        return await self._filed(identity, values, body=body, key=key, route=route)
-
-    async def file_many(self, identity: Identity, body: bytes, *, key: bytes, route: str) -> Reply:
-        """File a list of them, spelt as JSON by another door: its `route` ends as that of a list."""
-        with self._alarms.posted(identity.party, body):
-            values = parse_list("application/json", None, body, name="referrals", items_max=BATCH_ITEMS_MAX)
-        return await self._filed(identity, values, body=body, key=key, route=route)
+    async def file_spelt(self, identity: Identity, body: bytes, *, key: bytes, route: str) -> Reply:
+        """File what is spelt as JSON by another door than this: its `route` ends as that of a list where it is one."""
+        return await self._filed(identity, _Posted(body, "application/json", None), key=key, route=route)
 
     async def act(
         self,
@@ -213,19 +222,16 @@ class OriginApi:
         self._owe(identity.party, checked.work)
         return checked.body
 
-    async def _filed(
-        self, identity: Identity, values: Sequence[JsonObject | Refused], *, body: bytes, key: bytes, route: str
-    ) -> Reply:
-        single = not route.endswith(":batch")
-        posted_bytes = [body] if single else item_bytes(body)
-        same = items_hash(route, zip(values, posted_bytes, strict=True))
-        hashes = [digest(each) for each in posted_bytes]
+    async def _filed(self, identity: Identity, posted: _Posted, *, key: bytes, route: str) -> Reply:
+        reading = partial(_read, posted, route=route)
+        with self._alarms.posted(identity.party, posted.body):
+            read = await beside(reading) if len(posted.body) > BODY_BYTES_MAX else reading()
         party, trace = self._intake.origin(identity.party), current_traceparent()
         submissions = [
-            Submission(party, identity.role, parsed(value), trace, body_sha256=posted, actor=identity.actor)
-            for value, posted in zip(values, hashes, strict=True)
+            Submission(party, identity.role, content, trace, body_sha256=sha256, actor=identity.actor)
+            for content, sha256 in zip(read.contents, read.hashes, strict=True)
         ]
-        return await self._intake.submit(Filed(submissions, key, same, single))
+        return await self._intake.submit(Filed(submissions, key, read.same, not _is_list(route)))
 
     @asynccontextmanager
     async def listing(self, identity: Identity) -> AsyncIterator[Acting]:
@@ -309,3 +315,21 @@ def _add_later(router: APIRouter, origin: OriginApi, identified: Identified) -> 
 
 def _answer(view: Contract) -> Response:
     return Response(view.spelt(), media_type="application/json")
+
+
+def _is_list(route: str) -> bool:
+    return route.endswith(":batch")
+
+
+def _read(posted: _Posted, *, route: str) -> _Read:
+    """Raises `Refused` for a body that is refused as a whole."""
+    kind, encoding, body = posted.kind, posted.encoding, posted.body
+    if _is_list(route):
+        values: Sequence[JsonObject | Refused] = parse_list(
+            kind, encoding, body, name="referrals", items_max=BATCH_ITEMS_MAX
+        )
+    else:
+        values = [parse_body(kind, encoding, body)]
+    raw = item_bytes(body) if _is_list(route) else [body]
+    same = items_hash(route, zip(values, raw, strict=True))
+    return _Read([parsed(each) for each in values], [digest(each) for each in raw], same)

@@ -82,7 +82,7 @@ class ImportPages:
             return importing.looked(lines, LookedAt.model_validate_json(answer).results)
         # A part of the file is one act: sending its form twice files it once.
         key = read_key(f"{asked.said(ONCE)}.{lines[0].number}")
-        reply = await self._use.file_many(asked.identity, body, key=key, route=asked.path)
+        reply = await self._use.file_spelt(asked.identity, body, key=key, route=asked.path)
         if reply.status >= 400:
             problem = ToldProblem.model_validate_json(reply.body)
             raise Refused(problem.code, problem.title, status=reply.status)

@@ -217,7 +217,7 @@ class ReferralPages:
             return await self._preview(asked)
         key = read_key(asked.said(ONCE))
         try:
-            reply = await self._use.file_alone(asked.identity, self._body(asked), key=key, route=_ROUTE)
+            reply = await self._use.file_spelt(asked.identity, self._body(asked), key=key, route=_ROUTE)
         except Refused as error:
             if error.code == "forbidden":
                 raise

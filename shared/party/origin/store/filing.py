@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -32,6 +34,7 @@ from shared.runtime.database.feed import Listed
 from shared.runtime.database.idempotency import Claim, ClaimKind, claim_many, forget_many, store_many
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post import outbox
+from shared.runtime.post.numbering import MANY
 from shared.runtime.timers.rows import ROW
 from shared.runtime.timers.steps import CLOCKED, clocked_rows, timer_rows
 
@@ -138,6 +141,17 @@ class PostgresFiling(PostgresDays):
         return [_claimed(claim) for claim in claims]
 
     async def file(self, prepared: Sequence[Prepared], submitted: Mapping[str, int]) -> dict[UUID, UUID]:
+        binding = partial(self._bound, prepared, submitted)
+        many = sum(len(each.emitted) for each in prepared) > MANY
+        text, arguments = await asyncio.to_thread(binding) if many else binding()
+        filed = await self._driver.fetch(text, *arguments)
+        if len(filed) == len(prepared):
+            return {}
+        new = {row["referral_id"] for row in filed}
+        return await self._taken([each for each in prepared if each.referral_id not in new])
+
+    def _bound(self, prepared: Sequence[Prepared], submitted: Mapping[str, int]) -> tuple[str, Sequence[object]]:
+        """The statement that files, and what it files."""
         keys = [DataKey.generate() for _ in prepared]
         at = [places(each.referral_id, each.origin) for each in prepared]
         contents = zip(prepared, keys, at, strict=True)
@@ -152,21 +166,16 @@ class PostgresFiling(PostgresDays):
         )
         begun = [begun_by(each, self._law_at) for each in clocked_of(prepared)]
         counts = _SUBMITTED.rows(list(submitted), party=list(submitted), submitted=list(submitted.values()))
-        filed = await self._driver.fetch(
-            *_FILE.bind(
-                referrals=referrals,
-                keys=_KEY.rows(prepared, wrapped=wrapped),
-                edges=EDGE.rows(edge_rows(prepared)),
-                clocks=clocked_rows(begun),
-                timers=timer_rows(begun),
-                counts=counts,
-                filed=FILED,
-            )
+        text, *arguments = _FILE.bind(
+            referrals=referrals,
+            keys=_KEY.rows(prepared, wrapped=wrapped),
+            edges=EDGE.rows(edge_rows(prepared)),
+            clocks=clocked_rows(begun),
+            timers=timer_rows(begun),
+            counts=counts,
+            filed=FILED,
         )
-        if len(filed) == len(prepared):
-            return {}
-        new = {row["referral_id"] for row in filed}
-        return await self._taken([each for each in prepared if each.referral_id not in new])
+        return text, arguments
 
     async def correct(self, answers: Sequence[tuple[Request, Reply]]) -> None:
         stored = [(*_key(request), reply.status, _stored(reply)) for request, reply in answers]

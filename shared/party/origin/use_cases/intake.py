@@ -32,6 +32,7 @@ from shared.party.origin.domain import DaySpent, ExternalRefExists, Outcome, Rep
 from shared.party.origin.ports import Claimed, Filings, Twin
 from shared.party.origin.ports import Filing as FilingStore
 from shared.party.origin.use_cases.alarms import Alarms, Kind
+from shared.party.origin.use_cases.beside import beside
 from shared.party.origin.use_cases.day import debit, debit_of, give_back
 from shared.routing.directory_index import PartyEntry
 from shared.runtime.watch.logs import log
@@ -44,6 +45,8 @@ Answering = Callable[[Request, Sequence[Outcome]], Reply]
 
 #: Submissions that are prepared before others have their turn.
 TOGETHER: Final = 25
+#: The same where they are dense, beside the loop.
+DENSE_TOGETHER: Final = 2
 #: After a transaction of fewer the next one begins that much later, seconds, and later where more came together, up to
 #: the second: under load still more do, and whoever comes after a pause, or one by one, hardly waits.
 GATHER_S: Final = 0.008
@@ -298,11 +301,12 @@ class Intake:
         ]
         preparing = partial(prepare_batch, documents=documents, at=at, sealer=Sealer())
         outcomes: list[Outcome] = []
-        for some in (filings[first : first + TOGETHER] for first in range(0, len(filings), TOGETHER)):
-            # In between, others have their turn; beside what is dense they have it all the time.
+        dense = any(_is_dense(request) for request in requests)
+        together = DENSE_TOGETHER if dense else TOGETHER
+        for some in (filings[first : first + together] for first in range(0, len(filings), together)):
+            # In between, others have their turn; while what is dense is prepared as well.
             await asyncio.sleep(0)
-            dense = any(_is_dense(request) for request in requests)
-            outcomes += await asyncio.to_thread(preparing, some) if dense else preparing(some)
+            outcomes += await beside(partial(preparing, some)) if dense else preparing(some)
         prepared = iter(outcomes)
         return [
             [each.content if isinstance(each.content, Refused) else next(prepared) for each in request.submissions]
