@@ -1,7 +1,7 @@
 """Dear work beside the event loop: step by step in a thread, which rests after each.
 
 A thread shares the interpreter's lock with the loop: while it computes, whatever the loop wakes for waits for it, many
-times for one answer. While it rests, others come through: dear filings take a quarter of a core, however many come.
+times for one answer. While it rests, others come through: dear filings take a third of a core, however many come.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from time import thread_time
 from typing import Final, TypeVar
 
 #: For how many times as long as a processor worked for a step it rests afterwards.
-REST: Final = 3
+REST: Final = 2
 
 _Made = TypeVar("_Made")
 
