@@ -17,11 +17,9 @@ import pytest
 from deploy.artifacts.schemas import LENIENT
 from shared.contracts.registry import CASE_ACCEPTED, MessageType
 from shared.exchange import reads
-from shared.exchange.reads import CANNOT_READ, Reads, _first_reads, form_for, own_reads
+from shared.exchange.reads import CANNOT_READ, _first_reads, form_for
 from shared.kernel.errors import Refused
 from shared.vocabulary import edition as vocabulary
-from tests.architecture.source import ROOT
-from tests.architecture.test_released import released
 from tests.contracts.golden import GOLDEN, shape
 from tests.contracts.pledged import NEEDS, pledged
 from tests.contracts.published import read, schema
@@ -128,10 +126,6 @@ def test_an_instance_that_was_never_heard_reads_what_the_first_release_did(monke
     assert _first_reads() == first
     with pytest.raises(Refused, match=CANNOT_READ):
         form_for(later, _first_reads(), {})
-
-
-def test_until_anything_is_released_the_first_release_reads_what_this_code_reads() -> None:
-    assert released(ROOT) or _first_reads() == Reads.of(own_reads())
 
 
 @pytest.mark.parametrize(
