@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from shared.contracts.registry import ALL
+from shared.exchange.act import Subject
 from shared.exchange.acts import ACTS
 from shared.exchange.events import event_type
-from shared.formats import dsa_notices, referral_table
+from shared.exchange.timers import Telling
+from shared.exchange.webhooks import PAUSED_EVENT
+from shared.formats import referral_table
 from shared.kernel.codes import FAMILIES
 
 API: Final = Path(__file__).parents[2] / "docs" / "api"
@@ -18,8 +21,15 @@ API: Final = Path(__file__).parents[2] / "docs" / "api"
 NEEDS: Final = " needs "
 
 
+#: Events that no act tells: of clocks, of retention, of what tells them.
+_OF_NO_ACT: Final = (*Telling, *(f"{subject}.erased" for subject in Subject), PAUSED_EVENT)
+
+
 def pledged() -> dict[str, list[str]]:
-    """By kind: messages, calls and their parts, members of answers, types of events, codes of errors, columns."""
+    """By kind: messages, calls and their parts, members and what they are, types of events, codes of errors, columns.
+
+    The table of (EU) 2024/2835 is not among them: its columns are those of the Commission's form, and go with it.
+    """
     documents = {
         file.stem.removeprefix("openapi-"): json.loads(file.read_text(encoding="utf-8"))
         for file in sorted(API.glob("openapi-*.json"))
@@ -28,9 +38,9 @@ def pledged() -> dict[str, list[str]]:
         "messages": sorted({each.name for each in ALL}),
         "calls": sorted(each for service, api in documents.items() for each in _calls(service, api)),
         "members": sorted(each for service, api in documents.items() for each in _members(service, api)),
-        "events": sorted({event_type(act.subject, act.name) for act in ACTS}),
+        "events": sorted({*(event_type(act.subject, act.name) for act in ACTS), *_OF_NO_ACT}),
         "errors": sorted(code for whys in FAMILIES.values() for code in whys),
-        "columns": sorted({*referral_table.KNOWN, *(f"dsa {name}" for name in dsa_notices.COLUMNS)}),
+        "columns": sorted(referral_table.KNOWN),
     }
 
 
@@ -65,4 +75,21 @@ def _needed(api: Mapping[str, Any], schema: Any, seen: frozenset[str]) -> Iterat
 
 def _members(service: str, api: Mapping[str, Any]) -> Iterator[str]:
     for name, schema in api["components"]["schemas"].items():
-        yield from (f"{service} {name}.{member}" for member in schema.get("properties", ()))
+        for member, what in schema.get("properties", {}).items():
+            yield f"{service} {name}.{member}: {_kind(api, what)}"
+
+
+def _kind(api: Mapping[str, Any], schema: Any) -> str:
+    """What a value of this schema is in JSON; whether it may be null besides is not said."""
+    if "$ref" in schema:
+        return _kind(api, api["components"]["schemas"][str(schema["$ref"]).rpartition("/")[2]])
+    if options := schema.get("anyOf", schema.get("oneOf", schema.get("allOf"))):
+        return " or ".join(sorted({_kind(api, each) for each in options} - {"null"}))
+    if "const" in schema or "enum" in schema:
+        return _JSON[type(schema.get("const", next(iter(schema.get("enum", ("",))))))]
+    if schema.get("type") == "array" and "items" in schema:
+        return f"list of {_kind(api, schema['items'])}"
+    return str(schema.get("type", "anything"))
+
+
+_JSON: Final = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}

@@ -132,8 +132,10 @@ def test_an_instance_that_was_never_heard_reads_what_the_first_release_did(monke
     ("kind", "name"),
     [
         ("calls", "hotline get /v1/referrals query state"),
-        ("members", "hotline AcceptedReferral.referral_id"),
+        ("members", "hotline AcceptedReferral.referral_id: string"),
+        ("members", "hotline Ticks.delivered: object"),
         ("events", "referral.withdraw"),
+        ("events", "clock.overdue"),
         ("errors", "not_found"),
         ("columns", "external_ref"),
     ],
