@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -108,6 +109,8 @@ class Numbering:
     def __init__(self, instance: str, key: SigningKey) -> None:
         self._instance = instance
         self._key = key
+        #: Its own: while lanes are locked nobody waits for a thread behind bodies that are read.
+        self._signing = ThreadPoolExecutor(1, thread_name_prefix="numbering")
 
     async def __call__(self, driver: asyncpg.Connection, gathered: Sequence[Gathered]) -> None:
         moved = [each for each in gathered if isinstance(each, SentAgain)]
@@ -137,7 +140,10 @@ class Numbering:
         at = max(draft.created_at for draft in drafts)
         counters = await count_on(driver, counts_by_pair(drafts), at=at, ended=ended)
         making = partial(self._made, drafts, counters, free=free, again=again)
-        segments, rows = await asyncio.to_thread(making) if len(drafts) > MANY else making()
+        if len(drafts) > MANY:
+            segments, rows = await asyncio.get_running_loop().run_in_executor(self._signing, making)
+        else:
+            segments, rows = making()
         await driver.execute(*_STORE.bind(segments=_SEGMENT.rows(segments), rows=_ROW.rows(rows)))
         MESSAGES.labels("emitted").inc(sum(draft.message.family in _COUNTED for draft in drafts))
 

@@ -30,6 +30,8 @@ from tests.support.memory_stores import MemoryLog, MemoryLogWriter
 LANE, OTHER = "law_enforcement", "industry"
 #: Ten times the aim, which is five seconds.
 LEAVE_S = 50.0
+#: Of asyncio's own executor.
+THREADS_MAX = 32
 BACKLOG = 50_000
 _TABLES = ("lane", "lane_end", "segment", "outbox", "settled", "mark", "lease", "pair_sequence")
 
@@ -184,6 +186,18 @@ async def test_others_have_their_turn_while_many_messages_are_signed(
         drafts = [draft(recipient_instance=LANE, recipient=recipient) for _ in range(count)]
         await outbox.enqueue(session.driver, drafts)
     assert [each != threading.get_ident() for each in threads] == [beside]
+
+
+async def test_whoever_has_locked_the_lanes_waits_for_no_thread_that_reads_bodies(database: Database) -> None:
+    release = threading.Event()
+    reading = [asyncio.create_task(asyncio.to_thread(release.wait)) for _ in range(THREADS_MAX + 1)]
+    try:
+        async with asyncio.timeout(LEAVE_S), database.transaction() as session:
+            drafts = [draft(recipient_instance=LANE) for _ in range(numbering.MANY + 1)]
+            await outbox.enqueue(session.driver, drafts)
+    finally:
+        release.set()
+        await asyncio.gather(*reading)
 
 
 async def test_a_note_of_the_relay_changes_one_row_however_much_was_appended(database: Database) -> None:
