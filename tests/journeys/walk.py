@@ -138,7 +138,7 @@ class _Held:
     instance: str
     records: list[Record] = field(default_factory=list)
 
-    async def append(self, lane: str, records: Sequence[Outgoing]) -> Appended:
+    async def append(self, lane: str, records: Sequence[Outgoing], *, once: bool = False) -> Appended:
         topic, first = inbox_topic(lane, self.instance), len(self.records)
         for number, each in enumerate(records, first):
             self.records.append(Record(topic, 0, number, self.world.at, each.key, each.headers, each.value))

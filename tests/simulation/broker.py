@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class LateWriter(MemoryLogWriter["ChaoticLog"]):
     """What an append that failed had sent may still be written, long after it was sent again."""
 
-    async def append(self, lane: str, records: Sequence[Outgoing]) -> Appended:
+    async def append(self, lane: str, records: Sequence[Outgoing], *, once: bool = False) -> Appended:
         try:
             return await super().append(lane, records)
         except Unavailable:

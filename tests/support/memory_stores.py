@@ -264,7 +264,7 @@ class MemoryLogWriter(Generic[_Log]):
         self.shut: dict[str, str] = {}
         self.never_taken: frozenset[bytes] = frozenset()
 
-    async def append(self, lane: str, records: Sequence[Outgoing]) -> Appended:
+    async def append(self, lane: str, records: Sequence[Outgoing], *, once: bool = False) -> Appended:
         fault = await self._step("append")
         if lane in self.shut:
             raise Unavailable(self.shut[lane])

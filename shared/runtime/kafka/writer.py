@@ -44,11 +44,17 @@ class _Batch:
 
 @dataclass(slots=True)
 class _Lane:
-    """A lane's topic and producer. `unanswered` is a batch whose answer nobody has had yet."""
+    """A lane's topic and producer.
+
+    `unanswered` is the batch that was sent last, until it is answered. `kept` is one of rows, until who brings them has
+    had its answer; `followed` says that something was sent behind it meanwhile.
+    """
 
     topic: str
     producer: AIOKafkaProducer | None = None
     unanswered: _Batch | None = None
+    kept: _Batch | None = None
+    followed: bool = False
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -60,28 +66,28 @@ class KafkaLogWriter:
         self._instance = instance
         self._lanes: dict[str, _Lane] = {}
 
-    async def append(self, lane: str, records: Sequence[Outgoing]) -> Appended:
+    async def append(self, lane: str, records: Sequence[Outgoing], *, once: bool = False) -> Appended:
         """Append as many of the first records as fit in a record batch, durable on all in-sync replicas.
 
         Raises as `LogWriter.append` does. What a call that raised has sent is not sent again by this process: the next
-        one, which brings the same records, waits for its answer.
+        one that brings the same records waits for its answer, whatever was said `once` in between.
         """
         if not records:
             return Appended(0, None, None)
         at = self._lanes.setdefault(lane, _Lane(inbox_topic(lane, self._instance)))
         with span("batch.publish", links=traceparents(each.headers for each in records)):
             async with at.busy:
-                return await self._append(at, records)
+                return await self._append(at, records, once=once)
 
     async def close(self) -> None:
         """Stop all producers; what was not acknowledged is still in the outbox."""
         await asyncio.gather(*(_stop(lane) for lane in self._lanes.values()))
 
-    async def _append(self, lane: _Lane, records: Sequence[Outgoing]) -> Appended:
+    async def _append(self, lane: _Lane, records: Sequence[Outgoing], *, once: bool) -> Appended:
         count = len(records)
         while True:
             try:
-                return await self._send(lane, records[:count])
+                return await self._send(lane, records[:count], once=once)
             except (TimeoutError, KafkaTimeoutError):
                 raise Unavailable("broker_unavailable") from None
             except KAFKA_ERRORS as error:
@@ -90,22 +96,33 @@ class KafkaLogWriter:
                     raise unavailable(error) from None
                 count //= 2  # too much together, or the first alone
 
-    async def _send(self, lane: _Lane, records: Sequence[Outgoing]) -> Appended:
-        batch = lane.unanswered
-        if batch is not None and batch.records != records[: len(batch.records)]:
-            await _answer(batch)  # in the meantime others are wanted: they go behind it
-            batch = None
-        batch = batch or await self._sent(lane, records)
-        try:
-            said = await _answer(batch)
-        except TimeoutError:
-            lane.unanswered = batch
-            raise
+    async def _send(self, lane: _Lane, records: Sequence[Outgoing], *, once: bool) -> Appended:
+        batch = None if once else lane.kept
+        if batch is None or batch.records != records[: len(batch.records)]:
+            batch = await self._sent_behind(lane, records, once=once)
+        said = await _answer(batch)
         if lane.unanswered is batch:
             lane.unanswered = None
+        followed = False
+        if lane.kept is batch:
+            lane.kept, followed = None, lane.followed
+        if followed:  # its place is before one that is known already
+            return Appended(len(batch.records), None, None)
         known = said.offset is not None and said.offset >= 0
         at = datetime.fromtimestamp(said.timestamp / 1000, UTC) if (said.timestamp or -1) > 0 else None
         return Appended(len(batch.records), said.offset if known else None, at)
+
+    async def _sent_behind(self, lane: _Lane, records: Sequence[Outgoing], *, once: bool) -> _Batch:
+        """Send these once what was sent before is answered."""
+        if lane.unanswered is not None:
+            await _answer(lane.unanswered)
+            lane.unanswered = None
+        lane.unanswered = batch = await self._sent(lane, records)
+        if once:
+            lane.followed = True
+        else:
+            lane.kept, lane.followed = batch, False
+        return batch
 
     async def _sent(self, lane: _Lane, records: Sequence[Outgoing]) -> _Batch:
         producer = await self._started(lane)
@@ -149,7 +166,7 @@ async def _answer(batch: _Batch) -> Any:
 
 
 async def _stop(lane: _Lane) -> None:
-    producer, lane.producer, lane.unanswered = lane.producer, None, None
+    producer, lane.producer, lane.unanswered, lane.kept = lane.producer, None, None, None
     if producer is not None:
         try:
             await asyncio.wait_for(producer.stop(), CLOSE_TIMEOUT_S)

@@ -152,9 +152,10 @@ MENDED_BY_HAND: Final = frozenset({"broker_refuses", "broker_record_bound"})
 class LogWriter(Protocol):
     """The broker as the relay sees it. Lanes do not wait for each other."""
 
-    async def append(self, lane: str, records: Sequence[Outgoing]) -> Appended:
+    async def append(self, lane: str, records: Sequence[Outgoing], *, once: bool = False) -> Appended:
         """Durably append as many of the first records as go together: all of these, or none.
 
+        Who raises is asked again with the same records, but for what is said `once`, which nobody brings again.
         Raises `Unavailable` (they may have been appended; with a code of `MENDED_BY_HAND` an operator must mend the
         topic) and `Refused` for a first record that no topic may take. What is the topic's fault is never refused.
         """

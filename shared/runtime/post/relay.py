@@ -145,7 +145,7 @@ class Relay:
         """Append a statement that has no number and is stored nowhere. Raises `Unavailable`."""
         name = draft.recipient_instance
         work = await self._store.work(name, 0)
-        appended = await self._appended(name, [self._sign(draft)])
+        appended = await self._appended(name, [self._sign(draft)], once=True)
         if work.last and appended.offset is not None:
             await self._store.note(name, Progress(0, self._clock.now(), appended.offset))
             await self._mind_tail(name, work, appended)
@@ -253,9 +253,9 @@ class Relay:
         await self._store.note(name, Progress(through, self._clock.now(), offset, passed))
         self.last_progress = self._clock.now()
 
-    async def _appended(self, name: str, records: Sequence[Outgoing]) -> Appended:
+    async def _appended(self, name: str, records: Sequence[Outgoing], *, once: bool = False) -> Appended:
         began = self._clock.now()
-        appended = await self._log_writer.append(name, records)
+        appended = await self._log_writer.append(name, records, once=once)
         self._gate.measure(began, self._clock.now(), appended.at)
         return appended
 

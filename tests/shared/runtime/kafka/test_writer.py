@@ -25,12 +25,16 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.writer import BATCH_BYTES_MAX, KafkaLogWriter
-from shared.runtime.post.ports import Outgoing
+from shared.runtime.post.ports import Appended, Outgoing
+from tests.shared.runtime.post.senders import LANE as SENT_TO
+from tests.shared.runtime.post.senders import Sender
+from tests.support.builders import draft
 
 Takes = Callable[[int], BaseException | None]
 
 LANE = "industry"
 ONE, TWO, THREE = (Outgoing(bytes([number]), (), bytes(100)) for number in range(3))
+SAID = Outgoing(b"m", (), bytes(50))
 TOO_LARGE = Outgoing(b"k", (), bytes(BATCH_BYTES_MAX))
 #: What an operator must mend, by what is said of it.
 MENDED = {
@@ -147,3 +151,76 @@ async def test_only_what_no_topic_may_take_is_refused_and_costs_no_producer(
         await writer.append(LANE, [TOO_LARGE, TWO])
     assert (await writer.append(LANE, [TWO])).count == 1
     assert (topic.held, topic.producers) == ([1, 1], 1)
+
+
+async def wait_without_a_leader(topic: Topic, writer: KafkaLogWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are handed over, and nobody answers in time."""
+    monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 0.05)
+    topic.has_leader.clear()
+    with pytest.raises(Unavailable):
+        await writer.append(LANE, [ONE, TWO, THREE])
+
+
+async def test_rows_behind_which_something_was_said_have_no_place_that_is_compared(
+    topic: Topic, writer: KafkaLogWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their place is below the one that is noted: it would look as if the topic had lost its end."""
+    await wait_without_a_leader(topic, writer, monkeypatch)
+    monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 60.0)
+    topic.has_leader.set()
+    said = await writer.append(LANE, [SAID], once=True)
+    assert said.offset == 3
+    assert await writer.append(LANE, [ONE, TWO, THREE]) == Appended(3, None, None)
+    assert (await writer.append(LANE, [ONE])).offset == 4
+    assert topic.held == [3, 1, 1]
+
+
+async def test_rows_are_not_appended_again_where_what_was_said_behind_them_is_late_too(
+    topic: Topic, writer: KafkaLogWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await wait_without_a_leader(topic, writer, monkeypatch)
+    topic.has_leader.set()
+    await asyncio.sleep(0.01)  # they are answered
+    topic.has_leader.clear()
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await writer.append(LANE, [SAID], once=True)
+    monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 60.0)
+    topic.has_leader.set()
+    assert (await writer.append(LANE, [ONE, TWO, THREE])).count == 3
+    await asyncio.sleep(0.01)
+    assert topic.held == [3, 1]
+
+
+async def test_rows_that_changed_meanwhile_go_behind_what_was_sent(
+    topic: Topic, writer: KafkaLogWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await wait_without_a_leader(topic, writer, monkeypatch)
+    monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 60.0)
+    topic.has_leader.set()
+    assert (await writer.append(LANE, [TWO, THREE])).offset == 3
+    assert (await writer.append(LANE, [ONE, TWO, THREE])).offset == 5
+    assert topic.held == [3, 2, 3]
+
+
+async def test_a_lane_is_not_sent_again_because_something_was_said_in_an_outage(
+    topic: Topic, writer: KafkaLogWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole relay: rows wait for their answer, marks are said behind them, then the rows are brought again."""
+    monkeypatch.setattr("shared.runtime.post.gate.Gate.measure", lambda *_: None)  # this topic's time is another
+    sender = Sender()
+    monkeypatch.setattr(sender, "writer", writer)
+    sender.start_again()
+    await sender.enqueue(draft(), draft())
+    assert await sender.relay.publish_once(SENT_TO)
+    await sender.enqueue(draft(), draft())
+    monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 0.05)
+    topic.has_leader.clear()
+    with pytest.raises(Unavailable):
+        await sender.relay.publish_once(SENT_TO)
+    monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 60.0)
+    topic.has_leader.set()
+    await sender.relay.say(draft())
+    while SENT_TO in await sender.store.lanes():
+        await sender.relay.publish_once(SENT_TO)
+    assert topic.held == [2, 2, 1]

@@ -55,9 +55,9 @@ async def test_what_goes_to_audit_gathers_and_holds_up_nothing_else(to: str, app
     sender, counts = Sender(gather_s=3.0), list[int]()
     append = sender.writer.append
 
-    async def counted(lane: str, records: Any) -> Any:
+    async def counted(lane: str, records: Any, **named: Any) -> Any:
         counts.extend([len(records)] * (lane == to))
-        return await append(lane, records)
+        return await append(lane, records, **named)
 
     sender.writer.append = counted  # type: ignore[method-assign]
     async with sender.at_work():
