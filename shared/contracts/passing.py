@@ -6,9 +6,9 @@ the record as the first had it, the edge that entitled the first, and what the f
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from shared.contracts.answers import CaseWords, OnReferral, TrackNumber
 from shared.contracts.base import Contract, ErrorCode, Instant, PartyId, Uuid
@@ -18,6 +18,8 @@ from shared.vocabulary.answers import AnswerState, CaseDeclineReason
 
 #: So many acts of a case are told, the newest.
 PASSED_ACTS_MAX: Final = 64
+#: What an agency may have answered when it passes a case on.
+_PASSED_ON_FROM: Final = frozenset({AnswerState.NONE, AnswerState.ACCEPTED, AnswerState.ONGOING})
 #: A case can come back so often.
 TIMES_MAX: Final = 999
 
@@ -40,6 +42,13 @@ class CaseReferredClear(Passing, OnReferral):
     """The agency has passed the case on to another one, which answers from now on."""
 
 
+def _passed_on_from(stands: AnswerState) -> AnswerState:
+    """Raises `ValueError` for what is never passed on. It is not part of the type: a code more is deferred then."""
+    if stands not in _PASSED_ON_FROM:
+        raise ValueError("never_passed_on")
+    return stands
+
+
 class CameBack(Contract):
     """What was passed on has come back: which agency's instance has refused it, and by which code.
 
@@ -50,7 +59,7 @@ class CameBack(Contract):
     agency: PartyId
     edge_id: Uuid
     code: ErrorCode
-    stands: Literal[AnswerState.NONE, AnswerState.ACCEPTED, AnswerState.ONGOING]
+    stands: Annotated[AnswerState, AfterValidator(_passed_on_from)]
     times: Annotated[int, Field(strict=True, ge=1, le=TIMES_MAX)]
 
 

@@ -8,15 +8,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from pydantic_core import to_json
 
-from shared.contracts.passing import ReferralPassedOnSealed
-from shared.exchange.accept import accept
+from shared.contracts.passing import CaseCameBackClear, ReferralPassedOnSealed
+from shared.contracts.registry import CASE_CAME_BACK
+from shared.exchange.accept import accept, only_codes_unknown
 from shared.exchange.message import Received
 from shared.exchange.passed import Passable
 from shared.kernel.errors import Refused
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import AnswerState
+from tests.shared.exchange.statements import example
 from tests.support.builders import AT, HOTLINE, POLICE
 from tests.support.exchange_world import World, world
 from tests.support.forging import forged
@@ -48,6 +51,16 @@ def test_it_arrives_as_the_first_agency_had_it_with_what_that_has_made_of_it(her
     assert isinstance(received.carried, ReferralPassedOnSealed)
     assert [act.answer for act in received.carried.history] == [AnswerState.ACCEPTED]
     assert received.carried.reason is REASON
+
+
+@pytest.mark.parametrize(("code", "unknown"), [("of_a_later_edition", True), ("declined", False)])
+def test_what_stands_again_may_be_a_code_of_a_later_edition(code: str, unknown: bool) -> None:
+    """It is deferred as all codes are that are not known yet. One that is known and never passed on is wrong."""
+    said = example(CASE_CAME_BACK)["clear"]
+    assert CaseCameBackClear.model_validate_json(json.dumps(said), strict=True).stands.value == said["stands"]
+    with pytest.raises(ValidationError) as wrong:
+        CaseCameBackClear.model_validate_json(json.dumps(said | {"stands": code}), strict=True)
+    assert only_codes_unknown(wrong.value) is unknown
 
 
 def _other_edge(told: dict[str, Any]) -> None:
