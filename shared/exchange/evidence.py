@@ -30,6 +30,9 @@ from shared.vocabulary.proofs import NotProven, Proven
 
 #: Stands before what is signed: never another context of the same key.
 CONTEXT: Final = "causeway-evidence/v1"
+#: What evidence of version 1 says that it proves, and what not, in this order. Never more: what is kept says it.
+PROVEN: Final = (Proven.SENDER_SIGNED,)
+NOT_PROVEN: Final = (NotProven.ARRIVAL, NotProven.ACT_OF_THE_PARTY, NotProven.SEEN, NotProven.RECORD_SHOWN)
 _UNCOVERED: Final = frozenset({"key_id", "signature"})
 
 
@@ -54,8 +57,8 @@ class Witness:
             "party": party,
             "message_digest": message_digest(envelope.attributes, value),
             "stated_at": rfc3339(at),
-            "proven": [each.value for each in Proven],
-            "not_proven": [each.value for each in NotProven],
+            "proven": [each.value for each in PROVEN],
+            "not_proven": [each.value for each in NOT_PROVEN],
         }
         signed = stated | {
             "key_id": self.key.key_id,
@@ -100,7 +103,7 @@ def check_evidence(evidence: Evidence, directory: DirectoryIndex) -> None:
         )
     if statement.topic != inbox_topic(statement.instance, sender):
         raise Refused("statement_mismatch", "no message of this sender comes in that topic", field="/statement/topic")
-    if (statement.proven, statement.not_proven) != (tuple(Proven), tuple(NotProven)):
+    if (statement.proven, statement.not_proven) != (PROVEN, NOT_PROVEN):
         raise Refused("statement_mismatch", "says more or less than evidence does", field="/statement/proven")
     if (attributes.recipient, message_digest(attributes, value)) != (statement.party, statement.message_digest):
         raise Refused("statement_mismatch", "the statement is about another message", field="/statement")

@@ -14,12 +14,14 @@ import pytest
 from shared.contracts.directory import Directory
 from shared.envelope.headers import TRACEPARENT
 from shared.envelope.keys import SigningKey
+from shared.exchange import evidence as witnessing
 from shared.exchange.evidence import Witness, check_evidence, read_evidence
 from shared.exchange.message import Record
 from shared.kernel.errors import Defect, Refused
 from shared.party.recipient.store.packing import packed, unpacked
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import read_directory
+from shared.vocabulary.proofs import NotProven, Proven
 from tests.support.builders import AT, HOTLINE, PROVIDER
 from tests.support.exchange_world import SINCE, World, move, public_key, world
 from tests.support.foreign_proofs import foreign_verdicts
@@ -189,3 +191,14 @@ def test_evidence_in_the_form_of_a_later_release_is_named_as_that(evidence: dict
     for version, code in ((2, "proof_of_later_release"), (1, "evidence_malformed")):
         with pytest.raises(Refused, match=code):
             read_evidence(json.dumps({"version": version, "evidence": [evidence], "more": 1}).encode())
+
+
+def test_a_code_more_of_what_is_proven_leaves_what_was_kept_as_it_is(
+    here: World, record: Record, evidence: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evidence of version 1 says two lists that never change, whatever codes there come to be."""
+    monkeypatch.setattr(witnessing, "Proven", [*Proven, "of_a_later_release"])
+    monkeypatch.setattr(witnessing, "NotProven", [*NotProven, "of_a_later_release"])
+    assert refusal(index(here.document), evidence) is None
+    stated = Witness("industry", here.keys["industry"].signing).state(record, party=PROVIDER, at=STATED_AT)
+    assert stated.model_dump(mode="json")["statement"]["not_proven"] == evidence["statement"]["not_proven"]
