@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from shared.contracts.base import (
     Contract,
     Digest,
+    FormVersion,
     GuardEdition,
     InstanceId,
     Instant,
@@ -27,7 +28,7 @@ class SignedAcceptance(Contract):
     broken its word: a week at most, since an instance states itself how long nobody can tell. `version`: its form.
     """
 
-    version: Literal[1]
+    version: FormVersion
     instance: InstanceId
     party: PartyId
     referral_id: Uuid

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from itertools import pairwise
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import (
@@ -41,10 +41,26 @@ class Contract(BaseModel):
         return self.model_dump_json(exclude_defaults=True).encode()
 
 
+_LATER: Final = "version_later"
+
+
 def of_later_release(error: ValidationError) -> bool:
-    """Whether a document was not read since its `version` is none that is known here."""
+    """Whether a document was not read since its `version` is above the newest that is known here."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    return any((each["type"], each["loc"]) == ("literal_error", ("version",)) for each in found)
+    return any((each["type"], each["loc"]) == (_LATER, ("version",)) for each in found)
+
+
+def _first_version(value: object) -> object:
+    """Only a whole number is a version: `Literal[1]` would take what is equal to it, `true` and `1.0`."""
+    if type(value) is not int or value < 1:
+        raise PydanticCustomError("version_form", "not the number of a version")
+    if value > 1:
+        raise PydanticCustomError(_LATER, "a version that is not known here")
+    return value
+
+
+#: The form of a document that is kept: there is one as yet.
+FormVersion = Annotated[Literal[1], BeforeValidator(_first_version)]
 
 
 #: So many notices, or items, of one referral: over all its revisions, so that no count of a decision bounds it.

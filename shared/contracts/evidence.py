@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from shared.contracts.base import Contract, Digest, InstanceId, Instant, KeyId, PartyId, SignatureText
+from shared.contracts.base import Contract, Digest, FormVersion, InstanceId, Instant, KeyId, PartyId, SignatureText
 from shared.contracts.facts import TopicName
 from shared.vocabulary.proofs import NotProven, Proven
 
@@ -46,5 +46,5 @@ class Evidence(Contract):
 class KeptEvidence(Contract):
     """The evidence of what was sent: of a notice one message, of a case one for each purpose. `version`: its form."""
 
-    version: Literal[1]
+    version: FormVersion
     evidence: Annotated[tuple[Evidence, ...], Field(min_length=1, max_length=64)]

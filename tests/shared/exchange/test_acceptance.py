@@ -75,6 +75,16 @@ def test_whatever_is_changed_in_it_it_is_refused_here_and_in_node(here: World, a
     assert not any(foreign_verdicts(here.document, acceptance=forged))
 
 
+@pytest.mark.parametrize("version", [0, -1, "x", "1", None, True, 1.0, 2.0])
+def test_what_is_no_number_of_a_version_is_malformed(
+    here: World, acceptance: SignedAcceptance, version: object
+) -> None:
+    stated = acceptance.model_dump(mode="json")
+    assert refusal(here, stated) is None
+    assert refusal(here, stated | {"version": version}) == "acceptance_malformed"
+    assert refusal(here, stated | {"version": 2}) == "proof_of_later_release"
+
+
 def test_another_key_of_the_directory_signs_for_its_own_instance_alone(here: World) -> None:
     acceptor = Acceptor("hotline", here.keys["industry"].signing, edition(), merge_delay_s=DELAY_S)
     stated = acceptor.accept(uuid7(), HOTLINE, body_sha256=digest(BODY), at=AT).model_dump(mode="json")

@@ -188,9 +188,18 @@ def test_whatever_it_is_it_is_kept_to_the_byte(record: Record, value: bytes) -> 
 
 
 def test_evidence_in_the_form_of_a_later_release_is_named_as_that(evidence: dict[str, Any]) -> None:
-    for version, code in ((2, "proof_of_later_release"), (1, "evidence_malformed")):
+    for version, code in ((2, "proof_of_later_release"), (10**30, "proof_of_later_release"), (1, "evidence_malformed")):
         with pytest.raises(Refused, match=code):
             read_evidence(json.dumps({"version": version, "evidence": [evidence], "more": 1}).encode())
+
+
+@pytest.mark.parametrize("version", ["0", "-1", '"x"', '"1"', "null", "true", "1.0", "2.0", "2e0", "[2]"])
+def test_what_is_no_number_of_a_version_is_malformed(evidence: dict[str, Any], version: str) -> None:
+    """Nor is it the first: what is signed of an acceptance is how its version is spelt: `true` is otherwise."""
+    text = json.dumps({"version": 1, "evidence": [evidence]}).encode()
+    assert read_evidence(text).evidence
+    with pytest.raises(Refused, match="evidence_malformed"):
+        read_evidence(text.replace(b'"version": 1', b'"version": ' + version.encode()))
 
 
 def test_a_code_more_of_what_is_proven_leaves_what_was_kept_as_it_is(
