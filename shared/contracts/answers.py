@@ -15,9 +15,11 @@ from shared.contracts.fields import CaseReference
 from shared.contracts.items import (
     CHECKS_MAX,
     ITEM_ANSWERS_MAX,
+    ITEMS_EVER_MAX,
     ITEMS_MAX,
     NUMBERED_ONCE,
     ROUNDS_MAX,
+    TRACK_NUMBER_MAX,
     Disowned,
     ItemAnswer,
     ItemCheck,
@@ -26,6 +28,7 @@ from shared.contracts.items import (
     OtherHost,
     Reinstated,
     Round,
+    over_all_revisions,
 )
 from shared.contracts.preserving import SAID_BESIDE_MAX, PreservationBeside
 from shared.contracts.referral import Revision
@@ -39,8 +42,10 @@ from shared.vocabulary.answers import (
 )
 from shared.vocabulary.judgement import RetentionClass
 
-#: Of an act in its track, which is what one party writes about one subject: 1, 2, 3 …
-TrackNumber = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+#: Of an act in its track.
+TrackNumber = Annotated[int, Field(strict=True, ge=1, le=TRACK_NUMBER_MAX)]
+#: What a provider may come to have said of items of a notice, over all its revisions.
+_ANSWERS_EVER_MAX = over_all_revisions(ITEM_ANSWERS_MAX * ROUNDS_MAX)
 
 
 class Answer(Contract):
@@ -211,10 +216,10 @@ class WithdrawalWords(Contract):
 class NoticeWords(WithdrawalWords):
     """What was said of a notice so far: by its provider, and of its items by their origin. A new word is added here."""
 
-    items: Annotated[tuple[ItemAnswer, ...], Field(max_length=ITEM_ANSWERS_MAX * ROUNDS_MAX)] | None = None
-    disowned: Annotated[tuple[Disowned, ...], Field(max_length=ITEMS_MAX)] | None = None
-    checked: Annotated[tuple[ItemCheck, ...], Field(max_length=CHECKS_MAX)] | None = None
-    reinstated: Annotated[tuple[Reinstated, ...], Field(max_length=ITEMS_MAX * ROUNDS_MAX)] | None = None
+    items: Annotated[tuple[ItemAnswer, ...], Field(max_length=_ANSWERS_EVER_MAX)] | None = None
+    disowned: Annotated[tuple[Disowned, ...], Field(max_length=ITEMS_EVER_MAX)] | None = None
+    checked: Annotated[tuple[ItemCheck, ...], Field(max_length=over_all_revisions(CHECKS_MAX))] | None = None
+    reinstated: Annotated[tuple[Reinstated, ...], Field(max_length=ITEMS_EVER_MAX * ROUNDS_MAX)] | None = None
 
 
 class CaseWords(WithdrawalWords):

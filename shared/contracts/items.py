@@ -21,8 +21,10 @@ from shared.vocabulary.answers import (
 
 #: Items of a referral or notice.
 ITEMS_MAX = 10
+#: Items that a referral or notice has had, over all its revisions. What was said of each stays said.
+ITEMS_EVER_MAX = 99
 #: An item's number: given by the origin's service, stable over revisions, never used again. A notice counts its own.
-ItemNumber = Annotated[int, Field(strict=True, ge=1, le=99)]
+ItemNumber = Annotated[int, Field(strict=True, ge=1, le=ITEMS_EVER_MAX)]
 #: Statements about items in one answer: of each item every action, of which there may come to be ten.
 ITEM_ANSWERS_MAX = 100
 #: An item can be reinstated or reappear so often, less one.
@@ -108,6 +110,13 @@ class Disowned(OtherHost):
 
 #: Words about items in one answer, and in all of them: of each item every one, of which there may come to be ten.
 ASSESSED_MAX = 100
+#: Of an act in its track, which is what one party writes about one subject: 1, 2, 3 …
+TRACK_NUMBER_MAX = 1_000_000
+
+
+def over_all_revisions(words_max: int) -> int:
+    """How many words there may be of items so far, where there are `words_max` of those of one revision."""
+    return words_max * ITEMS_EVER_MAX // ITEMS_MAX
 
 
 class ItemFinding(Contract):
@@ -142,14 +151,14 @@ class AnsweredSoFar(Contract):
 
     `moved`: it is issued to where the recipient has moved; else to where it lies already, because of an answer that
     came late from where it was before, or, `restored`, because that place has forgotten some of it. `number` is that of
-    the newest answer, 0 for none: far below the last number of a track, so that its party can go on. What was said of
-    items is by the notice's numbers: answers of the rounds that they are in, and what ended the round before.
+    the newest answer, 0 for none. What was said of items that stand is by the notice's numbers: answers of the rounds
+    that they are in, and what ended the round before.
     """
 
     moved: Flag = False
     restored: Flag = False
     answer: AnswerState
-    number: Annotated[int, Field(strict=True, ge=0, le=10_000)]
+    number: Annotated[int, Field(strict=True, ge=0, le=TRACK_NUMBER_MAX)]
     items: Annotated[tuple[ItemAnswer, ...], Field(max_length=ITEM_ANSWERS_MAX)] = ()
     disowned: Annotated[tuple[Disowned, ...], Field(max_length=ITEMS_MAX), NUMBERED_ONCE] = ()
     assessed: Annotated[tuple[AssessedItem, ...], Field(max_length=ASSESSED_MAX)] = ()

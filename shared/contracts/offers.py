@@ -8,7 +8,7 @@ from pydantic import Field
 
 from shared.contracts.answers import Declination, OnReferral, WithdrawalWords
 from shared.contracts.base import Contract
-from shared.contracts.items import ASSESSED_MAX, AssessedItem, ItemFinding, ItemNumber
+from shared.contracts.items import ASSESSED_MAX, AssessedItem, ItemFinding, ItemNumber, over_all_revisions
 from shared.contracts.transfers import TransferWords
 
 
@@ -48,4 +48,4 @@ class OfferWords(TransferWords, WithdrawalWords):
     A new word is added here.
     """
 
-    assessed: Annotated[tuple[AssessedItem, ...], Field(max_length=ASSESSED_MAX)] | None = None
+    assessed: Annotated[tuple[AssessedItem, ...], Field(max_length=over_all_revisions(ASSESSED_MAX))] | None = None

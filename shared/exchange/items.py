@@ -155,7 +155,7 @@ def disowned(statements: Sequence[DisowningStatement], numbers: Sequence[int], b
 
 def reinstated(statements: Sequence[ReinstateStatement], numbers: Sequence[int], before: Said) -> Said:
     """Items that are available again, by their numbers; without one, all that were acted on. Raises as `answered`."""
-    acted = sorted({each.n for each in before.present if each.action is not None})
+    acted = sorted({each.n for each in before.present if each.action is not None and each.n in numbers})
     named = {each.n for each in statements}
     stated: list[tuple[int, Reinstated]] = []
     for place, each in enumerate(statements):
@@ -227,9 +227,9 @@ def renumbered(said: Said, own: Sequence[int]) -> Said:
     )
 
 
-def told(said: Said, own: Sequence[int]) -> Said:
-    """The reverse: what was said, under the notice's numbers; nothing of what is no item of the notice any more."""
-    numbers = {n: place for place, n in enumerate(own, 1)}
+def told(said: Said, own: Sequence[int], *, gone: Collection[int] = ()) -> Said:
+    """The reverse: what was said, under the notice's numbers; nothing of those that are `gone`."""
+    numbers = {n: place for place, n in enumerate(own, 1) if n not in gone}
     return Said(
         tuple(_told(said.answers, numbers)),
         tuple(_told(said.disowned, numbers)),
@@ -329,9 +329,22 @@ def found(statements: Sequence[CheckStatement], numbers: Collection[int], before
             raise Refused("item_rounds_exhausted", "it has had as many rounds as it may", field=f"/checked/{place}/n")
         is_found = ItemFound.REAPPEARED if up and each.n in gone else each.found
         checks.append(ItemCheck(n=each.n, round=before.round_of(each.n), found=is_found, by=each.by, at=each.at or at))
-    if len(before.checks) + len(checks) > CHECKS_MAX:
-        raise Refused("checks_exhausted", "it was checked as often as is kept", field="/checked", status=409)
+    _check_room(checks, before)
     return Said(checks=tuple(checks))
+
+
+def check_found(found: Sequence[ItemCheck], numbers: Collection[int], before: Said) -> None:
+    """Let pass what an origin may say that it has found. Raises `Refused`: `item_unknown`, and as `found`."""
+    if not {each.n for each in found} <= set(numbers):
+        raise Refused("item_unknown")
+    if any(each.found is ItemFound.REAPPEARED and each.round >= ROUNDS_MAX for each in found):
+        raise Refused("item_rounds_exhausted")
+    _check_room(found, before)
+
+
+def _check_room(found: Sequence[ItemCheck], before: Said) -> None:
+    if len(before.checks) + len(found) > CHECKS_MAX:
+        raise Refused("checks_exhausted", "it was checked as often as is kept", field="/checked", status=409)
 
 
 def told_again(answered: AnsweredSoFar, numbers: Collection[int], directory: DirectoryIndex) -> AnsweredSoFar:

@@ -19,6 +19,7 @@ from shared.exchange.holds import Hours
 from shared.exchange.items import told_again
 from shared.exchange.message import Draft
 from shared.exchange.minimise import notice_record, referral_record
+from shared.exchange.origin import Answered, answered_so_far
 from shared.exchange.reads import CANNOT_READ, PeerReads, form_for
 from shared.exchange.released import Released
 from shared.kernel.errors import Defect, Refused
@@ -158,16 +159,17 @@ class KnownEdge(NamedTuple):
     """An edge that its recipient had before, at `instance`: it keeps its ids, and what was answered.
 
     `revision` is the one under which it goes, of a notice its own. `items` as in `Emitted`: its numbers stay. Unless it
-    goes elsewhere, what was answered is told with it only where it `tells`.
+    goes elsewhere, what was answered is told with it only where it `tells`; `restored`: since it was forgotten there.
     """
 
     edge_id: UUID
     notice_id: UUID | None
     instance: str
-    answered: AnsweredSoFar
+    answered: Answered
     revision: int = 1
     items: tuple[int, ...] = ()
     tells: bool = True
+    restored: bool = False
 
 
 def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
@@ -281,7 +283,8 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
     clear = cut.named | clear_of(edge, edge_id=edge_id, salt=salt, at=writing.at)
     again = None
     if known is not None and (known.tells or known.instance != recipient.instance):
-        told = told_again(known.answered, [item["n"] for item in cut.record["items"]], directory)
+        so_far = answered_so_far(known.answered, own=cut.items, gone=cut.gone, restored=known.restored)
+        told = told_again(so_far, [item["n"] for item in cut.record["items"]], directory)
         again = told.model_copy(update={"moved": known.instance != recipient.instance})
     sealed = sealed_of(edge, outcome, record=cut.record, salt=salt, again=again, released=writing.released)
     form = form_for(cut.message, writing.reads.of(recipient.instance, directory), clear, sealed=sealed)

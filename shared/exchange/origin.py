@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -97,13 +97,19 @@ NEVER_AMENDED: Final = Amendments(1, frozenset())
 _BY_ITEMS: Final = frozenset({AnswerState.ACTIONED, AnswerState.REJECTED, AnswerState.NOT_OURS, AnswerState.CLOSED})
 
 
-def answered_so_far(present: Answered, *, own: Sequence[int]) -> AnsweredSoFar:
-    """What the recipient's next instance is told; items by the notice's numbers, `own` as `answer_edge` takes them."""
-    said, found = items.told(items.latest(Said.kept(present.detail)), own), findings.found_in(present.detail)
+def answered_so_far(
+    present: Answered, *, own: Sequence[int], gone: Collection[int] = (), restored: bool = False
+) -> AnsweredSoFar:
+    """What the recipient's next instance is told of items that stand; by the notice's numbers.
+
+    `own` as `answer_edge` takes them, `gone` those among them that the edge has no more: of these there may be many.
+    """
+    said = items.told(items.latest(Said.kept(present.detail)), own, gone=gone)
+    found = tuple(each for each in findings.found_in(present.detail) if each.n not in gone)
     of_items = {"items": said.answers, "disowned": said.disowned} | ({"assessed": found} if found else {})
     of_items |= {"checked": said.checks} if said.checks else {}
     of_items |= {"reinstated": said.reinstated} if said.reinstated else {}
-    return AnsweredSoFar(answer=present.state, number=present.acts, **of_items)
+    return AnsweredSoFar(restored=restored, answer=present.state, number=present.acts, **of_items)
 
 
 def answer_edge(

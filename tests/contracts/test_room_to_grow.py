@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from inspect import isclass
 from typing import Annotated, Any, get_args, get_origin
@@ -11,14 +13,32 @@ from annotated_types import MaxLen
 from pydantic.fields import FieldInfo
 
 from deploy.artifacts.schemas import models
+from shared.contracts.answers import NoticeWords
 from shared.contracts.base import Contract
 from shared.contracts.delivery import ReadsAnnouncedClear
-from shared.contracts.items import ASSESSED_MAX, ITEM_ANSWERS_MAX, ITEMS_MAX
+from shared.contracts.items import (
+    ASSESSED_MAX,
+    CHECKS_MAX,
+    ITEM_ANSWERS_MAX,
+    ITEMS_EVER_MAX,
+    ITEMS_MAX,
+    ROUNDS_MAX,
+)
+from shared.contracts.offers import OfferWords
 from shared.contracts.registry import ALL, WITHDRAWALS
-from shared.vocabulary.answers import HotlineAction, HotlineAssessment, NoticeAction
+from shared.vocabulary.answers import (
+    ActionReason,
+    CheckedBy,
+    HotlineAction,
+    HotlineAssessment,
+    ItemFound,
+    NoticeAction,
+    ReinstateReason,
+)
 from shared.vocabulary.code import Code
 from shared.vocabulary.edition import codes_of_editions, spelt
 from shared.vocabulary.questions import NeedsInfo
+from tests.architecture.source import ROOT
 
 #: Lists that are short on purpose, whatever codes there are.
 SHORT = {NeedsInfo}
@@ -93,3 +113,45 @@ def test_a_withdrawal_says_nothing_but_codes_of_the_first_edition(message: Any) 
     said = {spelt(code) for kind in kinds if isclass(kind) and issubclass(kind, Code) for code in kind}
     assert said
     assert said <= codes_of_editions()[0]
+
+
+def _longest(codes: type[Code]) -> str:
+    return max((code.value for code in codes), key=len)
+
+
+def _said_of_notices() -> dict[str, Any]:
+    """All that may come to be said of a notice whose every revision had other items, in the longest words."""
+    numbers, rounds = range(1, ITEMS_EVER_MAX + 1), range(1, ROUNDS_MAX + 1)
+    at, by, found = "2026-03-20T08:00:00.000Z", _longest(CheckedBy), _longest(ItemFound)
+    said = {"reason": _longest(ActionReason), "effective_at": at}
+    pairs = [{"n": n, "round": each} for n in numbers for each in rounds]
+    return {
+        "items": [pair | said | {"action": action.value} for pair in pairs for action in NoticeAction],
+        "disowned": [{"n": n, "suggested": ".".join(["x" * 31, "y" * 31])} for n in numbers],
+        "checked": [{"n": 99, "round": 9, "found": found, "by": by, "at": at}] * CHECKS_MAX,
+        "reinstated": [pair | {"reason": _longest(ReinstateReason)} for pair in pairs],
+    }
+
+
+def _found_of_offers() -> dict[str, Any]:
+    numbers = range(1, ITEMS_EVER_MAX + 1)
+    found = [{"assessment": each.value} for each in HotlineAssessment if each is not HotlineAssessment.NOT_ILLEGAL]
+    found += [{"action": each.value, "reason": _longest(ActionReason)} for each in [HotlineAction.UNAVAILABLE]]
+    found += [{"action": each.value} for each in HotlineAction if each is not HotlineAction.UNAVAILABLE]
+    return {"assessed": [{"n": n} | each for n in numbers for each in found]}
+
+
+@pytest.mark.parametrize(
+    ("service", "table", "view", "said"),
+    [("industry", "notice", NoticeWords, _said_of_notices()), ("hotline", "offer", OfferWords, _found_of_offers())],
+    ids=["notice", "offer"],
+)
+def test_what_was_said_of_items_of_all_revisions_is_kept_and_shown(
+    service: str, table: str, view: type[Contract], said: dict[str, Any]
+) -> None:
+    """Of each item there ever was: bounds that are one revision's would leave nobody an answer, nor the list a page."""
+    view.model_validate_json(json.dumps(said))
+    tables = (ROOT / "services" / service / "migrations" / "versions" / "0001_first_tables.sql").read_text()
+    bound = re.search(rf"{table}_said_bound CHECK \(octet_length\(said::text\) <= (\d+)\)", tables)
+    assert bound
+    assert len(json.dumps(said)) * 5 / 4 <= int(bound[1])

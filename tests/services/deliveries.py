@@ -154,15 +154,19 @@ def issued(
     again: AnsweredSoFar | None = None,
     revision: int | None = None,
     location: str = LOCATION,
+    first: int = 1,
 ) -> Received:
-    """A notice issued by `notifier`; its items differ in number alone. `again`: it was issued elsewhere before."""
+    """A notice issued by `notifier`; its items differ in number alone, from `first` on.
+
+    `again`: it was issued elsewhere before.
+    """
     stated = {"notice_id": notice_id} | ({} if revision is None else {"revision": revision})
     record: dict[str, Any] = {
         "incident_kind": "csam",
         "media_kind": "image",
         "items": [
             {"n": n, "locator": {"kind": "url", "value": location}, "site_type": "imagehost"}
-            for n in range(1, items + 1)
+            for n in range(first, first + items)
         ],
     }
     return received(

@@ -14,7 +14,6 @@ from deploy.directory.build import sample_directory
 from deploy.policy import sample_policy
 from deploy.site.kinds import party_kinds
 from shared.contracts.directory import Directory, FormerInstance, Instance, PublicKey
-from shared.contracts.items import AnsweredSoFar
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
 from shared.envelope.batch import covered_bytes, sign_batch
@@ -27,6 +26,7 @@ from shared.exchange.correspondents import pairs_of
 from shared.exchange.left import StaleEdge
 from shared.exchange.letters import KnownEdge
 from shared.exchange.message import Draft, Record
+from shared.exchange.origin import Answered
 from shared.exchange.prepare import Documents, Prepared, prepare, prepare_again
 from shared.exchange.reads import PeerReads
 from shared.exchange.topics import inbox_topic
@@ -115,7 +115,7 @@ class World:
         """The one draft of a newly prepared referral that goes to `recipient`."""
         return next(each for each in self.prepared(**changes).drafts if each.recipient == recipient)
 
-    def issued_anew(self, first: Prepared, recipient: str, answered: AnsweredSoFar) -> Draft:
+    def issued_anew(self, first: Prepared, recipient: str, answered: Answered) -> Draft:
         """The edge of `first` to `recipient` once more, with what it has answered so far: to where it is served now."""
         edge = next(each for each in first.emitted if each.recipient == recipient)
         origin = self.documents.directory.party(first.origin)

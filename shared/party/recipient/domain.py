@@ -173,15 +173,14 @@ _TAKEN_BACK: Final = frozenset({Offered.WITHDRAWN.value, *WITHDRAWAL_NOTED})
 
 
 def _checked(item: Item, clear: ItemsCheckedClear, *, at: datetime) -> Item:
-    """What was found is kept; what is there again makes it open again. Raises `Refused`: `item_unknown`, `time_ahead`.
+    """What was found is kept; what is there again makes it open again. `at` is when it was said.
 
-    `at` is when it was said.
+    Raises `Refused`: `time_ahead`, and as `items.check_found`.
     """
     for place, each in enumerate(clear.checked):
         items.check_time(each.at, at, field=f"/checked/{place}/at")
     found = Said(checks=clear.checked)
-    if not {each.n for each in clear.checked} <= set(item.numbers):
-        raise Refused("item_unknown")
+    items.check_found(clear.checked, item.numbers, Said.kept(item.said))
     state, said = item.state, folded(item.said, found.words())
     if any(each.found is ItemFound.REAPPEARED for each in clear.checked):
         state = items.fold(item.numbers, Said.kept(said)).items.value

@@ -9,13 +9,13 @@ from uuid import UUID
 import pytest
 
 from deploy.accounting import views
-from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import RECORD_REVEALED, REFERRAL_DECIDED
 from shared.envelope.sealing import Sealer
 from shared.exchange.compose import compose_fact
 from shared.exchange.left import StaleEdge
 from shared.exchange.letters import KnownEdge
 from shared.exchange.message import Draft, Record
+from shared.exchange.origin import Answered
 from shared.exchange.prepare import Prepared, prepare_again
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.answers import AnswerState, ReceiptOutcome
@@ -56,8 +56,7 @@ async def kept(log: Log, draft: Draft) -> Record:
 def again(log: Log, filed: Prepared) -> tuple[Draft, ...]:
     """The same edge, decided afresh for where its recipient is now."""
     [edge] = [each for each in filed.emitted if each.recipient == PROVIDER]
-    answered = AnsweredSoFar(answer=AnswerState.NONE, number=0)
-    known = KnownEdge(edge.edge_id, edge.notice_id, edge.instance, answered)
+    known = KnownEdge(edge.edge_id, edge.notice_id, edge.instance, Answered(AnswerState.NONE))
     origin = log.world.documents.directory.party(HOTLINE)
     assert origin is not None
     return prepare_again(

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from shared.contracts.items import AnsweredSoFar
 from shared.contracts.referral import ReferralRecord
 from shared.envelope.sealing import Sealer
 from shared.exchange.amend import Amended, Amending, Revision, Standing, prepare_amended, renumbered
 from shared.exchange.letters import Emitted, KnownEdge
 from shared.exchange.message import Draft
 from shared.exchange.minimise import whole_record
+from shared.exchange.origin import Answered
 from shared.exchange.prepare import Filing, Prepared, as_filed
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import PartyEntry
@@ -27,7 +27,7 @@ from tests.support.exchange_world import SUBMISSION, World, opened, submission, 
 
 OTHER_PROVIDER = "provider-012.example"
 R = Random(52)
-_NOTHING = AnsweredSoFar(answer=AnswerState.NONE, number=0)
+_NOTHING = Answered(AnswerState.NONE)
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.contracts.items import AnsweredSoFar
 from shared.exchange.accept import TurnedAway, accept
 from shared.exchange.evidence import Witness, check_evidence
 from shared.exchange.message import Record
+from shared.exchange.origin import Answered
 from shared.exchange.reads import PeerReads, Reads, own_reads
 from shared.exchange.record_table import Fate, row_for
 from shared.guard.edition import EDITIONS
@@ -85,7 +85,7 @@ def test_what_is_issued_anew_is_spelt_as_its_messages_say(here: World, monkeypat
     first = here.prepared()
     filed = submission(items=[ITEM])
     monkeypatch.setattr("tests.support.exchange_world.submission", lambda: filed)
-    again = here.issued_anew(first, POLICE, AnsweredSoFar(answer=AnswerState.NONE, number=0))
+    again = here.issued_anew(first, POLICE, Answered(AnswerState.NONE))
     assert again.guard == f"{LATER.name} normal"
     (item,) = opened(here, again)["record"]["items"]
     assert item["locator"]["value"] == FRAGMENT.partition("#")[0]

@@ -19,6 +19,7 @@ from shared.exchange import letters
 from shared.exchange.accept import TurnedAway, accept
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Draft, Received, Record
+from shared.exchange.origin import Answered
 from shared.exchange.record_table import Fate, row_for
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
@@ -166,7 +167,8 @@ def test_an_instance_that_never_served_the_party_answers_nothing_for_it() -> Non
     assert refused.value.code == "sender_unknown"
 
 
-ANSWERED = AnsweredSoFar(moved=True, answer=AnswerState.ACKNOWLEDGED, number=1)
+ANSWERED = Answered(AnswerState.ACKNOWLEDGED, acts=1)
+TOLD = AnsweredSoFar(moved=True, answer=AnswerState.ACKNOWLEDGED, number=1)
 
 
 @pytest.mark.parametrize("recipient", [PROVIDER, POLICE])
@@ -182,7 +184,7 @@ def test_nobody_is_told_what_it_has_answered_unless_it_was_elsewhere_before(reci
     assert (turned.value.code, turned.value.field) == ("statement_not_yours", "/sealed/again")
     move(here, recipient)
     issued = here.records([here.issued_anew(first, recipient, ANSWERED)])[0]
-    assert read_at(here, issued, f"{instance.id}_two", LATER).again == ANSWERED
+    assert read_at(here, issued, f"{instance.id}_two", LATER).again == TOLD
 
 
 @pytest.mark.parametrize(
@@ -200,13 +202,14 @@ def test_what_was_answered_is_told_again_of_items_and_hosts_that_there_are(
     here = world()
     first = here.prepared()
     move(here, PROVIDER)
-    answered = AnsweredSoFar.model_validate(ANSWERED.model_dump(mode="json") | said)
+    answered = replace(ANSWERED, detail=said)
     issued = here.records([here.issued_anew(first, PROVIDER, answered)])[0]
     told = read_at(here, issued, NEW_INDUSTRY, LATER).again
     assert told is not None
     assert "20" not in str(told.items + told.disowned)
     assert "free-text" not in str(told)
-    monkeypatch.setattr(letters, "told_again", lambda answered, *_: answered)
+    forging = AnsweredSoFar.model_validate(TOLD.model_dump(mode="json") | said)
+    monkeypatch.setattr(letters, "told_again", lambda *_: forging)
     forged = here.records([here.issued_anew(first, PROVIDER, answered)])[0]
     with pytest.raises(TurnedAway) as turned:
         read_at(here, forged, NEW_INDUSTRY, LATER)

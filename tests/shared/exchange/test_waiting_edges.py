@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from shared.contracts.delivery import MarksClear, SentMark
-from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import MARKS
 from shared.envelope.sealing import Sealer
 from shared.exchange import prepare as preparing
 from shared.exchange.left import StaleEdge
 from shared.exchange.letters import KnownEdge, Letters, Waiting, Writing, write_letters
 from shared.exchange.message import Draft, Record
+from shared.exchange.origin import Answered
 from shared.exchange.prepare import Filing, Prepared, prepare_again, prepare_batch
 from shared.exchange.reads import PeerReads, Reads, own_reads
 from shared.exchange.topics import inbox_prefix
@@ -39,7 +39,7 @@ from tests.support.exchange_world import INSTANCES, World, submission, world
 #: Instances of others, any of which may not read what would be written, and any of whose parties may have moved.
 OTHERS = ("hotline", "law_enforcement", "industry_two")
 HOUR = timedelta(hours=1)
-_NOTHING = AnsweredSoFar(answer=AnswerState.NONE, number=0)
+_NOTHING = Answered(AnswerState.NONE)
 
 
 @dataclass(frozen=True, slots=True)

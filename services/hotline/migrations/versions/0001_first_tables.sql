@@ -901,7 +901,7 @@ CREATE TABLE offer (
     -- What the party has said in its own acts, by the name of each word: codes and times, no text of its own.
     said jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (referral_id, party),
-    CONSTRAINT offer_said_bound CHECK (octet_length(said::text) <= 16384),
+    CONSTRAINT offer_said_bound CHECK (octet_length(said::text) <= 1048576),
     CONSTRAINT offer_content_bound CHECK (octet_length(content) <= 33000),
     CONSTRAINT offer_evidence_bound CHECK (octet_length(evidence) <= 70000)
 ) WITH (toast_tuple_target = 512);

@@ -905,7 +905,7 @@ CREATE TABLE notice (
     -- What the party has said in its own acts, by the name of each word: codes and times, no text of its own.
     said jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (notice_id, party),
-    CONSTRAINT notice_said_bound CHECK (octet_length(said::text) <= 65536),
+    CONSTRAINT notice_said_bound CHECK (octet_length(said::text) <= 1048576),
     CONSTRAINT notice_content_bound CHECK (octet_length(content) <= 33000),
     CONSTRAINT notice_evidence_bound CHECK (octet_length(evidence) <= 70000)
 ) WITH (toast_tuple_target = 512);

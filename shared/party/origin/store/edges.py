@@ -18,7 +18,7 @@ from shared.envelope.datakeys import KeyEncryptionKey, protect, reveal, unwrap
 from shared.exchange.clocks import Happened
 from shared.exchange.left import StaleEdge
 from shared.exchange.letters import KnownEdge
-from shared.exchange.origin import UNFINISHED, Answered, ReferralState, answered_so_far
+from shared.exchange.origin import UNFINISHED, Answered, ReferralState
 from shared.exchange.prepare import Again
 from shared.exchange.released import Released
 from shared.exchange.timers import Begun
@@ -363,15 +363,15 @@ def stale_edge(row: asyncpg.Record, known: bool = False) -> StaleEdge:
 
 def known_edge(row: asyncpg.Record) -> KnownEdge:
     """An edge as it is sent once more, with what was answered so far where that is not said at the same place."""
-    answered = answered_so_far(_answered(row["answer"], row["answer_detail"], row["acts"]), own=row["items"])
     return KnownEdge(
         row["edge_id"],
         row["notice_id"],
         row["instance"],
-        answered.model_copy(update={"restored": row["missing"]}),
+        _answered(row["answer"], row["answer_detail"], row["acts"]),
         revision=row["revision"],
         items=tuple(row["items"]),
         tells=row["moved"] or row["missing"],
+        restored=row["missing"],
     )
 
 

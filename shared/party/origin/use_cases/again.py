@@ -296,7 +296,7 @@ def _elsewhere(referral: StaleReferral, directory: DirectoryIndex) -> StaleRefer
         place = directory.instance_of(recipient)
         if edge.known is None or place is None or place.id == edge.known.instance:
             continue
-        if edge.known.answered.answer in UNFINISHED:
+        if edge.known.answered.state in UNFINISHED:
             left[recipient, purpose] = edge
     return replace(referral, stale=left)
 

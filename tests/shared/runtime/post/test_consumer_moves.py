@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.contracts.items import AnsweredSoFar
+from shared.exchange.origin import Answered
 from shared.vocabulary.answers import AnswerState, ReceiptOutcome
 from tests.support.builders import PROVIDER
 from tests.support.consuming import Desk
@@ -14,8 +14,7 @@ async def test_an_answer_that_came_late_is_told_on_beside_the_edge_that_is_held(
     here = world()
     first = here.prepared()
     move(here, PROVIDER)
-    told = [AnsweredSoFar(moved=True, answer=AnswerState.NONE, number=0)]
-    told.append(AnsweredSoFar(answer=AnswerState.ACKNOWLEDGED, number=1))
+    told = [Answered(AnswerState.NONE), Answered(AnswerState.ACKNOWLEDGED, acts=1)]
     records = here.records([here.issued_anew(first, PROVIDER, each) for each in told])
     desk = Desk(here, instance="industry_two", shelf=here.shelf)
     for record in (*records, records[1]):
