@@ -18,7 +18,7 @@ from shared.kernel.ids import uuid7
 from shared.party.origin.api import routes
 from shared.party.origin.api.checking import AsideChecking, Posted, check_posted
 from shared.party.origin.store import filing
-from shared.party.origin.use_cases import intake
+from shared.party.origin.use_cases import alarms, intake
 from shared.runtime.database.transactions import Database
 from shared.runtime.http import aside as aside_module
 from shared.runtime.http.budgets import BudgetExceeded
@@ -228,7 +228,7 @@ async def test_whoever_owes_waits(client: tuple[Origin, httpx.AsyncClient]) -> N
 
 
 @pytest.mark.parametrize(("references", "beside"), [(1, False), (20, True)])
-async def test_a_dear_list_is_read_prepared_and_signed_beside_the_loop(
+async def test_a_dear_list_is_looked_at_read_prepared_and_signed_beside_the_loop(
     client: tuple[Origin, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch, references: int, beside: bool
 ) -> None:
     _, door = client
@@ -243,12 +243,19 @@ async def test_a_dear_list_is_read_prepared_and_signed_beside_the_loop(
 
         monkeypatch.setattr(where, name, done)
 
-    for where, name in ((routes, "item_bytes"), (intake, "prepare_batch"), (filing, "edge_rows"), (numbering, "sign")):
+    dear_steps = {
+        "trips": alarms,
+        "item_bytes": routes,
+        "prepare_batch": intake,
+        "edge_rows": filing,
+        "sign": numbering,
+    }
+    for name, where in dear_steps.items():
         watched(where, name)
     headers = asking(HOTLINE) | {"content-type": JSON, "idempotency-key": uuid7().hex}
     answer = await door.post("/v1/referrals:batch", content=dear(references), headers=headers)
     assert {each["status"] for each in answer.json()["results"]} == {202}
-    assert {name for name, _, _ in steps} == {"item_bytes", "prepare_batch", "edge_rows", "sign"}
+    assert {name for name, _, _ in steps} == dear_steps.keys()
     assert [name for name, was_beside, _ in steps if was_beside != beside] == []
     # Little at a time: in between, the thread rests.
     assert max(size for name, _, size in steps if name == "prepare_batch") <= 2

@@ -204,7 +204,7 @@ def test_no_record_of_the_legitimate_corpus_trips_it_nor_do_random_hashes() -> N
 async def test_what_trips_is_told(lines: io.StringIO) -> None:
     process = Process(Kept())
     for _ in range(2):
-        with process.alarms.posted(PARTY, b'{"value":"' + base64.b64encode(payloads()["png_solid"]) + b'"}'):
+        async with process.alarms.posted(PARTY, b'{"value":"' + base64.b64encode(payloads()["png_solid"]) + b'"}'):
             pass
     assert await told(process, lines) == ["tripwire"]
 

@@ -216,7 +216,7 @@ class OriginApi:
         """What would become of a body, by its type and encoding, whichever door it came in at: `CheckAnswer`, spelt."""
         self._authority.require("referral", identity.role, action="submit", state=Disposition.ROUTED)
         posted = Posted(body, kind, encoding, identity.party, self._clock.now())
-        with self._alarms.posted(identity.party, posted.body):
+        async with self._alarms.posted(identity.party, posted.body):
             checked = await self._checking(posted)
         self._alarms.judged(identity.party, checked.posted, checked.refused)
         self._owe(identity.party, checked.work)
@@ -224,7 +224,7 @@ class OriginApi:
 
     async def _filed(self, identity: Identity, posted: _Posted, *, key: bytes, route: str) -> Reply:
         reading = partial(_read, posted, route=route)
-        with self._alarms.posted(identity.party, posted.body):
+        async with self._alarms.posted(identity.party, posted.body):
             read = await beside(reading) if len(posted.body) > BODY_BYTES_MAX else reading()
         party, trace = self._intake.origin(identity.party), current_traceparent()
         submissions = [

@@ -8,17 +8,20 @@ database says who was. What it says outside is an opaque name of the party and t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from functools import partial
 from typing import Final, NamedTuple
 
 from shared.guard import Charged, trips
 from shared.guard.charge import BYTE
+from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
+from shared.party.origin.use_cases.beside import beside
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.metrics import ALARMS
 
@@ -86,10 +89,10 @@ class Alarms:
         self._seen: dict[str, _Seen] = {}
         self._due: asyncio.Queue[Raised] = asyncio.Queue()
 
-    @contextmanager
-    def posted(self, party: str, body: bytes) -> Iterator[None]:
+    @asynccontextmanager
+    async def posted(self, party: str, body: bytes) -> AsyncIterator[None]:
         """Look at a body as it came; where it is refused as a whole meanwhile, that counts as one."""
-        if trips(body):
+        if await beside(partial(trips, body)) if len(body) > BODY_BYTES_MAX else trips(body):
             self.alarm(party, Kind.TRIPWIRE)
         try:
             yield
