@@ -103,7 +103,7 @@ async def _ready(running: Stage, quick: int) -> Bench:
     key = next(each for each in json.loads((running.state / "parties.json").read_text()) if each["party"] == PARTY)
     bench = Bench(running, key["url"], key["key"], pool)
     warm = pool.posts(WARMING, batch=1, run="warm") + pool.posts(WARMING, batch=100, run="warmer")
-    await _all_delivered(running, await load.closed_loop(bench.url, bench.api_key, warm, connections=16))
+    await _all_delivered(running, await load.closed_loop(bench.url, bench.api_key, warm, connections=CONNECTIONS_BATCH))
     return bench
 
 

@@ -68,7 +68,8 @@ WHYS: Final = {
         "publish a directory that has it, or start the instance under its name",
     ),
     "intake_full": Why(
-        "more is being filed at once than the service takes", "send it again in some seconds, under the same key"
+        "more is being filed at once than the service takes, of all or of this party",
+        "send it again in some seconds, under the same key",
     ),
     "intake_late": Why(
         "the filing waited for longer than its bound", "send it again under the same key: it is filed once"

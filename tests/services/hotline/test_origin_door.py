@@ -124,16 +124,16 @@ async def test_what_has_not_happened_yet_cannot_have_been_observed(
         assert (answer.json()["code"], answer.json()["field"]) == ("guard_rules_instant_in_future", "/observed_at")
 
 
-def request_of(origin: Origin, submissions: int) -> Request:
-    party = origin.intake.origin(HOTLINE)
-    contents = [submission(external_ref=uuid7().hex[:30]) for _ in range(submissions)]
+def request_of(origin: Origin, submissions: int, party_id: str = HOTLINE, **changes: Any) -> Request:
+    party = origin.intake.origin(party_id)
+    contents = [submission(external_ref=uuid7().hex[:30], **changes) for _ in range(submissions)]
     filed = [Submission(party, Role.MACHINE, content, body_sha256="0" * 64, actor=ACTOR) for content in contents]
     return Request(filed, uuid7().bytes * 2, bytes(32), single=submissions == 1)
 
 
 @pytest.mark.timing
 async def test_back_pressure_counts_submissions_and_not_requests(origin: Origin) -> None:
-    intake = origin.intake_of(waiting_max=10)
+    intake = origin.intake_of(waiting_max=50)
     first = [asyncio.create_task(intake.submit(request_of(origin, 5))) for _ in range(2)]
     await asyncio.sleep(0)
     with pytest.raises(Unavailable, match="intake_full"):
@@ -141,6 +141,37 @@ async def test_back_pressure_counts_submissions_and_not_requests(origin: Origin)
     async with intake.running():
         assert {answer.status for answer in await asyncio.gather(*first)} == {200}
         assert (await intake.submit(request_of(origin, 10))).status == 200
+
+
+async def test_one_party_fills_no_way_and_none_keeps_a_child_at_risk_out(origin: Origin) -> None:
+    """Nothing is filed meanwhile: what is posted waits."""
+    items = [SUBMISSION["items"][0]] * 10
+    intake = origin.intake_of(waiting_max=50)
+    waiting: list[asyncio.Task[Any]] = []
+
+    async def refused(request: Request) -> bool:
+        waiting.append(asyncio.create_task(intake.submit(request)))
+        await asyncio.sleep(0)
+        return waiting[-1].done() and str(waiting[-1].exception()) == "intake_full"
+
+    try:
+        assert [await refused(request_of(origin, 5)) for _ in range(3)] == [False, False, True]
+        assert [await refused(request_of(origin, 100, items=items)) for _ in range(2)] == [False, True]
+        # Neither is in the other's way, nor in another party's.
+        assert not await refused(request_of(origin, 10, STRANGER))
+        assert not await refused(request_of(origin, 100, STRANGER, items=items))
+    finally:
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+@pytest.mark.timing
+async def test_what_was_answered_late_has_given_its_place_back(origin: Origin) -> None:
+    intake = origin.intake_of(waiting_max=50, answer_s_max=0.01)
+    for _ in range(12):
+        with pytest.raises(Unavailable, match="intake_late"):
+            await intake.submit(request_of(origin, 5))
 
 
 @pytest.mark.timing

@@ -34,6 +34,16 @@ from shared.party.origin.ports import Filing as FilingStore
 from shared.party.origin.use_cases.alarms import Alarms, Kind
 from shared.party.origin.use_cases.beside import beside
 from shared.party.origin.use_cases.day import debit, debit_of, give_back
+from shared.party.origin.use_cases.ways import (
+    ANSWER_S_MAX,
+    DENSE_WAITING_MAX,
+    TOGETHER_MAX,
+    WAITING_MAX,
+    Waiting,
+    Way,
+    is_dense,
+    items_of,
+)
 from shared.routing.directory_index import PartyEntry
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.metrics import INTAKE_SECONDS, REFUSALS, UNRELEASED
@@ -51,11 +61,6 @@ DENSE_TOGETHER: Final = 2
 #: the second: under load still more do, and whoever comes after a pause, or one by one, hardly waits.
 GATHER_S: Final = 0.008
 GATHER_S_MAX: Final = 0.024
-#: Items of a request from which it is dense: so many, and so many more for each of its submissions.
-DENSE_FROM: Final = 10
-DENSITY: Final = 3
-
-_Waiting = tuple[Request, asyncio.Future[Reply]]
 
 
 class Intake:
@@ -73,12 +78,14 @@ class Intake:
         wake: Callable[[], None],
         owe: Callable[[str, int], None],
         alarms: Alarms,
-        submissions_max: int = 200,
-        waiting_max: int = 2000,
-        answer_s_max: float = 30.0,
+        submissions_max: int = TOGETHER_MAX,
+        waiting_max: int = WAITING_MAX,
+        dense_waiting_max: int = DENSE_WAITING_MAX,
+        answer_s_max: float = ANSWER_S_MAX,
     ) -> None:
         """`submissions_max` go into one transaction, `waiting_max` may wait for theirs, each for `answer_s_max`.
 
+        What is dense has places of its own: `dense_waiting_max`.
         `owe` charges a party for the work that its request was.
         """
         self._filings = filings
@@ -89,14 +96,11 @@ class Intake:
         self._clock = clock
         self._wake = wake
         self._submissions_max = submissions_max
-        self._waiting_max = waiting_max
         self._answer_s_max = answer_s_max
         self._owe = owe
         self._alarms = alarms
         #: What is dense goes a way of its own: nobody's ordinary request waits behind it.
-        self._ordinary: asyncio.Queue[_Waiting] = asyncio.Queue()
-        self._dense: asyncio.Queue[_Waiting] = asyncio.Queue()
-        self._waiting = 0
+        self._ordinary, self._dense = Way(waiting_max), Way(dense_waiting_max)
 
     def origin(self, party: str) -> PartyEntry:
         """The directory entry of who files. Raises `Refused` if it has none any more."""
@@ -109,22 +113,21 @@ class Intake:
         """Answer once the request is durable.
 
         Raises `Refused` for a role that may not file and for a key that was used with another body. Raises
-        `Unavailable`: `intake_full` if too many submissions wait already (back-pressure, not memory growth),
-        `intake_late` if the answer does not come in time. A late request may still take effect: who repeats it under
-        its idempotency key learns which.
+        `Unavailable`: `intake_full` if too many submissions wait already, of all or of the party (back-pressure, not
+        memory growth), `intake_late` if the answer does not come in time. A late request may still take effect: who
+        repeats it under its idempotency key learns which.
         """
         self._require(request.submissions[0].role)
-        if self._waiting + len(request.submissions) > self._waiting_max:
-            raise Unavailable("intake_full")
-        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._waiting += len(request.submissions)
-        (self._dense if _is_dense(request) else self._ordinary).put_nowait((request, answer))
+        way = self._dense if is_dense(request) else self._ordinary
+        answer = way.enter(request)
         with INTAKE_SECONDS.time():
             try:
                 async with asyncio.timeout(self._answer_s_max):
                     return await answer
             except TimeoutError:
                 raise Unavailable("intake_late") from None
+            finally:
+                way.leave(request, answer)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -142,25 +145,17 @@ class Intake:
             both.create_task(self._run(self._ordinary))
             both.create_task(self._run(self._dense))
 
-    async def _run(self, queue: asyncio.Queue[_Waiting]) -> None:
+    async def _run(self, way: Way) -> None:
         while True:
-            waiting = [await self._take(queue)]
-            count = len(waiting[0][0].submissions)
-            while count < self._submissions_max and not queue.empty():
-                waiting.append(await self._take(queue))
-                count += len(waiting[-1][0].submissions)
+            taken = await way.take(self._submissions_max)
             # Nobody waits any more for an answer that was late: a repetition will be another request.
-            if waiting := [each for each in waiting if not each[1].done()]:
+            if waiting := [each for each in taken if not each[1].done()]:
                 await self._commit_or_fail(waiting)
+            count = sum(len(request.submissions) for request, _ in taken)
             if count < TOGETHER:
                 await asyncio.sleep(min(GATHER_S * count, GATHER_S_MAX))
 
-    async def _take(self, queue: asyncio.Queue[_Waiting]) -> _Waiting:
-        request, answer = await queue.get()
-        self._waiting -= len(request.submissions)
-        return request, answer
-
-    async def _commit_or_fail(self, waiting: list[_Waiting]) -> None:
+    async def _commit_or_fail(self, waiting: list[Waiting]) -> None:
         try:
             answers = await self._commit([request for request, _ in waiting])
         except Exception as error:
@@ -301,7 +296,7 @@ class Intake:
         ]
         preparing = partial(prepare_batch, documents=documents, at=at, sealer=Sealer())
         outcomes: list[Outcome] = []
-        dense = any(_is_dense(request) for request in requests)
+        dense = any(is_dense(request) for request in requests)
         together = DENSE_TOGETHER if dense else TOGETHER
         for some in (filings[first : first + together] for first in range(0, len(filings), together)):
             # In between, others have their turn; while what is dense is prepared as well.
@@ -361,19 +356,10 @@ def _may_come_again(outcomes: Sequence[Outcome]) -> bool:
     return all(isinstance(each, Refused) for each in outcomes) and any(isinstance(each, DaySpent) for each in outcomes)
 
 
-def _items(request: Request) -> int:
-    return sum(len(each.content.items) for each in request.submissions if not isinstance(each.content, Refused))
-
-
-def _is_dense(request: Request) -> bool:
-    """Whether its referrals have more items than is usual: each may be decided, and sealed, for many recipients."""
-    return _items(request) > DENSE_FROM + DENSITY * len(request.submissions)
-
-
 def _work(request: Request, outcomes: Sequence[Outcome]) -> int:
     """Submissions and items that were looked at, and edges that were decided and sealed."""
     edges = sum(len(each.emitted) for each in outcomes if isinstance(each, Prepared))
-    return len(request.submissions) + _items(request) + edges
+    return len(request.submissions) + items_of(request) + edges
 
 
 def _outcome(each: Outcome, taken: Mapping[UUID, UUID]) -> Outcome:

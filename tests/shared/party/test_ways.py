@@ -1,0 +1,110 @@
+"""The ways into the intake: how many of each party may wait there, and whose turn it is."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shared.contracts.referral import ReferralSubmission
+from shared.kernel.authority import Role
+from shared.kernel.errors import Refused, Unavailable
+from shared.party.origin.domain import Reply, Request, Submission
+from shared.party.origin.use_cases.beside import REST
+from shared.party.origin.use_cases.ways import (
+    ANSWER_S_MAX,
+    DENSE_PER_S,
+    DENSE_WAITING_MAX,
+    SHARES,
+    TOGETHER_MAX,
+    WAITING_MAX,
+    Way,
+)
+from shared.runtime.http.edge import BATCH_ITEMS_MAX
+from shared.vocabulary.referral import PriorityLevel
+from tests.support.exchange_world import submission, world
+
+DIRECTORY = world().documents.directory
+A, B, C, D, E, F = [each["id"] for each in DIRECTORY.document["parties"]][:6]
+
+
+def asked(party: str, count: int = 1, *, level: PriorityLevel | None = None) -> Request:
+    """So many submissions, the last at this level."""
+    entry = DIRECTORY.party(party)
+    assert entry is not None
+    last = submission(priority={"level": level, "basis": ["imminent_harm"]}) if level else submission()
+    contents: list[ReferralSubmission | Refused] = [*[Refused("schema_invalid")] * (count - 1), last]
+    filed = [Submission(entry, Role.MACHINE, each, body_sha256="", actor="") for each in contents]
+    return Request(filed, b"", b"", single=count == 1)
+
+
+def enter(way: Way, *requests: Request) -> list[asyncio.Future[Reply]]:
+    return [way.enter(each) for each in requests]
+
+
+async def test_one_party_is_taken_after_the_other_and_each_in_its_order() -> None:
+    way = Way(100)
+    first, second, third = asked(A), asked(A), asked(A)
+    other, last = asked(B), asked(B)
+    enter(way, first, second, third, other)
+    assert [request for request, _ in await way.take(2)] == [first, other]
+    enter(way, last)
+    taken = [request for request, _ in await way.take(10)]
+    assert all(mine is his for mine, his in zip(taken, [second, last, third], strict=True))
+
+
+async def test_a_request_is_taken_whole_and_no_more_than_there_is_room_for() -> None:
+    way = Way(100)
+    enter(way, asked(A, 3), asked(B, 3), asked(C, 3))
+    assert [len(await way.take(4)), len(await way.take(4))] == [2, 1]
+
+
+async def test_whoever_takes_waits_for_the_next() -> None:
+    way = Way(100)
+    for _ in range(2):
+        taking = asyncio.create_task(way.take(10))
+        await asyncio.sleep(0)
+        assert not taking.done()
+        enter(way, request := asked(A))
+        ((taken, _),) = await taking
+        assert taken is request
+
+
+async def test_a_party_has_its_share_of_the_places_and_all_together_have_them_all() -> None:
+    way = Way(5 * SHARES)
+    enter(way, asked(A, 3), asked(A, 2))
+    with pytest.raises(Unavailable, match="intake_full"):
+        enter(way, asked(A))
+    enter(way, *[asked(each, 5) for each in (B, C, D, E)])
+    with pytest.raises(Unavailable, match="intake_full"):
+        enter(way, asked(F))
+    await way.take(1)
+    assert not way.enter(asked(F)).done()
+
+
+async def test_a_child_at_risk_waits_for_no_other_party_but_for_its_own() -> None:
+    urgent = PriorityLevel.P0_CHILD_AT_RISK
+    way = Way(5 * SHARES)
+    enter(way, *[asked(each, 5) for each in (A, B, C, D, E)])
+    enter(way, asked(F, 1, level=urgent), asked(F, 4, level=urgent))
+    for full in (asked(F, 1, level=urgent), asked(A, 1, level=urgent)):
+        with pytest.raises(Unavailable, match="intake_full"):
+            enter(way, full)
+
+
+async def test_who_leaves_gives_its_places_back_once() -> None:
+    way = Way(5 * SHARES)
+    request, kept = asked(A, 3), asked(A, 2)
+    answer, _ = enter(way, request, kept)
+    for _ in range(2):
+        way.leave(request, answer)
+    enter(way, asked(A, 3))
+    with pytest.raises(Unavailable, match="intake_full"):
+        enter(way, asked(A))
+    assert (await way.take(1))[0][0] is kept
+
+
+def test_what_may_wait_is_filed_in_time_and_a_share_has_room_for_a_list() -> None:
+    """All that waits on the dense way, and the transaction before it, beside a thread that rests."""
+    assert (DENSE_WAITING_MAX + TOGETHER_MAX) * (1 + REST) / DENSE_PER_S <= ANSWER_S_MAX
+    assert min(WAITING_MAX, DENSE_WAITING_MAX) // SHARES >= BATCH_ITEMS_MAX
