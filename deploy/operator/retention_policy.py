@@ -231,7 +231,7 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
         Kept("notice", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
         *_PRESERVING,
         Kept("preservation_location", Class.S2, Way.ITSELF, Owner.PARTY, None, "ends with its preservation's record"),
-        Kept("location_turn", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "at most 32,768 rows: who waits for whom"),
+        Kept("location_turn", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "32,768 rows: who waits for whom"),
         Kept("notice_location", Class.S2, Way.ITSELF, Owner.PARTY, None, "ends with its notice's record"),
     ),
     "law_enforcement": (

@@ -103,6 +103,9 @@ class PostgresNotices(PostgresOneEdgeItems):
         rows = await self._driver.fetch(_REPORTED, party, since, before, exercises, _ACTS, _ANSWER, _ACTED)
         return [ReportedNotice(*row.values())._replace(kind=_known(row["incident_kind"])) for row in rows]
 
+    async def before_removing(self, party: str, subjects: Sequence[UUID]) -> None:
+        await self.preservations.before_removing(party, subjects)
+
     @property
     def preservations(self) -> ProviderPreservations:
         """What agencies want kept of what these notices are about, in the same transaction."""

@@ -10,6 +10,7 @@ from uuid import UUID
 from shared.contracts.answers import NoticeStatements
 from shared.contracts.base import Contract
 from shared.exchange.act import Act
+from shared.vocabulary.answers import NoticeAction
 
 #: The acts that write nothing but their subject, and what is told of it.
 _TOGETHER: Final = frozenset(
@@ -45,6 +46,12 @@ class Line:
         """Whether it writes more than its subject and what is told of that: a lease, or an answer to an agency."""
         beside = isinstance(self.said, NoticeStatements) and bool(self.said.preservations)
         return beside or self.row.name not in _TOGETHER
+
+    @property
+    def removes(self) -> bool:
+        """Whether something goes by it that somebody may want kept."""
+        said = self.said.items if isinstance(self.said, NoticeStatements) else ()
+        return any(each.action is NoticeAction.REMOVED for each in said)
 
     @property
     def items(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 from uuid import UUID
 
 from shared.contracts.base import Contract
@@ -34,6 +34,15 @@ class Batch(Protocol):
 
     def aside(self) -> AbstractAsyncContextManager[None]:
         """What is refused inside it has done nothing, whatever it had done; the transaction goes on."""
+        ...
+
+
+@runtime_checkable
+class Removable(Protocol):
+    """Items that lie where others may ask to keep what is there."""
+
+    async def before_removing(self, party: str, subjects: Sequence[UUID]) -> None:
+        """Wait until nobody asks for what lies where these do; who asks waits until this transaction has ended."""
         ...
 
 
@@ -77,8 +86,15 @@ class GatheredItems:
 
 
 async def act_on_many(lines: Sequence[Line], act_on: ActOn, batch: Batch) -> dict[int, Outcome]:
-    """Do each act of a batch, in their order; what became of each line, by its place."""
+    """Do each act of a batch, in their order; what became of each line, by its place.
+
+    Turns are taken for all lines at once and first: taken line by line, two transactions could wait for each other.
+    """
     outcomes: dict[int, Outcome] = {}
+    if removing := [line for line in lines if line.removes]:
+        acting = await batch.acting(removing[0].row.name)
+        if isinstance(acting.items, Removable):
+            await acting.items.before_removing(acting.party, [line.subject_id for line in removing])
     for group in groups(lines):
         acting = await batch.acting(group[0].row.name)
         if group[0].alone:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -140,6 +140,13 @@ class Preservations(Protocol):
 
     async def lock(self, ids: Sequence[UUID]) -> dict[PreservationKey, Preservation]:
         """What there is, locked until this transaction has ended. For the instance itself only."""
+        ...
+
+    async def take_turns(self, asked: Iterable[tuple[str, PreservationRecord]]) -> None:
+        """Before all else of a transaction that adds: wait until nobody removes or asks for what may lie there.
+
+        Whoever removes it waits until this transaction has ended. `asked`: each fresh one's party, and its record.
+        """
         ...
 
     async def add(self, preservation: Preservation, record: PreservationRecord, at: datetime) -> None:

@@ -105,6 +105,8 @@ async def act(row: Act, preservation_id: UUID, *, said: Contract | None, acting:
 
 async def receive(messages: Sequence[Received], preservations: Preservations, *, track: Track) -> dict[UUID, str]:
     """Apply what the other sides say, in order. Returns message id → code for each that is refused."""
+    sealed = [(each.recipient, each.sealed) for each in messages]
+    await preservations.take_turns([(to, it) for to, it in sealed if isinstance(it, PreservationRecord)])
     now: dict[PreservationKey, Preservation] = dict(await preservations.lock([UUID(each.subject) for each in messages]))
     refusals: dict[UUID, str] = {}
     for message in messages:

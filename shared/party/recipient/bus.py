@@ -70,9 +70,10 @@ class RecipientDoor:
         edges = None if self._origin is None else self._origin.answers(unit)
         asked = [each for each in messages if self._asked is not None and each.message.family is Family.PRESERVATION]
         refusals = self._not_to_be_told(messages)
+        if self._asked is not None:  # first: whoever removes takes turns before it locks any item, and so does who asks
+            refusals |= await self._asked.apply(unit, asked)
         sent = [each for each in messages if each not in asked and each.message_id not in refusals]
-        refusals |= await receive(self._recipient, sent, items=items, edges=edges, law_at=self._law_at)
-        return refusals if self._asked is None else refusals | await self._asked.apply(unit, asked)
+        return refusals | await receive(self._recipient, sent, items=items, edges=edges, law_at=self._law_at)
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
         if self._origin is not None:

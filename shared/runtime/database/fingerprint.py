@@ -45,6 +45,8 @@ async def read_catalogue(driver: asyncpg.Connection) -> Catalogue:
     rows = await driver.fetch(_OBJECTS)
     if await driver.fetchval("SELECT to_regclass('public.permitted') IS NOT NULL"):
         rows += await driver.fetch(_PERMITTED)
+    if await driver.fetchval("SELECT to_regclass('public.location_turn') IS NOT NULL"):
+        rows += await driver.fetch(_TURNS)
     return {row["object"]: re.sub(r"\s+", " ", row["definition"]).strip() for row in rows}
 
 
@@ -183,4 +185,8 @@ _PERMITTED = """
 SELECT format('permitted %s %s %s', resource, action, role) AS object,
        string_agg(state, ' ' ORDER BY state) AS definition
 FROM public.permitted GROUP BY resource, action, role
+"""
+_TURNS = """
+SELECT 'rows of location_turn' AS object, format('%s from %s to %s', count(*), min(slot), max(slot)) AS definition
+FROM public.location_turn
 """

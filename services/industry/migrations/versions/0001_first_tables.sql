@@ -1020,11 +1020,13 @@ CREATE TABLE preservation_location (
 );
 CREATE INDEX preservation_location_token ON preservation_location (party, token);
 
--- Whoever removes and whoever asks for the same place follow one another: each locks the rows of its tokens, 32,768 at
--- most. They say nothing. Whoever can lock one can keep a request or an answer from being stored: the service alone.
+-- Whoever removes and whoever asks for the same place follow one another: each locks the rows of its tokens, who
+-- removes beside others who do. They are all there from the start, and say nothing. Whoever can lock one can keep a
+-- request or an answer from being stored: the service alone.
 CREATE TABLE location_turn (
     slot smallint PRIMARY KEY
 );
+INSERT INTO location_turn (slot) SELECT generate_series(0, 32767);
 
 -- What recipients ask their origins and contest, and what these answer: a row at whoever raised it, one at whoever is
 -- told. `own`: its party has raised it; else it is to answer. `told_by` is the id by which messages name the subject.
@@ -1933,14 +1935,14 @@ EXECUTE format(
      TO %I', service);
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        notice, preservation, preservation_act, notice_location, preservation_location, location_turn, question,
-        webhook, webhook_delivery, clocked, clock_step, timer
+        notice, preservation, preservation_act, notice_location, preservation_location, question, webhook,
+        webhook_delivery, clocked, clock_step, timer
      TO %I', service);
 EXECUTE format('GRANT SELECT, UPDATE ON erasure_place TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, DELETE ON event_unnumbered TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT ON event, record_look TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, UPDATE ON feed TO %I', service);
-EXECUTE format('GRANT SELECT, UPDATE ON feed_numberer TO %I', service);
+EXECUTE format('GRANT SELECT, UPDATE ON feed_numberer, location_turn TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, UPDATE ON location_place TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, DELETE ON contact_due, contact TO %I', service);
 EXECUTE format('GRANT SELECT ON permitted, compacted TO %I', service);

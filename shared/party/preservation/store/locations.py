@@ -6,7 +6,7 @@ a request comes, and looked up in the provider's own transactions alone: whoever
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -57,14 +57,15 @@ JOIN notice AS t ON t.notice_id = n.notice_id AND t.party = n.party
 WHERE a.preservation_id = $1 AND a.party = $2 AND t.state IN ('issued', 'acknowledged', 'in_part', 'reappeared')
 ORDER BY n.notice_id, n.n LIMIT $3
 """
-# Whoever removes and whoever asks for the same place follow one another: one sees what the other has done. Where the
-# row is there it is locked and stays as it is. An advisory lock would be anybody's who may connect.
-_IN_TURN: Final = """
-INSERT INTO location_turn AS t (slot) SELECT slot FROM unnest($1::smallint[]) AS slot ORDER BY slot
-ON CONFLICT (slot) DO UPDATE SET slot = t.slot WHERE false
-"""
+# Whoever asks and whoever removes at the same place follow one another: one sees what the other has done. Removals do
+# not exclude each other. Each transaction locks all of its rows first and in their order: so nobody waits in a circle.
+# An advisory lock would be anybody's who may connect.
+_ASK: Final = "SELECT FROM location_turn WHERE slot = ANY($1::smallint[]) ORDER BY slot FOR UPDATE"
+_REMOVE: Final = "SELECT FROM location_turn WHERE slot = ANY($1::smallint[]) ORDER BY slot FOR SHARE"
+#: As many rows as the first revision fills in.
 _SLOTS: Final = 32_768
 _TOKENS: Final = "SELECT token FROM notice_location WHERE notice_id = $1 AND party = $2 AND n = ANY($3::smallint[])"
+_ALL_TOKENS: Final = "SELECT token FROM notice_location WHERE notice_id = ANY($1::uuid[]) AND party = $2"
 
 #: Both rows of a pair are made by it: a later form wants both made again.
 _FORM: Final = 1
@@ -85,10 +86,12 @@ async def add_notice_locations(driver: asyncpg.Connection, rows: Sequence[Notice
 class ProviderPreservations(PostgresPreservations):
     """The preservations that a provider was asked for, and which of its notices they match."""
 
+    async def take_turns(self, asked: Iterable[tuple[str, PreservationRecord]]) -> None:
+        await self._lock(_ASK, [each for party, record in asked for each in self._tokens(party, record)])
+
     async def add(self, preservation: Preservation, record: PreservationRecord, at: datetime) -> None:
         party = preservation.party
-        tokens = list(dict.fromkeys(token(each, self._kek, party) for each in record.locations))
-        await self._take_turn(tokens)
+        tokens = self._tokens(party, record)
         await super().add(preservation, record, at)
         rows = [_AskedLocation(preservation.preservation_id, party, each) for each in tokens]
         await self._driver.execute(*_ADD_ASKED.bind(rows=_ASKED.rows(rows)))
@@ -97,13 +100,21 @@ class ProviderPreservations(PostgresPreservations):
         """The requests that are not answered yet and want something kept at where these items of a notice lie."""
         numbers = sorted(items)
         tokens = [row["token"] for row in await self._driver.fetch(_TOKENS, notice_id, party, numbers)]
-        await self._take_turn(tokens)
+        await self._lock(_REMOVE, tokens)
         rows = await self._driver.fetch(_UNANSWERED, notice_id, party, numbers)
         return [row["preservation_id"] for row in rows]
 
-    async def _take_turn(self, tokens: Collection[bytes]) -> None:
-        """Wait until nobody else asks for or removes what may lie there; others wait until this transaction ends."""
-        await self._driver.execute(_IN_TURN, sorted({int.from_bytes(each[:2], "big") % _SLOTS for each in tokens}))
+    async def before_removing(self, party: str, notices: Sequence[UUID]) -> None:
+        """Wait until nobody asks for what may lie where the items of these lie; who asks waits for this transaction."""
+        rows = await self._driver.fetch(_ALL_TOKENS, notices, party)
+        await self._lock(_REMOVE, [row["token"] for row in rows])
+
+    def _tokens(self, party: str, record: PreservationRecord) -> list[bytes]:
+        return list(dict.fromkeys(token(each, self._kek, party) for each in record.locations))
+
+    async def _lock(self, statement: str, tokens: Collection[bytes]) -> None:
+        if tokens:
+            await self._driver.execute(statement, list({int.from_bytes(each[:2], "big") % _SLOTS for each in tokens}))
 
     async def _matches(self, preservation_id: UUID, party: str) -> tuple[MatchedItem, ...]:
         rows = await self._driver.fetch(_MATCHES, preservation_id, party, MATCHED_MAX)

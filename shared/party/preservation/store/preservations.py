@@ -7,7 +7,7 @@ and audit still show that it was sent and receipted.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -137,6 +137,9 @@ class PostgresPreservations:
     def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
         self._driver = driver
         self._kek = kek
+
+    async def take_turns(self, asked: Iterable[tuple[str, PreservationRecord]]) -> None:
+        """Nobody removes anything here: there is nobody to wait for."""
 
     async def refused(self, codes: Mapping[UUID, str]) -> None:
         await self._driver.execute(_REFUSED, list(codes), list(codes.values()))
