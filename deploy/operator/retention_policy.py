@@ -150,7 +150,14 @@ _FEED: Final = (
         "eight in use a party; a removed one stays, without address and secret",
     ),
     Kept("webhook_delivery", Class.S1, Way.ITSELF, Owner.PARTY, None, "the newest thousand attempts at each address"),
-    Kept("erased_record", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "without it an erased record could come again"),
+    Kept(
+        "erased_record",
+        Class.S1,
+        Way.STAYS,
+        Owner.PROTOCOL,
+        None,
+        "without it an erased record could come again; and when each was erased",
+    ),
     Kept("feed_numberer", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row"),
 )
 _CLOCKS: Final = (

@@ -40,6 +40,8 @@ HELD_BY_LAW = WithdrawalAnswer.model_validate(
 )
 REMOVED = NoticeStatements(items=(ItemStatement(action=NoticeAction.REMOVED, effective_at=AT),))
 
+_ERASED_AT = "SELECT erased_at FROM erased_record WHERE subject = $1"
+
 
 async def test_an_erasure_is_in_the_journal_before_it_commits(world: World) -> None:
     notice_id = await world.taken_back()
@@ -81,6 +83,20 @@ async def test_an_erased_record_stays_unreadable_in_a_restored_database(world: W
     assert not await openable(world, notice_id)
     assert await world.record(notice_id) is None
     assert await world.erasures.apply(world.providers.database) == 0
+
+
+async def test_when_a_record_was_erased_is_kept(world: World) -> None:
+    """Also when its event is gone; where it is erased once more in the same database the first time counts."""
+    notice_id = await world.taken_back()
+    owner = await world.owner()
+    begun = await owner.fetchval("SELECT clock_timestamp()")
+    await world.providers.act("acknowledge_withdrawal", ERASED, notice_id)
+    erased_at = await owner.fetchval(_ERASED_AT, notice_id)
+    assert begun <= erased_at <= await owner.fetchval("SELECT clock_timestamp()")
+    await owner.execute("UPDATE erasure_place SET lines = 0, digest = ''")
+    assert await world.erasures.apply(world.providers.database) == 1
+    assert await owner.fetchval(_ERASED_AT, notice_id) == erased_at
+    await owner.close()
 
 
 async def test_an_amendment_that_comes_again_after_a_restore_brings_nothing_back(world: World) -> None:

@@ -360,9 +360,11 @@ CREATE TABLE erasure_place (
 INSERT INTO erasure_place (lines, digest) VALUES (0, '');
 
 -- What was erased, of whom. What comes again of it, from a log that is read anew after a restore, is erased as it comes.
+-- `erased_at`: in this database; whether it was in time can be asked when its event is gone.
 CREATE TABLE erased_record (
     subject uuid NOT NULL,
     party text NOT NULL,
+    erased_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (subject, party)
 );
 
