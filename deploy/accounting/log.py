@@ -174,7 +174,7 @@ class _Compared:
         return [row for row in self.rows if row["offset"] == self.record.offset]
 
     def read(self, life: UUID, reading: Reading) -> None:
-        read_records([self.record], self.said, generations={self.record.topic: life}, reading=reading)
+        read_records([self.record], self.said, topic_ids={self.record.topic: life}, reading=reading)
 
     def elsewhere(self) -> list[asyncpg.Record]:
         """Rows of places before this record's, where Kafka has none."""

@@ -85,14 +85,14 @@ UNION
 SELECT e.topic, e.partition, e."offset" FROM entry AS e
 JOIN link AS l ON l.edge_id = e.edge_id AND l.origin = e.sender AND l.recipient = e.recipient
 WHERE e.message_id >= $1
-GROUP BY e.topic, e.generation, e.partition, e."offset" HAVING NOT bool_or(e.commitment = l.commitment)
+GROUP BY e.topic, e.topic_id, e.partition, e."offset" HAVING NOT bool_or(e.commitment = l.commitment)
 """
 #: Entries that no reading can have made: verified without a number or a life that audit never read.
 IMPOSSIBLE: Final = """
 SELECT e.topic, e.partition, e."offset", e.message_id FROM entry AS e
 WHERE (e.verified AND (e.sequence IS NULL OR e.epoch IS NULL OR e.message_id IS NULL))
    OR NOT EXISTS (SELECT FROM cursor AS c
-                  WHERE c.topic = e.topic AND c.generation = e.generation AND c.partition = e.partition)
+                  WHERE c.topic = e.topic AND c.topic_id = e.topic_id AND c.partition = e.partition)
 ORDER BY 1, 2, 3 LIMIT 1000
 """
 #: What audit says of its own reading, and what nobody was entitled to say: no difference, and worth a look.
@@ -117,22 +117,22 @@ SELECT detail->>'origin' AS origin, count(DISTINCT message_id) AS n FROM entry W
 """
 #: What audit keeps of one life of a topic, from an offset on.
 ENTRIES: Final = """
-SELECT * FROM entry WHERE topic = $1 AND generation = $2 AND partition = $3 AND "offset" >= $4
+SELECT * FROM entry WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" >= $4
 ORDER BY "offset", digest
 """
 #: What audit counts of one life of a topic, by day, whatever the reason.
 FOLDED: Final = """
 SELECT day, min(first_offset) AS first_offset, sum(count)::bigint AS count, sum(digests)::text AS digests
-FROM folded_record WHERE topic = $1 AND generation = $2 AND partition = $3 GROUP BY day
+FROM folded_record WHERE topic = $1 AND topic_id = $2 AND partition = $3 GROUP BY day
 """
 #: Up to which offset, not included, audit has read it.
 READ_TO: Final = """
-SELECT coalesce(max(next_offset), 0) AS next_offset FROM cursor WHERE topic = $1 AND generation = $2 AND partition = $3
+SELECT coalesce(max(next_offset), 0) AS next_offset FROM cursor WHERE topic = $1 AND topic_id = $2 AND partition = $3
 """
 #: What was nobody's, and had no entry each time: no difference, and worth a look.
 NOBODYS: Final = """
 SELECT topic, partition, reason, sum(count)::bigint AS count, min(first_offset) AS first, max(last_offset) AS last
-FROM folded_record WHERE reason <> 'marks' GROUP BY topic, generation, partition, reason ORDER BY 1, 2, 3 LIMIT 1000
+FROM folded_record WHERE reason <> 'marks' GROUP BY topic, topic_id, partition, reason ORDER BY 1, 2, 3 LIMIT 1000
 """
 RECEIPTED: Final = """
 SELECT receipt_id, message_id, by, digest, outcome, code FROM receipted WHERE receipt_id = ANY ($1)

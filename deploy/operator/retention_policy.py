@@ -280,7 +280,7 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
         ),
         Kept("partition_state", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a topic: how it stands with it"),
         Kept("telling", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row an instance: when audit told it last"),
-        Kept("cursor", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a topic and generation"),
+        Kept("cursor", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a life of a topic, and partition"),
         Kept(
             "reconciliation", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "what each comparison of the books has found"
         ),

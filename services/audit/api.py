@@ -86,13 +86,13 @@ def flows_router(
         topic: Topic,
         partition: PartitionNumber,
         identity: Identity = who,
-        generation: UUID | None = None,
+        topic_id: UUID | None = None,
         from_offset: Number = 0,
         limit: Limit = 100,
         purpose: Purpose = None,
     ) -> Response:
-        """The entries of one partition from an offset on, in the newest generation of its topic or the one named."""
-        place = Partition(topic, partition, from_offset, generation)
+        """The entries of one partition from an offset on, in the newest life of its topic or the one named."""
+        place = Partition(topic, partition, from_offset, topic_id)
         return _answer(await use_cases.show_entries(place, _look(identity, purpose), limit=limit, entries=entries))
 
     @router.get("/topics", **shows(TopicStates, headers=[PURPOSE]))

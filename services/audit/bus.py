@@ -187,7 +187,7 @@ class AuditDoor:
 
     async def _keep(self, records: Sequence[Record], work: _Work) -> None:
         kept = await use_cases.keep(
-            records, generations=work.generations(records), entries=self._entries, reading=self._reading
+            records, topic_ids=work.topic_ids(records), entries=self._entries, reading=self._reading
         )
         work.cursors |= kept
 
@@ -214,7 +214,7 @@ class _Work:
         self.changed = False
         return self.following.refused()
 
-    def generations(self, records: Sequence[Record]) -> Mapping[str, UUID]:
+    def topic_ids(self, records: Sequence[Record]) -> Mapping[str, UUID]:
         places = {Coordinate(each.topic, each.partition) for each in records}
         return {place.topic: self.following.followed[place].topic_id for place in places}
 

@@ -39,18 +39,18 @@ Count = Annotated[int, Field(ge=0)]
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """What is asked of one partition: entries from an offset on, in one generation; the newest if none is named."""
+    """What is asked of one partition: entries from an offset on, in one life of its topic, else the newest."""
 
     topic: str
     partition: int
     from_offset: int
-    generation: UUID | None
+    topic_id: UUID | None
 
 
 class KeptEntry(Contract):
     """What audit keeps of one record: where it is, what it claims, whether its sender's proof held then.
 
-    A topic that was deleted and made again is another `generation`. `problem` says why a record is not verified, what
+    A topic that was deleted and made again has another `topic_id`. `problem` says why a record is not verified, what
     is wrong with what it states, or why a statement that is `not_entitled` does not count: its sender signed it, and
     it was not its sender's to make.
     `detail` is what a fact states: a decision with its facts and what was not sent, a refusal, or why a record was
@@ -60,7 +60,7 @@ class KeptEntry(Contract):
     position: Count
     at: Instant
     topic: str
-    generation: Uuid
+    topic_id: Uuid
     partition: Count
     offset: Count
     previous_offset: Count | None
@@ -156,16 +156,16 @@ class AccountsPage(Contract):
 
 
 class EntryPage(Contract):
-    """Entries of one partition, in the order of their offsets; and the topic's generations, the newest last."""
+    """Entries of one partition, in the order of their offsets; and the ids of its topic's lives, the newest last."""
 
-    generations: tuple[Uuid, ...]
+    topic_ids: tuple[Uuid, ...]
     items: tuple[KeptEntry, ...]
 
 
 class TopicState(Contract):
     """How audit stands to one partition of a topic, since when, and what was lost of it so far.
 
-    `generation` and `next_offset` are left out before the first reading. `holes`: numbers given in messages of this
+    `topic_id` and `next_offset` are left out before the first reading. `holes`: numbers given in messages of this
     topic that audit has not seen.
     """
 
@@ -173,7 +173,7 @@ class TopicState(Contract):
     partition: Count
     state: PartitionStatus
     since: Instant
-    generation: UUID | None = None
+    topic_id: UUID | None = None
     next_offset: Count | None = None
     losses: Count
     holes: Count
@@ -242,14 +242,14 @@ class Entries(Protocol):
         """
         ...
 
-    async def generations(self, topic: str) -> list[UUID]:
-        """The generations of a topic that were read, the newest last."""
+    async def topic_ids(self, topic: str) -> list[UUID]:
+        """The ids of a topic's lives that were read, the newest last."""
         ...
 
     async def page(
         self,
         place: Partition,
-        generation: UUID,
+        topic_id: UUID,
         *,
         exercise: bool,
         limit: int,

@@ -65,17 +65,17 @@ _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
 
 
 async def keep(
-    records: Sequence[Record], *, generations: Mapping[str, UUID], entries: Entries, reading: Reading
+    records: Sequence[Record], *, topic_ids: Mapping[str, UUID], entries: Entries, reading: Reading
 ) -> Mapping[Life, Cursor]:
     """Keep a batch of records; how far they lead. Nothing is skipped.
 
     Marks whose proof holds, and what is nobody's, are counted by the day instead (`domain.entries.folded_as`).
     """
     read = Read()
-    read_records(records, read, generations=generations, reading=reading)
+    read_records(records, read, topic_ids=topic_ids, reading=reading)
     cursors: dict[Life, Cursor] = {}
     for record, entry in zip(records, read.entries, strict=True):
-        cursors[Life(record.topic, entry.generation, record.partition)] = Cursor(record.offset + 1, entry.digest)
+        cursors[Life(record.topic, entry.topic_id, record.partition)] = Cursor(record.offset + 1, entry.digest)
     await entries.append(read, cursors)
     return cursors
 
@@ -107,7 +107,7 @@ async def show_proof(
     entry = next((each for each in flow.messages if each.digest == digest), None)
     if entry is None:
         raise not_found()
-    place = Place(entry.topic, entry.generation, entry.partition, entry.offset, entry.at, digest)
+    place = Place(entry.topic, entry.topic_id, entry.partition, entry.offset, entry.at, digest)
     kept = await entries.proof(place)
     if kept is None:
         raise not_found()
@@ -126,17 +126,17 @@ async def find_flows(sought: Sought, look: Look, *, entries: Entries, cursor: st
 
 
 async def show_entries(place: Partition, look: Look, *, limit: int, entries: Entries) -> EntryPage:
-    """Entries of one partition, from an offset on, in one generation of its topic; the look is noted first."""
+    """Entries of one partition, from an offset on, in one life of its topic; the look is noted first."""
     AUTHORITY.require("entry", look.role, action="read", state="any")
     what = f"entries/{place.topic}/{place.partition}/{place.from_offset}"
     await _noted(look, what, entries)
-    generations = await entries.generations(place.topic)
-    chosen = place.generation or (generations[-1] if generations else None)
+    topic_ids = await entries.topic_ids(place.topic)
+    chosen = place.topic_id or (topic_ids[-1] if topic_ids else None)
     asked = entries.page(place, chosen, exercise=look.exercise, parties=look.parties, limit=limit) if chosen else None
     items = [] if asked is None else await asked
     # Of a topic in which nothing can be of theirs not even that it is there is said.
     told = items or look.within is None or not look.within.places.isdisjoint(_instances(place.topic))
-    return EntryPage(generations=tuple(generations) if told else (), items=tuple(items))
+    return EntryPage(topic_ids=tuple(topic_ids) if told else (), items=tuple(items))
 
 
 async def show_looks(look: Look, *, cursor: str | None, limit: int, entries: Entries) -> NotedLooks:

@@ -43,7 +43,7 @@ class ReadMessage(Contract):
 
 
 class ReadsAnnouncedClear(Contract):
-    """What an instance reads, told to every peer and to audit at every start. The one at the highest offset counts.
+    """What an instance reads, told to every peer and to audit at every start. The newest by the broker's time counts.
 
     `vocabulary` and `guards` name editions by their digests. The directory says the same of who has not spoken yet.
     """

@@ -120,8 +120,8 @@ async def test_a_deleted_inbox_row_is_named(settled: Exchange) -> None:
 async def test_an_entry_that_audit_lacks_is_named_by_its_place_and_by_its_message(settled: Exchange) -> None:
     admin = await settled.admin("audit")
     entry = await admin.fetchrow(_IN_THE_MIDDLE)
-    where = 'topic = $1 AND generation = $2 AND partition = $3 AND "offset" = $4'
-    place = entry["topic"], entry["generation"], entry["partition"]
+    where = 'topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" = $4'
+    place = entry["topic"], entry["topic_id"], entry["partition"]
     async with row_taken(admin, "entry", where, *place, entry["offset"]):
         found = await differences(settled)
     await admin.close()
@@ -147,7 +147,7 @@ async def row_kept(admin: asyncpg.Connection, table: str, place: Any) -> AsyncIt
     generated = "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0"
     names = ", ".join(f'"{row["attname"]}"' for row in await admin.fetch(generated, table))
     await admin.execute(f"CREATE TEMP TABLE kept AS SELECT * FROM {table} WHERE ctid = $1", place)
-    key = '(topic, generation, partition, "offset")' if table == "entry" else "(message_id, receipt_id)"
+    key = '(topic, topic_id, partition, "offset")' if table == "entry" else "(message_id, receipt_id)"
     try:
         yield
     finally:
@@ -181,7 +181,7 @@ async def test_a_receipt_that_audit_shows_otherwise_is_named(settled: Exchange) 
 
 
 _INVENT = """
-INSERT INTO entry (topic, generation, partition, "offset", broker_time, kind, digest, verified, message_id, type,
+INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, message_id, type,
                    subject, sender, recipient, recipient_instance, exercise, epoch, sequence, key_id, detail)
 SELECT topic, $1, 0, "offset" + 1000000, now(), 'revealed', repeat('ab', 32), true, gen_random_uuid(),
        'causeway.record_revealed.v1', subject, 'law_enforcement', 'audit', 'audit', true, $2, $3, 'ed25519-x',
@@ -193,9 +193,9 @@ FROM entry WHERE topic = 'causeway.inbox.audit.hotline.v1' ORDER BY "offset" LIM
 @pytest.mark.parametrize("how", ["another life", "this life", "no number"])
 async def test_an_invented_entry_is_named(settled: Exchange, how: str) -> None:
     admin = await settled.admin("audit")
-    generation = await admin.fetchval("SELECT generation FROM cursor WHERE topic LIKE '%audit.hotline%'")
+    topic_id = await admin.fetchval("SELECT topic_id FROM cursor WHERE topic LIKE '%audit.hotline%'")
     epoch, number = (None, None) if how == "no number" else (uuid7(), 7)
-    await admin.execute(_INVENT, uuid7() if how == "another life" else generation, epoch, number)
+    await admin.execute(_INVENT, uuid7() if how == "another life" else topic_id, epoch, number)
     found = await differences(settled)
     await admin.execute("DELETE FROM entry WHERE digest = repeat('ab', 32)")
     await admin.close()

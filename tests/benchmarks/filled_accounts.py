@@ -44,7 +44,7 @@ INSERT INTO settled (message_id, type, sender, recipient, lane, epoch, sequence,
 SELECT {message}, '{lane}', '{life}', i, {digest}, {outcome}, {{ago}} {rows}
 """
 _ENTRY: Final = """
-INSERT INTO entry (message_id, type, sender, recipient, topic, generation, partition, "offset", broker_time, kind,
+INSERT INTO entry (message_id, type, sender, recipient, topic, topic_id, partition, "offset", broker_time, kind,
                    digest, verified, subject, exercise, epoch, sequence, detail, edge_id, commitment)
 SELECT {message}, 'causeway.inbox.{to}.hotline.v1', '{life}', 0, i, {{ago}}, '{kind}', {digest}, true, {{id}}::text,
        false, '{life}', i, {detail}, {edge}, repeat('c', 64) {rows}

@@ -47,7 +47,7 @@ def statements(*, id_: str, party: str, ago: str) -> Sequence[str]:
         place = f"i * 16 + {told.digit}"
         detail, edge = (text.format(id=id_, party=party, rows="") for text in (told.detail, told.edge))
         return f"""
-INSERT INTO entry (topic, generation, partition, "offset", previous_offset, broker_time, kind, digest, verified,
+INSERT INTO entry (topic, topic_id, partition, "offset", previous_offset, broker_time, kind, digest, verified,
                    message_id, type, subject, sender, recipient, recipient_instance, exercise, epoch, sequence, key_id,
                    detail, edge_id, commitment, batch_leaf, batch_root, batch_signature, batch_index, batch_size,
                    batch_path)
@@ -78,7 +78,7 @@ SELECT {own(10)}, overlay({own(8)}::text placing lpad(to_hex(i / 5 + 1), 12, '0'
 FROM generate_series(1, {{rows}}) AS i
 """,
         f"""
-INSERT INTO cursor (topic, generation, partition, next_offset) VALUES ('{_OFFERS}', '{_LIFE}', 0, {{rows}} * 16 + 11)
+INSERT INTO cursor (topic, topic_id, partition, next_offset) VALUES ('{_OFFERS}', '{_LIFE}', 0, {{rows}} * 16 + 11)
 """,
         f"INSERT INTO partition_state (topic, partition, state) VALUES ('{_OFFERS}', 0, 'reading')",
     )
@@ -88,7 +88,7 @@ def looks(one: UUID, half: int) -> Iterator[tuple[str, str, Sequence[object], in
     """Each look: its name, the statement, its arguments, and how many rows it may read."""
     yield "a flow", entries._FLOW, (one, False, None), 60
     yield "entries of a topic", entries._PAGE, (_OFFERS, _LIFE, 0, half * 16, False, 50, None, sorted(NOBODYS)), 60
-    yield "lives of a topic", entries._GENERATIONS, (_OFFERS,), 4
+    yield "lives of a topic", entries._TOPIC_IDS, (_OFFERS,), 4
     yield "how it stands to topics", partitions._STATES, (), 40
     yield "marks to one instance", marks._ALL, ("hotline", 64), 100
     yield "topics with holes", partitions._OPEN, (), 4

@@ -174,7 +174,7 @@ def audited(here: World, record: Record) -> dict[str, Any]:
     """What audit keeps of the record, as plain values."""
     clock = ManualClock(here.at + timedelta(days=1))
     read, reading = Read(), Reading(here.shelf, Opener([here.keys["audit"].opening]), clock)
-    read_records([record], read, generations={record.topic: UUID(int=0)}, reading=reading)
+    read_records([record], read, topic_ids={record.topic: UUID(int=0)}, reading=reading)
     [entry] = read.entries
     return {
         "kind": entry.kind.value,

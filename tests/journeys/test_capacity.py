@@ -274,7 +274,7 @@ async def clear_of(exchange: Exchange, body: dict[str, Any], **headers: str) -> 
     records = [each for lane in LANES for each in await exchange.sent(lane)]
     here, read = exchange.between.world, Read()
     reading = Reading(here.shelf, Opener([here.keys[AUDIT].opening]), ManualClock(here.at + LONG_AFTER))
-    read_records(records, read, generations={each.topic: uuid7() for each in records}, reading=reading)
+    read_records(records, read, topic_ids={each.topic: uuid7() for each in records}, reading=reading)
     shown = [(each.topic, each.headers, json.loads(each.value or b"")["clear"]) for each in records]
     return [masked(str(each)) for each in (*shown, *((entry.kind, entry.detail) for entry in read.entries))]
 

@@ -51,7 +51,7 @@ class Entry(NamedTuple):
     """
 
     topic: str
-    generation: UUID
+    topic_id: UUID
     partition: int
     offset: int
     broker_time: datetime

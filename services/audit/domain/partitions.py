@@ -37,10 +37,10 @@ class LossReason(StrEnum):
 
 
 class Life(NamedTuple):
-    """One life of one partition: a topic deleted and made again begins another `generation`."""
+    """One life of one partition: a topic deleted and made again has another `topic_id`."""
 
     topic: str
-    generation: UUID
+    topic_id: UUID
     partition: int
 
 
@@ -107,10 +107,10 @@ def entry_of(loss: Loss, at: datetime) -> Entry:
     """The entry that says so: the same loss gives the same digest, so that it is kept once. `at`: our own clock."""
     said = {"first": loss.first, "last": loss.last, "reason": loss.reason.value, "before": loss.before}
     detail = to_json({name: value for name, value in said.items() if value is not None}).decode()
-    named = f"{loss.life.topic}\n{loss.life.generation}\n{loss.life.partition}\n{detail}"
+    named = f"{loss.life.topic}\n{loss.life.topic_id}\n{loss.life.partition}\n{detail}"
     return Entry(
         topic=loss.life.topic,
-        generation=loss.life.generation,
+        topic_id=loss.life.topic_id,
         partition=loss.life.partition,
         offset=loss.first,
         broker_time=at,

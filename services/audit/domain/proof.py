@@ -47,7 +47,7 @@ class Place(NamedTuple):
     """Where a record lies, and what it is: enough to find its one entry."""
 
     topic: str
-    generation: Uuid
+    topic_id: Uuid
     partition: int
     offset: int
     at: datetime
@@ -63,7 +63,7 @@ class Proof(Contract):
     """
 
     topic: str
-    generation: Uuid
+    topic_id: Uuid
     partition: _Count
     offset: _Count
     at: Instant
@@ -85,7 +85,7 @@ def proof_of(place: Place, kept: KeptProof, directory: DirectoryIndex | None) ->
     path = tuple(kept.path[step : step + _HASH_BYTES] for step in range(0, len(kept.path), _HASH_BYTES))
     return Proof(
         topic=place.topic,
-        generation=place.generation,
+        topic_id=place.topic_id,
         partition=place.partition,
         offset=place.offset,
         at=place.at,

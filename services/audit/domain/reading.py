@@ -70,10 +70,10 @@ class Reading:
             return None
 
 
-def read_records(records: Sequence[Record], read: Read, *, generations: Mapping[str, UUID], reading: Reading) -> None:
+def read_records(records: Sequence[Record], read: Read, *, topic_ids: Mapping[str, UUID], reading: Reading) -> None:
     """Add what records say, each judged by the directory at its own broker time, which is not ahead of our clock.
 
-    `generations` are those of their topics. Total: what cannot be read still gets an entry, with the problem's code;
+    `topic_ids` are their topics' lives. Total: what cannot be read still gets an entry, with the problem's code;
     the entries are in the order of the records. What a fact states that is not its sender's to state goes no further
     than its entry. Each stage goes over all of them before the next begins, as in `accept_batch`, for the same reason.
     """
@@ -82,14 +82,14 @@ def read_records(records: Sequence[Record], read: Read, *, generations: Mapping[
         if isinstance(look, _Look):
             look.said = _said(look, read, reading=reading)
     for record, look in zip(records, looks, strict=True):
-        generation = generations[record.topic]
+        topic_id = topic_ids[record.topic]
         if isinstance(look, Refused):
-            read.entries.append(_unreadable(record, generation, problem=look.code))
+            read.entries.append(_unreadable(record, topic_id, problem=look.code))
             continue
         attributes = look.envelope.attributes
         if look.verified and attributes.sequence:
             read.numbers.append(_taken(record, attributes))
-        read.entries.append(_entry(record, generation, look))
+        read.entries.append(_entry(record, topic_id, look))
 
 
 @dataclass(slots=True)
@@ -137,12 +137,12 @@ def _said(look: _Look, read: Read, *, reading: Reading) -> Said:
     return Said(EntryKind.NOT_ENTITLED if not_entitled else EntryKind.RECORD, problem=look.unproven)
 
 
-def _entry(record: Record, generation: UUID, look: _Look) -> Entry:
+def _entry(record: Record, topic_id: UUID, look: _Look) -> Entry:
     envelope, said = look.envelope, look.said
     attributes, proof = envelope.attributes, envelope.proof
     return Entry(
         topic=record.topic,
-        generation=generation,
+        topic_id=topic_id,
         partition=record.partition,
         offset=record.offset,
         broker_time=record.broker_time,
@@ -375,10 +375,10 @@ def _decided(
 _LINKED: Final = frozenset({"edges", "recipients"})
 
 
-def _unreadable(record: Record, generation: UUID, *, problem: str) -> Entry:
+def _unreadable(record: Record, topic_id: UUID, *, problem: str) -> Entry:
     return Entry(
         topic=record.topic,
-        generation=generation,
+        topic_id=topic_id,
         partition=record.partition,
         offset=record.offset,
         broker_time=record.broker_time,

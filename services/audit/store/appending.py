@@ -16,7 +16,7 @@ _FOLDED = Columns.of(
     without=[
         name
         for name in Entry._fields
-        if name not in ("topic", "generation", "partition", "offset", "broker_time", "digest")
+        if name not in ("topic", "topic_id", "partition", "offset", "broker_time", "digest")
     ],
     reason="text",
 )
@@ -41,55 +41,55 @@ _CURSOR = Columns.of(Life, next_offset="bigint", digest="text")
 _APPEND = Statement(
     """
 WITH head AS MATERIALIZED (
-    SELECT c.topic, c.generation, c.partition, c.next_offset, c.digest
+    SELECT c.topic, c.topic_id, c.partition, c.next_offset, c.digest
     FROM cursor AS c
-    WHERE (c.topic, c.generation, c.partition) IN (SELECT topic, generation, partition FROM {cursors})
-    ORDER BY c.topic, c.generation, c.partition FOR UPDATE
+    WHERE (c.topic, c.topic_id, c.partition) IN (SELECT topic, topic_id, partition FROM {cursors})
+    ORDER BY c.topic, c.topic_id, c.partition FOR UPDATE
 ), fresh AS MATERIALIZED (
-    SELECT topic, generation, partition, (broker_time AT TIME ZONE 'UTC')::date AS day, reason, "offset", broker_time,
+    SELECT topic, topic_id, partition, (broker_time AT TIME ZONE 'UTC')::date AS day, reason, "offset", broker_time,
            folded.digest
-    FROM {folded} LEFT JOIN head USING (topic, generation, partition)
+    FROM {folded} LEFT JOIN head USING (topic, topic_id, partition)
     WHERE "offset" >= coalesce(head.next_offset, 0) AND "offset" > coalesce((
         SELECT max(last_offset) FROM folded_record AS f
-        WHERE (f.topic, f.generation, f.partition) = (folded.topic, folded.generation, folded.partition)
+        WHERE (f.topic, f.topic_id, f.partition) = (folded.topic, folded.topic_id, folded.partition)
           AND f.day = (folded.broker_time AT TIME ZONE 'UTC')::date), -1)
       AND NOT EXISTS (
         SELECT FROM entry AS e
-        WHERE (e.topic, e.generation, e.partition) = (folded.topic, folded.generation, folded.partition)
+        WHERE (e.topic, e.topic_id, e.partition) = (folded.topic, folded.topic_id, folded.partition)
           AND e."offset" = folded."offset" AND e.digest = folded.digest)
 ), firsts AS (
-    SELECT topic, generation, partition, min("offset") AS "offset" FROM fresh
+    SELECT topic, topic_id, partition, min("offset") AS "offset" FROM fresh
     WHERE NOT EXISTS (
         SELECT FROM folded_record AS f
-        WHERE (f.topic, f.generation, f.partition) = (fresh.topic, fresh.generation, fresh.partition)
+        WHERE (f.topic, f.topic_id, f.partition) = (fresh.topic, fresh.topic_id, fresh.partition)
           AND (f.day, f.reason) = (fresh.day, fresh.reason))
-    GROUP BY topic, generation, partition, day, reason
+    GROUP BY topic, topic_id, partition, day, reason
 ), new_entry AS (
     INSERT INTO entry ({entries.names}, previous_offset)
     SELECT {entries.values},
            coalesce(before.previous_offset, CASE WHEN head.digest IS NOT NULL THEN head.next_offset - 1 END)
     FROM {entries.ordered} JOIN {before.ordered} USING (position)
-         LEFT JOIN head USING (topic, generation, partition)
-    WHERE before.reason IS NULL OR (topic, generation, partition, "offset") IN (TABLE firsts)
+         LEFT JOIN head USING (topic, topic_id, partition)
+    WHERE before.reason IS NULL OR (topic, topic_id, partition, "offset") IN (TABLE firsts)
     ON CONFLICT DO NOTHING
-    RETURNING topic, generation, partition, "offset", broker_time, digest
+    RETURNING topic, topic_id, partition, "offset", broker_time, digest
 ), new_conflict AS (
-    INSERT INTO entry (topic, generation, partition, "offset", broker_time, kind, digest, verified, problem, detail)
-    SELECT topic, generation, partition, "offset", n.broker_time, 'conflict',
+    INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, problem, detail)
+    SELECT topic, topic_id, partition, "offset", n.broker_time, 'conflict',
            encode(sha256(convert_to(e.digest || n.digest, 'UTF8')), 'hex'), false, 'place_taken',
            jsonb_build_object('kept', e.digest, 'found', n.digest)
     FROM (SELECT * FROM new_entry
-          UNION ALL SELECT topic, generation, partition, "offset", broker_time, digest FROM {folded}) AS n
-         JOIN entry AS e USING (topic, generation, partition, "offset")
+          UNION ALL SELECT topic, topic_id, partition, "offset", broker_time, digest FROM {folded}) AS n
+         JOIN entry AS e USING (topic, topic_id, partition, "offset")
     WHERE e.digest <> n.digest AND e.kind NOT IN ('loss', 'conflict')
     ON CONFLICT DO NOTHING
 ), new_folded AS (
-    INSERT INTO folded_record AS f (topic, generation, partition, day, reason, first_offset, last_offset, first_at,
+    INSERT INTO folded_record AS f (topic, topic_id, partition, day, reason, first_offset, last_offset, first_at,
                                     last_at, first_digest, count, digests)
-    SELECT topic, generation, partition, day, reason, min("offset"), max("offset"), min(broker_time), max(broker_time),
+    SELECT topic, topic_id, partition, day, reason, min("offset"), max("offset"), min(broker_time), max(broker_time),
            (array_agg(digest ORDER BY "offset"))[1], count(*), sum(('x' || left(digest, 15))::bit(60)::bigint)
-    FROM fresh GROUP BY topic, generation, partition, day, reason
-    ON CONFLICT (topic, generation, partition, day, reason) DO UPDATE SET last_offset = excluded.last_offset,
+    FROM fresh GROUP BY topic, topic_id, partition, day, reason
+    ON CONFLICT (topic, topic_id, partition, day, reason) DO UPDATE SET last_offset = excluded.last_offset,
         last_at = excluded.last_at, count = f.count + excluded.count, digests = f.digests + excluded.digests
 ), new_link AS (
     INSERT INTO link ({links.names}) SELECT {links.values} FROM {links} ON CONFLICT DO NOTHING
@@ -148,10 +148,10 @@ WITH head AS MATERIALIZED (
     INSERT INTO telling (instance, asked) SELECT {asked.values} FROM {asked}
     ON CONFLICT (instance) DO UPDATE SET asked = excluded.asked
 )
-INSERT INTO cursor (topic, generation, partition, next_offset, digest)
-SELECT topic, generation, partition, greatest(cursors.next_offset, head.next_offset), cursors.digest
-FROM {cursors} LEFT JOIN head USING (topic, generation, partition)
-ON CONFLICT (topic, generation, partition)
+INSERT INTO cursor (topic, topic_id, partition, next_offset, digest)
+SELECT topic, topic_id, partition, greatest(cursors.next_offset, head.next_offset), cursors.digest
+FROM {cursors} LEFT JOIN head USING (topic, topic_id, partition)
+ON CONFLICT (topic, topic_id, partition)
 DO UPDATE SET next_offset = excluded.next_offset, digest = excluded.digest
 WHERE cursor.next_offset < excluded.next_offset
 """,
@@ -170,7 +170,7 @@ WITH new_loss AS (
     INSERT INTO entry ({losses.names}) SELECT {losses.values} FROM {losses} ON CONFLICT DO NOTHING
 )
 INSERT INTO cursor ({cursors.names}) SELECT {cursors.values} FROM {cursors}
-ON CONFLICT (topic, generation, partition)
+ON CONFLICT (topic, topic_id, partition)
 DO UPDATE SET next_offset = excluded.next_offset, digest = excluded.digest
 """,
     losses=_ENTRY,
@@ -215,7 +215,7 @@ def _previous_offsets(entries: Sequence[Entry]) -> list[int | None]:
     last: dict[Life, int] = {}
     previous: list[int | None] = []
     for each in entries:
-        place = Life(each.topic, each.generation, each.partition)
+        place = Life(each.topic, each.topic_id, each.partition)
         previous.append(last.get(place))
         last[place] = each.offset
     return previous

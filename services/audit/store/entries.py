@@ -33,7 +33,7 @@ WHERE r.auditor = $1 AND ($2::bigint IS NULL OR r.id < $2)
                  WHERE l.referral_id = d.subject::uuid AND l.origin = d.detail->>'origin' AND l.recipient = ANY($4))))))
 ORDER BY r.id DESC LIMIT $3
 """
-_HEADS = "SELECT topic, generation, partition, next_offset, digest FROM cursor"
+_HEADS = "SELECT topic, topic_id, partition, next_offset, digest FROM cursor"
 # The referral's own messages in this world; then the receipts for them that their recipients' instances gave, and what
 # was stated of those that were parked in the topic where they lie. Its origin is who was first to state that it decided
 # it; notices are linked by that origin's word alone, and rules are those that a message's own sender stated.
@@ -43,7 +43,7 @@ _FLOW = """
 WITH origin AS (
          SELECT detail->>'origin' AS party FROM entry
          WHERE subject = ($1::uuid)::text AND kind = 'decision' AND detail->>'origin' IS NOT NULL
-         ORDER BY broker_time, topic, generation, partition, "offset" LIMIT 1
+         ORDER BY broker_time, topic, topic_id, partition, "offset" LIMIT 1
      ),
      mine AS (
          SELECT DISTINCT ON (e.message_id) e.message_id, e.subject, l.origin, l.rules,
@@ -81,12 +81,12 @@ FROM found AS f LEFT JOIN mine AS m ON m.message_id = f.message_id AND m.origin 
              receipt."offset" DESC
     LIMIT 1
 ) AS r ON true
-ORDER BY f.broker_time, f.topic, f.generation, f.partition, f."offset"
+ORDER BY f.broker_time, f.topic, f.topic_id, f.partition, f."offset"
 """
-_GENERATIONS = "SELECT generation FROM cursor WHERE topic = $1 GROUP BY generation ORDER BY min(begun_at), generation"
+_TOPIC_IDS = "SELECT topic_id FROM cursor WHERE topic = $1 GROUP BY topic_id ORDER BY min(begun_at), topic_id"
 _PROOF = """
 SELECT key_id, batch_leaf, batch_root, batch_signature, batch_index, batch_size, batch_path FROM entry
-WHERE topic = $1 AND generation = $2 AND partition = $3 AND "offset" = $4 AND digest = $5 AND batch_root IS NOT NULL
+WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" = $4 AND digest = $5 AND batch_root IS NOT NULL
 """
 # Receipts, what nobody can read, and what is lost belong to neither world and name no referral. The first of what is
 # nobody's says how much of it came on its day for the same reason.
@@ -95,12 +95,12 @@ SELECT *, NULL AS rules, NULL AS outcome, NULL AS code, NULL AS committed, CASE 
     SELECT jsonb_build_object('count', f.count, 'last', f.last_offset, 'until',
                               to_char(f.last_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
     FROM folded_record AS f
-    WHERE (f.topic, f.generation, f.partition) = (entry.topic, entry.generation, entry.partition)
+    WHERE (f.topic, f.topic_id, f.partition) = (entry.topic, entry.topic_id, entry.partition)
       AND f.day = (entry.broker_time AT TIME ZONE 'UTC')::date AND f.reason = entry.problem
       AND f.first_offset = entry."offset"
 ) END AS counted
 FROM entry
-WHERE topic = $1 AND generation = $2 AND partition = $3 AND "offset" >= $4
+WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" >= $4
   AND (exercise = $5 OR kind IN ('receipt', 'unreadable', 'loss', 'conflict'))
   AND ($7::text[] IS NULL OR sender = ANY($7) OR recipient = ANY($7)
        OR detail->>'origin' = ANY($7) OR detail->>'party' = ANY($7))
@@ -117,7 +117,7 @@ class PostgresEntries:
     async def cursors(self) -> Mapping[Life, Cursor]:
         rows = await self._database.fetch(_HEADS)
         return {
-            Life(row["topic"], row["generation"], row["partition"]): Cursor(row["next_offset"], row["digest"])
+            Life(row["topic"], row["topic_id"], row["partition"]): Cursor(row["next_offset"], row["digest"])
             for row in rows
         }
 
@@ -136,7 +136,7 @@ class PostgresEntries:
         return FlowRead(kept, frozenset(each.position for each, row in zip(kept, rows, strict=True) if row["seen"]))
 
     async def proof(self, place: Place) -> KeptProof | None:
-        where = place.topic, place.generation, place.partition, place.offset, place.digest
+        where = place.topic, place.topic_id, place.partition, place.offset, place.digest
         async with self._database.transaction() as session:
             row = await session.driver.fetchrow(_PROOF, *where)
         return None if row is None else KeptProof(*row)
@@ -176,20 +176,20 @@ class PostgresEntries:
         items = [NotedLook(**{name: each[name] for name in NotedLook.model_fields}) for each in rows[:limit]]
         return NotedLooks(items=tuple(items), next=next_cursor(rows, limit))
 
-    async def generations(self, topic: str) -> list[UUID]:
+    async def topic_ids(self, topic: str) -> list[UUID]:
         async with self._database.transaction() as session:
-            return [row["generation"] for row in await session.driver.fetch(_GENERATIONS, topic)]
+            return [row["topic_id"] for row in await session.driver.fetch(_TOPIC_IDS, topic)]
 
     async def page(
         self,
         place: Partition,
-        generation: UUID,
+        topic_id: UUID,
         *,
         exercise: bool,
         limit: int,
         parties: frozenset[str] | None = None,
     ) -> list[KeptEntry]:
-        where = (place.topic, generation, place.partition, place.from_offset)
+        where = (place.topic, topic_id, place.partition, place.from_offset)
         async with self._database.transaction() as session:
             rows = await session.driver.fetch(_PAGE, *where, exercise, limit, _listed(parties), sorted(NOBODYS))
         return [_kept(position, row) for position, row in enumerate(rows, start=1)]
@@ -204,7 +204,7 @@ def _kept(position: int, row: asyncpg.Record) -> KeptEntry:
         position=position,
         at=row["broker_time"],
         topic=row["topic"],
-        generation=row["generation"],
+        topic_id=row["topic_id"],
         partition=row["partition"],
         offset=row["offset"],
         previous_offset=row["previous_offset"],

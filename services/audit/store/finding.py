@@ -28,7 +28,7 @@ WHERE {whose} AND f.exercise = $1 AND f.decided_at >= $4 AND (f.decided_at, f.re
       SELECT e.detail->>'origin' FROM entry AS e
       WHERE e.subject = f.referral_id::text AND e.kind = 'decision' AND e.exercise = $1
         AND e.detail->>'origin' IS NOT NULL
-      ORDER BY e.broker_time, e.topic, e.generation, e.partition, e."offset" LIMIT 1), ''))::int <> 0
+      ORDER BY e.broker_time, e.topic, e.topic_id, e.partition, e."offset" LIMIT 1), ''))::int <> 0
   AND ($3::text[] IS NULL OR f.party = ANY($3) OR f.origin = ANY($3) OR (f.party = f.origin AND EXISTS (
       SELECT FROM link AS l
       WHERE l.referral_id = f.referral_id AND l.origin = f.origin AND l.recipient = ANY($3))))
@@ -44,7 +44,7 @@ _BY_ID: Final = _SHOWN.format(
     found="""
 SELECT f.referral_id, f.decided_at, f.origin FROM (
     SELECT e.subject::uuid AS referral_id, min(e.broker_time) AS decided_at, (array_agg(e.detail->>'origin'
-        ORDER BY e.broker_time, e.topic, e.generation, e.partition, e."offset")
+        ORDER BY e.broker_time, e.topic, e.topic_id, e.partition, e."offset")
         FILTER (WHERE e.detail->>'origin' IS NOT NULL))[1] AS origin
     FROM entry AS e
     WHERE e.kind = 'decision' AND e.exercise = $1 AND e.subject IN (

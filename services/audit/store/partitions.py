@@ -23,14 +23,14 @@ WHERE partition_state.state <> excluded.state
     states=_NOTED,
 )
 _STATES = """
-SELECT p.topic, p.partition, p.state, p.since, c.generation, c.next_offset,
+SELECT p.topic, p.partition, p.state, p.since, c.topic_id, c.next_offset,
        (SELECT count(*) FROM entry AS e
         WHERE e.kind = 'loss' AND e.topic = p.topic AND e.partition = p.partition) AS losses,
        (SELECT coalesce(sum(upper(r) - lower(r)), 0)
         FROM pair_taken AS t, unnest(int8multirange(int8range(1, t.known + 1)) - (t.taken + t.gone)) AS r
         WHERE t.open AND t.topic = p.topic)::bigint AS holes
 FROM partition_state AS p LEFT JOIN LATERAL (
-    SELECT generation, next_offset FROM cursor WHERE cursor.topic = p.topic AND cursor.partition = p.partition
+    SELECT topic_id, next_offset FROM cursor WHERE cursor.topic = p.topic AND cursor.partition = p.partition
     ORDER BY begun_at DESC LIMIT 1
 ) AS c ON true
 ORDER BY p.state = 'reading', p.topic, p.partition

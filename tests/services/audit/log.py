@@ -35,11 +35,11 @@ PURPOSE = "a yearly review"
 
 @dataclass
 class Log:
-    """One world's topics, all of one generation, and what audit has of them."""
+    """One world's topics, all of one life, and what audit has of them."""
 
     database: Database
     world: World = field(default_factory=world)
-    generation: UUID = field(default_factory=uuid7)
+    topic_id: UUID = field(default_factory=uuid7)
 
     @property
     def entries(self) -> PostgresEntries:
@@ -52,7 +52,7 @@ class Log:
     async def keep(self, *records: Record) -> None:
         await use_cases.keep(
             records,
-            generations=dict.fromkeys((record.topic for record in records), self.generation),
+            topic_ids=dict.fromkeys((record.topic for record in records), self.topic_id),
             entries=self.entries,
             reading=Reading(
                 self.world.shelf, Opener([self.world.keys["audit"].opening]), ManualClock(self.world.at + LONG_AFTER)
@@ -127,9 +127,9 @@ class Log:
         return messages
 
     async def page(self, record: Record, *, newest: bool = False, exercise: bool = True) -> Any:
-        """The partition of this record: in this log's own generation, or in the newest of all that audit has."""
+        """The partition of this record: in this log's own life of its topic, or in the newest of all that audit has."""
         look = Look(AUDITOR, Role.AUDITOR, exercise, PURPOSE)
-        place = Partition(record.topic, record.partition, 0, None if newest else self.generation)
+        place = Partition(record.topic, record.partition, 0, None if newest else self.topic_id)
         page = await use_cases.show_entries(place, look, limit=500, entries=self.entries)
         return page.model_dump(mode="json")
 

@@ -105,7 +105,7 @@ WITH filled AS (
            $3::timestamptz - i * interval '1 s' AS at
     FROM generate_series(1, $2) AS i
 ), told AS (
-    INSERT INTO entry (topic, generation, partition, "offset", broker_time, kind, digest, verified, subject, exercise,
+    INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, subject, exercise,
                        detail)
     SELECT 'causeway.inbox.audit.filled.v1', md5($1)::uuid, 0, i, at, 'decision', repeat(md5(id::text), 2), true,
            id::text, true, jsonb_build_object('origin', $4::text) FROM filled

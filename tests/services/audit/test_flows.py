@@ -250,28 +250,28 @@ async def test_a_record_from_before_the_first_directory_is_kept_without_being_ve
     assert [each["problem"] for each in page["items"]] == ["document_unknown"]
 
 
-async def test_a_time_that_the_broker_cannot_have_given_makes_no_generation_the_newest(log: Log) -> None:
+async def test_a_time_that_the_broker_cannot_have_given_makes_no_life_of_a_topic_the_newest(log: Log) -> None:
     first, second, third = log.world.records([log.world.prepared().drafts[-1] for _ in range(3)])
     await log.keep(first, replace(second, broker_time=log.world.at + 2 * LONG_AFTER))
-    log.generation = uuid7()
+    log.topic_id = uuid7()
     again = replace(third, broker_time=log.world.at + timedelta(hours=12))
     await log.keep(again)
     newest = await log.page(first, newest=True)
-    assert newest["generations"][-1] == str(log.generation)
+    assert newest["topic_ids"][-1] == str(log.topic_id)
 
 
-async def test_a_topic_made_again_is_read_by_its_generation(log: Log) -> None:
+async def test_a_topic_made_again_is_read_by_its_topic_id(log: Log) -> None:
     first, second = log.world.records([log.world.prepared().drafts[-1] for _ in range(2)])
     await log.keep(first)
     older = replace(log)
-    log.generation = uuid7()
+    log.topic_id = uuid7()
     again = replace(second, partition=first.partition, offset=first.offset, broker_time=log.world.at + timedelta(1))
     await log.keep(again)
     newest, named = await log.page(first, newest=True), await older.page(first)
-    assert newest["generations"] == named["generations"]
-    assert newest["generations"][-1] == str(log.generation)
-    assert str(older.generation) in newest["generations"]
+    assert newest["topic_ids"] == named["topic_ids"]
+    assert newest["topic_ids"][-1] == str(log.topic_id)
+    assert str(older.topic_id) in newest["topic_ids"]
     assert [each["message_id"] for each in newest["items"]] == [str(identity(again)[0])]
-    assert [(each["message_id"], each["generation"]) for each in named["items"]] == [
-        (str(identity(first)[0]), str(older.generation))
+    assert [(each["message_id"], each["topic_id"]) for each in named["items"]] == [
+        (str(identity(first)[0]), str(older.topic_id))
     ]

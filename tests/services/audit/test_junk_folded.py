@@ -34,11 +34,11 @@ from tests.support.exchange_world import LONG_AFTER, later, public_key
 
 _COUNTED = """
 SELECT partition, reason, first_offset, last_offset, first_at, last_at, first_digest, count FROM folded_record
-WHERE generation = $1 ORDER BY partition, reason
+WHERE topic_id = $1 ORDER BY partition, reason
 """
 _ENTRIES = """
 SELECT partition, "offset", previous_offset, kind, problem, message_id, verified FROM entry
-WHERE generation = $1 ORDER BY partition, "offset"
+WHERE topic_id = $1 ORDER BY partition, "offset"
 """
 #: In each of two partitions.
 JUNK, HONEST = 1_000, 5
@@ -102,13 +102,13 @@ async def reconciled(log: Log, records: Sequence[Record]) -> tuple[list[str], li
     async with log.database.transaction() as session:
         book = Book(session.driver, kind="audit")
         check = LogCheck(cast(LogReader, Held(records)), book, reading, True, log.world.at + LONG_AFTER)
-        found = [each.what async for each in check.differences({records[0].topic: log.generation}, {})]
-        rows = await book.fetch(views.NOBODYS.replace("WHERE", f"WHERE generation = '{log.generation}' AND"))
+        found = [each.what async for each in check.differences({records[0].topic: log.topic_id}, {})]
+        rows = await book.fetch(views.NOBODYS.replace("WHERE", f"WHERE topic_id = '{log.topic_id}' AND"))
     return found, [counted(row) for row in rows]
 
 
 async def counts(log: Log) -> list[tuple[int, str, int, int, int]]:
-    rows = await log.database.fetch(_COUNTED, log.generation)
+    rows = await log.database.fetch(_COUNTED, log.topic_id)
     return [(row["partition"], row["reason"], row["first_offset"], row["last_offset"], row["count"]) for row in rows]
 
 
@@ -118,14 +118,14 @@ async def test_two_thousand_records_of_nobody_are_few_rows_and_each_honest_one_i
     for first in range(0, len(together), 300):
         await log.keep(*together[first : first + 300])
 
-    entries = await log.database.fetch(_ENTRIES, log.generation)
+    entries = await log.database.fetch(_ENTRIES, log.topic_id)
     honest = [row for row in entries if row["verified"]]
     assert len(honest) == 2 * HONEST
     assert all(row["previous_offset"] == row["offset"] - 1 for row in honest), "each after what was read before it"
     firsts = [(row["partition"], row["offset"], row["problem"]) for row in entries if not row["verified"]]
     assert firsts == [(part, at, what) for part in (0, 1) for at, what in enumerate(REASONS)]
 
-    rows = await log.database.fetch(_COUNTED, log.generation)
+    rows = await log.database.fetch(_COUNTED, log.topic_id)
     each_reason = [(part, what) for part in (0, 1) for what in sorted(REASONS)]
     assert [(row["partition"], row["reason"]) for row in rows] == each_reason
     for partition in (0, 1):
@@ -157,7 +157,7 @@ async def test_reconciling_finds_every_place_and_says_how_much_was_nobodys(log: 
     assert not records[501].headers
     for changed in (without, other):
         assert (await reconciled(log, changed))[0] == ["audit has counted other records than Kafka has"]
-    lacking = replace(log, generation=uuid7())
+    lacking = replace(log, topic_id=uuid7())
     await lacking.keep(*records[:150], *records[151:])
     assert (await reconciled(lacking, records))[0] == ["in Kafka, not in audit's log"], "an honest one is not counted"
 
@@ -167,7 +167,7 @@ async def test_another_day_is_counted_by_itself_and_its_first_is_an_entry(log: L
     after = [later(each, timedelta(days=1)) for each in numbered(records, first=9)]
     await log.keep(*records, *after)
     assert [each[4] for each in await counts(log)] == [3] * 6
-    assert len(await log.database.fetch(_ENTRIES, log.generation)) == 6
+    assert len(await log.database.fetch(_ENTRIES, log.topic_id)) == 6
     assert (await reconciled(log, [*records, *after]))[0] == []
 
 
@@ -197,9 +197,9 @@ async def test_a_batch_whose_answer_was_lost_is_counted_once(log: Log, *, persis
     await log.keep(*records[3:9])
     await log.keep(*records[6:])
     assert [each[4] for each in await counts(log)] == [4, 4, 4]
-    assert len(await log.database.fetch(_ENTRIES, log.generation)) == 3
+    assert len(await log.database.fetch(_ENTRIES, log.topic_id)) == 3
     # Begun again from the first, as behind a lost tail.
-    await log.database.fetch("UPDATE cursor SET next_offset = 0, digest = NULL WHERE generation = $1", log.generation)
+    await log.database.fetch("UPDATE cursor SET next_offset = 0, digest = NULL WHERE topic_id = $1", log.topic_id)
     await log.keep(*records)
     assert [each[4] for each in await counts(log)] == [4, 4, 4]
 
@@ -215,7 +215,7 @@ async def test_what_was_somebodys_when_it_was_read_stays_an_entry_though_its_key
     ]
     changed = log.world.document.model_copy(update={"version": 2, "instances": tuple(instances)})
     log.world.place(changed, log.world.at + timedelta(days=1))
-    await log.database.fetch("UPDATE cursor SET next_offset = 0, digest = NULL WHERE generation = $1", log.generation)
+    await log.database.fetch("UPDATE cursor SET next_offset = 0, digest = NULL WHERE topic_id = $1", log.topic_id)
     [further] = numbered(facts(log, 1), first=3)
     await log.keep(*records, further)
     found = {each["offset"]: each for each in (await log.page(further))["items"]}
@@ -235,13 +235,13 @@ async def test_what_somebody_has_signed_is_an_entry_each_time_whatever_else_is_w
     records = numbered([each for pair in zip(wrong, wrong, strict=True) for each in pair])
     await log.keep(*records)
     assert await counts(log) == []
-    assert len(await log.database.fetch(_ENTRIES, log.generation)) == len(records)
+    assert len(await log.database.fetch(_ENTRIES, log.topic_id)) == len(records)
 
 
 async def test_without_folding_each_record_of_nobody_is_an_entry(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """The red case of the first: the protection switched off."""
     monkeypatch.setattr("services.audit.store.appending.folded_as", lambda _: None)
     await log.keep(*numbered(list(islice(junk(log), 300))))
-    entries = await log.database.fetch(_ENTRIES, log.generation)
+    entries = await log.database.fetch(_ENTRIES, log.topic_id)
     assert len(entries) == 300
     assert {row["kind"] for row in entries} == {EntryKind.UNREADABLE, EntryKind.UNPROVEN}

@@ -56,7 +56,7 @@ def filed(log: Log, count: int) -> list[Record]:
 
 async def kept(log: Log, broker: Broker, topic: str = MINE) -> list[dict[str, object]]:
     """The lines of a topic in its present life."""
-    of = replace(log, generation=broker.topics[topic].topic_id)
+    of = replace(log, topic_id=broker.topics[topic].topic_id)
     record = Record(topic, 0, 0, log.world.at, None, (), None)
     return list((await of.page(record))["items"])
 
@@ -213,7 +213,7 @@ async def test_a_topic_made_again_is_read_anew_and_what_the_old_one_took_with_it
         broker.topics[MINE] = Topic(MINE)
         broker.topics[MINE].append(*records[2:])
         await has(log, broker, *records[2:])
-    old = replace(log, generation=before)
+    old = replace(log, topic_id=before)
     lines = (await old.page(Record(MINE, 0, 0, log.world.at, None, (), None)))["items"]
     assert [(each["first"], each["reason"]) for each in losses(lines)] == [(2, "topic_made_again")]
     assert [each["kind"] for each in await kept(log, broker)] == ["decision", "decision"]

@@ -35,8 +35,8 @@ def log(database: Database) -> Log:
 
 async def folded(log: Log) -> list[tuple[int, int, int, int]]:
     rows = await log.database.fetch(
-        "SELECT first_offset, last_offset, count, digests FROM folded_record WHERE generation = $1 ORDER BY day",
-        log.generation,
+        "SELECT first_offset, last_offset, count, digests FROM folded_record WHERE topic_id = $1 ORDER BY day",
+        log.topic_id,
     )
     return [tuple(map(int, row)) for row in rows]
 
@@ -55,7 +55,7 @@ async def test_marks_of_the_day_after_lie_where_those_of_a_lost_tail_lay(log: Lo
     records = [replace(said(log, MARKS, marks()), offset=offset) for offset in range(4)]
     after = [replace(each, broker_time=each.broker_time + timedelta(days=1)) for each in records[2:]]
     await log.keep(*records)
-    await log.database.fetch("UPDATE cursor SET next_offset = 0, digest = NULL WHERE generation = $1", log.generation)
+    await log.database.fetch("UPDATE cursor SET next_offset = 0, digest = NULL WHERE topic_id = $1", log.topic_id)
     for _ in range(2):
         await log.keep(*records[:2], *after)
         assert [each[:3] for each in await folded(log)] == [(0, 3, 4), (2, 3, 2)], "each once"
@@ -65,9 +65,9 @@ async def test_marks_whose_proof_does_not_hold_are_nobodys_and_counted_as_that(l
     forged = replace(said(log, MARKS, marks(), by="industry"), topic=said(log, MARKS, marks()).topic)
     broken = replace(forged, headers=forged.headers[:-1], offset=1)
     await log.keep(broken)
-    rows = await log.database.fetch("SELECT reason FROM folded_record WHERE generation = $1", log.generation)
+    rows = await log.database.fetch("SELECT reason FROM folded_record WHERE topic_id = $1", log.topic_id)
     assert [row["reason"] for row in rows] == ["header_missing"]
-    assert len(await log.database.fetch("SELECT FROM entry WHERE generation = $1", log.generation)) == 1
+    assert len(await log.database.fetch("SELECT FROM entry WHERE topic_id = $1", log.topic_id)) == 1
 
 
 async def test_a_day_of_marks_that_kafka_has_otherwise_is_a_difference(log: Log) -> None:
@@ -94,7 +94,7 @@ async def test_a_day_of_marks_that_kafka_has_otherwise_is_a_difference(log: Log)
 def entries_of(log: Log, records: Sequence[Record]) -> list[Entry]:
     read = Read()
     reading = Reading(log.world.shelf, Opener([]), ManualClock(log.world.at + LONG_AFTER))
-    read_records(records, read, generations={record.topic: log.generation for record in records}, reading=reading)
+    read_records(records, read, topic_ids={record.topic: log.topic_id for record in records}, reading=reading)
     return read.entries
 
 
@@ -120,7 +120,7 @@ async def test_marks_where_a_lost_message_lay_are_no_difference_once_audit_has_n
     assert refilled.topic == message.topic
     await log.keep(message)
     if read_again:
-        await log.entries.begin([], {Life(message.topic, log.generation, 0): Cursor(0, None)})
+        await log.entries.begin([], {Life(message.topic, log.topic_id, 0): Cursor(0, None)})
         await log.keep(refilled)
     reading = Reading(
         log.world.shelf, Opener([log.world.keys["audit"].opening]), ManualClock(log.world.at + LONG_AFTER)
@@ -128,5 +128,5 @@ async def test_marks_where_a_lost_message_lay_are_no_difference_once_audit_has_n
     async with log.database.transaction() as session:
         book = Book(session.driver, kind="audit")
         check = LogCheck(cast(LogReader, Held(refilled)), book, reading, opened=True, sealing_before=log.world.at)
-        found = [each.what async for each in check.differences({message.topic: log.generation}, {})]
+        found = [each.what async for each in check.differences({message.topic: log.topic_id}, {})]
     assert found == ([] if read_again else ["audit has another record than Kafka"])

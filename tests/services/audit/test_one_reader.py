@@ -135,7 +135,7 @@ async def test_a_reader_that_is_behind_neither_moves_a_cursor_back_nor_links_an_
     mine = [each for each in records if each.partition == partition]
     await log.keep(*mine)
     await log.keep(mine[0])
-    life = Life(mine[0].topic, log.generation, partition)
+    life = Life(mine[0].topic, log.topic_id, partition)
     assert (await log.entries.cursors())[life] == Cursor(mine[-1].offset + 1, identity(mine[-1])[1])
     page = await log.page(mine[0])
     before = [None, *(each.offset for each in mine[:-1])]
@@ -161,12 +161,12 @@ async def test_what_another_reader_keeps_meanwhile_is_linked_to(database: Databa
     await log.keep(record)
     async with database.transaction() as session:
         await session.driver.execute(
-            "UPDATE cursor SET next_offset = 7 WHERE topic = $1 AND generation = $2", record.topic, log.generation
+            "UPDATE cursor SET next_offset = 7 WHERE topic = $1 AND topic_id = $2", record.topic, log.topic_id
         )
         behind = asyncio.create_task(log.keep(replace(record, offset=5), replace(record, offset=8)))
         await until_one_waits_for_a_lock(database)
     await behind
-    assert (await log.entries.cursors())[Life(record.topic, log.generation, record.partition)].next_offset == 9
+    assert (await log.entries.cursors())[Life(record.topic, log.topic_id, record.partition)].next_offset == 9
     items = (await log.page(record))["items"]
     assert [(each["offset"], each["previous_offset"]) for each in items] == [(0, None), (5, 6), (8, 5)]
 
@@ -178,5 +178,5 @@ async def test_two_readers_of_a_new_partition_keep_each_record_once(database: Da
     await asyncio.gather(log.keep(*mine), log.keep(*mine), log.keep(*mine[:1]))
     items = (await log.page(mine[0]))["items"]
     assert [each["offset"] for each in items] == [each.offset for each in mine]
-    life = Life(mine[0].topic, log.generation, mine[0].partition)
+    life = Life(mine[0].topic, log.topic_id, mine[0].partition)
     assert (await log.entries.cursors())[life].next_offset == len(mine)

@@ -101,7 +101,7 @@ async def test_a_page_of_entries_has_those_in_scope(log: Log) -> None:
     filed = log.world.prepared()
     records = await log.file(filed)
     for record in records:
-        place = Partition(record.topic, record.partition, 0, log.generation)
+        place = Partition(record.topic, record.partition, 0, log.topic_id)
         for scope in ((POLICE,), (HOTLINE,), ("nobody.example",)):
             page = await use_cases.show_entries(place, look(*scope), limit=500, entries=log.entries)
             for each in page.items:
@@ -117,14 +117,14 @@ async def test_of_a_topic_out_of_scope_not_even_that_it_is_there_is_said(log: Lo
         scope = Within(frozenset({"nobody.example"}), frozenset(), frozenset(places))
         seen = Look(AUDITOR, Role.AUDITOR, True, PURPOSE, scope)
         page = await use_cases.show_entries(Partition(topic, 0, 0, None), seen, limit=500, entries=log.entries)
-        assert (bool(page.generations), page.items) == (there, ())
+        assert (bool(page.topic_ids), page.items) == (there, ())
     for strange in ("causeway.nothing.v1", "causeway.inbox.nothing.v1"):
         seen = look("nobody.example")
         page = await use_cases.show_entries(Partition(strange, 0, 0, None), seen, limit=500, entries=log.entries)
-        assert (page.generations, page.items) == ((), ())
+        assert (page.topic_ids, page.items) == ((), ())
     page = await use_cases.show_entries(Partition(topic, 0, 0, None), look(POLICE), limit=500, entries=log.entries)
     assert page.items
-    assert page.generations
+    assert page.topic_ids
 
 
 async def test_what_a_colleague_has_looked_at_is_told_as_far_as_it_is_in_scope(log: Log) -> None:

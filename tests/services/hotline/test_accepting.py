@@ -99,7 +99,7 @@ def hashes_in(origin: Origin, records: list[Record], acceptance: SignedAcceptanc
             origin.world.shelf, Opener([origin.world.keys["audit"].opening]), ManualClock(origin.world.at + LONG_AFTER)
         ),
     )
-    read_records(records, read, generations={record.topic: uuid7() for record in records}, reading=reading)
+    read_records(records, read, topic_ids={record.topic: uuid7() for record in records}, reading=reading)
     decided = [json.loads(each.detail or "{}") for each in read.entries if each.kind is EntryKind.DECISION]
     return [each["body_sha256"] for each in decided if each["referral_id"] == str(acceptance.referral_id)]
 

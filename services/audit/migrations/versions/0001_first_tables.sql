@@ -122,7 +122,7 @@ CREATE INDEX idempotency_by_age ON idempotency (created_at);
 
 CREATE TABLE entry (
     topic text NOT NULL,
-    generation uuid NOT NULL,
+    topic_id uuid NOT NULL,
     partition integer NOT NULL,
     "offset" bigint NOT NULL,
     previous_offset bigint,
@@ -154,7 +154,7 @@ CREATE TABLE entry (
     batch_path bytea,
     kept_at timestamptz NOT NULL DEFAULT now(),
     -- Another record where one was kept stands beside it: neither replaces the other.
-    PRIMARY KEY (topic, generation, partition, "offset", digest)
+    PRIMARY KEY (topic, topic_id, partition, "offset", digest)
 );
 CREATE INDEX entry_odd ON entry (topic, partition, "offset") WHERE kind IN ('loss', 'conflict', 'not_entitled');
 CREATE INDEX entry_by_loss ON entry (topic, partition) WHERE kind = 'loss';
@@ -171,7 +171,7 @@ CREATE INDEX entry_by_edge ON entry (edge_id) WHERE edge_id IS NOT NULL;
 -- said (what they led to is in `pair_taken`), and how much junk came.
 CREATE TABLE folded_record (
     topic text NOT NULL,
-    generation uuid NOT NULL,
+    topic_id uuid NOT NULL,
     partition integer NOT NULL,
     day date NOT NULL,
     reason text NOT NULL,
@@ -182,7 +182,7 @@ CREATE TABLE folded_record (
     first_digest text NOT NULL,
     count bigint NOT NULL,
     digests numeric NOT NULL,
-    PRIMARY KEY (topic, generation, partition, day, reason)
+    PRIMARY KEY (topic, topic_id, partition, day, reason)
 );
 
 -- An origin's word on its own edges: another's on the same edge stands beside it, and replaces nothing.
@@ -226,12 +226,12 @@ CREATE INDEX receipted_by_receipt ON receipted (receipt_id);
 -- `digest` is that of the record before `next_offset`: where the log has another there, it has lost its tail.
 CREATE TABLE cursor (
     topic text NOT NULL,
-    generation uuid NOT NULL,
+    topic_id uuid NOT NULL,
     partition integer NOT NULL,
     next_offset bigint NOT NULL,
     digest text,
     begun_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (topic, generation, partition)
+    PRIMARY KEY (topic, topic_id, partition)
 );
 
 -- How the reader stands to each partition, for those who look.
