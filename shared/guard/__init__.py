@@ -14,9 +14,8 @@ from __future__ import annotations
 
 from shared.guard.budget import ADDED, BUDGET, CEILING, Charged, Limits, check_budget
 from shared.guard.edition import edition
-from shared.guard.envelope_limits import SEALED_NODES_MAX, parse_body, parse_list
+from shared.guard.envelope_limits import SEALED_NODES_MAX, opens_list, parse_body, parse_list
 from shared.guard.inspect import ALL_STAGES, Stage, cost, inspect
-from shared.guard.item_bytes import item_bytes
 from shared.guard.keep import WasCut, as_kept, cuts, kept_locator
 from shared.guard.schema_audit import audit_schema
 from shared.guard.tripwire import trips
@@ -38,8 +37,8 @@ __all__ = [
     "cuts",
     "edition",
     "inspect",
-    "item_bytes",
     "kept_locator",
+    "opens_list",
     "parse_body",
     "parse_list",
     "trips",

@@ -9,9 +9,10 @@ from __future__ import annotations
 import functools
 import json
 import re
-from typing import Any, NoReturn
+from collections.abc import Iterator
+from typing import Any, NamedTuple, NoReturn
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from shared.contracts.base import Contract
 from shared.kernel.errors import Refused
@@ -28,6 +29,13 @@ STRING_CHARACTERS_MAX = 2_048
 
 _PLAIN_TYPE = "application/json"
 _CONTENT_TYPE = re.compile(r'application/json(?:\s*;\s*charset="?utf-8"?)?', re.IGNORECASE)
+_SPACE = re.compile(r"[ \t\n\r]*+")
+#: A name of ours may be written with escapes, of six characters each.
+_OPENED = re.compile(r'[ \t\n\r]*+\{[ \t\n\r]*+("(?:[^"\\]|\\.){0,240}+")[ \t\n\r]*+:[ \t\n\r]*+\[')
+_OPENED_BYTES_MAX = 1_024
+_CLOSED = re.compile(r"\}[ \t\n\r]*")
+#: The longest that is not told from an error where it is cut off: two escapes.
+_TOKEN_MAX = 12
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
@@ -46,10 +54,20 @@ def parse_body(
     return _plain(text, nodes_max) or _within_limits(_load(text), nodes_max)
 
 
+class Item(NamedTuple):
+    """One item of a list: what it says, or its refusal; its bytes as sent, without the white space around it."""
+
+    read: dict[str, Any] | Refused
+    raw: bytes
+
+
 def parse_list(
     content_type: str | None, content_encoding: str | None, body: bytes, *, name: str, items_max: int
-) -> list[dict[str, Any] | Refused]:
+) -> Iterator[Item]:
     """The objects of `{name: [ … ]}`, each under the limits of a body of its own; a bad one is its refusal.
+
+    They are read as they are asked for: whoever has one has not yet read the others. Nothing longer than a body is
+    parsed at once: it ends at what is too long for an item, and at an item too many, whatever follows.
 
     Raises `Refused` for what is wrong with the whole: its kind, its text, its outer shape, its length.
     """
@@ -57,25 +75,76 @@ def parse_list(
     if len(body) > items_max * BODY_BYTES_MAX:
         raise _too_large(items_max * BODY_BYTES_MAX)
     text = _text(body)
-    if (plain := _plain_list(text, name, items_max)) is not None:
-        return list(plain)
-    tree = _load(text)
-    if type(tree) is not dict:
-        raise Refused("body_not_object", "send a JSON object")
-    items = tree.get(name)
-    if set(tree) != {name} or not isinstance(items, list) or not 1 <= len(items) <= items_max:
-        raise Refused("batch_size", f"send 1 to {items_max} items in one list", field=f"/{name}")
-    return [_item(item) for item in items]
+    misshapen = functools.partial(_misshapen, text, name, items_max)
+    if (at := _list_opened(text, name)) is None or text.startswith("]", (at := _past_space(text, at))):
+        raise misshapen()
+    for place in range(items_max):
+        tree, raw = _cut_out(text, at, field=f"/{name}/{place}")
+        yield Item(_item(tree), raw.encode())
+        at = _past_space(text, at + len(raw))
+        if not text.startswith(",", at):
+            break
+        at = _past_space(text, at + 1)
+    else:
+        raise misshapen()
+    if not text.startswith("]", at):
+        raise _not_json()
+    if text.startswith(",", (at := _past_space(text, at + 1))):
+        raise misshapen()
+    if not _CLOSED.fullmatch(text, at):
+        raise _not_json()
 
 
-def _item(item: Any) -> dict[str, Any] | Refused:
+def opens_list(body: bytes, name: str) -> bool:
+    """Whether a body begins as one for `parse_list` does."""
+    return _list_opened(body[:_OPENED_BYTES_MAX].decode(errors="replace"), name) is not None
+
+
+def _list_opened(text: str, name: str) -> int | None:
+    """Where the items of `{name: [ …` begin; None where it begins in another way."""
+    if (opened := _OPENED.match(text)) is None:
+        return None
     try:
-        checked = _within_limits(item)
+        return opened.end() if json.loads(opened[1]) == name else None
+    except ValueError:
+        return None
+
+
+def _misshapen(text: str, name: str, items_max: int) -> Refused:
+    """The refusal of what is no list of one to `items_max` items; only what is short is read for it."""
+    short = len(text) <= BODY_BYTES_MAX
+    if not (type(_load(text)) is dict if short else text.startswith("{", _past_space(text, 0))):
+        return Refused("body_not_object", "send a JSON object")
+    return Refused("batch_size", f"send 1 to {items_max} items in one list", field=f"/{name}")
+
+
+def _cut_out(text: str, at: int, *, field: str) -> tuple[Any, str]:
+    """The value that begins there, and its text. Raises `Refused` also where it is longer than a body may be."""
+    window = text[at : at + BODY_BYTES_MAX + 1]
+    try:
+        tree, end = _DECODER.raw_decode(window)
+    except json.JSONDecodeError as error:
+        goes_on = at + len(window) < len(text)
+        if goes_on and (error.msg.startswith("Unterminated") or error.pos > len(window) - _TOKEN_MAX):
+            raise _too_large(BODY_BYTES_MAX, field) from None
+        raise _not_json() from None
+    except RecursionError:
+        raise _too_deep() from None
+    if len(window[:end].encode()) > BODY_BYTES_MAX:
+        raise _too_large(BODY_BYTES_MAX, field)
+    return tree, window[:end]
+
+
+def _past_space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return at if found is None else found.end()
+
+
+def _item(tree: Any) -> dict[str, Any] | Refused:
+    try:
+        return _within_limits(tree)
     except Refused as error:
-        return error
-    if len(to_json(checked)) > BODY_BYTES_MAX:
-        return _too_large(BODY_BYTES_MAX)
-    return checked
+        return error.with_traceback(None)  # its frames would keep what was parsed, of every item at once
 
 
 def _check_kind(content_type: str | None, content_encoding: str | None) -> None:
@@ -85,8 +154,16 @@ def _check_kind(content_type: str | None, content_encoding: str | None) -> None:
         raise Refused("body_content_encoding", "send the body without content encoding", status=415)
 
 
-def _too_large(bytes_max: int) -> Refused:
-    return Refused("body_too_large", f"at most {bytes_max} bytes", status=413)
+def _too_large(bytes_max: int, field: str | None = None) -> Refused:
+    return Refused("body_too_large", f"at most {bytes_max} bytes", field=field, status=413)
+
+
+def _too_deep() -> Refused:
+    return Refused("body_too_deep", f"at most {DEPTH_MAX} levels")
+
+
+def _not_json() -> Refused:
+    return Refused("body_not_json", "send one JSON document and nothing else", status=400)
 
 
 def _text(body: bytes) -> str:
@@ -113,9 +190,9 @@ def _load(text: str) -> Any:
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError:
-        raise Refused("body_not_json", "send one JSON document and nothing else", status=400) from None
+        raise _not_json() from None
     except RecursionError:
-        raise Refused("body_too_deep", f"at most {DEPTH_MAX} levels") from None
+        raise _too_deep() from None
 
 
 def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -145,22 +222,6 @@ def _plain(text: str, nodes_max: int = NODES_MAX) -> dict[str, Any] | None:
     tree = _unescaped(text)
     strings = _plain_strings(tree, nodes_max)
     return tree if strings and 2 * strings == text.count('"') else None
-
-
-def _plain_list(text: str, name: str, items_max: int) -> list[dict[str, Any]] | None:
-    """What `parse_list` returns for `text`, when that is plain to see of every item: none of them is refused."""
-    tree = _unescaped(text)
-    if type(tree) is not dict or tree.keys() != {name}:
-        return None
-    items = tree[name]
-    if type(items) is not list or not 1 <= len(items) <= items_max:
-        return None
-    strings = 1
-    for item in items:
-        if not (counted := _plain_strings(item, NODES_MAX)) or len(to_json(item)) > BODY_BYTES_MAX:
-            return None
-        strings += counted
-    return items if 2 * strings == text.count('"') else None
 
 
 def _unescaped(text: str) -> Any:

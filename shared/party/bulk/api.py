@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Literal, NamedTuple
 
 from fastapi import APIRouter, Depends, Request
@@ -18,11 +19,12 @@ from shared.kernel.errors import Refused
 from shared.party.bulk.domain import Line
 from shared.party.bulk.store import KeyedLine, LineKeys
 from shared.party.bulk.use_cases import act_on_many
+from shared.party.posted import PostedBody, read_list
 from shared.party.recipient.api import ItemRoutes
 from shared.party.recipient.ports import Acting
 from shared.runtime.database.transactions import RowScope, Session
 from shared.runtime.http.batches import LIST, AnswerRefused, batched
-from shared.runtime.http.edge import read_key, read_list, read_model
+from shared.runtime.http.edge import read_key, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import does
 from shared.runtime.http.problems import problem_body
@@ -92,14 +94,16 @@ class BulkRoutes:
 
     async def act(self, request: Request, identity: Identity) -> Response:
         """Do what is posted, once for its idempotency key."""
-        values, route = await read_list(request, LIST), request.url.path
-        posted = [self._read(place, value, route=route) for place, value in enumerate(values)]
+        route, headers, owe = request.url.path, request.headers, partial(self._routes.serving.owe, identity.party)
+        body = PostedBody(await request.body(), headers.get("content-type"), headers.get("content-encoding"))
+        read = await read_list(body, LIST, route, make=partial(self._read, route=route), owe=owe)
 
         async def do(session: Session) -> Contract:
-            return await self._done(posted, session, identity)
+            return await self._done(read.made, session, identity)
 
         acts = self._routes.serving.acts
-        return await acts.once(request, identity, "read", roles=self._kind.roles, act=do, status=200)
+        roles = self._kind.roles
+        return await acts.once(request, identity, "read", roles=roles, act=do, status=200, wanted=read.same)
 
     def _read(self, place: int, value: Mapping[str, JsonValue] | Refused, *, route: str) -> Posted | Refused:
         try:

@@ -29,17 +29,27 @@ class Acts:
         self._wake = wake
 
     async def once(
-        self, request: Request, identity: Identity, action: str, *, roles: Container[Role], act: Act, status: int = 202
+        self,
+        request: Request,
+        identity: Identity,
+        action: str,
+        *,
+        roles: Container[Role],
+        act: Act,
+        status: int = 202,
+        wanted: bytes | None = None,
     ) -> Response:
         """Run `act` for this request's `Idempotency-Key`, or give the answer that it was given before.
+
+        `wanted` is the hash of what the body wants, where that was read already.
 
         Whoever is in none of the `roles` that may act is refused first: an answer is no more theirs than the act. A
         refusal rolls everything back and is not kept: the same request may succeed later.
         """
         if identity.role not in roles:
             raise Refused("forbidden", "the role may not do this", status=403)
-        key, body = read_key(request.headers.get("idempotency-key")), await request.body()
-        wanted = body_hash(request.url.path, body)
+        key = read_key(request.headers.get("idempotency-key"))
+        wanted = wanted or body_hash(request.url.path, await request.body())
         done = await self.done(identity, action, roles=roles, key=key, wanted=wanted, act=act, status=status)
         return _json(*done)
 

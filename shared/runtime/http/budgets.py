@@ -16,6 +16,8 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import NotNow
 
 BURST_S: Final = 2.0
+#: Of what is refused, as much is read for one unit of work.
+REFUSED_BYTES_A_WORK: Final = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,11 @@ class BudgetLimits:
     requests_per_s: float
     bytes_per_s: float
     work_per_s: float = math.inf
+
+
+def work_of(refused_bytes: int) -> int:
+    """The work of reading what was then refused for its form: more than that it is one, which is owed in any case."""
+    return math.ceil(refused_bytes / REFUSED_BYTES_A_WORK)
 
 
 class BudgetExceeded(NotNow):

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.guard import parse_body, parse_list
+from shared.guard import parse_body
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.codes import WHYS
 from shared.kernel.errors import CausewayError, NotNow, Refused, Unavailable, not_found
@@ -114,13 +114,6 @@ async def read_json(request: Request) -> dict[str, Any]:
     """The body as a JSON object within the limits of the guard. Raises `Refused` with a code `body_…`."""
     headers = request.headers
     return parse_body(headers.get("content-type"), headers.get("content-encoding"), await request.body())
-
-
-async def read_list(request: Request, name: str) -> list[dict[str, Any] | Refused]:
-    """The objects of `{name: [ … ]}`, at most `BATCH_ITEMS_MAX`; each within the guard's limits, or its refusal."""
-    headers = request.headers
-    kind, encoding = headers.get("content-type"), headers.get("content-encoding")
-    return parse_list(kind, encoding, await request.body(), name=name, items_max=BATCH_ITEMS_MAX)
 
 
 def read_model(model: type[_Model], value: Any) -> _Model:

@@ -19,13 +19,30 @@ def body_hash(route: str, body: bytes) -> bytes:
         said = _SPELT(json.loads(body)).encode()
     except (ValueError, RecursionError):
         said = body
-    return _hash(route, [said])
+    same = Sameness(route)
+    same.add(said)
+    return same.value()
 
 
 def items_hash(route: str, items: Iterable[tuple[dict[str, Any] | Refused, bytes]]) -> bytes:
     """`body_hash` of a body that is read already: what was read of each item, or its bytes where it was refused."""
-    return _hash(route, [raw if isinstance(read, Refused) else _SPELT(read).encode() for read, raw in items])
+    same = Sameness(route)
+    for read, raw in items:
+        same.add_item(read, raw)
+    return same.value()
 
 
-def _hash(route: str, said: list[bytes]) -> bytes:
-    return hashlib.sha256(b"\n".join([route.encode(), *said])).digest()
+class Sameness:
+    """`items_hash`, item by item."""
+
+    def __init__(self, route: str) -> None:
+        self._hash = hashlib.sha256(route.encode())
+
+    def add_item(self, read: dict[str, Any] | Refused, raw: bytes) -> None:
+        self.add(raw if isinstance(read, Refused) else _SPELT(read).encode())
+
+    def add(self, said: bytes) -> None:
+        self._hash.update(b"\n" + said)
+
+    def value(self) -> bytes:
+        return self._hash.digest()

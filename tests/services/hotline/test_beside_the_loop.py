@@ -46,6 +46,17 @@ def dear(references: int = 40) -> bytes:
     ).encode()
 
 
+def too_many(nested: bytes = b"[[[[[]]]]]") -> bytes:
+    """As heavy as a list may be, of nothing but little values."""
+    return b'{"referrals":[' + b",".join([nested] * 290_000) + b"]}"
+
+
+def too_deep(references: int = 100) -> bytes:
+    """As many items as a list may have, each as heavy as it may be, of nothing but little values."""
+    one = b'{"items":[' + b",".join([b"[[[[]]]]"] * 3_600) + b"]}"
+    return b'{"referrals":[' + b",".join([one] * references) + b"]}"
+
+
 def posted(body: bytes, content_type: str | None = JSON, party: str = HOTLINE) -> Posted:
     return Posted(body, content_type, None, party, AT)
 
@@ -218,6 +229,27 @@ async def test_what_is_filed_and_checked_is_owed_by_who_asked(client: tuple[Orig
     assert owed == {HOTLINE: 2 * (1 + len(SUBMISSION["items"]) + edges)}
 
 
+@pytest.mark.parametrize("path", ["batch", "check"])
+async def test_what_is_refused_for_its_form_is_owed_by_who_asked(
+    client: tuple[Origin, httpx.AsyncClient], path: str
+) -> None:
+    origin, door = client
+    owed: list[int] = []
+    origin.api._owe = lambda _, work: owed.append(work)
+    origin.intake._owe = lambda *_: None
+    headers = asking(HOTLINE, key=uuid7().hex) | {"content-type": JSON}
+
+    async def told(body: bytes) -> httpx.Response:
+        return await door.post(f"/v1/referrals:{path}", content=body, headers=headers)
+
+    answer = await told(too_many())
+    assert (answer.status_code, answer.json()["code"], owed) == (422, "batch_size", [len(too_many()) // 1024 + 1])
+    owed.clear()
+    answer = await told(too_deep(2))
+    assert {each.get("problem", each)["code"] for each in answer.json()["results"]} == {"body_too_many_values"}
+    assert sum(owed) == len(too_deep(2)) // 1024 + 1 + (2 if path == "check" else 0)
+
+
 async def test_whoever_owes_waits(client: tuple[Origin, httpx.AsyncClient]) -> None:
     origin, _ = client
     origin.budgets._rates = (1_000, 10_000_000, 10)
@@ -245,7 +277,7 @@ async def test_a_dear_list_is_looked_at_read_prepared_and_signed_beside_the_loop
 
     dear_steps = {
         "trips": alarms,
-        "item_bytes": routes,
+        "parsed": routes,
         "prepare_batch": intake,
         "edge_rows": filing,
         "sign": numbering,

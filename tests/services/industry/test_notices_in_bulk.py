@@ -16,6 +16,7 @@ from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from tests.services.deliveries import OTHER_PROVIDER, PROVIDER, issued
 from tests.services.doors import asking, door, serving
+from tests.services.hotline.test_beside_the_loop import too_many
 from tests.services.industry.provider import KEK, Providers
 from tests.services.industry.test_preservation_before_removal import asked
 from tests.services.outgoing import clear_parts
@@ -165,6 +166,14 @@ async def test_each_line_and_each_statement_is_work(providers: Providers, client
     three = said(notice_id, *({"n": n, **REMOVED} for n in (1, 2, 3)))
     await post(client, three, {"notice_id": notice_id, "act": "juggle"}, {"notice_id": notice_id, "act": "acknowledge"})
     assert WORK == [3 + 3]
+
+
+async def test_a_heavy_list_of_little_values_is_refused_and_owed(client: httpx.AsyncClient) -> None:
+    body = too_many().replace(b"referrals", b"answers")
+    headers = asking(PROVIDER, key=str(uuid7())) | {"content-type": "application/json"}
+    answer = await client.post("/v1/notices:batch", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (422, "batch_size")
+    assert [len(body) // 1024 + 1] == WORK
 
 
 @pytest.mark.parametrize("answers", [[], [{}] * 101, "all", [["answer"]]])

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.guard import envelope_limits, parse_body, parse_list
-from shared.guard.envelope_limits import BODY_BYTES_MAX, NODES_MAX, _load, _plain, _plain_list, _within_limits
+from shared.guard import parse_body
+from shared.guard.envelope_limits import BODY_BYTES_MAX, NODES_MAX, _load, _plain, _within_limits
 from shared.kernel.errors import Refused
 from tests.guard_report.structural import structural
 
@@ -66,14 +66,6 @@ def test_a_compressed_body_is_refused_whether_it_says_so_or_not() -> None:
 )
 def test_a_body_outside_the_limits_is_refused(body: bytes, code: str) -> None:
     assert refused(body).code == code
-
-
-def test_deep_items_and_items_that_repeat_a_name_are_refused_and_the_others_are_read() -> None:
-    deep = b'{"a":' * 600 + b'{"b":1,"b":2}' + b"}" * 600
-    items = b",".join((deep, b'{"b":{"c":1,"c":2}}', b'{"a":1}'))
-    *bad, good = parse_list(JSON, None, b'{"items":[' + items + b"]}", name="items", items_max=3)
-    assert [each.code for each in bad if isinstance(each, Refused)] == ["body_too_deep", "body_key_repeated"]
-    assert good == {"a": 1}
 
 
 def test_six_levels_and_nineteen_digits_are_read() -> None:
@@ -148,7 +140,7 @@ _names = st.sampled_from(["items", "asn", "url", "kind", "other"])
 
 
 @st.composite
-def _spoilt(draw: st.DrawFn) -> str:
+def spoilt(draw: st.DrawFn) -> str:
     """An object with names of ours, where some pieces are replaced or put in."""
     text = json.dumps(draw(st.dictionaries(_names, _values, max_size=4)), ensure_ascii=draw(st.booleans()))
     for _ in range(draw(st.integers(0, 2))):
@@ -163,7 +155,7 @@ def same_as_slowly(text: str) -> bool:
     return quick is None or repr(quick) == repr(_within_limits(_load(text)))
 
 
-@given(_spoilt())
+@given(spoilt())
 @settings(max_examples=300, deadline=None)
 def test_what_is_read_quickly_is_what_is_read_slowly(text: str) -> None:
     assert same_as_slowly(text)
@@ -205,46 +197,3 @@ def test_an_ordinary_body_is_read_quickly() -> None:
     )
     assert _plain(text) is not None
     assert same_as_slowly(text)
-
-
-def listed(text: str) -> list[Any]:
-    """What `parse_list` makes of it: each item as it is shown, a refusal by its code, or the refusal of it all."""
-    try:
-        read = parse_list(JSON, None, text.encode(), name="items", items_max=3)
-    except Refused as error:
-        return [error.code]
-    return [each.code if isinstance(each, Refused) else repr(each) for each in read]
-
-
-@given(st.lists(_spoilt(), max_size=4).map(",".join))
-@settings(max_examples=200, deadline=None)
-def test_a_list_that_is_read_quickly_is_what_is_read_slowly(items: str) -> None:
-    text = f'{{"items":[{items}]}}'
-    quick = listed(text)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(envelope_limits, "_plain_list", lambda *_given: None)
-        assert listed(text) == quick
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"items":[]}',
-        '{"items":[{"asn":1},{"asn":1},{"asn":1},{"asn":1}]}',
-        '{"items":[{"asn":1}],"items":[{"asn":1}]}',
-        '{"items":[{"asn":1}],"asn":1}',
-        '{"items":[{"asn":1},1]}',
-        '{"items":[{"asn":1},{}]}',
-        '{"items":[{"asn":1},{"asn":"1","asn":"2"}]}',
-        '{"items":[{"asn":1},{"asn":1.5}]}',
-        '{"items":[{"items":[' + ",".join(['"' + "x" * 2_000 + '"'] * 17) + "]}]}",
-        '[{"asn":1}]',
-        "{}",
-    ],
-)
-def test_a_list_that_is_not_plainly_within_the_limits_is_not_read_quickly(text: str) -> None:
-    assert _plain_list(text, "items", 3) is None
-
-
-def test_an_ordinary_list_is_read_quickly() -> None:
-    assert _plain_list('{"items": [{"kind": "é:", "asn": -0}, {"value": null}]}', "items", 3) is not None

@@ -20,7 +20,8 @@ from shared.contracts.decision import NotSent
 from shared.contracts.referral import ReferralSubmission
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents, Looked, check
-from shared.guard import parse_body, parse_list
+from shared.guard import opens_list, parse_body, parse_list
+from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.clock import parse_rfc3339, rfc3339
 from shared.kernel.errors import Refused, not_found
 from shared.party.origin.api import bodies
@@ -28,6 +29,7 @@ from shared.party.origin.domain import Recipient
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.routing.policy_index import PolicyIndex
 from shared.runtime.http.aside import Aside, serve_questions
+from shared.runtime.http.budgets import work_of
 from shared.runtime.http.edge import BATCH_ITEMS_MAX, read_model
 from shared.runtime.http.problems import problem_body
 from shared.vocabulary.jurisdiction import TREE
@@ -62,13 +64,14 @@ def check_posted(posted: Posted, documents: Documents) -> Checked:
     origin = documents.directory.party(posted.party)
     if origin is None:
         raise not_found()
-    submissions = [parsed(value) for value in _one_or_many(posted)]
+    values, refused_bytes = _one_or_many(posted)
+    submissions = [parsed(value) for value in values]
     outcomes = [_outcome(each, origin, documents, at=posted.at) for each in submissions]
     results = tuple(_result(index, each) for index, each in enumerate(outcomes))
     items = sum(len(each.items) for each in submissions if not isinstance(each, Refused))
     edges = sum(len(each.judged.edges) for each in outcomes if not isinstance(each, Refused))
     refused = sum(isinstance(each, Refused) for each in outcomes)
-    work = len(submissions) + items + edges
+    work = len(submissions) + items + edges + work_of(refused_bytes)
     return Checked(bodies.CheckAnswer(results=results).spelt(), work, len(submissions), refused)
 
 
@@ -152,16 +155,24 @@ def _spelt(index: DirectoryIndex | PolicyIndex) -> bytes:
     return to_json({"digest": index.digest, "document": dict(index.document)})
 
 
-def _one_or_many(posted: Posted) -> Sequence[JsonObject | Refused]:
-    """A list where the body is one, else the single referral that it is."""
+def _one_or_many(posted: Posted) -> tuple[Sequence[JsonObject | Refused], int]:
+    """A list where the body is one, else the single referral that it is; the bytes of what is refused of a list."""
     kind, encoding = posted.content_type, posted.content_encoding
+    if not _is_list(posted.body):
+        return [parse_body(kind, encoding, posted.body)], 0
+    items = list(parse_list(kind, encoding, posted.body, name="referrals", items_max=BATCH_ITEMS_MAX))
+    return [each.read for each in items], sum(len(each.raw) for each in items if isinstance(each.read, Refused))
+
+
+def _is_list(body: bytes) -> bool:
+    """Whether a body is to be read as a list: what is too large for a single one is not parsed to see it."""
+    if len(body) > BODY_BYTES_MAX:
+        return opens_list(body, "referrals")
     try:
-        body = from_json(posted.body)
+        read = from_json(body)
     except ValueError:
-        body = None  # refused as a single one, with the rule that it breaks
-    if isinstance(body, dict) and "referrals" in body:
-        return parse_list(kind, encoding, posted.body, name="referrals", items_max=BATCH_ITEMS_MAX)
-    return [parse_body(kind, encoding, posted.body)]
+        return False  # refused as a single one, with the rule that it breaks
+    return isinstance(read, dict) and "referrals" in read
 
 
 def _outcome(

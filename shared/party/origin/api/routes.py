@@ -9,20 +9,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from shared.contracts.base import Contract, JsonObject
+from shared.contracts.base import Contract
 from shared.contracts.referral import ReferralSubmission
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Act
 from shared.exchange.origin import ReferralState
 from shared.exchange.prepare import Documents
-from shared.guard import item_bytes, parse_body, parse_list
-from shared.guard.envelope_limits import BODY_BYTES_MAX
+from shared.guard import parse_body
 from shared.kernel.authority import Authority
 from shared.kernel.canonical import digest
 from shared.kernel.clock import Clock
@@ -54,17 +53,17 @@ from shared.party.origin.domain import Request as Filed
 from shared.party.origin.store.revisions import PostgresRevisions
 from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.alarms import Alarms
-from shared.party.origin.use_cases.beside import beside
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
 from shared.party.origin.use_cases.reviews import DROP, RELEASE
 from shared.party.origin.use_cases.revisions import compare_revisions
+from shared.party.posted import Owe, PostedBody, ReadList, read_list, refused_is_owed
 from shared.party.questions.ports import ShownQuestion
 from shared.party.questions.store import PostgresQuestions
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.http.acts import Acts
-from shared.runtime.http.edge import BATCH_ITEMS_MAX, read_json, read_key, read_model
+from shared.runtime.http.edge import read_json, read_key, read_model
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import does, shows
 from shared.runtime.http.paging import Cursor, Limit
@@ -84,22 +83,6 @@ FILES_MANY: Final = does(bodies.BatchAnswer, takes=[bodies.ReferralBatch], statu
     "description": "File up to 100 referrals; each has its own result, and one that is refused does not hold up the "
     "others.",
 }
-
-
-class _Posted(NamedTuple):
-    """A body as it came."""
-
-    body: bytes
-    kind: str | None
-    encoding: str | None
-
-
-class _Read(NamedTuple):
-    """What is in a body: each submission, or why it is none; digests of their bytes; what says that two are one."""
-
-    contents: Sequence[ReferralSubmission | Refused]
-    hashes: Sequence[str]
-    same: bytes
 
 
 class OriginApi:
@@ -150,7 +133,7 @@ class OriginApi:
     async def file(self, request: Request, identity: Identity) -> Response:
         """File what is posted: a list where the path says so, else one referral."""
         key, headers = read_key(request.headers.get("idempotency-key")), request.headers
-        posted = _Posted(await request.body(), headers.get("content-type"), headers.get("content-encoding"))
+        posted = PostedBody(await request.body(), headers.get("content-type"), headers.get("content-encoding"))
         answer = await self._filed(identity, posted, key=key, route=request.url.path)
         located = {"Location": answer.location} if answer.location else None
         kind = PROBLEM_JSON if answer.status >= 400 else "application/json"
@@ -158,7 +141,7 @@ class OriginApi:
 
     async def file_spelt(self, identity: Identity, body: bytes, *, key: bytes, route: str) -> Reply:
         """File what is spelt as JSON by another door than this: its `route` ends as that of a list where it is one."""
-        return await self._filed(identity, _Posted(body, "application/json", None), key=key, route=route)
+        return await self._filed(identity, PostedBody(body, "application/json", None), key=key, route=route)
 
     async def act(
         self,
@@ -217,21 +200,24 @@ class OriginApi:
         self._authority.require("referral", identity.role, action="submit", state=Disposition.ROUTED)
         posted = Posted(body, kind, encoding, identity.party, self._clock.now())
         async with self._alarms.posted(identity.party, posted.body):
-            checked = await self._checking(posted)
+            with refused_is_owed(body, self._owed_by(identity)):
+                checked = await self._checking(posted)
         self._alarms.judged(identity.party, checked.posted, checked.refused)
         self._owe(identity.party, checked.work)
         return checked.body
 
-    async def _filed(self, identity: Identity, posted: _Posted, *, key: bytes, route: str) -> Reply:
-        reading = partial(_read, posted, route=route)
+    async def _filed(self, identity: Identity, posted: PostedBody, *, key: bytes, route: str) -> Reply:
         async with self._alarms.posted(identity.party, posted.body):
-            read = await beside(reading) if len(posted.body) > BODY_BYTES_MAX else reading()
+            read = await _read(posted, route, owe=self._owed_by(identity))
         party, trace = self._intake.origin(identity.party), current_traceparent()
         submissions = [
             Submission(party, identity.role, content, trace, body_sha256=sha256, actor=identity.actor)
-            for content, sha256 in zip(read.contents, read.hashes, strict=True)
+            for content, sha256 in zip(read.made, read.hashes, strict=True)
         ]
         return await self._intake.submit(Filed(submissions, key, read.same, not _is_list(route)))
+
+    def _owed_by(self, identity: Identity) -> Owe:
+        return partial(self._owe, identity.party)
 
     @asynccontextmanager
     async def listing(self, identity: Identity) -> AsyncIterator[Acting]:
@@ -321,15 +307,11 @@ def _is_list(route: str) -> bool:
     return route.endswith(":batch")
 
 
-def _read(posted: _Posted, *, route: str) -> _Read:
-    """Raises `Refused` for a body that is refused as a whole."""
-    kind, encoding, body = posted.kind, posted.encoding, posted.body
+async def _read(posted: PostedBody, route: str, *, owe: Owe) -> ReadList[ReferralSubmission | Refused]:
+    """Each submission that is posted, or why it is none. Raises `Refused` for a body that is refused as a whole."""
     if _is_list(route):
-        values: Sequence[JsonObject | Refused] = parse_list(
-            kind, encoding, body, name="referrals", items_max=BATCH_ITEMS_MAX
-        )
-    else:
-        values = [parse_body(kind, encoding, body)]
-    raw = item_bytes(body) if _is_list(route) else [body]
-    same = items_hash(route, zip(values, raw, strict=True))
-    return _Read([parsed(each) for each in values], [digest(each) for each in raw], same)
+        return await read_list(posted, "referrals", route, make=lambda _, value: parsed(value), owe=owe)
+    with refused_is_owed(posted.body, owe):
+        value = parse_body(posted.kind, posted.encoding, posted.body)
+    same = items_hash(route, [(value, posted.body)])
+    return ReadList([parsed(value)], [digest(posted.body)], same)

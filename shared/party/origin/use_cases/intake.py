@@ -28,11 +28,11 @@ from shared.kernel.authority import Authority, Role
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
+from shared.party.beside import beside
 from shared.party.origin.domain import DaySpent, ExternalRefExists, Outcome, Reply, Request, Submission
 from shared.party.origin.ports import Claimed, Filings, Twin
 from shared.party.origin.ports import Filing as FilingStore
 from shared.party.origin.use_cases.alarms import Alarms, Kind
-from shared.party.origin.use_cases.beside import beside
 from shared.party.origin.use_cases.day import debit, debit_of, give_back
 from shared.party.origin.use_cases.ways import (
     ANSWER_S_MAX,

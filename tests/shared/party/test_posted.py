@@ -1,0 +1,76 @@
+"""A list that one party posts, however it is made, gives the others their turns; where it is refused, it is owed."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from shared.guard.envelope_limits import BODY_BYTES_MAX
+from shared.kernel.errors import Refused
+from shared.party.posted import PostedBody, ReadList, read_list
+from shared.runtime.http.budgets import REFUSED_BYTES_A_WORK, work_of
+from shared.runtime.http.sameness import items_hash
+from tests.services.hotline.test_beside_the_loop import JSON, least_gap_share, too_deep, too_many
+
+ROUTE = "/v1/referrals:batch"
+
+
+class Reading:
+    """Reads lists; what is owed for them, and whether it was beside the loop that items were looked at."""
+
+    def __init__(self) -> None:
+        self.owed: list[int] = []
+        self.beside: set[bool] = set()
+
+    async def read(self, body: bytes) -> ReadList[str]:
+        posted = PostedBody(body, JSON, None)
+        return await read_list(posted, "referrals", ROUTE, make=self._made, owe=self.owed.append)
+
+    async def refused(self, body: bytes) -> str:
+        with pytest.raises(Refused) as caught:
+            await self.read(body)
+        return caught.value.code
+
+    def _made(self, place: int, value: object) -> str:
+        self.beside.add(threading.current_thread() is not threading.main_thread())
+        return f"{place} {value.code if isinstance(value, Refused) else value}"
+
+
+@pytest.fixture
+def reading() -> Reading:
+    return Reading()
+
+
+async def test_of_each_item_there_is_what_is_made_of_it_and_the_digest_of_its_bytes(reading: Reading) -> None:
+    read = await reading.read(b'{"referrals":[{"asn": 1}, 7]}')
+    assert read.made == ["0 {'asn': 1}", "1 body_not_object"]
+    assert len(set(read.hashes)) == 2
+    assert read.same == items_hash(ROUTE, [({"asn": 1}, b""), (Refused("body_not_object"), b"7")])
+    assert (reading.beside, reading.owed) == ({False}, [1])
+
+
+async def test_a_list_heavier_than_a_body_is_read_beside_the_loop_and_nothing_is_owed_for_what_is_read(
+    reading: Reading,
+) -> None:
+    one = b'{"asn":1' + b" " * (BODY_BYTES_MAX // 2) + b"}"
+    read = await reading.read(b'{"referrals":[' + one + b"," + one + b"]}")
+    assert read.made == ["0 {'asn': 1}", "1 {'asn': 1}"]
+    assert (reading.beside, reading.owed) == ({True}, [])
+
+
+async def test_what_is_refused_is_owed_by_its_bytes(reading: Reading) -> None:
+    assert await reading.refused(too_many()) == "batch_size"
+    assert reading.owed == [work_of(len(too_many()))]
+    reading.owed.clear()
+    read = await reading.read(too_deep())
+    assert {each.partition(" ")[2] for each in read.made} == {"body_too_many_values"}
+    assert reading.owed == [pytest.approx(len(too_deep()) / REFUSED_BYTES_A_WORK, rel=0.01)]
+
+
+@pytest.mark.timing
+async def test_whoever_posts_nothing_but_little_values_gives_the_others_their_turns(reading: Reading) -> None:
+    async def posting() -> None:
+        await reading.read(too_deep())
+
+    assert await least_gap_share(posting, wanted=0.3) < 0.3
