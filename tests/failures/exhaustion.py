@@ -11,9 +11,10 @@ import resource
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from time import perf_counter
 from typing import Final, NamedTuple
@@ -23,7 +24,7 @@ import httpx
 
 from shared.kernel.ids import uuid7
 from tests.failures.load import quantile
-from tests.services.hotline.test_beside_the_loop import dear
+from tests.services.hotline.test_beside_the_loop import dear, too_deep, too_many
 from tests.support.running import Exchange, running_exchange
 
 ATTACKER, OTHER = "hotline-nl.example", "hotline-be.example"
@@ -99,10 +100,12 @@ Attack = Callable[[Api, Told], Awaitable[None]]
 
 async def dearest_bodies(api: Api, told: Told) -> None:
     """The dearest that the API takes, two checks and a list, each again as soon as there is an answer."""
-    ways = (("check", dear(40)), ("check", dear(40)), ("batch", dear(20)))
-    async with asyncio.TaskGroup() as group:
-        for path, body in ways:
-            group.create_task(_post(api, path, body, told))
+    await _post_each(api, (("check", dear(40)), ("check", dear(40)), ("batch", dear(20))), told)
+
+
+async def refused_bodies(api: Api, told: Told) -> None:
+    """The heaviest that the API takes, of nothing but little values: refused as a whole, or each item by itself."""
+    await _post_each(api, list(product(("check", "batch"), (too_many(), too_deep()))), told)
 
 
 async def idle_sockets(api: Api, told: Told) -> None:
@@ -136,7 +139,7 @@ async def endless_trailers(api: Api, told: Told) -> None:
 
 
 ATTACKS: Final[Mapping[str, Attack]] = {
-    each.__name__: each for each in (dearest_bodies, idle_sockets, endless_trailers)
+    each.__name__: each for each in (dearest_bodies, refused_bodies, idle_sockets, endless_trailers)
 }
 
 
@@ -214,6 +217,12 @@ async def _elsewhere(attack: str, api: Api, statuses: Counter[int], begun: async
 def memory_kib(pid: int) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
+async def _post_each(api: Api, ways: Iterable[tuple[str, bytes]], told: Told) -> None:
+    async with asyncio.TaskGroup() as group:
+        for path, body in ways:
+            group.create_task(_post(api, path, body, told))
 
 
 async def _post(api: Api, path: str, body: bytes, told: Told) -> None:
