@@ -9,8 +9,8 @@ import pytest
 from shared.contracts.referral import ReferralSubmission
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, Unavailable
+from shared.party.beside import REST
 from shared.party.origin.domain import Reply, Request, Submission
-from shared.party.origin.use_cases.beside import REST
 from shared.party.origin.use_cases.ways import (
     ANSWER_S_MAX,
     DENSE_PER_S,

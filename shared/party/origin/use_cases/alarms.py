@@ -21,7 +21,7 @@ from shared.guard.charge import BYTE
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
-from shared.party.origin.use_cases.beside import beside
+from shared.party.beside import beside
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.metrics import ALARMS
 

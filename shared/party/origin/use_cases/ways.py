@@ -10,8 +10,8 @@ from collections import Counter, OrderedDict
 from typing import Final
 
 from shared.kernel.errors import Refused, Unavailable
+from shared.party.beside import REST
 from shared.party.origin.domain import Reply, Request
-from shared.party.origin.use_cases.beside import REST
 from shared.vocabulary.referral import PriorityLevel
 
 #: Submissions that go into one transaction, and seconds in which it is answered that they did.
