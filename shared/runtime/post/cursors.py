@@ -21,6 +21,9 @@ from shared.runtime.post.arrivals import Cursor, Step, Superseded
 #: How long a lease outlives its last renewal, by the database's clock. Another process takes over after that.
 LEASE_S: Final = 4.0
 
+#: So is one that ends later than any can: it was noted before the database's clock went back. $2 is how long one lasts.
+_OVER: Final = "(until < now() OR until > clock_timestamp() + 2 * $2::interval)"
+
 _CURSOR = Columns.of(Cursor)
 _STEP = Columns.of(Cursor, first="bigint")
 _ADVANCE = Statement(
@@ -39,24 +42,24 @@ WHERE topic = $1 AND partition = $2 AND topic_id = $6 AND following = $7 RETURNI
 """
 #: Renews what a reader has, and tells what it must know to see that nothing else is to be done; nothing where a reader
 #: or a lease has ended.
-_KEEP: Final = """
+_KEEP: Final = f"""
 WITH seen AS (
-    UPDATE topic_reader SET until = now() + $2 WHERE holder = $1 AND until >= now() RETURNING holder
+    UPDATE topic_reader SET until = now() + $2::interval WHERE holder = $1 AND until >= now() RETURNING holder
 ), renewed AS (
-    UPDATE topic_lease SET until = now() + $2 WHERE holder = $1 AND until >= now() RETURNING topic
+    UPDATE topic_lease SET until = now() + $2::interval WHERE holder = $1 AND until >= now() RETURNING topic
 )
 SELECT (SELECT array_agg(topic) FROM renewed) AS held, (SELECT count(*) FROM topic_reader) AS readers,
        (SELECT count(*) FROM topic_lease WHERE topic = ANY($3::text[])) AS leased
 WHERE EXISTS (SELECT FROM seen) AND NOT EXISTS (
-    SELECT FROM topic_reader WHERE until < now() UNION ALL SELECT FROM topic_lease WHERE until < now())
+    SELECT FROM topic_reader WHERE {_OVER} UNION ALL SELECT FROM topic_lease WHERE {_OVER})
 """
 _SEEN: Final = """
 INSERT INTO topic_reader (holder, until) VALUES ($1, now() + $2)
 ON CONFLICT (holder) DO UPDATE SET until = excluded.until
 """
-_ENDED: Final = """
-WITH ended AS (DELETE FROM topic_reader WHERE until < now() RETURNING holder)
-DELETE FROM topic_lease WHERE until < now() OR holder IN (SELECT holder FROM ended)
+_ENDED: Final = f"""
+WITH ended AS (DELETE FROM topic_reader WHERE holder <> $1 AND {_OVER} RETURNING holder)
+DELETE FROM topic_lease WHERE {_OVER} OR holder IN (SELECT holder FROM ended)
 """
 _READERS: Final = "SELECT count(*) FROM topic_reader WHERE until >= now()"
 _RENEW: Final = "UPDATE topic_lease SET until = now() + $2 WHERE holder = $1 RETURNING topic"
@@ -108,7 +111,7 @@ class PostgresCursors:
         async with self._database.transaction() as session:
             driver = session.driver
             await driver.execute(_SEEN, holder, self._lease)
-            await driver.execute(_ENDED)
+            await driver.execute(_ENDED, holder, self._lease)
             share = ceil(len(topics) / await driver.fetchval(_READERS))
             held = sorted(row["topic"] for row in await driver.fetch(_RENEW, holder, self._lease))
             kept = [topic for topic in held if topic in topics][:share]

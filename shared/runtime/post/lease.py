@@ -22,11 +22,12 @@ Sole = Literal["relay", "reader"]
 LEASE_S: Final = 6.0
 RENEW_S: Final = 1.5
 
+#: One that ends later than any can was noted before the database's clock went back: it is nobody's any more.
 _TAKE: Final = f"""
 INSERT INTO lease AS l (name, holder, fence, until)
 VALUES ($1, $2, 1, now() + interval '{LEASE_S} s')
 ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, fence = l.fence + 1, until = excluded.until
-WHERE l.until < now() RETURNING fence
+WHERE l.until < now() OR l.until > clock_timestamp() + interval '{2 * LEASE_S} s' RETURNING fence
 """
 _RENEW: Final = f"""
 UPDATE lease SET until = now() + interval '{LEASE_S} s' WHERE name = $1 AND holder = $2 AND fence = $3 RETURNING fence
