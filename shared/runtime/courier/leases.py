@@ -34,11 +34,12 @@ LEASE: Final = timedelta(seconds=90)
 #: Lines of the log of one address.
 LOG_LINES_MAX: Final = 1000
 
+#: Also of whoever leased it until later than anybody can: by a clock that has gone back since.
 _CLAIM = """
 WITH due AS MATERIALIZED (
     SELECT w.webhook_id FROM webhook AS w JOIN feed AS f USING (party)
     WHERE w.state = 'active' AND w.due_at <= $1 AND f.last > w.number
-      AND (w.leased_until IS NULL OR w.leased_until <= $1) AND w.party <> ALL ($5::text[])
+      AND (w.leased_until IS NULL OR w.leased_until <= $1 OR w.leased_until > $6) AND w.party <> ALL ($5::text[])
     ORDER BY w.due_at LIMIT $2 FOR UPDATE OF w SKIP LOCKED
 )
 UPDATE webhook AS w SET lease = $3, leased_until = $4 FROM due WHERE w.webhook_id = due.webhook_id
@@ -107,7 +108,7 @@ class Leases:
         """
         lease = uuid4()
         async with self.database.transaction(self._scope()) as session:
-            rows = await session.driver.fetch(_CLAIM, at, limit, lease, at + LEASE, list(besides))
+            rows = await session.driver.fetch(_CLAIM, at, limit, lease, at + LEASE, list(besides), at + 2 * LEASE)
         return [leased for row in rows if (leased := self._opened(lease, **dict(row))) is not None]
 
     async def events(self, one: Leased, limit: int) -> Read:

@@ -294,6 +294,15 @@ async def test_who_comes_back_after_its_lease_changes_nothing(mine: Party) -> No
     assert await mine.courier().carry() == 0
 
 
+async def test_a_lease_of_a_clock_that_was_ahead_holds_up_no_address(mine: Party) -> None:
+    await mine.register()
+    await mine.note()
+    (ahead,) = await mine.leases.claim(1, at=mine.clock.now() + timedelta(hours=1))
+    assert await mine.courier().carry() == 1
+    assert mine.receivers.numbers() == [1]
+    assert not await mine.leases.note(ahead, [], state=WebhookState.ACTIVE, due_at=mine.clock.now())
+
+
 async def test_many_couriers_send_each_event_once(mine: Party) -> None:
     for number in range(8):
         await mine.register(f"https://hooks.party.example/{number}")
