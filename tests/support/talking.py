@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -194,7 +195,10 @@ class Desk:
         self.said: list[Draft] = []
         #: What each topic answers; nothing: it takes what is said.
         self.refusing: dict[str, CausewayError] = {}
+        #: Those whose topic does not answer until `answers` is set, and how often each was asked.
         self.hangs: set[str] = set()
+        self.answers = asyncio.Event()
+        self.asked_of: Counter[str] = Counter()
         self.stating = Stating("hotline", lambda: here.documents.directory, self.clock)
         self.holding = Shelf()
         self.talk = Talk(self.stating, peers=lambda unit: unit, holding=self.holding)  # type: ignore[arg-type, return-value]
@@ -216,7 +220,8 @@ class Desk:
 
     async def _say(self, draft: Draft) -> None:
         if draft.recipient in self.hangs:
-            await asyncio.Event().wait()
+            self.asked_of[draft.recipient] += 1
+            await self.answers.wait()
         if draft.recipient in self.refusing:
             raise self.refusing[draft.recipient]
         self.said.append(draft)

@@ -38,6 +38,7 @@ class _Marked:
     """Marks that are to be said to one peer, as soon as the transaction that looked has ended."""
 
     to: str
+    turn: Turn
     view: View
     word: Word
     marks: list[MarksClear]
@@ -63,24 +64,33 @@ class Speaker:
         self._holding = holding or NothingHeld()
         self._settings = settings
         self._turns: dict[str, Turn] = {}
+        #: To whom marks are being said.
+        self._saying: dict[str, asyncio.Task[None]] = {}
         self._announced: set[str] = set()
 
     async def run(self) -> None:
         """Speak until cancelled; what is `Unavailable` is tried again at the next turn."""
-        while True:
-            try:
-                await self.turn()
-            except Unavailable as error:
-                log("talk_waits", code=error.code)
-            except Exception as error:  # whatever was heard, the relay that stands beside goes on
-                log("talk_waits", code=DEFECT, error=type(error).__name__)
-            await asyncio.sleep(self._settings.poll_s)
+        try:
+            while True:
+                try:
+                    await self.turn()
+                except Unavailable as error:
+                    log("talk_waits", code=error.code)
+                except Exception as error:  # whatever was heard, the relay that stands beside goes on
+                    log("talk_waits", code=DEFECT, error=type(error).__name__)
+                await asyncio.sleep(self._settings.poll_s)
+        finally:
+            for saying in self._saying.values():
+                saying.cancel()
+            await asyncio.gather(*self._saying.values(), return_exceptions=True)
 
     async def turn(self) -> None:
         """Say what is due now. Raises `Unavailable` where the database is away: then all of it is due still.
 
-        What one peer's topic does not take, or not yet, is due still, and keeps nobody else's waiting.
+        What one peer's topic does not take, or not yet, is due still, and keeps nobody else's waiting: as long as it
+        does not answer its peer is passed over, and no turn waits for it longer than one is apart from the next.
         """
+        self._said()
         others = peers_of(self._stating.instance, self._stating.directory())
         now = self._stating.clock.now()
         async with self._store.unit() as unit:
@@ -94,7 +104,16 @@ class Speaker:
             due = [await self._marks_for(unit, to, words.get(to, Word())) for to in others]
         self._announced |= announced
         await self._tell_standings(words)
-        await asyncio.gather(*(self._say_marks(each) for each in due if each is not None and each.marks))
+        for each in due:
+            if each is not None and each.marks:
+                self._saying[each.to] = asyncio.create_task(self._say_marks(each))
+        if self._saying:
+            await asyncio.wait(self._saying.values(), timeout=self._settings.poll_s)
+        self._said()
+
+    def _said(self) -> None:
+        for to in [to for to, saying in self._saying.items() if saying.done()]:
+            self._saying.pop(to).result()
 
     async def _look_for_another_life(self, unit: Unit, peers: PeerBook, others: Collection[str]) -> None:
         """Another database than before: every peer is asked what it knows of us, and told what we hold of its edges.
@@ -138,20 +157,20 @@ class Speaker:
 
     async def _marks_for(self, unit: Unit, to: str, word: Word) -> _Marked | None:
         now, turn = self._stating.clock.now(), self._turns.setdefault(to, Turn(uuid4()))
-        if not turn.look_due(word, now, self._settings):
+        if to in self._saying or not turn.look_due(word, now, self._settings):
             return None
         turn.looked_at = now
         async with _apart(unit, to):
             taken = [] if to == AUDIT else await unit.taken.taken_marks(to)
             view = View(frozenset(await unit.sent_book.sent_marks(to)), frozenset(taken))
-            return _Marked(to, view, word, next_marks(turn, view, word, now=now, settings=self._settings))
+            return _Marked(to, turn, view, word, next_marks(turn, view, word, now=now, settings=self._settings))
         return None
 
     async def _say_marks(self, due: _Marked) -> None:
         try:
             for draft in self._stating.drafts(MARKS, due.to, due.marks):
                 await self._say(draft)
-            note_said(self._turns[due.to], due.view, due.marks, now=self._stating.clock.now())
+            note_said(due.turn, due.view, due.marks, now=self._stating.clock.now())
             if due.word.owes is not None:
                 async with self._store.unit() as unit:
                     await self._peers(unit).answered(due.to, due.word.owes)

@@ -175,14 +175,46 @@ async def test_a_turn_that_fails_ends_no_relay(desk: Desk, monkeypatch: pytest.M
     assert len(turns) == 3
 
 
-async def test_a_topic_that_does_not_answer_keeps_nobody_elses_marks(desk: Desk) -> None:
+async def test_a_topic_that_does_not_answer_keeps_nobody_elses_marks(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk.speaker, "_settings", TalkSettings(poll_s=0.01))
     desk.hangs.add("audit")
-    turn = asyncio.create_task(desk.speaker.turn())
-    for _ in range(20):
+    for turn in range(3):
+        async with asyncio.timeout(5):
+            await desk.speaker.turn()
+        others = [len(desk.told(to)) for to in ("hotline", "industry", "law_enforcement")]
+        assert others == [1, 1, 1], f"turn {turn}"
+        desk.clock.advance(61)
+    assert desk.asked_of == {"audit": 1}, "it is asked once, as long as it does not answer"
+
+
+async def test_a_topic_that_answers_late_is_told_on_from_there(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk.speaker, "_settings", TalkSettings(poll_s=0.01))
+    desk.hangs.add("audit")
+    await desk.speaker.turn()
+    desk.answers.set()
+    desk.clock.advance(61)
+    for told in (1, 1):
         await asyncio.sleep(0)
-    assert [len(desk.told(to)) for to in ("hotline", "industry", "law_enforcement")] == [1, 1, 1]
-    assert not turn.done()
-    turn.cancel()
+        desk.hangs.clear()
+        await desk.speaker.turn()
+        assert len(desk.told("audit")) == told
+        desk.clock.advance(61)
+
+
+async def test_who_speaks_no_more_says_nothing_more(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lease is another's then."""
+    monkeypatch.setattr(desk.speaker, "_settings", TalkSettings(poll_s=0.01))
+    desk.hangs.add("audit")
+    speaking = asyncio.create_task(desk.speaker.run())
+    while "audit" not in desk.asked_of:  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0.01)
+    speaking.cancel()
+    await asyncio.wait([speaking])
+    desk.answers.set()
+    await asyncio.sleep(0.05)
+    assert desk.told("audit") == []
 
 
 async def test_what_can_be_taken_now_is_wanted(desk: Desk) -> None:
