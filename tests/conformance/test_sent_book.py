@@ -269,6 +269,22 @@ async def test_sent_marks_name_every_epoch_and_the_lowest_number_that_is_held(st
     assert sorted(last for _, last, _ in await all_sent_marks(stores, AUDIT)) == [1, 1, 1, 2]
 
 
+async def test_sent_marks_of_some_numbers_name_those_alone(stores: Stores) -> None:
+    mine, _ = await sent(stores, draft(), draft(recipient=OTHER))
+    named = [taken_mark(of(mine), (1,)), taken_mark(of(mine), (1,))]
+    async with stores.inbox.unit() as unit:
+        both = await unit.sent_book.sent_marks(LANE)
+        found = [await unit.sent_book.sent_marks(to, named) for to in (LANE, AUDIT, "industry")]
+        assert await unit.sent_book.sent_marks(LANE, []) == []
+    assert len(both) == 2
+    one = [each for each in both if each.recipient != OTHER]
+    assert found == [one, one, []]
+    await stores.restore()
+    await sent(stores, draft())
+    async with stores.inbox.unit() as unit:
+        assert await unit.sent_book.sent_marks(LANE, named) == one, "an epoch that is closed is found by its own"
+
+
 async def test_what_both_have_taken_and_nobody_has_done_with_is_held_still(stores: Stores) -> None:
     unreceipted, deferred, done, last = await sent(stores, *(draft() for _ in range(4)))
     code = "version_unknown"

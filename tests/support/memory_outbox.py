@@ -10,7 +10,7 @@ from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from shared.contracts.delivery import HOLES_MAX, GoneNumbers, SentMark, TakenMark
+from shared.contracts.delivery import HOLES_MAX, GoneNumbers, Numbering, SentMark, TakenMark
 from shared.contracts.registry import STATED_BY_INSTANCES
 from shared.exchange.message import Draft
 from shared.exchange.record_table import SIGN_AGAIN
@@ -178,7 +178,8 @@ class MemorySentBook:
         self._outbox = outbox
         self._state = state
 
-    async def sent_marks(self, to: str) -> list[SentMark]:
+    async def sent_marks(self, to: str, of: Sequence[Numbering] | None = None) -> list[SentMark]:
+        asked = None if of is None else {(each.sender, each.recipient, each.epoch) for each in of}
         epochs = sorted(self._epochs().items(), key=lambda each: (*each[0][:2], each[0][2].int))
         held: dict[Numbered, int] = {}
         for row in self._state.outbox.values():
@@ -188,7 +189,7 @@ class MemorySentBook:
         return [
             SentMark(sender=of[0], recipient=of[1], epoch=of[2], last=last, held=held.get(of, 0))
             for of, last in epochs
-            if to in (AUDIT, self._state.lane_of[of[2]])
+            if to in (AUDIT, self._state.lane_of[of[2]]) and (asked is None or of in asked)
         ]
 
     async def appended(self, to: str) -> int:

@@ -18,6 +18,7 @@ from shared.contracts.delivery import (
     GoneNumbers,
     HeldEdge,
     MarksClear,
+    Numbering,
     ReadsAnnouncedClear,
     SentMark,
     StandingClear,
@@ -50,6 +51,8 @@ class Books:
     not_held: list[GoneNumbers] = field(default_factory=list)
     wants: dict[str, list[UUID]] = field(default_factory=dict)
     asked: list[tuple[str, Any]] = field(default_factory=list)
+    #: Of which numbers alone it was asked what was given.
+    named: list[Numbering] = field(default_factory=list)
     outgoing: list[Draft] = field(default_factory=list)
     read: dict[str, ReadsAnnouncedClear] = field(default_factory=dict)
     words_of: dict[str, Word] = field(default_factory=dict)
@@ -77,7 +80,8 @@ class Books:
     def taken(self) -> Books:
         return self
 
-    async def sent_marks(self, to: str) -> list[SentMark]:
+    async def sent_marks(self, to: str, of: Sequence[Numbering] | None = None) -> list[SentMark]:
+        self.named += of or ()
         return self.sent
 
     async def appended(self, to: str) -> int:

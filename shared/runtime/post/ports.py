@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
-from shared.contracts.delivery import GoneClear, GoneNumbers, SentMark, TakenMark
+from shared.contracts.delivery import GoneClear, GoneNumbers, Numbering, SentMark, TakenMark
 from shared.exchange.message import Draft, Received, Record
 from shared.runtime.database.transactions import Session
 from shared.runtime.post.arrivals import Admission, Arrival, Awaited, Cursor, Held, Outcome, Parked, Step
@@ -170,8 +170,11 @@ AGAIN_MAX: Final = 5000
 class SentBook(Protocol):
     """What this instance has sent, as it and the other side speak of it. Within the transaction of a unit."""
 
-    async def sent_marks(self, to: str) -> list[SentMark]:
-        """Of each pair and epoch towards instance `to` the last number given and the lowest held; to audit, of all."""
+    async def sent_marks(self, to: str, of: Sequence[Numbering] | None = None) -> list[SentMark]:
+        """Of each pair and epoch towards instance `to` the last number given and the lowest held; to audit, of all.
+
+        With `of`, of those alone.
+        """
         ...
 
     async def appended(self, to: str) -> int:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.contracts.delivery import HOLES_MAX, GoneNumbers, SentMark, TakenMark
+from shared.contracts.delivery import HOLES_MAX, GoneNumbers, Numbering, SentMark, TakenMark
 from shared.exchange.topics import AUDIT
 from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.database.transactions import gather
@@ -46,21 +46,28 @@ _EPOCHS: Final = """
 # which is rare, and the rest is looked for from there on: as long as anybody holds a snapshot, all that has left lies
 # before it still.
 _OF_EPOCH: Final = "(o.sender, o.recipient, o.epoch) = (e.sender, e.recipient, e.epoch)"
-_SENT_MARKS = f"""
+_SENT: Final = f"""
 SELECT e.sender, e.recipient, e.epoch, e.last, coalesce(least(
     (SELECT o.sequence FROM outbox AS o WHERE {_OF_EPOCH} AND o.sequence >= coalesce(passed.following, 1)
      ORDER BY o.sequence LIMIT 1),
     (SELECT o.sequence FROM outbox AS o
      WHERE {_OF_EPOCH} AND NOT o.done AND (o.outcome IS NOT NULL OR o.marked_at IS NOT NULL)
      ORDER BY o.sequence LIMIT 1)), 0) AS held
-FROM {_EPOCHS} LEFT JOIN LATERAL (
-    SELECT lower('{{[1,)}}'::int8multirange - theirs.passed * audits.passed) AS following
+FROM {{epochs}} LEFT JOIN LATERAL (
+    SELECT lower('{{{{[1,)}}}}'::int8multirange - theirs.passed * audits.passed) AS following
     FROM mark AS theirs JOIN mark AS audits USING (sender, recipient, epoch)
     WHERE (theirs.by, theirs.sender, theirs.recipient, theirs.epoch) = (e.lane, e.sender, e.recipient, e.epoch)
       AND audits.by = '{AUDIT}'
 ) AS passed ON true
 WHERE $1 IN (e.lane, '{AUDIT}') ORDER BY e.sender, e.recipient, e.epoch
 """
+_SENT_MARKS = _SENT.format(epochs=_EPOCHS)
+#: Of some alone: a statement names few of all that there are.
+_SENT_MARKS_OF = _SENT.format(
+    epochs=f"""
+(SELECT DISTINCT * FROM unnest($2::text[], $3::text[], $4::uuid[]) AS named (sender, recipient, epoch)) AS named
+JOIN {_EPOCHS} USING (sender, recipient, epoch)"""
+)
 # Numbers that were never given are nobody's to take: an older state of this database is told otherwise.
 _TAKE = Statement(
     f"""
@@ -137,8 +144,12 @@ class PostgresSentBook:
     def __init__(self, driver: asyncpg.Connection) -> None:
         self._driver = driver
 
-    async def sent_marks(self, to: str) -> list[SentMark]:
-        rows = await self._driver.fetch(_SENT_MARKS, to)
+    async def sent_marks(self, to: str, of: Sequence[Numbering] | None = None) -> list[SentMark]:
+        if of is None:
+            rows = await self._driver.fetch(_SENT_MARKS, to)
+        else:
+            named = ([each.sender for each in of], [each.recipient for each in of], [each.epoch for each in of])
+            rows = await self._driver.fetch(_SENT_MARKS_OF, to, *named)
         return [SentMark.model_construct(**dict(row)) for row in rows]
 
     async def appended(self, to: str) -> int:

@@ -119,7 +119,8 @@ class Talk:
         await unit.taken.know(self._theirs(by, marks.sent), by=by)
         if not marks.taken:
             return
-        beyond = ahead(marks.taken, await unit.sent_book.sent_marks(by), appended=await unit.sent_book.appended(by))
+        given = await unit.sent_book.sent_marks(by, marks.taken)
+        beyond = ahead(marks.taken, given, appended=await unit.sent_book.appended(by))
         if beyond.impossible:
             log("marks_impossible", peer=by, count=len(beyond.impossible))
         for to, forgotten in self._ours(by, beyond.forgotten).items():

@@ -48,6 +48,7 @@ async def test_marks_reach_both_books_and_what_is_not_held_is_answered(desk: Des
         ("know", ("law_enforcement", (told,))),
         ("take_marks", ("law_enforcement", (taken,))),
     ]
+    assert desk.books.named == [taken], "what was given is looked at for what the mark names, and no more"
     (gone,) = desk.books.outgoing
     assert (gone.message, gone.recipient) == (GONE, "law_enforcement")
     assert json.loads(gone.body)["clear"]["numbers"][0]["spans"] == [[4, 5]]
