@@ -43,6 +43,11 @@ PAGE: Final = 50
 CONTENT_BYTES: Final = 700
 #: Tables that say what a service is about to do.
 _PRESENT: Final = ("outbox", "lane", "lane_end", "cursor", "partition_state")
+#: The tables that grow with what is filed.
+_LARGE: Final = frozenset(
+    {"referral", "edge", "offer", "notice", "case_file", "case_edge", "event", "idempotency", "outbox", "settled"}
+    | {"inbox", "entry", "link", "receipted", "answer_act", "case_act", "clocked"}
+)
 #: A page reads its own rows. Of a set hardly larger it may read all, and sort them.
 _PAGE_ROWS: Final = 6 * PAGE
 #: So many edges, at most two a referral, and their referrals.
@@ -194,7 +199,8 @@ FILLED: Final = tuple(_FILLS)
 class Question:
     """One look: a statement as the service asks it, for whom, and how many rows it may read whatever there is.
 
-    A party waits for it, unless it is of a `batch` of messages. `settings` are those of its transaction.
+    A party waits for it, unless it is of a `batch` of messages. `settings` are those of its transaction, `large` the
+    tables whose rows count.
     """
 
     name: str
@@ -204,6 +210,7 @@ class Question:
     rows_max: int
     batch: bool = False
     settings: str = ""
+    large: frozenset[str] = _LARGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +277,8 @@ def questions(service: str, rows: int) -> Iterator[Question]:
     one, half = _numbered(rows), rows // 2
     if service == "audit":
         for name, statement, arguments, rows_max in filled_audit.looks(one, half):
-            yield Question(name, statement, arguments, RowScope((), "auditor", "read"), rows_max)
+            scope = RowScope((), "auditor", "read")
+            yield Question(name, statement, arguments, scope, rows_max, large=_LARGE | {"pair_taken"})
         return
     if service in ("hotline", "industry"):
         yield from _of_origin(rows, half)
@@ -348,7 +356,7 @@ async def look(database: Database, question: Question) -> Seen:
             await session.driver.execute(question.settings)
         [[plan]] = await session.driver.fetch(explain, *question.arguments)
     nodes = list(_nodes(plan[0]["Plan"]))
-    reading = [node for node in nodes if _MONTH.sub("", node.get("Relation Name", "")) in _LARGE]
+    reading = [node for node in nodes if _MONTH.sub("", node.get("Relation Name", "")) in question.large]
     whole = [node for node in reading if node["Node Type"] == "Seq Scan" and _rows(node) > _PAGE_OF_ROWS]
     scanned = tuple(sorted({node["Relation Name"] for node in whole}))
     sorting = [child for node in nodes if "Sort" in node["Node Type"] for child in node["Plans"]]
@@ -369,11 +377,6 @@ async def timed(database: Database, question: Question, *, times: int) -> list[f
 
 
 _ATTENTION: Final = {"edges": attention._EDGES, "referrals": attention._REFERRALS}
-#: The tables that grow with what is filed.
-_LARGE: Final = frozenset(
-    {"referral", "edge", "offer", "notice", "case_file", "case_edge", "event", "idempotency", "outbox", "settled"}
-    | {"inbox", "entry", "link", "receipted", "answer_act", "case_act", "clocked"}
-)
 #: A table that lies in a page or two, such as a month that has not begun, is read whole and costs nothing.
 _PAGE_OF_ROWS: Final = 20
 #: The end of a partition's name.

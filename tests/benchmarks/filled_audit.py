@@ -8,8 +8,12 @@ from uuid import UUID
 
 from services.audit.domain.entries import NOBODYS
 from services.audit.store import entries, marks, partitions
+from shared.contracts.delivery import HOLES_MAX
+from shared.kernel.clock import SystemClock
 
 _LIFE: Final = UUID("01990000-0000-7000-8000-000000000000")
+#: Pairs and epochs of one instance, none of them with a hole.
+_NUMBERINGS: Final = 10_000
 _OFFERS: Final = "causeway.inbox.law_enforcement.hotline.v1"
 
 
@@ -80,6 +84,12 @@ FROM generate_series(1, {{rows}}) AS i
         f"""
 INSERT INTO cursor (topic, topic_id, partition, next_offset) VALUES ('{_OFFERS}', '{_LIFE}', 0, {{rows}} * 16 + 11)
 """,
+        f"""
+INSERT INTO pair_taken (sender, recipient, epoch, instance, topic, taken, gone, known, changed_at)
+SELECT 's' || i || '.example', 'r.example', '{_LIFE}', 'other', '{_OFFERS}', '{{{{[1,9]}}}}', '{{{{}}}}', 9, {ago}
+FROM generate_series(1, least({{rows}}, {_NUMBERINGS})) AS i
+""",
+        "INSERT INTO telling (instance, told_through, told_at) VALUES ('other', now(), now() - interval '90 s')",
         f"INSERT INTO partition_state (topic, partition, state) VALUES ('{_OFFERS}', 0, 'reading')",
     )
 
@@ -90,5 +100,7 @@ def looks(one: UUID, half: int) -> Iterator[tuple[str, str, Sequence[object], in
     yield "entries of a topic", entries._PAGE, (_OFFERS, _LIFE, 0, half * 16, False, 50, None, sorted(NOBODYS)), 60
     yield "lives of a topic", entries._TOPIC_IDS, (_OFFERS,), 4
     yield "how it stands to topics", partitions._STATES, (), 40
-    yield "marks to one instance", marks._ALL, ("hotline", 64), 100
+    yield "marks to one instance", marks._ALL, ("hotline", HOLES_MAX), 100
+    yield "who is to be told marks", marks._DUE, (marks.NEWS_S, marks.HOLES_S), 10
+    yield "marks that are news to one instance", marks._CHANGED, ("other", HOLES_MAX, SystemClock().now()), 10
     yield "topics with holes", partitions._OPEN, (), 4

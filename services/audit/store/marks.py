@@ -26,14 +26,26 @@ _ORDER: Final = " ORDER BY p.sender, p.recipient, p.epoch"
 _ALL: Final = _MARK + "WHERE p.instance = $1" + _ORDER
 _CHANGED: Final = _MARK + "WHERE p.instance = $1 AND (p.open OR p.changed_at > $3)" + _ORDER
 #: One reader appends, one batch after the other: what changes later has a later time than all that is seen here.
+#: Asked all the time: of each instance the newest change and one that is open, however many numberings there are. Who
+#: was told later than now was told before the database's clock went back.
 _DUE = """
-SELECT n.instance, t.asked, coalesce(t.told_through, '-infinity') AS told_through
-FROM (SELECT instance, max(changed_at) AS news, bool_or(open) AS open FROM pair_taken GROUP BY instance) AS n
-     FULL JOIN telling AS t USING (instance)
-WHERE t.asked IS NOT NULL
-   OR (n.news > coalesce(t.told_through, '-infinity')
-       AND coalesce(t.told_at, '-infinity') < now() - $1 * interval '1 s')
-   OR (n.open AND t.told_at < now() - $2 * interval '1 s')
+WITH RECURSIVE seen AS (
+    (SELECT instance FROM pair_taken ORDER BY instance LIMIT 1)
+    UNION ALL
+    SELECT following.instance FROM seen CROSS JOIN LATERAL (
+        SELECT p.instance FROM pair_taken AS p WHERE p.instance > seen.instance ORDER BY p.instance LIMIT 1
+    ) AS following
+)
+SELECT each_of.instance, each_of.asked, each_of.told_through
+FROM (SELECT instance, t.asked, t.told_at, coalesce(t.told_through, '-infinity') AS told_through
+      FROM seen FULL JOIN telling AS t USING (instance)) AS each_of
+WHERE asked IS NOT NULL
+   OR (coalesce(told_at, '-infinity') NOT BETWEEN now() - $1 * interval '1 s' AND now()
+       AND (SELECT p.changed_at FROM pair_taken AS p WHERE p.instance = each_of.instance
+            ORDER BY p.changed_at DESC LIMIT 1) > told_through)
+   OR (told_at NOT BETWEEN now() - $2 * interval '1 s' AND now()
+       AND (SELECT p.open FROM pair_taken AS p WHERE p.instance = each_of.instance AND p.open
+            ORDER BY p.changed_at DESC LIMIT 1))
 """
 _TOLD = """
 INSERT INTO telling AS t (instance, told_through, told_at) VALUES ($1, $2, now())

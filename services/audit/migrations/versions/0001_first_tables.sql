@@ -262,6 +262,7 @@ CREATE TABLE pair_taken (
 );
 CREATE INDEX pair_taken_by_instance ON pair_taken (instance, changed_at);
 CREATE INDEX pair_taken_open ON pair_taken (topic) WHERE open;
+CREATE INDEX pair_taken_open_by_instance ON pair_taken (instance, changed_at) WHERE open;
 
 -- Whom the numbers were told, until which change of them, and who asks for them.
 CREATE TABLE telling (
