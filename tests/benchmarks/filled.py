@@ -172,8 +172,7 @@ def _words(table: str, key: str, sender: str, *, begun: str, done: str) -> dict[
     return named | {"begun": begun, "done": done, "kind": f"{table}.begun"}
 
 
-_CLOCKED: Final = filled_loops.clocked(id_=_ID, party=_PARTY, ago=_AGO)
-_PLACES: Final = filled_loops.places(party=_PARTY)
+_CLOCKED, _PLACES = filled_loops.clocked(id_=_ID, party=_PARTY, ago=_AGO), filled_loops.places(party=_PARTY)
 
 #: By kind of service: what fills it, and the words of it that differ.
 _FILLS: Final[Mapping[str, tuple[Sequence[str], Mapping[str, str]]]] = {
@@ -199,8 +198,8 @@ FILLED: Final = tuple(_FILLS)
 class Question:
     """One look: a statement as the service asks it, for whom, and how many rows it may read whatever there is.
 
-    A party waits for it, unless it is of a `batch` of messages. `settings` are those of its transaction, `large` the
-    tables whose rows count.
+    A party waits for it, unless it is of a `batch` of messages. `settings` are those of its transaction. What it reads
+    of `large` tables counts.
     """
 
     name: str
@@ -276,10 +275,8 @@ def questions(service: str, rows: int) -> Iterator[Question]:
     """Every look of a service that a party waits for."""
     one, half = _numbered(rows), rows // 2
     if service == "audit":
-        for name, statement, arguments, rows_max in filled_audit.looks(one, half):
-            scope = RowScope((), "auditor", "read")
-            yield Question(name, statement, arguments, scope, rows_max, large=_LARGE | {"pair_taken"})
-        return
+        scope, large = RowScope((), "auditor", "read"), _LARGE | {"pair_taken"}
+        return (yield from (Question(*each[:3], scope, each[3], large=large) for each in filled_audit.looks(one, half)))
     if service in ("hotline", "industry"):
         yield from _of_origin(rows, half)
     table = {"hotline": PostgresOffers, "industry": PostgresNotices, "law_enforcement": PostgresCases}[service].table
@@ -377,7 +374,7 @@ async def timed(database: Database, question: Question, *, times: int) -> list[f
 
 
 _ATTENTION: Final = {"edges": attention._EDGES, "referrals": attention._REFERRALS}
-#: A table that lies in a page or two, such as a month that has not begun, is read whole and costs nothing.
+#: A table of a page or two, such as a month that has not begun, is read whole and costs nothing.
 _PAGE_OF_ROWS: Final = 20
 #: The end of a partition's name.
 _MONTH: Final = re.compile(r"_[0-9]{4}_[0-9]{2}$")

@@ -15,6 +15,10 @@ _LIFE: Final = UUID("01990000-0000-7000-8000-000000000000")
 #: Pairs and epochs of one instance, none of them with a hole.
 _NUMBERINGS: Final = 10_000
 _OFFERS: Final = "causeway.inbox.law_enforcement.hotline.v1"
+_HOW_IT_STANDS: Final = (
+    "INSERT INTO telling (instance, told_through, told_at) VALUES ('other', now(), now() - interval '90 s')",
+    f"INSERT INTO partition_state (topic, partition, state) VALUES ('{_OFFERS}', 0, 'reading')",
+)
 
 
 class _Told(NamedTuple):
@@ -89,8 +93,7 @@ INSERT INTO pair_taken (sender, recipient, epoch, instance, topic, taken, gone, 
 SELECT 's' || i || '.example', 'r.example', '{_LIFE}', 'other', '{_OFFERS}', '{{{{[1,9]}}}}', '{{{{}}}}', 9, {ago}
 FROM generate_series(1, least({{rows}}, {_NUMBERINGS})) AS i
 """,
-        "INSERT INTO telling (instance, told_through, told_at) VALUES ('other', now(), now() - interval '90 s')",
-        f"INSERT INTO partition_state (topic, partition, state) VALUES ('{_OFFERS}', 0, 'reading')",
+        *_HOW_IT_STANDS,
     )
 
 

@@ -70,6 +70,7 @@ async def remove(providers: Providers, notices: Sequence[UUID], *, beside: UUID 
     return {each.code if isinstance(each, Refused) else each for each in outcomes.values()}
 
 
+@pytest.mark.timing
 async def test_whoever_removes_waits_for_nobody_who_removes_at_the_same_place(providers: Providers) -> None:
     place = f"{LOCATION}/{uuid7()}"
     mine, other = await at_places(providers, [place, place])

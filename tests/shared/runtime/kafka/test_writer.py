@@ -161,6 +161,7 @@ async def wait_without_a_leader(topic: Topic, writer: KafkaLogWriter, monkeypatc
         await writer.append(LANE, [ONE, TWO, THREE])
 
 
+@pytest.mark.timing
 async def test_rows_behind_which_something_was_said_have_no_place_that_is_compared(
     topic: Topic, writer: KafkaLogWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +176,7 @@ async def test_rows_behind_which_something_was_said_have_no_place_that_is_compar
     assert topic.held == [3, 1, 1]
 
 
+@pytest.mark.timing
 async def test_rows_are_not_appended_again_where_what_was_said_behind_them_is_late_too(
     topic: Topic, writer: KafkaLogWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +194,7 @@ async def test_rows_are_not_appended_again_where_what_was_said_behind_them_is_la
     assert topic.held == [3, 1]
 
 
+@pytest.mark.timing
 async def test_rows_that_changed_meanwhile_go_behind_what_was_sent(
     topic: Topic, writer: KafkaLogWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +206,7 @@ async def test_rows_that_changed_meanwhile_go_behind_what_was_sent(
     assert topic.held == [3, 2, 3]
 
 
+@pytest.mark.timing
 async def test_a_lane_is_not_sent_again_because_something_was_said_in_an_outage(
     topic: Topic, writer: KafkaLogWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

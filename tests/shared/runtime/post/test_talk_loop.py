@@ -175,6 +175,7 @@ async def test_a_turn_that_fails_ends_no_relay(desk: Desk, monkeypatch: pytest.M
     assert len(turns) == 3
 
 
+@pytest.mark.timing
 async def test_a_topic_that_does_not_answer_keeps_nobody_elses_marks(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +190,7 @@ async def test_a_topic_that_does_not_answer_keeps_nobody_elses_marks(
     assert desk.asked_of == {"audit": 1}, "it is asked once, as long as it does not answer"
 
 
+@pytest.mark.timing
 async def test_a_topic_that_answers_late_is_told_on_from_there(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desk.speaker, "_settings", TalkSettings(poll_s=0.01))
     desk.hangs.add("audit")
@@ -203,6 +205,7 @@ async def test_a_topic_that_answers_late_is_told_on_from_there(desk: Desk, monke
         desk.clock.advance(61)
 
 
+@pytest.mark.timing
 async def test_who_speaks_no_more_says_nothing_more(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lease is another's then."""
     monkeypatch.setattr(desk.speaker, "_settings", TalkSettings(poll_s=0.01))
