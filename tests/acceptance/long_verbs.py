@@ -87,7 +87,7 @@ def the_poison(folder: Path) -> str:
 
 def the_exhaustion(folder: Path) -> str:
     text = printed(folder, "tests.failures.exhaustion")
-    return said(text, "dearest_bodies: ", "idle_sockets: ", "endless_trailers: ")
+    return said(text, "dearest_bodies: ", "refused_bodies: ", "idle_sockets: ", "endless_trailers: ")
 
 
 def the_budgets(folder: Path) -> str:

@@ -58,8 +58,8 @@ LONG = (
         verb="the_poison",
     ),
     Line(
-        "The dearest bodies within a budget, 1,005 idle sockets, trailers without end, 30 s each: others within twice "
-        "at the 99th percentile, memory stays, /livez answers",
+        "The dearest bodies within a budget, heavy ones that are refused, 1,005 idle sockets, trailers without end, 30 "
+        "s each: others within twice at the 99th percentile, memory stays, /livez answers",
         verb="the_exhaustion",
     ),
     Line(
