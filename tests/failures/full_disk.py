@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 from deploy.site.access import answers
@@ -27,6 +28,9 @@ from tests.failures.verdict import judge
 DISK_MIB: Final = 400
 RECEIPTED_S_MAX: Final = 300.0
 FULL_S: Final = 4.0
+#: After so long without an answer PostgreSQL is started anew: one that found no room while it recovered may hang, and
+#: say for ever that it is not accepting connections yet (18.4).
+HANGS_S: Final = 60.0
 _MODULE: Final = "tests.failures.full_disk"
 _INSIDE: Final = "inside"
 
@@ -78,9 +82,12 @@ async def _refused(sender: Sender, at_full: dict[int, int]) -> int:
 
 async def _database_answers(exchange: SplitExchange) -> bool:
     """Wait until PostgreSQL answers; start it as its supervisor would if it has given up. Whether that was needed."""
-    restarted = False
-    while not await asyncio.to_thread(answers, exchange.stack.postgres.admin_url):
-        if not exchange.stack.postgres.running():
+    restarted, server, began = False, exchange.stack.postgres, monotonic()
+    while not await asyncio.to_thread(answers, server.admin_url):
+        if server.running() and monotonic() > began + HANGS_S:
+            await asyncio.to_thread(server.crash)
+        if not server.running():
+            began = monotonic()
             restarted = True
             with suppress(Unavailable):
                 await exchange.start(DATABASE)

@@ -39,6 +39,9 @@ SINCE = {
         # What a key is the same for (0050); the answer of a filing, in a file of its own.
         "shared/runtime/http/sameness.py",
         "shared/party/origin/api/filed.py",
+        # How a body is read, whatever is in it (0031), and whose turn it is (0092).
+        "shared/party/posted.py",
+        "shared/party/origin/use_cases/ways.py",
         "shared/runtime/post/outbox.py",
         # What falls due begins with its edge (0074).
         *(f"shared/{name}.py" for name in ("exchange/timers", "runtime/timers/steps")),
