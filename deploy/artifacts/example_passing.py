@@ -52,7 +52,7 @@ REFUSED: Final[dict[str, tuple[Refusal, ...]]] = {
     ),
     "case_came_back.v1": (
         Refusal("code-malformed", "/clear/code", "It is not ours."),
-        Refusal("stands-closed", "/clear/stands", "closed"),
+        Refusal("stands-closed", "/clear/stands", "closed", by="model"),
         Refusal("never", "/clear/times", 0),
     ),
     "referral_passed_on.v1": (Refusal("revision-zero", "/clear/revision", 0),),

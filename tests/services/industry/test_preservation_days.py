@@ -96,7 +96,7 @@ def test_either_side_refuses_what_was_over_when_it_was_sent(clear: Contract) -> 
 
 async def test_what_had_not_been_removed_when_it_was_said_is_refused_on_receipt() -> None:
     """Five minutes, and the ten seconds to which a message is cut, a provider's clock may go before."""
-    nothing: Any = SimpleNamespace(lock=_nothing)
+    nothing: Any = SimpleNamespace(lock=_nothing, take_turns=_nothing)
     codes = []
     for ahead in (timedelta(minutes=5, seconds=10), timedelta(minutes=5, seconds=11)):
         named = {
