@@ -285,6 +285,9 @@ class Preserving:
         known = self._known
         return {(known.preservation_id, known.party): known} if known and known.preservation_id in ids else {}
 
+    async def take_turns(self, asked: object) -> None:
+        """Nobody else is here."""
+
     async def add(self, preservation: Preservation, record: object, at: object) -> None:
         self.effects.append(preservation)
 

@@ -213,13 +213,13 @@ async def test_a_statement_beside_a_batch_that_nobody_has_answered_costs_no_copy
     await asyncio.to_thread(freeze, broker)
     try:
         monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 0.5)
-        for records in (second, said):
+        for records, once in ((second, False), (said, True)):
             with pytest.raises(Unavailable):
-                await writer.append(lane, records)
+                await writer.append(lane, records, once=once)
     finally:
         monkeypatch.undo()
         thaw(broker)
-    await append_all(writer, lane, said)
+    await writer.append(lane, said, once=True)
     await append_all(writer, lane, second)
     await writer.close()
     keys = [record.key for record in await records_of(access, inbox_topic(lane, "industry"))]
