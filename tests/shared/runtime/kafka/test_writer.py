@@ -137,8 +137,7 @@ async def test_a_topic_without_a_leader_gets_once_what_was_tried_again_and_again
     for _ in range(3):
         with pytest.raises(Unavailable, match="broker_unavailable"):
             await writer.append(LANE, [ONE, TWO, THREE])
-    monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 60.0)
-    topic.has_leader.set()
+    answer_at_last(topic, monkeypatch)
     assert (await writer.append(LANE, [ONE, TWO, THREE])).count == 3
     assert topic.held == [3]
 
@@ -161,14 +160,19 @@ async def wait_without_a_leader(topic: Topic, writer: KafkaLogWriter, monkeypatc
         await writer.append(LANE, [ONE, TWO, THREE])
 
 
+def answer_at_last(topic: Topic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is a leader again, and nobody is in a hurry."""
+    monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 60.0)
+    topic.has_leader.set()
+
+
 @pytest.mark.timing
 async def test_rows_behind_which_something_was_said_have_no_place_that_is_compared(
     topic: Topic, writer: KafkaLogWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their place is below the one that is noted: it would look as if the topic had lost its end."""
     await wait_without_a_leader(topic, writer, monkeypatch)
-    monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 60.0)
-    topic.has_leader.set()
+    answer_at_last(topic, monkeypatch)
     said = await writer.append(LANE, [SAID], once=True)
     assert said.offset == 3
     assert await writer.append(LANE, [ONE, TWO, THREE]) == Appended(3, None, None)
@@ -187,8 +191,7 @@ async def test_rows_are_not_appended_again_where_what_was_said_behind_them_is_la
     for _ in range(2):
         with pytest.raises(Unavailable):
             await writer.append(LANE, [SAID], once=True)
-    monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 60.0)
-    topic.has_leader.set()
+    answer_at_last(topic, monkeypatch)
     assert (await writer.append(LANE, [ONE, TWO, THREE])).count == 3
     await asyncio.sleep(0.01)
     assert topic.held == [3, 1]
@@ -199,8 +202,7 @@ async def test_rows_that_changed_meanwhile_go_behind_what_was_sent(
     topic: Topic, writer: KafkaLogWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await wait_without_a_leader(topic, writer, monkeypatch)
-    monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 60.0)
-    topic.has_leader.set()
+    answer_at_last(topic, monkeypatch)
     assert (await writer.append(LANE, [TWO, THREE])).offset == 3
     assert (await writer.append(LANE, [ONE, TWO, THREE])).offset == 5
     assert topic.held == [3, 2, 3]
@@ -222,8 +224,7 @@ async def test_a_lane_is_not_sent_again_because_something_was_said_in_an_outage(
     topic.has_leader.clear()
     with pytest.raises(Unavailable):
         await sender.relay.publish_once(SENT_TO)
-    monkeypatch.setattr("shared.runtime.kafka.writer.BATCH_TIMEOUT_S", 60.0)
-    topic.has_leader.set()
+    answer_at_last(topic, monkeypatch)
     await sender.relay.say(draft())
     while SENT_TO in await sender.store.lanes():
         await sender.relay.publish_once(SENT_TO)
