@@ -18,6 +18,7 @@ from shared.contracts.checks import CheckStatement, ReinstateStatement
 from shared.contracts.items import (
     CHECKS_MAX,
     ROUNDS_MAX,
+    TRACK_NUMBER_MAX,
     AnsweredSoFar,
     Disowned,
     ItemAnswer,
@@ -37,6 +38,8 @@ _CHECKS: Final = TypeAdapter(tuple[ItemCheck, ...])
 _REINSTATED: Final = TypeAdapter(tuple[Reinstated, ...])
 #: What says that an item is gone.
 _REMOVES: Final = frozenset({NoticeAction.REMOVED, NoticeAction.ALREADY_GONE})
+#: The newest answer that somebody may be told of: behind it there is room for as many more.
+TOLD_AGAIN_MAX: Final = TRACK_NUMBER_MAX // 2
 _StatementT = TypeVar("_StatementT", ItemStatement, DisowningStatement)
 _SaidT = TypeVar("_SaidT", ItemAnswer, Disowned, ItemCheck, Reinstated)
 
@@ -364,6 +367,10 @@ def told_again(answered: AnsweredSoFar, numbers: Collection[int], directory: Dir
 
 
 def check_told_again(answered: AnsweredSoFar, numbers: Collection[int], directory: DirectoryIndex) -> None:
-    """Raises `Refused` where it speaks of items, or of hosts, that are not there."""
+    """Raises `Refused` where it speaks of items, or hosts, that are not there, or leaves no room for an answer."""
     if told_again(answered, numbers, directory) != answered:
         raise Refused("edge_not_reproducible", "of an item or a host that is not there", field="/sealed/again")
+    said = Said(answered.items, answered.disowned, answered.checked, answered.reinstated)
+    rounds = {each.round for each in said.answers} | {each.round for each in said.checks}
+    if max(rounds | {1 + said.again}) > ROUNDS_MAX or answered.number > TOLD_AGAIN_MAX:
+        raise Refused("edge_not_reproducible", "more than can have been answered", field="/sealed/again")

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from shared.contracts.directory import Instance
-from shared.contracts.items import AnsweredSoFar
+from shared.contracts.items import TRACK_NUMBER_MAX, AnsweredSoFar
 from shared.contracts.registry import NOTICE_ACKNOWLEDGED, NOTICE_WITHDRAWN, MessageType
 from shared.exchange import letters
 from shared.exchange.accept import TurnedAway, accept
@@ -211,6 +211,34 @@ def test_what_was_answered_is_told_again_of_items_and_hosts_that_there_are(
     forging = AnsweredSoFar.model_validate(TOLD.model_dump(mode="json") | said)
     monkeypatch.setattr(letters, "told_again", lambda *_: forging)
     forged = here.records([here.issued_anew(first, PROVIDER, answered)])[0]
+    with pytest.raises(TurnedAway) as turned:
+        read_at(here, forged, NEW_INDUSTRY, LATER)
+    assert (turned.value.code, turned.value.field) == ("edge_not_reproducible", "/sealed/again")
+
+
+CHECKED: dict[str, object] = {"n": 1, "found": "reappeared", "by": "person", "at": "2026-01-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"number": TRACK_NUMBER_MAX},
+        {"items": [{"n": 1, "round": 10, "action": "removed"}]},
+        {"checked": [CHECKED | {"round": 99}]},
+        {"checked": [CHECKED | {"round": 9}]},
+        {"reinstated": [{"n": 1, "round": 9, "reason": "acted_in_error"}]},
+    ],
+)
+def test_nobody_is_told_of_so_much_that_it_cannot_answer(
+    said: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an origin could make a notice that its provider can never answer: no number or round would be left."""
+    here = world()
+    first = here.prepared()
+    move(here, PROVIDER)
+    forging = AnsweredSoFar.model_validate(TOLD.model_dump(mode="json") | said)
+    monkeypatch.setattr(letters, "told_again", lambda *_: forging)
+    forged = here.records([here.issued_anew(first, PROVIDER, ANSWERED)])[0]
     with pytest.raises(TurnedAway) as turned:
         read_at(here, forged, NEW_INDUSTRY, LATER)
     assert (turned.value.code, turned.value.field) == ("edge_not_reproducible", "/sealed/again")
