@@ -23,7 +23,7 @@ from shared.runtime.watch.telemetry import close_telemetry, configure_telemetry,
 #: Net new containers before the collector looks at the youngest, and how often before it looks at older ones.
 COLLECTED_EVERY: Final = (50_000, 20, 50)
 #: How long a thread of this process computes while another waits for its turn.
-SWITCH_S: Final = 0.001
+SWITCH_S: Final = 0.0005
 
 
 def serve(kind: str, instance: str, only: Sequence[str]) -> int:
@@ -53,7 +53,7 @@ async def _serve(kind: str, name: str, only: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, running.cancel)
     settle_collector()
-    # Where a thread computes, whoever waits for the loop has its turn within a millisecond, not five.
+    # Where a thread computes, whoever waits for the loop has its turn within half a millisecond, not five.
     sys.setswitchinterval(SWITCH_S)
     log("service_started", part=name)
     try:
