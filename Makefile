@@ -62,7 +62,7 @@ bench: setup ## Measure
 	$(BIN)/python -m tests.benchmarks
 
 faults: setup ## Kill, freeze and starve a running exchange (minutes)
-	$(BIN)/python -m pytest tests/failures
+	$(BIN)/python -m pytest -m "" tests/failures
 
 soak: setup ## Run the failure tests for long
 	$(BIN)/python -m tests.failures.soak

@@ -43,7 +43,6 @@ NAMED: Final = (
         *("journeys/test_overdue_story.py", "journeys/test_installation.py", "journeys/test_holds.py"),
         *("journeys/test_two_instances.py", "journeys/test_guides.py", "acceptance/test_demonstration.py"),
     ),
-    ("failures/test_restores.py", "failures/test_outage.py", "failures/test_lost_records.py", "skew"),
     ("simulation", "architecture", "client"),
     ("deploy", "support"),
     ("acceptance", "contracts"),

@@ -25,10 +25,10 @@ _CLASSES = re.compile(r"(\.Test\w*)+$")
 HEAD = """\
 # What finished work must show
 
-Written by `make acceptance`, which runs every line of this page for real: the tests that it names, and the verbs that
-take too long for the default run. Where `make test` has run at this very commit, the tests are those of that run. A
-line is kept only if all of its tests ran and passed and its verb found what it must. Figures are those of the last run.
-What takes longer stands on [a page of its own](acceptance-long.md).
+Written by `make acceptance`, which runs every line of this page for real: the tests that it names, and those tests and
+verbs that take too long for the default run. Where `make test` has run at this very commit, the others are of that run.
+A line is kept only if all of its tests ran and passed and its verb found what it must. Figures are those of the last
+run. What takes longer stands on [a page of its own](acceptance-long.md).
 """
 
 
@@ -40,6 +40,11 @@ class Tested:
     failed: int = 0
     figures: list[str] = field(default_factory=list)
     sums: dict[str, int] = field(default_factory=dict)
+
+    def beside(self, other: Tested) -> Tested:
+        """What its cases and those of the other came to."""
+        sums = {name: self.sums.get(name, 0) + other.sums.get(name, 0) for name in {**self.sums, **other.sums}}
+        return Tested(self.cases + other.cases, self.failed + other.failed, [*self.figures, *other.figures], sums)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,9 @@ class Shown:
 def main() -> int:
     """Exit code 0 if every line is kept, else 1."""
     lines = [line for lines in LINES.values() for line in lines]
-    tested = of_the_suite(REPORTS, whole_commit()) or run_tests(apart({test for line in lines for test in line.tests}))
+    suite = of_the_suite(REPORTS, whole_commit())
+    named = apart({test for line in lines for test in line.tests})
+    tested = together(suite, run_tests(named, marked="long" if suite else ""))
     with tempfile.TemporaryDirectory(prefix="causeway-acceptance-") as folder:
         whole = WholeDemo(Path(folder))
         shown = {title: [show(line, tested, whole) for line in lines] for title, lines in LINES.items()}
@@ -82,14 +89,24 @@ def apart(tests: Iterable[str]) -> list[str]:
     return sorted(test for test in named if "::" not in test or test.partition("::")[0] not in named)
 
 
-def run_tests(tests: Sequence[str]) -> dict[str, Tested]:
-    """Run the tests in a process of their own; what each came to, by its name."""
+def run_tests(tests: Sequence[str], marked: str) -> dict[str, Tested]:
+    """Run those of the tests that are `marked` so, all where it is empty; what each came to, by its name."""
     with tempfile.TemporaryDirectory(prefix="causeway-acceptance-") as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *tests]
+        command = [sys.executable, "-m", "pytest", "-q", "-m", marked, f"--junitxml={report}", *tests]
         print(f"running {len(tests)} tests and modules of tests", flush=True)
-        subprocess.run(command, cwd=ROOT, check=False)
-        return read_report(report.read_text(encoding="utf-8")) if report.exists() else {}
+        ran = subprocess.run(command, cwd=ROOT, check=False)
+        if not report.exists():
+            sys.exit(f"pytest ended with {ran.returncode}, without a report")
+        return read_report(report.read_text(encoding="utf-8"))
+
+
+def together(suite: Mapping[str, Tested], apart_from_it: Mapping[str, Tested]) -> dict[str, Tested]:
+    """What both runs came to: a test of which some cases are long has cases in each."""
+    tested = dict(suite)
+    for name, each in apart_from_it.items():
+        tested[name] = tested[name].beside(each) if name in tested else each
+    return tested
 
 
 def read_report(text: str) -> dict[str, Tested]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.__main__ import apart, judge, of_the_suite, read_report
+from tests.acceptance.__main__ import apart, judge, of_the_suite, read_report, together
 from tests.acceptance.line import Line
 from tests.acceptance.lines import LINES, LONG_LINES
 from tests.acceptance.long_verbs import LONG_VERBS
 from tests.acceptance.verbs import VERBS
 
 ROOT = Path(__file__).parents[2]
+MARK = "pytest.mark.long"
 ALL = [line for lines in LINES.values() for line in lines]
 LINE = Line("a promise", ("tests/a/test_a.py::test_one", "tests/a/test_a.py::test_two"))
 ONE = '<testcase classname="tests.a.test_a" name="test_one[x]">{inside}</testcase>'
@@ -56,6 +58,36 @@ def test_what_the_suite_has_found_holds_for_its_own_commit_alone(tmp_path: Path)
 def test_no_test_is_run_beside_its_module() -> None:
     tests = ["tests/b.py::test_b", "tests/a.py", "tests/a.py::test_a", "tests/a.py"]
     assert apart(tests) == ["tests/a.py", "tests/b.py::test_b"]
+
+
+def test_what_is_long_counts_beside_what_the_suite_has_found() -> None:
+    suite, long = read_report(report(ONE.format(inside=""), TWO)), read_report(report(ONE.format(inside="<failure/>")))
+    assert judge(LINE, together(suite, {}))[0]
+    kept, figures = judge(LINE, together(suite, long))
+    assert (kept, figures) == (False, ["2 of 3 tests passed"])
+
+
+def test_what_the_default_run_leaves_out_is_named_by_a_line() -> None:
+    """Else nothing would run it any more."""
+    named = {test for line in ALL for test in line.tests}
+    left_out = [*marked_long(ROOT / "tests")]
+    assert len(left_out) > 10
+    assert [test for test in left_out if not {test, test.partition("::")[0]} & named] == []
+
+
+def marked_long(folder: Path) -> Iterator[str]:
+    """The tests of which all cases are `long`, or some."""
+    for path in sorted(folder.rglob("test_*.py")):
+        text = path.read_text(encoding="utf-8")
+        if MARK not in text or path == Path(__file__):
+            continue
+        body = ast.parse(text).body
+        everything = any(isinstance(node, ast.Assign) and MARK in ast.unparse(node) for node in body)
+        functions = [node for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        for node in functions:
+            marked = everything or any(MARK in ast.unparse(each) for each in node.decorator_list)
+            if marked and node.name.startswith("test_"):
+                yield f"{path.relative_to(ROOT)}::{node.name}"
 
 
 def test_a_line_that_names_a_module_is_kept_if_all_its_tests_passed() -> None:

@@ -40,7 +40,10 @@ def _chosen(session: pytest.Session) -> Iterator[tuple[str, Interaction]]:
             yield item.nodeid, interaction
 
 
-@pytest.mark.parametrize("script", [True, False], ids=["with a script", "without a script"])
+@pytest.mark.parametrize(
+    "script",
+    [pytest.param(True, marks=pytest.mark.long, id="with a script"), pytest.param(False, id="without a script")],
+)
 @pytest.mark.parametrize("interaction", INTERACTIONS, ids=lambda each: each.name)
 async def test_an_interaction(
     interaction: Interaction,

@@ -23,6 +23,7 @@ SECONDS = 5.0
 GROWTH_KIB_MAX = 8_192
 
 
+@pytest.mark.long
 @pytest.mark.timing
 async def test_a_party_over_its_budget_is_told_to_wait_and_the_others_are_served(
     intake: SplitExchange, capsys: pytest.CaptureFixture[str], record_property: Record

@@ -9,6 +9,8 @@ import pytest
 from tests.failures.exhaustion import GROWTH_KIB_MAX, Api, exhausted, served_alone
 from tests.failures.split import SplitExchange
 
+pytestmark = pytest.mark.long
+
 SECONDS = 6.0
 #: The aim is twice; deadlines of tests are ten times the aim.
 RATIO_MAX = 20.0

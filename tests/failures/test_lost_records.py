@@ -11,6 +11,8 @@ from tests.failures.altered import HASTY
 from tests.failures.lost_records import READ_BY, Way, lose
 from tests.failures.split import PROCESSES, SplitExchange, split_exchange
 
+pytestmark = pytest.mark.long
+
 REFERRALS = 10
 
 

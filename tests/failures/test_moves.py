@@ -10,6 +10,8 @@ import pytest
 from tests.failures.moves import check, move_through, running_moves
 from tests.support.running import Exchange
 
+pytestmark = pytest.mark.long
+
 NOTICES = 60
 
 

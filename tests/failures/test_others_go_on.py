@@ -32,6 +32,7 @@ BACKLOG = 3_000
 LATE = 100
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", How)
 async def test_a_topic_that_cannot_be_written_holds_up_no_other_and_nothing_is_appended_twice(
     exchange: Exchange, how: How, record_property: Record
@@ -41,6 +42,7 @@ async def test_a_topic_that_cannot_be_written_holds_up_no_other_and_nothing_is_a
     assert held.kept(P99_RATIO_MAX), held
 
 
+@pytest.mark.long
 async def test_a_recipient_that_is_down_costs_the_others_nothing_and_gets_each_message_once(
     exchange: Exchange, record_property: Record
 ) -> None:
@@ -52,6 +54,7 @@ async def test_a_recipient_that_is_down_costs_the_others_nothing_and_gets_each_m
     assert down.ratio <= P50_RATIO_MAX
 
 
+@pytest.mark.long
 async def test_poison_in_an_inbox_holds_up_nobody_honest_and_leaves_few_rows(
     exchange: Exchange, record_property: Record
 ) -> None:
@@ -103,6 +106,7 @@ async def test_a_poller_misses_none_of_a_hundred_that_arrive_late(exchange: Exch
     assert late <= seen
 
 
+@pytest.mark.long
 async def test_a_database_that_goes_away_is_named_loses_nothing_and_all_goes_on_when_it_is_back(
     exchange: Exchange, record_property: Record
 ) -> None:

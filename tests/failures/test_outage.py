@@ -17,6 +17,8 @@ from tests.failures.outage import RECEIPTED_S_MAX, broker_down, disk_gone
 from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
 from tests.support.running import HOTLINE, referral, until
 
+pytestmark = pytest.mark.long
+
 Record = Callable[[str, object], None]
 
 FORGETFUL = ("-m", "tests.failures.forgetful")

@@ -14,6 +14,8 @@ from tests.failures.altered import HASTY
 from tests.failures.restores import AUDIT, RESTORED, Counts, check, restore_through
 from tests.support.running import Exchange, running_exchange
 
+pytestmark = pytest.mark.long
+
 EACH = Counts(before=3, after=3, later=3)
 
 

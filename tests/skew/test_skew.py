@@ -25,6 +25,8 @@ from tests.skew.scenario import (
 )
 from tests.support.running import HOTLINE, until
 
+pytestmark = pytest.mark.long
+
 Record = Callable[[str, object], None]
 REFERRALS, FEW = 60, 6
 

@@ -259,6 +259,11 @@ FAULTS_AND_BOUNDS = (
         tests_of(_BUDGETS, "test_a_party_over_its_budget_is_told_to_wait_and_the_others_are_served"),
     ),
     Line(
+        "The dearest bodies of one party, and heavy ones that are refused, hold up neither the others nor who watches; "
+        "memory stays",
+        ("tests/failures/test_exhaustion.py",),
+    ),
+    Line(
         "Who counts can neither take the relay's lease nor keep others from it; every role enters its own database and "
         "no other; whoever is served elsewhere by now opens nothing, and the role is checked before a stored answer is "
         "given",
