@@ -98,6 +98,8 @@ def _one(state: StateDirectory, service: str, rows: int, content_bytes: int) -> 
         f" too slow or not flat: {len(slow) + len(wrong)}",
         flush=True,
     )
+    for name in dict.fromkeys([*wrong, *slow]):
+        print(f"  {name}: {warm[name].p99_ms:.1f} ms warm, {cold[name]:.1f} ms cold, {pages[name]} pages", flush=True)
     figures = {name: each._asdict() for name, each in warm.items()}
     return {
         "warm": figures,
