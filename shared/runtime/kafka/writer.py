@@ -103,6 +103,8 @@ class KafkaLogWriter:
         said = await _answer(batch)
         if lane.unanswered is batch:
             lane.unanswered = None
+        if once and _is_lost(lane.kept, said.offset):
+            lane.kept = None  # who brings its rows again has not had them appended
         followed = False
         if lane.kept is batch:
             lane.kept, followed = None, lane.followed
@@ -157,6 +159,14 @@ class KafkaLogWriter:
                 raise
             lane.producer = producer
         return lane.producer
+
+
+def _is_lost(kept: _Batch | None, offset: int | None) -> bool:
+    """Whether the topic has lost its end, and this batch with it: what was sent behind it stands no further ahead."""
+    if kept is None or offset is None or not kept.answer.done() or kept.answer.exception() is not None:
+        return False
+    before: int | None = kept.answer.result().offset
+    return before is not None and 0 <= offset <= before
 
 
 async def _answer(batch: _Batch) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -206,6 +207,20 @@ async def test_rows_that_changed_meanwhile_go_behind_what_was_sent(
     assert (await writer.append(LANE, [TWO, THREE])).offset == 3
     assert (await writer.append(LANE, [ONE, TWO, THREE])).offset == 5
     assert topic.held == [3, 2, 3]
+
+
+@pytest.mark.timing
+async def test_rows_that_the_topic_has_lost_before_they_are_brought_again_are_appended_again(
+    topic: Topic, writer: KafkaLogWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await writer.append(LANE, [SAID], once=True)).offset == 0
+    await wait_without_a_leader(topic, writer, monkeypatch)
+    answer_at_last(topic, monkeypatch)
+    assert (await writer.append(LANE, [SAID], once=True)).offset == 4
+    topic.held[:] = [1]  # its end is gone
+    assert (await writer.append(LANE, [SAID], once=True)).offset == 1
+    assert await writer.append(LANE, [ONE, TWO, THREE]) == Appended(3, 2, datetime.fromtimestamp(1, UTC))
+    assert topic.held == [1, 1, 3]
 
 
 @pytest.mark.timing
