@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 from shared.runtime.post.arrivals import Awaited, Outcome
+from shared.runtime.post.inbox import PostgresUnit
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.conformance.conftest import HAS, ROOM, Stores
 from tests.support.builders import AT, arrival, raw_record
+
+_BREAK_FIRST = "UPDATE awaiting SET record = set_byte(record, 90, get_byte(record, 90) # 1) WHERE sequence = 1"
 
 
 def waiting(number: int, *, need: str = "document d", length_bytes: int = 2) -> Awaited:
@@ -71,6 +75,19 @@ async def test_in_a_restored_database_what_waits_is_let_go_and_asked_for(stores:
     async with stores.inbox.unit() as unit:
         assert await unit.taken.wanted(AT) == {one.arrival.sender_instance: [one.arrival.message_id]}
         assert (await unit.admit([replace(one.arrival, offset=8)])).fresh == {one.arrival.digest}
+
+
+async def test_what_cannot_be_read_any_more_is_asked_for_and_holds_up_nothing(postgres_stores: Stores) -> None:
+    """Its sender holds it still. The others that wait are taken up."""
+    broken, other = waiting(1), waiting(2)
+    await keep(postgres_stores, broken, other)
+    HAS.add("document d")
+    async with postgres_stores.inbox.unit() as unit:
+        await cast(PostgresUnit, unit).connection.driver.execute(_BREAK_FIRST)
+    assert await postgres_stores.inbox.due(9) == [other.record]
+    assert await postgres_stores.inbox.due(9) == [other.record]
+    async with postgres_stores.inbox.unit() as unit:
+        assert await unit.taken.wanted(AT) == {broken.arrival.sender_instance: [broken.arrival.message_id]}
 
 
 async def test_beyond_its_room_nothing_is_kept(stores: Stores) -> None:

@@ -14,6 +14,7 @@ from shared.exchange.needs import Need
 from shared.runtime.database.columns import Columns, insert
 from shared.runtime.post.arrivals import Awaited
 from shared.runtime.post.kept_record import decrypt_record, encrypt_record
+from shared.runtime.watch.logs import log
 
 #: Whether an instance has by now what something lacks.
 Meets = Callable[[Need], bool]
@@ -46,8 +47,14 @@ _TAKEN: Final = "SELECT count(*) AS rows, coalesce(sum(length_bytes), 0) AS byte
 ANY: Final = "SELECT FROM awaiting LIMIT 1"
 _NEEDS: Final = "SELECT DISTINCT need FROM awaiting"
 _DUE: Final = """
-SELECT topic, partition, "offset", record FROM awaiting WHERE due OR need = ANY($1::text[])
+SELECT message_id, topic, partition, "offset", record FROM awaiting WHERE due OR need = ANY($1::text[])
 ORDER BY sender, recipient, epoch, sequence LIMIT $2
+"""
+#: Lets what waits go, these or all, and has it asked for: its sender holds it still.
+ASK_FOR: Final = """
+WITH let_go AS (DELETE FROM awaiting WHERE $1::uuid[] IS NULL OR message_id = ANY($1::uuid[]) RETURNING message_id)
+UPDATE inbox AS i SET outcome = 'deferred', asked = true, wanted_at = NULL
+FROM let_go WHERE i.message_id = let_go.message_id AND i.outcome = 'waiting'
 """
 #: What found no room here is asked for.
 _RELEASE: Final = """
@@ -81,16 +88,26 @@ async def release(driver: asyncpg.Connection, needs: Sequence[str]) -> None:
 
 
 async def due(driver: asyncpg.Connection, limit: int, *, kek: KeyEncryptionKey, meets: Meets) -> list[Record]:
-    """See `InboxStore.due`. They stay here until they are judged again."""
+    """See `InboxStore.due`. They stay here until they are judged again; what cannot be read is asked for instead."""
     needs = [row["need"] for row in await driver.fetch(_NEEDS)]
     met = [need for need in needs if meets(Need.read(need))]
     rows = await driver.fetch(_DUE, met, limit) if needs else []
-    return [
-        decrypt_record(
-            row["record"], kek, topic=row["topic"], partition=row["partition"], offset=row["offset"], table="awaiting"
-        )
-        for row in rows
-    ]
+    readable: list[Record] = []
+    broken: list[UUID] = []
+    for row in rows:
+        try:
+            readable.append(_read(row, kek))
+        except Exception as error:  # whatever bytes may be found there
+            log("record_alarm", code="protected_field_unreadable", error=type(error).__name__)
+            broken.append(row["message_id"])
+    if broken:
+        await driver.execute(ASK_FOR, broken)
+    return readable
+
+
+def _read(row: asyncpg.Record, kek: KeyEncryptionKey) -> Record:
+    place = {"topic": row["topic"], "partition": row["partition"], "offset": row["offset"]}
+    return decrypt_record(row["record"], kek, **place, table="awaiting")
 
 
 def _row(waiting: Awaited) -> _Row:

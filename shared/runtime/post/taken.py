@@ -14,7 +14,7 @@ from shared.contracts.delivery import HOLES_MAX, ROWS_MAX, GoneClear, SentMark, 
 from shared.exchange.needs import Need
 from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.post.arrivals import Arrival
-from shared.runtime.post.awaiting import Meets
+from shared.runtime.post.awaiting import ASK_FOR, Meets
 from shared.runtime.post.peers import EPOCHS_MAX
 from shared.runtime.watch.logs import log
 
@@ -170,7 +170,8 @@ WITH due AS (
     SELECT message_id FROM inbox
     WHERE (outcome = 'deferred' AND need = ANY($1::text[]) OR outcome IN ('deferred', 'parked') AND asked)
       AND (wanted_at IS NULL
-           OR wanted_at + least($3::interval * power(2, least(wanted_times, 20) - 1), $4::interval) <= $2::timestamptz)
+           OR wanted_at + least($3::interval * power(2, least(wanted_times, 20) - 1), $4::interval) <= $2::timestamptz
+           OR wanted_at >= $2::timestamptz + $4::interval)
     ORDER BY sender_instance, sender, recipient, epoch, sequence LIMIT $5 FOR UPDATE
 )
 UPDATE inbox AS i SET wanted_at = $2, wanted_times = wanted_times + 1 FROM due WHERE i.message_id = due.message_id
@@ -179,11 +180,6 @@ RETURNING i.sender_instance, i.sender, i.recipient, i.epoch, i.sequence, i.messa
 _ASK: Final = (
     "UPDATE inbox SET asked = true, wanted_at = NULL WHERE message_id = ANY($1::uuid[]) AND outcome = 'parked'"
 )
-_ASK_FOR_WAITING: Final = """
-WITH let_go AS (DELETE FROM awaiting RETURNING message_id)
-UPDATE inbox AS i SET outcome = 'deferred', asked = true, wanted_at = NULL
-FROM let_go WHERE i.message_id = let_go.message_id AND i.outcome = 'waiting'
-"""
 
 
 class PostgresTaken:
@@ -250,7 +246,7 @@ class PostgresTaken:
         return wanted
 
     async def ask_for_what_waits(self) -> None:
-        await self._driver.execute(_ASK_FOR_WAITING)
+        await self._driver.execute(ASK_FOR, None)
 
     async def ask(self, message_ids: Sequence[UUID]) -> None:
         await self._driver.execute(_ASK, list(message_ids))
