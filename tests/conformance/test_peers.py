@@ -39,12 +39,33 @@ async def test_marks_ask_and_answer_until_they_are_answered_and_older_ones_count
         assert await book.marked("industry", asking, spoken(5, 3))
         assert await book.marked("industry", marks(answers=ours), spoken(5, 4))
         assert not await book.marked("industry", marks(asking=True), spoken(5, 4)), "read again"
-        assert not await book.marked("industry", marks(asking=True), spoken(1, 9))
+        assert not await book.marked("industry", marks(asking=True), spoken(1, 2))
         assert await book.words() == {"industry": Word(asking.nonce, ours)}
         await book.answered("industry", uuid7())
         assert (await book.words())["industry"].owes == asking.nonce
         await book.answered("industry", asking.nonce)
         assert await book.words() == {"industry": Word(None, ours)}
+
+
+async def test_what_is_said_behind_counts_though_the_brokers_clock_was_ahead_before(stores: Stores) -> None:
+    """By its time alone, nothing that the peer says would count until that day."""
+    day = 24 * 60 * 60
+    async with stores.inbox.unit() as unit:
+        book = stores.peers(unit)
+        assert await book.marked("industry", marks(), spoken(day, 3))
+        assert await book.marked("industry", marks(), spoken(1, 4))
+        assert await book.marked("industry", marks(), spoken(2, 0)), "its topic has lost its end"
+        assert not await book.marked("industry", marks(), spoken(1, 0))
+
+
+@pytest.mark.parametrize("ahead_s", [0, 24 * 60 * 60])
+async def test_a_standing_is_told_again_after_its_pause_whatever_the_clock_was(stores: Stores, ahead_s: int) -> None:
+    async with stores.inbox.unit() as unit:
+        book = stores.peers(unit)
+        for now, told in ((AT + timedelta(seconds=ahead_s), True), (AT + STAND_PAUSE, True), (AT + STAND_PAUSE, False)):
+            await book.owe_standing(["industry"])
+            assert (await book.standings(["industry"], now) != {}) is told
+            await book.stood("industry", None)
 
 
 async def test_what_a_peer_wants_is_counted_by_the_minute_and_for_itself(stores: Stores) -> None:

@@ -148,6 +148,38 @@ async def test_a_hole_is_found_ripe_though_its_lane_is_never_still(stores: Store
     raise AssertionError("the hole was never sent again")
 
 
+#: A clock that is set right again after it was ahead by so much.
+AHEAD = AT + timedelta(days=1)
+
+
+async def test_a_hole_is_found_ripe_though_the_clock_was_ahead_when_it_was_appended(stores: Stores) -> None:
+    await sent(stores, draft(), at=AT)
+    [row] = await sent(stores, draft(), at=AHEAD)
+    for seconds in range(10, 400, 10):
+        now, last = AT + timedelta(seconds=seconds), 2 + seconds // 10
+        await sent(stores, draft(), at=now)
+        await mark(stores, LANE, taken_mark(of(row), [1, *range(3, last + 1)]), at=now)
+        if rows := await waiting(stores):
+            assert ids(rows) == [row.message_id]
+            return
+    raise AssertionError("the hole was never sent again")
+
+
+async def test_what_is_marked_while_the_clock_is_ahead_is_sent_again_all_the_same(stores: Stores) -> None:
+    [row] = await sent(stores, draft())
+    await mark(stores, LANE, taken_mark(of(row), (1,)), at=AHEAD)
+    await mark(stores, LANE, taken_mark(of(row), (1,)), at=AT)
+    assert ids(await waiting(stores)) == [row.message_id]
+
+
+async def test_what_was_wanted_while_the_clock_was_ahead_goes_out_when_it_is_wanted_again(stores: Stores) -> None:
+    [row] = await sent(stores, draft())
+    for at in (AHEAD, AT):
+        await wanted(stores, row.message_id, at=at)
+        [again] = await waiting(stores)
+        await stores.lanes.note(LANE, Progress(again.position, at))
+
+
 async def test_what_only_audit_lacks_is_sent_again(stores: Stores) -> None:
     rows = await sent(stores, draft(), draft())
     await applied(stores, *rows)

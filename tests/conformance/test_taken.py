@@ -248,6 +248,13 @@ async def test_a_message_is_asked_for_again_after_a_growing_pause_until_its_last
     assert await wanted(stores, timedelta(days=9)) == {}
 
 
+async def test_a_message_that_was_asked_for_while_the_clock_was_ahead_is_asked_for_again(stores: Stores) -> None:
+    await keep(stores, ReceiptOutcome.DEFERRED, arrival(1))
+    HAS.add(NEWER)
+    assert await wanted(stores, timedelta(days=1))
+    assert await wanted(stores, timedelta())
+
+
 async def test_what_found_no_room_to_wait_for_the_act_before_it_is_wanted_when_one_of_its_track_came(
     stores: Stores,
 ) -> None:

@@ -342,7 +342,8 @@ def _reopened(row: Row, arrival: Arrival) -> Row:
 def _pause_is_over(row: Row, now: datetime) -> bool:
     if row.wanted_at is None:
         return True
-    return row.wanted_at + min(WANTED_AGAIN * 2 ** (min(row.wanted_times, 20) - 1), WANTED_AGAIN_MAX) <= now
+    pause = min(WANTED_AGAIN * 2 ** (min(row.wanted_times, 20) - 1), WANTED_AGAIN_MAX)
+    return row.wanted_at + pause <= now or row.wanted_at >= now + WANTED_AGAIN_MAX
 
 
 def _said(arrival: Arrival) -> tuple[object, str, str]:

@@ -15,6 +15,7 @@ from shared.contracts.registry import STATED_BY_INSTANCES
 from shared.exchange.message import Draft
 from shared.exchange.record_table import SIGN_AGAIN
 from shared.exchange.topics import AUDIT
+from shared.kernel.clock import rested
 from shared.kernel.errors import Unavailable
 from shared.runtime.post.arrivals import FINAL
 from shared.runtime.post.ports import (
@@ -52,10 +53,10 @@ class Lane:
     before_at: datetime | None = None
     offset: int | None = None
 
-    def ripe(self, position: int, before: datetime) -> bool:
-        """Whether the last append of what stands at `position` was noted by then."""
-        by_now = self.appended_at is not None and self.appended_at <= before and position <= self.appended
-        return by_now or (self.before_at is not None and self.before_at <= before and position <= self.before)
+    def ripe(self, position: int, at: datetime) -> bool:
+        """Whether the last append of what stands at `position` was noted `HOLE_AGE` ago."""
+        noted = ((self.appended_at, self.appended), (self.before_at, self.before))
+        return any(each is not None and rested(each, at, HOLE_AGE) and position <= upto for each, upto in noted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,7 @@ class MemorySentBook:
     ) -> list[GoneNumbers]:
         gone = [each for mark in taken for each in self._take(by, mark, at, holes=holes)]
         for message_id, row in self._state.outbox.items():
-            if row.lane == by and row.marked_at is not None and row.marked_at <= at - UNRECEIPTED_AGE:
+            if row.lane == by and row.marked_at is not None and rested(row.marked_at, at, UNRECEIPTED_AGE):
                 self._state.outbox[message_id] = replace(row, marked_at=at)
                 self._state.gathered.again[message_id] = None
         return gone
@@ -212,7 +213,7 @@ class MemorySentBook:
         outbox = self._state.outbox
         held = [outbox[each] for each in ids if each in outbox and outbox[each].lane == to]
         appended = self._state.lanes[to].appended if held else 0
-        ripe = [row for row in held if row.wanted_at is None or row.wanted_at <= at - WANTED_AGE]
+        ripe = [row for row in held if rested(row.wanted_at, at, WANTED_AGE)]
         due = [row for row in ripe if row.aside is not None or row.position <= appended]
         for row in sorted(due, key=lambda row: (*row.of[:2], row.of[2].int, row.message.sequence)):
             outbox[row.message.draft.message_id] = replace(row, wanted_at=at)
@@ -241,11 +242,7 @@ class MemorySentBook:
         missing = [n for first, upto in mark.holes[:holes] for n in range(first, min(upto, last) + 1)]
         for number in missing:
             found = held.get(number)
-            if (
-                found is not None
-                and found.aside is None
-                and state.lanes[found.lane].ripe(found.position, at - HOLE_AGE)
-            ):
+            if found is not None and found.aside is None and state.lanes[found.lane].ripe(found.position, at):
                 state.gathered.again[found.message.draft.message_id] = None
         if spans := list(_spans(number for number in missing if number not in held)):
             yield GoneNumbers(sender=of[0], recipient=of[1], epoch=of[2], spans=tuple(spans))
@@ -286,7 +283,7 @@ class MemoryLanes:
             if progress.offset is not None:
                 at = replace(at, offset=progress.offset)
             if progress.through > at.appended:
-                if at.before_at is None or progress.at - at.before_at >= _BEFORE:
+                if rested(at.before_at, progress.at, _BEFORE):
                     at = replace(at, before=at.appended, before_at=progress.at)
                 at = replace(at, appended=progress.through, appended_at=progress.at)
             state.lanes[lane] = at

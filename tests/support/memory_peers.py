@@ -10,6 +10,7 @@ from uuid import UUID
 
 from shared.contracts.delivery import MarksClear, ReadsAnnouncedClear, TakenMark
 from shared.exchange.topics import AUDIT
+from shared.kernel.clock import rested
 from shared.runtime.post.peers import STAND_PAUSE, Spoken, Word
 
 if TYPE_CHECKING:
@@ -46,12 +47,12 @@ class MemoryPeers:
 
     async def announced(self, by: str, reads: ReadsAnnouncedClear, spoken: Spoken) -> None:
         row = self._row(by)
-        if row.reads_spoken is None or row.reads_spoken < spoken:
+        if spoken.follows(row.reads_spoken):
             self._state.peers[by] = replace(row, reads=reads, reads_spoken=spoken)
 
     async def marked(self, by: str, marks: MarksClear, spoken: Spoken) -> int:
         row, minute = self._row(by), spoken.at.replace(second=0, microsecond=0)
-        if row.marked_spoken is not None and row.marked_spoken >= spoken:
+        if not spoken.follows(row.marked_spoken):
             return 0
         same = row.marked_spoken is not None and row.marked_spoken.at >= minute
         owes = marks.nonce if marks.asking else row.word.owes
@@ -89,8 +90,7 @@ class MemoryPeers:
         told = {}
         for each in sorted(to):
             row = self._row(each)
-            rested = row.stood_at is None or row.stood_at <= now - STAND_PAUSE
-            if row.above is None and row.stand_due and rested:
+            if row.above is None and row.stand_due and rested(row.stood_at, now, STAND_PAUSE):
                 row = replace(row, above=UUID(int=0), stood_at=now, stand_due=False)
                 self._state.peers[each] = row
             if row.above is not None:

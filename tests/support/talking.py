@@ -123,7 +123,7 @@ class Books:
         self.read[by] = reads
 
     async def marked(self, by: str, marks: MarksClear, spoken: Spoken) -> int:
-        if by in self.marked_at and spoken <= self.marked_at[by]:
+        if not spoken.follows(self.marked_at.get(by)):
             return 0
         self.marked_at[by] = spoken
         stands = by in self.stands_to

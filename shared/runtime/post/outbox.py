@@ -136,12 +136,13 @@ FROM lane_end AS e JOIN lane AS l USING (lane) LEFT JOIN LATERAL (
 _SEGMENTS = "SELECT id, packed FROM segment WHERE id = ANY($1::bigint[])"
 #: How far back `before` must lie until it is taken anew: what it tells apart is half of that.
 _BEFORE_S: Final = 120
+_BEFORE_IS_NEW: Final = f"abs(extract(epoch FROM $5 - before_at)) < {_BEFORE_S}"
 #: An append of what has no place in the lane, such as marks, makes nothing there younger.
 _NOTE = f"""
 UPDATE lane SET appended = greatest(appended, $3), "offset" = coalesce($4, "offset"),
        appended_at = CASE WHEN $3 > appended THEN $5 ELSE appended_at END,
-       before = CASE WHEN $3 <= appended OR $5 - before_at < interval '{_BEFORE_S} s' THEN before ELSE appended END,
-       before_at = CASE WHEN $3 <= appended OR $5 - before_at < interval '{_BEFORE_S} s' THEN before_at ELSE $5 END
+       before = CASE WHEN $3 <= appended OR {_BEFORE_IS_NEW} THEN before ELSE appended END,
+       before_at = CASE WHEN $3 <= appended OR {_BEFORE_IS_NEW} THEN before_at ELSE $5 END
 FROM (SELECT set_config('synchronous_commit', 'off', true)) AS soon
 WHERE lane = $1 AND EXISTS (SELECT 1 FROM lease WHERE name = 'relay' AND fence = $2)
 RETURNING lane

@@ -30,10 +30,17 @@ HOLES_A_MINUTE: Final = 60
 
 
 class Spoken(NamedTuple):
-    """When something was said, by the broker: a later place wins. A topic that is read again says it again."""
+    """When something was said, by the broker, and where. A topic that is read again says it again."""
 
     at: datetime
     offset: int
+
+    def follows(self, known: Spoken | None) -> bool:
+        """Whether it is newer than what is known: said later, or, where the broker's clock was ahead then, behind it.
+
+        A topic that has lost its end begins anew further ahead.
+        """
+        return known is None or self.at > known.at or self.offset > known.offset
 
     @classmethod
     def of(cls, message: Received) -> Self:
@@ -112,7 +119,7 @@ _READS = """
 INSERT INTO peer AS p (instance, reads, reads_at, reads_offset) VALUES ($1, $2::jsonb, $3, $4)
 ON CONFLICT (instance) DO UPDATE SET reads = excluded.reads, reads_at = excluded.reads_at,
     reads_offset = excluded.reads_offset
-WHERE p.reads_at IS NULL OR (p.reads_at, p.reads_offset) < (excluded.reads_at, excluded.reads_offset)
+WHERE p.reads_at IS NULL OR p.reads_at < excluded.reads_at OR p.reads_offset < excluded.reads_offset
 """
 _MARKED = """
 INSERT INTO peer AS p (instance, marked_at, marked_offset, owes, answered, marks) VALUES ($1, $2, $3, $4, $5, 1)
@@ -121,7 +128,7 @@ ON CONFLICT (instance) DO UPDATE SET
                 WHEN date_trunc('minute', excluded.marked_at) THEN p.marks ELSE 0 END,
     marked_at = excluded.marked_at, marked_offset = excluded.marked_offset,
     owes = coalesce(excluded.owes, p.owes), answered = coalesce(excluded.answered, p.answered)
-WHERE p.marked_at IS NULL OR (p.marked_at, p.marked_offset) < (excluded.marked_at, excluded.marked_offset)
+WHERE p.marked_at IS NULL OR p.marked_at < excluded.marked_at OR p.marked_offset < excluded.marked_offset
 RETURNING marks
 """
 _WANTS = """
@@ -149,7 +156,8 @@ _STANDINGS = """
 UPDATE peer SET stand_above = coalesce(stand_above, $4), stand_due = stand_due AND stand_above IS NOT NULL,
        stood_at = CASE WHEN stand_above IS NULL THEN $2 ELSE stood_at END
 WHERE instance = ANY($1::text[])
-  AND (stand_above IS NOT NULL OR stand_due AND (stood_at IS NULL OR stood_at <= $2::timestamptz - $3::interval))
+  AND (stand_above IS NOT NULL OR stand_due AND (stood_at IS NULL
+       OR stood_at <= $2::timestamptz - $3::interval OR stood_at >= $2::timestamptz + $3::interval))
 RETURNING instance, stand_above
 """
 #: As the last step of whoever numbers anything for them locks their lanes, in the same order.

@@ -105,16 +105,18 @@ ORDER BY message_id FOR UPDATE
 """
 _MARKED = "UPDATE outbox SET marked_at = $2 WHERE message_id = ANY($1::uuid[])"
 _ROW: Final = "o.message_id, o.lane, o.sender, o.recipient, o.epoch, o.sequence"
+#: What was noted further ahead than anybody waits was noted by a clock that has been set right since.
 _UNRECEIPTED = f"""
 SELECT {_ROW} FROM outbox AS o WHERE o.message_id = ANY (ARRAY(
-    SELECT message_id FROM outbox WHERE marked_at <= $1 AND lane = $2 ORDER BY marked_at LIMIT $3))
+    (SELECT message_id FROM outbox WHERE marked_at <= $1 AND lane = $2 ORDER BY marked_at LIMIT $3)
+    UNION ALL (SELECT message_id FROM outbox WHERE marked_at >= $4 AND lane = $2 ORDER BY marked_at LIMIT $3)))
 ORDER BY o.message_id FOR UPDATE
 """
 #: The first rows of each span, and whether their last append was that long ago, as far as their lane tells.
 _HELD: Final = """
 SELECT p.sender, p.recipient, p.epoch, lower(r.span) AS first, upper(r.span) - 1 AS last, o.sequence, o.message_id,
-       o.aside IS NULL AND (l.appended_at <= $5 AND o.position <= l.appended
-                            OR l.before_at <= $5 AND o.position <= l.before) AS ripe
+       o.aside IS NULL AND ((l.appended_at <= $5 OR l.appended_at >= $7) AND o.position <= l.appended
+                            OR (l.before_at <= $5 OR l.before_at >= $7) AND o.position <= l.before) AS ripe
 FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[]) AS p (sender, recipient, epoch, numbers)
 CROSS JOIN LATERAL unnest(p.numbers::int8multirange) AS r (span)
 LEFT JOIN LATERAL (
@@ -127,7 +129,7 @@ _LOCK: Final = f"SELECT {_ROW} FROM outbox AS o WHERE o.message_id = ANY($1::uui
 _APPENDED: Final = f"""SELECT coalesce(max("offset") + 1, 0) FROM lane WHERE $1 IN (lane, '{AUDIT}')"""
 #: `due`: what waits in its lane already goes out from there; and what is wanted again and again goes once in a while.
 _BY_ID = f"""
-SELECT {_ROW}, coalesce(o.wanted_at <= $3, true)
+SELECT {_ROW}, coalesce(o.wanted_at <= $3 OR o.wanted_at >= $4, true)
        AND (o.aside IS NOT NULL OR o.position <= (SELECT appended FROM lane AS l WHERE l.lane = o.lane)) AS due
 FROM outbox AS o WHERE o.message_id = ANY($1::uuid[]) AND o.lane = $2 ORDER BY o.message_id FOR UPDATE
 """
@@ -162,7 +164,7 @@ class PostgresSentBook:
         marks = _MARK.rows([_mark(each) for each in taken])
         pairs = await self._driver.fetch(*_TAKE.bind(marks=marks, by=by))
         await self._pass(by, _numbers(pairs, "fresh"), at)
-        overdue = await self._driver.fetch(_UNRECEIPTED, at - UNRECEIPTED_AGE, by, AGAIN_MAX)
+        overdue = await self._driver.fetch(_UNRECEIPTED, at - UNRECEIPTED_AGE, by, AGAIN_MAX, at + UNRECEIPTED_AGE)
         if overdue:
             await self._driver.execute(_MARKED, [row["message_id"] for row in overdue], at)
         missing = await self._held_of(_first_ones(pairs, holes), at)
@@ -173,10 +175,15 @@ class PostgresSentBook:
     async def _held_of(self, holes: _Numbers, at: datetime) -> Sequence[asyncpg.Record]:
         """What is held of holes, a row each; of a hole that nothing is held of one row without any."""
         count = sum(len(each.split("),")) for each in cast(list[str], holes[3]))
-        return await self._driver.fetch(_HELD, *holes, at - HOLE_AGE, AGAIN_MAX // count) if count else ()
+        if not count:
+            return ()
+        held: Sequence[asyncpg.Record] = await self._driver.fetch(
+            _HELD, *holes, at - HOLE_AGE, AGAIN_MAX // count, at + HOLE_AGE
+        )
+        return held
 
     async def send_again(self, to: str, ids: Sequence[UUID], at: datetime) -> list[UUID]:
-        held = await self._driver.fetch(_BY_ID, list(ids), to, at - WANTED_AGE)
+        held = await self._driver.fetch(_BY_ID, list(ids), to, at - WANTED_AGE, at + WANTED_AGE)
         due = [row for row in held if row["due"]]
         await self._driver.execute(_NOTE_WANTED, [row["message_id"] for row in due], at)
         self._send_again(due)

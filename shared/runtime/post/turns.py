@@ -24,6 +24,7 @@ from shared.contracts.delivery import (
     SentMark,
     TakenMark,
 )
+from shared.kernel.clock import rested
 from shared.runtime.post.peers import Word
 
 _Mark = TypeVar("_Mark", bound=Numbering)
@@ -145,5 +146,4 @@ def _sorted(rows: Iterable[_Mark]) -> list[_Mark]:
 
 
 def _passed(since: datetime | None, now: datetime, wait_s: float) -> bool:
-    # What lies ahead was noted before our clock was set back.
-    return since is None or not timedelta(0) <= now - since < timedelta(seconds=wait_s)
+    return rested(since, now, timedelta(seconds=wait_s))
