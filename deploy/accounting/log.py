@@ -41,7 +41,7 @@ _CLAIMS: Final = ("message_id", "type", "subject", "sender", "recipient", "exerc
 #: What it says where the record's proof holds.
 _STATED: Final = (
     *("kind", "edge_id", "commitment"),
-    *("batch_leaf", "batch_root", "batch_signature", "batch_index", "batch_size", "batch_path"),
+    *("batch_root", "batch_signature", "batch_index", "batch_size", "batch_path"),
 )
 _OWN: Final = frozenset({"loss", "conflict"})
 _KEY_FILES: Final = "keys/audit/*.key"

@@ -153,14 +153,14 @@ not there yet. `drop` was done before. Nothing in this table holds up the record
 _RECEIPTS = f"""## Receipts
 
 For each consumed batch an instance sends one `messages_receipted` to every instance that had messages in it, with at
-most {RECEIPT_ENTRIES_MAX} entries: message id, digest of the covered bytes, the revision that it names, which copy was
-judged, and what became of it, with its code. `applied`, `refused` and `moved` are last words; `deferred`, `waiting`
-and `parked` are not: the sender's row lives on. Only its sender says that a message is `gone`. A receipt says that
-the message took effect, or why not; it does not say that anybody has acted on it. A message stays in its sender's
-outbox until its outcome is final and the marks of the instance that it went to and of audit have passed its number.
-`{SIGN_AGAIN}` alone settles nothing: the sender ends the epoch and signs the message again in a new one. An entry
-counts only if its digest is the sender's own and the instance that signed it is the one the message went to.
-"""
+most {RECEIPT_ENTRIES_MAX} entries: message id, digest (SHA-256 of a zero byte and the covered bytes: its leaf in the
+sender's batch), the revision that it names, which copy was judged, and what became of it, with its code. `applied`,
+`refused` and `moved` are last words; `deferred`, `waiting` and `parked` are not: the sender's row lives on. Only its
+sender says that a message is `gone`. A receipt says that the message took effect, or why not; it does not say that
+anybody has acted on it. A message stays in its sender's outbox until its outcome is final and the marks of the
+instance that it went to and of audit have passed its number. `{SIGN_AGAIN}` alone settles nothing: the sender ends
+the epoch and signs the message again in a new one. An entry counts only if its digest is the sender's own and the
+instance that signed it is the one the message went to. """
 
 _AUTHORITY = f"""\
 ### Who may say what

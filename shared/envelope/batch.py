@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 
 from shared.envelope.attributes import BATCH_SIZE_MAX, Attributes, Envelope, Proof
 from shared.envelope.keys import SigningKey, VerifyKey
-from shared.kernel.canonical import digest
 from shared.kernel.errors import Defect, EvidenceRejected, Refused
 from shared.ledger.proof import root_and_paths, root_from_inclusion
 from shared.ledger.tree import leaf_hash
@@ -28,13 +27,16 @@ def covered_bytes(attributes: Attributes, body: bytes) -> bytes:
 
 
 def message_digest(attributes: Attributes, body: bytes) -> str:
-    """SHA-256 of the covered bytes, 64 lower-case hexadecimal digits: how receipts name a message's content."""
-    return digest(covered_bytes(attributes, body))
+    """The message's leaf hash in its batch's tree, 64 lower-case hexadecimal digits: how all name a message's content.
+
+    So what a receipt, audit or evidence names is what its sender has signed, and nothing else can stand for it.
+    """
+    return digest_of(covered_bytes(attributes, body))
 
 
-def leaf(attributes: Attributes, body: bytes) -> bytes:
-    """The message's leaf hash in its batch's tree, 32 bytes."""
-    return leaf_hash(covered_bytes(attributes, body))
+def digest_of(covered: bytes) -> str:
+    """The message digest of covered bytes."""
+    return leaf_hash(covered).hex()
 
 
 class RootCache:
@@ -91,7 +93,9 @@ def verify(envelope: Envelope, keys: KeyLookup, cache: RootCache) -> None:
     if key is None or key.key_id != attributes.key_id:
         raise Refused("key_unknown", field="ce_keyid")
     try:
-        found = root_from_inclusion(leaf(attributes, envelope.body), proof.index, proof.size, path=proof.path)
+        found = root_from_inclusion(
+            leaf_hash(covered_bytes(attributes, envelope.body)), proof.index, proof.size, path=proof.path
+        )
     except EvidenceRejected:
         raise Refused("signature_invalid") from None
     if found != proof.root:

@@ -57,12 +57,12 @@ def statements(*, id_: str, party: str, ago: str) -> Sequence[str]:
         return f"""
 INSERT INTO entry (topic, topic_id, partition, "offset", previous_offset, broker_time, kind, digest, verified,
                    message_id, type, subject, sender, recipient, recipient_instance, exercise, epoch, sequence, key_id,
-                   detail, edge_id, commitment, batch_leaf, batch_root, batch_signature, batch_index, batch_size,
+                   detail, edge_id, commitment, batch_root, batch_signature, batch_index, batch_size,
                    batch_path)
 SELECT '{told.topic}', '{_LIFE}', 0, {place}, {place} - 1, {ago}, '{told.kind}',
        encode(sha256('{told.type}'::bytea || i::text::bytea), 'hex'), true, {own(told.digit)},
        'causeway.{told.type}.v1', {id_}::text, {party}, 'agency.example', 'law_enforcement', false, '{_LIFE}', i,
-       'hotline-1', {detail}, {edge}, repeat('c', 64), decode(repeat('ef', 32), 'hex'), decode(repeat('ab', 32), 'hex'),
+       'hotline-1', {detail}, {edge}, repeat('c', 64), decode(repeat('ab', 32), 'hex'),
        decode(repeat('ab', 64), 'hex'), 0, 8, decode(repeat('ab', 96), 'hex')
 FROM generate_series(1, {told.last}) AS i
 """

@@ -4,7 +4,7 @@ import { createHash, createPublicKey, verify } from "node:crypto";
 
 export const PROOF = ["ce_batchroot", "ce_batchsig", "ce_batchindex", "ce_batchsize", "ce_batchpath"];
 const HASH = 32;
-const LEAF = Buffer.of(0);
+export const LEAF = Buffer.of(0);
 const NODE = Buffer.of(1);
 // The bytes before a raw key in its SubjectPublicKeyInfo (RFC 8410): the only form in which Node reads one.
 const ED25519_SPKI = Buffer.from("302a300506032b6570032100", "hex");

@@ -6,7 +6,7 @@
 // Input: {"directory": a directory document, "acceptance": [ … ], "evidence": [ … ]}. Prints "acceptance <position>
 // ok" or "… failed" for each, then the same for the evidence. Exit code 0 when there is at least one and all are ok.
 import { readFileSync } from "node:fs";
-import { coveredBytes, decoded, demand, demandBatch, demandSignature, holds, PROOF, sha256 } from "./batch_proof.mjs";
+import { coveredBytes, decoded, demand, demandBatch, demandSignature, holds, LEAF, PROOF, sha256 } from "./batch_proof.mjs";
 
 const REQUIRED = [...PROOF, "ce_id", "ce_keyid", "ce_sender", "ce_recipient", "ce_source", "ce_tier", "content-type"];
 
@@ -61,7 +61,7 @@ function checkEvidence(directory, { headers: pairs, value, statement }) {
   demandBatch(headers, covered, key);
 
   // What the recipient's instance states of the arrival of this message, and of no other.
-  demand(statement.message_digest === sha256(covered).toString("hex"));
+  demand(statement.message_digest === sha256(LEAF, covered).toString("hex"));
   demand(statement.party === headers.get("ce_recipient"));
   demandStated(directory, "causeway-evidence/v1", statement);
 }

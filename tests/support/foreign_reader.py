@@ -4,8 +4,8 @@
 
 Input: {"servers": "host:port", "user": name, "password": text, "places": [[topic, partition, offset], …]}.
 Prints a JSON list in the same order, one {"headers": [[name, base64]], "value": base64, "digest": hexadecimal} each.
-The digest is SHA-256 of the covered bytes, put together from the wire format's description (`docs/messages.md`), not
-by the project's code. Exit code 1 when a place holds no record.
+The digest is SHA-256 of a zero byte and the covered bytes, put together from the wire format's description
+(`docs/messages.md`), not by the project's code. Exit code 1 when a place holds no record.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def digest(headers: list[tuple[str, bytes]], value: bytes) -> str:
     """`name:value` and a line feed for each covered header in sorted order, a line feed, then the body."""
     covered = sorted((n, v) for n, v in headers if (n.startswith("ce_") or n == "content-type") and n not in UNCOVERED)
     head = b"".join(name.encode() + b":" + text + b"\n" for name, text in covered)
-    return hashlib.sha256(head + b"\n" + value).hexdigest()
+    return hashlib.sha256(b"\x00" + head + b"\n" + value).hexdigest()
 
 
 if __name__ == "__main__":

@@ -32,10 +32,9 @@ class SignatureIs(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeptProof:
-    """The proof as it came: leaf, root and path of hashes of 32 bytes, one signature for all of the batch."""
+    """The proof as it came: root and path of hashes of 32 bytes, one signature for all of the batch."""
 
     key_id: str
-    leaf: bytes
     root: bytes
     signature: bytes
     index: int
@@ -57,9 +56,9 @@ class Place(NamedTuple):
 class Proof(Contract):
     """The proof of one record, and where that lies.
 
-    `path` leads from its `leaf`, number `index` of `size`, to `root`. `signature` is over root and size, by `key_id`,
-    which was `signed_by`'s by the directory of its time. Audit keeps no record, so it cannot make the leaf again.
-    Whoever has the record can; `digest` is the SHA-256 of the same bytes.
+    `path` leads from its `digest`, leaf number `index` of `size`, to `root`. `signature` is over root and size, by
+    `key_id`, which was `signed_by`'s by the directory of its time. Audit keeps no record, so it cannot make the digest
+    again; whoever has the record can.
     """
 
     topic: str
@@ -70,7 +69,6 @@ class Proof(Contract):
     digest: Digest
     key_id: str
     signed_by: str | None
-    leaf: Digest
     root: Digest
     size: _Count
     index: _Count
@@ -92,22 +90,21 @@ def proof_of(place: Place, kept: KeptProof, directory: DirectoryIndex | None) ->
         digest=place.digest,
         key_id=kept.key_id,
         signed_by=key.owner if key is not None else None,
-        leaf=kept.leaf.hex(),
         root=kept.root.hex(),
         size=kept.size,
         index=kept.index,
         path=tuple(step.hex() for step in path),
         signature=to_base64url(kept.signature),
-        signature_is=_signature(kept, path, None if key is None or not key.valid_at(place.at) else key.public),
+        signature_is=_signature(place, kept, path, None if key is None or not key.valid_at(place.at) else key.public),
     )
 
 
-def _signature(kept: KeptProof, path: tuple[bytes, ...], public: bytes | None) -> SignatureIs:
+def _signature(place: Place, kept: KeptProof, path: tuple[bytes, ...], public: bytes | None) -> SignatureIs:
     if public is None:
         return SignatureIs.OF_NO_KEY
     try:
         VerifyKey(public).verify(kept.signature, signed_bytes(kept.root, kept.size))
-        if root_from_inclusion(kept.leaf, kept.index, kept.size, path=path) != kept.root:
+        if root_from_inclusion(bytes.fromhex(place.digest), kept.index, kept.size, path=path) != kept.root:
             return SignatureIs.INVALID
     except (Refused, EvidenceRejected):
         return SignatureIs.INVALID

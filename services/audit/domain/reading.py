@@ -26,7 +26,7 @@ from shared.contracts.facts import (
 )
 from shared.contracts.referral import EdgeClear
 from shared.contracts.registry import BY_TYPE, GONE, MARKS, REFERRAL_DECIDED, Family, MessageType, value_model
-from shared.envelope.batch import RootCache, leaf, message_digest
+from shared.envelope.batch import RootCache, message_digest
 from shared.envelope.headers import Attributes, Envelope, decode_headers
 from shared.envelope.sealing import Opener
 from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
@@ -163,7 +163,6 @@ def _entry(record: Record, topic_id: UUID, look: _Look) -> Entry:
         detail=said.detail,
         edge_id=said.edge_id,
         commitment=said.commitment,
-        batch_leaf=leaf(attributes, envelope.body) if proof else None,
         batch_root=proof.root if proof else None,
         batch_signature=proof.signature if proof else None,
         batch_index=proof.index if proof else None,

@@ -85,7 +85,7 @@ ORDER BY f.broker_time, f.topic, f.topic_id, f.partition, f."offset"
 """
 _TOPIC_IDS = "SELECT topic_id FROM cursor WHERE topic = $1 GROUP BY topic_id ORDER BY min(begun_at), topic_id"
 _PROOF = """
-SELECT key_id, batch_leaf, batch_root, batch_signature, batch_index, batch_size, batch_path FROM entry
+SELECT key_id, batch_root, batch_signature, batch_index, batch_size, batch_path FROM entry
 WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" = $4 AND digest = $5 AND batch_root IS NOT NULL
 """
 # Receipts, what nobody can read, and what is lost belong to neither world and name no referral. The first of what is

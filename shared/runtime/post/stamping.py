@@ -8,12 +8,11 @@ from typing import NamedTuple
 from uuid import UUID
 
 from shared.contracts.registry import BY_TYPE
-from shared.envelope.batch import covered_bytes, sign_batch
+from shared.envelope.batch import covered_bytes, digest_of, sign_batch
 from shared.envelope.headers import Attributes, Envelope, Previous, Proof, Tier, decode_headers, encode_headers
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft
 from shared.exchange.topics import inbox_topic
-from shared.kernel.canonical import digest
 from shared.kernel.clock import coarse
 from shared.runtime.post.ports import Outgoing, Signed
 
@@ -58,7 +57,7 @@ def sign(drafts: Sequence[Draft], counters: Mapping[Pair, Counter], *, instance:
     covered = [covered_bytes(each, draft.body) for each, draft in zip(attributes, drafts, strict=True)]
     proofs = _proofs(drafts, covered, key)
     return [
-        Signed(draft, stated.epoch, stated.sequence, digest(text), _record(draft, stated, proof))
+        Signed(draft, stated.epoch, stated.sequence, digest_of(text), _record(draft, stated, proof))
         for draft, stated, text, proof in zip(drafts, attributes, covered, proofs, strict=True)
     ]
 

@@ -144,9 +144,8 @@ CREATE TABLE entry (
     detail jsonb,
     edge_id uuid,
     commitment text,
-    -- The sender's batch proof as it came, and the leaf that its path leads from, SHA-256 of a zero byte and the covered
-    -- bytes: with the digest what a leaf of the coming log needs, so that nothing is rewritten for it.
-    batch_leaf bytea,
+    -- The sender's batch proof as it came: its path leads from the digest to the root. What a leaf of the coming log
+    -- needs, so that nothing is rewritten for it.
     batch_root bytea,
     batch_signature bytea,
     batch_index bigint,
