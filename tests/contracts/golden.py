@@ -4,10 +4,10 @@
 
 `shared/contracts/golden/`: a small installation (keys, directory and policy as they were published, a beat), a record
 of each message as Kafka holds it with what its recipient and audit read in it, what a person may keep (a signed
-acceptance and evidence), and each schema as it was. The keys open nothing else. Beside them, what others go by, as flat
-lists (`pledged`), what the first release announces that it reads (`reads.json`, by which a peer that was never heard is
-written to), the codes of each edition of the vocabulary, the digest of the tree of jurisdictions that each engine
-derives by, and what each edition of the guard charges beside texts.
+acceptance and evidence), bytes at rest (`at_rest.json`), and each schema as it was. The keys open nothing else. Beside
+them, what others go by, as flat lists (`pledged`), what the first release announces that it reads (`reads.json`, by
+which a peer that was never heard is written to), the codes of each edition of the vocabulary, the digest of the tree of
+jurisdictions that each engine derives by, and what each edition of the guard charges beside texts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ from shared.contracts.registry import (
     ALL,
     CASE_ACCEPTED,
     CONTACT_SUGGESTED,
+    NOTICE_ANSWERED,
     PRESERVATION_REQUESTED,
+    REFERRAL_OFFERED,
     REFERRAL_PASSED_ON,
     STATED_BY_INSTANCES,
     Family,
@@ -62,6 +64,7 @@ from shared.runtime.kafka.documents import write_document
 from shared.vocabulary import jurisdiction
 from shared.vocabulary.edition import codes_of_editions, editions
 from shared.vocabulary.routing import PartyKind
+from tests.contracts.at_rest import stored
 from tests.contracts.pledged import pledged
 from tests.contracts.published import read
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
@@ -308,7 +311,7 @@ def _fullest(message: MessageType) -> Path:
 
 
 def _kept(here: World, folder: Path) -> dict[str, Callable[[], bytes]]:
-    """What leaves the exchange in somebody's hands: an acceptance, and the evidence of the golden notice."""
+    """What is kept: an acceptance and the evidence of the golden notice in somebody's hands, and bytes at rest."""
 
     def acceptance() -> bytes:
         acceptor = Acceptor("hotline", here.keys["hotline"].signing, edition(), merge_delay_s=60)
@@ -320,7 +323,15 @@ def _kept(here: World, folder: Path) -> dict[str, Callable[[], bytes]]:
         stated = witness.state(golden.record, party=PROVIDER, at=here.at + timedelta(days=3))
         return _pretty({"version": 1, "evidence": [stated.model_dump(mode="json")]})
 
-    return {"acceptance.json": acceptance, "evidence.json": evidence}
+    def at_rest() -> bytes:
+        return _pretty(stored(here, at_rest_of(folder)))
+
+    return {"acceptance.json": acceptance, "evidence.json": evidence, "at_rest.json": at_rest}
+
+
+def at_rest_of(folder: Path = GOLDEN) -> list[Record]:
+    """The golden records of which `at_rest.json` holds what is stored."""
+    return [Golden.load(record_file(each, folder)).record for each in (REFERRAL_OFFERED, NOTICE_ANSWERED)]
 
 
 def shape(published: Any) -> Any:

@@ -20,10 +20,12 @@ from shared.routing.engine import ENGINE
 from shared.routing.shelf import read_directory
 from shared.runtime.kafka.documents import read_document
 from shared.vocabulary.edition import codes_of_editions, editions
+from tests.contracts.at_rest import expected, opened
 from tests.contracts.golden import (
     GOLDEN,
     Golden,
     approver_keys,
+    at_rest_of,
     audited,
     charges,
     installation,
@@ -85,6 +87,11 @@ def test_a_golden_beat_an_acceptance_and_evidence_hold(here: World) -> None:
     check_evidence(evidence, directory)
     with pytest.raises(Refused, match="signature_invalid"):
         check_acceptance(acceptance.model_copy(update={"merge_delay_s": 61}), directory, at=late)
+
+
+def test_bytes_at_rest_are_read_as_they_were(here: World) -> None:
+    """Rows outlive the release that wrote them: what does not open, unpack or come out the same is lost."""
+    assert opened(here, at_rest_of(), read(GOLDEN / "at_rest.json")) == expected(here, at_rest_of())
 
 
 def test_no_edition_of_the_vocabulary_changes() -> None:

@@ -7,15 +7,37 @@ from typing import Final
 
 from pydantic_core import from_json, to_json
 
-from shared.envelope.attributes import COVERED, PROOF
 from shared.envelope.base64url import from_base64url, to_base64url
 from shared.exchange.message import Record
 from shared.kernel.clock import parse_rfc3339, rfc3339
 
 #: Of a packed record: how long are place and headers, and what of its value stands before what was sealed.
 _LENGTHS: Final = Struct(">II")
-#: The headers of nearly every message; their names are not kept with each.
-_USUAL_NAMES: Final = [*COVERED, *PROOF]
+#: The headers of nearly every message; their names are not kept with each. Those of the first form, in its order:
+#: evidence is kept by them, so a header that comes later is not among them, and its message is kept with its names.
+_USUAL_NAMES: Final = (
+    "ce_dataschema",
+    "ce_epoch",
+    "ce_exercise",
+    "ce_guard",
+    "ce_id",
+    "ce_keyid",
+    "ce_recipient",
+    "ce_sender",
+    "ce_sequence",
+    "ce_source",
+    "ce_specversion",
+    "ce_subject",
+    "ce_tier",
+    "ce_time",
+    "ce_type",
+    "content-type",
+    "ce_batchroot",
+    "ce_batchsig",
+    "ce_batchindex",
+    "ce_batchsize",
+    "ce_batchpath",
+)
 _SEALED_END: Final = b'"}'
 
 
@@ -24,7 +46,7 @@ def packed(record: Record) -> bytes:
 
     The base64url that ends a sealed part, half of the message, is kept as the bytes that it stands for.
     """
-    names = [name for name, value in record.headers if value is not None]
+    names = tuple(name for name, value in record.headers if value is not None)
     values = [value.decode("latin-1") for _, value in record.headers if value is not None]
     place = [record.topic, record.partition, record.offset, rfc3339(record.broker_time)]
     head = to_json([place, None if names == _USUAL_NAMES else names, values])

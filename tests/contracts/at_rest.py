@@ -1,0 +1,188 @@
+"""Bytes at rest: what an instance has stored, and what a later release must still open, unpack, or find by.
+
+Storage only grows, and rows outlive the release that wrote them. `at_rest.json` beside the golden records has one of
+each kind of bytes that are not a plain column: `stored` wrote it once, `opened` reads it, `derived` computes again what
+rows are found or compared by.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+from uuid import UUID
+
+from shared.contracts.referral import ReferralRecord
+from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, reveal, unwrap, wrap
+from shared.exchange.accept import accept
+from shared.exchange.decided import commitment, edge_salt
+from shared.exchange.message import Received, Record
+from shared.exchange.released import Released
+from shared.party.origin.store.acts import reference_place
+from shared.party.origin.store.filing import places
+from shared.party.origin.store.revisions import revision_place
+from shared.party.recipient.store.arriving import content_place, seal_contents
+from shared.party.recipient.store.packing import packed, unpacked
+from shared.runtime.console.people import link_hash, opaque_actor
+from shared.runtime.courier.secrets import Safe
+from shared.runtime.database.journal import BEGINNING, Ended, Erased, Journal, Kept
+from shared.runtime.http.identity import key_hash
+from shared.runtime.http.sameness import body_hash, items_hash
+from shared.runtime.kafka.places import tail_of
+from shared.runtime.post.judge import verified
+from shared.runtime.post.kept_record import decrypt_record, encrypt_record
+from shared.runtime.post.ports import Outgoing
+from shared.runtime.post.segments import pack, unpack
+from tests.support.builders import AT, HOTLINE
+from tests.support.exchange_world import World
+
+#: The key-encryption key of this installation. It protects nothing else.
+KEK: Final = KeyEncryptionKey(bytes(range(32)))
+SUBJECT: Final = UUID("019b2d3c-4400-7000-8000-0000000000a1")
+OTHER: Final = UUID("019b2d3c-4400-7000-8000-0000000000a2")
+TEXT: Final = "harmless generated text"
+#: Two people by their opaque ids, and 32 bytes of salt.
+ONE, TWO, SALT = "1" * 32, "2" * 32, "5" * 64
+ITEMS, WAITS = "offer", "awaiting"
+#: Where an origin keeps a key and what is under it, by what it is.
+ORIGINS: Final[Mapping[str, tuple[bytes, bytes]]] = {
+    "referral": places(SUBJECT, HOTLINE),
+    "revision": (places(SUBJECT, HOTLINE)[0], revision_place(SUBJECT, 1, HOTLINE)),
+    "reference": (places(SUBJECT, HOTLINE)[0], reference_place(OTHER, HOTLINE)),
+}
+#: Of an erasure that counts, of one that never committed, and of an access that ended.
+LINES: Final = (
+    Erased("referral", SUBJECT, HOTLINE),
+    Erased("referral", OTHER, HOTLINE),
+    Kept("referral", OTHER, HOTLINE),
+    Ended("api_key", UUID(ONE), HOTLINE),
+)
+
+
+def stored(here: World, records: Sequence[Record]) -> dict[str, Any]:
+    """What there is at rest of golden records, the first of which began an item; bytes in base64."""
+    received, safe, keys = _received(here, records[0]), Safe.made(OTHER, HOTLINE), dict[str, Any]()
+    for name, (wrapped, content) in ORIGINS.items():
+        key = DataKey.generate()
+        keys[name] = [_text(wrap(key, KEK, wrapped)), _text(protect(TEXT.encode(), key, content))]
+    [item] = seal_contents([received], KEK, table=ITEMS)
+    return {
+        "item": [_text(each) for each in item],
+        "origin": keys,
+        "address": [_text(safe.wrapped(KEK)), _text(safe.protect("url", TEXT))],
+        "packed": [_text(packed(each)) for each in _packable(records)],
+        "segment": _text(pack([_outgoing(each) for each in records])),
+        "waits": [_text(encrypt_record(each, KEK, table=WAITS)) for each in records],
+        "journal": _journal(),
+        "derived": derived(here, records),
+    }
+
+
+def opened(here: World, records: Sequence[Record], kept: Mapping[str, Any]) -> dict[str, Any]:
+    """What that reads as, whichever release has stored it: `expected`. Raises `Defect` for what does not open."""
+    content, evidence, wrapped = map(b64decode, kept["item"])
+    received = _received(here, records[0])
+    place = _item_place(received)
+    key = unwrap(wrapped, KEK, place.column("wrapped_key"))
+    at_origin = {
+        name: reveal(b64decode(text), unwrap(b64decode(under), KEK, ORIGINS[name][0]), ORIGINS[name][1]).decode()
+        for name, (under, text) in kept["origin"].items()
+    }
+    under, url = map(b64decode, kept["address"])
+    return {
+        "content": ReferralRecord.model_validate_json(reveal(content, key, place.column("content"))),
+        "evidence": unpacked(reveal(evidence, key, place.column("evidence"))),
+        "origin": at_origin,
+        "address": Safe.opened(OTHER, HOTLINE, under, kek=KEK).reveal("url", url),
+        "packed": [unpacked(b64decode(each)) for each in kept["packed"]],
+        "segment": unpack(b64decode(kept["segment"])),
+        "waits": [_waiting(b64decode(each), at) for each, at in zip(kept["waits"], records, strict=True)],
+        "journal": _lines(kept["journal"]),
+        "derived": kept["derived"],
+    }
+
+
+def expected(here: World, records: Sequence[Record]) -> dict[str, Any]:
+    """What `opened` has found where all of it is still read."""
+    unkeyed = [
+        Record(each.topic, each.partition, each.offset, each.broker_time, None, each.headers, each.value)
+        for each in _packable(records)
+    ]
+    return {
+        "content": _received(here, records[0]).sealed,
+        "evidence": unkeyed[0],
+        "origin": dict.fromkeys(ORIGINS, TEXT),
+        "address": TEXT,
+        "packed": unkeyed,
+        "segment": [_outgoing(each) for each in records],
+        "waits": list(records),
+        "journal": [LINES[0], LINES[3]],
+        "derived": derived(here, records),
+    }
+
+
+def derived(here: World, records: Sequence[Record]) -> dict[str, str]:
+    """What rows are found and compared by, and what is never stored itself: the same for the same in every release."""
+    whole = [_received(here, each) for each in records]
+    told = {each.message.name: verified(each, {}).arrival.content or "" for each in whole}
+    return {
+        "actor": KEK.actor_id(HOTLINE, b"somebody"),
+        "location": KEK.location_token(HOTLINE, 1, TEXT).hex(),
+        "reference": KEK.reference_token(HOTLINE, TEXT).hex(),
+        "person": opaque_actor(HOTLINE, TEXT),
+        "released": " ".join(Released(ONE, TWO).as_told(HOTLINE)),
+        "link": link_hash(TEXT).hex(),
+        "api_key": key_hash(TEXT).hex(),
+        "edge_salt": edge_salt(SALT, SUBJECT),
+        "commitment": commitment(SALT, SALT),
+        "body": body_hash("/v1/referrals", b'{"b": 1.0, "a": "\xc3\xa9"}').hex(),
+        "items": items_hash("/v1/referrals:batch", [({"b": 1, "a": TEXT}, b"")]).hex(),
+        "tail": tail_of(records[0]),
+        **{f"told {name}": content for name, content in told.items()},
+    }
+
+
+def _received(here: World, record: Record) -> Received:
+    return accept(record, here.reader(record.topic.split(".")[2]))
+
+
+def _item_place(received: Received) -> Any:
+    assert received.edge is not None
+    return content_place(ITEMS, UUID(received.subject), party=received.recipient, purpose=received.edge.purpose.value)
+
+
+def _packable(records: Sequence[Record]) -> list[Record]:
+    """The records, and the first with a header that is not usual: then names are kept, too."""
+    first = records[0]
+    more = Record(first.topic, 0, first.offset, first.broker_time, None, (*first.headers, ("ce_xmore", b"a")), b"{}")
+    return [*records, more]
+
+
+def _outgoing(record: Record) -> Outgoing:
+    return Outgoing(
+        record.key or b"", tuple((name, value or b"") for name, value in record.headers), record.value or b""
+    )
+
+
+def _waiting(kept: bytes, at: Record) -> Record:
+    return decrypt_record(kept, KEK, topic=at.topic, partition=at.partition, offset=at.offset, table=WAITS)
+
+
+def _journal() -> str:
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "journal")
+        Journal(file).append(LINES, AT)
+        return file.read_text(encoding="ascii")
+
+
+def _lines(text: str) -> list[Any]:
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "journal")
+        file.write_text(text, encoding="ascii")
+        return Journal(file).after(BEGINNING)[0]
+
+
+def _text(data: bytes) -> str:
+    return b64encode(data).decode()
