@@ -97,9 +97,10 @@ _SEALED: Final[Mapping[MessageType, dict[str, Any]]] = {
     },
     PRESERVATION_REQUESTED: {"locations": [{"kind": "url", "value": "https://provider-002.example/a/1"}]},
 }
-#: Parts of a schema whose members have names of our own, and parts that say nothing of what is valid.
+#: Parts of a schema whose members have names of our own, and parts that say nothing of what is valid or meant: what a
+#: member is where it is left out says that.
 _NAMED: Final = frozenset({"properties", "$defs"})
-_EXPLAINS: Final = frozenset({"title", "description", "default", "$comment", "examples"})
+_EXPLAINS: Final = frozenset({"title", "description", "$comment", "examples"})
 #: The operator's online key, and who approves documents: named beside the instances.
 BEAT, APPROVERS = "beat", ("hotline", "audit")
 

@@ -28,6 +28,8 @@ _OF_NO_ACT: Final = (*Telling, *(f"{subject}.erased" for subject in Subject), PA
 def pledged() -> dict[str, list[str]]:
     """By kind: messages, calls and their parts, members and what they are, types of events, codes of errors, columns.
 
+    Of parts and members also what they are where they are left out.
+
     The table of (EU) 2024/2835 is not among them: its columns are those of the Commission's form, and go with it.
     """
     documents = {
@@ -52,6 +54,7 @@ def _calls(service: str, api: Mapping[str, Any]) -> Iterator[str]:
             yield name
             for each in call.get("parameters", ()):
                 yield f"{name} {each['in']} {each['name']}"
+                yield from _left_out(f"{name} {each['in']} {each['name']}", each["schema"])
                 if each.get("required"):
                     yield f"{name}{NEEDS}{each['in']} {each['name']}"
             for body in call.get("requestBody", {}).get("content", {}).values():
@@ -77,6 +80,13 @@ def _members(service: str, api: Mapping[str, Any]) -> Iterator[str]:
     for name, schema in api["components"]["schemas"].items():
         for member, what in schema.get("properties", {}).items():
             yield f"{service} {name}.{member}: {_kind(api, what)}"
+            yield from _left_out(f"{service} {name}.{member}", what)
+
+
+def _left_out(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
+    """What it is where it is left out, if that is said: whoever leaves it out means that."""
+    if schema.get("default") is not None:
+        yield f"{name} = {json.dumps(schema['default'])}"
 
 
 def _kind(api: Mapping[str, Any], schema: Any) -> str:

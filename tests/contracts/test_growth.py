@@ -90,6 +90,17 @@ def test_what_is_no_growth_is_found(change: Callable[[dict[str, Any]], None]) ->
     assert len(list(changed(released, now))) == 1
 
 
+def test_what_a_member_is_where_it_is_left_out_does_not_change() -> None:
+    """Also of a document that is read leniently: whoever left it out has said what it was."""
+    released = shape(schema("directory.v1"))
+    assert released["properties"]["grace_days"]["default"] == 60
+    for change in ({"default": 5}, {}):
+        now = copy.deepcopy(released)
+        del now["properties"]["grace_days"]["default"]
+        now["properties"]["grace_days"] |= change
+        assert list(changed(released, now, lenient=True)) == ["/properties/grace_days/default"]
+
+
 def test_codes_that_are_written_out_at_a_member_of_a_message_do_not_grow() -> None:
     """Shown red on a sample: an older release could not tell that from a body that is wrong, and would park it."""
 
@@ -151,6 +162,8 @@ def test_an_instance_that_was_never_heard_reads_what_the_first_release_did(monke
         ("calls", "hotline get /v1/referrals query state"),
         ("members", "hotline AcceptedReferral.referral_id: string"),
         ("members", "hotline Ticks.delivered: object"),
+        ("members", 'hotline Item.commerciality = "not_determined"'),
+        ("calls", "hotline get /v1/referrals query limit = 50"),
         ("events", "referral.withdraw"),
         ("events", "clock.overdue"),
         ("errors", "not_found"),
