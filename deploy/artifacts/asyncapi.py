@@ -8,7 +8,8 @@ from typing import Any, Final
 from pydantic.json_schema import models_json_schema
 
 from deploy.artifacts.correspondents import ROUTES, messages_on, pairs, readers_of, topics
-from deploy.artifacts.schemas import PlainSchema, meaning, message_name
+from deploy.artifacts.schemas import PlainSchema, meaning, message_name, open_schema
+from shared.contracts.directory import Approval, DocumentActivated
 from shared.contracts.documents import SignedBeat
 from shared.contracts.registry import Family, MessageType, value_model
 from shared.envelope.attributes import (
@@ -184,6 +185,8 @@ def _schemas() -> dict[str, Any]:
     listed = [(model, "validation") for model in (*values, *OF_DIRECTORY.values())]
     _, found = models_json_schema(listed, ref_template=_SCHEMA_REF, schema_generator=PlainSchema)  # type: ignore[arg-type]
     schemas: dict[str, Any] = found["$defs"]
+    for around in (*OF_DIRECTORY.values(), DocumentActivated, Approval):
+        open_schema(schemas[around.__name__])
     stated = {name: _TEXT | dict(rule) for name, rule in HEADERS.items()}
     extensions = {
         "^ce_x[a-z0-9]{0,19}$": _TEXT | {"description": "Of a later release: covered by the signature, ignored."}

@@ -102,6 +102,16 @@ _NEW = (
         "passes over that key",
     ),
     (
+        "an approval by a key that is not known everywhere, of whatever suite",
+        "beside those of two approvers whose keys everybody knows",
+        "passes over that approval; one by a key that is known has to hold",
+    ),
+    (
+        "a member around a document or a beat",
+        "at any time; in a beat never: a further one stands beside it",
+        "ignores it",
+    ),
+    (
         "a code in the directory or the policy",
         "once every instance that reads them knows it: the desk is of the release of its operator",
         "does not take the document; what it sends waits for one that it reads",

@@ -10,7 +10,7 @@ from pydantic_core.core_schema import CoreSchema
 
 from shared.contracts.base import Contract
 from shared.contracts.directory import Directory, DocumentActivated
-from shared.contracts.documents import SignedBeat
+from shared.contracts.documents import Beat, SignedBeat
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
 from shared.contracts.registry import ALL, MessageType, schema_uri, value_model
@@ -27,7 +27,9 @@ DOCUMENTS: dict[str, type[Contract]] = {
     "signed_beat.v1": SignedBeat,
 }
 #: Read leniently: a member that the schema does not list is ignored (`shared.contracts.documents`).
-LENIENT = frozenset({"directory.v1", "policy.v1"})
+LENIENT = frozenset({"directory.v1", "policy.v1", "document_activated.v1", "published_document.v1", "signed_beat.v1"})
+#: What stays closed within them: it is signed as its members are spelt.
+_SIGNED = Beat.__name__
 
 
 class PlainSchema(GenerateJsonSchema):
@@ -62,7 +64,7 @@ def schema_of(name: str) -> dict[str, Any]:
     model: type[BaseModel] = models()[name]
     schema = model.model_json_schema(schema_generator=PlainSchema)
     if name in LENIENT:
-        _open(schema)
+        open_schema(schema)
     return {"$schema": DIALECT, "$id": schema_uri(name)} | schema | _described(name)
 
 
@@ -79,15 +81,17 @@ def meaning(message: MessageType) -> str:
     return " ".join((message.clear.__doc__ or "").split())
 
 
-def _open(node: Any) -> None:
+def open_schema(node: Any) -> None:
+    """Let a schema take members that it does not list, as whoever reads leniently does."""
     if isinstance(node, dict):
         if node.get("additionalProperties") is False:
             del node["additionalProperties"]
-        for child in node.values():
-            _open(child)
+        for name, child in node.items():
+            if name != _SIGNED:
+                open_schema(child)
     elif isinstance(node, list):
         for child in node:
-            _open(child)
+            open_schema(child)
 
 
 def _tidy(node: Any) -> None:

@@ -101,12 +101,17 @@ def publish(site: Site, file: Path, approvals: Sequence[Path]) -> DocumentActiva
     """Publish a draft that was approved. Blocks.
 
     The first of its kind may count from a time that is over: nothing was decided before it. Raises `Refused`:
-    `approval_malformed`, `approvers_too_few`, `approval_invalid`, `document_version_not_above`, `active_from_past`.
+    `approval_malformed`, `approvers_too_few`, `approver_unknown` of a key that nobody has handed over here (instances
+    would pass it over), `approval_invalid`, `document_version_not_above`, `active_from_past`.
     """
     read, body = read_draft(file)
     keys_file = Installation(site.state).approver_keys_file
     activated = _activated(read, [_approval(each) for each in approvals])
-    verify_document(activated, body, read_approver_keys(keys_file))
+    keys = read_approver_keys(keys_file)
+    for position, each in enumerate(activated.approvals):
+        if each.key_id not in keys:
+            raise Refused("approver_unknown", field=f"/approvals/{position}")
+    verify_document(activated, body, keys)
     newest = newest_version(site.endpoints, read.kind, approver_keys_file=keys_file)
     if int(json.loads(body)["version"]) <= newest:
         raise Refused("document_version_not_above", f"{newest} was published: raise it", field="/version")

@@ -20,7 +20,6 @@ from shared.contracts.base import (
     Jurisdiction,
     KeyId,
     PartyId,
-    SignatureText,
 )
 from shared.contracts.delivery import ReadsAnnouncedClear
 from shared.contracts.documents import SignedDocument
@@ -154,18 +153,25 @@ class Directory(SignedDocument):
     parties: Annotated[tuple[Party, ...], Field(min_length=1, max_length=20_000)]
 
 
+#: A signature of any suite in base64url: of what form it is, its reader looks up by the key.
+AnySignatureText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{86,16384}$", max_length=16_384)]
+
+
 class Approval(Contract):
-    """One approver's Ed25519 signature over `causeway-document/v1`, kind, digest and activation time."""
+    """One approver's signature over `causeway-document/v1`, kind, digest and activation time.
+
+    The key's id begins with its suite. One by a key that its reader does not know counts for nothing, and nothing else.
+    """
 
     approver: PartyId
     key_id: KeyId
-    signature: SignatureText
+    signature: AnySignatureText
 
 
 class DocumentActivated(Contract):
-    """A directory or policy document as published: exact body, its digest, two approvals, when it takes effect."""
+    """A directory or policy document as published: its digest, when it takes effect, and at least two approvals."""
 
     kind: Annotated[str, StringConstraints(pattern=r"^(directory|policy)$", max_length=9)]
     digest: Digest
     active_from: Instant
-    approvals: Annotated[tuple[Approval, ...], Field(min_length=2, max_length=8)]
+    approvals: Annotated[tuple[Approval, ...], Field(min_length=2, max_length=32)]

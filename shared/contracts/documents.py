@@ -2,7 +2,8 @@
 
 Documents are read leniently: a member that this release does not know stays in the digest and is ignored, unless the
 document names it in `requires`. Values are as strict as anywhere, but for suites and uses of keys. Whoever publishes
-checks strictly, since a misspelt member must not be ignored in silence.
+checks strictly, since a misspelt member must not be ignored in silence. What stands around a document or a beat is read
+so, too; a beat itself is closed, since all of it is signed.
 """
 
 from __future__ import annotations

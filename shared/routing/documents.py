@@ -1,5 +1,7 @@
 """Who approved a document: two different approvers sign its kind, its digest and the time it takes effect.
 
+Others may sign beside them, by keys that are not known here or not yet: these prove nothing, and take nothing away.
+
 A beat is signed by one key of the directory: it says which documents are newest and puts nothing in force.
 """
 
@@ -40,14 +42,16 @@ def approval_message(kind: str, document_digest: str, active_from: datetime) -> 
 def verify_document(activated: DocumentActivated, body: bytes, approver_keys: Mapping[str, ApproverKey]) -> None:
     """Check that `body` is the document and that two different approvers signed it, by their keys' ids.
 
-    Every approval must hold, not just two. Raises `Refused`. Says nothing about what the document contains.
+    Every approval by a key that is known here must hold, not just two; one by any other key counts for nothing. Raises
+    `Refused`. Says nothing about what the document contains.
     """
     if digest(body) != activated.digest:
         raise Refused("document_digest_mismatched", field="/digest")
     message = approval_message(activated.kind, activated.digest, activated.active_from)
     signers = [
-        _signer(approval, message, approver_keys, field=f"/approvals/{position}")
+        _signer(key, approval, message, field=f"/approvals/{position}")
         for position, approval in enumerate(activated.approvals)
+        if (key := approver_keys.get(approval.key_id)) is not None
     ]
     # Counted by name and by key: neither two keys of one approver nor one key under two names are two approvals.
     if min(len({signer.approver for signer in signers}), len({signer.public for signer in signers})) < APPROVERS_MIN:
@@ -73,12 +77,13 @@ def verify_beat(signed: SignedBeat, directory: DirectoryIndex, now: datetime) ->
         raise Refused("beat_signature_invalid", field="/signature") from None
 
 
-def _signer(approval: Approval, message: bytes, keys: Mapping[str, ApproverKey], *, field: str) -> ApproverKey:
-    key = keys.get(approval.key_id)
-    if key is None or key.approver != approval.approver:
+def _signer(key: ApproverKey, approval: Approval, message: bytes, *, field: str) -> ApproverKey:
+    if key.approver != approval.approver:
         raise Refused("approver_unknown", field=field)
     try:
         signature = base64.urlsafe_b64decode(approval.signature + "==")
+        if base64.urlsafe_b64encode(signature).decode().rstrip("=") != approval.signature:
+            raise ValueError("another spelling of the same bytes")
         Ed25519PublicKey.from_public_bytes(key.public).verify(signature, message)
     except (InvalidSignature, ValueError):
         raise Refused("approval_invalid", field=f"{field}/signature") from None

@@ -15,10 +15,12 @@ WHYS: Final = {
         "the list of approvers is not of its form", "a JSON list of objects with approver, key_id, public"
     ),
     "approver_unknown": Why(
-        "an approval names a key that is no approver's here", "compare CAUSEWAY_INSTANCE_APPROVERS with who signs"
+        "an approval names a key that is another approver's here, or at the desk nobody's",
+        "compare APPROVER_KEYS_FILE with who signs",
     ),
     "approvers_too_few": Why(
-        "fewer approvers than two have signed", "let another approver sign, with a key of their own"
+        "fewer approvers than two that are known here have signed",
+        "let another approver sign, with a key of their own; compare APPROVER_KEYS_FILE with who signs",
     ),
     "beat_key_missing": Why(
         "the key that signs the beat is not there",

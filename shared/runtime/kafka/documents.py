@@ -25,6 +25,7 @@ from shared.exchange.message import Record
 from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import Clock, rfc3339
 from shared.kernel.errors import Refused, Unavailable
+from shared.routing.directory_index import KEY_SUITES
 from shared.routing.documents import ApproverKey, verify_document
 from shared.routing.shelf import DocumentShelf
 from shared.runtime.database.transactions import Database
@@ -147,9 +148,12 @@ class DocumentFeed:
 
 
 def read_document(value: bytes) -> tuple[DocumentActivated, bytes]:
-    """A record's value as what was approved and the exact body. Verifies nothing. Raises `Refused`."""
+    """A record's value as what was approved and the exact body; what is not known around it is ignored.
+
+    Verifies nothing. Raises `Refused`.
+    """
     try:
-        published = PublishedDocument.model_validate_json(value)
+        published = PublishedDocument.model_validate_json(value, extra="ignore")
         return published.activated, b64decode(published.body, validate=True)
     except (ValidationError, ValueError):
         pass  # their text may quote the record
@@ -197,9 +201,16 @@ async def publish_beats(access: KafkaAccess, beats: AsyncIterable[SignedBeat]) -
 
 
 def read_approver_keys(path: Path) -> dict[str, ApproverKey]:
-    """The approvers' public keys by key id, from a JSON file: a list of {approver, key_id, public}."""
+    """The approvers' public keys by key id, from a JSON file: a list of {approver, key_id, public}.
+
+    A key of a suite that this release does not read is passed over, as in a directory: its approvals count for nothing.
+    """
     try:
         entries = TypeAdapter(list[ApproverKeyText]).validate_json(path.read_bytes())
     except (OSError, ValidationError):
         raise Refused("approver_keys_unreadable", "a JSON list of objects with approver, key_id, public") from None
-    return {each.key_id: ApproverKey(each.approver, b64decode(each.public)) for each in entries}
+    return {
+        each.key_id: ApproverKey(each.approver, b64decode(each.public))
+        for each in entries
+        if each.key_id.rpartition("-")[0] in KEY_SUITES["sign"]
+    }

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from deploy.operator.drafts import changes, read_draft
+from deploy.operator.drafts import changes, publish, read_draft
 from deploy.policy import sample_policy
+from deploy.site.installation import Installation
 from shared.contracts.directory import DocumentActivated
 from shared.kernel.errors import Refused
 from shared.routing.documents import verify_document
@@ -55,6 +57,20 @@ def test_two_who_sign_alone_make_a_document_that_instances_believe(
     (tmp_path / "keys.json").write_text(json.dumps(cards))
     verify_document(DocumentActivated.model_validate(said), body, read_approver_keys(tmp_path / "keys.json"))
     assert json.loads(body)["version"] == sample_policy().version
+
+
+def test_the_desk_publishes_no_approval_by_a_key_that_it_does_not_have(
+    run: Run, desks: dict[str, Path], tmp_path: Path
+) -> None:
+    """Instances pass it over; whoever publishes is told. Nothing is asked of a broker before."""
+    for approver in APPROVERS:
+        signed(run, desks, approver)
+    card = json.loads((desks["one.example"] / "one.example.json").read_text())
+    site: Any = SimpleNamespace(state=tmp_path)
+    Installation(tmp_path).approver_keys_file.write_text(json.dumps([card]))
+    files = [desks[approver] / f"policy.{approver}.approval.json" for approver in APPROVERS]
+    with pytest.raises(Refused, match="approver_unknown at /approvals/1"):
+        publish(site, tmp_path / "p.draft.json", files)
 
 
 def test_what_was_reviewed_since_its_day_may_be_issued_again(run: Run, tmp_path: Path) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from deploy.directory.approval import approve_document, document_body
+from deploy.directory.approval import approve_document, document_body, sign_approval
 from deploy.policy import sample_policy
-from shared.contracts.directory import DocumentActivated
+from shared.contracts.directory import Approval, DocumentActivated
 from shared.envelope.keys import SigningKey
+from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused
-from shared.routing.documents import ApproverKey, verify_document
+from shared.routing.documents import ApproverKey, approval_message, verify_document
 
 BODY = document_body(sample_policy())
 ACTIVE_FROM = datetime(2026, 3, 14, 12, 0, 0, 123_456, tzinfo=UTC)
@@ -74,11 +76,72 @@ def test_a_single_approver_cannot_make_a_document() -> None:
         approve_document("policy", BODY, active_from=ACTIVE_FROM, approvers={"first.example": KEYS["first.example"]})
 
 
-def test_an_approver_who_is_not_trusted_counts_for_nothing_even_beside_two_who_are() -> None:
-    keys = KEYS | {"third.example": SigningKey(bytes([3]) * 32)}
-    document = approve_document("policy", BODY, active_from=ACTIVE_FROM, approvers=keys)
-    with pytest.raises(Refused, match="approver_unknown"):
-        verify_document(document, BODY, TRUSTED)
+def of_a_later_suite(approver: str) -> Approval:
+    """As a later release may sign: a key id that names its suite, and a longer signature."""
+    return Approval(approver=approver, key_id=f"mldsa65-{'7' * 32}", signature="A" * 4412)
+
+
+def of_a_stranger(approver: str) -> Approval:
+    key = SigningKey(bytes([3]) * 32)
+    return sign_approval(approver, key, approval_message("policy", digest(BODY), approved().active_from))
+
+
+UNKNOWN = [of_a_later_suite, of_a_stranger]
+
+
+@pytest.mark.parametrize("unknown", UNKNOWN)
+@pytest.mark.parametrize("name", ["first.example", "third.example"])
+def test_an_approval_by_a_key_that_is_not_known_is_passed_over(unknown: Callable[[str], Approval], name: str) -> None:
+    verify_document(approved(approvals=(unknown(name), *approved().approvals)), BODY, TRUSTED)
+
+
+@pytest.mark.parametrize("unknown", UNKNOWN)
+@pytest.mark.parametrize("known", [0, 1])
+def test_one_known_approval_beside_any_that_are_not_known_is_not_enough(
+    unknown: Callable[[str], Approval], known: int
+) -> None:
+    first, second = approved().approvals
+    others = (unknown("second.example"), unknown("third.example"), of_a_later_suite("second.example"))
+    with pytest.raises(Refused, match="approvers_too_few"):
+        verify_document(approved(approvals=((first, second)[known], *others)), BODY, TRUSTED)
+    with pytest.raises(Refused, match="approvers_too_few"):
+        verify_document(approved(approvals=others), BODY, TRUSTED)
+
+
+@pytest.mark.parametrize("unknown", UNKNOWN)
+def test_the_same_approver_twice_beside_any_that_are_not_known_is_not_enough(
+    unknown: Callable[[str], Approval],
+) -> None:
+    first = approved().approvals[0]
+    with pytest.raises(Refused, match="approvers_too_few"):
+        verify_document(approved(approvals=(first, unknown("second.example"), first)), BODY, TRUSTED)
+
+
+@pytest.mark.parametrize("unknown", UNKNOWN)
+def test_a_known_key_whose_approval_does_not_hold_refuses_what_two_others_have_approved(
+    unknown: Callable[[str], Approval],
+) -> None:
+    third = SigningKey(bytes([4]) * 32)
+    trusted = TRUSTED | {third.key_id: ApproverKey("fourth.example", b64decode(third.verify_key.text()))}
+    bad = sign_approval("fourth.example", third, b"another document")
+    with pytest.raises(Refused, match="approval_invalid at /approvals/3/signature"):
+        verify_document(approved(approvals=(unknown("third.example"), *approved().approvals, bad)), BODY, trusted)
+
+
+def test_a_known_key_under_a_name_that_is_not_its_own_refuses_the_document() -> None:
+    first, second = approved().approvals
+    named = first.model_copy(update={"approver": "third.example"})
+    with pytest.raises(Refused, match="approver_unknown at /approvals/2"):
+        verify_document(approved(approvals=(first, second, named)), BODY, TRUSTED)
+
+
+@pytest.mark.parametrize("change", ["{0}A", "{0}AA", "{0}AAAA", "{1}B"])
+def test_a_signature_of_a_known_key_has_one_spelling(change: str) -> None:
+    """Whatever a later suite's signature looks like: 64 bytes, and none of the bits that no byte fills."""
+    first, second = approved().approvals
+    spelt = change.format(second.signature, second.signature[:-1])
+    with pytest.raises(Refused, match="approval_invalid at /approvals/1/signature"):
+        verify_document(approved(approvals=(first, second.model_copy(update={"signature": spelt}))), BODY, TRUSTED)
 
 
 def test_a_signature_of_one_approver_under_the_name_of_another_is_refused() -> None:

@@ -20,10 +20,11 @@ from shared.contracts.documents import Beat, SignedBeat
 from shared.envelope.keys import SigningKey
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused, Unavailable
-from shared.routing.documents import ApproverKey
+from shared.routing.documents import ApproverKey, verify_document
 from shared.routing.shelf import DocumentShelf
 from shared.runtime.database.transactions import Database
 from shared.runtime.kafka.access import KafkaAccess
+from shared.runtime.kafka.beat import read_beat
 from shared.runtime.kafka.documents import (
     DocumentFeed,
     publish_beats,
@@ -138,7 +139,7 @@ async def test_a_document_that_others_approved_is_passed_over_and_the_next_is_ta
     await read_until(feed(shelf), lambda: active(shelf) is not None)
     assert active(shelf) == good[0].digest
     assert [code_of(line) for line in capfd.readouterr().err.splitlines() if "document_refused" in line] == [
-        "approver_unknown"
+        "approvers_too_few"
     ]
 
 
@@ -227,6 +228,61 @@ def test_a_record_that_is_no_document_is_refused_without_its_text(value: bytes) 
         read_document(value)
     assert refused.value.code == "document_malformed"
     assert refused.value.__context__ is None
+
+
+def grown(document: Document) -> dict[str, Any]:
+    """As a later release may publish it: members that are not known here, and an approval of a suite that is not."""
+    published: dict[str, Any] = json.loads(write_document(*document))
+    activated = published["activated"]
+    later = {"approver": "third.example", "key_id": f"mldsa65-{'7' * 32}", "signature": "A" * 4412, "more": 1}
+    approvals = [each | {"more": 1} for each in activated["approvals"]]
+    return published | {"activated": activated | {"more": {}, "approvals": [later, *approvals]}, "more": [1]}
+
+
+def test_what_stands_around_a_document_may_grow() -> None:
+    """Red where it is closed: the whole document, which every release could read, would not be taken."""
+    document = directory()
+    activated, body = read_document(json.dumps(grown(document)).encode())
+    verify_document(activated, body, KEYS)
+    assert (body, activated.digest, len(activated.approvals)) == (document[1], document[0].digest, 3)
+    assert DocumentShelf().place(activated, body)
+
+
+def test_what_approves_a_document_does_not_come_from_what_is_passed_over() -> None:
+    document = grown(directory())
+    document["activated"]["approvals"].pop()
+    with pytest.raises(Refused, match="approvers_too_few"):
+        verify_document(*read_document(json.dumps(document).encode()), KEYS)
+
+
+async def test_a_document_that_has_grown_comes_into_force_and_is_kept(database: Database, feed: MakeFeed) -> None:
+    document = directory()
+    activated, _ = document
+    async with database.transaction() as session:
+        row = (activated.digest, activated.kind, activated.active_from, json.dumps(grown(document)).encode())
+        await session.driver.execute(
+            "INSERT INTO document (digest, kind, active_from, body) VALUES ($1, $2, $3, $4)", *row
+        )
+    shelf = DocumentShelf()
+    assert await feed(shelf).load() == 1
+    assert active(shelf) == activated.digest
+
+
+def test_what_stands_around_a_beat_may_grow_and_nothing_in_it() -> None:
+    signed = json.loads(beat(BEAT).model_dump_json())
+    assert read_beat(json.dumps(signed | {"further": ["A" * 4412]}).encode()) == beat(BEAT)
+    for malformed in (signed | {"beat": signed["beat"] | {"more": 1}}, {"beat": signed["beat"]}, [], 1):
+        with pytest.raises(Refused, match="beat_malformed"):
+            read_beat(json.dumps(malformed).encode())
+
+
+def test_a_key_of_an_approver_that_is_of_a_later_suite_is_passed_over(tmp_path: Path) -> None:
+    """And none of this release's is read as one of another: it would be a key that nobody verifies by."""
+    path = tmp_path / "approvers.json"
+    entries = [{"approver": n, "key_id": k.key_id, "public": k.verify_key.text()} for n, k in APPROVERS.items()]
+    later = {"approver": "first.example", "key_id": f"mldsa65-{'7' * 32}", "public": "A" * 2604}
+    path.write_text(json.dumps([later, *entries]))
+    assert read_approver_keys(path) == KEYS
 
 
 def test_approver_keys_are_read_by_key_id(tmp_path: Path) -> None:
