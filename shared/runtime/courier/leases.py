@@ -29,20 +29,22 @@ from shared.runtime.database.feed_reading import Read, read_feed
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.watch.logs import log
 
-#: Whoever has not noted anything by then is taken for dead. Longer than a batch may last with its last attempt.
+#: Whoever has not noted anything by then, by the database's clock, is taken for dead. Longer than a batch may last with
+#: its last attempt.
 LEASE: Final = timedelta(seconds=90)
 #: Lines of the log of one address.
 LOG_LINES_MAX: Final = 1000
 
-#: Also of whoever leased it until later than anybody can: by a clock that has gone back since.
+#: Also of whoever leased it until later than anybody can: it was noted before the database's clock went back.
 _CLAIM = """
 WITH due AS MATERIALIZED (
     SELECT w.webhook_id FROM webhook AS w JOIN feed AS f USING (party)
     WHERE w.state = 'active' AND w.due_at <= $1 AND f.last > w.number
-      AND (w.leased_until IS NULL OR w.leased_until <= $1 OR w.leased_until > $6) AND w.party <> ALL ($5::text[])
+      AND (w.leased_until IS NULL OR w.leased_until <= now() OR w.leased_until > clock_timestamp() + 2 * $4::interval)
+      AND w.party <> ALL ($5::text[])
     ORDER BY w.due_at LIMIT $2 FOR UPDATE OF w SKIP LOCKED
 )
-UPDATE webhook AS w SET lease = $3, leased_until = $4 FROM due WHERE w.webhook_id = due.webhook_id
+UPDATE webhook AS w SET lease = $3, leased_until = now() + $4 FROM due WHERE w.webhook_id = due.webhook_id
 RETURNING w.webhook_id, w.party, w.number, w.failures, w.failing_since, w.wrapped_key, w.url, w.secret,
           CASE WHEN w.before_until > $1 THEN w.secret_before END AS secret_before
 """
@@ -108,7 +110,7 @@ class Leases:
         """
         lease = uuid4()
         async with self.database.transaction(self._scope()) as session:
-            rows = await session.driver.fetch(_CLAIM, at, limit, lease, at + LEASE, list(besides), at + 2 * LEASE)
+            rows = await session.driver.fetch(_CLAIM, at, limit, lease, LEASE, list(besides))
         return [leased for row in rows if (leased := self._opened(lease, **dict(row))) is not None]
 
     async def events(self, one: Leased, limit: int) -> Read:

@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -25,7 +25,7 @@ from shared.runtime.courier.courier import Courier
 from shared.runtime.courier.leases import Leases
 from shared.runtime.courier.sender import Sender, Sent
 from shared.runtime.database.feed import Numberer, note_events
-from shared.runtime.database.transactions import Database
+from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post.numbering import Numbering
 from tests.contracts.described import Described
 from tests.services.deliveries import directory
@@ -33,6 +33,7 @@ from tests.services.doors import CLOCK, asking, door, serving
 from tests.services.law_enforcement.agency import KEK
 
 URL = "https://hooks.party.example/causeway"
+_EARLIER = "UPDATE webhook SET leased_until = leased_until - $1::interval"
 DESCRIBED = Described("law_enforcement")
 
 
@@ -82,6 +83,12 @@ class Party:
 
     async def number(self) -> None:
         await Numberer(self.database, {}).number()
+
+    async def later(self, seconds: float) -> None:
+        """Let so long pass, by the clock of the database too. Less than nothing: that one went back."""
+        async with self.database.transaction(RowScope([self.name], Role.SERVICE, "apply")) as session:
+            await session.driver.execute(_EARLIER, timedelta(seconds=seconds))
+        self.clock.advance(max(seconds, 0))
 
     async def ask(
         self, method: str, path: str = "", *, role: Role = Role.MACHINE, key: str | None = None, **said: Any

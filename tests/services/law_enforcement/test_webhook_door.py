@@ -167,7 +167,7 @@ async def test_every_attempt_is_in_the_log_newest_first(mine: Party) -> None:
     mine.receivers.answers[URL] = Sent("status_refused", 503)
     await mine.note(2)
     await mine.courier().carry()
-    mine.clock.advance(5)
+    await mine.later(5)
     mine.receivers.answers.clear()
     await mine.courier().carry()
     items = (await mine.done("GET", path))["items"]
@@ -210,7 +210,7 @@ async def test_a_replay_while_it_is_sent_keeps_the_order(mine: Party) -> None:
     await mine.done("POST", f"/{made['webhook_id']}:replay", number=1)
     assert await mine.courier().carry() == 0
     assert not await mine.leases.note(leased, [], state=WebhookState.ACTIVE, due_at=mine.clock.now())
-    mine.clock.advance(90)
+    await mine.later(90)
     await mine.courier().carry()
     assert mine.receivers.numbers() == [1, 2, 3]
 

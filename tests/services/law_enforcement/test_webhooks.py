@@ -21,7 +21,7 @@ from deploy.site.endpoints import DatabaseEndpoint
 from shared.envelope.webhooks import new_secret, signed_headers
 from shared.exchange.webhooks import WebhookState
 from shared.kernel.authority import Role
-from shared.kernel.clock import SystemClock
+from shared.kernel.clock import ManualClock, SystemClock
 from shared.kernel.errors import Unavailable
 from shared.runtime.courier import leases
 from shared.runtime.courier.addresses import AddressRules
@@ -92,14 +92,14 @@ async def test_a_receiver_that_was_away_gets_all_of_it_in_order(mine: Party) -> 
     away_s = 10 * 3600
     for _ in range(away_s // 60):
         await mine.courier().carry()
-        mine.clock.advance(60)
+        await mine.later(60)
     tried = mine.receivers.got[:]
     assert {headers["webhook-id"] for _, headers, _ in tried} == {mine.receivers.ids()[0]}
     assert 6 <= len(tried) <= 8
     noted += await mine.note(2)
     mine.receivers.got.clear()
     mine.receivers.answers.clear()
-    mine.clock.advance(PAUSES[6].total_seconds())
+    await mine.later(PAUSES[6].total_seconds())
     while await mine.courier().carry():
         pass
     assert [body["data"]["subject"] for body in mine.receivers.bodies()] == noted
@@ -118,10 +118,10 @@ async def test_after_the_last_attempt_the_address_is_paused_and_its_party_told(m
     await mine.note()
     mine.receivers.answers[URL] = AWAY
     for pause in (timedelta(), *PAUSES):
-        mine.clock.advance(pause.total_seconds())
+        await mine.later(pause.total_seconds())
         assert await mine.courier().carry() == 1
         assert await mine.courier().carry() == 0
-    mine.clock.advance(10**6)
+    await mine.later(10**6)
     assert await mine.courier().carry() == 0
     await mine.number()
     shown = await mine.done("GET", f"/{made['webhook_id']}")
@@ -146,7 +146,7 @@ async def test_a_suspended_party_is_sent_nothing_and_goes_on_after_that(mine: Pa
     for _ in range(100):
         assert await mine.courier().carry() == 1
         assert await mine.courier().carry() == 0, "it is looked at again later"
-        mine.clock.advance(3600)
+        await mine.later(3600)
     assert mine.receivers.numbers() == [1, 2], "a hundred hours: nothing was sent"
     log = (await mine.done("GET", f"/{made['webhook_id']}/deliveries"))["items"]
     assert [(each["number"], each["code"], each["attempt"]) for each in log] == [
@@ -260,7 +260,7 @@ async def test_what_was_sent_and_not_noted_is_sent_again_under_the_same_ids(
     await crashed(mine, monkeypatch)
     assert await mine.courier().carry() == 0  # it is still leased to whoever has ended
     await mine.note(2)
-    mine.clock.advance(LEASE.total_seconds())
+    await mine.later(LEASE.total_seconds())
     await mine.courier().carry()
     assert mine.receivers.numbers() == [1, 2, 3, 1, 2, 3, 4, 5]
     assert mine.receivers.ids()[:3] == mine.receivers.ids()[3:6]
@@ -277,7 +277,7 @@ async def test_a_cursor_that_moves_before_it_is_sent_would_pass_events_over(
     await crashed(mine, monkeypatch)
     mine.receivers.got.clear()
     await mine.note(2)
-    mine.clock.advance(LEASE.total_seconds())
+    await mine.later(LEASE.total_seconds())
     monkeypatch.undo()
     await mine.courier().carry()
     assert mine.receivers.numbers() == [4, 5]
@@ -287,17 +287,45 @@ async def test_who_comes_back_after_its_lease_changes_nothing(mine: Party) -> No
     await mine.register()
     await mine.note(2)
     (late,) = await mine.leases.claim(1, at=mine.clock.now())
-    mine.clock.advance(LEASE.total_seconds())
+    await mine.later(LEASE.total_seconds())
     await mine.courier().carry()
     moved = replace(late, number=1)
     assert not await mine.leases.note(moved, [], state=WebhookState.ACTIVE, due_at=mine.clock.now())
     assert await mine.courier().carry() == 0
 
 
-async def test_a_lease_of_a_clock_that_was_ahead_holds_up_no_address(mine: Party) -> None:
+async def test_couriers_whose_clocks_are_apart_send_each_event_once(mine: Party) -> None:
+    """One is ahead by more than a lease lasts: neither takes from the other what that is at."""
+    made = await mine.register()
+    await mine.note()
+    begun, answered = asyncio.Event(), asyncio.Event()
+    right, ahead = mine.clock, ManualClock(mine.clock.now() + LEASE + timedelta(seconds=10))
+
+    class Slow:
+        async def post(self, *_: Any) -> Sent:
+            begun.set()
+            await answered.wait()
+            return Sent("delivered", 204)
+
+    for holds, comes in ((right, ahead), (ahead, right)):
+        begun.clear()
+        answered.clear()
+        mine.clock = holds
+        held = asyncio.create_task(mine.courier(Slow()).carry())  # type: ignore[arg-type]
+        await begun.wait()
+        mine.clock = comes
+        assert await mine.courier().carry() == 0
+        answered.set()
+        assert await held == 1
+        await mine.note()
+    assert (await mine.done("GET", f"/{made['webhook_id']}"))["number"] == 2
+
+
+async def test_a_lease_of_a_database_whose_clock_was_ahead_holds_up_no_address(mine: Party) -> None:
     await mine.register()
     await mine.note()
-    (ahead,) = await mine.leases.claim(1, at=mine.clock.now() + timedelta(hours=1))
+    (ahead,) = await mine.leases.claim(1, at=mine.clock.now())
+    await mine.later(-3600)
     assert await mine.courier().carry() == 1
     assert mine.receivers.numbers() == [1]
     assert not await mine.leases.note(ahead, [], state=WebhookState.ACTIVE, due_at=mine.clock.now())
@@ -347,7 +375,7 @@ async def test_the_receiver_of_the_page_takes_each_event_once_and_nothing_forged
             await until_it_listens(port)
             sender = Sender(rules)
             await crashed(mine, monkeypatch, sender)
-            mine.clock.advance(LEASE.total_seconds())
+            await mine.later(LEASE.total_seconds())
             await mine.courier(sender).carry()
             forged = signed_headers([new_secret()], "evt_1", b"{}", at=SystemClock().now())
             assert await sender.post(f"http://127.0.0.1:{port}/", forged, b"{}") == Sent("status_refused", 401)
