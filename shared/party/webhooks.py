@@ -241,7 +241,7 @@ def webhooks_router(serving: Serving, authority: Authority) -> APIRouter:
         said = read_model(Replay, await read_json(request))
 
         async def doing(mine: Endpoints) -> Contract:
-            number = await mine.replay(webhook_id, said.number, at=serving.clock.now())
+            number = await mine.replay(webhook_id, said.number)
             return WebhookMoved(webhook_id=webhook_id, state=WebhookState.ACTIVE, number=number)
 
         return await routes.act(request, identity, "replay", doing=doing)

@@ -90,7 +90,7 @@ class HookPages:
         said = read_model(Replay, read_inputs(Replay, asked.form))
 
         async def doing(mine: Endpoints) -> Contract:
-            number = await mine.replay(asked.id(), said.number, at=self._routes.serving.clock.now())
+            number = await mine.replay(asked.id(), said.number)
             return WebhookMoved(webhook_id=asked.id(), state=(await mine.show(asked.id())).state, number=number)
 
         await self._done(asked, "replay", said.spelt(), doing=doing)

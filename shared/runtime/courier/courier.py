@@ -22,7 +22,7 @@ from shared.exchange.webhooks import WebhookState
 from shared.kernel.clock import Clock, rfc3339
 from shared.kernel.errors import CausewayError
 from shared.runtime.courier.endpoints import ENDPOINTS_MAX
-from shared.runtime.courier.leases import Attempt, Leased, Leases
+from shared.runtime.courier.leases import NOTHING_LEFT, PAUSES, Attempt, Leased, Leases
 from shared.runtime.courier.sender import Sender, Sent
 from shared.runtime.database.feed_reading import Numbered
 from shared.runtime.watch import metrics
@@ -37,13 +37,6 @@ BATCH_S_MAX: Final = 30.0
 POLL_S: Final = 1.0
 #: Every so many looks the paused are counted.
 COUNTED_EVERY: Final = 30
-#: What is behind by events past their period alone, or whose party is suspended, is looked at again after so long.
-NOTHING_LEFT: Final = timedelta(minutes=1)
-#: What lies between the attempts at one event: 72 hours in all. After the last the address is paused.
-PAUSES: Final = tuple(
-    timedelta(seconds=seconds)
-    for seconds in (5, 300, 1_800, 5_095, 14_400, 28_800, 43_200, 72_000, 93_600)  # to 26 h
-)
 #: What the log of an address says while its party is suspended: no attempt was made.
 SUSPENDED: Final = "party_suspended"
 #: What a receiver answers that is gone for good (RFC 9110, section 15.5.11).
@@ -117,7 +110,7 @@ class Courier:
             return
         read, begun = await self._leases.events(one, BATCH_MAX), asyncio.get_running_loop().time()
         attempts: list[Attempt] = []
-        state, due_at = WebhookState.ACTIVE, self._clock.now() + (timedelta() if read.events else NOTHING_LEFT)
+        state, pause = WebhookState.ACTIVE, timedelta() if read.events else NOTHING_LEFT
         for event in read.events:
             if self._suspended(one.party):
                 break
@@ -128,12 +121,12 @@ class Courier:
                 one = replace(one, failures=one.failures + 1, failing_since=one.failing_since or attempt.at)
                 gone = attempt.status == _GONE or one.failures > len(PAUSES)
                 state = WebhookState.PAUSED if gone else state
-                due_at = attempt.at + (timedelta() if gone else PAUSES[one.failures - 1])
+                pause = timedelta() if gone else PAUSES[one.failures - 1]
                 break
             one = replace(one, number=event.number, failures=0, failing_since=None)
             if asyncio.get_running_loop().time() - begun > BATCH_S_MAX:
                 break
-        if await self._leases.note(one, attempts, state=state, due_at=due_at) and state is WebhookState.PAUSED:
+        if await self._leases.note(one, attempts, state=state, pause=pause) and state is WebhookState.PAUSED:
             log("webhook_paused", party=self._name_of(one.party), code=attempts[-1].code)
             self._wake()
 
@@ -145,7 +138,7 @@ class Courier:
         lines = [
             Attempt(message_id_of(read.epoch, each.number), each.number, 0, at, SUSPENDED, None, 0) for each in waits
         ]
-        await self._leases.note(one, lines, state=WebhookState.ACTIVE, due_at=at + NOTHING_LEFT)
+        await self._leases.note(one, lines, state=WebhookState.ACTIVE, pause=NOTHING_LEFT)
 
     async def _attempt(self, one: Leased, event: Numbered, epoch: UUID) -> Attempt:
         at, begun = self._clock.now(), asyncio.get_running_loop().time()

@@ -41,14 +41,14 @@ _IN_TURN = "INSERT INTO feed AS f (party, last) VALUES ($1, 0) ON CONFLICT (part
 _COUNT = f"SELECT count(*) AS count, {_LAST} AS last FROM webhook WHERE party = $1 AND state <> 'removed'"
 _ADD = """
 INSERT INTO webhook (webhook_id, party, state, number, wrapped_key, url, secret, due_at, made_at)
-VALUES ($1, $2, 'active', $3, $4, $5, $6, $7, $7)
+VALUES ($1, $2, 'active', $3, $4, $5, $6, now(), $7)
 """
 _ROTATE = """
 UPDATE webhook SET secret_before = secret, before_until = $3, secret = $2 WHERE webhook_id = $1
 """
 # Whoever sends there now has lost the lease. Until that would have ended nobody else begins: the order stays.
 _REPLAY = """
-UPDATE webhook SET state = 'active', number = $2, failures = 0, failing_since = NULL, due_at = $3, lease = NULL
+UPDATE webhook SET state = 'active', number = $2, failures = 0, failing_since = NULL, due_at = now(), lease = NULL
 WHERE webhook_id = $1
 """
 _REMOVED = "state = 'removed', wrapped_key = NULL, url = NULL, secret = NULL, secret_before = NULL, lease = NULL"
@@ -158,7 +158,7 @@ class Endpoints:
         await self._driver.execute(_ROTATE, webhook_id, made.secret, at + BOTH_SECRETS)
         return made
 
-    async def replay(self, webhook_id: UUID, number: int | None, *, at: datetime) -> int:
+    async def replay(self, webhook_id: UUID, number: int | None) -> int:
         """Send again from the event of this number on, or go on after the last that was confirmed; begin where paused.
 
         The number after which it goes on. Raises `Refused("webhook_number_unknown")`.
@@ -166,7 +166,7 @@ class Endpoints:
         held = await self._locked(webhook_id)
         after = int(held["number"]) if number is None else number - 1
         _check_number(after, held["last"], field="/number")
-        await self._driver.execute(_REPLAY, webhook_id, after, at)
+        await self._driver.execute(_REPLAY, webhook_id, after)
         return after
 
     async def trigger(self, webhook_id: UUID) -> WebhookState:

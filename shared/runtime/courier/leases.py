@@ -32,16 +32,25 @@ from shared.runtime.watch.logs import log
 #: Whoever has not noted anything by then, by the database's clock, is taken for dead. Longer than a batch may last with
 #: its last attempt.
 LEASE: Final = timedelta(seconds=90)
+#: What is behind by events past their period alone, or whose party is suspended, is looked at again after so long.
+NOTHING_LEFT: Final = timedelta(minutes=1)
+#: What lies between the attempts at one event: 72 hours in all. After the last the address is paused.
+PAUSES: Final = tuple(
+    timedelta(seconds=seconds)
+    for seconds in (5, 300, 1_800, 5_095, 14_400, 28_800, 43_200, 72_000, 93_600)  # to 26 h
+)
+#: How long an address is put off at most, by how often the event after its number was sent in vain.
+_PAUSES_MAX: Final = [NOTHING_LEFT, *(max(each, NOTHING_LEFT) for each in PAUSES)]
 #: Lines of the log of one address.
 LOG_LINES_MAX: Final = 1000
 
-#: Also of whoever leased it until later than anybody can: it was noted before the database's clock went back.
+#: Also what was put off or leased until later than can be: it was noted before the database's clock went back.
 _CLAIM = """
 WITH due AS MATERIALIZED (
     SELECT w.webhook_id FROM webhook AS w JOIN feed AS f USING (party)
-    WHERE w.state = 'active' AND w.due_at <= $1 AND f.last > w.number
+    WHERE w.state = 'active' AND f.last > w.number AND w.party <> ALL ($5::text[])
+      AND (w.due_at <= now() OR w.due_at > clock_timestamp() + ($6::interval[])[w.failures + 1])
       AND (w.leased_until IS NULL OR w.leased_until <= now() OR w.leased_until > clock_timestamp() + 2 * $4::interval)
-      AND w.party <> ALL ($5::text[])
     ORDER BY w.due_at LIMIT $2 FOR UPDATE OF w SKIP LOCKED
 )
 UPDATE webhook AS w SET lease = $3, leased_until = now() + $4 FROM due WHERE w.webhook_id = due.webhook_id
@@ -49,8 +58,8 @@ RETURNING w.webhook_id, w.party, w.number, w.failures, w.failing_since, w.wrappe
           CASE WHEN w.before_until > $1 THEN w.secret_before END AS secret_before
 """
 _NOTE = """
-UPDATE webhook SET number = $3, failures = $4, failing_since = $5, due_at = $6, state = $7, entries = entries + $8,
-                   lease = NULL, leased_until = NULL
+UPDATE webhook SET number = $3, failures = $4, failing_since = $5, due_at = now() + $6, state = $7,
+                   entries = entries + $8, lease = NULL, leased_until = NULL
 WHERE webhook_id = $1 AND lease = $2 AND state = 'active' RETURNING entries
 """
 _NEWEST_CODE = """
@@ -104,13 +113,13 @@ class Leases:
     parties: Callable[[], Sequence[str]]
 
     async def claim(self, limit: int, *, at: datetime, besides: Collection[str] = ()) -> Sequence[Leased]:
-        """Take what is due, the longest due first, `besides` what these parties have.
+        """Take what is due, the longest due first, `besides` what these parties have. `at`: which secrets sign.
 
         What cannot be opened, since its row was changed or is another key's, is looked at again when its lease ends.
         """
         lease = uuid4()
         async with self.database.transaction(self._scope()) as session:
-            rows = await session.driver.fetch(_CLAIM, at, limit, lease, LEASE, list(besides))
+            rows = await session.driver.fetch(_CLAIM, at, limit, lease, LEASE, list(besides), _PAUSES_MAX)
         return [leased for row in rows if (leased := self._opened(lease, **dict(row))) is not None]
 
     async def events(self, one: Leased, limit: int) -> Read:
@@ -118,11 +127,14 @@ class Leases:
         async with self.database.transaction(RowScope([one.party], Role.MACHINE, "read")) as session:
             return await read_feed(session.driver, one.party, above=one.number, limit=limit)
 
-    async def note(self, one: Leased, attempts: Sequence[Attempt], *, state: WebhookState, due_at: datetime) -> bool:
-        """Note how far it came, and what the party is told of it. False, and nothing noted, under another's lease."""
+    async def note(self, one: Leased, attempts: Sequence[Attempt], *, state: WebhookState, pause: timedelta) -> bool:
+        """Note how far it came, and what the party is told of it; it is due again after the pause.
+
+        False, and nothing noted, under another's lease.
+        """
         async with self.database.transaction(self._scope([one.party])) as session:
             done = (one.webhook_id, one.lease, one.number, one.failures, one.failing_since)
-            entries = await session.driver.fetchval(_NOTE, *done, due_at, state.value, len(attempts))
+            entries = await session.driver.fetchval(_NOTE, *done, pause, state.value, len(attempts))
             if entries is None:
                 return False
             lines = range(entries - len(attempts), entries)

@@ -33,7 +33,7 @@ from tests.services.doors import CLOCK, asking, door, serving
 from tests.services.law_enforcement.agency import KEK
 
 URL = "https://hooks.party.example/causeway"
-_EARLIER = "UPDATE webhook SET leased_until = leased_until - $1::interval"
+_EARLIER = "UPDATE webhook SET due_at = due_at - $1::interval, leased_until = leased_until - $1::interval"
 DESCRIBED = Described("law_enforcement")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -209,7 +210,7 @@ async def test_a_replay_while_it_is_sent_keeps_the_order(mine: Party) -> None:
     (leased,) = await mine.leases.claim(1, at=mine.clock.now())
     await mine.done("POST", f"/{made['webhook_id']}:replay", number=1)
     assert await mine.courier().carry() == 0
-    assert not await mine.leases.note(leased, [], state=WebhookState.ACTIVE, due_at=mine.clock.now())
+    assert not await mine.leases.note(leased, [], state=WebhookState.ACTIVE, pause=timedelta())
     await mine.later(90)
     await mine.courier().carry()
     assert mine.receivers.numbers() == [1, 2, 3]
