@@ -61,7 +61,7 @@ def _of_delivery(one: UUID) -> Iterator[_Asked]:
 
 def _of_clocks(end: datetime) -> Iterator[_Asked]:
     yield "clocks that are due", timers._TAKE, (end, timers.BATCH), 4
-    yield "clocks that are set aside", timers._ASIDE, (), 4
+    yield "clocks that are set aside", timers._ASIDE, (end,), 4
 
 
 def _of_places(parties: Sequence[str], newest: int) -> Iterator[_Asked]:

@@ -80,8 +80,14 @@ _OF_NOTHING: Final = """
 DELETE FROM timer AS t
 WHERE NOT EXISTS (SELECT FROM clocked AS c WHERE c.edge_id = t.edge_id AND c.party = t.party)
 """
-_ASIDE: Final = "SELECT count(*) FROM clocked WHERE aside IS NOT NULL"
-
+_ASIDE: Final = """
+SELECT count(*) AS count, count(*) FILTER (WHERE look_at > $1) AS ahead FROM clocked WHERE aside IS NOT NULL
+"""
+#: Whatever is set aside for longer than can be was noted by a clock that was ahead.
+_AHEAD: Final = """
+WITH ahead AS (SELECT edge_id, party FROM clocked WHERE aside IS NOT NULL AND look_at > $1 FOR UPDATE SKIP LOCKED)
+UPDATE clocked AS c SET look_at = '-infinity' FROM ahead WHERE c.edge_id = ahead.edge_id AND c.party = ahead.party
+"""
 
 _DEFECT: Final = "clock_defect"
 #: An edge and the party that it is looked at for.
@@ -207,10 +213,16 @@ class Timers:
             taken.update({(row["edge_id"], row["party"]): row["aside"] for row in rows})
             told = await self._renew(session.driver, rows, now) if rows else 0
             if next(self._looks) % COUNTED_EVERY == 0 or rows:
-                self._aside = await session.driver.fetchval(_ASIDE)
-                CLOCKS_ASIDE.set(self._aside)
+                await self._count_aside(session.driver, now)
         if told:
             self._wake()
+
+    async def _count_aside(self, driver: asyncpg.Connection, now: datetime | None) -> None:
+        longest = None if now is None else now + AGAIN_AFTER + 2 * CLOCK_TOLERANCE
+        self._aside, ahead = await driver.fetchrow(_ASIDE, longest)
+        CLOCKS_ASIDE.set(self._aside)
+        if ahead:
+            await driver.execute(_AHEAD, longest)
 
     async def _look_alone(self) -> None:
         taken: _Taken = {}

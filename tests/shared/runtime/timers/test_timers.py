@@ -18,7 +18,7 @@ from shared.routing.clocks import Law
 from shared.runtime.database.transactions import Database
 from shared.runtime.timers import timers as module
 from shared.runtime.timers.steps import begin, note_steps
-from shared.runtime.timers.timers import AGAIN_AFTER, Timers
+from shared.runtime.timers.timers import AGAIN_AFTER, COUNTED_EVERY, Timers
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.metrics import REGISTRY
 from shared.vocabulary.answers import AnswerState
@@ -153,6 +153,23 @@ async def test_one_that_cannot_be_reckoned_stops_no_other(
         pass
     assert (await aside(database), timers.check().reason) == ({}, "")
     assert {edge_id for edge_id, *_ in await told(database)} == {good.edge_id, bad.edge_id}
+
+
+@pytest.mark.parametrize("witness_ahead", [False, True])
+async def test_a_clock_that_was_ahead_sets_aside_for_no_longer(database: Database, witness_ahead: bool) -> None:
+    """Whether the other clock contradicted it, or was ahead with it."""
+    (edge,) = notices(1)
+    async with database.transaction(SCOPE) as session:
+        await begin(session.driver, [Begun(replace(edge, begun_at=BEYOND))])
+    day, clock = timedelta(days=1), SteppingClock(edge.begun_at + 200 * HOUR)
+    timers, true = timers_of(database, clock), clock.true
+    clock.off, clock.true = (timedelta(), true + day) if witness_ahead else (day, true)
+    assert await timers.look() == 1
+    clock.off, clock.true = timedelta(), true
+    async with database.transaction(SCOPE) as session:
+        await session.driver.execute("UPDATE clocked SET begun_at = $1", edge.begun_at)
+    assert 1 in [await timers.look() for _ in range(COUNTED_EVERY + 1)]
+    assert (await aside(database), bool(await told(database))) == ({}, True)
 
 
 async def test_what_is_dated_before_there_was_law_counts_from_then(database: Database) -> None:
