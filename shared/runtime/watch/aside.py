@@ -20,8 +20,12 @@ Key = tuple[UUID, str]
 
 @dataclass(frozen=True, slots=True)
 class _Waits:
-    until: datetime
+    since: datetime
     pause: timedelta
+
+    def still(self, now: datetime) -> bool:
+        # What lies ahead was noted before our clock was set back.
+        return timedelta(0) <= now - self.since < self.pause
 
 
 @dataclass(slots=True)
@@ -34,7 +38,7 @@ class SetAside:
         """Note what could not be done at `at`."""
         known = self._waits.get((act, key))
         pause = FIRST_PAUSE if known is None else min(known.pause * 2, PAUSE_MAX)
-        self._waits[act, key] = _Waits(at + pause, pause)
+        self._waits[act, key] = _Waits(at, pause)
         SUBJECTS_ASIDE.set(len(self._waits))
 
     def done(self, act: str, key: Key) -> None:
@@ -49,11 +53,11 @@ class SetAside:
 
     def waiting(self, act: str, at: datetime) -> Sequence[Key]:
         """What is not to be tried yet."""
-        return [key for (of, key), each in self._waits.items() if of == act and each.until > at]
+        return [key for (of, key), each in self._waits.items() if of == act and each.still(at)]
 
     def again(self, act: str, at: datetime) -> Sequence[Key]:
         """What has failed and may be tried once more."""
-        return [key for (of, key), each in self._waits.items() if of == act and each.until <= at]
+        return [key for (of, key), each in self._waits.items() if of == act and not each.still(at)]
 
     async def check(self) -> Check:
         """For /readyz: always ready, since nothing else waits for it; that there is something is shown."""

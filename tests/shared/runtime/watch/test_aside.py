@@ -1,0 +1,29 @@
+"""What is set aside waits for its pause, and for no more, wherever the clock stands."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from shared.kernel.ids import uuid7
+from shared.runtime.watch.aside import FIRST_PAUSE, PAUSE_MAX, SetAside
+from tests.support.builders import AT
+
+KEY = (uuid7(), "party.example")
+
+
+@pytest.mark.parametrize(("failed", "pause"), [(1, FIRST_PAUSE), (2, 2 * FIRST_PAUSE), (9, PAUSE_MAX)])
+def test_it_waits_for_its_pause(failed: int, pause: timedelta) -> None:
+    aside = SetAside()
+    for _ in range(failed):
+        aside.put("work", KEY, AT)
+    for at in (AT, AT + pause - timedelta(seconds=1)):
+        assert (aside.waiting("work", at), aside.again("work", at)) == ([KEY], [])
+    assert (aside.waiting("work", AT + pause), aside.again("work", AT + pause)) == ([], [KEY])
+
+
+def test_what_a_clock_that_was_ahead_has_set_aside_is_tried_again() -> None:
+    aside = SetAside()
+    aside.put("work", KEY, AT + timedelta(days=1))
+    assert (aside.waiting("work", AT), aside.again("work", AT)) == ([], [KEY])
