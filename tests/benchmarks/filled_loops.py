@@ -12,7 +12,8 @@ from uuid import UUID
 
 from shared.contracts.delivery import HOLES_MAX, ROWS_MAX
 from shared.exchange.locations import FORMS
-from shared.party.origin.store import locations
+from shared.party.origin.store import edges, locations
+from shared.party.origin.use_cases.again import DUE_MAX, PAUSES
 from shared.party.recipient.store.items import ItemTable
 from shared.runtime.post import admitted, sent_book, taken
 from shared.runtime.timers import timers
@@ -48,6 +49,7 @@ def asked(table: ItemTable, one: UUID, end: datetime, parties: Sequence[str], ne
     """All of it; `newest` is how far an origin has looked at places, None where there is no origin."""
     yield from (*_of_delivery(one), *_of_clocks(end), *_of_standing(table))
     if newest is not None:
+        yield "edges to decide again", edges._DUE, (end, DUE_MAX, [], end + 2 * max(PAUSES)), 4
         yield from _of_places(parties, newest)
 
 

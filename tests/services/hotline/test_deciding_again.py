@@ -212,6 +212,19 @@ async def test_an_edge_is_decided_four_times_at_most_with_growing_pauses_and_the
     assert (await edges(origin, referral_id))[POLICE] == "dropped"
 
 
+async def test_a_clock_that_was_ahead_puts_no_edge_off(origin: Origin) -> None:
+    """Between clocks of two processes there may be as much as the longest pause; what is further ahead is due."""
+    await origin.file()
+    for _ in PAUSES:
+        await origin.refused(offers(await origin.waiting()))
+    waits = "UPDATE edge SET again_at = $1 WHERE again_at IS NOT NULL"
+    for ahead, due in ((2 * max(PAUSES), 0), (2 * max(PAUSES) + timedelta(seconds=1), 1)):
+        async with origin.database.transaction(APPLYING) as session:
+            await session.driver.execute(waits, origin.clock.now() + ahead)
+        assert await origin.due() == due
+    assert len(offers(await origin.waiting())) == 1
+
+
 async def test_without_the_bound_an_edge_would_be_decided_as_often_as_it_is_refused(
     origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:

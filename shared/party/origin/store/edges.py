@@ -28,6 +28,7 @@ from shared.party.origin.store.contacts import meet_again, note_accepted
 from shared.party.origin.store.filing import EDGE, clocked_of, edge_rows, places
 from shared.party.origin.store.referring import exist, refer, unrefer
 from shared.party.origin.store.transfers import TransfersTold
+from shared.party.origin.use_cases.again import PAUSES
 from shared.party.taking import Taking
 from shared.runtime.database.columns import Statement
 from shared.runtime.post import outbox
@@ -129,10 +130,15 @@ FROM {again} WHERE e.edge_id = again.edge_id
 """,
     again=EDGE,
 )
-_DUE = """
+_WAITS = """
 SELECT message_id, referral_id, party FROM edge
-WHERE again_at <= $1 AND state = 'emitted' AND referral_id <> ALL($3::uuid[]) ORDER BY again_at LIMIT $2
+WHERE again_at {} AND state = 'emitted' AND referral_id <> ALL($3::uuid[]) ORDER BY again_at LIMIT $2
 FOR UPDATE SKIP LOCKED
+"""
+#: Also what waits for longer than any does: it was noted by a clock that was ahead. By an OR all that waits is read.
+_DUE = f"""
+WITH passed AS ({_WAITS.format("<= $1")}), ahead AS ({_WAITS.format("> $4")})
+TABLE passed UNION ALL TABLE ahead LIMIT $2
 """
 _LATER = """
 UPDATE edge AS e SET tried = t.tried, again_at = t.again_at
@@ -280,7 +286,7 @@ class PostgresEdges(TransfersTold):
         return self.stale_of_all(await self._driver.fetch(_KNOWN, list(ids)), known=True)
 
     async def due(self, at: datetime, taking: Taking) -> list[UUID]:
-        rows = await self._driver.fetch(_DUE, at, taking.limit, taking.passed_over)
+        rows = await self._driver.fetch(_DUE, at, taking.limit, taking.passed_over, at + 2 * max(PAUSES))
         return [row["message_id"] for row in taking.take(rows)]
 
     async def clock(self, steps: Sequence[Happened]) -> None:
