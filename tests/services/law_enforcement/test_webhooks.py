@@ -21,13 +21,13 @@ from deploy.site.endpoints import DatabaseEndpoint
 from shared.envelope.webhooks import new_secret, signed_headers
 from shared.exchange.webhooks import WebhookState
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock, SystemClock
+from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.runtime.courier import leases
 from shared.runtime.courier.addresses import AddressRules
 from shared.runtime.courier.courier import Courier
 from shared.runtime.courier.endpoints import ENDPOINTS_MAX
-from shared.runtime.courier.leases import LEASE, NOTHING_LEFT, PAUSES, Leases
+from shared.runtime.courier.leases import LEASE, PAUSES, Leases
 from shared.runtime.courier.sender import Sender, Sent
 from shared.runtime.database.transactions import RowScope
 from tests.architecture.source import ROOT
@@ -292,66 +292,6 @@ async def test_who_comes_back_after_its_lease_changes_nothing(mine: Party) -> No
     moved = replace(late, number=1)
     assert not await mine.leases.note(moved, [], state=WebhookState.ACTIVE, pause=timedelta())
     assert await mine.courier().carry() == 0
-
-
-async def test_couriers_whose_clocks_are_apart_send_each_event_once(mine: Party) -> None:
-    """One is ahead by more than a lease lasts: neither takes from the other what that is at."""
-    made = await mine.register()
-    await mine.note()
-    begun, answered = asyncio.Event(), asyncio.Event()
-    right, ahead = mine.clock, ManualClock(mine.clock.now() + LEASE + timedelta(seconds=10))
-
-    class Slow:
-        async def post(self, *_: Any) -> Sent:
-            begun.set()
-            await answered.wait()
-            return Sent("delivered", 204)
-
-    for holds, comes in ((right, ahead), (ahead, right)):
-        begun.clear()
-        answered.clear()
-        mine.clock = holds
-        held = asyncio.create_task(mine.courier(Slow()).carry())  # type: ignore[arg-type]
-        await begun.wait()
-        mine.clock = comes
-        assert await mine.courier().carry() == 0
-        answered.set()
-        assert await held == 1
-        await mine.note()
-    assert (await mine.done("GET", f"/{made['webhook_id']}"))["number"] == 2
-
-
-async def test_a_lease_of_a_database_whose_clock_was_ahead_holds_up_no_address(mine: Party) -> None:
-    await mine.register()
-    await mine.note()
-    (ahead,) = await mine.leases.claim(1, at=mine.clock.now())
-    await mine.later(-3600)
-    assert await mine.courier().carry() == 1
-    assert mine.receivers.numbers() == [1]
-    assert not await mine.leases.note(ahead, [], state=WebhookState.ACTIVE, pause=timedelta())
-
-
-async def test_a_clock_that_was_ahead_silences_no_address(mine: Party) -> None:
-    right, ahead = mine.clock, ManualClock(mine.clock.now() + timedelta(days=1))
-    await mine.register()
-    for clock in (ahead, right):
-        mine.clock = clock
-        await mine.note()
-        assert await mine.courier().carry() == 1
-    assert mine.receivers.numbers() == [1, 2]
-
-
-@pytest.mark.parametrize("failures", range(len(PAUSES) + 1))
-async def test_a_database_whose_clock_was_ahead_silences_no_address(mine: Party, failures: int) -> None:
-    await mine.register()
-    await mine.note()
-    mine.receivers.answers[URL] = AWAY
-    for pause in (timedelta(), *PAUSES)[:failures]:
-        await mine.later(pause.total_seconds())
-        assert await mine.courier().carry() == 1
-        assert await mine.courier().carry() == 0
-    await mine.later(-NOTHING_LEFT.total_seconds() - 1)
-    assert await mine.courier().carry() == 1
 
 
 async def test_many_couriers_send_each_event_once(mine: Party) -> None:
