@@ -39,7 +39,6 @@ def hasten() -> None:
         (marks, "NEWS_S", 1),
         (marks, "HOLES_S", 2),
         (bus, "LOOK_EVERY_S", 0.2),
-        (again, "NO_DOCUMENTS", timedelta(seconds=1)),
         (again, "PAUSES", tuple(pause / 60 for pause in again.PAUSES)),
     ):
         setattr(where, name, value)

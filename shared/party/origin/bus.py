@@ -50,9 +50,9 @@ InSession = Callable[[Session, Taking], Awaitable[None]]
 Issue = Callable[[Edges, UUID, Taking], Awaitable[UUID | None]]
 #: How often an origin looks for edges that are to be decided again.
 LOOK_EVERY_S: Final = 5.0
-#: How soon a new directory is noticed, and after how many seconds of it what has moved is looked for.
+#: How soon a new directory is noticed, and how often what has moved is looked for by the same.
 NOTICED_S: Final = 0.5
-FOLLOWED_S: Final = (0.0, 10.0, 60.0, 300.0)
+FOLLOWED: Final = timedelta(minutes=1)
 
 #: How soon, in seconds, what waited is sent after it has become known that it can be read.
 ISSUE_POLL_S: Final = 2.0
@@ -129,7 +129,6 @@ class OriginBus:
         return EdgeAnswers(
             PostgresEdges(driver, self._kek),
             now,
-            retell=self._again.known,
             holding=holding,
             claiming=claiming,
             asked=Asked(PostgresQuestions(driver), now),
@@ -142,9 +141,9 @@ class OriginBus:
         return found.instance if found is not None and found.kind == PartyKind.LAW_ENFORCEMENT else None
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
-        """Decide again, now or later, what its recipient refused as stale, and what it is elsewhere for now.
+        """Note what its recipient refused as stale: it is decided again, now or later.
 
-        What was refused as taken back is listed where that is not known here.
+        What was refused as taken back is listed where that is not known here. What has `moved` is followed by its rows.
         """
         edges = PostgresEdges(unit.connection.driver, self._kek)
         await edges.note_receipted(
@@ -161,9 +160,6 @@ class OriginBus:
         taken = [entry.message_id for entry in settlements if entry.outcome is ReceiptOutcome.APPLIED]
         if taken:
             await taken_late(unit.connection.driver, taken)
-        moved = [entry.message_id for entry in settlements if entry.outcome is ReceiptOutcome.MOVED]
-        if moved:
-            await self._again.moved(edges, moved)
 
     async def compare(self, unit: Unit, by: str, standing: StandingClear) -> None:
         """Instance `by` holds this of our edges: note what it lacks, and list what we do."""
@@ -172,20 +168,16 @@ class OriginBus:
     async def follow_moves(self) -> None:
         """Issue anew, for ever, what lies where its recipient was before it moved: at the start, at each directory.
 
-        And a few times after: what was filed by the directory before may only now have been committed. And as long as
-        something of it is set aside, whenever that may be tried once more.
+        And again and again by the same: what was filed by the directory before may only now have been committed, and
+        what was set aside may be tried once more.
         """
-        followed, began, due = "", self._clock.now(), list[float]()
+        followed, at = "", self._clock.now()
         while True:
-            with suppress(Unavailable):  # no documents yet, or no database: nothing is sent meanwhile either
+            with suppress(Unavailable):  # no documents, or no database: it is looked for once there are
                 directory, now = self._law.now().directory, self._clock.now()
-                if followed != directory.digest:
-                    followed, began, due = directory.digest, now, list(FOLLOWED_S)
-                if due and (now - began).total_seconds() >= due[0]:
+                if followed != directory.digest or not timedelta(0) <= now - at < FOLLOWED:
                     await self.follow(directory)
-                    del due[0]
-                elif self._apart.aside.again("follow", now):
-                    await self.follow(directory)
+                    followed, at = directory.digest, now
             await asyncio.sleep(NOTICED_S)
 
     async def follow(self, directory: DirectoryIndex) -> None:
@@ -236,12 +228,12 @@ class OriginBus:
                     break
 
     async def due(self, scope: RowScope) -> int:
-        """Decide again what has waited for it; how many edges that were. Raises `Unavailable`."""
+        """Decide again what has waited for it, and tell late answers on; how many edges. Raises `Unavailable`."""
 
         async def decide(session: Session, taking: Taking) -> None:
             await self._again.due(PostgresEdges(session.driver, self._kek), taking)
 
-        return await self._batch("decide_again", scope, decide, limit=DUE_MAX)
+        return await self._all("decide_again", scope, decide)
 
     async def missing(self, scope: RowScope) -> int:
         """Issue anew what its recipient lacks, withdrawals too; how many edges. Raises `Unavailable`."""

@@ -149,11 +149,16 @@ class Origin:
         return [item.referral_id for item in page.items]
 
     def law(self) -> Law:
-        """What this origin decides by."""
-        return Law(now=lambda: self._documents(), at=lambda _: self._documents())
+        """What this origin decides by. What was in force at a time does not expire."""
+        return Law(now=lambda: self._documents(), at=lambda _: self.world.documents)
 
     async def refused(self, rows: Sequence[Signed], code: str = "decision_time_off") -> None:
-        """The recipients of the edges among `rows` refuse them as stale; the rows leave the outbox."""
+        """As `told_stale`, and the origin has looked for what is due."""
+        await self.told_stale(rows, code)
+        await self.due()
+
+    async def told_stale(self, rows: Sequence[Signed], code: str = "decision_time_off") -> None:
+        """The recipients of the edges among `rows` refuse them as stale, in one receipt; the rows leave the outbox."""
         entries = [
             settlement(each.draft.message_id, each.digest, ReceiptOutcome.REFUSED, code=code)
             for each in rows

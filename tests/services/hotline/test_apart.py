@@ -283,9 +283,9 @@ async def test_what_is_set_aside_after_a_move_is_tried_again_by_the_same_directo
     looks = list[int]()
 
     async def later(_: float) -> None:
-        """The time goes on, until nothing is looked for after a directory any more; then it is mended."""
+        """The time goes on, with one directory; then it is mended."""
         looks.append(1)
-        origin.clock.advance(bus.FOLLOWED_S[-1])
+        origin.clock.advance(bus.FOLLOWED.total_seconds())
         if len(looks) == 8:
             assert await pair.done() == (False, True)
             await pair.mend()

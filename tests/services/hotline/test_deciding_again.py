@@ -18,8 +18,9 @@ from shared.exchange.message import Record
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import CausewayError, Unavailable
 from shared.party.origin.store.edges import PostgresEdges
-from shared.party.origin.use_cases.again import NO_DOCUMENTS, PAUSES, DecideAgain
+from shared.party.origin.use_cases.again import DUE_MAX, PAUSES, DecideAgain
 from shared.party.origin.use_cases.answers import EdgeAnswers
+from shared.party.taking import Taking
 from shared.runtime.post.ports import Signed
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import numbered, received
@@ -172,6 +173,7 @@ async def test_what_an_agency_has_answered_stays_when_its_edge_is_decided_again(
         assert await answers.apply([said]) == {}
         again = DecideAgain(law=origin.law(), instance="hotline", clock=origin.clock)
         await again.refused(rows, [offer.message_id])
+        await again.due(rows, Taking(DUE_MAX))
         said = received(OUTCOME_REPORTED, outcome, subject=referral_id, sender=POLICE, recipient=HOTLINE)
         assert await answers.apply([said]) == {}
     shown = {edge["recipient"]: edge["answer"] for edge in (await origin.show(referral_id))["edges"]}
@@ -259,8 +261,7 @@ async def test_without_documents_nothing_is_decided_nothing_is_counted_and_it_go
         raise Unavailable("documents_expired")
 
     monkeypatch.setattr(origin, "_documents", expired)
-    await origin.refused(before)
-    origin.clock.advance(NO_DOCUMENTS.total_seconds())
+    await origin.told_stale(before)
     with pytest.raises(Unavailable):
         await origin.due()
     assert offers(await origin.waiting()) == []

@@ -235,16 +235,6 @@ async def test_while_its_origin_is_suspended_nothing_of_it_is_issued_anew(origin
     assert [each.subject for each in await outgoing(origin)] == [before.subject]
 
 
-async def test_a_moved_receipt_does_what_following_does(origin: Origin) -> None:
-    _, before = await filed(origin)
-    await settled(origin, before, ReceiptOutcome.MOVED, "recipient_moved")
-    assert await outgoing(origin) == []
-    move(origin.world, PROVIDER)
-    for _ in range(2):
-        await settled(origin, before, ReceiptOutcome.MOVED, "recipient_moved")
-    assert [each.subject for each in await outgoing(origin)] == [before.subject]
-
-
 async def test_what_the_new_instance_refuses_as_stale_keeps_its_ids_again(origin: Origin) -> None:
     _, before = await filed(origin)
     move(origin.world, PROVIDER)
@@ -252,6 +242,7 @@ async def test_what_the_new_instance_refuses_as_stale_keeps_its_ids_again(origin
     [after] = await outgoing(origin)
     await origin.forget()
     await settled(origin, after, ReceiptOutcome.REFUSED, "document_lapsed")
+    assert await origin.due() == 1
     [once_more] = await outgoing(origin)
     assert (once_more.subject, once_more.recipient_instance) == (before.subject, NEW)
     assert opened(origin.world, once_more)["again"]["number"] == 0
@@ -277,11 +268,13 @@ async def test_a_late_answer_is_applied_once_and_told_on(origin: Origin) -> None
     late = acknowledged(notice, by=OLD)
     assert await answered(origin, late) == {}
     assert await shown(origin, referral_id) == "acknowledged"
+    assert await origin.due() == 1
     [again] = await outgoing(origin)
     assert (again.subject, again.recipient_instance) == (notice.subject, NEW)
     assert opened(origin.world, again)["again"] == {"answer": "acknowledged", "number": 1}
     await origin.forget()
     assert await answered(origin, late) == {}, "as the first time"
+    assert await origin.due() == 0
     assert await outgoing(origin) == []
 
 
@@ -292,6 +285,7 @@ async def test_items_are_told_by_the_notices_own_numbers(origin: Origin) -> None
     await follow(origin)
     await origin.forget()
     assert await answered(origin, removed(notice, by=OLD, number=2)) == {}
+    assert await origin.due() == 1
     [again] = await outgoing(origin)
     said = opened(origin.world, again)["again"]
     assert (said["answer"], said["number"], said["items"]) == (

@@ -185,7 +185,7 @@ async def test_a_wide_referral_that_all_refuse_is_decided_again_whole_and_holds_
             if pause:
                 assert await edges() == []
                 origin.clock.advance(pause.total_seconds())
-                assert [await origin.due() for _ in range(3)] == [EDGES_MAX // 2, EDGES_MAX // 2, 0]
+                assert [await origin.due() for _ in range(2)] == [EDGES_MAX, 0]
             beside = {str(await origin.file()) for _ in range(BESIDE if pause == PAUSES[-1] else 1)}
             begun = time.monotonic()
             held = await appended()

@@ -231,7 +231,7 @@ class OpenEdge:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """An edge after an answer; `told` as in `OpenEdge`. With `retell`, its present instance does not know of it."""
+    """An edge after an answer; `told` as in `OpenEdge`. With `retell`, its present instance is to be told of it."""
 
     answer: Answered
     told: tuple[Answered, ...] = ()
@@ -292,11 +292,11 @@ class StaleReferral:
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """How often an edge has been refused as stale, and when it is decided again; None if not later."""
+    """How often an edge has been refused as stale, and when it is decided again."""
 
     edge_id: UUID
     tried: int
-    again_at: datetime | None
+    again_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +326,10 @@ class Edges(Protocol):
         ...
 
     async def answer(self, taken: Mapping[UUID, Taken], judged: Mapping[AnswerAct, Judged], at: datetime) -> None:
-        """Store the new answer of each edge, keyed by its id, and what became of the acts that came first now."""
+        """Store the new answer of each edge, keyed by its id, and what became of the acts that came first now.
+
+        What is to be told on is decided again from then on.
+        """
         ...
 
     async def exist(self, edge_ids: Collection[UUID]) -> Collection[UUID]:
@@ -341,8 +344,8 @@ class Edges(Protocol):
     async def meet_again(self, cases: Collection[tuple[UUID, str]]) -> None:
         """Have agencies told of each other again, as far as these have forgotten it: each a referral and its agency."""
 
-    async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:
-        """The referrals that these messages carry edges of, both locked."""
+    async def refused(self, message_ids: Sequence[UUID]) -> list[StaleEdge]:
+        """The edges that these messages carry, locked with their referrals, of which nothing is opened."""
 
     async def waiting(self, after: UUID, taking: Taking) -> list[StaleReferral]:
         """Referrals some of whose edges wait, both locked: of the next edges above the id `after`."""
@@ -371,15 +374,11 @@ class Edges(Protocol):
         """Referrals with edges of which the instance where they lie does not know all."""
         ...
 
-    async def known(self, ids: Sequence[UUID]) -> list[StaleReferral]:
-        """Referrals with these edges, by their own ids or their messages', wherever they lie, whatever was answered.
+    async def due(self, at: datetime, taking: Taking) -> list[StaleReferral]:
+        """Referrals with edges that are to be decided again by `at`, both locked, the longest due first.
 
-        Not of a withdrawn referral.
+        Not those that another is at.
         """
-        ...
-
-    async def due(self, at: datetime, taking: Taking) -> list[UUID]:
-        """Messages whose edges are to be decided again by `at`, the longest due first; not those another decides."""
 
     async def clock(self, steps: Sequence[Happened]) -> None:
         """Keep what has happened to edges, for their clocks."""

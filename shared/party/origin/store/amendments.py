@@ -86,7 +86,9 @@ _ANSWER: Final = """
 UPDATE edge AS e SET answer = a.answer, revision = a.revision
 FROM unnest($1::uuid[], $2::text[], $3::int[]) AS a (edge_id, answer, revision) WHERE e.edge_id = a.edge_id
 """
-_TAKE_BACK: Final = "UPDATE edge SET taken_back = true, missing = false, unread = false WHERE edge_id = ANY($1::uuid[])"
+_TAKE_BACK: Final = """
+UPDATE edge SET taken_back = true, again_at = NULL, missing = false, unread = false WHERE edge_id = ANY($1::uuid[])
+"""
 _MARK: Final = """
 UPDATE edge AS e SET withdrawal_id = a.withdrawal_id
 FROM unnest($1::uuid[], $2::uuid[]) AS a (edge_id, withdrawal_id) WHERE e.edge_id = a.edge_id

@@ -66,9 +66,11 @@ FROM edge AS old WHERE old.edge_id = ANY($1::uuid[]) AND e.state = 'emitted'
 _ANSWER = """
 WITH answered AS (
     UPDATE edge AS e SET answer = a.answer, answer_detail = a.detail::jsonb, acts = a.acts, told = a.told::jsonb,
-           answered_at = CASE WHEN e.acts = a.acts THEN e.answered_at ELSE $6 END,
-           unread = e.unread AND (e.missing OR a.answer = ANY($7::text[]))
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[]) AS a(edge_id, answer, detail, acts, told)
+           answered_at = CASE WHEN e.acts = a.acts THEN e.answered_at ELSE $7 END,
+           again_at = CASE WHEN a.retell THEN $7 ELSE e.again_at END,
+           unread = e.unread AND (e.missing OR a.answer = ANY($8::text[]))
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::bool[])
+      AS a(edge_id, answer, detail, acts, told, retell)
     WHERE e.edge_id = a.edge_id RETURNING e.referral_id, old.unread AND NOT new.unread AS stays
 )
 SELECT DISTINCT referral_id FROM answered WHERE stays
@@ -86,9 +88,12 @@ SELECT e.edge_id, e.message_id, e.recipient, e.purpose, e.notice_id, e.items, e.
        r.disposition, r.facts, r.decision, r.content, r.traceparent, r.filed_by, r.reviewed_by, k.wrapped
 FROM edge AS e JOIN referral AS r USING (referral_id) LEFT JOIN data_key AS k ON k.subject = r.referral_id
 """
-_FOUND = f"{ALL} WHERE e.state = 'emitted' AND NOT (e.taken_back AND r.state <> 'withdrawn') AND"
-_LOCKED = "ORDER BY r.referral_id FOR UPDATE OF e, r"
-_STALE = f"{_FOUND} e.message_id = ANY($1::uuid[]) {_LOCKED}"
+_OPEN = "e.state = 'emitted' AND NOT (e.taken_back AND r.state <> 'withdrawn') AND"
+_FOUND = f"{ALL} WHERE {_OPEN}"
+_TRIED = """
+SELECT e.edge_id, e.message_id, e.law, e.decided_at, e.tried FROM edge AS e JOIN referral AS r USING (referral_id)
+"""
+_REFUSED = f"{_TRIED} WHERE {_OPEN} e.message_id = ANY($1::uuid[]) ORDER BY r.referral_id FOR UPDATE OF e, r"
 #: Whatever was set aside is passed over.
 _TAKEN = "r.referral_id <> ALL($3::uuid[])"
 # Whoever else is at one of them, a withdrawal or a twin of ours, is let be: it is looked at again.
@@ -96,9 +101,6 @@ _WAITING = f"""
 {ALL} WHERE e.state = 'waiting' AND e.edge_id > $1 AND {_TAKEN} ORDER BY e.edge_id LIMIT $2
 FOR UPDATE OF e, r SKIP LOCKED
 """
-_KNOWN = (
-    f"{_FOUND} (e.edge_id = ANY($1::uuid[]) OR e.message_id = ANY($1::uuid[])) AND r.state <> 'withdrawn' {_LOCKED}"
-)
 _LEFT_BEHIND = f"""
 {_FOUND} e.recipient = $1 AND e.instance = $2 AND {_TAKEN} AND e.answer = ANY($4::text[]) AND r.state <> 'withdrawn'
   AND NOT e.unread ORDER BY r.referral_id LIMIT $5 FOR UPDATE OF e, r
@@ -130,14 +132,10 @@ FROM {again} WHERE e.edge_id = again.edge_id
 """,
     again=EDGE,
 )
-_WAITS = """
-SELECT message_id, referral_id, party FROM edge
-WHERE again_at {} AND state = 'emitted' AND referral_id <> ALL($3::uuid[]) ORDER BY again_at LIMIT $2
-FOR UPDATE SKIP LOCKED
-"""
+_WAITS = f"AND {_TAKEN} ORDER BY e.again_at LIMIT $2 FOR UPDATE OF e, r SKIP LOCKED"
 #: Also what waits for longer than any does: it was noted by a clock that was ahead. By an OR all that waits is read.
 _DUE = f"""
-WITH passed AS ({_WAITS.format("<= $1")}), ahead AS ({_WAITS.format("> $4")})
+WITH passed AS ({_FOUND} e.again_at <= $1 {_WAITS}), ahead AS ({_FOUND} e.again_at > $4 {_WAITS})
 TABLE passed UNION ALL TABLE ahead LIMIT $2
 """
 _LATER = """
@@ -233,6 +231,7 @@ class PostgresEdges(TransfersTold):
                 [to_json(each.detail).decode() for each in answers],
                 [each.acts for each in answers],
                 [to_json(each.told).decode() if each.told else None for each in taken.values()],
+                [each.retell for each in taken.values()],
                 at,
                 sorted(UNFINISHED),
             )
@@ -251,8 +250,8 @@ class PostgresEdges(TransfersTold):
     async def meet_again(self, cases: Collection[tuple[UUID, str]]) -> None:
         await meet_again(self._driver, cases)
 
-    async def stale(self, message_ids: Sequence[UUID]) -> list[StaleReferral]:
-        return self.stale_of_all(await self._driver.fetch(_STALE, list(message_ids)))
+    async def refused(self, message_ids: Sequence[UUID]) -> list[StaleEdge]:
+        return [StaleEdge(**row) for row in await self._driver.fetch(_REFUSED, list(message_ids))]
 
     async def waiting(self, after: UUID, taking: Taking) -> list[StaleReferral]:
         rows = await self._driver.fetch(_WAITING, after, taking.limit, taking.passed_over)
@@ -282,12 +281,9 @@ class PostgresEdges(TransfersTold):
         rows = await self._driver.fetch(_MISSING, taking.limit, taking.passed_over)
         return self.stale_of_all(taking.take(rows), known=True)
 
-    async def known(self, ids: Sequence[UUID]) -> list[StaleReferral]:
-        return self.stale_of_all(await self._driver.fetch(_KNOWN, list(ids)), known=True)
-
-    async def due(self, at: datetime, taking: Taking) -> list[UUID]:
+    async def due(self, at: datetime, taking: Taking) -> list[StaleReferral]:
         rows = await self._driver.fetch(_DUE, at, taking.limit, taking.passed_over, at + 2 * max(PAUSES))
-        return [row["message_id"] for row in taking.take(rows)]
+        return self.stale_of_all(taking.take(rows))
 
     async def clock(self, steps: Sequence[Happened]) -> None:
         await note_steps(self._driver, steps)

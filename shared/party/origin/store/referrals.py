@@ -95,7 +95,7 @@ WITH withdrawn AS (
     UPDATE referral SET state = 'withdrawn', withdrawn_at = $2, withdrawn_reason = $3
     WHERE referral_id = $1 AND state <> 'withdrawn' RETURNING referral_id
 ), edges AS (
-    UPDATE edge SET taken_back = true, issue_at = CASE WHEN state = 'planned' THEN $2 ELSE issue_at END
+    UPDATE edge SET taken_back = true, again_at = NULL, issue_at = CASE WHEN state = 'planned' THEN $2 ELSE issue_at END
     FROM withdrawn WHERE edge.referral_id = withdrawn.referral_id
 )
 SELECT referral_id FROM withdrawn

@@ -1,5 +1,8 @@
 """Deciding again: an edge that its recipient refused as stale is decided, sealed and sent anew.
 
+A receipt or an answer only notes when; what is due is decided a batch at a time, apart from whoever reads: nothing that
+one referral holds, and no document that has expired, keeps a message unsettled.
+
 Bounded: at most three times an edge, with growing pauses; then it goes on its origin's work list. A refusal counts only
 if the documents of its decision were the ones in force when it was made: whoever decided by older ones, since no newer
 had come, could not know. An edge that waited, because its recipient could not read it, is decided afresh once it can.
@@ -15,7 +18,7 @@ holds up the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -25,7 +28,6 @@ from shared.envelope.sealing import Sealer
 from shared.exchange.decided import Stated, decided_fact
 from shared.exchange.left import StaleEdge
 from shared.exchange.message import Draft
-from shared.exchange.origin import UNFINISHED
 from shared.exchange.prepare import Again, Documents, prepare_again
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
@@ -41,8 +43,6 @@ from shared.vocabulary.routing import WorkReason
 
 #: How long an edge waits before it is decided again for the first, second and third time.
 PAUSES: Final = (timedelta(0), timedelta(seconds=30), timedelta(minutes=5))
-#: How long it waits where there are no documents to decide by; nothing is counted.
-NO_DOCUMENTS: Final = timedelta(seconds=30)
 #: So many edges are taken in one transaction.
 DUE_MAX: Final = 100
 
@@ -67,19 +67,12 @@ class DecideAgain:
         self._clock = clock
 
     async def refused(self, edges: Edges, message_ids: Sequence[UUID]) -> None:
-        """Recipients refused these as stale: count that, and decide again what may be, now or later."""
-        stale = await edges.stale(message_ids)
-        tries = {edge.edge_id: self._try(edge) for each in stale if not each.withdrawn for edge in each.stale.values()}
-        await edges.note_tries(list(tries.values()))
-        now = [each if each.withdrawn else _now(each, tries) for each in stale]
-        await self._replace(edges, [each for each in now if each.stale])
+        """Recipients refused these as stale: count that, and note when each is decided again, or given up."""
+        await edges.note_tries([self._try(edge) for edge in await edges.refused(message_ids)])
 
     async def due(self, edges: Edges, taking: Taking) -> None:
-        """Decide again what has waited for it long enough."""
-        message_ids = await edges.due(self._clock.now(), taking)
-        if message_ids:
-            self._law.now()  # before anything is replaced: without documents it all waits on
-            await self._replace(edges, await edges.stale(message_ids))
+        """Decide again what has waited for it long enough. Without documents it all waits on."""
+        await self._replace(edges, await edges.due(self._clock.now(), taking))
 
     def _try(self, edge: StaleEdge) -> Try:
         at = self._clock.now()
@@ -87,12 +80,9 @@ class DecideAgain:
             counts = self._law.at(edge.decided_at).law == edge.law
             self._law.now()
         except Unavailable:
-            return Try(edge.edge_id, edge.tried, at + NO_DOCUMENTS)
+            return Try(edge.edge_id, edge.tried, at)
         tried = edge.tried + counts
-        if tried > len(PAUSES):
-            return Try(edge.edge_id, tried, None)
-        pause = PAUSES[max(tried - 1, 0)]
-        return Try(edge.edge_id, tried, at + pause if pause else None)
+        return Try(edge.edge_id, tried, at if tried > len(PAUSES) else at + PAUSES[max(tried - 1, 0)])
 
     async def _replace(self, edges: Edges, stale: Sequence[StaleReferral]) -> None:
         sealer = Sealer()
@@ -148,16 +138,6 @@ class DecideAgain:
         directory, at = self._law.now().directory, self._clock.now()
         withdrawn = await missing.taken_back(taking)
         await missing.tell_again([(each, _told_again(each, directory, at)) for each in withdrawn])
-
-    async def known(self, edges: Edges, edge_ids: Sequence[UUID]) -> None:
-        """Issue these anew to where they lie, with what was answered so far, within the caller's transaction."""
-        await self._anew(edges, await edges.known(edge_ids))
-
-    async def moved(self, edges: Edges, message_ids: Sequence[UUID]) -> None:
-        """Issue anew what these messages carry, where their recipient is elsewhere by the directory in force here."""
-        directory = self._law.now().directory
-        found = [_elsewhere(each, directory) for each in await edges.known(message_ids)]
-        await self._anew(edges, [each for each in found if each.stale])
 
     async def _anew(self, edges: Edges, found: Sequence[StaleReferral], *, waited: bool = False) -> None:
         # What was sent before goes its way: it is answered `moved`, or was applied where nobody looks any more.
@@ -287,21 +267,3 @@ def _told_again(taken_back: TakenBack, directory: DirectoryIndex, at: datetime) 
         directory=directory,
         at=at,
     )
-
-
-def _elsewhere(referral: StaleReferral, directory: DirectoryIndex) -> StaleReferral:
-    """The referral with those of its edges alone that are open and do not lie where their recipient is."""
-    left = {}
-    for (recipient, purpose), edge in referral.stale.items():
-        place = directory.instance_of(recipient)
-        if edge.known is None or place is None or place.id == edge.known.instance:
-            continue
-        if edge.known.answered.state in UNFINISHED:
-            left[recipient, purpose] = edge
-    return replace(referral, stale=left)
-
-
-def _now(referral: StaleReferral, tries: Mapping[UUID, Try]) -> StaleReferral:
-    """The referral with those of its edges that do not wait, each with its count."""
-    counted = {key: edge._replace(tried=tries[edge.edge_id].tried) for key, edge in referral.stale.items()}
-    return replace(referral, stale={key: edge for key, edge in counted.items() if tries[edge.edge_id].again_at is None})

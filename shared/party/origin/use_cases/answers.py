@@ -8,7 +8,7 @@ told when it was given, which its number says; so both sides come to the same, w
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -38,8 +38,6 @@ _EXISTS: Final = "edge_exists"
 ACT_AWAITED: Final = "act_awaited"
 #: What agencies say of cases.
 _OF_CASES: Final = frozenset(row.message for row in rows_of(Subject.CASE) if row.track is Track.ANSWER)
-#: Issues edges anew, by their ids, to where they lie.
-Retell = Callable[[Edges, Sequence[UUID]], Awaitable[None]]
 
 
 class EdgeAnswers:
@@ -54,7 +52,6 @@ class EdgeAnswers:
         edges: Edges,
         at: datetime,
         *,
-        retell: Retell | None = None,
         holding: Holding | None = None,
         agency: Callable[[str], str | None] = lambda _: None,
         claiming: Claiming | None = None,
@@ -66,7 +63,6 @@ class EdgeAnswers:
         self._holding = holding
         self._claiming = claiming
         self._at = at
-        self._retell = retell
         self.events: list[Event] = []
         self._steps: list[Happened] = []
         self._exist: Collection[UUID] = frozenset()
@@ -112,9 +108,6 @@ class EdgeAnswers:
         await self._edges.answer(taken, new, self._at)
         await self._pass_on(applied)
         await self._edges.clock(self._steps)
-        late = [edge_id for edge_id, each in taken.items() if each.retell]
-        if late and self._retell is not None:
-            await self._retell(self._edges, late)
         if self._holding is not None and (asked := of_agencies(applied)):
             await self._holding.apply(asked)
         if self._claiming is not None:

@@ -1,0 +1,137 @@
+"""Receipts and answers go on, whatever is to be sent because of them: that is noted, and done apart from who reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.registry import NOTICE_ISSUED
+from shared.exchange.message import Draft
+from shared.kernel.errors import Unavailable
+from shared.party.origin import bus
+from shared.runtime.database.transactions import Database
+from shared.runtime.post.ports import Signed
+from shared.runtime.watch.aside import PAUSE_MAX
+from shared.vocabulary.answers import ReceiptOutcome
+from shared.vocabulary.referral import WithdrawalReason
+from tests.services.hotline.origin import Origin
+from tests.services.hotline.test_apart import EndOfTurn, nothing_else, run
+from tests.services.hotline.test_deciding_again import offers
+from tests.services.hotline.test_moves import NEW, OLD, acknowledged, answered, filed, follow, outgoing, settled, shown
+from tests.support.builders import PROVIDER
+from tests.support.exchange_world import move, opened, world
+
+__all__ = ["nothing_else"]  # the fixture
+_BREAK = "UPDATE referral SET content = set_byte(content, 20, get_byte(content, 20) # 1) WHERE referral_id = $1"
+
+
+def expire(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """A document has passed its grace; what is returned has another published."""
+
+    def expired() -> Any:
+        raise Unavailable("documents_expired")
+
+    monkeypatch.setattr(origin, "_documents", expired)
+    return lambda: monkeypatch.delattr(origin, "_documents")
+
+
+async def moved_late(origin: Origin) -> tuple[UUID, Draft]:
+    """A notice whose provider has moved and has answered nothing; the outbox is empty."""
+    referral_id, notice = await filed(origin)
+    move(origin.world, PROVIDER)
+    await follow(origin)
+    await origin.forget()
+    return referral_id, notice
+
+
+async def test_a_late_answer_is_taken_while_documents_are_expired_and_told_on_once_there_are_some(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    referral_id, notice = await moved_late(origin)
+    published = expire(origin, monkeypatch)
+    assert await answered(origin, acknowledged(notice, by=OLD)) == {}
+    with pytest.raises(Unavailable):
+        await origin.due()
+    assert await outgoing(origin) == []
+    published()
+    assert await shown(origin, referral_id) == "acknowledged"
+    assert await origin.due() == 1
+    [again] = await outgoing(origin)
+    assert (again.subject, again.recipient_instance) == (notice.subject, NEW)
+    assert opened(origin.world, again)["again"] == {"answer": "acknowledged", "number": 1}
+    assert await origin.due() == 0
+
+
+async def test_a_moved_receipt_is_taken_while_documents_are_expired_and_followed_once_there_are_some(
+    origin: Origin, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the same directory: what was filed elsewhere by the one before it was committed after it was followed."""
+    behind, turns, found = Origin(database, world()), list[int](), dict[str, Any]()
+    move(origin.world, PROVIDER)
+
+    async def later(_: float) -> None:
+        turns.append(1)
+        origin.clock.advance(bus.FOLLOWED.total_seconds())
+        if len(turns) == 1:
+            found["notice"] = (await filed(behind))[1]
+            found["published"] = expire(origin, monkeypatch)
+            await settled(origin, found["notice"], ReceiptOutcome.MOVED, "recipient_moved")
+        if len(turns) == 4:
+            assert await outgoing(origin) == []
+            found["published"]()
+        if len(turns) >= 5:
+            raise EndOfTurn
+
+    monkeypatch.setattr(bus.asyncio, "sleep", later)
+    with pytest.raises(EndOfTurn):
+        await origin.bus.follow_moves()
+    assert [(each.subject, each.recipient_instance) for each in await outgoing(origin)] == [
+        (found["notice"].subject, NEW)
+    ]
+
+
+async def test_what_cannot_be_opened_keeps_nothing_of_its_receipt_unsettled(origin: Origin) -> None:
+    """A flipped bit, or a lost key: its neighbours are decided again, and so is it once it is mended."""
+    bad, good = await origin.file(), await origin.file()
+    rows = offers(await origin.waiting())
+    await run(origin, _BREAK, bad)
+    await origin.told_stale(rows)
+    await origin.due()
+    assert subjects(offers(await origin.waiting())) == [str(good)]
+    await run(origin, _BREAK, bad)
+    origin.clock.advance(PAUSE_MAX.total_seconds())
+    await origin.due()
+    assert subjects(offers(await origin.waiting())) == sorted([str(bad), str(good)])
+
+
+async def test_what_cannot_be_opened_keeps_no_late_answer_untold(origin: Origin) -> None:
+    (bad, first), (_, second) = await filed(origin), await filed(origin)
+    move(origin.world, PROVIDER)
+    await follow(origin)
+    await origin.forget()
+    await run(origin, _BREAK, bad)
+    assert await answered(origin, acknowledged(first, by=OLD), acknowledged(second, by=OLD)) == {}
+    await origin.due()
+    assert [each.subject for each in await outgoing(origin)] == [second.subject]
+    await run(origin, _BREAK, bad)
+    origin.clock.advance(PAUSE_MAX.total_seconds())
+    await origin.due()
+    assert {each.subject for each in await outgoing(origin)} == {first.subject, second.subject}
+
+
+async def test_what_is_withdrawn_before_it_was_told_on_stays_and_is_not_told(origin: Origin) -> None:
+    """Its recipient has it: the withdrawal is answered on this edge."""
+    referral_id, notice = await moved_late(origin)
+    assert await answered(origin, acknowledged(notice, by=OLD)) == {}
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    assert await origin.due() == 0
+    assert await outgoing(origin, NOTICE_ISSUED) == []
+    state = "SELECT state FROM edge WHERE referral_id = $1 AND notice_id IS NOT NULL"
+    assert await run(origin, state, referral_id) == "emitted"
+
+
+def subjects(rows: list[Signed]) -> list[str]:
+    return sorted(each.draft.subject for each in rows)
