@@ -283,9 +283,10 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
     clear = cut.named | clear_of(edge, edge_id=edge_id, salt=salt, at=writing.at)
     again = None
     if known is not None and (known.tells or known.instance != recipient.instance):
-        so_far = answered_so_far(known.answered, own=cut.items, gone=cut.gone, restored=known.restored)
+        here = known.instance == recipient.instance  # what is elsewhere by now has forgotten nothing
+        so_far = answered_so_far(known.answered, own=cut.items, gone=cut.gone, restored=known.restored and here)
         told = told_again(so_far, [item["n"] for item in cut.record["items"]], directory)
-        again = told.model_copy(update={"moved": known.instance != recipient.instance})
+        again = told.model_copy(update={"moved": not here})
     sealed = sealed_of(edge, outcome, record=cut.record, salt=salt, again=again, released=writing.released)
     form = form_for(cut.message, writing.reads.of(recipient.instance, directory), clear, sealed=sealed)
     letter = address(form, clear, addressing, sealed=to_json(sealed))

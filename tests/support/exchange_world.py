@@ -115,12 +115,15 @@ class World:
         """The one draft of a newly prepared referral that goes to `recipient`."""
         return next(each for each in self.prepared(**changes).drafts if each.recipient == recipient)
 
-    def issued_anew(self, first: Prepared, recipient: str, answered: Answered) -> Draft:
-        """The edge of `first` to `recipient` once more, with what it has answered so far: to where it is served now."""
+    def issued_anew(self, first: Prepared, recipient: str, answered: Answered, *, restored: bool = False) -> Draft:
+        """The edge of `first` to `recipient` once more, with what it has answered so far: to where it is served now.
+
+        `restored`: it has forgotten that where it was.
+        """
         edge = next(each for each in first.emitted if each.recipient == recipient)
         origin = self.documents.directory.party(first.origin)
         assert origin is not None
-        known = KnownEdge(edge.edge_id, edge.notice_id, edge.instance, answered)
+        known = KnownEdge(edge.edge_id, edge.notice_id, edge.instance, answered, restored=restored)
         stale = StaleEdge(edge.edge_id, edge.message_id, self.documents.law, self.at, 0, known)
         again = prepare_again(
             submission(),

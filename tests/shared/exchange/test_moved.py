@@ -187,6 +187,17 @@ def test_nobody_is_told_what_it_has_answered_unless_it_was_elsewhere_before(reci
     assert read_at(here, issued, f"{instance.id}_two", LATER).again == TOLD
 
 
+def test_what_was_forgotten_before_a_move_is_told_at_the_new_place_as_what_has_moved() -> None:
+    """A place that was never restored refuses what says that it was."""
+    here = world()
+    first = here.prepared()
+    again = here.records([here.issued_anew(first, PROVIDER, ANSWERED, restored=True)])[0]
+    assert read_at(here, again, "industry", LATER).again == TOLD.model_copy(update={"moved": False, "restored": True})
+    move(here, PROVIDER)
+    again = here.records([here.issued_anew(first, PROVIDER, ANSWERED, restored=True)])[0]
+    assert read_at(here, again, NEW_INDUSTRY, LATER).again == TOLD
+
+
 @pytest.mark.parametrize(
     "said",
     [
