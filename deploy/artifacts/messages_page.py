@@ -121,10 +121,11 @@ _READERS = """\
 A reader of a version reads every lower one: each by its own closed model, and then as the newest. Names, versions,
 codes and members are never taken away or given another meaning. A withdrawal never grows, nor do its reasons: it is
 never deferred. `shared/contracts/golden/` has a record of each as a release wrote it, with the keys and documents to
-read it by and what it reads as: every later release reads them so (`tests/contracts/test_golden.py`). It has the codes
-of each edition, the tree of each engine and what each guard charges, too; and in `at_rest.json` bytes as they are
-stored: rows under their keys, packed evidence, segments, what waits, a journal, and what rows are found by. What a
-member is where it is left out is kept as well: another default is another meaning.
+read it by and what it reads as: every later release reads them so (`tests/contracts/test_golden.py`), and finds the
+same content in them, by which it tells an edge or act that is told again. It has the codes of each edition, the tree of
+each engine and what each guard charges, too; and in `at_rest.json` bytes as they are stored: rows under their keys,
+packed evidence, segments, what waits, a journal, and what rows are found by. What a member is where it is left out is
+kept as well: another default is another meaning.
 
 **Who reads what.** At every start an instance tells every other and audit in `reads_announced` what its code reads; the
 newest by the broker's time counts. Of one that has not been heard the directory says the floor (`reads_floor` of its

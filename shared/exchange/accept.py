@@ -180,6 +180,7 @@ def _received(reading: _Reading) -> Received:
         moved=reading.served is Served.BEFORE_IT_MOVED,
         spelt=reading.spelt,
         carried=reading.carried,
+        plaintext=reading.plaintext,
     )
 
 

@@ -76,9 +76,9 @@ class Copy(NamedTuple):
 class Received:
     """A message that passed every check of `accept`. `sealed` is opened and guarded.
 
-    Where the message carries an edge, `edge` is that, derived again, and `sealed` the record that came with it; `spelt`
-    is both as they came, and `again` what was answered so far, where the edge was sent before to where its recipient
-    was then. `moved`: the recipient is served elsewhere by now.
+    `plaintext` is the sealed part as it came. Where the message carries an edge, `edge` is that, derived again, and
+    `sealed` the record that came with it; `spelt` is both as they came, and `again` what was answered so far, where the
+    edge was sent before to where its recipient was then. `moved`: the recipient is served elsewhere by now.
     """
 
     record: Record
@@ -101,6 +101,7 @@ class Received:
     moved: bool = False
     spelt: Spelt | None = None
     carried: EdgeSealed | None = None
+    plaintext: bytes | None = None
 
     @property
     def filed_by(self) -> str:

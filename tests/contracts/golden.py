@@ -61,6 +61,7 @@ from shared.kernel.ids import uuid7
 from shared.routing.documents import ApproverKey
 from shared.routing.engine import ENGINE
 from shared.runtime.kafka.documents import write_document
+from shared.runtime.post.judge import verified
 from shared.vocabulary import jurisdiction
 from shared.vocabulary.edition import codes_of_editions, editions
 from shared.vocabulary.routing import PartyKind
@@ -170,6 +171,7 @@ def reads(here: World, record: Record) -> dict[str, Any] | None:
         "exercise": received.exercise,
         "clear": received.clear.model_dump(mode="json", exclude_none=True),
         "sealed": None if received.sealed is None else received.sealed.model_dump(mode="json", exclude_none=True),
+        "content": verified(received, {}).arrival.content,
         "edge": None if received.edge is None else received.edge.digest,
     }
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated, Any, Final
 
 import pytest
+from pydantic import Field, create_model
 
+from shared.contracts import registry
+from shared.contracts.decision import Edge
 from shared.contracts.documents import SignedBeat
-from shared.contracts.registry import ALL
+from shared.contracts.referral import EdgeSealed
+from shared.contracts.registry import ALL, MessageType, newest
 from shared.exchange.acceptance import check_acceptance, read_acceptance
+from shared.exchange.authority import cells_of
 from shared.exchange.evidence import check_evidence, read_evidence
 from shared.guard.edition import EDITIONS, own
 from shared.kernel.errors import Refused
@@ -37,6 +44,8 @@ from tests.contracts.golden import (
 from tests.contracts.published import read
 from tests.support.exchange_world import World
 
+#: A member that a later release adds: whoever knows it may leave it out.
+REMARK: Final[Any] = (Annotated[int, Field(ge=1, le=9)] | None, None)
 RECORDS = sorted((GOLDEN / "records").glob("*.json"))
 
 
@@ -56,6 +65,43 @@ def test_a_golden_record_is_read_as_it_was(here: World, file: Path) -> None:
     assert reads(here, golden.record) == golden.reads
     assert audited(here, golden.record) == golden.audited
     assert golden.audited["problem"] is None
+
+
+@pytest.fixture
+def grown(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A later release: the next version of each message, and the edge in it, may say a member more."""
+    edge = create_model("LaterEdge", __base__=Edge, remark=REMARK)
+    later = [replace(each, version=2, **_grown(each, edge)) for each in ALL]
+    monkeypatch.setattr(registry, "ALL", (*ALL, *later))
+    for each in later:
+        monkeypatch.setitem(registry.BY_TYPE, each.type, each)
+    registry.newest.cache_clear()
+    cells_of.cache_clear()
+    yield
+    monkeypatch.undo()
+    registry.newest.cache_clear()
+    cells_of.cache_clear()
+
+
+def _grown(message: MessageType, edge: type[Edge]) -> dict[str, Any]:
+    """The parts of a message's next version."""
+    more: dict[str, Any] = {"remark": REMARK}
+    clear, sealed = create_model("LaterClear", __base__=message.clear, **more), message.sealed
+    if sealed is not None:
+        more |= {"edge": (edge, ...)} if issubclass(sealed, EdgeSealed) else {}
+        sealed = create_model("LaterSealed", __base__=sealed, **more)
+    return {"clear": clear, "sealed": sealed}
+
+
+@pytest.mark.usefixtures("grown")
+@pytest.mark.parametrize("file", RECORDS, ids=lambda file: file.stem)
+def test_a_later_release_finds_the_same_content_in_it(here: World, file: Path) -> None:
+    """Else what is told again, of an edge or act that an older release has taken, would be other content of it."""
+    golden = Golden.load(file)
+    found = reads(here, golden.record)
+    assert (found and found["content"]) == (golden.reads and golden.reads["content"])
+    if found and found["content"]:
+        assert newest(found["message"]).version == 2
 
 
 @pytest.mark.parametrize("file", RECORDS, ids=lambda file: file.stem)

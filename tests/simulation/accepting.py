@@ -140,5 +140,5 @@ def _received(record: Record, envelope: Envelope) -> Received:
         traceparent=None,
         edge=cast(CarriedEdge, content_of(offer)) if offer else None,
         again=so_far(offer) if offer else None,
-        spelt=Spelt(b"", b"") if offer else None,
+        spelt=Spelt(content_of(offer).model_dump_json().encode(), b"") if offer else None,
     )

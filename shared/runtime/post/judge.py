@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
+from pydantic_core import from_json, to_json
+
 from shared.contracts.answers import Answer
 from shared.contracts.referral import EdgeClear
 from shared.contracts.registry import ALL, STANDING, STATED_BY_INSTANCES, Family
@@ -14,6 +16,7 @@ from shared.exchange.accept import TurnedAway
 from shared.exchange.message import Received, Record
 from shared.exchange.needs import Need, NeedKind
 from shared.exchange.record_table import row_for
+from shared.kernel.canonical import canonical_json
 from shared.kernel.canonical import digest as sha256
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.post.arrivals import Arrival, Parked, Step
@@ -197,12 +200,17 @@ def _said(received: Received) -> UUID | None:
 
 
 def _content(received: Received) -> str | None:
-    """The digest of what is told, without what differs at each telling: time, salt and documents of the decision."""
+    """The digest of what is told, without what differs at each telling: time, salt and documents of the decision.
+
+    Of what came, not of our models: what is held was told to a release whose models had fewer members.
+    """
     if received.edge is not None and received.spelt is not None:
-        return sha256(received.edge.model_dump_json(exclude={"digest"}).encode() + received.spelt.record)
+        edge = from_json(received.spelt.edge)
+        return sha256(to_json({name: edge[name] for name in edge if name != "digest"}) + received.spelt.record)
     if isinstance(received.clear, Answer):
-        told = received.clear.model_dump_json(exclude={"number"})
-        return sha256((told + (received.sealed.model_dump_json() if received.sealed else "")).encode())
+        clear = from_json(received.record.value or b"")["clear"]
+        told = canonical_json({name: clear[name] for name in clear if name != "number"})
+        return sha256(told + (received.plaintext or b""))
     return None
 
 
