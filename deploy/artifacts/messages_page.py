@@ -144,7 +144,8 @@ _TALK = """## What instances tell each other
 (`taken`; a hole keeps nothing back that lies behind it, up to `known`). They are said at most every 10 s after
 something has changed, and every 60 s, asking, while anything is open: a row that is held, a hole, a `nonce` that the
 other side has not named. They are cumulative, have no number themselves, and the newest by the broker's time counts, so
-none of them has to arrive. A start, and a database that is another than before, asks everybody.
+none of them has to arrive: those of a version that is not read are counted, and nobody waits for them. A start, and a
+database that is another than before, asks everybody.
 
 A hole older than 60 s is sent again, the same bytes. What is not held any more is answered `gone`, as is what was
 `wanted` and is not held; both sides list it. A row leaves its sender once it has a last word and both its recipient's

@@ -36,6 +36,7 @@ from shared.contracts.registry import (
     ALL,
     CASE_ACCEPTED,
     CONTACT_SUGGESTED,
+    MARKS,
     NOTICE_ANSWERED,
     PRESERVATION_REQUESTED,
     REFERRAL_OFFERED,
@@ -57,11 +58,12 @@ from shared.guard.edition import EDITIONS, edition, own
 from shared.guard.leaves import plan
 from shared.kernel.canonical import canonical_json, digest
 from shared.kernel.clock import ManualClock, parse_rfc3339, rfc3339
-from shared.kernel.ids import uuid7
+from shared.kernel.ids import coarse_uuid7, uuid7
 from shared.routing.documents import ApproverKey
 from shared.routing.engine import ENGINE
 from shared.runtime.kafka.documents import write_document
 from shared.runtime.post.judge import verified
+from shared.runtime.post.stamping import sign_unnumbered
 from shared.vocabulary import jurisdiction
 from shared.vocabulary.edition import codes_of_editions, editions
 from shared.vocabulary.routing import PartyKind
@@ -276,7 +278,13 @@ def _record(here: World, message: MessageType) -> Golden:
     genuine = [each for each in here.prepared().drafts if each.message is message]
     # What was prepared is signed together, as it is sent: its proof has a path.
     together = [*genuine[:1], *(each for each in here.prepared().drafts if genuine)] or [_said(here, message, cell)]
-    record = here.records(together, INSTANCES[cell.sender])[0]
+    instance = INSTANCES[cell.sender]
+    if message is MARKS:
+        key = here.keys[instance].signing
+        said = sign_unnumbered(together[0], coarse_uuid7(here.at), instance=instance, key=key)
+        record = here.held(together[0].topic, said)
+    else:
+        record = here.records(together, instance)[0]
     return Golden(record, reads(here, record), audited(here, record))
 
 

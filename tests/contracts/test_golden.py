@@ -67,6 +67,11 @@ def test_a_golden_record_is_read_as_it_was(here: World, file: Path) -> None:
     assert golden.audited["problem"] is None
 
 
+def test_what_has_no_number_is_marks_and_nothing_else(here: World) -> None:
+    read_by_peers = {file.stem: reads(here, Golden.load(file).record) for file in RECORDS}
+    assert {name for name, found in read_by_peers.items() if found and found["sequence"] == 0} == {"marks.v1"}
+
+
 @pytest.fixture
 def grown(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A later release: the next version of each message, and the edge in it, may say a member more."""

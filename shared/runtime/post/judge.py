@@ -20,6 +20,7 @@ from shared.kernel.canonical import canonical_json
 from shared.kernel.canonical import digest as sha256
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.post.arrivals import Arrival, Parked, Step
+from shared.runtime.post.stamping import UNNUMBERED
 from shared.runtime.watch.logs import Fields, log
 
 _UNRECEIPTED: Final = frozenset(message.type for message in ALL if message.family in STATED_BY_INSTANCES)
@@ -88,8 +89,7 @@ def turn_away(judged: Judged, turned: Verified, *, error: Exception | None = Non
     code = turned.code or ""
     if row_for(code).alarm:
         alarm(turned.record, code, error)
-    if turned.arrival.type in _UNRECEIPTED:
-        # What instances state themselves is neither receipted nor counted: it is only parked.
+    if _is_told_nobody(turned.arrival):
         judged.parked.append(parked_row(turned.record, code, turned))
         judged.numbered.append(turned.arrival)
     else:
@@ -128,7 +128,7 @@ def parked_row(record: Record, reason: str, of: Verified | None = None) -> Parke
     guarded = of is not None and (of.code is None or row_for(of.code).keeps_body)
     kept = guarded and row_for(reason).keeps_body
     # What an instance states itself nobody waits for: where nothing of it is kept it is counted, as junk is.
-    alone = of is not None and (kept or of.arrival.type not in _UNRECEIPTED)
+    alone = of is not None and (kept or not _is_told_nobody(of.arrival))
     return Parked(
         same=of.arrival.digest if of and alone else f"{record.topic} {reason} {record.broker_time:%Y-%m-%dT%H}",
         topic=record.topic,
@@ -150,6 +150,11 @@ def alarm(record: Record, code: str, error: Exception | None = None) -> None:
     if error is not None:
         line["error"] = type(error).__name__
     log("record_alarm", **line)
+
+
+def _is_told_nobody(arrival: Arrival) -> bool:
+    """What instances state themselves is not receipted, nor what has no number in any version: it is only parked."""
+    return arrival.type in _UNRECEIPTED or arrival.sequence == UNNUMBERED
 
 
 def _sort_in(judged: Judged, each: Verified) -> None:

@@ -13,11 +13,14 @@ from shared.exchange.compose import Addressing, compose, compose_receipts
 from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
 from shared.runtime.post.arrivals import Cursor, Step
+from shared.runtime.post.stamping import UNNUMBERED
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.shared.exchange.wrong_records import PARTY_KEYS
 from tests.support.builders import POLICE, verdict
 from tests.support.consuming import Desk
 from tests.support.exchange_world import World, world
+
+LATER_MARKS = MARKS.schema.replace(".v1.", ".v2.")
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,20 @@ async def test_one_that_is_not_what_its_schema_says_is_parked_without_a_receipt(
     desk = Desk(here)
     await desk.consumer.consume([here.resigned(stated(here, MARKS), clear={"asking": "yes"})])
     assert [(each.reason, desk.told) for each in desk.parked()] == [("body_invalid", [])]
+
+
+async def test_marks_of_a_later_version_are_counted_and_nobody_is_told(here: World) -> None:
+    """They have no number in any version: taken for numbered they would be a message whose number is used again."""
+    desk, later = Desk(here), MARKS.type.removesuffix("1") + "2"
+    for _ in range(3):
+        marks = here.resigned(stated(here, MARKS), type=later, dataschema=LATER_MARKS, sequence=UNNUMBERED)
+        await desk.consumer.consume([marks])
+    assert (desk.told, desk.conversation.types, desk.database.state.inbox) == ([], [], {})
+    assert [(first.reason, count) for first, count in desk.database.state.quarantine.values()] == [
+        ("version_unknown", 3)
+    ]
+    async with desk.inbox.unit() as unit:
+        assert await unit.taken.taken_marks("hotline") == []
 
 
 @pytest.mark.parametrize("outcome", ReceiptOutcome)
