@@ -15,7 +15,7 @@ from shared.contracts.registry import ALL, STANDING, STATED_BY_INSTANCES, Family
 from shared.exchange.accept import TurnedAway
 from shared.exchange.message import Received, Record
 from shared.exchange.needs import Need, NeedKind
-from shared.exchange.record_table import row_for
+from shared.exchange.record_table import Fate, row_for
 from shared.kernel.canonical import canonical_json
 from shared.kernel.canonical import digest as sha256
 from shared.kernel.errors import Refused, Unavailable
@@ -89,7 +89,7 @@ def turn_away(judged: Judged, turned: Verified, *, error: Exception | None = Non
     code = turned.code or ""
     if row_for(code).alarm:
         alarm(turned.record, code, error)
-    if _is_told_nobody(turned.arrival):
+    if _is_told_nobody(turned):
         judged.parked.append(parked_row(turned.record, code, turned))
         judged.numbered.append(turned.arrival)
     else:
@@ -128,7 +128,7 @@ def parked_row(record: Record, reason: str, of: Verified | None = None) -> Parke
     guarded = of is not None and (of.code is None or row_for(of.code).keeps_body)
     kept = guarded and row_for(reason).keeps_body
     # What an instance states itself nobody waits for: where nothing of it is kept it is counted, as junk is.
-    alone = of is not None and (kept or not _is_told_nobody(of.arrival))
+    alone = of is not None and (kept or not _is_told_nobody(of))
     return Parked(
         same=of.arrival.digest if of and alone else f"{record.topic} {reason} {record.broker_time:%Y-%m-%dT%H}",
         topic=record.topic,
@@ -152,9 +152,13 @@ def alarm(record: Record, code: str, error: Exception | None = None) -> None:
     log("record_alarm", **line)
 
 
-def _is_told_nobody(arrival: Arrival) -> bool:
-    """What instances state themselves is not receipted, nor what has no number in any version: it is only parked."""
-    return arrival.type in _UNRECEIPTED or arrival.sequence == UNNUMBERED
+def _is_told_nobody(turned: Verified) -> bool:
+    """What instances state themselves is not receipted, and parked at most; but for what waits for another release.
+
+    What has no number, in whatever version, waits for nothing.
+    """
+    waits = row_for(turned.code or "").fate is Fate.DEFER
+    return turned.arrival.sequence == UNNUMBERED or (turned.arrival.type in _UNRECEIPTED and not waits)
 
 
 def _sort_in(judged: Judged, each: Verified) -> None:

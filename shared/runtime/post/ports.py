@@ -300,6 +300,10 @@ class Unit(Protocol):
         """Overwrite `applied` for the fresh messages of which something else became."""
         ...
 
+    async def read_at_last(self, digests: Mapping[UUID, str]) -> None:
+        """Of what instances have stated, by its ids: where it was deferred before, it is wanted no more."""
+        ...
+
     async def keep_waiting(self, waiting: Sequence[Awaited]) -> frozenset[UUID]:
         """Keep what waits, as far as there is room; the ids of what is kept."""
         ...

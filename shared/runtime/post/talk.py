@@ -6,7 +6,8 @@ gone ─▶ passed, and a standing is due           taken beyond what we gave �
 standing ─▶ what the peer lacks is issued anew, what we lack is listed; late ─▶ gone, again ─▶ nothing
                                                 beyond what a topic can hold ─▶ nothing, and it is named
 receipted as applied, and unknown here ─▶ gone: what is held is told again, and listed
-gone, what an instance has said itself ─▶ receipts may be among it: what it has not settled is unreceipted from now on
+gone, what an instance has said itself, or what was deferred ─▶ receipts may be among it: what it has not settled is
+                                                unreceipted from now on
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class Talk:
                 case GoneClear() as gone:
                     log("numbers_gone", peer=by, count=len(gone.numbers) + len(gone.ids))
                     await unit.taken.pass_gone(gone, by=by)
-                    if any(row.sender == by for row in gone.numbers):
+                    if gone.ids or any(row.sender == by for row in gone.numbers):
                         await unit.sent_book.receipts_lost(by, self._stating.clock.now())
                     await self._peers(unit).owe_standing([by])
                 case StandingClear() as standing:
