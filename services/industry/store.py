@@ -21,7 +21,7 @@ from shared.party.preservation.store.locations import (
     NoticeLocation,
     ProviderPreservations,
     add_notice_locations,
-    token,
+    tokens,
 )
 from shared.party.recipient.domain import Item, item_numbers
 from shared.party.recipient.store.arriving import NewItem, new_items
@@ -118,7 +118,8 @@ class PostgresNotices(PostgresOneEdgeItems):
     def _located(self, message: Received) -> Iterator[NoticeLocation]:
         notice_id, party = UUID(message.subject), message.recipient
         for item in _record(message).items:
-            yield NoticeLocation(notice_id, party, item.n, token(item.locator, self._kek, party))
+            for each in tokens(item.locator, self._kek, party):
+                yield NoticeLocation(notice_id, party, item.n, *each)
 
 
 def _record(message: Received) -> NoticeRecord:

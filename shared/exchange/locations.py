@@ -1,8 +1,9 @@
 """Whether two records name one place: the form by which addresses are compared, by versions. Pure.
 
 It is coarser than the spelling in which an address travels (`shared.guard.canonical`), and nobody is ever sent it: what
-is kept of it is a token under a key of its instance. A version never changes; a later one stands beside it, and tokens
-of all records are made once more by it.
+is kept of it is a token under a key of its instance. A version never changes; a later one stands beside it. At an
+origin tokens of all records are made once more by it; a recipient keeps one by each version that it knows, so that two
+releases can share its store, and compares those of one version.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from shared.contracts.base import Contract
+from shared.contracts.referral import Locator
 from shared.guard.canonical import canonical
 from shared.vocabulary.referral import RelationKind
 
@@ -41,8 +43,15 @@ def compared_1(value: str, kind: str) -> str:
     return f"{host}{path}" + (f"?{parts.query}" if parts.query else "")
 
 
-#: The forms by their versions; the highest is compared by.
+#: The forms by their versions; origins compare by the highest.
 FORMS: Final[Mapping[int, Callable[[str, str], str]]] = {1: compared_1}
+#: What can go by one version alone goes by this one, work items: a later one once all that is kept has a token by it.
+GROUPED_BY: Final = 1
+
+
+def in_form(locator: Locator, version: int) -> str:
+    """Where a locator leads, in the form of one version: what a token is made of."""
+    return f"{locator.kind}\n{FORMS[version](locator.value, locator.kind)}"
 
 
 def locations(items: Sequence[Contract], version: int) -> Iterator[Location]:
@@ -50,6 +59,4 @@ def locations(items: Sequence[Contract], version: int) -> Iterator[Location]:
     for item in items:
         n, locator = getattr(item, "n", None), getattr(item, "locator", None)
         if n is not None and locator is not None and locator.kind in _PLACES:
-            yield Location(
-                n, RelationKind.SAME_LOCATOR, f"{locator.kind}\n{FORMS[version](locator.value, locator.kind)}"
-            )
+            yield Location(n, RelationKind.SAME_LOCATOR, in_form(locator, version))

@@ -2,6 +2,7 @@
 
 A notice that comes is kept alike whether or not its location is known: nothing is looked up then, so nobody who
 notifies could tell. A token is of one party, under a key of its instance; that party has it as the id of a work item.
+Lists group by one form of locations; an id is found by whichever known form it was listed by.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import asyncpg
 
 from shared.exchange.act import Subject
 from shared.exchange.items import Said
+from shared.exchange.locations import FORMS, GROUPED_BY
 from shared.exchange.states import may_come_in, row
 from shared.kernel.errors import not_found
 from shared.party.work_items.ports import MEMBERS_MAX, OpenItem, WorkItem, WorkItemPage
@@ -26,7 +28,8 @@ _OPEN: Final = ", ".join(f"'{state}'" for state in sorted(may_come_in(row(Subjec
 _FIRST: Final = f"""
 NOT EXISTS (
     SELECT FROM notice_location AS o JOIN notice AS m ON m.notice_id = o.notice_id AND m.party = o.party
-    WHERE o.party = l.party AND o.token = l.token AND m.state IN ({_OPEN}) AND m.place > n.place
+    WHERE o.party = l.party AND o.version = l.version AND o.token = l.token AND m.state IN ({_OPEN})
+      AND m.place > n.place
 )
 """
 #: The open notices that lead a work item: the first, as lists go, of those about its location.
@@ -35,21 +38,24 @@ SELECT n.notice_id, n.place AS arrival FROM notice AS n
 WHERE n.party = $1 AND n.place IS NOT NULL AND n.state IN ({_OPEN}) AND ($2::bigint IS NULL OR n.place < $2)
   AND EXISTS (
     SELECT FROM notice_location AS l
-    WHERE l.notice_id = n.notice_id AND l.party = n.party AND l.n = ANY(n.numbers) AND {_FIRST}
+    WHERE l.notice_id = n.notice_id AND l.party = n.party AND l.n = ANY(n.numbers) AND l.version = $4 AND {_FIRST}
 )
 ORDER BY n.place DESC LIMIT $3
 """
 _LED: Final = f"""
 SELECT l.token FROM notice AS n JOIN notice_location AS l ON l.notice_id = n.notice_id AND l.party = n.party
-WHERE n.party = $1 AND n.notice_id = ANY($2::uuid[]) AND l.n = ANY(n.numbers) AND {_FIRST}
+WHERE n.party = $1 AND n.notice_id = ANY($2::uuid[]) AND l.n = ANY(n.numbers) AND l.version = $3 AND {_FIRST}
 GROUP BY l.token ORDER BY max(n.place) DESC, min(l.n)
 """
-_PLACES: Final = "SELECT DISTINCT token FROM notice_location WHERE party = $1 AND notice_id = ANY($2::uuid[])"
+_PLACES: Final = """
+SELECT DISTINCT token FROM notice_location WHERE party = $1 AND notice_id = ANY($2::uuid[]) AND version = $3
+"""
 _OPEN_ITEMS: Final = f"""
 SELECT t.token, i.* FROM unnest($2::bytea[]) AS t (token) CROSS JOIN LATERAL (
     SELECT n.notice_id, l.n, n.notifier, n.state, n.priority, n.received_at, n.said
     FROM notice_location AS l JOIN notice AS n ON n.notice_id = l.notice_id AND n.party = l.party
-    WHERE l.party = $1 AND l.token = t.token AND n.place IS NOT NULL AND n.state IN ({_OPEN}) AND l.n = ANY(n.numbers)
+    WHERE l.party = $1 AND l.version = ANY($3::integer[]) AND l.token = t.token
+      AND n.place IS NOT NULL AND n.state IN ({_OPEN}) AND l.n = ANY(n.numbers)
     ORDER BY n.received_at, n.notice_id, l.n LIMIT {MEMBERS_MAX}
 ) AS i
 """
@@ -62,30 +68,30 @@ class PostgresWorkItems:
         self._driver = driver
 
     async def page(self, party: str, *, cursor: str | None, limit: int) -> WorkItemPage:
-        leading = await self._driver.fetch(_LEADING, party, read_cursor(cursor), limit + 1)
-        led = await self._driver.fetch(_LED, party, [each["notice_id"] for each in leading[:limit]])
-        items = await self._items(party, [each["token"] for each in led])
+        leading = await self._driver.fetch(_LEADING, party, read_cursor(cursor), limit + 1, GROUPED_BY)
+        led = await self._driver.fetch(_LED, party, [each["notice_id"] for each in leading[:limit]], GROUPED_BY)
+        items = await self._items(party, [each["token"] for each in led], [GROUPED_BY])
         return WorkItemPage(items=tuple(items), next=next_cursor(leading, limit))
 
     async def one(self, party: str, work_item: UUID) -> WorkItem:
-        found = await self._items(party, [work_item.bytes])
+        found = await self._items(party, [work_item.bytes], [*FORMS])
         if not found:
             raise not_found()
         return found[0]
 
     async def beside(self, party: str, notices: Sequence[UUID]) -> dict[UUID, list[UUID]]:
         """Of each notice that is part of a work item with others, these others, the oldest first."""
-        places = await self._driver.fetch(_PLACES, party, list(notices))
+        places = await self._driver.fetch(_PLACES, party, list(notices), GROUPED_BY)
         found = defaultdict[UUID, list[UUID]](list)
-        for work_item in await self._items(party, [each["token"] for each in places]):
+        for work_item in await self._items(party, [each["token"] for each in places], [GROUPED_BY]):
             members = list(dict.fromkeys(item.notice_id for item in work_item.items))
             for one in set(members) & set(notices):
                 found[one] += [other for other in members if other != one and other not in found[one]]
         return {one: others for one, others in found.items() if others}
 
-    async def _items(self, party: str, tokens: Sequence[bytes]) -> list[WorkItem]:
-        """What is open at each location, without those at which nothing is."""
-        rows = await self._driver.fetch(_OPEN_ITEMS, party, list(tokens)) if tokens else []
+    async def _items(self, party: str, tokens: Sequence[bytes], versions: Sequence[int]) -> list[WorkItem]:
+        """What is open at each location, without those at which nothing is; tokens are by one of these forms."""
+        rows = await self._driver.fetch(_OPEN_ITEMS, party, list(tokens), list(versions)) if tokens else []
         found = defaultdict[bytes, list[OpenItem]](list)
         for each in rows:
             said = Said.kept(each["said"])

@@ -12,7 +12,6 @@ import pytest
 from shared.exchange import locations
 from shared.kernel.ids import uuid7
 from shared.party.apart import Apart
-from shared.party.origin.store import locations as store
 from shared.party.origin.store.filing import PostgresFiling
 from shared.party.origin.store.locations import Locations
 from shared.runtime.database.feed import Numberer
@@ -21,6 +20,7 @@ from tests.services.doors import LISTS, asking
 from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import SUBMISSION
+from tests.support.location_forms import knowing
 
 REPEATS, PLACES = 500, 50
 
@@ -112,16 +112,12 @@ async def test_what_was_filed_for_a_referral_that_was_handed_over_names_it(origi
     assert (await origin.show(referral_id))["relations"] == [relation]
 
 
-async def test_repeats_are_linked_across_a_change_of_the_forms_version(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_repeats_are_linked_across_a_change_of_the_forms_version(origin: Origin) -> None:
     first = await origin.file(**at(spellings("v1")[0]))
     await linked(origin)
-    coarser = {**locations.FORMS, 2: lambda value, kind: locations.compared_1(value, kind).lower()}
-    monkeypatch.setattr(store, "FORMS", coarser)
-    monkeypatch.setattr(locations, "FORMS", coarser)
     again = await origin.file(**at(spellings("V1")[0]))
-    await linked(origin)
+    with knowing(1, 2):
+        await linked(origin)
     assert await related(origin, again) == {str(first)}
 
 

@@ -28,7 +28,7 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.preservation.ports import Acting
-from shared.party.preservation.store.locations import ProviderPreservations, token
+from shared.party.preservation.store.locations import ProviderPreservations, tokens
 from shared.party.preservation.use_cases import act
 from shared.runtime.database.transactions import RowScope
 from tests.services.databases import until_one_waits_for_a_lock
@@ -170,8 +170,8 @@ async def test_whoever_counts_can_keep_nobody_from_asking_or_removing(
     notice_id, preservation_id = uuid7(), uuid7()
     accountant = await asyncpg.connect(endpoint.accountant_url)
     try:
-        tokens = [token(UrlLocator(kind="url", value=LOCATION), KEK, PROVIDER)]
-        await accountant.execute(_ADVISORY_LOCK, tokens)
+        lying = [each.token for each in tokens(UrlLocator(kind="url", value=LOCATION), KEK, PROVIDER)]
+        await accountant.execute(_ADVISORY_LOCK, lying)
         await may_not(
             accountant,
             "SELECT * FROM location_turn FOR UPDATE",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 NOTICE_LOCATION = """
-INSERT INTO notice_location (notice_id, party, n, token) SELECT $1, $2, 1, '' WHERE $3 <> ''
+INSERT INTO notice_location (notice_id, party, n, version, token) SELECT $1, $2, 1, 1, '' WHERE $3 <> ''
 """
 PRESERVATION_LOCATION = """
-INSERT INTO preservation_location (preservation_id, party, token) SELECT $1, $2, '' WHERE $3 <> ''
+INSERT INTO preservation_location (preservation_id, party, version, token) SELECT $1, $2, 1, '' WHERE $3 <> ''
 """
 TOKEN = """
 INSERT INTO location_token (party, referral_id, n, version, token) SELECT $2, $1::uuid, 1, 1, '' WHERE $3 <> ''

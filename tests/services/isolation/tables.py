@@ -165,7 +165,7 @@ INSERT INTO case_passing (message_id, referral_id, party, edge_id, stood)
 SELECT $1::uuid, $1, $2, $1, 'none' WHERE $3 <> ''
 """
 _PLACE = """
-INSERT INTO case_location (referral_id, party, n, token) SELECT $1::uuid, $2, 1, '' WHERE $3 <> ''
+INSERT INTO case_location (referral_id, party, n, version, token) SELECT $1::uuid, $2, 1, 1, '' WHERE $3 <> ''
 """
 _CONTACT_DUE = """
 INSERT INTO contact_due (referral_id, party) SELECT $1::uuid, $2 WHERE $3 <> ''

@@ -16,6 +16,7 @@ from shared.contracts.answers import Declination, WithdrawalAnswer
 from shared.contracts.holds import HoldEndedClear, HoldRequest
 from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import HOLD_ENDED
+from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Track
 from shared.exchange.message import Received
 from shared.exchange.prepare import Documents
@@ -43,6 +44,7 @@ from tests.services.deliveries import (
 from tests.services.doors import asking, door, serving
 from tests.services.law_enforcement.agency import KEK, POLICY, Agencies
 from tests.services.law_enforcement.test_holds import HOUR
+from tests.support.location_forms import knowing
 
 #: The one instrument of this law, by which an agency of the Netherlands may ask.
 ASKED_BY = {"id": "eu_2023_1543", "jurisdiction": "BLOC-EU", "valid_from": "2026-01-01"}
@@ -57,9 +59,13 @@ def lying_at(location: str, message: Received) -> Received:
     return replace(message, sealed=message.sealed.model_copy(update={"items": (at,)}))
 
 
-async def case(agencies: Agencies, location: str, *, to: str = AGENCY, origin: str = HOTLINE) -> UUID:
+async def case(
+    agencies: Agencies, location: str, *, to: str = AGENCY, origin: str = HOTLINE, known: tuple[int, ...] = (1,)
+) -> UUID:
+    """A case at this location that came by a release with these forms of locations."""
     message = lying_at(location, offered(uuid7(), to=to, origin=origin))
-    assert await agencies.receive(message) == [None]
+    with knowing(*known):
+        assert await agencies.receive(message) == [None]
     return UUID(message.subject)
 
 
@@ -154,6 +160,40 @@ async def holds_of(agencies: Agencies, referral_id: UUID) -> AsyncIterator[UUID]
     for each in page.items:
         if each.referral_id == referral_id:
             yield UUID(str(each.hold))
+
+
+async def test_each_form_of_a_location_finds_its_own(agencies: Agencies, client: httpx.AsyncClient) -> None:
+    """Two releases in one store: by the later form places are one that are two by the first."""
+    place = f"https://images.example/{uuid7()}"
+    before = await case(agencies, f"{place}/A")
+    both = await case(agencies, f"{place}/A", known=(1, 2))
+    small = await case(agencies, f"{place}/a", known=(1, 2))
+    assert (await alike(agencies, before)).keys() == {both}
+    assert (await alike(agencies, both)).keys() == {before, small}
+    assert (await alike(agencies, small)).keys() == {both}
+    await agencies.act("place_hold", hold(), before)
+    assert await warned(client, f"{place}/A") == ["hold_stands"]
+    with knowing(1, 2):
+        assert await warned(client, f"{place}/A") == ["hold_stands"]
+        assert await warned(client, f"{place}/a") == []
+    await agencies.act("place_hold", hold(), both)
+    assert await warned(client, f"{place}/a") == []
+    with knowing(1, 2):
+        assert await warned(client, f"{place}/a") == ["hold_stands"]
+
+
+async def test_tokens_of_two_forms_are_not_compared_not_even_where_they_are_the_same_bytes(
+    agencies: Agencies, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = KeyEncryptionKey.location_token
+    monkeypatch.setattr(KeyEncryptionKey, "location_token", lambda kek, party, _, form: token(kek, party, 1, form))
+    place = f"https://images.example/{uuid7()}"
+    before, after = await case(agencies, place), await case(agencies, place, known=(2,))
+    assert await alike(agencies, before) == await alike(agencies, after) == {}
+    await agencies.act("place_hold", hold(), after)
+    assert await warned(client, place) == []
+    with knowing(2):
+        assert await warned(client, place) == ["hold_stands"]
 
 
 async def test_another_agencys_hold_warns_nobody(agencies: Agencies, client: httpx.AsyncClient) -> None:

@@ -1004,23 +1004,26 @@ CREATE TABLE preservation_act (
 CREATE UNIQUE INDEX preservation_act_message ON preservation_act (message_id) WHERE message_id IS NOT NULL;
 
 -- Where the items of notices lie, and what agencies want kept, by keyed tokens: whoever has the rows and not the key can
--- tell which lie at one place, and not at which. Whoever can write these can keep a request from being seen to match.
+-- tell which lie at one place, and not at which. Of each version of the form that whoever wrote a row knew there is one
+-- row, and only rows of one version are compared. Whoever can write these can keep a request from being seen to match.
 CREATE TABLE notice_location (
     notice_id uuid NOT NULL,
     party text NOT NULL,
     n smallint NOT NULL,
+    version integer NOT NULL,
     token bytea NOT NULL,
-    PRIMARY KEY (notice_id, party, n)
+    PRIMARY KEY (notice_id, party, n, version)
 );
-CREATE INDEX notice_location_token ON notice_location (party, token);
+CREATE INDEX notice_location_token ON notice_location (party, version, token);
 
 CREATE TABLE preservation_location (
     preservation_id uuid NOT NULL,
     party text NOT NULL,
+    version integer NOT NULL,
     token bytea NOT NULL,
-    PRIMARY KEY (preservation_id, party, token)
+    PRIMARY KEY (preservation_id, party, version, token)
 );
-CREATE INDEX preservation_location_token ON preservation_location (party, token);
+CREATE INDEX preservation_location_token ON preservation_location (party, version, token);
 
 -- Whoever removes and whoever asks for the same place follow one another: each locks the rows of its tokens, who
 -- removes beside others who do. They are all there from the start, and say nothing. Whoever can lock one can keep a

@@ -669,11 +669,12 @@ CREATE TABLE case_location (
     referral_id uuid NOT NULL,
     party text NOT NULL,
     n smallint NOT NULL,
+    version integer NOT NULL,
     token bytea NOT NULL,
     made_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (referral_id, party, n, token)
+    PRIMARY KEY (referral_id, party, n, version, token)
 );
-CREATE INDEX case_location_of ON case_location (party, token, referral_id);
+CREATE INDEX case_location_of ON case_location (party, version, token, referral_id);
 CREATE INDEX case_location_made ON case_location (made_at);
 
 -- What an agency asks of the origins of its cases: that no notice be issued yet. Known by the id of the act that placed

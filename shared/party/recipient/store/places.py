@@ -1,7 +1,8 @@
 """Where an agency's cases lie, by keyed tokens in its own database: which others lie there, and whether one is held.
 
 A token says of two rows of one party that they speak of one place, and not of which. They are written when a case
-comes, known places and new ones alike, and looked up when somebody of the agency looks or asks.
+comes, known places and new ones alike, and looked up when somebody of the agency looks or asks. There is one by each
+version of the form, and a token is compared with those of its own version alone.
 """
 
 from __future__ import annotations
@@ -17,23 +18,25 @@ from shared.contracts.preserving import PreservationRecord
 from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Received
-from shared.party.preservation.store.locations import token
+from shared.party.preservation.store.locations import Token, tokens
 from shared.party.recipient.ports.holds import AlikeCase
-from shared.runtime.database.columns import Columns, insert
+from shared.runtime.database.columns import Columns, Statement, insert
 
 #: So many others are shown of a case, the newest: as many as one request acts on, beside the case itself.
 ALIKE_MAX: Final = 99
 
 
 class CaseLocation(NamedTuple):
-    """An item of a case, and the token of where it lies."""
+    """An item of a case, and a token of where it lies."""
 
     referral_id: UUID
     party: str
     n: int
+    version: int
     token: bytes
 
 
+_TOKENS: Final = Columns.of(Token)
 _PLACED: Final = Columns.of(CaseLocation)
 _ADD: Final = insert("case_location", _PLACED, end="ON CONFLICT DO NOTHING")
 _ALIKE: Final = """
@@ -41,14 +44,20 @@ SELECT c.referral_id, c.origin, c.state, EXISTS (
     SELECT FROM hold AS h
     WHERE h.referral_id = c.referral_id AND h.party = c.party AND h.state IN ('asked', 'active')) AS held
 FROM case_file AS c WHERE c.state IN ('offered', 'accepted', 'ongoing') AND (c.referral_id, c.party) IN (
-    SELECT other.referral_id, other.party FROM case_location AS mine JOIN case_location AS other USING (party, token)
+    SELECT other.referral_id, other.party
+    FROM case_location AS mine JOIN case_location AS other USING (party, version, token)
     WHERE mine.referral_id = $1 AND other.referral_id <> $1)
 ORDER BY c.received_at DESC, c.referral_id LIMIT $2
 """
-_STAND: Final = """
-SELECT EXISTS (SELECT FROM case_location AS l JOIN hold AS h USING (referral_id, party)
-               WHERE l.party = $1 AND l.token = ANY($2::bytea[]) AND h.state IN ('asked', 'active'))
-"""
+_STAND: Final = Statement(
+    """
+SELECT EXISTS (SELECT FROM {places} JOIN case_location AS l USING (version, token)
+               JOIN hold AS h USING (referral_id, party)
+               WHERE l.party = {party} AND h.state IN ('asked', 'active'))
+""",
+    places=_TOKENS,
+    party="text",
+)
 
 
 async def note_places(driver: asyncpg.Connection, messages: Sequence[Received], kek: KeyEncryptionKey) -> None:
@@ -71,13 +80,12 @@ class HeldPlaces:
 
     async def stand(self, party: str, record: PreservationRecord) -> bool:
         """Whether a hold of the party's is asked or in force at any of these places."""
-        tokens = [token(each, self.kek, party) for each in record.locations]
-        return bool(await self.driver.fetchval(_STAND, party, tokens))
+        places = _TOKENS.rows([one for each in record.locations for one in tokens(each, self.kek, party)])
+        return bool(await self.driver.fetchval(*_STAND.bind(places=places, party=party)))
 
 
 def _placed(message: Received, kek: KeyEncryptionKey) -> Iterator[CaseLocation]:
     if isinstance(message.sealed, ReferralRecord):
         for item in message.sealed.items:
-            yield CaseLocation(
-                UUID(message.subject), message.recipient, item.n, token(item.locator, kek, message.recipient)
-            )
+            for each in tokens(item.locator, kek, message.recipient):
+                yield CaseLocation(UUID(message.subject), message.recipient, item.n, *each)
