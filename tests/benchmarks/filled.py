@@ -31,13 +31,14 @@ from shared.runtime.database.partitions import MONTHS_AHEAD, make_months
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.post import outbox
 from shared.runtime.watch import metrics
-from tests.benchmarks import filled_attention, filled_audit, filled_finding, filled_loops
+from tests.benchmarks import filled_attention, filled_audit, filled_finding, filled_loops, filled_places
 from tests.benchmarks.filled_attention import PRIORITY
 from tests.benchmarks.filled_finding import SENDER
 
 _END: Final = SystemClock().now()
 _END_MS: Final = int(_END.timestamp() * 1000)
 BIG, SMALL, TINY = "big.example", "p7.example", "tiny.example"
+_APPLYING: Final = RowScope([BIG, SMALL, TINY], "service", "apply")
 PAGE: Final = 50
 #: Of a ciphertext: about what a record of one item takes.
 CONTENT_BYTES: Final = 700
@@ -46,7 +47,7 @@ _PRESENT: Final = ("outbox", "lane", "lane_end", "cursor", "partition_state")
 #: The tables that grow with what is filed.
 _LARGE: Final = frozenset(
     {"referral", "edge", "offer", "notice", "case_file", "case_edge", "event", "idempotency", "outbox", "settled"}
-    | {"inbox", "entry", "link", "receipted", "answer_act", "case_act", "clocked"}
+    | {"inbox", "entry", "link", "receipted", "answer_act", "case_act", "clocked", *filled_places.TABLES}
 )
 #: A page reads its own rows. Of a set hardly larger it may read all, and sort them.
 _PAGE_ROWS: Final = 6 * PAGE
@@ -173,6 +174,7 @@ def _words(table: str, key: str, sender: str, *, begun: str, done: str) -> dict[
 
 
 _CLOCKED, _PLACES = filled_loops.clocked(id_=_ID, party=_PARTY, ago=_AGO), filled_loops.places(party=_PARTY)
+_LYING: Final = filled_places.of_notices(party=_PARTY)
 
 #: By kind of service: what fills it, and the words of it that differ.
 _FILLS: Final[Mapping[str, tuple[Sequence[str], Mapping[str, str]]]] = {
@@ -181,12 +183,12 @@ _FILLS: Final[Mapping[str, tuple[Sequence[str], Mapping[str, str]]]] = {
         _words("offer", "referral_id", "origin", begun="offered", done="withdrawal_acknowledged"),
     ),
     "industry": (
-        (*_REFERRALS, filled_attention.ANSWERED, _PLACES, _ITEM, _FEEDS, *_INBOX, _CLOCKED),
+        (*_REFERRALS, filled_attention.ANSWERED, _PLACES, _ITEM, _FEEDS, *_INBOX, _CLOCKED, *_LYING),
         _words("notice", "notice_id", "notifier", begun="issued", done="actioned")
         | {"more": ", language", "values": ", 'en'"},
     ),
     "law_enforcement": (
-        (*_CASES, _EVENT, _FEEDS, *_INBOX, _CLOCKED),
+        (*_CASES, _EVENT, _FEEDS, *_INBOX, _CLOCKED, *filled_places.of_cases(party=_PARTY)),
         _words("case_file", "referral_id", "origin", begun="offered", done="closed"),
     ),
     "audit": (filled_audit.statements(id_=_ID, party=_PARTY, ago=_AGO), {}),
@@ -288,8 +290,10 @@ def questions(service: str, rows: int) -> Iterator[Question]:
     yield from _by_itself(service, table, rows)
     yield Question("one item", table.one, (one,), _reading(BIG), 4)
     yield Question("items to act on", table.find, ([one],), _reading(BIG), 8)
+    ids = [subject(n, rows) for n in range(half, half + PAGE)]
+    for party, each in filled_places.asked(service, (BIG, TINY), ids, half):
+        yield Question(*each[:3], _reading(party), each[3])
     if service == "law_enforcement":
-        ids = [subject(n, rows) for n in range(half, half + PAGE)]
         yield Question("edges of a page of cases", law_enforcement._EDGES, (ids,), _reading(BIG), 3 * PAGE)
         yield Question("what was said of a case", law_enforcement._ACTS, (one, BIG), _reading(BIG), 8)
         yield Question("evidence of a case", law_enforcement._EVIDENCE, (one,), _reading(BIG), 4)
@@ -307,12 +311,9 @@ def questions(service: str, rows: int) -> Iterator[Question]:
 
 def _by_itself(service: str, table: ItemTable, rows: int) -> Iterator[Question]:
     """What its loops ask all day, however little there is to do."""
-    scope, newest = (
-        RowScope([BIG, SMALL, TINY], "service", "apply"),
-        rows - 100 if service != "law_enforcement" else None,
-    )
-    for name, statement, asked, rows_max in filled_loops.asked(table, _numbered(rows), _END, scope.parties, newest):
-        yield Question(name, statement, asked, scope, rows_max, batch=True)
+    newest = rows - 100 if service != "law_enforcement" else None
+    for name, statement, asked, rows_max in filled_loops.asked(table, _numbered(rows), _END, _APPLYING.parties, newest):
+        yield Question(name, statement, asked, _APPLYING, rows_max, batch=True)
 
 
 def _waiting(name: str, statement: str, party: str, *most: int) -> Iterator[Question]:
@@ -340,8 +341,7 @@ def _of_origin(rows: int, half: int) -> Iterator[Question]:
     yield Question("its edges", referrals._EDGES, (one,), _reading(BIG), 1000)
     yield Question("who was told", referrals._TOLD, (one,), _reading(BIG), 8)
     ids = [subject(n, rows) for n in range(half, half + 500)]
-    applying = RowScope([BIG, SMALL, TINY], "service", "apply")
-    yield Question("edges that 500 answers are about", edges._ANSWERABLE, (ids,), applying, 4000, batch=True)
+    yield Question("edges that 500 answers are about", edges._ANSWERABLE, (ids,), _APPLYING, 4000, batch=True)
     yield Question("a reference that is taken", filing._EXISTING, ([BIG], ["R-1"]), _reading(BIG), 4)
 
 

@@ -1,0 +1,88 @@
+"""Where notices and cases lie, in recipients' stores filled by SQL, and what is asked by that.
+
+Three items in a row lie at one place, by each of two forms, as where two releases share a store; a hundredth of the
+places of notices is wanted kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from typing import Final
+from uuid import UUID
+
+from shared.exchange.locations import GROUPED_BY
+from shared.party.preservation.ports import MATCHED_MAX
+from shared.party.preservation.store import locations
+from shared.party.recipient.store import places
+from shared.party.work_items import store as work_items
+
+TABLES: Final = frozenset({"notice_location", "preservation", "preservation_location", "case_location"})
+#: The tokens of the place at which row `i` lies: by each form others.
+_TOKENS: Final = (
+    "(SELECT version, sha256((version || ' ' || {party} || ' ' || i / 3)::bytea) FROM generate_series(1, 2) AS version)"
+    " AS lies (version, token)"
+)
+_NOTICES: Final = """
+INSERT INTO notice_location (notice_id, party, n, version, token)
+SELECT {{id}}, {party}, 1, version, token FROM generate_series(1, {{rows}}) AS i, LATERAL {tokens}
+"""
+_NUMBERED: Final = "UPDATE notice SET numbers = '{{1}}'"
+_WANTED: Final = """
+INSERT INTO preservation (preservation_id, party, counterpart, exercise, state, offered, answer, kind, instrument, acts,
+                          told, asks, content, asked_at)
+SELECT {{id}}, {party}, 'agency.example', false, 'withdrawn', 'withdrawn', 'none', 'preserve', 'eu_2023_1543', 1, 0,
+       false, '', now()
+FROM generate_series(1, {{rows}}, 100) AS i
+"""
+_LYING: Final = """
+INSERT INTO preservation_location (preservation_id, party, version, token)
+SELECT {{id}}, {party}, version, token FROM generate_series(1, {{rows}}, 100) AS i, LATERAL {tokens}
+"""
+_CASES: Final = """
+INSERT INTO case_location (referral_id, party, n, version, token)
+SELECT {{id}}, {party}, 1, version, token FROM generate_series(1, {{rows}}) AS i, LATERAL {tokens}
+"""
+#: At one place: three rows by each form, and what they belong to.
+_AT_ONE: Final = 100
+
+#: Its name, the statement, what it asks for, and how many rows it may read.
+_Asked = tuple[str, str, Sequence[object], int]
+
+
+def of_notices(*, party: str) -> Sequence[str]:
+    """Fills where notices lie, and what is wanted kept."""
+    return [_NUMBERED, *_spelt(party, _NOTICES, _WANTED, _LYING)]
+
+
+def of_cases(*, party: str) -> Sequence[str]:
+    """Fills where cases lie."""
+    return _spelt(party, _CASES)
+
+
+def asked(service: str, parties: Sequence[str], subjects: Sequence[UUID], first: int) -> Iterator[tuple[str, _Asked]]:
+    """Each with whose it is: about a page of subjects, or the second of them; `first` is the number of the first."""
+    for party in parties:
+        for name, statement, arguments, rows_max in _of_party(service, party, subjects, first):
+            yield party, (f"{name}, of {party}", statement, arguments, rows_max)
+
+
+def _of_party(service: str, party: str, subjects: Sequence[UUID], first: int) -> Iterator[_Asked]:
+    one, limit, page = subjects[1], len(subjects) + 1, 20 * len(subjects)
+    lying = [sha256(f"{GROUPED_BY} {party} {n // 3}".encode()).digest() for n in range(first, first + len(subjects))]
+    if service == "law_enforcement":
+        yield "cases at one place", places._ALIKE, (one, places.ALIKE_MAX), _AT_ONE
+        tokens = places._TOKENS.rows([places.Token(GROUPED_BY, each) for each in lying])
+        stand, *bound = places._STAND.bind(places=tokens, party=party)
+        yield "whether a hold stands at a place", stand, bound, page
+    if service == "industry":
+        yield "notices that lead work items", work_items._LEADING, (party, None, limit, GROUPED_BY), page
+        yield "work items that notices lead", work_items._LED, (party, subjects, GROUPED_BY), page
+        yield "where notices lie", work_items._PLACES, (party, subjects, GROUPED_BY), page
+        yield "what is open at a place", work_items._OPEN_ITEMS, (party, lying, [1, 2]), page
+        yield "what wants an item kept", locations._UNANSWERED, (one, party, [1]), _AT_ONE
+        yield "which notices a request matches", locations._MATCHES, (one, party, MATCHED_MAX), _AT_ONE
+
+
+def _spelt(party: str, *statements: str) -> Sequence[str]:
+    return [each.format(party=party, tokens=_TOKENS.format(party=party)) for each in statements]
