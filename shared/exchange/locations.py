@@ -16,11 +16,19 @@ from urllib.parse import urlsplit
 from shared.contracts.base import Contract
 from shared.contracts.referral import Locator
 from shared.guard.canonical import canonical
+from shared.guard.edition import Edition
 from shared.vocabulary.referral import RelationKind
 
 #: Accounts and messages are named within a service, which their locator leaves open.
 _PLACES: Final = frozenset({"url", "onion", "p2p"})
 _DEFAULT_PORTS: Final = (":80", ":443")
+
+
+class Form(NamedTuple):
+    """One version: what of an address is compared, and by which edition of the guard recipients spell it before."""
+
+    edition: Edition
+    compared: Callable[[str, str], str]
 
 
 class Location(NamedTuple):
@@ -43,15 +51,15 @@ def compared_1(value: str, kind: str) -> str:
     return f"{host}{path}" + (f"?{parts.query}" if parts.query else "")
 
 
-#: The forms by their versions; origins compare by the highest.
-FORMS: Final[Mapping[int, Callable[[str, str], str]]] = {1: compared_1}
+#: The forms by their versions; origins compare by the highest, and that is of today's edition.
+FORMS: Final[Mapping[int, Form]] = {1: Form(Edition(form=1, model=1, templates=1), compared_1)}
 #: What can go by one version alone goes by this one, work items: a later one once all that is kept has a token by it.
 GROUPED_BY: Final = 1
 
 
 def in_form(locator: Locator, version: int) -> str:
     """Where a locator leads, in the form of one version: what a token is made of."""
-    return f"{locator.kind}\n{FORMS[version](locator.value, locator.kind)}"
+    return f"{locator.kind}\n{FORMS[version].compared(locator.value, locator.kind)}"
 
 
 def locations(items: Sequence[Contract], version: int) -> Iterator[Location]:

@@ -77,12 +77,12 @@ def _led_to(locator: CutUrl | CutOnion) -> str | None:
     return None if redirectors.isdisjoint(locator.cut) else locator.value
 
 
-def kept_locator(locator: Locator) -> Locator:
-    """A location in the one spelling of today's edition, without what expires or tracks: of two spellings either one.
+def kept_locator(locator: Locator, edition: Edition) -> Locator:
+    """A location in the one spelling of an edition, without what expires or tracks: of two spellings either one.
 
     By it is told whether two records speak of one place, whatever was kept uncut in one of them.
     """
-    kept_one = _kept_locator(locator, own(), uncut=False)
+    kept_one = _kept_locator(locator, edition, uncut=False)
     return UrlLocator(kind="url", value=kept_one.value) if isinstance(kept_one, CutUrl) else _plain(kept_one)
 
 

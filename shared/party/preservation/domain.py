@@ -26,6 +26,7 @@ from shared.exchange.preservation import (
 )
 from shared.exchange.states import Standing
 from shared.guard import kept_locator
+from shared.guard.edition import own
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
@@ -162,7 +163,7 @@ def _asked(message: Received, known: Preservation | None) -> Preservation:
 
 def one_spelling(record: PreservationRecord) -> PreservationRecord:
     """The record with each location in its one spelling, each once."""
-    locations = dict.fromkeys(kept_locator(each) for each in record.locations)
+    locations = dict.fromkeys(kept_locator(each, own()) for each in record.locations)
     return record.model_copy(update={"locations": tuple(locations)})
 
 

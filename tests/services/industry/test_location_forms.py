@@ -4,6 +4,7 @@ of another form, so requests go on matching notices and a location is one work i
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -11,15 +12,18 @@ import httpx
 import pytest
 
 from services.industry.api import notices_router, work_router
+from shared.contracts.referral import UrlLocator
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.locations import FORMS
+from shared.guard.edition import own
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.party.preservation.store.locations import ProviderPreservations
+from shared.party.preservation.store.locations import ProviderPreservations, tokens
 from tests.services.deliveries import OTHER_HOTLINE, PROVIDER, issued
 from tests.services.doors import asking, door, serving
 from tests.services.industry.provider import KEK, Providers
 from tests.services.industry.test_preservation_before_removal import asked, removing
+from tests.support.editions import with_later
 from tests.support.location_forms import knowing
 
 BEFORE, BETWEEN, AFTER = (1,), (1, 2), (2,)
@@ -50,6 +54,11 @@ async def wanted(providers: Providers, location: str, *known: int) -> UUID:
     with knowing(*known):
         assert await providers.receive(asked(preservation_id, location=location)) == [None]
     return preservation_id
+
+
+def by_form(location: str) -> dict[int, bytes]:
+    """The provider's tokens of a place."""
+    return dict(tokens(UrlLocator(kind="url", value=location), KEK, PROVIDER))
 
 
 async def matched(providers: Providers, preservation_id: UUID) -> list[UUID]:
@@ -168,9 +177,24 @@ async def test_an_id_by_another_form_is_found_and_has_what_is_known_by_that_form
     both = await noticed(providers, location, *BETWEEN, notifier=OTHER_HOTLINE)
     await work_items(client, both)
     with knowing(*BETWEEN):
-        by_later = UUID(bytes=KEK.location_token(PROVIDER, 2, f"url\n{FORMS[2](location, 'url')}"))
+        by_later = UUID(bytes=by_form(location)[2])
         shown = await client.get(f"/v1/work-items/{by_later}", headers=asking(PROVIDER))
     assert [one["notice_id"] for one in shown.json()["items"]] == [str(both)]
     with knowing(*BEFORE):
         unknown = await client.get(f"/v1/work-items/{by_later}", headers=asking(PROVIDER))
     assert unknown.status_code == 404
+
+
+def test_a_later_edition_of_the_guard_leaves_tokens_by_a_form_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of this address it cuts what the first keeps: releases with two editions would not find each other's rows."""
+    location = "https://later.example/a?sig=abc"
+    before = by_form(location)
+    with_later(monkeypatch, tmp_path)
+    assert by_form(location) == before
+
+
+def test_the_newest_form_spells_by_todays_edition() -> None:
+    """So whoever adds an edition adds a form: what the edition cuts and an earlier one kept lies at one place again."""
+    assert FORMS[max(FORMS)].edition == own()

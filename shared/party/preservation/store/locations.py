@@ -80,8 +80,8 @@ _ALL_TOKENS: Final = "SELECT token FROM notice_location WHERE notice_id = ANY($1
 
 def tokens(locator: Locator, kek: KeyEncryptionKey, party: str) -> Iterator[Token]:
     """What stands for one place of one party, by each form that this release knows."""
-    kept = kept_locator(locator)
-    for version in FORMS:
+    for version, form in FORMS.items():
+        kept = kept_locator(locator, form.edition)
         yield Token(version, kek.location_token(party, version, in_form(kept, version)))
 
 
