@@ -25,10 +25,10 @@ from services.audit.domain.partitions import (
     made_again,
     refilled,
 )
-from services.audit.domain.reading import Reading, record_digest
+from services.audit.domain.reading import Reading
 from services.audit.ports import Entries, Partitions
 from shared.exchange.correspondents import pairs_of
-from shared.exchange.message import Record
+from shared.exchange.message import Record, record_digest
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.routing.directory_index import DirectoryIndex

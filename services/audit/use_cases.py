@@ -30,7 +30,7 @@ from services.audit.ports import (
     Sought,
     TopicStates,
 )
-from shared.exchange.message import Record
+from shared.exchange.message import Record, record_digest
 from shared.exchange.topics import INBOXES
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
@@ -73,9 +73,8 @@ async def keep(
     """
     read = Read()
     read_records(records, read, topic_ids=topic_ids, reading=reading)
-    cursors: dict[Life, Cursor] = {}
-    for record, entry in zip(records, read.entries, strict=True):
-        cursors[Life(record.topic, entry.topic_id, record.partition)] = Cursor(record.offset + 1, entry.digest)
+    last = {Life(each.topic, topic_ids[each.topic], each.partition): each for each in records}
+    cursors = {life: Cursor(record.offset + 1, record_digest(record)) for life, record in last.items()}
     await entries.append(read, cursors)
     return cursors
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.contracts.base import Contract
@@ -17,6 +18,8 @@ from shared.contracts.registry import MessageType
 from shared.exchange.spelt import Spelt
 from shared.guard.edition import passed
 from shared.kernel.clock import rfc3339
+
+_RECORD_CONTEXT: Final = b"causeway-record/v1\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,19 @@ class Record:
     headers: Sequence[tuple[str, bytes | None]]
     value: bytes | None
     time_stated: bool = False
+
+
+def record_digest(record: Record) -> str:
+    """SHA-256 of all that tells a record from another at its place, whether or not it can be read; in hexadecimal.
+
+    Behind a context, of the broker's time, the key, each header's name and value and the value: `-` where it is null,
+    else its length in decimal, `:` and its bytes.
+    """
+    known = hashlib.sha256(_RECORD_CONTEXT)
+    headers = (part for name, value in record.headers for part in (name.encode(), value))
+    for part in (rfc3339(record.broker_time).encode(), record.key, *headers, record.value):
+        known.update(b"-" if part is None else b"%d:" % len(part) + part)
+    return known.hexdigest()
 
 
 class Copy(NamedTuple):

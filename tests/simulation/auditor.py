@@ -21,11 +21,10 @@ from services.audit.timers import MarkTimer
 from shared.contracts.delivery import GoneClear, MarksClear, TakenMark
 from shared.contracts.registry import BY_TYPE, MARKS, MESSAGES_RECEIPTED, STATED_BY_INSTANCES
 from shared.envelope.batch import message_digest
-from shared.exchange.message import Draft, Record
+from shared.exchange.message import Draft, Record, record_digest
 from shared.exchange.topics import AUDIT
 from shared.kernel.errors import CausewayError, Unavailable
 from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.kafka.places import tail_of
 from shared.runtime.post.stamping import sign_unnumbered
 from tests.simulation.cheap import Key, opened
 from tests.simulation.writing import read_clear
@@ -120,14 +119,14 @@ class Auditor:
             self._leaders[name] = topic.leader_epoch
             if changed and cursor is not None and not begun.again and begun.offset < cursor.next_offset:
                 last = topic.since(begun.offset)[0]
-                if tail_of(last) != cursor.digest:
+                if record_digest(last) != cursor.digest:
                     begun = refilled(life, cursor, first=topic.first)
             offset = begun.offset if begun.again or cursor is None else cursor.next_offset
             records = topic.since(offset)
             for record in records:
                 self._keep(record)
             if records:
-                self.books.cursors[life] = Cursor(records[-1].offset + 1, tail_of(records[-1]))
+                self.books.cursors[life] = Cursor(records[-1].offset + 1, record_digest(records[-1]))
             elif begun.again or cursor is None:
                 self.books.cursors[life] = Cursor(offset)
 

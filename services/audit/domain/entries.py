@@ -42,11 +42,11 @@ class Entry(NamedTuple):
     """One Kafka record: where it is, what it claims, whether its sender's proof held then. No body, nothing personal.
 
     `problem` says why the proof did not hold, or what is wrong with what a proven record states. `digest` is the
-    message's, or of the bare value where the headers cannot be read. `exercise` is what the record says, None
-    where it cannot be read; `recipient_instance` serves the recipient, if anybody does. `detail` is JSON: what a fact
-    states. `edge_id` and `commitment` are those of a message that carries an edge. One that is not entitled is its
-    sender's own, and speaks of what is not. `batch_root` (32 bytes) to `batch_path` (0 to 16 hashes of 32 bytes) are
-    the sender's batch proof as it came, of the digest: all that a leaf of the coming log needs.
+    message's, or that of the whole record where its headers cannot be read (`record_digest`). `exercise` is what the
+    record says, None where it cannot be read; `recipient_instance` serves the recipient, if anybody does. `detail` is
+    JSON: what a fact states. `edge_id` and `commitment` are those of a message that carries an edge. One that is not
+    entitled is its sender's own, and speaks of what is not. `batch_root` (32 bytes) to `batch_path` (0 to 16 hashes of
+    32 bytes) are the sender's batch proof as it came, of the digest: all that a leaf of the coming log needs.
     """
 
     topic: str

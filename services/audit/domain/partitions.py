@@ -45,7 +45,7 @@ class Life(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """The next offset to keep, and the digest of the record before it; None where none was kept before it."""
+    """The next offset to keep, and the digest of the whole record before it; None where none was kept before it."""
 
     next_offset: int
     digest: str | None = None
@@ -54,7 +54,7 @@ class Cursor(NamedTuple):
 class Loss(NamedTuple):
     """Records from `first` to `last` are not in the topic's log any more, or never came to it as audit read them.
 
-    `last` is None where nobody can say how far the log had gone. `before` is the digest of the last record kept.
+    `last` is None where nobody can say how far the log had gone. `before` is the digest of all of the last record kept.
     """
 
     life: Life

@@ -32,7 +32,7 @@ from shared.envelope.sealing import Opener
 from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, edge_salt, judged_edges, read_decided
-from shared.exchange.message import Record
+from shared.exchange.message import Record, record_digest
 from shared.exchange.senders import (
     check_broker_time,
     check_format,
@@ -41,7 +41,6 @@ from shared.exchange.senders import (
     verify_sender,
 )
 from shared.exchange.topics import inbox_prefix
-from shared.kernel.canonical import digest as sha256
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
 from shared.routing.directory_index import DirectoryIndex
@@ -169,15 +168,6 @@ def _entry(record: Record, topic_id: UUID, look: _Look) -> Entry:
         batch_size=proof.size if proof else None,
         batch_path=b"".join(proof.path) if proof else None,
     )
-
-
-def record_digest(record: Record) -> str:
-    """What tells a record from another at its place: the digest that its entry has."""
-    value = record.value or b""
-    try:
-        return message_digest(decode_headers(record.headers, value).attributes, value)
-    except Refused:
-        return sha256(value)
 
 
 def _taken(record: Record, attributes: Attributes) -> Numbers:
@@ -382,7 +372,7 @@ def _unreadable(record: Record, topic_id: UUID, *, problem: str) -> Entry:
         offset=record.offset,
         broker_time=record.broker_time,
         kind=EntryKind.UNREADABLE,
-        digest=sha256(record.value or b""),
+        digest=record_digest(record),
         verified=False,
         problem=problem,
     )

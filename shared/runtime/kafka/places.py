@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from shared.exchange.message import Record
+from shared.exchange.message import Record, record_digest
 from shared.runtime.post.arrivals import Cursor, Step
 from shared.runtime.post.ports import Coordinate
 
@@ -68,14 +67,14 @@ class Places:
             # Below are records that were fetched before this process went to its place.
             read = [record for record in read if record.offset >= place.read_from]
             if read and place.unproved:
-                if (read[0].offset, tail_of(read[0])) != (place.read_from, place.cursor.tail):
+                if (read[0].offset, record_digest(read[0])) != (place.read_from, place.cursor.tail):
                     news.lost.append(where)
                     continue
                 place.unproved = False
                 read = read[1:]
             if read:
                 last = read[-1]
-                after = replace(place.cursor, following=last.offset + 1, tail=tail_of(last))
+                after = replace(place.cursor, following=last.offset + 1, tail=record_digest(last))
                 news.records.extend(read)
                 news.steps.append(Step(place.cursor.following, after))
         return news
@@ -84,18 +83,6 @@ class Places:
         """The steps are durable."""
         for step in steps:
             self._places[Coordinate(step.after.topic, step.after.partition)].cursor = step.after
-
-
-def tail_of(record: Record) -> str:
-    """SHA-256 over all that tells a record from another at its offset, each part with its length; in hexadecimal."""
-    known = hashlib.sha256(record.broker_time.isoformat().encode())
-    for part in (
-        record.key,
-        *(each for name, value in record.headers for each in (name.encode(), value)),
-        record.value,
-    ):
-        known.update(b"-" if part is None else b"%d:" % len(part) + part)
-    return known.hexdigest()
 
 
 def _place(cursor: Cursor) -> Place:

@@ -245,3 +245,20 @@ async def test_without_folding_each_record_of_nobody_is_an_entry(log: Log, monke
     entries = await log.database.fetch(_ENTRIES, log.topic_id)
     assert len(entries) == 300
     assert {row["kind"] for row in entries} == {EntryKind.UNREADABLE, EntryKind.UNPROVEN}
+
+
+async def test_records_that_cannot_be_read_and_have_one_value_are_told_apart(log: Log) -> None:
+    """By their keys and headers too: an entry names the very record, also where another lay at its place."""
+    [honest] = facts(log, 1)
+    unknown = replace(honest, headers=(*honest.headers, ("ce_other", b"1")))
+    unlike = [
+        unknown,
+        replace(unknown, key=b"another"),
+        replace(unknown, headers=tuple((n, b"x" if n == "ce_sender" else v) for n, v in unknown.headers)),
+    ]
+    for each in unlike:
+        await log.keep(each)
+    rows = await log.database.fetch("SELECT kind, digest FROM entry WHERE topic_id = $1", log.topic_id)
+    assert {row["kind"] for row in rows} == {EntryKind.UNREADABLE, EntryKind.CONFLICT}
+    conflicts = [row for row in rows if row["kind"] == EntryKind.CONFLICT]
+    assert len(conflicts) == len(unlike) - 1, "each of the others, with the first"

@@ -11,6 +11,7 @@ import pytest
 
 from services.audit.bus import AuditDoor
 from services.audit.domain.partitions import PartitionStatus
+from shared.envelope.headers import PROOF
 from shared.exchange.message import Record
 from shared.runtime.database.transactions import Database
 from tests.services.audit.broker import Broker, Topic
@@ -185,6 +186,23 @@ async def test_a_tail_that_is_lost_and_grown_again_before_audit_looks_is_read_al
     lines = await kept(log, broker)
     assert [(each["first"], each["reason"]) for each in losses(lines)] == [(4, "tail_refilled")]
     assert {each["offset"] for each in lines if each["kind"] == "conflict"} == {2, 3, 4}
+
+
+@pytest.mark.parametrize("unlike", ["another key", "no proof"])
+async def test_a_last_record_in_whose_place_the_same_message_lies_otherwise_is_another(log: Log, unlike: str) -> None:
+    """All of it counts for its place, not only what its sender signed."""
+    broker, records = Broker({name: Topic(name) for name in TOPICS}), filed(log, 4)
+    topic = broker.topics[MINE]
+    topic.append(*records[:3])
+    last = records[2]
+    unproven = replace(last, headers=tuple(each for each in last.headers if each[0] not in PROOF))
+    async with audited(log, broker):
+        await has(log, broker, *records[:3])
+        topic.lose_from(2)
+        topic.append(unproven if unlike == "no proof" else replace(last, key=b"another"), records[3])
+        await has(log, broker, records[3])
+    lost = losses(await kept(log, broker))
+    assert [(each["first"], each["reason"]) for each in lost] == [(2, "tail_refilled")]
 
 
 async def test_without_the_last_records_digest_a_tail_that_has_grown_again_is_missed(

@@ -14,7 +14,7 @@ from deploy.accounting.log import LogCheck
 from deploy.accounting.streams import Book
 from services.audit.domain.entries import Entry, Read
 from services.audit.domain.partitions import Cursor, Life
-from services.audit.domain.reading import Reading, read_records, record_digest
+from services.audit.domain.reading import Reading, read_records
 from shared.contracts.registry import MARKS
 from shared.envelope.sealing import Opener
 from shared.exchange.message import Record
@@ -23,7 +23,7 @@ from shared.runtime.database.transactions import Database
 from shared.runtime.kafka.bounds import Bounds
 from shared.runtime.kafka.reader import LogReader
 from shared.runtime.post.ports import Coordinate
-from tests.services.audit.log import Log
+from tests.services.audit.log import Log, identity
 from tests.services.audit.test_marks import facts, marks, said
 from tests.support.exchange_world import LONG_AFTER
 
@@ -45,7 +45,7 @@ async def test_of_marks_a_day_is_kept_and_no_entry_of_each_however_often_they_ar
     records = [replace(said(log, MARKS, marks()), offset=offset) for offset in range(4)]
     for each in (records[:2], records, records[1:]):
         await log.keep(*each)
-        digests = sum(int(record_digest(record)[:15], 16) for record in records[: each[-1].offset + 1])
+        digests = sum(int(identity(record)[1][:15], 16) for record in records[: each[-1].offset + 1])
         assert await folded(log) == [(0, each[-1].offset, each[-1].offset + 1, digests)]
     assert (await log.page(records[0]))["items"] == []
 

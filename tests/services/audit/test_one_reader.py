@@ -15,12 +15,12 @@ from services.audit.bus import BACK_OFF_S, AuditDoor
 from services.audit.domain.partitions import Cursor, Life
 from services.audit.domain.reading import Reading
 from shared.envelope.sealing import Opener
-from shared.exchange.message import Record
+from shared.exchange.message import Record, record_digest
 from shared.kernel.clock import SystemClock
 from shared.runtime.database.transactions import Database
 from shared.runtime.post.lease import Lease
 from tests.services.audit.broker import Broker, Topic
-from tests.services.audit.log import Log, identity
+from tests.services.audit.log import Log
 from tests.services.databases import until_one_waits_for_a_lock
 from tests.support.exchange_world import TOPICS
 from tests.support.privileges import may_not
@@ -155,7 +155,7 @@ async def test_a_reader_that_is_behind_neither_moves_a_cursor_back_nor_links_an_
     await log.keep(*mine)
     await log.keep(mine[0])
     life = Life(mine[0].topic, log.topic_id, partition)
-    assert (await log.entries.cursors())[life] == Cursor(mine[-1].offset + 1, identity(mine[-1])[1])
+    assert (await log.entries.cursors())[life] == Cursor(mine[-1].offset + 1, record_digest(mine[-1]))
     page = await log.page(mine[0])
     before = [None, *(each.offset for each in mine[:-1])]
     assert [each["previous_offset"] for each in page["items"]] == before

@@ -222,7 +222,7 @@ CREATE TABLE receipted (
 );
 CREATE INDEX receipted_by_receipt ON receipted (receipt_id);
 
--- `digest` is that of the record before `next_offset`: where the log has another there, it has lost its tail.
+-- `digest` is that of all of the record before `next_offset`: where the log has another there, it has lost its tail.
 CREATE TABLE cursor (
     topic text NOT NULL,
     topic_id uuid NOT NULL,
