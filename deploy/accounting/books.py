@@ -58,7 +58,7 @@ class Books:
     async def messages(self) -> tuple[Messages, Messages]:
         """(II): the account of everything, and that of the days which will be sealed if nothing differs."""
         emitted, gone, compacted = await self._emitted(), await self._gone(), await self._compacted()
-        account = Messages(emitted, gone, _copied(self.sealed.numbers), compacted)
+        account = Messages(emitted, gone, _copied(self.sealed.numbers), compacted, await self._ends())
         sealing = Messages(emitted, gone, _copied(self.sealed.numbers), compacted)
         boundary = id_at(self.over)
         async for lines in grouped(self._numbered(), key=lambda line: line[:4]):
@@ -68,6 +68,7 @@ class Books:
             if early:
                 list(sealing.add(early))
         self.differences += account.missing()
+        self.differences += account.ended_elsewhere()
         if self.sealed.until is None:
             self.differences += account.altered()
         self.notes += account.notes
@@ -150,6 +151,13 @@ class Books:
                 pair = row["sender"], row["recipient"], row["epoch"]
                 found.setdefault(pair, []).append((row["first"], row["last"]))
         return {pair: Spans(spans) for pair, spans in found.items()}
+
+    async def _ends(self) -> dict[Pair, list[int]]:
+        found: dict[Pair, list[int]] = {}
+        for book in self.audits:
+            for row in await book.fetch(views.ENDS):
+                found.setdefault((row["sender"], row["recipient"], row["epoch"]), []).append(row["last"])
+        return found
 
     async def _compacted(self) -> dict[tuple[str, Pair], Compacted]:
         return {

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -23,7 +23,7 @@ from deploy.accounting.differences import Difference
 from deploy.accounting.folded import Folded, FoldedDay
 from deploy.accounting.spans import Spans
 from deploy.accounting.streams import Book
-from services.audit.domain.entries import NOBODYS, Entry, Read, folded_as
+from services.audit.domain.entries import NOBODYS, Entry, Read, Receipted, folded_as
 from services.audit.domain.reading import Reading, read_records
 from shared.envelope.keys import OpeningKey
 from shared.envelope.sealing import Opener
@@ -37,7 +37,10 @@ from shared.runtime.kafka.reader import LogReader
 from shared.runtime.post.ports import Coordinate
 
 #: What an entry says of its record whoever reads it, and whenever.
-_CLAIMS: Final = ("message_id", "type", "subject", "sender", "recipient", "exercise", "epoch", "sequence", "key_id")
+_CLAIMS: Final = (
+    *("message_id", "type", "subject", "sender", "recipient", "exercise"),
+    *("epoch", "sequence", "previous_epoch", "previous_last", "key_id"),
+)
 #: What it says where the record's proof holds.
 _STATED: Final = (
     *("kind", "edge_id", "commitment"),
@@ -117,20 +120,19 @@ class LogCheck:
 
     async def _tables(self, compared: Sequence[_Compared]) -> AsyncIterator[Difference]:
         """Compare what receipts and decisions of a batch say with the tables that audit shows them from."""
-        stated: dict[UUID, set[tuple[Any, ...]]] = {}
+        stated: dict[UUID, set[Receipted]] = {}
         links = []
         for each in compared:
             if each.made.kind == "receipt" and each.made.message_id is not None:
-                said = each.said.receipted
-                stated[each.made.message_id] = {(x.message_id, x.by, x.digest, x.outcome, x.code) for x in said}
+                stated[each.made.message_id] = set(each.said.receipted)
             links += each.said.links
-        shown: dict[UUID, set[tuple[Any, ...]]] = defaultdict(set)
+        shown: dict[UUID, set[Receipted]] = defaultdict(set)
         for row in await self.book.fetch(views.RECEIPTED, list(stated)) if stated else ():
-            shown[row["receipt_id"]].add(tuple(row)[1:])
+            shown[row["receipt_id"]].add(Receipted(*row))
         for receipt_id, entries in stated.items():
             for entry in sorted(entries ^ shown[receipt_id], key=str):
                 which = "audit does not show" if entry in entries else "was never given and audit shows"
-                where = f"receipt {receipt_id}: message {entry[0]}, {entry[3]}"
+                where = f"receipt {receipt_id}: message {entry.message_id}, {entry.outcome}"
                 yield Difference("II", f"a receipt's word that {which}", where)
         if links and self.opened:
             kept = {tuple(row) for row in await self.book.fetch(views.STATED_LINKS, [each.edge_id for each in links])}

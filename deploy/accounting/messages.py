@@ -60,6 +60,9 @@ class Messages:
     numbers: dict[Pair, Numbers] = field(default_factory=dict)
     #: By book, `INBOX` or `SETTLED`, and pair.
     compacted: Mapping[tuple[str, Pair], Compacted] = field(default_factory=dict)
+    #: The last numbers of epochs, by what came behind them.
+    ends: Mapping[Pair, Sequence[int]] = field(default_factory=dict)
+    _highest: dict[Pair, int] = field(default_factory=dict)
     #: What the digests of compacted numbers add up to as audit has read them; None where it has two of one number.
     _added: dict[tuple[str, Pair], int | None] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -75,6 +78,8 @@ class Messages:
         if fate is not None:
             found.seen.add(first.sequence)
             found.fates[fate] += 1
+        if first.pair in self.ends:
+            self._highest[first.pair] = first.sequence
         self._add_up(by_book.get(AUDITED, ()), first)
         yield from self._compared(by_book, first)
 
@@ -101,6 +106,15 @@ class Messages:
             if missing := self._known(pair).missing(self._last(pair, emitted)):
                 what = "emitted is not the sum of its fates" if between_parties(pair) else "numbers audit never saw"
                 yield Difference("II", what, f"{_named(pair)}, sequences {as_text(missing)}", pair[:2])
+
+    def ended_elsewhere(self) -> Iterator[Difference]:
+        """Epochs whose last number is not the one that is said by what came behind. To be asked once all was taken."""
+        for pair, stated in sorted(self.ends.items()):
+            last = max(self._known(pair).last, self._highest.get(pair, 0))
+            for number in stated:
+                if number != last:
+                    where = f"{_named(pair)}, #{last} and by its successor #{number}"
+                    yield Difference("II", "an epoch does not end where its successor says", where, pair[:2])
 
     def _known(self, pair: Pair) -> Spans:
         """The numbers that have a fate, or that their sender has given up."""

@@ -54,6 +54,14 @@ OLDEST_OPEN: Final = "SELECT message_id FROM outbox WHERE NOT done ORDER BY mess
 GONE: Final = """
 SELECT sender, recipient, epoch, lower(r) AS first, upper(r) - 1 AS last FROM pair_taken, unnest(gone) AS r
 """
+#: Where an epoch has ended, by the first message of the one behind it or by a fact.
+ENDS: Final = """
+SELECT sender, recipient, previous_epoch AS epoch, previous_last AS last FROM entry
+WHERE previous_epoch IS NOT NULL AND previous_last IS NOT NULL AND verified
+UNION
+SELECT detail->>'sender', detail->>'recipient', (detail->>'previous')::uuid, (detail->>'previous_last')::bigint
+FROM entry WHERE kind = 'epoch' AND jsonb_typeof(detail->'previous_last') = 'number'
+"""
 #: The edges of an origin, by the message that carries them; and what carried one to where its recipient was before.
 EDGES: Final = """
 SELECT message_id, NULL::text AS type, state, edge_id, party FROM edge WHERE message_id >= $1
@@ -134,8 +142,10 @@ NOBODYS: Final = """
 SELECT topic, partition, reason, sum(count)::bigint AS count, min(first_offset) AS first, max(last_offset) AS last
 FROM folded_record WHERE reason <> 'marks' GROUP BY topic, topic_id, partition, reason ORDER BY 1, 2, 3 LIMIT 1000
 """
+#: As `Receipted` has it.
 RECEIPTED: Final = """
-SELECT receipt_id, message_id, by, digest, outcome, code FROM receipted WHERE receipt_id = ANY ($1)
+SELECT message_id, receipt_id, position, by, digest, outcome, code, edge_id, revision, topic_id, "offset", broker_time
+FROM receipted WHERE receipt_id = ANY ($1)
 """
 STATED_LINKS: Final = """
 SELECT edge_id, referral_id, origin, recipient, purpose, rules, commitment FROM link WHERE edge_id = ANY ($1)

@@ -28,7 +28,7 @@ from shared.contracts.base import (
     Uuid,
 )
 from shared.contracts.delivery import TakenMark
-from shared.contracts.facts import TopicName
+from shared.contracts.facts import JudgedCopy, TopicName
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import ReceiptOutcome
 
@@ -54,7 +54,9 @@ class KeptEntry(Contract):
     is wrong with what it states, or why a statement that is `not_entitled` does not count: its sender signed it, and
     it was not its sender's to make.
     `detail` is what a fact states: a decision with its facts and what was not sent, a refusal, or why a record was
-    parked. `rules`, `outcome` and `code` are there where a decided fact or a receipt speaks of the message.
+    parked. `rules`, `outcome` and `code` are there where a decided fact or a receipt speaks of the message; `judged` is
+    the copy of it that the receipt is about. `previous_epoch` and `previous_last` are what the first message of an
+    epoch says of the one before.
     """
 
     position: Count
@@ -71,6 +73,8 @@ class KeptEntry(Contract):
     recipient: str | None
     epoch: UUID | None
     sequence: Count | None
+    previous_epoch: UUID | None
+    previous_last: Count | None
     message_id: Uuid | None
     digest: Digest
     verified: Flag
@@ -80,6 +84,7 @@ class KeptEntry(Contract):
     rules: tuple[RuleId, ...]
     outcome: ReceiptOutcome | None
     code: ErrorCode | None
+    judged: JudgedCopy | None
 
 
 class Flow(Contract):

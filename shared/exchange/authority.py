@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from shared.contracts import registry
 from shared.contracts.base import Contract
+from shared.contracts.delivery import EpochOpenedClear
 from shared.contracts.facts import (
     MessageParkedClear,
     RecordRevealedClear,
@@ -124,6 +125,8 @@ def may_state(fact: Contract, instance: str, *, subject: str, directory: Directo
             return directory.serves(instance, fact.party)
         case MessageParkedClear():
             return fact.topic.startswith(inbox_prefix(instance))
+        case EpochOpenedClear():
+            return fact.sender == instance or directory.serves(instance, fact.sender)
         case _:
             return True  # receipts: each entry is the business of who knows the message
 

@@ -80,9 +80,11 @@ SELECT whose, false, {ago}, {id_}, {party}
 FROM generate_series(1, {{rows}}) AS i CROSS JOIN LATERAL (VALUES ({party}), ('agency.example')) AS both_of (whose)
 """,
         f"""
-INSERT INTO receipted (message_id, receipt_id, by, digest, outcome)
-SELECT {own(10)}, overlay({own(8)}::text placing lpad(to_hex(i / 5 + 1), 12, '0') from 25)::uuid, 'law_enforcement',
-       encode(sha256('referral_offered'::bytea || i::text::bytea), 'hex'), 'applied'
+INSERT INTO receipted (message_id, receipt_id, position, by, digest, outcome, edge_id, revision, topic_id, "offset",
+                       broker_time)
+SELECT {own(10)}, overlay({own(8)}::text placing lpad(to_hex(i / 5 + 1), 12, '0') from 25)::uuid, i % 5,
+       'law_enforcement', encode(sha256('referral_offered'::bytea || i::text::bytea), 'hex'), 'applied', {id_}, 1,
+       '{_LIFE}', i * 16 + 10, {ago}
 FROM generate_series(1, {{rows}}) AS i
 """,
         f"""

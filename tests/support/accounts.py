@@ -52,6 +52,8 @@ class Books:
     gone: dict[Pair, Spans] = field(default_factory=dict)
     #: Numbers that a book has compacted, and what it added their digests up to.
     compacted: dict[tuple[str, Pair], Compacted] = field(default_factory=dict)
+    #: The last numbers of epochs, by what came behind them.
+    ends: dict[Pair, list[int]] = field(default_factory=dict)
     intake: dict[tuple[str, str], int] = field(default_factory=dict)
     referrals: dict[tuple[str, str], int] = field(default_factory=dict)
     decided_facts: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -68,11 +70,12 @@ class Books:
 def reconcile(books: Books) -> Reconciliation:
     """Compare the books."""
     emitted = {pair: Emitted(last, pair in books.closed) for pair, last in books.last_sequence.items()}
-    account, carried = Messages(emitted, books.gone, compacted=books.compacted), Edges()
+    account, carried = Messages(emitted, books.gone, compacted=books.compacted, ends=books.ends), Edges()
     found: list[Difference] = []
     for _, group in groupby(sorted(_lines(books), key=lambda line: line[:5]), key=lambda line: line[:4]):
         found += account.add(list(group))
     found += account.missing()
+    found += account.ended_elsewhere()
     found += account.altered()
     for _, rows in groupby(sorted(_carriers(books), key=lambda row: row.message_id), key=lambda row: row.message_id):
         found += carried.add(list(rows))

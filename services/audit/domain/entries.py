@@ -22,6 +22,7 @@ class EntryKind(StrEnum):
     PARKED = "parked"
     RECEIPT = "receipt"
     REVEALED = "revealed"
+    EPOCH = "epoch"
     #: Audit's own: what a topic no longer held when audit came to read it.
     LOSS = "loss"
     #: Audit's own: two records at one place of one life of a topic.
@@ -67,6 +68,8 @@ class Entry(NamedTuple):
     exercise: bool | None = None
     epoch: UUID | None = None
     sequence: int | None = None
+    previous_epoch: UUID | None = None
+    previous_last: int | None = None
     key_id: str | None = None
     detail: str | None = None
     edge_id: UUID | None = None
@@ -106,14 +109,23 @@ class Link(NamedTuple):
 
 
 class Receipted(NamedTuple):
-    """What a receipt said about one message."""
+    """What a receipt said about one message, in its entry number `position`, from 0.
+
+    `topic_id`, where its recipient knows it, `offset` and `broker_time` are those of the copy that it judged.
+    """
 
     message_id: UUID
     receipt_id: UUID
+    position: int
     by: str
     digest: str
     outcome: str
     code: str | None
+    edge_id: UUID | None
+    revision: int | None
+    topic_id: UUID | None
+    offset: int
+    broker_time: datetime
 
 
 class NumbersAre(StrEnum):

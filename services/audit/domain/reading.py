@@ -15,7 +15,7 @@ from services.audit.domain.lawful import JUDGED, unlawful
 from services.audit.domain.numbering import note_gone, note_marks
 from shared.contracts.answers import OutcomeReport, OutcomeReportedClear
 from shared.contracts.base import Contract
-from shared.contracts.delivery import GoneClear, MarksClear
+from shared.contracts.delivery import EpochOpenedClear, GoneClear, MarksClear
 from shared.contracts.facts import (
     MessageParkedClear,
     MessagesReceiptedClear,
@@ -27,7 +27,7 @@ from shared.contracts.facts import (
 from shared.contracts.referral import EdgeClear
 from shared.contracts.registry import BY_TYPE, GONE, MARKS, REFERRAL_DECIDED, Family, MessageType, value_model
 from shared.envelope.batch import RootCache, message_digest
-from shared.envelope.headers import Attributes, Envelope, decode_headers
+from shared.envelope.headers import Attributes, Envelope, Previous, decode_headers
 from shared.envelope.sealing import Opener
 from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
 from shared.exchange.compose import seal_context
@@ -139,6 +139,7 @@ def _said(look: _Look, read: Read, *, reading: Reading) -> Said:
 def _entry(record: Record, topic_id: UUID, look: _Look) -> Entry:
     envelope, said = look.envelope, look.said
     attributes, proof = envelope.attributes, envelope.proof
+    previous = attributes.previous or Previous()
     return Entry(
         topic=record.topic,
         topic_id=topic_id,
@@ -158,6 +159,8 @@ def _entry(record: Record, topic_id: UUID, look: _Look) -> Entry:
         exercise=attributes.exercise,
         epoch=attributes.epoch,
         sequence=attributes.sequence,
+        previous_epoch=previous.epoch,
+        previous_last=previous.last,
         key_id=attributes.key_id,
         detail=said.detail,
         edge_id=said.edge_id,
@@ -240,17 +243,7 @@ def _stated(look: _Look, message: MessageType, read: Read, *, reading: Reading, 
             sealed = str(getattr(value, "sealed", ""))
             return _decided(envelope, clear, sealed, read=read, reading=reading, directory=directory)
         case MessagesReceiptedClear() as clear:
-            read.receipted += [
-                Receipted(
-                    each.message_id,
-                    envelope.attributes.id,
-                    envelope.attributes.sender,
-                    each.digest,
-                    each.outcome.value,
-                    each.code,
-                )
-                for each in clear.entries
-            ]
+            read.receipted += _receipted(clear, attributes)
             return Said(EntryKind.RECEIPT)
         case MarksClear() as clear:
             note_marks(clear, attributes.sender, read, directory=directory)
@@ -260,19 +253,41 @@ def _stated(look: _Look, message: MessageType, read: Read, *, reading: Reading, 
             return Said()
         case OutcomeReportedClear() as clear:
             return Said(detail=clear.model_dump_json(include=_OUTCOME, exclude_none=True))
-        case ReferralRefusedClear() | ReferralReviewedClear() | MessageParkedClear() | RecordRevealedClear() as clear:
-            return Said(_KINDS[type(clear)], clear.model_dump_json(exclude_none=True))
+        case clear if (kind := _KINDS.get(type(clear))) is not None:
+            return Said(kind, clear.model_dump_json(exclude_none=True))
         case _:
             return Said()
 
 
+def _receipted(clear: MessagesReceiptedClear, attributes: Attributes) -> list[Receipted]:
+    return [
+        Receipted(
+            message_id=each.message_id,
+            receipt_id=attributes.id,
+            position=position,
+            by=attributes.sender,
+            digest=each.digest,
+            outcome=each.outcome.value,
+            code=each.code,
+            edge_id=each.edge_id,
+            revision=each.revision,
+            topic_id=each.judged.topic_id,
+            offset=each.judged.offset,
+            broker_time=each.judged.broker_time,
+        )
+        for position, each in enumerate(clear.entries)
+    ]
+
+
 #: Of a reported outcome the codes: each report is an entry of its own, and none replaces another.
 _OUTCOME: Final = {*OutcomeReport.model_fields, "number"}
+#: Facts of which all that is in the clear is kept.
 _KINDS: Final[Mapping[type[Contract], EntryKind]] = {
     ReferralRefusedClear: EntryKind.REFUSAL,
     ReferralReviewedClear: EntryKind.REVIEWED,
     MessageParkedClear: EntryKind.PARKED,
     RecordRevealedClear: EntryKind.REVEALED,
+    EpochOpenedClear: EntryKind.EPOCH,
 }
 
 
@@ -300,6 +315,8 @@ def _told_at(recipient: str, topic: str, directory: DirectoryIndex) -> str | Non
 
 
 def _spoken_of(stated: Contract) -> str | None:
+    if isinstance(stated, EpochOpenedClear):
+        return stated.sender
     party = getattr(stated, "origin", None) or getattr(stated, "party", None)
     return party if isinstance(party, str) else None
 

@@ -12,6 +12,7 @@ from services.audit.domain.partitions import Cursor, Life
 from services.audit.domain.proof import KeptProof, Place
 from services.audit.ports import FlowRead, FoundFlows, KeptEntry, NotedLook, NotedLooks, Partition, Sought
 from services.audit.store import appending, finding
+from shared.contracts.facts import JudgedCopy
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.database.transactions import Database
 
@@ -72,13 +73,14 @@ WITH origin AS (
          UNION SELECT e.*, p.seen FROM entry AS e JOIN places AS p ON e.detail->>'message_id' = p.message_id
                WHERE e.kind = 'parked' AND e.detail->>'topic' = p.topic
      )
-SELECT f.*, m.rules, r.outcome, r.code, m.committed
+SELECT f.*, m.rules, r.outcome, r.code, r.judged_life, r.judged_offset, r.judged_at, m.committed
 FROM found AS f LEFT JOIN mine AS m ON m.message_id = f.message_id AND m.origin = f.sender LEFT JOIN LATERAL (
-    SELECT said.outcome, said.code
+    SELECT said.outcome, said.code, said.topic_id AS judged_life, said."offset" AS judged_offset,
+           said.broker_time AS judged_at
     FROM receipted AS said JOIN entry AS receipt ON receipt.message_id = said.receipt_id
     WHERE said.message_id = f.message_id AND said.digest = f.digest AND said.by = f.recipient_instance
     ORDER BY said.outcome = 'parked', receipt.broker_time DESC, receipt.topic, receipt.partition,
-             receipt."offset" DESC
+             receipt."offset" DESC, said.position DESC
     LIMIT 1
 ) AS r ON true
 ORDER BY f.broker_time, f.topic, f.topic_id, f.partition, f."offset"
@@ -215,6 +217,8 @@ def _kept(position: int, row: asyncpg.Record) -> KeptEntry:
         recipient=row["recipient"],
         epoch=row["epoch"],
         sequence=row["sequence"],
+        previous_epoch=row["previous_epoch"],
+        previous_last=row["previous_last"],
         message_id=row["message_id"],
         digest=row["digest"],
         verified=row["verified"],
@@ -224,4 +228,11 @@ def _kept(position: int, row: asyncpg.Record) -> KeptEntry:
         rules=tuple(row["rules"].split(",")) if row["rules"] else (),
         outcome=row["outcome"],
         code=row["code"],
+        judged=_judged(row),
     )
+
+
+def _judged(row: asyncpg.Record) -> JudgedCopy | None:
+    if (offset := row.get("judged_offset")) is None:
+        return None
+    return JudgedCopy(topic_id=row["judged_life"], offset=offset, broker_time=row["judged_at"])

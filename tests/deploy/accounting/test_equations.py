@@ -93,6 +93,43 @@ def test_each_epoch_of_a_pair_has_an_account_of_its_own() -> None:
     assert found.where.endswith(f"epoch {following[2]}, sequences 2")
 
 
+ELSEWHERE = "an epoch does not end where its successor says"
+
+
+def test_an_epoch_that_ends_where_its_successor_says_is_no_difference() -> None:
+    books = forgotten(closed=True)
+    books.ends[PAIR] = [3]
+    assert reconcile(books).differences == ()
+
+
+@pytest.mark.parametrize("stated", [2, 4], ids=["it goes on behind that", "its tail is cut"])
+def test_an_epoch_that_ends_elsewhere_than_its_successor_says_is_named(stated: int) -> None:
+    books = forgotten(closed=True)
+    books.ends[PAIR] = [stated]
+    (found,) = reconcile(books).differences
+    assert (found.equation, found.what, found.parties) == ("II", ELSEWHERE, PAIR[:2])
+    assert found.where.endswith(f"epoch {PAIR[2]}, #3 and by its successor #{stated}")
+
+
+def test_two_successors_that_say_otherwise_are_not_both_right() -> None:
+    books = forgotten(closed=True)
+    books.ends[PAIR] = [3, 2]
+    assert [each.what for each in reconcile(books).differences] == [ELSEWHERE]
+
+
+def test_an_epoch_that_nobody_has_and_its_successor_names_is_named() -> None:
+    books, before = delivered(), (*PAIR[:2], uuid7())
+    books.ends[before] = [7]
+    (found,) = reconcile(books).differences
+    assert found.where.endswith(f"epoch {before[2]}, #0 and by its successor #7")
+
+
+def test_numbers_that_were_given_up_are_before_the_end() -> None:
+    books = forgotten(closed=True)
+    books.gone[PAIR], books.ends[PAIR] = Spans([(4, 5)]), [5]
+    assert reconcile(books).differences == ()
+
+
 def delivered(**changes: Any) -> Books:
     """One message that everybody has alike."""
     id_ = uuid7()

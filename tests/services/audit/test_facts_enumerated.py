@@ -18,6 +18,7 @@ from deploy.accounting.differences import Difference
 from deploy.accounting.edges import EDGE, Carrier, Edges
 from deploy.accounting.referrals import Referrals
 from shared.contracts.registry import (
+    EPOCH_OPENED,
     MESSAGE_PARKED,
     RECORD_REVEALED,
     REFERRAL_DECIDED,
@@ -56,6 +57,7 @@ KINDS: Final = {
     REFERRAL_REVIEWED: "reviewed",
     RECORD_REVEALED: "revealed",
     MESSAGE_PARKED: "parked",
+    EPOCH_OPENED: "epoch",
 }
 
 
@@ -88,6 +90,10 @@ def statements(log: Log, filed: Prepared, notice: UUID) -> Iterator[Statement]:
             reviewed = {"origin": of, "outcome": "expired", "filed_by": "6e" * 16}
             stated = fact(log, REFERRAL_REVIEWED, reviewed, subject=filed.referral_id, by=by)
             yield Statement(REFERRAL_REVIEWED, by, of, of == HOTLINE and serves, stated)
+            opened = {"sender": of, "recipient": POLICE, "epoch": str(uuid7())}
+            yield Statement(
+                EPOCH_OPENED, by, of, serves, fact(log, EPOCH_OPENED, opened, subject=filed.referral_id, by=by)
+            )
             for subject, have_it in ((filed.referral_id, (HOTLINE, POLICE)), (notice, (HOTLINE, PROVIDER))):
                 stated = fact(log, RECORD_REVEALED, revealed(of), subject=subject, by=by)
                 yield Statement(RECORD_REVEALED, by, of, serves and of in have_it, stated)
@@ -115,7 +121,7 @@ async def test_only_what_the_table_allows_is_believed(
         assert line["verified"]
         assert (line["problem"] == "statement_not_yours") == (not statement.allowed)
     record_property("facts_tried", len(tried))
-    assert len(tried) == 4 * 3 * 2 * 5 + 4 * 3
+    assert len(tried) == 4 * 3 * 2 * 6 + 4 * 3
     flow = await log.flow(filed.referral_id)
     mine = {each["message_id"] for each in before}
     assert [each | {"position": 0} for each in flow if each["message_id"] in mine] == [

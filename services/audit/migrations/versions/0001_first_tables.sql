@@ -140,6 +140,9 @@ CREATE TABLE entry (
     exercise boolean,
     epoch uuid,
     sequence bigint,
+    -- On the first message of an epoch: which came before it, and its last number; null where its sender does not know.
+    previous_epoch uuid,
+    previous_last bigint,
     key_id text,
     detail jsonb,
     edge_id uuid,
@@ -162,6 +165,8 @@ CREATE INDEX entry_by_message ON entry (message_id);
 -- The message that a `message_parked` fact is about.
 CREATE INDEX entry_by_parked ON entry ((detail ->> 'message_id')) WHERE kind = 'parked';
 CREATE INDEX entry_by_edge ON entry (edge_id) WHERE edge_id IS NOT NULL;
+-- What says where an epoch has ended.
+CREATE INDEX entry_ending ON entry (previous_epoch) WHERE previous_epoch IS NOT NULL OR kind = 'epoch';
 
 -- What has no entry each time: of each day of a topic's life, and each reason, how much it was. Proven marks (reason
 -- `marks`) say what is, and the next say it again. What is nobody's, unreadable or without a proof that holds, anybody
@@ -211,14 +216,22 @@ CREATE TABLE flow_party (
 CREATE INDEX flow_party_listed ON flow_party (party, exercise, decided_at, referral_id);
 CREATE INDEX flow_party_filed ON flow_party (exercise, decided_at, referral_id) WHERE party = origin;
 
+-- What receipts say of messages, entry by entry: two of one receipt may be about one message, in other bytes.
 CREATE TABLE receipted (
     message_id uuid NOT NULL,
     receipt_id uuid NOT NULL,
+    position integer NOT NULL,
     by text NOT NULL,
     digest text NOT NULL,
     outcome text NOT NULL,
     code text,
-    PRIMARY KEY (message_id, receipt_id)
+    edge_id uuid,
+    revision integer,
+    -- The copy that was judged, as its recipient names it: which life of the topic, where it lies, the broker's time.
+    topic_id uuid,
+    "offset" bigint NOT NULL,
+    broker_time timestamptz NOT NULL,
+    PRIMARY KEY (message_id, receipt_id, position)
 );
 CREATE INDEX receipted_by_receipt ON receipted (receipt_id);
 
