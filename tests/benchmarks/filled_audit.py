@@ -80,12 +80,10 @@ SELECT whose, false, {ago}, {id_}, {party}
 FROM generate_series(1, {{rows}}) AS i CROSS JOIN LATERAL (VALUES ({party}), ('agency.example')) AS both_of (whose)
 """,
         f"""
-INSERT INTO receipted (message_id, receipt_id, position, by, digest, outcome, edge_id, revision, topic_id, "offset",
-                       broker_time)
+INSERT INTO receipted
 SELECT {own(10)}, overlay({own(8)}::text placing lpad(to_hex(i / 5 + 1), 12, '0') from 25)::uuid, i % 5,
-       'law_enforcement', encode(sha256('referral_offered'::bytea || i::text::bytea), 'hex'), 'applied', {id_}, 1,
-       '{_LIFE}', i * 16 + 10, {ago}
-FROM generate_series(1, {{rows}}) AS i
+       'law_enforcement', encode(sha256('referral_offered'::bytea || i::text::bytea), 'hex'), 'applied', NULL, {id_}, 1,
+       '{_LIFE}', i * 16 + 10, {ago} FROM generate_series(1, {{rows}}) AS i
 """,
         f"""
 INSERT INTO cursor (topic, topic_id, partition, next_offset) VALUES ('{_OFFERS}', '{_LIFE}', 0, {{rows}} * 16 + 11)

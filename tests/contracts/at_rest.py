@@ -18,7 +18,7 @@ from shared.contracts.referral import ReferralRecord
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, reveal, unwrap, wrap
 from shared.exchange.accept import accept
 from shared.exchange.decided import commitment, edge_salt
-from shared.exchange.message import Received, Record
+from shared.exchange.message import Received, Record, record_digest
 from shared.exchange.released import Released
 from shared.party.origin.store.acts import reference_place
 from shared.party.origin.store.filing import places
@@ -30,7 +30,6 @@ from shared.runtime.courier.secrets import Safe
 from shared.runtime.database.journal import BEGINNING, Ended, Erased, Journal, Kept
 from shared.runtime.http.identity import key_hash
 from shared.runtime.http.sameness import body_hash, items_hash
-from shared.runtime.kafka.places import tail_of
 from shared.runtime.post.judge import verified
 from shared.runtime.post.kept_record import decrypt_record, encrypt_record
 from shared.runtime.post.ports import Outgoing
@@ -139,7 +138,7 @@ def derived(here: World, records: Sequence[Record]) -> dict[str, str]:
         "commitment": commitment(SALT, SALT),
         "body": body_hash("/v1/referrals", b'{"b": 1.0, "a": "\xc3\xa9"}').hex(),
         "items": items_hash("/v1/referrals:batch", [({"b": 1, "a": TEXT}, b"")]).hex(),
-        "tail": tail_of(records[0]),
+        "tail": record_digest(records[0]),
         **{f"told {name}": content for name, content in told.items()},
     }
 

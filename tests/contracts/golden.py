@@ -17,9 +17,8 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from inspect import isclass
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 from uuid import UUID
 
 from deploy.directory.approval import approve_document, document_body, sign_beat
@@ -27,11 +26,9 @@ from deploy.directory.build import sample_directory
 from deploy.policy import sample_policy
 from services.audit.domain.entries import Read
 from services.audit.domain.reading import Reading, read_records
-from shared.contracts.base import Contract
 from shared.contracts.directory import Directory
 from shared.contracts.documents import Beat
 from shared.contracts.policy import Policy
-from shared.contracts.referral import EdgeSealed
 from shared.contracts.registry import (
     ALL,
     CASE_ACCEPTED,
@@ -42,7 +39,6 @@ from shared.contracts.registry import (
     REFERRAL_OFFERED,
     REFERRAL_PASSED_ON,
     STATED_BY_INSTANCES,
-    Family,
     MessageType,
 )
 from shared.envelope.keys import OpeningKey, SigningKey
@@ -55,7 +51,6 @@ from shared.exchange.message import Draft, Record
 from shared.exchange.reads import own_reads
 from shared.exchange.topics import inbox_topic
 from shared.guard.edition import EDITIONS, edition, own
-from shared.guard.leaves import plan
 from shared.kernel.canonical import canonical_json, digest
 from shared.kernel.clock import ManualClock, parse_rfc3339, rfc3339
 from shared.kernel.ids import coarse_uuid7, uuid7
@@ -68,6 +63,7 @@ from shared.vocabulary import jurisdiction
 from shared.vocabulary.edition import codes_of_editions, editions
 from shared.vocabulary.routing import PartyKind
 from tests.contracts.at_rest import stored
+from tests.contracts.charges import charges
 from tests.contracts.pledged import pledged
 from tests.contracts.published import read
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
@@ -376,28 +372,6 @@ def _listed() -> dict[str, Callable[[], bytes]]:
 def tree_digest() -> str:
     """SHA-256 of the tree of jurisdictions, as it is shipped."""
     return digest(TREE_DATA.read_bytes())
-
-
-def charges() -> dict[str, Any]:
-    """What each model of a record costs beside its texts, and each of its fields: in sixteenths of a bit.
-
-    It follows from the models: from how many codes a list has, how long a list may be, what may be left out.
-    """
-    sealed = [message.sealed for message in ALL if message.sealed is not None and message.family is not Family.FACT]
-    found: dict[str, Any] = {}
-    for each in sealed:
-        _charge(each.model_fields["record"].annotation if issubclass(each, EdgeSealed) else each, found)
-    return found
-
-
-def _charge(annotation: Any, found: dict[str, Any]) -> None:
-    if isclass(annotation) and issubclass(annotation, Contract) and annotation.__name__ not in found:
-        steps, cost = plan(annotation)
-        found[annotation.__name__] = {"cost": cost, "fields": [list(step) for step in steps]}
-        for field in annotation.model_fields.values():
-            _charge(field.annotation, found)
-    for argument in get_args(annotation):
-        _charge(argument, found)
 
 
 def _pretty(value: object) -> bytes:

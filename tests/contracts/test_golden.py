@@ -28,13 +28,13 @@ from shared.routing.shelf import read_directory
 from shared.runtime.kafka.documents import read_document
 from shared.vocabulary.edition import codes_of_editions, editions
 from tests.contracts.at_rest import expected, opened
+from tests.contracts.charges import charges
 from tests.contracts.golden import (
     GOLDEN,
     Golden,
     approver_keys,
     at_rest_of,
     audited,
-    charges,
     installation,
     reads,
     record_file,

@@ -80,6 +80,7 @@ class Proof(Contract):
 def proof_of(place: Place, kept: KeptProof, directory: DirectoryIndex | None) -> Proof:
     """The proof, with its way and its signature checked anew, by the key that the directory of its time has."""
     key = directory.signing_key(kept.key_id) if directory is not None else None
+    public = None if key is None or not key.valid_at(place.at) else key.public
     path = tuple(kept.path[step : step + _HASH_BYTES] for step in range(0, len(kept.path), _HASH_BYTES))
     return Proof(
         topic=place.topic,
@@ -95,11 +96,11 @@ def proof_of(place: Place, kept: KeptProof, directory: DirectoryIndex | None) ->
         index=kept.index,
         path=tuple(step.hex() for step in path),
         signature=to_base64url(kept.signature),
-        signature_is=_signature(place, kept, path, None if key is None or not key.valid_at(place.at) else key.public),
+        signature_is=_signature(place, kept, path=path, public=public),
     )
 
 
-def _signature(place: Place, kept: KeptProof, path: tuple[bytes, ...], public: bytes | None) -> SignatureIs:
+def _signature(place: Place, kept: KeptProof, *, path: tuple[bytes, ...], public: bytes | None) -> SignatureIs:
     if public is None:
         return SignatureIs.OF_NO_KEY
     try:

@@ -220,7 +220,7 @@ CREATE INDEX flow_party_filed ON flow_party (exercise, decided_at, referral_id) 
 CREATE TABLE receipted (
     message_id uuid NOT NULL,
     receipt_id uuid NOT NULL,
-    position integer NOT NULL,
+    position bigint NOT NULL,
     by text NOT NULL,
     digest text NOT NULL,
     outcome text NOT NULL,

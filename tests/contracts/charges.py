@@ -1,0 +1,33 @@
+"""What the guard charges a record beside its texts, model by model: each edition is kept with what it charged."""
+
+from __future__ import annotations
+
+from inspect import isclass
+from typing import Any, get_args
+
+from shared.contracts.base import Contract
+from shared.contracts.referral import EdgeSealed
+from shared.contracts.registry import ALL, Family
+from shared.guard.leaves import plan
+
+
+def charges() -> dict[str, Any]:
+    """What each model of a record costs beside its texts, and each of its fields: in sixteenths of a bit.
+
+    It follows from the models: from how many codes a list has, how long a list may be, what may be left out.
+    """
+    sealed = [message.sealed for message in ALL if message.sealed is not None and message.family is not Family.FACT]
+    found: dict[str, Any] = {}
+    for each in sealed:
+        _charge(each.model_fields["record"].annotation if issubclass(each, EdgeSealed) else each, found)
+    return found
+
+
+def _charge(annotation: Any, found: dict[str, Any]) -> None:
+    if isclass(annotation) and issubclass(annotation, Contract) and annotation.__name__ not in found:
+        steps, cost = plan(annotation)
+        found[annotation.__name__] = {"cost": cost, "fields": [list(step) for step in steps]}
+        for field in annotation.model_fields.values():
+            _charge(field.annotation, found)
+    for argument in get_args(annotation):
+        _charge(argument, found)
