@@ -39,10 +39,7 @@ NAMED: Final = (
     ("failures",),
     ("services", "conformance"),
     # These start an exchange of their own, whatever stands beside them.
-    (
-        *("journeys/test_overdue_story.py", "journeys/test_installation.py", "journeys/test_holds.py"),
-        *("journeys/test_two_instances.py", "journeys/test_guides.py", "acceptance/test_demonstration.py"),
-    ),
+    ("journeys/test_holds.py", "acceptance/test_demonstration.py"),
     ("simulation", "architecture", "client"),
     ("deploy", "support"),
     ("acceptance", "contracts"),

@@ -12,6 +12,8 @@ import pytest
 from tests.journeys.commands import ROOT, as_read, blocks, shell, whole
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, running_exchange
 
+pytestmark = pytest.mark.long
+
 GUIDES = ROOT / "docs" / "guides"
 #: As docs/guides/README.md has them. `test_installation.py` follows the operator's, who has no exchange yet.
 ORDER = ("analyst", "officer", "platform", "auditor", "integrator")

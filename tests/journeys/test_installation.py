@@ -16,6 +16,8 @@ from tests.journeys.commands import ROOT, blocks, shell
 from tests.support.outside import Outside, outside_servers, private
 
 GUIDE = ROOT / "docs" / "guides" / "operator.md"
+pytestmark = pytest.mark.long
+
 INSTANCES = ("north/hotline", "north/audit", "south/agency")
 STOP_S_MAX = 120.0
 #: The guide takes a minute of one core.

@@ -11,6 +11,8 @@ from deploy.scenarios.stage import Access, over_http
 from deploy.scenarios.story import Story, stories
 from tests.support.running import Exchange, running_exchange
 
+pytestmark = pytest.mark.long
+
 STORIES = [story for story in stories() if story.hours]
 #: Seconds that a step waits beside the hours it waits for, on whatever machine.
 PATIENCE_S = 300

@@ -36,6 +36,8 @@ from tests.support.running import (
 )
 
 #: The provider of each instance of the kind; both are of the sample directory.
+pytestmark = pytest.mark.long
+
 AT = {"industry": "provider-001.example", "industry_two": "provider-012.example"}
 
 
