@@ -133,20 +133,25 @@ class Desk(NothingHeld):
                 state.effects["work", edge.referral_id] = "recipient_ahead"
         for each in settlements:
             if each.outcome is ReceiptOutcome.APPLIED:
-                self._taken_late(state, each.message_id)
+                self._taken_late(state, each.message_id, each.by)
         self.decide_again(state, [each.message_id for each in settlements if each.code in DECIDE_AGAIN])
         if any(each.outcome is ReceiptOutcome.MOVED for each in settlements):
             self.follow(state)
 
-    def _taken_late(self, state: State, message_id: UUID) -> None:
-        """Taken after its withdrawal, which its recipient has forgotten since: it is taken back once more."""
+    def _taken_late(self, state: State, message_id: UUID, by: str) -> None:
+        """Taken after its withdrawal, which its recipient has forgotten since: it is taken back once more.
+
+        Whatever message of the edge that is: an earlier one may have been parked.
+        """
         edge = state.effects.get(("edge", message_id))
-        if edge is None or edge.state != "emitted" or state.effects["referral", edge.referral_id] != "withdrawn":
+        if edge is None or state.effects["referral", edge.referral_id] != "withdrawn":
+            return
+        if edge.edge_id not in {each.edge_id for each in self._all_emitted(state)}:
             return
         of = (REFERRAL_WITHDRAWN, str(edge.referral_id), edge.agency)
         under_way = [row.message.draft for row in state.outbox.values() if not row.done]
         if of not in [(draft.message, draft.subject, draft.recipient) for draft in under_way]:
-            state.effects["missing", edge.edge_id, edge.place] = True
+            state.effects["missing", edge.edge_id, by] = True
 
     def decide_again(self, state: State, message_ids: Sequence[UUID]) -> None:
         for message_id in message_ids:

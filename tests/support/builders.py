@@ -111,8 +111,9 @@ def settlement(
     code: str | None = None,
     by: str = "law_enforcement",
     receipt_id: UUID | None = None,
+    edge_id: UUID | None = None,
 ) -> Settlement:
-    return Settlement(message_id, message_digest, outcome, code, receipt_id or uuid7(), by)
+    return Settlement(message_id, message_digest, outcome, code, receipt_id or uuid7(), by, edge_id)
 
 
 def parked(

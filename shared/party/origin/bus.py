@@ -157,9 +157,8 @@ class OriginBus:
         taken_back = [entry.message_id for entry in settlements if entry.code == SUBJECT_WITHDRAWN]
         if taken_back:
             await refused_as_taken_back(unit.connection.driver, taken_back)
-        taken = [entry.message_id for entry in settlements if entry.outcome is ReceiptOutcome.APPLIED]
-        if taken:
-            await taken_late(unit.connection.driver, taken)
+        taken = [entry for entry in settlements if entry.outcome is ReceiptOutcome.APPLIED]
+        await taken_late(unit.connection.driver, taken)
 
     async def compare(self, unit: Unit, by: str, standing: StandingClear) -> None:
         """Instance `by` holds this of our edges: note what it lacks, and list what we do."""

@@ -249,7 +249,10 @@ class Consumer:
             clear = receipt.clear
             assert isinstance(clear, MessagesReceiptedClear)
             settlements += [
-                Settlement(e.message_id, e.digest, e.outcome, e.code, receipt.message_id, receipt.sender_instance)
+                Settlement(
+                    *(e.message_id, e.digest, e.outcome, e.code, receipt.message_id, receipt.sender_instance),
+                    edge_id=e.edge_id,
+                )
                 for e in clear.entries
             ]
         settled = await unit.settle(settlements)

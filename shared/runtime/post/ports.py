@@ -100,7 +100,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """One receipt entry as the sender keeps it. `by` is the instance that signed the receipt."""
+    """One receipt entry as the sender keeps it. `by` is the instance that signed the receipt.
+
+    `edge_id` is the edge that the message carries, by its word.
+    """
 
     message_id: UUID
     digest: str
@@ -108,6 +111,7 @@ class Settlement:
     code: str | None
     receipt_id: UUID
     by: str
+    edge_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

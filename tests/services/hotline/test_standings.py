@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from shared.contracts.delivery import HeldEdge, StandingClear
 from shared.contracts.registry import NOTICE_WITHDRAWN
 from shared.exchange.message import Draft
 from shared.kernel.canonical import digest
-from shared.kernel.ids import uuid4
+from shared.kernel.ids import uuid4, uuid7
 from shared.party.origin.store import standings
 from shared.runtime.post.ports import Signed
 from shared.vocabulary.answers import ReceiptOutcome
@@ -214,13 +215,50 @@ async def test_what_is_taken_after_its_withdrawal_is_taken_back_once_more(
     [withdrawal] = [each for each in await origin.waiting() if each.draft.message is NOTICE_WITHDRAWN]
     await origin.forget()
     taken = [notice] if before else [withdrawal, notice]
+    assert [each.draft.message for each in await applied(origin, *taken)].count(NOTICE_WITHDRAWN) == again
+
+
+async def test_an_earlier_message_of_it_that_is_taken_after_its_withdrawal_is_taken_back_too(origin: Origin) -> None:
+    """As one that its recipient had parked, before it was restored to before the withdrawal."""
+    referral_id, notice = await delivered(origin)
+    [newer] = await stood(origin)
+    await origin.forget()
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    await origin.forget()
+    other = replace(notice, draft=replace(notice.draft, message_id=uuid7()))
+    assert await applied(origin, other) == [], "it has not carried this edge"
+    [again] = [each for each in await applied(origin, notice) if each.draft.recipient != "audit"]
+    assert (again.draft.message, again.draft.subject) == (NOTICE_WITHDRAWN, newer.draft.subject)
+
+
+async def test_what_is_taken_late_where_its_recipient_was_is_taken_back_there(origin: Origin) -> None:
+    referral_id, notice = await delivered(origin)
+    move(origin.world, PROVIDER)
+    await follow(origin)
+    await origin.forget()
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    await origin.forget()
+    [again] = [each for each in await applied(origin, notice) if each.draft.recipient != "audit"]
+    assert (again.draft.message, again.draft.recipient_instance) == (NOTICE_WITHDRAWN, INDUSTRY)
+
+
+async def applied(origin: Origin, *rows: Signed, by: str = INDUSTRY) -> list[Signed]:
+    """What goes out after an instance has said that it applied these."""
     async with origin.database.transaction(APPLYING) as session:
         unit: Any = type("Unit", (), {"connection": session})()
-        await origin.bus.settled(
-            unit, [settlement(each.draft.message_id, each.digest, ReceiptOutcome.APPLIED) for each in taken]
-        )
+        said = [
+            settlement(
+                each.draft.message_id,
+                each.digest,
+                ReceiptOutcome.APPLIED,
+                by=by,
+                edge_id=json.loads(each.draft.body)["clear"].get("edge_id"),
+            )
+            for each in rows
+        ]
+        await origin.bus.settled(unit, said)
     await origin.bus.missing(APPLYING)
-    assert [each.draft.message for each in await origin.waiting()].count(NOTICE_WITHDRAWN) == again
+    return await origin.waiting()
 
 
 async def test_edges_that_we_have_forgotten_are_listed_until_they_are_not_held(origin: Origin) -> None:

@@ -28,6 +28,7 @@ from shared.party.origin.use_cases.unknown import TakenBack
 from shared.party.taking import Taking
 from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.post import outbox
+from shared.runtime.post.ports import Settlement
 from shared.vocabulary.referral import WithdrawalReason
 
 #: Strays that are kept of one instance; what it says beyond that is passed over.
@@ -126,11 +127,13 @@ UPDATE referral AS r SET work_reason = $2 FROM edge AS e
 WHERE e.message_id = ANY ($1::uuid[]) AND e.state = 'emitted' AND r.referral_id = e.referral_id
   AND r.work_reason IS NULL AND r.state <> 'withdrawn' AND NOT e.taken_back
 """
-#: Receipts that come together say nothing of which was first.
+#: Receipts that come together say nothing of which was first. What carried the edge before may be taken late, too.
 _TAKEN_LATE: Final = f"""
-UPDATE edge AS e SET missing = true FROM referral AS r
-WHERE e.message_id = ANY ($1::uuid[]) AND e.state = 'emitted' AND r.referral_id = e.referral_id
-  AND r.state = 'withdrawn' AND e.withdrawal_id <> ALL ($1::uuid[])
+UPDATE edge AS e SET missing = e.missing OR taken.by = e.instance,
+       untold = CASE WHEN taken.by = ANY (e.untold || e.instance) THEN e.untold ELSE e.untold || taken.by END
+FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS taken (message_id, edge_id, by), referral AS r
+WHERE e.edge_id = taken.edge_id AND taken.message_id = ANY (e.messages_before || e.message_id) AND e.state = 'emitted'
+  AND r.referral_id = e.referral_id AND r.state = 'withdrawn' AND e.withdrawal_id <> ALL ($1::uuid[])
   AND NOT {_UNDER_WAY.format(id="e.withdrawal_id")}
 """
 _NONE, _LAST = UUID(int=0), UUID(int=2**128 - 1)
@@ -161,12 +164,16 @@ async def compare(driver: asyncpg.Connection, by: str, standing: StandingClear) 
     await driver.execute(*_STRAYS.bind(**of, most=STRAYS_MAX))
 
 
-async def taken_late(driver: asyncpg.Connection, message_ids: Sequence[UUID]) -> None:
+async def taken_late(driver: asyncpg.Connection, taken: Sequence[Settlement]) -> None:
     """Of these messages, which were applied, what was taken back before is taken back once more.
 
     Its recipient had forgotten the withdrawal when it took what that had ended.
     """
-    await driver.execute(_TAKEN_LATE, message_ids)
+    ids = [each.message_id for each in taken]
+    edges = [each for each in taken if each.edge_id is not None]
+    if edges:
+        columns = zip(*((each.message_id, each.edge_id, each.by) for each in edges), strict=True)
+        await driver.execute(_TAKEN_LATE, ids, *map(list, columns))
 
 
 async def refused_as_taken_back(driver: asyncpg.Connection, message_ids: Sequence[UUID]) -> None:
