@@ -12,12 +12,13 @@ from shared.contracts.registry import NOTICE_ISSUED
 from shared.exchange.message import Draft
 from shared.kernel.errors import Unavailable
 from shared.party.origin import bus
+from shared.party.origin.use_cases.again import PAUSES
 from shared.runtime.database.transactions import Database
 from shared.runtime.post.ports import Signed
 from shared.runtime.watch.aside import PAUSE_MAX
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
-from tests.services.hotline.origin import Origin
+from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_apart import EndOfTurn, nothing_else, run
 from tests.services.hotline.test_deciding_again import offers
 from tests.services.hotline.test_moves import NEW, OLD, acknowledged, answered, filed, follow, outgoing, settled, shown
@@ -135,3 +136,29 @@ async def test_what_is_withdrawn_before_it_was_told_on_stays_and_is_not_told(ori
 
 def subjects(rows: list[Signed]) -> list[str]:
     return sorted(each.draft.subject for each in rows)
+
+
+async def test_an_edge_that_has_moved_is_decided_four_times_at_most_too(origin: Origin) -> None:
+    """It goes on under its own ids, whoever refuses it: what counts is how often."""
+    referral_id, _ = await moved_late(origin)
+    await stand_missing(origin, referral_id)
+    issued = 0
+    for _ in range(9):
+        rows = [each for each in await origin.waiting() if each.draft.message is NOTICE_ISSUED]
+        issued += len(rows)
+        await origin.forget()
+        await origin.refused(rows)
+        origin.clock.advance(max(PAUSES).total_seconds())
+        await origin.due()
+    assert issued == 1 + len(PAUSES)
+    assert referral_id in await origin.work("undeliverable")
+
+
+async def stand_missing(origin: Origin, referral_id: UUID) -> None:
+    """The notice is issued anew to where it lies."""
+    async with origin.database.transaction(APPLYING) as session:
+        await session.driver.execute(
+            "UPDATE edge SET missing = true WHERE referral_id = $1 AND recipient = $2 AND state = 'emitted'",
+            *(referral_id, PROVIDER),
+        )
+    await origin.bus.missing(APPLYING)

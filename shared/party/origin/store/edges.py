@@ -113,11 +113,13 @@ _UNREAD = f"""
 {_FOUND} e.unread AND r.state <> 'withdrawn' AND e.edge_id > $1 AND {_TAKEN} ORDER BY e.edge_id LIMIT $2
 FOR UPDATE OF e, r SKIP LOCKED
 """
-# What it was told of stays as long as it has answered nothing: a new place has heard of nothing yet.
+# What it was told of stays as long as it has answered nothing: a new place has heard of nothing yet. What was refused,
+# and is decided again for that, was so as often as before.
 _REISSUE = Statement(
     """
 UPDATE edge AS e
-SET message_id = again.message_id, law = again.law, decided_at = again.decided_at, tried = 0,
+SET message_id = again.message_id, law = again.law, decided_at = again.decided_at,
+    tried = CASE WHEN e.again_at IS NULL THEN 0 ELSE e.tried END,
     again_at = NULL, missing = false, unread = false, acts_told = e.acts, receipt = NULL, receipt_code = NULL,
     receipted_at = NULL,
     messages_before = e.messages_before || e.message_id,
