@@ -11,8 +11,9 @@ from typing import Final
 from uuid import UUID
 
 from shared.contracts.delivery import HOLES_MAX, ROWS_MAX
+from shared.contracts.facts import RECEIPT_ENTRIES_MAX
 from shared.exchange.locations import FORMS
-from shared.party.origin.store import edges, locations
+from shared.party.origin.store import edges, locations, standings
 from shared.party.origin.use_cases.again import DUE_MAX, PAUSES
 from shared.party.recipient.store.items import ItemTable
 from shared.runtime.post import admitted, sent_book, taken
@@ -50,6 +51,8 @@ def asked(table: ItemTable, one: UUID, end: datetime, parties: Sequence[str], ne
     yield from (*_of_delivery(one), *_of_clocks(end), *_of_standing(table))
     if newest is not None:
         yield "edges to decide again", edges._DUE, (end, DUE_MAX, [], end + 2 * max(PAUSES)), 4
+        ids = [UUID(int=number) for number in range(RECEIPT_ENTRIES_MAX)]
+        yield "what was taken late", standings._TAKEN_LATE, (ids, ids, ids, ["industry"] * len(ids)), 4
         yield from _of_places(parties, newest)
 
 
