@@ -229,7 +229,7 @@ class Desk(NothingHeld):
         held = {each.edge_id: each for each in standing.held}
         of = {key[1]: edge for key, edge in state.effects.items() if key[0] == "edge" and edge.state == "emitted"}
         for message_id, edge in of.items():
-            if edge.place != by and by in edge.places and edge.edge_id in held:
+            if edge.place != by and edge.edge_id in held:
                 self._holds_still(state, edge, held[edge.edge_id], by)
             if edge.place == by and _within(standing, edge.edge_id):
                 if not _under_way(state, message_id):
@@ -261,7 +261,7 @@ class Desk(NothingHeld):
             state.effects["missing", edge.edge_id, edge.place] = True
 
     def _holds_still(self, state: State, edge: Edge, held: HeldEdge, by: str) -> None:
-        """Where its recipient was until it moved, too, nothing stays open that was taken back."""
+        """Elsewhere, too, nothing stays open that was taken back: where it was, or is by what is forgotten here."""
         if state.effects["referral", edge.referral_id] == "withdrawn" and not held.withdrawn:
             state.effects["missing", edge.edge_id, by] = True
 

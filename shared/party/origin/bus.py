@@ -162,7 +162,11 @@ class OriginBus:
 
     async def compare(self, unit: Unit, by: str, standing: StandingClear) -> None:
         """Instance `by` holds this of our edges: note what it lacks, and list what we do."""
-        await compare(unit.connection.driver, by, standing)
+        try:
+            reached = self._law.now().directory.reached_at(by)
+        except Unavailable:  # then by what is known here alone
+            reached = ()
+        await compare(unit.connection.driver, by, standing, reached=reached)
 
     async def follow_moves(self) -> None:
         """Issue anew, for ever, what lies where its recipient was before it moved: at the start, at each directory.

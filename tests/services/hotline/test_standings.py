@@ -192,6 +192,19 @@ async def test_what_was_taken_back_is_so_again_where_its_recipient_was_before_it
     assert there.draft.recipient_instance == NEW, "to each its own"
 
 
+async def test_what_was_taken_back_is_so_where_its_recipient_is_by_now_though_that_is_forgotten_here(
+    origin: Origin,
+) -> None:
+    """An origin that was restored to before it had followed a move. Nobody else is told what it says that it holds."""
+    referral_id, notice = await delivered(origin)
+    move(origin.world, PROVIDER)
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    await origin.forget()
+    assert await stood(origin, held(notice), by="law_enforcement") == []
+    [again] = await stood(origin, held(notice), by=NEW)
+    assert (again.draft.message, again.draft.recipient_instance) == (NOTICE_WITHDRAWN, NEW)
+
+
 async def test_what_nobody_can_be_told_any_more_is_let_be(origin: Origin) -> None:
     """Its recipient has left the directory since it has said that it holds it."""
     referral_id, notice = await delivered(origin)

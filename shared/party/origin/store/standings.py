@@ -69,19 +69,22 @@ WHERE NOT lacks.kept AND r.referral_id = lacks.referral_id AND r.work_reason IS 
     upto="uuid",
     compacted="uuid",
 )
-#: What is under way to there is told once more: it has one effect.
+#: What is under way to there is told once more: it has one effect. Whoever is reached there may have it by what is
+#: forgotten here.
 _HELD_BEFORE = Statement(
     """
 WITH holds AS MATERIALIZED (
     SELECT e.edge_id FROM {held} JOIN edge AS e ON e.edge_id = held.edge_id JOIN referral AS r USING (referral_id)
     WHERE NOT held.withdrawn AND r.state = 'withdrawn' AND e.state = 'emitted'
-      AND {by} = ANY (e.instances_before) AND {by} <> ALL (e.untold)
+      AND {by} <> ALL (e.untold || e.instance)
+      AND ({by} = ANY (e.instances_before) OR e.recipient = ANY ({reached}))
     ORDER BY r.referral_id FOR UPDATE OF e, r
 )
 UPDATE edge AS e SET untold = e.untold || {by} FROM holds WHERE e.edge_id = holds.edge_id
 """,
     held=_HELD,
     by="text",
+    reached="text[]",
 )
 #: Another digest is another message, where all that carried the edge are known.
 _AHEAD = Statement(
@@ -153,13 +156,16 @@ FROM unnest($1::uuid[], $2::uuid[]) AS t (edge_id, message_id) WHERE e.edge_id =
 """
 
 
-async def compare(driver: asyncpg.Connection, by: str, standing: StandingClear) -> None:
-    """Note what instance `by` lacks of the edges that lie there, or did, and list what it has beyond what is here."""
+async def compare(driver: asyncpg.Connection, by: str, standing: StandingClear, *, reached: Sequence[str] = ()) -> None:
+    """Note what instance `by` lacks of the edges that lie there, or did, and list what it has beyond what is here.
+
+    `reached`: the parties that it serves, or did until they moved.
+    """
     held = _HELD.rows(standing.held)
     of = {"held": held, "by": by, "above": standing.above or _NONE, "upto": standing.upto or _LAST}
     await driver.execute(*_LACKS.bind(**of, compacted=standing.compacted or _NONE))
     if standing.held:
-        await driver.execute(*_HELD_BEFORE.bind(held=held, by=by))
+        await driver.execute(*_HELD_BEFORE.bind(held=held, by=by, reached=list(reached)))
         await driver.execute(*_AHEAD.bind(held=held, by=by, reason=RECIPIENT_AHEAD))
     await driver.execute(*_STRAYS.bind(**of, most=STRAYS_MAX))
 
