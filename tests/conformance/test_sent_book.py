@@ -177,6 +177,7 @@ async def test_what_was_wanted_while_the_clock_was_ahead_goes_out_when_it_is_wan
     for at in (AHEAD, AT):
         await wanted(stores, row.message_id, at=at)
         [again] = await waiting(stores)
+        assert again.message_id == row.message_id
         await stores.lanes.note(LANE, Progress(again.position, at))
 
 

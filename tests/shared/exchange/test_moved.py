@@ -20,6 +20,7 @@ from shared.exchange.accept import TurnedAway, accept
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Draft, Received, Record
 from shared.exchange.origin import Answered
+from shared.exchange.prepare import Prepared
 from shared.exchange.record_table import Fate, row_for
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
@@ -219,12 +220,8 @@ def test_what_was_answered_is_told_again_of_items_and_hosts_that_there_are(
     assert told is not None
     assert "20" not in str(told.items + told.disowned)
     assert "free-text" not in str(told)
-    forging = AnsweredSoFar.model_validate(TOLD.model_dump(mode="json") | said)
-    monkeypatch.setattr(letters, "told_again", lambda *_: forging)
-    forged = here.records([here.issued_anew(first, PROVIDER, answered)])[0]
-    with pytest.raises(TurnedAway) as turned:
-        read_at(here, forged, NEW_INDUSTRY, LATER)
-    assert (turned.value.code, turned.value.field) == ("edge_not_reproducible", "/sealed/again")
+    forge(said, monkeypatch)
+    assert_turned_away(here, first, answered)
 
 
 CHECKED: dict[str, object] = {"n": 1, "found": "reappeared", "by": "person", "at": "2026-01-01T00:00:00Z"}
@@ -247,9 +244,19 @@ def test_nobody_is_told_of_so_much_that_it_cannot_answer(
     here = world()
     first = here.prepared()
     move(here, PROVIDER)
+    forge(said, monkeypatch)
+    assert_turned_away(here, first, ANSWERED)
+
+
+def forge(said: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have an origin tell of what nobody has answered."""
     forging = AnsweredSoFar.model_validate(TOLD.model_dump(mode="json") | said)
     monkeypatch.setattr(letters, "told_again", lambda *_: forging)
-    forged = here.records([here.issued_anew(first, PROVIDER, ANSWERED)])[0]
+
+
+def assert_turned_away(here: World, first: Prepared, answered: Answered) -> None:
+    """The edge, told where its provider is by now, is not taken."""
+    forged = here.records([here.issued_anew(first, PROVIDER, answered)])[0]
     with pytest.raises(TurnedAway) as turned:
         read_at(here, forged, NEW_INDUSTRY, LATER)
     assert (turned.value.code, turned.value.field) == ("edge_not_reproducible", "/sealed/again")
