@@ -9,6 +9,7 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from tests.services.databases import migrated, running_postgres
 from tests.services.law_enforcement.agency import Agencies
+from tests.services.law_enforcement.hooks import Party, party
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +22,10 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseEndpo
 async def agencies(endpoint: DatabaseEndpoint) -> AsyncIterator[Agencies]:
     async with migrated(endpoint, "law_enforcement") as database:
         yield Agencies(database)
+
+
+@pytest.fixture
+async def mine(agencies: Agencies, endpoint: DatabaseEndpoint) -> AsyncIterator[Party]:
+    """A party's webhooks."""
+    async with party(endpoint) as one:
+        yield one

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from deploy.site.endpoints import DatabaseEndpoint
 from shared.exchange.webhooks import WebhookState
 from shared.kernel.clock import ManualClock
 from shared.runtime.courier.leases import LEASE, NOTHING_LEFT, PAUSES
 from shared.runtime.courier.sender import Sent
-from tests.services.law_enforcement.agency import Agencies
-from tests.services.law_enforcement.hooks import URL, Party, party
-
-
-@pytest.fixture
-async def mine(agencies: Agencies, endpoint: DatabaseEndpoint) -> AsyncIterator[Party]:
-    async with party(endpoint) as one:
-        yield one
+from tests.services.law_enforcement.hooks import URL, Party
 
 
 async def test_couriers_whose_clocks_are_apart_send_each_event_once(mine: Party) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -17,14 +16,7 @@ from shared.runtime.courier.endpoints import BOTH_SECRETS, ENDPOINTS_MAX
 from shared.runtime.courier.sender import Sent
 from shared.runtime.database.transactions import RowScope
 from tests.services.databases import stored_text
-from tests.services.law_enforcement.agency import Agencies
 from tests.services.law_enforcement.hooks import URL, Party, party
-
-
-@pytest.fixture
-async def mine(agencies: Agencies, endpoint: DatabaseEndpoint) -> AsyncIterator[Party]:
-    async with party(endpoint) as one:
-        yield one
 
 
 async def test_an_address_is_shown_to_its_party_without_its_secret(mine: Party) -> None:

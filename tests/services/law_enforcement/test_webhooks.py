@@ -7,7 +7,6 @@ import json
 import re
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -37,12 +36,6 @@ from tests.shared.runtime.courier.test_sender import Raw, receiving
 from tests.support.ports import free_port
 
 AWAY, GONE = Sent("connection_failed"), Sent("status_refused", 410)
-
-
-@pytest.fixture
-async def mine(agencies: Agencies, endpoint: DatabaseEndpoint) -> AsyncIterator[Party]:
-    async with party(endpoint) as one:
-        yield one
 
 
 async def test_an_event_arrives_signed_at_a_real_receiver(agencies: Agencies, endpoint: DatabaseEndpoint) -> None:
