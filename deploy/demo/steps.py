@@ -37,12 +37,13 @@ _RECIPIENTS = """
 SELECT recipient, purpose, count(*) AS n FROM edge WHERE state IN ('emitted', 'planned') GROUP BY recipient, purpose
 """
 _WORK = "SELECT disposition, work_reason, count(*) AS n FROM referral WHERE work_reason IS NOT NULL GROUP BY 1, 2"
-#: A referral that a provider acted on and an agency took up: the one whose flow is worth following.
+#: A referral that a provider acted on and an agency took up: the one whose flow is worth following. While none is, on
+#: a slow machine, one that more instances have.
 _SHOWCASE = """
 SELECT referral_id, party FROM edge WHERE state = 'emitted' GROUP BY referral_id, party
 ORDER BY bool_or(answer = 'actioned') AND bool_or(answer IN ('closed', 'outcome')) DESC,
          bool_or(answer = 'actioned') AND bool_or(answer = 'accepted') DESC,
-         bool_or(answer = 'actioned') DESC, count(*) DESC, referral_id LIMIT 1
+         count(DISTINCT instance) DESC, bool_or(answer = 'actioned') DESC, count(*) DESC, referral_id LIMIT 1
 """
 
 

@@ -388,5 +388,5 @@ async def test_a_flood_of_hostile_records_grows_no_memory(aftermath: Aftermath) 
 
     await flood()
     before = await flood()
-    # What goes on beside it takes some and gives it back: what a record left would stay, flood after flood.
-    assert min([await flood() for _ in range(3)]) - before < 1000
+    # What goes on beside it takes some and gives it back: one object a record would be 3,000 at least after the third.
+    assert min([await flood() for _ in range(5)][2:]) - before < 2000
