@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,8 +12,6 @@ from pathlib import Path
 from typing import Final
 
 _ROOT: Final = Path(__file__).parents[2]
-#: What a seed's run is made of.
-_CODE: Final = ("shared/**/*.py", "services/audit/**/*.py", "tests/simulation/*.py", "tests/support/*.py")
 
 
 @dataclass(slots=True)
@@ -46,8 +45,9 @@ class Progress:
 
 
 def _digest() -> str:
+    """Of what a seed's run is made of: every file of this checkout that is loaded."""
+    loaded = {Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
     found = hashlib.sha256()
-    for pattern in _CODE:
-        for path in sorted(_ROOT.glob(pattern)):
-            found.update(path.read_bytes())
+    for path in sorted(each for each in loaded if each.is_relative_to(_ROOT) and ".venv" not in each.parts):
+        found.update(path.read_bytes())
     return found.hexdigest()

@@ -11,7 +11,7 @@ from uuid import UUID
 from shared.contracts.delivery import MarksClear, ReadsAnnouncedClear, TakenMark
 from shared.exchange.topics import AUDIT
 from shared.kernel.clock import rested
-from shared.runtime.post.peers import STAND_PAUSE, Spoken, Word
+from shared.runtime.post.peers import FIRST, STAND_PAUSE, Spoken, Word
 
 if TYPE_CHECKING:
     from tests.support.memory_stores import MemoryDatabase, State
@@ -91,7 +91,7 @@ class MemoryPeers:
         for each in sorted(to):
             row = self._row(each)
             if row.above is None and row.stand_due and rested(row.stood_at, now, STAND_PAUSE):
-                row = replace(row, above=UUID(int=0), stood_at=now, stand_due=False)
+                row = replace(row, above=FIRST, stood_at=now, stand_due=False)
                 self._state.peers[each] = row
             if row.above is not None:
                 told[each] = row.above

@@ -30,7 +30,7 @@ from shared.exchange.message import Draft, Received
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import CausewayError
 from shared.kernel.ids import uuid7
-from shared.runtime.post.peers import Spoken, Word
+from shared.runtime.post.peers import FIRST, Spoken, Word
 from shared.runtime.post.ports import Unit
 from shared.runtime.post.talk import Stating, Talk
 from shared.runtime.post.talk_loop import Speaker
@@ -147,7 +147,7 @@ class Books:
 
     async def owe_standing(self, to: Sequence[str]) -> None:
         for each in to:
-            self.stands_to[each] = UUID(int=0)
+            self.stands_to[each] = FIRST
             self.words_of[each] = replace(self.words_of.get(each, Word()), stands=True)
 
     async def standings(self, to: Sequence[str], now: object) -> dict[str, UUID]:

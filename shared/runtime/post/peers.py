@@ -163,7 +163,8 @@ RETURNING instance, stand_above
 #: As the last step of whoever numbers anything for them locks their lanes, in the same order.
 _ALONE = "SELECT FROM lane_end WHERE lane = ANY($1::text[]) ORDER BY lane FOR UPDATE"
 _STOOD = "UPDATE peer SET stand_above = $2 WHERE instance = $1"
-_FIRST: Final = UUID(int=0)
+#: Above it lie all edges: a standing begins.
+FIRST: Final = UUID(int=0)
 # An open epoch ends as it does in another database. What was told is kept beside what this database knows: numbers up
 # to there can be answered as gone, and nothing else is believed of them.
 _FORGOTTEN = """
@@ -217,7 +218,7 @@ class PostgresPeers:
         await self._driver.execute(_OWE_STANDING, sorted(to))
 
     async def standings(self, to: Sequence[str], now: datetime) -> dict[str, UUID]:
-        rows = await self._driver.fetch(_STANDINGS, list(to), now, STAND_PAUSE, _FIRST)
+        rows = await self._driver.fetch(_STANDINGS, list(to), now, STAND_PAUSE, FIRST)
         await self._driver.execute(_ALONE, [row["instance"] for row in rows])
         return {row["instance"]: row["stand_above"] for row in rows}
 

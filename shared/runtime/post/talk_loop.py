@@ -18,7 +18,7 @@ from shared.exchange.topics import AUDIT
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid4
 from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.post.peers import PeerBook, Word
+from shared.runtime.post.peers import FIRST, PeerBook, Word
 from shared.runtime.post.ports import InboxStore, Unit
 from shared.runtime.post.standing import Holding, NothingHeld, parts
 from shared.runtime.post.talk import Peers, Stating
@@ -143,8 +143,11 @@ class Speaker:
     async def _tell_standing(self, to: str) -> None:
         async with self._store.unit() as unit:
             peers = self._peers(unit)
-            for above in (await peers.standings([to], self._stating.clock.now())).values():
+            for above in (await peers.standings([to], now := self._stating.clock.now())).values():
                 if not any(mark.holes for mark in await unit.taken.taken_marks(to)):
+                    if above == FIRST:
+                        # We or they were restored: what they had deferred or let wait may be held there no more.
+                        await unit.sent_book.receipts_lost(to, now)
                     told, above_next = await parts(self._holding, unit, to, above=above)
                     await unit.enqueue(self._stating.drafts(STANDING, to, told))
                     await peers.stood(to, above_next)

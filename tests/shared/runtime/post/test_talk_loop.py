@@ -246,7 +246,10 @@ async def test_a_peer_is_told_what_is_held_once_all_that_it_had_sent_is_here(des
     await desk.speaker.turn()
     assert standings(desk) == []
     desk.books.taken_of = []
+    lost = ("receipts_lost", "law_enforcement")
+    assert lost not in desk.books.asked
     await desk.speaker.turn()
+    assert lost in desk.books.asked, "what they had deferred before we were restored, they may have given up since"
     (told,) = standings(desk)
     assert ([each["edge_id"] for each in told["held"]], "above" in told, "upto" in told) == (
         [str(desk.holding.edges[0])], False, False,
@@ -266,6 +269,7 @@ async def test_many_edges_are_told_in_parts_that_each_say_all_of_a_range(desk: D
         parts = standings(desk)
         assert len(parts) == turn
         told += parts
+    assert desk.books.asked.count(("receipts_lost", "law_enforcement")) == 1, "as it begins, not at each part"
     bounds = [(part.get("above"), part.get("upto")) for part in told]
     assert bounds[0][0] is bounds[-1][1] is None
     assert [upto for _, upto in bounds[:-1]] == [above for above, _ in bounds[1:]]
