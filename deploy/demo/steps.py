@@ -38,12 +38,13 @@ SELECT recipient, purpose, count(*) AS n FROM edge WHERE state IN ('emitted', 'p
 """
 _WORK = "SELECT disposition, work_reason, count(*) AS n FROM referral WHERE work_reason IS NOT NULL GROUP BY 1, 2"
 #: A referral that a provider acted on and an agency took up: the one whose flow is worth following. While none is, on
-#: a slow machine, one that more instances have.
+#: a slow machine, one that both have.
 _SHOWCASE = """
 SELECT referral_id, party FROM edge WHERE state = 'emitted' GROUP BY referral_id, party
 ORDER BY bool_or(answer = 'actioned') AND bool_or(answer IN ('closed', 'outcome')) DESC,
          bool_or(answer = 'actioned') AND bool_or(answer = 'accepted') DESC,
-         count(DISTINCT instance) DESC, bool_or(answer = 'actioned') DESC, count(*) DESC, referral_id LIMIT 1
+         bool_or(purpose = 'takedown') AND bool_or(purpose = 'investigation') DESC,
+         bool_or(answer = 'actioned') DESC, count(*) DESC, referral_id LIMIT 1
 """
 
 
