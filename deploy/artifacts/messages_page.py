@@ -136,9 +136,9 @@ when the recipient has announced more. Answers and withdrawals are sent at once:
 recipient cannot read it defers.
 
 **Deferred** is no refusal. The recipient keeps the message's number and what it lacked, not its body; the sender's row
-lives on and is on its work list. Whoever has been upgraded asks for it (`wanted`), and gets the same bytes. What
-instances state themselves is deferred as well, but for marks; its sender is not told, and its row does not wait. Where
-receipts are `gone` by then, what they may have answered for is sent again, and answered again.
+lives on and is on its work list. Whoever has been upgraded asks for it (`wanted`), and gets the same bytes. Of what
+instances state themselves only the newest that could not be read is noted, and counted: after the upgrade it is called
+`gone`, so that its sender tells anew what it holds, and what its receipts may have answered for is sent and answered again.
 """
 _TALK = """## What instances tell each other
 

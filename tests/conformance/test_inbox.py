@@ -74,26 +74,6 @@ async def test_a_message_without_a_last_word_is_judged_again_by_the_copy_that_co
     assert last.done == {one.digest: Stored(ReceiptOutcome.APPLIED, None, Copy(9, again.broker_time))}
 
 
-async def test_what_was_deferred_is_wanted_no_more_once_it_is_read_by_its_very_digest(stores: Stores) -> None:
-    read, unread, others, applied = rows = [arrival(number) for number in (1, 2, 3, 4)]
-    async with stores.inbox.unit() as unit:
-        await unit.admit(rows)
-        await unit.record_outcomes(
-            [
-                Outcome(each.message_id, ReceiptOutcome.DEFERRED, "version_unknown", "message a.v2")
-                for each in (read, unread, others)
-            ]
-        )
-    HAS.add("message a.v2")
-    digests = {each.message_id: each.digest for each in (read, applied)}
-    async with stores.inbox.unit() as unit:
-        await unit.read_at_last(digests | {others.message_id: digest(b"another's, under its id")})
-    async with stores.inbox.unit() as unit:
-        wanted = await unit.taken.wanted(AT)
-        assert set(wanted[unread.sender_instance]) == {unread.message_id, others.message_id}
-        assert set((await unit.admit([applied])).done) == {applied.digest}
-
-
 async def test_a_withdrawal_is_remembered_for_what_its_sender_sent_about_its_subject(stores: Stores) -> None:
     withdrawal = arrival(2, type=REFERRAL_WITHDRAWN.type, subject="s")
     before, foreign, other = arrival(1, subject="s"), arrival(1, subject="s", sender="hotline-de.example"), arrival(3)

@@ -47,6 +47,33 @@ async def test_marks_ask_and_answer_until_they_are_answered_and_older_ones_count
         assert await book.words() == {"industry": Word(None, ours)}
 
 
+async def test_what_could_not_be_read_is_told_once_by_the_newest_of_each(stores: Stores) -> None:
+    older, newer, other = uuid7(), uuid7(), uuid7()
+    async with stores.inbox.unit() as unit:
+        book = stores.peers(unit)
+        await book.could_not_read({"industry": older, "hotline": other})
+        await book.could_not_read({"industry": newer})
+        assert await book.unread(["industry", "law_enforcement"]) == {"industry": newer}
+        assert await book.unread(["industry", "hotline"]) == {"hotline": other}
+        assert await book.unread(["industry", "hotline"]) == {}
+
+
+async def test_a_standing_begins_once_and_again_where_it_is_owed_meanwhile(stores: Stores) -> None:
+    async with stores.inbox.unit() as unit:
+        book = stores.peers(unit)
+        await book.marked("industry", marks(), spoken(1, 1))
+        seen = [(await book.words())["industry"].begins]
+        for at, above in ((AT, uuid7()), (AT + STAND_PAUSE, None)):
+            await book.owe_standing(["industry"])
+            seen.append((await book.words())["industry"].begins)
+            await book.standings(["industry"], at)
+            await book.stood("industry", above)
+            seen.append((await book.words())["industry"].begins)
+        await book.standings(["industry"], AT + 2 * STAND_PAUSE)
+        await book.stood("industry", None)
+        assert [*seen, (await book.words())["industry"].begins] == [False, True, False, False, True, False]
+
+
 async def test_what_is_said_behind_counts_though_the_brokers_clock_was_ahead_before(stores: Stores) -> None:
     """By its time alone, nothing that the peer says would count until that day."""
     day = 24 * 60 * 60

@@ -6,7 +6,7 @@ header: what identifies a caller and what moves bytes are the same for every mes
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -124,6 +124,9 @@ class _Silence:
     """The conversation of an instance that listens to nobody: what others say of delivery is read, and let be."""
 
     async def heard(self, unit: Unit, received: Sequence[Received]) -> None:
+        return
+
+    async def unread(self, unit: Unit, stated: Mapping[str, UUID]) -> None:
         return
 
     async def unknown(self, unit: Unit, held: Sequence[Settlement]) -> None:

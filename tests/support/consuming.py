@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from uuid import UUID
@@ -50,10 +50,14 @@ class Heard:
         self.behind: list[int] = []
         self._handler = handler
         self.unknown_ids: list[UUID] = []
+        self.unread_of: dict[str, UUID] = {}
 
     async def heard(self, unit: Unit, received: Sequence[Received]) -> None:
         self.types += [each.message.type for each in received]
         self.behind += [len(self._handler.types) for _ in received]
+
+    async def unread(self, unit: Unit, stated: Mapping[str, UUID]) -> None:
+        self.unread_of |= stated
 
     async def unknown(self, unit: Unit, held: Sequence[Settlement]) -> None:
         self.unknown_ids += [each.message_id for each in held]

@@ -284,13 +284,6 @@ class MemoryArrivals:
             row = self.connection.inbox[each.message_id]
             self.connection.inbox[each.message_id] = replace(row, outcome=each.outcome, code=each.code, need=each.need)
 
-    async def read_at_last(self, digests: Mapping[UUID, str]) -> None:
-        for id_, digest in digests.items():
-            row: Row | None = self.connection.inbox.get(id_)
-            if row is not None and row.arrival.digest == digest and row.outcome is ReceiptOutcome.DEFERRED:
-                del self.connection.inbox[id_]
-                self.connection.numbered.pop((*_order(row.arrival)[1:4], row.arrival.sequence), None)
-
     async def keep_waiting(self, waiting: Sequence[Awaited]) -> frozenset[UUID]:
         held: Mapping[UUID, Kept] = self.connection.awaiting
         room = self._keeping.room

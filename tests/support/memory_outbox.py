@@ -19,6 +19,7 @@ from shared.kernel.clock import rested
 from shared.kernel.errors import Unavailable
 from shared.runtime.post.arrivals import FINAL
 from shared.runtime.post.ports import (
+    AGAIN_MAX,
     HOLE_AGE,
     HOLES_LOOKED_AT,
     SIGNED_AGAIN_MAX,
@@ -221,10 +222,12 @@ class MemorySentBook:
         found = {row.message.draft.message_id for row in held}
         return [each for each in ids if each not in found]
 
-    async def receipts_lost(self, by: str, at: datetime) -> None:
-        for message_id, row in self._state.outbox.items():
-            if row.lane == by and not row.done and row.outcome is not None:
-                self._state.outbox[message_id] = replace(row, outcome=None, code=None, marked_at=at)
+    async def receipts_lost(self, by: str, at: datetime) -> bool:
+        rows = self._state.outbox.items()
+        answered = [id_ for id_, row in rows if row.lane == by and not row.done and row.outcome is not None]
+        for id_ in sorted(answered)[:AGAIN_MAX]:
+            self._state.outbox[id_] = replace(self._state.outbox[id_], outcome=None, code=None, marked_at=at)
+        return len(answered) >= AGAIN_MAX
 
     def _take(self, by: str, mark: TakenMark, at: datetime, *, holes: int) -> Iterator[GoneNumbers]:
         state, of = self._state, (mark.sender, mark.recipient, mark.epoch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ class Peer:
     stand_due: bool = False
     stood_at: datetime | None = None
     above: UUID | None = None
+    unread: UUID | None = None
     word: Word = field(default_factory=Word)
 
 
@@ -70,12 +71,23 @@ class MemoryPeers:
         return count
 
     async def words(self) -> dict[str, Word]:
-        return {name: row.word for name, row in self._state.peers.items() if row.marked_spoken is not None}
+        rows = [(name, row) for name, row in self._state.peers.items() if row.marked_spoken is not None]
+        return {name: replace(row.word, begins=row.stand_due and row.above is None) for name, row in rows}
 
     async def answered(self, to: str, nonce: UUID) -> None:
         row = self._row(to)
         if row.word.owes == nonce:
             self._state.peers[to] = replace(row, word=replace(row.word, owes=None))
+
+    async def could_not_read(self, stated: Mapping[str, UUID]) -> None:
+        for by, message_id in stated.items():
+            self._state.peers[by] = replace(self._row(by), unread=message_id)
+
+    async def unread(self, of: Collection[str]) -> dict[str, UUID]:
+        found = {each: row.unread for each in of if (row := self._row(each)).unread is not None}
+        for each in found:
+            self._state.peers[each] = replace(self._row(each), unread=None)
+        return {each: id_ for each, id_ in found.items() if id_ is not None}
 
     async def began(self) -> bool:
         before = self._state.lived.get("life")

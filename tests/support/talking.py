@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -48,6 +48,9 @@ class Books:
     sent: list[SentMark] = field(default_factory=list)
     taken_of: list[TakenMark] = field(default_factory=list)
     held: set[UUID] = field(default_factory=set)
+    #: As many turns does it take to forget what was answered.
+    answered_parts: int = 1
+    unread_of: dict[str, UUID] = field(default_factory=dict)
     not_held: list[GoneNumbers] = field(default_factory=list)
     wants: dict[str, list[UUID]] = field(default_factory=dict)
     asked: list[tuple[str, Any]] = field(default_factory=list)
@@ -95,8 +98,10 @@ class Books:
         self.asked.append(("send_again", (to, tuple(ids))))
         return [each for each in ids if each not in self.held]
 
-    async def receipts_lost(self, by: str, at: datetime) -> None:
+    async def receipts_lost(self, by: str, at: datetime) -> bool:
         self.asked.append(("receipts_lost", by))
+        self.answered_parts -= 1
+        return self.answered_parts > 0
 
     async def taken_marks(self, of: str) -> list[TakenMark]:
         return self.taken_of
@@ -127,7 +132,8 @@ class Books:
             return 0
         self.marked_at[by] = spoken
         stands = by in self.stands_to
-        self.words_of[by] = Word(marks.nonce if marks.asking else None, marks.answers, stands)
+        begins = self.stands_to.get(by) == FIRST
+        self.words_of[by] = Word(marks.nonce if marks.asking else None, marks.answers, stands, begins)
         self.count += 1
         return self.count
 
@@ -141,6 +147,12 @@ class Books:
     async def answered(self, to: str, nonce: UUID) -> None:
         self.words_of[to] = replace(self.words_of[to], owes=None)
 
+    async def could_not_read(self, stated: Mapping[str, UUID]) -> None:
+        self.unread_of |= stated
+
+    async def unread(self, of: Collection[str]) -> dict[str, UUID]:
+        return {each: self.unread_of.pop(each) for each in of if each in self.unread_of}
+
     async def began(self) -> bool:
         began, self.another = self.another, False
         return began
@@ -148,7 +160,7 @@ class Books:
     async def owe_standing(self, to: Sequence[str]) -> None:
         for each in to:
             self.stands_to[each] = FIRST
-            self.words_of[each] = replace(self.words_of.get(each, Word()), stands=True)
+            self.words_of[each] = replace(self.words_of.get(each, Word()), stands=True, begins=True)
 
     async def standings(self, to: Sequence[str], now: object) -> dict[str, UUID]:
         return {each: self.stands_to[each] for each in to if each in self.stands_to}
@@ -156,9 +168,10 @@ class Books:
     async def stood(self, to: str, above: UUID | None) -> None:
         if above is None:
             del self.stands_to[to]
-            self.words_of[to] = replace(self.words_of[to], stands=False)
+            self.words_of[to] = replace(self.words_of[to], stands=False, begins=False)
         else:
             self.stands_to[to] = above
+            self.words_of[to] = replace(self.words_of[to], begins=False)
 
     async def forgotten(self, by: str, taken: Sequence[TakenMark]) -> None:
         self.asked.append(("forgotten", (by, tuple(taken))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -53,10 +53,6 @@ FROM {arrivals} WHERE i.message_id = arrivals.message_id
     arrivals=_ARRIVAL,
 )
 _WAIT_NO_MORE: Final = "DELETE FROM awaiting WHERE message_id = ANY($1::uuid[])"
-#: By the digest too: an id is whoever's that names it.
-_READ_AT_LAST: Final = """
-DELETE FROM inbox WHERE message_id = ANY($1::uuid[]) AND digest = ANY($2::text[]) AND outcome = 'deferred'
-"""
 _OUTCOMES = Statement(
     """
 UPDATE inbox AS i SET outcome = outcomes.outcome, code = outcomes.code, need = outcomes.need
@@ -132,11 +128,6 @@ async def admit(driver: asyncpg.Connection, arrivals: Sequence[Arrival]) -> Admi
 async def record_outcomes(driver: asyncpg.Connection, outcomes: Sequence[Outcome]) -> None:
     if outcomes:
         await driver.execute(*_OUTCOMES.bind(outcomes=_OUTCOME.rows(outcomes)))
-
-
-async def read_at_last(driver: asyncpg.Connection, digests: Mapping[UUID, str]) -> None:
-    if digests:
-        await driver.execute(_READ_AT_LAST, list(digests), list(digests.values()))
 
 
 async def withdrawn(driver: asyncpg.Connection, arrivals: Sequence[Arrival]) -> frozenset[str]:

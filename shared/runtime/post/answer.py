@@ -81,8 +81,6 @@ class Answers:
         revision: int | None = None,
         edge: UUID | None = None,
     ) -> None:
-        if arrival.sender == arrival.sender_instance:
-            return  # stated by an instance, and deferred: it is never receipted
         verdict = Verdict(
             arrival.message_id,
             arrival.digest,

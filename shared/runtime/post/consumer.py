@@ -160,8 +160,8 @@ class Consumer:
         parked = answers.parked + judged.parked + await self._settle(unit, judged.receipts)
         if judged.said:
             await self._conversation.heard(unit, judged.said)
-        stated = [each for each in (*judged.receipts, *judged.said) if each.sequence]
-        await unit.read_at_last({each.message_id: each.digest for each in stated})
+        if judged.unread:
+            await self._conversation.unread(unit, judged.unread)
         await unit.take([*(each.arrival for each in judged.verified), *judged.numbered])
         new_parked = await unit.park(parked)
         drafts = [draft for to, said in answers.verdicts.items() for draft in self._composers.receipts(to, said)]

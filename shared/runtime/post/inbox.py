@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -57,9 +57,6 @@ class PostgresUnit:
 
     async def record_outcomes(self, outcomes: Sequence[Outcome]) -> None:
         await admitted.record_outcomes(self._driver, outcomes)
-
-    async def read_at_last(self, digests: Mapping[UUID, str]) -> None:
-        await admitted.read_at_last(self._driver, digests)
 
     async def keep_waiting(self, waiting: Sequence[Awaited]) -> frozenset[UUID]:
         keeping = self._keeping

@@ -47,7 +47,7 @@ class Judged:
     """A part of a batch after `accept`: what is receipted, receipts, what is said about delivery, and what is parked.
 
     `numbered` are the arrivals of all that is authentic and not receipted; `steps` what the batch moves cursors over,
-    all of them in its last part.
+    all of them in its last part. `unread` by instance: its newest statement in words of a later release.
     """
 
     verified: list[Verified] = field(default_factory=list)
@@ -55,6 +55,7 @@ class Judged:
     said: list[Received] = field(default_factory=list)
     parked: list[Parked] = field(default_factory=list)
     numbered: list[Arrival] = field(default_factory=list)
+    unread: dict[str, UUID] = field(default_factory=dict)
     steps: Sequence[Step] = ()
 
 
@@ -89,9 +90,11 @@ def turn_away(judged: Judged, turned: Verified, *, error: Exception | None = Non
     code = turned.code or ""
     if row_for(code).alarm:
         alarm(turned.record, code, error)
-    if _is_told_nobody(turned):
+    if _is_told_nobody(turned.arrival):
         judged.parked.append(parked_row(turned.record, code, turned))
         judged.numbered.append(turned.arrival)
+        if turned.arrival.sequence != UNNUMBERED and row_for(code).fate is Fate.DEFER:
+            judged.unread[turned.arrival.sender_instance] = turned.arrival.message_id
     else:
         judged.verified.append(turned)
 
@@ -128,7 +131,7 @@ def parked_row(record: Record, reason: str, of: Verified | None = None) -> Parke
     guarded = of is not None and (of.code is None or row_for(of.code).keeps_body)
     kept = guarded and row_for(reason).keeps_body
     # What an instance states itself nobody waits for: where nothing of it is kept it is counted, as junk is.
-    alone = of is not None and (kept or not _is_told_nobody(of))
+    alone = of is not None and (kept or not _is_told_nobody(of.arrival))
     return Parked(
         same=of.arrival.digest if of and alone else f"{record.topic} {reason} {record.broker_time:%Y-%m-%dT%H}",
         topic=record.topic,
@@ -152,13 +155,9 @@ def alarm(record: Record, code: str, error: Exception | None = None) -> None:
     log("record_alarm", **line)
 
 
-def _is_told_nobody(turned: Verified) -> bool:
-    """What instances state themselves is not receipted, and parked at most; but for what waits for another release.
-
-    What has no number, in whatever version, waits for nothing.
-    """
-    waits = row_for(turned.code or "").fate is Fate.DEFER
-    return turned.arrival.sequence == UNNUMBERED or (turned.arrival.type in _UNRECEIPTED and not waits)
+def _is_told_nobody(arrival: Arrival) -> bool:
+    """What instances state themselves is not receipted, nor what has no number in any version: it is only parked."""
+    return arrival.type in _UNRECEIPTED or arrival.sequence == UNNUMBERED
 
 
 def _sort_in(judged: Judged, each: Verified) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -51,12 +51,13 @@ class Spoken(NamedTuple):
 class Word:
     """What a peer's marks have left to do: `owes` is the nonce that ours answer next, `answered` ours that it named.
 
-    `stands`: it is to be told what is held of its edges, or is just being told.
+    `stands`: it is to be told what is held of its edges, or is just being told; `begins`: not told any of it so far.
     """
 
     owes: UUID | None = None
     answered: UUID | None = None
     stands: bool = False
+    begins: bool = False
 
 
 class PeerBook(Protocol):
@@ -83,6 +84,14 @@ class PeerBook(Protocol):
 
     async def answered(self, to: str, nonce: UUID) -> None:
         """Our marks have answered that nonce of `to`."""
+        ...
+
+    async def could_not_read(self, stated: Mapping[str, UUID]) -> None:
+        """Note of these instances a statement that this release cannot read."""
+        ...
+
+    async def unread(self, of: Collection[str]) -> dict[str, UUID]:
+        """By instance what could not be read of it last; told once."""
         ...
 
     async def began(self) -> bool:
@@ -139,7 +148,17 @@ ON CONFLICT (instance) DO UPDATE SET wanted_at = excluded.wanted_at,
 RETURNING wants
 """
 _WORDS = """
-SELECT instance, owes, answered, stand_due OR stand_above IS NOT NULL AS stands FROM peer WHERE marked_at IS NOT NULL
+SELECT instance, owes, answered, stand_due OR stand_above IS NOT NULL AS stands,
+       stand_due AND stand_above IS NULL AS begins FROM peer WHERE marked_at IS NOT NULL
+"""
+_COULD_NOT_READ = """
+INSERT INTO peer (instance, unread) SELECT * FROM unnest($1::text[], $2::uuid[])
+ON CONFLICT (instance) DO UPDATE SET unread = excluded.unread
+"""
+_UNREAD = """
+UPDATE peer AS p SET unread = NULL FROM peer AS before
+WHERE p.instance = ANY($1::text[]) AND p.instance = before.instance AND before.unread IS NOT NULL
+RETURNING p.instance, before.unread
 """
 _ANSWERED = "UPDATE peer SET owes = NULL WHERE instance = $1 AND owes = $2"
 _BEGAN = f"""
@@ -206,10 +225,17 @@ class PostgresPeers:
 
     async def words(self) -> dict[str, Word]:
         rows = await self._driver.fetch(_WORDS)
-        return {row["instance"]: Word(row["owes"], row["answered"], row["stands"]) for row in rows}
+        return {row["instance"]: Word(row["owes"], row["answered"], row["stands"], row["begins"]) for row in rows}
 
     async def answered(self, to: str, nonce: UUID) -> None:
         await self._driver.execute(_ANSWERED, to, nonce)
+
+    async def could_not_read(self, stated: Mapping[str, UUID]) -> None:
+        await self._driver.execute(_COULD_NOT_READ, sorted(stated), [stated[by] for by in sorted(stated)])
+
+    async def unread(self, of: Collection[str]) -> dict[str, UUID]:
+        rows = await self._driver.fetch(_UNREAD, sorted(of))
+        return {row["instance"]: row["unread"] for row in rows}
 
     async def began(self) -> bool:
         return await self._driver.fetchval(_BEGAN) is not None

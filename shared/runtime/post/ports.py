@@ -205,8 +205,11 @@ class SentBook(Protocol):
         """
         ...
 
-    async def receipts_lost(self, by: str, at: datetime) -> None:
-        """Receipts of `by` come no more: what it has answered, and not for good, counts as unreceipted since `at`."""
+    async def receipts_lost(self, by: str, at: datetime) -> bool:
+        """Receipts of `by` come no more: what it has answered, and not for good, counts as unreceipted since `at`.
+
+        Of so many messages as `AGAIN_MAX`; returns whether there may be more.
+        """
         ...
 
 
@@ -263,6 +266,10 @@ class Conversation(Protocol):
         """Take what others said, in order, within the batch's transaction. What comes again changes nothing."""
         ...
 
+    async def unread(self, unit: Unit, stated: Mapping[str, UUID]) -> None:
+        """Of these instances a statement could not be read by this release, by its id."""
+        ...
+
     async def unknown(self, unit: Unit, held: Sequence[Settlement]) -> None:
         """Others have applied these messages, and this database does not know that they were ever sent."""
         ...
@@ -302,10 +309,6 @@ class Unit(Protocol):
 
     async def record_outcomes(self, outcomes: Sequence[Outcome]) -> None:
         """Overwrite `applied` for the fresh messages of which something else became."""
-        ...
-
-    async def read_at_last(self, digests: Mapping[UUID, str]) -> None:
-        """Of what instances have stated, by its ids: where it was deferred before, it is wanted no more."""
         ...
 
     async def keep_waiting(self, waiting: Sequence[Awaited]) -> frozenset[UUID]:

@@ -135,7 +135,8 @@ FROM outbox AS o WHERE o.message_id = ANY($1::uuid[]) AND o.lane = $2 ORDER BY o
 """
 _RECEIPTS_LOST: Final = """
 UPDATE outbox SET outcome = NULL, code = NULL, marked_at = $2 WHERE message_id = ANY (ARRAY(
-    SELECT message_id FROM outbox WHERE lane = $1 AND NOT done AND outcome IS NOT NULL ORDER BY message_id FOR UPDATE))
+    SELECT message_id FROM outbox WHERE lane = $1 AND NOT done AND outcome IS NOT NULL
+    ORDER BY message_id LIMIT $3 FOR UPDATE))
 """
 _NOTE_WANTED: Final = "UPDATE outbox SET wanted_at = $2 WHERE message_id = ANY($1::uuid[])"
 
@@ -190,8 +191,8 @@ class PostgresSentBook:
         found = {row["message_id"] for row in held}
         return [each for each in ids if each not in found]
 
-    async def receipts_lost(self, by: str, at: datetime) -> None:
-        await self._driver.execute(_RECEIPTS_LOST, by, at)
+    async def receipts_lost(self, by: str, at: datetime) -> bool:
+        return await self._driver.execute(_RECEIPTS_LOST, by, at, AGAIN_MAX) == f"UPDATE {AGAIN_MAX}"
 
     async def _pass(self, by: str, fresh: _Numbers, at: datetime) -> None:
         """Look at what the marks pass for the first time: it leaves, or a receipt of it is due from now on."""

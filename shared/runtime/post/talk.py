@@ -6,13 +6,12 @@ gone ─▶ passed, and a standing is due           taken beyond what we gave �
 standing ─▶ what the peer lacks is issued anew, what we lack is listed; late ─▶ gone, again ─▶ nothing
                                                 beyond what a topic can hold ─▶ nothing, and it is named
 receipted as applied, and unknown here ─▶ gone: what is held is told again, and listed
-gone, what an instance has said itself, or what was deferred ─▶ receipts may be among it: what it has not settled is
-                                                unreceipted from now on
+unread, in a later release's words ─▶ noted: the next process asks for it all anew
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -93,13 +92,14 @@ class Talk:
                 case GoneClear() as gone:
                     log("numbers_gone", peer=by, count=len(gone.numbers) + len(gone.ids))
                     await unit.taken.pass_gone(gone, by=by)
-                    if gone.ids or any(row.sender == by for row in gone.numbers):
-                        await unit.sent_book.receipts_lost(by, self._stating.clock.now())
                     await self._peers(unit).owe_standing([by])
                 case StandingClear() as standing:
                     await self._stood(unit, message, standing)
                 case _:
                     pass  # read, and nothing follows from it
+
+    async def unread(self, unit: Unit, stated: Mapping[str, UUID]) -> None:
+        await self._peers(unit).could_not_read(stated)
 
     async def unknown(self, unit: Unit, held: Sequence[Settlement]) -> None:
         """We were restored: what waited there since before has been applied only now, when its standing had been told.

@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from shared.contracts.delivery import ROWS_MAX, MarksClear, WantedClear
-from shared.contracts.registry import MARKS, READS_ANNOUNCED, STANDING, WANTED
+from shared.contracts.registry import GONE, MARKS, READS_ANNOUNCED, STANDING, WANTED
 from shared.exchange.correspondents import pairs_of
 from shared.exchange.message import Draft
 from shared.exchange.reads import own_reads
@@ -18,11 +18,11 @@ from shared.exchange.topics import AUDIT
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid4
 from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.post.peers import FIRST, PeerBook, Word
+from shared.runtime.post.peers import PeerBook, Word
 from shared.runtime.post.ports import InboxStore, Unit
 from shared.runtime.post.standing import Holding, NothingHeld, parts
 from shared.runtime.post.talk import Peers, Stating
-from shared.runtime.post.turns import TalkSettings, Turn, View, next_marks, note_said
+from shared.runtime.post.turns import TalkSettings, Turn, View, gone_statements, next_marks, note_said
 from shared.runtime.watch.logs import log
 
 #: Appends one unnumbered statement at once, and keeps it nowhere. Raises `Unavailable`.
@@ -103,10 +103,10 @@ class Speaker:
                     await unit.enqueue(self._stating.drafts(WANTED, to, _wants(ids)))
             due = [await self._marks_for(unit, to, words.get(to, Word())) for to in others]
         self._announced |= announced
-        await self._tell_standings(words)
         for each in due:
             if each is not None and each.marks:
                 self._saying[each.to] = asyncio.create_task(self._say_marks(each))
+        await self._tell_standings(words)
         if self._saying:
             await asyncio.wait(self._saying.values(), timeout=self._settings.poll_s)
         self._said()
@@ -134,26 +134,41 @@ class Speaker:
         for to, word in words.items():
             if word.stands and to in self._turns and self._turns[to].heard(word):
                 try:
-                    await self._tell_standing(to)
+                    if not word.begins or await self._answers_forgotten(to):
+                        await self._tell_standing(to)
                 except Unavailable:
                     raise
                 except Exception as error:  # whatever is held of this one's, the others are told
                     log("talk_waits", code=DEFECT, topic=to, error=type(error).__name__)
 
+    async def _answers_forgotten(self, to: str) -> bool:
+        """What it had deferred or let wait it may not hold any more, nor want: it is asked again. False: not all yet.
+
+        It or we were restored, or receipts are gone. Rows are locked before lanes, so not while a standing is told.
+        """
+        async with self._store.unit() as unit:
+            if any(mark.holes for mark in await unit.taken.taken_marks(to)):
+                return False
+            return not await unit.sent_book.receipts_lost(to, self._stating.clock.now())
+
     async def _tell_standing(self, to: str) -> None:
         async with self._store.unit() as unit:
             peers = self._peers(unit)
-            for above in (await peers.standings([to], now := self._stating.clock.now())).values():
+            for above in (await peers.standings([to], self._stating.clock.now())).values():
                 if not any(mark.holes for mark in await unit.taken.taken_marks(to)):
-                    if above == FIRST:
-                        # We or they were restored: what they had deferred or let wait may be held there no more.
-                        await unit.sent_book.receipts_lost(to, now)
                     told, above_next = await parts(self._holding, unit, to, above=above)
                     await unit.enqueue(self._stating.drafts(STANDING, to, told))
                     await peers.stood(to, above_next)
 
     async def _announce(self, unit: Unit, others: Collection[str]) -> set[str]:
+        """Say what this release reads; where the process before could not read a peer, that all of it is to come anew.
+
+        To the peer its statement is gone, so it tells what it holds; what it had answered for is told to it again.
+        """
         new = set(others) - self._announced
+        for to, message_id in (await self._peers(unit).unread(new)).items():
+            await unit.enqueue(self._stating.drafts(GONE, to, gone_statements((), [message_id])))
+            await self._peers(unit).owe_standing([to])
         for to in sorted(new):
             await unit.enqueue(self._stating.drafts(READS_ANNOUNCED, to, [own_reads()]))
         return new

@@ -77,6 +77,8 @@ CREATE INDEX outbox_number ON outbox (sender, recipient, epoch, sequence);
 CREATE INDEX outbox_open ON outbox (lane, position) WHERE NOT done;
 CREATE INDEX outbox_aside ON outbox (lane) WHERE aside IS NOT NULL;
 CREATE INDEX outbox_unreceipted ON outbox (marked_at) WHERE marked_at IS NOT NULL;
+-- What was answered, and not for good.
+CREATE INDEX outbox_answered ON outbox (lane, message_id) WHERE NOT done AND outcome IS NOT NULL;
 -- What is passed by its recipient's mark, or was answered, and has no final outcome.
 CREATE INDEX outbox_behind ON outbox (sender, recipient, epoch, sequence)
     WHERE NOT done AND (outcome IS NOT NULL OR marked_at IS NOT NULL);
@@ -325,6 +327,8 @@ CREATE TABLE peer (
     owes uuid,
     answered uuid,
     stand_due boolean NOT NULL DEFAULT false,
+    -- The newest statement of it that this release cannot read.
+    unread uuid,
     stood_at timestamptz,
     stand_above uuid
 );

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
-from uuid import UUID
 
 import pytest
 from pydantic import create_model
@@ -17,15 +15,13 @@ from shared.contracts.registry import GONE, MARKS, READS_ANNOUNCED, STANDING, WA
 from shared.exchange import accept as accepting
 from shared.exchange.compose import Addressing, compose, compose_receipts
 from shared.exchange.message import Record
-from shared.exchange.needs import Need
 from shared.kernel.ids import uuid7
 from shared.runtime.post.arrivals import Cursor, Step
-from shared.runtime.post.ports import Settlement, Unit
 from shared.runtime.post.stamping import UNNUMBERED
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.code import Code
 from tests.shared.exchange.wrong_records import PARTY_KEYS
-from tests.support.builders import POLICE, draft, verdict
+from tests.support.builders import POLICE, verdict
 from tests.support.consuming import Desk
 from tests.support.exchange_world import World, world
 
@@ -115,34 +111,22 @@ class OlderReceipts(MessagesReceiptedClear):
     entries: tuple[OlderEntry, ...]
 
 
-async def test_a_receipt_with_a_word_of_a_later_release_is_deferred_and_applied_by_that(
+async def test_a_receipt_with_a_word_of_a_later_release_is_counted_and_noted(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = Desk(here)
-    settled: list[tuple[UUID, str]] = []
-
-    async def note(unit: Unit, settlements: Sequence[Settlement]) -> None:
-        settled.extend((each.message_id, each.outcome) for each in settlements)
-
-    monkeypatch.setattr(desk.handler, "settled", note)
-    async with desk.inbox.unit() as unit:
-        await unit.enqueue([draft(recipient_instance="hotline")])
-    ((sent_id, sent),) = desk.database.state.outbox.items()
-    word = verdict(ReceiptOutcome.MOVED, message_id=sent_id, message_digest=sent.message.digest)
-    directory = here.documents.directory
-    [record] = here.records(compose_receipts("hotline", "law_enforcement", [word], directory=directory, at=here.at))
-    with monkeypatch.context() as older:
-        read = create_model("Older", __base__=Contract, clear=(OlderReceipts, ...))
-        older.setattr(accepting, "value_model", lambda message: read)
-        assert await desk.consume([record]) == []
-    [row] = desk.database.state.inbox.values()
-    assert (row.outcome, row.code, desk.parked()) == (ReceiptOutcome.DEFERRED, "code_unknown", [])
-    assert (await desk.wanted(), settled) == ([], [])
-    monkeypatch.setattr(Need, "met", lambda self, shelf: True)
-    assert await desk.wanted() == [row.arrival.message_id]
-    await desk.consume([replace(record, offset=record.offset + 1)])
-    assert settled == [(sent_id, ReceiptOutcome.MOVED)]
-    assert (await desk.wanted(), desk.database.state.inbox) == ([], {})
+    """However often it comes: what it answers for is sent again, and answered again, until it is understood."""
+    desk, directory = Desk(here), here.documents.directory
+    word = verdict(ReceiptOutcome.MOVED)
+    receipts = [
+        here.records(compose_receipts("hotline", "law_enforcement", [word], directory=directory, at=here.at))[0]
+        for _ in range(3)
+    ]
+    read = create_model("Older", __base__=Contract, clear=(OlderReceipts, ...))
+    monkeypatch.setattr(accepting, "value_model", lambda message: read)
+    assert await desk.consume(receipts) == []
+    assert (desk.database.state.inbox, [each.reason for each in desk.parked()]) == ({}, ["code_unknown"])
+    assert desk.conversation.unread_of.keys() == {"hotline"}
+    assert await desk.wanted() == []
 
 
 async def test_receipts_that_fit_nothing_are_one_row_and_one_fact_an_hour(here: World) -> None:

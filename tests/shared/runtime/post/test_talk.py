@@ -194,18 +194,10 @@ async def test_what_is_gone_is_passed(desk: Desk) -> None:
     assert list(desk.books.stands_to) == ["law_enforcement"], "its origin is told what we hold without it"
 
 
-@pytest.mark.parametrize("sender", ["law_enforcement", "police-nl.example"])
-async def test_where_what_an_instance_itself_said_is_gone_receipts_may_be(desk: Desk, sender: str) -> None:
-    """We were restored to before we read them: what waited there may have had its last word since."""
-    row = GoneNumbers(sender=sender, recipient="hotline", epoch=EPOCH, spans=((4, 5),))
-    await desk.hear(GONE, GoneClear(numbers=(row,), ids=()))
-    assert (("receipts_lost", "law_enforcement") in desk.books.asked) == (sender == "law_enforcement")
-
-
-async def test_where_what_was_deferred_is_gone_receipts_may_be(desk: Desk) -> None:
-    """A receipt that was read by no release of ours until now: its words are said again once its messages are."""
-    await desk.hear(GONE, GoneClear(numbers=(), ids=(uuid7(),)))
-    assert ("receipts_lost", "law_enforcement") in desk.books.asked
+async def test_what_cannot_be_read_is_noted_of_whom_it_came(desk: Desk) -> None:
+    message_id = uuid7()
+    await desk.talk.unread(desk.books, {"law_enforcement": message_id})  # type: ignore[arg-type]
+    assert desk.books.unread_of == {"law_enforcement": message_id}
 
 
 async def test_what_is_held_without_our_knowing_is_gone_and_so_told_and_listed(desk: Desk) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from shared.contracts.delivery import (
+    SentMark,
     StandingClear,
     TakenMark,
 )
@@ -260,16 +262,20 @@ async def test_a_peer_is_told_what_is_held_once_all_that_it_had_sent_is_here(des
 
 async def test_many_edges_are_told_in_parts_that_each_say_all_of_a_range(desk: Desk) -> None:
     desk.holding.edges = sorted(uuid7() for _ in range(1501))
+    desk.books.answered_parts = 3
     await desk.speaker.turn()
     (asked,) = desk.told()
     await desk.hear(MARKS, marks(answers=UUID(asked["nonce"])))
+    for _ in range(2):
+        await desk.speaker.turn()
+        assert standings(desk) == [], "not before all that was answered is asked again, a part at each turn"
     told = []
     for turn in (4, 2, 0):
         await desk.speaker.turn()
         parts = standings(desk)
         assert len(parts) == turn
         told += parts
-    assert desk.books.asked.count(("receipts_lost", "law_enforcement")) == 1, "as it begins, not at each part"
+    assert desk.books.asked.count(("receipts_lost", "law_enforcement")) == 3, "as it begins, not at each part"
     bounds = [(part.get("above"), part.get("upto")) for part in told]
     assert bounds[0][0] is bounds[-1][1] is None
     assert [upto for _, upto in bounds[:-1]] == [above for above, _ in bounds[1:]]
@@ -310,3 +316,30 @@ async def test_a_standing_is_compared_in_its_turn_alone(
     await desk.talk.heard(desk.books, [received])  # type: ignore[arg-type]
     assert len(desk.holding.compared) == compared
     assert len([each for each in desk.books.outgoing if each.message is GONE]) == gone
+
+
+async def test_after_an_upgrade_all_is_told_anew_by_and_to_whom_could_not_be_read(desk: Desk) -> None:
+    """It may have been its standing, or the last word on what it had deferred: the process before knew neither."""
+    lost = uuid7()
+    desk.books.unread_of = {"law_enforcement": lost}
+    for times in range(2):
+        await desk.speaker.turn()
+        gone = [json.loads(each.body)["clear"]["ids"] for each in desk.books.outgoing if each.message is GONE]
+        assert gone == [[str(lost)]], times
+    assert desk.books.words_of["law_enforcement"].begins
+
+
+async def test_whatever_becomes_of_a_standing_marks_are_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(by: str, at: datetime) -> bool:
+        raise Unavailable("database_unavailable")
+
+    monkeypatch.setattr(desk.books, "receipts_lost", away)
+    await desk.speaker.turn()
+    (asked,) = desk.told()
+    await desk.hear(MARKS, marks(answers=UUID(asked["nonce"])))
+    desk.books.sent = [SentMark(**PAIR, last=9, held=0)]
+    desk.clock.advance(60)
+    with pytest.raises(Unavailable):
+        await desk.speaker.turn()
+    await asyncio.sleep(0)
+    assert desk.told(), "its marks were said all the same"
