@@ -1,5 +1,7 @@
 """Tables by month: partitions are made ahead, and what is past its time leaves with its partition, in no time.
 
+Months are UTC's, in whatever time zone the server or whoever connects is.
+
 A partitioned table has a default partition, `rest`, for what no month is there for yet: an operator who forgets to make
 months loses nothing, and when they are made its rows move over. Partitions are the owner's: the service reaches
 them through their table alone, so its grants and row-level security hold for all of them.
@@ -77,15 +79,15 @@ async def _partitions(owner: asyncpg.Connection, table: str) -> Sequence[str]:
 
 async def _make(owner: asyncpg.Connection, table: Partitioned, month: date) -> None:
     """Make one, and move over what waits for it. The table stands still for as long as that takes."""
-    name, following = _name(table.name, month), _following(month)
-    within = f"{table.column} >= '{month}' AND {table.column} < '{following}'"
+    name, begins, ends = _name(table.name, month), _midnight(month), _midnight(_following(month))
+    within = f"{table.column} >= {begins} AND {table.column} < {ends}"
     async with owner.transaction():
         await owner.execute(LOCK_WAIT)
         await owner.execute(f'CREATE TABLE "{name}" (LIKE "{table.name}" INCLUDING ALL EXCLUDING IDENTITY)')
         if table.rest is not None:
             moved = f"DELETE FROM {table.rest} WHERE {within} RETURNING *"
             await owner.execute(f'WITH moved AS ({moved}) INSERT INTO "{name}" SELECT * FROM moved')
-        bounds = f"FOR VALUES FROM ('{month}') TO ('{following}')"
+        bounds = f"FOR VALUES FROM ({begins}) TO ({ends})"
         await owner.execute(f'ALTER TABLE "{table.name}" ATTACH PARTITION "{name}" {bounds}')
 
 
@@ -98,6 +100,11 @@ def _months(first: date, count: int) -> Iterator[date]:
 
 def _following(month: date) -> date:
     return date(month.year + month.month // 12, month.month % 12 + 1, 1)
+
+
+def _midnight(day: date) -> str:
+    """When a day begins, as a literal that says its zone: without one it would be the session's."""
+    return f"'{day} 00:00:00+00'"
 
 
 def _name(table: str, month: date) -> str:

@@ -91,6 +91,8 @@ class Database:
             "timeout": _CONNECT_S_MAX,
             "server_settings": {
                 "application_name": "causeway",
+                # Days that a statement adds to a time have 24 hours, wherever the server is.
+                "timezone": "UTC",
                 "statement_timeout": str(statement_timeout_ms),
                 "idle_in_transaction_session_timeout": "60000",
                 # A statement is planned once a connection, maybe over an empty table: so it must find rows by an index,
