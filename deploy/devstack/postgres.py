@@ -79,8 +79,9 @@ class PostgresServer:
         shutil.rmtree(draft, ignore_errors=True)
         password = self._folder / "password"
         write_private(password, self._password)
-        options = ["--auth=scram-sha-256", f"--username={ADMIN}", f"--pwfile={password}", "--encoding=UTF8"]
-        command = [str(self._binaries / "initdb"), *options, "--locale=C.UTF-8", f"--pgdata={draft}"]
+        # Of bytes, without a locale: a database has to say what it needs, as on any server (`deploy.site.databases`).
+        options = ["--auth=scram-sha-256", f"--username={ADMIN}", f"--pwfile={password}", "--no-locale"]
+        command = [str(self._binaries / "initdb"), *options, f"--pgdata={draft}"]
         try:
             done = subprocess.run(
                 _as_nobody_special(command), env=_ENVIRONMENT, capture_output=True, text=True, check=False

@@ -25,6 +25,9 @@ from shared.kernel.errors import Unavailable
 
 #: The databases that PostgreSQL makes itself and lets everybody into.
 OF_EVERY_SERVER: Final = ("postgres", "template1")
+#: Nothing is inherited of a cluster, for nothing of it can be altered afterwards: lengths are of characters, and keys
+#: keep their order whatever becomes of the system's own locales. What was made otherwise is refused (`fingerprint`).
+_MAKE: Final = "ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C' TEMPLATE template0"
 _SCRAM_ITERATIONS = 4096
 
 
@@ -86,7 +89,7 @@ async def _prepare_one(
     # Only a member of a role may act for it, unless a superuser: the administrator is one for these statements.
     await connection.execute(f'GRANT "{owner}" TO CURRENT_USER')
     if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
-        await connection.execute(f'CREATE DATABASE "{database}" OWNER "{owner}"')
+        await connection.execute(f'CREATE DATABASE "{database}" OWNER "{owner}" {_MAKE}')
     await connection.execute(f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC')
     await connection.execute(f'GRANT CONNECT ON DATABASE "{database}" TO "{service}", "{accountant}"')
     await connection.execute(f'REVOKE "{owner}" FROM CURRENT_USER')

@@ -23,6 +23,10 @@ WHYS: Final = {
     "database_admin_failed": Why(
         "the admin URL does not serve to make the databases", "look at its rights: it makes roles and databases"
     ),
+    "database_made_otherwise": Why(
+        "the database has another encoding or locale than the exchange's, and keeps it",
+        "drop it, and have `causeway install database` make it anew",
+    ),
     "days_reversed": Why("the last day lies before the first", "give --to a day not before --from"),
     "endpoints_unreadable": Why("the endpoints file is of another version", "start the stack again"),
     "erasure_journal_altered": Why(

@@ -1,7 +1,8 @@
 """The catalogue of a database, object by object, and its fingerprint: what a schema *is*, not what it calls itself.
 
-Two databases have the same catalogue if they have the same tables, columns, constraints, indexes, policies, grants and
-permissions, whatever the object ids and whatever the roles are called: role names follow the database's.
+Two databases have the same catalogue if they are made alike and have the same tables, columns, constraints, indexes,
+policies, grants and permissions, whatever the object ids and whatever the roles are called: role names follow the
+database's.
 
 Trust: whoever holds the owner role can change a schema and change it back between two looks.
 """
@@ -32,6 +33,9 @@ FIRST_RELEASE: Final = frozenset(
 )
 #: Where the migrations note the revision. The first release's name for it was Alembic's own.
 REVISION_TABLE: Final = "schema_revision"
+#: The database itself among its objects, and how each is made (`deploy.site.databases`): no migration can alter that.
+_DATABASE: Final = "database"
+_MADE: Final = "encoding UTF8, locale C.UTF-8 of builtin"
 #: What is done about a database from which no migration leads on.
 MEND: Final = (
     "it cannot be migrated. Dev stack: `causeway dev reset`. Elsewhere: give the instance a new, empty database"
@@ -43,6 +47,7 @@ async def read_catalogue(driver: asyncpg.Connection) -> Catalogue:
     # Definitions name what is not on the path with its schema: one path for whoever asks.
     await driver.execute("SET LOCAL search_path TO public")
     rows = await driver.fetch(_OBJECTS)
+    rows += await driver.fetch(_ITSELF, _DATABASE)
     if await driver.fetchval("SELECT to_regclass('public.permitted') IS NOT NULL"):
         rows += await driver.fetch(_PERMITTED)
     if await driver.fetchval("SELECT to_regclass('public.location_turn') IS NOT NULL"):
@@ -79,10 +84,14 @@ def find_differences(expected: Catalogue, found: Catalogue) -> Iterator[str]:
 def refuse_stranger(catalogue: Catalogue, *, whose: str) -> None:
     """Raise `Refused`, naming the mend, if these migrations cannot have made the database of `whose`.
 
-    `schema_of_first_release`: it has that release's fingerprint. `schema_unknown`: it has tables and no revision.
+    `schema_of_first_release`: its schema has that release's fingerprint. `database_made_otherwise`: it has another
+    encoding or locale than ours. `schema_unknown`: it has tables and no revision.
     """
-    if fingerprint(catalogue) in FIRST_RELEASE:
+    schema = {name: each for name, each in catalogue.items() if name != _DATABASE}
+    if fingerprint(schema) in FIRST_RELEASE:
         raise Refused("schema_of_first_release", f"{whose}: the first release made this database; {MEND}")
+    if (made := catalogue[_DATABASE]) != _MADE:
+        raise Refused("database_made_otherwise", f"{whose}: {made}, not {_MADE}; {MEND}")
     if f"table {REVISION_TABLE}" not in catalogue and any(name.startswith("table ") for name in catalogue):
         raise Refused("schema_unknown", f"{whose}: there are tables that no migration of ours made; {MEND}")
 
@@ -180,6 +189,12 @@ SELECT 'type ' || t.typname, concat_ws(' ', t.typtype, format_type(nullif(t.typb
 FROM pg_type AS t
 WHERE t.typnamespace = 'public'::regnamespace AND t.typtype IN ('d', 'e', 'r')
   AND ('pg_type'::regclass, t.oid) NOT IN (SELECT * FROM brought)
+"""
+_ITSELF = """
+SELECT $1::text AS object, format('encoding %s, locale %s of %s', pg_encoding_to_char(encoding),
+    coalesce(datlocale, datcollate), CASE datlocprovider WHEN 'b' THEN 'builtin' WHEN 'i' THEN 'icu' ELSE 'libc' END)
+    AS definition
+FROM pg_database WHERE datname = current_database()
 """
 _PERMITTED = """
 SELECT format('permitted %s %s %s', resource, action, role) AS object,

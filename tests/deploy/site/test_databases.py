@@ -7,11 +7,17 @@ import asyncio
 import pytest
 
 from deploy.devstack.stack import DevStack
+from deploy.operator.database import check_schemas, migrate_schemas
 from deploy.site.databases import prepare_databases
+from deploy.site.endpoints import OwnedDatabase
 from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
 from shared.runtime.database.migrate import POSTGRES_MAJOR_MIN, look_at_schema, newest_schema, refuse_old, upgrade
 from tests.support.running import rows_of
 
+#: Lengths are of characters, and what is a capital and a digit is known beyond ASCII.
+_TEXTS = "SELECT length(repeat('\u00e9', 60)) AS characters, upper('\u00e9') AS capital, 'Z' < 'a' AS by_code_point"
+_LOCALE = "SELECT datlocprovider::text AS of, datlocale AS locale FROM pg_database WHERE datname = current_database()"
 _OPEN = "SELECT has_database_privilege('public', 'postgres', 'CONNECT') AS may"
 
 
@@ -40,3 +46,38 @@ def test_a_server_that_is_too_old_is_said_to_be() -> None:
     refuse_old(POSTGRES_MAJOR_MIN)
     with pytest.raises(Refused, match="postgres_too_old"):
         refuse_old(POSTGRES_MAJOR_MIN - 1)
+
+
+def test_a_database_is_made_alike_whatever_its_cluster_is(stack: DevStack) -> None:
+    """The stack's own cluster is of bytes without a locale: nothing of it is inherited."""
+    made = prepare_databases(stack.postgres.admin_url, ["hotline_tls"], lambda role: f"password of {role}")
+    [cluster] = asyncio.run(rows_of(stack.postgres.admin_url, "SHOW server_encoding"))
+    [locale] = asyncio.run(rows_of(made["hotline_tls"].service_url, _LOCALE))
+    [texts] = asyncio.run(rows_of(made["hotline_tls"].service_url, _TEXTS))
+    assert cluster["server_encoding"] == "SQL_ASCII"
+    assert dict(locale) == {"of": "b", "locale": "C.UTF-8"}
+    assert dict(texts) == {"characters": 60, "capital": "\u00c9", "by_code_point": True}
+
+
+@pytest.mark.parametrize(
+    ("otherwise", "named"),
+    [
+        ("ENCODING 'SQL_ASCII' LOCALE 'C'", "encoding SQL_ASCII, locale C of libc"),
+        ("ENCODING 'UTF8' LOCALE 'C.UTF-8'", "encoding UTF8, locale C.UTF-8 of libc"),
+        ("ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C' LOCALE 'C'", "encoding UTF8, locale C of builtin"),
+    ],
+)
+def test_a_database_that_was_made_otherwise_is_named_with_the_mend_and_gets_no_tables(
+    stack: DevStack, otherwise: str, named: str
+) -> None:
+    name, admin = f"otherwise_{uuid7().hex}", stack.postgres.admin_url
+    asyncio.run(rows_of(admin, f"CREATE DATABASE causeway_{name} {otherwise} TEMPLATE template0"))
+    made = prepare_databases(admin, [name], lambda role: f"password of {role}")[name]
+    asyncio.run(rows_of(admin, f"ALTER DATABASE causeway_{name} OWNER TO causeway_{name}_owner"))
+    owned = {name: OwnedDatabase("hotline", made.owner_url)}
+    for refusing in (check_schemas, migrate_schemas, lambda owned: upgrade(*owned[name], whose=name)):
+        with pytest.raises(Refused, match="database_made_otherwise") as refused:
+            refusing(owned)
+        assert str(refused.value.detail).startswith(f"{name}: {named}, not encoding UTF8, locale C.UTF-8 of builtin;")
+        assert "give the instance a new, empty database" in str(refused.value.detail)
+    assert look_at_schema(made.owner_url).revisions == ()
