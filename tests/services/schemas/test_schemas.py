@@ -30,7 +30,8 @@ from shared.runtime.database.fingerprint import (
 from tests.services.installed import installation
 
 ROOT = Path(__file__).parents[3]
-#: A revision as the next release may bring one: a column, an index, a grant.
+#: A revision as the next release may bring one: a column, an index, a grant; one code more in a list, which is looked
+#: through while the table is in use, and one in what is generated, which writes the table anew.
 SECOND = """
 from alembic import op
 
@@ -41,6 +42,15 @@ down_revision = "{newest}"
 def upgrade() -> None:
     op.execute("ALTER TABLE offer ADD COLUMN weight integer NOT NULL DEFAULT 3")
     op.execute("CREATE INDEX offer_by_priority ON offer (party, weight)")
+    codes = "'emitted', 'waiting', 'planned', 'referred', 'superseded', 'dropped', 'later'"
+    op.execute(
+        "ALTER TABLE edge DROP CONSTRAINT edge_state,"
+        f" ADD CONSTRAINT edge_state CHECK (state IN ({codes})) NOT VALID"
+    )
+    op.execute("ALTER TABLE edge VALIDATE CONSTRAINT edge_state")
+    op.execute(
+        "ALTER TABLE edge ALTER COLUMN attention SET EXPRESSION AS (CASE WHEN state = 'later' THEN decided_at END)"
+    )
     op.execute(
         "DO $$ BEGIN EXECUTE format("
         "'GRANT SELECT (weight) ON offer TO %I', current_database() || '_accountant'); END $$"
@@ -131,7 +141,9 @@ def test_a_fresh_database_and_a_migrated_one_are_equal(next_release: Path, new_d
     assert fingerprint(catalogue_of(fresh)) == fingerprint(catalogue_of(old))
     # What it brought is seen, until it is written beside the migrations as what the newest revision makes.
     assert [each.partition(" is ")[0] for each in checked(old).differing] == [
+        "column edge.attention",
         "column offer.weight",
+        "constraint edge.edge_state",
         "grant on offer to accountant",
         "index offer_by_priority",
     ]
