@@ -84,6 +84,16 @@ _NEW = (
         "with a new **edition of the vocabulary** (`shared/vocabulary/edition.py`: since which edition each code is)",
         "`deferred`, `code_unknown`: well formed but for the code",
     ),
+    (
+        "a kind of locator",
+        "with a new version of each message that holds locators: it is a form, though a list of codes has its name",
+        "`deferred`, `version_unknown`. In version 1 it is broken, for everybody",
+    ),
+    (
+        "who may say a message to whom",
+        "with another message: no cell of the [table](#who-may-say-what) comes to one that was released",
+        "`deferred`, `type_unknown`. In the released one it is refused for ever, `statement_not_yours`",
+    ),
     ("an engine, a guard", "with its number, its edition", "`deferred`, `engine_unknown`, `guard_unknown`"),
     (
         "a jurisdiction, a member of a bloc",

@@ -10,6 +10,7 @@ from typing import Any, Final
 from shared.contracts.registry import ALL
 from shared.exchange.act import Subject
 from shared.exchange.acts import ACTS
+from shared.exchange.authority import cells
 from shared.exchange.events import event_type
 from shared.exchange.timers import Telling
 from shared.exchange.webhooks import PAUSED_EVENT
@@ -26,7 +27,8 @@ _OF_NO_ACT: Final = (*Telling, *(f"{subject}.erased" for subject in Subject), PA
 
 
 def pledged() -> dict[str, list[str]]:
-    """By kind: messages, calls and their parts, members and what they are, types of events, codes of errors, columns.
+    """By kind: messages, who says them to whom, calls and their parts, members and what they are, types of events,
+    codes of errors, columns.
 
     Of parts and members also what they are where they are left out.
 
@@ -38,6 +40,7 @@ def pledged() -> dict[str, list[str]]:
     }
     return {
         "messages": sorted({each.name for each in ALL}),
+        "says": sorted({f"{cell.message.name} {cell.sender} to {cell.recipient} {cell.relation}" for cell in cells()}),
         "calls": sorted(each for service, api in documents.items() for each in _calls(service, api)),
         "members": sorted(each for service, api in documents.items() for each in _members(service, api)),
         "events": sorted({*(event_type(act.subject, act.name) for act in ACTS), *_OF_NO_ACT}),

@@ -2,8 +2,9 @@
 
 What a version says never changes but for the values of its codes, which a newer edition of the vocabulary adds to; the
 directory and the policy, and what stands around these, may get members that may be left out. What a member is where it
-is left out does not change either. Anything else is a new version. Of what is listed flat (`tests.contracts.pledged`)
-nothing goes, and no call comes to need more (`shared/contracts/golden`: schemas, pledged).
+is left out does not change either. Anything else is a new version. What is posted is read by whoever serves it alone:
+it may be more, and need less. Of what is listed flat (`tests.contracts.pledged`) nothing goes, no call comes to need
+more, and nobody else comes to say a message (`shared/contracts/golden`: schemas, pledged).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pytest
 from pydantic import create_model
 
 from deploy.artifacts.schemas import LENIENT
-from shared.contracts.registry import CASE_ACCEPTED, MessageType
+from shared.contracts.registry import ALL, CASE_ACCEPTED, Family, MessageType
 from shared.exchange import reads
 from shared.exchange.reads import CANNOT_READ, _first_reads, form_for
 from shared.kernel.errors import Refused
@@ -28,15 +29,19 @@ from tests.contracts.pledged import NEEDS, pledged
 from tests.contracts.published import read, schema
 
 RELEASED = sorted((GOLDEN / "schemas").glob("*.json"))
+#: What is posted: closed, and read by the release that serves it.
+REQUESTS = frozenset({"referral_submission.v1"})
+#: Whoever comes to speak with whom says these from then on: of delivery itself.
+OF_EVERY_PAIR = {each.name for each in ALL if each.family in (Family.RECEIPT, Family.DELIVERY)}
 PLEDGED = sorted((GOLDEN / "pledged").glob("*.json"))
 
 
-def changed(released: Any, now: Any, *, lenient: bool = False, at: str = "") -> Iterator[str]:
+def changed(released: Any, now: Any, *, lenient: bool = False, request: bool = False, at: str = "") -> Iterator[str]:
     """Where a schema is no longer what was released, as a path of its members."""
     if not isinstance(released, dict) or not isinstance(now, dict):
         yield from () if released == now else (at,)
         return
-    lenient = lenient and released.get("additionalProperties") is not False
+    lenient = request or (lenient and released.get("additionalProperties") is not False)
     for name in sorted(released.keys() | now.keys()):
         where, before, after = f"{at}/{name}", released.get(name), now.get(name)
         if before is None and (at == "/$defs" or (lenient and at.endswith("/properties"))):
@@ -46,11 +51,28 @@ def changed(released: Any, now: Any, *, lenient: bool = False, at: str = "") -> 
             # of a message, as a `Literal` of several codes is, would be a body that is wrong.
             grows = lenient or (at.startswith("/$defs/") and at.count("/") == 2)
             yield from () if before == after or (grows and set(before) <= set(after)) else (where,)
+        elif request and before is not None and after is not None and widened(name, before, after):
+            continue
         elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
             for number, pair in enumerate(zip(before, after, strict=True)):
-                yield from changed(*pair, lenient=lenient, at=f"{where}/{number}")
+                yield from changed(*pair, lenient=lenient, request=request, at=f"{where}/{number}")
         else:
-            yield from changed(before, after, lenient=lenient, at=where)
+            yield from changed(before, after, lenient=lenient, request=request, at=where)
+
+
+def widened(name: str, before: Any, after: Any) -> bool:
+    """Whether a keyword of a schema lets through all that it did: also one kind more, or a member that may lack now."""
+    match name:
+        case "maximum" | "maxLength" | "maxItems":
+            return bool(before <= after)
+        case "minimum" | "minLength" | "minItems":
+            return bool(after <= before)
+        case "required":
+            return set(after) <= set(before)
+        case "oneOf" | "anyOf":
+            return all(each in after for each in before)
+        case _:
+            return False
 
 
 def test_each_schema_is_kept_as_it_was_released() -> None:
@@ -59,7 +81,8 @@ def test_each_schema_is_kept_as_it_was_released() -> None:
 
 @pytest.mark.parametrize("file", RELEASED, ids=lambda file: file.stem)
 def test_a_released_schema_has_only_grown(file: Path) -> None:
-    assert list(changed(read(file), shape(schema(file.stem)), lenient=file.stem in LENIENT)) == []
+    released, now = read(file), shape(schema(file.stem))
+    assert list(changed(released, now, lenient=file.stem in LENIENT, request=file.stem in REQUESTS)) == []
 
 
 def without_a_code(declined: dict[str, Any]) -> None:
@@ -128,6 +151,56 @@ def test_what_is_growth_is_let_through() -> None:
     assert list(changed(directory, now, lenient=True)) == []
 
 
+def with_a_further_kind(posted: dict[str, Any]) -> None:
+    posted["$defs"]["HashLocator"] = {"type": "object"}
+    posted["$defs"]["Item"]["properties"]["locator"]["oneOf"].append({"$ref": "#/$defs/HashLocator"})
+
+
+def with_more_items(posted: dict[str, Any]) -> None:
+    posted["properties"]["items"]["maxItems"] += 1
+
+
+def with_less_required(posted: dict[str, Any]) -> None:
+    posted["required"].remove("external_ref")
+
+
+def with_a_posted_member(posted: dict[str, Any]) -> None:
+    posted["properties"]["since"] = {"type": "string"}
+
+
+def with_a_needed_member(posted: dict[str, Any]) -> None:
+    with_a_posted_member(posted)
+    posted["required"].append("since")
+
+
+def with_fewer_items(posted: dict[str, Any]) -> None:
+    posted["properties"]["items"]["maxItems"] -= 1
+
+
+def with_fewer_kinds(posted: dict[str, Any]) -> None:
+    posted["$defs"]["Item"]["properties"]["locator"]["oneOf"].pop()
+
+
+def that_is_open(posted: dict[str, Any]) -> None:
+    del posted["additionalProperties"]
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        *((each, 0) for each in (with_a_further_kind, with_more_items, with_less_required, with_a_posted_member)),
+        *((each, 1) for each in (with_a_needed_member, with_fewer_items, with_fewer_kinds, that_is_open)),
+    ],
+)
+def test_what_is_posted_may_be_more_and_never_has_to(change: Callable[[dict[str, Any]], None], found: int) -> None:
+    """No other release reads it; closed as messages are, a service could never be told more than at first."""
+    released = shape(schema("referral_submission.v1"))
+    now = copy.deepcopy(released)
+    change(now)
+    assert len(list(changed(released, now, request=True))) == found
+    assert list(changed(released, now)) != []
+
+
 def test_what_stands_around_a_beat_may_grow_and_nothing_that_is_signed_in_it() -> None:
     beat = shape(schema("signed_beat.v1"))
     now = copy.deepcopy(beat)
@@ -136,7 +209,10 @@ def test_what_stands_around_a_beat_may_grow_and_nothing_that_is_signed_in_it() -
 
 
 def withdrawn(released: dict[str, list[str]], now: dict[str, list[str]]) -> Iterator[str]:
-    """What is no longer there, and what a call has come to need: it may, of a body's part that was not there before."""
+    """What is no longer there, and what a call has come to need: it may, of a body's part that was not there before.
+
+    And who has come to say a message that was there: whoever does not know that yet refuses it for ever.
+    """
     for kind, names in released.items():
         yield from (each for each in names if NEEDS not in each and each not in now[kind])
     calls = {each for each in released["calls"] if NEEDS not in each}
@@ -145,6 +221,8 @@ def withdrawn(released: dict[str, list[str]], now: dict[str, list[str]]) -> Iter
         call, needs, what = each.partition(NEEDS)
         if needs and call in calls and (" " in what or what.partition(".")[0] in parts):
             yield each
+    closed = set(released["messages"]) - OF_EVERY_PAIR
+    yield from (each for each in set(now["says"]) - set(released["says"]) if each.split(" ", 1)[0] in closed)
 
 
 @pytest.mark.parametrize("file", PLEDGED, ids=lambda file: file.stem)
@@ -168,6 +246,7 @@ def test_an_instance_that_was_never_heard_reads_what_the_first_release_did(monke
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
+        ("says", "notice_issued hotline to industry filed_it"),
         ("calls", "hotline get /v1/referrals query state"),
         ("members", "hotline AcceptedReferral.referral_id: string"),
         ("members", "hotline Ticks.delivered: object"),
@@ -191,3 +270,11 @@ def test_what_a_call_comes_to_need_is_found_and_what_only_comes_is_not() -> None
     assert sorted(withdrawn(released, released | {"calls": released["calls"] + more})) == sorted(more)
     harmless = [f"{call} query more", f"{call}{NEEDS}OfANewerEdition.value", f"hotline get /v1/more{NEEDS}query more"]
     assert list(withdrawn(released, released | {"calls": released["calls"] + harmless})) == []
+
+
+def test_a_message_that_somebody_else_comes_to_say_is_found_and_another_message_is_not() -> None:
+    """Shown on the table: an instance of the release before would refuse it as `statement_not_yours`, a last word."""
+    released = pledged()
+    late = "notice_issued law_enforcement to industry filed_it"
+    harmless = ["of_a_later_release law_enforcement to industry filed_it", "marks auditor to auditor numbered_it"]
+    assert list(withdrawn(released, released | {"says": [*released["says"], late, *harmless]})) == [late]
