@@ -36,7 +36,11 @@ from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import log
 
 DIRECTORY_TOPIC: Final = "causeway.directory.v1"
+#: Of a document as it is published now: `max.message.bytes` of the topic (`deploy/kafka/layouts.json`).
 RECORD_BYTES_MAX: Final = 1_048_576
+#: Of its body in base64, of a later release whose topic takes more: twice what the parties that a directory may have
+#: take, so that one of them is read by releases that would not publish it.
+BODY_CHARACTERS_MAX: Final = 16 * 1024 * 1024
 BACK_OFF_S: Final = 0.5
 BACK_OFF_S_MAX: Final = 5.0
 
@@ -51,7 +55,7 @@ class PublishedDocument(Contract):
     """A record of the directory topic: what was approved, and the exact body in base64 (RFC 4648 §4)."""
 
     activated: DocumentActivated
-    body: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=RECORD_BYTES_MAX)]
+    body: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=BODY_CHARACTERS_MAX)]
 
 
 class ApproverKeyText(Contract):

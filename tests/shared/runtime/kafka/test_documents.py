@@ -14,8 +14,9 @@ from typing import Any
 import asyncpg
 import pytest
 
+from deploy.devstack.stack import DevStack
 from deploy.directory.approval import approve_document, document_body, sign_beat
-from shared.contracts.directory import DocumentActivated, PublicKey
+from shared.contracts.directory import Directory, DocumentActivated, PublicKey
 from shared.contracts.documents import Beat, SignedBeat
 from shared.envelope.keys import SigningKey
 from shared.kernel.clock import ManualClock
@@ -23,6 +24,7 @@ from shared.kernel.errors import Refused, Unavailable
 from shared.routing.documents import ApproverKey, verify_document
 from shared.routing.shelf import DocumentShelf
 from shared.runtime.database.transactions import Database
+from shared.runtime.kafka import documents
 from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.beat import read_beat
 from shared.runtime.kafka.documents import (
@@ -33,8 +35,9 @@ from shared.runtime.kafka.documents import (
     read_document,
     write_document,
 )
-from tests.shared.routing.builders import directory_document, hotline, permit, policy_document
+from tests.shared.routing.builders import directory_document, hotline, permit, policy_document, provider
 from tests.shared.runtime.builders import NOW
+from tests.support.topics import configured
 
 APPROVERS = {"first.example": SigningKey(b"1" * 32), "second.example": SigningKey(b"2" * 32)}
 STRANGERS = {"first.example": SigningKey(b"3" * 32), "second.example": SigningKey(b"4" * 32)}
@@ -220,6 +223,42 @@ async def test_without_documents_the_feed_is_not_ready(feed: MakeFeed) -> None:
 def test_a_document_reads_back_as_it_was_written() -> None:
     document = directory()
     assert read_document(write_document(*document)) == document
+
+
+def whole_directory() -> Document:
+    """Of as many parties as there may be, each with a domain."""
+    [most] = [each.max_length for each in Directory.model_fields["parties"].metadata if hasattr(each, "max_length")]
+    parties = tuple(
+        provider(f"p-{n:05}.example", domains=[{"domain": f"media-{n:05}.example", "valid_from": "2026-01-01"}])
+        for n in range(most)
+    )
+    body = document_body(directory_document(*parties))
+    return approve_document("directory", body, active_from=EARLIER, approvers=APPROVERS), body
+
+
+async def published(access: KafkaAccess, document: Document) -> bool:
+    try:
+        await publish_documents(access, [document])
+    except Unavailable as error:
+        assert error.code == "broker_record_bound"
+        return False
+    return True
+
+
+async def test_as_many_parties_as_a_directory_may_have_are_read_and_come_into_force(
+    stack: DevStack, access: KafkaAccess, feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later release's topic and publisher take more: red where what is read is bound by what this one publishes."""
+    shelf, document = DocumentShelf(), whole_directory()
+    more = 32 * 1024 * 1024
+    monkeypatch.setattr(documents, "RECORD_BYTES_MAX", more)
+    topic = documents.DIRECTORY_TOPIC
+    async with configured(stack.endpoints.kafka, topic, "max.message.bytes", str(more), before="131072"):
+        async with asyncio.timeout(60):
+            while not await published(access, document):
+                pass  # the broker acts by it a little later
+        await read_until(feed(shelf), lambda: active(shelf) is not None)
+    assert active(shelf) == document[0].digest
 
 
 @pytest.mark.parametrize("value", [b"", b"{}", b"\xff", b'{"activated":{},"body":"AA=="}'])
