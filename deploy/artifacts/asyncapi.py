@@ -22,6 +22,12 @@ from shared.envelope.attributes import (
     TIME_STEP_S,
     Tier,
 )
+from shared.envelope.spelling import (
+    EXTENSION,
+    EXTENSION_CHARACTERS_MAX,
+    EXTENSIONS_CHARACTERS_MAX,
+    EXTENSIONS_MAX,
+)
 from shared.exchange.topics import AUDIT, inbox_prefix
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC, PublishedDocument
 
@@ -189,7 +195,12 @@ def _schemas() -> dict[str, Any]:
         open_schema(schemas[around.__name__])
     stated = {name: _TEXT | dict(rule) for name, rule in HEADERS.items()}
     extensions = {
-        "^ce_x[a-z0-9]{0,19}$": _TEXT | {"description": "Of a later release: covered by the signature, ignored."}
+        f"^{EXTENSION}$": _TEXT
+        | {
+            "maxLength": EXTENSION_CHARACTERS_MAX,
+            "description": "Of a later release: covered by the signature, ignored. "
+            f"At most {EXTENSIONS_MAX}, of {EXTENSIONS_CHARACTERS_MAX} characters in all.",
+        }
     }
     trace = {"type": "string", "description": "W3C Trace Context: telemetry, neither signed nor evidence."}
     headers = {

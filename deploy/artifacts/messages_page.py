@@ -11,6 +11,7 @@ from deploy.artifacts.schemas import meaning, message_name
 from shared.contracts.facts import RECEIPT_ENTRIES_MAX
 from shared.contracts.registry import BETWEEN_PARTIES, Family, MessageType
 from shared.envelope.attributes import PROOF, TIME_STEP_S
+from shared.envelope.spelling import EXTENSION_CHARACTERS_MAX, EXTENSIONS_CHARACTERS_MAX, EXTENSIONS_MAX
 from shared.exchange.authority import cells, cells_of
 from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, SIGN_AGAIN, Row
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC
@@ -72,6 +73,10 @@ _GROWTH = """## How it grows
 Releases run side by side: N beside N−1, for as long as an operator needs. So nothing is added that a reader could take
 for a broken body, and nothing is sent to whom cannot read it.
 """
+_HEADER = (
+    f"as `ce_x…`: at most {EXTENSIONS_MAX}, of {EXTENSION_CHARACTERS_MAX:,} characters each and "
+    f"{EXTENSIONS_CHARACTERS_MAX:,} in all; never as another value of `ce_tier` or second word of `ce_guard`"
+)
 _NEW = (
     (
         "a member",
@@ -100,7 +105,7 @@ _NEW = (
         "with a new engine: edges are derived by its tree (`shared/vocabulary/data`)",
         "`deferred`, `engine_unknown`",
     ),
-    ("a header", "as `ce_x…`", "covers it and ignores it"),
+    ("a header", _HEADER, "covers it and ignores it"),
     (
         "a member of the directory or the policy",
         "at any time, but for what stands under `requires`",

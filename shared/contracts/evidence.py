@@ -11,7 +11,8 @@ from shared.contracts.facts import TopicName
 from shared.vocabulary.proofs import NotProven, Proven
 
 HeaderName = Annotated[str, StringConstraints(pattern=r"^(ce_[a-z0-9]{1,30}|content-type)$", max_length=33)]
-HeaderText = Annotated[str, StringConstraints(pattern=r"^[ -~]{0,1024}$", max_length=1024)]
+#: The longest is that of an extension (`shared.envelope.spelling`).
+HeaderText = Annotated[str, StringConstraints(pattern=r"^[ -~]*$", max_length=8_192)]
 #: The exact bytes of a value, at most 64 KiB, in base64 (RFC 4648, section 4).
 ValueText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=87_384)]
 

@@ -15,7 +15,17 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from shared.envelope.spelling import EXTENSION, SPELLINGS, TEXT, TEXT_CHARACTERS_MAX, UNKNOWN
+from shared.envelope.spelling import (
+    EXTENSION,
+    EXTENSION_CHARACTERS_MAX,
+    EXTENSION_TEXT,
+    EXTENSIONS_CHARACTERS_MAX,
+    EXTENSIONS_MAX,
+    SPELLINGS,
+    TEXT,
+    TEXT_CHARACTERS_MAX,
+    UNKNOWN,
+)
 from shared.kernel.errors import Refused
 from shared.kernel.ids import is_uuid7
 from shared.ledger.tree import HASH_BYTES
@@ -76,7 +86,7 @@ _RULES = {
 #: Only what has no type of its own can be unwritable: the rest is written from a number, a UUID or a time.
 _FREE = ("ce_guard", "ce_source")
 _WRITABLE = re.compile("\n".join(SPELLINGS[name] if name in _FREE else TEXT for name in COVERED))
-_EXTENSION_NAME, _EXTENSION_VALUE = re.compile(EXTENSION), re.compile(TEXT)
+_EXTENSION_NAME, _EXTENSION_VALUE = re.compile(EXTENSION), re.compile(EXTENSION_TEXT)
 _HEAD = "".join(f"{name}:%s\n" for name in COVERED) + "\n"
 _HASH_LENGTHS = frozenset({HASH_BYTES})
 
@@ -109,8 +119,8 @@ class Attributes:
 
     `subject` is the Kafka key's text; `sequence` is dense per (sender, recipient, `epoch`). `previous` stands on the
     first message of an epoch. `time` is cut to `TIME_STEP_S`. `extensions` are the unknown `ce_x…` headers, name and
-    value. Texts are 1 to 256 visible ASCII characters. `head` is what a signature covers before the body. Raises
-    `Refused("header_malformed")` for anything that cannot be written as a header.
+    value. Texts are 1 to 256 visible ASCII characters, theirs to 8,192. `head` is what a signature covers before the
+    body. Raises `Refused("header_malformed")` for anything that cannot be written as a header.
     """
 
     id: UUID
@@ -176,11 +186,8 @@ class Attributes:
                 raise malformed("ce_prevepoch")
             if self.previous.last is not None and not 0 <= self.previous.last <= SEQUENCE_MAX:
                 raise malformed("ce_prevlast")
-        for name, value in self.extensions:
-            if not _EXTENSION_NAME.fullmatch(name):
-                raise Refused("header_unknown")
-            if not _EXTENSION_VALUE.fullmatch(value):
-                raise Refused("header_malformed", "1 to 256 visible ASCII characters")
+        if self.extensions:
+            _check_extensions(self.extensions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +243,17 @@ def covered_head(headers: Iterable[tuple[str, str]]) -> str:
 def malformed(name: str) -> Refused:
     """The refusal of a header's value, with the rule that it breaks."""
     return Refused("header_malformed", _RULES[name], field=name)
+
+
+def _check_extensions(extensions: tuple[tuple[str, str], ...]) -> None:
+    for name, value in extensions:
+        if not _EXTENSION_NAME.fullmatch(name):
+            raise Refused("header_unknown")
+        if not _EXTENSION_VALUE.fullmatch(value):
+            raise Refused("header_malformed", f"1 to {EXTENSION_CHARACTERS_MAX} visible ASCII characters")
+    if len(extensions) > EXTENSIONS_MAX or sum(len(value) for _, value in extensions) > EXTENSIONS_CHARACTERS_MAX:
+        most = f"{EXTENSIONS_MAX} extensions of {EXTENSIONS_CHARACTERS_MAX} characters in all"
+        raise Refused("header_malformed", f"at most {most}")
 
 
 def _first_of_epoch(previous: Previous | None) -> Iterable[tuple[str, str]]:

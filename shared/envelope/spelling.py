@@ -16,6 +16,16 @@ TEXT: Final = f"[!-~]{{1,{TEXT_CHARACTERS_MAX}}}"
 #: The name of a header that is covered and ignored: a later release's.
 EXTENSION: Final = "ce_x[a-z0-9]{0,19}"
 
+EXTENSION_CHARACTERS_MAX: Final = 8_192
+
+#: Its value: there is room for a signature of a suite to come (ML-DSA-87 takes 6,170 characters).
+EXTENSION_TEXT: Final = f"[!-~]{{1,{EXTENSION_CHARACTERS_MAX}}}"
+
+#: Of one message so many, and so many characters of all their values: what is kept of it and its record on Kafka,
+#: with a body of 64 KiB, stay below 128 KiB.
+EXTENSIONS_MAX: Final = 32
+EXTENSIONS_CHARACTERS_MAX: Final = 16_384
+
 #: What a sender writes of the epoch before where it does not know.
 UNKNOWN: Final = "unknown"
 

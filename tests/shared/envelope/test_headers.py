@@ -116,6 +116,30 @@ def test_a_broken_extension_is_refused_without_naming_it(value: bytes | None, co
     assert refusal([*wire(), ("ce_xmore", b"two words")]).code == "header_malformed"
 
 
+@pytest.mark.parametrize(
+    "values",
+    [["a" * 4412], ["a" * 8192, "~" * 8192], ["a" * 512] * 32],
+    ids=["a signature of ML-DSA-65", "the longest", "the most"],
+)
+def test_an_extension_has_room_for_a_signature_of_a_later_suite(values: list[str]) -> None:
+    extensions = tuple((f"ce_x{number:02}", value) for number, value in enumerate(values))
+    headers: Headers = [*wire(), *((name, value.encode()) for name, value in extensions)]
+    decoded = decode_headers(headers, SIGNED.body)
+    assert decoded.attributes.extensions == extensions
+    assert decode_headers(encode_headers(decoded), SIGNED.body) == decoded
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["a" * 8193], ["a" * 8192, "a" * 8192, "a"], ["a"] * 33],
+    ids=["too long", "too much in all", "too many"],
+)
+def test_what_extensions_may_take_is_bounded(values: list[str]) -> None:
+    headers: Headers = [*wire(), *((f"ce_x{number:02}", value.encode()) for number, value in enumerate(values))]
+    refused = refusal(headers)
+    assert (refused.code, refused.field) == ("header_malformed", None)
+
+
 def test_an_extension_is_kept_in_what_is_covered() -> None:
     decoded = decode_headers([*wire(), ("ce_xmore", b"later")], SIGNED.body)
     assert decoded.attributes.extensions == (("ce_xmore", "later"),)

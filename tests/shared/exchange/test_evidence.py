@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,16 +13,25 @@ from typing import Any
 import pytest
 
 from shared.contracts.directory import Directory
-from shared.envelope.headers import TRACEPARENT
+from shared.envelope.headers import COVERED, TRACEPARENT
 from shared.envelope.keys import SigningKey
+from shared.envelope.spelling import (
+    EXTENSION_CHARACTERS_MAX,
+    EXTENSIONS_CHARACTERS_MAX,
+    EXTENSIONS_MAX,
+    TEXT_CHARACTERS_MAX,
+)
 from shared.exchange import evidence as witnessing
+from shared.exchange.accept import RECORD_BYTES_MAX
 from shared.exchange.evidence import Witness, check_evidence, read_evidence
 from shared.exchange.message import Record
 from shared.kernel.errors import Defect, Refused
 from shared.party.recipient.store.packing import packed, unpacked
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import read_directory
+from shared.runtime.kafka.writer import BATCH_BYTES_MAX
 from shared.vocabulary.proofs import NotProven, Proven
+from tests.architecture.source import ROOT
 from tests.support.builders import AT, HOTLINE, PROVIDER
 from tests.support.exchange_world import SINCE, World, move, public_key, world
 from tests.support.foreign_proofs import foreign_verdicts
@@ -176,6 +186,36 @@ def test_what_is_kept_is_less_than_the_message_itself_and_all_of_it(record: Reco
     message = len(record.value or b"") + sum(len(name) + len(value or b"") for name, value in record.headers)
     assert len(packed(record)) < message
     assert unpacked(packed(record)) == replace(record, key=None)
+
+
+def largest(here: World, record: Record) -> Record:
+    """Of what may come the most: a value of 64 KiB, and extensions that JSON escapes. Nothing else of it is so long."""
+    extensions = tuple((f"ce_x{number:019}", '"' * 512) for number in range(EXTENSIONS_MAX))
+    assert sum(len(value) for _, value in extensions) == EXTENSIONS_CHARACTERS_MAX
+    return here.resigned(record, body=b"x" * RECORD_BYTES_MAX, extensions=extensions)
+
+
+def test_what_a_message_of_a_later_release_has_more_is_evidence_here_and_in_node(here: World, record: Record) -> None:
+    """Also where it is one header, longer than any that this release writes."""
+    witness = Witness("industry", here.keys["industry"].signing)
+    signed = here.resigned(record, extensions=(("ce_xsig", "a" * EXTENSION_CHARACTERS_MAX),))
+    stated = [
+        witness.state(each, party=PROVIDER, at=STATED_AT).model_dump(mode="json")
+        for each in (signed, largest(here, record))
+    ]
+    assert [refusal(index(here.document), each) for each in stated] == [None, None]
+    assert foreign_verdicts(here.document, evidence=stated) == [True, True]
+
+
+@pytest.mark.parametrize("room", ["hotline", "industry", "law_enforcement"])
+def test_the_largest_message_fits_where_it_is_kept_and_on_kafka(here: World, record: Record, room: str) -> None:
+    """Red where the column was bound for messages without extensions."""
+    message, tables = largest(here, record), f"services/{room}/migrations/versions/0001_first_tables.sql"
+    [bound] = re.findall(r"octet_length\(evidence\) <= (\d+)", (ROOT / tables).read_text(encoding="utf-8"))
+    others = 2 * len(COVERED) * TEXT_CHARACTERS_MAX
+    assert len(packed(message)) + others < int(bound)
+    on_kafka = len(message.value or b"") + sum(len(name) + len(value or b"") for name, value in message.headers)
+    assert on_kafka + others < BATCH_BYTES_MAX
 
 
 @pytest.mark.parametrize(

@@ -909,7 +909,7 @@ CREATE TABLE offer (
     PRIMARY KEY (referral_id, party),
     CONSTRAINT offer_said_bound CHECK (octet_length(said::text) <= 1048576),
     CONSTRAINT offer_content_bound CHECK (octet_length(content) <= 33000),
-    CONSTRAINT offer_evidence_bound CHECK (octet_length(evidence) <= 70000)
+    CONSTRAINT offer_evidence_bound CHECK (octet_length(evidence) <= 131072)
 ) WITH (toast_tuple_target = 512);
 -- Ciphertext lies out of line: a row is changed when it is numbered and by each act, and this is not written again.
 -- Trying to compress it would cost CPU time only.

@@ -592,7 +592,7 @@ CREATE TABLE case_edge (
     received_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (referral_id, party, purpose, revision),
     CONSTRAINT case_edge_content_bound CHECK (octet_length(content) <= 33000),
-    CONSTRAINT case_edge_evidence_bound CHECK (octet_length(evidence) <= 70000)
+    CONSTRAINT case_edge_evidence_bound CHECK (octet_length(evidence) <= 131072)
     -- Rows that hold ciphertext stay whole up to a page. Trying to compress it would cost CPU time only.
 ) WITH (toast_tuple_target = 8160);
 -- What retention still has to look at, by class and time.
