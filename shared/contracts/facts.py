@@ -120,11 +120,17 @@ class ReferralReviewedClear(Contract):
 
 
 class MessageParkedClear(Contract):
-    """A record was put into quarantine: coordinates and reason, no body."""
+    """A record was put into quarantine: where it lies, what it is and why, no body.
+
+    `digest` is the message's, or, where its headers cannot be read, that of the whole record: as audit's own entry of
+    it has. Place and time as in `JudgedCopy`.
+    """
 
     topic: TopicName
+    topic_id: Uuid | None = None
     partition: Annotated[int, Field(strict=True, ge=0, le=10_000)]
     offset: Annotated[int, Field(strict=True, ge=0, le=2**53 - 1)]
+    broker_time: Instant
     digest: Digest
     reason: ErrorCode
     sender: SenderId | None = None

@@ -15,9 +15,12 @@ from shared.contracts.items import AnsweredSoFar
 from shared.contracts.passing import ReferralPassedOnSealed
 from shared.contracts.referral import EdgeSealed
 from shared.contracts.registry import MessageType
+from shared.envelope.batch import message_digest
+from shared.envelope.headers import decode_headers
 from shared.exchange.spelt import Spelt
 from shared.guard.edition import passed
 from shared.kernel.clock import rfc3339
+from shared.kernel.errors import Refused
 
 _RECORD_CONTEXT: Final = b"causeway-record/v1\n"
 
@@ -74,6 +77,15 @@ def record_digest(record: Record) -> str:
     for part in (rfc3339(record.broker_time).encode(), record.key, *headers, record.value):
         known.update(b"-" if part is None else b"%d:" % len(part) + part)
     return known.hexdigest()
+
+
+def told_digest(record: Record) -> str:
+    """The digest that a record is told of by: its message's, or its own where nobody can read of which it is."""
+    try:
+        envelope = decode_headers(record.headers, record.value or b"")
+    except Refused:
+        return record_digest(record)
+    return message_digest(envelope.attributes, envelope.body)
 
 
 class Copy(NamedTuple):

@@ -127,7 +127,18 @@ def parked(
 ) -> Parked:
     value = b"" if record is None else record.value or b""
     return Parked(
-        same or f"{offset} {at}", TOPIC, 0, offset, at, len(value), digest(value), reason, None, message_id, record
+        same or f"{offset} {at}",
+        TOPIC,
+        None,
+        0,
+        offset,
+        at,
+        len(value),
+        digest(value),
+        reason,
+        None,
+        message_id,
+        record,
     )
 
 

@@ -36,8 +36,9 @@ ORDER BY r.id DESC LIMIT $3
 """
 _HEADS = "SELECT topic, topic_id, partition, next_offset, digest FROM cursor"
 # The referral's own messages in this world; then the receipts for them that their recipients' instances gave, and what
-# was stated of those that were parked in the topic where they lie. Its origin is who was first to state that it decided
-# it; notices are linked by that origin's word alone, and rules are those that a message's own sender stated.
+# was stated of those that were parked in the topic where they lie, by exactly this digest. Its origin is who was first
+# to state that it decided it; notices are linked by that origin's word alone, and rules are those that a message's own
+# sender stated.
 # Of a message's receipts, those count that its recipient's instance gave for exactly this digest: the last one, but
 # `parked` gives way to what became of the message later, as it does at the sender (`shared.runtime.post.outbox`).
 _FLOW = """
@@ -60,7 +61,9 @@ WITH origin AS (
              OR coalesce(d.detail->>'origin' = ANY($3), false) OR coalesce(d.detail->>'party' = ANY($3), false) AS seen
          FROM direct AS d
      ),
-     places AS (SELECT message_id::text AS message_id, topic, bool_or(seen) AS seen FROM scoped GROUP BY 1, 2),
+     places AS (
+         SELECT message_id::text AS message_id, topic, digest, bool_or(seen) AS seen FROM scoped GROUP BY 1, 2, 3
+     ),
      about AS (
          SELECT r.receipt_id AS message_id, bool_or(d.seen) AS seen
          FROM receipted AS r JOIN scoped AS d
@@ -71,7 +74,7 @@ WITH origin AS (
          SELECT * FROM scoped
          UNION SELECT e.*, about.seen FROM entry AS e JOIN about ON about.message_id = e.message_id
          UNION SELECT e.*, p.seen FROM entry AS e JOIN places AS p ON e.detail->>'message_id' = p.message_id
-               WHERE e.kind = 'parked' AND e.detail->>'topic' = p.topic
+               WHERE e.kind = 'parked' AND e.detail->>'topic' = p.topic AND e.detail->>'digest' = p.digest
      )
 SELECT f.*, m.rules, r.outcome, r.code, r.judged_life, r.judged_offset, r.judged_at, m.committed
 FROM found AS f LEFT JOIN mine AS m ON m.message_id = f.message_id AND m.origin = f.sender LEFT JOIN LATERAL (

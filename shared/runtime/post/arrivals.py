@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.exchange.message import Copy, Record
+from shared.kernel.clock import rfc3339
 from shared.vocabulary.answers import ReceiptOutcome
 
 #: Outcomes that are the last word about a message. Of any other its sender's row lives on.
@@ -121,11 +122,13 @@ class Parked:
 
     `same` is what makes two of them one row that counts: of a message its digest, of junk, and of what an instance says
     itself, the topic, the reason and the hour. The place is that of the first; the broker's time is part of it, since
-    a topic that was made again counts its offsets anew.
+    a topic that was made again counts its offsets anew. `topic_id` is None where the reader does not know it.
+    `digest` is what the record is told of by (`told_digest`).
     """
 
     same: str
     topic: str
+    topic_id: UUID | None
     partition: int
     offset: int
     broker_time: datetime
@@ -142,9 +145,12 @@ class Parked:
             "topic": self.topic,
             "partition": self.partition,
             "offset": self.offset,
+            "broker_time": rfc3339(self.broker_time),
             "digest": self.digest,
             "reason": self.reason,
         }
+        if self.topic_id is not None:
+            told["topic_id"] = str(self.topic_id)
         if self.sender is not None:
             told["sender"] = self.sender
         if self.message_id is not None:

@@ -13,7 +13,7 @@ from shared.contracts.answers import Answer
 from shared.contracts.referral import EdgeClear
 from shared.contracts.registry import ALL, STANDING, STATED_BY_INSTANCES, Family
 from shared.exchange.accept import TurnedAway
-from shared.exchange.message import Received, Record
+from shared.exchange.message import Received, Record, told_digest
 from shared.exchange.needs import Need, NeedKind
 from shared.exchange.record_table import Fate, row_for
 from shared.kernel.canonical import canonical_json
@@ -78,9 +78,9 @@ def judge(records: Sequence[Record], steps: Sequence[Step], *, accept: Accept) -
             case Unavailable():
                 raise accepted
             case Refused():
-                _park(judged, record, accepted.code)
+                _park(judged, record, accepted.code, topic_ids=topic_ids)
             case _:  # fail closed: whatever broke, the record has no effect and the others go on
-                _park(judged, record, "accept_defect", error=accepted)
+                _park(judged, record, "accept_defect", topic_ids=topic_ids, error=accepted)
     parts[-1].steps = steps
     return parts
 
@@ -125,9 +125,11 @@ def verified(received: Received, topic_ids: Mapping[str, UUID], *, code: str | N
     return Verified(record, arrival, received, code, need)
 
 
-def parked_row(record: Record, reason: str, of: Verified | None = None) -> Parked:
-    """The quarantine row. The record is kept only if it is authentic and nothing about it is unguarded."""
-    value = record.value or b""
+def parked_row(record: Record, reason: str, of: Verified | None = None, *, topic_id: UUID | None = None) -> Parked:
+    """The quarantine row. The record is kept only if it is authentic and nothing about it is unguarded.
+
+    `topic_id` is its topic's, where there is no arrival that says so.
+    """
     guarded = of is not None and (of.code is None or row_for(of.code).keeps_body)
     kept = guarded and row_for(reason).keeps_body
     # What an instance states itself nobody waits for: where nothing of it is kept it is counted, as junk is.
@@ -135,11 +137,12 @@ def parked_row(record: Record, reason: str, of: Verified | None = None) -> Parke
     return Parked(
         same=of.arrival.digest if of and alone else f"{record.topic} {reason} {record.broker_time:%Y-%m-%dT%H}",
         topic=record.topic,
+        topic_id=of.arrival.topic_id if of else topic_id,
         partition=record.partition,
         offset=record.offset,
         broker_time=record.broker_time,
-        length_bytes=len(value),
-        digest=sha256(value),
+        length_bytes=len(record.value or b""),
+        digest=of.arrival.digest if of else told_digest(record),
         reason=reason,
         sender=of.arrival.sender if of else None,
         message_id=of.arrival.message_id if of else None,
@@ -173,9 +176,11 @@ def _sort_in(judged: Judged, each: Verified) -> None:
             judged.verified.append(each)
 
 
-def _park(judged: Judged, record: Record, code: str, *, error: Exception | None = None) -> None:
+def _park(
+    judged: Judged, record: Record, code: str, *, topic_ids: Mapping[str, UUID], error: Exception | None = None
+) -> None:
     alarm(record, code, error)
-    judged.parked.append(parked_row(record, code))
+    judged.parked.append(parked_row(record, code, topic_id=topic_ids.get(record.topic)))
 
 
 def _turned(record: Record, error: TurnedAway, topic_ids: Mapping[str, UUID]) -> Verified:

@@ -12,7 +12,7 @@ from shared.runtime.database.columns import Columns, insert
 from shared.runtime.post.arrivals import Parked
 from shared.runtime.post.kept_record import encrypt_record
 
-_PARKED = Columns.of(Parked, without=("record",), body="bytea", count="bigint")
+_PARKED = Columns.of(Parked, without=("record", "topic_id"), body="bytea", count="bigint")
 #: One that was replayed and is parked again waits again. `xmax` is 0 in a row that was not there before.
 _PARK = insert(
     "quarantine",

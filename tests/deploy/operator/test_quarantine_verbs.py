@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.site.access import kafka_access
-from shared.exchange.message import Record
-from shared.kernel.canonical import digest
+from shared.exchange.message import Record, told_digest
 from shared.kernel.clock import SystemClock
 from shared.runtime.kafka.reader import LogReader
 from shared.runtime.post.ports import Coordinate
@@ -102,7 +101,7 @@ async def _park_applied(exchange: Exchange) -> str:
 async def _park(exchange: Exchange, record: Record) -> None:
     agency = await exchange.admin(INSTANCE)
     place = (record.topic, record.partition, record.offset, record.broker_time)
-    await agency.execute(_PARK, *place, digest(record.value or b""), HOTLINE)
+    await agency.execute(_PARK, *place, told_digest(record), HOTLINE)
     await agency.close()
 
 

@@ -22,7 +22,7 @@ from shared.exchange.compose import Addressing, compose, compose_fact, compose_r
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
+from shared.kernel.clock import ManualClock, rfc3339
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.answers import ReceiptOutcome
@@ -106,6 +106,7 @@ class Log:
             "topic": of.topic,
             "partition": of.partition,
             "offset": of.offset,
+            "broker_time": rfc3339(of.broker_time),
             "digest": digest,
             "reason": reason,
             "message_id": str(message_id),

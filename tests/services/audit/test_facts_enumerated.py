@@ -30,6 +30,7 @@ from shared.exchange.authority import cells_of
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Prepared
 from shared.exchange.topics import inbox_topic
+from shared.kernel.clock import rfc3339
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.routing import PartyKind
@@ -99,7 +100,8 @@ def statements(log: Log, filed: Prepared, notice: UUID) -> Iterator[Statement]:
                 yield Statement(RECORD_REVEALED, by, of, serves and of in have_it, stated)
     for by, to in product(INSTANCES, SERVED):
         topic = inbox_topic(to, "hotline")
-        parked = {"topic": topic, "partition": 0, "offset": 1, "digest": "0" * 64, "reason": "version_unknown"}
+        parked = {"topic": topic, "partition": 0, "offset": 1, "broker_time": rfc3339(log.world.at)}
+        parked |= {"digest": "0" * 64, "reason": "version_unknown"}
         stated = fact(log, MESSAGE_PARKED, parked, subject=filed.referral_id, by=by)
         yield Statement(MESSAGE_PARKED, by, topic, by == to, stated)
 

@@ -204,6 +204,14 @@ async def test_a_flow_shows_why_one_of_its_records_was_parked(log: Log) -> None:
     assert [(each["reason"], each["offset"]) for each in stated] == [("version_unknown", offer.offset)]
 
 
+async def test_what_was_stated_of_other_bytes_under_its_id_is_not_in_the_flow(log: Log) -> None:
+    filed = log.world.prepared()
+    offer = to_police(await log.file(filed))
+    [stated] = log.world.records([log.parked(offer, "message_id_reused")], "law_enforcement")
+    await log.keep(log.world.resigned(stated, clear={"digest": "ab" * 32}, instance="law_enforcement"))
+    assert "parked" not in {each["kind"] for each in await log.flow(filed.referral_id)}
+
+
 async def test_an_auditor_of_the_sandbox_sees_exercises_only_and_one_of_live_parties_no_exercise(log: Log) -> None:
     exercise, live = log.world.prepared(), log.world.prepared(LIVE_HOTLINE, exercise=False)
     await log.file(exercise)

@@ -296,6 +296,7 @@ CREATE TABLE quarantine (
     -- Offsets begin again when a topic is made again; the broker's time tells the records apart.
     broker_time timestamptz NOT NULL,
     length_bytes integer NOT NULL,
+    -- As audit was told and has it: the message's, or that of the whole record where its headers could not be read.
     digest text NOT NULL,
     reason text NOT NULL,
     sender text,
