@@ -256,6 +256,11 @@ def newest(name: str) -> MessageType:
     return max(versions, key=lambda message: message.version)
 
 
+def name_of(type_text: str) -> str:
+    """The message's name in a CloudEvents type, of whatever version."""
+    return type_text.removeprefix("causeway.").rpartition(".v")[0]
+
+
 def schema_uri(name: str) -> str:
     """The absolute URI of the schema that is called `name`."""
     return f"{SCHEMAS}/{name}.json"

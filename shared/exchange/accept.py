@@ -19,6 +19,7 @@ from shared.contracts.registry import (
     WITHDRAWALS,
     Family,
     MessageType,
+    name_of,
     newest,
     value_model,
 )
@@ -235,9 +236,12 @@ def _message_type(type_text: str) -> MessageType:
     """
     if message := BY_TYPE.get(type_text):
         return message
-    name = type_text.removeprefix("causeway.").rpartition(".v")[0]
-    need = Need(NeedKind.MESSAGE, type_text)
-    raise Unread("version_unknown" if name in NAMES else "type_unknown", need, field="ce_type")
+    raise Unread(unread_as(type_text), Need(NeedKind.MESSAGE, type_text), field="ce_type")
+
+
+def unread_as(type_text: str) -> str:
+    """What is said of a message that is not read here: no such version, or no such name."""
+    return "version_unknown" if name_of(type_text) in NAMES else "type_unknown"
 
 
 def _check_lane(message: MessageType, reading: _Reading) -> None:

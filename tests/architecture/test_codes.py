@@ -40,6 +40,7 @@ _ELSEWHERE: Final[Mapping[tuple[str, str], frozenset[str]]] = {
         "shared/runtime/http/problems.py",
         "broken_places(error.errors(include_url=False, include_input=False))",
     ): frozenset(),
+    ("shared/exchange/accept.py", "unread_as(type_text)"): frozenset({"type_unknown", "version_unknown"}),
     ("shared/runtime/kafka/reader.py", "_change(found, wanted)"): frozenset({"topics_changed", "topic_made_again"}),
     ("client/cli/changes.py", "error.code"): frozenset(),
     ("client/cli/referral.py", "error.code"): frozenset(),

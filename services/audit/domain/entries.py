@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.contracts.registry import MARKS
+from shared.contracts.registry import MARKS, name_of
 from shared.kernel.authority import Authority, Permit, Role
 
 
@@ -35,6 +35,8 @@ class EntryKind(StrEnum):
 
 #: Who may write to a topic can write of these without end, in nobody's name.
 NOBODYS: Final = frozenset({EntryKind.UNREADABLE, EntryKind.UNPROVEN})
+#: What audit says of a proven record that a later release will read: it keeps what all say, and no more.
+UNREAD: Final = frozenset({"type_unknown", "version_unknown", "code_unknown", "engine_unknown"})
 #: The reason under which marks are counted.
 MARKED: Final = "marks"
 
@@ -84,12 +86,13 @@ class Entry(NamedTuple):
 def folded_as(entry: Entry) -> str | None:
     """The reason under which it is counted by the day, instead of having an entry each time; None for all else.
 
-    Marks whose proof held: they say only what is, and the next say it again. What is nobody's, under what is wrong with
-    it: of that the first of a day and a reason has an entry as well.
+    Marks of whatever version whose proof held: they say only what is, and the next say it again. What is nobody's,
+    under what is wrong with it: of that the first of a day and a reason has an entry as well.
     """
     if entry.kind in NOBODYS:
         return entry.problem
-    return MARKED if entry.verified and entry.problem is None and entry.type == MARKS.type else None
+    said = entry.verified and entry.problem in (None, "version_unknown")
+    return MARKED if said and name_of(entry.type or "") == MARKS.name else None
 
 
 class Link(NamedTuple):

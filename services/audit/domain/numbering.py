@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from services.audit.domain.entries import Asked, Numbers, NumbersAre, Read
 from shared.contracts.delivery import GoneClear, MarksClear, Numbering
+from shared.envelope.headers import Attributes
 from shared.exchange.senders import instance_of, serves
 from shared.exchange.topics import inbox_topic
 from shared.routing.directory_index import DirectoryIndex
+
+_INSTANCES: Final = "/instances/"
+
+
+def note_taken(topic: str, attributes: Attributes, read: Read) -> None:
+    """That the number of a proven message was seen: its source is the instance that signed it."""
+    numbering = attributes.sender, attributes.recipient, attributes.epoch
+    instance, number = attributes.source.removeprefix(_INSTANCES), attributes.sequence
+    read.numbers.append(Numbers(*numbering, instance, topic, NumbersAre.TAKEN, number, number))
 
 
 def note_marks(clear: MarksClear, instance: str, read: Read, *, directory: DirectoryIndex) -> None:

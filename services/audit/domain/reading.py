@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Final, NamedTuple, Protocol, cast
 from uuid import UUID
 
+from pydantic import ValidationError
 from pydantic_core import to_json
 
-from services.audit.domain.entries import Entry, EntryKind, Link, Numbers, NumbersAre, Read, Receipted
+from services.audit.domain.entries import Entry, EntryKind, Link, Read, Receipted
 from services.audit.domain.lawful import JUDGED, unlawful
-from services.audit.domain.numbering import note_gone, note_marks
+from services.audit.domain.numbering import note_gone, note_marks, note_taken
 from shared.contracts.answers import OutcomeReport, OutcomeReportedClear
 from shared.contracts.base import Contract
 from shared.contracts.delivery import EpochOpenedClear, GoneClear, MarksClear
@@ -29,6 +30,7 @@ from shared.contracts.registry import BY_TYPE, GONE, MARKS, REFERRAL_DECIDED, Fa
 from shared.envelope.batch import RootCache, message_digest
 from shared.envelope.headers import Attributes, Envelope, Previous, decode_headers
 from shared.envelope.sealing import Opener
+from shared.exchange.accept import only_codes_unknown, unread_as
 from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, edge_salt, judged_edges, read_decided
@@ -47,7 +49,6 @@ from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import Setting
 from shared.routing.shelf import DocumentShelf
 
-_INSTANCES: Final = "/instances/"
 #: What says that nobody has proven to have said a record. Where anybody had, it is theirs, whatever else is wrong.
 _OF_NOBODY: Final = frozenset({"sender_unknown", "proof_missing", "key_unknown", "key_revoked", "signature_invalid"})
 
@@ -87,7 +88,7 @@ def read_records(records: Sequence[Record], read: Read, *, topic_ids: Mapping[st
             continue
         attributes = look.envelope.attributes
         if look.verified and attributes.sequence:
-            read.numbers.append(_taken(record, attributes))
+            note_taken(record.topic, attributes, read)
         read.entries.append(_entry(record, topic_id, look))
 
 
@@ -125,6 +126,8 @@ def _looked_at(record: Record, reading: Reading) -> _Look | Refused:
 
 
 def _said(look: _Look, read: Read, *, reading: Reading) -> Said:
+    if look.unproven is None and look.message is None:
+        return Said(problem=unread_as(look.envelope.attributes.type))
     if look.unproven is None and look.directory is not None and look.message is not None and _states(look.message):
         try:
             return _stated(look, look.message, read, reading=reading, directory=look.directory)
@@ -171,13 +174,6 @@ def _entry(record: Record, topic_id: UUID, look: _Look) -> Entry:
         batch_size=proof.size if proof else None,
         batch_path=b"".join(proof.path) if proof else None,
     )
-
-
-def _taken(record: Record, attributes: Attributes) -> Numbers:
-    """That the number of a proven message was seen: its source is the instance that signed it."""
-    numbering = attributes.sender, attributes.recipient, attributes.epoch
-    instance, number = attributes.source.removeprefix(_INSTANCES), attributes.sequence
-    return Numbers(*numbering, instance, record.topic, NumbersAre.TAKEN, number, number)
 
 
 def _problem(
@@ -229,8 +225,8 @@ def _stated(look: _Look, message: MessageType, read: Read, *, reading: Reading, 
     envelope = look.envelope
     try:
         value = cast(_Value, value_model(message).model_validate_json(envelope.body, strict=True))
-    except ValueError:
-        return Said(problem="body_invalid")
+    except ValidationError as error:
+        return Said(problem=_broken_as(error))
     attributes = envelope.attributes
     if not _may_state(value.clear, attributes, attributes.time, directory=directory, reading=reading):
         return _not_entitled(value.clear)
@@ -257,6 +253,10 @@ def _stated(look: _Look, message: MessageType, read: Read, *, reading: Reading, 
             return Said(kind, clear.model_dump_json(exclude_none=True))
         case _:
             return Said()
+
+
+def _broken_as(error: ValueError) -> str:
+    return "code_unknown" if isinstance(error, ValidationError) and only_codes_unknown(error) else "body_invalid"
 
 
 def _receipted(clear: MessagesReceiptedClear, attributes: Attributes) -> list[Receipted]:
@@ -352,8 +352,8 @@ def _decided(
         decided = read_decided(reading.opener.open(sealed, context))
     except Refused as error:
         return Said(EntryKind.DECISION, clear.model_dump_json(), error.code)
-    except ValueError:
-        return Said(EntryKind.DECISION, clear.model_dump_json(), "body_invalid")
+    except ValueError as error:
+        return Said(EntryKind.DECISION, clear.model_dump_json(), _broken_as(error))
     fact, at = decided.fact, decided.fact.decision.decided_at
     if not _may_state(fact, attributes, at, directory=directory, reading=reading):
         return _not_entitled(fact)
