@@ -132,6 +132,8 @@ class Books:
                 self.differences += [Difference("II", "an entry that audit cannot have read", where)]
             for row in await book.fetch(views.SAID):
                 self.notes.append(said(row))
+            for row in await book.fetch(views.UNREAD):
+                self.notes.append(unread(row))
             for row in await book.fetch(views.NOBODYS):
                 self.notes.append(counted(row))
             compared |= check.compared
@@ -252,6 +254,12 @@ def said(row: Mapping[str, object]) -> str:
     if row["kind"] == "not_entitled":
         return f"{place}: {row['sender']} had no right to say {row['type']}"
     return f"{place}: {row['kind']} ({row['problem']})"
+
+
+def unread(row: Mapping[str, object]) -> str:
+    """What a row of `views.UNREAD` says, for a person."""
+    place = f"{row['topic']}/{row['partition']}/{row['first']} to {row['last']}"
+    return f"{place}: {row['count']} of {row['type']} that audit could not read ({row['problem']})"
 
 
 def counted(row: Mapping[str, object]) -> str:

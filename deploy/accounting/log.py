@@ -6,13 +6,13 @@ state): an entry that was altered says something else. Topics are read one after
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -23,7 +23,7 @@ from deploy.accounting.differences import Difference
 from deploy.accounting.folded import Folded, FoldedDay
 from deploy.accounting.spans import Spans
 from deploy.accounting.streams import Book
-from services.audit.domain.entries import NOBODYS, Entry, Read, Receipted, folded_as
+from services.audit.domain.entries import NOBODYS, UNREAD, Entry, EntryKind, Read, Receipted, folded_as
 from services.audit.domain.reading import Reading, read_records
 from shared.envelope.keys import OpeningKey
 from shared.envelope.sealing import Opener
@@ -41,11 +41,11 @@ _CLAIMS: Final = (
     *("message_id", "type", "subject", "sender", "recipient", "exercise"),
     *("epoch", "sequence", "previous_epoch", "previous_last", "key_id"),
 )
-#: What it says where the record's proof holds.
-_STATED: Final = (
-    *("kind", "edge_id", "commitment"),
-    *("batch_root", "batch_signature", "batch_index", "batch_size", "batch_path"),
-)
+#: What it says where the record's proof holds: that proof, and what the record states.
+_PROOF: Final = ("batch_root", "batch_signature", "batch_index", "batch_size", "batch_path")
+_STATED: Final = ("kind", "edge_id", "commitment", "detail")
+#: What of it only audit's key can tell.
+_SEALED: Final = frozenset({"kind", "detail"})
 _OWN: Final = frozenset({"loss", "conflict"})
 _KEY_FILES: Final = "keys/audit/*.key"
 
@@ -62,6 +62,8 @@ class LogCheck:
     sealing_before: datetime
     compared: dict[str, tuple[str, int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    #: How many messages of which types are of a later release than this one, which audit may read.
+    _later: Counter[str] = field(default_factory=Counter)
 
     async def differences(
         self, lives: Mapping[str, UUID], before: Mapping[str, tuple[str, int]]
@@ -75,6 +77,10 @@ class LogCheck:
                 self.compared[where.topic] = str(life), first
                 async for each in self._topic(where, life, Bounds(first, bounds.end)):
                     yield each
+        self.notes += [
+            f"{count} of {type_text} that this release cannot read: what they state was not compared"
+            for type_text, count in self._later.items()
+        ]
 
     async def _topic(self, where: Coordinate, life: UUID, bounds: Bounds) -> AsyncIterator[Difference]:
         entries = _Ahead(self.book.rows(views.ENTRIES, where.topic, life, where.partition, bounds.first))
@@ -89,6 +95,8 @@ class LogCheck:
                         each.read(life, self.reading)
                         lost = _lost(each.rows, lost)
                         strange += each.elsewhere()
+                        if each.made.problem in UNREAD:
+                            self._later[each.made.type or ""] += 1
                         late = each.record.broker_time >= self.sealing_before
                         counted = each.is_counted and (folded.add(each.made) or late)
                         if each.own is not None or not counted:
@@ -121,16 +129,20 @@ class LogCheck:
     async def _tables(self, compared: Sequence[_Compared]) -> AsyncIterator[Difference]:
         """Compare what receipts and decisions of a batch say with the tables that audit shows them from."""
         stated: dict[UUID, set[Receipted]] = {}
-        links = []
+        links, unread = [], set()
         for each in compared:
             if each.made.kind == "receipt" and each.made.message_id is not None:
                 stated[each.made.message_id] = set(each.said.receipted)
-            links += each.said.links
+            if not each.is_unread:
+                links += each.said.links
+            elif each.made.message_id is not None:
+                unread.add(each.made.message_id)
         shown: dict[UUID, set[Receipted]] = defaultdict(set)
         for row in await self.book.fetch(views.RECEIPTED, list(stated)) if stated else ():
             shown[row["receipt_id"]].add(Receipted(*row))
         for receipt_id, entries in stated.items():
-            for entry in sorted(entries ^ shown[receipt_id], key=str):
+            missing = set() if receipt_id in unread else entries - shown[receipt_id]
+            for entry in sorted(missing | (shown[receipt_id] - entries), key=str):
                 which = "audit does not show" if entry in entries else "was never given and audit shows"
                 where = f"receipt {receipt_id}: message {entry.message_id}, {entry.outcome}"
                 yield Difference("II", f"a receipt's word that {which}", where)
@@ -159,6 +171,11 @@ class _Compared:
     def own(self) -> asyncpg.Record | None:
         """The entry that it has."""
         return next((row for row in self._here if row["digest"] == self.made.digest and row["kind"] not in _OWN), None)
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether audit was of an earlier release than the record: what it states has led to nothing."""
+        return self.own is not None and self.own["problem"] in UNREAD
 
     @property
     def is_counted(self) -> bool:
@@ -229,15 +246,34 @@ def _changed(made: Entry, row: asyncpg.Record, *, opened: bool) -> list[str]:
     if made.verified:
         if not row["verified"] and row["problem"] != "document_unknown":
             names.append("verified")
-        names += _STATED if opened else [name for name in _STATED if name != "kind"]
+        names += _PROOF
     elif row["verified"] and made.problem != "key_revoked":
         return ["verified"]
     found = [name for name in names if getattr(made, name) != row[name]]
-    if opened and made.verified and row["problem"] not in (made.problem, "document_unknown"):
+    return found + _otherwise(made, row, opened=opened) if made.verified else found
+
+
+def _otherwise(made: Entry, row: asyncpg.Record, *, opened: bool) -> list[str]:
+    """What it says of what the record states. A release that could not read that says less of it, and nothing else."""
+    ours, theirs = _said(made._asdict()), _said(row)
+    if row["problem"] in UNREAD:
+        return [name for name in _STATED if not _is_of(theirs[name], ours[name])]
+    if made.problem in UNREAD:
+        return [name for name in _STATED if not _is_of(ours[name], theirs[name])]
+    found = [name for name in _STATED if ours[name] != theirs[name] and (opened or name not in _SEALED)]
+    if opened and row["problem"] not in (made.problem, "document_unknown"):
         found.append("problem")
-    if opened and made.verified and _json(made.detail) != _json(row["detail"]):
-        found.append("detail")
     return found
+
+
+def _said(entry: Mapping[str, Any]) -> dict[str, object]:
+    return {name: entry[name] for name in _STATED} | {"detail": _json(entry["detail"])}
+
+
+def _is_of(less: object, more: object) -> bool:
+    if isinstance(less, dict) and isinstance(more, dict):
+        return less.items() <= more.items()
+    return less in (None, EntryKind.RECORD, more)
 
 
 def _names(row: asyncpg.Record, digest: str) -> bool:

@@ -108,6 +108,12 @@ SAID: Final = """
 SELECT topic, partition, "offset", kind, sender, type, problem FROM entry
 WHERE kind IN ('loss', 'conflict', 'not_entitled') ORDER BY 1, 2, 3 LIMIT 1000
 """
+#: What audit was of too early a release to read: no difference, and worth a look.
+UNREAD: Final = """
+SELECT topic, partition, type, problem, count(*) AS count, min("offset") AS first, max("offset") AS last FROM entry
+WHERE problem IN ('code_unknown', 'engine_unknown', 'type_unknown', 'version_unknown')
+GROUP BY topic, topic_id, partition, type, problem ORDER BY 1, 2, 3, 4 LIMIT 1000
+"""
 INTAKE: Final = "SELECT party, fate, count FROM intake_count"
 REFERRALS: Final = "SELECT party, disposition, count(*) AS n FROM referral GROUP BY party, disposition"
 #: A referral that was decided again is stated again: it is counted once, as it was decided first, by its own origin.

@@ -159,6 +159,9 @@ CREATE TABLE entry (
     PRIMARY KEY (topic, topic_id, partition, "offset", digest)
 );
 CREATE INDEX entry_odd ON entry (topic, partition, "offset") WHERE kind IN ('loss', 'conflict', 'not_entitled');
+-- What a later release is to read.
+CREATE INDEX entry_unread ON entry (topic, topic_id, partition, type, problem)
+    WHERE problem IN ('code_unknown', 'engine_unknown', 'type_unknown', 'version_unknown');
 CREATE INDEX entry_by_loss ON entry (topic, partition) WHERE kind = 'loss';
 CREATE INDEX entry_by_subject ON entry (subject);
 CREATE INDEX entry_by_message ON entry (message_id);
