@@ -9,6 +9,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
+
 from deploy.accounting import edges, messages, views
 from deploy.accounting.differences import Difference, Found, Reconciliation
 from deploy.accounting.edges import Carrier, Edges
@@ -54,6 +56,8 @@ class Books:
     differences: Found = field(default_factory=Found)
     notes: list[str] = field(default_factory=list)
     days: Days = field(default_factory=Days)
+    #: By the instance that decided them: referrals whose decision audit has, and could not read.
+    _unread: dict[str, list[UUID]] = field(default_factory=dict)
 
     async def messages(self) -> tuple[Messages, Messages]:
         """(II): the account of everything, and that of the days which will be sealed if nothing differs."""
@@ -77,6 +81,9 @@ class Books:
     async def edges(self) -> Edges:
         """(III), of what is not sealed."""
         account = Edges()
+        for row in await self._unread_filings():
+            if not row["refused"]:
+                self._unread.setdefault(row["sender"], []).append(UUID(row["subject"]))
         async for rows in grouped(self._carriers(), key=lambda row: row.message_id):
             self.differences += account.add(rows)
             if len(account.untold) >= _ASKED_AT_ONCE:
@@ -99,6 +106,7 @@ class Books:
             if keeps_referrals(book.kind):
                 for row in await book.fetch(views.INTAKE):
                     account.intake[row["party"], row["fate"]] += row["count"]
+                    account.counted_by[row["party"]] = book.name
                 for row in await book.fetch(views.REFERRALS):
                     account.kept[row["party"], row["disposition"]] += row["n"]
         for book in self.audits:
@@ -106,8 +114,24 @@ class Books:
                 account.decided[row["origin"], row["disposition"]] += row["n"]
             for row in await book.fetch(views.REFUSED):
                 account.refused[row["origin"]] += row["n"]
+        await self._note_unread(account)
         self.differences += account.differences()
         return account
+
+    async def _note_unread(self, account: Referrals) -> None:
+        """What was stated of filings to an audit that could not read it: it was told, all the same."""
+        decided: dict[str, list[UUID]] = {}
+        for row in await self._unread_filings():
+            if row["refused"]:
+                account.unread_refusals[row["sender"]] += row["n"]
+            elif not row["told"]:
+                decided.setdefault(row["sender"], []).append(UUID(row["subject"]))
+        for book in self.services:
+            for row in await book.fetch(views.REFERRALS_OF, decided[book.name]) if book.name in decided else ():
+                account.unread[row["party"], row["disposition"]] += row["n"]
+
+    async def _unread_filings(self) -> list[asyncpg.Record]:
+        return [row for book in self.audits for row in await book.fetch(views.UNREAD_FILINGS)]
 
     async def log(self, endpoints: Endpoints) -> Mapping[str, tuple[str, int]]:
         """Audit's entries against Kafka; how far each topic need not be compared again."""
@@ -191,6 +215,10 @@ class Books:
         for book in self.audits:
             for row in await book.fetch(views.LINKS, list(account.untold)):
                 links.setdefault(row["edge_id"], set()).add(row["origin"])
+        for book in self.services:
+            ids = self._unread.get(book.name)
+            for row in await book.fetch(views.EDGES_OF, list(account.untold), ids) if ids else ():
+                links.setdefault(row["edge_id"], set()).add(row["party"])
         self.differences += account.told(links)
 
 
@@ -203,7 +231,7 @@ async def read_books(endpoints: Endpoints, sealed: Sealed) -> Findings:
     async with AsyncExitStack() as stack:
         kinds = _kinds(endpoints)
         found = [
-            await stack.enter_async_context(opened(endpoints.database(name).accountant_url, kind=kind))
+            await stack.enter_async_context(opened(endpoints.database(name).accountant_url, kind=kind, name=name))
             for name, kind in sorted(kinds.items(), key=lambda each: each[1] == AUDIT)
         ]
         services = [book for book in found if book.kind != AUDIT]

@@ -24,6 +24,11 @@ class Referrals:
     kept: Counter[tuple[str, str]] = field(default_factory=Counter)
     decided: Counter[tuple[str, str]] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
+    #: What was stated to audit and it could not read: decisions, by the party whose referral each is about; refusals,
+    #: by the instance that states them, and which instance counts each party's.
+    unread: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unread_refusals: Counter[str] = field(default_factory=Counter)
+    counted_by: dict[str, str] = field(default_factory=dict)
 
     def differences(self) -> Iterator[Difference]:
         parties = {party for party, _ in self.intake} | {party for party, _ in self.decided}
@@ -33,11 +38,26 @@ class Referrals:
             if self.intake[party, "accepted"] != sum(self.kept[party, each.value] for each in Disposition):
                 yield Difference("I", "accepted is not the sum of its dispositions", party, (party,))
             for name in (each.value for each in Disposition):
-                if (kept := self.kept[party, name]) != (stated := self.decided[party, name]):
+                stated = self.decided[party, name] + self.unread[party, name]
+                if (kept := self.kept[party, name]) != stated:
                     what = f"{name}: {kept} kept by the origin, {stated} stated to audit"
                     yield Difference("I", what, party, (party,))
-            if self.intake[party, "refused"] != self.refused[party]:
-                yield Difference("I", "refusals counted by the origin are not those stated to audit", party, (party,))
+        for party in sorted(self._refused_otherwise()):
+            yield Difference("I", "refusals counted by the origin are not those stated to audit", party, (party,))
+
+    def _refused_otherwise(self) -> set[str]:
+        """Whose refusals were not stated, but where an instance has stated as many that audit could not read."""
+        parties = {party for party, _ in (*self.intake, *self.decided)}
+        lacking = {party: self.intake[party, "refused"] - self.refused[party] for party in parties}
+        by_instance = Counter[str]()
+        for party, count in lacking.items():
+            by_instance[self.counted_by.get(party, "")] += max(count, 0)
+        unread = {name for name, count in by_instance.items() if count == self.unread_refusals[name]}
+        return {
+            party
+            for party, count in lacking.items()
+            if count < 0 or (count and self.counted_by.get(party) not in unread)
+        }
 
     def by_origin(self) -> tuple[Terms, ...]:
         """The terms of the equation of each origin."""

@@ -42,8 +42,8 @@ class Line(NamedTuple):
 class Book:
     """One database in one snapshot: within it nothing moves from the outbox to the receipts."""
 
-    def __init__(self, connection: asyncpg.Connection, *, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, connection: asyncpg.Connection, *, kind: str, name: str = "") -> None:
+        self.kind, self.name = kind, name
         self._connection = connection
 
     async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
@@ -63,15 +63,15 @@ class Book:
 
 
 @asynccontextmanager
-async def opened(url: str, *, kind: str) -> AsyncIterator[Book]:
-    """The database as its accountant. Raises `Unavailable`."""
+async def opened(url: str, *, kind: str, name: str = "") -> AsyncIterator[Book]:
+    """The database of the instance `name` as its accountant. Raises `Unavailable`."""
     try:
         connection = await asyncpg.connect(url, timeout=CONNECT_S_MAX)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         raise Unavailable("database_unavailable") from None
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            yield Book(connection, kind=kind)
+            yield Book(connection, kind=kind, name=name)
     finally:
         await connection.close()
 

@@ -129,6 +129,23 @@ SELECT origin, disposition, count(*) AS n FROM (
 REFUSED: Final = """
 SELECT detail->>'origin' AS origin, count(DISTINCT message_id) AS n FROM entry WHERE kind = 'refusal' GROUP BY 1
 """
+#: What audit could not read of what instances state of their parties' filings: to which referrals it was about, and
+#: whether one of their decisions was read. A refusal is about none.
+UNREAD_FILINGS: Final = r"""
+SELECT sender, type LIKE 'causeway.referral\_refused.%' AS refused, subject, bool_or(EXISTS (
+    SELECT FROM entry AS d WHERE d.subject = e.subject AND d.kind = 'decision' AND d.detail ? 'origin')) AS told,
+    count(DISTINCT message_id) AS n
+FROM entry AS e
+WHERE problem IN ('code_unknown', 'engine_unknown', 'type_unknown', 'version_unknown')
+  AND type SIMILAR TO 'causeway.referral\_(decided|refused).%' AND NOT coalesce(detail ? 'origin', false)
+  AND subject ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+GROUP BY sender, type, subject
+"""
+#: Which of an origin's referrals ($1) it has, by what became of them; which of its edges ($1) are of such ($2).
+REFERRALS_OF: Final = """
+SELECT party, disposition, count(*) AS n FROM referral WHERE referral_id = ANY ($1) GROUP BY party, disposition
+"""
+EDGES_OF: Final = "SELECT edge_id, party FROM edge WHERE edge_id = ANY ($1) AND referral_id = ANY ($2)"
 #: What audit keeps of one life of a topic, from an offset on.
 ENTRIES: Final = """
 SELECT * FROM entry WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" >= $4

@@ -1,0 +1,106 @@
+"""What an origin has stated of its filings, and audit could not read, audit was told: (I) and (III) hold."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import date
+from typing import Any, Final, cast
+
+import pytest
+
+from deploy.accounting import views
+from deploy.accounting.books import Books
+from deploy.accounting.sealed import Sealed
+from deploy.accounting.streams import Book
+from shared.kernel.ids import uuid7
+from shared.runtime.database.transactions import Database
+from tests.services.audit.log import Log
+from tests.services.audit.test_later_release import decision, later, refusal
+from tests.support.builders import HOTLINE
+
+ORIGIN: Final = "hotline"
+REFERRAL, EDGE, MESSAGE = uuid7(), uuid7(), uuid7()
+
+
+class Said:
+    """A book that answers each question as it is told to, and any other with nothing."""
+
+    def __init__(self, kind: str, name: str, answers: Mapping[str, Sequence[Any]]) -> None:
+        self.kind, self.name, self.answers = kind, name, answers
+
+    async def fetch(self, query: str, *_: object) -> Sequence[Any]:
+        return self.answers.get(query, ())
+
+    async def rows(self, query: str, *_: object) -> AsyncIterator[Any]:
+        for each in self.answers.get(query, ()):
+            yield each
+
+
+def books(*unread: Mapping[str, Any]) -> Books:
+    """An origin that has filed one referral with one edge, and refused another; and what audit could not read of it."""
+    origin = {
+        views.INTAKE: [
+            {"party": HOTLINE, "fate": fate, "count": count}
+            for fate, count in (("submitted", 2), ("refused", 1), ("accepted", 1))
+        ],
+        views.REFERRALS: (of := [{"party": HOTLINE, "disposition": "routed", "n": 1}]),
+        views.REFERRALS_OF: of,
+        views.EDGES: [(MESSAGE, None, "emitted", EDGE, HOTLINE)],
+        views.CARRIERS: [(MESSAGE, "causeway.referral_offered.v1", None, None, None)],
+        views.EDGES_OF: [{"edge_id": EDGE, "party": HOTLINE}],
+    }
+    services, audits = [Said(ORIGIN, ORIGIN, origin)], [Said("audit", "audit", {views.UNREAD_FILINGS: unread})]
+    return Books(cast(list[Book], services), cast(list[Book], audits), Sealed(), date(2026, 1, 1))
+
+
+def filing(*, refused: bool, sender: str = ORIGIN, told: bool = False) -> dict[str, Any]:
+    return {"sender": sender, "refused": refused, "subject": str(REFERRAL), "told": told, "n": 1}
+
+
+async def differing(found: Books) -> list[tuple[str, str]]:
+    await found.edges()
+    await found.referrals()
+    return [(each.equation, each.what) for each in found.differences.sorted()]
+
+
+async def test_it_is_no_difference() -> None:
+    assert await differing(books(filing(refused=False), filing(refused=True))) == []
+
+
+REFUSALS = ("I", "refusals counted by the origin are not those stated to audit")
+DECISIONS = ("I", "routed: 1 kept by the origin, 0 stated to audit"), ("III", "an edge that audit was not told of")
+
+
+@pytest.mark.parametrize(
+    ("unread", "differs"),
+    [
+        ((), {REFUSALS, *DECISIONS}),
+        ((filing(refused=False),), {REFUSALS}),
+        ((filing(refused=True),), {*DECISIONS}),
+        ((filing(refused=True), filing(refused=True)), {REFUSALS, *DECISIONS}),
+        ((filing(refused=False, sender="industry"), filing(refused=True, sender="industry")), {REFUSALS, *DECISIONS}),
+    ],
+    ids=["nothing", "a decision", "a refusal", "one refusal too many", "another's word"],
+)
+async def test_what_was_not_stated_is(unread: Sequence[Mapping[str, Any]], differs: set[tuple[str, str]]) -> None:
+    assert set(await differing(books(*unread))) == differs
+
+
+async def filings(database: Database, subject: str) -> list[tuple[Any, ...]]:
+    async with database.transaction() as session:
+        rows = await Book(session.driver, kind="audit").fetch(views.UNREAD_FILINGS)
+    return [tuple(row) for row in rows if row["subject"] == subject]
+
+
+async def test_audit_says_of_which_referral_it_could_not_read_a_decision(database: Database) -> None:
+    log = Log(database)
+    read = decision(log)
+    subject = (read.key or b"").decode()
+    await log.keep(log.world.resigned(later(log, read), id=uuid7()))
+    assert await filings(database, subject) == [(ORIGIN, False, subject, False, 1)]
+    await log.keep(read)
+    assert await filings(database, subject) == [(ORIGIN, False, subject, True, 1)], "another of its decisions was read"
+    refused = later(log, refusal(log))
+    await log.keep(refused)
+    subject = (refused.key or b"").decode()
+    assert await filings(database, subject) == [(ORIGIN, True, subject, False, 1)]
