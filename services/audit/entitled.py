@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.audit.domain.entries import EntryKind
+from services.audit.domain.entries import UNREAD, EntryKind
 from services.audit.ports import KeptEntry
 from shared.contracts.registry import (
-    BY_TYPE,
     CLAIM_GRANTED,
     CONTACT_SUGGESTED,
+    NAMES,
     PRESERVATION_REQUESTED,
     REFERRAL_PASSED_ON,
+    Family,
+    MessageType,
+    name_of,
+    newest,
 )
 from shared.exchange.authority import STATEMENT_NOT_YOURS, Relation, cells_of
 
@@ -31,7 +35,7 @@ def judged(messages: Sequence[KeptEntry]) -> tuple[KeptEntry, ...]:
     The origin of a referral is who was first to state that it decided it. Until audit has read that, nothing of it is
     judged. A preservation is between the agency that asked and the provider that it asked, and nobody else.
     """
-    requests = [each for each in messages if each.verified and each.type == PRESERVATION_REQUESTED.type]
+    requests = [each for each in messages if each.verified and _is(each, PRESERVATION_REQUESTED)]
     asked = frozenset((each.sender, each.recipient) for each in requests)
     messages = [each if _between(each, asked) else _marked(each) for each in messages]
     # A decision that audit cannot open says nothing of whose it is: whoever sent it first must not hide the origin.
@@ -60,7 +64,7 @@ def _between(entry: KeptEntry, asked: _Asked) -> bool:
     """
     match _relation(entry):
         case Relation.ASKED_IT:
-            only = len(asked) == 1 or entry.type != PRESERVATION_REQUESTED.type
+            only = len(asked) == 1 or not _is(entry, PRESERVATION_REQUESTED)
             return only and (entry.sender, entry.recipient) in asked
         case Relation.WAS_ASKED:
             return (entry.recipient, entry.sender) in asked
@@ -77,14 +81,26 @@ def _of_one(entry: KeptEntry, asked: _Asked) -> bool:
 
 def _relation(entry: KeptEntry) -> Relation | None:
     """How its sender must stand to what it speaks of; None where it says already what is wrong with it."""
-    message = BY_TYPE.get(entry.type or "")
+    message = _message(entry)
     if message is None or not entry.verified or entry.kind is EntryKind.NOT_ENTITLED:
         return None
+    if message.family is Family.FACT and entry.kind is EntryKind.RECORD and entry.problem in UNREAD:
+        return None  # nobody knows of whom it speaks
     return cells_of(message)[0].relation
 
 
+def _message(entry: KeptEntry) -> MessageType | None:
+    """What it is of: whose a message is to say, no version of it changes, though audit may not read it."""
+    name = name_of(entry.type or "")
+    return newest(name) if name in NAMES else None
+
+
+def _is(entry: KeptEntry, message: MessageType) -> bool:
+    return name_of(entry.type or "") == message.name
+
+
 def _grants(entry: KeptEntry) -> bool:
-    return entry.type == CLAIM_GRANTED.type and entry.kind is not EntryKind.NOT_ENTITLED
+    return _is(entry, CLAIM_GRANTED) and entry.kind is not EntryKind.NOT_ENTITLED
 
 
 def _once(entry: KeptEntry, origin: str, sent: _Sent, *, granted: frozenset[str | None]) -> bool:
@@ -94,7 +110,7 @@ def _once(entry: KeptEntry, origin: str, sent: _Sent, *, granted: frozenset[str 
 
 def _to_who_has_it(entry: KeptEntry, origin: str, sent: _Sent) -> bool:
     """Nobody is told of another agency that was not sent the referral, by its origin or by an agency that was."""
-    told = entry.type == CONTACT_SUGGESTED.type and entry.kind is not EntryKind.NOT_ENTITLED
+    told = _is(entry, CONTACT_SUGGESTED) and entry.kind is not EntryKind.NOT_ENTITLED
     return not told or (entry.subject, origin, entry.recipient) in sent
 
 
@@ -119,14 +135,14 @@ def _entitled(entry: KeptEntry, origin: str, sent: _Sent, *, speakers: frozenset
 
 def _passed_on(messages: Sequence[KeptEntry], origin: str, sent: _Sent) -> _Sent:
     """What was sent, and what an agency that was sent it has passed on: that agency answers the origin, too."""
-    passed = [each for each in messages if each.verified and each.type == REFERRAL_PASSED_ON.type]
+    passed = [each for each in messages if each.verified and _is(each, REFERRAL_PASSED_ON)]
     return sent | {
         (each.subject, origin, each.recipient) for each in passed if (each.subject, origin, each.sender) in sent
     }
 
 
 def _carries_an_edge(entry: KeptEntry, origin: str) -> bool:
-    message = BY_TYPE.get(entry.type or "")
+    message = _message(entry)
     return message is not None and message.edge and entry.verified and entry.sender == origin
 
 

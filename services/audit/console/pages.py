@@ -20,7 +20,7 @@ from services.audit.domain.scope import Within
 from services.audit.ports import Entries, KeptEntry, Partitions, Reconciliations, Sought
 from services.audit.use_cases import DirectoryAt, Look
 from shared.contracts.base import PartyId
-from shared.contracts.registry import BY_TYPE
+from shared.contracts.registry import NAMES, name_of
 from shared.kernel.authority import Role
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
@@ -212,7 +212,7 @@ def _day(asked: Asked, name: str) -> date | None:
 
 
 def _arrow(entry: KeptEntry) -> Arrow:
-    message = BY_TYPE.get(entry.type or "")
-    name = entry.kind.value if message is None else message.name
+    name = name_of(entry.type or "")
+    name = name if name in NAMES else entry.kind.value
     sender = entry.sender or "unknown"
     return Arrow(entry.position, sender, entry.recipient or sender, name.replace("_", " "))

@@ -168,3 +168,25 @@ async def test_marks_of_whatever_version_are_counted_by_the_day(log: Log) -> Non
     await log.keep(*records)
     assert [each[:3] for each in await folded(log)] == [(0, 1, 2)]
     assert (await log.page(records[0]))["items"] == []
+
+
+async def test_whoever_was_sent_what_audit_cannot_read_answers_as_anybody_does(log: Log) -> None:
+    filed = log.world.prepared()
+    for record in log.world.records(filed.drafts):
+        await log.keep(later(log, record) if b"referral_offered" in type_of(record) else record)
+    await log.outcome(filed.referral_id, 1, outcome="conviction", known="yes")
+    flow = await log.flow(filed.referral_id)
+    assert {each["problem"] for each in flow if "referral_offered" in each["type"]} == {"version_unknown"}
+    assert [(each["kind"], each["problem"]) for each in flow if "outcome_reported" in each["type"]] == [
+        ("record", None)
+    ]
+
+
+@pytest.mark.parametrize("of_later", ["version", "code"])
+async def test_of_whom_an_unread_fact_speaks_nobody_is_accused(log: Log, of_later: str) -> None:
+    filed = log.world.prepared()
+    await log.file(filed)
+    record = later(log, look(log)) if of_later == "version" else with_code(log, look, "reason")
+    await log.keep(log.world.resigned(record, subject=str(filed.referral_id)))
+    [found] = [each for each in await log.flow(filed.referral_id) if "record_revealed" in each["type"]]
+    assert (found["kind"], found["problem"]) == ("record", f"{of_later}_unknown")
