@@ -153,7 +153,8 @@ recipient cannot read it defers.
 **Deferred** is no refusal. The recipient keeps the message's number and what it lacked, not its body; the sender's row
 lives on and is on its work list. Whoever has been upgraded asks for it (`wanted`), and gets the same bytes. Of what
 instances state themselves only the newest that could not be read is noted, and counted: after the upgrade it is called
-`gone`, so that its sender tells anew what it holds, and what its receipts may have answered for is sent and answered again.
+`gone`, so that its sender tells anew what it holds, and what its receipts may have answered for is sent and answered
+again. Audit defers nothing: it keeps an entry of what it cannot read, with the same code, and its number counts as taken.
 """
 _TALK = """## What instances tell each other
 
