@@ -14,15 +14,22 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 from uuid import UUID
 
-from shared.contracts.referral import ReferralRecord
+from services.audit.domain.partitions import Life, Loss, LossReason, entry_of
+from services.law_enforcement.store import case_reference, protected_reference
+from shared.contracts.directory import DocumentActivated
+from shared.contracts.preserving import PreservationRecord
+from shared.contracts.referral import Locator, OnionLocator, PeerLocator, ReferralRecord, UrlLocator
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, reveal, unwrap, wrap
 from shared.exchange.accept import accept
 from shared.exchange.decided import commitment, edge_salt
+from shared.exchange.locations import FORMS, in_form
 from shared.exchange.message import Received, Record, record_digest
 from shared.exchange.released import Released
+from shared.guard import kept_locator
 from shared.party.origin.store.acts import reference_place
 from shared.party.origin.store.filing import places
 from shared.party.origin.store.revisions import revision_place
+from shared.party.preservation.store.preservations import opened_record, protected_record
 from shared.party.recipient.store.arriving import content_place, seal_contents
 from shared.party.recipient.store.packing import packed, unpacked
 from shared.runtime.console.people import link_hash, opaque_actor
@@ -30,11 +37,15 @@ from shared.runtime.courier.secrets import Safe
 from shared.runtime.database.journal import BEGINNING, Ended, Erased, Journal, Kept
 from shared.runtime.http.identity import key_hash
 from shared.runtime.http.sameness import body_hash, items_hash
+from shared.runtime.kafka.beat import BEAT_KEY
+from shared.runtime.kafka.documents import DIRECTORY_TOPIC, document_key
+from shared.runtime.post.awaiting import AWAITING
 from shared.runtime.post.judge import verified
 from shared.runtime.post.kept_record import decrypt_record, encrypt_record
+from shared.runtime.post.parking import QUARANTINE
 from shared.runtime.post.ports import Outgoing
 from shared.runtime.post.segments import pack, unpack
-from tests.support.builders import AT, HOTLINE
+from tests.support.builders import AT, HOTLINE, POLICE
 from tests.support.exchange_world import World
 
 #: The key-encryption key of this installation. It protects nothing else.
@@ -44,7 +55,20 @@ OTHER: Final = UUID("019b2d3c-4400-7000-8000-0000000000a2")
 TEXT: Final = "harmless generated text"
 #: Two people by their opaque ids, and 32 bytes of salt.
 ONE, TWO, SALT = "1" * 32, "2" * 32, "5" * 64
-ITEMS, WAITS = "offer", "awaiting"
+ITEMS: Final = "offer"
+#: Where a record is kept whole.
+KEPT_IN: Final = (AWAITING, QUARANTINE)
+#: Addresses in whose form something is left out, or written otherwise than it travelled.
+PLACES: Final[Sequence[Locator]] = (
+    UrlLocator(kind="url", value="http://Provider-002.example:80/a/./b/../%7Ec%2F/?#d"),
+    UrlLocator(kind="url", value="https://provider-002.example:8443//a%b?q=1&p=%C3%A9"),
+    UrlLocator(kind="url", value="https://provider-002.example/"),
+    OnionLocator(kind="onion", value=f"http://{'a' * 56}.onion/A/"),
+    PeerLocator(kind="p2p", value=f"ed2k://|file|a.jpg|1|{'A' * 32}|/"),
+)
+ASKED: Final = PreservationRecord(locations=PLACES[:1], order_reference="ORDER-1")
+ACTIVATED: Final = DocumentActivated.model_construct(kind="directory", digest=SALT, active_from=AT)
+LOST: Final = Loss(Life("causeway.hotline.v1", SUBJECT, 0), 3, 7, LossReason.RETENTION, SALT)
 #: Where an origin keeps a key and what is under it, by what it is.
 ORIGINS: Final[Mapping[str, tuple[bytes, bytes]]] = {
     "referral": places(SUBJECT, HOTLINE),
@@ -70,10 +94,12 @@ def stored(here: World, records: Sequence[Record]) -> dict[str, Any]:
     return {
         "item": [_text(each) for each in item],
         "origin": keys,
+        "preservation": [_text(each) for each in protected_record(SUBJECT, POLICE, record=ASKED, kek=KEK)],
+        "case": [_text(each) for each in protected_reference(SUBJECT, POLICE, reference=TEXT, kek=KEK)],
         "address": [_text(safe.wrapped(KEK)), _text(safe.protect("url", TEXT))],
         "packed": [_text(packed(each)) for each in _packable(records)],
         "segment": _text(pack([_outgoing(each) for each in records])),
-        "waits": [_text(encrypt_record(each, KEK, table=WAITS)) for each in records],
+        **{name: [_text(encrypt_record(each, KEK, table=name)) for each in records] for name in KEPT_IN},
         "journal": _journal(),
         "derived": derived(here, records),
     }
@@ -94,10 +120,15 @@ def opened(here: World, records: Sequence[Record], kept: Mapping[str, Any]) -> d
         "content": ReferralRecord.model_validate_json(reveal(content, key, place.column("content"))),
         "evidence": unpacked(reveal(evidence, key, place.column("evidence"))),
         "origin": at_origin,
+        "preservation": opened_record(_row(kept["preservation"], "content", "wrapped_key"), KEK),
+        "case": case_reference(_row(kept["case"], "case_reference", "reference_key"), KEK),
         "address": Safe.opened(OTHER, HOTLINE, under, kek=KEK).reveal("url", url),
         "packed": [unpacked(b64decode(each)) for each in kept["packed"]],
         "segment": unpack(b64decode(kept["segment"])),
-        "waits": [_waiting(b64decode(each), at) for each, at in zip(kept["waits"], records, strict=True)],
+        **{
+            name: [_held(b64decode(each), at, name) for each, at in zip(kept[name], records, strict=True)]
+            for name in KEPT_IN
+        },
         "journal": _lines(kept["journal"]),
         "derived": kept["derived"],
     }
@@ -113,10 +144,12 @@ def expected(here: World, records: Sequence[Record]) -> dict[str, Any]:
         "content": _received(here, records[0]).sealed,
         "evidence": unkeyed[0],
         "origin": dict.fromkeys(ORIGINS, TEXT),
+        "preservation": ASKED,
+        "case": TEXT,
         "address": TEXT,
         "packed": unkeyed,
         "segment": [_outgoing(each) for each in records],
-        "waits": list(records),
+        **{name: list(records) for name in KEPT_IN},
         "journal": [LINES[0], LINES[3]],
         "derived": derived(here, records),
     }
@@ -139,8 +172,18 @@ def derived(here: World, records: Sequence[Record]) -> dict[str, str]:
         "body": body_hash("/v1/referrals", b'{"b": 1.0, "a": "\xc3\xa9"}').hex(),
         "items": items_hash("/v1/referrals:batch", [({"b": 1, "a": TEXT}, b"")]).hex(),
         "tail": record_digest(records[0]),
+        "loss": entry_of(LOST, AT).digest,
+        "beat": f"{DIRECTORY_TOPIC} {BEAT_KEY.decode()}",
+        "document": f"{DIRECTORY_TOPIC} {document_key(ACTIVATED).decode()}",
+        **{f"place {each.value}": _spelt_and_compared(each) for each in PLACES},
         **{f"told {name}": content for name, content in told.items()},
     }
+
+
+def _spelt_and_compared(locator: Locator) -> str:
+    """As an address travels, and the first form of where it leads."""
+    kept = kept_locator(locator, FORMS[1].edition)
+    return f"{kept.value}\n{in_form(kept, 1)}"
 
 
 def _received(here: World, record: Record) -> Received:
@@ -165,8 +208,14 @@ def _outgoing(record: Record) -> Outgoing:
     )
 
 
-def _waiting(kept: bytes, at: Record) -> Record:
-    return decrypt_record(kept, KEK, topic=at.topic, partition=at.partition, offset=at.offset, table=WAITS)
+def _held(kept: bytes, at: Record, table: str) -> Record:
+    return decrypt_record(kept, KEK, topic=at.topic, partition=at.partition, offset=at.offset, table=table)
+
+
+def _row(kept: Sequence[str], content: str, key: str) -> Any:
+    """A row of the subject at the agency, with these two columns."""
+    protected, wrapped = map(b64decode, kept)
+    return {"preservation_id": SUBJECT, "referral_id": SUBJECT, "party": POLICE, content: protected, key: wrapped}
 
 
 def _journal() -> str:

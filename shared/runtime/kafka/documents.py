@@ -169,11 +169,13 @@ def write_document(activated: DocumentActivated, body: bytes) -> bytes:
     return canonical_json({"activated": activated.model_dump(mode="json"), "body": b64encode(body).decode()})
 
 
-async def publish_documents(access: KafkaAccess, documents: Sequence[tuple[DocumentActivated, bytes]]) -> None:
-    """Publish approved documents, in order, as a principal that may write the directory topic. Raises `Unavailable`.
+def document_key(activated: DocumentActivated) -> bytes:
+    """The Kafka key of a document. It names the activation: compaction keeps each that was ever in force."""
+    return f"{activated.kind}/{activated.digest}/{rfc3339(activated.active_from)}".encode()
 
-    The key names the activation: compaction keeps every document that was ever in force.
-    """
+
+async def publish_documents(access: KafkaAccess, documents: Sequence[tuple[DocumentActivated, bytes]]) -> None:
+    """Publish approved documents, in order, as a principal that may write the directory topic. Raises `Unavailable`."""
     producer = AIOKafkaProducer(
         **access.client_options("causeway-documents"),
         enable_idempotence=True,
@@ -183,8 +185,7 @@ async def publish_documents(access: KafkaAccess, documents: Sequence[tuple[Docum
     try:
         await producer.start()
         for activated, body in documents:
-            key = f"{activated.kind}/{activated.digest}/{rfc3339(activated.active_from)}".encode()
-            await producer.send_and_wait(DIRECTORY_TOPIC, write_document(activated, body), key)
+            await producer.send_and_wait(DIRECTORY_TOPIC, write_document(activated, body), document_key(activated))
     except KAFKA_ERRORS as error:
         raise unavailable(error) from None
     finally:

@@ -16,6 +16,8 @@ from shared.runtime.post.arrivals import Awaited
 from shared.runtime.post.kept_record import decrypt_record, encrypt_record
 from shared.runtime.watch.logs import log
 
+#: The table, and what a record that is kept in it is bound to.
+AWAITING: Final = "awaiting"
 #: Whether an instance has by now what something lacks.
 Meets = Callable[[Need], bool]
 
@@ -41,7 +43,7 @@ class _Row(NamedTuple):
 
 
 _ROW = Columns.of(_Row, record="bytea")
-_KEEP = insert("awaiting", _ROW, end="ON CONFLICT (message_id) DO NOTHING")
+_KEEP = insert(AWAITING, _ROW, end="ON CONFLICT (message_id) DO NOTHING")
 _TAKEN: Final = "SELECT count(*) AS rows, coalesce(sum(length_bytes), 0) AS bytes FROM awaiting"
 #: Whether anything waits.
 ANY: Final = "SELECT FROM awaiting LIMIT 1"
@@ -77,7 +79,7 @@ async def keep_waiting(
         rows_left, bytes_left = rows_left - 1, bytes_left - length_bytes
         kept.append(each)
     if kept:
-        records = [encrypt_record(each.record, kek, table="awaiting") for each in kept]
+        records = [encrypt_record(each.record, kek, table=AWAITING) for each in kept]
         await driver.execute(*_KEEP.bind(rows=_ROW.rows([_row(each) for each in kept], record=records)))
     return frozenset(each.arrival.message_id for each in kept)
 
@@ -107,7 +109,7 @@ async def due(driver: asyncpg.Connection, limit: int, *, kek: KeyEncryptionKey, 
 
 def _read(row: asyncpg.Record, kek: KeyEncryptionKey) -> Record:
     place = {"topic": row["topic"], "partition": row["partition"], "offset": row["offset"]}
-    return decrypt_record(row["record"], kek, **place, table="awaiting")
+    return decrypt_record(row["record"], kek, **place, table=AWAITING)
 
 
 def _row(waiting: Awaited) -> _Row:

@@ -21,6 +21,7 @@ from shared.kernel.errors import not_found
 from shared.runtime.database.transactions import Database
 from shared.runtime.post.consumer import Consumer
 from shared.runtime.post.kept_record import decrypt_record
+from shared.runtime.post.parking import QUARANTINE
 from shared.runtime.post.ports import Coordinate, InboxStore, RecordSource
 
 _PAGE = """
@@ -116,7 +117,7 @@ class Quarantine:
             if row["body"] is not None:
                 topic, partition = where
                 record = decrypt_record(
-                    row["body"], self._kek, topic=topic, partition=partition, offset=offset, table="quarantine"
+                    row["body"], self._kek, topic=topic, partition=partition, offset=offset, table=QUARANTINE
                 )
                 return row, record
             if held and held.broker_time == row["broker_time"] and _is_named(held, row["digest"]):

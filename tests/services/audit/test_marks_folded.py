@@ -50,6 +50,15 @@ async def test_of_marks_a_day_is_kept_and_no_entry_of_each_however_often_they_ar
     assert (await log.page(records[0]))["items"] == []
 
 
+async def test_what_digests_add_up_to_is_their_first_60_bits(log: Log) -> None:
+    """What one release has added up, the next adds to: the sum is written down here, and not computed."""
+    record = said(log, MARKS, marks())
+    [entry] = entries_of(log, [record])
+    read = Read([entry._replace(offset=n, digest=f"0123456789abcde{n:049x}") for n in range(2)])
+    await log.entries.append(read, {Life(record.topic, log.topic_id, 0): Cursor(2, None)})
+    assert await folded(log) == [(0, 1, 2, 10_248_191_152_060_860)]
+
+
 async def test_marks_of_the_day_after_lie_where_those_of_a_lost_tail_lay(log: Log) -> None:
     """The topic has lost its end shortly before midnight: what has come since is another day's, and counted there."""
     records = [replace(said(log, MARKS, marks()), offset=offset) for offset in range(4)]

@@ -184,6 +184,9 @@ VALUES ($1, 'causeway.case_accepted.v1', $2, $3, 'law_enforcement', $4, $5, $6, 
 """
 
 
+_COMPACTED = "SELECT book, numbers::text, digests FROM compacted WHERE epoch = $1"
+
+
 @pytest.mark.parametrize("made", [True, False], ids=["a month", "no month was made"])
 async def test_settled_months_leave_but_for_what_was_not_applied(
     inbox: Inbox, endpoint: DatabaseEndpoint, made: bool
@@ -193,14 +196,14 @@ async def test_settled_months_leave_but_for_what_was_not_applied(
         await apply(owned({"hotline": endpoint}), at)
     rows = [(1, "applied", at), (2, "refused", at), (3, None, at), (4, "moved", at), (5, "applied", LATELY)]
     for number, outcome, settled_at in rows:
-        about = (HOTLINE, POLICE, inbox.epoch, number, f"{number:064x}", outcome, settled_at)
+        about = (HOTLINE, POLICE, inbox.epoch, number, f"0123456789abcde{number:049x}", outcome, settled_at)
         await as_owner(endpoint, _SETTLED, coarse_uuid7(settled_at), *about)
     for _ in range(2):
         await apply(owned({"hotline": endpoint}), NOW)
         left = await inbox.database.fetch("SELECT sequence FROM settled WHERE epoch = $1 ORDER BY 1", inbox.epoch)
         assert [row["sequence"] for row in left] == [2, 4, 5]
-        [row] = await inbox.database.fetch("SELECT book, numbers::text FROM compacted WHERE epoch = $1", inbox.epoch)
-        assert tuple(row) == ("settled", "{[1,2),[3,4)}")
+        [row] = await inbox.database.fetch(_COMPACTED, inbox.epoch)
+        assert tuple(row) == ("settled", "{[1,2),[3,4)}", 10_248_191_152_060_860), "twice the first 60 bits"
 
 
 async def test_what_was_compacted_shows_as_applied_to_who_sent_it(databases: dict[str, Database]) -> None:

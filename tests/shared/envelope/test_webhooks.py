@@ -44,6 +44,21 @@ def test_what_the_library_signs_verifies_here(message_id: str, text: str) -> Non
     assert verify_webhook(SECRET, headers, text.encode(), at=AT) == message_id
 
 
+def test_what_is_signed_is_what_the_specification_shows() -> None:
+    """The example of Standard Webhooks 1.0.0: whoever reads by it has no other."""
+    secret, message_id, body = (
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        b'{"test": 2432232314}',
+    )
+    headers = signed_headers([secret], message_id, body, at=datetime.fromtimestamp(1614265330, UTC))
+    assert headers == {
+        "webhook-id": message_id,
+        "webhook-timestamp": "1614265330",
+        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    }
+
+
 @pytest.mark.parametrize("secret", [SECRET, OTHER])
 def test_while_a_secret_is_replaced_either_of_the_two_verifies(secret: str) -> None:
     now = SystemClock().now()

@@ -151,8 +151,9 @@ class PostgresPreservations:
         return await self._known(_LOCK, ids)
 
     async def add(self, preservation: Preservation, record: PreservationRecord, at: datetime) -> None:
-        key, place = DataKey.generate(), _place(preservation.preservation_id, preservation.party)
-        content = protect(record.model_dump_json(exclude_none=True).encode(), key, place.column("content"))
+        content, wrapped = protected_record(
+            preservation.preservation_id, preservation.party, record=record, kek=self._kek
+        )
         row = _New(
             preservation.preservation_id,
             preservation.party,
@@ -168,7 +169,7 @@ class PostgresPreservations:
             preservation.told,
             preservation.acts > 0,  # the request is an act of whoever asks
             content,
-            wrap(key, self._kek, place.column("wrapped_key")),
+            wrapped,
             at,
         )
         await self._driver.execute(*_ADD.bind(rows=_NEW.rows([row])))
@@ -211,7 +212,7 @@ class PostgresPreservations:
         shown = _shown(row)
         return OpenedPreservation(
             **{name: getattr(shown, name) for name in type(shown).model_fields},
-            record=self._opened(row),
+            record=opened_record(row, self._kek),
             timeline=tuple(timeline),
             matches=await self._matches(preservation_id, row["party"]),
         )
@@ -229,14 +230,6 @@ class PostgresPreservations:
     async def _known(self, statement: str, ids: Sequence[UUID]) -> dict[PreservationKey, Preservation]:
         rows = await self._driver.fetch(statement, list(ids)) if ids else []
         return {(row["preservation_id"], row["party"]): _preservation(row) for row in rows}
-
-    def _opened(self, row: asyncpg.Record) -> PreservationRecord | None:
-        """What was sealed; None once it was erased."""
-        if row["wrapped_key"] is None:
-            return None
-        place = _place(row["preservation_id"], row["party"])
-        key = unwrap(row["wrapped_key"], self._kek, place.column("wrapped_key"))
-        return PreservationRecord.model_validate(json.loads(reveal(row["content"], key, place.column("content"))))
 
 
 def _preservation(row: asyncpg.Record) -> Preservation:
@@ -272,6 +265,24 @@ def _act(row: asyncpg.Record, of: asyncpg.Record) -> PreservationAct:
     own = (row["track"] == Track.OFFER.value) == of["asks"]
     said = {"by": of["party"] if own else of["counterpart"]}
     return PreservationAct.model_validate({name: said.get(name) or row[name] for name in PreservationAct.model_fields})
+
+
+def protected_record(
+    preservation_id: UUID, party: str, *, record: PreservationRecord, kek: KeyEncryptionKey
+) -> tuple[bytes, bytes]:
+    """What was sealed under a key of its own, and that key wrapped."""
+    key, place = DataKey.generate(), _place(preservation_id, party)
+    content = protect(record.model_dump_json(exclude_none=True).encode(), key, place.column("content"))
+    return content, wrap(key, kek, place.column("wrapped_key"))
+
+
+def opened_record(row: asyncpg.Record, kek: KeyEncryptionKey) -> PreservationRecord | None:
+    """What was sealed; None once it was erased."""
+    if row["wrapped_key"] is None:
+        return None
+    place = _place(row["preservation_id"], row["party"])
+    key = unwrap(row["wrapped_key"], kek, place.column("wrapped_key"))
+    return PreservationRecord.model_validate(json.loads(reveal(row["content"], key, place.column("content"))))
 
 
 def _place(preservation_id: UUID, party: str) -> Place:
