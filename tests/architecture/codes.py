@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from functools import cache
+from typing import Final, NamedTuple
 
-from tests.architecture.source import Function, Module
+from shared.kernel.errors import AlreadyDone, NotNow, Refused, Unavailable
+from shared.runtime.http.problems import status_of
+from tests.architecture.source import Function, Module, modules
 
 #: Beside the tree of errors: what is turned into one, code and all.
 _ROOTS = frozenset({"CausewayError", "Objection", "_Unacceptable"})
+#: With which HTTP answers errors of a class; a refusal may say another.
+_STATUSES: Final[Mapping[str, int]] = {
+    name: status_of(each("code"))
+    for name, each in {"Refused": Refused, "AlreadyDone": AlreadyDone, "Unavailable": Unavailable}.items()
+} | {"NotNow": status_of(NotNow("code", "", headers={}))}
 
 
 class Found(NamedTuple):
-    """The codes at one place; none where they cannot be read from the module."""
+    """The codes at one place; none where they cannot be read from the module. `status`: with which HTTP answers them.
+
+    It is None of what HTTP never answers by name, and of what is computed.
+    """
 
     path: str
     line: int
     spelt: str
     codes: frozenset[str] | None
+    status: int | None
 
 
 class Classes(NamedTuple):
-    """The error classes, and those of them that are told their code: the others have one of their own."""
+    """The error classes, those of them that are told their code (the others have one of their own), their statuses."""
 
     every: frozenset[str]
     told: frozenset[str]
+    statuses: Mapping[str, int]
 
 
 def error_classes(modules: tuple[Module, ...]) -> Classes:
@@ -39,7 +52,14 @@ def error_classes(modules: tuple[Module, ...]) -> Classes:
     known = _ROOTS
     while more := {name for name, below in bases.items() if below & known} - known:
         known |= more
-    return Classes(known, known.difference(*(_naming_themselves(module, known) for module in modules)))
+    told = known.difference(*(_naming_themselves(module, known) for module in modules))
+    return Classes(known, told, {name: status for name in known if (status := _status_below(name, bases))})
+
+
+def _status_below(name: str, bases: Mapping[str, set[str]]) -> int | None:
+    """The status of errors of a class that say none themselves."""
+    above = (_status_below(base, bases) for base in sorted(bases.get(name, ())))
+    return _STATUSES.get(name) or next((status for status in above if status), None)
 
 
 def constants(modules: tuple[Module, ...]) -> Mapping[str, str]:
@@ -57,7 +77,30 @@ def codes_in(module: Module, classes: Classes, named: Mapping[str, str]) -> Iter
     """Every place that makes an error: with the codes that it may have."""
     for inside, call in _calls(module.tree, None):
         if (given := _code_of(call, inside, classes, module)) is not None:
-            yield Found(module.path, call.lineno, ast.unparse(given), _read(given, inside, module, named))
+            codes, status = _read(given, inside, module, named), _status_of(call, inside, classes, module)
+            yield Found(module.path, call.lineno, ast.unparse(given), codes, status)
+
+
+def _status_of(call: ast.Call, inside: ast.AST | None, classes: Classes, module: Module) -> int | None:
+    said = next((each.value for each in call.keywords if each.arg == "status"), None)
+    if said is not None:
+        return said.value if isinstance(said, ast.Constant) and isinstance(said.value, int) else None
+    if _name(call.func) in classes.told:
+        return classes.statuses.get(_name(call.func))
+    own = next((each.name for each in _own(module, classes.every) if inside in ast.walk(each)), "")
+    return classes.statuses.get(own)
+
+
+@cache
+def statuses() -> Mapping[str, frozenset[int]]:
+    """With which statuses HTTP answers each code that a service raises."""
+    every, found = modules(), dict[str, frozenset[int]]()
+    classes, named = error_classes(every), constants(every)
+    ours = [module for module in every if module.path.startswith(("services/", "shared/"))]
+    for place in (place for module in ours for place in codes_in(module, classes, named)):
+        if place.status is not None:
+            found |= {code: found.get(code, frozenset()) | {place.status} for code in place.codes or ()}
+    return found
 
 
 def _calls(node: ast.AST, inside: ast.AST | None) -> Iterator[tuple[ast.AST | None, ast.Call]]:

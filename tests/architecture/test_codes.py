@@ -92,3 +92,22 @@ def test_a_code_is_found_however_it_is_said(planted: str, codes: set[str]) -> No
     classes = error_classes((*modules("shared/kernel"), module))
     places = codes_in(module, classes, {"NAMED": "named"})
     assert {code for place in places for code in place.codes or ()} == codes
+
+
+@pytest.mark.parametrize(
+    ("planted", "status"),
+    [
+        ('raise Refused("a")', 422),
+        ('raise Refused("a", status=409)', 409),
+        ('raise Refused("a", status=told)', None),
+        ('raise NotNow("a", "b", headers={})', 429),
+        ('raise Unavailable("a")', 503),
+        ('raise Defect("a")', None),
+        ('class Own(NotNow):\n    def __init__(self):\n        super().__init__("a", "b", headers={})', 429),
+    ],
+    ids=["refused", "said", "computed", "not now", "unavailable", "ours", "own class"],
+)
+def test_a_status_is_found_by_what_is_said_or_else_by_the_class(planted: str, status: int | None) -> None:
+    module = parse(planted)
+    [place] = codes_in(module, error_classes((*modules("shared/kernel"), module)), {})
+    assert place.status == status

@@ -4,12 +4,14 @@ What a version says never changes but for the values of its codes, which a newer
 directory and the policy, and what stands around these, may get members that may be left out. What a member is where it
 is left out does not change either. Anything else is a new version. What is posted is read by whoever serves it alone:
 it may be more, and need less. Of what is listed flat (`tests.contracts.pledged`) nothing goes, no call comes to need
-more, and nobody else comes to say a message (`shared/contracts/golden`: schemas, pledged).
+more, what bounds a request is only widened, and nobody else comes to say a message (`shared/contracts/golden`: schemas,
+pledged).
 """
 
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +27,7 @@ from shared.kernel.errors import Refused
 from shared.vocabulary import edition as vocabulary
 from shared.vocabulary.answers import AnswerState
 from tests.contracts.golden import GOLDEN, shape
-from tests.contracts.pledged import NEEDS, pledged
+from tests.contracts.pledged import NEEDS, WORDS, pledged
 from tests.contracts.published import read, schema
 
 RELEASED = sorted((GOLDEN / "schemas").glob("*.json"))
@@ -33,6 +35,8 @@ RELEASED = sorted((GOLDEN / "schemas").glob("*.json"))
 REQUESTS = frozenset({"referral_submission.v1"})
 #: Whoever comes to speak with whom says these from then on: of delivery itself.
 OF_EVERY_PAIR = {each.name for each in ALL if each.family in (Family.RECEIPT, Family.DELIVERY)}
+#: Of these each line is a list, and gets further words.
+LISTS = {"answers", "always", "codes"}
 PLEDGED = sorted((GOLDEN / "pledged").glob("*.json"))
 
 
@@ -208,13 +212,38 @@ def test_what_stands_around_a_beat_may_grow_and_nothing_that_is_signed_in_it() -
     assert list(changed(beat, now, lenient=True)) == ["/$defs/Beat/properties/since"]
 
 
+def bounds_of(listed: dict[str, list[str]]) -> dict[str, dict[str, list[Any]]]:
+    return {name: json.loads("{" + bounds) for name, _, bounds in (each.partition(" {") for each in listed["bounds"])}
+
+
+def narrower(bound: str, before: dict[str, list[Any]], now: list[Any]) -> bool:
+    """Whether something that was within it is not any more. A pattern stays, goes, or gets another one beside it."""
+    values = before.get(bound)
+    if values is None:
+        return True
+    if bound.startswith(("max", "exclusiveMax")):
+        return bool(max(now) < max(values))
+    if bound.startswith(("min", "exclusiveMin")):
+        return bool(min(now) > min(values))
+    return not set(values) <= set(now)
+
+
 def withdrawn(released: dict[str, list[str]], now: dict[str, list[str]]) -> Iterator[str]:
     """What is no longer there, and what a call has come to need: it may, of a body's part that was not there before.
 
     And who has come to say a message that was there: whoever does not know that yet refuses it for ever.
     """
-    for kind, names in released.items():
-        yield from (each for each in names if NEEDS not in each and each not in now[kind])
+    for kind in released.keys() - LISTS - {"bounds"}:
+        yield from (each for each in released[kind] if NEEDS not in each and each not in now[kind])
+    for kind in LISTS:
+        lists = {name: words.split() for name, _, words in (each.partition(WORDS) for each in now[kind])}
+        for name, _, words in (each.partition(WORDS) for each in released[kind]):
+            yield from (f"{name}{WORDS}{word}" for word in words.split() if word not in lists.get(name, ()))
+    bounds = bounds_of(now)
+    for name, before in bounds_of(released).items():
+        yield from (
+            f"{name} {bound}" for bound, values in bounds.get(name, {}).items() if narrower(bound, before, values)
+        )
     calls = {each for each in released["calls"] if NEEDS not in each}
     parts = {each.split(" ", 1)[1].partition(".")[0] for each in released["members"]}
     for each in set(now["calls"]) - set(released["calls"]):
@@ -256,11 +285,63 @@ def test_an_instance_that_was_never_heard_reads_what_the_first_release_did(monke
         ("events", "clock.overdue"),
         ("errors", "not_found"),
         ("columns", "external_ref"),
+        ("statuses", "not_found 404"),
     ],
 )
 def test_what_is_taken_away_is_found(kind: str, name: str) -> None:
     released = pledged()
     assert list(withdrawn(released, released | {kind: [each for each in released[kind] if each != name]})) == [name]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "word"),
+    [
+        ("answers", "hotline post /v1/referrals 202", "AcceptedReferral"),
+        ("answers", "hotline post /v1/referrals 202", "Location"),
+        ("answers", "hotline post /v1/referrals 409", "ReferenceTaken"),
+        ("always", "hotline AcceptedReferral", "referral_id"),
+        ("always", "hotline Problem", "code!"),
+        ("codes", "audit EntryKind", "loss"),
+        ("codes", "audit EntryKind", "unproven"),
+        ("codes", "hotline ReferralState", "unroutable"),
+        ("codes", "hotline Mend", "refile"),
+        ("codes", "hotline SentEdge.delivery", "queued"),
+        ("codes", "stored Offered", "claimable"),
+    ],
+)
+def test_a_word_that_is_taken_away_is_found_and_one_that_comes_is_not(kind: str, name: str, word: str) -> None:
+    """A status that becomes another, a body that goes, a member that may be missing, a code: each is a word."""
+    now = pledged()
+    lists = {each.partition(WORDS)[0]: each.partition(WORDS)[2].split() for each in now[kind]}
+    lists[name].remove(word)
+    without = now | {kind: [f"{each}{WORDS}{' '.join(words)}" for each, words in lists.items()]}
+    assert list(withdrawn(without, now)) == []
+    assert list(withdrawn(now, without)) == [f"{name}{WORDS}{word}"]
+
+
+@pytest.mark.parametrize(
+    ("bound", "narrow", "wide"),
+    [
+        ({"maximum": [200]}, {"maximum": [199]}, {"maximum": [201]}),
+        ({"minLength": [2]}, {"minLength": [3]}, {"minLength": [1]}),
+        ({"pattern": ["^a$"]}, {"pattern": ["^x$"]}, {"pattern": ["^a$", "^x$"]}),
+        ({}, {"maxItems": [9]}, {}),
+        ({"format": ["uuid"]}, {"format": ["date"]}, {}),
+    ],
+)
+def test_a_bound_that_narrows_is_found_and_one_that_widens_is_not(bound: Any, narrow: Any, wide: Any) -> None:
+    name, of = "hotline ReferralSubmission.more", pledged()
+    released, narrowed, widened = (of | {"bounds": [f"{name} {json.dumps(each)}"]} for each in (bound, narrow, wide))
+    assert list(withdrawn(released, narrowed)) == [f"{name} {next(iter(narrow))}"]
+    assert list(withdrawn(released, widened)) == list(withdrawn(of | {"bounds": []}, narrowed)) == []
+
+
+def test_requests_are_bounded_by_what_the_documents_say() -> None:
+    """Shown on three: a parameter, what is within a list, and what may be this or that."""
+    bounds = bounds_of(pledged())
+    assert bounds["hotline get /v1/referrals query limit"] == {"minimum": [1], "maximum": [200]}
+    assert bounds["hotline ReferralSubmission.items"].keys() == {"minItems", "maxItems"}
+    assert bounds["hotline ReferralSubmission.external_ref"].keys() == {"minLength", "maxLength", "pattern"}
 
 
 def test_what_a_call_comes_to_need_is_found_and_what_only_comes_is_not() -> None:
