@@ -33,7 +33,7 @@ class Apart:
     async def batch(self, work: str, limit: int, act: Act, *, whole: bool = True) -> int:
         """Do at most `limit` rows of this work; how many there were.
 
-        `whole`: what is due and is not found has been done by others.
+        `whole`: what may be tried again and is not found has been done by others.
         Raises `Unavailable`, and what fails before a subject was taken: that is nobody's.
         """
         together = self._taking(work, limit)
@@ -44,14 +44,12 @@ class Apart:
         except Exception:
             if not together.taken:
                 raise
-            await self._each(work, together.rows, act)
+            await self._each(work, together.rows, act, whole=whole)
         else:
-            self._done(work, together)
-        if whole and not together.full:
-            self.aside.only(work, {*self.aside.waiting(work, self.clock.now()), *together.taken})
+            self._done(work, together, whole=whole)
         return together.rows
 
-    async def _each(self, work: str, count: int, act: Act) -> None:
+    async def _each(self, work: str, count: int, act: Act, *, whole: bool) -> None:
         for _ in range(count):
             alone = self._taking(work, 1)
             try:
@@ -64,7 +62,7 @@ class Apart:
                 for key in alone.taken:
                     set_aside(self.aside, work, key, clock=self.clock, error=error)
             else:
-                self._done(work, alone)
+                self._done(work, alone, whole=whole)
             if not alone.taken:
                 return
 
@@ -72,8 +70,9 @@ class Apart:
         at = self.clock.now()
         return Taking(limit, self.aside.waiting(work, at), self.aside.again(work, at))
 
-    def _done(self, work: str, taking: Taking) -> None:
-        for key in taking.taken:
+    def _done(self, work: str, taking: Taking, *, whole: bool) -> None:
+        found_nowhere = taking.again if whole and not taking.full else ()
+        for key in (*taking.taken, *found_nowhere):
             self.aside.done(work, key)
 
 

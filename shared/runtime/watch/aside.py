@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -45,11 +45,6 @@ class SetAside:
         """Whatever it was, it waits no more."""
         if self._waits.pop((act, key), None) is not None:
             SUBJECTS_ASIDE.set(len(self._waits))
-
-    def only(self, act: str, keys: Collection[Key]) -> None:
-        """These are all that can wait still: whatever else does was done by somebody else, or is nobody's any more."""
-        for of in [of for of in self._waits if of[0] == act and of[1] not in keys]:
-            self.done(*of)
 
     def waiting(self, act: str, at: datetime) -> Sequence[Key]:
         """What is not to be tried yet."""

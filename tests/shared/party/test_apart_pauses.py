@@ -1,0 +1,51 @@
+"""What is tried again and fails waits longer each time, whatever the time does while a batch is done."""
+
+from __future__ import annotations
+
+from shared.kernel.clock import ManualClock
+from shared.kernel.ids import uuid7
+from shared.party.apart import Apart
+from shared.party.taking import Taking
+from shared.runtime.watch.aside import FIRST_PAUSE, SetAside
+from tests.support.builders import AT
+
+KEY = (uuid7(), "party.example")
+
+
+async def _nothing(_: Taking) -> None:
+    """There is nothing to do."""
+
+
+async def _fails(taking: Taking) -> None:
+    if KEY not in taking.but:
+        taking.note([KEY])
+        raise ZeroDivisionError
+
+
+async def test_one_whose_pause_is_over_while_a_batch_is_done_was_not_looked_for() -> None:
+    aside, clock = SetAside(), ManualClock(AT)
+    apart = Apart(aside, clock)
+    await apart.batch("work", 7, _fails)
+
+    async def slowly(taking: Taking) -> None:
+        assert taking.but == [KEY]
+        clock.advance(FIRST_PAUSE.total_seconds())
+
+    await apart.batch("work", 7, slowly)
+    assert aside.again("work", clock.now()) == [KEY]
+    await apart.batch("work", 7, _fails)
+    clock.advance(FIRST_PAUSE.total_seconds())
+    assert aside.waiting("work", clock.now()) == [KEY], "twice as long"
+
+
+async def test_one_that_may_be_tried_again_and_is_found_nowhere_waits_no_more() -> None:
+    aside, clock = SetAside(), ManualClock(AT)
+    apart = Apart(aside, clock)
+    await apart.batch("work", 7, _fails)
+    await apart.batch("work", 7, _nothing)
+    assert aside.waiting("work", clock.now()) == [KEY], "not yet"
+    clock.advance(FIRST_PAUSE.total_seconds())
+    await apart.batch("work", 7, _nothing, whole=False)
+    assert aside.again("work", clock.now()) == [KEY], "it may be elsewhere"
+    await apart.batch("work", 7, _nothing)
+    assert aside.again("work", clock.now()) == []
