@@ -34,7 +34,7 @@ from shared.party.origin.use_cases.questions import Asked
 from shared.party.origin.use_cases.reviews import EXPIRED_MAX, expire_referrals
 from shared.party.origin.use_cases.transfers import Claiming
 from shared.party.questions.store import PostgresQuestions
-from shared.party.taking import Taking
+from shared.party.taking import Key, Taking
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.post.arrivals import FINAL
@@ -188,18 +188,25 @@ class OriginBus:
 
         For who is suspended it waits: the directory that listens to it again is another one.
         """
-        aside, now = self._apart.aside, self._clock.now()
+        aside, tried = self._apart.aside, set[Key]()
+        again = aside.again("follow", self._clock.now())
         scope = RowScope(directory.heard_of(directory.parties_of(self._instance)), "service", "apply")
         for party in directory.moved:
             for instance in party.instances_before:
-                left = partial(self._left_behind, recipient=party.id, instance=instance)
+                left = partial(self._left_behind, recipient=party.id, instance=instance, tried=tried)
                 await self._all("follow", scope, left, whole=False)
-        for key in aside.again("follow", now):  # tried, and found nowhere: others have done it
-            aside.done("follow", key)
+        for key in again:
+            if key not in tried:  # it was found nowhere: others have done it
+                aside.done("follow", key)
 
-    async def _left_behind(self, session: Session, taking: Taking, *, recipient: str, instance: str) -> None:
+    async def _left_behind(
+        self, session: Session, taking: Taking, *, recipient: str, instance: str, tried: set[Key]
+    ) -> None:
         edges = PostgresEdges(session.driver, self._kek)
-        await self._again.left_behind(edges, taking, recipient=recipient, instance=instance)
+        try:
+            await self._again.left_behind(edges, taking, recipient=recipient, instance=instance)
+        finally:
+            tried.update(taking.taken)
 
     async def issue_waiting(self, scope: Callable[[], RowScope]) -> None:
         """For ever: whenever the documents, or what others read, have changed, send what waited and can be read now.

@@ -312,6 +312,30 @@ async def test_what_others_have_followed_meanwhile_is_set_aside_no_more(origin: 
     assert REGISTRY.get_sample_value("causeway_subjects_aside") == 0
 
 
+async def test_what_fails_while_others_are_followed_waits_longer_each_time(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time goes on while a directory is followed: what fails in it has failed after it began."""
+    pair, tried = await Pair.of(origin, LOOPS["follows who has moved"]), list[int]()
+    left_behind, begun = origin.bus._again.left_behind, origin.clock.now()
+
+    async def slowly(edges: Any, taking: Taking, **place: str) -> None:
+        origin.clock.advance(0.002)
+        try:
+            await left_behind(edges, taking, **place)
+        finally:
+            if pair.bad in {subject for subject, _ in taking.taken}:
+                tried.append((origin.clock.now() - begun) // timedelta(minutes=1))
+
+    monkeypatch.setattr(origin.bus._again, "left_behind", slowly)
+    for _ in range(10):
+        await origin.bus.follow(origin.world.documents.directory)
+        assert REGISTRY.get_sample_value("causeway_subjects_aside") == 1
+        origin.clock.advance(60)
+    assert sorted({*tried}) == [0, 1, 3, 7]
+    await pair.mend()
+
+
 async def test_work_of_one_kind_stops_no_other_kind(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     """What fails before it has taken anybody is nobody's: it is reported, and the rest of the turn is done."""
     seen = list[str]()
