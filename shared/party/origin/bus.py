@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -176,12 +175,15 @@ class OriginBus:
         """
         followed, at = "", self._clock.now()
         while True:
-            with suppress(Unavailable):  # no documents, or no database: it is looked for once there are
+            pause = NOTICED_S
+            try:
                 directory, now = self._law.now().directory, self._clock.now()
                 if followed != directory.digest or not timedelta(0) <= now - at < FOLLOWED:
                     await self.follow(directory)
                     followed, at = directory.digest, now
-            await asyncio.sleep(NOTICED_S)
+            except Unavailable:  # no documents, or no database: it is looked for once there are
+                pause = LOOK_EVERY_S
+            await asyncio.sleep(pause)
 
     async def follow(self, directory: DirectoryIndex) -> None:
         """Issue anew what this directory has moved, a batch a transaction. It ends when nothing is left behind.

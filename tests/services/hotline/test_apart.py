@@ -14,6 +14,7 @@ import pytest
 
 from shared.kernel.authority import Role
 from shared.kernel.canonical import digest
+from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.party.apart import Act, Apart
 from shared.party.origin import bus
@@ -334,6 +335,27 @@ async def test_what_fails_while_others_are_followed_waits_longer_each_time(
         origin.clock.advance(60)
     assert sorted({*tried}) == [0, 1, 3, 7]
     await pair.mend()
+
+
+async def test_without_a_database_moves_are_looked_for_less_often(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away, pauses = [True, True, False], list[float]()
+
+    async def follow(_: object) -> None:
+        if away.pop(0):
+            raise Unavailable("database_unavailable")
+
+    async def later(pause: float) -> None:
+        pauses.append(pause)
+        if not away:
+            raise EndOfTurn
+
+    monkeypatch.setattr(origin.bus, "follow", follow)
+    monkeypatch.setattr(bus.asyncio, "sleep", later)
+    with pytest.raises(EndOfTurn):
+        await origin.bus.follow_moves()
+    assert pauses == [bus.LOOK_EVERY_S, bus.LOOK_EVERY_S, bus.NOTICED_S]
 
 
 async def test_work_of_one_kind_stops_no_other_kind(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
