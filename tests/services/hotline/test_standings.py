@@ -255,8 +255,29 @@ async def test_what_is_taken_late_where_its_recipient_was_is_taken_back_there(or
     assert (again.draft.message, again.draft.recipient_instance) == (NOTICE_WITHDRAWN, INDUSTRY)
 
 
+@pytest.mark.parametrize("first", [INDUSTRY, NEW])
+async def test_what_is_taken_late_at_both_places_at_once_is_taken_back_at_both(origin: Origin, first: str) -> None:
+    """Their receipts come in one batch, in whichever order."""
+    referral_id, notice = await delivered(origin)
+    move(origin.world, PROVIDER)
+    await follow(origin)
+    [moved] = [each for each in await origin.waiting() if each.draft.recipient == PROVIDER]
+    await origin.forget()
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    await origin.forget()
+    taken = {INDUSTRY: notice, NEW: moved}
+    said = [(taken.pop(first), first), *((row, by) for by, row in taken.items())]
+    again = [each.draft for each in await settled(origin, said) if each.draft.message is NOTICE_WITHDRAWN]
+    assert sorted(each.recipient_instance for each in again) == [INDUSTRY, NEW]
+
+
 async def applied(origin: Origin, *rows: Signed, by: str = INDUSTRY) -> list[Signed]:
     """What goes out after an instance has said that it applied these."""
+    return await settled(origin, [(each, by) for each in rows])
+
+
+async def settled(origin: Origin, taken: Sequence[tuple[Signed, str]]) -> list[Signed]:
+    """What goes out after each of these was applied by an instance, as receipts of one batch say."""
     async with origin.database.transaction(APPLYING) as session:
         unit: Any = type("Unit", (), {"connection": session})()
         said = [
@@ -267,7 +288,7 @@ async def applied(origin: Origin, *rows: Signed, by: str = INDUSTRY) -> list[Sig
                 by=by,
                 edge_id=json.loads(each.draft.body)["clear"].get("edge_id"),
             )
-            for each in rows
+            for each, by in taken
         ]
         await origin.bus.settled(unit, said)
     await origin.bus.missing(APPLYING)

@@ -130,12 +130,19 @@ UPDATE referral AS r SET work_reason = $2 FROM edge AS e
 WHERE e.message_id = ANY ($1::uuid[]) AND e.state = 'emitted' AND r.referral_id = e.referral_id
   AND r.work_reason IS NULL AND r.state <> 'withdrawn' AND NOT e.taken_back
 """
-#: Receipts that come together say nothing of which was first. What carried the edge before may be taken late, too.
+#: Receipts that come together say nothing of which was first, and may be of one edge from several places. What carried
+#: the edge before may be taken late, too.
 _TAKEN_LATE: Final = f"""
-UPDATE edge AS e SET missing = e.missing OR taken.by = e.instance,
-       untold = CASE WHEN taken.by = ANY (e.untold || e.instance) THEN e.untold ELSE e.untold || taken.by END
-FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS taken (message_id, edge_id, by), referral AS r
-WHERE e.edge_id = taken.edge_id AND taken.message_id = ANY (e.messages_before || e.message_id) AND e.state = 'emitted'
+UPDATE edge AS e SET (missing, untold) = (
+    SELECT e.missing OR bool_or(late.by = e.instance),
+           e.untold || array_agg(DISTINCT late.by) FILTER (WHERE late.by <> ALL (e.untold || e.instance))
+    FROM unnest(taken.ids, taken.places) AS late (message_id, by)
+    WHERE late.message_id = ANY (e.messages_before || e.message_id))
+FROM (
+    SELECT edge_id, array_agg(message_id) AS ids, array_agg(by) AS places
+    FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS each (message_id, edge_id, by) GROUP BY edge_id
+) AS taken, referral AS r
+WHERE e.edge_id = taken.edge_id AND taken.ids && (e.messages_before || e.message_id) AND e.state = 'emitted'
   AND r.referral_id = e.referral_id AND r.state = 'withdrawn' AND e.withdrawal_id <> ALL ($1::uuid[])
   AND NOT {_UNDER_WAY.format(id="e.withdrawal_id")}
 """
