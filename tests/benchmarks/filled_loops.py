@@ -51,6 +51,8 @@ def asked(table: ItemTable, one: UUID, end: datetime, parties: Sequence[str], ne
     yield from (*_of_delivery(one), *_of_clocks(end), *_of_standing(table))
     if newest is not None:
         yield "edges to decide again", edges._DUE, (end, DUE_MAX, [], end + 2 * max(PAUSES)), 4
+        # All that lies there was answered for good.
+        yield "what has moved", edges._LEFT_BEHIND, ("agency9.example", "law_enforcement", [], DUE_MAX), 4
         ids = [UUID(int=number) for number in range(RECEIPT_ENTRIES_MAX)]
         yield "what was taken late", standings._TAKEN_LATE, (ids, ids, ids, ["industry"] * len(ids)), 4
         yield from _of_places(parties, newest)

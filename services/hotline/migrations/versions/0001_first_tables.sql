@@ -664,7 +664,10 @@ CREATE TABLE edge (
     CONSTRAINT edge_planned CHECK ((state = 'planned') <= (window_ends IS NOT NULL AND issue_at IS NOT NULL))
 );
 CREATE INDEX edge_of_referral ON edge (referral_id, recipient);
-CREATE INDEX edge_at ON edge (recipient, instance, referral_id);
+-- What moves with its recipient: all else stays where it lies.
+CREATE INDEX edge_at ON edge (recipient, instance, referral_id)
+    WHERE state = 'emitted' AND NOT unread AND NOT taken_back
+      AND answer IN ('accepted', 'acknowledged', 'in_part', 'none', 'ongoing', 'reappeared');
 CREATE INDEX edge_sent ON edge (party, recipient, referral_id);
 CREATE INDEX edge_lies ON edge (instance, edge_id) WHERE state = 'emitted';
 CREATE INDEX edge_attention ON edge (party, rank, attention, edge_id) WHERE attention IS NOT NULL;

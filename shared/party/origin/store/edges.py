@@ -101,9 +101,12 @@ _WAITING = f"""
 {ALL} WHERE e.state = 'waiting' AND e.edge_id > $1 AND {_TAKEN} ORDER BY e.edge_id LIMIT $2
 FOR UPDATE OF e, r SKIP LOCKED
 """
+#: What may still be answered, spelt as its index is: most that lies where a recipient was stays there for good.
+_UNANSWERED = "e.answer IN ('" + "', '".join(sorted(UNFINISHED)) + "')"
 _LEFT_BEHIND = f"""
-{_FOUND} e.recipient = $1 AND e.instance = $2 AND {_TAKEN} AND e.answer = ANY($4::text[]) AND r.state <> 'withdrawn'
-  AND NOT e.unread ORDER BY r.referral_id LIMIT $5 FOR UPDATE OF e, r
+{ALL} WHERE e.recipient = $1 AND e.instance = $2 AND {_TAKEN} AND e.state = 'emitted' AND {_UNANSWERED}
+  AND NOT e.unread AND NOT e.taken_back AND r.state <> 'withdrawn'
+ORDER BY r.referral_id LIMIT $4 FOR UPDATE OF e, r
 """
 _MISSING = f"""
 {_FOUND} e.missing AND NOT e.unread AND r.state <> 'withdrawn' AND r.referral_id <> ALL($2::uuid[])
@@ -275,8 +278,7 @@ class PostgresEdges(TransfersTold):
             await self._driver.execute(_APPLIED, [each for each in finished if each not in receipted])
 
     async def left_behind(self, recipient: str, instance: str, taking: Taking) -> list[StaleReferral]:
-        of = recipient, instance, taking.passed_over
-        rows = await self._driver.fetch(_LEFT_BEHIND, *of, sorted(UNFINISHED), taking.limit)
+        rows = await self._driver.fetch(_LEFT_BEHIND, recipient, instance, taking.passed_over, taking.limit)
         return self.stale_of_all(taking.take(rows), known=True)
 
     async def missing(self, taking: Taking) -> list[StaleReferral]:
