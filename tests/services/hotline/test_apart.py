@@ -14,7 +14,6 @@ import pytest
 
 from shared.kernel.authority import Role
 from shared.kernel.canonical import digest
-from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid7
 from shared.party.apart import Act, Apart
 from shared.party.origin import bus
@@ -104,7 +103,7 @@ def _of_bus(name: str) -> Callable[[Origin], Look]:
 
 
 _POLICES: Final = f"referral_id = $1 AND recipient = '{POLICE}'"
-_PROVIDERS: Final = f"referral_id = $1 AND recipient = '{PROVIDER}'"
+PROVIDERS: Final = f"referral_id = $1 AND recipient = '{PROVIDER}'"
 LOOPS: Final = {
     "decides again what has waited for it": Loop(
         _filed,
@@ -158,7 +157,7 @@ UPDATE edge SET missing = true WHERE {_POLICES}
         _filed,
         lambda origin: lambda: origin.bus.follow(origin.world.documents.directory),
         begins=_moves,
-        done=f"SELECT instance = 'industry_two' FROM edge WHERE {_PROVIDERS}",
+        done=f"SELECT instance = 'industry_two' FROM edge WHERE {PROVIDERS}",
     ),
     "issues what is planned": Loop(
         _planned,
@@ -175,6 +174,10 @@ UPDATE edge SET missing = true WHERE {_POLICES}
 
 
 @pytest.fixture(autouse=True)
+async def _nothing_else(origin: Origin) -> None:
+    await nothing_else(origin)
+
+
 async def nothing_else(origin: Origin) -> None:
     """What other tests have left is not due."""
     await nothing_planned(origin)
@@ -275,87 +278,6 @@ async def test_a_full_batch_whose_last_step_fails_is_sent_one_by_one(
     await origin.bus.issue(APPLYING)
     assert await run(origin, waiting, referrals) == 0
     assert len(tried) > 2
-
-
-async def test_what_is_set_aside_after_a_move_is_tried_again_by_the_same_directory(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pair = await Pair.of(origin, LOOPS["follows who has moved"])
-    looks = list[int]()
-
-    async def later(_: float) -> None:
-        """The time goes on, with one directory; then it is mended."""
-        looks.append(1)
-        origin.clock.advance(bus.FOLLOWED.total_seconds())
-        if len(looks) == 8:
-            assert await pair.done() == (False, True)
-            await pair.mend()
-            origin.clock.advance(PAUSE_MAX.total_seconds())
-        if len(looks) == 10:
-            raise EndOfTurn
-
-    monkeypatch.setattr(bus.asyncio, "sleep", later)
-    with pytest.raises(EndOfTurn):
-        await origin.bus.follow_moves()
-    assert await pair.done() == (True, True)
-    assert REGISTRY.get_sample_value("causeway_subjects_aside") == 0
-
-
-async def test_what_others_have_followed_meanwhile_is_set_aside_no_more(origin: Origin) -> None:
-    pair = await Pair.of(origin, LOOPS["follows who has moved"])
-    directory = origin.world.documents.directory
-    await origin.bus.follow(directory)
-    assert REGISTRY.get_sample_value("causeway_subjects_aside") == 1
-    await run(origin, f"UPDATE edge SET instance = 'industry_two' WHERE {_PROVIDERS}", pair.bad)
-    await pair.mend()
-    origin.clock.advance(PAUSE_MAX.total_seconds())
-    await origin.bus.follow(directory)
-    assert REGISTRY.get_sample_value("causeway_subjects_aside") == 0
-
-
-async def test_what_fails_while_others_are_followed_waits_longer_each_time(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The time goes on while a directory is followed: what fails in it has failed after it began."""
-    pair, tried = await Pair.of(origin, LOOPS["follows who has moved"]), list[int]()
-    left_behind, begun = origin.bus._again.left_behind, origin.clock.now()
-
-    async def slowly(edges: Any, taking: Taking, **place: str) -> None:
-        origin.clock.advance(0.002)
-        try:
-            await left_behind(edges, taking, **place)
-        finally:
-            if pair.bad in {subject for subject, _ in taking.taken}:
-                tried.append((origin.clock.now() - begun) // timedelta(minutes=1))
-
-    monkeypatch.setattr(origin.bus._again, "left_behind", slowly)
-    for _ in range(10):
-        await origin.bus.follow(origin.world.documents.directory)
-        assert REGISTRY.get_sample_value("causeway_subjects_aside") == 1
-        origin.clock.advance(60)
-    assert sorted({*tried}) == [0, 1, 3, 7]
-    await pair.mend()
-
-
-async def test_without_a_database_moves_are_looked_for_less_often(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    away, pauses = [True, True, False], list[float]()
-
-    async def follow(_: object) -> None:
-        if away.pop(0):
-            raise Unavailable("database_unavailable")
-
-    async def later(pause: float) -> None:
-        pauses.append(pause)
-        if not away:
-            raise EndOfTurn
-
-    monkeypatch.setattr(origin.bus, "follow", follow)
-    monkeypatch.setattr(bus.asyncio, "sleep", later)
-    with pytest.raises(EndOfTurn):
-        await origin.bus.follow_moves()
-    assert pauses == [bus.LOOK_EVERY_S, bus.LOOK_EVERY_S, bus.NOTICED_S]
 
 
 async def test_work_of_one_kind_stops_no_other_kind(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
