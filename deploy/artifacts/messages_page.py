@@ -154,7 +154,8 @@ recipient cannot read it defers.
 lives on and is on its work list. Whoever has been upgraded asks for it (`wanted`), and gets the same bytes. Of what
 instances state themselves only the newest that could not be read is noted, and counted: after the upgrade it is called
 `gone`, so that its sender tells anew what it holds, and what its receipts may have answered for is sent and answered
-again. Audit defers nothing: it keeps an entry of what it cannot read, with the same code, and its number counts as taken.
+again. Audit defers nothing: it keeps an entry of what it cannot read, with the same code, and its number counts as
+taken.
 """
 _TALK = """## What instances tell each other
 

@@ -192,7 +192,8 @@ class PostgresSentBook:
         return [each for each in ids if each not in found]
 
     async def receipts_lost(self, by: str, at: datetime) -> bool:
-        return await self._driver.execute(_RECEIPTS_LOST, by, at, AGAIN_MAX) == f"UPDATE {AGAIN_MAX}"
+        done: str = await self._driver.execute(_RECEIPTS_LOST, by, at, AGAIN_MAX)
+        return done == f"UPDATE {AGAIN_MAX}"
 
     async def _pass(self, by: str, fresh: _Numbers, at: datetime) -> None:
         """Look at what the marks pass for the first time: it leaves, or a receipt of it is due from now on."""
