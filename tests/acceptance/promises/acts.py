@@ -100,7 +100,11 @@ ACTS = (
     ),
     Line(
         "One subject with a defect stops no other in any loop that acts by rule or clock; without that it does",
-        ("tests/architecture/test_loops.py", "tests/services/hotline/test_apart.py"),
+        (
+            "tests/architecture/test_loops.py",
+            "tests/services/hotline/test_apart.py",
+            "tests/services/hotline/test_apart_moved.py",
+        ),
     ),
     Line(
         "A child at risk wakes somebody again and again until an officer has it",
