@@ -130,8 +130,8 @@ def run(
 ) -> list[Ended]:
     """Run pytest once for each, so many at once; each line is told as it comes, with its run's number.
 
-    `given` is laid over the environment. Each has a folder of its own for what tests make, gone at the end: in one that
-    it shares, pytest takes away what others are just taking away.
+    `given` is laid over the environment. Each has a folder of its own for what tests make: in one that it shares,
+    pytest takes away what others are just taking away. It goes with its run, while others compute: gigabytes take long.
     """
     environment = inherited_environment() | dict(given or {})
     with tempfile.TemporaryDirectory(prefix="causeway-runs-", ignore_cleanup_errors=True) as made:
@@ -140,7 +140,10 @@ def run(
             number, each = numbered
             own = Path(made) / str(number)
             own.mkdir()
-            return _run(number, each, cwd, environment | {OWN_FOLDER: str(own)})
+            try:
+                return _run(number, each, cwd, environment | {OWN_FOLDER: str(own)})
+            finally:
+                shutil.rmtree(own, ignore_errors=True)
 
         with ThreadPoolExecutor(at_once) as threads:
             return list(threads.map(one, enumerate(chosen, 1)))
