@@ -39,6 +39,7 @@ SILENT_S: Final = 3.0
 _UNSENT = """
 SELECT count(*) FROM outbox AS o JOIN lane AS l USING (lane) WHERE o.recipient = $1 AND o.position > l.appended
 """
+_TO_FOLLOW = "SELECT count(*) FROM edge WHERE again_at IS NOT NULL"
 _EDGES = "SELECT notice_id, answer, instance, state FROM edge WHERE recipient = $1"
 _NOTICES = "SELECT notice_id, state FROM notice WHERE party = $1"
 _NUMBERS = "SELECT epoch, sequence FROM inbox WHERE sender = $1 AND recipient = $2 ORDER BY epoch, sequence"
@@ -114,6 +115,9 @@ async def move_through(exchange: Exchange, folder: Path, count: int) -> Aftermat
         await _acknowledge_some(provider)
         exchange.serve(OLD, only=("relay", "consumer", "documents"), label=OLD_AT_WORK)
         await exchange.until_quiet()
+        # What came late from the old instance is noted, and told to the new one apart: no message says so meanwhile.
+        await until(lambda: _none_to_follow(exchange))
+        await exchange.until_quiet()
         await _answer_the_rest(provider)
     await exchange.until_quiet()
     await exchange.until_audited()
@@ -171,6 +175,11 @@ def _removed() -> ItemStatement:
 
 async def _none_unsent(exchange: Exchange) -> bool:
     [row] = await _rows(exchange, "hotline", _UNSENT, MOVED)
+    return row[0] == 0
+
+
+async def _none_to_follow(exchange: Exchange) -> bool:
+    [row] = await _rows(exchange, "hotline", _TO_FOLLOW)
     return row[0] == 0
 
 
