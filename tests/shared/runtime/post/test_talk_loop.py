@@ -321,7 +321,7 @@ async def test_a_standing_is_compared_in_its_turn_alone(
 async def test_after_an_upgrade_all_is_told_anew_by_and_to_whom_could_not_be_read(desk: Desk) -> None:
     """It may have been its standing, or the last word on what it had deferred: the process before knew neither."""
     lost = uuid7()
-    desk.books.unread_of = {"law_enforcement": lost}
+    desk.books.unread_of, desk.books.another = {"law_enforcement": lost}, False
     for times in range(2):
         await desk.speaker.turn()
         gone = [json.loads(each.body)["clear"]["ids"] for each in desk.books.outgoing if each.message is GONE]
