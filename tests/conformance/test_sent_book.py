@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import pytest
+
 from shared.contracts.delivery import TakenMark
 from shared.contracts.registry import REFERRAL_DECIDED
 from shared.exchange.topics import AUDIT
@@ -262,6 +264,22 @@ async def test_where_receipts_are_lost_what_was_answered_and_is_open_is_unreceip
     await stores.lanes.note(LANE, Progress(9, AT))
     await mark(stores, LANE, both, at=AT + UNRECEIPTED_AGE * 3)
     assert await waiting(stores) == [], "it was answered again"
+
+
+async def test_so_many_are_unreceipted_at_once_until_none_is_left(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for book in ("shared.runtime.post.sent_book", "tests.support.memory_outbox"):
+        monkeypatch.setattr(f"{book}.AGAIN_MAX", 1)
+    for row in await sent(stores, draft(), draft()):
+        await settle(
+            stores, settlement(row.message_id, digest_of(row), ReceiptOutcome.WAITING, code="document_unknown")
+        )
+    more = []
+    for _ in range(3):
+        async with stores.inbox.unit() as unit:
+            more.append(await unit.sent_book.receipts_lost(LANE, AT))
+    assert more == [True, True, False]
 
 
 async def test_what_is_wanted_goes_out_in_number_order_and_what_is_not_held_is_named(stores: Stores) -> None:
