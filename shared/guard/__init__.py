@@ -18,7 +18,7 @@ from shared.guard.envelope_limits import SEALED_NODES_MAX, opens_list, parse_bod
 from shared.guard.inspect import ALL_STAGES, Stage, cost, inspect
 from shared.guard.keep import WasCut, as_kept, cuts, kept_locator
 from shared.guard.schema_audit import audit_schema
-from shared.guard.tripwire import trips
+from shared.guard.tripwire import trips, trips_by_part
 
 __all__ = [
     "ADDED",
@@ -42,4 +42,5 @@ __all__ = [
     "parse_body",
     "parse_list",
     "trips",
+    "trips_by_part",
 ]

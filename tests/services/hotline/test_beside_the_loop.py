@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.guard import tripwire
+from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid7
 from shared.party.origin.api import routes
@@ -284,6 +286,7 @@ async def test_a_dear_list_is_looked_at_read_prepared_and_signed_beside_the_loop
     }
     for name, where in dear_steps.items():
         watched(where, name)
+    watched(tripwire, "trips")
     headers = asking(HOTLINE) | {"content-type": JSON, "idempotency-key": uuid7().hex}
     answer = await door.post("/v1/referrals:batch", content=dear(references), headers=headers)
     assert {each["status"] for each in answer.json()["results"]} == {202}
@@ -291,3 +294,4 @@ async def test_a_dear_list_is_looked_at_read_prepared_and_signed_beside_the_loop
     assert [name for name, was_beside, _ in steps if was_beside != beside] == []
     # Little at a time: in between, the thread rests.
     assert max(size for name, _, size in steps if name == "prepare_batch") <= 2
+    assert max(size for name, _, size in steps if name == "trips") <= 2 * BODY_BYTES_MAX

@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -15,7 +15,7 @@ import pytest
 
 from shared.guard import Charged
 from shared.guard.charge import BYTE
-from shared.guard.tripwire import trips
+from shared.guard.tripwire import PART_BYTES, trips, trips_by_part
 from shared.kernel.clock import ManualClock
 from shared.party.origin.use_cases import alarms as module
 from shared.party.origin.use_cases.alarms import Alarms, Kind, Raised
@@ -181,6 +181,10 @@ async def test_one_that_cannot_be_kept_stops_no_other(lines: io.StringIO, monkey
     assert {party for party, *_ in kept.rows} == {OTHER}
 
 
+def _escaped(data: bytes) -> bytes:
+    return base64.b64encode(data).replace(b"/", b"%2F").replace(b"+", b"%2B")
+
+
 @pytest.mark.parametrize("payload", ["jpeg_thumbnail", "png_solid"])
 @pytest.mark.parametrize(
     "spelt",
@@ -188,7 +192,7 @@ async def test_one_that_cannot_be_kept_stops_no_other(lines: io.StringIO, monkey
         base64.b64encode,
         base64.urlsafe_b64encode,
         lambda data: data.hex().encode(),
-        lambda data: base64.b64encode(data).replace(b"/", b"%2F").replace(b"+", b"%2B"),
+        _escaped,
     ],
 )
 @pytest.mark.parametrize("before", [b"https://site.example/", b"https://site.example/a/bc/d-"])
@@ -199,6 +203,14 @@ def test_the_tripwire_sees_a_files_first_bytes(payload: str, spelt: object, befo
 def test_no_record_of_the_legitimate_corpus_trips_it_nor_do_random_hashes() -> None:
     assert not any(trips(json.dumps(body).encode()) for body in submissions(400, seed=5))
     assert not trips(" ".join(Random(3).randbytes(32).hex() for _ in range(20_000)).encode())
+
+
+@pytest.mark.parametrize("spelt", [_escaped, lambda data: base64.b64encode(data), lambda data: data.hex().encode()])
+@pytest.mark.parametrize("before", [*range(PART_BYTES - 80, PART_BYTES + 2), 3 * PART_BYTES])
+def test_a_file_is_seen_wherever_parts_of_a_body_meet(spelt: Callable[[bytes], bytes], before: int) -> None:
+    body = b"-" * before + spelt(payloads()["png_solid"])
+    assert any(trips_by_part(body))
+    assert not any(trips_by_part(b"-" * len(body)))
 
 
 async def test_what_trips_is_told(lines: io.StringIO) -> None:

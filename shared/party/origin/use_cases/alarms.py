@@ -13,15 +13,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from functools import partial
 from typing import Final, NamedTuple
 
-from shared.guard import Charged, trips
+from shared.guard import Charged, trips, trips_by_part
 from shared.guard.charge import BYTE
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
-from shared.party.beside import beside
+from shared.party.beside import beside_each
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.metrics import ALARMS
 
@@ -92,7 +91,7 @@ class Alarms:
     @asynccontextmanager
     async def posted(self, party: str, body: bytes) -> AsyncIterator[None]:
         """Look at a body as it came; where it is refused as a whole meanwhile, that counts as one."""
-        if await beside(partial(trips, body)) if len(body) > BODY_BYTES_MAX else trips(body):
+        if any(await beside_each(trips_by_part(body))) if len(body) > BODY_BYTES_MAX else trips(body):
             self.alarm(party, Kind.TRIPWIRE)
         try:
             yield
