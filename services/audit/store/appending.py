@@ -101,7 +101,7 @@ WITH head AS MATERIALIZED (
     GROUP BY 1, 2, 3
 ), passed AS MATERIALIZED (
     SELECT subject::uuid AS referral_id, recipient FROM {entries}
-    WHERE type = 'causeway.referral_passed_on.v1' AND verified
+    WHERE starts_with(type, 'causeway.referral_passed_on.v') AND verified
       AND subject ~ '^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'
 ), new_flow_party AS (
     INSERT INTO flow_party (party, exercise, decided_at, referral_id, origin)
@@ -112,7 +112,7 @@ WITH head AS MATERIALIZED (
                UNION SELECT referral_id, origin, passed.recipient FROM decided JOIN passed USING (referral_id)
                UNION SELECT referral_id, origin, e.recipient
                FROM decided JOIN entry AS e ON e.subject = referral_id::text
-               WHERE e.type = 'causeway.referral_passed_on.v1' AND e.verified
+               WHERE starts_with(e.type, 'causeway.referral_passed_on.v') AND e.verified
          ) AS p USING (referral_id, origin)
          LEFT JOIN flow_party AS known ON (known.referral_id, known.origin, known.party)
                                         = (d.referral_id, d.origin, d.origin)

@@ -14,7 +14,7 @@ from services.audit.use_cases import Look
 from shared.contracts.answers import CaseAcceptedClear
 from shared.contracts.contacts import Contact, ContactSuggestedClear
 from shared.contracts.holds import HoldEndedClear, HoldPlacedClear
-from shared.contracts.registry import CASE_ACCEPTED, CONTACT_SUGGESTED, HOLD_ENDED, HOLD_PLACED
+from shared.contracts.registry import CASE_ACCEPTED, CONTACT_SUGGESTED, HOLD_ENDED, HOLD_PLACED, REFERRAL_PASSED_ON
 from shared.exchange.accept import accept
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Draft, Received, Record
@@ -143,15 +143,20 @@ async def test_audit_does_not_see_who_the_other_agency_is(log: Log) -> None:
     assert NL.encode() not in (record.value or b"")
 
 
+@pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("later", [True, False], ids=["read later", "read before the decision"])
-async def test_a_flow_is_found_by_whom_it_was_passed_on_to(log: Log, *, later: bool) -> None:
+async def test_a_flow_is_found_by_whom_it_was_passed_on_to(log: Log, *, later: bool, version: int) -> None:
     prepared = log.world.prepared()
     records = log.world.records(prepared.drafts)
     read = [accept(each, log.world.reader("law_enforcement")) for each in records if "law_enforcement" in each.topic]
     (offered,) = (each for each in read if each.recipient == NL)
     if later:
         await log.keep(*records)
-    await kept(log, passed(log.world, offered, NL, DE))
+    log.world.at += timedelta(seconds=1)
+    [one] = log.world.records([passed(log.world, offered, NL, DE)], "law_enforcement")
+    spelt = {"type": REFERRAL_PASSED_ON.type, "dataschema": REFERRAL_PASSED_ON.schema}
+    spelt = {name: text.replace("v1", f"v{version}") for name, text in spelt.items()}
+    await log.keep(log.world.resigned(one, instance="law_enforcement", **spelt))
     if not later:
         await log.keep(*records)
     for party in (DE, NL, HOTLINE):
