@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import NamedTuple, Self
 
@@ -35,9 +36,16 @@ class Need(NamedTuple):
         return f"{self.kind} {self.what}"
 
     @classmethod
-    def read(cls, text: str) -> Self:
+    def read(cls, text: str) -> Self | None:
+        """None for a kind that a later release has stored here: nobody of this one can say that it has come."""
         kind, _, what = text.partition(" ")
-        return cls(NeedKind(kind), what)
+        return cls(NeedKind(kind), what) if kind in set(NeedKind) else None
+
+    @classmethod
+    def met_of(cls, texts: Iterable[str], meets: Callable[[Self], bool]) -> list[str]:
+        """Those of these that are met by now."""
+        read = {text: cls.read(text) for text in texts}
+        return [text for text, need in read.items() if need is not None and meets(need)]
 
     def met(self, shelf: DocumentShelf) -> bool:
         """Whether this release, with these documents, has it. Of an act nobody can say: the act itself tells."""

@@ -197,7 +197,7 @@ class MemoryTaken:
         if row.outcome not in (ReceiptOutcome.DEFERRED, ReceiptOutcome.PARKED):
             return False
         deferred = row.outcome is ReceiptOutcome.DEFERRED
-        return row.asked or (deferred and row.need is not None and self._meets(Need.read(row.need)))
+        return row.asked or (deferred and row.need is not None and bool(Need.met_of([row.need], self._meets)))
 
 
 class MemoryArrivals:
@@ -319,7 +319,9 @@ class MemoryArrivals:
 def due_of(state: Any, keeping: Keeping, limit: int) -> list[Record]:
     """Records that waited and need wait no longer."""
     ready = [
-        each.waiting for each in state.awaiting.values() if each.due or keeping.meets(Need.read(each.waiting.need))
+        each.waiting
+        for each in state.awaiting.values()
+        if each.due or Need.met_of([str(each.waiting.need)], keeping.meets)
     ]
     return [each.record for each in sorted(ready, key=lambda each: _order(each.arrival)[1:])[:limit]]
 

@@ -92,7 +92,7 @@ async def release(driver: asyncpg.Connection, needs: Sequence[str]) -> None:
 async def due(driver: asyncpg.Connection, limit: int, *, kek: KeyEncryptionKey, meets: Meets) -> list[Record]:
     """See `InboxStore.due`. They stay here until they are judged again; what cannot be read is asked for instead."""
     needs = [row["need"] for row in await driver.fetch(_NEEDS)]
-    met = [need for need in needs if meets(Need.read(need))]
+    met = Need.met_of(needs, meets)
     rows = await driver.fetch(_DUE, met, limit) if needs else []
     readable: list[Record] = []
     broken: list[UUID] = []

@@ -236,7 +236,7 @@ class PostgresTaken:
 
     async def wanted(self, now: datetime) -> dict[str, list[UUID]]:
         needs = [row["need"] for row in await self._driver.fetch(_NEEDS, NEEDS_MAX)]
-        met = [need for need in needs if need is not None and self._meets(Need.read(need))]
+        met = Need.met_of([need for need in needs if need is not None], self._meets)
         if not met and None not in needs:
             return {}
         rows = await self._driver.fetch(_WANTED, met, now, WANTED_AGAIN, WANTED_AGAIN_MAX, ROWS_MAX)
