@@ -182,6 +182,11 @@ def _is_covered_or_proof(name: str) -> bool:
     return False
 
 
+def is_signed(name: str) -> bool:
+    """Whether a header that was read is covered or part of the proof: of others nobody could say who wrote them."""
+    return name.startswith("ce_") or name == "content-type"
+
+
 def _field(name: str) -> str | None:
     """A header's name, unless it is itself input."""
     return name if name in _NAMED else None

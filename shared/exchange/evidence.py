@@ -17,7 +17,7 @@ from shared.contracts.base import of_later_release
 from shared.contracts.evidence import Evidence, EvidenceStatement, KeptEvidence
 from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.batch import RootCache, message_digest
-from shared.envelope.headers import decode_headers
+from shared.envelope.headers import decode_headers, is_signed
 from shared.envelope.keys import SigningKey, VerifyKey
 from shared.exchange.message import Record
 from shared.exchange.senders import verify_sender
@@ -46,7 +46,7 @@ class Witness:
     def state(self, record: Record, *, party: str, at: datetime) -> Evidence:
         """The evidence of a record that `accept` has passed, for the party that it was sent to."""
         value = record.value or b""
-        headers = [(name, text) for name, text in record.headers if text is not None and _is_evidence(name)]
+        headers = [(name, text) for name, text in record.headers if text is not None and is_signed(name)]
         envelope = decode_headers(headers, value)
         if envelope.attributes.recipient != party:
             raise Defect("evidence_of_another")
@@ -115,11 +115,6 @@ def check_evidence(evidence: Evidence, directory: DirectoryIndex) -> None:
 
 def _covered(statement: EvidenceStatement) -> dict[str, object]:
     return statement.model_dump(mode="json", exclude=set(_UNCOVERED))
-
-
-def _is_evidence(name: str) -> bool:
-    """Whether a header is signed or part of the proof: of others nobody could say who wrote them."""
-    return name.startswith("ce_") or name == "content-type"
 
 
 def _value(text: str) -> bytes:

@@ -8,6 +8,7 @@ from typing import Final
 from pydantic_core import from_json, to_json
 
 from shared.envelope.base64url import from_base64url, to_base64url
+from shared.envelope.headers import is_signed
 from shared.exchange.message import Record
 from shared.kernel.clock import parse_rfc3339, rfc3339
 
@@ -42,12 +43,13 @@ _SEALED_END: Final = b'"}'
 
 
 def packed(record: Record) -> bytes:
-    """A record that `accept` has passed, as it is kept: two lengths, place and headers as JSON, the exact value.
+    """A record that `accept` has passed, as it is kept: two lengths, place and signed headers as JSON, the exact value.
 
     The base64url that ends a sealed part, half of the message, is kept as the bytes that it stands for.
     """
-    names = tuple(name for name, value in record.headers if value is not None)
-    values = [value.decode("latin-1") for _, value in record.headers if value is not None]
+    headers = [(name, value) for name, value in record.headers if value is not None and is_signed(name)]
+    names = tuple(name for name, _ in headers)
+    values = [value.decode("latin-1") for _, value in headers]
     place = [record.topic, record.partition, record.offset, rfc3339(record.broker_time)]
     head = to_json([place, None if names == _USUAL_NAMES else names, values])
     value = record.value or b""
@@ -68,7 +70,7 @@ def _sealed_bytes(ending: bytes) -> bytes:
 
 
 def unpacked(kept: bytes) -> Record:
-    """The record that `packed` was given, without its key: that is the subject among the headers."""
+    """What was packed of a record, without its key: that is the subject among the headers."""
     head_bytes, front_bytes = _LENGTHS.unpack_from(kept)
     begins = _LENGTHS.size + head_bytes
     ends = begins + front_bytes
