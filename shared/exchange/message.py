@@ -54,6 +54,7 @@ class Record:
     """What Kafka holds, exactly: coordinates, broker time, key, headers and value as bytes.
 
     With `time_stated`, the broker has passed on a time that the producer stated: then it is nobody's to rely on.
+    `topic_id` says which life of its topic it is of, where the reader knows.
     """
 
     topic: str
@@ -64,6 +65,7 @@ class Record:
     headers: Sequence[tuple[str, bytes | None]]
     value: bytes | None
     time_stated: bool = False
+    topic_id: UUID | None = None
 
 
 def record_digest(record: Record) -> str:

@@ -169,7 +169,7 @@ def reads(here: World, record: Record) -> dict[str, Any] | None:
         "exercise": received.exercise,
         "clear": received.clear.model_dump(mode="json", exclude_none=True),
         "sealed": None if received.sealed is None else received.sealed.model_dump(mode="json", exclude_none=True),
-        "content": verified(received, {}).arrival.content,
+        "content": verified(received).arrival.content,
         "edge": None if received.edge is None else received.edge.digest,
     }
 

@@ -140,7 +140,7 @@ class Consumer:
                 raise  # nothing of the service ran: we are broken, and the partition stands still
             # Parked whole, so that it can be replayed once we are mended.
             failed = Judged()
-            turn_away(failed, verified(received, {}, code="handler_defect"), error=error)
+            turn_away(failed, verified(received, code="handler_defect"), error=error)
             await self._apply(failed)
 
     async def _apply(self, *parts: Judged) -> None:
@@ -264,7 +264,7 @@ class Consumer:
         unmatched = [receipt for receipt in receipts if receipt.message_id in strangers]
         for receipt in unmatched:
             alarm(receipt.record, "receipt_unmatched")
-        return [parked_row(each.record, "receipt_unmatched", verified(each, {})) for each in unmatched]
+        return [parked_row(each.record, "receipt_unmatched", verified(each)) for each in unmatched]
 
 
 def _stands_free(known: Known | None, refused: Container[UUID]) -> bool:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from pydantic_core import from_json, to_json
 
 from shared.contracts.answers import Answer
 from shared.contracts.referral import EdgeClear
-from shared.contracts.registry import ALL, STANDING, STATED_BY_INSTANCES, Family
+from shared.contracts.registry import STANDING, Family
 from shared.exchange.accept import TurnedAway
 from shared.exchange.message import Received, Record, told_digest
 from shared.exchange.needs import Need, NeedKind
@@ -23,7 +22,6 @@ from shared.runtime.post.arrivals import Arrival, Parked, Step
 from shared.runtime.post.stamping import UNNUMBERED
 from shared.runtime.watch.logs import Fields, log
 
-_UNRECEIPTED: Final = frozenset(message.type for message in ALL if message.family in STATED_BY_INSTANCES)
 #: What became of each record of a batch: `accept_batch`.
 Accept = Callable[[Sequence[Record]], Sequence[Received | Exception]]
 
@@ -65,22 +63,22 @@ def judge(records: Sequence[Record], steps: Sequence[Step], *, accept: Accept) -
     Raises `Unavailable` before this instance has any directory: it can tell nobody's signature.
     """
     parts = [Judged()]
-    topic_ids = {step.after.topic: step.after.topic_id for step in steps}
+    records = _of_their_lives(records, steps)
     for record, accepted in zip(records, accept(records), strict=True):
         judged = parts[-1]
         match accepted:
             case Received():
                 if accepted.message is STANDING:
                     parts.append(Judged())
-                _sort_in(judged, verified(accepted, topic_ids))
+                _sort_in(judged, verified(accepted))
             case TurnedAway():
-                turn_away(judged, _turned(record, accepted, topic_ids))
+                turn_away(judged, _turned(record, accepted))
             case Unavailable():
                 raise accepted
             case Refused():
-                _park(judged, record, accepted.code, topic_ids=topic_ids)
+                _park(judged, record, accepted.code)
             case _:  # fail closed: whatever broke, the record has no effect and the others go on
-                _park(judged, record, "accept_defect", topic_ids=topic_ids, error=accepted)
+                _park(judged, record, "accept_defect", error=accepted)
     parts[-1].steps = steps
     return parts
 
@@ -99,7 +97,7 @@ def turn_away(judged: Judged, turned: Verified, *, error: Exception | None = Non
         judged.verified.append(turned)
 
 
-def verified(received: Received, topic_ids: Mapping[str, UUID], *, code: str | None = None) -> Verified:
+def verified(received: Received, *, code: str | None = None) -> Verified:
     """An accepted message, or with `code` one that was accepted and failed all the same."""
     record, clear = received.record, received.clear
     arrival = Arrival(
@@ -116,7 +114,7 @@ def verified(received: Received, topic_ids: Mapping[str, UUID], *, code: str | N
         partition=record.partition,
         offset=record.offset,
         broker_time=record.broker_time,
-        topic_id=topic_ids.get(record.topic),
+        topic_id=record.topic_id,
         said=_said(received),
         content=_content(received),
         revision=_revision(received),
@@ -125,11 +123,8 @@ def verified(received: Received, topic_ids: Mapping[str, UUID], *, code: str | N
     return Verified(record, arrival, received, code, need)
 
 
-def parked_row(record: Record, reason: str, of: Verified | None = None, *, topic_id: UUID | None = None) -> Parked:
-    """The quarantine row. The record is kept only if it is authentic and nothing about it is unguarded.
-
-    `topic_id` is its topic's, where there is no arrival that says so.
-    """
+def parked_row(record: Record, reason: str, of: Verified | None = None) -> Parked:
+    """The quarantine row. The record is kept only if it is authentic and nothing about it is unguarded."""
     guarded = of is not None and (of.code is None or row_for(of.code).keeps_body)
     kept = guarded and row_for(reason).keeps_body
     # What an instance states itself nobody waits for: where nothing of it is kept it is counted, as junk is.
@@ -137,7 +132,7 @@ def parked_row(record: Record, reason: str, of: Verified | None = None, *, topic
     return Parked(
         same=of.arrival.digest if of and alone else f"{record.topic} {reason} {record.broker_time:%Y-%m-%dT%H}",
         topic=record.topic,
-        topic_id=of.arrival.topic_id if of else topic_id,
+        topic_id=record.topic_id,
         partition=record.partition,
         offset=record.offset,
         broker_time=record.broker_time,
@@ -159,8 +154,13 @@ def alarm(record: Record, code: str, error: Exception | None = None) -> None:
 
 
 def _is_told_nobody(arrival: Arrival) -> bool:
-    """What instances state themselves is not receipted, nor what has no number in any version: it is only parked."""
-    return arrival.type in _UNRECEIPTED or arrival.sequence == UNNUMBERED
+    """What instances state themselves, under whatever name, is not receipted, nor what has no number: only parked."""
+    return arrival.sender == arrival.sender_instance or arrival.sequence == UNNUMBERED
+
+
+def _of_their_lives(records: Sequence[Record], steps: Sequence[Step]) -> Sequence[Record]:
+    topic_ids = {step.after.topic: step.after.topic_id for step in steps}
+    return [replace(each, topic_id=topic_ids[each.topic]) if each.topic in topic_ids else each for each in records]
 
 
 def _sort_in(judged: Judged, each: Verified) -> None:
@@ -176,14 +176,12 @@ def _sort_in(judged: Judged, each: Verified) -> None:
             judged.verified.append(each)
 
 
-def _park(
-    judged: Judged, record: Record, code: str, *, topic_ids: Mapping[str, UUID], error: Exception | None = None
-) -> None:
+def _park(judged: Judged, record: Record, code: str, *, error: Exception | None = None) -> None:
     alarm(record, code, error)
-    judged.parked.append(parked_row(record, code, topic_id=topic_ids.get(record.topic)))
+    judged.parked.append(parked_row(record, code))
 
 
-def _turned(record: Record, error: TurnedAway, topic_ids: Mapping[str, UUID]) -> Verified:
+def _turned(record: Record, error: TurnedAway) -> Verified:
     attributes = error.envelope.attributes
     arrival = Arrival(
         message_id=attributes.id,
@@ -199,7 +197,7 @@ def _turned(record: Record, error: TurnedAway, topic_ids: Mapping[str, UUID]) ->
         partition=record.partition,
         offset=record.offset,
         broker_time=record.broker_time,
-        topic_id=topic_ids.get(record.topic),
+        topic_id=record.topic_id,
     )
     return Verified(record, arrival, code=error.code, need=error.need)
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from datetime import datetime
+from uuid import UUID
 
 from pydantic import BaseModel
 
 from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, reveal, unwrap, wrap
+from shared.envelope.headers import is_signed
 from shared.exchange.message import Record
 from shared.kernel.canonical import canonical_json
 
@@ -18,9 +20,10 @@ _LENGTH_BYTES = 2
 
 
 class _Kept(BaseModel):
-    """The record without its coordinates, bytes in base64."""
+    """The record without its coordinates, bytes in base64; of its headers, what is signed."""
 
     broker_time: datetime
+    topic_id: UUID | None = None
     key: str | None
     headers: list[tuple[str, str | None]]
     value: str | None
@@ -31,8 +34,9 @@ def encrypt_record(record: Record, kek: KeyEncryptionKey, *, table: str) -> byte
     place = _place(table, topic=record.topic, partition=record.partition, offset=record.offset)
     kept = {
         "broker_time": record.broker_time.isoformat(),
+        "topic_id": None if record.topic_id is None else str(record.topic_id),
         "key": _text(record.key),
-        "headers": [[name, _text(value)] for name, value in record.headers],
+        "headers": [[name, _text(value)] for name, value in record.headers if is_signed(name)],
         "value": _text(record.value),
     }
     key = DataKey.generate()
@@ -48,7 +52,16 @@ def decrypt_record(
     end = _LENGTH_BYTES + int.from_bytes(kept[:_LENGTH_BYTES], "big")
     read = _Kept.model_validate_json(reveal(kept[end:], unwrap(kept[_LENGTH_BYTES:end], kek, place), place))
     headers = tuple((name, _bytes(value)) for name, value in read.headers)
-    return Record(topic, partition, offset, read.broker_time, _bytes(read.key), headers, _bytes(read.value))
+    return Record(
+        topic,
+        partition,
+        offset,
+        read.broker_time,
+        _bytes(read.key),
+        headers,
+        _bytes(read.value),
+        topic_id=read.topic_id,
+    )
 
 
 def _place(table: str, *, topic: str, partition: int, offset: int) -> bytes:

@@ -42,7 +42,7 @@ def parked(here: World, record: Record, life: UUID | None = LIFE) -> Parked:
     """The record as its reader parks it; what would wait or be refused, as if it were parked."""
     steps = [] if life is None else [Step(record.offset, Cursor(record.topic, 0, life, record.offset + 1))]
     [judged] = judge([record], steps, accept=partial(accept_batch, reader=here.reader("law_enforcement")))
-    [row] = judged.parked or [parked_row(record, each.code or "", each) for each in judged.verified]
+    [row] = judged.parked or [parked_row(each.record, each.code or "", each) for each in judged.verified]
     return row
 
 

@@ -36,7 +36,7 @@ async def applied(agencies: Agencies, *messages: Received, instance: str) -> lis
     """Apply messages as the consumer does, from one instance; the edges that they carry."""
     told = [replace(each, sender_instance=instance, digest=digest(each.message_id.bytes)) for each in messages]
     async with agencies.database.transaction(SCOPE) as session:
-        await admitted.admit(session.driver, [verified(each, {}).arrival for each in told])
+        await admitted.admit(session.driver, [verified(each).arrival for each in told])
     assert await agencies.receive(*told) == [None] * len(told)
     return [each.clear.edge_id for each in told if each.edge is not None]  # type: ignore[attr-defined]
 

@@ -59,7 +59,7 @@ async def admitted(before: list[Received], after: list[Received], *, epoch: UUID
     """How many of each are new, and why the others are not; all in `epoch`, if one is given."""
     found, inbox = [], MemoryInbox(MemoryDatabase())
     for messages in (before, after):
-        arrivals = [verified(message, {}).arrival for message in messages]
+        arrivals = [verified(message).arrival for message in messages]
         arrivals = arrivals if epoch is None else [replace(each, epoch=epoch) for each in arrivals]
         async with inbox.unit() as unit:
             found.append(await unit.admit(arrivals))

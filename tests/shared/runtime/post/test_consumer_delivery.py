@@ -8,10 +8,19 @@ from dataclasses import replace
 import pytest
 from pydantic import create_model
 
+from deploy.artifacts import example_values
 from deploy.artifacts.example_delivery import ACCEPTED
 from shared.contracts.base import Contract
 from shared.contracts.facts import MessagesReceiptedClear, ReceiptEntry
-from shared.contracts.registry import GONE, MARKS, READS_ANNOUNCED, STANDING, WANTED, MessageType
+from shared.contracts.registry import (
+    GONE,
+    MARKS,
+    MESSAGES_RECEIPTED,
+    READS_ANNOUNCED,
+    STANDING,
+    WANTED,
+    MessageType,
+)
 from shared.exchange import accept as accepting
 from shared.exchange.compose import Addressing, compose, compose_receipts
 from shared.exchange.message import Record
@@ -35,7 +44,7 @@ def here() -> World:
 
 def stated(here: World, message: MessageType) -> Record:
     """The first accepted example, from the hotlines' instance to the agencies'."""
-    (value, *_) = ACCEPTED[f"{message.name}.v{message.version}"].values()
+    (value, *_) = (example_values.ACCEPTED | ACCEPTED)[f"{message.name}.v{message.version}"].values()
     addressing = Addressing(
         subject=uuid7(),
         sender="hotline",
@@ -82,6 +91,23 @@ async def test_marks_of_a_later_version_are_counted_and_nobody_is_told(here: Wor
     ]
     async with desk.inbox.unit() as unit:
         assert await unit.taken.taken_marks("hotline") == []
+
+
+@pytest.mark.parametrize("later", ["causeway.{}.v2", "causeway.{}_told.v1"], ids=["version", "name"])
+@pytest.mark.parametrize(
+    "message", [READS_ANNOUNCED, WANTED, GONE, STANDING, MESSAGES_RECEIPTED], ids=lambda each: each.name
+)
+async def test_what_a_later_release_states_is_counted_and_noted_and_nobody_is_told(
+    here: World, message: MessageType, later: str
+) -> None:
+    """Receipted, each would come again with each answer; taken in, it would stay without a last word for good."""
+    desk, type_ = Desk(here), later.format(message.name)
+    for _ in range(3):
+        one = here.resigned(stated(here, message), type=type_, dataschema=LATER_MARKS)
+        await desk.consumer.consume([one])
+    assert (desk.told, desk.conversation.types, desk.database.state.inbox) == ([], [], {})
+    assert desk.conversation.unread_of.keys() == {"hotline"}
+    assert [count for _, count in desk.database.state.quarantine.values()] == [3]
 
 
 @pytest.mark.parametrize("outcome", ReceiptOutcome)

@@ -85,6 +85,15 @@ async def test_it_is_taken_up_when_its_document_comes_and_its_sender_is_told(her
     assert await desk.take_up() == []
 
 
+async def test_what_waited_is_judged_as_of_the_life_of_its_topic(here: World, newer: World) -> None:
+    desk, life = Desk(here), uuid7()
+    (waiting,) = offers(newer)
+    desk.database.state.cursors[TOPIC, 0] = Cursor(TOPIC, 0, life, waiting.offset)
+    await desk.consumer.consume([waiting], [Step(waiting.offset, Cursor(TOPIC, 0, life, waiting.offset + 1))])
+    comes(desk, newer)
+    assert [each.judged.topic_id for each in [*desk.told, *await desk.take_up()]] == [life, life]
+
+
 async def test_a_flood_of_them_waits_with_its_sender_and_is_asked_for(here: World, newer: World) -> None:
     """Twenty a second for a minute."""
     room = Room(rows_max=100)
