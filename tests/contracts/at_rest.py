@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -99,7 +100,7 @@ def stored(here: World, records: Sequence[Record]) -> dict[str, Any]:
         "address": [_text(safe.wrapped(KEK)), _text(safe.protect("url", TEXT))],
         "packed": [_text(packed(each)) for each in _packable(records)],
         "segment": _text(pack([_outgoing(each) for each in records])),
-        **{name: [_text(encrypt_record(each, KEK, table=name)) for each in records] for name in KEPT_IN},
+        **{name: [_text(encrypt_record(each, KEK, table=name)) for each in _traced(records)] for name in KEPT_IN},
         "journal": _journal(),
         "derived": derived(here, records),
     }
@@ -126,7 +127,7 @@ def opened(here: World, records: Sequence[Record], kept: Mapping[str, Any]) -> d
         "packed": [unpacked(b64decode(each)) for each in kept["packed"]],
         "segment": unpack(b64decode(kept["segment"])),
         **{
-            name: [_held(b64decode(each), at, name) for each, at in zip(kept[name], records, strict=True)]
+            name: [_held(b64decode(each), at, name) for each, at in zip(kept[name], _traced(records), strict=True)]
             for name in KEPT_IN
         },
         "journal": _lines(kept["journal"]),
@@ -149,7 +150,7 @@ def expected(here: World, records: Sequence[Record]) -> dict[str, Any]:
         "address": TEXT,
         "packed": unkeyed,
         "segment": [_outgoing(each) for each in records],
-        **{name: list(records) for name in KEPT_IN},
+        **{name: [*records, replace(records[0], topic_id=OTHER)] for name in KEPT_IN},
         "journal": [LINES[0], LINES[3]],
         "derived": derived(here, records),
     }
@@ -193,6 +194,12 @@ def _received(here: World, record: Record) -> Received:
 def _item_place(received: Received) -> Any:
     assert received.edge is not None
     return content_place(ITEMS, UUID(received.subject), party=received.recipient, purpose=received.edge.purpose.value)
+
+
+def _traced(records: Sequence[Record]) -> list[Record]:
+    """The records, and the first as of a known life of its topic, with a header that nobody has signed."""
+    first = records[0]
+    return [*records, replace(first, topic_id=OTHER, headers=(*first.headers, ("traceparent", b"00")))]
 
 
 def _packable(records: Sequence[Record]) -> list[Record]:

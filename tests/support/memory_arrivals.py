@@ -10,6 +10,7 @@ from uuid import UUID
 
 from shared.contracts.delivery import HOLES_MAX, ROWS_MAX, GoneClear, SentMark, TakenMark
 from shared.contracts.registry import WITHDRAWALS
+from shared.envelope.headers import is_signed
 from shared.exchange.message import Copy, Record
 from shared.exchange.needs import Need
 from shared.runtime.post.arrivals import (
@@ -295,7 +296,9 @@ class MemoryArrivals:
                 break
             rows_left, bytes_left = rows_left - 1, bytes_left - _length(each)
             kept.add(each.arrival.message_id)
-            self.connection.awaiting[each.arrival.message_id] = Kept(each)
+            signed = [header for header in each.record.headers if is_signed(header[0])]
+            kept_record = replace(each.record, headers=tuple(signed))
+            self.connection.awaiting[each.arrival.message_id] = Kept(replace(each, record=kept_record))
         return frozenset(kept)
 
     async def release(self, needs: Sequence[str]) -> None:

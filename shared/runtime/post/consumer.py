@@ -128,7 +128,9 @@ class Consumer:
             await self._apply_alone(Judged(receipts=[receipt]), receipt)
         for said in judged.said:
             await self._apply_alone(Judged(said=[said]), said)
-        await self._apply(Judged(parked=judged.parked, numbered=judged.numbered, steps=judged.steps))
+        await self._apply(
+            Judged(parked=judged.parked, numbered=judged.numbered, unread=judged.unread, steps=judged.steps)
+        )
 
     async def _apply_alone(self, alone: Judged, received: Received | None) -> None:
         try:

@@ -168,7 +168,8 @@ class Speaker:
         new = set(others) - self._announced
         for to, message_id in (await self._peers(unit).unread(new)).items():
             await unit.enqueue(self._stating.drafts(GONE, to, gone_statements((), [message_id])))
-            await self._peers(unit).owe_standing([to])
+            if to != AUDIT:
+                await self._peers(unit).owe_standing([to])
         for to in sorted(new):
             await unit.enqueue(self._stating.drafts(READS_ANNOUNCED, to, [own_reads()]))
         return new

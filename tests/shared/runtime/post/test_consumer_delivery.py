@@ -110,6 +110,23 @@ async def test_what_a_later_release_states_is_counted_and_noted_and_nobody_is_to
     assert [count for _, count in desk.database.state.quarantine.values()] == [3]
 
 
+async def test_it_is_noted_too_where_a_message_beside_it_breaks_its_handler(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(here)
+
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(desk.handler, "apply", broken)
+    [offer] = here.records([here.offered(POLICE)])
+    later = MESSAGES_RECEIPTED.type.removesuffix("1") + "2"
+    await desk.consumer.consume(
+        [offer, here.resigned(stated(here, MESSAGES_RECEIPTED), type=later, dataschema=LATER_MARKS)]
+    )
+    assert desk.conversation.unread_of.keys() == {"hotline"}
+
+
 @pytest.mark.parametrize("outcome", ReceiptOutcome)
 async def test_every_word_is_looked_for_among_what_was_sent(here: World, outcome: ReceiptOutcome) -> None:
     """Nothing was sent here: no word fits anything."""

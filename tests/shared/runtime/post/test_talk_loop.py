@@ -18,6 +18,7 @@ from shared.contracts.delivery import (
 )
 from shared.contracts.registry import GONE, MARKS, READS_ANNOUNCED, STANDING, WANTED
 from shared.exchange.message import Draft
+from shared.exchange.topics import AUDIT
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.post import talk_loop
@@ -327,6 +328,14 @@ async def test_after_an_upgrade_all_is_told_anew_by_and_to_whom_could_not_be_rea
         gone = [json.loads(each.body)["clear"]["ids"] for each in desk.books.outgoing if each.message is GONE]
         assert gone == [[str(lost)]], times
     assert desk.books.words_of["law_enforcement"].begins
+
+
+async def test_audit_is_owed_no_standing_where_what_it_said_could_not_be_read(desk: Desk) -> None:
+    """It has none to say itself; it may state one some day, in a later release."""
+    desk.books.unread_of, desk.books.another = {AUDIT: uuid7()}, False
+    await desk.speaker.turn()
+    assert [each.recipient for each in desk.books.outgoing if each.message is GONE] == [AUDIT]
+    assert AUDIT not in desk.books.stands_to
 
 
 async def test_whatever_becomes_of_a_standing_marks_are_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
