@@ -33,5 +33,5 @@ def trips(body: bytes) -> bool:
 
 
 def trips_by_part(body: bytes) -> Iterator[bool]:
-    """The same part by part, as they are asked for: one of them says so where a file begins somewhere in `body`."""
+    """Whether a file begins in it, of each part of `body`, as it is asked for: in any, where `trips` says so."""
     return (trips(body[at : at + PART_BYTES + _OVERLAP]) for at in range(0, len(body), PART_BYTES))

@@ -37,6 +37,14 @@ async def test_what_waits_is_due_once_its_document_is_there_in_the_order_of_its_
     assert await stores.inbox.due(1) == [first.record]
 
 
+async def test_it_is_as_it_came_of_the_life_of_its_topic_without_what_nobody_signed(stores: Stores) -> None:
+    one = waiting(1)
+    came = replace(one.record, topic_id=one.arrival.message_id)
+    await keep(stores, replace(one, record=replace(came, headers=(*came.headers, ("traceparent", b"00")))))
+    HAS.add("document d")
+    assert await stores.inbox.due(9) == [came]
+
+
 async def test_it_waits_until_it_is_judged_again_and_no_longer(stores: Stores) -> None:
     one = waiting(1)
     await keep(stores, one)

@@ -144,4 +144,4 @@ def parked(
 
 def raw_record(offset: int = 0, value: bytes | None = b"{}", *, key: bytes | None = b"k") -> Record:
     """A record that nobody signed."""
-    return Record(TOPIC, 0, offset, AT, key, (("ce_id", b"\xff"), ("empty", None)), value)
+    return Record(TOPIC, 0, offset, AT, key, (("ce_id", b"\xff"), ("ce_xempty", None)), value)
