@@ -23,7 +23,7 @@ from shared.kernel.errors import Defect, Unavailable
 WAITING_MAX: Final = 64
 WAITING_MAX_OF_ONE: Final = 4
 ANSWER_S_MAX: Final = 30.0
-#: The rest of the instance comes first where cores are few.
+#: The rest of the instance comes first where cores are few. That counts within a session alone.
 NICENESS: Final = 10
 
 _HEAD: Final = struct.Struct(">cI")
@@ -95,7 +95,6 @@ class Aside:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             env={},
-            start_new_session=True,
         )
         return self._process
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -158,6 +159,15 @@ async def test_it_decides_by_the_documents_in_force_and_is_replaced_when_it_dies
     with pytest.raises(Unavailable, match="aside_failed"):
         await aside(posted(body))
     assert await aside(posted(body)) == after
+
+
+async def test_the_process_comes_last_in_a_session_that_is_ours(aside: AsideChecking) -> None:
+    """Linux shares processors by session first: in one of its own its niceness would count for nothing."""
+    await aside(posted(json.dumps(SUBMISSION).encode()))
+    process = aside._aside._process
+    assert process is not None
+    assert os.getsid(process.pid) == os.getsid(0)
+    assert os.getpriority(os.PRIO_PROCESS, process.pid) >= aside_module.NICENESS
 
 
 @pytest.mark.timing
