@@ -60,7 +60,8 @@ class Reader:
         chance.shuffle(names)
         records = []
         for name in names:
-            if name in topics and topics[name].topic_id == self._found[name][0]:
+            # A place may be known still of a topic that is to be looked for anew.
+            if name in topics and name in self._found and topics[name].topic_id == self._found[name][0]:
                 # Where its place lies before what is there, a client begins with the first that is.
                 found = topics[name].since(self._positions[name])[: chance.randint(1, FETCHED_MAX)]
                 self._positions[name] = found[-1].offset + 1 if found else self._positions[name]
