@@ -13,7 +13,7 @@ from shared.kernel.ids import uuid7
 from shared.runtime.post.ports import Progress
 from shared.vocabulary.answers import ReceiptOutcome
 from tests.conformance.conftest import Stores
-from tests.conformance.sending import LANE, applied, attributes_of, digest_of, ids, sent, settle, waiting
+from tests.conformance.sending import LANE, attributes_of, digest_of, ids, sent, settle, waiting
 from tests.support.builders import AT, draft, settlement
 
 LATER = AT + timedelta(hours=2)
@@ -214,11 +214,28 @@ async def test_a_final_outcome_is_not_replaced_by_one_that_comes_late(
     assert await stores.outcomes() == {row.message_id: ("applied", None)}
 
 
+@pytest.mark.parametrize("together", [True, False])
+async def test_what_is_applied_after_all_is_told_each_time_and_changes_nothing_here(
+    stores: Stores, together: bool
+) -> None:
+    """As by a recipient that has forgotten that it had refused it, and its withdrawal with it."""
+    (row,) = await sent(stores, draft())
+    refused = settlement(row.message_id, digest_of(row), ReceiptOutcome.REFUSED, code="subject_withdrawn")
+    after_all = settlement(row.message_id, digest_of(row))
+    batches = [[refused, after_all], [after_all]] if together else [[refused], [after_all], [after_all]]
+    found = [await settle(stores, *batch) for batch in batches]
+    assert [each.late for each in found] == [[after_all] if after_all in batch else [] for batch in batches]
+    assert [each.taken for each in found] == [[refused], *[[]] * (len(batches) - 1)]
+    assert await stores.outcomes() == {row.message_id: ("refused", "subject_withdrawn")}
+
+
 async def test_refused_after_applied_reopens_what_was_sent_and_applied_after_refused_does_not(stores: Stores) -> None:
     one, other = await sent(stores, draft(), draft())
     refused = [settlement(row.message_id, digest_of(row), ReceiptOutcome.REFUSED, code="late") for row in (one, other)]
     await settle(stores, refused[0])
-    await applied(stores, one, other)
+    after_all = [settlement(row.message_id, digest_of(row)) for row in (one, other)]
+    found = await settle(stores, *after_all)
+    assert (found.taken, found.unmatched, found.late) == (after_all[1:], [], after_all[:1])
     found = await settle(stores, *refused)
-    assert (found.taken, found.unmatched) == (refused[1:], [])
+    assert (found.taken, found.unmatched, found.late) == (refused[1:], [], [])
     assert await stores.outcomes() == dict.fromkeys(ids([one, other]), ("refused", "late"))

@@ -133,6 +133,7 @@ class MemoryOutbox:
     def settle(self, state: State, settlements: Sequence[Settlement]) -> Settled:
         taken: dict[UUID, Settlement] = {}
         unmatched: list[Settlement] = []
+        late: list[Settlement] = []
         for each in settlements:
             book = state.outbox if each.message_id in state.outbox else state.settled
             row = book.get(each.message_id)
@@ -147,8 +148,10 @@ class MemoryOutbox:
                 done = each.outcome in FINAL
                 book[each.message_id] = replace(row, outcome=each.outcome, code=each.code, done=done, marked_at=None)
                 taken[each.message_id] = each
+            elif row.outcome is ReceiptOutcome.REFUSED and each.outcome is ReceiptOutcome.APPLIED:
+                late.append(each)
         self._leave(state, list(taken))
-        return Settled(list(taken.values()), unmatched)
+        return Settled(list(taken.values()), unmatched, late)
 
     def _sign_again(self, state: State, row: Held) -> None:
         message_id = row.message.draft.message_id

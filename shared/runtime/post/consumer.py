@@ -43,7 +43,7 @@ class Handler(Holding, Protocol):
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]: ...
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
-        """The other side has answered, for the first time, for these messages of ours.
+        """The other side has answered, for the first time, for these messages of ours, or applied what it had refused.
 
         Refusals of stale decisions are decided again here.
         """
@@ -258,8 +258,8 @@ class Consumer:
                 for e in clear.entries
             ]
         settled = await unit.settle(settlements)
-        if settled.taken:
-            await self._handler.settled(unit, settled.taken)
+        if told := settled.taken + settled.late:
+            await self._handler.settled(unit, told)
         if held := [each for each in settled.unmatched if each.outcome is ReceiptOutcome.APPLIED]:
             await self._conversation.unknown(unit, held)
         strangers = {entry.receipt_id for entry in settled.unmatched}

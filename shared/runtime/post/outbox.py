@@ -48,7 +48,8 @@ _SETTLE = Statement(
 WITH held AS MATERIALIZED (
     SELECT o.message_id, o.digest, o.lane, receipts.outcome AS stated, receipts.code, receipts.receipt_id,
            coalesce(NOT o.done AND receipts.outcome IS DISTINCT FROM o.outcome
-                    OR o.outcome = 'applied' AND receipts.outcome = 'refused', false) AS taken
+                    OR o.outcome = 'applied' AND receipts.outcome = 'refused', false) AS taken,
+           o.outcome IS NOT DISTINCT FROM 'refused' AND receipts.outcome = 'applied' AS late
     FROM outbox AS o JOIN {{receipts}}
       ON o.message_id = receipts.message_id AND o.digest = receipts.digest AND o.lane = receipts.by
     ORDER BY o.message_id FOR UPDATE OF o
@@ -57,7 +58,7 @@ WITH held AS MATERIALIZED (
            done = held.stated IN {_FINAL}, marked_at = NULL
     FROM held WHERE o.message_id = held.message_id AND held.taken
 )
-SELECT message_id, digest, lane, taken FROM held
+SELECT message_id, digest, lane, taken, late FROM held
 """,
     receipts=_SETTLEMENT,
 )
@@ -74,7 +75,8 @@ WITH known AS (
       AND known.outcome = 'applied' AND known.stated = 'refused'
     RETURNING s.message_id
 )
-SELECT known.message_id, known.digest, known.lane, reopened.message_id IS NOT NULL AS taken
+SELECT known.message_id, known.digest, known.lane, reopened.message_id IS NOT NULL AS taken,
+       known.outcome = 'refused' AND known.stated = 'applied' AS late
 FROM known LEFT JOIN reopened USING (message_id)
 """,
     receipts=_SETTLEMENT,
@@ -169,7 +171,7 @@ async def enqueue(driver: asyncpg.Connection, drafts: Sequence[Draft]) -> None:
 async def settle(driver: asyncpg.Connection, settlements: Sequence[Settlement]) -> Settled:
     """Note what receipts say: see `Unit.settle`."""
     if not settlements:
-        return Settled([], [])
+        return Settled([], [], [])
     entries = _one_of_each(settlements)
     again = await _sign_again(driver, [entry for entry in entries if entry.code == SIGN_AGAIN])
     receipts = _SETTLEMENT.rows([entry for entry in entries if _identity(entry) not in again])
@@ -181,10 +183,12 @@ async def settle(driver: asyncpg.Connection, settlements: Sequence[Settlement]) 
         again |= {tuple(row) for row in await driver.fetch(_SIGNED_BEFORE, *_columns(reused))}
     known = again | {_of(row) for row in rows}
     taken = {_of(row) for row in rows if row["taken"]}
+    late = {_of(row) for row in rows if row["late"]} | (_applied_after_all(settlements) & taken)
     await leave(driver, sorted(message_id for message_id, _, _ in taken))
     return Settled(
         [entry for entry in entries if _identity(entry) in taken],
         [entry for entry in settlements if _identity(entry) not in known],
+        [entry for entry in settlements if _identity(entry) in late and entry.outcome is ReceiptOutcome.APPLIED],
     )
 
 
@@ -300,6 +304,17 @@ def _of(row: asyncpg.Record) -> _Identity:
 
 def _columns(identities: Sequence[_Identity]) -> list[list[object]]:
     return [[each[place] for each in identities] for place in range(3)]
+
+
+def _applied_after_all(settlements: Sequence[Settlement]) -> set[_Identity]:
+    """Those that came together as refused and, behind that, as applied."""
+    refused, after_all = set[_Identity](), set[_Identity]()
+    for entry in settlements:
+        if entry.outcome is ReceiptOutcome.REFUSED:
+            refused.add(_identity(entry))
+        elif entry.outcome is ReceiptOutcome.APPLIED and _identity(entry) in refused:
+            after_all.add(_identity(entry))
+    return after_all
 
 
 def _one_of_each(settlements: Sequence[Settlement]) -> list[Settlement]:

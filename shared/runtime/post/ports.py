@@ -118,11 +118,13 @@ class Settlement:
 class Settled:
     """What receipt entries did: `taken` changed what this instance knows, `unmatched` fit nothing it ever sent.
 
-    An entry that repeats what was known before is in neither.
+    `late` were applied after they had been refused, by a recipient that has forgotten that it did: what is known here
+    stays. An entry that repeats what was known before is in none of them.
     """
 
     taken: list[Settlement]
     unmatched: list[Settlement]
+    late: list[Settlement]
 
 
 class LaneStore(Protocol):

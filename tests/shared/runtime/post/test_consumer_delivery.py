@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -26,6 +27,7 @@ from shared.exchange.compose import Addressing, compose, compose_receipts
 from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
 from shared.runtime.post.arrivals import Cursor, Step
+from shared.runtime.post.ports import Settled, Settlement, Unit
 from shared.runtime.post.stamping import UNNUMBERED
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.code import Code
@@ -33,6 +35,7 @@ from tests.shared.exchange.wrong_records import PARTY_KEYS
 from tests.support.builders import POLICE, verdict
 from tests.support.consuming import Desk
 from tests.support.exchange_world import World, world
+from tests.support.memory_stores import MemoryUnit
 
 LATER_MARKS = MARKS.schema.replace(".v1.", ".v2.")
 
@@ -138,6 +141,24 @@ async def test_every_word_is_looked_for_among_what_was_sent(here: World, outcome
     assert reasons == ["receipt_unmatched"]
     applied = [outcome] if outcome is ReceiptOutcome.APPLIED else []
     assert len(desk.conversation.unknown_ids) == len(applied), "what is held there without our knowing is told again"
+
+
+async def test_what_is_applied_after_all_is_handed_on(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have been taken back meanwhile: who sent it looks."""
+    desk, handed = Desk(here), list[Settlement]()
+
+    async def late(_: MemoryUnit, settlements: Sequence[Settlement]) -> Settled:
+        return Settled([], [], list(settlements))
+
+    async def settled(_: Unit, settlements: Sequence[Settlement]) -> None:
+        handed.extend(settlements)
+
+    monkeypatch.setattr(MemoryUnit, "settle", late)
+    monkeypatch.setattr(desk.handler, "settled", settled)
+    one = verdict(ReceiptOutcome.APPLIED)
+    drafts = compose_receipts("hotline", "law_enforcement", [one], directory=here.documents.directory, at=here.at)
+    await desk.consumer.consume(here.records(drafts))
+    assert [(each.message_id, each.outcome) for each in handed] == [(one.message_id, ReceiptOutcome.APPLIED)]
 
 
 class OlderOutcome(Code):
