@@ -15,7 +15,7 @@ from deploy.devstack.stack import DevStack
 from deploy.site.databases import prepare_databases
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database
-from tests.services.isolation.matrix import AUTHORITIES
+from tests.services.isolation.matrix import AUTHORITIES, EACH_ADDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,5 +39,6 @@ async def scratch(stack: DevStack) -> AsyncIterator[dict[str, Scratch]]:
             opened.push_async_callback(database.close)
             admin = await asyncpg.connect(urlsplit(admin_url)._replace(path=f"/causeway_{name}").geturl())
             opened.push_async_callback(admin.close)
+            await admin.execute(EACH_ADDED)
             found[service] = Scratch(database, admin)
         yield found

@@ -110,6 +110,26 @@ def _permits(held: Isolated, role: str, relation: Relation, *, action: str, stat
     return bool(known) and table.permits(held.resource, known[0], relation, action=action, state=state)
 
 
+#: Tries each row under the policies of whoever calls it; what it added stays until the transaction is over.
+EACH_ADDED = """
+CREATE FUNCTION each_added(statement text, ids uuid[], parties text[], states text[]) RETURNS boolean[]
+LANGUAGE plpgsql AS $$
+DECLARE
+    added boolean[] := '{}';
+BEGIN
+    FOR n IN 1..cardinality(ids) LOOP
+        BEGIN
+            EXECUTE statement USING ids[n], parties[n], states[n];
+            added := added || true;
+        EXCEPTION WHEN insufficient_privilege THEN
+            added := added || false;
+        END;
+    END LOOP;
+    RETURN added;
+END $$
+"""
+
+
 class _Undone(Exception):
     """Rolls a transaction back whose effects were only looked at."""
 
@@ -124,9 +144,8 @@ async def _allowed(database: Database, held: Isolated, rows: Rows, *, scope: Row
     }
     try:
         async with database.transaction(scope) as session:
-            for relation, state in effects:
-                if await _adds(session.driver, held.insert, (uuid7(), PARTIES[relation], state)):
-                    effects[relation, state].add(ADDS)
+            for row in await _added(session.driver, held.insert, list(effects)):
+                effects[row].add(ADDS)
             for effect, statement in statements.items():
                 for row in await _unless_refused(session.driver, statement):
                     if row[0] in rows:
@@ -136,14 +155,15 @@ async def _allowed(database: Database, held: Isolated, rows: Rows, *, scope: Row
         return effects
 
 
-async def _adds(driver: asyncpg.Connection, insert: str, values: Sequence[object]) -> bool:
-    await driver.execute("SAVEPOINT adding")
-    try:
-        await driver.execute(insert, *values)
-    except asyncpg.InsufficientPrivilegeError:
-        await driver.execute("ROLLBACK TO SAVEPOINT adding")
-        return False
-    return True
+async def _added(
+    driver: asyncpg.Connection, insert: str, rows: Sequence[tuple[Relation, str]]
+) -> list[tuple[Relation, str]]:
+    """Those of the rows that may be added, each tried by itself; one question for all, as there are 10⁵ of them."""
+    parties, states = [PARTIES[relation] for relation, _ in rows], [state for _, state in rows]
+    allowed: list[bool] = await driver.fetchval(
+        "SELECT each_added($1, $2, $3, $4)", insert, [uuid7() for _ in rows], parties, states
+    )
+    return [row for row, added in zip(rows, allowed, strict=True) if added]
 
 
 async def _unless_refused(driver: asyncpg.Connection, statement: str) -> list[asyncpg.Record]:
