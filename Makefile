@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 # The fastest Python >= 3.11 that is here; another one: make setup PYTHON=/path/to/python3
 PYTHON ?= $(shell sh requirements/choose-python.sh)
 
-.PHONY: help setup lint check test acceptance acceptance-long steady bench faults soak guard-report demo clean
+.PHONY: help setup lint check packages browser test acceptance acceptance-long steady bench faults soak guard-report demo clean
 
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -42,10 +42,15 @@ lint: setup ## Check style, types and the arrows between packages
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-check: lint ## Everything that CI checks: lint and all tests
-	$(BIN)/python -m tests.contracts.npm_packages
-	$(BIN)/python -m tests.console.browser
+check: setup ## Everything that CI checks: lint and all tests
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=line lint packages browser
 	$(BIN)/python -m tests.shards
+
+packages: setup
+	$(BIN)/python -m tests.contracts.npm_packages
+
+browser: setup
+	$(BIN)/python -m tests.console.browser
 
 test: check ## The same as check
 
