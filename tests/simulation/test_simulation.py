@@ -20,7 +20,8 @@ from tests.simulation.run import Report, seeds_needed, simulate
 Record = Callable[[str, object], None]
 
 ROOT = Path(__file__).parents[2]
-SEEDS = 40
+#: Looked at with every change; ten thousand are `make acceptance-long LINE=the_simulation`.
+SEEDS = 20
 #: Seeds within which each control that has a test must be found; all are `python -m tests.simulation --controls`.
 SEEDS_PER_CONTROL = 60
 #: The search for a control that few seeds show begins shortly before one of them; every other one with the first seed.
@@ -32,7 +33,7 @@ BEGUN_AT = {
     "14 no revision is raised by itself": 190,
     "14 acts go on at the end of their track": 52,
 }
-BLOCKS = [range(start, start + 20) for start in range(0, SEEDS, 20)]
+BLOCKS = [range(start, start + 10) for start in range(0, SEEDS, 10)]
 
 
 @cache
@@ -72,7 +73,7 @@ def test_a_run_of_many_seeds_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 
 def test_the_runs_are_worth_something() -> None:
-    reports = [honest(seed) for seed in range(20)]
+    reports = [honest(seed) for seed in range(SEEDS)]
     totals = {name: sum(report.counts[name] for report in reports) for name in reports[0].counts}
     assert totals["offers"] > 150
     assert min(totals["answers"], totals["refused"]) > 5
