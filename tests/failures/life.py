@@ -58,10 +58,11 @@ WHERE e.state = 'emitted' AND e.window_ends IS NOT NULL AND a.act = 'placed' AND
 _HOLDS = "SELECT hold_id, state FROM hold"
 _PLANNED = "SELECT count(*) FROM edge WHERE state = 'planned'"
 _LATE = "SELECT count(*) FROM timer WHERE tells_at < now() - interval '15 seconds'"
-_TOLD = "SELECT count(*) FROM clock_step WHERE did = 'told'"
-_TOLD_TO = """
-SELECT (SELECT count(*) FROM event WHERE type LIKE 'clock.%' OR type = 'p0.unclaimed')
-     + (SELECT count(*) FROM event_unnumbered WHERE type LIKE 'clock.%' OR type = 'p0.unclaimed')
+#: In one look: clocks are told all the while.
+_TOLD = """
+SELECT (SELECT count(*) FROM clock_step WHERE did = 'told') AS steps,
+       (SELECT count(*) FROM event WHERE type LIKE 'clock.%' OR type = 'p0.unclaimed')
+     + (SELECT count(*) FROM event_unnumbered WHERE type LIKE 'clock.%' OR type = 'p0.unclaimed') AS events
 """
 #: All of a timer but what it says next: some of that falls due meanwhile.
 _TIMERS = """
@@ -257,8 +258,8 @@ async def _accounted(exchange: SplitExchange, told: list[Receiver]) -> dict[str,
     unlike = sum(at_origin.get(hold, "too_late") != state for hold, state in at_agency.items())
     differ = 0
     for each in SERVICES:
-        steps = (await _rows(exchange, each, _TOLD))[0][0]
-        differ += abs(steps - (await _rows(exchange, each, _TOLD_TO))[0][0])
+        steps, events = (await _rows(exchange, each, _TOLD))[0]
+        differ += abs(steps - events)
     missed = sum([await _missed(exchange, each) for each in told])
     return {
         "issued_while_held": broken,
