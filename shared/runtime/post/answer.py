@@ -52,13 +52,14 @@ class Answers:
         """Another message under an id or a number that is taken.
 
         Under an id, it may be the same in other bytes: its sender had signed it again, and was restored. A withdrawal
-        was `told` before; what is refused for itself is refused, since nothing else of it was read to compare.
+        was `told` before; what is refused for itself is refused, and what has moved has moved: nothing else of it was
+        read to compare.
         """
         if code == "message_id_reused":
             if told:
                 self._tell(each.arrival, ReceiptOutcome.APPLIED, None, edge=_edge(each))
                 return
-            if each.code is not None and outcome_of(each.code) is ReceiptOutcome.REFUSED:
+            if each.code is not None and outcome_of(each.code) in (ReceiptOutcome.REFUSED, ReceiptOutcome.MOVED):
                 code = each.code
         alarm(each.record, code)
         outcome = outcome_of(code)

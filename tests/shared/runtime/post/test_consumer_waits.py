@@ -25,10 +25,10 @@ from shared.vocabulary.answers import ReceiptOutcome
 from tests.shared.exchange.wrong_records import PARTY_KEYS, Change, resealed, signed, stating
 from tests.support.builders import AT, HOTLINE, POLICE, TOPIC, draft, withdrawal
 from tests.support.consuming import Desk
-from tests.support.exchange_world import World, world
+from tests.support.exchange_world import World, move, world
 
-APPLIED, REFUSED, WAITING, DEFERRED, PARKED = (
-    ReceiptOutcome(word) for word in ("applied", "refused", "waiting", "deferred", "parked")
+APPLIED, REFUSED, WAITING, DEFERRED, PARKED, MOVED = (
+    ReceiptOutcome(word) for word in ("applied", "refused", "waiting", "deferred", "parked", "moved")
 )
 
 
@@ -251,6 +251,18 @@ async def test_what_was_signed_again_and_is_refused_by_now_is_refused_and_not_pa
     late = replace(signed(sequence=10**6)(here, offer), broker_time=offer.broker_time - timedelta(days=1))
     told = await desk.consume([offer]) + await desk.consume([late])
     assert [(each.outcome, each.code) for each in told] == [(APPLIED, None), (REFUSED, "decision_time_off")]
+    assert desk.parked() == []
+
+
+async def test_what_was_signed_again_and_has_a_recipient_that_moved_is_told_so_and_not_parked() -> None:
+    """Its sender was restored to before it signed it again: parked it would be for ever, moved it goes on."""
+    here = world(party_keys=PARTY_KEYS)
+    (offer,) = offers(here)
+    again = signed(sequence=10**6)(here, offer)
+    move(here, POLICE)
+    desk = Desk(here, shelf=here.shelf)
+    told = await desk.consume([offer]) + await desk.consume([again])
+    assert [(each.outcome, each.code) for each in told] == [(MOVED, "recipient_moved")] * 2
     assert desk.parked() == []
 
 
