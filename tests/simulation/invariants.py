@@ -210,13 +210,19 @@ def _dense(instance: Instance) -> Iterator[str]:
 
 
 def _audit_alone_tells(instance: Instance, same: Sequence[Held]) -> bool:
-    """Whether only audit knows that these have one number: it has read all of them."""
+    """Whether only audit knows that these have one number: it has read all of them.
+
+    Their recipient has forgotten what it took, or has one of them under another number: it had told, and who sent that
+    anew was restored to before it.
+    """
     auditor, to = instance.world.auditor, instance.world.instances.get(same[0].lane)
-    if to is None or not to.restored or same[0].message.epoch not in instance.set_back:
+    if to is None or not (to.restored or instance.restored) or same[0].message.epoch not in instance.set_back:
         return False
     if any(row.code == SIGN_AGAIN for row in same):
         return False  # its recipient has told
-    taken = [row for row in same if row.message.draft.message_id in to.database.state.inbox]
+    there = [to.database.state.inbox.get(row.message.draft.message_id) for row in same]
+    number = (same[0].message.epoch, same[0].message.sequence)
+    taken = [row for row in there if row is not None and (row.arrival.epoch, row.arrival.sequence) == number]
     read = [(*row.of, row.message.sequence, row.message.digest) for row in same]
     return len(taken) < 2 and all(key in auditor.books.lines or key in auditor.ever_kept for key in read)
 

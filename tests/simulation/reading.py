@@ -93,6 +93,9 @@ class Reader:
     async def _go_to(self, found: dict[str, tuple[UUID, int]]) -> None:
         cursors: list[Cursor] = []
         for name, (topic_id, _) in found.items():
+            if name not in self._world.log.topics:  # gone while the one before was set back
+                self.begin_again()
+                return
             before = self._instance.database.state.cursors.get((name, 0))
             first = self._world.log.topics[name].first
             if before is None or before.topic_id != topic_id or before.following < first:
