@@ -45,7 +45,7 @@ def accounts(world: World, restored: Set[str]) -> Iterator[str]:
 
 
 def _gives_up_facts(world: World) -> bool:
-    """Whether audit was told that facts are gone which their origin has: it was restored to before it was restored.
+    """Whether audit was told that facts are gone which their origin has: of two dumps the newer was loaded last.
 
     What is between parties is sent again until it is receipted. Of facts audit keeps that their numbers are gone, and
     the edges that it was not told of are named.
