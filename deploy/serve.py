@@ -19,6 +19,7 @@ from shared.runtime.instance.app import App
 from shared.runtime.instance.parts import run_parts
 from shared.runtime.watch.logs import configure_logs, log
 from shared.runtime.watch.telemetry import close_telemetry, configure_telemetry, current_trace_id
+from shared.runtime.watch.watchdog import LoopWatch
 
 #: Net new containers before the collector looks at the youngest, and how often before it looks at older ones.
 COLLECTED_EVERY: Final = (50_000, 20, 50)
@@ -49,7 +50,8 @@ async def _serve(kind: str, name: str, only: Sequence[str]) -> int:
     unknown = set(only) - set(app.parts)
     if unknown:
         raise Refused("part_unknown", f"one of {', '.join(app.parts)}")
-    running = asyncio.ensure_future(run_parts({part: app.parts[part] for part in only or app.parts}))
+    watched = {part: app.parts[part] for part in only or app.parts} | {"watchdog": LoopWatch().run}
+    running = asyncio.ensure_future(run_parts(watched))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, running.cancel)
     settle_collector()

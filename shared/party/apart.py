@@ -17,6 +17,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Unavailable
 from shared.party.taking import Key, Taking
 from shared.runtime.watch.aside import SetAside
+from shared.runtime.watch.cancellation import raise_if_cancelling
 from shared.runtime.watch.logs import log
 
 #: Does, in a transaction of its own, what it takes.
@@ -80,15 +81,19 @@ class Apart:
 async def apart_from_others(part: str, waits: Callable[[str], None] = lambda _: None) -> AsyncIterator[None]:
     """One turn of what is done for ever: whatever fails in it is reported, and the next turn and other work go on.
 
-    `waits` is told why there was no database or document, by a code.
+    `waits` is told why there was no database or document, by a code. A cancellation stays one, even if the work turned
+    it into another failure: otherwise the part would never end, and nothing would start it again.
     """
     try:
         yield
     except Unavailable as error:
+        raise_if_cancelling()
         waits(error.code)
     except CausewayError as error:
+        raise_if_cancelling()
         log("part_failed", part=part, code=error.code)
     except Exception as error:  # reported by name only: its text may quote what it was given
+        raise_if_cancelling()
         log("part_failed", part=part, error=type(error).__name__)
 
 

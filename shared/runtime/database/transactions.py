@@ -14,6 +14,7 @@ import asyncpg
 
 from shared.kernel.errors import Defect, Unavailable
 from shared.runtime.database.flat_arrays import ask_by_kind
+from shared.runtime.watch.cancellation import raise_if_cancelling
 
 ask_by_kind()
 
@@ -220,9 +221,12 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
+        # Rolling back on a lost connection turns a cancellation into an error of the driver.
+        raise_if_cancelling()
         raise Unavailable("database_unavailable") from error
     except asyncpg.PostgresError as error:
         if _is_transient(error):
+            raise_if_cancelling()
             raise Unavailable("database_unavailable") from error
         raise
 

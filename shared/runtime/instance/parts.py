@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
 from shared.kernel.errors import CausewayError, Unavailable
+from shared.runtime.watch.cancellation import raise_if_cancelling
 from shared.runtime.watch.logs import log
+from shared.runtime.watch.watchdog import end_tasks
 
 BACK_OFF_S: Final = 0.5
 BACK_OFF_S_MAX: Final = 10.0
@@ -23,15 +25,14 @@ async def run_parts(parts: Mapping[str, Part]) -> None:
 
 
 async def first_of(*works: Coroutine[Any, Any, None]) -> None:
-    """Do all of it until one ends or fails; the others end with it."""
+    """Run all until one ends or fails, then end the others. The process ends if one of these does not."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for each in done:
             each.result()
     finally:
-        for task in tasks:
-            task.cancel()
+        await end_tasks(tasks)
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
@@ -52,22 +53,13 @@ async def _kept_running(name: str, part: Part) -> None:
             await part()
             log("part_failed", part=name, code="part_ended")
         except asyncio.CancelledError:
-            if _asked_to_end():
-                raise
+            raise_if_cancelling()
             # Not ours: a library ended with the cancellation of a task of its own.
             log("part_failed", part=name, code="part_cancelled")
         except CausewayError as error:
             log("part_failed", part=name, code=error.code)
         except Exception as error:  # reported by name only: its text may quote what it was given
             log("part_failed", part=name, error=type(error).__name__)
-        if _asked_to_end():
-            # What it was doing turned the cancellation into a failure of its own.
-            raise asyncio.CancelledError
+        raise_if_cancelling()
         await asyncio.sleep(back_off_s)
         back_off_s = min(back_off_s * 2, BACK_OFF_S_MAX)
-
-
-def _asked_to_end() -> bool:
-    """Whether somebody has asked the running task to end."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

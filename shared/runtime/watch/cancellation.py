@@ -1,0 +1,20 @@
+"""Cancellation of the running task: kept in force by code that turns it into another failure."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+def is_cancelling() -> bool:
+    """Return whether the running task was asked to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def raise_if_cancelling() -> None:
+    """Raise `CancelledError` if the running task was asked to end, whatever its work made of that request.
+
+    A driver in the middle of a rollback turns a cancellation into an error of its own.
+    """
+    if is_cancelling():
+        raise asyncio.CancelledError
