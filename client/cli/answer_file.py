@@ -26,7 +26,7 @@ from client.problem import ApiProblem
 from shared.exchange.act import Subject
 from shared.formats.referral_table import Table
 from shared.kernel.canonical import canonical_json
-from shared.kernel.codes import mend_of
+from shared.kernel.codes import find_remedy
 from shared.kernel.errors import CausewayError, Refused, Unavailable
 
 #: Told after each batch: how many acts are done with, and how many lines were refused so far.
@@ -42,7 +42,7 @@ class LineError(NamedTuple):
     column: str | None
     code: str
     rule: str | None
-    mend: str | None
+    remedy: str | None
 
 
 class _ActKey(NamedTuple):
@@ -207,7 +207,7 @@ def _in_batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
 
 
 def _error(line: int, column: str | None, code: str, *, rule: str | None = None) -> LineError:
-    return LineError(line, column, code, rule or None, mend_of(code))
+    return LineError(line, column, code, rule or None, find_remedy(code))
 
 
 def _key(file_sha256: str, body: dict[str, JsonValue]) -> str:

@@ -60,7 +60,7 @@ def _print(file: AnswerFile, ended: Ended, options: Options) -> None:
     output.line(f"{ended.lines} lines: {taken} taken, {len(ended.refused)} refused")
     if ended.errors:
         shown = ended.errors[:_SHOWN_MAX]
-        output.table(("line", "column", "code", "rule", "mend"), shown)
+        output.table(("line", "column", "code", "rule", "remedy"), shown)
         output.line(f"why: {report}; the lines themselves: {refused}")
 
 

@@ -1,4 +1,4 @@
-"""Why rows were refused, in a file beside the import: row, field, code, rule, mend, and nothing that a row says."""
+"""Why rows were refused, in a file beside the import: row, field, code, rule, remedy, and nothing that a row says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from client.cli.rows import RowError, RowFormat
 from shared.formats.referral_table import column_at
 
-_COLUMNS = ("row", "column", "field", "code", "rule", "mend")
+_COLUMNS = ("row", "column", "field", "code", "rule", "remedy")
 
 
 def report_path(file: Path, row_format: RowFormat) -> Path:
@@ -43,4 +43,4 @@ def _as_csv(errors: Sequence[RowError]) -> str:
 
 
 def _told(error: RowError) -> dict[str, object]:
-    return {"row": error.row, "field": error.field, "code": error.code, "rule": error.rule, "mend": error.mend}
+    return {"row": error.row, "field": error.field, "code": error.code, "rule": error.rule, "remedy": error.remedy}

@@ -17,7 +17,7 @@ from client.cli.settings import Options, access
 from client.problem import ApiProblem, OptionsRefused
 from shared.kernel import codes
 from shared.kernel.clock import rfc3339
-from shared.kernel.codes.rules import RULES
+from shared.kernel.codes import RULES
 from shared.kernel.errors import CausewayError, Refused
 
 if TYPE_CHECKING:
@@ -226,9 +226,9 @@ def failure(error: CausewayError, *, as_json: bool) -> None:
         document({"error": told | ({} if earlier is None else {"referral_id": str(earlier)})})
         return
     print(f"error: {error}", file=sys.stderr)
-    mend = codes.mend_of(error.code)
-    if mend is not None and mend != error.detail and earlier is None:
-        print(f"  {mend}", file=sys.stderr)
+    remedy = codes.find_remedy(error.code)
+    if remedy is not None and remedy != error.detail and earlier is None:
+        print(f"  {remedy}", file=sys.stderr)
     if earlier is not None:
         print(f"  this external_ref was filed before: causeway referral show {earlier}", file=sys.stderr)
     for entry in listed:

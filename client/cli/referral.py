@@ -327,14 +327,14 @@ def _print_checked(summary: Summary) -> None:
 
 def _print_errors(summary: Summary) -> None:
     if summary.errors:
-        rows = [(error.row, error.field, error.code, error.rule, error.mend) for error in summary.errors]
-        output.table(("row", "field", "code", "rule", "mend"), rows)
+        rows = [(error.row, error.field, error.code, error.rule, error.remedy) for error in summary.errors]
+        output.table(("row", "field", "code", "rule", "remedy"), rows)
 
 
 def _checked_row(result: RowResult) -> dict[str, object]:
     if result.errors:
         errors = [
-            {"field": error.field, "code": error.code, "rule": error.rule, "mend": error.mend}
+            {"field": error.field, "code": error.code, "rule": error.rule, "remedy": error.remedy}
             for error in result.errors
         ]
         return {"row": result.row, "ok": False, "errors": errors}

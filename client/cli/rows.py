@@ -15,8 +15,7 @@ from pydantic import JsonValue
 
 from shared.formats.referral_table import Table, submission
 from shared.guard import parse_body
-from shared.kernel.codes import mend_of
-from shared.kernel.codes.rules import RULES
+from shared.kernel.codes import RULES, find_remedy
 from shared.kernel.errors import Refused
 
 _BOM = b"\xef\xbb\xbf"
@@ -40,9 +39,9 @@ class RowError:
     expected: str | None = None
 
     @property
-    def mend(self) -> str | None:
+    def remedy(self) -> str | None:
         """What its owner does about it: what the schema expects, else what the rule says, else what the code does."""
-        return self.expected or RULES.get(self.rule or "") or mend_of(self.code)
+        return self.expected or RULES.get(self.rule or "") or find_remedy(self.code)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pytest
 from services.hotline.domain import HOTLINE
 from services.industry.domain import PROVIDER
 from services.law_enforcement.domain import AGENCY
-from shared.kernel.codes import FAMILIES, WHYS, mend_of
+from shared.kernel.codes import ERRORS, FAMILIES, find_remedy
 from tests.architecture.codes import Found, codes_in, constants, error_classes
 from tests.architecture.source import ROOT, modules, parse
 
@@ -61,18 +61,18 @@ def test_every_code_in_the_code_has_its_cause_and_its_mend_and_no_other_has() ->
     assert unread == set(_ELSEWHERE)
     said = {code for place in places for code in place.codes or ()}.union(*_ELSEWHERE.values())
     assert len(said) >= 300
-    assert (sorted(said - WHYS.keys()), sorted(WHYS.keys() - said)) == ([], [])
+    assert (sorted(said - ERRORS.keys()), sorted(ERRORS.keys() - said)) == ([], [])
 
 
 def test_a_code_stands_in_one_family_and_says_something() -> None:
-    assert sum(map(len, FAMILIES.values())) == len(WHYS)
-    assert [code for code, why in WHYS.items() if len(why.cause) < 12 or len(why.mend) < 6] == []
-    assert mend_of("no_such_code") is None
+    assert sum(map(len, FAMILIES.values())) == len(ERRORS)
+    assert [code for code, why in ERRORS.items() if len(why.cause) < 12 or len(why.remedy) < 6] == []
+    assert find_remedy("no_such_code") is None
 
 
 def test_the_page_has_every_code_once() -> None:
     page = (ROOT / "docs/errors.md").read_text(encoding="utf-8").partition("## Rules of fields")[0]
-    assert sorted(re.findall(r"^\| `([a-z0-9_]+)` \|", page, flags=re.MULTILINE)) == sorted(WHYS)
+    assert sorted(re.findall(r"^\| `([a-z0-9_]+)` \|", page, flags=re.MULTILINE)) == sorted(ERRORS)
 
 
 @pytest.mark.parametrize(

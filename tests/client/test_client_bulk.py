@@ -111,7 +111,7 @@ async def test_the_line_at_fault_is_named_with_its_column_and_those_beside_it_ar
         (4, "answer", "fields_invalid", "enum"),
         (5, "item", "fields_invalid", "greater_than_equal"),
     ]
-    assert all(each.mend for each in ended.errors if each.code != "fields_invalid")
+    assert all(each.remedy for each in ended.errors if each.code != "fields_invalid")
     assert CANARY not in repr(ended)
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from client.cli.rows import RowError
-from shared.kernel.codes import WHYS
-from shared.kernel.codes.rules import RULES
+from shared.kernel.codes import ERRORS, RULES
 from tests.client.fake_service import FakeService
 from tests.client.fake_service import referral as submission
 from tests.client.prompt import Run
@@ -33,23 +32,23 @@ def test_a_check_says_per_row_what_would_be_refused(run: Run, service: FakeServi
         {
             "row": 2,
             "ok": False,
-            "errors": [{"field": "/media_kind", "code": "schema", "rule": "enum", "mend": RULES["enum"]}],
+            "errors": [{"field": "/media_kind", "code": "schema", "rule": "enum", "remedy": RULES["enum"]}],
         },
     ]
     assert service.stored == []
 
 
 @pytest.mark.parametrize(
-    ("error", "mend"),
+    ("error", "remedy"),
     [
         (RowError(1, "fields_invalid", "/a", "enum", "one of 'x' or 'y'"), "one of 'x' or 'y'"),
         (RowError(1, "fields_invalid", "/a", "enum"), RULES["enum"]),
-        (RowError(1, "external_ref_exists", "/external_ref"), WHYS["external_ref_exists"].mend),
+        (RowError(1, "external_ref_exists", "/external_ref"), ERRORS["external_ref_exists"].remedy),
         (RowError(1, "of_a_later_version"), None),
     ],
 )
-def test_a_refused_row_says_what_is_done_about_it(error: RowError, mend: str | None) -> None:
-    assert error.mend == mend
+def test_a_refused_row_names_its_remedy(error: RowError, remedy: str | None) -> None:
+    assert error.remedy == remedy
 
 
 def test_a_check_shows_where_each_row_would_go_and_by_which_rules(

@@ -98,7 +98,7 @@ def test_progress_stays_where_an_import_stopped(run: Run, service: FakeService, 
 def test_what_is_not_found_may_be_asked_of_the_wrong_service_and_that_is_said(run: Run) -> None:
     asked = run("inbox", "notices")
     assert (asked.code, asked.out) == (1, "")
-    assert asked.err == "error: not_found\n  is it yours, and is this the service of your kind of party?\n"
+    assert asked.err == "error: not_found\n  Check the id, and check that this is the service for your kind of party.\n"
     assert run("inbox", "notices", "--json").json["error"]["code"] == "not_found"
 
 

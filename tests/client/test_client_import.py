@@ -218,7 +218,7 @@ async def test_a_row_that_the_service_refused_is_not_sent_again(tmp_path: Path) 
     assert again.calls == 0
 
 
-async def test_a_state_file_that_somebody_edited_is_refused_with_the_mend(tmp_path: Path) -> None:
+async def test_a_state_file_that_somebody_edited_is_refused_with_the_remedy(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "a.jsonl", referral(1))
     state_path(path).write_text('{"run": 1}\n[]\n')
     with pytest.raises(Refused, match="state_unreadable"):

@@ -69,7 +69,7 @@ def test_a_file_of_another_epoch_is_refused_and_stays(run: Run, service: FakeSer
     ended = run("listen", "--limit", 1, "--state", state)
     assert (ended.code, ended.out) == (1, "")
     assert "feed_began_anew" in ended.err
-    assert "remove it" in ended.err
+    assert "delete it" in ended.err
     assert state.read_text() == before
 
 

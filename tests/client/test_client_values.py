@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.kernel.codes import WHYS
+from shared.kernel.codes import ERRORS
 from tests.client.fake_service import FakeService
 from tests.client.prompt import Run
 from tests.client.test_client_tls import FILES, ID, VERBS, file
@@ -28,20 +28,20 @@ BAD = [
     (["referral", "transfer", ID, "--to", CANARY, "--reason", "no_mandate"], "--to", "string_pattern_mismatch"),
     ([*ASK[:-1], CANARY, *PAST], "--instrument", "enum (one of '"),
     ([*ASK[:3], "url=x", *ASK[4:], *PAST], "LOCATIONS 1", "string_too_short (a length of at least 10)"),
-    (ASK, "/", "term_or_until (a term or a last day, and not both)"),
-    (["preservation", "answer", ID, "refused", *PAST], "/", "answer_needs_its_own_word (each answer goes"),
+    (ASK, "/", "term_or_until (Give either a term or a last day.)"),
+    (["preservation", "answer", ID, "refused", *PAST], "/", "answer_needs_its_own_word (Each answer needs"),
 ]
 
 
 @pytest.mark.parametrize(("call", "option", "rule"), BAD)
-def test_a_body_that_the_options_do_not_make_is_told_by_option_rule_and_mend(
+def test_a_body_that_the_options_do_not_make_is_told_by_option_rule_and_remedy(
     run: Run, service: FakeService, call: list[str], option: str, rule: str
 ) -> None:
     ended = run(*call)
     assert (ended.code, ended.out) == (2, "")
-    first, mend, *listed = ended.err.splitlines()
+    first, remedy, *listed = ended.err.splitlines()
     assert first == f"error: option_invalid at {option}"
-    assert mend == f"  {WHYS['option_invalid'].mend}"
+    assert remedy == f"  {ERRORS['option_invalid'].remedy}"
     assert [each.startswith(f"  {option}: {rule}") for each in listed] == [True]
     assert CANARY not in ended.err
     told = run(*call, "--json").json["error"]

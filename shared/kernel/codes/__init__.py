@@ -1,62 +1,50 @@
-"""Every code of an error: its cause and its mend. Here alone; problems, the prompt and docs/errors.md say it from here.
+"""Error codes: the cause and the remedy of each, read from one table.
 
-A code is stable and public. Which of them a place may raise stands at that place; a test finds each in the code.
+A code is stable and public. The place that raises a code names it; a test compares the code with this table. A text is
+ours and never contains a value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
 
-from shared.kernel.codes import (
-    agencies,
-    answers,
-    bulk,
-    changes,
-    client,
-    documents,
-    door,
-    guard,
-    holds,
-    installing,
-    operator,
-    ours,
-    pages,
-    preservation,
-    proofs,
-    questions,
-    records,
-    transfers,
-    waits,
-)
-from shared.kernel.codes.why import Why
+_FOLDER: Final = Path(__file__).parent
 
-#: What the codes of a family are about, in the order in which a reader meets them.
-FAMILIES: Final[Mapping[str, Mapping[str, Why]]] = {
-    "Answers of a service": door.WHYS,
-    "Holds": holds.WHYS,
-    "Officers and agencies": agencies.WHYS,
-    "Transfers": transfers.WHYS,
-    "Questions and disputes": questions.WHYS,
-    "What is said of items": answers.WHYS,
-    "Many acts at once": bulk.WHYS,
-    "What is amended and rerouted": changes.WHYS,
-    "Not now": waits.WHYS,
-    "On the pages of a console": pages.WHYS,
-    "What a body is refused for": guard.WHYS,
-    "What agencies want kept": preservation.WHYS,
-    "At a party's prompt": client.WHYS,
-    "Proofs": proofs.WHYS,
-    "Records of Kafka": records.WHYS,
-    "Directory, policy, approvals": documents.WHYS,
-    "At the operator's prompt": operator.WHYS,
-    "At an installation": installing.WHYS,
-    "Our own mistakes": ours.WHYS,
+
+class ErrorEntry(NamedTuple):
+    """One code: what happened and why, and what the reader does next."""
+
+    cause: str
+    remedy: str
+
+
+def _read(name: str) -> Iterator[list[str]]:
+    with (_FOLDER / name).open(encoding="utf-8", newline="") as file:
+        rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        next(rows)
+        yield from rows
+
+
+def _families() -> dict[str, dict[str, ErrorEntry]]:
+    found: dict[str, dict[str, ErrorEntry]] = {}
+    for family, code, cause, remedy in _read("errors.tsv"):
+        found.setdefault(family, {})[code] = ErrorEntry(cause, remedy)
+    return found
+
+
+#: The codes of each family, in the order in which a reader meets them.
+FAMILIES: Final[Mapping[str, Mapping[str, ErrorEntry]]] = _families()
+ERRORS: Final[Mapping[str, ErrorEntry]] = {
+    code: entry for family in FAMILIES.values() for code, entry in family.items()
 }
-WHYS: Final[Mapping[str, Why]] = {code: why for family in FAMILIES.values() for code, why in family.items()}
+#: The remedy for each rule of a field whose name does not say it.
+RULES: Final[Mapping[str, str]] = {row[0]: row[1] for row in _read("rules.tsv")}
 
 
-def mend_of(code: str) -> str | None:
-    """What whoever reads the code does about it; None for a code that is not of this version."""
-    why = WHYS.get(code)
-    return None if why is None else why.mend
+def find_remedy(code: str) -> str | None:
+    """Return the remedy of a code, or None if this version does not have the code."""
+    entry = ERRORS.get(code)
+    return None if entry is None else entry.remedy

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, 
 from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
-from shared.kernel.codes import WHYS, mend_of
+from shared.kernel.codes import ERRORS, find_remedy
 from shared.kernel.errors import Refused
 from shared.runtime.console.asked import Form
 from shared.runtime.console.drawing import written_code
@@ -86,7 +86,7 @@ def labels_of(inputs: Iterable[Input | Group]) -> dict[str, str]:
 
 
 def problems_of(error: Refused, inputs: Sequence[Input | Group] = ()) -> list[tuple[str, str]]:
-    """Where something is wrong, as the path of one of the `inputs`, and what: the rule and its mend, never the value.
+    """Where something is wrong, as the path of one of the `inputs`, and what: the rule and its remedy, never the value.
 
     The path is empty where none of them is meant.
     """
@@ -100,8 +100,8 @@ def problems_of(error: Refused, inputs: Sequence[Input | Group] = ()) -> list[tu
 
 def refused_as(code: str, detail: str) -> str:
     """A refusal in words: what is wrong, its code, and what helps."""
-    mend = mend_of(code)
-    helps = f" What helps: {mend}." if mend else ""
+    remedy = find_remedy(code)
+    helps = f" {remedy}" if remedy else ""
     return f"{detail or written_code(code)} ({code}).{helps}"
 
 
@@ -120,8 +120,8 @@ def said_of(rule: str, expected: str | None) -> str:
     """A broken rule in words: never the value."""
     if rule in _SAID:
         return _SAID[rule]
-    if (why := WHYS.get(rule)) is not None:
-        return f"{why.cause[:1].upper()}{why.cause[1:]}: {why.mend}"
+    if (entry := ERRORS.get(rule)) is not None:
+        return f"{entry.cause} {entry.remedy}"
     return f"{written_code(rule).capitalize()}: expected {expected}" if expected else written_code(rule).capitalize()
 
 

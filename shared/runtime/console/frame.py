@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from shared.kernel.authority import Role
 from shared.kernel.canonical import digest
 from shared.kernel.clock import Clock
-from shared.kernel.codes import mend_of
+from shared.kernel.codes import find_remedy
 from shared.kernel.errors import CausewayError, NotNow, Refused, Unavailable, not_found
 from shared.runtime.console import cookies
 from shared.runtime.console.asked import (
@@ -203,7 +203,7 @@ class Frame:
         # What is foreign, forbidden or absent is answered with the same bytes: nothing can be probed.
         if isinstance(error, Refused) and (error.status == 404 or error.code == "forbidden"):
             return self.plain("not_found.html", 404)
-        answer = self.plain("error.html", status_of(error), {"error": error, "mend": mend_of(error.code)})
+        answer = self.plain("error.html", status_of(error), {"error": error, "remedy": find_remedy(error.code)})
         if isinstance(error, NotNow):
             answer.headers.update(error.headers)
         elif isinstance(error, Unavailable):

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.guard import parse_body
 from shared.guard.envelope_limits import BODY_BYTES_MAX
-from shared.kernel.codes import WHYS
+from shared.kernel.codes import ERRORS
 from shared.kernel.errors import CausewayError, NotNow, Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
 from shared.runtime.http.openapi import document
@@ -242,7 +242,7 @@ def _watched(probes: Sequence[Probe]) -> APIRouter:
 
     @router.get("/problems/{code}")
     async def why(code: str) -> Response:
-        if (known := WHYS.get(code)) is None:
+        if (known := ERRORS.get(code)) is None:
             raise not_found()
         return Response(encoded({"code": code} | known._asdict()), media_type="application/json")
 

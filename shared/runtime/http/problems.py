@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from shared.contracts.base import Contract, error_locations
-from shared.kernel.codes import mend_of
+from shared.kernel.codes import find_remedy
 from shared.kernel.errors import AlreadyDone, CausewayError, Defect, Refused, Unavailable
 
 PROBLEM_JSON: Final = "application/problem+json"
@@ -80,14 +80,14 @@ class FieldError(Contract):
 class Problem(Contract):
     """The body of every answer with status 400 or above; `type` is `/problems/` and the code, and can be asked for.
 
-    `mend` says what whoever asked does about it.
+    `remedy` says what the caller does next.
     """
 
     type: str
     title: str
     status: int
     code: str
-    mend: str | None = None
+    remedy: str | None = None
     field: str | None = None
     errors: tuple[FieldError, ...] = ()
 
@@ -146,7 +146,7 @@ def problem_body(error: CausewayError) -> Problem:
         title=title,
         status=status_of(error),
         code=code,
-        mend=mend_of(code),
+        remedy=find_remedy(code),
         field=field,
         errors=errors,
     )

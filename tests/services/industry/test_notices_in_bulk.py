@@ -98,7 +98,7 @@ async def test_a_refused_line_holds_up_no_other_and_nothing_of_it_is_kept_or_tol
         ("item_unknown", "/items/0/n"),
         ("fields_invalid", "/items/0/effective_at"),
     ]
-    assert all(each["mend"] for each in problems if each)
+    assert all(each["remedy"] for each in problems if each)
     assert (await providers.show(UUID(bad)))["state"] == "issued"
     assert await providers.sent(UUID(bad)) == []
     assert len(await providers.sent(UUID(again))) == 1

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, JsonValue
 
 from shared.formats.referral_table import Table, column_at, submission
-from shared.kernel.codes import mend_of
+from shared.kernel.codes import find_remedy
 from shared.kernel.errors import Refused
 from shared.party.origin.console.filing import Looked, ToldProblem
 from shared.runtime.console.forms import said_of
@@ -47,7 +47,7 @@ class FiledLines(BaseModel):
 class Result(NamedTuple):
     """What became of a line, or would: `said` is its state, or what is wrong with it as a whole.
 
-    `wrong` are the columns that are wrong, each with its rule and mend.
+    `wrong` are the columns that are wrong, each with its rule and remedy.
     """
 
     line: int
@@ -131,8 +131,8 @@ def _wrong(number: int, code: str, wrong: Sequence[tuple[str, str]]) -> Result:
 
 
 def _helped(code: str, detail: str) -> str:
-    mend = mend_of(code)
-    return f"{detail}: {mend}" if mend else detail
+    remedy = find_remedy(code)
+    return f"{detail}: {remedy}" if remedy else detail
 
 
 def _unread(line: Line) -> Result:

@@ -159,7 +159,7 @@ def test_a_refusal_is_led_to_an_input_that_there_is_by_the_name_that_it_has_ther
     for field, path in leads.items():
         ((found, said),) = problems_of(Refused("item_unknown", "no such item", field=field), inputs)
         assert found == path
-        assert said.startswith("no such item (item_unknown). What helps: ")
+        assert said.startswith("no such item (item_unknown). Run causeway referral show")
 
 
 def test_a_form_about_several_asks_nothing_that_names_something_of_one() -> None:

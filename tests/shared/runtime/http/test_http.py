@@ -18,7 +18,7 @@ from shared.contracts.base import Contract
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
-from shared.kernel.codes import WHYS
+from shared.kernel.codes import ERRORS
 from shared.kernel.errors import Defect, Refused, Unavailable, not_found
 from shared.runtime.http.budgets import BudgetLimits, Budgets
 from shared.runtime.http.edge import (
@@ -261,8 +261,8 @@ async def test_the_type_of_a_problem_can_be_asked_for_without_a_key() -> None:
         problem = (await client.get("/v1/fails/away")).json()
         why = await client.get(problem["type"])
         assert (await client.get("/problems/no_such_code")).status_code == 404
-    assert why.json() == {"code": "database_unavailable"} | WHYS["database_unavailable"]._asdict()
-    assert problem["mend"] == why.json()["mend"]
+    assert why.json() == {"code": "database_unavailable"} | ERRORS["database_unavailable"]._asdict()
+    assert problem["remedy"] == why.json()["remedy"]
 
 
 async def test_a_parameter_that_the_route_does_not_have_is_refused_once_the_key_opens() -> None:

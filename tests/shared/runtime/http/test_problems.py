@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import Field, StringConstraints
 
 from shared.contracts.base import Contract
-from shared.kernel.codes import mend_of
+from shared.kernel.codes import find_remedy
 from shared.kernel.errors import CausewayError, Defect, EvidenceRejected, Refused, Unavailable, not_found
 from shared.runtime.http.edge import read_model
 from shared.runtime.http.problems import FieldError, InvalidFields, problem, problem_body
@@ -33,7 +33,7 @@ def test_a_refusal_is_told_with_its_code_field_and_status() -> None:
         "title": "an absolute address",
         "status": 422,
         "code": "webhook_url_refused",
-        "mend": mend_of("webhook_url_refused"),
+        "remedy": find_remedy("webhook_url_refused"),
         "field": "/items/0/url",
     }
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.kernel.codes import WHYS
-from shared.kernel.codes.rules import RULES
+from shared.kernel.codes import ERRORS, RULES
 from tests.client.fake_service import FakeService
 from tests.client.prompt import Run
 
@@ -23,7 +22,7 @@ def test_a_refusal_says_what_to_do_about_its_code_and_rules(
         422,
         {"code": code, "field": "/a", "errors": errors, "title": "not for people"},
     )
-    told = f"error: {code} at /a\n  {WHYS[code].mend}\n  /a: {rule} ({RULES[rule]})\n"
+    told = f"error: {code} at /a\n  {ERRORS[code].remedy}\n  /a: {rule} ({RULES[rule]})\n"
     assert run("referral", "show", ID).err == told
 
 
@@ -37,7 +36,7 @@ def test_a_refusal_lists_the_values_that_are_right(run: Run, service: FakeServic
     assert shown[0] == errors[0]
 
 
-def test_what_a_mend_is_told_of_can_come() -> None:
+def test_each_rule_with_a_remedy_can_occur() -> None:
     places = [path.read_text() for room in ("shared", "services", "client") for path in Path(room).rglob("*.py")]
     others = "".join(text for text in places if "RULES: Final[Mapping[str, str]]" not in text)
     of_pydantic = {"enum", "too_long", "too_short", "extra_forbidden", "string_pattern_mismatch"}
