@@ -28,7 +28,8 @@ import math
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -47,8 +48,7 @@ from shared.guard.charge import (
     SYMBOLS,
     Model,
     coded,
-    costs_after,
-    longest_ending,
+    read,
     share,
     symbols,
 )
@@ -73,9 +73,35 @@ _LANGUAGES: Final = (
     "lo lt lv mk ml mn mr ms my nb ne nl or pa pl ps pt ro ru sd si sk sl sq sr sv sw ta te th ti tr ug uk ur uz vi yi "
     "yue zh zh_Hant zu"
 )
-#: Sorts of texts, each with the weight of its counts.
+#: Of texts that the model is learnt from: kind, text, and the weight of its counts.
 Texts = list[tuple[str, str, int]]
 Counts = list[dict[str, Counter[str]]]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A model before it is a machine: costs by context and symbol, one string, and the escape of each context."""
+
+    costs: dict[str, int]
+    escapes: dict[str, int]
+
+    def cost(self, context: str, symbol: str) -> int:
+        """The cost of `symbol` after the last `ORDER` symbols of `context`.
+
+        Raises `KeyError` for a symbol that has no cost after the empty context.
+        """
+        context, spent = context[-ORDER:], 0
+        while (cost := self.costs.get(context + symbol)) is None:
+            if not context:
+                raise KeyError(symbol)
+            spent += self.escapes.get(context, 0)
+            context = context[1:]
+        return spent + cost
+
+    def costs_after(self, context: str, below: Sequence[int]) -> list[int]:
+        """The cost of each symbol of `ALPHABET` after `context`, if it is `below` after one symbol less."""
+        get, escape = self.costs.get, self.escapes[context]
+        return [get(context + symbol, escape + cost) for symbol, cost in zip(ALPHABET, below, strict=True)]
 
 
 def addresses(folder: Path, *, most_of_a_host: int | None = 40) -> Iterator[str]:
@@ -136,7 +162,15 @@ def texts(sources: Path) -> Texts:
     labels += re.findall(r'"([a-z0-9-]+\.example)"', json.dumps(parties))
     labels += re.findall(r'"([A-Z]{2}(?:-[A-Z0-9]{1,3})?)"', json.dumps(places))
     found += [("text", each, 20) for each in (*labels, "unknown")]
-    return [each for each in found if set(symbols(each[1])).issubset(ALPHABET)]
+    return [each for each in found if _can_be_coded(each[1])]
+
+
+def _can_be_coded(text: str) -> bool:
+    try:
+        symbols(text)
+    except KeyError:
+        return False
+    return True
 
 
 def _learnt(kind: str, text: str, model: Model | None) -> str:
@@ -160,11 +194,11 @@ def _cost(probability: float) -> int:
     return min(_COST_MAX, max(1, math.ceil(-math.log2(min(probability, 1.0) * _MARGIN) * BIT)))
 
 
-def trained(counts: Counts) -> Model:
+def trained(counts: Counts) -> Draft:
     """The model of these counts, with at most `_ENTRIES_MAX` entries, before Kraft's inequality is looked at."""
     first = counts[0][""]
     total = sum(first.values())
-    model = Model({}, {"": 0})
+    model = Draft({}, {"": 0})
     for symbol in ALPHABET:
         model.costs[symbol] = _cost(0.97 * first.get(symbol, 0) / total + 0.03 / len(ALPHABET))
     for order in range(1, ORDER + 1):
@@ -179,7 +213,7 @@ def trained(counts: Counts) -> Model:
     return model
 
 
-def _offer(model: Model, context: str, after: Counter[str]) -> tuple[float, str, dict[str, int], int] | None:
+def _offer(model: Draft, context: str, after: Counter[str]) -> tuple[float, str, dict[str, int], int] | None:
     """What a context would gain by entry, itself, its costs and its escape; None where it would gain nothing."""
     total, kinds = sum(after.values()), len(after)
     if total < 3 or (len(context) > 1 and context[1:] not in model.escapes):
@@ -198,12 +232,12 @@ def _offer(model: Model, context: str, after: Counter[str]) -> tuple[float, str,
     return (gain / (len(costs) + 2), context, costs, escape) if costs and gain > 0 else None
 
 
-def bounded(model: Model) -> Model:
+def bounded(model: Draft) -> Draft:
     """A model with costs raised until every context obeys Kraft's inequality: shorter contexts first."""
     after = {"": [_COST_MAX] * len(ALPHABET)}
     for context in sorted(model.escapes, key=lambda context: (len(context), context)):
-        below = after[longest_ending(context, after)] if context else after[""]
-        while sum(map(share, costs := costs_after(model, context, below))) > ONE:
+        below = after[next((context[at:] for at in range(1, ORDER) if context[at:] in after), "")]
+        while sum(map(share, costs := model.costs_after(context, below))) > ONE:
             if context and model.escapes[context] < _COST_MAX:
                 model.escapes[context] += 1
             else:
@@ -215,7 +249,7 @@ def bounded(model: Model) -> Model:
     return model
 
 
-def written(model: Model) -> bytes:
+def written(model: Draft) -> bytes:
     """The model as its file has it (`shared.guard.charge.read`)."""
     code = {symbol: number for number, symbol in enumerate(SYMBOLS)}
     entries: dict[str, list[tuple[int, int]]] = {context: [] for context in model.escapes}
@@ -228,9 +262,10 @@ def written(model: Model) -> bytes:
     return bytes(out)
 
 
-def learnt(found: Texts) -> Model:
-    """The model, in two rounds: the first tells, of a quarter of the texts, which runs are opaque."""
-    return bounded(trained(counted(found, bounded(trained(counted(found[::4], None))))))
+def learnt(found: Texts) -> Draft:
+    """The model, in two rounds: the first decides, by a quarter of the texts, which runs are opaque."""
+    first = bounded(trained(counted(found[::4], None)))
+    return bounded(trained(counted(found, read(written(first)))))
 
 
 def main(arguments: Iterable[str] | None = None) -> int:

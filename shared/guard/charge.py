@@ -1,18 +1,18 @@
-"""What a text costs: its code length under one fixed public code. No encoding carries more than it is charged.
+"""The charge of a text: its code length under one fixed public code. No encoding carries more than it is charged.
 
-A text is coded symbol by symbol and closed by `END`. A symbol is a character of RFC 3986, or one percent-escaped byte.
-Each costs what the *model* says of it after the last `ORDER` symbols; where the model has no cost there, it costs the
-escape of these symbols and what it costs after one symbol less. A run of letters and digits that reads like nothing is
-coded as `OPAQUE`, its class (3 bits), its length (8 bits) and its characters at log2 of the size of their class.
+A text is coded symbol by symbol and ends with `END`. A symbol is a character of RFC 3986 or one percent-escaped byte.
+The *model* states the cost of each symbol after the last `ORDER` symbols. If the model has no cost there, the symbol
+costs the escape of these symbols plus its cost after one symbol less. A run of letters and digits that no model knows
+is coded as `OPAQUE`, its class (3 bits), its length (8 bits) and its characters at log2 of the size of their class.
 Costs are whole sixteenths of a bit.
 
-Why this bounds what can be carried. After every context Σ 2^(-cost/16) ≤ 1 over the alphabet with `END` and `OPAQUE`;
-`kraft_sum` checks that in whole numbers, and the tests do for every context of the edition. So symbols have code words
-of these lengths of which none begins another (Kraft 1949; McMillan 1956; Cover and Thomas, "Elements of Information
-Theory", 2nd ed., theorem 5.2.1; the lengths need not be whole: arithmetic coding, ibid. 13.3). Put one behind the other
-they are such a code for texts: `END` says where a text ends. Hence Σ 2^(-charge/16) ≤ 1 over all texts, and at most
-2^(8 B) of them cost B bytes or less: a sender who only sends such texts says at most 8 B bits with each, however it
-encodes. A text has several codings, and is charged one of them: another code word, the same sum.
+The bound on what a text can carry. In every state Σ 2^(-cost/16) ≤ 1 over the alphabet with `END` and `OPAQUE`; the
+tests compute that in whole numbers for every state of the edition. So symbols have code words of these lengths, and no
+word begins another (Kraft 1949; McMillan 1956; Cover and Thomas, "Elements of Information Theory", 2nd ed., theorem
+5.2.1; arithmetic coding allows lengths that are not whole, ibid. 13.3). Concatenated, the words are such a code for
+texts, because `END` marks the end of a text. Hence Σ 2^(-charge/16) ≤ 1 over all texts, and
+at most 2^(8 B) texts cost B bytes or less: a text within B bytes says at most 8 B bits, in any encoding.
+A text has several codings and is charged one of them: another code word, the same sum.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+import sys
+from array import array
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from shared.guard.files import verified
@@ -29,28 +32,36 @@ from shared.guard.files import verified
 #: Sixteenths of a bit in a bit and in a byte.
 BIT: Final = 16
 BYTE: Final = 8 * BIT
-#: How many symbols the next one is told from.
+#: The number of symbols that the cost of the next one depends on.
 ORDER: Final = 3
-#: The number of the model of today, and the SHA-256 of each file: one that was altered is not used.
+#: The number of the current model, and the SHA-256 of each file. A file with another digest is rejected.
 NUMBER: Final = 1
 MODELS_SHA256: Final[Mapping[int, str]] = {1: "b37f59a933b10ed5866e2691a3dede282a36300ad48f6e70ccaeb4c0fef9182c"}
 
 END, OPAQUE = "\0", "\1"
-#: What stands before a text of each kind, so that the model knows what begins.
-STARTS: Final = dict(
-    zip(("url", "onion", "account", "message", "peer", "reference", "text"), "\2\3\4\5\6\7\b", strict=True)
-)
+#: The symbol before a text of each kind, so that costs depend on the kind. It is never coded.
+STARTS: Final = {
+    kind: chr(0x100 + place)
+    for place, kind in enumerate(("url", "onion", "account", "message", "peer", "reference", "text"))
+}
 _UNRESERVED: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 _OTHERS: Final = ":/?#[]@!$&'()*+,;=| "
-#: Escaped bytes are the characters from here on; those of letters, digits and controls are in no canonical text.
-_ESCAPED: Final = 0x100
-ESCAPED_BYTES: Final = frozenset(range(0x20, 0x100)) - {0x7F} - set(_UNRESERVED.encode())
-#: What can come next.
-ALPHABET: Final = (*_UNRESERVED, *_OTHERS, *(chr(_ESCAPED + byte) for byte in sorted(ESCAPED_BYTES)), END, OPAQUE)
-#: The bytes of the model's file stand for these.
+#: Bytes that a canonical text has escaped. It escapes no letter and no digit, and has no control.
+ESCAPED_BYTES: Final = tuple(sorted(frozenset(range(0x20, 0x100)) - {0x7F} - set(_UNRESERVED.encode())))
+#: The symbol of each escaped byte, by its hexadecimal digits: a character of Latin-1 that no canonical text has.
+ESCAPED: Final = {f"{byte:02X}": chr(byte if byte >= 0x80 else 2 + place) for place, byte in enumerate(ESCAPED_BYTES)}
+#: The symbols that are coded, in the order of their codes.
+ALPHABET: Final = (*_UNRESERVED, *_OTHERS, *ESCAPED.values(), END, OPAQUE)
+#: The symbols that the bytes of a model's file stand for.
 SYMBOLS: Final = (*ALPHABET, *STARTS.values())
-#: All that there is to share after a context.
+#: The whole that the symbols after one state share.
 ONE: Final = 2**60
+
+_WIDTH: Final = len(ALPHABET)
+#: The code of each symbol, a byte, by its place in Latin-1.
+_CODES: Final = bytes(ALPHABET.index(symbol) if symbol in ALPHABET else 0xFF for symbol in map(chr, range(0x100)))
+_END_CODE: Final = bytes([ALPHABET.index(END)])
+_CHARACTERS: Final = (_UNRESERVED + _OTHERS + "%").encode()
 
 
 def choices(number: int) -> int:
@@ -58,84 +69,49 @@ def choices(number: int) -> int:
     return (number**BIT - 1).bit_length()
 
 
-#: The classes of opaque runs, and what one character of each costs. The first that fits is taken.
-_CLASSES: Final = tuple(
-    (re.compile(pattern), choices(size))
-    for pattern, size in (
-        (r"[0-9]+", 10),
-        (r"[0-9a-f]+", 16),
-        (r"[0-9A-F]+", 16),
-        (r"[a-z2-7]+", 32),
-        (r"[A-Z2-7]+", 32),
-        (r"[a-z0-9]+", 36),
-        (r"[A-Z0-9]+", 36),
-        (r"[A-Za-z0-9_-]+", 64),
+#: The classes of opaque runs: characters, and the cost of one of them. The first class that fits is taken.
+CLASSES: Final = tuple(
+    (characters, choices(size))
+    for characters, size in (
+        ("0-9", 10),
+        ("0-9a-f", 16),
+        ("0-9A-F", 16),
+        ("a-z2-7", 32),
+        ("A-Z2-7", 32),
+        ("a-z0-9", 36),
+        ("A-Z0-9", 36),
+        ("A-Za-z0-9_-", 64),
     )
 )
-_RUN_MIN: Final = 8
-_RUN_MAX: Final = _RUN_MIN + 2**8 - 1
-_HEAD: Final = choices(len(_CLASSES)) + choices(2**8)
-#: What `OPAQUE` itself costs about: a run is looked at closer only where it may be cheaper so.
+_CLASS: Final = re.compile("|".join(f"([{characters}]++)" for characters, _ in CLASSES))
+RUN_MIN: Final = 8
+RUN_MAX: Final = RUN_MIN + 2**8 - 1
+_HEAD: Final = choices(len(CLASSES)) + choices(2**8)
+#: The approximate cost of `OPAQUE` itself: a run is examined only if it may be cheaper as opaque.
 _ABOUT: Final = 4 * BIT
 _DIGIT: Final = choices(10)
-_RUN: Final = re.compile(rf"[A-Za-z0-9_-]{{{_RUN_MIN},}}")
-_PIECE: Final = re.compile(rf"[A-Za-z0-9]{{{_RUN_MIN},}}")
-_ESCAPE: Final = re.compile(r"%([0-9A-F]{2})")
+_LEAST: Final = _HEAD + _ABOUT + _DIGIT * RUN_MIN
+_RUN: Final = re.compile(rf"[A-Za-z0-9_-]{{{RUN_MIN},}}")
+_PIECE: Final = re.compile(rf"[A-Za-z0-9]{{{RUN_MIN},}}")
 
 
-@dataclass(frozen=True)
+#: A state of the machine: the cost of each symbol of `ALPHABET` there, and the state after each.
+State = tuple["array[int]", "list[State]"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
-    """Costs by context and symbol, written one behind the other, and the escape of each context that is known."""
+    """A machine that costs a text: all its states, and the state at the start of a text of each kind.
 
-    costs: dict[str, int]
-    escapes: dict[str, int]
-
-    def cost(self, context: str, symbol: str) -> int:
-        """What `symbol` costs after `context`, of which at most the last `ORDER` symbols count."""
-        context, spent = context[-ORDER:], 0
-        while (cost := self.costs.get(context + symbol)) is None:
-            if not context:
-                raise KeyError("a character that no canonical text has")
-            spent += self.escapes.get(context, 0)
-            context = context[1:]
-        return spent + cost
-
-    @functools.cached_property
-    def starts(self) -> dict[str, State]:
-        """Where the reading of a text of each kind begins."""
-        contexts = {context[:end] for context in self.escapes for end in range(len(context) + 1)}
-        states = {context: State() for context in sorted(contexts, key=len)}
-        for context, state in states.items():
-            state.escape = self.escapes.get(context, 0)
-            state.below = states[longest_ending(context, states)] if context else None
-        for key, cost in self.costs.items():
-            states[key[:-1]][key[-1]] = cost, states[longest_ending(f" {key[-ORDER:]}", states)]
-        for context, state in states.items():  # of a symbol that is known to lead on, but has no cost of its own there
-            if len(context) > 1 and context[-1] not in (before := states[context[:-1]]):
-                before[context[-1]] = before[context[-1]][0], state
-        return {kind: states.get(start, states[""]) for kind, start in STARTS.items()}
-
-
-class State(dict[str, tuple[int, "State"]]):
-    """The last symbols, as far as the model knows them: what each next one costs, and the state after it.
-
-    One that has no cost here costs the escape and what it costs in the state `below`, that of fewer symbols.
+    A state is the longest ending of the last `ORDER` symbols that the model knows.
     """
 
-    __slots__ = ("below", "escape")
-
-    escape: int
-    below: State | None
-
-    def __missing__(self, symbol: str) -> tuple[int, State]:
-        if self.below is None:
-            raise KeyError("a character that no canonical text has")
-        cost, state = self.below[symbol]
-        return self.escape + cost, state
+    states: tuple[State, ...]
+    starts: Mapping[str, State]
 
 
 class Coded(NamedTuple):
-    """One coding of a text: its symbols, and the runs that each `OPAQUE` among them stands for."""
+    """One coding of a text: its symbols, the runs that each `OPAQUE` among them stands for, and its cost."""
 
     symbols: str
     runs: tuple[str, ...]
@@ -143,7 +119,7 @@ class Coded(NamedTuple):
 
 
 def shipped(number: int = NUMBER) -> Model:
-    """The model of one number. Raises `ValueError` where its file was altered."""
+    """The model of one number. Raises `ValueError` if its file was altered."""
     return _shipped(number)
 
 
@@ -152,23 +128,59 @@ def _shipped(number: int) -> Model:
     return read(verified(f"charge-{number}.model", MODELS_SHA256[number]))
 
 
-def read(data: bytes) -> Model:
-    """A model from its file: for each context its size, itself, its escape, how many costs, and symbol and cost."""
-    costs: dict[str, int] = {}
-    escapes: dict[str, int] = {}
+def entries(data: bytes) -> Iterator[tuple[bytes, tuple[int, bytes]]]:
+    """Read a model's file: each context, its escape, and the pairs of symbol and cost that it states.
+
+    The file has for each context its size, its symbols, its escape, the number of pairs and the pairs, a byte each.
+    """
     at = 0
     while at < len(data):
-        start = at + 1 + data[at]
-        context = "".join([SYMBOLS[byte] for byte in data[at + 1 : start]])
-        escapes[context] = data[start]
-        at = start + 2 + 2 * data[start + 1]
-        for place in range(start + 2, at, 2):
-            costs[context + SYMBOLS[data[place]]] = data[place + 1]
-    return Model(costs, escapes)
+        end = at + 1 + data[at]
+        after = end + 2 + 2 * data[end + 1]
+        yield data[at + 1 : end], (data[end], data[end + 2 : after])
+        at = after
+
+
+def read(data: bytes) -> Model:
+    """Build the machine of a model's file. Its states are the contexts and their beginnings."""
+    known = dict(entries(data))
+    root: State = (array("H", bytes(2 * _WIDTH)), [])
+    root[1].extend([root] * _WIDTH)
+    states, contexts = {b"": root}, {context[:size] for context in known for size in range(ORDER + 1)}
+    for size in range(ORDER + 1):
+        level = {context: _below(context, states) for context in contexts if len(context) == size}
+        for context, (costs, row) in level.items():
+            escape, pairs = known.get(context, (0, b""))
+            state = (_raised(costs, escape), row if size == ORDER else []) if size else root
+            for code, cost in zip(pairs[::2], pairs[1::2], strict=True):
+                state[0][code] = cost
+            states[context] = state
+        for context in level:  # before rows are copied: the state after a context is a longer one
+            if size and context[-1] < _WIDTH:
+                states[context[:-1]][1][context[-1]] = states[context]
+        for context, (_, row) in level.items():
+            if 0 < size < ORDER:
+                states[context][1].extend(row)
+    starts = {kind: states.get(bytes([SYMBOLS.index(start)]), root) for kind, start in STARTS.items()}
+    return Model(tuple(states.values()), starts)
+
+
+def _below(context: bytes, states: Mapping[bytes, State]) -> State:
+    """The state of the longest proper ending of a context that is known. The empty one is."""
+    return next(states[context[at:]] for at in range(1, ORDER + 1) if context[at:] in states)
+
+
+def _raised(row: array[int], escape: int) -> array[int]:
+    """The row with the escape added to each cost: one sum of long numbers, in which no cost outgrows its 16 bits."""
+    number = int.from_bytes(row.tobytes(), sys.byteorder) + escape * _EACH
+    return array("H", number.to_bytes(2 * _WIDTH, sys.byteorder))
+
+
+_EACH: Final = int.from_bytes(array("H", [1] * _WIDTH).tobytes(), sys.byteorder)
 
 
 def charge(text: str, kind: str) -> int:
-    """What the canonical `text` of one `kind` of `STARTS` costs today, in sixteenths of a bit. It is ASCII."""
+    """The cost of the canonical `text` of one `kind` of `STARTS` by the current model, in sixteenths of a bit."""
     return coded(text, kind, shipped()).charge
 
 
@@ -179,108 +191,77 @@ def coded(text: str, kind: str, model: Model) -> Coded:
     """
     plain, start = symbols(text), model.starts[kind]
     costs = _costs(start, plain)
-    best = Coded(plain, (), sum(costs))
-    if best.charge > _least(_RUN_MIN) and (spans := list(_opaque_spans(plain, costs))):
-        replaced, runs, at, spent = [], [], 0, 0
-        for begin, end, run_cost in spans:
-            replaced += [plain[at:begin], OPAQUE]
-            runs.append(plain[begin:end])
-            at, spent = end, spent + run_cost
-        shorter = "".join([*replaced, plain[at:]])
-        spent += sum(_costs(start, shorter))
-        if spent < best.charge:
-            best = Coded(shorter, tuple(runs), spent)
-    return best
+    spent = sum(costs)
+    if spent > _LEAST and (spans := _opaque_spans(plain, costs)):
+        shorter, at = "", 0
+        for begin, end, _ in spans:
+            shorter, at = shorter + plain[at:begin] + OPAQUE, end
+        shorter += plain[at:]
+        cheaper = sum(_costs(start, shorter)) + sum([cost for _, _, cost in spans])
+        if cheaper < spent:
+            return Coded(shorter, tuple([plain[begin:end] for begin, end, _ in spans]), cheaper)
+    return Coded(plain, (), spent)
 
 
 def symbols(text: str) -> str:
-    """The symbols of a canonical text: one character for each escaped byte."""
-    return _ESCAPE.sub(_escaped, text) if "%" in text else text
+    """The symbols of a canonical text: one character for each escaped byte.
 
-
-def _escaped(escape: re.Match[str]) -> str:
-    return chr(_ESCAPED + int(escape[1], 16))
+    Raises `KeyError` for a character that no canonical text has.
+    """
+    if text.encode("ascii", "backslashreplace").translate(None, _CHARACTERS):
+        raise KeyError("a character that no canonical text has")
+    before, *escapes = text.split("%")
+    return before + "".join([ESCAPED[each[:2]] + each[2:] for each in escapes]) if escapes else text
 
 
 def _costs(state: State, text: str) -> list[int]:
-    """What each symbol costs, and `END`."""
-    costs = []
-    for symbol in text:
-        cost, state = state[symbol]
-        costs.append(cost)
-    costs.append(state[END][0])
-    return costs
+    """The cost of each symbol of a text from a state on, and of `END`."""
+    spent: list[int] = []
+    add = spent.append
+    for code in text.encode("latin-1").translate(_CODES) + _END_CODE:
+        costs, row = state
+        add(costs[code])
+        state = row[code]
+    return spent
 
 
-def _opaque_spans(text: str, costs: list[int]) -> Iterator[tuple[int, int, int]]:
-    """Where runs begin and end that are cheaper as opaque ones, and what they cost behind their `OPAQUE`."""
-    for found in _RUN.finditer(text):
-        whole = list(_opaque(text, costs, found.span()))
-        yield from whole or [
-            span for piece in _PIECE.finditer(text, *found.span()) for span in _opaque(text, costs, piece.span())
+def _opaque_spans(text: str, costs: list[int]) -> list[tuple[int, int, int]]:
+    """The runs that are cheaper as opaque ones: where each begins and ends, and its cost after `OPAQUE`."""
+    spans: list[tuple[int, int, int]] = []
+    for run in _RUN.finditer(text):
+        whole = _opaque(text, costs, *run.span())
+        spans += whole or [
+            span for piece in _PIECE.finditer(text, *run.span()) for span in _opaque(text, costs, *piece.span())
         ]
+    return spans
 
 
-def _opaque(text: str, costs: list[int], span: tuple[int, int]) -> Iterator[tuple[int, int, int]]:
-    """A run in pieces that an opaque one can have, all or none of them."""
-    begin, end = span
+def _opaque(text: str, costs: list[int], begin: int, end: int) -> list[tuple[int, int, int]]:
+    """A run in pieces of at most `RUN_MAX` symbols; none if it is cheaper symbol by symbol."""
     size, plain = end - begin, sum(costs[begin:end])
-    if plain <= _least(size):
-        return
-    pieces = -(-size // _RUN_MAX)
-    each = next(cost for pattern, cost in _CLASSES if pattern.fullmatch(text, begin, end))
+    if plain <= _HEAD + _ABOUT + _DIGIT * size:  # the least that an opaque run of this size costs
+        return []
+    pieces, each = -(-size // RUN_MAX), _each(text, begin, end)
     if plain <= pieces * (_HEAD + _ABOUT) + each * size:
-        return
-    for piece in range(pieces):
-        first, last = begin + piece * size // pieces, begin + (piece + 1) * size // pieces
-        yield first, last, run_cost(text[first:last])
+        return []
+    if pieces == 1:
+        return [(begin, end, _HEAD + size * each)]
+    ends = [begin + piece * size // pieces for piece in range(pieces + 1)]
+    return [(at, to, _HEAD + (to - at) * _each(text, at, to)) for at, to in pairwise(ends)]
 
 
-def _least(size: int) -> int:
-    """What no opaque run of this size costs less than."""
-    return _HEAD + _ABOUT + _DIGIT * size
-
-
-def run_cost(run: str) -> int:
-    """What class, length and characters of an opaque run cost."""
-    return _HEAD + len(run) * next(cost for pattern, cost in _CLASSES if pattern.fullmatch(run))
+def _each(text: str, begin: int, end: int) -> int:
+    """The cost of one character of an opaque run."""
+    fitting = _CLASS.fullmatch(text, begin, end)
+    assert fitting is not None  # the last class fits each run
+    return CLASSES[(fitting.lastindex or 0) - 1][1]
 
 
 @functools.cache
 def share(cost: int) -> int:
-    """⌈2^(60 − cost/16)⌉: what of 2^60 a cost takes, in whole numbers."""
+    """⌈2^(60 − cost/16)⌉: the part of 2^60 that a cost takes, in whole numbers."""
     number = 2 ** (60 * BIT - cost) if cost < 60 * BIT else 1
     root = number
     for _ in range(4):
         root = math.isqrt(root)
     return root + (root**BIT < number)
-
-
-def costs_after(model: Model, context: str, below: Sequence[int]) -> list[int]:
-    """What each symbol of `ALPHABET` costs after `context`, where they cost `below` after one symbol less."""
-    get, escape = model.costs.get, model.escapes[context]
-    return [get(context + symbol, escape + cost) for symbol, cost in zip(ALPHABET, below, strict=True)]
-
-
-def kraft_sums(model: Model) -> Iterator[tuple[str, int]]:
-    """Each context of the model, the empty one first, and Σ of the shares of all that can come after it: at most 2^60
-    in a model that bounds anything. After any other context costs are those after its longest ending that is here."""
-    after: dict[str, list[int]] = {}
-    for context in sorted(model.escapes, key=len):
-        costs = costs_after(model, context, after[longest_ending(context, after)] if context else _NOTHING_BELOW)
-        if len(context) < ORDER:
-            after[context] = costs
-        yield context, sum(map(share, costs))
-
-
-def longest_ending(context: str, known: Container[str]) -> str:
-    """The longest proper ending of `context` that is known. The empty one is."""
-    return next(context[at:] for at in range(1, len(context) + 1) if context[at:] in known)
-
-
-_NOTHING_BELOW: Final = [60 * BIT] * len(ALPHABET)
-
-
-def is_bounding(model: Model) -> bool:
-    """Whether every context of the model, escapes included, obeys Kraft's inequality."""
-    return all(total <= ONE for _, total in kraft_sums(model))

@@ -5,14 +5,28 @@ Each symbol takes its share of what is left, in the order of the alphabet (Rissa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from shared.guard import charge
-from shared.guard.charge import ALPHABET, END, ONE, OPAQUE, ORDER, STARTS, Coded, Model, share
+from shared.guard.charge import (
+    ALPHABET,
+    CLASSES,
+    END,
+    ESCAPED,
+    ONE,
+    OPAQUE,
+    RUN_MAX,
+    RUN_MIN,
+    Coded,
+    Model,
+    State,
+    share,
+)
 
-_CLASSES = [pattern.pattern.removesuffix("+") for pattern, _ in charge._CLASSES]
-_MEMBERS = [[c for c in map(chr, range(128)) if charge._CLASSES[n][0].fullmatch(c)] for n in range(len(_CLASSES))]
-_SIZES = range(charge._RUN_MIN, charge._RUN_MAX + 1)
+_MEMBERS = [[c for c in map(chr, range(128)) if re.fullmatch(f"[{characters}]", c)] for characters, _ in CLASSES]
+_SIZES = range(RUN_MIN, RUN_MAX + 1)
+_SPELT = {symbol: f"%{digits}" for digits, symbol in ESCAPED.items()}
 #: What can come, each with what it costs.
 Offers = list[tuple[object, int]]
 
@@ -22,20 +36,24 @@ def _even(choices: object) -> Offers:
     return [(member, charge.choices(len(members))) for member in members]
 
 
-def _after(model: Model, before: str) -> Offers:
-    return [(symbol, model.cost(before, symbol)) for symbol in ALPHABET]
+def _in(state: State) -> Offers:
+    return list(zip(ALPHABET, state[0], strict=True))
+
+
+def _after(state: State, symbol: str) -> State:
+    return state[1][ALPHABET.index(symbol)]
 
 
 def _steps(coded: Coded, kind: str, model: Model) -> Iterator[tuple[Offers, object]]:
     """Each choice that the coding makes: among what, and which."""
-    before, runs = STARTS[kind], iter(coded.runs)
+    state, runs = model.starts[kind], iter(coded.runs)
     for symbol in coded.symbols + END:
-        yield _after(model, before), symbol
-        before = (before + symbol)[-ORDER:]
+        yield _in(state), symbol
+        state = _after(state, symbol)
         if symbol == OPAQUE:
             run = next(runs)
-            sort = next(n for n, (pattern, _) in enumerate(charge._CLASSES) if pattern.fullmatch(run))
-            yield _even(range(len(_CLASSES))), sort
+            sort = next(n for n, members in enumerate(_MEMBERS) if set(run).issubset(members))
+            yield _even(range(len(CLASSES))), sort
             yield _even(_SIZES), len(run)
             for character in run:
                 yield _even(_MEMBERS[sort]), character
@@ -73,14 +91,14 @@ def decode(word: int, bits: int, kind: str, model: Model) -> str:
             at += share(cost)
         raise ValueError("no code word")
 
-    text, before = "", STARTS[kind]
-    while (symbol := str(choose(_after(model, before)))) != END:
-        before = (before + symbol)[-ORDER:]
+    text, state = "", model.starts[kind]
+    while (symbol := str(choose(_in(state)))) != END:
+        state = _after(state, symbol)
         if symbol == OPAQUE:
-            sort, size = choose(_even(range(len(_CLASSES)))), choose(_even(_SIZES))
+            sort, size = choose(_even(range(len(CLASSES)))), choose(_even(_SIZES))
             assert isinstance(sort, int)
             assert isinstance(size, int)
             text += "".join(str(choose(_even(_MEMBERS[sort]))) for _ in range(size))
         else:
-            text += symbol if symbol < "\x80" else f"%{ord(symbol) - charge._ESCAPED:02X}"
+            text += _SPELT.get(symbol, symbol)
     return text

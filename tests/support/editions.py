@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.artifacts.charge_model import written
+from deploy.artifacts.charge_model import Draft, written
 from shared.guard import canonical, charge, files, templates
-from shared.guard.charge import Model
 from shared.guard.edition import Edition
+from tests.support.slow_charge import drafted
 
 #: The module: the package shows a function of that name.
 edition = import_module("shared.guard.edition")
@@ -33,8 +33,8 @@ def copied_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def with_later(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """From here on this release knows both, and files under the later one."""
     folder = copied_data(monkeypatch, tmp_path)
-    first = charge.shipped(1)
-    dearer = written(Model({key: min(255, 2 * cost) for key, cost in first.costs.items()}, first.escapes))
+    first = drafted((folder / "charge-1.model").read_bytes())
+    dearer = written(Draft({key: min(255, 2 * cost) for key, cost in first.costs.items()}, first.escapes))
     rows = json.loads((folder / "templates-1.json").read_text("utf-8"))
     more = json.dumps(rows | {"rows": [*rows["rows"], ROW]}).encode()
     for name, data, digests in (
