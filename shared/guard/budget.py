@@ -54,8 +54,11 @@ class Charged(NamedTuple):
         return self.field <= limits.field * BYTE and self.record <= record and self.record + self.hashes <= everything
 
 
-def charged(found: list[Leaf], closed: int, edition: Edition) -> Charged:
-    """Charge the leaves of a record by an edition; the rest of it costs `closed`."""
+def charged(found: list[Leaf], closed: int, edition: Edition, *, ceiling: Limits | None = None) -> Charged:
+    """Charge the leaves of a record by an edition; the rest of it costs `closed`.
+
+    With a `ceiling`, stop at the first value by which a field, or the record without its hashes, is over it.
+    """
     model = edition.shipped()
     record, hashes, dearest, where = closed, 0, 0, None
     for kind, value, path in found:
@@ -68,6 +71,8 @@ def charged(found: list[Leaf], closed: int, edition: Edition) -> Charged:
         record += cost
         if cost > dearest:
             dearest, where = cost, path
+        if ceiling is not None and (cost > ceiling.field * BYTE or record > ceiling.record * BYTE):
+            break
     return Charged(record, hashes, dearest, where)
 
 
@@ -94,4 +99,5 @@ def check_budget(spent: Charged, *, limits: Limits = BUDGET, added: int = 0) -> 
 def _refuse(code: str, what: str, cost: int, *, limit: int, path: Path = None) -> NoReturn:
     where = pointer(path) if path is not None else None
     mend = "file the items in several referrals" if path is None else "leave out what is not needed to find it"
-    raise Refused(code, f"{what} may cost {limit} bytes, this costs {-(-cost // BYTE)}: {mend}", field=where)
+    more = " or more" if code == "guard_over_ceiling" else ""  # charging stops there
+    raise Refused(code, f"{what} may cost {limit} bytes, this costs {-(-cost // BYTE)}{more}: {mend}", field=where)

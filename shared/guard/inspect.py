@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from shared.guard.budget import ADDED, BUDGET, Charged, Limits, charged, check_budget
+from shared.guard.budget import ADDED, BUDGET, CEILING, Charged, Limits, charged, check_budget
 from shared.guard.edition import Edition, own
 from shared.guard.keep import check_kept
 from shared.guard.leaves import leaves
@@ -38,7 +38,7 @@ def inspect(
     if "rules" in stages:
         check_rules(found, now, edition)
         check_kept(record, edition)
-    spent = charged(found, closed, edition)
+    spent = charged(found, closed, edition, ceiling=CEILING if "budget" in stages else None)
     if "budget" in stages:
         check_budget(spent, limits=limits, added=0 if now is None else ADDED)
     return spent
