@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import product
+from string import hexdigits
 from typing import Final
 
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-_ESCAPES: Final = re.compile(r"%([0-9A-Fa-f]{2})?")
-_PLAIN_ESCAPES: Final = re.compile(r"[^%]*(?:%(?:2[0-9A-CF]|3[A-F]|40|5[B-E]|60|7[B-D]|[89A-F][0-9A-F])[^%]*)*")
+_LONE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ESCAPES: Final = re.compile(r"%[0-9A-Fa-f]{2}")
+#: The one spelling of each escape.
+_SPELT: Final = {
+    f"%{digits}": chr(byte) if byte in _UNRESERVED else f"%{byte:02X}"
+    for digits in map("".join, product(hexdigits, repeat=2))
+    for byte in (int(digits, 16),)
+}
+_PLAIN_ESCAPES: Final = re.compile(r"[^%]*+(?:%(?:2[0-9A-CF]|3[A-F]|40|5[B-E]|60|7[B-D]|[89A-F][0-9A-F])[^%]*+)*+")
 _AUTHORITY: Final = re.compile(r"(?:(https?)://)?([^/?#]*)(.*)", re.DOTALL)
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443", None: ""}
 
@@ -21,8 +30,8 @@ def canonical(text: str, kind: str) -> str:
     """
     if kind not in ("url", "onion", "peer"):
         return text
-    if "%" in text and not _PLAIN_ESCAPES.fullmatch(text):
-        text = _ESCAPES.sub(_spelt, text)
+    if "%" in text and not _PLAIN_ESCAPES.fullmatch(text := _LONE.sub("%25", text)):
+        text = _ESCAPES.sub(lambda escape: _SPELT[escape[0]], text)
     if kind == "peer" or (found := _AUTHORITY.fullmatch(text)) is None:
         return text
     scheme, authority, rest = found.groups()
@@ -32,13 +41,6 @@ def canonical(text: str, kind: str) -> str:
     if kind == "url" and not rest.startswith("/"):
         rest = f"/{rest}"
     return f"{scheme}://{authority}{rest}" if scheme else f"{authority}{rest}"
-
-
-def _spelt(escape: re.Match[str]) -> str:
-    if escape[1] is None:
-        return "%25"
-    byte = int(escape[1], 16)
-    return chr(byte) if byte in _UNRESERVED else f"%{byte:02X}"
 
 
 #: The canonical form of each number that an edition names: none ever changes.

@@ -28,7 +28,7 @@ from shared.contracts.referral import (
 )
 from shared.guard.charge import BYTE, coded
 from shared.guard.edition import Edition, own
-from shared.guard.templates import Row
+from shared.guard.templates import Names, Row
 from shared.kernel.errors import Refused
 
 _CHEAP: Final = 128 * BYTE
@@ -37,6 +37,8 @@ TRACKERS: Final = "trackers"
 _TARGET: Final = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{1,2040}")
 _URI: Final = "%/:?#[]@!$&'()*+,;=~"
 _RULES_MAX: Final = 8
+#: The redirectors of one address that are followed. The address of one more is not as it is kept, so it is refused.
+_REDIRECTORS_MAX: Final = 4
 _LOCATED: Final = (UrlLocator, OnionLocator)
 ContentT = TypeVar("ContentT", bound=ReferralContent)
 
@@ -133,17 +135,17 @@ def kept(address: str, kind: str = "url", edition: Edition | None = None) -> Kep
     edition = edition or own()
     address, rules = edition.canonical(address, kind), list[str]()
     while kind == "url" and (row := edition.rows().row(address)) is not None:
-        if (target := _target(address, row, edition)) is None:
+        target = _target(address, row, edition) if len(rules) < _REDIRECTORS_MAX else None
+        if target is None:
             if (without := _without(address, row.cuts)) != address:
                 address = without
                 rules.append(row.name)
             return Kept(address, tuple(rules))
         address = target
         rules.append(row.name)
-    if "?" in address and _cost_or_more(address, kind, edition) > _CHEAP:
-        cut = _without(address, edition.rows().everywhere)
-        if cut != address:
-            return Kept(cut, (*rules, TRACKERS))
+    cut = _without(address, edition.rows().everywhere)
+    if cut != address and _cost_or_more(address, kind, edition) > _CHEAP:
+        return Kept(cut, (*rules, TRACKERS))
     return Kept(address, tuple(rules))
 
 
@@ -160,16 +162,20 @@ def _target(address: str, row: Row, edition: Edition) -> str | None:
     query = address.partition("#")[0].partition("?")[2]
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
-        if name in row.unwrap and _TARGET.fullmatch(target := quote(unquote(value), safe=_URI)):
-            return edition.canonical(target, "url")
+        if name in row.unwrap:
+            target = unquote(value)
+            if _TARGET.fullmatch(target) or _TARGET.fullmatch(target := quote(target, safe=_URI)):
+                return edition.canonical(target, "url")
     return None
 
 
-def _without(address: str, cuts: re.Pattern[str]) -> str:
+def _without(address: str, cuts: Names) -> str:
+    if "?" not in address:
+        return address
     before, hash_, fragment = address.partition("#")
     base, mark, query = before.partition("?")
     pairs = query.split("&")
-    left = [pair for pair in pairs if pair and not cuts.fullmatch(pair.partition("=")[0])]
+    left = cuts.others(pairs)
     if len(left) == len(pairs) or not mark:
         return address
     return f"{base}{'?' if left else ''}{'&'.join(left)}{hash_}{fragment}"

@@ -19,30 +19,46 @@ NUMBER: Final = 1
 TEMPLATES_SHA256: Final[Mapping[int, str]] = {1: "b2797ae8b78c9ecc1c370a72c59932614ee2f2f13ed4447462d7c0340beece53"}
 
 
+class Names(NamedTuple):
+    """Names of parameters: whole names, and the beginnings of others."""
+
+    whole: frozenset[str]
+    beginnings: tuple[str, ...]
+
+    def others(self, pairs: list[str]) -> list[str]:
+        """The pairs of a query whose name is none of these. An empty pair is left out."""
+        return [
+            pair
+            for pair in pairs
+            if pair and (name := pair.partition("=")[0]) not in self.whole and not name.startswith(self.beginnings)
+        ]
+
+
 class Row(NamedTuple):
-    """One service. `cuts` matches the names of parameters that are cut, `unwrap` names those that hold a target."""
+    """One service. `cuts` has the names of parameters that are cut, `unwrap` of those that hold a target."""
 
     name: str
     hosts: tuple[str, ...]
     path: re.Pattern[str]
     opens: tuple[str, ...]
-    cuts: re.Pattern[str]
+    cuts: Names
     unwrap: tuple[str, ...]
     examples: tuple[tuple[str, str], ...]
 
 
 class Templates(NamedTuple):
-    """All rows, and by the ending of hosts; and what is cut everywhere."""
+    """All rows, and by the ending of hosts, of at most `labels_max` labels; and the names that are cut everywhere."""
 
     rows: tuple[Row, ...]
     by_host: dict[str, list[Row]]
-    everywhere: re.Pattern[str]
+    labels_max: int
+    everywhere: Names
 
     def row(self, address: str) -> Row | None:
         """That of the service where an address lies."""
         rest = address.partition("://")[2]
         host, _, path = rest.partition("/")
-        labels = host.partition(":")[0].split(".")
+        labels = host.partition(":")[0].rsplit(".", self.labels_max)  # one more than rows know may stand before these
         for at in range(len(labels) - 1):
             for row in self.by_host.get(".".join(labels[at:]), ()):
                 if row.path.fullmatch(f"/{_PATH_END.split(path, maxsplit=1)[0]}"):
@@ -53,9 +69,10 @@ class Templates(NamedTuple):
 _PATH_END: Final = re.compile("[?#]")
 
 
-def _pattern(names: list[str]) -> re.Pattern[str]:
-    """Of names; one that ends in `*` stands for all that begin so."""
-    return re.compile("|".join(re.escape(name).replace(r"\*", ".*") for name in names) or r"(?!)")
+def _names(names: list[str]) -> Names:
+    """The names as a file lists them; one that ends in `*` stands for all names with this beginning."""
+    whole = frozenset(name for name in names if not name.endswith("*"))
+    return Names(whole, tuple(name.removesuffix("*") for name in names if name not in whole))
 
 
 def templates(number: int = NUMBER) -> Templates:
@@ -72,7 +89,7 @@ def _templates(number: int) -> Templates:
             hosts=tuple(row["hosts"]),
             path=re.compile(row.get("path", ".*")),
             opens=tuple(row.get("opens", ())),
-            cuts=_pattern(row.get("cut", [])),
+            cuts=_names(row.get("cut", [])),
             unwrap=tuple(row.get("unwrap", "").split()),
             examples=tuple((before, after) for before, after in row["examples"]),
         )
@@ -82,4 +99,5 @@ def _templates(number: int) -> Templates:
     for row in rows:
         for host in row.hosts:
             by_host.setdefault(host, []).append(row)
-    return Templates(rows, by_host, _pattern(sorted(told["everywhere"])))
+    labels_max = max(1 + host.count(".") for host in by_host)
+    return Templates(rows, by_host, labels_max, _names(told["everywhere"]))

@@ -71,7 +71,7 @@ def test_what_opens_an_item_stays(row: Row) -> None:
 
 def test_rows_do_not_overlap_and_no_name_both_opens_and_is_cut() -> None:
     for row in ROWS.values():
-        assert [name for name in row.opens if row.cuts.fullmatch(name)] == []
+        assert row.cuts.others([*row.opens]) == [*row.opens]
         for before, _ in row.examples:
             path = "/" + before.split("/", 3)[3].split("?")[0]
             others = [
@@ -107,13 +107,27 @@ def test_of_a_redirector_it_is_told_where_it_leads() -> None:
 
 
 @given(
-    st.integers(0, 6), st.sampled_from(["https://site.example/a?b=1", *(row.examples[0][0] for row in ROWS.values())])
+    st.integers(0, 3), st.sampled_from(["https://site.example/a?b=1", *(row.examples[0][0] for row in ROWS.values())])
 )
 def test_what_is_kept_stays_as_it_is_however_often_it_was_wrapped(times: int, address: str) -> None:
     for _ in range(times):
         address = f"https://l.facebook.com/l.php?u={quote(address, safe='')}&h=AT0"
     once = kept(address[:2_000])
     assert kept(once.text).text == once.text
+
+
+@pytest.mark.parametrize(
+    ("redirectors", "code"), [(4, None), (5, "guard_rules_not_kept"), (100, "guard_rules_not_kept")]
+)
+def test_four_redirectors_of_an_address_are_followed_and_one_with_more_is_refused(
+    redirectors: int, code: str | None
+) -> None:
+    content = as_kept(located("http://href.li/?z=" * redirectors + "https://site.example/a"))
+    if code is None:
+        inspect(content)
+        assert content.items[0].locator.value == "https://site.example/a"
+    else:
+        assert refusal(content) == (code, "/items/0/locator/value")
 
 
 @pytest.mark.parametrize(("address", "kind"), [(ROWS["s3"].examples[0][0], "url"), (f"{ONION}?{DEAR}", "onion")])
