@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from shared.contracts.items import ITEMS_MAX
 from shared.contracts.referral import ReferralSubmission
-from shared.guard import ALL_STAGES, as_kept, cost, inspect, leaves
+from shared.guard import ALL_STAGES, as_kept, budget, cost, inspect, leaves
 from shared.guard.budget import ADDED, BUDGET, HASH_COSTS
 from shared.guard.charge import BIT, BYTE, ONE, charge, choices, share
 from shared.kernel.errors import Refused
@@ -102,6 +102,23 @@ def test_what_could_carry_too_much_is_refused_with_field_rule_and_figure(
         inspect(located(*urls))
     assert (caught.value.code, caught.value.field) == (refused, where)
     assert not any(url[30:40] in str(caught.value) for url in urls)
+
+
+def test_charging_stops_once_a_record_is_over_the_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    coded = budget.coded
+    monkeypatch.setattr(budget, "coded", lambda text, *other: (seen.append(text), coded(text, *other))[1])
+    one, several = f"https://site.example/{code(700)}", [f"https://site.example/{code(500)}" for _ in range(10)]
+    for urls, looked_at, where in (
+        ([one, *several[1:]], 1, "/items/0/locator/value"),
+        (several, 5, None),  # 2,560 bytes are passed with the fifth
+    ):
+        seen.clear()
+        with pytest.raises(Refused, match="or more") as caught:
+            inspect(located(*urls))
+        assert (caught.value.code, caught.value.field) == ("guard_over_ceiling", where)
+        assert sum(text.startswith("https://") for text in seen) == looked_at
+    assert cost(located(*several)).record > 4_000 * BYTE
 
 
 def test_names_words_labels_and_numbers_are_no_way_around() -> None:

@@ -9,14 +9,18 @@ from random import Random
 
 import pytest
 
+from shared.guard.edition import Edition
+from shared.guard.templates import templates
 from tests.guard_report import measures
 from tests.guard_report.__main__ import main
 from tests.guard_report.attempts import STAGES, as_bytes, fuzzed, refusal
+from tests.guard_report.dearest import dearest, seconds
 from tests.guard_report.keyed import fullest_record, largest_blob
 from tests.guard_report.legitimate import submissions
 from tests.guard_report.measures import Figure, structural_accepted
 from tests.guard_report.positions import POSITIONS
 
+DEAREST = dict(dearest())
 Record = Callable[[str, object], None]
 
 
@@ -58,6 +62,19 @@ def test_fuzzed_bodies_are_accepted_or_refused_with_a_code() -> None:
     codes = {refusal(body) for body in fuzzed(submissions(40, seed=13), 3_000, seed=17)}
     assert len(codes) > 8
     assert all(code is None or code == "schema" or code.startswith(("body_", "guard_")) for code in codes)
+
+
+@pytest.mark.parametrize("name", DEAREST)
+def test_the_guard_of_the_dearest_bodies_takes_ten_milliseconds_at_most(name: str, record_property: Record) -> None:
+    least = min(seconds(DEAREST[name]) for _ in range(5))
+    assert least <= 0.010
+    record_property("figure", f"{1_000 * least:.1f} ms of processor time")
+
+
+def test_hosts_of_many_labels_are_what_would_take_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    every = templates()._replace(labels_max=2_048)
+    monkeypatch.setattr(Edition, "rows", lambda _: every)
+    assert min(seconds(DEAREST["labels of a host"]) for _ in range(3)) > 0.010
 
 
 def test_the_report_prints_every_figure_and_writes_them(
