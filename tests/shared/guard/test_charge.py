@@ -258,6 +258,7 @@ def test_the_model_and_its_states_take_sixteen_mebibytes_at_most() -> None:
     assert held <= 16 * 2**20
 
 
+@pytest.mark.timing
 def test_the_machine_is_built_in_a_third_of_a_second() -> None:
     """Each process builds it once, before it serves. The best of five, since others use the processor too."""
     times = []

@@ -64,6 +64,7 @@ def test_fuzzed_bodies_are_accepted_or_refused_with_a_code() -> None:
     assert all(code is None or code == "schema" or code.startswith(("body_", "guard_")) for code in codes)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("name", DEAREST)
 def test_the_guard_of_the_dearest_bodies_takes_ten_milliseconds_at_most(name: str, record_property: Record) -> None:
     least = min(seconds(DEAREST[name]) for _ in range(5))
@@ -71,6 +72,7 @@ def test_the_guard_of_the_dearest_bodies_takes_ten_milliseconds_at_most(name: st
     record_property("figure", f"{1_000 * least:.1f} ms of processor time")
 
 
+@pytest.mark.timing
 def test_hosts_of_many_labels_are_what_would_take_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     every = templates()._replace(labels_max=2_048)
     monkeypatch.setattr(Edition, "rows", lambda _: every)
