@@ -2,7 +2,8 @@
 
 Rows are as wide as real ones, spread over parties as unevenly as real ones: one party has two thirds of everything, one
 has 50 rows, the oldest, and forty share the rest; over two years, and what is not open still was finished on its day.
-Nothing is encrypted; no query looks inside.
+Nothing is encrypted; no query looks inside. The two years are fixed and made of whole months, so that no partition is
+nearly empty: PostgreSQL rightly reads such a partition whole.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any, Final
 from uuid import UUID
@@ -23,7 +24,6 @@ from services.hotline.store import PostgresOffers
 from services.industry.store import PostgresNotices
 from services.law_enforcement import store as law_enforcement
 from services.law_enforcement.store import PostgresCases
-from shared.kernel.clock import SystemClock
 from shared.party.origin.store import attention, edges, filing, finding, referrals
 from shared.party.recipient.store.items import ItemTable
 from shared.runtime.database import feed, feed_reading, idempotency
@@ -35,8 +35,9 @@ from tests.benchmarks import filled_attention, filled_audit, filled_finding, fil
 from tests.benchmarks.filled_attention import PRIORITY
 from tests.benchmarks.filled_finding import SENDER
 
-_END: Final = SystemClock().now()
-_END_MS: Final = int(_END.timestamp() * 1000)
+#: The time of the last row. The first row is two years older, so that both ends of the rows are ends of months.
+END: Final = datetime(2026, 7, 1, tzinfo=UTC)
+_END_MS: Final = int(END.timestamp() * 1000)
 BIG, SMALL, TINY = "big.example", "p7.example", "tiny.example"
 _APPLYING: Final = RowScope([BIG, SMALL, TINY], "service", "apply")
 PAGE: Final = 50
@@ -61,7 +62,7 @@ _ID = (
     "(lpad(to_hex({end_ms} - ({rows} - i)::bigint * 63072000000 / {rows}), 12, '0') || '70008000'"
     " || lpad(to_hex(i), 12, '0'))::uuid"
 )
-_AGO = "now() - ({rows} - i) * interval '730 days' / {rows}"
+_AGO = f"timestamptz '{END.isoformat()}' - ({{rows}} - i) * interval '63072000 s' / {{rows}}"
 #: Its number among those of its party: dense, as senders count.
 _NUMBER = f"row_number() OVER (PARTITION BY {_PARTY} ORDER BY i)"
 _BYTES = "decode(repeat('ab', {content}), 'hex')"
@@ -254,8 +255,8 @@ async def fill_history(owner: asyncpg.Connection, service: str, rows: int) -> No
 async def fill_by(owner: asyncpg.Connection, statements: Sequence[str], rows: int, **words: object) -> None:
     """Run statements that fill empty tables; in them `{id}`, `{ago}` and `{rows}` stand for what they say of a row."""
     await owner.execute("SET synchronous_commit = off; SET maintenance_work_mem = '512MB'")
-    for back in range(24, 0, -MONTHS_AHEAD):
-        await make_months(owner, SystemClock().now() - back * timedelta(days=31))
+    for back in range(24, -1, -MONTHS_AHEAD):
+        await make_months(owner, END - back * timedelta(days=31))
     own = {name: text.format(rows=rows, end_ms=_END_MS) for name, text in (("id", _ID), ("ago", _AGO))}
     # Indexes are built at the end, sorted: row by row they would take hours.
     indexes = await owner.fetch(_INDEXES)
@@ -284,7 +285,7 @@ def questions(service: str, rows: int) -> Iterator[Question]:
     table = {"hotline": PostgresOffers, "industry": PostgresNotices, "law_enforcement": PostgresCases}[service].table
     begun = _FILLS[service][1]["begun"]
     for party in (BIG, SMALL, TINY):
-        for name, statement, asked in filled_finding.of_items(table, party, begun, half=half, end=_END, limit=PAGE + 1):
+        for name, statement, asked in filled_finding.of_items(table, party, begun, half=half, end=END, limit=PAGE + 1):
             yield Question(name, statement, asked, _reading(party), _PAGE_ROWS)
         yield from _waiting("open and at risk", table.attention, party)
     yield from _by_itself(service, table, rows)
@@ -312,12 +313,12 @@ def questions(service: str, rows: int) -> Iterator[Question]:
 def _by_itself(service: str, table: ItemTable, rows: int) -> Iterator[Question]:
     """What its loops ask all day, however little there is to do."""
     newest = rows - 100 if service != "law_enforcement" else None
-    for name, statement, asked, rows_max in filled_loops.asked(table, _numbered(rows), _END, _APPLYING.parties, newest):
+    for name, statement, asked, rows_max in filled_loops.asked(table, _numbered(rows), END, _APPLYING.parties, newest):
         yield Question(name, statement, asked, _APPLYING, rows_max, batch=True)
 
 
 def _waiting(name: str, statement: str, party: str, *most: int) -> Iterator[Question]:
-    for where, arguments in filled_attention.asked(party, *most, end=_END, limit=PAGE + 1):
+    for where, arguments in filled_attention.asked(party, *most, end=END, limit=PAGE + 1):
         yield Question(f"{name} of {party}, {where}", statement, arguments, _reading(party), _PAGE_ROWS)
 
 
@@ -326,9 +327,9 @@ def _of_origin(rows: int, half: int) -> Iterator[Question]:
     for party in (BIG, SMALL, TINY):
         scope = _reading(party)
         known = f"R-{half}", one
-        for name, look, asked in filled_finding.of_referrals(party, known, half=half, end=_END, limit=PAGE + 1):
+        for name, look, asked in filled_finding.of_referrals(party, known, half=half, end=END, limit=PAGE + 1):
             yield Question(name, look, asked, scope, _PAGE_ROWS)
-        for name, look, asked in filled_finding.of_sent(party, half=half, end=_END):
+        for name, look, asked in filled_finding.of_sent(party, half=half, end=END):
             yield Question(name, look, asked, scope, _SENT_ROWS)
         for reason in (None, "undeliverable"):
             name = f"work list of {party}, reason {reason or 'any'}"

@@ -26,9 +26,8 @@ from deploy.accounting.sealed import Sealed, sealable
 from deploy.accounting.streams import opened
 from deploy.operator.retention import apply
 from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
-from shared.kernel.clock import SystemClock
 from shared.runtime.database.migrate import upgrade
-from tests.benchmarks.filled import fill_by, unforced
+from tests.benchmarks.filled import END, fill_by, unforced
 from tests.services.databases import running_databases
 
 DAY_MIB_MAX: Final = 200
@@ -162,12 +161,12 @@ async def _fill(made: DatabaseEndpoint, kind: str, rows: int) -> None:
 
 
 async def _retain(made: DatabaseEndpoint, kind: str) -> None:
-    await apply(OwnedDatabase(kind, made.owner_url), SystemClock().now())
+    await apply(OwnedDatabase(kind, made.owner_url), END)
 
 
 async def _read(made: Mapping[str, DatabaseEndpoint], sealed: Sealed) -> Reading:
     _forget_peak()
-    began, over = time.perf_counter(), sealable(SystemClock().now(), None)
+    began, over = time.perf_counter(), sealable(END, None)
     async with AsyncExitStack() as stack:
         found = [await stack.enter_async_context(opened(made[kind].accountant_url, kind=kind)) for kind in KINDS]
         books = Books(found[:2], found[2:], sealed, over)

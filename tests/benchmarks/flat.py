@@ -25,10 +25,9 @@ from deploy.devstack.state import StateDirectory
 from deploy.operator.retention import apply, show
 from deploy.site.databases import prepare_databases
 from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
-from shared.kernel.clock import SystemClock
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database, RowScope
-from tests.benchmarks.filled import CONTENT_BYTES, FILLED, Question, fill, look, questions, timed, unforced
+from tests.benchmarks.filled import CONTENT_BYTES, END, FILLED, Question, fill, look, questions, timed, unforced
 
 TIMES: Final = 100
 WARM_MS_MAX: Final = 20.0
@@ -149,12 +148,11 @@ async def _kept(made: DatabaseEndpoint, service: str, rows: int) -> dict[str, An
     """Bytes by table, before and after what is past its period has ended and its room was given back."""
     owned = OwnedDatabase(service, made.owner_url)
     before = {each.kept.table: each.bytes for each in await show(owned)}
-    now = SystemClock().now()
-    apply_s, ended = await _applied(owned, now)
-    month_s, of_month = await _applied(owned, now + timedelta(days=31))
+    apply_s, ended = await _applied(owned, END)
+    month_s, of_month = await _applied(owned, END + timedelta(days=31))
     after = await _sizes(owned)
     # So much later that nothing is left but what stays for ever.
-    await _applied(owned, now + timedelta(days=1100))
+    await _applied(owned, END + timedelta(days=1100))
     for_ever = await _sizes(owned)
     sizes = {"before": before, "after": after, "for_ever": for_ever}
     each = {f"{name}_each": sum(tables.values()) // rows for name, tables in sizes.items()}

@@ -15,11 +15,11 @@ import pytest
 
 from deploy.operator import retention
 from shared.exchange.states import WITHDRAWAL_NOTED, final_answers, finished
-from shared.kernel.clock import EPOCH, SystemClock
+from shared.kernel.clock import EPOCH
 from shared.kernel.ids import first_uuid7
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database, RowScope
-from tests.benchmarks.filled import BIG, FILLED, PAGE, TINY, Question, fill, look, questions, unforced
+from tests.benchmarks.filled import BIG, END, FILLED, PAGE, TINY, Question, fill, look, questions, unforced
 from tests.services.databases import running_databases
 
 ROWS = 100_000
@@ -76,7 +76,7 @@ async def test_the_list_of_the_first_release_is_found(filled: dict[str, Database
 
 
 #: Of the two years the first month is past its time.
-_PAST = SystemClock().now() - timedelta(days=700)
+_PAST = END - timedelta(days=700)
 _OF_THE_MONTH = ROWS * 30 // 730
 
 
