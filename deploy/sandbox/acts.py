@@ -68,7 +68,7 @@ def _finding(word: str, reason: str | None) -> dict[str, JsonValue]:
 
 def _acknowledged(kept: KeptBasis | None) -> Deed:
     fate = WithdrawalFate.ERASED if kept is None else WithdrawalFate.KEPT
-    keeping = kept and Keeping(retention=RetentionClass.MINIMAL, basis=kept, until=date(2030, 1, 1))
+    keeping = kept and Keeping(retention=RetentionClass.MINIMAL, basis=kept, until=date(2099, 1, 1))
     said = WithdrawalAnswer(fate=fate, kept=keeping or None)
     return Deed("acknowledge_withdrawal", said.model_dump(mode="json", exclude_none=True))
 

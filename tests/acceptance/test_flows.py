@@ -20,8 +20,8 @@ from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER, Exch
 
 Record = Callable[[str, object], None]
 #: What was removed can be complained about.
-ACTED_ON = Keeping(retention=RetentionClass.MINIMAL, basis=KeptBasis.OPEN_COMPLAINT, until=date(2030, 1, 1))
-KEPT = Keeping(retention=RetentionClass.MINIMAL, basis=KeptBasis.ACCEPTED_CASE, until=date(2030, 1, 1))
+ACTED_ON = Keeping(retention=RetentionClass.MINIMAL, basis=KeptBasis.OPEN_COMPLAINT, until=date(2099, 1, 1))
+KEPT = Keeping(retention=RetentionClass.MINIMAL, basis=KeptBasis.ACCEPTED_CASE, until=date(2099, 1, 1))
 
 
 @pytest.fixture(scope="module")

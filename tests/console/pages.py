@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from playwright.async_api import Page as BrowserPage
 
+from shared.kernel.clock import SystemClock
 from tests.contracts.npm_packages import installed
 from tests.support.running import AGENCY, HOTLINE, OTHER_HOTLINE, PROVIDER
 
 AUDITOR: Final = "auditor.example"
 WHY: Final = "purpose=yearly+review"
 BYTES_MAX: Final = 100_000
+_TODAY: Final = SystemClock().now().date()
+_AROUND: Final = timedelta(days=30)
 #: What pages are held against.
 TAGS: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 
@@ -79,7 +83,7 @@ PAGES: Final = (
     Kept(PROVIDER, "work-items"),
     Kept(PROVIDER, "work-items/{work}", own=True),
     Kept(PROVIDER, "preservations"),
-    Kept(PROVIDER, "report?since=2026-01-01&until=2026-12-31&exercises=true"),
+    Kept(PROVIDER, f"report?since={_TODAY - _AROUND}&until={_TODAY + _AROUND}&exercises=true"),
     Kept(PROVIDER, "due"),
     Kept(PROVIDER, "webhooks"),
     Kept(AUDITOR, "flows"),

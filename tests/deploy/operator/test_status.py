@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from deploy.operator.status import ask_instances
+from shared.kernel.clock import SystemClock
+from shared.routing.ageing import aged
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange
 
@@ -38,6 +41,12 @@ def unreceipted(exchange: Exchange) -> Iterator[None]:
     asyncio.run(_put_aside(exchange, held=False))
 
 
+def law_says(exchange: Exchange) -> str:
+    """The reason that the check of the law gives today: 90 days after its last review the sample law is aged."""
+    policy = json.loads((exchange.state / "policy.json").read_bytes())
+    return "law_aged" if aged(policy, SystemClock().now().date()) else ""
+
+
 def test_all_instances_are_ready_and_name_what_was_asked(run: Run, exchange: Exchange) -> None:
     ended = run("status", "--state", exchange.state, "--json")
     assert ended.code == 0
@@ -46,7 +55,8 @@ def test_all_instances_are_ready_and_name_what_was_asked(run: Run, exchange: Exc
     assert all(each["ready"] and each["outbox_rows"] >= 0 and each["lag_records"] >= 0 for each in found.values())
     for name in ("hotline", "law_enforcement", "industry"):
         assert [check["name"] for check in found[name]["checks"]] == CHECKS
-        assert {check["name"]: check["reason"] for check in found[name]["checks"]} == dict.fromkeys(CHECKS, "")
+        reasons = {check["name"]: check["reason"] for check in found[name]["checks"]}
+        assert reasons == dict.fromkeys(CHECKS, "") | {"law": law_says(exchange)}
     assert [check["name"] for check in found["audit"]["checks"]] == ["database", "documents", "law", "reader", "marks"]
 
 
@@ -72,10 +82,12 @@ def test_a_server_that_is_no_instance_does_not_count_as_one(run: Run) -> None:
     assert asyncio.run(asked()) == [False]
 
 
-def test_an_api_on_its_own_is_ready_and_says_who_else_is_asked(alone: str) -> None:
+def test_an_api_on_its_own_is_ready_and_says_who_else_is_asked(exchange: Exchange, alone: str) -> None:
     answer = httpx.get(f"{alone}/readyz", trust_env=False, timeout=60)
     assert answer.status_code == 200
-    assert {each["name"]: each["reason"] for each in answer.json()["checks"] if each["reason"]} == {
+    reasons = {each["name"]: each["reason"] for each in answer.json()["checks"]}
+    assert reasons.pop("law") == law_says(exchange)
+    assert {name: reason for name, reason in reasons.items() if reason} == {
         "bus": "elsewhere",
         "relay": "elsewhere",
         "timers": "elsewhere",
