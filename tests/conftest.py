@@ -1,8 +1,13 @@
-"""Fixtures that every folder of tests may ask for, the shared servers and the running exchange; and no clock."""
+"""Fixtures that every folder of tests may ask for: the shared servers, the running exchange. The clock of the test."""
 
 from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
+
+from tests.support.day import move_clock
+
+# Some modules of tests read the time when they are imported.
+move_clock()
 
 pytest_plugins = ["tests.support.stack", "tests.support.running"]
 

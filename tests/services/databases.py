@@ -19,6 +19,7 @@ from shared.exchange.message import Received
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database
 from shared.runtime.post.numbering import Numbering
+from tests.support.day import move_databases
 
 
 @contextmanager
@@ -39,6 +40,7 @@ def running_databases(path: Path, *instances: str, forced: bool = True) -> Itera
     server = PostgresServer(state, port=state.port("postgres", set()))
     try:
         server.start()
+        move_databases(server.admin_url)
         if not forced:
             in_own_thread(_unforced(server.admin_url))
         yield prepare_databases(server.admin_url, instances, state.password)

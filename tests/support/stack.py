@@ -11,7 +11,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from deploy.devstack.stack import DevStack
 from deploy.devstack.state import StateDirectory
 from deploy.site.settings import inherited_environment
 from shared.runtime.database.migrate import upgrade
+from tests.support.day import machine_time, move_databases
 
 #: One instance of each kind, and the name of each: what a test runs that needs no second of any.
 FOUR = {name: name for name in ("hotline", "law_enforcement", "industry", "audit")}
@@ -45,7 +46,10 @@ def servers(state: Path, *, instances: Mapping[str, str] = FOUR, secure: bool = 
     """A stack in an empty directory. In the end it is killed: nobody reads any more what it holds."""
     settings = embedded_settings(causeway_dev_secure=secure)
     lay_down(state)
-    with DevStack(state, settings, say=lambda _: None, instances=instances) as running:
+    with ExitStack() as ended:
+        with machine_time():
+            running = ended.enter_context(DevStack(state, settings, say=lambda _: None, instances=instances))
+        move_databases(running.postgres.admin_url)
         yield running
         # The first Kafka of a machine ends in order: it leaves the class archive with which the others start.
         if any((settings.causeway_cache_dir / "java").glob("*.archive")):
