@@ -2,8 +2,7 @@
 
 Rows are as wide as real ones, spread over parties as unevenly as real ones: one party has two thirds of everything, one
 has 50 rows, the oldest, and forty share the rest; over two years, and what is not open still was finished on its day.
-Nothing is encrypted; no query looks inside. The two years are fixed and made of whole months, so that no partition is
-nearly empty: PostgreSQL rightly reads such a partition whole.
+Nothing is encrypted; no query looks inside. Whole months: PostgreSQL rightly reads a nearly empty partition whole.
 """
 
 from __future__ import annotations
