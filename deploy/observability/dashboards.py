@@ -41,6 +41,12 @@ DASHBOARDS: Final = (
             Panel("Age of the oldest that waits", "max by (instance) (causeway_outbox_age_seconds)", "s"),
             Panel("Age of the oldest without receipt", "max by (instance) (causeway_unreceipted_age_seconds)", "s"),
             Panel("Not read yet", "sum by (instance) (causeway_bus_lag_records)", "short"),
+            Panel(
+                "Key operations a second, by kind",
+                "sum by (kind) (rate(causeway_key_operations[5m]))",
+                "ops",
+                "{{kind}}",
+            ),
             Panel("In quarantine", "max by (instance) (causeway_quarantine_records)", "short"),
             Panel("Set aside", "max by (instance) (causeway_outbox_aside_rows)", "short"),
             Panel("Subjects set aside", "max by (instance) (causeway_subjects_aside)", "short"),

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64decode, b64encode
-from collections.abc import Callable
 from typing import Literal
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -23,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey, MLKEM768X25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
+from shared.envelope.operations import KEY_OPERATIONS
 from shared.kernel.errors import Refused
 
 SuiteName = Literal["x25519", "mlkem768-x25519"]
@@ -54,6 +54,7 @@ class VerifyKey:
 
     def verify(self, signature: bytes, data: bytes) -> None:
         """Check a signature over exactly `data`. Raises `Refused("signature_invalid")`."""
+        KEY_OPERATIONS.verified += 1
         try:
             self._key.verify(signature, data)
         except InvalidSignature:
@@ -91,13 +92,9 @@ class SigningKey:
         """The secret itself, for a key file and nothing else."""
         return b64encode(self._key.private_bytes_raw()).decode()
 
-    @property
-    def signer(self) -> Callable[[bytes], bytes]:
-        """`sign` without a step in between, for whoever signs often."""
-        return self._key.sign
-
     def sign(self, data: bytes) -> bytes:
         """The signature over `data`, 64 bytes."""
+        KEY_OPERATIONS.signed += 1
         return self._key.sign(data)
 
     def __repr__(self) -> str:

@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.keys import OpeningKey, SealingKey, SuiteName
+from shared.envelope.operations import KEY_OPERATIONS
 from shared.kernel.errors import Refused
 
 BUCKET_BYTES_MIN = 512
@@ -138,6 +139,7 @@ class Opener:
         if key is None or key.suite != sealed.suite:
             raise _unopenable()
         batch_id, wrapped = sealed.head[:_BATCH_ID_BYTES], sealed.head[_BATCH_ID_BYTES:]
+        KEY_OPERATIONS.decapsulated += 1
         try:
             data_key = _SUITES[key.suite].decrypt(wrapped, key.key, _wrap_info(key.sealing_key, batch_id))
         except (InvalidTag, ValueError):
@@ -176,6 +178,7 @@ class _Wrap(NamedTuple):
     def draw(cls, recipient_key: SealingKey) -> _Wrap:
         data_key, batch_id = os.urandom(_KEY_BYTES), os.urandom(_BATCH_ID_BYTES)
         info = _wrap_info(recipient_key, batch_id)
+        KEY_OPERATIONS.encapsulated += 1
         wrapped = _SUITES[recipient_key.suite].encrypt(data_key, recipient_key.key, info)
         return cls(data_key, f"{_VERSION}.{recipient_key.suite}.{recipient_key.key_id}.", batch_id + wrapped)
 

@@ -266,7 +266,7 @@ class Acceptor:
     def __init__(self, instance: str, key: SigningKey, guard: str, *, merge_delay_s: int) -> None:
         """`guard` is the edition of the instance's guard, `merge_delay_s` how soon it tells audit, at most."""
         self._always = {"version": 1, "instance": instance, "guard": guard, "merge_delay_s": merge_delay_s}
-        self._sign, self._key_id = key.signer, key.key_id
+        self._sign, self._key_id = key.sign, key.key_id
 
     def accept(self, referral_id: UUID, party: str, *, body_sha256: str, at: datetime) -> SignedAcceptance:
         """The acceptance of one referral of `party`. The same words give the same bytes: Ed25519 draws nothing."""

@@ -17,7 +17,9 @@ from pydantic import SecretStr
 
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.envelope.keys import OpeningKey, SigningKey
+from shared.envelope.operations import KEY_OPERATIONS
 from shared.kernel.errors import Refused
+from shared.runtime.watch import metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,12 @@ class InstanceKeys:
     signing: SigningKey
     opening: Mapping[str, OpeningKey]
     kek: KeyEncryptionKey
+
+
+def measure_key_operations() -> None:
+    """Set the gauges of what this process has done with keys."""
+    for kind, count in KEY_OPERATIONS.by_kind().items():
+        metrics.KEY_OPERATIONS.labels(kind).set(count)
 
 
 def load_keys(

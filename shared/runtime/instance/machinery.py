@@ -39,7 +39,7 @@ from shared.runtime.http.edge import metrics_app
 from shared.runtime.http.identity import ApiKeys
 from shared.runtime.http.server import serve_http
 from shared.runtime.instance.endings import hold, keep_journalling
-from shared.runtime.instance.keys import InstanceKeys, load_keys
+from shared.runtime.instance.keys import InstanceKeys, load_keys, measure_key_operations
 from shared.runtime.instance.law import LawWatch
 from shared.runtime.instance.parts import Part, first_of, until
 from shared.runtime.instance.peer_watch import PeerWatch
@@ -294,6 +294,7 @@ class Machinery:
 
         async def measure() -> None:
             self.law.look()
+            measure_key_operations()
             if measure_own is None:
                 await self.readiness.measure()
             else:

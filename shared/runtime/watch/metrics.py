@@ -84,6 +84,11 @@ WEBHOOKS_PAUSED: Final = Gauge(
     "causeway_webhooks_paused", "Addresses to which nothing is sent until their party begins again.", registry=REGISTRY
 )
 
+#: `kind` is sign, verify, encapsulate or decapsulate.
+KEY_OPERATIONS: Final = Gauge(
+    "causeway_key_operations", "Uses of signing and sealing keys since the process began.", ["kind"], registry=REGISTRY
+)
+
 _COUNTS = """
 SELECT (SELECT coalesce(sum(last - appended), 0)::bigint FROM lane JOIN lane_end USING (lane)) AS rows,
        (SELECT count(*) FROM outbox WHERE aside IS NOT NULL) AS aside,
