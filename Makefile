@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 # The fastest Python >= 3.11 that is here; another one: make setup PYTHON=/path/to/python3
 PYTHON ?= $(shell sh requirements/choose-python.sh)
 
-.PHONY: help setup lint check packages browser test acceptance acceptance-long steady bench faults soak guard-report demo clean
+.PHONY: help setup lint check packages browser test acceptance acceptance-long steady bench counters faults soak guard-report demo clean
 
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -65,6 +65,9 @@ steady: setup ## Run every test that hangs on the clock ten times beside a busy 
 
 bench: setup ## Measure
 	$(BIN)/python -m tests.benchmarks
+
+counters: setup ## Count the cost of a referral: rows, statements, WAL, Kafka; fail beyond a bound (minutes)
+	$(BIN)/python -m tests.benchmarks.counters
 
 faults: setup ## Kill, freeze and starve a running exchange (minutes)
 	$(BIN)/python -m pytest -m "" tests/failures

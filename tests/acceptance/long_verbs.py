@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from tests.benchmarks.counters.bounds import BOUNDS, judge
 from tests.failures.unwritable import How
 from tests.simulation.rules import CONTROLS
 
@@ -177,6 +178,19 @@ def the_bench(folder: Path) -> str:
     return "; ".join(loops)
 
 
+def the_counters(folder: Path) -> str:
+    file = folder / "counters.json"
+    program = printed(folder, "tests.benchmarks.counters", "--json", str(file))
+    assert file.exists(), f"exit code {program.code}; it ends:\n{program.text[-2000:]}"
+    aimed = [each for each in judge(json.loads(file.read_text())["figures"], BOUNDS, short=False) if each.bound.target]
+    figures = "; ".join(
+        f"{each.bound.load}: {each.bound.figure} {each.value or 0:.2f} of {each.bound.target}" for each in aimed
+    )
+    if program.code or any(each.misses_target for each in aimed):
+        raise Missed(figures)
+    return figures
+
+
 def _as_aimed(report: Mapping[str, Any]) -> bool:
     fast = all(
         report[name]["referrals_per_s"] >= per_s and report[name]["cpu_ms_per_referral"] <= cpu_ms
@@ -202,6 +216,7 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
         the_exhaustion,
         the_budgets,
         the_bench,
+        the_counters,
         the_idle_exchange,
         the_flat_looks,
         the_fuzzed_services,

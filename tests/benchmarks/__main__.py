@@ -1,6 +1,7 @@
 """`python -m tests.benchmarks [--json FILE] [--quick]`: measure and print.
 
-What it prints of the machine says what the figures are worth: how busy it was before, and its load before and after.
+What it prints of the machine says what the figures are worth: how busy it was before, its load before and after, and
+the build of its Python. The counters of a referral follow (`tests.benchmarks.counters`), on an exchange of their own.
 `--peers` is kept for a run side by side with other programs.
 """
 
@@ -24,8 +25,11 @@ import asyncpg
 from shared.envelope.keys import OpeningKey, SigningKey
 from tests.benchmarks import input as filing
 from tests.benchmarks import load
+from tests.benchmarks.counters.__main__ import on_new_exchange
+from tests.benchmarks.counters.bounds import BOUNDS, judge
+from tests.benchmarks.counters.table import table
 from tests.benchmarks.measure import delivered, latencies, open_some
-from tests.benchmarks.quiet import QUIET_BUSY_MAX, busy_share, load_average
+from tests.benchmarks.quiet import QUIET_BUSY_MAX, busy_share, load_average, python_build
 from tests.benchmarks.stage import Stage, stage
 
 PARTY = "hotline-nl.example"
@@ -49,14 +53,17 @@ def main(argv: Sequence[str]) -> int:
     if given.peers:
         options.error("--peers is reserved: nothing is run side by side yet")
     quick = 6 if given.quick else 1
-    machine = {"busy_before": round(busy_share(), 3), "load_before": load_average()}
-    if machine["busy_before"] > QUIET_BUSY_MAX:
+    busy = busy_share()
+    machine = {"python": python_build(), "busy_before": round(busy, 3), "load_before": load_average()}
+    if busy > QUIET_BUSY_MAX:
         print("warning: the machine is not quiet: others use part of what is measured", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="causeway-bench-") as folder, stage(Path(folder)) as running:
         measured = _measured(running, quick)
-        machine |= {"quiet": machine["busy_before"] <= QUIET_BUSY_MAX, "load_after": load_average()}
-        text = json.dumps({"machine": machine} | measured, indent=2)
+        machine |= {"quiet": busy <= QUIET_BUSY_MAX, "load_after": load_average()}
+    counters = on_new_exchange(short=given.quick)
+    text = json.dumps({"machine": machine} | measured | {"counters": counters.figures}, indent=2)
     print(text)
+    print(table(counters, judge(counters.figures, BOUNDS, short=given.quick), places=False))
     if given.json is not None:
         given.json.write_text(text)
     return 0

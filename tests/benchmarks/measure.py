@@ -7,11 +7,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 import httpx
 
+from deploy.site.endpoints import Endpoints
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED
 from tests.benchmarks.load import Posted
 from tests.benchmarks.stage import Stage
@@ -33,7 +34,16 @@ _INBOXES = (
 )
 
 
-async def delivered(stage: Stage, refs: Sequence[str], *, patience_s: float = 180.0) -> dict[str, list[Any]]:
+class Served(Protocol):
+    """A running exchange, whoever started it."""
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where its servers are reached."""
+        ...
+
+
+async def delivered(stage: Served, refs: Sequence[str], *, patience_s: float = 180.0) -> dict[str, list[Any]]:
     """Wait until every message of these referrals is in an inbox and in audit; return reference → message ids.
 
     Only a sample is asked for while they are under way: asking for all of them again and again takes a good part of the
@@ -148,7 +158,7 @@ async def _commit_times(url: str, table: str, message_ids: Sequence[Any]) -> dic
     return {row["message_id"]: row["at"] for row in rows}
 
 
-def _superuser(stage: Stage, instance: str) -> str:
+def _superuser(stage: Served, instance: str) -> str:
     """The bench looks as the administrator: it bypasses row-level security and is no part of the exchange."""
     admin = stage.endpoints.database_admin_url
     assert admin is not None

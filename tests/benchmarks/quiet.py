@@ -1,8 +1,10 @@
-"""Whether anybody else uses the machine: what a figure that was measured on it is worth."""
+"""The machine that a figure was measured on: its other work, and the build of its Python."""
 
 from __future__ import annotations
 
 import os
+import platform
+import sysconfig
 from pathlib import Path
 from time import sleep
 from typing import Final
@@ -32,6 +34,15 @@ def share_between(before: str, after: str) -> float:
 def load_average() -> list[float]:
     """Of the last 1, 5 and 15 minutes."""
     return [round(each, 2) for each in os.getloadavg()]
+
+
+def python_build() -> str:
+    """The version of this Python, and whether its build options ask for profile-guided optimisation (PGO).
+
+    A distribution may have optimised its build by other means: then the options do not say so.
+    """
+    optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    return f"{platform.python_version()}, {'with PGO' if optimised else 'PGO not stated'} by CONFIG_ARGS"
 
 
 def _processor_line() -> str:

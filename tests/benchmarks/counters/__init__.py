@@ -1,0 +1,1 @@
+"""The cost of a referral in counters of the servers: rows, statements, WAL, Kafka records, key operations."""

@@ -1,0 +1,105 @@
+"""Bounds of the cost of a referral, as data, and the comparison of measured figures with them.
+
+A *bound* gates: it is the figure of the commit that last lowered it, and a twentieth more. A *target* is the figure
+that the design asks for. Lower a bound whenever a figure falls; never raise one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+#: A figure may exceed the measured one by this share. The referrals that share a transaction differ from run to run,
+#: and so do the rows of streams and cursors.
+SLACK: Final = 0.05
+#: The loads.
+IN_BATCHES: Final = "batches of 100"
+SINGLE: Final = "single, 32 connections"
+LIFE: Final = "a life"
+RETAINED: Final = "retained, open"
+#: The figure that says how many referrals were filed by one transaction.
+GATHERED: Final = "referrals a transaction"
+
+
+class Bound(NamedTuple):
+    """One figure of one load: its measured value, which bounds it, and its target, None where there is none.
+
+    `short`: the measured value of a short run, which counts less of the delivery's last marks; None: it has no bound.
+    `slack`: the figure may exceed the measured value by so much; by default by `SLACK` of it.
+    `a_transaction`: the part of the cost that referrals of one intake transaction share; `measured` is the rest. A slow
+    machine gathers more single posts into a transaction than a fast one.
+    """
+
+    load: str
+    figure: str
+    measured: float
+    short: float | None = None
+    target: float | None = None
+    slack: float | None = None
+    a_transaction: float = 0.0
+
+    def limit(self, gathered: float, *, short: bool = False) -> float:
+        """Return the greatest value that passes, with so many referrals a transaction."""
+        measured = self.short if short and self.short is not None else self.measured
+        measured += self.a_transaction / gathered if gathered else 0.0
+        return measured + (measured * SLACK if self.slack is None else self.slack)
+
+
+class Verdict(NamedTuple):
+    """A bound with its limit in this run and the measured figure, None where the run has none."""
+
+    bound: Bound
+    limit: float
+    value: float | None
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the figure is beyond its limit, or missing."""
+        return self.value is None or self.value > self.limit
+
+    @property
+    def misses_target(self) -> bool:
+        """Whether there is a target and the figure is above it."""
+        return self.bound.target is not None and (self.value is None or self.value > self.bound.target)
+
+
+#: By load and figure, each a referral unless the figure says otherwise. A kilobyte has 1,000 bytes. Rows may not exceed
+#: the measured ones by a whole row.
+BOUNDS: Final[Sequence[Bound]] = (
+    Bound(IN_BATCHES, "rows", 64.75, short=63.2, target=18.0, slack=0.9),
+    Bound(IN_BATCHES, "rows inserted", 47.4, short=47.8, slack=0.9),
+    Bound(IN_BATCHES, "statements", 3.4, short=3.4, target=2.5),
+    Bound(IN_BATCHES, "round trips", 3.5, short=3.5),
+    Bound(IN_BATCHES, "WAL KB without page images", 67.9, short=67.9, target=29.0),
+    Bound(IN_BATCHES, "page images KB", 5.7, target=25.0),
+    Bound(IN_BATCHES, "Kafka records", 3.12, short=3.12, target=2.3),
+    Bound(IN_BATCHES, "Kafka KB", 14.3, short=14.3, target=9.0),
+    Bound(IN_BATCHES, "signatures made", 1.82, short=1.82, target=0.15),
+    Bound(IN_BATCHES, "signatures verified", 1.62, short=1.62, target=0.25),
+    Bound(IN_BATCHES, "encapsulations", 0.71, short=0.71),
+    Bound(IN_BATCHES, "decapsulations", 0.93, short=0.93),
+    Bound(IN_BATCHES, "round trips of a consumed batch", 19.4, target=6.0),
+    Bound(SINGLE, "rows", 63.64, target=26.0, slack=1.5, a_transaction=118.5),
+    Bound(SINGLE, "statements", 2.69, target=10.0, a_transaction=95.7),
+    Bound(SINGLE, "round trips", 3.22, a_transaction=92.0),
+    Bound(SINGLE, "WAL KB without page images", 67.5, target=32.0, a_transaction=17.6),
+    Bound(SINGLE, "Kafka records", 3.07, target=3.3, a_transaction=2.8),
+    Bound(SINGLE, "Kafka KB", 14.0, a_transaction=3.5),
+    Bound(SINGLE, "signatures made", 1.97, a_transaction=10.0),
+    Bound(SINGLE, "signatures verified", 1.92, a_transaction=18.8),
+    Bound(SINGLE, "round trips of an intake transaction", 8.3, target=5.0),
+    Bound(LIFE, "rows", 315.5, target=55.0),
+    Bound(LIFE, "WAL KB without page images", 152.2, target=60.0),
+    Bound(RETAINED, "KB", 36.9, target=12.0),
+)
+
+
+def judge(measured: Mapping[str, Mapping[str, float]], bounds: Sequence[Bound], *, short: bool) -> list[Verdict]:
+    """Compare the figures of each load with its bounds; a short run is judged by the bounds that hold for it."""
+    verdicts = []
+    for bound in bounds:
+        if bound.short is not None or not short:
+            figures = measured.get(bound.load, {})
+            limit = bound.limit(figures.get(GATHERED, 0.0), short=short)
+            verdicts.append(Verdict(bound, limit, figures.get(bound.figure)))
+    return verdicts
