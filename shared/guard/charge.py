@@ -229,15 +229,16 @@ def _opaque_spans(text: str, costs: list[int]) -> list[tuple[int, int, int]]:
     """The runs that are cheaper as opaque ones: where each begins and ends, and its cost after `OPAQUE`."""
     spans: list[tuple[int, int, int]] = []
     for run in _RUN.finditer(text):
-        whole = _opaque(text, costs, *run.span())
+        whole = _opaque(text, costs, run.span())
         spans += whole or [
-            span for piece in _PIECE.finditer(text, *run.span()) for span in _opaque(text, costs, *piece.span())
+            span for piece in _PIECE.finditer(text, *run.span()) for span in _opaque(text, costs, piece.span())
         ]
     return spans
 
 
-def _opaque(text: str, costs: list[int], begin: int, end: int) -> list[tuple[int, int, int]]:
+def _opaque(text: str, costs: list[int], span: tuple[int, int]) -> list[tuple[int, int, int]]:
     """A run in pieces of at most `RUN_MAX` symbols; none if it is cheaper symbol by symbol."""
+    begin, end = span
     size, plain = end - begin, sum(costs[begin:end])
     if plain <= _HEAD + _ABOUT + _DIGIT * size:  # the least that an opaque run of this size costs
         return []
