@@ -135,10 +135,6 @@ def the_life(folder: Path) -> str:
     return said(text, "lived: ", "events sent ", "told of clocks", "posted ")
 
 
-def the_skew(folder: Path) -> str:
-    return said(printed(folder, "tests.skew", "--referrals", "2000"), "origin ahead", "recipients ahead")
-
-
 def the_moved_provider(folder: Path) -> str:
     return said(printed(folder, "tests.failures.moves", "--count", "500"), "moved: ")
 
@@ -227,7 +223,6 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
         the_guard_report,
         the_soak,
         the_life,
-        the_skew,
         the_moved_provider,
         the_restored,
         the_steady_tests,

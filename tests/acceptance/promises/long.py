@@ -129,11 +129,6 @@ LONG = (
         verb="the_life",
     ),
     Line(
-        "2,000 referrals between releases N and N−1, both ways round: nothing refused or parked; what could not be "
-        "read waited or was deferred, and was applied after the upgrade",
-        verb="the_skew",
-    ),
-    Line(
         "A provider moves live with 500 notices under way: 0 lost, 0 parked, 0 refused, accounts even over 5 databases",
         verb="the_moved_provider",
     ),
