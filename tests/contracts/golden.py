@@ -1,6 +1,9 @@
-"""Golden records: what a release has written, and what it reads as. Written once; every later release reads them.
+"""Golden records: the bytes that this format writes, and the values that a reader finds in them.
 
-    python -m tests.contracts.golden        write those that are missing; what is there is never written again
+    python -m tests.contracts.golden        write the missing files; existing files stay as they are
+
+Before the tag `format-1`, delete the files that a change of the format affects and write them again. After it, the
+files never change: every later release reads them.
 
 `shared/contracts/golden/`: a small installation (keys, directory and policy as they were published, a beat), a record
 of each message as Kafka holds it with what its recipient and audit read in it, what a person may keep (a signed
