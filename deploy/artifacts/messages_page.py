@@ -65,8 +65,6 @@ not known is covered and otherwise ignored; any other unknown `ce_` header is `h
 `ce_guard` names the edition of the guard that the texts passed. `ce_sequence` is dense per sender, recipient and
 `ce_epoch`, the life of their counter: a database that was restored, or a party that moved to another instance, begins
 another. The first message of an epoch names the one before (`ce_prevepoch`, `ce_prevlast`), or `unknown`.
-
-The first release had no epoch and a relative `ce_dataschema`: it is answered `format_superseded`, and nothing is read.
 """
 _GROWTH = """## How it grows
 

@@ -64,9 +64,6 @@ SIGNATURE_BYTES = 64
 PATH_HASHES_MAX = BATCH_SIZE_MAX.bit_length() - 1
 TIME_STEP_S: Final = 10
 
-#: In place of the epoch of a message in the first release's format, which had none.
-BEFORE_EPOCHS: Final = UUID(int=0)
-
 _RULES = {
     "ce_epoch": "a UUID of version 7",
     "ce_guard": "an edition, a space, and normal or released",

@@ -15,7 +15,6 @@ from struct import unpack
 from typing import TypeVar
 from uuid import UUID
 
-from shared.envelope import first_release
 from shared.envelope.attributes import (
     BATCH_SIZE_MAX,
     CONTENT_TYPE,
@@ -168,8 +167,7 @@ def _decoded_one_by_one(headers: Iterable[tuple[str, bytes | None]], body: bytes
             texts[name] = _text(name, value)
         elif name == TRACEPARENT:
             traces.append(value)
-    read = first_release.attributes if first_release.is_its_format(texts) else _attributes
-    return Envelope(read(texts), _proof(texts), body, traceparent=_traceparent(traces))
+    return Envelope(_attributes(texts), _proof(texts), body, traceparent=_traceparent(traces))
 
 
 def _is_covered_or_proof(name: str) -> bool:

@@ -36,7 +36,7 @@ from shared.exchange.message import Received, Record
 from shared.exchange.needs import Need, NeedKind, Unread
 from shared.exchange.passed import check_passed_on
 from shared.exchange.released import limits_of
-from shared.exchange.senders import check_broker_time, check_format, check_said_at, check_stated_by, verify_sender
+from shared.exchange.senders import check_broker_time, check_said_at, check_stated_by, verify_sender
 from shared.exchange.served import Served, check_served, check_status, check_told_of, served_here
 from shared.exchange.spelt import Spelt, check_spelt, spelt_parts
 from shared.exchange.topics import inbox_topic
@@ -218,7 +218,6 @@ def _directory_then(record: Record, reader: ReadingInstance) -> DirectoryIndex:
 
 def _read_clear(reading: _Reading, reader: ReadingInstance) -> None:
     attributes = reading.envelope.attributes
-    check_format(attributes)
     message = reading.message = _message_type(attributes.type)
     check_served(message, reading.served, version=reader.shelf.directories.newest)
     _check_lane(message, reading)

@@ -65,9 +65,6 @@ RECORD_TABLE: dict[str, Row] = {
     "key_unknown": Row(Fate.PARK, False, True, False, "the signing key is not in the directory"),
     "key_revoked": Row(Fate.PARK, False, True, False, "the directory in force has revoked the signing key"),
     "signature_invalid": Row(Fate.PARK, False, True, False, "the batch proof does not hold"),
-    "format_superseded": Row(
-        Fate.REFUSE, True, True, False, "in the first release's format: no epoch, a relative data schema"
-    ),
     "type_unknown": Row(Fate.DEFER, True, True, False, "no such message type in this release"),
     "version_unknown": Row(Fate.DEFER, True, True, False, "a known message in a version this service does not read"),
     "code_unknown": Row(Fate.DEFER, True, True, False, "well formed, but for a code that none of our lists has"),

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from shared.contracts.registry import BETWEEN_PARTIES, MARKS, STATED_BY_INSTANCES, MessageType
-from shared.envelope.attributes import BEFORE_EPOCHS, Attributes, Envelope, Tier
+from shared.envelope.attributes import Attributes, Envelope, Tier
 from shared.envelope.batch import RootCache, verify
 from shared.envelope.keys import VerifyKey
 from shared.exchange.authority import check_may_say
@@ -84,12 +84,6 @@ def verify_sender(
     if attributes.sequence == 0 and not attributes.type.startswith(_UNNUMBERED):
         raise Refused("header_malformed", "only marks have no number", field="ce_sequence")
     return instance
-
-
-def check_format(attributes: Attributes) -> None:
-    """What the first release signed is read by nobody: its sender is told that this is why."""
-    if attributes.epoch == BEFORE_EPOCHS:
-        raise Refused("format_superseded", "the format of the first release", field="ce_epoch")
 
 
 def check_stated_by(

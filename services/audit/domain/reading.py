@@ -37,7 +37,6 @@ from shared.exchange.decided import commitment, edge_salt, judged_edges, read_de
 from shared.exchange.message import Record, record_digest
 from shared.exchange.senders import (
     check_broker_time,
-    check_format,
     check_stated_by,
     instance_of,
     verify_sender,
@@ -193,7 +192,6 @@ def _problem(
     try:
         check_broker_time(record, now)
         instance = verify_sender(envelope, directory, at=record.broker_time, in_force=in_force, roots=reading.roots)
-        check_format(envelope.attributes)
         if message is not None:
             check_stated_by(message, envelope.attributes, instance, directory=directory)
     except Refused as error:

@@ -11,8 +11,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from shared.contracts.registry import CASE_ACCEPTED, REFERRAL_WITHDRAWN
-from shared.envelope.batch import sign_batch
-from shared.envelope.headers import FIRST_OF_EPOCH, PROOF, Previous, Tier, decode_headers, encode_headers
+from shared.envelope.headers import Previous, Tier
 from shared.envelope.keys import SigningKey
 from shared.envelope.sealing import open_sealed, seal
 from shared.exchange.accept import RECORD_BYTES_MAX, accept
@@ -152,19 +151,6 @@ def party_receipts(here: World, record: Record) -> Record:
     return here.resigned(receipt, key=PARTY_KEY, sender=HOTLINE, tier=Tier.PARTY)
 
 
-def first_release(here: World, record: Record) -> Record:
-    """The record in the first release's format, honestly signed as that release signed it."""
-    gone = {"ce_epoch", "ce_guard", *FIRST_OF_EPOCH, *PROOF}
-    texts = {name: (value or b"").decode() for name, value in record.headers if name not in gone}
-    texts |= {"ce_dataschema": "/schemas/referral_offered.v1.json", "ce_time": "2026-05-04T12:00:00.120000Z"}
-    body, key = record.value or b"", here.keys["hotline"].signing
-    head = "".join(f"{name}:{text}\n" for name, text in sorted(texts.items())) + "\n"
-    (proof,) = sign_batch([head.encode() + body], key)
-    before = decode_headers(record.headers, body)
-    proofs = [pair for pair in encode_headers(replace(before, proof=proof)) if pair[0] in PROOF]
-    return replace(record, headers=(*((name, text.encode()) for name, text in texts.items()), *proofs))
-
-
 def facts(**changes: Any) -> Change:
     return stating(edge={"facts": changes})
 
@@ -204,11 +190,9 @@ WRONG: list[tuple[str, Change]] = [
     ("key_unknown", signed(tier=Tier.PARTY)),
     ("signature_invalid", lambda _, record: replace(record, value=(record.value or b"") + b" ")),
     ("signature_invalid", header("ce_exercise", b"false")),
-    ("format_superseded", first_release),
-    ("signature_invalid", lambda here, record: header("ce_exercise", b"false")(here, first_release(here, record))),
-    ("header_missing", lambda here, record: without("ce_sender")(here, first_release(here, record))),
-    ("header_malformed", lambda here, record: header("ce_id", b"5")(here, first_release(here, record))),
-    ("header_malformed", lambda here, record: header("ce_type", b"a\x00")(here, first_release(here, record))),
+    ("header_missing", without("ce_sender")),
+    ("header_malformed", header("ce_id", b"5")),
+    ("header_malformed", header("ce_type", b"a\x00")),
     ("header_missing", without("ce_epoch")),
     ("header_missing", lambda here, record: without("ce_prevlast")(here, here.resigned(record, previous=Previous()))),
     ("signature_invalid", also("ce_xhint", b"1")),
