@@ -31,8 +31,7 @@ class SchemaState:
 def check_schemas(databases: Mapping[str, OwnedDatabase]) -> list[SchemaState]:
     """Where each instance's database is. Blocks. Raises `Unavailable` if one does not let its owner in.
 
-    Raises `Refused` where no migration leads on from what is there: `schema_of_first_release`, `schema_unknown`,
-    `database_made_otherwise`.
+    Raises `Refused` where no migration leads on from what is there: `schema_unknown`, `database_made_otherwise`.
     """
     return [_check(name, database) for name, database in databases.items()]
 

@@ -1,4 +1,4 @@
-"""The catalogue of a database, object by object, and its fingerprint: what a schema *is*, not what it calls itself.
+"""The catalogue of a database: the definition of each object, whatever revision the database states.
 
 Two databases have the same catalogue if they are made alike and have the same tables, columns, constraints, indexes,
 policies, grants and permissions, whatever the object ids and whatever the roles are called: role names follow the
@@ -9,7 +9,6 @@ Trust: whoever holds the owner role can change a schema and change it back betwe
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -22,16 +21,7 @@ from shared.runtime.database.transactions import Database
 #: What each object of a schema is, by its kind and name.
 Catalogue = Mapping[str, str]
 
-#: Fingerprints of the four databases that the first release made. No migration leads on from there: it had none.
-FIRST_RELEASE: Final = frozenset(
-    {
-        "4fbc76236cc5525de10b6b6c98e588204271a2542754f1bf74330126cddeaa5c",  # hotline
-        "b8c01b80316869f2e7d85a8e1936e79c8293442ca963c7e807d734d46316f894",  # industry
-        "c15ceae2118ae97fd16e5145e5059f310a20f4cc8d902f2ac5cc481737570f1c",  # law_enforcement
-        "2f79ea246e90c7ecc2cb1ae60ee179c9f80989666d89c714e8d7d68298118090",  # audit
-    }
-)
-#: Where the migrations note the revision. The first release's name for it was Alembic's own.
+#: The table in which the migrations store the revision.
 REVISION_TABLE: Final = "schema_revision"
 #: The database itself among its objects, and how each is made (`deploy.site.databases`): no migration can alter that.
 _DATABASE: Final = "database"
@@ -65,11 +55,6 @@ def parse_catalogue(text: str) -> Catalogue:
     return dict(line.split(": ", 1) for line in text.splitlines())
 
 
-def fingerprint(catalogue: Catalogue) -> str:
-    """SHA-256 over every object of a catalogue."""
-    return hashlib.sha256(write_catalogue(catalogue).encode()).hexdigest()
-
-
 def find_differences(expected: Catalogue, found: Catalogue) -> Iterator[str]:
     """Each object in which a database differs from what it should be, by name, and how."""
     for name in sorted(expected.keys() | found.keys()):
@@ -84,12 +69,9 @@ def find_differences(expected: Catalogue, found: Catalogue) -> Iterator[str]:
 def refuse_stranger(catalogue: Catalogue, *, whose: str) -> None:
     """Raise `Refused`, naming the mend, if these migrations cannot have made the database of `whose`.
 
-    `schema_of_first_release`: its schema has that release's fingerprint. `database_made_otherwise`: it has another
-    encoding or locale than ours. `schema_unknown`: it has tables and no revision.
+    `database_made_otherwise`: it has another encoding or locale than ours. `schema_unknown`: it has tables and no
+    revision.
     """
-    schema = {name: each for name, each in catalogue.items() if name != _DATABASE}
-    if fingerprint(schema) in FIRST_RELEASE:
-        raise Refused("schema_of_first_release", f"{whose}: the first release made this database; {MEND}")
     if (made := catalogue[_DATABASE]) != _MADE:
         raise Refused("database_made_otherwise", f"{whose}: {made}, not {_MADE}; {MEND}")
     if f"table {REVISION_TABLE}" not in catalogue and any(name.startswith("table ") for name in catalogue):

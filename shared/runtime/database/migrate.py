@@ -55,8 +55,8 @@ def upgrade(service: str, owner_url: str, *, whose: str | None = None) -> None:
     """Bring a database of `service` to its newest schema. Doing it again changes nothing. `whose` names its instance.
 
     Blocks, and starts an event loop of its own: call it from a thread that has none. Raises `Refused` where these
-    migrations cannot go on from what is there (`schema_of_first_release`, `schema_unknown`), and where the end is not
-    what the newest revision makes (`schema_differs`).
+    migrations cannot go on from what is there (`schema_unknown`), and where the end is not what the newest revision
+    makes (`schema_differs`).
     """
     whose = whose or service
     found = look_at_schema(owner_url)

@@ -345,8 +345,8 @@ async def build_machinery(
     `listed` is what each type of event begins (`Numberer`), `erases` how each kind of record is erased once more
     (`hold`): that is done before anything of the instance starts.
 
-    Raises `Refused` where the database is not one that this code's migrations made (`schema_of_first_release`) or knows
-    another journal of erasures (`erasure_journal_…`), and `ValueError` where a file of the guard was altered.
+    Raises `Refused` where the database is not one that this code's migrations made (`schema_unknown`) or knows another
+    journal of erasures (`erasure_journal_…`), and `ValueError` where a file of the guard was altered.
     """
     check_files()
     clock = SystemClock()

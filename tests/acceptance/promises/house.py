@@ -49,8 +49,8 @@ HOUSE = (
         ("tests/support/test_forging.py", "tests/support/test_faults.py"),
     ),
     Line(
-        "A fresh database and a migrated one are equal; one of the first release is known by its fingerprint and "
-        "refused with the mend named",
+        "A fresh database and a migrated one are equal. A database that no migration made is refused, and the refusal "
+        "says how to continue",
         ("tests/services/schemas/test_schemas.py",),
     ),
     Line(
