@@ -13,7 +13,7 @@ from deploy.devstack.postgres import PostgresServer
 from deploy.devstack.state import StateDirectory
 from deploy.site.databases import prepare_databases
 from deploy.site.kinds import KINDS
-from shared.runtime.database.fingerprint import write_catalogue
+from shared.runtime.database.catalogue import write_catalogue
 from shared.runtime.database.migrate import catalogue_file, look_at_schema, run_revisions
 
 

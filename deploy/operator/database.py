@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from deploy.site.endpoints import OwnedDatabase
 from shared.kernel.errors import Refused
-from shared.runtime.database.fingerprint import find_differences, refuse_stranger
+from shared.runtime.database.catalogue import find_differences, refuse_stranger
 from shared.runtime.database.migrate import look_at_schema, newest_schema, upgrade
 
 

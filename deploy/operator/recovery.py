@@ -15,7 +15,7 @@ from deploy.site.kinds import AUDIT as AUDIT_KIND
 from shared.exchange.origin import ANSWERS
 from shared.exchange.topics import AUDIT
 from shared.kernel.errors import Refused
-from shared.runtime.database.fingerprint import refuse_strange_database
+from shared.runtime.database.catalogue import refuse_strange_database
 from shared.runtime.database.transactions import Database
 from shared.runtime.instance.machinery import Machinery
 from shared.runtime.instance.settings import RuntimeSettings

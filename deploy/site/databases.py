@@ -26,7 +26,7 @@ from shared.kernel.errors import Unavailable
 #: The databases that PostgreSQL makes itself and lets everybody into.
 OF_EVERY_SERVER: Final = ("postgres", "template1")
 #: Nothing is inherited of a cluster, for nothing of it can be altered afterwards: lengths are of characters, and keys
-#: keep their order whatever becomes of the system's own locales. What was made otherwise is refused (`fingerprint`).
+#: keep their order whatever becomes of the system's own locales. What was made otherwise is refused (`catalogue`).
 _MAKE: Final = "ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C' TEMPLATE template0"
 _SCRAM_ITERATIONS = 4096
 

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused, Unavailable
-from shared.runtime.database.fingerprint import (
+from shared.runtime.database.catalogue import (
     MEND,
     REVISION_TABLE,
     Catalogue,

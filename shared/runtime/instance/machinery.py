@@ -28,9 +28,9 @@ from shared.runtime.courier.addresses import AddressRules
 from shared.runtime.courier.courier import Courier
 from shared.runtime.courier.leases import Leases
 from shared.runtime.courier.sender import Sender
+from shared.runtime.database.catalogue import refuse_strange_database
 from shared.runtime.database.feed import Listed, Numberer
 from shared.runtime.database.feed_reading import FeedListener
-from shared.runtime.database.fingerprint import refuse_strange_database
 from shared.runtime.database.journal import Journal
 from shared.runtime.database.transactions import Database, RowScope, wait_for_database
 from shared.runtime.http.acts import Acts

@@ -20,7 +20,7 @@ from services.hotline.app import build
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.runtime.database import migrate
-from shared.runtime.database.fingerprint import (
+from shared.runtime.database.catalogue import (
     Catalogue,
     find_differences,
     read_catalogue,
