@@ -218,7 +218,10 @@ def record_file(message: MessageType, folder: Path = GOLDEN) -> Path:
 
 def write_missing(folder: Path) -> list[Path]:
     """Write what is not there yet; the files that are new."""
-    wanted: dict[Path, Callable[[], bytes]] = {}
+    # First of all, because the records of an unheard recipient are written by it.
+    wanted: dict[Path, Callable[[], bytes]] = {
+        folder / "reads.json": lambda: _pretty(own_reads().model_dump(mode="json"))
+    }
     if not (folder / "keys.json").exists():
         for name, text in _new_installation().items():
             wanted[folder / name] = lambda text=text: text
@@ -226,7 +229,6 @@ def write_missing(folder: Path) -> list[Path]:
     here = installation(folder)
     records = {record_file(message, folder): lambda m=message: _record(here, m).text() for message in ALL}
     kept = _kept(here, folder) | _listed() | _schemas() | {"pledged/1.json": lambda: _pretty(pledged())}
-    kept |= {"reads.json": lambda: _pretty(own_reads().model_dump(mode="json"))}
     return new + _written(records | {folder / name: text for name, text in kept.items()})
 
 

@@ -17,6 +17,7 @@ from shared.contracts.decision import Edge
 from shared.contracts.documents import SignedBeat
 from shared.contracts.referral import EdgeSealed
 from shared.contracts.registry import ALL, MessageType, newest
+from shared.exchange import reads as exchange_reads
 from shared.exchange.acceptance import check_acceptance, read_acceptance
 from shared.exchange.authority import cells_of
 from shared.exchange.evidence import check_evidence, read_evidence
@@ -162,14 +163,23 @@ def test_an_edition_of_the_guard_charges_what_it_charged() -> None:
     assert read(GOLDEN / "guards" / f"{len(EDITIONS)}.json") == {"edition": own().name, "charges": charges()}
 
 
-def test_what_is_missing_is_written_and_nothing_again(tmp_path: Path) -> None:
-    written = write_missing(tmp_path)
-    assert {file.relative_to(tmp_path) for file in written} == {
+@pytest.fixture
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder without golden files, from which the code would read what an unheard instance reads."""
+    monkeypatch.setattr(exchange_reads, "_FIRST_READS", tmp_path / "reads.json")
+    exchange_reads._first_reads.cache_clear()
+    yield tmp_path
+    exchange_reads._first_reads.cache_clear()
+
+
+def test_what_is_missing_is_written_and_nothing_again(empty_folder: Path) -> None:
+    written = write_missing(empty_folder)
+    assert {file.relative_to(empty_folder) for file in written} == {
         file.relative_to(GOLDEN) for file in GOLDEN.rglob("*.json")
     }
     kept = {file: file.read_bytes() for file in written}
-    gone = record_file(ALL[0], tmp_path)
+    gone = record_file(ALL[0], empty_folder)
     gone.unlink()
-    assert write_missing(tmp_path) == [gone]
+    assert write_missing(empty_folder) == [gone]
     assert json.loads(gone.read_bytes())["audited"]["verified"]
     assert all(file.read_bytes() == text for file, text in kept.items() if file != gone)
