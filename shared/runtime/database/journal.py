@@ -25,9 +25,8 @@ from uuid import UUID
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
 
-#: Of a line, after the digest before it. One of before there was `fate` is `erased`.
+#: The members of a line that its digest covers, after the digest of the line before it.
 _FIELDS: Final = ("n", "at", "fate", "kind", "subject", "party")
-_FATE_ERASED: Final = "erased"
 
 
 class Erased(NamedTuple):
@@ -56,7 +55,7 @@ class Ended(NamedTuple):
 
 #: What a line says, by its `fate`.
 Line = Erased | Kept | Ended
-_FATES: Final[dict[str, type[Line]]] = {_FATE_ERASED: Erased, "kept": Kept, "ended": Ended}
+_FATES: Final[dict[str, type[Line]]] = {"erased": Erased, "kept": Kept, "ended": Ended}
 
 
 class Place(NamedTuple):
@@ -169,10 +168,10 @@ def _read(file: BinaryIO) -> Iterator[tuple[Place, Line]]:
     for line in file:
         place = _place(line)
         said = json.loads(line)
-        covered = {name: said.get(name) for name in _FIELDS if name != "fate" or name in said}
+        covered = {name: said.get(name) for name in _FIELDS}
         if place != (before.lines + 1, _digest(before.digest, covered)):
             raise _altered()
-        yield place, _FATES[said.get("fate", _FATE_ERASED)](said["kind"], UUID(said["subject"]), said["party"])
+        yield place, _FATES[said["fate"]](said["kind"], UUID(said["subject"]), said["party"])
         before = place
 
 

@@ -23,7 +23,7 @@ class _Kept(BaseModel):
     """The record without its coordinates, bytes in base64; of its headers, what is signed."""
 
     broker_time: datetime
-    topic_id: UUID | None = None
+    topic_id: UUID | None
     key: str | None
     headers: list[tuple[str, str | None]]
     value: str | None

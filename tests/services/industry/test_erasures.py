@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +14,7 @@ from services.industry.store import PostgresNotices
 from shared.contracts.answers import ItemStatement, NoticeStatements, WithdrawalAnswer
 from shared.kernel.errors import Defect, Refused, Unavailable
 from shared.kernel.ids import uuid7
-from shared.runtime.database.journal import BEGINNING, Erased, Journal, Kept
+from shared.runtime.database.journal import Kept
 from shared.runtime.database.transactions import gather
 from shared.runtime.watch.health import Check
 from shared.vocabulary.answers import NoticeAction
@@ -145,18 +144,6 @@ async def test_a_line_that_was_cut_short_never_counted(world: World) -> None:
     await world.providers.act("acknowledge_withdrawal", ERASED, second)
     assert [json.loads(line)["subject"] for line in world.path.read_text().splitlines()] == [str(first), str(second)]
     assert await world.erasures.apply(world.providers.database) == 0
-
-
-async def test_a_line_of_before_it_said_what_became_is_one_that_erased(world: World) -> None:
-    """`fate` came later: a digest of before does not cover it."""
-    notice_id = uuid7()
-    said = {"n": 1, "at": "2026-05-04T12:00:00Z", "kind": "notice", "subject": str(notice_id), "party": PROVIDER}
-    digest = sha256(f"\n{json.dumps(said, separators=(',', ':'))}".encode()).hexdigest()
-    world.path.write_text(json.dumps(said | {"digest": digest}, separators=(",", ":")) + "\n")
-    assert await world.erasures.apply(world.providers.database) == 1
-    after = await world.taken_back()
-    await world.providers.act("acknowledge_withdrawal", ERASED, after)
-    assert Journal(world.path).after(BEGINNING)[0] == [Erased("notice", each, PROVIDER) for each in (notice_id, after)]
 
 
 async def test_an_altered_journal_is_no_fault_of_whoever_is_to_be_erased(world: World) -> None:
