@@ -7,9 +7,13 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
+# What is installed, each newer than the lock files that it is made from: for the demo, and for everything else on top.
+DEMO_READY := $(VENV)/.ready-demo
 READY := $(VENV)/.ready
-# The fastest Python >= 3.11 that is here; another one: make setup PYTHON=/path/to/python3
+# The preferred Python >= 3.11 on this machine; another one: make setup PYTHON=/path/to/python3
 PYTHON ?= $(shell sh requirements/choose-python.sh)
+INSTALL := $(BIN)/python -m pip install --progress-bar off --require-hashes --requirement
+INSTALL_FAILED := { echo "error: packages were not installed: is the package registry reachable? Then run this again" >&2; exit 1; }
 
 .PHONY: help setup lint check packages browser test acceptance acceptance-long steady bench counters faults soak guard-report demo clean
 
@@ -18,22 +22,28 @@ help: ## Show the commands
 
 setup: $(READY) ## Install the locked packages and Kafka's jars (quick when done before)
 
-$(READY): requirements/dev.lock deploy/devstack/kafka-jars.lock
+$(DEMO_READY): requirements/demo.lock deploy/devstack/kafka-jars.lock
 	$(eval CHOSEN := $(PYTHON))
 	@test -n "$(CHOSEN)" || { echo "error: no Python >= 3.11 with its venv module here: install one (on Debian," \
 		"apt-get install python3-venv), or name it: make setup PYTHON=..." >&2; exit 1; }
-	@"$(CHOSEN)" -c 'import sys; print("python:", sys.executable, sys.version.split()[0]); sys.exit(sys.version_info < (3, 11))' \
+	@"$(CHOSEN)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "error: $(CHOSEN) is not a Python >= 3.11: name another: make setup PYTHON=..." >&2; exit 1; }
 	@"$(CHOSEN)" -c 'import ensurepip, venv' 2>/dev/null \
 		|| { echo "error: this Python has no venv module: on Debian, apt-get install python3-venv" >&2; exit 1; }
 	@test -x $(BIN)/python || "$(CHOSEN)" -m venv $(VENV)
-	@echo "installing the locked packages"
-	@$(BIN)/python -m pip install --progress-bar off --require-hashes --requirement requirements/dev.lock
+	@echo "python: $$(sh requirements/choose-python.sh --describe $(BIN)/python)"
+	@echo "installing the demo's packages"
+	@$(INSTALL) requirements/demo.lock || $(INSTALL_FAILED)
 	@# The project is used from where it lies: its folder is put on the import path, and one launcher is written.
 	@echo "$(CURDIR)" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/causeway.pth"
 	@printf '#!%s\nimport sys\n\nfrom deploy.cli import main\n\nsys.exit(main())\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/causeway
 	@chmod +x $(BIN)/causeway
 	@$(BIN)/python -m deploy.devstack.jars
+	@touch $(DEMO_READY)
+
+$(READY): requirements/dev.lock $(DEMO_READY)
+	@echo "installing the packages of checks and tests"
+	@$(INSTALL) requirements/dev.lock || $(INSTALL_FAILED)
 	@touch $(READY)
 
 lint: setup ## Check style, types and the arrows between packages
@@ -78,7 +88,7 @@ soak: setup ## Run the failure tests for long
 guard-report: setup ## Measure the content guard
 	$(BIN)/python -m tests.guard_report
 
-demo: setup ## Start everything and follow one referral through it
+demo: $(DEMO_READY) ## Start everything and follow one referral through it
 	$(BIN)/causeway demo
 
 clean: ## Delete everything that was made here: the environment, the caches and the data of the dev stack

@@ -64,7 +64,8 @@ def test_one_of_several_with_the_same_first_name_is_found(imported: set[str]) ->
 
 
 def test_the_lock_holds_what_the_project_asks_for_and_no_more() -> None:
-    wanted = names([*_PROJECT["dependencies"], *_PROJECT["optional-dependencies"]["dev"]])
+    groups = _PROJECT["optional-dependencies"]
+    wanted = names([*_PROJECT["dependencies"], *groups["stack"], *groups["dev"]])
     lock = LOCK.read_text(encoding="utf-8")
     assert locked_directly(lock) == wanted
     assert locked_directly(f"{lock}left-over==1.0 \\\n    # via causeway (pyproject.toml)\n") - wanted == {"left-over"}

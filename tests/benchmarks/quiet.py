@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import platform
-import sysconfig
+import subprocess
+import sys
 from pathlib import Path
 from time import sleep
 from typing import Final
@@ -37,12 +37,10 @@ def load_average() -> list[float]:
 
 
 def python_build() -> str:
-    """The version of this Python, and whether its build options ask for profile-guided optimisation (PGO).
-
-    A distribution may have optimised its build by other means: then the options do not say so.
-    """
-    optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
-    return f"{platform.python_version()}, {'with PGO' if optimised else 'PGO not stated'} by CONFIG_ARGS"
+    """Describe the interpreter of bench and instances: path, version, and whether it is a PGO build."""
+    script = Path(__file__).parents[2] / "requirements" / "choose-python.sh"
+    command = ["sh", str(script), "--describe", sys.executable]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _processor_line() -> str:

