@@ -48,7 +48,7 @@ def run_demo(report_file: Path | None, count: int, state: Path) -> int:
     started = monotonic()
     _begin_anew(state)
     settings = DevStackSettings().model_copy(update={"causeway_dev_state_dir": state})
-    stack = DevStack(state, settings)
+    stack = DevStack(state, settings, forking=True)
     supervisor = Supervisor(stack, lambda endpoints: _children(state, endpoints), say_on_stderr)
 
     def on_ready() -> None:

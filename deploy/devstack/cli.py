@@ -97,7 +97,8 @@ def _up(children: ChildrenOf, *, detach: bool, secure: bool) -> int:
         settings = settings.model_copy(update={"causeway_dev_secure": True})
 
     def run(say: Callable[[str], None], on_ready: Callable[[], None]) -> int:
-        return Supervisor(DevStack(settings.causeway_dev_state_dir, settings, say), children, say).run(on_ready)
+        stack = DevStack(settings.causeway_dev_state_dir, settings, say, forking=True)
+        return Supervisor(stack, children, say).run(on_ready)
 
     if detach:
         return run_detached(state, run)

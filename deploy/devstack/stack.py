@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from deploy.devstack.forks import ForkServer
 from deploy.devstack.jars import ensure_jars
 from deploy.devstack.java import KafkaRuntime, find_java
 from deploy.devstack.kafka import KafkaNode, answers_metadata, provision
@@ -42,13 +43,16 @@ class DevStack:
         say: Callable[[str], None] = say_on_stderr,
         *,
         instances: Mapping[str, str] = SAMPLE_INSTANCES,
+        forking: bool = False,
     ) -> None:
-        """`instances`: what runs here, by name, and the kind of each."""
+        """`instances`: what runs here, by name, and the kind of each. `forking`: start a fork server for them."""
         self.state = StateDirectory(state_dir)
         self._settings = settings or DevStackSettings()
         self._say = say
         self._instances = dict(instances)
         self._manifest = manifest_of(party_kinds(instances))
+        self._forking = forking
+        self._forks: ForkServer | None = None
         self._kafka: KafkaNode | None = None
         self._postgres: PostgresServer | None = None
         self._endpoints: Endpoints | None = None
@@ -62,6 +66,11 @@ class DevStack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    @property
+    def forks(self) -> ForkServer | None:
+        """The fork server of a running stack that has one."""
+        return self._forks
 
     @property
     def kafka(self) -> KafkaNode:
@@ -88,6 +97,9 @@ class DevStack:
         """Start both servers, provision them and write the endpoints file. On any error nothing is left running."""
         self.state.acquire()
         try:
+            if self._forking:
+                self._forks = ForkServer(self.state.begin_log("fork-server"), lock=self.state.children_lock)
+                self._forks.spawn()
             self._build()
             # Both at once, then both awaited. Kafka first: it starts while PostgreSQL is being made.
             for server in (self._kafka, self._postgres):
@@ -112,7 +124,7 @@ class DevStack:
 
     def stop(self) -> None:
         """Stop what runs and let the state directory go; the data stays."""
-        for server in (self._kafka, self._postgres):
+        for server in (self._forks, self._kafka, self._postgres):
             if server is not None:
                 server.stop()
         self.state.release()

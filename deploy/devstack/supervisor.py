@@ -83,7 +83,13 @@ class Supervisor:
         state = self._stack.state
         for child in self._children(self._stack.endpoints):
             log = state.begin_log(child.name)
-            process = Process(child.name, log=log, death_signal=signal.SIGTERM, lock=state.children_lock)
+            process = Process(
+                child.name,
+                log=log,
+                death_signal=signal.SIGTERM,
+                lock=state.children_lock,
+                forks=self._stack.forks,
+            )
             self._services.append(_Service(child, process))
         for service in self._services:
             self._say(f"starting {service.child.name}")

@@ -1,9 +1,9 @@
-"""What the environment says of the installation that is meant. The only reader of it in this room."""
+"""What the environment says of the installation that is meant. The only reader and writer of it in this room."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Final, Self
 
@@ -63,3 +63,9 @@ def _given_database_urls() -> Iterator[tuple[str, str]]:
 def inherited_environment() -> dict[str, str]:
     """The environment that the services inherit."""
     return dict(os.environ)  # noqa: TID251 - this is the settings module
+
+
+def adopt_environment(env: Mapping[str, str]) -> None:
+    """Replace this process's environment, also for C libraries."""
+    os.environ.clear()  # noqa: TID251 - this is the settings module
+    os.environ.update(env)  # noqa: TID251

@@ -165,7 +165,11 @@ class Exchange:
         if label not in self.processes:
             state = self.stack.state
             self.processes[label] = Process(
-                label, log=state.begin_log(label), death_signal=signal.SIGTERM, lock=state.children_lock
+                label,
+                log=state.begin_log(label),
+                death_signal=signal.SIGTERM,
+                lock=state.children_lock,
+                forks=self.stack.forks,
             )
         return self.processes[label]
 
@@ -270,7 +274,7 @@ def running_exchange(
 
     `start` starts the instances in a way of its own.
     """
-    with servers(state, instances=instances, secure=secure) as stack:
+    with servers(state, instances=instances, secure=secure, forking=True) as stack:
         exchange = Exchange(stack, settings=settings, program=program)
         try:
             for instance in instances if start is None else ():

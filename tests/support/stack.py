@@ -42,13 +42,16 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevStack]:
 
 
 @contextmanager
-def servers(state: Path, *, instances: Mapping[str, str] = FOUR, secure: bool = False) -> Iterator[DevStack]:
+def servers(
+    state: Path, *, instances: Mapping[str, str] = FOUR, secure: bool = False, forking: bool = False
+) -> Iterator[DevStack]:
     """A stack in an empty directory. In the end it is killed: nobody reads any more what it holds."""
     settings = embedded_settings(causeway_dev_secure=secure)
     lay_down(state)
     with ExitStack() as ended:
         with machine_time():
-            running = ended.enter_context(DevStack(state, settings, say=lambda _: None, instances=instances))
+            made = DevStack(state, settings, say=lambda _: None, instances=instances, forking=forking)
+            running = ended.enter_context(made)
         move_databases(running.postgres.admin_url)
         yield running
         # The first Kafka of a machine ends in order: it leaves the class archive with which the others start.

@@ -1,0 +1,131 @@
+"""The fork server: a process that imports the servers' modules once and forks each of them from itself.
+
+`python -m deploy.devstack.fork_server DESCRIPTOR` reads one job a message from a socket and answers each with the new
+process's id and a descriptor of that process. It has one thread and opens nothing else, so a fork copies only modules.
+A forked process gets SIGTERM when this one ends, and this one ends with the process that started it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+from deploy.site.kinds import KINDS
+from deploy.site.settings import adopt_environment
+from shared.kernel.errors import Defect
+
+#: By the module that `python -m` would run: the function that it calls, and where that is.
+PROGRAMS: Final[Mapping[str, tuple[str, str]]] = {
+    "deploy.cli": ("deploy.cli", "main"),
+    "deploy.sandbox": ("deploy.sandbox.__main__", "app"),
+}
+#: The modules that the programs import only while they run.
+LATER: Final = ("deploy.serve", *(f"services.{kind}.app" for kind in KINDS))
+#: The longest job in bytes: its environment is most of it.
+JOB_BYTES_MAX: Final = 150_000
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NAME: Final = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A process to fork: its title, the words after `python -m`, its environment and its log file."""
+
+    name: str
+    words: tuple[str, ...]
+    env: Mapping[str, str]
+    log: str
+
+    def to_bytes(self) -> bytes:
+        return json.dumps([self.name, self.words, dict(self.env), self.log]).encode()
+
+    @classmethod
+    def parse(cls, message: bytes) -> Job:
+        name, words, env, log = json.loads(message)
+        return cls(name, tuple(words), env, log)
+
+
+def main(descriptor: int) -> None:
+    """Import everything, then fork a process for each job until the other end of the socket is closed."""
+    for module in (*LATER, *(module for module, _ in PROGRAMS.values())):
+        import_module(module)
+    # Frozen objects are never looked at by a collection, so forked processes share their pages.
+    gc.collect()
+    gc.freeze()
+    control = socket.socket(fileno=descriptor)
+    job = _fork_jobs(control)
+    if job is not None:
+        _program(job.words)()
+
+
+def _fork_jobs(control: socket.socket) -> Job | None:
+    """Fork a process for each job; returns in such a process its job, and in this one None at the end."""
+    server = os.getpid()
+    running: dict[int, int] = {}
+    while True:
+        ready, _, _ = select.select([control.fileno(), *running], [], [])
+        for pidfd in running.keys() & set(ready):
+            os.waitpid(running.pop(pidfd), 0)
+            os.close(pidfd)
+        if control.fileno() not in ready:
+            continue
+        message = control.recv(JOB_BYTES_MAX)
+        if not message:
+            return None
+        job = Job.parse(message)
+        _refuse_threads()
+        pid = os.fork()
+        if pid == 0:
+            control.close()
+            for pidfd in running:
+                os.close(pidfd)
+            _become(job, server)
+            return job
+        # Only this process waits for its children, and only above: the id cannot be another process's yet.
+        pidfd = os.pidfd_open(pid)
+        running[pidfd] = pid
+        socket.send_fds(control, [str(pid).encode()], [pidfd])
+
+
+def _refuse_threads() -> None:
+    """Raises `Defect` if an imported module has started a thread: a forked process would lack it, but not its locks."""
+    if len(list(Path("/proc/self/task").iterdir())) > 1:
+        raise Defect("fork_server_has_threads")
+
+
+def _become(job: Job, server: int) -> None:
+    """Make this forked process as one that was started by itself: session, signals, streams, environment, title."""
+    os.setsid()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM)) != 0 or os.getppid() != server:
+        os._exit(1)  # the server has ended meanwhile: nobody would end this process
+    libc.prctl(_PR_SET_NAME, job.name.encode()[:15])
+    log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    adopt_environment(job.env)
+    time.tzset()
+    sys.argv = list(job.words)
+
+
+def _program(words: Sequence[str]) -> Callable[[], object]:
+    module, function = PROGRAMS[words[0]]
+    program: Callable[[], object] = getattr(import_module(module), function)
+    return program
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
