@@ -64,7 +64,13 @@ def _children(endpoints: Endpoints) -> Sequence[Child]:
     from deploy.devstack.settings import DevStackSettings
     from deploy.stack_children import instance_children
 
-    return instance_children(DevStackSettings().causeway_dev_state_dir, endpoints)
+    return instance_children(DevStackSettings().causeway_dev_state_dir, endpoints, migrated=True)
+
+
+def _migrate(endpoints: Endpoints) -> None:
+    from deploy.site.installation import migrate_databases
+
+    migrate_databases(endpoints)
 
 
 def _around(site: Site) -> list[Finding]:
@@ -74,7 +80,7 @@ def _around(site: Site) -> list[Finding]:
 
 
 app.register_install_completion_command()
-stack_app = dev_app(_children)
+stack_app = dev_app(_children, _migrate)
 for verb in (login_link, login_end):
     stack_app.command(verb)
 app.command(stack_app)

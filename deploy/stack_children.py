@@ -14,13 +14,15 @@ from deploy.site.kinds import AUDIT
 from shared.runtime.instance.settings import prefix_of
 
 
-def instance_children(state: Path, endpoints: Endpoints, settings: Mapping[str, str] | None = None) -> Sequence[Child]:
+def instance_children(
+    state: Path, endpoints: Endpoints, settings: Mapping[str, str] | None = None, *, migrated: bool = False
+) -> Sequence[Child]:
     """Install what is missing and say which processes run the instances, each in one of its own.
 
-    `settings` are laid over those of every instance, by field: {"ISSUE_SLOT_S": "1"}.
+    `settings` are laid over those of every instance, by field: {"ISSUE_SLOT_S": "1"}. `migrated`: see `install`.
     """
     laid = {"WEBHOOKS_TO_LOOPBACK": "true"} | dict(settings or {})
-    installation = install(state, endpoints)
+    installation = install(state, endpoints, migrated=migrated)
     return [
         Child(
             name=instance,
@@ -39,7 +41,7 @@ def serving(endpoints: Endpoints, instance: str, program: Sequence[str] = ("-m",
 
 
 def sandbox_children(state: Path, endpoints: Endpoints) -> Sequence[Child]:
-    """Processes that play the sample parties over HTTP, one for each instance. Each is ready when its instance is."""
+    """Processes that play the sample parties over HTTP, one for each instance, started once all instances are ready."""
     installation = Installation(state)
     parties = json.loads(installation.parties_file.read_text())
     children = []
@@ -56,6 +58,7 @@ def sandbox_children(state: Path, endpoints: Endpoints) -> Sequence[Child]:
                 argv=(sys.executable, "-m", "deploy.sandbox", "--parties", str(file)),
                 env={},
                 ready_url=f"{address}/readyz",
+                needs_others=True,
             )
         )
     return children

@@ -26,6 +26,7 @@ from deploy.sample.files import write_jsonl
 from deploy.sample.generator import demo_referrals
 from deploy.scenarios.stage import ISSUE_SLOT_S
 from deploy.site.endpoints import Endpoints
+from deploy.site.installation import migrate_databases
 from deploy.site.settings import PROJECT_ROOT
 from deploy.stack_children import instance_children, sandbox_children
 from shared.vocabulary.routing import PartyKind
@@ -48,7 +49,7 @@ def run_demo(report_file: Path | None, count: int, state: Path) -> int:
     started = monotonic()
     _begin_anew(state)
     settings = DevStackSettings().model_copy(update={"causeway_dev_state_dir": state})
-    stack = DevStack(state, settings, forking=True)
+    stack = DevStack(state, settings, forking=True, fill_databases=migrate_databases)
     supervisor = Supervisor(stack, lambda endpoints: _children(state, endpoints), say_on_stderr)
 
     def on_ready() -> None:
@@ -87,7 +88,7 @@ def _say_links(endpoints: Endpoints, state: Path) -> None:
 
 def _children(state: Path, endpoints: Endpoints) -> list[Child]:
     settings = {"ISSUE_SLOT_S": ISSUE_SLOT_S}
-    return [*instance_children(state, endpoints, settings), *sandbox_children(state, endpoints)]
+    return [*instance_children(state, endpoints, settings, migrated=True), *sandbox_children(state, endpoints)]
 
 
 def _begin_anew(state: Path) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from deploy.devstack.settings import DevStackSettings
     from deploy.devstack.state import StateDirectory
     from deploy.devstack.supervisor import ChildrenOf
+    from deploy.site.endpoints import Endpoints
 
 _STOP_S_MAX = 90.0
 
@@ -29,8 +30,11 @@ _STOP_S_MAX = 90.0
 AsJson = Annotated[bool, Parameter(name="--json", negative="", show_default=False, help="Print one JSON document.")]
 
 
-def dev_app(children: ChildrenOf) -> App:
-    """The commands. `children` names the services to run beside the servers, given where those are."""
+def dev_app(children: ChildrenOf, fill_databases: Callable[[Endpoints], None] | None = None) -> App:
+    """The commands. `children` names the services to run beside the servers, given where those are.
+
+    `fill_databases`: see `DevStack`.
+    """
     app = App(name="dev", help="The development stack: PostgreSQL, Kafka and the instances on this machine.")
 
     @app.command
@@ -46,7 +50,7 @@ def dev_app(children: ChildrenOf) -> App:
         secure
             Let Kafka be reached by SASL_SSL only, by a certificate of the stack's own authority.
         """
-        return _guarded(lambda: _up(children, detach=detach, secure=secure))
+        return _guarded(lambda: _up(children, fill_databases, detach=detach, secure=secure))
 
     @app.command
     def down(*, as_json: AsJson = False) -> int:
@@ -87,7 +91,7 @@ def _state() -> tuple[StateDirectory, DevStackSettings]:
     return StateDirectory(settings.causeway_dev_state_dir), settings
 
 
-def _up(children: ChildrenOf, *, detach: bool, secure: bool) -> int:
+def _up(children: ChildrenOf, fill: Callable[[Endpoints], None] | None, *, detach: bool, secure: bool) -> int:
     from deploy.devstack.stack import DevStack, say_on_stderr
     from deploy.devstack.supervisor import Supervisor
     from deploy.devstack.supervisor import detach as run_detached
@@ -97,7 +101,8 @@ def _up(children: ChildrenOf, *, detach: bool, secure: bool) -> int:
         settings = settings.model_copy(update={"causeway_dev_secure": True})
 
     def run(say: Callable[[str], None], on_ready: Callable[[], None]) -> int:
-        stack = DevStack(settings.causeway_dev_state_dir, settings, say, forking=True)
+        folder = settings.causeway_dev_state_dir
+        stack = DevStack(folder, settings, say, forking=True, fill_databases=fill)
         return Supervisor(stack, children, say).run(on_ready)
 
     if detach:

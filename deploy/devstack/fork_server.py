@@ -31,8 +31,16 @@ PROGRAMS: Final[Mapping[str, tuple[str, str]]] = {
     "deploy.cli": ("deploy.cli", "main"),
     "deploy.sandbox": ("deploy.sandbox.__main__", "app"),
 }
-#: The modules that the programs import only while they run.
-LATER: Final = ("deploy.serve", *(f"services.{kind}.app" for kind in KINDS))
+#: The modules that the programs import only while they run, and those that libraries import at their first use.
+LATER: Final = (
+    *("deploy.serve", *(f"services.{kind}.app" for kind in KINDS)),
+    *(
+        "anyio._backends._asyncio",
+        "cryptography.hazmat.backends.openssl.backend",
+        "pydantic.v1",
+        "uvicorn.lifespan.off",
+    ),
+)
 #: The longest job in bytes: its environment is most of it.
 JOB_BYTES_MAX: Final = 150_000
 _PR_SET_PDEATHSIG: Final = 1

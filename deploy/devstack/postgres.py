@@ -81,6 +81,8 @@ class PostgresServer:
         write_private(password, self._password)
         # Of bytes, without a locale: a database has to say what it needs, as on any server (`deploy.site.databases`).
         options = ["--auth=scram-sha-256", f"--username={ADMIN}", f"--pwfile={password}", "--no-locale"]
+        # The kernel writes the new files within half a minute: a power cut before that costs a directory just made.
+        options.append("--no-sync")
         command = [str(self._binaries / "initdb"), *options, f"--pgdata={draft}"]
         try:
             done = subprocess.run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -44,14 +45,19 @@ class DevStack:
         *,
         instances: Mapping[str, str] = SAMPLE_INSTANCES,
         forking: bool = False,
+        fill_databases: Callable[[Endpoints], None] | None = None,
     ) -> None:
-        """`instances`: what runs here, by name, and the kind of each. `forking`: start a fork server for them."""
+        """`instances`: what runs here, by name, and the kind of each. `forking`: start a fork server for them.
+
+        `fill_databases` is called once the databases answer, while Kafka is still starting.
+        """
         self.state = StateDirectory(state_dir)
         self._settings = settings or DevStackSettings()
         self._say = say
         self._instances = dict(instances)
         self._manifest = manifest_of(party_kinds(instances))
         self._forking = forking
+        self._fill_databases = fill_databases
         self._forks: ForkServer | None = None
         self._kafka: KafkaNode | None = None
         self._postgres: PostgresServer | None = None
@@ -101,10 +107,11 @@ class DevStack:
                 self._forks = ForkServer(self.state.begin_log("fork-server"), lock=self.state.children_lock)
                 self._forks.spawn()
             self._build()
-            # Both at once, then both awaited. Kafka first: it starts while PostgreSQL is being made.
-            for server in (self._kafka, self._postgres):
-                if server is not None:
-                    server.spawn()
+            servers = [server for server in (self._kafka, self._postgres) if server is not None]
+            # Both at once, then both awaited: each makes its data directory first, in a process of its own.
+            with ThreadPoolExecutor(max_workers=2) as threads:
+                for spawned in [threads.submit(server.spawn) for server in servers]:
+                    spawned.result()
             databases, admin_url = self._databases()
             kafka = self._kafka_endpoint()
             self._endpoints = Endpoints(
@@ -117,6 +124,10 @@ class DevStack:
                 pids=self._pids(),
                 state=self.state.path,
             )
+            if self._fill_databases is not None:
+                self._fill_databases(self._endpoints)
+            if self._kafka is not None:
+                self._kafka.wait_ready()
             self._endpoints.save(self.state.path)
         except BaseException:
             self.stop()
@@ -171,7 +182,6 @@ class DevStack:
 
     def _kafka_endpoint(self) -> KafkaEndpoint:
         if self._kafka is not None:
-            self._kafka.wait_ready()
             return self._kafka.endpoint
         servers, password = (
             self._settings.kafka_bootstrap_servers or "",

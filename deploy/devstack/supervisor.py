@@ -35,13 +35,14 @@ _READY = "ready"
 class Child:
     """A service to run beside the servers. It is ready when a GET of `ready_url` answers 200.
 
-    `env` is laid over the inherited environment.
+    `env` is laid over the inherited environment. One that `needs_others` starts when those that do not are ready.
     """
 
     name: str
     argv: Sequence[str]
     env: Mapping[str, str]
     ready_url: str
+    needs_others: bool = False
 
 
 ChildrenOf = Callable[[Endpoints], Sequence[Child]]
@@ -91,11 +92,13 @@ class Supervisor:
                 forks=self._stack.forks,
             )
             self._services.append(_Service(child, process))
-        for service in self._services:
-            self._say(f"starting {service.child.name}")
-            service.start()
-        for service in self._services:
-            service.wait_ready()
+        for needs_others in (False, True):
+            chosen = [service for service in self._services if service.child.needs_others is needs_others]
+            for service in chosen:
+                self._say(f"starting {service.child.name}")
+                service.start()
+            for service in chosen:
+                service.wait_ready()
         self._save_pids()
 
     @contextmanager

@@ -77,17 +77,24 @@ class Installation:
         return self.state / "keys" / instance
 
 
-def install(state: Path, endpoints: Endpoints, *, policy: bytes | None = None) -> Installation:
+def migrate_databases(endpoints: Endpoints) -> None:
+    """Bring the database of each instance to its newest schema. Blocks, as `install` does."""
+    for instance in endpoints.instances:
+        upgrade(*endpoints.owned(instance), whose=instance)
+
+
+def install(state: Path, endpoints: Endpoints, *, policy: bytes | None = None, migrated: bool = False) -> Installation:
     """Make whatever is missing, publish the sample documents, migrate. Doing it again changes nothing but keys missing.
 
+    `migrated`: the caller has called `migrate_databases`.
     Blocks; call it from a thread without an event loop. Raises `Refused("installed_without_instance")` where what was
     installed before has a directory that lacks one of the site's instances: it would wait for ever.
     """
     installation = Installation(state)
     _refuse_newcomers(installation, endpoints)
     _make_keys(installation, endpoints.instances)
-    for instance in endpoints.instances:
-        upgrade(*endpoints.owned(instance), whose=instance)
+    if not migrated:
+        migrate_databases(endpoints)
     if not installation.parties_file.exists():
         asyncio.run(_publish(installation, endpoints, policy or POLICY.read_bytes()))
         asyncio.run(_issue_api_keys(installation, endpoints))
