@@ -176,7 +176,7 @@ def _share(text: str) -> float:
 
 
 @app.command
-def demo(*, json: Path | None = None, count: int = 2000, state: Path | None = None) -> int:
+def demo(*, json: Path | None = None, count: int = 600, state: Path | None = None) -> int:
     """Run the whole exchange on sample parties: import, route, answer, withdraw, reconcile.
 
     Parameters
@@ -184,7 +184,7 @@ def demo(*, json: Path | None = None, count: int = 2000, state: Path | None = No
     json
         Also write everything that is printed as JSON to this file.
     count
-        How many sampled referrals to import.
+        How many of the 600 sampled referrals to import.
     state
         Directory of the demo's servers and files, emptied first; .state/demo if none is named.
     """

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from deploy.directory.build import ESTABLISHMENTS, served_places
 from deploy.sample import published
@@ -17,6 +17,8 @@ from deploy.sample.draw import Draw
 from deploy.sample.published import ProviderRow, Share, shares
 from shared.kernel.clock import rfc3339
 
+#: How many referrals the demo files.
+DEMO_COUNT: Final = 600
 #: The dirty codes of the published tables themselves, by label: an unknown code belongs on a work list.
 DIRTY = {"europe": "Europe", "netherlands_antilles": "AN", "no_country": "No Country Listed"}
 
@@ -52,8 +54,8 @@ class SampledReferral:
 
 
 def demo_referrals() -> Iterator[SampledReferral]:
-    """The demo's 2,000 referrals. Its seed is one with which every rule of the sample policy decides something."""
-    return sample_referrals(start=date(2026, 3, 15), end=date(2026, 4, 20), count=2000, seed=1, dirty=0.01)
+    """Draw the demo's 600 referrals. Its seed is one with which every rule of the sample policy decides something."""
+    return sample_referrals(start=date(2026, 3, 15), end=date(2026, 4, 20), count=DEMO_COUNT, seed=1, dirty=0.01)
 
 
 def sample_referrals(*, start: date, end: date, count: int, seed: int, dirty: float) -> Iterator[SampledReferral]:

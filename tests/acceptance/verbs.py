@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
+from deploy.sample.generator import DEMO_COUNT
 from tests.acceptance.demonstration import ANSWERS, Aftermath, Demonstration, aftermath, counted, recounted, run_demo
 from tests.acceptance.flows import instances_of
 from tests.acceptance.long_verbs import printed, said
 
-REFERRALS = 2000
+REFERRALS = DEMO_COUNT
 DEMO_S_MAX = 900.0
 
 

@@ -19,7 +19,7 @@ _STORIES = "tests/journeys/test_stories.py"
 
 MAIN_FLOW = (
     Line(
-        "The demo imports 2,000 sampled referrals over HTTP; parties act, reject, disown, decline and stay silent; one "
+        "The demo imports 600 sampled referrals over HTTP; parties act, reject, disown, decline and stay silent; one "
         "referral is withdrawn; it ends with exit code 0 when it is not on a terminal",
         verb="the_demo_runs",
     ),

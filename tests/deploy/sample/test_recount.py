@@ -85,8 +85,7 @@ def begin_a_law_earlier(policy: dict[str, Any]) -> None:
 
 def widen_a_prohibition(policy: dict[str, Any]) -> None:
     prohibition = rule(policy, "eu-eprivacy-5-messages")
-    prohibition["when"] = [each for each in prohibition["when"] if each["fact"] != "viewed_by"]
-    prohibition["scope"]["nodes"] = ["BLOC-AMR"]
+    prohibition["when"] = [each for each in prohibition["when"] if each["fact"] != "user"]
 
 
 def test_the_script_imports_nothing_of_the_project() -> None:

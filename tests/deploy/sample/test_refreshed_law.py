@@ -35,7 +35,7 @@ SCRIPT = ROOT / "tests/support/recount.py"
 BEFORE = json.loads((ROOT / "tests/shared/routing/golden/policy.json").read_bytes())
 DECIDED_AT = datetime(2026, 12, 1, 12, tzinfo=UTC)
 APRIL, AUGUST = datetime(2026, 4, 15, 12, tzinfo=UTC), datetime(2026, 8, 15, 12, tzinfo=UTC)
-#: 35 days around 31 July: the demo's 2,000 referrals, observed later.
+#: 35 days around 31 July: 2,000 referrals drawn as the demo's are, observed later.
 START, END = date(2026, 7, 15), date(2026, 8, 20)
 #: No published table says which services encrypt from end to end, or where there is sound: here every tenth message.
 EVERY = 10
