@@ -25,7 +25,7 @@ from shared.vocabulary.referral import WithdrawalReason
 FILING_AT_ONCE: Final = 8
 FILING_S_MAX: Final = 30.0
 #: Sample parties hear of what comes at once and gather it for a second.
-QUIET_S: Final = 5.0
+QUIET_S: Final = 3.0
 SETTLED_S_MAX: Final = 240.0
 
 _UNDER_WAY = """

@@ -41,8 +41,8 @@ LATER: Final = (
         "uvicorn.lifespan.off",
     ),
 )
-#: The longest job in bytes: its environment is most of it.
-JOB_BYTES_MAX: Final = 150_000
+#: More than the kernel takes as one message.
+_JOB_BYTES_MAX: Final = 1_000_000
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NAME: Final = 15
 
@@ -89,7 +89,7 @@ def _fork_jobs(control: socket.socket) -> Job | None:
             os.close(pidfd)
         if control.fileno() not in ready:
             continue
-        message = control.recv(JOB_BYTES_MAX)
+        message = control.recv(_JOB_BYTES_MAX)
         if not message:
             return None
         job = Job.parse(message)
@@ -118,7 +118,7 @@ def _become(job: Job, server: int) -> None:
     os.setsid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM)) != 0 or os.getppid() != server:
-        os._exit(1)  # the server has ended meanwhile: nobody would end this process
+        os._exit(1)  # the server has ended meanwhile, so no process would end this one
     libc.prctl(_PR_SET_NAME, job.name.encode()[:15])
     log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)

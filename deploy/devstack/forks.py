@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from deploy.devstack.fork_server import JOB_BYTES_MAX, PROGRAMS, Job
+from deploy.devstack.fork_server import PROGRAMS, Job
 from deploy.devstack.process import Process
 from deploy.site.settings import inherited_environment
 from shared.kernel.errors import Unavailable
@@ -74,7 +74,7 @@ class ForkServer:
     """The fork server of one stack. It is started by `spawn`, and again by `start` if it has ended meanwhile."""
 
     def __init__(self, log: Path, *, lock: int) -> None:
-        """`log`: where it reports what kept it from starting. Its processes inherit the descriptor `lock`."""
+        """`log`: for the error that keeps it from starting. Its processes inherit the descriptor `lock`."""
         self._process = Process(_NAME, log=log, death_signal=signal.SIGTERM, lock=lock)
         self._control: socket.socket | None = None
         self._one_at_a_time = Lock()
@@ -91,8 +91,6 @@ class ForkServer:
     def start(self, name: str, argv: Sequence[str], env: Mapping[str, str], log: Path) -> ForkedProcess:
         """Fork a process for a command. Waits for the imports. Raises `Unavailable` if the server ends instead."""
         job = Job(name, tuple(argv[2:]), env, str(log)).to_bytes()
-        if len(job) > JOB_BYTES_MAX:
-            raise Unavailable("environment_too_long", f"{name}: more than {JOB_BYTES_MAX} bytes")
         with self._one_at_a_time:
             control = self._control
             if control is None or not self._process.running():
@@ -116,7 +114,7 @@ class ForkServer:
         return self._control
 
     def _ask(self, control: socket.socket, job: bytes) -> ForkedProcess:
-        with suppress(OSError):
+        with suppress(ConnectionError):
             control.send(job)
             answer, descriptors, _, _ = socket.recv_fds(control, 32, 1)
             if answer:

@@ -135,10 +135,14 @@ class DevStack:
 
     def stop(self) -> None:
         """Stop what runs and let the state directory go; the data stays."""
-        for server in (self._forks, self._kafka, self._postgres):
-            if server is not None:
-                server.stop()
+        if self._forks is not None:
+            self._forks.stop()
+        servers = [server for server in (self._kafka, self._postgres) if server is not None]
+        with ThreadPoolExecutor(max_workers=2) as threads:
+            stopped = [threads.submit(server.stop) for server in servers]
         self.state.release()
+        for each in stopped:
+            each.result()
 
     def ended(self) -> str | None:
         """The name of an embedded server that does not run (any more), if there is one."""

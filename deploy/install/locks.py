@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / "requirements"
 DEV: Final = FOLDER / "dev.lock"
-#: By lock file, the optional groups of `pyproject.toml` that it holds beside the project's own dependencies.
+#: By lock file, the optional groups of `pyproject.toml` that it adds to the project's own dependencies.
 DERIVED: Final[Mapping[str, tuple[str, ...]]] = {"run.lock": (), "demo.lock": ("stack",)}
 #: The markers of the oldest Python that is supported: it needs the most packages.
 _OLDEST: Final = {"python_version": "3.11", "python_full_version": "3.11.0"}

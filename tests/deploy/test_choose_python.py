@@ -1,4 +1,4 @@
-"""The choice of the Python that the environment is made from, among stand-ins on a search path."""
+"""The choice of the Python that the environment is made from, among simulated ones on a search path."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ END
 
 
 class Machine:
-    """A search path on which only the stand-ins are, and `/usr/bin/python3` is another one than the real."""
+    """A search path with simulated Pythons only; `/usr/bin/python3` is one of them too."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -51,7 +51,7 @@ class Machine:
         return str(file)
 
     def chosen(self) -> str:
-        """What the script prints, with the shell's own programs out of reach."""
+        """Run the script with nothing else on its search path, and return the path that it prints."""
         environment = {"PATH": str(self.folder / "path")}
         done = subprocess.run(
             ["/bin/sh", str(self.script)], env=environment, capture_output=True, text=True, check=True

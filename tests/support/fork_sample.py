@@ -1,4 +1,4 @@
-"""A fork server whose one program reports what its process is like, then waits.
+"""A fork server with one program, which reports the state of its process, then waits.
 
 `python -m tests.support.fork_sample DESCRIPTOR` serves it; with SAMPLE_THREAD in its environment it has a thread.
 """

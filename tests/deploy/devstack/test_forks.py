@@ -53,7 +53,7 @@ class Sample:
         self.processes: list[Process] = []
 
     def start(self, name: str = "sample", **env: str) -> tuple[Process, dict[str, Any]]:
-        """Fork one and return what it reports of itself."""
+        """Fork one and return its report."""
         log = self.folder / f"{name}.log"
         log.unlink(missing_ok=True)
         process = Process(name, log=log, death_signal=signal.SIGTERM, lock=self.lock, forks=self.server)
