@@ -148,7 +148,7 @@ def split_exchange(
     parts: Mapping[str, tuple[str, tuple[str, ...]]] = PROCESSES,
 ) -> Iterator[SplitExchange]:
     """The servers run and everything is installed; no process does. Whatever still runs at the end is killed."""
-    with servers(state) as stack:
+    with servers(state, forking=True) as stack:
         exchange = SplitExchange(stack, settings=settings or {}, parts=parts)
         try:
             yield exchange
