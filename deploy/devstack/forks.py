@@ -88,7 +88,7 @@ class ForkServer:
         """Whether it can fork a process that does the same as this command."""
         return [*argv[:2]] == [sys.executable, "-m"] and argv[2] in PROGRAMS
 
-    def start(self, name: str, argv: Sequence[str], env: Mapping[str, str], log: Path) -> ForkedProcess:
+    def start(self, name: str, argv: Sequence[str], env: Mapping[str, str], *, log: Path) -> ForkedProcess:
         """Fork a process for a command. Waits for the imports. Raises `Unavailable` if the server ends instead."""
         job = Job(name, tuple(argv[2:]), env, str(log)).to_bytes()
         with self._one_at_a_time:

@@ -86,10 +86,9 @@ def _fetch(jars: Sequence[Jar], folder: Path, say: Callable[[str], None]) -> Non
     try:
         _fetch_each(jars, folder, say)
     except Unavailable:
-        maven = shutil.which("mvn")
-        if maven is None:
+        if shutil.which("mvn") is None:
             raise
-        _fetch_by_maven(maven, [jar for jar in jars if not (folder / jar.file_name).exists()], folder, say)
+        _fetch_by_maven([jar for jar in jars if not (folder / jar.file_name).exists()], folder, say)
     absent = [jar.file_name for jar in jars if not (folder / jar.file_name).exists()]
     if absent:
         raise Unavailable("jars_not_fetched", f"not delivered: {', '.join(absent)}")
@@ -109,7 +108,7 @@ def _fetch_each(jars: Sequence[Jar], folder: Path, say: Callable[[str], None]) -
             done.result()
 
 
-def _fetch_by_maven(maven: str, jars: Sequence[Jar], folder: Path, say: Callable[[str], None]) -> None:
+def _fetch_by_maven(jars: Sequence[Jar], folder: Path, say: Callable[[str], None]) -> None:
     pom = folder / "pom.xml"
     pom.write_text(_pom(jars), encoding="utf-8")
     names = {jar.file_name for jar in jars}
@@ -122,7 +121,7 @@ def _fetch_by_maven(maven: str, jars: Sequence[Jar], folder: Path, say: Callable
             seen.add(name)
             say(f"  {len(seen)}/{len(jars)} {name}")
 
-    _run([maven, "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={folder}"], on_line)
+    _run(["mvn", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={folder}"], on_line)
 
 
 def _run(command: list[str], on_line: Callable[[str], None]) -> None:

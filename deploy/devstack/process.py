@@ -40,7 +40,7 @@ class Forks(Protocol):
     def serves(self, argv: Sequence[str]) -> bool:
         """Whether it can fork a process that does the same as this command."""
 
-    def start(self, name: str, argv: Sequence[str], env: Mapping[str, str], log: Path) -> Started:
+    def start(self, name: str, argv: Sequence[str], env: Mapping[str, str], *, log: Path) -> Started:
         """Fork a process for a command. Raises `Unavailable`."""
 
 
@@ -75,7 +75,7 @@ class Process:
         if self.running():
             raise Unavailable("already_started", f"{self.name} runs already")
         if self._forks is not None and self._forks.serves(argv):
-            self._child = self._forks.start(self.name, argv, env, self._log)
+            self._child = self._forks.start(self.name, argv, env, log=self._log)
             return
         command = ["setpriv", "--pdeathsig", self._death_signal.name.removeprefix("SIG"), *argv]
         self._child = _launcher().submit(self._spawn, command, dict(env), inherited).result()
