@@ -19,8 +19,8 @@ from tests.architecture.source import Module, modules, parse
 #: Left to a library's default, each of these has lost or repeated records somewhere.
 STATED = {"group_id", "auto_offset_reset", "isolation_level", "ack_policy", "no_reply"}
 CONSUMING = ("hotline", "law_enforcement", "industry")
-#: Who may hold a producer: the relay's writer, whoever says what has no number (decision 0029), and the operator's
-#: publishing of documents (decision 0008).
+#: Who may hold a producer: the relay's writer, whoever says what has no number (decision 0025), and the operator's
+#: publishing of documents (decision 0022).
 PRODUCING = {
     "shared/runtime/kafka/writer.py",
     "shared/runtime/kafka/unnumbered.py",

@@ -17,7 +17,7 @@ FIRST_RELEASE = {"filing": 31, "receiving": 34}
 AT_THE_COMMIT = {f"shared/runtime/post/{name}.py" for name in ("epochs", "numbering", "segments", "stamping")}
 #: Files that promises have added since. Of the format: what audit is told sealed; on the way in also who may say what,
 #: the attributes apart from the headers that write them, what is bound to an edge, one spelling of it, and whom the
-#: instance serves. Of delivery (0026): cursors and numbers taken, what is known of a message before the service sees
+#: instance serves. Of delivery (0025): cursors and numbers taken, what is known of a message before the service sees
 #: it, and the answer apart from the judgement. And events, by which a party learns of it.
 SINCE = {
     "filing": AT_THE_COMMIT
@@ -27,23 +27,23 @@ SINCE = {
         "shared/envelope/headers.py",
         "shared/envelope/keys.py",
         "shared/exchange/decided.py",
-        # What the recipient reads (0027).
+        # What the recipient reads (0088).
         "shared/exchange/reads.py",
         "shared/ledger/proof.py",
         "shared/ledger/tree.py",
         "shared/party/origin/api/checking.py",
-        # What a party does that a person should see (0043).
+        # What a party does that a person should see (0041).
         "shared/party/origin/use_cases/alarms.py",
         # A party's day, and a second person (0041).
         *(f"shared/party/origin/{name}.py" for name in ("domain", "store/days", "use_cases/day")),
         # What a key is the same for (0050); the answer of a filing, in a file of its own.
         "shared/runtime/http/sameness.py",
         "shared/party/origin/api/filed.py",
-        # How a body is read, whatever is in it (0031), and whose turn it is (0092).
+        # How a body is read, whatever is in it and whose turn it is (0031).
         "shared/party/posted.py",
         "shared/party/origin/use_cases/ways.py",
         "shared/runtime/post/outbox.py",
-        # What falls due begins with its edge (0074).
+        # What falls due begins with its edge (0048).
         *(f"shared/{name}.py" for name in ("exchange/timers", "runtime/timers/steps")),
     },
     "receiving": AT_THE_COMMIT
@@ -56,7 +56,7 @@ SINCE = {
         "shared/envelope/attributes.py",
         "shared/exchange/authority.py",
         "shared/exchange/bound.py",
-        # What falls due (0048), from the beginning of its edge (0074).
+        # What falls due, from the beginning of its edge (0048).
         *(f"shared/{name}.py" for name in ("exchange/clocks", "exchange/timers", "runtime/timers/steps")),
         "shared/exchange/decided.py",
         "shared/exchange/events.py",
@@ -65,13 +65,13 @@ SINCE = {
         *(f"shared/exchange/{name}.py" for name in ("guarded", "minimise", "released")),
         "shared/exchange/served.py",
         "shared/exchange/spelt.py",
-        # What proves a message (0027), and the row that it brings, each in a file of its own.
+        # What proves a message (0007), and the row that it brings, each in a file of its own.
         *(f"shared/party/recipient/store/{name}.py" for name in ("arriving", "packing")),
         # What an origin says of a hold (0053).
         "shared/party/recipient/store/holds.py",
         # What it answers to a question, and what it takes to pass a case on (0065, 0067).
         *(f"shared/party/recipient/store/{name}.py" for name in ("passing", "questions")),
-        # Of which other agency it is told, and whether it may be (0069).
+        # Of which other agency it is told, and whether it may be (0055).
         "services/law_enforcement/bus.py",
         "shared/exchange/contacts.py",
         "shared/party/recipient/store/contacts.py",
