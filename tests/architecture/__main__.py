@@ -1,18 +1,19 @@
-"""Count the house and print what comes out: `python -m tests.architecture`."""
+"""Print the figures of the repository: `python -m tests.architecture`."""
 
 from __future__ import annotations
 
 from tests.architecture.copies import copied_share, copies, service_modules, telling_lines
 from tests.architecture.cycles import cycles, product_imports
-from tests.architecture.figures import figures
 from tests.architecture.names import homonyms
-from tests.architecture.source import PRODUCT, modules
+from tests.architecture.sizes import MEASURES, page_bounds
+from tests.architecture.source import ROOT, modules
 
 
 def main() -> None:
-    """The figures of every folder, then circles, copies and names that two modules give to different things."""
-    for folder in (*PRODUCT, "shared/party", "tests"):
-        print(f"{folder}: {figures(modules(folder))}")
+    """Print each size with its bounds, then import cycles, copied code and class names of several modules."""
+    for name, measure in MEASURES.items():
+        bound = page_bounds()[name]
+        print(f"{name}: {measure(ROOT):,.1f} (now {bound.today:,.1f}, goal {bound.target:,.1f})")
     circles = cycles(product_imports())
     print(f"import cycles: {len(circles)}", *circles, sep="\n  ")
     found = copies([telling_lines(module) for module in service_modules()])

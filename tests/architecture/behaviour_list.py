@@ -1,4 +1,4 @@
-"""The list of behaviours in `tests/behaviour.tsv`: its lines, and the faults of a list beside the tests of a tree."""
+"""The list of behaviours in `tests/behaviour.tsv`: its lines, and the faults of a list that does not agree with the tests."""
 
 from __future__ import annotations
 

@@ -37,18 +37,23 @@ def parse(text: str, path: str = "planted.py") -> Module:
     return Module(path, text, ast.parse(text))
 
 
+def modules(*folders: str, root: Path = ROOT) -> tuple[Module, ...]:
+    """All modules in `folders` of the tree, sorted; those of the product if none is named."""
+    return tuple(module for folder in folders or PRODUCT for module in _folder_modules(folder, root))
+
+
 @cache
-def modules(*folders: str) -> tuple[Module, ...]:
-    """All modules in `folders`, sorted; those of the product if none is named."""
-    paths = [path for folder in folders or PRODUCT for path in sorted((ROOT / folder).rglob("*.py"))]
-    return tuple(parse(path.read_text(encoding="utf-8"), str(path.relative_to(ROOT))) for path in paths)
+def _folder_modules(folder: str, root: Path) -> tuple[Module, ...]:
+    paths = sorted((root / folder).rglob("*.py"))
+    return tuple(parse(path.read_text(encoding="utf-8"), str(path.relative_to(root))) for path in paths)
 
 
 @cache
 def kept_files() -> tuple[Path, ...]:
     """Every file of the repository."""
     inside = [path for folder in KEPT for path in sorted((ROOT / folder).rglob("*")) if path.is_file()]
-    beside = [path for path in sorted(ROOT.iterdir()) if path.is_file()]
+    # In a linked worktree `.git` is a file.
+    beside = [path for path in sorted(ROOT.iterdir()) if path.is_file() and path.name != ".git"]
     return tuple(path for path in inside + beside if not _MADE.intersection(path.parts))
 
 

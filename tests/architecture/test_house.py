@@ -1,8 +1,4 @@
-"""The house, counted: no modules that import each other in a circle, and how much of a service is its own.
-
-The figures are those that the first release was measured by; `python -m tests.architecture` prints them all. Sizes,
-headers and names have rules of their own in `tests/architecture/test_modules.py`.
-"""
+"""Import cycles, and code that services have in common. Sizes are measured by `tests/architecture/test_sizes.py`."""
 
 from __future__ import annotations
 
@@ -12,8 +8,7 @@ import pytest
 
 from tests.architecture.copies import RUN_LINES, Copy, Line, copied_share, copies, service_modules, telling_lines
 from tests.architecture.cycles import cycles, product_imports
-from tests.architecture.figures import figures, said_any
-from tests.architecture.source import modules, parse
+from tests.architecture.source import parse
 
 Record = Callable[[str, object], None]
 
@@ -21,7 +16,6 @@ Record = Callable[[str, object], None]
 RECIPIENTS = ("hotline", "industry", "law_enforcement")
 #: What they come to now (in the first release 62 % and 14.0, 20.2). They may become less, and never more.
 COPIED_PERCENT_MAX = 50
-ANY_PER_1000_LINES_MAX = {"services": 0, "client": 0, "shared/party": 0, "shared": 10.0, "deploy": 19.5}
 
 STATEMENTS = """
 def kept(rows: Rows) -> int:
@@ -51,20 +45,6 @@ def kept(
     )
     return first.count
 """
-
-COUNTED = '''"""One."""
-from typing import Any
-
-
-class _Two: ...
-
-
-class Three:
-    """Three."""
-
-
-def f(a: Any, b): ...
-'''
 
 
 def test_no_modules_import_each_other_in_a_circle(record_property: Record) -> None:
@@ -158,23 +138,6 @@ def test_a_service_is_no_more_of_a_copy_than_it_was(record_property: Record) -> 
     percent = 100 * sum(copied for copied, _ in shares.values()) / sum(of for _, of in shares.values())
     record_property("copied_percent", round(percent, 1))
     assert percent <= COPIED_PERCENT_MAX
-
-
-@pytest.mark.parametrize("folder", ANY_PER_1000_LINES_MAX)
-def test_a_folder_says_any_no_more_often_than_it_did(folder: str, record_property: Record) -> None:
-    found = figures(modules(folder))
-    record_property("figures", str(found))
-    record_property("any_per_1000_lines", round(found.any_per_1000_lines, 1))
-    assert found.any_per_1000_lines <= ANY_PER_1000_LINES_MAX[folder]
-
-
-def test_figures_are_those_of_what_was_counted() -> None:
-    found = figures([parse(COUNTED), parse(COUNTED + "\n# Any\n")])
-    assert (found.modules, found.lines, found.module_lines.most, found.module_lines.middle) == (2, 26, 14, 13)
-    assert (found.annotated, found.documented_modules, found.documented_classes) == (0, 100, 100)
-    assert (found.documented_functions, found.parameters.most, found.function_lines.most) == (0, 2, 1)
-    assert found.any_per_1000_lines == 1000 * 4 / 26
-    assert said_any("x: Any  # Any\ny = 'Any'\n") == 1
 
 
 def lines(path: str, text: str) -> list[Line]:

@@ -1,4 +1,4 @@
-"""House rules for every module: sizes, headers, parameters, names. Each rule is shown to find what it forbids."""
+"""House rules for every module: headers, parameters, names. Each rule is shown to find what it forbids."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import pytest
 
 from tests.architecture.source import Function, Module, has_code, modules, parse
 
-MODULE_LINES_MAX = 400
-FUNCTION_LINES_MAX = 50
 POSITIONAL_MAX = 3
 #: Words that say nothing about what is inside, or that announce inheritance where there is convention.
 EMPTY_WORDS = ("util", "helper", "common", "manager", "misc")
@@ -18,18 +16,6 @@ EMPTY_WORDS = ("util", "helper", "common", "manager", "misc")
 LEANING = ("It ", "Its ", "They ", "Their ", "Such ", "The same ", "The same,")
 
 Rule = Callable[[Module], Iterator[str]]
-
-
-def long_modules(module: Module) -> Iterator[str]:
-    if module.lines > MODULE_LINES_MAX:
-        yield f"{module.path}: {module.lines} lines"
-
-
-def long_functions(module: Module) -> Iterator[str]:
-    for function in module.functions():
-        lines = (function.end_lineno or 0) - function.lineno + 1
-        if lines > FUNCTION_LINES_MAX:
-            yield f"{module.path}: {function.name} has {lines} lines"
 
 
 def missing_docstrings(module: Module) -> Iterator[str]:
@@ -81,8 +67,6 @@ def empty_names(module: Module) -> Iterator[str]:
 
 
 RULES: dict[str, tuple[Rule, str]] = {
-    "a module has at most 400 lines": (long_modules, "x = 1\n" * 401),
-    "a function has at most 50 lines": (long_functions, "def f():\n" + "    x = 1\n" * 50),
     "a module says what it is": (missing_docstrings, "x = 1\n"),
     "a docstring makes sense alone": (leaning_docstrings, '"""One."""\n\n\ndef f():\n    """The same of two."""\n'),
     "annotations are not evaluated": (evaluated_annotations, '"""A module."""\nx = 1\n'),
@@ -101,9 +85,3 @@ def test_every_module_keeps_the_rule(rule: str) -> None:
 def test_a_rule_finds_what_it_forbids(rule: str) -> None:
     check, planted = RULES[rule]
     assert list(check(parse(planted)))
-
-
-def test_tests_keep_their_modules_and_functions_short_too() -> None:
-    assert [
-        finding for module in modules("tests") for rule in (long_modules, long_functions) for finding in rule(module)
-    ] == []
