@@ -15,7 +15,7 @@ PYTHON ?= $(shell sh requirements/choose-python.sh)
 INSTALL := $(BIN)/python -m pip install --progress-bar off --require-hashes --requirement
 INSTALL_FAILED := { echo "error: packages were not installed: is the package registry reachable? Then run this again" >&2; exit 1; }
 
-.PHONY: help setup lint check packages browser test acceptance acceptance-long steady bench counters faults soak guard-report demo clean
+.PHONY: help setup lint quick touched check packages browser test acceptance acceptance-long steady bench counters faults soak guard-report demo clean
 
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
@@ -51,6 +51,12 @@ lint: setup ## Check style, types and the arrows between packages
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+quick: setup ## Lint, and the tests of the folders that differ from the main branch: three minutes at most
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line lint touched
+
+touched: setup
+	$(BIN)/python -m tests.quick
 
 check: setup ## Everything that CI checks: lint and all tests
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=line lint packages browser

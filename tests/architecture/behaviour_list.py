@@ -1,4 +1,4 @@
-"""The list of behaviours in `tests/behaviour.tsv`: its lines, and the faults of a list that does not agree with the tests."""
+"""The list of behaviours in `tests/behaviour.tsv`: its lines, and the faults where list and tests do not agree."""
 
 from __future__ import annotations
 
