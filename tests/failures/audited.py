@@ -19,10 +19,12 @@ from confluent_kafka.admin import AclOperation
 from confluent_kafka.cimpl import NewTopic
 
 from deploy.site.access import admin_access, admin_client
-from shared.exchange.topics import inbox_topic
 from shared.kernel.ids import uuid4, uuid7
-from tests.failures.delivered import denied, filings, records, rows
+from tests.failures.delivered import denied, filings
 from tests.failures.load import Sender
+from tests.support import driver
+from tests.support import driver_delivery as delivery
+from tests.support.driver_delivery import inbox_topic
 from tests.support.forging import write
 from tests.support.running import Exchange, running_exchange, until
 
@@ -35,9 +37,6 @@ FILED: Final = 5
 SECONDS_MAX: Final = 10.0
 #: Ten times the aim, as all deadlines of tests are.
 PATIENCE: Final = 10
-_SENT: Final = "SELECT message_id, instance FROM edge WHERE referral_id = ANY($1::uuid[]) AND state = 'emitted'"
-_HAS: Final = "SELECT count(DISTINCT message_id) FROM entry WHERE message_id = ANY($1::uuid[])"
-_NEW: Final = "SELECT problem FROM entry WHERE topic = $1 AND message_id = $2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,32 +76,32 @@ async def audited(exchange: Exchange) -> Audited:
             named_s = await _seconds_until(lambda: _stands(exchange, "forbidden"))
             await sender.send(filings(FILED))
             ids = [UUID(each) for each in set(sender.tally.accepted.values()) - before]
-            sent = await rows(exchange, "hotline", _SENT, ids)
+            sent = await driver.list_sent_edges(exchange, ids)
             theirs = [row["message_id"] for row in sent if row["instance"] == SHUT]
             others = [row["message_id"] for row in sent if row["instance"] != SHUT]
             assert (len(theirs), len(others)) == (FILED, 2 * FILED)
             others_s = await _seconds_until(lambda: _has_all(exchange, others))
             # What its inbox holds is applied: audit could have read it too.
             await exchange.until_quiet()
-            [read] = await rows(exchange, "audit", _HAS, theirs)
+            read = await delivery.count_audited_messages(exchange, theirs)
         healed_s = await _seconds_until(lambda: _has_all(exchange, theirs))
         await _seconds_until(lambda: _stands(exchange, "reading"))
-    return Audited(named_s, others_s, healed_s, await _new_topic(exchange), read[0])
+    return Audited(named_s, others_s, healed_s, await _new_topic(exchange), read)
 
 
 async def _new_topic(exchange: Exchange) -> float:
     """Make a topic that no directory asks for, with one record: another's, altered, so that it proves nothing."""
     topic, message_id = inbox_topic("nobody", f"new_{uuid4().hex[:8]}"), uuid7()
-    [found, *_] = await records(exchange, OTHER)
+    [found, *_] = await delivery.list_records(exchange, OTHER)
     headers = [(name, str(message_id).encode() if name == "ce_id" else value) for name, value in found.headers]
     admin, begun = admin_client(exchange.endpoints.kafka), monotonic()
     for made in admin.create_topics([NewTopic(topic, num_partitions=1)]).values():
         await asyncio.to_thread(made.result, 30)
     await write(admin_access(exchange.endpoints), [replace(found, headers=headers)], topic=topic, partition=0)
-    await _seconds_until(lambda: rows(exchange, "audit", _NEW, topic, message_id))
+    await _seconds_until(lambda: delivery.list_audit_problems(exchange, topic, message_id))
     took_s = monotonic() - begun
-    [kept] = await rows(exchange, "audit", _NEW, topic, message_id)
-    assert kept["problem"] is not None
+    [problem] = await delivery.list_audit_problems(exchange, topic, message_id)
+    assert problem is not None
     return took_s
 
 
@@ -115,8 +114,7 @@ async def _stands(exchange: Exchange, state: str) -> bool:
 
 
 async def _has_all(exchange: Exchange, messages: Sequence[UUID]) -> bool:
-    [found] = await rows(exchange, "audit", _HAS, messages)
-    return bool(found[0] == len(messages))
+    return await delivery.count_audited_messages(exchange, messages) == len(messages)
 
 
 async def _seconds_until(holds: Callable[[], Awaitable[object]]) -> float:

@@ -10,7 +10,6 @@ from datetime import datetime
 from itertools import count, islice
 from typing import Any, Final
 
-import asyncpg
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-exports them without saying so
     AclBinding,
@@ -21,20 +20,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-expor
     ResourceType,
 )
 
-from deploy.site.access import admin_access, admin_client
-from shared.contracts.registry import BY_TYPE, Family
-from shared.exchange.message import Record
-from shared.exchange.topics import INBOXES
-from shared.runtime.kafka.reader import Bounds, LogReader
-from shared.runtime.post.ports import Coordinate
+from deploy.site.access import admin_client
 from tests.failures.load import Post, quantile
+from tests.support import driver
+from tests.support import driver_delivery as delivery
 from tests.support.running import HOTLINE, Exchange, referral, until
 
-_EDGES: Final = """
-SELECT e.message_id, e.instance, r.accepted_at FROM edge AS e JOIN referral AS r USING (referral_id)
-WHERE r.accepted_at >= $1 AND e.state = 'emitted'
-"""
-_INBOX: Final = "SELECT message_id, broker_time, received_at FROM inbox WHERE message_id = ANY($1::uuid[])"
 #: What a principal is told of a topic about which it may know nothing.
 _NOT_EVEN_DESCRIBED: Final = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.UNKNOWN_TOPIC_OR_PART)
 _numbers = count(1)
@@ -65,28 +56,13 @@ async def delays_s(exchange: Exchange, since: datetime, *, published: bool = Fal
 
     `published`: until the broker had it. An edge that its recipient does not have is not among them.
     """
-    edges = await rows(exchange, "hotline", _EDGES, since)
+    edges = await driver.list_sent_edges_since(exchange, since)
     ended, found = "broker_time" if published else "received_at", {}
     for instance in sorted({row["instance"] for row in edges}):
         accepted = {row["message_id"]: row["accepted_at"] for row in edges if row["instance"] == instance}
-        had = await rows(exchange, instance, _INBOX, list(accepted))
+        had = await delivery.list_arrivals(exchange, instance, list(accepted))
         found[instance] = [(row[ended] - accepted[row["message_id"]]).total_seconds() for row in had]
     return found
-
-
-async def rows(exchange: Exchange, service: str, query: str, *arguments: Any) -> list[asyncpg.Record]:
-    """What no policy hides of a service's tables."""
-    admin = await exchange.admin(service)
-    try:
-        found: list[asyncpg.Record] = await admin.fetch(query, *arguments)
-        return found
-    finally:
-        await admin.close()
-
-
-async def bounds_of(exchange: Exchange, topic: str) -> Bounds:
-    reader = LogReader(admin_access(exchange.endpoints), [topic], client_id="causeway-tests")
-    return (await reader.bounds())[Coordinate(topic, 0)]
 
 
 async def forget(exchange: Exchange, topic: str, below: int) -> None:
@@ -100,26 +76,12 @@ def p99_s(delays: Mapping[str, Sequence[float]], *instances: str) -> float:
     return quantile([each for name in instances for each in delays[name]], 0.99)
 
 
-async def records(exchange: Exchange, topic: str) -> list[Record]:
-    """All that a topic holds and that has a number: not what instances tell each other of delivery itself."""
-    reader = LogReader(admin_access(exchange.endpoints), [topic], client_id="causeway-tests")
-    first, end = await bounds_of(exchange, topic)
-    found: list[Record] = []
-    if first < end:
-        async for batch in reader.read_range(Coordinate(topic, 0), first, end):
-            found += [each for each in batch if _numbered(each)]
-    return found
-
-
-def message_id(record: Record) -> str:
-    return (dict(record.headers)["ce_id"] or b"").decode()
-
-
 async def appended_twice(exchange: Exchange, topic: str | None = None) -> int:
     """Records beyond the first of each message, in one inbox topic or in all."""
-    reader = LogReader(admin_access(exchange.endpoints), client_id="causeway-tests", under=INBOXES)
-    topics = [topic] if topic else sorted({where.topic for where in await reader.bounds()})
-    copies = [Counter(message_id(each) for each in await records(exchange, name)) for name in topics]
+    topics = [topic] if topic else await delivery.list_inbox_topics(exchange)
+    copies = [
+        Counter(delivery.message_id_of(each) for each in await delivery.list_records(exchange, name)) for name in topics
+    ]
     return sum(times - 1 for counted in copies for times in counted.values())
 
 
@@ -163,8 +125,3 @@ async def denied(exchange: Exchange, principal: str, topic: str, operation: AclO
     finally:
         for taken in admin.delete_acls([AclBindingFilter(*rule)]).values():
             await asyncio.to_thread(taken.result, 30)
-
-
-def _numbered(record: Record) -> bool:
-    message = BY_TYPE.get((dict(record.headers).get("ce_type") or b"").decode(errors="replace"))
-    return message is not None and message.family is not Family.DELIVERY

@@ -35,6 +35,7 @@ from tests.failures.kills import Blow, rounds
 from tests.failures.load import Sender, posts
 from tests.failures.split import BROKER, DATABASE, PROCESSES, SplitExchange, split_exchange
 from tests.failures.verdict import Verdict, judge
+from tests.support import driver
 from tests.support.running import SERVICES, clean_environment, until
 from tests.support.windowed import windowed
 
@@ -47,29 +48,6 @@ SETTLED_S_MAX: Final = 600.0
 WATCHED: Final = 3
 #: The first attempt at every so many events is answered with an error.
 FAILS_EVERY: Final = 40
-_OFFERED = "SELECT referral_id, party FROM case_file WHERE state = 'offered' AND NOT (referral_id = ANY($1::uuid[]))"
-#: Issued while a hold was in force; a second for what was looked at before, and committed after the hold had come.
-_ISSUED_WHILE_HELD = """
-SELECT count(*) FROM edge AS e JOIN hold AS h USING (referral_id)
-JOIN hold_act AS a ON a.referral_id = h.referral_id AND a.agency = h.agency AND a.hold_id = h.hold_id
-WHERE e.state = 'emitted' AND e.window_ends IS NOT NULL AND a.act = 'placed' AND h.state <> 'too_late'
-  AND e.decided_at > a.at + interval '1 second' AND e.decided_at < coalesce(h.ended_at, 'infinity')
-"""
-_HOLDS = "SELECT hold_id, state FROM hold"
-_PLANNED = "SELECT count(*) FROM edge WHERE state = 'planned'"
-_LATE = "SELECT count(*) FROM timer WHERE tells_at < now() - interval '15 seconds'"
-#: In one look: clocks are told all the while.
-_TOLD = """
-SELECT (SELECT count(*) FROM clock_step WHERE did = 'told') AS steps,
-       (SELECT count(*) FROM event WHERE type LIKE 'clock.%' OR type = 'p0.unclaimed')
-     + (SELECT count(*) FROM event_unnumbered WHERE type LIKE 'clock.%' OR type = 'p0.unclaimed') AS events
-"""
-#: All of a timer but what it says next: some of that falls due meanwhile.
-_TIMERS = """
-SELECT timer_id, edge_id, party, clock, run, subject, counterpart, purpose, owed_by, due, consequence, rung, started_at,
-       due_at
-FROM timer ORDER BY edge_id, party, clock, run
-"""
 
 
 @dataclass(slots=True)
@@ -152,7 +130,7 @@ class Holders:
 
     async def _offered(self) -> list[asyncpg.Record]:
         try:
-            return await _rows(self._exchange, "law_enforcement", _OFFERED, self._seen)
+            return await driver.list_offered_cases(self._exchange, without=self._seen)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return []  # the database was killed
 
@@ -240,8 +218,8 @@ async def _killed(exchange: SplitExchange, sending: asyncio.Task[None], *, every
 
 async def _at_rest(exchange: SplitExchange) -> None:
     async def quiet() -> bool:
-        planned = (await _rows(exchange, "hotline", _PLANNED))[0][0]
-        late = [(await _rows(exchange, each, _LATE))[0][0] for each in SERVICES]
+        planned = await driver.count_planned_edges(exchange)
+        late = [await driver.count_late_deadlines(exchange, each) for each in SERVICES]
         return planned + sum(late) == 0
 
     await until(quiet, seconds_max=SETTLED_S_MAX)
@@ -251,14 +229,14 @@ async def _at_rest(exchange: SplitExchange) -> None:
 
 async def _accounted(exchange: SplitExchange, told: list[Receiver]) -> dict[str, int]:
     """What there should be none of, by name."""
-    broken = (await _rows(exchange, "hotline", _ISSUED_WHILE_HELD))[0][0]
-    at_origin = {row["hold_id"]: row["state"] for row in await _rows(exchange, "hotline", _HOLDS)}
-    at_agency = {row["hold_id"]: row["state"] for row in await _rows(exchange, "law_enforcement", _HOLDS)}
+    broken = await driver.count_edges_issued_while_held(exchange)
+    at_origin = await driver.list_holds(exchange, "hotline")
+    at_agency = await driver.list_holds(exchange, "law_enforcement")
     # One that came where nothing was planned any more, or never was, is no row of its origin's.
     unlike = sum(at_origin.get(hold, "too_late") != state for hold, state in at_agency.items())
     differ = 0
     for each in SERVICES:
-        steps, events = (await _rows(exchange, each, _TOLD))[0]
+        steps, events = await driver.count_fired_deadlines(exchange, each)
         differ += abs(steps - events)
     missed = sum([await _missed(exchange, each) for each in told])
     return {
@@ -288,27 +266,17 @@ async def _missed(exchange: SplitExchange, receiver: Receiver) -> int:
     return len(numbers - receiver.got.keys())
 
 
-async def _rows(exchange: SplitExchange, service: str, query: str, *arguments: object) -> list[asyncpg.Record]:
-    """Read past every policy."""
-    connection = await exchange.admin(service)
-    try:
-        rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)
-        return rows
-    finally:
-        await connection.close()
-
-
 async def _made_again(exchange: SplitExchange) -> int:
     """How many rows of timers are others once they are dropped and made again, with nobody at work."""
     exchange.stop(*exchange.processes)
     differ = 0
     for each in SERVICES:
-        before = [tuple(row.values()) for row in await _rows(exchange, each, _TIMERS)]
+        before = await driver.list_deadlines(exchange, each)
         command = [sys.executable, "-m", "deploy.cli", "timers", "rebuild", each, "--state", str(exchange.state)]
         hurried = clean_environment() | {f"{prefix_of(each)}{name}": value for name, value in HURRIED.items()}
         process = await asyncio.create_subprocess_exec(*command, env=hurried)
         assert await process.wait() == 0
-        after = [tuple(row.values()) for row in await _rows(exchange, each, _TIMERS)]
+        after = await driver.list_deadlines(exchange, each)
         differ += len(set(before) ^ set(after))
     return differ
 

@@ -19,34 +19,23 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from shared.exchange.topics import inbox_topic
-from tests.failures.delivered import bounds_of, forget, message_id, records, rows, to_an_agency
+from tests.failures.delivered import forget, to_an_agency
 from tests.failures.load import Post, Sender
 from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
 from tests.failures.verdict import Verdict, judge
+from tests.support import driver
+from tests.support import driver_delivery as delivery
+from tests.support.driver_delivery import inbox_topic
 from tests.support.running import until
 
 OFFERS: Final = inbox_topic("law_enforcement", "hotline")
 RECEIPTS: Final = inbox_topic("hotline", "law_enforcement")
 FACTS: Final = inbox_topic("audit", "hotline")
-#: Of each topic, whose cursor it is that reads it.
-READ_BY: Final[Mapping[str, tuple[str, str]]] = {
-    OFFERS: ("law_enforcement", "SELECT following FROM topic_cursor WHERE topic = $1"),
-    RECEIPTS: ("hotline", "SELECT following FROM topic_cursor WHERE topic = $1"),
-    FACTS: ("audit", "SELECT max(next_offset) FROM cursor WHERE topic = $1"),
-}
+#: The instance that reads each topic.
+READ_BY: Final[Mapping[str, str]] = {OFFERS: "law_enforcement", RECEIPTS: "hotline", FACTS: "audit"}
 #: So many of the records that the reader had taken are lost as well.
 TAKEN_TOO: Final = 5
 RECEIPTED_S_MAX: Final = 600.0
-#: A topic that is read again says again what its records said when they were new: nothing is decided by that.
-_TOLD_ANEW: Final = "SELECT coalesce(sum(cardinality(messages_before)), 0) FROM edge"
-_UNSENT: Final = "SELECT coalesce(sum(last - appended), 0) FROM lane JOIN lane_end USING (lane) WHERE lane = $1"
-_ODD: Final = """
-SELECT "offset", kind, detail ->> 'reason' AS reason, (detail ->> 'first')::bigint AS first,
-       (detail ->> 'last')::bigint AS last
-FROM entry WHERE topic = $1 AND kind IN ('loss', 'conflict')
-"""
-_KEPT: Final = 'SELECT "offset", message_id::text AS id FROM entry WHERE topic = $1 AND message_id IS NOT NULL'
 _RANGE, _BATCH = struct.Struct(">qi"), struct.Struct(">i")
 
 
@@ -126,7 +115,7 @@ async def lose(exchange: SplitExchange, *, referrals: int) -> Losses:
         for way in Way:
             posts = to_an_agency(4 * referrals, together=1)
             found.each += await _lose(exchange, sender, posts, way=way, referrals=referrals)
-    found.told_anew = (await rows(exchange, "hotline", _TOLD_ANEW))[0][0]
+    found.told_anew = await driver.count_replaced_messages(exchange)
     found.verdict = await judge(exchange, sender.tally)
     return found
 
@@ -199,26 +188,25 @@ async def held_now(exchange: SplitExchange) -> dict[str, Held]:
 
 
 async def _held(exchange: SplitExchange, topic: str) -> Held:
-    instance, query = READ_BY[topic]
     return Held(
-        end=(await bounds_of(exchange, topic)).end,
-        taken=int((await rows(exchange, instance, query, topic))[0][0]),
-        audited=int((await rows(exchange, "audit", READ_BY[FACTS][1], topic))[0][0]),
-        ids={record.offset: message_id(record) for record in await records(exchange, topic)},
+        end=(await delivery.find_bounds(exchange, topic)).end,
+        taken=await delivery.find_read_position(exchange, READ_BY[topic], topic),
+        audited=await delivery.find_read_position(exchange, "audit", topic),
+        ids={record.offset: delivery.message_id_of(record) for record in await delivery.list_records(exchange, topic)},
     )
 
 
 async def _lost(exchange: SplitExchange, way: Way, topic: str, held: Held, lost: range, to_name: Sequence[int]) -> Lost:
     named, reasons, kept = set[int](), set[str](), dict[int, set[str]]()
-    for row in await rows(exchange, "audit", _ODD, topic):
+    for row in await delivery.list_audited_losses(exchange, topic):
         if row["kind"] == "conflict":
             named.add(row["offset"])
         else:
             named |= set(range(row["first"], row["last"] + 1))
             reasons.add(row["reason"])
-    for row in await rows(exchange, "audit", _KEPT, topic):
+    for row in await delivery.list_audited_ids(exchange, topic):
         kept.setdefault(row["offset"], set()).add(row["id"])
-    again = {record.offset: message_id(record) for record in await records(exchange, topic)}
+    again = {record.offset: delivery.message_id_of(record) for record in await delivery.list_records(exchange, topic)}
     if way is Way.BEGINNING:
         # The broker may have answered audit's last question while that stood still: what lay there was not lost to it.
         to_name = [each for each in to_name if held.ids.get(each) not in kept.get(each, ())]
@@ -260,20 +248,19 @@ def cut(data: Path, topic: str, offset: int) -> int:
 
 
 async def _all_sent(exchange: SplitExchange) -> bool:
-    unsent = [await rows(exchange, "hotline", _UNSENT, lane) for lane in ("law_enforcement", "audit")]
-    return all(found[0][0] == 0 for found in unsent)
+    unsent = [await delivery.count_unsent_messages(exchange, "hotline", to) for to in ("law_enforcement", "audit")]
+    return sum(unsent) == 0
 
 
 async def _all_applied(exchange: SplitExchange) -> bool:
     """Whether the agency's service has applied all offers, and has sent its receipts."""
-    unsent = await rows(exchange, "law_enforcement", _UNSENT, "hotline")
-    applied = await rows(exchange, "law_enforcement", "SELECT count(*) FROM inbox WHERE sender_instance = 'hotline'")
-    offered = await rows(exchange, "hotline", "SELECT count(*) FROM edge WHERE instance = 'law_enforcement'")
-    return unsent[0][0] == 0 and applied[0][0] == offered[0][0]
+    unsent = await delivery.count_unsent_messages(exchange, "law_enforcement", "hotline")
+    applied = await delivery.count_received_from(exchange, "law_enforcement", "hotline")
+    return unsent == 0 and applied == await driver.count_edges_to_instance(exchange, "law_enforcement")
 
 
 async def _grown(exchange: SplitExchange, before: Mapping[str, Held], *topics: str) -> bool:
-    return all([(await bounds_of(exchange, topic)).end > before[topic].end for topic in topics])
+    return all([(await delivery.find_bounds(exchange, topic)).end > before[topic].end for topic in topics])
 
 
 def main() -> int:

@@ -28,6 +28,8 @@ from shared.contracts.answers import ItemStatement
 from shared.kernel.clock import SystemClock
 from shared.vocabulary.answers import NoticeAction
 from tests.journeys.parties import operated
+from tests.support import driver
+from tests.support import driver_delivery as delivery
 from tests.support.running import HOTLINE, Exchange, referral, running_exchange, until
 
 #: The sample directory has it at `OLD`.
@@ -36,15 +38,6 @@ OLD, NEW = "industry", "industry_two"
 #: What the old instance does beside its API, in a process of its own; and who follows moves at the origin.
 OLD_AT_WORK, FOLLOWING = "industry-at-work", "hotline-following"
 SILENT_S: Final = 3.0
-_UNSENT = """
-SELECT count(*) FROM outbox AS o JOIN lane AS l USING (lane) WHERE o.recipient = $1 AND o.position > l.appended
-"""
-_TO_FOLLOW = "SELECT count(*) FROM edge WHERE again_at IS NOT NULL"
-_EDGES = "SELECT notice_id, answer, instance, state FROM edge WHERE recipient = $1"
-_NOTICES = "SELECT notice_id, state FROM notice WHERE party = $1"
-_NUMBERS = "SELECT epoch, sequence FROM inbox WHERE sender = $1 AND recipient = $2 ORDER BY epoch, sequence"
-_OUTCOMES = "SELECT outcome, count(*) AS n FROM inbox GROUP BY 1"
-_PARKED = "SELECT count(*) FROM quarantine"
 
 
 @dataclass(slots=True)
@@ -174,13 +167,11 @@ def _removed() -> ItemStatement:
 
 
 async def _none_unsent(exchange: Exchange) -> bool:
-    [row] = await _rows(exchange, "hotline", _UNSENT, MOVED)
-    return row[0] == 0
+    return await delivery.count_unsent_messages_to_party(exchange, MOVED) == 0
 
 
 async def _none_to_follow(exchange: Exchange) -> bool:
-    [row] = await _rows(exchange, "hotline", _TO_FOLLOW)
-    return row[0] == 0
+    return await driver.count_edges_to_move(exchange) == 0
 
 
 async def _until_served(provider: CausewayClient) -> None:
@@ -201,32 +192,20 @@ async def _until_notices(exchange: Exchange, instance: str, count: int) -> None:
 
 
 async def _notices(exchange: Exchange, instance: str) -> dict[UUID, str]:
-    return {row["notice_id"]: row["state"] for row in await _rows(exchange, instance, _NOTICES, MOVED)}
-
-
-async def _rows(exchange: Exchange, instance: str, query: str, *arguments: Any) -> Sequence[Any]:
-    connection = await exchange.admin(instance)
-    try:
-        return list(await connection.fetch(query, *arguments))
-    finally:
-        await connection.close()
+    return await driver.list_notices(exchange, instance, MOVED)
 
 
 async def _look(exchange: Exchange, found: Aftermath) -> None:
-    edges = await _rows(exchange, "hotline", _EDGES, MOVED)
+    edges = await driver.list_edges_to_party(exchange, MOVED)
     found.edges = {row["notice_id"]: (row["instance"], row["answer"]) for row in edges if row["state"] == "emitted"}
     found.retired = len(edges) - len(found.edges)
     found.notices = await _notices(exchange, NEW)
     for instance in (OLD, NEW):
-        by_epoch: dict[UUID, list[int]] = {}
-        for row in await _rows(exchange, instance, _NUMBERS, HOTLINE, MOVED):
-            by_epoch.setdefault(row["epoch"], []).append(row["sequence"])
-        found.numbers[instance] = list(by_epoch.values())
+        found.numbers[instance] = await delivery.list_received_sequences(exchange, instance, HOTLINE, MOVED)
     for instance in SAMPLE_INSTANCES:
         if instance != "audit":
-            for row in await _rows(exchange, instance, _OUTCOMES):
-                found.outcomes[row["outcome"]] += row["n"]
-            found.parked += (await _rows(exchange, instance, _PARKED))[0][0]
+            found.outcomes += await delivery.count_received_by_outcome(exchange, instance)
+            found.parked += await delivery.count_dead_letters(exchange, instance)
     async with exchange.http(MOVED) as at_old:
         found.old_key_status = (await at_old.get("/v1/notices")).status_code
     found.accounting = await reconciled(exchange.endpoints)

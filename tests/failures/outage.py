@@ -14,22 +14,17 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from deploy.accounting import views
 from deploy.accounting.spans import Spans
 from deploy.accounting.streams import Pair
 from tests.failures.load import Post, Sender, Tally, posts, quantile
 from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
 from tests.failures.verdict import Verdict, judge
+from tests.support import driver_delivery as delivery
 from tests.support.running import until
 
 RECEIPTED_S_MAX = 300.0
-#: Where facts go: nobody receipts them.
+#: Facts go there; no recipient acknowledges them.
 _AUDIT = "audit"
-_FACTS = "SELECT last - appended FROM lane JOIN lane_end USING (lane) WHERE lane = 'audit'"
-_SEEN = """
-SELECT sender, recipient, epoch, lower(r) AS first, upper(r) - 1 AS last FROM pair_taken, unnest(taken + gone) AS r
-"""
-_HELD = "SELECT sum(last - appended) FROM lane JOIN lane_end USING (lane)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,19 +141,11 @@ async def disk_gone(exchange: SplitExchange, wanted: Iterator[Post], *, earlier:
 
 async def _facts_waiting(exchange: SplitExchange) -> int:
     """Messages to audit that the hotline has not published yet."""
-    connection = await exchange.admin("hotline")
-    try:
-        return int(await connection.fetchval(_FACTS))
-    finally:
-        await connection.close()
+    return await delivery.count_unsent_messages(exchange, "hotline", _AUDIT)
 
 
 async def _held(exchange: SplitExchange) -> int:
-    connection = await exchange.admin("hotline")
-    try:
-        return int(await connection.fetchval(_HELD))
-    finally:
-        await connection.close()
+    return await delivery.count_all_unsent_messages(exchange, "hotline")
 
 
 async def _with_facts_not_audited(exchange: SplitExchange) -> dict[Pair, Spans]:
@@ -173,13 +160,10 @@ async def _with_facts_not_audited(exchange: SplitExchange) -> dict[Pair, Spans]:
 
 async def _facts_not_audited(exchange: SplitExchange) -> dict[Pair, Spans]:
     """The numbers of facts, by pair, that the hotline has given and audit has not seen."""
-    seen: dict[Pair, list[tuple[int, int]]] = {}
-    for row in await exchange.count_as_accountant(_AUDIT, _SEEN):
-        seen.setdefault((row["sender"], row["recipient"], row["epoch"]), []).append((row["first"], row["last"]))
+    seen = await delivery.list_audited_spans(exchange)
     lacking: dict[Pair, Spans] = {}
-    for row in await exchange.count_as_accountant("hotline", views.COUNTERS):
-        pair = row["sender"], row["recipient"], row["epoch"]
-        if row["recipient"] == _AUDIT and (missing := Spans(seen.get(pair, ())).missing(row["last"])):
+    for pair, last in (await delivery.list_sequence_counters(exchange, "hotline")).items():
+        if pair[1] == _AUDIT and (missing := Spans(seen.get(pair, ())).missing(last)):
             lacking[pair] = Spans(missing)
     return lacking
 

@@ -20,11 +20,12 @@ from typing import Final
 
 from deploy.site.access import kafka_access
 from shared.exchange.message import Draft, Record
-from shared.exchange.topics import AUDIT, inbox_topic
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import uuid7
-from tests.failures.delivered import delays_s, p99_s, rows, to_an_agency
+from tests.failures.delivered import delays_s, p99_s, to_an_agency
 from tests.failures.load import Sender
+from tests.support import driver_delivery as delivery
+from tests.support.driver_delivery import inbox_topic
 from tests.support.exchange_world import World
 from tests.support.forging import forged, installed_world, write
 from tests.support.running import PROVIDER, Exchange, running_exchange, until
@@ -40,13 +41,6 @@ RATIO_MAX: Final = 2.0
 #: Junk is one row an hour for each reason and topic, at audit an entry and a row a day; a run may lie across the hour.
 JUNK_ROWS_MAX: Final = 4
 _ACCOUNT: Final = {"locator": {"kind": "account", "value": "user-1@elsewhere.example"}}
-_JUNK: Final = "SELECT count(*) AS rows, coalesce(sum(count), 0) AS records FROM quarantine WHERE topic = $1"
-_AUDITED: Final = """
-SELECT (SELECT count(*) FROM entry WHERE topic = $1 AND kind IN ('unreadable', 'unproven')) + count(*) AS rows,
-       coalesce(sum(count), 0)::bigint AS records
-FROM folded_record WHERE topic = $1 AND reason <> 'marks'
-"""
-_AWAITING: Final = "SELECT count(*) FROM awaiting WHERE topic = $1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +93,9 @@ async def poisoned(exchange: Exchange, *, seconds: float) -> Poisoned:
         during = await _honest(exchange, sender, turns)
         await writing
     await until(lambda: _all_met(exchange, len(poison)))
-    [junk] = await rows(exchange, VICTIM, _JUNK, TOPIC)
-    [audited] = await rows(exchange, AUDIT, _AUDITED, TOPIC)
-    [waiting] = await rows(exchange, VICTIM, _AWAITING, TOPIC)
+    junk = await delivery.count_unreadable_records(exchange, VICTIM, TOPIC)
+    audited = await delivery.count_audited_unreadable_records(exchange, TOPIC)
+    waiting = await delivery.count_deferred_messages(exchange, VICTIM, TOPIC)
     return Poisoned(
         written=2 * len(poison),
         honest_before_s=p99_s(before, VICTIM),
@@ -110,7 +104,7 @@ async def poisoned(exchange: Exchange, *, seconds: float) -> Poisoned:
         honest_posted=turns,
         junk_rows=junk["rows"],
         junk_records=junk["records"],
-        waiting_rows=waiting[0],
+        waiting_rows=waiting,
         audited_rows=audited["rows"],
         audited_records=audited["records"],
     )
@@ -151,7 +145,8 @@ async def _write(exchange: Exchange, poison: list[Record]) -> None:
 
 
 async def _all_met(exchange: Exchange, count: int) -> bool:
-    [junk], [audited] = await rows(exchange, VICTIM, _JUNK, TOPIC), await rows(exchange, AUDIT, _AUDITED, TOPIC)
+    junk = await delivery.count_unreadable_records(exchange, VICTIM, TOPIC)
+    audited = await delivery.count_audited_unreadable_records(exchange, TOPIC)
     return bool(min(junk["records"], audited["records"]) >= count)
 
 

@@ -23,20 +23,13 @@ from typing import Final, NamedTuple
 
 import httpx
 
-from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import SystemClock
-from tests.failures.delivered import (
-    appended_twice,
-    bounds_of,
-    delays_s,
-    filings,
-    forget,
-    records,
-    rows,
-    to_an_agency,
-)
+from tests.failures.delivered import appended_twice, delays_s, filings, forget, to_an_agency
 from tests.failures.load import Sender, quantile
 from tests.journeys.parties import operated
+from tests.support import driver
+from tests.support import driver_delivery as delivery
+from tests.support.driver_delivery import inbox_topic
 from tests.support.frozen import freeze, thaw
 from tests.support.running import Exchange, running_exchange, until
 
@@ -48,11 +41,6 @@ PER_S: Final = 10.0
 TOGETHER: Final = 100
 RATIO_MAX: Final = 1.5
 DELIVERED_S_MAX: Final = 3000.0
-_BACKLOG: Final = """
-SELECT count(*) FROM outbox JOIN lane USING (lane) WHERE lane = $1 AND NOT done AND position <= appended
-"""
-_PLACED: Final = "SELECT 1 FROM document WHERE digest = $1"
-_APPLIED: Final = "SELECT count(*) FROM inbox WHERE sender_instance = 'hotline' AND outcome = 'applied'"
 
 
 class Keys(NamedTuple):
@@ -163,7 +151,7 @@ async def _give_other_keys(exchange: Exchange) -> Keys:
         json.dump(directory, file)
         file.flush()
         published = await asyncio.to_thread(operated, exchange, "directory", "publish", file.name)
-    await until(lambda: rows(exchange, SENDER, _PLACED, published["digest"]))
+    await until(lambda: driver.has_document(exchange, SENDER, published["digest"]))
     await asyncio.to_thread(_sign_with_the_next, exchange)
     return Keys(opening["entry"]["key_id"], signing["entry"]["key_id"])
 
@@ -178,7 +166,7 @@ def _sign_with_the_next(exchange: Exchange) -> None:
 
 async def _with(exchange: Exchange, keys: Keys) -> tuple[int, int]:
     """How many records of the topic are sealed to the one key, and how many are signed with the other."""
-    there = await records(exchange, TOPIC)
+    there = await delivery.list_records(exchange, TOPIC)
     sealed = sum(f".{keys.opening}.".encode() in (each.value or b"") for each in there)
     return sealed, sum(dict(each.headers)["ce_keyid"] == keys.signing.encode() for each in there)
 
@@ -211,18 +199,18 @@ async def _watch(exchange: Exchange, ready: Counter[int]) -> None:
 
 
 async def _has_backlog(exchange: Exchange, wanted: int) -> bool:
-    return bool((await rows(exchange, SENDER, _BACKLOG, DOWN))[0][0] >= wanted)
+    return await delivery.count_backlog(exchange, SENDER, DOWN) >= wanted
 
 
 async def _applied(exchange: Exchange) -> int:
-    return int((await rows(exchange, DOWN, _APPLIED))[0][0])
+    return await delivery.count_received_from(exchange, DOWN, SENDER, outcome="applied")
 
 
 async def _forget_half(exchange: Exchange) -> int:
     """Have retention take the older half of what the recipient has not read; how many records that were."""
-    [cursor] = await rows(exchange, DOWN, "SELECT following FROM topic_cursor WHERE topic = $1", TOPIC)
-    unread = (await bounds_of(exchange, TOPIC)).end - int(cursor[0])
-    await forget(exchange, TOPIC, int(cursor[0]) + unread // 2)
+    following = await delivery.find_read_position(exchange, DOWN, TOPIC)
+    unread = (await delivery.find_bounds(exchange, TOPIC)).end - following
+    await forget(exchange, TOPIC, following + unread // 2)
     return unread // 2
 
 

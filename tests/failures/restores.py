@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from aiokafka import TopicPartition
@@ -28,12 +28,14 @@ from deploy.accounting.run import reconciled
 from deploy.devstack.postgres import binaries
 from deploy.operator.keys import key_id, revoke
 from deploy.site.access import admin_access
-from shared.exchange.topics import inbox_topic
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.runtime.http.identity import key_hash
 from shared.vocabulary.referral import WithdrawalReason
 from tests.journeys.commands import ROOT, blocks, shell
+from tests.support import driver
+from tests.support import driver_delivery as delivery
+from tests.support.driver_delivery import Number, inbox_topic
 from tests.support.running import AGENCY, HOTLINE, Exchange, referral, running_exchange, until
 
 ORIGIN, RECIPIENT, AUDIT = "hotline", "law_enforcement", "audit"
@@ -43,32 +45,6 @@ PAGE: Final = ROOT / "docs" / "operations" / "README.md"
 REST_S_MAX: Final = 1_200.0
 #: Together in one post.
 TOGETHER: Final = 100
-#: All numbers of parties that an instance knows of; of others' those alone that it cannot read in Kafka again.
-_SENT = """
-SELECT sender, recipient, epoch, sequence FROM outbox WHERE sender LIKE '%.%' AND recipient LIKE '%.%'
-UNION ALL SELECT sender, recipient, epoch, sequence FROM settled WHERE sender LIKE '%.%' AND recipient LIKE '%.%'
-"""
-_TAKEN = "SELECT sender, recipient, epoch, sequence FROM inbox"
-_CASES = "SELECT referral_id, state FROM case_file WHERE party = $1"
-_STRAYS = "SELECT instance, edge_id FROM stray"
-_AHEAD = "SELECT referral_id FROM referral WHERE work_reason = 'recipient_ahead'"
-_EDGES = "SELECT edge_id FROM edge"
-_REUSED = """
-SELECT count(*) FROM (SELECT sender, recipient, epoch, sequence FROM entry WHERE sequence > 0
-                      GROUP BY 1, 2, 3, 4 HAVING count(DISTINCT digest) > 1) AS twice
-"""
-
-
-class Number(NamedTuple):
-    """One message between parties."""
-
-    sender: str
-    recipient: str
-    epoch: UUID
-    sequence: int
-
-    def __str__(self) -> str:
-        return f"{self.sender} → {self.recipient} #{self.sequence}"
 
 
 class Counts(NamedTuple):
@@ -123,7 +99,7 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
     found = Restored(instance)
     found.before = await _file(exchange, counts.before)
     await _quiet(exchange)
-    edges_before = await _edges(exchange)
+    edges_before = await driver.list_edge_ids(exchange)
     backup = folder / f"{instance}-backup"
     party = next(name for name, each in exchange.parties.items() if each.url == exchange.endpoints.address(instance))
     key = await exchange.issued(instance, party, Role.VIEWER)
@@ -137,7 +113,7 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
         await hotline.withdraw(found.withdrawn, WithdrawalReason.FILED_IN_ERROR)
     await _quiet(exchange)
     known = await _between_parties(exchange, instance)
-    found.edges_forgotten = (await _edges(exchange) - edges_before) if instance == ORIGIN else frozenset()
+    found.edges_forgotten = (await driver.list_edge_ids(exchange) - edges_before) if instance == ORIGIN else frozenset()
     exchange.stop(instance)
     if instance == RECIPIENT:
         await _forget(exchange, inbox_topic(RECIPIENT, ORIGIN))
@@ -162,10 +138,7 @@ async def _revoke(exchange: Exchange, instance: str, party: str) -> None:
     await revoke(exchange.site, party, keep=key_id(key_hash(exchange.parties[party].key)), at=SystemClock().now())
 
     async def noted() -> bool:
-        admin = await exchange.admin(instance)
-        waits = await admin.fetchval("SELECT EXISTS (SELECT FROM ending)")
-        await admin.close()
-        return not waits
+        return not await driver.has_unwritten_endings(exchange, instance)
 
     await until(noted)
 
@@ -226,21 +199,22 @@ async def _forget(exchange: Exchange, topic: str) -> None:
 
 
 async def _acts_are_back(exchange: Exchange, found: Restored) -> bool:
-    cases = {row[0]: row[1] for row in await _rows(exchange, RECIPIENT, _CASES, AGENCY)}
+    cases = await driver.list_cases(exchange, AGENCY)
     return (cases.get(found.accepted), cases.get(found.withdrawn)) == ("accepted", "withdrawn")
 
 
 async def _strays_are_listed(exchange: Exchange, found: Restored) -> bool:
-    strays = {row["edge_id"] for row in await _rows(exchange, ORIGIN, _STRAYS)}
-    ahead = {row[0] for row in await _rows(exchange, ORIGIN, _AHEAD)} if found.instance == ORIGIN else {found.withdrawn}
+    strays = await driver.list_lost_edges(exchange)
+    behind = await driver.list_referrals_behind_recipient(exchange)
+    ahead = behind if found.instance == ORIGIN else {found.withdrawn}
     return strays == found.edges_forgotten and found.withdrawn in ahead
 
 
 async def _look(exchange: Exchange, found: Restored) -> None:
-    found.cases = {row[0]: row[1] for row in await _rows(exchange, RECIPIENT, _CASES, AGENCY)}
-    found.strays = frozenset(row["edge_id"] for row in await _rows(exchange, ORIGIN, _STRAYS))
-    found.ahead = frozenset(row[0] for row in await _rows(exchange, ORIGIN, _AHEAD))
-    [[found.reused]] = await _rows(exchange, AUDIT, _REUSED)
+    found.cases = await driver.list_cases(exchange, AGENCY)
+    found.strays = await driver.list_lost_edges(exchange)
+    found.ahead = await driver.list_referrals_behind_recipient(exchange)
+    found.reused = await delivery.count_reused_numbers(exchange)
     found.accounting = await reconciled(exchange.endpoints)
 
 
@@ -261,20 +235,8 @@ async def _quiet(exchange: Exchange) -> None:
 async def _between_parties(exchange: Exchange, instance: str) -> frozenset[Number]:
     if instance == AUDIT:
         return frozenset()
-    queries = (_SENT, _TAKEN) if instance == RECIPIENT else (_SENT,)
-    return frozenset([Number(*row) for query in queries for row in await _rows(exchange, instance, query)])
-
-
-async def _edges(exchange: Exchange) -> frozenset[UUID]:
-    return frozenset(row[0] for row in await _rows(exchange, ORIGIN, _EDGES))
-
-
-async def _rows(exchange: Exchange, instance: str, query: str, *arguments: Any) -> Sequence[Any]:
-    connection = await exchange.admin(instance)
-    try:
-        return list(await connection.fetch(query, *arguments))
-    finally:
-        await connection.close()
+    numbers = await delivery.list_sent_numbers(exchange, instance)
+    return numbers | await delivery.list_received_numbers(exchange, instance) if instance == RECIPIENT else numbers
 
 
 def check(found: Restored, *, lost_before: frozenset[str] = frozenset()) -> frozenset[str]:

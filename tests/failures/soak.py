@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.failures.delivered import bounds_of
 from tests.failures.kills import Blow, Kill, burst_of, kill_through, rounds
 from tests.failures.load import Post, Sender, Tally, posts, quantile
 from tests.failures.lost_records import OFFERS, Held, Lost, Way, ends_lost, held_now, lose_ends
 from tests.failures.restores import RECIPIENT, back_up, come_back, restore
 from tests.failures.split import BROKER, DATABASE, PROCESSES, SplitExchange, split_exchange
 from tests.failures.verdict import Verdict, judge
+from tests.support.driver_delivery import find_bounds
 from tests.support.running import until
 
 KILLED: Final = (*PROCESSES, BROKER, DATABASE)
@@ -119,11 +119,11 @@ async def _lose_ends(
     for label in READERS:
         exchange.pause(label)
     wanted = min(UNREAD, sum(len(post.referrals) for post in burst) // 4)
-    offered = (await bounds_of(exchange, OFFERS)).end
+    offered = (await find_bounds(exchange, OFFERS)).end
     sending = asyncio.create_task(sender.send(burst))
 
     async def grown() -> bool:
-        return (await bounds_of(exchange, OFFERS)).end >= offered + wanted
+        return (await find_bounds(exchange, OFFERS)).end >= offered + wanted
 
     await until(grown)
     before = await held_now(exchange)

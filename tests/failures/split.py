@@ -12,7 +12,7 @@ from typing import Final
 import asyncpg
 
 from deploy.devstack.stack import DevStack
-from shared.contracts.registry import ALL, Family
+from tests.support import driver_delivery as delivery
 from tests.support.frozen import freeze, thaw
 from tests.support.running import SERVICES, Exchange
 from tests.support.stack import servers
@@ -28,12 +28,6 @@ PROCESSES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 }
 BROKER, DATABASE = "broker", "database"
 START_S_MAX: Final = 180.0
-#: What is receipted: messages between two parties. Facts and receipts are not.
-RECEIPTED: Final = [each.type for each in ALL if each.family in (Family.REFERRAL, Family.NOTICE)]
-_UNRECEIPTED = "SELECT count(message_id) FROM outbox WHERE outcome IS NULL AND type = ANY($1::text[])"
-_HELD = (
-    "SELECT recipient, count(message_id) AS n FROM outbox WHERE outcome IS NULL AND type = ANY($1::text[]) GROUP BY 1"
-)
 #: Written by every process once all its parts run.
 _STARTED = '"event": "service_started"'
 
@@ -98,7 +92,7 @@ class SplitExchange(Exchange):
             if watching is None or watching.is_closed():
                 url = self.endpoints.databases[service].accountant_url
                 watching = self._watching[service] = await asyncpg.connect(url)
-            total += await watching.fetchval(_UNRECEIPTED, RECEIPTED)
+            total += await delivery.count_unacknowledged_messages(watching)
         return total
 
     @asynccontextmanager
@@ -120,9 +114,7 @@ class SplitExchange(Exchange):
             except (OSError, asyncpg.PostgresError):
                 empty = 0  # the database is being started
             if time.monotonic() > deadline:
-                held = [
-                    dict(row) for each in SERVICES for row in await self.count_as_accountant(each, _HELD, RECEIPTED)
-                ]
+                held = {each: await delivery.count_unacknowledged_by_recipient(self, each) for each in SERVICES}
                 raise AssertionError(f"not receipted after {seconds_max:g} s: {held}")
             await asyncio.sleep(0.2)
 

@@ -31,8 +31,10 @@ from shared.kernel.clock import SystemClock
 from shared.routing.derive import TOLERANCE
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC, publish_beats
 from tests.failures.altered import with_clock
-from tests.failures.delivered import filings, rows, without_right
+from tests.failures.delivered import filings, without_right
 from tests.failures.load import Sender
+from tests.support import driver
+from tests.support.driver_delivery import count_applied_messages
 from tests.support.running import SERVICES, Exchange, running_exchange, until
 from tests.support.stack import FOUR
 
@@ -45,9 +47,6 @@ DECISIONS_MAX = 4
 FILED = 5
 #: Younger than its process, and older than a beat that comes every second.
 HEARD_S = 4.0
-_DECIDED = "SELECT recipient, referral_id FROM edge WHERE referral_id = ANY($1::uuid[])"
-_SENT = "SELECT message_id, instance FROM edge WHERE referral_id = ANY($1::uuid[]) AND state = 'emitted'"
-_APPLIED = "SELECT count(*) FROM inbox WHERE message_id = ANY($1::uuid[]) AND outcome = 'applied'"
 
 
 @pytest.fixture(scope="module")
@@ -88,16 +87,16 @@ async def filed(exchange: Exchange) -> list[UUID]:
 
 async def decisions(exchange: Exchange, ids: Sequence[UUID]) -> Counter[tuple[str, UUID]]:
     """How often each edge was decided."""
-    return Counter((row["recipient"], row["referral_id"]) for row in await rows(exchange, "hotline", _DECIDED, ids))
+    return Counter((row["recipient"], row["referral_id"]) for row in await driver.list_decisions(exchange, ids))
 
 
 async def applied(exchange: Exchange, ids: Sequence[UUID]) -> int:
     """How many edges their recipients have applied, of those that are in force."""
-    sent = await rows(exchange, "hotline", _SENT, ids)
+    sent = await driver.list_sent_edges(exchange, ids)
     found = 0
     for instance in SERVICES:
         messages = [row["message_id"] for row in sent if row["instance"] == instance]
-        found += (await rows(exchange, instance, _APPLIED, messages))[0][0]
+        found += await count_applied_messages(exchange, instance, messages)
     return found
 
 
@@ -170,7 +169,7 @@ async def test_edges_wait_while_no_document_is_heard_of_and_are_decided_once_mor
             begun = SystemClock().now() - TOLERANCE + timedelta(seconds=15)
             published = await asyncio.to_thread(publish_file, site_of(origin), "policy", body, active_from=begun)
             for instance in ("law_enforcement", "industry"):
-                await until(partial(_has, origin, instance, published.digest))
+                await until(partial(driver.has_document, origin, instance, published.digest))
             await until(partial(says, origin, "beat_late"))
             waiting = await filed(origin)
             await asyncio.sleep(max(1.0, (begun + TOLERANCE - SystemClock().now()).total_seconds()))
@@ -191,7 +190,3 @@ def site_of(exchange: Exchange) -> Site:
 async def has_heard(exchange: Exchange) -> bool:
     """Whether a beat has come to the origin. It was started longer ago."""
     return 0 <= (await checks(exchange))["documents"]["age_s"] < HEARD_S
-
-
-async def _has(exchange: Exchange, instance: str, digest: str) -> bool:
-    return bool(await rows(exchange, instance, "SELECT 1 FROM document WHERE digest = $1", digest))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-import asyncpg
 import pytest
 
 from tests.failures.kills import IN_FLIGHT_MIN, kill_through, rounds
 from tests.failures.load import Sender, posts
 from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
 from tests.failures.verdict import judge
+from tests.support.driver_delivery import remove_dedupe, sum_read_positions
 from tests.support.running import until
 
 Record = Callable[[str, object], None]
@@ -73,20 +73,15 @@ async def test_without_the_constraints_of_the_inbox_messages_are_applied_twice(
         await sender.send(posts(100, seed=8))
     await split.until_receipted(RECEIPTED_S_MAX)
     await split.kill("law_enforcement")
-    connection: asyncpg.Connection = await split.admin("law_enforcement")
-    await connection.execute("ALTER TABLE inbox DROP CONSTRAINT inbox_pkey, DROP CONSTRAINT inbox_pair_sequence")
-    # Nothing comes twice by itself: it forgets how far it has read, and reads all of it again.
-    read = "SELECT coalesce(sum(following), 0) FROM topic_cursor WHERE topic LIKE '%.hotline.v1'"
-    before = await connection.fetchval(read)
-    await connection.execute("DELETE FROM topic_cursor")
+    before = await sum_read_positions(split, "law_enforcement")
+    # No message arrives twice by itself: the instance forgets its read positions, and reads everything again.
+    await remove_dedupe(split, "law_enforcement")
     await split.start("law_enforcement")
 
     async def read_again() -> bool:
-        again: int = await connection.fetchval(read)
-        return again >= before
+        return await sum_read_positions(split, "law_enforcement") >= before
 
     await until(read_again, seconds_max=RECEIPTED_S_MAX)
-    await connection.close()
     duplicates = (await judge(split, sender.tally)).duplicates
     assert duplicates > 0
     record_property("duplicates", duplicates)

@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 import pytest
 from confluent_kafka.admin import AclOperation
 
-from shared.exchange.topics import inbox_topic
 from shared.kernel.ids import uuid7
 from tests.failures.audited import PATIENCE, SECONDS_MAX, audited
-from tests.failures.delivered import rows, to_an_agency, without_right
+from tests.failures.delivered import to_an_agency, without_right
 from tests.failures.load import Sender
 from tests.failures.poison import poisoned
 from tests.failures.recipient_down import recipient_down
 from tests.failures.stopped import stopped
 from tests.failures.unwritable import How, one_topic_shut
+from tests.support.driver_delivery import count_received_by_outcome, inbox_topic
 from tests.support.running import AGENCY, PROVIDER, Exchange, provider_filing, until
 
 Record = Callable[[str, object], None]
@@ -113,5 +113,4 @@ async def test_a_database_that_goes_away_is_named_loses_nothing_and_all_goes_on_
     found = await stopped(exchange, "database", seconds=SECONDS)
     record_property("figure", found.line())
     assert found.kept(), found.line()
-    [parked] = await rows(exchange, "law_enforcement", "SELECT count(*) FROM inbox WHERE outcome = 'parked'")
-    assert parked[0] == 0
+    assert (await count_received_by_outcome(exchange, "law_enforcement"))["parked"] == 0

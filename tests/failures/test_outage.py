@@ -15,6 +15,7 @@ from tests.failures.altered import HASTY
 from tests.failures.load import Post, Sender, Tally, posts
 from tests.failures.outage import RECEIPTED_S_MAX, broker_down, disk_gone
 from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
+from tests.support import driver
 from tests.support.running import HOTLINE, referral, until
 
 pytestmark = pytest.mark.long
@@ -83,18 +84,12 @@ async def test_what_is_started_without_a_broker_accepts_at_once_and_delivers_onc
     await split.until_receipted(RECEIPTED_S_MAX)
     await until(partial(all_is_well, split, "law_enforcement"))
     [filed] = sender.tally.accepted.values()
-    query = "SELECT count(referral_id) FROM case_file WHERE referral_id = $1"
-    ((cases,),) = await split.count_as_accountant("law_enforcement", query, UUID(filed))
-    assert cases == 1
+    assert await driver.count_cases(split, UUID(filed)) == 1
 
 
 async def documents_kept(split: SplitExchange, service: str) -> bool:
     """Whether the service has directory and policy in its database."""
-    admin = await split.admin(service)
-    try:
-        return int(await admin.fetchval("SELECT count(DISTINCT kind) FROM document")) == 2
-    finally:
-        await admin.close()
+    return await driver.count_document_kinds(split, service) == 2
 
 
 async def all_is_well(split: SplitExchange, instance: str) -> bool:

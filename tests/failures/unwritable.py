@@ -21,11 +21,10 @@ from typing import Final
 import httpx
 from confluent_kafka.admin import AclOperation
 
-from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import SystemClock
-from shared.runtime.kafka.writer import BATCH_BYTES_MAX
 from tests.failures.delivered import appended_twice, delays_s, filings, p99_s, without_right
 from tests.failures.load import Sender
+from tests.support.driver_delivery import SENT_BYTES_MAX, inbox_topic
 from tests.support.running import Exchange, running_exchange, until
 from tests.support.topics import configured
 
@@ -116,7 +115,7 @@ async def one_topic_shut(exchange: Exchange, how: How, *, seconds: float) -> Hel
 def _shut(exchange: Exchange, how: How) -> AbstractAsyncContextManager[None]:
     if how is How.FORBIDDEN:
         return without_right(exchange, "hotline", TOPIC, AclOperation.WRITE)
-    kafka, usual = exchange.endpoints.kafka, str(BATCH_BYTES_MAX)
+    kafka, usual = exchange.endpoints.kafka, str(SENT_BYTES_MAX)
     return configured(kafka, TOPIC, "max.message.bytes", str(SMALL_BYTES), before=usual)
 
 

@@ -6,44 +6,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
-
 from deploy.accounting.differences import Reconciliation
 from deploy.accounting.run import reconciled
 from tests.failures.load import Tally
-from tests.failures.split import RECEIPTED, SplitExchange
+from tests.failures.split import SplitExchange
+from tests.support import driver
+from tests.support import driver_delivery as delivery
+from tests.support.driver_delivery import Rows
 from tests.support.running import SERVICES
 
 _ORIGINS = ("hotline", "industry")
-_REFERRALS = "SELECT party, external_ref, referral_id::text AS id, state = 'withdrawn' AS withdrawn FROM referral"
-#: What the origin has of each message that has a last word.
-_TOLD = """
-SELECT message_id, outcome, code
-FROM (SELECT message_id, outcome, code FROM settled UNION ALL SELECT message_id, outcome, code FROM outbox) AS each
-WHERE outcome IS NOT NULL
-"""
-#: What each message that carries an edge should have done: (subject, party, purpose, whether it was taken back).
-#: One that came behind its withdrawal, since it was lost and sent again, should have done nothing.
-_EDGES = f"""
-SELECT coalesce(e.notice_id, e.referral_id)::text, e.recipient, e.purpose, r.state = 'withdrawn'
-FROM edge AS e JOIN referral AS r USING (referral_id) WHERE e.state = 'emitted' AND NOT (
-    r.state = 'withdrawn' AND e.message_id IN (
-        SELECT message_id FROM ({_TOLD}) AS told WHERE code = 'subject_withdrawn'))
-"""
-#: What it did, in the recipient's own tables.
-_EFFECTS = {
-    "hotline": "SELECT referral_id::text, party, purpose, state = 'withdrawn' FROM offer",
-    "law_enforcement": """
-        SELECT referral_id::text, party, purpose, state = 'withdrawn' FROM case_edge JOIN case_file
-        USING (referral_id, party)
-    """,
-    "industry": "SELECT notice_id::text, party, purpose, state = 'withdrawn' FROM notice",
-}
-#: A refusal for that reason is what was wanted: `_EDGES` says of whom.
-_OUTCOME = "CASE code WHEN 'subject_withdrawn' THEN 'withdrawn' ELSE outcome END AS outcome"
-_INBOX = f"SELECT message_id::text AS id, {_OUTCOME}, count(*) AS n FROM inbox GROUP BY 1, 2"
-_SENT = f"SELECT message_id::text AS id, {_OUTCOME}, count(*) AS n FROM ({_TOLD}) AS sent GROUP BY 1, 2"
-_LEFT = "SELECT message_id::text AS id FROM outbox WHERE NOT done AND type = ANY($1::text[])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +101,6 @@ async def judge(exchange: SplitExchange, tally: Tally) -> Verdict:
     )
 
 
-Rows = list[asyncpg.Record]
-
-
 async def _read(exchange: SplitExchange) -> tuple[Rows, Rows, Counter[tuple[object, ...]], Rows, Rows, Rows]:
     referrals: Rows = []
     edges: Rows = []
@@ -140,15 +109,11 @@ async def _read(exchange: SplitExchange) -> tuple[Rows, Rows, Counter[tuple[obje
     sent: Rows = []
     left: Rows = []
     for service in SERVICES:
-        connection = await exchange.admin(service)
-        try:
-            if service in _ORIGINS:
-                referrals += await connection.fetch(_REFERRALS)
-                edges += await connection.fetch(_EDGES)
-            effects.update(tuple(row) for row in await connection.fetch(_EFFECTS[service]))
-            inbox += await connection.fetch(_INBOX)
-            sent += await connection.fetch(_SENT)
-            left += await connection.fetch(_LEFT, RECEIPTED)
-        finally:
-            await connection.close()
+        if service in _ORIGINS:
+            referrals += await driver.list_referrals(exchange, service)
+            edges += await driver.list_expected_effects(exchange, service)
+        effects.update(tuple(row) for row in await driver.list_effects(exchange, service))
+        inbox += await delivery.list_received_outcomes(exchange, service)
+        sent += await delivery.list_final_outcomes(exchange, service)
+        left += await delivery.list_open_messages(exchange, service)
     return referrals, edges, effects, inbox, sent, left

@@ -22,11 +22,11 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock, rfc3339
 from shared.vocabulary.holds import HoldBasis, HoldScope, OverrideBasis
 from tests.journeys.parties import Party
-from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral, running_exchange, until
+from tests.support.driver import count_policies
+from tests.support.running import AGENCY, HOTLINE, PROVIDER, SERVICES, Exchange, referral, running_exchange, until
 from tests.support.windowed import windowed
 
 WINDOW_H = 40
-_POLICIES = "SELECT count(*) FROM document WHERE kind = 'policy'"
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +36,7 @@ def windows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
         publish_document(running.state, running.endpoints, policy, active_from=SystemClock().now())
 
         async def everywhere() -> bool:
-            found = []
-            for name in ("hotline", "law_enforcement", "industry"):
-                connection = await running.admin(name)
-                found.append(await connection.fetchval(_POLICIES))
-                await connection.close()
-            return min(found) > 1
+            return min([await count_policies(running, name) for name in SERVICES]) > 1
 
         asyncio.run(until(everywhere))
         yield running

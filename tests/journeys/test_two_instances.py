@@ -25,6 +25,8 @@ from shared.kernel.errors import Refused
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import NoticeAction
 from tests.journeys.parties import operated
+from tests.support.driver import has_document
+from tests.support.driver_delivery import list_recipients_of_received
 from tests.support.running import (
     AGENCY,
     HOTLINE,
@@ -71,7 +73,7 @@ async def notices_of(exchange: Exchange, provider: str) -> list[NoticeView]:
 
 async def held(exchange: Exchange, instance: str) -> set[str]:
     """Whom the messages in this instance's inbox were for."""
-    return {row["recipient"] for row in await exchange.count_as_accountant(instance, "SELECT recipient FROM inbox")}
+    return await list_recipients_of_received(exchange, instance)
 
 
 async def test_one_referral_reaches_providers_of_both_and_both_answer(two: Exchange) -> None:
@@ -213,13 +215,7 @@ async def suspended(exchange: Exchange, folder: Path) -> None:
     (folder / "suspended.json").write_text(json.dumps(directory))
     digest = operated(exchange, "directory", "publish", str(folder / "suspended.json"))["digest"]
 
-    async def placed() -> bool:
-        admin = await exchange.admin(OTHERS)
-        found = await admin.fetchval("SELECT true FROM document WHERE digest = $1", digest)
-        await admin.close()
-        return bool(found)
-
-    await until(placed)
+    await until(lambda: has_document(exchange, OTHERS, digest))
 
 
 async def has(agency: CausewayClient, referral_id: UUID) -> bool:

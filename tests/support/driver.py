@@ -1,0 +1,206 @@
+"""Observations of a running exchange that no API gives: subjects, deadlines and documents in its databases.
+
+Tests of journeys and failures see the product's inside through this module and `tests.support.driver_delivery` alone.
+Each database is read past its row policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from tests.support.driver_delivery import FINAL_OUTCOMES, Rows, read_rows, read_value
+from tests.support.running import Exchange
+
+_EFFECTS: Final[Mapping[str, str]] = {
+    "hotline": "SELECT referral_id::text, party, purpose, state = 'withdrawn' FROM offer",
+    "law_enforcement": """
+        SELECT referral_id::text, party, purpose, state = 'withdrawn' FROM case_edge JOIN case_file
+        USING (referral_id, party)
+    """,
+    "industry": "SELECT notice_id::text, party, purpose, state = 'withdrawn' FROM notice",
+}
+
+
+# -- subjects of the sender ---------------------------------------------------------------------------------
+
+
+async def list_referrals(exchange: Exchange, instance: str) -> Rows:
+    """List `party`, `external_ref`, `id` and `withdrawn` of each referral that the instance filed."""
+    query = "SELECT party, external_ref, referral_id::text AS id, state = 'withdrawn' AS withdrawn FROM referral"
+    return await read_rows(exchange, instance, query)
+
+
+async def list_expected_effects(exchange: Exchange, instance: str) -> Rows:
+    """List (subject, recipient, purpose, withdrawn) of each edge that was sent.
+
+    An edge whose message the recipient refused because its referral was withdrawn has no effect.
+    """
+    query = f"""
+    SELECT coalesce(e.notice_id, e.referral_id)::text, e.recipient, e.purpose, r.state = 'withdrawn'
+    FROM edge AS e JOIN referral AS r USING (referral_id) WHERE e.state = 'emitted' AND NOT (
+        r.state = 'withdrawn' AND e.message_id IN (
+            SELECT message_id FROM ({FINAL_OUTCOMES}) AS final WHERE code = 'subject_withdrawn'))
+    """
+    return await read_rows(exchange, instance, query)
+
+
+async def list_sent_edges(exchange: Exchange, referrals: Sequence[UUID]) -> Rows:
+    """List `message_id` and recipient `instance` of the edges of these referrals that were sent."""
+    query = "SELECT message_id, instance FROM edge WHERE referral_id = ANY($1::uuid[]) AND state = 'emitted'"
+    return await read_rows(exchange, "hotline", query, list(referrals))
+
+
+async def list_sent_edges_since(exchange: Exchange, since: datetime) -> Rows:
+    """List `message_id`, `instance` and `accepted_at` of the edges sent for referrals accepted from then on."""
+    query = """
+    SELECT e.message_id, e.instance, r.accepted_at FROM edge AS e JOIN referral AS r USING (referral_id)
+    WHERE r.accepted_at >= $1 AND e.state = 'emitted'
+    """
+    return await read_rows(exchange, "hotline", query, since)
+
+
+async def list_edges_to_party(exchange: Exchange, party: str) -> Rows:
+    """List `notice_id`, `answer`, `instance` and `state` of each edge to the party."""
+    query = "SELECT notice_id, answer, instance, state FROM edge WHERE recipient = $1"
+    return await read_rows(exchange, "hotline", query, party)
+
+
+async def list_decisions(exchange: Exchange, referrals: Sequence[UUID]) -> Rows:
+    """List `recipient` and `referral_id` of each decision, those that a later one replaced included."""
+    query = "SELECT recipient, referral_id FROM edge WHERE referral_id = ANY($1::uuid[])"
+    return await read_rows(exchange, "hotline", query, list(referrals))
+
+
+async def list_edge_ids(exchange: Exchange) -> frozenset[UUID]:
+    return frozenset(row[0] for row in await read_rows(exchange, "hotline", "SELECT edge_id FROM edge"))
+
+
+async def count_edges_to_instance(exchange: Exchange, instance: str) -> int:
+    return int(await read_value(exchange, "hotline", "SELECT count(*) FROM edge WHERE instance = $1", instance))
+
+
+async def count_replaced_messages(exchange: Exchange) -> int:
+    """Count the messages that the hotline replaced by another one for the same edge."""
+    query = "SELECT coalesce(sum(cardinality(messages_before)), 0) FROM edge"
+    return int(await read_value(exchange, "hotline", query))
+
+
+async def count_planned_edges(exchange: Exchange) -> int:
+    return int(await read_value(exchange, "hotline", "SELECT count(*) FROM edge WHERE state = 'planned'"))
+
+
+async def count_edges_to_move(exchange: Exchange) -> int:
+    """Count the edges whose party moved and whose new instance is not informed."""
+    return int(await read_value(exchange, "hotline", "SELECT count(*) FROM edge WHERE again_at IS NOT NULL"))
+
+
+async def count_edges_issued_while_held(exchange: Exchange) -> int:
+    """Count planned notices issued while a hold was in force. An issue within one second of the hold may overlap it."""
+    query = """
+    SELECT count(*) FROM edge AS e JOIN hold AS h USING (referral_id)
+    JOIN hold_act AS a ON a.referral_id = h.referral_id AND a.agency = h.agency AND a.hold_id = h.hold_id
+    WHERE e.state = 'emitted' AND e.window_ends IS NOT NULL AND a.act = 'placed' AND h.state <> 'too_late'
+      AND e.decided_at > a.at + interval '1 second' AND e.decided_at < coalesce(h.ended_at, 'infinity')
+    """
+    return int(await read_value(exchange, "hotline", query))
+
+
+async def list_lost_edges(exchange: Exchange) -> frozenset[UUID]:
+    """List the edges that recipients hold and that the restored hotline does not know."""
+    return frozenset(
+        row["edge_id"] for row in await read_rows(exchange, "hotline", "SELECT instance, edge_id FROM stray")
+    )
+
+
+async def list_referrals_behind_recipient(exchange: Exchange) -> frozenset[UUID]:
+    """List the referrals on the work list because a recipient holds a later state than the hotline."""
+    query = "SELECT referral_id FROM referral WHERE work_reason = 'recipient_ahead'"
+    return frozenset(row[0] for row in await read_rows(exchange, "hotline", query))
+
+
+# -- subjects of the recipient ------------------------------------------------------------------------------
+
+
+async def list_effects(exchange: Exchange, instance: str) -> Rows:
+    """List (subject, recipient, purpose, withdrawn) of each record that the instance's parties received."""
+    return await read_rows(exchange, instance, _EFFECTS[instance])
+
+
+async def list_cases(exchange: Exchange, party: str) -> dict[UUID, str]:
+    """Map each referral that the agency received to the state of its case."""
+    query = "SELECT referral_id, state FROM case_file WHERE party = $1"
+    return {row[0]: row[1] for row in await read_rows(exchange, "law_enforcement", query, party)}
+
+
+async def list_offered_cases(exchange: Exchange, *, without: Sequence[UUID]) -> Rows:
+    """List `referral_id` and `party` of each case that no agency has answered."""
+    query = "SELECT referral_id, party FROM case_file WHERE state = 'offered' AND NOT (referral_id = ANY($1::uuid[]))"
+    return await read_rows(exchange, "law_enforcement", query, list(without))
+
+
+async def count_cases(exchange: Exchange, referral_id: UUID) -> int:
+    query = "SELECT count(referral_id) FROM case_file WHERE referral_id = $1"
+    return int(await read_value(exchange, "law_enforcement", query, referral_id))
+
+
+async def list_notices(exchange: Exchange, instance: str, party: str) -> dict[UUID, str]:
+    """Map each notice that the provider received at this instance to its state."""
+    query = "SELECT notice_id, state FROM notice WHERE party = $1"
+    return {row["notice_id"]: row["state"] for row in await read_rows(exchange, instance, query, party)}
+
+
+async def list_holds(exchange: Exchange, instance: str) -> dict[UUID, str]:
+    """Map each hold that the instance knows to its state."""
+    return {
+        row["hold_id"]: row["state"] for row in await read_rows(exchange, instance, "SELECT hold_id, state FROM hold")
+    }
+
+
+# -- deadlines, events, documents, keys ---------------------------------------------------------------------
+
+
+async def count_late_deadlines(exchange: Exchange, instance: str) -> int:
+    """Count the deadlines that should have fired 15 seconds ago."""
+    query = "SELECT count(*) FROM timer WHERE tells_at < now() - interval '15 seconds'"
+    return int(await read_value(exchange, instance, query))
+
+
+async def count_fired_deadlines(exchange: Exchange, instance: str) -> tuple[int, int]:
+    """Count the deadlines that fired and the events about them, in one snapshot."""
+    query = """
+    SELECT (SELECT count(*) FROM clock_step WHERE did = 'told') AS steps,
+           (SELECT count(*) FROM event WHERE type LIKE 'clock.%' OR type = 'p0.unclaimed')
+         + (SELECT count(*) FROM event_unnumbered WHERE type LIKE 'clock.%' OR type = 'p0.unclaimed') AS events
+    """
+    [row] = await read_rows(exchange, instance, query)
+    return row[0], row[1]
+
+
+async def list_deadlines(exchange: Exchange, instance: str) -> list[tuple[object, ...]]:
+    """List each deadline without its next firing, which may change at any time."""
+    query = """
+    SELECT timer_id, edge_id, party, clock, run, subject, counterpart, purpose, owed_by, due, consequence, rung,
+           started_at, due_at
+    FROM timer ORDER BY edge_id, party, clock, run
+    """
+    return [tuple(row.values()) for row in await read_rows(exchange, instance, query)]
+
+
+async def has_document(exchange: Exchange, instance: str, digest: str) -> bool:
+    return bool(await read_rows(exchange, instance, "SELECT 1 FROM document WHERE digest = $1", digest))
+
+
+async def count_policies(exchange: Exchange, instance: str) -> int:
+    return int(await read_value(exchange, instance, "SELECT count(*) FROM document WHERE kind = 'policy'"))
+
+
+async def count_document_kinds(exchange: Exchange, instance: str) -> int:
+    return int(await read_value(exchange, instance, "SELECT count(DISTINCT kind) FROM document"))
+
+
+async def has_unwritten_endings(exchange: Exchange, instance: str) -> bool:
+    """Say whether ends of keys or subjects wait for the erasure journal of the instance."""
+    return bool(await read_value(exchange, instance, "SELECT EXISTS (SELECT FROM ending)"))
