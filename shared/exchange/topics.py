@@ -16,7 +16,7 @@ AUDIT: Final = "audit"
 #: What the name of every topic of a pair begins with.
 INBOXES: Final = "causeway.inbox."
 #: `inbox_topic(to, sender)`: the topic in which the instance `to` is told something by the instance `sender`. It is on
-#: every message's way, which enters no file for it (`tests/journeys/test_walk.py`).
+#: every message's way, which enters no file for it (`tests/services/test_walk.py`).
 inbox_topic: Final[Callable[[str, str], str]] = (INBOXES + "{}.{}.v1").format
 
 

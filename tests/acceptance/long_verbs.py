@@ -75,11 +75,11 @@ def the_recipient_down(folder: Path) -> str:
 
 
 def the_pollers(folder: Path) -> str:
-    return said(printed(folder, "tests.failures.pollers"), "polled: ")
+    return said(printed(folder, "tests.services.law_enforcement.pollers"), "polled: ")
 
 
 def the_timers(folder: Path) -> str:
-    return said(printed(folder, "tests.failures.timers"), "timers ")
+    return said(printed(folder, "tests.shared.runtime.timers.long_run"), "timers ")
 
 
 def the_poison(folder: Path) -> str:

@@ -19,7 +19,7 @@ from tests.architecture.source import PRODUCT, ROOT, Module, modules
 #: A text in a .toml or .json file counts from this length on, as one code line for each 120 characters begun.
 TEXT_CHARACTERS_MIN: Final = 201
 LINE_CHARACTERS: Final = 120
-#: Measured by tests/journeys/test_walk.py, which files and receives a referral.
+#: Measured by tests/services/test_walk.py, which files and receives a referral.
 FILED, RECEIVED = "files entered by filing", "files entered by receiving"
 _ROW = re.compile(r"^\| (?P<name>[^|]+) \| (?P<bound>[\d,.]+) \| (?P<target>[\d,.]+) \| [^|]+ \|$", re.MULTILINE)
 

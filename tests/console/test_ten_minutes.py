@@ -23,7 +23,7 @@ from tests.console.interaction import WINDOWED, act
 from tests.console.pages import AUDITOR, WHY, Subjects
 from tests.console.people import sign_in
 from tests.journeys.parties import Party
-from tests.shared.runtime.courier.test_sender import Raw
+from tests.support.http_receiver import Raw
 from tests.support.running import PROVIDER, Exchange, referral, until
 
 POLICE = "police-au.example"

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from shared.runtime.http.budgets import BURST_S
 from tests.failures.greedy import ask_elsewhere
 from tests.failures.load import Post, Sender, quantile
 from tests.failures.split import PROCESSES, SplitExchange, split_exchange
+from tests.support.driver import BURST_S
 from tests.support.running import referral
 
 #: A run in which the greedy party reached less than this share of its rate shows nothing.

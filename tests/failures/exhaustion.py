@@ -24,7 +24,7 @@ import httpx
 
 from shared.kernel.ids import uuid7
 from tests.failures.load import quantile
-from tests.services.hotline.test_beside_the_loop import dear, too_deep, too_many
+from tests.support.costly_bodies import large_referrals, nested_items, nested_values
 from tests.support.running import Exchange, running_exchange
 
 ATTACKER, OTHER = "hotline-nl.example", "hotline-be.example"
@@ -100,12 +100,12 @@ Attack = Callable[[Api, Told], Awaitable[None]]
 
 async def dearest_bodies(api: Api, told: Told) -> None:
     """The dearest that the API takes, two checks and a list, each again as soon as there is an answer."""
-    await _post_each(api, (("check", dear(40)), ("check", dear(40)), ("batch", dear(20))), told)
+    await _post_each(api, [*(("check", large_referrals(40)) for _ in range(2)), ("batch", large_referrals(20))], told)
 
 
 async def refused_bodies(api: Api, told: Told) -> None:
     """The heaviest that the API takes, of nothing but little values: refused as a whole, or each item by itself."""
-    await _post_each(api, list(product(("check", "batch"), (too_many(), too_deep()))), told)
+    await _post_each(api, list(product(("check", "batch"), (nested_values(), nested_items()))), told)
 
 
 async def idle_sockets(api: Api, told: Told) -> None:

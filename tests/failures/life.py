@@ -30,7 +30,6 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from deploy.policy import sample_policy
 from deploy.site.installation import publish_document
 from shared.kernel.clock import SystemClock, rfc3339
-from shared.runtime.instance.settings import prefix_of
 from tests.failures.kills import Blow, rounds
 from tests.failures.load import Sender, posts
 from tests.failures.split import BROKER, DATABASE, PROCESSES, SplitExchange, split_exchange
@@ -273,7 +272,9 @@ async def _made_again(exchange: SplitExchange) -> int:
     for each in SERVICES:
         before = await driver.list_deadlines(exchange, each)
         command = [sys.executable, "-m", "deploy.cli", "timers", "rebuild", each, "--state", str(exchange.state)]
-        hurried = clean_environment() | {f"{prefix_of(each)}{name}": value for name, value in HURRIED.items()}
+        hurried = clean_environment() | {
+            f"{driver.settings_prefix(each)}{name}": value for name, value in HURRIED.items()
+        }
         process = await asyncio.create_subprocess_exec(*command, env=hurried)
         assert await process.wait() == 0
         after = await driver.list_deadlines(exchange, each)

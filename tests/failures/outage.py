@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from deploy.accounting.spans import Spans
-from deploy.accounting.streams import Pair
 from tests.failures.load import Post, Sender, Tally, posts, quantile
 from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
 from tests.failures.verdict import Verdict, judge
 from tests.support import driver_delivery as delivery
+from tests.support.driver_delivery import Pair, Spans
 from tests.support.running import until
 
 RECEIPTED_S_MAX = 300.0
@@ -136,7 +135,7 @@ async def disk_gone(exchange: SplitExchange, wanted: Iterator[Post], *, earlier:
     told = earlier | sender.tally
     # The books first: what audit lacks then may come again meanwhile, and is never more later.
     verdict = await judge(exchange, told)
-    return DiskGone(unreceipted, before, await _facts_not_audited(exchange), told, verdict)
+    return DiskGone(unreceipted, before, await delivery.list_unaudited_facts(exchange, "hotline"), told, verdict)
 
 
 async def _facts_waiting(exchange: SplitExchange) -> int:
@@ -152,20 +151,10 @@ async def _with_facts_not_audited(exchange: SplitExchange) -> dict[Pair, Spans]:
     """What audit, which stands still, lacks of facts, once Kafka holds all that are to come."""
 
     async def are_there() -> bool:
-        return not await _facts_waiting(exchange) and bool(await _facts_not_audited(exchange))
+        return not await _facts_waiting(exchange) and bool(await delivery.list_unaudited_facts(exchange, "hotline"))
 
     await until(are_there)
-    return await _facts_not_audited(exchange)
-
-
-async def _facts_not_audited(exchange: SplitExchange) -> dict[Pair, Spans]:
-    """The numbers of facts, by pair, that the hotline has given and audit has not seen."""
-    seen = await delivery.list_audited_spans(exchange)
-    lacking: dict[Pair, Spans] = {}
-    for pair, last in (await delivery.list_sequence_counters(exchange, "hotline")).items():
-        if pair[1] == _AUDIT and (missing := Spans(seen.get(pair, ())).missing(last)):
-            lacking[pair] = Spans(missing)
-    return lacking
+    return await delivery.list_unaudited_facts(exchange, "hotline")
 
 
 def main() -> int:

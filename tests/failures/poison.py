@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Final
 
 from deploy.site.access import kafka_access
-from shared.exchange.message import Draft, Record
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import uuid7
 from tests.failures.delivered import delays_s, p99_s, to_an_agency
 from tests.failures.load import Sender
 from tests.support import driver_delivery as delivery
-from tests.support.driver_delivery import inbox_topic
+from tests.support.driver_delivery import Draft, Record, inbox_topic
 from tests.support.exchange_world import World
 from tests.support.forging import forged, installed_world, write
 from tests.support.running import PROVIDER, Exchange, running_exchange, until

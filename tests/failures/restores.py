@@ -26,11 +26,8 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from deploy.accounting.differences import Reconciliation
 from deploy.accounting.run import reconciled
 from deploy.devstack.postgres import binaries
-from deploy.operator.keys import key_id, revoke
 from deploy.site.access import admin_access
 from shared.kernel.authority import Role
-from shared.kernel.clock import SystemClock
-from shared.runtime.http.identity import key_hash
 from shared.vocabulary.referral import WithdrawalReason
 from tests.journeys.commands import ROOT, blocks, shell
 from tests.support import driver
@@ -135,7 +132,7 @@ async def restore_through(exchange: Exchange, folder: Path, instance: str, count
 
 async def _revoke(exchange: Exchange, instance: str, party: str) -> None:
     """Revoke all keys of the party but its own, and wait until the running instance has that in its journal."""
-    await revoke(exchange.site, party, keep=key_id(key_hash(exchange.parties[party].key)), at=SystemClock().now())
+    await driver.revoke_other_keys(exchange, party)
 
     async def noted() -> bool:
         return not await driver.has_unwritten_endings(exchange, instance)

@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -20,20 +19,15 @@ import httpx
 import pytest
 from confluent_kafka.admin import AclOperation
 
-from deploy.operator.documents import publish_file, signed_beat
+from deploy.operator.documents import publish_file
 from deploy.site import installation
-from deploy.site.access import admin_access
 from deploy.site.endpoints import STACK_FILE
 from deploy.site.open import Site
-from shared.contracts.documents import SignedBeat
-from shared.envelope.keys import SigningKey
 from shared.kernel.clock import SystemClock
-from shared.routing.derive import TOLERANCE
-from shared.runtime.kafka.documents import DIRECTORY_TOPIC, publish_beats
-from tests.failures.altered import with_clock
 from tests.failures.delivered import filings, without_right
 from tests.failures.load import Sender
 from tests.support import driver
+from tests.support.altered_instance import with_clock
 from tests.support.driver_delivery import count_applied_messages
 from tests.support.running import SERVICES, Exchange, running_exchange, until
 from tests.support.stack import FOUR
@@ -116,25 +110,6 @@ async def says(exchange: Exchange, reason: str) -> bool:
     return bool((await checks(exchange))["relay"]["reason"] == reason)
 
 
-@asynccontextmanager
-async def beating(exchange: Exchange) -> AsyncIterator[None]:
-    """Every second somebody says which documents are newest."""
-    key = SigningKey.load((exchange.state / "beat.key").read_text())
-
-    async def beats() -> AsyncIterator[SignedBeat]:
-        while True:
-            yield signed_beat(exchange.state, key, SystemClock().now())
-            await asyncio.sleep(1.0)
-
-    task = asyncio.create_task(publish_beats(admin_access(exchange.endpoints), beats()))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
 @pytest.mark.parametrize("off_s", [OFF_S, -OFF_S])
 async def test_edges_wait_while_a_clock_is_off_and_go_by_themselves_when_it_is_right(
     origin: Exchange, clock: Path, off_s: int, record_property: Callable[[str, object], None]
@@ -162,17 +137,17 @@ async def test_edges_wait_while_no_document_is_heard_of_and_are_decided_once_mor
 ) -> None:
     policy = json.loads((origin.state / "policy.json").read_text())
     body = json.dumps(policy | {"version": policy["version"] + 1}).encode()
-    async with beating(origin):
+    async with driver.document_heartbeat(origin):
         await until(partial(has_heard, origin))
-        async with without_right(origin, "hotline", DIRECTORY_TOPIC, AclOperation.READ):
+        async with without_right(origin, "hotline", driver.DIRECTORY_TOPIC, AclOperation.READ):
             # The grace of the policy before it is over in a moment.
-            begun = SystemClock().now() - TOLERANCE + timedelta(seconds=15)
+            begun = SystemClock().now() - driver.DOCUMENT_TOLERANCE + timedelta(seconds=15)
             published = await asyncio.to_thread(publish_file, site_of(origin), "policy", body, active_from=begun)
             for instance in ("law_enforcement", "industry"):
                 await until(partial(driver.has_document, origin, instance, published.digest))
             await until(partial(says, origin, "beat_late"))
             waiting = await filed(origin)
-            await asyncio.sleep(max(1.0, (begun + TOLERANCE - SystemClock().now()).total_seconds()))
+            await asyncio.sleep(max(1.0, (begun + driver.DOCUMENT_TOLERANCE - SystemClock().now()).total_seconds()))
             assert await applied(origin, waiting) == 0
         await until(partial(all_applied, origin, waiting))
         await origin.until_quiet()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.failures.altered import HASTY
 from tests.failures.lost_records import READ_BY, Way, lose
 from tests.failures.split import PROCESSES, SplitExchange, split_exchange
+from tests.support.altered_instance import HASTY
 
 pytestmark = pytest.mark.long
 

@@ -11,18 +11,18 @@ from uuid import UUID
 import httpx
 import pytest
 
-from tests.failures.altered import HASTY
 from tests.failures.load import Post, Sender, Tally, posts
 from tests.failures.outage import RECEIPTED_S_MAX, broker_down, disk_gone
 from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
 from tests.support import driver
+from tests.support.altered_instance import HASTY
 from tests.support.running import HOTLINE, referral, until
 
 pytestmark = pytest.mark.long
 
 Record = Callable[[str, object], None]
 
-FORGETFUL = ("-m", "tests.failures.forgetful")
+FORGETFUL = ("-m", "tests.support.forgetful_relay")
 
 
 @dataclass(slots=True)

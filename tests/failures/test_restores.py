@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.failures.altered import HASTY
 from tests.failures.restores import AUDIT, RESTORED, Counts, check, restore_through
+from tests.support.altered_instance import HASTY
 from tests.support.running import Exchange, running_exchange
 
 pytestmark = pytest.mark.long

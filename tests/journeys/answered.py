@@ -12,11 +12,11 @@ import httpx
 
 from client.api import CausewayClient
 from shared.contracts.leases import Claim, HandOver
-from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.ids import uuid7
 from tests.contracts.described import Described
+from tests.support.driver import BODY_BYTES_MAX
 from tests.support.running import (
     AGENCY,
     HOTLINE,

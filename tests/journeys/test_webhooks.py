@@ -11,7 +11,7 @@ from typing import Any
 from standardwebhooks.webhooks import Webhook
 
 from tests.journeys.parties import Party, written
-from tests.shared.runtime.courier.test_sender import Raw, receiving
+from tests.support.http_receiver import Raw, receiving
 from tests.support.running import AGENCY, HOTLINE, PROVIDER, Exchange, referral
 
 DEADLINE_S = 300

@@ -6,13 +6,29 @@ Each database is read past its row policies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from deploy.operator.documents import signed_beat
+from deploy.operator.keys import key_id, revoke
+from deploy.site.access import admin_access
+from shared.contracts.documents import SignedBeat
+from shared.envelope.keys import SigningKey
+from shared.guard.envelope_limits import BODY_BYTES_MAX
+from shared.kernel.clock import SystemClock
+from shared.routing.derive import TOLERANCE as DOCUMENT_TOLERANCE
+from shared.runtime.http.budgets import BURST_S
+from shared.runtime.http.identity import key_hash
+from shared.runtime.instance.settings import prefix_of as settings_prefix
+from shared.runtime.kafka.documents import DIRECTORY_TOPIC, publish_beats
 from tests.support.driver_delivery import FINAL_OUTCOMES, Rows, read_rows, read_value
 from tests.support.running import Exchange
+
+__all__ = ["BODY_BYTES_MAX", "BURST_S", "DIRECTORY_TOPIC", "DOCUMENT_TOLERANCE", "settings_prefix"]
 
 _EFFECTS: Final[Mapping[str, str]] = {
     "hotline": "SELECT referral_id::text, party, purpose, state = 'withdrawn' FROM offer",
@@ -204,3 +220,28 @@ async def count_document_kinds(exchange: Exchange, instance: str) -> int:
 async def has_unwritten_endings(exchange: Exchange, instance: str) -> bool:
     """Say whether ends of keys or subjects wait for the erasure journal of the instance."""
     return bool(await read_value(exchange, instance, "SELECT EXISTS (SELECT FROM ending)"))
+
+
+@asynccontextmanager
+async def document_heartbeat(exchange: Exchange) -> AsyncIterator[None]:
+    """Publish once a second which documents are newest, until the block ends."""
+    key = SigningKey.load((exchange.state / "beat.key").read_text())
+
+    async def beats() -> AsyncIterator[SignedBeat]:
+        while True:
+            yield signed_beat(exchange.state, key, SystemClock().now())
+            await asyncio.sleep(1.0)
+
+    task = asyncio.create_task(publish_beats(admin_access(exchange.endpoints), beats()))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def revoke_other_keys(exchange: Exchange, party: str) -> None:
+    """Revoke all API keys of the party but its first one."""
+    own = key_id(key_hash(exchange.parties[party].key))
+    await revoke(exchange.site, party, keep=own, at=SystemClock().now())

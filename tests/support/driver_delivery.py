@@ -14,20 +14,20 @@ from uuid import UUID
 import asyncpg
 
 from deploy.accounting import views
+from deploy.accounting.spans import Spans
+from deploy.accounting.streams import Pair
 from deploy.site.access import admin_access
 from shared.contracts.registry import ALL, BY_TYPE, Family
-from shared.exchange.message import Record
+from shared.exchange.message import Draft, Record
 from shared.exchange.topics import INBOXES, inbox_prefix, inbox_topic
 from shared.runtime.kafka.reader import Bounds, LogReader
 from shared.runtime.kafka.writer import BATCH_BYTES_MAX as SENT_BYTES_MAX
 from shared.runtime.post.ports import Coordinate
 from tests.support.running import Exchange
 
-__all__ = ["SENT_BYTES_MAX", "Record", "inbox_prefix", "inbox_topic"]
+__all__ = ["SENT_BYTES_MAX", "Draft", "Pair", "Record", "Spans", "inbox_prefix", "inbox_topic"]
 
 Rows = list[asyncpg.Record]
-#: Sender, recipient and sequence epoch of a message.
-Pair = tuple[str, str, UUID]
 
 #: Types of messages between two parties, which recipients acknowledge.
 ACKNOWLEDGED: Final = [each.type for each in ALL if each.family in (Family.REFERRAL, Family.NOTICE)]
@@ -153,12 +153,6 @@ async def forget_last_numbers(exchange: Exchange, sender: str, recipient: str) -
 async def list_closed_epochs(exchange: Exchange, recipient: str) -> set[UUID]:
     query = "SELECT epoch FROM closed_epoch WHERE recipient = $1"
     return {row["epoch"] for row in await exchange.count_as_accountant("hotline", query, recipient)}
-
-
-async def list_sequence_counters(exchange: Exchange, instance: str) -> dict[Pair, int]:
-    """Map each pair to the last number that the instance gave."""
-    rows = await exchange.count_as_accountant(instance, views.COUNTERS)
-    return {(row["sender"], row["recipient"], row["epoch"]): row["last"] for row in rows}
 
 
 # -- received messages --------------------------------------------------------------------------------------
@@ -297,15 +291,20 @@ async def count_reused_numbers(exchange: Exchange) -> int:
     return int(await read_value(exchange, "audit", query))
 
 
-async def list_audited_spans(exchange: Exchange) -> dict[Pair, list[tuple[int, int]]]:
-    """Map each pair to the spans of numbers that audit has read or knows as lost."""
+async def list_unaudited_facts(exchange: Exchange, instance: str) -> dict[Pair, Spans]:
+    """Map each pair to the numbers of facts that the instance gave and that audit has neither read nor named lost."""
     query = """
     SELECT sender, recipient, epoch, lower(r) AS first, upper(r) - 1 AS last FROM pair_taken, unnest(taken + gone) AS r
     """
-    spans: dict[Pair, list[tuple[int, int]]] = {}
+    seen: dict[Pair, list[tuple[int, int]]] = {}
     for row in await exchange.count_as_accountant("audit", query):
-        spans.setdefault((row["sender"], row["recipient"], row["epoch"]), []).append((row["first"], row["last"]))
-    return spans
+        seen.setdefault((row["sender"], row["recipient"], row["epoch"]), []).append((row["first"], row["last"]))
+    lacking: dict[Pair, Spans] = {}
+    for row in await exchange.count_as_accountant(instance, views.COUNTERS):
+        pair = row["sender"], row["recipient"], row["epoch"]
+        if row["recipient"] == "audit" and (missing := Spans(seen.get(pair, ())).missing(row["last"])):
+            lacking[pair] = Spans(missing)
+    return lacking
 
 
 # -- Kafka --------------------------------------------------------------------------------------------------

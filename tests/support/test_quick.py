@@ -37,7 +37,7 @@ def tree(tmp_path: Path) -> Path:
         ("services/audit/migrations/versions/0001.sql", {"tests/services/audit", "tests/services/schemas"}),
         ("client/api.py", set()),
         ("tests/support/builders.py", {"tests/support"}),
-        ("tests/journeys/walk.py", set()),
+        ("tests/journeys/parties.py", set()),
         ("tests/architecture/sizes.py", set()),
         ("tests/shared/exchange/test_a.py", set()),
         ("docs/events.md", set()),

@@ -29,35 +29,11 @@ from shared.runtime.post import numbering
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin
 from tests.support.builders import AT, HOTLINE
+from tests.support.costly_bodies import large_referrals, nested_items, nested_values
 from tests.support.exchange_world import SUBMISSION, world
 
 JSON = "application/json"
 ITEM = SUBMISSION["items"][0]
-
-
-def dear(references: int = 40) -> bytes:
-    """As many referrals, each with all the items that it may have, every one hosted in several places."""
-    hosting = [ITEM["hosting"][0] | {"jurisdiction": code} for code in ("NL", "BE", "FR", "DE")]
-    items = [
-        ITEM | {"locator": {"kind": "url", "value": f"https://images.example/gallery/{n}"}, "hosting": hosting}
-        for n in range(10)
-    ]
-    countries = ["NL", "BE", "FR", "DE", "US", "GB", "AU", "CA"]
-    one = SUBMISSION | {"items": items, "user_jurisdictions": countries}
-    return json.dumps(
-        {"referrals": [one | {"external_ref": f"dear-{uuid7().hex[:24]}"} for _ in range(references)]}
-    ).encode()
-
-
-def too_many(nested: bytes = b"[[[[[]]]]]") -> bytes:
-    """As heavy as a list may be, of nothing but little values."""
-    return b'{"referrals":[' + b",".join([nested] * 290_000) + b"]}"
-
-
-def too_deep(references: int = 100) -> bytes:
-    """As many items as a list may have, each as heavy as it may be, of nothing but little values."""
-    one = b'{"items":[' + b",".join([b"[[[[]]]]"] * 3_600) + b"]}"
-    return b'{"referrals":[' + b",".join([one] * references) + b"]}"
 
 
 def posted(body: bytes, content_type: str | None = JSON, party: str = HOTLINE) -> Posted:
@@ -122,7 +98,11 @@ async def least_gap_share(work: Callable[[], Awaitable[object]], *, wanted: floa
 
 async def test_the_process_says_what_is_computed_here(aside: AsideChecking) -> None:
     here = aside.here  # type: ignore[attr-defined]
-    for body in (dear(3), json.dumps(SUBMISSION).encode(), json.dumps({"referrals": [SUBMISSION, {}]}).encode()):
+    for body in (
+        large_referrals(3),
+        json.dumps(SUBMISSION).encode(),
+        json.dumps({"referrals": [SUBMISSION, {}]}).encode(),
+    ):
         told = await aside(posted(body))
         assert told == check_posted(posted(body), here.documents)
     assert told.work == 2 + 2 + len(json.loads(told.body)["results"][0]["recipients"])
@@ -174,7 +154,7 @@ async def test_the_process_comes_last_in_a_session_that_is_ours(aside: AsideChec
 async def test_a_question_that_nobody_waits_for_any_more_is_not_the_answer_to_the_next(aside: AsideChecking) -> None:
     body = json.dumps(SUBMISSION).encode()
     expected = await aside(posted(body))
-    asking_in_vain = asyncio.create_task(aside(posted(dear())))
+    asking_in_vain = asyncio.create_task(aside(posted(large_referrals())))
     await asyncio.sleep(0.05)
     asking_in_vain.cancel()
     await asyncio.wait([asking_in_vain])
@@ -193,7 +173,7 @@ async def test_one_party_cannot_fill_the_queue(aside: AsideChecking, monkeypatch
 async def test_a_dear_check_gives_the_others_their_turns(aside: AsideChecking) -> None:
     """Ratios in one run: with the check computed here, nobody else has a turn while it lasts."""
     here = aside.here  # type: ignore[attr-defined]
-    body = dear()
+    body = large_referrals()
     await aside(posted(body))  # the process is there, and knows the documents
 
     async def on_the_loop() -> None:
@@ -218,7 +198,7 @@ async def test_a_dense_filing_gives_the_others_their_turns(client: tuple[Origin,
 
     async def filing() -> None:
         answer = await door.post(
-            "/v1/referrals:batch", content=dear(20), headers=headers | {"idempotency-key": uuid7().hex}
+            "/v1/referrals:batch", content=large_referrals(20), headers=headers | {"idempotency-key": uuid7().hex}
         )
         assert {each["status"] for each in answer.json()["results"]} == {202}
 
@@ -254,12 +234,12 @@ async def test_what_is_refused_for_its_form_is_owed_by_who_asked(
     async def told(body: bytes) -> httpx.Response:
         return await door.post(f"/v1/referrals:{path}", content=body, headers=headers)
 
-    answer = await told(too_many())
-    assert (answer.status_code, answer.json()["code"], owed) == (422, "batch_size", [len(too_many()) // 1024 + 1])
+    answer = await told(nested_values())
+    assert (answer.status_code, answer.json()["code"], owed) == (422, "batch_size", [len(nested_values()) // 1024 + 1])
     owed.clear()
-    answer = await told(too_deep(2))
+    answer = await told(nested_items(2))
     assert {each.get("problem", each)["code"] for each in answer.json()["results"]} == {"body_too_many_values"}
-    assert sum(owed) == len(too_deep(2)) // 1024 + 1 + (2 if path == "check" else 0)
+    assert sum(owed) == len(nested_items(2)) // 1024 + 1 + (2 if path == "check" else 0)
 
 
 async def test_whoever_owes_waits(client: tuple[Origin, httpx.AsyncClient]) -> None:
@@ -298,7 +278,7 @@ async def test_a_dear_list_is_looked_at_read_prepared_and_signed_beside_the_loop
         watched(where, name)
     watched(tripwire, "trips")
     headers = asking(HOTLINE) | {"content-type": JSON, "idempotency-key": uuid7().hex}
-    answer = await door.post("/v1/referrals:batch", content=dear(references), headers=headers)
+    answer = await door.post("/v1/referrals:batch", content=large_referrals(references), headers=headers)
     assert {each["status"] for each in answer.json()["results"]} == {202}
     assert {name for name, _, _ in steps} == dear_steps.keys()
     assert [name for name, was_beside, _ in steps if was_beside != beside] == []

@@ -16,10 +16,10 @@ from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from tests.services.deliveries import OTHER_PROVIDER, PROVIDER, issued
 from tests.services.doors import asking, door, serving
-from tests.services.hotline.test_beside_the_loop import too_many
 from tests.services.industry.provider import KEK, Providers
 from tests.services.industry.test_preservation_before_removal import asked
 from tests.services.outgoing import clear_parts
+from tests.support.costly_bodies import nested_values
 
 REMOVED = {"action": "removed", "effective_at": "2026-05-04T11:59:00Z"}
 WORK: list[int] = []
@@ -169,7 +169,7 @@ async def test_each_line_and_each_statement_is_work(providers: Providers, client
 
 
 async def test_a_heavy_list_of_little_values_is_refused_and_owed(client: httpx.AsyncClient) -> None:
-    body = too_many().replace(b"referrals", b"answers")
+    body = nested_values().replace(b"referrals", b"answers")
     headers = asking(PROVIDER, key=str(uuid7())) | {"content-type": "application/json"}
     answer = await client.post("/v1/notices:batch", content=body, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (422, "batch_size")

@@ -32,7 +32,7 @@ from shared.runtime.database.transactions import RowScope
 from tests.architecture.source import ROOT
 from tests.services.law_enforcement.agency import KEK, Agencies
 from tests.services.law_enforcement.hooks import URL, Party, party
-from tests.shared.runtime.courier.test_sender import Raw, receiving
+from tests.support.http_receiver import Raw, receiving
 from tests.support.ports import free_port
 
 AWAY, GONE = Sent("connection_failed"), Sent("status_refused", 410)

@@ -11,7 +11,8 @@ from shared.kernel.errors import Refused
 from shared.party.posted import PostedBody, ReadList, read_list
 from shared.runtime.http.budgets import REFUSED_BYTES_A_WORK, work_of
 from shared.runtime.http.sameness import items_hash
-from tests.services.hotline.test_beside_the_loop import JSON, least_gap_share, too_deep, too_many
+from tests.services.hotline.test_beside_the_loop import JSON, least_gap_share
+from tests.support.costly_bodies import nested_items, nested_values
 
 ROUTE = "/v1/referrals:batch"
 
@@ -60,17 +61,17 @@ async def test_a_list_heavier_than_a_body_is_read_beside_the_loop_and_nothing_is
 
 
 async def test_what_is_refused_is_owed_by_its_bytes(reading: Reading) -> None:
-    assert await reading.refused(too_many()) == "batch_size"
-    assert reading.owed == [work_of(len(too_many()))]
+    assert await reading.refused(nested_values()) == "batch_size"
+    assert reading.owed == [work_of(len(nested_values()))]
     reading.owed.clear()
-    read = await reading.read(too_deep())
+    read = await reading.read(nested_items())
     assert {each.partition(" ")[2] for each in read.made} == {"body_too_many_values"}
-    assert reading.owed == [pytest.approx(len(too_deep()) / REFUSED_BYTES_A_WORK, rel=0.01)]
+    assert reading.owed == [pytest.approx(len(nested_items()) / REFUSED_BYTES_A_WORK, rel=0.01)]
 
 
 @pytest.mark.timing
 async def test_whoever_posts_nothing_but_little_values_gives_the_others_their_turns(reading: Reading) -> None:
     async def posting() -> None:
-        await reading.read(too_deep())
+        await reading.read(nested_items())
 
     assert await least_gap_share(posting, wanted=0.3) < 0.3

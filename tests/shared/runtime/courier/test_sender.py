@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,37 +18,10 @@ from shared.kernel.clock import SystemClock
 from shared.runtime.courier import addresses
 from shared.runtime.courier.addresses import AddressRules
 from shared.runtime.courier.sender import HEAD_BYTES_MAX, Sender, Sent
+from tests.support.http_receiver import OK, Raw, receiving
 
 LOCAL = AddressRules(loopback_http=True)
 NAME = "hooks.party.example"
-OK = b"HTTP/1.1 204 No Content\r\n\r\n"
-
-
-@dataclass
-class Raw:
-    """A receiver that answers with given bytes; what it was sent, a request each."""
-
-    answer: bytes = OK
-    hangs: bool = False
-    port: int = 0
-    got: list[bytes] = field(default_factory=list)
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-        self.got.append(head + await reader.readexactly(length))
-        writer.write(self.answer)
-        if self.hangs:
-            await reader.read()
-        writer.close()
-
-
-@asynccontextmanager
-async def receiving(raw: Raw, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Raw]:
-    server = await asyncio.start_server(raw.serve, "127.0.0.1", 0, ssl=tls)
-    raw.port = server.sockets[0].getsockname()[1]
-    yield raw
-    server.close()
 
 
 async def sent(raw: Raw, *, answer_s_max: float = 150) -> Sent:

@@ -1,6 +1,6 @@
 """An instance with one thing otherwise, as a program of its own: shorter pauses, or a clock that is off.
 
-    python -m tests.failures.altered [--hasty] [--clock FILE] KIND --instance NAME [--only PART] …
+    python -m tests.support.altered_instance [--hasty] [--clock FILE] KIND --instance NAME [--only PART] …
 
 `--hasty`: what is repeated after a minute or five is repeated after seconds. `--clock`: the machine's clock is off by
 as many seconds as the file says, whatever it says at that moment; and after five seconds a beat is late.
@@ -26,7 +26,7 @@ from shared.runtime.post import sent_book
 from shared.runtime.post.talk_loop import Speaker
 from shared.runtime.post.turns import TalkSettings
 
-HASTY = ("-m", "tests.failures.altered", "--hasty")
+HASTY = ("-m", "tests.support.altered_instance", "--hasty")
 
 
 def hasten() -> None:

@@ -1,6 +1,8 @@
 """Many timers, eight workers that are stopped in the middle, and clocks that step by an hour.
 
-python -m tests.failures.timers [--edges 25000]     prints figures; exit code 1 unless each was told once and none early
+    python -m tests.shared.runtime.timers.long_run [--edges 25000]
+
+Prints figures. Exit code 1 unless each was told once and none early.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ async def measured(folder: Path, edges: int) -> bool:
 
 
 def main() -> int:
-    options = argparse.ArgumentParser(prog="python -m tests.failures.timers", description=__doc__)
+    options = argparse.ArgumentParser(prog="python -m tests.shared.runtime.timers.long_run", description=__doc__)
     options.add_argument("--edges", type=int, default=EDGES)
     edges: int = options.parse_args().edges
     with tempfile.TemporaryDirectory() as folder:

@@ -28,7 +28,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.ids import uuid7
 from shared.runtime.post.quarantine import Replayed
 from shared.runtime.watch.logs import configure_logs
-from tests.failures.hostile.target import (
+from tests.services.hostile.target import (
     INSTANCE,
     POLICY_VERSION,
     Target,
@@ -38,7 +38,7 @@ from tests.failures.hostile.target import (
     until,
     where,
 )
-from tests.failures.hostile.test_header_names import RawName, batch_of
+from tests.services.hostile.test_header_names import RawName, batch_of
 from tests.shared.exchange.wrong_records import WRONG
 from tests.support.builders import POLICE, draft, verdict, withdrawal
 from tests.support.exchange_world import World

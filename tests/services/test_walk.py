@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from tests.architecture.sizes import FILED, RECEIVED, page_bounds
-from tests.journeys.walk import AGENCIES, ORIGIN, Walk, walk
 from tests.services.databases import migrated, running_databases
+from tests.services.walk import AGENCIES, ORIGIN, Walk, walk
 from tests.support.footsteps import Footsteps, footsteps
 
 #: Leg of the walk → the size that bounds the files it enters.

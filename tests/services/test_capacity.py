@@ -33,9 +33,9 @@ from tests.guard_report.encodings import b64u
 from tests.guard_report.keyed import CHANNELS, HASHES, OTHERS, Channel, Packed, fullest_record
 from tests.guard_report.payloads import payloads
 from tests.guard_report.positions import BASE, POSITIONS
-from tests.journeys.walk import AGENCIES, ORIGIN, Exchanged
 from tests.services.databases import migrated, running_databases, stored_text
 from tests.services.doors import asking
+from tests.services.walk import AGENCIES, ORIGIN, Exchanged
 from tests.support.builders import AT, HOTLINE, POLICE
 from tests.support.canary import new_mark, search
 from tests.support.exchange_world import LONG_AFTER

@@ -1,6 +1,8 @@
 """A broken relay, for a negative control: it forgets each message before the broker has answered for it.
 
-python -m tests.failures.forgetful KIND --instance NAME [--only PART] …    `causeway serve`, with that one difference
+    python -m tests.support.forgetful_relay KIND --instance NAME [--only PART] …
+
+It is `causeway serve` with that one difference.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""`python -m tests.failures.pollers [--events N]`: three pollers read a feed while writers commit out of order.
+"""Three pollers read a feed while writers commit out of order.
+
+    python -m tests.services.law_enforcement.pollers [--events N]
 
 They pause, are stopped wherever they are, and go on from what they have noted; one transaction stays open throughout.
 Each must have taken every event once, all in one order.
@@ -40,7 +42,7 @@ async def run(folder: Path, events: int) -> bool:
 
 
 def main() -> int:
-    options = argparse.ArgumentParser(prog="python -m tests.failures.pollers", description=__doc__)
+    options = argparse.ArgumentParser(prog="python -m tests.services.law_enforcement.pollers", description=__doc__)
     options.add_argument("--events", type=int, default=100_000)
     events: int = options.parse_args().events
     # A poller that is stopped takes the door's work for it along: the driver says so each time.

@@ -1,0 +1,100 @@
+"""Journeys and failures reach the product through HTTP, Kafka, the CLI, operator tools and the driver alone."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.architecture.source import Module, modules, parse
+
+FOLDERS = ("tests/journeys", "tests/failures")
+#: Pure modules of the product that its client is built on: messages, codes, ids, roles, clock, errors.
+PURE = (
+    *("shared.contracts", "shared.vocabulary", "shared.kernel.authority", "shared.kernel.clock"),
+    *("shared.kernel.errors", "shared.kernel.ids"),
+)
+#: Tools of the operator, which start, configure and reconcile an exchange.
+TOOLS = (
+    *("deploy.accounting", "deploy.devstack", "deploy.directory", "deploy.operator", "deploy.policy"),
+    *("deploy.sample", "deploy.scenarios", "deploy.site"),
+)
+#: Tests of the product's inside.
+INSIDE = ("tests.services", "tests.shared", "tests.conformance", "tests.simulation", "tests.deploy")
+#: Functions of the driver that take SQL, for its own modules alone.
+UNDRIVEN = ("read_rows", "read_value")
+_SQL = re.compile(
+    r"\b(SELECT|INSERT\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM|TRUNCATE|(ALTER|CREATE|DROP)\s+(TABLE|INDEX|VIEW))\b"
+)
+
+
+def breaches(module: Module) -> Iterator[str]:
+    """Name each import of the product's inside, each SQL text, and each use of a driver function that takes SQL."""
+    for node in ast.walk(module.tree):
+        for imported in _imported(node):
+            if _is_below(imported, ("shared", "services", "deploy", *INSIDE)) and not _is_below(imported, PURE + TOOLS):
+                yield f"{module.path}:{node.lineno}: {imported}"
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _SQL.search(node.value):
+            yield f"{module.path}:{node.lineno}: SQL"
+        if isinstance(node, ast.Name | ast.Attribute | ast.alias) and _name(node) in UNDRIVEN:
+            yield f"{module.path}:{node.lineno}: {_name(node)}"
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [each.name for each in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [f"{node.module}.{each.name}" for each in node.names]
+    return []
+
+
+def _is_below(name: str, packages: tuple[str, ...]) -> bool:
+    return any(f"{name}.".startswith(f"{package}.") for package in packages)
+
+
+def _name(node: ast.Name | ast.Attribute | ast.alias) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    return node.attr if isinstance(node, ast.Attribute) else node.name
+
+
+def test_journeys_and_failures_see_the_product_from_outside() -> None:
+    assert [breach for module in modules(*FOLDERS) for breach in breaches(module)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from shared.runtime.post.relay import Relay\n",
+        "from shared.exchange import topics\n",
+        "from shared.kernel import canonical\n",
+        "import services.hotline.bus\n",
+        "def f():\n    import shared.party\n",
+        "from deploy.serve import serve\n",
+        "from tests.services.doors import door\n",
+        "X = 'SELECT count(*) FROM inbox'\n",
+        "X = f'{1} DELETE\\n FROM inbox'\n",
+        "X = 'UPDATE inbox SET outcome = 1'\n",
+        "from tests.support.driver_delivery import read_rows\n",
+        "driver.read_value(exchange)\n",
+    ],
+)
+def test_a_planted_look_inside_is_found(text: str) -> None:
+    assert len(list(breaches(parse(text)))) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from shared.contracts.answers import ItemStatement\n",
+        "from shared.kernel.ids import uuid7\n",
+        "from deploy.accounting.run import reconciled\n",
+        "from client.api import CausewayClient\n",
+        "from tests.support.driver import list_cases\n",
+        "X = 'Select a referral and update it'\n",
+    ],
+)
+def test_a_look_from_outside_is_permitted(text: str) -> None:
+    assert list(breaches(parse(text))) == []
