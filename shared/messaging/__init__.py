@@ -1,0 +1,1 @@
+"""Messaging between instances: numbered streams, segments, acknowledgements, exceptions, incarnations and resync."""

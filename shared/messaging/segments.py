@@ -1,0 +1,131 @@
+"""Segments: the messages that one transaction sends in one stream, as the writer keeps them and as Kafka gets them.
+
+A segment is stored without its place: the relay adds the numbers. So a segment that is carried into a new incarnation
+keeps its bytes, its message ids and its content proof, and gets a new place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import NamedTuple
+from uuid import UUID
+
+from shared.messaging.streams import Lane, OutgoingLane, Pair, Place, extend_chain
+
+
+class RecordBytes(NamedTuple):
+    """Key, headers and value of one record, without its place: the same bytes at every append."""
+
+    key: bytes
+    headers: tuple[tuple[str, bytes], ...]
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingMessage:
+    """One message, sealed and proven, before it has a number.
+
+    `digest`: the salted hash of its covered headers and value, 32 bytes. It names the message in the chain and in
+    evidence. `is_own_state`: it tells the state of an own subject, so it is not carried once that subject is erased.
+    `is_p0`: a child at risk waits for it, so its gap is reported at once.
+    """
+
+    message_id: UUID
+    kind: str
+    subject: UUID
+    digest: bytes
+    record: RecordBytes
+    is_own_state: bool = False
+    is_p0: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Numbers `first` to `first + len(messages) - 1` of one stream, from one transaction.
+
+    `chain_before`: the chain before `first`. `proof`: the content proof of the messages, packed
+    (`shared.messaging.proofs`); it does not depend on the place.
+    """
+
+    pair: Pair
+    incarnation: UUID
+    lane: Lane
+    first: int
+    chain_before: bytes
+    messages: tuple[OutgoingMessage, ...]
+    proof: bytes
+    day: date
+
+    @property
+    def last(self) -> int:
+        """The number of the last message."""
+        return self.first + len(self.messages) - 1
+
+    @property
+    def chain(self) -> bytes:
+        """The chain after the last message."""
+        return extend_chain(self.chain_before, (message.digest for message in self.messages))
+
+    def chain_at(self, number: int) -> bytes:
+        """Return the chain after this number, which lies in the segment or just before it."""
+        taken = self.messages[: number - self.first + 1]
+        return extend_chain(self.chain_before, (message.digest for message in taken))
+
+    def places(self) -> dict[UUID, Place]:
+        """Return the place of each message by its id."""
+        return {
+            message.message_id: Place(self.incarnation, self.lane, number)
+            for number, message in enumerate(self.messages, self.first)
+        }
+
+
+class Unplaced(NamedTuple):
+    """The messages of one transaction for one stream, before they have numbers."""
+
+    pair: Pair
+    lane: Lane
+    messages: tuple[OutgoingMessage, ...]
+    proof: bytes
+
+
+def place_segment(unplaced: Unplaced, incarnation: UUID, lane: OutgoingLane, day: date) -> Segment:
+    """Number the messages behind the last number of the lane, and move the lane's end there."""
+    segment = Segment(
+        pair=unplaced.pair,
+        incarnation=incarnation,
+        lane=unplaced.lane,
+        first=lane.last + 1,
+        chain_before=lane.chain,
+        messages=unplaced.messages,
+        proof=unplaced.proof,
+        day=day,
+    )
+    lane.last, lane.chain = segment.last, segment.chain
+    return segment
+
+
+def select_kept(segment: Segment, *, above: int, erased: frozenset[UUID]) -> Unplaced | None:
+    """Return the messages of a segment that a new incarnation carries: numbers above `above`, and no erased own state.
+
+    Return None if no message is left.
+    """
+    kept = tuple(
+        message
+        for number, message in enumerate(segment.messages, segment.first)
+        if number > above and not (message.is_own_state and message.subject in erased)
+    )
+    return Unplaced(segment.pair, segment.lane, kept, segment.proof) if kept else None
+
+
+def split_segment(segment: Segment, messages_max: int) -> Sequence[Segment]:
+    """Split a segment into parts of at most so many messages, each with its own place and the same proof."""
+    parts, first, chain = [], segment.first, segment.chain_before
+    for start in range(0, len(segment.messages), messages_max):
+        part = replace(
+            segment, first=first, chain_before=chain, messages=segment.messages[start : start + messages_max]
+        )
+        parts.append(part)
+        first, chain = part.last + 1, part.chain
+    return parts

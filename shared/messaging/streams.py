@@ -1,0 +1,247 @@
+"""Streams: the numbered messages of one instance to another, as the writer and as each reader sees them.
+
+A pair of instances has one topic with two partitions. Each partition is a stream: numbers 1, 2, 3 … in one incarnation,
+linked by a hash chain. An incarnation belongs to the pair: both lanes change together. Everything here is pure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, IntEnum
+from typing import Final, NamedTuple
+from uuid import UUID
+
+DIGEST_BYTES: Final = 32
+
+
+class Lane(IntEnum):
+    """The partition of a pair's topic; its number is the partition's number.
+
+    The urgent lane has p0 referrals, withdrawals, outcomes, resync requests and holdings. Outcomes and lists of open
+    exceptions share a lane because a list must not overtake an outcome.
+    """
+
+    URGENT = 0
+    ORDINARY = 1
+
+
+LANES: Final = tuple(Lane)
+
+
+class Reader(Enum):
+    """One of the two instances that read a stream. A segment is kept until both have acknowledged it."""
+
+    RECIPIENT = "recipient"
+    AUDIT = "audit"
+
+
+class Pair(NamedTuple):
+    """Two instances, in the direction of the messages."""
+
+    writer: str
+    addressee: str
+
+
+class Place(NamedTuple):
+    """The position of a message in the streams of its pair. It is never part of evidence."""
+
+    incarnation: UUID
+    lane: Lane
+    number: int
+
+
+def begin_chain(incarnation: UUID) -> bytes:
+    """Return the chain before number 1, 32 bytes."""
+    return hashlib.sha256(incarnation.bytes).digest()
+
+
+def extend_chain(chain: bytes, digests: Iterable[bytes]) -> bytes:
+    """Return the chain after records with these digests: SHA-256(chain before ‖ digest), once a record."""
+    for digest in digests:
+        chain = hashlib.sha256(chain + digest).digest()
+    return chain
+
+
+@dataclass(slots=True)
+class OutgoingLane:
+    """One own stream. `last` and `chain` belong to the last number given.
+
+    `sent`: the last number that the relay has appended, at `moved_at`. `acked` and `audit_acked`: the last number that
+    each reader has taken. `kept_above`: the highest number that is no longer kept, with the chain there. `is_full`: the
+    recipient reads no further until it has room for exceptions. `returned_to`, `returned_at`: the last return to a
+    lower number. `copied_at`: the last copy for audit.
+    """
+
+    chain: bytes
+    kept_chain: bytes
+    moved_at: datetime
+    last: int = 0
+    sent: int = 0
+    acked: int = 0
+    audit_acked: int = 0
+    kept_above: int = 0
+    is_full: bool = False
+    returned_to: int | None = None
+    returned_at: datetime | None = None
+    copied_at: datetime | None = None
+
+    def acked_by(self, reader: Reader) -> int:
+        """Return the last number that this reader has acknowledged."""
+        return self.acked if reader is Reader.RECIPIENT else self.audit_acked
+
+    def note_acked(self, reader: Reader, number: int) -> None:
+        """Set the last number that this reader has acknowledged; it may be lower than before."""
+        if reader is Reader.RECIPIENT:
+            self.acked = number
+        else:
+            self.audit_acked = number
+
+
+class Probe(NamedTuple):
+    """A request for an acknowledgement: its nonce and what each reader had acknowledged when it was sent."""
+
+    nonce: UUID
+    sent_at: datetime
+    acked: tuple[int, int]
+    audit_acked: tuple[int, int]
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """Both own streams of one pair, and the state of the exchange of acknowledgements with its readers.
+
+    `probe_pause_s`: the pause before the next probe. `awaited_since`: the start or nightly check since which no newer
+    acknowledgement came. `resync_nonce`: the own resync request that has no answer yet. `opened_at`: by reader, the
+    last incarnation that its acknowledgement caused. `is_limited`: a reader wanted another one within the hour.
+    `carry_from`: the incarnation before, while its messages are still carried into the present one.
+    """
+
+    pair: Pair
+    incarnation: UUID
+    lanes: tuple[OutgoingLane, OutgoingLane]
+    probe_pause_s: int
+    probe: Probe | None = None
+    awaited_since: datetime | None = None
+    resync_nonce: UUID | None = None
+    opened_at: dict[Reader, datetime] = field(default_factory=dict)
+    is_limited: bool = False
+    carry_from: UUID | None = None
+
+    def has_unacked(self, reader: Reader) -> bool:
+        """Return whether this reader lacks an acknowledgement of a number that was sent."""
+        return any(lane.acked_by(reader) < lane.sent for lane in self.lanes)
+
+
+def begin_outgoing(pair: Pair, incarnation: UUID, at: datetime, *, pause_s: int) -> Outgoing:
+    """Return the streams of a new incarnation, without any number given."""
+    chain = begin_chain(incarnation)
+    lanes = OutgoingLane(chain, chain, at), OutgoingLane(chain, chain, at)
+    return Outgoing(pair, incarnation, lanes, pause_s)
+
+
+class LaneEnd(NamedTuple):
+    """The last number of one lane and the chain there."""
+
+    number: int
+    chain: bytes
+
+
+class Fit(Enum):
+    """The decision on one record before anything of it is read."""
+
+    TAKE = "take"
+    ENTER = "enter"
+    DROP = "drop"
+
+
+@dataclass(slots=True)
+class IncomingLane:
+    """One stream of another instance, as it was read.
+
+    `topic_id` and `next_offset`: the position in Kafka. `is_stopped`: reading stopped at a record because there is no
+    room for exceptions. `has_gap`: a number above the next one came.
+    """
+
+    chain: bytes = b""
+    through: int = 0
+    topic_id: UUID | None = None
+    next_offset: int = 0
+    is_stopped: bool = False
+    has_gap: bool = False
+
+
+@dataclass(slots=True)
+class Incoming:
+    """Both streams of one pair, as one reader has taken them.
+
+    `closed`: the ends of each incarnation that was left. `dropped_closed`: the closed incarnation whose record came
+    last. `missed`: an unknown incarnation whose record came before number 1 of its urgent lane. `owes_ack`: something
+    was taken, or an acknowledgement was asked for; `echo` is the nonce of the probe to answer. `acked_at`: the last
+    acknowledgement.
+    """
+
+    pair: Pair
+    incarnation: UUID | None = None
+    lanes: tuple[IncomingLane, IncomingLane] = field(default_factory=lambda: (IncomingLane(), IncomingLane()))
+    closed: dict[UUID, tuple[LaneEnd, LaneEnd]] = field(default_factory=dict)
+    dropped_closed: UUID | None = None
+    missed: UUID | None = None
+    owes_ack: bool = False
+    is_urgent: bool = False
+    echo: UUID | None = None
+    acked_at: datetime | None = None
+
+    def fit(self, place: Place) -> Fit:
+        """Decide whether a record at this place is taken; note gaps and closed incarnations.
+
+        A record is taken only if it has the next number of the present incarnation. An unknown incarnation is entered
+        only at number 1 of the urgent lane.
+        """
+        lane = self.lanes[place.lane]
+        if place.incarnation != self.incarnation:
+            if place.incarnation in self.closed:
+                self.dropped_closed = place.incarnation
+                return Fit.DROP
+            if place.number != 1 or place.lane is not Lane.URGENT:
+                self.missed = place.incarnation
+                return Fit.DROP
+            return Fit.ENTER
+        if place.number <= lane.through:
+            return Fit.DROP
+        if place.number > lane.through + 1:
+            lane.has_gap = True
+            return Fit.DROP
+        return Fit.TAKE
+
+    def enter(self, incarnation: UUID) -> None:
+        """Close the present incarnation and begin this one, in both lanes."""
+        if self.incarnation is not None:
+            urgent, ordinary = (LaneEnd(lane.through, lane.chain) for lane in self.lanes)
+            self.closed[self.incarnation] = (urgent, ordinary)
+        was_missed = self.missed == incarnation
+        self.incarnation = incarnation
+        for lane in self.lanes:
+            lane.through, lane.chain, lane.has_gap = 0, begin_chain(incarnation), False
+        # Ordinary records that came before the incarnation was entered were dropped: the writer must return.
+        self.lanes[Lane.ORDINARY].has_gap = was_missed
+
+    def take(self, place: Place, digest: bytes) -> None:
+        """Take the record at this place. The caller has asked `fit`."""
+        lane = self.lanes[place.lane]
+        lane.through, lane.chain = place.number, extend_chain(lane.chain, (digest,))
+        lane.has_gap = False
+        self.owes_ack = True
+
+    def seek(self, lane: Lane, topic_id: UUID, *, first: int, end: int) -> int:
+        """Return the offset to read from, for a topic that holds offsets `first` to `end` (exclusive).
+
+        A topic that was made again, or that ends before the position, is read from its first record.
+        """
+        read = self.lanes[lane]
+        if read.topic_id != topic_id or read.next_offset > end:
+            read.topic_id, read.next_offset = topic_id, first
+        read.next_offset = max(read.next_offset, first)
+        return read.next_offset
