@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.messaging.streams import LANES, Incoming, Lane, LaneEnd, Outgoing, Pair, Probe, Reader
+from shared.messaging.streams import LANES, Incoming, Lane, LaneEnd, Outgoing, OutgoingLane, Pair, Probe, Reader
 
 ACK_PAUSE: Final = timedelta(seconds=10)
 GAP_ACK_PAUSE: Final = timedelta(seconds=1)
@@ -78,19 +78,36 @@ LISTED: Final = frozenset({Opening.AHEAD, Opening.OTHER_CHAIN})
 
 @dataclass(slots=True)
 class AckEffects:
-    """The effects of one acknowledgement.
+    """The effects of one acknowledgement beyond positions.
 
     `opens`: a new incarnation for this reason, with `unknown` as the incarnation that the reader named and its writer
-    never had. `is_postponed`: it would be the second one of this reader within an hour, so the writer asks again
-    later. `copies`: lanes whose messages go to audit again. `progressed`: lanes whose acknowledged number rose.
+    never had. `is_listed`: one line on the operator's list.
     """
 
     opens: Opening | None = None
     unknown: UUID | None = None
     is_listed: bool = False
-    is_postponed: bool = False
-    progressed: list[Lane] = field(default_factory=list)
-    copies: list[Lane] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """An acknowledgement while it is applied."""
+
+    outgoing: Outgoing
+    reader: Reader
+    is_answer: bool
+    now: datetime
+    effects: AckEffects = field(default_factory=AckEffects)
+
+    def open(self, why: Opening, unknown: UUID | None = None) -> None:
+        """Open an incarnation, unless this reader caused one within the hour: then ask again when the hour is over."""
+        self.effects.is_listed = why in LISTED
+        last = self.outgoing.opened_at.get(self.reader)
+        if last is not None and self.now - last < INCARNATION_PAUSE:
+            self.outgoing.is_limited = True
+            return
+        self.outgoing.opened_at[self.reader] = self.now
+        self.effects.opens, self.effects.unknown = why, unknown
 
 
 def apply_ack(
@@ -100,7 +117,6 @@ def apply_ack(
     *,
     known: frozenset[UUID],
     chains: Mapping[Lane, bytes | None],
-    has_p0: bool,
     now: datetime,
 ) -> AckEffects:
     """Apply an acknowledgement to the pair's own streams and return its effects.
@@ -108,105 +124,90 @@ def apply_ack(
     `known`: all earlier incarnations of the pair. `chains`: by lane, the writer's chain at the number that the reader
     states, None where that is not kept any more (an older number cannot be compared and counts as equal).
     """
-    effects = AckEffects()
-    if outgoing.awaited_since is not None and ack.at >= outgoing.awaited_since:
+    probe = outgoing.probe
+    is_answer = probe is not None and ack.echo == probe.nonce
+    statement = _Statement(outgoing, reader, is_answer, now)
+    if is_answer and reader is Reader.RECIPIENT:
         outgoing.awaited_since = None
     if ack.closed == outgoing.incarnation:
-        return _open(outgoing, reader, Opening.CLOSED, effects, now)
+        statement.open(Opening.CLOSED)
+        return statement.effects
     lanes = ack.lanes
     if ack.incarnation != outgoing.incarnation:
         if ack.incarnation is not None and ack.incarnation not in known:
-            effects.unknown = ack.incarnation
-            return _open(outgoing, reader, Opening.AHEAD, effects, now)
+            statement.open(Opening.AHEAD, ack.incarnation)
+            return statement.effects
         # An older incarnation: nothing of the present one was taken.
         lanes = _none_taken(lanes[0]), _none_taken(lanes[1])
     elif any(said.through > own.last for said, own in zip(lanes, outgoing.lanes, strict=True)):
-        return _open(outgoing, reader, Opening.AHEAD, effects, now)
-    elif any(said.through and not _is_on_chain(said, chains[lane]) for lane, said in zip(LANES, lanes, strict=True)):
-        return _open(outgoing, reader, Opening.OTHER_CHAIN, effects, now)
-    probe = outgoing.probe if ack.echo is not None and outgoing.probe and outgoing.probe.nonce == ack.echo else None
+        statement.open(Opening.AHEAD)
+        return statement.effects
+    elif any(not _is_on_chain(said, chains.get(lane)) for lane, said in zip(LANES, lanes, strict=True)):
+        statement.open(Opening.OTHER_CHAIN)
+        return statement.effects
     for lane, said in zip(LANES, lanes, strict=True):
-        _apply_lane(outgoing, lane, said, reader, probe=probe, effects=effects, has_p0=has_p0, now=now)
-        if effects.opens or effects.is_postponed:
-            break
-    if probe is not None and not outgoing.has_unacked(reader):
-        outgoing.probe = None
-    return effects
+        if statement.effects.opens is None:
+            _apply_lane(statement, lane, said)
+    if probe is not None and is_answer:
+        is_recipient = reader is Reader.RECIPIENT
+        outgoing.probe = probe._replace(acked=None) if is_recipient else probe._replace(audit_acked=None)
+    return statement.effects
 
 
-def _apply_lane(
-    outgoing: Outgoing,
-    lane: Lane,
-    said: LaneAck,
-    reader: Reader,
-    *,
-    probe: Probe | None,
-    effects: AckEffects,
-    has_p0: bool,
-    now: datetime,
-) -> None:
-    own = outgoing.lanes[lane]
-    is_recipient = reader is Reader.RECIPIENT
-    if said.through > own.acked_by(reader) or (is_recipient and own.is_full and not said.is_full):
+def _apply_lane(statement: _Statement, lane: Lane, said: LaneAck) -> None:
+    outgoing, own = statement.outgoing, statement.outgoing.lanes[lane]
+    is_recipient = statement.reader is Reader.RECIPIENT
+    if said.through > own.acked_by(statement.reader) or (is_recipient and own.is_full and not said.is_full):
         outgoing.probe_pause_s = PROBE_PAUSE_S
-    if said.through > own.acked_by(reader):
-        effects.progressed.append(lane)
     if is_recipient:
         own.is_full = said.is_full
-    own.note_acked(reader, said.through)
+    own.note_acked(statement.reader, said.through)
     if said.through >= own.sent:
         return
-    had = None if probe is None else (probe.acked if is_recipient else probe.audit_acked)[lane]
-    without_progress = had is not None and said.through <= had
+    has_progress = not statement.is_answer or _has_progress(outgoing.probe, lane, said, is_recipient=is_recipient)
     if not is_recipient:
-        if without_progress:
-            _copy(outgoing, lane, reader, effects, now)
+        if not has_progress:
+            _copy(statement, own)
         return
-    is_still = without_progress and not said.is_full and now - own.moved_at >= STILL_PAUSE
-    if is_still or (said.has_gap and _may_return(outgoing, lane, said.through, has_p0=has_p0, now=now)):
-        _return_to(outgoing, lane, said.through, effects, now)
+    is_still = not has_progress and not said.is_full and statement.now - own.moved_at >= STILL_PAUSE
+    if is_still or (said.has_gap and _may_return(own, said.through, statement.now)):
+        _return_to(statement, own, said.through)
 
 
-def _may_return(outgoing: Outgoing, lane: Lane, number: int, *, has_p0: bool, now: datetime) -> bool:
-    """Return whether a reported gap makes the relay go back now."""
-    own = outgoing.lanes[lane]
+def _has_progress(probe: Probe | None, lane: Lane, said: LaneAck, *, is_recipient: bool) -> bool:
+    """Return whether the reader has taken something since the probe. A probe is answered once by each reader."""
+    before = None if probe is None else (probe.acked if is_recipient else probe.audit_acked)
+    return before is None or said.through > before[lane]
+
+
+def _may_return(own: OutgoingLane, number: int, now: datetime) -> bool:
+    """Return whether a reported gap makes the relay go back now: at most once in 10 s, to one number once in 60 s.
+
+    While a p0 message is not acknowledged, both limits are 2 s.
+    """
     if own.returned_at is None:
         return True
     since = now - own.returned_at
-    if has_p0:
+    if own.acked < own.p0_last:
         return since >= URGENT_RETURN_PAUSE
     return since >= RETURN_PAUSE and (own.returned_to != number or since >= SAME_RETURN_PAUSE)
 
 
-def _return_to(outgoing: Outgoing, lane: Lane, number: int, effects: AckEffects, now: datetime) -> None:
+def _return_to(statement: _Statement, own: OutgoingLane, number: int) -> None:
     """Make the relay append again from the number after this one, or open an incarnation if that is not kept."""
-    own = outgoing.lanes[lane]
     if number < own.kept_above:
-        _open(outgoing, Reader.RECIPIENT, Opening.NOT_KEPT, effects, now)
+        statement.open(Opening.NOT_KEPT)
         return
-    own.sent, own.moved_at = min(own.sent, number), now
-    own.returned_to, own.returned_at = number, now
+    own.sent, own.moved_at = min(own.sent, number), statement.now
+    own.returned_to, own.returned_at = number, statement.now
 
 
-def _copy(outgoing: Outgoing, lane: Lane, reader: Reader, effects: AckEffects, now: datetime) -> None:
-    own = outgoing.lanes[lane]
+def _copy(statement: _Statement, own: OutgoingLane) -> None:
+    """Send audit copies of what it lacks, so that the addressee does not read its stream again."""
     if own.audit_acked < own.kept_above:
-        _open(outgoing, reader, Opening.NOT_KEPT, effects, now)
-        return
-    own.copied_at = now
-    effects.copies.append(lane)
-
-
-def _open(outgoing: Outgoing, reader: Reader, why: Opening, effects: AckEffects, now: datetime) -> AckEffects:
-    """Open an incarnation, unless this reader caused one within the hour."""
-    effects.is_listed = why in LISTED
-    last = outgoing.opened_at.get(reader)
-    if last is not None and now - last < INCARNATION_PAUSE:
-        outgoing.is_limited = effects.is_postponed = True
-        return effects
-    outgoing.opened_at[reader] = now
-    effects.opens = why
-    return effects
+        statement.open(Opening.NOT_KEPT)
+    else:
+        own.copy_above = own.audit_acked
 
 
 def _none_taken(said: LaneAck) -> LaneAck:
@@ -214,7 +215,7 @@ def _none_taken(said: LaneAck) -> LaneAck:
 
 
 def _is_on_chain(said: LaneAck, own: bytes | None) -> bool:
-    return own is None or own == said.chain
+    return own is None or said.through == 0 or own == said.chain
 
 
 class AckTurn(NamedTuple):
@@ -227,7 +228,7 @@ def find_ack_turn(incoming: Incoming, outgoing: Outgoing | None, now: datetime) 
     """Return whether an acknowledgement to the peer is due.
 
     It is due after something was taken (at most one in 10 s), at once after a p0 or a gap (at most one in 1 s), and as
-    a probe while own messages are unacknowledged.
+    a probe while own messages are unacknowledged. Audit has no `outgoing` streams in a pair that it only reads.
     """
     since = None if incoming.acked_at is None else now - incoming.acked_at
     is_prompt = incoming.is_urgent or any(lane.has_gap for lane in incoming.lanes)
@@ -238,12 +239,19 @@ def find_ack_turn(incoming: Incoming, outgoing: Outgoing | None, now: datetime) 
 
 
 def _is_probe_due(outgoing: Outgoing, since: timedelta | None) -> bool:
-    wants = outgoing.awaited_since is not None or any(outgoing.has_unacked(reader) for reader in Reader)
-    return wants and (since is None or since >= timedelta(seconds=outgoing.probe_pause_s))
+    if outgoing.awaited_since is None and not outgoing.has_unacked():
+        return False
+    return since is None or since >= timedelta(seconds=_find_probe_pause_s(outgoing))
+
+
+def _find_probe_pause_s(outgoing: Outgoing) -> int:
+    """Return the pause before the next probe. New messages since the last probe reset it."""
+    has_news = outgoing.probe is not None and _last_numbers(outgoing) != outgoing.probe.last
+    return PROBE_PAUSE_S if has_news else outgoing.probe_pause_s
 
 
 def build_ack(
-    reader: str, incoming: Incoming, outgoing: Outgoing | None, turn: AckTurn, *, nonce: UUID, now: datetime
+    reader: str, incoming: Incoming, outgoing: Outgoing | None, *, turn: AckTurn, nonce: UUID, now: datetime
 ) -> Ack:
     """Return the acknowledgement of what was taken, and note that it was given.
 
@@ -260,7 +268,7 @@ def build_ack(
         nonce=nonce if turn.asks else None,
         echo=incoming.echo,
         own_incarnation=None if outgoing is None else outgoing.incarnation,
-        heads=None if outgoing is None else _heads(outgoing),
+        heads=None if outgoing is None else _find_heads(outgoing),
     )
     incoming.owes_ack = incoming.is_urgent = False
     incoming.echo = incoming.dropped_closed = None
@@ -273,11 +281,16 @@ def build_ack(
 
 
 def _note_probe(outgoing: Outgoing, nonce: UUID, now: datetime) -> None:
-    outgoing.probe_pause_s = min(PROBE_PAUSE_MAX_S, 2 * outgoing.probe_pause_s)
+    outgoing.probe_pause_s = min(PROBE_PAUSE_MAX_S, 2 * _find_probe_pause_s(outgoing))
     urgent, ordinary = outgoing.lanes
-    outgoing.probe = Probe(nonce, now, (urgent.acked, ordinary.acked), (urgent.audit_acked, ordinary.audit_acked))
+    acked, audit_acked = (urgent.acked, ordinary.acked), (urgent.audit_acked, ordinary.audit_acked)
+    outgoing.probe = Probe(nonce, now, _last_numbers(outgoing), acked, audit_acked)
 
 
-def _heads(outgoing: Outgoing) -> tuple[LaneEnd, LaneEnd]:
+def _last_numbers(outgoing: Outgoing) -> tuple[int, int]:
+    return outgoing.lanes[Lane.URGENT].last, outgoing.lanes[Lane.ORDINARY].last
+
+
+def _find_heads(outgoing: Outgoing) -> tuple[LaneEnd, LaneEnd]:
     urgent, ordinary = (LaneEnd(lane.last, lane.chain) for lane in outgoing.lanes)
     return urgent, ordinary

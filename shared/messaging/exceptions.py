@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.messaging.streams import Place
+from shared.messaging.streams import Place, Role
 
 #: Exceptions per stream at which reading stops; the alarm comes at a tenth.
 EXCEPTIONS_MAX: Final = 100_000
@@ -57,17 +57,18 @@ class Coordinates(NamedTuple):
 class Named:
     """A message as an outcome names it: the subject, the revision and content it carries, and the acts in it.
 
-    `revision` is None for a message without content. `content` is the digest of the subject's content, 32 bytes. `own`:
-    the subject belongs to the writer of the message; otherwise the message is an answer on the reader's subject.
+    `revision` is None for a message without content. `content` is the digest of the subject's content, 32 bytes.
+    `after` is the act before the first act, or before the revision, on the writer's track.
     """
 
     message_id: UUID
+    role: Role
     kind: str
-    subject: UUID
-    is_own: bool
+    subject: UUID | None = None
     revision: int | None = None
     content: bytes | None = None
     acts: tuple[UUID, ...] = ()
+    after: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +82,31 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenException:
-    """A taken message that is kept here. `need` names the version or document that it waits for."""
+class Taken:
+    """A message of another instance whose number was taken. `record`: its headers and value, packed.
 
-    pair_writer: str
+    `chain`: the chain after it.
+    """
+
+    writer: str
     place: Place
-    outcome: Outcome
+    chain: bytes
+    named: Named
     record: bytes
     where: Coordinates
+
+
+@dataclass(frozen=True, slots=True)
+class OpenException:
+    """A taken message that is kept here. The code of its outcome names the version or document that it waits for."""
+
+    taken: Taken
+    outcome: Outcome
     since: datetime
-    need: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeList:
+    """The body of an outcome message: all that one transaction tells one peer."""
+
+    outcomes: tuple[Outcome, ...]

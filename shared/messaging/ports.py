@@ -5,16 +5,16 @@ Adapters: PostgreSQL and Kafka; in memory for unit tests and the simulation. Bot
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
-from shared.messaging.exceptions import Named, OpenException, Outcome, OutcomeKind
-from shared.messaging.segments import Segment
-from shared.messaging.streams import Incoming, Lane, Outgoing, Pair
+from shared.messaging.exceptions import OpenException, Outcome, OutcomeKind
+from shared.messaging.segments import RecordBytes, Segment, Unplaced
+from shared.messaging.streams import Incoming, Lane, Outgoing, Pair, Place, Role
 
 
 class OperatorKind(StrEnum):
@@ -46,11 +46,17 @@ class OpenOutcome(NamedTuple):
     since: datetime
 
 
-class ResyncDebt(NamedTuple):
-    """A resync request of a peer that is not yet answered. `is_first`: the peer wants to be asked in its turn."""
+@dataclass(frozen=True, slots=True)
+class PeerResync:
+    """The resync requests of one peer. `nonce`: the latest request without an answer. `is_first`: it asks for a request
+    in return. `answered_at`: the last answer. `rows_nonce`: the answered request that may still ask for rows, once.
+    """
 
-    nonce: UUID
-    is_first: bool
+    peer: str
+    nonce: UUID | None = None
+    is_first: bool = False
+    answered_at: datetime | None = None
+    rows_nonce: UUID | None = None
 
 
 class MessagingTx(Protocol):
@@ -61,8 +67,14 @@ class MessagingTx(Protocol):
     """
 
     # Own streams.
-    async def load_outgoing(self, peers: Sequence[str], *, lock: bool) -> dict[str, Outgoing]: ...
-    async def save_outgoing(self, outgoing: Sequence[Outgoing]) -> None: ...
+    async def load_outgoing(self, peers: Sequence[str] | None, *, lock: bool) -> dict[str, Outgoing]:
+        """Return the own streams by peer; all of them for None."""
+        ...
+
+    async def save_outgoing(self, outgoing: Sequence[Outgoing], segments: Sequence[Segment] = ()) -> None:
+        """Store streams that were locked, and new segments. Only rows that changed are written."""
+        ...
+
     async def load_known(self, peer: str) -> frozenset[UUID]:
         """Return the earlier incarnations of own streams to this peer."""
         ...
@@ -70,32 +82,44 @@ class MessagingTx(Protocol):
     async def add_known(self, peer: str, incarnation: UUID) -> None: ...
 
     # Segments.
-    async def add_segments(self, segments: Sequence[Segment]) -> None: ...
     async def list_segments(
         self, peer: str, incarnation: UUID, lane: Lane, *, above: int, messages_max: int
     ) -> list[Segment]:
         """Return the segments with numbers above `above`, lowest first: one, or more up to so many messages."""
         ...
 
-    async def find_chain(self, peer: str, incarnation: UUID, lane: Lane, number: int) -> bytes | None:
+    async def find_chain(self, peer: str, incarnation: UUID, lane: Lane, *, number: int) -> bytes | None:
         """Return the chain after this number of an own stream, or None if the number is not kept."""
         ...
 
-    async def drop_segments(self, peer: str, incarnation: UUID, lane: Lane, *, through: int) -> int:
-        """Delete the segments whose last number is at most `through`; return the last number deleted, or 0."""
+    async def drop_segments(self, peer: str, incarnation: UUID, lane: Lane, *, through: int) -> None:
+        """Delete the segments whose last number is at most `through`."""
+        ...
+
+    async def sum_segment_bytes(self) -> dict[str, int]:
+        """Return the bytes of the segments that are kept, by peer."""
         ...
 
     # Streams of others.
     async def load_incoming(self, pair: Pair, *, lock: bool) -> Incoming: ...
+    async def list_incoming(self) -> list[Incoming]: ...
     async def save_incoming(self, incoming: Incoming) -> None: ...
 
     # Exceptions of messages that others sent.
     async def add_exceptions(self, rows: Sequence[OpenException]) -> None: ...
-    async def count_exceptions(self, writer: str, lane: Lane) -> int: ...
     async def list_exceptions(
-        self, *, writer: str | None = None, subjects: Sequence[UUID] | None = None, rows_max: int = 1000
+        self,
+        *,
+        writer: str | None = None,
+        subjects: Sequence[UUID] | None = None,
+        kinds: Collection[OutcomeKind] | None = None,
+        after: tuple[datetime, UUID] | None = None,
+        rows_max: int = 1000,
     ) -> list[OpenException]:
-        """Return open exceptions, oldest first: of one writer, on these subjects, or all."""
+        """Return open exceptions ordered by (since, message id), after this position.
+
+        Each filter that is given applies: writer, subjects, outcome kinds.
+        """
         ...
 
     async def change_exception(self, message_id: UUID, outcome: Outcome) -> None: ...
@@ -106,11 +130,16 @@ class MessagingTx(Protocol):
     async def end_open_outcomes(self, peer: str, message_ids: Sequence[UUID]) -> None: ...
     async def replace_open_outcomes(self, peer: str, rows: Sequence[OpenOutcome]) -> None: ...
 
+    async def list_open_outcomes(self, peer: str) -> list[OpenOutcome]: ...
+
     # Resync and the operator's list.
-    async def load_resync_debt(self, peer: str) -> ResyncDebt | None: ...
-    async def save_resync_debt(self, peer: str, debt: ResyncDebt | None, *, answered_at: datetime | None) -> None: ...
-    async def load_resync_answered_at(self, peer: str) -> datetime | None: ...
+    async def load_resync(self, peer: str) -> PeerResync:
+        """Return the peer's row, or a new one."""
+        ...
+
+    async def save_resync(self, resync: PeerResync) -> None: ...
     async def add_operator_lines(self, lines: Sequence[OperatorLine]) -> None: ...
+    async def list_operator_lines(self) -> list[OperatorLine]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,54 +175,128 @@ class Side(StrEnum):
     ANSWERED = "answered"
 
 
+@dataclass(frozen=True, slots=True)
+class OwnTrack:
+    """An own subject, or the own answers on a subject of the peer, as this side knows it.
+
+    `is_placed`: the subject's place is at the peer. `was_sent`: it was sent there, ever. `is_finished`: nothing is due
+    on it, so a peer that never got it needs no state. Answers have revision 0 and no content; then `is_withdrawn` and
+    `is_erased` are those of the held subject.
+    """
+
+    subject: UUID
+    revision: int = 0
+    content: bytes | None = None
+    acts: tuple[UUID, ...] = ()
+    is_withdrawn: bool = False
+    is_erased: bool = False
+    is_placed: bool = True
+    is_finished: bool = False
+    was_sent: bool = True
+
+
 class Subjects(Protocol):
-    """The subjects of an instance, as messaging needs them. All calls are within the transaction `tx` of the caller."""
+    """The subjects of an instance, as messaging needs them, in the transaction of the caller.
 
-    async def list_days(self, side: Side, peer: str) -> list[DayDigest]:
-        """Return the digests of the holdings here, by the day of the subject, for days that are not closed."""
+    `side` names the rows that the peer states: `held` are own subjects here, and `answered` are the own answers.
+    Methods that send add drafts to the caller's scope.
+    """
+
+    def day_of(self, subject: UUID) -> date:
+        """Return the coded day of a subject."""
         ...
 
-    async def list_holdings(self, side: Side, peer: str, days: Sequence[date]) -> list[Holding]:
-        """Return the holdings here of these days."""
+    def is_day_closed(self, subject: UUID) -> bool:
+        """Return whether the subject's day is past its retention class at both ends."""
         ...
 
-    async def list_expected_days(self, side: Side, peer: str) -> list[DayDigest]:
-        """Return the digests that the peer states if it lacks nothing."""
+    async def list_held_days(self, side: Side, peer: str) -> list[DayDigest]:
+        """Return the digests of the holdings here, by day, for days that are not closed."""
         ...
 
-    async def list_expected(self, side: Side, peer: str, days: Sequence[date]) -> list[Holding]:
-        """Return the own subjects (or answers) that belong at the peer, or were ever sent there, of these days."""
+    async def list_held(self, side: Side, peer: str, *, days: Collection[date]) -> list[Holding]: ...
+
+    async def list_own_days(self, side: Side, peer: str) -> list[DayDigest]:
+        """Return the digests that the peer states if it lacks nothing (`resync.expect_holding`)."""
         ...
 
-    async def send_state(self, subject: UUID, peer: str | None = None) -> None:
-        """Send the whole state of an own subject to its place. Send a withdrawal to `peer`, or to every instance
-        that ever got the subject."""
+    async def list_own(self, side: Side, peer: str, *, days: Collection[date]) -> list[OwnTrack]: ...
+
+    async def load_own(self, side: Side, peer: str, *, subjects: Collection[UUID]) -> dict[UUID, OwnTrack]: ...
+
+    async def send_state(self, subject: UUID) -> None:
+        """Send the whole state of an own subject to its place. An erased subject is not sent."""
         ...
 
-    async def send_answers(self, subject: UUID) -> None:
-        """Send all own answers on a subject of another instance again, in order."""
+    async def send_withdrawal(self, subject: UUID, peer: str) -> None: ...
+
+    async def send_answers(self, subject: UUID, peer: str) -> None:
+        """Send all own answers on a subject of the peer again, in order."""
         ...
 
-    async def adopt_withdrawal(self, subject: UUID) -> bool:
-        """Withdraw an own subject because a peer holds its tombstone; return False if it was withdrawn already."""
+    async def adopt_withdrawal(self, subject: UUID, peer: str) -> None:
+        """Withdraw an own subject, even an unknown one, and send the withdrawal everywhere it was ever sent.
+
+        An unknown subject may have been sent to every peer.
+        """
         ...
 
-    async def decide_again(self, subject: UUID, content: bytes | None) -> None:
-        """Decide an own subject again by the present law, if this content still stands."""
+    async def decide_again(self, subject: UUID) -> None:
+        """Decide an own subject again by the law in force: at most three times, then it goes on the operator's list."""
         ...
 
-    async def note_sent(self, subjects: Sequence[UUID], peer: str) -> None:
-        """Note that these own subjects were sent to the peer once: it named them."""
+    async def note_sent(self, subjects: Collection[UUID], peer: str) -> None:
+        """Note that these own subjects were sent to the peer once: the peer named them."""
         ...
 
-    async def note_places(self, places: Mapping[UUID, tuple[UUID, Lane, int]]) -> None:
+    async def note_erased(self, subjects: Collection[UUID], peer: str) -> None:
+        """Note that the peer has erased these own subjects."""
+        ...
+
+    async def note_places(self, places: Mapping[UUID, Place]) -> None:
         """Rewrite the places of own messages after they were carried into a new incarnation."""
         ...
 
-    async def find_unknown(self, named: Named) -> list[OperatorLine]:
-        """Return a line for each subject, revision, content or act that the peer names and this side lacks."""
+    async def find_erased(self, peer: str, subjects: Collection[UUID]) -> frozenset[UUID]:
+        """Return those of the subjects, own or the peer's, that were erased here."""
         ...
 
-    async def list_erased(self, subjects: Sequence[UUID]) -> frozenset[UUID]:
-        """Return those of the own subjects that were erased here."""
+
+class Draft(NamedTuple):
+    """A message before it is sealed and proven. `body` belongs to the feature, or is a body of the protocol."""
+
+    peer: str
+    role: Role
+    kind: str
+    subject: UUID | None
+    body: object
+    is_p0: bool = False
+
+
+class Composer(Protocol):
+    """Sealing and proving of messages."""
+
+    def compose(self, pair: Pair, lane: Lane, drafts: Sequence[Draft]) -> Unplaced:
+        """Seal and prove the messages of one transaction for one stream."""
         ...
+
+
+class PlacedRecord(NamedTuple):
+    """A record as the relay appends it. `pair` is the stream; a copy for audit lies in another topic."""
+
+    pair: Pair
+    place: Place
+    record: RecordBytes
+
+
+class Appended(NamedTuple):
+    """The position of an append: the topic's id, and the offset of its first record."""
+
+    topic_id: UUID
+    offset: int
+
+
+class Log(Protocol):
+    """The partitions that this instance writes."""
+
+    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> Appended: ...

@@ -6,13 +6,12 @@ keeps its bytes, its message ids and its content proof, and gets a new place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
-from shared.messaging.streams import Lane, OutgoingLane, Pair, Place, extend_chain
+from shared.messaging.streams import SUBJECT_ROLES, Lane, OutgoingLane, Pair, Place, Role, SourceLane, extend_chain
 
 
 class RecordBytes(NamedTuple):
@@ -28,16 +27,16 @@ class OutgoingMessage:
     """One message, sealed and proven, before it has a number.
 
     `digest`: the salted hash of its covered headers and value, 32 bytes. It names the message in the chain and in
-    evidence. `is_own_state`: it tells the state of an own subject, so it is not carried once that subject is erased.
-    `is_p0`: a child at risk waits for it, so its gap is reported at once.
+    evidence. `subject` is None for messages of the protocol itself. `is_p0`: a child at risk waits for it, so its gap
+    is reported at once.
     """
 
     message_id: UUID
+    role: Role
     kind: str
-    subject: UUID
+    subject: UUID | None
     digest: bytes
     record: RecordBytes
-    is_own_state: bool = False
     is_p0: bool = False
 
 
@@ -90,7 +89,7 @@ class Unplaced(NamedTuple):
     proof: bytes
 
 
-def place_segment(unplaced: Unplaced, incarnation: UUID, lane: OutgoingLane, day: date) -> Segment:
+def place_segment(unplaced: Unplaced, incarnation: UUID, lane: OutgoingLane | SourceLane, *, day: date) -> Segment:
     """Number the messages behind the last number of the lane, and move the lane's end there."""
     segment = Segment(
         pair=unplaced.pair,
@@ -103,29 +102,22 @@ def place_segment(unplaced: Unplaced, incarnation: UUID, lane: OutgoingLane, day
         day=day,
     )
     lane.last, lane.chain = segment.last, segment.chain
+    if any(message.is_p0 for message in segment.messages):
+        lane.p0_last = segment.last
     return segment
 
 
 def select_kept(segment: Segment, *, above: int, erased: frozenset[UUID]) -> Unplaced | None:
-    """Return the messages of a segment that a new incarnation carries: numbers above `above`, and no erased own state.
+    """Return the messages of a segment that a new incarnation carries, or None if no message is left.
 
-    Return None if no message is left.
+    They have numbers above `above`. Resync requests are left out: the incarnation has its own. States and answers on
+    erased subjects are left out, too.
     """
     kept = tuple(
         message
         for number, message in enumerate(segment.messages, segment.first)
-        if number > above and not (message.is_own_state and message.subject in erased)
+        if number > above
+        and message.role is not Role.RESYNC
+        and not (message.role in SUBJECT_ROLES and message.subject in erased)
     )
     return Unplaced(segment.pair, segment.lane, kept, segment.proof) if kept else None
-
-
-def split_segment(segment: Segment, messages_max: int) -> Sequence[Segment]:
-    """Split a segment into parts of at most so many messages, each with its own place and the same proof."""
-    parts, first, chain = [], segment.first, segment.chain_before
-    for start in range(0, len(segment.messages), messages_max):
-        part = replace(
-            segment, first=first, chain_before=chain, messages=segment.messages[start : start + messages_max]
-        )
-        parts.append(part)
-        first, chain = part.last + 1, part.chain
-    return parts

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -29,6 +29,31 @@ class Lane(IntEnum):
 
 
 LANES: Final = tuple(Lane)
+
+
+class Role(StrEnum):
+    """The role of a message in the protocol; a feature's message kinds each have one.
+
+    `state`: an own subject, its acts, or both. `answer`: own acts on a subject of the addressee. `fact`: for audit.
+    """
+
+    STATE = "state"
+    ANSWER = "answer"
+    WITHDRAWAL = "withdrawal"
+    OUTCOMES = "outcomes"
+    RESYNC = "resync"
+    HOLDINGS = "holdings"
+    FACT = "fact"
+
+
+#: Messages about a subject that can become exceptions. A withdrawal never does.
+SUBJECT_ROLES: Final = frozenset({Role.STATE, Role.ANSWER})
+CONTROL_ROLES: Final = frozenset({Role.OUTCOMES, Role.RESYNC, Role.HOLDINGS})
+
+
+def find_lane(role: Role, *, is_p0: bool) -> Lane:
+    """Return the lane of a message with this role."""
+    return Lane.URGENT if is_p0 or role is Role.WITHDRAWAL or role in CONTROL_ROLES else Lane.ORDINARY
 
 
 class Reader(Enum):
@@ -72,7 +97,8 @@ class OutgoingLane:
     `sent`: the last number that the relay has appended, at `moved_at`. `acked` and `audit_acked`: the last number that
     each reader has taken. `kept_above`: the highest number that is no longer kept, with the chain there. `is_full`: the
     recipient reads no further until it has room for exceptions. `returned_to`, `returned_at`: the last return to a
-    lower number. `copied_at`: the last copy for audit.
+    lower number. `copy_above`: messages above this number go to audit as copies. `p0_last`: the last number of a p0
+    message.
     """
 
     chain: bytes
@@ -86,7 +112,8 @@ class OutgoingLane:
     is_full: bool = False
     returned_to: int | None = None
     returned_at: datetime | None = None
-    copied_at: datetime | None = None
+    copy_above: int | None = None
+    p0_last: int = 0
 
     def acked_by(self, reader: Reader) -> int:
         """Return the last number that this reader has acknowledged."""
@@ -100,53 +127,85 @@ class OutgoingLane:
             self.audit_acked = number
 
 
+class LaneEnd(NamedTuple):
+    """The last number of one lane and the chain there."""
+
+    number: int
+    chain: bytes
+
+
 class Probe(NamedTuple):
-    """A request for an acknowledgement: its nonce and what each reader had acknowledged when it was sent."""
+    """A request for an acknowledgement, and the positions when it was sent.
+
+    `last`: the last number of each lane. `acked` and `audit_acked`: the numbers that each reader had acknowledged, None
+    once that reader has answered.
+    """
 
     nonce: UUID
     sent_at: datetime
-    acked: tuple[int, int]
-    audit_acked: tuple[int, int]
+    last: tuple[int, int]
+    acked: tuple[int, int] | None
+    audit_acked: tuple[int, int] | None
+
+
+@dataclass(slots=True)
+class SourceLane:
+    """One lane of a former incarnation: its messages above `position` are not yet carried.
+
+    New messages are placed behind `last` until all are carried, so that the order stays.
+    """
+
+    position: int
+    last: int
+    chain: bytes
+    p0_last: int = 0
+
+
+@dataclass(slots=True)
+class Source:
+    """A former incarnation whose messages are carried into the present one."""
+
+    incarnation: UUID
+    lanes: tuple[SourceLane, SourceLane]
 
 
 @dataclass(slots=True)
 class Outgoing:
     """Both own streams of one pair, and the state of the exchange of acknowledgements with its readers.
 
-    `probe_pause_s`: the pause before the next probe. `awaited_since`: the start or nightly check since which no newer
-    acknowledgement came. `resync_nonce`: the own resync request that has no answer yet. `opened_at`: by reader, the
-    last incarnation that its acknowledgement caused. `is_limited`: a reader wanted another one within the hour.
-    `carry_from`: the incarnation before, while its messages are still carried into the present one.
+    `is_audited`: audit reads the streams besides the addressee. `probe_pause_s`: the pause before the next probe.
+    `awaited_since`: the start or nightly check since which the peer answered no probe. `resync_nonce`: the own resync
+    request without an answer yet. `opened_at`: by reader, the last incarnation that its acknowledgement caused.
+    `is_limited`: a reader wanted another one within the hour. `sources`: the former incarnations to carry, in order.
     """
 
     pair: Pair
     incarnation: UUID
     lanes: tuple[OutgoingLane, OutgoingLane]
+    is_audited: bool
     probe_pause_s: int
     probe: Probe | None = None
     awaited_since: datetime | None = None
     resync_nonce: UUID | None = None
     opened_at: dict[Reader, datetime] = field(default_factory=dict)
     is_limited: bool = False
-    carry_from: UUID | None = None
+    sources: list[Source] = field(default_factory=list)
 
-    def has_unacked(self, reader: Reader) -> bool:
-        """Return whether this reader lacks an acknowledgement of a number that was sent."""
-        return any(lane.acked_by(reader) < lane.sent for lane in self.lanes)
+    def has_unacked(self) -> bool:
+        """Return whether a reader lacks a number that was sent."""
+        return any(self.lowest_acked(lane) < self.lanes[lane].sent for lane in LANES)
+
+    def lowest_acked(self, lane: Lane) -> int:
+        """Return the number up to which all readers have acknowledged this lane."""
+        own = self.lanes[lane]
+        return min(own.acked, own.audit_acked) if self.is_audited else own.acked
 
 
-def begin_outgoing(pair: Pair, incarnation: UUID, at: datetime, *, pause_s: int) -> Outgoing:
+def begin_outgoing(pair: Pair, incarnation: UUID, at: datetime, *, is_audited: bool, pause_s: int) -> Outgoing:
     """Return the streams of a new incarnation, without any number given."""
     chain = begin_chain(incarnation)
     lanes = OutgoingLane(chain, chain, at), OutgoingLane(chain, chain, at)
-    return Outgoing(pair, incarnation, lanes, pause_s)
-
-
-class LaneEnd(NamedTuple):
-    """The last number of one lane and the chain there."""
-
-    number: int
-    chain: bytes
+    return Outgoing(pair, incarnation, lanes, is_audited, pause_s)
 
 
 class Fit(Enum):
@@ -179,8 +238,8 @@ class Incoming:
 
     `closed`: the ends of each incarnation that was left. `dropped_closed`: the closed incarnation whose record came
     last. `missed`: an unknown incarnation whose record came before number 1 of its urgent lane. `owes_ack`: something
-    was taken, or an acknowledgement was asked for; `echo` is the nonce of the probe to answer. `acked_at`: the last
-    acknowledgement.
+    was taken, or an acknowledgement was asked for; `is_urgent`: a p0 message was taken. `echo`: the nonce of the probe
+    to answer. `acked_at`: the last acknowledgement. `exception_counts`: open exceptions by lane, filled by the store.
     """
 
     pair: Pair
@@ -193,6 +252,7 @@ class Incoming:
     is_urgent: bool = False
     echo: UUID | None = None
     acked_at: datetime | None = None
+    exception_counts: tuple[int, int] = (0, 0)
 
     def fit(self, place: Place) -> Fit:
         """Decide whether a record at this place is taken; note gaps and closed incarnations.
@@ -222,18 +282,19 @@ class Incoming:
             urgent, ordinary = (LaneEnd(lane.through, lane.chain) for lane in self.lanes)
             self.closed[self.incarnation] = (urgent, ordinary)
         was_missed = self.missed == incarnation
-        self.incarnation = incarnation
+        self.incarnation, self.missed = incarnation, None
         for lane in self.lanes:
             lane.through, lane.chain, lane.has_gap = 0, begin_chain(incarnation), False
         # Ordinary records that came before the incarnation was entered were dropped: the writer must return.
         self.lanes[Lane.ORDINARY].has_gap = was_missed
 
-    def take(self, place: Place, digest: bytes) -> None:
+    def take(self, place: Place, digest: bytes, *, is_p0: bool) -> None:
         """Take the record at this place. The caller has asked `fit`."""
         lane = self.lanes[place.lane]
         lane.through, lane.chain = place.number, extend_chain(lane.chain, (digest,))
         lane.has_gap = False
         self.owes_ack = True
+        self.is_urgent = self.is_urgent or is_p0
 
     def seek(self, lane: Lane, topic_id: UUID, *, first: int, end: int) -> int:
         """Return the offset to read from, for a topic that holds offsets `first` to `end` (exclusive).

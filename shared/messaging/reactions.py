@@ -1,0 +1,177 @@
+"""Reactions to the outcomes and exceptions of own messages at a peer. Pure, but for `apply_actions`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+from shared.messaging.exceptions import OPEN, Named, Outcome, OutcomeKind, Refusal
+from shared.messaging.ports import OpenOutcome, OperatorKind, OperatorLine, OwnTrack, Side
+from shared.messaging.scope import Scope
+from shared.messaging.streams import SUBJECT_ROLES, Role
+
+#: Refusals that the whole state answers.
+RESENT: Final = frozenset({Refusal.UNKNOWN, Refusal.GAP, Refusal.DEAD})
+
+
+@dataclass(slots=True)
+class Actions:
+    """Effects on the tracks that are shared with one peer. A subject stands once in each list."""
+
+    peer: str
+    states: dict[UUID, None] = field(default_factory=dict)
+    withdrawals: dict[UUID, None] = field(default_factory=dict)
+    adoptions: dict[UUID, None] = field(default_factory=dict)
+    answers: dict[UUID, None] = field(default_factory=dict)
+    decisions: dict[UUID, None] = field(default_factory=dict)
+    sent: dict[UUID, None] = field(default_factory=dict)
+    erased: dict[UUID, None] = field(default_factory=dict)
+    lines: dict[OperatorLine, None] = field(default_factory=dict)
+
+    def list_subject(self, kind: OperatorKind, subject: UUID, act: UUID | None = None) -> None:
+        """Put a subject, or an act on it, on the operator's list."""
+        self.lines[OperatorLine(kind, self.peer, subject, act)] = None
+
+    def adopt(self, subject: UUID, own: OwnTrack | None) -> None:
+        """Adopt the peer's tombstone. A withdrawal that this side does not know goes on the operator's list."""
+        if own is not None and own.is_withdrawn:
+            return
+        if own is None or not own.is_erased:
+            self.list_subject(OperatorKind.BEHIND, subject)
+        self.adoptions[subject] = None
+
+
+def side_of(role: Role) -> Side:
+    """Return the side of a message that this instance sent: its own subject, or an answer."""
+    return Side.ANSWERED if role is Role.ANSWER else Side.HELD
+
+
+def react(actions: Actions, outcome: Outcome, own: OwnTrack | None) -> None:
+    """Add the reaction to an outcome of an own message. `own`: the subject, or the answers, as known here."""
+    named = outcome.named
+    subject = named.subject
+    if subject is None:
+        return
+    if outcome.kind is not OutcomeKind.REFUSED:
+        add_differences(actions, named, own)
+    elif outcome.code == Refusal.ERASED:
+        if own is not None and named.role is not Role.ANSWER:
+            actions.erased[subject] = None
+    elif named.role is Role.ANSWER:
+        if outcome.code == Refusal.UNKNOWN:
+            actions.list_subject(OperatorKind.UNKNOWN, subject)
+        elif outcome.code in RESENT and own is not None and own.acts:
+            actions.answers[subject] = None
+    elif own is None:
+        actions.list_subject(OperatorKind.UNKNOWN, subject)
+    elif outcome.code == Refusal.WITHDRAWN:
+        actions.adopt(subject, own)
+    elif not own.is_withdrawn:
+        _react_to_state(actions, outcome, own)
+
+
+def _react_to_state(actions: Actions, outcome: Outcome, own: OwnTrack) -> None:
+    is_current = outcome.named.content == own.content
+    if outcome.code in RESENT:
+        if own.is_placed:
+            actions.states[own.subject] = None
+    elif outcome.code == Refusal.LAW and is_current:
+        actions.decisions[own.subject] = None
+    elif outcome.code == Refusal.BEHIND and is_current and own.revision <= (outcome.held or 0):
+        actions.list_subject(OperatorKind.BEHIND, own.subject)
+
+
+def add_differences(actions: Actions, named: Named, own: OwnTrack | None) -> None:
+    """List the subject, revision, content and acts that the peer names and this side does not know.
+
+    A subject that the peer names was sent there once, even if this side was restored since.
+    """
+    subject = named.subject
+    if subject is None or named.role not in SUBJECT_ROLES:
+        return
+    is_state = named.role is Role.STATE
+    if own is not None and own.is_erased:
+        if is_state and own.is_withdrawn:
+            _note_sent(actions, own)
+        return
+    if is_state and own is None:
+        actions.list_subject(OperatorKind.UNKNOWN, subject)
+    elif is_state and own is not None:
+        if not own.is_withdrawn and _is_ahead(named.revision or 0, named.content, own):
+            actions.list_subject(OperatorKind.BEHIND, subject)
+        _note_sent(actions, own)
+    known: tuple[UUID, ...] = own.acts if own is not None else named.acts if is_state else ()
+    for act in set(named.acts).difference(known):
+        actions.list_subject(OperatorKind.ACT, subject, act)
+
+
+def _is_ahead(revision: int, content: bytes | None, own: OwnTrack) -> bool:
+    return revision > own.revision or (revision == own.revision and content != own.content)
+
+
+def _note_sent(actions: Actions, own: OwnTrack) -> None:
+    if own.was_sent:
+        return
+    actions.sent[own.subject] = None
+    if own.is_withdrawn:
+        actions.withdrawals[own.subject] = None
+    elif own.is_placed:
+        actions.states[own.subject] = None
+
+
+async def apply_outcomes(scope: Scope, peer: str, outcomes: tuple[Outcome, ...]) -> None:
+    """Record which own messages the peer holds as exceptions, and react to each outcome."""
+    last = {outcome.named.message_id: outcome for outcome in outcomes}
+    await scope.tx.put_open_outcomes(
+        [
+            OpenOutcome(peer, message_id, outcome.kind, outcome.code, scope.now)
+            for message_id, outcome in last.items()
+            if outcome.kind in OPEN
+        ]
+    )
+    ended = [message_id for message_id, outcome in last.items() if outcome.kind not in OPEN]
+    await scope.tx.end_open_outcomes(peer, ended)
+    await react_to_all(scope, peer, outcomes)
+
+
+async def react_to_all(scope: Scope, peer: str, outcomes: tuple[Outcome, ...]) -> None:
+    """React to outcomes, except on subjects whose day is closed."""
+    actions = Actions(peer)
+    for side in Side:
+        these = [
+            outcome
+            for outcome in outcomes
+            if side_of(outcome.named.role) is side
+            and outcome.named.subject is not None
+            and not scope.subjects.is_day_closed(outcome.named.subject)
+        ]
+        subjects = {outcome.named.subject for outcome in these if outcome.named.subject is not None}
+        known = await scope.subjects.load_own(side, peer, subjects=subjects) if subjects else {}
+        for outcome in these:
+            if outcome.named.subject is not None:
+                react(actions, outcome, known.get(outcome.named.subject))
+    await apply_actions(scope, actions)
+
+
+async def apply_actions(scope: Scope, actions: Actions) -> None:
+    """Carry out actions: notes first, so that a withdrawal goes to each instance that ever got the subject."""
+    subjects, peer = scope.subjects, actions.peer
+    if actions.sent:
+        await subjects.note_sent(actions.sent, peer)
+    if actions.erased:
+        await subjects.note_erased(actions.erased, peer)
+    for subject in actions.adoptions:
+        await subjects.adopt_withdrawal(subject, peer)
+    for subject in actions.withdrawals:
+        if subject not in actions.adoptions:
+            await subjects.send_withdrawal(subject, peer)
+    for subject in actions.states:
+        if subject not in actions.adoptions:
+            await subjects.send_state(subject)
+    for subject in actions.answers:
+        await subjects.send_answers(subject, peer)
+    for subject in actions.decisions:
+        await subjects.decide_again(subject)
+    if actions.lines:
+        await scope.tx.add_operator_lines(list(actions.lines))

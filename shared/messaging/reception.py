@@ -1,0 +1,220 @@
+"""Reception: one consumed batch of a stream, in one transaction.
+
+The batch moves the position, applies messages, stores exceptions, tells outcomes and handles acknowledgements. A record
+is one of three: a numbered message, an acknowledgement, or unreadable (skipped; the consumer raises the alarm).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from shared.messaging.acks import Ack
+from shared.messaging.exceptions import (
+    EXCEPTIONS_MAX,
+    OPEN,
+    Coordinates,
+    Named,
+    OpenException,
+    Outcome,
+    OutcomeKind,
+    OutcomeList,
+    Refusal,
+    Taken,
+)
+from shared.messaging.reactions import apply_outcomes
+from shared.messaging.resync import Holdings, ResyncRequest
+from shared.messaging.resync_steps import take_holdings, take_request
+from shared.messaging.scope import Scope
+from shared.messaging.sending import finish
+from shared.messaging.streams import (
+    SUBJECT_ROLES,
+    Fit,
+    Incoming,
+    Lane,
+    Pair,
+    Place,
+    Reader,
+    Role,
+)
+
+
+class Arrived(NamedTuple):
+    """A numbered message as the consumer has verified it. `body` is that of a message of the protocol."""
+
+    place: Place
+    digest: bytes
+    named: Named
+    record: bytes
+    is_p0: bool = False
+    body: OutcomeList | ResyncRequest | Holdings | None = None
+
+
+class ArrivedRecord(NamedTuple):
+    """One record of a partition. `content` is None if it is unreadable."""
+
+    topic_id: UUID
+    offset: int
+    broker_time: datetime
+    content: Arrived | Ack | None
+
+
+@dataclass(slots=True)
+class BatchPlan:
+    """The decision on a batch: the messages that are taken, and the acknowledgements in it."""
+
+    taken: list[tuple[Taken, Arrived]] = field(default_factory=list)
+    acks: list[Ack] = field(default_factory=list)
+
+
+def plan_batch(incoming: Incoming, lane: Lane, records: Sequence[ArrivedRecord], *, room: int) -> BatchPlan:
+    """Decide on each record in order, and move the receive state behind the last one read.
+
+    `room`: how many exceptions the stream may still have. Each message on a subject may become one, so the plan ends
+    after so many of them. Without any room reading stops at the record, and the stop is stated to the writer.
+    """
+    plan = BatchPlan()
+    position = incoming.lanes[lane]
+    if position.is_stopped and room > 0:
+        position.is_stopped, incoming.owes_ack = False, True
+    subject_count = 0
+    for record in records:
+        content = record.content
+        if isinstance(content, Ack):
+            plan.acks.append(content)
+        elif content is not None and content.place.lane is lane:
+            fit = incoming.fit(content.place)
+            if fit is not Fit.DROP:
+                if content.named.role in SUBJECT_ROLES:
+                    if subject_count >= room:
+                        position.is_stopped = position.is_stopped or room <= 0
+                        break
+                    subject_count += 1
+                plan.taken.append((_take(incoming, fit, record, arrived=content), content))
+        position.topic_id, position.next_offset = record.topic_id, record.offset + 1
+    return plan
+
+
+def _take(incoming: Incoming, fit: Fit, record: ArrivedRecord, *, arrived: Arrived) -> Taken:
+    if fit is Fit.ENTER:
+        incoming.enter(arrived.place.incarnation)
+    incoming.take(arrived.place, arrived.digest, is_p0=arrived.is_p0)
+    return Taken(
+        writer=incoming.pair.writer,
+        place=arrived.place,
+        chain=incoming.lanes[arrived.place.lane].chain,
+        named=arrived.named,
+        record=arrived.record,
+        where=Coordinates(record.topic_id, record.offset, record.broker_time),
+    )
+
+
+async def receive_batch(
+    scope: Scope, pair: Pair, lane: Lane, *, records: Sequence[ArrivedRecord], exceptions_max: int = EXCEPTIONS_MAX
+) -> int:
+    """Take one batch as the addressee; return how many messages were taken. The caller commits."""
+    incoming = await scope.tx.load_incoming(pair, lock=True)
+    plan = plan_batch(incoming, lane, records, room=exceptions_max - incoming.exception_counts[lane])
+    await apply_messages(scope, pair.writer, [taken for taken, arrived in plan.taken if arrived.body is None])
+    for _, arrived in plan.taken:
+        await _take_control(scope, incoming, arrived)
+    for ack in plan.acks:
+        _hear_ack(scope, incoming, ack)
+    await scope.tx.save_incoming(incoming)
+    await finish(scope)
+    return len(plan.taken)
+
+
+async def apply_messages(scope: Scope, writer: str, taken: Sequence[Taken]) -> None:
+    """Apply messages of one writer, keep those that are exceptions, and tell each outcome but `applied`."""
+    if not taken:
+        return
+    outcomes = await scope.inbound.apply(scope, taken)
+    withdrawn = {
+        each.named.subject
+        for each, outcome in zip(taken, outcomes, strict=True)
+        if each.named.role is Role.WITHDRAWAL and outcome.kind is OutcomeKind.APPLIED
+    }
+    kept = []
+    for each, outcome in zip(taken, outcomes, strict=True):
+        said = outcome
+        if outcome.kind in OPEN:
+            if each.named.role is Role.STATE and each.named.subject in withdrawn:
+                said = replace(outcome, kind=OutcomeKind.REFUSED, code=Refusal.WITHDRAWN)
+            else:
+                kept.append(OpenException(each, outcome, scope.now))
+        if said.kind is not OutcomeKind.APPLIED:
+            scope.say(writer, said)
+    await scope.tx.add_exceptions(kept)
+    subjects = [subject for subject in withdrawn if subject is not None]
+    if subjects:
+        rows = await scope.tx.list_exceptions(writer=writer, subjects=subjects)
+        await end_exceptions(scope, [row for row in rows if row.taken.named.role is Role.STATE], Refusal.WITHDRAWN)
+
+
+async def end_exceptions(scope: Scope, rows: Sequence[OpenException], code: Refusal) -> None:
+    """End exceptions with this refusal, bytes included, and tell their writers."""
+    await scope.tx.end_exceptions([row.taken.named.message_id for row in rows])
+    for row in rows:
+        scope.say(row.taken.writer, Outcome(row.taken.named, OutcomeKind.REFUSED, code))
+
+
+async def _take_control(scope: Scope, incoming: Incoming, arrived: Arrived) -> None:
+    """Take a message of the protocol itself."""
+    peer = incoming.pair.writer
+    match arrived.body:
+        case OutcomeList(outcomes):
+            await apply_outcomes(scope, peer, outcomes)
+        case ResyncRequest() as request:
+            await take_request(scope, incoming, request)
+        case Holdings() as answer:
+            own = await scope.tx.load_outgoing([peer], lock=False)
+            await take_holdings(scope, own.get(peer), peer, answer=answer)
+        case None:
+            pass
+
+
+def _hear_ack(scope: Scope, incoming: Incoming, ack: Ack) -> None:
+    """Note an acknowledgement of own streams, and the wish for one in return.
+
+    The record must be by the writer of the topic: the addressee of the own streams, or audit.
+    """
+    writer = incoming.pair.writer
+    if ack.reader != writer or ack.pair.writer != scope.instance:
+        return
+    if ack.pair.addressee == writer:
+        scope.acks.append((writer, Reader.RECIPIENT, ack))
+        if ack.nonce is not None:
+            incoming.owes_ack, incoming.echo = True, ack.nonce
+    elif writer == scope.audit:
+        scope.acks.append((ack.pair.addressee, Reader.AUDIT, ack))
+
+
+async def observe_batch(scope: Scope, pair: Pair, lane: Lane, *, records: Sequence[ArrivedRecord]) -> int:
+    """Take one batch as audit, which reads the streams of others by the same rules and answers no message."""
+    incoming = await scope.tx.load_incoming(pair, lock=True)
+    plan = plan_batch(incoming, lane, records, room=len(records) + 1)
+    for ack in plan.acks:
+        # The writer of the streams asks both readers with one record, in its topic.
+        if ack.reader == pair.writer and ack.nonce is not None:
+            incoming.owes_ack, incoming.echo = True, ack.nonce
+    await scope.inbound.apply(scope, [taken for taken, _ in plan.taken])
+    await scope.tx.save_incoming(incoming)
+    return len(plan.taken)
+
+
+async def observe_copies(scope: Scope, pair: Pair, copies: Sequence[ArrivedRecord]) -> int:
+    """Take copies of one pair's messages as audit. They stand in another topic, so no position moves."""
+    incoming = await scope.tx.load_incoming(pair, lock=True)
+    taken = []
+    for record in copies:
+        if isinstance(record.content, Arrived):
+            fit = incoming.fit(record.content.place)
+            if fit is not Fit.DROP:
+                taken.append(_take(incoming, fit, record, arrived=record.content))
+    await scope.inbound.apply(scope, taken)
+    await scope.tx.save_incoming(incoming)
+    return len(taken)

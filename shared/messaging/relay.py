@@ -1,0 +1,117 @@
+"""The relay: append the next segments of a stream, then move its pointer.
+
+A crash between the two steps appends them twice, with the same bytes: readers drop the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from shared.messaging.ports import Appended, Log, MessagingTx, PlacedRecord
+from shared.messaging.segments import Segment
+from shared.messaging.streams import Lane, Pair, Place
+
+#: Messages of one append.
+APPENDED_MAX: Final = 500
+
+
+@dataclass(slots=True)
+class AppendWatch:
+    """The expected ends of the partitions that this process writes.
+
+    An append below the expected offset, or under another topic id, shows that the partition lost its tail.
+    """
+
+    ends: dict[tuple[Pair, Lane], tuple[UUID, int]] = field(default_factory=dict)
+
+    def note(self, topic: Pair, lane: Lane, *, at: Appended, record_count: int) -> bool:
+        """Note an append; return whether the partition has lost records before it."""
+        before = self.ends.get((topic, lane))
+        self.ends[topic, lane] = at.topic_id, at.offset + record_count
+        return before is not None and (before[0] != at.topic_id or at.offset < before[1])
+
+
+class Append(NamedTuple):
+    """Records for one partition. `sent_before` is the stream's pointer when they were read."""
+
+    topic: Pair
+    lane: Lane
+    records: list[PlacedRecord]
+    sent_before: int
+
+
+async def load_next(tx: MessagingTx, peer: str, lane: Lane) -> Append | None:
+    """Return the next records of a stream that the relay has not appended, or None."""
+    outgoing = (await tx.load_outgoing([peer], lock=False)).get(peer)
+    if outgoing is None or outgoing.lanes[lane].sent >= outgoing.lanes[lane].last:
+        return None
+    sent = outgoing.lanes[lane].sent
+    segments = await tx.list_segments(peer, outgoing.incarnation, lane, above=sent, messages_max=APPENDED_MAX)
+    return Append(outgoing.pair, lane, list_records(segments, above=sent), sent)
+
+
+async def load_copies(tx: MessagingTx, peer: str, lane: Lane, *, audit: str) -> Append | None:
+    """Return copies of messages that audit lacks, up to the last one that was appended, or None."""
+    outgoing = (await tx.load_outgoing([peer], lock=False)).get(peer)
+    above = None if outgoing is None else outgoing.lanes[lane].copy_above
+    if outgoing is None or above is None:
+        return None
+    segments = await tx.list_segments(peer, outgoing.incarnation, lane, above=above, messages_max=APPENDED_MAX)
+    sent = outgoing.lanes[lane].sent
+    copies = [each for each in list_records(segments, above=above) if each.place.number <= sent]
+    return Append(Pair(outgoing.pair.writer, audit), Lane.ORDINARY, copies, sent)
+
+
+def list_records(segments: Sequence[Segment], *, above: int) -> list[PlacedRecord]:
+    """Return the records of these segments with numbers above `above`."""
+    return [
+        PlacedRecord(segment.pair, Place(segment.incarnation, segment.lane, number), message.record)
+        for segment in segments
+        for number, message in enumerate(segment.messages, segment.first)
+        if number > above
+    ]
+
+
+async def append(log: Log, watch: AppendWatch, batch: Append) -> bool:
+    """Append records; return whether the partition has lost records before them."""
+    at = await log.append(batch.topic, batch.lane, batch.records)
+    return watch.note(batch.topic, batch.lane, at=at, record_count=len(batch.records))
+
+
+async def note_appended(tx: MessagingTx, batch: Append, *, has_lost: bool, now: datetime) -> None:
+    """Move the pointer of the stream behind the last record appended.
+
+    If the stream went back meanwhile, or has another incarnation, the pointer stays. If the partition lost records,
+    the stream goes back to the last acknowledged number.
+    """
+    peer, place = batch.topic.addressee, batch.records[-1].place
+    outgoing = (await tx.load_outgoing([peer], lock=True))[peer]
+    own = outgoing.lanes[batch.lane]
+    if outgoing.incarnation == place.incarnation and own.sent == batch.sent_before:
+        own.sent, own.moved_at = place.number, now
+    if has_lost:
+        own.sent = min(own.sent, own.acked)
+    await tx.save_outgoing([outgoing])
+
+
+async def note_copied(tx: MessagingTx, peer: str, lane: Lane, *, batch: Append) -> None:
+    """Note copies for audit, which end at the last message that was appended."""
+    outgoing = (await tx.load_outgoing([peer], lock=True))[peer]
+    own = outgoing.lanes[lane]
+    last = batch.records[-1].place if batch.records else None
+    is_rest = last is not None and last.incarnation == outgoing.incarnation and last.number < own.sent
+    own.copy_above = last.number if is_rest and last is not None else None
+    await tx.save_outgoing([outgoing])
+
+
+async def note_lost_tail(tx: MessagingTx, peer: str, lane: Lane) -> None:
+    """Go back to the last acknowledged number because an acknowledgement showed that the partition lost records."""
+    found = await tx.load_outgoing([peer], lock=True)
+    for outgoing in found.values():
+        own = outgoing.lanes[lane]
+        own.sent = min(own.sent, own.acked)
+        await tx.save_outgoing([outgoing])

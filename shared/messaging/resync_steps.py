@@ -1,0 +1,162 @@
+"""The steps of a resync procedure, each within one transaction: ask, answer, and act on the answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+from shared.messaging.exceptions import OPEN, Outcome
+from shared.messaging.ports import Draft, OpenOutcome, Side
+from shared.messaging.reactions import Actions, apply_actions, react_to_all
+from shared.messaging.resync import (
+    ClosedIncarnation,
+    Holdings,
+    HoldingsPart,
+    ResyncRequest,
+    SideDay,
+    compare_part,
+    exception_bytes,
+    find_differing_days,
+    holding_bytes,
+    is_answer_due,
+    note_request,
+    paginate,
+    split_rows,
+)
+from shared.messaging.scope import Scope
+from shared.messaging.streams import Incoming, Outgoing, Role
+
+
+async def draft_request(scope: Scope, peer: str, nonce: UUID, *, is_first: bool) -> list[Draft]:
+    """Return the messages of a request: all open exceptions of the peer's messages, in pages."""
+    pages = paginate(await list_open(scope, peer), exception_bytes)
+    return [
+        Draft(
+            peer,
+            Role.RESYNC,
+            Role.RESYNC,
+            None,
+            ResyncRequest(nonce, is_first, exceptions, page, is_last=page == len(pages) - 1),
+        )
+        for page, exceptions in enumerate(pages)
+    ]
+
+
+async def ask(scope: Scope, peer: str, *, is_first: bool) -> None:
+    """Ask a peer for its holdings. With `is_first`, the peer asks in its turn."""
+    nonce = scope.new_id()
+    for draft in await draft_request(scope, peer, nonce, is_first=is_first):
+        scope.send(draft)
+    scope.asks[peer] = nonce
+
+
+async def list_open(scope: Scope, peer: str) -> list[Outcome]:
+    """Return the outcomes of all exceptions that are kept here of this peer's messages."""
+    found: list[Outcome] = []
+    after = None
+    while rows := await scope.tx.list_exceptions(writer=peer, after=after):
+        found += [row.outcome for row in rows]
+        after = rows[-1].since, rows[-1].taken.named.message_id
+    return found
+
+
+async def take_request(scope: Scope, incoming: Incoming, request: ResyncRequest) -> None:
+    """Take a request: its list of exceptions at once, then answer it now or when the hour is over."""
+    peer = incoming.pair.writer
+    if request.of is not None:
+        await _answer_rows(scope, peer, request)
+        return
+    await replace_open(scope, peer, request.exceptions, is_begin=request.page == 0)
+    if request.is_last:
+        await scope.tx.save_resync(note_request(await scope.tx.load_resync(peer), request))
+        await answer_request(scope, incoming)
+
+
+async def answer_request(scope: Scope, incoming: Incoming) -> None:
+    """Answer the latest request of a peer, if one is due, and ask in turn if the peer wants that."""
+    peer = incoming.pair.writer
+    resync = await scope.tx.load_resync(peer)
+    nonce = resync.nonce
+    if nonce is None or not is_answer_due(resync, scope.now):
+        return
+    pages = paginate(await list_open(scope, peer), exception_bytes)
+    digests = [(side, each) for side in Side for each in await scope.subjects.list_held_days(side, peer)]
+    closed = tuple(ClosedIncarnation(incarnation, ends) for incarnation, ends in incoming.closed.items())
+    for page, exceptions in enumerate(pages):
+        is_last = page == len(pages) - 1
+        answer = Holdings(nonce, is_last, page, exceptions)
+        _send(scope, peer, replace(answer, digests=tuple(digests), closed=closed) if is_last else answer)
+    answered = replace(resync, nonce=None, is_first=False, answered_at=scope.now, rows_nonce=nonce)
+    await scope.tx.save_resync(answered)
+    if resync.is_first:
+        await ask(scope, peer, is_first=False)
+
+
+async def _answer_rows(scope: Scope, peer: str, request: ResyncRequest) -> None:
+    """Answer the second step of a procedure, once."""
+    resync = await scope.tx.load_resync(peer)
+    if resync.rows_nonce is None or resync.rows_nonce != request.of:
+        return
+    await scope.tx.save_resync(replace(resync, rows_nonce=None))
+    subjects, parts = scope.subjects, []
+    for side in Side:
+        days = [of.day for of in request.days if of.side is side]
+        rows = await subjects.list_held(side, peer, days=days) if days else []
+        for day in days:
+            of_day = [row for row in rows if subjects.day_of(row.subject) == day]
+            parts += split_rows(SideDay(side, day), of_day)
+    pages = paginate(parts, _part_bytes)
+    for page, group in enumerate(pages):
+        _send(scope, peer, Holdings(request.nonce, page == len(pages) - 1, page, parts=group))
+
+
+def _part_bytes(part: HoldingsPart) -> int:
+    return 128 + sum(holding_bytes(row) for row in part.rows)
+
+
+def _send(scope: Scope, peer: str, answer: Holdings) -> None:
+    scope.send(Draft(peer, Role.HOLDINGS, Role.HOLDINGS, None, answer))
+
+
+async def take_holdings(scope: Scope, outgoing: Outgoing | None, peer: str, *, answer: Holdings) -> None:
+    """Act on an answer to the latest own request; another one is dropped."""
+    if outgoing is None or scope.asks.get(peer, outgoing.resync_nonce) != answer.nonce:
+        return
+    subjects = scope.subjects
+    if answer.exceptions is not None:
+        await replace_open(scope, peer, answer.exceptions, is_begin=answer.page == 0)
+    actions = Actions(peer)
+    for part in answer.parts:
+        own = await subjects.list_own(part.of.side, peer, days=[part.of.day])
+        compare_part(
+            actions,
+            replace(part, rows=tuple(row for row in part.rows if not subjects.is_day_closed(row.subject))),
+            [track for track in own if not subjects.is_day_closed(track.subject)],
+        )
+    await apply_actions(scope, actions)
+    if not answer.is_last:
+        return
+    days: tuple[SideDay, ...] = ()
+    if answer.exceptions is not None:
+        here = {side: await subjects.list_own_days(side, peer) for side in Side}
+        days = find_differing_days(here, answer.digests)
+    if days:
+        nonce = scope.new_id()
+        scope.send(Draft(peer, Role.RESYNC, Role.RESYNC, None, ResyncRequest(nonce, of=answer.nonce, days=days)))
+        scope.asks[peer] = nonce
+    else:
+        scope.asks[peer] = None
+
+
+async def replace_open(scope: Scope, peer: str, outcomes: tuple[Outcome, ...], *, is_begin: bool) -> None:
+    """Replace the view of the own messages that the peer holds as exceptions; later pages add to it."""
+    rows = [
+        OpenOutcome(peer, each.named.message_id, each.kind, each.code, scope.now)
+        for each in outcomes
+        if each.kind in OPEN
+    ]
+    if is_begin:
+        await scope.tx.replace_open_outcomes(peer, rows)
+    else:
+        await scope.tx.put_open_outcomes(rows)
+    await react_to_all(scope, peer, outcomes)

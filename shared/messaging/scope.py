@@ -1,0 +1,68 @@
+"""The scope of one transaction: its tables, subjects, time, and the messages that its last step places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from shared.messaging.acks import Ack
+from shared.messaging.exceptions import Outcome, Taken
+from shared.messaging.ports import Composer, Draft, MessagingTx, OperatorKind, OperatorLine, Subjects
+from shared.messaging.segments import Segment
+from shared.messaging.streams import Lane, Outgoing, Pair, Reader, find_lane
+
+
+class Inbound(Protocol):
+    """The features that messages are for."""
+
+    async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
+        """Apply messages in order and return their outcomes in the same order. Nothing is raised for one message."""
+        ...
+
+
+@dataclass(slots=True)
+class Scope:
+    """One transaction of an instance. The last step (`sending.finish`) applies `acks`, then places all messages.
+
+    `drafts`: by stream. `outcomes`: by peer, said in one message. `asks`: by peer, the nonce of an own resync request
+    among the drafts, or None if the last one is answered. `placed`: segments that are not yet stored.
+    """
+
+    instance: str
+    audit: str
+    tx: MessagingTx
+    subjects: Subjects
+    inbound: Inbound
+    composer: Composer
+    new_id: Callable[[], UUID]
+    now: datetime
+    drafts: dict[tuple[str, Lane], list[Draft]] = field(default_factory=dict)
+    outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
+    asks: dict[str, UUID | None] = field(default_factory=dict)
+    acks: list[tuple[str, Reader, Ack]] = field(default_factory=list)
+    placed: list[Segment] = field(default_factory=list)
+
+    def send(self, draft: Draft) -> None:
+        """Place this message at the end of the transaction."""
+        lane = find_lane(draft.role, is_p0=draft.is_p0)
+        self.drafts.setdefault((draft.peer, lane), []).append(draft)
+
+    def say(self, peer: str, outcome: Outcome) -> None:
+        """Tell the writer of a message its outcome."""
+        self.outcomes.setdefault(peer, []).append(outcome)
+
+    def pair_to(self, peer: str) -> Pair:
+        """Return the pair of the own streams to this peer."""
+        return Pair(self.instance, peer)
+
+    async def save(self, outgoing: Sequence[Outgoing]) -> None:
+        """Store locked streams with the segments that were placed in them."""
+        placed, self.placed = self.placed, []
+        await self.tx.save_outgoing(outgoing, placed)
+
+    async def list_ahead(self, peer: str) -> None:
+        """Put on the operator's list that a peer knows more of this instance's streams than its database."""
+        await self.tx.add_operator_lines([OperatorLine(OperatorKind.AHEAD, peer)])

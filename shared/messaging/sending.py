@@ -1,0 +1,72 @@
+"""The last step of a transaction: apply acknowledgements, then number and store all its messages."""
+
+from __future__ import annotations
+
+from shared.messaging.acks import Ack
+from shared.messaging.exceptions import Outcome, OutcomeList
+from shared.messaging.incarnations import handle_ack, open_incarnation
+from shared.messaging.ports import Draft
+from shared.messaging.resync import exception_bytes, paginate
+from shared.messaging.scope import Scope
+from shared.messaging.segments import Segment, Unplaced, place_segment
+from shared.messaging.streams import LANES, Lane, Outgoing, Reader, Role
+
+
+async def finish(scope: Scope) -> list[Segment]:
+    """Place the messages of the transaction in their streams and return all new segments.
+
+    Messages are sealed and proven before the stream rows are locked. The rows are locked in the order of peer and lane
+    and stay locked until the commit.
+    """
+    unplaced = _compose(scope)
+    acks: dict[str, list[tuple[Reader, Ack]]] = {}
+    for peer, reader, ack in scope.acks:
+        acks.setdefault(peer, []).append((reader, ack))
+    peers = sorted({*(each.pair.addressee for each in unplaced), *acks, *scope.asks})
+    if not peers:
+        return []
+    found = await scope.tx.load_outgoing(peers, lock=True)
+    changed: list[Outgoing] = []
+    for peer in peers:
+        outgoing = found.get(peer)
+        for reader, ack in acks.get(peer, ()):
+            outgoing = await handle_ack(scope, peer, outgoing, reader=reader, ack=ack)
+        if outgoing is None:
+            outgoing = await open_incarnation(scope, peer, None)
+        if peer in scope.asks:
+            outgoing.resync_nonce = scope.asks[peer]
+        scope.placed += [place(scope, outgoing, each) for each in unplaced if each.pair.addressee == peer]
+        changed.append(outgoing)
+    segments = scope.placed
+    await scope.save(changed)
+    scope.drafts, scope.outcomes, scope.asks, scope.acks = {}, {}, {}, []
+    return segments
+
+
+def place(scope: Scope, outgoing: Outgoing, unplaced: Unplaced) -> Segment:
+    """Place messages at the end of their stream.
+
+    While messages of a former incarnation are still carried, new ones are placed behind them and carried, too.
+    """
+    target = outgoing.sources[-1] if outgoing.sources else outgoing
+    return place_segment(unplaced, target.incarnation, target.lanes[unplaced.lane], day=scope.now.date())
+
+
+def _compose(scope: Scope) -> list[Unplaced]:
+    """Seal and prove all messages, outcomes first, by peer and lane."""
+    said = {peer: _draft_outcomes(peer, outcomes) for peer, outcomes in scope.outcomes.items() if outcomes}
+    unplaced = []
+    for peer in sorted({*said, *(peer for peer, _ in scope.drafts)}):
+        for lane in LANES:
+            drafts = scope.drafts.get((peer, lane), [])
+            if lane is Lane.URGENT:
+                drafts = said.get(peer, []) + drafts
+            if drafts:
+                unplaced.append(scope.composer.compose(scope.pair_to(peer), lane, drafts))
+    return unplaced
+
+
+def _draft_outcomes(peer: str, outcomes: list[Outcome]) -> list[Draft]:
+    """Return one message; more only if it were too large."""
+    pages = paginate(outcomes, exception_bytes)
+    return [Draft(peer, Role.OUTCOMES, Role.OUTCOMES, None, OutcomeList(page)) for page in pages]

@@ -1,0 +1,114 @@
+"""Upkeep of an instance's streams: one periodic turn of each pair, and new attempts at exceptions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from enum import Enum
+from typing import Final
+from uuid import UUID
+
+from shared.messaging.acks import Ack, build_ack, find_ack_turn
+from shared.messaging.exceptions import OPEN, OpenException, OutcomeKind, Refusal
+from shared.messaging.incarnations import carry_on, lift_limit
+from shared.messaging.reception import end_exceptions
+from shared.messaging.resync_steps import answer_request
+from shared.messaging.scope import Scope
+from shared.messaging.sending import finish
+from shared.messaging.streams import LANES, Lane, Outgoing, Pair
+
+#: Exceptions that a version, a document or a place can end. Only a person ends a dead letter.
+RETRIED: Final = frozenset({OutcomeKind.DEFERRED, OutcomeKind.WAITING})
+
+
+async def tend_pair(scope: Scope, peer: str) -> None:
+    """Do the due work of one pair: answer its resync request, carry on, purge, and lift the limit of incarnations."""
+    incoming = await scope.tx.load_incoming(Pair(peer, scope.instance), lock=True)
+    await answer_request(scope, incoming)
+    await finish(scope)
+    found = await scope.tx.load_outgoing([peer], lock=True)
+    if peer not in found:
+        return
+    outgoing = found[peer]
+    lift_limit(outgoing, scope.now)
+    for lane in LANES:
+        await purge_lane(scope, outgoing, lane)
+    await carry_on(scope, outgoing)
+    await scope.save([outgoing])
+
+
+async def purge_lane(scope: Scope, outgoing: Outgoing, lane: Lane) -> None:
+    """Delete the segments that all readers have acknowledged."""
+    own, through = outgoing.lanes[lane], outgoing.lowest_acked(lane)
+    if through <= own.kept_above:
+        return
+    peer = outgoing.pair.addressee
+    kept = await scope.tx.list_segments(peer, outgoing.incarnation, lane, above=through, messages_max=1)
+    end, chain = (kept[0].first - 1, kept[0].chain_before) if kept else (own.last, own.chain)
+    if end > own.kept_above:
+        await scope.tx.drop_segments(peer, outgoing.incarnation, lane, through=end)
+        own.kept_above, own.kept_chain = end, chain
+
+
+async def give_ack(scope: Scope, pair: Pair) -> Ack | None:
+    """Return the acknowledgement that is due to the writer of a pair, or None.
+
+    The holder of the relay's lease appends it after the commit.
+    """
+    incoming = await scope.tx.load_incoming(pair, lock=True)
+    outgoing = None
+    if pair.addressee == scope.instance:
+        outgoing = (await scope.tx.load_outgoing([pair.writer], lock=True)).get(pair.writer)
+    turn = find_ack_turn(incoming, outgoing, scope.now)
+    if turn is None:
+        return None
+    ack = build_ack(scope.instance, incoming, outgoing, turn=turn, nonce=scope.new_id(), now=scope.now)
+    await scope.tx.save_incoming(incoming)
+    if outgoing is not None:
+        await scope.tx.save_outgoing([outgoing])
+    return ack
+
+
+async def retry_exceptions(scope: Scope, rows: Sequence[OpenException]) -> None:
+    """Try kept messages again after a new version, document or place, and tell each outcome that changed."""
+    by_writer: dict[str, list[OpenException]] = {}
+    for row in rows:
+        by_writer.setdefault(row.taken.writer, []).append(row)
+    ended: list[UUID] = []
+    for writer, of_writer in by_writer.items():
+        outcomes = await scope.inbound.apply(scope, [row.taken for row in of_writer])
+        for row, outcome in zip(of_writer, outcomes, strict=True):
+            if outcome.kind not in OPEN:
+                ended.append(row.taken.named.message_id)
+            elif (outcome.kind, outcome.code) != (row.outcome.kind, row.outcome.code):
+                await scope.tx.change_exception(row.taken.named.message_id, outcome)
+            if outcome.kind is not row.outcome.kind:
+                scope.say(writer, outcome)
+    await scope.tx.end_exceptions(ended)
+    await finish(scope)
+
+
+async def discard_dead(scope: Scope, message_ids: Collection[UUID]) -> None:
+    """End dead letters as a person decided: refused, so that the writer sends the whole state."""
+    rows = await scope.tx.list_exceptions(kinds={OutcomeKind.DEAD})
+    await end_exceptions(scope, [row for row in rows if row.taken.named.message_id in message_ids], Refusal.DEAD)
+    await finish(scope)
+
+
+async def erase_exceptions(scope: Scope, subject: UUID) -> None:
+    """End the exceptions of an erased subject, bytes included. The caller finishes the scope."""
+    await end_exceptions(scope, await scope.tx.list_exceptions(subjects=[subject]), Refusal.ERASED)
+
+
+class KeptBytes(Enum):
+    """The level of the bytes that are kept for absent readers."""
+
+    NORMAL = "normal"
+    ALARM = "alarm"
+    FULL = "full"
+
+
+def find_kept_level(kept_bytes: int, *, bytes_max: int) -> KeptBytes:
+    """Return the level: an alarm from half of the bound on; at the bound, new filings are refused with 503."""
+    if kept_bytes >= bytes_max:
+        return KeptBytes.FULL
+    return KeptBytes.ALARM if 2 * kept_bytes >= bytes_max else KeptBytes.NORMAL

@@ -1,0 +1,294 @@
+"""The store of messaging in memory: transactions that commit or roll back, and snapshots.
+
+Stored values are never changed: `load_…` returns copies and `save_…` stores copies. So a snapshot copies tables only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from shared.messaging.exceptions import OpenException, Outcome, OutcomeKind
+from shared.messaging.ports import OpenOutcome, OperatorLine, PeerResync
+from shared.messaging.segments import Segment
+from shared.messaging.streams import (
+    Incoming,
+    IncomingLane,
+    Lane,
+    Outgoing,
+    OutgoingLane,
+    Pair,
+    Source,
+    SourceLane,
+)
+
+Table = dict[Any, Any]
+MESSAGING = (
+    *("outgoing", "known", "segments", "incoming", "exceptions", "open_outcomes"),
+    *("resync", "lines"),
+)
+_MISSING = object()
+
+
+class MemoryDatabase:
+    """Tables of messaging, and of the features that use it, by name."""
+
+    def __init__(self, *tables: str) -> None:
+        self.tables: dict[str, Table] = {name: {} for name in (*MESSAGING, *tables)}
+
+    def snapshot(self) -> dict[str, Table]:
+        return {name: dict(table) for name, table in self.tables.items()}
+
+    def restore(self, snapshot: dict[str, Table]) -> None:
+        self.tables = {name: dict(table) for name, table in snapshot.items()}
+
+    @contextmanager
+    def transaction(self) -> Iterator[MemoryTx]:
+        """A transaction; an exception rolls it back."""
+        tx = MemoryTx(self)
+        try:
+            yield tx
+        except BaseException:
+            tx.roll_back()
+            raise
+
+
+class MemoryTx:
+    """The tables of messaging within one transaction in memory. `on_segments` sees each segment that is added."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self.tables = database.tables
+        self.undo: list[tuple[Table, object, object]] = []
+        self.on_segments: Callable[[Sequence[Segment]], None] | None = None
+
+    def put(self, table: str, key: object, value: object) -> None:
+        rows = self.tables[table]
+        self.undo.append((rows, key, rows.get(key, _MISSING)))
+        rows[key] = value
+
+    def remove(self, table: str, key: object) -> None:
+        rows = self.tables[table]
+        if key in rows:
+            self.undo.append((rows, key, rows.pop(key)))
+
+    def roll_back(self) -> None:
+        for rows, key, before in reversed(self.undo):
+            if before is _MISSING:
+                rows.pop(key, None)
+            else:
+                rows[key] = before
+        self.undo.clear()
+
+    # Own streams.
+    async def load_outgoing(self, peers: Sequence[str] | None, *, lock: bool) -> dict[str, Outgoing]:
+        rows = self.tables["outgoing"]
+        return {peer: copy_outgoing(rows[peer]) for peer in (sorted(rows) if peers is None else peers) if peer in rows}
+
+    async def save_outgoing(self, outgoing: Sequence[Outgoing], segments: Sequence[Segment] = ()) -> None:
+        for each in outgoing:
+            self.put("outgoing", each.pair.addressee, copy_outgoing(each))
+        self._add_segments(segments)
+
+    async def load_known(self, peer: str) -> frozenset[UUID]:
+        return self.tables["known"].get(peer, frozenset())
+
+    async def add_known(self, peer: str, incarnation: UUID) -> None:
+        self.put("known", peer, await self.load_known(peer) | {incarnation})
+
+    # Segments: a tuple by peer, incarnation and lane, in order.
+    def _add_segments(self, segments: Sequence[Segment]) -> None:
+        if self.on_segments is not None:
+            self.on_segments(segments)
+        for each in segments:
+            key = each.pair.addressee, each.incarnation, each.lane
+            self.put("segments", key, (*self.tables["segments"].get(key, ()), each))
+
+    async def list_segments(
+        self, peer: str, incarnation: UUID, lane: Lane, *, above: int, messages_max: int
+    ) -> list[Segment]:
+        found: list[Segment] = []
+        count = 0
+        for each in self.tables["segments"].get((peer, incarnation, lane), ()):
+            if each.last > above:
+                count += len(each.messages)
+                if found and count > messages_max:
+                    break
+                found.append(each)
+        return found
+
+    async def find_chain(self, peer: str, incarnation: UUID, lane: Lane, *, number: int) -> bytes | None:
+        for each in self.tables["segments"].get((peer, incarnation, lane), ()):
+            if each.first - 1 <= number <= each.last:
+                return each.chain_at(number)
+        return None
+
+    async def drop_segments(self, peer: str, incarnation: UUID, lane: Lane, *, through: int) -> None:
+        key = peer, incarnation, lane
+        before = self.tables["segments"].get(key, ())
+        kept = tuple(each for each in before if each.last > through)
+        if not kept:
+            self.remove("segments", key)
+        elif len(kept) < len(before):
+            self.put("segments", key, kept)
+
+    async def sum_segment_bytes(self) -> dict[str, int]:
+        sums: dict[str, int] = {}
+        for (peer, _, _), segments in self.tables["segments"].items():
+            size = sum(len(message.record.value) for each in segments for message in each.messages)
+            sums[peer] = sums.get(peer, 0) + size
+        return sums
+
+    # Streams of others.
+    async def load_incoming(self, pair: Pair, *, lock: bool) -> Incoming:
+        found = self.tables["incoming"].get(pair)
+        read = Incoming(pair) if found is None else copy_incoming(found)
+        counts = [0, 0]
+        for row in self.tables["exceptions"].values():
+            if row.taken.writer == pair.writer:
+                counts[row.taken.place.lane] += 1
+        read.exception_counts = counts[0], counts[1]
+        return read
+
+    async def list_incoming(self) -> list[Incoming]:
+        return [await self.load_incoming(pair, lock=False) for pair in sorted(self.tables["incoming"])]
+
+    async def save_incoming(self, incoming: Incoming) -> None:
+        self.put("incoming", incoming.pair, copy_incoming(incoming))
+
+    # Exceptions of messages that others sent.
+    async def add_exceptions(self, rows: Sequence[OpenException]) -> None:
+        for row in rows:
+            self.put("exceptions", row.taken.named.message_id, row)
+
+    async def list_exceptions(
+        self,
+        *,
+        writer: str | None = None,
+        subjects: Sequence[UUID] | None = None,
+        kinds: Collection[OutcomeKind] | None = None,
+        after: tuple[datetime, UUID] | None = None,
+        rows_max: int = 1000,
+    ) -> list[OpenException]:
+        rows = [
+            row
+            for row in self.tables["exceptions"].values()
+            if (writer is None or row.taken.writer == writer)
+            and (subjects is None or row.taken.named.subject in subjects)
+            and (kinds is None or row.outcome.kind in kinds)
+            and (after is None or _position(row) > after)
+        ]
+        return sorted(rows, key=_position)[:rows_max] if len(rows) > 1 else rows
+
+    async def change_exception(self, message_id: UUID, outcome: Outcome) -> None:
+        row = self.tables["exceptions"].get(message_id)
+        if row is not None:
+            self.put("exceptions", message_id, replace(row, outcome=outcome))
+
+    async def end_exceptions(self, message_ids: Sequence[UUID]) -> None:
+        for message_id in message_ids:
+            self.remove("exceptions", message_id)
+
+    # Own messages that others hold as exceptions.
+    async def put_open_outcomes(self, rows: Sequence[OpenOutcome]) -> None:
+        for row in rows:
+            self.put("open_outcomes", (row.peer, row.message_id), row)
+
+    async def end_open_outcomes(self, peer: str, message_ids: Sequence[UUID]) -> None:
+        for message_id in message_ids:
+            self.remove("open_outcomes", (peer, message_id))
+
+    async def replace_open_outcomes(self, peer: str, rows: Sequence[OpenOutcome]) -> None:
+        for key in [key for key in self.tables["open_outcomes"] if key[0] == peer]:
+            self.remove("open_outcomes", key)
+        await self.put_open_outcomes(rows)
+
+    async def list_open_outcomes(self, peer: str) -> list[OpenOutcome]:
+        return sorted((row for row in self.tables["open_outcomes"].values() if row.peer == peer), key=_message_id)
+
+    # Resync and the operator's list.
+    async def load_resync(self, peer: str) -> PeerResync:
+        found: PeerResync | None = self.tables["resync"].get(peer)
+        return found or PeerResync(peer)
+
+    async def save_resync(self, resync: PeerResync) -> None:
+        self.put("resync", resync.peer, resync)
+
+    async def add_operator_lines(self, lines: Sequence[OperatorLine]) -> None:
+        for line in lines:
+            if line not in self.tables["lines"]:
+                self.put("lines", line, None)
+
+    async def list_operator_lines(self) -> list[OperatorLine]:
+        return list(self.tables["lines"])
+
+
+def _position(row: OpenException) -> tuple[datetime, UUID]:
+    return row.since, row.taken.named.message_id
+
+
+def _message_id(row: OpenOutcome) -> UUID:
+    return row.message_id
+
+
+def copy_outgoing(own: Outgoing) -> Outgoing:
+    """Return a copy that shares no object that changes."""
+    urgent, ordinary = (
+        OutgoingLane(
+            lane.chain,
+            lane.kept_chain,
+            lane.moved_at,
+            lane.last,
+            lane.sent,
+            lane.acked,
+            lane.audit_acked,
+            lane.kept_above,
+            lane.is_full,
+            lane.returned_to,
+            lane.returned_at,
+            lane.copy_above,
+            lane.p0_last,
+        )
+        for lane in own.lanes
+    )
+    return Outgoing(
+        own.pair,
+        own.incarnation,
+        (urgent, ordinary),
+        own.is_audited,
+        own.probe_pause_s,
+        own.probe,
+        own.awaited_since,
+        own.resync_nonce,
+        dict(own.opened_at),
+        own.is_limited,
+        [_copy_source(source) for source in own.sources],
+    )
+
+
+def _copy_source(source: Source) -> Source:
+    urgent, ordinary = (SourceLane(lane.position, lane.last, lane.chain, lane.p0_last) for lane in source.lanes)
+    return Source(source.incarnation, (urgent, ordinary))
+
+
+def copy_incoming(read: Incoming) -> Incoming:
+    """Return a copy that shares no object that changes."""
+    urgent, ordinary = (
+        IncomingLane(lane.chain, lane.through, lane.topic_id, lane.next_offset, lane.is_stopped, lane.has_gap)
+        for lane in read.lanes
+    )
+    return Incoming(
+        read.pair,
+        read.incarnation,
+        (urgent, ordinary),
+        dict(read.closed),
+        read.dropped_closed,
+        read.missed,
+        read.owes_ack,
+        read.is_urgent,
+        read.echo,
+        read.acked_at,
+    )
