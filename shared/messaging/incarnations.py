@@ -37,6 +37,9 @@ async def open_incarnation(scope: Scope, peer: str, old: Outgoing | None, *, unk
     is_audited = peer != scope.audit
     new = begin_outgoing(pair, scope.new_id(), scope.now, is_audited=is_audited, pause_s=PROBE_PAUSE_S)
     if old is not None:
+        if scope.placed:
+            # The old incarnation may be of this same transaction: its segments are carried from the store.
+            await scope.save([old])
         await tx.add_known(peer, old.incarnation)
         new.opened_at, new.awaited_since, new.is_limited = old.opened_at, old.awaited_since, old.is_limited
         new.sources = [_leave(old), *old.sources]

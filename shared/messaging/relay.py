@@ -13,7 +13,7 @@ from uuid import UUID
 
 from shared.messaging.ports import Appended, Log, MessagingTx, PlacedRecord
 from shared.messaging.segments import Segment
-from shared.messaging.streams import Lane, Pair, Place
+from shared.messaging.streams import Lane, OutgoingLane, Pair, Place
 
 #: Messages of one append.
 APPENDED_MAX: Final = 500
@@ -94,7 +94,7 @@ async def note_appended(tx: MessagingTx, batch: Append, *, has_lost: bool, now: 
     if outgoing.incarnation == place.incarnation and own.sent == batch.sent_before:
         own.sent, own.moved_at = place.number, now
     if has_lost:
-        own.sent = min(own.sent, own.acked)
+        _go_back(own)
     await tx.save_outgoing([outgoing])
 
 
@@ -112,6 +112,10 @@ async def note_lost_tail(tx: MessagingTx, peer: str, lane: Lane) -> None:
     """Go back to the last acknowledged number because an acknowledgement showed that the partition lost records."""
     found = await tx.load_outgoing([peer], lock=True)
     for outgoing in found.values():
-        own = outgoing.lanes[lane]
-        own.sent = min(own.sent, own.acked)
+        _go_back(outgoing.lanes[lane])
         await tx.save_outgoing([outgoing])
+
+
+def _go_back(own: OutgoingLane) -> None:
+    """Go back to the last acknowledged number that is kept. If more is lacking, the next probe shows it."""
+    own.sent = min(own.sent, max(own.acked, own.kept_above))

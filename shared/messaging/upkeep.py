@@ -46,7 +46,7 @@ async def purge_lane(scope: Scope, outgoing: Outgoing, lane: Lane) -> None:
     end, chain = (kept[0].first - 1, kept[0].chain_before) if kept else (own.last, own.chain)
     if end > own.kept_above:
         await scope.tx.drop_segments(peer, outgoing.incarnation, lane, through=end)
-        own.kept_above, own.kept_chain = end, chain
+        own.kept_above, own.kept_chain, own.sent = end, chain, max(own.sent, end)
 
 
 async def give_ack(scope: Scope, pair: Pair) -> Ack | None:

@@ -1,0 +1,1 @@
+"""The stream protocol under random faults: the code of `shared.messaging` over the store in memory."""

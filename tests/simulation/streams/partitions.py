@@ -1,0 +1,81 @@
+"""Kafka as the simulation has it: partitions that lose records in each way that the protocol survives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import UUID
+
+from shared.messaging.acks import Ack
+from shared.messaging.ports import Appended, PlacedRecord
+from shared.messaging.reception import Arrived, ArrivedRecord
+from shared.messaging.streams import Lane, Pair
+
+if TYPE_CHECKING:
+    from tests.simulation.streams.world import World
+
+AUDIT = "AUD"
+
+
+class Copy(NamedTuple):
+    """A copy for audit of a message in the streams of another pair."""
+
+    pair: Pair
+    arrived: Arrived
+
+
+class Partition:
+    """One partition. `past`: every numbered record that ever lay in it."""
+
+    def __init__(self, new_id: UUID) -> None:
+        self.past: list[Arrived | Ack | Copy] = []
+        self.renew(new_id)
+
+    def renew(self, new_id: UUID) -> None:
+        """Delete the topic and create it again."""
+        self.topic_id, self.first = new_id, 0
+        self.records: list[tuple[Arrived | Ack | Copy, datetime]] = []
+
+    @property
+    def end(self) -> int:
+        return self.first + len(self.records)
+
+    def lose_tail(self, count: int) -> None:
+        del self.records[max(0, len(self.records) - count) :]
+
+    def expire(self, count: int) -> None:
+        """Delete the first records, as retention does."""
+        self.first += count
+        del self.records[:count]
+
+    def read(self, offset: int, count: int) -> list[ArrivedRecord]:
+        start = offset - self.first
+        return [
+            ArrivedRecord(self.topic_id, offset + at, broker_time, content)  # type: ignore[arg-type]
+            for at, (content, broker_time) in enumerate(self.records[start : start + count])
+        ]
+
+
+class MemoryLog:
+    """The log port of one instance."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> Appended:
+        contents: list[Arrived | Ack | Copy] = []
+        for each in records:
+            arrived = self.world.arrive(each)
+            contents.append(arrived if each.pair == topic else Copy(each.pair, arrived))
+        return self.put(topic, lane, contents)
+
+    def put(self, topic: Pair, lane: Lane, contents: Sequence[Arrived | Ack | Copy]) -> Appended:
+        partition = self.world.partitions[topic, lane]
+        at = Appended(partition.topic_id, partition.end)
+        for content in contents:
+            partition.records.append((content, self.world.now))
+            if isinstance(content, Arrived):
+                partition.past.append(content)
+            self.world.count_append(topic, content)
+        return at
