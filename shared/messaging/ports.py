@@ -282,18 +282,22 @@ class Composer(Protocol):
 
 
 class PlacedRecord(NamedTuple):
-    """A record as the relay appends it. `pair` is the stream; a copy for audit lies in another topic."""
+    """A record as the relay appends it. `segment` names its stream; a copy for audit lies in another topic."""
 
-    pair: Pair
+    segment: Segment
     place: Place
     record: RecordBytes
 
 
 class Appended(NamedTuple):
-    """The position of an append: the topic's id, and the offset of its first record."""
+    """The position of an append: the topic's id, the offset of its first record, and the offset behind its last one.
+
+    The append may have more records than messages: proofs have no number.
+    """
 
     topic_id: UUID
     offset: int
+    end: int
 
 
 class Log(Protocol):

@@ -64,10 +64,14 @@ class ArrivedRecord(NamedTuple):
 
 @dataclass(slots=True)
 class BatchPlan:
-    """The decision on a batch: the messages that are taken, and the acknowledgements in it."""
+    """The decision on a batch: the messages that are taken, and the acknowledgements in it.
+
+    `read_count`: the records before the end of the batch, or before the record where reading stopped.
+    """
 
     taken: list[tuple[Taken, Arrived]] = field(default_factory=list)
     acks: list[Ack] = field(default_factory=list)
+    read_count: int = 0
 
 
 def plan_batch(incoming: Incoming, lane: Lane, records: Sequence[ArrivedRecord], *, room: int) -> BatchPlan:
@@ -95,6 +99,7 @@ def plan_batch(incoming: Incoming, lane: Lane, records: Sequence[ArrivedRecord],
                     subject_count += 1
                 plan.taken.append((_take(incoming, fit, record, arrived=content), content))
         position.topic_id, position.next_offset = record.topic_id, record.offset + 1
+        plan.read_count += 1
     return plan
 
 
@@ -115,7 +120,10 @@ def _take(incoming: Incoming, fit: Fit, record: ArrivedRecord, *, arrived: Arriv
 async def receive_batch(
     scope: Scope, pair: Pair, lane: Lane, *, records: Sequence[ArrivedRecord], exceptions_max: int = EXCEPTIONS_MAX
 ) -> int:
-    """Take one batch as the addressee; return how many messages were taken. The caller commits."""
+    """Take one batch as the addressee; return how many records were read. The caller commits.
+
+    If that is not all of them, the stream has no room for exceptions: the rest is read again later.
+    """
     incoming = await scope.tx.load_incoming(pair, lock=True)
     plan = plan_batch(incoming, lane, records, room=exceptions_max - incoming.exception_counts[lane])
     await apply_messages(scope, pair.writer, [taken for taken, arrived in plan.taken if arrived.body is None])
@@ -125,7 +133,7 @@ async def receive_batch(
         _hear_ack(scope, incoming, ack)
     await scope.tx.save_incoming(incoming)
     await finish(scope)
-    return len(plan.taken)
+    return plan.read_count
 
 
 async def apply_messages(scope: Scope, writer: str, taken: Sequence[Taken]) -> None:
@@ -194,7 +202,10 @@ def _hear_ack(scope: Scope, incoming: Incoming, ack: Ack) -> None:
 
 
 async def observe_batch(scope: Scope, pair: Pair, lane: Lane, *, records: Sequence[ArrivedRecord]) -> int:
-    """Take one batch as audit, which reads the streams of others by the same rules and answers no message."""
+    """Take one batch as audit, which reads the streams of others by the same rules and answers no message.
+
+    Return how many records were read.
+    """
     incoming = await scope.tx.load_incoming(pair, lock=True)
     plan = plan_batch(incoming, lane, records, room=len(records) + 1)
     for ack in plan.acks:
@@ -203,10 +214,10 @@ async def observe_batch(scope: Scope, pair: Pair, lane: Lane, *, records: Sequen
             incoming.owes_ack, incoming.echo = True, ack.nonce
     await scope.inbound.apply(scope, [taken for taken, _ in plan.taken])
     await scope.tx.save_incoming(incoming)
-    return len(plan.taken)
+    return plan.read_count
 
 
-async def observe_copies(scope: Scope, pair: Pair, copies: Sequence[ArrivedRecord]) -> int:
+async def observe_copies(scope: Scope, pair: Pair, copies: Sequence[ArrivedRecord]) -> None:
     """Take copies of one pair's messages as audit. They stand in another topic, so no position moves."""
     incoming = await scope.tx.load_incoming(pair, lock=True)
     taken = []
@@ -217,4 +228,3 @@ async def observe_copies(scope: Scope, pair: Pair, copies: Sequence[ArrivedRecor
                 taken.append(_take(incoming, fit, record, arrived=record.content))
     await scope.inbound.apply(scope, taken)
     await scope.tx.save_incoming(incoming)
-    return len(taken)

@@ -28,10 +28,10 @@ class AppendWatch:
 
     ends: dict[tuple[Pair, Lane], tuple[UUID, int]] = field(default_factory=dict)
 
-    def note(self, topic: Pair, lane: Lane, *, at: Appended, record_count: int) -> bool:
+    def note(self, topic: Pair, lane: Lane, at: Appended) -> bool:
         """Note an append; return whether the partition has lost records before it."""
         before = self.ends.get((topic, lane))
-        self.ends[topic, lane] = at.topic_id, at.offset + record_count
+        self.ends[topic, lane] = at.topic_id, at.end
         return before is not None and (before[0] != at.topic_id or at.offset < before[1])
 
 
@@ -69,7 +69,7 @@ async def load_copies(tx: MessagingTx, peer: str, lane: Lane, *, audit: str) -> 
 def list_records(segments: Sequence[Segment], *, above: int) -> list[PlacedRecord]:
     """Return the records of these segments with numbers above `above`."""
     return [
-        PlacedRecord(segment.pair, Place(segment.incarnation, segment.lane, number), message.record)
+        PlacedRecord(segment, Place(segment.incarnation, segment.lane, number), message.record)
         for segment in segments
         for number, message in enumerate(segment.messages, segment.first)
         if number > above
@@ -79,7 +79,7 @@ def list_records(segments: Sequence[Segment], *, above: int) -> list[PlacedRecor
 async def append(log: Log, watch: AppendWatch, batch: Append) -> bool:
     """Append records; return whether the partition has lost records before them."""
     at = await log.append(batch.topic, batch.lane, batch.records)
-    return watch.note(batch.topic, batch.lane, at=at, record_count=len(batch.records))
+    return watch.note(batch.topic, batch.lane, at)
 
 
 async def note_appended(tx: MessagingTx, batch: Append, *, has_lost: bool, now: datetime) -> None:

@@ -74,7 +74,8 @@ class Auditor:
         if ack is not None:
             self.world.log.put(Pair(AUDIT, pair.writer), Lane.URGENT, [ack])
 
-    def names_loss(self, pair: Pair, lane: Lane, incarnation: UUID, number: int) -> bool:
+    def names_loss(self, where: tuple[Pair, Lane, UUID, int]) -> bool:
+        pair, lane, incarnation, number = where
         return number <= self.db.tables["losses"].get((pair, lane, incarnation), 0)
 
 

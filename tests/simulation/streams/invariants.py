@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from uuid import UUID
 
 from shared.messaging.exceptions import OPEN, OutcomeKind
 from shared.messaging.ports import OperatorKind
-from shared.messaging.streams import LANES, SUBJECT_ROLES, Incoming, Lane, Outgoing, Pair, Role
+from shared.messaging.streams import LANES, SUBJECT_ROLES, Incoming, Lane, Outgoing, Pair, Place, Role
 from shared.messaging.subjects import HeldSubject
 from tests.simulation.streams.node import FULL, Node
 from tests.simulation.streams.partitions import AUDIT
@@ -31,13 +32,13 @@ def is_even(own: Outgoing, read: Incoming | None) -> bool:
     )
 
 
-def find_fates(world: World, node: Node, peer: Node, lane: Lane) -> list[OutcomeKind | None]:
+def find_fates(world: World, node: Node, peer: Node, *, lane: Lane) -> list[OutcomeKind | None]:
     """The outcomes, at the addressee, of all messages of the present incarnation about subjects."""
     own: Outgoing = node.db.tables["outgoing"][peer.name]
-    placed = world.placed[own.pair, lane, own.incarnation]
+    placed = node.db.tables["placed"]
     fates: list[OutcomeKind | None] = []
     for number in range(1, own.lanes[lane].last + 1):
-        message_id = placed[number]
+        message_id = placed[peer.name, Place(own.incarnation, lane, number)]
         if world.messages[message_id].outgoing.role in ABOUT_SUBJECTS:
             row = peer.db.tables["exceptions"].get(message_id)
             fate = peer.db.tables["fate"].get(message_id)
@@ -76,7 +77,7 @@ def _check_counts(world: World, node: Node, peer: Node) -> Iterator[Violation]:
     for lane in LANES:
         there, here = read.lanes[lane], own.lanes[lane]
         if (read.incarnation, there.through, there.chain) == (own.incarnation, here.last, here.chain):
-            fates += find_fates(world, node, peer, lane)
+            fates += find_fates(world, node, peer, lane=lane)
     rows = {
         message_id: row.outcome.kind
         for message_id, row in peer.db.tables["exceptions"].items()
@@ -128,7 +129,7 @@ def check_stream(world: World, node: Node, peer: str) -> Iterator[Violation]:
     if peer != AUDIT:
         readers["peer"] = world.nodes[peer].db
         for lane in LANES:
-            if not {*find_fates(world, node, world.nodes[peer], lane)} <= {*OutcomeKind} - OPEN:
+            if not {*find_fates(world, node, world.nodes[peer], lane=lane)} <= {*OutcomeKind} - OPEN:
                 yield "counts", node.name, peer
     for name, db in readers.items():
         if not is_even(own, db.tables["incoming"].get(own.pair)):
@@ -148,7 +149,7 @@ def check_effects(world: World, node: Node) -> Iterator[Violation]:
         if (
             revision != -1
             and content not in world.auditor.db.tables["seen"]
-            and not any(world.auditor.names_loss(*where) for where in world.where[content])
+            and not any(world.auditor.names_loss(where) for where in world.where[content])
         ):
             yield "audit never saw", node.name, key, revision
         if revision != "act":
@@ -174,7 +175,7 @@ def check_erased(world: World, node: Node) -> Iterator[Violation]:
             yield "kept bytes of an erased subject", node.name, subject
 
 
-def has_line(node: Node, kind: OperatorKind, subject: UUID, act: UUID | None = None) -> bool:
+def has_line(node: Node, kind: OperatorKind, subject: UUID, *, act: UUID | None = None) -> bool:
     return any((line.kind, line.subject, line.act) == (kind, subject, act) for line in node.db.tables["lines"])
 
 
@@ -226,7 +227,7 @@ def check_track(
     elif tuple(act for act in there if act in log) != log:
         yield name + " order", writer.name, subject, log, there
     for act in there:
-        if act not in log and not has_line(writer, OperatorKind.ACT, subject, act):
+        if act not in log and not has_line(writer, OperatorKind.ACT, subject, act=act):
             yield name + " forgotten, on no list", writer.name, subject, act, log, there
 
 
@@ -279,5 +280,5 @@ def check_limits(world: World) -> Iterator[Violation]:
     if world.count["restores"] or AUDIT in world.restored:
         return
     for key, times in (*world.opened.items(), *world.answered.items()):
-        if any(after - before < HOUR_S for before, after in zip(times, times[1:], strict=False)):
+        if any(after - before < HOUR_S for before, after in pairwise(times)):
             yield "more than one an hour", key, times

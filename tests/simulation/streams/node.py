@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
@@ -16,10 +17,11 @@ from shared.messaging.ports import Draft, OperatorKind, OperatorLine
 from shared.messaging.reception import Arrived
 from shared.messaging.relay import AppendWatch
 from shared.messaging.scope import Scope
+from shared.messaging.segments import Segment
 from shared.messaging.streams import LANES, Lane, Pair, Role
 from tests.simulation.streams.partitions import AUDIT
 from tests.simulation.streams.toy import POISON, TABLES, Body, Own, Toy
-from tests.support.messaging_memory import MemoryDatabase
+from tests.support.messaging_memory import MemoryDatabase, MemoryTx
 
 if TYPE_CHECKING:
     from tests.simulation.streams.world import World
@@ -66,10 +68,16 @@ class Node:
     @contextmanager
     def transaction(self) -> Iterator[Toy]:
         with self.db.transaction() as tx:
-            tx.on_segments = self.world.note_segments
+            tx.on_segments = partial(self.note_segments, tx)
             toy = Toy(self)
             toy.scope = Scope(self.name, AUDIT, tx, toy, toy, self.world, self.world.new_id, self.world.now)
             yield toy
+
+    def note_segments(self, tx: MemoryTx, segments: Sequence[Segment]) -> None:
+        self.world.note_segments(segments)
+        for segment in segments:
+            for message_id, place in segment.places().items():
+                tx.put("placed", (segment.pair.addressee, place), message_id)
 
     # Sessions.
     def start_session(self, *, is_blind: bool = False) -> None:
@@ -146,7 +154,7 @@ class Node:
                     drive(relay.note_copied(tx, peer, lane, batch=batch))
 
     def consume(self, writer: str, lane: Lane, count: int = 4) -> bool:
-        """Take one batch in one transaction; return whether the position moved."""
+        """Take one batch in one transaction; return whether a record was read."""
         pair = Pair(writer, self.name)
         partition = self.world.partitions[pair, lane]
         with self.transaction() as toy:
@@ -156,10 +164,10 @@ class Node:
             records = partition.read(offset, count)
             if not records and not was_stopped:
                 return False
-            drive(reception.receive_batch(toy.scope, pair, lane, records=records, exceptions_max=FULL))
+            read = drive(reception.receive_batch(toy.scope, pair, lane, records=records, exceptions_max=FULL))
             after = self.db.tables["incoming"][pair].lanes[lane]
         self.world.count["stops"] += after.is_stopped and not was_stopped
-        return bool(records) and after.next_offset != offset
+        return read > 0
 
     def ack(self, peer: str) -> None:
         """Append the acknowledgement that is due to a peer. For a reader it is lost if the process dies before."""
@@ -171,7 +179,7 @@ class Node:
         if self.world.liar == self.name and peer != AUDIT and self.world.rng.random() < 0.7:
             ack = self.lie(ack)
         at = self.world.log.put(topic, Lane.URGENT, [ack])
-        if self.watch.note(topic, Lane.URGENT, at=at, record_count=1):
+        if self.watch.note(topic, Lane.URGENT, at):
             with self.db.transaction() as tx:
                 drive(relay.note_lost_tail(tx, peer, Lane.URGENT))
 
@@ -304,14 +312,14 @@ class Node:
             and (self.name != "R" or self.place(world.subjects[key[1]].party) == "R")
         ]
         if received and draw < 0.2:
-            self._answer(toy, *rng.choice(received), version)
+            self._answer(toy, *rng.choice(received), version=version)
         elif not live or draw < 0.45:
             party = rng.choice("PPQ") if self.name == "H" else "h"
             self.file(toy, party, version, is_p0=rng.random() < 0.25)
         else:
-            self._change(toy, rng.choice(live), draw, version)
+            self._change(toy, rng.choice(live), draw, version=version)
 
-    def _answer(self, toy: Toy, owner: str, subject: UUID, version: int) -> None:
+    def _answer(self, toy: Toy, owner: str, subject: UUID, *, version: int) -> None:
         acts = toy.table("given").get(subject, ())
         act = toy.scope.new_id()
         toy.put("given", subject, (*acts, act))
@@ -325,7 +333,7 @@ class Node:
         self._heal(toy, subject)
         return subject
 
-    def _change(self, toy: Toy, subject: UUID, draw: float, version: int) -> None:
+    def _change(self, toy: Toy, subject: UUID, draw: float, *, version: int) -> None:
         world = self.world
         own: Own = toy.table("own")[subject]
         if world.rng.random() < 0.15:

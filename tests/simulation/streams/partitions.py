@@ -67,12 +67,12 @@ class MemoryLog:
         contents: list[Arrived | Ack | Copy] = []
         for each in records:
             arrived = self.world.arrive(each)
-            contents.append(arrived if each.pair == topic else Copy(each.pair, arrived))
+            contents.append(arrived if each.segment.pair == topic else Copy(each.segment.pair, arrived))
         return self.put(topic, lane, contents)
 
     def put(self, topic: Pair, lane: Lane, contents: Sequence[Arrived | Ack | Copy]) -> Appended:
         partition = self.world.partitions[topic, lane]
-        at = Appended(partition.topic_id, partition.end)
+        at = Appended(partition.topic_id, partition.end, partition.end + len(contents))
         for content in contents:
             partition.records.append((content, self.world.now))
             if isinstance(content, Arrived):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.simulation.streams.node import Node
 
 POISON = 9
-TABLES = ("own", "held", "answers", "given", "effects", "decide", "state", "fate", "places", "facts")
+TABLES = ("own", "held", "answers", "given", "effects", "decide", "state", "fate", "placed", "facts")
 
 
 class Body(NamedTuple):
@@ -182,7 +182,11 @@ class Toy:
         return [row for row in self._list_held(side, peer) if self.day_of(row.subject) in days]
 
     def _list_own(self, side: Side, peer: str) -> list[OwnTrack]:
-        names = self.table("own") if side is Side.HELD else self.table("given")
+        if side is Side.HELD:
+            names = set(self.table("own"))
+        else:
+            erased = {key[1] for key, held in self.table("held").items() if key[0] == peer and held.is_erased}
+            names = erased.union(self.table("given"))
         tracks = [self._track(side, peer, subject) for subject in names if not self.is_day_closed(subject)]
         return [track for track in tracks if track is not None]
 
@@ -290,7 +294,7 @@ class Toy:
 
     def note_effect(self, key: tuple[str, UUID], revision: int | str, content: object) -> None:
         self.put("effects", len(self.table("effects")), (key, revision, content))
-        self.node.world.check_effect(self.node, key, revision, content)
+        self.node.world.check_effect(self.node, key, revision=revision, content=content)
 
     # Erasure.
     async def erase_one(self, owner: str, subject: UUID, *, is_withdrawn: bool = False) -> None:

@@ -51,7 +51,7 @@ class Message:
 
 
 class World:
-    """One run. `given`: feed numbers; `placed`: message ids by stream and number."""
+    """One run. `given`: the effect of each feed number. `where`: the places that an id, a content or an act had."""
 
     def __init__(self, seed: int, mood: str = "any") -> None:
         self.rng, self.mood = Random(seed), mood
@@ -64,7 +64,6 @@ class World:
         self.messages: dict[UUID, Message] = {}
         self.bodies: dict[bytes, Any] = {}
         self.by_record: dict[bytes, Message] = {}
-        self.placed: dict[tuple[Pair, Lane, UUID], dict[int, UUID]] = defaultdict(dict)
         self.where: dict[object, set[tuple[Pair, Lane, UUID, int]]] = defaultdict(set)
         self.given: dict[object, object] = {}
         self.opened: dict[tuple[str, str, str], list[int]] = defaultdict(list)
@@ -131,7 +130,7 @@ class World:
     def is_closed(self, subject: UUID) -> bool:
         return bool(self.life) and self.seconds >= self.subjects[subject].created_s + self.life
 
-    def check_effect(self, node: Node, key: tuple[str, UUID], revision: object, content: object) -> None:
+    def check_effect(self, node: Node, key: tuple[str, UUID], *, revision: object, content: object) -> None:
         """An effect never happens on an erased subject, and a feed number means one effect for ever."""
         if key in node.journal or self.is_closed(key[1]):
             self.wrong.append(("resurrected", node.name, key, revision, content))
@@ -168,7 +167,6 @@ class World:
         for segment in segments:
             key = segment.pair, segment.lane, segment.incarnation
             for number, message in enumerate(segment.messages, segment.first):
-                self.placed[key][number] = message.message_id
                 named = self.messages[message.message_id].named
                 for item in (message.message_id, named.content, *named.acts):
                     self.where[item].add((*key, number))
