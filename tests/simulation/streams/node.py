@@ -19,6 +19,7 @@ from shared.messaging.relay import AppendWatch
 from shared.messaging.scope import Scope
 from shared.messaging.segments import Segment
 from shared.messaging.streams import LANES, Lane, Pair, Role
+from tests.simulation.streams import idle
 from tests.simulation.streams.partitions import AUDIT
 from tests.simulation.streams.toy import POISON, TABLES, Body, Own, Toy
 from tests.support.messaging_memory import MemoryDatabase, MemoryTx
@@ -166,8 +167,18 @@ class Node:
                 return False
             read = drive(reception.receive_batch(toy.scope, pair, lane, records=records, exceptions_max=FULL))
             after = self.db.tables["incoming"][pair].lanes[lane]
+        self.note_openings()
         self.world.count["stops"] += after.is_stopped and not was_stopped
         return read > 0
+
+    def note_openings(self) -> None:
+        """Note which readers caused an incarnation just now."""
+        for peer, outgoing in self.db.tables["outgoing"].items():
+            for reader, at in outgoing.opened_at.items():
+                times = self.world.opened[self.name, peer, reader.value]
+                if at == self.world.now and times[-1:] != [self.world.seconds]:
+                    times.append(self.world.seconds)
+                    self.world.count["incarnations"] += 1
 
     def ack(self, peer: str) -> None:
         """Append the acknowledgement that is due to a peer. For a reader it is lost if the process dies before."""
@@ -207,10 +218,15 @@ class Node:
         return replace(ack, nonce=nonce, lanes=(lanes[0], lanes[1]))
 
     # Timers.
-    def tend(self) -> None:
-        """The periodic turn: decisions by the present law, upkeep of each pair, copies, closed days, exceptions."""
+    def tend(self, *, is_idle: bool = False) -> None:
+        """The periodic turn: decisions by the present law, upkeep of each pair, copies, closed days, exceptions.
+
+        `is_idle`: pairs without due work are passed over.
+        """
         self.decide()
         for peer in self.everyone:
+            if is_idle and not idle.needs_tending(self, peer):
+                continue
             with self.transaction() as toy:
                 drive(upkeep.tend_pair(toy.scope, peer))
             self.copy(peer)

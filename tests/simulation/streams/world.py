@@ -18,6 +18,7 @@ from shared.messaging.ports import Draft, PlacedRecord
 from shared.messaging.reception import Arrived
 from shared.messaging.segments import OutgoingMessage, RecordBytes, Segment, Unplaced
 from shared.messaging.streams import CONTROL_ROLES, LANES, Lane, Pair, Role
+from tests.simulation.streams import idle
 from tests.simulation.streams.auditor import Auditor
 from tests.simulation.streams.node import Node
 from tests.simulation.streams.partitions import AUDIT, Copy, MemoryLog, Partition
@@ -305,14 +306,19 @@ class World:
                     toy.put("state", "version", 2)
             for peer in node.everyone:
                 for lane in LANES:
-                    while node.relay(peer, lane):
+                    while idle.has_unsent(node, peer, lane) and node.relay(peer, lane):
                         pass
-                for lane in self.rng.sample(LANES, 2):
-                    while node.consume(peer, lane, 50):
+                pair = Pair(peer, node.name)
+                for lane in LANES if self.rng.random() < 0.5 else reversed(LANES):
+                    while idle.has_unread(self, node.db, pair, lane=lane) and node.consume(peer, lane, 50):
                         pass
-                node.ack(peer)
-            node.tend()
+                if idle.owes_ack(self, node.db, pair, own=node.db.tables["outgoing"].get(peer)):
+                    node.ack(peer)
+            node.tend(is_idle=True)
             if is_healing:
                 node.retry(is_discard=True)
         for pair in self.auditor.pairs:
-            self.auditor.read(pair)
+            if any(idle.has_unread(self, self.auditor.db, pair, lane=lane) for lane in LANES):
+                self.auditor.read(pair)
+            elif idle.owes_ack(self, self.auditor.db, pair, own=None):
+                self.auditor.ack(pair)

@@ -1,0 +1,312 @@
+"""Controls: each removes one rule of the real code, and a seed or a directed state must show it.
+
+A control is a set of patches. `mood`: the mood in which it shows soonest. Rules whose absence costs only time or
+traffic, because another rule heals the same state, are in `DIRECTED` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+from unittest.mock import patch
+from uuid import UUID
+
+from shared.messaging import acks, incarnations, reactions, reception, resync, resync_steps, segments, streams, subjects
+from shared.messaging.acks import Opening
+from shared.messaging.exceptions import OutcomeKind, Refusal
+from shared.messaging.ports import Side
+from shared.messaging.streams import Fit, Incoming, Lane, Outgoing, Reader, Role
+from tests.simulation.streams.run import mood_of, short_hours, simulate
+from tests.simulation.streams.toy import Toy
+
+M = "shared.messaging."
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Patches by target. `first`: a seed shortly before one that shows it."""
+
+    patches: dict[str, Any]
+    mood: str | None = None
+    first: int = 0
+
+
+@contextmanager
+def without(control: Control) -> Iterator[None]:
+    with ExitStack() as stack:
+        for target, other in control.patches.items():
+            stack.enter_context(patch(target, other))
+        yield
+
+
+def runs_needed(control: Control, *, runs_max: int) -> int | None:
+    """How many runs it takes until something breaks, or None. A crash or an endless run counts as broken."""
+    with short_hours(), without(control):
+        for run in range(runs_max):
+            seed = control.first + run
+            try:
+                report = simulate(seed, control.mood or mood_of(seed))
+            except (AssertionError, LookupError, TypeError, ValueError, AttributeError):
+                return run + 1
+            if report.violations:
+                return run + 1
+    return None
+
+
+def _fit(change: Callable[[Incoming, Any, Fit], Fit]) -> Any:
+    original = Incoming.fit
+
+    def fit(self: Incoming, place: Any) -> Fit:
+        return change(self, place, original(self, place))
+
+    return fit
+
+
+def _take_any(incoming: Incoming, place: Any, fit: Fit) -> Fit:
+    is_gap = place.incarnation == incoming.incarnation and place.number > incoming.lanes[place.lane].through
+    return Fit.TAKE if is_gap else fit
+
+
+def _enter_closed(incoming: Incoming, place: Any, fit: Fit) -> Fit:
+    if place.incarnation in incoming.closed and place.number == 1 and place.lane is Lane.URGENT:
+        return Fit.ENTER
+    return fit
+
+
+def _enter_anywhere(incoming: Incoming, place: Any, fit: Fit) -> Fit:
+    is_unknown = place.incarnation != incoming.incarnation and place.incarnation not in incoming.closed
+    return Fit.ENTER if is_unknown else fit
+
+
+def _without_opening(*reasons: Opening) -> Any:
+    original = acks._Statement.open
+
+    def open_other(self: Any, why: Opening, unknown: UUID | None = None) -> None:
+        if why not in reasons:
+            original(self, why, unknown)
+
+    return open_other
+
+
+def _without_code(*codes: Refusal) -> Any:
+    original = reactions.react
+
+    def react(actions: Any, outcome: Any, own: Any) -> None:
+        if outcome.code not in codes:
+            original(actions, outcome, own)
+
+    return react
+
+
+def _raise_only(acked: Callable[[Outgoing, Lane], int]) -> Any:
+    return acked
+
+
+def _acked_rises(self: Any, reader: Reader, number: int) -> None:
+    if number > self.acked_by(reader):
+        if reader is Reader.RECIPIENT:
+            self.acked = number
+        else:
+            self.audit_acked = number
+
+
+def _merge_again(held: Any, named: Any) -> Any:
+    after = replace(held, acts=held.acts + named.acts)
+    return subjects.Applied(after, OutcomeKind.APPLIED, new_acts=named.acts)
+
+
+def _apply_any_revision(original: Any) -> Any:
+    def apply_message(held: Any, named: Any, **options: Any) -> Any:
+        if named.role is Role.STATE and named.revision is not None and held is not None and held.revision:
+            held = replace(held, revision=0) if named.revision <= held.revision else held
+        return original(held, named, **options)
+
+    return apply_message
+
+
+async def _say_nothing(*_: Any, **__: Any) -> None:
+    return None
+
+
+def _no_lines(self: Any, *_: Any) -> None:
+    return None
+
+
+async def _adopt_known(self: Toy, subject: UUID, peer: str) -> None:
+    if subject in self.table("own"):
+        await _ADOPT(self, subject, peer)
+
+
+_ADOPT = Toy.adopt_withdrawal
+
+
+async def _not_adopt(self: Toy, subject: UUID, peer: str) -> None:
+    return None
+
+
+def _withdraw_at_place(self: Toy, subject: UUID) -> None:
+    own = self.table("own")[subject]
+    from tests.simulation.streams.toy import Body  # noqa: PLC0415
+
+    self.send(self.node.place(own.party), Body(self.name(Role.WITHDRAWAL, subject), own.party))
+
+
+def _no_final_refusal(*codes: Refusal) -> Any:
+    original = subjects.find_final_refusal
+
+    def find(held: Any, role: Role, *, is_day_closed: bool) -> Refusal | None:
+        found = original(held, role, is_day_closed=is_day_closed)
+        return None if found in codes else found
+
+    return find
+
+
+def _open_day(held: Any, role: Role, *, is_day_closed: bool) -> Refusal | None:
+    return _FIND_REFUSAL(held, role, is_day_closed=False)
+
+
+_FIND_REFUSAL = subjects.find_final_refusal
+
+
+async def _forget_journal(self: Toy, owner: str, subject: UUID, *, is_withdrawn: bool = False) -> None:
+    if (owner, subject) not in self.node.journal:
+        await _ERASE(self, owner, subject, is_withdrawn=is_withdrawn)
+
+
+_ERASE = Toy.erase_one
+
+
+async def _erase_without_withdrawal(self: Toy, owner: str, subject: UUID, *, is_withdrawn: bool = False) -> None:
+    await _ERASE(self, owner, subject)
+
+
+def _answers_of_withdrawn(track: Any, row: Any) -> bool:
+    return bool(set(track.acts).difference(() if row is None else row.acts))
+
+
+def _carry_nothing(old: Outgoing) -> Any:
+    source = _LEAVE(old)
+    for lane in source.lanes:
+        lane.position = lane.last
+    return source
+
+
+_LEAVE = incarnations._leave
+
+
+def _acked_by_one(self: Outgoing, lane: Lane) -> int:
+    return self.lanes[lane].acked
+
+
+def _plan_without_bound(incoming: Incoming, lane: Lane, records: Any, *, room: int) -> Any:
+    return _PLAN(incoming, lane, records, room=10**6)
+
+
+_PLAN = reception.plan_batch
+
+
+def _ordinary(role: Role, *, is_p0: bool) -> Lane:
+    return Lane.URGENT if is_p0 or role in (Role.WITHDRAWAL, Role.RESYNC, Role.HOLDINGS) else Lane.ORDINARY
+
+
+async def _answer_without_asking(scope: Any, peer: str, *, is_first: bool) -> None:
+    if is_first:
+        await _ASK(scope, peer, is_first=is_first)
+
+
+_ASK = resync_steps.ask
+
+
+def _build_ack(**changes: Any) -> Any:
+    original = acks.build_ack
+
+    def build(*args: Any, **options: Any) -> Any:
+        return replace(original(*args, **options), **changes)
+
+    return build
+
+
+def _list_nothing(actions: Any, named: Any, own: Any) -> None:
+    return None
+
+
+def _send_erased(actions: Any, track: Any, row: Any) -> None:
+    _SEND_SUBJECT(actions, track, None if row is not None and row.is_erased else row)
+
+
+_SEND_SUBJECT = resync._send_subject
+
+
+def _keep_erased(segment: Any, *, above: int, erased: frozenset[UUID]) -> Any:
+    return _SELECT(segment, above=above, erased=frozenset())
+
+
+_SELECT = segments.select_kept
+
+
+async def _no_end(scope: Any, subject: UUID) -> None:
+    return None
+
+
+def _no_waiting_reply(outgoing: Any, at: Any) -> None:
+    return None
+
+
+CONTROLS: dict[str, Control] = {
+    "4 records are taken in order": Control({M + "streams.Incoming.fit": _fit(_take_any)}),
+    "5 a closed incarnation is dropped": Control({M + "streams.Incoming.fit": _fit(_enter_closed)}, "restore"),
+    "5 an incarnation is entered at number 1": Control({M + "streams.Incoming.fit": _fit(_enter_anywhere)}, "restore"),
+    "6 an act is applied once": Control({M + "subjects._merge": _merge_again}),
+    "6 a revision is above the held one": Control(
+        {"tests.simulation.streams.toy.apply_message": _apply_any_revision(subjects.apply_message)}
+    ),
+    "7 an act follows a known act": Control({M + "subjects._has_gap": lambda *_: False}, "restore"),
+    "7 a refusal brings the whole state": Control(
+        {M + "reactions.react": _without_code(Refusal.UNKNOWN, Refusal.GAP, Refusal.DEAD)}, "version"
+    ),
+    "8 an exception's bytes are kept": Control({M + "reception.OPEN": frozenset()}, "version"),
+    "9 a withdrawal goes everywhere": Control({"tests.simulation.streams.toy.Toy.withdraw": _withdraw_at_place}),
+    "10 a full stream stops": Control({M + "reception.plan_batch": _plan_without_bound}, "version"),
+    "11 an outcome is told": Control({M + "scope.Scope.say": lambda *_: None}, "version"),
+    "13 a probe without progress goes back": Control({M + "acks.STILL_PAUSE": timedelta(days=999)}, "tail"),
+    "13 unacknowledged numbers are probed": Control({M + "acks._is_probe_due": lambda *_: False}, "tail"),
+    "14 a lower acknowledgement counts": Control({M + "streams.OutgoingLane.note_acked": _acked_rises}, "restore"),
+    "3 a segment is kept for both readers": Control(
+        {M + "streams.Outgoing.lowest_acked": _acked_by_one}, "any"
+    ),
+    "16a a number above the own one opens": Control(
+        {M + "acks._Statement.open": _without_opening(Opening.AHEAD)}, "restore"
+    ),
+    "16b another chain opens": Control(
+        {M + "acks._Statement.open": _without_opening(Opening.OTHER_CHAIN)}, "restore"
+    ),
+    "16d a number that is not kept opens": Control(
+        {M + "acks._Statement.open": _without_opening(Opening.NOT_KEPT)}, "restore"
+    ),
+    "16 one incarnation an hour and reader": Control({M + "acks.INCARNATION_PAUSE": timedelta(0)}, "hostile"),
+    "16 one answer an hour and peer": Control({M + "resync.HOLDINGS_PAUSE": timedelta(0)}, "hostile"),
+    "17 kept messages are carried": Control({M + "incarnations._leave": _carry_nothing}, "restore"),
+    "18 the erasure journal is applied": Control({"tests.simulation.streams.toy.Toy.erase_one": _forget_journal}, "restore"),
+    "19 an incarnation asks for holdings": Control({M + "resync_steps.take_request": _say_nothing}, "restore"),
+    "19 the peer asks in its turn": Control({M + "resync_steps.ask": _answer_without_asking}, "restore"),
+    "19 unknown items are listed": Control({M + "reactions.Actions.list_subject": _no_lines}, "restore"),
+    "19 an erased subject is refused": Control(
+        {"tests.simulation.streams.toy.find_final_refusal": _no_final_refusal(Refusal.ERASED)}, "erasure"
+    ),
+    "19 a closed day is refused": Control(
+        {"tests.simulation.streams.toy.find_final_refusal": _open_day}, "erasure"
+    ),
+    "19 an erased answer is not sent again": Control({M + "resync._send_subject": _send_erased}, "erasure"),
+    "19 answers on a withdrawn subject are not sent again": Control(
+        {M + "resync._lacks_answers": _answers_of_withdrawn}, "tail"
+    ),
+    "20 a tombstone is adopted": Control({"tests.simulation.streams.toy.Toy.adopt_withdrawal": _not_adopt}, "restore"),
+    "outcomes and lists share a lane": Control(
+        {M + "scope.find_lane": _ordinary}, "hostile"
+    ),
+}
+_UNUSED = (streams, Side, _raise_only, _build_ack, _list_nothing, _keep_erased, _no_end, _no_waiting_reply)
+_UNUSED += (_adopt_known, _erase_without_withdrawal)
