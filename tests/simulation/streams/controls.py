@@ -14,15 +14,15 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
-from shared.messaging import acks, incarnations, reactions, reception, resync, resync_steps, segments, streams, subjects
+from shared.messaging import acks, incarnations, reactions, reception, resync, resync_steps, subjects
 from shared.messaging.acks import Opening
 from shared.messaging.exceptions import OutcomeKind, Refusal
-from shared.messaging.ports import Side
 from shared.messaging.streams import Fit, Incoming, Lane, Outgoing, Reader, Role
 from tests.simulation.streams.run import mood_of, short_hours, simulate
-from tests.simulation.streams.toy import Toy
+from tests.simulation.streams.toy import Body, Toy
 
 M = "shared.messaging."
+TOY = TOY + ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +101,6 @@ def _without_code(*codes: Refusal) -> Any:
     return react
 
 
-def _raise_only(acked: Callable[[Outgoing, Lane], int]) -> Any:
-    return acked
-
-
 def _acked_rises(self: Any, reader: Reader, number: int) -> None:
     if number > self.acked_by(reader):
         if reader is Reader.RECIPIENT:
@@ -149,8 +145,6 @@ async def _not_adopt(self: Toy, subject: UUID, peer: str) -> None:
 
 def _withdraw_at_place(self: Toy, subject: UUID) -> None:
     own = self.table("own")[subject]
-    from tests.simulation.streams.toy import Body  # noqa: PLC0415
-
     self.send(self.node.place(own.party), Body(self.name(Role.WITHDRAWAL, subject), own.party))
 
 
@@ -220,35 +214,11 @@ async def _answer_without_asking(scope: Any, peer: str, *, is_first: bool) -> No
 _ASK = resync_steps.ask
 
 
-def _build_ack(**changes: Any) -> Any:
-    original = acks.build_ack
-
-    def build(*args: Any, **options: Any) -> Any:
-        return replace(original(*args, **options), **changes)
-
-    return build
-
-
-def _list_nothing(actions: Any, named: Any, own: Any) -> None:
-    return None
-
-
 def _send_erased(actions: Any, track: Any, row: Any) -> None:
     _SEND_SUBJECT(actions, track, None if row is not None and row.is_erased else row)
 
 
 _SEND_SUBJECT = resync._send_subject
-
-
-def _keep_erased(segment: Any, *, above: int, erased: frozenset[UUID]) -> Any:
-    return _SELECT(segment, above=above, erased=frozenset())
-
-
-_SELECT = segments.select_kept
-
-
-async def _no_end(scope: Any, subject: UUID) -> None:
-    return None
 
 
 def _no_waiting_reply(outgoing: Any, at: Any) -> None:
@@ -260,53 +230,41 @@ CONTROLS: dict[str, Control] = {
     "5 a closed incarnation is dropped": Control({M + "streams.Incoming.fit": _fit(_enter_closed)}, "restore"),
     "5 an incarnation is entered at number 1": Control({M + "streams.Incoming.fit": _fit(_enter_anywhere)}, "restore"),
     "6 an act is applied once": Control({M + "subjects._merge": _merge_again}),
-    "6 a revision is above the held one": Control(
-        {"tests.simulation.streams.toy.apply_message": _apply_any_revision(subjects.apply_message)}
-    ),
+    "6 a revision is above the held one": Control({TOY + "apply_message": _apply_any_revision(subjects.apply_message)}),
     "7 an act follows a known act": Control({M + "subjects._has_gap": lambda *_: False}, "restore"),
     "7 a refusal brings the whole state": Control(
         {M + "reactions.react": _without_code(Refusal.UNKNOWN, Refusal.GAP, Refusal.DEAD)}, "version"
     ),
     "8 an exception's bytes are kept": Control({M + "reception.OPEN": frozenset()}, "version"),
-    "9 a withdrawal goes everywhere": Control({"tests.simulation.streams.toy.Toy.withdraw": _withdraw_at_place}),
+    "9 a withdrawal goes everywhere": Control({TOY + "Toy.withdraw": _withdraw_at_place}),
     "10 a full stream stops": Control({M + "reception.plan_batch": _plan_without_bound}, "version"),
     "11 an outcome is told": Control({M + "scope.Scope.say": lambda *_: None}, "version"),
     "13 a probe without progress goes back": Control({M + "acks.STILL_PAUSE": timedelta(days=999)}, "tail"),
     "13 unacknowledged numbers are probed": Control({M + "acks._is_probe_due": lambda *_: False}, "tail"),
     "14 a lower acknowledgement counts": Control({M + "streams.OutgoingLane.note_acked": _acked_rises}, "restore"),
-    "3 a segment is kept for both readers": Control(
-        {M + "streams.Outgoing.lowest_acked": _acked_by_one}, "any"
-    ),
+    "3 a segment is kept for both readers": Control({M + "streams.Outgoing.lowest_acked": _acked_by_one}, "any"),
     "16a a number above the own one opens": Control(
         {M + "acks._Statement.open": _without_opening(Opening.AHEAD)}, "restore"
     ),
-    "16b another chain opens": Control(
-        {M + "acks._Statement.open": _without_opening(Opening.OTHER_CHAIN)}, "restore"
-    ),
+    "16b another chain opens": Control({M + "acks._Statement.open": _without_opening(Opening.OTHER_CHAIN)}, "restore"),
     "16d a number that is not kept opens": Control(
         {M + "acks._Statement.open": _without_opening(Opening.NOT_KEPT)}, "restore"
     ),
     "16 one incarnation an hour and reader": Control({M + "acks.INCARNATION_PAUSE": timedelta(0)}, "hostile"),
     "16 one answer an hour and peer": Control({M + "resync.HOLDINGS_PAUSE": timedelta(0)}, "hostile"),
     "17 kept messages are carried": Control({M + "incarnations._leave": _carry_nothing}, "restore"),
-    "18 the erasure journal is applied": Control({"tests.simulation.streams.toy.Toy.erase_one": _forget_journal}, "restore"),
-    "19 an incarnation asks for holdings": Control({M + "resync_steps.take_request": _say_nothing}, "restore"),
+    "18 the erasure journal is applied": Control({TOY + "Toy.erase_one": _forget_journal}, "restore"),
+    "19 an incarnation asks for holdings": Control({M + "reception.take_request": _say_nothing}, "restore"),
     "19 the peer asks in its turn": Control({M + "resync_steps.ask": _answer_without_asking}, "restore"),
     "19 unknown items are listed": Control({M + "reactions.Actions.list_subject": _no_lines}, "restore"),
     "19 an erased subject is refused": Control(
-        {"tests.simulation.streams.toy.find_final_refusal": _no_final_refusal(Refusal.ERASED)}, "erasure"
+        {TOY + "find_final_refusal": _no_final_refusal(Refusal.ERASED)}, "erasure"
     ),
-    "19 a closed day is refused": Control(
-        {"tests.simulation.streams.toy.find_final_refusal": _open_day}, "erasure"
-    ),
+    "19 a closed day is refused": Control({TOY + "find_final_refusal": _open_day}, "erasure"),
     "19 an erased answer is not sent again": Control({M + "resync._send_subject": _send_erased}, "erasure"),
     "19 answers on a withdrawn subject are not sent again": Control(
         {M + "resync._lacks_answers": _answers_of_withdrawn}, "tail"
     ),
-    "20 a tombstone is adopted": Control({"tests.simulation.streams.toy.Toy.adopt_withdrawal": _not_adopt}, "restore"),
-    "outcomes and lists share a lane": Control(
-        {M + "scope.find_lane": _ordinary}, "hostile"
-    ),
+    "20 a tombstone is adopted": Control({TOY + "Toy.adopt_withdrawal": _not_adopt}, "restore"),
+    "outcomes and lists share a lane": Control({M + "scope.find_lane": _ordinary}, "hostile"),
 }
-_UNUSED = (streams, Side, _raise_only, _build_ack, _list_nothing, _keep_erased, _no_end, _no_waiting_reply)
-_UNUSED += (_adopt_known, _erase_without_withdrawal)
