@@ -22,16 +22,17 @@ from tests.simulation.streams.run import mood_of, short_hours, simulate
 from tests.simulation.streams.toy import Body, Toy
 
 M = "shared.messaging."
-TOY = TOY + ""
+TOY = "tests.simulation.streams.toy."
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """Patches by target. `first`: a seed shortly before one that shows it."""
+    """Patches by target. `first`: a seed shortly before one that shows it. `is_soon`: nine runs are enough."""
 
     patches: dict[str, Any]
     mood: str | None = None
     first: int = 0
+    is_soon: bool = False
 
 
 @contextmanager

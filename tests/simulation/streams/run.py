@@ -105,11 +105,11 @@ def check_nightly(world: World) -> Iterator[Violation]:
 def check_liar(world: World) -> Iterator[Violation]:
     """A peer that states nonsense for hours: the other pairs converge, and what is sent to it is bounded."""
     liar = world.liar or ""
-    for _ in range(160):
-        world.drain_step(is_healing=False)
+    for _ in range(80):
+        world.drain_step(is_healing=False, step_s=30)
     started_s, other, before = world.seconds, {"R": "R2", "R2": "R"}[liar], world.sent_to[liar]
-    for _ in range(160):
-        world.drain_step(is_healing=False)
+    for _ in range(80):
+        world.drain_step(is_healing=False, step_s=30)
     home, node = world.nodes["H"], world.nodes[other]
     for writer, reader in ((home, node), (node, home)):
         own = writer.db.tables["outgoing"].get(reader.name)

@@ -1,0 +1,130 @@
+"""Streams as each end sees them: chains, lanes, and the fit of one record."""
+
+from __future__ import annotations
+
+import hashlib
+from uuid import UUID
+
+import pytest
+
+from shared.messaging.streams import (
+    Fit,
+    Incoming,
+    Lane,
+    LaneEnd,
+    Pair,
+    Place,
+    Role,
+    begin_chain,
+    extend_chain,
+    find_lane,
+)
+
+FIRST, SECOND = UUID(int=1), UUID(int=2)
+PAIR = Pair("a.example", "b.example")
+
+
+def digest(number: int) -> bytes:
+    return hashlib.sha256(bytes((number,))).digest()
+
+
+def read_to(number: int, lane: Lane = Lane.URGENT) -> Incoming:
+    """A reader that has entered the first incarnation and taken so many numbers of a lane."""
+    incoming = Incoming(PAIR)
+    incoming.enter(FIRST)
+    for each in range(1, number + 1):
+        incoming.take(Place(FIRST, lane, each), digest(each), is_p0=False)
+    return incoming
+
+
+def test_a_chain_links_each_digest_to_all_before_it() -> None:
+    start = hashlib.sha256(FIRST.bytes).digest()
+    assert begin_chain(FIRST) == start
+    one = hashlib.sha256(start + digest(1)).digest()
+    assert extend_chain(start, [digest(1)]) == one
+    assert extend_chain(start, [digest(1), digest(2)]) == hashlib.sha256(one + digest(2)).digest()
+    assert extend_chain(start, []) == start
+
+
+@pytest.mark.parametrize(
+    ("role", "is_p0", "lane"),
+    [
+        (Role.STATE, False, Lane.ORDINARY),
+        (Role.STATE, True, Lane.URGENT),
+        (Role.ANSWER, False, Lane.ORDINARY),
+        (Role.FACT, False, Lane.ORDINARY),
+        (Role.WITHDRAWAL, False, Lane.URGENT),
+        (Role.OUTCOMES, False, Lane.URGENT),
+        (Role.RESYNC, False, Lane.URGENT),
+        (Role.HOLDINGS, False, Lane.URGENT),
+    ],
+)
+def test_outcomes_and_lists_of_exceptions_share_the_urgent_lane(role: Role, is_p0: bool, lane: Lane) -> None:
+    assert find_lane(role, is_p0=is_p0) is lane
+
+
+def test_only_the_next_number_of_the_present_incarnation_is_taken() -> None:
+    incoming = read_to(2)
+    assert incoming.fit(Place(FIRST, Lane.URGENT, 3)) is Fit.TAKE
+    assert incoming.fit(Place(FIRST, Lane.URGENT, 2)) is Fit.DROP
+    assert incoming.fit(Place(FIRST, Lane.ORDINARY, 1)) is Fit.TAKE
+    assert not incoming.lanes[Lane.URGENT].has_gap
+
+
+def test_a_higher_number_is_dropped_and_owes_an_acknowledgement_of_the_gap() -> None:
+    incoming = read_to(2)
+    assert incoming.fit(Place(FIRST, Lane.URGENT, 4)) is Fit.DROP
+    assert incoming.lanes[Lane.URGENT].has_gap
+    assert not incoming.lanes[Lane.ORDINARY].has_gap
+    incoming.take(Place(FIRST, Lane.URGENT, 3), digest(3), is_p0=False)
+    assert not incoming.lanes[Lane.URGENT].has_gap
+
+
+def test_an_unknown_incarnation_is_entered_at_number_1_of_the_urgent_lane_alone() -> None:
+    incoming = read_to(2)
+    assert incoming.fit(Place(SECOND, Lane.URGENT, 2)) is Fit.DROP
+    assert incoming.fit(Place(SECOND, Lane.ORDINARY, 1)) is Fit.DROP
+    assert incoming.missed == SECOND
+    assert incoming.fit(Place(SECOND, Lane.URGENT, 1)) is Fit.ENTER
+
+
+def test_entering_closes_the_incarnation_before_in_both_lanes() -> None:
+    incoming = read_to(2)
+    before = incoming.lanes[Lane.URGENT].chain
+    incoming.fit(Place(SECOND, Lane.ORDINARY, 1))
+    incoming.enter(SECOND)
+    assert incoming.closed == {FIRST: (LaneEnd(2, before), LaneEnd(0, begin_chain(FIRST)))}
+    assert [(lane.through, lane.chain) for lane in incoming.lanes] == [(0, begin_chain(SECOND))] * 2
+    assert incoming.missed is None
+    # Its ordinary records were dropped before: the writer goes back for them.
+    assert [lane.has_gap for lane in incoming.lanes] == [False, True]
+
+
+def test_a_closed_incarnation_is_dropped_for_ever_and_named() -> None:
+    incoming = read_to(2)
+    incoming.enter(SECOND)
+    assert incoming.fit(Place(FIRST, Lane.URGENT, 1)) is Fit.DROP
+    assert incoming.fit(Place(FIRST, Lane.URGENT, 3)) is Fit.DROP
+    assert incoming.dropped_closed == FIRST
+    assert incoming.missed is None
+
+
+def test_taking_a_p0_is_urgent() -> None:
+    incoming = read_to(1)
+    assert (incoming.owes_ack, incoming.is_urgent) == (True, False)
+    incoming.take(Place(FIRST, Lane.URGENT, 2), digest(2), is_p0=True)
+    incoming.take(Place(FIRST, Lane.URGENT, 3), digest(3), is_p0=False)
+    assert incoming.is_urgent
+
+
+@pytest.mark.parametrize(
+    ("topic", "first", "end", "offset"),
+    [(FIRST, 0, 9, 5), (FIRST, 7, 9, 7), (FIRST, 0, 5, 5), (FIRST, 0, 4, 0), (SECOND, 2, 9, 2)],
+    ids=["as noted", "retention passed it", "at the end", "the end is before it", "another topic"],
+)
+def test_reading_begins_where_it_ended_unless_the_topic_is_another(
+    topic: UUID, first: int, end: int, offset: int
+) -> None:
+    incoming = Incoming(PAIR)
+    incoming.lanes[Lane.URGENT].topic_id, incoming.lanes[Lane.URGENT].next_offset = FIRST, 5
+    assert incoming.seek(Lane.URGENT, topic, first=first, end=end) == offset
