@@ -24,6 +24,7 @@ def main() -> int:
     options.add_argument("seeds", type=int, help="how many; with --controls, at most for each control")
     options.add_argument("first", type=int, nargs="?", default=0, help="the first seed")
     options.add_argument("--mood", choices=MOODS, help="the mood of all runs; otherwise by turns")
+    options.add_argument("--until-broken", action="store_true", help="stop at the first run that breaks a promise")
     options.add_argument("--controls", action="store_true", help="remove each rule, and count runs until it shows")
     given = options.parse_args()
     # What was imported lives on; a run's garbage is collected seldom.
@@ -41,6 +42,8 @@ def run_many(given: argparse.Namespace) -> int:
             totals.update(runs=1, broken=bool(report.violations))
             if report.violations:
                 print(f"seed {seed} ({report.mood}):", *report.violations, sep="\n  ")
+                if given.until_broken:
+                    break
             if totals["runs"] % PROGRESS_EVERY == 0:
                 print(dict(totals))
                 sys.stdout.flush()
