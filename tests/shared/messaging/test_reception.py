@@ -1,0 +1,260 @@
+"""Reception: one batch in one transaction, its exceptions and outcomes, and the steps of a resync procedure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.messaging.acks import Ack, LaneAck
+from shared.messaging.exceptions import Named, Outcome, OutcomeKind, OutcomeList, Refusal
+from shared.messaging.ports import Holding, OpenOutcome, OwnTrack, Side
+from shared.messaging.reception import (
+    Arrived,
+    ArrivedRecord,
+    observe_batch,
+    observe_copies,
+    plan_batch,
+    receive_batch,
+)
+from shared.messaging.resync import Holdings, HoldingsPart, ResyncRequest, SideDay
+from shared.messaging.resync_steps import ask
+from shared.messaging.sending import finish
+from shared.messaging.streams import Incoming, Lane, Pair, Place, Role
+from tests.shared.messaging.rooms import AUDIT, DAY, HERE, NOW, PEER, Room, digest_of, run, state
+
+INC, TOPIC, S1, S2, A1, NONCE = (UUID(int=number) for number in range(1, 7))
+FROM_PEER = Pair(PEER, HERE)
+URGENT, ORDINARY = Lane.URGENT, Lane.ORDINARY
+WAITING = OutcomeKind.WAITING
+
+
+def named(number: int, role: Role = Role.STATE, subject: UUID | None = S1) -> Named:
+    return Named(UUID(int=100 + number), role, role.value, subject, 1, b"c" * 32)
+
+
+def record(number: int, content: Named | Ack | None, *, lane: Lane = URGENT, body: Any = None, p0: bool = False) -> Any:
+    """The record at offset 10 times its number."""
+    arrived: Any = content
+    if isinstance(content, Named):
+        digest = digest_of(content.message_id)
+        arrived = Arrived(Place(INC, lane, number), digest, content, b"r%d" % number, p0, body)
+    return ArrivedRecord(TOPIC, 10 * number, NOW, arrived)
+
+
+def control(number: int, role: Role, body: Any) -> Any:
+    return record(number, named(number, role, None), body=body)
+
+
+def receive(room: Room, *records: Any, lane: Lane = URGENT, exceptions_max: int = 9) -> int:
+    work = receive_batch(room.scope(), FROM_PEER, lane, records=records, exceptions_max=exceptions_max)
+    return run(work)
+
+
+def incoming(room: Room) -> Incoming:
+    return room.db.tables["incoming"][FROM_PEER]
+
+
+def told(room: Room) -> list[tuple[int, OutcomeKind, str | None]]:
+    """The outcomes that were told: the number of the message, kind and code."""
+    lists = (
+        [body for body in room.bodies() if isinstance(body, OutcomeList)] if PEER in room.db.tables["outgoing"] else []
+    )
+    return [(each.named.message_id.int - 100, each.kind, each.code) for body in lists for each in body.outcomes]
+
+
+def test_a_batch_moves_the_position_and_applies_each_message_once() -> None:
+    room = Room()
+    assert receive(room, record(1, named(1)), record(2, None), record(2, named(2)), record(2, named(2))) == 4
+    lane = incoming(room).lanes[URGENT]
+    assert (lane.through, lane.topic_id, lane.next_offset) == (2, TOPIC, 21)
+    assert [each.int for each in room.taken] == [101, 102]
+    assert (incoming(room).owes_ack, incoming(room).is_urgent, told(room)) == (True, False, [])
+    assert receive(room, record(2, named(2)), record(3, named(3), p0=True)) == 2
+    assert [each.int for each in room.taken] == [101, 102, 103]
+    assert incoming(room).is_urgent
+
+
+def test_a_record_of_another_lane_is_not_taken() -> None:
+    room = Room()
+    receive(room, record(1, named(1), lane=ORDINARY))
+    assert (room.taken, incoming(room).lanes[URGENT].next_offset) == ([], 11)
+
+
+def test_all_but_applied_is_told_in_one_message_and_exceptions_are_kept() -> None:
+    room = Room(
+        outcome_of=lambda each: {101: WAITING, 102: OutcomeKind.MOVED}.get(each.message_id.int, OutcomeKind.APPLIED)
+    )
+    receive(room, record(1, named(1)), record(2, named(2)), record(3, named(3)))
+    assert told(room) == [(1, WAITING, None), (2, OutcomeKind.MOVED, None)]
+    (row,) = run(room.scope().tx.list_exceptions())
+    assert (row.taken.record, row.taken.place, row.since) == (b"r1", Place(INC, URGENT, 1), NOW)
+    assert row.taken.where.offset == 10
+    assert len(room.bodies()) == 2
+
+
+def test_a_withdrawal_ends_the_exceptions_of_its_subject() -> None:
+    withdrawal = named(4, Role.WITHDRAWAL)
+    room = Room(outcome_of=lambda each: OutcomeKind.APPLIED if each == withdrawal else WAITING)
+    receive(room, record(1, named(1)), record(2, named(2, subject=S2)))
+    receive(room, record(3, named(3)), record(4, withdrawal))
+    assert told(room)[2:] == [(3, OutcomeKind.REFUSED, "withdrawn"), (1, OutcomeKind.REFUSED, "withdrawn")]
+    (row,) = run(room.scope().tx.list_exceptions())
+    assert row.taken.named.subject == S2
+
+
+def test_reading_stops_at_the_bound_and_an_acknowledgement_is_owed_when_it_goes_on() -> None:
+    room = Room(outcome_of=lambda _: WAITING)
+    records = [record(number, named(number)) for number in (1, 2, 3)]
+    assert receive(room, *records, exceptions_max=2) == 2
+    assert not incoming(room).lanes[URGENT].is_stopped
+    assert receive(room, records[2], exceptions_max=2) == 0
+    stopped = incoming(room)
+    assert (stopped.lanes[URGENT].is_stopped, stopped.lanes[URGENT].next_offset) == (True, 21)
+    room.db.tables["incoming"][FROM_PEER].owes_ack = False
+    assert receive(room, exceptions_max=3) == 0
+    assert (incoming(room).lanes[URGENT].is_stopped, incoming(room).owes_ack) == (False, True)
+    assert receive(room, records[2], exceptions_max=3) == 1
+
+
+def test_a_full_stream_still_takes_withdrawals_and_messages_of_the_protocol() -> None:
+    full = Incoming(FROM_PEER)
+    records = [
+        record(1, named(1, Role.WITHDRAWAL)),
+        control(2, Role.OUTCOMES, OutcomeList(())),
+        record(3, named(3)),
+        record(4, named(4, Role.WITHDRAWAL)),
+    ]
+    plan = plan_batch(full, URGENT, records, room=0)
+    assert ([each.named.message_id.int for each, _ in plan.taken], plan.read_count) == ([101, 102], 2)
+
+
+def statement(reader: str, pair: Pair, nonce: UUID | None = None) -> Ack:
+    return Ack(reader, pair, None, (LaneAck(0, b""), LaneAck(0, b"")), NOW, nonce=nonce)
+
+
+@pytest.mark.parametrize(
+    ("ack", "writer", "readers"),
+    [
+        (statement(PEER, Pair(HERE, PEER), NONCE), PEER, [(PEER, "recipient")]),
+        (statement(AUDIT, Pair(HERE, PEER)), AUDIT, [(PEER, "audit")]),
+        (statement(AUDIT, Pair(HERE, AUDIT)), AUDIT, [(AUDIT, "recipient")]),
+        (statement(AUDIT, Pair(HERE, PEER)), PEER, []),
+        (statement(PEER, Pair(HERE, "c.example")), PEER, []),
+        (statement(PEER, Pair("c.example", PEER)), PEER, []),
+    ],
+)
+def test_only_a_reader_of_the_own_streams_states_positions(
+    ack: Ack, writer: str, readers: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[tuple[str, str]] = []
+
+    async def note(scope: Any) -> list[Any]:
+        heard.extend((peer, reader.value) for peer, reader, _ in scope.acks)
+        return []
+
+    monkeypatch.setattr("shared.messaging.reception.finish", note)
+    room = Room()
+    pair = Pair(writer, HERE)
+    run(receive_batch(room.scope(), pair, URGENT, records=[record(1, ack)]))
+    assert heard == readers
+    read = room.db.tables["incoming"][pair]
+    assert (read.owes_ack, read.echo) == ((True, NONCE) if ack.nonce else (False, None))
+
+
+def test_a_request_is_answered_in_the_same_transaction_and_asked_in_turn() -> None:
+    room = Room(held={(Side.HELD, S1): Holding(S1, 1, None, (A1,))}, outcome_of=lambda _: WAITING)
+    receive(room, record(1, named(1)), record(2, named(2)))
+    request = ResyncRequest(NONCE, is_first=True, exceptions=(Outcome(named(9), WAITING),))
+    receive(room, control(3, Role.RESYNC, request))
+    answer, back = room.bodies()[-2:]
+    assert isinstance(answer, Holdings)
+    assert (answer.nonce, answer.is_last, len(answer.exceptions or ())) == (NONCE, True, 2)
+    assert [(side, each.day) for side, each in answer.digests] == [(Side.HELD, DAY)]
+    assert isinstance(back, ResyncRequest)
+    assert (back.is_first, len(back.exceptions), room.outgoing().resync_nonce) == (False, 2, back.nonce)
+    assert run(room.scope().tx.list_open_outcomes(PEER)) == [OpenOutcome(PEER, UUID(int=109), WAITING, None, NOW)]
+    again = replace(request, nonce=A1, is_first=False, exceptions=())
+    receive(room, control(4, Role.RESYNC, again))
+    assert not [body for body in room.bodies() if isinstance(body, Holdings) and body.nonce == A1]
+    # The list counts at once.
+    assert run(room.scope().tx.list_open_outcomes(PEER)) == []
+
+
+def test_the_second_step_is_answered_once_and_only_after_the_first() -> None:
+    row = Holding(S1, 1, None, (A1,))
+    room = Room(held={(Side.HELD, S1): row})
+    receive(room, control(1, Role.RESYNC, ResyncRequest(NONCE)))
+    days = (SideDay(Side.HELD, DAY),)
+    receive(room, control(2, Role.RESYNC, ResyncRequest(A1, of=S2, days=days)))
+    receive(room, control(3, Role.RESYNC, ResyncRequest(A1, of=NONCE, days=days)))
+    receive(room, control(4, Role.RESYNC, ResyncRequest(A1, of=NONCE, days=days)))
+    answers = [body for body in room.bodies() if isinstance(body, Holdings)]
+    assert [body.nonce for body in answers] == [NONCE, A1]
+    assert (answers[1].parts, answers[1].is_last) == ((HoldingsPart(days[0], (row,)),), True)
+
+
+def test_an_answer_leads_to_the_rows_of_days_that_differ_and_then_to_actions() -> None:
+    room = Room(own={(Side.HELD, S1): OwnTrack(S1, 1)})
+    scope = room.scope()
+    run(ask(scope, PEER, is_first=True))
+    run(finish(scope))
+    nonce = room.outgoing().resync_nonce
+    assert nonce is not None
+    receive(room, control(1, Role.HOLDINGS, Holdings(A1, True, exceptions=())))
+    assert room.outgoing().resync_nonce == nonce
+    receive(room, control(2, Role.HOLDINGS, Holdings(nonce, True, exceptions=(Outcome(named(9), WAITING),))))
+    request = room.bodies()[-1]
+    assert (request.of, request.days) == (nonce, (SideDay(Side.HELD, DAY),))
+    assert room.outgoing().resync_nonce == request.nonce
+    assert len(run(room.scope().tx.list_open_outcomes(PEER))) == 1
+    room.calls.clear()
+    parts = (HoldingsPart(request.days[0], ()),)
+    receive(room, control(3, Role.HOLDINGS, Holdings(request.nonce, False, parts=())))
+    assert room.outgoing().resync_nonce == request.nonce
+    receive(room, control(4, Role.HOLDINGS, Holdings(request.nonce, True, 1, parts=parts)))
+    assert room.calls == [("send_state", S1)]
+    assert room.outgoing().resync_nonce is None
+    # The rows say nothing of open exceptions.
+    assert len(run(room.scope().tx.list_open_outcomes(PEER))) == 1
+
+
+def test_an_answer_without_differences_ends_the_procedure() -> None:
+    room = Room()
+    scope = room.scope()
+    run(ask(scope, PEER, is_first=True))
+    run(finish(scope))
+    nonce = room.outgoing().resync_nonce or NONCE
+    receive(room, control(1, Role.HOLDINGS, Holdings(nonce, False, 0, exceptions=())))
+    assert room.outgoing().resync_nonce == nonce
+    receive(room, control(2, Role.HOLDINGS, Holdings(nonce, True, 1, exceptions=())))
+    assert room.outgoing().resync_nonce is None
+
+
+def test_audit_takes_streams_and_copies_of_others_and_tells_no_outcome() -> None:
+    room, pair = Room(outcome_of=lambda _: WAITING), Pair(PEER, "c.example")
+    work = observe_batch(room.scope(), pair, URGENT, records=[record(1, named(1)), record(3, named(3))])
+    assert run(work) == 2
+    asking = statement(PEER, Pair("c.example", PEER), NONCE)
+    assert run(observe_batch(room.scope(), pair, URGENT, records=[record(4, asking)])) == 1
+    read = room.db.tables["incoming"][pair]
+    assert (read.echo, read.lanes[URGENT].through, read.lanes[URGENT].has_gap) == (NONCE, 1, True)
+    run(observe_copies(room.scope(), pair, [record(2, named(2)), record(2, named(2)), record(3, named(3))]))
+    read = room.db.tables["incoming"][pair]
+    assert (read.lanes[URGENT].through, read.lanes[URGENT].next_offset) == (3, 41)
+    assert [each.int for each in room.taken] == [101, 102, 103]
+    assert not room.db.tables["outgoing"]
+    assert not room.db.tables["exceptions"]
+
+
+def test_a_dead_letter_is_told_with_its_code() -> None:
+    room = Room(outcome_of=lambda _: OutcomeKind.DEAD)
+    receive(room, record(1, named(1)))
+    assert told(room) == [(1, OutcomeKind.DEAD, None)]
+    assert Refusal.DEAD == "dead"
+    scope = room.scope()
+    scope.send(state(S1))
+    run(finish(scope))
+    assert room.outgoing().lanes[ORDINARY].last == 1
