@@ -71,12 +71,6 @@ def _take_any(incoming: Incoming, place: Any, fit: Fit) -> Fit:
     return Fit.TAKE if is_gap else fit
 
 
-def _enter_closed(incoming: Incoming, place: Any, fit: Fit) -> Fit:
-    if place.incarnation in incoming.closed and place.number == 1 and place.lane is Lane.URGENT:
-        return Fit.ENTER
-    return fit
-
-
 def _enter_anywhere(incoming: Incoming, place: Any, fit: Fit) -> Fit:
     is_unknown = place.incarnation != incoming.incarnation and place.incarnation not in incoming.closed
     return Fit.ENTER if is_unknown else fit
@@ -92,7 +86,7 @@ def _without_opening(*reasons: Opening) -> Any:
     return open_other
 
 
-def _without_code(*codes: Refusal) -> Any:
+def without_code(*codes: Refusal) -> Any:
     original = reactions.react
 
     def react(actions: Any, outcome: Any, own: Any) -> None:
@@ -102,7 +96,7 @@ def _without_code(*codes: Refusal) -> Any:
     return react
 
 
-def _acked_rises(self: Any, reader: Reader, number: int) -> None:
+def acked_rises(self: Any, reader: Reader, number: int) -> None:
     if number > self.acked_by(reader):
         if reader is Reader.RECIPIENT:
             self.acked = number
@@ -132,7 +126,7 @@ def _no_lines(self: Any, *_: Any) -> None:
     return None
 
 
-async def _adopt_known(self: Toy, subject: UUID, peer: str) -> None:
+async def adopt_known(self: Toy, subject: UUID, peer: str) -> None:
     if subject in self.table("own"):
         await _ADOPT(self, subject, peer)
 
@@ -174,7 +168,7 @@ async def _forget_journal(self: Toy, owner: str, subject: UUID, *, is_withdrawn:
 _ERASE = Toy.erase_one
 
 
-async def _erase_without_withdrawal(self: Toy, owner: str, subject: UUID, *, is_withdrawn: bool = False) -> None:
+async def erase_without_withdrawal(self: Toy, owner: str, subject: UUID, *, is_withdrawn: bool = False) -> None:
     await _ERASE(self, owner, subject)
 
 
@@ -182,7 +176,7 @@ def _answers_of_withdrawn(track: Any, row: Any) -> bool:
     return bool(set(track.acts).difference(() if row is None else row.acts))
 
 
-def _carry_nothing(old: Outgoing) -> Any:
+def carry_nothing(old: Outgoing) -> Any:
     source = _LEAVE(old)
     for lane in source.lanes:
         lane.position = lane.last
@@ -207,7 +201,7 @@ def _ordinary(role: Role, *, is_p0: bool) -> Lane:
     return Lane.URGENT if is_p0 or role in (Role.WITHDRAWAL, Role.RESYNC, Role.HOLDINGS) else Lane.ORDINARY
 
 
-async def _answer_without_asking(scope: Any, peer: str, *, is_first: bool) -> None:
+async def answer_without_asking(scope: Any, peer: str, *, is_first: bool) -> None:
     if is_first:
         await _ASK(scope, peer, is_first=is_first)
 
@@ -222,47 +216,54 @@ def _send_erased(actions: Any, track: Any, row: Any) -> None:
 _SEND_SUBJECT = resync._send_subject
 
 
-def _no_waiting_reply(outgoing: Any, at: Any) -> None:
+def no_waiting_reply(outgoing: Any, at: Any) -> None:
     return None
 
 
 CONTROLS: dict[str, Control] = {
-    "4 records are taken in order": Control({M + "streams.Incoming.fit": _fit(_take_any)}),
-    "5 a closed incarnation is dropped": Control({M + "streams.Incoming.fit": _fit(_enter_closed)}, "restore"),
-    "5 an incarnation is entered at number 1": Control({M + "streams.Incoming.fit": _fit(_enter_anywhere)}, "restore"),
-    "6 an act is applied once": Control({M + "subjects._merge": _merge_again}),
-    "6 a revision is above the held one": Control({TOY + "apply_message": _apply_any_revision(subjects.apply_message)}),
-    "7 an act follows a known act": Control({M + "subjects._has_gap": lambda *_: False}, "restore"),
-    "7 a refusal brings the whole state": Control(
-        {M + "reactions.react": _without_code(Refusal.UNKNOWN, Refusal.GAP, Refusal.DEAD)}, "version"
+    "4 records are taken in order": Control({M + "streams.Incoming.fit": _fit(_take_any)}, is_soon=True),
+    "5 an incarnation is entered at number 1": Control(
+        {M + "streams.Incoming.fit": _fit(_enter_anywhere)}, "restore", is_soon=True
     ),
-    "8 an exception's bytes are kept": Control({M + "reception.OPEN": frozenset()}, "version"),
+    "6 an act is applied once": Control({M + "subjects._merge": _merge_again}, is_soon=True),
+    "6 a revision is above the held one": Control(
+        {TOY + "apply_message": _apply_any_revision(subjects.apply_message)}, is_soon=True
+    ),
+    "7 an act follows a known act": Control({M + "subjects._has_gap": lambda *_: False}, "restore"),
+    "8 an exception's bytes are kept": Control({M + "reception.OPEN": frozenset()}, "version", is_soon=True),
     "9 a withdrawal goes everywhere": Control({TOY + "Toy.withdraw": _withdraw_at_place}),
-    "10 a full stream stops": Control({M + "reception.plan_batch": _plan_without_bound}, "version"),
-    "11 an outcome is told": Control({M + "scope.Scope.say": lambda *_: None}, "version"),
-    "13 a probe without progress goes back": Control({M + "acks.STILL_PAUSE": timedelta(days=999)}, "tail"),
-    "13 unacknowledged numbers are probed": Control({M + "acks._is_probe_due": lambda *_: False}, "tail"),
-    "14 a lower acknowledgement counts": Control({M + "streams.OutgoingLane.note_acked": _acked_rises}, "restore"),
-    "3 a segment is kept for both readers": Control({M + "streams.Outgoing.lowest_acked": _acked_by_one}, "any"),
+    "10 a full stream stops": Control({M + "reception.plan_batch": _plan_without_bound}, "version", is_soon=True),
+    "11 an outcome is told": Control({M + "scope.Scope.say": lambda *_: None}, "version", is_soon=True),
+    "13 a probe without progress goes back": Control(
+        {M + "acks.STILL_PAUSE": timedelta(days=999)}, "tail", is_soon=True
+    ),
+    "13 unacknowledged numbers are probed": Control({M + "acks._is_probe_due": lambda *_: False}, "tail", is_soon=True),
+    "3 a segment is kept for both readers": Control(
+        {M + "streams.Outgoing.lowest_acked": _acked_by_one}, "any", is_soon=True
+    ),
     "16a a number above the own one opens": Control(
         {M + "acks._Statement.open": _without_opening(Opening.AHEAD)}, "restore"
     ),
     "16b another chain opens": Control({M + "acks._Statement.open": _without_opening(Opening.OTHER_CHAIN)}, "restore"),
     "16d a number that is not kept opens": Control(
-        {M + "acks._Statement.open": _without_opening(Opening.NOT_KEPT)}, "restore"
+        {M + "acks._Statement.open": _without_opening(Opening.NOT_KEPT)}, "restore", is_soon=True
     ),
-    "16 one incarnation an hour and reader": Control({M + "acks.INCARNATION_PAUSE": timedelta(0)}, "hostile"),
-    "16 one answer an hour and peer": Control({M + "resync.HOLDINGS_PAUSE": timedelta(0)}, "hostile"),
-    "17 kept messages are carried": Control({M + "incarnations._leave": _carry_nothing}, "restore"),
-    "18 the erasure journal is applied": Control({TOY + "Toy.erase_one": _forget_journal}, "restore"),
-    "19 an incarnation asks for holdings": Control({M + "reception.take_request": _say_nothing}, "restore"),
-    "19 the peer asks in its turn": Control({M + "resync_steps.ask": _answer_without_asking}, "restore"),
-    "19 unknown items are listed": Control({M + "reactions.Actions.list_subject": _no_lines}, "restore"),
+    "16 one incarnation an hour and reader": Control(
+        {M + "acks.INCARNATION_PAUSE": timedelta(0)}, "hostile", is_soon=True
+    ),
+    "16 one answer an hour and peer": Control({M + "resync.HOLDINGS_PAUSE": timedelta(0)}, "hostile", is_soon=True),
+    "18 the erasure journal is applied": Control({TOY + "Toy.erase_one": _forget_journal}, "restore", is_soon=True),
+    "19 an incarnation asks for holdings": Control(
+        {M + "reception.take_request": _say_nothing}, "restore", is_soon=True
+    ),
+    "19 unknown items are listed": Control({M + "reactions.Actions.list_subject": _no_lines}, "restore", is_soon=True),
     "19 an erased subject is refused": Control(
-        {TOY + "find_final_refusal": _no_final_refusal(Refusal.ERASED)}, "erasure"
+        {TOY + "find_final_refusal": _no_final_refusal(Refusal.ERASED)}, "erasure", is_soon=True
     ),
-    "19 a closed day is refused": Control({TOY + "find_final_refusal": _open_day}, "erasure"),
-    "19 an erased answer is not sent again": Control({M + "resync._send_subject": _send_erased}, "erasure"),
+    "19 a closed day is refused": Control({TOY + "find_final_refusal": _open_day}, "erasure", is_soon=True),
+    "19 an erased answer is not sent again": Control(
+        {M + "resync._send_subject": _send_erased}, "erasure", is_soon=True
+    ),
     "19 answers on a withdrawn subject are not sent again": Control(
         {M + "resync._lacks_answers": _answers_of_withdrawn}, "tail"
     ),

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from shared.messaging import incarnations, sending
+from shared.messaging.exceptions import Refusal
 from shared.messaging.streams import LANES, Lane, Outgoing, Pair
 from tests.simulation.streams import controls
 from tests.simulation.streams.invariants import check_end, check_waiting
@@ -72,9 +73,10 @@ def restore(node: Node, dump: Any) -> None:
     node.world.restored.add(node.name)
 
 
-def names_after_settling(world: World) -> set[object]:
-    for node in world.nodes.values():
-        node.start()
+def names_after_settling(world: World, *started: str) -> set[object]:
+    """Start these instances, or all, and return the names of violations once everything is at rest."""
+    for name in started or world.nodes:
+        world.nodes[name].start()
     is_quiet = world.drain(is_healing=False)
     waiting = [*check_waiting(world)]
     return {each[0] for each in (*waiting, *check_end(world, rests=(is_quiet, world.drain(is_healing=True))))}
@@ -215,17 +217,88 @@ def copies_for_audit() -> set[object]:
     return {"records again in R's stream"} if again else set()
 
 
+def poison(node: Node, subject: UUID) -> None:
+    """Send a revision that no reader can read."""
+    with node.transaction() as toy:
+        own: Own = toy.table("own")[subject]
+        toy.put("own", subject, controls.replace(own, revision=2, content=toy.scope.new_id().bytes))
+        toy.send_content(subject, (), version=POISON)
+        drive(sending.finish(toy.scope))
+
+
+def discarded_revision() -> set[object]:
+    """A person at R discards a poisoned revision, and no resync follows."""
+    world = new_world()
+    subject = file(world.nodes["H"])
+    world.drain(is_healing=True)
+    poison(world.nodes["H"], subject)
+    world.drain(is_healing=False)
+    return names_after_settling(world)
+
+
+def restored_reader() -> set[object]:
+    """The reader alone is restored and starts. Kafka has nothing more, and both readers had acknowledged all."""
+    world = new_world()
+    home, reader = world.nodes["H"], world.nodes["R"]
+    file(home)
+    world.drain(is_healing=True)
+    dump = reader.db.snapshot()
+    file(home)
+    world.drain(is_healing=True)
+    expire_all(world)
+    restore(reader, dump)
+    return names_after_settling(world, "R")
+
+
+def lost_outcome() -> set[object]:
+    """An outcome is lost with the incarnation of the instance that told it.
+
+    H reads the outcome and acknowledges it, and is restored to before. R has deleted it, and opens an incarnation.
+    """
+    world = new_world()
+    home, reader = world.nodes["H"], world.nodes["R"]
+    subject = file(home)
+    world.drain(is_healing=True)
+    poison(home, subject)
+    world.drain(is_healing=False)
+    dump = home.db.snapshot()
+    reader.retry(is_discard=True)
+    relay(reader, "H")
+    read(home, "R")
+    world.seconds += 20
+    home.ack("R")
+    read(reader)
+    world.auditor.read(Pair("R", "H"))
+    reader.consume(AUDIT, Lane.URGENT)
+    reader.tend()
+    expire_all(world)
+    restore(home, dump)
+    return names_after_settling(world, "R")
+
+
+def left_incarnation() -> set[object]:
+    """Audit has not read an incarnation when the writer leaves it, and Kafka loses it."""
+    world = new_world()
+    home, read_one = world.nodes["H"], world.auditor.read
+    subject = file(home)
+    world.auditor.read = lambda *_, **__: None  # type: ignore[method-assign]
+    for _ in range(5):
+        world.drain_step(is_healing=True)
+    open_incarnation(home, "R")
+    expire_all(world)
+    world.auditor.read = read_one  # type: ignore[method-assign]
+    world.drain(is_healing=True)
+    content = home.db.tables["own"][subject].content
+    return set() if content in world.auditor.db.tables["seen"] else {"audit never saw"}
+
+
 def erased_exception() -> set[object]:
     """A poisoned revision of a held subject lies at R; R erases the subject."""
     world = new_world()
     home, reader = world.nodes["H"], world.nodes["R"]
     subject = file(home)
     world.drain(is_healing=True)
-    with home.transaction() as toy:
-        own: Own = toy.table("own")[subject]
-        toy.put("own", subject, controls.replace(own, revision=2, content=world.new_id().bytes))
-        toy.send_content(subject, (), version=POISON)
-        drive(sending.finish(toy.scope))
+    poison(home, subject)
     world.drain(is_healing=False)
     assert reader.db.tables["exceptions"]
     reader.erase("H", subject)
@@ -302,15 +375,31 @@ STATES: dict[str, tuple[Any, dict[str, Any]]] = {
     ),
     "20 an unknown subject's tombstone is adopted": (
         forgotten_withdrawal,
-        {TOY + "Toy.adopt_withdrawal": controls._adopt_known},
+        {TOY + "Toy.adopt_withdrawal": controls.adopt_known},
+    ),
+    "15 a refusal brings the whole state": (
+        discarded_revision,
+        {"shared.messaging.reactions.react": controls.without_code(Refusal.DEAD)},
+    ),
+    "14 a lower acknowledgement counts": (
+        restored_reader,
+        {"shared.messaging.streams.OutgoingLane.note_acked": controls.acked_rises},
+    ),
+    "17 kept messages are carried": (
+        left_incarnation,
+        {"shared.messaging.incarnations._leave": controls.carry_nothing},
+    ),
+    "19 the peer asks in its turn": (
+        lost_outcome,
+        {"shared.messaging.resync_steps.ask": controls.answer_without_asking},
     ),
     "18 each start probes every peer": (
         silent_restore,
-        {"shared.messaging.incarnations.await_reply": controls._no_waiting_reply},
+        {"shared.messaging.incarnations.await_reply": controls.no_waiting_reply},
     ),
     "18 the journal names withdrawn subjects": (
         erased_withdrawal,
-        {TOY + "Toy.erase_one": controls._erase_without_withdrawal},
+        {TOY + "Toy.erase_one": controls.erase_without_withdrawal},
     ),
     "18 the own topics are read back": (dropped_numbers, {"shared.messaging.incarnations.read_back": _as_it_is}),
     "12 an acknowledgement shows the own heads": (
