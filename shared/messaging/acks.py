@@ -1,4 +1,4 @@
-"""Acknowledgements: what a reader states of a pair's streams, and what its writer does about it.
+"""Acknowledgements: a reader's statement on a pair's streams, and its effect on the writer.
 
 An acknowledgement is cumulative, unnumbered and never acknowledged itself. It has no effect on subjects: it moves
 positions, makes the relay go back, opens an incarnation, or adds one row to the operator's list. Everything is pure.
@@ -203,7 +203,7 @@ def _return_to(statement: _Statement, own: OutgoingLane, number: int) -> None:
 
 
 def _copy(statement: _Statement, own: OutgoingLane) -> None:
-    """Send audit copies of what it lacks, so that the addressee does not read its stream again."""
+    """Send audit copies of the messages that it lacks: the addressee does not read its stream again."""
     if own.audit_acked < own.kept_above:
         statement.open(Opening.NOT_KEPT)
     else:
@@ -253,7 +253,7 @@ def _find_probe_pause_s(outgoing: Outgoing) -> int:
 def build_ack(
     reader: str, incoming: Incoming, outgoing: Outgoing | None, *, turn: AckTurn, nonce: UUID, now: datetime
 ) -> Ack:
-    """Return the acknowledgement of what was taken, and note that it was given.
+    """Return an acknowledgement of all numbers taken, and note that it was given.
 
     The caller saves both states, then appends the record: one that is lost is asked for again.
     """

@@ -18,7 +18,7 @@ from shared.messaging.streams import Incoming, Lane, Outgoing, Pair, Place, Role
 
 
 class OperatorKind(StrEnum):
-    """The reason why a line stands on the operator's list."""
+    """The reason for a line on the operator's list."""
 
     UNKNOWN = "unknown"
     ACT = "act"

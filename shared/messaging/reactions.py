@@ -17,7 +17,7 @@ RESENT: Final = frozenset({Refusal.UNKNOWN, Refusal.GAP, Refusal.DEAD})
 
 @dataclass(slots=True)
 class Actions:
-    """Effects on the tracks that are shared with one peer. A subject stands once in each list."""
+    """Effects on the tracks that are shared with one peer. Each list has a subject once."""
 
     peer: str
     states: dict[UUID, None] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Resync: one instance asks a peer for its holdings, and sends what the peer lacks.
+"""Resync: one instance asks a peer for its holdings, and sends the states that the peer lacks.
 
 A procedure has two steps. The peer first states digests by day and its open exceptions. The asker compares the digests
 with those of its own subjects and asks for the rows of the days that differ. Answers come in pages.

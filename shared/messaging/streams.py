@@ -299,7 +299,7 @@ class Incoming:
     def seek(self, lane: Lane, topic_id: UUID, *, first: int, end: int) -> int:
         """Return the offset to read from, for a topic that holds offsets `first` to `end` (exclusive).
 
-        A topic that was made again, or that ends before the position, is read from its first record.
+        A topic that was created again, or that ends before the position, is read from its first record.
         """
         read = self.lanes[lane]
         if read.topic_id != topic_id or read.next_offset > end:

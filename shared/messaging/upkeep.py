@@ -9,12 +9,12 @@ from uuid import UUID
 
 from shared.messaging.acks import Ack, build_ack, find_ack_turn
 from shared.messaging.exceptions import OPEN, OpenException, OutcomeKind, Refusal
-from shared.messaging.incarnations import carry_on, lift_limit
+from shared.messaging.incarnations import await_reply, carry_on, lift_limit
 from shared.messaging.reception import end_exceptions
-from shared.messaging.resync_steps import answer_request
+from shared.messaging.resync_steps import answer_request, ask
 from shared.messaging.scope import Scope
 from shared.messaging.sending import finish
-from shared.messaging.streams import LANES, Lane, Outgoing, Pair
+from shared.messaging.streams import LANES, Incoming, Lane, Outgoing, Pair
 
 #: Exceptions that a version, a document or a place can end. Only a person ends a dead letter.
 RETRIED: Final = frozenset({OutcomeKind.DEFERRED, OutcomeKind.WAITING})
@@ -52,12 +52,12 @@ async def purge_lane(scope: Scope, outgoing: Outgoing, lane: Lane) -> None:
 async def give_ack(scope: Scope, pair: Pair) -> Ack | None:
     """Return the acknowledgement that is due to the writer of a pair, or None.
 
-    The holder of the relay's lease appends it after the commit.
+    The holder of the relay's lease appends it after the commit. Rows are locked only if one is due.
     """
-    incoming = await scope.tx.load_incoming(pair, lock=True)
-    outgoing = None
-    if pair.addressee == scope.instance:
-        outgoing = (await scope.tx.load_outgoing([pair.writer], lock=True)).get(pair.writer)
+    incoming, outgoing = await _load_ends(scope, pair, lock=False)
+    if find_ack_turn(incoming, outgoing, scope.now) is None:
+        return None
+    incoming, outgoing = await _load_ends(scope, pair, lock=True)
     turn = find_ack_turn(incoming, outgoing, scope.now)
     if turn is None:
         return None
@@ -66,6 +66,23 @@ async def give_ack(scope: Scope, pair: Pair) -> Ack | None:
     if outgoing is not None:
         await scope.tx.save_outgoing([outgoing])
     return ack
+
+
+async def _load_ends(scope: Scope, pair: Pair, *, lock: bool) -> tuple[Incoming, Outgoing | None]:
+    """Return the receive state of a pair, and the own streams to its writer if this instance is the addressee."""
+    incoming = await scope.tx.load_incoming(pair, lock=lock)
+    if pair.addressee != scope.instance:
+        return incoming, None
+    return incoming, (await scope.tx.load_outgoing([pair.writer], lock=lock)).get(pair.writer)
+
+
+async def check_pair(scope: Scope, peer: str) -> None:
+    """Probe a peer until it answers, and ask for its holdings: nightly, or at the verb of an operator."""
+    await ask(scope, peer, is_first=True)
+    await finish(scope)
+    outgoing = (await scope.tx.load_outgoing([peer], lock=True))[peer]
+    await_reply(outgoing, scope.now)
+    await scope.save([outgoing])
 
 
 async def retry_exceptions(scope: Scope, rows: Sequence[OpenException]) -> None:

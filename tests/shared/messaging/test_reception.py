@@ -58,7 +58,7 @@ def incoming(room: Room) -> Incoming:
 
 
 def told(room: Room) -> list[tuple[int, OutcomeKind, str | None]]:
-    """The outcomes that were told: the number of the message, kind and code."""
+    """The outcomes in sent messages: the number of the judged message, kind and code."""
     lists = (
         [body for body in room.bodies() if isinstance(body, OutcomeList)] if PEER in room.db.tables["outgoing"] else []
     )

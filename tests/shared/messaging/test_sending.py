@@ -261,7 +261,7 @@ def test_read_back_finds_what_the_database_does_not_know() -> None:
     ):
         dump = room.db.snapshot()
         assert read(room, head), head
-        # What the next session reads of it is known.
+        # The next session knows this head.
         assert not read(room, Head(head.incarnation, *head[1:]))
         room.db.restore(dump)
     assert read(Room())

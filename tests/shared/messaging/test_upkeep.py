@@ -16,6 +16,7 @@ from shared.messaging.sending import finish
 from shared.messaging.streams import Lane, Pair, Place, Role
 from shared.messaging.upkeep import (
     KeptBytes,
+    check_pair,
     discard_dead,
     erase_exceptions,
     find_kept_level,
@@ -104,6 +105,16 @@ def test_audit_acknowledges_streams_of_others_without_asking() -> None:
     ack = run(give_ack(room.scope(), pair))
     assert ack is not None
     assert (ack.nonce, ack.echo, ack.own_incarnation) == (None, OTHER, None)
+
+
+def test_the_nightly_check_asks_for_holdings_and_for_an_answer_to_a_probe() -> None:
+    room = room_with(1)
+    before = room.outgoing().resync_nonce
+    run(check_pair(room.scope(), PEER))
+    outgoing = room.outgoing()
+    assert (outgoing.awaited_since, outgoing.resync_nonce != before) == (NOW, True)
+    request = room.bodies()[-1]
+    assert (request.nonce, request.is_first) == (outgoing.resync_nonce, True)
 
 
 def keep(room: Room, number: int, kind: OutcomeKind, subject: UUID = S1) -> OpenException:
@@ -221,7 +232,7 @@ def test_an_acknowledgement_may_show_the_lost_tail() -> None:
     lane = room.outgoing().lanes[ORDINARY]
     lane.acked, lane.kept_above = 1, 2
     run(relay.note_lost_tail(room.scope().tx, PEER, ORDINARY))
-    # What was deleted cannot be appended again: the next probe shows that it is lacking.
+    # A deleted message cannot be appended again: the next probe shows that it is lacking.
     assert room.outgoing().lanes[ORDINARY].sent == 2
     run(relay.note_lost_tail(Room().scope().tx, PEER, ORDINARY))
 

@@ -25,13 +25,13 @@ _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
 }
 _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {ast.Add: ast.Sub, ast.Sub: ast.Add}
 _NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
-#: Statements whose deletion changes what a function does.
+#: Statements whose deletion changes the behaviour of a function.
 _DELETED = (ast.Assign, ast.AugAssign, ast.Expr, ast.Return, ast.Raise, ast.Break, ast.Continue, ast.If)
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One fault: where it is, what changes, and the text of the module with it."""
+    """One fault: its place, the change, and the text of the module with it."""
 
     path: Path
     line: int

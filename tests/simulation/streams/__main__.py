@@ -27,7 +27,7 @@ def main() -> int:
     options.add_argument("--until-broken", action="store_true", help="stop at the first run that breaks a promise")
     options.add_argument("--controls", action="store_true", help="remove each rule, and count runs until it shows")
     given = options.parse_args()
-    # What was imported lives on; a run's garbage is collected seldom.
+    # Imported modules stay; a run's garbage is collected seldom.
     gc.freeze()
     gc.set_threshold(100_000, 10, 10)
     return run_controls(given.seeds) if given.controls else run_many(given)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
-from shared.messaging import incarnations, reception, relay, resync_steps, sending, upkeep
+from shared.messaging import incarnations, reception, relay, sending, upkeep
 from shared.messaging.acks import Ack, LaneAck
 from shared.messaging.exceptions import Named, OutcomeKind
 from shared.messaging.incarnations import Head
@@ -287,8 +287,7 @@ class Node:
     def ask(self, peer: str) -> None:
         """Begin a resync, as the nightly check does."""
         with self.transaction() as toy:
-            drive(resync_steps.ask(toy.scope, peer, is_first=True))
-            drive(sending.finish(toy.scope))
+            drive(upkeep.check_pair(toy.scope, peer))
 
     def erase(self, owner: str, subject: UUID) -> None:
         with self.transaction() as toy:

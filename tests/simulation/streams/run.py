@@ -1,4 +1,4 @@
-"""One seed, one run: what broke, and what happened."""
+"""One run of one seed: its violations and its counts."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def check_nightly(world: World) -> Iterator[Violation]:
 
 
 def check_liar(world: World) -> Iterator[Violation]:
-    """A peer that states nonsense for hours: the other pairs converge, and what is sent to it is bounded."""
+    """A peer that states nonsense for hours: the other pairs converge, and its traffic is bounded."""
     liar = world.liar or ""
     for _ in range(80):
         world.drain_step(is_healing=False, step_s=30)

@@ -251,7 +251,7 @@ def restored_reader() -> set[object]:
 
 
 def lost_outcome() -> set[object]:
-    """An outcome is lost with the incarnation of the instance that told it.
+    """An outcome is lost with the incarnation of the instance that sent it.
 
     H reads the outcome and acknowledges it, and is restored to before. R has deleted it, and opens an incarnation.
     """

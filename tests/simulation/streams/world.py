@@ -33,7 +33,7 @@ MOODS = ("any", "restore", "tail", "version", "erasure", "hostile")
 
 @dataclass(slots=True)
 class Subject:
-    """A subject as nobody in the world can forget it."""
+    """A subject as the world remembers it, even if all instances forget it."""
 
     owner: str
     party: str
