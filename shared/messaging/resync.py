@@ -45,7 +45,8 @@ class ResyncRequest:
     """A request for holdings.
 
     `exceptions`: the asker's open exceptions of the peer's messages, which replace the peer's view; page 0 begins the
-    list. `is_first`: the peer asks in its turn. `of` and `days`: the second step, the rows of these days.
+    list. `is_first`: the peer asks in its turn. `of` and `days`: the second step, the rows of these days. It has the
+    nonce of the first step.
     """
 
     nonce: UUID

@@ -122,6 +122,8 @@ async def take_holdings(scope: Scope, outgoing: Outgoing | None, peer: str, *, a
     """Act on an answer to the latest own request; another one is dropped."""
     if outgoing is None or scope.asks.get(peer, outgoing.resync_nonce) != answer.nonce:
         return
+    if scope.answered.get(peer) == answer.nonce:
+        return
     subjects = scope.subjects
     if answer.exceptions is not None:
         await replace_open(scope, peer, answer.exceptions, is_begin=answer.page == 0)
@@ -141,11 +143,12 @@ async def take_holdings(scope: Scope, outgoing: Outgoing | None, peer: str, *, a
         here = {side: await subjects.list_own_days(side, peer) for side in Side}
         days = find_differing_days(here, answer.digests)
     if days:
-        nonce = scope.new_id()
-        scope.send(Draft(peer, Role.RESYNC, Role.RESYNC, None, ResyncRequest(nonce, of=answer.nonce, days=days)))
-        scope.asks[peer] = nonce
+        # The nonce stays. If the peer was restored meanwhile, it answers the first step again: then the rows are asked
+        # for again.
+        request = ResyncRequest(answer.nonce, of=answer.nonce, days=days)
+        scope.send(Draft(peer, Role.RESYNC, Role.RESYNC, None, request))
     else:
-        scope.asks[peer] = None
+        scope.answered[peer] = answer.nonce
 
 
 async def replace_open(scope: Scope, peer: str, outcomes: tuple[Outcome, ...], *, is_begin: bool) -> None:

@@ -28,7 +28,8 @@ class Scope:
     """One transaction of an instance. The last step (`sending.finish`) applies `acks`, then places all messages.
 
     `drafts`: by stream. `outcomes`: by peer, said in one message. `asks`: by peer, the nonce of an own resync request
-    among the drafts, or None if the last one is answered. `placed`: segments that are not yet stored.
+    among the drafts. `answered`: by peer, the nonce of an own request whose procedure is over. `placed`: segments that
+    are not yet stored.
     """
 
     instance: str
@@ -41,7 +42,8 @@ class Scope:
     now: datetime
     drafts: dict[tuple[str, Lane], list[Draft]] = field(default_factory=dict)
     outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
-    asks: dict[str, UUID | None] = field(default_factory=dict)
+    asks: dict[str, UUID] = field(default_factory=dict)
+    answered: dict[str, UUID] = field(default_factory=dict)
     acks: list[tuple[str, Reader, Ack]] = field(default_factory=list)
     placed: list[Segment] = field(default_factory=list)
 

@@ -22,7 +22,7 @@ async def finish(scope: Scope) -> list[Segment]:
     acks: dict[str, list[tuple[Reader, Ack]]] = {}
     for peer, reader, ack in scope.acks:
         acks.setdefault(peer, []).append((reader, ack))
-    peers = sorted({*(each.pair.addressee for each in unplaced), *acks, *scope.asks})
+    peers = sorted({*(each.pair.addressee for each in unplaced), *acks, *scope.asks, *scope.answered})
     if not peers:
         return []
     found = await scope.tx.load_outgoing(peers, lock=True)
@@ -33,13 +33,14 @@ async def finish(scope: Scope) -> list[Segment]:
             outgoing = await handle_ack(scope, peer, outgoing, reader=reader, ack=ack)
         if outgoing is None:
             outgoing = await open_incarnation(scope, peer, None)
-        if peer in scope.asks:
-            outgoing.resync_nonce = scope.asks[peer]
+        if outgoing.resync_nonce == scope.answered.get(peer):
+            outgoing.resync_nonce = None
+        outgoing.resync_nonce = scope.asks.get(peer, outgoing.resync_nonce)
         scope.placed += [place(scope, outgoing, each) for each in unplaced if each.pair.addressee == peer]
         changed.append(outgoing)
     segments = scope.placed
     await scope.save(changed)
-    scope.drafts, scope.outcomes, scope.asks, scope.acks = {}, {}, {}, []
+    scope.drafts, scope.outcomes, scope.asks, scope.answered, scope.acks = {}, {}, {}, {}, []
     return segments
 
 

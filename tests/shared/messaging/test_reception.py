@@ -207,8 +207,8 @@ def test_an_answer_leads_to_the_rows_of_days_that_differ_and_then_to_actions() -
     assert room.outgoing().resync_nonce == nonce
     receive(room, control(2, Role.HOLDINGS, Holdings(nonce, True, exceptions=(Outcome(named(9), WAITING),))))
     request = room.bodies()[-1]
-    assert (request.of, request.days) == (nonce, (SideDay(Side.HELD, DAY),))
-    assert room.outgoing().resync_nonce == request.nonce
+    assert request == ResyncRequest(nonce, of=nonce, days=(SideDay(Side.HELD, DAY),))
+    assert room.outgoing().resync_nonce == nonce
     assert len(run(room.scope().tx.list_open_outcomes(PEER))) == 1
     room.calls.clear()
     parts = (HoldingsPart(request.days[0], ()),)
@@ -219,6 +219,20 @@ def test_an_answer_leads_to_the_rows_of_days_that_differ_and_then_to_actions() -
     assert room.outgoing().resync_nonce is None
     # The rows say nothing of open exceptions.
     assert len(run(room.scope().tx.list_open_outcomes(PEER))) == 1
+
+
+def test_a_new_incarnation_keeps_its_own_request_whatever_the_batch_answers() -> None:
+    for own in ({(Side.HELD, S1): OwnTrack(S1, 1)}, {}):
+        room = Room(own=own)
+        scope = room.scope()
+        run(ask(scope, PEER, is_first=True))
+        run(finish(scope))
+        nonce = room.outgoing().resync_nonce or NONCE
+        strange = replace(statement(PEER, Pair(HERE, PEER)), incarnation=A1)
+        receive(room, control(1, Role.HOLDINGS, Holdings(nonce, True, exceptions=())), record(2, strange))
+        request = room.bodies()[0]
+        assert (request.is_first, room.outgoing().resync_nonce) == (True, request.nonce)
+        assert request.nonce != nonce
 
 
 def test_an_answer_without_differences_ends_the_procedure() -> None:
