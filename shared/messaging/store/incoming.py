@@ -1,0 +1,174 @@
+"""Streams of other instances in PostgreSQL: one row a pair, written once a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from shared.messaging.exceptions import EXCEPTIONS_MAX
+from shared.messaging.store.session import Tables, list_assignments, superseded
+from shared.messaging.streams import Incoming, IncomingLane, LaneEnd, Pair
+from shared.runtime.database.columns import Columns, Statement, insert
+from shared.runtime.database.transactions import Session
+
+
+class _ReceiveRow(NamedTuple):
+    writer: str
+    addressee: str
+    incarnation: UUID | None
+    urgent_chain: bytes
+    urgent_through: int
+    urgent_topic_id: UUID | None
+    urgent_next_offset: int
+    urgent_is_stopped: bool
+    urgent_has_gap: bool
+    ordinary_chain: bytes
+    ordinary_through: int
+    ordinary_topic_id: UUID | None
+    ordinary_next_offset: int
+    ordinary_is_stopped: bool
+    ordinary_has_gap: bool
+    dropped_closed: UUID | None
+    missed: UUID | None
+    owes_ack: bool
+    is_urgent: bool
+    echo: UUID | None
+    acked_at: datetime | None
+    closed_count: int
+    revision: int
+
+
+class _ClosedRow(NamedTuple):
+    writer: str
+    addressee: str
+    incarnation: UUID
+    urgent_through: int
+    urgent_chain: bytes
+    ordinary_through: int
+    ordinary_chain: bytes
+
+
+_RECEIVE: Columns[_ReceiveRow] = Columns.of(_ReceiveRow)
+_CLOSED: Columns[_ClosedRow] = Columns.of(_ClosedRow)
+_LANE_FIELDS: Final = ("chain", "through", "topic_id", "next_offset", "is_stopped", "has_gap")
+
+#: A stream stops at the bound: more exceptions need not be counted.
+_OF_LANE: Final = f"SELECT FROM exception AS e WHERE e.writer = r.writer AND e.lane = %d LIMIT {EXCEPTIONS_MAX}"
+_SELECT: Final = f"""
+SELECT r.*, (SELECT count(*) FROM ({_OF_LANE % 0}) AS e) AS urgent_count,
+       (SELECT count(*) FROM ({_OF_LANE % 1}) AS e) AS ordinary_count
+FROM receive_state AS r
+"""
+_LOAD: Final = f"{_SELECT} WHERE writer = $1 AND addressee = $2"
+_LOAD_LOCKED: Final = f"{_LOAD} FOR NO KEY UPDATE OF r"
+_LIST: Final = f"{_SELECT} ORDER BY writer, addressee"
+_CLOSED_OF: Final = """
+SELECT incarnation, urgent_through, urgent_chain, ordinary_through, ordinary_chain
+FROM incarnation WHERE writer = $1 AND addressee = $2
+"""
+_SAVE: Statement = insert(
+    "receive_state AS r",
+    _RECEIVE,
+    end=f"""
+ON CONFLICT (writer, addressee) DO UPDATE SET
+    {list_assignments(_RECEIVE, "excluded", without=["writer", "addressee"])}
+WHERE r.revision = excluded.revision - 1 RETURNING revision
+""",
+)
+_CLOSE = insert("incarnation", _CLOSED, end="ON CONFLICT DO NOTHING")
+
+
+class IncomingTables(Tables):
+    """The streams that this instance reads."""
+
+    def __init__(self, session: Session, own: str) -> None:
+        super().__init__(session, own)
+        #: The rows that this transaction has loaded or saved, as they are stored.
+        self._received: dict[Pair, _ReceiveRow] = {}
+
+    async def load_incoming(self, pair: Pair, *, lock: bool) -> Incoming:
+        row = await self._driver.fetchrow(_LOAD_LOCKED if lock else _LOAD, *pair)
+        if row is None:
+            return Incoming(pair)
+        return await self._parse_incoming(row)
+
+    async def list_incoming(self) -> list[Incoming]:
+        return [await self._parse_incoming(row) for row in await self._driver.fetch(_LIST)]
+
+    async def save_incoming(self, incoming: Incoming) -> None:
+        """Store the state of a pair.
+
+        Raise `Unavailable("messaging_superseded")` if another transaction has stored one since it was loaded.
+        """
+        loaded = self._received.get(incoming.pair)
+        row = _format(incoming, revision=0 if loaded is None else loaded.revision)
+        if row == loaded:
+            return
+        closed_before = 0 if loaded is None else loaded.closed_count
+        if row.closed_count > closed_before:
+            # A dict keeps its order: those that were closed in this transaction are the last.
+            added = list(incoming.closed.items())[closed_before:]
+            await self._driver.execute(
+                *_CLOSE.bind(rows=_CLOSED.rows([_format_closed(incoming.pair, *each) for each in added]))
+            )
+        row = row._replace(revision=row.revision + 1)
+        if not await self._driver.fetch(*_SAVE.bind(rows=_RECEIVE.rows([row]))):
+            raise superseded()
+        self._received[incoming.pair] = row
+
+    async def _parse_incoming(self, found: Any) -> Incoming:
+        row = _ReceiveRow(*(found[name] for name in _ReceiveRow._fields))
+        pair = Pair(row.writer, row.addressee)
+        self._received[pair] = row
+        # After the lock, and by a statement of its own: one statement would not see rows of a lock that it waited for.
+        closed: Sequence[Any] = await self._driver.fetch(_CLOSED_OF, *pair) if row.closed_count else ()
+        return Incoming(
+            pair=pair,
+            incarnation=row.incarnation,
+            lanes=(_parse_lane(row, "urgent"), _parse_lane(row, "ordinary")),
+            closed={each["incarnation"]: _parse_ends(each) for each in closed},
+            dropped_closed=row.dropped_closed,
+            missed=row.missed,
+            owes_ack=row.owes_ack,
+            is_urgent=row.is_urgent,
+            echo=row.echo,
+            acked_at=row.acked_at,
+            exception_counts=(found["urgent_count"], found["ordinary_count"]),
+        )
+
+
+def _format(incoming: Incoming, *, revision: int) -> _ReceiveRow:
+    lanes = (getattr(lane, name) for lane in incoming.lanes for name in _LANE_FIELDS)
+    return _ReceiveRow._make(
+        (
+            *incoming.pair,
+            incoming.incarnation,
+            *lanes,
+            incoming.dropped_closed,
+            incoming.missed,
+            incoming.owes_ack,
+            incoming.is_urgent,
+            incoming.echo,
+            incoming.acked_at,
+            len(incoming.closed),
+            revision,
+        )
+    )
+
+
+def _parse_lane(row: _ReceiveRow, prefix: str) -> IncomingLane:
+    return IncomingLane(**{name: getattr(row, f"{prefix}_{name}") for name in _LANE_FIELDS})
+
+
+def _format_closed(pair: Pair, incarnation: UUID, ends: tuple[LaneEnd, LaneEnd]) -> _ClosedRow:
+    urgent, ordinary = ends
+    return _ClosedRow(*pair, incarnation, *urgent, *ordinary)
+
+
+def _parse_ends(row: Any) -> tuple[LaneEnd, LaneEnd]:
+    return (
+        LaneEnd(row["urgent_through"], row["urgent_chain"]),
+        LaneEnd(row["ordinary_through"], row["ordinary_chain"]),
+    )

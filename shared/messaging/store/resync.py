@@ -1,0 +1,51 @@
+"""Resync requests of peers and the operator's list, in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from shared.messaging.ports import OperatorKind, OperatorLine, PeerResync
+from shared.messaging.store.session import Tables, list_assignments
+from shared.runtime.database.columns import Columns, insert
+
+_RESYNC: Columns[PeerResync] = Columns.of(PeerResync)
+_LINE: Columns[OperatorLine] = Columns.of(OperatorLine)
+
+_LOAD: Final = "SELECT * FROM resync_state WHERE peer = $1"
+_SAVE = insert(
+    "resync_state",
+    _RESYNC,
+    end=f"ON CONFLICT (peer) DO UPDATE SET {list_assignments(_RESYNC, 'excluded', without=['peer'])}",
+)
+#: A line that a person closed stays closed, unless it names an event that can happen again.
+_ADD_LINES = insert(
+    "operator_line AS l",
+    _LINE,
+    end=f"""
+ON CONFLICT ON CONSTRAINT operator_line_once DO UPDATE SET opened_at = now(), closed_at = NULL, closed_by = NULL
+WHERE l.closed_at IS NOT NULL AND l.kind IN ('{OperatorKind.AHEAD}', '{OperatorKind.UNDECIDABLE}')
+""",
+)
+_LIST_LINES: Final = """
+SELECT kind, peer, subject, act FROM operator_line WHERE closed_at IS NULL ORDER BY opened_at, peer, kind, subject, act
+"""
+
+
+class ResyncTables(Tables):
+    """The resync requests of peers, and the operator's list."""
+
+    async def load_resync(self, peer: str) -> PeerResync:
+        row = await self._driver.fetchrow(_LOAD, peer)
+        return PeerResync(peer) if row is None else PeerResync(*(row[name] for name in _RESYNC.sql_types))
+
+    async def save_resync(self, resync: PeerResync) -> None:
+        await self._driver.execute(*_SAVE.bind(rows=_RESYNC.rows([resync])))
+
+    async def add_operator_lines(self, lines: Sequence[OperatorLine]) -> None:
+        if lines:
+            await self._driver.execute(*_ADD_LINES.bind(rows=_LINE.rows(list(dict.fromkeys(lines)))))
+
+    async def list_operator_lines(self) -> list[OperatorLine]:
+        rows = await self._driver.fetch(_LIST_LINES)
+        return [OperatorLine(OperatorKind(row["kind"]), row["peer"], row["subject"], row["act"]) for row in rows]

@@ -1,0 +1,117 @@
+"""Own segments in PostgreSQL: one row a transaction and stream, a partition a day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+from uuid import UUID
+
+from shared.messaging.segment_bytes import PackedMessages, pack_messages, parse_messages, split_digests
+from shared.messaging.segments import Segment
+from shared.messaging.store.session import Tables
+from shared.messaging.streams import Lane, Pair, extend_chain
+from shared.runtime.database.columns import Bound, Columns
+
+
+@dataclass(frozen=True, slots=True)
+class _SegmentRow:
+    day: date
+    peer: str
+    incarnation: UUID
+    lane: int
+    first: int
+    count: int
+    chain_before: bytes
+    message_ids: bytes
+    digests: bytes
+    proof: bytes
+    content: bytes
+
+
+SEGMENT: Final[Columns[Any]] = Columns.of(_SegmentRow, lane="smallint", count="integer")
+
+#: The first row may begin below the number. Not more rows than messages are looked at: no row has none.
+_LIST: Final = """
+SELECT * FROM (
+    SELECT s.*, sum(count) OVER (ORDER BY first) AS total FROM (
+        SELECT * FROM segment
+        WHERE peer = $1 AND incarnation = $2 AND lane = $3::smallint AND first + count > $4::bigint + 1
+          AND first >= coalesce((
+            SELECT max(first) FROM segment
+            WHERE peer = $1 AND incarnation = $2 AND lane = $3::smallint AND first <= $4::bigint + 1), 0)
+        ORDER BY first LIMIT $5
+    ) AS s
+) AS s WHERE total <= $5 OR total = count ORDER BY first
+"""
+#: The segment of the number after it says its chain as well.
+_CHAIN: Final = """
+SELECT first, count, chain_before, substring(digests FOR (32 * ($4::bigint - first + 1))::integer) AS digests
+FROM segment WHERE peer = $1 AND incarnation = $2 AND lane = $3::smallint AND first <= $4::bigint + 1
+ORDER BY first DESC LIMIT 1
+"""
+_DROP: Final = """
+DELETE FROM segment
+WHERE peer = $1 AND incarnation = $2 AND lane = $3::smallint AND first <= $4::bigint AND first + count - 1 <= $4::bigint
+"""
+_SUM: Final = (
+    "SELECT peer, sum(octet_length(content) + octet_length(digests))::bigint AS bytes FROM segment GROUP BY peer"
+)
+
+
+class SegmentTables(Tables):
+    """The segments of own streams."""
+
+    async def list_segments(
+        self, peer: str, incarnation: UUID, lane: Lane, *, above: int, messages_max: int
+    ) -> list[Segment]:
+        rows = await self._driver.fetch(_LIST, peer, incarnation, lane, above, messages_max)
+        return [_parse(self.own, row) for row in rows]
+
+    async def find_chain(self, peer: str, incarnation: UUID, lane: Lane, *, number: int) -> bytes | None:
+        row = await self._driver.fetchrow(_CHAIN, peer, incarnation, lane, number)
+        if row is None or row["first"] + row["count"] <= number:
+            return None
+        return extend_chain(row["chain_before"], split_digests(row["digests"]))
+
+    async def drop_segments(self, peer: str, incarnation: UUID, lane: Lane, *, through: int) -> None:
+        await self._driver.execute(_DROP, peer, incarnation, lane, through)
+
+    async def sum_segment_bytes(self) -> dict[str, int]:
+        return {row["peer"]: row["bytes"] for row in await self._driver.fetch(_SUM)}
+
+
+def bind_segments(segments: Sequence[Segment]) -> Bound[Any]:
+    """Bind segments as the rows of an insert."""
+    return SEGMENT.rows([_format(segment) for segment in segments])
+
+
+def _format(segment: Segment) -> _SegmentRow:
+    ids, digests, content = pack_messages(segment.messages)
+    return _SegmentRow(
+        day=segment.day,
+        peer=segment.pair.addressee,
+        incarnation=segment.incarnation,
+        lane=segment.lane,
+        first=segment.first,
+        count=len(segment.messages),
+        chain_before=segment.chain_before,
+        message_ids=ids,
+        digests=digests,
+        proof=segment.proof,
+        content=content,
+    )
+
+
+def _parse(own: str, row: Any) -> Segment:
+    return Segment(
+        pair=Pair(own, row["peer"]),
+        incarnation=row["incarnation"],
+        lane=Lane(row["lane"]),
+        first=row["first"],
+        chain_before=row["chain_before"],
+        messages=parse_messages(PackedMessages(row["message_ids"], row["digests"], row["content"])),
+        proof=row["proof"],
+        day=row["day"],
+    )

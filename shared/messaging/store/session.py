@@ -1,0 +1,37 @@
+"""The transaction that all tables of messaging share, and the parts of their statements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from shared.kernel.errors import Unavailable
+from shared.messaging.streams import Lane
+from shared.runtime.database.columns import Columns
+from shared.runtime.database.transactions import Session
+
+
+class StreamKey(NamedTuple):
+    """The key of an own stream. Streams are locked in its order."""
+
+    peer: str
+    lane: Lane
+
+
+class Tables:
+    """The open transaction of the instance `own`."""
+
+    def __init__(self, session: Session, own: str) -> None:
+        self.session = session
+        self._driver = session.driver
+        self.own = own
+
+
+def list_assignments(columns: Columns[Any], source: str, *, without: Sequence[str]) -> str:
+    """Return the list of an `UPDATE … SET` from a relation with these columns."""
+    return ", ".join(f'"{name}" = {source}."{name}"' for name in columns.sql_types if name not in without)
+
+
+def superseded() -> Unavailable:
+    """Return the error for a row that another transaction has written since it was read."""
+    return Unavailable("messaging_superseded", "another transaction has written the same stream")

@@ -1,0 +1,392 @@
+"""The tables of messaging: PostgreSQL and memory do the same."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+
+import pytest
+
+from deploy.site.endpoints import DatabaseEndpoint
+from shared.kernel.ids import uuid7
+from shared.messaging.exceptions import Outcome, OutcomeKind
+from shared.messaging.ports import OpenOutcome, OperatorKind, OperatorLine, PeerResync
+from shared.messaging.segments import Segment
+from shared.messaging.streams import (
+    Incoming,
+    IncomingLane,
+    Lane,
+    LaneEnd,
+    Outgoing,
+    Pair,
+    Probe,
+    Reader,
+    Source,
+    SourceLane,
+    begin_chain,
+    extend_chain,
+)
+from tests.support.messaging_memory import MemoryDatabase
+from tests.support.messaging_stores import (
+    AT,
+    OWN,
+    TODAY,
+    MessagingStore,
+    begin_streams,
+    build_exception,
+    memory_store,
+    messaging_database,
+    opened_database,
+    place_messages,
+    postgres_store,
+)
+
+PEER = "industry"
+PAIR = Pair(PEER, OWN)
+LANE = Lane.ORDINARY
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseEndpoint]:
+    with messaging_database(tmp_path_factory.mktemp("messaging")) as running:
+        yield running
+
+
+@pytest.fixture
+async def postgres(endpoint: DatabaseEndpoint) -> AsyncIterator[MessagingStore]:
+    async with opened_database(endpoint) as database:
+        yield postgres_store(database)
+
+
+@pytest.fixture
+def memory() -> MessagingStore:
+    return memory_store(MemoryDatabase())
+
+
+@pytest.fixture(params=["postgres", "memory"])
+def stores(request: pytest.FixtureRequest) -> MessagingStore:
+    chosen: MessagingStore = request.getfixturevalue(request.param)
+    return chosen
+
+
+async def save(stores: MessagingStore, outgoing: Outgoing, *segments: Segment) -> None:
+    async with stores.transaction() as tx:
+        await tx.load_outgoing([outgoing.pair.addressee], lock=True)
+        await tx.save_outgoing([outgoing], segments)
+
+
+async def load(stores: MessagingStore, peer: str = PEER) -> Outgoing | None:
+    async with stores.transaction() as tx:
+        return (await tx.load_outgoing([peer], lock=False)).get(peer)
+
+
+async def send(stores: MessagingStore, outgoing: Outgoing, *counts: int, lane: Lane = LANE) -> list[Segment]:
+    """Send segments of so many messages, each on a day of its own and in its own transaction."""
+    segments = []
+    for index, count in enumerate(counts):
+        segments.append(place_messages(outgoing, count, lane=lane, day=TODAY + timedelta(days=index)))
+        await save(stores, outgoing, segments[-1])
+    return segments
+
+
+async def listed(stores: MessagingStore, outgoing: Outgoing, *, above: int, messages_max: int = 100) -> list[Segment]:
+    async with stores.transaction() as tx:
+        return await tx.list_segments(PEER, outgoing.incarnation, LANE, above=above, messages_max=messages_max)
+
+
+async def test_a_peer_that_was_never_written_to_has_no_streams(stores: MessagingStore) -> None:
+    assert await load(stores) is None
+
+
+async def test_streams_come_back_as_they_were_saved(stores: MessagingStore) -> None:
+    outgoing = begin_streams()
+    await save(stores, outgoing)
+    assert await load(stores) == outgoing
+    fill(outgoing)
+    await save(stores, outgoing)
+    assert await load(stores) == outgoing
+    emptied = begin_streams()
+    await save(stores, emptied)
+    assert await load(stores) == emptied
+
+
+def fill(outgoing: Outgoing) -> None:
+    """Give every field another value."""
+    outgoing.probe_pause_s, outgoing.is_limited = 480, True
+    outgoing.probe = Probe(uuid7(), AT + SECOND, (9, 8), (7, 6), None)
+    outgoing.awaited_since, outgoing.resync_nonce = AT + 2 * SECOND, uuid7()
+    outgoing.opened_at = {Reader.AUDIT: AT + 3 * SECOND}
+    for each in (3, 50):
+        lanes = SourceLane(each, 4, b"u" * 32, 2), SourceLane(5, each, b"o" * 32)
+        outgoing.sources.append(Source(uuid7(), lanes))
+    for number, own in enumerate(outgoing.lanes, 10):
+        own.last, own.chain, own.sent, own.moved_at = number, bytes([number]) * 32, number - 1, AT + number * SECOND
+        own.acked, own.audit_acked, own.kept_above, own.kept_chain = number - 2, number - 3, number - 4, b"k" * 32
+        own.is_full, own.copy_above, own.p0_last = True, 0, number - 5
+        own.returned_to, own.returned_at = number - 6, AT - SECOND
+
+
+async def test_all_or_some_peers_are_loaded(stores: MessagingStore) -> None:
+    for peer in ("audit", "industry", "police"):
+        await save(stores, begin_streams(peer))
+    async with stores.transaction() as tx:
+        assert (await tx.load_outgoing(["police", "audit", "other"], lock=True)).keys() == {"audit", "police"}
+        assert (await tx.load_outgoing(None, lock=False)).keys() == {"audit", "industry", "police"}
+
+
+async def test_a_send_moves_one_stream_and_stores_its_segment(stores: MessagingStore) -> None:
+    outgoing = begin_streams()
+    await save(stores, outgoing)
+    [segment] = await send(stores, outgoing, 3)
+    assert await listed(stores, outgoing, above=0) == [segment]
+    loaded = await load(stores)
+    assert loaded is not None
+    assert loaded == outgoing
+    assert (loaded.lanes[LANE].last, loaded.lanes[Lane.URGENT].last) == (3, 0)
+
+
+async def test_a_transaction_that_fails_leaves_nothing(stores: MessagingStore) -> None:
+    outgoing = begin_streams()
+    await save(stores, outgoing)
+    with pytest.raises(LookupError):
+        await write_and_fail(stores)
+    assert await load(stores) == outgoing
+    assert await listed(stores, outgoing, above=0) == []
+    async with stores.transaction() as tx:
+        assert await tx.load_incoming(PAIR, lock=False) == Incoming(PAIR)
+        assert await tx.load_known(PEER) == frozenset()
+        assert await tx.list_exceptions() == []
+        assert await tx.list_open_outcomes(PEER) == []
+        assert await tx.load_resync(PEER) == PeerResync(PEER)
+        assert await tx.list_operator_lines() == []
+
+
+async def write_and_fail(stores: MessagingStore) -> None:
+    async with stores.transaction() as tx:
+        changed = (await tx.load_outgoing([PEER], lock=True))[PEER]
+        await tx.save_outgoing([changed], [place_messages(changed, 2)])
+        incoming = await tx.load_incoming(PAIR, lock=True)
+        incoming.enter(uuid7())
+        await tx.save_incoming(incoming)
+        await tx.add_known(PEER, uuid7())
+        await tx.add_exceptions([build_exception()])
+        await tx.put_open_outcomes([build_open()])
+        await tx.save_resync(PeerResync(PEER, uuid7()))
+        await tx.add_operator_lines([OperatorLine(OperatorKind.AHEAD, PEER)])
+        raise LookupError
+
+
+async def test_segments_are_listed_from_the_one_that_has_the_next_number(stores: MessagingStore) -> None:
+    outgoing = begin_streams()
+    first, second, third = await send(stores, outgoing, 2, 3, 1)
+    for above, expected in ((0, [first, second, third]), (1, [first, second, third]), (2, [second, third]),
+                            (4, [second, third]), (5, [third]), (6, []), (9, [])):  # fmt: skip
+        assert await listed(stores, outgoing, above=above) == expected, above
+
+
+async def test_segments_are_listed_up_to_so_many_messages_and_at_least_one(stores: MessagingStore) -> None:
+    outgoing = begin_streams()
+    first, second, third = await send(stores, outgoing, 2, 3, 1)
+    for messages_max, expected in ((1, [first]), (2, [first]), (4, [first]), (5, [first, second]),
+                                   (6, [first, second, third])):  # fmt: skip
+        assert await listed(stores, outgoing, above=0, messages_max=messages_max) == expected, messages_max
+
+
+async def test_segments_of_other_streams_are_not_listed(stores: MessagingStore) -> None:
+    outgoing, other, later = begin_streams(), begin_streams("police"), begin_streams()
+    [segment] = await send(stores, outgoing, 2)
+    await send(stores, outgoing, 1, lane=Lane.URGENT)
+    await send(stores, other, 1)
+    await send(stores, later, 4)
+    assert await listed(stores, outgoing, above=0) == [segment]
+
+
+async def test_the_chain_is_found_after_each_number_that_is_kept(stores: MessagingStore) -> None:
+    outgoing = begin_streams()
+    segments = await send(stores, outgoing, 2, 3)
+    digests = [message.digest for segment in segments for message in segment.messages]
+    begin = begin_chain(outgoing.incarnation)
+    async with stores.transaction() as tx:
+        for number in range(6):
+            found = await tx.find_chain(PEER, outgoing.incarnation, LANE, number=number)
+            assert found == extend_chain(begin, digests[:number]), number
+        assert found == outgoing.lanes[LANE].chain
+        assert await tx.find_chain(PEER, outgoing.incarnation, LANE, number=6) is None
+        assert await tx.find_chain(PEER, outgoing.incarnation, Lane.URGENT, number=1) is None
+        assert await tx.find_chain(PEER, uuid7(), LANE, number=1) is None
+
+
+async def test_whole_segments_are_dropped_through_a_number(stores: MessagingStore) -> None:
+    outgoing = begin_streams()
+    first, second, third = await send(stores, outgoing, 2, 3, 1)
+    for through, kept in ((1, [first, second, third]), (4, [second, third]), (5, [third]), (9, [])):
+        async with stores.transaction() as tx:
+            await tx.drop_segments(PEER, outgoing.incarnation, LANE, through=through)
+        assert await listed(stores, outgoing, above=0) == kept, through
+
+
+async def test_a_chain_that_is_dropped_is_not_found(stores: MessagingStore) -> None:
+    outgoing = begin_streams()
+    first, _ = await send(stores, outgoing, 2, 3)
+    async with stores.transaction() as tx:
+        await tx.drop_segments(PEER, outgoing.incarnation, LANE, through=2)
+        assert await tx.find_chain(PEER, outgoing.incarnation, LANE, number=1) is None
+        assert await tx.find_chain(PEER, outgoing.incarnation, LANE, number=2) == first.chain
+        await tx.drop_segments(PEER, outgoing.incarnation, LANE, through=5)
+        assert await tx.find_chain(PEER, outgoing.incarnation, LANE, number=5) is None
+
+
+async def test_kept_bytes_are_summed_by_peer(stores: MessagingStore) -> None:
+    async with stores.transaction() as tx:
+        assert await tx.sum_segment_bytes() == {}
+    await send(stores, begin_streams(), 1, 1)
+    await send(stores, begin_streams("police"), 1)
+    async with stores.transaction() as tx:
+        sums = await tx.sum_segment_bytes()
+    assert sums.keys() == {PEER, "police"}
+    assert sums[PEER] > sums["police"] > 0
+
+
+async def test_earlier_incarnations_are_known_by_peer(stores: MessagingStore) -> None:
+    first, second = uuid7(), uuid7()
+    async with stores.transaction() as tx:
+        for incarnation in (first, second, first):
+            await tx.add_known(PEER, incarnation)
+    async with stores.transaction() as tx:
+        assert await tx.load_known(PEER) == {first, second}
+        assert await tx.load_known("police") == frozenset()
+
+
+async def test_a_stream_of_another_instance_comes_back_as_it_was_saved(stores: MessagingStore) -> None:
+    async with stores.transaction() as tx:
+        incoming = await tx.load_incoming(PAIR, lock=True)
+        assert incoming == Incoming(PAIR)
+        await tx.save_incoming(incoming)
+    closed = {
+        uuid7(): (LaneEnd(4, b"a" * 32), LaneEnd(0, b"b" * 32)),
+        uuid7(): (LaneEnd(1, b"c" * 32), LaneEnd(9, b"")),
+    }
+    lanes = IncomingLane(b"u" * 32, 7, uuid7(), 70, True, False), IncomingLane(b"o" * 32, 8, uuid7(), 80, False, True)
+    for saved in (
+        Incoming(PAIR, uuid7(), lanes, dict(list(closed.items())[:1]), uuid7(), uuid7(), True, False, uuid7(), AT),
+        Incoming(PAIR, uuid7(), (IncomingLane(), lanes[0]), closed, None, None, False, True, None, None),
+    ):
+        async with stores.transaction() as tx:
+            await tx.load_incoming(PAIR, lock=True)
+            await tx.save_incoming(saved)
+        async with stores.transaction() as tx:
+            assert await tx.load_incoming(PAIR, lock=False) == saved
+            assert await tx.load_incoming(Pair(*reversed(PAIR)), lock=False) == Incoming(Pair(*reversed(PAIR)))
+            assert await tx.list_incoming() == [saved]
+
+
+async def test_a_state_is_saved_several_times_in_one_transaction(stores: MessagingStore) -> None:
+    async with stores.transaction() as tx:
+        incoming = await tx.load_incoming(PAIR, lock=True)
+        for offset in (1, 2):
+            incoming.lanes[LANE].next_offset = offset
+            await tx.save_incoming(incoming)
+        outgoing = begin_streams()
+        for pause_s in (120, 240):
+            outgoing.probe_pause_s = pause_s
+            await tx.save_outgoing([outgoing], [place_messages(outgoing, 1)])
+    async with stores.transaction() as tx:
+        assert await tx.load_incoming(PAIR, lock=False) == incoming
+    assert await load(stores) == outgoing
+
+
+async def test_exceptions_are_listed_oldest_first_page_by_page(stores: MessagingStore) -> None:
+    kept = [build_exception(age=age, acts=[uuid7() for _ in range(age)]) for age in (2, 1, 1, 0)]
+    kept.sort(key=lambda each: (each.since, each.taken.named.message_id))
+    async with stores.transaction() as tx:
+        await tx.add_exceptions(kept[2:])
+        await tx.add_exceptions(kept[:2])
+        assert await tx.list_exceptions() == kept
+        page = await tx.list_exceptions(rows_max=2)
+        assert page == kept[:2]
+        after = page[-1].since, page[-1].taken.named.message_id
+        assert await tx.list_exceptions(after=after, rows_max=9) == kept[2:]
+
+
+async def test_exceptions_are_listed_by_all_filters_that_are_given(stores: MessagingStore) -> None:
+    subject = uuid7()
+    mine = build_exception(subject=subject, age=3)
+    dead = build_exception(subject=subject, age=2, kind=OutcomeKind.DEAD)
+    other = build_exception(writer="police", subject=subject, age=1)
+    last = build_exception()
+    async with stores.transaction() as tx:
+        await tx.add_exceptions([mine, dead, other, last])
+        assert await tx.list_exceptions(writer=PEER) == [mine, dead, last]
+        assert await tx.list_exceptions(subjects=[subject, uuid7()]) == [mine, dead, other]
+        assert await tx.list_exceptions(kinds=[OutcomeKind.WAITING]) == [mine, other, last]
+        assert await tx.list_exceptions(writer=PEER, subjects=[subject], kinds={OutcomeKind.WAITING}) == [mine]
+        assert await tx.list_exceptions(subjects=[]) == []
+
+
+async def test_exceptions_are_counted_by_stream_until_they_end(stores: MessagingStore) -> None:
+    kept = [build_exception(), build_exception(lane=Lane.URGENT), build_exception(writer="police"), build_exception()]
+    async with stores.transaction() as tx:
+        await tx.save_incoming(await tx.load_incoming(PAIR, lock=True))
+        await tx.add_exceptions([])
+        await tx.add_exceptions(kept)
+        assert (await tx.load_incoming(PAIR, lock=False)).exception_counts == (1, 2)
+        await tx.end_exceptions([kept[0].taken.named.message_id, uuid7()])
+        [incoming] = await tx.list_incoming()
+        assert incoming.exception_counts == (1, 1)
+
+
+async def test_an_exception_gets_another_outcome(stores: MessagingStore) -> None:
+    kept = build_exception()
+    outcome = Outcome(kept.taken.named, OutcomeKind.DEAD, "poison", 4)
+    async with stores.transaction() as tx:
+        await tx.add_exceptions([kept])
+        await tx.change_exception(kept.taken.named.message_id, outcome)
+        [changed] = await tx.list_exceptions()
+    assert (changed.outcome, changed.taken, changed.since) == (outcome, kept.taken, kept.since)
+
+
+def build_open(peer: str = PEER, kind: OutcomeKind = OutcomeKind.DEFERRED) -> OpenOutcome:
+    return OpenOutcome(peer, uuid7(), kind, "version:2", AT)
+
+
+async def test_open_outcomes_are_put_replaced_and_ended_by_peer(stores: MessagingStore) -> None:
+    first, second, third = sorted((build_open() for _ in range(3)), key=lambda each: each.message_id)
+    other = build_open("police")
+    async with stores.transaction() as tx:
+        await tx.put_open_outcomes([])
+        await tx.put_open_outcomes([first, second, other])
+        await tx.put_open_outcomes([first._replace(kind=OutcomeKind.DEAD, code=None)])
+        assert await tx.list_open_outcomes(PEER) == [first._replace(kind=OutcomeKind.DEAD, code=None), second]
+        await tx.replace_open_outcomes(PEER, [second._replace(code="new"), third])
+        assert await tx.list_open_outcomes(PEER) == [second._replace(code="new"), third]
+        await tx.end_open_outcomes(PEER, [third.message_id, other.message_id])
+        assert await tx.list_open_outcomes(PEER) == [second._replace(code="new")]
+        await tx.replace_open_outcomes(PEER, [])
+        assert await tx.list_open_outcomes(PEER) == []
+        assert await tx.list_open_outcomes("police") == [other]
+
+
+async def test_a_line_is_on_the_operators_list_once(stores: MessagingStore) -> None:
+    subject = uuid7()
+    lines = [
+        OperatorLine(OperatorKind.AHEAD, PEER),
+        OperatorLine(OperatorKind.UNKNOWN, PEER, subject),
+        OperatorLine(OperatorKind.ACT, PEER, subject, uuid7()),
+        OperatorLine(OperatorKind.UNKNOWN, "police", subject),
+    ]
+    async with stores.transaction() as tx:
+        await tx.add_operator_lines([])
+        await tx.add_operator_lines([*lines, lines[0]])
+    async with stores.transaction() as tx:
+        await tx.add_operator_lines(lines[1:])
+        found = await tx.list_operator_lines()
+    assert sorted(found, key=str) == sorted(lines, key=str)
+
+
+async def test_the_resync_requests_of_a_peer_come_back_as_they_were_saved(stores: MessagingStore) -> None:
+    for saved in (PeerResync(PEER, uuid7(), True, AT, uuid7()), PeerResync(PEER, None, False, AT, None)):
+        async with stores.transaction() as tx:
+            await tx.save_resync(saved)
+            assert await tx.load_resync(PEER) == saved
+            assert await tx.load_resync("police") == PeerResync("police")
