@@ -1,6 +1,7 @@
 """Many seeds of the stream protocol, or the controls: `python -m tests.simulation.streams SEEDS [FIRST]`.
 
-With `--mood MOOD` all runs have one mood. `--controls` removes each rule and counts the runs until something breaks.
+With `--mood MOOD` all runs have one mood. `--sql` keeps messaging in PostgreSQL, and compares each run with the one in
+memory. `--controls` removes each rule and counts the runs until something breaks.
 The exit code is 1 if a promise was broken, or a control was not found.
 """
 
@@ -13,6 +14,7 @@ from collections import Counter
 
 from tests.simulation.streams.controls import CONTROLS, runs_needed
 from tests.simulation.streams.run import short_hours, simulate
+from tests.simulation.streams.sql import run_sql
 from tests.simulation.streams.world import MOODS
 
 #: Runs between two lines of progress.
@@ -26,7 +28,10 @@ def main() -> int:
     options.add_argument("--mood", choices=MOODS, help="the mood of all runs; otherwise by turns")
     options.add_argument("--until-broken", action="store_true", help="stop at the first run that breaks a promise")
     options.add_argument("--controls", action="store_true", help="remove each rule, and count runs until it shows")
+    options.add_argument("--sql", action="store_true", help="over PostgreSQL; each run must count as in memory")
     given = options.parse_args()
+    if given.sql:
+        return run_sql(range(given.first, given.first + given.seeds))
     # Imported modules stay; a run's garbage is collected seldom.
     gc.freeze()
     gc.set_threshold(100_000, 10, 10)
