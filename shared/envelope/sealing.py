@@ -85,7 +85,7 @@ class Sealer:
 
     def seal(self, plaintext: bytes, recipient_key: SealingKey, context: SealContext) -> str:
         """Seal at most 47,100 bytes. Raises `Refused("sealed_too_large")`. The text's length tells the bucket only."""
-        padded = _pad(plaintext)
+        padded = pad_plaintext(plaintext)
         # By recipient, too: parties that one instance serves share its key, and must not be joined by a wrap.
         place = (context.recipient, recipient_key.key_id)
         wrap = self._wraps.get(place)
@@ -216,7 +216,7 @@ class _Sealed(NamedTuple):
             padded = AESGCM(message_key).decrypt(self.nonce, self.ciphertext, context.associated_data())
         except (InvalidTag, ValueError):
             raise _unopenable() from None
-        return _unpad(padded)
+        return unpad_plaintext(padded)
 
 
 def _message_key(data_key: bytes, message_id: UUID) -> bytes:
@@ -231,7 +231,7 @@ def _unopenable() -> Refused:
     return Refused("sealed_unopenable", field="/sealed")
 
 
-def _pad(plaintext: bytes) -> bytes:
+def pad_plaintext(plaintext: bytes) -> bytes:
     """Length (4 bytes, big-endian) ‖ plaintext ‖ zeros, up to the smallest bucket that holds it."""
     bucket = _bucket(len(plaintext))
     if bucket > BUCKET_BYTES_MAX:
@@ -239,8 +239,8 @@ def _pad(plaintext: bytes) -> bytes:
     return (len(plaintext).to_bytes(LENGTH_BYTES, "big") + plaintext).ljust(bucket, b"\x00")
 
 
-def _unpad(padded: bytes) -> bytes:
-    """What `_pad` was given. Anything it would not write is refused: padding must not carry bytes past the guard."""
+def unpad_plaintext(padded: bytes) -> bytes:
+    """Return the plaintext. Anything that `pad_plaintext` would not write is refused: padding carries no bytes."""
     length = int.from_bytes(padded[:LENGTH_BYTES], "big")
     end = LENGTH_BYTES + length
     if len(padded) > BUCKET_BYTES_MAX or len(padded) != _bucket(length) or padded.count(0, end) != len(padded) - end:

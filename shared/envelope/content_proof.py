@@ -1,0 +1,212 @@
+"""The content proof of a segment: who sent which messages, without their place and without their neighbours.
+
+    leaf       SHA-256(0x00 ‖ salt ‖ covered bytes), the salt is 16 random bytes of the sender
+    tree       16 or 256 leaves (RFC 6962); messages lie at random positions, fillers are derived from a seed
+    signature  Ed25519 over context, tree size and root, once a group
+
+A group is the set of messages that share a tree and one key encapsulation: the messages to one recipient party, or all
+messages of a large segment. One message is proven to outsiders by its salt, position and path; its path is hashes only,
+so it says nothing of other messages and of their number. Packed, a proof is binary and has one form.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import SystemRandom
+from struct import Struct, unpack_from
+from struct import error as StructError  # noqa: N812 - the library's class has a lower-case name
+from typing import Final, NamedTuple
+
+from shared.envelope.keys import SigningKey, VerifyKey
+from shared.kernel.errors import Defect, EvidenceRejected, Refused
+from shared.ledger.proof import inclusion_path, root_from_inclusion
+from shared.ledger.tree import HASH_BYTES, leaf_hash, root
+
+CONTEXT: Final = "causeway-content/v1"
+SALT_BYTES: Final = 16
+SEED_BYTES: Final = 16
+SIGNATURE_BYTES: Final = 64
+#: The number of leaves of a tree; a group has at most as many messages as the largest.
+TREE_SIZES: Final = (16, 256)
+GROUP_MESSAGES_MAX: Final = TREE_SIZES[-1]
+
+#: (sender, key id) → the key, or None unless that sender may sign with that key now.
+KeyLookup = Callable[[str, str], VerifyKey | None]
+
+_VERSION: Final = 1
+_HEAD, _COUNT, _ENTRY = Struct(">BH"), Struct(">H"), Struct(f">HB{HASH_BYTES}s")
+_GROUP = Struct(f">{SIGNATURE_BYTES}s{SEED_BYTES}sB")
+_RANDOM = SystemRandom()
+
+
+def draw_salt() -> bytes:
+    """Return a new salt for one message."""
+    return os.urandom(SALT_BYTES)
+
+
+def leaf_digest(salt: bytes, covered: bytes) -> bytes:
+    """Return the leaf of a message, 32 bytes: its name in chains, acknowledgements and evidence."""
+    return leaf_hash(salt + covered)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupProof:
+    """One tree: its signature, the seed of its fillers and its size. `wrap`: the encapsulated data key, if any."""
+
+    key_id: str
+    signature: bytes
+    seed: bytes
+    size: int
+    wrap: bytes = b""
+
+
+class Leaf(NamedTuple):
+    """The leaf of one message: the index of its group, its position in that group's tree, and its digest."""
+
+    group: int
+    position: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ContentProof:
+    """The proof of a segment: its groups, and a leaf for each message in the order of the numbers."""
+
+    groups: tuple[GroupProof, ...]
+    leaves: tuple[Leaf, ...]
+
+    def roots(self) -> list[bytes]:
+        """Return the root of each group. Raises `Refused("proof_malformed")` if two leaves share a position."""
+        members: list[dict[int, bytes]] = [{} for _ in self.groups]
+        for leaf in self.leaves:
+            if leaf.position in members[leaf.group]:
+                raise Refused("proof_malformed")
+            members[leaf.group][leaf.position] = leaf.digest
+        return [root(_fill(each, group)) for group, each in zip(self.groups, members, strict=True)]
+
+
+class MessageProof(NamedTuple):
+    """The proof of one message for outsiders. It does not depend on the place and names no other message."""
+
+    key_id: str
+    signature: bytes
+    size: int
+    position: int
+    path: tuple[bytes, ...]
+    salt: bytes
+
+    def check(self, covered: bytes, key: VerifyKey) -> None:
+        """Check that `key` signed the message with these covered bytes. Raises `Refused("signature_invalid")`."""
+        if self.size not in TREE_SIZES:
+            raise Refused("signature_invalid")
+        try:
+            head = root_from_inclusion(leaf_digest(self.salt, covered), self.position, self.size, path=self.path)
+        except EvidenceRejected:
+            raise Refused("signature_invalid") from None
+        key.verify(self.signature, signed_bytes(head, self.size))
+
+
+def prove_content(groups: Sequence[tuple[Sequence[int], bytes]], digests: Sequence[bytes], key: SigningKey) -> bytes:
+    """Sign messages in groups and return the packed proof.
+
+    `groups`: for each group the indexes of its messages, and its encapsulated data key. Each message is in one group.
+    """
+    proofs: list[GroupProof] = []
+    leaves: dict[int, Leaf] = {}
+    for number, (members, wrap) in enumerate(groups):
+        size = next((size for size in TREE_SIZES if len(members) <= size), None)
+        if size is None:
+            raise Defect("group_too_large")
+        positions = _RANDOM.sample(range(size), len(members))
+        for member, position in zip(members, positions, strict=True):
+            leaves[member] = Leaf(number, position, digests[member])
+        unsigned = GroupProof(key.key_id, bytes(SIGNATURE_BYTES), os.urandom(SEED_BYTES), size, wrap)
+        tree = _fill({leaves[member].position: digests[member] for member in members}, unsigned)
+        signature = key.sign(signed_bytes(root(tree), size))
+        proofs.append(GroupProof(key.key_id, signature, unsigned.seed, size, wrap))
+    return pack_proof(ContentProof(tuple(proofs), tuple(leaves[index] for index in range(len(digests)))))
+
+
+def signed_bytes(head: bytes, size: int) -> bytes:
+    """Return the bytes under a group's signature: context, root in hexadecimal and size, a line feed after each."""
+    return f"{CONTEXT}\n{head.hex()}\n{size}\n".encode()
+
+
+def check_groups(proof: ContentProof, roots: Sequence[bytes], keys: Callable[[str], VerifyKey | None]) -> list[bool]:
+    """Return for each group whether its signature holds under a key that `keys` finds by its id."""
+    found = []
+    for group, head in zip(proof.groups, roots, strict=True):
+        key = keys(group.key_id)
+        try:
+            if key is None:
+                raise Refused("key_unknown")
+            key.verify(group.signature, signed_bytes(head, group.size))
+        except Refused:
+            found.append(False)
+        else:
+            found.append(True)
+    return found
+
+
+def message_proof(proof: ContentProof, index: int, salt: bytes) -> MessageProof:
+    """Return the proof of one message for outsiders."""
+    leaf = proof.leaves[index]
+    group = proof.groups[leaf.group]
+    members = {each.position: each.digest for each in proof.leaves if each.group == leaf.group}
+    path = tuple(inclusion_path(_fill(members, group), leaf.position))
+    return MessageProof(group.key_id, group.signature, group.size, leaf.position, path, salt)
+
+
+def pack_proof(proof: ContentProof) -> bytes:
+    """Return the proof in its one binary form."""
+    parts = [_HEAD.pack(_VERSION, len(proof.groups))]
+    for group in proof.groups:
+        key_id = group.key_id.encode()
+        parts += [bytes([len(key_id)]), key_id, _GROUP.pack(group.signature, group.seed, TREE_SIZES.index(group.size))]
+        parts += [_COUNT.pack(len(group.wrap)), group.wrap]
+    parts.append(_COUNT.pack(len(proof.leaves)))
+    parts += [_ENTRY.pack(*leaf) for leaf in proof.leaves]
+    return b"".join(parts)
+
+
+def unpack_proof(packed: bytes) -> ContentProof:
+    """Read what `pack_proof` writes, and nothing else. Raises `Refused("proof_malformed")`."""
+    try:
+        proof = _read(packed)
+        if pack_proof(proof) == packed:
+            return proof
+    except (StructError, ValueError, IndexError):
+        pass
+    raise Refused("proof_malformed")
+
+
+def _read(packed: bytes) -> ContentProof:
+    version, group_count = _HEAD.unpack_from(packed)
+    if version != _VERSION:
+        raise ValueError(version)
+    at, groups = _HEAD.size, []
+    for _ in range(group_count):
+        key_end = at + 1 + packed[at]
+        key_id = packed[at + 1 : key_end].decode("ascii")
+        signature, seed, size = _GROUP.unpack_from(packed, key_end)
+        (wrap_bytes,) = _COUNT.unpack_from(packed, key_end + _GROUP.size)
+        wrap_at = key_end + _GROUP.size + _COUNT.size
+        at = wrap_at + wrap_bytes
+        groups.append(GroupProof(key_id, signature, seed, TREE_SIZES[size], packed[wrap_at:at]))
+    (leaf_count,) = unpack_from(">H", packed, at)
+    at += _COUNT.size
+    leaves = tuple(Leaf(*_ENTRY.unpack_from(packed, at + index * _ENTRY.size)) for index in range(leaf_count))
+    if any(leaf.group >= group_count or leaf.position >= groups[leaf.group].size for leaf in leaves):
+        raise ValueError(leaf_count)
+    return ContentProof(tuple(groups), leaves)
+
+
+def _fill(members: dict[int, bytes], group: GroupProof) -> list[bytes]:
+    """Return all leaves of a tree: those of messages where they lie, fillers elsewhere."""
+    seed = group.seed
+    return [
+        members.get(position) or hashlib.sha256(seed + bytes([position])).digest() for position in range(group.size)
+    ]

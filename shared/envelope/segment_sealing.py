@@ -1,0 +1,141 @@
+"""Sealing for a segment: one HPKE encapsulation (RFC 9180, base mode, single shot) for each group of its messages.
+
+    wrap         suite number ‖ key id length ‖ key id ‖ batch id 16 ‖ encapsulated key ‖ sealed data key
+    its info     `causeway-wrap/v3`, suite, key id, batch id in hexadecimal; a line feed after each
+    message key  HMAC-SHA-256(data key, the message id's 16 bytes)
+    sealed part  nonce 12 ‖ AES-256-GCM of the padded plaintext; the message's context is the associated data
+
+The wrap stands in the segment's content proof, once a group. The data key lives no longer than the sealer. One message
+key opens one message, so that one can be disclosed without the others.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+
+from shared.envelope.keys import OpeningKey, SealingKey, SuiteName
+from shared.envelope.sealing import SealContext, pad_plaintext, unpad_plaintext
+from shared.kernel.errors import Refused
+
+_SUITES: Final[tuple[tuple[SuiteName, Suite], ...]] = (
+    ("x25519", Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)),
+    ("mlkem768-x25519", Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)),
+)
+_NAMES: Final = tuple(name for name, _ in _SUITES)
+_KEY_BYTES: Final = 32
+_NONCE_BYTES: Final = 12
+_BATCH_ID_BYTES: Final = 16
+
+
+class GroupSealer:
+    """Seals the messages of one group under a new data key. Never shown."""
+
+    __slots__ = ("_data_key", "wrap")
+
+    #: The encapsulated data key, for the group's content proof.
+    wrap: bytes
+
+    def __init__(self, recipient_key: SealingKey) -> None:
+        self._data_key = os.urandom(_KEY_BYTES)
+        batch_id = os.urandom(_BATCH_ID_BYTES)
+        number = _NAMES.index(recipient_key.suite)
+        key_id = recipient_key.key_id.encode()
+        info = _info(recipient_key, batch_id)
+        sealed_key = _SUITES[number][1].encrypt(self._data_key, recipient_key.key, info)
+        self.wrap = b"".join((bytes([number, len(key_id)]), key_id, batch_id, sealed_key))
+
+    def seal(self, plaintext: bytes, context: SealContext) -> bytes:
+        """Seal one message. Its length tells the padding bucket only. Raises `Refused("sealed_too_large")`."""
+        nonce = os.urandom(_NONCE_BYTES)
+        cipher = AESGCM(derive_message_key(self._data_key, context.message_id))
+        return nonce + cipher.encrypt(nonce, pad_plaintext(plaintext), context.associated_data())
+
+    def __repr__(self) -> str:
+        return "GroupSealer(…)"
+
+
+class GroupOpener:
+    """Opens groups that were sealed for any of its keys: the old key still opens during a rotation.
+
+    It unwraps each group once. It is made for one batch of records and forgotten with it. Not thread-safe.
+    """
+
+    __slots__ = ("_data_keys", "_keys")
+
+    def __init__(self, private_keys: Sequence[OpeningKey]) -> None:
+        self._keys = {key.key_id: key for key in private_keys}
+        self._data_keys: dict[bytes, bytes] = {}
+
+    def message_key(self, wrap: bytes, message_id: UUID) -> bytes:
+        """Return the key that opens this message alone, 32 bytes. Raises `Refused("sealed_unopenable")`."""
+        data_key = self._data_keys.get(wrap)
+        if data_key is None:
+            data_key = self._data_keys[wrap] = self._unwrap(wrap)
+        return derive_message_key(data_key, message_id)
+
+    def open(self, sealed: bytes, wrap: bytes, context: SealContext) -> bytes:
+        """Return the plaintext. Raises `Refused("sealed_unopenable")` for a wrong key, context, bit or padding."""
+        return open_with_key(sealed, self.message_key(wrap, context.message_id), context)
+
+    def _unwrap(self, wrap: bytes) -> bytes:
+        parts = _Wrap.read(wrap)
+        key = self._keys.get(parts.key_id)
+        if key is None or key.suite != _NAMES[parts.suite]:
+            raise _unopenable()
+        try:
+            info = _info(key.sealing_key, parts.batch_id)
+            data_key = _SUITES[parts.suite][1].decrypt(parts.sealed_key, key.key, info)
+        except (InvalidTag, ValueError):
+            raise _unopenable() from None
+        if len(data_key) != _KEY_BYTES:
+            raise _unopenable()
+        return data_key
+
+    def __repr__(self) -> str:
+        return f"GroupOpener({', '.join(self._keys)})"
+
+
+def open_with_key(sealed: bytes, message_key: bytes, context: SealContext) -> bytes:
+    """Open one message with its own key. Raises `Refused("sealed_unopenable")`."""
+    nonce, ciphertext = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+    try:
+        padded = AESGCM(message_key).decrypt(nonce, ciphertext, context.associated_data())
+    except (InvalidTag, ValueError):
+        raise _unopenable() from None
+    return unpad_plaintext(padded)
+
+
+def derive_message_key(data_key: bytes, message_id: UUID) -> bytes:
+    """Return the key of one message of a group, 32 bytes."""
+    return hmac.digest(data_key, message_id.bytes, "sha256")
+
+
+class _Wrap(NamedTuple):
+    suite: int
+    key_id: str
+    batch_id: bytes
+    sealed_key: bytes
+
+    @classmethod
+    def read(cls, wrap: bytes) -> _Wrap:
+        if len(wrap) < 2 or wrap[0] >= len(_SUITES):
+            raise _unopenable()
+        key_end = 2 + wrap[1]
+        batch_end = key_end + _BATCH_ID_BYTES
+        return cls(wrap[0], wrap[2:key_end].decode("ascii", "replace"), wrap[key_end:batch_end], wrap[batch_end:])
+
+
+def _info(key: SealingKey, batch_id: bytes) -> bytes:
+    return f"causeway-wrap/v3\n{key.suite}\n{key.key_id}\n{batch_id.hex()}\n".encode()
+
+
+def _unopenable() -> Refused:
+    return Refused("sealed_unopenable", field="/sealed")

@@ -1,0 +1,202 @@
+"""Records on Kafka: numbered messages, and the proof record that precedes every append of a segment.
+
+    message record  its covered headers, `salt`, `place` (incarnation 16 ‖ number 8), maybe `traceparent`; its value
+    proof record    header `causeway: proof`; the place of the segment, signed, and its content proof; no number
+
+The relay adds places outside all locks. The place signature covers the stream, the numbers, the chain before and after
+them and the content proof, so that a record moved to another place fits nothing. It is not part of evidence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from struct import Struct
+from struct import error as StructError  # noqa: N812 - the library's class has a lower-case name
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from shared.envelope.content_proof import ContentProof, Leaf, check_groups, leaf_digest, unpack_proof
+from shared.envelope.keys import SigningKey, VerifyKey
+from shared.kernel.errors import Refused
+from shared.messaging.segments import RecordBytes, Segment
+from shared.messaging.streams import DIGEST_BYTES, Lane, Pair, Place, extend_chain
+
+CONTEXT: Final = "causeway-place/v1"
+KIND: Final = "causeway"
+PROOF: Final = b"proof"
+PLACE: Final = "place"
+SALT: Final = "salt"
+
+_PLACE: Final = Struct(">16sQ")
+_HEAD: Final = Struct(f">B16sBQH{DIGEST_BYTES}s64s")
+_MEMBER: Final = Struct(">H")
+_VERSION: Final = 1
+
+#: (writing instance, key id) → the key, or None unless the instance may sign with it now.
+PlaceKeys = Callable[[str, str], VerifyKey | None]
+Headers = Iterable[tuple[str, bytes | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenSegment:
+    """A segment's place and content, as its proof record states them, after the place signature held.
+
+    `digests`: of each number from `first` on. `is_signed`: for each of them, whether its group's content signature
+    holds. `proof`: the content proof as it came, and `members` the index of each number's leaf in it.
+    """
+
+    pair: Pair
+    incarnation: UUID
+    lane: Lane
+    first: int
+    chain_before: bytes
+    digests: tuple[bytes, ...]
+    is_signed: tuple[bool, ...]
+    proof: ContentProof
+    members: tuple[int, ...]
+
+    def leaf(self, number: int) -> Leaf:
+        """Return the leaf of a number. Raises `IndexError` if the segment does not have it."""
+        return self.proof.leaves[self.members[number - self.first]]
+
+    def wrap(self, number: int) -> bytes:
+        """Return the encapsulated data key of the group that a number belongs to."""
+        return self.proof.groups[self.leaf(number).group].wrap
+
+    def has(self, place: Place) -> bool:
+        """Return whether this place lies in the segment."""
+        is_here = place.incarnation == self.incarnation and place.lane is self.lane
+        return is_here and self.first <= place.number < self.first + len(self.digests)
+
+
+def build_proof_record(segment: Segment, key: SigningKey) -> RecordBytes:
+    """Sign the place of a segment and return its proof record: the same bytes at every append."""
+    proof = unpack_proof(segment.proof)
+    index = {leaf.digest: at for at, leaf in enumerate(proof.leaves)}
+    members = [index[message.digest] for message in segment.messages]
+    signature = key.sign(_signed_bytes(segment))
+    head = _HEAD.pack(
+        _VERSION,
+        segment.incarnation.bytes,
+        segment.lane,
+        segment.first,
+        len(members),
+        segment.chain_before,
+        signature,
+    )
+    names = [_pack_text(text) for text in (*segment.pair, key.key_id)]
+    value = b"".join((head, *names, *map(_MEMBER.pack, members), segment.proof))
+    return RecordBytes(b"", ((KIND, PROOF),), value)
+
+
+def build_message_records(segment: Segment, *, above: int = 0) -> list[RecordBytes]:
+    """Return the records of a segment's messages with numbers above `above`, each with its place."""
+    return [
+        message.record._replace(
+            headers=(*message.record.headers, (PLACE, _PLACE.pack(segment.incarnation.bytes, number)))
+        )
+        for number, message in enumerate(segment.messages, segment.first)
+        if number > above
+    ]
+
+
+def parse_proof_record(value: bytes, keys: PlaceKeys) -> ProvenSegment:
+    """Read a proof record and check its place signature.
+
+    Raises `Refused` with `proof_malformed`, `key_unknown` or `signature_invalid`. A group whose content signature does
+    not hold is stated in `is_signed`: its messages become dead letters, and the others are taken.
+    """
+    try:
+        stated, proof, members = _read_proof(value)
+        digests = tuple(proof.leaves[member].digest for member in members)
+    except (StructError, ValueError, IndexError):
+        raise Refused("proof_malformed") from None
+    key = keys(stated.pair.writer, stated.key_id)
+    if key is None:
+        raise Refused("key_unknown")
+    packed = value[len(value) - stated.proof_bytes :]
+    key.verify(stated.signature, _statement(stated, extend_chain(stated.chain_before, digests), packed, len(members)))
+    valid = check_groups(proof, proof.roots(), lambda key_id: keys(stated.pair.writer, key_id))
+    signed = tuple(valid[proof.leaves[member].group] for member in members)
+    where = stated.pair, stated.incarnation, stated.lane, stated.first, stated.chain_before
+    return ProvenSegment(*where, digests, signed, proof, members)
+
+
+def parse_place(value: bytes | None, lane: Lane) -> Place | None:
+    """Read the place of a message record in this lane's partition; return None if it is malformed."""
+    if value is None or len(value) != _PLACE.size:
+        return None
+    incarnation, number = _PLACE.unpack(value)
+    return Place(UUID(bytes=incarnation), lane, number) if number else None
+
+
+def covered_bytes(headers: Headers, value: bytes) -> bytes:
+    """Return the bytes that a leaf covers: each `ce_` header and the content type, sorted by name, then the value.
+
+    Each header is its name, `:`, its value and a line feed; one more line feed precedes the value.
+    """
+    covered = sorted((name, text or b"") for name, text in headers if name.startswith("ce_") or name == "content-type")
+    return b"".join(b"%s:%s\n" % (name.encode(), text) for name, text in covered) + b"\n" + value
+
+
+def digest_record(headers: Sequence[tuple[str, bytes | None]], value: bytes) -> bytes | None:
+    """Return the digest of a message record, or None if it has no salt."""
+    salt = next((text for name, text in headers if name == SALT), None)
+    return None if salt is None else leaf_digest(salt, covered_bytes(headers, value))
+
+
+class _Stated(NamedTuple):
+    pair: Pair
+    incarnation: UUID
+    lane: Lane
+    first: int
+    chain_before: bytes
+    signature: bytes
+    key_id: str
+    proof_bytes: int = 0
+
+
+def _read_proof(value: bytes) -> tuple[_Stated, ContentProof, tuple[int, ...]]:
+    version, incarnation, lane, first, count, chain_before, signature = _HEAD.unpack_from(value)
+    if version != _VERSION or not first or not count:
+        raise ValueError(version)
+    at, texts = _HEAD.size, []
+    for _ in range(3):
+        end = at + 1 + value[at]
+        texts.append(value[at + 1 : end].decode("ascii"))
+        at = end
+    members = tuple(_MEMBER.unpack_from(value, at + index * _MEMBER.size)[0] for index in range(count))
+    packed = value[at + count * _MEMBER.size :]
+    proof = unpack_proof(packed)
+    writer, addressee, key_id = texts
+    where = Pair(writer, addressee), UUID(bytes=incarnation), Lane(lane), first, chain_before
+    stated = _Stated(*where, signature, key_id, len(packed))
+    return stated, proof, members
+
+
+def _signed_bytes(segment: Segment) -> bytes:
+    where = segment.pair, segment.incarnation, segment.lane, segment.first, segment.chain_before
+    return _statement(_Stated(*where, b"", ""), segment.chain, segment.proof, len(segment.messages))
+
+
+def _statement(stated: _Stated, chain: bytes, proof: bytes, count: int) -> bytes:
+    """Return the bytes under a place signature: one line each, in this order."""
+    lines = (
+        CONTEXT,
+        *stated.pair,
+        stated.incarnation,
+        int(stated.lane),
+        stated.first,
+        count,
+        stated.chain_before.hex(),
+        chain.hex(),
+        hashlib.sha256(proof).hexdigest(),
+    )
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _pack_text(text: str) -> bytes:
+    raw = text.encode("ascii")
+    return bytes([len(raw)]) + raw

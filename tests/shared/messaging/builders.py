@@ -1,0 +1,74 @@
+"""Composed messages and segments with made-up content, for tests of the wire form."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import date
+from uuid import UUID
+
+from shared.envelope.keys import OpeningKey, SigningKey, VerifyKey
+from shared.envelope.sealing import SealContext
+from shared.kernel.clock import EPOCH
+from shared.kernel.ids import uuid7
+from shared.messaging.composition import ComposedMessage, RecipientKey, compose_segments
+from shared.messaging.segments import Segment, Unplaced, place_segment
+from shared.messaging.streams import Lane, Outgoing, Pair, begin_outgoing
+
+PAIR = Pair("hotline-a", "industry-b")
+KEY = SigningKey(bytes(range(32)))
+OPENING = OpeningKey(bytes(range(32)))
+PARTY_OPENING = OpeningKey(bytes(range(1, 33)))
+
+
+def context(message_id: UUID, subject: UUID, recipient: str) -> SealContext:
+    return SealContext(
+        schema="causeway.notice_issued.v1",
+        message_id=message_id,
+        subject=str(subject),
+        revision=1,
+        sender="hotline.example",
+        recipient=recipient,
+    )
+
+
+def composed(recipient: str = "provider.example", *, origin: UUID | None = None, pair: Pair = PAIR) -> ComposedMessage:
+    """Return one message of a referral with a sealed part of 900 random bytes."""
+    message_id, subject = uuid7(), uuid7()
+    return ComposedMessage(
+        message_id=message_id,
+        kind="notice_issued",
+        pair=pair,
+        lane=Lane.ORDINARY,
+        recipient=recipient,
+        subject=subject,
+        origin=origin or subject,
+        headers=(("ce_id", str(message_id)), ("ce_specversion", "1.0"), ("content-type", "application/json")),
+        clear={"notice_id": str(subject)},
+        plaintext=os.urandom(900),
+        context=context(message_id, subject, recipient),
+    )
+
+
+def sealing_key(instance: str, party: str) -> RecipientKey:
+    """Return the instance's key, or the own key of a party whose name begins with `own-`."""
+    if party.startswith("own-"):
+        return RecipientKey(PARTY_OPENING.sealing_key, is_own=True)
+    return RecipientKey(OPENING.sealing_key)
+
+
+def compose(messages: Sequence[ComposedMessage]) -> list[Unplaced]:
+    return compose_segments(messages, key=KEY, sealing_keys=sealing_key)
+
+
+def outgoing() -> Outgoing:
+    return begin_outgoing(PAIR, uuid7(), EPOCH, pause_s=60)
+
+
+def place(unplaced: Unplaced, streams: Outgoing | None = None) -> Segment:
+    streams = streams or outgoing()
+    return place_segment(unplaced, streams.incarnation, streams.lanes[unplaced.lane], date(2026, 3, 1))
+
+
+def keys(instance: str, key_id: str) -> VerifyKey | None:
+    return KEY.verify_key if instance == PAIR.writer and key_id == KEY.key_id else None

@@ -1,0 +1,153 @@
+"""Placement: numbered records and the proof record, as the relay writes and a reader reads them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.envelope.keys import SigningKey
+from shared.kernel.errors import Refused
+from shared.messaging.placement import (
+    PLACE,
+    build_message_records,
+    build_proof_record,
+    digest_record,
+    parse_place,
+    parse_proof_record,
+)
+from shared.messaging.segments import Segment, select_kept, split_segment
+from shared.messaging.streams import Lane, Place, begin_chain
+from tests.shared.messaging.builders import KEY, compose, composed, keys, outgoing, place
+
+(SMALL,) = compose([composed(f"provider-{n}.example") for n in range(3)])
+SEGMENT = place(SMALL)
+
+
+def proof_value(segment: Segment) -> bytes:
+    return build_proof_record(segment, KEY).value
+
+
+def test_a_reader_learns_place_and_digests_from_the_proof_record() -> None:
+    proven = parse_proof_record(proof_value(SEGMENT), keys)
+
+    assert proven.pair == SEGMENT.pair
+    assert (proven.incarnation, proven.lane, proven.first) == (SEGMENT.incarnation, Lane.ORDINARY, 1)
+    assert proven.digests == tuple(message.digest for message in SEGMENT.messages)
+    assert proven.is_signed == (True, True, True)
+    assert proven.chain_before == begin_chain(SEGMENT.incarnation)
+
+
+def test_each_record_has_its_place_and_its_digest() -> None:
+    proven = parse_proof_record(proof_value(SEGMENT), keys)
+
+    for record in build_message_records(SEGMENT):
+        found = parse_place(dict(record.headers)[PLACE], SEGMENT.lane)
+        assert found is not None
+        assert proven.has(found)
+        assert digest_record(record.headers, record.value) == proven.digests[found.number - proven.first]
+
+
+def test_only_records_above_a_number_are_appended_after_a_return() -> None:
+    records = build_message_records(SEGMENT, above=2)
+
+    assert [parse_place(dict(each.headers)[PLACE], SEGMENT.lane) for each in records] == [
+        Place(SEGMENT.incarnation, Lane.ORDINARY, 3)
+    ]
+
+
+def test_the_same_segment_has_the_same_bytes_at_every_append() -> None:
+    assert build_proof_record(SEGMENT, KEY) == build_proof_record(SEGMENT, KEY)
+    assert build_message_records(SEGMENT) == build_message_records(SEGMENT)
+
+
+def test_a_segment_that_is_carried_keeps_its_content_proof_at_its_new_place() -> None:
+    kept = select_kept(SEGMENT, above=1, erased=frozenset())
+    assert kept is not None
+    carried = place(kept, outgoing())
+
+    proven = parse_proof_record(proof_value(carried), keys)
+
+    assert proven.first == 1
+    assert proven.digests == tuple(message.digest for message in SEGMENT.messages[1:])
+    assert proven.is_signed == (True, True)
+    assert carried.proof == SEGMENT.proof
+
+
+def test_an_erased_own_state_is_not_carried() -> None:
+    erased = SEGMENT.messages[0].subject
+    states = tuple(replace(message, is_own_state=True) for message in SEGMENT.messages)
+
+    kept = select_kept(replace(SEGMENT, messages=states), above=0, erased=frozenset({erased}))
+
+    assert kept is not None
+    assert kept.messages == states[1:]
+
+
+def test_a_large_segment_is_split_into_parts_that_prove_themselves() -> None:
+    parts = split_segment(SEGMENT, 2)
+
+    assert [(part.first, len(part.messages)) for part in parts] == [(1, 2), (3, 1)]
+    assert parts[-1].chain == SEGMENT.chain
+    for part in parts:
+        assert all(parse_proof_record(proof_value(part), keys).is_signed)
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        replace(SEGMENT, first=2),
+        replace(SEGMENT, lane=Lane.URGENT),
+        replace(SEGMENT, pair=SEGMENT.pair._replace(addressee="industry-c")),
+        replace(SEGMENT, chain_before=bytes(32)),
+        replace(SEGMENT, messages=SEGMENT.messages[::-1]),
+        replace(SEGMENT, messages=SEGMENT.messages[:2]),
+    ],
+)
+def test_a_place_signature_holds_for_no_other_place(moved: Segment) -> None:
+    theirs, ours = proof_value(SEGMENT), proof_value(moved)
+    start = 1 + 16 + 1 + 8 + 2 + 32
+    forged = ours[:start] + theirs[start : start + 64] + ours[start + 64 :]
+
+    with pytest.raises(Refused, match="signature_invalid"):
+        parse_proof_record(forged, keys)
+
+
+def test_another_instance_signs_no_place_of_this_writer() -> None:
+    value = build_proof_record(SEGMENT, SigningKey(bytes(32))).value
+
+    with pytest.raises(Refused, match="key_unknown"):
+        parse_proof_record(value, keys)
+
+
+def test_a_group_with_a_broken_content_signature_is_named_and_the_others_hold() -> None:
+    at = SEGMENT.proof.index(bytes([len(KEY.key_id)]) + KEY.key_id.encode()) + 1 + len(KEY.key_id)
+    broken = SEGMENT.proof[:at] + bytes([SEGMENT.proof[at] ^ 1]) + SEGMENT.proof[at + 1 :]
+
+    proven = parse_proof_record(proof_value(replace(SEGMENT, proof=broken)), keys)
+
+    assert sorted(proven.is_signed) == [False, True, True]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 8 * len(proof_value(SEGMENT)) - 1))
+def test_no_changed_bit_of_a_proof_record_is_accepted(bit: int) -> None:
+    value = bytearray(proof_value(SEGMENT))
+    value[bit // 8] ^= 1 << bit % 8
+
+    with pytest.raises(Refused):
+        parse_proof_record(bytes(value), keys)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=400))
+def test_arbitrary_bytes_are_refused_with_a_code(value: bytes) -> None:
+    with pytest.raises(Refused):
+        parse_proof_record(value, keys)
+
+
+@pytest.mark.parametrize("value", [None, b"", bytes(24), bytes(23), bytes(25)])
+def test_a_malformed_place_is_no_place(value: bytes | None) -> None:
+    assert parse_place(value, Lane.URGENT) is None
