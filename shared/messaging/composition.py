@@ -1,4 +1,4 @@
-"""Composition of segments: group, seal, salt and prove the messages of one transaction, before any lock on streams.
+"""Composition: group, seal, salt and prove the messages of one stream and transaction, before any lock on streams.
 
     value  the clear part as canonical JSON ‖ line feed ‖ the sealed part as bytes (absent: nothing after the line feed)
 
@@ -18,10 +18,14 @@ from shared.envelope.keys import SealingKey, SigningKey
 from shared.envelope.sealing import SealContext
 from shared.envelope.segment_sealing import GroupSealer
 from shared.kernel.canonical import canonical_json
-from shared.kernel.errors import Refused
+from shared.kernel.errors import Defect, Refused
+from shared.messaging.contract import ControlBody
+from shared.messaging.exceptions import OutcomeList
 from shared.messaging.placement import SALT, covered_bytes
+from shared.messaging.ports import Draft
+from shared.messaging.resync import Holdings, ResyncRequest
 from shared.messaging.segments import OutgoingMessage, RecordBytes, Unplaced
-from shared.messaging.streams import Lane, Pair
+from shared.messaging.streams import Lane, Pair, Role
 
 #: From so many referrals a transaction has one group an instance instead of one a recipient party.
 SHARED_GROUP_REFERRALS: Final = 16
@@ -29,28 +33,22 @@ TRACEPARENT: Final = "traceparent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class ComposedMessage:
-    """A message before it is sealed: its addressee, its covered headers, its clear part and its sealed plaintext.
+class Letter:
+    """The body of a feature's draft: recipient, covered headers, clear part and sealed plaintext.
 
     `headers`: the covered headers with their values (`ce_…` and the content type). `origin`: the referral, or the
-    subject where there is none; the number of origins decides how messages are grouped. `plaintext` is None for a
-    message without a sealed part.
+    subject where there is none; the number of origins in the transaction decides how messages are grouped.
+    `plaintext` is None for a message without a sealed part.
     """
 
     message_id: UUID
-    kind: str
-    pair: Pair
-    lane: Lane
     recipient: str
-    subject: UUID
     origin: UUID
     headers: tuple[tuple[str, str], ...]
     clear: Mapping[str, Any]
     plaintext: bytes | None = None
     context: SealContext | None = None
     traceparent: str | None = None
-    is_own_state: bool = False
-    is_p0: bool = False
 
 
 class RecipientKey(NamedTuple):
@@ -64,21 +62,57 @@ class RecipientKey(NamedTuple):
 SealingKeys = Callable[[str, str], RecipientKey]
 
 
-def compose_segments(
-    messages: Sequence[ComposedMessage], *, key: SigningKey, sealing_keys: SealingKeys
-) -> list[Unplaced]:
-    """Seal and prove the messages of one transaction; return one unplaced segment for each pair and lane.
+#: A message of the protocol (peer, role, body) → its letter.
+ControlLetters = Callable[[str, Role, ControlBody], Letter]
 
-    Their order within a stream is the order given. Raises `Refused("sealed_too_large")`.
-    """
-    is_shared = len({message.origin for message in messages}) >= SHARED_GROUP_REFERRALS
-    streams: dict[tuple[Pair, Lane], list[ComposedMessage]] = {}
-    for message in messages:
-        streams.setdefault((message.pair, message.lane), []).append(message)
-    return [
-        _compose(pair, lane, together, key=key, keys=sealing_keys, is_shared=is_shared)
-        for (pair, lane), together in sorted(streams.items(), key=lambda each: each[0])
-    ]
+
+class SegmentComposer:
+    """Seals and proves messages for one instance (`ports.Composer`)."""
+
+    def __init__(self, key: SigningKey, *, sealing_keys: SealingKeys, control_letters: ControlLetters) -> None:
+        self._key = key
+        self._sealing_keys = sealing_keys
+        self._control_letters = control_letters
+
+    def compose(self, pair: Pair, lane: Lane, drafts: Sequence[Draft]) -> Unplaced:
+        """Seal and prove the messages of one stream, in the order given. Raises `Refused("sealed_too_large")`."""
+        letters = [self._letter(draft) for draft in drafts]
+        is_shared = len({letter.origin for letter in letters}) >= SHARED_GROUP_REFERRALS
+        sent: dict[int, OutgoingMessage] = {}
+        groups: list[tuple[tuple[int, ...], bytes]] = []
+        for recipient_key, members in self._group(pair.addressee, letters, is_shared=is_shared):
+            sealer = GroupSealer(recipient_key.key) if recipient_key else None
+            for member in members:
+                sent[member] = _seal(drafts[member], letters[member], sealer)
+            groups.append((members, b"" if sealer is None else sealer.wrap))
+        ordered = tuple(sent[index] for index in range(len(letters)))
+        return Unplaced(pair, lane, ordered, prove_content(groups, [each.digest for each in ordered], self._key))
+
+    def _letter(self, draft: Draft) -> Letter:
+        match draft.body:
+            case Letter():
+                return draft.body
+            case OutcomeList() | ResyncRequest() | Holdings():
+                return self._control_letters(draft.peer, draft.role, draft.body)
+            case _:
+                raise Defect("draft_without_letter")
+
+    def _group(
+        self, addressee: str, letters: Sequence[Letter], *, is_shared: bool
+    ) -> Iterable[tuple[RecipientKey | None, tuple[int, ...]]]:
+        """Yield the groups of a stream: the key to seal for (None: nothing is sealed), and the indexes of letters."""
+        groups: dict[tuple[str, bool], list[int]] = {}
+        found: dict[tuple[str, bool], RecipientKey | None] = {}
+        for index, letter in enumerate(letters):
+            is_sealed = letter.plaintext is not None
+            recipient_key = self._sealing_keys(addressee, letter.recipient) if is_sealed else None
+            is_alone = not is_shared or (recipient_key is not None and recipient_key.is_own)
+            name = (letter.recipient if is_alone else "", is_sealed)
+            groups.setdefault(name, []).append(index)
+            found[name] = recipient_key
+        for name, members in groups.items():
+            for start in range(0, len(members), GROUP_MESSAGES_MAX):
+                yield found[name], tuple(members[start : start + GROUP_MESSAGES_MAX])
 
 
 def split_value(value: bytes) -> tuple[bytes, bytes | None]:
@@ -89,54 +123,21 @@ def split_value(value: bytes) -> tuple[bytes, bytes | None]:
     return clear, sealed or None
 
 
-def _compose(
-    pair: Pair, lane: Lane, messages: list[ComposedMessage], *, key: SigningKey, keys: SealingKeys, is_shared: bool
-) -> Unplaced:
-    sent: dict[int, OutgoingMessage] = {}
-    groups: list[tuple[tuple[int, ...], bytes]] = []
-    for recipient_key, members in _grouped(messages, keys, is_shared=is_shared):
-        sealer = GroupSealer(recipient_key.key) if recipient_key else None
-        for member in members:
-            sent[member] = _sealed(messages[member], sealer)
-        groups.append((members, b"" if sealer is None else sealer.wrap))
-    ordered = tuple(sent[index] for index in range(len(messages)))
-    return Unplaced(pair, lane, ordered, prove_content(groups, [message.digest for message in ordered], key))
-
-
-def _grouped(
-    messages: Sequence[ComposedMessage], keys: SealingKeys, *, is_shared: bool
-) -> Iterable[tuple[RecipientKey | None, tuple[int, ...]]]:
-    """Yield the groups of a stream: the key to seal for (None: nothing is sealed), and the indexes of the messages."""
-    groups: dict[tuple[str, bool], list[int]] = {}
-    found: dict[tuple[str, bool], RecipientKey | None] = {}
-    for index, message in enumerate(messages):
-        is_sealed = message.plaintext is not None
-        recipient_key = keys(message.pair.addressee, message.recipient) if is_sealed else None
-        is_alone = not is_shared or (recipient_key is not None and recipient_key.is_own)
-        name = (message.recipient if is_alone else "", is_sealed)
-        groups.setdefault(name, []).append(index)
-        found[name] = recipient_key
-    for name, members in groups.items():
-        for start in range(0, len(members), GROUP_MESSAGES_MAX):
-            yield found[name], tuple(members[start : start + GROUP_MESSAGES_MAX])
-
-
-def _sealed(message: ComposedMessage, sealer: GroupSealer | None) -> OutgoingMessage:
+def _seal(draft: Draft, letter: Letter, sealer: GroupSealer | None) -> OutgoingMessage:
     sealed = b""
-    if sealer is not None and message.plaintext is not None and message.context is not None:
-        sealed = sealer.seal(message.plaintext, message.context)
-    value = canonical_json(dict(message.clear)) + b"\n" + sealed
-    headers = tuple((name, text.encode()) for name, text in message.headers)
+    if sealer is not None and letter.plaintext is not None and letter.context is not None:
+        sealed = sealer.seal(letter.plaintext, letter.context)
+    value = canonical_json(dict(letter.clear)) + b"\n" + sealed
+    headers = tuple((name, text.encode()) for name, text in letter.headers)
     salt = draw_salt()
-    digest = leaf_digest(salt, covered_bytes(headers, value))
-    telemetry = () if message.traceparent is None else ((TRACEPARENT, message.traceparent.encode()),)
-    record = RecordBytes(str(message.subject).encode(), (*headers, (SALT, salt), *telemetry), value)
+    telemetry = () if letter.traceparent is None else ((TRACEPARENT, letter.traceparent.encode()),)
+    key = str(draft.subject or letter.message_id).encode()
     return OutgoingMessage(
-        message_id=message.message_id,
-        kind=message.kind,
-        subject=message.subject,
-        digest=digest,
-        record=record,
-        is_own_state=message.is_own_state,
-        is_p0=message.is_p0,
+        message_id=letter.message_id,
+        role=draft.role,
+        kind=draft.kind,
+        subject=draft.subject,
+        digest=leaf_digest(salt, covered_bytes(headers, value)),
+        record=RecordBytes(key, (*headers, (SALT, salt), *telemetry), value),
+        is_p0=draft.is_p0,
     )

@@ -11,9 +11,11 @@ from shared.envelope.keys import OpeningKey, SigningKey, VerifyKey
 from shared.envelope.sealing import SealContext
 from shared.kernel.clock import EPOCH
 from shared.kernel.ids import uuid7
-from shared.messaging.composition import ComposedMessage, RecipientKey, compose_segments
+from shared.messaging.composition import Letter, RecipientKey, SegmentComposer
+from shared.messaging.contract import ControlBody, encode_control
+from shared.messaging.ports import Draft
 from shared.messaging.segments import Segment, Unplaced, place_segment
-from shared.messaging.streams import Lane, Outgoing, Pair, begin_outgoing
+from shared.messaging.streams import Lane, Outgoing, Pair, Role, begin_outgoing
 
 PAIR = Pair("hotline-a", "industry-b")
 KEY = SigningKey(bytes(range(32)))
@@ -32,22 +34,30 @@ def context(message_id: UUID, subject: UUID, recipient: str) -> SealContext:
     )
 
 
-def composed(recipient: str = "provider.example", *, origin: UUID | None = None, pair: Pair = PAIR) -> ComposedMessage:
-    """Return one message of a referral with a sealed part of 900 random bytes."""
+def letter(recipient: str = "provider.example", *, origin: UUID | None = None) -> Letter:
+    """Return the letter of one message of a referral, with a sealed part of 900 random bytes."""
     message_id, subject = uuid7(), uuid7()
-    return ComposedMessage(
+    return Letter(
         message_id=message_id,
-        kind="notice_issued",
-        pair=pair,
-        lane=Lane.ORDINARY,
         recipient=recipient,
-        subject=subject,
         origin=origin or subject,
         headers=(("ce_id", str(message_id)), ("ce_specversion", "1.0"), ("content-type", "application/json")),
         clear={"notice_id": str(subject)},
         plaintext=os.urandom(900),
         context=context(message_id, subject, recipient),
     )
+
+
+def control_letter(peer: str, role: Role, body: ControlBody) -> Letter:
+    message_id = uuid7()
+    headers = (("ce_id", str(message_id)), ("ce_type", f"causeway.{role}.v1"), ("content-type", "application/json"))
+    return Letter(
+        message_id=message_id, recipient=peer, origin=message_id, headers=headers, clear=encode_control(role, body)
+    )
+
+
+def draft(body: object) -> Draft:
+    return Draft(PAIR.addressee, Role.STATE, "notice_issued", uuid7(), body)
 
 
 def sealing_key(instance: str, party: str) -> RecipientKey:
@@ -57,17 +67,20 @@ def sealing_key(instance: str, party: str) -> RecipientKey:
     return RecipientKey(OPENING.sealing_key)
 
 
-def compose(messages: Sequence[ComposedMessage]) -> list[Unplaced]:
-    return compose_segments(messages, key=KEY, sealing_keys=sealing_key)
+COMPOSER = SegmentComposer(KEY, sealing_keys=sealing_key, control_letters=control_letter)
+
+
+def compose(letters: Sequence[Letter]) -> Unplaced:
+    return COMPOSER.compose(PAIR, Lane.ORDINARY, [draft(each) for each in letters])
 
 
 def outgoing() -> Outgoing:
-    return begin_outgoing(PAIR, uuid7(), EPOCH, pause_s=60)
+    return begin_outgoing(PAIR, uuid7(), EPOCH, is_audited=True, pause_s=60)
 
 
 def place(unplaced: Unplaced, streams: Outgoing | None = None) -> Segment:
     streams = streams or outgoing()
-    return place_segment(unplaced, streams.incarnation, streams.lanes[unplaced.lane], date(2026, 3, 1))
+    return place_segment(unplaced, streams.incarnation, streams.lanes[unplaced.lane], day=date(2026, 3, 1))
 
 
 def keys(instance: str, key_id: str) -> VerifyKey | None:

@@ -12,14 +12,13 @@ from shared.envelope.keys import OpeningKey
 from shared.envelope.segment_sealing import GroupOpener
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.messaging.composition import SHARED_GROUP_REFERRALS, ComposedMessage, split_value
+from shared.messaging.composition import SHARED_GROUP_REFERRALS, Letter, split_value
 from shared.messaging.placement import SALT, covered_bytes, digest_record
 from shared.messaging.segments import OutgoingMessage, Unplaced
-from shared.messaging.streams import Lane
-from tests.shared.messaging.builders import KEY, OPENING, PARTY_OPENING, compose, composed
+from tests.shared.messaging.builders import KEY, OPENING, PARTY_OPENING, compose, letter
 
 
-def opened(unplaced: Unplaced, index: int, message: ComposedMessage, key: OpeningKey = OPENING) -> bytes:
+def opened(unplaced: Unplaced, index: int, message: Letter, key: OpeningKey = OPENING) -> bytes:
     proof = unpack_proof(unplaced.proof)
     wrap = proof.groups[proof.leaves[index].group].wrap
     _, sealed = split_value(unplaced.messages[index].record.value)
@@ -29,31 +28,18 @@ def opened(unplaced: Unplaced, index: int, message: ComposedMessage, key: Openin
 
 
 def test_messages_of_one_stream_make_one_segment_in_the_order_given() -> None:
-    messages = [composed(f"provider-{n % 3}.example") for n in range(10)]
+    messages = [letter(f"provider-{n % 3}.example") for n in range(10)]
 
-    (unplaced,) = compose(messages)
+    unplaced = compose(messages)
 
     assert [each.message_id for each in unplaced.messages] == [each.message_id for each in messages]
     for index, message in enumerate(messages):
         assert opened(unplaced, index, message) == message.plaintext
 
 
-def test_lanes_and_peers_make_segments_of_their_own() -> None:
-    message = composed()
-    other = replace(composed(), pair=message.pair._replace(addressee="hotline-c"))
-
-    segments = compose([message, replace(composed(), lane=Lane.URGENT), other])
-
-    assert [(each.pair.addressee, each.lane) for each in segments] == [
-        ("hotline-c", Lane.ORDINARY),
-        ("industry-b", Lane.URGENT),
-        ("industry-b", Lane.ORDINARY),
-    ]
-
-
 def test_two_recipients_of_a_small_transaction_share_no_group_and_no_data_key() -> None:
     referral = uuid7()
-    (unplaced,) = compose([composed("a.example", origin=referral), composed("b.example", origin=referral)])
+    unplaced = compose([letter("a.example", origin=referral), letter("b.example", origin=referral)])
 
     proof = unpack_proof(unplaced.proof)
     first, second = proof.groups
@@ -63,22 +49,22 @@ def test_two_recipients_of_a_small_transaction_share_no_group_and_no_data_key() 
 
 
 def test_a_large_transaction_has_one_group_and_one_encapsulation_an_instance() -> None:
-    (unplaced,) = compose([composed(f"provider-{n}.example") for n in range(SHARED_GROUP_REFERRALS)])
+    unplaced = compose([letter(f"provider-{n}.example") for n in range(SHARED_GROUP_REFERRALS)])
 
     assert len(unpack_proof(unplaced.proof).groups) == 1
 
 
 def test_one_referral_fewer_keeps_a_group_a_recipient() -> None:
-    (unplaced,) = compose([composed(f"provider-{n}.example") for n in range(SHARED_GROUP_REFERRALS - 1)])
+    unplaced = compose([letter(f"provider-{n}.example") for n in range(SHARED_GROUP_REFERRALS - 1)])
 
     assert len(unpack_proof(unplaced.proof).groups) == SHARED_GROUP_REFERRALS - 1
 
 
 def test_a_party_with_an_opening_key_of_its_own_always_has_its_own_group() -> None:
-    messages = [composed(f"provider-{n}.example") for n in range(SHARED_GROUP_REFERRALS)]
-    own = composed("own-key.example")
+    messages = [letter(f"provider-{n}.example") for n in range(SHARED_GROUP_REFERRALS)]
+    own = letter("own-key.example")
 
-    (unplaced,) = compose([*messages, own])
+    unplaced = compose([*messages, own])
 
     assert len(unpack_proof(unplaced.proof).groups) == 2
     assert opened(unplaced, len(messages), own, PARTY_OPENING) == own.plaintext
@@ -87,7 +73,7 @@ def test_a_party_with_an_opening_key_of_its_own_always_has_its_own_group() -> No
 
 
 def test_more_messages_than_a_tree_holds_make_further_groups() -> None:
-    (unplaced,) = compose([composed() for _ in range(300)])
+    unplaced = compose([letter() for _ in range(300)])
 
     proof = unpack_proof(unplaced.proof)
     assert len(proof.groups) == 2
@@ -95,8 +81,8 @@ def test_more_messages_than_a_tree_holds_make_further_groups() -> None:
 
 
 def test_the_key_of_one_message_opens_no_neighbour() -> None:
-    messages = [composed(origin=uuid7()) for _ in range(2)]
-    (unplaced,) = compose([replace(each, recipient="a.example") for each in messages])
+    messages = [letter(origin=uuid7()) for _ in range(2)]
+    unplaced = compose([replace(each, recipient="a.example") for each in messages])
     proof = unpack_proof(unplaced.proof)
     key = GroupOpener([OPENING]).message_key(proof.groups[0].wrap, messages[0].message_id)
 
@@ -104,22 +90,22 @@ def test_the_key_of_one_message_opens_no_neighbour() -> None:
 
 
 def test_equal_messages_have_unlike_bytes() -> None:
-    message = composed()
-    (first,), (second,) = compose([message]), compose([message])
+    message = letter()
+    first, second = compose([message]), compose([message])
 
     assert first.messages[0].digest != second.messages[0].digest
     assert split_value(first.messages[0].record.value)[1] != split_value(second.messages[0].record.value)[1]
 
 
 def test_a_message_without_a_sealed_part_is_not_sealed() -> None:
-    (unplaced,) = compose([replace(composed(), plaintext=None, context=None)])
+    unplaced = compose([replace(letter(), plaintext=None, context=None)])
 
     assert unpack_proof(unplaced.proof).groups[0].wrap == b""
     assert split_value(unplaced.messages[0].record.value)[1] is None
 
 
 def test_an_outsider_checks_one_message_by_its_own_proof_alone() -> None:
-    (unplaced,) = compose([composed(f"provider-{n}.example") for n in range(20)])
+    unplaced = compose([letter(f"provider-{n}.example") for n in range(20)])
     proof = unpack_proof(unplaced.proof)
 
     for index, message in enumerate(unplaced.messages):
@@ -132,7 +118,7 @@ def test_an_outsider_checks_one_message_by_its_own_proof_alone() -> None:
 
 def test_nothing_too_large_for_the_largest_bucket_is_sealed() -> None:
     with pytest.raises(Refused, match="sealed_too_large"):
-        compose([replace(composed(), plaintext=os.urandom(50_000))])
+        compose([replace(letter(), plaintext=os.urandom(50_000))])
 
 
 def _salt(message: OutgoingMessage) -> bytes:

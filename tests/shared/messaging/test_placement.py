@@ -18,11 +18,11 @@ from shared.messaging.placement import (
     parse_place,
     parse_proof_record,
 )
-from shared.messaging.segments import Segment, select_kept, split_segment
+from shared.messaging.segments import Segment, select_kept
 from shared.messaging.streams import Lane, Place, begin_chain
-from tests.shared.messaging.builders import KEY, compose, composed, keys, outgoing, place
+from tests.shared.messaging.builders import KEY, compose, keys, letter, outgoing, place
 
-(SMALL,) = compose([composed(f"provider-{n}.example") for n in range(3)])
+SMALL = compose([letter(f"provider-{n}.example") for n in range(3)])
 SEGMENT = place(SMALL)
 
 
@@ -78,21 +78,12 @@ def test_a_segment_that_is_carried_keeps_its_content_proof_at_its_new_place() ->
 
 def test_an_erased_own_state_is_not_carried() -> None:
     erased = SEGMENT.messages[0].subject
-    states = tuple(replace(message, is_own_state=True) for message in SEGMENT.messages)
+    assert erased is not None
 
-    kept = select_kept(replace(SEGMENT, messages=states), above=0, erased=frozenset({erased}))
+    kept = select_kept(SEGMENT, above=0, erased=frozenset({erased}))
 
     assert kept is not None
-    assert kept.messages == states[1:]
-
-
-def test_a_large_segment_is_split_into_parts_that_prove_themselves() -> None:
-    parts = split_segment(SEGMENT, 2)
-
-    assert [(part.first, len(part.messages)) for part in parts] == [(1, 2), (3, 1)]
-    assert parts[-1].chain == SEGMENT.chain
-    for part in parts:
-        assert all(parse_proof_record(proof_value(part), keys).is_signed)
+    assert kept.messages == SEGMENT.messages[1:]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,169 @@
+"""Arrival: the records of one partition, verified in order, before any of them has an effect.
+
+A numbered record counts only if the proof record before it covers its place and names its digest. Anything else is
+unreadable: its number is not taken, so the writer is asked to append it again. A record whose content signature does
+not hold has its number taken and becomes a dead letter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from shared.kernel.errors import Refused
+from shared.messaging.ack_record import ACK, parse_ack_record
+from shared.messaging.acks import Ack
+from shared.messaging.placement import (
+    KIND,
+    PLACE,
+    PROOF,
+    PlaceKeys,
+    ProvenSegment,
+    digest_record,
+    parse_place,
+    parse_proof_record,
+)
+from shared.messaging.streams import Lane, Pair, Place
+
+
+class RawRecord(NamedTuple):
+    """A record as Kafka holds it."""
+
+    topic_id: UUID
+    offset: int
+    broker_time: datetime
+    headers: tuple[tuple[str, bytes | None], ...]
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedMessage:
+    """A numbered record at its proven place. `is_signed`: its content signature holds. `wrap`: its sealed data key."""
+
+    raw: RawRecord
+    place: Place
+    digest: bytes
+    is_signed: bool
+    wrap: bytes
+    proven: ProvenSegment
+
+
+@dataclass(frozen=True, slots=True)
+class StatedAck:
+    """An acknowledgement with a valid signature."""
+
+    raw: RawRecord
+    ack: Ack
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record without effect. `code` is None for a proof record, which is not counted as a fault."""
+
+    raw: RawRecord
+    code: str | None
+
+
+Verified = PlacedMessage | StatedAck | Unreadable
+
+
+class PartitionVerifier:
+    """Verifies the records of one partition in the order of their offsets.
+
+    `proven` is the segment whose records come now, and `proof_offset` the offset of its proof record: a reader that
+    stops inside the segment begins there again.
+    """
+
+    __slots__ = ("_keys", "_lane", "_pair", "proof_offset", "proven")
+
+    def __init__(self, pair: Pair, lane: Lane, keys: PlaceKeys) -> None:
+        self._pair = pair
+        self._lane = lane
+        self._keys = keys
+        self.proven: ProvenSegment | None = None
+        self.proof_offset = 0
+
+    def verify(self, records: Iterable[RawRecord]) -> list[Verified]:
+        """Return each record in order, verified or unreadable."""
+        return [self._verify(record) for record in records]
+
+    def resume_offset(self, through: int, next_offset: int) -> int:
+        """Return the offset to begin at after a restart, if the stream was taken up to `through`.
+
+        Inside a segment it is that of the proof record: records that were taken already are dropped again.
+        """
+        proven = self.proven
+        is_inside = proven is not None and proven.first <= through + 1 < proven.first + len(proven.digests)
+        return self.proof_offset if is_inside else next_offset
+
+    def _verify(self, raw: RawRecord) -> Verified:
+        kind = _single(raw.headers, KIND)
+        try:
+            if kind == PROOF:
+                return self._prove(raw)
+            if kind == ACK:
+                return StatedAck(raw, parse_ack_record(raw.value or b"", self._keys))
+            return self._place(raw)
+        except Refused as error:
+            return Unreadable(raw, error.code)
+
+    def _prove(self, raw: RawRecord) -> Verified:
+        self.proven = None
+        proven = parse_proof_record(raw.value or b"", self._keys)
+        if (proven.pair, proven.lane) != (self._pair, self._lane):
+            raise Refused("topic_wrong")
+        self.proven, self.proof_offset = proven, raw.offset
+        return Unreadable(raw, None)
+
+    def _place(self, raw: RawRecord) -> Verified:
+        place = parse_place(_single(raw.headers, PLACE), self._lane)
+        if place is None or raw.value is None:
+            raise Refused("record_empty" if raw.value is None else "place_malformed")
+        proven = self.proven
+        if proven is None or not proven.has(place):
+            raise Refused("proof_missing")
+        index = place.number - proven.first
+        if digest_record(raw.headers, raw.value) != proven.digests[index]:
+            raise Refused("signature_invalid")
+        return PlacedMessage(
+            raw, place, proven.digests[index], proven.is_signed[index], proven.wrap(place.number), proven
+        )
+
+
+class CopyVerifier:
+    """Verifies copies of other pairs' messages in audit's own partition, by the same rule."""
+
+    __slots__ = ("_keys", "_verifier", "_writer")
+
+    def __init__(self, writer: str, keys: PlaceKeys) -> None:
+        self._writer = writer
+        self._keys = keys
+        self._verifier: PartitionVerifier | None = None
+
+    def verify(self, records: Sequence[RawRecord]) -> list[Verified]:
+        """Return each record; the pair and lane of a copy are those of the proof record before it."""
+        found: list[Verified] = []
+        for record in records:
+            if _single(record.headers, KIND) == PROOF:
+                self._begin(record)
+            verifier = self._verifier
+            found += [Unreadable(record, "proof_missing")] if verifier is None else verifier.verify([record])
+        return found
+
+    def _begin(self, record: RawRecord) -> None:
+        self._verifier = None
+        try:
+            proven = parse_proof_record(record.value or b"", self._keys)
+        except Refused:
+            return
+        if proven.pair.writer == self._writer:
+            self._verifier = PartitionVerifier(proven.pair, proven.lane, self._keys)
+
+
+def _single(headers: Iterable[tuple[str, bytes | None]], name: str) -> bytes | None:
+    """Return the value of a header that occurs once, or None."""
+    values = [value for each, value in headers if each == name]
+    return values[0] if len(values) == 1 else None

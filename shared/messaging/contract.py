@@ -1,0 +1,94 @@
+"""The messages of the protocol itself as JSON: outcomes, resync requests and holdings.
+
+Their shapes are the dataclasses of `exceptions` and `resync`. Bytes are lower-case hexadecimal; nothing is sealed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shared.kernel.errors import Refused
+from shared.messaging.exceptions import Outcome, OutcomeList
+from shared.messaging.resync import Holdings, ResyncRequest
+from shared.messaging.streams import DIGEST_BYTES, Role
+
+_CODE: Final = re.compile("[a-z][a-z0-9_]{0,63}")
+
+ControlBody = OutcomeList | ResyncRequest | Holdings
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_bytes="hex", val_json_bytes="hex")
+
+
+class _Outcomes(_Body):
+    body: OutcomeList
+
+
+class _Resync(_Body):
+    body: ResyncRequest
+
+
+class _Holdings(_Body):
+    body: Holdings
+
+
+_MODELS: Final[Mapping[Role, type[_Outcomes | _Resync | _Holdings]]] = {
+    Role.OUTCOMES: _Outcomes,
+    Role.RESYNC: _Resync,
+    Role.HOLDINGS: _Holdings,
+}
+
+
+def encode_control(role: Role, body: ControlBody) -> dict[str, Any]:
+    """Return the clear part of a message of the protocol."""
+    return _MODELS[role].model_validate({"body": body}).model_dump(mode="json")
+
+
+def decode_control(role: Role, clear: bytes) -> ControlBody:
+    """Read the clear part of a message of the protocol. Raises `Refused("body_invalid")`.
+
+    Kinds and codes are codes, digests have 32 bytes, and numbers are not negative: no free text fits in.
+    """
+    try:
+        body = _MODELS[role].model_validate_json(clear).body
+    except ValidationError:
+        raise Refused("body_invalid") from None
+    if not (all(map(_is_clean, _outcomes_of(body))) and _has_clean_rows(body)):
+        raise Refused("body_invalid")
+    return body
+
+
+def _outcomes_of(body: ControlBody) -> tuple[Outcome, ...]:
+    return body.outcomes if isinstance(body, OutcomeList) else body.exceptions or ()
+
+
+def _is_clean(outcome: Outcome) -> bool:
+    named = outcome.named
+    codes = (named.kind, outcome.code or "none")
+    return (
+        all(map(_CODE.fullmatch, codes))
+        and _is_digest(named.content)
+        and all(number is None or number >= 0 for number in (named.revision, outcome.held))
+    )
+
+
+def _has_clean_rows(body: ControlBody) -> bool:
+    if not isinstance(body, Holdings):
+        return True
+    rows = [row for part in body.parts for row in part.rows]
+    ends = [end for closed in body.closed for end in closed.lanes]
+    digests = [digest for _, digest in body.digests]
+    return (
+        all(row.revision >= 0 and _is_digest(row.content) for row in rows)
+        and all(end.number >= 0 and _is_digest(end.chain) for end in ends)
+        and all(each.holding_count >= 0 and _is_digest(each.digest) for each in digests)
+    )
+
+
+def _is_digest(value: bytes | None) -> bool:
+    return value is None or len(value) == DIGEST_BYTES

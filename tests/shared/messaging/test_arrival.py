@@ -1,0 +1,175 @@
+"""Arrival: only a record that the proof before it covers has a place; everything else is unreadable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.envelope.keys import SigningKey
+from shared.kernel.ids import uuid7
+from shared.messaging.ack_record import build_ack_record
+from shared.messaging.acks import Ack, LaneAck
+from shared.messaging.arrival import (
+    CopyVerifier,
+    PartitionVerifier,
+    PlacedMessage,
+    RawRecord,
+    StatedAck,
+    Unreadable,
+    Verified,
+)
+from shared.messaging.placement import KIND, PLACE, PROOF, SALT, build_message_records, build_proof_record
+from shared.messaging.segments import RecordBytes, Segment
+from shared.messaging.streams import Incoming, Lane, Pair
+from tests.shared.messaging.builders import KEY, PAIR, compose, keys, letter, outgoing, place
+
+AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+TOPIC = uuid7()
+STREAMS = outgoing()
+FIRST, SECOND = (place(compose([letter() for _ in range(3)]), STREAMS) for _ in range(2))
+
+
+def raw(records: Sequence[RecordBytes], start: int = 0) -> list[RawRecord]:
+    return [RawRecord(TOPIC, offset, AT, each.headers, each.value) for offset, each in enumerate(records, start)]
+
+
+def appended(segment: Segment, above: int = 0) -> list[RecordBytes]:
+    return [build_proof_record(segment, KEY), *build_message_records(segment, above=above)]
+
+
+def verifier() -> PartitionVerifier:
+    return PartitionVerifier(PAIR, Lane.ORDINARY, keys)
+
+
+def numbers(found: Sequence[Verified]) -> list[int]:
+    return [each.place.number for each in found if isinstance(each, PlacedMessage)]
+
+
+def codes(found: Sequence[Verified]) -> list[str]:
+    return [each.code for each in found if isinstance(each, Unreadable) and each.code is not None]
+
+
+def test_two_segments_are_read_in_order() -> None:
+    found = verifier().verify(raw([*appended(FIRST), *appended(SECOND)]))
+
+    assert numbers(found) == [1, 2, 3, 4, 5, 6]
+    assert codes(found) == []
+
+
+def test_a_segment_that_is_appended_again_from_the_middle_is_read() -> None:
+    assert numbers(verifier().verify(raw(appended(FIRST, above=1)))) == [2, 3]
+
+
+def test_a_record_without_its_proof_is_unreadable() -> None:
+    found = verifier().verify(raw(appended(FIRST)[1:]))
+
+    assert (numbers(found), codes(found)) == ([], ["proof_missing"] * 3)
+
+
+def test_a_record_behind_the_proof_of_another_segment_is_unreadable() -> None:
+    found = verifier().verify(raw([appended(FIRST)[0], *appended(SECOND)[1:]]))
+
+    assert (numbers(found), codes(found)) == ([], ["proof_missing"] * 3)
+
+
+@pytest.mark.parametrize("name", ["ce_id", SALT, "content-type"])
+def test_a_record_whose_bytes_changed_is_unreadable_and_its_neighbours_are_read(name: str) -> None:
+    proof, first, second, third = appended(FIRST)
+    changed = tuple((each, b"other" if each == name else value) for each, value in second.headers)
+
+    found = verifier().verify(raw([proof, first, second._replace(headers=changed), third]))
+
+    assert (numbers(found), codes(found)) == ([1, 3], ["signature_invalid"])
+
+
+def test_a_record_at_the_place_of_another_one_is_unreadable() -> None:
+    proof, first, second, _ = appended(FIRST)
+    place_of_first = dict(first.headers)[PLACE]
+    moved = tuple((each, place_of_first if each == PLACE else value) for each, value in second.headers)
+
+    found = verifier().verify(raw([proof, second._replace(headers=moved)]))
+
+    assert (numbers(found), codes(found)) == ([], ["signature_invalid"])
+
+
+def test_a_place_that_stands_twice_or_is_malformed_is_no_place() -> None:
+    proof, first, second, _ = appended(FIRST)
+    twice = first._replace(headers=(*first.headers, (PLACE, dict(second.headers)[PLACE])))
+    short = second._replace(
+        headers=tuple((name, value[:-1] if name == PLACE else value) for name, value in second.headers)
+    )
+
+    assert codes(verifier().verify(raw([proof, twice, short]))) == ["place_malformed"] * 2
+
+
+def test_a_proof_for_another_pair_or_lane_proves_nothing_here() -> None:
+    other = PartitionVerifier(Pair(PAIR.writer, "hotline-c"), Lane.ORDINARY, keys)
+    urgent = PartitionVerifier(PAIR, Lane.URGENT, keys)
+
+    for each in (other, urgent):
+        found = each.verify(raw(appended(FIRST)))
+        assert (numbers(found), codes(found)[0]) == ([], "topic_wrong")
+
+
+def test_a_forged_proof_ends_the_trust_in_the_one_before() -> None:
+    forged = RecordBytes(b"", ((KIND, PROOF),), build_proof_record(SECOND, SigningKey(bytes(32))).value)
+
+    found = verifier().verify(raw([appended(FIRST)[0], forged, *appended(FIRST)[1:]]))
+
+    assert (numbers(found), codes(found)) == ([], ["key_unknown"] + ["proof_missing"] * 3)
+
+
+def test_a_record_with_a_broken_content_signature_keeps_its_place_and_is_marked() -> None:
+    at = FIRST.proof.index(KEY.key_id.encode()) + len(KEY.key_id)
+    broken = replace(FIRST, proof=FIRST.proof[:at] + bytes([FIRST.proof[at] ^ 1]) + FIRST.proof[at + 1 :])
+
+    found = verifier().verify(raw(appended(broken)))
+
+    marked = [each.is_signed for each in found if isinstance(each, PlacedMessage)]
+    assert (numbers(found), False in marked) == ([1, 2, 3], True)
+
+
+def test_a_reader_that_stops_inside_a_segment_begins_again_at_its_proof() -> None:
+    reader = verifier()
+    records = raw([*appended(FIRST), *appended(SECOND)], start=100)
+    reader.verify(records[:6])
+
+    assert reader.resume_offset(4, 106) == 104
+    assert reader.resume_offset(3, 105) == 104
+    assert verifier().resume_offset(3, 104) == 104
+    reader.verify(records[6:])
+    assert reader.resume_offset(6, 108) == 108
+
+
+def test_an_acknowledgement_is_read_among_the_records_and_does_not_end_a_segment() -> None:
+    ack = Ack("hotline-a", Pair("industry-b", "hotline-a"), None, (LaneAck(0, b""), LaneAck(0, b"")), AT)
+    record = build_ack_record(ack, Incoming(ack.pair), KEY)
+    proof, *messages = appended(FIRST)
+
+    found = verifier().verify(raw([proof, messages[0], record, *messages[1:]]))
+
+    assert numbers(found) == [1, 2, 3]
+    assert [each.ack for each in found if isinstance(each, StatedAck)] == [ack]
+
+
+def test_records_of_strangers_have_no_effect() -> None:
+    strange = [
+        RecordBytes(b"", (), b"text"),
+        RecordBytes(b"", ((KIND, b"other"),), b""),
+        RecordBytes(b"", ((KIND, PROOF), (KIND, PROOF)), b""),
+    ]
+    found = verifier().verify([*raw(strange), RawRecord(TOPIC, 9, AT, ((KIND, PROOF),), None)])
+
+    assert codes(found) == ["place_malformed"] * 3 + ["proof_malformed"]
+
+
+def test_audit_reads_copies_of_any_pair_of_their_writer() -> None:
+    urgent = place(compose([letter()])._replace(lane=Lane.URGENT))
+
+    found = CopyVerifier(PAIR.writer, keys).verify(raw([*appended(FIRST), *appended(urgent)]))
+
+    assert numbers(found) == [1, 2, 3, 1]
+    assert codes(CopyVerifier("hotline-z", keys).verify(raw(appended(FIRST)))) == ["proof_missing"] * 4

@@ -1,0 +1,101 @@
+"""The messages of the protocol as JSON: read as they were written, and closed."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import Any
+
+import pytest
+
+from shared.kernel.errors import Refused
+from shared.kernel.ids import uuid7
+from shared.messaging.contract import ControlBody, decode_control, encode_control
+from shared.messaging.exceptions import Named, Outcome, OutcomeKind, OutcomeList
+from shared.messaging.ports import DayDigest, Holding, Side
+from shared.messaging.resync import ClosedIncarnation, Holdings, HoldingsPart, ResyncRequest, SideDay
+from shared.messaging.streams import LaneEnd, Role
+
+DAY = date(2026, 3, 1)
+NAMED = Named(uuid7(), Role.STATE, "referral_offered", uuid7(), 3, b"\x01" * 32, (uuid7(), uuid7()), uuid7())
+OUTCOMES = (
+    Outcome(NAMED, OutcomeKind.REFUSED, "behind", 4),
+    Outcome(Named(uuid7(), Role.RESYNC, "resync"), OutcomeKind.DEAD),
+)
+ROW = Holding(uuid7(), 2, b"\x02" * 32, (uuid7(),))
+BODIES: dict[Role, ControlBody] = {
+    Role.OUTCOMES: OutcomeList(OUTCOMES),
+    Role.RESYNC: ResyncRequest(uuid7(), True, OUTCOMES, 1, False, uuid7(), (SideDay(Side.HELD, DAY),)),
+    Role.HOLDINGS: Holdings(
+        uuid7(),
+        True,
+        2,
+        OUTCOMES,
+        ((Side.ANSWERED, DayDigest(DAY, 3, b"\x03" * 32)),),
+        (ClosedIncarnation(uuid7(), (LaneEnd(7, b"\x04" * 32), LaneEnd(0, b"\x05" * 32))),),
+        (HoldingsPart(SideDay(Side.HELD, DAY), (ROW,), uuid7(), None),),
+    ),
+}
+
+
+def text_of(role: Role) -> bytes:
+    return json.dumps(encode_control(role, BODIES[role])).encode()
+
+
+@pytest.mark.parametrize("role", BODIES)
+def test_a_message_is_read_as_it_was_written(role: Role) -> None:
+    assert decode_control(role, text_of(role)) == BODIES[role]
+
+
+def _members(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the path of every object in a JSON value."""
+    if isinstance(value, dict):
+        return [path, *(found for name, each in value.items() for found in _members(each, (*path, name)))]
+    if isinstance(value, list):
+        return [found for index, each in enumerate(value) for found in _members(each, (*path, index))]
+    return []
+
+
+@pytest.mark.parametrize("role", BODIES)
+def test_no_object_takes_another_member(role: Role) -> None:
+    stated = json.loads(text_of(role))
+    paths = _members(stated)
+    assert len(paths) >= 3
+    for path in paths:
+        changed = json.loads(text_of(role))
+        found = changed
+        for step in path:
+            found = found[step]
+        found["text"] = "free"
+        with pytest.raises(Refused, match="body_invalid"):
+            decode_control(role, json.dumps(changed).encode())
+
+
+@pytest.mark.parametrize(
+    ("role", "path", "value"),
+    [
+        (Role.OUTCOMES, ("outcomes", 0, "code"), "Free text."),
+        (Role.OUTCOMES, ("outcomes", 0, "named", "kind"), "x" * 65),
+        (Role.OUTCOMES, ("outcomes", 0, "named", "content"), "01"),
+        (Role.OUTCOMES, ("outcomes", 0, "named", "revision"), -1),
+        (Role.OUTCOMES, ("outcomes", 0, "held"), -1),
+        (Role.OUTCOMES, ("outcomes", 0, "kind"), "other"),
+        (Role.RESYNC, ("exceptions", 0, "code"), "a b"),
+        (Role.HOLDINGS, ("parts", 0, "rows", 0, "content"), "0102"),
+        (Role.HOLDINGS, ("parts", 0, "rows", 0, "revision"), -1),
+        (Role.HOLDINGS, ("closed", 0, 1, 0, 1), "00"),
+        (Role.HOLDINGS, ("closed", 0, 1, 0, 0), -1),
+        (Role.HOLDINGS, ("digests", 0, 1, 1), -1),
+        (Role.HOLDINGS, ("digests", 0, 1, 2), "00" * 33),
+    ],
+)
+def test_no_free_text_and_no_odd_number_fits_in(role: Role, path: tuple[Any, ...], value: object) -> None:
+    changed = json.loads(text_of(role))
+    found = changed["body"]
+    for step in path[:-1]:
+        found = found[step]
+    assert found[path[-1]] != value
+    found[path[-1]] = value
+
+    with pytest.raises(Refused, match="body_invalid"):
+        decode_control(role, json.dumps(changed).encode())
