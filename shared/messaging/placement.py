@@ -91,15 +91,10 @@ def build_proof_record(segment: Segment, key: SigningKey) -> RecordBytes:
     return RecordBytes(b"", ((KIND, PROOF),), value)
 
 
-def build_message_records(segment: Segment, *, above: int = 0) -> list[RecordBytes]:
-    """Return the records of a segment's messages with numbers above `above`, each with its place."""
-    return [
-        message.record._replace(
-            headers=(*message.record.headers, (PLACE, _PLACE.pack(segment.incarnation.bytes, number)))
-        )
-        for number, message in enumerate(segment.messages, segment.first)
-        if number > above
-    ]
+def place_record(record: RecordBytes, place: Place) -> RecordBytes:
+    """Return a record with its place."""
+    header = PLACE, _PLACE.pack(place.incarnation.bytes, place.number)
+    return record._replace(headers=(*record.headers, header))
 
 
 def parse_proof_record(value: bytes, keys: PlaceKeys) -> ProvenSegment:

@@ -13,8 +13,10 @@ from shared.kernel.clock import EPOCH
 from shared.kernel.ids import uuid7
 from shared.messaging.composition import Letter, RecipientKey, SegmentComposer
 from shared.messaging.contract import ControlBody, encode_control
+from shared.messaging.placement import place_record
 from shared.messaging.ports import Draft
-from shared.messaging.segments import Segment, Unplaced, place_segment
+from shared.messaging.relay import list_records
+from shared.messaging.segments import RecordBytes, Segment, Unplaced, place_segment
 from shared.messaging.streams import Lane, Outgoing, Pair, Role, begin_outgoing
 
 PAIR = Pair("hotline-a", "industry-b")
@@ -81,6 +83,11 @@ def outgoing() -> Outgoing:
 def place(unplaced: Unplaced, streams: Outgoing | None = None) -> Segment:
     streams = streams or outgoing()
     return place_segment(unplaced, streams.incarnation, streams.lanes[unplaced.lane], day=date(2026, 3, 1))
+
+
+def message_records(segment: Segment, above: int = 0) -> list[RecordBytes]:
+    """Return the records of a segment's messages with numbers above `above`, each with its place."""
+    return [place_record(each.record, each.place) for each in list_records([segment], above=above)]
 
 
 def keys(instance: str, key_id: str) -> VerifyKey | None:

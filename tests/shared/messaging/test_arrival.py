@@ -21,10 +21,10 @@ from shared.messaging.arrival import (
     Unreadable,
     Verified,
 )
-from shared.messaging.placement import KIND, PLACE, PROOF, SALT, build_message_records, build_proof_record
+from shared.messaging.placement import KIND, PLACE, PROOF, SALT, build_proof_record
 from shared.messaging.segments import RecordBytes, Segment
 from shared.messaging.streams import Incoming, Lane, Pair
-from tests.shared.messaging.builders import KEY, PAIR, compose, keys, letter, outgoing, place
+from tests.shared.messaging.builders import KEY, PAIR, compose, keys, letter, message_records, outgoing, place
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 TOPIC = uuid7()
@@ -37,7 +37,7 @@ def raw(records: Sequence[RecordBytes], start: int = 0) -> list[RawRecord]:
 
 
 def appended(segment: Segment, above: int = 0) -> list[RecordBytes]:
-    return [build_proof_record(segment, KEY), *build_message_records(segment, above=above)]
+    return [build_proof_record(segment, KEY), *message_records(segment, above=above)]
 
 
 def verifier() -> PartitionVerifier:

@@ -12,7 +12,6 @@ from shared.envelope.keys import SigningKey
 from shared.kernel.errors import Refused
 from shared.messaging.placement import (
     PLACE,
-    build_message_records,
     build_proof_record,
     digest_record,
     parse_place,
@@ -20,7 +19,7 @@ from shared.messaging.placement import (
 )
 from shared.messaging.segments import Segment, select_kept
 from shared.messaging.streams import Lane, Place, begin_chain
-from tests.shared.messaging.builders import KEY, compose, keys, letter, outgoing, place
+from tests.shared.messaging.builders import KEY, compose, keys, letter, message_records, outgoing, place
 
 SMALL = compose([letter(f"provider-{n}.example") for n in range(3)])
 SEGMENT = place(SMALL)
@@ -43,7 +42,7 @@ def test_a_reader_learns_place_and_digests_from_the_proof_record() -> None:
 def test_each_record_has_its_place_and_its_digest() -> None:
     proven = parse_proof_record(proof_value(SEGMENT), keys)
 
-    for record in build_message_records(SEGMENT):
+    for record in message_records(SEGMENT):
         found = parse_place(dict(record.headers)[PLACE], SEGMENT.lane)
         assert found is not None
         assert proven.has(found)
@@ -51,7 +50,7 @@ def test_each_record_has_its_place_and_its_digest() -> None:
 
 
 def test_only_records_above_a_number_are_appended_after_a_return() -> None:
-    records = build_message_records(SEGMENT, above=2)
+    records = message_records(SEGMENT, above=2)
 
     assert [parse_place(dict(each.headers)[PLACE], SEGMENT.lane) for each in records] == [
         Place(SEGMENT.incarnation, Lane.ORDINARY, 3)
@@ -60,7 +59,7 @@ def test_only_records_above_a_number_are_appended_after_a_return() -> None:
 
 def test_the_same_segment_has_the_same_bytes_at_every_append() -> None:
     assert build_proof_record(SEGMENT, KEY) == build_proof_record(SEGMENT, KEY)
-    assert build_message_records(SEGMENT) == build_message_records(SEGMENT)
+    assert message_records(SEGMENT) == message_records(SEGMENT)
 
 
 def test_a_segment_that_is_carried_keeps_its_content_proof_at_its_new_place() -> None:

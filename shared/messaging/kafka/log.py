@@ -1,0 +1,157 @@
+"""The log on Kafka: appends segments to the partitions that this instance alone writes.
+
+An append that failed is simply made again: readers drop records that they have. So nothing is remembered between two
+appends, and after any failure the topic's producer is replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from time import monotonic
+from typing import Any, Final
+from uuid import UUID
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaTimeoutError
+
+from shared.envelope.keys import SigningKey
+from shared.exchange.topics import inbox_topic
+from shared.kernel.errors import Refused, Unavailable
+from shared.messaging.placement import build_proof_record, place_record
+from shared.messaging.ports import Appended, PlacedRecord
+from shared.messaging.segments import RecordBytes, Segment
+from shared.messaging.streams import Lane, Pair
+from shared.runtime.kafka.access import KAFKA_ERRORS, KafkaAccess, unavailable
+from shared.runtime.kafka.topic_metadata import describe_topics
+
+#: Bytes of one append, as `max.message.bytes` of the topics bounds it.
+APPEND_BYTES_MAX: Final = 1_048_576
+APPEND_TIMEOUT_S: Final = 15.0
+CLOSE_TIMEOUT_S: Final = 5.0
+#: The age at which a topic's id is looked up again.
+TOPIC_ID_AGE_S: Final = 2.0
+
+
+class KafkaLog:
+    """Appends to the topics of one instance; each topic has a producer of its own, so that none waits for another."""
+
+    def __init__(self, access: KafkaAccess, *, instance: str, key: SigningKey) -> None:
+        self._access = access
+        self._instance = instance
+        self._key = key
+        self._topics: dict[Pair, _Topic] = {}
+
+    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> Appended:
+        """Append records in order, each segment's proof record before its first; durable on all in-sync replicas.
+
+        Raises `Unavailable`: any part may have been appended. Raises `Refused("record_too_large")` for a record above
+        the bound of every topic.
+        """
+        return await self.append_bytes(topic, lane, list(self._with_proofs(records)))
+
+    async def append_bytes(self, topic: Pair, lane: Lane, records: Sequence[RecordBytes]) -> Appended:
+        """Append records that have their final bytes, such as an acknowledgement."""
+        found = self._topics.setdefault(topic, _Topic(self._access, topic))
+        async with found.lock:
+            try:
+                async with asyncio.timeout(APPEND_TIMEOUT_S):
+                    return await found.append(lane, records)
+            except (TimeoutError, KafkaTimeoutError):
+                await found.stop()
+                raise Unavailable("broker_unavailable") from None
+            except KAFKA_ERRORS as error:
+                await found.stop()
+                raise unavailable(error) from None
+
+    async def close(self) -> None:
+        """Stop all producers."""
+        await asyncio.gather(*(topic.stop() for topic in self._topics.values()))
+
+    def _with_proofs(self, records: Iterable[PlacedRecord]) -> Iterable[RecordBytes]:
+        proven: Segment | None = None
+        for each in records:
+            if each.segment is not proven:
+                proven = each.segment
+                yield build_proof_record(proven, self._key)
+            yield place_record(each.record, each.place)
+
+
+class _Topic:
+    """One topic and its producer."""
+
+    def __init__(self, access: KafkaAccess, pair: Pair) -> None:
+        self._access = access
+        self._name = inbox_topic(pair.addressee, pair.writer)
+        self._client_id = f"causeway-{pair.writer}-relay"
+        self._producer: AIOKafkaProducer | None = None
+        self._topic_id: UUID | None = None
+        self._looked_at = 0.0
+        self.lock = asyncio.Lock()
+
+    async def append(self, lane: Lane, records: Sequence[RecordBytes]) -> Appended:
+        """Append records in as few record batches as hold them."""
+        producer = await self._start()
+        await producer.partitions_for(self._name)  # a missing topic, or a missing right, is an error here
+        topic_id = await self._find_id(producer)
+        first: int | None = None
+        end = 0
+        for batch, count in _batches(producer, records):
+            told = await (await producer.send_batch(batch, self._name, partition=int(lane)))
+            first = told.offset if first is None else first
+            end = told.offset + count
+        return Appended(topic_id, first or 0, end)
+
+    async def stop(self) -> None:
+        """Stop the producer; the next append starts another one."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            try:
+                await asyncio.wait_for(producer.stop(), CLOSE_TIMEOUT_S)
+            except (TimeoutError, *KAFKA_ERRORS):
+                # Without a broker `stop` waits for ever, and there is no public way to give up.
+                await producer._sender.close()
+                await producer.client.close()
+
+    async def _start(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            self._looked_at = 0.0
+            producer = AIOKafkaProducer(
+                **self._access.client_options(self._client_id),
+                enable_idempotence=True,
+                acks="all",
+                linger_ms=0,
+                compression_type=None,
+                max_batch_size=APPEND_BYTES_MAX,
+                max_request_size=APPEND_BYTES_MAX,
+            )
+            self._producer = producer
+            await producer.start()
+        return self._producer
+
+    async def _find_id(self, producer: AIOKafkaProducer) -> UUID:
+        if self._topic_id is None or monotonic() - self._looked_at > TOPIC_ID_AGE_S:
+            described = (await describe_topics(producer.client, [self._name])).get(self._name)
+            if described is None:
+                raise Unavailable("broker_refuses")
+            self._topic_id, self._looked_at = described.topic_id, monotonic()
+        return self._topic_id
+
+
+def _batches(producer: AIOKafkaProducer, records: Sequence[RecordBytes]) -> Iterable[tuple[Any, int]]:
+    """Yield record batches, each with its number of records. Raises `Refused("record_too_large")`."""
+    batch, count = producer.create_batch(), 0
+    for record in records:
+        if not _add(batch, record):
+            yield batch, count
+            batch, count = producer.create_batch(), 0
+            _add(batch, record)
+        count += 1
+        if batch.size() > APPEND_BYTES_MAX:  # the first record of a batch fits whatever its size
+            raise Refused("record_too_large")
+    if count:
+        yield batch, count
+
+
+def _add(batch: Any, record: RecordBytes) -> bool:
+    return batch.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers)) is not None
