@@ -90,6 +90,7 @@ class ForkServer:
 
     def start(self, name: str, argv: Sequence[str], env: Mapping[str, str], *, log: Path) -> ForkedProcess:
         """Fork a process for a command. Waits for the imports. Raises `Unavailable` if the server ends instead."""
+        log.touch(mode=0o600)  # a reader may wait for a line before the process has begun
         job = Job(name, tuple(argv[2:]), env, str(log)).to_bytes()
         with self._one_at_a_time:
             control = self._control

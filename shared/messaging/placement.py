@@ -112,7 +112,9 @@ def parse_proof_record(value: bytes, keys: PlaceKeys) -> ProvenSegment:
     if key is None:
         raise Refused("key_unknown")
     packed = value[len(value) - stated.proof_bytes :]
-    key.verify(stated.signature, _statement(stated, extend_chain(stated.chain_before, digests), packed, len(members)))
+    key.verify(
+        stated.signature, _statement(stated, extend_chain(stated.chain_before, digests), packed, count=len(members))
+    )
     valid = check_groups(proof, proof.roots(), lambda key_id: keys(stated.pair.writer, key_id))
     signed = tuple(valid[proof.leaves[member].group] for member in members)
     where = stated.pair, stated.incarnation, stated.lane, stated.first, stated.chain_before
@@ -173,10 +175,10 @@ def _read_proof(value: bytes) -> tuple[_Stated, ContentProof, tuple[int, ...]]:
 
 def _signed_bytes(segment: Segment) -> bytes:
     where = segment.pair, segment.incarnation, segment.lane, segment.first, segment.chain_before
-    return _statement(_Stated(*where, b"", ""), segment.chain, segment.proof, len(segment.messages))
+    return _statement(_Stated(*where, b"", ""), segment.chain, segment.proof, count=len(segment.messages))
 
 
-def _statement(stated: _Stated, chain: bytes, proof: bytes, count: int) -> bytes:
+def _statement(stated: _Stated, chain: bytes, proof: bytes, *, count: int) -> bytes:
     """Return the bytes under a place signature: one line each, in this order."""
     lines = (
         CONTEXT,
