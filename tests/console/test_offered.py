@@ -39,7 +39,7 @@ async def test_acts_on_holds_and_leases_are_offered_where_there_are_such(exchang
         held = {"scope": "removal", "basis": "investigation_open", "not_after": "2099-01-01T00:00"}
         refused = await sent(client, f"{case}/act/place_hold", held, of=case)
         assert 'href="#place_hold-not_after">Not after: ' in refused.text
-        assert "What helps: name an earlier end" in refused.text
+        assert "Give an earlier end, and extend the hold" in refused.text
         assert (await sent(client, f"{case}/act/claim", {"hours": "1"}, of=case)).status_code == DONE
         asked = {"about": "1", "needs": "hashes"}
         assert (await sent(client, f"{case}/act/ask", asked, of=case)).status_code == DONE
@@ -80,7 +80,7 @@ async def test_a_new_referral_that_is_refused_says_where_by_the_name_on_the_form
         }
         again = (await sent(client, place, filled, of=place)).text
         assert 'href="#external_ref">Your reference: ' in again
-        assert "What helps: it is the same referral" in again
+        assert "Show that referral, or give the new one" in again
         wrong = (await sent(client, place, filled | {"locations": "nowhere", "observed_at": ""}, of=place)).text
         assert 'href="#observed_at">Seen at (UTC): Fill this in' in wrong
         assert 'href="#locations">Locations: Line 1: Not a location of the kind that is chosen' in wrong
