@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from itertools import groupby
 
 from deploy.policy import sample_policy
@@ -73,7 +74,8 @@ def _lines(policy: Policy) -> Iterator[str]:
 
 def _instrument(entry: InstrumentEntry) -> tuple[str, ...]:
     successor = f", then `{entry.succeeded_by}`" if entry.succeeded_by else ""
-    span = _span(entry) + successor
+    note = f" ({entry.end_note})" if entry.end_note else ""
+    span = _span(entry) + note + successor
     return (
         *(f"`{entry.id}`", entry.title, entry.jurisdiction, span),
         *(_mark(entry.confirmed), entry.source, _reviewed(entry)),
@@ -96,7 +98,9 @@ def _term(clock: Clock) -> str:
 
 
 def _span(entry: InstrumentEntry | Rule) -> str:
-    return f"{entry.valid_from} until {entry.valid_to}" if entry.valid_to else f"from {entry.valid_from}"
+    if entry.valid_to is None:
+        return f"from {entry.valid_from}"
+    return f"{entry.valid_from} until the end of {entry.valid_to - timedelta(days=1)}"
 
 
 def _mark(confirmed: Confirmed) -> str:

@@ -151,13 +151,18 @@ class Reviewed(Contract):
 
 
 class InstrumentEntry(Reviewed):
-    """One legal instrument that rules and clocks cite. `valid_to` is the first day it is not in force."""
+    """One legal instrument that rules and clocks cite.
+
+    `valid_to` is the first day after its last day. A last day that the law fixes is included and is not moved by a
+    holiday; `end_note` cites the reason.
+    """
 
     id: Instrument
     title: Words
     jurisdiction: Jurisdiction
     valid_from: Day
     valid_to: Day | None = None
+    end_note: Words | None = None
     succeeded_by: Instrument | None = None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from shared.routing.engine import Judged, Setting, judge, questions, unfit
@@ -34,7 +34,10 @@ def explain(
         "work_reason": outcome.work_reason,
         "edges": [edge.as_json() for edge in outcome.edges],
         "not_sent": list(outcome.not_sent),
-        "rules": [_rule(rule, view, outcome) for rule in setting.policy.rules],
+        "rules": [
+            _rule(rule, view, outcome, setting.policy.instruments.get(rule.document["basis"]["instrument"], {}))
+            for rule in setting.policy.rules
+        ],
     }
 
 
@@ -43,7 +46,7 @@ def explanation_text(explanation: Mapping[str, Any]) -> str:
     return "\n".join(_lines(explanation))
 
 
-def _rule(rule: CompiledRule, view: FactView, outcome: Judged) -> dict[str, Any]:
+def _rule(rule: CompiledRule, view: FactView, outcome: Judged, instrument: Mapping[str, Any]) -> dict[str, Any]:
     judged_on = rule.judged_on(view.days)
     asked = [each for _, each in questions(rule, view)]
     conditions = [
@@ -63,11 +66,16 @@ def _rule(rule: CompiledRule, view: FactView, outcome: Judged) -> dict[str, Any]
         "outcome": _said(rule, view, outcome),
         "judged_on": judged_on.isoformat(),
         "valid_from": rule.document["valid_from"],
-        "valid_to": rule.document.get("valid_to"),
+        "last_day": _last_day(rule),
+        "end_note": instrument.get("end_note") if rule.document.get("valid_to") == instrument.get("valid_to") else None,
         "known_from": rule.document["known_from"],
         "conditions": conditions,
         "selects": [{"recipient": party_id, "dropped": selected[party_id]} for party_id in sorted(selected)],
     }
+
+
+def _last_day(rule: CompiledRule) -> str | None:
+    return (rule.valid_to - timedelta(days=1)).isoformat() if rule.document.get("valid_to") else None
 
 
 def _said(rule: CompiledRule, view: FactView, outcome: Judged) -> str:
@@ -104,7 +112,9 @@ def _because(rule: Mapping[str, Any]) -> str:
     if rule["outcome"] == "not_known_yet":
         return f", known from {rule['known_from']}"
     if rule["outcome"] == "not_in_force":
-        return f" on {rule['judged_on']}, valid from {rule['valid_from']} to {rule['valid_to'] or 'further notice'}"
+        note = f" ({rule['end_note']})" if rule["end_note"] else ""
+        until = f"until the end of {rule['last_day']}{note}" if rule["last_day"] else "without an end"
+        return f" on {rule['judged_on']}, in force from {rule['valid_from']} {until}"
     if rule["outcome"] == "conditions_fail":
         return "".join(f"; not {_condition(entry)}" for entry in rule["conditions"] if not entry["holds"])
     dropped = [entry for entry in rule["selects"] if entry["dropped"]]

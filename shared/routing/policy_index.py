@@ -132,6 +132,7 @@ class PolicyIndex:
         self.digest = digest
         self.edition = Edition.of(document)
         self.document = document
+        self.instruments = {entry["id"]: entry for entry in document.get("instruments") or ()}
         issued_on = date.fromisoformat(document["issued_on"])
         numbered = sorted(enumerate(document["rules"]), key=lambda entry: str(entry[1]["id"]))
         self.rules = tuple(_compile(rule, order, f"/rules/{number}") for order, (number, rule) in enumerate(numbered))

@@ -119,8 +119,8 @@ class Instrument(Code):
     """Legal instruments that rules and notices cite."""
 
     DSA = "dsa", "EU Regulation 2022/2065"
-    EU_2021_1232 = "eu_2021_1232", "EU Regulation 2021/1232, lapsed 3 April 2026"
-    EU_2026_1881 = "eu_2026_1881", "EU Regulation 2026/1881, from 31 July 2026 to 3 April 2028"
+    EU_2021_1232 = "eu_2021_1232", "EU Regulation 2021/1232, until the end of 3 April 2026"
+    EU_2026_1881 = "eu_2026_1881", "EU Regulation 2026/1881, from 31 July 2026 until the end of 3 April 2028"
     EU_2023_1543 = "eu_2023_1543", "EU Regulation 2023/1543 (e-Evidence)"
     EU_2024_2835 = "eu_2024_2835", "Implementing Regulation (EU) 2024/2835"
     EPRIVACY = "eprivacy", "Directive 2002/58/EC"

@@ -25,6 +25,7 @@ from shared.contracts.referral import ReferralSubmission
 from shared.exchange.facts import read_facts
 from shared.kernel.canonical import canonical_json
 from shared.routing.ageing import aged, review
+from shared.routing.explain import explanation_text
 from shared.routing.shelf import DocumentShelf
 from shared.routing.whatif import Comparison, DecidedReferral, compare, preview, replay
 from tests.deploy.sample.samples import TREE_DATA, directory_document, index_of, policy_document, policy_of
@@ -206,12 +207,12 @@ def test_april_has_no_basis_and_august_has_and_each_under_the_others_law_comes_o
 @pytest.mark.parametrize(
     ("day", "permitted"),
     [
-        (date(2026, 4, 2), "eu-2021-1232-user-agency"),
-        (date(2026, 4, 3), ""),
+        (date(2026, 4, 3), "eu-2021-1232-user-agency"),
+        (date(2026, 4, 4), ""),
         (date(2026, 7, 30), ""),
         (date(2026, 7, 31), "eu-2026-1881-user-agency"),
-        (date(2028, 4, 2), "eu-2026-1881-user-agency"),
-        (date(2028, 4, 3), ""),
+        (date(2028, 4, 3), "eu-2026-1881-user-agency"),
+        (date(2028, 4, 4), ""),
     ],
 )
 def test_the_derogations_begin_and_end_to_the_day_and_so_does_what_is_prohibited(
@@ -223,11 +224,37 @@ def test_the_derogations_begin_and_end_to_the_day_and_so_does_what_is_prohibited
     assert (preview(scanned, shelf)["work_reason"] == "prohibited") is not bool(permitted)
 
 
+@pytest.mark.parametrize(
+    ("rule_id", "last_day", "holiday"),
+    [
+        ("eu-2021-1232-user-agency", date(2026, 4, 3), True),
+        ("eu-2026-1881-user-agency", date(2028, 4, 3), False),
+    ],
+)
+def test_a_fixed_last_day_is_included_and_its_reason_is_shown(
+    shelf: DocumentShelf, rule_id: str, last_day: date, holiday: bool
+) -> None:
+    """Good Friday 2026 does not move the last day: Art. 4(1) of Regulation 1182/71 excludes its Art. 3(4)."""
+    easter_moved = any(
+        last_day in each.holidays for each in sample_policy().calendars if each.jurisdiction in ("GB-EAW", "DE")
+    )
+    assert easter_moved is holiday
+    after = datetime.combine(last_day + timedelta(days=1), datetime.min.time(), UTC)
+    explained = preview(message(after), shelf)
+    (row,) = [each for each in explained["rules"] if each["rule"] == rule_id]
+    assert (row["outcome"], row["last_day"]) == ("not_in_force", last_day.isoformat())
+    assert "1182/71" in row["end_note"]
+    (line,) = [each for each in explanation_text(explained).splitlines() if each.startswith(f"  rule {rule_id}:")]
+    assert f"until the end of {last_day}" in line
+    assert "Art. 4(3)" in line
+    assert f"until the end of {last_day} (Regulation (EEC, Euratom) 1182/71" in law_page()
+
+
 def test_deciding_later_makes_no_detection_lawful_that_was_not(shelf: DocumentShelf) -> None:
     assert replay(message(APRIL), shelf, at=AUGUST)["work_reason"] == "no_basis"
 
 
-@pytest.mark.parametrize("observed_at", [AUGUST, datetime(2028, 4, 2, tzinfo=UTC)])
+@pytest.mark.parametrize("observed_at", [AUGUST, datetime(2028, 4, 3, tzinfo=UTC)])
 @pytest.mark.parametrize("viewed_by", ["human", "automated_only"])
 @pytest.mark.parametrize("excluded", [{"incident_flags": ["end_to_end_encrypted"]}, {"media_kind": "audio"}])
 def test_encrypted_messages_and_audio_stay_excluded(
@@ -243,7 +270,7 @@ def test_encrypted_messages_and_audio_stay_excluded(
 
 def test_after_the_derogation_what_scanning_found_goes_to_nobody_again(shelf: DocumentShelf) -> None:
     abroad = {"origin": "provider-001.example", "reporter": ["US-CA"]}
-    explained = preview(message(datetime(2028, 4, 3, tzinfo=UTC), viewed_by="automated_only", **abroad), shelf)
+    explained = preview(message(datetime(2028, 4, 4, tzinfo=UTC), viewed_by="automated_only", **abroad), shelf)
     assert (explained["edges"], explained["work_reason"]) == ([], "prohibited")
     assert [name for edge in explained["not_sent"] for name in edge["rules"]] == ["eu-eprivacy-5-messages-2028"]
 
@@ -277,8 +304,8 @@ def test_days_and_terms_are_those_that_were_read_and_only_these_rest_on_the_text
     """Written here a second time: a slip in the data must not pass because everything else reads the same data."""
     policy = sample_policy()
     spans = {entry.id.value: (str(entry.valid_from), str(entry.valid_to)) for entry in policy.instruments}
-    assert spans["eu_2021_1232"] == ("2021-08-02", "2026-04-03")
-    assert spans["eu_2026_1881"] == ("2026-07-31", "2028-04-03")
+    assert spans["eu_2021_1232"] == ("2021-08-02", "2026-04-04")
+    assert spans["eu_2026_1881"] == ("2026-07-31", "2028-04-04")
     assert spans["uk_si_2026_268"] == ("2026-04-07", "None")
     assert spans["us_take_it_down"] == ("2026-05-19", "None")
     assert spans["ca_c16"] == ("2026-06-18", "None")
@@ -353,7 +380,7 @@ def test_the_sample_ages_91_days_after_its_review_and_what_ended_stays_on_the_li
     )
     (ended,) = [each for each in review(policy, reviewed_on) if each.instrument == "eu_2021_1232"]
     assert (ended.succeeded_by, ended.live, ended.reasons) == ("eu_2026_1881", (), ())
-    assert ("eu_2026_1881", "ended") not in aged(policy, date(2028, 4, 3)), "no rule cites it then"
+    assert ("eu_2026_1881", "ended") not in aged(policy, date(2028, 4, 4)), "no rule cites it then"
 
 
 def test_the_calendars_know_the_working_days_of_three_years() -> None:

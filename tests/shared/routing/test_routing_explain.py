@@ -89,7 +89,7 @@ def test_people_read_where_it_goes_and_which_condition_failed() -> None:
         "  not to police-nl.example for investigation: g-video",
         "  rule a-hosting: proposes",
         "  rule b-investigation: proposes",
-        "  rule c-lapsed: not_in_force on 2026-05-01, valid from 2020-01-01 to 2026-04-01",
+        "  rule c-lapsed: not_in_force on 2026-05-01, in force from 2020-01-01 until the end of 2026-03-31",
         "  rule d-unknown: not_known_yet, known from 2026-06-01",
         "  rule e-elsewhere: conditions_fail; not hosting under US; not user under BE, BR, DE, FR, GH, …",
         "  rule f-nobody: selects_nobody",
