@@ -53,7 +53,7 @@ _REVIEWED = {
     "source": "Official Journal of the European Union, L 277, 27.10.2022",
     "reviewed_on": "2026-05-01",
     "reviewer_role": "policy_lead",
-    "confirmed": "primary",
+    "reading": "read",
     "known_from": "2022-10-27",
 }
 _SINCE = {"valid_from": "2026-01-01T00:00:00.000Z"}
@@ -174,6 +174,7 @@ def _dsa() -> dict[str, Any]:
         "id": "dsa",
         "title": "Digital Services Act",
         "jurisdiction": "BLOC-EU",
+        "confirmation": "confirmed",
         "valid_from": "2024-02-17",
     }
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import groupby
 
 from deploy.policy import sample_policy
 from shared.contracts.policy import Clock, InstrumentEntry, Policy, Reviewed, Rule
-from shared.vocabulary.law import Confirmed
+from shared.routing.ageing import state_of
+from shared.vocabulary.law import Confirmation, Reading
 
 _HEAD = """# The sample's law
 
@@ -16,8 +17,9 @@ Written by `python -m deploy.artifacts` from `deploy/policy/sample.json`; do not
 advice**: it shows how law is kept, and decides for sample parties. Whoever runs an exchange writes another,
 and two people approve it.
 
-An entry is *primary* where the text of the law was read, and **secondary** where it rests on what others say of it, or
-on what somebody recalled: check it before relying on it. Rules rest on the instrument that they cite.
+The column *text* says how an article was read: *read*, **secondary** (other sources describe it) or **unread**
+(recalled). Check every text that is not *read* before you rely on it. An instrument is *confirmed* if a source
+confirms that it is in force on its dates. Rules and clocks of an unconfirmed instrument are never in force.
 `causeway policy review` says what must be looked at next; 90 days after its last review an instrument raises an alarm
 ([operations](operations/README.md#the-law-ages)).
 """
@@ -42,50 +44,55 @@ def law_page() -> str:
 def _lines(policy: Policy) -> Iterator[str]:
     yield _HEAD
     entries = (*policy.instruments, *policy.clocks, *policy.calendars)
-    resting = sum(entry.confirmed is Confirmed.SECONDARY for entry in entries)
+    read = sum(entry.reading is Reading.READ for entry in entries)
     counts = f"{len(policy.rules)} rules, {len(policy.instruments)} instruments, {len(policy.clocks)} clocks"
     yield f"Version {policy.version} of {policy.issued_on}: {counts}, {len(policy.calendars)} calendars."
-    yield f"**{resting} of {len(entries)} entries are secondary.**\n"
+    yield f"**The text of {read} of {len(entries)} entries was read.**\n"
     yield "## Instruments\n"
     yield from _table(
-        ("code", "instrument", "where", "in force", "rests on", "source", "reviewed"),
-        [_instrument(entry) for entry in policy.instruments],
+        ("code", "instrument", "where", "in force", "state", "text", "source", "reviewed"),
+        [_instrument(entry, policy.issued_on) for entry in policy.instruments],
     )
     yield "\n## Rules\n"
-    rests = {entry.id: entry.confirmed for entry in policy.instruments}
+    unconfirmed = {each.id for each in policy.instruments if each.confirmation is Confirmation.UNCONFIRMED}
     rules = [
-        (f"`{rule.id}`", rule.effect, f"{rule.basis.article}", _span(rule), _mark(rests[rule.basis.instrument]))
+        (
+            *(f"`{rule.id}`", rule.effect, rule.basis.article),
+            "**never: unconfirmed**" if rule.basis.instrument in unconfirmed else _span(rule),
+            _mark(rule.reading),
+        )
         for rule in policy.rules
     ]
-    yield from _table(("rule", "effect", "article", "in force", "rests on"), rules)
+    yield from _table(("rule", "effect", "article", "in force", "text"), rules)
     yield "\n## Clocks\n"
     yield _COUNTED
-    columns = ("clock", "from", "term", "stopped by", "due", "then", "rests on", "source", "reviewed")
+    columns = ("clock", "from", "term", "stopped by", "due", "then", "text", "source", "reviewed")
     yield from _table(columns, [_clock(clock) for clock in policy.clocks])
     yield "\n## Calendars\n"
     yield _CALENDARS
     for (source, reviewed), group in groupby(policy.calendars, key=lambda each: (each.source, _reviewed(each))):
         found = list(group)
         spans = sorted({f"{each.valid_from} until {each.valid_to}" for each in found})
-        marks = sorted({_mark(each.confirmed) for each in found})
+        marks = sorted({_mark(each.reading) for each in found})
         places = ", ".join(f"{each.jurisdiction} ({_offset(each.utc_offset_min or 0)})" for each in found)
         yield f"{places}; {', '.join(spans)}; {', '.join(marks)}: {source}; {reviewed}."
 
 
-def _instrument(entry: InstrumentEntry) -> tuple[str, ...]:
+def _instrument(entry: InstrumentEntry, on: date) -> tuple[str, ...]:
     successor = f", then `{entry.succeeded_by}`" if entry.succeeded_by else ""
     note = f" ({entry.end_note})" if entry.end_note else ""
     span = _span(entry) + note + successor
     return (
         *(f"`{entry.id}`", entry.title, entry.jurisdiction, span),
-        *(_mark(entry.confirmed), entry.source, _reviewed(entry)),
+        f"{_words(state_of(entry.model_dump(mode='json'), on))}, {entry.confirmation}",
+        *(_mark(entry.reading), entry.source, _reviewed(entry)),
     )
 
 
 def _clock(clock: Clock) -> tuple[str, ...]:
     return (
         *(f"`{clock.id}`", _words(clock.starts), _term(clock), ", ".join(map(_words, clock.stopped_by))),
-        *(_words(clock.due), _words(clock.then), _mark(clock.confirmed), clock.source, _reviewed(clock)),
+        *(_words(clock.due), _words(clock.then), _mark(clock.reading), clock.source, _reviewed(clock)),
     )
 
 
@@ -98,13 +105,15 @@ def _term(clock: Clock) -> str:
 
 
 def _span(entry: InstrumentEntry | Rule) -> str:
+    if entry.valid_from is None:
+        return "no first day known"
     if entry.valid_to is None:
         return f"from {entry.valid_from}"
     return f"{entry.valid_from} until the end of {entry.valid_to - timedelta(days=1)}"
 
 
-def _mark(confirmed: Confirmed) -> str:
-    return "**secondary**" if confirmed is Confirmed.SECONDARY else "primary"
+def _mark(reading: Reading) -> str:
+    return "read" if reading is Reading.READ else f"**{reading}**"
 
 
 def _reviewed(entry: Reviewed) -> str:

@@ -21,6 +21,7 @@ from shared.kernel.errors import Refused
 from shared.routing.directory_index import KEY_SUITES
 from shared.routing.shelf import read_directory, read_policy
 from shared.vocabulary.jurisdiction import TREE
+from shared.vocabulary.law import Confirmation
 from shared.vocabulary.routing import Instrument
 
 #: No end and no review lies farther on than this: a day in the year 9999 is none, and nobody would be asked to look.
@@ -81,6 +82,11 @@ def objections(policy: Policy) -> Iterator[Objection]:
             yield Objection("instrument_repeated", f"{field}/id")
         if entry.succeeded_by is not None and (entry.succeeded_by not in listed or entry.succeeded_by == entry.id):
             yield Objection("instrument_not_listed", f"{field}/succeeded_by")
+        if entry.confirmation is Confirmation.CONFIRMED and entry.valid_from is None:
+            yield Objection("instrument_without_start", f"{field}/valid_from")
+        successor = listed.get(entry.succeeded_by) if entry.succeeded_by else None
+        if entry.valid_to and successor and successor.confirmation is Confirmation.UNCONFIRMED:
+            yield Objection("ended_by_unconfirmed", f"{field}/valid_to")
         if _succeeds_itself(entry, listed):
             yield Objection("succession_cyclic", f"{field}/succeeded_by")
         yield from _of_entry(entry, entry.jurisdiction, issued_on, field=field)
@@ -120,7 +126,7 @@ def _of_entry(
 ) -> Iterator[Objection]:
     if entry.reviewed_on > issued_on:
         yield Objection("reviewed_after_issue", f"{field}/reviewed_on")
-    if entry.valid_to is not None and entry.valid_to <= entry.valid_from:
+    if entry.valid_to is not None and (entry.valid_from is None or entry.valid_to <= entry.valid_from):
         yield Objection("never_in_force", f"{field}/valid_to")
     if entry.valid_to is not None and entry.valid_to > _years_after(issued_on, END_YEARS_MAX):
         yield Objection("end_too_far", f"{field}/valid_to")
@@ -156,7 +162,7 @@ def _of_basis(
     if entry is None:
         yield Objection("instrument_not_listed", f"{field}/basis/instrument")
         return
-    if cites.valid_from < entry.valid_from:
+    if entry.valid_from is not None and cites.valid_from < entry.valid_from:
         yield Objection("instrument_not_yet_in_force", f"{field}/valid_from")
     over = entry.valid_to is not None and entry.valid_to <= issued_on
     if over and (cites.valid_to is None or issued_on < cites.valid_to):

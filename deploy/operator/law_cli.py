@@ -72,7 +72,18 @@ def review(*, file: Path | None = None, at: datetime | None = None, options: Opt
         if options.json:
             output.document({"on": day.isoformat(), "instruments": [_as_json(each) for each in found]})
         else:
-            columns = ("instrument", "review by", "last by", "rests on", "until", "successor", "cited by", "")
+            columns = (
+                "instrument",
+                "review by",
+                "last by",
+                "reading",
+                "state",
+                "confirmation",
+                "before",
+                "successor",
+                "cited by",
+                "",
+            )
             output.table(columns, [_row(each) for each in found])
         return output.FAILED if any(each.reasons for each in found) else output.DONE
 
@@ -150,7 +161,9 @@ def _as_json(each: Review) -> dict[str, object]:
         "review_by": each.review_by.isoformat(),
         "reviewed_on": each.reviewed_on.isoformat(),
         "reviewer_role": each.reviewer_role,
-        "confirmed": each.confirmed,
+        "reading": each.reading,
+        "state": each.state,
+        "confirmation": each.confirmation,
         "source": each.source,
         "valid_to": each.valid_to.isoformat() if each.valid_to else None,
         "succeeded_by": each.succeeded_by,
@@ -165,7 +178,9 @@ def _row(each: Review) -> tuple[str, ...]:
         each.instrument,
         each.review_by.isoformat(),
         each.reviewer_role,
-        each.confirmed,
+        each.reading,
+        each.state,
+        each.confirmation,
         each.valid_to.isoformat() if each.valid_to else "",
         each.succeeded_by or "",
         " ".join(each.cited_by),

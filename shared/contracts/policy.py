@@ -3,8 +3,8 @@
 No rule looks at another rule. A permit proposes edges; a prohibition removes edges; both read only
 the facts they name in `reads`, and the directory. Missing law means: do not send.
 
-Rules cite instruments; instruments, clocks and calendars say where they were read, when a person last looked, and
-whether that rests on the text itself. They decide nothing; clocks and calendars are there to be counted by.
+Rules cite instruments. Instruments, clocks and calendars state their source, their last review and how it was read.
+An unconfirmed instrument keeps its rules and clocks out of force; nothing else of an instrument decides.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from shared.vocabulary.law import (
     ClockConsequence,
     ClockDue,
     ClockEvent,
-    Confirmed,
+    Confirmation,
     Promptness,
+    Reading,
     ReviewerRole,
     StopCause,
 )
@@ -113,7 +114,7 @@ class Rule(Contract):
 
     `hash_kinds` are sent of an item beside PDQ and the strongest cryptographic one that it has, which always are.
     `hold_window_h`: for so long law enforcement may stop the notice; silence means that it is sent. `review_by` is the
-    day by which a person must look at a rule that has no end.
+    day by which a person must look at a rule that has no end. `reading` says how the article of its basis was read.
     """
 
     id: RuleId
@@ -125,6 +126,7 @@ class Rule(Contract):
     purpose: Purpose | None = None
     reason: Reason | None = None
     basis: LegalBasis
+    reading: Reading = Reading.UNREAD
     handling: Handling | None = None
     withheld: Annotated[tuple[WithheldField, ...], Field(max_length=16)] = ()
     hash_kinds: Annotated[tuple[HashKind, ...], Field(max_length=16)] = ()
@@ -138,7 +140,7 @@ class Rule(Contract):
 
 
 class Reviewed(Contract):
-    """Where an entry was read, who last looked at it and when, and whether that rests on the text of the law itself.
+    """The source of an entry, its last review, and how its article was read.
 
     `known_from` is the day on which we learnt of it.
     """
@@ -146,12 +148,15 @@ class Reviewed(Contract):
     source: Words
     reviewed_on: Day
     reviewer_role: ReviewerRole
-    confirmed: Confirmed
+    reading: Reading
     known_from: Day
 
 
 class InstrumentEntry(Reviewed):
     """One legal instrument that rules and clocks cite.
+
+    `valid_from` is left out while no first day is known. An unconfirmed instrument decides nothing: its rules and
+    clocks are never in force, and it neither begins nor ends another instrument.
 
     `valid_to` is the first day after its last day. A last day that the law fixes is included and is not moved by a
     holiday; `end_note` cites the reason.
@@ -160,7 +165,8 @@ class InstrumentEntry(Reviewed):
     id: Instrument
     title: Words
     jurisdiction: Jurisdiction
-    valid_from: Day
+    confirmation: Confirmation
+    valid_from: Day | None = None
     valid_to: Day | None = None
     end_note: Words | None = None
     succeeded_by: Instrument | None = None

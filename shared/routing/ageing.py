@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final
 
+from shared.vocabulary.law import Confirmation, InstrumentState
+
 #: After so many days without a review an instrument is aged.
 REVIEW_DAYS: Final = 90
 REASONS: Final = ("ended", "succeeded", "unreviewed")
@@ -27,12 +29,14 @@ class Review:
 
     instrument: str
     title: str
+    state: str
+    confirmation: str
     valid_to: date | None
     succeeded_by: str | None
     reviewed_on: date
     review_by: date
     reviewer_role: str
-    confirmed: str
+    reading: str
     source: str
     cited_by: tuple[str, ...]
     live: tuple[str, ...]
@@ -44,8 +48,8 @@ def review(policy: Mapping[str, Any], on: date) -> list[Review]:
     citing: dict[str, list[Mapping[str, Any]]] = {}
     for each in (*policy["rules"], *(policy.get("clocks") or ())):
         citing.setdefault(each["basis"]["instrument"], []).append(each)
-    begins = {entry["id"]: date.fromisoformat(entry["valid_from"]) for entry in policy.get("instruments") or ()}
-    found = [_review(entry, citing.get(entry["id"], []), begins, on=on) for entry in policy.get("instruments") or ()]
+    entries = {entry["id"]: entry for entry in policy.get("instruments") or ()}
+    found = [_review(entry, citing.get(name, []), entries, on=on) for name, entry in entries.items()]
     return sorted(found, key=lambda each: (each.review_by, each.instrument))
 
 
@@ -54,16 +58,29 @@ def aged(policy: Mapping[str, Any], on: date) -> list[tuple[str, str]]:
     return sorted((each.instrument, reason) for each in review(policy, on) for reason in each.reasons)
 
 
+def state_of(entry: Mapping[str, Any], on: date) -> InstrumentState:
+    """Return the state of an instrument on a day, whether it is confirmed or not."""
+    begins, ends = _day(entry.get("valid_from")), _day(entry.get("valid_to"))
+    if begins is None or on < begins:
+        return InstrumentState.PENDING
+    return InstrumentState.ENDED if ends is not None and ends <= on else InstrumentState.IN_FORCE
+
+
+def is_in_force(entry: Mapping[str, Any], on: date) -> bool:
+    """Return whether an instrument is confirmed and in force on a day."""
+    return entry["confirmation"] == Confirmation.CONFIRMED and state_of(entry, on) is InstrumentState.IN_FORCE
+
+
 def _review(
-    entry: Mapping[str, Any], citing: Sequence[Mapping[str, Any]], begins: Mapping[str, date], *, on: date
+    entry: Mapping[str, Any], citing: Sequence[Mapping[str, Any]], entries: Mapping[str, Any], *, on: date
 ) -> Review:
     standing = [each for each in citing if (end := _day(each.get("valid_to"))) is None or on < end]
     live = tuple(sorted(each["id"] for each in standing))
     valid_to, reviewed_on = _day(entry.get("valid_to")), date.fromisoformat(entry["reviewed_on"])
     over = valid_to is not None and valid_to <= on
-    # From the day its successor is in force nothing should rest on it; one that is not listed counts as in force.
+    # From the day on which its confirmed successor is in force nothing should rest on it.
     succeeded_by = entry.get("succeeded_by")
-    succeeded = succeeded_by is not None and begins.get(succeeded_by, on) <= on
+    succeeded = succeeded_by is not None and succeeded_by in entries and is_in_force(entries[succeeded_by], on)
     # A rule may ask for an earlier look than its instrument; once that day has passed only a new version moves it.
     asked = [day for each in standing if (day := _day(each.get("review_by")))]
     review_by = min((reviewed_on + timedelta(days=REVIEW_DAYS), *asked))
@@ -72,12 +89,14 @@ def _review(
     return Review(
         instrument=entry["id"],
         title=entry["title"],
+        state=state_of(entry, on).value,
+        confirmation=entry["confirmation"],
         valid_to=valid_to,
         succeeded_by=succeeded_by,
         reviewed_on=reviewed_on,
         review_by=review_by,
         reviewer_role=entry["reviewer_role"],
-        confirmed=entry["confirmed"],
+        reading=entry["reading"],
         source=entry["source"],
         cited_by=tuple(sorted(each["id"] for each in citing)),
         live=live,

@@ -356,7 +356,7 @@ def _book(policy: PolicyIndex) -> _Book:
     document = policy.document
     instrument_of = {rule["id"]: rule["basis"]["instrument"] for rule in document["rules"]}
     return _Book(
-        tuple(_clock(entry) for entry in document.get("clocks") or ()),
+        tuple(_clock(each) for each in document.get("clocks") or () if policy.confirms(each["basis"]["instrument"])),
         instrument_of,
         frozenset(instrument_of.values()),
         Calendars(document.get("calendars") or ()),

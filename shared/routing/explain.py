@@ -19,8 +19,8 @@ def explain(
 ) -> dict[str, Any]:
     """The decision and, for every rule, what it did or why it did nothing. JSON; arguments as for `judge`.
 
-    `rules[].outcome` is one of `proposes`, `removes`, `not_known_yet`, `not_in_force`, `conditions_fail`,
-    `selects_nobody`, `covers_nothing`, `codes_unknown`.
+    `rules[].outcome` is one of `proposes`, `removes`, `not_known_yet`, `unconfirmed`, `not_in_force`,
+    `conditions_fail`, `selects_nobody`, `covers_nothing`, `codes_unknown`.
     """
     view = setting.view(facts, known_on)
     outcome = judge(facts, setting, salt="", known_on=known_on, unknown=unknown)
@@ -84,7 +84,7 @@ def _said(rule: CompiledRule, view: FactView, outcome: Judged) -> str:
     if rule.known_from > view.days.known_on:
         return "not_known_yet"
     if not rule.in_force(view.days):
-        return "not_in_force"
+        return "not_in_force" if rule.confirmed else "unconfirmed"
     asked = [each for _, each in questions(rule, view)]
     holding = [each for each in asked if rule.holds(each)]
     if asked and not holding:

@@ -14,6 +14,7 @@ from shared.routing.edition import Edition
 from shared.routing.facts import JURISDICTION_FACTS, LEADING_FACTS, Days, FactView, Standing
 from shared.routing.terms import Terms, combine
 from shared.vocabulary.jurisdiction import JurisdictionTree
+from shared.vocabulary.law import Confirmation
 from shared.vocabulary.routing import Fact, PartyKind
 
 _ORIGIN, _INCIDENT_KIND, _OBSERVED_ON = Fact.ORIGIN.value, Fact.INCIDENT_KIND.value, Fact.OBSERVED_ON.value
@@ -86,6 +87,7 @@ class CompiledRule:
     valid_from: date
     valid_to: date
     known_from: date
+    confirmed: bool
     document: Mapping[str, Any]
 
     @property
@@ -94,9 +96,14 @@ class CompiledRule:
         return self.selection is None or self.selection.by not in LEADING_FACTS
 
     def in_force(self, days: Days) -> bool:
-        """On its judged day, and known by then. Not if that day is not among the facts."""
+        """Return whether it is in force on its judged day and known by then, under a confirmed instrument.
+
+        Without that day among the facts it is not.
+        """
         day = days.observed_on if self.by_observation else days.decided_on
-        return day is not None and self.valid_from <= day < self.valid_to and self.known_from <= days.known_on
+        if day is None or not self.confirmed:
+            return False
+        return self.valid_from <= day < self.valid_to and self.known_from <= days.known_on
 
     def selected(self, view: FactView) -> Iterable[PartyEntry]:
         return self.selection.candidates(view) if self.selection else ()
@@ -135,7 +142,10 @@ class PolicyIndex:
         self.instruments = {entry["id"]: entry for entry in document.get("instruments") or ()}
         issued_on = date.fromisoformat(document["issued_on"])
         numbered = sorted(enumerate(document["rules"]), key=lambda entry: str(entry[1]["id"]))
-        self.rules = tuple(_compile(rule, order, f"/rules/{number}") for order, (number, rule) in enumerate(numbered))
+        self.rules = tuple(
+            _compile(rule, order, f"/rules/{number}", confirmed=self.confirms(rule["basis"]["instrument"]))
+            for order, (number, rule) in enumerate(numbered)
+        )
         for earlier, later in zip(self.rules, self.rules[1:], strict=False):
             if earlier.id == later.id:
                 raise Refused("rule_repeated", field=f"/rules/{numbered[later.order][0]}/id")
@@ -157,6 +167,11 @@ class PolicyIndex:
         self._in_force: Callable[[Days], frozenset[int]] = lru_cache(256)(self._find_in_force)
         self._terms: Callable[[tuple[int, ...]], Terms] = _memo(self._combine)
         self.plan: Callable[[Standing, tuple[int, ...], Days], EdgePlan] = _memo(self._plan)
+
+    def confirms(self, instrument: str) -> bool:
+        """Return whether the policy does not list the instrument as unconfirmed."""
+        entry = self.instruments.get(instrument)
+        return entry is None or bool(entry["confirmation"] == Confirmation.CONFIRMED)
 
     def candidates(self, view: FactView) -> list[CompiledRule]:
         """Every permit in force whose conditions could hold; others cannot. Sorted by id."""
@@ -217,7 +232,7 @@ class PolicyIndex:
         return combine([self.rules[order].document for order in permits])
 
 
-def _compile(rule: Mapping[str, Any], order: int, field: str) -> CompiledRule:
+def _compile(rule: Mapping[str, Any], order: int, field: str, *, confirmed: bool) -> CompiledRule:
     select, scope, valid_to = rule.get("select"), rule.get("scope"), rule.get("valid_to")
     compiled = CompiledRule(
         id=rule["id"],
@@ -238,6 +253,7 @@ def _compile(rule: Mapping[str, Any], order: int, field: str) -> CompiledRule:
         valid_from=date.fromisoformat(rule["valid_from"]),
         valid_to=date.fromisoformat(valid_to) if valid_to else date.max,
         known_from=date.fromisoformat(rule["known_from"]),
+        confirmed=confirmed,
         document=rule,
     )
     _check(compiled, field)

@@ -13,11 +13,27 @@ _UK = "UK SI 2026/268"
 _DSA = "EU Regulation 2022/2065 (DSA)"
 
 
-class Confirmed(Code):
-    """What an entry rests on. `secondary` is to be checked against the text before anybody relies on it."""
+class Reading(Code):
+    """How an article was read: its text, another source about it, or neither. Check all but `read` before reliance."""
 
-    PRIMARY = "primary", _CAUSEWAY
+    READ = "read", _CAUSEWAY
     SECONDARY = "secondary", _CAUSEWAY
+    UNREAD = "unread", _CAUSEWAY
+
+
+class Confirmation(Code):
+    """Whether a source confirms that an instrument is in force on its dates."""
+
+    CONFIRMED = "confirmed", _CAUSEWAY
+    UNCONFIRMED = "unconfirmed", _CAUSEWAY
+
+
+class InstrumentState(Code):
+    """The state of an instrument on a day, by its dates. Without a first day it is `pending`."""
+
+    PENDING = "pending", _CAUSEWAY
+    IN_FORCE = "in_force", _CAUSEWAY
+    ENDED = "ended", _CAUSEWAY
 
 
 class ReviewerRole(Code):

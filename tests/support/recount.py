@@ -28,6 +28,8 @@ class Recount:
     def __init__(self, directory: dict[str, Any], policy: dict[str, Any], tree: dict[str, Any], on: str) -> None:
         self.parties = {party["id"]: party for party in directory["parties"]}
         self.rules = sorted(policy["rules"], key=lambda rule: rule["id"])
+        listed = policy.get("instruments") or []
+        self.unconfirmed = {each["id"] for each in listed if each.get("confirmation") == "unconfirmed"}
         self.countries = {entry["code"]: entry for entry in tree["countries"]}
         self.parents = {entry["code"]: entry["parent"] for entry in tree["subdivisions"]}
         self.blocs = tree["blocs"]
@@ -155,6 +157,8 @@ class Recount:
         return facts["observed_on"][0] if rule.get("judged_by") == "observation" else self.on
 
     def in_force(self, rule: dict[str, Any], facts: dict[str, Any]) -> bool:
+        if rule["basis"]["instrument"] in self.unconfirmed:
+            return False
         day = self.judged(rule, facts)
         return bool(rule["known_from"] <= self.on) and rule["valid_from"] <= day < (rule.get("valid_to") or FOREVER)
 

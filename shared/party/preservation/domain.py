@@ -29,6 +29,7 @@ from shared.guard import kept_locator
 from shared.guard.edition import own
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
+from shared.routing.ageing import is_in_force
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
 from shared.routing.policy_index import PolicyIndex
 from shared.vocabulary.preservation import PreservationKind, PreservationTerm
@@ -192,11 +193,8 @@ def check_may_ask(
 
 
 def _jurisdiction(instrument: Instrument, policy: PolicyIndex, on: date) -> str:
-    for entry in policy.document.get("instruments") or ():
-        ends = entry.get("valid_to")
-        if entry["id"] != instrument or on < date.fromisoformat(entry["valid_from"]):
-            continue
-        if ends is None or on < date.fromisoformat(ends):
-            jurisdiction: str = entry["jurisdiction"]
-            return jurisdiction
+    entry = policy.instruments.get(instrument)
+    if entry is not None and is_in_force(entry, on):
+        jurisdiction: str = entry["jurisdiction"]
+        return jurisdiction
     raise Refused("instrument_unknown", "one that the policy lists, in force today", field="/instrument")

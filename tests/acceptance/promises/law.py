@@ -31,6 +31,7 @@ LAW = (
             "test_deciding_later_makes_no_detection_lawful_that_was_not",
             "test_encrypted_messages_and_audio_stay_excluded",
             "test_after_the_derogation_what_scanning_found_goes_to_nobody_again",
+            "test_a_fixed_last_day_is_included_and_its_reason_is_shown",
         ),
     ),
     Line(
@@ -52,8 +53,8 @@ LAW = (
         tests_of(
             _REFRESHED,
             "test_every_entry_has_source_and_review_and_one_without_is_refused",
-            "test_the_page_says_which_entries_are_secondary_and_that_it_is_no_advice",
-            "test_canada_keeps_by_the_class_of_the_day_and_the_second_is_not_confirmed",
+            "test_the_page_says_which_texts_were_read_and_that_it_is_no_advice",
+            "test_canada_keeps_its_confirmed_class_while_the_second_is_unconfirmed",
             "test_the_instruments_of_the_last_year_are_listed_and_the_uk_has_its_priorities",
             "test_days_and_terms_are_those_that_were_read_and_only_these_rest_on_the_text",
             "test_the_calendars_know_the_working_days_of_three_years",

@@ -57,6 +57,15 @@ def test_the_sample_and_the_example_pass() -> None:
             "reviewed_after_issue",
             "/instruments/0/reviewed_on",
         ),
+        (lambda p: p["instruments"][0].pop("valid_from"), "instrument_without_start", "/instruments/0/valid_from"),
+        (
+            lambda p: (
+                p["instruments"][0].update(valid_to="2026-12-31", succeeded_by=p["instruments"][1]["id"]),
+                p["instruments"][1].update(confirmation="unconfirmed"),
+            ),
+            "ended_by_unconfirmed",
+            "/instruments/0/valid_to",
+        ),
         (lambda p: p["clocks"][0].update(duration_h=24), "clock_term_not_one", "/clocks/0"),
         (lambda p: p["clocks"][0].pop("promptness"), "clock_term_not_one", "/clocks/0"),
         (lambda p: p["clocks"][0].update(repeats=True), "clock_repeats_nothing", "/clocks/0/repeats"),
@@ -119,7 +128,7 @@ def test_the_sample_and_the_example_pass() -> None:
         (lambda p: p["clocks"][0].pop("source"), "document_invalid", "/clocks/0/source"),
         (lambda p: p["clocks"][0].pop("reviewed_on"), "document_invalid", "/clocks/0/reviewed_on"),
         (lambda p: p["calendars"][0].pop("source"), "document_invalid", "/calendars/0/source"),
-        (lambda p: p["calendars"][0].pop("confirmed"), "document_invalid", "/calendars/0/confirmed"),
+        (lambda p: p["calendars"][0].pop("reading"), "document_invalid", "/calendars/0/reading"),
     ],
 )
 def test_what_must_not_be_published_is_refused_with_its_field(edit: Edit, code: str, field: str) -> None:

@@ -126,8 +126,6 @@ def test_the_refreshed_policy_moves_exactly_what_a_stand_alone_recount_says(
     assert found == recounted_moves(tmp_path, policy_document())
     changed = {rule_id for rule_id in found["rules"] if rule_id not in WIDER}
     assert changed == {
-        "ca-2011-4-hub",
-        "ca-c16-hub",
         "eu-2026-1881-user-agency",
         "eu-eprivacy-5-audio",
         "eu-eprivacy-5-encrypted",
@@ -275,17 +273,33 @@ def test_after_the_derogation_what_scanning_found_goes_to_nobody_again(shelf: Do
     assert [name for edge in explained["not_sent"] for name in edge["rules"]] == ["eu-eprivacy-5-messages-2028"]
 
 
-def test_canada_keeps_by_the_class_of_the_day_and_the_second_is_not_confirmed(shelf: DocumentShelf) -> None:
+def test_canada_keeps_its_confirmed_class_while_the_second_is_unconfirmed() -> None:
+    """Royal Assent does not begin C-16 and does not end the law before it: an order in council is still needed."""
     own = {"reporter": ["CA"], "user": ["CA"], "origin": "provider-009.example"}
 
-    def kept(observed_at: datetime) -> list[str]:
-        edges = preview(message(observed_at, **own), shelf)["edges"]
-        return [edge["handling"]["retention"] for edge in edges if edge["purpose"] == "assessment"]
+    def kept(observed_at: datetime, policy: dict[str, Any]) -> list[tuple[list[str], str]]:
+        filled = DocumentShelf()
+        filled.directories.place(index_of(directory_document()), datetime(2026, 1, 1, tzinfo=UTC))
+        filled.policies.place(policy_of(policy), datetime(2026, 1, 1, tzinfo=UTC))
+        edges = preview(message(observed_at, **own), filled)["edges"]
+        return [
+            (list(edge["rules"]), edge["handling"]["retention"]) for edge in edges if edge["purpose"] == "assessment"
+        ]
 
-    assert kept(datetime(2026, 6, 17, tzinfo=UTC)) == ["ca_21d"]
-    assert kept(datetime(2026, 6, 18, tzinfo=UTC)) == ["ca_1y"]
-    (entry,) = [each for each in sample_policy().instruments if each.id == "ca_c16"]
-    assert (entry.confirmed, "not confirmed" in entry.source) == ("secondary", True)
+    policy = policy_document()
+    for day in (datetime(2026, 6, 17, tzinfo=UTC), datetime(2026, 6, 18, tzinfo=UTC), DECIDED_AT):
+        assert kept(day, policy) == [(["ca-2011-4-hub"], "ca_21d")]
+    by_id = {each.instrument: each for each in review(policy, DECIDED_AT.date())}
+    assert (by_id["ca_c16"].state, by_id["ca_c16"].confirmation) == ("pending", "unconfirmed")
+    assert (by_id["ca_2011_4"].state, by_id["ca_2011_4"].confirmation) == ("in_force", "confirmed")
+    (entry,) = [each for each in policy["instruments"] if each["id"] == "ca_c16"]
+    entry |= {"confirmation": "confirmed", "valid_from": "2026-06-18"}
+    assert kept(DECIDED_AT, policy) == [(["ca-2011-4-hub", "ca-c16-hub"], "ca_21d")], "the control: it would decide"
+
+
+def test_an_unconfirmed_rule_is_explained(shelf: DocumentShelf) -> None:
+    explained = preview(message(AUGUST, reporter=["CA"], origin="provider-009.example"), shelf)
+    assert [each["outcome"] for each in explained["rules"] if each["rule"] == "ca-c16-hub"] == ["unconfirmed"]
 
 
 def test_the_instruments_of_the_last_year_are_listed_and_the_uk_has_its_priorities() -> None:
@@ -308,7 +322,7 @@ def test_days_and_terms_are_those_that_were_read_and_only_these_rest_on_the_text
     assert spans["eu_2026_1881"] == ("2026-07-31", "2028-04-04")
     assert spans["uk_si_2026_268"] == ("2026-04-07", "None")
     assert spans["us_take_it_down"] == ("2026-05-19", "None")
-    assert spans["ca_c16"] == ("2026-06-18", "None")
+    assert spans["ca_c16"] == ("None", "None")
     hours = {each.id: each.duration_h for each in policy.clocks if each.duration_h}
     assert hours == {
         "ca-2011-4-preservation": 21 * 24,
@@ -331,9 +345,9 @@ def test_days_and_terms_are_those_that_were_read_and_only_these_rest_on_the_text
         "us-2258a-preservation": 365 * 24,
         "us-take-it-down-removal": 48,
     }
-    read = {entry.id.value for entry in policy.instruments if entry.confirmed == "primary"}
+    read = {entry.id.value for entry in policy.instruments if entry.reading == "read"}
     assert read == {"ca_2011_4", "eu_2024_2835", "us_2258a"}
-    assert {clock.id for clock in policy.clocks if clock.confirmed == "primary"} == {
+    assert {clock.id for clock in policy.clocks if clock.reading == "read"} == {
         "ca-2011-4-preservation",
         "eu-2023-1543-extension",
         "eu-2023-1543-preservation",
@@ -352,18 +366,19 @@ def test_every_entry_has_source_and_review_and_one_without_is_refused() -> None:
     for entry in found:
         stated = entry.model_dump(mode="json", exclude_none=True)
         type(entry).model_validate(stated)
-        for missing in ("source", "reviewed_on", "reviewer_role", "confirmed"):
+        for missing in ("source", "reviewed_on", "reviewer_role", "reading"):
             with pytest.raises(ValidationError):
                 type(entry).model_validate({name: value for name, value in stated.items() if name != missing})
 
 
-def test_the_page_says_which_entries_are_secondary_and_that_it_is_no_advice() -> None:
+def test_the_page_says_which_texts_were_read_and_that_it_is_no_advice() -> None:
     page = law_page()
     assert "Sample wording, not legal\nadvice" in page
     policy = sample_policy()
     for entry in (*policy.instruments, *policy.clocks):
         (row,) = [line for line in page.splitlines() if line.startswith(f"| `{entry.id}` |") and entry.source in line]
-        assert ("**secondary**" in row) is (entry.confirmed == "secondary")
+        assert (f"| {entry.reading} |" in row) is (entry.reading == "read")
+        assert (f"**{entry.reading}**" in row) is (entry.reading != "read")
         assert entry.reviewed_on.isoformat() in row
     for calendar in policy.calendars:
         assert calendar.jurisdiction in page.partition("## Calendars")[2]

@@ -49,6 +49,7 @@ class _Question:
     ) -> None:
         self.items = items
         self.tree, self.facts, self.day, self.known_on = oracle.tree, facts, day, known_on
+        self.policy = oracle.policy
         self.parties, self.rules = oracle.directory.parties, sorted(oracle.policy.rules, key=lambda rule: rule.id)
         self.status = "sandbox" if exercise else "live"
 
@@ -135,6 +136,11 @@ class _Question:
         return date.fromisoformat(self.facts["observed_on"]) if rule.judged_by == "observation" else self.day
 
     def in_force(self, rule: Rule) -> bool:
+        if any(
+            entry.id == rule.basis.instrument and entry.confirmation == "unconfirmed"
+            for entry in self.policy.instruments
+        ):
+            return False
         begun = rule.valid_from <= self.judged(rule) and rule.known_from <= self.known_on
         return begun and (rule.valid_to is None or self.judged(rule) < rule.valid_to)
 

@@ -39,7 +39,8 @@ def entry(instrument: str, **more: Any) -> InstrumentEntry:
         "source": "Sample source",
         "reviewed_on": TODAY.isoformat(),
         "reviewer_role": "policy_lead",
-        "confirmed": "primary",
+        "reading": "read",
+        "confirmation": "confirmed",
         "known_from": "2020-01-01",
     }
     return InstrumentEntry.model_validate(stated | more)
@@ -181,12 +182,17 @@ def test_an_ended_instrument_without_successor_stands_on_the_list_and_is_an_alar
 def test_a_successor_counts_from_the_day_it_is_in_force() -> None:
     begins = TODAY + 10 * DAY
     succeeded = policy(
-        entry("dsa", succeeded_by="tco"), entry("inhope_mou"), entry("tco", valid_from=begins.isoformat())
+        entry("dsa", succeeded_by="eprivacy"), entry("inhope_mou"), entry("eprivacy", valid_from=begins.isoformat())
     )
     watched = Watched(succeeded)
     assert watched.watch.look() == []
     watched.clock.advance(10 * DAY_S)
     assert watched.watch.look() == [("dsa", "succeeded")]
+
+
+def test_an_unconfirmed_successor_ends_nothing() -> None:
+    successor = entry("eprivacy", confirmation="unconfirmed")
+    assert Watched(policy(entry("dsa", succeeded_by="eprivacy"), entry("inhope_mou"), successor)).watch.look() == []
 
 
 def test_documents_near_their_end_say_so_in_steps_and_after_the_grace_nothing_is_decided(said: Any) -> None:
