@@ -185,6 +185,7 @@ def _acknowledgement() -> dict[str, Any]:
         "basis": {"instrument": "dsa", "article": "Art. 16(4)", "jurisdiction": "BLOC-EU"},
         "starts": "notice_received",
         "promptness": "without_undue_delay",
+        "duration_h": 24,
         "due": "acknowledgement",
         "then": "remind",
         "valid_from": "2024-02-17",

@@ -27,8 +27,15 @@ confirms that it is in force on its dates. Rules and clocks of an unconfirmed in
 _COUNTED = """\
 A clock holds for an edge whose rules cite its instrument; where no rule cites that, by place: for whoever is below its
 jurisdiction and owes what falls due. Both sides count alike (`shared/routing/clocks.py`): from the time of the message
-that told the event, by the law in force then, and standing still only for the causes listed. What nothing in the
-exchange starts yet (preservation, production, requests of information) runs in the tests alone.
+that told the event, by the law in force then, and standing still only for the causes listed.
+
+The exchange emits every event that starts a clock. These terms have no clock, because nothing in the exchange tells
+when they start:
+
+- TAKE IT DOWN Act, 48 hours: they run from a signed request of the depicted person or a representative. No notice
+  states that such a request was lodged, so the term starts for no notice.
+- SI 2026/268, priorities 1 to 3: they run from the provider's own observation to its report.
+- Regulation (EU) 2023/1543, 8 hours in an emergency: no message marks an order as an emergency.
 """
 _CALENDARS = """\
 Working days of the sample's jurisdictions: weekdays without national holidays. A day is one of the standard time
@@ -100,8 +107,10 @@ def _term(clock: Clock) -> str:
     if clock.duration_h is not None:
         days, hours = divmod(clock.duration_h, 24)
         term = f"{clock.duration_h} h" if hours or days < 3 else f"{days} days"
-        return f"every {term}" if clock.repeats else term
-    return _words(clock.promptness) if clock.promptness else f"{clock.working_days} working days"
+        term = f"every {term}" if clock.repeats else term
+    else:
+        term = f"{clock.working_days} working days"
+    return f"{_words(clock.promptness)}: {term}" if clock.promptness else term
 
 
 def _span(entry: InstrumentEntry | Rule) -> str:

@@ -170,8 +170,7 @@ def _of_basis(
 
 
 def _of_clock(clock: Clock, calendars: tuple[Calendar, ...], issued_on: date, *, field: str) -> Iterator[Objection]:
-    terms = (clock.duration_h, clock.working_days, clock.promptness)
-    if sum(term is not None for term in terms) != 1:
+    if (clock.duration_h is None) == (clock.working_days is None):
         yield Objection("clock_term_not_one", field)
     if clock.repeats and clock.duration_h is None:
         yield Objection("clock_repeats_nothing", f"{field}/repeats")

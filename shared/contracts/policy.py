@@ -173,8 +173,9 @@ class InstrumentEntry(Reviewed):
 
 
 class Clock(Reviewed):
-    """A term that the law sets: from `starts`, for `duration_h`, `working_days` or with `promptness` (just one).
+    """A term that the law sets: from `starts`, for either `duration_h` or `working_days`.
 
+    `promptness` is the law's own word where it gives no number; the number is then the exchange's.
     Only the causes in `stopped_by` stop it. At its end `due` falls due, and `then` happens if it was not done; with
     `repeats` it begins again. New law moves only clocks that start later.
     """

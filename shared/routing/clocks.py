@@ -104,7 +104,7 @@ Stand = tuple[datetime, datetime | None]
 class Run:
     """One run of a clock. `number` counts the runs of this clock on its edge, from 1.
 
-    `due_at` is None where the clock stands, has no term but words, or no calendar counts so far. `ended_at` is when it
+    `due_at` is None while the clock is stopped, and where no calendar reaches so far. `ended_at` is when it
     was done or nothing was owed any more. `rung` is its place on the ladder of its instrument, from 1; 0 off it.
     `every`: it falls due again after each such time. `stands` are the times in which it stood still, the last perhaps
     without an end.
@@ -126,7 +126,7 @@ class Run:
 
 
 class _Clock(NamedTuple):
-    """A clock of the policy, or a deadline of the edge's rules. `hours`, `days`: just one, or neither for words."""
+    """A clock of the policy, or a deadline of the edge's rules. It has either `hours` or `days`."""
 
     id: str
     instrument: str

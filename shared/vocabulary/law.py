@@ -46,7 +46,7 @@ class ReviewerRole(Code):
 
 
 class Promptness(Code):
-    """Terms that the law states in words instead of hours: they have no due time."""
+    """Terms that the law states in words. The policy adds the hours or working days that the exchange counts."""
 
     IMMEDIATELY = "immediately", _UK
     AS_SOON_AS_REASONABLY_PRACTICABLE = "as_soon_as_reasonably_practicable", _UK
@@ -54,9 +54,8 @@ class Promptness(Code):
 
 
 class ClockEvent(Code):
-    """What starts a clock."""
+    """An event that starts a clock. The exchange emits each of them."""
 
-    REFERRAL_OBSERVED = "referral_observed", _CAUSEWAY
     REPORT_SENT = "report_sent", _CAUSEWAY
     NOTICE_ISSUED = "notice_issued", _CAUSEWAY
     NOTICE_RECEIVED = "notice_received", _CAUSEWAY
@@ -68,7 +67,6 @@ class ClockEvent(Code):
     PRESERVATION_SERVED = "preservation_served", _E_EVIDENCE
     PRESERVATION_EXTENDED = "preservation_extended", _E_EVIDENCE
     PRODUCTION_ORDERED = "production_ordered", _E_EVIDENCE
-    EMERGENCY_PRODUCTION_ORDERED = "emergency_production_ordered", _E_EVIDENCE
 
 
 class StopCause(Code):

@@ -55,7 +55,7 @@ LAW = (
             "test_every_entry_has_source_and_review_and_one_without_is_refused",
             "test_the_page_says_which_texts_were_read_and_that_it_is_no_advice",
             "test_canada_keeps_its_confirmed_class_while_the_second_is_unconfirmed",
-            "test_the_instruments_of_the_last_year_are_listed_and_the_uk_has_its_priorities",
+            "test_the_instruments_of_the_last_year_are_listed",
             "test_days_and_terms_are_those_that_were_read_and_only_these_rest_on_the_text",
             "test_the_calendars_know_the_working_days_of_three_years",
         ),

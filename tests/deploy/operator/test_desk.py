@@ -66,9 +66,13 @@ def test_the_sample_and_the_example_pass() -> None:
             "ended_by_unconfirmed",
             "/instruments/0/valid_to",
         ),
-        (lambda p: p["clocks"][0].update(duration_h=24), "clock_term_not_one", "/clocks/0"),
-        (lambda p: p["clocks"][0].pop("promptness"), "clock_term_not_one", "/clocks/0"),
-        (lambda p: p["clocks"][0].update(repeats=True), "clock_repeats_nothing", "/clocks/0/repeats"),
+        (lambda p: p["clocks"][0].update(working_days=5), "clock_term_not_one", "/clocks/0"),
+        (lambda p: p["clocks"][0].pop("duration_h"), "clock_term_not_one", "/clocks/0"),
+        (
+            lambda p: (p["clocks"][0].pop("duration_h"), p["clocks"][0].update(working_days=5, repeats=True)),
+            "clock_repeats_nothing",
+            "/clocks/0/repeats",
+        ),
         (
             lambda p: p["calendars"][0].update(holidays=["2026-12-25", "2026-01-01"]),
             "holidays_unsorted",
@@ -172,7 +176,7 @@ def test_a_clock_of_working_days_needs_the_calendar_of_its_jurisdiction() -> Non
     def of(place: str) -> bytes:
         return edited(
             lambda p: (
-                p["clocks"][0].pop("promptness"),
+                p["clocks"][0].pop("duration_h"),
                 p["clocks"][0].update(working_days=5),
                 p["clocks"][0]["basis"].update(jurisdiction=place),
             )
@@ -189,7 +193,7 @@ def test_a_clock_of_working_days_needs_the_calendar_of_its_jurisdiction() -> Non
 
 def test_every_objection_is_said_at_once(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "policy.json"
-    file.write_bytes(edited(lambda p: (p["rules"][2].pop("review_by"), p["clocks"][0].pop("promptness"))))
+    file.write_bytes(edited(lambda p: (p["rules"][2].pop("review_by"), p["clocks"][0].pop("duration_h"))))
     ended = run("policy", "check", file, "--json")
     assert ended.code == 1
     assert ended.json == {

@@ -12,11 +12,17 @@ from hypothesis import strategies as st
 
 from deploy.policy import sample_policy
 from shared.contracts.policy import Calendar, Clock, Policy
+from shared.contracts.questions import DisputeRaisedClear, QuestionAskedClear
+from shared.exchange import clocks, preservation, questions
+from shared.exchange.act import Subject
+from shared.exchange.items import Said
 from shared.kernel.canonical import canonical_json
 from shared.routing.clocks import ACKNOWLEDGE_BY, ACT_BY, ClockedEdge, Did, Law, Run, Step, due_after, runs
 from shared.routing.policy_index import PolicyIndex
 from shared.routing.shelf import read_policy
+from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.law import ClockDue, ClockEvent, StopCause
+from shared.vocabulary.preservation import PreservationAnswer, PreservationKind
 from tests.shared.routing.builders import agency, directory_of, hotline, provider
 
 AT = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -92,7 +98,7 @@ def test_a_notice_runs_the_clocks_of_practice_and_of_the_law_that_its_rules_cite
         "practice-notice-to-owner": 72 * HOUR,
         "practice-notice-to-registrar": 144 * HOUR,
         "practice-notice-to-regulator": 240 * HOUR,
-        "eu-dsa-16-acknowledgement": None,
+        "eu-dsa-16-acknowledgement": 24 * HOUR,
     }
     assert {each.owed_by for each in found.values()} == {"provider-nl.example"}
     assert not run(notice("au-osa-109-notice"), *ISSUED).keys() & {"eu-dsa-16-acknowledgement"}
@@ -100,11 +106,49 @@ def test_a_notice_runs_the_clocks_of_practice_and_of_the_law_that_its_rules_cite
 
 def test_law_that_no_rule_cites_holds_by_the_place_of_whoever_owes_it() -> None:
     """A subdivision's provider is below its country's; the Dutch one is not."""
-    assert "us-take-it-down-removal" in run(notice(recipient="provider-us.example"), *ISSUED)
-    assert "us-take-it-down-removal" not in run(notice(), *ISSUED)
+    uncited = {"instrument": "practice", "article": "sample", "jurisdiction": "US"}
+    law = policy({"id": "us-clock", "basis": uncited, "duration_h": 48})
+    assert "us-clock" in run(notice(recipient="provider-us.example"), *ISSUED, law=law)
+    assert "us-clock" not in run(notice(), *ISSUED, law=law)
     accepted = started(ClockEvent.CASE_ACCEPTED)
     assert "practice-feedback" in run(case(recipient="union.example"), accepted), "the world has no place outside"
     assert run(case(recipient="nobody.example"), accepted) == {}
+
+
+def test_no_notice_to_a_provider_of_the_united_states_starts_a_clock_of_take_it_down() -> None:
+    """Its 48 hours run from a request of the depicted person, which no notice states."""
+    for rule in ("us-2258a-notice", "us-ca-3273-66-notice", NOTICE_RULE):
+        found = run(notice(rule, recipient="provider-us.example"), *ISSUED)
+        assert "us_take_it_down" not in {each.instrument for each in found.values()}
+
+
+def emitted() -> set[ClockEvent]:
+    """Every event that a function of the exchange emits: for each message and answer that clocks look at."""
+    asked = (QuestionAskedClear, DisputeRaisedClear)
+    steps: list[Step] = [
+        *(step for subject in (Subject.OFFER, Subject.CASE, Subject.NOTICE) for step in clocks.begun(subject, AT)),
+        *(step for subject in Subject for answer in AnswerState for step in clocks.answered(subject, answer, AT)),
+        *clocks.reported(Said(), AT),
+        *clocks.awaits_claim(AT),
+        *(step for kind in asked for step in questions.steps(kind.model_construct(), 1, AT)),
+        *(Step(AT, Did.STARTS, preservation.BEGINS[kind]) for kind in PreservationKind),
+        *(
+            step
+            for kind in PreservationKind
+            for answer in PreservationAnswer
+            for step in preservation.clock_steps(kind, "", answer, number=1, told_at=AT)
+        ),
+    ]
+    return {ClockEvent(step.code) for step in steps if step.did is Did.STARTS}
+
+
+def test_each_clock_starts_by_an_event_that_the_exchange_emits() -> None:
+    assert emitted() == set(ClockEvent)
+    assert {clock.starts for clock in SAMPLE.clocks} <= emitted()
+
+
+def test_each_clock_of_the_sample_has_a_due_time() -> None:
+    assert [each.id for each in SAMPLE.clocks if each.duration_h is None and each.working_days is None] == []
 
 
 def test_what_is_preserved_after_a_report_its_sender_keeps() -> None:
@@ -186,7 +230,6 @@ def test_a_ladder_has_its_rungs_in_the_order_of_their_times() -> None:
         "practice-notice-to-owner": 1,
         "practice-notice-to-registrar": 2,
         "practice-notice-to-regulator": 3,
-        "us-take-it-down-removal": 1,
     }
 
 
