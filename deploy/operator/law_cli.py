@@ -18,19 +18,26 @@ if TYPE_CHECKING:
 _OPTIONS = Options()
 
 
-def check(file: ExistingFile, /, *, options: Options = _OPTIONS) -> int:
-    """Say whether a policy may be published, and if not, every reason; exit code 1 if it may not.
+def check(file: ExistingFile, /, *, at: datetime | None = None, options: Options = _OPTIONS) -> int:
+    """List every reason against publishing a policy, and its law that needs review; exit code 1 if there is one.
+
+    An end or a beginning within 90 days is listed too, with exit code 0.
 
     Parameters
     ----------
     file
         The policy, as .json.
+    at
+        As of another day; UTC if it names no zone.
     """
     with ending(options):
         from deploy.operator.desk import check_policy, objections
         from shared.contracts.documents import read_leniently
         from shared.contracts.policy import Policy
+        from shared.kernel.clock import SystemClock
         from shared.kernel.errors import Refused
+        from shared.routing.ageing import AHEAD, aged
+        from shared.routing.shelf import read_policy
 
         body = file.read_bytes()
         try:
@@ -38,13 +45,19 @@ def check(file: ExistingFile, /, *, options: Options = _OPTIONS) -> int:
         except Refused as refused:
             found = list(objections(read_leniently(Policy, body))) if refused.code != "document_invalid" else []
             reasons = [(each.code, each.field) for each in found] or [(refused.code, refused.field or "")]
+            law = []
         else:
             reasons = []
+            law = aged(read_policy(body).document, (zoned(at) or SystemClock().now()).date())
         if options.json:
-            output.document({"objections": [{"code": code, "field": field} for code, field in reasons]})
+            stated = [{"code": code, "field": field} for code, field in reasons]
+            output.document({"objections": stated, "law": [{"instrument": i, "reason": why} for i, why in law]})
         else:
             output.table(("objection", "at"), reasons) if reasons else output.line("nothing stands against it")
-        return output.FAILED if reasons else output.DONE
+            if law:
+                output.table(("instrument", "needs review"), law)
+        late = any(why not in AHEAD for _, why in law)
+        return output.FAILED if reasons or late else output.DONE
 
 
 def review(*, file: Path | None = None, at: datetime | None = None, options: Options = _OPTIONS) -> int:

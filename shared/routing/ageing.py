@@ -1,4 +1,4 @@
-"""How the law of a policy ages: which cited instruments ended, were succeeded, or were not looked at for long.
+"""Ageing of a policy's law: instruments that ended, were succeeded, were not reviewed, or will end or begin soon.
 
 Pure, standard library only; reads a policy's JSON, valid by its contract. It decides nothing: missing law is the
 engine's matter, this is about what a person must look at.
@@ -15,7 +15,10 @@ from shared.vocabulary.law import Confirmation, InstrumentState
 
 #: After so many days without a review an instrument is aged.
 REVIEW_DAYS: Final = 90
-REASONS: Final = ("ended", "succeeded", "unreviewed")
+#: An end or a beginning is an alarm for so many days before it.
+AHEAD_DAYS: Final = 90
+AHEAD: Final = ("ending", "beginning")
+REASONS: Final = ("ended", "succeeded", "unreviewed", *AHEAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,8 @@ class Review:
 
     `cited_by` are all rules and clocks that cite it, `live` those of them that are in force then or will be.
     `review_by` is the last day of its review, that of its live rules included. `reasons` say why a person must look
-    now, none if nobody must. An instrument that ended and that nothing live cites asks for nobody, but stays listed.
+    now, none if nobody must. `ending` and `beginning`: the instrument, or a live rule or clock of it, ends or begins
+    within 90 days. An instrument that ended and that nothing live cites asks for nobody, but stays listed.
     """
 
     instrument: str
@@ -54,8 +58,13 @@ def review(policy: Mapping[str, Any], on: date) -> list[Review]:
 
 
 def aged(policy: Mapping[str, Any], on: date) -> list[tuple[str, str]]:
-    """(instrument, reason) of everything that a person must look at, sorted."""
-    return sorted((each.instrument, reason) for each in review(policy, on) for reason in each.reasons)
+    """Return (instrument, reason) of each thing that a person must look at, sorted; a calendar by its place."""
+    calendars = [
+        (f"calendar {each['jurisdiction']}", "ending")
+        for each in policy.get("calendars") or ()
+        if _is_ahead(each["valid_to"], on)
+    ]
+    return sorted([*((each.instrument, reason) for each in review(policy, on) for reason in each.reasons), *calendars])
 
 
 def state_of(entry: Mapping[str, Any], on: date) -> InstrumentState:
@@ -83,7 +92,10 @@ def _review(
     succeeded = succeeded_by is not None and succeeded_by in entries and is_in_force(entries[succeeded_by], on)
     # A rule may ask for an earlier look than its instrument; once that day has passed only a new version moves it.
     asked = [day for each in standing if (day := _day(each.get("review_by")))]
-    review_by = min((reviewed_on + timedelta(days=REVIEW_DAYS), *asked))
+    looked = [reviewed_on, *(day for each in standing if (day := _day(each.get("reviewed_on"))))]
+    review_by = min(min(looked) + timedelta(days=REVIEW_DAYS), *asked, date.max)
+    dated = [entry, *standing]
+    ahead = (any(_is_ahead(each.get(name), on) for each in dated) for name in ("valid_to", "valid_from"))
     stands = (over and bool(live), succeeded and bool(live))
     unreviewed = on > review_by and (bool(live) or not over)
     return Review(
@@ -100,8 +112,12 @@ def _review(
         source=entry["source"],
         cited_by=tuple(sorted(each["id"] for each in citing)),
         live=live,
-        reasons=tuple(reason for reason, holds in zip(REASONS, (*stands, unreviewed), strict=True) if holds),
+        reasons=tuple(reason for reason, holds in zip(REASONS, (*stands, unreviewed, *ahead), strict=True) if holds),
     )
+
+
+def _is_ahead(day: str | None, on: date) -> bool:
+    return day is not None and on < date.fromisoformat(day) <= on + timedelta(days=AHEAD_DAYS)
 
 
 def _day(text: str | None) -> date | None:

@@ -14,7 +14,7 @@ _CAUSEWAY = "Causeway"
 
 class IncidentKind(Code):
     CSAM = "csam", _NCMEC_TYPE
-    GROOMING = "csem_grooming", "XARF v4.2 content/csem"
+    GROOMING = "csem_grooming", _CAUSEWAY
     ENTICEMENT = "enticement", _NCMEC_TYPE
     SEXTORTION = "sextortion", "XARF v4.2 content/csem"
     TRAFFICKING = "trafficking", _NCMEC_TYPE
@@ -23,8 +23,8 @@ class IncidentKind(Code):
     MISLEADING_DOMAIN = "misleading_domain", _NCMEC_TYPE
     MISLEADING_WORDS = "misleading_words", _NCMEC_TYPE
     OBSCENE_TO_MINOR = "obscene_to_minor", _NCMEC_TYPE
-    SELF_GENERATED = "self_generated", "XARF v4.2 content/csem"
-    LIVE_STREAM = "live_stream", "XARF v4.2 content/csem"
+    SELF_GENERATED = "self_generated", _CAUSEWAY
+    LIVE_STREAM = "live_stream", _CAUSEWAY
     VIRTUAL = "virtual", _ICCAM
     GENERATIVE_AI = "generative_ai", _NCMEC_NOTE
     OTHER = "other", _CAUSEWAY

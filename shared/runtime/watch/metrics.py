@@ -72,7 +72,7 @@ DOCUMENT_DAYS_LEFT: Final = Gauge(
 BEAT_AGE_SECONDS: Final = Gauge(
     "causeway_beat_age_seconds", "Age of the newest word on which documents are newest.", registry=REGISTRY
 )
-#: `reason` is ended, succeeded or unreviewed.
+#: `reason` is ended, succeeded, unreviewed, ending or beginning.
 LAW_AGED: Final = Gauge(
     "causeway_law_aged", "Instruments of the policy in force that a person must look at.", ["reason"], registry=REGISTRY
 )

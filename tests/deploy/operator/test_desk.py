@@ -200,10 +200,27 @@ def test_every_objection_is_said_at_once(run: Run, tmp_path: Path) -> None:
         "objections": [
             {"code": "prohibition_without_end", "field": "/rules/2"},
             {"code": "clock_term_not_one", "field": "/clocks/0"},
-        ]
+        ],
+        "law": [],
     }
+
+
+@pytest.mark.parametrize(("at", "code", "said"), [("2026-07-30", 0, False), ("2026-08-11", 1, True)])
+def test_a_check_names_law_that_was_not_reviewed(run: Run, tmp_path: Path, at: str, code: int, said: bool) -> None:
+    """The example was reviewed on 1 May 2026: 102 days later it needs another look."""
+    file = tmp_path / "policy.json"
     file.write_bytes(edited(lambda _: None))
-    assert run("policy", "check", file).code == 0
+    ended = run("policy", "check", file, "--at", at, "--json")
+    assert (ended.code, ended.json["objections"]) == (code, [])
+    assert ({"instrument": "dsa", "reason": "unreviewed"} in ended.json["law"]) is said
+    assert ("dsa" in run("policy", "check", file, "--at", at).out) is said
+
+
+def test_a_check_names_an_end_90_days_ahead_and_passes(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "policy.json"
+    file.write_bytes(edited(lambda p: p["instruments"][0].update(valid_to="2026-08-01")))
+    ended = run("policy", "check", file, "--at", "2026-05-10", "--json")
+    assert (ended.code, ended.json["law"]) == (0, [{"instrument": "dsa", "reason": "ending"}])
 
 
 def test_a_document_issued_again_ends_13_months_later_under_the_next_version() -> None:

@@ -316,6 +316,7 @@ def test_days_and_terms_are_those_that_were_read_and_only_these_rest_on_the_text
     assert spans["eu_2026_1881"] == ("2026-07-31", "2028-04-04")
     assert spans["uk_si_2026_268"] == ("2026-04-07", "None")
     assert spans["us_take_it_down"] == ("2026-05-19", "None")
+    assert spans["eu_2024_2835"] == ("2025-07-01", "None")
     assert spans["ca_c16"] == ("None", "None")
     hours = {each.id: each.duration_h for each in policy.clocks if each.duration_h}
     assert hours == {
@@ -389,6 +390,21 @@ def test_the_sample_ages_91_days_after_its_review_and_what_ended_stays_on_the_li
     (ended,) = [each for each in review(policy, reviewed_on) if each.instrument == "eu_2021_1232"]
     assert (ended.succeeded_by, ended.live, ended.reasons) == ("eu_2026_1881", (), ())
     assert ("eu_2026_1881", "ended") not in aged(policy, date(2028, 4, 4)), "no rule cites it then"
+
+
+@pytest.mark.parametrize(
+    ("day", "alarmed"),
+    [(date(2028, 1, 4), False), (date(2028, 1, 5), True), (date(2028, 4, 3), True), (date(2028, 4, 4), False)],
+)
+def test_the_end_of_a_derogation_is_an_alarm_90_days_ahead(day: date, alarmed: bool) -> None:
+    assert (("eu_2026_1881", "ending") in aged(policy_document(), day)) is alarmed
+
+
+def test_an_entry_into_force_and_the_end_of_a_calendar_are_alarms_90_days_ahead() -> None:
+    policy = policy_document()
+    assert ("eu_2023_1543", "beginning") in aged(policy, date(2026, 8, 17))
+    assert ("eu_2023_1543", "beginning") not in aged(policy, date(2026, 8, 18))
+    assert ("calendar NL", "ending") in aged(policy, date(2028, 12, 31))
 
 
 def test_the_calendars_know_the_working_days_of_three_years() -> None:

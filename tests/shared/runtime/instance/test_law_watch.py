@@ -185,7 +185,7 @@ def test_a_successor_counts_from_the_day_it_is_in_force() -> None:
         entry("dsa", succeeded_by="eprivacy"), entry("inhope_mou"), entry("eprivacy", valid_from=begins.isoformat())
     )
     watched = Watched(succeeded)
-    assert watched.watch.look() == []
+    assert watched.watch.look() == [("eprivacy", "beginning")]
     watched.clock.advance(10 * DAY_S)
     assert watched.watch.look() == [("dsa", "succeeded")]
 
