@@ -12,6 +12,7 @@ from shared.contracts.referral import ReferralContent, ReferralSubmission
 from shared.envelope.sealing import Sealer
 from shared.exchange.act import Offered
 from shared.exchange.facts import ReadFacts, closed, read_facts
+from shared.exchange.findings import check_stated
 from shared.exchange.holds import Hours
 from shared.exchange.left import Left, StaleEdge, left_of
 from shared.exchange.letters import Emitted, Letters, Planned, Waiting, Writing, write_letters
@@ -277,6 +278,7 @@ def as_filed(filing: Filing, directory: DirectoryIndex, *, at: datetime) -> tupl
         raise Refused("exercise_mismatch", "a sandbox party files exercises, a live party none", field="/exercise")
     # What is charged is what travels: labels closed, each address in its one spelling, without what was cut.
     content = as_kept(closed(submission, directory))
+    check_stated(each.model_dump(include={"assessments"}) for each in content.items)
     return content, inspect(content, now=at, limits=CEILING)
 
 

@@ -61,6 +61,39 @@ def read(origin: Origin, row: Signed) -> Received:
     return accept(origin.world.record(row), origin.world.reader(row.draft.recipient_instance))
 
 
+def judged(*finals: str, status: str = "final") -> dict[str, Any]:
+    """The submission, whose first item is stated as these by the INTERPOL baseline."""
+    (item, *others) = SUBMISSION["items"]
+    stated = [{"scheme": "interpol_baseline", "value": each, "status": status} for each in finals]
+    return {"items": [item | {"assessments": stated}, *others]}
+
+
+BOTH = [("baseline", "not_illegal"), ("not_illegal", "baseline")]
+
+
+@pytest.mark.parametrize("finals", BOTH)
+async def test_an_item_is_filed_as_finally_baseline_or_not_illegal_never_both(
+    client: httpx.AsyncClient, finals: tuple[str, str]
+) -> None:
+    body = SUBMISSION | {"external_ref": f"final-{uuid7().hex[:24]}"} | judged(*finals)
+    answer = await client.post("/v1/referrals", json=body, headers=asking(HOTLINE, key=uuid7().hex))
+    told = answer.json()
+    assert (answer.status_code, told["code"]) == (422, "assessment_final")
+    assert told["field"] == "/items/0/assessments"
+    provisional = body | judged(*finals, status="provisional")
+    answer = await client.post("/v1/referrals", json=provisional, headers=asking(HOTLINE, key=uuid7().hex))
+    assert answer.status_code == 202, answer.text
+
+
+@pytest.mark.parametrize(("first", "second"), BOTH)
+async def test_an_amendment_leaves_a_final_finding_final(client: httpx.AsyncClient, first: str, second: str) -> None:
+    referral_id, body = await filed(client, **judged(first))
+    for finals in ((second,), (first, second)):
+        answer = await amend(client, referral_id, body | judged(*finals))
+        assert (answer.status_code, answer.json()["code"]) == (422, "assessment_final")
+    await amended(client, referral_id, body | judged(first) | {"media_kind": "video"})
+
+
 async def test_the_same_again_changes_nothing_and_tells_nobody(origin: Origin, client: httpx.AsyncClient) -> None:
     referral_id, body = await filed(client)
     await origin.forget()

@@ -20,6 +20,7 @@ from shared.exchange.act import Act, Subject
 from shared.exchange.amend import Amended, Amending, Json, Revision, Standing, prepare_amended, renumbered
 from shared.exchange.clocks import Happened, taken_back
 from shared.exchange.events import happened
+from shared.exchange.findings import check_stated
 from shared.exchange.message import Draft
 from shared.exchange.minimise import whole_record
 from shared.exchange.prepare import Documents, Filing, as_filed
@@ -147,6 +148,7 @@ async def change(found: Amendable, wanted: Change, changing: Changing) -> Amende
     numbered = max([found.numbered or 0, *(item["n"] for item in before.record["items"])])
     record, numbered = renumbered(whole_record(wanted.content), before.record, numbered=numbered)
     record = _of_record(record)
+    check_stated(record["items"], before.record["items"])
     if record == before.record:
         return _answer(found, None, revision=found.revision, cut=wanted.cut)
     amending = Amending(
