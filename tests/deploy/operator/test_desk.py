@@ -48,7 +48,7 @@ def test_the_sample_and_the_example_pass() -> None:
         (lambda p: p["instruments"].pop(1), "instrument_not_listed", "/rules/1/basis/instrument"),
         (lambda p: p["instruments"].append(p["instruments"][0]), "instrument_repeated", "/instruments/3/id"),
         (
-            lambda p: p["instruments"][0].update(succeeded_by="led"),
+            lambda p: p["instruments"][0].update(succeeded_by="malabo"),
             "instrument_not_listed",
             "/instruments/0/succeeded_by",
         ),
@@ -90,7 +90,7 @@ def test_the_sample_and_the_example_pass() -> None:
         (lambda p: p["rules"][1].update(valid_from="2024-02-16"), "instrument_not_yet_in_force", "/rules/1/valid_from"),
         (lambda p: p["instruments"][1].update(valid_to=p["issued_on"]), "instrument_over", "/rules/1/basis/instrument"),
         (
-            lambda p: (p["clocks"][0]["basis"].update(instrument="tco"), p["instruments"].pop(0), p["rules"].pop(0)),
+            lambda p: (p["clocks"][0]["basis"].update(instrument="malabo"), p["instruments"].pop(0), p["rules"].pop(0)),
             "instrument_not_listed",
             "/clocks/0/basis/instrument",
         ),
