@@ -9,7 +9,7 @@ from itertools import groupby
 from deploy.policy import sample_policy
 from shared.contracts.policy import Clock, InstrumentEntry, Policy, Reviewed, Rule
 from shared.routing.ageing import state_of
-from shared.vocabulary.law import Confirmation, Reading
+from shared.vocabulary.law import ArticleReading, Confirmation
 
 _HEAD = """# The sample's law
 
@@ -51,7 +51,7 @@ def law_page() -> str:
 def _lines(policy: Policy) -> Iterator[str]:
     yield _HEAD
     entries = (*policy.instruments, *policy.clocks, *policy.calendars)
-    read = sum(entry.reading is Reading.READ for entry in entries)
+    read = sum(entry.reading is ArticleReading.READ for entry in entries)
     counts = f"{len(policy.rules)} rules, {len(policy.instruments)} instruments, {len(policy.clocks)} clocks"
     yield f"Version {policy.version} of {policy.issued_on}: {counts}, {len(policy.calendars)} calendars."
     yield f"**The text of {read} of {len(entries)} entries was read.**\n"
@@ -121,8 +121,8 @@ def _span(entry: InstrumentEntry | Rule) -> str:
     return f"{entry.valid_from} until the end of {entry.valid_to - timedelta(days=1)}"
 
 
-def _mark(reading: Reading) -> str:
-    return "read" if reading is Reading.READ else f"**{reading}**"
+def _mark(reading: ArticleReading) -> str:
+    return "read" if reading is ArticleReading.READ else f"**{reading}**"
 
 
 def _reviewed(entry: Reviewed) -> str:

@@ -17,12 +17,12 @@ from shared.contracts.base import Contract, Day, Flag, Jurisdiction, PartyId, Ru
 from shared.contracts.documents import SignedDocument
 from shared.vocabulary.judgement import RetentionClass, SienaCode, Tlp
 from shared.vocabulary.law import (
+    ArticleReading,
     ClockConsequence,
     ClockDue,
     ClockEvent,
     Confirmation,
     Promptness,
-    Reading,
     ReviewerRole,
     StopCause,
 )
@@ -126,7 +126,7 @@ class Rule(Contract):
     purpose: Purpose | None = None
     reason: Reason | None = None
     basis: LegalBasis
-    reading: Reading = Reading.UNREAD
+    reading: ArticleReading = ArticleReading.UNREAD
     handling: Handling | None = None
     withheld: Annotated[tuple[WithheldField, ...], Field(max_length=16)] = ()
     hash_kinds: Annotated[tuple[HashKind, ...], Field(max_length=16)] = ()
@@ -148,7 +148,7 @@ class Reviewed(Contract):
     source: Words
     reviewed_on: Day
     reviewer_role: ReviewerRole
-    reading: Reading
+    reading: ArticleReading
     known_from: Day
 
 

@@ -22,10 +22,10 @@ from shared.vocabulary.judgement import AssessmentScheme, AssessmentStatus
 _ASSESSED: Final = TypeAdapter(tuple[AssessedItem, ...])
 #: Nothing is left to be done about an item.
 _ENDED: Final = frozenset({HotlineAssessment.NOT_ILLEGAL, HotlineAction.REMOVED, HotlineAction.UNAVAILABLE})
-
-
 #: Findings of which an item has only one once they are final.
 _OPPOSED: Final = frozenset({HotlineAssessment.BASELINE.value, HotlineAssessment.NOT_ILLEGAL.value})
+#: An item of a record.
+_ItemJson = Mapping[str, Any]
 
 
 class FoldedOffer(Contract):
@@ -75,7 +75,7 @@ def check(said: Sequence[AssessedItem], numbers: Collection[int], before: Sequen
         _check(each, numbers, [*before, *said[:place]], here=f"/assessed/{place}")
 
 
-def check_stated(items: Iterable[Mapping[str, Any]], before: Iterable[Mapping[str, Any]] = ()) -> None:
+def check_stated(items: Iterable[_ItemJson], before: Iterable[_ItemJson] = ()) -> None:
     """Check that no item is stated as finally baseline and finally not illegal.
 
     `items` are those of a record, as JSON. `before` are those of the revision that they replace, matched by number: a
@@ -88,7 +88,7 @@ def check_stated(items: Iterable[Mapping[str, Any]], before: Iterable[Mapping[st
             raise Refused("assessment_final", detail, field=f"/items/{place}/assessments")
 
 
-def _finals(item: Mapping[str, Any]) -> frozenset[str]:
+def _finals(item: _ItemJson) -> frozenset[str]:
     """Return the opposed values that a record's item states as final."""
     stated = item.get("assessments") or ()
     own = (each for each in stated if each["scheme"] == AssessmentScheme.INTERPOL_BASELINE)

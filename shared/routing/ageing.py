@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from shared.vocabulary.law import Confirmation, InstrumentState
 
+#: A policy, or one of its entries, as JSON.
+_Entry = Mapping[str, Any]
 #: After so many days without a review an instrument is aged.
 REVIEW_DAYS: Final = 90
 #: An end or a beginning is an alarm for so many days before it.
@@ -47,9 +49,9 @@ class Review:
     reasons: tuple[str, ...]
 
 
-def review(policy: Mapping[str, Any], on: date) -> list[Review]:
+def review(policy: _Entry, on: date) -> list[Review]:
     """Every instrument of the policy, the next to be reviewed first."""
-    citing: dict[str, list[Mapping[str, Any]]] = {}
+    citing: dict[str, list[_Entry]] = {}
     for each in (*policy["rules"], *(policy.get("clocks") or ())):
         citing.setdefault(each["basis"]["instrument"], []).append(each)
     entries = {entry["id"]: entry for entry in policy.get("instruments") or ()}
@@ -57,7 +59,7 @@ def review(policy: Mapping[str, Any], on: date) -> list[Review]:
     return sorted(found, key=lambda each: (each.review_by, each.instrument))
 
 
-def aged(policy: Mapping[str, Any], on: date) -> list[tuple[str, str]]:
+def aged(policy: _Entry, on: date) -> list[tuple[str, str]]:
     """Return (instrument, reason) of each thing that a person must look at, sorted; a calendar by its place."""
     calendars = [
         (f"calendar {each['jurisdiction']}", "ending")
@@ -67,7 +69,7 @@ def aged(policy: Mapping[str, Any], on: date) -> list[tuple[str, str]]:
     return sorted([*((each.instrument, reason) for each in review(policy, on) for reason in each.reasons), *calendars])
 
 
-def state_of(entry: Mapping[str, Any], on: date) -> InstrumentState:
+def state_of(entry: _Entry, on: date) -> InstrumentState:
     """Return the state of an instrument on a day, whether it is confirmed or not."""
     begins, ends = _day(entry.get("valid_from")), _day(entry.get("valid_to"))
     if begins is None or on < begins:
@@ -75,14 +77,12 @@ def state_of(entry: Mapping[str, Any], on: date) -> InstrumentState:
     return InstrumentState.ENDED if ends is not None and ends <= on else InstrumentState.IN_FORCE
 
 
-def is_in_force(entry: Mapping[str, Any], on: date) -> bool:
+def is_in_force(entry: _Entry, on: date) -> bool:
     """Return whether an instrument is confirmed and in force on a day."""
     return entry["confirmation"] == Confirmation.CONFIRMED and state_of(entry, on) is InstrumentState.IN_FORCE
 
 
-def _review(
-    entry: Mapping[str, Any], citing: Sequence[Mapping[str, Any]], entries: Mapping[str, Any], *, on: date
-) -> Review:
+def _review(entry: _Entry, citing: Sequence[_Entry], entries: _Entry, *, on: date) -> Review:
     standing = [each for each in citing if (end := _day(each.get("valid_to"))) is None or on < end]
     live = tuple(sorted(each["id"] for each in standing))
     valid_to, reviewed_on = _day(entry.get("valid_to")), date.fromisoformat(entry["reviewed_on"])

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.routing.engine import Judged, Setting, judge, questions, unfit
 from shared.routing.facts import FactView
-from shared.routing.policy_index import CompiledRule
+from shared.routing.policy_index import CompiledRule, PolicyIndex
 from shared.vocabulary.routing import WorkReason
 
 _VALUES_SHOWN = 5
@@ -34,10 +34,7 @@ def explain(
         "work_reason": outcome.work_reason,
         "edges": [edge.as_json() for edge in outcome.edges],
         "not_sent": list(outcome.not_sent),
-        "rules": [
-            _rule(rule, view, outcome, setting.policy.instruments.get(rule.document["basis"]["instrument"], {}))
-            for rule in setting.policy.rules
-        ],
+        "rules": [_rule(rule, view, outcome, policy=setting.policy) for rule in setting.policy.rules],
     }
 
 
@@ -46,7 +43,7 @@ def explanation_text(explanation: Mapping[str, Any]) -> str:
     return "\n".join(_lines(explanation))
 
 
-def _rule(rule: CompiledRule, view: FactView, outcome: Judged, instrument: Mapping[str, Any]) -> dict[str, Any]:
+def _rule(rule: CompiledRule, view: FactView, outcome: Judged, *, policy: PolicyIndex) -> dict[str, Any]:
     judged_on = rule.judged_on(view.days)
     asked = [each for _, each in questions(rule, view)]
     conditions = [
@@ -67,7 +64,7 @@ def _rule(rule: CompiledRule, view: FactView, outcome: Judged, instrument: Mappi
         "judged_on": judged_on.isoformat(),
         "valid_from": rule.document["valid_from"],
         "last_day": _last_day(rule),
-        "end_note": instrument.get("end_note") if rule.document.get("valid_to") == instrument.get("valid_to") else None,
+        "end_note": policy.end_note(rule),
         "known_from": rule.document["known_from"],
         "conditions": conditions,
         "selects": [{"recipient": party_id, "dropped": selected[party_id]} for party_id in sorted(selected)],

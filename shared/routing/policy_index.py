@@ -173,6 +173,11 @@ class PolicyIndex:
         entry = self.instruments.get(instrument)
         return entry is None or bool(entry["confirmation"] == Confirmation.CONFIRMED)
 
+    def end_note(self, rule: CompiledRule) -> str | None:
+        """Return the reason for a rule's last day, if it ends with its instrument."""
+        entry = self.instruments.get(rule.document["basis"]["instrument"], {})
+        return entry.get("end_note") if entry.get("valid_to") == rule.document.get("valid_to") else None
+
     def candidates(self, view: FactView) -> list[CompiledRule]:
         """Every permit in force whose conditions could hold; others cannot. Sorted by id."""
         found = self._reachable(view) & self._in_force(view.days)

@@ -13,7 +13,7 @@ _UK = "UK SI 2026/268"
 _DSA = "EU Regulation 2022/2065 (DSA)"
 
 
-class Reading(Code):
+class ArticleReading(Code):
     """How an article was read: its text, another source about it, or neither. Check all but `read` before reliance."""
 
     READ = "read", _CAUSEWAY

@@ -25,7 +25,6 @@ from shared.contracts.referral import ReferralSubmission
 from shared.exchange.facts import read_facts
 from shared.kernel.canonical import canonical_json
 from shared.routing.ageing import aged, review
-from shared.routing.explain import explanation_text
 from shared.routing.shelf import DocumentShelf
 from shared.routing.whatif import Comparison, DecidedReferral, compare, preview, replay
 from tests.deploy.sample.samples import TREE_DATA, directory_document, index_of, policy_document, policy_of
@@ -222,32 +221,6 @@ def test_the_derogations_begin_and_end_to_the_day_and_so_does_what_is_prohibited
     assert (preview(scanned, shelf)["work_reason"] == "prohibited") is not bool(permitted)
 
 
-@pytest.mark.parametrize(
-    ("rule_id", "last_day", "holiday"),
-    [
-        ("eu-2021-1232-user-agency", date(2026, 4, 3), True),
-        ("eu-2026-1881-user-agency", date(2028, 4, 3), False),
-    ],
-)
-def test_a_fixed_last_day_is_included_and_its_reason_is_shown(
-    shelf: DocumentShelf, rule_id: str, last_day: date, holiday: bool
-) -> None:
-    """Good Friday 2026 does not move the last day: Art. 4(1) of Regulation 1182/71 excludes its Art. 3(4)."""
-    easter_moved = any(
-        last_day in each.holidays for each in sample_policy().calendars if each.jurisdiction in ("GB-EAW", "DE")
-    )
-    assert easter_moved is holiday
-    after = datetime.combine(last_day + timedelta(days=1), datetime.min.time(), UTC)
-    explained = preview(message(after), shelf)
-    (row,) = [each for each in explained["rules"] if each["rule"] == rule_id]
-    assert (row["outcome"], row["last_day"]) == ("not_in_force", last_day.isoformat())
-    assert "1182/71" in row["end_note"]
-    (line,) = [each for each in explanation_text(explained).splitlines() if each.startswith(f"  rule {rule_id}:")]
-    assert f"until the end of {last_day}" in line
-    assert "Art. 4(3)" in line
-    assert f"until the end of {last_day} (Regulation (EEC, Euratom) 1182/71" in law_page()
-
-
 def test_deciding_later_makes_no_detection_lawful_that_was_not(shelf: DocumentShelf) -> None:
     assert replay(message(APRIL), shelf, at=AUGUST)["work_reason"] == "no_basis"
 
@@ -390,21 +363,6 @@ def test_the_sample_ages_91_days_after_its_review_and_what_ended_stays_on_the_li
     (ended,) = [each for each in review(policy, reviewed_on) if each.instrument == "eu_2021_1232"]
     assert (ended.succeeded_by, ended.live, ended.reasons) == ("eu_2026_1881", (), ())
     assert ("eu_2026_1881", "ended") not in aged(policy, date(2028, 4, 4)), "no rule cites it then"
-
-
-@pytest.mark.parametrize(
-    ("day", "alarmed"),
-    [(date(2028, 1, 4), False), (date(2028, 1, 5), True), (date(2028, 4, 3), True), (date(2028, 4, 4), False)],
-)
-def test_the_end_of_a_derogation_is_an_alarm_90_days_ahead(day: date, alarmed: bool) -> None:
-    assert (("eu_2026_1881", "ending") in aged(policy_document(), day)) is alarmed
-
-
-def test_an_entry_into_force_and_the_end_of_a_calendar_are_alarms_90_days_ahead() -> None:
-    policy = policy_document()
-    assert ("eu_2023_1543", "beginning") in aged(policy, date(2026, 8, 17))
-    assert ("eu_2023_1543", "beginning") not in aged(policy, date(2026, 8, 18))
-    assert ("calendar NL", "ending") in aged(policy, date(2028, 12, 31))
 
 
 def test_the_calendars_know_the_working_days_of_three_years() -> None:

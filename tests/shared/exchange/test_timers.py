@@ -46,8 +46,8 @@ def test_nothing_is_told_early_nor_of_what_is_done() -> None:
     owner = made(ISSUED)[OWNER]
     assert owner.fires is not None
     assert owner.fires_by(owner.fires.at - timedelta(microseconds=1)) is None
-    done = Step(AT + 10 * HOUR, Did.DOES, ClockDue.REMOVAL)
-    assert made([*ISSUED, done]) == {}
+    done = [Step(AT + 10 * HOUR, Did.DOES, due) for due in (ClockDue.ACKNOWLEDGEMENT, ClockDue.REMOVAL)]
+    assert made([*ISSUED, *done]) == {}
 
 
 def test_of_what_was_missed_the_newest_is_told_and_nothing_else() -> None:
