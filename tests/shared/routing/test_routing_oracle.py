@@ -24,7 +24,7 @@ FACTS_PER_WORLD = 400
 
 def test_ten_thousand_generated_referrals_are_decided_as_brute_force_decides_them() -> None:
     seen: Counter[str] = Counter()
-    for world in range(WORLDS):
+    for world in range(1, WORLDS + 1):
         for decision, expected in decided_twice(world, FACTS_PER_WORLD):
             assert _as_the_oracle_says_it(decision) == _without(expected)
             seen["referrals"] += 1
