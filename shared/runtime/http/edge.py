@@ -26,7 +26,7 @@ from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.codes import ERRORS
 from shared.kernel.errors import CausewayError, NotNow, Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
-from shared.runtime.http.openapi import document
+from shared.runtime.http.openapi import document, serve_document
 from shared.runtime.http.problems import (
     InvalidFields,
     Problem,
@@ -78,7 +78,7 @@ def create_app(
     """The application of a service: its routers behind the edge, with /livez, /readyz, /problems and /openapi.json."""
     # What any request may be answered with; it also keeps FastAPI from describing an answer of its own to wrong ones.
     failure: dict[int | str, dict[str, Any]] = {"default": {"model": Problem}}
-    app = FastAPI(title=title, version="1", docs_url=None, redoc_url=None, redirect_slashes=False, responses=failure)
+    app = FastAPI(title=title, version="1", openapi_url=None, redirect_slashes=False, responses=failure)
     for router in routers:
         app.include_router(router)
     app.include_router(_watched(probes))
@@ -89,6 +89,7 @@ def create_app(
     app.add_middleware(BodyBound, timeout_s=body_timeout_s)
     app.add_middleware(RequestFrame)
     app.openapi = cache(lambda: document(app))  # type: ignore[method-assign]
+    serve_document(app)
     return app
 
 

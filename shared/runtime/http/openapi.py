@@ -6,16 +6,20 @@ ready bytes. That these are as described is shown by tests, which hold real ones
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from starlette.requests import Request
+from starlette.responses import Response
 
 from shared.kernel.errors import Defect
-from shared.runtime.http.problems import HEADERS, PROBLEM_JSON, REFUSALS, Problem, header_refs
+from shared.runtime.http.problems import HEADERS, PROBLEM_JSON, REFUSALS, Problem, encoded, header_refs
 
 #: The header that every request with an effect carries, as OpenAPI describes it; `read_key` reads it.
 IDEMPOTENCY_KEY: Final[Mapping[str, Any]] = {
@@ -97,6 +101,38 @@ def document(app: FastAPI) -> dict[str, Any]:
     keys = {"key": {"type": "http", "scheme": "bearer"}}
     components |= {"headers": HEADERS, "responses": refusals, "securitySchemes": keys}
     return found | {"security": [{"key": []}]}
+
+
+def serve_document(app: FastAPI) -> None:
+    """Add `GET /openapi.json` to `app`. Every client gets the same bytes, or 304 if its ETag is current."""
+    turn = asyncio.Lock()
+    kept: _Encoded | None = None
+
+    async def answer(request: Request) -> Response:
+        nonlocal kept
+        async with turn:
+            if kept is None:
+                # Building takes seconds of CPU. A thread lets other requests run meanwhile.
+                kept = await asyncio.to_thread(_encode, app)
+            found = kept
+        headers = {"ETag": found.etag, "Cache-Control": "no-cache"}
+        if request.headers.get("if-none-match") == found.etag:
+            return Response(status_code=304, headers=headers)
+        return Response(found.body, media_type="application/json", headers=headers)
+
+    app.add_route("/openapi.json", answer, include_in_schema=False)
+
+
+class _Encoded(NamedTuple):
+    """A document as bytes, with the entity tag of these bytes."""
+
+    body: bytes
+    etag: str
+
+
+def _encode(app: FastAPI) -> _Encoded:
+    body = encoded(app.openapi())
+    return _Encoded(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
 
 def _refusals(path: str, operation: Mapping[str, Any]) -> list[str]:

@@ -20,6 +20,7 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.codes import ERRORS
 from shared.kernel.errors import Defect, Refused, Unavailable, not_found
+from shared.runtime.http import openapi
 from shared.runtime.http.budgets import BudgetLimits, Budgets
 from shared.runtime.http.edge import (
     BATCH_BODY_BYTES_MAX,
@@ -31,6 +32,7 @@ from shared.runtime.http.edge import (
 )
 from shared.runtime.http.identity import Identity, identified
 from shared.runtime.http.openapi import shows
+from shared.runtime.http.problems import encoded
 from shared.runtime.http.server import serve_http
 from shared.runtime.watch import telemetry
 from shared.runtime.watch.health import Check
@@ -357,6 +359,23 @@ async def test_openapi_says_what_routes_take_that_parse_their_own_bodies() -> No
 async def test_openapi_is_a_valid_document() -> None:
     async with client_of(app_of()) as client:
         validate((await client.get("/openapi.json")).json())
+
+
+async def test_openapi_is_encoded_once_for_all_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    encodings: list[object] = []
+
+    def count(value: object) -> bytes:
+        encodings.append(value)
+        return encoded(value)
+
+    monkeypatch.setattr(openapi, "encoded", count)
+    async with client_of(app_of()) as client:
+        answers = await asyncio.gather(*(client.get("/openapi.json") for _ in range(8)))
+        tag = answers[0].headers["etag"]
+        unchanged = await client.get("/openapi.json", headers={"If-None-Match": tag})
+    assert len(encodings) == 1
+    assert {(answer.status_code, answer.headers["etag"]) for answer in answers} == {(200, tag)}
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
 
 
 @pytest.mark.timing
