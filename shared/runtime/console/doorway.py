@@ -112,4 +112,4 @@ class Doorway:
 
     def _back(self, request: Request) -> str:
         scheme = "http" if is_loopback(request) else "https"
-        return f"{scheme}://{request.headers['host']}{self._root}/signed-in"
+        return f"{scheme}://{request.url.netloc}{self._root}/signed-in"

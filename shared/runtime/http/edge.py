@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -54,6 +55,8 @@ SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
 }
 
+_AUTHORITY: Final = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -162,10 +165,14 @@ class RequestFrame:
             await send(message)
 
         # A trace of our own that links to the caller's: what the caller chose stands in no message.
-        came_with = Headers(scope=scope).getlist("traceparent")[:1]
+        headers = Headers(scope=scope)
+        came_with = headers.getlist("traceparent")[:1]
         with span("http.request", links=came_with) as notes:
             try:
-                await self._app(scope, receive, send_with_headers)
+                if (refusal := _malformed_header(headers)) is not None:
+                    await _closing(refusal)(scope, receive, send_with_headers)
+                else:
+                    await self._app(scope, receive, send_with_headers)
             except Exception as error:
                 log("request_failed", request_id=request_id, error=type(error).__name__, route=_route(scope))
                 if status:
@@ -271,6 +278,33 @@ async def _on_http(_request: Request, error: Exception) -> Response:
         return problem(not_found())
     refusal = Refused("method_not_allowed", "the resource has no such method", status=error.status_code)
     return problem(refusal, error.headers)
+
+
+def _malformed_header(headers: Headers) -> Refused | None:
+    """Return the refusal of a `Host` or `Origin` header that does not parse; None if both do.
+
+    A request without `Host` passes: a probe over HTTP/1.0 has none.
+    """
+    if not all(map(_is_authority, headers.getlist("host"))) or len(headers.getlist("host")) > 1:
+        return Refused("host_malformed", "the Host header is no host name with an optional port", status=400)
+    if not all(map(_is_origin, headers.getlist("origin"))) or len(headers.getlist("origin")) > 1:
+        return Refused("origin_malformed", "the Origin header is neither null nor scheme://host", status=400)
+    return None
+
+
+def _is_origin(text: str) -> bool:
+    scheme, _, authority = text.partition("://")
+    return text == "null" or (_SCHEME.fullmatch(scheme) is not None and _is_authority(authority))
+
+
+def _is_authority(text: str) -> bool:
+    if _AUTHORITY.fullmatch(text) is None:
+        return False
+    try:
+        urlsplit(f"//{text}").port  # noqa: B018 - reading it checks the brackets and the port
+    except ValueError:
+        return False
+    return True
 
 
 def _too_large(bound: int) -> Refused:
