@@ -41,6 +41,20 @@ async def test_a_person_comes_in_over_their_provider(party: str, here: Signing, 
         assert "causeway-coming" not in kept
 
 
+async def test_a_sign_in_of_another_person_asks_first(here: Signing, browser: Browser) -> None:
+    """In a real browser, which sends the cookies of both sessions only on the way from the console's own page."""
+    await here.permit(POLICE, "stays@named.example", Role.ANALYST)
+    await here.permit(OTHER_POLICE, "comes@named.example", Role.ANALYST)
+    async with at_browser(browser) as page:
+        await here.sign_in(page, POLICE, "stays@named.example")
+        await page.goto(f"{here.console(OTHER_POLICE)}/console/sign-in/{OTHER_POLICE}?anew")
+        await here.typed(page, "comes@named.example")
+        await page.get_by_role("heading", name="Switch to another account?").wait_for()
+        await page.get_by_role("button", name="Stay signed in").click()
+        await page.wait_for_url("**/console/attention")
+        assert POLICE in await page.locator(".who").inner_text()
+
+
 async def test_somebody_without_a_role_sees_their_own_opaque_name_and_has_no_session(here: Signing) -> None:
     async with here.bare() as client:
         answer = await here.come(client, POLICE, "stranger@named.example")

@@ -28,7 +28,7 @@ from tests.contracts.published import EcmaValidator
 OPEN_TO_ALL = {"/problems/{code}", "/livez", "/readyz", "/openapi.json"}
 #: Pages that say nothing of anybody, and the paths that are none.
 OPEN_PAGES = {"/console/in/{link}", "/console/static/{digest}/{name}", "/console/blank", "/console/left"}
-OPEN_PAGES |= {"/console/{rest:path}", "/console/sign-in/{party}", "/console/signed-in"}
+OPEN_PAGES |= {"/console/{rest:path}", "/console/sign-in/{party}", "/console/signed-in", "/console/enter"}
 ANY_ID = "019b2d3c-4400-7000-8000-000000000001"
 #: The headers by which refusals tell what to do.
 OF_REFUSALS = {"www-authenticate", "ratelimit-limit", "ratelimit-reset", "ratelimit-remaining", "retry-after"}

@@ -12,7 +12,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 from shared.envelope.base64url import to_base64url
 from shared.kernel.errors import Refused
@@ -74,6 +74,29 @@ class Coming:
 
     def _named(self, word: str) -> str:
         return to_base64url(sha256(f"sign-in {word}\n{self.kept}".encode()).digest())
+
+
+#: The cookie of an `Arrival`. It is `Strict`, so a request from another site has neither this cookie nor the session's.
+ARRIVAL_COOKIE: Final = "causeway-arrival"
+_ARRIVAL: Final = re.compile(rf"(?P<session>[A-Za-z0-9_-]{{1,64}})!(?P<to>{_PATH})")
+
+
+class Arrival(NamedTuple):
+    """A new session that this browser does not use yet, and the page `to` which it leads."""
+
+    session: str
+    to: str
+
+    @classmethod
+    def read(cls, text: str | None) -> Arrival | None:
+        """Parse the cookie; None for a missing or malformed one."""
+        found = _ARRIVAL.fullmatch(text or "")
+        return None if found is None else cls(found["session"], found["to"])
+
+    @property
+    def kept(self) -> str:
+        """The value of the cookie."""
+        return f"{self.session}!{self.to}"
 
 
 def expired() -> Refused:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.runtime.console.asked import is_loopback
+from shared.runtime.console.coming import ARRIVAL_COOKIE, COMING_MINUTES, Arrival
 
 
 def bound(request: Request, name: str) -> str:
@@ -32,3 +33,19 @@ def put(
 def drop(answer: Response, request: Request, name: str) -> None:
     """Have the browser forget it."""
     answer.delete_cookie(name, path="/", secure=not is_loopback(request))
+
+
+def put_arrival(answer: Response, request: Request, arrival: Arrival) -> None:
+    """Have the browser keep a new session beside the one that it uses."""
+    name = bound(request, ARRIVAL_COOKIE)
+    put(answer, request, name, value=arrival.kept, seconds=COMING_MINUTES * 60)
+
+
+def read_arrival(request: Request) -> Arrival | None:
+    """Read the new session that the browser keeps; None if there is none."""
+    return Arrival.read(request.cookies.get(bound(request, ARRIVAL_COOKIE)))
+
+
+def drop_arrival(answer: Response, request: Request) -> None:
+    """Have the browser forget the new session."""
+    drop(answer, request, bound(request, ARRIVAL_COOKIE))

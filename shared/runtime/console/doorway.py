@@ -1,7 +1,8 @@
 """The way in over a party's own provider of OpenID Connect: out by a link, back by an address, on by a page of ours.
 
 Out by a link, since `form-action 'self'` would stop a form whose answer leads elsewhere. Back to a page that leads on
-by itself: the cookie of a session is `Strict`, so what comes straight from another site is without it.
+by itself: the cookie of a session is `Strict`, so the request that comes from the provider is without it. Only the
+next request, which comes from this site, can see whether the browser has another session already.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, not_found
 from shared.runtime.console import cookies
 from shared.runtime.console.asked import Asked, is_loopback
-from shared.runtime.console.coming import COMING_MINUTES, Coming
+from shared.runtime.console.coming import COMING_MINUTES, Arrival, Coming
 from shared.runtime.console.people import Person, Sessions
 
 COOKIE: Final = "causeway-coming"
@@ -60,14 +61,12 @@ class Doorway:
         clock: Clock,
         *,
         plain: Callable[[str, int, Mapping[str, object]], Response],
-        open_to: Callable[[Response, Request, str], None],
         root: str,
     ) -> None:
         self._elsewhere = elsewhere
         self._sessions = sessions
         self._clock = clock
         self._plain = plain
-        self._open_to = open_to
         self._root = root
 
     async def leave(self, request: Request) -> Response:
@@ -84,7 +83,7 @@ class Doorway:
         return answer
 
     async def back(self, request: Request) -> Response:
-        """Back from there: a session for whoever the party has given a role, and their own opaque name for others."""
+        """Begin a session for a person with a role, to be entered next; show others their own opaque name."""
         said, name = dict(request.query_params), cookies.bound(request, COOKIE)
         coming = Coming.read(request.cookies.get(name), state=said.get("state", ""), at=self._clock.now())
         proof = await self._elsewhere.prove(coming, said, self._back(request))
@@ -93,8 +92,8 @@ class Doorway:
             await self._sessions.end(text)
             answer = self._plain("nobody.html", 403, {"person": proof.person})
         else:
-            answer = self._plain("come.html", 200, {"to": coming.to})
-            self._open_to(answer, request, text)
+            answer = self._plain("come.html", 200, {"to": f"{self._root}/enter"})
+            cookies.put_arrival(answer, request, Arrival(text, coming.to))
         cookies.drop(answer, request, name)
         answer.headers.update({"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
         return answer

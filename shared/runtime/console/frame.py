@@ -28,9 +28,10 @@ from shared.runtime.console.asked import (
     read_form,
     require_ours,
 )
+from shared.runtime.console.coming import Arrival
 from shared.runtime.console.doorway import Doorway, Elsewhere
 from shared.runtime.console.drawing import environment
-from shared.runtime.console.people import SESSION_HOURS, Sessions, SignIn
+from shared.runtime.console.people import SESSION_HOURS, Sessions, Signed, SignIn
 from shared.runtime.console.rest import COOKIE as REST
 from shared.runtime.console.rest import MINUTES, Rest
 from shared.runtime.http.identity import announced_bytes
@@ -92,11 +93,11 @@ class Frame:
         self._add("/static/{digest}/{name}", self._static, "GET")
         self._add("/in/{link}", self._ask_in, "GET")
         self._add("/in/{link}", self._let_in, "POST")
-        self._doorway = Doorway(
-            gate.elsewhere, gate.sessions, gate.clock, plain=self.plain, open_to=self._open_to, root=ROOT
-        )
+        self._doorway = Doorway(gate.elsewhere, gate.sessions, gate.clock, plain=self.plain, root=ROOT)
         self._add("/sign-in/{party}", self._doorway.leave, "GET")
         self._add("/signed-in", self._doorway.back, "GET")
+        self._add("/enter", self._enter, "GET")
+        self.post("/switch", self._switch)
         self._add("/blank", self._blank, "GET")
         self._add("/left", self._left, "GET")
         self.get("", self._home)
@@ -232,8 +233,42 @@ class Frame:
         person = await self._gate.sign_in.sign_in(request)
         if person is None or self._gate.elsewhere.has(person.party):
             return self.plain("stranger.html", 401)
+        return await self._admit(request, Arrival(await self._gate.sessions.begin(person), ROOT))
+
+    async def _enter(self, request: Request) -> Response:
+        arrival = cookies.read_arrival(request)
+        return turned_to(ROOT) if arrival is None else await self._admit(request, arrival)
+
+    async def _admit(self, request: Request, arrival: Arrival) -> Response:
+        """Use a new session, or ask first if this browser has a session of another person or party."""
+        new = await self._gate.sessions.identify(arrival.session, seen=False)
+        if new is None:
+            return self.plain("stranger.html", 401)
+        session = self._session(request)
+        old = await self._gate.sessions.identify(session, seen=False)
+        if session is None or old is None or _is_same_person(old, new):
+            return self._entered(request, arrival)
+        asked = Asked(request, old.identity, csrf_of(session), {}, old.proven_at, old.name)
+        answer = self.page(asked, "switch.html", {"new": new.identity})
+        cookies.put_arrival(answer, request, arrival)
+        return answer
+
+    async def _switch(self, asked: Asked) -> Response:
+        """End one of two sessions, as the person chose: the present one, or the new one."""
+        arrival = cookies.read_arrival(asked.request)
+        if arrival is not None and asked.said("choice") == "switch":
+            await self._end(asked)
+            return self._entered(asked.request, arrival)
         answer = turned_to(ROOT)
-        self._open_to(answer, request, await self._gate.sessions.begin(person))
+        if arrival is not None:
+            await self._gate.sessions.end(arrival.session)
+            cookies.drop_arrival(answer, asked.request)
+        return answer
+
+    def _entered(self, request: Request, arrival: Arrival) -> Response:
+        answer = turned_to(arrival.to)
+        self._open_to(answer, request, arrival.session)
+        cookies.drop_arrival(answer, request)
         return answer
 
     async def _home(self, asked: Asked) -> Response:
@@ -272,11 +307,11 @@ class Frame:
             cookies.put(answer, request, REST, value=rest.kept, seconds=_YEAR_S)
 
     async def _out(self, asked: Asked) -> Response:
-        return await self._ended(asked, turned_to(f"{ROOT}/left"))
+        return await self._left_for(asked, "left")
 
     async def _exit(self, asked: Asked) -> Response:
         """Away at once: the session is over, and what is shown says nothing."""
-        return await self._ended(asked, turned_to(f"{ROOT}/blank"))
+        return await self._left_for(asked, "blank")
 
     async def _left(self, _: Request) -> Response:
         return self.plain("stranger.html", 200)
@@ -284,12 +319,16 @@ class Frame:
     async def _blank(self, _: Request) -> Response:
         return self.plain("blank.html", 200)
 
-    async def _ended(self, asked: Asked, answer: Response) -> Response:
+    async def _left_for(self, asked: Asked, page: str) -> Response:
+        answer = turned_to(f"{ROOT}/{page}")
+        await self._end(asked)
+        cookies.drop(answer, asked.request, cookies.bound(asked.request, COOKIE))
+        return answer
+
+    async def _end(self, asked: Asked) -> None:
         session = self._session(asked.request)
         assert session is not None
         await self._gate.sessions.end(session)
-        cookies.drop(answer, asked.request, cookies.bound(asked.request, COOKIE))
-        return answer
 
     def _session(self, request: Request) -> str | None:
         return request.cookies.get(cookies.bound(request, COOKIE))
@@ -300,6 +339,10 @@ class Frame:
         cookies.put(answer, request, name, value=session, seconds=SESSION_HOURS * 3600)
         if (rest := self._rest(request)) is not None:
             self._keep_rest(answer, request, replace(rest, since=self._gate.clock.now()))
+
+
+def _is_same_person(one: Signed, other: Signed) -> bool:
+    return (one.identity.party, one.name) == (other.identity.party, other.name)
 
 
 def turned_to(path: str) -> Response:

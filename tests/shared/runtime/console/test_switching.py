@@ -1,0 +1,166 @@
+"""A sign-in of another person or party replaces a session only after the person of that session agrees."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import httpx
+import pytest
+from starlette.requests import Request
+
+from shared.kernel.authority import Role
+from shared.kernel.clock import ManualClock
+from shared.runtime.console.coming import Coming
+from shared.runtime.console.doorway import Proof
+from shared.runtime.console.frame import Frame, Gate
+from shared.runtime.console.people import Person, Signed
+from shared.runtime.http.edge import create_app
+from shared.runtime.http.identity import Identity
+from tests.shared.runtime.builders import NOW
+
+VICTIM = Person("hotline.example", "a" * 32)
+ATTACKER = Person("other.example", "e" * 32)
+OF_SITE = {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
+
+
+@dataclass
+class People:
+    """The sessions by their text, and a provider at which `coming_in` proves who they are."""
+
+    coming_in: Person = ATTACKER
+    sessions: dict[str, Person] = field(default_factory=dict)
+
+    async def begin(self, person: Person, *, proven_at: datetime | None = None) -> str:
+        text = f"session-{len(self.sessions)}"
+        self.sessions[text] = person
+        return text
+
+    async def identify(self, text: str | None, *, seen: bool = True) -> Signed | None:
+        person = self.sessions.get(text or "")
+        if person is None:
+            return None
+        identity = Identity(person.party, Role.ANALYST, "hotline", exercise=True, actor=person.actor)
+        return Signed(identity, None, person.actor)
+
+    async def end(self, text: str) -> None:
+        self.sessions.pop(text, None)
+
+    async def sign_in(self, request: Request) -> Person | None:
+        return self.coming_in
+
+    def has(self, party: str) -> bool:
+        return party != "by-link.example"
+
+    async def leave_for(self, coming: Coming, back: str) -> str:
+        return f"https://login.example/?state={coming.state}"
+
+    async def prove(self, coming: Coming, answer: Any, back: str) -> Proof:
+        return Proof(self.coming_in, None)
+
+
+@asynccontextmanager
+async def browser_of(people: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser in which the victim has a session."""
+    gate = Gate(people, people, lambda *_: None, ManualClock(NOW), people)
+    app = create_app("Console", [Frame(gate, "Console", (), folders=()).closed()])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        client.cookies.set("causeway", await people.begin(VICTIM), domain="localhost.local")
+        yield client
+
+
+async def sign_in(client: httpx.AsyncClient) -> httpx.Response:
+    """Go to the provider and back: two top-level GETs that any site can cause."""
+    away = await client.get(f"/console/sign-in/{ATTACKER.party}", params={"to": "/console/new"})
+    state = away.headers["location"].partition("state=")[2]
+    return await client.get("/console/signed-in", params={"code": "any", "state": state})
+
+
+def session_of(client: httpx.AsyncClient) -> str | None:
+    return client.cookies.get("causeway")
+
+
+async def choose(client: httpx.AsyncClient, choice: str, *, page: str) -> httpx.Response:
+    csrf = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert csrf is not None
+    return await client.post("/console/switch", data={"csrf": csrf[1], "choice": choice}, headers=OF_SITE)
+
+
+async def test_a_sign_in_of_another_party_leaves_the_session_and_asks() -> None:
+    people = People()
+    async with browser_of(people) as client:
+        assert (await sign_in(client)).status_code == 200
+        assert session_of(client) == "session-0"
+        asked = await client.get("/console/enter")
+        assert "Switch to another account?" in asked.text
+        assert session_of(client) == "session-0"
+        assert (await client.get("/console/settings")).text.count(VICTIM.party) == 1
+
+
+async def test_staying_ends_the_new_session() -> None:
+    people = People()
+    async with browser_of(people) as client:
+        await sign_in(client)
+        page = (await client.get("/console/enter")).text
+        assert (await choose(client, "stay", page=page)).status_code == 303
+        assert people.sessions == {"session-0": VICTIM}
+        assert session_of(client) == "session-0"
+        assert client.cookies.get("causeway-arrival") is None
+
+
+async def test_switching_ends_the_old_session_and_leads_on() -> None:
+    people = People()
+    async with browser_of(people) as client:
+        await sign_in(client)
+        page = (await client.get("/console/enter")).text
+        answer = await choose(client, "switch", page=page)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/console/new")
+        assert people.sessions == {"session-1": ATTACKER}
+        assert 'causeway="session-1"' in str(answer.headers) or "causeway=session-1" in str(answer.headers)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Origin": "https://other.example"}, OF_SITE], ids=["none", "foreign", "own"])
+async def test_a_switch_without_the_token_of_the_session_is_refused(headers: dict[str, str]) -> None:
+    people = People()
+    async with browser_of(people) as client:
+        await sign_in(client)
+        answer = await client.post("/console/switch", data={"choice": "switch", "csrf": "made-up"}, headers=headers)
+        assert (answer.status_code, "form_foreign" in answer.text) == (403, True)
+        assert VICTIM in people.sessions.values()
+
+
+@pytest.mark.parametrize("signed_in", [True, False])
+async def test_the_same_person_or_a_browser_without_a_session_enters_at_once(signed_in: bool) -> None:
+    people = People(coming_in=VICTIM)
+    async with browser_of(people) as client:
+        if not signed_in:
+            people.sessions.clear()
+        await sign_in(client)
+        answer = await client.get("/console/enter")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/console/new")
+        assert any(line.startswith("causeway=session-") for line in answer.headers.get_list("set-cookie"))
+
+
+async def test_a_link_of_another_person_asks_first() -> None:
+    people = People(coming_in=Person("by-link.example", "b" * 32))
+    async with browser_of(people) as client:
+        asked = await client.post("/console/in/link", headers=OF_SITE)
+        assert "Switch to another account?" in asked.text
+        assert session_of(client) == "session-0"
+
+
+async def test_an_entrance_without_the_cookies_of_this_site_changes_nothing() -> None:
+    """A navigation from another site sends no `Strict` cookie: not the new session's either."""
+    people = People()
+    async with browser_of(people) as client:
+        back = await sign_in(client)
+        kept = [line for line in back.headers.get_list("set-cookie") if line.startswith("causeway-arrival=")]
+        assert len(kept) == 1
+        assert kept[0].endswith("SameSite=strict")
+        client.cookies.clear()
+        answer = await client.get("/console/enter")
+        assert (answer.status_code, answer.headers.get("set-cookie")) == (303, None)
