@@ -26,8 +26,8 @@ def publish(
 ) -> int:
     """Write the tables and plots of a month that is over, once: figures that were published stay as they are.
 
-    Each origin's database is read as its accountant. Parties are counted together until no number of theirs is below
-    five.
+    Each origin's database is read as its accountant. Parties are counted together until each number other than zero
+    has three contributors, none with more than 70 percent, and without any one of them at least five.
 
     Parameters
     ----------

@@ -73,15 +73,16 @@ MEASURES: Final[Mapping[PartyKind, tuple[Measure, ...]]] = {
 #: What was sent by the parties of an origin's service, by its kind.
 _FROM: Final = {PartyKind.HOTLINE: Measure.FROM_HOTLINES, PartyKind.INDUSTRY: Measure.FROM_PROVIDERS}
 
-#: One row a recipient, measure and duration in whole minutes. Several edges of one referral to one recipient are one.
+#: One row a recipient, origin, measure and duration in whole minutes. Several edges of one referral to one recipient
+#: are one.
 _COUNTED: Final = """
 WITH sent AS (
-    SELECT coalesce(e.notice_id, e.referral_id) AS subject, e.recipient,
+    SELECT coalesce(e.notice_id, e.referral_id) AS subject, e.recipient, e.party AS origin,
            min(r.accepted_at) AS filed_at, min(c.begun_at) AS sent_at
     FROM edge AS e
     JOIN referral AS r ON r.referral_id = e.referral_id AND r.exercise = $3
     JOIN clocked AS c ON c.edge_id = e.edge_id AND c.party = e.party
-    GROUP BY 1, 2
+    GROUP BY 1, 2, 3
 ), answered AS (
     SELECT subject, sender,
            min(at) FILTER (WHERE answer <> 'withdrawal_acknowledged') AS answered,
@@ -105,7 +106,7 @@ WITH sent AS (
     FROM answer_act AS l, jsonb_to_recordset(l.looks) AS k (n integer, round integer, found text)
     WHERE l.code IS NULL GROUP BY l.subject
 )
-SELECT s.recipient, m.measure, greatest(floor(extract(epoch FROM m.at - m.since) / 60), 0)::bigint AS minutes,
+SELECT s.recipient, s.origin, m.measure, greatest(floor(extract(epoch FROM m.at - m.since) / 60), 0)::bigint AS minutes,
        count(*) AS n
 FROM sent AS s LEFT JOIN answered AS a ON a.subject = s.subject AND a.sender = s.recipient
 LEFT JOIN looked AS l ON l.subject = s.subject
@@ -118,21 +119,22 @@ CROSS JOIN LATERAL (VALUES
     ('fed_back', a.fed_back, s.sent_at), ('closed', a.closed, s.sent_at), ('identified', a.identified, s.sent_at),
     ('safeguarded', a.safeguarded, s.sent_at)
 ) AS m (measure, at, since)
-WHERE m.at >= $1 AND m.at < $2 GROUP BY 1, 2, 3
+WHERE m.at >= $1 AND m.at < $2 GROUP BY 1, 2, 3, 4
 """
-#: One row a provider: of how many items it said that they were gone already, and of how many of these the notice went
-#: after an agency had placed a hold that was not too late, as the origin's own page counts them.
+#: One row a provider and origin: the items that were gone already, and those of them whose notice went after an agency
+#: had placed a hold that was not too late, as the origin's own page counts them.
 _GONE: Final = """
 WITH notices AS (
-    SELECT e.notice_id, e.recipient, bool_or(EXISTS (SELECT FROM hold AS h WHERE h.referral_id = e.referral_id
+    SELECT e.notice_id, e.recipient, e.party AS origin,
+           bool_or(EXISTS (SELECT FROM hold AS h WHERE h.referral_id = e.referral_id
                AND h.placed_at <= e.decided_at AND h.state <> 'too_late')) AS held
     FROM edge AS e JOIN referral AS r ON r.referral_id = e.referral_id AND r.exercise = $3
-    WHERE e.notice_id IS NOT NULL AND e.state = 'emitted' GROUP BY 1, 2
+    WHERE e.notice_id IS NOT NULL AND e.state = 'emitted' GROUP BY 1, 2, 3
 )
-SELECT n.recipient, sum(a.already_gone)::bigint AS gone,
+SELECT n.recipient, n.origin, sum(a.already_gone)::bigint AS gone,
        coalesce(sum(a.already_gone) FILTER (WHERE n.held), 0)::bigint AS held
 FROM answer_act AS a JOIN notices AS n ON n.notice_id = a.subject AND n.recipient = a.sender
-WHERE a.code IS NULL AND a.already_gone > 0 AND a.at >= $1 AND a.at < $2 GROUP BY 1
+WHERE a.code IS NULL AND a.already_gone > 0 AND a.at >= $1 AND a.at < $2 GROUP BY 1, 2
 """
 
 
@@ -175,15 +177,18 @@ class Figures:
     """What is counted of one party or of several: of each measure, how often each duration in minutes was met."""
 
     minutes: dict[Measure, Counter[int]] = field(default_factory=dict)
-    #: Items that a provider said were gone already, and those of them whose notice had waited for an agency.
-    gone: int = 0
-    gone_while_held: int = 0
+    #: The count of each measure by the origin that contributes it.
+    origins: dict[Measure, Counter[str]] = field(default_factory=dict)
+    #: By origin: items that a provider said were gone already, and those of them whose notice had waited for an agency.
+    gone: Counter[str] = field(default_factory=Counter)
+    gone_while_held: Counter[str] = field(default_factory=Counter)
 
-    def add(self, measure: Measure, minutes: int, count: int) -> None:
+    def add(self, measure: Measure, minutes: int, count: int, *, origin: str) -> None:
         self.minutes.setdefault(measure, Counter())[minutes] += count
+        self.origins.setdefault(measure, Counter())[origin] += count
 
     def count(self, measure: Measure) -> int:
-        return sum(self.minutes.get(measure, Counter()).values())
+        return self.origins.get(measure, Counter()).total()
 
     def counts(self, measures: Iterable[Measure]) -> tuple[int, ...]:
         return tuple(self.count(measure) for measure in measures)
@@ -200,14 +205,12 @@ class Figures:
 
     @classmethod
     def sum(cls, several: Iterable[Figures]) -> Figures:
-        """Of all of them together, as if they were one."""
+        """Add up the measures of several parties, as if they were one."""
         total = cls()
         for figures in several:
-            total.gone += figures.gone
-            total.gone_while_held += figures.gone_while_held
             for measure, met in figures.minutes.items():
-                for minutes, count in met.items():
-                    total.add(measure, minutes, count)
+                total.minutes.setdefault(measure, Counter()).update(met)
+                total.origins.setdefault(measure, Counter()).update(figures.origins[measure])
         return total
 
 
@@ -227,10 +230,10 @@ async def count_book(book: Book, month: Month, found: dict[str, Figures], *, exe
     """Add what one origin's book has of the month."""
     for row in await book.fetch(_COUNTED, month.first, month.after, exercises):
         figures, measure = found.setdefault(row["recipient"], Figures()), Measure(row["measure"])
-        figures.add(measure, row["minutes"], row["n"])
-        if measure is Measure.SENT:
-            figures.add(_FROM[PartyKind(book.kind)], row["minutes"], row["n"])
+        counted = {measure, _FROM[PartyKind(book.kind)]} if measure is Measure.SENT else {measure}
+        for each in counted:
+            figures.add(each, row["minutes"], row["n"], origin=row["origin"])
     for row in await book.fetch(_GONE, month.first, month.after, exercises):
         figures = found.setdefault(row["recipient"], Figures())
-        figures.gone += row["gone"]
-        figures.gone_while_held += row["held"]
+        figures.gone[row["origin"]] += row["gone"]
+        figures.gone_while_held[row["origin"]] += row["held"]

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from deploy.statistics.merging import ELSEWHERE, SMALL
+from deploy.statistics.merging import ELSEWHERE, Party, can_publish
 
 
-class GoneParty(NamedTuple):
-    """A provider, and of its items those that were gone already, and of these those that were held."""
+class GoneParty(Party):
+    """A provider, with two measures of its items: those that were gone already, and those of them that were held."""
 
-    party: str
-    country: str
-    gone: int
-    held: int
+    @property
+    def gone(self) -> int:
+        return self.counts[0]
+
+    @property
+    def held(self) -> int:
+        return self.counts[1]
 
 
 class GoneRow(NamedTuple):
@@ -37,9 +40,9 @@ class GoneRow(NamedTuple):
 
     @property
     def tells(self) -> bool:
-        """Whether a number of it is small, or one of its parties could tell that something of its own was held."""
-        small = any(0 < number < SMALL for number in (self.gone, self.held))
-        return small or self.held > self.gone - max((each.gone for each in self.parties), default=0)
+        """Whether a contributor learns a small number, or one of its parties that something of its own was held."""
+        most = max((each.gone for each in self.parties), default=0)
+        return not can_publish(self.parties) or self.held > self.gone - most
 
 
 def gone_rows(parties: Iterable[GoneParty]) -> tuple[GoneRow, ...]:

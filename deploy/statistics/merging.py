@@ -1,28 +1,40 @@
 """Parties merged until no number that is published of them is small, so that nothing small follows from it. Pure.
 
-Nothing is left blank in a table: what cannot stand alone stands with others, first with those of its country, then with
-those of other countries. All that is published is then sums over disjoint sets of parties, each of them none or at
-least five; whoever knows them all, and that an answer is never more than what was sent, can bound no number of a
-merged party by less than its row says. Blanks beside totals cannot promise that: they are found by subtraction.
+The published rows are sums over disjoint sets of parties, and there is no blank cell and no total to subtract from.
+A party that cannot have a row of its own is merged with others of its country, and then with other countries.
+
+Each number is zero, or it has at least three contributors, none of them with more than 70 percent. Without any one
+contributor, at least five remain. So a contributor that subtracts its own share learns no small number of another.
+Contributors are the origins that sent, and the parties of the row if it has several. Two that share their numbers
+can learn more: the rule is against one.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-#: What is below it, and not none, is small.
+#: A number below this, other than zero, is small.
 SMALL: Final = 5
-#: The country of what was merged over several.
+#: The fewest contributors of a number, and the largest share of one of them in percent.
+CONTRIBUTORS_MIN: Final = 3
+SHARE_PERCENT_MAX: Final = 70
+#: The country of a row that was merged over several.
 ELSEWHERE: Final = ""
 
 
 class Party(NamedTuple):
-    """One party and what was counted of it, measure by measure."""
+    """One recipient. `origins` has, measure by measure, the number that each origin contributes."""
 
     party: str
     country: str
-    counts: tuple[int, ...]
+    origins: tuple[Mapping[str, int], ...]
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """The number of each measure over all origins."""
+        return tuple(sum(each.values()) for each in self.origins)
 
 
 class Row(NamedTuple):
@@ -36,8 +48,11 @@ class Row(NamedTuple):
         return self.parties[0] if len(self.parties) == 1 else ""
 
 
-def merged(parties: Iterable[Party]) -> tuple[Row, ...] | None:
-    """The rows of one table, by country and name, several last; None where even all together are too few."""
+def merged(parties: Iterable[Party]) -> tuple[Row, ...]:
+    """Return the rows of one table by country and name, several last.
+
+    Countries are left out if even the sum over all countries tells too much.
+    """
     by_country: dict[str, list[Party]] = {}
     for party in sorted(parties):
         if any(party.counts):
@@ -46,23 +61,22 @@ def merged(parties: Iterable[Party]) -> tuple[Row, ...] | None:
     left: dict[str, list[Party]] = {}
     for country, members in by_country.items():
         alone, pool = _pooled([(each,) for each in members])
-        if _small(pool):
+        if not can_publish(pool):
             left[country] = members
         else:
             rows += [Row(country, _names(each)) for each in alone] + ([Row(country, _names(pool))] if pool else [])
     if left:
-        rows, elsewhere = _taken_in(rows, [party for each in left.values() for party in each], by_country)
-        if _small(elsewhere):
-            return None
-        rows.append(Row(ELSEWHERE, _names(elsewhere)))
+        others, elsewhere = _taken_in(rows, [party for each in left.values() for party in each], by_country)
+        if can_publish(elsewhere):
+            rows = [*others, Row(ELSEWHERE, _names(elsewhere))]
     return tuple(sorted(rows, key=lambda row: (row.country == ELSEWHERE, row.country, len(row.parties) > 1, row.name)))
 
 
 def _pooled(members: Sequence[tuple[Party, ...]]) -> tuple[list[tuple[Party, ...]], tuple[Party, ...]]:
-    """Who can stand alone, and the rest together: it takes in the least of the others until it is not small."""
-    alone = sorted((each for each in members if not _small(each)), key=_size, reverse=True)
-    pool = tuple(party for each in members if _small(each) for party in each)
-    while pool and _small(pool) and alone:
+    """Split into parties with a row of their own and the rest, which takes in the least of the others as needed."""
+    alone = sorted((each for each in members if can_publish(each)), key=_size, reverse=True)
+    pool = tuple(party for each in members if not can_publish(each) for party in each)
+    while not can_publish(pool) and alone:
         pool += alone.pop()
     return alone, pool
 
@@ -70,17 +84,37 @@ def _pooled(members: Sequence[tuple[Party, ...]]) -> tuple[list[tuple[Party, ...
 def _taken_in(
     rows: list[Row], pool: Sequence[Party], by_country: Mapping[str, Sequence[Party]]
 ) -> tuple[list[Row], Sequence[Party]]:
-    """Take whole countries into the pool, the least first, until it is not small or nothing is left."""
+    """Take whole countries into the pool, the least first, until it can be published or none is left."""
     countries = sorted({row.country for row in rows}, key=lambda each: _size(by_country[each]), reverse=True)
-    while _small(pool) and countries:
+    while not can_publish(pool) and countries:
         country = countries.pop()
         rows = [row for row in rows if row.country != country]
         pool = [*pool, *by_country[country]]
     return rows, pool
 
 
-def _small(together: Iterable[Party]) -> bool:
-    return any(0 < total < SMALL for total in map(sum, zip(*(each.counts for each in together), strict=True)))
+def can_publish(together: Sequence[Party]) -> bool:
+    """Return whether no contributor learns a small number of another from the sums over these parties."""
+    counts = [each.counts for each in together]
+    if len(together) > 1 and not all(map(_hides_shares, zip(*counts, strict=True))):
+        return False
+    by_measure = zip(*(each.origins for each in together), strict=True)
+    return all(_hides_shares(_sum_by_origin(parts).values()) for parts in by_measure)
+
+
+def _sum_by_origin(parts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    total = Counter[str]()
+    for each in parts:
+        total.update(each)
+    return total
+
+
+def _hides_shares(shares: Iterable[int]) -> bool:
+    """Return whether a sum hides its parts from the contributor of each; a sum of zero does."""
+    parts = [each for each in shares if each]
+    total, most = sum(parts), max(parts, default=0)
+    shared = len(parts) >= CONTRIBUTORS_MIN and 100 * most <= SHARE_PERCENT_MAX * total
+    return not parts or (shared and total - most >= SMALL)
 
 
 def _size(together: Iterable[Party]) -> int:

@@ -40,7 +40,8 @@ def _head(title: str) -> Iterator[str]:
     yield '<!doctype html><html lang="en"><head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>{said}</title><style>{_STYLE}</style></head><body><main><h1>{said}</h1>"
-    yield "<p>Parties are counted together until no number is below five. An empty cell is a median of fewer.</p>"
+    yield "<p>Parties are counted together until each number other than zero has three contributors and none of them "
+    yield "has more than 70 %. An empty cell is a median of fewer than five.</p>"
 
 
 def _part(part: Part, files: Mapping[str, bytes]) -> Iterator[str]:

@@ -83,17 +83,17 @@ def files_of(
 def lines_of(kind: PartyKind, figures: Mapping[str, Figures], directory: DirectoryIndex) -> Sequence[Line]:
     """The rows of one kind of recipient."""
     parties = [
-        Party(party, _country(directory, party), counted.counts(MEASURES[kind]))
+        Party(party, _country(directory, party), tuple(counted.origins.get(each, {}) for each in MEASURES[kind]))
         for party, counted in figures.items()
         if (known := directory.party(party)) is not None and known.kind == kind
     ]
-    return [Line(row, Figures.sum(figures[each] for each in row.parties)) for row in merged(parties) or ()]
+    return [Line(row, Figures.sum(figures[each] for each in row.parties)) for row in merged(parties)]
 
 
 def gone_of(figures: Mapping[str, Figures], directory: DirectoryIndex) -> Sequence[GoneRow]:
     """The rows of what was gone."""
     return gone_rows(
-        GoneParty(party, _country(directory, party), counted.gone, counted.gone_while_held)
+        GoneParty(party, _country(directory, party), (counted.gone, counted.gone_while_held))
         for party, counted in figures.items()
         if (known := directory.party(party)) is not None and known.kind == PartyKind.INDUSTRY
     )

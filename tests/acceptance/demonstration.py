@@ -130,7 +130,7 @@ def counted_twice(endpoints: Endpoints, month: Month) -> tuple[dict[str, Any], d
         recipient: {
             measure.value: [figures.count(measure), figures.median_minutes(measure)] for measure in figures.minutes
         }
-        | ({"gone": [figures.gone, figures.gone_while_held]} if figures.gone else {})
+        | ({"gone": [figures.gone.total(), figures.gone_while_held.total()]} if figures.gone else {})
         for recipient, figures in asyncio.run(read_figures(endpoints, month, exercises=True)).items()
     }
     origins = [each for each in endpoints.instances if keeps_referrals(endpoints.kind(each))]

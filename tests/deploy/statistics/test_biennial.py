@@ -19,6 +19,7 @@ from shared.kernel.errors import Refused
 from tests.support import exchange_world
 from tests.support.builders import POLICE, PROVIDER
 
+ORIGINS = ("hotline-nl.example", "hotline-de.example", "hotline-fr.example")
 MONTHS = tuple(Month(year, month) for year in (2026, 2027) for month in range(1, 13))
 
 
@@ -34,8 +35,10 @@ def published(tmp_path: Path) -> Path:
         for party in (*agencies, PROVIDER):
             figures[party] = of = Figures()
             for measure in (Measure.SENT, Measure.FROM_HOTLINES, Measure.ACCEPTED, Measure.IDENTIFIED):
-                of.add(measure, drawn.randint(1, 999), drawn.choice((0, 3, 8, 40)))
-            of.gone = 9
+                count = drawn.choice((1, 8, 8, 12))
+                for origin in ORIGINS:
+                    of.add(measure, drawn.randint(1, 999), count, origin=origin)
+            of.gone = Counter(dict.fromkeys(ORIGINS, 3))
         publish(month_files(month, figures, directory), tmp_path / "published")
     return tmp_path / "published"
 

@@ -13,6 +13,7 @@ from scipy.optimize import linprog
 
 from deploy.statistics.held import GoneParty, GoneRow, gone_rows
 from deploy.statistics.merging import ELSEWHERE, SMALL, Party, merged
+from tests.deploy.statistics.shares import gone_party, spread_party
 
 #: A notice has so many items at most.
 ITEMS = 10
@@ -24,7 +25,7 @@ def providers(draw: st.DrawFn) -> list[GoneParty]:
     for number in range(draw(st.integers(0, 12))):
         gone = draw(st.integers(0, 12) | st.integers(0, 300))
         country = draw(st.sampled_from(["NL", "DE", "US"]))
-        found.append(GoneParty(f"provider-{number:03}.example", country, gone, draw(st.integers(0, gone))))
+        found.append(gone_party(f"provider-{number:03}.example", country, gone, draw(st.integers(0, gone))))
     return found
 
 
@@ -43,16 +44,17 @@ def test_everybody_who_had_anything_gone_stands_in_one_row_or_nobody_does(counte
 
 def test_a_country_stands_alone_where_the_others_could_have_had_it_all() -> None:
     counted = [
-        GoneParty("a.example", "NL", 90, 60),
-        GoneParty("b.example", "NL", 70, 10),
-        GoneParty("c.example", "DE", 50, 40),
-        GoneParty("d.example", "DE", 6, 0),
-        GoneParty("e.example", "US", 60, 0),
+        gone_party("a.example", "NL", 90, 45),
+        gone_party("b.example", "NL", 70, 10),
+        gone_party("f.example", "NL", 40, 15),
+        gone_party("c.example", "DE", 50, 20),
+        gone_party("d.example", "DE", 26, 10),
+        gone_party("e.example", "US", 60, 10),
     ]
     nl, several = gone_rows(counted)
-    assert (nl.country, nl.gone, nl.held) == ("NL", 160, 70)
-    assert (several.country, several.gone, several.held) == (ELSEWHERE, 116, 40)
-    assert gone_rows(counted[2:4]) == ()
+    assert (nl.country, nl.gone, nl.held) == ("NL", 200, 70)
+    assert (several.country, several.gone, several.held) == (ELSEWHERE, 136, 40)
+    assert gone_rows(counted[3:5]) == ()
 
 
 def world(seed: int) -> tuple[list[GoneParty], list[Party]]:
@@ -63,8 +65,8 @@ def world(seed: int) -> tuple[list[GoneParty], list[Party]]:
         name, country = f"provider-{number:03}.example", drawn.choice(("NL", "DE", "US", "FR"))
         counts = sorted((drawn.choice((0, 1, 2, 4, 6, 9, 15, 40)) for _ in range(3)), reverse=True)
         items = drawn.randint(0, counts[2] * 2)
-        gone.append(GoneParty(name, country, items, drawn.randint(0, items) if drawn.random() < 0.4 else 0))
-        sent.append(Party(name, country, tuple(counts)))
+        gone.append(gone_party(name, country, items, drawn.randint(0, items) if drawn.random() < 0.4 else 0))
+        sent.append(spread_party(name, country, tuple(counts)))
     return gone, sent
 
 

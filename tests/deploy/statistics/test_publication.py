@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,11 +18,13 @@ from shared.kernel.errors import Refused
 from tests.support import exchange_world
 from tests.support.builders import POLICE, PROVIDER
 
+ORIGINS = ("hotline-nl.example", "hotline-de.example", "hotline-fr.example")
+
 
 def test_the_median_is_the_lower_one() -> None:
     figures = Figures()
     for minutes in (1, 2, 3, 4):
-        figures.add(Measure.ACTIONED, minutes, 1)
+        figures.add(Measure.ACTIONED, minutes, 1, origin="hotline.example")
     assert figures.median_minutes(Measure.ACTIONED) == 2
     assert figures.median_minutes(Measure.SENT) is None
     assert Figures.sum([figures, figures]).count(Measure.ACTIONED) == 8
@@ -63,8 +66,9 @@ def test_exercises_are_published_beside_the_rest_in_one_folder(tmp_path: Path) -
 def test_the_page_has_every_number_of_the_tables_and_nothing_from_elsewhere() -> None:
     directory, figures = exchange_world.world().documents.directory, Figures()
     for measure in (Measure.SENT, Measure.ACTIONED, Measure.REMOVED, Measure.CONFIRMED):
-        figures.add(measure, 90, 12)
-    figures.gone = 17
+        for origin in ORIGINS:
+            figures.add(measure, 90, 4, origin=origin)
+    figures.gone = Counter(dict.fromkeys(ORIGINS, 6))
     files = files_of(Month(2026, 10), {PROVIDER: figures, POLICE: figures}, directory)
     page = files["2026-10.html"].decode()
     for name in ("2026-10-providers.csv", "2026-10-agencies.csv", "2026-10-gone.csv"):
@@ -91,11 +95,12 @@ def test_nothing_says_how_long_notices_of_a_provider_waited_for_others() -> None
     directory = exchange_world.world().documents.directory
     figures = Figures()
     for minutes in (10, 5_000, 5_000, 5_000, 5_000):
-        figures.add(Measure.SENT, minutes, 1)
-        figures.add(Measure.ACTIONED, 60, 1)
+        for origin in ORIGINS:
+            figures.add(Measure.SENT, minutes, 1, origin=origin)
+            figures.add(Measure.ACTIONED, 60, 1, origin=origin)
     files = files_of(Month(2026, 10), {PROVIDER: figures, POLICE: figures}, directory)
     (provider,) = csv.DictReader(files["2026-10-providers.csv"].decode().splitlines())
-    assert (provider["sent"], provider["actioned_median_h"]) == ("5", "1.0")
+    assert (provider["sent"], provider["actioned_median_h"]) == ("15", "1.0")
     assert not [column for column in provider if column.startswith("sent_")]
     (agency,) = csv.DictReader(files["2026-10-agencies.csv"].decode().splitlines())
     assert agency["sent_median_h"] == "83.3"
