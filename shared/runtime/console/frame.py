@@ -25,7 +25,8 @@ from shared.runtime.console.asked import (
     foreign,
     is_of_person,
     is_of_session,
-    read_form,
+    parse_form,
+    read_body,
     require_ours,
 )
 from shared.runtime.console.coming import Arrival
@@ -190,13 +191,14 @@ class Frame:
                 return self.plain("stranger.html", 401, {"typed": again is not None})
             identity = signed.identity
             self._gate.charge(identity.party, announced_bytes(request))
-            said = await read_form(request) if form else {}
-            asked = Asked(request, identity, csrf_of(session), said, signed.proven_at, signed.name)
-            if not form or is_of_session(said, session):
+            asked = Asked(request, identity, csrf_of(session), {}, signed.proven_at, signed.name)
+            if not form:
                 return await handler(asked)
-            if again is None or not is_of_person(said, identity.actor):
+            body = await read_body(request)
+            answering = handler if is_of_session(body, session) else again
+            if answering is None or (answering is again and not is_of_person(body, identity.actor)):
                 raise foreign()
-            return await again(asked)
+            return await answering(replace(asked, form=await parse_form(body)))
 
         return endpoint
 

@@ -70,8 +70,11 @@ class ImportPages:
         except Refused as error:
             if error.code == "forbidden":
                 raise
-            return self._page(asked, status=error.status, problems=[("table", said) for _, said in problems_of(error)])
-        return self._page(asked, results=results, progress=_progress(asked, results, left, of=len(lines)), look=look)
+            problems = [("table", said) for _, said in problems_of(error)]
+            return await to_thread(self._page, asked, status=error.status, problems=problems)
+        progress = _progress(asked, results, left, of=len(lines))
+        # The page has the whole table again: filling it takes too long for the event loop.
+        return await to_thread(self._page, asked, results=results, progress=progress, look=look)
 
     async def _results(self, asked: Asked, lines: Sequence[Line], *, look: bool) -> list[Result]:
         body = to_json({"referrals": [dict(each.body) for each in lines if each.refused is None]})

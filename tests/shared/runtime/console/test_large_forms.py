@@ -1,0 +1,116 @@
+"""A form is parsed only for its own session, and in pieces between which other requests run."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.responses import Response
+
+from shared.kernel.authority import Role
+from shared.kernel.clock import ManualClock
+from shared.kernel.errors import Refused
+from shared.runtime.console import asked
+from shared.runtime.console.asked import FIELDS_MAX, FORM_TYPE, PIECE_BYTES, Asked, csrf_of, parse_form
+from shared.runtime.console.frame import Frame, Gate
+from shared.runtime.console.people import Signed
+from shared.runtime.http.edge import create_app
+from shared.runtime.http.identity import Identity
+from tests.shared.runtime.builders import NOW
+
+#: A table of a megabyte in which each character is escaped.
+TABLE = b"%41%2c%0a" * 333_333
+HEADERS = {"Origin": "http://localhost", "Content-Type": FORM_TYPE}
+
+
+class Known:
+    """Sessions that all belong to one person."""
+
+    async def identify(self, text: str | None, *, seen: bool = True) -> Signed:
+        identity = Identity("hotline.example", Role.ANALYST, "hotline", exercise=True, actor="0" * 32)
+        return Signed(identity, None, "0" * 32)
+
+
+@pytest.fixture
+def pieces(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the pieces that are decoded."""
+    sizes: list[int] = []
+
+    def count(text: bytes) -> bytes:
+        sizes.append(len(text))
+        return unquote_to_bytes(text)
+
+    monkeypatch.setattr(asked, "unquote_to_bytes", count)
+    return sizes
+
+
+async def send(body: bytes, shown: list[Asked]) -> httpx.Response:
+    """Send a form to a page that notes its requests; an older session may have its text shown again."""
+    known: Any = Known()
+    frame = Frame(Gate(known, known, lambda *_: None, ManualClock(NOW), known), "Console", (), folders=())
+
+    async def note(request: Asked) -> Response:
+        shown.append(request)
+        return Response()
+
+    frame.post("/table:batch", note)
+    frame.post("/again:batch", note, again=note)
+    app = create_app("Console", [frame.closed()])
+    path = "/console/again:batch" if b"whose=" in body else "/console/table:batch"
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        client.cookies = httpx.Cookies({"causeway": "session"})
+        return await client.post(path, content=body, headers=HEADERS)
+
+
+@pytest.mark.parametrize("start", [b"csrf=made-up&", b"", b"xcsrf=%TOKEN&", b"whose=11&csrf=made-up&"])
+async def test_a_form_without_the_token_of_its_session_is_not_parsed(start: bytes, pieces: list[int]) -> None:
+    shown: list[Asked] = []
+    start = start.replace(b"%TOKEN", csrf_of("session").encode())
+    answer = await send(start + b"table=" + TABLE, shown)
+    assert (answer.status_code, "form_foreign" in answer.text) == (403, True)
+    assert (pieces, shown) == ([], [])
+
+
+@pytest.mark.parametrize("place", ["first", "last", "whose"])
+async def test_a_form_of_the_session_or_the_person_is_parsed_in_pieces(place: str, pieces: list[int]) -> None:
+    token, table = b"csrf=" + csrf_of("session").encode(), b"table=" + TABLE
+    whose = b"whose=" + b"0" * 32
+    body = {"first": token + b"&" + table, "last": table + b"&" + token, "whose": whose + b"&" + table}[place]
+    shown: list[Asked] = []
+    assert (await send(body, shown)).status_code == 200
+    assert shown[0].form["table"] == ["A,\n" * 333_333]
+    assert max(pieces) <= PIECE_BYTES
+    assert len(pieces) >= len(TABLE) // PIECE_BYTES
+
+
+async def test_other_work_runs_between_the_pieces(pieces: list[int]) -> None:
+    parsing, turns = asyncio.create_task(parse_form(b"table=" + TABLE)), 0
+    while not parsing.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= len(pieces) > 100
+
+
+@given(st.lists(st.tuples(st.text(min_size=1), st.text()), max_size=20))
+async def test_a_form_is_read_as_it_was_written(fields: list[tuple[str, str]]) -> None:
+    body = urlencode(fields).encode()
+    form = await parse_form(body)
+    read = [(name, value) for name in form for value in form[name]]
+    assert sorted(read) == sorted(parse_qsl(body.decode(), keep_blank_values=True)) == sorted(fields)
+
+
+@pytest.mark.parametrize("shift", range(4))
+async def test_no_piece_cuts_an_escape(shift: int) -> None:
+    text = "x" * (PIECE_BYTES - shift) + "\u00e9" * PIECE_BYTES
+    assert await parse_form(urlencode({"t": text}).encode()) == {"t": [text]}
+
+
+@pytest.mark.parametrize("body", [b"a", b"a=1&&b=2", b"a=%ff", b"a=1&" * FIELDS_MAX])
+async def test_a_malformed_form_is_refused(body: bytes) -> None:
+    with pytest.raises(Refused, match="form_malformed"):
+        await parse_form(body)
