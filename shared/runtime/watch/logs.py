@@ -6,12 +6,13 @@ may quote what they were given; what stays is who spoke, how loudly, and how oft
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
-from typing import Any, Final, Literal, TextIO, TypedDict, Unpack, get_args
+from typing import Any, Final, Literal, TextIO, TypedDict, Unpack, cast, get_args
 
 import structlog
 
@@ -165,6 +166,10 @@ FIELDS: Final = frozenset(Fields.__annotations__)
 #: One line of each library and level per that many seconds: aiokafka alone writes 75 a second while a broker is down.
 LIBRARY_INTERVAL_S: Final = 10.0
 
+#: One line of each `REPEATED` event, topic, code and error per that many seconds. A sender of junk chooses how often.
+REPEATED_INTERVAL_S: Final = 60.0
+REPEATED: Final[frozenset[EventName]] = frozenset({"record_alarm"})
+
 _OPAQUE = re.compile(r"[A-Za-z0-9._:/{}\-]{0,128}")
 _SEVERITY: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -190,6 +195,7 @@ def configure_logs(
     structlog.configure(
         processors=[
             _closed,
+            _RepeatCounter(),
             _Stamp(instance, clock, trace_id),
             structlog.processors.JSONRenderer(sort_keys=True),
         ],
@@ -245,6 +251,32 @@ def _is_opaque(value: Any) -> bool:
     if isinstance(value, str):
         return _OPAQUE.fullmatch(value) is not None
     return isinstance(value, int | float)
+
+
+class _RepeatCounter:
+    """Passes the first line of a repeated event, and one a minute with the count and place of the later ones."""
+
+    def __init__(self) -> None:
+        self._later: dict[tuple[object, ...], Fields] = {}
+
+    def __call__(self, _logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event = line["event"]
+        if event not in REPEATED:
+            return line
+        key = event, line.get("topic"), line.get("code"), line.get("error")
+        if key not in self._later:
+            with suppress(RuntimeError):  # without a running loop every line passes
+                asyncio.get_running_loop().call_later(REPEATED_INTERVAL_S, self._write, event, key)
+                self._later[key] = {}
+            return line
+        fields = {name: value for name, value in line.items() if name != "event"}
+        count = self._later[key].get("count", 0) + line.get("count", 1)
+        self._later[key] = cast(Fields, fields | {"count": count})
+        raise structlog.DropEvent
+
+    def _write(self, event: EventName, key: tuple[object, ...]) -> None:
+        if later := self._later.pop(key):
+            log(event, **later)
 
 
 class _Stamp:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -10,11 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.kernel.clock import ManualClock
+from shared.runtime.watch import logs
 from shared.runtime.watch.logs import EVENTS, FIELDS, LEVELS, configure_logs, log
 
 DOCUMENT = Path(__file__).parents[4] / "docs/operations/logs.md"
@@ -66,6 +69,30 @@ def test_text_that_is_not_an_opaque_identifier_never_gets_into_a_line(text: str)
     line = written(lambda: log("relay_waits", code=text))[0]
     assert "code" not in line
     assert line["fields_dropped"] == 1
+
+
+async def test_junk_of_one_sender_is_one_line_a_minute_with_a_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "REPEATED_INTERVAL_S", 0.02)
+    stream = io.StringIO()
+    configure_logs(instance="hotline", stream=stream, clock=ManualClock(CLOCK_START))
+    for offset in range(300):
+        log("record_alarm", code="signature_invalid", topic="a.inbox", partition=0, offset=offset)
+    log("record_alarm", code="signature_invalid", topic="b.inbox", partition=0, offset=7)
+    log("record_alarm", code="body_malformed", topic="a.inbox", partition=0, offset=8)
+    for _ in range(3):
+        log("relay_waits", code="broker_unavailable")
+    at_once = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line.get("topic"), line.get("offset"), line.get("count")) for line in at_once] == [
+        ("a.inbox", 0, None),
+        ("b.inbox", 7, None),
+        ("a.inbox", 8, None),
+        *[(None, None, None)] * 3,
+    ]
+    await asyncio.sleep(0.2)
+    later = [json.loads(line) for line in stream.getvalue().splitlines()][len(at_once) :]
+    assert [(line["code"], line["topic"], line["offset"], line["count"]) for line in later] == [
+        ("signature_invalid", "a.inbox", 299, 299)
+    ]
 
 
 def test_a_library_says_who_spoke_but_not_what() -> None:
