@@ -29,6 +29,8 @@ async def keep(endpoints: Endpoints, found: Reconciliation, *, at: datetime) -> 
             try:
                 connection = await asyncpg.connect(endpoints.database(name).accountant_url, timeout=CONNECT_S_MAX)
                 try:
+                    # The role reads by default.
+                    await connection.execute("SET default_transaction_read_only = off")
                     await connection.execute(_KEEP, text)
                 finally:
                     await connection.close()

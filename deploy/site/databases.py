@@ -29,6 +29,15 @@ OF_EVERY_SERVER: Final = ("postgres", "template1")
 #: keep their order whatever becomes of the system's own locales. What was made otherwise is refused (`catalogue`).
 _MAKE: Final = "ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C' TEMPLATE template0"
 _SCRAM_ITERATIONS = 4096
+#: A session that waits in an open transaction, and a statement, end after this time.
+_TIMEOUTS: Final = {"statement_timeout": "10min", "idle_in_transaction_session_timeout": "10min"}
+#: The accountant only reads, and must not keep the service from its tables. A session can lift these settings; it
+#: cannot lift the connection limit and the missing privileges.
+_OF_READERS: Final = _TIMEOUTS | {"lock_timeout": "10s", "default_transaction_read_only": "on"}
+#: The connections of one accountant: a server has 100 by default, for several instances.
+READER_CONNECTIONS_MAX: Final = 10
+#: The functions that store a large object. PostgreSQL lets every role call them.
+_STORE_LARGE_OBJECTS: Final = ("lo_creat(integer)", "lo_create(oid)", "lo_from_bytea(oid, bytea)")
 
 
 def prepare_databases(
@@ -38,7 +47,8 @@ def prepare_databases(
 
     `alone` on its server, nobody else needs the databases that PostgreSQL makes itself: they are closed to everybody.
 
-    The administrator needs CREATEDB, CREATEROLE and to be let in where its URL leads, not more. Raises
+    The administrator needs CREATEDB, CREATEROLE and to be let in where its URL leads, not more. Only a superuser can
+    keep the roles from storing large objects. Raises
     `Unavailable` when it is not let in or lacks them.
     """
     return in_own_thread(_prepare(admin_url, list(instances), password, alone=alone))
@@ -93,11 +103,32 @@ async def _prepare_one(
     await connection.execute(f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC')
     await connection.execute(f'GRANT CONNECT ON DATABASE "{database}" TO "{service}", "{accountant}"')
     await connection.execute(f'REVOKE "{owner}" FROM CURRENT_USER')
+    await _limit(connection, service, accountant)
+    if await connection.fetchval("SELECT current_setting('is_superuser')::boolean"):
+        await _forbid_large_objects(urlsplit(admin_url)._replace(path=f"/{database}").geturl())
 
     def url(role: str) -> str:
         return _url(admin_url, role, password(role), database=database)
 
     return DatabaseEndpoint(service_url=url(service), owner_url=url(owner), accountant_url=url(accountant))
+
+
+async def _limit(connection: asyncpg.Connection, service: str, accountant: str) -> None:
+    """Bound what one session and, for the accountant, one role takes of the server."""
+    await connection.execute(f'ALTER ROLE "{accountant}" CONNECTION LIMIT {READER_CONNECTIONS_MAX}')
+    for role, settings in ((service, _TIMEOUTS), (accountant, _OF_READERS)):
+        for name, value in settings.items():
+            await connection.execute(f"ALTER ROLE \"{role}\" SET {name} = '{value}'")
+
+
+async def _forbid_large_objects(url: str) -> None:
+    """Let no role but superusers store large objects, which no grant and no retention of ours covers."""
+    connection = await asyncpg.connect(url, timeout=CONNECT_S)
+    try:
+        for function in _STORE_LARGE_OBJECTS:
+            await connection.execute(f"REVOKE EXECUTE ON FUNCTION pg_catalog.{function} FROM PUBLIC")
+    finally:
+        await connection.close()
 
 
 def scram_verifier(password: str) -> str:

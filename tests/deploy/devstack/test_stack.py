@@ -116,7 +116,7 @@ class TestPostgres:
         query(database.owner_url, "CREATE TABLE made_by_the_owner (id int)")
         for url in (database.service_url, database.accountant_url):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                query(url, "CREATE TABLE made_by_another (id int)")
+                query(f"{url}?default_transaction_read_only=off", "CREATE TABLE made_by_another (id int)")
 
     @pytest.mark.parametrize("instance", INSTANCES)
     def test_every_role_of_an_instance_enters_its_own_database_and_no_other(

@@ -67,6 +67,7 @@ async def shown(database: Database, seen: Look, cursor: str | None = None) -> Ac
 async def kept(endpoint: DatabaseEndpoint, accounts: Accounts) -> None:
     """As the operator's tool keeps it."""
     connection = await asyncpg.connect(endpoint.accountant_url)
+    await connection.execute("SET default_transaction_read_only = off")
     await connection.execute("INSERT INTO reconciliation (told) VALUES ($1::jsonb)", accounts.spelt().decode())
     await connection.close()
 
@@ -129,6 +130,7 @@ async def test_the_service_adds_none_and_the_operator_changes_none(
         (audit_endpoint.accountant_url, ("UPDATE reconciliation SET told = '{}'", "DELETE FROM reconciliation")),
     ):
         connection = await asyncpg.connect(url)
+        await connection.execute("SET default_transaction_read_only = off")
         for statement in statements:
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(statement)
