@@ -73,14 +73,10 @@ class Signing:
                     return answer
                 answer = await client.get(where)
             elif "/interaction/" in str(answer.url):
-                answer = await client.post(
-                    str(answer.url), data={"prompt": "login", "login": person, "password": "any"}
-                )
-            elif urlsplit(str(answer.url)).path == "/console/signed-in" and answer.status_code == 200:
-                entered = await client.get(f"{self.console(party)}/console/enter")
-                assert entered.status_code == 303, entered.text
-                return answer
+                typed = {"prompt": "login", "login": person, "password": "any"}
+                answer = await client.post(str(answer.url), data=typed)
             else:
+                await client.get(f"{self.console(party)}/console/enter")
                 return answer
 
     async def sign_in(self, page: Page, party: str, person: str, *, query: str = "") -> None:

@@ -76,19 +76,19 @@ class Coming:
         return to_base64url(sha256(f"sign-in {word}\n{self.kept}".encode()).digest())
 
 
-#: The cookie of an `Arrival`. It is `Strict`, so a request from another site has neither this cookie nor the session's.
+#: The cookie of a `PendingSession`. It is `Strict`: a request from another site has neither this cookie nor a session.
 ARRIVAL_COOKIE: Final = "causeway-arrival"
 _ARRIVAL: Final = re.compile(rf"(?P<session>[A-Za-z0-9_-]{{1,64}})!(?P<to>{_PATH})")
 
 
-class Arrival(NamedTuple):
+class PendingSession(NamedTuple):
     """A new session that this browser does not use yet, and the page `to` which it leads."""
 
     session: str
     to: str
 
     @classmethod
-    def read(cls, text: str | None) -> Arrival | None:
+    def read(cls, text: str | None) -> PendingSession | None:
         """Parse the cookie; None for a missing or malformed one."""
         found = _ARRIVAL.fullmatch(text or "")
         return None if found is None else cls(found["session"], found["to"])

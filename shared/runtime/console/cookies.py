@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.runtime.console.asked import is_loopback
-from shared.runtime.console.coming import ARRIVAL_COOKIE, COMING_MINUTES, Arrival
+from shared.runtime.console.coming import ARRIVAL_COOKIE, COMING_MINUTES, PendingSession
 
 
 def bound(request: Request, name: str) -> str:
@@ -35,15 +35,15 @@ def drop(answer: Response, request: Request, name: str) -> None:
     answer.delete_cookie(name, path="/", secure=not is_loopback(request))
 
 
-def put_arrival(answer: Response, request: Request, arrival: Arrival) -> None:
+def put_arrival(answer: Response, request: Request, arrival: PendingSession) -> None:
     """Have the browser keep a new session beside the one that it uses."""
     name = bound(request, ARRIVAL_COOKIE)
     put(answer, request, name, value=arrival.kept, seconds=COMING_MINUTES * 60)
 
 
-def read_arrival(request: Request) -> Arrival | None:
+def read_arrival(request: Request) -> PendingSession | None:
     """Read the new session that the browser keeps; None if there is none."""
-    return Arrival.read(request.cookies.get(bound(request, ARRIVAL_COOKIE)))
+    return PendingSession.read(request.cookies.get(bound(request, ARRIVAL_COOKIE)))
 
 
 def drop_arrival(answer: Response, request: Request) -> None:

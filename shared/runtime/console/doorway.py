@@ -18,7 +18,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, not_found
 from shared.runtime.console import cookies
 from shared.runtime.console.asked import Asked, is_loopback
-from shared.runtime.console.coming import COMING_MINUTES, Arrival, Coming
+from shared.runtime.console.coming import COMING_MINUTES, Coming, PendingSession
 from shared.runtime.console.people import Person, Sessions
 
 COOKIE: Final = "causeway-coming"
@@ -93,7 +93,7 @@ class Doorway:
             answer = self._plain("nobody.html", 403, {"person": proof.person})
         else:
             answer = self._plain("come.html", 200, {"to": f"{self._root}/enter"})
-            cookies.put_arrival(answer, request, Arrival(text, coming.to))
+            cookies.put_arrival(answer, request, PendingSession(text, coming.to))
         cookies.drop(answer, request, name)
         answer.headers.update({"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
         return answer

@@ -29,7 +29,7 @@ from shared.runtime.console.asked import (
     read_body,
     require_ours,
 )
-from shared.runtime.console.coming import Arrival
+from shared.runtime.console.coming import PendingSession
 from shared.runtime.console.doorway import Doorway, Elsewhere
 from shared.runtime.console.drawing import environment
 from shared.runtime.console.people import SESSION_HOURS, Sessions, Signed, SignIn
@@ -235,13 +235,13 @@ class Frame:
         person = await self._gate.sign_in.sign_in(request)
         if person is None or self._gate.elsewhere.has(person.party):
             return self.plain("stranger.html", 401)
-        return await self._admit(request, Arrival(await self._gate.sessions.begin(person), ROOT))
+        return await self._admit(request, PendingSession(await self._gate.sessions.begin(person), ROOT))
 
     async def _enter(self, request: Request) -> Response:
         arrival = cookies.read_arrival(request)
         return turned_to(ROOT) if arrival is None else await self._admit(request, arrival)
 
-    async def _admit(self, request: Request, arrival: Arrival) -> Response:
+    async def _admit(self, request: Request, arrival: PendingSession) -> Response:
         """Use a new session, or ask first if this browser has a session of another person or party."""
         new = await self._gate.sessions.identify(arrival.session, seen=False)
         if new is None:
@@ -267,7 +267,7 @@ class Frame:
             cookies.drop_arrival(answer, asked.request)
         return answer
 
-    def _entered(self, request: Request, arrival: Arrival) -> Response:
+    def _entered(self, request: Request, arrival: PendingSession) -> Response:
         answer = turned_to(arrival.to)
         self._open_to(answer, request, arrival.session)
         cookies.drop_arrival(answer, request)
