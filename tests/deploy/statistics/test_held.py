@@ -13,10 +13,15 @@ from scipy.optimize import linprog
 
 from deploy.statistics.held import GoneParty, GoneRow, gone_rows
 from deploy.statistics.merging import ELSEWHERE, SMALL, Party, merged
-from tests.deploy.statistics.shares import gone_party, spread_party
+from tests.deploy.statistics.test_merging import spread, spread_party
 
 #: A notice has so many items at most.
 ITEMS = 10
+
+
+def gone_party(party: str, country: str, gone: int, held: int) -> GoneParty:
+    """A provider to whose numbers all origins contribute alike."""
+    return GoneParty(party, country, (spread(gone), spread(held)))
 
 
 @st.composite

@@ -12,7 +12,21 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from deploy.statistics.merging import ELSEWHERE, SMALL, Party, Row, merged
-from tests.deploy.statistics.shares import spread_party
+
+#: The origins over which numbers are spread.
+ORIGINS = 5
+
+
+def spread(count: int) -> Mapping[str, int]:
+    """Split a number over the origins as evenly as it goes."""
+    less, more = divmod(count, ORIGINS)
+    return {f"origin-{n}.example": less + (n < more) for n in range(ORIGINS)}
+
+
+def spread_party(party: str, country: str, counts: Sequence[int]) -> Party:
+    """A recipient to which all origins contribute alike."""
+    return Party(party, country, tuple(map(spread, counts)))
+
 
 #: Sent, answered, actioned: none of them more than the one before.
 CHAIN = ((0, 1), (1, 2))

@@ -20,9 +20,6 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.codes import ERRORS
 from shared.kernel.errors import Defect, Refused, Unavailable, not_found
-from shared.runtime.console.coming import Coming
-from shared.runtime.console.frame import Frame, Gate
-from shared.runtime.http import openapi
 from shared.runtime.http.budgets import BudgetLimits, Budgets
 from shared.runtime.http.edge import (
     BATCH_BODY_BYTES_MAX,
@@ -34,7 +31,6 @@ from shared.runtime.http.edge import (
 )
 from shared.runtime.http.identity import Identity, identified
 from shared.runtime.http.openapi import shows
-from shared.runtime.http.problems import encoded
 from shared.runtime.http.server import serve_http
 from shared.runtime.watch import telemetry
 from shared.runtime.watch.health import Check
@@ -113,30 +109,6 @@ async def probe_documents() -> Check:
 def app_of(*probes: Any, limits: BudgetLimits | None = None, **options: Any) -> FastAPI:
     budgets = Budgets(limits or BudgetLimits(1000, 10_000_000), ManualClock(NOW))
     return create_app("sample", [router(budgets)], probes=probes, **options)
-
-
-def console_app() -> FastAPI:
-    """The sample routes beside the pages of a console that has no person and one provider."""
-    nobody: Any = NoSignIn()
-    gate = Gate(nobody, nobody, lambda *_: None, ManualClock(NOW), nobody)
-    budgets = Budgets(BudgetLimits(1000, 10_000_000), ManualClock(NOW))
-    return create_app("sample", [router(budgets), Frame(gate, "Console", (), folders=()).closed()])
-
-
-class NoSignIn:
-    """Sessions without a person, and a provider of every party."""
-
-    async def identify(self, text: str | None, *, seen: bool = True) -> None:
-        return None
-
-    async def sign_in(self, request: Request) -> None:
-        return None
-
-    def has(self, party: str) -> bool:
-        return True
-
-    async def leave_for(self, coming: Coming, back: str) -> str:
-        return f"https://login.example/?back={back}"
 
 
 def client_of(app: FastAPI) -> httpx.AsyncClient:
@@ -385,47 +357,6 @@ async def test_openapi_says_what_routes_take_that_parse_their_own_bodies() -> No
 async def test_openapi_is_a_valid_document() -> None:
     async with client_of(app_of()) as client:
         validate((await client.get("/openapi.json")).json())
-
-
-async def test_openapi_is_encoded_once_for_all_clients(monkeypatch: pytest.MonkeyPatch) -> None:
-    encodings: list[object] = []
-
-    def count(value: object) -> bytes:
-        encodings.append(value)
-        return encoded(value)
-
-    monkeypatch.setattr(openapi, "encoded", count)
-    async with client_of(app_of()) as client:
-        answers = await asyncio.gather(*(client.get("/openapi.json") for _ in range(8)))
-        tag = answers[0].headers["etag"]
-        unchanged = await client.get("/openapi.json", headers={"If-None-Match": tag})
-    assert len(encodings) == 1
-    assert {(answer.status_code, answer.headers["etag"]) for answer in answers} == {(200, tag)}
-    assert (unchanged.status_code, unchanged.content) == (304, b"")
-
-
-@pytest.mark.parametrize("header", ["host", "origin"])
-@pytest.mark.parametrize(
-    "value", ["[", "[::", "[zz]", "a b", "a.example:99999", "a.example:x", "a@b.example", "a/b", "é"]
-)
-async def test_a_malformed_host_or_origin_is_400(header: str, value: str) -> None:
-    value = value if header == "host" else f"https://{value}"
-    async with client_of(console_app()) as client:
-        for method, path in (
-            ("GET", "/v1/things"),
-            ("POST", "/console/in/link"),
-            ("GET", "/console/sign-in/a.example"),
-        ):
-            answer = await client.request(method, path, headers=[(header.encode(), value.encode("latin-1"))])
-            assert (answer.status_code, answer.json()["code"]) == (400, f"{header}_malformed"), (method, path)
-
-
-@pytest.mark.parametrize("host", ["a.example", "a_b:8000", "127.0.0.1:80", "[::1]:8443"])
-async def test_a_well_formed_host_and_origin_pass(host: str) -> None:
-    async with client_of(app_of()) as client:
-        for origin in ("null", f"https://{host}", "moz-extension://0af76519"):
-            answer = await client.get("/v1/things", headers={"Host": host, "Origin": origin})
-            assert answer.status_code == 200
 
 
 @pytest.mark.timing

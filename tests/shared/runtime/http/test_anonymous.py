@@ -1,0 +1,84 @@
+"""Requests of anonymous clients: the document that is the same for all of them, and headers that do not parse."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, Request
+
+from shared.kernel.clock import ManualClock
+from shared.runtime.console.coming import Coming
+from shared.runtime.console.frame import Frame, Gate
+from shared.runtime.http import openapi
+from shared.runtime.http.budgets import BudgetLimits, Budgets
+from shared.runtime.http.edge import create_app
+from shared.runtime.http.problems import encoded
+from tests.shared.runtime.builders import NOW
+from tests.shared.runtime.http.test_http import app_of, client_of, router
+
+
+def console_app() -> FastAPI:
+    """The sample routes beside the pages of a console that has no person and one provider."""
+    nobody: Any = NoSignIn()
+    gate = Gate(nobody, nobody, lambda *_: None, ManualClock(NOW), nobody)
+    budgets = Budgets(BudgetLimits(1000, 10_000_000), ManualClock(NOW))
+    return create_app("sample", [router(budgets), Frame(gate, "Console", (), folders=()).closed()])
+
+
+class NoSignIn:
+    """Sessions without a person, and a provider of every party."""
+
+    async def identify(self, text: str | None, *, seen: bool = True) -> None:
+        return None
+
+    async def sign_in(self, request: Request) -> None:
+        return None
+
+    def has(self, party: str) -> bool:
+        return True
+
+    async def leave_for(self, coming: Coming, back: str) -> str:
+        return f"https://login.example/?back={back}"
+
+
+async def test_openapi_is_encoded_once_for_all_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    encodings: list[object] = []
+
+    def count(value: object) -> bytes:
+        encodings.append(value)
+        return encoded(value)
+
+    monkeypatch.setattr(openapi, "encoded", count)
+    async with client_of(app_of()) as client:
+        answers = await asyncio.gather(*(client.get("/openapi.json") for _ in range(8)))
+        tag = answers[0].headers["etag"]
+        unchanged = await client.get("/openapi.json", headers={"If-None-Match": tag})
+    assert len(encodings) == 1
+    assert {(answer.status_code, answer.headers["etag"]) for answer in answers} == {(200, tag)}
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+
+
+@pytest.mark.parametrize("header", ["host", "origin"])
+@pytest.mark.parametrize(
+    "value", ["[", "[::", "[zz]", "a b", "a.example:99999", "a.example:x", "a@b.example", "a/b", "é"]
+)
+async def test_a_malformed_host_or_origin_is_400(header: str, value: str) -> None:
+    value = value if header == "host" else f"https://{value}"
+    async with client_of(console_app()) as client:
+        for method, path in (
+            ("GET", "/v1/things"),
+            ("POST", "/console/in/link"),
+            ("GET", "/console/sign-in/a.example"),
+        ):
+            answer = await client.request(method, path, headers=[(header.encode(), value.encode("latin-1"))])
+            assert (answer.status_code, answer.json()["code"]) == (400, f"{header}_malformed"), (method, path)
+
+
+@pytest.mark.parametrize("host", ["a.example", "a_b:8000", "127.0.0.1:80", "[::1]:8443"])
+async def test_a_well_formed_host_and_origin_pass(host: str) -> None:
+    async with client_of(app_of()) as client:
+        for origin in ("null", f"https://{host}", "moz-extension://0af76519"):
+            answer = await client.get("/v1/things", headers={"Host": host, "Origin": origin})
+            assert answer.status_code == 200
