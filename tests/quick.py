@@ -32,7 +32,7 @@ OTHER_ROOMS: Final = {"shared/contracts/": "tests/contracts", "/migrations/": "t
 #: Folders of tests that need minutes or a running exchange; `make check` runs them.
 SLOW: Final = (
     *("tests/acceptance/", "tests/benchmarks/", "tests/conformance/", "tests/console/", "tests/failures/"),
-    *("tests/guard_report/", "tests/journeys/", "tests/simulation/", "tests/skew/"),
+    *("tests/guard_report/", "tests/journeys/", "tests/simulation/"),
 )
 
 

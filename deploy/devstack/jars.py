@@ -104,8 +104,12 @@ def _fetch_each(jars: Sequence[Jar], folder: Path, say: Callable[[str], None]) -
         say(f"  {next(fetched)}/{len(jars)} {jar.file_name}")
 
     with ThreadPoolExecutor(_AT_ONCE) as threads:
-        for done in [threads.submit(fetch, jar) for jar in jars]:
-            done.result()
+        try:
+            for done in [threads.submit(fetch, jar) for jar in jars]:
+                done.result()
+        except Unavailable:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _fetch_by_maven(jars: Sequence[Jar], folder: Path, say: Callable[[str], None]) -> None:

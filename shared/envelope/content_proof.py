@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import SystemRandom
@@ -100,7 +101,7 @@ class MessageProof(NamedTuple):
 
     def check(self, covered: bytes, key: VerifyKey) -> None:
         """Check that `key` signed the message with these covered bytes. Raises `Refused("signature_invalid")`."""
-        if self.size not in TREE_SIZES:
+        if self.size not in TREE_SIZES or len(self.salt) != SALT_BYTES:
             raise Refused("signature_invalid")
         try:
             head = root_from_inclusion(leaf_digest(self.salt, covered), self.position, self.size, path=self.path)
@@ -117,7 +118,7 @@ def prove_content(groups: Sequence[tuple[Sequence[int], bytes]], digests: Sequen
     proofs: list[GroupProof] = []
     leaves: dict[int, Leaf] = {}
     for number, (members, wrap) in enumerate(groups):
-        size = next((size for size in TREE_SIZES if len(members) <= size), None)
+        size = _tree_size(len(members))
         if size is None:
             raise Defect("group_too_large")
         positions = _RANDOM.sample(range(size), len(members))
@@ -201,7 +202,15 @@ def _read(packed: bytes) -> ContentProof:
     leaves = tuple(Leaf(*_ENTRY.unpack_from(packed, at + index * _ENTRY.size)) for index in range(leaf_count))
     if any(leaf.group >= group_count or leaf.position >= groups[leaf.group].size for leaf in leaves):
         raise ValueError(leaf_count)
+    counts = Counter(leaf.group for leaf in leaves)
+    if any(group.size != _tree_size(counts[number]) for number, group in enumerate(groups)):
+        raise ValueError(group_count)  # an empty or oversized tree would cost its reader work for nothing
     return ContentProof(tuple(groups), leaves)
+
+
+def _tree_size(count: int) -> int | None:
+    """Return the number of leaves of the tree for so many messages; None for no message or too many."""
+    return next((size for size in TREE_SIZES if 0 < count <= size), None)
 
 
 def _fill(members: dict[int, bytes], group: GroupProof) -> list[bytes]:

@@ -17,7 +17,7 @@ from struct import error as StructError  # noqa: N812 - the library's class has 
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.envelope.content_proof import ContentProof, Leaf, check_groups, leaf_digest, unpack_proof
+from shared.envelope.content_proof import SALT_BYTES, ContentProof, Leaf, check_groups, leaf_digest, unpack_proof
 from shared.envelope.keys import SigningKey, VerifyKey
 from shared.kernel.errors import Refused
 from shared.messaging.segments import RecordBytes, Segment
@@ -134,14 +134,30 @@ def covered_bytes(headers: Headers, value: bytes) -> bytes:
 
     Each header is its name, `:`, its value and a line feed; one more line feed precedes the value.
     """
-    covered = sorted((name, text or b"") for name, text in headers if name.startswith("ce_") or name == "content-type")
+    covered = sorted((name, text or b"") for name, text in headers if _is_covered(name))
     return b"".join(b"%s:%s\n" % (name.encode(), text) for name, text in covered) + b"\n" + value
 
 
+def _is_covered(name: str) -> bool:
+    return name.startswith("ce_") or name == "content-type"
+
+
 def digest_record(headers: Sequence[tuple[str, bytes | None]], value: bytes) -> bytes | None:
-    """Return the digest of a message record, or None if it has no salt."""
-    salt = next((text for name, text in headers if name == SALT), None)
-    return None if salt is None else leaf_digest(salt, covered_bytes(headers, value))
+    """Return the digest of a message record, or None if it has none.
+
+    It has one salt of fixed length, and no covered header holds a line feed: otherwise bytes could move between salt,
+    headers and value without a change of the digest.
+    """
+    salts = [text for name, text in headers if name == SALT]
+    if len(salts) != 1 or salts[0] is None or len(salts[0]) != SALT_BYTES:
+        return None
+    if any(
+        b"\n" in (text or b"") or "\n" in name or ":" in name
+        for name, text in headers
+        if name != SALT and _is_covered(name)
+    ):
+        return None
+    return leaf_digest(salts[0], covered_bytes(headers, value))
 
 
 class _Stated(NamedTuple):

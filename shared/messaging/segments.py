@@ -45,7 +45,7 @@ class Segment:
     """Numbers `first` to `first + len(messages) - 1` of one stream, from one transaction.
 
     `chain_before`: the chain before `first`. `proof`: the content proof of the messages, packed
-    (`shared.messaging.proofs`); it does not depend on the place.
+    (`shared.envelope.content_proof`); it does not depend on the place.
     """
 
     pair: Pair

@@ -60,11 +60,18 @@ def review(policy: _Entry, on: date) -> list[Review]:
 
 
 def aged(policy: _Entry, on: date) -> list[tuple[str, str]]:
-    """Return (instrument, reason) of each thing that a person must look at, sorted; a calendar by its place."""
+    """Return (instrument, reason) of each thing that a person must look at, sorted; a calendar by its place.
+
+    A calendar that has ended is named until a later one of its jurisdiction is listed: without one, working-day clocks
+    of that place have no due time.
+    """
+    last: dict[str, str] = {}
+    for each in policy.get("calendars") or ():
+        last[each["jurisdiction"]] = max(each["valid_to"], last.get(each["jurisdiction"], ""))
     calendars = [
-        (f"calendar {each['jurisdiction']}", "ending")
-        for each in policy.get("calendars") or ()
-        if _is_ahead(each["valid_to"], on)
+        (f"calendar {jurisdiction}", "ended" if str(ends) <= on.isoformat() else "ending")
+        for jurisdiction, ends in last.items()
+        if str(ends) <= on.isoformat() or _is_ahead(ends, on)
     ]
     return sorted([*((each.instrument, reason) for each in review(policy, on) for reason in each.reasons), *calendars])
 

@@ -16,7 +16,7 @@ from tests.support.builders import POLICE, PROVIDER
 def month() -> str:
     figures = Figures(gone=17)
     for measure in Measure:
-        figures.add(measure, 90, 12)
+        figures.add(measure, 90, 12, origin="hotline.example")
     directory = exchange_world.world().documents.directory
     return files_of(Month(2026, 10), {PROVIDER: figures, POLICE: figures}, directory)["2026-10.html"].decode()
 

@@ -107,7 +107,12 @@ async def parse_form(body: bytes) -> Form:
     if body.count(b"&") >= FIELDS_MAX:
         raise _malformed()
     form: dict[str, list[str]] = {}
+    done = 0
     for field_bytes in body.split(b"&") if body else ():
+        done += len(field_bytes)
+        if done >= PIECE_BYTES:
+            done = 0
+            await asyncio.sleep(PIECE_REST_S)
         name, separator, value = field_bytes.partition(b"=")
         if not separator:
             raise _malformed()

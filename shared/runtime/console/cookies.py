@@ -47,5 +47,7 @@ def read_arrival(request: Request) -> PendingSession | None:
 
 
 def drop_arrival(answer: Response, request: Request) -> None:
-    """Have the browser forget the new session."""
-    drop(answer, request, bound(request, ARRIVAL_COOKIE))
+    """Have the browser forget the new session, if it keeps one."""
+    name = bound(request, ARRIVAL_COOKIE)
+    if name in request.cookies:
+        drop(answer, request, name)

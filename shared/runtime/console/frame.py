@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -251,14 +252,20 @@ class Frame:
         if session is None or old is None or _is_same_person(old, new):
             return self._entered(request, arrival)
         asked = Asked(request, old.identity, csrf_of(session), {}, old.proven_at, old.name)
-        answer = self.page(asked, "switch.html", {"new": new.identity})
+        answer = self.page(asked, "switch.html", {"new": new.identity, "arrival": csrf_of(arrival.session)})
         cookies.put_arrival(answer, request, arrival)
         return answer
 
     async def _switch(self, asked: Asked) -> Response:
-        """End one of two sessions, as the person chose: the present one, or the new one."""
+        """End one of two sessions, as the person chose: the present one, or the new one.
+
+        If another sign-in has replaced the new session since the page was shown, the page is shown again.
+        """
         arrival = cookies.read_arrival(asked.request)
         if arrival is not None and asked.said("choice") == "switch":
+            is_shown = hmac.compare_digest(asked.said("arrival").encode(), csrf_of(arrival.session).encode())
+            if not is_shown or await self._gate.sessions.identify(arrival.session, seen=False) is None:
+                return await self._admit(asked.request, arrival)
             await self._end(asked)
             return self._entered(asked.request, arrival)
         answer = turned_to(ROOT)

@@ -1,4 +1,4 @@
-"""Cancellation of the running task: kept in force by code that turns it into another failure."""
+"""Cancellation of the running task, restored where a library turned it into another failure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def is_cancelling() -> bool:
 
 
 def raise_if_cancelling() -> None:
-    """Raise `CancelledError` if the running task was asked to end, whatever its work made of that request.
+    """Raise `CancelledError` if the running task was asked to end.
 
     A driver in the middle of a rollback turns a cancellation into an error of its own.
     """

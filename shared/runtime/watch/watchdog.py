@@ -1,7 +1,8 @@
 """The watchdog: a process that no longer works ends, so that its supervisor starts it again.
 
 A part that hangs in silence is worse than one that ends. The watchdog ends the process with exit code 70 in two cases:
-the event loop has not run for 30 s, or a cancelled task has not ended after 5 s.
+the event loop has not run for 30 s, or a cancelled task has not ended after 5 s. A single call that holds the
+interpreter's lock is noticed when it returns; one that never returns is not.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Iterable
-from time import monotonic
+from time import monotonic, process_time
 from typing import Any, Final
 
 from shared.runtime.watch.logs import log
@@ -51,8 +52,8 @@ def _name(task: asyncio.Future[Any]) -> str:
 class LoopWatch:
     """Watches an event loop from a thread of its own.
 
-    The time in which the whole process was stopped (SIGSTOP, a suspended machine) does not count: the thread sees that
-    it did not run itself, and begins anew.
+    The time in which the whole process was stopped (SIGSTOP, a suspended machine) does not count: the thread did not
+    run itself then, and the process used no processor time.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class LoopWatch:
         self._stopped = threading.Event()
 
     async def run(self) -> None:
-        """Tick until cancelled, under the eyes of the thread."""
+        """Tick until cancelled, while the thread watches."""
         self._ticked_at = monotonic()
         threading.Thread(target=self._watch, name="loop-watch", daemon=True).start()
         try:
@@ -80,12 +81,13 @@ class LoopWatch:
             self._stopped.set()
 
     def _watch(self) -> None:
-        looked_at = monotonic()
+        looked_at, used_s = monotonic(), process_time()
         while not self._stopped.wait(self._tick_s):
-            now = monotonic()
-            if now - looked_at > 5 * self._tick_s:
+            now, used_now_s = monotonic(), process_time()
+            was_stopped = now - looked_at > 5 * self._tick_s and used_now_s - used_s < (now - looked_at) / 2
+            if was_stopped:
                 self._ticked_at = now
-            looked_at = now
+            looked_at, used_s = now, used_now_s
             if now - self._ticked_at > self._blocked_s:
                 self._end("loop_blocked", "loop")
                 return

@@ -69,6 +69,16 @@ def test_two_leaves_at_one_position_are_refused() -> None:
         twice.roots()
 
 
+def test_a_group_without_a_message_or_with_a_larger_tree_than_it_needs_is_refused() -> None:
+    proof, _ = proven(1)
+    empty = replace(proof, groups=(*proof.groups, *proof.groups))
+    large = replace(proof, groups=(replace(proof.groups[0], size=TREE_SIZES[-1]),))
+
+    for wrong in (empty, large):
+        with pytest.raises(Refused, match="proof_malformed"):
+            unpack_proof(pack_proof(wrong))
+
+
 def test_positions_are_drawn_at_random() -> None:
     drawn = {tuple(leaf.position for leaf in proven(3)[0].leaves) for _ in range(20)}
 
@@ -84,6 +94,7 @@ def test_a_message_proves_itself_alone(sizes: tuple[int, ...]) -> None:
         alone.check(covered, KEY.verify_key)
         for wrong in (
             alone._replace(salt=bytes(16)),
+            alone._replace(salt=b""),
             alone._replace(position=(alone.position + 1) % alone.size),
             alone._replace(size=TREE_SIZES[alone.size == TREE_SIZES[0]]),
             alone._replace(path=alone.path[1:]),

@@ -12,6 +12,7 @@ from shared.envelope.keys import SigningKey
 from shared.kernel.errors import Refused
 from shared.messaging.placement import (
     PLACE,
+    SALT,
     build_proof_record,
     digest_record,
     parse_place,
@@ -141,3 +142,29 @@ def test_arbitrary_bytes_are_refused_with_a_code(value: bytes) -> None:
 @pytest.mark.parametrize("value", [None, b"", bytes(24), bytes(23), bytes(25)])
 def test_a_malformed_place_is_no_place(value: bytes | None) -> None:
     assert parse_place(value, Lane.URGENT) is None
+
+
+@pytest.mark.parametrize("length", [0, 15, 17, 40])
+def test_a_record_with_a_salt_of_another_length_has_no_digest(length: int) -> None:
+    record = message_records(SEGMENT)[0]
+    headers = [(name, bytes(length) if name == SALT else value) for name, value in record.headers]
+
+    assert digest_record(headers, record.value) is None
+
+
+def test_bytes_that_move_from_a_header_into_the_salt_give_no_digest() -> None:
+    record = message_records(SEGMENT)[0]
+    headers = sorted(
+        (name, value) for name, value in record.headers if name.startswith("ce_") or name == "content-type"
+    )
+    name, value = headers[0]
+    moved = [(SALT, dict(record.headers)[SALT] + b"%s:%s\n" % (name.encode(), value)), *headers[1:]]
+
+    assert digest_record(moved, record.value) is None
+
+
+def test_two_salts_or_a_line_feed_in_a_covered_header_give_no_digest() -> None:
+    record = message_records(SEGMENT)[0]
+
+    assert digest_record([*record.headers, (SALT, bytes(16))], record.value) is None
+    assert digest_record([*record.headers, ("ce_x", b"a\nce_y:b")], record.value) is None

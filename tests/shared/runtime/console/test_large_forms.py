@@ -88,6 +88,22 @@ async def test_a_form_of_the_session_or_the_person_is_parsed_in_pieces(place: st
     assert len(pieces) >= len(TABLE) // PIECE_BYTES
 
 
+async def test_many_fields_below_a_piece_rest_as_one_large_field_does() -> None:
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    body = b"&".join(b"f%d=" % number + b"x" * 8_000 for number in range(FIELDS_MAX - 1))
+    other = asyncio.create_task(count_turns())
+    await parse_form(body)
+    other.cancel()
+    assert turns > FIELDS_MAX / 2
+
+
 async def test_other_work_runs_between_the_pieces(pieces: list[int]) -> None:
     parsing, turns = asyncio.create_task(parse_form(b"table=" + TABLE)), 0
     while not parsing.done():

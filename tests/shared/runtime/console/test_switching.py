@@ -85,9 +85,10 @@ def session_of(client: httpx.AsyncClient) -> str | None:
 
 
 async def choose(client: httpx.AsyncClient, choice: str, *, page: str) -> httpx.Response:
-    csrf = re.search(r'name="csrf" value="([^"]+)"', page)
-    assert csrf is not None
-    return await client.post("/console/switch", data={"csrf": csrf[1], "choice": choice}, headers=OF_SITE)
+    fields = {name: re.search(rf'name="{name}" value="([^"]+)"', page) for name in ("csrf", "arrival")}
+    told = {name: found[1] for name, found in fields.items() if found is not None}
+    assert told.keys() == fields.keys()
+    return await client.post("/console/switch", data=told | {"choice": choice}, headers=OF_SITE)
 
 
 async def test_a_sign_in_of_another_party_leaves_the_session_and_asks() -> None:
@@ -121,6 +122,27 @@ async def test_switching_ends_the_old_session_and_leads_on() -> None:
         assert (answer.status_code, answer.headers["location"]) == (303, "/console/new")
         assert people.sessions == {"session-1": ATTACKER}
         assert 'causeway="session-1"' in str(answer.headers) or "causeway=session-1" in str(answer.headers)
+
+
+async def test_a_page_switches_only_to_the_session_that_it_showed() -> None:
+    people = People()
+    async with browser_of(people) as client:
+        await sign_in(client)
+        page = (await client.get("/console/enter")).text
+        await sign_in(client)  # a later one takes the place of the session that the page showed
+        answer = await choose(client, "switch", page=page)
+        assert (answer.status_code, "Switch to another account?" in answer.text) == (200, True)
+        assert session_of(client) == "session-0"
+
+
+async def test_a_new_session_that_has_ended_leaves_the_old_one() -> None:
+    people = People()
+    async with browser_of(people) as client:
+        await sign_in(client)
+        page = (await client.get("/console/enter")).text
+        del people.sessions["session-1"]
+        assert (await choose(client, "switch", page=page)).status_code == 401
+        assert people.sessions == {"session-0": VICTIM}
 
 
 @pytest.mark.parametrize("headers", [{}, {"Origin": "https://other.example"}, OF_SITE], ids=["none", "foreign", "own"])

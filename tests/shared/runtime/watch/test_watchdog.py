@@ -111,6 +111,20 @@ async def test_a_blocked_loop_is_noticed_and_a_busy_one_is_not() -> None:
     await asyncio.wait([watch])
 
 
+@pytest.mark.timing
+async def test_a_call_that_keeps_the_interpreter_busy_is_noticed_when_it_returns() -> None:
+    ended = Ended()
+    watch = asyncio.create_task(LoopWatch(blocked_s=1.0, tick_s=0.02, end=ended).run())
+    await asyncio.sleep(0.1)
+    until = time.process_time() + 2.0
+    while time.process_time() < until:
+        sum(range(3_000_000))
+    time.sleep(0.1)  # noqa: ASYNC251 - the thread has its turn before the loop
+    assert ended.calls == [("loop_blocked", "loop")]
+    watch.cancel()
+    await asyncio.wait([watch])
+
+
 _BLOCKED = """
 import asyncio, time
 from shared.runtime.watch.logs import configure_logs
