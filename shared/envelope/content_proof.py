@@ -33,6 +33,8 @@ SIGNATURE_BYTES: Final = 64
 #: The number of leaves of a tree; a group has at most as many messages as the largest.
 TREE_SIZES: Final = (16, 256)
 GROUP_MESSAGES_MAX: Final = TREE_SIZES[-1]
+#: Messages of one proof: a bound on a reader's work.
+LEAVES_MAX: Final = 1_024
 
 #: (sender, key id) → the key, or None unless that sender may sign with that key now.
 KeyLookup = Callable[[str, str], VerifyKey | None]
@@ -198,6 +200,8 @@ def _read(packed: bytes) -> ContentProof:
         at = wrap_at + wrap_bytes
         groups.append(GroupProof(key_id, signature, seed, TREE_SIZES[size], packed[wrap_at:at]))
     (leaf_count,) = unpack_from(">H", packed, at)
+    if leaf_count > LEAVES_MAX:
+        raise ValueError(leaf_count)
     at += _COUNT.size
     leaves = tuple(Leaf(*_ENTRY.unpack_from(packed, at + index * _ENTRY.size)) for index in range(leaf_count))
     if any(leaf.group >= group_count or leaf.position >= groups[leaf.group].size for leaf in leaves):

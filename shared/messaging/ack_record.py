@@ -6,7 +6,7 @@ It commits its reader to the exact bytes and order of all records that it took: 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -31,6 +31,10 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+#: An instance's id, as topic names have it.
+_Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+
+
 class _Lane(_Model):
     through: int = Field(ge=0, le=2**53 - 1)
     chain: str = Field(pattern=f"^([0-9a-f]{{{2 * DIGEST_BYTES}}})?$")
@@ -47,9 +51,9 @@ class _End(_Model):
 
 class _Stated(_Model):
     version: int = Field(ge=1, le=1)
-    reader: str = Field(max_length=64)
-    writer: str = Field(max_length=64)
-    addressee: str = Field(max_length=64)
+    reader: _Name
+    writer: _Name
+    addressee: _Name
     incarnation: UUID | None
     lanes: tuple[_Lane, _Lane]
     at: datetime
@@ -82,7 +86,7 @@ def parse_ack_record(value: bytes, keys: PlaceKeys) -> Ack:
         stated = _Stated.model_validate_json(value)
         signature = from_base64url(stated.signature)
         rfc3339(stated.at)
-    except (ValidationError, ValueError):
+    except (ValidationError, ValueError, OverflowError):
         raise Refused("ack_malformed") from None
     signed = stated.model_dump(mode="json", exclude={"signature"}) | {"at": rfc3339(stated.at)}
     if canonical_json(signed | {"signature": stated.signature}) != value:

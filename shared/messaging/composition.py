@@ -25,11 +25,13 @@ from shared.messaging.placement import SALT, covered_bytes
 from shared.messaging.ports import Draft
 from shared.messaging.resync import Holdings, ResyncRequest
 from shared.messaging.segments import OutgoingMessage, RecordBytes, Unplaced
-from shared.messaging.streams import Lane, Pair, Role
+from shared.messaging.streams import CONTROL_ROLES, Lane, Pair, Role
 
 #: From so many referrals a transaction has one group an instance instead of one a recipient party.
 SHARED_GROUP_REFERRALS: Final = 16
 TRACEPARENT: Final = "traceparent"
+#: Bytes of headers and value of one message; the rest of a topic's bound is for salt, place and framing.
+RECORD_BYTES_MAX: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -75,12 +77,12 @@ class SegmentComposer:
         self._control_letters = control_letters
 
     def compose(self, pair: Pair, lane: Lane, drafts: Sequence[Draft]) -> Unplaced:
-        """Seal and prove the messages of one stream, in the order given. Raises `Refused("sealed_too_large")`."""
+        """Seal and prove the messages of one stream, in the order given. Raises `Refused` with
+        `sealed_too_large` or `record_too_large`."""
         letters = [self._letter(draft) for draft in drafts]
-        is_shared = len({letter.origin for letter in letters}) >= SHARED_GROUP_REFERRALS
         sent: dict[int, OutgoingMessage] = {}
         groups: list[tuple[tuple[int, ...], bytes]] = []
-        for recipient_key, members in self._group(pair.addressee, letters, is_shared=is_shared):
+        for recipient_key, members in self._group(pair.addressee, drafts, letters):
             sealer = GroupSealer(recipient_key.key) if recipient_key else None
             for member in members:
                 sent[member] = _seal(drafts[member], letters[member], sealer)
@@ -98,21 +100,40 @@ class SegmentComposer:
                 raise Defect("draft_without_letter")
 
     def _group(
-        self, addressee: str, letters: Sequence[Letter], *, is_shared: bool
+        self, addressee: str, drafts: Sequence[Draft], letters: Sequence[Letter]
     ) -> Iterable[tuple[RecipientKey | None, tuple[int, ...]]]:
-        """Yield the groups of a stream: the key to seal for (None: nothing is sealed), and the indexes of letters."""
-        groups: dict[tuple[str, bool], list[int]] = {}
-        found: dict[tuple[str, bool], RecipientKey | None] = {}
-        for index, letter in enumerate(letters):
-            is_sealed = letter.plaintext is not None
-            recipient_key = self._sealing_keys(addressee, letter.recipient) if is_sealed else None
-            is_alone = not is_shared or (recipient_key is not None and recipient_key.is_own)
-            name = (letter.recipient if is_alone else "", is_sealed)
-            groups.setdefault(name, []).append(index)
-            found[name] = recipient_key
-        for name, members in groups.items():
-            for start in range(0, len(members), GROUP_MESSAGES_MAX):
-                yield found[name], tuple(members[start : start + GROUP_MESSAGES_MAX])
+        """Yield the groups of a stream: the key to seal for (None: nothing is sealed), and the indexes of letters.
+
+        Messages of the protocol have a group of their own. Other messages share a group only with so many referrals
+        that no two of its recipients are alone together.
+        """
+        shared: dict[str, list[int]] = {}
+        found: dict[str, RecipientKey | None] = {}
+        for index, (draft, letter) in enumerate(zip(drafts, letters, strict=True)):
+            key = None if letter.plaintext is None else self._sealing_keys(addressee, letter.recipient)
+            if draft.role in CONTROL_ROLES:
+                name = "protocol"
+            elif key is None:
+                name = "clear"
+            else:
+                name = f"own {letter.recipient}" if key.is_own else "sealed"
+            shared.setdefault(name, []).append(index)
+            found[name] = key
+        for name, members in shared.items():
+            for part in _chunk(members):
+                if name in ("clear", "sealed") and len({letters[at].origin for at in part}) < SHARED_GROUP_REFERRALS:
+                    by_recipient: dict[str, list[int]] = {}
+                    for at in part:
+                        by_recipient.setdefault(letters[at].recipient, []).append(at)
+                    yield from ((found[name], tuple(each)) for each in by_recipient.values())
+                else:
+                    yield found[name], tuple(part)
+
+
+def _chunk(members: Sequence[int]) -> Iterable[Sequence[int]]:
+    """Split members into equal parts of at most as many as one tree holds."""
+    size = -(-len(members) // -(-len(members) // GROUP_MESSAGES_MAX))
+    return (members[start : start + size] for start in range(0, len(members), size))
 
 
 def split_value(value: bytes) -> tuple[bytes, bytes | None]:
@@ -132,6 +153,8 @@ def _seal(draft: Draft, letter: Letter, sealer: GroupSealer | None) -> OutgoingM
     salt = draw_salt()
     telemetry = () if letter.traceparent is None else ((TRACEPARENT, letter.traceparent.encode()),)
     key = str(draft.subject or letter.message_id).encode()
+    if len(value) + sum(len(name) + len(text) for name, text in headers) > RECORD_BYTES_MAX:
+        raise Refused("record_too_large")
     return OutgoingMessage(
         message_id=letter.message_id,
         role=draft.role,

@@ -145,17 +145,16 @@ def _is_covered(name: str) -> bool:
 def digest_record(headers: Sequence[tuple[str, bytes | None]], value: bytes) -> bytes | None:
     """Return the digest of a message record, or None if it has none.
 
-    It has one salt of fixed length, and no covered header holds a line feed: otherwise bytes could move between salt,
-    headers and value without a change of the digest.
+    It has one salt of fixed length. Each covered header occurs once, has a value, and holds no line feed: otherwise
+    bytes could move between salt, headers and value without a change of the digest.
     """
     salts = [text for name, text in headers if name == SALT]
     if len(salts) != 1 or salts[0] is None or len(salts[0]) != SALT_BYTES:
         return None
-    if any(
-        b"\n" in (text or b"") or "\n" in name or ":" in name
-        for name, text in headers
-        if name != SALT and _is_covered(name)
-    ):
+    covered = [(name, text) for name, text in headers if _is_covered(name)]
+    if len({name for name, _ in covered}) != len(covered):
+        return None
+    if any(text is None or b"\n" in text or "\n" in name or ":" in name for name, text in covered):
         return None
     return leaf_digest(salts[0], covered_bytes(headers, value))
 

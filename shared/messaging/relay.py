@@ -78,6 +78,8 @@ def list_records(segments: Sequence[Segment], *, above: int) -> list[PlacedRecor
 
 async def append(log: Log, watch: AppendWatch, batch: Append) -> bool:
     """Append records; return whether the partition has lost records before them."""
+    if not batch.records:
+        return False
     at = await log.append(batch.topic, batch.lane, batch.records)
     return watch.note(batch.topic, batch.lane, at)
 

@@ -80,3 +80,19 @@ def test_a_record_above_the_bound_is_refused_before_it_is_parsed() -> None:
 def test_arbitrary_bytes_are_refused_with_a_code(value: bytes) -> None:
     with pytest.raises(Refused, match="ack_malformed"):
         parse_ack_record(value, keys)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("at", "0001-01-01T00:00:00+14:00"),
+        ("at", "9999-12-31T23:59:59-14:00"),
+        ("addressee", "nul\x00peer"),
+        ("reader", ""),
+    ],
+)
+def test_odd_times_and_names_are_refused_with_a_code(name: str, value: str) -> None:
+    stated = json.loads(value_of(FULL)) | {name: value}
+
+    with pytest.raises(Refused, match="ack_malformed"):
+        parse_ack_record(json.dumps(stated).encode(), keys)

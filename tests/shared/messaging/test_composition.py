@@ -13,9 +13,12 @@ from shared.envelope.segment_sealing import GroupOpener
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.messaging.composition import SHARED_GROUP_REFERRALS, Letter, split_value
+from shared.messaging.exceptions import OutcomeList
 from shared.messaging.placement import SALT, covered_bytes, digest_record
+from shared.messaging.ports import Draft
 from shared.messaging.segments import OutgoingMessage, Unplaced
-from tests.shared.messaging.builders import KEY, OPENING, PARTY_OPENING, compose, letter
+from shared.messaging.streams import Lane, Role
+from tests.shared.messaging.builders import COMPOSER, KEY, OPENING, PAIR, PARTY_OPENING, compose, draft, letter
 
 
 def opened(unplaced: Unplaced, index: int, message: Letter, key: OpeningKey = OPENING) -> bytes:
@@ -123,3 +126,38 @@ def test_nothing_too_large_for_the_largest_bucket_is_sealed() -> None:
 
 def _salt(message: OutgoingMessage) -> bytes:
     return dict(message.record.headers)[SALT]
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [replace(letter(f"p-{n}.example"), plaintext=None, context=None) for n in range(SHARED_GROUP_REFERRALS)],
+        [letter(f"own-{n}.example") for n in range(SHARED_GROUP_REFERRALS)],
+        [letter(f"p-{n}.example") for n in range(256)],
+    ],
+    ids=["messages without a sealed part", "parties with own keys", "a full group"],
+)
+def test_two_providers_of_one_referral_are_never_alone_in_a_group(others: list[Letter]) -> None:
+    referral = uuid7()
+    letters = [*others, letter("a.example", origin=referral), letter("b.example", origin=referral)]
+
+    proof = unpack_proof(compose(letters).proof)
+
+    together = [index for index, leaf in enumerate(proof.leaves) if leaf.group == proof.leaves[-1].group]
+    is_alone = proof.leaves[-2].group != proof.leaves[-1].group
+    assert is_alone or len({letters[index].origin for index in together}) >= SHARED_GROUP_REFERRALS
+
+
+def test_messages_of_the_protocol_do_not_count_towards_a_shared_group() -> None:
+    control = [Draft(PAIR.addressee, Role.OUTCOMES, "outcomes", None, OutcomeList(())) for _ in range(20)]
+    referral = uuid7()
+    two = [draft(letter("a.example", origin=referral)), draft(letter("b.example", origin=referral))]
+
+    proof = unpack_proof(COMPOSER.compose(PAIR, Lane.URGENT, [*control, *two]).proof)
+
+    assert proof.leaves[-1].group != proof.leaves[-2].group
+
+
+def test_a_message_above_the_bound_of_topics_is_refused() -> None:
+    with pytest.raises(Refused, match="record_too_large"):
+        compose([replace(letter(), clear={"text": "x" * 1_300_000})])

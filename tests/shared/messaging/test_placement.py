@@ -168,3 +168,5 @@ def test_two_salts_or_a_line_feed_in_a_covered_header_give_no_digest() -> None:
 
     assert digest_record([*record.headers, (SALT, bytes(16))], record.value) is None
     assert digest_record([*record.headers, ("ce_x", b"a\nce_y:b")], record.value) is None
+    assert digest_record([*record.headers, ("ce_x", None)], record.value) is None
+    assert digest_record([*record.headers, ("ce_x", b""), ("ce_x", b"")], record.value) is None
