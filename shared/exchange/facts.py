@@ -7,7 +7,7 @@ with who filed it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date
 from operator import is_
@@ -16,9 +16,17 @@ from urllib.parse import urlsplit
 
 from shared.contracts.base import Contract
 from shared.contracts.referral import Assessment, Hosting, Item, ReferralContent, SubjectAccount
+from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex, PartyEntry
-from shared.vocabulary.judgement import ASSESSMENT_VALUES, UNKNOWN_VALUE
+from shared.vocabulary.answers import HotlineAssessment
+from shared.vocabulary.judgement import ASSESSMENT_VALUES, UNKNOWN_VALUE, AssessmentScheme, AssessmentStatus
 from shared.vocabulary.routing import PartyKind, WorkReason
+
+#: Findings of which an item has only one once they are final.
+_OPPOSED: Final = frozenset({HotlineAssessment.BASELINE.value, HotlineAssessment.NOT_ILLEGAL.value})
+
+#: An item of a record.
+_ItemJson = Mapping[str, Any]
 
 #: Where a party or a place stands that nobody knows.
 UNKNOWN: Final = "unknown"
@@ -162,3 +170,23 @@ def _with(part: _Part, **closed_members: object) -> _Part:
         if value is not (held := getattr(part, name)) and value != held
     }
     return part.model_copy(update=changed) if changed else part
+
+
+def check_stated(items: Iterable[_ItemJson], before: Iterable[_ItemJson] = ()) -> None:
+    """Check that no item is stated as finally baseline and finally not illegal.
+
+    `items` are those of a record, as JSON. `before` are those of the revision that they replace, matched by number: a
+    final finding stays final. Raises `Refused("assessment_final")`.
+    """
+    found = {each["n"]: _finals(each) for each in before}
+    for place, each in enumerate(items):
+        if _finals(each) | found.get(each.get("n"), frozenset()) >= _OPPOSED:
+            detail = "an item is finally baseline or finally not illegal, never both"
+            raise Refused("assessment_final", detail, field=f"/items/{place}/assessments")
+
+
+def _finals(item: _ItemJson) -> frozenset[str]:
+    """Return the opposed values that a record's item states as final."""
+    stated = item.get("assessments") or ()
+    own = (each for each in stated if each["scheme"] == AssessmentScheme.INTERPOL_BASELINE)
+    return _OPPOSED & {each["value"] for each in own if each.get("status") == AssessmentStatus.FINAL}

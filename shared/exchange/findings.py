@@ -7,8 +7,8 @@ item, each action comes once.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 from pydantic import TypeAdapter
 
@@ -17,15 +17,10 @@ from shared.contracts.items import AssessedItem
 from shared.contracts.offers import FindingStatement
 from shared.kernel.errors import Refused
 from shared.vocabulary.answers import HotlineAction, HotlineAssessment, OfferFold
-from shared.vocabulary.judgement import AssessmentScheme, AssessmentStatus
 
 _ASSESSED: Final = TypeAdapter(tuple[AssessedItem, ...])
 #: Nothing is left to be done about an item.
 _ENDED: Final = frozenset({HotlineAssessment.NOT_ILLEGAL, HotlineAction.REMOVED, HotlineAction.UNAVAILABLE})
-#: Findings of which an item has only one once they are final.
-_OPPOSED: Final = frozenset({HotlineAssessment.BASELINE.value, HotlineAssessment.NOT_ILLEGAL.value})
-#: An item of a record.
-_ItemJson = Mapping[str, Any]
 
 
 class FoldedOffer(Contract):
@@ -73,26 +68,6 @@ def check(said: Sequence[AssessedItem], numbers: Collection[int], before: Sequen
     """
     for place, each in enumerate(said):
         _check(each, numbers, [*before, *said[:place]], here=f"/assessed/{place}")
-
-
-def check_stated(items: Iterable[_ItemJson], before: Iterable[_ItemJson] = ()) -> None:
-    """Check that no item is stated as finally baseline and finally not illegal.
-
-    `items` are those of a record, as JSON. `before` are those of the revision that they replace, matched by number: a
-    final finding stays final. Raises `Refused("assessment_final")`.
-    """
-    found = {each["n"]: _finals(each) for each in before}
-    for place, each in enumerate(items):
-        if _finals(each) | found.get(each.get("n"), frozenset()) >= _OPPOSED:
-            detail = "an item is finally baseline or finally not illegal, never both"
-            raise Refused("assessment_final", detail, field=f"/items/{place}/assessments")
-
-
-def _finals(item: _ItemJson) -> frozenset[str]:
-    """Return the opposed values that a record's item states as final."""
-    stated = item.get("assessments") or ()
-    own = (each for each in stated if each["scheme"] == AssessmentScheme.INTERPOL_BASELINE)
-    return _OPPOSED & {each["value"] for each in own if each.get("status") == AssessmentStatus.FINAL}
 
 
 def fold_offer(numbers: Collection[int], said: Sequence[AssessedItem]) -> FoldedOffer:

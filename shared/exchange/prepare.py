@@ -11,8 +11,7 @@ from uuid import UUID
 from shared.contracts.referral import ReferralContent, ReferralSubmission
 from shared.envelope.sealing import Sealer
 from shared.exchange.act import Offered
-from shared.exchange.facts import ReadFacts, closed, read_facts
-from shared.exchange.findings import check_stated
+from shared.exchange.facts import ReadFacts, check_stated, closed, read_facts
 from shared.exchange.holds import Hours
 from shared.exchange.left import Left, StaleEdge, left_of
 from shared.exchange.letters import Emitted, Letters, Planned, Waiting, Writing, write_letters

@@ -19,12 +19,13 @@ from tests.architecture.source import Module, modules, parse
 #: Left to a library's default, each of these has lost or repeated records somewhere.
 STATED = {"group_id", "auto_offset_reset", "isolation_level", "ack_policy", "no_reply"}
 CONSUMING = ("hotline", "law_enforcement", "industry")
-#: Who may hold a producer: the relay's writer, whoever says what has no number (decision 0025), and the operator's
-#: publishing of documents (decision 0022).
+#: The modules that may hold a producer: the relay's writer and the writer of messages without a number (decision 0025),
+#: the log of the stream protocol (decision 0090), and the operator's publishing of documents (decision 0022).
 PRODUCING = {
     "shared/runtime/kafka/writer.py",
     "shared/runtime/kafka/unnumbered.py",
     "shared/runtime/kafka/documents.py",
+    "shared/messaging/kafka/log.py",
 }
 PUBLISHING_NAMES = {"AIOKafkaProducer", "Producer", "KafkaProducer"}
 

@@ -47,7 +47,12 @@ from tests.services.law_enforcement.test_holds import HOUR
 from tests.support.location_forms import knowing
 
 #: The one instrument of this law, by which an agency of the Netherlands may ask.
-ASKED_BY = {"id": "eu_2023_1543", "jurisdiction": "BLOC-EU", "valid_from": "2026-01-01"}
+ASKED_BY = {
+    "id": "eu_2023_1543",
+    "jurisdiction": "BLOC-EU",
+    "valid_from": "2026-01-01",
+    "confirmation": "confirmed",
+}
 HOLD = {"act": "place_hold", "scope": "removal", "basis": "investigation_open"}
 
 

@@ -20,7 +20,7 @@ from shared.exchange.act import Act, Subject
 from shared.exchange.amend import Amended, Amending, Json, Revision, Standing, prepare_amended, renumbered
 from shared.exchange.clocks import Happened, taken_back
 from shared.exchange.events import happened
-from shared.exchange.findings import check_stated
+from shared.exchange.facts import check_stated
 from shared.exchange.message import Draft
 from shared.exchange.minimise import whole_record
 from shared.exchange.prepare import Documents, Filing, as_filed
