@@ -27,6 +27,11 @@ PEOPLE = (
         ("tests/deploy/statistics/test_held.py", "tests/services/hotline/test_gone_while_held.py"),
     ),
     Line(
+        "A contributor recovers no number of 1 to 4 of another one in 10,000 random tables, nor bounds one by linear "
+        "programming in 100",
+        ("tests/deploy/statistics/test_contributors.py",),
+    ),
+    Line(
         "Two years by country are sums of the months that were published, recounted from the files alone",
         ("tests/deploy/statistics/test_biennial.py",),
     ),
