@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from playwright.async_api import Browser
 
@@ -14,9 +16,11 @@ from tests.support.builders import POLICE, PROVIDER
 
 
 def month() -> str:
-    figures = Figures(gone=17)
+    origins = [f"hotline-{letter}.example" for letter in "abc"]
+    figures = Figures(gone=Counter(dict.fromkeys(origins, 6)))
     for measure in Measure:
-        figures.add(measure, 90, 12, origin="hotline.example")
+        for origin in origins:
+            figures.add(measure, 90, 4, origin=origin)
     directory = exchange_world.world().documents.directory
     return files_of(Month(2026, 10), {PROVIDER: figures, POLICE: figures}, directory)["2026-10.html"].decode()
 
