@@ -47,14 +47,16 @@ async def finish(scope: Scope) -> list[Segment]:
 def place(scope: Scope, outgoing: Outgoing, unplaced: Unplaced) -> Segment:
     """Place messages at the end of their stream.
 
-    While messages of a former incarnation are still carried, new ones are placed behind them and carried, too.
+    While messages of a former incarnation are still carried, new ones are placed behind them and carried, too. A resync
+    request is placed in the present incarnation: a carried one would be dropped.
     """
-    target = outgoing.sources[-1] if outgoing.sources else outgoing
+    is_request = unplaced.messages[0].role is Role.RESYNC
+    target = outgoing.sources[-1] if outgoing.sources and not is_request else outgoing
     return place_segment(unplaced, target.incarnation, target.lanes[unplaced.lane], day=scope.now.date())
 
 
 def _compose(scope: Scope) -> list[Unplaced]:
-    """Seal and prove all messages, outcomes first, by peer and lane."""
+    """Seal and prove all messages, outcomes first, by peer and lane. Resync requests have segments of their own."""
     said = {peer: _draft_outcomes(peer, outcomes) for peer, outcomes in scope.outcomes.items() if outcomes}
     unplaced = []
     for peer in sorted({*said, *(peer for peer, _ in scope.drafts)}):
@@ -62,8 +64,10 @@ def _compose(scope: Scope) -> list[Unplaced]:
             drafts = scope.drafts.get((peer, lane), [])
             if lane is Lane.URGENT:
                 drafts = said.get(peer, []) + drafts
-            if drafts:
-                unplaced.append(scope.composer.compose(scope.pair_to(peer), lane, drafts))
+            for is_request in (False, True):
+                part = [draft for draft in drafts if (draft.role is Role.RESYNC) is is_request]
+                if part:
+                    unplaced.append(scope.composer.compose(scope.pair_to(peer), lane, part))
     return unplaced
 
 

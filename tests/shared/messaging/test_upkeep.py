@@ -9,9 +9,10 @@ import pytest
 
 from shared.messaging import relay
 from shared.messaging.exceptions import Coordinates, Named, OpenException, Outcome, OutcomeKind, OutcomeList, Taken
+from shared.messaging.incarnations import open_incarnation
 from shared.messaging.ports import Appended, PeerResync, PlacedRecord
 from shared.messaging.relay import AppendWatch
-from shared.messaging.resync import Holdings
+from shared.messaging.resync import Holdings, ResyncRequest
 from shared.messaging.sending import finish
 from shared.messaging.streams import Lane, Pair, Place, Role
 from shared.messaging.upkeep import (
@@ -265,3 +266,17 @@ def test_audit_gets_copies_on_its_own_topic_up_to_the_pointer(monkeypatch: pytes
         run(relay.note_copied(room.scope().tx, PEER, ORDINARY, batch=batch))
     assert numbers == [[2], [3, 4]]
     assert (room.outgoing().lanes[ORDINARY].sent, room.outgoing().lanes[ORDINARY].copy_above) == (4, None)
+
+
+def test_a_request_is_sent_while_messages_of_a_former_incarnation_are_carried() -> None:
+    room = room_with(600, 600, 600)
+    scope = room.scope()
+    old = run(scope.tx.load_outgoing([PEER], lock=True))[PEER]
+    new = run(open_incarnation(scope, PEER, old))
+    run(scope.save([new]))
+    assert room.outgoing().sources
+    run(check_pair(room.scope(), PEER))
+    while room.outgoing().sources:
+        run(tend_pair(room.scope(), PEER))
+    nonces = [body.nonce for body in room.bodies() if isinstance(body, ResyncRequest)]
+    assert room.outgoing().resync_nonce == nonces[-1]
