@@ -111,6 +111,7 @@ class MessagingTx(Protocol):
         self,
         *,
         writer: str | None = None,
+        message_ids: Sequence[UUID] | None = None,
         subjects: Sequence[UUID] | None = None,
         kinds: Collection[OutcomeKind] | None = None,
         after: tuple[datetime, UUID] | None = None,
@@ -118,12 +119,13 @@ class MessagingTx(Protocol):
     ) -> list[OpenException]:
         """Return open exceptions ordered by (since, message id), after this position.
 
-        Each filter that is given applies: writer, subjects, outcome kinds.
+        Each filter that is given applies: writer, message ids, subjects, outcome kinds. Positions are unique among the
+        messages of one writer.
         """
         ...
 
-    async def change_exception(self, message_id: UUID, outcome: Outcome) -> None: ...
-    async def end_exceptions(self, message_ids: Sequence[UUID]) -> None: ...
+    async def change_exception(self, writer: str, message_id: UUID, outcome: Outcome) -> None: ...
+    async def end_exceptions(self, writer: str, message_ids: Sequence[UUID]) -> None: ...
 
     # Own messages that others hold as exceptions.
     async def put_open_outcomes(self, rows: Sequence[OpenOutcome]) -> None: ...

@@ -6,7 +6,7 @@ is one of three: a numbered message, an acknowledgement, or unreadable (skipped;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -146,26 +146,47 @@ async def apply_messages(scope: Scope, writer: str, taken: Sequence[Taken]) -> N
         for each, outcome in zip(taken, outcomes, strict=True)
         if each.named.role is Role.WITHDRAWAL and outcome.kind is OutcomeKind.APPLIED
     }
-    kept = []
+    kept: dict[UUID, OpenException] = {}
+    settled: dict[UUID, Outcome] = {}
     for each, outcome in zip(taken, outcomes, strict=True):
         said = outcome
         if outcome.kind in OPEN:
             if each.named.role is Role.STATE and each.named.subject in withdrawn:
                 said = replace(outcome, kind=OutcomeKind.REFUSED, code=Refusal.WITHDRAWN)
             else:
-                kept.append(OpenException(each, outcome, scope.now))
+                kept[each.named.message_id] = OpenException(each, outcome, scope.now)
+        if said.kind not in OPEN:
+            kept.pop(each.named.message_id, None)
+            settled[each.named.message_id] = said
         if said.kind is not OutcomeKind.APPLIED:
             scope.say(writer, said)
-    await scope.tx.add_exceptions(kept)
+    await _end_settled(scope, writer, settled)
+    await scope.tx.add_exceptions(list(kept.values()))
     subjects = [subject for subject in withdrawn if subject is not None]
     if subjects:
         rows = await scope.tx.list_exceptions(writer=writer, subjects=subjects)
         await end_exceptions(scope, [row for row in rows if row.taken.named.role is Role.STATE], Refusal.WITHDRAWN)
 
 
+async def _end_settled(scope: Scope, writer: str, settled: Mapping[UUID, Outcome]) -> None:
+    """End the exceptions of messages that were carried again and are settled now; tell those that were applied."""
+    ids = list(settled)
+    rows = await scope.tx.list_exceptions(writer=writer, message_ids=ids, rows_max=len(ids)) if ids else []
+    if rows:
+        await scope.tx.end_exceptions(writer, [row.taken.named.message_id for row in rows])
+    for row in rows:
+        outcome = settled[row.taken.named.message_id]
+        if outcome.kind is OutcomeKind.APPLIED:
+            scope.say(writer, outcome)
+
+
 async def end_exceptions(scope: Scope, rows: Sequence[OpenException], code: Refusal) -> None:
     """End exceptions with this refusal, bytes included, and tell their writers."""
-    await scope.tx.end_exceptions([row.taken.named.message_id for row in rows])
+    by_writer: dict[str, list[UUID]] = {}
+    for row in rows:
+        by_writer.setdefault(row.taken.writer, []).append(row.taken.named.message_id)
+    for writer, ids in by_writer.items():
+        await scope.tx.end_exceptions(writer, ids)
     for row in rows:
         scope.say(row.taken.writer, Outcome(row.taken.named, OutcomeKind.REFUSED, code))
 

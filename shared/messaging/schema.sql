@@ -135,7 +135,7 @@ COMMENT ON TABLE incarnation IS 'Retention: one row a restore, as long as its wr
 
 -- Messages of others that were taken and are not applied. `record` is tried again; a dead letter only by a person.
 CREATE TABLE exception (
-    message_id uuid PRIMARY KEY,
+    message_id uuid NOT NULL,
     writer text NOT NULL,
     incarnation uuid NOT NULL,
     lane smallint NOT NULL,
@@ -155,7 +155,8 @@ CREATE TABLE exception (
     topic_id uuid,
     "offset" bigint NOT NULL,
     broker_at timestamptz NOT NULL,
-    opened_at timestamptz NOT NULL
+    opened_at timestamptz NOT NULL,
+    PRIMARY KEY (writer, message_id)
 ) WITH (fillfactor = 90);
 ALTER TABLE exception ALTER COLUMN record SET STORAGE EXTERNAL;
 CREATE INDEX exception_stream ON exception (writer, lane);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 from uuid import UUID
@@ -90,24 +90,25 @@ async def retry_exceptions(scope: Scope, rows: Sequence[OpenException]) -> None:
     by_writer: dict[str, list[OpenException]] = {}
     for row in rows:
         by_writer.setdefault(row.taken.writer, []).append(row)
-    ended: list[UUID] = []
     for writer, of_writer in by_writer.items():
+        ended: list[UUID] = []
         outcomes = await scope.inbound.apply(scope, [row.taken for row in of_writer])
         for row, outcome in zip(of_writer, outcomes, strict=True):
             if outcome.kind not in OPEN:
                 ended.append(row.taken.named.message_id)
             elif (outcome.kind, outcome.code) != (row.outcome.kind, row.outcome.code):
-                await scope.tx.change_exception(row.taken.named.message_id, outcome)
+                await scope.tx.change_exception(writer, row.taken.named.message_id, outcome)
             if outcome.kind is not row.outcome.kind:
                 scope.say(writer, outcome)
-    await scope.tx.end_exceptions(ended)
+        await scope.tx.end_exceptions(writer, ended)
     await finish(scope)
 
 
-async def discard_dead(scope: Scope, message_ids: Collection[UUID]) -> None:
-    """End dead letters as a person decided: refused, so that the writer sends the whole state."""
-    rows = await scope.tx.list_exceptions(kinds={OutcomeKind.DEAD})
-    await end_exceptions(scope, [row for row in rows if row.taken.named.message_id in message_ids], Refusal.DEAD)
+async def discard_dead(scope: Scope, writer: str, message_ids: Sequence[UUID]) -> None:
+    """End dead letters of one writer as a person decided: refused, so that the writer sends the whole state."""
+    dead = {OutcomeKind.DEAD}
+    while rows := await scope.tx.list_exceptions(writer=writer, message_ids=message_ids, kinds=dead):
+        await end_exceptions(scope, rows, Refusal.DEAD)
     await finish(scope)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.kernel.ids import uuid7
-from shared.messaging.exceptions import Outcome, OutcomeKind
+from shared.messaging.exceptions import OpenException, Outcome, OutcomeKind
 from shared.messaging.ports import OpenOutcome, OperatorKind, OperatorLine, PeerResync
 from shared.messaging.segments import Segment
 from shared.messaging.streams import (
@@ -322,6 +324,7 @@ async def test_exceptions_are_listed_by_all_filters_that_are_given(stores: Messa
         assert await tx.list_exceptions(kinds=[OutcomeKind.WAITING]) == [mine, other, last]
         assert await tx.list_exceptions(writer=PEER, subjects=[subject], kinds={OutcomeKind.WAITING}) == [mine]
         assert await tx.list_exceptions(subjects=[]) == []
+        assert await tx.list_exceptions(writer=PEER, message_ids=[message_id(other), message_id(last)]) == [last]
 
 
 async def test_exceptions_are_counted_by_stream_until_they_end(stores: MessagingStore) -> None:
@@ -331,7 +334,7 @@ async def test_exceptions_are_counted_by_stream_until_they_end(stores: Messaging
         await tx.add_exceptions([])
         await tx.add_exceptions(kept)
         assert (await tx.load_incoming(PAIR, lock=False)).exception_counts == (1, 2)
-        await tx.end_exceptions([kept[0].taken.named.message_id, uuid7()])
+        await tx.end_exceptions(PEER, [kept[0].taken.named.message_id, uuid7()])
         [incoming] = await tx.list_incoming()
         assert incoming.exception_counts == (1, 1)
 
@@ -341,9 +344,26 @@ async def test_an_exception_gets_another_outcome(stores: MessagingStore) -> None
     outcome = Outcome(kept.taken.named, OutcomeKind.DEAD, "poison", 4)
     async with stores.transaction() as tx:
         await tx.add_exceptions([kept])
-        await tx.change_exception(kept.taken.named.message_id, outcome)
+        await tx.change_exception(PEER, kept.taken.named.message_id, outcome)
         [changed] = await tx.list_exceptions()
     assert (changed.outcome, changed.taken, changed.since) == (outcome, kept.taken, kept.since)
+
+
+async def test_the_same_message_id_of_two_writers_is_two_exceptions(stores: MessagingStore) -> None:
+    mine = build_exception(age=1)
+    other = replace(mine, taken=replace(mine.taken, writer="police"), since=AT)
+    async with stores.transaction() as tx:
+        await tx.add_exceptions([mine])
+        await tx.add_exceptions([other])
+        assert await tx.list_exceptions() == [mine, other]
+        await tx.change_exception(PEER, message_id(mine), Outcome(mine.taken.named, OutcomeKind.DEAD))
+        await tx.end_exceptions("police", [message_id(mine)])
+        [left] = await tx.list_exceptions()
+    assert (left.taken.writer, left.outcome.kind) == (PEER, OutcomeKind.DEAD)
+
+
+def message_id(kept: OpenException) -> UUID:
+    return kept.taken.named.message_id
 
 
 def build_open(peer: str = PEER, kind: OutcomeKind = OutcomeKind.DEFERRED) -> OpenOutcome:

@@ -162,12 +162,13 @@ class MemoryTx:
     # Exceptions of messages that others sent.
     async def add_exceptions(self, rows: Sequence[OpenException]) -> None:
         for row in rows:
-            self.put("exceptions", row.taken.named.message_id, row)
+            self.put("exceptions", (row.taken.writer, row.taken.named.message_id), row)
 
     async def list_exceptions(
         self,
         *,
         writer: str | None = None,
+        message_ids: Sequence[UUID] | None = None,
         subjects: Sequence[UUID] | None = None,
         kinds: Collection[OutcomeKind] | None = None,
         after: tuple[datetime, UUID] | None = None,
@@ -177,20 +178,21 @@ class MemoryTx:
             row
             for row in self.tables["exceptions"].values()
             if (writer is None or row.taken.writer == writer)
+            and (message_ids is None or row.taken.named.message_id in message_ids)
             and (subjects is None or row.taken.named.subject in subjects)
             and (kinds is None or row.outcome.kind in kinds)
             and (after is None or _position(row) > after)
         ]
         return sorted(rows, key=_position)[:rows_max] if len(rows) > 1 else rows
 
-    async def change_exception(self, message_id: UUID, outcome: Outcome) -> None:
-        row = self.tables["exceptions"].get(message_id)
+    async def change_exception(self, writer: str, message_id: UUID, outcome: Outcome) -> None:
+        row = self.tables["exceptions"].get((writer, message_id))
         if row is not None:
-            self.put("exceptions", message_id, replace(row, outcome=outcome))
+            self.put("exceptions", (writer, message_id), replace(row, outcome=outcome))
 
-    async def end_exceptions(self, message_ids: Sequence[UUID]) -> None:
+    async def end_exceptions(self, writer: str, message_ids: Sequence[UUID]) -> None:
         for message_id in message_ids:
-            self.remove("exceptions", message_id)
+            self.remove("exceptions", (writer, message_id))
 
     # Own messages that others hold as exceptions.
     async def put_open_outcomes(self, rows: Sequence[OpenOutcome]) -> None:

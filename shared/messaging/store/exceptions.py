@@ -59,11 +59,14 @@ _OPEN: Columns[_OpenRow] = Columns.of(_OpenRow)
 _ADD = insert(
     "exception",
     _EXCEPTION,
-    end=f"ON CONFLICT (message_id) DO UPDATE SET {list_assignments(_EXCEPTION, 'excluded', without=['message_id'])}",
+    end=f"""
+ON CONFLICT (writer, message_id) DO UPDATE SET
+    {list_assignments(_EXCEPTION, "excluded", without=["writer", "message_id"])}
+""",
 )
 _LIST: Final = "SELECT * FROM exception WHERE {filters} ORDER BY opened_at, message_id"
-_CHANGE: Final = "UPDATE exception SET outcome = $2, code = $3, held = $4 WHERE message_id = $1"
-_END: Final = "DELETE FROM exception WHERE message_id = ANY($1::uuid[])"
+_CHANGE: Final = "UPDATE exception SET outcome = $3, code = $4, held = $5 WHERE writer = $1 AND message_id = $2"
+_END: Final = "DELETE FROM exception WHERE writer = $1 AND message_id = ANY($2::uuid[])"
 _PUT_OPEN = insert(
     "outcome_open",
     _OPEN,
@@ -88,6 +91,7 @@ class ExceptionTables(Tables):
         self,
         *,
         writer: str | None = None,
+        message_ids: Sequence[UUID] | None = None,
         subjects: Sequence[UUID] | None = None,
         kinds: Collection[OutcomeKind] | None = None,
         after: tuple[datetime, UUID] | None = None,
@@ -97,6 +101,8 @@ class ExceptionTables(Tables):
         given: list[tuple[str, tuple[object, ...]]] = []
         if writer is not None:
             given.append(("writer = {}", (writer,)))
+        if message_ids is not None:
+            given.append(("message_id = ANY({}::uuid[])", (list(message_ids),)))
         if subjects is not None:
             given.append(("subject = ANY({}::uuid[])", (list(subjects),)))
         if kinds is not None:
@@ -109,11 +115,11 @@ class ExceptionTables(Tables):
         text = f"{_LIST.format(filters=filters).format(*numbers)} LIMIT {rows_max:d}"
         return [_parse(row) for row in await self._driver.fetch(text, *arguments)]
 
-    async def change_exception(self, message_id: UUID, outcome: Outcome) -> None:
-        await self._driver.execute(_CHANGE, message_id, outcome.kind.value, outcome.code, outcome.held)
+    async def change_exception(self, writer: str, message_id: UUID, outcome: Outcome) -> None:
+        await self._driver.execute(_CHANGE, writer, message_id, outcome.kind.value, outcome.code, outcome.held)
 
-    async def end_exceptions(self, message_ids: Sequence[UUID]) -> None:
-        await self._driver.execute(_END, list(message_ids))
+    async def end_exceptions(self, writer: str, message_ids: Sequence[UUID]) -> None:
+        await self._driver.execute(_END, writer, list(message_ids))
 
     async def put_open_outcomes(self, rows: Sequence[OpenOutcome]) -> None:
         await self._driver.execute(*_PUT_OPEN.bind(rows=_OPEN.rows([_OpenRow(*row) for row in rows])))

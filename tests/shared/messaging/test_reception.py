@@ -105,6 +105,24 @@ def test_a_withdrawal_ends_the_exceptions_of_its_subject() -> None:
     assert row.taken.named.subject == S2
 
 
+def test_a_message_id_of_two_writers_is_two_exceptions() -> None:
+    room = Room(outcome_of=lambda _: WAITING)
+    for writer in (PEER, "c.example"):
+        records = [record(1, named(1))]
+        run(receive_batch(room.scope(), Pair(writer, HERE), URGENT, records=records))
+    rows = run(room.scope().tx.list_exceptions())
+    assert sorted(row.taken.writer for row in rows) == [PEER, "c.example"]
+
+
+def test_an_exception_ends_when_its_message_is_carried_again_and_settled() -> None:
+    room = Room(outcome_of=lambda _: OutcomeKind.DEAD)
+    receive(room, record(1, named(1)))
+    room.outcome_of = lambda _: OutcomeKind.APPLIED
+    receive(room, record(2, named(1)), record(3, named(2)))
+    assert told(room) == [(1, OutcomeKind.DEAD, None), (1, OutcomeKind.APPLIED, None)]
+    assert run(room.scope().tx.list_exceptions()) == []
+
+
 def test_reading_stops_at_the_bound_and_an_acknowledgement_is_owed_when_it_goes_on() -> None:
     room = Room(outcome_of=lambda _: WAITING)
     records = [record(number, named(number)) for number in (1, 2, 3)]

@@ -148,7 +148,7 @@ def test_a_person_ends_dead_letters_alone() -> None:
     room = room_with(1)
     for number, kind in ((7, DEAD), (8, DEAD), (9, WAITING)):
         keep(room, number, kind)
-    run(discard_dead(room.scope(), [UUID(int=7), UUID(int=9)]))
+    run(discard_dead(room.scope(), PEER, [UUID(int=7), UUID(int=9)]))
     assert told(room) == [(7, REFUSED)]
     assert len(run(room.scope().tx.list_exceptions())) == 2
 

@@ -40,7 +40,7 @@ def find_fates(world: World, node: Node, peer: Node, *, lane: Lane) -> list[Outc
     for number in range(1, own.lanes[lane].last + 1):
         message_id = placed[peer.name, Place(own.incarnation, lane, number)]
         if world.messages[message_id].outgoing.role in ABOUT_SUBJECTS:
-            row = peer.db.tables["exceptions"].get(message_id)
+            row = peer.db.tables["exceptions"].get((node.name, message_id))
             fate = peer.db.tables["fate"].get(message_id)
             ended = OutcomeKind.REFUSED if fate in OPEN else fate
             fates.append(row.outcome.kind if row is not None else ended)
@@ -80,8 +80,8 @@ def _check_counts(world: World, node: Node, peer: Node) -> Iterator[Violation]:
             fates += find_fates(world, node, peer, lane=lane)
     rows = {
         message_id: row.outcome.kind
-        for message_id, row in peer.db.tables["exceptions"].items()
-        if row.taken.writer == node.name
+        for (writer, message_id), row in peer.db.tables["exceptions"].items()
+        if writer == node.name
     }
     if None in fates or sum(fate in OPEN for fate in fates) > len(rows):
         yield "counts", node.name, peer.name, Counter(fates)

@@ -265,9 +265,9 @@ class Node:
                 drive(upkeep.retry_exceptions(toy.scope, rows))
         if is_discard:
             dead = [key for key, row in exceptions.items() if row.outcome.kind is OutcomeKind.DEAD]
-            if dead:
+            for writer, message_id in dead:
                 with self.transaction() as toy:
-                    drive(upkeep.discard_dead(toy.scope, dead))
+                    drive(upkeep.discard_dead(toy.scope, writer, [message_id]))
 
     def learn(self) -> None:
         """Take the newest document. If it moves a party, its open subjects go to the new place."""

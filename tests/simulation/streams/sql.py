@@ -208,7 +208,8 @@ async def _read_resync(tx: PostgresMessagingTx) -> Table:
 
 
 async def _read_exceptions(tx: PostgresMessagingTx) -> Table:
-    return {row.taken.named.message_id: row for row in await tx.list_exceptions(rows_max=1_000_000)}
+    rows = await tx.list_exceptions(rows_max=1_000_000)
+    return {(row.taken.writer, row.taken.named.message_id): row for row in rows}
 
 
 _READ: Final[dict[str, Callable[[PostgresMessagingTx], Any]]] = {
