@@ -164,8 +164,10 @@ async def apply_messages(scope: Scope, writer: str, taken: Sequence[Taken]) -> N
     await scope.tx.add_exceptions(list(kept.values()))
     subjects = [subject for subject in withdrawn if subject is not None]
     if subjects:
-        rows = await scope.tx.list_exceptions(writer=writer, subjects=subjects)
-        await end_exceptions(scope, [row for row in rows if row.taken.named.role is Role.STATE], Refusal.WITHDRAWN)
+        after = None
+        while rows := await scope.tx.list_exceptions(writer=writer, subjects=subjects, after=after):
+            await end_exceptions(scope, [row for row in rows if row.taken.named.role is Role.STATE], Refusal.WITHDRAWN)
+            after = rows[-1].since, rows[-1].taken.named.message_id
 
 
 async def _end_settled(scope: Scope, writer: str, settled: Mapping[UUID, Outcome]) -> None:

@@ -114,7 +114,8 @@ async def discard_dead(scope: Scope, writer: str, message_ids: Sequence[UUID]) -
 
 async def erase_exceptions(scope: Scope, subject: UUID) -> None:
     """End the exceptions of an erased subject, bytes included. The caller finishes the scope."""
-    await end_exceptions(scope, await scope.tx.list_exceptions(subjects=[subject]), Refusal.ERASED)
+    while rows := await scope.tx.list_exceptions(subjects=[subject]):
+        await end_exceptions(scope, rows, Refusal.ERASED)
 
 
 class KeptBytes(Enum):

@@ -123,6 +123,16 @@ def test_an_exception_ends_when_its_message_is_carried_again_and_settled() -> No
     assert run(room.scope().tx.list_exceptions()) == []
 
 
+def test_a_withdrawal_ends_more_exceptions_than_a_page_has() -> None:
+    withdrawal = named(5000, Role.WITHDRAWAL)
+    room = Room(outcome_of=lambda each: OutcomeKind.APPLIED if each == withdrawal else WAITING)
+    answer = named(1, Role.ANSWER)
+    states = [record(number, named(number)) for number in range(2, 1103)]
+    receive(room, record(1, answer), *states, exceptions_max=9999)
+    receive(room, record(1103, withdrawal), exceptions_max=9999)
+    assert [row.taken.named for row in run(room.scope().tx.list_exceptions())] == [answer]
+
+
 def test_reading_stops_at_the_bound_and_an_acknowledgement_is_owed_when_it_goes_on() -> None:
     room = Room(outcome_of=lambda _: WAITING)
     records = [record(number, named(number)) for number in (1, 2, 3)]

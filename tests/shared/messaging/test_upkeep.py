@@ -164,6 +164,19 @@ def test_erasure_ends_the_exceptions_of_its_subject() -> None:
     assert [row.taken.named.subject for row in run(room.scope().tx.list_exceptions())] == [S2]
 
 
+def test_all_exceptions_of_an_erased_subject_and_all_dead_letters_end() -> None:
+    room = room_with(1)
+    for number in range(1, 1102):
+        keep(room, number, WAITING)
+        keep(room, 2000 + number, DEAD, S2)
+    scope = room.scope()
+    run(erase_exceptions(scope, S1))
+    run(finish(scope))
+    assert len(run(room.scope().tx.list_exceptions(rows_max=9999))) == 1101
+    run(discard_dead(room.scope(), PEER, [UUID(int=2000 + number) for number in range(1, 1102)]))
+    assert run(room.scope().tx.list_exceptions()) == []
+
+
 def test_the_level_of_kept_bytes() -> None:
     levels = [find_kept_level(kept, bytes_max=10) for kept in (0, 4, 5, 9, 10, 11)]
     assert [level.value for level in levels] == ["normal", "normal", "alarm", "alarm", "full", "full"]
