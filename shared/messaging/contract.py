@@ -5,18 +5,15 @@ Their shapes are the dataclasses of `exceptions` and `resync`. Bytes are lower-c
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.kernel.errors import Refused
-from shared.messaging.exceptions import Outcome, OutcomeList
+from shared.messaging.exceptions import CODE, NUMBER_MAX, Outcome, OutcomeList, is_well_formed
 from shared.messaging.resync import Holdings, ResyncRequest
 from shared.messaging.streams import DIGEST_BYTES, Role
-
-_CODE: Final = re.compile("[a-z][a-z0-9_]{0,63}")
 
 ControlBody = OutcomeList | ResyncRequest | Holdings
 
@@ -52,7 +49,7 @@ def encode_control(role: Role, body: ControlBody) -> dict[str, Any]:
 def decode_control(role: Role, clear: bytes) -> ControlBody:
     """Read the clear part of a message of the protocol. Raises `Refused("body_invalid")`.
 
-    Kinds and codes are codes, digests have 32 bytes, and numbers are not negative: no free text fits in.
+    Kinds and codes are codes, digests have 32 bytes, and numbers have bounds: no free text fits in.
     """
     try:
         body = _MODELS[role].model_validate_json(clear).body
@@ -68,12 +65,10 @@ def _outcomes_of(body: ControlBody) -> tuple[Outcome, ...]:
 
 
 def _is_clean(outcome: Outcome) -> bool:
-    named = outcome.named
-    codes = (named.kind, outcome.code or "none")
     return (
-        all(map(_CODE.fullmatch, codes))
-        and _is_digest(named.content)
-        and all(number is None or number >= 0 for number in (named.revision, outcome.held))
+        is_well_formed(outcome.named)
+        and CODE.fullmatch(outcome.code or "none") is not None
+        and (outcome.held is None or _is_number(outcome.held))
     )
 
 
@@ -84,10 +79,14 @@ def _has_clean_rows(body: ControlBody) -> bool:
     ends = [end for closed in body.closed for end in closed.lanes]
     digests = [digest for _, digest in body.digests]
     return (
-        all(row.revision >= 0 and _is_digest(row.content) for row in rows)
-        and all(end.number >= 0 and _is_digest(end.chain) for end in ends)
-        and all(each.holding_count >= 0 and _is_digest(each.digest) for each in digests)
+        all(_is_number(row.revision) and _is_digest(row.content) for row in rows)
+        and all(_is_number(end.number) and _is_digest(end.chain) for end in ends)
+        and all(_is_number(each.holding_count) and _is_digest(each.digest) for each in digests)
     )
+
+
+def _is_number(value: int) -> bool:
+    return 0 <= value <= NUMBER_MAX
 
 
 def _is_digest(value: bytes | None) -> bool:

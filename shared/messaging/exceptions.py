@@ -6,16 +6,25 @@ or a place arrives; only a person ends a dead letter. The writer never sends it 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.messaging.streams import Place, Role
+from shared.messaging.streams import DIGEST_BYTES, Place, Role
 
 #: Exceptions per stream at which reading stops; the alarm comes at a tenth.
 EXCEPTIONS_MAX: Final = 100_000
+#: The largest number that all readers of JSON read exactly.
+NUMBER_MAX: Final = 2**53 - 1
+#: Acts that one message names.
+ACTS_MAX: Final = 1000
+#: The kind of a message whose name breaks a bound, and the code of its outcome.
+MALFORMED: Final = "malformed"
+#: A kind of message, or a code.
+CODE: Final = re.compile("[a-z][a-z0-9_]{0,63}")
 
 
 class OutcomeKind(StrEnum):
@@ -69,6 +78,21 @@ class Named:
     content: bytes | None = None
     acts: tuple[UUID, ...] = ()
     after: UUID | None = None
+
+
+def is_well_formed(named: Named) -> bool:
+    """Return whether the name of a message keeps the bounds, so that it can be stored and told."""
+    return (
+        CODE.fullmatch(named.kind) is not None
+        and (named.revision is None or 1 <= named.revision <= NUMBER_MAX)
+        and (named.content is None or len(named.content) == DIGEST_BYTES)
+        and len(named.acts) <= ACTS_MAX
+    )
+
+
+def bound_name(named: Named) -> Named:
+    """Return the name, or one of the kind `malformed` that keeps id, role and subject alone."""
+    return named if is_well_formed(named) else Named(named.message_id, named.role, MALFORMED, named.subject)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from uuid import UUID
 from shared.messaging.acks import Ack
 from shared.messaging.exceptions import (
     EXCEPTIONS_MAX,
+    MALFORMED,
     OPEN,
     Coordinates,
     Named,
@@ -24,6 +25,7 @@ from shared.messaging.exceptions import (
     OutcomeList,
     Refusal,
     Taken,
+    bound_name,
 )
 from shared.messaging.reactions import apply_outcomes
 from shared.messaging.resync import Holdings, ResyncRequest
@@ -111,7 +113,7 @@ def _take(incoming: Incoming, fit: Fit, record: ArrivedRecord, *, arrived: Arriv
         writer=incoming.pair.writer,
         place=arrived.place,
         chain=incoming.lanes[arrived.place.lane].chain,
-        named=arrived.named,
+        named=bound_name(arrived.named),
         record=arrived.record,
         where=Coordinates(record.topic_id, record.offset, record.broker_time),
     )
@@ -136,11 +138,25 @@ async def receive_batch(
     return plan.read_count
 
 
+async def apply_inbound(scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
+    """Have the features apply messages, and return their outcomes. A malformed one is dead; no feature sees it."""
+    readable = [each for each in taken if not _is_malformed(each.named)]
+    found = iter(await scope.inbound.apply(scope, readable) if readable else ())
+    return [
+        Outcome(each.named, OutcomeKind.DEAD, MALFORMED) if _is_malformed(each.named) else next(found) for each in taken
+    ]
+
+
+def _is_malformed(named: Named) -> bool:
+    """Return whether a message cannot be applied. A withdrawal needs its subject alone."""
+    return named.kind == MALFORMED and named.role is not Role.WITHDRAWAL
+
+
 async def apply_messages(scope: Scope, writer: str, taken: Sequence[Taken]) -> None:
     """Apply messages of one writer, keep those that are exceptions, and tell each outcome but `applied`."""
     if not taken:
         return
-    outcomes = await scope.inbound.apply(scope, taken)
+    outcomes = await apply_inbound(scope, taken)
     withdrawn = {
         each.named.subject
         for each, outcome in zip(taken, outcomes, strict=True)

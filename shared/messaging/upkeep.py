@@ -10,7 +10,7 @@ from uuid import UUID
 from shared.messaging.acks import Ack, build_ack, find_ack_turn
 from shared.messaging.exceptions import OPEN, OpenException, OutcomeKind, Refusal
 from shared.messaging.incarnations import await_reply, carry_on, lift_limit
-from shared.messaging.reception import end_exceptions
+from shared.messaging.reception import apply_inbound, end_exceptions
 from shared.messaging.resync_steps import answer_request, ask
 from shared.messaging.scope import Scope
 from shared.messaging.sending import finish
@@ -92,7 +92,7 @@ async def retry_exceptions(scope: Scope, rows: Sequence[OpenException]) -> None:
         by_writer.setdefault(row.taken.writer, []).append(row)
     for writer, of_writer in by_writer.items():
         ended: list[UUID] = []
-        outcomes = await scope.inbound.apply(scope, [row.taken for row in of_writer])
+        outcomes = await apply_inbound(scope, [row.taken for row in of_writer])
         for row, outcome in zip(of_writer, outcomes, strict=True):
             if outcome.kind not in OPEN:
                 ended.append(row.taken.named.message_id)

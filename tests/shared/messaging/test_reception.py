@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from shared.messaging.acks import Ack, LaneAck
+from shared.messaging.contract import encode_control
 from shared.messaging.exceptions import Named, Outcome, OutcomeKind, OutcomeList, Refusal
 from shared.messaging.ports import Holding, OpenOutcome, OwnTrack, Side
 from shared.messaging.reception import (
@@ -23,6 +24,7 @@ from shared.messaging.resync import Holdings, HoldingsPart, ResyncRequest, SideD
 from shared.messaging.resync_steps import ask
 from shared.messaging.sending import finish
 from shared.messaging.streams import Incoming, Lane, Pair, Place, Role
+from shared.messaging.upkeep import retry_exceptions
 from tests.shared.messaging.rooms import AUDIT, DAY, HERE, NOW, PEER, Room, digest_of, run, state
 
 INC, TOPIC, S1, S2, A1, NONCE = (UUID(int=number) for number in range(1, 7))
@@ -131,6 +133,28 @@ def test_a_withdrawal_ends_more_exceptions_than_a_page_has() -> None:
     receive(room, record(1, answer), *states, exceptions_max=9999)
     receive(room, record(1103, withdrawal), exceptions_max=9999)
     assert [row.taken.named for row in run(room.scope().tx.list_exceptions())] == [answer]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"revision": 0}, {"revision": 2**53}, {"content": b"c"}, {"acts": (A1,) * 1001}, {"kind": "No code"}],
+)
+def test_a_message_whose_name_breaks_a_bound_is_a_dead_letter(changes: dict[str, Any]) -> None:
+    room = Room()
+    receive(room, record(1, replace(named(1), **changes)), record(2, named(2)))
+    assert [each.int for each in room.taken] == [102]
+    assert told(room) == [(1, OutcomeKind.DEAD, "malformed")]
+    (row,) = run(room.scope().tx.list_exceptions())
+    assert (row.taken.named, row.taken.record) == (Named(UUID(int=101), Role.STATE, "malformed", S1), b"r1")
+    assert encode_control(Role.OUTCOMES, room.bodies()[-1])
+    run(retry_exceptions(room.scope(), [row]))
+    assert run(room.scope().tx.list_exceptions()) == [row]
+
+
+def test_a_withdrawal_counts_whatever_its_name_carries() -> None:
+    room = Room()
+    receive(room, record(1, replace(named(1, Role.WITHDRAWAL), revision=2**60)))
+    assert ([each.int for each in room.taken], told(room)) == ([101], [])
 
 
 def test_reading_stops_at_the_bound_and_an_acknowledgement_is_owed_when_it_goes_on() -> None:

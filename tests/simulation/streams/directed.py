@@ -211,7 +211,7 @@ def poison(node: Node, subject: UUID) -> None:
     """Send a revision that no reader can read."""
     with node.transaction() as toy:
         own: Own = toy.table("own")[subject]
-        toy.put("own", subject, controls.replace(own, revision=2, content=toy.scope.new_id().bytes))
+        toy.put("own", subject, controls.replace(own, revision=2, content=2 * toy.scope.new_id().bytes))
         toy.send_content(subject, (), version=POISON)
         drive(sending.finish(toy.scope))
 

@@ -343,7 +343,7 @@ class Node:
 
     def file(self, toy: Toy, party: str, version: int = 1, *, is_p0: bool = False) -> UUID:
         subject = self.world.add_subject(self.name, party, is_p0=is_p0)
-        toy.put("own", subject, Own(party, 1, self.world.new_id().bytes, version=version))
+        toy.put("own", subject, Own(party, 1, 2 * self.world.new_id().bytes, version=version))
         toy.send_content(subject, (), version=version)
         self._heal(toy, subject)
         return subject
@@ -355,7 +355,7 @@ class Node:
             world.subjects[subject].is_p0 = True
         last = own.acts[-1] if own.acts else None
         if draw < 0.62:
-            content = world.new_id().bytes
+            content = 2 * world.new_id().bytes
             changed = replace(own, revision=own.revision + 1, content=content, version=version, is_finished=False)
             toy.put("own", subject, changed)
             toy.send_content(subject, (), version=version, after=last)
