@@ -22,7 +22,8 @@ async def finish(scope: Scope) -> list[Segment]:
     acks: dict[str, list[tuple[Reader, Ack]]] = {}
     for peer, reader, ack in scope.acks:
         acks.setdefault(peer, []).append((reader, ack))
-    peers = sorted({*(each.pair.addressee for each in unplaced), *acks, *scope.asks, *scope.answered})
+    written = {*(each.pair.addressee for each in unplaced), *scope.asks, *scope.answered}
+    peers = sorted({*written, *acks})
     if not peers:
         return []
     found = await scope.tx.load_outgoing(peers, lock=True)
@@ -30,7 +31,12 @@ async def finish(scope: Scope) -> list[Segment]:
     for peer in peers:
         outgoing = found.get(peer)
         for reader, ack in acks.get(peer, ()):
+            if outgoing is None and reader is Reader.AUDIT:
+                # Audit names any peer. The peer itself, or the log, shows that streams to it were lost here.
+                continue
             outgoing = await handle_ack(scope, peer, outgoing, reader=reader, ack=ack)
+        if outgoing is None and peer not in written:
+            continue
         if outgoing is None:
             outgoing = await open_incarnation(scope, peer, None)
         if outgoing.resync_nonce == scope.answered.get(peer):

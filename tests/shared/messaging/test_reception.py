@@ -216,6 +216,13 @@ def test_only_a_reader_of_the_own_streams_states_positions(
     assert (read.owes_ack, read.echo) == ((True, NONCE) if ack.nonce else (False, None))
 
 
+def test_audit_opens_no_streams_to_a_peer_that_was_never_written_to() -> None:
+    room = Room()
+    records = [record(1, statement(AUDIT, Pair(HERE, peer))) for peer in (PEER, "c.example")]
+    run(receive_batch(room.scope(), Pair(AUDIT, HERE), URGENT, records=records))
+    assert not room.db.tables["outgoing"]
+
+
 def test_a_request_is_answered_in_the_same_transaction_and_asked_in_turn() -> None:
     room = Room(held={(Side.HELD, S1): Holding(S1, 1, None, (A1,))}, outcome_of=lambda _: WAITING)
     receive(room, record(1, named(1)), record(2, named(2)))
