@@ -33,7 +33,6 @@ from shared.messaging.resync_steps import take_holdings, take_request
 from shared.messaging.scope import Scope
 from shared.messaging.sending import finish
 from shared.messaging.streams import (
-    SUBJECT_ROLES,
     Fit,
     Incoming,
     Lane,
@@ -79,14 +78,15 @@ class BatchPlan:
 def plan_batch(incoming: Incoming, lane: Lane, records: Sequence[ArrivedRecord], *, room: int) -> BatchPlan:
     """Decide on each record in order, and move the receive state behind the last one read.
 
-    `room`: how many exceptions the stream may still have. Each message on a subject may become one, so the plan ends
-    after so many of them. Without any room reading stops at the record, and the stop is stated to the writer.
+    `room`: how many exceptions the stream may still have. Each message but withdrawals and those of the protocol may
+    become one, so the plan ends after so many of them. Without any room reading stops at the record, and the stop is
+    stated to the writer.
     """
     plan = BatchPlan()
     position = incoming.lanes[lane]
     if position.is_stopped and room > 0:
         position.is_stopped, incoming.owes_ack = False, True
-    subject_count = 0
+    exception_count = 0
     for record in records:
         content = record.content
         if isinstance(content, Ack):
@@ -94,11 +94,11 @@ def plan_batch(incoming: Incoming, lane: Lane, records: Sequence[ArrivedRecord],
         elif content is not None and content.place.lane is lane:
             fit = incoming.fit(content.place)
             if fit is not Fit.DROP:
-                if content.named.role in SUBJECT_ROLES:
-                    if subject_count >= room:
+                if content.body is None and content.named.role is not Role.WITHDRAWAL:
+                    if exception_count >= room:
                         position.is_stopped = position.is_stopped or room <= 0
                         break
-                    subject_count += 1
+                    exception_count += 1
                 plan.taken.append((_take(incoming, fit, record, arrived=content), content))
         position.topic_id, position.next_offset = record.topic_id, record.offset + 1
         plan.read_count += 1

@@ -183,6 +183,13 @@ def test_a_full_stream_still_takes_withdrawals_and_messages_of_the_protocol() ->
     assert ([each.named.message_id.int for each, _ in plan.taken], plan.read_count) == ([101, 102], 2)
 
 
+def test_unreadable_messages_of_the_protocol_keep_the_bound_of_exceptions() -> None:
+    room = Room(outcome_of=lambda _: OutcomeKind.DEAD)
+    records = [record(number, named(number, Role.RESYNC, None)) for number in range(1, 6)]
+    assert receive(room, *records, exceptions_max=3) == 3
+    assert len(run(room.scope().tx.list_exceptions())) == 3
+
+
 def statement(reader: str, pair: Pair, nonce: UUID | None = None) -> Ack:
     return Ack(reader, pair, None, (LaneAck(0, b""), LaneAck(0, b"")), NOW, nonce=nonce)
 
