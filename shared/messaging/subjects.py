@@ -106,7 +106,8 @@ def erase(held: HeldSubject | None) -> HeldSubject:
 
 def _merge(held: HeldSubject, named: Named) -> Applied:
     """Add the acts that are new. The message is refused as `gap` if the act before it is not known here."""
-    new_acts = tuple(act for act in dict.fromkeys(named.acts) if act not in held.acts)
+    known = frozenset(held.acts)
+    new_acts = tuple(act for act in dict.fromkeys(named.acts) if act not in known)
     after = replace(held, acts=held.acts + new_acts)
     if _has_gap(after, named):
         return Applied(after, OutcomeKind.REFUSED, Refusal.GAP, new_acts=new_acts)

@@ -28,6 +28,18 @@ def message(role: Role = Role.STATE, **fields: Any) -> Named:
     return Named(UUID(int=99), role, role.value, SUBJECT, **fields)
 
 
+class Scanned(tuple[UUID, ...]):
+    """Held acts that must not be scanned once for each new act."""
+
+    def __contains__(self, act: object) -> bool:
+        raise AssertionError("scanned")
+
+
+def test_acts_are_merged_without_a_scan_for_each() -> None:
+    applied = apply_message(HeldSubject(2, OLD, Scanned((A1,))), message(revision=2, content=OLD, acts=(A1, A2)))
+    assert applied.new_acts == (A2,)
+
+
 def test_a_higher_revision_is_held() -> None:
     applied = apply_message(HELD, message(revision=3, content=NEW))
     assert applied == Applied(HeldSubject(3, NEW, (A1,)), OutcomeKind.APPLIED, raises_revision=True)
