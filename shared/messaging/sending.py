@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from shared.messaging.acks import Ack
 from shared.messaging.exceptions import Outcome, OutcomeList
 from shared.messaging.incarnations import handle_ack, open_incarnation
@@ -10,6 +12,9 @@ from shared.messaging.resync import exception_bytes, paginate
 from shared.messaging.scope import Scope
 from shared.messaging.segments import Segment, Unplaced, place_segment
 from shared.messaging.streams import LANES, Lane, Outgoing, Reader, Role
+
+#: Messages of one segment: its proof record, which names each of them, stays far below the size of a record.
+SEGMENT_MESSAGES_MAX: Final = 500
 
 
 async def finish(scope: Scope) -> list[Segment]:
@@ -72,8 +77,9 @@ def _compose(scope: Scope) -> list[Unplaced]:
                 drafts = said.get(peer, []) + drafts
             for is_request in (False, True):
                 part = [draft for draft in drafts if (draft.role is Role.RESYNC) is is_request]
-                if part:
-                    unplaced.append(scope.composer.compose(scope.pair_to(peer), lane, part))
+                for start in range(0, len(part), SEGMENT_MESSAGES_MAX):
+                    members = part[start : start + SEGMENT_MESSAGES_MAX]
+                    unplaced.append(scope.composer.compose(scope.pair_to(peer), lane, members))
     return unplaced
 
 

@@ -49,6 +49,15 @@ def kept_rows(room: Room) -> set[Any]:
     return {(key[1], key[2]) for key, segments in room.db.tables["segments"].items() if segments}
 
 
+def test_a_large_transaction_has_segments_of_at_most_500_messages_in_order() -> None:
+    room = Room()
+    subjects = [UUID(int=10_000 + number) for number in range(1201)]
+    send(room, *map(state, subjects))
+    segments = room.db.tables["segments"][PEER, room.outgoing().incarnation, ORDINARY]
+    assert [len(each.messages) for each in segments] == [500, 500, 201]
+    assert [subject for _, subject in room.bodies(lane=ORDINARY)] == subjects
+
+
 def test_the_first_message_opens_an_incarnation_that_begins_with_a_resync_request() -> None:
     room = Room()
     send(room, state(S1), state(S2))
