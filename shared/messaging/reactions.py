@@ -13,6 +13,8 @@ from shared.messaging.streams import SUBJECT_ROLES, Role
 
 #: Refusals that the whole state answers.
 RESENT: Final = frozenset({Refusal.UNKNOWN, Refusal.GAP, Refusal.DEAD})
+#: Adoptions from one message after which a subject that is unknown here is not adopted.
+ADOPTED_MAX: Final = 500
 
 
 @dataclass(slots=True)
@@ -34,12 +36,28 @@ class Actions:
         self.lines[OperatorLine(kind, self.peer, subject, act)] = None
 
     def adopt(self, subject: UUID, own: OwnTrack | None) -> None:
-        """Adopt the peer's tombstone. A withdrawal that this side does not know goes on the operator's list."""
+        """Adopt the peer's tombstone. A withdrawal that this side does not know goes on the operator's list.
+
+        After `ADOPTED_MAX` adoptions, unknown subjects wait for the next resync; one line of the peer says so.
+        """
         if own is not None and own.is_withdrawn:
             return
+        if own is None:
+            if len(self.adoptions) >= ADOPTED_MAX:
+                self.lines[OperatorLine(OperatorKind.UNKNOWN, self.peer)] = None
+                return
+            self.list_subject(OperatorKind.UNKNOWN, subject)
         if own is None or not own.is_erased:
             self.list_subject(OperatorKind.BEHIND, subject)
         self.adoptions[subject] = None
+
+    def limit_sent(self, subjects_max: int) -> None:
+        """Keep so many of the subjects to send, withdrawals first."""
+        left = subjects_max
+        for subjects in (self.withdrawals, self.states, self.answers):
+            for subject in list(subjects)[left:]:
+                del subjects[subject]
+            left -= len(subjects)
 
 
 def side_of(role: Role) -> Side:

@@ -151,8 +151,6 @@ def _compare_subject(actions: Actions, row: Holding, track: OwnTrack | None) -> 
     if track is not None and not track.was_sent:
         actions.sent[row.subject] = None
     if row.is_withdrawn:
-        if track is None:
-            actions.list_subject(OperatorKind.UNKNOWN, row.subject)
         actions.adopt(row.subject, track)
     elif row.is_erased:
         # Erased there: never sent again, and on no list.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 from uuid import UUID
 
 from shared.messaging.exceptions import OPEN, Outcome
@@ -25,6 +26,11 @@ from shared.messaging.resync import (
 )
 from shared.messaging.scope import Scope
 from shared.messaging.streams import Incoming, Outgoing, Role
+
+#: Days of one request whose rows are stated.
+DAYS_MAX: Final = 4000
+#: Subjects that one page of holdings makes this side send again. The next resync finds the others.
+SENT_MAX: Final = 1000
 
 
 async def draft_request(scope: Scope, peer: str, nonce: UUID, *, is_first: bool) -> list[Draft]:
@@ -100,7 +106,7 @@ async def _answer_rows(scope: Scope, peer: str, request: ResyncRequest) -> None:
     await scope.tx.save_resync(replace(resync, rows_nonce=None))
     subjects, parts = scope.subjects, []
     for side in Side:
-        days = [of.day for of in request.days if of.side is side]
+        days = [of.day for of in dict.fromkeys(request.days[:DAYS_MAX]) if of.side is side]
         rows = await subjects.list_held(side, peer, days=days) if days else []
         for day in days:
             of_day = [row for row in rows if subjects.day_of(row.subject) == day]
@@ -128,13 +134,15 @@ async def take_holdings(scope: Scope, outgoing: Outgoing | None, peer: str, *, a
     if answer.exceptions is not None:
         await replace_open(scope, peer, answer.exceptions, is_begin=answer.page == 0)
     actions = Actions(peer)
-    for part in answer.parts:
+    parts = {(part.of, part.above, part.through): part for part in answer.parts}
+    for part in parts.values():
         own = await subjects.list_own(part.of.side, peer, days=[part.of.day])
         compare_part(
             actions,
             replace(part, rows=tuple(row for row in part.rows if not subjects.is_day_closed(row.subject))),
             [track for track in own if not subjects.is_day_closed(track.subject)],
         )
+    actions.limit_sent(SENT_MAX)
     await apply_actions(scope, actions)
     if not answer.is_last:
         return

@@ -262,6 +262,28 @@ def test_the_second_step_is_answered_once_and_only_after_the_first() -> None:
     assert (answers[1].parts, answers[1].is_last) == ((HoldingsPart(days[0], (row,)),), True)
 
 
+def test_a_day_that_is_named_twice_is_stated_once() -> None:
+    room = Room(held={(Side.HELD, S1): Holding(S1, 1, None, (A1,))})
+    receive(room, control(1, Role.RESYNC, ResyncRequest(NONCE)))
+    days = (SideDay(Side.HELD, DAY),) * 200
+    receive(room, control(2, Role.RESYNC, ResyncRequest(A1, of=NONCE, days=days)))
+    assert len(room.bodies()[-1].parts) == 1
+
+
+def test_one_page_of_holdings_sends_at_most_1000_subjects() -> None:
+    subjects = [UUID(int=10_000 + number) for number in range(1500)]
+    room = Room(own={(Side.HELD, subject): OwnTrack(subject, 1) for subject in subjects})
+    room.own |= {(Side.HELD, S1): OwnTrack(S1, 1, is_withdrawn=True)}
+    scope = room.scope()
+    run(ask(scope, PEER, is_first=True))
+    run(finish(scope))
+    nonce = room.outgoing().resync_nonce or NONCE
+    parts = (HoldingsPart(SideDay(Side.HELD, DAY), ()),)
+    receive(room, control(1, Role.HOLDINGS, Holdings(nonce, True, parts=parts)))
+    sent = [call[0] for call in room.calls]
+    assert (sent.count("send_withdrawal"), sent.count("send_state")) == (1, 999)
+
+
 def test_an_answer_leads_to_the_rows_of_days_that_differ_and_then_to_actions() -> None:
     room = Room(own={(Side.HELD, S1): OwnTrack(S1, 1)})
     scope = room.scope()

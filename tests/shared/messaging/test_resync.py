@@ -123,6 +123,15 @@ def test_the_comparison_of_own_answers(row: Holding | None, track: OwnTrack | No
     assert compare(ANSWERS, row, track) == actions
 
 
+def test_a_page_of_unknown_tombstones_leads_to_500_adoptions_and_one_more_line() -> None:
+    actions = Actions("b.example")
+    rows = tuple(replace(TOMBSTONE, subject=UUID(int=number)) for number in range(2000))
+    compare_part(actions, HoldingsPart(SUBJECTS, rows), ())
+    assert len(actions.adoptions) == 500
+    assert len(actions.lines) == 1001
+    assert OperatorLine(OperatorKind.UNKNOWN, "b.example") in actions.lines
+
+
 def test_a_part_says_nothing_of_subjects_outside_its_range() -> None:
     tracks = [replace(TRACK, subject=subject) for subject in (S1, S2, S3)]
     actions = Actions("b.example")
