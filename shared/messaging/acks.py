@@ -124,6 +124,10 @@ def apply_ack(
     `known`: all earlier incarnations of the pair. `chains`: by lane, the writer's chain at the number that the reader
     states, None where that is not kept any more (an older number cannot be compared and counts as equal).
     """
+    if ack.at < outgoing.heard_at.get(reader, ack.at):
+        # An old record: the topic was read again from its first one.
+        return AckEffects()
+    outgoing.heard_at[reader] = min(ack.at, now)
     probe = outgoing.probe
     is_answer = probe is not None and ack.echo == probe.nonce
     statement = _Statement(outgoing, reader, is_answer, now)

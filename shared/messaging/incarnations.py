@@ -42,6 +42,7 @@ async def open_incarnation(scope: Scope, peer: str, old: Outgoing | None, *, unk
             await scope.save([old])
         await tx.add_known(peer, old.incarnation)
         new.opened_at, new.awaited_since, new.is_limited = old.opened_at, old.awaited_since, old.is_limited
+        new.heard_at = old.heard_at
         new.sources = [_leave(old), *old.sources]
     if unknown is not None:
         await tx.add_known(peer, unknown)

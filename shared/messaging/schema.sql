@@ -20,6 +20,8 @@ CREATE TABLE stream_pair (
     resync_nonce uuid,
     recipient_opened_at timestamptz,
     audit_opened_at timestamptz,
+    recipient_heard_at timestamptz,
+    audit_heard_at timestamptz,
     is_limited boolean NOT NULL,
     source_count integer NOT NULL
 ) WITH (fillfactor = 30);

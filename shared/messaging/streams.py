@@ -177,6 +177,7 @@ class Outgoing:
     `awaited_since`: the start or nightly check since which the peer answered no probe. `resync_nonce`: the own resync
     request without an answer yet. `opened_at`: by reader, the last incarnation that its acknowledgement caused.
     `is_limited`: a reader wanted another one within the hour. `sources`: the former incarnations to carry, in order.
+    `heard_at`: by reader, the time of its latest acknowledgement.
     """
 
     pair: Pair
@@ -190,6 +191,7 @@ class Outgoing:
     opened_at: dict[Reader, datetime] = field(default_factory=dict)
     is_limited: bool = False
     sources: list[Source] = field(default_factory=list)
+    heard_at: dict[Reader, datetime] = field(default_factory=dict)
 
     def has_unacked(self) -> bool:
         """Return whether a reader lacks a number that was sent."""

@@ -119,6 +119,7 @@ def fill(outgoing: Outgoing) -> None:
     outgoing.probe = Probe(uuid7(), AT + SECOND, (9, 8), (7, 6), None)
     outgoing.awaited_since, outgoing.resync_nonce = AT + 2 * SECOND, uuid7()
     outgoing.opened_at = {Reader.AUDIT: AT + 3 * SECOND}
+    outgoing.heard_at = {Reader.RECIPIENT: AT + 4 * SECOND}
     for each in (3, 50):
         lanes = SourceLane(each, 4, b"u" * 32, 2), SourceLane(5, each, b"o" * 32)
         outgoing.sources.append(Source(uuid7(), lanes))

@@ -268,6 +268,7 @@ def copy_outgoing(own: Outgoing) -> Outgoing:
         dict(own.opened_at),
         own.is_limited,
         [_copy_source(source) for source in own.sources],
+        dict(own.heard_at),
     )
 
 

@@ -32,6 +32,8 @@ class _PairRow(NamedTuple):
     resync_nonce: UUID | None
     recipient_opened_at: datetime | None
     audit_opened_at: datetime | None
+    recipient_heard_at: datetime | None
+    audit_heard_at: datetime | None
     is_limited: bool
     source_count: int
 
@@ -182,6 +184,7 @@ class OutgoingTables(Tables):
         row = self._pairs[peer]
         urgent, ordinary = (_parse_lane(self._streams[peer, lane]) for lane in LANES)
         opened = {Reader.RECIPIENT: row.recipient_opened_at, Reader.AUDIT: row.audit_opened_at}
+        heard = {Reader.RECIPIENT: row.recipient_heard_at, Reader.AUDIT: row.audit_heard_at}
         return Outgoing(
             pair=Pair(self.own, peer),
             incarnation=row.incarnation,
@@ -192,6 +195,7 @@ class OutgoingTables(Tables):
             awaited_since=row.awaited_at,
             resync_nonce=row.resync_nonce,
             opened_at={reader: at for reader, at in opened.items() if at is not None},
+            heard_at={reader: at for reader, at in heard.items() if at is not None},
             is_limited=row.is_limited,
             sources=[_parse_source(source) for source in self._sources[peer]],
         )
@@ -216,6 +220,8 @@ def _format_pair(outgoing: Outgoing) -> _PairRow:
             outgoing.resync_nonce,
             outgoing.opened_at.get(Reader.RECIPIENT),
             outgoing.opened_at.get(Reader.AUDIT),
+            outgoing.heard_at.get(Reader.RECIPIENT),
+            outgoing.heard_at.get(Reader.AUDIT),
             outgoing.is_limited,
             len(outgoing.sources),
         )

@@ -54,6 +54,18 @@ def probed(outgoing: Outgoing, acked: int) -> Outgoing:
     return outgoing
 
 
+def test_an_old_acknowledgement_that_is_heard_again_has_no_effect() -> None:
+    outgoing = streams(acked=4, kept_above=4)
+    apply(outgoing, statement(4, at=after(10)), now=after(10))
+    assert apply(outgoing, statement(1, has_gap=True), now=after(20)) == AckEffects()
+    assert outgoing.lanes[ORDINARY].acked == 4
+    # Audit's time is its own, and the same time counts again.
+    assert apply(outgoing, statement(1), reader=Reader.AUDIT, now=after(20)) == AckEffects()
+    assert outgoing.lanes[ORDINARY].audit_acked == 1
+    assert apply(outgoing, statement(3, at=after(10)), now=after(20)) == AckEffects()
+    assert outgoing.lanes[ORDINARY].acked == 3
+
+
 def test_an_acknowledgement_moves_the_position_of_its_reader_alone() -> None:
     outgoing = streams()
     assert apply(outgoing, statement(7)) == AckEffects()
