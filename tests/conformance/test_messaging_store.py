@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from uuid import UUID
 
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.kernel.ids import uuid7
-from shared.messaging.exceptions import OpenException, Outcome, OutcomeKind
+from shared.messaging.exceptions import Outcome, OutcomeKind
 from shared.messaging.ports import OpenOutcome, OperatorKind, OperatorLine, PeerResync
 from shared.messaging.segments import Segment
 from shared.messaging.streams import (
@@ -325,7 +324,8 @@ async def test_exceptions_are_listed_by_all_filters_that_are_given(stores: Messa
         assert await tx.list_exceptions(kinds=[OutcomeKind.WAITING]) == [mine, other, last]
         assert await tx.list_exceptions(writer=PEER, subjects=[subject], kinds={OutcomeKind.WAITING}) == [mine]
         assert await tx.list_exceptions(subjects=[]) == []
-        assert await tx.list_exceptions(writer=PEER, message_ids=[message_id(other), message_id(last)]) == [last]
+        ids = [each.taken.named.message_id for each in (other, last)]
+        assert await tx.list_exceptions(writer=PEER, message_ids=ids) == [last]
 
 
 async def test_exceptions_are_counted_by_stream_until_they_end(stores: MessagingStore) -> None:
@@ -340,31 +340,18 @@ async def test_exceptions_are_counted_by_stream_until_they_end(stores: Messaging
         assert incoming.exception_counts == (1, 1)
 
 
-async def test_an_exception_gets_another_outcome(stores: MessagingStore) -> None:
+async def test_an_exception_of_one_writer_gets_another_outcome(stores: MessagingStore) -> None:
     kept = build_exception()
     outcome = Outcome(kept.taken.named, OutcomeKind.DEAD, "poison", 4)
+    other = replace(kept, taken=replace(kept.taken, writer="police"))
     async with stores.transaction() as tx:
         await tx.add_exceptions([kept])
+        await tx.add_exceptions([other])
         await tx.change_exception(PEER, kept.taken.named.message_id, outcome)
+        assert await tx.list_exceptions(writer="police") == [other]
+        await tx.end_exceptions("police", [kept.taken.named.message_id])
         [changed] = await tx.list_exceptions()
     assert (changed.outcome, changed.taken, changed.since) == (outcome, kept.taken, kept.since)
-
-
-async def test_the_same_message_id_of_two_writers_is_two_exceptions(stores: MessagingStore) -> None:
-    mine = build_exception(age=1)
-    other = replace(mine, taken=replace(mine.taken, writer="police"), since=AT)
-    async with stores.transaction() as tx:
-        await tx.add_exceptions([mine])
-        await tx.add_exceptions([other])
-        assert await tx.list_exceptions() == [mine, other]
-        await tx.change_exception(PEER, message_id(mine), Outcome(mine.taken.named, OutcomeKind.DEAD))
-        await tx.end_exceptions("police", [message_id(mine)])
-        [left] = await tx.list_exceptions()
-    assert (left.taken.writer, left.outcome.kind) == (PEER, OutcomeKind.DEAD)
-
-
-def message_id(kept: OpenException) -> UUID:
-    return kept.taken.named.message_id
 
 
 def build_open(peer: str = PEER, kind: OutcomeKind = OutcomeKind.DEFERRED) -> OpenOutcome:
