@@ -31,6 +31,8 @@ from shared.messaging.streams import Incoming, Outgoing, Role
 DAYS_MAX: Final = 4000
 #: Subjects that one page of holdings makes this side send again. The next resync finds the others.
 SENT_MAX: Final = 1000
+#: Closed incarnations on one page.
+CLOSED_MAX: Final = 400
 
 
 async def draft_request(scope: Scope, peer: str, nonce: UUID, *, is_first: bool) -> list[Draft]:
@@ -88,10 +90,12 @@ async def answer_request(scope: Scope, incoming: Incoming) -> None:
     pages = paginate(await list_open(scope, peer), exception_bytes)
     digests = [(side, each) for side in Side for each in await scope.subjects.list_held_days(side, peer)]
     closed = tuple(ClosedIncarnation(incarnation, ends) for incarnation, ends in incoming.closed.items())
-    for page, exceptions in enumerate(pages):
-        is_last = page == len(pages) - 1
-        answer = Holdings(nonce, is_last, page, exceptions)
-        _send(scope, peer, replace(answer, digests=tuple(digests), closed=closed) if is_last else answer)
+    parts: list[tuple[tuple[Outcome, ...], tuple[ClosedIncarnation, ...]]] = [(each, ()) for each in pages[:-1]]
+    parts.append((pages[-1], closed[:CLOSED_MAX]))
+    parts += [((), closed[start : start + CLOSED_MAX]) for start in range(CLOSED_MAX, len(closed), CLOSED_MAX)]
+    for page, (exceptions, group) in enumerate(parts):
+        is_last = page == len(parts) - 1
+        _send(scope, peer, Holdings(nonce, is_last, page, exceptions, tuple(digests) if is_last else (), group))
     answered = replace(resync, nonce=None, is_first=False, answered_at=scope.now, rows_nonce=nonce)
     await scope.tx.save_resync(answered)
     if resync.is_first:

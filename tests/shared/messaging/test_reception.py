@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from shared.kernel.canonical import canonical_json
 from shared.messaging.acks import Ack, LaneAck
 from shared.messaging.contract import encode_control
 from shared.messaging.exceptions import Named, Outcome, OutcomeKind, OutcomeList, Refusal
@@ -20,10 +21,10 @@ from shared.messaging.reception import (
     plan_batch,
     receive_batch,
 )
-from shared.messaging.resync import Holdings, HoldingsPart, ResyncRequest, SideDay
+from shared.messaging.resync import PAGE_BYTES, Holdings, HoldingsPart, ResyncRequest, SideDay
 from shared.messaging.resync_steps import ask
 from shared.messaging.sending import finish
-from shared.messaging.streams import Incoming, Lane, Pair, Place, Role
+from shared.messaging.streams import Incoming, Lane, LaneEnd, Pair, Place, Role
 from shared.messaging.upkeep import retry_exceptions
 from tests.shared.messaging.rooms import AUDIT, DAY, HERE, NOW, PEER, Room, digest_of, run, state
 
@@ -260,6 +261,19 @@ def test_the_second_step_is_answered_once_and_only_after_the_first() -> None:
     answers = [body for body in room.bodies() if isinstance(body, Holdings)]
     assert [body.nonce for body in answers] == [NONCE, A1]
     assert (answers[1].parts, answers[1].is_last) == ((HoldingsPart(days[0], (row,)),), True)
+
+
+def test_closed_incarnations_are_stated_in_pages() -> None:
+    room = Room()
+    receive(room, record(1, named(1)))
+    room.db.tables["incoming"][FROM_PEER].closed = {
+        UUID(int=10_000 + number): (LaneEnd(2**40, b"c" * 32), LaneEnd(2**40, b"c" * 32)) for number in range(5000)
+    }
+    receive(room, control(2, Role.RESYNC, ResyncRequest(NONCE)))
+    pages = [body for body in room.bodies() if isinstance(body, Holdings)]
+    assert sum(len(body.closed) for body in pages) == 5000
+    assert [body.is_last for body in pages] == [False] * (len(pages) - 1) + [True]
+    assert max(len(canonical_json(encode_control(Role.HOLDINGS, body))) for body in pages) < PAGE_BYTES
 
 
 def test_a_day_that_is_named_twice_is_stated_once() -> None:
