@@ -1,10 +1,13 @@
-"""What a cluster must look like for the instances of a directory: their topics, and what each of them may do.
+"""The manifest of a cluster, derived from a directory: topics, access rules and quotas of its instances.
 
     causeway.inbox.<to>.<from>.v1   <from> writes it and reads it back; <to> and audit read it
     causeway.directory.v1           every instance reads it, only the super user `admin` writes it
 
-Nothing here names an instance: an instance is in the directory, or the cluster does not know it. Trust: whoever can
-change the directory of a site's state can, with the password of `admin`, give itself any right on the cluster.
+An inbox topic has a partition for each lane of a stream (`shared.messaging.streams.Lane`). Audit writes its
+acknowledgements to each instance; an instance writes its facts, and copies that audit lacks, to audit.
+
+The directory alone names instances. Trust: a person who can change the directory of a site's state, and has the
+password of `admin`, can give any right on the cluster.
 """
 
 from __future__ import annotations

@@ -112,11 +112,12 @@ def apply(admin: AdminClient, manifest: Manifest, passwords: Mapping[str, str]) 
 
     With `passwords` empty the cluster is an open one: topics only. Rules of principals that the manifest does not name
     stay, but for those on topics and groups of this exchange. Topics are never deleted. Raises
-    `Refused("topic_partitions_differ")`: a key would move to another partition and lose its order.
+    `Refused("topic_partitions_differ")` before anything is changed, with both numbers: a partition is a lane of a
+    stream. A topic that was deleted and made again is safe: readers begin at its first record, and writers append again.
     """
     before = difference(admin, manifest, secured=bool(passwords))
     if before.partitions_differing:
-        raise Refused("topic_partitions_differ", ", ".join(sorted(before.partitions_differing)))
+        raise Refused("topic_partitions_differ", _partitions_text(admin, manifest, before.partitions_differing))
     _each(admin.create_topics, [_new_topic(name, manifest.topics[name]) for name in sorted(before.topics_missing)])
     _each(admin.incremental_alter_configs, [_resource(name, manifest.topics[name]) for name in before.topics_differing])
     # Rules before users: a principal that can log in is never without its limits.
@@ -179,6 +180,14 @@ def _allow(
     principal: str, kind: ResourceType, name: str, *, pattern: ResourcePatternType, operation: AclOperation
 ) -> AclBinding:
     return AclBinding(kind, name, pattern, f"User:{principal}", "*", operation, AclPermissionType.ALLOW)
+
+
+def _partitions_text(admin: AdminClient, manifest: Manifest, topics: Iterable[str]) -> str:
+    live = _call(lambda: admin.list_topics(timeout=_CALL_S)).topics
+    return ", ".join(
+        f"{name} has {len(live[name].partitions)} instead of {manifest.topics[name].partitions}"
+        for name in sorted(topics)
+    )
 
 
 def _live_bindings(admin: AdminClient, manifest: Manifest) -> set[AclBinding]:

@@ -113,9 +113,7 @@ def _topics(site: Site) -> Iterator[Finding]:
     found = as_json(find_difference(site.endpoints.kafka, manifest))
     differing = {name: entries for name, entries in found.items() if entries}
     for name, entries in differing.items():
-        mend = (
-            "a topic never changes its partitions: make it again" if name == _PARTITIONS else "`causeway topics apply`"
-        )
+        mend = "delete the topics, then `causeway topics apply`" if name == _PARTITIONS else "`causeway topics apply`"
         yield Finding("topics and access rules", name, f"{mend}: {'; '.join(entries)}")
     if not differing:
         yield Finding(f"topics and access rules ({len(manifest.topics)} topics)")

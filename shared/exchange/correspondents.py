@@ -34,14 +34,13 @@ def pairs_of(instances: Mapping[str, str]) -> tuple[Pair, ...]:
     }
     stating = {name for name, kind in instances.items() if kind != PartyKind.AUDITOR}
     facts = {Pair(AUDIT, name) for name in stating if AUDIT in instances}
-    # Audit tells each which of its numbers it has seen.
-    marks = {Pair(pair.sender, AUDIT) for pair in facts}
-    return tuple(sorted(pairs | facts | marks))
+    acks = {Pair(pair.sender, AUDIT) for pair in facts}
+    return tuple(sorted(pairs | facts | acks))
 
 
 @cache
 def _corresponding() -> frozenset[tuple[str, str]]:
-    """(kind of the sender, kind of the recipient): where a message goes one way, its receipt comes back."""
+    """(kind of the sender, kind of the recipient): where a message goes one way, its acknowledgement comes back."""
     there = {
         (cell.sender.value, cell.recipient.value) for cell in cells() if cell.message.family not in STATED_BY_INSTANCES
     }

@@ -10,6 +10,8 @@ from deploy.site.kinds import party_kinds
 from shared.exchange.correspondents import Pair, pairs_of
 from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused
+from shared.messaging.kafka.log import APPEND_BYTES_MAX
+from shared.messaging.streams import LANES
 
 #: The sample's, and one more of a kind.
 TWO = party_kinds(SAMPLE_INSTANCES) | {"industry_more": "industry"}
@@ -37,12 +39,13 @@ def test_no_record_outlives_a_week(topic: str) -> None:
 
 
 @pytest.mark.parametrize("topic", sorted(MANIFEST.topics))
-def test_the_brokers_clock_dates_each_record_nothing_is_compressed_and_all_is_in_one_order(topic: str) -> None:
+def test_the_brokers_clock_dates_each_record_nothing_is_compressed_and_each_lane_has_its_partition(topic: str) -> None:
     config = MANIFEST.topics[topic].config
     assert config["message.timestamp.type"] == "LogAppendTime"
     assert config["compression.type"] == "uncompressed"
     assert config["unclean.leader.election.enable"] == "false"
-    assert MANIFEST.topics[topic].partitions == 1
+    assert MANIFEST.topics[topic].partitions == (1 if topic == DIRECTORY else len(LANES))
+    assert int(config["max.message.bytes"]) >= APPEND_BYTES_MAX
 
 
 def test_the_directory_is_compacted() -> None:

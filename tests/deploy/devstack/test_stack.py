@@ -226,16 +226,17 @@ class TestKafka:
     def test_a_topic_whose_records_are_dated_by_their_sender_is_named_as_such(self, stack: DevStack) -> None:
         admin = stack.kafka.admin()
         rule = MANIFEST.topics[INBOX]
-        changed = TopicRule(partitions=1, config=rule.config | {"message.timestamp.type": "CreateTime"})
+        changed = TopicRule(partitions=rule.partitions, config=rule.config | {"message.timestamp.type": "CreateTime"})
         apply(admin, Manifest({INBOX: changed}, {}), {})
         assert shown(stack, lambda found: found.topics_dated_by_sender == {INBOX})
         apply(admin, MANIFEST, stack.endpoints.kafka.passwords)
         assert shown(stack, lambda found: not found)
 
     def test_the_partitions_of_a_topic_are_never_changed(self, stack: DevStack) -> None:
-        more = TopicRule(partitions=2, config=MANIFEST.topics[INBOX].config)
-        with pytest.raises(Refused, match="topic_partitions_differ"):
+        more = TopicRule(partitions=3, config=MANIFEST.topics[INBOX].config)
+        with pytest.raises(Refused, match="topic_partitions_differ") as refused:
             apply(stack.kafka.admin(), Manifest({INBOX: more}, {}), {})
+        assert refused.value.detail == f"{INBOX} has 2 instead of 3"
 
     @pytest.mark.parametrize(
         ("principal", "topic"),
