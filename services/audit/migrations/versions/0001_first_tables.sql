@@ -7,9 +7,300 @@ DECLARE
     accountant text := current_database() || '_accountant';
 BEGIN
 
--- What every instance has. What sends and takes numbered messages has tables for them; audit does neither.
+-- The tables that every instance has.
 
--- Which process alone reads all topics (`reader`): the service's role alone takes it.
+-- The tables of messaging: own streams, the streams of other instances, exceptions, resync and the operator's list
+-- (`shared/messaging/schema.sql`). A row belongs to the instance, never to one party. The comment on a table is its
+-- retention rule. A process with the service's role can lose or repeat this instance's own messages here. It cannot forge
+-- another instance's; audit's copies and the tables of the other instance show either (`causeway audit reconcile`).
+
+-- Both own streams to a peer, without the lanes. A send does not touch this row.
+CREATE TABLE stream_pair (
+    peer text PRIMARY KEY,
+    incarnation uuid NOT NULL,
+    is_audited boolean NOT NULL,
+    probe_pause_s integer NOT NULL,
+    probe_nonce uuid,
+    probe_sent_at timestamptz,
+    probe_urgent_last bigint,
+    probe_ordinary_last bigint,
+    probe_urgent_acked bigint,
+    probe_ordinary_acked bigint,
+    probe_urgent_audit_acked bigint,
+    probe_ordinary_audit_acked bigint,
+    awaited_at timestamptz,
+    resync_nonce uuid,
+    recipient_opened_at timestamptz,
+    audit_opened_at timestamptz,
+    recipient_heard_at timestamptz,
+    audit_heard_at timestamptz,
+    is_limited boolean NOT NULL,
+    source_count integer NOT NULL
+) WITH (fillfactor = 30);
+COMMENT ON TABLE stream_pair IS 'Retention: one row a peer, as long as the peer is in the directory.';
+
+-- One own stream. A send locks this row, in the order of peer and lane, and holds it until the commit.
+CREATE TABLE stream (
+    peer text NOT NULL,
+    lane smallint NOT NULL,
+    incarnation uuid NOT NULL,
+    last bigint NOT NULL,
+    chain bytea NOT NULL,
+    sent bigint NOT NULL,
+    moved_at timestamptz NOT NULL,
+    acked bigint NOT NULL,
+    audit_acked bigint NOT NULL,
+    kept_above bigint NOT NULL,
+    kept_chain bytea NOT NULL,
+    is_full boolean NOT NULL,
+    returned_to bigint,
+    returned_at timestamptz,
+    copy_above bigint,
+    p0_last bigint NOT NULL,
+    PRIMARY KEY (peer, lane)
+) WITH (fillfactor = 30);
+COMMENT ON TABLE stream IS 'Retention: two rows a peer, as long as the peer is in the directory.';
+
+-- Former incarnations of a pair while their messages are carried into the present one, in this order.
+CREATE TABLE stream_source (
+    peer text NOT NULL,
+    position integer NOT NULL,
+    incarnation uuid NOT NULL,
+    urgent_carried bigint NOT NULL,
+    urgent_last bigint NOT NULL,
+    urgent_chain bytea NOT NULL,
+    urgent_p0_last bigint NOT NULL,
+    ordinary_carried bigint NOT NULL,
+    ordinary_last bigint NOT NULL,
+    ordinary_chain bytea NOT NULL,
+    ordinary_p0_last bigint NOT NULL,
+    PRIMARY KEY (peer, position)
+);
+COMMENT ON TABLE stream_source IS 'Retention: until all its messages are carried.';
+
+-- The messages that one transaction sends in one stream (shared/messaging/segment_bytes.py), without their place in
+-- Kafka. Sealed bytes cannot be compressed. The chain is computed from `digests`, without reading `content`.
+CREATE TABLE segment (
+    day date NOT NULL,
+    peer text NOT NULL,
+    incarnation uuid NOT NULL,
+    lane smallint NOT NULL,
+    first bigint NOT NULL,
+    count integer NOT NULL,
+    chain_before bytea NOT NULL,
+    message_ids bytea NOT NULL,
+    digests bytea NOT NULL,
+    proof bytea NOT NULL,
+    content bytea NOT NULL,
+    PRIMARY KEY (peer, incarnation, lane, first, day)
+) PARTITION BY LIST (day);
+ALTER TABLE segment
+    ALTER COLUMN message_ids SET STORAGE EXTERNAL,
+    ALTER COLUMN digests SET STORAGE EXTERNAL,
+    ALTER COLUMN proof SET STORAGE EXTERNAL,
+    ALTER COLUMN content SET STORAGE EXTERNAL;
+-- Days whose partition was not made ahead.
+CREATE TABLE segment_rest PARTITION OF segment DEFAULT;
+COMMENT ON TABLE segment IS 'Retention: until the recipient and audit have acknowledged all of its day, and the '
+    'operator''s window has passed; then the partition of the day is dropped.';
+
+-- Both streams of one pair of instances, as they were read here. `revision` counts the saves.
+CREATE TABLE receive_state (
+    writer text NOT NULL,
+    addressee text NOT NULL,
+    incarnation uuid,
+    urgent_chain bytea NOT NULL,
+    urgent_through bigint NOT NULL,
+    urgent_topic_id uuid,
+    urgent_next_offset bigint NOT NULL,
+    urgent_is_stopped boolean NOT NULL,
+    urgent_has_gap boolean NOT NULL,
+    ordinary_chain bytea NOT NULL,
+    ordinary_through bigint NOT NULL,
+    ordinary_topic_id uuid,
+    ordinary_next_offset bigint NOT NULL,
+    ordinary_is_stopped boolean NOT NULL,
+    ordinary_has_gap boolean NOT NULL,
+    dropped_closed uuid,
+    missed uuid,
+    owes_ack boolean NOT NULL,
+    is_urgent boolean NOT NULL,
+    echo uuid,
+    acked_at timestamptz,
+    closed_count integer NOT NULL,
+    revision bigint NOT NULL,
+    PRIMARY KEY (writer, addressee)
+) WITH (fillfactor = 30);
+COMMENT ON TABLE receive_state IS 'Retention: one row a pair, as long as its writer is in the directory.';
+
+-- Earlier incarnations of a pair. Where the pair was read here, the ends at which it was closed.
+CREATE TABLE incarnation (
+    writer text NOT NULL,
+    addressee text NOT NULL,
+    incarnation uuid NOT NULL,
+    urgent_through bigint,
+    urgent_chain bytea,
+    ordinary_through bigint,
+    ordinary_chain bytea,
+    closed_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (writer, addressee, incarnation)
+);
+COMMENT ON TABLE incarnation IS 'Retention: one row a restore, as long as its writer is in the directory.';
+
+-- Messages of others that were taken and are not applied. `record` is tried again; a dead letter only by a person.
+CREATE TABLE exception (
+    message_id uuid NOT NULL,
+    writer text NOT NULL,
+    incarnation uuid NOT NULL,
+    lane smallint NOT NULL,
+    number bigint NOT NULL,
+    chain bytea NOT NULL,
+    role text NOT NULL,
+    kind text NOT NULL,
+    subject uuid,
+    revision bigint,
+    content bytea,
+    acts uuid[] NOT NULL,
+    after uuid,
+    outcome text NOT NULL,
+    code text,
+    held bigint,
+    record bytea NOT NULL,
+    topic_id uuid,
+    "offset" bigint NOT NULL,
+    broker_at timestamptz NOT NULL,
+    opened_at timestamptz NOT NULL,
+    PRIMARY KEY (writer, message_id)
+) WITH (fillfactor = 90);
+ALTER TABLE exception ALTER COLUMN record SET STORAGE EXTERNAL;
+CREATE INDEX exception_stream ON exception (writer, lane);
+CREATE INDEX exception_subject ON exception (subject);
+CREATE INDEX exception_age ON exception (opened_at, message_id);
+COMMENT ON TABLE exception IS 'Retention: until the message is applied or refused, or its subject is erased.';
+
+-- Own messages that a peer holds as exceptions.
+CREATE TABLE outcome_open (
+    peer text NOT NULL,
+    message_id uuid NOT NULL,
+    outcome text NOT NULL,
+    code text,
+    opened_at timestamptz NOT NULL,
+    PRIMARY KEY (peer, message_id)
+) WITH (fillfactor = 90);
+COMMENT ON TABLE outcome_open IS 'Retention: until the peer reports the end of the exception.';
+
+-- The resync requests of a peer: the one without an answer, and the answered one that may still ask for rows.
+CREATE TABLE resync_state (
+    peer text PRIMARY KEY,
+    nonce uuid,
+    is_first boolean NOT NULL,
+    answered_at timestamptz,
+    rows_nonce uuid
+) WITH (fillfactor = 30);
+COMMENT ON TABLE resync_state IS 'Retention: one row a peer, as long as the peer is in the directory.';
+
+-- What a person must look at: each line once.
+CREATE TABLE operator_line (
+    kind text NOT NULL,
+    peer text NOT NULL,
+    subject uuid,
+    act uuid,
+    opened_at timestamptz NOT NULL DEFAULT now(),
+    closed_at timestamptz,
+    closed_by text,
+    CONSTRAINT operator_line_once UNIQUE NULLS NOT DISTINCT (kind, peer, subject, act)
+);
+COMMENT ON TABLE operator_line IS 'Retention: a year after a person closed it.';
+
+-- The content proof of a received segment: leaves and signatures, for the records of it that are kept here.
+CREATE TABLE proof (
+    writer text NOT NULL,
+    incarnation uuid NOT NULL,
+    lane smallint NOT NULL,
+    first bigint NOT NULL,
+    count integer NOT NULL,
+    packed bytea NOT NULL,
+    PRIMARY KEY (writer, incarnation, lane, first)
+);
+ALTER TABLE proof ALTER COLUMN packed SET STORAGE EXTERNAL;
+COMMENT ON TABLE proof IS 'Retention: until the last record of its segment goes.';
+
+-- Accounting, own streams: numbered = taken + in flight. Of the taken messages, the peer holds the open ones.
+CREATE VIEW stream_account AS
+SELECT s.peer, s.lane, s.incarnation, s.last AS numbered, s.acked AS taken, s.last - s.acked AS in_flight,
+       s.audit_acked AS taken_by_audit, s.kept_above AS dropped
+FROM stream AS s;
+CREATE VIEW outcome_account AS
+SELECT peer, outcome, count(*) AS open_count FROM outcome_open GROUP BY peer, outcome;
+
+-- Accounting, streams read here: taken = deferred + waiting + dead + settled (applied, refused or moved).
+CREATE VIEW receive_account AS
+SELECT r.writer, r.addressee, lanes.lane, r.incarnation, lanes.taken, open.deferred, open.waiting, open.dead,
+       lanes.taken - open.deferred - open.waiting - open.dead AS settled
+FROM receive_state AS r
+CROSS JOIN LATERAL (VALUES (0::smallint, r.urgent_through), (1::smallint, r.ordinary_through)) AS lanes (lane, taken)
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE e.outcome = 'deferred') AS deferred,
+           count(*) FILTER (WHERE e.outcome = 'waiting') AS waiting,
+           count(*) FILTER (WHERE e.outcome = 'dead') AS dead
+    FROM exception AS e
+    WHERE e.writer = r.writer AND e.lane = lanes.lane AND e.incarnation = r.incarnation
+) AS open;
+
+-- Make the partitions of these days. Segments that came before their partition move there.
+-- The service calls it; only the owner can make tables.
+CREATE FUNCTION make_segment_days(first_day date, day_count integer) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '5s' AS $function$
+DECLARE
+    made date;
+    part text;
+BEGIN
+    FOR made IN SELECT first_day + n FROM generate_series(0, day_count - 1) AS n LOOP
+        part := 'segment_' || to_char(made, 'YYYY_MM_DD');
+        CONTINUE WHEN to_regclass(part) IS NOT NULL;
+        -- A segment of that day that is stored meanwhile waits for the partition.
+        LOCK TABLE segment_rest IN ACCESS EXCLUSIVE MODE;
+        EXECUTE format('CREATE TABLE %I (LIKE segment INCLUDING ALL)', part);
+        EXECUTE format('WITH moved AS (DELETE FROM segment_rest WHERE day = %L RETURNING *)'
+                       ' INSERT INTO %I SELECT * FROM moved', made, part);
+        EXECUTE format('ALTER TABLE segment ATTACH PARTITION %I FOR VALUES IN (%L)', part, made);
+    END LOOP;
+END $function$;
+
+-- Drop the segments of all days through this one. Call it in a transaction that holds no row of `stream`.
+-- It refuses a day with a number that its stream still keeps, or that is being carried into a new incarnation.
+CREATE FUNCTION drop_segment_days(last_day date) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '5s' AS $function$
+DECLARE
+    part text;
+BEGIN
+    IF EXISTS (
+        SELECT FROM stream AS t CROSS JOIN LATERAL (
+            SELECT s.first + s.count - 1 AS last FROM segment AS s
+            WHERE s.peer = t.peer AND s.incarnation = t.incarnation AND s.lane = t.lane AND s.day <= last_day
+            ORDER BY s.first DESC LIMIT 1
+        ) AS dropped WHERE dropped.last > t.kept_above
+    ) OR EXISTS (
+        SELECT FROM stream_source AS t JOIN segment AS s ON s.peer = t.peer AND s.incarnation = t.incarnation
+        WHERE s.day <= last_day
+    ) THEN
+        RAISE EXCEPTION 'segments up to % are still kept', last_day;
+    END IF;
+    FOR part IN
+        SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'segment'::regclass AND c.relname <> 'segment_rest'
+          AND to_date(right(c.relname, 10), 'YYYY_MM_DD') <= last_day
+        ORDER BY c.relname
+    LOOP
+        EXECUTE format('DROP TABLE %I', part);
+    END LOOP;
+    DELETE FROM segment_rest WHERE day <= last_day;
+END $function$;
+
+REVOKE ALL ON FUNCTION make_segment_days, drop_segment_days FROM PUBLIC;
+
+-- The one process that does a task (`relay`, `reader`): its notes count only under the newest fence. The service's role
+-- alone takes a lease.
 CREATE TABLE lease (
     name text PRIMARY KEY,
     holder uuid NOT NULL,
@@ -327,6 +618,14 @@ FROM (VALUES
 
 -- What the service may touch at all. What the accountant may read, to reconcile the databases.
 
+EXECUTE format(
+    'GRANT SELECT, INSERT, UPDATE, DELETE ON
+        stream_pair, stream, stream_source, receive_state, incarnation, exception, outcome_open, resync_state,
+        operator_line, proof
+     TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT, DELETE ON segment TO %I', service);
+EXECUTE format('GRANT EXECUTE ON FUNCTION make_segment_days, drop_segment_days TO %I', service);
+EXECUTE format('GRANT SELECT ON stream_account, outcome_account, receive_account TO %I', accountant);
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
         lease, document, ending, api_key, console_person, console_link, console_session, idempotency

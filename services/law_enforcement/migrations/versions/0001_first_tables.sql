@@ -7,113 +7,327 @@ DECLARE
     accountant text := current_database() || '_accountant';
 BEGIN
 
--- What every instance has. Whoever can write these tables can suppress or repeat this instance's own messages, not
--- forge another instance's; audit's reading of Kafka and the other side's tables show either
--- (`causeway audit reconcile`).
+-- The tables that every instance has.
 
--- One lane for each instance that this one writes to, in the order of `position`. `last` is given under this row's lock
--- as the last step of a transaction, so positions commit in order.
-CREATE TABLE lane_end (
-    lane text PRIMARY KEY,
-    last bigint NOT NULL
-) WITH (fillfactor = 50);
+-- The tables of messaging: own streams, the streams of other instances, exceptions, resync and the operator's list
+-- (`shared/messaging/schema.sql`). A row belongs to the instance, never to one party. The comment on a table is its
+-- retention rule. A process with the service's role can lose or repeat this instance's own messages here. It cannot forge
+-- another instance's; audit's copies and the tables of the other instance show either (`causeway audit reconcile`).
 
--- How far the relay has come in a lane: what waits is behind `appended`. It is a row of its own, so that the relay does
--- not wait for those who send. `before` is what was appended at `before_at`: it tells how long ago.
-CREATE TABLE lane (
-    lane text PRIMARY KEY,
-    appended bigint NOT NULL DEFAULT 0,
-    appended_at timestamptz,
-    before bigint NOT NULL DEFAULT 0,
-    before_at timestamptz,
-    -- Of the last record that was appended. A later one that is not behind it says that the topic has lost its end.
-    "offset" bigint
-) WITH (fillfactor = 50);
+-- Both own streams to a peer, without the lanes. A send does not touch this row.
+CREATE TABLE stream_pair (
+    peer text PRIMARY KEY,
+    incarnation uuid NOT NULL,
+    is_audited boolean NOT NULL,
+    probe_pause_s integer NOT NULL,
+    probe_nonce uuid,
+    probe_sent_at timestamptz,
+    probe_urgent_last bigint,
+    probe_ordinary_last bigint,
+    probe_urgent_acked bigint,
+    probe_ordinary_acked bigint,
+    probe_urgent_audit_acked bigint,
+    probe_ordinary_audit_acked bigint,
+    awaited_at timestamptz,
+    resync_nonce uuid,
+    recipient_opened_at timestamptz,
+    audit_opened_at timestamptz,
+    recipient_heard_at timestamptz,
+    audit_heard_at timestamptz,
+    is_limited boolean NOT NULL,
+    source_count integer NOT NULL
+) WITH (fillfactor = 30);
+COMMENT ON TABLE stream_pair IS 'Retention: one row a peer, as long as the peer is in the directory.';
 
--- What one transaction sends along one lane, as Kafka will hold it. Never changed; gone with the last of its messages.
+-- One own stream. A send locks this row, in the order of peer and lane, and holds it until the commit.
+CREATE TABLE stream (
+    peer text NOT NULL,
+    lane smallint NOT NULL,
+    incarnation uuid NOT NULL,
+    last bigint NOT NULL,
+    chain bytea NOT NULL,
+    sent bigint NOT NULL,
+    moved_at timestamptz NOT NULL,
+    acked bigint NOT NULL,
+    audit_acked bigint NOT NULL,
+    kept_above bigint NOT NULL,
+    kept_chain bytea NOT NULL,
+    is_full boolean NOT NULL,
+    returned_to bigint,
+    returned_at timestamptz,
+    copy_above bigint,
+    p0_last bigint NOT NULL,
+    PRIMARY KEY (peer, lane)
+) WITH (fillfactor = 30);
+COMMENT ON TABLE stream IS 'Retention: two rows a peer, as long as the peer is in the directory.';
+
+-- Former incarnations of a pair while their messages are carried into the present one, in this order.
+CREATE TABLE stream_source (
+    peer text NOT NULL,
+    position integer NOT NULL,
+    incarnation uuid NOT NULL,
+    urgent_carried bigint NOT NULL,
+    urgent_last bigint NOT NULL,
+    urgent_chain bytea NOT NULL,
+    urgent_p0_last bigint NOT NULL,
+    ordinary_carried bigint NOT NULL,
+    ordinary_last bigint NOT NULL,
+    ordinary_chain bytea NOT NULL,
+    ordinary_p0_last bigint NOT NULL,
+    PRIMARY KEY (peer, position)
+);
+COMMENT ON TABLE stream_source IS 'Retention: until all its messages are carried.';
+
+-- The messages that one transaction sends in one stream (shared/messaging/segment_bytes.py), without their place in
+-- Kafka. Sealed bytes cannot be compressed. The chain is computed from `digests`, without reading `content`.
 CREATE TABLE segment (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    lane text NOT NULL,
-    open integer NOT NULL,
-    packed bytea NOT NULL
-) WITH (fillfactor = 70);
-ALTER TABLE segment ALTER COLUMN packed SET STORAGE EXTERNAL;
+    day date NOT NULL,
+    peer text NOT NULL,
+    incarnation uuid NOT NULL,
+    lane smallint NOT NULL,
+    first bigint NOT NULL,
+    count integer NOT NULL,
+    chain_before bytea NOT NULL,
+    message_ids bytea NOT NULL,
+    digests bytea NOT NULL,
+    proof bytea NOT NULL,
+    content bytea NOT NULL,
+    PRIMARY KEY (peer, incarnation, lane, first, day)
+) PARTITION BY LIST (day);
+ALTER TABLE segment
+    ALTER COLUMN message_ids SET STORAGE EXTERNAL,
+    ALTER COLUMN digests SET STORAGE EXTERNAL,
+    ALTER COLUMN proof SET STORAGE EXTERNAL,
+    ALTER COLUMN content SET STORAGE EXTERNAL;
+-- Days whose partition was not made ahead.
+CREATE TABLE segment_rest PARTITION OF segment DEFAULT;
+COMMENT ON TABLE segment IS 'Retention: until the recipient and audit have acknowledged all of its day, and the '
+    'operator''s window has passed; then the partition of the day is dropped.';
 
--- A message that somebody may still ask for. What is sent again gets a new position, at the end of its lane. It leaves
--- when nothing more will be said of it (`done`) and the marks of its recipient's instance and of audit have passed it.
-CREATE TABLE outbox (
-    message_id uuid PRIMARY KEY,
-    lane text NOT NULL,
-    position bigint NOT NULL,
-    segment bigint NOT NULL,
-    index integer NOT NULL,
-    type text NOT NULL,
-    subject text NOT NULL,
-    sender text NOT NULL,
-    recipient text NOT NULL,
-    epoch uuid NOT NULL,
-    sequence bigint NOT NULL,
-    digest text NOT NULL,
-    created_at timestamptz NOT NULL,
-    -- How often it has been signed again because its number had been given before.
-    signed smallint NOT NULL DEFAULT 0,
-    outcome text,
-    code text,
-    receipt_id uuid,
-    -- Whether the outcome is final, or is nobody's to state: facts, receipts and what is said of delivery.
-    done boolean NOT NULL,
-    -- Why it cannot be sent. The lane goes on without it.
-    aside text,
-    -- When it was sent again last because it was wanted.
-    wanted_at timestamptz,
-    -- When the recipient's mark passed it without a receipt.
-    marked_at timestamptz,
-    CONSTRAINT outbox_position UNIQUE (lane, position),
-    CONSTRAINT outbox_outcome CHECK (
-        outcome IN ('applied', 'refused', 'deferred', 'waiting', 'parked', 'moved'))
-) WITH (fillfactor = 70);
--- Not unique: where a counter went back, its recipient says so, and nobody is kept from filing until then.
-CREATE INDEX outbox_number ON outbox (sender, recipient, epoch, sequence);
-CREATE INDEX outbox_open ON outbox (lane, position) WHERE NOT done;
-CREATE INDEX outbox_aside ON outbox (lane) WHERE aside IS NOT NULL;
-CREATE INDEX outbox_unreceipted ON outbox (marked_at) WHERE marked_at IS NOT NULL;
--- What was answered, and not for good.
-CREATE INDEX outbox_answered ON outbox (lane, message_id) WHERE NOT done AND outcome IS NOT NULL;
--- What is passed by its recipient's mark, or was answered, and has no final outcome.
-CREATE INDEX outbox_behind ON outbox (sender, recipient, epoch, sequence)
-    WHERE NOT done AND (outcome IS NOT NULL OR marked_at IS NOT NULL);
+-- Both streams of one pair of instances, as they were read here. `revision` counts the saves.
+CREATE TABLE receive_state (
+    writer text NOT NULL,
+    addressee text NOT NULL,
+    incarnation uuid,
+    urgent_chain bytea NOT NULL,
+    urgent_through bigint NOT NULL,
+    urgent_topic_id uuid,
+    urgent_next_offset bigint NOT NULL,
+    urgent_is_stopped boolean NOT NULL,
+    urgent_has_gap boolean NOT NULL,
+    ordinary_chain bytea NOT NULL,
+    ordinary_through bigint NOT NULL,
+    ordinary_topic_id uuid,
+    ordinary_next_offset bigint NOT NULL,
+    ordinary_is_stopped boolean NOT NULL,
+    ordinary_has_gap boolean NOT NULL,
+    dropped_closed uuid,
+    missed uuid,
+    owes_ack boolean NOT NULL,
+    is_urgent boolean NOT NULL,
+    echo uuid,
+    acked_at timestamptz,
+    closed_count integer NOT NULL,
+    revision bigint NOT NULL,
+    PRIMARY KEY (writer, addressee)
+) WITH (fillfactor = 30);
+COMMENT ON TABLE receive_state IS 'Retention: one row a pair, as long as its writer is in the directory.';
 
-CREATE TABLE settled (
+-- Earlier incarnations of a pair. Where the pair was read here, the ends at which it was closed.
+CREATE TABLE incarnation (
+    writer text NOT NULL,
+    addressee text NOT NULL,
+    incarnation uuid NOT NULL,
+    urgent_through bigint,
+    urgent_chain bytea,
+    ordinary_through bigint,
+    ordinary_chain bytea,
+    closed_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (writer, addressee, incarnation)
+);
+COMMENT ON TABLE incarnation IS 'Retention: one row a restore, as long as its writer is in the directory.';
+
+-- Messages of others that were taken and are not applied. `record` is tried again; a dead letter only by a person.
+CREATE TABLE exception (
     message_id uuid NOT NULL,
-    type text NOT NULL,
-    sender text NOT NULL,
-    recipient text NOT NULL,
-    lane text NOT NULL,
-    epoch uuid NOT NULL,
-    sequence bigint NOT NULL,
-    digest text NOT NULL,
-    outcome text,
+    writer text NOT NULL,
+    incarnation uuid NOT NULL,
+    lane smallint NOT NULL,
+    number bigint NOT NULL,
+    chain bytea NOT NULL,
+    role text NOT NULL,
+    kind text NOT NULL,
+    subject uuid,
+    revision bigint,
+    content bytea,
+    acts uuid[] NOT NULL,
+    after uuid,
+    outcome text NOT NULL,
     code text,
-    receipt_id uuid,
-    -- What it was about, where it was refused.
-    subject text,
-    settled_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (message_id, settled_at)
-) PARTITION BY RANGE (settled_at);
-CREATE TABLE settled_default PARTITION OF settled DEFAULT;
+    held bigint,
+    record bytea NOT NULL,
+    topic_id uuid,
+    "offset" bigint NOT NULL,
+    broker_at timestamptz NOT NULL,
+    opened_at timestamptz NOT NULL,
+    PRIMARY KEY (writer, message_id)
+) WITH (fillfactor = 90);
+ALTER TABLE exception ALTER COLUMN record SET STORAGE EXTERNAL;
+CREATE INDEX exception_stream ON exception (writer, lane);
+CREATE INDEX exception_subject ON exception (subject);
+CREATE INDEX exception_age ON exception (opened_at, message_id);
+COMMENT ON TABLE exception IS 'Retention: until the message is applied or refused, or its subject is erased.';
 
--- What an instance says that it has taken of a pair's numbers: the newest that it said.
-CREATE TABLE mark (
-    by text NOT NULL,
-    sender text NOT NULL,
-    recipient text NOT NULL,
-    epoch uuid NOT NULL,
-    passed int8multirange NOT NULL,
-    PRIMARY KEY (by, sender, recipient, epoch)
+-- Own messages that a peer holds as exceptions.
+CREATE TABLE outcome_open (
+    peer text NOT NULL,
+    message_id uuid NOT NULL,
+    outcome text NOT NULL,
+    code text,
+    opened_at timestamptz NOT NULL,
+    PRIMARY KEY (peer, message_id)
+) WITH (fillfactor = 90);
+COMMENT ON TABLE outcome_open IS 'Retention: until the peer reports the end of the exception.';
+
+-- The resync requests of a peer: the one without an answer, and the answered one that may still ask for rows.
+CREATE TABLE resync_state (
+    peer text PRIMARY KEY,
+    nonce uuid,
+    is_first boolean NOT NULL,
+    answered_at timestamptz,
+    rows_nonce uuid
+) WITH (fillfactor = 30);
+COMMENT ON TABLE resync_state IS 'Retention: one row a peer, as long as the peer is in the directory.';
+
+-- What a person must look at: each line once.
+CREATE TABLE operator_line (
+    kind text NOT NULL,
+    peer text NOT NULL,
+    subject uuid,
+    act uuid,
+    opened_at timestamptz NOT NULL DEFAULT now(),
+    closed_at timestamptz,
+    closed_by text,
+    CONSTRAINT operator_line_once UNIQUE NULLS NOT DISTINCT (kind, peer, subject, act)
+);
+COMMENT ON TABLE operator_line IS 'Retention: a year after a person closed it.';
+
+-- The content proof of a received segment: leaves and signatures, for the records of it that are kept here.
+CREATE TABLE proof (
+    writer text NOT NULL,
+    incarnation uuid NOT NULL,
+    lane smallint NOT NULL,
+    first bigint NOT NULL,
+    count integer NOT NULL,
+    packed bytea NOT NULL,
+    PRIMARY KEY (writer, incarnation, lane, first)
+);
+ALTER TABLE proof ALTER COLUMN packed SET STORAGE EXTERNAL;
+COMMENT ON TABLE proof IS 'Retention: until the last record of its segment goes.';
+
+-- Accounting, own streams: numbered = taken + in flight. Of the taken messages, the peer holds the open ones.
+CREATE VIEW stream_account AS
+SELECT s.peer, s.lane, s.incarnation, s.last AS numbered, s.acked AS taken, s.last - s.acked AS in_flight,
+       s.audit_acked AS taken_by_audit, s.kept_above AS dropped
+FROM stream AS s;
+CREATE VIEW outcome_account AS
+SELECT peer, outcome, count(*) AS open_count FROM outcome_open GROUP BY peer, outcome;
+
+-- Accounting, streams read here: taken = deferred + waiting + dead + settled (applied, refused or moved).
+CREATE VIEW receive_account AS
+SELECT r.writer, r.addressee, lanes.lane, r.incarnation, lanes.taken, open.deferred, open.waiting, open.dead,
+       lanes.taken - open.deferred - open.waiting - open.dead AS settled
+FROM receive_state AS r
+CROSS JOIN LATERAL (VALUES (0::smallint, r.urgent_through), (1::smallint, r.ordinary_through)) AS lanes (lane, taken)
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE e.outcome = 'deferred') AS deferred,
+           count(*) FILTER (WHERE e.outcome = 'waiting') AS waiting,
+           count(*) FILTER (WHERE e.outcome = 'dead') AS dead
+    FROM exception AS e
+    WHERE e.writer = r.writer AND e.lane = lanes.lane AND e.incarnation = r.incarnation
+) AS open;
+
+-- Make the partitions of these days. Segments that came before their partition move there.
+-- The service calls it; only the owner can make tables.
+CREATE FUNCTION make_segment_days(first_day date, day_count integer) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '5s' AS $function$
+DECLARE
+    made date;
+    part text;
+BEGIN
+    FOR made IN SELECT first_day + n FROM generate_series(0, day_count - 1) AS n LOOP
+        part := 'segment_' || to_char(made, 'YYYY_MM_DD');
+        CONTINUE WHEN to_regclass(part) IS NOT NULL;
+        -- A segment of that day that is stored meanwhile waits for the partition.
+        LOCK TABLE segment_rest IN ACCESS EXCLUSIVE MODE;
+        EXECUTE format('CREATE TABLE %I (LIKE segment INCLUDING ALL)', part);
+        EXECUTE format('WITH moved AS (DELETE FROM segment_rest WHERE day = %L RETURNING *)'
+                       ' INSERT INTO %I SELECT * FROM moved', made, part);
+        EXECUTE format('ALTER TABLE segment ATTACH PARTITION %I FOR VALUES IN (%L)', part, made);
+    END LOOP;
+END $function$;
+
+-- Drop the segments of all days through this one. Call it in a transaction that holds no row of `stream`.
+-- It refuses a day with a number that its stream still keeps, or that is being carried into a new incarnation.
+CREATE FUNCTION drop_segment_days(last_day date) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '5s' AS $function$
+DECLARE
+    part text;
+BEGIN
+    IF EXISTS (
+        SELECT FROM stream AS t CROSS JOIN LATERAL (
+            SELECT s.first + s.count - 1 AS last FROM segment AS s
+            WHERE s.peer = t.peer AND s.incarnation = t.incarnation AND s.lane = t.lane AND s.day <= last_day
+            ORDER BY s.first DESC LIMIT 1
+        ) AS dropped WHERE dropped.last > t.kept_above
+    ) OR EXISTS (
+        SELECT FROM stream_source AS t JOIN segment AS s ON s.peer = t.peer AND s.incarnation = t.incarnation
+        WHERE s.day <= last_day
+    ) THEN
+        RAISE EXCEPTION 'segments up to % are still kept', last_day;
+    END IF;
+    FOR part IN
+        SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'segment'::regclass AND c.relname <> 'segment_rest'
+          AND to_date(right(c.relname, 10), 'YYYY_MM_DD') <= last_day
+        ORDER BY c.relname
+    LOOP
+        EXECUTE format('DROP TABLE %I', part);
+    END LOOP;
+    DELETE FROM segment_rest WHERE day <= last_day;
+END $function$;
+
+REVOKE ALL ON FUNCTION make_segment_days, drop_segment_days FROM PUBLIC;
+
+-- The subjects that each peer and this instance have in common, by track (`shared/exchange/tracks.py`). `side`: 0 held here
+-- from the peer, 1 answers of the peer on own subjects, 2 own subjects that the peer holds, 3 own answers on the peer's.
+-- `item` is the subject of the messages. A day of tracks is a range of `subject`, which begins with its time.
+CREATE TABLE track (
+    peer text NOT NULL,
+    side smallint NOT NULL,
+    subject uuid NOT NULL,
+    item uuid NOT NULL,
+    owner text NOT NULL,
+    other text NOT NULL,
+    acts uuid[] NOT NULL DEFAULT '{}',
+    is_withdrawn boolean NOT NULL DEFAULT false,
+    is_erased boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (peer, side, subject)
 ) WITH (fillfactor = 70);
+CREATE INDEX track_item ON track (item);
+COMMENT ON TABLE track IS 'Retention: 3,653 days from the day of its subject; after an erasure without its acts.';
 
--- Which process alone publishes (`relay`): what it notes counts only under the newest fence, and the service's role alone
--- takes one.
+-- The edges that this instance holds for others: a revision that is not above it is not applied again.
+CREATE TABLE held_edge (
+    edge_id uuid PRIMARY KEY,
+    peer text NOT NULL,
+    revision integer NOT NULL,
+    content bytea NOT NULL
+) WITH (fillfactor = 70);
+COMMENT ON TABLE held_edge IS 'Retention: as its track.';
+
+-- The one process that does a task (`relay`, `reader`): its notes count only under the newest fence. The service's role
+-- alone takes a lease.
 CREATE TABLE lease (
     name text PRIMARY KEY,
     holder uuid NOT NULL,
@@ -121,217 +335,11 @@ CREATE TABLE lease (
     until timestamptz NOT NULL
 );
 
--- The open epoch of each pair at each instance that serves its recipient. It ends where the database is another than
--- gave its last number, which the system's id, the timeline and the file of `erasure_place` tell, and where a number
--- had been given before. A dump that is loaded makes another file.
--- `told` is the highest number of ours that its recipient's instance says it knows of: its word, and no book's.
-CREATE TABLE pair_sequence (
-    sender text NOT NULL,
-    recipient text NOT NULL,
-    lane text NOT NULL,
-    epoch uuid NOT NULL,
-    last bigint NOT NULL,
-    told bigint NOT NULL DEFAULT 0,
-    system_id bigint NOT NULL,
-    timeline bigint NOT NULL,
-    file bigint NOT NULL,
-    prev_epoch uuid,
-    prev_last bigint,
-    PRIMARY KEY (sender, recipient, lane)
-) WITH (fillfactor = 50);
-
--- `last` is what this database knew: one that was restored may have given out more.
-CREATE TABLE closed_epoch (
-    sender text NOT NULL,
-    recipient text NOT NULL,
-    lane text NOT NULL,
-    epoch uuid NOT NULL,
-    last bigint NOT NULL,
-    told bigint NOT NULL DEFAULT 0,
-    closed_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (sender, recipient, epoch)
-);
-
--- One row: which database this was when that was last looked at, and since when. Another one was restored: `lives` says
--- how many there were.
-CREATE TABLE life (
-    one boolean PRIMARY KEY DEFAULT true,
-    lives integer NOT NULL DEFAULT 0,
-    system_id bigint,
-    timeline bigint,
-    file bigint,
-    began_at timestamptz,
-    CONSTRAINT life_one CHECK (one)
-);
-INSERT INTO life DEFAULT VALUES;
-
-CREATE TABLE inbox (
-    message_id uuid PRIMARY KEY,
-    sender text NOT NULL,
-    sender_instance text NOT NULL,
-    recipient text NOT NULL,
-    epoch uuid NOT NULL,
-    sequence bigint NOT NULL,
-    type text NOT NULL,
-    subject text NOT NULL,
-    digest text NOT NULL,
-    -- The copy that was judged. An offset means nothing in another life of the topic.
-    topic text NOT NULL,
-    partition integer NOT NULL,
-    "offset" bigint NOT NULL,
-    broker_time timestamptz NOT NULL,
-    topic_id uuid,
-    -- The id and the content of what it tells, an edge or an act, and the revision of its edge.
-    said uuid,
-    content text,
-    revision integer,
-    outcome text NOT NULL DEFAULT 'applied',
-    code text,
-    -- What it lacks, where that was not the last word; and when its sender was asked to send it again.
-    need text,
-    asked boolean NOT NULL DEFAULT false,
-    wanted_at timestamptz,
-    wanted_times integer NOT NULL DEFAULT 0,
-    received_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT inbox_pair_sequence UNIQUE (sender, recipient, epoch, sequence),
-    CONSTRAINT inbox_outcome
-        CHECK (outcome IN ('applied', 'refused', 'deferred', 'waiting', 'parked', 'moved'))
-);
-CREATE INDEX inbox_said ON inbox (said) WHERE said IS NOT NULL AND outcome = 'applied';
-CREATE INDEX inbox_open ON inbox (subject) WHERE outcome IN ('deferred', 'waiting', 'parked');
--- From what one message lacks to what the next one does: of acts nobody has to look, they are asked for when they are due.
-CREATE INDEX inbox_lacks ON inbox (sender_instance, need COLLATE "C")
-    WHERE outcome = 'deferred' AND need IS NOT NULL AND need NOT LIKE 'act %';
-CREATE INDEX inbox_withdrawn ON inbox (subject)
-    WHERE type IN ('causeway.referral_withdrawn.v1', 'causeway.notice_withdrawn.v1') AND outcome = 'applied';
-
--- Of each sender's numbers the highest that is known of, and those below it that have not come. Up to `released` its
--- sender holds none any more, by its newest mark: it sends none of them again.
-CREATE TABLE pair_taken (
-    sender text NOT NULL,
-    recipient text NOT NULL,
-    epoch uuid NOT NULL,
-    instance text NOT NULL,
-    high bigint NOT NULL,
-    holes int8multirange NOT NULL,
-    released bigint NOT NULL DEFAULT 0,
-    PRIMARY KEY (sender, recipient, epoch)
-);
-CREATE INDEX pair_taken_by_instance ON pair_taken (instance);
-
--- Numbers whose rows `inbox` or `settled` (the book) keeps no longer: all of them were applied, or nobody states what
--- became of them. `digests` adds up the first 60 bits of their messages' digests: the accounts compare it with what audit
--- has read. No message among them has an id above `newest`: a younger one under such a number is another message. Whoever
--- can write this can have messages answered as applied that never were; the service cannot.
-CREATE TABLE compacted (
-    book text NOT NULL,
-    sender text NOT NULL,
-    recipient text NOT NULL,
-    epoch uuid NOT NULL,
-    numbers int8multirange NOT NULL,
-    digests numeric NOT NULL,
-    newest uuid NOT NULL,
-    PRIMARY KEY (book, sender, recipient, epoch),
-    CONSTRAINT compacted_book CHECK (book IN ('inbox', 'settled'))
-);
-
--- What a sender no longer held: numbers that never came, and messages that were deferred, waited or were parked.
-CREATE TABLE gone (
-    sender text NOT NULL,
-    recipient text NOT NULL,
-    epoch uuid NOT NULL,
-    first bigint NOT NULL,
-    last bigint NOT NULL,
-    message_id uuid,
-    noted_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (sender, recipient, epoch, first, last)
-);
-
--- Messages that wait for a document, or for the act before them, encrypted. Bounded by the instance's settings.
-CREATE TABLE awaiting (
-    message_id uuid PRIMARY KEY,
-    sender text NOT NULL,
-    recipient text NOT NULL,
-    epoch uuid NOT NULL,
-    sequence bigint NOT NULL,
-    need text NOT NULL,
-    topic text NOT NULL,
-    partition integer NOT NULL,
-    "offset" bigint NOT NULL,
-    length_bytes integer NOT NULL,
-    record bytea NOT NULL,
-    due boolean NOT NULL DEFAULT false,
-    since timestamptz NOT NULL DEFAULT now()
-);
-CREATE INDEX awaiting_need ON awaiting (need);
-
--- How far each topic was taken, moved in the transaction of what was read; and which process reads which topic.
-CREATE TABLE topic_cursor (
-    topic text NOT NULL,
-    partition integer NOT NULL,
-    topic_id uuid NOT NULL,
-    following bigint NOT NULL,
-    tail text,
-    PRIMARY KEY (topic, partition)
-);
-
-CREATE TABLE topic_reader (
-    holder uuid PRIMARY KEY,
-    until timestamptz NOT NULL
-);
-
-CREATE TABLE topic_lease (
-    topic text PRIMARY KEY,
-    holder uuid NOT NULL,
-    until timestamptz NOT NULL
-);
-
--- A row is an authentic message, or all junk of one topic, reason and hour: `same` tells which, `count` how often.
-CREATE TABLE quarantine (
-    same text PRIMARY KEY,
-    count bigint NOT NULL,
-    topic text NOT NULL,
-    partition integer NOT NULL,
-    "offset" bigint NOT NULL,
-    -- Offsets begin again when a topic is made again; the broker's time tells the records apart.
-    broker_time timestamptz NOT NULL,
-    length_bytes integer NOT NULL,
-    -- As audit was told and has it: the message's, or that of the whole record where its headers could not be read.
-    digest text NOT NULL,
-    reason text NOT NULL,
-    sender text,
-    message_id uuid,
-    body bytea,
-    parked_at timestamptz NOT NULL DEFAULT now(),
-    last_at timestamptz NOT NULL DEFAULT now(),
-    replayed_at timestamptz
-);
-CREATE INDEX quarantine_place ON quarantine (topic, partition, "offset");
-CREATE INDEX quarantine_waiting ON quarantine (parked_at) WHERE replayed_at IS NULL;
-
--- What other instances have said last of themselves, each word with its place in its speaker's topic: an older one,
--- read again, changes nothing. `owes` is the nonce that our next marks answer, `answered` the one of ours that theirs did.
--- `stand_due`: it is to be told what is held of its edges; `stood_at` is when that began, `stand_above` the last edge that
--- was said, while there is more to say.
+-- The newest statement of each peer about the messages that it can read. An older one changes nothing.
 CREATE TABLE peer (
     instance text PRIMARY KEY,
-    reads jsonb,
-    reads_at timestamptz,
-    reads_offset bigint,
-    marked_at timestamptz,
-    marked_offset bigint,
-    -- How many marks it has said in this minute of the broker's.
-    marks integer NOT NULL DEFAULT 0,
-    -- And how often it has asked for messages, in the minute of the last time.
-    wants integer NOT NULL DEFAULT 0,
-    wanted_at timestamptz,
-    owes uuid,
-    answered uuid,
-    stand_due boolean NOT NULL DEFAULT false,
-    -- The newest statement of it that this release cannot read.
-    unread uuid,
-    stood_at timestamptz,
-    stand_above uuid
+    reads jsonb NOT NULL,
+    reads_at timestamptz NOT NULL
 );
 
 CREATE TABLE document (
@@ -1530,14 +1538,20 @@ CREATE POLICY timer_removed ON timer FOR DELETE USING (
     )
 );
 
--- What the service may touch at all: where no policy lets a row be changed or removed, none is. What the accountant may
--- read, to reconcile the databases: of the outbox what is on its way, not what it says.
+-- What the service may touch at all: where no policy lets a row be changed or removed, none is. The accountant reads the
+-- accounts of the streams, to reconcile the databases, and no message.
 
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        lane_end, lane, segment, outbox, settled, mark, lease, pair_sequence, closed_epoch, life, inbox,
-        pair_taken, gone, awaiting, topic_cursor, topic_reader, topic_lease, quarantine, peer, document, data_key,
-        erased_record, ending, api_key, console_person, console_link, console_session, idempotency
+        stream_pair, stream, stream_source, receive_state, incarnation, exception, outcome_open, resync_state,
+        operator_line, proof, track, held_edge
+     TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT, DELETE ON segment TO %I', service);
+EXECUTE format('GRANT EXECUTE ON FUNCTION make_segment_days, drop_segment_days TO %I', service);
+EXECUTE format(
+    'GRANT SELECT, INSERT, UPDATE, DELETE ON
+        lease, peer, document, data_key, erased_record, ending, api_key, console_person, console_link, console_session,
+        idempotency
      TO %I', service);
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
@@ -1553,16 +1567,9 @@ EXECUTE format('GRANT SELECT, INSERT ON case_lease, case_passed, case_passing TO
 EXECUTE format('GRANT UPDATE (refused) ON case_passing TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, UPDATE ON case_contact TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, DELETE ON case_location TO %I', service);
-EXECUTE format('GRANT SELECT ON permitted, compacted TO %I', service);
+EXECUTE format('GRANT SELECT ON permitted TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
-EXECUTE format(
-    'GRANT SELECT ON
-        lane_end, lane, settled, pair_sequence, closed_epoch, inbox, compacted
-     TO %I', accountant);
-EXECUTE format(
-    'GRANT SELECT (
-        message_id, lane, position, type, sender, recipient, epoch, sequence, digest, outcome, code, done, aside)
-     ON outbox TO %I', accountant);
+EXECUTE format('GRANT SELECT ON stream_account, outcome_account, receive_account TO %I', accountant);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);
 
 -- Of isolated tables the accountant reads ids, states, times, answers and coded outcomes, for counting only, whoever's
