@@ -113,7 +113,7 @@ def apply(admin: AdminClient, manifest: Manifest, passwords: Mapping[str, str]) 
     With `passwords` empty the cluster is an open one: topics only. Rules of principals that the manifest does not name
     stay, but for those on topics and groups of this exchange. Topics are never deleted. Raises
     `Refused("topic_partitions_differ")` before anything is changed, with both numbers: a partition is a lane of a
-    stream. A topic that was deleted and made again is safe: readers begin at its first record, and writers append again.
+    stream. A topic may be deleted and made again: readers begin at its first record, and writers append again.
     """
     before = difference(admin, manifest, secured=bool(passwords))
     if before.partitions_differing:
