@@ -16,12 +16,10 @@ from deploy.site.kinds import party_kinds
 from shared.contracts.directory import Directory, FormerInstance, Instance, PublicKey
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
-from shared.envelope.batch import covered_bytes, sign_batch
 from shared.envelope.headers import Attributes, Envelope, decode_headers, encode_headers
 from shared.envelope.keys import OpeningKey, SealingKey, SigningKey, VerifyKey
-from shared.envelope.sealing import Sealer, open_sealed
+from shared.envelope.segment_sealing import GroupOpener, GroupSealer
 from shared.exchange.accept import ReadingInstance
-from shared.exchange.compose import seal_context
 from shared.exchange.correspondents import pairs_of
 from shared.exchange.left import StaleEdge
 from shared.exchange.letters import KnownEdge
@@ -30,13 +28,15 @@ from shared.exchange.origin import Answered
 from shared.exchange.prepare import Documents, Prepared, prepare, prepare_again
 from shared.exchange.reads import PeerReads
 from shared.exchange.topics import inbox_topic
+from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import Clock, ManualClock
-from shared.kernel.ids import coarse_uuid7
+from shared.messaging.composition import RecipientKey, split_value
+from shared.messaging.segments import Segment
+from shared.messaging.streams import Pair
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
-from shared.runtime.post.ports import Outgoing, Signed
-from shared.runtime.post.stamping import Counter, Pair, counts_by_pair, sign
 from shared.vocabulary.routing import PartyKind, PartyStatus
 from tests.support.builders import AT, HOTLINE, PROVIDER
+from tests.support.wire_records import Streams, Written, compose, compose_altered, verify, write_segment
 
 INSTANCES = ("hotline", "law_enforcement", "industry", "audit")
 #: What each instance is told by the hotline, which most tests are about; and all topics there are.
@@ -60,7 +60,7 @@ class Keys:
 
 @dataclass
 class World:
-    """Everything that `prepare` and `accept` need. Offsets are dense per topic, as in a fresh one."""
+    """Everything that `prepare` and `accept` need, and the streams of all instances."""
 
     keys: Mapping[str, Keys]
     document: Directory
@@ -69,8 +69,7 @@ class World:
     shelf: DocumentShelf = field(default_factory=DocumentShelf)
     #: What instances have announced that they read.
     reads: PeerReads = field(default_factory=PeerReads)
-    _offsets: dict[str, int] = field(default_factory=dict)
-    _counters: dict[Pair, Counter] = field(default_factory=dict)
+    streams: Streams = field(default_factory=Streams)
 
     def __post_init__(self) -> None:
         self.place(self.document, SINCE)
@@ -79,7 +78,7 @@ class World:
     def anew(self) -> World:
         """This world before any record: its documents are not read again."""
         fresh = copy(self)
-        fresh._offsets, fresh._counters = {}, {}
+        fresh.streams = Streams()
         return fresh
 
     def place(self, document: Directory | Policy, active_from: datetime) -> None:
@@ -106,7 +105,7 @@ class World:
         return ReadingInstance(instance, self.shelf, keys, clock or ManualClock(self.at + LONG_AFTER))
 
     def prepared(self, origin: str = HOTLINE, **changes: Any) -> Prepared:
-        """A referral filed by `origin`, decided and sealed, ready to be stored."""
+        """A referral filed by `origin`, decided, ready to be sent."""
         party = self.documents.directory.party(origin)
         assert party is not None
         return prepare(submission(**changes), origin=party, documents=self.documents, at=self.at)
@@ -135,28 +134,37 @@ class World:
             only={(recipient, edge.purpose): stale},
             body_sha256=first.body_sha256,
             traceparent=None,
-            sealer=Sealer(),
         )
         return next(each for each in again.drafts if each.recipient == recipient)
 
-    def rows(self, drafts: Iterable[Draft], instance: str = "hotline") -> list[Signed]:
-        """The drafts, numbered and signed as one batch by `instance`."""
-        together = list(drafts)
-        for pair, count in counts_by_pair(together).items():
-            before = self._counters.get(pair) or Counter(coarse_uuid7(self.at), 0)
-            self._counters[pair] = before._replace(last=before.last + count)
-        return sign(together, self._counters, instance=instance, key=self.keys[instance].signing)
+    def place_key(self, instance: str, key_id: str, at: datetime) -> VerifyKey | None:
+        """The key, if the instance might sign with it at `at`: that of any instance in this world."""
+        entry = self.shelf.directories.active(at).signing_key(key_id)
+        is_own = entry is not None and entry.owner == instance and entry.valid_at(at)
+        return VerifyKey(entry.public) if entry is not None and is_own else None
+
+    def segments(
+        self, drafts: Iterable[Draft], instance: str = "hotline", *, key: SigningKey | None = None
+    ) -> list[Segment]:
+        """The drafts as one transaction of `instance` places them: a segment for each stream."""
+        composed = compose(
+            list(drafts), instance, key=key or self.keys[instance].signing, sealing_keys=self._sealing_key
+        )
+        return [self.streams.place(unplaced, self.at) for unplaced, _ in composed]
+
+    def written(
+        self, drafts: Iterable[Draft], instance: str = "hotline", *, key: SigningKey | None = None
+    ) -> list[Written]:
+        """The records that the relay of `instance` appends for these drafts, proofs included."""
+        signing = key or self.keys[instance].signing
+        return [each for segment in self.segments(drafts, instance, key=key) for each in write_segment(segment, signing)]
 
     def records(self, drafts: Iterable[Draft], instance: str = "hotline") -> list[Record]:
-        """The drafts as Kafka holds them once `instance` has stamped and sent them."""
-        return [self.record(row) for row in self.rows(drafts, instance)]
-
-    def record(self, row: Signed) -> Record:
-        return self.held(row.draft.topic, row.record)
-
-    def held(self, topic: str, record: Outgoing) -> Record:
-        """A signed record as Kafka holds it."""
-        return self._held(topic, record.key, record.headers, record.value)
+        """The drafts as recipients' `accept` gets them once `instance` has sent them, in the order of the drafts."""
+        together = list(drafts)
+        by_id = {str(each.message_id).encode(): number for number, each in enumerate(together)}
+        found = verify(self.written(together, instance), self.streams, at=self.at, keys=self.place_key)
+        return sorted(found, key=lambda record: by_id[dict(record.headers)["ce_id"] or b""])
 
     def resigned(
         self,
@@ -168,22 +176,32 @@ class World:
         body: bytes | None = None,
         **attributes: Any,
     ) -> Record:
-        """The record with other attributes or another body, honestly signed again: what a hostile sender can make."""
-        if body is None:
-            body = record.value or b""
-        if clear is not None:
-            body = json.dumps(merged(json.loads(body), {"clear": clear}), separators=(",", ":")).encode()
-        key = key or self.keys[instance].signing
-        before = decode_headers(record.headers, body).attributes
-        after = replace_attributes(before, key_id=key.key_id, **attributes)
-        proof = sign_batch([covered_bytes(after, body)], key)[0]
-        headers = encode_headers(Envelope(after, proof, body))
-        return replace(record, key=after.subject.encode(), headers=tuple(headers), value=body)
+        """The record with other attributes or another value, signed again: what a hostile sender can make.
 
-    def _held(self, topic: str, key: bytes, headers: Sequence[tuple[str, bytes]], value: bytes) -> Record:
-        offset = self._offsets.get(topic, 0)
-        self._offsets[topic] = offset + 1
-        return Record(topic, 0, offset, self.at, key, tuple(headers), value)
+        The place is signed by `instance` and the content by `key`; a key that is not its own proves no content.
+        """
+        value = record.value or b"" if body is None else body
+        if clear is not None:
+            before, sealed = split_value(value)
+            value = canonical_json(merged(json.loads(before), clear)) + b"\n" + (sealed or b"")
+        told = replace_attributes(decode_headers(record.headers, value).attributes, **attributes)
+        pair = Pair(instance, record.topic.split(".")[2])
+        unplaced = compose_altered(
+            replace(record, key=told.subject.encode()),
+            encode_headers(Envelope(told, value)),
+            value,
+            pair=pair,
+            key=key or self.keys[instance].signing,
+        )
+        segment = Streams().place(unplaced, self.at)
+        written = write_segment(segment, self.keys[instance].signing)
+        (found,) = verify(written, self.streams, at=record.broker_time, keys=self.place_key)
+        return replace(found, topic=record.topic, offset=record.offset, topic_id=record.topic_id)
+
+    def _sealing_key(self, instance: str, _party: str) -> RecipientKey:
+        entry = self.documents.directory.sealing_key(instance, self.at)
+        assert entry is not None
+        return RecipientKey(SealingKey(entry.public))
 
 
 def world(
@@ -222,7 +240,6 @@ def move(here: World, party: str = HOTLINE, *, at: datetime = AT - timedelta(min
     changes = {"version": 2, "instances": (*here.document.instances, instance), "parties": parties}
     document = here.document.model_copy(update=changes)
     here.place(document, at)
-    here._counters.clear()
     return document
 
 
@@ -253,22 +270,17 @@ def replace_attributes(attributes: Attributes, **changes: Any) -> Attributes:
 
 def told_to_audit(world: World, fact: Draft) -> dict[str, Any]:
     """What a decided fact says: its clear part, and its sealed one as audit opens it."""
-    told: dict[str, Any] = json.loads(fact.body)["clear"] | opened(world, fact)
-    return told
+    return dict(fact.clear) | opened(world, fact)
 
 
 def opened(world: World, draft: Draft) -> dict[str, Any]:
     """The sealed part of a message, as the instance to which it goes opens it."""
-    value = json.loads(draft.body)
-    context = seal_context(
-        draft.message,
-        draft.message_id,
-        draft.subject,
-        clear=value["clear"],
-        sender=draft.sender,
-        recipient=draft.recipient,
-    )
-    sealed = json.loads(open_sealed(value["sealed"], world.keys[draft.recipient_instance].opening, context))
+    assert draft.plaintext is not None
+    assert draft.context is not None
+    key = world.keys[draft.recipient_instance].opening
+    sealer = GroupSealer(key.sealing_key)
+    text = GroupOpener([key]).open(sealer.seal(draft.plaintext, draft.context), sealer.wrap, draft.context)
+    sealed = json.loads(text)
     assert isinstance(sealed, dict)
     return sealed
 

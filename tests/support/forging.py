@@ -1,34 +1,30 @@
 """Forged records: what whoever holds an instance's signing key, or a login to Kafka, can put on the road.
 
-A forger is honest in form: real drafts, a proof that holds under the key it was made with, bytes as a relay would send
-them. Only who signs, for whom, and through whose login is the test's to choose. Other bytes under an honest proof, and
-proofs that do not hold, are made by `World.resigned` and `tests/shared/exchange/wrong_records.py`.
+A forger is honest in form: real drafts, sealed, proven and placed as a relay would append them. Only who signs, for
+whom, in which stream and through whose login is the test's to choose. Other bytes under an honest proof, and proofs
+that do not hold, are made by `World.resigned` and `tests/shared/exchange/wrong_records.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from itertools import count
+from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from shared.contracts.directory import Directory
 from shared.contracts.policy import Policy
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.exchange.message import Draft, Record
 from shared.kernel.clock import SystemClock
-from shared.kernel.ids import coarse_uuid7
+from shared.messaging.segments import RecordBytes
+from shared.messaging.streams import Lane, LaneEnd, Pair
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.kafka.reader import LogReader
-from shared.runtime.post.ports import Coordinate
-from shared.runtime.post.stamping import Counter, counts_by_pair, sign
 from tests.support.exchange_world import INSTANCES, Keys, World
-
-#: Sequence numbers far behind those of any honest relay, each handed out once: a forgery takes nobody's place.
-FAR, _APART = 10**12, 10**6
-_batches = count()
+from tests.support.wire_records import Streams, Written, begin, verify
 
 
 def installed_world(state: Path) -> World:
@@ -46,48 +42,74 @@ def installed_world(state: Path) -> World:
     return World(keys, directory, policy, at=SystemClock().now())
 
 
-def forged(world: World, drafts: Iterable[Draft], *, instance: str, key: SigningKey | None = None) -> list[Record]:
-    """The drafts as records of `instance`, numbered far away and signed as one batch.
+def forge(world: World, drafts: Iterable[Draft], *, instance: str, key: SigningKey | None = None) -> list[Written]:
+    """The drafts as the records that `instance` appends, in streams of an incarnation that it never had.
 
-    They are signed with the instance's own key unless another is given: then the records name that key.
+    They are proven with the instance's own key unless another is given: then the records name that key.
     """
-    together = list(drafts)
-    first = FAR + next(_batches) * _APART
-    counters = {
-        pair: Counter(coarse_uuid7(world.at), first + count_of_pair - 1)
-        for pair, count_of_pair in counts_by_pair(together).items()
-    }
-    signed = sign(together, counters, instance=instance, key=key or world.keys[instance].signing)
-    return [world.record(row) for row in signed]
+    aside = replace(world, streams=Streams(), shelf=world.shelf)
+    return aside.written(drafts, instance, key=key)
+
+
+def forged(world: World, drafts: Iterable[Draft], *, instance: str, key: SigningKey | None = None) -> list[Record]:
+    """The forged drafts as `accept` gets them: those whose place proves something."""
+    return verify(
+        forge(world, drafts, instance=instance, key=key), Streams(), at=world.at, keys=world.place_key
+    )
+
+
+def take_up(world: World, pair: Pair, incarnation: UUID, *, ends: tuple[LaneEnd, LaneEnd]) -> None:
+    """Let the next records of this pair continue its streams behind these ends: their reader takes them as its own."""
+    streams = begin(pair, world.at, incarnation)
+    for lane, end in zip(streams.lanes, ends, strict=True):
+        lane.last, lane.chain = end
+    world.streams.outgoing[pair] = streams
 
 
 async def write(
-    access: KafkaAccess, records: Sequence[Record], *, topic: str | None = None, partition: int | None = None
-) -> list[tuple[Coordinate, int]]:
-    """Append the records through somebody's login, one after the other; the partition and offset of each.
+    access: KafkaAccess, records: Sequence[Written], *, topic: str | None = None, lane: Lane | None = None
+) -> list[int]:
+    """Append the records through somebody's login, one after the other; the offset of each.
 
-    They go to the topics that they name unless one is given, and to their keys' partitions unless one is given.
-    Raises the broker's own error where the login may not write.
+    They go to the topics and lanes that they name unless others are given. Raises the broker's own error where the
+    login may not write.
     """
     async with _producer(access) as producer:
-        places = []
-        for record in records:
+        offsets = []
+        for each in records:
             sent = await producer.send_and_wait(
-                topic or record.topic, record.value, record.key, partition=partition, headers=list(record.headers)
+                topic or each.topic,
+                each.record.value,
+                each.record.key,
+                partition=int(each.lane if lane is None else lane),
+                headers=list(each.record.headers),
             )
-            places.append((Coordinate(sent.topic, sent.partition), sent.offset))
-        return places
+            offsets.append(sent.offset)
+        return offsets
 
 
-async def held(access: KafkaAccess, topic: str) -> list[Record]:
-    """Everything that a topic holds, read through somebody's login. Raises `Unavailable` where it may not read."""
-    reader = LogReader(access, [topic], client_id="forging")
-    found: list[Record] = []
-    for where, bounds in (await reader.bounds()).items():
-        if bounds.first < bounds.end:
-            async for batch in reader.read_range(where, bounds.first, bounds.end):
-                found += batch
-    return found
+async def held(access: KafkaAccess, topic: str, lane: Lane = Lane.ORDINARY) -> list[tuple[int, RecordBytes]]:
+    """Every record of a partition with its offset, read through somebody's login.
+
+    Raises the broker's own error where it may not read.
+    """
+    where = TopicPartition(topic, int(lane))
+    consumer = AIOKafkaConsumer(**access.client_options("forging"), enable_auto_commit=False)
+    await consumer.start()
+    try:
+        consumer.assign([where])
+        first = (await consumer.beginning_offsets([where]))[where]
+        end = (await consumer.end_offsets([where]))[where]
+        found: list[tuple[int, RecordBytes]] = []
+        if first == end:
+            return found
+        consumer.seek(where, first)
+        while await consumer.position(where) < end:
+            for each in (await consumer.getmany(where, timeout_ms=1000)).get(where, ()):
+                found.append((each.offset, RecordBytes(each.key or b"", tuple(each.headers), each.value or b"")))
+        return found
+    finally:
+        await consumer.stop()
 
 
 @asynccontextmanager

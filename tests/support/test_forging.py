@@ -10,14 +10,15 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from deploy.devstack.stack import DevStack
 from deploy.policy import sample_policy
 from deploy.site.access import kafka_access
-from shared.envelope.headers import decode_headers
 from shared.envelope.keys import SigningKey
 from shared.exchange.accept import accept
-from shared.exchange.message import Record
-from shared.kernel.errors import Refused, Unavailable
+from shared.kernel.errors import Refused
+from shared.messaging.arrival import PartitionVerifier, PlacedMessage, Unreadable, Verified
+from shared.messaging.streams import Lane
 from tests.support.builders import HOTLINE, POLICE
 from tests.support.exchange_world import FROM_HOTLINE, INSTANCES, World, world
-from tests.support.forging import FAR, forged, held, installed_world, write
+from tests.support.forging import forge, forged, held, installed_world, write
+from tests.support.wire_records import Streams, Written
 
 AGENCIES = "law_enforcement"
 
@@ -27,43 +28,58 @@ def here() -> World:
     return world()
 
 
-def offer(here: World, *, instance: str = "hotline", key: SigningKey | None = None) -> Record:
-    """An offer to an agency, forged."""
-    [record] = forged(here, [here.offered(POLICE)], instance=instance, key=key)
-    return record
+def offer(here: World, *, instance: str = "hotline", key: SigningKey | None = None) -> list[Written]:
+    """An offer to an agency, forged: its proof and its message."""
+    return forge(here, [here.offered(POLICE)], instance=instance, key=key)
+
+
+def read(here: World, written: list[Written]) -> list[Verified]:
+    """What the recipient makes of the records of one stream."""
+    streams = Streams()
+    verifier = PartitionVerifier(written[0].pair, written[0].lane, here.place_key)
+    return verifier.verify([streams.raw(each, here.at) for each in written])
 
 
 def test_an_instance_can_forge_whatever_its_own_parties_say(here: World) -> None:
-    received = accept(offer(here), here.reader(AGENCIES))
+    [record] = forged(here, [here.offered(POLICE)], instance="hotline")
+    received = accept(record, here.reader(AGENCIES))
     assert (received.sender, received.recipient, received.sender_instance) == (HOTLINE, POLICE, "hotline")
 
 
 @pytest.mark.parametrize("owner", [None, *INSTANCES[1:]])
 def test_a_forgery_with_another_key_is_refused(here: World, owner: str | None) -> None:
-    """One that nobody knows, or that another instance has in the directory."""
+    """One that nobody knows, or that another instance has in the directory: it has no place in any stream."""
     key = SigningKey.generate() if owner is None else here.keys[owner].signing
-    with pytest.raises(Refused) as refused:
-        accept(offer(here, key=key), here.reader(AGENCIES))
-    assert (refused.value.code, refused.value.field) == ("key_unknown", "ce_keyid")
+    found = read(here, offer(here, key=key))
+    assert [each.code for each in found if isinstance(each, Unreadable)] == ["key_unknown", "proof_missing"]
+    assert forged(here, [here.offered(POLICE)], instance="hotline", key=key) == []
 
 
 def test_an_instance_cannot_forge_for_the_parties_of_another(here: World) -> None:
+    [record] = forged(here, [here.offered(POLICE)], instance="industry")
     with pytest.raises(Refused) as refused:
-        accept(offer(here, instance="industry"), here.reader(AGENCIES))
+        accept(record, here.reader(AGENCIES))
     assert (refused.value.code, refused.value.field) == ("sender_unknown", "ce_sender")
 
 
 def test_a_forgery_takes_no_sequence_that_anybody_has(here: World) -> None:
+    """Each lies in an incarnation of its own."""
     drafts = here.prepared().drafts
-    records = [
-        *here.records(drafts),
-        *forged(here, drafts, instance="hotline"),
-        *forged(here, drafts, instance="hotline"),
+    written = [here.written(drafts), forge(here, drafts, instance="hotline"), forge(here, drafts, instance="hotline")]
+    places = [
+        {(each.place.incarnation, each.place.number) for stream in _streams(records) for each in _placed(here, stream)}
+        for records in written
     ]
-    sent = [decode_headers(record.headers, record.value or b"").attributes for record in records]
-    numbers = [(each.sender, each.recipient, each.sequence) for each in sent]
-    assert len(set(numbers)) == len(numbers)
-    assert all(sequence >= FAR for _, _, sequence in numbers[len(drafts) :])
+    assert all(places)
+    assert len(set.union(*places)) == sum(map(len, places))
+
+
+def _streams(written: list[Written]) -> list[list[Written]]:
+    return [[each for each in written if (each.pair, each.lane) == one] for one in {(w.pair, w.lane) for w in written}]
+
+
+def _placed(here: World, written: list[Written]) -> list[PlacedMessage]:
+    return [each for each in read(here, written) if isinstance(each, PlacedMessage)]
 
 
 def test_the_world_of_an_installation_signs_with_its_keys(here: World, tmp_path: Path) -> None:
@@ -75,21 +91,21 @@ def test_the_world_of_an_installation_signs_with_its_keys(here: World, tmp_path:
     (tmp_path / "directory.json").write_text(here.document.model_dump_json(exclude_none=True))
     (tmp_path / "policy.json").write_text(sample_policy().model_dump_json(exclude_none=True))
     there = installed_world(tmp_path)
-    received = accept(offer(there), there.reader(AGENCIES))
-    assert received.sender == HOTLINE
+    [record] = forged(there, [there.offered(POLICE)], instance="hotline")
+    assert accept(record, there.reader(AGENCIES)).sender == HOTLINE
 
 
 async def test_a_forgery_goes_through_a_login_that_may_write(stack: DevStack, here: World) -> None:
     hotline, agencies = (kafka_access(stack.endpoints, name) for name in ("hotline", AGENCIES))
-    record = offer(here)
-    [(where, offset)] = await write(hotline, [record])
-    assert (where.topic, where.partition) == (FROM_HOTLINE[AGENCIES], 0)
-    [found] = [each for each in await held(agencies, where.topic) if each.offset == offset]
-    assert (found.key, found.headers, found.value) == (record.key, record.headers, record.value)
+    written = offer(here)
+    offsets = await write(hotline, written)
+    assert {each.topic for each in written} == {FROM_HOTLINE[AGENCIES]}
+    found = dict(await held(agencies, FROM_HOTLINE[AGENCIES], Lane.ORDINARY))
+    assert [found[offset] for offset in offsets] == [each.record for each in written]
 
 
 async def test_a_login_keeps_its_limits_in_a_forgers_hands(stack: DevStack, here: World) -> None:
     with pytest.raises(TopicAuthorizationFailedError):
-        await write(kafka_access(stack.endpoints, "audit"), [offer(here)])
-    with pytest.raises(Unavailable):
+        await write(kafka_access(stack.endpoints, "audit"), offer(here))
+    with pytest.raises(TopicAuthorizationFailedError):
         await held(kafka_access(stack.endpoints, "industry"), FROM_HOTLINE[AGENCIES])

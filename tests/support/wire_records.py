@@ -1,0 +1,154 @@
+"""Records as Kafka holds them, made from drafts: sealed, proven and placed in the streams of their writer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from shared.envelope.content_proof import draw_salt, leaf_digest, message_proof, prove_content
+from shared.envelope.keys import SigningKey
+from shared.exchange.message import Draft, Record
+from shared.exchange.topics import inbox_topic
+from shared.exchange.tracks import role_of, track_of
+from shared.kernel.errors import Defect
+from shared.kernel.ids import uuid7
+from shared.messaging import ports
+from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
+from shared.messaging.composition import Letter, SealingKeys, SegmentComposer
+from shared.messaging.contract import ControlBody
+from shared.messaging.placement import SALT, PlaceKeys, build_proof_record, covered_bytes, place_record
+from shared.messaging.relay import list_records
+from shared.messaging.segments import OutgoingMessage, RecordBytes, Segment, Unplaced, place_segment
+from shared.messaging.streams import Lane, Outgoing, Pair, Role, begin_outgoing, find_lane
+from shared.runtime.delivery.sending import letter_of
+
+PROBE_PAUSE_S: Final = 60
+
+
+class Written(NamedTuple):
+    """One record of a topic: a proof, or a message with its place."""
+
+    pair: Pair
+    lane: Lane
+    record: RecordBytes
+
+    @property
+    def topic(self) -> str:
+        return inbox_topic(self.pair.addressee, self.pair.writer)
+
+
+@dataclass
+class Streams:
+    """The streams of every pair in a test, and the next offset of each partition."""
+
+    outgoing: dict[Pair, Outgoing] = field(default_factory=dict)
+    offsets: dict[tuple[str, Lane], int] = field(default_factory=dict)
+    topic_ids: dict[str, UUID] = field(default_factory=dict)
+
+    def place(self, unplaced: Unplaced, at: datetime) -> Segment:
+        """Number messages behind those that their stream has."""
+        streams = self.outgoing.get(unplaced.pair)
+        if streams is None:
+            streams = self.outgoing[unplaced.pair] = begin(unplaced.pair, at)
+        return place_segment(unplaced, streams.incarnation, streams.lanes[unplaced.lane], day=at.date())
+
+    def raw(self, written: Written, at: datetime) -> RawRecord:
+        """Return a record at the next offset of its partition."""
+        where = written.topic, written.lane
+        offset = self.offsets.get(where, 0)
+        self.offsets[where] = offset + 1
+        topic_id = self.topic_ids.setdefault(written.topic, uuid7())
+        return RawRecord(topic_id, offset, at, written.record.headers, written.record.value)
+
+
+def begin(pair: Pair, at: datetime, incarnation: UUID | None = None) -> Outgoing:
+    """Return the streams of a pair without any message."""
+    return begin_outgoing(pair, incarnation or uuid7(), at, is_audited=True, pause_s=PROBE_PAUSE_S)
+
+
+def compose(
+    drafts: Sequence[Draft], instance: str, *, key: SigningKey, sealing_keys: SealingKeys
+) -> list[tuple[Unplaced, tuple[int, ...]]]:
+    """Seal and prove drafts as the last step of one transaction does; with each part the indexes of its drafts."""
+    parts: dict[tuple[Pair, Lane], list[int]] = {}
+    for index, draft in enumerate(drafts):
+        pair = Pair(instance, draft.recipient_instance)
+        parts.setdefault((pair, find_lane(role_of(draft.message), is_p0=draft.is_p0)), []).append(index)
+    composer = SegmentComposer(key, sealing_keys=sealing_keys, control_letters=_no_letter)
+    return [
+        (composer.compose(pair, lane, [unsealed(drafts[at], instance) for at in members]), tuple(members))
+        for (pair, lane), members in parts.items()
+    ]
+
+
+def unsealed(draft: Draft, instance: str) -> ports.Draft:
+    """Return a draft as messaging sends it."""
+    subject = track_of(draft.message, draft.sender, draft.recipient, UUID(draft.subject))
+    letter = letter_of(draft, instance)
+    return ports.Draft(
+        draft.recipient_instance, role_of(draft.message), draft.message.name, subject, letter, is_p0=draft.is_p0
+    )
+
+
+def write_segment(segment: Segment, key: SigningKey) -> list[Written]:
+    """Return the records of one append: the proof, then the messages at their places."""
+    messages = [place_record(each.record, each.place) for each in list_records([segment], above=0)]
+    return [Written(segment.pair, segment.lane, each) for each in (build_proof_record(segment, key), *messages)]
+
+
+def compose_altered(
+    record: Record, headers: Sequence[tuple[str, bytes]], value: bytes, *, pair: Pair, key: SigningKey
+) -> Unplaced:
+    """Prove another message under the group's wrap of `record`, as its own group."""
+    salt = draw_salt()
+    digest = leaf_digest(salt, covered_bytes(headers, value))
+    made = OutgoingMessage(
+        message_id=uuid7(),
+        role=Role.STATE,
+        kind="altered",
+        subject=None,
+        digest=digest,
+        record=RecordBytes(record.key or b"", (*headers, (SALT, salt)), value),
+    )
+    return Unplaced(pair, Lane(record.partition), (made,), prove_content([((0,), record.wrap)], [digest], key))
+
+
+def verify(written: Iterable[Written], streams: Streams, *, at: datetime, keys: PlaceKeys) -> list[Record]:
+    """Return the messages as a recipient's `accept` gets them. A record that proves nothing is left out."""
+    verifiers: dict[tuple[Pair, Lane], PartitionVerifier] = {}
+    found: list[Record] = []
+    for each in written:
+        where = each.pair, each.lane
+        verifier = verifiers.setdefault(where, PartitionVerifier(each.pair, each.lane, keys))
+        for verified in verifier.verify([streams.raw(each, at)]):
+            if isinstance(verified, PlacedMessage):
+                found.append(accepted(verified, each))
+    return found
+
+
+def accepted(placed: PlacedMessage, written: Written) -> Record:
+    """Return a verified record as `accept` gets it."""
+    raw, proven = placed.raw, placed.proven
+    salt = dict(raw.headers)[SALT] or b""
+    index = proven.members[placed.place.number - proven.first]
+    return Record(
+        topic=written.topic,
+        partition=int(written.lane),
+        offset=raw.offset,
+        broker_time=raw.broker_time,
+        key=written.record.key,
+        headers=raw.headers,
+        value=raw.value,
+        topic_id=raw.topic_id,
+        writer=written.pair.writer,
+        wrap=placed.wrap,
+        proof=message_proof(proven.proof, index, salt) if placed.is_signed else None,
+        salt=salt,
+    )
+
+
+def _no_letter(peer: str, role: Role, body: ControlBody) -> Letter:
+    raise Defect("control_in_a_test", "these records are messages of parties and facts")
