@@ -1,0 +1,118 @@
+"""Tracks: what messaging knows of a message between parties, computed alike by its sender and its recipient.
+
+A subject (a referral, a notice, a preservation) has one track for each pair of its owner and another party. Everything
+on a track is an act with an id: an edge in one revision, or an act of either party. Facts have no track.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from hashlib import sha256
+from typing import Any, Final
+from uuid import UUID
+
+from shared.contracts.registry import BY_TYPE, NAMES, WITHDRAWALS, Family, MessageType, name_of, newest
+from shared.exchange.act import Track
+from shared.exchange.acts import ACTS
+from shared.kernel.errors import Defect
+from shared.kernel.ids import uuid_of
+from shared.messaging.exceptions import MALFORMED, Named
+from shared.messaging.streams import DIGEST_BYTES, Role
+
+#: All content is acts: the revision of a held subject is always this, and its content these bytes.
+REVISION: Final = 1
+CONTENT: Final = bytes(DIGEST_BYTES)
+
+_TRACK_CONTEXT: Final = b"causeway-track/v1\n"
+_EDGE_CONTEXT: Final = b"causeway-edge-act/v1\n"
+_LOW_BITS: Final = (1 << 74) - 1
+_FORM_OF_8: Final = (0x8 << 76) | (0b10 << 62)
+
+
+@cache
+def role_of(message: MessageType) -> Role:
+    """Return the role of a message type in the protocol. Raises `Defect` for a type that no row of `ACTS` tells."""
+    if message in WITHDRAWALS:
+        return Role.WITHDRAWAL
+    if message.family is Family.FACT:
+        return Role.FACT
+    tracks = {row.track for row in ACTS if row.message is not None and row.message.name == message.name}
+    if len(tracks) != 1:
+        raise Defect("message_without_track")
+    return Role.ANSWER if tracks == {Track.ANSWER} else Role.STATE
+
+
+def track_of(message: MessageType, sender: str, recipient: str, subject: UUID) -> UUID | None:
+    """Return the key of the track that a message is about, or None for a fact.
+
+    The key keeps the first 48 bits of the subject's id, which are its day. The rest is a digest of owner, other party
+    and subject. The owner is the sender, or the recipient of an answer.
+    """
+    role = role_of(message)
+    if role is Role.FACT:
+        return None
+    owner, other = parties_of(role, sender, recipient)
+    named = _TRACK_CONTEXT + f"{owner}\n{other}\n{subject}\n".encode()
+    return _form(subject.int >> 80, sha256(named).digest())
+
+
+def parties_of(role: Role, sender: str, recipient: str) -> tuple[str, str]:
+    """Return owner and other party of a track."""
+    return (recipient, sender) if role is Role.ANSWER else (sender, recipient)
+
+
+def act_of(message_id: UUID, clear: Mapping[str, Any]) -> UUID:
+    """Return the act that a message tells: its own id for an act, a digest of edge and revision, or the message's id.
+
+    Raises `ValueError` for ids that are none.
+    """
+    if (act := clear.get("act")) is not None:
+        return UUID(str(act))
+    if (edge_id := clear.get("edge_id")) is not None:
+        revision = clear.get("revision") or 1
+        named = _EDGE_CONTEXT + f"{UUID(str(edge_id))}\n{revision}\n".encode()
+        digest = sha256(named).digest()
+        return _form(int.from_bytes(digest[10:16]), digest)
+    return message_id
+
+
+def named_of(
+    message_id: UUID, message: MessageType, *, sender: str, recipient: str, subject: UUID, clear: Mapping[str, Any]
+) -> Named:
+    """Return the name of a message for messaging. Raises `ValueError` for ids in `clear` that are none."""
+    role = role_of(message)
+    track = track_of(message, sender, recipient, subject)
+    if role in (Role.FACT, Role.WITHDRAWAL):
+        return Named(message_id, role, message.name, track)
+    has_content = role is Role.STATE and message.edge
+    return Named(
+        message_id,
+        role,
+        message.name,
+        track,
+        REVISION if has_content else None,
+        CONTENT if has_content else None,
+        (act_of(message_id, clear),),
+    )
+
+
+def name_unread(
+    message_id: UUID, type_text: str, *, sender: str, recipient: str, subject: UUID, clear: Mapping[str, Any]
+) -> Named:
+    """Return the name of a message whose CloudEvents type this release may not read.
+
+    Another version of a known message is named as the newest that is known. An unknown message has no track: it is
+    named as a fact and stays an exception until a release reads it.
+    """
+    name = name_of(type_text)
+    if type_text in BY_TYPE or name in NAMES:
+        message = BY_TYPE.get(type_text) or newest(name)
+        return named_of(message_id, message, sender=sender, recipient=recipient, subject=subject, clear=clear)
+    return Named(message_id, Role.FACT, name or MALFORMED, None)
+
+
+def _form(high: int, digest: bytes) -> UUID:
+    """Return a UUID of version 8 from 48 bits and the last 74 bits that a digest has in its first 80."""
+    low = int.from_bytes(digest[:10]) & _LOW_BITS
+    return uuid_of((high << 80) | _FORM_OF_8 | ((low >> 62) << 64) | (low & ((1 << 62) - 1)))

@@ -1,0 +1,61 @@
+"""The door of a service for messages: what a handler gets, and what it is told of its own messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Protocol
+from uuid import UUID
+
+from shared.exchange.message import Received
+from shared.messaging.exceptions import OutcomeKind
+from shared.runtime.database.transactions import Session
+from shared.vocabulary.answers import ReceiptOutcome
+
+#: Each outcome of messaging in the words of the exchange.
+OUTCOMES: Final = MappingProxyType(
+    {
+        OutcomeKind.APPLIED: ReceiptOutcome.APPLIED,
+        OutcomeKind.REFUSED: ReceiptOutcome.REFUSED,
+        OutcomeKind.MOVED: ReceiptOutcome.MOVED,
+        OutcomeKind.DEFERRED: ReceiptOutcome.DEFERRED,
+        OutcomeKind.WAITING: ReceiptOutcome.WAITING,
+        OutcomeKind.DEAD: ReceiptOutcome.PARKED,
+    }
+)
+
+
+class Unit(Protocol):
+    """One transaction of messages. `connection` is the transaction itself: effects are written through it."""
+
+    connection: Session
+
+
+@dataclass(frozen=True, slots=True)
+class SessionUnit:
+    """`Unit` over an open transaction."""
+
+    connection: Session
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The outcome of an own message, as instance `by` states it. `code` is that of the record table or of a feature."""
+
+    message_id: UUID
+    outcome: ReceiptOutcome
+    code: str | None
+    by: str
+
+
+class Handler(Protocol):
+    """The features of a service."""
+
+    async def apply(self, unit: Unit, messages: Sequence[Received]) -> Mapping[UUID, str]:
+        """Apply fresh messages in order; return by message id the codes of those that are refused."""
+        ...
+
+    async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
+        """Note the outcomes of own messages. A message that was simply applied has none."""
+        ...
