@@ -420,35 +420,34 @@ CREATE TABLE entry (
     topic_id uuid NOT NULL,
     partition integer NOT NULL,
     "offset" bigint NOT NULL,
-    previous_offset bigint,
     broker_time timestamptz NOT NULL,
     kind text NOT NULL,
     digest text NOT NULL,
     verified boolean NOT NULL,
     problem text,
+    -- The place of a message in the streams of its pair, and the chain after it. Null for a record without a number.
+    writer text,
+    addressee text,
+    incarnation uuid,
+    lane smallint,
+    number bigint,
+    chain bytea,
     message_id uuid,
     type text,
     subject text,
     sender text,
     recipient text,
-    recipient_instance text,
     exercise boolean,
-    epoch uuid,
-    sequence bigint,
-    -- On the first message of an epoch: which came before it, and its last number; null where its sender does not know.
-    previous_epoch uuid,
-    previous_last bigint,
-    key_id text,
     detail jsonb,
     edge_id uuid,
     commitment text,
-    -- The sender's batch proof as it came: its path leads from the digest to the root. What a leaf of the coming log
-    -- needs, so that nothing is rewritten for it.
-    batch_root bytea,
-    batch_signature bytea,
-    batch_index bigint,
-    batch_size bigint,
-    batch_path bytea,
+    -- The content proof of a message: with the record itself it proves to outsiders who signed it.
+    key_id text,
+    signature bytea,
+    tree_size integer,
+    leaf_position integer,
+    path bytea,
+    salt bytea,
     kept_at timestamptz NOT NULL DEFAULT now(),
     -- Another record where one was kept stands beside it: neither replaces the other.
     PRIMARY KEY (topic, topic_id, partition, "offset", digest)
@@ -458,19 +457,15 @@ CREATE INDEX entry_odd ON entry (topic, partition, "offset") WHERE kind IN ('los
 CREATE INDEX entry_unread ON entry (topic, topic_id, partition, type, problem)
     WHERE problem IN ('code_unknown', 'engine_unknown', 'type_unknown', 'version_unknown');
 CREATE INDEX entry_by_loss ON entry (topic, partition) WHERE kind = 'loss';
+CREATE INDEX entry_by_place ON entry (writer, addressee, incarnation, lane, number) WHERE number IS NOT NULL;
 CREATE INDEX entry_by_subject ON entry (subject);
 CREATE INDEX entry_by_message ON entry (message_id);
--- The message that a `message_parked` fact is about.
-CREATE INDEX entry_by_parked ON entry ((detail ->> 'message_id')) WHERE kind = 'parked';
 CREATE INDEX entry_by_edge ON entry (edge_id) WHERE edge_id IS NOT NULL;
--- What says where an epoch has ended.
-CREATE INDEX entry_ending ON entry (previous_epoch) WHERE previous_epoch IS NOT NULL OR kind = 'epoch';
 
--- What has no entry each time: of each day of a topic's life, and each reason, how much it was. Proven marks (reason
--- `marks`) say what is, and the next say it again. What is nobody's, unreadable or without a proof that holds, anybody
--- can write without end who may write to the topic; the first of it has an entry, and is counted here too. `digests`
--- adds up the first 60 bits of each one's digest. Whoever can write this can have marks overlooked that some instance
--- said (what they led to is in `pair_taken`), and how much junk came.
+-- Records that nobody has proven to have written: their number by the day, for each topic and reason. Any principal with
+-- the right to write to a topic can write them without end. The first of a day and a reason has an entry, and is counted
+-- here too. `digests` adds up the first 60 bits of each record's digest. A process with the service's role can hide here
+-- how much of it there was.
 CREATE TABLE folded_record (
     topic text NOT NULL,
     topic_id uuid NOT NULL,
@@ -514,34 +509,85 @@ CREATE TABLE flow_party (
 CREATE INDEX flow_party_listed ON flow_party (party, exercise, decided_at, referral_id);
 CREATE INDEX flow_party_filed ON flow_party (exercise, decided_at, referral_id) WHERE party = origin;
 
--- What receipts say of messages, entry by entry: two of one receipt may be about one message, in other bytes.
-CREATE TABLE receipted (
+-- Outcomes of messages, as the instance that a message was addressed to reports them. A taken message without a row is
+-- simply applied. Of several rows on one message the last report counts: by its time, its number and the position in it.
+CREATE TABLE outcome (
     message_id uuid NOT NULL,
-    receipt_id uuid NOT NULL,
-    position bigint NOT NULL,
-    by text NOT NULL,
-    digest text NOT NULL,
+    writer text NOT NULL,
+    reported_by text NOT NULL,
     outcome text NOT NULL,
     code text,
-    edge_id uuid,
-    revision integer,
-    -- The copy that was judged, as its recipient names it: which life of the topic, where it lies, the broker's time.
-    topic_id uuid,
-    "offset" bigint NOT NULL,
-    broker_time timestamptz NOT NULL,
-    PRIMARY KEY (message_id, receipt_id, position)
+    report_id uuid NOT NULL,
+    position bigint NOT NULL,
+    number bigint NOT NULL,
+    reported_at timestamptz NOT NULL,
+    PRIMARY KEY (message_id, writer, reported_by, report_id, position)
 );
-CREATE INDEX receipted_by_receipt ON receipted (receipt_id);
+CREATE INDEX outcome_by_report ON outcome (report_id);
 
--- `digest` is that of all of the record before `next_offset`: where the log has another there, it has lost its tail.
-CREATE TABLE cursor (
+-- The last acknowledgement that a pair's addressee gave in each incarnation. A process that can write it can make
+-- messages look applied that were not taken.
+CREATE TABLE acknowledgement (
+    writer text NOT NULL,
+    addressee text NOT NULL,
+    incarnation uuid NOT NULL,
+    urgent_through bigint NOT NULL,
+    ordinary_through bigint NOT NULL,
+    acked_at timestamptz NOT NULL,
+    PRIMARY KEY (writer, addressee, incarnation)
+);
+
+-- The last numbers of a pair's streams, as their writer stated them last.
+CREATE TABLE stream_end (
+    writer text NOT NULL,
+    addressee text NOT NULL,
+    incarnation uuid NOT NULL,
+    urgent_last bigint NOT NULL,
+    ordinary_last bigint NOT NULL,
+    stated_at timestamptz NOT NULL,
+    PRIMARY KEY (writer, addressee)
+);
+
+-- Where the addressee of a pair left a closed incarnation, as its holdings state it.
+CREATE TABLE closed_end (
+    writer text NOT NULL,
+    addressee text NOT NULL,
+    incarnation uuid NOT NULL,
+    lane smallint NOT NULL,
+    number bigint NOT NULL,
+    chain bytea NOT NULL,
+    stated_at timestamptz NOT NULL,
+    PRIMARY KEY (writer, addressee, incarnation, lane, number, chain)
+);
+
+-- The losses that audit names: an addressee took a number that audit never had, or another message under it. An
+-- incarnation that audit still reads is not judged.
+CREATE VIEW loss AS
+SELECT c.writer, c.addressee, c.incarnation, c.lane,
+       CASE WHEN EXISTS (
+           SELECT FROM entry AS e
+           WHERE (e.writer, e.addressee, e.incarnation, e.lane) = (c.writer, c.addressee, c.incarnation, c.lane)
+             AND e.number = c.number
+       ) THEN 1 ELSE coalesce((
+           SELECT max(e.number) FROM entry AS e
+           WHERE (e.writer, e.addressee, e.incarnation, e.lane) = (c.writer, c.addressee, c.incarnation, c.lane)
+             AND e.number < c.number
+       ), 0) + 1 END AS first,
+       c.number AS last, c.stated_at
+FROM closed_end AS c
+JOIN receive_state AS r ON (r.writer, r.addressee) = (c.writer, c.addressee) AND r.incarnation <> c.incarnation
+WHERE NOT EXISTS (
+    SELECT FROM entry AS e
+    WHERE (e.writer, e.addressee, e.incarnation, e.lane) = (c.writer, c.addressee, c.incarnation, c.lane)
+      AND e.number = c.number AND e.chain = c.chain
+);
+
+-- The ids that each topic has had: a topic that is deleted and created again has another.
+CREATE TABLE topic_life (
     topic text NOT NULL,
     topic_id uuid NOT NULL,
-    partition integer NOT NULL,
-    next_offset bigint NOT NULL,
-    digest text,
     begun_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (topic, topic_id, partition)
+    PRIMARY KEY (topic, topic_id)
 );
 
 -- How the reader stands to each partition, for those who look.
@@ -552,34 +598,6 @@ CREATE TABLE partition_state (
     since timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (topic, partition),
     CONSTRAINT partition_state_known CHECK (state IN ('new', 'reading', 'gap', 'truncated', 'forbidden'))
-);
-
--- Which numbers were seen, those that nobody holds any more, and the highest that is known to have been given.
--- `instance` gives the numbers, `topic` is where they come. Whoever can write this can have messages kept too long or
--- dropped too early by their senders, not forged.
-CREATE TABLE pair_taken (
-    sender text NOT NULL,
-    recipient text NOT NULL,
-    epoch uuid NOT NULL,
-    instance text NOT NULL,
-    topic text NOT NULL,
-    taken int8multirange NOT NULL,
-    gone int8multirange NOT NULL,
-    known bigint NOT NULL,
-    changed_at timestamptz NOT NULL DEFAULT now(),
-    open boolean GENERATED ALWAYS AS (taken + gone <> int8multirange(int8range(1, known + 1))) STORED,
-    PRIMARY KEY (sender, recipient, epoch)
-);
-CREATE INDEX pair_taken_by_instance ON pair_taken (instance, changed_at);
-CREATE INDEX pair_taken_open ON pair_taken (topic) WHERE open;
-CREATE INDEX pair_taken_open_by_instance ON pair_taken (instance, changed_at) WHERE open;
-
--- Whom the numbers were told, until which change of them, and who asks for them.
-CREATE TABLE telling (
-    instance text PRIMARY KEY,
-    asked uuid,
-    told_through timestamptz,
-    told_at timestamptz
 );
 
 CREATE TABLE reading (
@@ -638,21 +656,23 @@ EXECUTE format(
      TO %I', service);
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        folded_record, cursor, partition_state, pair_taken, telling
+        folded_record, acknowledgement, stream_end, partition_state
      TO %I', service);
 EXECUTE format('GRANT SELECT, UPDATE ON erasure_place TO %I', service);
 EXECUTE format('GRANT SELECT ON permitted TO %I', service);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
 EXECUTE format(
     'GRANT SELECT ON
-        document, entry, folded_record, link, receipted, cursor, partition_state, pair_taken, reading
+        document, entry, folded_record, link, outcome, acknowledgement, stream_end, closed_end, loss, topic_life,
+        partition_state, reading
      TO %I', accountant);
 EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);
 
 -- Audit's own are read and added to, never changed or removed. What is found of the books the accountant adds.
 
-EXECUTE format('GRANT SELECT, INSERT ON entry, link, flow_party, receipted, reading TO %I', service);
-EXECUTE format('GRANT SELECT ON reconciliation TO %I', service);
+EXECUTE format(
+    'GRANT SELECT, INSERT ON entry, link, flow_party, outcome, closed_end, topic_life, reading TO %I', service);
+EXECUTE format('GRANT SELECT ON loss, reconciliation TO %I', service);
 EXECUTE format('GRANT INSERT ON reconciliation TO %I', accountant);
 
 END $migration$;
