@@ -15,7 +15,6 @@ from uuid import UUID
 
 import asyncpg
 
-from deploy.operator.compaction import compact_inbox, fold_rest, fold_settled
 from deploy.operator.retention_policy import POLICY, Kept, Way
 from deploy.site.endpoints import OwnedDatabase
 from shared.exchange.act import Subject
@@ -190,8 +189,6 @@ async def _end(owner: asyncpg.Connection, kind: str, kept: Kept, *, now: datetim
     match kept.way:
         case Way.MONTHS:
             return await _drop_months(owner, kind, kept.table, before=before)
-        case Way.COMPACTED:
-            return await compact_inbox(owner, before)
         case Way.ROWS:
             return await _all_of(owner, _past(kept), before)
         case _:
@@ -209,21 +206,15 @@ async def _drop_months(owner: asyncpg.Connection, kind: str, table: str, *, befo
     months = await months_before(owner, table, before.date())
     for month in months:
         async with owner.transaction():
-            if table == "settled":
-                await fold_settled(owner, month)
-            else:
-                await owner.execute(_BIND, "apply")
-                staying = f'SELECT * FROM "{month}" AS e WHERE {_open(kind)}'
-                await owner.execute(f"CREATE TEMP TABLE staying ON COMMIT DROP AS {staying}")
+            await owner.execute(_BIND, "apply")
+            staying = f'SELECT * FROM "{month}" AS e WHERE {_open(kind)}'
+            await owner.execute(f"CREATE TEMP TABLE staying ON COMMIT DROP AS {staying}")
             await drop_month(owner, month)
             await owner.execute(_BIND, "number")
             await owner.execute(f"INSERT INTO {table} SELECT * FROM staying")
     async with owner.transaction():
-        if table == "settled":
-            await fold_rest(owner, before)
-        else:
-            await owner.execute(_BIND, "apply")
-            await owner.execute(f"DELETE FROM {table}_default AS e WHERE e.at < $1 AND NOT {_open(kind)}", before)
+        await owner.execute(_BIND, "apply")
+        await owner.execute(f"DELETE FROM {table}_default AS e WHERE e.at < $1 AND NOT {_open(kind)}", before)
     return len(months)
 
 

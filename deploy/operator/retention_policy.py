@@ -28,7 +28,6 @@ class Way(StrEnum):
     RECORDS = (
         "records"  # of what was finished for the period, the data key and what it opens are deleted; the row stays
     )
-    COMPACTED = "compacted"  # rows past the period that nobody can ask for any more become spans of numbers
     ITSELF = "itself"  # whatever is done with a row ends it: nothing to apply
     STAYS = "stays"  # for ever, and the reason says why
 
@@ -84,51 +83,35 @@ _EVERYWHERE: Final = (
     Kept("permitted", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "the table of permissions"),
     Kept("schema_revision", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "the revision of the schema"),
 )
-#: What sending numbered messages, reading topics and applying what they hold leaves; audit keeps its own.
-_EXCHANGED: Final = (
-    Kept("lane", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each instance that is written to"),
-    Kept("lane_end", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "likewise"),
-    Kept("segment", Class.S3, Way.ITSELF, Owner.PROTOCOL, None, "sealed messages, until the last of them is settled"),
-    Kept("outbox", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "a row a message, until it is settled"),
-    Kept("mark", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each pair, epoch and reader"),
+#: Messaging (shared/messaging/schema.sql).
+_MESSAGING: Final = (
+    Kept("stream_pair", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a peer"),
+    Kept("stream", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "two rows a peer: without them a number is given twice"),
     Kept(
-        "pair_sequence",
-        Class.S1,
-        Way.STAYS,
+        "stream_source", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "until the messages of a former stream are carried"
+    ),
+    Kept(
+        "segment",
+        Class.S3,
+        Way.ITSELF,
         Owner.PROTOCOL,
         None,
-        "one row a pair: without it a number could be given out twice",
+        "sealed messages, by the day, until the recipient and audit have acknowledged all of it",
     ),
-    Kept("closed_epoch", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each restored database and pair"),
-    Kept(
-        "quarantine",
-        Class.S3,
-        Way.ROWS,
-        Owner.OPERATOR,
-        90,
-        "what was judged again since; what waits stays",
-        "replayed_at",
-    ),
-    Kept("life", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row: which database this is"),
-    Kept("peer", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row for each instance: what it reads and said last"),
-    Kept("topic_cursor", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a topic: how far it is read"),
-    Kept("topic_lease", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a topic: who reads it"),
-    Kept("topic_reader", Class.S0, Way.ITSELF, Owner.PROTOCOL, None, "one row a process that reads"),
-    Kept("pair_taken", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a pair and epoch: which numbers were taken"),
-    Kept("settled", Class.S1, Way.MONTHS, Owner.PROTOCOL, 31, "what was refused or moved stays"),
-    Kept(
-        "inbox",
-        Class.S1,
-        Way.COMPACTED,
-        Owner.PROTOCOL,
-        30,
-        "refusals, withdrawals and what its sender still holds stay: a message that comes again is answered alike",
-    ),
-    Kept(
-        "compacted", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a pair, epoch and book: which numbers it had"
-    ),
-    Kept("gone", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "rare: what its sender no longer has"),
-    Kept("awaiting", Class.S3, Way.ITSELF, Owner.PROTOCOL, None, "bounded: until what it waits for has come"),
+    Kept("receive_state", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a pair that is read"),
+    Kept("incarnation", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a restore and pair"),
+    Kept("exception", Class.S3, Way.ITSELF, Owner.PROTOCOL, None, "bounded: until the message is applied or refused"),
+    Kept("outcome_open", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "until the peer reports the end of the exception"),
+    Kept("resync_state", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a peer"),
+    Kept("operator_line", Class.S1, Way.ROWS, Owner.OPERATOR, 365, "lines that a person closed", "closed_at"),
+    Kept("proof", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "until the last record of its segment goes"),
+)
+#: Subjects of messages, where an instance serves parties; audit has none.
+_EXCHANGED: Final = (
+    *_MESSAGING,
+    Kept("track", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "without it an act or a withdrawal is applied twice"),
+    Kept("held_edge", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "without it an older revision is applied again"),
+    Kept("peer", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row an instance: the versions that it reads"),
 )
 _FEED: Final = (
     Kept("event_unnumbered", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "until it has its number"),
@@ -195,7 +178,6 @@ _ORIGIN: Final = (
     ),
     Kept("relation", Class.S1, Way.STAYS, Owner.PARTY, None, "which referrals name one place"),
     Kept("location_place", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a party and version of the form"),
-    Kept("stray", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "bounded: edges that a restored database has forgotten"),
     Kept("edge", Class.S1, Way.STAYS, Owner.PARTY, None, "who was told what, and what was answered"),
     Kept(
         "answer_act",
@@ -265,22 +247,17 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
     ),
     "audit": (
         *_EVERYWHERE,
+        *_MESSAGING,
         Kept("entry", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log"),
         Kept("folded_record", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: one row a topic, day and reason"),
         Kept("link", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: which edge is of which referral"),
         Kept("flow_party", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: whose each flow is"),
-        Kept("receipted", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: what receipts say"),
-        Kept(
-            "pair_taken",
-            Class.S1,
-            Way.STAYS,
-            Owner.PROTOCOL,
-            None,
-            "one row a pair and epoch: which numbers were taken",
-        ),
-        Kept("partition_state", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a topic: how it stands with it"),
-        Kept("telling", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row an instance: when audit told it last"),
-        Kept("cursor", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a life of a topic, and partition"),
+        Kept("outcome", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: outcomes that recipients report"),
+        Kept("acknowledgement", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a pair and incarnation"),
+        Kept("stream_end", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a pair: its last numbers"),
+        Kept("closed_end", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: where recipients left streams"),
+        Kept("topic_life", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: which ids a topic has had"),
+        Kept("partition_state", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a partition: how audit reads it"),
         Kept(
             "reconciliation", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "what each comparison of the books has found"
         ),

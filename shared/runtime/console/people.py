@@ -27,7 +27,6 @@ from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import KEY_ROLES, Identity, make_room
 from shared.runtime.http.scope import columns_of, scope_of
 from shared.runtime.http.strangers import Strangers
-from shared.runtime.post.epochs import HERE
 from shared.vocabulary.routing import PartyStatus
 
 #: A link opens one session, at most so long after it was made.
@@ -71,14 +70,24 @@ WITH links AS (UPDATE console_link SET used_at = $3 WHERE party = $1 AND actor =
                ON CONFLICT DO NOTHING)
 SELECT actor FROM ended
 """
+#: The identity of a database: its cluster, the timeline in which it writes now, and the file of a table, which a loaded
+#: dump makes anew.
+_HERE: Final = """
+(SELECT system_identifier AS system_id,
+        ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint AS timeline,
+        pg_relation_filenode('erasure_place')::bigint AS file
+ FROM pg_control_system()) AS here
+"""
 _ELSEWHERE: Final = "(p.system_id, p.timeline, p.file) IS DISTINCT FROM (here.system_id, here.timeline, here.file)"
-#: What the journal of erasures calls somebody whose role ended or changed, and how it ends in a restored database. In
-#: any other it has ended: whoever acts there has been let in since.
+#: The kind of a person's line in the journal of erasures, and how the role ends again in a restored database. A line
+#: that is still in `ending` belongs to this database, where the role has ended and may have been given again.
 PERSON: Final = "person"
 END_AGAIN: Final = f"""
 WITH people AS (
     SELECT party, replace(subject::text, '-', '') AS actor FROM unnest($1::uuid[], $2::text[]) AS e (subject, party)
-    WHERE EXISTS (SELECT FROM erasure_place AS p, {HERE} WHERE {_ELSEWHERE})
+    WHERE NOT EXISTS (
+        SELECT FROM ending AS d WHERE (d.kind, d.subject, d.party) = ('{PERSON}', e.subject, e.party)
+    )
 ), links AS (
     UPDATE console_link AS l SET used_at = now() FROM people AS p
     WHERE (l.party, l.actor) = (p.party, p.actor) AND used_at IS NULL
@@ -94,7 +103,7 @@ WHERE (c.party, c.actor) = (p.party, p.actor) AND ended_at IS NULL
 """
 _HERE_NOW = f"""
 UPDATE erasure_place AS p SET system_id = here.system_id, timeline = here.timeline, file = here.file
-FROM (SELECT system_id FROM erasure_place FOR UPDATE) AS was, {HERE}
+FROM (SELECT system_id FROM erasure_place FOR UPDATE) AS was, {_HERE}
 WHERE {_ELSEWHERE}
 RETURNING was.system_id IS NOT NULL AS restored
 """
@@ -217,12 +226,20 @@ async def end_person(driver: asyncpg.Connection, person: Person, at: datetime) -
         raise _unknown()
 
 
+async def end_sessions(driver: asyncpg.Connection) -> None:
+    """End every link and session: the database was restored.
+
+    A copy of the disk that was put back shows only in the streams in Kafka (`read_back`).
+    """
+    for statement in _END_ALL:
+        await driver.execute(statement)
+
+
 async def sign_out_of_restored(driver: asyncpg.Connection) -> bool:
-    """End every link and session where the database is another one than at the last start; whether it is."""
+    """End every link and session if the database is another one than at the last start; return whether it is."""
     restored = bool(await driver.fetchval(_HERE_NOW))
     if restored:
-        for statement in _END_ALL:
-            await driver.execute(statement)
+        await end_sessions(driver)
     return restored
 
 
