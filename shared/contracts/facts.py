@@ -1,4 +1,4 @@
-"""Receipts between services, and the audit facts: what happened that has no recipient."""
+"""The audit facts: what happened that has no recipient."""
 
 from __future__ import annotations
 
@@ -6,53 +6,16 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field, StringConstraints
 
-from shared.contracts.base import ActorId, Contract, Digest, ErrorCode, Instant, PartyId, SenderId, Uuid
+from shared.contracts.base import ActorId, Contract, Digest, ErrorCode, PartyId, Uuid
 from shared.contracts.decision import EDGES_MAX, DecisionRef, Facts, NotSent
 from shared.contracts.referral import Revision
 from shared.kernel.authority import Role
-from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import ReviewOutcome
 from shared.vocabulary.reveal import RevealReason
 from shared.vocabulary.routing import Disposition, PartyKind, Purpose, WorkReason
 
-#: Receipt entries per message: 140 of ≤ 460 bytes stay below Kafka's 64 KiB record bound.
-RECEIPT_ENTRIES_MAX = 140
-
-
-class JudgedCopy(Contract):
-    """The copy of a message that was judged: where it lies in its topic, and when the broker took it.
-
-    `topic_id` names one life of the topic; it is left out where the reader does not know it.
-    """
-
-    topic_id: Uuid | None = None
-    offset: Annotated[int, Field(strict=True, ge=0, le=2**53 - 1)]
-    broker_time: Instant
-
-
 #: The longest is that of a pair of instances (`shared.exchange.topics`).
 TopicName = Annotated[str, StringConstraints(pattern=r"^causeway\.[a-z0-9_.]{1,71}\.v[0-9]{1,2}$", max_length=84)]
-
-
-class ReceiptEntry(Contract):
-    """One consumed message: the digest of its covered bytes, the copy judged, and what was done with it.
-
-    `edge_id` and `revision` are those that the message names.
-    """
-
-    message_id: Uuid
-    digest: Digest
-    outcome: ReceiptOutcome
-    code: ErrorCode | None = None
-    edge_id: Uuid | None = None
-    revision: Revision | None = None
-    judged: JudgedCopy
-
-
-class MessagesReceiptedClear(Contract):
-    """One service's statement to another about messages of one consumed batch. Not receipted itself."""
-
-    entries: Annotated[tuple[ReceiptEntry, ...], Field(min_length=1, max_length=RECEIPT_ENTRIES_MAX)]
 
 
 class DecidedEdge(NamedTuple):
@@ -117,24 +80,6 @@ class ReferralReviewedClear(Contract):
     outcome: ReviewOutcome
     filed_by: ActorId
     by: ActorId | None = None
-
-
-class MessageParkedClear(Contract):
-    """A record was put into quarantine: where it lies, what it is and why, no body.
-
-    `digest` is the message's, or, where its headers cannot be read, that of the whole record: as audit's own entry of
-    it has. Place and time as in `JudgedCopy`.
-    """
-
-    topic: TopicName
-    topic_id: Uuid | None = None
-    partition: Annotated[int, Field(strict=True, ge=0, le=10_000)]
-    offset: Annotated[int, Field(strict=True, ge=0, le=2**53 - 1)]
-    broker_time: Instant
-    digest: Digest
-    reason: ErrorCode
-    sender: SenderId | None = None
-    message_id: Uuid | None = None
 
 
 class RecordRevealedClear(Contract):

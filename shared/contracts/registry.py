@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Annotated, Any, Final
-
-from pydantic import StringConstraints, create_model
+from typing import Final
 
 from shared.contracts import (
     answers,
@@ -30,28 +28,20 @@ from shared.contracts.base import Contract
 #: Where schemas are named, absolutely, as CloudEvents wants it; nobody fetches them. A reserved name.
 SCHEMAS = "https://schemas.causeway.example"
 
-#: A sealed part: version, the recipient key's suite and id, then what `shared/envelope/sealing.py` packs, in base64url.
-#: The length bounds it, not the pattern: a repetition counted to thousands makes the matcher keep as many states.
-SEALED_TEXT_MAX = 64_600
-_SEALED_PATTERN: Final = r"^v2\.[a-z0-9-]{1,24}\.[a-z0-9-]{1,64}\.[A-Za-z0-9_-]+$"
-SealedText = Annotated[str, StringConstraints(pattern=_SEALED_PATTERN, max_length=SEALED_TEXT_MAX)]
-
 
 class Family(StrEnum):
     """How a message is delivered and accounted."""
 
-    REFERRAL = "referral"  # between two parties: sequenced, receipted, counted; keyed by referral id
-    NOTICE = "notice"  # the same, keyed by notice id: industry never sees a referral id
-    PRESERVATION = "preservation"  # the same between an agency and a provider, keyed by preservation id
-    RECEIPT = "receipt"  # between two instances: sequenced, neither receipted nor counted
-    DELIVERY = "delivery"  # between two instances, audit among them: of delivery itself; as receipts
-    FACT = "fact"  # to audit alone: sequenced, covered by audit's own reading
+    REFERRAL = "referral"  # between two parties, keyed by referral id
+    NOTICE = "notice"  # between two parties, keyed by notice id: industry never sees a referral id
+    PRESERVATION = "preservation"  # between an agency and a provider, keyed by preservation id
+    FACT = "fact"  # of an instance itself, to audit; what it reads also to each peer
 
 
-#: Between two parties: receipted, and counted.
+#: Between two parties.
 BETWEEN_PARTIES: Final = frozenset({Family.REFERRAL, Family.NOTICE, Family.PRESERVATION})
-#: What an instance states itself, for itself. It is never receipted: that would have no end.
-STATED_BY_INSTANCES: Final = frozenset({Family.RECEIPT, Family.DELIVERY, Family.FACT})
+#: The families that an instance states for itself.
+STATED_BY_INSTANCES: Final = frozenset({Family.FACT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +65,12 @@ class MessageType:
     @property
     def schema(self) -> str:
         return schema_uri(f"{self.name}.v{self.version}")
+
+    @property
+    def needs_sealed(self) -> bool:
+        """Whether each message of this type has a sealed part."""
+        is_edge = self.sealed is not None and issubclass(self.sealed, referral.EdgeSealed)
+        return is_edge or (self.sealed is not None and self.family is Family.FACT)
 
 
 REFERRAL_OFFERED = MessageType(
@@ -159,20 +155,13 @@ NOTICE_QUESTION_LAPSED = MessageType("notice_question_lapsed", 1, Family.NOTICE,
 NOTICE_QUESTION_REPLIED = MessageType("notice_question_replied", 1, Family.NOTICE, questions.NoticeQuestionRepliedClear)
 NOTICE_DISPUTE_RAISED = MessageType("notice_dispute_raised", 1, Family.NOTICE, questions.NoticeDisputeRaisedClear)
 NOTICE_DISPUTE_ANSWERED = MessageType("notice_dispute_answered", 1, Family.NOTICE, questions.NoticeDisputeAnsweredClear)
-MESSAGES_RECEIPTED = MessageType("messages_receipted", 1, Family.RECEIPT, facts.MessagesReceiptedClear)
-READS_ANNOUNCED = MessageType("reads_announced", 1, Family.DELIVERY, delivery.ReadsAnnouncedClear)
-MARKS = MessageType("marks", 1, Family.DELIVERY, delivery.MarksClear)
-WANTED = MessageType("wanted", 1, Family.DELIVERY, delivery.WantedClear)
-GONE = MessageType("gone", 1, Family.DELIVERY, delivery.GoneClear)
-STANDING = MessageType("standing", 1, Family.DELIVERY, delivery.StandingClear)
+READS_ANNOUNCED = MessageType("reads_announced", 1, Family.FACT, delivery.ReadsAnnouncedClear)
 REFERRAL_DECIDED = MessageType(
     "referral_decided", 1, Family.FACT, facts.ReferralDecidedClear, facts.ReferralDecidedSealed
 )
 REFERRAL_REFUSED = MessageType("referral_refused", 1, Family.FACT, facts.ReferralRefusedClear)
 REFERRAL_REVIEWED = MessageType("referral_reviewed", 1, Family.FACT, facts.ReferralReviewedClear)
-MESSAGE_PARKED = MessageType("message_parked", 1, Family.FACT, facts.MessageParkedClear)
 RECORD_REVEALED = MessageType("record_revealed", 1, Family.FACT, facts.RecordRevealedClear)
-EPOCH_OPENED = MessageType("epoch_opened", 1, Family.FACT, delivery.EpochOpenedClear)
 
 ALL: tuple[MessageType, ...] = (
     REFERRAL_OFFERED,
@@ -227,18 +216,11 @@ ALL: tuple[MessageType, ...] = (
     NOTICE_QUESTION_REPLIED,
     NOTICE_DISPUTE_RAISED,
     NOTICE_DISPUTE_ANSWERED,
-    MESSAGES_RECEIPTED,
     READS_ANNOUNCED,
-    MARKS,
-    WANTED,
-    GONE,
-    STANDING,
     REFERRAL_DECIDED,
     REFERRAL_REFUSED,
     REFERRAL_REVIEWED,
-    MESSAGE_PARKED,
     RECORD_REVEALED,
-    EPOCH_OPENED,
 )
 BY_TYPE: dict[str, MessageType] = {message.type: message for message in ALL}
 #: What takes back what was sent. Neither format nor codes of it grow: they are never deferred and wait for nothing.
@@ -264,13 +246,3 @@ def name_of(type_text: str) -> str:
 def schema_uri(name: str) -> str:
     """The absolute URI of the schema that is called `name`."""
     return f"{SCHEMAS}/{name}.json"
-
-
-@lru_cache(64)
-def value_model(message: MessageType) -> type[Contract]:
-    """The closed model of a whole value, `{"clear": …, "sealed": …}`; no `sealed` where the type has no sealed part."""
-    fields: dict[str, Any] = {"clear": (message.clear, ...)}
-    if message.sealed is not None:
-        always = message.family is Family.FACT or issubclass(message.sealed, referral.EdgeSealed)
-        fields["sealed"] = (SealedText, ... if always else None)
-    return create_model(f"{message.name}_v{message.version}", __base__=Contract, **fields)

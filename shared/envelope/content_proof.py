@@ -158,9 +158,14 @@ def message_proof(proof: ContentProof, index: int, salt: bytes) -> MessageProof:
     """Return the proof of one message for outsiders."""
     leaf = proof.leaves[index]
     group = proof.groups[leaf.group]
-    members = {each.position: each.digest for each in proof.leaves if each.group == leaf.group}
-    path = tuple(inclusion_path(_fill(members, group), leaf.position))
+    path = tuple(inclusion_path(filled_leaves(proof, leaf.group), leaf.position))
     return MessageProof(group.key_id, group.signature, group.size, leaf.position, path, salt)
+
+
+def filled_leaves(proof: ContentProof, group: int) -> list[bytes]:
+    """Return all leaves of the tree of the group with this index, fillers included."""
+    members = {each.position: each.digest for each in proof.leaves if each.group == group}
+    return _fill(members, proof.groups[group])
 
 
 def pack_proof(proof: ContentProof) -> bytes:

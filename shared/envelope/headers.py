@@ -2,8 +2,9 @@
 
 The list is closed but for extensions `ce_x…`, which are covered and ignored: another `ce_` header that is not on it is
 refused, any other header is not ours and is ignored. A value has exactly one spelling, so what was decoded encodes to
-the bytes that came in, and the signed bytes can be built from either. `traceparent` is telemetry, neither signed nor
-evidence: one that is malformed is dropped (W3C Trace Context §3.2.2) and never costs the message.
+the bytes that came in, and the signed bytes can be built from either. `salt` and `place` belong to delivery
+(`shared.messaging.placement`). `traceparent` is telemetry, neither signed nor evidence: one that is malformed is
+dropped (W3C Trace Context §3.2.2) and never costs the message.
 """
 
 from __future__ import annotations
@@ -11,77 +12,64 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from operator import itemgetter
-from struct import unpack
-from typing import TypeVar
+from typing import Final, TypeVar
 from uuid import UUID
 
 from shared.envelope.attributes import (
-    BATCH_SIZE_MAX,
     CONTENT_TYPE,
     COVERED,
-    FIRST_OF_EPOCH,
-    PATH_HASHES_MAX,
-    PROOF,
-    SEQUENCE_MAX,
     SPEC_VERSION,
     Attributes,
     Envelope,
-    Previous,
-    Proof,
     Tier,
     head_of,
     malformed,
 )
-from shared.envelope.base64url import from_base64url, read_known, to_base64url
-from shared.envelope.spelling import EXTENSION, SPELLINGS, TEXT, UNKNOWN
+from shared.envelope.spelling import EXTENSION, SPELLINGS, TEXT
 from shared.kernel.clock import parse_rfc3339
 from shared.kernel.errors import Refused
 from shared.kernel.ids import spelt_uuid
-from shared.ledger.tree import HASH_BYTES
 
 __all__ = [
-    "BATCH_SIZE_MAX",
     "CONTENT_TYPE",
     "COVERED",
-    "FIRST_OF_EPOCH",
-    "PROOF",
-    "SEQUENCE_MAX",
+    "PLACE",
+    "SALT",
     "SPEC_VERSION",
     "TRACEPARENT",
     "Attributes",
     "Envelope",
-    "Previous",
-    "Proof",
     "Tier",
+    "covered_headers",
     "decode_headers",
     "encode_headers",
+    "is_signed",
 ]
 
-TRACEPARENT = "traceparent"
+TRACEPARENT: Final = "traceparent"
+#: The random bytes that a message's leaf begins with, and its place in its stream: of one copy, and not covered.
+SALT: Final = "salt"
+PLACE: Final = "place"
 
 _Value = TypeVar("_Value")
 
-_KNOWN = frozenset(COVERED + PROOF)
-_NAMED = _KNOWN.union(FIRST_OF_EPOCH)
+_KNOWN = frozenset(COVERED)
 _EXTENSION = re.compile(EXTENSION)
-_WELL_SPELT = re.compile("\n".join(SPELLINGS.get(name, TEXT) for name in COVERED + PROOF))
-_IN_ORDER = itemgetter(*COVERED, *PROOF)
+_WELL_SPELT = re.compile("\n".join(SPELLINGS.get(name, TEXT) for name in COVERED))
+_IN_ORDER = itemgetter(*COVERED)
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _TIERS = {tier.value: tier for tier in Tier}
-_SETTERS: dict[object, list[Callable[[object, object], None]]] = {
-    kind: [getattr(kind, name).__set__ for name in kind.__slots__] for kind in (Attributes, Proof)
-}
+_SETTERS: list[Callable[[object, object], None]] = [getattr(Attributes, name).__set__ for name in Attributes.__slots__]
+
+
+def covered_headers(attributes: Attributes) -> tuple[tuple[str, str], ...]:
+    """Return the headers that a signature covers: those that every message has, then the extensions."""
+    return (*zip(COVERED, attributes.texts, strict=True), *attributes.further)
 
 
 def encode_headers(envelope: Envelope) -> list[tuple[str, bytes]]:
-    """The Kafka headers of `envelope`: what every message has, what only some have, the proof, then `traceparent`."""
-    attributes = envelope.attributes
-    proof_texts = () if envelope.proof is None else _proof_texts(envelope.proof)
-    further = tuple(zip(*attributes.further, strict=True)) or ((), ())
-    texts = attributes.texts + further[1] + proof_texts
-    names = COVERED + further[0] + (PROOF if proof_texts else ())
-    # No text holds a line feed, so all of them are encoded at once.
-    headers = list(zip(names, "\n".join(texts).encode().split(b"\n"), strict=True))
+    """Return the Kafka headers of `envelope`: the covered ones, then `traceparent`."""
+    headers = [(name, text.encode()) for name, text in covered_headers(envelope.attributes)]
     if envelope.traceparent is not None:
         headers.append((TRACEPARENT, envelope.traceparent.encode()))
     return headers
@@ -90,9 +78,9 @@ def encode_headers(envelope: Envelope) -> list[tuple[str, bytes]]:
 def decode_headers(headers: Iterable[tuple[str, bytes | None]], body: bytes) -> Envelope:
     """Read what `encode_headers` writes, in any order.
 
-    Success says the headers are well-formed; it does not say who sent them: `batch.verify` does. Raises `Refused`
-    with `field` = the header's name and one of the codes `header_unknown` (no field: the name itself is input),
-    `header_duplicate`, `header_null`, `header_not_utf8`, `header_malformed`, `header_missing`.
+    Success says the headers are well-formed; the content proof says who sent them. Raises `Refused` with `field` = the
+    header's name and one of the codes `header_unknown` (no field: the name itself is input), `header_duplicate`,
+    `header_null`, `header_not_utf8`, `header_malformed`, `header_missing`.
     """
     received = tuple(headers)
     return _decoded_at_once(received, body) or _decoded_one_by_one(received, body)
@@ -106,6 +94,8 @@ def _decoded_at_once(headers: tuple[tuple[str, bytes | None], ...], body: bytes)
     values = dict(headers)
     count = len(values)
     trace = values.pop(TRACEPARENT, None)
+    for name in (SALT, PLACE):
+        values.pop(name, None)
     if count != len(headers) or len(values) != len(_KNOWN):
         return None
     try:
@@ -115,44 +105,27 @@ def _decoded_at_once(headers: tuple[tuple[str, bytes | None], ...], body: bytes)
     if not _WELL_SPELT.fullmatch(line):
         return None
     texts = line.split("\n")
-    attributes = _attributes_spelt(tuple(texts[: len(COVERED)]))
-    proof = _proof_spelt(texts[len(COVERED) :])
-    if attributes is None or proof is None:
+    attributes = _attributes_spelt(tuple(texts))
+    if attributes is None:
         return None
-    return Envelope(attributes, proof, body, traceparent=None if trace is None else _traceparent([trace]))
+    return Envelope(attributes, body, traceparent=None if trace is None else _traceparent([trace]))
 
 
 def _attributes_spelt(texts: tuple[str, ...]) -> Attributes | None:
-    """The attributes whose texts, in their one spelling, these are; None if there is no such day or sequence number."""
-    schema, epoch, exercise, guard, id_, key_id, recipient, sender, sequence, source, *rest = texts
-    _, subject, tier, time, type_, _ = rest
+    """The attributes whose texts, in their one spelling, these are; None if there is no such day."""
+    schema, exercise, guard, id_, recipient, sender, source, _, subject, tier, time, type_, _ = texts
     try:
         instant = parse_rfc3339(time)
     except ValueError:
         return None
-    number = int(sequence)
-    if number > SEQUENCE_MAX:
-        return None
-    named = (spelt_uuid(id_), type_, source, instant, subject, schema, sender, recipient, _TIERS[tier], key_id)
-    numbered = (number, exercise == "true", spelt_uuid(epoch), guard, None, ())
-    return _made(Attributes, (*named, *numbered, texts, (), head_of(texts)))
+    named = (spelt_uuid(id_), type_, source, instant, subject, schema, sender, recipient, _TIERS[tier])
+    return _made((*named, exercise == "true", guard, (), texts, (), head_of(texts)))
 
 
-def _proof_spelt(texts: list[str]) -> Proof | None:
-    """The proof whose texts, in their one spelling, these are; None if a number is out of bounds."""
-    root, signature, index_text, size_text, path = texts
-    index, size, hashes = int(index_text), int(size_text), read_known(path)
-    count = len(hashes) // HASH_BYTES
-    if not index < size <= BATCH_SIZE_MAX or count > PATH_HASHES_MAX:
-        return None
-    each = unpack(f"{HASH_BYTES}s" * count, hashes)
-    return _made(Proof, (bytes.fromhex(root), read_known(signature), index, size, each))
-
-
-def _made(kind: type[_Value], values: tuple[object, ...]) -> _Value:
-    """A frozen value whose checks are known to hold: without its constructor, which would make all of them again."""
-    made = object.__new__(kind)
-    for put, value in zip(_SETTERS[kind], values, strict=True):
+def _made(values: tuple[object, ...]) -> Attributes:
+    """Attributes whose checks are known to hold: without the constructor, which would make all of them again."""
+    made = object.__new__(Attributes)
+    for put, value in zip(_SETTERS, values, strict=True):
         put(made, value)
     return made
 
@@ -161,18 +134,18 @@ def _decoded_one_by_one(headers: Iterable[tuple[str, bytes | None]], body: bytes
     texts: dict[str, str] = {}
     traces: list[bytes | None] = []
     for name, value in headers:
-        if _is_covered_or_proof(name):
+        if _is_covered(name):
             if name in texts:
                 raise Refused("header_duplicate", field=_field(name))
             texts[name] = _text(name, value)
         elif name == TRACEPARENT:
             traces.append(value)
-    return Envelope(_attributes(texts), _proof(texts), body, traceparent=_traceparent(traces))
+    return Envelope(_attributes(texts), body, traceparent=_traceparent(traces))
 
 
-def _is_covered_or_proof(name: str) -> bool:
+def _is_covered(name: str) -> bool:
     """Whether a header is ours to read. The one place that says what becomes of a `ce_` header that we do not know."""
-    if name in _NAMED or _EXTENSION.fullmatch(name):
+    if name in _KNOWN or _EXTENSION.fullmatch(name):
         return True
     if (lower := name.lower()).startswith("ce_") or lower == "content-type":
         # Also other spellings of ours: some readers fold case and would see a header that we did not check.
@@ -181,13 +154,13 @@ def _is_covered_or_proof(name: str) -> bool:
 
 
 def is_signed(name: str) -> bool:
-    """Whether a header that was read is covered or part of the proof: of others nobody could say who wrote them."""
+    """Whether a signature covers a header that was read: of others no reader can say who wrote them."""
     return name.startswith("ce_") or name == "content-type"
 
 
 def _field(name: str) -> str | None:
     """A header's name, unless it is itself input."""
-    return name if name in _NAMED else None
+    return name if name in _KNOWN else None
 
 
 def _text(name: str, value: bytes | None) -> str:
@@ -202,7 +175,6 @@ def _text(name: str, value: bytes | None) -> str:
 
 def _attributes(texts: dict[str, str]) -> Attributes:
     received = _present(texts, COVERED)
-    previous = _previous(texts)
     attributes = Attributes(
         id=_read("ce_id", texts["ce_id"], UUID),
         type=texts["ce_type"],
@@ -213,51 +185,12 @@ def _attributes(texts: dict[str, str]) -> Attributes:
         sender=texts["ce_sender"],
         recipient=texts["ce_recipient"],
         tier=_read("ce_tier", texts["ce_tier"], Tier),
-        key_id=texts["ce_keyid"],
-        sequence=_read("ce_sequence", texts["ce_sequence"], int),
         exercise=texts["ce_exercise"] == "true",
-        epoch=_read("ce_epoch", texts["ce_epoch"], UUID),
         guard=texts["ce_guard"],
-        previous=previous,
-        extensions=tuple(sorted((name, text) for name, text in texts.items() if name not in _NAMED)),
+        extensions=tuple(sorted((name, text) for name, text in texts.items() if name not in _KNOWN)),
     )
     _check_spelling(COVERED, received, attributes.texts)
     return attributes
-
-
-def _previous(texts: dict[str, str]) -> Previous | None:
-    """What the first message of an epoch says of the one before: both headers, or none."""
-    if not any(name in texts for name in FIRST_OF_EPOCH):
-        return None
-    epoch, last = received = _present(texts, FIRST_OF_EPOCH)
-    previous = Previous(
-        None if epoch == UNKNOWN else _read("ce_prevepoch", epoch, UUID),
-        None if last == UNKNOWN else _read("ce_prevlast", last, int),
-    )
-    _check_spelling(FIRST_OF_EPOCH, received, previous.texts())
-    return previous
-
-
-def _proof(texts: dict[str, str]) -> Proof | None:
-    if not any(name in texts for name in PROOF):
-        return None
-    received = _present(texts, PROOF)
-    path = _read("ce_batchpath", texts["ce_batchpath"], from_base64url)
-    proof = Proof(
-        root=_read("ce_batchroot", texts["ce_batchroot"], bytes.fromhex),
-        signature=_read("ce_batchsig", texts["ce_batchsig"], from_base64url),
-        index=_read("ce_batchindex", texts["ce_batchindex"], int),
-        size=_read("ce_batchsize", texts["ce_batchsize"], int),
-        path=tuple(path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES)),
-    )
-    _check_spelling(PROOF, received, _proof_texts(proof))
-    return proof
-
-
-def _proof_texts(proof: Proof) -> tuple[str, ...]:
-    """The values of `PROOF`, in its order."""
-    path = to_base64url(b"".join(proof.path))
-    return proof.root.hex(), to_base64url(proof.signature), str(proof.index), str(proof.size), path
 
 
 def _present(texts: dict[str, str], names: tuple[str, ...]) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from shared.envelope.keys import OpeningKey, SealingKey, SuiteName
+from shared.envelope.operations import KEY_OPERATIONS
 from shared.envelope.sealing import SealContext, pad_plaintext, unpad_plaintext
 from shared.kernel.errors import Refused
 
@@ -49,6 +50,7 @@ class GroupSealer:
         number = _NAMES.index(recipient_key.suite)
         key_id = recipient_key.key_id.encode()
         info = _info(recipient_key, batch_id)
+        KEY_OPERATIONS.encapsulated += 1
         sealed_key = _SUITES[number][1].encrypt(self._data_key, recipient_key.key, info)
         self.wrap = b"".join((bytes([number, len(key_id)]), key_id, batch_id, sealed_key))
 
@@ -90,6 +92,7 @@ class GroupOpener:
         key = self._keys.get(parts.key_id)
         if key is None or key.suite != _NAMES[parts.suite]:
             raise _unopenable()
+        KEY_OPERATIONS.decapsulated += 1
         try:
             info = _info(key.sealing_key, parts.batch_id)
             data_key = _SUITES[parts.suite][1].decrypt(parts.sealed_key, key.key, info)

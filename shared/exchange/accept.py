@@ -1,10 +1,14 @@
-"""`accept`: verify → open → guard → re-derive. Every recipient calls it on every record, and acts on nothing else."""
+"""`accept`: check the sender → open → guard → re-derive. Every recipient calls it on every verified record.
+
+The signatures over place and content are checked before (`shared.messaging.arrival`). A recipient acts on nothing that
+`accept` has not passed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol, cast
+from dataclasses import dataclass
+from typing import cast
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -13,20 +17,11 @@ from shared.contracts.base import Contract
 from shared.contracts.decision import DecisionRef, Edge
 from shared.contracts.passing import ReferralPassedOnSealed
 from shared.contracts.referral import EdgeClear, EdgeSealed, NoticeRecord, ReferralRecord
-from shared.contracts.registry import (
-    BY_TYPE,
-    NAMES,
-    WITHDRAWALS,
-    Family,
-    MessageType,
-    name_of,
-    newest,
-    value_model,
-)
-from shared.envelope.batch import RootCache, message_digest
+from shared.contracts.registry import BY_TYPE, NAMES, Family, MessageType, name_of, newest
+from shared.envelope.content_proof import leaf_digest
 from shared.envelope.headers import Attributes, Envelope, decode_headers
 from shared.envelope.keys import OpeningKey
-from shared.envelope.sealing import Opener
+from shared.envelope.segment_sealing import GroupOpener
 from shared.exchange.bound import check_facts, check_record
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, due
@@ -35,6 +30,7 @@ from shared.exchange.items import check_told_again
 from shared.exchange.message import Received, Record
 from shared.exchange.needs import Need, NeedKind, Unread
 from shared.exchange.passed import check_passed_on
+from shared.exchange.record_body import code_unknown, only_codes_unknown, read_body
 from shared.exchange.released import limits_of
 from shared.exchange.senders import check_broker_time, check_said_at, check_stated_by, verify_sender
 from shared.exchange.served import Served, check_served, check_status, check_told_of, served_here
@@ -47,27 +43,22 @@ from shared.routing.derive import TOLERANCE, check_time, derive_edge
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import ENGINE
 from shared.routing.shelf import DocumentShelf
-from shared.vocabulary.edition import edition as vocabulary_edition
 
 RECORD_BYTES_MAX = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class ReadingInstance:
-    """Who reads: an instance, its opening keys, the documents it has seen, the roots it has verified.
-
-    Its own `clock` bounds what the broker says of the time.
-    """
+    """The instance that reads: its opening keys and the documents that it has. Its own `clock` bounds broker times."""
 
     instance: str
     shelf: DocumentShelf
     opening_keys: Sequence[OpeningKey]
     clock: Clock
-    roots: RootCache = field(default_factory=RootCache)
 
 
 class TurnedAway(Refused):
-    """A record refused after its signature held: `envelope` says whom to tell, and about what.
+    """A record that is refused although its content signature holds: `envelope` says which message it is.
 
     `need` is what it lacks, where nothing else is wrong with it.
     """
@@ -83,8 +74,8 @@ class TurnedAway(Refused):
 def accept(record: Record, reader: ReadingInstance) -> Received:
     """Check everything about one record. Success says: authentic, addressed here, guarded, its edge reproducible.
 
-    It does not say that the message is new or in order: the inbox does. Raises `Refused` before the signature
-    held, `TurnedAway` after; `Unavailable` while this instance has no directory. Codes: `record_table`.
+    It does not say that the message is new: the store knows. Raises `Refused` before the sender is known,
+    `TurnedAway` after; `Unavailable` while this instance has no directory. Codes: `record_table`.
     """
     (accepted,) = accept_batch([record], reader)
     if isinstance(accepted, Exception):
@@ -98,7 +89,7 @@ def accept_batch(records: Sequence[Record], reader: ReadingInstance) -> list[Rec
     Each stage goes over the whole batch before the next one begins: a stage's code and tables stay in the processor's
     caches, which makes it half as fast again as record after record (`make bench`).
     """
-    opener = Opener(reader.opening_keys)
+    opener = GroupOpener(reader.opening_keys)
     readings = [_Reading(record, opener) for record in records]
     for stage in (_authenticate, _read_clear, _open, _read_sealed, _guard, _derive):
         for reading in readings:
@@ -112,25 +103,24 @@ class _Reading:
 
     __slots__ = (
         "carried", "clear", "digest", "directory", "envelope", "error", "message", "opener",
-        "plaintext", "record", "sealed", "sealed_text", "sender_instance", "served", "spelt",
+        "plaintext", "record", "sealed", "sealed_bytes", "served", "spelt",
     )  # fmt: skip
 
     directory: DirectoryIndex
     served: Served
     envelope: Envelope
-    sender_instance: str
-    #: Of the covered bytes; "" until the signature held.
+    #: Of the leaf; "" until the sender is known.
     digest: str
     message: MessageType
     clear: Contract
-    sealed_text: str | None
+    sealed_bytes: bytes | None
     plaintext: bytes | None
     #: The edge and what came with it, where the message carries one.
     carried: EdgeSealed | None
     spelt: Spelt | None
 
-    def __init__(self, record: Record, opener: Opener) -> None:
-        """`opener` is the batch's: what one transaction sealed is unwrapped once, and forgotten with the batch."""
+    def __init__(self, record: Record, opener: GroupOpener) -> None:
+        """`opener` is that of the batch: it unwraps each group once."""
         self.record = record
         self.opener = opener
         self.digest = ""
@@ -140,12 +130,6 @@ class _Reading:
         self.error: Exception | None = None
 
 
-class _Value(Protocol):
-    """What a `value_model` reads; it has `sealed` only where the type has a sealed part."""
-
-    clear: Contract
-
-
 def _advance(stage: Callable[[_Reading, ReadingInstance], None], reading: _Reading, reader: ReadingInstance) -> None:
     try:
         stage(reading, reader)
@@ -153,7 +137,7 @@ def _advance(stage: Callable[[_Reading, ReadingInstance], None], reading: _Readi
         if not reading.digest:
             reading.error = error
             return
-        reading.error = TurnedAway(error, reading.envelope, reading.sender_instance, digest=reading.digest)
+        reading.error = TurnedAway(error, reading.envelope, reading.record.writer, digest=reading.digest)
     except Exception as error:  # fail closed: whatever broke, the record has no effect and the others go on
         reading.error = error
 
@@ -166,10 +150,8 @@ def _received(reading: _Reading) -> Received:
         message=newest(reading.message.name),
         subject=attributes.subject,
         sender=attributes.sender,
-        sender_instance=reading.sender_instance,
+        sender_instance=reading.record.writer,
         recipient=attributes.recipient,
-        epoch=attributes.epoch,
-        sequence=attributes.sequence,
         digest=reading.digest,
         exercise=attributes.exercise,
         clear=reading.clear,
@@ -198,14 +180,14 @@ def _authenticate(reading: _Reading, reader: ReadingInstance) -> None:
     attributes = envelope.attributes
     if record.key != attributes.subject.encode():
         raise Refused("key_mismatch", field="ce_subject")
-    reading.sender_instance = verify_sender(
-        envelope, directory, at=record.broker_time, in_force=in_force, roots=reader.roots
-    )
+    verify_sender(attributes, directory, writer=record.writer, in_force=in_force)
+    if record.proof is None:
+        raise Refused("signature_invalid")
     reading.served = served_here(attributes.recipient, reader.instance, directory, in_force=in_force)
-    if record.topic != inbox_topic(reader.instance, reading.sender_instance):
+    if record.topic != inbox_topic(reader.instance, record.writer):
         raise Refused("topic_wrong")
     reading.directory, reading.envelope = directory, envelope
-    reading.digest = message_digest(attributes, envelope.body)
+    reading.digest = leaf_digest(record.salt, attributes.head.encode() + envelope.body).hex()
 
 
 def _directory_then(record: Record, reader: ReadingInstance) -> DirectoryIndex:
@@ -223,7 +205,7 @@ def _read_clear(reading: _Reading, reader: ReadingInstance) -> None:
     _check_lane(message, reading)
     check_edition(message, attributes)
     check_status(message, attributes, reading.directory)
-    reading.clear, reading.sealed_text = _parsed(message, reading.envelope.body)
+    reading.clear, reading.sealed_bytes = read_body(message, reading.envelope.body)
     if str(_subject_of(message, reading.clear, attributes.subject)) != attributes.subject:
         raise Refused("body_invalid", "the subject is not the id in the body", field="/clear")
 
@@ -245,26 +227,14 @@ def unread_as(type_text: str) -> str:
 
 def _check_lane(message: MessageType, reading: _Reading) -> None:
     attributes = reading.envelope.attributes
-    check_stated_by(newest(message.name), attributes, reading.sender_instance, directory=reading.directory)
+    check_stated_by(newest(message.name), attributes, reading.record.writer, directory=reading.directory)
     if attributes.dataschema != message.schema:
         raise Refused("body_invalid", "not the schema of its type", field="ce_dataschema")
 
 
-def _parsed(message: MessageType, body: bytes) -> tuple[Contract, str | None]:
-    try:
-        value = cast(_Value, value_model(message).model_validate_json(body, strict=True))
-        if (latest := newest(message.name)) is not message:
-            value = cast(_Value, value_model(latest).model_validate_json(body, strict=True))
-    except ValidationError as error:
-        if message not in WITHDRAWALS and only_codes_unknown(error):
-            raise _code_unknown("/clear") from None
-        raise Refused("body_invalid", "not what the type's schema says") from None
-    return value.clear, getattr(value, "sealed", None)
-
-
 def _open(reading: _Reading, reader: ReadingInstance) -> None:
     reading.plaintext = None
-    if reading.sealed_text is None or reading.message.sealed is None:
+    if reading.sealed_bytes is None:
         return
     attributes = reading.envelope.attributes
     context = seal_context(
@@ -275,7 +245,7 @@ def _open(reading: _Reading, reader: ReadingInstance) -> None:
         sender=attributes.sender,
         recipient=attributes.recipient,
     )
-    reading.plaintext = reading.opener.open(reading.sealed_text, context)
+    reading.plaintext = reading.opener.open(reading.sealed_bytes, reading.record.wrap, context)
 
 
 def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
@@ -288,7 +258,7 @@ def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
             sealed = latest.sealed.model_validate_json(reading.plaintext, strict=True)
     except ValidationError as error:
         if only_codes_unknown(error):
-            raise _code_unknown("/sealed") from None
+            raise code_unknown("/sealed") from None
         raise Refused("guard_refused", "the sealed part is not what the type's schema says", field="/sealed") from None
     except Refused as error:
         raise unguarded(error) from None
@@ -298,24 +268,6 @@ def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
         reading.carried, reading.sealed = sealed, sealed.record  # type: ignore[attr-defined]
     else:
         reading.sealed = sealed
-
-
-def only_codes_unknown(error: ValidationError) -> bool:
-    """Nothing is wrong with it but codes that none of our lists has: lists grow, and shapes do not.
-
-    A list that has such a code in it may seem too short: its entry does not count.
-    """
-    errors = error.errors(include_url=False, include_context=False, include_input=False)
-    unknown = [each["loc"] for each in errors if each["type"] == "enum"]
-
-    def follows(at: tuple[int | str, ...]) -> bool:
-        return any(len(at) < len(loc) and loc[: len(at)] == at for loc in unknown)
-
-    return all(each["type"] == "enum" or (each["type"] == "too_short" and follows(each["loc"])) for each in errors)
-
-
-def _code_unknown(field: str) -> Unread:
-    return Unread("code_unknown", Need(NeedKind.VOCABULARY, vocabulary_edition()), field=field)
 
 
 def _guard(reading: _Reading, reader: ReadingInstance) -> None:

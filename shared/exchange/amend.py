@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from shared.contracts.referral import ReferralContent
-from shared.envelope.sealing import Sealer
 from shared.exchange.facts import read_facts
 from shared.exchange.letters import KnownEdge, Letters, Waiting, Writing, write_letters
 from shared.exchange.message import Draft
@@ -129,7 +128,7 @@ def renumbered(record: Json, before: Json, *, numbered: int) -> tuple[Json, int]
 
 
 def prepare_amended(
-    amending: Amending, *, documents: Documents, then: Callable[[datetime], Documents], at: datetime, sealer: Sealer
+    amending: Amending, *, documents: Documents, then: Callable[[datetime], Documents], at: datetime
 ) -> Amended:
     """Decide the new content and hold it against what was sent. `then` are the documents of a time, as known now.
 
@@ -151,14 +150,12 @@ def prepare_amended(
         referral_id=amending.referral_id,
         at=at,
         traceparent=amending.traceparent,
-        sealer=sealer,
         known={each.key: _raised(each.known, amending.revision + 1) for each in replaced},
         windows=documents.hours,
         revision=amending.revision + 1,
     )
     written = found.changed - {each.key for each in planned}
     letters = write_letters(writing, [edge for edge in outcome.edges if _key(edge) in written])
-    letters.seal()
     drafts = letters.drafts(read.facts, origin, at=at, body_sha256=amending.body_sha256)
     return Amended(
         _again(letters, stands, origin=origin.id, drafts=drafts, law=documents.law, at=at),

@@ -16,9 +16,7 @@ from typing import Final, NamedTuple
 
 from shared.contracts import registry
 from shared.contracts.base import Contract
-from shared.contracts.delivery import EpochOpenedClear
 from shared.contracts.facts import (
-    MessageParkedClear,
     RecordRevealedClear,
     ReferralDecidedClear,
     ReferralDecidedSealed,
@@ -29,7 +27,6 @@ from shared.contracts.registry import STATED_BY_INSTANCES, Family, MessageType
 from shared.exchange.act import ASKED_BY_AGENCIES, Act, Subject, Track
 from shared.exchange.acts import ACTS
 from shared.exchange.rows.passing import PASS_ON
-from shared.exchange.topics import inbox_prefix
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.vocabulary.routing import PartyKind
@@ -48,20 +45,16 @@ class Relation(StrEnum):
     ASKED_IT = "asked_it"
     #: The subject is what the one that is told has asked the speaker.
     WAS_ASKED = "was_asked"
-    #: The messages went from the instance that is told to the speaking one, which reads them.
-    WAS_ADDRESSED = "was_addressed"
     #: The speaking instance serves the origin that it speaks of, and nobody else has filed the subject.
     SERVES_ITS_ORIGIN = "serves_its_origin"
     #: The speaking instance serves the party that it speaks of, and that party has filed or was sent the subject.
     SERVES_WHO_HAS_IT = "serves_who_has_it"
-    #: The speaking instance speaks of what it reads, numbers and holds itself.
-    NUMBERED_IT = "numbered_it"
-    #: The record that is spoken of lies in a topic that the speaking instance reads.
-    READS_ITS_TOPIC = "reads_its_topic"
+    #: The speaking instance states what it reads itself.
+    READS_IT = "reads_it"
 
 
 class Cell(NamedTuple):
-    """One thing that may be said. Receipts and facts are said by instances, the rest by parties: kinds are theirs."""
+    """One thing that may be said. Facts are said by instances, the rest by parties: kinds are theirs."""
 
     message: MessageType
     sender: PartyKind
@@ -82,16 +75,9 @@ _FACTS: Final[Mapping[str, tuple[tuple[PartyKind, ...], Relation]]] = {
     registry.REFERRAL_DECIDED.name: (ORIGINS, Relation.SERVES_ITS_ORIGIN),
     registry.REFERRAL_REFUSED.name: (ORIGINS, Relation.SERVES_ITS_ORIGIN),
     registry.REFERRAL_REVIEWED.name: (ORIGINS, Relation.SERVES_ITS_ORIGIN),
-    registry.MESSAGE_PARKED.name: (tuple(HELD_BY.values()), Relation.READS_ITS_TOPIC),
     registry.RECORD_REVEALED.name: (tuple(HELD_BY.values()), Relation.SERVES_WHO_HAS_IT),
-    registry.EPOCH_OPENED.name: (tuple(HELD_BY.values()), Relation.NUMBERED_IT),
+    registry.READS_ANNOUNCED.name: (tuple(HELD_BY.values()), Relation.READS_IT),
 }
-#: What instances tell audit, beside each other, of delivery itself.
-_DELIVERY_TO_AUDIT: Final = frozenset(
-    message.name for message in (registry.READS_ANNOUNCED, registry.MARKS, registry.GONE)
-)
-#: What audit says itself, of the numbers that it has seen.
-_DELIVERY_BY_AUDIT: Final = frozenset({registry.MARKS.name})
 #: The one code for what is not the speaker's to say.
 STATEMENT_NOT_YOURS: Final = "statement_not_yours"
 
@@ -123,12 +109,8 @@ def may_state(fact: Contract, instance: str, *, subject: str, directory: Directo
             return origin is not None and origin.instance == instance and origin.kind == fact.origin_kind
         case RecordRevealedClear():
             return directory.serves(instance, fact.party)
-        case MessageParkedClear():
-            return fact.topic.startswith(inbox_prefix(instance))
-        case EpochOpenedClear():
-            return fact.sender == instance or directory.serves(instance, fact.sender)
         case _:
-            return True  # receipts: each entry is the business of who knows the message
+            return True  # what an instance reads: it speaks of itself alone
 
 
 @cache
@@ -144,22 +126,15 @@ def cells_of(message: MessageType) -> tuple[Cell, ...]:
 
 
 def _cells_of(message: MessageType) -> Iterator[Cell]:
-    if message.family is Family.RECEIPT:
-        # Whoever may be told something says what became of it; nobody receipts where nothing can have been sent.
-        for pair in dict.fromkeys((cell.recipient, cell.sender) for row in ACTS for cell in _told_by(row)):
-            yield Cell(message, *pair, Relation.WAS_ADDRESSED)
-    elif message.family is Family.DELIVERY:
-        there = dict.fromkeys((cell.sender, cell.recipient) for row in ACTS for cell in _told_by(row))
-        back = dict.fromkeys((to, sender) for sender, to in there)
-        name, holders = message.name, HELD_BY.values()
-        audit = {(kind, PartyKind.AUDITOR): None for kind in holders if name in _DELIVERY_TO_AUDIT}
-        by_audit = {(PartyKind.AUDITOR, kind): None for kind in holders if name in _DELIVERY_BY_AUDIT}
-        for pair in there | back | audit | by_audit:
-            yield Cell(message, *pair, Relation.NUMBERED_IT)
-    elif message.family is Family.FACT:
+    if message.family is Family.FACT:
         kinds, relation = _FACTS[message.name]
         for kind in kinds:
             yield Cell(message, kind, PartyKind.AUDITOR, relation)
+        if relation is Relation.READS_IT:
+            there = dict.fromkeys((cell.sender, cell.recipient) for row in ACTS for cell in _told_by(row))
+            back = dict.fromkeys((to, sender) for sender, to in there)
+            for pair in there | back:
+                yield Cell(message, *pair, relation)
     else:
         for row in ACTS:
             if row.message is not None and row.message.name == message.name:

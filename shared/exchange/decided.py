@@ -16,7 +16,6 @@ from pydantic_core import from_json, to_json
 from shared.contracts.facts import ReferralDecidedClear, ReferralDecidedSealed
 from shared.contracts.registry import REFERRAL_DECIDED
 from shared.envelope.base64url import from_base64url, to_base64url
-from shared.envelope.sealing import Sealer
 from shared.exchange.bound import check_facts
 from shared.exchange.compose import compose_fact
 from shared.exchange.message import Draft
@@ -100,7 +99,6 @@ def decided_fact(
     exercise: bool,
     at: datetime,
     traceparent: str | None,
-    sealer: Sealer,
 ) -> Draft:
     """The fact: in the clear that a referral was decided; sealed for audit, what of it.
 
@@ -110,7 +108,6 @@ def decided_fact(
         REFERRAL_DECIDED,
         clear_of_decided(stated),
         sealed=to_json(sealed_of_decided(stated)),
-        sealer=sealer,
         subject=stated.referral_id,
         instance=instance,
         directory=directory,

@@ -1,7 +1,7 @@
 """Evidence of what a recipient was sent: kept as it came, stated on request, checked offline.
 
-What is signed of a message is over its exact value, so the value is kept whole. It holds the sealed part as it came,
-which only the instance can open; it is stored under the data key of the record all the same, and goes when that goes.
+The sender's signature covers the exact value, so the value is kept whole. It holds the sealed part as it came, which
+only the instance can open; it is stored under the data key of the record all the same, and goes when that goes.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Final
 from pydantic import ValidationError
 
 from shared.contracts.base import of_later_release
-from shared.contracts.evidence import Evidence, EvidenceStatement, KeptEvidence
+from shared.contracts.evidence import Evidence, EvidenceProof, EvidenceStatement, KeptEvidence
 from shared.envelope.base64url import from_base64url, to_base64url
-from shared.envelope.batch import RootCache, message_digest
+from shared.envelope.content_proof import MessageProof, leaf_digest
 from shared.envelope.headers import decode_headers, is_signed
 from shared.envelope.keys import SigningKey, VerifyKey
 from shared.exchange.message import Record
-from shared.exchange.senders import verify_sender
+from shared.exchange.senders import signing_key, verify_sender
 from shared.exchange.topics import inbox_topic
 from shared.kernel.canonical import canonical_json, signed_statement
 from shared.kernel.clock import rfc3339
@@ -48,14 +48,15 @@ class Witness:
         value = record.value or b""
         headers = [(name, text) for name, text in record.headers if text is not None and is_signed(name)]
         envelope = decode_headers(headers, value)
-        if envelope.attributes.recipient != party:
+        proof = record.proof
+        if envelope.attributes.recipient != party or proof is None:
             raise Defect("evidence_of_another")
         stated: dict[str, object] = {
             "topic": record.topic,
             "broker_time": rfc3339(record.broker_time),
             "instance": self.instance,
             "party": party,
-            "message_digest": message_digest(envelope.attributes, value),
+            "message_digest": leaf_digest(record.salt, envelope.attributes.head.encode() + value).hex(),
             "stated_at": rfc3339(at),
             "proven": [each.value for each in PROVEN],
             "not_proven": [each.value for each in NOT_PROVEN],
@@ -69,6 +70,14 @@ class Witness:
                 {
                     "headers": [(name, text.decode()) for name, text in headers],
                     "value": b64encode(value).decode(),
+                    "salt": record.salt.hex(),
+                    "proof": {
+                        "key_id": proof.key_id,
+                        "signature": to_base64url(proof.signature),
+                        "size": proof.size,
+                        "position": proof.position,
+                        "path": [each.hex() for each in proof.path],
+                    },
                     "statement": signed,
                 }
             )
@@ -91,12 +100,18 @@ def check_evidence(evidence: Evidence, directory: DirectoryIndex) -> None:
     Both keys must have been valid, by this directory, at the time that the statement gives for the arrival, and at
     that of the statement. Their instances serve sender and recipient, or did until these moved. Success proves what
     `statement.proven` lists and no more. Raises `Refused`: the codes of `decode_headers` and `verify_sender`,
-    `value_malformed`, `statement_mismatch`, `statement_key_unknown`, `signature_invalid`.
+    `value_malformed`, `key_unknown`, `statement_mismatch`, `statement_key_unknown`, `signature_invalid`.
     """
     value, statement = _value(evidence.value), evidence.statement
     envelope = decode_headers([(name, text.encode()) for name, text in evidence.headers], value)
-    sender = verify_sender(envelope, directory, at=statement.broker_time, in_force=directory, roots=RootCache())
     attributes = envelope.attributes
+    sender = attributes.source.removeprefix("/instances/")
+    verify_sender(attributes, directory, writer=sender, in_force=directory)
+    key = signing_key(sender, evidence.proof.key_id, directory, at=statement.broker_time, in_force=directory)
+    if key is None:
+        raise Refused("key_unknown", "no key of the sender's instance for that time", field="/proof/key_id")
+    salt, covered = bytes.fromhex(evidence.salt), attributes.head.encode() + value
+    _proof_of(evidence.proof, salt).check(covered, key)
     if statement.instance not in directory.places_of(statement.party) or statement.stated_at < statement.broker_time:
         raise Refused(
             "statement_mismatch", "the instance never served the party, or spoke too early", field="/statement"
@@ -105,12 +120,18 @@ def check_evidence(evidence: Evidence, directory: DirectoryIndex) -> None:
         raise Refused("statement_mismatch", "no message of this sender comes in that topic", field="/statement/topic")
     if (statement.proven, statement.not_proven) != (PROVEN, NOT_PROVEN):
         raise Refused("statement_mismatch", "says more or less than evidence does", field="/statement/proven")
-    if (attributes.recipient, message_digest(attributes, value)) != (statement.party, statement.message_digest):
+    if (attributes.recipient, leaf_digest(salt, covered).hex()) != (statement.party, statement.message_digest):
         raise Refused("statement_mismatch", "the statement is about another message", field="/statement")
-    key = directory.signing_key(statement.key_id)
-    if key is None or key.owner != statement.instance or not key.valid_at(statement.stated_at):
+    entry = directory.signing_key(statement.key_id)
+    if entry is None or entry.owner != statement.instance or not entry.valid_at(statement.stated_at):
         raise Refused("statement_key_unknown", "no key of that instance for that time", field="/statement/key_id")
-    VerifyKey(key.public).verify(from_base64url(statement.signature), signed_statement(CONTEXT, _covered(statement)))
+    VerifyKey(entry.public).verify(from_base64url(statement.signature), signed_statement(CONTEXT, _covered(statement)))
+
+
+def _proof_of(stated: EvidenceProof, salt: bytes) -> MessageProof:
+    path = tuple(bytes.fromhex(each) for each in stated.path)
+    signature = from_base64url(stated.signature)
+    return MessageProof(stated.key_id, signature, stated.size, stated.position, path, salt)
 
 
 def _covered(statement: EvidenceStatement) -> dict[str, object]:

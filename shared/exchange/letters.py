@@ -1,4 +1,4 @@
-"""From a decision's edges to the messages that carry them: addressed, sealed, written; last the fact for audit."""
+"""From a decision's edges to the messages that carry them, addressed; last the fact for audit."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from pydantic_core import to_json
 
 from shared.contracts.items import AnsweredSoFar
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED, MessageType
-from shared.envelope.sealing import Sealer
-from shared.exchange.compose import Addressing, Letter, address
+from shared.exchange.compose import Addressing, compose
 from shared.exchange.decided import Json, Stated, commitment, decided_fact, due_times, edge_salt
 from shared.exchange.holds import Hours
 from shared.exchange.items import told_again
@@ -26,6 +25,7 @@ from shared.kernel.errors import Defect, Refused
 from shared.kernel.ids import coarse_uuid7, uuid4
 from shared.routing.directory_index import PartyEntry
 from shared.routing.engine import Judged, PlannedEdge
+from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.routing import PartyKind, WorkReason
 
 
@@ -85,17 +85,12 @@ class Letters:
     outcome: Judged
     referral_id: UUID
     emitted: tuple[Emitted, ...]
-    letters: tuple[Letter, ...]
+    letters: tuple[Draft, ...]
     waiting: tuple[Waiting, ...]
     planned: tuple[Planned, ...]
     work_reason: WorkReason | None
     traceparent: str | None
-    sealer: Sealer
     revision: int = 1
-
-    def seal(self) -> None:
-        for letter in self.letters:
-            letter.seal(self.sealer)
 
     def drafts(
         self, facts: Json, origin: PartyEntry, *, at: datetime, body_sha256: str, superseded: Sequence[UUID] = ()
@@ -126,17 +121,13 @@ class Letters:
             exercise=outcome.setting.exercise,
             at=at,
             traceparent=self.traceparent,
-            sealer=self.sealer,
         )
-        return (*(letter.draft() for letter in self.letters), fact)
+        return (*self.letters, fact)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writing:
-    """What all letters of one decision share: whose record they are cut from, who reads what, when, on whose trace.
-
-    `sealer` is that of the transaction which sends them.
-    """
+    """What all letters of one decision share: whose record they are cut from, who reads what, when, on whose trace."""
 
     outcome: Judged
     record: Json
@@ -144,7 +135,6 @@ class Writing:
     referral_id: UUID
     at: datetime
     traceparent: str | None
-    sealer: Sealer
     #: By whom it was let go, where it is over its budget.
     released: Released | None = None
     #: Hours of hold windows, where edges are to wait for them.
@@ -178,7 +168,7 @@ def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
     Those whose recipient has no key to seal for at this time get no letter; those whose recipient cannot read theirs
     wait; those with a hold window are planned.
     """
-    written: list[tuple[Emitted, Letter]] = []
+    written: list[tuple[Emitted, Draft]] = []
     waiting: list[Waiting] = []
     planned = _planned(writing, edges)
     outcome = writing.outcome
@@ -207,7 +197,6 @@ def write_letters(writing: Writing, edges: Sequence[PlannedEdge]) -> Letters:
         planned,
         work_reason=work_reason,
         traceparent=writing.traceparent,
-        sealer=writing.sealer,
         revision=writing.revision,
     )
 
@@ -260,7 +249,7 @@ def sealed_of(
     return {"decision": outcome.ref, **told, "edge": edge.as_json(), "salt": salt, "record": record}
 
 
-def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
+def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Draft]:
     outcome, directory = writing.outcome, writing.outcome.setting.directory
     recipient = directory.party(edge.recipient)
     if recipient is None:
@@ -279,6 +268,7 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
         decided_at=writing.at,
         traceparent=writing.traceparent,
         released=writing.released is not None,
+        is_p0=_is_p0(edge, cut.record),
     )
     clear = cut.named | clear_of(edge, edge_id=edge_id, salt=salt, at=writing.at)
     again = None
@@ -289,9 +279,18 @@ def _addressed(edge: PlannedEdge, writing: Writing) -> tuple[Emitted, Letter]:
         again = told.model_copy(update={"moved": not here})
     sealed = sealed_of(edge, outcome, record=cut.record, salt=salt, again=again, released=writing.released)
     form = form_for(cut.message, writing.reads.of(recipient.instance, directory), clear, sealed=sealed)
-    letter = address(form, clear, addressing, sealed=to_json(sealed))
-    where = letter.message_id, letter.instance.id, cut.notice_id
+    letter = compose(form, clear, addressing, sealed=to_json(sealed))
+    where = letter.message_id, letter.recipient_instance, cut.notice_id
     return Emitted(edge, edge_id, *where, cut.items, cut.gone, cut.revision), letter
+
+
+def _is_p0(edge: PlannedEdge, told: Json) -> bool:
+    """Whether the recipient is told, by the edge or its record, of a child at risk.
+
+    The lane must not tell the recipient a priority that the message itself withholds.
+    """
+    levels = edge.facts.get("priority"), told.get("priority", {}).get("level")
+    return PriorityLevel.P0_CHILD_AT_RISK.value in levels
 
 
 class _Cut(NamedTuple):

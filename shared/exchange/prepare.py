@@ -1,4 +1,4 @@
-"""`prepare`: guard → decide → minimise → seal. Every origin calls it; the outbox never holds S3 in the clear."""
+"""`prepare`: guard → decide → minimise → address. Every origin calls it; the last step of the transaction seals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from shared.contracts.referral import ReferralContent, ReferralSubmission
-from shared.envelope.sealing import Sealer
 from shared.exchange.act import Offered
 from shared.exchange.facts import ReadFacts, check_stated, closed, read_facts
 from shared.exchange.holds import Hours
@@ -52,7 +51,7 @@ def law_of(directory: str, policy: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A referral decided and sealed, ready to be stored in one transaction: nothing of it is durable yet.
+    """A referral that is decided, ready to be stored in one transaction: nothing of it is durable yet.
 
     `content` is what the origin keeps, plaintext: the store encrypts it. `drafts` end with the fact for audit.
     `cut` has the numbers of items from whose addresses something was cut, and by which rules. `spent` is what it costs.
@@ -134,7 +133,7 @@ class Looked(NamedTuple):
 def check(submission: ReferralSubmission, *, origin: PartyEntry, documents: Documents, at: datetime) -> Looked:
     """Guard and decide, nothing else: what `prepare` would answer, for a look before sending. Raises `Refused`."""
     # Nothing states the hash of what is only looked at.
-    work = _Work(Filing(submission, origin, body_sha256=""), documents, at, sealer=Sealer())
+    work = _Work(Filing(submission, origin, body_sha256=""), documents, at)
     for stage in (_guard, _read, _judge):
         stage(work)
     return Looked(work.outcome, cuts(work.content), work.waits)
@@ -148,29 +147,26 @@ def prepare(
     at: datetime,
     traceparent: str | None = None,
 ) -> Prepared:
-    """Guard, decide, minimise and seal one submission. Raises `Refused` if the guard or the directory says no.
+    """Guard, decide, minimise and address one submission. Raises `Refused` if the guard or the directory says no.
 
     An edge whose recipient cannot be sealed for at this time has no message: the others go, and the referral is on
     the work list as `undeliverable`. What was posted is taken to be the submission's own JSON.
     """
     posted = digest(submission.model_dump_json().encode())
     filing = Filing(submission, origin, traceparent, body_sha256=posted)
-    (prepared,) = prepare_batch([filing], documents=documents, at=at, sealer=Sealer())
+    (prepared,) = prepare_batch([filing], documents=documents, at=at)
     if isinstance(prepared, Refused):
         raise prepared
     return prepared
 
 
-def prepare_batch(
-    filings: Sequence[Filing], *, documents: Documents, at: datetime, sealer: Sealer
-) -> list[Prepared | Refused]:
+def prepare_batch(filings: Sequence[Filing], *, documents: Documents, at: datetime) -> list[Prepared | Refused]:
     """What `prepare` returns or raises for each filing, in order; one that is refused does not touch another.
 
-    `sealer` is that of the transaction which sends them: to each recipient it seals under one data key. Each stage
-    goes over all of them before the next begins, as in `accept_batch`, and for the same reason.
+    Each stage goes over all of them before the next begins, as in `accept_batch`, and for the same reason.
     """
-    works = [_Work(filing, documents, at, sealer=sealer) for filing in filings]
-    for stage in (_guard, _read, _judge, _address, _seal, _write):
+    works = [_Work(filing, documents, at) for filing in filings]
+    for stage in (_guard, _read, _judge, _address, _write):
         for work in works:
             if work.refused is None:
                 try:
@@ -191,15 +187,13 @@ def prepare_again(
     only: Mapping[tuple[str, str], StaleEdge] | None,
     body_sha256: str,
     traceparent: str | None,
-    sealer: Sealer,
     released: Released | None = None,
     revision: int = 1,
 ) -> Again:
-    """Decide a stored referral again and seal anew the edges in `only`, by (recipient, purpose); None: all there are.
+    """Decide a stored referral again and address the edges in `only` anew, by (recipient, purpose); None: all of them.
 
     Used when a second person has `released` it, when an edge waited too long for its recipients, and when a recipient
     has moved: then the edge keeps its ids. The guard has passed the content before, perhaps by another edition.
-    `sealer` is that of the transaction.
     """
     content = as_kept(content)
     read = read_facts(content, origin, documents.directory)
@@ -214,14 +208,12 @@ def prepare_again(
         referral_id=referral_id,
         at=at,
         traceparent=traceparent,
-        sealer=sealer,
         released=released,
         windows=documents.hours if every else None,  # what has waited for its window does not wait again
         known={key: each.known for key, each in only.items() if each.known is not None},
         revision=revision,
     )
     letters = write_letters(writing, edges)
-    letters.seal()
     left = left_of(letters, only)
     drafts = letters.drafts(read.facts, origin, at=at, body_sha256=body_sha256, superseded=left.superseded)
     return _again(letters, left, origin.id, drafts=drafts, law=documents.law, at=at)
@@ -249,7 +241,7 @@ class _Work:
 
     __slots__ = (
         "at", "content", "documents", "drafts", "filing", "letters", "outcome", "read", "record", "referral_id",
-        "refused", "sealer", "spent", "waits",
+        "refused", "spent", "waits",
     )  # fmt: skip
 
     content: ReferralSubmission
@@ -262,11 +254,10 @@ class _Work:
     letters: Letters
     drafts: tuple[Draft, ...]
 
-    def __init__(self, filing: Filing, documents: Documents, at: datetime, *, sealer: Sealer) -> None:
+    def __init__(self, filing: Filing, documents: Documents, at: datetime) -> None:
         self.filing = filing
         self.documents = documents
         self.at = at
-        self.sealer = sealer
         self.refused: Refused | None = None
 
 
@@ -315,14 +306,9 @@ def _letters(work: _Work) -> Letters:
         referral_id=work.referral_id,
         at=work.at,
         traceparent=work.filing.traceparent,
-        sealer=work.sealer,
         windows=work.documents.hours,
     )
     return write_letters(writing, work.outcome.edges)
-
-
-def _seal(work: _Work) -> None:
-    work.letters.seal()
 
 
 def _write(work: _Work) -> None:

@@ -7,11 +7,14 @@ from enum import StrEnum
 
 
 class Fate(StrEnum):
-    """`park` keeps place and reason; `refuse` is a coded answer; `drop` was done before; `move` is elsewhere now.
+    """`park` keeps it as a dead letter; `refuse` is a coded answer; `drop` was done before; `move` is elsewhere now.
 
-    `defer` leaves it with its sender until we can read it, `wait` keeps it here until what it lacks has come.
+    `defer` leaves it with its sender until we can read it, `wait` keeps it here until what it lacks has come. `skip`
+    takes no number: the writer appends the record again. Whatever else is not simply applied or dropped, the writer is
+    told of.
     """
 
+    SKIP = "skip"
     PARK = "park"
     DEFER = "defer"
     WAIT = "wait"
@@ -23,111 +26,91 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`receipt`: the verified sender is told. `keeps_body`: kept encrypted, as signature and guard both passed."""
+    """`keeps_body`: a dead letter is kept encrypted, since signature and guard both passed."""
 
     fate: Fate
-    receipt: bool
     alarm: bool
     keeps_body: bool
     meaning: str
 
 
 RECORD_TABLE: dict[str, Row] = {
-    "header_not_utf8": Row(Fate.PARK, False, True, False, "a header value is not UTF-8"),
-    "header_null": Row(Fate.PARK, False, True, False, "a header has no value"),
-    "header_missing": Row(Fate.PARK, False, True, False, "a required header is absent"),
-    "header_duplicate": Row(Fate.PARK, False, True, False, "a header occurs twice"),
-    "header_unknown": Row(Fate.PARK, False, True, False, "a ce_ header that is neither listed nor an extension ce_x…"),
-    "header_malformed": Row(Fate.PARK, False, True, False, "a header value breaks its own format"),
-    "record_empty": Row(Fate.PARK, False, True, False, "the record has no value"),
-    "record_too_large": Row(Fate.PARK, False, True, False, "the value exceeds the record bound"),
+    "header_not_utf8": Row(Fate.PARK, True, False, "a header value is not UTF-8"),
+    "header_null": Row(Fate.PARK, True, False, "a header has no value"),
+    "header_missing": Row(Fate.PARK, True, False, "a required header is absent"),
+    "header_duplicate": Row(Fate.PARK, True, False, "a header occurs twice"),
+    "header_unknown": Row(Fate.PARK, True, False, "a ce_ header that is neither listed nor an extension ce_x…"),
+    "header_malformed": Row(Fate.PARK, True, False, "a header value breaks its own format"),
+    "record_empty": Row(Fate.SKIP, True, False, "the record has no value"),
+    "record_too_large": Row(Fate.PARK, True, False, "the value exceeds the record bound"),
     "broker_time_stated": Row(
-        Fate.PARK, False, True, False, "its time was stated by a producer: the topic is not LogAppendTime"
+        Fate.PARK, True, False, "its time was stated by a producer: the topic is not LogAppendTime"
     ),
-    "broker_time_off": Row(Fate.PARK, False, True, False, "the broker's time is over 10 minutes ahead of our own"),
-    "key_mismatch": Row(Fate.PARK, False, True, False, "the Kafka key is not the subject"),
-    "sender_unknown": Row(Fate.PARK, False, True, False, "the sender is not in the directory, or served elsewhere"),
-    "recipient_not_served": Row(Fate.PARK, False, True, False, "the recipient is not served by this instance"),
+    "broker_time_off": Row(Fate.PARK, True, False, "the broker's time is over 10 minutes ahead of our own"),
+    "key_mismatch": Row(Fate.PARK, True, False, "the Kafka key is not the subject"),
+    "sender_unknown": Row(Fate.PARK, True, False, "the sender is not in the directory, or served elsewhere"),
+    "recipient_not_served": Row(Fate.PARK, True, False, "the recipient is not served by this instance"),
     "recipient_awaited": Row(
-        Fate.WAIT, True, False, False, "no directory has come yet that moves the recipient here: it waits here for one"
+        Fate.WAIT, False, False, "no directory has come yet that moves the recipient here: it waits here for one"
     ),
     "recipient_moved": Row(
         Fate.MOVE,
-        True,
         False,
         False,
         "another instance serves the recipient now: the edge is issued anew there",
     ),
     "topic_wrong": Row(
-        Fate.PARK, False, True, False, "the record is not in the topic of its sender's instance to its recipient's"
+        Fate.PARK, True, False, "the record is not in the topic of its sender's instance to its recipient's"
     ),
-    "proof_missing": Row(Fate.PARK, False, True, False, "no batch proof"),
-    "key_unknown": Row(Fate.PARK, False, True, False, "the signing key is not in the directory"),
-    "key_revoked": Row(Fate.PARK, False, True, False, "the directory in force has revoked the signing key"),
-    "signature_invalid": Row(Fate.PARK, False, True, False, "the batch proof does not hold"),
-    "type_unknown": Row(Fate.DEFER, True, True, False, "no such message type in this release"),
-    "version_unknown": Row(Fate.DEFER, True, True, False, "a known message in a version this service does not read"),
-    "code_unknown": Row(Fate.DEFER, True, True, False, "well formed, but for a code that none of our lists has"),
-    "guard_unknown": Row(Fate.DEFER, True, True, False, "passed by an edition of the guard that we do not know"),
-    "body_invalid": Row(Fate.PARK, True, True, False, "the value is not the JSON the type's schema describes"),
+    "proof_malformed": Row(Fate.SKIP, True, False, "the proof record breaks its own format"),
+    "proof_missing": Row(Fate.SKIP, True, False, "no proof record before it covers its place"),
+    "place_malformed": Row(Fate.SKIP, True, False, "the record states no place in its stream"),
+    "ack_malformed": Row(Fate.SKIP, True, False, "the acknowledgement breaks its own format"),
+    "key_unknown": Row(Fate.SKIP, True, False, "the directory has no such key of its writer, or has revoked it"),
+    "signature_invalid": Row(Fate.PARK, True, False, "the content signature does not hold"),
+    "type_unknown": Row(Fate.DEFER, True, False, "no such message type in this release"),
+    "version_unknown": Row(Fate.DEFER, True, False, "a known message in a version this service does not read"),
+    "code_unknown": Row(Fate.DEFER, True, False, "well formed, but for a code that none of our lists has"),
+    "guard_unknown": Row(Fate.DEFER, True, False, "passed by an edition of the guard that we do not know"),
+    "body_invalid": Row(Fate.PARK, True, False, "the value is not the JSON the type's schema describes"),
     "statement_not_yours": Row(
-        Fate.REFUSE, True, True, False, "the table of authority lets no sender of this kind say it to this recipient"
+        Fate.REFUSE, True, False, "the table of authority lets no sender of this kind say it to this recipient"
     ),
-    "exercise_mismatch": Row(
-        Fate.REFUSE, True, True, False, "an exercise record of or for a live party, or the reverse"
-    ),
-    "sender_suspended": Row(Fate.REFUSE, True, True, False, "the directory has suspended the sender"),
-    "edge_not_reproducible": Row(Fate.PARK, True, True, True, "the recipient cannot derive the edge it was sent"),
-    "engine_unknown": Row(Fate.DEFER, True, True, False, "decided by an engine version this service does not know"),
-    "edge_not_ours": Row(Fate.REFUSE, True, True, False, "the edge names another recipient"),
+    "exercise_mismatch": Row(Fate.REFUSE, True, False, "an exercise record of or for a live party, or the reverse"),
+    "sender_suspended": Row(Fate.REFUSE, True, False, "the directory has suspended the sender"),
+    "edge_not_reproducible": Row(Fate.PARK, True, True, "the recipient cannot derive the edge it was sent"),
+    "engine_unknown": Row(Fate.DEFER, True, False, "decided by an engine version this service does not know"),
+    "edge_not_ours": Row(Fate.REFUSE, True, False, "the edge names another recipient"),
     "decision_time_off": Row(
         Fate.REFUSE,
-        True,
         False,
         False,
         "decided over 60 s after the broker's time, or otherwise on the broker's day",
     ),
     "message_time_off": Row(
-        Fate.REFUSE, True, True, False, "dated over 5 minutes after the broker's time, or before the year 2000"
+        Fate.REFUSE, True, False, "dated over 5 minutes after the broker's time, or before the year 2000"
     ),
-    "document_lapsed": Row(
-        Fate.REFUSE, True, False, False, "directory or policy no longer active at the broker's time"
-    ),
+    "document_lapsed": Row(Fate.REFUSE, False, False, "directory or policy no longer active at the broker's time"),
     "document_unknown": Row(
         Fate.WAIT,
-        True,
         False,
         False,
         "its directory or policy has not come: it waits here, or deferred where no room is",
     ),
     "act_awaited": Row(
-        Fate.WAIT, True, False, False, "the act before it in its track has not come: it waits here, as for a document"
+        Fate.WAIT, False, False, "the act before it in its track has not come: it waits here, as for a document"
     ),
     "revision_not_above": Row(
-        Fate.REFUSE, True, False, False, "other content of an edge or act that is held, and not under a higher revision"
+        Fate.REFUSE, False, False, "other content of an edge or act that is held, and not under a higher revision"
     ),
-    "subject_withdrawn": Row(Fate.REFUSE, True, False, False, "its sender has taken the subject back"),
-    "sealed_unopenable": Row(Fate.PARK, True, True, False, "the sealed part does not open in this context"),
-    "guard_refused": Row(Fate.REFUSE, True, True, False, "the guard refuses the opened sealed part"),
-    "sequence_reused": Row(
-        Fate.REFUSE,
-        True,
-        True,
-        False,
-        "another message of this pair and epoch had this number: to be signed in a new epoch",
-    ),
-    "message_id_reused": Row(Fate.PARK, True, True, True, "another message had this message id"),
-    "message_replayed": Row(Fate.DROP, True, False, False, "this message id was applied before"),
-    "sequence_gap": Row(
-        Fate.APPLY, True, False, False, "an earlier sequence has not arrived yet; one that never does, accounting names"
-    ),
-    "receipt_unmatched": Row(Fate.PARK, False, True, False, "a receipt for a message that this instance did not send"),
-    "accept_defect": Row(Fate.PARK, False, True, False, "our own check failed on this record: it fails closed"),
-    "handler_defect": Row(Fate.PARK, True, True, True, "the service's own code failed on this message alone"),
+    "subject_withdrawn": Row(Fate.REFUSE, False, False, "its sender has taken the subject back"),
+    "sealed_unopenable": Row(Fate.PARK, True, False, "the sealed part does not open in this context"),
+    "guard_refused": Row(Fate.REFUSE, True, False, "the guard refuses the opened sealed part"),
+    "message_id_reused": Row(Fate.PARK, True, True, "another message had this message id"),
+    "message_replayed": Row(Fate.DROP, False, False, "this message id was applied before"),
+    "accept_defect": Row(Fate.PARK, True, False, "our own check failed on this record: it fails closed"),
+    "handler_defect": Row(Fate.PARK, True, True, "the service's own code failed on this message alone"),
 }
-
-#: The refusal that settles nothing: the sender opens a new epoch for the pair and signs the message again in it.
-SIGN_AGAIN = "sequence_reused"
 
 #: The refusal of what its recipient was told is taken back: an origin that does not know of it was restored.
 SUBJECT_WITHDRAWN = "subject_withdrawn"
@@ -137,8 +120,8 @@ DECIDE_AGAIN: frozenset[str] = frozenset({"decision_time_off", "document_lapsed"
 
 
 def row_for(code: str) -> Row:
-    """The row of a code; a domain refusal has no row of its own and is a receipted refusal without alarm."""
+    """The row of a code; a domain refusal has no row of its own and is a refusal without alarm."""
     return RECORD_TABLE.get(code, _DOMAIN_REFUSAL)
 
 
-_DOMAIN_REFUSAL = Row(Fate.REFUSE, True, False, False, "the service's state machine refuses the act")
+_DOMAIN_REFUSAL = Row(Fate.REFUSE, False, False, "the service's state machine refuses the act")

@@ -11,24 +11,23 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-from shared.contracts.registry import BETWEEN_PARTIES, MARKS, STATED_BY_INSTANCES, MessageType
-from shared.envelope.attributes import Attributes, Envelope, Tier
-from shared.envelope.batch import RootCache, verify
+from shared.contracts.registry import BETWEEN_PARTIES, STATED_BY_INSTANCES, MessageType
+from shared.envelope.attributes import Attributes
 from shared.envelope.keys import VerifyKey
 from shared.exchange.authority import check_may_say
 from shared.exchange.message import Record
 from shared.exchange.origin import ANSWERS
 from shared.exchange.topics import AUDIT
-from shared.kernel.errors import Refused
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Refused, Unavailable
 from shared.routing.derive import TOLERANCE
 from shared.routing.directory_index import DirectoryIndex
+from shared.routing.shelf import Shelf
 
 #: How far the broker's clock may be ahead of ours.
 AHEAD_MAX: Final = timedelta(minutes=10)
 #: No message was written before it.
 _FIRST: Final = datetime(2000, 1, 1, tzinfo=UTC)
-#: What begins the type of that which has no number, in every version.
-_UNNUMBERED: Final = f"causeway.{MARKS.name}.v"
 
 
 def check_broker_time(record: Record, now: datetime) -> None:
@@ -52,44 +51,55 @@ def check_said_at(message: MessageType, said_at: datetime, broker_time: datetime
         raise Refused("message_time_off", "written after the broker took it", field="ce_time")
 
 
-def verify_sender(
-    envelope: Envelope, directory: DirectoryIndex, *, at: datetime, in_force: DirectoryIndex, roots: RootCache
-) -> str:
-    """The instance that sent it. Success says: the sender's own signature, by a key valid at `at`, the broker's time.
+class SigningKeys:
+    """The keys of instances, for the proofs of records: (instance, key id, the broker's time) → the key, or None.
 
-    `in_force` is the directory of now, by our own clock. An instance that served the party before it moved is its
-    sender too: what it may still say, `check_stated_by` says. Raises `Refused`: `sender_unknown`, `key_revoked`,
-    the codes of `shared.envelope.batch.verify`, and `header_malformed` for what has no number and should.
+    A key counts if the directory in force at the broker's time says that it is the instance's and valid, and if the
+    directory of now, by our own clock, has not revoked it. None while this instance has no directory.
     """
-    attributes = envelope.attributes
-    instance = attributes.source.removeprefix("/instances/")
-    # The clocks of two sides differ: whoever is served elsewhere by now may have been, by the broker's, a moment ago.
-    places = [each for each in (directory, in_force) if serves(instance, attributes.sender, each)]
-    if not places or attributes.source != f"/instances/{instance}":
-        raise Refused("sender_unknown", field="ce_sender")
-    directory = places[0]
 
-    if directory.revoked(attributes.key_id) or in_force.revoked(attributes.key_id):
-        raise Refused("key_revoked", field="ce_keyid")
+    __slots__ = ("_clock", "_directories")
 
-    def key_of(sender: str, key_id: str) -> VerifyKey | None:
-        entry = directory.signing_key(key_id)
-        # Tier `party` claims the party's own key, tier `hosted` that of the instance which serves it: no more, no less.
-        owner = sender if attributes.tier is Tier.PARTY else instance
-        if entry is None or entry.owner != owner or not entry.valid_at(at):
+    def __init__(self, directories: Shelf[DirectoryIndex], clock: Clock) -> None:
+        self._directories = directories
+        self._clock = clock
+
+    def __call__(self, instance: str, key_id: str, at: datetime) -> VerifyKey | None:
+        try:
+            directory, in_force = self._directories.active(at), self._directories.active(self._clock.now())
+        except Unavailable:
             return None
-        return _verify_key(entry.public)
+        return signing_key(instance, key_id, directory, at=at, in_force=in_force)
 
-    verify(envelope, key_of, roots)
-    if attributes.sequence == 0 and not attributes.type.startswith(_UNNUMBERED):
-        raise Refused("header_malformed", "only marks have no number", field="ce_sequence")
-    return instance
+
+def signing_key(
+    instance: str, key_id: str, directory: DirectoryIndex, *, at: datetime, in_force: DirectoryIndex
+) -> VerifyKey | None:
+    """Return the instance's own key if it is valid at `at` by `directory`, and revoked neither there nor now."""
+    entry = directory.signing_key(key_id)
+    if entry is None or entry.owner != instance or not entry.valid_at(at):
+        return None
+    if directory.revoked(key_id) or in_force.revoked(key_id):
+        return None
+    return _verify_key(entry.public)
+
+
+def verify_sender(attributes: Attributes, directory: DirectoryIndex, *, writer: str, in_force: DirectoryIndex) -> None:
+    """Check that the instance which wrote the stream (`writer`) serves the sender, by the directory of the broker's
+    time or by that of now (`in_force`): the clocks of two sides differ.
+
+    An instance that served the party before it moved is its sender, too; `check_stated_by` says what it may still say.
+    The writer's signature is checked elsewhere. Raises `Refused("sender_unknown")`.
+    """
+    served = any(serves(writer, attributes.sender, each) for each in (directory, in_force))
+    if not served or attributes.source != f"/instances/{writer}":
+        raise Refused("sender_unknown", field="ce_sender")
 
 
 def check_stated_by(
     message: MessageType, attributes: Attributes, sender_instance: str, *, directory: DirectoryIndex
 ) -> None:
-    """Receipts and facts are stated by an instance itself: a party cannot receipt for the one that serves it.
+    """Facts are stated by an instance itself: a party cannot state them for the instance that serves it.
 
     Whoever served a party until it moved says no more for it than what it answers. Raises `Refused`: `sender_unknown`,
     and `statement_not_yours` for what the sender's kind may not say.

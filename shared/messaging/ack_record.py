@@ -74,8 +74,8 @@ def build_ack_record(ack: Ack, incoming: Incoming, key: SigningKey) -> RecordByt
     return RecordBytes(b"", ((KIND, ACK),), value)
 
 
-def parse_ack_record(value: bytes, keys: PlaceKeys) -> Ack:
-    """Read an acknowledgement and check its signature.
+def parse_ack_record(value: bytes, keys: PlaceKeys, at: datetime) -> Ack:
+    """Read an acknowledgement that the broker took at `at`, and check its signature.
 
     Raises `Refused` with `ack_malformed`, `key_unknown` or `signature_invalid`. The caller checks that its reader may
     acknowledge the pair.
@@ -91,7 +91,7 @@ def parse_ack_record(value: bytes, keys: PlaceKeys) -> Ack:
     signed = stated.model_dump(mode="json", exclude={"signature"}) | {"at": rfc3339(stated.at)}
     if canonical_json(signed | {"signature": stated.signature}) != value:
         raise Refused("ack_malformed")
-    key = keys(stated.reader, stated.key_id)
+    key = keys(stated.reader, stated.key_id, at)
     if key is None:
         raise Refused("key_unknown")
     key.verify(signature, signed_statement(CONTEXT, signed))

@@ -13,12 +13,12 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from shared.envelope.headers import PLACE
 from shared.kernel.errors import Refused
 from shared.messaging.ack_record import ACK, parse_ack_record
 from shared.messaging.acks import Ack
 from shared.messaging.placement import (
     KIND,
-    PLACE,
     PROOF,
     PlaceKeys,
     ProvenSegment,
@@ -105,14 +105,14 @@ class PartitionVerifier:
             if kind == PROOF:
                 return self._prove(raw)
             if kind == ACK:
-                return StatedAck(raw, parse_ack_record(raw.value or b"", self._keys))
+                return StatedAck(raw, parse_ack_record(raw.value or b"", self._keys, raw.broker_time))
             return self._place(raw)
         except Refused as error:
             return Unreadable(raw, error.code)
 
     def _prove(self, raw: RawRecord) -> Verified:
         self.proven = None
-        proven = parse_proof_record(raw.value or b"", self._keys)
+        proven = parse_proof_record(raw.value or b"", self._keys, raw.broker_time)
         if (proven.pair, proven.lane) != (self._pair, self._lane):
             raise Refused("topic_wrong")
         self.proven, self.proof_offset = proven, raw.offset
@@ -156,7 +156,7 @@ class CopyVerifier:
     def _begin(self, record: RawRecord) -> None:
         self._verifier = None
         try:
-            proven = parse_proof_record(record.value or b"", self._keys)
+            proven = parse_proof_record(record.value or b"", self._keys, record.broker_time)
         except Refused:
             return
         if proven.pair.writer == self._writer:

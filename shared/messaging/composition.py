@@ -14,14 +14,16 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from shared.envelope.content_proof import GROUP_MESSAGES_MAX, draw_salt, leaf_digest, prove_content
+from shared.envelope.headers import SALT, TRACEPARENT
 from shared.envelope.keys import SealingKey, SigningKey
+from shared.envelope.record_value import join_value
 from shared.envelope.sealing import SealContext
 from shared.envelope.segment_sealing import GroupSealer
 from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import Defect, Refused
 from shared.messaging.contract import ControlBody
 from shared.messaging.exceptions import OutcomeList
-from shared.messaging.placement import SALT, covered_bytes
+from shared.messaging.placement import covered_bytes
 from shared.messaging.ports import Draft
 from shared.messaging.resync import Holdings, ResyncRequest
 from shared.messaging.segments import OutgoingMessage, RecordBytes, Unplaced
@@ -29,7 +31,6 @@ from shared.messaging.streams import CONTROL_ROLES, Lane, Pair, Role
 
 #: From so many referrals a transaction has one group an instance instead of one a recipient party.
 SHARED_GROUP_REFERRALS: Final = 16
-TRACEPARENT: Final = "traceparent"
 #: Bytes of headers and value of one message; the rest of a topic's bound is for salt, place and framing.
 RECORD_BYTES_MAX: Final = 1_000_000
 
@@ -136,23 +137,15 @@ def _chunk(members: Sequence[int]) -> Iterable[Sequence[int]]:
     return (members[start : start + size] for start in range(0, len(members), size))
 
 
-def split_value(value: bytes) -> tuple[bytes, bytes | None]:
-    """Split a record's value into the clear part's JSON and the sealed part. Raises `Refused("body_invalid")`."""
-    clear, found, sealed = value.partition(b"\n")
-    if not found:
-        raise Refused("body_invalid")
-    return clear, sealed or None
-
-
 def _seal(draft: Draft, letter: Letter, sealer: GroupSealer | None) -> OutgoingMessage:
     sealed = b""
     if sealer is not None and letter.plaintext is not None and letter.context is not None:
         sealed = sealer.seal(letter.plaintext, letter.context)
-    value = canonical_json(dict(letter.clear)) + b"\n" + sealed
+    value = join_value(canonical_json(dict(letter.clear)), sealed)
     headers = tuple((name, text.encode()) for name, text in letter.headers)
     salt = draw_salt()
     telemetry = () if letter.traceparent is None else ((TRACEPARENT, letter.traceparent.encode()),)
-    key = str(draft.subject or letter.message_id).encode()
+    key = dict(letter.headers).get("ce_subject", str(letter.message_id)).encode()
     if len(value) + sum(len(name) + len(text) for name, text in headers) > RECORD_BYTES_MAX:
         raise Refused("record_too_large")
     return OutgoingMessage(

@@ -12,12 +12,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - the library's class has a lower-case name
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.envelope.content_proof import SALT_BYTES, ContentProof, Leaf, check_groups, leaf_digest, unpack_proof
+from shared.envelope.headers import PLACE, SALT, is_signed
 from shared.envelope.keys import SigningKey, VerifyKey
 from shared.kernel.errors import Refused
 from shared.messaging.segments import RecordBytes, Segment
@@ -26,16 +28,15 @@ from shared.messaging.streams import DIGEST_BYTES, Lane, Pair, Place, extend_cha
 CONTEXT: Final = "causeway-place/v1"
 KIND: Final = "causeway"
 PROOF: Final = b"proof"
-PLACE: Final = "place"
-SALT: Final = "salt"
 
 _PLACE: Final = Struct(">16sQ")
 _HEAD: Final = Struct(f">B16sBQH{DIGEST_BYTES}s64s")
 _MEMBER: Final = Struct(">H")
 _VERSION: Final = 1
 
-#: (writing instance, key id) → the key, or None unless the instance may sign with it now.
-PlaceKeys = Callable[[str, str], VerifyKey | None]
+#: (instance, key id, the broker's time of the record) → the key, or None. A key counts if the directory had it at that
+#: time and nobody has revoked it since.
+PlaceKeys = Callable[[str, str, datetime], VerifyKey | None]
 Headers = Iterable[tuple[str, bytes | None]]
 
 
@@ -97,8 +98,8 @@ def place_record(record: RecordBytes, place: Place) -> RecordBytes:
     return record._replace(headers=(*record.headers, header))
 
 
-def parse_proof_record(value: bytes, keys: PlaceKeys) -> ProvenSegment:
-    """Read a proof record and check its place signature.
+def parse_proof_record(value: bytes, keys: PlaceKeys, at: datetime) -> ProvenSegment:
+    """Read a proof record that the broker took at `at`, and check its place signature.
 
     Raises `Refused` with `proof_malformed`, `key_unknown` or `signature_invalid`. A group whose content signature does
     not hold is stated in `is_signed`: its messages become dead letters, and the others are taken.
@@ -108,14 +109,14 @@ def parse_proof_record(value: bytes, keys: PlaceKeys) -> ProvenSegment:
         digests = tuple(proof.leaves[member].digest for member in members)
     except (StructError, ValueError, IndexError):
         raise Refused("proof_malformed") from None
-    key = keys(stated.pair.writer, stated.key_id)
+    key = keys(stated.pair.writer, stated.key_id, at)
     if key is None:
         raise Refused("key_unknown")
     packed = value[len(value) - stated.proof_bytes :]
     key.verify(
         stated.signature, _statement(stated, extend_chain(stated.chain_before, digests), packed, count=len(members))
     )
-    valid = check_groups(proof, proof.roots(), lambda key_id: keys(stated.pair.writer, key_id))
+    valid = check_groups(proof, proof.roots(), lambda key_id: keys(stated.pair.writer, key_id, at))
     signed = tuple(valid[proof.leaves[member].group] for member in members)
     where = stated.pair, stated.incarnation, stated.lane, stated.first, stated.chain_before
     return ProvenSegment(*where, digests, signed, proof, members)
@@ -134,12 +135,8 @@ def covered_bytes(headers: Headers, value: bytes) -> bytes:
 
     Each header is its name, `:`, its value and a line feed; one more line feed precedes the value.
     """
-    covered = sorted((name, text or b"") for name, text in headers if _is_covered(name))
+    covered = sorted((name, text or b"") for name, text in headers if is_signed(name))
     return b"".join(b"%s:%s\n" % (name.encode(), text) for name, text in covered) + b"\n" + value
-
-
-def _is_covered(name: str) -> bool:
-    return name.startswith("ce_") or name == "content-type"
 
 
 def digest_record(headers: Sequence[tuple[str, bytes | None]], value: bytes) -> bytes | None:
@@ -151,7 +148,7 @@ def digest_record(headers: Sequence[tuple[str, bytes | None]], value: bytes) -> 
     salts = [text for name, text in headers if name == SALT]
     if len(salts) != 1 or salts[0] is None or len(salts[0]) != SALT_BYTES:
         return None
-    covered = [(name, text) for name, text in headers if _is_covered(name)]
+    covered = [(name, text) for name, text in headers if is_signed(name)]
     if len({name for name, _ in covered}) != len(covered):
         return None
     if any(text is None or b"\n" in text or "\n" in name or ":" in name for name, text in covered):
