@@ -7,7 +7,7 @@ Each database is read past its row policies.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Final
@@ -25,7 +25,7 @@ from shared.runtime.http.budgets import BURST_S
 from shared.runtime.http.identity import key_hash
 from shared.runtime.instance.settings import prefix_of as settings_prefix
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC, publish_beats
-from tests.support.driver_delivery import FINAL_OUTCOMES, Rows, read_rows, read_value
+from tests.support.driver_delivery import Rows, edge_act, read_rows, read_value
 from tests.support.running import Exchange
 
 __all__ = ["BODY_BYTES_MAX", "BURST_S", "DIRECTORY_TOPIC", "DOCUMENT_TOLERANCE", "settings_prefix"]
@@ -54,11 +54,10 @@ async def list_expected_effects(exchange: Exchange, instance: str) -> Rows:
 
     An edge whose message the recipient refused because its referral was withdrawn has no effect.
     """
-    query = f"""
+    query = """
     SELECT coalesce(e.notice_id, e.referral_id)::text, e.recipient, e.purpose, r.state = 'withdrawn'
-    FROM edge AS e JOIN referral AS r USING (referral_id) WHERE e.state = 'emitted' AND NOT (
-        r.state = 'withdrawn' AND e.message_id IN (
-            SELECT message_id FROM ({FINAL_OUTCOMES}) AS final WHERE code = 'subject_withdrawn'))
+    FROM edge AS e JOIN referral AS r USING (referral_id)
+    WHERE e.state = 'emitted' AND NOT (r.state = 'withdrawn' AND coalesce(e.receipt_code, '') = 'subject_withdrawn')
     """
     return await read_rows(exchange, instance, query)
 
@@ -124,11 +123,11 @@ async def count_edges_issued_while_held(exchange: Exchange) -> int:
     return int(await read_value(exchange, "hotline", query))
 
 
-async def list_lost_edges(exchange: Exchange) -> frozenset[UUID]:
-    """List the edges that recipients hold and that the restored hotline does not know."""
-    return frozenset(
-        row["edge_id"] for row in await read_rows(exchange, "hotline", "SELECT instance, edge_id FROM stray")
-    )
+async def list_lost_edges(exchange: Exchange, edges: Collection[UUID]) -> frozenset[UUID]:
+    """List those of the edges that the restored hotline does not know and that its operator's list names."""
+    lines = await read_rows(exchange, "hotline", "SELECT act FROM operator_line WHERE kind = 'unknown'")
+    named = {row["act"] for row in lines}
+    return frozenset(edge for edge in edges if edge_act(edge) in named)
 
 
 async def list_referrals_behind_recipient(exchange: Exchange) -> frozenset[UUID]:

@@ -1,56 +1,67 @@
 """Observations of delivery between instances that no API gives, and controlled damage to it.
 
-This module and `tests.support.running` alone know the tables, topics and clients of the delivery mechanism. Tests of
-journeys and failures call these functions, so that another mechanism changes no test.
+This module, `tests.support.kafka_records` and `tests.support.running` alone know the tables, topics and clients of the
+delivery mechanism. Tests of journeys and failures call these functions, so that another mechanism changes no test.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from deploy.accounting import views
-from deploy.accounting.spans import Spans
-from deploy.accounting.streams import Pair
 from deploy.site.access import admin_access
-from shared.contracts.registry import ALL, BY_TYPE, Family
-from shared.exchange.message import Draft, Record
-from shared.exchange.topics import INBOXES, inbox_prefix, inbox_topic
-from shared.runtime.kafka.reader import Bounds, LogReader
-from shared.runtime.kafka.writer import BATCH_BYTES_MAX as SENT_BYTES_MAX
-from shared.runtime.post.ports import Coordinate
+from shared.exchange.message import Draft
+from shared.exchange.topics import AUDIT, INBOXES, inbox_prefix, inbox_topic
+from shared.exchange.tracks import act_of
+from shared.messaging.kafka.log import APPEND_BYTES_MAX as SENT_BYTES_MAX
+from shared.messaging.streams import LANES, Lane, LaneEnd, Pair
+from tests.support import kafka_records
+from tests.support.kafka_records import Bounds, StoredRecord
 from tests.support.running import Exchange
 
-__all__ = ["SENT_BYTES_MAX", "Draft", "Pair", "Record", "Spans", "inbox_prefix", "inbox_topic"]
+__all__ = ["LANES", "SENT_BYTES_MAX", "Draft", "Lane", "Pair", "StoredRecord", "inbox_prefix", "inbox_topic"]
 
 Rows = list[asyncpg.Record]
 
-#: Types of messages between two parties, which recipients acknowledge.
-ACKNOWLEDGED: Final = [each.type for each in ALL if each.family in (Family.REFERRAL, Family.NOTICE)]
-#: Subquery: each sent message with a final outcome.
-FINAL_OUTCOMES: Final = """
-SELECT message_id, outcome, code
-FROM (SELECT message_id, outcome, code FROM settled UNION ALL SELECT message_id, outcome, code FROM outbox) AS each
-WHERE outcome IS NOT NULL
+#: Subquery: each sent edge, its place, and its outcome as its origin knows it. A message in an earlier incarnation was
+#: carried into this one, or was delivered.
+EDGE_OUTCOMES: Final = """
+SELECT e.message_id, e.referral_id, e.recipient, e.instance, e.incarnation, e.receipt_code,
+       CASE WHEN e.receipt_code = 'subject_withdrawn' THEN 'withdrawn' WHEN e.receipt IS NOT NULL THEN e.receipt
+            WHEN o.message_id IS NOT NULL THEN o.outcome
+            WHEN e.incarnation <> s.incarnation OR e.number <= s.acked THEN 'applied' ELSE 'open' END AS outcome
+FROM edge AS e LEFT JOIN stream AS s ON s.peer = e.instance AND s.lane = e.lane
+LEFT JOIN outcome_open AS o ON o.peer = e.instance AND o.message_id = e.message_id
+WHERE e.state = 'emitted' AND e.message_id IS NOT NULL
 """
-#: A message that its recipient refuses because the subject is withdrawn has the outcome `withdrawn`.
-_OUTCOME: Final = "CASE code WHEN 'subject_withdrawn' THEN 'withdrawn' ELSE outcome END AS outcome"
+#: Each subject that an instance received, with the time. Its key is that of an edge: notice or referral, and recipient.
+_ARRIVALS: Final[Mapping[str, str]] = {
+    "hotline": "SELECT referral_id AS item, party, received_at FROM offer",
+    "law_enforcement": "SELECT referral_id AS item, party, min(received_at) AS received_at FROM case_edge GROUP BY 1, 2",
+    "industry": "SELECT notice_id AS item, party, received_at FROM notice",
+}
+_ITEMS: Final = """
+SELECT message_id, coalesce(notice_id, referral_id) AS item, recipient AS party FROM edge
+WHERE message_id = ANY($1::uuid[])
+"""
 
 
-class Number(NamedTuple):
-    """The number of one message between parties."""
+class StreamKey(NamedTuple):
+    """One stream in one incarnation."""
 
-    sender: str
-    recipient: str
-    epoch: UUID
-    sequence: int
+    writer: str
+    addressee: str
+    incarnation: UUID
+    lane: Lane
 
-    def __str__(self) -> str:
-        return f"{self.sender} → {self.recipient} #{self.sequence}"
+
+#: First and last of numbers that follow each other.
+Span = tuple[int, int]
 
 
 async def read_rows(exchange: Exchange, instance: str, query: str, *arguments: object) -> Rows:
@@ -72,173 +83,188 @@ async def read_value(exchange: Exchange, instance: str, query: str, *arguments: 
 # -- sent messages ------------------------------------------------------------------------------------------
 
 
-async def list_final_outcomes(exchange: Exchange, instance: str) -> Rows:
-    """List `id`, `outcome` and `n`, the number of copies, of each sent message that has a final outcome."""
-    query = f"SELECT message_id::text AS id, {_OUTCOME}, count(*) AS n FROM ({FINAL_OUTCOMES}) AS sent GROUP BY 1, 2"
-    return await read_rows(exchange, instance, query)
+async def list_edge_outcomes(exchange: Exchange, instance: str) -> Rows:
+    """List `message_id`, `outcome` and `receipt_code` of each sent edge; `open` is no outcome yet."""
+    return await read_rows(exchange, instance, EDGE_OUTCOMES)
 
 
-async def list_open_messages(exchange: Exchange, instance: str) -> Rows:
-    """List the `id` of each sent message between parties that is not closed."""
-    query = "SELECT message_id::text AS id FROM outbox WHERE NOT done AND type = ANY($1::text[])"
-    return await read_rows(exchange, instance, query, ACKNOWLEDGED)
+async def list_unread_streams(exchange: Exchange, instance: str) -> list[str]:
+    """Describe each own stream that its recipient or audit has not read to its end, by their own word or ours."""
+    query = "SELECT peer, lane, incarnation, last, chain, sent, acked, audit_acked FROM stream"
+    found = []
+    for row in await read_rows(exchange, instance, query):
+        readers = {row["peer"]: row["acked"]} | ({} if row["peer"] == AUDIT else {AUDIT: row["audit_acked"]})
+        for reader, acked in readers.items():
+            end = await find_end_read(exchange, reader, Pair(instance, row["peer"]), Lane(row["lane"]))
+            wanted = row["incarnation"], row["last"], row["chain"] if row["last"] else None
+            if end != wanted or (row["sent"], acked) != (row["last"], row["last"]):
+                at = None if end is None else end[1]
+                told = f"{row['sent']} sent, {acked} acknowledged, {at} read by {reader}"
+                found.append(f"{instance} → {row['peer']} {Lane(row['lane']).name} {row['last']}: {told}")
+    return found
+
+
+async def find_end_read(
+    exchange: Exchange, reader: str, pair: Pair, lane: Lane
+) -> tuple[UUID, int, bytes | None] | None:
+    """Return incarnation, number and chain up to which an instance has read a stream; no chain before number 1."""
+    name = lane.name.lower()
+    query = f"""
+    SELECT incarnation, {name}_through AS through, {name}_chain AS chain FROM receive_state
+    WHERE writer = $1 AND addressee = $2 AND incarnation IS NOT NULL
+    """
+    rows = await read_rows(exchange, reader, query, *pair)
+    return (rows[0]["incarnation"], rows[0]["through"], rows[0]["chain"] if rows[0]["through"] else None) if rows else None
 
 
 async def count_unacknowledged_messages(connection: asyncpg.Connection) -> int:
-    """Count the sent messages between parties without an outcome, over the caller's connection as accountant."""
-    query = "SELECT count(message_id) FROM outbox WHERE outcome IS NULL AND type = ANY($1::text[])"
-    return int(await connection.fetchval(query, ACKNOWLEDGED))
+    """Count the messages to other parties' instances without an acknowledgement, as accountant over this connection."""
+    query = "SELECT coalesce(sum(in_flight), 0) FROM stream_account WHERE peer <> $1"
+    return int(await connection.fetchval(query, AUDIT))
 
 
 async def count_unacknowledged_by_recipient(exchange: Exchange, instance: str) -> dict[str, int]:
-    """Count the sent messages without an outcome for each recipient."""
-    query = """
-    SELECT recipient, count(message_id) AS n FROM outbox WHERE outcome IS NULL AND type = ANY($1::text[]) GROUP BY 1
-    """
-    return {row["recipient"]: row["n"] for row in await read_rows(exchange, instance, query, ACKNOWLEDGED)}
+    """Count the messages without an acknowledgement for each peer that has any."""
+    query = "SELECT peer, sum(last - acked)::bigint AS n FROM stream GROUP BY peer HAVING sum(last - acked) > 0"
+    return {row["peer"]: row["n"] for row in await read_rows(exchange, instance, query)}
 
 
 async def count_unsent_messages(exchange: Exchange, instance: str, to: str) -> int:
     """Count the messages to another instance that are not in Kafka yet."""
-    query = "SELECT coalesce(sum(last - appended), 0) FROM lane JOIN lane_end USING (lane) WHERE lane = $1"
+    query = "SELECT coalesce(sum(last - sent), 0) FROM stream WHERE peer = $1"
     return int(await read_value(exchange, instance, query, to))
 
 
 async def count_all_unsent_messages(exchange: Exchange, instance: str) -> int:
     """Count the messages to all other instances that are not in Kafka yet."""
-    return int(await read_value(exchange, instance, "SELECT sum(last - appended) FROM lane JOIN lane_end USING (lane)"))
-
-
-async def count_unsent_messages_to_party(exchange: Exchange, party: str) -> int:
-    query = """
-    SELECT count(*) FROM outbox AS o JOIN lane AS l USING (lane) WHERE o.recipient = $1 AND o.position > l.appended
-    """
-    return int(await read_value(exchange, "hotline", query, party))
+    return int(await read_value(exchange, instance, "SELECT coalesce(sum(last - sent), 0) FROM stream"))
 
 
 async def count_backlog(exchange: Exchange, instance: str, to: str) -> int:
-    """Count the messages to another instance that are in Kafka and not closed."""
-    query = "SELECT count(*) FROM outbox JOIN lane USING (lane) WHERE lane = $1 AND NOT done AND position <= appended"
+    """Count the messages to another instance that are in Kafka and not acknowledged."""
+    query = "SELECT coalesce(sum(sent - acked), 0) FROM stream WHERE peer = $1"
     return int(await read_value(exchange, instance, query, to))
 
 
 async def list_deliveries(exchange: Exchange, referrals: Sequence[UUID], recipient: str) -> Rows:
-    """List `epoch` and `outcome` of the message of each sent edge to the recipient, by sequence."""
-    query = """
-    SELECT s.epoch, s.outcome FROM edge AS e JOIN (SELECT message_id, epoch, sequence, outcome FROM settled
-                       UNION ALL SELECT message_id, epoch, sequence, outcome FROM outbox) AS s USING (message_id)
-    WHERE e.referral_id = ANY($1) AND e.state = 'emitted' AND e.recipient = $2 ORDER BY s.sequence
+    """List `incarnation` and `outcome` of the message of each sent edge to the recipient."""
+    query = f"""
+    SELECT incarnation, outcome FROM ({EDGE_OUTCOMES}) AS told WHERE referral_id = ANY($1) AND recipient = $2
     """
     return await read_rows(exchange, "hotline", query, list(referrals), recipient)
 
 
-async def list_sent_numbers(exchange: Exchange, instance: str) -> frozenset[Number]:
-    """List the numbers of all messages between parties that the instance sent and still knows."""
-    query = """
-    SELECT sender, recipient, epoch, sequence FROM outbox WHERE sender LIKE '%.%' AND recipient LIKE '%.%'
-    UNION ALL SELECT sender, recipient, epoch, sequence FROM settled WHERE sender LIKE '%.%' AND recipient LIKE '%.%'
-    """
-    return frozenset(Number(*row) for row in await read_rows(exchange, instance, query))
+async def find_stream_ends(exchange: Exchange, instance: str, to: str) -> tuple[UUID, tuple[LaneEnd, LaneEnd]]:
+    """Return the incarnation of an instance's streams to another one, and the end of each lane."""
+    query = "SELECT incarnation, last, chain FROM stream WHERE peer = $1 ORDER BY lane"
+    urgent, ordinary = await read_rows(exchange, instance, query, to)
+    ends = LaneEnd(urgent["last"], urgent["chain"]), LaneEnd(ordinary["last"], ordinary["chain"])
+    return urgent["incarnation"], ends
 
 
-async def forget_last_numbers(exchange: Exchange, sender: str, recipient: str) -> UUID:
-    """Set the hotline's counter of a pair back by two, as a restored disk does, and return its epoch."""
-    query = """
-    UPDATE pair_sequence SET last = last - 2 WHERE sender = $1 AND recipient = $2 AND last >= 2 RETURNING epoch
-    """
-    epoch: UUID = await read_value(exchange, "hotline", query, sender, recipient)
-    return epoch
+async def copy_streams(exchange: Exchange, instance: str, to: str) -> Rows:
+    """Return the rows of an instance's streams to another one, for `put_streams_back`."""
+    return await read_rows(exchange, instance, "SELECT * FROM stream WHERE peer = $1", to)
 
 
-async def list_closed_epochs(exchange: Exchange, recipient: str) -> set[UUID]:
-    query = "SELECT epoch FROM closed_epoch WHERE recipient = $1"
-    return {row["epoch"] for row in await exchange.count_as_accountant("hotline", query, recipient)}
+async def put_streams_back(exchange: Exchange, instance: str, rows: Rows) -> UUID:
+    """Set streams back to these rows, as a restored disk does, and return their incarnation."""
+    connection = await exchange.admin(instance)
+    try:
+        async with connection.transaction():
+            for row in rows:
+                await connection.execute("DELETE FROM stream WHERE peer = $1 AND lane = $2", row["peer"], row["lane"])
+                slots = ", ".join(f"${place}" for place in range(1, len(row) + 1))
+                await connection.execute(f"INSERT INTO stream ({', '.join(row.keys())}) VALUES ({slots})", *row)
+                forget = "DELETE FROM segment WHERE peer = $1 AND incarnation = $2 AND lane = $3 AND first > $4"
+                await connection.execute(forget, row["peer"], row["incarnation"], row["lane"], row["last"])
+    finally:
+        await connection.close()
+    incarnation: UUID = rows[0]["incarnation"]
+    return incarnation
+
+
+async def list_closed_incarnations(exchange: Exchange, instance: str, to: str) -> set[UUID]:
+    """Name the earlier incarnations of an instance's streams to another one."""
+    query = "SELECT incarnation FROM incarnation WHERE writer = $1 AND addressee = $2"
+    return {row["incarnation"] for row in await read_rows(exchange, instance, query, instance, to)}
 
 
 # -- received messages --------------------------------------------------------------------------------------
 
 
-async def list_received_outcomes(exchange: Exchange, instance: str) -> Rows:
-    """List `id`, `outcome` and `n`, the number of applications, of each received message."""
-    query = f"SELECT message_id::text AS id, {_OUTCOME}, count(*) AS n FROM inbox GROUP BY 1, 2"
-    return await read_rows(exchange, instance, query)
+async def count_exceptions(exchange: Exchange, instance: str, *, writer: str | None = None) -> Counter[str]:
+    """Count the messages of one writer, or of all, that the instance took and has not applied, by outcome."""
+    query = "SELECT outcome, count(*) AS n FROM exception WHERE $1::text IS NULL OR writer = $1 GROUP BY 1"
+    return Counter({row["outcome"]: row["n"] for row in await read_rows(exchange, instance, query, writer)})
 
 
-async def count_received_by_outcome(exchange: Exchange, instance: str) -> Counter[str]:
-    rows = await read_rows(exchange, instance, "SELECT outcome, count(*) AS n FROM inbox GROUP BY 1")
-    return Counter({row["outcome"]: row["n"] for row in rows})
-
-
-async def count_received_from(exchange: Exchange, instance: str, sender: str, *, outcome: str | None = None) -> int:
-    """Count the messages received from another instance, with this outcome if one is given."""
-    query = "SELECT count(*) FROM inbox WHERE sender_instance = $1 AND ($2::text IS NULL OR outcome = $2)"
-    return int(await read_value(exchange, instance, query, sender, outcome))
+async def count_open_outcomes(exchange: Exchange, instance: str) -> int:
+    """Count the messages of the instance that others hold as exceptions, as it was told."""
+    return int(await read_value(exchange, instance, "SELECT count(*) FROM outcome_open"))
 
 
 async def count_applied_messages(exchange: Exchange, instance: str, messages: Sequence[UUID]) -> int:
-    query = "SELECT count(*) FROM inbox WHERE message_id = ANY($1::uuid[]) AND outcome = 'applied'"
-    return int(await read_value(exchange, instance, query, list(messages)))
+    """Count the hotline's messages whose edge the instance has."""
+    return len(await _list_arrived(exchange, instance, messages))
 
 
-async def list_arrivals(exchange: Exchange, instance: str, messages: Sequence[UUID]) -> Rows:
-    """List `message_id`, `broker_time` and `received_at` of the messages that the instance received."""
-    query = "SELECT message_id, broker_time, received_at FROM inbox WHERE message_id = ANY($1::uuid[])"
-    return await read_rows(exchange, instance, query, list(messages))
+async def list_arrivals(exchange: Exchange, instance: str, messages: Sequence[UUID]) -> dict[UUID, datetime]:
+    """Map the hotline's messages whose edge the instance has to the time when it had it."""
+    return await _list_arrived(exchange, instance, messages)
 
 
-async def list_recipients_of_received(exchange: Exchange, instance: str) -> set[str]:
-    rows = await exchange.count_as_accountant(instance, "SELECT recipient FROM inbox")
-    return {row["recipient"] for row in rows}
+async def list_publications(exchange: Exchange, instance: str, messages: Iterable[UUID]) -> dict[UUID, datetime]:
+    """Map the hotline's messages to the instance that are in Kafka to the broker's time of the first copy."""
+    wanted = {str(each): each for each in messages}
+    found: dict[UUID, datetime] = {}
+    for record in await list_records(exchange, inbox_topic(instance, "hotline")):
+        message = wanted.get(message_id_of(record))
+        if message is not None:
+            found.setdefault(message, record.broker_time)
+    return found
 
 
-async def list_received_numbers(exchange: Exchange, instance: str) -> frozenset[Number]:
-    query = "SELECT sender, recipient, epoch, sequence FROM inbox"
-    return frozenset(Number(*row) for row in await read_rows(exchange, instance, query))
+async def _list_arrived(exchange: Exchange, instance: str, messages: Sequence[UUID]) -> dict[UUID, datetime]:
+    kind = exchange.endpoints.kind(instance)
+    had = {(row["item"], row["party"]): row["received_at"] for row in await read_rows(exchange, instance, _ARRIVALS[kind])}
+    items = await read_rows(exchange, "hotline", _ITEMS, list(messages))
+    keys = {row["message_id"]: (row["item"], row["party"]) for row in items}
+    return {message: had[key] for message, key in keys.items() if key in had}
 
 
-async def list_received_sequences(exchange: Exchange, instance: str, sender: str, recipient: str) -> list[list[int]]:
-    """List the received numbers of a pair in order, one list for each epoch."""
-    query = "SELECT epoch, sequence FROM inbox WHERE sender = $1 AND recipient = $2 ORDER BY epoch, sequence"
-    by_epoch: dict[UUID, list[int]] = {}
-    for row in await read_rows(exchange, instance, query, sender, recipient):
-        by_epoch.setdefault(row["epoch"], []).append(row["sequence"])
-    return list(by_epoch.values())
+async def list_parties_told(exchange: Exchange, instance: str) -> set[str]:
+    """Name the parties that the instance serves and that others told of something."""
+    query = "SELECT DISTINCT other FROM track WHERE side = 0"
+    return {row["other"] for row in await read_rows(exchange, instance, query)}
 
 
-async def count_dead_letters(exchange: Exchange, instance: str) -> int:
-    return int(await read_value(exchange, instance, "SELECT count(*) FROM quarantine"))
+async def find_read_offset(exchange: Exchange, instance: str, topic: str, lane: Lane) -> int:
+    """Return the offset that the instance reads next in one partition of a topic."""
+    addressee, writer = topic.removeprefix(INBOXES).split(".")[:2]
+    column = f"{lane.name.lower()}_next_offset"
+    query = f"SELECT coalesce(max({column}), 0) FROM receive_state WHERE writer = $1 AND addressee = $2"
+    return int(await read_value(exchange, instance, query, writer, addressee))
 
 
-async def count_unreadable_records(exchange: Exchange, instance: str, topic: str) -> asyncpg.Record:
-    """Return `rows`, stored rows of unreadable records, and `records`, the records that these rows count."""
-    query = "SELECT count(*) AS rows, coalesce(sum(count), 0) AS records FROM quarantine WHERE topic = $1"
-    [row] = await read_rows(exchange, instance, query, topic)
-    return row
+async def find_number_read(exchange: Exchange, instance: str, pair: Pair, lane: Lane) -> int:
+    """Return the number up to which the instance has read a stream."""
+    end = await find_end_read(exchange, instance, pair, lane)
+    return 0 if end is None else end[1]
 
 
-async def count_deferred_messages(exchange: Exchange, instance: str, topic: str) -> int:
-    """Count the records that wait for a document."""
-    return int(await read_value(exchange, instance, "SELECT count(*) FROM awaiting WHERE topic = $1", topic))
+async def remove_dedupe(exchange: Exchange, instance: str, writer: str) -> None:
+    """Remove what makes the instance apply a writer's messages once, and let it read their topic from the start.
 
-
-async def find_read_position(exchange: Exchange, instance: str, topic: str) -> int:
-    """Return the offset that the instance reads next."""
-    queries: Mapping[str, str] = {"audit": "SELECT max(next_offset) FROM cursor WHERE topic = $1"}
-    query = queries.get(instance, "SELECT following FROM topic_cursor WHERE topic = $1")
-    return int(await read_value(exchange, instance, query, topic))
-
-
-async def sum_read_positions(exchange: Exchange, instance: str) -> int:
-    """Add the next offsets of all topics that the hotline writes and the instance reads."""
-    query = "SELECT coalesce(sum(following), 0) FROM topic_cursor WHERE topic LIKE '%.hotline.v1'"
-    return int(await read_value(exchange, instance, query))
-
-
-async def remove_dedupe(exchange: Exchange, instance: str) -> None:
-    """Remove the constraints that apply a message once, and let the instance read its topics from the start."""
-    drop = "ALTER TABLE inbox DROP CONSTRAINT inbox_pkey, DROP CONSTRAINT inbox_pair_sequence"
-    await read_rows(exchange, instance, drop)
-    await read_rows(exchange, instance, "DELETE FROM topic_cursor")
+    Removed are the state of the streams, the acts that were applied on each track, and the revisions of edges.
+    """
+    for statement in (
+        "DELETE FROM receive_state WHERE writer = $1",
+        "DELETE FROM incarnation WHERE writer = $1",
+        "UPDATE track SET acts = '{}' WHERE peer = $1 AND side = 0",
+        "DELETE FROM held_edge WHERE peer = $1",
+    ):
+        await read_rows(exchange, instance, statement, writer)
 
 
 # -- audit --------------------------------------------------------------------------------------------------
@@ -249,26 +275,10 @@ async def count_audited_messages(exchange: Exchange, messages: Sequence[UUID]) -
     return int(await read_value(exchange, "audit", query, list(messages)))
 
 
-async def list_audit_problems(exchange: Exchange, topic: str, message_id: UUID) -> list[str | None]:
-    """List the problem, or None, of each entry of the message at audit."""
-    query = "SELECT problem FROM entry WHERE topic = $1 AND message_id = $2"
-    return [row["problem"] for row in await read_rows(exchange, "audit", query, topic, message_id)]
-
-
-async def list_audited_losses(exchange: Exchange, topic: str) -> Rows:
-    """List the losses and conflicts that audit named: `offset`, `kind`, `reason`, `first` and `last` number."""
-    query = """
-    SELECT "offset", kind, detail ->> 'reason' AS reason, (detail ->> 'first')::bigint AS first,
-           (detail ->> 'last')::bigint AS last
-    FROM entry WHERE topic = $1 AND kind IN ('loss', 'conflict')
-    """
-    return await read_rows(exchange, "audit", query, topic)
-
-
-async def list_audited_ids(exchange: Exchange, topic: str) -> Rows:
-    """List `offset` and `id` of each message that audit stored."""
-    query = 'SELECT "offset", message_id::text AS id FROM entry WHERE topic = $1 AND message_id IS NOT NULL'
-    return await read_rows(exchange, "audit", query, topic)
+async def list_audit_problems(exchange: Exchange, topic: str) -> list[str | None]:
+    """List the problem, or None, of each entry of a topic at audit."""
+    query = "SELECT problem FROM entry WHERE topic = $1"
+    return [row["problem"] for row in await read_rows(exchange, "audit", query, topic)]
 
 
 async def count_audited_unreadable_records(exchange: Exchange, topic: str) -> asyncpg.Record:
@@ -276,66 +286,93 @@ async def count_audited_unreadable_records(exchange: Exchange, topic: str) -> as
     query = """
     SELECT (SELECT count(*) FROM entry WHERE topic = $1 AND kind IN ('unreadable', 'unproven')) + count(*) AS rows,
            coalesce(sum(count), 0)::bigint AS records
-    FROM folded_record WHERE topic = $1 AND reason <> 'marks'
+    FROM folded_record WHERE topic = $1
     """
     [row] = await read_rows(exchange, "audit", query, topic)
     return row
 
 
 async def count_reused_numbers(exchange: Exchange) -> int:
-    """Count the numbers under which audit read two different messages."""
+    """Count the places under which audit read two different messages."""
     query = """
-    SELECT count(*) FROM (SELECT sender, recipient, epoch, sequence FROM entry WHERE sequence > 0
-                          GROUP BY 1, 2, 3, 4 HAVING count(DISTINCT digest) > 1) AS twice
+    SELECT count(*) FROM (SELECT writer, addressee, incarnation, lane, number FROM entry WHERE number > 0
+                          GROUP BY 1, 2, 3, 4, 5 HAVING count(DISTINCT digest) > 1) AS twice
     """
     return int(await read_value(exchange, "audit", query))
 
 
-async def list_unaudited_facts(exchange: Exchange, instance: str) -> dict[Pair, Spans]:
-    """Map each pair to the numbers of facts that the instance gave and that audit has neither read nor named lost."""
-    query = """
-    SELECT sender, recipient, epoch, lower(r) AS first, upper(r) - 1 AS last FROM pair_taken, unnest(taken + gone) AS r
-    """
-    seen: dict[Pair, list[tuple[int, int]]] = {}
-    for row in await exchange.count_as_accountant("audit", query):
-        seen.setdefault((row["sender"], row["recipient"], row["epoch"]), []).append((row["first"], row["last"]))
-    lacking: dict[Pair, Spans] = {}
-    for row in await exchange.count_as_accountant(instance, views.COUNTERS):
-        pair = row["sender"], row["recipient"], row["epoch"]
-        if row["recipient"] == "audit" and (missing := Spans(seen.get(pair, ())).missing(row["last"])):
-            lacking[pair] = Spans(missing)
+async def list_unaudited_numbers(
+    exchange: Exchange, instance: str, *, to: str | None = None
+) -> dict[StreamKey, list[Span]]:
+    """Map each own stream to the numbers that audit has neither read nor named lost."""
+    seen: dict[StreamKey, set[int]] = {}
+    query = "SELECT writer, addressee, incarnation, lane, number FROM entry WHERE writer = $1 AND number > 0"
+    for row in await read_rows(exchange, "audit", query, instance):
+        key = StreamKey(row["writer"], row["addressee"], row["incarnation"], Lane(row["lane"]))
+        seen.setdefault(key, set()).add(row["number"])
+    for key, spans in (await list_losses(exchange, instance)).items():
+        for first, last in spans:
+            seen.setdefault(key, set()).update(range(first, last + 1))
+    lacking: dict[StreamKey, list[Span]] = {}
+    query = "SELECT peer, incarnation, lane, last FROM stream WHERE $1::text IS NULL OR peer = $1"
+    for row in await read_rows(exchange, instance, query, to):
+        key = StreamKey(instance, row["peer"], row["incarnation"], Lane(row["lane"]))
+        if missing := set(range(1, row["last"] + 1)) - seen.get(key, set()):
+            lacking[key] = _spans(missing)
     return lacking
+
+
+async def list_losses(exchange: Exchange, writer: str) -> dict[StreamKey, list[Span]]:
+    """Map each stream of a writer to the numbers that audit named as lost."""
+    query = "SELECT writer, addressee, incarnation, lane, first, last FROM loss WHERE writer = $1"
+    found: dict[StreamKey, list[Span]] = {}
+    for row in await read_rows(exchange, "audit", query, writer):
+        key = StreamKey(row["writer"], row["addressee"], row["incarnation"], Lane(row["lane"]))
+        found.setdefault(key, []).append((row["first"], row["last"]))
+    return found
+
+
+def _spans(numbers: Iterable[int]) -> list[Span]:
+    spans: list[Span] = []
+    for number in sorted(numbers):
+        if spans and spans[-1][1] == number - 1:
+            spans[-1] = spans[-1][0], number
+        else:
+            spans.append((number, number))
+    return spans
+
+
+# -- the operator's list ------------------------------------------------------------------------------------
+
+
+async def list_operator_lines(exchange: Exchange, instance: str, kind: str) -> Rows:
+    """List `peer`, `subject` and `act` of each open line of this kind."""
+    query = "SELECT peer, subject, act FROM operator_line WHERE kind = $1 AND closed_at IS NULL"
+    return await read_rows(exchange, instance, query, kind)
+
+
+def edge_act(edge_id: UUID, revision: int = 1) -> UUID:
+    """Return the act by which a peer names an edge in one revision."""
+    return act_of(edge_id, {"edge_id": str(edge_id), "revision": revision})
 
 
 # -- Kafka --------------------------------------------------------------------------------------------------
 
 
-async def find_bounds(exchange: Exchange, topic: str) -> Bounds:
-    """Return the first offset of a topic and its end."""
-    reader = LogReader(admin_access(exchange.endpoints), [topic], client_id="causeway-tests")
-    return (await reader.bounds())[Coordinate(topic, 0)]
+async def find_bounds(exchange: Exchange, topic: str, lane: Lane = Lane.ORDINARY) -> Bounds:
+    """Return the first offset of a partition and its end."""
+    return await kafka_records.find_bounds(admin_access(exchange.endpoints), topic, lane)
 
 
 async def list_inbox_topics(exchange: Exchange) -> list[str]:
-    reader = LogReader(admin_access(exchange.endpoints), client_id="causeway-tests", under=INBOXES)
-    return sorted({where.topic for where in await reader.bounds()})
+    return await kafka_records.list_topics(admin_access(exchange.endpoints), under=INBOXES)
 
 
-async def list_records(exchange: Exchange, topic: str) -> list[Record]:
-    """List the records of a topic that carry a numbered message, without statements about delivery itself."""
-    reader = LogReader(admin_access(exchange.endpoints), [topic], client_id="causeway-tests")
-    first, end = await find_bounds(exchange, topic)
-    found: list[Record] = []
-    if first < end:
-        async for batch in reader.read_range(Coordinate(topic, 0), first, end):
-            found += [each for each in batch if _is_numbered(each)]
-    return found
+async def list_records(exchange: Exchange, topic: str) -> list[StoredRecord]:
+    """List the records of a topic that are messages: no proofs and no acknowledgements."""
+    found = await kafka_records.read_topic(admin_access(exchange.endpoints), topic)
+    return [record for record in found if record.is_message]
 
 
-def message_id_of(record: Record) -> str:
-    return (dict(record.headers)["ce_id"] or b"").decode()
-
-
-def _is_numbered(record: Record) -> bool:
-    message = BY_TYPE.get((dict(record.headers).get("ce_type") or b"").decode(errors="replace"))
-    return message is not None and message.family is not Family.DELIVERY
+def message_id_of(record: StoredRecord) -> str:
+    return record.texts["ce_id"].decode()

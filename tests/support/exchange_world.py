@@ -18,6 +18,7 @@ from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
 from shared.envelope.headers import Attributes, Envelope, decode_headers, encode_headers
 from shared.envelope.keys import OpeningKey, SealingKey, SigningKey, VerifyKey
+from shared.envelope.record_value import split_value
 from shared.envelope.segment_sealing import GroupOpener, GroupSealer
 from shared.exchange.accept import ReadingInstance
 from shared.exchange.correspondents import pairs_of
@@ -30,7 +31,7 @@ from shared.exchange.reads import PeerReads
 from shared.exchange.topics import inbox_topic
 from shared.kernel.canonical import canonical_json
 from shared.kernel.clock import Clock, ManualClock
-from shared.messaging.composition import RecipientKey, split_value
+from shared.messaging.composition import RecipientKey
 from shared.messaging.segments import Segment
 from shared.messaging.streams import Pair
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy

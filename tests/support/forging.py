@@ -13,14 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 
 from shared.contracts.directory import Directory
 from shared.contracts.policy import Policy
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.exchange.message import Draft, Record
 from shared.kernel.clock import SystemClock
-from shared.messaging.segments import RecordBytes
 from shared.messaging.streams import Lane, LaneEnd, Pair
 from shared.runtime.kafka.access import KafkaAccess
 from tests.support.exchange_world import INSTANCES, Keys, World
@@ -86,30 +85,6 @@ async def write(
             )
             offsets.append(sent.offset)
         return offsets
-
-
-async def held(access: KafkaAccess, topic: str, lane: Lane = Lane.ORDINARY) -> list[tuple[int, RecordBytes]]:
-    """Every record of a partition with its offset, read through somebody's login.
-
-    Raises the broker's own error where it may not read.
-    """
-    where = TopicPartition(topic, int(lane))
-    consumer = AIOKafkaConsumer(**access.client_options("forging"), enable_auto_commit=False)
-    await consumer.start()
-    try:
-        consumer.assign([where])
-        first = (await consumer.beginning_offsets([where]))[where]
-        end = (await consumer.end_offsets([where]))[where]
-        found: list[tuple[int, RecordBytes]] = []
-        if first == end:
-            return found
-        consumer.seek(where, first)
-        while await consumer.position(where) < end:
-            for each in (await consumer.getmany(where, timeout_ms=1000)).get(where, ()):
-                found.append((each.offset, RecordBytes(each.key or b"", tuple(each.headers), each.value or b"")))
-        return found
-    finally:
-        await consumer.stop()
 
 
 @asynccontextmanager

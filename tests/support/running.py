@@ -26,7 +26,6 @@ from deploy.devstack.process import Process
 from deploy.devstack.stack import DevStack
 from deploy.devstack.supervisor import answers_ready
 from deploy.scenarios.stage import ISSUE_SLOT_S
-from deploy.site.access import kafka_access
 from deploy.site.endpoints import STACK_FILE, Endpoints
 from deploy.site.installation import Installation, environment, install
 from deploy.site.kinds import AUDIT
@@ -34,12 +33,9 @@ from deploy.site.open import Site
 from deploy.site.settings import inherited_environment
 from deploy.stack_children import sandbox_children, serving
 from shared.envelope.base64url import to_base64url
-from shared.exchange.topics import INBOXES
 from shared.kernel.authority import Role
-from shared.kernel.errors import Unavailable
 from shared.runtime.http.identity import issue_key, keep_key
 from shared.runtime.instance.settings import prefix_of
-from shared.runtime.kafka.reader import LogReader
 from tests.support.stack import FOUR, servers
 
 SERVICES = ("hotline", "law_enforcement", "industry")
@@ -49,11 +45,16 @@ READY_S_MAX = 180.0
 STOP_S_MAX = 60.0
 QUIET_S_MAX = 180.0
 UNTIL_PAUSE_S_MAX = 0.25
-#: What is not sent, or not answered. What only waits for marks is not counted.
+#: Numbers that Kafka has not, or that their addressee has not acknowledged; and pairs whose messages are being carried.
 UNDER_WAY = """
-SELECT count(message_id) FROM outbox JOIN lane USING (lane)
-WHERE outcome IS NULL AND NOT done OR position > appended
+SELECT coalesce(sum(greatest(last - sent, CASE WHEN peer = $1 THEN 0 ELSE last - acked END)), 0)
+       + (SELECT count(*) FROM stream_pair WHERE source_count > 0 AND peer <> $1)
+FROM stream
 """
+#: The ends of an instance's own streams.
+_ENDS = "SELECT peer, incarnation, max(last) FILTER (WHERE lane = 0), max(last) FILTER (WHERE lane = 1) FROM stream"
+_ENDS += " GROUP BY peer, incarnation"
+_READ = "SELECT writer, addressee, incarnation, urgent_through, ordinary_through FROM receive_state"
 #: Parties of the sample directory whose referrals reach one recipient of each kind: see `referral`.
 HOTLINE, OTHER_HOTLINE, AGENCY = "hotline-be.example", "hotline-nl.example", "police-nl.example"
 PROVIDER = "provider-012.example"
@@ -210,54 +211,57 @@ class Exchange:
         url = self.stack.postgres.admin_url.rpartition("/")[0]
         return await asyncpg.connect(f"{url}/causeway_{service}")
 
-    async def in_outboxes(self) -> int:
-        """Messages that wait to be sent, or for a final answer."""
-        sending = [name for name in self.endpoints.instances if self.endpoints.kind(name) != AUDIT]
-        waiting = [await self.count_as_accountant(name, UNDER_WAY) for name in sending]
+    async def rows_past_policies(self, service: str, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Rows of the service's database that no policy binds."""
+        admin = await self.admin(service)
+        try:
+            rows: list[asyncpg.Record] = await admin.fetch(query, *arguments)
+            return rows
+        finally:
+            await admin.close()
+
+    @property
+    def senders(self) -> list[str]:
+        """The instances that send to others: all but audit."""
+        return [name for name in self.endpoints.instances if self.endpoints.kind(name) != AUDIT]
+
+    async def under_way(self) -> int:
+        """Messages that wait to be sent, or for their addressee's acknowledgement; audit's is not waited for."""
+        waiting = [await self.rows_past_policies(name, UNDER_WAY, AUDIT) for name in self.senders]
         return sum(rows[0][0] for rows in waiting)
 
     async def until_quiet(self, seconds_max: float = QUIET_S_MAX) -> None:
-        """Wait until every outbox is empty twice in a row: everything sent has been receipted."""
+        """Wait until nothing is under way twice in a row: everything sent has been acknowledged."""
         deadline, quiet = time.monotonic() + seconds_max, 0
         while quiet < 2:
-            quiet = quiet + 1 if await self.in_outboxes() == 0 else 0
+            quiet = quiet + 1 if await self.under_way() == 0 else 0
             if time.monotonic() > deadline:
                 raise TimeoutError("messages are still on their way")
             await asyncio.sleep(0.1)
 
-    async def until_all_have_stood(self) -> None:
-        """Wait until every instance has told its peers how it stands, as each does by itself once after its start."""
+    async def until_all_have_answered(self) -> None:
+        """Wait until every instance has had the acknowledgement of each peer that it asks for once after its start."""
 
         async def none_is_due() -> bool:
-            due = "SELECT count(*) FROM peer WHERE stand_due OR stand_above IS NOT NULL"
-            for name in SERVICES:
-                admin = await self.admin(name)
-                try:
-                    if await admin.fetchval(due):
-                        return False
-                finally:
-                    await admin.close()
-            return True
+            due = "SELECT count(*) FROM stream_pair WHERE awaited_at IS NOT NULL OR resync_nonce IS NOT NULL"
+            return not any([(await self.rows_past_policies(name, due))[0][0] for name in self.senders])
 
         await until(none_is_due, seconds_max=300)
 
     async def until_audited(self, seconds_max: float = QUIET_S_MAX) -> None:
-        """Wait until audit has kept every record that Kafka holds."""
+        """Wait until audit has kept every message that was sent."""
         deadline = time.monotonic() + seconds_max
-        reader = LogReader(kafka_access(self.endpoints, "audit"), client_id="causeway-tests", under=INBOXES)
-        while not await self._is_audited(reader):
+        while not await self._is_audited():
             if time.monotonic() > deadline:
                 raise TimeoutError("audit has not read everything")
             await asyncio.sleep(0.1)
 
-    async def _is_audited(self, reader: LogReader) -> bool:
-        try:
-            ends = {(at.topic, at.partition): bounds.end for at, bounds in (await reader.bounds()).items()}
-        except Unavailable:
-            return False  # a broker that is too busy to answer in time has not said so
-        kept = await self.count_as_accountant("audit", "SELECT topic, partition, next_offset FROM cursor")
-        cursors = {(row["topic"], row["partition"]): row["next_offset"] for row in kept}
-        return all(cursors.get(place, 0) >= end for place, end in ends.items())
+    async def _is_audited(self) -> bool:
+        read = {(row[0], row[1]): tuple(row)[2:] for row in await self.rows_past_policies(AUDIT, _READ)}
+        ends = {
+            (name, row[0]): tuple(row)[1:] for name in self.senders for row in await self.rows_past_policies(name, _ENDS)
+        }
+        return all(not any(end[1:]) or read.get(pair) == end for pair, end in ends.items())
 
 
 @contextmanager

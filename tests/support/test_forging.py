@@ -17,7 +17,8 @@ from shared.messaging.arrival import PartitionVerifier, PlacedMessage, Unreadabl
 from shared.messaging.streams import Lane
 from tests.support.builders import HOTLINE, POLICE
 from tests.support.exchange_world import FROM_HOTLINE, INSTANCES, World, world
-from tests.support.forging import forge, forged, held, installed_world, write
+from tests.support.forging import forge, forged, installed_world, write
+from tests.support.kafka_records import read_partition
 from tests.support.wire_records import Streams, Written
 
 AGENCIES = "law_enforcement"
@@ -100,12 +101,13 @@ async def test_a_forgery_goes_through_a_login_that_may_write(stack: DevStack, he
     written = offer(here)
     offsets = await write(hotline, written)
     assert {each.topic for each in written} == {FROM_HOTLINE[AGENCIES]}
-    found = dict(await held(agencies, FROM_HOTLINE[AGENCIES], Lane.ORDINARY))
-    assert [found[offset] for offset in offsets] == [each.record for each in written]
+    found = {each.offset: each for each in await read_partition(agencies, FROM_HOTLINE[AGENCIES], Lane.ORDINARY)}
+    appended = [found[offset] for offset in offsets]
+    assert [(each.key, each.headers, each.value) for each in appended] == [tuple(each.record) for each in written]
 
 
 async def test_a_login_keeps_its_limits_in_a_forgers_hands(stack: DevStack, here: World) -> None:
     with pytest.raises(TopicAuthorizationFailedError):
         await write(kafka_access(stack.endpoints, "audit"), offer(here))
     with pytest.raises(TopicAuthorizationFailedError):
-        await held(kafka_access(stack.endpoints, "industry"), FROM_HOTLINE[AGENCIES])
+        await read_partition(kafka_access(stack.endpoints, "industry"), FROM_HOTLINE[AGENCIES], Lane.ORDINARY)
