@@ -255,8 +255,8 @@ class Subjects(Protocol):
         """Note that the peer has erased these own subjects."""
         ...
 
-    async def note_places(self, places: Mapping[UUID, Place]) -> None:
-        """Rewrite the places of own messages after they were carried into a new incarnation."""
+    async def note_places(self, places: Mapping[UUID, Place], peer: str) -> None:
+        """Note the places of own messages to a peer: of new ones, and of those that a new incarnation carries."""
         ...
 
     async def find_erased(self, peer: str, subjects: Collection[UUID]) -> frozenset[UUID]:
@@ -294,12 +294,14 @@ class PlacedRecord(NamedTuple):
 class Appended(NamedTuple):
     """The position of an append: the topic's id, the offset of its first record, and the offset behind its last one.
 
-    The append may have more records than messages: proofs have no number.
+    The append may have more records than messages: proofs have no number. `broker_at`: the broker's time of the last
+    record, where the log tells it.
     """
 
     topic_id: UUID
     offset: int
     end: int
+    broker_at: datetime | None = None
 
 
 class Log(Protocol):

@@ -154,12 +154,13 @@ async def apply_outcomes(scope: Scope, peer: str, outcomes: tuple[Outcome, ...])
 
 
 async def react_to_all(scope: Scope, peer: str, outcomes: tuple[Outcome, ...]) -> None:
-    """React to outcomes, except on subjects whose day is closed."""
+    """Have the features hear outcomes, and react to them, except on subjects whose day is closed."""
+    heard = await scope.inbound.heard(scope, peer, outcomes) if outcomes else ()
     actions = Actions(peer)
     for side in Side:
         these = [
             outcome
-            for outcome in outcomes
+            for outcome in heard
             if side_of(outcome.named.role) is side
             and outcome.named.subject is not None
             and not scope.subjects.is_day_closed(outcome.named.subject)

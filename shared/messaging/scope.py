@@ -22,6 +22,10 @@ class Inbound(Protocol):
         """Apply messages in order and return their outcomes in the same order. Nothing is raised for one message."""
         ...
 
+    async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """Note the outcomes of own messages at a peer. Return them with the codes of `Refusal` where one applies."""
+        ...
+
 
 @dataclass(slots=True)
 class Scope:

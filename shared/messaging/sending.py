@@ -11,10 +11,11 @@ from shared.messaging.ports import Draft
 from shared.messaging.resync import exception_bytes, paginate
 from shared.messaging.scope import Scope
 from shared.messaging.segments import Segment, Unplaced, place_segment
-from shared.messaging.streams import LANES, Lane, Outgoing, Reader, Role
+from shared.messaging.streams import LANES, SUBJECT_ROLES, Lane, Outgoing, Reader, Role
 
 #: Messages of one segment: its proof record, which names each of them, stays far below the size of a record.
 SEGMENT_MESSAGES_MAX: Final = 500
+_FEATURE_ROLES: Final = frozenset({*SUBJECT_ROLES, Role.WITHDRAWAL})
 
 
 async def finish(scope: Scope) -> list[Segment]:
@@ -47,12 +48,22 @@ async def finish(scope: Scope) -> list[Segment]:
         if outgoing.resync_nonce == scope.answered.get(peer):
             outgoing.resync_nonce = None
         outgoing.resync_nonce = scope.asks.get(peer, outgoing.resync_nonce)
-        scope.placed += [place(scope, outgoing, each) for each in unplaced if each.pair.addressee == peer]
+        placed = [place(scope, outgoing, each) for each in unplaced if each.pair.addressee == peer]
+        scope.placed += placed
         changed.append(outgoing)
+        await _note_places(scope, peer, placed)
     segments = scope.placed
     await scope.save(changed)
     scope.drafts, scope.outcomes, scope.asks, scope.answered, scope.acks = {}, {}, {}, {}, []
     return segments
+
+
+async def _note_places(scope: Scope, peer: str, segments: list[Segment]) -> None:
+    """Have the features note the places of their own messages."""
+    own = {message.message_id for each in segments for message in each.messages if message.role in _FEATURE_ROLES}
+    places = {at: place for each in segments for at, place in each.places().items() if at in own}
+    if places:
+        await scope.subjects.note_places(places, peer)
 
 
 def place(scope: Scope, outgoing: Outgoing, unplaced: Unplaced) -> Segment:

@@ -87,6 +87,12 @@ async def check_pair(scope: Scope, peer: str) -> None:
 
 async def retry_exceptions(scope: Scope, rows: Sequence[OpenException]) -> None:
     """Try kept messages again after a new version, document or place, and tell each outcome that changed."""
+    await try_again(scope, rows)
+    await finish(scope)
+
+
+async def try_again(scope: Scope, rows: Sequence[OpenException]) -> None:
+    """Try kept messages again, as `retry_exceptions` does. The caller finishes the scope."""
     by_writer: dict[str, list[OpenException]] = {}
     for row in rows:
         by_writer.setdefault(row.taken.writer, []).append(row)
@@ -101,7 +107,6 @@ async def retry_exceptions(scope: Scope, rows: Sequence[OpenException]) -> None:
             if outcome.kind is not row.outcome.kind:
                 scope.say(writer, outcome)
         await scope.tx.end_exceptions(writer, ended)
-    await finish(scope)
 
 
 async def discard_dead(scope: Scope, writer: str, message_ids: Sequence[UUID]) -> None:

@@ -20,7 +20,7 @@ import asyncpg
 
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
-from shared.runtime.database.journal import Ended, Erased, Journal, Kept, Line, Place
+from shared.runtime.database.journal import Ended, Erased, Forgotten, Journal, Kept, Line, Place
 from shared.runtime.database.transactions import Database, LastStep, RowScope, gather
 
 _PLACE: Final = "SELECT lines, digest FROM erasure_place FOR UPDATE"
@@ -48,11 +48,12 @@ class Erasures:
         self._clock = clock
 
     def before_commit(self, then: LastStep) -> LastStep:
-        """The last step of the instance's transactions: what `then` does, and after it the journal."""
+        """The last step of the instance's transactions: what `then` does, then the journal. `then` gets erasures, too."""
 
         async def last_step(driver: asyncpg.Connection, gathered: Sequence[Any]) -> None:
             lines = [each for each in gathered if isinstance(each, Line)]
             others = [each for each in gathered if not isinstance(each, Line)]
+            others += _forgotten(lines)
             if others:
                 await then(driver, others)
             if lines:
@@ -97,9 +98,15 @@ class Erasures:
                     await session.driver.execute(statement, subjects, parties)
                     if isinstance(part[0], Erased):
                         await session.driver.execute(_KEEP, subjects, parties)
+                    gather(session.driver, _forgotten(part))
             if end != place:
                 await session.driver.execute(_MOVE, *end)
         return len(said)
+
+
+def _forgotten(lines: Sequence[Line]) -> list[Forgotten]:
+    """The erasures among the lines, for the tracks and exceptions of messaging."""
+    return [Forgotten(each.subject, each.party) for each in lines if isinstance(each, Erased)]
 
 
 async def _without_gone(driver: asyncpg.Connection, lines: Sequence[Line]) -> Sequence[Line]:

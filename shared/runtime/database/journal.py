@@ -53,6 +53,13 @@ class Ended(NamedTuple):
     party: str
 
 
+class Forgotten(NamedTuple):
+    """One record that was erased, as the last step that sends learns of it. It is no line of the journal."""
+
+    subject: UUID
+    party: str
+
+
 #: What a line says, by its `fate`.
 Line = Erased | Kept | Ended
 _FATES: Final[dict[str, type[Line]]] = {"erased": Erased, "kept": Kept, "ended": Ended}

@@ -141,7 +141,7 @@ def test_a_new_incarnation_carries_messages_above_the_lower_acknowledgement() ->
     assert room.bodies(lane=ORDINARY) == [("state", S2), ("state", S3)]
     assert [type(body) for body in room.bodies()] == [ResyncRequest]
     assert kept_rows(room) == {(after.incarnation, URGENT), (after.incarnation, ORDINARY)}
-    (places,) = (dict_of for name, dict_of in room.calls if name == "note_places")
+    *_, places = (call[1] for call in room.calls if call[0] == "note_places")
     assert len(places) == 2
     assert run(room.scope().tx.load_known(PEER)) == {before}
 

@@ -133,7 +133,7 @@ class Toy:
     async def note_erased(self, subjects: Collection[UUID], peer: str) -> None:
         pass
 
-    async def note_places(self, places: Mapping[UUID, Place]) -> None:
+    async def note_places(self, places: Mapping[UUID, Place], peer: str) -> None:
         pass
 
     async def find_erased(self, peer: str, subjects: Collection[UUID]) -> frozenset[UUID]:
@@ -226,6 +226,9 @@ class Toy:
         return {track.subject: track for track in tracks if track is not None}
 
     # Arrivals.
+    async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        return outcomes
+
     async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
         outcomes = []
         for each in taken:

@@ -1,0 +1,134 @@
+"""Sending: features gather drafts in their transaction; its last step writes the tracks and places all messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from shared.contracts.registry import BETWEEN_PARTIES, Family
+from shared.exchange import message
+from shared.exchange.compose import headers_of
+from shared.exchange.topics import AUDIT
+from shared.exchange.tracks import role_of, track_of
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Defect
+from shared.kernel.ids import coarse_uuid7
+from shared.messaging.composition import Letter
+from shared.messaging.exceptions import Outcome, Taken
+from shared.messaging.ports import Composer, Draft, Subjects
+from shared.messaging.scope import Scope
+from shared.messaging.sending import finish
+from shared.messaging.store import PostgresMessagingTx
+from shared.messaging.upkeep import erase_exceptions
+from shared.runtime.database.journal import Forgotten
+from shared.runtime.database.transactions import Session, gather
+from shared.runtime.delivery.tracks import erase_tracks, list_sent, note_tracks
+from shared.runtime.watch.metrics import MESSAGES
+from shared.runtime.watch.telemetry import current_traceparent, message_traceparent
+
+#: Notices do not name their referral, and several of one transaction may be of the same: they count as one origin.
+_NOTICES: Final = UUID(int=0)
+
+#: What a transaction gathers for the last step.
+Gathered = message.Draft | Forgotten
+
+
+def send(driver: asyncpg.Connection, drafts: Sequence[message.Draft]) -> None:
+    """Gather drafts in the caller's transaction, in order. Its last step seals, proves, numbers and stores them."""
+    gather(driver, _with_traces(drafts))
+
+
+def letter_of(draft: message.Draft, instance: str) -> Letter:
+    """Return a draft as the composer of `instance` gets it. Raises `Refused("header_malformed")`."""
+    return Letter(
+        message_id=draft.message_id,
+        recipient=draft.recipient,
+        origin=_NOTICES if draft.message.family is Family.NOTICE else UUID(draft.subject),
+        headers=headers_of(draft, instance=instance),
+        clear=draft.clear,
+        plaintext=draft.plaintext,
+        context=draft.context,
+        traceparent=draft.traceparent,
+    )
+
+
+def draft_of(draft: message.Draft, instance: str) -> Draft:
+    """Return a draft as messaging places it."""
+    subject = track_of(draft.message, draft.sender, draft.recipient, UUID(draft.subject))
+    role, letter = role_of(draft.message), letter_of(draft, instance)
+    return Draft(draft.recipient_instance, role, draft.message.name, subject, letter, is_p0=draft.is_p0)
+
+
+async def move_gathered(scope: Scope, driver: asyncpg.Connection) -> None:
+    """Move what the transaction has gathered into its scope, so that one `finish` places all messages.
+
+    Erasures end the exceptions of their tracks. Entries of the journal stay for the last step.
+    """
+    gathered: list[object] = driver.gathered
+    drafts = [each for each in gathered if isinstance(each, message.Draft)]
+    forgotten = [each for each in gathered if isinstance(each, Forgotten)]
+    gathered[:] = [each for each in gathered if not isinstance(each, Gathered)]
+    if drafts:
+        await note_tracks(driver, list_sent(drafts))
+        for draft in drafts:
+            scope.send(draft_of(draft, scope.instance))
+        MESSAGES.labels("emitted").inc(sum(each.message.family in BETWEEN_PARTIES for each in drafts))
+    if forgotten:
+        for subject in await erase_tracks(driver, [(each.subject, each.party) for each in forgotten]):
+            await erase_exceptions(scope, subject)
+
+
+class StreamSending:
+    """The last step of an instance's transactions (`Database.last_step`)."""
+
+    def __init__(
+        self, instance: str, composer: Composer, subjects: Callable[[Session], Subjects], *, clock: Clock
+    ) -> None:
+        self._instance = instance
+        self._composer = composer
+        self._subjects = subjects
+        self._clock = clock
+
+    async def __call__(self, driver: asyncpg.Connection, gathered: Sequence[object]) -> None:
+        """Place what was gathered. `gathered` may be a part of what the driver has; the rest is not touched."""
+        session, now = Session(driver), self._clock.now()
+        scope = Scope(
+            self._instance,
+            AUDIT,
+            PostgresMessagingTx(session, self._instance),
+            self._subjects(session),
+            _NoInbound(),
+            self._composer,
+            lambda: coarse_uuid7(now),
+            now,
+        )
+        driver.gathered[:] = list(gathered)
+        await move_gathered(scope, driver)
+        if driver.gathered:
+            raise Defect("gathered_unknown")
+        await finish(scope)
+
+
+class _NoInbound:
+    """A transaction that only sends applies and hears nothing."""
+
+    async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
+        raise Defect("no_inbound")
+
+    async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        raise Defect("no_inbound")
+
+
+def _with_traces(drafts: Sequence[message.Draft]) -> list[message.Draft]:
+    """Facts keep the trace that caused them, for audit. Every other message gets a trace of its own."""
+    running = current_traceparent()
+    traced = []
+    for draft in drafts:
+        cause = draft.traceparent or running
+        own = cause if draft.message.family is Family.FACT else message_traceparent(cause)
+        traced.append(draft if own == draft.traceparent else replace(draft, traceparent=own))
+    return traced

@@ -1,0 +1,234 @@
+"""Tracks in PostgreSQL: what each side holds of a subject, and the content of the edges that are held here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from shared.exchange.message import Draft
+from shared.exchange.tracks import act_of, parties_of, role_of, track_of
+from shared.messaging.streams import Role
+from shared.runtime.database.columns import Columns, Statement
+
+
+class TrackSide(IntEnum):
+    """The side of a track's row, seen from this instance."""
+
+    #: Subjects of the peer that are held here.
+    HELD = 0
+    #: Answers of the peer on own subjects.
+    ANSWERS = 1
+    #: Own subjects at the peer.
+    OWN = 2
+    #: Own answers at the peer.
+    GIVEN = 3
+
+
+class TrackKey(NamedTuple):
+    """The key of a row."""
+
+    peer: str
+    side: TrackSide
+    subject: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRow:
+    """One side of a track. `subject`: its key; `item`: the subject of its messages. A withdrawn one is a tombstone."""
+
+    peer: str
+    side: TrackSide
+    subject: UUID
+    item: UUID
+    owner: str
+    other: str
+    acts: tuple[UUID, ...] = ()
+    is_withdrawn: bool = False
+    is_erased: bool = False
+
+
+@dataclass(slots=True)
+class TrackChange:
+    """The acts that come to one side of a track, in order, or its withdrawal."""
+
+    key: TrackKey
+    item: UUID
+    owner: str
+    other: str
+    acts: dict[UUID, None] = field(default_factory=dict)
+    is_withdrawn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeldEdge:
+    """The highest revision of an edge that is held here, and the digest of its content, 32 bytes."""
+
+    subject: UUID
+    edge_id: UUID
+    peer: str
+    revision: int
+    content: bytes
+
+
+class _Change(NamedTuple):
+    peer: str
+    side: int
+    subject: UUID
+    item: UUID
+    owner: str
+    other: str
+    acts: tuple[str, ...]
+    is_withdrawn: bool
+
+
+class _Act(NamedTuple):
+    peer: str
+    side: int
+    subject: UUID
+    act: UUID
+
+
+_CHANGE: Columns[_Change] = Columns.of(_Change, side="smallint", acts="uuid[]")
+_ACT: Columns[_Act] = Columns.of(_Act, side="smallint")
+_EDGE: Columns[HeldEdge] = Columns.of(HeldEdge, revision="integer")
+_KEY: Columns[TrackKey] = Columns.of(TrackKey, side="smallint")
+
+_NOTE: Final = Statement(
+    """
+INSERT INTO track AS t ({changes.names}) SELECT {changes.values} FROM {changes.ordered} ORDER BY changes.position
+ON CONFLICT (peer, side, subject) DO UPDATE SET
+    is_withdrawn = t.is_withdrawn OR excluded.is_withdrawn,
+    acts = CASE WHEN t.is_withdrawn OR t.is_erased OR excluded.is_withdrawn THEN '{{}}'::uuid[]
+           ELSE t.acts || ARRAY(SELECT new FROM unnest(excluded.acts) AS new WHERE new <> ALL (t.acts)) END
+""",
+    changes=_CHANGE,
+)
+#: `OFFSET 0` has each key looked up.
+_LOAD: Final = Statement(
+    """
+SELECT t.* FROM {keys} CROSS JOIN LATERAL (
+    SELECT * FROM track AS t WHERE (t.peer, t.side, t.subject) = (keys.peer, keys.side, keys.subject) OFFSET 0
+) AS t
+""",
+    keys=_KEY,
+)
+_FORGET: Final = Statement(
+    """
+UPDATE track AS t SET acts = ARRAY(SELECT act FROM unnest(t.acts) AS act WHERE act <> ALL (gone.acts))
+FROM (SELECT peer, side, subject, array_agg(act) AS acts FROM {acts} GROUP BY peer, side, subject) AS gone
+WHERE (t.peer, t.side, t.subject) = (gone.peer, gone.side, gone.subject)
+""",
+    acts=_ACT,
+)
+_ERASE: Final = """
+UPDATE track AS t SET acts = '{}', is_erased = true
+FROM unnest($1::uuid[], $2::text[]) AS erased (item, party)
+WHERE t.item = erased.item AND erased.party IN (t.owner, t.other) AND NOT t.is_erased
+RETURNING t.subject
+"""
+_EDGES: Final = """
+SELECT e.subject, e.edge_id, e.peer, e.revision, e.content
+FROM unnest($1::uuid[], $2::uuid[]) AS asked (subject, edge_id) JOIN held_edge AS e USING (subject, edge_id)
+"""
+_HOLD: Final = Statement(
+    """
+INSERT INTO held_edge AS e ({edges.names}) SELECT {edges.values} FROM {edges.ordered} ORDER BY edges.position
+ON CONFLICT (subject, edge_id) DO UPDATE SET peer = excluded.peer, revision = excluded.revision,
+    content = excluded.content WHERE e.revision <= excluded.revision
+""",
+    edges=_EDGE,
+)
+
+
+async def note_tracks(driver: asyncpg.Connection, changes: Iterable[TrackChange]) -> None:
+    """Add acts and withdrawals to tracks, in one statement. Rows are locked in the order of their keys."""
+    ordered = sorted(changes, key=lambda each: each.key)
+    if not ordered:
+        return
+    rows = [
+        _Change(*each.key, each.item, each.owner, each.other, _texts(each.acts, each.is_withdrawn), each.is_withdrawn)
+        for each in ordered
+    ]
+    await driver.execute(*_NOTE.bind(changes=_CHANGE.rows(rows)))
+
+
+async def load_tracks(driver: asyncpg.Connection, keys: Collection[TrackKey]) -> dict[TrackKey, TrackRow]:
+    """Return those of the rows that exist."""
+    if not keys:
+        return {}
+    rows = await driver.fetch(*_LOAD.bind(keys=_KEY.rows(list(keys))))
+    return {(found := read_row(row))[0]: found[1] for row in rows}
+
+
+async def forget_acts(driver: asyncpg.Connection, acts: Mapping[TrackKey, Collection[UUID]]) -> None:
+    """Take acts out of tracks: the peer has refused them."""
+    rows = [_Act(*key, act) for key, of in sorted(acts.items(), key=lambda each: each[0]) for act in of]
+    if rows:
+        await driver.execute(*_FORGET.bind(acts=_ACT.rows(rows)))
+
+
+async def erase_tracks(driver: asyncpg.Connection, items: Sequence[tuple[UUID, str]]) -> list[UUID]:
+    """Erase the acts of tracks after the records of these items and parties were erased; return the tracks' keys."""
+    rows = await driver.fetch(_ERASE, [item for item, _ in items], [party for _, party in items]) if items else []
+    return sorted({row["subject"] for row in rows})
+
+
+async def load_held_edges(
+    driver: asyncpg.Connection, asked: Collection[tuple[UUID, UUID]]
+) -> dict[tuple[UUID, UUID], HeldEdge]:
+    """Return the held edges by track and edge id."""
+    if not asked:
+        return {}
+    rows = await driver.fetch(_EDGES, [subject for subject, _ in asked], [edge_id for _, edge_id in asked])
+    return {(row["subject"], row["edge_id"]): HeldEdge(*row.values()) for row in rows}
+
+
+async def hold_edges(driver: asyncpg.Connection, edges: Collection[HeldEdge]) -> None:
+    """Hold these edges; a lower revision changes nothing."""
+    if edges:
+        ordered = sorted(edges, key=lambda each: (each.subject, each.edge_id))
+        await driver.execute(*_HOLD.bind(edges=_EDGE.rows(ordered)))
+
+
+def list_sent(drafts: Iterable[Draft]) -> list[TrackChange]:
+    """Return what own drafts change on own tracks. Facts change nothing."""
+    changes: dict[TrackKey, TrackChange] = {}
+    for draft in drafts:
+        role, item = role_of(draft.message), UUID(draft.subject)
+        subject = track_of(draft.message, draft.sender, draft.recipient, item)
+        if subject is None:
+            continue
+        side = TrackSide.GIVEN if role is Role.ANSWER else TrackSide.OWN
+        key = TrackKey(draft.recipient_instance, side, subject)
+        change = changes.setdefault(key, TrackChange(key, item, *parties_of(role, draft.sender, draft.recipient)))
+        if role is Role.WITHDRAWAL:
+            change.is_withdrawn = True
+        else:
+            change.acts[act_of(draft.message_id, draft.clear)] = None
+    return list(changes.values())
+
+
+def read_row(row: Mapping[str, Any]) -> tuple[TrackKey, TrackRow]:
+    """Return a row of `track` with its key."""
+    side = TrackSide(row["side"])
+    found = TrackRow(
+        peer=row["peer"],
+        side=side,
+        subject=row["subject"],
+        item=row["item"],
+        owner=row["owner"],
+        other=row["other"],
+        acts=tuple(row["acts"]),
+        is_withdrawn=row["is_withdrawn"],
+        is_erased=row["is_erased"],
+    )
+    return TrackKey(found.peer, side, found.subject), found
+
+
+def _texts(acts: Iterable[UUID], is_withdrawn: bool) -> tuple[str, ...]:
+    return () if is_withdrawn else tuple(map(str, acts))
