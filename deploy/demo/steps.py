@@ -28,10 +28,7 @@ FILING_S_MAX: Final = 30.0
 QUIET_S: Final = 3.0
 SETTLED_S_MAX: Final = 240.0
 
-_UNDER_WAY = """
-SELECT count(message_id) AS n FROM outbox JOIN lane USING (lane)
-WHERE outcome IS NULL AND NOT done OR position > appended
-"""
+_IN_FLIGHT = "SELECT coalesce(sum(in_flight), 0)::bigint AS n FROM stream_account"
 _ANSWERS = "SELECT answer, count(*) AS n FROM edge WHERE state = 'emitted' GROUP BY answer"
 _RECIPIENTS = """
 SELECT recipient, purpose, count(*) AS n FROM edge WHERE state IN ('emitted', 'planned') GROUP BY recipient, purpose
@@ -124,7 +121,7 @@ async def until_settled(books: Accountants) -> None:
     deadline = monotonic() + SETTLED_S_MAX
     before, quiet_since = None, monotonic()
     while monotonic() < deadline:
-        now = (await answers(books), await outbox_rows(books))
+        now = (await answers(books), await messages_in_flight(books))
         if now != before:
             before, quiet_since = now, monotonic()
         if now[1] == 0 and monotonic() - quiet_since > QUIET_S:
@@ -189,10 +186,10 @@ async def work_lists(books: Accountants) -> list[dict[str, Any]]:
     return [{"list": name, "reason": reason, "count": n} for (name, reason), n in sorted(counts.items())]
 
 
-async def outbox_rows(books: Accountants) -> int:
-    """How many messages of all instances wait to be sent, or for a final answer."""
+async def messages_in_flight(books: Accountants) -> int:
+    """How many messages of all instances their recipients' instances have not taken."""
     sending = books.endpoints.of_kind(*(kind for kind in KINDS if kind != AUDIT))
-    return sum(row["n"] for row in await books.read(sending, _UNDER_WAY))
+    return sum(row["n"] for row in await books.read(sending, _IN_FLIGHT))
 
 
 def origins(endpoints: Endpoints) -> Sequence[str]:

@@ -1,7 +1,7 @@
 """The hotline's own table: offers made to it. Content is kept only under a data key per referral and party.
 
 Trust: whoever can write this table can hide an offer from the hotline; origin and audit still show that it was
-sent and receipted.
+sent and taken.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The providers' own table: notices issued to them. Content is kept only under a data key per notice and party.
 
 Trust: whoever can write this table can hide a notice from its provider or misstate its progress here; the notifier
-and audit still show that it was sent and receipted, and what was answered.
+and audit still show that it was sent and taken, and what was answered.
 """
 
 from __future__ import annotations

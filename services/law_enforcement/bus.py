@@ -28,7 +28,7 @@ from shared.party.recipient.domain import revision_of
 from shared.party.recipient.store.contacts import contacts_known
 from shared.party.recipient.store.passing import taken_back_before
 from shared.routing.clocks import LawAt
-from shared.runtime.post.ports import Settlement, Unit
+from shared.runtime.delivery.unit import Settlement, Unit
 from shared.vocabulary.answers import ReceiptOutcome
 
 

@@ -2,7 +2,7 @@
 
 Content is kept only under a data key per edge, and an agency's own reference under one per case.
 Trust: whoever can write these tables can hide a case from its agency or misstate its progress here; origin and
-audit still show that it was sent and receipted, and what was answered.
+audit still show that it was sent and taken, and what was answered.
 """
 
 from __future__ import annotations

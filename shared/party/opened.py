@@ -31,7 +31,7 @@ class Opening(Protocol):
         ...
 
     async def send(self, drafts: Sequence[Draft]) -> None:
-        """Put messages into the outbox."""
+        """Send messages when this transaction commits."""
         ...
 
 

@@ -24,10 +24,10 @@ from shared.party.origin.timers import OriginTimers
 from shared.party.origin.use_cases.again import Law
 from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
+from shared.runtime.delivery.unit import Handler
 from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery
 from shared.runtime.instance.parts import first_of
-from shared.runtime.post.consumer import Handler
 
 
 @dataclass(frozen=True, slots=True)

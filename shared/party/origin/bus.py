@@ -10,21 +10,21 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from shared.contracts.delivery import StandingClear
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.prepare import Documents
 from shared.exchange.reads import PeerReads
-from shared.exchange.record_table import DECIDE_AGAIN, SUBJECT_WITHDRAWN
+from shared.exchange.record_table import DECIDE_AGAIN
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.party.apart import Apart, apart_from_others
-from shared.party.origin.ports import Edges, Receipted
+from shared.party.origin.ports import Edges
+from shared.party.origin.ports.outcomes import Receipted
 from shared.party.origin.store.contacts import PostgresContacts
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.origin.store.reviews import PostgresReviews
-from shared.party.origin.store.standings import PostgresMissing, compare, refused_as_taken_back, taken_late
 from shared.party.origin.store.transfers import PostgresTransfers
+from shared.party.origin.store.untold import PostgresMissing
 from shared.party.origin.use_cases.again import DUE_MAX, DecideAgain, Law
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.origin.use_cases.contacts import suggest_contacts
@@ -36,11 +36,9 @@ from shared.party.questions.store import PostgresQuestions
 from shared.party.taking import Key, Taking
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.database.transactions import Database, RowScope, Session
-from shared.runtime.post.arrivals import FINAL
-from shared.runtime.post.ports import Settlement, Unit
+from shared.runtime.delivery.unit import Settlement, Unit
 from shared.runtime.watch.aside import SetAside
 from shared.runtime.watch.logs import log
-from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.routing import PartyKind
 
 #: Does what it takes in the transaction of a session.
@@ -85,13 +83,6 @@ class Looked:
         """All was looked at by these documents."""
         twice = before is not None and (before.law, before.reads) == (documents.law, documents.reads)
         return cls(documents.law, documents.reads, at, twice)
-
-
-def _stuck(settlement: Settlement) -> bool:
-    """Whether nothing more comes of it by itself: it is neither applied nor decided again."""
-    if settlement.outcome is ReceiptOutcome.REFUSED:
-        return settlement.code not in DECIDE_AGAIN
-    return settlement.outcome not in FINAL and settlement.outcome is not ReceiptOutcome.MOVED
 
 
 class OriginBus:
@@ -140,32 +131,13 @@ class OriginBus:
         return found.instance if found is not None and found.kind == PartyKind.LAW_ENFORCEMENT else None
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
-        """Note what its recipient refused as stale: it is decided again, now or later.
-
-        What was refused as taken back is listed where that is not known here. What has `moved` is followed by its rows.
-        """
+        """Note outcomes on edges. An edge that was refused as stale is decided again, now or later."""
         edges = PostgresEdges(unit.connection.driver, self._kek)
-        await edges.note_receipted(
-            {each.message_id: Receipted(each.outcome.value, each.code) for each in settlements if _stuck(each)},
-            [entry.message_id for entry in settlements if entry.outcome in FINAL],
-            self._clock.now(),
-        )
-        stale = [entry.message_id for entry in settlements if entry.code in DECIDE_AGAIN]
+        outcomes = {each.message_id: Receipted(each.outcome, each.code) for each in settlements}
+        await edges.note_outcomes(outcomes, self._clock.now())
+        stale = [message_id for message_id, each in outcomes.items() if each.code in DECIDE_AGAIN]
         if stale:
             await self._again.refused(edges, stale)
-        taken_back = [entry.message_id for entry in settlements if entry.code == SUBJECT_WITHDRAWN]
-        if taken_back:
-            await refused_as_taken_back(unit.connection.driver, taken_back)
-        taken = [entry for entry in settlements if entry.outcome is ReceiptOutcome.APPLIED]
-        await taken_late(unit.connection.driver, taken)
-
-    async def compare(self, unit: Unit, by: str, standing: StandingClear) -> None:
-        """Instance `by` holds this of our edges: note what it lacks, and list what we do."""
-        try:
-            reached = self._law.now().directory.reached_at(by)
-        except Unavailable:  # then by what is known here alone
-            reached = ()
-        await compare(unit.connection.driver, by, standing, reached=reached)
 
     async def follow_moves(self) -> None:
         """Issue anew, for ever, what lies where its recipient was before it moved: at the start, at each directory.

@@ -35,9 +35,10 @@ from shared.vocabulary.transfers import TransferReason
 
 #: Where a referral stands once it is filed.
 FiledState = Disposition | Literal[ReferralState.UNRELEASED]
-#: How far a message has come: into the outbox, to Kafka, and what its recipient's receipt says.
+#: The delivery of a message: queued for the relay, sent to Kafka, or its outcome at the recipient's instance. A message
+#: that the instance has taken without an exception is `applied`.
 Delivery = Literal["queued", "sent", "planned"] | ReceiptOutcome
-#: What a receipt may say of a message of a referral that is not its last word.
+#: The outcomes that are not the last ones of a message.
 Unfinished = Literal[ReceiptOutcome.DEFERRED, ReceiptOutcome.WAITING, ReceiptOutcome.PARKED]
 #: A recipient's instance knows of an act that is not here: this database was restored, or that instance is wrong.
 RECIPIENT_AHEAD: Final = "recipient_ahead"
@@ -241,7 +242,7 @@ class Tick(Contract):
 
 
 class Ticks(Contract):
-    """The three ticks: accepted here, delivered by receipts, acknowledged by the recipients' own acts.
+    """The three ticks: accepted here, delivered to the recipients' instances, acknowledged by the recipients' own acts.
 
     Of a withdrawn referral the last two are those of the withdrawal.
     """

@@ -13,7 +13,7 @@ from shared.exchange.act import Track
 from shared.exchange.message import Received
 from shared.party.preservation.ports import Preservations
 from shared.party.preservation.use_cases import receive
-from shared.runtime.post.ports import Unit
+from shared.runtime.delivery.unit import Unit
 
 
 @dataclass(frozen=True, slots=True)

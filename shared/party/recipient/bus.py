@@ -8,7 +8,6 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.contracts.delivery import HeldEdge, StandingClear
 from shared.contracts.registry import Family
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Received
@@ -17,7 +16,7 @@ from shared.party.recipient.domain import RecipientKind
 from shared.party.recipient.ports import Items, OwnEdges
 from shared.party.recipient.use_cases import not_raised, receive
 from shared.routing.clocks import LawAt
-from shared.runtime.post.ports import Settlement, Unit
+from shared.runtime.delivery.unit import Settlement, Unit
 from shared.vocabulary.answers import ReceiptOutcome
 
 
@@ -27,8 +26,6 @@ class OriginSide(Protocol):
     def answers(self, unit: Unit) -> OwnEdges: ...
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None: ...
-
-    async def compare(self, unit: Unit, by: str, standing: StandingClear) -> None: ...
 
 
 class AskedSide(Protocol):
@@ -84,13 +81,6 @@ class RecipientDoor:
             await not_raised(codes, self._items(unit.connection.driver, self._kek))
         if codes and self._asked is not None:
             await self._asked.refused(unit, codes)
-
-    async def held(self, unit: Unit, of: str, *, above: UUID, limit: int) -> list[HeldEdge]:
-        return await self._items(unit.connection.driver, self._kek).held(of, above=above, limit=limit)
-
-    async def compare(self, unit: Unit, by: str, standing: StandingClear) -> None:
-        if self._origin is not None:
-            await self._origin.compare(unit, by, standing)
 
     def _not_to_be_told(self, messages: Sequence[Received]) -> dict[UUID, str]:
         refusals = {}

@@ -18,14 +18,14 @@ All rows travel in one statement, one array per column; its text is put together
 or is stored otherwise than it stands there, is given with the rows, one value for each:
 
     _DRAFT = Columns.of(Draft, without=("message",), type="text")
-    _ENQUEUE = insert("outbox", _DRAFT)
+    _ENQUEUE = insert("message", _DRAFT)
     _ENQUEUE.bind(rows=_DRAFT.rows(drafts, type=[draft.message.type for draft in drafts]))
 
 A `Statement` is for everything else. Its parameters have names: a scalar is declared by its SQL type, rows by their
 columns. In the text `{at}` is the scalar, and of rows `{stamps}` is the relation, called `stamps`, to select from:
 
     _STAMP = Statement(
-        "UPDATE outbox AS o SET sequence = stamps.sequence, sent_at = {at} FROM {stamps} WHERE o.id = stamps.outbox_id",
+        "UPDATE message AS m SET number = stamps.number, sent_at = {at} FROM {stamps} WHERE m.id = stamps.message_id",
         stamps=_STAMPED, at="timestamptz",
     )
 

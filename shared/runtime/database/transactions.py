@@ -80,7 +80,7 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 8, statement_timeout_ms: int = 30_000) -> None:
         self._url = url
         self._pool: asyncpg.Pool | None = None
-        #: Given once, by whoever owns what is gathered (`shared.runtime.post.numbering`).
+        #: Given once, by whoever owns what is gathered (`shared.runtime.delivery.sending`).
         self.last_step: LastStep | None = None
         self._pool_options = {
             "connection_class": GatheringConnection,

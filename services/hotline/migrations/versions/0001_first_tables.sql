@@ -303,9 +303,9 @@ END $function$;
 
 REVOKE ALL ON FUNCTION make_segment_days, drop_segment_days FROM PUBLIC;
 
--- The subjects that each peer and this instance have in common, by track (`shared/exchange/tracks.py`). `side`: 0 held here
--- from the peer, 1 answers of the peer on own subjects, 2 own subjects that the peer holds, 3 own answers on the peer's.
--- `item` is the subject of the messages. A day of tracks is a range of `subject`, which begins with its time.
+-- The tracks that are shared with peers (shared/exchange/tracks.py). A row belongs to the instance, never to one party.
+-- `side`: 0 subjects of the peer held here, 1 answers of the peer on own subjects, 2 own subjects there, 3 own answers
+-- there. `subject` is the key of the track, `item` the subject of its messages. A withdrawn subject is a tombstone.
 CREATE TABLE track (
     peer text NOT NULL,
     side smallint NOT NULL,
@@ -321,12 +321,14 @@ CREATE TABLE track (
 CREATE INDEX track_item ON track (item);
 COMMENT ON TABLE track IS 'Retention: 3,653 days from the day of its subject; after an erasure without its acts.';
 
--- The edges that this instance holds for others: a revision that is not above it is not applied again.
+-- The edges that this instance holds for others: other content needs a higher revision.
 CREATE TABLE held_edge (
-    edge_id uuid PRIMARY KEY,
+    subject uuid NOT NULL,
+    edge_id uuid NOT NULL,
     peer text NOT NULL,
     revision integer NOT NULL,
-    content bytea NOT NULL
+    content bytea NOT NULL,
+    PRIMARY KEY (subject, edge_id)
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE held_edge IS 'Retention: as its track.';
 
@@ -641,8 +643,12 @@ CREATE TABLE edge (
     acts_told integer NOT NULL DEFAULT 0,
     -- Of an edge whose recipient has moved: the answers that its present instance was told of, until it answers itself.
     told jsonb,
-    -- The message that took the edge back, one for all edges to a recipient of referrals.
+    -- The message that took the edge back, one for all edges to a recipient of referrals; its number in the urgent stream
+    -- to `instance`, and its last outcome unless it was applied.
     withdrawal_id uuid,
+    withdrawal_incarnation uuid,
+    withdrawal_number bigint,
+    withdrawal_receipt text,
     -- By which documents it was decided, and when; how often it was refused as stale; when it is decided again.
     law text NOT NULL,
     decided_at timestamptz NOT NULL,
@@ -661,7 +667,7 @@ CREATE TABLE edge (
     -- That of its referral, and whether that was withdrawn.
     rank smallint NOT NULL DEFAULT 1,
     taken_back boolean NOT NULL DEFAULT false,
-    -- What the receipts of its message said that is not `applied`, with the code of the last, and since when.
+    -- The last outcome of its message unless that was applied, its code, and the time of the first one.
     receipt text,
     receipt_code text,
     receipted_at timestamptz,
@@ -669,7 +675,9 @@ CREATE TABLE edge (
     attention timestamptz GENERATED ALWAYS AS (
         CASE WHEN taken_back OR state NOT IN ('emitted', 'waiting', 'referred') THEN NULL
              WHEN state = 'waiting' OR unread THEN decided_at
-             WHEN receipt IS NOT NULL THEN receipted_at
+             -- An edge that moved is issued anew; a decision by a law that had lapsed is made again.
+             WHEN receipt <> 'moved' AND coalesce(receipt_code, '') NOT IN ('decision_time_off', 'document_lapsed')
+             THEN receipted_at
              WHEN answer IN ('declined', 'rejected', 'not_ours', 'reappeared') THEN answered_at
              WHEN rank = 0 AND answer IN ('none', 'acknowledged', 'in_part', 'accepted', 'ongoing') THEN decided_at
         END) STORED,
@@ -695,8 +703,7 @@ CREATE INDEX edge_planned_of ON edge (referral_id) WHERE state = 'planned';
 CREATE INDEX edge_again ON edge (again_at) WHERE again_at IS NOT NULL;
 CREATE INDEX edge_missing ON edge (referral_id) WHERE missing OR untold <> '{}';
 CREATE INDEX edge_unread ON edge (edge_id) WHERE unread;
--- Hardly ever any.
-CREATE INDEX edge_receipted ON edge (message_id) WHERE receipt IS NOT NULL;
+CREATE INDEX edge_withdrawal ON edge (withdrawal_id) WHERE withdrawal_id IS NOT NULL;
 
 -- What became of each act of a recipient when it first came: one that comes again is answered alike and moves nothing.
 -- Of those that were applied its own words, what it has led to, and when: a timeline, in which nothing is overwritten.
@@ -883,7 +890,7 @@ CREATE TABLE party_day (
 ) WITH (fillfactor = 50);
 
 -- The hotline's own: offers made to it. Whoever can write this table can hide an offer from the hotline; origin and
--- audit still show that it was sent and receipted.
+-- audit still show that it was sent and taken.
 
 CREATE TABLE offer (
     referral_id uuid NOT NULL,

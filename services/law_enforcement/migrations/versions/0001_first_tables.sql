@@ -303,9 +303,9 @@ END $function$;
 
 REVOKE ALL ON FUNCTION make_segment_days, drop_segment_days FROM PUBLIC;
 
--- The subjects that each peer and this instance have in common, by track (`shared/exchange/tracks.py`). `side`: 0 held here
--- from the peer, 1 answers of the peer on own subjects, 2 own subjects that the peer holds, 3 own answers on the peer's.
--- `item` is the subject of the messages. A day of tracks is a range of `subject`, which begins with its time.
+-- The tracks that are shared with peers (shared/exchange/tracks.py). A row belongs to the instance, never to one party.
+-- `side`: 0 subjects of the peer held here, 1 answers of the peer on own subjects, 2 own subjects there, 3 own answers
+-- there. `subject` is the key of the track, `item` the subject of its messages. A withdrawn subject is a tombstone.
 CREATE TABLE track (
     peer text NOT NULL,
     side smallint NOT NULL,
@@ -321,12 +321,14 @@ CREATE TABLE track (
 CREATE INDEX track_item ON track (item);
 COMMENT ON TABLE track IS 'Retention: 3,653 days from the day of its subject; after an erasure without its acts.';
 
--- The edges that this instance holds for others: a revision that is not above it is not applied again.
+-- The edges that this instance holds for others: other content needs a higher revision.
 CREATE TABLE held_edge (
-    edge_id uuid PRIMARY KEY,
+    subject uuid NOT NULL,
+    edge_id uuid NOT NULL,
     peer text NOT NULL,
     revision integer NOT NULL,
-    content bytea NOT NULL
+    content bytea NOT NULL,
+    PRIMARY KEY (subject, edge_id)
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE held_edge IS 'Retention: as its track.';
 
@@ -523,7 +525,7 @@ CREATE TABLE feed_numberer (
 INSERT INTO feed_numberer DEFAULT VALUES;
 
 -- The agencies' own: cases, and the edges on which each was offered. Whoever can write these tables can hide a case
--- from its agency or misstate its progress here; origin and audit still show that it was sent and receipted, and what
+-- from its agency or misstate its progress here; origin and audit still show that it was sent and taken, and what
 -- was answered.
 
 CREATE TABLE case_file (
@@ -723,7 +725,7 @@ CREATE INDEX hold_of_case ON hold (referral_id, party);
 CREATE INDEX hold_attention ON hold (party, attention, hold_id) WHERE attention IS NOT NULL;
 
 -- What agencies ask providers to keep, at the agency. Whoever can write these tables can hide a request or misstate
--- what was answered; the other side and audit still show what was sent and receipted.
+-- what was answered; the other side and audit still show what was sent and taken.
 
 -- `offered` is the agency's track, `answer` the provider's, `state` what both are shown. `acts` counts the party's own
 -- acts, `told` is the number of the other side's newest; `asks`: it is the agency. What is sealed lies under a key of its

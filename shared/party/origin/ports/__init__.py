@@ -31,6 +31,7 @@ from shared.party.origin.domain import (
     TransferStands,
     WorkPage,
 )
+from shared.party.origin.ports.outcomes import Receipted
 from shared.party.sought import Sought
 from shared.party.taking import Taking
 from shared.vocabulary.referral import WithdrawalReason
@@ -81,7 +82,7 @@ class Filing(Days, Protocol):
         ...
 
     async def send(self, drafts: Sequence[Draft]) -> None:
-        """Put messages into the outbox."""
+        """Send messages when this transaction commits."""
         ...
 
 
@@ -149,7 +150,7 @@ class Reviews(Days, Protocol):
         ...
 
     async def send(self, drafts: Sequence[Draft]) -> None:
-        """Put messages into the outbox."""
+        """Send messages when this transaction commits."""
         ...
 
     async def note(self, events: Sequence[Event]) -> None:
@@ -197,7 +198,7 @@ class Referrals(Protocol):
         ...
 
     async def send(self, drafts: Sequence[Draft]) -> None:
-        """Put messages into the outbox."""
+        """Send messages when this transaction commits."""
         ...
 
     async def note(self, events: Sequence[Event]) -> None:
@@ -236,13 +237,6 @@ class Taken:
     answer: Answered
     told: tuple[Answered, ...] = ()
     retell: bool = False
-
-
-class Receipted(NamedTuple):
-    """What a receipt says of a message that was not applied, and why."""
-
-    outcome: str
-    code: str | None
 
 
 class AnswerAct(NamedTuple):
@@ -355,11 +349,11 @@ class Edges(Protocol):
         """Referrals with edges that were to be issued anew and could not be read; they stay known (`StaleEdge`)."""
         ...
 
-    async def note_receipted(self, receipted: Mapping[UUID, Receipted], finished: Sequence[UUID], at: datetime) -> None:
-        """Note on edges what receipts say of their messages that is not `applied`, and that it is no more.
+    async def note_outcomes(self, outcomes: Mapping[UUID, Receipted], at: datetime) -> None:
+        """Write the outcomes of messages to the edges that they carry or take back; `applied` clears the last one.
 
-        Referrals whose messages have no last word yet go on the work list. Those none of whose messages is such any
-        more, now that these are `finished`, leave it. What is refused for good is both receipted and finished.
+        A referral with a message whose outcome is not final goes on the work list. It leaves the list when no such
+        message is left.
         """
         ...
 

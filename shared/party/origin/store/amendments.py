@@ -26,7 +26,7 @@ from shared.party.origin.store.revisions import revision_place
 from shared.party.origin.use_cases.changing import Amendable, DisownedItems
 from shared.runtime.database.columns import Statement
 from shared.runtime.database.feed import note_events
-from shared.runtime.post import outbox
+from shared.runtime.delivery.sending import send
 from shared.runtime.timers.steps import note_steps
 from shared.vocabulary.answers import AnswerState
 from shared.vocabulary.referral import AmendmentCause
@@ -191,7 +191,7 @@ class PostgresAmendments(PostgresDays):
         await note_steps(self._driver, steps)
 
     async def send(self, drafts: Sequence[Draft]) -> None:
-        await outbox.enqueue(self._driver, drafts)
+        send(self._driver, drafts)
 
     async def note(self, events: Sequence[Event]) -> None:
         await note_events(self._driver, events)

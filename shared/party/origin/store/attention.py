@@ -20,10 +20,14 @@ WHERE party = $1 AND work_reason IS NOT NULL AND state <> 'withdrawn'
   AND (rank, accepted_at, referral_id) > ($2::smallint, $3, $4) AND rank <= $5
 ORDER BY rank, accepted_at, referral_id LIMIT $6
 """
-_EDGES: Final = """
+#: An edge that moved is issued anew, and one that was refused as stale is decided again: as the column `attention`.
+_STUCK: Final = "e.receipt <> 'moved' AND coalesce(e.receipt_code, '') NOT IN ('decision_time_off', 'document_lapsed')"
+_EDGES: Final = f"""
 SELECT e.edge_id AS id, e.rank, e.attention AS since, e.referral_id, r.external_ref, e.recipient, e.notice_id,
-       r.facts ->> 'priority' AS priority, e.state, e.unread, e.receipt, e.answer,
-       coalesce(e.receipt_code, CASE e.answer WHEN 'declined' THEN e.answer_detail ->> 'reason' END) AS code,
+       r.facts ->> 'priority' AS priority, e.state, e.unread, e.answer,
+       CASE WHEN {_STUCK} THEN e.receipt END AS receipt,
+       coalesce(CASE WHEN {_STUCK} THEN e.receipt_code END,
+                CASE e.answer WHEN 'declined' THEN e.answer_detail ->> 'reason' END) AS code,
        jsonb_path_exists(e.answer_detail, '$.disowned[*].suggested') AS suggested
 FROM edge AS e JOIN referral AS r USING (referral_id)
 WHERE e.party = $1 AND e.attention IS NOT NULL
@@ -64,7 +68,7 @@ async def unclaimed_waits(
 async def origin_waits(
     driver: asyncpg.Connection, party: str, above: Place, *, rank_max: int, limit: int
 ) -> list[Waits]:
-    """The first `limit` that stand behind `above`. What receipts say of single messages is said of their edges."""
+    """The first `limit` that stand behind `above`. Outcomes of single messages count for their edges."""
     asked = party, *above, rank_max, limit
     whole = [_whole(row) for row in await driver.fetch(_REFERRALS, *asked)]
     edges = [_edge(row) for row in await driver.fetch(_EDGES, *asked)]

@@ -17,7 +17,7 @@ from shared.exchange.message import Draft
 from shared.party.origin.ports import Judged
 from shared.party.origin.ports.contacts import Met
 from shared.party.taking import Taking
-from shared.runtime.post import outbox
+from shared.runtime.delivery.sending import send
 from shared.vocabulary.answers import AnswerState
 
 #: What an agency has answered that has a case of it.
@@ -118,4 +118,4 @@ class PostgresContacts:
         return [Met(*row) for row in rows]
 
     async def send(self, drafts: Sequence[Draft]) -> None:
-        await outbox.enqueue(self.driver, drafts)
+        send(self.driver, drafts)

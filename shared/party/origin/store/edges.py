@@ -22,7 +22,8 @@ from shared.exchange.origin import UNFINISHED, Answered, ReferralState
 from shared.exchange.prepare import Again
 from shared.exchange.released import Released
 from shared.exchange.timers import Begun
-from shared.party.origin.ports import AnswerAct, Judged, OpenEdge, Receipted, Referred, StaleReferral, Taken, Try
+from shared.party.origin.ports import AnswerAct, Judged, OpenEdge, Referred, StaleReferral, Taken, Try
+from shared.party.origin.ports.outcomes import FINAL, Receipted
 from shared.party.origin.store.acts import keep_acts, reference_place
 from shared.party.origin.store.contacts import meet_again, note_accepted
 from shared.party.origin.store.filing import EDGE, clocked_of, edge_rows, places
@@ -31,7 +32,7 @@ from shared.party.origin.store.transfers import TransfersTold
 from shared.party.origin.use_cases.again import PAUSES
 from shared.party.taking import Taking
 from shared.runtime.database.columns import Statement
-from shared.runtime.post import outbox
+from shared.runtime.delivery.sending import send
 from shared.runtime.timers.steps import begin, end, note_steps
 from shared.vocabulary.answers import AnswerState
 
@@ -162,32 +163,32 @@ UPDATE referral AS r SET work_reason = NULL
 WHERE r.referral_id = ANY($1::uuid[]) AND r.work_reason = 'recipient_cannot_read'
   AND NOT EXISTS (SELECT 1 FROM edge AS e WHERE e.referral_id = r.referral_id AND (e.state = 'waiting' OR e.unread))
 """
-# Of a message whose referral is on the list for another reason nothing is noted: that one needs a person anyway.
+#: A withdrawal's outcome is that of all edges that it took back.
+_OUTCOMES = """
+WITH told AS (
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[]) AS u (message_id, outcome, code)
+), withdrawals AS (
+    UPDATE edge AS e SET withdrawal_receipt = nullif(told.outcome, 'applied')
+    FROM told WHERE e.withdrawal_id = told.message_id
+)
+UPDATE edge AS e SET receipt = nullif(told.outcome, 'applied'), receipt_code = told.code,
+    receipted_at = CASE WHEN told.outcome <> 'applied' THEN coalesce(e.receipted_at, $4) END
+FROM told WHERE e.message_id = told.message_id
+"""
+# A referral that is on the list for another reason stays there for that reason: it needs a person anyway.
 _UNFINISHED = """
 UPDATE referral AS r SET work_reason = u.outcome
 FROM unnest($1::uuid[], $2::text[]) AS u (message_id, outcome) JOIN edge AS e USING (message_id)
 WHERE r.referral_id = e.referral_id AND e.state = 'emitted'
   AND (r.work_reason IS NULL OR r.work_reason IN ('deferred', 'waiting', 'parked'))
 """
-# The first time counts: it has been in somebody's way since then.
-_RECEIPTED = """
-UPDATE edge AS e SET receipt = u.outcome, receipt_code = u.code, receipted_at = coalesce(e.receipted_at, $4)
-FROM unnest($1::uuid[], $2::text[], $3::text[]) AS u (message_id, outcome, code)
-WHERE e.message_id = u.message_id AND e.state = 'emitted'
-"""
-_APPLIED = """
-UPDATE edge SET receipt = NULL, receipt_code = NULL, receipted_at = NULL
-WHERE message_id = ANY($1::uuid[]) AND receipt IS NOT NULL
-"""
+_OF_MESSAGES = "SELECT DISTINCT referral_id FROM edge WHERE message_id = ANY($1::uuid[])"
 _FINISHED = """
 UPDATE referral AS r SET work_reason = NULL
-FROM edge AS e
-WHERE r.work_reason IN ('deferred', 'waiting', 'parked') AND e.referral_id = r.referral_id
-  AND e.message_id = ANY($1::uuid[])
+WHERE r.referral_id = ANY($1::uuid[]) AND r.work_reason IN ('deferred', 'waiting', 'parked')
   AND NOT EXISTS (
-      SELECT 1 FROM edge AS other JOIN outbox AS o ON o.message_id = other.message_id
-      WHERE other.referral_id = r.referral_id AND other.state = 'emitted'
-        AND o.outcome IN ('deferred', 'waiting', 'parked'))
+      SELECT FROM edge AS e WHERE e.referral_id = r.referral_id AND e.state = 'emitted'
+        AND e.receipt IN ('deferred', 'waiting', 'parked'))
 """
 
 
@@ -266,16 +267,17 @@ class PostgresEdges(TransfersTold):
         rows = await self._driver.fetch(_UNREAD, after, taking.limit, taking.passed_over)
         return self.stale_of_all(taking.take(rows), known=True)
 
-    async def note_receipted(self, receipted: Mapping[UUID, Receipted], finished: Sequence[UUID], at: datetime) -> None:
-        unfinished = {each: said.outcome for each, said in receipted.items() if each not in finished}
-        if receipted:
-            columns = zip(*((each.outcome, each.code) for each in receipted.values()), strict=True)
-            await self._driver.execute(_RECEIPTED, list(receipted), *map(list, columns), at)
+    async def note_outcomes(self, outcomes: Mapping[UUID, Receipted], at: datetime) -> None:
+        if not outcomes:
+            return
+        told = [each.outcome.value for each in outcomes.values()]
+        await self._driver.execute(_OUTCOMES, list(outcomes), told, [each.code for each in outcomes.values()], at)
+        unfinished = {key: each.outcome.value for key, each in outcomes.items() if each.outcome not in FINAL}
         if unfinished:
             await self._driver.execute(_UNFINISHED, list(unfinished), list(unfinished.values()))
-        if finished:
-            await self._driver.execute(_FINISHED, list(finished))
-            await self._driver.execute(_APPLIED, [each for each in finished if each not in receipted])
+        if finished := [key for key in outcomes if key not in unfinished]:
+            rows = await self._driver.fetch(_OF_MESSAGES, finished)
+            await self._driver.execute(_FINISHED, [row["referral_id"] for row in rows])
 
     async def left_behind(self, recipient: str, instance: str, taking: Taking) -> list[StaleReferral]:
         rows = await self._driver.fetch(_LEFT_BEHIND, recipient, instance, taking.passed_over, taking.limit)
@@ -312,10 +314,11 @@ class PostgresEdges(TransfersTold):
             await self._driver.execute(_CARRY, list(superseded))
         await end(self._driver, [*superseded, *dropped])
         await begin(self._driver, [Begun(edge) for edge in clocked_of(again)])
-        await outbox.enqueue(self._driver, [draft for each in again for draft in each.drafts])
+        send(self._driver, [draft for each in again for draft in each.drafts])
         waiting = {each.referral_id: each.work_reason.value for each in again if each.work_reason is not None}
         await self._driver.execute(_TO_WORK_LIST, list(waiting), list(waiting.values()))
         await self._driver.execute(_OFF_WORK_LIST, [each.referral_id for each in again if each.work_reason is None])
+        await self._driver.execute(_FINISHED, [each.referral_id for each in again])
 
     async def _references(self, judged: Mapping[AnswerAct, Judged]) -> dict[AnswerAct, bytes]:
         """What agencies call their cases, under the keys of our records: whoever erases a record erases these too."""

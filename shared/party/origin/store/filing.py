@@ -33,10 +33,12 @@ from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.database.feed import Listed
 from shared.runtime.database.idempotency import Claim, ClaimKind, claim_many, forget_many, store_many
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.post import outbox
-from shared.runtime.post.numbering import MANY
+from shared.runtime.delivery.sending import send
 from shared.runtime.timers.rows import ROW
 from shared.runtime.timers.steps import CLOCKED, clocked_rows, timer_rows
+
+#: A statement for more edges is bound in a thread.
+MANY: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ class PostgresFiling(PostgresDays):
         await forget_many(self._driver, [_key(request) for request in requests])
 
     async def send(self, drafts: Sequence[Draft]) -> None:
-        await outbox.enqueue(self._driver, drafts)
+        send(self._driver, drafts)
 
     async def _taken(self, others: Sequence[Prepared]) -> dict[UUID, UUID]:
         rows = await self._driver.fetch(

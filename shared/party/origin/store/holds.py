@@ -27,18 +27,21 @@ from shared.party.taking import Taking
 from shared.party.waiting import HOLD_EXPIRED, Place, Waiting, Waits, mend_of
 from shared.runtime.database.columns import Columns, Statement, insert
 from shared.runtime.database.feed import note_events
-from shared.runtime.post import outbox
+from shared.runtime.delivery.sending import send
 from shared.vocabulary.holds import HoldEnd
 
-#: A restored origin has forgotten the last holds. It reads them again from Kafka; until then it issues nothing that
-#: might be held.
-_RESTORED: Final = "(SELECT lives <= 1 OR began_at < $1 - interval '1 hour' FROM life)"
+#: A restored origin has forgotten the last holds. Agencies tell it them again; until then it issues nothing that an
+#: agency may hold. A restore closes the incarnations of the own streams.
+_KNOWS_HOLDS: Final = """
+NOT EXISTS (SELECT FROM incarnation AS i JOIN stream_pair AS p ON p.peer = i.addressee
+            WHERE i.closed_at > $1 - interval '1 hour')
+"""
 _DUE: Final = f"""
-{ALL} WHERE e.state = 'planned' AND e.issue_at <= $1 AND {_RESTORED} AND r.referral_id <> ALL($3::uuid[])
+{ALL} WHERE e.state = 'planned' AND e.issue_at <= $1 AND {_KNOWS_HOLDS} AND r.referral_id <> ALL($3::uuid[])
 ORDER BY e.issue_at, e.edge_id LIMIT $2 FOR UPDATE OF e, r SKIP LOCKED
 """
 _HELD_ON: Final = f"""
-{ALL} WHERE e.state = 'planned' AND e.issue_at > $1 AND {_RESTORED} AND r.referral_id <> ALL($4::uuid[]) AND EXISTS (
+{ALL} WHERE e.state = 'planned' AND e.issue_at > $1 AND {_KNOWS_HOLDS} AND r.referral_id <> ALL($4::uuid[]) AND EXISTS (
     SELECT FROM hold AS h WHERE h.referral_id = e.referral_id AND h.state = 'active' AND h.not_after <= $2)
 ORDER BY e.edge_id LIMIT $3 FOR UPDATE OF e SKIP LOCKED
 """
@@ -198,7 +201,7 @@ class PostgresHolds:
             await self.driver.execute(_PLAN, list(issue_at), list(issue_at.values()))
 
     async def send(self, drafts: Sequence[Draft]) -> None:
-        await outbox.enqueue(self.driver, drafts)
+        send(self.driver, drafts)
 
     async def note(self, events: Sequence[Event]) -> None:
         await note_events(self.driver, events)

@@ -33,7 +33,7 @@ from shared.party.origin.store.holds import PostgresHolds
 from shared.party.sought import Sought
 from shared.runtime.database.feed import note_events
 from shared.runtime.database.pages import next_cursor, read_cursor
-from shared.runtime.post import outbox
+from shared.runtime.delivery.sending import send
 from shared.runtime.timers.steps import note_steps
 from shared.vocabulary.referral import WithdrawalReason
 
@@ -41,29 +41,23 @@ _ONE = """
 SELECT referral_id, external_ref, revision, state, work_reason, accepted_at, withdrawn_at
 FROM referral WHERE referral_id = $1
 """
-# What neither waits nor has a row among the settled was applied so long ago that its row was compacted. These lie in
-# many partitions, and to plan a look into them is most of its cost: so there is one.
+# A message of an earlier incarnation was delivered. Otherwise its number says how far it has come.
 _EDGES = """
 SELECT e.recipient, e.purpose, e.reason, e.rules, e.notice_id, e.answer, e.answer_detail,
        CASE WHEN e.state = 'planned' THEN e.issue_at END AS issue_at,
        CASE WHEN e.state IN ('waiting', 'planned') THEN e.state
-            WHEN o.message_id IS NULL THEN coalesce(s.outcome, 'applied')
-            ELSE coalesce(o.outcome, CASE WHEN o.position > l.appended THEN 'queued' ELSE 'sent' END)
-            END AS delivery,
-       CASE WHEN e.state = 'waiting' THEN 'recipient_cannot_read' ELSE coalesce(o.code, s.code) END AS code,
+            WHEN e.receipt IS NOT NULL THEN e.receipt
+            WHEN open.outcome IS NOT NULL THEN replace(open.outcome, 'dead', 'parked')
+            WHEN e.number > s.sent THEN 'queued' WHEN e.number > s.acked THEN 'sent' ELSE 'applied' END AS delivery,
+       CASE WHEN e.state = 'waiting' THEN 'recipient_cannot_read' ELSE coalesce(e.receipt_code, open.code) END AS code,
        CASE WHEN e.withdrawal_id IS NULL THEN NULL
-            WHEN wo.message_id IS NULL THEN coalesce(s.withdrawal, 'applied')
-            ELSE coalesce(wo.outcome, CASE WHEN wo.position > wl.appended THEN 'queued' ELSE 'sent' END)
-            END AS withdrawal
+            WHEN e.withdrawal_receipt IS NOT NULL THEN e.withdrawal_receipt
+            WHEN e.withdrawal_number > w.sent THEN 'queued' WHEN e.withdrawal_number > w.acked THEN 'sent'
+            ELSE 'applied' END AS withdrawal
 FROM edge AS e
-LEFT JOIN outbox AS o USING (message_id) LEFT JOIN lane AS l USING (lane)
-LEFT JOIN outbox AS wo ON wo.message_id = e.withdrawal_id LEFT JOIN lane AS wl ON wl.lane = wo.lane
-LEFT JOIN LATERAL (
-    SELECT min(outcome) FILTER (WHERE message_id = e.message_id) AS outcome,
-           min(code) FILTER (WHERE message_id = e.message_id) AS code,
-           min(outcome) FILTER (WHERE message_id = e.withdrawal_id) AS withdrawal
-    FROM settled WHERE message_id IN (e.message_id, e.withdrawal_id)
-) AS s ON true
+LEFT JOIN stream AS s ON s.peer = e.instance AND s.lane = e.lane AND s.incarnation = e.incarnation
+LEFT JOIN stream AS w ON w.peer = e.instance AND w.lane = 0 AND w.incarnation = e.withdrawal_incarnation
+LEFT JOIN outcome_open AS open ON open.peer = e.instance AND open.message_id = e.message_id
 WHERE e.referral_id = $1 AND e.state IN ('emitted', 'referred', 'waiting', 'planned') ORDER BY e.recipient, e.purpose
 """
 #: The same of several referrals, whose each is.
@@ -182,7 +176,7 @@ class PostgresReferrals:
         )
 
     async def send(self, drafts: Sequence[Draft]) -> None:
-        await outbox.enqueue(self._driver, drafts)
+        send(self._driver, drafts)
 
     async def note(self, events: Sequence[Event]) -> None:
         await note_events(self._driver, events)

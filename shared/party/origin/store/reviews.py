@@ -20,7 +20,7 @@ from shared.party.taking import Taking
 from shared.runtime.database.feed import note_events
 from shared.runtime.database.journal import Erased, Kept
 from shared.runtime.database.transactions import gather
-from shared.runtime.post import outbox
+from shared.runtime.delivery.sending import send
 
 _FIND: Final = """
 SELECT referral_id, party, exercise, state, filed_by, body_sha256, traceparent, content, k.wrapped
@@ -88,7 +88,7 @@ class PostgresReviews(PostgresDays):
         gather(self._driver, erased)
 
     async def send(self, drafts: Sequence[Draft]) -> None:
-        await outbox.enqueue(self._driver, drafts)
+        send(self._driver, drafts)
 
     async def note(self, events: Sequence[Event]) -> None:
         await note_events(self._driver, events)

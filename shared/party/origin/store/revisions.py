@@ -15,7 +15,7 @@ from shared.exchange.message import Draft
 from shared.party.looks import note_look
 from shared.party.origin.store.filing import places
 from shared.party.origin.use_cases.revisions import SaidRevision
-from shared.runtime.post import outbox
+from shared.runtime.delivery.sending import send
 
 _SAID: Final = """
 SELECT v.revision, v.party, v.content, true AS before, k.wrapped
@@ -37,7 +37,7 @@ class PostgresRevisions:
         await note_look(self._driver, subject, opened, at=at)
 
     async def send(self, drafts: Sequence[Draft]) -> None:
-        await outbox.enqueue(self._driver, drafts)
+        send(self._driver, drafts)
 
     async def said(self, referral_id: UUID) -> Sequence[SaidRevision]:
         return [_said(row, self._kek, referral_id) for row in await self._driver.fetch(_SAID, referral_id)]

@@ -20,7 +20,7 @@ from shared.exchange.message import Draft
 from shared.party.origin.domain import TransferStands
 from shared.party.origin.ports.transfers import Held, Offered
 from shared.runtime.database.feed import note_events
-from shared.runtime.post import outbox
+from shared.runtime.delivery.sending import send
 from shared.runtime.timers.steps import end
 from shared.vocabulary.transfers import TransferReason
 
@@ -110,7 +110,7 @@ class PostgresTransfers:
         return tuple(DoneSoFar(**dict(row)) for row in rows)
 
     async def send(self, drafts: Sequence[Draft]) -> None:
-        await outbox.enqueue(self.driver, drafts)
+        send(self.driver, drafts)
 
     async def note(self, events: Sequence[Event]) -> None:
         await note_events(self.driver, events)

@@ -1,7 +1,7 @@
 """Deciding again: an edge that its recipient refused as stale is decided, sealed and sent anew.
 
-A receipt or an answer only notes when; what is due is decided a batch at a time, apart from whoever reads: nothing that
-one referral holds, and no document that has expired, keeps a message unsettled.
+An outcome or an answer only sets the time. The edges that are due are decided in batches, apart from reading: no locked
+referral and no expired document delays the messages of others.
 
 Bounded: at most three times an edge, with growing pauses; then it goes on its origin's work list. A refusal counts only
 if the documents of its decision were the ones in force when it was made: whoever decided by older ones, since no newer
@@ -24,7 +24,6 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from shared.envelope.sealing import Sealer
 from shared.exchange.decided import Stated, decided_fact
 from shared.exchange.left import StaleEdge
 from shared.exchange.message import Draft
@@ -85,8 +84,7 @@ class DecideAgain:
         return Try(edge.edge_id, tried, at if tried > len(PAUSES) else at + PAUSES[max(tried - 1, 0)])
 
     async def _replace(self, edges: Edges, stale: Sequence[StaleReferral]) -> None:
-        sealer = Sealer()
-        again = [decided for each in stale if not each.withdrawn for decided in self._decided(each, sealer)]
+        again = [decided for each in stale if not each.withdrawn for decided in self._decided(each)]
         dropped = {edge.edge_id for each in again for edge in each.dropped}
         dropped |= {edge.edge_id for each in stale if each.withdrawn for edge in each.stale.values()}
         replaced = {edge.edge_id for each in stale for edge in each.stale.values()} - dropped
@@ -104,8 +102,7 @@ class DecideAgain:
         """
         found = await edges.waiting(after, taking)
         wanted = [each for each in found if not each.withdrawn]
-        sealer = Sealer()
-        again = [self.decide(each, self._law.now(), sealer) for each in wanted]
+        again = [self.decide(each, self._law.now()) for each in wanted]
         replaced = {
             each.stale[edge.recipient, edge.purpose].edge_id
             for each, decided in zip(wanted, again, strict=True)
@@ -142,8 +139,7 @@ class DecideAgain:
     async def _anew(self, edges: Edges, found: Sequence[StaleReferral], *, waited: bool = False) -> None:
         # What was sent before goes its way: it is answered `moved`, or was applied where nobody looks any more.
         # Of what `waited` and waits on nothing is written, and nobody told.
-        sealer = Sealer()
-        again = [self.decide(each, self._law.now(), sealer) for each in found]
+        again = [self.decide(each, self._law.now()) for each in found]
         changed = [each for each in again if each.emitted or each.dropped or not waited]
         ids = {each.referral_id for each in changed}
         issued = {edge.edge_id for each in found if each.referral_id in ids for edge in each.stale.values()}
@@ -171,19 +167,19 @@ class DecideAgain:
             drafts[each.referral_id] += letters.told_again(each, held[each.referral_id])
         return [replace(each, drafts=tuple(drafts[each.referral_id])) for each in again]
 
-    def _decided(self, referral: StaleReferral, sealer: Sealer) -> list[Again]:
+    def _decided(self, referral: StaleReferral) -> list[Again]:
         """What becomes of a referral's edges: those that were tried often enough are given up, the others decided."""
         documents = self._law.now()
         tired = {key: edge for key, edge in referral.stale.items() if edge.tried > len(PAUSES)}
         others = {key: edge for key, edge in referral.stale.items() if key not in tired}
-        found = [self._given_up(replace(referral, stale=tired), documents, sealer)] if tired else []
-        return found + ([self.decide(replace(referral, stale=others), documents, sealer)] if others else [])
+        found = [self._given_up(replace(referral, stale=tired), documents)] if tired else []
+        return found + ([self.decide(replace(referral, stale=others), documents)] if others else [])
 
-    def decide(self, referral: StaleReferral, documents: Documents, sealer: Sealer) -> Again:
+    def decide(self, referral: StaleReferral, documents: Documents) -> Again:
         """What becomes of these edges of a referral by these documents: what cannot be decided is given up."""
         origin = documents.directory.party(referral.party)
         if origin is None or origin.instance != self._instance or referral.content is None:
-            return self._given_up(referral, documents, sealer)
+            return self._given_up(referral, documents)
         try:
             return prepare_again(
                 referral.content,
@@ -195,15 +191,14 @@ class DecideAgain:
                 only=referral.stale,
                 body_sha256=referral.body_sha256,
                 traceparent=referral.traceparent,
-                sealer=sealer,
                 released=referral.released,
                 revision=referral.revision,
             )
         except Refused as error:
             log("referral_undecidable", code=error.code)
-            return self._given_up(referral, documents, sealer)
+            return self._given_up(referral, documents)
 
-    def _given_up(self, referral: StaleReferral, documents: Documents, sealer: Sealer) -> Again:
+    def _given_up(self, referral: StaleReferral, documents: Documents) -> Again:
         """Nothing is decided: the origin has left, the content is erased, nothing can be made of it, or it was tried.
 
         The kept decision is stated once more, without its edges.
@@ -228,7 +223,6 @@ class DecideAgain:
             exercise=referral.exercise,
             at=at,
             traceparent=referral.traceparent,
-            sealer=sealer,
         )
         return Again(
             referral.referral_id,

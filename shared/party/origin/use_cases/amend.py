@@ -15,7 +15,6 @@ from uuid import UUID
 from pydantic_core import from_json, to_json
 
 from shared.contracts.referral import ReferralContent, ReferralRecord, ReferralSubmission
-from shared.envelope.sealing import Sealer
 from shared.exchange.act import Act, Subject
 from shared.exchange.amend import Amended, Amending, Json, Revision, Standing, prepare_amended, renumbered
 from shared.exchange.clocks import Happened, taken_back
@@ -163,7 +162,7 @@ async def change(found: Amendable, wanted: Change, changing: Changing) -> Amende
         body_sha256=wanted.body_sha256,
         traceparent=found.traceparent,
     )
-    amended = prepare_amended(amending, documents=documents, then=changing.then, at=at, sealer=Sealer())
+    amended = prepare_amended(amending, documents=documents, then=changing.then, at=at)
     _check_somebody_left(found, amended)
     store = changing.amendments
     await store.amend(found, amended, numbered=numbered, cause=wanted.cause, at=at)

@@ -78,7 +78,7 @@ class Amendments(Days, Protocol):
         ...
 
     async def send(self, drafts: Sequence[Draft]) -> None:
-        """Put messages into the outbox."""
+        """Send messages when this transaction commits."""
         ...
 
     async def note(self, events: Sequence[Event]) -> None:

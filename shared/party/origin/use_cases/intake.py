@@ -1,6 +1,6 @@
 """Intake: many submissions, one transaction. Concurrent single posts are gathered into one batch as well.
 
-    parse → prepare (pure) → one transaction { idempotency claims · referrals · edges · outbox · answers } → answer
+    parse → prepare (pure) → one transaction { idempotency claims · referrals · edges · messages · answers } → answer
 
 Before the commit nothing has happened; after it everything is durable, answer included, and the relay sends.
 """
@@ -19,7 +19,6 @@ from typing import Final
 from uuid import UUID
 
 from shared.contracts.registry import REFERRAL_REFUSED
-from shared.envelope.sealing import Sealer
 from shared.exchange.compose import compose_fact
 from shared.exchange.message import Draft
 from shared.exchange.origin import ReferralState
@@ -201,7 +200,7 @@ class Intake:
                 await self._correct(filing, requests, outcomes, answers=answers, expected=expected)
             drafts = [self._drafts(requests[index], each, documents) for index, each in outcomes.items()]
             await filing.send(list(chain.from_iterable(drafts)))
-        # From here the referrals are durable: a crash leaves them in the outbox and the relay sends them.
+        # From here the referrals are durable: after a crash the relay sends their segments.
         self._wake()
         for index, became in outcomes.items():
             self._watch(requests[index].submissions[0].party.id, became)
@@ -259,7 +258,7 @@ class Intake:
         if prepared.facts["priority"] != PriorityLevel.P0_CHILD_AT_RISK:
             return DaySpent(at)
         waiting = replace(_filing(submission), waits=WorkReason.OVER_DAY)
-        (outcome,) = prepare_batch([waiting], documents=documents, at=at, sealer=Sealer())
+        (outcome,) = prepare_batch([waiting], documents=documents, at=at)
         return outcome
 
     def _answer(self, request: Request, outcomes: Sequence[Outcome]) -> Reply | Refused:
@@ -294,7 +293,7 @@ class Intake:
             for each in request.submissions
             if not isinstance(each.content, Refused)
         ]
-        preparing = partial(prepare_batch, documents=documents, at=at, sealer=Sealer())
+        preparing = partial(prepare_batch, documents=documents, at=at)
         outcomes: list[Outcome] = []
         dense = any(is_dense(request) for request in requests)
         together = DENSE_TOGETHER if dense else TOGETHER

@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.envelope.sealing import Sealer
 from shared.exchange.prepare import Again
 from shared.party.origin.ports import Edges, StaleReferral
 from shared.party.origin.ports.holds import Hold, Planned
@@ -62,10 +61,7 @@ class IssuePlanned:
             return
         active = await self.planned.active([each.referral_id for each in due])
         checked = hold_check(due, active, at)
-        sealer = Sealer()
-        again = [
-            self.again.decide(each, self.holding.documents(), sealer) for each in checked.free if not each.withdrawn
-        ]
+        again = [self.again.decide(each, self.holding.documents()) for each in checked.free if not each.withdrawn]
         await self._replace(checked.free, again)
         later = {
             edge_id: hours.slot(max(h.not_after for h in active[each.referral_id]))

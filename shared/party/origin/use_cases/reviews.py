@@ -14,7 +14,6 @@ from uuid import UUID
 
 from shared.contracts.facts import ReferralReviewedClear
 from shared.contracts.referral import ReferralRecord
-from shared.envelope.sealing import Sealer
 from shared.exchange.act import Act, Subject
 from shared.exchange.events import happened
 from shared.exchange.message import Draft
@@ -77,7 +76,6 @@ async def release_referral(referral_id: UUID, reviewing: Reviewing) -> str:
         only=None,
         body_sha256=found.body_sha256,
         traceparent=found.traceparent,
-        sealer=Sealer(),
         released=Released(filed_by, reviewing.actor),
     )
     if not await reviewing.reviews.release(reviewing.actor, again):

@@ -1,7 +1,7 @@
 """Preservations in PostgreSQL, the same tables at agencies and providers. What is sealed is kept under a data key each.
 
 Trust: whoever can write these tables can hide a request from its provider, or an answer from its agency; the other side
-and audit still show that it was sent and receipted.
+and audit still show that it was sent and taken.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from shared.party.said import Said
 from shared.runtime.database.columns import Columns, Json, insert
 from shared.runtime.database.feed import Listed, note_events
 from shared.runtime.database.pages import next_cursor, read_cursor
-from shared.runtime.post import outbox
+from shared.runtime.delivery.sending import send
 from shared.runtime.timers.steps import clock
 from shared.vocabulary.preservation import PreservationKind, PreservationTerm
 from shared.vocabulary.routing import Instrument
@@ -193,7 +193,7 @@ class PostgresPreservations:
         await note_look(self._driver, subject, opened, at=at)
 
     async def send(self, drafts: Sequence[Draft]) -> None:
-        await outbox.enqueue(self._driver, drafts)
+        send(self._driver, drafts)
 
     async def page(self, party: str, state: str | None, cursor: str | None, *, limit: int) -> PreservationPage:
         rows = await self._driver.fetch(_PAGE, party, state, read_cursor(cursor), limit + 1)

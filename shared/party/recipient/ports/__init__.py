@@ -9,7 +9,6 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from shared.contracts.base import Contract, Flag, Instant
-from shared.contracts.delivery import HeldEdge
 from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.referral import Revision
 from shared.exchange.act import Act
@@ -106,10 +105,6 @@ class Items(Protocol):
         """Keep what the origins of items have said of them, and the state that they have come to by it."""
         ...
 
-    async def held(self, of: str, *, above: UUID, limit: int) -> list[HeldEdge]:
-        """The edges that instance `of` has sent, by their ids, the first `limit` above `above`."""
-        ...
-
     async def erase(self, item: Item) -> None:
         """Delete the keys of the item's record: nothing opens it any more, whoever has today's rows and keys.
 
@@ -156,7 +151,7 @@ class Items(Protocol):
         ...
 
     async def send(self, drafts: Sequence[Draft]) -> None:
-        """Put messages into the outbox of this transaction."""
+        """Send messages when this transaction commits."""
         ...
 
     async def clock(self, begun: Sequence[Begun], steps: Sequence[Happened]) -> None:

@@ -13,8 +13,8 @@ from shared.envelope.datakeys import DataKey, KeyEncryptionKey, Place, protect, 
 from shared.exchange.message import Received
 from shared.kernel.errors import Defect
 from shared.party.recipient.domain import revision_of
-from shared.party.recipient.store.packing import packed
 from shared.runtime.database.columns import Json
+from shared.runtime.delivery.kept_record import pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,6 @@ def seal_contents(
         key, subject = DataKey.generate(), UUID(message.subject)
         place = content_place(table, subject, party=message.recipient, purpose=message.edge.purpose.value)
         content = protect(message.spelt.record, key, place.column("content"))
-        evidence = protect(packed(message.record), key, place.column("evidence"))
+        evidence = protect(pack(message.record), key, place.column("evidence"))
         contents.append((content, evidence, wrap(key, kek, place.column("wrapped_key"))))
     return contents

@@ -15,10 +15,8 @@ from uuid import UUID
 import asyncpg
 
 from shared.contracts.base import Contract
-from shared.contracts.delivery import HeldEdge
 from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.questions import RaisedClear
-from shared.contracts.registry import ALL, WITHDRAWALS
 from shared.envelope.datakeys import KeyEncryptionKey, reveal, unwrap
 from shared.exchange.clocks import Happened
 from shared.exchange.events import Event
@@ -35,7 +33,6 @@ from shared.party.recipient.store.acting import move
 from shared.party.recipient.store.arriving import content_place, new_items
 from shared.party.recipient.store.erasing import Erasing
 from shared.party.recipient.store.listing import AT_RISK, Listing
-from shared.party.recipient.store.packing import unpacked
 from shared.party.recipient.store.questions import acted, heard
 from shared.party.recipient.store.revisions import revise
 from shared.party.recipient.store.views import view, words
@@ -46,12 +43,12 @@ from shared.runtime.database.feed import Listed, note_events
 from shared.runtime.database.journal import Erased, Kept
 from shared.runtime.database.pages import next_cursor
 from shared.runtime.database.transactions import gather
-from shared.runtime.post import outbox
+from shared.runtime.delivery.kept_record import unpack
+from shared.runtime.delivery.sending import send
 from shared.runtime.timers.steps import clock
 
-_EDGES: Final = [message.type for message in ALL if message.edge]
-# Literal: so an index of those alone finds them.
-_WITHDRAWALS: Final = ", ".join(f"'{message.type}'" for message in WITHDRAWALS)
+#: Whether this database was restored once: an own stream had an earlier incarnation.
+_RESTORED: Final = "SELECT EXISTS (SELECT FROM incarnation AS i JOIN stream_pair AS p ON p.peer = i.addressee)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,6 @@ class ItemTable:
     find: str = field(init=False)
     #: Also locks them. Only whoever may change them sees them so: the instance itself, applying messages.
     lock: str = field(init=False)
-    held: str = field(init=False)
     change: str = field(init=False)
     resume: str = field(init=False)
     erasing: Erasing = field(init=False)
@@ -128,14 +124,6 @@ class ItemTable:
             f"FROM {table} WHERE party = $1 AND place - {AT_RISK} >= 0 AND (received_at, {subject}) > ($2, $3) "
             f"ORDER BY received_at, {subject} LIMIT $4",
             "one": f"SELECT *{self.more} FROM {table} WHERE {subject} = $1",
-            # A page is found first, then what it hangs on.
-            "held": "SELECT i.said AS edge_id, i.revision, i.digest, coalesce((SELECT t.acts "
-            f"FROM {table} AS t WHERE t.{subject} = i.subject::uuid AND t.party = i.recipient), 0) AS track, "
-            "EXISTS (SELECT FROM inbox AS w WHERE w.subject = i.subject AND w.sender = i.sender AND "
-            f"w.recipient = i.recipient AND w.type IN ({_WITHDRAWALS}) AND w.outcome = 'applied') AS withdrawn "
-            "FROM (SELECT DISTINCT ON (said) said, revision, digest, subject, sender, recipient FROM inbox "
-            "WHERE sender_instance = $1 AND said > $2 AND outcome = 'applied' AND type = ANY($4::text[]) "
-            "ORDER BY said, received_at DESC LIMIT $3) AS i ORDER BY i.said",
         }
         texts["lock"] = f"{texts['find']} ORDER BY {subject}, party FOR UPDATE"
         for name, text in texts.items():
@@ -171,7 +159,7 @@ class PostgresItems:
             raise state_forbids()
 
     async def restored(self) -> bool:
-        return bool(await self._driver.fetchval("SELECT lives > 1 FROM life"))
+        return bool(await self._driver.fetchval(_RESTORED))
 
     async def heard(self, messages: Sequence[Received]) -> None:
         await heard(self.questions, messages)
@@ -213,10 +201,6 @@ class PostgresItems:
     def questions(self) -> PostgresQuestions:
         return PostgresQuestions(self._driver)
 
-    async def held(self, of: str, *, above: UUID, limit: int) -> list[HeldEdge]:
-        rows = await self._driver.fetch(self.table.held, of, above, limit, _EDGES)
-        return [HeldEdge.model_construct(**dict(row)) for row in rows]
-
     async def evidence(self, subject_id: UUID) -> list[Record]:
         row = await self._one(subject_id)
         return [self._evidence(row, subject_id)]
@@ -246,7 +230,7 @@ class PostgresItems:
         await note_look(self._driver, subject, opened, at=at)
 
     async def send(self, drafts: Sequence[Draft]) -> None:
-        await outbox.enqueue(self._driver, drafts)
+        send(self._driver, drafts)
 
     async def clock(self, begun: Sequence[Begun], steps: Sequence[Happened]) -> None:
         await clock(self._driver, begun, steps)
@@ -295,7 +279,7 @@ class PostgresItems:
             raise Refused("evidence_erased", "it was erased with the record", status=410)
         place = content_place(self.table.contents, subject_id, party=row["party"], purpose=row["purpose"])
         key = unwrap(row["wrapped_key"], self._kek, place.column("wrapped_key"))
-        return unpacked(reveal(row["evidence"], key, place.column("evidence")))
+        return unpack(reveal(row["evidence"], key, place.column("evidence")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,14 +30,11 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::uuid[], $6::text[
 AS b (referral_id, party, purpose, revision, edge_id, decision, salt, spelt)
 WHERE (e.referral_id, e.party, e.purpose, e.revision) = (b.referral_id, b.party, b.purpose, b.revision)
 """
-#: As the index `inbox_withdrawn` names it.
 _TAKEN_BACK: Final = """
-SELECT k.message_id FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[])
-    AS k (message_id, subject, sender, recipient)
+SELECT k.message_id FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) AS k (message_id, item, owner, other)
 WHERE EXISTS (
-    SELECT FROM inbox AS i WHERE i.subject = k.subject AND i.outcome = 'applied'
-      AND i.type IN ('causeway.referral_withdrawn.v1', 'causeway.notice_withdrawn.v1')
-      AND (i.sender, i.recipient) = (k.sender, k.recipient))
+    SELECT FROM track AS t WHERE t.item = k.item AND t.side = 0 AND t.is_withdrawn
+      AND (t.owner, t.other) = (k.owner, k.other))
 """
 _CAME: Final = """
 INSERT INTO case_passed (referral_id, party, by_party, reason, history, at)
@@ -110,12 +107,12 @@ async def bind_edges(driver: asyncpg.Connection, messages: Sequence[Received]) -
 async def taken_back_before(driver: asyncpg.Connection, messages: Sequence[Received]) -> frozenset[UUID]:
     """Those that pass on what its origin has taken back by then: it tells the one who has it now that, too.
 
-    The inbox knows of what its sender has taken back, and the sender of these is another one.
+    Their own track has the agency as its owner; the withdrawal is on the track of the origin.
     """
     passed = [each for each in messages if each.message is REFERRAL_PASSED_ON]
     if not passed:
         return frozenset()
-    keys = [(each.message_id, each.subject, each.filed_by, each.recipient) for each in passed]
+    keys = [(each.message_id, UUID(each.subject), each.filed_by, each.recipient) for each in passed]
     rows = await driver.fetch(_TAKEN_BACK, *map(list, zip(*keys, strict=True)))
     return frozenset(row["message_id"] for row in rows)
 

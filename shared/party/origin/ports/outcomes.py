@@ -1,0 +1,17 @@
+"""Outcomes of an origin's messages at the instances of their recipients."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from shared.vocabulary.answers import ReceiptOutcome
+
+#: Outcomes that are the last ones of a message.
+FINAL: Final = frozenset({ReceiptOutcome.APPLIED, ReceiptOutcome.REFUSED, ReceiptOutcome.MOVED})
+
+
+class Receipted(NamedTuple):
+    """The outcome of a message at its recipient's instance, and the code of one that was not applied."""
+
+    outcome: ReceiptOutcome
+    code: str | None
