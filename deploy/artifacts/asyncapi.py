@@ -11,17 +11,9 @@ from deploy.artifacts.correspondents import ROUTES, messages_on, pairs, readers_
 from deploy.artifacts.schemas import PlainSchema, meaning, message_name, open_schema
 from shared.contracts.directory import Approval, DocumentActivated
 from shared.contracts.documents import SignedBeat
-from shared.contracts.registry import Family, MessageType, value_model
-from shared.envelope.attributes import (
-    BATCH_SIZE_MAX,
-    CONTENT_TYPE,
-    COVERED,
-    PROOF,
-    SEQUENCE_MAX,
-    SPEC_VERSION,
-    TIME_STEP_S,
-    Tier,
-)
+from shared.contracts.registry import Family, MessageType
+from shared.envelope.attributes import CONTENT_TYPE, COVERED, SPEC_VERSION, TIME_STEP_S, Tier
+from shared.envelope.headers import PLACE, SALT, TRACEPARENT
 from shared.envelope.spelling import (
     EXTENSION,
     EXTENSION_CHARACTERS_MAX,
@@ -33,6 +25,7 @@ from shared.runtime.kafka.documents import DIRECTORY_TOPIC, PublishedDocument
 
 PUBLISHED: Final = "published_document.v1"
 BEAT: Final = "signed_beat.v1"
+_JSON: Final = "application/json"
 #: What the directory topic holds.
 OF_DIRECTORY: Final = {PUBLISHED: PublishedDocument, BEAT: SignedBeat}
 _SCHEMA_REF: Final = "#/components/schemas/{model}"
@@ -40,24 +33,20 @@ _TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "
 
 #: What each header holds, beyond being 1 to 256 visible ASCII characters.
 HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "ce_dataschema": {"format": "uri", "description": "The JSON Schema of the value."},
-    "ce_epoch": {"format": "uuid", "description": "The life of the counter that gave out the number, of version 7."},
+    "ce_dataschema": {"format": "uri", "description": "The JSON Schema of the clear part."},
     "ce_exercise": {"enum": ["true", "false"]},
     "ce_guard": {
         "pattern": "^[0-9a-f]{32} (normal|released)$",
         "description": "The edition of the guard that the texts passed, and whether anybody released one of them.",
     },
     "ce_id": {"format": "uuid", "description": "The message's id, a UUID of version 7 of `ce_time`."},
-    "ce_keyid": {"description": "The key that signed the batch, as the directory names it."},
-    "ce_recipient": {"description": "The recipient party; the recipient instance for receipts; `audit` for facts."},
-    "ce_sender": {"description": "The sender party; the instance itself for receipts and facts."},
-    "ce_sequence": {
-        "pattern": "^(0|[1-9][0-9]*)$",
-        "description": f"Dense per (sender, recipient, epoch), ≤ {SEQUENCE_MAX}.",
-    },
+    "ce_recipient": {"description": "The recipient party; the recipient instance for facts."},
+    "ce_sender": {"description": "The sender party; the instance itself for facts."},
     "ce_source": {"pattern": "^/instances/[A-Za-z0-9._~-]+$"},
     "ce_specversion": {"const": SPEC_VERSION},
-    "ce_subject": {"description": "The Kafka key: referral id, notice id, or an id of the receipt's or fact's own."},
+    "ce_subject": {
+        "description": "The Kafka key: referral, notice or preservation id, or one of the fact's own."
+    },
     "ce_tier": {"enum": [tier.value for tier in Tier], "description": "Who holds the signing key."},
     "ce_time": {
         "format": "date-time",
@@ -66,19 +55,22 @@ HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     "ce_type": {"pattern": "^causeway[.][a-z_]+[.]v[0-9]+$"},
     "content-type": {"const": CONTENT_TYPE},
-    "ce_prevepoch": {"description": "On the first message of an epoch: the one before it, or `unknown`."},
-    "ce_prevlast": {
-        "description": "On the first message of an epoch: the last number of the one before, or `unknown`."
-    },
-    "ce_batchroot": {
-        "pattern": "^[0-9a-f]{64}$",
-        "description": "RFC 6962 root of what one recipient is sent together.",
-    },
-    "ce_batchsig": {"pattern": "^[A-Za-z0-9_-]{86}$", "description": "Ed25519 signature over the root."},
-    "ce_batchindex": {"pattern": "^(0|[1-9][0-9]*)$"},
-    "ce_batchsize": {"pattern": "^[1-9][0-9]*$", "description": f"At most {BATCH_SIZE_MAX}."},
-    "ce_batchpath": {"description": "The hashes from leaf to root, base64url.", "minLength": 0, "maxLength": 683},
 }
+#: The headers of one copy of a message: no signature of evidence covers them.
+OF_A_COPY: Final[Mapping[str, Mapping[str, Any]]] = {
+    SALT: {"type": "string", "format": "binary", "description": "16 random bytes: the start of the message's leaf."},
+    PLACE: {
+        "type": "string",
+        "format": "binary",
+        "description": "The incarnation of the stream, 16 bytes, and the number in it, 8 bytes, big-endian. The proof "
+        "record before the message signs it.",
+    },
+    TRACEPARENT: {"type": "string", "description": "W3C Trace Context: telemetry, neither signed nor evidence."},
+}
+_VALUE: Final = (
+    "The value is the clear part as canonical JSON, a line feed, and the sealed part as bytes. The payload schema is "
+    "that of the clear part."
+)
 
 
 def asyncapi() -> dict[str, Any]:
@@ -91,7 +83,8 @@ def asyncapi() -> dict[str, Any]:
             "description": "Referral metadata between hotlines, law enforcement and industry. Organisations never "
             "connect to Kafka: they use the HTTP interfaces of the services. Within a version of a message only "
             "optional members are added. The channels are those of one instance of each kind; any two instances have "
-            "topics of their own, `causeway.inbox.<to>.<from>.v1`.",
+            "topics of their own, `causeway.inbox.<to>.<from>.v1`. Beside these messages a topic holds proof records, "
+            "acknowledgements and the messages of delivery itself: `docs/messages.md`.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": CONTENT_TYPE,
@@ -99,7 +92,7 @@ def asyncapi() -> dict[str, Any]:
             "kafka": {
                 "host": "kafka.example:9093",
                 "protocol": "kafka-secure",
-                "description": "One principal per instance: it alone writes its topics, and reads what it is told.",
+                "description": "One principal per instance: it alone writes its topics, and reads those written to it.",
             }
         },
         "channels": {topic: _channel(topic) for topic in topics()},
@@ -166,7 +159,8 @@ def _message(message: MessageType) -> dict[str, Any]:
         "summary": meaning(message),
         "contentType": CONTENT_TYPE,
         "headers": {"$ref": "#/components/schemas/headers"},
-        "payload": {"$ref": _SCHEMA_REF.format(model=value_model(message).__name__)},
+        "description": _VALUE,
+        "payload": {"$ref": _SCHEMA_REF.format(model=message.clear.__name__)},
         "tags": [{"name": message.family.value, "description": _FAMILIES[message.family]}],
         "bindings": {"kafka": {"key": {"type": "string", "format": "uuid"}}},
     }
@@ -179,7 +173,7 @@ def _published() -> dict[str, Any]:
             "name": name,
             "title": name,
             "summary": (model.__doc__ or "").strip(),
-            "contentType": CONTENT_TYPE,
+            "contentType": _JSON,
             "payload": {"$ref": _SCHEMA_REF.format(model=model.__name__)},
         }
         for name, model in OF_DIRECTORY.items()
@@ -187,8 +181,8 @@ def _published() -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    values = [value_model(message) for message in ROUTES]
-    listed = [(model, "validation") for model in (*values, *OF_DIRECTORY.values())]
+    clear = dict.fromkeys(message.clear for message in ROUTES)
+    listed = [(model, "validation") for model in (*clear, *OF_DIRECTORY.values())]
     _, found = models_json_schema(listed, ref_template=_SCHEMA_REF, schema_generator=PlainSchema)  # type: ignore[arg-type]
     schemas: dict[str, Any] = found["$defs"]
     for around in (*OF_DIRECTORY.values(), DocumentActivated, Approval):
@@ -202,22 +196,19 @@ def _schemas() -> dict[str, Any]:
             f"At most {EXTENSIONS_MAX}, of {EXTENSIONS_CHARACTERS_MAX} characters in all.",
         }
     }
-    trace = {"type": "string", "description": "W3C Trace Context: telemetry, neither signed nor evidence."}
     headers = {
         "type": "object",
-        "required": sorted((*COVERED, *PROOF)),
-        "properties": stated | {"traceparent": trace},
+        "required": [*COVERED, SALT, PLACE],
+        "properties": stated | {name: dict(rule) for name, rule in OF_A_COPY.items()},
         "patternProperties": extensions,
     }
     return schemas | {"headers": headers}
 
 
-#: How each family is delivered, for people.
+#: Each family, for people.
 _FAMILIES: Final = {
-    Family.REFERRAL: "Between two parties, keyed by referral id: sequenced, receipted, counted.",
-    Family.NOTICE: "Between two parties, keyed by notice id: sequenced, receipted, counted.",
-    Family.PRESERVATION: "Between an agency and a provider, keyed by preservation id: sequenced, receipted, counted.",
-    Family.RECEIPT: "Between two instances: sequenced, neither receipted nor counted.",
-    Family.DELIVERY: "Between two instances, audit among them, about delivery itself: neither receipted nor counted.",
-    Family.FACT: f"To audit alone, on {inbox_prefix(AUDIT)}<from>.v1: sequenced, not receipted.",
+    Family.REFERRAL: "Between two parties, keyed by referral id.",
+    Family.NOTICE: "Between two parties, keyed by notice id.",
+    Family.PRESERVATION: "Between an agency and a provider, keyed by preservation id.",
+    Family.FACT: f"Of an instance itself, to audit on {inbox_prefix(AUDIT)}<from>.v1; what it reads also to its peers.",
 }

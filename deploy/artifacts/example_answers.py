@@ -13,7 +13,7 @@ _NOT_ILLEGAL = {"n": 2, "assessment": "not_illegal", "reason": "adult_pornograph
 
 
 def _clear(**members: Any) -> dict[str, Any]:
-    return {"clear": members}
+    return members
 
 
 _ON_NOTICE = {"notice_id": str(world.NOTICE_ID), "act": _ACT, "number": 3}
@@ -45,21 +45,21 @@ ACCEPTED: dict[str, dict[str, Any]] = {
 }
 REFUSED: dict[str, tuple[Refusal, ...]] = {
     "items_checked.v1": (
-        Refusal("found-unlisted", "/clear/checked/0/found", "perhaps"),
-        Refusal("item-twice", "/clear/checked/1/n", 1, by="model"),
-        Refusal("no-time", "/clear/checked/0/at", GONE),
+        Refusal("found-unlisted", "/checked/0/found", "perhaps"),
+        Refusal("item-twice", "/checked/1/n", 1, by="model"),
+        Refusal("no-time", "/checked/0/at", GONE),
     ),
     "notice_reinstated.v1": (
-        Refusal("reason-unlisted", "/clear/reinstated/0/reason", "because"),
-        Refusal("no-items", "/clear/reinstated", []),
+        Refusal("reason-unlisted", "/reinstated/0/reason", "because"),
+        Refusal("no-items", "/reinstated", []),
     ),
-    "offer_accepted.v1": (Refusal("number-zero", "/clear/number", 0),),
-    "offer_declined.v1": (Refusal("reason-unlisted", "/clear/reason", "because"),),
+    "offer_accepted.v1": (Refusal("number-zero", "/number", 0),),
+    "offer_declined.v1": (Refusal("reason-unlisted", "/reason", "because"),),
     "offer_assessed.v1": (
-        Refusal("no-items", "/clear/assessed", []),
-        Refusal("assessment-unlisted", "/clear/assessed/0/assessment", "doubtful"),
-        Refusal("reason-missing", "/clear/assessed/0/reason", GONE, by="model", of="nothing-left"),
-        Refusal("reason-without-need", "/clear/assessed/0/reason", "other", by="model"),
-        Refusal("assessed-and-acted", "/clear/assessed/0/action", "removed", by="model"),
+        Refusal("no-items", "/assessed", []),
+        Refusal("assessment-unlisted", "/assessed/0/assessment", "doubtful"),
+        Refusal("reason-missing", "/assessed/0/reason", GONE, by="model", of="nothing-left"),
+        Refusal("reason-without-need", "/assessed/0/reason", "other", by="model"),
+        Refusal("assessed-and-acted", "/assessed/0/action", "removed", by="model"),
     ),
 }

@@ -12,15 +12,12 @@ _CONTACT: Final = {"agency": "police-de.example", "ground": "same_location", "th
 
 ACCEPTED: Final[dict[str, dict[str, Any]]] = {
     "contact_suggested.v1": {
-        "another-agency": {
-            "clear": {"referral_id": str(world.REFERRAL_ID), "revision": 1},
-            "sealed": world.SEALED_FILLER,
-        }
+        "another-agency": {"referral_id": str(world.REFERRAL_ID), "revision": 1},
     },
     "contact_suggested.v1.sealed": {"same-location": _CONTACT},
 }
 REFUSED: Final[dict[str, tuple[Refusal, ...]]] = {
-    "contact_suggested.v1": (Refusal("revision-zero", "/clear/revision", 0),),
+    "contact_suggested.v1": (Refusal("revision-zero", "/revision", 0),),
     "contact_suggested.v1.sealed": (
         Refusal("agency-malformed", "/agency", "Police DE"),
         Refusal("ground-unlisted", "/ground", "a hunch"),

@@ -14,11 +14,11 @@ _UNTIL: Final = {"basis": "investigation_open", "not_after": "2026-05-11T12:00:0
 
 
 def _said(act: str, number: int, **words: Any) -> dict[str, Any]:
-    return {"clear": _NAMED | {"act": act, "number": number} | words}
+    return _NAMED | {"act": act, "number": number} | words
 
 
 def _answered(**words: Any) -> dict[str, Any]:
-    return {"clear": _NAMED | {"hold": _HOLD} | words}
+    return _NAMED | {"hold": _HOLD} | words
 
 
 ACCEPTED: Final[dict[str, dict[str, Any]]] = {
@@ -35,13 +35,13 @@ ACCEPTED: Final[dict[str, dict[str, Any]]] = {
 }
 REFUSED: Final[dict[str, tuple[Refusal, ...]]] = {
     "hold_placed.v1": (
-        Refusal("scope-unlisted", "/clear/scope", "everything"),
-        Refusal("without-end", "/clear/not_after", GONE),
+        Refusal("scope-unlisted", "/scope", "everything"),
+        Refusal("without-end", "/not_after", GONE),
     ),
-    "hold_extended.v1": (Refusal("no-hold", "/clear/hold", GONE),),
-    "hold_released.v1": (Refusal("hold-malformed", "/clear/hold", "the first"),),
-    "no_objection.v1": (Refusal("number-zero", "/clear/number", 0),),
-    "hold_activated.v1": (Refusal("counted-below-none", "/clear/held", -1),),
-    "hold_too_late.v1": (Refusal("time-as-number", "/clear/issued_at", 1_777_900_000, of="issued"),),
-    "hold_ended.v1": (Refusal("end-unlisted", "/clear/end", "forgotten"),),
+    "hold_extended.v1": (Refusal("no-hold", "/hold", GONE),),
+    "hold_released.v1": (Refusal("hold-malformed", "/hold", "the first"),),
+    "no_objection.v1": (Refusal("number-zero", "/number", 0),),
+    "hold_activated.v1": (Refusal("counted-below-none", "/held", -1),),
+    "hold_too_late.v1": (Refusal("time-as-number", "/issued_at", 1_777_900_000, of="issued"),),
+    "hold_ended.v1": (Refusal("end-unlisted", "/end", "forgotten"),),
 }

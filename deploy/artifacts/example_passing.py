@@ -30,32 +30,30 @@ def _sealed() -> dict[str, Any]:
 
 ACCEPTED: Final[dict[str, dict[str, Any]]] = {
     "case_referred.v1": {
-        "suspect-elsewhere": {
-            "clear": _NAMED
-            | {"number": 2, "agency": "police-de.example", "reason": "suspect_elsewhere"}
-            | {"from_edge_id": str(world.EDGE_IDS[world.AGENCY]), "edge_id": _EDGE}
-        }
+        "suspect-elsewhere": _NAMED
+        | {"number": 2, "agency": "police-de.example", "reason": "suspect_elsewhere"}
+        | {"from_edge_id": str(world.EDGE_IDS[world.AGENCY]), "edge_id": _EDGE}
     },
     "case_came_back.v1": {
-        "law-is-newer": {"clear": _NAMED | {"number": 3} | _CAME_BACK},
+        "law-is-newer": _NAMED | {"number": 3} | _CAME_BACK,
     },
     "referral_passed_on.v1": {
-        "to-another-agency": {"clear": _NAMED | {"edge_id": _EDGE}, "sealed": world.SEALED_FILLER}
+        "to-another-agency": _NAMED | {"edge_id": _EDGE},
     },
     "referral_passed_on.v1.sealed": {"with-its-history": _sealed()},
 }
 REFUSED: Final[dict[str, tuple[Refusal, ...]]] = {
     "case_referred.v1": (
-        Refusal("agency-malformed", "/clear/agency", "Police DE"),
-        Refusal("reason-unlisted", "/clear/reason", "elsewhere"),
-        Refusal("without-edge", "/clear/edge_id", GONE),
+        Refusal("agency-malformed", "/agency", "Police DE"),
+        Refusal("reason-unlisted", "/reason", "elsewhere"),
+        Refusal("without-edge", "/edge_id", GONE),
     ),
     "case_came_back.v1": (
-        Refusal("code-malformed", "/clear/code", "It is not ours."),
-        Refusal("stands-closed", "/clear/stands", "closed", by="model"),
-        Refusal("never", "/clear/times", 0),
+        Refusal("code-malformed", "/code", "It is not ours."),
+        Refusal("stands-closed", "/stands", "closed", by="model"),
+        Refusal("never", "/times", 0),
     ),
-    "referral_passed_on.v1": (Refusal("revision-zero", "/clear/revision", 0),),
+    "referral_passed_on.v1": (Refusal("revision-zero", "/revision", 0),),
     "referral_passed_on.v1.sealed": (
         Refusal("answer-unlisted", "/history/0/answer", "perhaps"),
         Refusal("no-record", "/record", GONE),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from deploy.artifacts import example_world as world
 from deploy.artifacts.example_refusal import GONE, Refusal
 
 _ACT: Final = "2c5e8d1f-7a3b-4e6c-9d0f-1b2a3c4d5e6f"
@@ -14,14 +13,13 @@ _ORDER: Final = {"kind": "preserve", "instrument": "eu_2023_1543", "term": "eu_6
 
 
 def _clear(**members: Any) -> dict[str, Any]:
-    return {"clear": members}
+    return members
 
 
 ACCEPTED: Final[dict[str, dict[str, Any]]] = {
     "preservation_requested.v1": {
-        "sixty-days": _clear(**_ON, **_ORDER) | {"sealed": world.SEALED_FILLER},
-        "until-a-day": _clear(**_ON, kind="produce", instrument="budapest", until="2026-08-02")
-        | {"sealed": world.SEALED_FILLER},
+        "sixty-days": _clear(**_ON, **_ORDER),
+        "until-a-day": _clear(**_ON, kind="produce", instrument="budapest", until="2026-08-02"),
     },
     "preservation_requested.v1.sealed": {
         "one-location": {
@@ -50,21 +48,19 @@ ACCEPTED: Final[dict[str, dict[str, Any]]] = {
 }
 REFUSED: Final[dict[str, tuple[Refusal, ...]]] = {
     "preservation_requested.v1": (
-        Refusal("term-and-until", "/clear/until", "2026-08-02", by="model"),
-        Refusal("neither-term-nor-until", "/clear/term", GONE, by="model"),
+        Refusal("term-and-until", "/until", "2026-08-02", by="model"),
+        Refusal("neither-term-nor-until", "/term", GONE, by="model"),
     ),
     "preservation_requested.v1.sealed": (Refusal("no-location", "/locations", []),),
-    "preservation_extension_requested.v1": (Refusal("until-is-no-day", "/clear/until", "soon"),),
+    "preservation_extension_requested.v1": (Refusal("until-is-no-day", "/until", "soon"),),
     "preservation_answered.v1": (
-        Refusal("preserved-without-until", "/clear/until", GONE, by="model"),
-        Refusal("preserved-with-a-reason", "/clear/reason", "manifest_error", by="model"),
-        Refusal("no-first-answer", "/clear/answer", "ended", by="model"),
+        Refusal("preserved-without-until", "/until", GONE, by="model"),
+        Refusal("preserved-with-a-reason", "/reason", "manifest_error", by="model"),
+        Refusal("no-first-answer", "/answer", "ended", by="model"),
     ),
     "preservation_corrected.v1": (
-        Refusal("preserved-without-until", "/clear/until", GONE, by="model"),
-        Refusal("no-first-answer", "/clear/answer", "ended", by="model"),
+        Refusal("preserved-without-until", "/until", GONE, by="model"),
+        Refusal("no-first-answer", "/answer", "ended", by="model"),
     ),
-    "preservation_extension_answered.v1": (
-        Refusal("extended-with-a-reason", "/clear/reason", "manifest_error", by="model"),
-    ),
+    "preservation_extension_answered.v1": (Refusal("extended-with-a-reason", "/reason", "manifest_error", by="model"),),
 }

@@ -24,7 +24,7 @@ _DECIDED: Final = {"dispute": 2, "decided": [{"n": 1, "verdict": "conceded"}, {"
 
 
 def _said(notice: bool, words: dict[str, Any]) -> dict[str, Any]:
-    return {"clear": (_NOTICE if notice else _REFERRAL) | words}
+    return (_NOTICE if notice else _REFERRAL) | words
 
 
 def _accepted(notice: bool) -> dict[str, dict[str, Any]]:
@@ -43,17 +43,17 @@ def _refused(notice: bool) -> dict[str, tuple[Refusal, ...]]:
     before = "notice_" if notice else ""
     return {
         f"{before}question_asked.v1": (
-            Refusal("prose", "/clear/needs/0", "where is it?"),
-            Refusal("item-twice", "/clear/about/1", 1, by="model"),
-            Refusal("without-end", "/clear/due", GONE),
+            Refusal("prose", "/needs/0", "where is it?"),
+            Refusal("item-twice", "/about/1", 1, by="model"),
+            Refusal("without-end", "/due", GONE),
         ),
-        f"{before}question_lapsed.v1": (Refusal("number-zero", "/clear/question", 0),),
-        f"{before}question_replied.v1": (Refusal("item-twice", "/clear/replied/1/n", 1, by="model"),),
+        f"{before}question_lapsed.v1": (Refusal("number-zero", "/question", 0),),
+        f"{before}question_replied.v1": (Refusal("item-twice", "/replied/1/n", 1, by="model"),),
         f"{before}dispute_raised.v1": (
-            Refusal("no-basis", "/clear/disputed/0/basis", GONE, by="model"),
-            Refusal("reason-unlisted", "/clear/disputed/1/reason", "unfair"),
+            Refusal("no-basis", "/disputed/0/basis", GONE, by="model"),
+            Refusal("reason-unlisted", "/disputed/1/reason", "unfair"),
         ),
-        f"{before}dispute_answered.v1": (Refusal("verdict-unlisted", "/clear/decided/0/verdict", "perhaps"),),
+        f"{before}dispute_answered.v1": (Refusal("verdict-unlisted", "/decided/0/verdict", "perhaps"),),
     }
 
 

@@ -13,7 +13,7 @@ _NAMED: Final = {"referral_id": str(world.REFERRAL_ID), "revision": 1}
 
 
 def _said(**words: Any) -> dict[str, Any]:
-    return {"clear": _NAMED | words}
+    return _NAMED | words
 
 
 ACCEPTED: Final[dict[str, dict[str, Any]]] = {
@@ -23,11 +23,11 @@ ACCEPTED: Final[dict[str, dict[str, Any]]] = {
     "claim_gone.v1": {"another-has-it": _said()},
 }
 REFUSED: Final[dict[str, tuple[Refusal, ...]]] = {
-    "transfer_offered.v1": (Refusal("reason-unlisted", "/clear/reason", "because"),),
-    "offer_claimed.v1": (Refusal("number-zero", "/clear/number", 0),),
+    "transfer_offered.v1": (Refusal("reason-unlisted", "/reason", "because"),),
+    "offer_claimed.v1": (Refusal("number-zero", "/number", 0),),
     "claim_granted.v1": (
-        Refusal("claim-not-named", "/clear/claim", GONE),
-        Refusal("counted-below-none", "/clear/done/0/issued", -1),
+        Refusal("claim-not-named", "/claim", GONE),
+        Refusal("counted-below-none", "/done/0/issued", -1),
     ),
-    "claim_gone.v1": (Refusal("revision-zero", "/clear/revision", 0),),
+    "claim_gone.v1": (Refusal("revision-zero", "/revision", 0),),
 }

@@ -1,7 +1,7 @@
 """The little world of the examples: five invented parties, three rules, one referral, and what follows from it.
 
 Everything is worked out by the same code that runs, from fixed ids, keys and times: directory and policy are valid
-documents, and each edge can be derived again from them. Only the sealed texts are filler.
+documents, and each edge can be derived again from them.
 """
 
 from __future__ import annotations
@@ -33,15 +33,12 @@ AT = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 ORIGIN, AGENCY, PROVIDER = "hotline-nl.example", "police-nl.example", "files.example"
 REFERRAL_ID = UUID("019b2d3c-4400-7000-8000-000000000001")
 NOTICE_ID = UUID("019b2d3c-4400-7000-8000-000000000002")
-MESSAGE_IDS = (UUID("019b2d3c-4400-7000-8000-000000000003"), UUID("019b2d3c-4400-7000-8000-000000000004"))
 EDGE_IDS = {
     AGENCY: UUID("3f0c1d52-77f2-4b1e-9d53-6a0b9c1e2f01"),
     PROVIDER: UUID("9a4e7b60-15c8-4d2f-8e71-2b3c4d5e6f02"),
 }
 #: From it comes the salt of each edge's commitment; random in life.
 SALT = "5a" * 32
-#: The form of a sealed part, 512 bytes of nothing sealed by nobody: it opens for no one.
-SEALED_FILLER = f"v2.x25519.x25519-{'0' * 32}." + "A" * 848
 APPROVERS = {
     "approver-one.example": SigningKey(bytes([101]) * 32),
     "approver-two.example": SigningKey(bytes([102]) * 32),

@@ -47,12 +47,11 @@ def _accepted(schema: str) -> dict[str, Any]:
 def _closed(values: Mapping[str, Any], *, lenient: bool) -> Iterator[Refusal]:
     """Two rules: no name that the schema does not list, unless it is read leniently, and nothing missing."""
     value = next(iter(values.values()))
-    inside = "/clear" if "clear" in value else ""
     if not lenient:
-        yield Refusal("unknown-name", f"{inside}/comment", "x")
-    required = next(iter(value["clear"] if inside else value), None)
+        yield Refusal("unknown-name", "/comment", "x")
+    required = next(iter(value), None)
     if required not in (None, "case_reference"):
-        yield Refusal("name-missing", f"{inside}/{required}", GONE, field=f"{inside}/{required}")
+        yield Refusal("name-missing", f"/{required}", GONE, field=f"/{required}")
 
 
 def _expected(schema: str, refusal: Refusal) -> dict[str, Any]:

@@ -8,20 +8,18 @@ from pydantic import BaseModel
 
 from deploy.artifacts.correspondents import ROUTES, messages_on, pairs, readers_of, topics
 from deploy.artifacts.schemas import meaning, message_name
-from shared.contracts.facts import RECEIPT_ENTRIES_MAX
-from shared.contracts.registry import BETWEEN_PARTIES, Family, MessageType
-from shared.envelope.attributes import PROOF, TIME_STEP_S
+from shared.contracts.registry import Family, MessageType
+from shared.envelope.attributes import CONTENT_TYPE, TIME_STEP_S
+from shared.envelope.content_proof import SALT_BYTES, TREE_SIZES
 from shared.envelope.spelling import EXTENSION_CHARACTERS_MAX, EXTENSIONS_CHARACTERS_MAX, EXTENSIONS_MAX
 from shared.exchange.authority import cells, cells_of
-from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, SIGN_AGAIN, Row
+from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, Row
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 
 _KEYS = {
     Family.REFERRAL: "`referral_id`",
     Family.NOTICE: "`notice_id`",
     Family.PRESERVATION: "`preservation_id`",
-    Family.RECEIPT: "an id of its own",
-    Family.DELIVERY: "an id of its own",
     Family.FACT: "the id of the referral or notice that it is about, else an id of its own",
 }
 _HEAD = """# Messages
@@ -31,40 +29,54 @@ Written by `python -m deploy.artifacts` from `shared/contracts/registry.py`, `sh
 `shared/contracts/schemas/`. Accepted and refused examples: `shared/contracts/examples/`. The same for machines:
 `docs/api/asyncapi.json`.
 
-An `accepted-*.json` is the value alone. A `refused-*.json` is an accepted one with one thing changed: `value`, and
-`expected`: who refuses it (`schema`; `model`, for what no schema can say; `guard`; `index`, for a whole document), the
-code, and the field where one is named. The sealed texts in examples are filler: they open for nobody.
+An `accepted-*.json` is a clear part, or the opened sealed part of a schema `….sealed`. A `refused-*.json` is an
+accepted one with one thing changed: `value`, and `expected`: who refuses it (`schema`; `model`, for what no schema can
+say; `guard`; `index`, for a whole document), the code, and the field where one is named.
 
-A value is `{"clear": …}`, with `"sealed": …` where the message has a sealed part. The clear part is class S1 only:
-codes, countries, party ids, times. A version is closed for ever: [How it grows](#how-it-grows).
+A value is the clear part as canonical JSON, a line feed, and the sealed part as bytes; without a sealed part the line
+feed is the last byte. The clear part is class S1 only: codes, countries, party ids, times. A version is closed for
+ever: [How it grows](#how-it-grows).
 
-A sealed text is `v2.<suite>.<key id>.` and base64url; `shared/envelope/sealing.py` says of what. What it opens to has
-one spelling: JSON without spaces or needless escapes, members in the order listed here, an edge's facts by name.
+`shared/envelope/segment_sealing.py` says how a sealed part is made. What it opens to has one spelling: JSON without
+spaces or needless escapes, members in the order listed here, an edge's facts by name.
 
 ## Families
 
-| family | between | Kafka key | numbered | receipted | counted |
-| --- | --- | --- | --- | --- | --- |
-| referral | two parties | `referral_id` | yes | yes | yes |
-| notice | two parties, industry one of them | `notice_id` | yes | yes | yes |
-| receipt | two instances | an id of its own | yes | no | no |
-| delivery | two instances, audit among them | an id of its own | yes, but `marks` | no | no |
-| fact | an instance and audit | see below | yes | no: audit reads every topic itself | no |
+| family | between | Kafka key |
+| --- | --- | --- |
+| referral | two parties | `referral_id` |
+| notice | two parties, industry one of them | `notice_id` |
+| preservation | an agency and a provider | `preservation_id` |
+| fact | an instance and audit; `reads_announced` also between instances | see below |
 
 Only the origin and audit can link a `notice_id` with a `referral_id`.
 """
 _HEADERS = f"""## Headers
 
-A message is a CloudEvent 1.0 in Kafka's binary binding; `docs/api/asyncapi.json` has each header's form. One Ed25519
-signature covers what goes to one recipient together; by its proof (`{"`, `".join(PROOF)}`)
-each message proves itself alone. **Covered is what arrived:** every `ce_` header but the proof, and `content-type`,
-each as name, `:`, value and a line feed, sorted by name; a line feed more; the value's bytes. A header `ce_x…` that is
-not known is covered and otherwise ignored; any other unknown `ce_` header is `header_unknown`.
+A message is a CloudEvent 1.0 in Kafka's binary binding; `docs/api/asyncapi.json` has each header's form. Its content
+type is `{CONTENT_TYPE}`. **Covered is what arrived:** every `ce_` header and `content-type`, each as name, `:`, value
+and a line feed, sorted by name; a line feed more; the value's bytes. A header `ce_x…` that is not known is covered and
+otherwise ignored; any other unknown `ce_` header is `header_unknown`.
 
 `ce_time` is the time of writing cut to {TIME_STEP_S} s, and `ce_id` a UUID of that time: nothing finer links messages.
-`ce_guard` names the edition of the guard that the texts passed. `ce_sequence` is dense per sender, recipient and
-`ce_epoch`, the life of their counter: a database that was restored, or a party that moved to another instance, begins
-another. The first message of an epoch names the one before (`ce_prevepoch`, `ce_prevlast`), or `unknown`.
+`ce_guard` names the edition of the guard that the texts passed.
+
+Two headers belong to one copy of a message and are not covered: `salt`, {SALT_BYTES} random bytes, and `place`, the
+incarnation of the stream (16 bytes) and the number in it (8 bytes, big-endian).
+
+## Proofs
+
+A message's **leaf** is SHA-256 of a zero byte, the salt and the covered bytes. Its hexadecimal form is the message's
+digest: chains, acknowledgements, audit and evidence name the message by it. All messages of one transaction to one
+instance are a **segment**. A segment has trees (RFC 6962) of {" or ".join(map(str, TREE_SIZES))} leaves, in which
+messages lie at random positions between fillers, and one Ed25519 signature a tree
+(`shared/envelope/content_proof.py`). Unless a segment is large, each recipient party has a tree of its own. Salt, position and path prove one message to outsiders
+and reveal nothing of its neighbours.
+
+A **proof record** precedes the records of a segment whenever they are appended. It holds the trees' signatures, all
+leaves, the encapsulated data keys and one signature over the segment's place: stream, incarnation, first number, count,
+the chain before and after it (`shared/messaging/placement.py`). A reader takes a record only if the proof record before
+it covers its place and its leaf.
 """
 _GROWTH = """## How it grows
 
@@ -148,50 +160,61 @@ signed, no number used; it stands on the origin's work list as `recipient_cannot
 when the recipient has announced more. Answers and withdrawals are sent at once: they say what has happened. What their
 recipient cannot read it defers.
 
-**Deferred** is no refusal. The recipient keeps the message's number and what it lacked, not its body; the sender's row
-lives on and is on its work list. Whoever has been upgraded asks for it (`wanted`), and gets the same bytes. Of what
-instances state themselves only the newest that could not be read is noted, and counted: after the upgrade it is called
-`gone`, so that its sender tells anew what it holds, and what its receipts may have answered for is sent and answered
-again. Audit defers nothing: it keeps an entry of what it cannot read, with the same code, and its number counts as
-taken.
+**Deferred** is no refusal. The recipient keeps the record as it came and states what it lacks; the message is on its
+sender's work list. After an upgrade the recipient tries the record again and tells the sender its outcome. Audit defers
+nothing: it keeps an entry of a message that it cannot read, with the same code, and takes its number.
 """
-_TALK = """## What instances tell each other
+_DELIVERY = """## Delivery
 
-`marks` say how far numbers have come, for each pair and epoch: given and lowest still held (`sent`), taken and holes
-(`taken`; a hole keeps nothing back that lies behind it, up to `known`). They are said at most every 10 s after
-something has changed, and every 60 s, asking, while anything is open: a row that is held, a hole, a `nonce` that the
-other side has not named. They are cumulative, have no number themselves, and the newest by the broker's time counts, so
-none of them has to arrive: those of a version that is not read are counted, and nobody waits for them. A start, and a
-database that is another than before, asks everybody.
+A **stream** has the messages from one instance to another in one lane, which is a partition of their topic. The urgent
+lane has withdrawals, messages that tell of a child at risk, and the messages of delivery itself; the ordinary lane has
+all others. Messages of a stream are numbered densely in the transaction that sends them, within an *incarnation*, and chained:
+chain(n) is SHA-256 of chain(n − 1) and the leaf of message n (`shared/messaging/streams.py`).
 
-A hole older than 60 s is sent again, the same bytes. What is not held any more is answered `gone`, as is what was
-`wanted` and is not held; both sides list it. A row leaves its sender once it has a last word and both its recipient's
-and audit's marks have passed it. Marks that name numbers of ours which this database never gave say that it was
-restored: the epoch ends, and another begins.
+A reader takes a message only if it is the next one of the current incarnation, in the same transaction as its effect.
+It drops every other record. Readers are the peer and audit.
+
+| record | what it says | numbered | form |
+| --- | --- | --- | --- |
+| message | what this page lists, and the three messages of delivery | yes | CloudEvent |
+| proof record | place and content of the records behind it | no | `causeway: proof`, binary |
+| acknowledgement | which number of each lane is the last taken, and the chain there | no | `causeway: ack`, signed JSON |
+
+| message of delivery | what it says |
+| --- | --- |
+| `causeway.outcomes.v1` | the outcome of each message that was not simply applied |
+| `causeway.resync.v1` | a question which subjects the peer holds, with the exceptions that the asker has open |
+| `causeway.holdings.v1` | the answer: digests by day, then the rows of days that differ |
+
+Their clear parts are in `shared/messaging/contract.py`. An acknowledgement is cumulative: each at most 10 s after the
+last, and at once for a child at risk. A sender keeps a message until both its peer and audit have acknowledged it. If
+an acknowledgement shows a gap, the sender appends the same bytes again from there. If it shows another chain, or a
+number that the sender never gave, the sender's database was restored: it opens a new incarnation, carries the kept
+messages into it, and both sides compare what they hold (`resync`).
+
+A message is **delivered** if its number is acknowledged and no outcome of it is open.
 """
 _TOPICS = """## Topics
 
-`causeway.inbox.<to>.<from>.v1`: one topic of one partition for every two instances, in each direction, whose parties
-may correspond; only `<from>` writes it. The table shows one instance of each kind. The names follow from the ids of the
-instances in the directory (`shared/exchange/topics.py`), the rights from the names (`deploy/kafka/derive.py`).
+`causeway.inbox.<to>.<from>.v1`: one topic of two partitions for every two instances, in each direction, whose parties
+may correspond; partition 0 is the urgent lane. Only `<from>` writes it. The table shows one instance of each kind. The
+names follow from the ids of the instances in the directory (`shared/exchange/topics.py`), the rights from the names
+(`deploy/kafka/derive.py`).
 """
 _RECORDS = """## What happens to a record
 
-`park` keeps coordinates, length, digest and reason, and the verified sender if there is one; the body, encrypted, only
-where the table says so: signature and guard have passed by then. `refuse` is a coded answer. `retry` waits for what is
-not there yet. `drop` was done before. Nothing in this table holds up the records beside it.
+`skip` takes no number: the reader drops the record, and its writer appends it again. `park` keeps the record as a dead
+letter for a person, encrypted; with its opened content only where the table says so. `refuse` is a coded answer. `wait`
+and `defer` keep the record until what it lacks has come. `drop` was done before. `move` is for another instance. No row
+of this table holds up the records behind it, except that a skipped number has to come again.
 """
-_RECEIPTS = f"""## Receipts
+_OUTCOMES = """## Outcomes
 
-For each consumed batch an instance sends one `messages_receipted` to every instance that had messages in it, with at
-most {RECEIPT_ENTRIES_MAX} entries: message id, digest (SHA-256 of a zero byte and the covered bytes: its leaf in the
-sender's batch), the revision that it names, which copy was judged, and what became of it, with its code. `applied`,
-`refused` and `moved` are last words; `deferred`, `waiting` and `parked` are not: the sender's row lives on. Only its
-sender says that a message is `gone`. A receipt says that the message took effect, or why not; it does not say that
-anybody has acted on it. A message stays in its sender's outbox until its outcome is final and the marks of the
-instance that it went to and of audit have passed its number. `{SIGN_AGAIN}` alone settles nothing: the sender ends
-the epoch and signs the message again in a new one. An entry counts only if its digest is the sender's own and the
-instance that signed it is the one the message went to. """
+For each transaction that took messages an instance sends the writer at most one `causeway.outcomes.v1`. It has an entry
+for each message that was not simply applied: message id, kind of message, subject, revision, acts, outcome and code.
+`refused` and `moved` are last words. `deferred`, `waiting` and `dead` stay open: the recipient keeps the record and
+sends another outcome when it is applied, refused or discarded. A message that is acknowledged and has no outcome was
+applied; that does not say that anybody has acted on it. """
 
 _AUTHORITY = f"""\
 ### Who may say what
@@ -206,10 +229,9 @@ and count it for nobody.
 | --- | --- | --- |
 | `filed_it` | the origin that the subject is from, and no other | the recipient: its edge, its item's sender; audit |
 | `was_sent_it` | a recipient that the origin sent the subject to | the origin: its edge; audit |
-| `was_addressed` | the instance that the messages went to, about exactly those bytes | the sender's outbox; audit |
 | `serves_its_origin` | the instance that serves the origin, first of all to state it | audit, the accounts |
 | `serves_who_has_it` | the instance that serves a party that filed or was sent the subject | audit |
-| `reads_its_topic` | the instance whose topic the record lies in | audit |
+| `reads_it` | the instance itself | – |
 """
 
 
@@ -223,14 +245,14 @@ def messages_page() -> str:
             _GROWTH,
             *_table(("what is new", "how it comes", "who does not know it"), _NEW),
             _READERS,
-            _TALK,
+            _DELIVERY,
             "## Messages\n",
             *_overview(),
             _AUTHORITY,
             *(line for message in ROUTES for line in _entry(message)),
             _RECORDS,
             *_records(),
-            _RECEIPTS.rstrip(),
+            _OUTCOMES.rstrip(),
             "",
         ]
     )
@@ -258,7 +280,7 @@ def _names(topic: str) -> str:
 
 def _overview() -> Iterable[str]:
     yield from _table(
-        ("message", "family", "from", "to", "its speaker", "receipted", "carries an edge"),
+        ("message", "family", "from", "to", "its speaker", "carries an edge"),
         (
             (
                 f"[`{message.name}`](#{message.name})",
@@ -266,7 +288,6 @@ def _overview() -> Iterable[str]:
                 ", ".join(route.senders),
                 ", ".join(route.recipients),
                 f"`{cells_of(message)[0].relation.value}`",
-                _yes(message.family in BETWEEN_PARTIES),
                 _yes(message.edge),
             )
             for message, route in ROUTES.items()
@@ -280,7 +301,7 @@ def _entry(message: MessageType) -> Iterable[str]:
     yield f"{meaning(message)}\n"
     yield f"- clear: {_fields(message.clear)}"
     if message.sealed is not None:
-        yield f"- sealed{'' if message.edge else ' (may be left out)'}: {_fields(message.sealed)}"
+        yield f"- sealed{'' if message.needs_sealed else ' (may be left out)'}: {_fields(message.sealed)}"
     yield ""
 
 
@@ -291,20 +312,18 @@ def _fields(model: type[BaseModel]) -> str:
 
 def _records() -> Iterable[str]:
     yield from _table(
-        ("code", "meaning", "fate", "receipt", "alarm", "body kept"),
+        ("code", "meaning", "fate", "alarm", "opened part kept"),
         ((f"`{code}`", row.meaning, _fate(code, row), *map(_yes, _flags(row))) for code, row in RECORD_TABLE.items()),
     )
-    yield "Every other code comes from a service's own state machine: refused, with a receipt, without an alarm.\n"
+    yield "Every other code comes from a service's own state machine: refused, without an alarm.\n"
 
 
 def _fate(code: str, row: Row) -> str:
-    if code == SIGN_AGAIN:
-        return f"{row.fate}, and the sender signs again"
     return f"{row.fate}, and the origin decides again" if code in DECIDE_AGAIN else row.fate.value
 
 
-def _flags(row: Row) -> tuple[bool, bool, bool]:
-    return row.receipt, row.alarm, row.keeps_body
+def _flags(row: Row) -> tuple[bool, bool]:
+    return row.alarm, row.keeps_body
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:

@@ -13,7 +13,7 @@ from shared.contracts.directory import Directory, DocumentActivated
 from shared.contracts.documents import Beat, SignedBeat
 from shared.contracts.policy import Policy
 from shared.contracts.referral import ReferralSubmission
-from shared.contracts.registry import ALL, MessageType, schema_uri, value_model
+from shared.contracts.registry import ALL, MessageType, schema_uri
 from shared.runtime.kafka.documents import PublishedDocument
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -45,10 +45,10 @@ class PlainSchema(GenerateJsonSchema):
 
 
 def models() -> dict[str, type[Contract]]:
-    """Every published model by the name of its schema: messages, their sealed records, documents."""
+    """Every published model by the name of its schema: clear parts of messages, their sealed parts, documents."""
     found: dict[str, type[Contract]] = {}
     for message in ALL:
-        found[message_name(message)] = value_model(message)
+        found[message_name(message)] = message.clear
         if message.sealed is not None:
             found[f"{message_name(message)}.sealed"] = message.sealed
     return found | DOCUMENTS
@@ -69,7 +69,7 @@ def schema_of(name: str) -> dict[str, Any]:
 
 
 def _described(name: str) -> dict[str, str]:
-    """The value of a message is described by its clear part, whose docstring says what the message means."""
+    """The schema of a message is that of its clear part, whose docstring says what the message means."""
     for message in ALL:
         if message_name(message) == name:
             return {"title": name, "description": meaning(message)}
