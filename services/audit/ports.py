@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Final, NamedTuple, Protocol
@@ -12,7 +13,7 @@ from pydantic import Field
 
 from services.audit.domain.accounts import Accounts
 from services.audit.domain.entries import Entry, EntryKind, Read
-from services.audit.domain.partitions import Cursor, Life, PartitionStatus
+from services.audit.domain.partitions import Life, PartitionStatus
 from services.audit.domain.proof import KeptProof, Place
 from shared.contracts.base import (
     ActorId,
@@ -27,9 +28,10 @@ from shared.contracts.base import (
     RuleId,
     Uuid,
 )
-from shared.contracts.delivery import TakenMark
-from shared.contracts.facts import JudgedCopy, TopicName
+from shared.contracts.facts import TopicName
 from shared.kernel.errors import Refused
+from shared.messaging.ports import MessagingTx
+from shared.messaging.streams import Incoming
 from shared.vocabulary.answers import ReceiptOutcome
 
 #: What is looked for where no period is said.
@@ -53,10 +55,10 @@ class KeptEntry(Contract):
     A topic that was deleted and made again has another `topic_id`. `problem` says why a record is not verified, what
     is wrong with what it states, or why a statement that is `not_entitled` does not count: its sender signed it, and
     it was not its sender's to make.
-    `detail` is what a fact states: a decision with its facts and what was not sent, a refusal, or why a record was
-    parked. `rules`, `outcome` and `code` are there where a decided fact or a receipt speaks of the message; `judged` is
-    the copy of it that the receipt is about. `previous_epoch` and `previous_last` are what the first message of an
-    epoch says of the one before.
+    `incarnation`, `lane` (0 urgent, 1 ordinary) and `number` are the place of a message in the streams of its two
+    instances; None for a record without a number. `detail` is what a fact states: a decision with its facts and what
+    was not sent, or a refusal. `rules` are there where a decided fact speaks of the message. `outcome` and `code` are
+    those that the recipient's instance reported; a message that it has taken without a report is `applied`.
     """
 
     position: Count
@@ -65,16 +67,14 @@ class KeptEntry(Contract):
     topic_id: Uuid
     partition: Count
     offset: Count
-    previous_offset: Count | None
     kind: EntryKind
     type: str | None
     subject: str | None
     sender: str | None
     recipient: str | None
-    epoch: UUID | None
-    sequence: Count | None
-    previous_epoch: UUID | None
-    previous_last: Count | None
+    incarnation: UUID | None
+    lane: Count | None
+    number: Count | None
     message_id: Uuid | None
     digest: Digest
     verified: Flag
@@ -84,7 +84,6 @@ class KeptEntry(Contract):
     rules: tuple[RuleId, ...]
     outcome: ReceiptOutcome | None
     code: ErrorCode | None
-    judged: JudgedCopy | None
 
 
 class Flow(Contract):
@@ -170,8 +169,8 @@ class EntryPage(Contract):
 class TopicState(Contract):
     """How audit stands to one partition of a topic, since when, and what was lost of it so far.
 
-    `topic_id` and `next_offset` are left out before the first reading. `holes`: numbers given in messages of this
-    topic that audit has not seen.
+    `topic_id` and `next_offset` are left out before the first reading. `losses`: how often the topic no longer held
+    what audit had not read. `holes`: numbers of this stream that its writer has stated and audit has not seen.
     """
 
     topic: TopicName
@@ -197,31 +196,35 @@ class FlowRead(NamedTuple):
     seen: frozenset[int]
 
 
-class Telling(NamedTuple):
-    """Marks that the instance `to` is to be told: what changed until `through`, or everything where it asks."""
+class EntryTransaction(Protocol):
+    """One transaction of the reader: the positions in all streams, and what is kept with them, whole or not at all."""
 
-    to: str
-    taken: tuple[TakenMark, ...]
-    through: datetime | None = None
-    answers: UUID | None = None
-
-
-class Entries(Protocol):
-    """The entries, append-only. One process at a time appends: who holds the reader's lease."""
-
-    async def cursors(self) -> Mapping[Life, Cursor]:
-        """How far every life of every partition was read."""
+    @property
+    def messaging(self) -> MessagingTx:
+        """The streams of all pairs, as audit has read them."""
         ...
 
-    async def append(self, read: Read, cursors: Mapping[Life, Cursor]) -> None:
-        """Keep a batch and move the cursors, in one transaction; what is kept already stays, and is counted once.
+    async def append(self, read: Read) -> None:
+        """Keep a batch. What is kept already stays, and is counted once.
 
         Another record where one was kept is kept beside it, and an entry `conflict` names both.
         """
         ...
 
-    async def begin(self, losses: Sequence[Entry], cursors: Mapping[Life, Cursor]) -> None:
-        """Keep losses and set the cursors, back as well, in one transaction."""
+    async def begin(self, losses: Sequence[Entry], lives: Sequence[Life]) -> None:
+        """Keep losses, and the lives of topics that are read from now on."""
+        ...
+
+
+class Entries(Protocol):
+    """The entries, append-only. One process at a time appends: who holds the reader's lease."""
+
+    def transaction(self) -> AbstractAsyncContextManager[EntryTransaction]:
+        """Open a transaction of the reader."""
+        ...
+
+    async def incoming(self) -> list[Incoming]:
+        """How far the streams of every pair were read."""
         ...
 
     async def flow(self, referral_id: UUID, *, exercise: bool, parties: frozenset[str] | None = None) -> FlowRead:
@@ -295,8 +298,8 @@ class Partitions(Protocol):
         """How audit stood to each partition when that was noted last."""
         ...
 
-    async def topics_with_holes(self) -> frozenset[str]:
-        """The topics of whose messages audit misses numbers."""
+    async def with_holes(self) -> frozenset[tuple[str, int]]:
+        """The partitions of whose stream audit misses numbers."""
         ...
 
 
@@ -305,20 +308,4 @@ class Reconciliations(Protocol):
 
     async def page(self, cursor: str | None) -> AccountsPage:
         """The newest, or the one before the cursor. Raises `Refused("cursor_invalid")`."""
-        ...
-
-
-class Marks(Protocol):
-    """Which numbers audit has seen, as it tells the instances that gave them."""
-
-    async def marks_for(self, instance: str) -> list[TakenMark]:
-        """Everything that was numbered by this instance, every epoch."""
-        ...
-
-    async def due(self) -> list[Telling]:
-        """Whom to tell now: at most every 10 s after news, every 60 s while there are holes, and who asks."""
-        ...
-
-    async def told(self, telling: Telling) -> None:
-        """Note that an instance was told; a question that came meanwhile stays open."""
         ...

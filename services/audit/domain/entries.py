@@ -1,4 +1,4 @@
-"""What audit keeps: entries without a body, the links that make flows of them, which numbers it has seen. Pure."""
+"""The records that audit keeps: entries without a body, the links that make flows of them, and outcomes. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.contracts.registry import MARKS, name_of
 from shared.kernel.authority import Authority, Permit, Role
 
 
@@ -19,37 +18,36 @@ class EntryKind(StrEnum):
     DECISION = "decision"
     REFUSAL = "refusal"
     REVIEWED = "reviewed"
-    PARKED = "parked"
-    RECEIPT = "receipt"
+    #: What became of messages, as the instance that they are addressed to reports it.
+    OUTCOMES = "outcomes"
     REVEALED = "revealed"
-    EPOCH = "epoch"
     #: Audit's own: what a topic no longer held when audit came to read it.
     LOSS = "loss"
     #: Audit's own: two records at one place of one life of a topic.
     CONFLICT = "conflict"
     NOT_ENTITLED = "not_entitled"
-    #: What is nobody's: bytes that are no message, and what no proof of anybody's is for.
+    #: Bytes that are no message.
     UNREADABLE = "unreadable"
+    #: A message whose sender's proof does not hold.
     UNPROVEN = "unproven"
 
 
-#: Who may write to a topic can write of these without end, in nobody's name.
+#: Entries of records that nobody may have written. Without a number, such records can come without end.
 NOBODYS: Final = frozenset({EntryKind.UNREADABLE, EntryKind.UNPROVEN})
 #: What audit says of a proven record that a later release will read: it keeps what all say, and no more.
 UNREAD: Final = frozenset({"type_unknown", "version_unknown", "code_unknown", "engine_unknown"})
-#: The reason under which marks are counted.
-MARKED: Final = "marks"
 
 
 class Entry(NamedTuple):
-    """One Kafka record: where it is, what it claims, whether its sender's proof held then. No body, nothing personal.
+    """One Kafka record: its coordinates, what it claims, and whether its sender's proof held. No body.
 
-    `problem` says why the proof did not hold, or what is wrong with what a proven record states. `digest` is the
-    message's, or that of the whole record where its headers cannot be read (`record_digest`). `exercise` is what the
-    record says, None where it cannot be read; `recipient_instance` serves the recipient, if anybody does. `detail` is
-    JSON: what a fact states. `edge_id` and `commitment` are those of a message that carries an edge. One that is not
-    entitled is its sender's own, and speaks of what is not. `batch_root` (32 bytes) to `batch_path` (0 to 16 hashes of
-    32 bytes) are the sender's batch proof as it came, of the digest: all that a leaf of the coming log needs.
+    `problem` says why the proof did not hold, or what is wrong with what a proven record states. `digest` is the leaf
+    of the message, or that of the whole record for one without a number (`record_digest`), 64 hexadecimal digits.
+    `writer` to `chain` are the place of a message in the streams of its pair and the chain after it (32 bytes); None
+    for a record without a number. `exercise` is what the record says, None where it cannot be read. `detail` is JSON:
+    what a fact states. `edge_id` and `commitment` are those of a message that carries an edge. One that is not
+    entitled is its sender's own, and speaks of what is not. `key_id` to `salt` are the content proof, without the
+    record (`MessageProof`): `path` has 0 to 8 hashes of 32 bytes.
     """
 
     topic: str
@@ -61,38 +59,36 @@ class Entry(NamedTuple):
     digest: str
     verified: bool
     problem: str | None = None
+    writer: str | None = None
+    addressee: str | None = None
+    incarnation: UUID | None = None
+    lane: int | None = None
+    number: int | None = None
+    chain: bytes | None = None
     message_id: UUID | None = None
     type: str | None = None
     subject: str | None = None
     sender: str | None = None
     recipient: str | None = None
-    recipient_instance: str | None = None
     exercise: bool | None = None
-    epoch: UUID | None = None
-    sequence: int | None = None
-    previous_epoch: UUID | None = None
-    previous_last: int | None = None
-    key_id: str | None = None
     detail: str | None = None
     edge_id: UUID | None = None
     commitment: str | None = None
-    batch_root: bytes | None = None
-    batch_signature: bytes | None = None
-    batch_index: int | None = None
-    batch_size: int | None = None
-    batch_path: bytes | None = None
+    key_id: str | None = None
+    signature: bytes | None = None
+    tree_size: int | None = None
+    leaf_position: int | None = None
+    path: bytes | None = None
+    salt: bytes | None = None
 
 
 def folded_as(entry: Entry) -> str | None:
-    """The reason under which it is counted by the day, instead of having an entry each time; None for all else.
+    """The reason under which a record is counted by the day, instead of having an entry each time; None for all else.
 
-    Marks of whatever version whose proof held: they say only what is, and the next say it again. What is nobody's,
-    under what is wrong with it: of that the first of a day and a reason has an entry as well.
+    Only records without a number are counted so: no instance has proven to have written them. The first of a day and a
+    reason has an entry as well.
     """
-    if entry.kind in NOBODYS:
-        return entry.problem
-    said = entry.verified and entry.problem in (None, "version_unknown")
-    return MARKED if said and name_of(entry.type or "") == MARKS.name else None
+    return entry.problem if entry.kind in NOBODYS and entry.number is None else None
 
 
 class Link(NamedTuple):
@@ -111,58 +107,55 @@ class Link(NamedTuple):
     commitment: str
 
 
-class Receipted(NamedTuple):
-    """What a receipt said about one message, in its entry number `position`, from 0.
+class ReportedOutcome(NamedTuple):
+    """The outcome of one message of `writer`, as `reported_by`, which it was addressed to, reports it.
 
-    `topic_id`, where its recipient knows it, `offset` and `broker_time` are those of the copy that it judged.
+    `report_id` is the message that reports it, at `number` of its stream; `position` is that in its list, from 0.
     """
 
     message_id: UUID
-    receipt_id: UUID
-    position: int
-    by: str
-    digest: str
+    writer: str
+    reported_by: str
     outcome: str
     code: str | None
-    edge_id: UUID | None
-    revision: int | None
-    topic_id: UUID | None
-    offset: int
-    broker_time: datetime
+    report_id: UUID
+    position: int
+    number: int
+    reported_at: datetime
 
 
-class NumbersAre(StrEnum):
-    """What is known of a span of numbers."""
+class Acknowledgement(NamedTuple):
+    """The numbers of a pair's streams that its addressee has taken, in one incarnation."""
 
-    TAKEN = "taken"
-    GIVEN = "given"
-    GONE = "gone"
-
-
-class Numbers(NamedTuple):
-    """Numbers `first` to `last` of (sender, recipient, epoch), counted by `instance`.
-
-    `own`: by the directory of its time the instance speaks for the sender, to a recipient that there is. It is asked
-    only where nothing is known of these numbers yet: a party that has moved leaves them with the instance that gave
-    them.
-    """
-
-    sender: str
-    recipient: str
-    epoch: UUID
-    instance: str
-    topic: str
-    what: NumbersAre
-    first: int
-    last: int
-    own: bool = True
+    writer: str
+    addressee: str
+    incarnation: UUID
+    urgent_through: int
+    ordinary_through: int
+    acked_at: datetime
 
 
-class Asked(NamedTuple):
-    """An instance asks for marks that name this nonce."""
+class StreamEnd(NamedTuple):
+    """The last numbers of a pair's streams, as their writer states them."""
 
-    instance: str
-    nonce: UUID
+    writer: str
+    addressee: str
+    incarnation: UUID
+    urgent_last: int
+    ordinary_last: int
+    stated_at: datetime
+
+
+class ClosedEnd(NamedTuple):
+    """Where a pair's addressee left one lane of a closed incarnation: the number, and the chain there (32 bytes)."""
+
+    writer: str
+    addressee: str
+    incarnation: UUID
+    lane: int
+    number: int
+    chain: bytes
+    stated_at: datetime
 
 
 @dataclass(slots=True)
@@ -171,9 +164,10 @@ class Read:
 
     entries: list[Entry] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
-    receipted: list[Receipted] = field(default_factory=list)
-    numbers: list[Numbers] = field(default_factory=list)
-    asked: list[Asked] = field(default_factory=list)
+    outcomes: list[ReportedOutcome] = field(default_factory=list)
+    acknowledgements: list[Acknowledgement] = field(default_factory=list)
+    stream_ends: list[StreamEnd] = field(default_factory=list)
+    closed_ends: list[ClosedEnd] = field(default_factory=list)
 
 
 AUTHORITY = Authority(

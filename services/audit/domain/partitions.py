@@ -11,6 +11,7 @@ from pydantic_core import to_json
 
 from services.audit.domain.entries import Entry, EntryKind
 from shared.kernel.canonical import digest as sha256
+from shared.messaging.streams import IncomingLane
 
 
 class PartitionStatus(StrEnum):
@@ -21,7 +22,7 @@ class PartitionStatus(StrEnum):
     READING = "reading"
     #: The broker had let go of records that audit had not read; it reads on behind them.
     GAP = "gap"
-    #: The end lies before what audit has read, or another record does in its place: it reads again from the first.
+    #: The topic ends before what audit has read, or was made again: audit reads it from its first record.
     TRUNCATED = "truncated"
     #: Audit has no right to read it.
     FORBIDDEN = "forbidden"
@@ -32,7 +33,6 @@ class LossReason(StrEnum):
 
     RETENTION = "retention"
     TAIL_LOST = "tail_lost"
-    TAIL_REFILLED = "tail_refilled"
     TOPIC_MADE_AGAIN = "topic_made_again"
 
 
@@ -44,68 +44,49 @@ class Life(NamedTuple):
     partition: int
 
 
-class Cursor(NamedTuple):
-    """The next offset to keep, and the digest of the whole record before it; None where none was kept before it."""
-
-    next_offset: int
-    digest: str | None = None
-
-
 class Loss(NamedTuple):
-    """Records from `first` to `last` are not in the topic's log any more, or never came to it as audit read them.
+    """Records from `first` to `last` are not in the topic's log any more.
 
-    `last` is None where nobody can say how far the log had gone. `before` is the digest of all of the last record kept.
+    `last` is None where nobody can say how far the log had gone. Messages among them come again: their writers keep
+    them until audit has acknowledged them.
     """
 
     life: Life
     first: int
     last: int | None
     reason: LossReason
-    before: str | None = None
 
 
 class Beginning(NamedTuple):
-    """Where to read on. `again`: what lies there was read before, and the cursor goes back to `offset`."""
+    """How audit stands to a partition where it begins to read, and what was lost of it since."""
 
-    offset: int
     status: PartitionStatus
-    loss: Loss | None = None
-    again: bool = False
+    losses: tuple[Loss, ...] = ()
 
 
-def beginning(life: Life, cursor: Cursor | None, *, first: int, end: int) -> Beginning:
-    """From where to read a partition that holds the offsets `first` up to, not including, `end`.
+def find_beginning(life: Life, read: IncomingLane, *, first: int, end: int) -> Beginning:
+    """Judge a partition that holds the offsets `first` up to, not including, `end`, by how far it was read.
 
-    Where the last record kept is still there, reading begins with it: `continues` then says whether it is the same.
+    `Incoming.seek` then says from where to read on.
     """
-    following = cursor.next_offset if cursor is not None else 0
-    digest = cursor.digest if cursor is not None else None
+    losses: list[Loss] = []
+    status = PartitionStatus.READING
+    following = read.next_offset
+    if read.topic_id is not None and read.topic_id != life.topic_id:
+        losses.append(Loss(life._replace(topic_id=read.topic_id), following, None, LossReason.TOPIC_MADE_AGAIN))
+        status, following = PartitionStatus.TRUNCATED, 0
     if end < following:
-        loss = Loss(life, end, following - 1, LossReason.TAIL_LOST, digest)
-        return Beginning(first, PartitionStatus.TRUNCATED, loss, again=True)
-    if following < first:
-        loss = Loss(life, following, first - 1, LossReason.RETENTION, digest)
-        return Beginning(first, PartitionStatus.GAP, loss, again=True)
-    if digest is not None and first < following:
-        return Beginning(following - 1, PartitionStatus.READING)
-    return Beginning(following, PartitionStatus.READING)
-
-
-def refilled(life: Life, cursor: Cursor, *, first: int) -> Beginning:
-    """Where to read on when the last record kept is another: the log lost its tail and has grown again since."""
-    at = cursor.next_offset - 1
-    loss = Loss(life, at, at, LossReason.TAIL_REFILLED, cursor.digest)
-    return Beginning(first, PartitionStatus.TRUNCATED, loss, again=True)
-
-
-def made_again(life: Life, cursor: Cursor) -> Loss:
-    """What a topic that was made again took with it: whatever the life before held behind what was read of it."""
-    return Loss(life, cursor.next_offset, None, LossReason.TOPIC_MADE_AGAIN, cursor.digest)
+        losses.append(Loss(life, end, following - 1, LossReason.TAIL_LOST))
+        status = PartitionStatus.TRUNCATED
+    elif following < first:
+        losses.append(Loss(life, following, first - 1, LossReason.RETENTION))
+        status = PartitionStatus.GAP if status is PartitionStatus.READING else status
+    return Beginning(status, tuple(losses))
 
 
 def entry_of(loss: Loss, at: datetime) -> Entry:
     """The entry that says so: the same loss gives the same digest, so that it is kept once. `at`: our own clock."""
-    said = {"first": loss.first, "last": loss.last, "reason": loss.reason.value, "before": loss.before}
+    said = {"first": loss.first, "last": loss.last, "reason": loss.reason.value}
     detail = to_json({name: value for name, value in said.items() if value is not None}).decode()
     named = f"{loss.life.topic}\n{loss.life.topic_id}\n{loss.life.partition}\n{detail}"
     return Entry(

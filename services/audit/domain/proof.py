@@ -1,4 +1,4 @@
-"""The batch proof of a record as audit keeps it, and what holds of it when somebody looks. Pure."""
+"""The content proof of a message as audit keeps it, and what holds of it when somebody looks. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from shared.contracts.base import Contract, Digest, Instant, Uuid
 from shared.envelope.base64url import to_base64url
-from shared.envelope.batch import signed_bytes
+from shared.envelope.content_proof import TREE_SIZES, signed_bytes
 from shared.envelope.keys import VerifyKey
 from shared.kernel.errors import EvidenceRejected, Refused
 from shared.ledger.proof import root_from_inclusion
@@ -22,7 +22,7 @@ _HASH_BYTES: Final = 32
 
 
 class SignatureIs(StrEnum):
-    """What a check of the signature over the batch's root, and of the way to it, comes to now."""
+    """What a check of the signature over the tree's root, and of the way to it, comes to now."""
 
     VALID = "valid"
     INVALID = "invalid"
@@ -32,14 +32,14 @@ class SignatureIs(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeptProof:
-    """The proof as it came: root and path of hashes of 32 bytes, one signature for all of the batch."""
+    """The proof as it came: a path of hashes of 32 bytes, and one signature for all messages of the tree."""
 
     key_id: str
-    root: bytes
     signature: bytes
-    index: int
     size: int
+    position: int
     path: bytes
+    salt: bytes
 
 
 class Place(NamedTuple):
@@ -54,11 +54,11 @@ class Place(NamedTuple):
 
 
 class Proof(Contract):
-    """The proof of one record, and where that lies.
+    """The proof of one message, and where its record lies.
 
-    `path` leads from its `digest`, leaf number `index` of `size`, to `root`. `signature` is over root and size, by
-    `key_id`, which was `signed_by`'s by the directory of its time. Audit keeps no record, so it cannot make the digest
-    again; whoever has the record can.
+    `path` leads from its `digest`, the leaf at `position` of `size`, to the root that `signature` is over, together
+    with the size. The key `key_id` was `signed_by`'s by the directory of its time. Audit keeps no record, so it cannot
+    make the digest again: that is SHA-256 over a zero byte, the `salt` and the bytes that are signed.
     """
 
     topic: str
@@ -69,10 +69,10 @@ class Proof(Contract):
     digest: Digest
     key_id: str
     signed_by: str | None
-    root: Digest
     size: _Count
-    index: _Count
+    position: _Count
     path: tuple[Digest, ...]
+    salt: str
     signature: str
     signature_is: SignatureIs
 
@@ -91,10 +91,10 @@ def proof_of(place: Place, kept: KeptProof, directory: DirectoryIndex | None) ->
         digest=place.digest,
         key_id=kept.key_id,
         signed_by=key.owner if key is not None else None,
-        root=kept.root.hex(),
         size=kept.size,
-        index=kept.index,
+        position=kept.position,
         path=tuple(step.hex() for step in path),
+        salt=to_base64url(kept.salt),
         signature=to_base64url(kept.signature),
         signature_is=_signature(place, kept, path=path, public=public),
     )
@@ -103,10 +103,11 @@ def proof_of(place: Place, kept: KeptProof, directory: DirectoryIndex | None) ->
 def _signature(place: Place, kept: KeptProof, *, path: tuple[bytes, ...], public: bytes | None) -> SignatureIs:
     if public is None:
         return SignatureIs.OF_NO_KEY
+    if kept.size not in TREE_SIZES:
+        return SignatureIs.INVALID
     try:
-        VerifyKey(public).verify(kept.signature, signed_bytes(kept.root, kept.size))
-        if root_from_inclusion(bytes.fromhex(place.digest), kept.index, kept.size, path=path) != kept.root:
-            return SignatureIs.INVALID
+        head = root_from_inclusion(bytes.fromhex(place.digest), kept.position, kept.size, path=path)
+        VerifyKey(public).verify(kept.signature, signed_bytes(head, kept.size))
     except (Refused, EvidenceRejected):
         return SignatureIs.INVALID
     return SignatureIs.VALID

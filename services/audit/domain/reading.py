@@ -2,64 +2,60 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from services.audit.domain.entries import Entry, EntryKind, Link, Read, Receipted
+from services.audit.domain.entries import Entry, EntryKind, Link, Read
 from services.audit.domain.lawful import JUDGED, unlawful
-from services.audit.domain.numbering import note_gone, note_marks, note_taken
+from services.audit.domain.protocol import Observed, note_body
 from shared.contracts.answers import OutcomeReport, OutcomeReportedClear
 from shared.contracts.base import Contract
-from shared.contracts.delivery import EpochOpenedClear, GoneClear, MarksClear
 from shared.contracts.facts import (
-    MessageParkedClear,
-    MessagesReceiptedClear,
     RecordRevealedClear,
     ReferralDecidedClear,
     ReferralRefusedClear,
     ReferralReviewedClear,
 )
 from shared.contracts.referral import EdgeClear
-from shared.contracts.registry import BY_TYPE, GONE, MARKS, REFERRAL_DECIDED, Family, MessageType, value_model
-from shared.envelope.batch import RootCache, message_digest
-from shared.envelope.headers import Attributes, Envelope, Previous, decode_headers
-from shared.envelope.sealing import Opener
-from shared.exchange.accept import only_codes_unknown, unread_as
+from shared.contracts.registry import BY_TYPE, REFERRAL_DECIDED, Family, MessageType
+from shared.envelope.content_proof import leaf_digest
+from shared.envelope.headers import Attributes, Envelope, decode_headers
+from shared.envelope.keys import OpeningKey
+from shared.envelope.segment_sealing import GroupOpener
+from shared.exchange.accept import unread_as
 from shared.exchange.authority import STATEMENT_NOT_YOURS, may_state
 from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, edge_salt, judged_edges, read_decided
-from shared.exchange.message import Record, record_digest
-from shared.exchange.senders import (
-    check_broker_time,
-    check_stated_by,
-    instance_of,
-    verify_sender,
-)
-from shared.exchange.topics import inbox_prefix
-from shared.kernel.clock import Clock
+from shared.exchange.message import Record
+from shared.exchange.record_body import only_codes_unknown, read_body
+from shared.exchange.senders import check_broker_time, check_stated_by, verify_sender
+from shared.kernel.clock import Clock, rfc3339
 from shared.kernel.errors import Refused, Unavailable
+from shared.messaging.placement import covered_bytes
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.engine import Setting
 from shared.routing.shelf import DocumentShelf
+from shared.runtime.delivery.control import ROLE_BY_TYPE
 
-#: What says that nobody has proven to have said a record. Where anybody had, it is theirs, whatever else is wrong.
-_OF_NOBODY: Final = frozenset({"sender_unknown", "proof_missing", "key_unknown", "key_revoked", "signature_invalid"})
+#: The problems of a record whose sender has not proven to have written it.
+_OF_NOBODY: Final = frozenset({"sender_unknown", "signature_invalid"})
+_RECORD_CONTEXT: Final = b"causeway-record/v1\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What audit reads records with: the documents it has seen, what opens facts, its clock, the verified roots."""
+    """What audit reads records with: the documents it has seen, the keys that open facts, its clock."""
 
     shelf: DocumentShelf
-    opener: Opener
+    opening_keys: Sequence[OpeningKey]
     clock: Clock
-    roots: RootCache = field(default_factory=RootCache)
 
     def directory_at(self, at: datetime) -> DirectoryIndex | None:
         """The directory in force at that time, None before the first."""
@@ -69,42 +65,46 @@ class Reading:
             return None
 
 
-def read_records(records: Sequence[Record], read: Read, *, topic_ids: Mapping[str, UUID], reading: Reading) -> None:
+def read_records(observed: Sequence[Observed], read: Read, *, reading: Reading) -> None:
     """Add what records say, each judged by the directory at its own broker time, which is not ahead of our clock.
 
-    `topic_ids` are their topics' lives. Total: what cannot be read still gets an entry, with the problem's code;
-    the entries are in the order of the records. What a fact states that is not its sender's to state goes no further
-    than its entry. Each stage goes over all of them before the next begins, as in `accept_batch`, for the same reason.
+    Total: what cannot be read still gets an entry, with the problem's code; the entries are in the order of the
+    records. What a fact states that is not its sender's to state goes no further than its entry. Each stage goes over
+    all of them before the next begins, as in `accept_batch`, for the same reason.
     """
-    looks = [_looked_at(record, reading) for record in records]
+    opener = GroupOpener(reading.opening_keys)
+    looks = [_looked_at(each, reading) for each in observed]
     for look in looks:
         if isinstance(look, _Look):
-            look.said = _said(look, read, reading=reading)
-    for record, look in zip(records, looks, strict=True):
-        topic_id = topic_ids[record.topic]
-        if isinstance(look, Refused):
-            read.entries.append(_unreadable(record, topic_id, problem=look.code))
-            continue
-        attributes = look.envelope.attributes
-        if look.verified and attributes.sequence:
-            note_taken(record.topic, attributes, read)
-        read.entries.append(_entry(record, topic_id, look))
+            look.said = _said(look, read, reading=reading, opener=opener)
+    for each, look in zip(observed, looks, strict=True):
+        read.entries.append(_unreadable(each, look.code) if isinstance(look, Refused) else _entry(look))
+
+
+def record_digest(record: Record) -> str:
+    """SHA-256 of all that tells a record from another at its place, whether or not it can be read; in hexadecimal.
+
+    Behind a context, of the broker's time, the key, each header's name and value and the value: `-` where it is null,
+    else its length in decimal, `:` and its bytes.
+    """
+    known = hashlib.sha256(_RECORD_CONTEXT)
+    headers = (part for name, value in record.headers for part in (name.encode(), value))
+    for part in (rfc3339(record.broker_time).encode(), record.key, *headers, record.value):
+        known.update(b"-" if part is None else b"%d:" % len(part) + part)
+    return known.hexdigest()
 
 
 @dataclass(slots=True)
 class _Look:
     """A record whose headers could be read: who proved it, or the code of what is wrong with it, and what it says."""
 
+    observed: Observed
     envelope: Envelope
     message: MessageType | None
     directory: DirectoryIndex | None
     unproven: str | None
     #: Whether nobody's proof holds.
     nobodys: bool
-    #: The instance that reads the record for its recipient.
-    told: str | None
-    #: When the broker took it.
-    at: datetime
     said: Said = field(init=False)
 
     @property
@@ -112,44 +112,43 @@ class _Look:
         return self.unproven in (None, STATEMENT_NOT_YOURS)
 
 
-def _looked_at(record: Record, reading: Reading) -> _Look | Refused:
+def _looked_at(observed: Observed, reading: Reading) -> _Look | Refused:
+    record = observed.record
     try:
         envelope = decode_headers(record.headers, record.value or b"")
     except Refused as error:
-        return error
+        return Refused(observed.code) if observed.code is not None else error
     directory = reading.directory_at(record.broker_time)
     message = BY_TYPE.get(envelope.attributes.type)
-    unproven, nobodys = _problem(record, envelope, message, directory=directory, reading=reading)
-    told = _told_at(envelope.attributes.recipient, record.topic, directory) if directory else None
-    return _Look(envelope, message, directory, unproven, nobodys, told, record.broker_time)
+    if observed.code is not None:
+        return _Look(observed, envelope, message, directory, observed.code, nobodys=True)
+    unproven = _problem(observed, envelope, message, directory=directory, reading=reading)
+    return _Look(observed, envelope, message, directory, unproven, nobodys=unproven in _OF_NOBODY)
 
 
-def _said(look: _Look, read: Read, *, reading: Reading) -> Said:
-    if look.unproven is None and look.message is None:
-        return Said(problem=unread_as(look.envelope.attributes.type))
-    if look.unproven is None and look.directory is not None and look.message is not None and _states(look.message):
-        try:
-            return _stated(look, look.message, read, reading=reading, directory=look.directory)
-        except Exception:  # whatever broke, the record is kept, and those beside it
-            return Said(problem="accept_defect")
+def _said(look: _Look, read: Read, *, reading: Reading, opener: GroupOpener) -> Said:
+    proven = look.unproven is None
+    try:
+        if proven and look.envelope.attributes.type in ROLE_BY_TYPE:
+            is_outcomes = note_body(look.observed, look.envelope, read)
+            return Said(EntryKind.OUTCOMES if is_outcomes else EntryKind.RECORD)
+        if proven and look.message is None:
+            return Said(problem=unread_as(look.envelope.attributes.type))
+        if proven and look.directory is not None and look.message is not None and _states(look.message):
+            return _stated(look, look.message, read, reading=reading, opener=opener)
+    except Refused as error:
+        return Said(problem=error.code)
+    except Exception:  # whatever broke, the record is kept, and those beside it
+        return Said(problem="accept_defect")
     if look.nobodys:
         return Said(EntryKind.UNPROVEN, problem=look.unproven)
     not_entitled = look.unproven == STATEMENT_NOT_YOURS
     return Said(EntryKind.NOT_ENTITLED if not_entitled else EntryKind.RECORD, problem=look.unproven)
 
 
-def _entry(record: Record, topic_id: UUID, look: _Look) -> Entry:
-    envelope, said = look.envelope, look.said
-    attributes, proof = envelope.attributes, envelope.proof
-    previous = attributes.previous or Previous()
-    return Entry(
-        topic=record.topic,
-        topic_id=topic_id,
-        partition=record.partition,
-        offset=record.offset,
-        broker_time=record.broker_time,
-        kind=said.kind,
-        digest=message_digest(attributes, envelope.body),
+def _entry(look: _Look) -> Entry:
+    said, attributes = look.said, look.envelope.attributes
+    return _placed(look.observed, said.kind)._replace(
         verified=look.verified,
         problem=said.problem,
         message_id=attributes.id,
@@ -157,46 +156,86 @@ def _entry(record: Record, topic_id: UUID, look: _Look) -> Entry:
         subject=attributes.subject,
         sender=attributes.sender,
         recipient=attributes.recipient,
-        recipient_instance=look.told,
         exercise=attributes.exercise,
-        epoch=attributes.epoch,
-        sequence=attributes.sequence,
-        previous_epoch=previous.epoch,
-        previous_last=previous.last,
-        key_id=attributes.key_id,
         detail=said.detail,
         edge_id=said.edge_id,
         commitment=said.commitment,
-        batch_root=proof.root if proof else None,
-        batch_signature=proof.signature if proof else None,
-        batch_index=proof.index if proof else None,
-        batch_size=proof.size if proof else None,
-        batch_path=b"".join(proof.path) if proof else None,
+    )
+
+
+def _unreadable(observed: Observed, code: str) -> Entry:
+    return _placed(observed, EntryKind.UNREADABLE)._replace(problem=code)
+
+
+def _placed(observed: Observed, kind: EntryKind) -> Entry:
+    """The entry of a record without what it claims."""
+    record, place = observed.record, observed.place
+    assert record.topic_id is not None
+    if place is None:
+        digest = record_digest(record)
+    else:
+        digest = leaf_digest(record.salt, covered_bytes(record.headers, record.value or b"")).hex()
+    entry = Entry(
+        topic=record.topic,
+        topic_id=record.topic_id,
+        partition=record.partition,
+        offset=record.offset,
+        broker_time=record.broker_time,
+        kind=kind,
+        digest=digest,
+        verified=False,
+    )
+    if place is None:
+        return entry
+    entry = entry._replace(
+        writer=observed.pair.writer,
+        addressee=observed.pair.addressee,
+        incarnation=place.incarnation,
+        lane=int(place.lane),
+        number=place.number,
+        chain=observed.chain,
+    )
+    proof = record.proof
+    if proof is None:
+        return entry
+    return entry._replace(
+        key_id=proof.key_id,
+        signature=proof.signature,
+        tree_size=proof.size,
+        leaf_position=proof.position,
+        path=b"".join(proof.path),
+        salt=proof.salt,
     )
 
 
 def _problem(
-    record: Record,
+    observed: Observed,
     envelope: Envelope,
     message: MessageType | None,
     *,
     directory: DirectoryIndex | None,
     reading: Reading,
-) -> tuple[str | None, bool]:
-    """What is wrong with who says it, and whether it is nobody's."""
-    now = reading.clock.now()
+) -> str | None:
+    """What is wrong with who says it."""
+    record, now, attributes = observed.record, reading.clock.now(), envelope.attributes
     in_force = reading.directory_at(now)
     if directory is None or in_force is None:
-        return "document_unknown", False
-    instance = None
+        return "document_unknown"
+    writer = observed.pair.writer
     try:
         check_broker_time(record, now)
-        instance = verify_sender(envelope, directory, at=record.broker_time, in_force=in_force, roots=reading.roots)
-        if message is not None:
-            check_stated_by(message, envelope.attributes, instance, directory=directory)
+        if record.proof is None:
+            raise Refused("signature_invalid")
+        verify_sender(attributes, directory, writer=writer, in_force=in_force)
+        if attributes.type in ROLE_BY_TYPE:
+            # The protocol's messages go from instance to instance.
+            if (attributes.sender, attributes.recipient) != observed.pair:
+                raise Refused("sender_unknown", field="ce_sender")
+        elif message is not None:
+            check_stated_by(message, attributes, writer, directory=directory)
     except Refused as error:
-        return error.code, instance is None and error.code in _OF_NOBODY
-    return None, False
+        return error.code
+    return None
 
 
 class Said(NamedTuple):
@@ -209,72 +248,47 @@ class Said(NamedTuple):
     commitment: str | None = None
 
 
-class _Value(Protocol):
-    clear: Contract
-
-
 def _states(message: MessageType) -> bool:
     """Whether audit keeps something of what the message says, beside that it was said."""
-    stated = message.edge or message.family in (Family.FACT, Family.RECEIPT) or message in (MARKS, GONE)
+    stated = message.edge or message.family is Family.FACT
     return stated or message.clear is OutcomeReportedClear or message in JUDGED
 
 
-def _stated(look: _Look, message: MessageType, read: Read, *, reading: Reading, directory: DirectoryIndex) -> Said:
-    envelope = look.envelope
-    try:
-        value = cast(_Value, value_model(message).model_validate_json(envelope.body, strict=True))
-    except ValidationError as error:
-        return Said(problem=_broken_as(error))
+def _stated(look: _Look, message: MessageType, read: Read, *, reading: Reading, opener: GroupOpener) -> Said:
+    """What a proven message states. Raises `Refused` for a body that cannot be read."""
+    envelope, directory = look.envelope, look.directory
+    assert directory is not None
     attributes = envelope.attributes
-    if not _may_state(value.clear, attributes, attributes.time, directory=directory, reading=reading):
-        return _not_entitled(value.clear)
-    if (code := unlawful(value.clear, attributes, shelf=reading.shelf, at=look.at)) is not None:
+    body = read_body(message, envelope.body)
+    clear = body.clear
+    if not _may_state(clear, attributes, attributes.time, directory=directory, reading=reading):
+        return _not_entitled(clear)
+    if (code := unlawful(clear, attributes, shelf=reading.shelf, at=look.observed.record.broker_time)) is not None:
         return Said(EntryKind.NOT_ENTITLED, problem=code)
-    match value.clear:
-        case EdgeClear() as clear:
+    match clear:
+        case EdgeClear():
             return Said(edge_id=clear.edge_id, commitment=clear.commitment)
-        case ReferralDecidedClear() as clear:
-            sealed = str(getattr(value, "sealed", ""))
-            return _decided(envelope, clear, sealed, read=read, reading=reading, directory=directory)
-        case MessagesReceiptedClear() as clear:
-            read.receipted += _receipted(clear, attributes)
-            return Said(EntryKind.RECEIPT)
-        case MarksClear() as clear:
-            note_marks(clear, attributes.sender, read, directory=directory)
-            return Said()
-        case GoneClear() as clear:
-            note_gone(clear, attributes.sender, read, directory=directory)
-            return Said()
-        case OutcomeReportedClear() as clear:
+        case ReferralDecidedClear():
+            sealed = _Sealed(body.sealed or b"", look.observed.record.wrap, opener)
+            return _decided(attributes, clear, sealed, read=read, reading=reading, directory=directory)
+        case OutcomeReportedClear():
             return Said(detail=clear.model_dump_json(include=_OUTCOME, exclude_none=True))
-        case clear if (kind := _KINDS.get(type(clear))) is not None:
+        case _ if (kind := _KINDS.get(type(clear))) is not None:
             return Said(kind, clear.model_dump_json(exclude_none=True))
         case _:
             return Said()
 
 
+class _Sealed(NamedTuple):
+    """The sealed part of a fact, the data key of its group as it came, and what opens both."""
+
+    sealed: bytes
+    wrap: bytes
+    opener: GroupOpener
+
+
 def _broken_as(error: ValueError) -> str:
     return "code_unknown" if isinstance(error, ValidationError) and only_codes_unknown(error) else "body_invalid"
-
-
-def _receipted(clear: MessagesReceiptedClear, attributes: Attributes) -> list[Receipted]:
-    return [
-        Receipted(
-            message_id=each.message_id,
-            receipt_id=attributes.id,
-            position=position,
-            by=attributes.sender,
-            digest=each.digest,
-            outcome=each.outcome.value,
-            code=each.code,
-            edge_id=each.edge_id,
-            revision=each.revision,
-            topic_id=each.judged.topic_id,
-            offset=each.judged.offset,
-            broker_time=each.judged.broker_time,
-        )
-        for position, each in enumerate(clear.entries)
-    ]
 
 
 #: Of a reported outcome the codes: each report is an entry of its own, and none replaces another.
@@ -283,9 +297,7 @@ _OUTCOME: Final = {*OutcomeReport.model_fields, "number"}
 _KINDS: Final[Mapping[type[Contract], EntryKind]] = {
     ReferralRefusedClear: EntryKind.REFUSAL,
     ReferralReviewedClear: EntryKind.REVIEWED,
-    MessageParkedClear: EntryKind.PARKED,
     RecordRevealedClear: EntryKind.REVEALED,
-    EpochOpenedClear: EntryKind.EPOCH,
 }
 
 
@@ -304,17 +316,7 @@ def _may_state(
     return may_state(fact, attributes.sender, subject=attributes.subject, directory=then)
 
 
-def _told_at(recipient: str, topic: str, directory: DirectoryIndex) -> str | None:
-    """The instance that reads the record for its recipient: one that the recipient has left reads what went there."""
-    return next(
-        (name for name in directory.places_of(recipient) if topic.startswith(inbox_prefix(name))),
-        instance_of(recipient, directory),
-    )
-
-
 def _spoken_of(stated: Contract) -> str | None:
-    if isinstance(stated, EpochOpenedClear):
-        return stated.sender
     party = getattr(stated, "origin", None) or getattr(stated, "party", None)
     return party if isinstance(party, str) else None
 
@@ -327,16 +329,15 @@ def _not_entitled(stated: Contract) -> Said:
 
 
 def _decided(
-    envelope: Envelope,
+    attributes: Attributes,
     clear: ReferralDecidedClear,
-    sealed: str,
+    sealed: _Sealed,
     *,
     read: Read,
     reading: Reading,
     directory: DirectoryIndex,
 ) -> Said:
     """Open the fact, make its decision again, and link its edges. What does not derive is linked and named."""
-    attributes = envelope.attributes
     context = seal_context(
         REFERRAL_DECIDED,
         attributes.id,
@@ -347,7 +348,7 @@ def _decided(
     )
     problem, judged = None, {}
     try:
-        decided = read_decided(reading.opener.open(sealed, context))
+        decided = read_decided(sealed.opener.open(sealed.sealed, sealed.wrap, context))
     except Refused as error:
         return Said(EntryKind.DECISION, clear.model_dump_json(), error.code)
     except ValueError as error:
@@ -377,17 +378,3 @@ def _decided(
 
 #: What a decision says of its edges is kept as links.
 _LINKED: Final = frozenset({"edges", "recipients"})
-
-
-def _unreadable(record: Record, topic_id: UUID, *, problem: str) -> Entry:
-    return Entry(
-        topic=record.topic,
-        topic_id=topic_id,
-        partition=record.partition,
-        offset=record.offset,
-        broker_time=record.broker_time,
-        kind=EntryKind.UNREADABLE,
-        digest=record_digest(record),
-        verified=False,
-        problem=problem,
-    )

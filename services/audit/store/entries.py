@@ -1,20 +1,27 @@
-"""Entries as they are kept and shown, how far was read, and who looked."""
+"""Entries as they are kept and shown, how far the streams were read, and who looked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
 from uuid import UUID
 
 import asyncpg
 
 from services.audit.domain.entries import NOBODYS, Entry, Read
-from services.audit.domain.partitions import Cursor, Life
+from services.audit.domain.partitions import Life
 from services.audit.domain.proof import KeptProof, Place
 from services.audit.ports import FlowRead, FoundFlows, KeptEntry, NotedLook, NotedLooks, Partition, Sought
 from services.audit.store import appending, finding
-from shared.contracts.facts import JudgedCopy
+from shared.exchange.topics import AUDIT
+from shared.messaging.exceptions import OutcomeKind
+from shared.messaging.ports import MessagingTx
+from shared.messaging.store import PostgresMessagingTx
+from shared.messaging.streams import Incoming
 from shared.runtime.database.pages import next_cursor, read_cursor
-from shared.runtime.database.transactions import Database
+from shared.runtime.database.transactions import Database, Session
+from shared.vocabulary.answers import ReceiptOutcome
 
 # With a scope, `$4`: what a colleague has looked at is told where it names nobody, a party in scope, or a referral that
 # has a pair in scope. A purpose is told with it alone.
@@ -34,13 +41,12 @@ WHERE r.auditor = $1 AND ($2::bigint IS NULL OR r.id < $2)
                  WHERE l.referral_id = d.subject::uuid AND l.origin = d.detail->>'origin' AND l.recipient = ANY($4))))))
 ORDER BY r.id DESC LIMIT $3
 """
-_HEADS = "SELECT topic, topic_id, partition, next_offset, digest FROM cursor"
-# The referral's own messages in this world; then the receipts for them that their recipients' instances gave, and what
-# was stated of those that were parked in the topic where they lie, by exactly this digest. Its origin is who was first
-# to state that it decided it; notices are linked by that origin's word alone, and rules are those that a message's own
+# The referral's own messages in this world; then the reports of their outcomes. Its origin is the party of the first
+# decision that was stated; notices are linked by that origin's word alone, and rules are those that a message's own
 # sender stated.
-# Of a message's receipts, those count that its recipient's instance gave for exactly this digest: the last one, but
-# `parked` gives way to what became of the message later, as it does at the sender (`shared.runtime.post.outbox`).
+# A report counts for a message if it is by the instance that the message's stream leads to. The last one counts. A
+# message without a report is applied if one of its places lies in a range that this instance has acknowledged: it has
+# another place in each incarnation that carried it.
 _FLOW = """
 WITH origin AS (
          SELECT detail->>'origin' AS party FROM entry
@@ -61,39 +67,38 @@ WITH origin AS (
              OR coalesce(d.detail->>'origin' = ANY($3), false) OR coalesce(d.detail->>'party' = ANY($3), false) AS seen
          FROM direct AS d
      ),
-     places AS (
-         SELECT message_id::text AS message_id, topic, digest, bool_or(seen) AS seen FROM scoped GROUP BY 1, 2, 3
-     ),
      about AS (
-         SELECT r.receipt_id AS message_id, bool_or(d.seen) AS seen
-         FROM receipted AS r JOIN scoped AS d
-             ON d.message_id = r.message_id AND d.digest = r.digest AND d.recipient_instance = r.by
-         GROUP BY r.receipt_id
+         SELECT o.report_id, o.reported_by, o.writer, bool_or(d.seen) AS seen
+         FROM outcome AS o JOIN scoped AS d
+             ON d.message_id = o.message_id AND d.writer = o.writer AND d.addressee = o.reported_by
+         GROUP BY o.report_id, o.reported_by, o.writer
      ),
      found AS (
          SELECT * FROM scoped
-         UNION SELECT e.*, about.seen FROM entry AS e JOIN about ON about.message_id = e.message_id
-         UNION SELECT e.*, p.seen FROM entry AS e JOIN places AS p ON e.detail->>'message_id' = p.message_id
-               WHERE e.kind = 'parked' AND e.detail->>'topic' = p.topic AND e.detail->>'digest' = p.digest
+         UNION SELECT e.*, about.seen
+               FROM entry AS e JOIN about
+                   ON e.message_id = about.report_id AND e.writer = about.reported_by AND e.addressee = about.writer
+               WHERE e.kind = 'outcomes'
      )
-SELECT f.*, m.rules, r.outcome, r.code, r.judged_life, r.judged_offset, r.judged_at, m.committed
+SELECT f.*, m.rules, r.code, m.committed,
+       CASE WHEN f.kind <> 'outcomes' THEN coalesce(r.outcome, taken.outcome) END AS outcome
 FROM found AS f LEFT JOIN mine AS m ON m.message_id = f.message_id AND m.origin = f.sender LEFT JOIN LATERAL (
-    SELECT said.outcome, said.code, said.topic_id AS judged_life, said."offset" AS judged_offset,
-           said.broker_time AS judged_at
-    FROM receipted AS said JOIN entry AS receipt ON receipt.message_id = said.receipt_id
-    WHERE said.message_id = f.message_id AND said.digest = f.digest AND said.by = f.recipient_instance
-    ORDER BY said.outcome = 'parked', receipt.broker_time DESC, receipt.topic, receipt.partition,
-             receipt."offset" DESC, said.position DESC
-    LIMIT 1
-) AS r ON true
+    SELECT said.outcome, said.code FROM outcome AS said
+    WHERE said.message_id = f.message_id AND said.writer = f.writer AND said.reported_by = f.addressee
+    ORDER BY said.reported_at DESC, said.number DESC, said.position DESC LIMIT 1
+) AS r ON true LEFT JOIN LATERAL (
+    SELECT 'applied' AS outcome FROM entry AS e JOIN acknowledgement AS a USING (writer, addressee, incarnation)
+    WHERE e.message_id = f.message_id AND e.writer = f.writer AND e.addressee = f.addressee
+      AND e.number <= CASE e.lane WHEN 0 THEN a.urgent_through ELSE a.ordinary_through END LIMIT 1
+) AS taken ON true
 ORDER BY f.broker_time, f.topic, f.topic_id, f.partition, f."offset"
 """
-_TOPIC_IDS = "SELECT topic_id FROM cursor WHERE topic = $1 GROUP BY topic_id ORDER BY min(begun_at), topic_id"
+_TOPIC_IDS = "SELECT topic_id FROM topic_life WHERE topic = $1 ORDER BY begun_at, topic_id"
 _PROOF = """
-SELECT key_id, batch_root, batch_signature, batch_index, batch_size, batch_path FROM entry
-WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" = $4 AND digest = $5 AND batch_root IS NOT NULL
+SELECT key_id, signature, tree_size, leaf_position, path, salt FROM entry
+WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" = $4 AND digest = $5 AND signature IS NOT NULL
 """
-# Receipts, what nobody can read, and what is lost belong to neither world and name no referral. The first of what is
+# Outcomes, what nobody can read, and what is lost belong to neither world and name no referral. The first of what is
 # nobody's says how much of it came on its day for the same reason.
 _PAGE = """
 SELECT *, NULL AS rules, NULL AS outcome, NULL AS code, NULL AS committed, CASE WHEN kind = ANY($8) THEN (
@@ -106,11 +111,33 @@ SELECT *, NULL AS rules, NULL AS outcome, NULL AS code, NULL AS committed, CASE 
 ) END AS counted
 FROM entry
 WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" >= $4
-  AND (exercise = $5 OR kind IN ('receipt', 'unreadable', 'loss', 'conflict'))
+  AND (exercise = $5 OR kind IN ('outcomes', 'unreadable', 'loss', 'conflict'))
   AND ($7::text[] IS NULL OR sender = ANY($7) OR recipient = ANY($7)
        OR detail->>'origin' = ANY($7) OR detail->>'party' = ANY($7))
 ORDER BY "offset", kept_at LIMIT $6
 """
+
+
+#: Outcomes as the API names them.
+_OUTCOMES: Final = {OutcomeKind.DEAD.value: ReceiptOutcome.PARKED.value}
+
+
+class EntryTables:
+    """`EntryTransaction` over one open transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._messaging = PostgresMessagingTx(session, AUDIT)
+
+    @property
+    def messaging(self) -> MessagingTx:
+        return self._messaging
+
+    async def append(self, read: Read) -> None:
+        await appending.append(self._session, read)
+
+    async def begin(self, losses: Sequence[Entry], lives: Sequence[Life]) -> None:
+        await appending.begin(self._session, losses, lives)
 
 
 class PostgresEntries:
@@ -119,20 +146,14 @@ class PostgresEntries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def cursors(self) -> Mapping[Life, Cursor]:
-        rows = await self._database.fetch(_HEADS)
-        return {
-            Life(row["topic"], row["topic_id"], row["partition"]): Cursor(row["next_offset"], row["digest"])
-            for row in rows
-        }
-
-    async def append(self, read: Read, cursors: Mapping[Life, Cursor]) -> None:
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[EntryTables]:
         async with self._database.transaction(keeps_plans=True) as session:
-            await appending.append(session, read, cursors)
+            yield EntryTables(session)
 
-    async def begin(self, losses: Sequence[Entry], cursors: Mapping[Life, Cursor]) -> None:
+    async def incoming(self) -> list[Incoming]:
         async with self._database.transaction() as session:
-            await appending.begin(session, losses, cursors)
+            return await PostgresMessagingTx(session, AUDIT).list_incoming()
 
     async def flow(self, referral_id: UUID, *, exercise: bool, parties: frozenset[str] | None = None) -> FlowRead:
         async with self._database.transaction() as session:
@@ -212,16 +233,14 @@ def _kept(position: int, row: asyncpg.Record) -> KeptEntry:
         topic_id=row["topic_id"],
         partition=row["partition"],
         offset=row["offset"],
-        previous_offset=row["previous_offset"],
         kind=row["kind"],
         type=row["type"],
         subject=row["subject"],
         sender=row["sender"],
         recipient=row["recipient"],
-        epoch=row["epoch"],
-        sequence=row["sequence"],
-        previous_epoch=row["previous_epoch"],
-        previous_last=row["previous_last"],
+        incarnation=row["incarnation"],
+        lane=row["lane"],
+        number=row["number"],
         message_id=row["message_id"],
         digest=row["digest"],
         verified=row["verified"],
@@ -229,13 +248,6 @@ def _kept(position: int, row: asyncpg.Record) -> KeptEntry:
         exercise=row["exercise"],
         detail=row["detail"] or row.get("counted"),
         rules=tuple(row["rules"].split(",")) if row["rules"] else (),
-        outcome=row["outcome"],
+        outcome=_OUTCOMES.get(row["outcome"], row["outcome"]),
         code=row["code"],
-        judged=_judged(row),
     )
-
-
-def _judged(row: asyncpg.Record) -> JudgedCopy | None:
-    if (offset := row.get("judged_offset")) is None:
-        return None
-    return JudgedCopy(topic_id=row["judged_life"], offset=offset, broker_time=row["judged_at"])

@@ -1,8 +1,9 @@
-"""How audit stands to each partition, in a table: what was noted, and what entries and numbers say beside it."""
+"""How audit stands to each partition, in a table: what was noted, and what entries and streams say beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from services.audit.domain.partitions import PartitionStatus
 from services.audit.ports import TopicState
@@ -22,20 +23,37 @@ WHERE partition_state.state <> excluded.state
 """,
     states=_NOTED,
 )
-_STATES = """
-SELECT p.topic, p.partition, p.state, p.since, c.topic_id, c.next_offset,
+# Of each stream its topic and partition, its position in Kafka, and the count of numbers that its writer stated and
+# that are missing here. An incarnation that audit has not entered is missing whole; of one that it has left, nothing is.
+_STREAMS: Final = """
+WITH stream_read AS (
+SELECT 'causeway.inbox.' || r.addressee || '.' || r.writer || '.v1' AS topic, lanes.partition, lanes.topic_id,
+       lanes.next_offset,
+       CASE WHEN s.incarnation IS NULL OR i.incarnation IS NOT NULL THEN 0
+            WHEN s.incarnation IS DISTINCT FROM r.incarnation THEN lanes.last
+            ELSE greatest(lanes.last - lanes.through, 0) END AS holes
+FROM receive_state AS r
+LEFT JOIN stream_end AS s ON (s.writer, s.addressee) = (r.writer, r.addressee)
+LEFT JOIN incarnation AS i ON (i.writer, i.addressee, i.incarnation) = (s.writer, s.addressee, s.incarnation)
+CROSS JOIN LATERAL (VALUES
+    (0, r.urgent_topic_id, r.urgent_next_offset, r.urgent_through, s.urgent_last),
+    (1, r.ordinary_topic_id, r.ordinary_next_offset, r.ordinary_through, s.ordinary_last)
+) AS lanes (partition, topic_id, next_offset, through, last)
+)
+"""
+_STATES: Final = (
+    _STREAMS
+    + """
+SELECT p.topic, p.partition, p.state, p.since, t.topic_id,
+       CASE WHEN t.topic_id IS NOT NULL THEN t.next_offset END AS next_offset,
        (SELECT count(*) FROM entry AS e
         WHERE e.kind = 'loss' AND e.topic = p.topic AND e.partition = p.partition) AS losses,
-       (SELECT coalesce(sum(upper(r) - lower(r)), 0)
-        FROM pair_taken AS t, unnest(int8multirange(int8range(1, t.known + 1)) - (t.taken + t.gone)) AS r
-        WHERE t.open AND t.topic = p.topic)::bigint AS holes
-FROM partition_state AS p LEFT JOIN LATERAL (
-    SELECT topic_id, next_offset FROM cursor WHERE cursor.topic = p.topic AND cursor.partition = p.partition
-    ORDER BY begun_at DESC LIMIT 1
-) AS c ON true
+       coalesce(t.holes, 0) AS holes
+FROM partition_state AS p LEFT JOIN stream_read AS t USING (topic, partition)
 ORDER BY p.state = 'reading', p.topic, p.partition
 """
-_OPEN = "SELECT DISTINCT topic FROM pair_taken WHERE open"
+)
+_HOLES: Final = _STREAMS + "SELECT topic, partition FROM stream_read WHERE holes > 0"
 
 
 class PostgresPartitions:
@@ -62,5 +80,5 @@ class PostgresPartitions:
         rows = await self._database.fetch("SELECT topic, partition, state FROM partition_state")
         return {(row["topic"], row["partition"]): PartitionStatus(row["state"]) for row in rows}
 
-    async def topics_with_holes(self) -> frozenset[str]:
-        return frozenset(row["topic"] for row in await self._database.fetch(_OPEN))
+    async def with_holes(self) -> frozenset[tuple[str, int]]:
+        return frozenset((row["topic"], row["partition"]) for row in await self._database.fetch(_HOLES))
