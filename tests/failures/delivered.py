@@ -24,6 +24,7 @@ from deploy.site.access import admin_client
 from tests.failures.load import Post, quantile
 from tests.support import driver
 from tests.support import driver_delivery as delivery
+from tests.support.driver_delivery import Lane
 from tests.support.running import HOTLINE, Exchange, referral, until
 
 #: What a principal is told of a topic about which it may know nothing.
@@ -57,18 +58,18 @@ async def delays_s(exchange: Exchange, since: datetime, *, published: bool = Fal
     `published`: until the broker had it. An edge that its recipient does not have is not among them.
     """
     edges = await driver.list_sent_edges_since(exchange, since)
-    ended, found = "broker_time" if published else "received_at", {}
+    list_times, found = delivery.list_publications if published else delivery.list_arrivals, {}
     for instance in sorted({row["instance"] for row in edges}):
         accepted = {row["message_id"]: row["accepted_at"] for row in edges if row["instance"] == instance}
-        had = await delivery.list_arrivals(exchange, instance, list(accepted))
-        found[instance] = [(row[ended] - accepted[row["message_id"]]).total_seconds() for row in had]
+        times = await list_times(exchange, instance, list(accepted))
+        found[instance] = [(at - accepted[message]).total_seconds() for message, at in times.items()]
     return found
 
 
-async def forget(exchange: Exchange, topic: str, below: int) -> None:
-    """Have the broker delete what a topic holds below an offset, as retention does."""
+async def forget(exchange: Exchange, topic: str, lane: Lane, *, below: int) -> None:
+    """Have the broker delete what one lane of a topic holds below an offset, as retention does."""
     admin = admin_client(exchange.endpoints.kafka)
-    for done in admin.delete_records([TopicPartition(topic, 0, below)]).values():
+    for done in admin.delete_records([TopicPartition(topic, int(lane), below)]).values():
         await asyncio.to_thread(done.result, 30)
 
 

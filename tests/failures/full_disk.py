@@ -26,7 +26,7 @@ from tests.failures.split import DATABASE, PROCESSES, SplitExchange, split_excha
 from tests.failures.verdict import judge
 
 DISK_MIB: Final = 400
-RECEIPTED_S_MAX: Final = 300.0
+ACKNOWLEDGED_S_MAX: Final = 300.0
 FULL_S: Final = 4.0
 #: After so long without an answer PostgreSQL is started anew: one that found no room while it recovered may hang, and
 #: say for ever that it is not accepting connections yet (18.4).
@@ -58,7 +58,7 @@ async def fill_and_free(exchange: SplitExchange, disk: Path) -> dict[str, Any]:
         ballast.unlink()
         restarted = await _database_answers(exchange)
         await under_way
-        await exchange.until_receipted(RECEIPTED_S_MAX)
+        await exchange.until_acknowledged(ACKNOWLEDGED_S_MAX)
     verdict = await judge(exchange, sender.tally)
     return {
         "answers_503": refused,

@@ -15,7 +15,7 @@ import asyncpg
 from tests.failures.load import Post, Sender
 from tests.failures.split import SplitExchange
 
-#: Nothing is killed unless at least that many messages are unreceipted at that moment.
+#: Nothing is killed unless at least that many messages are unacknowledged at that moment.
 IN_FLIGHT_MIN: Final = 200
 #: No burst begins while more are: on a slow machine senders would only build up what recipients must work off.
 IN_FLIGHT_MAX: Final = 2_000
@@ -24,7 +24,7 @@ PATIENCE_S: Final = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """One blow: how, which process, when after the start, and how many messages were unreceipted then."""
+    """One blow: how, which process, when after the start, and how many messages were unacknowledged then."""
 
     how: str
     target: str
@@ -101,13 +101,13 @@ def burst_of(wanted: Iterator[Post], referrals: int) -> list[Post]:
 
 
 async def _until_in_flight(exchange: SplitExchange, wanted: Callable[[int], bool]) -> int:
-    """Wait until the number of unreceipted messages is as wanted; that number."""
+    """Wait until the number of unacknowledged messages is as wanted; that number."""
     deadline = monotonic() + PATIENCE_S
     while True:
         in_flight: int | None = None
         with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):  # the database was killed before
-            in_flight = await exchange.unreceipted()
+            in_flight = await exchange.unacknowledged()
         if in_flight is not None and wanted(in_flight):
             return in_flight
-        assert monotonic() < deadline, f"{in_flight} messages are unreceipted, and that does not change"
+        assert monotonic() < deadline, f"{in_flight} messages are unacknowledged, and that does not change"
         await asyncio.sleep(0.02)

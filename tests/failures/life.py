@@ -222,7 +222,7 @@ async def _at_rest(exchange: SplitExchange) -> None:
         return planned + sum(late) == 0
 
     await until(quiet, seconds_max=SETTLED_S_MAX)
-    await exchange.until_receipted(SETTLED_S_MAX)
+    await exchange.until_acknowledged(SETTLED_S_MAX)
     await exchange.until_audited(SETTLED_S_MAX)
 
 

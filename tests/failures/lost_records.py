@@ -2,7 +2,7 @@
 
     python -m tests.failures.lost_records [--referrals 500]    with the pauses of a real installation; prints figures
 
-Three topics at once: what an agency is told, the receipts that it gives, and the facts that audit is told.
+Three partitions at once: what an agency is told, the acknowledgements that it gives, and the facts that audit is told.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 import struct
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
@@ -25,17 +25,27 @@ from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchang
 from tests.failures.verdict import Verdict, judge
 from tests.support import driver
 from tests.support import driver_delivery as delivery
-from tests.support.driver_delivery import inbox_topic
+from tests.support.driver_delivery import Lane, Pair, inbox_topic
 from tests.support.running import until
 
-OFFERS: Final = inbox_topic("law_enforcement", "hotline")
-RECEIPTS: Final = inbox_topic("hotline", "law_enforcement")
-FACTS: Final = inbox_topic("audit", "hotline")
-#: The instance that reads each topic.
-READ_BY: Final[Mapping[str, str]] = {OFFERS: "law_enforcement", RECEIPTS: "hotline", FACTS: "audit"}
+
+class Place(NamedTuple):
+    """One partition of a topic."""
+
+    topic: str
+    lane: Lane
+
+
+OFFERS: Final = Place(inbox_topic("law_enforcement", "hotline"), Lane.ORDINARY)
+ACKS: Final = Place(inbox_topic("hotline", "law_enforcement"), Lane.URGENT)
+FACTS: Final = Place(inbox_topic("audit", "hotline"), Lane.ORDINARY)
+#: The instance that reads each of them.
+READ_BY: Final[Mapping[Place, str]] = {OFFERS: "law_enforcement", ACKS: "hotline", FACTS: "audit"}
+#: The instances that write them.
+WRITERS: Final = ("hotline", "law_enforcement")
 #: So many of the records that the reader had taken are lost as well.
 TAKEN_TOO: Final = 5
-RECEIPTED_S_MAX: Final = 600.0
+ACKNOWLEDGED_S_MAX: Final = 600.0
 _RANGE, _BATCH = struct.Struct(">qi"), struct.Struct(">i")
 
 
@@ -48,43 +58,23 @@ class Way(StrEnum):
 
 
 class Held(NamedTuple):
-    """What a topic held before: its end, how far its reader and audit had come, and the message at each place."""
+    """What a partition held before: its end, and the offset that its reader would read next."""
 
     end: int
     taken: int
-    audited: int
-    ids: Mapping[int, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """What one topic lost, and what audit says of it. `to_name`: places at which it had read, or was still to read.
-
-    Places of messages: where the same one lies again nothing is lost, and what instances say of delivery has no number.
-    """
+    """What one partition lost: records, and those of them that its reader had not read."""
 
     way: Way
-    topic: str
+    place: Place
     lost: int
-    to_name: Sequence[int]
-    named: frozenset[int]
-    #: By place, the message that audit had read there, and all that it has kept of that place.
-    known: Mapping[int, str]
-    kept: Mapping[int, frozenset[str]]
-    reasons: frozenset[str]
-
-    @property
-    def unnamed(self) -> int:
-        """What audit does not name by its place, or does not know by its id although it had read it."""
-        by_place = sum(offset not in self.named for offset in self.to_name)
-        by_id = sum(each not in self.kept.get(offset, ()) for offset, each in self.known.items())
-        return by_place + by_id
+    unread: int
 
     def line(self) -> str:
-        return (
-            f"{self.way}: {self.topic}: {self.lost} lost, {len(self.to_name)} for audit to name, "
-            f"{len(self.known)} of them by id, unnamed {self.unnamed}; said {', '.join(sorted(self.reasons))}"
-        )
+        return f"{self.way}: {self.place.topic} {self.place.lane.name}: {self.lost} lost, {self.unread} of them unread"
 
 
 @dataclass(slots=True)
@@ -92,6 +82,8 @@ class Losses:
     """Each loss, and what had become of everything in the end."""
 
     each: list[Lost] = field(default_factory=list)
+    #: Numbers that audit has neither read nor named lost.
+    unnamed: int = 0
     #: Edges that their origin has told once more, under another message.
     told_anew: int = 0
     verdict: Verdict | None = None
@@ -103,18 +95,15 @@ class Losses:
         assert self.verdict is not None
         yield self.verdict.line()
 
-    @property
-    def unnamed(self) -> int:
-        return sum(each.unnamed for each in self.each)
-
 
 async def lose(exchange: SplitExchange, *, referrals: int) -> Losses:
     """Lose records in each way, one after the other; every time readers stand still while it happens."""
     found = Losses()
     async with Sender(exchange, withdrawn_share=0) as sender:
         for way in Way:
-            posts = to_an_agency(4 * referrals, together=1)
+            posts = to_an_agency(5 * referrals, together=1)
             found.each += await _lose(exchange, sender, posts, way=way, referrals=referrals)
+            found.unnamed += await count_unnamed(exchange)
     found.told_anew = await driver.count_replaced_messages(exchange)
     found.verdict = await judge(exchange, sender.tally)
     return found
@@ -124,55 +113,55 @@ async def _lose(
     exchange: SplitExchange, sender: Sender, posts: Iterator[Post], *, way: Way, referrals: int
 ) -> list[Lost]:
     await _leave_unread(exchange, sender, posts, referrals=referrals)
-    before, cuts = await held_now(exchange), dict[str, int]()
+    before = await held_now(exchange)
+    cuts = {place: held.end for place, held in before.items()}
     if way is Way.BEGINNING:
-        for topic, held in before.items():
-            await forget(exchange, topic, held.end)
+        for place, held in before.items():
+            await forget(exchange, place.topic, place.lane, below=held.end)
     else:
         cuts = await lose_ends(exchange, before)
     if way is Way.END_REFILLED:
-        await until(lambda: _grown(exchange, before, OFFERS, FACTS), seconds_max=RECEIPTED_S_MAX)
-    exchange.resume("law_enforcement")
-    if way is Way.END_REFILLED:
-        await until(lambda: _grown(exchange, before, RECEIPTS), seconds_max=RECEIPTED_S_MAX)
-    for label in ("consumer", "audit"):
+        await sender.send(posts)
+        await until(lambda: _grown(exchange, before, OFFERS, FACTS), seconds_max=ACKNOWLEDGED_S_MAX)
+    for label in ("law_enforcement", "consumer", "audit"):
         exchange.resume(label)
-    await exchange.until_receipted(RECEIPTED_S_MAX)
-    await exchange.until_audited(RECEIPTED_S_MAX)
-    if way is not Way.BEGINNING:
-        return await ends_lost(exchange, way, before, cuts)
-    return [
-        await _lost(exchange, way, topic, held, range(held.taken, held.end), range(held.audited, held.end))
-        for topic, held in before.items()
-    ]
+    if way is not Way.END_REFILLED:
+        await sender.send(posts)
+    await exchange.until_acknowledged(ACKNOWLEDGED_S_MAX)
+    await exchange.until_audited(ACKNOWLEDGED_S_MAX)
+    if way is Way.BEGINNING:
+        return [Lost(way, place, held.end, held.end - held.taken) for place, held in before.items()]
+    return ends_lost(way, before, cuts)
 
 
-async def lose_ends(exchange: SplitExchange, before: Mapping[str, Held]) -> dict[str, int]:
-    """Have the broker die, and each topic end a little before where its reader is; where each ends then."""
+async def lose_ends(exchange: SplitExchange, before: Mapping[Place, Held]) -> dict[Place, int]:
+    """Have the broker die, and each partition end a little before where its reader is; where each ends then."""
     await exchange.kill(BROKER)
     data = exchange.stack.state.path / "kafka" / "data"
-    cuts = {topic: cut(data, topic, max(0, held.taken - TAKEN_TOO)) for topic, held in before.items()}
+    cuts = {place: cut(data, place, max(0, held.taken - TAKEN_TOO)) for place, held in before.items()}
     await exchange.start(BROKER)
     return cuts
 
 
-async def ends_lost(
-    exchange: SplitExchange, way: Way, before: Mapping[str, Held], cuts: Mapping[str, int]
-) -> list[Lost]:
-    """What each topic lost at its end, and what audit says of it, once everything has been audited."""
-    return [
-        await _lost(exchange, way, topic, held, range(cuts[topic], held.end), range(cuts[topic], held.audited))
-        for topic, held in before.items()
-    ]
+def ends_lost(way: Way, before: Mapping[Place, Held], cuts: Mapping[Place, int]) -> list[Lost]:
+    """What each partition lost at its end."""
+    return [Lost(way, place, held.end - cuts[place], held.end - held.taken) for place, held in before.items()]
+
+
+async def count_unnamed(exchange: SplitExchange) -> int:
+    """The numbers of both instances that audit has neither read nor named lost."""
+    lacking = [await delivery.list_unaudited_numbers(exchange, writer) for writer in WRITERS]
+    return sum(last - first + 1 for each in lacking for spans in each.values() for first, last in spans)
 
 
 async def _leave_unread(exchange: SplitExchange, sender: Sender, posts: Iterator[Post], *, referrals: int) -> None:
     """Fill the topics; their readers, and audit last, stand still before all is read."""
     await sender.send(islice(posts, referrals))
-    await exchange.until_receipted(RECEIPTED_S_MAX)
+    await exchange.until_acknowledged(ACKNOWLEDGED_S_MAX)
     exchange.pause("consumer")
+    given = (await delivery.find_bounds(exchange, *ACKS)).end
     await sender.send(islice(posts, referrals))
-    await until(lambda: _all_applied(exchange))
+    await until(lambda: _all_applied(exchange, given))
     exchange.pause("law_enforcement")
     await sender.send(islice(posts, referrals))
     await until(lambda: _all_sent(exchange))
@@ -182,55 +171,23 @@ async def _leave_unread(exchange: SplitExchange, sender: Sender, posts: Iterator
     await until(lambda: _all_sent(exchange))
 
 
-async def held_now(exchange: SplitExchange) -> dict[str, Held]:
-    """What each of the topics holds; their readers stand still, or have come further by the time it is said."""
-    return {topic: await _held(exchange, topic) for topic in READ_BY}
+async def held_now(exchange: SplitExchange) -> dict[Place, Held]:
+    """What each of the partitions holds; their readers stand still, or have come further by the time it is said."""
+    return {
+        place: Held(
+            end=(await delivery.find_bounds(exchange, *place)).end,
+            taken=await delivery.find_read_offset(exchange, reader, *place),
+        )
+        for place, reader in READ_BY.items()
+    }
 
 
-async def _held(exchange: SplitExchange, topic: str) -> Held:
-    return Held(
-        end=(await delivery.find_bounds(exchange, topic)).end,
-        taken=await delivery.find_read_position(exchange, READ_BY[topic], topic),
-        audited=await delivery.find_read_position(exchange, "audit", topic),
-        ids={record.offset: delivery.message_id_of(record) for record in await delivery.list_records(exchange, topic)},
-    )
-
-
-async def _lost(exchange: SplitExchange, way: Way, topic: str, held: Held, lost: range, to_name: Sequence[int]) -> Lost:
-    named, reasons, kept = set[int](), set[str](), dict[int, set[str]]()
-    for row in await delivery.list_audited_losses(exchange, topic):
-        if row["kind"] == "conflict":
-            named.add(row["offset"])
-        else:
-            named |= set(range(row["first"], row["last"] + 1))
-            reasons.add(row["reason"])
-    for row in await delivery.list_audited_ids(exchange, topic):
-        kept.setdefault(row["offset"], set()).add(row["id"])
-    again = {record.offset: delivery.message_id_of(record) for record in await delivery.list_records(exchange, topic)}
-    if way is Way.BEGINNING:
-        # The broker may have answered audit's last question while that stood still: what lay there was not lost to it.
-        to_name = [each for each in to_name if held.ids.get(each) not in kept.get(each, ())]
-    elif held.audited - 1 in held.ids and again.get(held.audited - 1) == held.ids[held.audited - 1]:
-        # The last record that audit had read lies at its place again: of those before it nothing tells that they moved.
-        to_name = ()
-    return Lost(
-        way=way,
-        topic=topic,
-        lost=len(lost),
-        to_name=[each for each in to_name if each in held.ids and again.get(each) != held.ids[each]],
-        named=frozenset(named),
-        known={offset: each for offset, each in held.ids.items() if offset in to_name and offset < held.audited},
-        kept={offset: frozenset(ids) for offset, ids in kept.items()},
-        reasons=frozenset(reasons),
-    )
-
-
-def cut(data: Path, topic: str, offset: int) -> int:
-    """Let the log of a topic end before a record, while no broker runs; where it ends, since batches are whole.
+def cut(data: Path, place: Place, offset: int) -> int:
+    """Let the log of a partition end before a record, while no broker runs; where it ends, since batches are whole.
 
     What the broker knows besides of this log goes too: it finds out again, as after a power failure.
     """
-    folder = data / f"{topic}-0"
+    folder = data / f"{place.topic}-{int(place.lane)}"
     [log] = folder.glob("*.log")
     held, at, end = log.read_bytes(), 0, 0
     while at < len(held):
@@ -252,15 +209,16 @@ async def _all_sent(exchange: SplitExchange) -> bool:
     return sum(unsent) == 0
 
 
-async def _all_applied(exchange: SplitExchange) -> bool:
-    """Whether the agency's service has applied all offers, and has sent its receipts."""
-    unsent = await delivery.count_unsent_messages(exchange, "law_enforcement", "hotline")
-    applied = await delivery.count_received_from(exchange, "law_enforcement", "hotline")
-    return unsent == 0 and applied == await driver.count_edges_to_instance(exchange, "law_enforcement")
+async def _all_applied(exchange: SplitExchange, given: int) -> bool:
+    """Whether the agency's service has taken all offers, and has acknowledged them since the offset `given`."""
+    pair = Pair("hotline", "law_enforcement")
+    _, (_, offers) = await delivery.find_stream_ends(exchange, *pair)
+    taken = await delivery.find_number_read(exchange, "law_enforcement", pair, Lane.ORDINARY)
+    return taken == offers.number and (await delivery.find_bounds(exchange, *ACKS)).end > given
 
 
-async def _grown(exchange: SplitExchange, before: Mapping[str, Held], *topics: str) -> bool:
-    return all([(await delivery.find_bounds(exchange, topic)).end > before[topic].end for topic in topics])
+async def _grown(exchange: SplitExchange, before: Mapping[Place, Held], *places: Place) -> bool:
+    return all([(await delivery.find_bounds(exchange, *place)).end > before[place].end for place in places])
 
 
 def main() -> int:

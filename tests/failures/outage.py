@@ -18,11 +18,11 @@ from tests.failures.load import Post, Sender, Tally, posts, quantile
 from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
 from tests.failures.verdict import Verdict, judge
 from tests.support import driver_delivery as delivery
-from tests.support.driver_delivery import Pair, Spans
+from tests.support.driver_delivery import Span, StreamKey
 from tests.support.running import until
 
-RECEIPTED_S_MAX = 300.0
-#: Facts go there; no recipient acknowledges them.
+ACKNOWLEDGED_S_MAX = 300.0
+#: The instance that facts go to.
 _AUDIT = "audit"
 
 
@@ -53,7 +53,7 @@ class Outage:
             f"p99 {self.p99_during_s * 1000:.0f} ms"
         )
         yield (
-            f"unreceipted when it came back: {self.waiting_at_the_end}; "
+            f"unacknowledged when it came back: {self.waiting_at_the_end}; "
             f"in the relay's hands when it was killed: {self.held_by_the_relay}"
         )
         yield self.verdict.line()
@@ -73,17 +73,17 @@ async def broker_down(
         await before.send(islice(wanted, 100))  # caches warm, connections open
         before.tally.answered_s.clear()
         await before.send_paced(islice(wanted, count), per_s)
-        await exchange.until_receipted(RECEIPTED_S_MAX)
+        await exchange.until_acknowledged(ACKNOWLEDGED_S_MAX)
         api = exchange.processes["api"].pid
         await exchange.kill(BROKER)
         await during.send_paced(islice(wanted, count), per_s)
         async with exchange.watched():
-            waiting = await exchange.unreceipted()
+            waiting = await exchange.unacknowledged()
         same_process = api is not None and exchange.processes["api"].pid == api
         held = await _held(exchange)
         await exchange.kill("relay")
         await exchange.start(BROKER, "relay")
-        await exchange.until_receipted(RECEIPTED_S_MAX)
+        await exchange.until_acknowledged(ACKNOWLEDGED_S_MAX)
     told = (earlier or Tally()) | before.tally | during.tally
     return Outage(
         posted=count,
@@ -103,11 +103,14 @@ async def broker_down(
 
 @dataclass(frozen=True, slots=True)
 class DiskGone:
-    """What the loss of the broker's disk left behind. `facts_lost` were in Kafka and not yet in audit's log."""
+    """What the loss of the broker's disk left behind. `facts_lost` were in Kafka and not yet in audit's log.
 
-    unreceipted: int
-    facts_lost: dict[Pair, Spans]
-    gap: dict[Pair, Spans]
+    `gap`: what audit had neither read nor named lost in the end.
+    """
+
+    unacknowledged: int
+    facts_lost: dict[StreamKey, list[Span]]
+    gap: dict[StreamKey, list[Span]]
     told: Tally
     verdict: Verdict
 
@@ -116,26 +119,26 @@ async def disk_gone(exchange: SplitExchange, wanted: Iterator[Post], *, earlier:
     """Delete the broker's data while messages are on their way and audit lags behind; make the topics again."""
     async with Sender(exchange) as sender:
         await sender.send(islice(wanted, 30))
-        await exchange.until_receipted(RECEIPTED_S_MAX)
+        await exchange.until_acknowledged(ACKNOWLEDGED_S_MAX)
         exchange.pause(_AUDIT)
         await sender.send(islice(wanted, 30))
-        # A recipient that stands still: its messages are in Kafka only, and unreceipted.
+        # A recipient that stands still: its messages are in Kafka only, and unacknowledged.
         exchange.pause("law_enforcement")
         await sender.send(islice(wanted, 30))
         before = await _with_facts_not_audited(exchange)
         async with exchange.watched():
-            unreceipted = await exchange.unreceipted()
+            unacknowledged = await exchange.unacknowledged()
         await exchange.kill(BROKER)
         exchange.stack.kafka.wipe()
         await exchange.start(BROKER)
         for label in (_AUDIT, "law_enforcement"):
             exchange.resume(label)
         await sender.send(wanted)
-        await exchange.until_receipted(RECEIPTED_S_MAX)
+        await exchange.until_acknowledged(ACKNOWLEDGED_S_MAX)
+        await exchange.until_audited(ACKNOWLEDGED_S_MAX)
     told = earlier | sender.tally
-    # The books first: what audit lacks then may come again meanwhile, and is never more later.
     verdict = await judge(exchange, told)
-    return DiskGone(unreceipted, before, await delivery.list_unaudited_facts(exchange, "hotline"), told, verdict)
+    return DiskGone(unacknowledged, before, await delivery.list_unaudited_numbers(exchange, "hotline"), told, verdict)
 
 
 async def _facts_waiting(exchange: SplitExchange) -> int:
@@ -147,14 +150,18 @@ async def _held(exchange: SplitExchange) -> int:
     return await delivery.count_all_unsent_messages(exchange, "hotline")
 
 
-async def _with_facts_not_audited(exchange: SplitExchange) -> dict[Pair, Spans]:
+async def _with_facts_not_audited(exchange: SplitExchange) -> dict[StreamKey, list[Span]]:
     """What audit, which stands still, lacks of facts, once Kafka holds all that are to come."""
 
     async def are_there() -> bool:
-        return not await _facts_waiting(exchange) and bool(await delivery.list_unaudited_facts(exchange, "hotline"))
+        return not await _facts_waiting(exchange) and bool(await _unaudited_facts(exchange))
 
     await until(are_there)
-    return await delivery.list_unaudited_facts(exchange, "hotline")
+    return await _unaudited_facts(exchange)
+
+
+async def _unaudited_facts(exchange: SplitExchange) -> dict[StreamKey, list[Span]]:
+    return await delivery.list_unaudited_numbers(exchange, "hotline", to=_AUDIT)
 
 
 def main() -> int:

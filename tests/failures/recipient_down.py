@@ -75,7 +75,7 @@ class Down:
 
     def lines(self) -> Iterator[str]:
         yield (
-            f"{self.backlog} unreceipted: others' 202 → published p50 {self.others_before_s * 1000:.0f} ms before, "
+            f"{self.backlog} unacknowledged: others' 202 → published p50 {self.others_before_s * 1000:.0f} ms before, "
             f"{self.others_during_s * 1000:.0f} ms during, {self.ratio:.2f} x; /readyz {dict(self.ready)}"
         )
         yield (

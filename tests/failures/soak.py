@@ -2,7 +2,7 @@
 
     python -m tests.failures.soak [--referrals 100000] [--kills 50] [--freezes 10] [--seed 1]
 
-Prints each blow (time, process id, messages unreceipted at that moment) and the account of everything at the end.
+Prints each blow (time, process id, messages unacknowledged at that moment) and the account of everything at the end.
 Exit code 1 if anything was lost, done twice, or does not add up.
 """
 
@@ -20,7 +20,7 @@ from typing import Final
 
 from tests.failures.kills import Blow, Kill, burst_of, kill_through, rounds
 from tests.failures.load import Post, Sender, Tally, posts, quantile
-from tests.failures.lost_records import OFFERS, Held, Lost, Way, ends_lost, held_now, lose_ends
+from tests.failures.lost_records import OFFERS, Held, Lost, Place, Way, count_unnamed, ends_lost, held_now, lose_ends
 from tests.failures.restores import RECIPIENT, back_up, come_back, restore
 from tests.failures.split import BROKER, DATABASE, PROCESSES, SplitExchange, split_exchange
 from tests.failures.verdict import Verdict, judge
@@ -31,7 +31,7 @@ KILLED: Final = (*PROCESSES, BROKER, DATABASE)
 FROZEN: Final = (*PROCESSES, BROKER)
 #: A frozen process is away for longer than a session with the broker lasts, or shorter.
 FROZEN_S: Final = (2.0, 14.0)
-RECEIPTED_S_MAX: Final = 600.0
+ACKNOWLEDGED_S_MAX: Final = 600.0
 #: Of the topics that lose their ends. Audit last: it has read what the others had.
 READERS: Final = ("law_enforcement", "consumer", "audit")
 #: So many offers lie unread when they are lost, or a quarter as many as there are referrals in the burst.
@@ -53,6 +53,8 @@ class Soaked:
 
     done: list[Kill] = field(default_factory=list)
     lost: list[Lost] = field(default_factory=list)
+    #: Numbers that audit has neither read nor named lost.
+    unnamed: int = 0
     #: Referrals accepted between the dump of the agency's database and its loss.
     since_dump: int = 0
     verdict: Verdict | None = None
@@ -60,15 +62,14 @@ class Soaked:
     def faults(self) -> dict[str, object]:
         """What was promised not to happen, and did."""
         assert self.verdict is not None
-        unnamed = sum(each.unnamed for each in self.lost)
-        return self.verdict.faults() | ({"unnamed": unnamed} if unnamed else {})
+        return self.verdict.faults() | ({"unnamed": self.unnamed} if self.unnamed else {})
 
     def lines(self, tally: Tally) -> Iterator[str]:
         assert self.verdict is not None
         killed = sum(blow.how == "kill" for blow in self.done)
         least = min(blow.in_flight for blow in self.done)
         yield f"{killed} kills, {len(self.done) - killed} freezes, least in flight {least}"
-        yield f"ends lost {sum(each.lost for each in self.lost)}, unnamed {sum(each.unnamed for each in self.lost)}"
+        yield f"ends lost {sum(each.lost for each in self.lost)}, unnamed {self.unnamed}"
         yield f"restored {RECIPIENT} from a dump of {self.since_dump} referrals earlier"
         yield f"requests {tally.attempts}, {tally.attempts_failed} of them without an answer and repeated"
         answered_s = tally.answered_s
@@ -102,11 +103,12 @@ async def soak(exchange: SplitExchange, folder: Path, given: argparse.Namespace)
         _say(f"restored {RECIPIENT}")
         await strike(wanted[2 * third :])
         await sender.send(drawn)
-        await exchange.until_receipted(RECEIPTED_S_MAX)
-    await come_back(exchange, RECIPIENT, backup)
-    await exchange.until_receipted(RECEIPTED_S_MAX)
-    await exchange.until_audited(RECEIPTED_S_MAX)
-    found.lost = await ends_lost(exchange, Way.END_REFILLED, before, cuts)
+        await exchange.until_acknowledged(ACKNOWLEDGED_S_MAX)
+    await come_back(exchange)
+    await exchange.until_acknowledged(ACKNOWLEDGED_S_MAX)
+    await exchange.until_audited(ACKNOWLEDGED_S_MAX)
+    found.lost = ends_lost(Way.END_REFILLED, before, cuts)
+    found.unnamed = await count_unnamed(exchange)
     found.verdict = await judge(exchange, sender.tally)
     print(*(each.line() for each in found.lost), *found.lines(sender.tally), sep="\n")
     return found
@@ -114,16 +116,16 @@ async def soak(exchange: SplitExchange, folder: Path, given: argparse.Namespace)
 
 async def _lose_ends(
     exchange: SplitExchange, sender: Sender, burst: Sequence[Post]
-) -> tuple[dict[str, Held], dict[str, int]]:
+) -> tuple[dict[Place, Held], dict[Place, int]]:
     """Have topics lose their ends amid a burst; their readers stand still until the broker is back."""
     for label in READERS:
         exchange.pause(label)
     wanted = min(UNREAD, sum(len(post.referrals) for post in burst) // 4)
-    offered = (await find_bounds(exchange, OFFERS)).end
+    offered = (await find_bounds(exchange, *OFFERS)).end
     sending = asyncio.create_task(sender.send(burst))
 
     async def grown() -> bool:
-        return (await find_bounds(exchange, OFFERS)).end >= offered + wanted
+        return (await find_bounds(exchange, *OFFERS)).end >= offered + wanted
 
     await until(grown)
     before = await held_now(exchange)

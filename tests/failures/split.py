@@ -84,8 +84,8 @@ class SplitExchange(Exchange):
         assert pid is not None
         thaw(pid)
 
-    async def unreceipted(self) -> int:
-        """Messages between parties that wait for their receipt, in all outboxes. Asked often, within `watched`."""
+    async def unacknowledged(self) -> int:
+        """Messages between instances of parties without an acknowledgement. Asked often, within `watched`."""
         total = 0
         for service in SERVICES:
             watching = self._watching.get(service)
@@ -97,7 +97,7 @@ class SplitExchange(Exchange):
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
-        """Within it `unreceipted` keeps its connections."""
+        """Within it `unacknowledged` keeps its connections."""
         try:
             yield
         finally:
@@ -105,17 +105,17 @@ class SplitExchange(Exchange):
                 await connection.close()
             self._watching.clear()
 
-    async def until_receipted(self, seconds_max: float) -> None:
-        """Wait until all outboxes are empty: every message between parties has its receipt, every fact is sent."""
+    async def until_acknowledged(self, seconds_max: float) -> None:
+        """Wait until every message between parties is acknowledged and every fact is sent."""
         deadline, empty = time.monotonic() + seconds_max, 0
         while empty < 3:
             try:
-                empty = empty + 1 if await self.in_outboxes() == 0 else 0
+                empty = empty + 1 if await self.under_way() == 0 else 0
             except (OSError, asyncpg.PostgresError):
                 empty = 0  # the database is being started
             if time.monotonic() > deadline:
                 held = {each: await delivery.count_unacknowledged_by_recipient(self, each) for each in SERVICES}
-                raise AssertionError(f"not receipted after {seconds_max:g} s: {held}")
+                raise AssertionError(f"not acknowledged after {seconds_max:g} s: {held}")
             await asyncio.sleep(0.2)
 
     async def _until_works(self, label: str) -> None:

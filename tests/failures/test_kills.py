@@ -11,7 +11,7 @@ from tests.failures.kills import IN_FLIGHT_MIN, kill_through, rounds
 from tests.failures.load import Sender, posts
 from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
 from tests.failures.verdict import judge
-from tests.support.driver_delivery import remove_dedupe, sum_read_positions
+from tests.support.driver_delivery import Lane, Pair, find_number_read, remove_dedupe
 from tests.support.running import until
 
 Record = Callable[[str, object], None]
@@ -19,7 +19,7 @@ Record = Callable[[str, object], None]
 TARGETS = (*PROCESSES, BROKER)
 #: `make acceptance` kills each twice, among 5,000.
 REFERRALS = 2_500
-RECEIPTED_S_MAX = 300.0
+ACKNOWLEDGED_S_MAX = 300.0
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ async def test_killing_each_process_and_the_broker_loses_nothing_and_does_nothin
             say=done.append,
         )
         await sender.send(wanted)
-    await split.until_receipted(RECEIPTED_S_MAX)
+    await split.until_acknowledged(ACKNOWLEDGED_S_MAX)
     verdict = await judge(split, sender.tally)
     with capsys.disabled():
         print("", *done, f"repeated requests: {sender.tally.attempts_failed}", verdict.line(), sep="\n  ")
@@ -65,23 +65,24 @@ async def test_killing_each_process_and_the_broker_loses_nothing_and_does_nothin
 
 
 @pytest.mark.timing
-async def test_without_the_constraints_of_the_inbox_messages_are_applied_twice(
+async def test_without_the_state_of_streams_and_tracks_messages_are_applied_twice(
     split: SplitExchange, record_property: Record
 ) -> None:
-    """The control of the test above, and the last: what was applied twice stays so."""
+    """The control of the test above, and the last: what was given to its handler twice is refused, and stays so."""
     async with Sender(split, withdrawn_share=0) as sender:
         await sender.send(posts(100, seed=8))
-    await split.until_receipted(RECEIPTED_S_MAX)
+    await split.until_acknowledged(ACKNOWLEDGED_S_MAX)
     await split.kill("law_enforcement")
-    before = await sum_read_positions(split, "law_enforcement")
-    # No message arrives twice by itself: the instance forgets its read positions, and reads everything again.
-    await remove_dedupe(split, "law_enforcement")
+    pair = Pair("hotline", "law_enforcement")
+    before = await find_number_read(split, "law_enforcement", pair, Lane.ORDINARY)
+    # No message arrives twice by itself: the instance forgets the streams, and reads everything again.
+    await remove_dedupe(split, *reversed(pair))
     await split.start("law_enforcement")
 
     async def read_again() -> bool:
-        return await sum_read_positions(split, "law_enforcement") >= before
+        return await find_number_read(split, "law_enforcement", pair, Lane.ORDINARY) >= before
 
-    await until(read_again, seconds_max=RECEIPTED_S_MAX)
+    await until(read_again, seconds_max=ACKNOWLEDGED_S_MAX)
     duplicates = (await judge(split, sender.tally)).duplicates
     assert duplicates > 0
     record_property("duplicates", duplicates)

@@ -18,7 +18,7 @@ from tests.failures.poison import poisoned
 from tests.failures.recipient_down import recipient_down
 from tests.failures.stopped import stopped
 from tests.failures.unwritable import How, one_topic_shut
-from tests.support.driver_delivery import count_received_by_outcome, inbox_topic
+from tests.support.driver_delivery import count_exceptions, inbox_topic
 from tests.support.running import AGENCY, PROVIDER, Exchange, provider_filing, until
 
 Record = Callable[[str, object], None]
@@ -60,7 +60,7 @@ async def test_poison_in_an_inbox_holds_up_nobody_honest_and_leaves_few_rows(
 ) -> None:
     found = await poisoned(exchange, seconds=SECONDS)
     record_property("figure", "; ".join(found.lines()))
-    assert found.junk_records == found.written // 2
+    assert found.audited_records == found.written // 2
     assert found.kept(P99_RATIO_MAX)
 
 
@@ -113,4 +113,4 @@ async def test_a_database_that_goes_away_is_named_loses_nothing_and_all_goes_on_
     found = await stopped(exchange, "database", seconds=SECONDS)
     record_property("figure", found.line())
     assert found.kept(), found.line()
-    assert (await count_received_by_outcome(exchange, "law_enforcement"))["parked"] == 0
+    assert (await count_exceptions(exchange, "law_enforcement"))["dead"] == 0

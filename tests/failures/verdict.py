@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.accounting.differences import Reconciliation
@@ -13,9 +14,13 @@ from tests.failures.split import SplitExchange
 from tests.support import driver
 from tests.support import driver_delivery as delivery
 from tests.support.driver_delivery import Rows
-from tests.support.running import SERVICES
+from tests.support.running import SERVICES, until
 
 _ORIGINS = ("hotline", "industry")
+#: Longer than two probes of a reader that has fallen silent.
+READ_S_MAX = 180.0
+#: The refusal of an edge that its recipient has already.
+EDGE_EXISTS = "edge_exists"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +32,17 @@ class Verdict:
     #: Referrals that the API refused, by code. The guard may refuse a drawn one; every other code is a fault.
     refused: dict[str, int]
     edges: int
-    messages_receipted: int
+    messages_acknowledged: int
     #: Accepted or withdrawn by the API and not so in its tables; in the tables and never answered.
     referrals_lost: int
     referrals_unasked: int
     #: Edges without their effect at the recipient (withdrawal included); effects without an edge.
     effects_lost: int
     effects_unasked: int
-    #: Applications of a message beyond its first, and referrals or effects that are there more than once.
+    #: Edges that a recipient was given a second time, and referrals or effects that are there more than once.
     duplicates: int
-    #: Messages without a final answer still, receipted twice, or receipted otherwise than kept by the recipient.
-    receipts_wrong: int
+    #: Streams that their recipient or audit has not read to their end, and what is held open on either side.
+    streams_wrong: int
     outcomes: dict[str, int]
     accounting: Reconciliation
 
@@ -65,7 +70,7 @@ class Verdict:
         differences = "/".join(str(accounts[equation]["difference"]) for equation in ("I", "II", "III"))
         return (
             f"posted {self.posted}, referrals {self.referrals}, refused {self.refused or 0}, edges {self.edges}, "
-            f"messages receipted {self.messages_receipted}, "
+            f"messages acknowledged {self.messages_acknowledged}, "
             f"lost {self.lost}, duplicates {self.duplicates}, differences (I)/(II)/(III) {differences}"
         )
 
@@ -75,45 +80,62 @@ class Verdict:
 
 
 async def judge(exchange: SplitExchange, tally: Tally) -> Verdict:
-    """Compare what the sender was told, what the origins hold, what recipients applied and what was receipted."""
-    referrals, edges, effects, inbox, sent, left = await _read(exchange)
-    stored = {(row["party"], row["external_ref"]): row["id"] for row in referrals}
-    withdrawn = {row["id"] for row in referrals if row["withdrawn"]}
-    wanted = Counter(tuple(row) for row in edges)
-    applied = {row["id"]: row["outcome"] for row in inbox}
-    receipted = {row["id"]: row["outcome"] for row in sent}
+    """Compare what the sender was told, what the origins hold, what recipients applied, and the ends of all streams."""
+    with suppress(AssertionError):  # what is not read by then is counted
+
+        async def all_is_read() -> bool:
+            return not any([await delivery.list_unread_streams(exchange, service) for service in SERVICES])
+
+        await until(all_is_read, seconds_max=READ_S_MAX)
+    found = await _read(exchange)
+    stored = {(row["party"], row["external_ref"]): row["id"] for row in found.referrals}
+    withdrawn = {row["id"] for row in found.referrals if row["withdrawn"]}
+    wanted = Counter(tuple(row) for row in found.edges)
+    outcomes = Counter(row["outcome"] for row in found.told) + found.exceptions
+    given_twice = sum(row["receipt_code"] == EDGE_EXISTS for row in found.told)
     return Verdict(
         posted=tally.posted,
         referrals=len(stored),
         refused=dict(Counter(tally.refused.values())),
         edges=wanted.total(),
-        messages_receipted=len(receipted),
+        messages_acknowledged=found.acknowledged,
         referrals_lost=len(tally.accepted.items() - stored.items()) + len(tally.withdrawn - withdrawn),
         referrals_unasked=len(stored.keys() - tally.accepted.keys()) + len(withdrawn - tally.withdrawn),
-        effects_lost=len(wanted.keys() - effects.keys()),
-        effects_unasked=len(effects.keys() - wanted.keys()),
-        duplicates=sum(row["n"] - 1 for row in inbox)
-        + (len(referrals) - len(stored))
-        + sum(count - 1 for count in effects.values()),
-        receipts_wrong=len(left) + sum(row["n"] - 1 for row in sent) + len(receipted.items() ^ applied.items()),
-        outcomes=dict(Counter(applied.values())),
+        effects_lost=len(wanted.keys() - found.effects.keys()),
+        effects_unasked=len(found.effects.keys() - wanted.keys()),
+        duplicates=given_twice
+        + (len(found.referrals) - len(stored))
+        + sum(count - 1 for count in found.effects.values()),
+        streams_wrong=len(found.unread) + found.open_outcomes + outcomes["open"] + found.exceptions.total(),
+        outcomes=dict(outcomes),
         accounting=await reconciled(exchange.endpoints),
     )
 
 
-async def _read(exchange: SplitExchange) -> tuple[Rows, Rows, Counter[tuple[object, ...]], Rows, Rows, Rows]:
-    referrals: Rows = []
-    edges: Rows = []
-    effects: Counter[tuple[object, ...]] = Counter()
-    inbox: Rows = []
-    sent: Rows = []
-    left: Rows = []
+@dataclass(slots=True)
+class _Found:
+    """What the databases hold. `told`: each sent edge with its outcome. `unread`: streams with an unread end."""
+
+    referrals: Rows = field(default_factory=list)
+    edges: Rows = field(default_factory=list)
+    effects: Counter[tuple[object, ...]] = field(default_factory=Counter)
+    told: Rows = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    exceptions: Counter[str] = field(default_factory=Counter)
+    open_outcomes: int = 0
+    acknowledged: int = 0
+
+
+async def _read(exchange: SplitExchange) -> _Found:
+    found = _Found()
     for service in SERVICES:
         if service in _ORIGINS:
-            referrals += await driver.list_referrals(exchange, service)
-            edges += await driver.list_expected_effects(exchange, service)
-        effects.update(tuple(row) for row in await driver.list_effects(exchange, service))
-        inbox += await delivery.list_received_outcomes(exchange, service)
-        sent += await delivery.list_final_outcomes(exchange, service)
-        left += await delivery.list_open_messages(exchange, service)
-    return referrals, edges, effects, inbox, sent, left
+            found.referrals += await driver.list_referrals(exchange, service)
+            found.edges += await driver.list_expected_effects(exchange, service)
+            found.told += await delivery.list_edge_outcomes(exchange, service)
+        found.effects.update(tuple(row) for row in await driver.list_effects(exchange, service))
+        found.exceptions += await delivery.count_exceptions(exchange, service)
+        found.open_outcomes += await delivery.count_open_outcomes(exchange, service)
+        found.unread += await delivery.list_unread_streams(exchange, service)
+        found.acknowledged += await delivery.count_acknowledged_messages(exchange, service)
+    return found

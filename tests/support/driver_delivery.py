@@ -123,6 +123,12 @@ async def count_unacknowledged_messages(connection: asyncpg.Connection) -> int:
     return int(await connection.fetchval(query, AUDIT))
 
 
+async def count_acknowledged_messages(exchange: Exchange, instance: str) -> int:
+    """Count the messages to other parties' instances that these have taken."""
+    query = "SELECT coalesce(sum(acked), 0) FROM stream WHERE peer <> $1"
+    return int(await read_value(exchange, instance, query, AUDIT))
+
+
 async def count_unacknowledged_by_recipient(exchange: Exchange, instance: str) -> dict[str, int]:
     """Count the messages without an acknowledgement for each peer that has any."""
     query = "SELECT peer, sum(last - acked)::bigint AS n FROM stream GROUP BY peer HAVING sum(last - acked) > 0"
@@ -290,6 +296,16 @@ async def count_audited_unreadable_records(exchange: Exchange, topic: str) -> as
     """
     [row] = await read_rows(exchange, "audit", query, topic)
     return row
+
+
+async def count_audited_outcomes(exchange: Exchange, reported_by: str, outcome: str) -> int:
+    """Count the messages whose latest outcome, as this instance told it, is this one."""
+    query = """
+    SELECT count(*) FROM (SELECT DISTINCT ON (message_id) outcome FROM outcome WHERE reported_by = $1
+                          ORDER BY message_id, reported_at DESC, number DESC, position DESC) AS latest
+    WHERE outcome = $2
+    """
+    return int(await read_value(exchange, "audit", query, reported_by, outcome))
 
 
 async def count_reused_numbers(exchange: Exchange) -> int:

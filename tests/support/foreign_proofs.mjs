@@ -6,9 +6,10 @@
 // Input: {"directory": a directory document, "acceptance": [ … ], "evidence": [ … ]}. Prints "acceptance <position>
 // ok" or "… failed" for each, then the same for the evidence. Exit code 0 when there is at least one and all are ok.
 import { readFileSync } from "node:fs";
-import { coveredBytes, decoded, demand, demandBatch, demandSignature, holds, LEAF, PROOF, sha256 } from "./batch_proof.mjs";
+import { coveredBytes, decoded, demand, demandContent, demandSignature, holds, leafOf } from "./content_proof.mjs";
 
-const REQUIRED = [...PROOF, "ce_id", "ce_keyid", "ce_sender", "ce_recipient", "ce_source", "ce_tier", "content-type"];
+const REQUIRED = ["ce_id", "ce_sender", "ce_recipient", "ce_source", "ce_tier", "content-type"];
+const CONTENT_TYPE = "application/vnd.causeway.message";
 
 // Canonical JSON: names sorted, no white space. Names are ASCII and numbers whole, so this is all of RFC 8785 it needs.
 function canonical(value) {
@@ -46,22 +47,22 @@ function checkAcceptance(directory, acceptance) {
   demandStated(directory, "causeway-acceptance/v1", acceptance);
 }
 
-function checkEvidence(directory, { headers: pairs, value, statement }) {
+function checkEvidence(directory, { headers: pairs, value, salt, proof, statement }) {
   const headers = new Map(pairs);
   demand(headers.size === pairs.length && REQUIRED.every((name) => headers.has(name)));
-  demand(pairs.every(([, text]) => /^[ -~]*$/.test(text)) && headers.get("content-type") === "application/json");
-  const covered = coveredBytes(headers, decoded(value, "base64"));
+  demand(pairs.every(([, text]) => /^[ -~]*$/.test(text)) && headers.get("content-type") === CONTENT_TYPE);
+  demand(pairs.every(([name]) => /^(ce_[a-z0-9]+|content-type)$/.test(name)));
+  const leaf = leafOf(decoded(salt, "hex"), coveredBytes(headers, decoded(value, "base64")));
 
-  // What the sender signed, by its own key or, in tier hosted, by that of the instance that serves it.
+  // The key of the instance that serves the sender has signed it.
   const sender = headers.get("ce_sender");
   const served = headers.get("ce_source").replace(/^\/instances\//, "");
   demand(headers.get("ce_source") !== served && placesOf(directory, sender).includes(served));
-  const owner = headers.get("ce_tier") === "party" ? sender : served;
-  const key = signingKey(directory, headers.get("ce_keyid"), owner, statement.broker_time);
-  demandBatch(headers, covered, key);
+  demand(headers.get("ce_tier") === "hosted");
+  demandContent(leaf, proof, signingKey(directory, proof.key_id, served, statement.broker_time));
 
   // What the recipient's instance states of the arrival of this message, and of no other.
-  demand(statement.message_digest === sha256(LEAF, covered).toString("hex"));
+  demand(statement.message_digest === leaf.toString("hex"));
   demand(statement.party === headers.get("ce_recipient"));
   demandStated(directory, "causeway-evidence/v1", statement);
 }

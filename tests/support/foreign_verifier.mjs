@@ -4,15 +4,13 @@
 //     node foreign_verifier.mjs < messages.json
 //
 // Input, output and exit code are those of foreign_verifier.py: {"keys": {key id: base64 of the raw Ed25519 key},
-// "messages": [{"headers": [[name, base64]], "value": base64}]} gives a line "<position> ok" or "<position> failed" for
-// each message, and 0 when there is at least one and all are ok.
+// "messages": [{"headers": [[name, base64]], "value": base64, "salt": hexadecimal, "proof": {key_id, signature, size,
+// position, path}}]} gives a line "<position> ok" or "<position> failed" for each message, and 0 when there is at least
+// one and all are ok.
 import { readFileSync } from "node:fs";
-import { coveredBytes, decoded, demand, demandBatch, holds, PROOF } from "./batch_proof.mjs";
+import { coveredBytes, decoded, demand, demandContent, holds, leafOf } from "./content_proof.mjs";
 
-const REQUIRED = [
-  ...PROOF, "ce_id", "ce_keyid", "ce_sender", "ce_recipient", "ce_epoch", "ce_sequence", "ce_guard",
-  "ce_type", "content-type",
-];
+const REQUIRED = ["ce_id", "ce_sender", "ce_recipient", "ce_guard", "ce_type", "content-type"];
 
 // The `ce_` headers and the content type as text: each once, none missing, visible ASCII and spaces only.
 function uniqueHeaders(pairs) {
@@ -29,10 +27,11 @@ function uniqueHeaders(pairs) {
 
 function check(message, keys) {
   const headers = uniqueHeaders(message.headers);
-  demand(headers.get("content-type") === "application/json");
-  const key = keys.get(headers.get("ce_keyid"));
+  demand(headers.get("content-type") === "application/vnd.causeway.message");
+  const key = keys.get(message.proof.key_id);
   demand(key !== undefined);
-  demandBatch(headers, coveredBytes(headers, decoded(message.value, "base64")), key);
+  const covered = coveredBytes(headers, decoded(message.value, "base64"));
+  demandContent(leafOf(decoded(message.salt, "hex"), covered), message.proof, key);
 }
 
 const asked = JSON.parse(readFileSync(0, "utf8"));

@@ -5,8 +5,8 @@ whether someone else, with the public keys alone, comes to the same answer.
 
     python foreign_verifier.py < messages.json
 
-Input: {"keys": {key id: base64 of the raw Ed25519 key}, "messages": [{"headers": [[name, base64]], "value": base64}]}.
-Prints `<position> ok` or `<position> failed` for each message. Exit code 0 when there is at least one and all are ok,
+Input: {"keys": {key id: base64 of the raw Ed25519 key}, "messages": [{"headers": [[name, base64]], "value": base64,
+"salt": hexadecimal, "proof": {"key_id", "signature" (base64url), "size", "position", "path" (hexadecimal)}}]}. Prints `<position> ok` or `<position> failed` for each message. Exit code 0 when there is at least one and all are ok,
 1 otherwise. Only the signature is judged, not who the sender is.
 """
 
@@ -22,11 +22,10 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-UNCOVERED = {"ce_batchroot", "ce_batchsig", "ce_batchindex", "ce_batchsize", "ce_batchpath"}
-REQUIRED = UNCOVERED | {"ce_id", "ce_keyid", "ce_sender", "ce_recipient", "ce_epoch", "ce_sequence"}
-REQUIRED |= {"ce_guard", "ce_type", "content-type"}
-DECIMAL = re.compile(rb"0|[1-9][0-9]{0,18}")
-HASH = 32
+REQUIRED = {"ce_id", "ce_sender", "ce_recipient", "ce_guard", "ce_type", "content-type"}
+CONTENT_TYPE = b"application/vnd.causeway.message"
+HEXADECIMAL = re.compile(r"[0-9a-f]*")
+HASH, SALT = 32, 16
 
 
 class ProofError(Exception):
@@ -55,24 +54,22 @@ def holds(message: dict[str, Any], keys: dict[str, bytes]) -> bool:
 def check(message: dict[str, Any], keys: dict[str, bytes]) -> None:
     """Raise `ProofError`, `InvalidSignature` or `ValueError` unless every step of the proof holds."""
     headers = unique_headers(message["headers"])
-    if headers["content-type"] != b"application/json":
+    if headers["content-type"] != CONTENT_TYPE:
         raise ProofError
-    names = sorted(name for name in headers if name not in UNCOVERED)
-    covered = b"".join(name.encode() + b":" + headers[name] + b"\n" for name in names)
+    covered = b"".join(name.encode() + b":" + headers[name] + b"\n" for name in sorted(headers))
     covered += b"\n" + b64decode(message["value"], validate=True)
 
-    size, index = decimal(headers["ce_batchsize"]), decimal(headers["ce_batchindex"])
-    path = base64url(headers["ce_batchpath"])
-    steps = [path[at : at + HASH] for at in range(0, len(path), HASH)]
-    root = climb(hashlib.sha256(b"\x00" + covered).digest(), index, size, steps=steps)
-    if root.hex().encode() != headers["ce_batchroot"]:
+    proof, salt = message["proof"], hexadecimal(message["salt"], SALT)
+    size, position = proof["size"], proof["position"]
+    if size not in (16, 256) or type(position) is not int:
         raise ProofError
+    steps = [hexadecimal(step, HASH) for step in proof["path"]]
+    root = climb(hashlib.sha256(b"\x00" + salt + covered).digest(), position, size, steps=steps)
 
-    key_id = headers["ce_keyid"].decode("ascii")
-    if key_id not in keys:
+    if proof["key_id"] not in keys:
         raise ProofError
-    signed = b"causeway-batch/v1\n" + headers["ce_batchroot"] + b"\n" + headers["ce_batchsize"] + b"\n"
-    Ed25519PublicKey.from_public_bytes(keys[key_id]).verify(base64url(headers["ce_batchsig"]), signed)
+    signed = f"causeway-content/v1\n{root.hex()}\n{size}\n".encode()
+    Ed25519PublicKey.from_public_bytes(keys[proof["key_id"]]).verify(base64url(proof["signature"].encode()), signed)
 
 
 def unique_headers(pairs: list[list[str]]) -> dict[str, bytes]:
@@ -110,10 +107,11 @@ def join(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
-def decimal(text: bytes) -> int:
-    if not DECIMAL.fullmatch(text):
+def hexadecimal(text: str, count: int) -> bytes:
+    """Read so many bytes in lower-case hexadecimal."""
+    if len(text) != 2 * count or not HEXADECIMAL.fullmatch(text):
         raise ProofError
-    return int(text)
+    return bytes.fromhex(text)
 
 
 def base64url(text: bytes) -> bytes:

@@ -239,14 +239,14 @@ class Exchange:
                 raise TimeoutError("messages are still on their way")
             await asyncio.sleep(0.1)
 
-    async def until_all_have_answered(self) -> None:
+    async def until_all_have_answered(self, seconds_max: float = 300) -> None:
         """Wait until every instance has had the acknowledgement of each peer that it asks for once after its start."""
 
         async def none_is_due() -> bool:
             due = "SELECT count(*) FROM stream_pair WHERE awaited_at IS NOT NULL OR resync_nonce IS NOT NULL"
             return not any([(await self.rows_past_policies(name, due))[0][0] for name in self.senders])
 
-        await until(none_is_due, seconds_max=300)
+        await until(none_is_due, seconds_max=seconds_max)
 
     async def until_audited(self, seconds_max: float = QUIET_S_MAX) -> None:
         """Wait until audit has kept every message that was sent."""

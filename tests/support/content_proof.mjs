@@ -1,8 +1,7 @@
-// What both verifiers in Node stand on: Node's own modules only, written from the wire format's description
+// Shared by both verifiers in Node: Node's own modules only, written from the wire format's description
 // (docs/messages.md, RFC 9162 §2.1.3.2, RFC 8410), not from the code of this project.
 import { createHash, createPublicKey, verify } from "node:crypto";
 
-export const PROOF = ["ce_batchroot", "ce_batchsig", "ce_batchindex", "ce_batchsize", "ce_batchpath"];
 const HASH = 32;
 export const LEAF = Buffer.of(0);
 const NODE = Buffer.of(1);
@@ -48,25 +47,30 @@ export function demandSignature(raw, signature, signed) {
   demand(held);
 }
 
-// The bytes that a batch covers of a message: its headers but for the proof, sorted, an empty line, its value.
+// The bytes that a leaf covers of a message: its headers, sorted, an empty line, its value.
 export function coveredBytes(headers, value) {
-  const names = [...headers.keys()].filter((name) => !PROOF.includes(name)).sort();
-  const head = names.map((name) => `${name}:${headers.get(name)}\n`).join("");
+  const head = [...headers.keys()].sort().map((name) => `${name}:${headers.get(name)}\n`).join("");
   return Buffer.concat([Buffer.from(`${head}\n`, "latin1"), value]);
 }
 
-// That the message is in the batch which its headers name, and that the raw key has signed the batch.
-export function demandBatch(headers, covered, raw) {
-  const [size, index] = [headers.get("ce_batchsize"), decimal(headers.get("ce_batchindex"))];
-  const path = decoded(headers.get("ce_batchpath"), "base64url");
-  demand(root(sha256(LEAF, covered), index, decimal(size), path) === headers.get("ce_batchroot"));
-  const signed = Buffer.from(`causeway-batch/v1\n${headers.get("ce_batchroot")}\n${size}\n`);
-  demandSignature(raw, headers.get("ce_batchsig"), signed);
+// The leaf of a message: its salt is 16 bytes.
+export function leafOf(salt, covered) {
+  demand(salt.length === 16);
+  return sha256(LEAF, salt, covered);
 }
 
-function decimal(text) {
-  demand(/^(0|[1-9][0-9]{0,18})$/.test(text));
-  return BigInt(text);
+// That the leaf is in the tree of this proof, and that the raw key has signed the tree.
+export function demandContent(leaf, proof, raw) {
+  demand([16, 256].includes(proof.size) && Number.isInteger(proof.position) && proof.position >= 0);
+  const path = Buffer.concat(proof.path.map((hash) => hexadecimal(hash)));
+  const head = root(leaf, BigInt(proof.position), BigInt(proof.size), path);
+  demandSignature(raw, proof.signature, Buffer.from(`causeway-content/v1\n${head}\n${proof.size}\n`));
+}
+
+// 32 bytes in lower-case hexadecimal.
+function hexadecimal(text) {
+  demand(/^[0-9a-f]{64}$/.test(text));
+  return Buffer.from(text, "hex");
 }
 
 // From a leaf to the root: `left` counts the nodes before it on its level, `last` is the level's last node.
