@@ -68,7 +68,7 @@ class Session:
             try:
                 yield
             except error:
-                await self.driver.execute("ROLLBACK TO SAVEPOINT aside")
+                await self.driver.execute("ROLLBACK TO SAVEPOINT aside; RELEASE SAVEPOINT aside")
                 del self.driver.gathered[gathered:]
                 raise
             await self.driver.execute("RELEASE SAVEPOINT aside")
@@ -87,7 +87,7 @@ class Database:
             "min_size": 0,
             "max_size": pool_size,
             "max_inactive_connection_lifetime": 0,
-            "init": _read_json,
+            "init": self._begin_connection,
             "reset": _nothing_to_reset,
             "timeout": _CONNECT_S_MAX,
             "server_settings": {
@@ -146,6 +146,16 @@ class Database:
         with _translated():
             async with self._pool.acquire(timeout=_POOL_S_MAX) as driver:
                 yield driver
+
+    async def _begin_connection(self, driver: asyncpg.Connection) -> None:
+        if self._open_count == 0:
+            self.session_number += 1
+        self._open_count += 1
+        driver.add_termination_listener(self._end_connection)
+        await _read_json(driver)
+
+    def _end_connection(self, _: asyncpg.Connection) -> None:
+        self._open_count -= 1
 
     async def driver_connection(self) -> asyncpg.Connection:
         """A connection of its own outside the pool, for whoever listens on it."""

@@ -1,0 +1,275 @@
+"""Inbound messages of an instance of parties: `messaging.scope.Inbound` over its features.
+
+    unpack ─▶ accept ─▶ judge by tracks and held edges ─▶ features ─▶ tracks ─▶ outcomes
+
+A message that breaks the features is dead by itself; the others go on. A batch takes few statements, whatever its size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+from uuid import UUID
+
+from shared.contracts.delivery import ReadsAnnouncedClear
+from shared.contracts.registry import Family
+from shared.exchange.accept import ReadingInstance, accept_batch
+from shared.exchange.message import Received, Record
+from shared.exchange.record_table import DECIDE_AGAIN, SUBJECT_WITHDRAWN, row_for
+from shared.exchange.tracks import named_of
+from shared.kernel.errors import Refused, Unavailable
+from shared.messaging.exceptions import Named, Outcome, OutcomeKind, Refusal, Taken
+from shared.messaging.scope import Scope
+from shared.messaging.streams import SUBJECT_ROLES, Role
+from shared.messaging.upkeep import try_again
+from shared.runtime.database.transactions import Session
+from shared.runtime.delivery.judgement import (
+    HANDLER_DEFECT,
+    REVISION_NOT_ABOVE,
+    Arrival,
+    Judgement,
+    Known,
+    decide,
+    list_changes,
+    list_held,
+    read_edge,
+)
+from shared.runtime.delivery.kept_record import unpack
+from shared.runtime.delivery.peers import note_reads
+from shared.runtime.delivery.sending import move_gathered
+from shared.runtime.delivery.tracks import (
+    TrackKey,
+    TrackSide,
+    forget_acts,
+    hold_edges,
+    load_held_edges,
+    load_tracks,
+    note_tracks,
+)
+from shared.runtime.delivery.unit import OUTCOMES, Handler, SessionUnit, Settlement
+from shared.runtime.watch.logs import Fields, log
+from shared.runtime.watch.metrics import MESSAGES
+
+#: Codes of features that say that the subject of a message is not known here.
+SUBJECT_UNKNOWN: Final = frozenset(
+    {"case_unknown", "edge_unknown", "notice_unknown", "offer_unknown", "preservation_unknown", "referral_unknown"}
+)
+#: Codes of the exchange in the words of messaging. A recipient's outcome has the former.
+_WORDS: Final[Mapping[str, Refusal]] = {
+    SUBJECT_WITHDRAWN: Refusal.WITHDRAWN,
+    REVISION_NOT_ABOVE: Refusal.BEHIND,
+    **dict.fromkeys(DECIDE_AGAIN, Refusal.LAW),
+    **dict.fromkeys(SUBJECT_UNKNOWN, Refusal.UNKNOWN),
+}
+#: The refusals after which the acts of a message stay on its track: the subject is gone there, or they are sent again.
+_STATE_STAYS: Final = frozenset({Refusal.WITHDRAWN, Refusal.ERASED})
+_FINAL: Final = frozenset({OutcomeKind.APPLIED, OutcomeKind.REFUSED, OutcomeKind.MOVED})
+_ANSWER_STAYS: Final = _STATE_STAYS | {Refusal.UNKNOWN, Refusal.GAP, Refusal.DEAD}
+
+
+class PartyInbound:
+    """`Inbound` within one transaction, whose row scope is that of all parties of the instance."""
+
+    def __init__(self, session: Session, handler: Handler, reader: ReadingInstance) -> None:
+        self._session = session
+        self._driver = session.driver
+        self._unit = SessionUnit(session)
+        self._handler = handler
+        self._reader = reader
+
+    async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
+        """See `Inbound`. Raises `Unavailable` while this instance has no directory."""
+        arrivals = [
+            _arrive(each, record, accepted)
+            for each, record, accepted in _accept(taken, [unpack(each.record) for each in taken], self._reader)
+        ]
+        keys = {each.key for each in arrivals}
+        edges = {(key.subject, each.edge.edge_id) for each in arrivals if each.edge and (key := each.key) is not None}
+        judgement = Judgement(
+            await load_tracks(self._driver, {key for key in keys if key is not None}),
+            await load_held_edges(self._driver, edges),
+            is_day_closed=scope.subjects.is_day_closed,
+        )
+        outcomes = await self._decide(arrivals, judgement)
+        pairs = list(zip(arrivals, outcomes, strict=True))
+        await note_tracks(self._driver, list_changes(pairs))
+        await hold_edges(self._driver, list_held(pairs))
+        await self._note_reads(pairs)
+        await move_gathered(scope, self._driver)
+        await self._try_behind(scope, pairs)
+        for outcome in outcomes:
+            MESSAGES.labels(outcome.kind.value).inc()
+        return outcomes
+
+    async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """See `Inbound`: the features hear the last outcome of each message."""
+        last = {each.named.message_id: each for each in outcomes if _is_of_features(each)}
+        if last:
+            await forget_acts(self._driver, _list_refused(peer, last.values()))
+            await self._settle([_settlement(each, peer) for each in last.values()])
+            await move_gathered(scope, self._driver)
+        return [translate(each) for each in outcomes]
+
+    async def _decide(self, arrivals: Sequence[Arrival], judgement: Judgement) -> list[Outcome]:
+        """Hand fresh messages to the features. Messages that stood behind a refused one are judged again."""
+        known: dict[int, Known | None] = {}
+        refusals: dict[UUID, str] = {}
+        planned = list(range(len(arrivals)))
+        while planned:
+            known |= {at: judgement.judge(arrivals[at]) for at in planned}
+            fresh = [each for at in planned if known[at] is None and (each := arrivals[at].received) is not None]
+            of_features = [each for each in fresh if each.message.family is not Family.FACT]
+            refusals |= await self._hand_over(of_features) if of_features else {}
+            judgement.forget(refusals)
+            planned = [at for at in range(len(arrivals)) if _stands_free(known[at], refusals)]
+        return [decide(each, known[at], refusals) for at, each in enumerate(arrivals)]
+
+    async def _hand_over(self, messages: Sequence[Received]) -> dict[UUID, str]:
+        """Have the features apply messages; return the codes of those that are refused, or that break them."""
+        try:
+            async with self._session.savepoint(Exception):
+                return dict(await self._handler.apply(self._unit, messages))
+        except Unavailable:
+            raise
+        except Exception as error:  # the code of the service failed: find the message that breaks it
+            log("record_alarm", code=HANDLER_DEFECT, error=type(error).__name__, count=len(messages))
+        refusals: dict[UUID, str] = {}
+        for message in messages:
+            try:
+                async with self._session.savepoint(Exception):
+                    refusals |= await self._handler.apply(self._unit, [message])
+            except Unavailable:
+                raise
+            except Exception as error:
+                _alarm(message.record, HANDLER_DEFECT, error)
+                refusals[message.message_id] = HANDLER_DEFECT
+        return refusals
+
+    async def _settle(self, settlements: Sequence[Settlement]) -> None:
+        """Tell the features outcomes. One that breaks them is passed over."""
+        try:
+            async with self._session.savepoint(Exception):
+                await self._handler.settled(self._unit, settlements)
+                return
+        except Unavailable:
+            raise
+        except Exception as error:
+            log("outcome_alarm", code=HANDLER_DEFECT, error=type(error).__name__, count=len(settlements))
+        for each in settlements:
+            try:
+                async with self._session.savepoint(Exception):
+                    await self._handler.settled(self._unit, [each])
+            except Unavailable:
+                raise
+            except Exception as error:
+                log("outcome_alarm", code=HANDLER_DEFECT, error=type(error).__name__, message_id=str(each.message_id))
+
+    async def _note_reads(self, pairs: Sequence[tuple[Arrival, Outcome]]) -> None:
+        for each, outcome in pairs:
+            received = each.received
+            if received is None or outcome.kind is not OutcomeKind.APPLIED:
+                continue
+            if isinstance(received.clear, ReadsAnnouncedClear):
+                await note_reads(
+                    self._session, received.sender_instance, received.clear, at=received.record.broker_time
+                )
+
+    async def _try_behind(self, scope: Scope, pairs: Sequence[tuple[Arrival, Outcome]]) -> None:
+        """Try the messages again that wait for an answer on the same track, now that one has its outcome."""
+        settled: dict[str, set[UUID]] = {}
+        for each, outcome in pairs:
+            subject = each.named.subject
+            if each.named.role is Role.ANSWER and subject is not None and outcome.kind in _FINAL:
+                settled.setdefault(each.taken.writer, set()).add(subject)
+        present = {each.named.message_id for each, _ in pairs}
+        for writer, subjects in settled.items():
+            rows = await scope.tx.list_exceptions(writer=writer, subjects=sorted(subjects), kinds={OutcomeKind.WAITING})
+            waiting = [row for row in rows if row.taken.named.message_id not in present]
+            if waiting:
+                await try_again(scope, waiting)
+
+
+def translate(outcome: Outcome) -> Outcome:
+    """Return the outcome of an own message with a code of `Refusal`, where one has the meaning of its own."""
+    if outcome.kind is not OutcomeKind.REFUSED or outcome.code not in _WORDS:
+        return outcome
+    word = _WORDS[outcome.code]
+    if word is Refusal.UNKNOWN and outcome.named.role not in SUBJECT_ROLES:
+        return outcome
+    return replace(outcome, code=word)
+
+
+def _accept(
+    taken: Sequence[Taken], records: Sequence[Record], reader: ReadingInstance
+) -> Sequence[tuple[Taken, Record, Received | Exception]]:
+    return list(zip(taken, records, accept_batch(records, reader), strict=True))
+
+
+def _arrive(taken: Taken, record: Record, accepted: Received | Exception) -> Arrival:
+    """Return a message after `accept`, with an alarm if something about it is wrong. Raises `Unavailable`."""
+    match accepted:
+        case Received():
+            return Arrival(taken, _name(taken.named, accepted), accepted, edge=read_edge(accepted))
+        case Unavailable():
+            raise accepted
+        case Refused():
+            if row_for(accepted.code).alarm:
+                _alarm(record, accepted.code)
+            return Arrival(taken, taken.named, code=accepted.code)
+        case _:  # fail closed: the record has no effect, and the others go on
+            _alarm(record, "accept_defect", accepted)
+            return Arrival(taken, taken.named, code="accept_defect")
+
+
+def _name(named: Named, received: Received) -> Named:
+    """Return the name of a message. A release that could not read its type has named it without a track."""
+    if named.role is not Role.FACT or received.message.family is Family.FACT:
+        return named
+    return named_of(
+        received.message_id,
+        received.message,
+        sender=received.sender,
+        recipient=received.recipient,
+        subject=UUID(received.subject),
+        clear=received.clear.model_dump(mode="json"),
+    )
+
+
+def _alarm(record: Record, code: str, error: Exception | None = None) -> None:
+    """Say that something about a record is wrong, by its coordinates; of an error only the name."""
+    line: Fields = {"code": code, "topic": record.topic, "partition": record.partition, "offset": record.offset}
+    if error is not None:
+        line["error"] = type(error).__name__
+    log("record_alarm", **line)
+
+
+def _stands_free(known: Known | None, refused: Mapping[UUID, str]) -> bool:
+    """Return whether a message stood behind one that the features have refused: so behind none."""
+    return known is not None and known.below is not None and known.below in refused
+
+
+def _is_of_features(outcome: Outcome) -> bool:
+    named = outcome.named
+    return named.subject is not None and (named.role in SUBJECT_ROLES or named.role is Role.WITHDRAWAL)
+
+
+def _settlement(outcome: Outcome, peer: str) -> Settlement:
+    code = SUBJECT_WITHDRAWN if outcome.code == Refusal.WITHDRAWN else outcome.code
+    return Settlement(outcome.named.message_id, OUTCOMES[outcome.kind], code, peer)
+
+
+def _list_refused(peer: str, outcomes: Iterable[Outcome]) -> dict[TrackKey, set[UUID]]:
+    """Return the acts that a peer has refused for good, by track: the peer does not hold them."""
+    acts: dict[TrackKey, set[UUID]] = {}
+    for outcome in map(translate, outcomes):
+        named = outcome.named
+        if outcome.kind is not OutcomeKind.REFUSED or named.subject is None or named.role not in SUBJECT_ROLES:
+            continue
+        is_answer = named.role is Role.ANSWER
+        # With a revision that is held, the act is held, too: only its content is another.
+        stays = outcome.code in (_ANSWER_STAYS if is_answer else _STATE_STAYS) or outcome.held is not None
+        if not stays:
+            side = TrackSide.GIVEN if is_answer else TrackSide.OWN
+            acts.setdefault(TrackKey(peer, side, named.subject), set()).update(named.acts)
+    return acts

@@ -1,0 +1,224 @@
+"""The judgement on taken messages before the features see them: withdrawn, told before, or fresh. It is pure.
+
+An edge or act that was told before has no second effect. An edge with other content needs a higher revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from pydantic_core import from_json, to_json
+
+from shared.contracts.referral import EdgeClear
+from shared.exchange.message import Received
+from shared.exchange.record_table import SUBJECT_WITHDRAWN, Fate, row_for
+from shared.exchange.tracks import parties_of
+from shared.messaging.exceptions import Named, Outcome, OutcomeKind, Refusal, Taken
+from shared.messaging.streams import Role
+from shared.runtime.delivery.tracks import HeldEdge, TrackChange, TrackKey, TrackRow, TrackSide
+
+HANDLER_DEFECT: Final = "handler_defect"
+REVISION_NOT_ABOVE: Final = "revision_not_above"
+
+#: The outcome of a message by the fate of its code.
+_KINDS: Final = {
+    Fate.SKIP: OutcomeKind.DEAD,
+    Fate.PARK: OutcomeKind.DEAD,
+    Fate.DEFER: OutcomeKind.DEFERRED,
+    Fate.WAIT: OutcomeKind.WAITING,
+    Fate.REFUSE: OutcomeKind.REFUSED,
+    Fate.MOVE: OutcomeKind.MOVED,
+    Fate.DROP: OutcomeKind.APPLIED,
+    Fate.APPLY: OutcomeKind.APPLIED,
+}
+
+
+class EdgeTold(NamedTuple):
+    """The edge that a message tells: its revision, and the digest of its content, 32 bytes."""
+
+    edge_id: UUID
+    revision: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A taken message after `accept`. `code`: why it was turned away; then `received` is None."""
+
+    taken: Taken
+    named: Named
+    received: Received | None = None
+    code: str | None = None
+    edge: EdgeTold | None = None
+
+    @property
+    def key(self) -> TrackKey | None:
+        """The row of `track` that the message is about."""
+        named = self.named
+        if named.subject is None or named.role is Role.FACT:
+            return None
+        side = TrackSide.ANSWERS if named.role is Role.ANSWER else TrackSide.HELD
+        return TrackKey(self.taken.writer, side, named.subject)
+
+
+class Known(NamedTuple):
+    """The outcome of a message that no feature sees. `code` None: applied, without an effect.
+
+    `held`: the revision that is held, with `revision_not_above`. `like`: the message of this batch that told the same;
+    `below`: one that told a revision which is not lower. What the features say of these two counts for it.
+    """
+
+    code: str | None = None
+    held: int | None = None
+    like: UUID | None = None
+    below: UUID | None = None
+
+
+class _ToldHere(NamedTuple):
+    message_id: UUID
+    edge: EdgeTold
+
+
+class Judgement:
+    """Judges the messages of one batch in order. `tracks` and `edges`: what was held before it."""
+
+    def __init__(
+        self,
+        tracks: Mapping[TrackKey, TrackRow],
+        edges: Mapping[tuple[UUID, UUID], HeldEdge],
+        *,
+        is_day_closed: Callable[[UUID], bool],
+    ) -> None:
+        self._acts = {key: frozenset(row.acts) for key, row in tracks.items()}
+        self._withdrawn = {key for key, row in tracks.items() if row.is_withdrawn and key.side is TrackSide.HELD}
+        self._edges = edges
+        self._is_day_closed = is_day_closed
+        #: The edges and acts of this batch that the features see.
+        self._told: dict[tuple[UUID, UUID], list[_ToldHere]] = {}
+        self._acts_here: dict[tuple[TrackKey, tuple[UUID, ...]], UUID] = {}
+
+    def forget(self, refused: Container[UUID]) -> None:
+        """Forget messages that the features have refused: messages behind them are judged again without them."""
+        for told in self._told.values():
+            told[:] = [each for each in told if each.message_id not in refused]
+        self._acts_here = {key: at for key, at in self._acts_here.items() if at not in refused}
+
+    def judge(self, each: Arrival) -> Known | None:
+        """Return what is known of a message; None where the features must say."""
+        key, role = each.key, each.named.role
+        if key is not None and self._is_day_closed(key.subject):
+            return Known(Refusal.ERASED)
+        is_late = key is not None and key in self._withdrawn
+        if each.received is None:
+            code = each.code or ""
+            is_over = is_late and row_for(code).fate in (Fate.DEFER, Fate.WAIT)
+            return Known(SUBJECT_WITHDRAWN if is_over else code)
+        if key is None:
+            return None
+        if role is Role.WITHDRAWAL:
+            self._withdrawn.add(key)
+            return Known() if is_late else None
+        if is_late and each.received.edge is not None:
+            return Known(SUBJECT_WITHDRAWN)
+        known = self._find_act(each, key) if each.edge is None else self._find_edge(each, key, each.edge)
+        # An edge that is issued again tells the answers so far, too: only the features know whether they have these.
+        is_more = each.received.again is not None
+        return None if known is not None and known.code is None and is_more else known
+
+    def _find_act(self, each: Arrival, key: TrackKey) -> Known | None:
+        acts = each.named.acts
+        if not acts:
+            return None
+        if self._acts.get(key, frozenset()).issuperset(acts):
+            return Known()
+        first = self._acts_here.setdefault((key, acts), each.named.message_id)
+        return None if first == each.named.message_id else Known(like=first)
+
+    def _find_edge(self, each: Arrival, key: TrackKey, edge: EdgeTold) -> Known | None:
+        held = self._edges.get((key.subject, edge.edge_id))
+        if held is not None:
+            if held.content == edge.content:
+                return Known()
+            if edge.revision < held.revision:
+                is_before = self._acts.get(key, frozenset()).issuperset(each.named.acts)
+                return Known() if is_before else Known(REVISION_NOT_ABOVE)
+            if edge.revision == held.revision:
+                return Known(REVISION_NOT_ABOVE, held.revision)
+        told = self._told.setdefault((key.subject, edge.edge_id), [])
+        for other in told:
+            if other.edge.content == edge.content:
+                return None if other.message_id == each.named.message_id else Known(like=other.message_id)
+        if told and edge.revision <= told[-1].edge.revision:
+            last = told[-1]
+            is_same = edge.revision == last.edge.revision
+            return Known(REVISION_NOT_ABOVE, last.edge.revision if is_same else None, below=last.message_id)
+        told.append(_ToldHere(each.named.message_id, edge))
+        return None
+
+
+def read_edge(received: Received) -> EdgeTold | None:
+    """Return the edge that a message tells, or None.
+
+    Its content is the edge and the record as they came, without what differs at each telling: the edge's own digest,
+    and time, salt and documents of the decision.
+    """
+    clear = received.clear
+    if not isinstance(clear, EdgeClear) or received.spelt is None:
+        return None
+    edge = from_json(received.spelt.edge)
+    content = to_json({name: edge[name] for name in edge if name != "digest"}) + received.spelt.record
+    return EdgeTold(clear.edge_id, getattr(clear, "revision", None) or 1, sha256(content).digest())
+
+
+def decide(each: Arrival, known: Known | None, refusals: Mapping[UUID, str]) -> Outcome:
+    """Return the outcome of a message after the features gave their codes."""
+    if known is None:
+        known = Known(refusals.get(each.named.message_id))
+    elif known.like is not None:
+        known = Known(refusals.get(known.like))
+    code = known.code
+    if each.named.role is Role.WITHDRAWAL and code is not None and code.endswith("_unknown") and each.received:
+        code = None  # its subject has not come: it is withdrawn all the same, and refused when it comes
+    kind = kind_of(code)
+    return Outcome(each.named, kind, None if kind is OutcomeKind.APPLIED else code, known.held)
+
+
+def kind_of(code: str | None) -> OutcomeKind:
+    """Return the outcome for a code of the record table or of a feature; None is no refusal."""
+    if code == Refusal.ERASED:
+        return OutcomeKind.REFUSED
+    return OutcomeKind.APPLIED if code is None else _KINDS[row_for(code).fate]
+
+
+def list_changes(pairs: Iterable[tuple[Arrival, Outcome]]) -> list[TrackChange]:
+    """Return what applied messages change on tracks."""
+    changes: dict[TrackKey, TrackChange] = {}
+    for each, outcome in pairs:
+        key, received = each.key, each.received
+        if outcome.kind is not OutcomeKind.APPLIED or key is None or received is None:
+            continue
+        role = each.named.role
+        parties = parties_of(role, received.sender, received.recipient)
+        change = changes.setdefault(key, TrackChange(key, UUID(received.subject), *parties))
+        if role is Role.WITHDRAWAL:
+            change.is_withdrawn = True
+        change.acts |= dict.fromkeys(each.named.acts)
+    return list(changes.values())
+
+
+def list_held(pairs: Iterable[tuple[Arrival, Outcome]]) -> list[HeldEdge]:
+    """Return the edges that applied messages tell: the highest revision of each."""
+    held: dict[tuple[UUID, UUID], HeldEdge] = {}
+    for each, outcome in pairs:
+        edge, subject = each.edge, each.named.subject
+        if outcome.kind is OutcomeKind.APPLIED and edge is not None and subject is not None:
+            before = held.get((subject, edge.edge_id))
+            if before is None or before.revision <= edge.revision:
+                held[subject, edge.edge_id] = HeldEdge(
+                    subject, edge.edge_id, each.taken.writer, edge.revision, edge.content
+                )
+    return list(held.values())
