@@ -9,7 +9,7 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -19,19 +19,20 @@ from confluent_kafka.admin import AclOperation
 from confluent_kafka.cimpl import NewTopic
 
 from deploy.site.access import admin_access, admin_client
-from shared.kernel.ids import uuid4, uuid7
+from shared.kernel.ids import uuid4
 from tests.failures.delivered import denied, filings
 from tests.failures.load import Sender
 from tests.support import driver
 from tests.support import driver_delivery as delivery
-from tests.support.driver_delivery import inbox_topic
+from tests.support.driver_delivery import LANES, Pair, inbox_topic
 from tests.support.forging import write
 from tests.support.running import Exchange, running_exchange, until
+from tests.support.wire_records import as_written
 
 AUDITOR: Final = "auditor.example"
 SHUT: Final = "industry"
 TOPIC: Final = inbox_topic(SHUT, "hotline")
-#: Some of whose records is altered and put into a new topic.
+#: One of whose records is put into a new topic.
 OTHER: Final = inbox_topic("law_enforcement", "hotline")
 FILED: Final = 5
 SECONDS_MAX: Final = 10.0
@@ -90,17 +91,18 @@ async def audited(exchange: Exchange) -> Audited:
 
 
 async def _new_topic(exchange: Exchange) -> float:
-    """Make a topic that no directory asks for, with one record: another's, altered, so that it proves nothing."""
-    topic, message_id = inbox_topic("nobody", f"new_{uuid4().hex[:8]}"), uuid7()
+    """Make a topic that no directory asks for, with one record: another's, which proves nothing there."""
+    pair = Pair(f"new_{uuid4().hex[:8]}", "nobody")
+    topic = inbox_topic(pair.addressee, pair.writer)
     [found, *_] = await delivery.list_records(exchange, OTHER)
-    headers = [(name, str(message_id).encode() if name == "ce_id" else value) for name, value in found.headers]
+    copied = as_written(found, pair)
     admin, begun = admin_client(exchange.endpoints.kafka), monotonic()
-    for made in admin.create_topics([NewTopic(topic, num_partitions=1)]).values():
+    for made in admin.create_topics([NewTopic(topic, num_partitions=len(LANES))]).values():
         await asyncio.to_thread(made.result, 30)
-    await write(admin_access(exchange.endpoints), [replace(found, headers=headers)], topic=topic, partition=0)
-    await _seconds_until(lambda: delivery.list_audit_problems(exchange, topic, message_id))
+    await write(admin_access(exchange.endpoints), [copied])
+    await _seconds_until(lambda: delivery.list_audit_problems(exchange, topic))
     took_s = monotonic() - begun
-    [problem] = await delivery.list_audit_problems(exchange, topic, message_id)
+    [problem] = await delivery.list_audit_problems(exchange, topic)
     assert problem is not None
     return took_s
 
@@ -110,7 +112,7 @@ async def _stands(exchange: Exchange, state: str) -> bool:
     async with exchange.http(AUDITOR) as auditor:
         answer = await auditor.get("/v1/topics", headers={"Purpose": "how audit stands"})
     items: Sequence[dict[str, Any]] = answer.json()["items"]
-    return [each["state"] for each in items if each["topic"] == TOPIC] == [state]
+    return {each["state"] for each in items if each["topic"] == TOPIC} == {state}
 
 
 async def _has_all(exchange: Exchange, messages: Sequence[UUID]) -> bool:

@@ -2,8 +2,8 @@
 
     python -m tests.failures.poison [--seconds 60]     prints figures; exit code 1 unless it all holds
 
-It holds the real key and the real login of an instance: what it signs is authentic, and names a policy that nobody has.
-Beside it, as often, bytes that are nothing at all.
+It holds the real key and the real login of an instance, and goes on in its streams: what it signs is authentic, and
+names a policy that nobody has. Beside it, as often, bytes that are nothing at all.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from typing import Final
 
 from deploy.site.access import kafka_access
 from shared.kernel.clock import SystemClock
-from shared.kernel.ids import uuid7
 from tests.failures.delivered import delays_s, p99_s, to_an_agency
 from tests.failures.load import Sender
 from tests.support import driver_delivery as delivery
-from tests.support.driver_delivery import Draft, Record, inbox_topic
+from tests.support.driver_delivery import Draft, Lane, Pair, inbox_topic
 from tests.support.exchange_world import World
-from tests.support.forging import forged, installed_world, write
+from tests.support.forging import installed_world, junk, take_up, write
 from tests.support.running import PROVIDER, Exchange, running_exchange, until
+from tests.support.wire_records import Written
 
 ATTACKER, VICTIM = "industry", "law_enforcement"
+PAIR: Final = Pair(ATTACKER, VICTIM)
 TOPIC: Final = inbox_topic(VICTIM, ATTACKER)
 #: So many policies are named that nobody has, far above every version that anybody will publish.
 UNKNOWN, UNKNOWN_VERSION = 5, 9000
@@ -37,7 +38,7 @@ UNKNOWN, UNKNOWN_VERSION = 5, 9000
 POISON_PER_S: Final = 10
 PER_S: Final = 10.0
 RATIO_MAX: Final = 2.0
-#: Junk is one row an hour for each reason and topic, at audit an entry and a row a day; a run may lie across the hour.
+#: Junk is an entry and a row a day at audit, for each reason; a run may lie across midnight. A recipient keeps nothing.
 JUNK_ROWS_MAX: Final = 4
 _ACCOUNT: Final = {"locator": {"kind": "account", "value": "user-1@elsewhere.example"}}
 
@@ -51,8 +52,6 @@ class Poisoned:
     honest_during_s: float
     honest_delivered: int
     honest_posted: int
-    junk_rows: int
-    junk_records: int
     waiting_rows: int
     audited_rows: int
     audited_records: int
@@ -68,14 +67,14 @@ class Poisoned:
             f"delivered {self.honest_delivered} of {self.honest_posted}"
         )
         yield (
-            f"rows of poison: {self.junk_rows} in quarantine for {self.junk_records} records, "
-            f"{self.waiting_rows} wait for their document; at audit {self.audited_rows} for {self.audited_records}"
+            f"rows of poison: {self.waiting_rows} wait for their document; "
+            f"at audit {self.audited_rows} for {self.audited_records} unreadable records"
         )
 
     def kept(self, ratio_max: float) -> bool:
-        """Whether the honest were as quick, none of theirs is missing, and the rows of junk are few, also at audit."""
-        whole = self.honest_delivered == self.honest_posted and self.audited_records == self.junk_records
-        few = 0 < self.junk_rows <= JUNK_ROWS_MAX and 0 < self.audited_rows <= JUNK_ROWS_MAX
+        """Whether the honest were as quick, none of theirs is missing, and the rows of poison are as few as they may."""
+        whole = self.honest_delivered == self.honest_posted and self.audited_records == self.written // 2
+        few = self.waiting_rows <= self.written // 2 and 0 < self.audited_rows <= JUNK_ROWS_MAX
         return whole and few and self.ratio <= ratio_max
 
 
@@ -87,22 +86,21 @@ async def poisoned(exchange: Exchange, *, seconds: float) -> Poisoned:
         await exchange.until_quiet()
         before = await _honest(exchange, sender, turns)
         world = installed_world(exchange.state)
-        poison = forged(world, islice(_unknown(world), int(POISON_PER_S * seconds)), instance=ATTACKER)
-        writing = asyncio.create_task(_write(exchange, [each for record in poison for each in (record, _junk())]))
+        incarnation, ends = await delivery.find_stream_ends(exchange, *PAIR)
+        take_up(world, PAIR, incarnation, ends=ends)
+        poison = [world.written([each], ATTACKER) for each in islice(_unknown(world), int(POISON_PER_S * seconds))]
+        writing = asyncio.create_task(_write(exchange, [[*records, junk(PAIR, Lane.ORDINARY)] for records in poison]))
         during = await _honest(exchange, sender, turns)
         await writing
     await until(lambda: _all_met(exchange, len(poison)))
-    junk = await delivery.count_unreadable_records(exchange, VICTIM, TOPIC)
     audited = await delivery.count_audited_unreadable_records(exchange, TOPIC)
-    waiting = await delivery.count_deferred_messages(exchange, VICTIM, TOPIC)
+    waiting = (await delivery.count_exceptions(exchange, VICTIM, writer=ATTACKER)).total()
     return Poisoned(
         written=2 * len(poison),
         honest_before_s=p99_s(before, VICTIM),
         honest_during_s=p99_s(during, VICTIM),
         honest_delivered=len(during[VICTIM]),
         honest_posted=turns,
-        junk_rows=junk["rows"],
-        junk_records=junk["records"],
         waiting_rows=waiting,
         audited_rows=audited["rows"],
         audited_records=audited["records"],
@@ -129,24 +127,19 @@ def _unknown(world: World) -> Iterator[Draft]:
         yield next(draft for draft in drafts if draft.recipient_instance == VICTIM)
 
 
-def _junk() -> Record:
-    """Bytes that are no message."""
-    return Record(TOPIC, 0, 0, SystemClock().now(), None, (), uuid7().bytes)
-
-
-async def _write(exchange: Exchange, poison: list[Record]) -> None:
+async def _write(exchange: Exchange, poison: list[list[Written]]) -> None:
     """Append all of it through the attacker's login at an even pace."""
     access, loop = kafka_access(exchange.endpoints, ATTACKER), asyncio.get_running_loop()
-    began, a_second = loop.time(), 2 * POISON_PER_S
-    for second in range(0, len(poison), a_second):
-        await asyncio.sleep(began + second / a_second - loop.time())
-        await write(access, poison[second : second + a_second])
+    began = loop.time()
+    for second in range(0, len(poison), POISON_PER_S):
+        await asyncio.sleep(began + second / POISON_PER_S - loop.time())
+        await write(access, [each for records in poison[second : second + POISON_PER_S] for each in records])
 
 
 async def _all_met(exchange: Exchange, count: int) -> bool:
-    junk = await delivery.count_unreadable_records(exchange, VICTIM, TOPIC)
     audited = await delivery.count_audited_unreadable_records(exchange, TOPIC)
-    return bool(min(junk["records"], audited["records"]) >= count)
+    waiting = (await delivery.count_exceptions(exchange, VICTIM, writer=ATTACKER)).total()
+    return bool(min(waiting, audited["records"]) >= count)
 
 
 def main() -> int:

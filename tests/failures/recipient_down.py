@@ -4,7 +4,7 @@
 
 Half-way the recipient gets another key to open with, which the other half is sealed to, and its sender another to sign
 with, which it starts again for. At the end retention takes half of what waited in the topic, before the recipient has
-looked: marks bring it again, as it was signed, to a process that starts with both keys.
+looked: its sender goes back and appends it again, as it was signed, for a process that starts with both keys.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.failures.load import Sender, quantile
 from tests.journeys.parties import operated
 from tests.support import driver
 from tests.support import driver_delivery as delivery
-from tests.support.driver_delivery import inbox_topic
+from tests.support.driver_delivery import Lane, inbox_topic
 from tests.support.frozen import freeze, thaw
 from tests.support.running import Exchange, running_exchange, until
 
@@ -165,10 +165,9 @@ def _sign_with_the_next(exchange: Exchange) -> None:
 
 
 async def _with(exchange: Exchange, keys: Keys) -> tuple[int, int]:
-    """How many records of the topic are sealed to the one key, and how many are signed with the other."""
-    there = await delivery.list_records(exchange, TOPIC)
-    sealed = sum(f".{keys.opening}.".encode() in (each.value or b"") for each in there)
-    return sealed, sum(dict(each.headers)["ce_keyid"] == keys.signing.encode() for each in there)
+    """How many messages of the topic are in groups sealed to the one key, and how many are signed with the other."""
+    groups = await delivery.list_group_keys(exchange, TOPIC)
+    return sum(each.opening == keys.opening for each in groups), sum(each.signing == keys.signing for each in groups)
 
 
 def _start_again(exchange: Exchange) -> None:
@@ -203,14 +202,14 @@ async def _has_backlog(exchange: Exchange, wanted: int) -> bool:
 
 
 async def _applied(exchange: Exchange) -> int:
-    return await delivery.count_received_from(exchange, DOWN, SENDER, outcome="applied")
+    return len(await driver.list_effects(exchange, DOWN))
 
 
 async def _forget_half(exchange: Exchange) -> int:
     """Have retention take the older half of what the recipient has not read; how many records that were."""
-    following = await delivery.find_read_position(exchange, DOWN, TOPIC)
+    following = await delivery.find_read_offset(exchange, DOWN, TOPIC, Lane.ORDINARY)
     unread = (await delivery.find_bounds(exchange, TOPIC)).end - following
-    await forget(exchange, TOPIC, following + unread // 2)
+    await forget(exchange, TOPIC, Lane.ORDINARY, below=following + unread // 2)
     return unread // 2
 
 

@@ -111,10 +111,17 @@ async def test_the_loss_of_the_brokers_disk_loses_no_message_and_audit_names_wha
     ongoing.told = gone.told
     verdict, accounting = gone.verdict, gone.verdict.accounting
     with capsys.disabled():
-        print("", f"unacknowledged when the disk went: {gone.unacknowledged}", verdict.line(), *accounting.notes, sep="\n  ")
+        print(
+            "",
+            f"unacknowledged when the disk went: {gone.unacknowledged}",
+            verdict.line(),
+            *accounting.notes,
+            sep="\n  ",
+        )
     assert gone.unacknowledged >= 100
     record_property(
-        "figure", f"{gone.unacknowledged} unacknowledged when it went: lost {verdict.lost}, duplicates {verdict.duplicates}"
+        "figure",
+        f"{gone.unacknowledged} unacknowledged when it went: lost {verdict.lost}, duplicates {verdict.duplicates}",
     )
     assert verdict.faults() == {}
     # What audit had not read went with the disk. It comes again.

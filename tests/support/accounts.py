@@ -9,11 +9,12 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+from deploy.accounting.messages import Compacted, Emitted, Messages
+
 from deploy.accounting import edges, messages
 from deploy.accounting.books import CARRYING
 from deploy.accounting.differences import Difference, Reconciliation
 from deploy.accounting.edges import Carrier, Edges
-from deploy.accounting.messages import Compacted, Emitted, Messages
 from deploy.accounting.referrals import Referrals
 from deploy.accounting.spans import Spans
 from deploy.accounting.streams import Line as BookLine

@@ -12,35 +12,43 @@ import argparse
 import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
+from types import ModuleType
+from typing import Final
 
 from deploy.serve import serve
-from services.audit.store import marks
 from shared.kernel.clock import SystemClock
+from shared.messaging import acks, incarnations, resync
 from shared.party.origin import bus
 from shared.party.origin.use_cases import again
-from shared.runtime.instance import machinery
+from shared.runtime.delivery import upkeep_loop
 from shared.runtime.kafka import beat
-from shared.runtime.post import sent_book
-from shared.runtime.post.talk_loop import Speaker
-from shared.runtime.post.turns import TalkSettings
 
-HASTY = ("-m", "tests.support.altered_instance", "--hasty")
+HASTY: Final = ("-m", "tests.support.altered_instance", "--hasty")
+#: The pauses for which a promise has time, and a sixtieth of each.
+PAUSES: Final[tuple[tuple[ModuleType, str, object], ...]] = (
+    (acks, "ACK_PAUSE", timedelta(seconds=1 / 6)),
+    (acks, "GAP_ACK_PAUSE", timedelta(seconds=1 / 60)),
+    (acks, "PROBE_PAUSE_S", 1),
+    (acks, "PROBE_PAUSE_MAX_S", 60),
+    (acks, "RETURN_PAUSE", timedelta(seconds=1 / 6)),
+    (acks, "SAME_RETURN_PAUSE", timedelta(seconds=1)),
+    (acks, "URGENT_RETURN_PAUSE", timedelta(seconds=1 / 30)),
+    (acks, "STILL_PAUSE", timedelta(seconds=1)),
+    (acks, "INCARNATION_PAUSE", timedelta(seconds=60)),
+    (incarnations, "INCARNATION_PAUSE", timedelta(seconds=60)),
+    (incarnations, "PROBE_PAUSE_S", 1),
+    (resync, "HOLDINGS_PAUSE", timedelta(seconds=60)),
+    (upkeep_loop, "TEND_S", 0.2),
+    (bus, "LOOK_EVERY_S", 0.2),
+    (again, "PAUSES", tuple(pause / 60 for pause in again.PAUSES)),
+)
 
 
 def hasten() -> None:
     """A sixtieth of the pauses for which a promise has time; none is left out."""
-    talk = TalkSettings(news_s=0.5, repeat_s=2.0, poll_s=0.5)
-    for where, name, value in (
-        (machinery, "Speaker", partial(Speaker, settings=talk)),
-        (sent_book, "HOLE_AGE", timedelta(seconds=1)),
-        (sent_book, "UNRECEIPTED_AGE", timedelta(seconds=5)),
-        (marks, "NEWS_S", 1),
-        (marks, "HOLES_S", 2),
-        (bus, "LOOK_EVERY_S", 0.2),
-        (again, "PAUSES", tuple(pause / 60 for pause in again.PAUSES)),
-    ):
+    for where, name, value in PAUSES:
+        assert hasattr(where, name), name
         setattr(where, name, value)
 
 

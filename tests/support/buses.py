@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
+from tests.support.memory_cursors import MemoryCursors
+
 from shared.exchange.message import Record
 from shared.kernel.clock import SystemClock
 from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.kafka.bus import Bus
 from shared.runtime.post.arrivals import Cursor, Step, Superseded
 from shared.runtime.post.consumer import Consumer
-from tests.support.memory_cursors import MemoryCursors
 
 
 class Collected:

@@ -7,6 +7,9 @@ from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
+from tests.support.memory_arrivals import Keeping
+from tests.support.memory_stores import MemoryDatabase, MemoryInbox
+
 from shared.exchange.accept import accept_batch
 from shared.exchange.compose import Verdict
 from shared.exchange.message import Draft, Received, Record
@@ -19,8 +22,6 @@ from shared.runtime.post.ports import Settlement, Unit
 from shared.runtime.post.standing import NothingHeld
 from tests.support.builders import AT
 from tests.support.exchange_world import World
-from tests.support.memory_arrivals import Keeping
-from tests.support.memory_stores import MemoryDatabase, MemoryInbox
 
 
 class Applied(NothingHeld):

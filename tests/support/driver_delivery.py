@@ -15,11 +15,14 @@ from uuid import UUID
 import asyncpg
 
 from deploy.site.access import admin_access
+from shared.envelope.keys import VerifyKey
 from shared.exchange.message import Draft
 from shared.exchange.topics import AUDIT, INBOXES, inbox_prefix, inbox_topic
 from shared.exchange.tracks import act_of
 from shared.messaging.kafka.log import APPEND_BYTES_MAX as SENT_BYTES_MAX
+from shared.messaging.placement import KIND, PROOF, parse_proof_record
 from shared.messaging.streams import LANES, Lane, LaneEnd, Pair
+from shared.routing.shelf import read_directory
 from tests.support import kafka_records
 from tests.support.kafka_records import Bounds, StoredRecord
 from tests.support.running import Exchange
@@ -114,7 +117,9 @@ async def find_end_read(
     WHERE writer = $1 AND addressee = $2 AND incarnation IS NOT NULL
     """
     rows = await read_rows(exchange, reader, query, *pair)
-    return (rows[0]["incarnation"], rows[0]["through"], rows[0]["chain"] if rows[0]["through"] else None) if rows else None
+    return (
+        (rows[0]["incarnation"], rows[0]["through"], rows[0]["chain"] if rows[0]["through"] else None) if rows else None
+    )
 
 
 async def count_unacknowledged_messages(connection: asyncpg.Connection) -> int:
@@ -233,7 +238,9 @@ async def list_publications(exchange: Exchange, instance: str, messages: Iterabl
 
 async def _list_arrived(exchange: Exchange, instance: str, messages: Sequence[UUID]) -> dict[UUID, datetime]:
     kind = exchange.endpoints.kind(instance)
-    had = {(row["item"], row["party"]): row["received_at"] for row in await read_rows(exchange, instance, _ARRIVALS[kind])}
+    had = {
+        (row["item"], row["party"]): row["received_at"] for row in await read_rows(exchange, instance, _ARRIVALS[kind])
+    }
     items = await read_rows(exchange, "hotline", _ITEMS, list(messages))
     keys = {row["message_id"]: (row["item"], row["party"]) for row in items}
     return {message: had[key] for message, key in keys.items() if key in had}
@@ -388,6 +395,33 @@ async def list_records(exchange: Exchange, topic: str) -> list[StoredRecord]:
     """List the records of a topic that are messages: no proofs and no acknowledgements."""
     found = await kafka_records.read_topic(admin_access(exchange.endpoints), topic)
     return [record for record in found if record.is_message]
+
+
+class GroupKeys(NamedTuple):
+    """The ids of the keys of one message's group: the one it is sealed to, if it is, and the one that signs it."""
+
+    opening: str
+    signing: str
+
+
+async def list_group_keys(exchange: Exchange, topic: str) -> list[GroupKeys]:
+    """List the keys of each message that a proof in the topic's ordinary lane proves, copies included."""
+    newest = "SELECT body FROM document WHERE kind = 'directory' ORDER BY active_from DESC LIMIT 1"
+    directory = read_directory(await read_value(exchange, "hotline", newest))
+
+    def find_key(_instance: str, key_id: str, _at: datetime) -> VerifyKey | None:
+        entry = directory.signing_key(key_id)
+        return None if entry is None else VerifyKey(entry.public)
+
+    access, found = admin_access(exchange.endpoints), list[GroupKeys]()
+    for record in await kafka_records.read_partition(access, topic, Lane.ORDINARY):
+        if record.texts.get(KIND) == PROOF:
+            proof = parse_proof_record(record.value or b"", find_key, record.broker_time).proof
+            for leaf in proof.leaves:
+                group = proof.groups[leaf.group]
+                sealed_to = group.wrap[2 : 2 + group.wrap[1]].decode() if group.wrap else ""
+                found.append(GroupKeys(sealed_to, group.key_id))
+    return found
 
 
 def message_id_of(record: StoredRecord) -> str:

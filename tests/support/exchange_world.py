@@ -158,7 +158,9 @@ class World:
     ) -> list[Written]:
         """The records that the relay of `instance` appends for these drafts, proofs included."""
         signing = key or self.keys[instance].signing
-        return [each for segment in self.segments(drafts, instance, key=key) for each in write_segment(segment, signing)]
+        return [
+            each for segment in self.segments(drafts, instance, key=key) for each in write_segment(segment, signing)
+        ]
 
     def records(self, drafts: Iterable[Draft], instance: str = "hotline") -> list[Record]:
         """The drafts as recipients' `accept` gets them once `instance` has sent them, in the order of the drafts."""

@@ -6,7 +6,8 @@ whether someone else, with the public keys alone, comes to the same answer.
     python foreign_verifier.py < messages.json
 
 Input: {"keys": {key id: base64 of the raw Ed25519 key}, "messages": [{"headers": [[name, base64]], "value": base64,
-"salt": hexadecimal, "proof": {"key_id", "signature" (base64url), "size", "position", "path" (hexadecimal)}}]}. Prints `<position> ok` or `<position> failed` for each message. Exit code 0 when there is at least one and all are ok,
+"salt": hexadecimal, "proof": {"key_id", "signature" (base64url), "size", "position", "path" (hexadecimal)}}]}.
+Prints `<position> ok` or `<position> failed` for each message. Exit code 0 when there is at least one and all are ok,
 1 otherwise. Only the signature is judged, not who the sender is.
 """
 

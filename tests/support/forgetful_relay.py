@@ -11,24 +11,43 @@ import argparse
 import sys
 
 from deploy.serve import serve
-from shared.kernel.clock import SystemClock
+from shared.messaging import relay
+from shared.messaging.streams import Lane
+from shared.runtime.delivery.loops import StreamRelay
 from shared.runtime.instance import machinery
-from shared.runtime.post.outbox import PostgresLanes
-from shared.runtime.post.ports import LaneWork, Progress
 
-_FORGET = "DELETE FROM outbox WHERE message_id = ANY($1::uuid[])"
+_DONE = """
+UPDATE stream SET sent = $3, acked = $3, audit_acked = $3, kept_above = $3, kept_chain = $4, moved_at = now()
+WHERE peer = $1 AND lane = $2
+"""
+#: The comparison with the peer's holdings would bring the messages back: their tracks are forgotten, too.
+_FORGET = (
+    "DELETE FROM segment WHERE peer = $1 AND lane = $2 AND first <= $3",
+    "DELETE FROM track WHERE peer = $1 AND side = 2 AND subject = ANY($2::uuid[])",
+)
 
 
-class ForgetfulLanes(PostgresLanes):
-    """Notes rows as appended and deletes them as it reads them: there is nothing left to send again."""
+class ForgetfulRelay(StreamRelay):
+    """Notes messages as taken by all readers, and deletes them, as it reads them: there is nothing left to send again."""
 
-    async def work(self, lane: str, limit: int) -> LaneWork:
-        found = await super().work(lane, limit)
-        if found.rows:
-            await super().note(lane, Progress(found.rows[-1].position, SystemClock().now()))
-            async with self._database.transaction() as session:
-                await session.driver.execute(_FORGET, [row.message_id for row in found.rows])
-        return found
+    async def append_next(self, peer: str, lane: Lane) -> bool:
+        async with self._scopes.read() as tx:
+            batch = await relay.load_next(tx, peer, lane)
+        if batch is None:
+            return False
+        last = batch.records[-1]
+        subjects = [
+            message.subject
+            for segment in {id(each.segment): each.segment for each in batch.records}.values()
+            for message in segment.messages
+        ]
+        chain = last.segment.chain_at(last.place.number)
+        async with self._scopes.database.transaction() as session:
+            await session.driver.execute(_DONE, peer, int(lane), last.place.number, chain)
+            await session.driver.execute(_FORGET[0], peer, int(lane), last.place.number)
+            await session.driver.execute(_FORGET[1], peer, subjects)
+        await relay.append(self._log, self._watch, batch)
+        return True
 
 
 def main() -> int:
@@ -38,7 +57,7 @@ def main() -> int:
     arguments.add_argument("--only", action="append", default=[])
     given = arguments.parse_args()
 
-    setattr(machinery, "PostgresLanes", ForgetfulLanes)  # noqa: B010 - the wiring is not meant to be changed
+    setattr(machinery, "StreamRelay", ForgetfulRelay)  # noqa: B010 - the wiring is not meant to be changed
     return serve(given.kind, given.instance, given.only)
 
 

@@ -20,6 +20,8 @@ from shared.contracts.policy import Policy
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.exchange.message import Draft, Record
 from shared.kernel.clock import SystemClock
+from shared.kernel.ids import uuid4
+from shared.messaging.segments import RecordBytes
 from shared.messaging.streams import Lane, LaneEnd, Pair
 from shared.runtime.kafka.access import KafkaAccess
 from tests.support.exchange_world import INSTANCES, Keys, World
@@ -52,9 +54,7 @@ def forge(world: World, drafts: Iterable[Draft], *, instance: str, key: SigningK
 
 def forged(world: World, drafts: Iterable[Draft], *, instance: str, key: SigningKey | None = None) -> list[Record]:
     """The forged drafts as `accept` gets them: those whose place proves something."""
-    return verify(
-        forge(world, drafts, instance=instance, key=key), Streams(), at=world.at, keys=world.place_key
-    )
+    return verify(forge(world, drafts, instance=instance, key=key), Streams(), at=world.at, keys=world.place_key)
 
 
 def take_up(world: World, pair: Pair, incarnation: UUID, *, ends: tuple[LaneEnd, LaneEnd]) -> None:
@@ -63,6 +63,11 @@ def take_up(world: World, pair: Pair, incarnation: UUID, *, ends: tuple[LaneEnd,
     for lane, end in zip(streams.lanes, ends, strict=True):
         lane.last, lane.chain = end
     world.streams.outgoing[pair] = streams
+
+
+def junk(pair: Pair, lane: Lane) -> Written:
+    """Bytes that are no message, for one partition."""
+    return Written(pair, lane, RecordBytes(b"", (), uuid4().bytes))
 
 
 async def write(

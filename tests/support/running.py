@@ -259,7 +259,9 @@ class Exchange:
     async def _is_audited(self) -> bool:
         read = {(row[0], row[1]): tuple(row)[2:] for row in await self.rows_past_policies(AUDIT, _READ)}
         ends = {
-            (name, row[0]): tuple(row)[1:] for name in self.senders for row in await self.rows_past_policies(name, _ENDS)
+            (name, row[0]): tuple(row)[1:]
+            for name in self.senders
+            for row in await self.rows_past_policies(name, _ENDS)
         }
         return all(not any(end[1:]) or read.get(pair) == end for pair, end in ends.items())
 

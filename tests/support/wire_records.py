@@ -12,10 +12,9 @@ from shared.envelope.content_proof import draw_salt, leaf_digest, message_proof,
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft, Record
 from shared.exchange.topics import inbox_topic
-from shared.exchange.tracks import role_of, track_of
+from shared.exchange.tracks import role_of
 from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid7
-from shared.messaging import ports
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
 from shared.messaging.composition import Letter, SealingKeys, SegmentComposer
 from shared.messaging.contract import ControlBody
@@ -23,7 +22,8 @@ from shared.messaging.placement import SALT, PlaceKeys, build_proof_record, cove
 from shared.messaging.relay import list_records
 from shared.messaging.segments import OutgoingMessage, RecordBytes, Segment, Unplaced, place_segment
 from shared.messaging.streams import Lane, Outgoing, Pair, Role, begin_outgoing, find_lane
-from shared.runtime.delivery.sending import letter_of
+from shared.runtime.delivery.sending import draft_of
+from tests.support.kafka_records import StoredRecord
 
 PROBE_PAUSE_S: Final = 60
 
@@ -79,18 +79,9 @@ def compose(
         parts.setdefault((pair, find_lane(role_of(draft.message), is_p0=draft.is_p0)), []).append(index)
     composer = SegmentComposer(key, sealing_keys=sealing_keys, control_letters=_no_letter)
     return [
-        (composer.compose(pair, lane, [unsealed(drafts[at], instance) for at in members]), tuple(members))
+        (composer.compose(pair, lane, [draft_of(drafts[at], instance) for at in members]), tuple(members))
         for (pair, lane), members in parts.items()
     ]
-
-
-def unsealed(draft: Draft, instance: str) -> ports.Draft:
-    """Return a draft as messaging sends it."""
-    subject = track_of(draft.message, draft.sender, draft.recipient, UUID(draft.subject))
-    letter = letter_of(draft, instance)
-    return ports.Draft(
-        draft.recipient_instance, role_of(draft.message), draft.message.name, subject, letter, is_p0=draft.is_p0
-    )
 
 
 def write_segment(segment: Segment, key: SigningKey) -> list[Written]:
@@ -114,6 +105,11 @@ def compose_altered(
         record=RecordBytes(record.key or b"", (*headers, (SALT, salt)), value),
     )
     return Unplaced(pair, Lane(record.partition), (made,), prove_content([((0,), record.wrap)], [digest], key))
+
+
+def as_written(record: StoredRecord, pair: Pair) -> Written:
+    """Return a record that a topic holds as one of another pair."""
+    return Written(pair, record.lane, RecordBytes(record.key or b"", record.headers, record.value or b""))
 
 
 def verify(written: Iterable[Written], streams: Streams, *, at: datetime, keys: PlaceKeys) -> list[Record]:
