@@ -1,23 +1,23 @@
-"""Audit, assembled: the only place that chooses implementations. It reads all topics and says what it has seen."""
+"""Audit, assembled: the only place that chooses implementations. It reads all topics and acknowledges what it has."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from services.audit.acknowledgements import AckWriter
 from services.audit.api import flows_router
 from services.audit.bus import AuditDoor
 from services.audit.console import pages
 from services.audit.domain.reading import Reading
 from services.audit.domain.scope import Within, within
 from services.audit.store.entries import PostgresEntries
-from services.audit.store.marks import PostgresMarks
 from services.audit.store.partitions import PostgresPartitions
 from services.audit.store.reconciliations import PostgresReconciliations
-from services.audit.timers import MarkTimer
-from shared.envelope.sealing import Opener
 from shared.exchange.topics import INBOXES
+from shared.messaging.kafka.log import KafkaLog
 from shared.runtime.console.drawing import folders_of
 from shared.runtime.console.frame import Frame
+from shared.runtime.database.lease import Lease
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity, identified
 from shared.runtime.http.server import serve_http
@@ -28,8 +28,6 @@ from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.parts import Part
 from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.kafka.follower import LogFollower
-from shared.runtime.kafka.unnumbered import UnnumberedWriter
-from shared.runtime.post.lease import Lease
 
 
 async def build(instance: str, **given: object) -> App:
@@ -42,21 +40,17 @@ def assemble(machinery: Machinery) -> App:
     settings = machinery.settings
     entries, partitions = PostgresEntries(machinery.database), PostgresPartitions(machinery.database)
 
-    reading = Reading(machinery.shelf, Opener(list(machinery.keys.opening.values())), machinery.clock)
+    reading = Reading(machinery.shelf, list(machinery.keys.opening.values()), machinery.clock)
+    written = KafkaLog(settings.kafka_access(), instance=machinery.instance, key=machinery.keys.signing)
+    acks = AckWriter(entries, written, key=machinery.keys.signing, clock=machinery.clock)
     door = AuditDoor(
         LogFollower(settings.kafka_access(), client_id=f"causeway-{machinery.instance}", under=INBOXES),
         entries,
         partitions,
         reading=reading,
+        acks=acks,
         lease=Lease(machinery.database, "reader"),
         clock=machinery.clock,
-    )
-    timer = MarkTimer(
-        PostgresMarks(machinery.database),
-        UnnumberedWriter(settings.kafka_access(), instance=machinery.instance, key=machinery.keys.signing),
-        directory=machinery.directory,
-        clock=machinery.clock,
-        instance=machinery.instance,
     )
 
     def seen_by(identity: Identity) -> Within | None:
@@ -76,14 +70,13 @@ def assemble(machinery: Machinery) -> App:
             machinery.readiness.probe_documents,
             machinery.law.check,
             door.check,
-            timer.check,
+            acks.check,
         ],
     )
     parts: dict[str, Part] = {
         "api": lambda: serve_http(http, settings.http_host, settings.http_port),
         "documents": machinery.run_documents,
         "reader": door.run,
-        "timers": timer.run,
         **machinery.watching(door.measure),
     }
     return App(machinery, http, parts)

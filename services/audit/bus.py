@@ -1,43 +1,35 @@
-"""The Kafka door: reads every topic by its own cursors, not by a group, and keeps every record.
+"""The Kafka door: reads both partitions of every topic, outside any group, and keeps every message.
 
-Each topic is read by itself. What happens to one, that it is not there, not ours to read, made again, or without what
-was read of it or was to be read, is said of that one; the others are read on.
+Positions are those of the streams (`receive_state`). Each partition is read by itself. What happens to one, that it is
+not there, not ours to read, made again, or without records that audit has not read, is said of that one; the others
+are read on.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Final
-from uuid import UUID
 
-from services.audit import use_cases
-from services.audit.domain.partitions import (
-    Beginning,
-    Cursor,
-    Life,
-    Loss,
-    PartitionStatus,
-    beginning,
-    entry_of,
-    made_again,
-    refilled,
-)
+from services.audit import intake
+from services.audit.acknowledgements import AckWriter
+from services.audit.domain.partitions import PartitionStatus
 from services.audit.domain.reading import Reading
+from services.audit.intake import StreamVerifier, pair_of
 from services.audit.ports import Entries, Partitions
 from shared.exchange.correspondents import pairs_of
-from shared.exchange.message import Record, record_digest
+from shared.exchange.message import Record
+from shared.exchange.senders import SigningKeys
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
+from shared.messaging.streams import LANES, Lane
 from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.database.lease import Lease
 from shared.runtime.instance.parts import first_of
-from shared.runtime.kafka.bounds import Bounds
+from shared.runtime.kafka.bounds import Coordinate
 from shared.runtime.kafka.follower import Following, LogFollower, Refusal, Seen
-from shared.runtime.kafka.follower import Life as BrokerLife
-from shared.runtime.post.lease import Lease
-from shared.runtime.post.ports import Coordinate
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.metrics import AUDIT_PARTITIONS
@@ -60,7 +52,7 @@ _LOST: Final = frozenset({PartitionStatus.GAP, PartitionStatus.TRUNCATED})
 
 
 class AuditDoor:
-    """Keeps what is in any inbox, each life of a topic from its first record on, and those made meanwhile too."""
+    """Keeps what is in any inbox, also in topics that are made meanwhile, and acknowledges it to its writers."""
 
     def __init__(
         self,
@@ -69,14 +61,16 @@ class AuditDoor:
         partitions: Partitions,
         *,
         reading: Reading,
+        acks: AckWriter,
         lease: Lease,
         clock: Clock,
     ) -> None:
-        """Whoever holds the `lease` reads."""
+        """The process that holds the `lease` reads and acknowledges."""
         self._follower = follower
         self._entries = entries
         self._partitions = partitions
         self._reading = reading
+        self._acks = acks
         self._lease = lease
         self._clock = clock
         self._last_look: datetime | None = None
@@ -120,9 +114,9 @@ class AuditDoor:
             AUDIT_PARTITIONS.labels(state.value).set(sum(each is state for each in self._states.values()))
 
     async def _read_under(self, fence: int) -> None:
-        """Read until the broker is away, or another has the lease: what both have kept meanwhile is kept once."""
+        """Read until the broker is away, or another process has the lease."""
         try:
-            await first_of(self._follow(), self._lease.keep(fence))
+            await first_of(self._follow(), self._acks.run(), self._lease.keep(fence))
         finally:
             await self._lease.release()
 
@@ -132,16 +126,16 @@ class AuditDoor:
         noted = await self._partitions.noted()
         self._states = {Coordinate(*place): state for place, state in noted.items()}
         async with self._follower.following() as following:
-            work = _Work(following, self._entries, dict(await self._entries.cursors()), clock=self._clock)
+            work = _Work(following, self._entries, SigningKeys(self._reading.shelf.directories, self._clock))
             look_at_s = 0.0
             while True:
                 now_s = asyncio.get_running_loop().time()
-                if work.changed:
+                if following.any_refused:
                     look_at_s = min(look_at_s, now_s + AGAIN_S)
                 if now_s >= look_at_s:
                     await self._look(work)
                     look_at_s = now_s + TOPICS_S
-                records = work.news(await following.batch(min(max(0.0, look_at_s - now_s), WAIT_S_MAX)))
+                records = await following.batch(min(max(0.0, look_at_s - now_s), WAIT_S_MAX))
                 self._last_look = self._clock.now()
                 if records:
                     with span(
@@ -149,29 +143,29 @@ class AuditDoor:
                         links=traceparents(each.headers for each in records),
                         attributes={"batch_records": len(records)},
                     ):
-                        await self._keep(records, work)
+                        await work.keep(records, self._reading)
                     if len(records) < GATHERED_RECORDS:
                         await asyncio.sleep(GATHER_S)
 
     async def _look(self, work: _Work) -> None:
         """Follow what is there, leave what is not, and note how each partition stands."""
-        wanted = {pair.topic for pair in pairs_of(self._directory().kinds())}
-        seen = await work.following.look({*wanted, *(place.topic for place in self._states)})
-        refused = work.take_refused()
-        begun = await work.begin(seen)
+        topics = {pair.topic for pair in pairs_of(self._directory().kinds())}
+        seen = await work.following.look({*topics, *(place.topic for place in self._states)})
+        refused = work.following.refused()
+        begun = await work.begin(seen, self._clock.now())
         # Asked only where something was lost: a look at quiet topics costs the database nothing.
-        holes = await self._partitions.topics_with_holes() if _LOST & set(self._states.values()) else frozenset()
+        holes = await self._partitions.with_holes() if _LOST & set(self._states.values()) else frozenset()
         states: dict[Coordinate, PartitionStatus] = {}
         for place in work.following.followed:
             before = self._states.get(place, PartitionStatus.READING)
-            healed = before not in _LOST or (place.topic not in holes and work.caught_up(place))
+            healed = before not in _LOST or (tuple(place) not in holes and work.caught_up(place))
             now = begun.get(place, PartitionStatus.READING)
             states[place] = now if now in _LOST or healed else before
-        forbidden = {Coordinate(topic, 0) for topic in seen.forbidden}
+        forbidden = {Coordinate(topic, lane) for topic in seen.forbidden for lane in LANES}
         forbidden |= {place for place, why in refused.items() if why is Refusal.FORBIDDEN}
         states |= dict.fromkeys(forbidden, PartitionStatus.FORBIDDEN)
-        missing = wanted - {place.topic for place in states}
-        states |= {Coordinate(topic, 0): PartitionStatus.NEW for topic in missing}
+        missing = {Coordinate(topic, lane) for topic in topics for lane in LANES} - states.keys()
+        states |= dict.fromkeys(missing, PartitionStatus.NEW)
         self._say(begun, forbidden)
         if states != self._states:
             await self._partitions.note({(place.topic, place.partition): state for place, state in states.items()})
@@ -185,117 +179,56 @@ class AuditDoor:
             if self._states.get(place) is not PartitionStatus.FORBIDDEN:
                 log("broker_waits", topic=place.topic, code="topic_forbidden")
 
-    async def _keep(self, records: Sequence[Record], work: _Work) -> None:
-        kept = await use_cases.keep(
-            records, topic_ids=work.topic_ids(records), entries=self._entries, reading=self._reading
-        )
-        work.cursors |= kept
-
     def _directory(self) -> DirectoryIndex:
         """The one in force now. Raises `Unavailable` before the first."""
         return self._reading.shelf.directories.active(self._clock.now())
 
 
 class _Work:
-    """One connection's reading: where each partition stands, and which have still to show that they go on."""
+    """One connection's reading: what verifies each partition, and how far it was read."""
 
-    def __init__(self, following: Following, entries: Entries, cursors: dict[Life, Cursor], *, clock: Clock) -> None:
+    def __init__(self, following: Following, entries: Entries, keys: SigningKeys) -> None:
         self.following = following
-        self.cursors = cursors
-        self.changed = False
         self._entries = entries
-        self._clock = clock
-        #: The last record kept, where it is read again to see whether it is still the same.
-        self._expected: dict[Coordinate, Cursor] = {}
-        self._refilled: set[Coordinate] = set()
+        self._keys = keys
+        self._verifiers: dict[Coordinate, StreamVerifier] = {}
+        self._read_to: dict[Coordinate, int] = {}
         self._ends: dict[Coordinate, int] = {}
 
-    def take_refused(self) -> Mapping[Coordinate, Refusal]:
-        self.changed = False
-        return self.following.refused()
-
-    def topic_ids(self, records: Sequence[Record]) -> Mapping[str, UUID]:
-        places = {Coordinate(each.topic, each.partition) for each in records}
-        return {place.topic: self.following.followed[place].topic_id for place in places}
-
     def caught_up(self, place: Coordinate) -> bool:
-        """Whether everything was read that was there when this partition was begun."""
-        cursor = self.cursors.get(self._life(place, self.following.followed[place]))
-        return cursor is not None and cursor.next_offset >= self._ends.get(place, 0)
+        """Return whether everything was read that was there when this partition was begun."""
+        return self._read_to.get(place, 0) >= self._ends.get(place, 0)
 
-    def news(self, records: Sequence[Record]) -> list[Record]:
-        """What was not kept yet. A partition whose last record is another by now is left, to be begun again."""
-        if not self._expected:
-            self.changed = self.following.any_refused
-            return list(records)
-        found = [record for record in records if self._is_news(record)]
-        left = [place for place in self._refilled if place in self.following.followed]
-        self.following.leave(left)
-        self.changed = bool(left) or self.following.any_refused
-        return [record for record in found if Coordinate(record.topic, record.partition) in self.following.followed]
+    async def keep(self, records: Sequence[Record], reading: Reading) -> None:
+        """Verify and keep a batch. Raises `Unavailable`: then all partitions are begun again."""
+        by_place: dict[Coordinate, list[Record]] = {}
+        for record in records:
+            place = Coordinate(record.topic, record.partition)
+            if (life := self.following.followed.get(place)) is not None:
+                by_place.setdefault(place, []).append(intake.with_topic_id(record, life.topic_id))
+        batches = [self._verifiers[place].verify(of_place) for place, of_place in by_place.items()]
+        await intake.keep(batches, entries=self._entries, reading=reading)
+        self._read_to |= {place: of_place[-1].offset + 1 for place, of_place in by_place.items()}
 
-    def _is_news(self, record: Record) -> bool:
-        place = Coordinate(record.topic, record.partition)
-        if (last := self._expected.pop(place, None)) is None:
-            return True
-        if record.offset != last.next_offset - 1:
-            return True
-        if record_digest(record) != last.digest:
-            self._refilled.add(place)
-        return False
-
-    async def begin(self, seen: Seen) -> Mapping[Coordinate, PartitionStatus]:
+    async def begin(self, seen: Seen, now: datetime) -> Mapping[Coordinate, PartitionStatus]:
         """Follow what is there and not followed in its present life, from where it was left. How each stands then."""
         following = self.following
         following.leave(following.followed.keys() - seen.lives.keys())
         begun = {place: life for place, life in seen.lives.items() if following.followed.get(place) != life}
+        begun = {place: life for place, life in begun.items() if _is_stream(place)}
         if not begun:
             return {}
         bounds = await following.bounds(begun)
-        self._ends |= {place: each.end for place, each in bounds.items()}
-        found = {place: self._beginning(place, life, bounds[place]) for place, life in begun.items()}
-        again = await self._note(begun, found)
-        following.begin({place: (begun[place], each.offset) for place, each in found.items()})
-        return {place: again.get(place, each.status) for place, each in found.items()}
+        held = {place: (life.topic_id, bounds[place]) for place, life in begun.items()}
+        found = await intake.begin(held, entries=self._entries, now=now)
+        for place, (offset, _) in found.items():
+            pair = pair_of(place.topic)
+            assert pair is not None
+            self._verifiers[place] = StreamVerifier(pair, Lane(place.partition), self._keys)
+            self._ends[place], self._read_to[place] = bounds[place].end, offset
+        following.begin({place: (begun[place], offset) for place, (offset, _) in found.items()})
+        return {place: beginning.status for place, (_, beginning) in found.items()}
 
-    def _beginning(self, place: Coordinate, broker_life: BrokerLife, bounds: Bounds) -> Beginning:
-        life = self._life(place, broker_life)
-        cursor = self.cursors.get(life)
-        self._expected.pop(place, None)
-        if place in self._refilled and cursor is not None:
-            self._refilled.discard(place)
-            return refilled(life, cursor, first=bounds.first)
-        found = beginning(life, cursor, first=bounds.first, end=bounds.end)
-        if cursor is not None and found.offset < cursor.next_offset and not found.again:
-            self._expected[place] = cursor
-        return found
 
-    async def _note(
-        self, begun: Mapping[Coordinate, BrokerLife], found: Mapping[Coordinate, Beginning]
-    ) -> Mapping[Coordinate, PartitionStatus]:
-        """Keep the losses, and the cursors that are new or go back, before anything is read by them.
-
-        Returns the partitions that were made again.
-        """
-        lives = {place: self._life(place, life) for place, life in begun.items()}
-        new = {place for place, life in lives.items() if life not in self.cursors}
-        losses = [each.loss for each in found.values() if each.loss is not None]
-        before = self._lives_before(lives[place] for place in new)
-        losses += before
-        cursors = {lives[place]: Cursor(each.offset) for place, each in found.items() if each.again or place in new}
-        if cursors:
-            at = self._clock.now()
-            await self._entries.begin([entry_of(loss, at) for loss in losses], cursors)
-            self.cursors |= cursors
-        made_again = {Coordinate(each.life.topic, each.life.partition) for each in before}
-        return dict.fromkeys(made_again, PartitionStatus.TRUNCATED)
-
-    def _lives_before(self, new: Iterable[Life]) -> list[Loss]:
-        """What earlier lives of these partitions took with them."""
-        places = {(life.topic, life.partition) for life in new}
-        return [
-            made_again(life, cursor) for life, cursor in self.cursors.items() if (life.topic, life.partition) in places
-        ]
-
-    def _life(self, place: Coordinate, life: BrokerLife) -> Life:
-        return Life(place.topic, life.topic_id, place.partition)
+def _is_stream(place: Coordinate) -> bool:
+    return pair_of(place.topic) is not None and place.partition < len(LANES)

@@ -1,19 +1,17 @@
-"""What audit does: keep every record as an entry, and show flows to auditors, noting each look."""
+"""What audit does for auditors: it shows flows, entries and topics, and notes each look."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from services.audit.domain.accounts import within_scope
-from services.audit.domain.entries import AUTHORITY, Read
-from services.audit.domain.partitions import Cursor, Life
+from services.audit.domain.entries import AUTHORITY
 from services.audit.domain.proof import Place, Proof, proof_of
-from services.audit.domain.reading import Reading, read_records
 from services.audit.domain.scope import Within
 from services.audit.entitled import judged
 from services.audit.ports import (
@@ -30,7 +28,6 @@ from services.audit.ports import (
     Sought,
     TopicStates,
 )
-from shared.exchange.message import Record, record_digest
 from shared.exchange.topics import INBOXES
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
@@ -62,21 +59,6 @@ DirectoryAt = Callable[[datetime], DirectoryIndex | None]
 #: So many flows one page of a search shows.
 FOUND_MAX: Final = 50
 _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
-
-
-async def keep(
-    records: Sequence[Record], *, topic_ids: Mapping[str, UUID], entries: Entries, reading: Reading
-) -> Mapping[Life, Cursor]:
-    """Keep a batch of records; how far they lead. Nothing is skipped.
-
-    Marks whose proof holds, and what is nobody's, are counted by the day instead (`domain.entries.folded_as`).
-    """
-    read = Read()
-    read_records(records, read, topic_ids=topic_ids, reading=reading)
-    last = {Life(each.topic, topic_ids[each.topic], each.partition): each for each in records}
-    cursors = {life: Cursor(record.offset + 1, record_digest(record)) for life, record in last.items()}
-    await entries.append(read, cursors)
-    return cursors
 
 
 async def show_flow(referral_id: UUID, look: Look, *, entries: Entries) -> Flow:

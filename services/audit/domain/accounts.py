@@ -31,14 +31,13 @@ class PairAccount(Contract):
     sender: PartyId
     recipient: PartyId
     exercise: Flag
-    emitted: Count
+    numbered: Count
     applied: Count
     refused: Count
     moved: Count
-    gone: Count
     deferred: Count
     waiting: Count
-    parked: Count
+    dead: Count
     in_flight: Count
     sealed: Count
 

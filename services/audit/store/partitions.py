@@ -23,37 +23,16 @@ WHERE partition_state.state <> excluded.state
 """,
     states=_NOTED,
 )
-# Of each stream its topic and partition, its position in Kafka, and the count of numbers that its writer stated and
-# that are missing here. An incarnation that audit has not entered is missing whole; of one that it has left, nothing is.
-_STREAMS: Final = """
-WITH stream_read AS (
-SELECT 'causeway.inbox.' || r.addressee || '.' || r.writer || '.v1' AS topic, lanes.partition, lanes.topic_id,
-       lanes.next_offset,
-       CASE WHEN s.incarnation IS NULL OR i.incarnation IS NOT NULL THEN 0
-            WHEN s.incarnation IS DISTINCT FROM r.incarnation THEN lanes.last
-            ELSE greatest(lanes.last - lanes.through, 0) END AS holes
-FROM receive_state AS r
-LEFT JOIN stream_end AS s ON (s.writer, s.addressee) = (r.writer, r.addressee)
-LEFT JOIN incarnation AS i ON (i.writer, i.addressee, i.incarnation) = (s.writer, s.addressee, s.incarnation)
-CROSS JOIN LATERAL (VALUES
-    (0, r.urgent_topic_id, r.urgent_next_offset, r.urgent_through, s.urgent_last),
-    (1, r.ordinary_topic_id, r.ordinary_next_offset, r.ordinary_through, s.ordinary_last)
-) AS lanes (partition, topic_id, next_offset, through, last)
-)
-"""
-_STATES: Final = (
-    _STREAMS
-    + """
+_STATES: Final = """
 SELECT p.topic, p.partition, p.state, p.since, t.topic_id,
        CASE WHEN t.topic_id IS NOT NULL THEN t.next_offset END AS next_offset,
        (SELECT count(*) FROM entry AS e
         WHERE e.kind = 'loss' AND e.topic = p.topic AND e.partition = p.partition) AS losses,
-       coalesce(t.holes, 0) AS holes
+       coalesce(t.hole_count, 0) AS holes
 FROM partition_state AS p LEFT JOIN stream_read AS t USING (topic, partition)
 ORDER BY p.state = 'reading', p.topic, p.partition
 """
-)
-_HOLES: Final = _STREAMS + "SELECT topic, partition FROM stream_read WHERE holes > 0"
+_HOLES: Final = "SELECT topic, partition FROM stream_read WHERE hole_count > 0"
 
 
 class PostgresPartitions:

@@ -582,6 +582,22 @@ WHERE NOT EXISTS (
       AND e.number = c.number AND e.chain = c.chain
 );
 
+-- Each stream with its topic and partition, its position in Kafka, and the count of numbers that its writer stated and
+-- that are missing here. An incarnation that audit has not entered is missing whole; of one that it has left, nothing is.
+CREATE VIEW stream_read AS
+SELECT 'causeway.inbox.' || r.addressee || '.' || r.writer || '.v1' AS topic, lanes.partition, lanes.topic_id,
+       lanes.next_offset,
+       CASE WHEN s.incarnation IS NULL OR i.incarnation IS NOT NULL THEN 0
+            WHEN s.incarnation IS DISTINCT FROM r.incarnation THEN lanes.last
+            ELSE greatest(lanes.last - lanes.through, 0) END AS hole_count
+FROM receive_state AS r
+LEFT JOIN stream_end AS s ON (s.writer, s.addressee) = (r.writer, r.addressee)
+LEFT JOIN incarnation AS i ON (i.writer, i.addressee, i.incarnation) = (s.writer, s.addressee, s.incarnation)
+CROSS JOIN LATERAL (VALUES
+    (0, r.urgent_topic_id, r.urgent_next_offset, r.urgent_through, s.urgent_last),
+    (1, r.ordinary_topic_id, r.ordinary_next_offset, r.ordinary_through, s.ordinary_last)
+) AS lanes (partition, topic_id, next_offset, through, last);
+
 -- The ids that each topic has had: a topic that is deleted and created again has another.
 CREATE TABLE topic_life (
     topic text NOT NULL,
@@ -672,7 +688,7 @@ EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);
 
 EXECUTE format(
     'GRANT SELECT, INSERT ON entry, link, flow_party, outcome, closed_end, topic_life, reading TO %I', service);
-EXECUTE format('GRANT SELECT ON loss, reconciliation TO %I', service);
+EXECUTE format('GRANT SELECT ON loss, stream_read, reconciliation TO %I', service);
 EXECUTE format('GRANT INSERT ON reconciliation TO %I', accountant);
 
 END $migration$;

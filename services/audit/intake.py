@@ -1,0 +1,216 @@
+"""The intake of audit: verified records of streams, kept in the transaction that moves the positions of the streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from services.audit.domain.entries import Entry, Read
+from services.audit.domain.partitions import Beginning, Life, entry_of, find_beginning
+from services.audit.domain.protocol import Observed, note_ack
+from services.audit.domain.reading import Reading, read_records
+from services.audit.ports import Entries
+from shared.exchange.message import Record
+from shared.exchange.senders import SigningKeys
+from shared.exchange.topics import AUDIT, INBOXES
+from shared.kernel.ids import uuid7
+from shared.messaging.acks import Ack
+from shared.messaging.arrival import CopyVerifier, PartitionVerifier, PlacedMessage, RawRecord, StatedAck, Verified
+from shared.messaging.exceptions import Outcome, Taken
+from shared.messaging.ports import MessagingTx
+from shared.messaging.reception import ArrivedRecord, observe_batch, observe_copies
+from shared.messaging.scope import Scope
+from shared.messaging.streams import LANES, Incoming, Lane, Pair
+from shared.messaging.upkeep import give_ack
+from shared.runtime.delivery.arriving import ArrivalReader
+from shared.runtime.delivery.kept_record import unpack
+from shared.runtime.kafka.bounds import Bounds, Coordinate
+
+#: Audit has no subjects and sends no numbered message.
+_NOT_AUDITS: Final[Any] = None
+#: The codes of records that may be copies of another pair's messages.
+_NOT_OF_PAIR: Final = frozenset({"topic_wrong", "proof_missing"})
+
+
+def pair_of(topic: str) -> Pair | None:
+    """Return the pair whose topic this is, or None for another topic."""
+    parts = topic.removeprefix(INBOXES).split(".")
+    return Pair(parts[1], parts[0]) if topic.startswith(INBOXES) and len(parts) == 3 and parts[2] == "v1" else None
+
+
+@dataclass(slots=True)
+class StreamBatch:
+    """Verified records of one partition, in the order of their offsets.
+
+    `copies`: messages of other pairs, by pair. `unreadable`: records without effect, with the code of each.
+    """
+
+    pair: Pair
+    lane: Lane
+    arrived: list[ArrivedRecord] = field(default_factory=list)
+    copies: dict[Pair, list[ArrivedRecord]] = field(default_factory=dict)
+    unreadable: list[Observed] = field(default_factory=list)
+    acks: list[StatedAck] = field(default_factory=list)
+
+
+class StreamVerifier:
+    """Verifies one partition from the position where it was begun. In audit's own topics, copies are verified too."""
+
+    def __init__(self, pair: Pair, lane: Lane, keys: SigningKeys) -> None:
+        self._pair = pair
+        self._lane = lane
+        self._own = PartitionVerifier(pair, lane, keys)
+        self._copies = CopyVerifier(pair.writer, keys) if pair.addressee == AUDIT else None
+        self._reader, self._copy_reader = ArrivalReader(), ArrivalReader()
+        #: The last message of the segment whose records come now.
+        self._number = 0
+
+    def verify(self, records: Iterable[Record]) -> StreamBatch:
+        """Return the records as a batch. Each has the id of its topic."""
+        batch = StreamBatch(self._pair, self._lane)
+        last: RawRecord | None = None
+        for record in records:
+            assert record.topic_id is not None
+            last = RawRecord(record.topic_id, record.offset, record.broker_time, tuple(record.headers), record.value)
+            self._add(batch, record, last)
+        self._stay(batch, last)
+        return batch
+
+    def _add(self, batch: StreamBatch, record: Record, raw: RawRecord) -> None:
+        proven = self._own.proven
+        (verified,) = self._own.verify([raw])
+        if self._own.proven is not proven:
+            self._number = 0
+        content = None
+        if isinstance(verified, PlacedMessage):
+            content = self._reader.read(record, verified)
+            self._number = verified.place.number
+        elif isinstance(verified, StatedAck):
+            content = verified.ack
+            batch.acks.append(verified)
+        else:
+            verified = self._as_copy(raw, verified)
+            if isinstance(verified, PlacedMessage):
+                copy = self._copy_reader.read(record, verified)
+                copies = batch.copies.setdefault(verified.proven.pair, [])
+                copies.append(ArrivedRecord(raw.topic_id, raw.offset, raw.broker_time, copy))
+            elif not isinstance(verified, StatedAck) and verified.code is not None:
+                batch.unreadable.append(Observed(record, self._pair, code=verified.code))
+        batch.arrived.append(ArrivedRecord(raw.topic_id, raw.offset, raw.broker_time, content))
+
+    def _as_copy(self, raw: RawRecord, verified: Verified) -> Verified:
+        """Verify a record that is not of this pair as a copy."""
+        if self._copies is None or isinstance(verified, PlacedMessage | StatedAck):
+            return verified
+        if verified.code not in _NOT_OF_PAIR:
+            return verified
+        (copy,) = self._copies.verify([raw])
+        return copy
+
+    def _stay(self, batch: StreamBatch, last: RawRecord | None) -> None:
+        """Leave the position at the proof record of a segment that has more messages.
+
+        A reader that begins there again can prove them, and drops those that it has taken.
+        """
+        proven = self._own.proven
+        if last is None or proven is None or self._number == proven.first + len(proven.digests) - 1:
+            return
+        batch.arrived.append(ArrivedRecord(last.topic_id, self._own.proof_offset - 1, last.broker_time, None))
+
+
+class _Observer:
+    """The inbound of one pair: it gathers the messages that are taken."""
+
+    def __init__(self, pair: Pair) -> None:
+        self._pair = pair
+        self.observed: list[Observed] = []
+
+    async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
+        """Gather messages. Audit answers none."""
+        self.observed += [Observed(unpack(each.record), self._pair, each.place, each.chain) for each in taken]
+        return []
+
+
+def _scope(tx: MessagingTx, inbound: _Observer, now: datetime) -> Scope:
+    return Scope(AUDIT, AUDIT, tx, _NOT_AUDITS, inbound, _NOT_AUDITS, uuid7, now)
+
+
+async def keep(batches: Iterable[StreamBatch], *, entries: Entries, reading: Reading) -> None:
+    """Keep batches of different partitions in one transaction. Nothing is skipped but messages that audit has.
+
+    Records without a number, which nobody has proven to have written, are counted by the day instead
+    (`domain.entries.folded_as`). Rows are locked in the order of pairs. Raises `Unavailable`.
+    """
+    read, now = Read(), reading.clock.now()
+    async with entries.transaction() as opened:
+        observed: list[Observed] = []
+        for batch in sorted(batches, key=lambda each: (each.pair, each.lane)):
+            observed += await _observe(opened.messaging, batch, now)
+            for ack in batch.acks:
+                note_ack(ack, batch.pair, read)
+        read_records(observed, read, reading=reading)
+        await opened.append(read)
+
+
+async def _observe(tx: MessagingTx, batch: StreamBatch, now: datetime) -> list[Observed]:
+    own = _Observer(batch.pair)
+    await observe_batch(_scope(tx, own, now), batch.pair, batch.lane, records=batch.arrived)
+    observed = batch.unreadable + own.observed
+    for pair, copies in sorted(batch.copies.items()):
+        of_copies = _Observer(pair)
+        await observe_copies(_scope(tx, of_copies, now), pair, copies)
+        observed += of_copies.observed
+    return observed
+
+
+async def begin(
+    held: Mapping[Coordinate, tuple[UUID, Bounds]], *, entries: Entries, now: datetime
+) -> dict[Coordinate, tuple[int, Beginning]]:
+    """Return from where to read partitions on, and keep what was lost of them since.
+
+    `held`: for each partition of a pair's topic the topic's id, and the offsets that it holds. Raises `Unavailable`.
+    """
+    found: dict[Coordinate, tuple[int, Beginning]] = {}
+    losses: list[Entry] = []
+    lives: list[Life] = []
+    async with entries.transaction() as opened:
+        for pair, places in sorted(_by_pair(held).items()):
+            incoming = await opened.messaging.load_incoming(pair, lock=True)
+            for place in places:
+                topic_id, bounds = held[place]
+                life, lane = Life(place.topic, topic_id, place.partition), Lane(place.partition)
+                beginning = find_beginning(life, incoming.lanes[lane], first=bounds.first, end=bounds.end)
+                offset = incoming.seek(lane, topic_id, first=bounds.first, end=bounds.end)
+                found[place] = offset, beginning
+                losses += [entry_of(loss, now) for loss in beginning.losses]
+                lives.append(life)
+            await opened.messaging.save_incoming(incoming)
+        await opened.begin(losses, lives)
+    return found
+
+
+def _by_pair(places: Iterable[Coordinate]) -> dict[Pair, list[Coordinate]]:
+    by_pair: dict[Pair, list[Coordinate]] = {}
+    for place in places:
+        pair = pair_of(place.topic)
+        if pair is not None and place.partition < len(LANES):
+            by_pair.setdefault(pair, []).append(place)
+    return by_pair
+
+
+async def acknowledge(pair: Pair, *, entries: Entries, now: datetime) -> tuple[Ack, Incoming] | None:
+    """Return the acknowledgement that is due to the writer of a pair, with audit's positions in its streams.
+
+    It is noted as given: a record of it that is lost is asked for again. Raises `Unavailable`.
+    """
+    async with entries.transaction() as opened:
+        ack = await give_ack(_scope(opened.messaging, _Observer(pair), now), pair)
+        return None if ack is None else (ack, await opened.messaging.load_incoming(pair, lock=False))
+
+
+def with_topic_id(record: Record, topic_id: UUID) -> Record:
+    """Return a record with the id of its topic."""
+    return replace(record, topic_id=topic_id)
