@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final, cast
 from uuid import UUID
 
 from services.audit.domain.entries import Entry, Read
@@ -20,8 +20,8 @@ from shared.kernel.ids import uuid7
 from shared.messaging.acks import Ack
 from shared.messaging.arrival import CopyVerifier, PartitionVerifier, PlacedMessage, RawRecord, StatedAck, Verified
 from shared.messaging.exceptions import Outcome, Taken
-from shared.messaging.ports import MessagingTx
-from shared.messaging.reception import ArrivedRecord, observe_batch, observe_copies
+from shared.messaging.ports import Composer, MessagingTx, Subjects
+from shared.messaging.reception import Arrived, ArrivedRecord, observe_batch, observe_copies
 from shared.messaging.scope import Scope
 from shared.messaging.streams import LANES, Incoming, Lane, Pair
 from shared.messaging.upkeep import give_ack
@@ -30,7 +30,8 @@ from shared.runtime.delivery.kept_record import unpack
 from shared.runtime.kafka.bounds import Bounds, Coordinate
 
 #: Audit has no subjects and sends no numbered message.
-_NOT_AUDITS: Final[Any] = None
+_SUBJECTS: Final = cast(Subjects, None)
+_COMPOSER: Final = cast(Composer, None)
 #: The codes of records that may be copies of another pair's messages.
 _NOT_OF_PAIR: Final = frozenset({"topic_wrong", "proof_missing"})
 
@@ -84,7 +85,7 @@ class StreamVerifier:
         (verified,) = self._own.verify([raw])
         if self._own.proven is not proven:
             self._number = 0
-        content = None
+        content: Arrived | Ack | None = None
         if isinstance(verified, PlacedMessage):
             content = self._reader.read(record, verified)
             self._number = verified.place.number
@@ -133,9 +134,13 @@ class _Observer:
         self.observed += [Observed(unpack(each.record), self._pair, each.place, each.chain) for each in taken]
         return []
 
+    async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """Audit sends no message that has an outcome."""
+        return outcomes
+
 
 def _scope(tx: MessagingTx, inbound: _Observer, now: datetime) -> Scope:
-    return Scope(AUDIT, AUDIT, tx, _NOT_AUDITS, inbound, _NOT_AUDITS, uuid7, now)
+    return Scope(AUDIT, AUDIT, tx, _SUBJECTS, inbound, _COMPOSER, uuid7, now)
 
 
 async def keep(batches: Iterable[StreamBatch], *, entries: Entries, reading: Reading) -> None:
