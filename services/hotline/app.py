@@ -21,6 +21,7 @@ from shared.party.origin.app import assemble_origin
 from shared.party.origin.store.filing import FILED, LISTED
 from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
 from shared.party.origin.store.timeline import referral_words
+from shared.party.origin.store.tracks import OriginTracks
 from shared.party.overdue import overdue
 from shared.party.questions.api import questions_router
 from shared.party.recipient.app import serving
@@ -40,7 +41,8 @@ ERASES: Final = {ERASED: ERASE_AGAIN, PostgresOffers.table.name: PostgresOffers.
 
 async def build(instance: str, **given: object) -> App:
     """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
-    return assemble(await build_machinery(instance, RuntimeSettings.of(instance, **given), listed=LISTS, erases=ERASES))
+    settings = RuntimeSettings.of(instance, **given)
+    return assemble(await build_machinery(instance, settings, listed=LISTS, erases=ERASES, tracks=OriginTracks))
 
 
 def assemble(machinery: Machinery) -> App:

@@ -37,6 +37,7 @@ from shared.party.recipient.store.leases import cases_waiting
 from shared.party.recipient.store.passing import cases_back
 from shared.party.recipient.store.places import HeldPlaces
 from shared.party.timeline import timelines_router
+from shared.party.tracks import ListedTracks
 from shared.party.withdrawals import with_withdrawals
 from shared.runtime.http.edge import create_app
 from shared.runtime.instance.app import App
@@ -55,7 +56,8 @@ ERASES: Final = {PostgresCases.table.name: PostgresCases.table.erasing.many}
 
 async def build(instance: str, **given: object) -> App:
     """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
-    return assemble(await build_machinery(instance, RuntimeSettings.of(instance, **given), listed=LISTS, erases=ERASES))
+    settings = RuntimeSettings.of(instance, **given)
+    return assemble(await build_machinery(instance, settings, listed=LISTS, erases=ERASES, tracks=ListedTracks))
 
 
 def assemble(machinery: Machinery) -> App:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final
 from uuid import UUID
@@ -95,12 +96,13 @@ class _Topic:
         await producer.partitions_for(self._name)  # a missing topic, or a missing right, is an error here
         topic_id = await self._find_id(producer)
         first: int | None = None
-        end = 0
+        end, broker_at = 0, None
         for batch, count in _batches(producer, records):
             told = await (await producer.send_batch(batch, self._name, partition=int(lane)))
             first = told.offset if first is None else first
             end = told.offset + count
-        return Appended(topic_id, first or 0, end)
+            broker_at = datetime.fromtimestamp(told.timestamp / 1000, UTC) if (told.timestamp or -1) > 0 else None
+        return Appended(topic_id, first or 0, end, broker_at)
 
     async def stop(self) -> None:
         """Stop the producer; the next append starts another one."""

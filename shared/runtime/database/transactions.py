@@ -82,6 +82,9 @@ class Database:
         self._pool: asyncpg.Pool | None = None
         #: Given once, by whoever owns what is gathered (`shared.runtime.delivery.sending`).
         self.last_step: LastStep | None = None
+        #: Rises with each database session: when a connection opens and no other one was open.
+        self.session_number = 0
+        self._open_count = 0
         self._pool_options = {
             "connection_class": GatheringConnection,
             "min_size": 0,

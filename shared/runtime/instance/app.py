@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
+from shared.runtime.delivery.unit import Handler
 from shared.runtime.instance.machinery import Machinery
 from shared.runtime.instance.parts import Part
-from shared.runtime.post.consumer import Handler
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,21 +6,15 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
 from types import MappingProxyType
 
+import asyncpg
 from starlette.types import ASGIApp
 
-from shared.contracts.registry import MESSAGE_PARKED
-from shared.exchange.accept import ReadingInstance, accept_batch
-from shared.exchange.compose import Verdict, compose_fact, compose_receipts
-from shared.exchange.message import Draft
 from shared.exchange.prepare import Documents
-from shared.exchange.topics import inbox_prefix
 from shared.guard.edition import check_files
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Refused, Unavailable
-from shared.kernel.ids import coarse_uuid7, uuid7
 from shared.routing.clocks import Law as ClockLaw
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
@@ -32,7 +26,13 @@ from shared.runtime.database.catalogue import refuse_strange_database
 from shared.runtime.database.feed import Listed, Numberer
 from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.journal import Journal
+from shared.runtime.database.lease import Lease
 from shared.runtime.database.transactions import Database, RowScope, wait_for_database
+from shared.runtime.delivery.exception_desk import ExceptionDesk
+from shared.runtime.delivery.loops import StreamRelay
+from shared.runtime.delivery.session_check import READ_S_MAX
+from shared.runtime.delivery.subjects import FeatureTracks
+from shared.runtime.delivery.unit import Handler
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.budgets import Budgets
 from shared.runtime.http.edge import metrics_app
@@ -45,27 +45,8 @@ from shared.runtime.instance.parts import Part, first_of, until
 from shared.runtime.instance.peer_watch import PeerWatch
 from shared.runtime.instance.readiness import AtWork, Readiness
 from shared.runtime.instance.settings import RuntimeSettings
-from shared.runtime.kafka.bus import Bus
+from shared.runtime.instance.streams import InstanceStreams, NoTracks
 from shared.runtime.kafka.documents import DocumentFeed, read_approver_keys
-from shared.runtime.kafka.reader import LogReader
-from shared.runtime.kafka.writer import KafkaLogWriter
-from shared.runtime.post.arrivals import Parked
-from shared.runtime.post.awaiting import Room
-from shared.runtime.post.consumer import PATIENCE_S, Composers, Consumer, Handler
-from shared.runtime.post.cursors import PostgresCursors
-from shared.runtime.post.gate import Gate
-from shared.runtime.post.inbox import Keeping, PostgresInbox
-from shared.runtime.post.lease import Lease
-from shared.runtime.post.numbering import Numbering
-from shared.runtime.post.outbox import PostgresLanes
-from shared.runtime.post.peers import PostgresPeers
-from shared.runtime.post.ports import Unit
-from shared.runtime.post.quarantine import Quarantine
-from shared.runtime.post.relay import Relay, RelaySettings
-from shared.runtime.post.stamping import sign_unnumbered
-from shared.runtime.post.standing import Holding
-from shared.runtime.post.talk import Stating, Talk
-from shared.runtime.post.talk_loop import Speaker
 from shared.runtime.timers.timers import Timers
 from shared.runtime.watch.aside import SetAside
 from shared.runtime.watch.health import Probe
@@ -85,13 +66,28 @@ class Machinery:
     api_keys: ApiKeys
     budgets: Budgets
     numberer: Numberer
+    #: The tracks of the service's features, in a transaction.
+    tracks: Callable[[asyncpg.Connection], FeatureTracks] = NoTracks
+    streams: InstanceStreams = field(init=False)
     _at_work: AtWork = field(default_factory=AtWork)
     aside: SetAside = field(default_factory=SetAside)
     law: LawWatch = field(init=False)
     peers: PeerWatch = field(init=False)
     listener: FeedListener = field(init=False)
+    _checking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
+        self.streams = InstanceStreams(
+            instance=self.instance,
+            access=self.settings.kafka_access,
+            database=self.database,
+            keys=self.keys,
+            shelf=self.shelf,
+            clock=self.clock,
+            tracks=self.tracks,
+            lateness=lambda: self.feed.beat.lateness(),
+            wake=self.wake,
+        )
         self.law = LawWatch(self.shelf, self.feed, self.clock, hours=self.settings.hold_hours())
         self.peers = PeerWatch(self.database)
         self.listener = FeedListener(self.database)
@@ -106,7 +102,7 @@ class Machinery:
 
     def service_scope(self) -> RowScope:
         """The scope in which the instance itself applies messages: all parties it serves, or did until they moved."""
-        return RowScope(self.directory().reached_at(self.instance), "service", "apply")
+        return self.streams.row_scope()
 
     def speaking_scope(self) -> RowScope:
         """The scope in which it acts by rule and clock, and says so. For who is suspended it waits."""
@@ -118,12 +114,6 @@ class Machinery:
         self.numberer.wake()
         if self._at_work.relay is not None:
             self._at_work.relay.wake()
-
-    def wake_soon(self) -> None:
-        """A batch has committed, and there are receipts in the outbox: `Relay.wake_soon`."""
-        self.numberer.wake()
-        if self._at_work.relay is not None:
-            self._at_work.relay.wake_soon()
 
     def acts(self) -> Acts:
         return Acts(self.database, self.wake)
@@ -138,11 +128,24 @@ class Machinery:
                 each.cancel()
 
     async def run_api(self, http: ASGIApp) -> None:
-        """Serve a party's door. Who waits there for an event is answered when this ends."""
-        await first_of(
-            serve_http(http, self.settings.http_host, self.settings.http_port),
-            self.listener.run(),
-        )
+        """Serve the API of parties, once the own topics are compared. Waiting requests are answered when this ends."""
+        self.streams.session_check.require()
+        await first_of(self._serve(http), self.listener.run(), self._check_sessions())
+
+    async def _serve(self, http: ASGIApp) -> None:
+        try:
+            self.require_listed()
+        except Unavailable:
+            pass  # the instance cannot accept anything yet; its probes say so
+        else:
+            await self.streams.session_check.wait(READ_S_MAX + 1)
+        await serve_http(http, self.settings.http_host, self.settings.http_port)
+
+    async def _check_sessions(self) -> None:
+        """Compare the own topics at each database session. One part of this process does it; the others stand by."""
+        async with self._checking:
+            await until(self.require_listed)
+            await self.streams.session_check.run(self.streams.scopes())
 
     async def run_numberer(self) -> None:
         """Give what was committed its place in the feeds and lists of its parties."""
@@ -189,83 +192,55 @@ class Machinery:
         at = max(at, since)
         return ClockLaw(directories.active(at), policies.active(at), hour, since)
 
-    async def run_relay(self, holding: Holding | None = None) -> None:
-        """Publish as the one relay of this database, and talk with peers; stand by while another process does.
+    async def run_relay(self, handler: Handler) -> None:
+        """Append to Kafka and tend the streams as the one relay of this database; stand by while another process does.
 
-        Raises `Unavailable("lease_lost")` when another has become the one.
+        Raises `Unavailable("lease_lost")` when another process has taken the lease.
         """
-        writer = KafkaLogWriter(self.settings.kafka_access(), instance=self.instance)
-        lease = Lease(self.database, "relay")
+        self.streams.session_check.require()
         with self._at_work.running("relay"):
-            try:
-                fence = await lease.wait()
-                relay = self._at_work.relay = self._relay(fence, writer)
-                await first_of(relay.run(), lease.keep(fence), self._speaker(relay, holding).run())
-            finally:
-                self._at_work.relay = None
-                await writer.close()
-                await lease.release()
+            await first_of(self._relay(handler), self._check_sessions())
 
-    def _relay(self, fence: int, writer: KafkaLogWriter) -> Relay:
-        sign = partial(sign_unnumbered, epoch=coarse_uuid7(self.clock.now()))
-        return Relay(
-            PostgresLanes(self.database, fence=fence),
-            writer,
-            clock=self.clock,
-            sign=partial(sign, instance=self.instance, key=self.keys.signing),
-            gate=Gate(self.feed.beat.lateness),
-            settings=RelaySettings(batch_rows_max=self.settings.batch_rows_max),
-        )
+    async def _relay(self, handler: Handler) -> None:
+        lease = Lease(self.database, "relay")
+        kafka_log = self.streams.open_log()
+        try:
+            fence = await lease.wait()
+            relay = self._at_work.relay = self.streams.relay(kafka_log, handler)
+            await first_of(self._run_streams(relay, handler), lease.keep(fence))
+        finally:
+            self._at_work.relay = None
+            await kafka_log.close()
+            await lease.release()
 
-    def _speaker(self, relay: Relay, holding: Holding | None) -> Speaker:
-        return Speaker(self._inbox(), self._stating(), peers=_peers, say=relay.say, holding=holding)
-
-    def _stating(self) -> Stating:
-        return Stating(self.instance, self.directory, self.clock)
+    async def _run_streams(self, relay: StreamRelay, handler: Handler) -> None:
+        await self.streams.session_check.wait()
+        await first_of(relay.run(), self.streams.upkeep(handler).run())
 
     async def run_bus(self, handler: Handler) -> None:
-        """Consume this instance's inbox topics once the documents are there."""
+        """Read this instance's inbox topics once the documents are there; stand by while another process does."""
+        self.streams.session_check.require()
         with self._at_work.running("bus"):
             await until(self.require_listed)
-            bus = self._at_work.bus = self.bus(handler)
-            try:
-                await bus.run()
-            finally:
-                self._at_work.bus = None
+            await first_of(self._read_inbox(handler), self._check_sessions())
 
-    def bus(self, handler: Handler) -> Bus:
-        cursors = PostgresCursors(self.database)
-        return Bus(
-            self.settings.kafka_access(), self.instance, self.consumer(handler), cursors=cursors, clock=self.clock
-        )
+    async def _read_inbox(self, handler: Handler) -> None:
+        lease = Lease(self.database, "reader")
+        self._at_work.is_reader_waiting = True
+        try:
+            fence = await lease.wait()
+            await self.streams.session_check.wait()
+            self._at_work.is_reader_waiting = False
+            reader = self._at_work.bus = self.streams.reader(handler)
+            await first_of(reader.run(), lease.keep(fence))
+        finally:
+            self._at_work.bus, self._at_work.is_reader_waiting = None, False
+            await lease.release()
 
-    def consumer(self, handler: Handler, *, patience_s: float = PATIENCE_S) -> Consumer:
-        reader = ReadingInstance(self.instance, self.shelf, list(self.keys.opening.values()), self.clock)
-        return Consumer(
-            self._inbox(),
-            handler,
-            accept=partial(accept_batch, reader=reader),
-            composers=Composers(self._receipts, self._parked),
-            conversation=Talk(self._stating(), peers=_peers, holding=handler),
-            clock=self.clock,
-            patience_s=patience_s,
-        )
-
-    def quarantine(self, handler: Handler) -> Quarantine:
-        """What this instance has parked. Raises `Unavailable` before the documents have arrived."""
+    def exceptions(self, handler: Handler) -> ExceptionDesk:
+        """Return the exceptions of this instance. Raises `Unavailable` before the documents have arrived."""
         self.require_listed()
-        return Quarantine(
-            self.database,
-            consumer=self.consumer(handler, patience_s=0),
-            inbox=self._inbox(),
-            reader=LogReader(
-                self.settings.kafka_access(),
-                client_id=f"causeway-{self.instance}-quarantine",
-                under=inbox_prefix(self.instance),
-            ),
-            kek=self.keys.kek,
-            clock=self.clock,
-        )
+        return ExceptionDesk(self.streams.scopes(handler))
 
     def require_listed(self) -> None:
         """Raises `Unavailable` unless there is a directory and it has this instance: without, nobody is its peer."""
@@ -309,29 +284,6 @@ class Machinery:
     async def close(self) -> None:
         await self.database.close()
 
-    def _inbox(self) -> PostgresInbox:
-        room = Room(self.settings.awaiting_rows_max, self.settings.awaiting_bytes_max)
-        keeping = Keeping(self.keys.kek, lambda need: need.met(self.shelf), room)
-        return PostgresInbox(self.database, scope=self.service_scope, keeping=keeping, wake=self.wake_soon)
-
-    def _receipts(self, to: str, verdicts: Sequence[Verdict]) -> list[Draft]:
-        return compose_receipts(self.instance, to, verdicts, directory=self.directory(), at=self.clock.now())
-
-    def _parked(self, parked: Sequence[Parked]) -> list[Draft]:
-        directory, at = self.directory(), self.clock.now()
-        return [
-            compose_fact(
-                MESSAGE_PARKED,
-                each.fact(),
-                subject=uuid7(),
-                instance=self.instance,
-                directory=directory,
-                exercise=False,
-                at=at,
-            )
-            for each in parked
-        ]
-
 
 async def build_machinery(
     instance: str,
@@ -339,11 +291,12 @@ async def build_machinery(
     *,
     listed: Mapping[str, Listed] = MappingProxyType({}),
     erases: Mapping[str, str] = MappingProxyType({}),
+    tracks: Callable[[asyncpg.Connection], FeatureTracks] = NoTracks,
 ) -> Machinery:
     """Wire an instance from its settings. Reads key files and the document table; needs no broker.
 
     `listed` is what each type of event begins (`Numberer`), `erases` how each kind of record is erased once more
-    (`hold`): that is done before anything of the instance starts.
+    (`hold`): that is done before anything of the instance starts. `tracks` are those of the service's features.
 
     Raises `Refused` where the database is not one that this code's migrations made (`schema_unknown`) or knows another
     journal of erasures (`erasure_journal_…`), and `ValueError` where a file of the guard was altered.
@@ -354,7 +307,6 @@ async def build_machinery(
     keys = load_keys(
         settings.keys_dir, signing_key=settings.signing_key, opening_key=settings.opening_key, kek=settings.kek
     )
-    database.last_step = Numbering(instance, keys.signing)
     shelf = DocumentShelf()
     feed = DocumentFeed(
         settings.kafka_access(),
@@ -364,14 +316,6 @@ async def build_machinery(
         approver_keys=read_approver_keys(settings.approver_keys_file),
         clock=clock,
     )
-    await wait_for_database(database)
-    try:
-        await refuse_strange_database(database, whose=instance)
-        await hold(database, Journal(settings.erasures_journal()), erases, clock=clock)
-    except Refused:
-        await database.close()
-        raise
-    await feed.load()
     api_keys = ApiKeys(
         database,
         instance=instance,
@@ -381,8 +325,16 @@ async def build_machinery(
     )
     budgets = Budgets(settings.budget_limits(), clock)
     numberer = Numberer(database, listed)
-    return Machinery(instance, settings, clock, database, keys, shelf, feed, api_keys, budgets, numberer)
-
-
-def _peers(unit: Unit) -> PostgresPeers:
-    return PostgresPeers(unit.connection.driver)
+    machinery = Machinery(
+        instance, settings, clock, database, keys, shelf, feed, api_keys, budgets, numberer, tracks=tracks
+    )
+    database.last_step = machinery.streams.last_step
+    await wait_for_database(database)
+    try:
+        await refuse_strange_database(database, whose=instance)
+        await hold(database, Journal(settings.erasures_journal()), erases, clock=clock)
+    except Refused:
+        await database.close()
+        raise
+    await feed.load()
+    return machinery

@@ -9,7 +9,7 @@ from typing import Final
 from shared.exchange.reads import PeerReads
 from shared.kernel.errors import Unavailable
 from shared.runtime.database.transactions import Database
-from shared.runtime.post.peers import peer_reads
+from shared.runtime.delivery.peers import load_peer_reads
 
 LOOK_EVERY_S: Final = 5.0
 
@@ -23,7 +23,7 @@ class PeerWatch:
 
     async def look(self) -> None:
         """Look once. Raises `Unavailable` if the database does not answer."""
-        found = await peer_reads(self._database)
+        found = await load_peer_reads(self._database)
         if found != self.reads:
             self.reads = found
 

@@ -11,25 +11,29 @@ from typing import Final
 
 from shared.kernel.clock import Clock
 from shared.runtime.database.transactions import Database
+from shared.runtime.delivery.gate import REASONS
+from shared.runtime.delivery.loops import StreamRelay
+from shared.runtime.delivery.reading import InboxReader
 from shared.runtime.instance.settings import RuntimeSettings
 from shared.runtime.kafka.access import KAFKA_ERRORS
-from shared.runtime.kafka.bus import Bus
 from shared.runtime.kafka.documents import DocumentFeed
-from shared.runtime.post.gate import REASONS
-from shared.runtime.post.relay import Relay
 from shared.runtime.timers.timers import Timers
 from shared.runtime.watch.health import Check, Probe
-from shared.runtime.watch.metrics import BUS_LAG_RECORDS, EDGES_WAIT, Ages, Oldest, measure_stores
+from shared.runtime.watch.metrics import BUS_LAG_RECORDS, EDGES_WAIT, Ages, load_ages, measure_stores
 
 LAG_TIMEOUT_S: Final = 1.0
 
 
 @dataclass(slots=True)
 class AtWork:
-    """The relay, the bus and the timers of this process, each None unless it works now."""
+    """The relay, the reader and the timers of this process, each None unless it works now.
 
-    relay: Relay | None = None
-    bus: Bus | None = None
+    `is_reader_waiting`: another process reads, or the own topics are not yet compared.
+    """
+
+    relay: StreamRelay | None = None
+    bus: InboxReader | None = None
+    is_reader_waiting: bool = False
     timers: Timers | None = None
     #: The parts that this process was told to run, and whether each runs now.
     parts: dict[str, bool] = field(default_factory=dict)
@@ -59,7 +63,6 @@ class Readiness:
     settings: RuntimeSettings
     clock: Clock
     at_work: AtWork
-    oldest: Oldest = field(default_factory=Oldest)
 
     def probes(self) -> Sequence[Probe]:
         """What /readyz of an instance with an inbox asks."""
@@ -85,7 +88,9 @@ class Readiness:
         """The partitions that this process reads; ready where another process reads them."""
         bus = self.at_work.bus
         if bus is None:
-            return self.at_work.idle("bus", Check("bus", False, "documents_awaited"))
+            waiting = Check("bus", True, "standing_by")
+            awaited = Check("bus", False, "documents_awaited")
+            return self.at_work.idle("bus", waiting if self.at_work.is_reader_waiting else awaited)
         return bus.check()._replace(age_s=self._since_s(bus.last_progress))
 
     async def probe_relay(self) -> Check:
@@ -105,22 +110,22 @@ class Readiness:
         return _aged("outbox", (await self._ages()).unsent_s, self.settings.outbox_age_s_max)
 
     async def probe_receipts(self) -> Check:
-        """How long the oldest message that was sent waits for its receipt."""
-        return _aged("receipts", (await self._ages()).unreceipted_s, self.settings.unreceipted_age_s_max)
+        """How long the oldest message that was appended waits for its acknowledgement."""
+        return _aged("receipts", (await self._ages()).unacked_s, self.settings.unreceipted_age_s_max)
 
     async def measure(self) -> None:
         """Set the gauges. In an outage of the broker the lag keeps its last value. Raises `Unavailable`."""
         if self.at_work.bus is not None:
             with suppress(TimeoutError, *KAFKA_ERRORS):
                 async with asyncio.timeout(LAG_TIMEOUT_S):
-                    BUS_LAG_RECORDS.set(await self.at_work.bus.lag())
+                    BUS_LAG_RECORDS.set(await self.at_work.bus.door.lag())
         self.measure_gate()
         async with self.database.transaction() as session:
-            await measure_stores(session.driver, self.clock.now(), self.oldest)
+            await measure_stores(session.driver, self.clock.now())
 
     def measure_gate(self) -> None:
         """Say whether edges wait here: where another process publishes, that one says it."""
-        waits_for = self.at_work.relay.edges_wait() if self.at_work.relay else ""
+        waits_for = self.at_work.relay.states_wait() if self.at_work.relay else ""
         for reason in REASONS:
             EDGES_WAIT.labels(reason).set(reason == waits_for)
 
@@ -129,7 +134,7 @@ class Readiness:
 
     async def _ages(self) -> Ages:
         async with self.database.transaction() as session:
-            return await self.oldest.ages(session.driver, self.clock.now())
+            return await load_ages(session.driver, self.clock.now())
 
 
 def _aged(name: str, age_s: float, age_s_max: float | None) -> Check:

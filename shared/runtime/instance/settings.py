@@ -62,10 +62,6 @@ class RuntimeSettings(BaseSettings):
     kafka_tls: bool = False
     kafka_ca_file: Path | None = None
     kafka_certificate_file: Path | None = None
-    #: Messages that wait for a document, and bytes of them, at most; beyond that they wait with their senders.
-    awaiting_rows_max: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
-    awaiting_bytes_max: Annotated[int, Field(ge=0, le=2**40)] = 64 * 1024 * 1024
-    batch_rows_max: Annotated[int, Field(ge=1, le=5000)] = 500
 
     #: Audit has the decided fact of a referral so many seconds after its acceptance, at the latest: every signed
     #: acceptance says so. By default a day, for which a broker may be away.
@@ -76,7 +72,7 @@ class RuntimeSettings(BaseSettings):
     #: For how many hours what was taken back waits for a person's answer: then the service answers by its rules.
     withdrawal_answer_h: Annotated[float, Field(ge=0, le=720)] = 72.0
 
-    #: /readyz says no when a message waits longer than that for its sending, or its receipt; by default never, since
+    #: /readyz says no when a message waits longer than that for its sending, or its acknowledgement. By default never:
     #: an instance that cannot send can still accept.
     outbox_age_s_max: Annotated[float, Field(gt=0)] | None = None
     unreceipted_age_s_max: Annotated[float, Field(gt=0)] | None = None

@@ -13,13 +13,19 @@ from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
 
 from shared.runtime.kafka.topic_metadata import TopicDescription, describe_topics
-from shared.runtime.post.ports import Coordinate
 
 #: A partition without a leader, or with another than was described, is asked for again, for so long.
 SETTLED_S_MAX: Final = 10.0
 _AGAIN_S: Final = 0.1
 _NO_REPLICA: Final = -1
 _READ_UNCOMMITTED: Final = 0
+
+
+class Coordinate(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
 
 
 class Bounds(NamedTuple):

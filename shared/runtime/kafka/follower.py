@@ -20,7 +20,7 @@ from aiokafka.errors import OffsetOutOfRangeError, TopicAuthorizationFailedError
 
 from shared.exchange.message import Record
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.kafka.bounds import Bounds, bounds_of
+from shared.runtime.kafka.bounds import Bounds, Coordinate, bounds_of
 from shared.runtime.kafka.reader import POLL_S, next_batch, outside_groups
 from shared.runtime.kafka.topic_metadata import (
     Leader,
@@ -30,7 +30,6 @@ from shared.runtime.kafka.topic_metadata import (
     look_up_topics,
     metadata_client,
 )
-from shared.runtime.post.ports import Coordinate
 
 _LEADERLESS: Final = -1
 

@@ -16,7 +16,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 from shared.exchange.message import Record
 from shared.kernel.errors import Unavailable
 from shared.runtime.kafka.access import FETCH_WAIT_MS, FETCHER_LOOKS_MS, KAFKA_ERRORS, KafkaAccess, unavailable
-from shared.runtime.kafka.bounds import Bounds, bounds_of
+from shared.runtime.kafka.bounds import Bounds, Coordinate, bounds_of
 from shared.runtime.kafka.raw_records import to_record
 from shared.runtime.kafka.tolerant_records import read_any_header_name
 from shared.runtime.kafka.topic_metadata import (
@@ -25,7 +25,6 @@ from shared.runtime.kafka.topic_metadata import (
     describe_topics_under,
     metadata_client,
 )
-from shared.runtime.post.ports import Coordinate
 
 read_any_header_name()
 

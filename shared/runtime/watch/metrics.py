@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 REGISTRY: Final = CollectorRegistry()
 CONTENT_TYPE: Final = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
 
-#: `fate` is emitted (numbered in a transaction of this process), applied, refused or
-#: parked (for the first time, by this consumer).
+#: `fate` is emitted (numbered in a transaction of this process), or the outcome of a message that this process took:
+#: applied, refused, moved, deferred, waiting or dead.
 MESSAGES: Final = Counter("causeway_messages", "Messages by what became of them.", ["fate"], registry=REGISTRY)
 REFUSALS: Final = Counter("causeway_refusals", "Submissions refused at intake, by code.", ["code"], registry=REGISTRY)
 #: `kind` as in `shared/party/origin/use_cases/alarms.py`. Which party, the log's opaque name and the table say.
@@ -34,22 +34,29 @@ INTAKE_SECONDS: Final = Histogram(
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
 )
 OUTBOX_ROWS: Final = Gauge("causeway_outbox_rows", "Messages that wait to be appended.", registry=REGISTRY)
-OUTBOX_ASIDE_ROWS: Final = Gauge(
-    "causeway_outbox_aside_rows", "Messages that cannot be sent and were set aside.", registry=REGISTRY
-)
 SUBJECTS_ASIDE: Final = Gauge(
     "causeway_subjects_aside", "Subjects of which a rule could not be applied: set aside.", registry=REGISTRY
 )
 OUTBOX_AGE_SECONDS: Final = Gauge(
     "causeway_outbox_age_seconds", "Age of the oldest message that waits to be appended.", registry=REGISTRY
 )
-UNRECEIPTED_AGE_SECONDS: Final = Gauge(
-    "causeway_unreceipted_age_seconds",
-    "Age of the oldest message under way without a final outcome.",
+UNACKED_AGE_SECONDS: Final = Gauge(
+    "causeway_unacked_age_seconds",
+    "Age of the oldest message that was appended and not acknowledged by its recipient.",
     registry=REGISTRY,
 )
-QUARANTINE_RECORDS: Final = Gauge(
-    "causeway_quarantine_records", "Parked records that were not replayed.", registry=REGISTRY
+DEAD_LETTER_RECORDS: Final = Gauge(
+    "causeway_dead_letter_records", "Dead letters: messages that only a person can end.", registry=REGISTRY
+)
+#: Reading of a stream stops at `EXCEPTIONS_MAX`.
+EXCEPTION_RECORDS: Final = Gauge(
+    "causeway_exception_records", "Exceptions of the stream that has the most.", registry=REGISTRY
+)
+KEPT_BYTES: Final = Gauge(
+    "causeway_kept_bytes", "Bytes of own messages that are kept until all readers have them.", registry=REGISTRY
+)
+OPERATOR_LINES: Final = Gauge(
+    "causeway_operator_lines", "Lines on the operator's list that nobody has closed.", registry=REGISTRY
 )
 BUS_LAG_RECORDS: Final = Gauge(
     "causeway_bus_lag_records", "Records of the inbox topics that were not read yet.", registry=REGISTRY
@@ -90,62 +97,56 @@ KEY_OPERATIONS: Final = Gauge(
 )
 
 _COUNTS = """
-SELECT (SELECT coalesce(sum(last - appended), 0)::bigint FROM lane JOIN lane_end USING (lane)) AS rows,
-       (SELECT count(*) FROM outbox WHERE aside IS NOT NULL) AS aside,
-       (SELECT count(*) FROM quarantine WHERE replayed_at IS NULL) AS parked
+SELECT (SELECT coalesce(sum(last - sent), 0)::bigint FROM stream) AS rows,
+       (SELECT count(*) FROM exception WHERE outcome = 'dead') AS dead,
+       (SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM exception GROUP BY writer, lane) AS e) AS exceptions,
+       (SELECT coalesce(sum(octet_length(content) + octet_length(digests)), 0)::bigint FROM segment) AS kept_bytes,
+       (SELECT count(*) FROM operator_line WHERE closed_at IS NULL) AS lines
 """
-#: In each lane the first is the oldest but for what is sent again, and an index finds it in a long lane too. It is
-#: looked for from $2 on: no message below is open. A database that was restored has given fewer places than that.
-_OLDEST = """
-SELECT l.lane, waiting.created_at AS waiting, open.created_at AS open, coalesce(open.position, l.appended + 1) AS first
-FROM lane AS l JOIN lane_end AS e USING (lane)
-LEFT JOIN unnest($1::text[], $2::bigint[]) AS seen (lane, first) USING (lane)
-LEFT JOIN LATERAL (SELECT o.created_at FROM outbox AS o WHERE o.lane = l.lane AND o.position > l.appended
-                   ORDER BY o.position LIMIT 1) AS waiting ON true
-LEFT JOIN LATERAL (SELECT o.created_at, o.position FROM outbox AS o
-                   WHERE o.lane = l.lane AND NOT o.done AND o.position <= l.appended
-                     AND o.position >= CASE WHEN seen.first <= e.last + 1 THEN seen.first ELSE 0 END
-                   ORDER BY o.position LIMIT 1) AS open ON true
+#: The id of the first message of each stream that was not appended, and of the first that was not acknowledged.
+_OF_NUMBER = """
+LEFT JOIN LATERAL (
+    SELECT substring(g.message_ids FROM (16 * (s.{after} + 1 - g.first) + 1)::integer FOR 16) AS id
+    FROM segment AS g
+    WHERE s.{after} < s.{until} AND g.peer = s.peer AND g.incarnation = s.incarnation AND g.lane = s.lane
+      AND g.first <= s.{after} + 1 ORDER BY g.first DESC LIMIT 1
+) AS {name} ON true
 """
+_OLDEST = f"""
+SELECT unsent.id AS unsent, unacked.id AS unacked FROM stream AS s
+{_OF_NUMBER.format(after="sent", until="last", name="unsent")}
+{_OF_NUMBER.format(after="acked", until="sent", name="unacked")}
+"""
+#: The milliseconds since 1970 that the id of a message begins with.
+_TIME_BYTES: Final = 6
 
 
 class Ages(NamedTuple):
-    """For how many seconds the oldest message has waited for its first sending, and for its receipt; 0 if none does."""
+    """Seconds that the oldest message has waited for its append, and for its acknowledgement; 0 without one.
 
-    unsent_s: float
-    unreceipted_s: float
-
-
-class Oldest:
-    """The oldest messages of an outbox, as one process looks for them again and again.
-
-    Each look goes on where the last one ended. As long as anybody holds a snapshot, whatever has left the outbox since
-    then lies before what is there, and would be passed over each time.
+    They are those of message ids, so cut to 10 s.
     """
 
-    def __init__(self) -> None:
-        self._first: dict[str, int] = {}
-
-    async def ages(self, driver: asyncpg.Connection, now: datetime) -> Ages:
-        """How long they have waited at `now`."""
-        rows = await driver.fetch(_OLDEST, *self.seen())
-        self._first = {row["lane"]: row["first"] for row in rows}
-        waiting, unreceipted = ([row[name] for row in rows if row[name] is not None] for name in ("waiting", "open"))
-        return Ages(_age_s(waiting, now), _age_s(unreceipted, now))
-
-    def seen(self) -> tuple[list[str], list[int]]:
-        """Of each lane the position of its first open message, or where one may be: arguments of the next look."""
-        return list(self._first), list(self._first.values())
+    unsent_s: float
+    unacked_s: float
 
 
-async def measure_stores(driver: asyncpg.Connection, now: datetime, oldest: Oldest) -> None:
-    """Set the gauges that tables answer: outbox, receipts outstanding, quarantine."""
-    row, ages = await driver.fetchrow(_COUNTS), await oldest.ages(driver, now)
+async def load_ages(driver: asyncpg.Connection, now: datetime) -> Ages:
+    """Return how long the oldest messages of the own streams have waited at `now`."""
+    rows = await driver.fetch(_OLDEST)
+    return Ages(*(_age_s([row[name] for row in rows], now) for name in ("unsent", "unacked")))
+
+
+async def measure_stores(driver: asyncpg.Connection, now: datetime) -> None:
+    """Set the gauges of the tables of messaging."""
+    row, ages = await driver.fetchrow(_COUNTS), await load_ages(driver, now)
     OUTBOX_ROWS.set(row["rows"])
-    OUTBOX_ASIDE_ROWS.set(row["aside"])
     OUTBOX_AGE_SECONDS.set(ages.unsent_s)
-    UNRECEIPTED_AGE_SECONDS.set(ages.unreceipted_s)
-    QUARANTINE_RECORDS.set(row["parked"])
+    UNACKED_AGE_SECONDS.set(ages.unacked_s)
+    DEAD_LETTER_RECORDS.set(row["dead"])
+    EXCEPTION_RECORDS.set(row["exceptions"])
+    KEPT_BYTES.set(row["kept_bytes"])
+    OPERATOR_LINES.set(row["lines"])
 
 
 def exposition() -> bytes:
@@ -153,5 +154,6 @@ def exposition() -> bytes:
     return generate_latest(REGISTRY)
 
 
-def _age_s(since: Sequence[datetime], now: datetime) -> float:
-    return max([0.0, *((now - each).total_seconds() for each in since)])
+def _age_s(message_ids: Sequence[bytes | None], now: datetime) -> float:
+    times = [int.from_bytes(each[:_TIME_BYTES]) / 1000 for each in message_ids if each]
+    return max([0.0, *(now.timestamp() - each for each in times)])

@@ -1,0 +1,132 @@
+"""Arrival of verified records: each numbered message gets its name, its packed bytes and its proof for outsiders.
+
+A message that cannot be read gets a name of the kind `malformed`, with the id and the subject that can be read. The
+number of the message is taken; a person sees it as a dead letter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+from pydantic_core import from_json
+
+from shared.envelope.content_proof import ContentProof, MessageProof, filled_leaves
+from shared.envelope.headers import SALT
+from shared.envelope.record_value import split_value
+from shared.exchange.message import Record
+from shared.exchange.tracks import name_unread
+from shared.kernel.errors import Refused
+from shared.ledger.tree import levels
+from shared.messaging.arrival import PlacedMessage
+from shared.messaging.contract import decode_control
+from shared.messaging.exceptions import MALFORMED, Named
+from shared.messaging.reception import Arrived
+from shared.messaging.streams import CONTROL_ROLES, Lane, Role
+from shared.runtime.delivery.control import ROLE_BY_TYPE
+from shared.runtime.delivery.kept_record import pack
+
+#: The namespace of ids for messages whose own id cannot be read.
+_NAMELESS: Final = UUID("8f1c9a64-6a1c-5b0e-9d55-0f6f3c1b7a20")
+
+
+class ArrivalReader:
+    """Reads the verified records of one partition. It keeps the tree of the last segment, to prove each message."""
+
+    __slots__ = ("_proof", "_trees")
+
+    def __init__(self) -> None:
+        self._proof: ContentProof | None = None
+        self._trees: dict[int, list[list[bytes]]] = {}
+
+    def read(self, record: Record, placed: PlacedMessage) -> Arrived:
+        """Return a numbered message. `record`: its key and coordinates as Kafka holds them."""
+        salt = _header(record, SALT) or b""
+        kept = replace(
+            record,
+            writer=placed.proven.pair.writer,
+            wrap=placed.wrap,
+            salt=salt,
+            proof=self._prove(placed, salt) if placed.is_signed else None,
+        )
+        named, clear = _name(kept, placed.digest)
+        body = None
+        if named.role in CONTROL_ROLES and clear is not None:
+            try:
+                body = decode_control(named.role, clear) if placed.is_signed else None
+            except Refused:
+                body = None
+            if body is None:
+                named = Named(named.message_id, Role.FACT, MALFORMED)
+        is_p0 = placed.place.lane is Lane.URGENT and named.role in (Role.STATE, Role.ANSWER)
+        return Arrived(placed.place, placed.digest, named, pack(kept), is_p0, body)
+
+    def _prove(self, placed: PlacedMessage, salt: bytes) -> MessageProof:
+        """Return the proof of one message. The tree of its group is computed once a segment."""
+        proof = placed.proven.proof
+        if proof is not self._proof:
+            self._proof, self._trees = proof, {}
+        leaf = placed.proven.leaf(placed.place.number)
+        group = proof.groups[leaf.group]
+        if leaf.group not in self._trees:
+            self._trees[leaf.group] = levels(filled_leaves(proof, leaf.group))
+        at, path = leaf.position, []
+        for row in self._trees[leaf.group][:-1]:
+            path.append(row[at ^ 1])
+            at //= 2
+        return MessageProof(group.key_id, group.signature, group.size, leaf.position, tuple(path), salt)
+
+
+def _name(record: Record, digest: bytes) -> tuple[Named, bytes | None]:
+    """Return the name of a message, and the JSON of its clear part if there is one."""
+    message_id = _uuid(record, "ce_id") or uuid5(_NAMELESS, digest.hex())
+    try:
+        type_text = _text(record, "ce_type")
+        if (role := ROLE_BY_TYPE.get(type_text)) is not None:
+            return Named(message_id, role, role), split_value(record.value or b"")[0]
+        name = partial(
+            name_unread,
+            message_id,
+            type_text,
+            sender=_text(record, "ce_sender"),
+            recipient=_text(record, "ce_recipient"),
+            subject=UUID(_text(record, "ce_subject")),
+        )
+    except (Refused, ValueError):
+        return Named(message_id, Role.FACT, MALFORMED), None
+    try:
+        clear, _ = split_value(record.value or b"")
+        return name(clear=_parse(clear)), clear
+    except (Refused, ValueError):
+        stated = name(clear={})
+        return Named(message_id, stated.role, MALFORMED, stated.subject), None
+
+
+def _parse(clear: bytes) -> Mapping[str, Any]:
+    value = from_json(clear)
+    if not isinstance(value, dict):
+        raise ValueError("clear")
+    return value
+
+
+def _uuid(record: Record, name: str) -> UUID | None:
+    try:
+        return UUID(_text(record, name))
+    except ValueError:
+        return None
+
+
+def _text(record: Record, name: str) -> str:
+    """Return the text of a header. Raises `ValueError` if there is none, or more than one."""
+    value = _header(record, name)
+    if value is None:
+        raise ValueError(name)
+    return value.decode("ascii")
+
+
+def _header(record: Record, name: str) -> bytes | None:
+    values = [value for each, value in record.headers if each == name]
+    return values[0] if len(values) == 1 else None

@@ -1,0 +1,111 @@
+"""A verified record as bytes: the same form in `Taken.record`, in table `exception` and for evidence.
+
+    version · partition · offset · broker time in µs · topic id · parts
+
+Each part is its length (4 bytes, all ones for an absent part) and its bytes: topic, writer, key, value, wrap, salt and
+proof, then the name and value of each header. The sealed part stays sealed; the clear part holds no content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from struct import Struct
+from struct import error as StructError  # noqa: N812 - the library's class has a lower-case name
+from typing import Final
+from uuid import UUID
+
+from shared.envelope.content_proof import MessageProof
+from shared.exchange.message import Record
+from shared.kernel.errors import Defect
+from shared.ledger.tree import HASH_BYTES
+
+_VERSION: Final = 1
+_HEAD: Final = Struct(">BHqqB16s")
+_LENGTH: Final = Struct(">I")
+_ABSENT: Final = 0xFFFFFFFF
+_TIME_STATED: Final = 1
+_HAS_TOPIC_ID: Final = 2
+_PROOF: Final = Struct(">HHB")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def pack(record: Record) -> bytes:
+    """Return the bytes of a record, with what was proven of it."""
+    flags = (_TIME_STATED if record.time_stated else 0) | (0 if record.topic_id is None else _HAS_TOPIC_ID)
+    topic_id = bytes(16) if record.topic_id is None else record.topic_id.bytes
+    broker_time = (record.broker_time - _EPOCH) // _MICROSECOND
+    parts: list[bytes | None] = [record.topic.encode(), record.writer.encode(), record.key, record.value]
+    parts += [record.wrap, record.salt, None if record.proof is None else _pack_proof(record.proof)]
+    for name, value in record.headers:
+        parts += [name.encode(), value]
+    packed = [_HEAD.pack(_VERSION, record.partition, record.offset, broker_time, flags, topic_id)]
+    for part in parts:
+        packed += (_LENGTH.pack(_ABSENT),) if part is None else (_LENGTH.pack(len(part)), part)
+    return b"".join(packed)
+
+
+def unpack(packed: bytes) -> Record:
+    """Return the record that `pack` was given. Raises `Defect("record_malformed")` for other bytes."""
+    try:
+        version, partition, offset, broker_time, flags, topic_id = _HEAD.unpack_from(packed)
+        if version != _VERSION:
+            raise ValueError(version)
+        topic, writer, key, value, wrap, salt, proof, *headers = _read_parts(packed)
+        return Record(
+            topic=(topic or b"").decode(),
+            partition=partition,
+            offset=offset,
+            broker_time=_EPOCH + broker_time * _MICROSECOND,
+            key=key,
+            headers=tuple(((name or b"").decode(), text) for name, text in _pairs(headers)),
+            value=value,
+            time_stated=bool(flags & _TIME_STATED),
+            topic_id=UUID(bytes=topic_id) if flags & _HAS_TOPIC_ID else None,
+            writer=(writer or b"").decode(),
+            wrap=wrap or b"",
+            proof=None if proof is None else _unpack_proof(proof, salt or b""),
+            salt=salt or b"",
+        )
+    except (StructError, ValueError):
+        raise Defect("record_malformed") from None
+
+
+def _read_parts(packed: bytes) -> Iterator[bytes | None]:
+    at = _HEAD.size
+    while at < len(packed):
+        (length,) = _LENGTH.unpack_from(packed, at)
+        at += _LENGTH.size
+        if length == _ABSENT:
+            yield None
+            continue
+        if at + length > len(packed):
+            raise ValueError(length)
+        yield packed[at : at + length]
+        at += length
+
+
+def _pairs(headers: list[bytes | None]) -> Iterator[tuple[bytes | None, bytes | None]]:
+    return zip(headers[::2], headers[1::2], strict=True)
+
+
+def _pack_proof(proof: MessageProof) -> bytes:
+    key_id = proof.key_id.encode()
+    head = _PROOF.pack(proof.size, proof.position, len(key_id))
+    return b"".join((head, key_id, len(proof.signature).to_bytes(1), proof.signature, *proof.path))
+
+
+def _unpack_proof(packed: bytes, salt: bytes) -> MessageProof:
+    size, position, key_bytes = _PROOF.unpack_from(packed)
+    key_end = _PROOF.size + key_bytes
+    signature_end = key_end + 1 + packed[key_end]
+    path = packed[signature_end:]
+    return MessageProof(
+        packed[_PROOF.size : key_end].decode(),
+        packed[key_end + 1 : signature_end],
+        size,
+        position,
+        tuple(path[at : at + HASH_BYTES] for at in range(0, len(path), HASH_BYTES)),
+        salt,
+    )

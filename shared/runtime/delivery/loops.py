@@ -1,0 +1,268 @@
+"""The loops that append to Kafka, under the relay's lease: own streams, copies for audit, and acknowledgements.
+
+Each stream has a task, an order and a back-off of its own: no stream waits for another one. A crash between an append
+and its note repeats the append with the same bytes; readers drop the second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from shared.envelope.keys import SigningKey
+from shared.exchange.topics import AUDIT
+from shared.kernel.clock import Clock
+from shared.kernel.errors import CausewayError, Unavailable
+from shared.messaging import relay
+from shared.messaging.ack_record import build_ack_record
+from shared.messaging.acks import find_ack_turn
+from shared.messaging.kafka.log import KafkaLog
+from shared.messaging.ports import PlacedRecord
+from shared.messaging.relay import AppendWatch
+from shared.messaging.streams import LANES, Incoming, Lane, Outgoing, Pair
+from shared.messaging.upkeep import give_ack
+from shared.runtime.delivery.gate import Gate, GateLog
+from shared.runtime.delivery.scopes import ScopeFactory
+from shared.runtime.watch.health import Check
+from shared.runtime.watch.logs import log
+
+#: Codes of an operator's fault: the topic is missing, forbidden, or too small for a record.
+MENDED_BY_HAND: Final = frozenset({"broker_refuses", "broker_record_bound"})
+
+
+@dataclass(frozen=True, slots=True)
+class RelayOptions:
+    """The pauses of the relay in seconds. A pause after a failure doubles up to its maximum."""
+
+    poll_s: float = 1.0
+    back_off_s: float = 0.2
+    back_off_s_max: float = 5.0
+    refused_s: float = 10.0
+    refused_s_max: float = 300.0
+
+
+class _Turn:
+    """Work that one task does at a time, with a back-off of its own. `waits_for`: the code of the present failure."""
+
+    def __init__(self, name: str, work: Callable[[], Coroutine[Any, Any, bool]], options: RelayOptions) -> None:
+        """`work` returns whether there may be more of it."""
+        self._name = name
+        self._work = work
+        self._options = options
+        self._has_news = asyncio.Event()
+        self.waits_for = ""
+        self.task = asyncio.create_task(self._run())
+
+    def wake(self) -> None:
+        self._has_news.set()
+
+    async def _run(self) -> None:
+        options, failed_s, refused_s = self._options, 0.0, 0.0
+        while True:
+            await self._has_news.wait()
+            self._has_news.clear()
+            try:
+                if await self._work():
+                    self._has_news.set()
+                self.waits_for, failed_s, refused_s = "", 0.0, 0.0
+                continue
+            except CausewayError as error:
+                self.waits_for = error.code
+                log("relay_waits", code=error.code, topic=self._name)
+            except Exception as error:  # a defect stops this stream for a while, and no other
+                self.waits_for = "relay_defect"
+                log("relay_waits", code="relay_defect", topic=self._name, error=type(error).__name__)
+            if self.waits_for in MENDED_BY_HAND:
+                refused_s = min(refused_s * 2 or options.refused_s, options.refused_s_max)
+            failed_s = min(failed_s * 2 or options.back_off_s, options.back_off_s_max)
+            await asyncio.sleep(refused_s if self.waits_for in MENDED_BY_HAND else failed_s)
+            self._has_news.set()
+
+
+@dataclass(slots=True)
+class _Seen:
+    """The streams as one look found them."""
+
+    outgoing: dict[str, Outgoing] = field(default_factory=dict)
+    incoming: dict[str, Incoming] = field(default_factory=dict)
+
+
+class StreamRelay:
+    """Appends what is due. One active per instance. `wake` is called after each commit; polling is the fallback."""
+
+    def __init__(
+        self,
+        scopes: ScopeFactory,
+        kafka_log: KafkaLog,
+        *,
+        key: SigningKey,
+        peers: Callable[[], Sequence[str]],
+        clock: Clock,
+        gate: Gate | None = None,
+        options: RelayOptions = RelayOptions(),
+    ) -> None:
+        """`peers` returns the instances that may be probed. Raises `Unavailable` before there is a directory."""
+        self._scopes = scopes
+        self._kafka_log = kafka_log
+        self._key = key
+        self._peers = peers
+        self._clock = clock
+        self._gate = gate or Gate()
+        self._options = options
+        self._log = GateLog(kafka_log, self._gate, clock)
+        self._watch = AppendWatch()
+        self._has_news = asyncio.Event()
+        self._turns: dict[tuple[str, str, int], _Turn] = {}
+        self._waiting_streams: dict[tuple[str, Lane], str] = {}
+        self._waits_for = ""
+        self.last_progress: datetime | None = None
+
+    def wake(self) -> None:
+        """Look now instead of at the next poll: there may be something to append."""
+        self._has_news.set()
+
+    def check(self) -> Check:
+        """Ready also in an outage, which `reason` names: meanwhile messages are kept in the database."""
+        waits = sorted(turn.waits_for for turn in self._turns.values() if turn.waits_for)
+        gated = sorted(self._waiting_streams.values())
+        return Check("relay", True, next(filter(None, (self._waits_for, *gated, self.states_wait(), *waits)), ""))
+
+    def states_wait(self) -> str:
+        """Return why states wait, one of `gate.REASONS`, or ""."""
+        return self._gate.reason()
+
+    async def run(self) -> None:
+        """Append until cancelled."""
+        try:
+            while True:
+                self._has_news.clear()
+                await self._look()
+                try:
+                    async with asyncio.timeout(self._options.poll_s):
+                        await self._has_news.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            tasks = [turn.task for turn in self._turns.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look(self) -> None:
+        """Wake the tasks that have something to do."""
+        try:
+            seen = await self._see()
+            self._waits_for = ""
+        except Unavailable as error:
+            self._waits_for = error.code
+            log("relay_waits", code=error.code)
+            return
+        now = self._clock.now()
+        for peer, outgoing in seen.outgoing.items():
+            for lane in LANES:
+                own = outgoing.lanes[lane]
+                if own.sent < own.last:
+                    self._wake_turn("stream", peer, lane)
+                else:
+                    self._waiting_streams.pop((peer, lane), None)
+                if own.copy_above is not None:
+                    self._wake_turn("copy", peer, lane)
+        for peer in {*seen.outgoing, *seen.incoming, *self._listed_peers()}:
+            incoming = seen.incoming.get(peer) or Incoming(Pair(peer, self._scopes.instance))
+            if find_ack_turn(incoming, seen.outgoing.get(peer), now) is not None:
+                self._wake_turn("ack", peer, Lane.URGENT)
+
+    async def _see(self) -> _Seen:
+        own = self._scopes.instance
+        async with self._scopes.read() as tx:
+            incoming = {each.pair.writer: each for each in await tx.list_incoming() if each.pair.addressee == own}
+            return _Seen(await tx.load_outgoing(None, lock=False), incoming)
+
+    def _listed_peers(self) -> Sequence[str]:
+        try:
+            return self._peers()
+        except Unavailable:
+            return ()
+
+    def _wake_turn(self, kind: str, peer: str, lane: Lane) -> None:
+        turn = self._turns.get((kind, peer, lane))
+        if turn is None:
+            works: dict[str, Callable[[], Coroutine[Any, Any, bool]]] = {
+                "stream": lambda: self.append_next(peer, lane),
+                "copy": lambda: self.copy_next(peer, lane),
+                "ack": lambda: self.append_ack(peer),
+            }
+            turn = self._turns[kind, peer, lane] = _Turn(peer, works[kind], self._options)
+        turn.wake()
+
+    async def append_next(self, peer: str, lane: Lane) -> bool:
+        """Append the next records of a stream and move its pointer; return whether there may be more.
+
+        Raises `Unavailable`.
+        """
+        async with self._scopes.read() as tx:
+            batch = await relay.load_next(tx, peer, lane)
+        if batch is None:
+            self._waiting_streams.pop((peer, lane), None)
+            return False
+        records, reason = self._open_part(batch.records)
+        if reason:
+            self._waiting_streams[peer, lane] = reason
+        else:
+            self._waiting_streams.pop((peer, lane), None)
+        if not records:
+            return False
+        batch = batch._replace(records=records)
+        has_lost = await relay.append(self._log, self._watch, batch)
+        if has_lost:
+            log("topic_lost_its_end", peer=peer, partition=int(lane))
+        async with self._scopes.read() as tx:
+            await relay.note_appended(tx, batch, has_lost=has_lost, now=self._clock.now())
+        self.last_progress = self._clock.now()
+        return has_lost or not reason
+
+    def _open_part(self, records: list[PlacedRecord]) -> tuple[list[PlacedRecord], str]:
+        """Return the records before the first segment that waits, and why that one waits."""
+        now = self._clock.now()
+        checked = None
+        for index, record in enumerate(records):
+            if record.segment is not checked:
+                checked = record.segment
+                if reason := self._gate.reason_of(checked, now):
+                    return records[:index], reason
+        return records, ""
+
+    async def copy_next(self, peer: str, lane: Lane) -> bool:
+        """Append copies that audit lacks to its own topic; return whether there may be more. Raises `Unavailable`."""
+        async with self._scopes.read() as tx:
+            batch = await relay.load_copies(tx, peer, lane, audit=AUDIT)
+        if batch is None:
+            return False
+        has_lost = await relay.append(self._log, self._watch, batch)
+        async with self._scopes.read() as tx:
+            await relay.note_copied(tx, peer, lane, batch=batch)
+            if has_lost:
+                await relay.note_lost_tail(tx, AUDIT, batch.lane)
+        return bool(batch.records)
+
+    async def append_ack(self, peer: str) -> bool:
+        """Append the acknowledgement that is due to a peer; one that is lost is asked for again. Raises `Unavailable`.
+
+        Return whether there may be more.
+        """
+        pair, topic = Pair(peer, self._scopes.instance), Pair(self._scopes.instance, peer)
+        async with self._scopes.open() as scope:
+            ack = await give_ack(scope, pair)
+            if ack is None:
+                return False
+            record = build_ack_record(ack, await scope.tx.load_incoming(pair, lock=False), self._key)
+        appended = await self._kafka_log.append_bytes(topic, Lane.URGENT, [record])
+        if self._watch.note(topic, Lane.URGENT, appended):
+            log("topic_lost_its_end", peer=peer, partition=int(Lane.URGENT))
+            async with self._scopes.read() as tx:
+                await relay.note_lost_tail(tx, peer, Lane.URGENT)
+            self.wake()
+        return False

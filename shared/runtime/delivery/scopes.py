@@ -1,0 +1,63 @@
+"""Transactions of messaging over the database of an instance."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from shared.exchange.topics import AUDIT
+from shared.kernel.clock import Clock
+from shared.kernel.ids import coarse_uuid7
+from shared.messaging.ports import Composer, Subjects
+from shared.messaging.scope import Inbound, Scope
+from shared.messaging.store import PostgresMessagingTx
+from shared.runtime.database.transactions import Database, RowScope, Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeFactory:
+    """Opens the scopes of one instance. `row_scope`: the parties whose rows the features may change.
+
+    `check_session` raises `Unavailable` while the own topics were not yet compared with the database.
+    """
+
+    instance: str
+    database: Database
+    composer: Composer
+    subjects: Callable[[Session], Subjects]
+    inbound: Callable[[Session], Inbound]
+    row_scope: Callable[[], RowScope | None]
+    clock: Clock
+    check_session: Callable[[], None] = lambda: None
+
+    @asynccontextmanager
+    async def open(self, *, is_check: bool = False) -> AsyncIterator[Scope]:
+        """Open a transaction that commits on normal exit. `is_check`: it is the comparison itself.
+
+        Raises `Unavailable`.
+        """
+        async with self.database.transaction(self.row_scope(), keeps_plans=True) as session:
+            if not is_check:
+                self.check_session()
+            yield self._make(session)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[PostgresMessagingTx]:
+        """Open a transaction that sees the tables of messaging alone."""
+        async with self.database.transaction(keeps_plans=True) as session:
+            self.check_session()
+            yield PostgresMessagingTx(session, self.instance)
+
+    def _make(self, session: Session) -> Scope:
+        now = self.clock.now()
+        return Scope(
+            instance=self.instance,
+            audit=AUDIT,
+            tx=PostgresMessagingTx(session, self.instance),
+            subjects=self.subjects(session),
+            inbound=self.inbound(session),
+            composer=self.composer,
+            new_id=lambda: coarse_uuid7(now),
+            now=now,
+        )

@@ -1,0 +1,103 @@
+"""The comparison of the own topics with the database, at each database session, before anything is accepted.
+
+A restored database has given fewer numbers than its topics show. Then the streams begin a new incarnation. If Kafka
+does not answer within `READ_S_MAX`, the instance goes on: the first acknowledgement of each peer shows the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+from shared.kernel.errors import Unavailable
+from shared.messaging.incarnations import Head, read_back
+from shared.runtime.delivery.scopes import ScopeFactory
+from shared.runtime.watch.logs import log
+
+#: The time that the comparison waits for Kafka.
+READ_S_MAX: Final = 5.0
+_RETRY_S: Final = 0.5
+#: The code while the comparison is not done.
+UNCHECKED: Final = "streams_unchecked"
+
+#: Reads the last numbers that the topics of the own streams show, by peer. Raises `Unavailable`.
+ReadHeads = Callable[[Sequence[str]], Awaitable[Mapping[str, Sequence[Head]]]]
+
+
+class SessionCheck:
+    """Compares own topics with the database, once a database session. Open until a part of a service requires it."""
+
+    def __init__(
+        self, *, session_number: Callable[[], int], read_heads: ReadHeads, peers: Callable[[], Sequence[str]]
+    ) -> None:
+        """`session_number` changes with each database session; `peers` raises `Unavailable` before there is law."""
+        self._session_number = session_number
+        self._read_heads = read_heads
+        self._peers = peers
+        self._checked: int | None = None
+        self._is_required = False
+        self._done = asyncio.Event()
+
+    def check(self) -> None:
+        """Raise `Unavailable("streams_unchecked")` while this database session is not compared."""
+        if self._is_required and self._checked != self._session_number():
+            self._done.clear()
+            raise Unavailable(UNCHECKED)
+
+    def require(self) -> None:
+        """From now on nothing is sent, read or relayed by this process before the comparison."""
+        self._is_required = True
+
+    async def wait(self, seconds: float | None = None) -> None:
+        """Return once the present session is compared, or when the time is over."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self._checked != self._session_number():
+                    self._done.clear()
+                    await self._done.wait()
+        except TimeoutError:
+            return
+
+    async def run(self, scopes: ScopeFactory, *, poll_s: float = 0.1) -> None:
+        """Compare at each database session until cancelled."""
+        while True:
+            number = self._session_number()
+            if number == self._checked:
+                await asyncio.sleep(poll_s)
+                continue
+            try:
+                await self.compare(scopes)
+            except Unavailable as error:
+                log("relay_waits", code=error.code)
+                await asyncio.sleep(_RETRY_S)
+                continue
+            self._checked = number
+            self._done.set()
+
+    async def compare(self, scopes: ScopeFactory) -> None:
+        """Read the log first, then the rows, and open the incarnations that are due. Raises `Unavailable`."""
+        async with scopes.open(is_check=True) as scope:
+            peers = sorted({*(await scope.tx.load_outgoing(None, lock=False)), *self._known_peers()})
+        heads: Mapping[str, Sequence[Head]] = {}
+        try:
+            async with asyncio.timeout(READ_S_MAX):
+                heads = await self._read_heads(peers)
+        except (Unavailable, TimeoutError):
+            log("relay_waits", code="topics_unread")
+        for peer in peers:
+            if not heads.get(peer):
+                continue
+            async with scopes.open(is_check=True) as scope:
+                before = (await scope.tx.load_outgoing([peer], lock=True)).get(peer)
+                after = await read_back(scope, peer, before, heads=heads[peer])
+                if after is not before:
+                    await scope.save([after])
+            if before is not None and after.incarnation != before.incarnation:
+                log("incarnation_opened", peer=peer)
+
+    def _known_peers(self) -> Sequence[str]:
+        try:
+            return self._peers()
+        except Unavailable:
+            return ()

@@ -1,0 +1,178 @@
+"""The upkeep of an instance's streams, beside its relay: new peers, due work of each pair, exceptions, and days.
+
+at the start of the process   each peer is probed until it answers, and told what this release reads
+every 5 s                     resync answers, purge, messages of a former incarnation, limits
+with a new document           another attempt at messages that waited
+nightly                       a probe and a resync of each pair; partitions for the days to come
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from datetime import date, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from shared.exchange.message import Draft
+from shared.kernel.clock import Clock
+from shared.kernel.errors import CausewayError, Unavailable
+from shared.messaging.exceptions import OpenException
+from shared.messaging.incarnations import await_reply, open_incarnation
+from shared.messaging.sending import finish
+from shared.messaging.streams import LANES, Outgoing, Pair
+from shared.messaging.upkeep import RETRIED, check_pair, retry_exceptions, tend_pair
+from shared.runtime.database.transactions import Database
+from shared.runtime.delivery.scopes import ScopeFactory
+from shared.runtime.delivery.sending import draft_of
+from shared.runtime.watch.logs import log
+
+TEND_S: Final = 5.0
+#: Exceptions that one transaction tries again.
+RETRIED_MAX: Final = 200
+#: The hour of the nightly check, UTC.
+NIGHT_HOUR: Final = 2
+#: Days whose partitions are made ahead, and days for which an empty one is kept.
+DAYS_AHEAD: Final = 8
+DAYS_KEPT: Final = 2
+
+_MAKE_DAYS: Final = "SELECT make_segment_days($1, $2)"
+_DROP_DAYS: Final = "SELECT drop_segment_days(least($1::date, (SELECT min(day) FROM segment) - 1))"
+_ASKED: Final = "SELECT peer FROM resync_state WHERE nonce IS NOT NULL"
+
+
+class UpkeepLoop:
+    """One active per instance, under the relay's lease."""
+
+    def __init__(
+        self,
+        scopes: ScopeFactory,
+        database: Database,
+        *,
+        peers: Callable[[], Sequence[str]],
+        announcement: Callable[[str], Draft],
+        law_state: Callable[[], Hashable],
+        clock: Clock,
+        wake: Callable[[], None],
+    ) -> None:
+        """`announcement`: the message that tells a peer what this release reads. `law_state` changes with documents.
+
+        `peers`, `announcement` and `law_state` raise `Unavailable` before there is law.
+        """
+        self._scopes = scopes
+        self._database = database
+        self._peers = peers
+        self._announcement = announcement
+        self._law_state = law_state
+        self._clock = clock
+        self._wake = wake
+        self._started: set[str] = set()
+        self._retried: Hashable = None
+        self._days_made: date | None = None
+        self._checked: dict[str, date] = {}
+
+    async def run(self) -> None:
+        """Work until cancelled. A failed step is reported and made again at the next turn."""
+        while True:
+            await self.turn()
+            await asyncio.sleep(TEND_S)
+
+    async def turn(self) -> None:
+        """Do each step that is due now."""
+        for step in (self.make_days, self.start_peers, self.tend_pairs, self.retry_waiting, self.check_pairs):
+            await _report(step())
+
+    async def start_peers(self) -> None:
+        """Probe each peer that this process has not started with, and tell it what this release reads."""
+        for peer in self._peers():
+            if peer not in self._started:
+                await self._start_peer(peer)
+                self._started.add(peer)
+                self._wake()
+
+    async def _start_peer(self, peer: str) -> None:
+        async with self._scopes.open() as scope:
+            scope.send(draft_of(self._announcement(peer), scope.instance))
+            await finish(scope)
+            outgoing = (await scope.tx.load_outgoing([peer], lock=True)).get(peer)
+            outgoing = outgoing or await open_incarnation(scope, peer, None)
+            await_reply(outgoing, scope.now)
+            await scope.save([outgoing])
+
+    async def tend_pairs(self) -> None:
+        """Do the due work of each pair."""
+        async with self._scopes.read() as tx:
+            found = await tx.load_outgoing(None, lock=False)
+        asked = {row["peer"] for row in await self._database.fetch(_ASKED)}
+        for peer in sorted({*found, *asked}):
+            while peer in asked or _needs_tending(found.get(peer)):
+                asked.discard(peer)
+                async with self._scopes.open() as scope:
+                    await tend_pair(scope, peer)
+                self._wake()
+                if peer not in found or not found[peer].sources:
+                    break
+                async with self._scopes.read() as tx:
+                    found |= await tx.load_outgoing([peer], lock=False)
+
+    async def retry_waiting(self) -> None:
+        """Try messages again that waited for a document, a place or a release: once after each change of the law."""
+        state = self._law_state()
+        if state == self._retried:
+            return
+        async with self._scopes.read() as tx:
+            writers = [each.pair.writer for each in await tx.list_incoming()]
+        for writer in writers:
+            after = None
+            while rows := await self._retry_page(writer, after):
+                after = rows[-1].since, rows[-1].taken.named.message_id
+        self._retried = state
+
+    async def _retry_page(self, writer: str, after: tuple[datetime, UUID] | None) -> list[OpenException]:
+        async with self._scopes.open() as scope:
+            # As a batch of this writer does: no exception ends meanwhile.
+            await scope.tx.load_incoming(Pair(writer, scope.instance), lock=True)
+            rows = await scope.tx.list_exceptions(writer=writer, kinds=RETRIED, after=after, rows_max=RETRIED_MAX)
+            if rows:
+                await retry_exceptions(scope, rows)
+        if rows:
+            self._wake()
+        return rows
+
+    async def check_pairs(self) -> None:
+        """Probe each peer and ask for its holdings, once a night. The night of the process's start does not count."""
+        today = (self._clock.now() - timedelta(hours=NIGHT_HOUR)).date()
+        for peer in self._peers():
+            if self._checked.setdefault(peer, today) < today:
+                async with self._scopes.open() as scope:
+                    await check_pair(scope, peer)
+                self._checked[peer] = today
+                self._wake()
+
+    async def make_days(self) -> None:
+        """Make the partitions of the days to come, and drop those whose messages are all acknowledged."""
+        today = self._clock.now().date()
+        if self._days_made == today:
+            return
+        await self._database.fetch(_MAKE_DAYS, today, DAYS_AHEAD)
+        await self._database.fetch(_DROP_DAYS, today - timedelta(days=DAYS_KEPT))
+        self._days_made = today
+
+
+def _needs_tending(outgoing: Outgoing | None) -> bool:
+    if outgoing is None:
+        return False
+    is_purged = all(outgoing.lowest_acked(lane) <= outgoing.lanes[lane].kept_above for lane in LANES)
+    return outgoing.is_limited or bool(outgoing.sources) or not is_purged
+
+
+async def _report(step: Awaitable[None]) -> None:
+    """Await a step; a failure is reported by its code, or by the name of its error."""
+    try:
+        await step
+    except Unavailable as error:
+        log("upkeep_waits", code=error.code)
+    except CausewayError as error:
+        log("upkeep_waits", code=error.code)
+    except Exception as error:  # the relay beside it goes on
+        log("upkeep_waits", code="upkeep_defect", error=type(error).__name__)

@@ -1,0 +1,198 @@
+"""The streams of an instance, wired: what sends, relays, reads and tends them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from uuid import UUID
+
+import asyncpg
+
+from shared.exchange.accept import ReadingInstance
+from shared.exchange.message import Draft
+from shared.exchange.senders import SigningKeys
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Defect
+from shared.messaging.composition import SegmentComposer
+from shared.messaging.exceptions import Outcome, Taken
+from shared.messaging.incarnations import Head
+from shared.messaging.kafka.heads import read_own_heads
+from shared.messaging.kafka.log import KafkaLog
+from shared.messaging.scope import Inbound, Scope
+from shared.messaging.streams import Place
+from shared.routing.directory_index import DirectoryIndex
+from shared.routing.shelf import DocumentShelf
+from shared.runtime.database.transactions import Database, RowScope, Session
+from shared.runtime.delivery.control import ControlLetterWriter
+from shared.runtime.delivery.gate import Gate
+from shared.runtime.delivery.inbound import PartyInbound
+from shared.runtime.delivery.loops import StreamRelay
+from shared.runtime.delivery.peers import compose_reads, peers_of
+from shared.runtime.delivery.reading import InboxReader
+from shared.runtime.delivery.scopes import ScopeFactory
+from shared.runtime.delivery.sealing_keys import DirectorySealingKeys
+from shared.runtime.delivery.sending import StreamSending
+from shared.runtime.delivery.session_check import SessionCheck
+from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects, TrackItem
+from shared.runtime.delivery.unit import Handler
+from shared.runtime.delivery.upkeep_loop import UpkeepLoop
+from shared.runtime.instance.keys import InstanceKeys
+from shared.runtime.kafka.access import KafkaAccess
+
+
+class NoTracks:
+    """`FeatureTracks` of a service that owns no subjects."""
+
+    def __init__(self, driver: asyncpg.Connection) -> None: ...
+
+    async def mark_missing(self, items: Sequence[TrackItem], peer: str) -> None: ...
+
+    async def mark_untold(self, items: Sequence[TrackItem], peer: str) -> None: ...
+
+    async def taken_back_there(self, items: Sequence[TrackItem], peer: str) -> None: ...
+
+    async def note_places(self, places: Mapping[UUID, Place], peer: str) -> None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class InstanceStreams:
+    """The streams of one instance over its database, keys and documents. `wake` is called after each commit.
+
+    `lateness`: the reason why the documents here cannot be trusted, or "". Its methods raise `Unavailable` before there
+    is a directory.
+    """
+
+    instance: str
+    access: Callable[[], KafkaAccess]
+    database: Database
+    keys: InstanceKeys
+    shelf: DocumentShelf
+    clock: Clock
+    tracks: Callable[[asyncpg.Connection], FeatureTracks]
+    lateness: Callable[[], str]
+    wake: Callable[[], None]
+    session_check: SessionCheck = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.session_check = SessionCheck(
+            session_number=lambda: self.database.session_number, read_heads=self._read_heads, peers=self.list_peers
+        )
+
+    def directory(self) -> DirectoryIndex:
+        """Return the directory in force."""
+        return self.shelf.directories.active(self.clock.now())
+
+    def row_scope(self) -> RowScope:
+        """Return the scope in which the instance applies messages: all parties that it serves or served."""
+        return RowScope(self.directory().reached_at(self.instance), "service", "apply")
+
+    def list_peers(self) -> list[str]:
+        """Return the instances that this one writes to."""
+        return peers_of(self.instance, self.directory())
+
+    def composer(self) -> SegmentComposer:
+        """Return what seals and proves this instance's messages."""
+        return SegmentComposer(
+            self.keys.signing,
+            sealing_keys=DirectorySealingKeys(self.directory, self.clock),
+            control_letters=ControlLetterWriter(self.instance, self.clock),
+        )
+
+    def signing_keys(self) -> SigningKeys:
+        """Return the keys of instances by the directories that were in force."""
+        return SigningKeys(self.shelf.directories, self.clock)
+
+    def subjects(self, session: Session) -> PartySubjects:
+        """Return the subjects of this instance in a transaction."""
+        return PartySubjects(
+            session,
+            self.instance,
+            self.tracks(session.driver),
+            is_placed=lambda party, instance: self.directory().serves(instance, party),
+            now=self.clock.now(),
+        )
+
+    async def last_step(self, driver: asyncpg.Connection, gathered: Sequence[object]) -> None:
+        """Place what a transaction sends (`Database.last_step`). Raises `Unavailable("streams_unchecked")`."""
+        self.session_check.check()
+        await StreamSending(self.instance, self.composer(), self.subjects, clock=self.clock)(driver, gathered)
+
+    def scopes(self, handler: Handler | None = None) -> ScopeFactory:
+        """Return the transactions of messaging. Without a handler no message of another instance can be applied."""
+        return ScopeFactory(
+            instance=self.instance,
+            database=self.database,
+            composer=self.composer(),
+            subjects=self.subjects,
+            inbound=partial(self._inbound, handler),
+            row_scope=self.row_scope,
+            clock=self.clock,
+            check_session=self.session_check.check,
+        )
+
+    def open_log(self) -> KafkaLog:
+        """Return the log that this instance appends to. The caller closes it."""
+        return KafkaLog(self.access(), instance=self.instance, key=self.keys.signing)
+
+    def relay(self, kafka_log: KafkaLog, handler: Handler) -> StreamRelay:
+        """Return the relay, not running."""
+        return StreamRelay(
+            self.scopes(handler),
+            kafka_log,
+            key=self.keys.signing,
+            peers=self.list_peers,
+            clock=self.clock,
+            gate=Gate(self.lateness),
+        )
+
+    def upkeep(self, handler: Handler) -> UpkeepLoop:
+        """Return the upkeep of the streams, not running."""
+        return UpkeepLoop(
+            self.scopes(handler),
+            self.database,
+            peers=self.list_peers,
+            announcement=self._compose_reads,
+            law_state=self._law_state,
+            clock=self.clock,
+            wake=self.wake,
+        )
+
+    def reader(self, handler: Handler) -> InboxReader:
+        """Return the reader of the inbox, not running."""
+        return InboxReader(
+            self.access(),
+            self.instance,
+            self.scopes(handler),
+            keys=self.signing_keys(),
+            clock=self.clock,
+            wake=self.wake,
+        )
+
+    def _inbound(self, handler: Handler | None, session: Session) -> Inbound:
+        if handler is None:
+            return _NoInbound()
+        reader = ReadingInstance(self.instance, self.shelf, list(self.keys.opening.values()), self.clock)
+        return PartyInbound(session, handler, reader)
+
+    async def _read_heads(self, peers: Sequence[str]) -> Mapping[str, Sequence[Head]]:
+        return await read_own_heads(self.access(), self.instance, peers, keys=self.signing_keys())
+
+    def _compose_reads(self, peer: str) -> Draft:
+        return compose_reads(self.instance, peer, self.directory(), self.clock.now())
+
+    def _law_state(self) -> Hashable:
+        """Return what changes when documents arrive or take effect."""
+        directories, policies = self.shelf.directories, self.shelf.policies
+        in_force = self.directory().digest, policies.active(self.clock.now()).digest
+        return directories.newest, policies.newest, in_force
+
+
+class _NoInbound:
+    """The inbound of a transaction that applies and hears nothing."""
+
+    async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
+        raise Defect("no_inbound")
+
+    async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        raise Defect("no_inbound")
