@@ -19,12 +19,7 @@ def from_base64url(text: str) -> bytes:
     The standard library skips foreign characters and ignores the unused bits of the last one, so a
     changed text could decode to the same bytes; writing it again catches both.
     """
-    data = read_known(text)
+    data = a2b_base64(text.encode("ascii").translate(_STANDARD) + b"=" * (-len(text) % 4))
     if to_base64url(data) != text:
         raise ValueError("not canonical base64url")
     return data
-
-
-def read_known(text: str) -> bytes:
-    """Read a text that is known to be one that `to_base64url` writes. Any other is read somehow, or a `ValueError`."""
-    return a2b_base64(text.encode("ascii").translate(_STANDARD) + b"=" * (-len(text) % 4))

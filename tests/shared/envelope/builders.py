@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import NamedTuple
 from uuid import UUID
 
 from hypothesis import strategies as st
 
-from shared.envelope.batch import covered_bytes, sign_batch
-from shared.envelope.headers import COVERED, FIRST_OF_EPOCH, PROOF, Attributes, Envelope, Previous, Tier
-from shared.envelope.keys import SigningKey, VerifyKey
+from shared.envelope.content_proof import MessageProof, leaf_digest, message_proof, prove_content, unpack_proof
+from shared.envelope.headers import COVERED, Attributes, Envelope, Tier
+from shared.envelope.keys import SigningKey
 from shared.kernel.clock import coarse
 
 KEY = SigningKey(bytes(range(32)))
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-EPOCH = UUID("0195395e-fa00-7abc-8def-0123456789ab")
 GUARD = "00112233445566778899aabbccddeeff normal"
-BODY = b'{"clear":{"revision":1},"sealed":"v2.x25519.x25519-00.AAAA"}'
+BODY = b'{"revision":1}\n\x00\xffsealed'
 
 
 def uuid7_of(number: int) -> UUID:
@@ -26,7 +27,7 @@ def uuid7_of(number: int) -> UUID:
     return UUID(int=(number & ~(0xF << 76) & ~(0b11 << 62)) | (0x7 << 76) | (0b10 << 62))
 
 
-def attributes(number: int = 1, *, key_id: str = KEY.key_id, sender: str = "hotline-a") -> Attributes:
+def attributes(number: int = 1, *, sender: str = "hotline-a") -> Attributes:
     return Attributes(
         id=uuid7_of(number << 96 | 0xABCDEF << 32 | number),
         type="causeway.referral_routed.v1",
@@ -37,37 +38,47 @@ def attributes(number: int = 1, *, key_id: str = KEY.key_id, sender: str = "hotl
         sender=sender,
         recipient="agency-b",
         tier=Tier.HOSTED,
-        key_id=key_id,
-        sequence=number,
         exercise=False,
-        epoch=EPOCH,
         guard=GUARD,
     )
 
 
-def batch(size: int, *, key: SigningKey = KEY) -> list[Envelope]:
+class Proven(NamedTuple):
+    """A message and its proof for outsiders."""
+
+    envelope: Envelope
+    proof: MessageProof
+
+
+def covered_bytes(attributes: Attributes, body: bytes) -> bytes:
+    return attributes.head.encode() + body
+
+
+def prove(envelopes: Sequence[Envelope], key: SigningKey = KEY) -> list[Proven]:
+    """Messages in one group, signed by `key`."""
+    salts = [bytes([number]) * 16 for number in range(len(envelopes))]
+    digests = [
+        leaf_digest(salt, covered_bytes(each.attributes, each.body))
+        for salt, each in zip(salts, envelopes, strict=True)
+    ]
+    proof = unpack_proof(prove_content([(range(len(envelopes)), b"")], digests, key))
+    return [Proven(each, message_proof(proof, at, salts[at])) for at, each in enumerate(envelopes)]
+
+
+def batch(size: int, *, key: SigningKey = KEY) -> list[Proven]:
     """`size` messages under one signature of `key`, each with a body of its own."""
-    drafts = [(attributes(number, key_id=key.key_id), BODY + b" " * number) for number in range(1, size + 1)]
-    proofs = sign_batch([covered_bytes(draft, body) for draft, body in drafts], key)
-    return [Envelope(draft, proof, body) for (draft, body), proof in zip(drafts, proofs, strict=True)]
+    return prove([Envelope(attributes(number), BODY + b" " * number) for number in range(1, size + 1)], key)
 
 
-def with_everything() -> Envelope:
-    """The seventh of eleven signed messages: the first of an epoch, from a later release that says more."""
+def with_everything() -> Proven:
+    """The seventh of eleven signed messages: one from a later release that says more."""
     drafts = [attributes(number) for number in range(1, 12)]
-    drafts[6] = replace(drafts[6], previous=Previous(EPOCH, 41), extensions=(("ce_xhint", "1"), ("ce_xmore", "later")))
-    proofs = sign_batch([covered_bytes(draft, BODY) for draft in drafts], KEY)
-    return Envelope(drafts[6], proofs[6], BODY)
+    drafts[6] = replace(drafts[6], extensions=(("ce_xhint", "1"), ("ce_xmore", "later")))
+    return prove([Envelope(each, BODY) for each in drafts])[6]
 
 
 #: The headers of `with_everything`.
-EVERY = (*COVERED, *FIRST_OF_EPOCH, "ce_xhint", "ce_xmore", *PROOF)
-
-
-def keys_of(*known: VerifyKey, sender: str = "hotline-a") -> dict[tuple[str, str], VerifyKey]:
-    """A directory in which `sender` may sign with each of `known`."""
-    return {(sender, key.key_id): key for key in known}
-
+EVERY = (*COVERED, "ce_xhint", "ce_xmore")
 
 visible_texts = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=256)
 instance_names = st.text(string.ascii_letters + string.digits + "._~-", min_size=1, max_size=40)
@@ -89,19 +100,13 @@ any_attributes = st.builds(
     sender=visible_texts,
     recipient=visible_texts,
     tier=st.sampled_from(Tier),
-    key_id=visible_texts,
-    sequence=st.integers(0, 2**53 - 1),
     exercise=st.booleans(),
-    epoch=uuids,
     guard=st.builds("{} {}".format, st.text("0123456789abcdef", min_size=32, max_size=32), st.sampled_from(FATES)),
 )
-#: Also with what only some messages have: the first of an epoch, and one of a later release.
+#: Also with the extensions of a later release.
 any_further_attributes = st.builds(
-    lambda attributes, previous, extensions: replace(
-        attributes, previous=previous, extensions=tuple(sorted(extensions.items()))
-    ),
+    lambda attributes, extensions: replace(attributes, extensions=tuple(sorted(extensions.items()))),
     any_attributes,
-    st.none() | st.builds(Previous, st.none() | uuids, st.none() | st.integers(0, 2**53 - 1)),
     st.dictionaries(
         st.text(string.ascii_lowercase + string.digits, max_size=19).map("ce_x{}".format), visible_texts, max_size=3
     ),

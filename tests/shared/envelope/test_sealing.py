@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from collections import Counter
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
@@ -14,11 +13,11 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.contracts.registry import SEALED_TEXT_MAX
 from shared.envelope import sealing
-from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.keys import OpeningKey, SuiteName
-from shared.envelope.sealing import Opener, SealContext, Sealer, open_disclosed, open_sealed, seal
+from shared.envelope.operations import KEY_OPERATIONS
+from shared.envelope.sealing import SealContext, check_sealable
+from shared.envelope.segment_sealing import GroupOpener, GroupSealer
 from shared.kernel.errors import Refused
 
 CONTEXT = SealContext(
@@ -38,50 +37,40 @@ SUITES = pytest.mark.parametrize("suite", KEYS)
 PLAINTEXT_BYTES_MAX = 46 * 1024 - 4
 
 
-def refusal(text: str, key: OpeningKey = KEY, context: SealContext = CONTEXT) -> str:
+class Sealed(NamedTuple):
+    """A group of one message."""
+
+    wrap: bytes
+    text: bytes
+
+
+def seal(plaintext: bytes, key: OpeningKey = KEY, context: SealContext = CONTEXT) -> Sealed:
+    sealer = GroupSealer(key.sealing_key)
+    return Sealed(sealer.wrap, sealer.seal(plaintext, context))
+
+
+def opened(sealed: Sealed, key: OpeningKey = KEY, context: SealContext = CONTEXT) -> bytes:
+    return GroupOpener([key]).open(sealed.text, sealed.wrap, context)
+
+
+def refusal(sealed: Sealed, key: OpeningKey = KEY, context: SealContext = CONTEXT) -> str:
     with pytest.raises(Refused) as caught:
-        open_sealed(text, key, context)
+        opened(sealed, key, context)
     return caught.value.code
 
 
-def prefix_of(key: OpeningKey) -> str:
-    return f"v2.{key.suite}.{key.key_id}."
-
-
-def sealed_raw(padded: bytes, *, data_key: bytes = b"d" * 32) -> str:
+def sealed_raw(padded: bytes, *, data_key: bytes = b"d" * 32) -> Sealed:
     """Bytes sealed correctly for `KEY`, by the module's own description alone, but not padded by us."""
     suite = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
-    info = f"causeway-wrap/v2\nx25519\n{KEY.key_id}\n{b'b'.hex() * 16}\n".encode()
+    info = f"causeway-wrap/v3\nx25519\n{KEY.key_id}\n{b'b'.hex() * 16}\n".encode()
     key, nonce = hmac.digest(data_key, CONTEXT.message_id.bytes, "sha256"), b"n" * 12
-    wrap = suite.encrypt(data_key, KEY.sealing_key.key, info)
-    sealed = AESGCM(key).encrypt(nonce, padded, CONTEXT.associated_data())
-    return prefix_of(KEY) + to_base64url(b"b" * 16 + wrap + nonce + sealed)
+    key_id = KEY.key_id.encode()
+    wrap = bytes([0, len(key_id)]) + key_id + b"b" * 16 + suite.encrypt(data_key, KEY.sealing_key.key, info)
+    return Sealed(wrap, nonce + AESGCM(key).encrypt(nonce, padded, CONTEXT.associated_data()))
 
 
-def message(number: int, **changes: Any) -> SealContext:
-    return replace(CONTEXT, message_id=UUID(int=CONTEXT.message_id.int + number), **changes)
-
-
-@pytest.fixture
-def encapsulated(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often HPKE sealed and opened."""
-    counted: Counter[str] = Counter()
-
-    class Counting:
-        def __init__(self, suite: Suite) -> None:
-            self._suite = suite
-
-        def encrypt(self, *given: Any) -> bytes:
-            counted["sealed"] += 1
-            return self._suite.encrypt(*given)
-
-        def decrypt(self, *given: Any) -> bytes:
-            counted["opened"] += 1
-            return self._suite.decrypt(*given)
-
-    counting = {name: Counting(suite) for name, suite in sealing._SUITES.items()}
-    monkeypatch.setattr(sealing, "_SUITES", counting)
-    return counted
+def message(number: int) -> SealContext:
+    return replace(CONTEXT, message_id=UUID(int=CONTEXT.message_id.int + number))
 
 
 @SUITES
@@ -89,108 +78,70 @@ def encapsulated(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 @settings(max_examples=50)
 def test_what_is_sealed_opens_for_its_recipient(suite: SuiteName, plaintext: bytes) -> None:
     key = KEYS[suite]
-    assert open_sealed(seal(plaintext, key.sealing_key, CONTEXT), key, CONTEXT) == plaintext
+    assert opened(seal(plaintext, key), key) == plaintext
 
 
 @SUITES
-def test_the_text_names_version_suite_and_key(suite: SuiteName) -> None:
-    assert seal(b"", KEYS[suite].sealing_key, CONTEXT).startswith(f"v2.{suite}.{KEYS[suite].key_id}.")
+def test_a_group_takes_one_encapsulation(suite: SuiteName) -> None:
+    before = KEY_OPERATIONS.by_kind()
+    sealer, opener = GroupSealer(KEYS[suite].sealing_key), GroupOpener([KEYS[suite]])
+    texts = [sealer.seal(b"%d" % number, message(number)) for number in range(50)]
+    found = [opener.open(text, sealer.wrap, message(number)) for number, text in enumerate(texts)]
+    assert found == [b"%d" % number for number in range(50)]
+    after = KEY_OPERATIONS.by_kind()
+    assert {kind: after[kind] - before[kind] for kind in ("encapsulate", "decapsulate")} == {
+        "encapsulate": 1,
+        "decapsulate": 1,
+    }
 
 
-@SUITES
-def test_what_one_transaction_sends_to_one_recipient_takes_one_encapsulation(
-    suite: SuiteName, encapsulated: Counter[str]
-) -> None:
-    sealer, opener, key = Sealer(), Opener([KEYS[suite]]), KEYS[suite].sealing_key
-    texts = [sealer.seal(b"%d" % number, key, message(number)) for number in range(50)]
-    assert [opener.open(text, message(number)) for number, text in enumerate(texts)] == [b"%d" % n for n in range(50)]
-    assert encapsulated == {"sealed": 1, "opened": 1}
-    # Control: each by itself, as it would be without a sealer for them all.
-    for number in range(3):
-        open_sealed(seal(b"", key, message(number)), KEYS[suite], message(number))
-    assert encapsulated == {"sealed": 4, "opened": 4}
-
-
-def test_two_recipients_of_one_key_have_nothing_in_common() -> None:
-    sealer = Sealer()
-    packed = [
-        from_base64url(sealer.seal(b"same", KEY.sealing_key, message(n, recipient=to)).removeprefix(prefix_of(KEY)))
-        for n, to in enumerate(("provider-a", "provider-b", "provider-a"))
+def test_two_groups_for_one_key_have_nothing_in_common_but_its_name() -> None:
+    first, second = (seal(b"same") for _ in range(2))
+    head = 2 + len(KEY.key_id)
+    assert first.wrap[:head] == second.wrap[:head]
+    parts = [
+        {each[at : at + 8] for each in (sealed.wrap[head:], sealed.text) for at in range(len(each) - 7)}
+        for sealed in (first, second)
     ]
-    first, second, third = [{each[at : at + 8] for at in range(len(each) - 7)} for each in packed]
-    assert not first & second
-    # To the same recipient they have: batch id and wrap, which tells no more than the proof does.
-    assert packed[0][:96] == packed[2][:96]
-    assert len(first & third) == 96 - 7
-
-
-def test_one_message_is_disclosed_without_those_beside_it() -> None:
-    sealer, opener = Sealer(), Opener([KEY])
-    one, other = (sealer.seal(b"%d" % number, KEY.sealing_key, message(number)) for number in (1, 2))
-    key = opener.message_key(one, message(1).message_id)
-    assert open_disclosed(one, key, message(1)) == b"1"
-    for text, context in ((other, message(2)), (other, message(1)), (one, message(2))):
-        with pytest.raises(Refused, match="sealed_unopenable"):
-            open_disclosed(text, key, context)
-
-
-def test_an_opener_remembers_a_bounded_number_of_data_keys(encapsulated: Counter[str]) -> None:
-    texts = [seal(b"", KEY.sealing_key, CONTEXT) for _ in range(3)]
-    opener = Opener([KEY], wraps_max=2)
-    for text in (*texts, *texts[1:]):
-        opener.open(text, CONTEXT)
-    assert encapsulated["opened"] == 3
-    opener.open(texts[0], CONTEXT)
-    assert encapsulated["opened"] == 4
-
-
-def test_what_did_not_open_is_not_remembered(encapsulated: Counter[str]) -> None:
-    packed = bytearray(from_base64url(seal(b"", KEY.sealing_key, CONTEXT).removeprefix(prefix_of(KEY))))
-    packed[20] ^= 1
-    opener, text = Opener([KEY]), prefix_of(KEY) + to_base64url(bytes(packed))
-    for _ in range(2):
-        with pytest.raises(Refused, match="sealed_unopenable"):
-            opener.open(text, CONTEXT)
-    assert encapsulated["opened"] == 2
+    assert not parts[0] & parts[1]
 
 
 def test_during_a_rotation_either_key_opens() -> None:
     old, new = KEY, OpeningKey.generate()
-    opener = Opener([old, new])
-    assert [opener.open(seal(b"x", key.sealing_key, CONTEXT), CONTEXT) for key in (old, new)] == [b"x", b"x"]
+    opener = GroupOpener([old, new])
+    sealed = [seal(b"x", key) for key in (old, new)]
+    assert [opener.open(each.text, each.wrap, CONTEXT) for each in sealed] == [b"x", b"x"]
 
 
 def test_a_wrap_made_for_another_key_or_batch_does_not_open() -> None:
     """The wrap's info names suite, key and batch: neither is changed with what stands around it kept."""
-    text, other = seal(b"", KEY.sealing_key, CONTEXT), OpeningKey.generate()
-    assert refusal(text.replace(KEY.key_id, other.key_id), other) == "sealed_unopenable"
-    packed = from_base64url(text.removeprefix(prefix_of(KEY)))
-    assert refusal(prefix_of(KEY) + to_base64url(b"\x00" * 16 + packed[16:])) == "sealed_unopenable"
+    (wrap, text), other = seal(b""), OpeningKey.generate()
+    assert len(other.key_id) == len(KEY.key_id)
+    assert refusal(Sealed(wrap.replace(KEY.key_id.encode(), other.key_id.encode()), text), other) == "sealed_unopenable"
+    head = 2 + len(KEY.key_id)
+    assert refusal(Sealed(wrap[:head] + bytes(16) + wrap[head + 16 :], text)) == "sealed_unopenable"
 
 
 def test_a_sealer_and_an_opener_show_no_key() -> None:
-    sealer = Sealer()
-    sealer.seal(b"", KEY.sealing_key, CONTEXT)
-    assert repr(sealer) == "Sealer(1)"
-    assert repr(next(iter(sealer._wraps.values()))) == "_Wrap(…)"
-    assert repr(Opener([KEY])) == f"Opener({KEY.key_id})"
+    assert repr(GroupSealer(KEY.sealing_key)) == "GroupSealer(…)"
+    assert repr(GroupOpener([KEY])) == f"GroupOpener({KEY.key_id})"
 
 
 def test_sealing_twice_gives_different_texts() -> None:
-    assert seal(b"same", KEY.sealing_key, CONTEXT) != seal(b"same", KEY.sealing_key, CONTEXT)
+    sealer = GroupSealer(KEY.sealing_key)
+    assert sealer.seal(b"same", CONTEXT) != sealer.seal(b"same", CONTEXT)
 
 
 @SUITES
-def test_a_changed_bit_anywhere_in_the_text_does_not_open(suite: SuiteName) -> None:
+def test_a_changed_bit_anywhere_does_not_open(suite: SuiteName) -> None:
     key = KEYS[suite]
-    text = seal(b"plaintext", key.sealing_key, CONTEXT).encode()
-    # Every bit of the prefix and of the last two characters (base64 leaves bits unused there), a sample of the others.
-    head = 8 * len(prefix_of(key))
-    bits = [*range(head), *range(head, len(text) * 8 - 16, 13), *range(len(text) * 8 - 16, len(text) * 8)]
-    for bit in bits:
-        changed = bytearray(text)
+    wrap, text = seal(b"plaintext", key)
+    whole, head = wrap + text, 8 * (2 + len(key.key_id) + 16)
+    for bit in [*range(head), *range(head, len(whole) * 8, 13)]:
+        changed = bytearray(whole)
         changed[bit // 8] ^= 1 << bit % 8
-        assert refusal(changed.decode("latin-1"), key) == "sealed_unopenable"
+        forged = Sealed(bytes(changed[: len(wrap)]), bytes(changed[len(wrap) :]))
+        assert refusal(forged, key) == "sealed_unopenable"
 
 
 @pytest.mark.parametrize(
@@ -207,22 +158,22 @@ def test_a_changed_bit_anywhere_in_the_text_does_not_open(suite: SuiteName) -> N
 )
 @SUITES
 def test_a_sealed_part_moved_into_another_message_does_not_open(suite: SuiteName, changes: dict[str, Any]) -> None:
-    text = seal(b"plaintext", KEYS[suite].sealing_key, CONTEXT)
-    assert refusal(text, KEYS[suite], replace(CONTEXT, **changes)) == "sealed_unopenable"
+    sealed = seal(b"plaintext", KEYS[suite])
+    assert refusal(sealed, KEYS[suite], replace(CONTEXT, **changes)) == "sealed_unopenable"
 
 
 @SUITES
 def test_another_key_of_the_same_suite_does_not_open(suite: SuiteName) -> None:
-    assert refusal(seal(b"", KEYS[suite].sealing_key, CONTEXT), OpeningKey.generate(suite)) == "sealed_unopenable"
+    assert refusal(seal(b"", KEYS[suite]), OpeningKey.generate(suite)) == "sealed_unopenable"
 
 
 def test_a_key_of_the_other_suite_does_not_open() -> None:
-    assert refusal(seal(b"", KEY.sealing_key, CONTEXT), KEYS["mlkem768-x25519"]) == "sealed_unopenable"
+    assert refusal(seal(b""), KEYS["mlkem768-x25519"]) == "sealed_unopenable"
 
 
-@given(st.text(max_size=60) | st.text(max_size=60).map((prefix_of(KEY) + "{}").format))
-def test_a_text_that_nobody_sealed_does_not_open(text: str) -> None:
-    assert refusal(text) == "sealed_unopenable"
+@given(st.binary(max_size=60))
+def test_a_text_that_no_sender_sealed_does_not_open(text: bytes) -> None:
+    assert refusal(Sealed(seal(b"").wrap, text)) == "sealed_unopenable"
 
 
 @pytest.mark.parametrize(
@@ -240,20 +191,16 @@ def test_a_text_that_nobody_sealed_does_not_open(text: str) -> None:
     ],
 )
 def test_the_length_of_a_text_tells_its_bucket_only(length: int, bucket: int) -> None:
-    text = seal(b"x" * length, KEY.sealing_key, CONTEXT)
-    assert len(from_base64url(text.removeprefix(prefix_of(KEY)))) == 16 + 80 + 12 + bucket + 16
-    assert open_sealed(text, KEY, CONTEXT) == b"x" * length
-
-
-@SUITES
-def test_the_largest_text_is_one_that_the_contracts_let_pass(suite: SuiteName) -> None:
-    assert len(seal(b"x" * PLAINTEXT_BYTES_MAX, KEYS[suite].sealing_key, CONTEXT)) <= SEALED_TEXT_MAX
+    sealed = seal(b"x" * length)
+    assert len(sealed.text) == 12 + bucket + 16
+    assert opened(sealed) == b"x" * length
 
 
 def test_a_plaintext_above_the_largest_bucket_is_refused() -> None:
-    with pytest.raises(Refused) as caught:
-        seal(b"x" * (PLAINTEXT_BYTES_MAX + 1), KEY.sealing_key, CONTEXT)
-    assert caught.value.code == "sealed_too_large"
+    check_sealable(b"x" * PLAINTEXT_BYTES_MAX)
+    for refuse in (check_sealable, seal):
+        with pytest.raises(Refused, match="sealed_too_large"):
+            refuse(b"x" * (PLAINTEXT_BYTES_MAX + 1))
 
 
 @pytest.mark.parametrize(
@@ -278,19 +225,18 @@ def test_padding_that_we_would_not_have_written_does_not_open(padded: bytes) -> 
 
 def test_the_same_way_of_sealing_opens_when_the_padding_is_ours() -> None:
     padded = ((5).to_bytes(4, "big") + b"hello").ljust(512, b"\x00")
-    assert open_sealed(sealed_raw(padded), KEY, CONTEXT) == b"hello"
+    assert opened(sealed_raw(padded)) == b"hello"
     # The data key has 256 bits, whatever was wrapped.
     assert refusal(sealed_raw(padded, data_key=b"d" * 31)) == "sealed_unopenable"
 
 
 def test_without_the_context_a_moved_part_would_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sealing.SealContext, "associated_data", lambda _self: b"")
-    text = seal(b"plaintext", KEY.sealing_key, CONTEXT)
-    assert open_sealed(text, KEY, replace(CONTEXT, recipient="somebody-else")) == b"plaintext"
+    assert opened(seal(b"plaintext"), KEY, replace(CONTEXT, recipient="another-agency")) == b"plaintext"
 
 
-def test_version_two_binds_these_bytes_for_ever() -> None:
+def test_version_three_binds_these_bytes_for_ever() -> None:
     assert CONTEXT.associated_data() == (
-        b"causeway-seal/v2\ncauseway.referral_routed.v1\n019539f0-7c00-7abc-8def-0123456789ab\n"
+        b"causeway-seal/v3\ncauseway.referral_routed.v1\n019539f0-7c00-7abc-8def-0123456789ab\n"
         b"019539f0-7c00-7abc-8def-0123456789ac\n1\nhotline-a\nagency-b\n"
     )

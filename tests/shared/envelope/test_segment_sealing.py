@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -52,7 +53,8 @@ def test_it_opens_only_in_its_own_message(name: str) -> None:
     sealed = sealer.seal(b"text", CONTEXT)
     opener = GroupOpener([KEYS["x25519"]])
 
-    for wrong in (replace(CONTEXT, **{name: "other"}), replace(CONTEXT, revision=2), OTHER):
+    changes: dict[str, Any] = {name: "other"}
+    for wrong in (replace(CONTEXT, **changes), replace(CONTEXT, revision=2), OTHER):
         with pytest.raises(Refused, match="sealed_unopenable"):
             opener.open(sealed, sealer.wrap, wrong)
 
