@@ -70,8 +70,8 @@ A message's **leaf** is SHA-256 of a zero byte, the salt and the covered bytes. 
 digest: chains, acknowledgements, audit and evidence name the message by it. All messages of one transaction to one
 instance are a **segment**. A segment has trees (RFC 6962) of {" or ".join(map(str, TREE_SIZES))} leaves, in which
 messages lie at random positions between fillers, and one Ed25519 signature a tree
-(`shared/envelope/content_proof.py`). Unless a segment is large, each recipient party has a tree of its own. Salt, position and path prove one message to outsiders
-and reveal nothing of its neighbours.
+(`shared/envelope/content_proof.py`). Unless a segment is large, each recipient party has a tree of its own.
+Salt, position and path prove one message to outsiders and reveal nothing of its neighbours.
 
 A **proof record** precedes the records of a segment whenever they are appended. It holds the trees' signatures, all
 leaves, the encapsulated data keys and one signature over the segment's place: stream, incarnation, first number, count,
@@ -168,8 +168,8 @@ _DELIVERY = """## Delivery
 
 A **stream** has the messages from one instance to another in one lane, which is a partition of their topic. The urgent
 lane has withdrawals, messages that tell of a child at risk, and the messages of delivery itself; the ordinary lane has
-all others. Messages of a stream are numbered densely in the transaction that sends them, within an *incarnation*, and chained:
-chain(n) is SHA-256 of chain(n − 1) and the leaf of message n (`shared/messaging/streams.py`).
+all others. Messages of a stream are numbered densely in the transaction that sends them, within an *incarnation*, and
+chained: chain(n) is SHA-256 of chain(n − 1) and the leaf of message n (`shared/messaging/streams.py`).
 
 A reader takes a message only if it is the next one of the current incarnation, in the same transaction as its effect.
 It drops every other record. Readers are the peer and audit.
@@ -178,7 +178,7 @@ It drops every other record. Readers are the peer and audit.
 | --- | --- | --- | --- |
 | message | what this page lists, and the three messages of delivery | yes | CloudEvent |
 | proof record | place and content of the records behind it | no | `causeway: proof`, binary |
-| acknowledgement | which number of each lane is the last taken, and the chain there | no | `causeway: ack`, signed JSON |
+| acknowledgement | the last number taken of each lane, and the chain there | no | `causeway: ack`, signed JSON |
 
 | message of delivery | what it says |
 | --- | --- |
