@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,63 +9,65 @@ from typing import Any
 import pytest
 
 from deploy.artifacts.examples import examples
+from deploy.devstack.stack import DevStack
+from deploy.site.access import kafka_access
 from shared.contracts.registry import ALL, MessageType
-from shared.exchange.message import Record
-from shared.kernel.clock import SystemClock
-from shared.kernel.ids import coarse_uuid7, uuid7
-from shared.runtime.post.ports import Signed
-from shared.runtime.post.stamping import Counter, counts_by_pair, sign
-from tests.conformance.conftest import KEY, Log
+from shared.envelope.keys import OpeningKey, SigningKey
+from shared.messaging.composition import RecipientKey
 from tests.contracts.cloudevents_sdks import read_in_javascript, read_in_python
 from tests.support.builders import AT, draft
-from tests.support.memory_stores import MemoryLog
+from tests.support.forging import write
+from tests.support.kafka_records import StoredRecord, read_topic
+from tests.support.wire_records import Streams, Written, compose, write_segment
 
-Read = Callable[[Sequence[Record]], list[dict[str, Any]]]
+KEY = SigningKey(bytes(range(32)))
+SEALED_TO = RecipientKey(OpeningKey(bytes(range(32))).sealing_key)
+Read = Callable[[Sequence[StoredRecord]], list[dict[str, Any]]]
 SDKS = pytest.mark.parametrize("read", [read_in_javascript, read_in_python], ids=["javascript", "python"])
 
 
-def body_of(message: MessageType) -> bytes:
-    """The message's accepted example."""
+def clear_of(message: MessageType) -> dict[str, Any]:
+    """The clear part of the message's accepted example."""
     name = f"{message.name}.v{message.version}"
     found = next(each for each in examples() if each.schema == name and each.file.startswith("accepted-"))
-    return json.dumps(found.content).encode()
+    assert isinstance(found.content, dict)
+    return found.content
 
 
-def signed_of_every_type() -> list[Signed]:
-    drafts = [draft(uuid7(), message=message, body=body_of(message)) for message in ALL]
-    counters = {pair: Counter(coarse_uuid7(AT), count) for pair, count in counts_by_pair(drafts).items()}
-    return sign(drafts, counters, instance="hotline", key=KEY)
+def written_of_every_type() -> list[Written]:
+    drafts = [draft(message=message, clear=clear_of(message)) for message in ALL]
+    composed = compose(drafts, "hotline", key=KEY, sealing_keys=lambda _instance, _party: SEALED_TO)
+    streams = Streams()
+    return [each for unplaced, _ in composed for each in write_segment(streams.place(unplaced, AT), KEY)]
 
 
-async def held(log: Log) -> list[Record]:
+async def held(stack: DevStack) -> list[StoredRecord]:
     """A record of every type, as the log gives it back."""
-    signed = signed_of_every_type()
-    assert (await log.writer.append("law_enforcement", [each.record for each in signed])).count == len(ALL)
-    ids = {str(each.draft.message_id).encode() for each in signed}
-    records = [each for partition in await log.read() for each in partition if dict(each.headers)["ce_id"] in ids]
+    written = written_of_every_type()
+    await write(kafka_access(stack.endpoints, "hotline"), written)
+    ids = {dict(each.record.headers).get("ce_id") for each in written}
+    topic = await read_topic(kafka_access(stack.endpoints, "law_enforcement"), written[0].topic)
+    records = [each for each in topic if each.is_message and each.texts["ce_id"] in ids]
     assert len(records) == len(ALL)
     return records
 
 
 @SDKS
-async def test_a_record_of_every_type_is_read_elsewhere_as_what_it_says(log: Log, read: Read) -> None:
-    records = await held(log)
+async def test_a_record_of_every_type_is_read_elsewhere_as_what_it_says(stack: DevStack, read: Read) -> None:
+    records = await held(stack)
     said = read(records)
     assert [each.get("error") for each in said] == [None] * len(ALL)
     assert {each["event"]["type"] for each in said} == {message.type for message in ALL}
     for record, each in zip(records, said, strict=True):
-        headers = {name: (value or b"").decode() for name, value in record.headers}
-        stated = {name.removeprefix("ce_"): text for name, text in headers.items() if name.startswith("ce_")}
+        stated = {name.removeprefix("ce_"): text.decode() for name, text in record.headers if name.startswith("ce_")}
         found = {name: str(each["event"][name]) for name in stated if name != "time"}
         assert found == {name: text for name, text in stated.items() if name != "time"}
-        assert each["event"]["data"] == json.loads(record.value or b"")
+        assert each["event"]["data"].encode("latin-1") == record.value
 
 
-def test_a_relative_schema_is_refused_elsewhere() -> None:
+async def test_a_relative_schema_is_refused_elsewhere(stack: DevStack) -> None:
     """The control: what the first release wrote. The SDK in Python does not look."""
-    signed = signed_of_every_type()[0]
-    memory = MemoryLog(SystemClock())
-    record = memory.append("law_enforcement", signed.record, "hotline")
+    record = (await held(stack))[0]
     relative = tuple((n, b"/schemas/offered.json" if n == "ce_dataschema" else v) for n, v in record.headers)
     said = read_in_javascript([record, replace(record, headers=relative)])
     assert [each["valid"] for each in said] == [True, False]

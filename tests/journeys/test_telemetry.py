@@ -45,6 +45,7 @@ class Told:
     exchange: Exchange
     filing: str
     taking_up: str
+    acknowledging: str
     mark: str
     before: dict[str, dict[str, float]]
 
@@ -126,13 +127,6 @@ def told_at_once(spans: Sequence[Span], filing: str) -> set[tuple[str, str]]:
     return {(span.service, span.name) for span in linked(spans, request(spans, filing))}
 
 
-def offer_taken(told: Told) -> str:
-    """The trace in which the agency's instance took the offer."""
-    spans = told.spans()
-    offers = [each.trace_id for each in linked(spans, request(spans, told.filing)) if each.name == "message.create"]
-    return next(each.trace_id for offer in offers for each in linked(spans, offer) if each.service == "law_enforcement")
-
-
 @pytest.fixture(scope="module")
 async def told(exchange: Exchange) -> Told:
     """File a referral with a marked location, let the agency take it up, and wait until all has been read."""
@@ -140,7 +134,7 @@ async def told(exchange: Exchange) -> Told:
     await exchange.until_quiet()
     await exchange.until_audited()
     before = {name: figures(exchange, name) for name in INSTANCES}
-    filing, taking_up, mark = uuid7().hex, uuid7().hex, new_mark()
+    filing, taking_up, acknowledging, mark = uuid7().hex, uuid7().hex, uuid7().hex, new_mark()
     item = referral()["items"][0] | {
         "locator": {"kind": "url", "value": f"https://images.{PROVIDER}/{mark}"},
         "hashes": {"md5": bytes.fromhex(mark).hex() * 2},
@@ -153,12 +147,17 @@ async def told(exchange: Exchange) -> Told:
     await exchange.until_quiet()
     accepted = await act(exchange, AGENCY, f"/v1/cases/{referral_id}:accept", {}, trace=taking_up)
     assert accepted.status_code == 202
+    async with exchange.client(HOTLINE) as hotline:
+        notice = next(each for each in (await hotline.show(referral_id)).edges if each.recipient == PROVIDER)
+    path = f"/v1/notices/{notice.notice_id}:acknowledge"
+    acknowledged = await act(exchange, PROVIDER, path, {}, trace=acknowledging)
+    assert acknowledged.status_code == 202
     await exchange.until_quiet()
     await exchange.until_audited()
-    found = Told(exchange, filing, taking_up, mark, before)
+    found = Told(exchange, filing, taking_up, acknowledging, mark, before)
     await until(lambda: reached(found.spans(), filing) >= LED_TO and told_at_once(found.spans(), filing) == AT_ONCE)
     await until(lambda: reached(found.spans(), taking_up) >= LED_BACK)
-    await until(lambda: ("hotline", "batch.consume") in reached(found.spans(), offer_taken(found)))
+    await until(lambda: ("hotline", "batch.consume") in reached(found.spans(), acknowledging))
     return found
 
 
@@ -177,8 +176,8 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.2)
 
 
-#: Marks are told at most every 10 s after news.
-MARKED_S_MAX = 200.0
+#: An acknowledgement is given at most every 10 s.
+ACKNOWLEDGED_S_MAX = 200.0
 
 
 def figures(exchange: Exchange, instance: str) -> dict[str, float]:
@@ -219,8 +218,9 @@ def test_what_an_agency_does_leads_back_to_the_origin(told: Told) -> None:
     assert reached(told.spans(), told.taking_up) >= LED_BACK
 
 
-def test_receipts_lead_back_from_each_recipient(told: Told) -> None:
-    assert ("hotline", "batch.consume") in reached(told.spans(), offer_taken(told))
+def test_answers_lead_back_from_each_recipient(told: Told) -> None:
+    for answering in (told.taking_up, told.acknowledging):
+        assert ("hotline", "batch.consume") in reached(told.spans(), answering)
 
 
 def test_a_trace_that_nobody_began_leads_nowhere(told: Told) -> None:
@@ -252,12 +252,13 @@ def test_no_span_holds_anything_of_a_location_or_a_hash(told: Told, tmp_path: Pa
     ("instance", "metric", "grows"),
     [
         ("hotline", "causeway_messages_total{emitted}", 3),
-        ("hotline", "causeway_messages_total{applied}", 2),  # the offer to the other hotline, and the agency's answer
+        ("hotline", "causeway_messages_total{applied}", 3),  # the offer to the other hotline, and both answers
         ("hotline", "causeway_intake_seconds_count{}", 2),
         ("hotline", "causeway_refusals_total{exercise_mismatch}", 1),
         ("law_enforcement", "causeway_messages_total{applied}", 1),
         ("law_enforcement", "causeway_messages_total{emitted}", 1),
         ("industry", "causeway_messages_total{applied}", 1),
+        ("industry", "causeway_messages_total{emitted}", 1),
     ],
 )
 def test_figures_move_by_what_happened(told: Told, instance: str, metric: str, grows: int) -> None:
@@ -266,10 +267,10 @@ def test_figures_move_by_what_happened(told: Told, instance: str, metric: str, g
 
 
 def test_nothing_waits_when_all_is_done(told: Told) -> None:
-    """What was receipted leaves once the marks of its recipient and of audit have passed it, some seconds later."""
-    gauges = ("outbox_rows", "unreceipted_age_seconds", "bus_lag_records")
+    """Each recipient acknowledges what it has taken some seconds later."""
+    gauges = ("outbox_rows", "unacked_age_seconds", "bus_lag_records")
     for name in ("hotline", "law_enforcement", "industry"):
-        deadline = time.monotonic() + MARKED_S_MAX
+        deadline = time.monotonic() + ACKNOWLEDGED_S_MAX
         while any(found := [figures(told.exchange, name)[f"causeway_{gauge}{{}}"] for gauge in gauges]):
             assert time.monotonic() < deadline, (name, dict(zip(gauges, found, strict=True)))
             time.sleep(0.5)

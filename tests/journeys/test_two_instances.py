@@ -26,7 +26,7 @@ from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import NoticeAction
 from tests.journeys.parties import operated
 from tests.support.driver import has_document
-from tests.support.driver_delivery import list_recipients_of_received
+from tests.support.driver_delivery import list_parties_told
 from tests.support.running import (
     AGENCY,
     HOTLINE,
@@ -72,8 +72,8 @@ async def notices_of(exchange: Exchange, provider: str) -> list[NoticeView]:
 
 
 async def held(exchange: Exchange, instance: str) -> set[str]:
-    """Whom the messages in this instance's inbox were for."""
-    return await list_recipients_of_received(exchange, instance)
+    """The parties at this instance that others told of something."""
+    return await list_parties_told(exchange, instance)
 
 
 async def test_one_referral_reaches_providers_of_both_and_both_answer(two: Exchange) -> None:
@@ -100,7 +100,7 @@ async def test_the_accounts_add_up_over_six_databases(two: Exchange) -> None:
     accounts = operated(two, "audit", "reconcile")
     assert [accounts[name]["difference"] for name in ("I", "II", "III")] == [0, 0, 0]
     assert accounts["differences"] == []
-    assert accounts["II"]["emitted"] == accounts["II"]["applied"] >= 4
+    assert accounts["II"]["numbered"] == accounts["II"]["applied"] >= 4
 
 
 async def test_books_that_nobody_read_do_not_add_up(two: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +125,7 @@ def test_the_operators_verbs_know_each_instance_by_its_name(two: Exchange) -> No
     assert [each for each in operated(two, "doctor")["findings"] if not each["well"]] == []
     [checked] = operated(two, "db", "check", "industry_two")["databases"]
     assert (checked["instance"], checked["current"]) == ("industry_two", True)
-    assert operated(two, "quarantine", "list", "industry_two") == {"records": []}
+    assert operated(two, "dead-letters", "list", "industry_two") == {"messages": []}
 
 
 def test_a_service_of_another_kind_does_not_take_an_instances_name(two: Exchange) -> None:
