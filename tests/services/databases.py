@@ -14,11 +14,10 @@ from deploy.devstack.state import StateDirectory
 from deploy.site.access import in_own_thread
 from deploy.site.databases import prepare_databases
 from deploy.site.endpoints import DatabaseEndpoint
-from shared.envelope.keys import SigningKey
 from shared.exchange.message import Received
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database
-from shared.runtime.post.numbering import Numbering
+from tests.services.outgoing import keep_sent
 from tests.support.day import move_databases
 
 
@@ -61,7 +60,7 @@ async def migrated(endpoint: DatabaseEndpoint, service: str) -> AsyncIterator[Da
     """The service's database with its newest tables, as its login role sees it."""
     await asyncio.to_thread(upgrade, service, endpoint.owner_url)
     database = Database(endpoint.service_url, pool_size=4)
-    database.last_step = Numbering(service, SigningKey(bytes(range(32))))
+    keep_sent(database, service)
     yield database
     await database.close()
 

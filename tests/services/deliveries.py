@@ -207,8 +207,6 @@ def received(
         sender=sender,
         sender_instance=instance or instance_of(sender),
         recipient=recipient,
-        epoch=uuid7(),
-        sequence=1,
         digest="a" * 64,
         exercise=True,
         clear=clear,

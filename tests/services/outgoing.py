@@ -1,20 +1,31 @@
-"""What an instance would send, read from its database as its relay reads it."""
+"""The messages that an instance has sent in a test, as its transactions gathered them: still unsealed."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
+import asyncpg
+
+from shared.envelope.keys import OpeningKey, SigningKey
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Documents
+from shared.kernel.clock import Clock, SystemClock
+from shared.messaging.composition import RecipientKey, SegmentComposer
+from shared.party.origin.store.tracks import OriginTracks
 from shared.party.origin.use_cases.again import Law
-from shared.runtime.database.transactions import Database
-from shared.runtime.post.ports import Signed
-from shared.runtime.post.segments import unpack
-from shared.runtime.post.stamping import draft_of
+from shared.party.tracks import ListedTracks
+from shared.runtime.database.transactions import Database, LastStep, Session
+from shared.runtime.delivery.control import ControlLetterWriter
+from shared.runtime.delivery.sending import StreamSending
+from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects
 from tests.services.deliveries import without_act
+
+#: Every recipient of a test is sealed for with this key.
+SEALING: Final = OpeningKey.generate()
+_SENT: WeakKeyDictionary[Database, list[Draft]] = WeakKeyDictionary()
 
 
 def _none(*_: object) -> Documents:
@@ -23,37 +34,66 @@ def _none(*_: object) -> Documents:
 
 #: Of an instance that decides nothing.
 NO_LAW = Law(now=_none, at=_none)
-_HELD = """
-SELECT o.message_id, o.lane, o.index, o.epoch, o.sequence, o.digest, s.packed
-FROM outbox AS o JOIN segment AS s ON s.id = o.segment ORDER BY o.segment, o.index
-"""
 
 
-async def held(database: Database) -> list[Signed]:
-    """All that is in the outbox, by transaction; of one, lane by lane in its order."""
-    found = []
-    for row in await database.fetch(_HELD):
-        record = unpack(row["packed"])[row["index"]]
-        assert record is not None
-        draft = draft_of(record, row["lane"])
-        found.append(Signed(draft, row["epoch"], row["sequence"], row["digest"], record))
-    return found
+def features_of(instance: str) -> Callable[[asyncpg.Connection], FeatureTracks]:
+    """The feature tracks of an instance of the sample exchange, named as its kind."""
+    return ListedTracks if instance == "law_enforcement" else OriginTracks
+
+
+def subjects_of(instance: str, clock: Clock) -> Callable[[Session], PartySubjects]:
+    """The subjects of an instance; every party stays where it is."""
+
+    def subjects(session: Session) -> PartySubjects:
+        tracks = features_of(instance)(session.driver)
+        return PartySubjects(session, instance, tracks, is_placed=lambda *_: True, now=clock.now())
+
+    return subjects
+
+
+def keep_sent(
+    database: Database, instance: str, *, signing: SigningKey | None = None, clock: Clock | None = None
+) -> None:
+    """Have the database's transactions send in streams, and keep what they send."""
+    signing, clock = signing or SigningKey(bytes(range(32))), clock or SystemClock()
+    composer = SegmentComposer(
+        signing,
+        sealing_keys=lambda *_: RecipientKey(SEALING.sealing_key),
+        control_letters=ControlLetterWriter(instance, clock),
+    )
+    sending = StreamSending(instance, composer, subjects_of(instance, clock), clock=clock)
+    database.last_step = _kept(sending, _SENT.setdefault(database, []))
+
+
+def _kept(then: LastStep, sent: list[Draft]) -> LastStep:
+    async def last_step(driver: asyncpg.Connection, gathered: Sequence[Any]) -> None:
+        drafts = [each for each in gathered if isinstance(each, Draft)]
+        await then(driver, gathered)
+        sent.extend(drafts)
+
+    return last_step
+
+
+async def sent_by(database: Database) -> list[Draft]:
+    """All that was sent, in order, without what was forgotten."""
+    return list(_SENT[database])
 
 
 async def about(database: Database, subject: UUID) -> list[Draft]:
-    """What is said of one subject."""
-    return [each.draft for each in await held(database) if each.draft.subject == str(subject)]
+    """The messages about one subject."""
+    return [each for each in _SENT[database] if each.subject == str(subject)]
 
 
 async def clear_parts(database: Database, subject: UUID) -> list[tuple[str, str, str, bool, dict[str, Any]]]:
-    """(type, sender, recipient, exercise, clear part) of what is said of one subject."""
+    """(type, sender, recipient, exercise, clear part) of the messages about one subject."""
     return [
-        (each.message.type, each.sender, each.recipient, each.exercise, without_act(json.loads(each.body)["clear"]))
+        (each.message.type, each.sender, each.recipient, each.exercise, without_act(dict(each.clear)))
         for each in await about(database, subject)
     ]
 
 
-async def let_go(database: Database, message_ids: Sequence[UUID]) -> None:
-    """These have left the outbox."""
-    async with database.transaction() as session:
-        await session.driver.execute("DELETE FROM outbox WHERE message_id = ANY($1::uuid[])", list(message_ids))
+def forget_sent(database: Database, message_ids: Collection[UUID] | None = None) -> None:
+    """Forget these messages, or all."""
+    _SENT[database][:] = [
+        each for each in _SENT[database] if message_ids is not None and each.message_id not in message_ids
+    ]

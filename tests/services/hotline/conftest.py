@@ -1,4 +1,4 @@
-"""One migrated database for the tests of this service; each test finds its outbox empty."""
+"""One migrated database for the tests of this service; each test finds no messages of others."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +21,7 @@ from shared.party.origin.bus import OriginBus
 from shared.party.recipient.ports import Acting
 from shared.party.recipient.use_cases import act
 from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.delivery.unit import SessionUnit
 from tests.services.deliveries import AT, ERASED, HOTLINE, OTHER_HOTLINE, directory
 from tests.services.doors import ACTOR, as_told
 from tests.services.outgoing import NO_LAW, clear_parts
@@ -42,7 +42,7 @@ class Hotlines:
     async def receive(self, *messages: Received) -> list[str | None]:
         """Apply one batch; the code each message was refused with, None where it was applied."""
         async with self.database.transaction(RowScope((HOTLINE, OTHER_HOTLINE), Role.SERVICE, "apply")) as session:
-            unit: Any = SimpleNamespace(connection=session)
+            unit = SessionUnit(session)
             refusals = await self.door.apply(unit, messages)
         return [refusals.get(message.message_id) for message in messages]
 
@@ -65,5 +65,5 @@ class Hotlines:
             return as_told(await acting.items.show(referral_id))
 
     async def sent(self, referral_id: UUID) -> list[tuple[str, str, str, bool, dict[str, Any]]]:
-        """(type, sender, recipient, exercise, clear part) of what waits in the outbox."""
+        """(type, sender, recipient, exercise, clear part) of the messages about a referral."""
         return await clear_parts(self.database, referral_id)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +18,7 @@ from services.hotline.app import LISTS
 from services.hotline.domain import AUTHORITY
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.compose import Acceptor
+from shared.exchange.message import Draft
 from shared.exchange.prepare import Documents
 from shared.guard import edition
 from shared.kernel.authority import Role
@@ -41,14 +41,13 @@ from shared.party.origin.use_cases.referrals import Acting
 from shared.routing.clocks import LawAt
 from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import Database, RowScope, Session
+from shared.runtime.delivery.unit import SessionUnit, Settlement
 from shared.runtime.http.acts import Acts
 from shared.runtime.http.budgets import BudgetLimits, Budgets
-from shared.runtime.post.numbering import Numbering
-from shared.runtime.post.ports import Signed
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.doors import ACTOR, door, identified_as
-from tests.services.outgoing import held, let_go
+from tests.services.outgoing import forget_sent, keep_sent, sent_by
 from tests.support.builders import AT, HOTLINE, settlement
 from tests.support.exchange_world import World, submission
 
@@ -59,7 +58,7 @@ _references = count(1)
 
 @dataclass
 class Origin:
-    """The sample hotline. Nothing is sent: the outbox keeps what would be."""
+    """The sample hotline. Its messages stay in its streams, where no relay reads them."""
 
     database: Database
     world: World
@@ -90,7 +89,7 @@ class Origin:
             then=lambda at: self.world.documents_at(at),
             instance="hotline",
         )
-        self.database.last_step = Numbering("hotline", signing)
+        keep_sent(self.database, "hotline", signing=signing, clock=self.clock)
         self.bus = OriginBus(
             self.database, law=self.law(), instance="hotline", kek=KEK, clock=self.clock, unreleased_days=7
         )
@@ -152,47 +151,44 @@ class Origin:
         """What this origin decides by. What was in force at a time does not expire."""
         return Law(now=lambda: self._documents(), at=lambda _: self.world.documents)
 
-    async def refused(self, rows: Sequence[Signed], code: str = "decision_time_off") -> None:
+    async def refused(self, rows: Sequence[Draft], code: str = "decision_time_off") -> None:
         """As `told_stale`, and the origin has looked for what is due."""
         await self.told_stale(rows, code)
         await self.due()
 
-    async def told_stale(self, rows: Sequence[Signed], code: str = "decision_time_off") -> None:
-        """The recipients of the edges among `rows` refuse them as stale, in one receipt; the rows leave the outbox."""
-        entries = [
-            settlement(each.draft.message_id, each.digest, ReceiptOutcome.REFUSED, code=code)
-            for each in rows
-            if each.draft.message.edge
-        ]
-        async with self.database.transaction(APPLYING) as session:
-            unit: Any = SimpleNamespace(connection=session)
-            await self.bus.settled(unit, entries)
-        await let_go(self.database, [entry.message_id for entry in entries])
+    async def told_stale(self, rows: Sequence[Draft], code: str = "decision_time_off") -> None:
+        """The recipients of the edges among `rows` refuse them as stale, at once; the test forgets these messages."""
+        entries = [settlement(each.message_id, ReceiptOutcome.REFUSED, code) for each in rows if each.message.edge]
+        await self.heard(*entries)
+        forget_sent(self.database, [entry.message_id for entry in entries])
 
-    async def receipted(self, rows: Sequence[Signed], outcome: str) -> None:
-        """These have their last word; marks have not passed them."""
-        ids = [each.draft.message_id for each in rows]
+    async def heard(self, *settlements: Settlement) -> None:
+        """Outcomes of own messages come, at once."""
+        async with self.database.transaction(APPLYING) as session:
+            await self.bus.settled(SessionUnit(session), settlements)
+
+    async def relayed(self, *, taken: bool = True) -> None:
+        """All messages so far were appended to Kafka, and their recipients' instances have `taken` them or not."""
         async with self.database.transaction() as session:
             await session.driver.execute(
-                "UPDATE outbox SET done = true, outcome = $2 WHERE message_id = ANY($1::uuid[])", ids, outcome
+                "UPDATE stream SET sent = last, acked = CASE WHEN $1 THEN last ELSE acked END", taken
             )
 
-    async def waiting_edges(self) -> list[Signed]:
-        """What is in the outbox and carries an edge."""
-        return [each for each in await self.waiting() if each.draft.message.edge]
+    async def waiting_edges(self) -> list[Draft]:
+        """The messages that were sent and carry an edge."""
+        return [each for each in await self.waiting() if each.message.edge]
 
     async def due(self) -> int:
         """What the origin does with edges that have waited long enough."""
         return await self.bus.due(APPLYING)
 
-    async def waiting(self) -> list[Signed]:
-        """What is in the outbox."""
-        return await held(self.database)
+    async def waiting(self) -> list[Draft]:
+        """The messages that were sent, without those that the test forgot."""
+        return await sent_by(self.database)
 
     async def forget(self) -> None:
-        """Empty the outbox."""
-        async with self.database.transaction() as session:
-            await session.driver.execute("DELETE FROM outbox")
+        """Forget the messages that were sent so far."""
+        forget_sent(self.database)
 
     def _acting(self, session: Session, party: str = HOTLINE, role: Role = Role.ANALYST) -> Acting:
         return Acting(

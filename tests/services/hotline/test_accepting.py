@@ -28,15 +28,13 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin
-from tests.services.outgoing import let_go
+from tests.services.outgoing import forget_sent
 from tests.support.builders import AT, HOTLINE
 from tests.support.exchange_world import LONG_AFTER, SUBMISSION
 from tests.support.foreign_proofs import foreign_verdicts
 
 #: What is erased of one referral, in the tables that stand under row-level security and the others.
 ERASED = (
-    "DELETE FROM outbox WHERE message_id IN (SELECT message_id FROM edge WHERE referral_id = $1)",
-    "DELETE FROM outbox WHERE subject = $1::uuid::text",
     "DELETE FROM edge WHERE referral_id = $1",
     "DELETE FROM referral WHERE referral_id = $1",
     "DELETE FROM data_key WHERE subject = $1",
@@ -87,8 +85,8 @@ async def erase(endpoint: DatabaseEndpoint, acceptance: SignedAcceptance) -> Non
 
 
 async def told_to_audit(origin: Origin, acceptance: SignedAcceptance) -> list[str]:
-    """The body hashes that audit has of the referral, once everything in the outbox has reached it."""
-    drafts = [row.draft for row in await origin.waiting()]
+    """The body hashes that audit has of the referral, once all messages have reached it."""
+    drafts = await origin.waiting()
     return hashes_in(origin, origin.world.records(drafts), acceptance)
 
 
@@ -154,7 +152,7 @@ async def test_what_is_decided_again_is_still_told_with_the_same_hash(
     before = await origin.waiting()
     await origin.refused(before)
     assert await told_to_audit(origin, acceptance) == [digest(body)] * 2
-    await let_go(origin.database, [each.draft.message_id for each in before])
+    forget_sent(origin.database, [each.message_id for each in before])
     assert await told_to_audit(origin, acceptance) == [digest(body)]
 
 

@@ -10,9 +10,8 @@ import httpx
 import pytest
 
 from shared.exchange.accept import accept
-from shared.exchange.message import Received
+from shared.exchange.message import Draft, Received
 from shared.kernel.ids import uuid7
-from shared.runtime.post.ports import Signed
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE, PROVIDER
@@ -49,16 +48,16 @@ async def amended(
     return told
 
 
-async def sent(origin: Origin) -> dict[str, Signed]:
-    """What is in the outbox, by recipient: it is emptied."""
+async def sent(origin: Origin) -> dict[str, Draft]:
+    """The messages that were sent, by recipient; the test forgets them."""
     rows = await origin.waiting()
     await origin.forget()
-    return {each.draft.recipient: each for each in rows}
+    return {each.recipient: each for each in rows}
 
 
-def read(origin: Origin, row: Signed) -> Received:
+def read(origin: Origin, row: Draft) -> Received:
     """As its recipient's instance takes it."""
-    return accept(origin.world.record(row), origin.world.reader(row.draft.recipient_instance))
+    return accept(origin.world.records([row])[0], origin.world.reader(row.recipient_instance))
 
 
 def judged(*finals: str, status: str = "final") -> dict[str, Any]:
@@ -117,7 +116,7 @@ async def test_each_recipient_of_what_has_changed_is_sent_it_under_the_same_ids(
         assert (before.subject, before.clear.edge_id) == (after.subject, after.clear.edge_id)  # type: ignore[attr-defined]
         assert after.clear.revision == 2  # type: ignore[attr-defined]
         assert after.sealed.media_kind.value == "video"  # type: ignore[union-attr]
-    fact = told_to_audit(origin.world, second["audit"].draft)
+    fact = told_to_audit(origin.world, second["audit"])
     assert (fact["revision"], fact["facts"]["media_kind"], len(fact["edges"])) == (2, "video", 5)
 
 

@@ -35,7 +35,7 @@ async def notices(origin: Origin, referral_id: UUID) -> list[dict[str, Any]]:
 
 async def issued(origin: Origin) -> int:
     """How many messages would go to the provider."""
-    return sum(row.draft.recipient == PROVIDER for row in await origin.waiting())
+    return sum(row.recipient == PROVIDER for row in await origin.waiting())
 
 
 async def test_an_amendment_does_not_issue_what_is_held(origin: Origin, client: httpx.AsyncClient) -> None:

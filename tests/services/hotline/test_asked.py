@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +30,7 @@ from shared.kernel.ids import uuid4, uuid7
 from shared.party.questions.store import PostgresQuestions, asked_waits
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
+from shared.runtime.delivery.unit import SessionUnit
 from shared.vocabulary.answers import ActionReason
 from shared.vocabulary.questions import DisputeReason, NeedsInfo
 from shared.vocabulary.referral import WithdrawalReason
@@ -82,7 +82,7 @@ def of_notice(message: Any, clear: Any, notice_id: UUID, *, sender: str = PROVID
 
 async def applied(origin: Origin, *messages: Received) -> list[str | None]:
     async with origin.database.transaction(APPLYING) as session:
-        unit: Any = SimpleNamespace(connection=session)
+        unit = SessionUnit(session)
         refusals = await origin.bus.answers(unit).apply(messages)
     return [refusals.get(message.message_id) for message in messages]
 

@@ -84,8 +84,7 @@ async def receipt(
         message_id = await session.driver.fetchval(
             "SELECT message_id FROM edge WHERE referral_id = $1 AND recipient = $2 LIMIT 1", referral_id, recipient
         )
-        unit: Any = SimpleNamespace(connection=session)
-        await origin.bus.settled(unit, [settlement(message_id, "a" * 64, outcome, code=code)])
+    await origin.heard(settlement(message_id, outcome, code))
 
 
 async def test_what_an_agency_declines_needs_a_person_with_the_reason_and_the_act_that_helps(origin: Origin) -> None:

@@ -25,7 +25,6 @@ from shared.party.origin.use_cases import alarms, intake
 from shared.runtime.database.transactions import Database
 from shared.runtime.http import aside as aside_module
 from shared.runtime.http.budgets import BudgetExceeded
-from shared.runtime.post import numbering
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin
 from tests.support.builders import AT, HOTLINE
@@ -252,7 +251,7 @@ async def test_whoever_owes_waits(client: tuple[Origin, httpx.AsyncClient]) -> N
 
 
 @pytest.mark.parametrize(("references", "beside"), [(1, False), (20, True)])
-async def test_a_dear_list_is_looked_at_read_prepared_and_signed_beside_the_loop(
+async def test_a_dear_list_is_looked_at_read_and_prepared_beside_the_loop(
     client: tuple[Origin, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch, references: int, beside: bool
 ) -> None:
     _, door = client
@@ -272,7 +271,6 @@ async def test_a_dear_list_is_looked_at_read_prepared_and_signed_beside_the_loop
         "parsed": routes,
         "prepare_batch": intake,
         "edge_rows": filing,
-        "sign": numbering,
     }
     for name, where in dear_steps.items():
         watched(where, name)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import pytest
@@ -14,6 +13,7 @@ from shared.exchange.message import Received
 from shared.kernel.ids import uuid4
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.taking import Taking
+from shared.runtime.delivery.unit import SessionUnit
 from shared.vocabulary.answers import CaseDeclineReason
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import received
@@ -62,7 +62,7 @@ def declined(referral_id: UUID, agency: str) -> Received:
 
 async def answered(origin: Origin, *messages: Received) -> None:
     async with origin.database.transaction(APPLYING) as session:
-        unit: Any = SimpleNamespace(connection=session)
+        unit = SessionUnit(session)
         assert await origin.bus.answers(unit).apply(messages) == {}
 
 
@@ -71,7 +71,7 @@ async def told(origin: Origin) -> set[Told]:
     await origin.bus.suggest(APPLYING)
     found = set()
     for row in await origin.waiting():
-        draft = row.draft
+        draft = row
         if draft.message is CONTACT_SUGGESTED:
             contact = opened(origin.world, draft)
             assert contact["agency"].encode() not in draft.body
@@ -182,7 +182,7 @@ async def test_an_acceptance_that_commits_while_somebody_looks_is_looked_at(orig
     referral_id = await filed(origin, "race")
     await answered(origin, accepted(referral_id, NL))
     async with origin.database.transaction(APPLYING) as session:
-        unit: Any = SimpleNamespace(connection=session)
+        unit = SessionUnit(session)
         assert await origin.bus.answers(unit).apply([accepted(referral_id, BE)]) == {}
         assert await told(origin) == set(), "it is not committed yet"
     assert await told(origin) == both((referral_id, NL), (referral_id, BE), "same_referral")

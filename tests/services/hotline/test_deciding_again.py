@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,14 +14,13 @@ from shared.contracts.answers import CaseAcceptedClear, OutcomeReportedClear
 from shared.contracts.directory import Directory
 from shared.contracts.registry import CASE_ACCEPTED, OUTCOME_REPORTED
 from shared.exchange.accept import accept_batch
-from shared.exchange.message import Record
+from shared.exchange.message import Draft
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import CausewayError, Unavailable
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.again import DUE_MAX, PAUSES, DecideAgain
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.party.taking import Taking
-from shared.runtime.post.ports import Signed
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.deliveries import numbered, received
 from tests.services.hotline.origin import APPLYING, KEK, Origin
@@ -57,17 +56,17 @@ def unsealable(instance: str) -> Change:
     return lapsed
 
 
-def facts(origin: Origin, rows: list[Signed]) -> list[dict[str, Any]]:
+def facts(origin: Origin, rows: list[Draft]) -> list[dict[str, Any]]:
     """What audit will be told of decisions: the clear part, and the sealed one as audit opens it."""
-    return [told_to_audit(origin.world, row.draft) for row in rows if row.draft.recipient == "audit"]
+    return [told_to_audit(origin.world, row) for row in rows if row.recipient == "audit"]
 
 
-def edge_ids(rows: list[Signed]) -> set[str]:
-    return {json.loads(row.draft.body)["clear"]["edge_id"] for row in rows if row.draft.message.edge}
+def edge_ids(rows: list[Draft]) -> set[str]:
+    return {row.clear["edge_id"] for row in rows if row.message.edge}
 
 
-def recipients(rows: list[Signed]) -> set[str]:
-    return {row.draft.recipient for row in rows} - {"audit"}
+def recipients(rows: list[Draft]) -> set[str]:
+    return {row.recipient for row in rows} - {"audit"}
 
 
 async def edges(origin: Origin, referral_id: UUID) -> dict[str, str]:
@@ -89,7 +88,7 @@ async def test_a_recipient_that_cannot_be_reached_any_more_holds_up_nobody(
     await origin.refused(before)
     after = await origin.waiting()
     assert recipients(after) == recipients(before) - {lost}
-    assert not {row.draft.message_id for row in after if row.draft.message.edge} & {r.draft.message_id for r in before}
+    assert not {row.message_id for row in after if row.message.edge} & {r.message_id for r in before}
     for each in (referral_id, other):
         assert (await edges(origin, each))[lost] == "dropped"
 
@@ -141,7 +140,7 @@ async def test_an_erased_referral_is_not_sent_and_audit_is_told(origin: Origin) 
         await session.driver.execute("DELETE FROM data_key WHERE subject = $1", referral_id)
     await origin.refused(await origin.waiting())
     after = await origin.waiting()
-    assert {row.draft.subject for row in after if row.draft.recipient == POLICE} == {str(other)}
+    assert {row.subject for row in after if row.recipient == POLICE} == {str(other)}
     assert {*(await edges(origin, referral_id)).values()} == {"dropped"}
 
 
@@ -155,7 +154,7 @@ async def test_a_refused_row_without_an_edge_is_not_met_again(origin: Origin) ->
 
 async def test_what_an_agency_has_answered_stays_when_its_edge_is_decided_again(origin: Origin) -> None:
     referral_id = await origin.file()
-    offer = next(row.draft for row in await origin.waiting() if row.draft.recipient == POLICE)
+    offer = next(row for row in await origin.waiting() if row.recipient == POLICE)
     await origin.forget()
     accepted = CaseAcceptedClear(referral_id=referral_id, revision=1, **numbered())
     outcome = OutcomeReportedClear(
@@ -187,8 +186,8 @@ async def decided(origin: Origin) -> int:
     return count
 
 
-def offers(rows: list[Signed]) -> list[Signed]:
-    return [row for row in rows if row.draft.recipient == POLICE and row.draft.message.edge]
+def offers(rows: list[Draft]) -> list[Draft]:
+    return [row for row in rows if row.recipient == POLICE and row.message.edge]
 
 
 async def test_an_edge_is_decided_four_times_at_most_with_growing_pauses_and_then_a_person_looks(
@@ -281,12 +280,9 @@ async def test_a_withdrawn_referrals_edge_is_not_decided_again(origin: Origin) -
     assert (await edges(origin, referral_id))[POLICE] == "dropped"
 
 
-def taken(origin: Origin, rows: list[Signed], at: datetime) -> list[str]:
+def taken(origin: Origin, rows: list[Draft], at: datetime) -> list[str]:
     """What the agencies say of records that the broker takes at this time: a code, or "" for one they take."""
-    records = [
-        Record(row.draft.topic, 0, number, at, row.record.key, row.record.headers, row.record.value)
-        for number, row in enumerate(rows)
-    ]
+    records = [replace(record, broker_time=at) for record in origin.world.records(rows)]
     found = accept_batch(records, origin.world.reader("law_enforcement", clock=ManualClock(at)))
     return [each.code if isinstance(each, CausewayError) else "" for each in found]
 

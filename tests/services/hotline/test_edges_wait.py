@@ -38,7 +38,7 @@ async def issue(origin: Origin) -> None:
 
 
 async def emitted(origin: Origin) -> set[str]:
-    return {row.draft.recipient for row in await origin.waiting() if row.draft.message.edge}
+    return {row.recipient for row in await origin.waiting() if row.message.edge}
 
 
 async def unsent(origin: Origin) -> dict[str, int]:
@@ -52,7 +52,7 @@ async def test_it_waits_and_nothing_is_written_while_the_others_go(origin: Origi
     rows = await origin.waiting()
     assert PROVIDER not in await emitted(origin)
     assert len(await emitted(origin)) == 4
-    (fact,) = [told_to_audit(origin.world, row.draft) for row in rows if row.draft.recipient == "audit"]
+    (fact,) = [told_to_audit(origin.world, row) for row in rows if row.recipient == "audit"]
     assert (fact["disposition"], fact["work_reason"]) == ("routed", "recipient_cannot_read")
     assert PROVIDER not in fact["recipients"]
     assert await origin.work("recipient_cannot_read") == [referral_id]
@@ -84,13 +84,13 @@ async def test_it_is_decided_afresh_and_goes_once_it_can_be_read(origin: Origin)
     assert PROVIDER not in await emitted(origin), "nothing has changed"
     upgraded(origin)
     await issue(origin)
-    rows = [row for row in await origin.waiting() if row.draft.recipient == PROVIDER]
+    rows = [row for row in await origin.waiting() if row.recipient == PROVIDER]
     assert len(rows) == 1
     assert referral_id not in await origin.work("recipient_cannot_read")
     shown = {edge["recipient"]: edge for edge in (await origin.show(referral_id))["edges"]}
     assert shown[PROVIDER]["delivery"] == "queued"
     await issue(origin)
-    assert len([row for row in await origin.waiting() if row.draft.recipient == PROVIDER]) == 1, "once"
+    assert len([row for row in await origin.waiting() if row.recipient == PROVIDER]) == 1, "once"
 
 
 async def test_what_was_given_up_stays_listed_when_another_has_waited(origin: Origin) -> None:
@@ -99,10 +99,10 @@ async def test_what_was_given_up_stays_listed_when_another_has_waited(origin: Or
     referral_id = await origin.file()
     rows = await origin.waiting()
     change_directory(origin.world, unsealable("law_enforcement"))
-    await origin.refused([row for row in rows if row.draft.recipient == POLICE])
+    await origin.refused([row for row in rows if row.recipient == POLICE])
     assert [row["reasons"] for row in await about(origin, referral_id)] == [["undeliverable"]]
     origin.world.reads = BEHIND
-    await origin.refused([row for row in rows if row.draft.recipient == PROVIDER])
+    await origin.refused([row for row in rows if row.recipient == PROVIDER])
     listed = {reason for row in await about(origin, referral_id) for reason in row["reasons"]}
     assert listed == {"undeliverable", "recipient_cannot_read"}
     upgraded(origin)
@@ -116,7 +116,7 @@ async def test_what_was_taken_back_meanwhile_is_not_sent(origin: Origin) -> None
     await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
     upgraded(origin)
     await issue(origin)
-    assert PROVIDER not in {row.draft.recipient for row in await origin.waiting()}
+    assert PROVIDER not in {row.recipient for row in await origin.waiting()}
     async with origin.database.transaction(APPLYING) as session:
         states = await session.driver.fetch(
             "SELECT state FROM edge WHERE recipient = $1 AND referral_id = $2", PROVIDER, referral_id

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.envelope.base64url import from_base64url
+from shared.envelope.content_proof import unpack_proof
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
@@ -45,7 +45,8 @@ async def rows(origin: Origin, table: str) -> int:
 
 
 async def everything(origin: Origin) -> dict[str, int]:
-    return {table: await rows(origin, table) for table in ("referral", "edge", "data_key", "outbox")}
+    stored = {table: await rows(origin, table) for table in ("referral", "edge", "data_key")}
+    return stored | {"messages": len(await origin.waiting())}
 
 
 async def counts(origin: Origin) -> dict[str, int]:
@@ -70,7 +71,7 @@ async def test_a_reference_that_is_taken_leaves_nothing_but_a_fact_and_a_count(o
         "referral": stood["referral"] + 1,
         "edge": stood["edge"] + edges,
         "data_key": stood["data_key"] + 1,
-        "outbox": stood["outbox"] + edges + 3,
+        "messages": stood["messages"] + edges + 3,
     }
     assert await counts(origin) == {
         "submitted": counted["submitted"] + 3,
@@ -94,19 +95,33 @@ async def test_a_list_of_refusals_alone_is_counted_and_stored(origin: Origin) ->
     before, counted = await everything(origin), await counts(origin)
     _, results = await filed(origin, Refused("schema_invalid"), Refused("schema_invalid"))
     assert [each["status"] for each in results] == [422, 422]
-    assert await everything(origin) == before | {"outbox": before["outbox"] + 2}
+    assert await everything(origin) == before | {"messages": before["messages"] + 2}
     assert await counts(origin) == counted | {
         "submitted": counted["submitted"] + 2,
         "refused": counted["refused"] + 2,
     }
 
 
-async def test_one_transaction_has_one_wrap_for_each_recipient_however_many_it_prepares(origin: Origin) -> None:
+async def wraps(origin: Origin) -> dict[str, list[int]]:
+    """By peer, the number of wrapped keys in each segment of the messages that the test has sent."""
+    sent = [each.message_id.bytes for each in await origin.waiting()]
+    found: dict[str, list[int]] = {}
+    for row in await origin.database.fetch("SELECT peer, message_ids, proof FROM segment"):
+        if any(each in row["message_ids"] for each in sent):
+            groups = unpack_proof(row["proof"]).groups
+            found.setdefault(row["peer"], []).append(len({each.wrap for each in groups if each.wrap}))
+    return found
+
+
+async def test_one_transaction_has_one_wrap_for_each_instance_however_many_it_prepares(origin: Origin) -> None:
     contents = [submission(external_ref=f"ref-{uuid7().hex[:24]}") for _ in range(TOGETHER + 1)]
     await filed(origin, *contents)
-    wraps: dict[str, set[bytes]] = {}
-    for each in await origin.waiting():
-        sealed = json.loads(each.draft.body)["sealed"].rpartition(".")[2]
-        wraps.setdefault(each.draft.recipient, set()).add(from_base64url(sealed)[:96])
-    assert len(wraps) > 3
-    assert {len(each) for each in wraps.values()} == {1}
+    found = await wraps(origin)
+    assert len(found) == 4
+    assert {count for each in found.values() for count in each} == {1}
+
+
+async def test_of_few_referrals_no_two_recipients_share_a_wrap(origin: Origin) -> None:
+    await filed(origin, submission(external_ref=f"ref-{uuid7().hex[:24]}"))
+    agencies = {each.recipient for each in await origin.waiting() if each.recipient_instance == "law_enforcement"}
+    assert await wraps(origin) == {"audit": [1], "hotline": [1], "industry": [1], "law_enforcement": [len(agencies)]}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -42,6 +40,7 @@ from shared.party.origin.use_cases import holds
 from shared.party.origin.use_cases.holds import Holding, Override
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
+from shared.runtime.delivery.unit import SessionUnit
 from shared.vocabulary.answers import CaseDeclineReason
 from shared.vocabulary.holds import HoldBasis, HoldScope, OverrideBasis
 from shared.vocabulary.referral import WithdrawalReason
@@ -100,7 +99,7 @@ def said(message: MessageType, clear: Contract, agency: str, at: datetime) -> Re
 async def applied(origin: Origin, *messages: Received) -> list[str | None]:
     """The codes of one batch of answers, None for those that are applied."""
     async with origin.database.transaction(APPLYING) as session:
-        unit: Any = SimpleNamespace(connection=session)
+        unit = SessionUnit(session)
         refusals = await origin.bus.answers(unit).apply(messages)
     return [refusals.get(message.message_id) for message in messages]
 
@@ -145,8 +144,8 @@ async def notice(origin: Origin, referral_id: UUID) -> dict[str, Any]:
 
 async def told(origin: Origin, name: str) -> list[dict[str, Any]]:
     """The clear parts of all messages of this name that would go out."""
-    rows = [row.draft for row in await origin.waiting() if row.draft.message.name == name]
-    return [json.loads(row.body)["clear"] for row in rows]
+    rows = [row for row in await origin.waiting() if row.message.name == name]
+    return [row.clear for row in rows]
 
 
 async def attention(origin: Origin, referral_id: UUID) -> list[tuple[str, str]]:
@@ -167,7 +166,7 @@ async def pass_time(origin: Origin, time: timedelta) -> None:
 
 async def test_it_gets_no_letter_until_its_window_ends(origin: Origin) -> None:
     referral_id = await origin.file()
-    assert PROVIDER not in {row.draft.recipient for row in await origin.waiting()}
+    assert PROVIDER not in {row.recipient for row in await origin.waiting()}
     shown = await notice(origin, referral_id)
     assert shown["delivery"] == "planned"
     assert "notice_id" not in shown or shown["notice_id"] is None
@@ -268,7 +267,7 @@ async def test_what_is_taken_back_or_permitted_no_more_lapses(origin: Origin) ->
     origin.world.at = origin.clock.now() + timedelta(hours=81)
     await pass_time(origin, timedelta(hours=81))
     assert [each["end"] for each in await told(origin, "hold_ended")] == ["lapsed", "lapsed"]
-    assert PROVIDER not in {row.draft.recipient for row in await origin.waiting()}
+    assert PROVIDER not in {row.recipient for row in await origin.waiting()}
     assert await origin.work("no_basis") == [forbidden]
 
 

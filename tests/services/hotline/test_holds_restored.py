@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.services.hotline.origin import APPLYING, Origin
+from shared.kernel.ids import uuid7
+from tests.services.hotline.origin import Origin
 from tests.services.hotline.test_holds import (
     SLOT,
     WINDOW,
@@ -23,21 +24,23 @@ from tests.services.hotline.test_holds import (
 
 __all__ = ["planned"]  # the fixture
 HOUR = timedelta(hours=1)
+_CLOSED = """
+INSERT INTO incarnation (writer, addressee, incarnation, closed_at) SELECT 'hotline', min(peer), $1, $2 FROM stream_pair
+"""
 
 
 @pytest.fixture
 async def lived(origin: Origin) -> AsyncIterator[None]:
     """Other tests of the database find it as it began."""
-    async with origin.database.transaction(APPLYING) as session:
-        life = await session.driver.fetchrow("SELECT lives, began_at FROM life")
     yield
-    async with origin.database.transaction(APPLYING) as session:
-        await session.driver.execute("UPDATE life SET lives = $1, began_at = $2", *life)
+    async with origin.database.transaction() as session:
+        await session.driver.execute("DELETE FROM incarnation")
 
 
 async def restored(origin: Origin) -> None:
-    async with origin.database.transaction(APPLYING) as session:
-        await session.driver.execute("UPDATE life SET lives = 2, began_at = $1", origin.clock.now())
+    """The streams to one peer have gone on in another incarnation, as after a restore."""
+    async with origin.database.transaction() as session:
+        await session.driver.execute(_CLOSED, uuid7(), origin.clock.now())
 
 
 @pytest.mark.usefixtures("lived")
@@ -60,7 +63,7 @@ async def test_without_a_restore_it_would_have_gone(origin: Origin) -> None:
 
 @pytest.mark.usefixtures("lived")
 async def test_a_hold_that_was_forgotten_is_read_again_and_kept(origin: Origin) -> None:
-    """The record of it is read again from where the backup was: it is answered again, and the notice waits."""
+    """Its agency's message is read again: it is answered again, and the notice waits."""
     referral_id = await origin.file()
     agency, *_ = await agencies_of(origin, referral_id)
     held = place(origin, referral_id, agency, WINDOW + 8 * HOUR)

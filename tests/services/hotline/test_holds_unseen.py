@@ -76,6 +76,6 @@ async def _after(origin: Origin, time: timedelta) -> list[Draft]:
     origin.world.at = origin.clock.now()
     while await timers(origin).look():
         pass
-    found = [row.draft for row in await origin.waiting() if row.draft.recipient == PROVIDER]
+    found = [row for row in await origin.waiting() if row.recipient == PROVIDER]
     await origin.forget()
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -20,7 +19,7 @@ from shared.party.origin import bus
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.taking import Taking
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.post.ports import Settlement
+from shared.runtime.delivery.unit import SessionUnit, Settlement
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
 from shared.vocabulary.routing import PartyStatus
@@ -45,12 +44,12 @@ async def _nothing_is_left_behind(database: Database) -> None:
 
 
 async def outgoing(origin: Origin, message: MessageType = NOTICE_ISSUED) -> list[Draft]:
-    """All messages of a type in the outbox, oldest first."""
-    return [row.draft for row in await origin.waiting() if row.draft.message is message]
+    """All messages of a type that were sent, oldest first."""
+    return [row for row in await origin.waiting() if row.message is message]
 
 
 async def filed(origin: Origin) -> tuple[UUID, Draft]:
-    """A referral, and the notice to the provider; then the outbox is empty."""
+    """A referral, and the notice to the provider; what was sent is forgotten."""
     referral_id = await origin.file()
     [notice] = await outgoing(origin)
     await origin.forget()
@@ -66,8 +65,7 @@ async def issue_anew(origin: Origin) -> None:
 
 
 def clear(draft: Draft) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(draft.body)["clear"]
-    return value
+    return dict(draft.clear)
 
 
 def acknowledged(notice: Draft, *, by: str, number: int = 1) -> Received:
@@ -88,15 +86,12 @@ def removed(notice: Draft, *, by: str, number: int) -> Received:
 
 async def answered(origin: Origin, *messages: Received) -> dict[UUID, str]:
     async with origin.database.transaction(APPLYING) as session:
-        unit: Any = type("Unit", (), {"connection": session})()
+        unit = SessionUnit(session)
         return await origin.bus.answers(unit).apply(messages)
 
 
 async def settled(origin: Origin, notice: Draft, outcome: ReceiptOutcome, code: str) -> None:
-    entry = Settlement(notice.message_id, "a" * 64, outcome, code, notice.message_id, OLD)
-    async with origin.database.transaction(APPLYING) as session:
-        unit: Any = type("Unit", (), {"connection": session})()
-        await origin.bus.settled(unit, [entry])
+    await origin.heard(Settlement(notice.message_id, outcome, code, OLD))
 
 
 async def shown(origin: Origin, referral_id: UUID) -> str:
@@ -127,7 +122,7 @@ async def test_what_its_new_place_cannot_read_keeps_its_ids_and_goes_once_it_can
     move(origin.world, PROVIDER)
     await follow(origin)
     assert await outgoing(origin) == []
-    [fact] = [row.draft for row in await origin.waiting() if row.draft.recipient == "audit"]
+    [fact] = [row for row in await origin.waiting() if row.recipient == "audit"]
     assert told_to_audit(origin.world, fact)["superseded"] == []
     assert await origin.work("recipient_cannot_read") == [referral_id]
     assert await answered(origin, acknowledged(before, by=OLD)) == {}, "its old place may still answer"
@@ -146,7 +141,7 @@ async def test_what_its_new_place_cannot_read_keeps_its_ids_and_goes_once_it_can
 
 
 async def behind(origin: Origin) -> tuple[UUID, Draft]:
-    """A referral whose provider has moved to where notices cannot be read; the outbox is empty."""
+    """A referral whose provider has moved to where notices cannot be read; what was sent is forgotten."""
     referral_id, notice = await filed(origin)
     behind = {name: version for name, version in OWN.messages.items() if name != "notice_issued"}
     origin.world.reads = PeerReads({NEW: replace(OWN, messages=behind)})
@@ -180,7 +175,7 @@ async def test_audit_is_told_what_was_decided_afresh(origin: Origin) -> None:
     _, before = await filed(origin)
     move(origin.world, PROVIDER)
     await follow(origin)
-    [fact] = [row.draft for row in await origin.waiting() if row.draft.recipient == "audit"]
+    [fact] = [row for row in await origin.waiting() if row.recipient == "audit"]
     told = told_to_audit(origin.world, fact)
     assert (told["superseded"], len(told["edges"])) == ([clear(before)["edge_id"]], 1)
 

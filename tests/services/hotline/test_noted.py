@@ -1,4 +1,4 @@
-"""Receipts and answers go on, whatever is to be sent because of them: that is noted, and done apart from who reads."""
+"""Outcomes and answers go on, whatever is to be sent because of them: that is noted, and done apart from who reads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from shared.kernel.errors import Unavailable
 from shared.party.origin import bus
 from shared.party.origin.use_cases.again import PAUSES
 from shared.runtime.database.transactions import Database
-from shared.runtime.post.ports import Signed
 from shared.runtime.watch.aside import PAUSE_MAX
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
@@ -40,7 +39,7 @@ def expire(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None
 
 
 async def moved_late(origin: Origin) -> tuple[UUID, Draft]:
-    """A notice whose provider has moved and has answered nothing; the outbox is empty."""
+    """A notice whose provider has moved and has answered nothing; what was sent is forgotten."""
     referral_id, notice = await filed(origin)
     move(origin.world, PROVIDER)
     await follow(origin)
@@ -66,7 +65,7 @@ async def test_a_late_answer_is_taken_while_documents_are_expired_and_told_on_on
     assert await origin.due() == 0
 
 
-async def test_a_moved_receipt_is_taken_while_documents_are_expired_and_followed_once_there_are_some(
+async def test_a_moved_outcome_is_taken_while_documents_are_expired_and_followed_once_there_are_some(
     origin: Origin, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the same directory: what was filed elsewhere by the one before it was committed after it was followed."""
@@ -94,7 +93,7 @@ async def test_a_moved_receipt_is_taken_while_documents_are_expired_and_followed
     ]
 
 
-async def test_what_cannot_be_opened_keeps_nothing_of_its_receipt_unsettled(origin: Origin) -> None:
+async def test_what_cannot_be_opened_keeps_no_other_outcome_from_its_edge(origin: Origin) -> None:
     """A flipped bit, or a lost key: its neighbours are decided again, and so is it once it is mended."""
     bad, good = await origin.file(), await origin.file()
     rows = offers(await origin.waiting())
@@ -134,8 +133,8 @@ async def test_what_is_withdrawn_before_it_was_told_on_stays_and_is_not_told(ori
     assert await run(origin, state, referral_id) == "emitted"
 
 
-def subjects(rows: list[Signed]) -> list[str]:
-    return sorted(each.draft.subject for each in rows)
+def subjects(rows: list[Draft]) -> list[str]:
+    return sorted(each.subject for each in rows)
 
 
 async def test_an_edge_that_has_moved_is_decided_four_times_at_most_too(origin: Origin) -> None:
@@ -144,7 +143,7 @@ async def test_an_edge_that_has_moved_is_decided_four_times_at_most_too(origin: 
     await stand_missing(origin, referral_id)
     issued = 0
     for _ in range(9):
-        rows = [each for each in await origin.waiting() if each.draft.message is NOTICE_ISSUED]
+        rows = [each for each in await origin.waiting() if each.message is NOTICE_ISSUED]
         issued += len(rows)
         await origin.forget()
         await origin.refused(rows)

@@ -184,7 +184,7 @@ async def test_an_intake_that_does_not_answer_is_unavailable_and_files_nothing_a
     monkeypatch.setattr(intake, "_answer_s_max", 60)
     async with intake.running():
         timely = await intake.submit(request_of(origin, 1))
-    filed = [row.draft.subject for row in await origin.waiting() if row.draft.recipient == "audit"]
+    filed = [row.subject for row in await origin.waiting() if row.recipient == "audit"]
     assert filed == [json.loads(timely.body)["referral_id"]]
 
 

@@ -138,10 +138,10 @@ async def test_it_may_hold_as_long_as_it_has_not_said_that_it_does_not(
     _, *others = await passed_on(origin, referral_id)
     await applied(origin, *(no_objection(origin, referral_id, each) for each in others))
     await pass_time(origin, SLOT)
-    assert not [row for row in await origin.waiting() if row.draft.recipient == PROVIDER], "the other has not looked"
+    assert not [row for row in await origin.waiting() if row.recipient == PROVIDER], "the other has not looked"
     await applied(origin, no_objection(origin, referral_id, OTHER))
     await pass_time(origin, SLOT)
-    assert [row for row in await origin.waiting() if row.draft.recipient == PROVIDER]
+    assert [row for row in await origin.waiting() if row.recipient == PROVIDER]
 
 
 async def test_a_withdrawal_that_crosses_it_reaches_whoever_has_the_case_now(origin: Origin) -> None:

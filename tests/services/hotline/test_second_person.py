@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -15,13 +14,12 @@ import pytest
 
 from shared.envelope.base64url import to_base64url
 from shared.exchange.accept import accept
-from shared.exchange.message import Received
+from shared.exchange.message import Draft, Received
 from shared.guard.edition import passed
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.origin.use_cases import reviews
-from shared.runtime.post.ports import Signed
 from tests.services.doors import ACTOR, asking
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_attention import about
@@ -63,12 +61,12 @@ async def unreleased(client: httpx.AsyncClient, **changes: Any) -> str:
     return str(answer.json()["referral_id"])
 
 
-def facts(origin: Origin, rows: Sequence[Signed], kind: str) -> list[dict[str, Any]]:
-    return [json.loads(row.draft.body)["clear"] for row in rows if row.draft.message.name == kind]
+def facts(origin: Origin, rows: Sequence[Draft], kind: str) -> list[dict[str, Any]]:
+    return [dict(row.clear) for row in rows if row.message.name == kind]
 
 
-def accepted(origin: Origin, row: Signed) -> Received:
-    return accept(origin.world.record(row), origin.world.reader(row.draft.recipient_instance))
+def accepted(origin: Origin, row: Draft) -> Received:
+    return accept(origin.world.records([row])[0], origin.world.reader(row.recipient_instance))
 
 
 async def kept(origin: Origin, referral_id: str) -> tuple[int, bool]:
@@ -86,7 +84,7 @@ async def test_it_waits_sealed_and_nothing_of_it_leaves(origin: Origin, client: 
     answer = (await filed(client, over_budget())).json()
     assert (answer["state"], answer["work_reason"], answer["recipients"]) == ("unreleased", "over_budget", [])
     rows = await origin.waiting()
-    (fact,) = [told_to_audit(origin.world, row.draft) for row in rows]
+    (fact,) = [told_to_audit(origin.world, row) for row in rows]
     assert (fact["work_reason"], fact["edges"], fact["not_sent"]) == ("over_budget", [], [])
     assert UUID(answer["referral_id"]) in await origin.work("over_budget")
     (row,) = await about(origin, UUID(answer["referral_id"]))
@@ -101,16 +99,16 @@ async def test_a_second_person_lets_it_go_whole(origin: Origin, client: httpx.As
     answer = await review(client, referral_id, "release")
     assert (answer.status_code, answer.json()) == (202, {"referral_id": referral_id, "state": "routed"})
     rows = await origin.waiting()
-    edges = [row for row in rows if row.draft.message.edge]
+    edges = [row for row in rows if row.message.edge]
     assert len(edges) == 5
-    assert {row.draft.guard for row in edges} == {passed(released=True)}
+    assert {row.guard for row in edges} == {passed(released=True)}
     for row in edges:
         record: Any = accepted(origin, row).sealed
         assert [each.locator.value for each in record.items] in (
             [each["locator"]["value"] for each in body["items"]],
             [body["items"][0]["locator"]["value"]],
         )
-    (told,) = [told_to_audit(origin.world, row.draft) for row in rows if row.draft.message.name == "referral_decided"]
+    (told,) = [told_to_audit(origin.world, row) for row in rows if row.message.name == "referral_decided"]
     assert (len(told["edges"]), told.get("work_reason"), told["superseded"]) == (5, None, [])
     (reviewed,) = facts(origin, rows, "referral_reviewed")
     assert reviewed == {"origin": HOTLINE, "outcome": "released", "filed_by": ACTOR, "by": SECOND}
@@ -121,9 +119,9 @@ async def test_a_second_person_lets_it_go_whole(origin: Origin, client: httpx.As
 
 async def test_each_recipient_is_told_of_two_by_names_of_its_own(origin: Origin, client: httpx.AsyncClient) -> None:
     await review(client, await unreleased(client), "release")
-    told = [opened(origin.world, row.draft)["released_by"] for row in await origin.waiting_edges()]
+    told = [opened(origin.world, row)["released_by"] for row in await origin.waiting_edges()]
     names = {name for pair in told for name in pair}
-    recipients = {row.draft.recipient for row in await origin.waiting_edges()}
+    recipients = {row.recipient for row in await origin.waiting_edges()}
     assert len(names) == 2 * len(recipients)
     assert not names & {ACTOR, SECOND}
 
@@ -157,7 +155,7 @@ async def test_what_is_dropped_is_erased_and_audit_is_told(origin: Origin, clien
     assert (answer.status_code, answer.json()["state"]) == (202, "dropped")
     assert await kept(origin, referral_id) == (0, False)
     (row,) = await origin.waiting()
-    assert json.loads(row.draft.body)["clear"]["outcome"] == "dropped"
+    assert row.clear["outcome"] == "dropped"
     assert UUID(referral_id) not in await origin.work("over_budget")
     for act in ("release", "drop"):
         again = await review(client, referral_id, act)
@@ -214,10 +212,10 @@ async def test_a_foreign_one_is_answered_like_an_absent_one(client: httpx.AsyncC
 
 async def test_decided_again_it_says_still_that_it_was_released(origin: Origin, client: httpx.AsyncClient) -> None:
     await review(client, await unreleased(client), "release")
-    rows = [row for row in await origin.waiting_edges() if row.draft.recipient == POLICE]
+    rows = [row for row in await origin.waiting_edges() if row.recipient == POLICE]
     await origin.refused(rows)
-    (row,) = [row for row in await origin.waiting_edges() if row.draft.recipient == POLICE]
-    assert row.draft.guard == passed(released=True)
+    (row,) = [row for row in await origin.waiting_edges() if row.recipient == POLICE]
+    assert row.guard == passed(released=True)
     assert accepted(origin, row).recipient == POLICE
 
 
@@ -226,9 +224,9 @@ async def test_a_recipient_takes_it_from_two_alone_and_says_so_in_its_headers(
 ) -> None:
     """The control: without the word, or with one person as both, the same record is refused."""
     await review(client, await unreleased(client), "release")
-    row = next(row for row in await origin.waiting_edges() if row.draft.recipient == POLICE)
-    record = origin.world.record(row)
-    reader = origin.world.reader(row.draft.recipient_instance)
+    row = next(row for row in await origin.waiting_edges() if row.recipient == POLICE)
+    (record,) = origin.world.records([row])
+    reader = origin.world.reader(row.recipient_instance)
     assert accept(record, reader)
     with pytest.raises(Refused) as caught:
         accept(origin.world.resigned(record, guard=passed()), reader)

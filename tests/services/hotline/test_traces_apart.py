@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.runtime.post import outbox
-from shared.runtime.post.ports import Signed
+from shared.exchange.message import Draft
+from shared.runtime.delivery import sending
 from shared.runtime.watch.telemetry import close_telemetry, configure_telemetry
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.hotline.origin import Origin
@@ -26,14 +26,14 @@ def spans_file(tmp_path: Path) -> Iterator[Path]:
     close_telemetry()
 
 
-def traces(rows: Sequence[Signed], recipient: str | None = None) -> list[str]:
+def traces(rows: Sequence[Draft], recipient: str | None = None) -> list[str]:
     """The trace ids of what goes to parties, or of what goes to one recipient."""
-    chosen = [row.draft for row in rows if (row.draft.recipient == recipient if recipient else is_sent(row))]
+    chosen = [row for row in rows if (row.recipient == recipient if recipient else is_sent(row))]
     return [str(draft.traceparent)[3:35] for draft in chosen]
 
 
-def is_sent(row: Signed) -> bool:
-    return row.draft.recipient != "audit"
+def is_sent(row: Draft) -> bool:
+    return row.recipient != "audit"
 
 
 def linked_to_filing(path: Path) -> set[str]:
@@ -58,7 +58,7 @@ async def test_with_the_cause_passed_on_the_messages_share_its_trace(
     origin: Origin, spans_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control of the test above."""
-    monkeypatch.setattr(outbox, "message_traceparent", lambda cause: cause)
+    monkeypatch.setattr(sending, "message_traceparent", lambda cause: cause)
     await origin.file(traceparent=FILING)
     assert {*traces(await origin.waiting())} == {TRACE_ID}
 
@@ -87,4 +87,4 @@ async def test_what_is_decided_again_keeps_its_link_to_the_filing_under_new_trac
 
 async def test_what_was_filed_without_a_trace_is_sent_without_one(origin: Origin, spans_file: Path) -> None:
     await origin.file()
-    assert {row.draft.traceparent for row in await origin.waiting()} == {None}
+    assert {row.traceparent for row in await origin.waiting()} == {None}

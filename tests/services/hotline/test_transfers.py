@@ -67,7 +67,7 @@ async def told_anew(origin: Origin, referral_id: UUID) -> list[str]:
     await origin.forget()
     move(origin.world, EUROPE)
     await origin.bus.follow(origin.world.documents.directory)
-    waiting = [each.draft for each in await origin.waiting() if each.draft.recipient == EUROPE]
+    waiting = [each for each in await origin.waiting() if each.recipient == EUROPE]
     found = [each for each in waiting if each.subject == str(referral_id)]
     assert {each.recipient_instance for each in found} == {"hotline_two"}
     return [each.message.name for each in found]
@@ -190,7 +190,7 @@ async def test_the_history_travels_with_it_by_numbers_alone(origin: Origin) -> N
     )
     await transfer(origin, referral_id, to=hotline)
     await answer(origin, claim(referral_id, hotline))
-    (granted,) = [each.draft for each in await origin.waiting() if each.draft.message.name == "claim_granted"]
+    (granted,) = [each for each in await origin.waiting() if each.message.name == "claim_granted"]
     assert b'"done":[{"n":1,"issued":1,"actioned":0}' in granted.body
     assert PROVIDER.encode() not in granted.body
 

@@ -13,6 +13,11 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import Request
+from shared.runtime.post.lease import Lease
+from shared.runtime.post.outbox import PostgresLanes
+from shared.runtime.post.ports import Outgoing, Signed
+from shared.runtime.post.relay import Relay
+from tests.support.memory_stores import MemoryLog, MemoryLogWriter
 
 from client.api import CausewayClient
 from client.cli.acceptances import AcceptanceFile
@@ -31,14 +36,9 @@ from shared.runtime.database.transactions import Database
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.server import serve_http
-from shared.runtime.post.lease import Lease
-from shared.runtime.post.outbox import PostgresLanes
-from shared.runtime.post.ports import Outgoing, Signed
-from shared.runtime.post.relay import Relay
 from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import SUBMISSION, World, world
-from tests.support.memory_stores import MemoryLog, MemoryLogWriter
 from tests.support.ports import free_port
 
 EDGES_MAX = 200

@@ -57,7 +57,7 @@ async def test_a_recipient_that_has_left_the_directory_keeps_nobody_from_being_t
     later = origin.world.document.model_copy(update={"version": 2, "parties": parties})
     origin.world.place(later, AT - timedelta(minutes=1))
     await origin.withdraw(referral_id, REASON)
-    assert {row.draft.recipient for row in await origin.waiting()} == told - {gone}
+    assert {row.recipient for row in await origin.waiting()} == told - {gone}
     shown = await origin.show(referral_id)
     assert shown["state"] == "withdrawn"
     assert {edge["recipient"]: edge["answer"] for edge in shown["edges"]}[gone] == "none"

@@ -16,7 +16,7 @@ REASON, OTHER = WithdrawalReason.FILED_IN_ERROR, WithdrawalReason.CONSENT_WITHDR
 
 
 async def tombstones(origin: Origin) -> list[str]:
-    return [row.draft.recipient for row in await origin.waiting() if row.draft.message.type.endswith("withdrawn.v1")]
+    return [row.recipient for row in await origin.waiting() if row.message.type.endswith("withdrawn.v1")]
 
 
 async def test_a_second_withdrawal_changes_nothing_and_tells_nobody(origin: Origin) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +12,7 @@ from shared.contracts.transfers import OfferClaimedClear
 from shared.exchange.message import Received
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
+from shared.runtime.delivery.unit import SessionUnit
 from shared.vocabulary.routing import Mandate
 from tests.services.deliveries import received
 from tests.services.doors import asking
@@ -75,7 +75,7 @@ def claim(referral_id: UUID, by: str, number: int = 1) -> Received:
 async def answer(origin: Origin, *messages: Received) -> list[str | None]:
     """The codes of one batch of answers, None for those that are applied."""
     async with origin.database.transaction(APPLYING) as session:
-        unit: Any = SimpleNamespace(connection=session)
+        unit = SessionUnit(session)
         refusals = await origin.bus.answers(unit).apply(messages)
     return [refusals.get(message.message_id) for message in messages]
 
@@ -91,5 +91,5 @@ async def claim_at_once(origin: Origin, referral_id: UUID, racers: Sequence[str]
 
 
 async def told(origin: Origin, name: str) -> list[str]:
-    """Whom a message of this name waits for in the outbox."""
-    return sorted(each.draft.recipient for each in await origin.waiting() if each.draft.message.name == name)
+    """The recipients of the messages of this name."""
+    return sorted(each.recipient for each in await origin.waiting() if each.message.name == name)

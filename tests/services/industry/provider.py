@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +23,7 @@ from shared.party.origin.ports import Edges
 from shared.party.origin.use_cases.again import DecideAgain
 from shared.party.recipient.ports import Acting
 from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.delivery.unit import SessionUnit
 from tests.services.deliveries import AT, OTHER_PROVIDER, PROVIDER, directory
 from tests.services.doors import ACTOR, as_told
 from tests.services.outgoing import NO_LAW, about, clear_parts
@@ -65,8 +64,7 @@ class Providers:
     async def receive(self, *messages: Received) -> list[str | None]:
         """Apply one batch; the code each message was refused with, None where it was applied."""
         async with self.database.transaction(APPLYING) as session:
-            unit: Any = SimpleNamespace(connection=session)
-            refusals = await self.door.apply(unit, messages)
+            refusals = await self.door.apply(SessionUnit(session), messages)
         return [refusals.get(message.message_id) for message in messages]
 
     @asynccontextmanager
@@ -97,6 +95,6 @@ class Providers:
         return as_told(shown)
 
     async def sent(self, notice_id: UUID) -> list[tuple[str, str, str, bool, dict[str, Any]]]:
-        """(type, sender, recipient, exercise, clear part) of what waits in the outbox; no answer seals anything."""
-        assert all(json.loads(each.body).keys() == {"clear"} for each in await about(self.database, notice_id))
+        """(type, sender, recipient, exercise, clear part) of the messages about a notice; no answer seals anything."""
+        assert all(each.plaintext is None for each in await about(self.database, notice_id))
         return await clear_parts(self.database, notice_id)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -20,6 +18,7 @@ from shared.exchange.message import Record
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import RowScope
+from shared.runtime.delivery.unit import SessionUnit
 from tests.services.doors import asking, door, serving
 from tests.services.industry.provider import KEK, Providers
 from tests.support.builders import PROVIDER
@@ -50,7 +49,7 @@ async def received(providers: Providers) -> AsyncIterator[Received]:
     record = next(each for each in records if each.topic.startswith("causeway.inbox.industry."))
     message = accept(record, here.reader("industry"))
     async with providers.database.transaction(RowScope((PROVIDER,), Role.SERVICE, "apply")) as session:
-        unit: Any = SimpleNamespace(connection=session)
+        unit = SessionUnit(session)
         assert await providers.door.apply(unit, [message]) == {}
     signing, directory = here.keys["industry"].signing, here.documents.directory
     router = notices_router(serving(providers.database, "industry", kek=KEK, directory=directory, signing=signing))

@@ -32,7 +32,7 @@ from shared.party.recipient.ports import Acting, Page
 from shared.party.recipient.store import arriving
 from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import RowScope
-from shared.runtime.post.ports import Settlement
+from shared.runtime.delivery.unit import SessionUnit
 from shared.vocabulary.answers import KeptBasis, NoticeAction, NoticeRejection, ReceiptOutcome, WithdrawalFate
 from shared.vocabulary.judgement import RetentionClass
 from tests.services.databases import stored_text, unencrypted, until_one_waits_for_a_lock
@@ -53,6 +53,7 @@ from tests.services.deliveries import (
 )
 from tests.services.doors import ACTOR, as_told
 from tests.services.industry.provider import Providers, disowning
+from tests.support.builders import settlement
 
 REMOVED = ItemStatement(action=NoticeAction.REMOVED, effective_at=AT)
 ACTION = NoticeStatements(items=(REMOVED, ItemStatement(action=NoticeAction.PRESERVED, effective_at=AT)))
@@ -362,11 +363,10 @@ async def test_a_filing_refused_as_stale_is_decided_again_and_no_other(providers
     settlements = [
         settlement(stale, ReceiptOutcome.REFUSED, "decision_time_off"),
         settlement(refused, ReceiptOutcome.REFUSED, "edge_not_ours"),
-        settlement(applied, ReceiptOutcome.APPLIED, None),
+        settlement(applied, ReceiptOutcome.APPLIED),
     ]
     async with providers.database.transaction(RowScope([PROVIDER], Role.SERVICE, "apply")) as session:
-        unit: Any = type("Unit", (), {"connection": session})
-        await providers.door.settled(unit, settlements)
+        await providers.door.settled(SessionUnit(session), settlements)
     assert providers.again.given == [stale]
 
 
@@ -385,10 +385,6 @@ async def test_a_withdrawal_waits_for_an_act_under_way_and_is_applied_after_it(p
 def case_accepted(referral_id: UUID) -> Received:
     clear = CaseAcceptedClear(referral_id=referral_id, revision=1, **numbered())
     return received(CASE_ACCEPTED, clear, subject=referral_id, sender=AGENCY, recipient=PROVIDER)
-
-
-def settlement(message_id: UUID, outcome: ReceiptOutcome, code: str | None) -> Settlement:
-    return Settlement(message_id, "a" * 64, outcome, code, uuid7(), "law_enforcement")
 
 
 def nested_keys(value: Any) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -32,7 +31,7 @@ from shared.party.by_rule import ByRule
 from shared.party.questions.store import PostgresQuestions
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
-from shared.runtime.post.ports import Settlement
+from shared.runtime.delivery.unit import SessionUnit, Settlement
 from shared.vocabulary.answers import ActionReason, ReceiptOutcome
 from shared.vocabulary.questions import DisputeReason, DisputeVerdict, NeedsInfo, QuestionReply
 from tests.services.deliveries import (
@@ -319,11 +318,10 @@ async def test_a_crash_before_the_commit_leaves_neither_question_nor_message(pro
 
 
 async def receipted(providers: Providers, message_id: UUID, code: str) -> None:
-    """What its origin's instance says of a message."""
+    """The instance of its origin refuses a message."""
     async with providers.database.transaction(APPLYING) as session:
-        unit: Any = SimpleNamespace(connection=session)
-        told = Settlement(message_id, "a" * 64, ReceiptOutcome.REFUSED, code, uuid7(), "hotline")
-        await providers.door.settled(unit, [told])
+        told = Settlement(message_id, ReceiptOutcome.REFUSED, code, "hotline")
+        await providers.door.settled(SessionUnit(session), [told])
 
 
 @pytest.mark.parametrize(

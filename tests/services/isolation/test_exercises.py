@@ -13,11 +13,15 @@ from shared.exchange.message import Draft
 from shared.exchange.prepare import Documents, prepare
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
+from shared.messaging.composition import SegmentComposer
 from shared.party.origin.store.filing import PostgresFiling
 from shared.routing.shelf import read_directory, read_policy
 from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.delivery.control import ControlLetterWriter
+from shared.runtime.delivery.sealing_keys import DirectorySealingKeys
+from shared.runtime.delivery.sending import StreamSending
 from shared.runtime.instance.keys import load_keys
-from shared.runtime.post.numbering import Numbering
+from tests.services.outgoing import subjects_of
 from tests.support.running import HOTLINE, Exchange, referral
 
 LIVE_HOTLINE, LIVE_AGENCY = "hotline-live.example", "police-live.example"
@@ -34,7 +38,8 @@ def exercise_outside(draft: Draft) -> Draft:
 
 def exercise_throughout(draft: Draft) -> Draft:
     """Envelope and body say exercise."""
-    return replace(draft, exercise=True, body=draft.body.replace(b'"exercise":false', b'"exercise":true'))
+    assert draft.plaintext is not None
+    return replace(draft, exercise=True, plaintext=draft.plaintext.replace(b'"exercise":false', b'"exercise":true'))
 
 
 async def sent_by_a_live_hotline(exchange: Exchange, change: Callable[[Draft], Draft]) -> UUID:
@@ -51,7 +56,13 @@ async def sent_by_a_live_hotline(exchange: Exchange, change: Callable[[Draft], D
     assert [offer.recipient for offer in offers] == [LIVE_AGENCY]
     keys = load_keys(exchange.installation.keys_dir("hotline"))
     database = Database(exchange.endpoints.databases["hotline"].service_url, pool_size=1)
-    database.last_step = Numbering("hotline", keys.signing)
+    directory, clock = documents.directory, SystemClock()
+    composer = SegmentComposer(
+        keys.signing,
+        sealing_keys=DirectorySealingKeys(lambda: directory, clock),
+        control_letters=ControlLetterWriter("hotline", clock),
+    )
+    database.last_step = StreamSending("hotline", composer, subjects_of("hotline", clock), clock=clock)
     async with database.transaction(RowScope([LIVE_HOTLINE], Role.MACHINE, "submit")) as session:
         filing = PostgresFiling(session.driver, keys.kek)
         await filing.file([prepared], {LIVE_HOTLINE: 1})
@@ -61,20 +72,15 @@ async def sent_by_a_live_hotline(exchange: Exchange, change: Callable[[Draft], D
 
 
 async def received(exchange: Exchange, referral_id: UUID) -> tuple[list[tuple[str, str | None]], int]:
-    """What the agencies' inbox says of the offer, and how many cases it has become."""
+    """The outcomes of the offer as its origin heard them, None for one without, and how many cases it has become."""
     await exchange.until_quiet()
-    offers = await exchange.count_as_accountant(
-        "hotline", "SELECT message_id FROM edge WHERE referral_id = $1", referral_id
-    )
     kept = await exchange.count_as_accountant(
-        "law_enforcement",
-        "SELECT outcome, code FROM inbox WHERE message_id = ANY($1::uuid[])",
-        [row["message_id"] for row in offers],
+        "hotline", "SELECT receipt, receipt_code FROM edge WHERE referral_id = $1", referral_id
     )
     cases = await exchange.count_as_accountant(
         "law_enforcement", "SELECT 1 FROM case_file WHERE referral_id = $1", referral_id
     )
-    return [(row["outcome"], row["code"]) for row in kept], len(cases)
+    return [(row["receipt"], row["receipt_code"]) for row in kept], len(cases)
 
 
 async def test_an_exercise_goes_to_no_live_party(exchange: Exchange) -> None:
@@ -106,4 +112,4 @@ async def test_an_exercise_record_that_reaches_a_live_party_is_refused(
 async def test_the_same_record_in_earnest_is_applied(exchange: Exchange) -> None:
     """The control of the test above: nothing but the exercise is wrong with it."""
     referral_id = await sent_by_a_live_hotline(exchange, as_it_is)
-    assert await received(exchange, referral_id) == ([("applied", None)], 1)
+    assert await received(exchange, referral_id) == ([(None, None)], 1)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +21,7 @@ from shared.kernel.authority import Role
 from shared.party.recipient.ports import Acting
 from shared.routing.policy_index import PolicyIndex
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.post.ports import Settlement
+from shared.runtime.delivery.unit import SessionUnit, Settlement
 from shared.vocabulary.jurisdiction import TREE
 from tests.services.deliveries import AGENCY, AT, OTHER_AGENCY, directory
 from tests.services.doors import ACTOR, as_told
@@ -62,7 +60,7 @@ class Agencies:
     async def _applying(self) -> AsyncIterator[Any]:
         scope = RowScope((AGENCY, OTHER_AGENCY), Role.SERVICE, "apply")
         async with self.database.transaction(scope) as session:
-            yield SimpleNamespace(connection=session)
+            yield SessionUnit(session)
 
     @asynccontextmanager
     async def cases(
@@ -96,7 +94,7 @@ class Agencies:
         return as_told(shown)
 
     async def sent(self, referral_id: UUID) -> list[tuple[Any, ...]]:
-        """(type, sender, recipient, exercise, clear part, sealed text) of what waits in the outbox."""
-        sealed = [json.loads(each.body).get("sealed") for each in await about(self.database, referral_id)]
+        """(type, sender, recipient, exercise, clear part, plaintext to seal) of the messages about a referral."""
+        sealed = [each.plaintext for each in await about(self.database, referral_id)]
         told = await clear_parts(self.database, referral_id)
         return [(*each, part) for each, part in zip(told, sealed, strict=True)]

@@ -13,7 +13,6 @@ import httpx
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.law_enforcement.domain import AUTHORITY
-from shared.envelope.keys import SigningKey
 from shared.envelope.webhooks import verify_webhook
 from shared.exchange.events import Event
 from shared.kernel.authority import Role
@@ -26,11 +25,11 @@ from shared.runtime.courier.leases import Leases
 from shared.runtime.courier.sender import Sender, Sent
 from shared.runtime.database.feed import Numberer, note_events
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.post.numbering import Numbering
 from tests.contracts.described import Described
 from tests.services.deliveries import directory
 from tests.services.doors import CLOCK, asking, door, serving
 from tests.services.law_enforcement.agency import KEK
+from tests.services.outgoing import keep_sent
 
 URL = "https://hooks.party.example/causeway"
 _EARLIER = "UPDATE webhook SET due_at = due_at - $1::interval, leased_until = leased_until - $1::interval"
@@ -130,7 +129,7 @@ class Party:
 @asynccontextmanager
 async def party(endpoint: DatabaseEndpoint, rules: AddressRules | None = None) -> AsyncIterator[Party]:
     database, rules = Database(endpoint.service_url, pool_size=4), rules or AddressRules()
-    database.last_step = Numbering("law_enforcement", SigningKey(bytes(range(32))))
+    keep_sent(database, "law_enforcement")
     stood = replace(serving(database, "law_enforcement", kek=KEK, directory=directory()), address_rules=rules)
     async with door(*feed_routers(stood, AUTHORITY)) as http:
         yield Party(database, http, rules)

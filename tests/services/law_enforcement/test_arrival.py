@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +21,7 @@ from shared.party.recipient.ports import Page
 from shared.runtime.database import feed
 from shared.runtime.database.feed import Numberer, note_events
 from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.delivery.unit import SessionUnit
 from tests.services.deliveries import AT, OTHER_AGENCY, offered
 from tests.services.law_enforcement.agency import KEK, Agencies
 
@@ -93,7 +93,7 @@ async def polled(agencies: Agencies, look: Callable[[Agencies], Any]) -> tuple[s
             writer = Database(agencies.database._url, pool_size=1)
             last.push_async_callback(writer.close)
             transaction = writer.transaction(scope)
-            unit: Any = SimpleNamespace(connection=await transaction.__aenter__())
+            unit = SessionUnit(await transaction.__aenter__())
             await AgencyDoor(kek=KEK, documents=agencies.documents, now=lambda: AT).apply(
                 unit, [offered(each, to=OTHER_AGENCY) for each in ids]
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -34,13 +33,14 @@ from shared.party.recipient.store.passing import cases_back
 from shared.party.recipient.store.places import HeldPlaces
 from shared.party.waiting import Place
 from shared.runtime.database.transactions import RowScope
+from shared.runtime.delivery.unit import SessionUnit
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.holds import HoldBasis, HoldEnd, HoldScope
 from tests.services.deliveries import AT, received, withdrawn
 from tests.services.doors import ACTOR, as_told
 from tests.services.law_enforcement.agency import KEK, Agencies
-from tests.services.outgoing import clear_parts, held
+from tests.services.outgoing import clear_parts, sent_by
 from tests.support.builders import HOTLINE, POLICE, settlement
 from tests.support.exchange_world import LOCATION, World, world
 
@@ -75,7 +75,7 @@ class Case:
 
     async def gone(self) -> list[UUID]:
         """The messages that have passed it on, oldest first."""
-        drafts = [each.draft for each in await held(self.agencies.database)]
+        drafts = await sent_by(self.agencies.database)
         gone = [each for each in drafts if each.subject == str(self.referral_id) and each.recipient != HOTLINE]
         return [each.message_id for each in gone]
 
@@ -86,9 +86,9 @@ class Case:
     async def settled(self, receipts: Mapping[int, tuple[ReceiptOutcome, str | None]]) -> None:
         """What it says of some of them, in one batch, by their places."""
         gone = await self.gone()
-        said = [settlement(gone[each], "a" * 64, outcome, code=code) for each, (outcome, code) in receipts.items()]
+        said = [settlement(gone[each], outcome, code=code) for each, (outcome, code) in receipts.items()]
         async with self.agencies.database.transaction(self.scope(Role.SERVICE, "apply")) as session:
-            unit: Any = SimpleNamespace(connection=session)
+            unit = SessionUnit(session)
             await self.door().settled(unit, said)
 
     async def is_amended(self, revision: int = 2) -> None:
@@ -96,7 +96,7 @@ class Case:
         clear = self.offer.clear.model_copy(update={"revision": revision})
         amended = replace(self.offer, clear=clear, message_id=uuid7())
         async with self.agencies.database.transaction(self.scope(Role.SERVICE, "apply")) as session:
-            unit: Any = SimpleNamespace(connection=session)
+            unit = SessionUnit(session)
             assert await self.door().apply(unit, [amended]) == {}
         assert len(await self.gone()) == revision
 
@@ -147,7 +147,7 @@ async def case(agencies: Agencies, **changes: Any) -> Case:
     message = accept(here.records([here.offered(POLICE, **changes)])[0], here.reader("law_enforcement"))
     it = Case(agencies, here, UUID(message.subject), message)
     async with agencies.database.transaction(it.scope(Role.SERVICE, "apply")) as session:
-        unit: Any = SimpleNamespace(connection=session)
+        unit = SessionUnit(session)
         assert await it.door().apply(unit, [message]) == {}
     return it
 
@@ -267,7 +267,7 @@ async def test_what_was_withdrawn_meanwhile_is_over(agencies: Agencies) -> None:
     it = await case(agencies)
     await it.refer()
     async with agencies.database.transaction(it.scope(Role.SERVICE, "apply")) as session:
-        unit: Any = SimpleNamespace(connection=session)
+        unit = SessionUnit(session)
         assert await it.door().apply(unit, [withdrawn(it.referral_id, to=POLICE, origin=HOTLINE)]) == {}
     await it.receipted(ReceiptOutcome.REFUSED, NEWER)
     assert ((await it.show())["state"], await it.told()) == ("withdrawn", [])
@@ -287,7 +287,7 @@ async def test_a_hold_ends_with_the_case_and_nobody_is_warned_of_it_then(agencie
     clear = HoldEndedClear(referral_id=it.referral_id, revision=1, hold=asked.hold, end=HoldEnd.RELEASED)
     ended = received(HOLD_ENDED, clear, subject=it.referral_id, sender=HOTLINE, recipient=POLICE)
     async with agencies.database.transaction(it.scope(Role.SERVICE, "apply")) as session:
-        unit: Any = SimpleNamespace(connection=session)
+        unit = SessionUnit(session)
         assert await it.door().apply(unit, [ended]) == {}
     assert ([each.state for each in await it.holds()], await it.stands()) == (["released"], False)
     async with agencies.database.transaction(it.scope(Role.ANALYST, "read")) as session:

@@ -60,7 +60,7 @@ async def test_what_its_origin_refuses_was_never_raised_and_another_may_follow(
     await agencies.act(act, said, referral_id)
     (first,) = await about(agencies.database, referral_id)
     for _ in range(2):  # a receipt that comes twice says nothing of the one that follows
-        refused = settlement(first.message_id, "a" * 64, ReceiptOutcome.REFUSED, code="message_time_off")
+        refused = settlement(first.message_id, ReceiptOutcome.REFUSED, code="message_time_off")
         await agencies.receipted(refused)
         with suppress(Refused):
             await agencies.act(act, said, referral_id)

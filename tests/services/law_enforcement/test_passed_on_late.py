@@ -11,6 +11,7 @@ from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import RowScope
+from shared.runtime.delivery.unit import SessionUnit
 from tests.services.deliveries import AGENCY, AT, HOTLINE, OTHER_AGENCY, OTHER_HOTLINE, withdrawn
 from tests.services.law_enforcement.agency import KEK, Agencies
 
@@ -36,7 +37,7 @@ async def came(agencies: Agencies, withdrawn_by: str) -> list[str]:
     )
     async with agencies.database.transaction(RowScope((AGENCY,), Role.SERVICE, "apply")) as session:
         await session.driver.execute(_TAKEN_BACK, message.message_id, withdrawn_by, AGENCY, str(subject))
-        unit: Any = SimpleNamespace(connection=session)
+        unit = SessionUnit(session)
         door = Asking(kek=KEK, documents=agencies.documents, now=lambda: AT)
         return list((await door.apply(unit, [passed])).values())
 

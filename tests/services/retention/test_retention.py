@@ -38,10 +38,10 @@ LONG_AGO = NOW - timedelta(days=500)
 _BOOKS = (
     "SELECT referral_id, party, disposition, state, work_reason FROM referral ORDER BY 1",
     "SELECT edge_id, message_id, referral_id, party, recipient, purpose, state, answer FROM edge ORDER BY 1",
-    "SELECT * FROM settled ORDER BY message_id",
-    "SELECT * FROM inbox ORDER BY message_id",
+    "SELECT * FROM stream_account ORDER BY peer, lane",
+    "SELECT * FROM outcome_account ORDER BY peer, message_id",
+    "SELECT * FROM receive_account ORDER BY writer, lane",
     "SELECT * FROM intake_count ORDER BY party, fate",
-    "SELECT * FROM pair_sequence ORDER BY sender, recipient",
 )
 
 

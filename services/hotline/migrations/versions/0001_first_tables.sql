@@ -1779,7 +1779,7 @@ EXECUTE format('CREATE POLICY referral_counted ON referral FOR SELECT TO %I USIN
 EXECUTE format(
     'GRANT SELECT (
         edge_id, message_id, messages_before, referral_id, notice_id, party, recipient, purpose, state, answer,
-        decided_at, instance, incarnation, lane, number)
+        decided_at, instance, incarnation, lane, number, receipt, receipt_code)
      ON edge TO %I', accountant);
 EXECUTE format('CREATE POLICY edge_counted ON edge FOR SELECT TO %I USING (true)', accountant);
 EXECUTE format(

@@ -31,10 +31,9 @@ from shared.runtime.delivery.sending import send
 from shared.vocabulary.holds import HoldEnd
 
 #: A restored origin has forgotten the last holds. Agencies tell it them again; until then it issues nothing that an
-#: agency may hold. A restore closes the incarnations of the own streams.
+#: agency may hold. A restore closes the incarnations of the own streams; one that was read here has ends.
 _KNOWS_HOLDS: Final = """
-NOT EXISTS (SELECT FROM incarnation AS i JOIN stream_pair AS p ON p.peer = i.addressee
-            WHERE i.closed_at > $1 - interval '1 hour')
+NOT EXISTS (SELECT FROM incarnation WHERE urgent_through IS NULL AND closed_at > $1 - interval '1 hour')
 """
 _DUE: Final = f"""
 {ALL} WHERE e.state = 'planned' AND e.issue_at <= $1 AND {_KNOWS_HOLDS} AND r.referral_id <> ALL($3::uuid[])

@@ -61,7 +61,8 @@ FROM holding WHERE e.edge_id = holding.edge_id
 _TAKEN_BACK_THERE: Final = f"""
 {_EDGES}
 UPDATE referral AS r SET work_reason = $3 FROM found JOIN edge AS e USING (edge_id)
-WHERE e.state = 'emitted' AND NOT e.taken_back AND r.referral_id = e.referral_id
+WHERE e.state = 'emitted' AND NOT e.taken_back AND $4 = ANY (e.instances_before || e.instance)
+  AND r.referral_id = e.referral_id
   AND r.work_reason IS NULL AND r.state <> 'withdrawn'
 """
 #: The last step of a transaction writes places for the instance, whatever the action of the transaction may change.
@@ -100,7 +101,7 @@ class OriginTracks:
 
     async def taken_back_there(self, items: Sequence[TrackItem], peer: str) -> None:
         """Put referrals on the work list of which the peer has a withdrawal that is not known here."""
-        await self._driver.execute(_TAKEN_BACK_THERE, *_columns(items), RECIPIENT_AHEAD)
+        await self._driver.execute(_TAKEN_BACK_THERE, *_columns(items), RECIPIENT_AHEAD, peer)
 
     async def note_places(self, places: Mapping[UUID, Place], peer: str) -> None:
         """Write the places of own messages in the streams to the peer to the edges that they carry or take back."""

@@ -47,8 +47,8 @@ from shared.runtime.delivery.kept_record import unpack
 from shared.runtime.delivery.sending import send
 from shared.runtime.timers.steps import clock
 
-#: Whether this database was restored once: an own stream had an earlier incarnation.
-_RESTORED: Final = "SELECT EXISTS (SELECT FROM incarnation AS i JOIN stream_pair AS p ON p.peer = i.addressee)"
+#: Whether this database was restored once: an own stream had an earlier incarnation. One that was read here has ends.
+_RESTORED: Final = "SELECT EXISTS (SELECT FROM incarnation WHERE urgent_through IS NULL)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,298 @@
+"""The hooks of messaging at an origin: what a peer lacks is sent again, and what it knows more goes on the work list.
+
+The database is real, and shared by the tests of this service: each looks at its own referrals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.registry import NOTICE_WITHDRAWN
+from shared.exchange.message import Draft
+from shared.kernel.ids import uuid7
+from shared.party.origin.store.tracks import OriginTracks
+from shared.vocabulary.answers import ReceiptOutcome
+from shared.vocabulary.referral import WithdrawalReason
+from tests.services.hotline.origin import APPLYING, Origin
+from tests.services.hotline.test_moves import NEW, acknowledged, answered, follow
+from tests.support.builders import AT, PROVIDER, settlement
+from tests.support.exchange_world import move, opened, told_to_audit
+
+INDUSTRY = "industry"
+_MISSING = "SELECT count(*) FROM edge WHERE missing OR untold <> '{}'"
+_LINES = "SELECT kind, peer, subject FROM operator_line WHERE closed_at IS NULL ORDER BY subject"
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_else_is_here(origin: Origin) -> None:
+    """What other tests have filed lies nowhere, and nothing of it is listed."""
+    async with origin.database.transaction(APPLYING) as session:
+        await session.driver.execute("UPDATE edge SET state = 'superseded', missing = false WHERE state = 'emitted'")
+        await session.driver.execute("DELETE FROM operator_line")
+        await session.driver.execute("UPDATE referral SET work_reason = NULL WHERE work_reason = 'recipient_ahead'")
+
+
+async def delivered(origin: Origin) -> tuple[UUID, Draft]:
+    """A referral, and the notice to the provider. All instances have taken it; the test forgets what was sent."""
+    referral_id = await origin.file()
+    [notice] = await to_provider(origin)
+    await origin.relayed()
+    await origin.forget()
+    return referral_id, notice
+
+
+async def to_provider(origin: Origin) -> list[Draft]:
+    return [each for each in await origin.waiting() if each.recipient == PROVIDER]
+
+
+async def lacks(origin: Origin, *items: UUID, peer: str = INDUSTRY) -> list[Draft]:
+    """What goes out after a peer has shown that it lacks something of these subjects of the provider."""
+    async with origin.database.transaction(APPLYING) as session:
+        await OriginTracks(session.driver).mark_missing([(item, PROVIDER) for item in items], peer)
+    await origin.bus.missing(APPLYING)
+    return [each for each in await origin.waiting() if each.recipient != "audit"]
+
+
+async def holds(origin: Origin, *items: UUID, peer: str = INDUSTRY) -> list[Draft]:
+    """What goes out after a peer has shown that it does not know that these were taken back."""
+    async with origin.database.transaction(APPLYING) as session:
+        await OriginTracks(session.driver).mark_untold([(item, PROVIDER) for item in items], peer)
+    await origin.bus.missing(APPLYING)
+    return [each for each in await origin.waiting() if each.recipient != "audit"]
+
+
+async def has_withdrawal(origin: Origin, *items: UUID, peer: str = INDUSTRY) -> None:
+    async with origin.database.transaction(APPLYING) as session:
+        await OriginTracks(session.driver).taken_back_there([(item, PROVIDER) for item in items], peer)
+
+
+async def lines(origin: Origin) -> list[tuple[str, str, UUID]]:
+    return [tuple(row) for row in await origin.database.fetch(_LINES)]
+
+
+def messages(rows: Sequence[Draft]) -> list[tuple[str, str]]:
+    return [(each.recipient, each.clear["edge_id"]) for each in rows]
+
+
+async def test_an_edge_that_a_peer_lacks_is_issued_anew_under_its_own_ids(origin: Origin) -> None:
+    _, notice = await delivered(origin)
+    [again] = await lacks(origin, UUID(notice.subject))
+    assert messages([again]) == messages([notice])
+    assert (again.subject, again.message_id == notice.message_id) == (notice.subject, False)
+    assert opened(origin.world, again)["again"] == {"restored": True, "answer": "none", "number": 0}
+    [fact] = [row for row in await origin.waiting() if row.recipient == "audit"]
+    assert told_to_audit(origin.world, fact)["superseded"] == [notice.clear["edge_id"]]
+
+
+async def test_an_edge_whose_message_waits_for_the_relay_is_not_issued_twice(origin: Origin) -> None:
+    await origin.file()
+    [notice] = await to_provider(origin)
+    await origin.forget()
+    assert await lacks(origin, UUID(notice.subject)) == []
+    await origin.relayed(taken=False)
+    assert messages(await lacks(origin, UUID(notice.subject))) == messages([notice]), "control"
+
+
+async def test_acts_that_a_recipient_has_forgotten_are_told_with_its_edge(origin: Origin) -> None:
+    _, notice = await delivered(origin)
+    assert await answered(origin, acknowledged(notice, by=INDUSTRY)) == {}
+    [again] = await lacks(origin, UUID(notice.subject))
+    assert opened(origin.world, again)["again"] == {"restored": True, "answer": "acknowledged", "number": 1}
+    assert await origin.work("recipient_ahead") == []
+
+
+async def test_acts_are_told_also_where_the_message_that_waits_tells_fewer(origin: Origin) -> None:
+    """The recipient has forgotten it and what it did: taken later, that message would begin it from nothing."""
+    await origin.file()
+    [notice] = await to_provider(origin)
+    await origin.forget()
+    assert await answered(origin, acknowledged(notice, by=INDUSTRY)) == {}
+    [again] = await lacks(origin, UUID(notice.subject))
+    assert opened(origin.world, again)["again"] == {"restored": True, "answer": "acknowledged", "number": 1}
+    assert len(await lacks(origin, UUID(notice.subject))) == 1, "the message that waits now tells of it"
+
+
+async def test_another_peer_says_nothing_of_what_lies_elsewhere(origin: Origin) -> None:
+    _, notice = await delivered(origin)
+    subject = UUID(notice.subject)
+    assert await lacks(origin, subject, peer="law_enforcement") == []
+    await has_withdrawal(origin, subject, peer="law_enforcement")
+    assert await origin.work("recipient_ahead") == []
+
+
+async def test_a_withdrawal_that_a_recipient_has_forgotten_is_told_again(origin: Origin) -> None:
+    referral_id, notice = await delivered(origin)
+    subject = UUID(notice.subject)
+    assert await holds(origin, subject) == [], "it is open"
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    await origin.relayed()
+    await origin.forget()
+    assert await lacks(origin, subject) == [], "where the edge is forgotten there is nothing to take back"
+    [again] = await holds(origin, subject)
+    assert (again.message, again.subject) == (NOTICE_WITHDRAWN, notice.subject)
+
+
+async def test_what_an_amendment_took_back_is_taken_back_again_where_that_was_forgotten(origin: Origin) -> None:
+    referral_id, notice = await delivered(origin)
+    async with origin.database.transaction(APPLYING) as session:
+        taken = "UPDATE edge SET taken_back = true WHERE referral_id = $1 AND notice_id IS NOT NULL"
+        await session.driver.execute(taken, referral_id)
+    await has_withdrawal(origin, UUID(notice.subject))
+    assert await origin.work("recipient_ahead") == [], "both sides know it"
+    [again] = await holds(origin, UUID(notice.subject))
+    assert (again.message, again.clear["reason"]) == (NOTICE_WITHDRAWN, "other")
+
+
+async def test_what_was_taken_back_is_so_again_where_its_recipient_was_before_it_moved(origin: Origin) -> None:
+    referral_id, notice = await delivered(origin)
+    subject = UUID(notice.subject)
+    move(origin.world, PROVIDER)
+    await follow(origin)
+    await origin.forget()
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    await origin.relayed()
+    await origin.forget()
+    shown = await origin.show(referral_id)
+    [again] = await holds(origin, subject)
+    assert (again.message, again.subject) == (NOTICE_WITHDRAWN, notice.subject)
+    assert again.recipient_instance == INDUSTRY
+    assert await origin.show(referral_id) == shown, "it is shown where it lies"
+    [_, there] = await holds(origin, subject, peer=NEW)
+    assert there.recipient_instance == NEW, "to each its own"
+
+
+async def test_what_was_taken_back_is_so_where_its_recipient_is_by_now_though_that_is_forgotten_here(
+    origin: Origin,
+) -> None:
+    """An origin that was restored to before it had followed a move."""
+    referral_id, notice = await delivered(origin)
+    move(origin.world, PROVIDER)
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    await origin.forget()
+    [again] = await holds(origin, UUID(notice.subject), peer=NEW)
+    assert (again.message, again.recipient_instance) == (NOTICE_WITHDRAWN, NEW)
+
+
+async def test_what_nobody_can_be_told_any_more_is_let_be(origin: Origin) -> None:
+    """Its recipient has left the directory since."""
+    referral_id, notice = await delivered(origin)
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    await origin.forget()
+    document = origin.world.document
+    others = tuple(each for each in document.parties if each.id != PROVIDER)
+    origin.world.place(document.model_copy(update={"version": 2, "parties": others}), AT)
+    async with asyncio.timeout(30):
+        assert await holds(origin, UUID(notice.subject)) == []
+    assert (await origin.database.fetch(_MISSING))[0][0] == 0
+
+
+async def test_a_withdrawal_that_is_not_known_here_puts_the_referral_on_the_work_list(origin: Origin) -> None:
+    """Nothing is taken back by itself: what one recipient says must not reach the others."""
+    (referral_id, notice), (withdrawn, other) = await delivered(origin), await delivered(origin)
+    await origin.withdraw(withdrawn, WithdrawalReason.FILED_IN_ERROR)
+    before = len(await origin.waiting())
+    await has_withdrawal(origin, UUID(notice.subject), UUID(other.subject))
+    assert await origin.work("recipient_ahead") == [referral_id]
+    assert len(await origin.waiting()) == before
+    assert (await origin.show(referral_id))["state"] == "routed"
+
+
+async def test_a_subject_that_is_forgotten_here_is_listed_once(origin: Origin) -> None:
+    forgotten = uuid7()
+    for _ in range(2):
+        assert await lacks(origin, forgotten) == []
+        assert await holds(origin, forgotten) == []
+    assert await lines(origin) == [("undecidable", INDUSTRY, forgotten)]
+
+
+async def test_an_erased_referral_is_not_issued_anew_and_needs_a_person(origin: Origin) -> None:
+    referral_id, notice = await delivered(origin)
+    async with origin.database.transaction() as session:
+        await session.driver.execute("DELETE FROM data_key WHERE subject = $1", referral_id)
+    assert await lacks(origin, UUID(notice.subject)) == []
+    assert referral_id in await origin.work("undeliverable")
+
+
+async def test_many_are_issued_in_batches(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.party.origin.bus.DUE_MAX", 2)
+    notices = [(await delivered(origin))[1] for _ in range(5)]
+    sent = await lacks(origin, *(UUID(each.subject) for each in notices))
+    assert sorted(messages(sent)) == sorted(messages(notices))
+    assert (await origin.database.fetch(_MISSING))[0][0] == 0
+
+
+async def deliveries(origin: Origin, referral_id: UUID) -> tuple[str, str | None, str | None]:
+    """Delivery, code and withdrawal of the notice as its party is shown them."""
+    [edge] = [each for each in (await origin.show(referral_id))["edges"] if each["recipient"] == PROVIDER]
+    return edge["delivery"], edge.get("code"), edge.get("withdrawal")
+
+
+async def test_delivery_follows_the_place_of_the_message(origin: Origin) -> None:
+    referral_id = await origin.file()
+    assert await deliveries(origin, referral_id) == ("queued", None, None)
+    await origin.relayed(taken=False)
+    assert await deliveries(origin, referral_id) == ("sent", None, None)
+    await origin.relayed()
+    assert await deliveries(origin, referral_id) == ("applied", None, None)
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    assert await deliveries(origin, referral_id) == ("applied", None, "queued")
+    await origin.relayed(taken=False)
+    assert await deliveries(origin, referral_id) == ("applied", None, "sent")
+    await origin.relayed()
+    assert await deliveries(origin, referral_id) == ("applied", None, "applied")
+
+
+async def test_a_message_of_an_earlier_incarnation_counts_as_delivered(origin: Origin) -> None:
+    referral_id = await origin.file()
+    async with origin.database.transaction(APPLYING) as session:
+        earlier = "UPDATE edge SET incarnation = $2, number = number + 1000 WHERE referral_id = $1"
+        await session.driver.execute(earlier, referral_id, uuid7())
+    assert await deliveries(origin, referral_id) == ("applied", None, None)
+
+
+@pytest.mark.parametrize("outcome", [*set(ReceiptOutcome) - {ReceiptOutcome.APPLIED}])
+async def test_an_outcome_that_is_not_applied_is_shown_until_the_message_is_applied(
+    origin: Origin, outcome: ReceiptOutcome
+) -> None:
+    referral_id = await origin.file()
+    [notice] = await to_provider(origin)
+    await origin.relayed()
+    await origin.heard(settlement(notice.message_id, outcome, "sample_code"))
+    assert await deliveries(origin, referral_id) == (outcome.value, "sample_code", None)
+    await origin.heard(settlement(notice.message_id))
+    assert await deliveries(origin, referral_id) == ("applied", None, None)
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    [withdrawal] = [each for each in await to_provider(origin) if each.message is NOTICE_WITHDRAWN]
+    await origin.relayed()
+    await origin.heard(settlement(withdrawal.message_id, outcome, "sample_code"))
+    assert await deliveries(origin, referral_id) == ("applied", None, outcome.value)
+    await origin.heard(settlement(withdrawal.message_id))
+    assert await deliveries(origin, referral_id) == ("applied", None, "applied")
+
+
+async def test_an_exception_that_a_peer_lists_is_shown_although_its_outcome_was_lost(origin: Origin) -> None:
+    referral_id = await origin.file()
+    [notice] = await to_provider(origin)
+    await origin.relayed()
+    async with origin.database.transaction() as session:
+        listed = "INSERT INTO outcome_open VALUES ($1, $2, 'dead', 'handler_defect', now())"
+        await session.driver.execute(listed, INDUSTRY, notice.message_id)
+    assert await deliveries(origin, referral_id) == ("parked", "handler_defect", None)
+
+
+async def test_a_referral_leaves_the_work_list_with_the_last_exception_also_if_it_is_issued_anew(
+    origin: Origin,
+) -> None:
+    referral_id, notice = await delivered(origin)
+    await origin.heard(settlement(notice.message_id, ReceiptOutcome.PARKED, "handler_defect"))
+    assert await origin.work("parked") == [referral_id]
+    [again] = await lacks(origin, UUID(notice.subject))
+    assert await origin.work("parked") == []
+    await origin.heard(settlement(notice.message_id, ReceiptOutcome.DEFERRED, "type_unknown"))
+    assert await deliveries(origin, referral_id) == ("queued", None, None), "it is not the message that counts"
+    await origin.heard(settlement(again.message_id, ReceiptOutcome.DEFERRED, "type_unknown"))
+    assert await origin.work("deferred") == [referral_id]
