@@ -11,15 +11,15 @@ from uuid import UUID
 
 import asyncpg
 
-from deploy.accounting import edges, messages, views
+from deploy.accounting import edges, views
+from deploy.accounting.book import Book, grouped, opened
 from deploy.accounting.differences import Difference, Found, Reconciliation
 from deploy.accounting.edges import Carrier, Edges
 from deploy.accounting.log import LogCheck, opening_keys, reading_of
-from deploy.accounting.messages import Compacted, Emitted, Messages, Numbers
 from deploy.accounting.referrals import Referrals
-from deploy.accounting.sealed import Days, Sealed, id_at, sealable
-from deploy.accounting.spans import Spans
-from deploy.accounting.streams import Book, Line, Pair, grouped, opened
+from deploy.accounting.sealed import Sealed, id_at, sealable
+from deploy.accounting.sides import read_sides
+from deploy.accounting.streams import AuditEntry, Sides, Stream, StreamCheck, Streams
 from deploy.operator.documents import document_in_force
 from deploy.site.access import kafka_access
 from deploy.site.endpoints import Endpoints
@@ -32,13 +32,13 @@ from shared.routing.shelf import read_directory
 from shared.runtime.kafka.reader import LogReader
 
 CARRYING = tuple(message.type for message in ALL if message.edge)
-#: Of so many edges at once audit is asked whether it was told of them.
+#: Edges in one question to audit.
 _ASKED_AT_ONCE = 1000
 
 
 @dataclass(slots=True)
 class Findings:
-    """What one reading of the books came to, and what may be sealed of it."""
+    """The result of one reading of the books, and what may be sealed of it."""
 
     result: Reconciliation
     sealed: Sealed
@@ -46,41 +46,46 @@ class Findings:
 
 @dataclass(slots=True)
 class Books:
-    """All books of a site, each open in a snapshot of its own, and what was sealed of them before."""
+    """All books of a site, each open in a snapshot of its own; `sealed` need not be read again.
+
+    `before`: the seals that a reading of everything compares with. `over`: messages from this day on are not sealed.
+    """
 
     services: Sequence[Book]
     audits: Sequence[Book]
     sealed: Sealed
-    #: Up to this day, not included, what is read can be sealed: everything of these days is settled.
+    before: Sealed
     over: date
     differences: Found = field(default_factory=Found)
     notes: list[str] = field(default_factory=list)
-    days: Days = field(default_factory=Days)
     #: By the instance that decided them: referrals whose decision audit has, and could not read.
     _unread: dict[str, list[UUID]] = field(default_factory=dict)
 
-    async def messages(self) -> tuple[Messages, Messages]:
-        """(II): the account of everything, and that of the days which will be sealed if nothing differs."""
-        emitted, gone, compacted = await self._emitted(), await self._gone(), await self._compacted()
-        account = Messages(emitted, gone, _copied(self.sealed.numbers), compacted, await self._ends())
-        sealing = Messages(emitted, gone, _copied(self.sealed.numbers), compacted)
-        boundary = id_at(self.over)
-        async for lines in grouped(self._numbered(), key=lambda line: line[:4]):
-            self.differences += account.add(lines)
-            early = [line for line in lines if line.message_id < boundary]
-            self.days.add(early)
-            if early:
-                list(sealing.add(early))
-        self.differences += account.missing()
-        self.differences += account.ended_elsewhere()
-        if self.sealed.until is None:
-            self.differences += account.altered()
-        self.notes += account.notes
-        return account, sealing
+    async def streams(self) -> Streams:
+        """Compare all streams (II)."""
+        account = Streams(await read_sides(self.services, self.audits))
+        audited = {Stream(*row): book for book in self.audits for row in await book.fetch(views.AUDITED_STREAMS)}
+        for stream in account.every(tuple(audited)):
+            check = StreamCheck(
+                stream,
+                account.sides,
+                sealed=self.sealed.streams.get(stream),
+                before=self.before.streams.get(stream),
+                young=id_at(self.over),
+            )
+            account.checks.append(check)
+            self.differences += check.begin()
+            if stream in audited:
+                async for row in audited[stream].rows(views.AUDITED, *stream, check.seal.number):
+                    self.differences += check.add(AuditEntry._make(row))
+            self.differences += check.end()
+        self.differences += account.taken_beyond()
+        self.differences += account.open_differently()
+        return account
 
-    async def edges(self) -> Edges:
-        """(III), of what is not sealed."""
-        account = Edges()
+    async def edges(self, sides: Sides) -> Edges:
+        """Compare the edges that are not sealed (III)."""
+        account = Edges(sides)
         for row in await self._unread_filings():
             if not row["refused"]:
                 self._unread.setdefault(row["sender"], []).append(UUID(row["subject"]))
@@ -100,7 +105,7 @@ class Books:
         return account
 
     async def referrals(self) -> Referrals:
-        """(I), from counts alone."""
+        """Compare the counts of submissions and referrals (I)."""
         account = Referrals()
         for book in self.services:
             if keeps_referrals(book.kind):
@@ -134,7 +139,7 @@ class Books:
         return [row for book in self.audits for row in await book.fetch(views.UNREAD_FILINGS)]
 
     async def log(self, endpoints: Endpoints) -> Mapping[str, tuple[str, int]]:
-        """Audit's entries against Kafka; how far each topic need not be compared again."""
+        """Compare audit's entries with Kafka; return how far each partition need not be compared again."""
         compared: dict[str, tuple[str, int]] = {}
         for book in self.audits:
             reader = LogReader(kafka_access(endpoints, AUDIT), client_id="causeway-accounting", under=INBOXES)
@@ -154,6 +159,11 @@ class Books:
             for row in await book.fetch(views.IMPOSSIBLE):
                 where = f"{row['topic']}/{row['partition']}/{row['offset']} {row['message_id']}"
                 self.differences += [Difference("II", "an entry that audit cannot have read", where)]
+            for row in await book.fetch(views.LOSSES):
+                stream = Stream(*list(row)[:4])
+                where = f"{stream} #{row['first']}-{row['last']}"
+                parties = stream.writer, stream.addressee
+                self.differences += [Difference("II", "taken by its recipient, lost to audit", where, parties)]
             for row in await book.fetch(views.SAID):
                 self.notes.append(said(row))
             for row in await book.fetch(views.UNREAD):
@@ -163,50 +173,10 @@ class Books:
             compared |= check.compared
         return compared
 
-    async def _emitted(self) -> dict[Pair, Emitted]:
-        return {
-            (row["sender"], row["recipient"], row["epoch"]): Emitted(row["last"], row["closed"])
-            for book in self.services
-            for row in await book.fetch(views.COUNTERS)
-        }
-
-    async def _gone(self) -> dict[Pair, Spans]:
-        found: dict[Pair, list[tuple[int, int]]] = {}
-        for book in self.audits:
-            for row in await book.fetch(views.GONE):
-                pair = row["sender"], row["recipient"], row["epoch"]
-                found.setdefault(pair, []).append((row["first"], row["last"]))
-        return {pair: Spans(spans) for pair, spans in found.items()}
-
-    async def _ends(self) -> dict[Pair, list[int]]:
-        found: dict[Pair, list[int]] = {}
-        for book in self.audits:
-            for row in await book.fetch(views.ENDS):
-                found.setdefault((row["sender"], row["recipient"], row["epoch"]), []).append(row["last"])
-        return found
-
-    async def _compacted(self) -> dict[tuple[str, Pair], Compacted]:
-        return {
-            (row["book"], (row["sender"], row["recipient"], row["epoch"])): Compacted(
-                Spans((first, last) for first, last in row["spans"]), int(row["digests"])
-            )
-            for book in self.services
-            for row in await book.fetch(views.COMPACTED)
-        }
-
-    def _numbered(self) -> list[AsyncIterator[Line]]:
-        first = self.sealed.first
-        named = ((messages.OUTBOX, views.OUTBOX), (messages.SETTLED, views.SETTLED), (messages.INBOX, views.INBOX))
-        streams = [book.lines(query, first, book=name) for book in self.services for name, query in named]
-        return streams + [book.lines(views.AUDITED, first, book=messages.AUDITED) for book in self.audits]
-
     def _carriers(self) -> list[AsyncIterator[Carrier]]:
         first = self.sealed.first
-        streams = []
-        for book in self.services:
-            streams.append(_carried(book, views.CARRIERS, first, CARRYING, name=edges.MESSAGE))
-            if keeps_referrals(book.kind):
-                streams.append(_carried(book, views.EDGES, first, name=edges.EDGE))
+        origins = [book for book in self.services if keeps_referrals(book.kind)]
+        streams = [_carried(book, views.EDGES, first, name=edges.EDGE) for book in origins]
         audited = views.AUDITED_CARRIERS
         return streams + [_carried(book, audited, first, CARRYING, name=edges.MESSAGE) for book in self.audits]
 
@@ -222,11 +192,12 @@ class Books:
         self.differences += account.told(links)
 
 
-async def read_books(endpoints: Endpoints, sealed: Sealed) -> Findings:
-    """Compare everything that is not sealed. What is on its way meanwhile may stand in one book and not yet in another.
+async def read_books(endpoints: Endpoints, sealed: Sealed, *, before: Sealed | None = None) -> Findings:
+    """Compare everything that is not sealed. Messages on their way may be in one book and not yet in another.
 
-    Raises `Refused`, before any is read, where the site lacks an instance of the directory or knows one as of another
-    kind: books that nobody read add up too. An instance that the site alone still has is read with the others.
+    `before`: seals that must still hold. Raises `Refused`, before any book is read, if the site lacks an instance of
+    the directory or knows it as another kind: books that nobody read add up too. An instance that only the site has is
+    read with the others.
     """
     async with AsyncExitStack() as stack:
         kinds = _kinds(endpoints)
@@ -236,9 +207,10 @@ async def read_books(endpoints: Endpoints, sealed: Sealed) -> Findings:
         ]
         services = [book for book in found if book.kind != AUDIT]
         audits = [book for book in found if book.kind == AUDIT]
-        books = Books(services, audits, sealed, await _over(services))
-        account, sealing = await books.messages()
-        carried = await books.edges()
+        now = SystemClock().now()
+        books = Books(services, audits, sealed, before or Sealed(), sealable(now))
+        account = await books.streams()
+        carried = await books.edges(account.sides)
         referrals = await books.referrals()
         log = await books.log(endpoints)
         result = Reconciliation(
@@ -250,30 +222,23 @@ async def read_books(endpoints: Endpoints, sealed: Sealed) -> Findings:
             referrals.by_origin(),
             account.by_pair(),
         )
-        return Findings(result, _to_seal(books, sealing, carried.sealable(sealed.edges), log=log))
+        until = sealable(now, account.oldest_unsettled(), carried.oldest_unread)
+        return Findings(result, _to_seal(sealed, account, carried, until=until, log=log))
 
 
 def _to_seal(
-    books: Books, sealing: Messages, terms: Mapping[str, int], *, log: Mapping[str, tuple[str, int]]
+    sealed: Sealed, account: Streams, carried: Edges, *, until: date, log: Mapping[str, tuple[str, int]]
 ) -> Sealed:
-    """What the next reading need not read."""
-    if books.sealed.until is not None and books.over <= books.sealed.until:
-        return books.sealed
-    return Sealed(books.over, books.sealed.days | books.days.digests(), sealing.numbers, dict(terms), dict(log))
-
-
-async def _over(services: Sequence[Book]) -> date:
-    open_ids = [row["message_id"] for book in services for row in await book.fetch(views.OLDEST_OPEN)]
-    return sealable(SystemClock().now(), min(open_ids, default=None))
-
-
-def _copied(numbers: Mapping[Pair, Numbers]) -> dict[Pair, Numbers]:
-    return {pair: Numbers(Spans(found.seen), found.fates.copy()) for pair, found in numbers.items()}
+    """Return what the next reading need not read if nothing differs."""
+    streams, log = dict(account.seals()), dict(log)
+    if sealed.until is not None and until <= sealed.until:
+        return Sealed(sealed.until, streams, sealed.edges, log)
+    return Sealed(until, streams, carried.sealable(sealed.edges, until=until), log)
 
 
 async def _carried(book: Book, query: str, *arguments: object, name: str) -> AsyncIterator[Carrier]:
     async for row in book.rows(query, *arguments):
-        yield Carrier._make((*row, name))
+        yield Carrier._make((*row, book.name, name))
 
 
 def said(row: Mapping[str, object]) -> str:

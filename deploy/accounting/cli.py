@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from client.cli import output
 from deploy.site.options import Options, ending
-
-if TYPE_CHECKING:
-    from deploy.site.endpoints import Endpoints
 
 audit_app = App(name="audit", help="Check from outside what the exchange says of itself.")
 _OPTIONS = Options()
@@ -20,16 +17,16 @@ _OPTIONS = Options()
 def reconcile(
     *, everything: Annotated[bool, Parameter(name="--all", negative="")] = False, options: Options = _OPTIONS
 ) -> int:
-    """Compare the senders', the recipients' and audit's books with Kafka; exit code 1 if they differ.
+    """Compare the accounts of writers, recipients and audit with Kafka; exit code 1 if they differ.
 
-    Each database is read as its accountant. Messages that are on their way are counted as such; a difference that a
-    second reading does not confirm is none. Days that were compared without a difference are sealed and not read again.
-    What was found is handed to audit, whose console shows it to auditors, to each what is in their scope.
+    Each database is read as its accountant. Messages on their way are counted as in flight. A difference counts only
+    if a second reading confirms it. Settled messages that are a day old are sealed, and not read again. Audit's console
+    shows the result to auditors, within their scope.
 
     Parameters
     ----------
     everything
-        Read the sealed days too, and compare them with their seals.
+        Read the sealed messages too, and compare them with their seals.
     """
     with ending(options):
         import asyncio
@@ -42,12 +39,14 @@ def reconcile(
         from deploy.site.open import site
         from shared.kernel.clock import SystemClock
 
-        async def told(endpoints: Endpoints) -> dict[str, Any]:
+        endpoints = site(options).endpoints
+
+        async def told() -> dict[str, Any]:
             found = await reconciled(endpoints, everything=everything)
             await keep(endpoints, found, at=SystemClock().now())
             return found.as_json()
 
-        accounts = asyncio.run(told(site(options).endpoints))
+        accounts = asyncio.run(told())
         if options.json:
             output.document(accounts)
         else:
@@ -57,7 +56,7 @@ def reconcile(
 
 @audit_app.command
 def topics(*, options: Options = _OPTIONS) -> int:
-    """How audit stands to each topic: reading, gap, truncated, forbidden or new; exit code 1 unless it reads all."""
+    """Show how audit reads each partition: reading, gap, truncated, forbidden, new; exit code 1 unless it reads all."""
     with ending(options):
         import asyncio
 

@@ -1,4 +1,4 @@
-"""Equation (III): every edge of a routed referral has its message, and audit was told of it by whoever filed it. Pure.
+"""Equation (III): each edge of a routed referral has its message, and its origin told audit of it. Pure.
 
 edges = messages + waiting + dropped
 """
@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from deploy.accounting.differences import Difference
+from deploy.accounting.sealed import day_of
+from deploy.accounting.streams import Sides, Stream
 
 EDGE, MESSAGE = "edge", "message"
 #: The states of edges that count: its message is on its way or has arrived; it waits and has none; it was given up.
@@ -21,23 +24,41 @@ TERMS: Final = ("edges", "messages", _WAITING, _DROPPED, "retired")
 
 
 class Carrier(NamedTuple):
-    """One row about a message that carries an edge. `state`, `edge_id` and `party` are those of an origin's edge."""
+    """One row about a message that carries an edge.
+
+    `state` to `number` are those of an origin's edge; `instance` is its recipient's, and `writer` the origin's own.
+    """
 
     message_id: UUID
     type: str | None
     state: str | None
     edge_id: UUID | None
     party: str | None
+    instance: str | None
+    incarnation: UUID | None
+    lane: int | None
+    number: int | None
+    writer: str
     book: str
+
+    @property
+    def stream(self) -> Stream | None:
+        """The stream in which the edge's message was sent."""
+        if self.instance is None or self.incarnation is None or self.lane is None:
+            return None
+        return Stream(self.writer, self.instance, self.incarnation, self.lane)
 
 
 @dataclass(slots=True)
 class Edges:
     """The account of all edges, fed with the rows of one message after the other."""
 
-    #: Of edges with a message; of those without one, as they are now: no day of theirs is ever sealed.
-    terms: Counter[str] = field(default_factory=Counter)
+    sides: Sides
+    #: Of edges with a message, by its day; of those without one, as they are now: no day of theirs is ever sealed.
+    terms: dict[date, Counter[str]] = field(default_factory=dict)
     unsent: Counter[str] = field(default_factory=Counter)
+    #: The lowest id of a message that audit has not read yet: no day from there on is sealed.
+    oldest_unread: UUID | None = None
     #: Emitted edges of which it is still to be asked whether audit was told: who filed each, and its message.
     untold: dict[UUID, tuple[str, UUID]] = field(default_factory=dict)
 
@@ -45,23 +66,37 @@ class Edges:
         """Take everything that any book has of one message."""
         edges = [row for row in rows if row.book == EDGE]
         sent = any(row.book == MESSAGE for row in rows)
+        terms = self.terms.setdefault(day_of(rows[0].message_id), Counter())
         for edge in edges:
             if edge.state == _DROPPED:
-                self.terms["edges"] += 1
-                self.terms[_DROPPED] += 1
+                terms["edges"] += 1
+                terms[_DROPPED] += 1
                 continue
             if edge.state != _EMITTED:
-                self.terms["retired"] += 1
+                terms["retired"] += 1
                 continue
-            self.terms["edges"] += 1
-            self.terms["messages"] += sent
+            terms["edges"] += 1
+            is_unread = not sent and self._is_unread(edge)
+            terms["messages"] += sent or is_unread
+            if is_unread:
+                self.oldest_unread = min(self.oldest_unread or edge.message_id, edge.message_id)
+                continue
             if not sent:
                 yield Difference("III", "an edge without a message", str(edge.message_id), _of(edge.party))
             if edge.edge_id is not None:
                 self.untold[edge.edge_id] = edge.party or "", edge.message_id
         if not edges and sent:
-            self.terms["messages"] += 1
+            terms["messages"] += 1
             yield Difference("III", "a message without an edge", str(rows[0].message_id))
+
+    def _is_unread(self, edge: Carrier) -> bool:
+        """Return whether the edge's message was sent and audit has not come to its number yet."""
+        stream, number = edge.stream, edge.number
+        sent = self.sides.sent.get(stream) if stream is not None else None
+        if stream is None or number is None or sent is None or number > sent.last:
+            return False
+        read = self.sides.read.get(stream)
+        return read is None or number > read.through
 
     def add_unsent(self, state: str, count: int, example: UUID) -> Iterator[Difference]:
         """Take edges that no message ever carried, all of one state; `example` is one of them."""
@@ -85,12 +120,13 @@ class Edges:
 
     def totals(self, sealed: Mapping[str, int]) -> dict[str, int]:
         """The terms of all edges: those of the sealed days among them."""
-        carried = self.sealable(sealed)
+        carried = self.sealable(sealed, until=date.max)
         return {name: carried[name] + self.unsent[name] for name in TERMS}
 
-    def sealable(self, sealed: Mapping[str, int]) -> dict[str, int]:
-        """The terms of edges with a message, with those that were sealed before."""
-        return {name: sealed.get(name, 0) + self.terms[name] for name in TERMS}
+    def sealable(self, sealed: Mapping[str, int], *, until: date) -> dict[str, int]:
+        """The terms of edges with a message of the days before `until`, with those that were sealed before."""
+        days = [terms for day, terms in self.terms.items() if day < until]
+        return {name: sealed.get(name, 0) + sum(terms[name] for terms in days) for name in TERMS}
 
 
 def _of(party: str | None) -> tuple[str, ...]:

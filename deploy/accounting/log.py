@@ -1,260 +1,302 @@
-"""Audit's entries against Kafka, while it has the records: each in its place, as its record says, and nothing else.
+"""Audit's entries against Kafka while it has the records: each message as its record says, and nothing else.
 
-What a fact states is made again from the record itself, with audit's own key where the site has it (`keys/audit` in its
-state): an entry that was altered says something else. Topics are read one after the other, record by record.
+The record is read again as audit reads it, with audit's own key if the site has it (`keys/audit` in its state): an
+altered entry says something else. Partitions are read one after the other.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
 from pydantic_core import from_json
 
 from deploy.accounting import views
+from deploy.accounting.book import Book
 from deploy.accounting.differences import Difference
 from deploy.accounting.folded import Folded, FoldedDay
-from deploy.accounting.spans import Spans
-from deploy.accounting.streams import Book
-from services.audit.domain.entries import NOBODYS, UNREAD, Entry, EntryKind, Read, Receipted, folded_as
+from deploy.accounting.streams import Stream
+from services.audit.domain.entries import UNREAD, Entry, EntryKind, Read, ReportedOutcome
+from services.audit.domain.protocol import Observed
 from services.audit.domain.reading import Reading, read_records
+from services.audit.intake import StreamBatch, StreamVerifier, pair_of
 from shared.envelope.keys import OpeningKey
-from shared.envelope.sealing import Opener
-from shared.exchange.message import Record
+from shared.exchange.senders import SigningKeys
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
+from shared.messaging.reception import Arrived
+from shared.messaging.streams import Lane, Pair
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
-from shared.runtime.kafka.bounds import Bounds
+from shared.runtime.delivery.kept_record import unpack
+from shared.runtime.kafka.bounds import Bounds, Coordinate
 from shared.runtime.kafka.documents import read_document
 from shared.runtime.kafka.reader import LogReader
-from shared.runtime.post.ports import Coordinate
 
-#: What an entry says of its record whoever reads it, and whenever.
-_CLAIMS: Final = (
-    *("message_id", "type", "subject", "sender", "recipient", "exercise"),
-    *("epoch", "sequence", "previous_epoch", "previous_last", "key_id"),
-)
-#: What it says where the record's proof holds: that proof, and what the record states.
-_PROOF: Final = ("batch_root", "batch_signature", "batch_index", "batch_size", "batch_path")
+#: What an entry says of its record, whoever reads it and whenever.
+_CLAIMS: Final = ("digest", "message_id", "type", "subject", "sender", "recipient", "exercise")
+#: What it says if the proof of the record holds: that proof, and what the record states.
+_PROOF: Final = ("key_id", "signature", "tree_size", "leaf_position", "path", "salt")
 _STATED: Final = ("kind", "edge_id", "commitment", "detail")
-#: What of it only audit's key can tell.
+#: What only audit's key can tell.
 _SEALED: Final = frozenset({"kind", "detail"})
 _OWN: Final = frozenset({"loss", "conflict"})
+#: A record whose key was revoked since, or whose segment began before the first record that Kafka has.
+_UNPROVABLE: Final = frozenset({"proof_missing", "key_unknown"})
+_OFFSET_MAX: Final = 2**62
 _KEY_FILES: Final = "keys/audit/*.key"
+_Row = Mapping[str, Any]
 
 
 @dataclass(slots=True)
 class LogCheck:
-    """Compares topic by topic. `compared`: up to which offset each was, in which life, of what came before a time."""
+    """Compares partition by partition.
+
+    `opened`: facts can be opened, because the site has audit's key. `compared`: per partition the topic's id, and the
+    offset up to which all records before `sealing_before` were compared.
+    """
 
     reader: LogReader
     book: Book
     reading: Reading
-    #: Whether facts can be opened: the site has audit's key.
     opened: bool
     sealing_before: datetime
     compared: dict[str, tuple[str, int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    #: How many messages of which types are of a later release than this one, which audit may read.
+    #: By type, the messages of a later release than this one, which audit may read.
     _later: Counter[str] = field(default_factory=Counter)
+    _read: dict[Stream, int] = field(default_factory=dict)
+    _read_to: dict[Coordinate, tuple[UUID | None, int]] = field(default_factory=dict)
 
     async def differences(
         self, lives: Mapping[str, UUID], before: Mapping[str, tuple[str, int]]
     ) -> AsyncIterator[Difference]:
-        """Everything that differs, in each topic from where it was compared `before` in this life."""
+        """Yield everything that differs. `lives`: the topics' ids. `before`: offsets that were compared."""
+        for writer, addressee, incarnation, lane, taken, _ in await self.book.fetch(views.TAKEN):
+            self._read[Stream(writer, addressee, incarnation, lane)] = taken
+        for row in await self.book.fetch(views.READ_TO):
+            self._read_to[Coordinate(row["topic"], row["partition"])] = row["topic_id"], row["next_offset"]
         for where, bounds in sorted((await self.reader.bounds()).items()):
-            life = lives.get(where.topic)
-            if life is not None:
-                known, offset = before.get(where.topic, ("", 0))
+            life, pair = lives.get(where.topic), pair_of(where.topic)
+            if life is not None and pair is not None:
+                known, offset = before.get(_name(where), ("", 0))
                 first = max(bounds.first, offset if known == str(life) else 0)
-                self.compared[where.topic] = str(life), first
-                async for each in self._topic(where, life, Bounds(first, bounds.end)):
+                self.compared[_name(where)] = str(life), first
+                async for each in self._partition(where, life, pair, bounds=Bounds(first, bounds.end)):
                     yield each
         self.notes += [
-            f"{count} of {type_text} that this release cannot read: what they state was not compared"
+            f"{count} of {type_text} that this release cannot read: their statements were not compared"
             for type_text, count in self._later.items()
         ]
 
-    async def _topic(self, where: Coordinate, life: UUID, bounds: Bounds) -> AsyncIterator[Difference]:
-        entries = _Ahead(self.book.rows(views.ENTRIES, where.topic, life, where.partition, bounds.first))
-        folded = await self._folded(where, life)
-        strange: list[asyncpg.Record] = []
-        lost = Spans()
+    async def _partition(
+        self, where: Coordinate, life: UUID, pair: Pair, *, bounds: Bounds
+    ) -> AsyncIterator[Difference]:
+        verifier = StreamVerifier(
+            pair, Lane(where.partition), SigningKeys(self.reading.shelf.directories, self.reading.clock)
+        )
+        read_to = self._read_to.get(where, (None, 0))
+        folded = await self._folded(where, life, read_to=read_to[1] if read_to[0] == life else 0)
+        following, strange = bounds.first, list[_Row]()
         if bounds.first < bounds.end:
             async with aclosing(self.reader.read_range(where, bounds.first, bounds.end)) as batches:
-                async for batch in batches:
-                    compared = [_Compared(record, await entries.until(record.offset)) for record in batch]
-                    for each in compared:
-                        each.read(life, self.reading)
-                        lost = _lost(each.rows, lost)
-                        strange += each.elsewhere()
-                        if each.made.problem in UNREAD:
-                            self._later[each.made.type or ""] += 1
-                        late = each.record.broker_time >= self.sealing_before
-                        counted = each.is_counted and (folded.add(each.made) or late)
-                        if each.own is not None or not counted:
-                            for difference in each.differences(opened=self.opened):
-                                yield difference
-                        if not late:
-                            self.compared[where.topic] = str(life), each.record.offset + 1
-                    async for difference in self._tables(compared):
+                async for found in batches:
+                    records = [replace(record, topic_id=life) for record in found]
+                    rows = await self._rows(where, life, following, records[-1].offset)
+                    following = records[-1].offset + 1
+                    batch = verifier.verify(records)
+                    async for difference in self._batch(batch, rows, folded):
                         yield difference
-        async for row in entries.rest():
-            lost = _lost([row], lost)
-            strange.append(row)
-        for difference in () if list(lost) else folded.differences(where.topic, first=bounds.first):
+                    offsets = {record.offset for record in records}
+                    strange += [row for row in rows if row["offset"] not in offsets]
+                    if all(record.broker_time < self.sealing_before for record in records):
+                        self.compared[_name(where)] = str(life), batch.arrived[-1].offset + 1
+        strange += await self._rows(where, life, following, _OFFSET_MAX)
+        is_lossy = any(row["kind"] == "loss" for row in strange)
+        for difference in () if is_lossy else folded.differences(where.topic, first=bounds.first):
             yield difference
-        for row in strange:
-            at = f"{where.topic}/{where.partition}/{row['offset']} {row['message_id']}"
-            if row["offset"] in lost:
-                self.notes.append(f"{at}: audit has it, and the topic lost it")
-            elif row["kind"] not in _OWN:
-                parties = _parties(row["sender"], row["recipient"])
-                yield Difference("II", "in audit's log, not in Kafka", at, parties)
+        for difference in self._strange(where, strange):
+            yield difference
 
-    async def _folded(self, where: Coordinate, life: UUID) -> Folded:
-        place = where.topic, life, where.partition
-        rows = await self.book.fetch(views.FOLDED, *place)
+    async def _rows(self, where: Coordinate, life: UUID, first: int, last: int) -> list[asyncpg.Record]:
+        return await self.book.fetch(views.ENTRIES, where.topic, life, where.partition, first, last)
+
+    async def _folded(self, where: Coordinate, life: UUID, *, read_to: int) -> Folded:
+        rows = await self.book.fetch(views.FOLDED, where.topic, life, where.partition)
         kept = {row["day"]: FoldedDay(row["first_offset"], row["count"], int(row["digests"])) for row in rows}
-        [cursor] = await self.book.fetch(views.READ_TO, *place)
-        return Folded(kept, cursor["next_offset"])
+        return Folded(kept, read_to)
 
-    async def _tables(self, compared: Sequence[_Compared]) -> AsyncIterator[Difference]:
-        """Compare what receipts and decisions of a batch say with the tables that audit shows them from."""
-        stated: dict[UUID, set[Receipted]] = {}
-        links, unread = [], set()
-        for each in compared:
-            if each.made.kind == "receipt" and each.made.message_id is not None:
-                stated[each.made.message_id] = set(each.said.receipted)
-            if not each.is_unread:
-                links += each.said.links
-            elif each.made.message_id is not None:
-                unread.add(each.made.message_id)
-        shown: dict[UUID, set[Receipted]] = defaultdict(set)
-        for row in await self.book.fetch(views.RECEIPTED, list(stated)) if stated else ():
-            shown[row["receipt_id"]].add(Receipted(*row))
-        for receipt_id, entries in stated.items():
-            missing = set() if receipt_id in unread else entries - shown[receipt_id]
-            for entry in sorted(missing | (shown[receipt_id] - entries), key=str):
-                which = "audit does not show" if entry in entries else "was never given and audit shows"
-                where = f"receipt {receipt_id}: message {entry.message_id}, {entry.outcome}"
-                yield Difference("II", f"a receipt's word that {which}", where)
-        if links and self.opened:
-            kept = {tuple(row) for row in await self.book.fetch(views.STATED_LINKS, [each.edge_id for each in links])}
-            for link in links:
+    async def _batch(self, batch: StreamBatch, rows: Sequence[_Row], folded: Folded) -> AsyncIterator[Difference]:
+        """Compare the verified records of one batch with the entries of their numbers, and at their offsets."""
+        numbered = list(_numbered(batch))
+        entries = await self._entries(numbered)
+        own: list[Observed] = []
+        for each in numbered:
+            row = entries.get((each.stream, each.number))
+            if row is not None and _where(row) == _where_of(each.observed):
+                own.append(each.observed)
+            else:
+                for difference in self._elsewhere(each, row):
+                    yield difference
+        read = Read()
+        read_records([*own, *batch.unreadable], read, reading=self.reading)
+        here = _by_offset(rows)
+        for made in read.entries:
+            row = here.get(made.offset, {}).pop(made.digest, None)
+            for difference in self._same(made, row, folded):
+                yield difference
+        unprovable = {each.record.offset for each in batch.unreadable if each.code in _UNPROVABLE}
+        for offset in sorted(here.keys() & {record.offset for record in batch.arrived}):
+            for row in here[offset].values():
+                if row["number"] is not None and offset in unprovable:
+                    self.notes.append(f"{_at(row)}: its proof cannot be checked any more")
+                else:
+                    yield Difference("II", "audit has another record than Kafka", _at(row), _parties(row))
+        async for difference in self._tables(read):
+            yield difference
+
+    async def _entries(self, numbered: Sequence[_Numbered]) -> dict[tuple[Stream, int], _Row]:
+        """Return audit's entries of these numbers, wherever their records lay."""
+        spans: dict[Stream, tuple[int, int]] = {}
+        for each in numbered:
+            first, last = spans.get(each.stream, (each.number, each.number))
+            spans[each.stream] = min(first, each.number), max(last, each.number)
+        return {
+            (stream, row["number"]): row
+            for stream, span in spans.items()
+            for row in await self.book.fetch(views.PLACED, *stream, *span)
+        }
+
+    def _elsewhere(self, each: _Numbered, row: _Row | None) -> Iterator[Difference]:
+        """Judge a message that audit did not take from this record: it was appended again, or never taken."""
+        record = each.observed.record
+        at = f"{record.topic}/{record.partition}/{record.offset} {each.stream} #{each.number}"
+        if row is None and each.number <= self._read.get(each.stream, 0):
+            yield Difference("II", "in Kafka, not in audit's log", at, tuple(each.observed.pair))
+        elif row is not None and row["digest"] != each.digest:
+            self.notes.append(f"{at}: another message than audit took under this number")
+
+    def _same(self, made: Entry, row: _Row | None, folded: Folded) -> Iterator[Difference]:
+        """Compare a record with audit's entry of the same digest at its offset."""
+        if made.problem in UNREAD:
+            self._later[made.type or ""] += 1
+        if made.number is None:
+            # Most records without a number have no entry: audit counts them.
+            folded.add(made)
+        if row is None and made.number is not None:
+            yield Difference("II", "audit has another record than Kafka", _at(made._asdict()), _parties(made._asdict()))
+        elif row is not None and (changed := _changed(made, row, opened=self.opened)):
+            what = f"audit's entry says another {', '.join(changed)} than its record"
+            yield Difference("II", what, _at(row), _parties(row))
+
+    def _strange(self, where: Coordinate, rows: Sequence[_Row]) -> Iterator[Difference]:
+        """Name entries at offsets where Kafka has no record; a loss that audit entered explains them."""
+        lost = [_span(row) for row in rows if row["kind"] == "loss"]
+        for row in rows:
+            if any(first <= row["offset"] <= last for first, last in lost):
+                self.notes.append(f"{_at(row)}: audit has it, and the topic lost it")
+            elif row["kind"] not in _OWN:
+                yield Difference("II", "in audit's log, not in Kafka", _at(row), _parties(row))
+
+    async def _tables(self, read: Read) -> AsyncIterator[Difference]:
+        """Compare the outcomes and decisions of messages with the tables that audit shows them from."""
+        reports = [made.message_id for made in read.entries if made.kind == EntryKind.OUTCOMES]
+        stated = set(read.outcomes)
+        shown = {ReportedOutcome(*row) for row in await self.book.fetch(views.STATED_OUTCOMES, reports)}
+        for each in sorted(stated ^ shown, key=str):
+            what = "audit does not show" if each in stated else "nobody reported and audit shows"
+            where = f"report {each.report_id}: message {each.message_id}, {each.outcome}"
+            yield Difference("II", f"an outcome that {what}", where)
+        if read.links and self.opened:
+            ids = [each.edge_id for each in read.links]
+            kept = {tuple(row) for row in await self.book.fetch(views.STATED_LINKS, ids)}
+            for link in read.links:
                 if tuple(link) not in kept:
                     where = f"edge {link.edge_id} of {link.referral_id}"
                     parties = link.origin, link.recipient
                     yield Difference("III", "a decision says another edge than audit shows", where, parties)
 
 
-class _Compared:
-    """One record of Kafka, the rows that audit has up to its place, and what the record says when it is read again."""
+class _Numbered(NamedTuple):
+    """A numbered message with its place, and its digest in hexadecimal."""
 
-    def __init__(self, record: Record, rows: Sequence[asyncpg.Record]) -> None:
-        self.record = record
-        self.rows = rows
-        self.said = Read()
-
-    @property
-    def made(self) -> Entry:
-        return self.said.entries[0]
-
-    @property
-    def own(self) -> asyncpg.Record | None:
-        """The entry that it has."""
-        return next((row for row in self._here if row["digest"] == self.made.digest and row["kind"] not in _OWN), None)
-
-    @property
-    def is_unread(self) -> bool:
-        """Whether audit was of an earlier release than the record: what it states has led to nothing."""
-        return self.own is not None and self.own["problem"] in UNREAD
-
-    @property
-    def is_counted(self) -> bool:
-        """Whether it is one of those that audit counts by the day: most of them have no entry of their own.
-
-        Where a message lay before, which the topic lost, an entry names both.
-        """
-        if self.own is not None:
-            return self.own["kind"] in NOBODYS
-        here = self._here
-        return folded_as(self.made) is not None and (not here or any(_names(row, self.made.digest) for row in here))
-
-    @property
-    def _here(self) -> list[asyncpg.Record]:
-        return [row for row in self.rows if row["offset"] == self.record.offset]
-
-    def read(self, life: UUID, reading: Reading) -> None:
-        read_records([self.record], self.said, topic_ids={self.record.topic: life}, reading=reading)
-
-    def elsewhere(self) -> list[asyncpg.Record]:
-        """Rows of places before this record's, where Kafka has none."""
-        return [row for row in self.rows if row["offset"] != self.record.offset]
-
-    def differences(self, *, opened: bool) -> Iterator[Difference]:
-        at = f"{self.record.topic}/{self.record.partition}/{self.record.offset}"
-        parties = _parties(self.made.sender, self.made.recipient)
-        if all(row["kind"] in _OWN for row in self._here):
-            yield Difference("II", "in Kafka, not in audit's log", at, parties)
-        elif self.own is None:
-            yield Difference("II", "audit has another record than Kafka", f"{at} {self.made.message_id}", parties)
-        elif changed := _changed(self.made, self.own, opened=opened):
-            what = f"audit's entry says another {', '.join(changed)} than its record"
-            yield Difference("II", what, f"{at} {self.made.message_id}", parties)
+    observed: Observed
+    stream: Stream
+    number: int
+    digest: str
 
 
-def _parties(*named: str | None) -> tuple[str, ...]:
-    return tuple(each for each in named if each)
+def _numbered(batch: StreamBatch) -> Iterator[_Numbered]:
+    """The numbered messages of a batch and the copies of other pairs' messages, in the order of their offsets."""
+    found = [(batch.pair, each) for each in batch.arrived]
+    found += [(pair, each) for pair, copies in batch.copies.items() for each in copies]
+    for pair, arrived in sorted(found, key=lambda each: each[1].offset):
+        content = arrived.content
+        if isinstance(content, Arrived):
+            place = content.place
+            stream = Stream(*pair, place.incarnation, int(place.lane))
+            observed = Observed(unpack(content.record), pair, place)
+            yield _Numbered(observed, stream, place.number, content.digest.hex())
 
 
-class _Ahead:
-    """Rows in the order of their offsets, asked for by offsets that rise."""
-
-    def __init__(self, rows: AsyncIterator[asyncpg.Record]) -> None:
-        self._rows = rows
-        self._next: asyncpg.Record | None = None
-
-    async def until(self, offset: int) -> list[asyncpg.Record]:
-        """The rows up to this offset, included, that were not given yet."""
-        found = []
-        while (row := await self._peek()) is not None and row["offset"] <= offset:
-            self._next = None
-            found.append(row)
-        return found
-
-    async def rest(self) -> AsyncIterator[asyncpg.Record]:
-        while (row := await self._peek()) is not None:
-            self._next = None
-            yield row
-
-    async def _peek(self) -> asyncpg.Record | None:
-        if self._next is None:
-            self._next = await anext(self._rows, None)
-        return self._next
+def _by_offset(rows: Sequence[_Row]) -> dict[int, dict[str, _Row]]:
+    """Entries by offset and digest. An offset at which audit noted a conflict explains itself."""
+    odd = {row["offset"] for row in rows if row["kind"] in _OWN}
+    found: dict[int, dict[str, _Row]] = {}
+    for row in rows:
+        if row["offset"] not in odd:
+            found.setdefault(row["offset"], {})[row["digest"]] = row
+    return found
 
 
-def _changed(made: Entry, row: asyncpg.Record, *, opened: bool) -> list[str]:
+def _name(where: Coordinate) -> str:
+    return f"{where.topic}/{where.partition}"
+
+
+def _where(row: _Row) -> tuple[object, ...]:
+    return row["topic"], row["topic_id"], row["partition"], row["offset"]
+
+
+def _where_of(each: Observed) -> tuple[object, ...]:
+    return each.record.topic, each.record.topic_id, each.record.partition, each.record.offset
+
+
+def _at(row: _Row) -> str:
+    place = f"{row['topic']}/{row['partition']}/{row['offset']}"
+    return f"{place} {row['message_id']}" if row["message_id"] else place
+
+
+def _parties(row: _Row) -> tuple[str, ...]:
+    return tuple(each for each in (row["sender"], row["recipient"]) if each)
+
+
+def _span(row: _Row) -> tuple[int, int]:
+    detail = _json(row["detail"])
+    if not isinstance(detail, dict):
+        return 0, -1
+    return int(detail["first"]), int(detail.get("last", _OFFSET_MAX))
+
+
+def _changed(made: Entry, row: _Row, *, opened: bool) -> list[str]:
     names = list(_CLAIMS)
     if made.verified:
         if not row["verified"] and row["problem"] != "document_unknown":
             names.append("verified")
         names += _PROOF
-    elif row["verified"] and made.problem != "key_revoked":
+    elif row["verified"] and made.problem != "sender_unknown":
         return ["verified"]
     found = [name for name in names if getattr(made, name) != row[name]]
     return found + _otherwise(made, row, opened=opened) if made.verified else found
 
 
-def _otherwise(made: Entry, row: asyncpg.Record, *, opened: bool) -> list[str]:
-    """What it says of what the record states. A release that could not read that says less of it, and nothing else."""
+def _otherwise(made: Entry, row: _Row, *, opened: bool) -> list[str]:
+    """Name what it says otherwise of the record's statement. A release that could not read that says less of it."""
     ours, theirs = _said(made._asdict()), _said(row)
     if row["problem"] in UNREAD:
         return [name for name in _STATED if not _is_of(theirs[name], ours[name])]
@@ -266,7 +308,7 @@ def _otherwise(made: Entry, row: asyncpg.Record, *, opened: bool) -> list[str]:
     return found
 
 
-def _said(entry: Mapping[str, Any]) -> dict[str, object]:
+def _said(entry: _Row) -> dict[str, object]:
     return {name: entry[name] for name in _STATED} | {"detail": _json(entry["detail"])}
 
 
@@ -276,25 +318,8 @@ def _is_of(less: object, more: object) -> bool:
     return less in (None, EntryKind.RECORD, more)
 
 
-def _names(row: asyncpg.Record, digest: str) -> bool:
-    """Whether it says that audit found this record where it had read another."""
-    detail = _json(row["detail"]) if row["kind"] == "conflict" else None
-    return isinstance(detail, dict) and detail["found"] == digest
-
-
 def _json(value: object) -> object:
     return from_json(value) if isinstance(value, str) else value
-
-
-def _lost(rows: Iterable[asyncpg.Record], before: Spans) -> Spans:
-    """With what entries say was lost of this topic."""
-    spans = list(before)
-    for row in rows:
-        if row["kind"] == "loss":
-            detail = _json(row["detail"])
-            if isinstance(detail, dict):
-                spans.append((int(detail["first"]), int(detail.get("last", 2**62))))
-    return Spans(spans)
 
 
 async def reading_of(book: Book, keys: Sequence[OpeningKey]) -> Reading:
@@ -306,7 +331,7 @@ async def reading_of(book: Book, keys: Sequence[OpeningKey]) -> Reading:
             shelf.directories.place(read_directory(body), activated.active_from)
         else:
             shelf.policies.place(read_policy(body), activated.active_from)
-    return Reading(shelf, Opener(keys), SystemClock())
+    return Reading(shelf, keys, SystemClock())
 
 
 def opening_keys(state: Path | None) -> list[OpeningKey]:

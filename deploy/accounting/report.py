@@ -33,7 +33,5 @@ def print_accounts(console: Console, accounts: dict[str, Any]) -> None:
 
 
 def print_topics(states: Sequence[AuditedTopic]) -> None:
-    """Print how audit stands to each topic, the troubled first; each topic's name whole, to be copied."""
-    columns = ("topic", "state", "since", "next offset", "losses", "holes")
-    rows = [(each.topic, each.state, each.since, each.next_offset, each.losses, each.holes) for each in states]
-    output.table(columns, rows)
+    """Print how audit reads each partition, the troubled first; each topic's name whole, to be copied."""
+    output.table(("topic", "partition", "state", "since", "next offset", "losses", "holes"), states)

@@ -1,98 +1,313 @@
-"""Reading books row by row, several at once in one order: what is compared is never in memory as a whole."""
+"""Equation (II) by streams: each number of each stream is one message for all sides, and has one fate.
+
+    numbered = applied + refused + moved + deferred + waiting + dead + in flight
+
+The writer's stream states the last number and the chain there; the recipient's receive state states the last number
+that it took and its chain. Audit's entries name each number with its digest: the chain over these digests must be that
+of both. Open exceptions are the recipient's, refused and moved messages are those that it reported to audit. Pure.
+"""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Final, NamedTuple, TypeVar
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 from uuid import UUID
 
-import asyncpg
+from deploy.accounting.differences import Difference, Terms
+from shared.messaging.exceptions import OPEN, OutcomeKind
+from shared.messaging.streams import Lane, begin_chain, extend_chain
 
-from shared.kernel.errors import Unavailable
-
-CONNECT_S_MAX: Final = 10.0
-#: Rows that a cursor brings at once.
-ROWS: Final = 1000
-_Row = TypeVar("_Row")
-#: Sender, recipient and epoch: numbers are dense within it.
-Pair = tuple[str, str, UUID]
+NUMBERED, IN_FLIGHT = "numbered", "in_flight"
+TERMS: Final = (NUMBERED, *(each.value for each in OutcomeKind), IN_FLIGHT)
+_APPLIED: Final = OutcomeKind.APPLIED.value
+#: Fates that the recipient reports to audit, and nobody else keeps.
+_REPORTED: Final = frozenset({OutcomeKind.REFUSED.value, OutcomeKind.MOVED.value})
 
 
-class Line(NamedTuple):
-    """One message as one book has it. `outcome` is None where the book does not say, `place` empty beyond audit's."""
+class Stream(NamedTuple):
+    """One stream: the writing instance, the addressee, the incarnation, and the lane as a number."""
 
-    sender: str
-    recipient: str
-    epoch: UUID
-    sequence: int
-    message_id: UUID
-    digest: str
-    type: str
-    outcome: str | None
-    place: str
-    book: str
+    writer: str
+    addressee: str
+    incarnation: UUID
+    lane: int
+
+    def __str__(self) -> str:
+        return f"{self.writer} → {self.addressee} {Lane(self.lane).name.lower()} {self.incarnation}"
+
+
+class Sent(NamedTuple):
+    """The writer's own account: the last number, the chain there, and the last acknowledged number."""
+
+    last: int
+    chain: bytes
+    acked: int
 
     @property
-    def pair(self) -> Pair:
-        return self.sender, self.recipient, self.epoch
+    def number(self) -> int:
+        return self.last
 
 
-class Book:
-    """One database in one snapshot: within it nothing moves from the outbox to the receipts."""
+class End(NamedTuple):
+    """The last number that a reader took, and the chain there."""
 
-    def __init__(self, connection: asyncpg.Connection, *, kind: str, name: str = "") -> None:
-        self.kind, self.name = kind, name
-        self._connection = connection
+    through: int
+    chain: bytes
 
-    async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
-        """All rows: for what grows with the parties, not with their messages."""
-        rows: list[asyncpg.Record] = await self._connection.fetch(query, *arguments)
-        return rows
-
-    async def rows(self, query: str, *arguments: object) -> AsyncIterator[asyncpg.Record]:
-        """One row after the other."""
-        async for row in self._connection.cursor(query, *arguments, prefetch=ROWS):
-            yield row
-
-    async def lines(self, query: str, first: UUID, *, book: str) -> AsyncIterator[Line]:
-        """The rows of a query of numbered messages (`views`), from a message id on."""
-        async for row in self.rows(query, first):
-            yield Line._make((*row, book))
+    @property
+    def number(self) -> int:
+        return self.through
 
 
-@asynccontextmanager
-async def opened(url: str, *, kind: str, name: str = "") -> AsyncIterator[Book]:
-    """The database of the instance `name` as its accountant. Raises `Unavailable`."""
-    try:
-        connection = await asyncpg.connect(url, timeout=CONNECT_S_MAX)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        raise Unavailable("database_unavailable") from None
-    try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            yield Book(connection, kind=kind, name=name)
-    finally:
-        await connection.close()
+class HeldMessage(NamedTuple):
+    """A message that the recipient keeps as an exception."""
+
+    stream: Stream
+    number: int
+    message_id: UUID
+    outcome: str
 
 
-async def grouped(streams: Sequence[AsyncIterator[_Row]], key: Callable[[_Row], Any]) -> AsyncIterator[Sequence[_Row]]:
-    """Rows of one key at a time, from streams that are each in the order of the key."""
-    heap: list[tuple[Any, int, _Row]] = []
-    for number, stream in enumerate(streams):
-        await _push(heap, number, stream, key=key)
-    while heap:
-        found, group = heap[0][0], []
-        while heap and heap[0][0] == found:
-            _, number, row = heapq.heappop(heap)
-            group.append(row)
-            await _push(heap, number, streams[number], key=key)
-        yield group
+class AuditEntry(NamedTuple):
+    """A numbered message as audit has it. `outcome`: the last that the recipient reported, None for none."""
+
+    number: int
+    digest: bytes
+    chain: bytes
+    message_id: UUID
+    sender: str
+    recipient: str
+    place: str
+    outcome: str | None
 
 
-async def _push(
-    heap: list[tuple[Any, int, _Row]], number: int, stream: AsyncIterator[_Row], *, key: Callable[[_Row], Any]
-) -> None:
-    row = await anext(stream, None)
-    if row is not None:
-        heapq.heappush(heap, (key(row), number, row))
+@dataclass(slots=True)
+class SealedStream:
+    """The part of a stream that was compared without a difference: up to this number, with the chain there.
+
+    `fates`: by (sender, recipient, fate).
+    """
+
+    number: int
+    chain: bytes
+    fates: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class Sides:
+    """What the writers, the recipients and audit state of all streams.
+
+    `held` and `told_open` are by writer, addressee and message id: exceptions at the recipient, and the writer's view
+    of them. `read`: the last number that audit took. `reported`: pairs whose recipient's outcomes audit has read to the
+    end; `heard`: pairs whose recipient's outcomes their writer has taken to the end.
+    """
+
+    sent: dict[Stream, Sent] = field(default_factory=dict)
+    taken: dict[Stream, End] = field(default_factory=dict)
+    read: dict[Stream, End] = field(default_factory=dict)
+    held: dict[tuple[str, str, UUID], HeldMessage] = field(default_factory=dict)
+    told_open: dict[tuple[str, str, UUID], str] = field(default_factory=dict)
+    reported: set[tuple[str, str]] = field(default_factory=set)
+    heard: set[tuple[str, str]] = field(default_factory=set)
+
+    def last(self, stream: Stream) -> int:
+        """Return how many numbers the stream has: of a former incarnation, those that its recipient took."""
+        if stream in self.sent:
+            return self.sent[stream].last
+        taken = self.taken.get(stream)
+        return taken.through if taken else 0
+
+
+class StreamCheck:
+    """Compares one stream, fed with audit's entries above the sealed number in the order of their numbers."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        sides: Sides,
+        *,
+        sealed: SealedStream | None,
+        before: SealedStream | None = None,
+        young: UUID,
+    ) -> None:
+        """`before`: an earlier seal that must still hold where everything is read again.
+
+        `young`: messages with this id or a higher one are not sealed yet.
+        """
+        begun = sealed or SealedStream(0, begin_chain(stream.incarnation))
+        self.stream = stream
+        #: What need not be read again if nothing differs; it grows up to the first message that is not settled.
+        self.seal = SealedStream(begun.number, begun.chain, Counter(begun.fates))
+        self.fates = Counter(begun.fates)
+        self._is_sealing = True
+        #: The lowest id of a message without a final fate.
+        self.oldest: UUID | None = None
+        self._sides = sides
+        self._before = before
+        self._young = young
+        self._number, self._chain = begun.number, begun.chain
+        self._sent, self._taken = sides.sent.get(stream), sides.taken.get(stream)
+        self._through = self._taken.through if self._taken else 0
+        self._is_reported = (stream.writer, stream.addressee) in sides.reported
+
+    @property
+    def in_flight(self) -> int:
+        """How many numbers the recipient has not taken."""
+        return max(0, self._sides.last(self.stream) - self._through)
+
+    def begin(self) -> Iterator[Difference]:
+        """Compare the ends at the sealed number."""
+        yield from self._compare_ends()
+
+    def add(self, entry: AuditEntry) -> Iterator[Difference]:
+        """Take the next entry."""
+        where = f"{entry.place} {entry.message_id} {self.stream} #{entry.number}"
+        parties = (entry.sender, entry.recipient)
+        if entry.number <= self._number:
+            yield Difference("II", "audit has two entries under one number", where, parties)
+            return
+        chain = extend_chain(self._chain, (entry.digest,))
+        if entry.number > self._number + 1:
+            yield self._missing(entry.number - 1)
+        elif chain != entry.chain:
+            yield Difference("II", "audit's entry is not on the chain of its stream", where, parties)
+        self._number, self._chain = entry.number, entry.chain
+        if self._is_invented(entry.number):
+            yield Difference("II", "audit has a number that its writer never gave", where, parties)
+        yield from self._settle(entry, where)
+        yield from self._compare_ends()
+
+    def end(self) -> Iterator[Difference]:
+        """Name the numbers at the end that were taken and that audit's log does not have."""
+        read = self._sides.read.get(self.stream)
+        taken = max(self._through, read.through if read else 0)
+        if taken > self._number:
+            yield self._missing(taken)
+
+    def _missing(self, last: int) -> Difference:
+        first = self._number + 1
+        span = str(first) if first == last else f"{first}-{last}"
+        return Difference("II", "delivered, not in audit's log", f"{self.stream} #{span}", self._instances())
+
+    def _is_invented(self, number: int) -> bool:
+        if self._sent is not None:
+            return number > self._sent.last
+        # Of a former incarnation its writer states nothing any more.
+        return self._taken is None and self.stream not in self._sides.read
+
+    def _settle(self, entry: AuditEntry, where: str) -> Iterator[Difference]:
+        """Count the fate of an entry; compare it with the exceptions of the recipient."""
+        if entry.number > self._through and self._sent is None:
+            return  # a former incarnation: the message was carried into a later one
+        held = self._sides.held.get((self.stream.writer, self.stream.addressee, entry.message_id))
+        is_here = held is not None and held.stream == self.stream
+        parties = (entry.sender, entry.recipient)
+        if held is not None and is_here and held.number != entry.number:
+            yield Difference("II", "the recipient has this message under another number", where, parties)
+        fate = self._fate(entry, held if is_here else None)
+        self.fates[entry.sender, entry.recipient, fate] += 1
+        if self._is_reported and fate != IN_FLIGHT and (is_here or held is None):
+            theirs, told = held.outcome if held else None, entry.outcome if entry.outcome in OPEN else None
+            if theirs != told:
+                what = f"reported as {entry.outcome or _APPLIED}, held by its recipient as {theirs or 'nothing'}"
+                yield Difference("II", what, where, parties)
+        if fate in OPEN or fate == IN_FLIGHT or not self._is_reported:
+            self.oldest = min(self.oldest or entry.message_id, entry.message_id)
+        is_acked = self._sent is None or entry.number <= self._sent.acked
+        is_old = entry.message_id < self._young
+        self._is_sealing = self._is_sealing and self.oldest is None and is_acked and is_old
+        if self._is_sealing:
+            self.seal.number, self.seal.chain = self._number, self._chain
+            self.seal.fates[entry.sender, entry.recipient, fate] += 1
+
+    def _fate(self, entry: AuditEntry, held: HeldMessage | None) -> str:
+        if entry.number > self._through:
+            return IN_FLIGHT
+        if held is not None:
+            return held.outcome
+        return entry.outcome if entry.outcome in _REPORTED else _APPLIED
+
+    def _compare_ends(self) -> Iterator[Difference]:
+        """Compare the chain here with each side whose last number this is."""
+        where = f"{self.stream} #{self._number}"
+        for side, what in ((self._sent, "the writer sent"), (self._taken, "the recipient took")):
+            if side is not None and side.number == self._number and side.chain != self._chain:
+                yield Difference("II", f"{what} other messages than audit has", where, self._instances())
+        before = self._before
+        is_before = before is not None and before.number == self._number
+        if before is not None and is_before and (before.chain, before.fates) != (self._chain, self.fates):
+            yield Difference("II", "a stream is not as it was sealed", where, self._instances())
+
+    def _instances(self) -> tuple[str, ...]:
+        return self.stream.writer, self.stream.addressee
+
+
+@dataclass(slots=True)
+class Streams:
+    """The account of all streams."""
+
+    sides: Sides
+    checks: list[StreamCheck] = field(default_factory=list)
+
+    def every(self, audited: Sequence[Stream]) -> list[Stream]:
+        """Return the streams that any side has, audit's entries included."""
+        return sorted({*self.sides.sent, *self.sides.taken, *self.sides.read, *audited})
+
+    def open_differently(self) -> Iterator[Difference]:
+        """Compare the exceptions of recipients with the writers' view of them, where no outcome is under way."""
+        held, told = self.sides.held, self.sides.told_open
+        for key in sorted(held.keys() | told.keys(), key=str):
+            theirs, ours = held[key].outcome if key in held else None, told.get(key)
+            writer, addressee, message_id = key
+            if theirs != ours and (writer, addressee) in self.sides.heard:
+                what = f"open for its writer as {ours or 'nothing'}, held by its recipient as {theirs or 'nothing'}"
+                yield Difference("II", what, f"{message_id} {writer} → {addressee}", (writer, addressee))
+
+    def taken_beyond(self) -> Iterator[Difference]:
+        """Name recipients that took, and writers that count as acknowledged, more than there is."""
+        for stream, sent in sorted(self.sides.sent.items()):
+            taken = self.sides.taken.get(stream, End(0, b""))
+            instances = stream.writer, stream.addressee
+            if taken.through > sent.last:
+                span = f"{sent.last + 1}-{taken.through}"
+                yield Difference("II", "taken by its recipient, unknown to its writer", f"{stream} #{span}", instances)
+            if sent.acked > taken.through:
+                span = f"{taken.through + 1}-{sent.acked}"
+                yield Difference("II", "acknowledged, and not taken by its recipient", f"{stream} #{span}", instances)
+
+    def totals(self) -> dict[str, int]:
+        """Return the terms of the equation over all streams."""
+        terms = Counter[str]()
+        for check in self.checks:
+            terms[NUMBERED] += self.sides.last(check.stream)
+            terms[IN_FLIGHT] += check.in_flight
+            for (_, _, fate), count in check.fates.items():
+                if fate != IN_FLIGHT:
+                    terms[fate] += count
+        return {name: terms[name] for name in TERMS}
+
+    def by_pair(self) -> tuple[Terms, ...]:
+        """Return the terms by sender and recipient, of messages between parties that audit has read."""
+        by_pair: dict[tuple[str, str], Counter[str]] = {}
+        for check in self.checks:
+            for (sender, recipient, fate), count in check.fates.items():
+                if is_party(sender) and is_party(recipient):
+                    terms = by_pair.setdefault((sender, recipient), Counter())
+                    terms[NUMBERED] += count
+                    terms[fate] += count
+        return tuple(Terms(pair, {name: terms[name] for name in TERMS}) for pair, terms in sorted(by_pair.items()))
+
+    def oldest_unsettled(self) -> UUID | None:
+        """Return the lowest id of a message without a final fate."""
+        return min((check.oldest for check in self.checks if check.oldest is not None), default=None)
+
+    def seals(self) -> Mapping[Stream, SealedStream]:
+        """Return what need not be read again if nothing differs."""
+        return {check.stream: check.seal for check in self.checks if check.seal.number}
+
+
+def is_party(name: str) -> bool:
+    """Return whether this is the id of a party: it has a dot, and that of an instance has none."""
+    return "." in name

@@ -1,20 +1,21 @@
-"""How audit stands to each topic that it reads or should read, as its accountant sees it."""
+"""How audit reads each partition, as its accountant sees it."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from deploy.accounting import views
-from deploy.accounting.streams import opened
+from deploy.accounting.book import opened
 from deploy.site.endpoints import Endpoints
 from deploy.site.kinds import AUDIT
 from shared.kernel.clock import rfc3339
 
 
 class AuditedTopic(NamedTuple):
-    """One topic: its state and since when, the next offset to read, losses, and the numbers that are missing."""
+    """One partition: its state and since when, the next offset to read, losses, and numbers that audit lacks."""
 
     topic: str
+    partition: int
     state: str
     since: str
     next_offset: int
@@ -23,7 +24,7 @@ class AuditedTopic(NamedTuple):
 
 
 async def topic_states(endpoints: Endpoints) -> list[AuditedTopic]:
-    """Every topic, the troubled first. Raises `Unavailable`."""
+    """Every partition, the troubled first. Raises `Unavailable`."""
     found = []
     for name in endpoints.databases:
         if endpoints.kind(name) == AUDIT:
@@ -32,6 +33,7 @@ async def topic_states(endpoints: Endpoints) -> list[AuditedTopic]:
             found += [
                 AuditedTopic(
                     row["topic"],
+                    row["partition"],
                     row["state"],
                     rfc3339(row["since"]),
                     row["next_offset"] or 0,

@@ -41,29 +41,29 @@ ALERTS: Final = (
         "Messages wait to be appended: the broker is down, or the relay is.",
         (
             "`causeway doctor`, then the instance's log for `relay_waits`. Nothing is lost meanwhile: "
-            "what is accepted stays in the outbox and leaves by itself."
+            "accepted messages stay in the database and are sent by themselves."
         ),
     ),
     Alert(
-        "CausewayNothingIsReceipted",
-        f"{_greatest('causeway_unreceipted_age_seconds')} > 300",
+        "CausewayNothingIsAcknowledged",
+        f"{_greatest('causeway_unacked_age_seconds')} > 300",
         5,
         Severity.PAGE,
-        "A recipient does not consume what it was sent.",
+        "A recipient does not acknowledge its messages.",
         (
-            "`causeway status` of all instances; ask the operator of the one that is behind. It is sent "
-            "nothing twice while the log still has it."
+            "`causeway status` of all instances; call the operator of the recipient that is behind. Its messages stay "
+            "in the sender's database and are sent again by themselves."
         ),
     ),
     Alert(
-        "CausewayMessagesSetAside",
-        f"{_greatest('causeway_outbox_aside_rows')} > 0",
-        0,
+        "CausewayKeptBytes",
+        f"{_greatest('causeway_kept_bytes')} > 4e9",
+        10,
         Severity.TODAY,
-        "Messages cannot be sent and were set aside.",
+        "An instance keeps many sealed messages for a reader that does not acknowledge them.",
         (
-            "`message_set_aside` in the log says of each lane why: larger than any topic may take, or not to be "
-            "read in the database. Each start tries them once; all others leave. Report it."
+            "Call the operator of that reader, audit included. At the bound `KEPT_BYTES_MAX` the instance answers new "
+            "filings with 503."
         ),
     ),
     Alert(
@@ -89,15 +89,31 @@ ALERTS: Final = (
         ),
     ),
     Alert(
-        "CausewayRecordsParked",
-        f"{_greatest('causeway_quarantine_records')} > 0",
+        "CausewayDeadLetters",
+        f"{_greatest('causeway_dead_letter_records')} > 0",
         5,
         Severity.TODAY,
-        "Records wait in quarantine.",
+        "An instance has messages that it can neither apply nor refuse.",
         (
-            "`causeway quarantine list`, then the code's row in [alarms.md](alarms.md). Forged ones are "
-            "an attack until explained."
+            "`causeway dead-letters list`, then the code's row in [alarms.md](alarms.md). Treat a forged message as an "
+            "attack until you know better."
         ),
+    ),
+    Alert(
+        "CausewayManyExceptions",
+        f"{_greatest('causeway_exception_records')} > 10000",
+        10,
+        Severity.TODAY,
+        "A stream has a tenth of the exceptions at which an instance stops reading it.",
+        "`causeway dead-letters list` shows the code: a version, a document or a place that the messages wait for.",
+    ),
+    Alert(
+        "CausewayOperatorLines",
+        f"{_greatest('causeway_operator_lines')} > 0",
+        60,
+        Severity.TODAY,
+        "An instance and a peer know different things, and a person must look at it.",
+        "`causeway operator-list show` says what each line means; close a line when you have dealt with it.",
     ),
     Alert(
         "CausewayAuditDoesNotReadAll",
@@ -106,8 +122,8 @@ ALERTS: Final = (
         Severity.PAGE,
         "Audit has a partition that it cannot read, or that has lost records.",
         (
-            "`causeway audit topics` names it. A lost tail is entered by audit and sent again by marks; a"
-            " forbidden one wants `causeway topics apply`."
+            "`causeway audit topics` names it. Writers send lost records again by themselves. If audit may not read a "
+            "topic, run `causeway topics apply`."
         ),
     ),
     Alert(

@@ -39,7 +39,8 @@ DASHBOARDS: Final = (
             ),
             Panel("Waiting to be appended", "max by (instance) (causeway_outbox_rows)", "short"),
             Panel("Age of the oldest that waits", "max by (instance) (causeway_outbox_age_seconds)", "s"),
-            Panel("Age of the oldest without receipt", "max by (instance) (causeway_unreceipted_age_seconds)", "s"),
+            Panel("Age of the oldest unacknowledged", "max by (instance) (causeway_unacked_age_seconds)", "s"),
+            Panel("Kept for absent readers", "max by (instance) (causeway_kept_bytes)", "bytes"),
             Panel("Not read yet", "sum by (instance) (causeway_bus_lag_records)", "short"),
             Panel(
                 "Key operations a second, by kind",
@@ -47,8 +48,9 @@ DASHBOARDS: Final = (
                 "ops",
                 "{{kind}}",
             ),
-            Panel("In quarantine", "max by (instance) (causeway_quarantine_records)", "short"),
-            Panel("Set aside", "max by (instance) (causeway_outbox_aside_rows)", "short"),
+            Panel("Exceptions of the fullest stream", "max by (instance) (causeway_exception_records)", "short"),
+            Panel("Dead letters", "max by (instance) (causeway_dead_letter_records)", "short"),
+            Panel("Operator's list", "max by (instance) (causeway_operator_lines)", "short"),
             Panel("Subjects set aside", "max by (instance) (causeway_subjects_aside)", "short"),
             Panel(
                 "Partitions as audit reads them",

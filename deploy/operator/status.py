@@ -1,4 +1,4 @@
-"""How every instance is, as it says itself: readiness with reasons, what waits, what was parked, what is unread."""
+"""The status of every instance as it states it: readiness with reasons, messages that wait, exceptions, and lag."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ ASK_S: Final = 5.0
 #: Metric of an instance → what it is called here.
 FIGURES: Final[Mapping[str, str]] = {
     "causeway_outbox_rows": "outbox_rows",
-    "causeway_outbox_aside_rows": "outbox_aside_rows",
     "causeway_clocks_aside_rows": "clocks_aside_rows",
     "causeway_subjects_aside": "subjects_aside",
     "causeway_outbox_age_seconds": "outbox_age_s",
-    "causeway_unreceipted_age_seconds": "unreceipted_age_s",
-    "causeway_quarantine_records": "quarantine_records",
+    "causeway_unacked_age_seconds": "unacked_age_s",
+    "causeway_exception_records": "exception_records",
+    "causeway_dead_letter_records": "dead_letter_records",
+    "causeway_operator_lines": "operator_lines",
     "causeway_bus_lag_records": "lag_records",
 }
 

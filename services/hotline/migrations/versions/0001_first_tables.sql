@@ -235,12 +235,12 @@ CREATE VIEW outcome_account AS SELECT peer, message_id, outcome, code FROM outco
 -- Accounting, streams read here: taken = exceptions + settled (applied, refused or moved). Closed incarnations end
 -- where they were left.
 CREATE VIEW receive_account AS
-SELECT r.writer, r.addressee, lanes.lane, r.incarnation, lanes.taken, lanes.chain, lanes.topic_id, lanes.next_offset
+SELECT r.writer, r.addressee, lanes.lane, r.incarnation, lanes.taken, lanes.chain
 FROM receive_state AS r
-CROSS JOIN LATERAL (VALUES
-    (0::smallint, r.urgent_through, r.urgent_chain, r.urgent_topic_id, r.urgent_next_offset),
-    (1::smallint, r.ordinary_through, r.ordinary_chain, r.ordinary_topic_id, r.ordinary_next_offset)
-) AS lanes (lane, taken, chain, topic_id, next_offset);
+CROSS JOIN LATERAL (
+    VALUES (0::smallint, r.urgent_through, r.urgent_chain), (1::smallint, r.ordinary_through, r.ordinary_chain)
+) AS lanes (lane, taken, chain)
+WHERE r.incarnation IS NOT NULL;
 CREATE VIEW closed_account AS
 SELECT i.writer, i.addressee, lanes.lane, i.incarnation, lanes.taken, lanes.chain
 FROM incarnation AS i

@@ -1,0 +1,71 @@
+"""The database of one instance, read by its accountant in one snapshot, row by row."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+import asyncpg
+
+from shared.kernel.errors import Unavailable
+
+CONNECT_S_MAX: Final = 10.0
+#: Rows of one fetch of a cursor.
+ROWS: Final = 1000
+_Row = TypeVar("_Row")
+
+
+class Book:
+    """One database in one snapshot: nothing in it changes between two queries."""
+
+    def __init__(self, connection: asyncpg.Connection, *, kind: str, name: str = "") -> None:
+        self.kind, self.name = kind, name
+        self._connection = connection
+
+    async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """Return all rows. For tables that grow with the parties, not with their messages."""
+        rows: list[asyncpg.Record] = await self._connection.fetch(query, *arguments)
+        return rows
+
+    async def rows(self, query: str, *arguments: object) -> AsyncIterator[asyncpg.Record]:
+        """Yield one row after the other."""
+        async for row in self._connection.cursor(query, *arguments, prefetch=ROWS):
+            yield row
+
+
+@asynccontextmanager
+async def opened(url: str, *, kind: str, name: str = "") -> AsyncIterator[Book]:
+    """Open the database of the instance `name` as its accountant. Raises `Unavailable`."""
+    try:
+        connection = await asyncpg.connect(url, timeout=CONNECT_S_MAX)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        raise Unavailable("database_unavailable") from None
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            yield Book(connection, kind=kind, name=name)
+    finally:
+        await connection.close()
+
+
+async def grouped(streams: Sequence[AsyncIterator[_Row]], key: Callable[[_Row], Any]) -> AsyncIterator[Sequence[_Row]]:
+    """Yield the rows of one key at a time, from streams that are each in the order of the key."""
+    heap: list[tuple[Any, int, _Row]] = []
+    for number, stream in enumerate(streams):
+        await _push(heap, number, stream, key=key)
+    while heap:
+        found, group = heap[0][0], []
+        while heap and heap[0][0] == found:
+            _, number, row = heapq.heappop(heap)
+            group.append(row)
+            await _push(heap, number, streams[number], key=key)
+        yield group
+
+
+async def _push(
+    heap: list[tuple[Any, int, _Row]], number: int, stream: AsyncIterator[_Row], *, key: Callable[[_Row], Any]
+) -> None:
+    row = await anext(stream, None)
+    if row is not None:
+        heapq.heappush(heap, (key(row), number, row))
