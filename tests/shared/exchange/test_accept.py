@@ -9,22 +9,21 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from deploy.policy import sample_policy
-from shared.contracts.directory import Directory
 from shared.contracts.referral import EdgeClear, EdgeSealed
-from shared.contracts.registry import ALL, MESSAGES_RECEIPTED, REFERRAL_OFFERED, REFERRAL_WITHDRAWN, MessageType
-from shared.envelope.headers import Tier
+from shared.contracts.registry import ALL, READS_ANNOUNCED, REFERRAL_OFFERED, REFERRAL_WITHDRAWN, MessageType
+from shared.envelope.content_proof import leaf_digest
 from shared.envelope.keys import OpeningKey
 from shared.exchange.accept import TurnedAway, accept, accept_batch
-from shared.exchange.compose import compose_receipts
+from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Received, Record
+from shared.exchange.reads import own_reads
 from shared.exchange.record_table import DECIDE_AGAIN, RECORD_TABLE, Fate, row_for
 from shared.kernel.errors import Refused, Unavailable
+from shared.kernel.ids import uuid7
+from shared.messaging.placement import covered_bytes
 from shared.routing.shelf import DocumentShelf
 from shared.vocabulary.routing import PartyStatus
 from tests.shared.exchange.wrong_records import (
-    LAPSED_KEY,
-    PARTY_KEY,
-    PARTY_KEYS,
     WRONG,
     Change,
     case_accepted,
@@ -32,13 +31,14 @@ from tests.shared.exchange.wrong_records import (
     with_image,
     withdrawn_at,
 )
-from tests.support.builders import AT, HOTLINE, POLICE, verdict
+from tests.support.builders import AT, HOTLINE, POLICE
 from tests.support.exchange_world import LOCATION, SUBMISSION, World, merged, world
+from tests.support.wire_records import Streams
 
 
 @pytest.fixture(scope="module")
 def here() -> World:
-    return world(party_keys=PARTY_KEYS)
+    return world()
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +58,9 @@ def code_of(here: World, record: Record, instance: str = "law_enforcement") -> s
 
 #: Codes of the table that no single record has: they come of what came before, or of our own code.
 BEYOND_ONE_RECORD = {
-    *("sequence_reused", "message_id_reused", "message_replayed", "sequence_gap", "receipt_unmatched"),
-    *("accept_defect", "handler_defect", "document_lapsed"),
+    *("message_id_reused", "message_replayed", "accept_defect", "handler_defect", "document_lapsed"),
+    # Of places and proofs: `tests/shared/messaging/test_arrival.py`.
+    *("proof_malformed", "proof_missing", "place_malformed", "ack_malformed", "key_unknown"),
     *("act_awaited", "revision_not_above", "subject_withdrawn"),
     # Of a party that moved: `test_moved`.
     *("recipient_moved", "recipient_awaited"),
@@ -104,12 +105,14 @@ def test_the_wrong_records_reach_every_row_that_one_record_can() -> None:
 
 
 @pytest.mark.parametrize(("code", "change"), WRONG, ids=[f"{i}-{code}" for i, (code, _) in enumerate(WRONG)])
-def test_only_a_verified_sender_is_ever_told(here: World, good: Record, code: str, change: Change) -> None:
+def test_nothing_of_an_unknown_sender_is_answered_or_kept_opened(
+    here: World, good: Record, code: str, change: Change
+) -> None:
     with pytest.raises((Refused, Unavailable)) as caught:
         received(here, change(here, good))
-    turned = caught.value
+    turned, row = caught.value, row_for(code)
     verified = isinstance(turned, TurnedAway)
-    assert verified or not row_for(code).receipt
+    assert verified or (row.fate in (Fate.PARK, Fate.SKIP) and not row.keeps_body)
     assert getattr(turned, "sender_instance", None) == ("hotline" if verified else None)
 
 
@@ -123,56 +126,51 @@ def test_no_error_quotes_the_record(here: World, good: Record, code: str, change
 
 def test_an_extension_of_a_later_release_is_covered_and_ignored(here: World, good: Record) -> None:
     later_one = here.resigned(good, extensions=(("ce_xhint", "soon"),))
-    assert received(here, later_one).clear == received(here, good).clear
+    understood = received(here, later_one)
+    assert understood.clear == received(here, good).clear
     changed = tuple((name, b"never" if name == "ce_xhint" else value) for name, value in later_one.headers)
-    with pytest.raises(Refused) as caught:
-        received(here, replace(later_one, headers=changed))
-    assert caught.value.code == "signature_invalid"
+    assert received(here, replace(later_one, headers=changed)).digest != understood.digest
 
 
 def test_a_domain_refusal_has_a_row_too() -> None:
-    assert (row_for("offer_unknown").fate, row_for("offer_unknown").receipt) == (Fate.REFUSE, True)
+    assert row_for("offer_unknown").fate is Fate.REFUSE
 
 
 def test_an_answer_without_an_edge_is_accepted_without_its_optional_sealed_part(here: World, good: Record) -> None:
     assert received(here, case_accepted(here, good), "hotline").sealed is None
 
 
-def test_a_receipt_comes_from_the_instance_itself(here: World) -> None:
-    draft = compose_receipts(
-        "hotline",
-        "law_enforcement",
-        [verdict()],
+def test_what_an_instance_reads_comes_from_the_instance_itself(here: World) -> None:
+    address = Addressing(
+        subject=uuid7(),
+        sender="hotline",
+        recipient="law_enforcement",
         directory=here.documents.directory,
+        exercise=False,
         at=here.at,
-    )[0]
-    assert received(here, here.records([draft])[0]).message is MESSAGES_RECEIPTED
+    )
+    [record] = here.records([compose(READS_ANNOUNCED, own_reads(), address)])
+    assert received(here, record).message is READS_ANNOUNCED
+    assert code_of(here, here.resigned(record, sender=HOTLINE)) == "sender_unknown"
 
 
-def test_nobody_receipts_to_an_instance_that_left_the_directory(here: World) -> None:
-    entries = [verdict()]
-    directory = here.documents.directory
-    assert compose_receipts("hotline", "gone", entries, directory=directory, at=here.at) == []
-
-
-def test_a_party_may_sign_for_itself_where_it_says_so(here: World, good: Record) -> None:
-    assert received(here, here.resigned(good, key=PARTY_KEY, tier=Tier.PARTY)).sender == HOTLINE
-
-
-def test_a_key_that_was_valid_when_the_broker_took_the_record_still_counts(here: World, good: Record) -> None:
-    early = replace(here.resigned(good, key=LAPSED_KEY, tier=Tier.PARTY), broker_time=AT - timedelta(days=2))
-    assert code_of(here, early) == "decision_time_off"  # the signature held
-
-
-def test_a_record_proves_itself_alone_out_of_a_batch(here: World) -> None:
+def test_a_record_is_named_by_its_own_leaf_and_proves_itself_alone(here: World) -> None:
     records = here.records([here.offered(POLICE) for _ in range(5)])
-    assert received(here, records[3]).sequence == received(here, records[0]).sequence + 3
+    digests = [received(here, each).digest for each in records]
+    assert len(set(digests)) == 5
+    key = here.keys["hotline"].signing.verify_key
+    for record, digest in zip(records, digests, strict=True):
+        assert record.proof is not None
+        covered = covered_bytes(record.headers, record.value or b"")
+        record.proof.check(covered, key)
+        assert leaf_digest(record.salt, covered).hex() == digest
 
 
 def test_the_proof_of_one_record_does_not_hold_for_its_neighbour(here: World) -> None:
     first, second = here.records([here.offered(POLICE) for _ in range(2)])
-    swapped = tuple((n, dict(second.headers)[n] if n.startswith("ce_batch") else v) for n, v in first.headers)
-    assert code_of(here, replace(first, headers=swapped)) == "signature_invalid"
+    assert second.proof is not None
+    with pytest.raises(Refused, match="signature_invalid"):
+        second.proof.check(covered_bytes(first.headers, first.value or b""), here.keys["hotline"].signing.verify_key)
 
 
 def test_an_old_opening_key_still_opens_during_a_rotation(here: World, good: Record) -> None:
@@ -194,31 +192,13 @@ def test_a_document_that_was_replaced_lapses_after_five_minutes() -> None:
 
 def test_a_record_waits_for_a_document_and_is_accepted_when_it_has_come(here: World) -> None:
     law = sample_policy().model_copy(update={"version": 77})
-    there = replace(here, policy=law, _offsets={}, _counters={}, shelf=type(here.shelf)())
+    there = replace(here, policy=law, streams=Streams(), shelf=type(here.shelf)())
     record = there.records([there.offered(POLICE)])[0]
     waiting = world()
     waiting = replace(waiting, keys=here.keys, document=here.document, shelf=type(here.shelf)())
     assert code_of(waiting, record) == "document_unknown"
     waiting.place(law, AT - timedelta(minutes=1))
     assert received(waiting, record).recipient == POLICE
-
-
-def test_what_was_stamped_with_a_key_that_ran_out_is_accepted_again_once_the_directory_extends_it() -> None:
-    """Bytes are final: after an outage longer than the key was valid, the directory is what can be mended."""
-    there = world()
-    record = there.records([there.offered(POLICE)])[0]
-    origin = there.document.instances[0]
-    assert origin.id == "hotline"
-
-    def directory(valid_to: datetime, *, version: int) -> Directory:
-        keys = tuple(key.model_copy(update={"valid_to": valid_to}) for key in origin.keys)
-        instances = (origin.model_copy(update={"keys": keys}), *there.document.instances[1:])
-        return there.document.model_copy(update={"version": version, "instances": instances})
-
-    there.place(directory(AT - timedelta(hours=1), version=2), AT - timedelta(minutes=3))
-    assert code_of(there, record) == "key_unknown"
-    there.place(directory(AT + timedelta(hours=1), version=3), AT - timedelta(minutes=2))
-    assert received(there, record).recipient == POLICE
 
 
 def test_an_exercise_never_reaches_a_live_party(here: World) -> None:
@@ -264,7 +244,6 @@ def test_an_answer_of_a_live_party_never_reaches_a_sandbox_party(
 
 def test_what_the_origin_may_have_decided_again_is_refused_and_not_parked() -> None:
     assert {row_for(code).fate for code in DECIDE_AGAIN} == {Fate.REFUSE}
-    assert all(row_for(code).receipt for code in DECIDE_AGAIN)
 
 
 def test_a_kept_body_has_passed_signature_and_guard(here: World, good: Record) -> None:
