@@ -1,127 +1,202 @@
-"""One consumer, by default of the agencies' instance, over a store in memory, with a clock and documents of its own."""
+"""One instance over its database, without Kafka: it sends what its transactions place, and takes records of others."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import groupby
 from uuid import UUID
 
-from tests.support.memory_arrivals import Keeping
-from tests.support.memory_stores import MemoryDatabase, MemoryInbox
+import asyncpg
 
-from shared.exchange.accept import accept_batch
-from shared.exchange.compose import Verdict
-from shared.exchange.message import Draft, Received, Record
+from shared.exchange.message import Received, Record
+from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
+from shared.messaging.arrival import PartitionVerifier, PlacedMessage, StatedAck
+from shared.messaging.composition import SegmentComposer
+from shared.messaging.exceptions import OpenException, Outcome, OutcomeKind, Taken
+from shared.messaging.reception import Arrived, ArrivedRecord, receive_batch
+from shared.messaging.relay import load_next, note_appended
+from shared.messaging.scope import Scope
+from shared.messaging.streams import LANES, Lane, Pair
+from shared.messaging.upkeep import retry_exceptions
 from shared.routing.shelf import DocumentShelf
-from shared.runtime.post.arrivals import Parked
-from shared.runtime.post.awaiting import Room
-from shared.runtime.post.consumer import Composers, Consumer
-from shared.runtime.post.ports import Settlement, Unit
-from shared.runtime.post.standing import NothingHeld
+from shared.runtime.database.transactions import Database, RowScope, Session
+from shared.runtime.delivery.arriving import ArrivalReader
+from shared.runtime.delivery.control import ControlLetterWriter
+from shared.runtime.delivery.inbound import PartyInbound
+from shared.runtime.delivery.scopes import ScopeFactory
+from shared.runtime.delivery.sealing_keys import DirectorySealingKeys
+from shared.runtime.delivery.sending import StreamSending
+from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects
+from shared.runtime.delivery.unit import Handler, Settlement, Unit
 from tests.support.builders import AT
 from tests.support.exchange_world import World
+from tests.support.wire_records import Written, write_segment
 
 
-class Applied(NothingHeld):
-    """A handler that notes what it was given, and refuses with `codes`, by type."""
+class Applied:
+    """A handler that notes what it was given, refuses with `codes` by message type, and fails on the `cursed`."""
 
     def __init__(self) -> None:
         self.types: list[str] = []
         self.messages: list[Received] = []
+        self.settlements: list[Settlement] = []
         self.codes: dict[str, str] = {}
+        self.cursed: set[UUID] = set()
+        self.calls = 0
 
-    async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
+    async def apply(self, unit: Unit, messages: Sequence[Received]) -> Mapping[UUID, str]:
+        self.calls += 1
+        if self.cursed.intersection(message.message_id for message in messages):
+            raise ZeroDivisionError
         self.types += [message.message.type for message in messages]
         self.messages += messages
         coded = {message.message_id: self.codes.get(message.message.type) for message in messages}
         return {message_id: code for message_id, code in coded.items() if code is not None}
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
-        raise AssertionError("nothing was sent here, so nothing can be settled")
+        self.settlements += settlements
 
 
-class Heard:
-    """A conversation that notes what it hears."""
+class NotedInbound(PartyInbound):
+    """The product's inbound messages; each outcome of a batch is noted."""
 
-    def __init__(self, handler: Applied) -> None:
-        self.types: list[str] = []
-        #: Before each, how much had been applied.
-        self.behind: list[int] = []
-        self._handler = handler
-        self.unknown_ids: list[UUID] = []
-        self.unread_of: dict[str, UUID] = {}
+    noted: list[Outcome]
 
-    async def heard(self, unit: Unit, received: Sequence[Received]) -> None:
-        self.types += [each.message.type for each in received]
-        self.behind += [len(self._handler.types) for _ in received]
-
-    async def unread(self, unit: Unit, stated: Mapping[str, UUID]) -> None:
-        self.unread_of |= stated
-
-    async def unknown(self, unit: Unit, held: Sequence[Settlement]) -> None:
-        self.unknown_ids += [each.message_id for each in held]
+    async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
+        outcomes = await super().apply(scope, taken)
+        self.noted += outcomes
+        return outcomes
 
 
-class Desk:
-    """One consumer, begun at `AT`."""
+@dataclass
+class Site:
+    """One instance of a world. Its clock stands at `AT`, where the world's documents are in force."""
 
-    def __init__(
-        self,
-        here: World,
-        *,
-        instance: str = "law_enforcement",
-        shelf: DocumentShelf | None = None,
-        room: Room | None = None,
-    ) -> None:
-        self.here = here
-        self.clock = ManualClock(AT)
-        self.database = MemoryDatabase()
-        self.handler = Applied()
-        self.conversation = Heard(self.handler)
-        self.told: list[Verdict] = []
-        self.stated: list[Parked] = []
-        self.shelf = shelf if shelf is not None else replace(here, shelf=DocumentShelf()).shelf
-        reader = replace(here.reader(instance), shelf=self.shelf)
-        self.inbox = MemoryInbox(
-            self.database, keeping=Keeping(lambda need: need.met(self.shelf), Room() if room is None else room)
+    here: World
+    instance: str
+    database: Database
+    handler: Handler
+    features: Callable[[asyncpg.Connection], FeatureTracks]
+    shelf: DocumentShelf | None = None
+    clock: ManualClock = field(default_factory=lambda: ManualClock(AT))
+    outcomes: list[Outcome] = field(default_factory=list)
+    _verifiers: dict[tuple[Pair, Lane], PartitionVerifier] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.signing = self.here.keys[self.instance].signing
+        self.composer = SegmentComposer(
+            self.signing,
+            sealing_keys=DirectorySealingKeys(lambda: self.here.documents.directory, self.clock),
+            control_letters=ControlLetterWriter(self.instance, self.clock),
         )
-        self.consumer = Consumer(
-            self.inbox,
-            self.handler,
-            accept=partial(accept_batch, reader=reader),
-            composers=Composers(self._receipts, self._facts),
-            conversation=self.conversation,
+        self.database.last_step = StreamSending(self.instance, self.composer, self.subjects, clock=self.clock)
+        self.scopes = ScopeFactory(
+            instance=self.instance,
+            database=self.database,
+            composer=self.composer,
+            subjects=self.subjects,
+            inbound=self.inbound,
+            row_scope=self.row_scope,
             clock=self.clock,
-            patience_s=0,
         )
 
-    async def consume(self, records: Sequence[Record]) -> list[Verdict]:
-        """What is told of them, in the order in which it is."""
-        self.told.clear()
-        await self.consumer.consume(records)
-        return list(self.told)
+    def subjects(self, session: Session) -> PartySubjects:
+        """The subjects in one transaction; a party is placed where the directory says."""
+        return PartySubjects(
+            session,
+            self.instance,
+            self.features(session.driver),
+            is_placed=self._is_placed,
+            now=self.clock.now(),
+        )
 
-    async def take_up(self) -> list[Verdict]:
-        """What is told of that which had waited."""
-        self.told.clear()
-        while await self.consumer.take_up():
-            pass
-        return list(self.told)
+    def inbound(self, session: Session) -> NotedInbound:
+        """The inbound messages in one transaction."""
+        reader = self.here.reader(self.instance, clock=self.clock)
+        made = NotedInbound(session, self.handler, replace(reader, shelf=self.shelf or reader.shelf))
+        made.noted = self.outcomes
+        return made
 
-    def parked(self) -> list[Parked]:
-        return [first for first, _ in self.database.state.quarantine.values()]
+    def row_scope(self) -> RowScope:
+        """All parties of the instance."""
+        return RowScope(self.here.documents.directory.parties_of(self.instance), Role.SERVICE, "apply")
 
-    async def wanted(self) -> list[UUID]:
-        """The messages that the hotlines' instance is asked for now."""
-        async with self.inbox.unit() as unit:
-            return (await unit.taken.wanted(self.clock.now())).get("hotline", [])
+    async def relay(self, peer: str) -> list[Written]:
+        """What the relay appends to the topic of a peer from now on: both lanes, proofs included."""
+        written: list[Written] = []
+        for lane in LANES:
+            while True:
+                async with self.scopes.read() as tx:
+                    batch = await load_next(tx, peer, lane)
+                    if batch is None:
+                        break
+                    segments = dict.fromkeys(each.segment.first for each in batch.records)
+                    of = {each.segment.first: each.segment for each in batch.records}
+                    written += [each for first in segments for each in write_segment(of[first], self.signing)]
+                    await note_appended(tx, batch, has_lost=False, now=self.clock.now())
+        return written
 
-    def _receipts(self, instance: str, entries: Sequence[Verdict]) -> list[Draft]:
-        self.told += entries
-        return []
+    async def take(self, written: Sequence[Written], *, at: datetime | None = None) -> list[Outcome]:
+        """Take records, each run of one partition as one batch; the outcomes of their messages, in order."""
+        before = len(self.outcomes)
+        for (pair, lane), of_place in groupby(written, key=lambda each: (each.pair, each.lane)):
+            arrived = [self._arrive(each, at or self.clock.now()) for each in of_place]
+            async with self.scopes.open() as scope:
+                await _enter(scope, pair, arrived)
+                assert await receive_batch(scope, pair, lane, records=arrived) == len(arrived)
+        return self.outcomes[before:]
 
-    def _facts(self, parked: Sequence[Parked]) -> list[Draft]:
-        self.stated += parked
-        return []
+    async def exceptions(self) -> list[OpenException]:
+        """The open exceptions, oldest first."""
+        async with self.scopes.read() as tx:
+            return await tx.list_exceptions()
+
+    async def try_again(self, *kinds: OutcomeKind) -> list[Outcome]:
+        """Try exceptions of these kinds again; their outcomes now."""
+        before = len(self.outcomes)
+        async with self.scopes.open() as scope:
+            await retry_exceptions(scope, await scope.tx.list_exceptions(kinds=kinds))
+        return self.outcomes[before:]
+
+    def _arrive(self, each: Written, at: datetime) -> ArrivedRecord:
+        where = each.pair, each.lane
+        if where not in self._verifiers:
+            self._verifiers[where] = PartitionVerifier(each.pair, each.lane, self.here.place_key)
+        raw = self.here.streams.raw(each, at)
+        (found,) = self._verifiers[where].verify([raw])
+        match found:
+            case PlacedMessage():
+                record = Record(
+                    each.topic,
+                    int(each.lane),
+                    raw.offset,
+                    at,
+                    each.record.key,
+                    raw.headers,
+                    raw.value,
+                    topic_id=raw.topic_id,
+                )
+                content = ArrivalReader().read(record, found)
+            case StatedAck():
+                content = found.ack
+            case _:
+                content = None
+        return ArrivedRecord(raw.topic_id, raw.offset, at, content)
+
+    def _is_placed(self, party: str, instance: str) -> bool:
+        found = self.here.documents.directory.instance_of(party)
+        return found is not None and found.id == instance
+
+
+async def _enter(scope: Scope, pair: Pair, records: Sequence[ArrivedRecord]) -> None:
+    """Enter the incarnation of a world's stream, as its first urgent message would: worlds send none."""
+    places = [each.content.place for each in records if isinstance(each.content, Arrived)]
+    incoming = await scope.tx.load_incoming(pair, lock=True)
+    for place in places:
+        is_first = place.number == 1 and place.lane is Lane.URGENT
+        if not is_first and place.incarnation not in (incoming.incarnation, *incoming.closed):
+            incoming.enter(place.incarnation)
+            await scope.tx.save_incoming(incoming)

@@ -144,7 +144,8 @@ class Judgement:
             if held.content == edge.content:
                 return Known()
             if edge.revision < held.revision:
-                is_before = self._acts.get(key, frozenset()).issuperset(each.named.acts)
+                acts = each.named.acts
+                is_before = bool(acts) and self._acts.get(key, frozenset()).issuperset(acts)
                 return Known() if is_before else Known(REVISION_NOT_ABOVE)
             if edge.revision == held.revision:
                 return Known(REVISION_NOT_ABOVE, held.revision)

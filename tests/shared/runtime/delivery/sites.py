@@ -1,0 +1,46 @@
+"""Instances of a world over migrated databases, with features that note what they are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from deploy.site.endpoints import DatabaseEndpoint
+from shared.messaging.streams import Place
+from shared.runtime.delivery.subjects import TrackItem
+from tests.support.messaging_stores import TABLES, run_as_owner
+
+HOTLINE_INSTANCE: Final = "hotline"
+AGENCIES: Final = "law_enforcement"
+_EMPTIED: Final = (*TABLES, "track", "held_edge", "peer")
+
+
+class NotedTracks:
+    """Feature tracks that note each call: its name, its items or message ids, and the peer."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[object, ...], str]] = []
+        self.places: dict[UUID, Place] = {}
+
+    def __call__(self, driver: asyncpg.Connection) -> NotedTracks:
+        return self
+
+    async def mark_missing(self, items: Sequence[TrackItem], peer: str) -> None:
+        self.calls.append(("mark_missing", tuple(items), peer))
+
+    async def mark_untold(self, items: Sequence[TrackItem], peer: str) -> None:
+        self.calls.append(("mark_untold", tuple(items), peer))
+
+    async def taken_back_there(self, items: Sequence[TrackItem], peer: str) -> None:
+        self.calls.append(("taken_back_there", tuple(items), peer))
+
+    async def note_places(self, places: Mapping[UUID, Place], peer: str) -> None:
+        self.places |= places
+
+
+async def empty(endpoint: DatabaseEndpoint) -> None:
+    """Empty the tables of delivery."""
+    await run_as_owner(endpoint, f"TRUNCATE {', '.join(_EMPTIED)}")

@@ -1,0 +1,283 @@
+"""Inbound messages over a real database: the judgement before the features, and what is kept of each message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from deploy.directory.approval import document_body
+from shared.contracts.registry import (
+    CASE_ACCEPTED,
+    CASE_DECLINED,
+    REFERRAL_OFFERED,
+    REFERRAL_WITHDRAWN,
+    MessageType,
+)
+from shared.envelope.keys import SigningKey
+from shared.exchange.message import Draft, Received
+from shared.exchange.tracks import act_of, track_of
+from shared.kernel.ids import uuid4, uuid7
+from shared.messaging.exceptions import Outcome, OutcomeKind, Refusal
+from shared.routing.shelf import DocumentShelf, read_directory
+from shared.runtime.database.transactions import GatheringConnection
+from shared.runtime.delivery.inbound import translate
+from shared.runtime.delivery.tracks import TrackKey, TrackRow, TrackSide, load_tracks
+from shared.runtime.delivery.unit import Unit
+from tests.support.builders import HOTLINE, POLICE, draft, withdrawal
+from tests.support.consuming import Applied, Site
+from tests.support.exchange_world import SINCE, World
+from tests.support.wire_records import write_segment
+
+
+def told(outcomes: Sequence[Outcome]) -> list[tuple[str, str | None]]:
+    return [(each.kind.value, each.code) for each in outcomes]
+
+
+def handler_of(site: Site) -> Applied:
+    assert isinstance(site.handler, Applied)
+    return site.handler
+
+
+def taken_back(offer: Draft) -> Draft:
+    """The message by which the origin takes a referral back."""
+    referral_id = UUID(offer.subject)
+    return draft(referral_id, message=REFERRAL_WITHDRAWN, clear=withdrawal(referral_id))
+
+
+def again(offer: Draft) -> Draft:
+    """The same edge in another message."""
+    assert offer.context is not None
+    message_id = uuid7()
+    return replace(offer, message_id=message_id, context=replace(offer.context, message_id=message_id))
+
+
+async def row_of(site: Site, offer: Draft, side: TrackSide = TrackSide.HELD, peer: str = "hotline") -> TrackRow | None:
+    subject = track_of(offer.message, offer.sender, offer.recipient, UUID(offer.subject))
+    assert subject is not None
+    async with site.database.transaction() as session:
+        return (await load_tracks(session.driver, [TrackKey(peer, side, subject)])).get(TrackKey(peer, side, subject))
+
+
+async def test_a_good_message_is_applied_and_its_act_is_on_the_track(agencies: Site, here: World) -> None:
+    offer = here.offered(POLICE)
+    assert told(await agencies.take(here.written([offer]))) == [("applied", None)]
+    row = await row_of(agencies, offer)
+    assert row is not None
+    assert (row.item, row.owner, row.other) == (UUID(offer.subject), HOTLINE, POLICE)
+    assert row.acts == (act_of(offer.message_id, offer.clear),)
+    assert await agencies.exceptions() == []
+
+
+async def test_the_same_edge_told_again_has_no_second_effect(agencies: Site, here: World) -> None:
+    offer = here.offered(POLICE)
+    await agencies.take(here.written([offer]))
+    assert told(await agencies.take(here.written([again(offer), again(offer)]))) == [("applied", None)] * 2
+    assert handler_of(agencies).types == [REFERRAL_OFFERED.type]
+
+
+async def test_the_same_edge_twice_in_one_batch_has_the_outcome_of_the_first(agencies: Site, here: World) -> None:
+    handler_of(agencies).codes = {REFERRAL_OFFERED.type: "edge_exists"}
+    offer = here.offered(POLICE)
+    outcomes = await agencies.take(here.written([offer, again(offer)]))
+    assert told(outcomes) == [("refused", "edge_exists")] * 2
+    assert len(handler_of(agencies).types) == 1
+
+
+async def test_what_the_features_refuse_leaves_no_trace_on_the_track(agencies: Site, here: World) -> None:
+    handler_of(agencies).codes = {REFERRAL_OFFERED.type: "edge_exists"}
+    offer = here.offered(POLICE)
+    await agencies.take(here.written([offer]))
+    assert await row_of(agencies, offer) is None
+    handler_of(agencies).codes = {}
+    assert told(await agencies.take(here.written([again(offer)]))) == [("applied", None)]
+
+
+async def test_a_withdrawal_ends_its_subject(agencies: Site, here: World) -> None:
+    offer = here.offered(POLICE)
+    outcomes = await agencies.take(here.written([offer, taken_back(offer)]))
+    assert told(outcomes) == [("applied", None)] * 2
+    assert told(await agencies.take(here.written([again(offer)]))) == [("refused", "subject_withdrawn")]
+    row = await row_of(agencies, offer)
+    assert row is not None
+    assert (row.is_withdrawn, row.acts) == (True, ())
+    assert handler_of(agencies).types == [REFERRAL_OFFERED.type, REFERRAL_WITHDRAWN.type]
+
+
+async def test_a_withdrawal_told_again_has_no_second_effect(agencies: Site, here: World) -> None:
+    offer = here.offered(POLICE)
+    await agencies.take(here.written([offer, taken_back(offer)]))
+    assert told(await agencies.take(here.written([taken_back(offer)]))) == [("applied", None)]
+    assert handler_of(agencies).types.count(REFERRAL_WITHDRAWN.type) == 1
+
+
+async def test_the_withdrawal_of_an_unheld_subject_is_applied_and_leaves_a_tombstone(
+    agencies: Site, here: World
+) -> None:
+    handler_of(agencies).codes = {REFERRAL_WITHDRAWN.type: "case_unknown"}
+    offer = here.offered(POLICE)
+    assert told(await agencies.take(here.written([taken_back(offer)]))) == [("applied", None)]
+    assert told(await agencies.take(here.written([offer]))) == [("refused", "subject_withdrawn")]
+    assert REFERRAL_OFFERED.type not in handler_of(agencies).types
+
+
+async def test_a_withdrawal_does_not_end_what_another_party_holds_of_the_referral(agencies: Site, here: World) -> None:
+    prepared = here.prepared()
+    others = [each for each in prepared.drafts if each.recipient_instance == "law_enforcement"]
+    assert len(others) > 1
+    first = next(each for each in others if each.recipient == POLICE)
+    await agencies.take(here.written([taken_back(first), *others]))
+    outcomes = dict(zip([each.message_id for each in others], told(agencies.outcomes)[-len(others) :], strict=True))
+    assert outcomes.pop(first.message_id) == ("refused", "subject_withdrawn")
+    assert set(outcomes.values()) == {("applied", None)}
+
+
+async def test_a_withdrawal_ends_what_waits_of_its_subject(agencies: Site, here: World) -> None:
+    offer = here.offered(POLICE)
+    handler_of(agencies).cursed = {offer.message_id}
+    assert told(await agencies.take(here.written([offer]))) == [("dead", "handler_defect")]
+    assert len(await agencies.exceptions()) == 1
+    await agencies.take(here.written([taken_back(offer)]))
+    assert await agencies.exceptions() == []
+
+
+async def test_a_message_that_breaks_the_features_is_dead_alone(agencies: Site, here: World) -> None:
+    offers = [here.offered(POLICE) for _ in range(5)]
+    handler_of(agencies).cursed = {offers[2].message_id}
+    outcomes = await agencies.take(here.written(offers))
+    assert told(outcomes) == [
+        *[("applied", None)] * 2,
+        ("dead", "handler_defect"),
+        *[("applied", None)] * 2,
+    ]
+    (kept,) = await agencies.exceptions()
+    assert kept.taken.named.message_id == offers[2].message_id
+    handler_of(agencies).cursed = set()
+    assert told(await agencies.try_again(OutcomeKind.DEAD)) == [("applied", None)]
+    assert await agencies.exceptions() == []
+
+
+async def test_a_refused_message_is_not_kept(agencies: Site, here: World) -> None:
+    handler_of(agencies).codes = {REFERRAL_OFFERED.type: "edge_exists"}
+    await agencies.take(here.written([here.offered(POLICE)]))
+    assert await agencies.exceptions() == []
+
+
+async def test_an_answer_waits_for_the_act_before_it_and_is_applied_in_the_transaction_of_that(
+    hotline: Site, here: World
+) -> None:
+    referral_id = uuid7()
+    first, second = answer(CASE_ACCEPTED, referral_id, 1), answer(CASE_DECLINED, referral_id, 2)
+    handler = InOrder()
+    hotline.handler = handler
+    outcomes = await hotline.take(here.written([second], "law_enforcement"))
+    assert told(outcomes) == [("waiting", "act_awaited")]
+    outcomes = await hotline.take(here.written([first], "law_enforcement"))
+    assert [(each.named.message_id, each.kind.value) for each in outcomes] == [
+        (second.message_id, "applied"),
+        (first.message_id, "applied"),
+    ]
+    assert await hotline.exceptions() == []
+    row = await row_of(hotline, first, TrackSide.ANSWERS, "law_enforcement")
+    assert row is not None
+    assert row.acts == tuple(UUID(str(each.clear["act"])) for each in (first, second))
+
+
+async def test_the_same_act_told_again_has_no_second_effect(hotline: Site, here: World) -> None:
+    accepted = answer(CASE_ACCEPTED, uuid7(), 1)
+    await hotline.take(here.written([accepted], "law_enforcement"))
+    repeated = replace(accepted, message_id=uuid7())
+    assert told(await hotline.take(here.written([repeated, repeated], "law_enforcement"))) == [("applied", None)] * 2
+    assert handler_of(hotline).types == [CASE_ACCEPTED.type]
+
+
+async def test_of_a_subject_that_is_unknown_the_writer_hears_the_code_of_the_features(
+    hotline: Site, here: World
+) -> None:
+    handler_of(hotline).codes = {CASE_ACCEPTED.type: "referral_unknown"}
+    (outcome,) = await hotline.take(here.written([answer(CASE_ACCEPTED, uuid7(), 1)], "law_enforcement"))
+    assert told([outcome]) == [("refused", "referral_unknown")]
+    assert translate(outcome).code == Refusal.UNKNOWN
+
+
+async def test_an_edge_of_an_unknown_document_waits_and_is_applied_once_that_has_come(
+    agencies: Site, here: World
+) -> None:
+    agencies.shelf = DocumentShelf()
+    agencies.shelf.directories.place(read_directory(document_body(here.document)), SINCE)
+    offer = here.offered(POLICE)
+    assert told(await agencies.take(here.written([offer]))) == [("waiting", "document_unknown")]
+    agencies.shelf = None
+    assert told(await agencies.try_again(OutcomeKind.WAITING)) == [("applied", None)]
+    assert await agencies.exceptions() == []
+
+
+async def test_a_content_signature_that_does_not_hold_makes_a_dead_letter(agencies: Site, here: World) -> None:
+    segments = here.segments([here.offered(POLICE)], key=SigningKey.generate())
+    own = here.keys["hotline"].signing
+    outcomes = await agencies.take([each for segment in segments for each in write_segment(segment, own)])
+    assert told(outcomes) == [("dead", "signature_invalid")]
+    assert handler_of(agencies).types == []
+
+
+async def test_a_batch_takes_no_more_statements_than_a_message(
+    agencies: Site, here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements: list[str] = []
+    for name in ("execute", "fetch", "fetchrow", "fetchval"):
+        _note_statements(monkeypatch, name, statements)
+    await agencies.take(here.written([here.offered(POLICE)]))
+    counts = []
+    for size in (1, 40):
+        written = here.written([here.offered(POLICE) for _ in range(size)])
+        statements.clear()
+        await agencies.take(written)
+        counts.append(len(statements))
+    assert counts[0] == counts[1] < 20, statements
+
+
+class InOrder(Applied):
+    """A handler that applies the acts of a track in the order of their numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = 0
+
+    async def apply(self, unit: Unit, messages: Sequence[Received]) -> Mapping[UUID, str]:
+        codes = {}
+        for message in messages:
+            number = getattr(message.clear, "number", 0)
+            if number == self.last + 1:
+                self.last = number
+            else:
+                codes[message.message_id] = "act_awaited"
+        return codes
+
+
+def answer(message: MessageType, referral_id: UUID, number: int) -> Draft:
+    """An answer of the agency, whose act has this number on its track."""
+    clear: dict[str, object] = {"referral_id": str(referral_id), "revision": 1, "act": str(uuid4()), "number": number}
+    if message is CASE_DECLINED:
+        clear["reason"] = "insufficient_information"
+    return draft(
+        referral_id,
+        message=message,
+        sender=POLICE,
+        recipient=HOTLINE,
+        recipient_instance="hotline",
+        clear=clear,
+    )
+
+
+def _note_statements(monkeypatch: pytest.MonkeyPatch, name: str, statements: list[str]) -> None:
+    """Note the statements of one method of the driver's connections."""
+    method = getattr(asyncpg.Connection, name)
+
+    async def noted(self: asyncpg.Connection, text: str, *arguments: object, **options: object) -> object:
+        statements.append(text)
+        return await method(self, text, *arguments, **options)
+
+    monkeypatch.setattr(GatheringConnection, name, noted)

@@ -1,0 +1,270 @@
+"""The subjects of two instances over real databases: what one states is what the other expects, after any history."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import cast
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.registry import CASE_ACCEPTED, REFERRAL_OFFERED, REFERRAL_WITHDRAWN
+from shared.exchange.message import Draft
+from shared.exchange.tracks import track_of
+from shared.kernel.ids import uuid4, uuid7
+from shared.messaging.exceptions import OutcomeKind, Refusal
+from shared.messaging.ports import DayDigest, OperatorKind, OwnTrack, Side
+from shared.messaging.streams import Lane, Place
+from shared.runtime.database.journal import Forgotten
+from shared.runtime.database.transactions import gather
+from shared.runtime.delivery.sending import send
+from shared.runtime.delivery.subjects import PartySubjects
+from shared.runtime.delivery.tracks import TrackSide
+from tests.shared.runtime.delivery.sites import NotedTracks
+from tests.support.builders import HOTLINE, POLICE, draft, withdrawal
+from tests.support.consuming import Applied, Site
+from tests.support.exchange_world import World
+
+AGENCIES = "law_enforcement"
+
+
+async def send_from(site: Site, *drafts: Draft) -> None:
+    async with site.database.transaction() as session:
+        send(session.driver, drafts)
+
+
+async def exchange(hotline: Site, agencies: Site) -> None:
+    """Hand over all that either has sent, until nothing is under way."""
+    while True:
+        there, back = await hotline.relay(AGENCIES), await agencies.relay("hotline")
+        if not there and not back:
+            return
+        await agencies.take(there)
+        await hotline.take(back)
+
+
+def accepted(offer: Draft) -> Draft:
+    clear = {"referral_id": offer.subject, "revision": 1, "act": str(uuid4()), "number": 1}
+    return draft(
+        UUID(offer.subject),
+        message=CASE_ACCEPTED,
+        sender=POLICE,
+        recipient=HOTLINE,
+        recipient_instance="hotline",
+        clear=clear,
+    )
+
+
+def taken_back(offer: Draft) -> Draft:
+    referral_id = UUID(offer.subject)
+    return draft(referral_id, message=REFERRAL_WITHDRAWN, clear=withdrawal(referral_id))
+
+
+def track(offer: Draft) -> UUID:
+    found = track_of(offer.message, offer.sender, offer.recipient, UUID(offer.subject))
+    assert found is not None
+    return found
+
+
+async def digests(site: Site, name: str, side: Side, peer: str) -> list[DayDigest]:
+    async with site.database.transaction() as session:
+        found: list[DayDigest] = await getattr(site.subjects(session), name)(side, peer)
+        return found
+
+
+async def assert_alike(hotline: Site, agencies: Site) -> None:
+    """What each side states is what the other one expects of it."""
+    for owner, other in ((hotline, agencies), (agencies, hotline)):
+        for side in Side:
+            expected = await digests(owner, "list_own_days", side, other.instance)
+            assert await digests(other, "list_held_days", side, owner.instance) == expected, (owner.instance, side)
+
+
+async def own(site: Site, side: Side, peer: str, offer: Draft) -> OwnTrack:
+    async with site.database.transaction() as session:
+        return (await site.subjects(session).load_own(side, peer, subjects=[track(offer)]))[track(offer)]
+
+
+async def test_after_any_history_both_sides_are_alike(hotline: Site, agencies: Site, here: World) -> None:
+    plain, answered, back, gone = (here.offered(POLICE) for _ in range(4))
+    await send_from(hotline, plain, answered, back, gone)
+    await assert_differ(hotline, agencies)
+    await exchange(hotline, agencies)
+    await assert_alike(hotline, agencies)
+    await send_from(agencies, accepted(answered), accepted(back))
+    await exchange(hotline, agencies)
+    await assert_alike(hotline, agencies)
+    await send_from(hotline, taken_back(back), taken_back(gone))
+    await exchange(hotline, agencies)
+    await assert_alike(hotline, agencies)
+    async with agencies.database.transaction() as session:
+        gather(session.driver, [Forgotten(UUID(each.subject), POLICE) for each in (back, gone)])
+    await assert_alike(hotline, agencies)
+    assert sum(each.holding_count for each in await digests(hotline, "list_own_days", Side.HELD, AGENCIES)) == 4
+
+
+async def assert_differ(hotline: Site, agencies: Site) -> None:
+    with pytest.raises(AssertionError):
+        await assert_alike(hotline, agencies)
+
+
+async def test_what_the_peer_refuses_is_not_expected_there(hotline: Site, agencies: Site, here: World) -> None:
+    handler = cast(Applied, agencies.handler)
+    handler.codes = {REFERRAL_OFFERED.type: "edge_exists"}
+    offer = here.offered(POLICE)
+    await send_from(hotline, offer)
+    await exchange(hotline, agencies)
+    (settlement,) = cast(Applied, hotline.handler).settlements
+    assert (settlement.message_id, settlement.code, settlement.by) == (offer.message_id, "edge_exists", AGENCIES)
+    assert not (await own(hotline, Side.HELD, AGENCIES, offer)).was_sent
+    await assert_alike(hotline, agencies)
+
+
+async def test_an_answer_that_is_refused_is_not_expected_there(hotline: Site, agencies: Site, here: World) -> None:
+    cast(Applied, hotline.handler).codes = {CASE_ACCEPTED.type: "act_not_now"}
+    offer = here.offered(POLICE)
+    await send_from(hotline, offer)
+    await exchange(hotline, agencies)
+    await send_from(agencies, accepted(offer))
+    await exchange(hotline, agencies)
+    assert (await own(agencies, Side.ANSWERED, "hotline", offer)).acts == ()
+    await assert_alike(hotline, agencies)
+
+
+async def test_a_referral_that_is_refused_as_stale_is_heard_with_its_code_and_decided_again(
+    hotline: Site, agencies: Site, here: World
+) -> None:
+    offer = here.offered(POLICE)
+    await send_from(hotline, offer)
+    written = await hotline.relay(AGENCIES)
+    await agencies.take(written, at=here.at - timedelta(hours=2))
+    await exchange(hotline, agencies)
+    (settlement,) = cast(Applied, hotline.handler).settlements
+    assert settlement.code == "decision_time_off"
+
+
+async def test_a_withdrawal_there_that_is_unknown_here_goes_to_the_work_list(
+    hotline: Site, agencies: Site, here: World
+) -> None:
+    """The origin was restored to before its withdrawal: the peer refuses the edge when it is told again."""
+    offer = here.offered(POLICE)
+    await send_from(hotline, offer, taken_back(offer))
+    await exchange(hotline, agencies)
+    async with hotline.database.transaction() as session:
+        await session.driver.execute("UPDATE track SET is_withdrawn = false")
+        send(session.driver, [again(offer)])
+    await exchange(hotline, agencies)
+    features = cast(NotedTracks, hotline.features)
+    assert ("taken_back_there", ((UUID(offer.subject), POLICE),), AGENCIES) in features.calls
+    assert (await own(hotline, Side.HELD, AGENCIES, offer)).is_withdrawn
+    assert cast(Applied, hotline.handler).settlements[-1].code == "subject_withdrawn"
+
+
+def again(offer: Draft) -> Draft:
+    assert offer.context is not None
+    message_id = uuid7()
+    return replace(offer, message_id=message_id, context=replace(offer.context, message_id=message_id))
+
+
+async def test_a_state_that_is_lacking_there_is_marked_and_a_withdrawal_is_told_again(
+    hotline: Site, agencies: Site, here: World
+) -> None:
+    kept, back = here.offered(POLICE), here.offered(POLICE)
+    await send_from(hotline, kept, back, taken_back(back))
+    async with hotline.database.transaction() as session:
+        subjects = hotline.subjects(session)
+        await subjects.send_state(track(kept))
+        await subjects.send_state(track(back))
+        await subjects.send_withdrawal(track(back), AGENCIES)
+        await subjects.send_state(uuid7())
+    features = cast(NotedTracks, hotline.features)
+    assert features.calls == [
+        ("mark_missing", ((UUID(kept.subject), POLICE),), AGENCIES),
+        *[("mark_untold", ((UUID(back.subject), POLICE),), AGENCIES)] * 2,
+    ]
+
+
+async def test_a_state_is_not_issued_where_its_party_is_not_placed(hotline: Site, here: World) -> None:
+    offer = here.offered(POLICE)
+    await send_from(hotline, offer)
+    async with hotline.database.transaction() as session:
+        features = NotedTracks()
+        subjects = PartySubjects(session, "hotline", features, is_placed=lambda *_: False, now=hotline.clock.now())
+        await subjects.send_state(track(offer))
+        found = await subjects.load_own(Side.HELD, AGENCIES, subjects=[track(offer)])
+    assert features.calls == []
+    assert not found[track(offer)].is_placed
+
+
+async def test_answers_that_are_lacking_there_are_on_the_operators_list(
+    hotline: Site, agencies: Site, here: World
+) -> None:
+    offer = here.offered(POLICE)
+    answer = accepted(offer)
+    await send_from(agencies, answer)
+    async with agencies.database.transaction() as session:
+        await agencies.subjects(session).send_answers(track(offer), "hotline")
+    async with agencies.scopes.read() as tx:
+        (line,) = await tx.list_operator_lines()
+    assert (line.kind, line.peer, line.subject, line.act) == (
+        OperatorKind.ACT,
+        "hotline",
+        track(offer),
+        UUID(str(answer.clear["act"])),
+    )
+
+
+async def test_days_are_those_of_ids_and_are_closed_after_ten_years(hotline: Site, here: World) -> None:
+    now = hotline.clock.now()
+    async with hotline.database.transaction() as session:
+        subjects = hotline.subjects(session)
+        for days, is_closed in ((0, False), (3653, False), (3654, True)):
+            subject = id_of_time(now - timedelta(days=days))
+            assert subjects.day_of(subject) == (now - timedelta(days=days)).date()
+            assert subjects.is_day_closed(subject) is is_closed
+        assert subjects.day_of(UUID(int=2**128 - 1)).year == 9999
+
+
+def id_of_time(instant: datetime) -> UUID:
+    return UUID(int=int(instant.astimezone(UTC).timestamp() * 1000) << 80)
+
+
+async def test_rows_of_days_and_digests_of_days_agree(hotline: Site, agencies: Site, here: World) -> None:
+    offers = [here.offered(POLICE) for _ in range(3)]
+    await send_from(hotline, *offers)
+    await exchange(hotline, agencies)
+    async with agencies.database.transaction() as session:
+        subjects = agencies.subjects(session)
+        days = await subjects.list_held_days(Side.HELD, "hotline")
+        rows = await subjects.list_held(Side.HELD, "hotline", days=[each.day for each in days])
+        others = await subjects.list_held(Side.HELD, "hotline", days=[days[0].day + timedelta(days=1)])
+    assert ([each.holding_count for each in days], len(rows), others) == ([3], 3, [])
+
+
+async def test_places_of_own_messages_are_noted(hotline: Site, here: World) -> None:
+    offer = here.offered(POLICE)
+    await send_from(hotline, offer, taken_back(offer))
+    places = cast(NotedTracks, hotline.features).places
+    assert isinstance(places[offer.message_id], Place)
+    assert places[offer.message_id].lane is Lane.ORDINARY
+    assert {place.lane for place in places.values()} == {Lane.ORDINARY, Lane.URGENT}
+    assert len(places) == 2
+
+
+async def test_an_erasure_ends_the_exceptions_of_its_subject(hotline: Site, agencies: Site, here: World) -> None:
+    offer = here.offered(POLICE)
+    cast(Applied, agencies.handler).cursed = {offer.message_id}
+    await send_from(hotline, offer)
+    await exchange(hotline, agencies)
+    (kept,) = await agencies.exceptions()
+    assert kept.outcome.kind is OutcomeKind.DEAD
+    async with agencies.database.transaction() as session:
+        await session.driver.execute(
+            "INSERT INTO track (peer, side, subject, item, owner, other) VALUES ('hotline', $1, $2, $3, $4, $5)",
+            TrackSide.HELD, track(offer), UUID(offer.subject), HOTLINE, POLICE,
+        )  # fmt: skip
+        gather(session.driver, [Forgotten(UUID(offer.subject), POLICE)])
+    assert await agencies.exceptions() == []
+    await exchange(hotline, agencies)
+    assert cast(Applied, hotline.handler).settlements[-1].code == Refusal.ERASED
