@@ -18,7 +18,15 @@ from shared.exchange.senders import SigningKeys
 from shared.exchange.topics import AUDIT, INBOXES
 from shared.kernel.ids import uuid7
 from shared.messaging.acks import Ack
-from shared.messaging.arrival import CopyVerifier, PartitionVerifier, PlacedMessage, RawRecord, StatedAck, Verified
+from shared.messaging.arrival import (
+    CopyVerifier,
+    PartitionVerifier,
+    PlacedMessage,
+    RawRecord,
+    StatedAck,
+    Unreadable,
+    Verified,
+)
 from shared.messaging.exceptions import Outcome, Taken
 from shared.messaging.ports import Composer, MessagingTx, Subjects
 from shared.messaging.reception import Arrived, ArrivedRecord, observe_batch, observe_copies
@@ -82,7 +90,9 @@ class StreamVerifier:
 
     def _add(self, batch: StreamBatch, record: Record, raw: RawRecord) -> None:
         proven = self._own.proven
-        (verified,) = self._own.verify([raw])
+        verified: Verified = Unreadable(raw, "broker_time_stated")
+        if not record.time_stated:
+            (verified,) = self._own.verify([raw])
         if self._own.proven is not proven:
             self._number = 0
         content: Arrived | Ack | None = None

@@ -3,39 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from services.audit import use_cases
-from services.audit.domain.reading import Reading
+from services.audit.domain.entries import Acknowledgement, Entry, Read
+from services.audit.domain.partitions import Life
+from services.audit.domain.protocol import Observed
+from services.audit.domain.reading import Reading, read_records
+from services.audit.intake import pair_of
 from services.audit.ports import Partition
 from services.audit.store.entries import PostgresEntries
 from services.audit.store.partitions import PostgresPartitions
 from services.audit.use_cases import Look
-from shared.contracts.registry import MESSAGE_PARKED, OUTCOME_REPORTED
-from shared.envelope.batch import message_digest
+from shared.contracts.registry import OUTCOME_REPORTED
+from shared.envelope.content_proof import leaf_digest
 from shared.envelope.headers import decode_headers
-from shared.envelope.sealing import Opener
-from shared.exchange.compose import Addressing, compose, compose_fact, compose_receipts
-from shared.exchange.message import Draft, Record
+from shared.exchange.compose import Addressing, compose
+from shared.exchange.message import Record
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock, rfc3339
+from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
+from shared.messaging import streams
+from shared.messaging.composition import SegmentComposer
+from shared.messaging.contract import ControlBody
+from shared.messaging.exceptions import Named, Outcome, OutcomeKind, OutcomeList
+from shared.messaging.placement import PLACE, covered_bytes, parse_place
+from shared.messaging.ports import Draft
+from shared.messaging.resync import Holdings, ResyncRequest
+from shared.messaging.streams import Lane, Pair, Place
 from shared.runtime.database.transactions import Database
-from shared.vocabulary.answers import ReceiptOutcome
-from tests.support.builders import HOTLINE, POLICE, verdict
+from shared.runtime.delivery.control import ControlLetterWriter
+from tests.support.builders import HOTLINE, POLICE
 from tests.support.exchange_world import LONG_AFTER, World, world
+from tests.support.wire_records import verify, write_segment
 
 AUDITOR = "auditor.example"
 PURPOSE = "a yearly review"
 
 
+_ROLES = {
+    OutcomeList: streams.Role.OUTCOMES,
+    Holdings: streams.Role.HOLDINGS,
+    ResyncRequest: streams.Role.RESYNC,
+}
+
+
 @dataclass
 class Log:
-    """One world's topics, all of one life, and what audit has of them."""
+    """One world's topics, and what audit has of them. `topic_id`: of topics whose records bring none."""
 
     database: Database
     world: World = field(default_factory=world)
@@ -49,15 +68,36 @@ class Log:
     def partitions(self) -> PostgresPartitions:
         return PostgresPartitions(self.database)
 
+    @property
+    def reading(self) -> Reading:
+        """As audit reads, long after the world's time."""
+        return Reading(self.world.shelf, [self.world.keys["audit"].opening], ManualClock(self.world.at + LONG_AFTER))
+
+    def read(self, *records: Record) -> Read:
+        """What these records say: messages that were taken at their places."""
+        read = Read()
+        read_records([self.observed(each) for each in records], read, reading=self.reading)
+        return read
+
+    def entries_of(self, *records: Record) -> list[Entry]:
+        return self.read(*records).entries
+
+    def observed(self, record: Record) -> Observed:
+        """A message at its place, or a record whose place proves nothing."""
+        known = replace(record, topic_id=record.topic_id or self.topic_id)
+        pair = pair_of(record.topic)
+        assert pair is not None
+        if not record.writer:
+            return Observed(known, pair, code="place_malformed" if place_of(record) is None else "proof_missing")
+        return Observed(known, pair, place_of(record), bytes.fromhex(identity(record)[1]))
+
     async def keep(self, *records: Record) -> None:
-        await use_cases.keep(
-            records,
-            topic_ids=dict.fromkeys((record.topic for record in records), self.topic_id),
-            entries=self.entries,
-            reading=Reading(
-                self.world.shelf, Opener([self.world.keys["audit"].opening]), ManualClock(self.world.at + LONG_AFTER)
-            ),
-        )
+        """Keep records that are taken in this order."""
+        read = self.read(*records)
+        lives = [Life(each.topic, each.topic_id, each.partition) for each in read.entries]
+        async with self.entries.transaction() as opened:
+            await opened.begin([], lives)
+            await opened.append(read)
 
     async def file(self, prepared: Prepared) -> list[Record]:
         """The records of a referral that was filed, kept; the fact for audit is the last."""
@@ -65,16 +105,44 @@ class Log:
         await self.keep(*records)
         return records
 
-    async def receipt(
-        self, of: Record, outcome: ReceiptOutcome, *, by: str = "law_enforcement", digest: str | None = None
-    ) -> None:
-        """A receipt for one record, kept a second after whatever came before."""
+    def said(self, body: ControlBody, *, by: str, to: str) -> Record:
+        """A message of the protocol from one instance to another."""
+        role = next(role for kind, role in _ROLES.items() if isinstance(body, kind))
+        key = self.world.keys[by].signing
+        letters = ControlLetterWriter(by, ManualClock(self.world.at))
+        composer = SegmentComposer(key, sealing_keys=self.world._sealing_key, control_letters=letters)
+        pair = Pair(by, to)
+        unplaced = composer.compose(pair, Lane.URGENT, [Draft(to, role, role.value, None, body)])
+        segment = self.world.streams.place(unplaced, self.world.at)
+        [record] = verify(write_segment(segment, key), self.world.streams, at=self.world.at, keys=self.world.place_key)
+        return record
+
+    def reported(
+        self, of: Record, outcome: OutcomeKind, code: str | None = None, *, by: str = "law_enforcement"
+    ) -> Record:
+        """The message by which an instance reports what became of one of the hotline's."""
+        named = Named(identity(of)[0], streams.Role.STATE, "referral_offered")
+        return self.said(OutcomeList((Outcome(named, outcome, code),)), by=by, to="hotline")
+
+    async def report(
+        self, of: Record, outcome: OutcomeKind, code: str | None = None, *, by: str = "law_enforcement"
+    ) -> Record:
+        """Such a message, kept a second after whatever came before."""
         self.world.at += timedelta(seconds=1)
-        entry = verdict(outcome, message_id=identity(of)[0], message_digest=digest or identity(of)[1], of=of)
-        directory = self.world.documents.directory
-        await self.keep(
-            *self.world.records(compose_receipts(by, "hotline", [entry], directory=directory, at=self.world.at), by)
-        )
+        record = self.reported(of, outcome, code, by=by)
+        await self.keep(record)
+        return record
+
+    async def acknowledge(self, of: Record) -> None:
+        """The addressee of a record states that it has taken its stream up to there."""
+        self.world.at += timedelta(seconds=1)
+        pair, place = pair_of(of.topic), place_of(of)
+        assert pair is not None
+        assert place is not None
+        numbers = [place.number if lane is place.lane else 0 for lane in streams.LANES]
+        stated = Acknowledgement(*pair, place.incarnation, *numbers, self.world.at)
+        async with self.entries.transaction() as opened:
+            await opened.append(Read(acknowledgements=[stated]))
 
     async def outcome(self, referral_id: UUID, number: int, *, outcome: str, known: str) -> None:
         """An outcome that the sample agency reports, kept a second after whatever came before."""
@@ -99,28 +167,6 @@ class Log:
         draft = compose(OUTCOME_REPORTED, OUTCOME_REPORTED.clear.model_validate(said), addressing)
         await self.keep(*self.world.records([draft], "law_enforcement"))
 
-    def parked(self, of: Record, reason: str) -> Draft:
-        """What an instance states of a record that it parked."""
-        message_id, digest = identity(of)
-        stated = {
-            "topic": of.topic,
-            "partition": of.partition,
-            "offset": of.offset,
-            "broker_time": rfc3339(of.broker_time),
-            "digest": digest,
-            "reason": reason,
-            "message_id": str(message_id),
-        }
-        return compose_fact(
-            MESSAGE_PARKED,
-            stated,
-            subject=uuid7(),
-            instance="law_enforcement",
-            directory=self.world.documents.directory,
-            exercise=False,
-            at=self.world.at,
-        )
-
     async def flow(self, referral_id: UUID, *, exercise: bool = True) -> list[dict[str, Any]]:
         look = Look(AUDITOR, Role.AUDITOR, exercise, PURPOSE)
         flow = await use_cases.show_flow(referral_id, look, entries=self.entries)
@@ -128,17 +174,22 @@ class Log:
         return messages
 
     async def page(self, record: Record, *, newest: bool = False, exercise: bool = True) -> Any:
-        """The partition of this record: in this log's own life of its topic, or in the newest of all that audit has."""
+        """The partition of this record: in the record's own life of its topic, or in the newest that audit has."""
         look = Look(AUDITOR, Role.AUDITOR, exercise, PURPOSE)
-        place = Partition(record.topic, record.partition, 0, None if newest else self.topic_id)
+        place = Partition(record.topic, record.partition, 0, None if newest else record.topic_id or self.topic_id)
         page = await use_cases.show_entries(place, look, limit=500, entries=self.entries)
         return page.model_dump(mode="json")
 
 
 def identity(record: Record) -> tuple[UUID, str]:
     """The id and the digest of the message in a record."""
-    envelope = decode_headers(record.headers, record.value or b"")
-    return envelope.attributes.id, message_digest(envelope.attributes, envelope.body)
+    attributes = decode_headers(record.headers, record.value or b"").attributes
+    return attributes.id, leaf_digest(record.salt, covered_bytes(record.headers, record.value or b"")).hex()
+
+
+def place_of(record: Record) -> Place | None:
+    """Where a record says that it stands in its stream."""
+    return parse_place(dict(record.headers).get(PLACE), Lane(record.partition))
 
 
 def of_message(messages: Sequence[dict[str, Any]], record: Record) -> list[dict[str, Any]]:

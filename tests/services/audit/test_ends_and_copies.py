@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from deploy.accounting import views
-from deploy.accounting.streams import Book
+from deploy.accounting.book import Book
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.contracts.registry import EPOCH_OPENED
 from shared.envelope.headers import Previous, decode_headers

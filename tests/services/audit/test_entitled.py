@@ -25,16 +25,15 @@ from shared.contracts.registry import (
     REFERRAL_WITHDRAWN,
     MessageType,
 )
-from shared.envelope.sealing import open_sealed
-from shared.exchange.compose import Addressing, compose, compose_fact, seal_context
+from shared.exchange.compose import Addressing, compose, compose_fact
 from shared.exchange.message import Draft, Record
 from shared.exchange.prepare import Prepared
 from shared.kernel.ids import uuid7
+from shared.messaging.exceptions import OutcomeKind
 from shared.runtime.database.transactions import Database
-from shared.vocabulary.answers import ReceiptOutcome
 from tests.services.audit.log import Log, of_message
 from tests.support.builders import HOTLINE, POLICE, PROVIDER
-from tests.support.exchange_world import FROM_HOTLINE, LONG_AFTER
+from tests.support.exchange_world import FROM_HOTLINE, LONG_AFTER, opened
 from tests.support.forging import forged
 
 #: A provider that files referrals of its own: what the hostile instance may say of it, it may say.
@@ -89,24 +88,13 @@ def decided(
 def stated(log: Log, filed: Prepared) -> dict[str, Any]:
     """The sealed part of the true decision, which whoever decided knows."""
     true = next(draft for draft in filed.drafts if draft.message is REFERRAL_DECIDED)
-    value = json.loads(true.body)
-    context = seal_context(
-        REFERRAL_DECIDED,
-        true.message_id,
-        true.subject,
-        clear=value["clear"],
-        sender=true.sender,
-        recipient=true.recipient,
-    )
-    sealed: dict[str, Any] = json.loads(open_sealed(value["sealed"], log.world.keys["audit"].opening, context))
-    return sealed
+    return opened(log.world, true)
 
 
 def closed(log: Log, filed: Prepared, *, by: str) -> Draft:
     """A decided fact that holds another one's sealed part, so that nobody can open it."""
     one, other = (decided(log, filed, origin=ITS_OWN, by=by) for _ in range(2))
-    value = json.loads(one.body) | {"sealed": json.loads(other.body)["sealed"]}
-    return replace(one, body=json.dumps(value).encode())
+    return replace(one, context=other.context)
 
 
 def revealed(party: str) -> dict[str, str]:
@@ -225,26 +213,13 @@ async def test_a_reading_by_who_was_sent_the_referral_counts(log: Log) -> None:
     assert (await shown(log, filed, true))["kind"] == "revealed"
 
 
-async def test_a_record_of_anothers_topic_is_not_ones_own_to_have_parked(log: Log) -> None:
-    filed = log.world.prepared()
-    records = await log.file(filed)
-    notice = next(each for each in records if each.topic == FROM_HOTLINE["industry"])
-    for place in (notice.topic, FROM_HOTLINE["law_enforcement"]):
-        stated = log.parked(notice, "version_unknown")
-        clear = {"topic": place, "offset": notice.offset}
-        record = log.world.resigned(forged(log.world, [stated], instance="law_enforcement")[0], clear=clear,
-                                    instance="law_enforcement")  # fmt: skip
-        await log.keep(record)
-    assert "parked" not in {each["kind"] for each in await log.flow(filed.referral_id)}
-
-
-async def test_a_receipt_of_an_instance_that_the_message_did_not_go_to_is_not_in_the_flow(log: Log) -> None:
+async def test_a_report_of_an_instance_that_the_message_did_not_go_to_is_not_in_the_flow(log: Log) -> None:
     filed = log.world.prepared()
     records = await log.file(filed)
     offer = next(each for each in records if each.topic == FROM_HOTLINE["law_enforcement"])
-    await log.receipt(offer, ReceiptOutcome.REFUSED, by="industry")
+    await log.report(offer, OutcomeKind.REFUSED, by="industry")
     flow = await log.flow(filed.referral_id)
-    assert "receipt" not in {each["kind"] for each in flow}
+    assert "outcomes" not in {each["kind"] for each in flow}
     assert of_message(flow, offer)[0]["outcome"] is None
 
 

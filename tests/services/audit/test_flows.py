@@ -1,28 +1,32 @@
-"""What an auditor is shown of one referral: each record once, with what its own recipient said of it last."""
+"""What an auditor is shown of one referral: each message once, with what its own recipient reported of it last."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from shared.contracts.registry import OUTCOME_REPORTED, REFERRAL_DECIDED
-from shared.envelope.headers import Tier, decode_headers
-from shared.envelope.keys import SigningKey
-from shared.envelope.sealing import open_sealed, seal
+from shared.envelope.headers import decode_headers
+from shared.envelope.record_value import join_value, split_value
+from shared.envelope.sealing import pad_plaintext
+from shared.envelope.segment_sealing import GroupOpener, open_with_key
 from shared.exchange.compose import seal_context
 from shared.exchange.message import Record
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
+from shared.messaging.exceptions import OutcomeKind
+from shared.messaging.placement import PLACE
 from shared.runtime.database.transactions import Database
-from shared.vocabulary.answers import ReceiptOutcome
 from tests.services.audit.log import Log, identity, of_message
-from tests.support.exchange_world import FROM_HOTLINE, HOTLINE, LONG_AFTER, World, public_key
+from tests.support.exchange_world import FROM_HOTLINE, HOTLINE, LONG_AFTER, World
 
 LIVE_HOTLINE = "hotline-live.example"
 
@@ -36,34 +40,64 @@ def to_police(records: list[Record]) -> Record:
     return next(each for each in records if each.topic == FROM_HOTLINE["law_enforcement"])
 
 
-async def test_each_message_shows_the_last_receipt_and_stands_once(log: Log) -> None:
+def carried_on(record: Record) -> Record:
+    """The same message at another place: number 1 of an incarnation that came after."""
+    place = uuid7().bytes + (1).to_bytes(8)
+    headers = tuple((name, place if name == PLACE else value) for name, value in record.headers)
+    return replace(record, headers=headers, offset=record.offset + 1000)
+
+
+async def test_each_message_shows_the_last_report_and_stands_once(log: Log) -> None:
     filed = log.world.prepared()
     offer = to_police(await log.file(filed))
-    await log.receipt(offer, ReceiptOutcome.PARKED)
-    await log.receipt(offer, ReceiptOutcome.APPLIED)
+    await log.report(offer, OutcomeKind.DEAD, "version_unknown")
+    await log.report(offer, OutcomeKind.REFUSED, "offer_unknown")
     shown = of_message(await log.flow(filed.referral_id), offer)
-    assert [(each["outcome"], each["verified"]) for each in shown] == [("applied", True)]
-
-
-async def test_parked_gives_way_to_what_became_of_the_message_also_when_it_is_read_later(log: Log) -> None:
-    filed = log.world.prepared()
-    offer = to_police(await log.file(filed))
-    await log.receipt(offer, ReceiptOutcome.REFUSED)
-    await log.receipt(offer, ReceiptOutcome.PARKED)
-    assert [each["outcome"] for each in of_message(await log.flow(filed.referral_id), offer)] == ["refused"]
+    assert [(each["outcome"], each["code"], each["verified"]) for each in shown] == [("refused", "offer_unknown", True)]
 
 
 @pytest.mark.parametrize(
-    "claim", [{"by": "industry"}, {"digest": "0" * 64}], ids=["another instance", "another digest"]
+    ("outcome", "shown"), [(OutcomeKind.DEAD, "parked"), (OutcomeKind.MOVED, "moved"), (OutcomeKind.WAITING, "waiting")]
 )
-async def test_a_receipt_that_is_not_the_recipients_for_these_bytes_changes_nothing(
-    log: Log, claim: dict[str, str]
-) -> None:
+async def test_a_report_is_shown_and_named_as_for_the_parties(log: Log, outcome: OutcomeKind, shown: str) -> None:
     filed = log.world.prepared()
     offer = to_police(await log.file(filed))
-    await log.receipt(offer, ReceiptOutcome.APPLIED)
-    await log.receipt(offer, ReceiptOutcome.REFUSED, **claim)
+    report = await log.report(offer, outcome)
+    flow = await log.flow(filed.referral_id)
+    assert [each["outcome"] for each in of_message(flow, offer)] == [shown]
+    assert [(each["kind"], each["sender"], each["outcome"]) for each in of_message(flow, report)] == [
+        ("outcomes", "law_enforcement", None)
+    ]
+
+
+async def test_a_message_without_a_report_is_applied_once_its_recipient_has_acknowledged_it(log: Log) -> None:
+    filed = log.world.prepared()
+    offer = to_police(await log.file(filed))
+    assert [each["outcome"] for each in of_message(await log.flow(filed.referral_id), offer)] == [None]
+    await log.acknowledge(offer)
     assert [each["outcome"] for each in of_message(await log.flow(filed.referral_id), offer)] == ["applied"]
+    await log.report(offer, OutcomeKind.DEFERRED, "version_unknown")
+    assert [each["outcome"] for each in of_message(await log.flow(filed.referral_id), offer)] == ["deferred"]
+    await log.report(offer, OutcomeKind.APPLIED)
+    assert [each["outcome"] for each in of_message(await log.flow(filed.referral_id), offer)] == ["applied"]
+
+
+async def test_a_message_that_was_carried_into_a_new_incarnation_is_applied_at_each_of_its_places(log: Log) -> None:
+    filed = log.world.prepared()
+    offer = to_police(await log.file(filed))
+    carried = carried_on(offer)
+    await log.keep(carried)
+    await log.acknowledge(carried)
+    shown = of_message(await log.flow(filed.referral_id), offer)
+    assert [each["outcome"] for each in shown] == ["applied", "applied"]
+
+
+async def test_a_report_of_an_instance_that_the_message_did_not_go_to_changes_nothing(log: Log) -> None:
+    filed = log.world.prepared()
+    offer = to_police(await log.file(filed))
+    await log.report(offer, OutcomeKind.MOVED)
+    await log.report(offer, OutcomeKind.REFUSED, by="industry")
+    assert [each["outcome"] for each in of_message(await log.flow(filed.referral_id), offer)] == ["moved"]
 
 
 async def test_a_flow_shows_the_decision_with_its_facts_and_what_was_not_sent(log: Log) -> None:
@@ -177,39 +211,22 @@ async def test_a_fact_that_audit_cannot_open_is_an_entry_with_that_problem(log: 
 
 def resealed_for_audit(world: World, fact: Record, change: Callable[[dict[str, Any]], None]) -> Record:
     """The fact with another sealed part, sealed to audit and signed again by its origin's instance."""
-    value, opening = json.loads(fact.value or b""), world.keys["audit"].opening
-    message_id = identity(fact)[0]
+    clear, sealed = split_value(fact.value or b"")
     attributes = decode_headers(fact.headers, fact.value or b"").attributes
     context = seal_context(
         REFERRAL_DECIDED,
-        message_id,
+        attributes.id,
         attributes.subject,
-        clear=value["clear"],
+        clear=json.loads(clear),
         sender=attributes.sender,
         recipient="audit",
     )
-    sealed = json.loads(open_sealed(value["sealed"], opening, context))
-    change(sealed)
-    value["sealed"] = seal(json.dumps(sealed).encode(), opening.sealing_key, context)
-    return world.resigned(fact, body=json.dumps(value).encode())
-
-
-async def test_a_flow_shows_why_one_of_its_records_was_parked(log: Log) -> None:
-    filed = log.world.prepared()
-    offer = to_police(await log.file(filed))
-    other = to_police(await log.file(log.world.prepared()))
-    await log.keep(*log.world.records([log.parked(offer, "version_unknown")], "law_enforcement"))
-    await log.keep(*log.world.records([log.parked(other, "edge_not_reproducible")], "law_enforcement"))
-    stated = [each["detail"] for each in await log.flow(filed.referral_id) if each["kind"] == "parked"]
-    assert [(each["reason"], each["offset"]) for each in stated] == [("version_unknown", offer.offset)]
-
-
-async def test_what_was_stated_of_other_bytes_under_its_id_is_not_in_the_flow(log: Log) -> None:
-    filed = log.world.prepared()
-    offer = to_police(await log.file(filed))
-    [stated] = log.world.records([log.parked(offer, "message_id_reused")], "law_enforcement")
-    await log.keep(log.world.resigned(stated, clear={"digest": "ab" * 32}, instance="law_enforcement"))
-    assert "parked" not in {each["kind"] for each in await log.flow(filed.referral_id)}
+    key = GroupOpener([world.keys["audit"].opening]).message_key(fact.wrap, attributes.id)
+    stated = json.loads(open_with_key(sealed or b"", key, context))
+    change(stated)
+    nonce = os.urandom(12)
+    text = AESGCM(key).encrypt(nonce, pad_plaintext(json.dumps(stated).encode()), context.associated_data())
+    return world.resigned(fact, body=join_value(clear, nonce + text))
 
 
 async def test_an_auditor_of_the_sandbox_sees_exercises_only_and_one_of_live_parties_no_exercise(log: Log) -> None:
@@ -226,60 +243,25 @@ async def test_an_auditor_of_the_sandbox_sees_exercises_only_and_one_of_live_par
     assert str(identity(fact)[0]) in {each["message_id"] for each in among_live["items"]}
 
 
-async def test_a_record_is_judged_by_the_directory_of_its_own_time(log: Log) -> None:
-    before, after = log.world.records([log.world.prepared().drafts[-1] for _ in range(2)])
-    new_keys = (public_key(SigningKey.generate().verify_key, "sign"),)
-    instances = [
-        each.model_copy(update={"keys": new_keys}) if each.id == "hotline" else each
-        for each in log.world.document.instances
-    ]
-    changed = log.world.document.model_copy(update={"version": 2, "instances": tuple(instances)})
-    log.world.place(changed, log.world.at + timedelta(hours=1))
-    await log.keep(before, replace(after, broker_time=log.world.at + timedelta(hours=2)))
-    found = {each["message_id"]: each for each in (await log.page(before))["items"]}
-    found |= {each["message_id"]: each for each in (await log.page(after))["items"]}
-    judged = [found[str(identity(each)[0])] for each in (before, after)]
-    assert [(each["verified"], each["problem"]) for each in judged] == [(True, None), (False, "key_unknown")]
-
-
-async def test_a_record_of_the_tier_that_its_key_is_not_of_is_not_verified(log: Log) -> None:
-    filed = log.world.prepared()
-    records = log.world.records(filed.drafts)
-    offer = log.world.resigned(to_police(records), tier=Tier.PARTY)
-    await log.keep(offer)
-    shown = of_message(await log.flow(filed.referral_id), offer)
-    assert [(each["verified"], each["problem"]) for each in shown] == [(False, "key_unknown")]
-
-
-async def test_a_record_from_before_the_first_directory_is_kept_without_being_verified(log: Log) -> None:
-    record = log.world.records([log.world.prepared().drafts[-1]])[0]
-    await log.keep(replace(record, broker_time=record.broker_time - timedelta(days=365)))
-    page = await log.page(record)
-    assert [each["problem"] for each in page["items"]] == ["document_unknown"]
-
-
 async def test_a_time_that_the_broker_cannot_have_given_makes_no_life_of_a_topic_the_newest(log: Log) -> None:
     first, second, third = log.world.records([log.world.prepared().drafts[-1] for _ in range(3)])
     await log.keep(first, replace(second, broker_time=log.world.at + 2 * LONG_AFTER))
-    log.topic_id = uuid7()
-    again = replace(third, broker_time=log.world.at + timedelta(hours=12))
+    again = replace(third, broker_time=log.world.at + timedelta(hours=12), topic_id=uuid7())
     await log.keep(again)
     newest = await log.page(first, newest=True)
-    assert newest["topic_ids"][-1] == str(log.topic_id)
+    assert newest["topic_ids"][-1] == str(again.topic_id)
 
 
 async def test_a_topic_made_again_is_read_by_its_topic_id(log: Log) -> None:
     first, second = log.world.records([log.world.prepared().drafts[-1] for _ in range(2)])
     await log.keep(first)
-    older = replace(log)
-    log.topic_id = uuid7()
-    again = replace(second, partition=first.partition, offset=first.offset, broker_time=log.world.at + timedelta(1))
+    again = replace(second, offset=first.offset, broker_time=log.world.at + timedelta(1), topic_id=uuid7())
     await log.keep(again)
-    newest, named = await log.page(first, newest=True), await older.page(first)
+    newest, named = await log.page(first, newest=True), await log.page(first)
     assert newest["topic_ids"] == named["topic_ids"]
-    assert newest["topic_ids"][-1] == str(log.topic_id)
-    assert str(older.topic_id) in newest["topic_ids"]
+    assert newest["topic_ids"][-1] == str(again.topic_id)
+    assert str(first.topic_id) in newest["topic_ids"]
     assert [each["message_id"] for each in newest["items"]] == [str(identity(again)[0])]
     assert [(each["message_id"], each["topic_id"]) for each in named["items"]] == [
-        (str(identity(first)[0]), str(older.topic_id))
+        (str(identity(first)[0]), str(first.topic_id))
     ]

@@ -14,7 +14,7 @@ import pytest
 from deploy.accounting import views
 from deploy.accounting.books import counted
 from deploy.accounting.log import LogCheck
-from deploy.accounting.streams import Book
+from deploy.accounting.book import Book
 from services.audit.domain.entries import EntryKind
 from services.audit.domain.reading import Reading
 from shared.envelope.headers import PROOF

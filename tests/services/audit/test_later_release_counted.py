@@ -12,7 +12,7 @@ from pydantic import create_model
 
 from deploy.accounting import views
 from deploy.accounting.books import unread
-from deploy.accounting.streams import Book
+from deploy.accounting.book import Book
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.domain import reading
 from services.audit.domain.entries import UNREAD

@@ -10,15 +10,15 @@ import pytest
 
 from deploy.accounting import views
 from shared.contracts.registry import RECORD_REVEALED, REFERRAL_DECIDED
-from shared.envelope.sealing import Sealer
 from shared.exchange.compose import compose_fact
 from shared.exchange.left import StaleEdge
 from shared.exchange.letters import KnownEdge
 from shared.exchange.message import Draft, Record
 from shared.exchange.origin import Answered
 from shared.exchange.prepare import Prepared, prepare_again
+from shared.messaging.exceptions import OutcomeKind
 from shared.runtime.database.transactions import Database
-from shared.vocabulary.answers import AnswerState, ReceiptOutcome
+from shared.vocabulary.answers import AnswerState
 from tests.services.audit.log import Log, of_message
 from tests.support.builders import HOTLINE, PROVIDER
 from tests.support.exchange_world import move, submission
@@ -69,7 +69,6 @@ def again(log: Log, filed: Prepared) -> tuple[Draft, ...]:
         only={(edge.recipient, edge.purpose): StaleEdge(edge.edge_id, edge.message_id, "", log.world.at, 0, known)},
         body_sha256=filed.body_sha256,
         traceparent=None,
-        sealer=Sealer(),
     ).drafts
 
 
@@ -127,12 +126,12 @@ async def test_a_message_under_its_id_that_nobody_decided_is_named(log: Log) -> 
     assert (await shown(log, filed, message))["problem"] == "edge_not_committed"
 
 
-async def test_the_old_instances_receipt_counts_for_what_came_after_the_move(log: Log) -> None:
+async def test_the_old_instances_report_counts_for_what_came_after_the_move(log: Log) -> None:
     """Written by the directory before, and appended when another served the party already."""
     filed = log.world.prepared()
     move(log.world, PROVIDER, at=log.world.at + MINUTE)
     log.world.at += 2 * MINUTE
     records = await log.file(filed)
     late = next(record for record in records if record.key == notice(filed).subject.encode())
-    await log.receipt(late, ReceiptOutcome.MOVED, by="industry")
+    await log.report(late, OutcomeKind.MOVED, by="industry")
     assert (await shown(log, filed, late))["outcome"] == "moved"

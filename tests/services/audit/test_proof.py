@@ -10,22 +10,18 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit import use_cases
 from services.audit.domain.proof import Proof, SignatureIs
-from services.audit.domain.reading import Reading
 from services.audit.domain.scope import Within
 from services.audit.use_cases import Look
 from shared.envelope.base64url import from_base64url
-from shared.envelope.batch import message_digest
-from shared.envelope.headers import decode_headers
-from shared.envelope.sealing import Opener
+from shared.envelope.content_proof import MessageProof
+from shared.envelope.keys import VerifyKey
 from shared.exchange.message import Record
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
-from shared.ledger.proof import root_from_inclusion
+from shared.messaging.placement import covered_bytes
 from shared.runtime.database.transactions import Database
 from tests.services.audit.log import AUDITOR, PURPOSE, Log, identity
 from tests.support.builders import POLICE
-from tests.support.exchange_world import LONG_AFTER
 
 
 @pytest.fixture
@@ -36,25 +32,29 @@ def log(database: Database) -> Log:
 async def proven(log: Log, referral_id: UUID, record: Record, *scope: str) -> Proof:
     within = Within(frozenset(scope), frozenset()) if scope else None
     look = Look(AUDITOR, Role.AUDITOR, True, PURPOSE, within)
-    reading = Reading(log.world.shelf, Opener([]), ManualClock(log.world.at + LONG_AFTER))
     entry, proof = await use_cases.show_proof(
-        referral_id, identity(record)[1], look, entries=log.entries, directory_at=reading.directory_at
+        referral_id, identity(record)[1], look, entries=log.entries, directory_at=log.reading.directory_at
     )
     assert entry.digest == proof.digest
     return proof
 
 
-async def test_a_proof_leads_from_its_record_to_the_root_that_is_signed(log: Log) -> None:
+async def test_a_proof_proves_its_record_to_an_outsider(log: Log) -> None:
+    """With the key of the directory and the record's own bytes, and nothing else."""
     filed = log.world.prepared()
     for record in await log.file(filed):
         shown = await proven(log, filed.referral_id, record)
-        envelope = decode_headers(record.headers, record.value or b"")
-        assert envelope.proof is not None
-        assert shown.digest == message_digest(envelope.attributes, envelope.body)
         path = tuple(map(bytes.fromhex, shown.path))
-        found = root_from_inclusion(bytes.fromhex(shown.digest), shown.index, shown.size, path=path)
-        assert found.hex() == shown.root
-        assert from_base64url(shown.signature) == envelope.proof.signature
+        signature, salt = from_base64url(shown.signature), from_base64url(shown.salt)
+        told = MessageProof(shown.key_id, signature, shown.size, shown.position, path, salt)
+        assert told == record.proof
+        key = log.world.documents.directory.signing_key(shown.key_id)
+        assert key is not None
+        covered = covered_bytes(record.headers, record.value or b"")
+        told.check(covered, VerifyKey(key.public))
+        with pytest.raises(Refused, match=r"^signature_invalid"):
+            told.check(covered + b" ", VerifyKey(key.public))
+        assert shown.digest == identity(record)[1]
         assert (shown.signature_is, shown.signed_by) == (SignatureIs.VALID, "hotline")
         assert (shown.topic, shown.partition, shown.offset) == (record.topic, record.partition, record.offset)
 
@@ -62,9 +62,10 @@ async def test_a_proof_leads_from_its_record_to_the_root_that_is_signed(log: Log
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ("batch_root = sha256(batch_root)", SignatureIs.INVALID),
-        ("batch_size = batch_size + 1", SignatureIs.INVALID),
-        ("batch_path = sha256(batch_path) || batch_path", SignatureIs.INVALID),
+        ("leaf_position = (leaf_position + 1) % 16", SignatureIs.INVALID),
+        ("tree_size = tree_size + 1", SignatureIs.INVALID),
+        ("path = sha256(path) || path", SignatureIs.INVALID),
+        ("signature = sha512(signature)", SignatureIs.INVALID),
         ("key_id = 'ed25519-of-nobody'", SignatureIs.OF_NO_KEY),
     ],
 )

@@ -18,8 +18,8 @@ from shared.contracts.registry import BY_TYPE
 from shared.kernel.authority import Role, Scope
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
+from shared.messaging.exceptions import OutcomeKind
 from shared.runtime.database.transactions import Database
-from shared.vocabulary.answers import ReceiptOutcome
 from tests.services.audit.log import AUDITOR, PURPOSE, Log
 from tests.support.builders import POLICE
 from tests.support.exchange_world import HOTLINE
@@ -56,7 +56,7 @@ async def test_of_a_mixed_flow_the_pairs_with_a_party_in_scope_are_seen(log: Log
         if (message := BY_TYPE.get(dict(each.headers)["ce_type"].decode())) is not None and message.edge:
             to = log.world.documents.directory.instance_of(dict(each.headers)["ce_recipient"].decode())
             assert to is not None
-            await log.receipt(each, ReceiptOutcome.APPLIED, by=to.id)
+            await log.report(each, OutcomeKind.MOVED, by=to.id)
     everything = await use_cases.show_flow(
         filed.referral_id, Look(AUDITOR, Role.AUDITOR, True, PURPOSE), entries=log.entries
     )
@@ -69,8 +69,8 @@ async def test_of_a_mixed_flow_the_pairs_with_a_party_in_scope_are_seen(log: Log
             expected = [pair for pair in pairs if set(scope) & set(pair)]
             seen = [] if flow is None else [each for each in flow.messages if each.kind == "record"]
             assert [(each.sender, each.recipient) for each in seen] == expected, scope
-            receipts = [] if flow is None else [each for each in flow.messages if each.kind == "receipt"]
-            assert len(receipts) == len(expected)
+            reports = [] if flow is None else [each for each in flow.messages if each.kind == "outcomes"]
+            assert len(reports) == len(expected)
             decisions = [] if flow is None else [each for each in flow.messages if each.kind == "decision"]
             assert bool(decisions) == (HOTLINE in scope)
             if flow is not None:
@@ -101,7 +101,7 @@ async def test_a_page_of_entries_has_those_in_scope(log: Log) -> None:
     filed = log.world.prepared()
     records = await log.file(filed)
     for record in records:
-        place = Partition(record.topic, record.partition, 0, log.topic_id)
+        place = Partition(record.topic, record.partition, 0, record.topic_id)
         for scope in ((POLICE,), (HOTLINE,), ("nobody.example",)):
             page = await use_cases.show_entries(place, look(*scope), limit=500, entries=log.entries)
             for each in page.items:
@@ -112,17 +112,19 @@ async def test_a_page_of_entries_has_those_in_scope(log: Log) -> None:
 
 async def test_of_a_topic_out_of_scope_not_even_that_it_is_there_is_said(log: Log) -> None:
     records = await log.file(log.world.prepared())
-    topic = next(each.topic for each in records if each.topic.endswith("law_enforcement.hotline.v1"))
+    (topic, lane) = next(
+        (each.topic, each.partition) for each in records if each.topic.endswith("law_enforcement.hotline.v1")
+    )
     for places, there in (((), False), (("industry",), False), (("law_enforcement",), True), (("hotline",), True)):
         scope = Within(frozenset({"nobody.example"}), frozenset(), frozenset(places))
         seen = Look(AUDITOR, Role.AUDITOR, True, PURPOSE, scope)
-        page = await use_cases.show_entries(Partition(topic, 0, 0, None), seen, limit=500, entries=log.entries)
+        page = await use_cases.show_entries(Partition(topic, lane, 0, None), seen, limit=500, entries=log.entries)
         assert (bool(page.topic_ids), page.items) == (there, ())
     for strange in ("causeway.nothing.v1", "causeway.inbox.nothing.v1"):
         seen = look("nobody.example")
         page = await use_cases.show_entries(Partition(strange, 0, 0, None), seen, limit=500, entries=log.entries)
         assert (page.topic_ids, page.items) == ((), ())
-    page = await use_cases.show_entries(Partition(topic, 0, 0, None), look(POLICE), limit=500, entries=log.entries)
+    page = await use_cases.show_entries(Partition(topic, lane, 0, None), look(POLICE), limit=500, entries=log.entries)
     assert page.items
     assert page.topic_ids
 

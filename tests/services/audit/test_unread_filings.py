@@ -11,7 +11,7 @@ import pytest
 from deploy.accounting import views
 from deploy.accounting.books import Books
 from deploy.accounting.sealed import Sealed
-from deploy.accounting.streams import Book
+from deploy.accounting.book import Book
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from tests.services.audit.log import Log
