@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from tests.benchmarks.counters.bounds import BOUNDS, judge
 from tests.failures.unwritable import How
-from tests.simulation.rules import CONTROLS
+from tests.simulation.streams.controls import CONTROLS
 
 ROOT: Final = Path(__file__).parents[2]
 HOUR_S: Final = 3600.0
@@ -39,22 +39,19 @@ class Program(NamedTuple):
 
 
 def the_simulation(folder: Path) -> str:
-    # A run that was stopped, or took its hour, is gone on with.
-    noted = ROOT / ".state" / "acceptance" / "simulation.json"
-    noted.parent.mkdir(parents=True, exist_ok=True)
-    return said(printed(folder, "tests.simulation", "--seeds", "10000", "--resume", str(noted)), "10000 seeds, ")
+    return said(printed(folder, "tests.simulation.streams", "10000"), "{'")
 
 
 def the_rules_taken_away(folder: Path) -> str:
-    return said(printed(folder, "tests.simulation", "--controls", "--seeds", "400"), f"{len(CONTROLS)} controls, ")
+    return said(printed(folder, "tests.simulation.streams", "400", "--controls"), f"{len(CONTROLS)} controls, ")
 
 
-def the_hour_away(folder: Path) -> str:
-    return said(printed(folder, "tests.simulation.hour"), "hour away, one law", "hour away, another law")
+def the_simulation_over_postgresql(folder: Path) -> str:
+    return said(printed(folder, "tests.simulation.streams", "200", "--sql"), "200 of 200 seeds ")
 
 
 def the_outage(folder: Path) -> str:
-    return said(printed(folder, "tests.failures.outage"), "posted while", "answer: ", "unreceipted when", "posted ")
+    return said(printed(folder, "tests.failures.outage"), "posted while", "answer: ", "unacknowledged when", "posted ")
 
 
 def the_stopped_servers(folder: Path) -> str:
@@ -71,7 +68,7 @@ def the_unwritable_topic(folder: Path) -> str:
 
 
 def the_recipient_down(folder: Path) -> str:
-    return said(printed(folder, "tests.failures.recipient_down"), "200000 unreceipted", "copies while")
+    return said(printed(folder, "tests.failures.recipient_down"), "200000 unacknowledged", "copies while")
 
 
 def the_pollers(folder: Path) -> str:
@@ -200,7 +197,7 @@ LONG_VERBS: Mapping[str, Callable[[Path], str]] = {
     for verb in (
         the_simulation,
         the_rules_taken_away,
-        the_hour_away,
+        the_simulation_over_postgresql,
         the_outage,
         the_stopped_servers,
         the_lost_records,

@@ -243,7 +243,7 @@ class Exchange:
         """Wait until every instance has had the acknowledgement of each peer that it asks for once after its start."""
 
         async def none_is_due() -> bool:
-            due = "SELECT count(*) FROM stream_pair WHERE awaited_at IS NOT NULL OR resync_nonce IS NOT NULL"
+            due = "SELECT count(*) FROM stream_pair WHERE awaited_at IS NOT NULL"
             return not any([(await self.rows_past_policies(name, due))[0][0] for name in self.senders])
 
         await until(none_is_due, seconds_max=seconds_max)

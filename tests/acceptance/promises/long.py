@@ -6,18 +6,17 @@ from tests.acceptance.line import Line
 
 LONG = (
     Line(
-        "10,000 seeds under a virtual clock, with lost tails, retention, moves, releases that come late, databases "
-        "restored on either side and at audit: no promise broken",
+        "10,000 seeds of the stream protocol, with lost tails, retention, moves, erasures, databases restored on either "
+        "side and at audit: no promise broken",
         verb="the_simulation",
     ),
     Line(
-        "Each rule of delivery taken away by itself: within 400 seeds a promise is broken",
+        "Each rule of delivery taken away by itself: within 400 seeds, or in a directed state, a promise is broken",
         verb="the_rules_taken_away",
     ),
     Line(
-        "An hour without a broker at 100 edges a second, in virtual time, by the real relay and consumer: none is "
-        "decided again, and where the law changes half-way each that it concerns once more",
-        verb="the_hour_away",
+        "200 seeds with messaging in PostgreSQL: each counts as in memory, and no promise is broken",
+        verb="the_simulation_over_postgresql",
     ),
     Line("The broker down for 60 s at 50 posts a second: all accepted, all delivered after", verb="the_outage"),
     Line(
@@ -26,9 +25,8 @@ LONG = (
         verb="the_stopped_servers",
     ),
     Line(
-        "An inbox, a receipt and a fact topic lose their end, lose it and grow again before anybody looks, and lose "
-        "what nobody had read, with the pauses of a real installation: all is sent again, 0 lost, each loss named by "
-        "its places and ids",
+        "Topics of offers, acknowledgements and facts lose their end, lose it and grow again before anybody looks, and "
+        "lose what nobody had read, with the pauses of a real installation: all is sent again, to audit too, 0 lost",
         verb="the_lost_records",
     ),
     Line(
@@ -37,7 +35,7 @@ LONG = (
         verb="the_unwritable_topic",
     ),
     Line(
-        "A recipient down with 200,000 unreceipted rows: its sender ready, others published within 1.5 times at the "
+        "A recipient down with 200,000 unacknowledged messages: its sender ready, others published within 1.5 times at the "
         "median, 0 copies while the log had them, all delivered after, also what retention had taken and what is "
         "sealed to a key made meanwhile, or signed with one",
         verb="the_recipient_down",
@@ -54,7 +52,7 @@ LONG = (
     ),
     Line(
         "Poison at 20 records a second for 60 s, half of it authentic and naming documents that nobody has: the honest "
-        "within twice at the 99th percentile, junk folded into few rows",
+        "within twice at the 99th percentile, junk folded into few rows at audit",
         verb="the_poison",
     ),
     Line(
@@ -129,7 +127,7 @@ LONG = (
         verb="the_life",
     ),
     Line(
-        "A provider moves live with 500 notices under way: 0 lost, 0 parked, 0 refused, accounts even over 5 databases",
+        "A provider moves live with 500 notices under way: 0 lost, 0 held open, 0 refused, accounts even over 5 databases",
         verb="the_moved_provider",
     ),
     Line(
