@@ -8,8 +8,8 @@ from pathlib import Path
 
 import asyncpg
 
-from deploy.accounting.differences import Difference, Reconciliation, Terms
 from deploy.accounting.book import CONNECT_S_MAX
+from deploy.accounting.differences import Difference, Reconciliation, Terms
 from deploy.operator.documents import document_in_force
 from deploy.site.endpoints import Endpoints
 from deploy.site.kinds import AUDIT

@@ -32,6 +32,9 @@ async def read_sides(services: Sequence[Book], audits: Sequence[Book]) -> Sides:
             sides.told_open[book.name, row["peer"], row["message_id"]] = row["outcome"]
     for book in audits:
         sides.read |= taken[book.name]
+    for stream, sent in sides.sent.items():
+        if stream.addressee not in taken:
+            sides.taken[stream] = End(sent.acked, None)
     _note_reports(sides, services, taken)
     return sides
 

@@ -51,10 +51,10 @@ class Sent(NamedTuple):
 
 
 class End(NamedTuple):
-    """The last number that a reader took, and the chain there."""
+    """The last number that a reader took, and the chain there. None: its writer's word, as the reader is gone."""
 
     through: int
-    chain: bytes
+    chain: bytes | None
 
     @property
     def number(self) -> int:
@@ -233,7 +233,8 @@ class StreamCheck:
         """Compare the chain here with each side whose last number this is."""
         where = f"{self.stream} #{self._number}"
         for side, what in ((self._sent, "the writer sent"), (self._taken, "the recipient took")):
-            if side is not None and side.number == self._number and side.chain != self._chain:
+            is_here = side is not None and side.number == self._number
+            if side is not None and is_here and side.chain not in (None, self._chain):
                 yield Difference("II", f"{what} other messages than audit has", where, self._instances())
         before = self._before
         is_before = before is not None and before.number == self._number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from uuid import UUID
 
 from deploy.parties import built_at_once
@@ -14,31 +14,14 @@ from shared.exchange.record_table import RECORD_TABLE
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused, not_found
 from shared.messaging.exceptions import OPEN, OpenException, OutcomeKind
+from shared.runtime.delivery.exception_desk import ExceptionDesk
 from shared.runtime.watch.logs import configure_logs
 
 ROWS_MAX: Final = 10_000
 
 
-class Exceptions(Protocol):
-    """The exceptions of one instance, as its machinery offers them."""
-
-    async def list(
-        self, *, outcome: OutcomeKind | None = None, code: str | None = None, limit: int
-    ) -> list[OpenException]:
-        """Return open exceptions, oldest first."""
-        ...
-
-    async def retry(self, rows: Sequence[OpenException]) -> None:
-        """Try kept messages again; those that are applied or refused end."""
-        ...
-
-    async def discard(self, rows: Sequence[OpenException]) -> None:
-        """End dead letters as refused."""
-        ...
-
-
 @asynccontextmanager
-async def opened(name: str, options: Options) -> AsyncIterator[Exceptions]:
+async def opened(name: str, options: Options) -> AsyncIterator[ExceptionDesk]:
     """The exceptions of an instance of the chosen site, which may be running elsewhere.
 
     Raises `Refused("instance_keeps_no_dead_letters")` for audit, `Unavailable` without the instance's documents.
@@ -70,7 +53,7 @@ def to_message_id(text: str) -> UUID:
         raise Refused("message_id_malformed", "a UUID, as `dead-letters list` shows it", status=400) from None
 
 
-async def find(exceptions: Exceptions, message_id: UUID) -> list[OpenException]:
+async def find(exceptions: ExceptionDesk, message_id: UUID) -> list[OpenException]:
     """The exceptions with this message id: one, or one of each writer. Raises `Refused("not_found")`."""
     found = [each for each in await exceptions.list(limit=ROWS_MAX) if each.taken.named.message_id == message_id]
     if not found:
@@ -78,14 +61,14 @@ async def find(exceptions: Exceptions, message_id: UUID) -> list[OpenException]:
     return found
 
 
-async def retry(exceptions: Exceptions, rows: Sequence[OpenException]) -> dict[str, str]:
+async def retry(exceptions: ExceptionDesk, rows: Sequence[OpenException]) -> dict[str, str]:
     """Try messages again, oldest first; return by message id the outcome that is still open, or `done`."""
     await exceptions.retry(rows)
     left = {_key(each): each.outcome.kind.value for each in await exceptions.list(limit=ROWS_MAX)}
     return {str(each.taken.named.message_id): left.get(_key(each), "done") for each in rows}
 
 
-async def discard(exceptions: Exceptions, rows: Sequence[OpenException]) -> None:
+async def discard(exceptions: ExceptionDesk, rows: Sequence[OpenException]) -> None:
     """Refuse dead letters for good, so that their writers send the whole state again.
 
     Raises `Refused("not_dead")` if a message is not dead: it is tried again by itself.

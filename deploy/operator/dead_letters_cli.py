@@ -109,10 +109,9 @@ async def retry_messages(
         wanted = None if message_id is None else to_message_id(message_id)
         async with opened(name, options) as exceptions:
             if wanted is not None:
-                rows = await find(exceptions, wanted)
+                outcomes = await retry(exceptions, await find(exceptions, wanted))
             else:
-                rows = await exceptions.list(code=code, limit=ROWS_MAX)
-            outcomes = await retry(exceptions, rows)
+                outcomes = await retry(exceptions, await exceptions.list(code=code, limit=ROWS_MAX))
         if options.json:
             output.document({"retried": outcomes})
         else:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from deploy.accounting.streams import Book, opened
+from deploy.accounting.book import Book, opened
 from deploy.site.endpoints import Endpoints
 from deploy.site.kinds import keeps_referrals
 from shared.kernel.errors import Refused

@@ -1,7 +1,8 @@
-"""Days that add up are sealed: not read again, and still compared when everything is asked for."""
+"""Messages that add up are sealed: not read again, and still compared when everything is asked for."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -10,25 +11,15 @@ from uuid import UUID
 import pytest
 
 from deploy.accounting.differences import Reconciliation
-from deploy.accounting.messages import AUDITED, Numbers
 from deploy.accounting.run import reconciled
-from deploy.accounting.sealed import FILE, Days, Sealed, day_of, id_at, read_sealed, sealable, write_sealed
-from deploy.accounting.spans import Spans
-from deploy.accounting.streams import Line
-from shared.contracts.registry import NOTICE_ACKNOWLEDGED
+from deploy.accounting.sealed import FILE, Sealed, day_of, id_at, read_sealed, sealable, write_sealed
+from deploy.accounting.streams import SealedStream, Stream
 from shared.kernel.clock import ManualClock, SystemClock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import coarse_uuid7, uuid7
 from tests.support.running import HOTLINE, Exchange, referral
 
-PAIR = ("hotline-be.example", "police-nl.example", uuid7())
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
-ID = coarse_uuid7(NOON)
-
-
-def line(**changes: object) -> Line:
-    told = Line(*PAIR, 1, ID, "0" * 64, NOTICE_ACKNOWLEDGED.type, "record", "", AUDITED)
-    return told._replace(**changes)  # type: ignore[arg-type]
 
 
 def test_a_message_belongs_to_the_day_of_its_id() -> None:
@@ -38,43 +29,25 @@ def test_a_message_belongs_to_the_day_of_its_id() -> None:
 
 
 def test_a_day_is_sealed_when_it_is_over_for_a_day_and_nothing_before_it_is_open() -> None:
-    assert sealable(NOON, None) == date(2026, 5, 3)
-    assert sealable(NOON, coarse_uuid7(NOON - timedelta(days=5))) == date(2026, 4, 29)
+    assert sealable(NOON) == sealable(NOON, None) == date(2026, 5, 3)
+    assert sealable(NOON, None, coarse_uuid7(NOON - timedelta(days=5))) == date(2026, 4, 29)
 
 
 def test_what_was_sealed_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_sealed(tmp_path) == Sealed()
-    numbers = Numbers(Spans([(1, 7), (9, 9)]))
-    numbers.fates["applied"] = 8
-    written = Sealed(date(2026, 5, 3), {"2026-05-02": "ab"}, {PAIR: numbers}, {"edges": 3}, {"t": ("id", 5)})
+    stream = Stream("hotline", "industry", uuid7(), 1)
+    fates = Counter({("a.example", "b.example", "applied"): 7, ("a.example", "c.example", "refused"): 1})
+    written = Sealed(date(2026, 5, 3), {stream: SealedStream(8, b"\1" * 32, fates)}, {"edges": 3}, {"t/0": ("id", 5)})
     write_sealed(tmp_path, written)
-    found = read_sealed(tmp_path)
-    assert (found.until, found.days, found.edges, found.log) == (
-        written.until,
-        written.days,
-        written.edges,
-        written.log,
-    )
-    assert list(found.numbers[PAIR].seen) == [(1, 7), (9, 9)]
-    assert found.numbers[PAIR].fates == {"applied": 8}
+    assert read_sealed(tmp_path) == written
+    assert written.counts() == {("a.example", "b.example"): 7, ("a.example", "c.example"): 1}
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"form": 2}', '{"form": 1, "until": "no day"}'])
+@pytest.mark.parametrize("text", ["", "{}", '{"form": 1}', '{"form": 2, "until": "no day"}'])
 def test_a_file_that_is_none_of_ours_is_refused_with_what_to_do(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
     with pytest.raises(Refused, match="accounts_malformed"):
         read_sealed(tmp_path)
-
-
-def test_a_copy_that_comes_later_changes_no_digest_and_another_message_does() -> None:
-    def digest(*lines: Line) -> dict[str, str]:
-        days = Days()
-        days.add(lines)
-        return days.digests()
-
-    assert digest(line()) == digest(line(), line(place="a/0/9"))
-    assert digest(line()) != digest(line(digest="1" * 64))
-    assert digest(line()) != digest(line(outcome="not_entitled"))
 
 
 @pytest.fixture
@@ -93,18 +66,18 @@ async def numbered(exchange: Exchange) -> int:
     """How many numbered messages audit has."""
     admin = await exchange.admin("audit")
     try:
-        found: int = await admin.fetchval("SELECT count(*) FROM entry WHERE sequence IS NOT NULL")
+        found: int = await admin.fetchval("SELECT count(*) FROM entry WHERE number IS NOT NULL")
     finally:
         await admin.close()
     return found
 
 
 @pytest.mark.usefixtures("in_three_days")
-async def test_a_sealed_day_is_not_read_again_unless_everything_is_asked_for(exchange: Exchange) -> None:
+async def test_sealed_messages_are_not_read_again_unless_everything_is_asked_for(exchange: Exchange) -> None:
     async with exchange.client(HOTLINE) as client:
         await client.submit(referral())
-    # What instances tell each other once after their start is numbered too, and is of this day.
-    await exchange.until_all_have_stood()
+    # What instances tell each other once after their start is numbered too.
+    await exchange.until_all_have_answered()
     for _ in range(5):
         await exchange.until_quiet()
         await exchange.until_audited()
@@ -112,21 +85,22 @@ async def test_a_sealed_day_is_not_read_again_unless_everything_is_asked_for(exc
         first, again, everything, restored = await looked_at(exchange)
         if await numbered(exchange) == before:
             break
-        # The day is not over, whatever the clock says: something came meanwhile, and it is sealed once more.
+        # Something came meanwhile: it is sealed once more.
         (exchange.state / FILE).unlink()
     assert first.differences == again.differences == restored.differences == ()
     assert (again.messages, again.edges) == (first.messages, first.edges)
     whats = {each.what for each in everything.differences}
-    assert whats >= {"a day that was sealed says something else now", "audit has another message under this number"}
+    assert whats >= {"audit's entry is not on the chain of its stream", "audit has another record than Kafka"}
 
 
 async def looked_at(exchange: Exchange) -> tuple[Reconciliation, Reconciliation, Reconciliation, Reconciliation]:
-    """The accounts that seal the day, two while one of audit's entries is altered, and those of all after that."""
+    """The accounts that seal, two while one of audit's entries is altered, and those of all after that."""
     first = await reconciled(exchange.endpoints)
-    assert read_sealed(exchange.state).days
+    sealed = read_sealed(exchange.state)
+    assert sealed.until is not None
+    assert sealed.streams
     audit = await exchange.admin("audit")
     try:
-        # One that is numbered between parties: marks have no number, and are on no account.
         row = await audit.fetchrow("SELECT message_id, digest FROM entry WHERE edge_id IS NOT NULL LIMIT 1")
         await audit.execute(_ALTER, row["message_id"], "ab" * 32)
         again = await reconciled(exchange.endpoints)

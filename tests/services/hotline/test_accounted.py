@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy.accounting import views
-from deploy.accounting.streams import opened
+from deploy.accounting.book import opened
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.kernel.ids import uuid7
 from tests.services.hotline.origin import Origin

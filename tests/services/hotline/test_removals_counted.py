@@ -11,7 +11,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from deploy.accounting.streams import opened
+from deploy.accounting.book import opened
 from deploy.site.endpoints import DatabaseEndpoint
 from deploy.statistics.figures import Figures, Measure, Month, count_book
 from shared.contracts.answers import NoticeAnsweredClear

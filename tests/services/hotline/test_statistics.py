@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import asyncpg
 import pytest
 
-from deploy.accounting.streams import opened
+from deploy.accounting.book import opened
 from deploy.site.endpoints import DatabaseEndpoint
 from deploy.statistics.figures import Figures, Measure, Month, count_book
 from tests.services.hotline.origin import Origin

@@ -1,0 +1,96 @@
+"""Equation (III) over edges and messages that a test states itself."""
+
+from __future__ import annotations
+
+from datetime import date
+from uuid import UUID
+
+from deploy.accounting.differences import Difference
+from deploy.accounting.edges import EDGE, MESSAGE, Carrier, Edges
+from deploy.accounting.sealed import day_of
+from deploy.accounting.streams import End, Sent, Sides, Stream
+from shared.contracts.registry import REFERRAL_OFFERED
+from shared.kernel.ids import uuid7
+
+STREAM = Stream("hotline", "law_enforcement", uuid7(), 1)
+PARTY = "hotline-be.example"
+
+
+def edge(message_id: UUID, state: str = "emitted", *, number: int | None = 1) -> Carrier:
+    place = STREAM.addressee, STREAM.incarnation, STREAM.lane, number
+    return Carrier(message_id, None, state, message_id, PARTY, *place, writer="hotline", book=EDGE)
+
+
+def message(message_id: UUID) -> Carrier:
+    return Carrier(
+        message_id, REFERRAL_OFFERED.type, None, message_id, None, None, None, None, None, writer="audit", book=MESSAGE
+    )
+
+
+def account(*, sent: int = 1, read: int = 1) -> Edges:
+    sides = Sides(sent={STREAM: Sent(sent, b"", sent)}, read={STREAM: End(read, b"")})
+    return Edges(sides)
+
+
+def named(found: list[Difference]) -> list[tuple[str, str, str]]:
+    return [(each.equation, each.what, each.where) for each in found]
+
+
+def test_an_edge_with_its_message_adds_up() -> None:
+    edges, id_ = account(), uuid7()
+    assert list(edges.add([edge(id_), message(id_)])) == []
+    assert list(edges.told({id_: {PARTY}})) == []
+    assert edges.totals({}) == {"edges": 1, "messages": 1, "waiting": 0, "dropped": 0, "retired": 0}
+
+
+def test_an_edge_whose_message_is_nowhere_is_named() -> None:
+    edges, id_ = account(), uuid7()
+    assert named(list(edges.add([edge(id_)]))) == [("III", "an edge without a message", str(id_))]
+
+
+def test_an_edge_whose_number_was_never_given_is_named() -> None:
+    edges, id_ = account(sent=1, read=0), uuid7()
+    assert named(list(edges.add([edge(id_, number=2)]))) == [("III", "an edge without a message", str(id_))]
+    assert named(list(edges.add([edge(id_, number=None)]))) == [("III", "an edge without a message", str(id_))]
+
+
+def test_a_message_that_audit_has_not_read_yet_is_no_difference_and_its_day_is_not_sealed() -> None:
+    edges, id_ = account(sent=5, read=3), uuid7()
+    assert list(edges.add([edge(id_, number=4)])) == []
+    assert (edges.totals({})["messages"], edges.oldest_unread) == (1, id_)
+
+
+def test_a_message_without_an_edge_is_named() -> None:
+    edges, id_ = account(), uuid7()
+    assert named(list(edges.add([message(id_)]))) == [("III", "a message without an edge", str(id_))]
+
+
+def test_an_edge_that_audit_was_not_told_of_by_its_own_origin_is_named() -> None:
+    edges, id_ = account(), uuid7()
+    assert list(edges.add([edge(id_), message(id_)])) == []
+    told = edges.told({id_: {"another.example"}})
+    assert named(list(told)) == [("III", "an edge that audit was not told of", str(id_))]
+
+
+def test_edges_that_wait_or_were_given_up_are_terms_of_their_own() -> None:
+    edges, id_ = account(), uuid7()
+    found = list(edges.add([edge(id_), message(id_)]))
+    for state, count in (("waiting", 2), ("dropped", 1), ("superseded", 1)):
+        found += edges.add_unsent(state, count, uuid7())
+    assert found == []
+    assert edges.totals({}) == {"edges": 4, "messages": 1, "waiting": 2, "dropped": 1, "retired": 1}
+
+
+def test_an_edge_that_neither_waits_nor_has_a_message_is_named() -> None:
+    lost = uuid7()
+    (found,) = account().add_unsent("emitted", 1, lost)
+    assert (found.equation, found.what) == ("III", "1 edges that neither wait nor have a message")
+    assert str(lost) in found.where
+
+
+def test_only_the_days_before_the_seal_are_sealed() -> None:
+    edges, id_ = account(), uuid7()
+    assert list(edges.add([edge(id_), message(id_)])) == []
+    before = {"edges": 7, "messages": 7}
+    assert edges.sealable(before, until=day_of(id_))["edges"] == 7
+    assert edges.sealable(before, until=date.max)["edges"] == 8
