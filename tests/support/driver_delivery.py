@@ -18,10 +18,10 @@ from deploy.site.access import admin_access
 from shared.envelope.keys import VerifyKey
 from shared.exchange.message import Draft
 from shared.exchange.topics import AUDIT, INBOXES, inbox_prefix, inbox_topic
-from shared.exchange.tracks import act_of
 from shared.messaging.kafka.log import APPEND_BYTES_MAX as SENT_BYTES_MAX
 from shared.messaging.placement import KIND, PROOF, parse_proof_record
 from shared.messaging.streams import LANES, Lane, LaneEnd, Pair
+from shared.messaging.tracks import act_of
 from shared.routing.shelf import read_directory
 from tests.support import kafka_records
 from tests.support.kafka_records import Bounds, StoredRecord

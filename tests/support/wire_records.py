@@ -12,7 +12,6 @@ from shared.envelope.content_proof import draw_salt, leaf_digest, message_proof,
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft, Record
 from shared.exchange.topics import inbox_topic
-from shared.exchange.tracks import role_of
 from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid7
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
@@ -22,6 +21,7 @@ from shared.messaging.placement import SALT, PlaceKeys, build_proof_record, cove
 from shared.messaging.relay import list_records
 from shared.messaging.segments import OutgoingMessage, RecordBytes, Segment, Unplaced, place_segment
 from shared.messaging.streams import Lane, Outgoing, Pair, Role, begin_outgoing, find_lane
+from shared.messaging.tracks import role_of
 from shared.runtime.delivery.sending import draft_of
 from tests.support.kafka_records import StoredRecord
 

@@ -18,7 +18,6 @@ from shared.envelope.content_proof import ContentProof, MessageProof, filled_lea
 from shared.envelope.headers import SALT
 from shared.envelope.record_value import split_value
 from shared.exchange.message import Record
-from shared.exchange.tracks import name_unread
 from shared.kernel.errors import Refused
 from shared.ledger.tree import levels
 from shared.messaging.arrival import PlacedMessage
@@ -26,6 +25,7 @@ from shared.messaging.contract import decode_control
 from shared.messaging.exceptions import MALFORMED, Named
 from shared.messaging.reception import Arrived
 from shared.messaging.streams import CONTROL_ROLES, Lane, Role
+from shared.messaging.tracks import name_unread
 from shared.runtime.delivery.control import ROLE_BY_TYPE
 from shared.runtime.delivery.kept_record import pack
 

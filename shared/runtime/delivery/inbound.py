@@ -17,11 +17,11 @@ from shared.contracts.registry import Family
 from shared.exchange.accept import ReadingInstance, accept_batch
 from shared.exchange.message import Received, Record
 from shared.exchange.record_table import DECIDE_AGAIN, SUBJECT_WITHDRAWN, row_for
-from shared.exchange.tracks import named_of
 from shared.kernel.errors import Refused, Unavailable
 from shared.messaging.exceptions import Named, Outcome, OutcomeKind, Refusal, Taken
 from shared.messaging.scope import Scope
 from shared.messaging.streams import SUBJECT_ROLES, Role
+from shared.messaging.tracks import named_of
 from shared.messaging.upkeep import try_again
 from shared.runtime.database.transactions import Session
 from shared.runtime.delivery.judgement import (
@@ -155,7 +155,7 @@ class PartyInbound:
         except Unavailable:
             raise
         except Exception as error:
-            log("outcome_alarm", code=HANDLER_DEFECT, error=type(error).__name__, count=len(settlements))
+            log("record_alarm", code=HANDLER_DEFECT, error=type(error).__name__, count=len(settlements))
         for each in settlements:
             try:
                 async with self._session.savepoint(Exception):
@@ -163,7 +163,7 @@ class PartyInbound:
             except Unavailable:
                 raise
             except Exception as error:
-                log("outcome_alarm", code=HANDLER_DEFECT, error=type(error).__name__, message_id=str(each.message_id))
+                log("record_alarm", code=HANDLER_DEFECT, error=type(error).__name__, count=1)
 
     async def _note_reads(self, pairs: Sequence[tuple[Arrival, Outcome]]) -> None:
         for each, outcome in pairs:
@@ -192,9 +192,9 @@ class PartyInbound:
 
 def translate(outcome: Outcome) -> Outcome:
     """Return the outcome of an own message with a code of `Refusal`, where one has the meaning of its own."""
-    if outcome.kind is not OutcomeKind.REFUSED or outcome.code not in _WORDS:
+    word = _WORDS.get(outcome.code or "") if outcome.kind is OutcomeKind.REFUSED else None
+    if word is None:
         return outcome
-    word = _WORDS[outcome.code]
     if word is Refusal.UNKNOWN and outcome.named.role not in SUBJECT_ROLES:
         return outcome
     return replace(outcome, code=word)

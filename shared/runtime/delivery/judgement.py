@@ -16,9 +16,9 @@ from pydantic_core import from_json, to_json
 from shared.contracts.referral import EdgeClear
 from shared.exchange.message import Received
 from shared.exchange.record_table import SUBJECT_WITHDRAWN, Fate, row_for
-from shared.exchange.tracks import parties_of
 from shared.messaging.exceptions import Named, Outcome, OutcomeKind, Refusal, Taken
 from shared.messaging.streams import Role
+from shared.messaging.tracks import parties_of
 from shared.runtime.delivery.tracks import HeldEdge, TrackChange, TrackKey, TrackRow, TrackSide
 
 HANDLER_DEFECT: Final = "handler_defect"

@@ -13,7 +13,6 @@ from shared.contracts.registry import BETWEEN_PARTIES, Family
 from shared.exchange import message
 from shared.exchange.compose import headers_of
 from shared.exchange.topics import AUDIT
-from shared.exchange.tracks import role_of, track_of
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Defect
 from shared.kernel.ids import coarse_uuid7
@@ -23,6 +22,7 @@ from shared.messaging.ports import Composer, Draft, Subjects
 from shared.messaging.scope import Scope
 from shared.messaging.sending import finish
 from shared.messaging.store import PostgresMessagingTx
+from shared.messaging.tracks import role_of, track_of
 from shared.messaging.upkeep import erase_exceptions
 from shared.runtime.database.journal import Forgotten
 from shared.runtime.database.transactions import Session, gather

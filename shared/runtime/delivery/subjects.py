@@ -7,12 +7,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, Protocol
 from uuid import UUID
 
-from shared.exchange.tracks import CONTENT, REVISION
 from shared.kernel.ids import uuid_of
 from shared.messaging.ports import DayDigest, Holding, OperatorKind, OperatorLine, OwnTrack, Side
 from shared.messaging.resync import digest_days, expect_holding
 from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Place
+from shared.messaging.tracks import CONTENT, REVISION
 from shared.runtime.database.transactions import Session
 from shared.runtime.delivery.tracks import TrackKey, TrackRow, TrackSide, load_tracks, read_row
 

@@ -11,8 +11,8 @@ from uuid import UUID
 import asyncpg
 
 from shared.exchange.message import Draft
-from shared.exchange.tracks import act_of, parties_of, role_of, track_of
 from shared.messaging.streams import Role
+from shared.messaging.tracks import act_of, parties_of, role_of, track_of
 from shared.runtime.database.columns import Columns, Statement
 
 

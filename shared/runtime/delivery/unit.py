@@ -27,9 +27,12 @@ OUTCOMES: Final = MappingProxyType(
 
 
 class Unit(Protocol):
-    """One transaction of messages. `connection` is the transaction itself: effects are written through it."""
+    """One transaction of messages."""
 
-    connection: Session
+    @property
+    def connection(self) -> Session:
+        """The transaction itself: effects are written through it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

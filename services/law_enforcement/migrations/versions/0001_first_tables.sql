@@ -303,7 +303,7 @@ END $function$;
 
 REVOKE ALL ON FUNCTION make_segment_days, drop_segment_days FROM PUBLIC;
 
--- The tracks that are shared with peers (shared/exchange/tracks.py). A row belongs to the instance, never to one party.
+-- The tracks that are shared with peers (shared/messaging/tracks.py). A row belongs to the instance, never to one party.
 -- `side`: 0 subjects of the peer held here, 1 answers of the peer on own subjects, 2 own subjects there, 3 own answers
 -- there. `subject` is the key of the track, `item` the subject of its messages. A withdrawn subject is a tombstone.
 CREATE TABLE track (

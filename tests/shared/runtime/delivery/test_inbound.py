@@ -19,9 +19,9 @@ from shared.contracts.registry import (
 )
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft, Received
-from shared.exchange.tracks import act_of, track_of
 from shared.kernel.ids import uuid4, uuid7
 from shared.messaging.exceptions import Outcome, OutcomeKind, Refusal
+from shared.messaging.tracks import act_of, track_of
 from shared.routing.shelf import DocumentShelf, read_directory
 from shared.runtime.database.transactions import GatheringConnection
 from shared.runtime.delivery.inbound import translate

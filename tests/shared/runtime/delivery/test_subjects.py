@@ -11,11 +11,11 @@ import pytest
 
 from shared.contracts.registry import CASE_ACCEPTED, REFERRAL_OFFERED, REFERRAL_WITHDRAWN
 from shared.exchange.message import Draft
-from shared.exchange.tracks import track_of
 from shared.kernel.ids import uuid4, uuid7
 from shared.messaging.exceptions import OutcomeKind, Refusal
 from shared.messaging.ports import DayDigest, OperatorKind, OwnTrack, Side
 from shared.messaging.streams import Lane, Place
+from shared.messaging.tracks import track_of
 from shared.runtime.database.journal import Forgotten
 from shared.runtime.database.transactions import gather
 from shared.runtime.delivery.sending import send

@@ -14,9 +14,9 @@ from shared.contracts.registry import (
     REFERRAL_WITHDRAWN,
     MessageType,
 )
-from shared.exchange.tracks import CONTENT, act_of, name_unread, named_of, role_of, track_of
 from shared.kernel.ids import uuid4, uuid7
 from shared.messaging.streams import Role
+from shared.messaging.tracks import CONTENT, act_of, name_unread, named_of, role_of, track_of
 
 ORIGIN, AGENCY = "hotline-a.example", "police-a.example"
 
