@@ -28,7 +28,7 @@ from tests.benchmarks import load
 from tests.benchmarks.counters.__main__ import on_new_exchange
 from tests.benchmarks.counters.bounds import BOUNDS, judge
 from tests.benchmarks.counters.table import table
-from tests.benchmarks.measure import delivered, latencies, open_some
+from tests.benchmarks.measure import Carried, delivered, latencies, open_some
 from tests.benchmarks.quiet import QUIET_BUSY_MAX, busy_share, load_average, python_build
 from tests.benchmarks.stage import Stage, stage
 
@@ -150,7 +150,7 @@ async def _throughput(bench: Bench, count: int, batch: int, *, run: str) -> dict
     }
 
 
-async def _all_delivered(running: Stage, posted: Sequence[load.Posted]) -> dict[str, list[Any]]:
+async def _all_delivered(running: Stage, posted: Sequence[load.Posted]) -> dict[str, list[Carried]]:
     """Rows = sent, or the run does not count."""
     assert all(each.status in (200, 202) for each in posted), {each.status for each in posted}
     refs = [ref for each in posted for ref in each.post.refs]

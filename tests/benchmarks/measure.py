@@ -7,31 +7,44 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
 
 import asyncpg
 import httpx
 
 from deploy.site.endpoints import Endpoints
-from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED
 from tests.benchmarks.load import Posted
 from tests.benchmarks.stage import Stage
 
-RECIPIENTS = ("hotline", "law_enforcement", "industry")
+#: By recipient instance, the table of what it has and the column of its subject.
+HELD = {
+    "hotline": ("offer", "referral_id"),
+    "law_enforcement": ("case_file", "referral_id"),
+    "industry": ("notice", "notice_id"),
+}
+RECIPIENTS = tuple(HELD)
 #: So many messages are asked for while they are under way.
 _SAMPLE = 100
-_CARRYING = [REFERRAL_OFFERED.type, NOTICE_ISSUED.type]
-_COMMITTED = """
-SELECT message_id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 AS at FROM {table}
-WHERE type = ANY($1::text[]) AND message_id = ANY($2::uuid[])
+_AT = "extract(epoch FROM pg_xact_commit_timestamp(t.xmin))::float8 AS at"
+_HELD = """
+SELECT a.message_id, {at} FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS a (message_id, subject, party)
+JOIN {table} AS t ON t.{subject} = a.subject AND t.party = a.party
 """
-
-_COUNTED = "SELECT count(*) FROM {table} WHERE type = ANY($1::text[]) AND message_id = ANY($2::uuid[]) AND {counts}"
+_AUDITED = "SELECT t.message_id, {at} FROM entry AS t WHERE verified AND message_id = ANY($1::uuid[])"
 _INBOXES = (
     ("law_enforcement", "case_file", "referral_id", "inbox"),
     ("hotline", "offer", "referral_id", "inbox"),
     ("industry", "notice", "notice_id", "notices"),
 )
+
+
+class Carried(NamedTuple):
+    """A message that carries an edge: its id, and the subject and party that its recipient has it under."""
+
+    message_id: UUID
+    subject: UUID
+    party: str
 
 
 class Served(Protocol):
@@ -43,23 +56,24 @@ class Served(Protocol):
         ...
 
 
-async def delivered(stage: Served, refs: Sequence[str], *, patience_s: float = 180.0) -> dict[str, list[Any]]:
-    """Wait until every message of these referrals is in an inbox and in audit; return reference → message ids.
+async def delivered(stage: Served, refs: Sequence[str], *, patience_s: float = 180.0) -> dict[str, list[Carried]]:
+    """Wait until every recipient has its edges of these referrals and audit their messages; return them by reference.
 
     Only a sample is asked for while they are under way: asking for all of them again and again takes a good part of the
     machine that is measured. In the end each one is counted.
     """
     owner = await asyncpg.connect(_superuser(stage, "hotline"))
     rows = await owner.fetch(
-        "SELECT r.external_ref, e.message_id FROM edge AS e JOIN referral AS r USING (referral_id) "
-        "WHERE r.external_ref = ANY($1::text[])",
+        "SELECT r.external_ref, e.message_id, coalesce(e.notice_id, e.referral_id) AS subject, e.recipient "
+        "FROM edge AS e JOIN referral AS r USING (referral_id) WHERE r.external_ref = ANY($1::text[])",
         list(refs),
     )
     await owner.close()
-    messages: dict[str, list[Any]] = {}
+    messages: dict[str, list[Carried]] = {}
     for row in rows:
-        messages.setdefault(row["external_ref"], []).append(row["message_id"])
-    wanted = [message_id for ids in messages.values() for message_id in ids]
+        carried = Carried(row["message_id"], row["subject"], row["recipient"])
+        messages.setdefault(row["external_ref"], []).append(carried)
+    wanted = [each for carried in messages.values() for each in carried]
     # Connected once: a new connection costs the server more than the count does.
     connections = {name: await asyncpg.connect(_superuser(stage, name)) for name in (*RECIPIENTS, "audit")}
     deadline = monotonic() + patience_s
@@ -74,23 +88,25 @@ async def delivered(stage: Served, refs: Sequence[str], *, patience_s: float = 1
             await connection.close()
 
 
-async def _found(connections: Mapping[str, asyncpg.Connection], asked: Sequence[Any]) -> dict[str, int]:
-    return {name: await _count(each, name, asked) for name, each in connections.items()}
+async def _found(connections: Mapping[str, asyncpg.Connection], asked: Sequence[Carried]) -> dict[str, int]:
+    return {name: len(await _rows(each, name, asked, at="0 AS at")) for name, each in connections.items()}
 
 
-def _is_all(found: Mapping[str, int], asked: Sequence[Any]) -> bool:
+def _is_all(found: Mapping[str, int], asked: Sequence[Carried]) -> bool:
     return sum(found[name] for name in RECIPIENTS) == len(asked) == found["audit"]
 
 
-async def latencies(stage: Stage, posted: Sequence[Posted], messages: dict[str, list[Any]]) -> dict[str, Any]:
+async def latencies(
+    stage: Stage, posted: Sequence[Posted], messages: Mapping[str, Sequence[Carried]]
+) -> dict[str, Any]:
     """p50 and p99, in milliseconds: accept, accept → recipient's committed row, accept → audit's entry."""
     accepted_at = {ref: each.answered_at for each in posted for ref in each.post.refs}
-    wanted = {message_id: accepted_at[ref] for ref, ids in messages.items() for message_id in ids}
+    wanted = {each: accepted_at[ref] for ref, carried in messages.items() for each in carried}
     received, audited = await _commits(stage, list(wanted))
     return {
         "accept_ms": _quantiles([each.seconds for each in posted]),
-        "to_recipient_ms": _quantiles([received[message_id] - at for message_id, at in wanted.items()]),
-        "to_audit_ms": _quantiles([audited[message_id] - at for message_id, at in wanted.items()]),
+        "to_recipient_ms": _quantiles([received[each.message_id] - at for each, at in wanted.items()]),
+        "to_audit_ms": _quantiles([audited[each.message_id] - at for each, at in wanted.items()]),
     }
 
 
@@ -136,26 +152,34 @@ async def _references(stage: Stage) -> dict[Any, str]:
     return {row["subject"]: row["external_ref"] for row in rows}
 
 
-async def _count(connection: asyncpg.Connection, instance: str, message_ids: Sequence[Any]) -> int:
-    """How many of the messages audit has read with a valid proof, or the recipient has applied: past its guard, too."""
-    table, counts = ("entry", "verified") if instance == "audit" else ("inbox", "outcome = 'applied'")
-    return int(await connection.fetchval(_COUNTED.format(table=table, counts=counts), _CARRYING, message_ids))
-
-
-async def _commits(stage: Stage, message_ids: Sequence[Any]) -> tuple[dict[Any, float], dict[Any, float]]:
-    received: dict[Any, float] = {}
+async def _commits(stage: Stage, asked: Sequence[Carried]) -> tuple[dict[UUID, float], dict[UUID, float]]:
+    received: dict[UUID, float] = {}
     for instance in RECIPIENTS:
-        received |= await _commit_times(_superuser(stage, instance), "inbox", message_ids)
-    return received, await _commit_times(_superuser(stage, "audit"), "entry", message_ids)
+        received |= await _commit_times(stage, instance, asked)
+    return received, await _commit_times(stage, "audit", asked)
 
 
-async def _commit_times(url: str, table: str, message_ids: Sequence[Any]) -> dict[Any, float]:
-    connection = await asyncpg.connect(url)
+async def _commit_times(stage: Stage, instance: str, asked: Sequence[Carried]) -> dict[UUID, float]:
+    connection = await asyncpg.connect(_superuser(stage, instance))
     try:
-        rows = await connection.fetch(_COMMITTED.format(table=table), _CARRYING, list(message_ids))
+        return {row["message_id"]: row["at"] for row in await _rows(connection, instance, asked, at=_AT)}
     finally:
         await connection.close()
-    return {row["message_id"]: row["at"] for row in rows}
+
+
+async def _rows(
+    connection: asyncpg.Connection, instance: str, asked: Sequence[Carried], *, at: str
+) -> list[asyncpg.Record]:
+    """The messages that audit has read with a valid proof, or whose edge the recipient has: past its guard, too."""
+    ids, subjects, parties = zip(*asked, strict=True) if asked else ((), (), ())
+    if instance == "audit":
+        audited: list[asyncpg.Record] = await connection.fetch(_AUDITED.format(at=at), ids)
+        return audited
+    table, subject = HELD[instance]
+    held: list[asyncpg.Record] = await connection.fetch(
+        _HELD.format(at=at, table=table, subject=subject), ids, subjects, parties
+    )
+    return held
 
 
 def _superuser(stage: Served, instance: str) -> str:

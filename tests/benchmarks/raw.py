@@ -1,10 +1,10 @@
 """The raw limit: as many messages of the same bytes with the same cryptography, and no logic at all.
 
-Two processes, as in the exchange: one seals, writes to PostgreSQL, reads back, signs in batches and sends; the other
-receives, verifies twice (recipient and audit), opens, and writes to PostgreSQL. COPY out, aiokafka, COPY in.
+Two processes, as in the exchange: one seals, writes to PostgreSQL, reads back, signs in groups and sends; the other
+receives, checks each digest twice (recipient and audit), opens, and writes to PostgreSQL. COPY out, aiokafka, COPY in.
 
 `single-shot` seals each message with HPKE, whatever the exchange does: fixed for good, or the limit moved with what is
-measured by it. `wrapped` seals as the exchange does now, each batch as one transaction.
+measured by it. `wrapped` seals as the exchange does now, each group under one data key.
 """
 
 from __future__ import annotations
@@ -21,17 +21,24 @@ import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
-from shared.envelope.base64url import from_base64url, to_base64url
-from shared.envelope.batch import sign_batch
+from shared.envelope.content_proof import (
+    GROUP_MESSAGES_MAX,
+    ContentProof,
+    draw_salt,
+    leaf_digest,
+    prove_content,
+    unpack_proof,
+)
 from shared.envelope.keys import OpeningKey, SigningKey
-from shared.envelope.sealing import Opener, SealContext, Sealer
+from shared.envelope.sealing import SealContext
+from shared.envelope.segment_sealing import GroupOpener, GroupSealer
 from shared.kernel.canonical import canonical_json
 from shared.kernel.ids import uuid7
-from shared.ledger.proof import root_from_inclusion
-from shared.ledger.tree import leaf_hash
 
 TOPIC = "causeway.inbox.audit.hotline.v1"
 BATCH = 500
+#: As many messages as a group of such a segment has.
+GROUP = min(250, GROUP_MESSAGES_MAX)
 
 
 def main() -> None:
@@ -67,17 +74,18 @@ class SingleShot:
 
     def __init__(self, key: OpeningKey) -> None:
         self._private, self._public = key.key, key.sealing_key.key
+        self.wrap = b""
 
     def begin(self) -> None:
-        """A batch begins."""
+        """A group begins."""
 
-    def seal(self, plaintext: bytes, message_id: UUID) -> str:
+    def seal(self, plaintext: bytes, message_id: UUID) -> bytes:
         bucket = max(512, 1 << (3 + len(plaintext)).bit_length())
         padded = (len(plaintext).to_bytes(4, "big") + plaintext).ljust(bucket, b"\x00")
-        return to_base64url(self._SUITE.encrypt(padded, self._public, self._info(message_id)))
+        return self._SUITE.encrypt(padded, self._public, self._info(message_id))
 
-    def open(self, text: str, message_id: UUID) -> bytes:
-        padded = self._SUITE.decrypt(from_base64url(text), self._private, self._info(message_id))
+    def open(self, sealed: bytes, wrap: bytes, message_id: UUID) -> bytes:
+        padded = self._SUITE.decrypt(sealed, self._private, self._info(message_id))
         return padded[4 : 4 + int.from_bytes(padded[:4], "big")]
 
     def _info(self, message_id: UUID) -> bytes:
@@ -93,13 +101,14 @@ class Wrapped:
         self.begin()
 
     def begin(self) -> None:
-        self._sealer, self._opener = Sealer(), Opener([self._key])
+        self._sealer, self._opener = GroupSealer(self._key.sealing_key), GroupOpener([self._key])
+        self.wrap = self._sealer.wrap
 
-    def seal(self, plaintext: bytes, message_id: UUID) -> str:
-        return self._sealer.seal(plaintext, self._key.sealing_key, self._context(message_id))
+    def seal(self, plaintext: bytes, message_id: UUID) -> bytes:
+        return self._sealer.seal(plaintext, self._context(message_id))
 
-    def open(self, text: str, message_id: UUID) -> bytes:
-        return self._opener.open(text, self._context(message_id))
+    def open(self, sealed: bytes, wrap: bytes, message_id: UUID) -> bytes:
+        return self._opener.open(sealed, wrap, self._context(message_id))
 
     def _context(self, message_id: UUID) -> SealContext:
         return SealContext(
@@ -117,29 +126,22 @@ async def _produce(database, kafka, count, sealed_bytes, clear_bytes, signing, s
     plaintext, clear = os.urandom(sealed_bytes // 2).hex().encode(), os.urandom(clear_bytes // 2).hex()
     print("ready", flush=True)
     begun = perf_counter()
-    for start in range(0, count, BATCH):
+    for start in range(0, count, GROUP):
         rows = []
         sealing.begin()
-        for _ in range(min(BATCH, count - start)):
+        for _ in range(min(GROUP, count - start)):
             message_id = uuid7()
-            rows.append((message_id, (clear + sealing.seal(plaintext, message_id)).encode()))
+            rows.append((message_id, clear.encode() + sealing.seal(plaintext, message_id)))
         async with connection.transaction():
             await connection.copy_records_to_table("raw_out", records=rows)
             stored = await connection.fetch("DELETE FROM raw_out RETURNING id, body")
-        bodies = [row["body"] for row in stored]
-        proofs = sign_batch(bodies, signing)
-        futures = [
-            await producer.send(
-                TOPIC,
-                body,
-                key=row["id"].bytes,
-                headers=[
-                    ("root", proof.root + proof.signature),
-                    ("path", bytes([proof.index & 255, proof.index >> 8]) + b"".join(proof.path)),
-                    ("size", str(proof.size).encode()),
-                ],
-            )
-            for row, body, proof in zip(stored, bodies, proofs, strict=True)
+        salts = [draw_salt() for _ in stored]
+        digests = [leaf_digest(salt, row["body"]) for salt, row in zip(salts, stored, strict=True)]
+        proof = prove_content([(range(len(stored)), sealing.wrap)], digests, signing)
+        futures = [await producer.send(TOPIC, proof, partition=0, headers=[("raw", b"proof")])]
+        futures += [
+            await producer.send(TOPIC, row["body"], key=row["id"].bytes, partition=0, headers=[("raw", salt)])
+            for row, salt in zip(stored, salts, strict=True)
         ]
         await asyncio.gather(*futures)
     print(perf_counter() - begun, flush=True)
@@ -155,16 +157,12 @@ async def _consume(database, kafka, count, sealed_bytes, clear_bytes, signing, s
     await consumer.seek_to_end()
     await asyncio.gather(*(consumer.position(each) for each in consumer.assignment()))
     print("ready", flush=True)
-    seen, begun = 0, perf_counter()
+    seen, begun, reader = 0, perf_counter(), _Reader(clear_bytes // 2 * 2, sealing)
     while seen < count:
         batches = await consumer.getmany(timeout_ms=500)
-        sealing.begin()
-        rows = [
-            _opened(record, clear_bytes, sealing)
-            for records in batches.values()
-            for record in records
-            if "path" in dict(record.headers)  # what instances tell each other comes in the same topic
-        ]
+        # What instances tell each other comes in the same topic.
+        records = [each for found in batches.values() for each in found if "raw" in dict(each.headers)]
+        rows = [row for row in map(reader.read, records) if row is not None]
         if rows:
             await connection.copy_records_to_table("raw_in", records=rows)
         seen += len(rows)
@@ -174,20 +172,32 @@ async def _consume(database, kafka, count, sealed_bytes, clear_bytes, signing, s
     await connection.close()
 
 
-def _opened(
-    record: ConsumerRecord[bytes, bytes], clear_bytes: int, sealing: SingleShot | Wrapped
-) -> tuple[UUID, bytes]:
-    assert record.key is not None
-    assert record.value is not None
-    headers = dict(record.headers)
-    index, path = headers["path"][0] + (headers["path"][1] << 8), headers["path"][2:]
-    hashes = tuple(path[at : at + 32] for at in range(0, len(path), 32))
-    for _ in range(2):  # the recipient verifies, and so does audit
-        found = root_from_inclusion(leaf_hash(record.value), index, int(headers["size"]), path=hashes)
-        assert found == headers["root"][:32]
-    message_id = UUID(bytes=record.key)
-    sealing.open(record.value[clear_bytes // 2 * 2 :].decode(), message_id)
-    return message_id, record.value
+class _Reader:
+    """Checks and opens records in order: the proof of a group, then its messages."""
+
+    def __init__(self, clear_bytes: int, sealing: SingleShot | Wrapped) -> None:
+        self._clear_bytes = clear_bytes
+        self._sealing = sealing
+        self._proof: ContentProof | None = None
+        self._digests: frozenset[bytes] = frozenset()
+
+    def read(self, record: ConsumerRecord[bytes, bytes]) -> tuple[UUID, bytes] | None:
+        assert record.value is not None
+        salt = dict(record.headers)["raw"]
+        if salt == b"proof":
+            for _ in range(2):  # the recipient verifies, and so does audit
+                self._proof = unpack_proof(record.value)
+                self._proof.roots()
+            self._digests = frozenset(leaf.digest for leaf in self._proof.leaves)
+            self._sealing.begin()
+            return None
+        assert record.key is not None
+        assert self._proof is not None
+        for _ in range(2):
+            assert leaf_digest(salt, record.value) in self._digests
+        message_id = UUID(bytes=record.key)
+        self._sealing.open(record.value[self._clear_bytes :], self._proof.groups[0].wrap, message_id)
+        return message_id, record.value
 
 
 if __name__ == "__main__":

@@ -39,9 +39,9 @@ def test_no_referral_is_filed_twice(drawn: list[dict[str, Any]]) -> None:
 @pytest.mark.parametrize("sealing", [raw.SingleShot, raw.Wrapped])
 def test_the_raw_limit_opens_what_it_sealed(sealing: type[raw.SingleShot | raw.Wrapped]) -> None:
     made = sealing(OpeningKey.generate())
-    text = made.seal(b"x" * 700, UUID(int=1))
+    sealed, wrap = made.seal(b"x" * 700, UUID(int=1)), made.wrap
     made.begin()
-    assert made.open(text, UUID(int=1)) == b"x" * 700
+    assert made.open(sealed, wrap, UUID(int=1)) == b"x" * 700
 
 
 def test_a_machine_is_as_busy_as_its_processors() -> None:

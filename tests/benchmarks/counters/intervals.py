@@ -64,8 +64,8 @@ class Interval:
 class Counted:
     """A running exchange whose servers are counted.
 
-    It has settled once Kafka has not grown for `still_s` seconds: a mark waits ten seconds for further ones and for a
-    poll, and an idle backend publishes its counters after ten seconds. `idle` is its background work in counts a
+    It has settled once Kafka has not grown for `still_s` seconds: an acknowledgement comes ten seconds after the one
+    before, and an idle backend publishes its counters after ten seconds. `idle` is its background work in counts a
     second, `idle_texts` the transactions that it did in `idle_s` seconds.
     """
 

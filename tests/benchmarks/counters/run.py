@@ -66,7 +66,7 @@ async def measure(exchange: Exchange, size: Size) -> Report:
     await loads.file(size.warm, batch=BATCH, run="warm")
     if size.single:
         await loads.file(size.warm, batch=1, run="warmer")
-        await exchange.until_all_have_stood()
+        await exchange.until_all_have_answered()
     async with counted(exchange, idle_s=size.idle_s, still_s=size.still_s) as servers:
         report.idle = servers.idle_totals()
         interval = await servers.interval(lambda: loads.file(size.batches, batch=BATCH, run="batches"))
