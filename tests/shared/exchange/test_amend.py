@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from shared.contracts.referral import ReferralRecord
-from shared.envelope.sealing import Sealer
 from shared.exchange.amend import Amended, Amending, Revision, Standing, prepare_amended, renumbered
 from shared.exchange.letters import Emitted, KnownEdge
 from shared.exchange.message import Draft
@@ -80,7 +79,7 @@ class Held:
             body_sha256="0" * 64,
         )
         then = here.documents
-        amended = prepare_amended(amending, documents=then, then=lambda _: then, at=here.at, sealer=Sealer())
+        amended = prepare_amended(amending, documents=then, then=lambda _: then, at=here.at)
         self.record, self.numbered, self.body = record, numbered, body
         self.revision += 1
         for each in amended.taken_back:

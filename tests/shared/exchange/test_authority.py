@@ -9,45 +9,30 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from itertools import product
 
 import pytest
 
-from shared.contracts.registry import (
-    ALL,
-    MESSAGES_RECEIPTED,
-    STATED_BY_INSTANCES,
-    Family,
-    MessageType,
-)
+from shared.contracts.registry import ALL, READS_ANNOUNCED, STATED_BY_INSTANCES, Family
 from shared.exchange.accept import accept
 from shared.exchange.authority import Cell, Relation, cells, cells_of
-from shared.exchange.compose import Addressing, compose, compose_receipts
-from shared.exchange.message import Record
+from shared.exchange.compose import Addressing, compose
 from shared.exchange.states import begins, rows_of
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.runtime.post.ports import Settlement
 from shared.vocabulary.routing import PartyKind
 from tests.shared.exchange.statements import (
     INSTANCES,
     NOT_BY_THIS_LAW,
-    PARTIES,
     SERVICES,
-    TOLD_TO_AUDIT,
     Measure,
-    draft,
     has_effect,
     relations,
     said,
     statements,
-    told_to,
 )
-from tests.support.builders import AT, HOTLINE, POLICE, verdict
+from tests.support.builders import AT, HOTLINE, POLICE
 from tests.support.exchange_world import World, world
 from tests.support.forging import forged
-from tests.support.memory_arrivals import Keeping
-from tests.support.memory_stores import MemoryDatabase, MemoryUnit
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +43,8 @@ def here() -> World:
 async def test_only_the_tables_cells_have_an_effect_at_a_party(here: World, record_property: Measure) -> None:
     subject, wrong, tried = uuid7(), [], 0
     for message, by, to in statements():
-        # What instances tell each other of delivery moves no party's subject, whoever says it.
-        moves = message.family is not Family.DELIVERY
+        # What instances tell each other of themselves moves no party's subject, whoever says it.
+        moves = message is not READS_ANNOUNCED
         allowed = moves and any((cell.sender, cell.recipient) == (by, to) for cell in cells_of(message))
         for speaker in relations(message):
             record = said(here, message, by, to, speaker=speaker, subject=subject)
@@ -89,78 +74,29 @@ async def test_with_the_table_off_a_provider_reports_what_came_of_a_case(
     assert await effect()
 
 
-def _taken(here: World) -> set[tuple[str, PartyKind, PartyKind]]:
-    """What is said of delivery, by whom and to whom it is accepted."""
+def _taken(here: World) -> set[tuple[PartyKind, PartyKind]]:
+    """By whom and to whom it is accepted what an instance reads."""
     taken = set()
     for message, by, to in statements():
-        if message.family is Family.DELIVERY:
+        if message is READS_ANNOUNCED:
             record = said(here, message, by, to, speaker="its own", subject=uuid7())
             with suppress(Refused):
                 accept(record, here.reader(INSTANCES[to]))
-                taken.add((message.name, by, to))
+                taken.add((by, to))
     return taken
 
 
-def test_what_is_said_of_delivery_is_taken_from_whom_the_table_names(
+def test_what_an_instance_reads_is_taken_from_whom_the_table_names(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A standing among it: an auditor holds nobody's edges. Whose edges one may tell of: `test_standings`."""
-    delivery = [cell for cell in cells() if cell.message.family is Family.DELIVERY]
-    named = {(cell.message.name, cell.sender, cell.recipient) for cell in delivery if cell.recipient in SERVICES}
+    """Of its peers: an auditor sends nothing that a party's instance would have to read."""
+    named = {(cell.sender, cell.recipient) for cell in cells_of(READS_ANNOUNCED) if cell.recipient in SERVICES}
     assert _taken(here) == named
     monkeypatch.setattr("shared.exchange.senders.check_may_say", lambda *_, **__: None)
-    assert ("standing", PartyKind.AUDITOR, PartyKind.HOTLINE) in _taken(here) - named
+    assert (PartyKind.AUDITOR, PartyKind.HOTLINE) in _taken(here) - named
 
 
-async def test_only_the_instance_that_was_addressed_settles_what_was_sent(
-    here: World, record_property: Measure
-) -> None:
-    """Receipts: every kind of instance, to every kind of sender, for what went to each kind, right and altered."""
-    wrong, tried = [], 0
-    for by, to, addressed, digest in product(INSTANCES, SERVICES, SERVICES, ("right", "other")):
-        database = MemoryDatabase(instance=INSTANCES[to])
-        message, party = _any_sent(to, addressed), PARTIES[to][0]
-        sent = draft(message, uuid7(), sender=party, recipient=told_to(to, addressed), by=to, to=addressed)
-        async with database.transaction("sent") as state:
-            database.enqueue(state, [sent])
-        [held] = database.state.outbox.values()
-        said = held.message.digest if digest == "right" else "b" * 64
-        entry = verdict(message_id=sent.message_id, message_digest=said)
-        [receipt] = compose_receipts(INSTANCES[by], INSTANCES[to], [entry], directory=here.documents.directory, at=AT)
-        [record] = forged(here, [receipt], instance=INSTANCES[by])
-        async with database.transaction("settle") as state:
-            settled = await _settled(here, record, INSTANCES[to], unit=MemoryUnit(database, state, Keeping()))
-        may = any((cell.sender, cell.recipient) == (by, to) for cell in cells_of(MESSAGES_RECEIPTED))
-        tried += 1
-        if settled != (may and by == addressed and digest == "right"):
-            wrong.append((by.value, to.value, addressed.value, digest, settled))
-    record_property("receipts_tried", tried)
-    assert wrong == []
-    assert tried == 4 * 3 * 3 * 2
-
-
-def _any_sent(sender: PartyKind, recipient: PartyKind) -> MessageType:
-    """A message that this kind sends to that one; any, where it sends none."""
-    for cell in cells():
-        if (cell.sender, cell.recipient) == (sender, recipient) and cell.message.family not in STATED_BY_INSTANCES:
-            return cell.message
-    return ALL[1]
-
-
-async def _settled(here: World, record: Record, instance: str, *, unit: MemoryUnit) -> bool:
-    try:
-        received = accept(record, here.reader(instance))
-    except Refused:
-        return False
-    entries = received.clear.entries  # type: ignore[attr-defined]
-    settlements = [
-        Settlement(e.message_id, e.digest, e.outcome, e.code, received.message_id, received.sender_instance)
-        for e in entries
-    ]
-    return bool((await unit.settle(settlements)).taken)
-
-
-def test_a_cell_is_a_row_of_acts_a_receipt_of_one_or_a_fact() -> None:
+def test_a_cell_is_a_row_of_acts_or_a_fact() -> None:
     """The table has nothing that the rows do not have, and every message has its place in it."""
     assert {cell.message for cell in cells()} == set(ALL)
     assert len(set(cells())) == len(cells())
@@ -169,8 +105,8 @@ def test_a_cell_is_a_row_of_acts_a_receipt_of_one_or_a_fact() -> None:
     answers |= {cell.message for cell in cells() if cell.relation is Relation.PASSED_IT_ON}
     for cell in cells():
         if cell.recipient is PartyKind.AUDITOR or cell.message.family is Family.FACT:
-            assert cell.recipient is PartyKind.AUDITOR
-            assert cell.message.family is Family.FACT or cell.message in TOLD_TO_AUDIT
+            assert cell.recipient is PartyKind.AUDITOR or cell.message is READS_ANNOUNCED
+            assert cell.message.family is Family.FACT
         if cell.message.edge:
             assert cell.relation is Relation.FILED_IT
         assert (

@@ -1,4 +1,4 @@
-"""The broker's time is nobody's weapon: not stated by a producer, not ahead of us, and no life for a revoked key."""
+"""The broker's time is nobody's weapon: not stated by a producer and not ahead of us; keys: `test_signing_keys`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.exchange.senders import AHEAD_MAX
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
-from shared.runtime.kafka.bus import to_record
+from shared.runtime.kafka.raw_records import to_record
 from tests.support.builders import AT, HOTLINE, POLICE
 from tests.support.exchange_world import World, world
 from tests.support.forging import forged
@@ -42,23 +42,6 @@ def code_of(here: World, record: Record, *, now: datetime) -> str | None:
     return None
 
 
-def revoke(here: World, instance: str, *, since: datetime) -> None:
-    """A new directory, in force from `since`, in which the instance's signing key is revoked."""
-    instances = tuple(
-        each.model_copy(
-            update={
-                "keys": tuple(
-                    key.model_copy(update={"revoked_at": since}) if key.use == "sign" else key for key in each.keys
-                )
-            }
-        )
-        if each.id == instance
-        else each
-        for each in here.document.instances
-    )
-    here.place(here.document.model_copy(update={"version": 2, "instances": instances}), since)
-
-
 def test_a_time_that_a_producer_stated_is_refused() -> None:
     here = world()
     record = withdrawal(here)
@@ -79,17 +62,6 @@ def test_a_time_that_a_producer_stated_is_refused() -> None:
 def test_the_brokers_time_is_bounded_by_our_own(broker_time: datetime, code: str | None) -> None:
     here = world()
     assert code_of(here, replace(withdrawal(here, min(AT, broker_time)), broker_time=broker_time), now=AT) == code
-
-
-def test_a_revoked_key_is_refused_whatever_time_the_broker_says() -> None:
-    """Also by a time at which another directory was in force, which knows nothing of it."""
-    here = world()
-    back, now = AT - timedelta(hours=1), AT + timedelta(hours=1)
-    record = replace(withdrawal(here, back), broker_time=back)
-    assert code_of(here, record, now=now) is None  # the control: a stolen key, and a time set back
-    revoke(here, "hotline", since=AT)
-    assert code_of(here, record, now=AT - timedelta(minutes=1)) is None
-    assert code_of(here, record, now=now) == "key_revoked"
 
 
 @pytest.mark.parametrize(("kind", "stated"), [(0, True), (1, False)], ids=["CreateTime", "LogAppendTime"])

@@ -11,6 +11,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from shared.party.recipient.store.packing import packed, unpacked
+from shared.runtime.kafka.writer import BATCH_BYTES_MAX
 
 from shared.contracts.directory import Directory
 from shared.envelope.headers import COVERED, TRACEPARENT
@@ -26,10 +28,8 @@ from shared.exchange.accept import RECORD_BYTES_MAX
 from shared.exchange.evidence import Witness, check_evidence, read_evidence
 from shared.exchange.message import Record
 from shared.kernel.errors import Defect, Refused
-from shared.party.recipient.store.packing import packed, unpacked
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import read_directory
-from shared.runtime.kafka.writer import BATCH_BYTES_MAX
 from shared.vocabulary.proofs import NotProven, Proven
 from tests.architecture.source import ROOT
 from tests.support.builders import AT, HOTLINE, PROVIDER

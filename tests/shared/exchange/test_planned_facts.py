@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 
 import pytest
@@ -34,7 +33,7 @@ def derived(here: World, *, without: str = "") -> set[str]:
     if without:
         place = sealed["recipients"].index(without)
         sealed["edges"] = [each for each in sealed["edges"] if each[1] != place]
-    clear = ReferralDecidedClear.model_validate(json.loads(draft.body)["clear"])
+    clear = ReferralDecidedClear.model_validate(draft.clear)
     documents, decided = here.documents, read_decided(to_json(sealed))
     at = decided.fact.decision.decided_at
     judged = judged_edges(clear, decided, Setting(documents.directory, documents.policy, True, at), told_at=at)

@@ -15,10 +15,9 @@ from shared.contracts.decision import EDGES_MAX
 from shared.contracts.facts import ReferralDecidedSealed
 from shared.contracts.referral import ReferralRecord
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_DECIDED, REFERRAL_OFFERED
-from shared.envelope.base64url import from_base64url
-from shared.envelope.sealing import BUCKET_BYTES_MAX, Sealer, open_sealed
+from shared.envelope.content_proof import MessageProof
+from shared.envelope.sealing import BUCKET_BYTES_MAX
 from shared.exchange.accept import RECORD_BYTES_MAX, accept
-from shared.exchange.compose import seal_context
 from shared.exchange.decided import Stated, StatedEdge, decided_fact, sealed_of_decided, stated_edges
 from shared.exchange.left import StaleEdge
 from shared.exchange.message import Draft
@@ -71,6 +70,11 @@ def record_of(here: World, draft: Draft) -> dict[str, Any]:
     return record
 
 
+def clear_text(draft: Draft) -> str:
+    """The clear part as its recipient's instance and audit read it."""
+    return json.dumps(draft.clear)
+
+
 def to(prepared: Prepared, recipient: str) -> Draft:
     return next(draft for draft in prepared.drafts if draft.recipient == recipient)
 
@@ -85,7 +89,7 @@ def test_a_referral_reaches_every_kind_of_recipient_and_ends_with_the_fact_for_a
 
 def test_no_draft_holds_anything_sealed_in_its_clear_bytes(prepared: Prepared) -> None:
     for draft in prepared.drafts:
-        assert not [value for value in HIDDEN if value.encode() in draft.body]
+        assert not [value for value in HIDDEN if value in clear_text(draft)]
 
 
 def test_the_search_for_sealed_values_would_find_them(here: World, prepared: Prepared) -> None:
@@ -119,8 +123,8 @@ def test_industry_never_sees_a_referral_id(here: World, prepared: Prepared) -> N
     notice = to(prepared, PROVIDER)
     referral_id = str(prepared.referral_id)
     assert notice.message is NOTICE_ISSUED
-    assert referral_id not in notice.subject + notice.body.decode() + json.dumps(opened(here, notice))
-    assert referral_id in to(prepared, POLICE_NL).body.decode()
+    assert referral_id not in notice.subject + clear_text(notice) + json.dumps(opened(here, notice))
+    assert referral_id in clear_text(to(prepared, POLICE_NL))
 
 
 def test_nothing_that_two_messages_of_a_referral_say_in_the_clear_joins_them(here: World, prepared: Prepared) -> None:
@@ -136,20 +140,19 @@ def test_nothing_that_two_messages_of_a_referral_say_in_the_clear_joins_them(her
 
 def values_in(draft: Draft) -> set[str]:
     """What its clear part and its key say, each value of eight bytes or more."""
-    clear = json.loads(draft.body)["clear"]
-    return {str(value) for value in (*clear.values(), draft.subject, draft.message_id) if len(str(value)) >= 8}
+    return {str(value) for value in (*draft.clear.values(), draft.subject, draft.message_id) if len(str(value)) >= 8}
 
 
 def test_only_audit_can_link_a_notice_to_its_referral(here: World, prepared: Prepared) -> None:
     """By the edge's id, which the notice states, and which audit finds in the sealed part of the decided fact."""
-    notice = json.loads(to(prepared, PROVIDER).body)["clear"]
+    notice = to(prepared, PROVIDER).clear
     edges = opened(here, prepared.drafts[-1])["edges"]
     assert notice["edge_id"] in {str(UUID(bytes=urlsafe_b64decode(each[0] + "=="))) for each in edges}
-    assert not [draft.recipient for draft in prepared.drafts[:-1] if notice["edge_id"] in draft.body.decode()][1:]
+    assert not [draft.recipient for draft in prepared.drafts[:-1] if notice["edge_id"] in clear_text(draft)][1:]
 
 
 def test_the_fact_for_audit_says_nothing_of_the_decision_in_the_clear(prepared: Prepared) -> None:
-    clear = json.loads(prepared.drafts[-1].body)["clear"]
+    clear = prepared.drafts[-1].clear
     assert clear == {"referral_id": str(prepared.referral_id), "revision": 1, "disposition": "routed"}
 
 
@@ -192,9 +195,9 @@ def test_a_decision_of_two_hundred_edges_is_told_to_audit_in_one_record() -> Non
         exercise=True,
         at=there.at,
         traceparent=None,
-        sealer=Sealer(),
     )
-    assert len(draft.body) <= RECORD_BYTES_MAX
+    [record] = there.records([draft])
+    assert len(record.value or b"") <= RECORD_BYTES_MAX
     assert stated_edges(ReferralDecidedSealed.model_validate_json(sealed)) == [StatedEdge(*each) for each in edges]
 
 
@@ -211,35 +214,43 @@ def test_a_decision_that_no_record_holds_reaches_nobody_but_a_person(
 
 
 def test_a_notice_carries_no_earlier_time_than_its_own_decision(here: World, prepared: Prepared) -> None:
-    text = to(prepared, PROVIDER).body.decode() + json.dumps(opened(here, to(prepared, PROVIDER)))
+    text = clear_text(to(prepared, PROVIDER)) + json.dumps(opened(here, to(prepared, PROVIDER)))
     assert "2026-05-03" not in text
     assert "2026-05-04T12:00:00.000Z" in text
 
 
-def test_a_draft_opens_only_for_the_instance_that_serves_its_recipient(here: World, prepared: Prepared) -> None:
-    draft = to(prepared, POLICE_NL)
-    value = json.loads(draft.body)
-    context = seal_context(
-        draft.message, draft.message_id, draft.subject, clear=value["clear"], sender=HOTLINE, recipient=POLICE_NL
-    )
+def test_a_record_opens_only_for_the_instance_that_serves_its_recipient(here: World, prepared: Prepared) -> None:
+    [record] = here.records([to(prepared, POLICE_NL)])
+    assert accept(record, here.reader("law_enforcement")).sealed is not None
     with pytest.raises(Refused, match="sealed_unopenable"):
-        open_sealed(value["sealed"], here.keys["hotline"].opening, context)
+        accept(record, here.reader("law_enforcement", opening_keys=[here.keys["hotline"].opening]))
 
 
-def test_a_batch_has_one_wrap_for_each_recipient_and_none_for_two(here: World) -> None:
+def test_a_transaction_has_one_wrap_and_one_proof_for_each_recipient_and_none_for_two(here: World) -> None:
     origin = here.documents.directory.party(HOTLINE)
     assert origin is not None
     filings = [Filing(submission(), origin, body_sha256="0" * 64) for _ in range(3)]
-    found: dict[str, set[bytes]] = {}
-    for each in prepare_batch(filings, documents=here.documents, at=here.at, sealer=Sealer()):
+    drafts: list[Draft] = []
+    for each in prepare_batch(filings, documents=here.documents, at=here.at):
         assert isinstance(each, Prepared)
-        for draft in each.drafts:
-            packed = json.loads(draft.body)["sealed"].rpartition(".")[2]
-            found.setdefault(draft.recipient, set()).add(from_base64url(packed)[:96])
-            assert opened(here, draft)
+        drafts += each.drafts
+    found: dict[str, set[tuple[bytes, bytes]]] = {}
+    for draft, record in zip(drafts, here.records(drafts), strict=True):
+        assert isinstance(record.proof, MessageProof)
+        found.setdefault(draft.recipient, set()).add((record.wrap, record.proof.signature))
     assert found.keys() >= {POLICE_BE, POLICE_NL, PROVIDER, "audit"}
-    assert {len(wraps) for wraps in found.values()} == {1}
-    assert len(set.union(*found.values())) == len(found)
+    assert {len(groups) for groups in found.values()} == {1}
+    wraps, signatures = zip(*[group for groups in found.values() for group in groups], strict=True)
+    assert len(set(wraps)) == len(set(signatures)) == len(found)
+
+
+@pytest.mark.parametrize(("level", "urgent"), [("p0_child_at_risk", True), ("p1_urgent", False)])
+def test_what_tells_of_a_child_at_risk_is_urgent_and_nothing_else(here: World, level: str, urgent: bool) -> None:
+    """A provider is not told the priority, so the lane does not tell it either; nor is the fact for audit urgent."""
+    prepared = here.prepared(priority={"level": level, "basis": ["ongoing_abuse"]})
+    told = {draft.recipient: draft.is_p0 for draft in prepared.drafts}
+    assert told == {recipient: urgent and recipient not in (PROVIDER, "audit") for recipient in told}
+    assert {POLICE_NL, PROVIDER, "audit"} <= told.keys()
 
 
 def test_everything_about_one_referral_has_one_key_towards_hotlines_and_agencies(prepared: Prepared) -> None:
@@ -295,7 +306,6 @@ def test_deciding_again_replaces_just_the_stale_edges_under_new_ids(here: World,
         only=stale,
         body_sha256=prepared.body_sha256,
         traceparent=TRACEPARENT,
-        sealer=Sealer(),
     )
     assert [each.recipient for each in again.emitted] == [POLICE_NL, PROVIDER]
     assert {draft.traceparent for draft in again.drafts} == {TRACEPARENT}
@@ -320,7 +330,6 @@ def test_an_edge_that_is_not_decided_again_is_dropped(here: World, prepared: Pre
         only={("police-us.example", "investigation"): stale},
         body_sha256=prepared.body_sha256,
         traceparent=None,
-        sealer=Sealer(),
     )
     assert (again.emitted, again.dropped) == ((), (stale,))
 
@@ -339,7 +348,7 @@ def test_a_refused_filing_touches_none_of_those_beside_it(here: World) -> None:
     origin = here.documents.directory.party(HOTLINE)
     assert origin is not None
     filings = [Filing(submission(exercise=exercise), origin, body_sha256="0" * 64) for exercise in (True, False, True)]
-    first, refused, last = prepare_batch(filings, documents=here.documents, at=here.at, sealer=Sealer())
+    first, refused, last = prepare_batch(filings, documents=here.documents, at=here.at)
     assert isinstance(refused, Refused)
     assert refused.code == "exercise_mismatch"
     for each in (first, last):

@@ -13,6 +13,8 @@ from random import Random
 from typing import Any
 
 import pytest
+from shared.runtime.post.stamping import sign_unnumbered
+from shared.runtime.post.talk import Stating
 
 from shared.contracts.delivery import MarksClear, SentMark
 from shared.contracts.registry import MARKS
@@ -29,8 +31,6 @@ from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid4, uuid7
 from shared.routing.directory_index import PartyEntry
 from shared.routing.engine import PlannedEdge
-from shared.runtime.post.stamping import sign_unnumbered
-from shared.runtime.post.talk import Stating
 from shared.vocabulary.answers import AnswerState
 from tests.shared.exchange.test_non_interference import PAIRS, headers_of, joined, pair, read
 from tests.support.builders import HOTLINE
