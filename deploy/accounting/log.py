@@ -116,7 +116,7 @@ class LogCheck:
                     offsets = {record.offset for record in records}
                     strange += [row for row in rows if row["offset"] not in offsets]
                     if all(record.broker_time < self.sealing_before for record in records):
-                        self.compared[_name(where)] = str(life), batch.arrived[-1].offset + 1
+                        self.compared[_name(where)] = str(life), verifier.resume_offset(following)
         strange += await self._rows(where, life, following, _OFFSET_MAX)
         is_lossy = any(row["kind"] == "loss" for row in strange)
         for difference in () if is_lossy else folded.differences(where.topic, first=bounds.first):

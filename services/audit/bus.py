@@ -17,7 +17,7 @@ from services.audit import intake
 from services.audit.acknowledgements import AckWriter
 from services.audit.domain.partitions import PartitionStatus
 from services.audit.domain.reading import Reading
-from services.audit.intake import StreamVerifier, pair_of
+from services.audit.intake import SEGMENT_RECORDS, StreamVerifier, pair_of
 from services.audit.ports import Entries, Partitions
 from shared.exchange.correspondents import pairs_of
 from shared.exchange.message import Record
@@ -207,8 +207,10 @@ class _Work:
             if (life := self.following.followed.get(place)) is not None:
                 by_place.setdefault(place, []).append(intake.with_topic_id(record, life.topic_id))
         batches = [self._verifiers[place].verify(of_place) for place, of_place in by_place.items()]
-        await intake.keep(batches, entries=self._entries, reading=reading)
-        self._read_to |= {place: of_place[-1].offset + 1 for place, of_place in by_place.items()}
+        if news := [batch for batch in batches if batch.arrived]:
+            await intake.keep(news, entries=self._entries, reading=reading)
+        for place, of_place in by_place.items():
+            self._read_to[place] = max(self._read_to[place], of_place[-1].offset + 1)
 
     async def begin(self, seen: Seen, now: datetime) -> Mapping[Coordinate, PartitionStatus]:
         """Follow what is there and not followed in its present life, from where it was left. How each stands then."""
@@ -224,9 +226,11 @@ class _Work:
         for place, (offset, _) in found.items():
             pair = pair_of(place.topic)
             assert pair is not None
-            self._verifiers[place] = StreamVerifier(pair, Lane(place.partition), self._keys)
+            self._verifiers[place] = StreamVerifier(pair, Lane(place.partition), self._keys, next_offset=offset)
             self._ends[place], self._read_to[place] = bounds[place].end, offset
-        following.begin({place: (begun[place], offset) for place, (offset, _) in found.items()})
+        # The proof of what comes next may lie before it.
+        starts = {place: max(bounds[place].first, offset - SEGMENT_RECORDS) for place, (offset, _) in found.items()}
+        following.begin({place: (begun[place], start) for place, start in starts.items()})
         return {place: beginning.status for place, (_, beginning) in found.items()}
 
 

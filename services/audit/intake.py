@@ -31,6 +31,7 @@ from shared.messaging.exceptions import Outcome, Taken
 from shared.messaging.ports import Composer, MessagingTx, Subjects
 from shared.messaging.reception import Arrived, ArrivedRecord, observe_batch, observe_copies
 from shared.messaging.scope import Scope
+from shared.messaging.sending import SEGMENT_MESSAGES_MAX
 from shared.messaging.streams import LANES, Incoming, Lane, Pair
 from shared.messaging.upkeep import give_ack
 from shared.runtime.delivery.arriving import ArrivalReader
@@ -40,6 +41,8 @@ from shared.runtime.kafka.bounds import Bounds, Coordinate
 #: Audit has no subjects and sends no numbered message.
 _SUBJECTS: Final = cast(Subjects, None)
 _COMPOSER: Final = cast(Composer, None)
+#: A segment with its proof record: so far before its position a reader finds the proof of the records that come next.
+SEGMENT_RECORDS: Final = SEGMENT_MESSAGES_MAX + 1
 #: The codes of records that may be copies of another pair's messages.
 _NOT_OF_PAIR: Final = frozenset({"topic_wrong", "proof_missing"})
 
@@ -66,11 +69,15 @@ class StreamBatch:
 
 
 class StreamVerifier:
-    """Verifies one partition from the position where it was begun. In audit's own topics, copies are verified too."""
+    """Verifies one partition. In audit's own topics, copies of other pairs' messages are verified too.
 
-    def __init__(self, pair: Pair, lane: Lane, keys: SigningKeys) -> None:
+    Records below `next_offset` are verified for the proofs among them alone: they were kept before.
+    """
+
+    def __init__(self, pair: Pair, lane: Lane, keys: SigningKeys, *, next_offset: int = 0) -> None:
         self._pair = pair
         self._lane = lane
+        self._next_offset = next_offset
         self._own = PartitionVerifier(pair, lane, keys)
         self._copies = CopyVerifier(pair.writer, keys) if pair.addressee == AUDIT else None
         self._reader, self._copy_reader = ArrivalReader(), ArrivalReader()
@@ -80,13 +87,23 @@ class StreamVerifier:
     def verify(self, records: Iterable[Record]) -> StreamBatch:
         """Return the records as a batch. Each has the id of its topic."""
         batch = StreamBatch(self._pair, self._lane)
-        last: RawRecord | None = None
         for record in records:
             assert record.topic_id is not None
-            last = RawRecord(record.topic_id, record.offset, record.broker_time, tuple(record.headers), record.value)
-            self._add(batch, record, last)
-        self._stay(batch, last)
+            raw = RawRecord(record.topic_id, record.offset, record.broker_time, tuple(record.headers), record.value)
+            if record.offset < self._next_offset:
+                self._add(StreamBatch(self._pair, self._lane), record, raw)
+            else:
+                self._add(batch, record, raw)
         return batch
+
+    def resume_offset(self, next_offset: int) -> int:
+        """Return the offset from which a new verifier can prove what comes at `next_offset`.
+
+        Inside a segment it is that of the segment's proof record.
+        """
+        proven = self._own.proven
+        is_inside = proven is not None and self._number < proven.first + len(proven.digests) - 1
+        return self._own.proof_offset if is_inside else next_offset
 
     def _add(self, batch: StreamBatch, record: Record, raw: RawRecord) -> None:
         proven = self._own.proven
@@ -120,16 +137,6 @@ class StreamVerifier:
             return verified
         (copy,) = self._copies.verify([raw])
         return copy
-
-    def _stay(self, batch: StreamBatch, last: RawRecord | None) -> None:
-        """Leave the position at the proof record of a segment that has more messages.
-
-        A reader that begins there again can prove them, and drops those that it has taken.
-        """
-        proven = self._own.proven
-        if last is None or proven is None or self._number == proven.first + len(proven.digests) - 1:
-            return
-        batch.arrived.append(ArrivedRecord(last.topic_id, self._own.proof_offset - 1, last.broker_time, None))
 
 
 class _Observer:
@@ -184,7 +191,7 @@ async def _observe(tx: MessagingTx, batch: StreamBatch, now: datetime) -> list[O
 async def begin(
     held: Mapping[Coordinate, tuple[UUID, Bounds]], *, entries: Entries, now: datetime
 ) -> dict[Coordinate, tuple[int, Beginning]]:
-    """Return from where to read partitions on, and keep what was lost of them since.
+    """Return the next offset of partitions, and keep what was lost of them since.
 
     `held`: for each partition of a pair's topic the topic's id, and the offsets that it holds. Raises `Unavailable`.
     """
