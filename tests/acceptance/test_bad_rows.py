@@ -18,9 +18,10 @@ ROWS, BAD_AT = 1000, 617
 QUIET_S_MAX = 300.0
 
 _APPLIED = """
-SELECT count(DISTINCT referral_id) AS n FROM edge
-JOIN (SELECT message_id, outcome FROM settled UNION ALL SELECT message_id, outcome FROM outbox) AS s USING (message_id)
-WHERE referral_id = ANY($1::uuid[]) AND outcome = 'applied'
+SELECT count(DISTINCT e.referral_id) AS n FROM edge AS e
+JOIN stream_account AS s ON (s.peer, s.incarnation, s.lane) = (e.instance, e.incarnation, e.lane)
+WHERE e.referral_id = ANY($1::uuid[]) AND e.number <= s.taken
+  AND NOT EXISTS (SELECT FROM outcome_account AS o WHERE o.message_id = e.message_id)
 """
 _OFFERS = "SELECT count(*) AS n FROM offer WHERE referral_id = ANY($1::uuid[]) AND party = $2"
 

@@ -150,13 +150,13 @@ async def failed(exchange: Exchange, mark: str) -> str:
 
 
 async def parked(exchange: Exchange, mark: str) -> int:
-    """Offers that the agency's own code fails on: parked with their bodies. An agency is sent every field there is."""
+    """Offers that the agency's own code fails on: dead letters, kept as they came. They have every field there is."""
     async with exchange.client(HOTLINE) as hotline, nothing_fits(exchange, "law_enforcement", "case_edge"):
         filed = await hotline.submit_batch([marked(mark, number) for number in range(TIMES)])
         await exchange.until_quiet()
     offers = """
-        SELECT count(*) AS n FROM outbox AS o JOIN edge USING (message_id)
-        WHERE o.outcome = 'parked' AND edge.recipient = $1 AND referral_id = ANY($2::uuid[])
+        SELECT count(*) AS n FROM outcome_account AS o JOIN edge USING (message_id)
+        WHERE o.outcome = 'dead' AND edge.recipient = $1 AND referral_id = ANY($2::uuid[])
     """
     rows = await exchange.count_as_accountant("hotline", offers, AGENCY, [each.referral_id for each in filed])
     return int(rows[0]["n"])
@@ -200,14 +200,14 @@ async def marks(exchange: Exchange) -> AsyncIterator[Marks]:
     await until(partial(found_in, exchange.state, "spans-", planted))
     yield Marks(hidden, dict.fromkeys(STORES, planted) | {"kafka/data": referral_id, "logs": request_id})
     # Others use this exchange after us, and look whether anything waits: the cause is mended, so it need not.
-    replayed = operated(exchange, "quarantine", "replay", "law_enforcement", "--all")["replayed"]
-    assert [*replayed.values()] == ["done"] * TIMES
+    retried = operated(exchange, "dead-letters", "retry", "law_enforcement", "--all")["retried"]
+    assert [*retried.values()] == ["done"] * TIMES
     await until(partial(none_parked, exchange))
 
 
 async def none_parked(exchange: Exchange) -> bool:
-    """Whether the origin knows of no message that its recipient has parked."""
-    return not await exchange.count_as_accountant("hotline", "SELECT 1 FROM outbox WHERE outcome = 'parked'")
+    """Whether the origin knows of no message that its recipient has as a dead letter."""
+    return not await exchange.count_as_accountant("hotline", "SELECT 1 FROM outcome_account WHERE outcome = 'dead'")
 
 
 async def found_in(state: Path, store: str, mark: str) -> bool:

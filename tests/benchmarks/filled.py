@@ -24,13 +24,17 @@ from services.industry.store import PostgresNotices
 from services.law_enforcement import store as law_enforcement
 from services.law_enforcement.store import PostgresCases
 from shared.party.origin.store import attention, edges, filing, finding, referrals
-from shared.party.recipient.store.items import ItemTable
 from shared.runtime.database import feed, feed_reading, idempotency
 from shared.runtime.database.partitions import MONTHS_AHEAD, make_months
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.post import outbox
-from shared.runtime.watch import metrics
-from tests.benchmarks import filled_attention, filled_audit, filled_finding, filled_loops, filled_places
+from tests.benchmarks import (
+    filled_attention,
+    filled_audit,
+    filled_finding,
+    filled_loops,
+    filled_places,
+    filled_streams,
+)
 from tests.benchmarks.filled_attention import PRIORITY
 from tests.benchmarks.filled_finding import SENDER
 
@@ -43,11 +47,11 @@ PAGE: Final = 50
 #: Of a ciphertext: about what a record of one item takes.
 CONTENT_BYTES: Final = 700
 #: Tables that say what a service is about to do.
-_PRESENT: Final = ("outbox", "lane", "lane_end", "cursor", "partition_state")
+_PRESENT: Final = ("stream_pair", "stream", "segment", "receive_state", "exception", "topic_life", "partition_state")
 #: The tables that grow with what is filed.
 _LARGE: Final = frozenset(
-    {"referral", "edge", "offer", "notice", "case_file", "case_edge", "event", "idempotency", "outbox", "settled"}
-    | {"inbox", "entry", "link", "receipted", "answer_act", "case_act", "clocked", *filled_places.TABLES}
+    {"referral", "edge", "offer", "notice", "case_file", "case_edge", "event", "idempotency", "entry", "outcome"}
+    | {"link", "answer_act", "case_act", "clocked", *filled_places.TABLES, *filled_streams.LARGE}
 )
 #: A page reads its own rows. Of a set hardly larger it may read all, and sort them.
 _PAGE_ROWS: Final = 6 * PAGE
@@ -62,8 +66,6 @@ _ID = (
     " || lpad(to_hex(i), 12, '0'))::uuid"
 )
 _AGO = f"timestamptz '{END.isoformat()}' - ({{rows}} - i) * interval '63072000 s' / {{rows}}"
-#: Its number among those of its party: dense, as senders count.
-_NUMBER = f"row_number() OVER (PARTITION BY {_PARTY} ORDER BY i)"
 _BYTES = "decode(repeat('ab', {content}), 'hex')"
 _PROOF = "decode(repeat('cd', {content}), 'hex')"
 _EVENT = f"""
@@ -104,41 +106,6 @@ INSERT INTO data_key (subject, wrapped)
 SELECT {_ID}, decode(repeat('ef', 60), 'hex') FROM generate_series(1, {{rows}}) AS i
 """,
 )
-#: What one recipient has not receipted, a tenth of it not even appended; and as much that others have.
-_POST = (
-    f"""
-INSERT INTO outbox (message_id, lane, position, segment, index, type, subject, sender, recipient, epoch, sequence,
-                    digest, created_at, done)
-SELECT gen_random_uuid(), 'law_enforcement', i, i / 10, i % 10, 'causeway.referral_offered.v1', {_ID}::text, {_PARTY},
-       'agency.example', '01990000-0000-7000-8000-000000000000', i, repeat('d', 64), {_AGO}, false
-FROM generate_series(1, {{rows}}) AS i
-""",
-    f"""
-INSERT INTO settled (message_id, type, sender, recipient, lane, epoch, sequence, digest, outcome, settled_at)
-SELECT {_ID}, 'causeway.notice_issued.v1', {_PARTY}, 'provider.example', 'industry',
-       '01990000-0000-7000-8000-000000000000', {_NUMBER}, repeat('d', 64), 'applied', {_AGO}
-FROM generate_series(1, {{rows}}) AS i
-""",
-    "INSERT INTO lane_end (lane, last) VALUES ('law_enforcement', {rows})",
-    "INSERT INTO lane (lane, appended) VALUES ('law_enforcement', {rows} * 9 / 10)",
-)
-#: What was applied of one sender, who holds nothing of it any more.
-_INBOX = (
-    f"""
-INSERT INTO inbox (message_id, sender, sender_instance, recipient, epoch, sequence, type, subject, digest, topic,
-                   partition, "offset", broker_time, topic_id, said, content, received_at)
-SELECT {_ID}, {_PARTY}, 'other', 'us.example', '01990000-0000-7000-8000-000000000000', {_NUMBER},
-       'causeway.case_closed.v1', {_ID}::text, repeat('d', 64), 'causeway.inbox.us.other.v1', 0, i, {_AGO},
-       '01990000-0000-7000-8000-000000000001', gen_random_uuid(), repeat('e', 64), {_AGO}
-FROM generate_series(1, {{rows}}) AS i
-""",
-    f"""
-INSERT INTO pair_taken (sender, recipient, epoch, instance, high, holes, released)
-SELECT DISTINCT {_PARTY}, 'us.example', '01990000-0000-7000-8000-000000000000'::uuid, 'other', {{rows}},
-       '{{{{}}}}'::int8multirange, {{rows}}
-FROM generate_series(1, least({{rows}}, 10000)) AS i
-""",
-)
 _INDEXES = """
 SELECT c.relname AS name, replace(pg_get_indexdef(c.oid), ' ON ONLY ', ' ON ') AS made
 FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
@@ -175,20 +142,22 @@ def _words(table: str, key: str, sender: str, *, begun: str, done: str) -> dict[
 
 _CLOCKED, _PLACES = filled_loops.clocked(id_=_ID, party=_PARTY, ago=_AGO), filled_loops.places(party=_PARTY)
 _LYING: Final = filled_places.of_notices(party=_PARTY)
+_SENT: Final = filled_streams.sent(ago=_AGO)
+_RECEIVED: Final = filled_streams.received(id_=_ID, party=_PARTY, ago=_AGO)
 
 #: By kind of service: what fills it, and the words of it that differ.
 _FILLS: Final[Mapping[str, tuple[Sequence[str], Mapping[str, str]]]] = {
     "hotline": (
-        (*_REFERRALS, filled_attention.ANSWERED, _PLACES, _ITEM, _EVENT, _FEEDS, _KEYS, *_POST, *_INBOX, _CLOCKED),
+        (*_REFERRALS, filled_attention.ANSWERED, _PLACES, _ITEM, _EVENT, _FEEDS, _KEYS, *_SENT, *_RECEIVED, _CLOCKED),
         _words("offer", "referral_id", "origin", begun="offered", done="withdrawal_acknowledged"),
     ),
     "industry": (
-        (*_REFERRALS, filled_attention.ANSWERED, _PLACES, _ITEM, _FEEDS, *_INBOX, _CLOCKED, *_LYING),
+        (*_REFERRALS, filled_attention.ANSWERED, _PLACES, _ITEM, _FEEDS, *_RECEIVED, _CLOCKED, *_LYING),
         _words("notice", "notice_id", "notifier", begun="issued", done="actioned")
         | {"more": ", language", "values": ", 'en'"},
     ),
     "law_enforcement": (
-        (*_CASES, _EVENT, _FEEDS, *_INBOX, _CLOCKED, *filled_places.of_cases(party=_PARTY)),
+        (*_CASES, _EVENT, _FEEDS, *_RECEIVED, _CLOCKED, *filled_places.of_cases(party=_PARTY)),
         _words("case_file", "referral_id", "origin", begun="offered", done="closed"),
     ),
     "audit": (filled_audit.statements(id_=_ID, party=_PARTY, ago=_AGO), {}),
@@ -277,8 +246,8 @@ def questions(service: str, rows: int) -> Iterator[Question]:
     """Every look of a service that a party waits for."""
     one, half = _numbered(rows), rows // 2
     if service == "audit":
-        scope, large = RowScope((), "auditor", "read"), _LARGE | {"pair_taken"}
-        return (yield from (Question(*each[:3], scope, each[3], large=large) for each in filled_audit.looks(one, half)))
+        scope = RowScope((), "auditor", "read")
+        return (yield from (Question(*each[:3], scope, each[3]) for each in filled_audit.looks(one, half)))
     if service in ("hotline", "industry"):
         yield from _of_origin(rows, half)
     table = {"hotline": PostgresOffers, "industry": PostgresNotices, "law_enforcement": PostgresCases}[service].table
@@ -287,7 +256,7 @@ def questions(service: str, rows: int) -> Iterator[Question]:
         for name, statement, asked in filled_finding.of_items(table, party, begun, half=half, end=END, limit=PAGE + 1):
             yield Question(name, statement, asked, _reading(party), _PAGE_ROWS)
         yield from _waiting("open and at risk", table.attention, party)
-    yield from _by_itself(service, table, rows)
+    yield from _by_itself(service, rows)
     yield Question("one item", table.one, (one,), _reading(BIG), 4)
     yield Question("items to act on", table.find, ([one],), _reading(BIG), 8)
     ids = [subject(n, rows) for n in range(half, half + PAGE)]
@@ -303,16 +272,17 @@ def questions(service: str, rows: int) -> Iterator[Question]:
             yield Question(name, feed_reading._ABOVE, (party, above, PAGE), _reading(party), _PAGE_ROWS)
     yield Question("what waits for a number", feed._WAITING, (), RowScope((), "service", "number"), 4)
     if service == "hotline":
-        yield Question("readiness: how long the oldest waits", metrics._OLDEST, ([], []), RowScope((), "", ""), 8)
-        waiting = ("law_enforcement", 500)
-        yield Question("what is appended next", outbox._WORK, waiting, RowScope((), "", ""), 1000, batch=True)
+        for name, statement, asked, rows_max in filled_streams.of_sender(rows):
+            yield Question(name, statement, asked, RowScope((), "", ""), rows_max, batch=True)
         yield Question("an idempotency key", idempotency._HELD, ([BIG], [b"x" * 32]), _reading(BIG), 4)
 
 
-def _by_itself(service: str, table: ItemTable, rows: int) -> Iterator[Question]:
+def _by_itself(service: str, rows: int) -> Iterator[Question]:
     """What its loops ask all day, however little there is to do."""
+    for name, statement, asked, rows_max in filled_streams.of_recipient(_numbered(rows)):
+        yield Question(name, statement, asked, _APPLYING, rows_max, batch=True)
     newest = rows - 100 if service != "law_enforcement" else None
-    for name, statement, asked, rows_max in filled_loops.asked(table, _numbered(rows), END, _APPLYING.parties, newest):
+    for name, statement, asked, rows_max in filled_loops.asked(END, _APPLYING.parties, newest):
         yield Question(name, statement, asked, _APPLYING, rows_max, batch=True)
 
 

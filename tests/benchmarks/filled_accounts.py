@@ -21,9 +21,9 @@ from typing import Final
 
 import asyncpg
 
+from deploy.accounting.book import opened
 from deploy.accounting.books import Books
 from deploy.accounting.sealed import Sealed, sealable
-from deploy.accounting.book import opened
 from deploy.operator.retention import apply
 from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
 from shared.runtime.database.migrate import upgrade

@@ -1,4 +1,4 @@
-"""What an instance asks by itself all day, in stores filled by SQL: for delivery, clocks, places named twice.
+"""What an instance asks by itself all day, in stores filled by SQL: for clocks, and places named twice.
 
 An edge in twenty is open, and is looked at within the days that come.
 """
@@ -7,20 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Final
-from uuid import UUID
 
-from shared.contracts.delivery import HOLES_MAX, ROWS_MAX
-from shared.contracts.facts import RECEIPT_ENTRIES_MAX
 from shared.exchange.locations import FORMS
-from shared.party.origin.store import edges, locations, standings
+from shared.party.origin.store import edges, locations
 from shared.party.origin.use_cases.again import DUE_MAX, PAUSES
-from shared.party.recipient.store.items import ItemTable
-from shared.runtime.post import admitted, sent_book, taken
 from shared.runtime.timers import timers
-
-#: Of what a page of a standing says, so many rows are read for each: the message, the item, whether it was taken back.
-_STANDS_ROWS: Final = 4 * ROWS_MAX
 
 
 def clocked(*, id_: str, party: str, ago: str) -> str:
@@ -46,24 +37,14 @@ FROM generate_series(1, {{rows}}) AS i GROUP BY 1
 _Asked = tuple[str, str, Sequence[object], int]
 
 
-def asked(table: ItemTable, one: UUID, end: datetime, parties: Sequence[str], newest: int | None) -> Iterator[_Asked]:
+def asked(end: datetime, parties: Sequence[str], newest: int | None) -> Iterator[_Asked]:
     """All of it; `newest` is how far an origin has looked at places, None where there is no origin."""
-    yield from (*_of_delivery(one), *_of_clocks(end), *_of_standing(table))
+    yield from _of_clocks(end)
     if newest is not None:
         yield "edges to decide again", edges._DUE, (end, DUE_MAX, [], end + 2 * max(PAUSES)), 4
         # All that lies there was answered for good.
         yield "what has moved", edges._LEFT_BEHIND, ("agency9.example", "law_enforcement", [], DUE_MAX), 4
-        ids = [UUID(int=number) for number in range(RECEIPT_ENTRIES_MAX)]
-        yield "what was taken late", standings._TAKEN_LATE, (ids, ids, ids, ["industry"] * len(ids)), 4
         yield from _of_places(parties, newest)
-
-
-def _of_delivery(one: UUID) -> Iterator[_Asked]:
-    """What consumer and relay ask beside messages that come."""
-    yield "which numbers were taken", taken._MARKS, ("other", HOLES_MAX), 100
-    yield "which numbers were given", sent_book._SENT_MARKS, ("law_enforcement",), 200
-    yield "what is wanted again", taken._NEEDS, (taken.NEEDS_MAX,), 4
-    yield "messages that came before", admitted._STORED, ([one],), 4
 
 
 def _of_clocks(end: datetime) -> Iterator[_Asked]:
@@ -74,8 +55,3 @@ def _of_clocks(end: datetime) -> Iterator[_Asked]:
 def _of_places(parties: Sequence[str], newest: int) -> Iterator[_Asked]:
     yield "places not looked at yet", locations._BEHIND, (parties, max(FORMS)), 2 * len(parties)
     yield "what may name a place", locations._NEW, (parties[0], newest, locations.BATCH, [], []), 4 * locations.BATCH
-
-
-def _of_standing(table: ItemTable) -> Iterator[_Asked]:
-    of = "other", UUID(int=0), ROWS_MAX, ["causeway.case_closed.v1"]
-    yield "what is held of another instance", table.held, of, _STANDS_ROWS

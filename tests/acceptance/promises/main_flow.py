@@ -47,13 +47,13 @@ MAIN_FLOW = (
         verb="the_demo_adds_up",
     ),
     Line(
-        "A deleted inbox row, an offset that audit skipped and a forged receipt are each named with their coordinates, "
+        "A recipient that went back, an entry that audit lacks and a forged outcome are each named with their coordinates, "
         "exit code 1",
         tests_of(
             _ACCOUNTING,
-            "test_a_deleted_inbox_row_is_named",
+            "test_a_receive_state_that_went_back_is_named",
             "test_an_entry_that_audit_lacks_is_named_by_its_place_and_by_its_message",
-            "test_a_forged_receipt_is_named",
+            "test_a_forged_outcome_is_named",
         ),
     ),
     Line(

@@ -1,0 +1,105 @@
+"""What fills the tables of messaging by SQL, and what an instance asks of them all day.
+
+One recipient has acknowledged nothing, and a tenth is not even appended; one writer's subjects are all held here, and
+one message in a hundred waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+from uuid import UUID
+
+from shared.messaging.store import exceptions, incoming, segments
+from shared.messaging.streams import Lane
+from shared.runtime.delivery import tracks
+from shared.runtime.delivery.tracks import TrackKey, TrackSide
+from shared.runtime.watch import metrics
+
+INCARNATION: Final = UUID("01990000-0000-7000-8000-000000000000")
+SLOW: Final = "law_enforcement"
+WRITER: Final = "other"
+#: Messages of one segment.
+_TOGETHER: Final = 10
+#: One message in so many waits.
+_WAITS: Final = 100
+#: The tables that grow with what is filed. Segments have a partition a day, and one for the others.
+LARGE: Final = frozenset({"segment", "segment_rest", "track", "held_edge", "exception"})
+
+
+def sent(*, ago: str) -> Sequence[str]:
+    """Fills the streams to one recipient: `{rows}` messages, segments of ten."""
+    return (
+        f"""
+INSERT INTO stream_pair (peer, incarnation, is_audited, probe_pause_s, is_limited, source_count)
+VALUES ('{SLOW}', '{INCARNATION}', true, 60, false, 0)
+""",
+        f"""
+INSERT INTO stream (peer, lane, incarnation, last, chain, sent, moved_at, acked, audit_acked, kept_above, kept_chain,
+                    is_full, p0_last)
+SELECT '{SLOW}', lane, '{INCARNATION}', lane * {{rows}}, decode(repeat('ab', 32), 'hex'), lane * {{rows}} * 9 / 10,
+       now(), 0, 0, 0, decode(repeat('ab', 32), 'hex'), false, 0
+FROM generate_series(0, 1) AS lane
+""",
+        f"""
+INSERT INTO segment (day, peer, incarnation, lane, first, count, chain_before, message_ids, digests, proof, content)
+SELECT ({ago})::date, '{SLOW}', '{INCARNATION}', 1, (i - 1) * {_TOGETHER} + 1, {_TOGETHER},
+       decode(repeat('ab', 32), 'hex'), decode(repeat('0199', {8 * _TOGETHER}), 'hex'),
+       decode(repeat('cd', {32 * _TOGETHER}), 'hex'), decode(repeat('ef', 400), 'hex'),
+       decode(repeat('ab', {{content}} * {_TOGETHER}), 'hex')
+FROM generate_series(1, {{rows}} / {_TOGETHER}) AS i
+""",
+    )
+
+
+def received(*, id_: str, party: str, ago: str) -> Sequence[str]:
+    """Fills what is held of one writer: tracks, edges, its streams, and messages that wait."""
+    return (
+        f"""
+INSERT INTO track (peer, side, subject, item, owner, other, acts)
+SELECT '{WRITER}', 0, {id_}, {id_}, {party}, 'us.example', ARRAY[gen_random_uuid()]
+FROM generate_series(1, {{rows}}) AS i
+""",
+        f"""
+INSERT INTO held_edge (subject, edge_id, peer, revision, content)
+SELECT {id_}, {id_}, '{WRITER}', 1, decode(repeat('ab', 32), 'hex') FROM generate_series(1, {{rows}}) AS i
+""",
+        f"""
+INSERT INTO receive_state (writer, addressee, incarnation, urgent_chain, urgent_through, urgent_next_offset,
+                           urgent_is_stopped, urgent_has_gap, ordinary_chain, ordinary_through, ordinary_next_offset,
+                           ordinary_is_stopped, ordinary_has_gap, owes_ack, is_urgent, closed_count, revision)
+VALUES ('{WRITER}', 'us', '{INCARNATION}', decode(repeat('ab', 32), 'hex'), 0, 0, false, false,
+        decode(repeat('ab', 32), 'hex'), {{rows}}, {{rows}}, false, false, false, false, 0, 1)
+""",
+        f"""
+INSERT INTO exception (message_id, writer, incarnation, lane, number, chain, role, kind, subject, acts, outcome, code,
+                       record, "offset", broker_at, opened_at)
+SELECT {id_}, '{WRITER}', '{INCARNATION}', 1, i, decode(repeat('ab', 32), 'hex'), 'answer', 'case_closed', {id_},
+       ARRAY[gen_random_uuid()], 'waiting', 'act_missing', decode(repeat('ab', 900), 'hex'), i, {ago}, {ago}
+FROM generate_series({_WAITS}, {{rows}}, {_WAITS}) AS i
+""",
+    )
+
+
+#: Its name, the statement, what it asks for, and how many rows it may read.
+_Asked = tuple[str, str, Sequence[object], int]
+
+
+def of_sender(rows: int) -> Iterator[_Asked]:
+    """What the relay and readiness ask."""
+    stream = SLOW, INCARNATION, int(Lane.ORDINARY)
+    yield "readiness: how long the oldest waits", metrics._OLDEST, (), 16
+    yield "what is appended next", segments._LIST, (*stream, rows * 9 // 10, 500), 200
+    yield "the chain after a number", segments._CHAIN, (*stream, rows // 2), 4
+
+
+def of_recipient(one: UUID) -> Iterator[_Asked]:
+    """What the consumer asks beside messages that come."""
+    statement, *keys = tracks._LOAD.bind(keys=tracks._KEY.rows([TrackKey(WRITER, TrackSide.HELD, one)]))
+    yield "the track of a message", statement, keys, 4
+    yield "an edge that is held", tracks._EDGES, ([one], [one]), 4
+    yield "the streams of a writer", incoming._LOAD, (WRITER, "us"), 2000
+    subject = exceptions._LIST.format(filters="subject = ANY($1::uuid[])")
+    yield "what waits of a subject", subject, ([one],), 4
+    page = exceptions._LIST.format(filters="(opened_at, message_id) > ('-infinity', $1)")
+    yield "the oldest that wait", f"{page} LIMIT 50", (UUID(int=0),), 100
