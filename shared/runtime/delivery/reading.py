@@ -144,13 +144,13 @@ class InboxReader:
 
     def assignment(self) -> frozenset[Coordinate]:
         """Return the partitions that this process reads now."""
-        return frozenset(self._partitions)
+        return frozenset(self._partitions if self.door.is_open else ())
 
     def check(self) -> Check:
         """Ready: it has partitions, and no batch hangs; also without a broker, which `reason` names."""
         if self._waits_for:
             return Check("bus", True, self._waits_for)
-        if not self._partitions:
+        if not self.assignment():
             return Check("bus", False, "no_partitions")
         if self._busy_since is not None:
             busy_s = (self._clock.now() - self._busy_since).total_seconds()

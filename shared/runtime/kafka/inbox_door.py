@@ -94,11 +94,16 @@ class InboxDoor:
             fetch_all(subscriber.consumer)
             wait_for_records(subscriber.consumer)
             for where, offset in at.items():
-                self._consumer.seek(TopicPartition(*where), offset)
+                subscriber.consumer.seek(TopicPartition(*where), offset)
             yield
         finally:
             await broker.stop()
             self._subscriber = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it reads."""
+        return self._subscriber is not None
 
     def pause(self, where: Coordinate) -> None:
         """Fetch no more of a partition."""

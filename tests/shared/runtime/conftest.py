@@ -20,9 +20,7 @@ from shared.kernel.ids import uuid7
 from shared.runtime.database.migrate import upgrade
 from shared.runtime.database.transactions import Database
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.post.numbering import Numbering
 from shared.runtime.watch.logs import configure_logs
-from tests.shared.runtime.builders import KEY
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +36,6 @@ async def database_url(stack: DevStack) -> str:
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     opened = Database(database_url)
-    opened.last_step = Numbering("industry", KEY)
     yield opened
     await opened.close()
 
@@ -56,7 +53,7 @@ def new_topic(stack: DevStack) -> Callable[..., str]:
 
     def make(partitions: int = 2, name: str | None = None) -> str:
         topic = name or f"edges.{uuid7()}"
-        config = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": "131072"}
+        config = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": "1048576"}
         admin.create_topics([NewTopic(topic, partitions, 1, config=config)])[topic].result()
         # The controller has answered; the broker that is asked next hears of it a moment later.
         deadline = time.monotonic() + 60
