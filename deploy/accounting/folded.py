@@ -1,4 +1,4 @@
-"""What audit counts by the day, marks and what is nobody's, against Kafka, while it has all of that day's."""
+"""Records without a number, which audit counts by the day, against Kafka while it has all records of that day."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What must be so that what was promised survives a power failure: PostgreSQL's commits, Kafka's acknowledgements.
+"""Durability after a power failure: PostgreSQL's commits and Kafka's acknowledged records.
 
-A 202 promises that PostgreSQL has it on its disk. Kafka need not keep what it acknowledged, since its senders hold it
-until marks have passed it; but what it loses comes late, and what audit had not read is named as lost. So a record is
-on two brokers before it is acknowledged (every producer asks for `acks=all`), or on the disk of the only one.
+A 202 promises that PostgreSQL has the message on its disk. Kafka may lose acknowledged records: their writers keep
+them until the recipient and audit have acknowledged them, and append them again. Such records arrive late. So a record
+is on two brokers before Kafka acknowledges it (every producer asks for `acks=all`), or on the disk of the only one.
 """
 
 from __future__ import annotations

@@ -63,6 +63,12 @@ clocks AS (
 ), timers AS (
     DELETE FROM timer AS t USING clocks AS k WHERE (t.edge_id, t.party) = (k.edge_id, k.party)
 )"""
+#: Peers are told nothing of a subject that was erased here.
+_TRACKS: Final = """
+tracks AS (
+    UPDATE track AS t SET acts = '{{}}', is_erased = true FROM ended
+    WHERE t.item = ended.subject AND ended.party IN (t.owner, t.other) AND NOT t.is_erased{where}
+)"""
 _OF_REFERRAL: Final = """ended JOIN edge AS e ON e.referral_id = ended.subject
     WHERE (k.edge_id, k.party) = (e.edge_id, ended.party)"""
 _OF_RECORD: Final = "ended WHERE (k.told_by, k.party, k.purpose) = (ended.subject, ended.party, ended.purpose)"
@@ -89,7 +95,7 @@ WITH page AS MATERIALIZED (
     DELETE FROM data_key AS k USING ended WHERE k.subject = ended.subject
 ), records AS (
     UPDATE referral AS r SET content = '' FROM ended WHERE r.referral_id = ended.subject AND r.party = ended.party
-), {_CLOCKS.format(of=_OF_REFERRAL)}, told AS ({_ERASED_EVENT})
+), {_CLOCKS.format(of=_OF_REFERRAL)}, {_TRACKS.format(where="")}, told AS ({_ERASED_EVENT})
 {_PAGE_ENDED}
 """
 
@@ -105,7 +111,7 @@ WITH page AS MATERIALIZED (
     WHERE p.wrapped_key IS NOT NULL AND p.changed_at < $1 AND p.state = ANY ($5::text[]) FOR UPDATE OF p
 ), records AS (
     UPDATE preservation AS p SET wrapped_key = NULL, content = '' FROM ended WHERE p.ctid = ended.row
-), {_CLOCKS.format(of=_OF_PRESERVATION)}, told AS ({_ERASED_EVENT})
+), {_CLOCKS.format(of=_OF_PRESERVATION)}, {_TRACKS.format(where="")}, told AS ({_ERASED_EVENT})
 {_PAGE_ENDED}
 """
 # Tokens of places end with the record that they are of.
@@ -250,6 +256,10 @@ async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, no
 
 def _records(items: str, key: str, contents: str) -> str:
     """Erases those of a page of records of one class in `contents` of `items` that were finished before $1."""
+    last = f""" AND NOT EXISTS (
+        SELECT FROM {contents} AS o WHERE (o.{key}, o.party) = (ended.subject, ended.party)
+          AND o.wrapped_key IS NOT NULL AND NOT EXISTS (SELECT FROM ended AS e WHERE e.row = o.ctid)
+    )"""
     return f"""
 WITH page AS MATERIALIZED (
     SELECT ctid AS row, {key} AS subject, party, received_at AS place FROM {contents}
@@ -265,7 +275,7 @@ WITH page AS MATERIALIZED (
     FOR UPDATE OF c
 ), records AS (
     UPDATE {contents} AS c SET wrapped_key = NULL, content = '', evidence = '' FROM ended WHERE c.ctid = ended.row
-), {_CLOCKS.format(of=_OF_RECORD)}, told AS ({_ERASED_EVENT})
+), {_CLOCKS.format(of=_OF_RECORD)}, {_TRACKS.format(where=last)}, told AS ({_ERASED_EVENT})
 {_PAGE_ENDED}
 """
 

@@ -65,7 +65,8 @@ async def events_of(database: Database, party: str) -> list[tuple[str, UUID]]:
 
 @pytest.mark.parametrize("kind", POLICY)
 def test_the_policy_has_every_table_once(kind: str) -> None:
-    tables = [name.removeprefix("table ") for name in newest_schema(kind).catalogue if name.startswith("table ")]
+    catalogue = newest_schema(kind).catalogue.items()
+    tables = [name[6:] for name, told in catalogue if name.startswith("table ") and not told.startswith("kind v")]
     assert unlisted(tables, kind) == set()
     assert len({kept.table for kept in POLICY[kind]}) == len(POLICY[kind])
     assert all((kept.days is None) == (kept.way in (Way.ITSELF, Way.STAYS)) for kept in POLICY[kind])
