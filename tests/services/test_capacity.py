@@ -18,16 +18,20 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.domain.entries import Read
+from services.audit.domain.protocol import Observed
 from services.audit.domain.reading import Reading, read_records
-from shared.envelope.sealing import Opener
+from shared.contracts.registry import BY_TYPE
+from shared.envelope.headers import PLACE, SALT
+from shared.envelope.record_value import split_value
 from shared.exchange import guarded, prepare
 from shared.exchange.message import Record
 from shared.guard import Charged
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
+from shared.messaging.placement import parse_place
+from shared.messaging.streams import Lane, Pair
 from shared.party.origin.api.checking import Posted, check_posted
-from shared.runtime.post.relay import Relay
 from tests.guard_report.attempts import as_bytes
 from tests.guard_report.encodings import b64u
 from tests.guard_report.keyed import CHANNELS, HASHES, OTHERS, Channel, Packed, fullest_record
@@ -39,6 +43,7 @@ from tests.services.walk import AGENCIES, ORIGIN, Exchanged
 from tests.support.builders import AT, HOTLINE, POLICE
 from tests.support.canary import new_mark, search
 from tests.support.exchange_world import LONG_AFTER
+from tests.support.wire_records import verify
 
 Figures = Callable[[str, object], None]
 AUDIT = "audit"
@@ -58,8 +63,6 @@ class Exchange:
     folder: Path
     client: httpx.AsyncClient
     agency: httpx.AsyncClient
-    relay: Relay
-    records: Sequence[Record]
 
     async def post(self, body: dict[str, Any], **headers: str) -> httpx.Response:
         """File a referral."""
@@ -67,16 +70,19 @@ class Exchange:
         return await self.client.post("/v1/referrals", json=body, headers=asked)
 
     async def sent(self, to: str) -> list[Record]:
-        """What went to an instance since it was asked last."""
-        before = len(self.records)
-        await self.relay.publish_once(to)
-        return list(self.records[before:])
+        """What parties and instances have told an instance since it was asked last. An agency takes it, too."""
+        here = self.between.world
+        written = await self.between.sites[ORIGIN].relay(to)
+        if to == AGENCIES:
+            await self.between.sites[AGENCIES].take(written)
+        records = verify(written, here.streams, at=here.at, keys=here.place_key)
+        return [each for each in records if type_of(each) in BY_TYPE]
 
     async def delivered(self, body: dict[str, Any]) -> str:
         """File it, let the agency take it, and what that reads then. Empty where the agency has refused it."""
         answer = await self.post(body)
         assert answer.status_code == 202, answer.text
-        await self.between.consumer(AGENCIES).consume([each for each in await self.sent(AGENCIES) if _to(each, POLICE)])
+        await self.between.deliver(ORIGIN, AGENCIES)
         path = f"/v1/inbox/{answer.json()['referral_id']}"
         read = await self.agency.get(path, headers=asking(POLICE))
         return read.text if read.status_code == 200 else ""
@@ -105,8 +111,20 @@ def reaching(body: dict[str, Any] | None = None) -> dict[str, Any]:
     return BASE | {"user_jurisdictions": ["NL"], "external_ref": f"c-{uuid7().hex[:24]}"} | (body or {})
 
 
-def _to(record: Record, party: str) -> bool:
-    return dict(record.headers)["ce_recipient"] == party.encode()
+def type_of(record: Record) -> str:
+    return (dict(record.headers)["ce_type"] or b"").decode()
+
+
+def clear_part(record: Record) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(split_value(record.value or b"")[0])
+    return found
+
+
+def observed(record: Record) -> Observed:
+    """A record as audit keeps it, at its place in the stream."""
+    lane = Lane(record.partition)
+    place = parse_place(dict(record.headers)[PLACE], lane)
+    return Observed(record, Pair(record.writer, record.topic.split(".")[2]), place, bytes(32))
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +134,8 @@ async def exchange(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ex
         async with migrated(endpoints[ORIGIN], ORIGIN) as hotline, migrated(endpoints[AGENCIES], AGENCIES) as agencies:
             between = Exchanged(hotline, agencies)
             async with between.origin.intake.running(), between.origin.door() as client, between.cases() as agency:
-                relay, records = await between.relay(ORIGIN)
-                made = Exchange(between, endpoints, folder, client, agency, relay=relay, records=records)
-                assert (await made.post(reaching())).status_code == 202  # from here on there are lanes
+                made = Exchange(between, endpoints, folder, client, agency)
+                assert (await made.post(reaching())).status_code == 202  # from here on there are streams
                 yield made
 
 
@@ -256,7 +273,7 @@ async def test_of_a_refusal_audit_is_told_the_code_and_the_field(exchange: Excha
     for body in (reaching(picture_in_a_path(mark)), reaching({mark: mark}), reaching({"media_kind": mark})):
         assert (await exchange.post(body)).status_code == 422
     records = await exchange.sent(AUDIT)
-    told = [json.loads(each.value or b"")["clear"] for each in records]
+    told = [clear_part(each) for each in records]
     assert [(each["code"], each.get("field")) for each in told] == [
         ("guard_over_ceiling", "/items/0/locator/value"),
         ("fields_invalid", None),
@@ -273,10 +290,15 @@ async def clear_of(exchange: Exchange, body: dict[str, Any], **headers: str) -> 
     assert (await exchange.post(body, **headers)).status_code == 202
     records = [each for lane in LANES for each in await exchange.sent(lane)]
     here, read = exchange.between.world, Read()
-    reading = Reading(here.shelf, Opener([here.keys[AUDIT].opening]), ManualClock(here.at + LONG_AFTER))
-    read_records(records, read, topic_ids={each.topic: uuid7() for each in records}, reading=reading)
-    shown = [(each.topic, each.headers, json.loads(each.value or b"")["clear"]) for each in records]
+    reading = Reading(here.shelf, [here.keys[AUDIT].opening], ManualClock(here.at + LONG_AFTER))
+    read_records([observed(each) for each in records], read, reading=reading)
+    shown = [(each.topic, told_headers(each), clear_part(each)) for each in records]
     return [masked(str(each)) for each in (*shown, *((entry.kind, entry.detail) for entry in read.entries))]
+
+
+def told_headers(record: Record) -> list[tuple[str, bytes | None]]:
+    """The headers without those that the instance draws or counts for each copy."""
+    return [(name, value) for name, value in record.headers if name not in (SALT, PLACE)]
 
 
 def masked(text: str) -> str:

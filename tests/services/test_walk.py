@@ -48,7 +48,7 @@ def test_every_leg_passes_where_it_must(walked: Walk) -> None:
     """The tracer sees what is entered: a leg that seemed to avoid these would be one that it missed."""
     for leg, room in {
         "filing": "shared/exchange/prepare.py",
-        "sending": "shared/runtime/post/segments.py",
+        "sending": "shared/messaging/relay.py",
         "receiving": "services/law_enforcement/store.py",
         "answering": "services/law_enforcement/store.py",
         "answered": "shared/party/origin/use_cases/answers.py",

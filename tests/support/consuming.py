@@ -13,6 +13,7 @@ import asyncpg
 from shared.exchange.message import Received, Record
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
+from shared.messaging.ack_record import build_ack_record
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, StatedAck
 from shared.messaging.composition import SegmentComposer
 from shared.messaging.exceptions import OpenException, Outcome, OutcomeKind, Taken
@@ -20,7 +21,7 @@ from shared.messaging.reception import Arrived, ArrivedRecord, receive_batch
 from shared.messaging.relay import load_next, note_appended
 from shared.messaging.scope import Scope
 from shared.messaging.streams import LANES, Lane, Pair
-from shared.messaging.upkeep import retry_exceptions
+from shared.messaging.upkeep import give_ack, retry_exceptions
 from shared.routing.shelf import DocumentShelf
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.arriving import ArrivalReader
@@ -148,6 +149,15 @@ class Site:
                 await _enter(scope, pair, arrived)
                 assert await receive_batch(scope, pair, lane, records=arrived) == len(arrived)
         return self.outcomes[before:]
+
+    async def acknowledge(self, writer: str) -> list[Written]:
+        """The acknowledgement that is due to the writer of streams to this instance, as a record in its topic."""
+        async with self.scopes.open() as scope:
+            ack = await give_ack(scope, Pair(writer, self.instance))
+            incoming = await scope.tx.load_incoming(Pair(writer, self.instance), lock=False)
+        if ack is None:
+            return []
+        return [Written(Pair(self.instance, writer), Lane.URGENT, build_ack_record(ack, incoming, self.signing))]
 
     async def exceptions(self) -> list[OpenException]:
         """The open exceptions, oldest first."""
