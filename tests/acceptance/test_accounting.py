@@ -13,7 +13,7 @@ import pytest
 from deploy.accounting.run import reconciled
 from shared.kernel.ids import uuid7
 from tests.acceptance.programs import causeway
-from tests.support.running import AGENCY, HOTLINE, Exchange, referral
+from tests.support.running import HOTLINE, Exchange, referral
 
 Record = Callable[[str, object], None]
 

@@ -26,7 +26,8 @@ _SIMULATION = "tests/simulation/streams"
 _IDENTITY = "tests/shared/runtime/http/test_identity.py"
 _LEASE = "tests/shared/runtime/instance/test_relay_lease.py"
 _SERVER = "tests/shared/runtime/http/test_server_bounds.py"
-_STORED = "tests/shared/runtime/post/test_stored_rows.py"
+_STORE = "tests/shared/messaging/test_postgres_store.py"
+_STREAM_LOG = "tests/shared/messaging/kafka/test_log.py"
 _SPANS = "tests/shared/runtime/watch/test_telemetry.py"
 _TELEMETRY = "tests/journeys/test_telemetry.py"
 
@@ -69,11 +70,6 @@ FAULTS_AND_BOUNDS = (
         (
             _CLOCK,
             *tests_of(
-                "tests/shared/runtime/post/test_relay.py",
-                "test_what_parties_say_waits_while_our_clock_is_ahead_and_until_its_time_has_come",
-                "test_edges_wait_while_our_clock_is_behind_and_all_else_leaves",
-            ),
-            *tests_of(
                 "tests/services/hotline/test_deciding_again.py",
                 "test_an_edge_is_decided_four_times_at_most_with_growing_pauses_and_then_a_person_looks",
                 "test_an_outage_of_an_hour_decides_nothing_again",
@@ -114,23 +110,27 @@ FAULTS_AND_BOUNDS = (
         "2,000 records that are nobody's are at audit an entry and a row for each topic, reason and day, honest ones "
         "between them an entry each; reconciling finds every place, and a batch whose answer was lost is counted once. "
         "Without folding each is an entry",
-        ("tests/services/audit/test_junk_folded.py", "tests/services/audit/test_marks_folded.py"),
+        ("tests/services/audit/test_junk_folded.py",),
     ),
     Line(
-        "A row that cannot be sent is set aside and those beside it leave; 50,000 rows of a recipient that is down "
-        "cost nothing per append; a snapshot that is held makes looks for what is oldest read three times as much at "
-        "most",
+        "A record that no topic takes is refused and the log goes on; a topic that cannot be written holds up no "
+        "other. A send is two statements, a consumed batch two statements and one row, and each look finds its rows by an "
+        "index, however much is kept for a recipient that is down",
         tests_of(
-            _STORED,
-            "test_a_broken_row_is_set_aside_and_those_beside_it_leave",
-            "test_a_recipient_that_has_been_down_for_long_costs_nothing_per_append",
-            "test_a_note_of_the_relay_changes_one_row_however_much_was_appended",
-            "test_a_snapshot_that_is_held_slows_no_look_for_what_is_oldest_down",
+            _STREAM_LOG,
+            "test_a_record_above_every_bound_is_refused_and_the_log_goes_on",
+            "test_a_topic_that_is_too_small_or_missing_holds_up_no_other",
+        )
+        + tests_of(
+            _STORE,
+            "test_a_send_is_two_statements_and_two_rows_a_stream",
+            "test_a_consumed_batch_is_two_statements_and_one_row",
+            "test_statements_find_their_rows_by_an_index",
         ),
     ),
     Line(
         "Audit's, an agency's and an origin's database restored from a dump, one after the other: what was forgotten "
-        "comes back or is named, number by number",
+        "comes back without a verb, or is named",
         tests_of(
             "tests/failures/test_restores.py", "test_what_a_restored_database_has_forgotten_comes_back_or_is_named"
         ),
@@ -163,12 +163,12 @@ FAULTS_AND_BOUNDS = (
         ("tests/deploy/operator/test_durability.py",),
     ),
     Line(
-        "A sender whose numbers went back, or whose party moved to another instance, loses nothing: numbers go on in a "
-        "new epoch. With one epoch for all, what follows is refused",
+        "A sender whose numbers went back, or whose party moved to another instance, loses nothing: its streams go on "
+        "in a new incarnation",
         (
             "tests/journeys/test_restored.py",
             "tests/shared/exchange/test_moved.py",
-            "tests/conformance/test_epochs.py",
+            "tests/shared/messaging/test_sending.py",
         ),
     ),
     Line(
@@ -179,7 +179,7 @@ FAULTS_AND_BOUNDS = (
             "tests/shared/exchange/test_versions.py",
             "tests/shared/exchange/test_reads.py",
             "tests/shared/exchange/test_editions.py",
-            "tests/shared/runtime/post/test_consumer_waits.py",
+            "tests/shared/runtime/delivery/test_inbound.py",
             "tests/services/hotline/test_edges_wait.py",
         ),
     ),

@@ -83,10 +83,6 @@ FORMAT = (
         ("tests/services/hotline/test_wide_referrals.py",),
     ),
     Line(
-        "A stored row that breaks whatever comes after it is set aside with its reason; those beside it leave",
-        ("tests/shared/runtime/post/test_stored_rows.py",),
-    ),
-    Line(
         "Only the cells of one table have an effect: message, sender's kind, recipient's kind and relation to "
         "the subject, "
         "at a party, in audit and in the accounts",

@@ -6,8 +6,8 @@ from tests.acceptance.line import Line
 
 LONG = (
     Line(
-        "10,000 seeds of the stream protocol, with lost tails, retention, moves, erasures, databases restored on either "
-        "side and at audit: no promise broken",
+        "10,000 seeds of the stream protocol, with lost tails, retention, moves, erasures, databases restored on "
+        "either side and at audit: no promise broken",
         verb="the_simulation",
     ),
     Line(
@@ -35,8 +35,8 @@ LONG = (
         verb="the_unwritable_topic",
     ),
     Line(
-        "A recipient down with 200,000 unacknowledged messages: its sender ready, others published within 1.5 times at the "
-        "median, 0 copies while the log had them, all delivered after, also what retention had taken and what is "
+        "A recipient down with 200,000 unacknowledged messages: its sender ready, others published within 1.5 times at "
+        "the median, 0 copies while the log had them, all delivered after, also what retention had taken and what is "
         "sealed to a key made meanwhile, or signed with one",
         verb="the_recipient_down",
     ),
@@ -127,7 +127,8 @@ LONG = (
         verb="the_life",
     ),
     Line(
-        "A provider moves live with 500 notices under way: 0 lost, 0 held open, 0 refused, accounts even over 5 databases",
+        "A provider moves live with 500 notices under way: 0 lost, 0 held open, 0 refused, accounts even over 5 "
+        "databases",
         verb="the_moved_provider",
     ),
     Line(

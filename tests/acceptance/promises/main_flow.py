@@ -47,8 +47,8 @@ MAIN_FLOW = (
         verb="the_demo_adds_up",
     ),
     Line(
-        "A recipient that went back, an entry that audit lacks and a forged outcome are each named with their coordinates, "
-        "exit code 1",
+        "A recipient that went back, an entry that audit lacks and a forged outcome are each named with their "
+        "coordinates, exit code 1",
         tests_of(
             _ACCOUNTING,
             "test_a_receive_state_that_went_back_is_named",
