@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from shared.exchange.message import Record
 from shared.kernel.ids import uuid7
-from shared.runtime.kafka.bounds import Bounds
+from shared.messaging.streams import LANES
+from shared.runtime.kafka.bounds import Bounds, Coordinate
 from shared.runtime.kafka.follower import Life, Refusal, Seen
 from shared.runtime.kafka.topic_metadata import Leader
-from shared.runtime.post.ports import Coordinate
+from tests.support.builders import AT
+from tests.support.wire_records import Written
 
 
 @dataclass
-class Topic:
-    """One topic of one partition: the records from `first` on."""
+class Partition:
+    """The records of one partition, from offset `first` on."""
 
-    name: str
-    topic_id: UUID = field(default_factory=uuid7)
-    epoch: int = 0
     first: int = 0
     records: list[Record] = field(default_factory=list)
 
@@ -30,23 +30,47 @@ class Topic:
     def end(self) -> int:
         return self.first + len(self.records)
 
-    def append(self, *records: Record) -> None:
-        for record in records:
-            self.records.append(replace(record, topic=self.name, offset=self.end))
+    @property
+    def bounds(self) -> Bounds:
+        return Bounds(self.first, self.end)
 
-    def forget_before(self, offset: int) -> None:
+
+@dataclass
+class Topic:
+    """One topic, with a partition for each lane."""
+
+    name: str
+    topic_id: UUID = field(default_factory=uuid7)
+    epoch: int = 0
+    partitions: tuple[Partition, ...] = field(default_factory=lambda: tuple(Partition() for _ in LANES))
+
+    def append(self, *written: Written, at: datetime = AT) -> list[Record]:
+        """Append records, one a millisecond; return them as Kafka holds them."""
+        found = []
+        for each in written:
+            partition = self.partitions[each.lane]
+            broker_time = at + timedelta(milliseconds=partition.end)
+            key, headers, value = each.record
+            found.append(Record(self.name, int(each.lane), partition.end, broker_time, key, headers, value))
+            partition.records.append(found[-1])
+        return found
+
+    def forget_before(self, offset: int, *, lane: int = 1) -> None:
         """As retention does."""
-        self.records, self.first = self.records[offset - self.first :], offset
+        partition = self.partitions[lane]
+        del partition.records[: offset - partition.first]
+        partition.first = offset
 
-    def lose_from(self, offset: int) -> None:
+    def lose_from(self, offset: int, *, lane: int = 1) -> None:
         """As a broker does that comes back without what it had not written: it leads anew."""
-        del self.records[offset - self.first :]
+        partition = self.partitions[lane]
+        del partition.records[offset - partition.first :]
         self.epoch += 1
 
 
 @dataclass
 class Broker:
-    """`LogFollower` and `Following` at once."""
+    """`LogFollower` and `Following` at once, and the reader of the accounts."""
 
     topics: dict[str, Topic] = field(default_factory=dict)
     forbidden: set[str] = field(default_factory=set)
@@ -56,17 +80,29 @@ class Broker:
     positions: dict[Coordinate, int] = field(default_factory=dict)
     problems: dict[Coordinate, Refusal] = field(default_factory=dict)
 
+    def append(self, *written: Written, at: datetime = AT) -> list[Record]:
+        """Append each record to its topic, which is made where it is missing."""
+        found = []
+        for each in written:
+            found += self.topics.setdefault(each.topic, Topic(each.topic)).append(each, at=at)
+        return found
+
     @asynccontextmanager
     async def following(self) -> AsyncGenerator[Broker]:
         self.followed, self.positions, self.problems = {}, {}, {}
         yield self
 
     async def look(self, named: Iterable[str]) -> Seen:
-        lives = {Coordinate(name, 0): self._life(name) for name in self.topics if name not in self.forbidden}
+        there = [name for name in self.topics if name not in self.forbidden]
+        lives = {Coordinate(name, int(lane)): self._life(name) for name in there for lane in LANES}
         return Seen(lives, frozenset(self.forbidden & set(named)))
 
-    async def bounds(self, places: Iterable[Coordinate]) -> dict[Coordinate, Bounds]:
-        return {place: Bounds(self.topics[place.topic].first, self.topics[place.topic].end) for place in places}
+    async def bounds(self, places: Iterable[Coordinate] | None = None) -> dict[Coordinate, Bounds]:
+        everywhere = [Coordinate(name, int(lane)) for name in self.topics for lane in LANES]
+        return {place: self._partition(place).bounds for place in (everywhere if places is None else places)}
+
+    async def read_range(self, where: Coordinate, first: int, end: int) -> AsyncIterator[list[Record]]:
+        yield [each for each in self._partition(where).records if first <= each.offset < end]
 
     def begin(self, at: Mapping[Coordinate, tuple[Life, int]]) -> None:
         for place, (life, offset) in at.items():
@@ -89,18 +125,28 @@ class Broker:
         await asyncio.sleep(0.001)
         found: list[Record] = []
         for place in list(self.followed):
-            topic = self.topics.get(place.topic)
             if place.topic in self.unreadable:
                 self._drop(place, Refusal.FORBIDDEN)
-            elif topic is None or not topic.first <= self.positions[place] <= topic.end:
+            elif place.topic not in self.topics:
                 self._drop(place, Refusal.OUT_OF_RANGE)
-            elif records := topic.records[self.positions[place] - topic.first :]:
-                if self.followed[place] == self._life(place.topic):
-                    found += records
-                    self.positions[place] = topic.end
-                else:
-                    self._drop(place, Refusal.OUT_OF_RANGE)
+            else:
+                found += self._read(place)
         return found
+
+    def _read(self, place: Coordinate) -> list[Record]:
+        partition, position = self._partition(place), self.positions[place]
+        if not partition.first <= position <= partition.end:
+            self._drop(place, Refusal.OUT_OF_RANGE)
+            return []
+        records = partition.records[position - partition.first :]
+        if records and self.followed[place] != self._life(place.topic):
+            self._drop(place, Refusal.OUT_OF_RANGE)
+            return []
+        self.positions[place] = partition.end
+        return records
+
+    def _partition(self, place: Coordinate) -> Partition:
+        return self.topics[place.topic].partitions[place.partition]
 
     def _life(self, name: str) -> Life:
         return Life(self.topics[name].topic_id, Leader(1, self.topics[name].epoch))
@@ -108,3 +154,8 @@ class Broker:
     def _drop(self, place: Coordinate, why: Refusal) -> None:
         self.leave([place])
         self.problems[place] = why
+
+
+def with_life(record: Record, topic: Topic) -> Record:
+    """The record as audit's entries name it."""
+    return replace(record, topic_id=topic.topic_id)

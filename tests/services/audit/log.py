@@ -8,12 +8,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from services.audit import use_cases
+from services.audit import intake, use_cases
 from services.audit.domain.entries import Acknowledgement, Entry, Read
 from services.audit.domain.partitions import Life
 from services.audit.domain.protocol import Observed
 from services.audit.domain.reading import Reading, read_records
-from services.audit.intake import pair_of
+from services.audit.intake import SEGMENT_RECORDS, StreamVerifier, pair_of
 from services.audit.ports import Partition
 from services.audit.store.entries import PostgresEntries
 from services.audit.store.partitions import PostgresPartitions
@@ -24,6 +24,7 @@ from shared.envelope.headers import decode_headers
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Record
 from shared.exchange.prepare import Prepared
+from shared.exchange.senders import SigningKeys
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
@@ -37,9 +38,10 @@ from shared.messaging.resync import Holdings, ResyncRequest
 from shared.messaging.streams import Lane, Pair, Place
 from shared.runtime.database.transactions import Database
 from shared.runtime.delivery.control import ControlLetterWriter
+from tests.services.audit.broker import Broker
 from tests.support.builders import HOTLINE, POLICE
 from tests.support.exchange_world import LONG_AFTER, World, world
-from tests.support.wire_records import verify, write_segment
+from tests.support.wire_records import Written, verify, write_segment
 
 AUDITOR = "auditor.example"
 PURPOSE = "a yearly review"
@@ -99,22 +101,49 @@ class Log:
             await opened.begin([], lives)
             await opened.append(read)
 
+    async def take(self, broker: Broker, *, records_max: int = 500) -> None:
+        """Read what is new in all topics by their real bytes, as a reader does that has just begun."""
+        now = self.reading.clock.now()
+        held = {
+            place: (broker.topics[place.topic].topic_id, bounds) for place, bounds in (await broker.bounds()).items()
+        }
+        begun = await intake.begin(held, entries=self.entries, now=now)
+        keys = SigningKeys(self.world.shelf.directories, self.reading.clock)
+        for place, (offset, _) in begun.items():
+            pair = pair_of(place.topic)
+            assert pair is not None
+            verifier = StreamVerifier(pair, Lane(place.partition), keys, next_offset=offset)
+            topic_id, bounds = held[place]
+            start = max(bounds.first, offset - SEGMENT_RECORDS)
+            async for found in broker.read_range(place, start, bounds.end):
+                for first in range(0, len(found), records_max):
+                    part = [intake.with_topic_id(each, topic_id) for each in found[first : first + records_max]]
+                    if (batch := verifier.verify(part)).arrived:
+                        await intake.keep([batch], entries=self.entries, reading=self.reading)
+
     async def file(self, prepared: Prepared) -> list[Record]:
         """The records of a referral that was filed, kept; the fact for audit is the last."""
         records = self.world.records(prepared.drafts)
         await self.keep(*records)
         return records
 
-    def said(self, body: ControlBody, *, by: str, to: str) -> Record:
-        """A message of the protocol from one instance to another."""
-        role = next(role for kind, role in _ROLES.items() if isinstance(body, kind))
+    def control(self, body: ControlBody, *, by: str, to: str) -> list[Written]:
+        """The records of a message of the protocol from one instance to another, its proof first."""
+        role = _ROLES[type(body)]
         key = self.world.keys[by].signing
         letters = ControlLetterWriter(by, ManualClock(self.world.at))
         composer = SegmentComposer(key, sealing_keys=self.world._sealing_key, control_letters=letters)
-        pair = Pair(by, to)
-        unplaced = composer.compose(pair, Lane.URGENT, [Draft(to, role, role.value, None, body)])
-        segment = self.world.streams.place(unplaced, self.world.at)
-        [record] = verify(write_segment(segment, key), self.world.streams, at=self.world.at, keys=self.world.place_key)
+        unplaced = composer.compose(Pair(by, to), Lane.URGENT, [Draft(to, role, role.value, None, body)])
+        return write_segment(self.world.streams.place(unplaced, self.world.at), key)
+
+    def opening(self, pair: Pair) -> list[Written]:
+        """Number 1 of a pair's urgent lane: a reader enters an incarnation with it."""
+        return self.control(ResyncRequest(uuid7()), by=pair.writer, to=pair.addressee)
+
+    def said(self, body: ControlBody, *, by: str, to: str) -> Record:
+        """A message of the protocol as audit has taken it."""
+        written = self.control(body, by=by, to=to)
+        [record] = verify(written, self.world.streams, at=self.world.at, keys=self.world.place_key)
         return record
 
     def reported(
