@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
 from shared.envelope.keys import OpeningKey, SigningKey, VerifyKey
@@ -90,5 +90,5 @@ def message_records(segment: Segment, above: int = 0) -> list[RecordBytes]:
     return [place_record(each.record, each.place) for each in list_records([segment], above=above)]
 
 
-def keys(instance: str, key_id: str) -> VerifyKey | None:
+def keys(instance: str, key_id: str, at: datetime = EPOCH) -> VerifyKey | None:
     return KEY.verify_key if instance == PAIR.writer and key_id == KEY.key_id else None

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.envelope.keys import SigningKey, VerifyKey
+from shared.kernel.clock import EPOCH
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.messaging.ack_record import ACK_BYTES_MAX, build_ack_record, parse_ack_record
@@ -34,7 +35,7 @@ FULL = Ack(
 EMPTY = Ack(reader="industry-b", pair=PAIR, incarnation=None, lanes=(LaneAck(0, b""), LaneAck(0, b"")), at=AT)
 
 
-def keys(instance: str, key_id: str) -> VerifyKey | None:
+def keys(instance: str, key_id: str, at: datetime) -> VerifyKey | None:
     return READER.verify_key if (instance, key_id) == ("industry-b", READER.key_id) else None
 
 
@@ -44,7 +45,7 @@ def value_of(ack: Ack) -> bytes:
 
 @pytest.mark.parametrize("ack", [FULL, EMPTY])
 def test_an_acknowledgement_is_read_as_it_was_built(ack: Ack) -> None:
-    assert parse_ack_record(value_of(ack), keys) == ack
+    assert parse_ack_record(value_of(ack), keys, EPOCH) == ack
 
 
 def test_the_record_is_small() -> None:
@@ -57,7 +58,7 @@ def test_no_changed_bit_is_accepted(bit: int) -> None:
     value[bit // 8] ^= 1 << bit % 8
 
     with pytest.raises(Refused):
-        parse_ack_record(bytes(value), keys)
+        parse_ack_record(bytes(value), keys, EPOCH)
 
 
 @pytest.mark.parametrize("name", ["reader", "writer", "addressee", "at", "closed", "heads", "incarnation", "lanes"])
@@ -68,18 +69,18 @@ def test_every_member_is_signed(name: str) -> None:
     stated["at"] = "2026-03-01T12:00:20.000Z" if name == "at" else stated["at"]
 
     with pytest.raises(Refused):
-        parse_ack_record(json.dumps(stated).encode(), keys)
+        parse_ack_record(json.dumps(stated).encode(), keys, EPOCH)
 
 
 def test_a_record_above_the_bound_is_refused_before_it_is_parsed() -> None:
     with pytest.raises(Refused, match="ack_malformed"):
-        parse_ack_record(b" " * (ACK_BYTES_MAX + 1), keys)
+        parse_ack_record(b" " * (ACK_BYTES_MAX + 1), keys, EPOCH)
 
 
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_are_refused_with_a_code(value: bytes) -> None:
     with pytest.raises(Refused, match="ack_malformed"):
-        parse_ack_record(value, keys)
+        parse_ack_record(value, keys, EPOCH)
 
 
 @pytest.mark.parametrize(
@@ -95,4 +96,4 @@ def test_odd_times_and_names_are_refused_with_a_code(name: str, value: str) -> N
     stated = json.loads(value_of(FULL)) | {name: value}
 
     with pytest.raises(Refused, match="ack_malformed"):
-        parse_ack_record(json.dumps(stated).encode(), keys)
+        parse_ack_record(json.dumps(stated).encode(), keys, EPOCH)

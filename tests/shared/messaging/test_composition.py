@@ -9,10 +9,11 @@ import pytest
 
 from shared.envelope.content_proof import message_proof, unpack_proof
 from shared.envelope.keys import OpeningKey
+from shared.envelope.record_value import split_value
 from shared.envelope.segment_sealing import GroupOpener
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
-from shared.messaging.composition import SHARED_GROUP_REFERRALS, Letter, split_value
+from shared.messaging.composition import SHARED_GROUP_REFERRALS, Letter
 from shared.messaging.exceptions import OutcomeList
 from shared.messaging.placement import SALT, covered_bytes, digest_record
 from shared.messaging.ports import Draft

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.envelope.keys import SigningKey
+from shared.kernel.clock import EPOCH
 from shared.kernel.errors import Refused
 from shared.messaging.placement import (
     PLACE,
@@ -31,7 +32,7 @@ def proof_value(segment: Segment) -> bytes:
 
 
 def test_a_reader_learns_place_and_digests_from_the_proof_record() -> None:
-    proven = parse_proof_record(proof_value(SEGMENT), keys)
+    proven = parse_proof_record(proof_value(SEGMENT), keys, EPOCH)
 
     assert proven.pair == SEGMENT.pair
     assert (proven.incarnation, proven.lane, proven.first) == (SEGMENT.incarnation, Lane.ORDINARY, 1)
@@ -41,7 +42,7 @@ def test_a_reader_learns_place_and_digests_from_the_proof_record() -> None:
 
 
 def test_each_record_has_its_place_and_its_digest() -> None:
-    proven = parse_proof_record(proof_value(SEGMENT), keys)
+    proven = parse_proof_record(proof_value(SEGMENT), keys, EPOCH)
 
     for record in message_records(SEGMENT):
         found = parse_place(dict(record.headers)[PLACE], SEGMENT.lane)
@@ -68,7 +69,7 @@ def test_a_segment_that_is_carried_keeps_its_content_proof_at_its_new_place() ->
     assert kept is not None
     carried = place(kept, outgoing())
 
-    proven = parse_proof_record(proof_value(carried), keys)
+    proven = parse_proof_record(proof_value(carried), keys, EPOCH)
 
     assert proven.first == 1
     assert proven.digests == tuple(message.digest for message in SEGMENT.messages[1:])
@@ -103,21 +104,21 @@ def test_a_place_signature_holds_for_no_other_place(moved: Segment) -> None:
     forged = ours[:start] + theirs[start : start + 64] + ours[start + 64 :]
 
     with pytest.raises(Refused, match="signature_invalid"):
-        parse_proof_record(forged, keys)
+        parse_proof_record(forged, keys, EPOCH)
 
 
 def test_another_instance_signs_no_place_of_this_writer() -> None:
     value = build_proof_record(SEGMENT, SigningKey(bytes(32))).value
 
     with pytest.raises(Refused, match="key_unknown"):
-        parse_proof_record(value, keys)
+        parse_proof_record(value, keys, EPOCH)
 
 
 def test_a_group_with_a_broken_content_signature_is_named_and_the_others_hold() -> None:
     at = SEGMENT.proof.index(bytes([len(KEY.key_id)]) + KEY.key_id.encode()) + 1 + len(KEY.key_id)
     broken = SEGMENT.proof[:at] + bytes([SEGMENT.proof[at] ^ 1]) + SEGMENT.proof[at + 1 :]
 
-    proven = parse_proof_record(proof_value(replace(SEGMENT, proof=broken)), keys)
+    proven = parse_proof_record(proof_value(replace(SEGMENT, proof=broken)), keys, EPOCH)
 
     assert sorted(proven.is_signed) == [False, True, True]
 
@@ -129,14 +130,14 @@ def test_no_changed_bit_of_a_proof_record_is_accepted(bit: int) -> None:
     value[bit // 8] ^= 1 << bit % 8
 
     with pytest.raises(Refused):
-        parse_proof_record(bytes(value), keys)
+        parse_proof_record(bytes(value), keys, EPOCH)
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=400))
 def test_arbitrary_bytes_are_refused_with_a_code(value: bytes) -> None:
     with pytest.raises(Refused):
-        parse_proof_record(value, keys)
+        parse_proof_record(value, keys, EPOCH)
 
 
 @pytest.mark.parametrize("value", [None, b"", bytes(24), bytes(23), bytes(25)])
