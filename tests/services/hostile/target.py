@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from deploy.devstack.stack import DevStack
 from deploy.directory.approval import approve_document, document_body
@@ -22,29 +22,42 @@ from deploy.site.endpoints import Endpoints
 from deploy.site.installation import APPROVERS, Installation, environment, install
 from services.law_enforcement.app import App, build
 from shared.contracts.directory import Directory
-from shared.contracts.facts import MessagesReceiptedClear
 from shared.contracts.policy import Policy
-from shared.contracts.registry import BY_TYPE, Family
+from shared.envelope.headers import PLACE, SALT
 from shared.envelope.keys import SigningKey
-from shared.exchange.accept import accept
-from shared.exchange.message import Received, Record
+from shared.envelope.record_value import split_value
+from shared.exchange.message import Draft, Received, Record
 from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Refused, Unavailable
+from shared.kernel.ids import uuid7
+from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
+from shared.messaging.contract import decode_control
+from shared.messaging.exceptions import OutcomeList
+from shared.messaging.segments import RecordBytes
+from shared.messaging.streams import LANES, Lane, Pair, Role
+from shared.runtime.delivery.control import CONTROL_TYPES
+from shared.runtime.delivery.reading import InboxReader
+from shared.runtime.delivery.unit import Settlement, Unit
 from shared.runtime.instance.settings import prefix_of
 from shared.runtime.kafka.documents import publish_documents
-from shared.runtime.post.arrivals import Step
-from shared.runtime.post.consumer import Consumer
-from shared.runtime.post.ports import Coordinate, Settlement, Unit
-from shared.runtime.post.standing import NothingHeld
-from tests.shared.exchange.wrong_records import PARTY_KEYS
 from tests.support.exchange_world import FROM_HOTLINE, World, with_suspended
-from tests.support.forging import held, installed_world
+from tests.support.forging import installed_world, write
 from tests.support.stack import FOUR, embedded_settings, lay_down
+from tests.support.wire_records import Streams, Written, compose_altered, write_segment
 
 INSTANCE = "law_enforcement"
 TOPIC = FROM_HOTLINE[INSTANCE]
+PAIR = Pair("hotline", INSTANCE)
 WAIT_S_MAX = 120.0
 _PRODUCED_BYTES_MAX = 100_000
+
+
+class Told(NamedTuple):
+    """An outcome that the instance has told the hotlines."""
+
+    message_id: UUID
+    outcome: str
+    code: str | None
 
 
 @dataclass
@@ -57,33 +70,40 @@ class Target:
     app: App
     batches: list[list[Record]] = field(default_factory=list)
     published: list[str] = field(default_factory=list)
-    #: The consumer's handler fails on these messages.
+    #: The features fail on these messages.
     cursed: set[UUID] = field(default_factory=set)
 
-    async def write(self, records: Sequence[Record], *, partition: int = 0) -> list[int]:
+    async def write(self, written: Sequence[Written]) -> list[int]:
         """Append records as the administrator, one after the other; their offsets."""
-        async with self._producer() as producer:
-            waiting = [
-                await producer.send(
-                    TOPIC,
-                    record.value,
-                    record.key,
-                    partition=partition,
-                    headers=list(record.headers),
-                )
-                for record in records
-            ]
-            return [(await each).offset for each in waiting]
+        return await write(admin_access(self.endpoints), written)
 
-    async def write_raw(self, batch: bytes, *, partition: int = 0) -> list[int]:
-        """Append one record batch made by hand, which no client would make; the offset of its first record."""
+    async def write_raw(self, batch: bytes, *, lane: Lane = Lane.ORDINARY) -> None:
+        """Append one record batch made by hand, which no client would make."""
         async with self._producer() as producer:
             builder = producer.create_batch()
             builder.append(timestamp=None, key=None, value=b"")
             builder.close()
             builder._buffer = bytearray(batch)
-            metadata = await (await producer.send_batch(builder, TOPIC, partition=partition))
-            return [metadata.offset]
+            await (await producer.send_batch(builder, TOPIC, partition=int(lane)))
+
+    def good(self, drafts: Iterable[Draft]) -> list[Written]:
+        """The records that the hotlines' instance appends for these drafts, next in its streams."""
+        return self.world.written(drafts)
+
+    def signed_as_is(self, record: Record, *, key: SigningKey | None = None) -> list[Written]:
+        """The bytes of a record, next in the stream of an instance that signs whatever it is given.
+
+        `key` proves the content; the place is proven by the instance itself.
+        """
+        own = self.world.keys[PAIR.writer].signing
+        headers = [(name, value) for name, value in record.headers if value is not None and name not in (SALT, PLACE)]
+        altered = replace(record, partition=int(Lane.ORDINARY))
+        unplaced = compose_altered(altered, headers, record.value or b"", pair=PAIR, key=key or own)
+        return write_segment(self.world.streams.place(unplaced, self.world.at), own)
+
+    def aside(self) -> World:
+        """The world with streams of its own: what is made in it takes no number of the hotlines' streams."""
+        return replace(self.world, streams=Streams())
 
     async def publish(self, document: Directory | Policy, active_from: datetime) -> None:
         """Have the approvers put a document in force."""
@@ -103,28 +123,75 @@ class Target:
         finally:
             await connection.close()
 
-    async def quarantine(self) -> dict[int, asyncpg.Record]:
-        """What is in quarantine and was not replayed, by offset."""
-        rows = await self.rows("SELECT * FROM quarantine WHERE replayed_at IS NULL AND partition = 0")
+    async def exceptions(self) -> dict[int, asyncpg.Record]:
+        """The messages of the ordinary lane that are kept as exceptions, by offset."""
+        rows = await self.rows("SELECT * FROM exception WHERE writer = 'hotline' AND lane = 1")
         return {row["offset"]: row for row in rows}
 
-    async def inbox(self) -> dict[UUID, tuple[str, str | None]]:
-        rows = await self.rows("SELECT message_id, outcome, code FROM inbox")
-        return {row["message_id"]: (row["outcome"], row["code"]) for row in rows}
+    async def exception(self, message_id: UUID) -> tuple[str, str | None] | None:
+        """The outcome and code of a kept message."""
+        rows = await self.rows("SELECT outcome, code FROM exception WHERE message_id = $1", message_id)
+        return (rows[0]["outcome"], rows[0]["code"]) if rows else None
 
-    async def held(self, topic: str) -> list[Record]:
-        """Everything that a topic holds, but for what instances tell each other of delivery itself."""
-        return [each for each in await held(admin_access(self.endpoints), topic) if not _of_delivery(each)]
+    async def position(self) -> int:
+        """The offset behind the last ordinary record that was read and committed."""
+        rows = await self.rows("SELECT ordinary_next_offset AS n FROM receive_state WHERE writer = 'hotline'")
+        return int(rows[0]["n"]) if rows else 0
 
-    async def receipts(self) -> dict[UUID, tuple[str, str | None]]:
-        """What the sender was told about each of its messages, last."""
-        told: dict[UUID, tuple[str, str | None]] = {}
-        reader = self.world.reader("hotline")
-        for record in sorted(await self.held(inbox_topic("hotline", INSTANCE)), key=lambda record: record.broker_time):
-            clear = accept(record, reader).clear
-            assert isinstance(clear, MessagesReceiptedClear)
-            told |= {entry.message_id: (entry.outcome.value, entry.code) for entry in clear.entries}
-        return told
+    async def taken(self) -> int:
+        """The last ordinary number that was taken."""
+        rows = await self.rows("SELECT ordinary_through AS n FROM receive_state WHERE writer = 'hotline'")
+        return int(rows[0]["n"]) if rows else 0
+
+    async def referrals(self) -> set[str]:
+        """The referrals that the agencies hold."""
+        rows = await self.rows("SELECT referral_id::text FROM case_file", role="accountant")
+        return {row["referral_id"] for row in rows}
+
+    async def held(self, topic: str) -> list[tuple[Lane, RawRecord]]:
+        """Everything that a topic holds, by lane."""
+        consumer = AIOKafkaConsumer(**admin_access(self.endpoints).client_options("hostile-look"))
+        await consumer.start()
+        try:
+            places = [TopicPartition(topic, int(lane)) for lane in LANES]
+            consumer.assign(places)
+            await consumer.seek_to_beginning(*places)
+            ends = await consumer.end_offsets(places)
+            found: list[tuple[Lane, RawRecord]] = []
+            while any([await consumer.position(place) < ends[place] for place in places]):
+                for place, records in (await consumer.getmany(timeout_ms=200)).items():
+                    lane = Lane(place.partition)
+                    found += [
+                        (lane, RawRecord(uuid7(), each.offset, self.world.at, tuple(each.headers), each.value))
+                        for each in records
+                    ]
+            return found
+        finally:
+            await consumer.stop()
+
+    async def told(self) -> list[Told]:
+        """Every outcome that the hotlines were told, in order."""
+        pair = Pair(INSTANCE, "hotline")
+        verifier = PartitionVerifier(pair, Lane.URGENT, self.world.place_key)
+        records = [raw for lane, raw in await self.held(inbox_topic("hotline", INSTANCE)) if lane is Lane.URGENT]
+        seen: set[UUID] = set()
+        found: list[Told] = []
+        for each in verifier.verify(records):
+            if not isinstance(each, PlacedMessage):
+                continue
+            headers = dict(each.raw.headers)
+            message_id = UUID((headers["ce_id"] or b"").decode())
+            if headers["ce_type"] != CONTROL_TYPES[Role.OUTCOMES].encode() or message_id in seen:
+                continue
+            seen.add(message_id)
+            body = decode_control(Role.OUTCOMES, split_value(each.raw.value or b"")[0])
+            assert isinstance(body, OutcomeList)
+            found += [Told(said.named.message_id, said.kind.value, said.code) for said in body.outcomes]
+        return found
+
+    async def told_last(self) -> dict[UUID, tuple[str, str | None]]:
+        """What the hotlines were told last of each message. Of one that was simply applied they are told nothing."""
+        return {each.message_id: (each.outcome, each.code) for each in await self.told()}
 
     @asynccontextmanager
     async def _producer(self) -> AsyncIterator[AIOKafkaProducer]:
@@ -139,13 +206,19 @@ class Target:
             await producer.stop()
 
 
-class CursedDoor(NothingHeld):
+def as_they_are(record: Record, *, lane: Lane = Lane.ORDINARY) -> Written:
+    """The bytes of a record with nothing before it that would prove them: also without a value or a header's."""
+    raw: Any = record
+    return Written(PAIR, lane, RecordBytes(record.key or b"", raw.headers, raw.value))
+
+
+class CursedDoor:
     """The service's own handler, which fails where the test says so."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
 
-    async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
+    async def apply(self, unit: Unit, messages: Sequence[Received]) -> Mapping[UUID, str]:
         if self._target.cursed.intersection(message.message_id for message in messages):
             raise ZeroDivisionError
         return await self._target.app.handler.apply(unit, messages)
@@ -182,26 +255,28 @@ async def prepared_target(state: Path) -> AsyncIterator[Target]:
 
 @asynccontextmanager
 async def running(target: Target, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """The instance's documents, relay and consumer, at work. Notes what each batch holds of others."""
-    consume, own = Consumer.consume, inbox_topic(INSTANCE, INSTANCE)
+    """The instance's documents, relay and reader, at work. Notes the records of the hotlines in each batch."""
+    handle = InboxReader._handle
 
-    async def noted(self: Consumer, records: Sequence[Record], steps: Sequence[Step] = ()) -> None:
-        if others := [record for record in records if record.topic != own]:
+    async def noted(self: InboxReader, records: Sequence[Record]) -> None:
+        if others := [each for each in records if (each.topic, each.partition) == (TOPIC, int(Lane.ORDINARY))]:
             target.batches.append(others)
-        await consume(self, records, steps)
+        await handle(self, records)
 
-    monkeypatch.setattr(Consumer, "consume", noted)
+    monkeypatch.setattr(InboxReader, "_handle", noted)
     machinery = target.app.machinery
-    parts: list[Awaitable[None]] = [target.app.parts["documents"](), target.app.parts["relay"]()]
+    door = CursedDoor(target)
+    parts: list[Awaitable[None]] = [target.app.parts["documents"](), machinery.run_relay(door)]
     tasks = [asyncio.ensure_future(part) for part in parts]
     await until(lambda: all(_knows(target, digest) for digest in target.published))
-    tasks.append(asyncio.ensure_future(machinery.run_bus(CursedDoor(target))))
+    tasks.append(asyncio.ensure_future(machinery.run_bus(door)))
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+        monkeypatch.setattr(InboxReader, "_handle", handle)
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
@@ -211,10 +286,6 @@ async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
             if holds if isinstance(holds, bool) else await holds:
                 return
             await asyncio.sleep(0.05)
-
-
-def where(partition: int = 0) -> Coordinate:
-    return Coordinate(TOPIC, partition)
 
 
 def _knows(target: Target, document_digest: str) -> bool:
@@ -233,14 +304,10 @@ def _knows(target: Target, document_digest: str) -> bool:
 
 
 def _world(installation: Installation) -> World:
-    """The installation's own world, in whose directory parties hold keys too; both documents above those installed."""
+    """The installation's own world with a suspended hotline; both documents above those installed."""
     installed = installed_world(installation.state)
     document = with_suspended(installed.document)
-    parties = tuple(
-        party.model_copy(update={"keys": PARTY_KEYS.get(party.id, ())}) if party.id in PARTY_KEYS else party
-        for party in document.parties
-    )
-    document = document.model_copy(update={"version": document.version + 1, "parties": parties})
+    document = document.model_copy(update={"version": document.version + 1})
     policy = installed.policy.model_copy(update={"version": POLICY_VERSION})
     return World(installed.keys, document, policy, at=installed.at)
 
@@ -248,8 +315,3 @@ def _world(installation: Installation) -> World:
 def under(world: World, policy: Policy) -> World:
     """The same world, deciding under another policy."""
     return replace(world, policy=policy, shelf=type(world.shelf)())
-
-
-def _of_delivery(record: Record) -> bool:
-    message = BY_TYPE.get((dict(record.headers).get("ce_type") or b"").decode(errors="replace"))
-    return message is not None and message.family is Family.DELIVERY
