@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -48,8 +47,7 @@ def forge(world: World, drafts: Iterable[Draft], *, instance: str, key: SigningK
 
     They are proven with the instance's own key unless another is given: then the records name that key.
     """
-    aside = replace(world, streams=Streams(), shelf=world.shelf)
-    return aside.written(drafts, instance, key=key)
+    return world.anew().written(drafts, instance, key=key)
 
 
 def forged(world: World, drafts: Iterable[Draft], *, instance: str, key: SigningKey | None = None) -> list[Record]:

@@ -54,7 +54,7 @@ async def test_only_the_tables_cells_have_an_effect_at_a_party(here: World, reco
                 wrong.append((message.name, by.value, to.value, speaker, effect))
     record_property("statements_tried", tried)
     assert wrong == []
-    assert tried == 3 * 4 * (2 * 2 + 1 + 3 * 60)
+    assert tried == 3 * 4 * (2 * 2 + 1 + 3 * 54)
 
 
 async def test_with_the_table_off_a_provider_reports_what_came_of_a_case(
