@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -11,7 +11,7 @@ from uuid import UUID
 from shared.messaging.acks import Ack
 from shared.messaging.exceptions import Outcome, Taken
 from shared.messaging.ports import Composer, Draft, MessagingTx, OperatorKind, OperatorLine, Subjects
-from shared.messaging.segments import Segment
+from shared.messaging.segments import Segment, Unplaced
 from shared.messaging.streams import Lane, Outgoing, Pair, Reader, find_lane
 
 
@@ -33,7 +33,7 @@ class Scope:
 
     `drafts`: by stream. `outcomes`: by peer, said in one message. `asks`: by peer, the nonce of an own resync request
     among the drafts. `answered`: by peer, the nonce of an own request whose procedure is over. `placed`: segments that
-    are not yet stored.
+    are not yet stored. `compose_apart`: runs the sealing of many messages beside the event loop.
     """
 
     instance: str
@@ -50,6 +50,7 @@ class Scope:
     answered: dict[str, UUID] = field(default_factory=dict)
     acks: list[tuple[str, Reader, Ack]] = field(default_factory=list)
     placed: list[Segment] = field(default_factory=list)
+    compose_apart: Callable[[Callable[[], list[Unplaced]]], Awaitable[list[Unplaced]]] | None = None
 
     def send(self, draft: Draft) -> None:
         """Place this message at the end of the transaction."""

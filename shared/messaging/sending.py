@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from shared.messaging.acks import Ack
@@ -15,6 +16,8 @@ from shared.messaging.streams import LANES, SUBJECT_ROLES, Lane, Outgoing, Reade
 
 #: Messages of one segment: its proof record, which names each of them, stays far below the size of a record.
 SEGMENT_MESSAGES_MAX: Final = 500
+#: Messages of a transaction above which they are sealed beside the event loop.
+APART_MIN: Final = 100
 _FEATURE_ROLES: Final = frozenset({*SUBJECT_ROLES, Role.WITHDRAWAL})
 
 
@@ -24,7 +27,11 @@ async def finish(scope: Scope) -> list[Segment]:
     Messages are sealed and proven before the stream rows are locked. The rows are locked in the order of peer and lane
     and stay locked until the commit.
     """
-    unplaced = _compose(scope)
+    is_large = sum(map(len, scope.drafts.values())) > APART_MIN
+    if is_large and scope.compose_apart is not None:
+        unplaced = await scope.compose_apart(partial(_compose, scope))
+    else:
+        unplaced = _compose(scope)
     acks: dict[str, list[tuple[Reader, Ack]]] = {}
     for peer, reader, ack in scope.acks:
         acks.setdefault(peer, []).append((reader, ack))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -32,6 +35,9 @@ from shared.runtime.watch.telemetry import current_traceparent, message_tracepar
 
 #: Notices do not name their referral, and several of one transaction may be of the same: they count as one origin.
 _NOTICES: Final = UUID(int=0)
+
+#: Seals the messages of large transactions: none of them waits for a thread behind other work.
+_SEALING: Final = ThreadPoolExecutor(1, thread_name_prefix="sealing")
 
 #: What a transaction gathers for the last step.
 Gathered = message.Draft | Forgotten
@@ -105,6 +111,7 @@ class StreamSending:
             self._composer,
             lambda: coarse_uuid7(now),
             now,
+            compose_apart=partial(asyncio.get_running_loop().run_in_executor, _SEALING),
         )
         driver.gathered[:] = list(gathered)
         await move_gathered(scope, driver)

@@ -29,6 +29,11 @@ class TrackSide(IntEnum):
     GIVEN = 3
 
 
+#: The sides of the party that an item was sent to, and those of the party that sent it.
+_OF_OTHERS: Final = [TrackSide.HELD, TrackSide.GIVEN]
+_OF_OWNERS: Final = [TrackSide.OWN, TrackSide.ANSWERS]
+
+
 class TrackKey(NamedTuple):
     """The key of a row."""
 
@@ -128,7 +133,9 @@ WHERE (t.peer, t.side, t.subject) = (gone.peer, gone.side, gone.subject)
 _ERASE: Final = """
 UPDATE track AS t SET acts = '{}', is_erased = true
 FROM unnest($1::uuid[], $2::text[]) AS erased (item, party)
-WHERE t.item = erased.item AND erased.party IN (t.owner, t.other) AND NOT t.is_erased
+WHERE t.item = erased.item AND NOT t.is_erased
+  AND (erased.party = t.other AND t.side = ANY($3::smallint[])
+       OR erased.party = t.owner AND t.side = ANY($4::smallint[]))
 RETURNING t.subject
 """
 _EDGES: Final = """
@@ -174,7 +181,8 @@ async def forget_acts(driver: asyncpg.Connection, acts: Mapping[TrackKey, Collec
 
 async def erase_tracks(driver: asyncpg.Connection, items: Sequence[tuple[UUID, str]]) -> list[UUID]:
     """Erase the acts of tracks after the records of these items and parties were erased; return the tracks' keys."""
-    rows = await driver.fetch(_ERASE, [item for item, _ in items], [party for _, party in items]) if items else []
+    columns = [item for item, _ in items], [party for _, party in items]
+    rows = await driver.fetch(_ERASE, *columns, _OF_OTHERS, _OF_OWNERS) if items else []
     return sorted({row["subject"] for row in rows})
 
 
