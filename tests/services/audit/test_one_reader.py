@@ -1,27 +1,27 @@
-"""One process reads for audit; another stands by, and nothing that was kept is kept again or lost."""
+"""One process reads for audit; another stands by, and no message that was kept is kept again or lost."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import asyncpg
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
+from services.audit.acknowledgements import AckWriter
 from services.audit.bus import BACK_OFF_S, AuditDoor
-from services.audit.domain.partitions import Cursor, Life
 from services.audit.domain.reading import Reading
-from shared.envelope.sealing import Opener
-from shared.exchange.message import Record, record_digest
+from shared.exchange.message import Record
 from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Unavailable
+from shared.runtime.database.lease import Lease
 from shared.runtime.database.transactions import Database
-from shared.runtime.post.lease import Lease
 from tests.services.audit.broker import Broker, Topic
 from tests.services.audit.log import Log
-from tests.services.databases import until_one_waits_for_a_lock
+from tests.services.audit.test_acknowledgements import Topics
+from tests.services.audit.test_intake import TO_AUDIT, facts, kept, opening, without_streams
 from tests.support.exchange_world import TOPICS
 from tests.support.privileges import may_not
 from tests.support.running import until
@@ -42,14 +42,16 @@ class Watched(Broker):
         return await super().batch(wait_s)
 
 
-def door(log: Log, broker: Broker) -> AuditDoor:
+def door(log: Log, broker: Broker, topics: Topics | None = None) -> AuditDoor:
+    clock = SystemClock()
     return AuditDoor(
         broker,  # type: ignore[arg-type]
         log.entries,
         log.partitions,
-        reading=Reading(log.world.shelf, Opener([]), SystemClock()),
+        reading=Reading(log.world.shelf, [log.world.keys["audit"].opening], clock),
+        acks=AckWriter(log.entries, topics or Topics(), key=log.world.keys["audit"].signing, clock=clock),
         lease=Lease(log.database, "reader"),
-        clock=SystemClock(),
+        clock=clock,
     )
 
 
@@ -147,55 +149,32 @@ async def test_whoever_counts_can_neither_take_the_lease_nor_keep_audit_from_rea
         await accountant.close()
 
 
-async def test_a_reader_that_is_behind_neither_moves_a_cursor_back_nor_links_an_entry_anew(database: Database) -> None:
-    log = Log(database)
-    records = log.world.records([log.world.prepared().drafts[-1] for _ in range(40)])
-    partition = records[0].partition
-    mine = [each for each in records if each.partition == partition]
-    await log.keep(*mine)
-    await log.keep(mine[0])
-    life = Life(mine[0].topic, log.topic_id, partition)
-    assert (await log.entries.cursors())[life] == Cursor(mine[-1].offset + 1, record_digest(mine[-1]))
-    page = await log.page(mine[0])
-    before = [None, *(each.offset for each in mine[:-1])]
-    assert [each["previous_offset"] for each in page["items"]] == before
+async def test_two_readers_of_a_new_stream_keep_each_message_once(database: Database) -> None:
+    """As a process that was thought dead and comes back: one of both writes, and the other begins again."""
+    log, broker = await without_streams(database), Broker()
+    broker.append(*opening(log, TO_AUDIT), *facts(log, 30))
+
+    async def take() -> None:
+        for _ in range(3):
+            try:
+                await log.take(broker)
+            except Unavailable:
+                continue
+
+    await asyncio.gather(take(), take(), take())
+    assert [row["number"] for row in await kept(log)] == [1, *range(1, 31)]
 
 
-async def test_batches_link_on_in_every_topic(database: Database) -> None:
-    log = Log(database)
-    records = log.world.records([draft for _ in range(10) for draft in log.world.prepared().drafts])
-    for start in range(0, len(records), 5):
-        await log.keep(*records[start : start + 5])
-    topics = {each.topic for each in records}
-    assert len(topics) > 2
-    for topic in topics:
-        mine = [each for each in records if each.topic == topic]
-        page = await log.page(mine[0])
-        assert [each["previous_offset"] for each in page["items"]] == [None, *(each.offset for each in mine[:-1])]
-
-
-async def test_what_another_reader_keeps_meanwhile_is_linked_to(database: Database) -> None:
-    log = Log(database)
-    record = log.world.records([log.world.prepared().drafts[-1]])[0]
-    await log.keep(record)
-    async with database.transaction() as session:
-        await session.driver.execute(
-            "UPDATE cursor SET next_offset = 7 WHERE topic = $1 AND topic_id = $2", record.topic, log.topic_id
-        )
-        behind = asyncio.create_task(log.keep(replace(record, offset=5), replace(record, offset=8)))
-        await until_one_waits_for_a_lock(database)
-    await behind
-    assert (await log.entries.cursors())[Life(record.topic, log.topic_id, record.partition)].next_offset == 9
-    items = (await log.page(record))["items"]
-    assert [(each["offset"], each["previous_offset"]) for each in items] == [(0, None), (5, 6), (8, 5)]
-
-
-async def test_two_readers_of_a_new_partition_keep_each_record_once(database: Database) -> None:
-    log = Log(database)
-    records = log.world.records([log.world.prepared().drafts[-1] for _ in range(30)])
-    mine = [each for each in records if each.partition == records[0].partition]
-    await asyncio.gather(log.keep(*mine), log.keep(*mine), log.keep(*mine[:1]))
-    items = (await log.page(mine[0]))["items"]
-    assert [each["offset"] for each in items] == [each.offset for each in mine]
-    life = Life(mine[0].topic, log.topic_id, mine[0].partition)
-    assert (await log.entries.cursors())[life].next_offset == len(mine)
+@pytest.mark.timing
+async def test_the_reader_alone_acknowledges_and_stops_with_its_lease(database: Database) -> None:
+    log = await without_streams(database)
+    broker, topics = Watched(TOPICS), Topics()
+    broker.append(*opening(log, TO_AUDIT), *facts(log, 2))
+    here = door(log, broker, topics)
+    reading = asyncio.create_task(here.run())
+    await until(lambda: asyncio.sleep(0.01, [ack.lanes[1].through for ack in topics.acks(log)] == [2]))
+    async with read_by_another(database):
+        await until(lambda: stands_by(here))
+        assert topics.is_closed
+    reading.cancel()
+    await asyncio.wait([reading])
