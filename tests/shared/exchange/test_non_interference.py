@@ -14,22 +14,26 @@ from typing import Any
 
 import pytest
 
-from shared.envelope.base64url import from_base64url
-from shared.envelope.headers import decode_headers
-from shared.envelope.keys import SealingKey
-from shared.envelope.sealing import SealContext, Sealer
+from shared.envelope.headers import PLACE, SALT, TRACEPARENT, decode_headers
+from shared.envelope.record_value import split_value
 from shared.exchange import minimise
 from shared.exchange.message import Draft, Record
 from shared.exchange.topics import inbox_prefix
+from shared.messaging import composition
 from tests.support.exchange_world import INSTANCES, SUBMISSION, World, opened, world
+from tests.support.wire_records import verify
 
 PAIRS = 500
 #: Providers of the first of two instances, and of the other.
 HERE, ELSEWHERE = ("provider-001.example", "provider-003.example"), ("provider-002.example", "provider-004.example")
 #: Drawn anew each time: compared by length.
-DRAWN = {"ce_id", "ce_subject", "ce_batchroot", "ce_batchsig", "ce_batchpath", "ce_epoch", "traceparent"}
-#: Batch id, wrap and nonce stand in them.
-HEAD_BYTES = 128
+DRAWN = {"ce_id", "ce_subject", SALT, TRACEPARENT}
+#: Of a place the first bytes are drawn: those of the incarnation. The number behind them is not.
+INCARNATION_BYTES = 16
+#: Any eight bytes of a sealed part are looked for up to here: the nonce stands there. Then eight at a time.
+HEAD_BYTES = 32
+#: What the instance gets: records of its topics, and with each what they say.
+Seen = tuple[Draft, Record]
 PLACES = ("NL", "BE", "FR", "DE", "US", "JP", "BR")
 
 
@@ -38,10 +42,10 @@ def there() -> World:
     return world(instances=(*INSTANCES, "industry_two"))
 
 
-def filed(there: World, referrals: Sequence[dict[str, Any]]) -> list[tuple[Draft, Record]]:
+def filed(there: World, referrals: Sequence[dict[str, Any]]) -> list[Seen]:
     """Every draft of the referrals, filed one after the other, and the record that it becomes."""
     fresh = there.anew()
-    found: list[tuple[Draft, Record]] = []
+    found: list[Seen] = []
     for number, referral in enumerate(referrals):
         drafts = fresh.prepared(**referral | {"external_ref": f"ref-{number}"}).drafts
         found += zip(drafts, fresh.records(drafts), strict=True)
@@ -50,25 +54,43 @@ def filed(there: World, referrals: Sequence[dict[str, Any]]) -> list[tuple[Draft
 
 def seen(there: World, referrals: Sequence[dict[str, Any]]) -> list[Any]:
     """What the instance `industry` can obtain: its topics' records, headers and sizes, and what it opens of them."""
-    return [
-        (record.topic, record.offset, *headers_of(record), len(record.value or b""), read(there, draft))
-        for draft, record in filed(there, referrals)
-        if record.topic.startswith(inbox_prefix("industry"))
+    fresh, found = there.anew(), list[Any]()
+    for number, referral in enumerate(referrals):
+        found += obtained(fresh, fresh.prepared(**referral | {"external_ref": f"ref-{number}"}).drafts)
+    return found
+
+
+def obtained(here: World, drafts: Sequence[Draft]) -> list[Any]:
+    """The same of one transaction's messages. A proof record counts by its length: all else of it is drawn."""
+    by_id = {str(draft.message_id).encode(): draft for draft in drafts}
+    written = [each for each in here.written(drafts) if each.topic.startswith(inbox_prefix("industry"))]
+    sizes = [(each.topic, each.lane, len(each.record.value)) for each in written]
+    records = verify(written, here.streams, at=here.at, keys=here.place_key)
+    found = [
+        (
+            (record.topic, record.partition, record.offset),
+            *headers_of(record),
+            len(record.value or b""),
+            read(here, by_id[dict(record.headers)["ce_id"] or b""]),
+            (len(record.wrap), None if record.proof is None else len(record.proof.path)),
+        )
+        for record in records
     ]
+    return [sizes, *found]
 
 
 def headers_of(record: Record) -> Iterator[tuple[str, bytes | int]]:
     for name, value in record.headers:
         assert value is not None
-        yield name, len(value) if name in DRAWN else value
+        yield name, value[INCARNATION_BYTES:] if name == PLACE else len(value) if name in DRAWN else value
 
 
 def read(there: World, draft: Draft) -> dict[str, Any]:
     """The whole value as the instance reads it, without what is drawn anew for every message."""
-    value, sealed = json.loads(draft.body), opened(there, draft)
+    sealed = opened(there, draft)
     sealed.pop("salt")
-    clear = {name: told for name, told in value["clear"].items() if name.endswith("_by")}
-    return {"clear": clear, "sealed": sealed, "length": len(value["sealed"])}
+    clear = {name: told for name, told in draft.clear.items() if name.endswith("_by")}
+    return {"clear": clear, "sealed": sealed}
 
 
 def pair(random: Random) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -132,9 +154,9 @@ def joined(records: Sequence[tuple[int, Record]]) -> set[tuple[int, bytes]]:
 
     `records` with the number of their referral, -1 for what is of none. A notice that is issued again is the same one.
 
-    Looked for as whoever reads all topics and has no key does: whole headers, the members of clear parts, any eight
-    bytes of what stands before a ciphertext, and the ciphertext eight at a time. The origin's id, and what messages of
-    other referrals say as well, join nothing.
+    Looked for as the parties can that compare what they have: whole headers, the members of clear parts, salt,
+    signature and path of the proof, any eight bytes of the group's wrap and of what stands before a ciphertext, and the
+    ciphertext eight at a time. The origin's id, and what messages of other referrals say as well, join nothing.
     """
     holders: dict[bytes, set[int]] = {}
     said = [(number, record, set(_values(record))) for number, record in records]
@@ -152,17 +174,16 @@ def joined(records: Sequence[tuple[int, Record]]) -> set[tuple[int, bytes]]:
 
 def _values(record: Record) -> Iterator[bytes]:
     attributes = decode_headers(record.headers, record.value or b"").attributes
-    value = json.loads(record.value or b"")
-    said = map(str.encode, _leaves(value["clear"]))
+    clear, sealed = split_value(record.value or b"")
+    said = map(str.encode, _leaves(json.loads(clear)))
     for each in (record.key, *[text for _, text in record.headers], *said):
         if each is not None and len(each) >= 8 and each != attributes.sender.encode():
             yield each
-    if "sealed" not in value:
-        return
-    version, suite, key_id, packed = value["sealed"].split(".")
-    yield from (version.encode(), suite.encode(), key_id.encode())
-    sealed = from_base64url(packed)
-    yield from (sealed[at : at + 8] for at in (*range(HEAD_BYTES), *range(HEAD_BYTES, len(sealed) - 7, 8)))
+    assert record.proof is not None
+    yield from (record.salt, record.proof.signature, *record.proof.path)
+    yield from (record.wrap[at : at + 8] for at in range(len(record.wrap) - 7))
+    if sealed is not None:
+        yield from (sealed[at : at + 8] for at in (*range(HEAD_BYTES), *range(HEAD_BYTES, len(sealed) - 7, 8)))
 
 
 def _leaves(value: Any) -> Iterator[str]:
@@ -177,21 +198,14 @@ def _of_both(random: Random) -> list[dict[str, Any]]:
     return [_item(random, provider) for provider in HERE]
 
 
-def _by_key_alone(sealer: Sealer, plaintext: bytes, recipient_key: SealingKey, context: SealContext) -> str:
-    return _SEAL(sealer, plaintext, recipient_key, replace(context, recipient="anybody"))
-
-
-_SEAL = Sealer.seal
-
-
-def test_whoever_reads_every_topic_joins_no_notice_with_another_message_of_its_referral(
+def test_no_notice_is_joined_with_another_message_of_its_referral(
     there: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     random = Random(7)
     records = [(number, record) for number in range(100) for _, record in filed(there, [pair(random)[0]])]
     assert joined(records) == set()
-    # Control: one wrap for a key, whoever it is served for, would join the notices of two providers of one instance.
-    monkeypatch.setattr(Sealer, "seal", _by_key_alone)
+    # Control: one group for all recipients of an instance would join the notices of its two providers.
+    monkeypatch.setattr(composition, "SHARED_GROUP_REFERRALS", 1)
     shared = [(n, record) for n in range(10) for _, record in filed(there, [_around(random, _of_both(random))])]
     assert joined(shared)
     # Control: a digest that stands in every message of a decision, as it did.

@@ -13,12 +13,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from shared.runtime.post.stamping import sign_unnumbered
-from shared.runtime.post.talk import Stating
 
-from shared.contracts.delivery import MarksClear, SentMark
-from shared.contracts.registry import MARKS
-from shared.envelope.sealing import Sealer
 from shared.exchange import prepare as preparing
 from shared.exchange.left import StaleEdge
 from shared.exchange.letters import KnownEdge, Letters, Waiting, Writing, write_letters
@@ -26,13 +21,11 @@ from shared.exchange.message import Draft, Record
 from shared.exchange.origin import Answered
 from shared.exchange.prepare import Filing, Prepared, prepare_again, prepare_batch
 from shared.exchange.reads import PeerReads, Reads, own_reads
-from shared.exchange.topics import inbox_prefix
-from shared.kernel.clock import ManualClock
-from shared.kernel.ids import uuid4, uuid7
+from shared.kernel.ids import uuid4
 from shared.routing.directory_index import PartyEntry
 from shared.routing.engine import PlannedEdge
 from shared.vocabulary.answers import AnswerState
-from tests.shared.exchange.test_non_interference import PAIRS, headers_of, joined, pair, read
+from tests.shared.exchange.test_non_interference import PAIRS, joined, obtained, pair
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import INSTANCES, World, submission, world
 
@@ -83,7 +76,7 @@ def filed(here: World, referrals: Sequence[dict[str, Any]], others: Others) -> l
         Filing(submission(**each | {"external_ref": f"ref-{number}"}), origin, body_sha256=f"{number:064x}")
         for number, each in enumerate(referrals)
     ]
-    prepared = prepare_batch(filings, documents=here.documents, at=here.at, sealer=Sealer())
+    prepared = prepare_batch(filings, documents=here.documents, at=here.at)
     here.reads = PeerReads()
     assert all(isinstance(each, Prepared) for each in prepared)
     return [each for each in prepared if isinstance(each, Prepared)]
@@ -112,7 +105,6 @@ def again(here: World, referral: dict[str, Any], stale: Prepared, others: Others
         only=only,
         body_sha256=stale.body_sha256,
         traceparent=None,
-        sealer=Sealer(),
     )
     assert not found.waiting
     return list(found.drafts)
@@ -122,20 +114,11 @@ def seen(there: World, referral: dict[str, Any], others: Others, *, chosen: Chos
     """What `industry` can obtain of a referral, of what follows from it an hour later, and of the next one."""
     here = there.anew()
     [first] = filed(here, [referral], others)
-    told = [(here.at, draft, record) for draft, record in _sent(here, first.drafts)]
+    found = [(here.at, *obtained(here, first.drafts))]
     here.at += HOUR
-    told += [(here.at, *each) for each in _sent(here, again(here, referral, first, others, chosen=chosen))]
+    found.append((here.at, *obtained(here, again(here, referral, first, others, chosen=chosen))))
     [behind] = filed(here, [referral], Others())
-    told += [(here.at, *each) for each in _sent(here, behind.drafts)]
-    return [
-        (at, record.topic, record.offset, *headers_of(record), len(record.value or b""), read(here, draft))
-        for at, draft, record in told
-        if record.topic.startswith(inbox_prefix("industry"))
-    ]
-
-
-def _sent(here: World, drafts: Sequence[Draft]) -> list[tuple[Draft, Record]]:
-    return list(zip(drafts, here.records(drafts), strict=True))
+    return [*found, (here.at, *obtained(here, behind.drafts))]
 
 
 def differing(there: World, pairs: int, *, chosen: Chosen = _moved) -> int:
@@ -176,28 +159,10 @@ def test_a_move_that_issued_every_edge_of_the_referral_anew_would_be_found(there
     assert differing(there, 20, chosen=lambda instance, others: bool(others.moved)) > 5
 
 
-def marked(here: World) -> list[Record]:
-    """The marks of every pair, as the hotline's instance says them to each of the others."""
-    stating = Stating("hotline", lambda: here.documents.directory, ManualClock(here.at))
-    drafts = []
-    for to in ("industry", "industry_two", "law_enforcement", "audit"):
-        rows = [
-            SentMark(sender=sender, recipient=recipient, epoch=counter.epoch, last=counter.last, held=1)
-            for (sender, recipient, lane), counter in here._counters.items()
-            if lane == to or to == "audit"
-        ]
-        drafts += stating.drafts(
-            MARKS, to, [MarksClear(sent=tuple(rows), taken=(), asking=True, nonce=uuid4(), answers=None)]
-        )
-    key, epoch = here.keys["hotline"].signing, uuid7()
-    said = [(draft.topic, sign_unnumbered(draft, epoch, instance="hotline", key=key)) for draft in drafts]
-    return [here.held(topic, each) for topic, each in said]
-
-
-def test_neither_a_shared_transaction_nor_what_waits_moves_or_is_marked_joins_a_notice_with_its_referral(
+def test_neither_a_shared_transaction_nor_what_waits_or_moves_joins_a_notice_with_its_referral(
     there: World,
 ) -> None:
-    """Five referrals a transaction: their wraps, proofs and epochs are shared, and marks name the epochs."""
+    """Five referrals a transaction: what goes to one recipient shares a wrap and a signature."""
     random, here, records = Random(8), there.anew(), list[tuple[int, Record]]()
     for number in range(0, 100, 5):
         referrals, others = [pair(random)[0] for _ in range(5)], Others.drawn(random)
@@ -208,8 +173,6 @@ def test_neither_a_shared_transaction_nor_what_waits_moves_or_is_marked_joins_a_
         for place, (referral, each) in enumerate(zip(referrals, together, strict=True)):
             drafts = again(here, referral, each, moving, chosen=_moved)
             records += [(number + place, record) for record in here.records(drafts)]
-        # Marks are of no referral: whatever they carry, another of them carries as well.
-        records += [(-1, record) for record in marked(here)]
     assert joined(records) == set()
     # Control: what the messages of one transaction share, if it told them apart by referral.
     told = [(n, replace(each, headers=(*each.headers, ("ce_xfiled", f"{n:064x}".encode())))) for n, each in records]
