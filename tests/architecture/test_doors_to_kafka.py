@@ -10,20 +10,17 @@ import pytest
 from faststream import AckPolicy
 
 from shared.exchange.topics import inbox_topic
-from shared.kernel.clock import SystemClock
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.kafka.bus import Bus
-from shared.runtime.post.ports import Coordinate
+from shared.runtime.kafka.bounds import Coordinate
+from shared.runtime.kafka.inbox_door import InboxDoor
 from tests.architecture.source import Module, modules, parse
 
 #: Left to a library's default, each of these has lost or repeated records somewhere.
 STATED = {"group_id", "auto_offset_reset", "isolation_level", "ack_policy", "no_reply"}
 CONSUMING = ("hotline", "law_enforcement", "industry")
-#: The modules that may hold a producer: the relay's writer and the writer of messages without a number (decision 0025),
-#: the log of the stream protocol (decision 0090), and the operator's publishing of documents (decision 0022).
+#: The modules that may hold a producer: the log of messaging (decision 0090), and the operator's publishing of documents
+#: (decision 0022).
 PRODUCING = {
-    "shared/runtime/kafka/writer.py",
-    "shared/runtime/kafka/unnumbered.py",
     "shared/runtime/kafka/documents.py",
     "shared/messaging/kafka/log.py",
 }
@@ -65,13 +62,12 @@ def test_a_subscriber_that_leaves_an_option_out_is_found() -> None:
 @pytest.mark.parametrize("instance", CONSUMING)
 def test_every_subscriber_of_an_instance_has_the_options_that_delivery_rests_on(instance: str) -> None:
     topic = inbox_topic(instance, "industry_two")
-    nothing = cast(Any, None)
-    bus = Bus(KafkaAccess("broker.example:9092"), instance, nothing, cursors=nothing, clock=SystemClock())
-    broker, declared = bus.declare([Coordinate(topic, 0)])
+    door = InboxDoor(KafkaAccess("broker.example:9092"), client_id=instance, handle=cast(Any, None))
+    broker, declared = door.declare([Coordinate(topic, 0), Coordinate(topic, 1)])
     assert list(broker.subscribers) == [declared]
     # No group: nobody takes a topic from us but by our own database, and nothing is committed but there.
     assert declared.group_id is None
-    assert [(each.topic, each.partition) for each in declared.partitions] == [(topic, 0)]
+    assert [(each.topic, each.partition) for each in declared.partitions] == [(topic, 0), (topic, 1)]
     assert declared.ack_policy is AckPolicy.MANUAL
     assert declared._no_reply
     assert declared._connection_args["auto_offset_reset"] == "earliest"

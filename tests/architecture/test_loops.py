@@ -14,21 +14,16 @@ import pytest
 from tests.architecture.source import ROOT, Module, modules, parse
 
 _APART: Final = "tests/services/hotline/test_apart.py::test_one_with_a_defect_stops_no_other_and_is_tried_again"
-_JUNK: Final = (
-    "tests/shared/runtime/post/test_consumer_junk.py::"
-    "test_a_message_that_breaks_the_service_is_one_row_however_often_it_comes"
-)
-_RELAY: Final = (
-    "tests/shared/runtime/post/test_relay.py::test_what_cannot_be_read_is_set_aside_and_no_defect_reaches_another_lane"
-)
+_DEAD: Final = "tests/shared/runtime/delivery/test_inbound.py::test_a_message_that_breaks_the_features_is_dead_alone"
+_RELAY: Final = "tests/shared/runtime/delivery/test_loops.py::test_a_defect_in_one_stream_stops_no_other"
 #: Loop → the test that provokes a defect in it, or why there is nobody whom it could stop.
 LOOPS: Final = {
     "services/audit/bus.py:AuditDoor.run": "enters the one that follows",
     "services/audit/bus.py:AuditDoor._follow": (
         "tests/services/audit/test_flows.py::test_whatever_a_fact_says_it_is_kept_and_so_are_those_beside_it"
     ),
-    "services/audit/timers.py:MarkTimer.run": (
-        "tests/services/audit/test_marks.py::test_what_cannot_be_told_one_keeps_nobody_else_waiting"
+    "services/audit/acknowledgements.py:AckWriter.run": (
+        "tests/services/audit/test_acknowledgements.py::test_a_writer_that_cannot_be_told_keeps_no_other_waiting"
     ),
     "shared/party/by_rule.py:look_for_ever": (
         "tests/services/industry/test_withdrawals.py::test_one_that_fails_is_set_aside_and_keeps_nobody_waiting"
@@ -46,6 +41,19 @@ LOOPS: Final = {
     ),
     "shared/runtime/courier/courier.py:Courier.run": (
         "tests/services/law_enforcement/test_webhooks.py::test_an_address_with_a_defect_stops_no_other"
+    ),
+    "shared/runtime/database/lease.py:Lease.wait": "one row, of the process itself",
+    "shared/runtime/database/lease.py:Lease.keep": "one row, of the process itself",
+    "shared/runtime/delivery/loops.py:StreamRelay.run": _RELAY,
+    "shared/runtime/delivery/loops.py:_Turn._run": _RELAY,
+    "shared/runtime/delivery/reading.py:InboxReader.run": _DEAD,
+    "shared/runtime/delivery/reading.py:InboxReader._commit": "waits for the database alone",
+    "shared/runtime/delivery/reading.py:InboxReader._look": "asks the broker for all topics at once",
+    "shared/runtime/delivery/reading.py:InboxReader._try_held": "asks each full stream for room, and reads no other",
+    "shared/runtime/delivery/session_check.py:SessionCheck.run": "compares all streams of one database session",
+    "shared/runtime/delivery/subjects.py:PartySubjects._list_open": "reads rows page by page, and ends with the last",
+    "shared/runtime/delivery/upkeep_loop.py:UpkeepLoop.run": (
+        "tests/shared/runtime/delivery/test_upkeep_loop.py::test_a_step_that_fails_stops_no_other"
     ),
     "shared/runtime/database/feed.py:Numberer.run": "one statement counts rows, and reads nothing of any",
     "shared/runtime/database/feed_reading.py:FeedListener.run": "hears that there is something, and reads nothing",
@@ -65,25 +73,11 @@ LOOPS: Final = {
         "test_what_one_has_announced_and_cannot_be_read_any_more_hides_nobody_elses"
     ),
     "shared/runtime/kafka/bounds.py:bounds_of": "asks the broker where topics begin and end",
-    "shared/runtime/kafka/bus.py:Bus._keep_reading": _JUNK,
-    "shared/runtime/kafka/bus.py:Bus._renew": "renews the leases of all topics in one statement",
-    "shared/runtime/kafka/bus.py:Bus._look": "asks the broker for all topics at once",
-    "shared/runtime/kafka/bus.py:Bus._take_up": _JUNK,
     "shared/runtime/kafka/documents.py:DocumentFeed.run": (
         "tests/shared/runtime/kafka/test_documents.py::"
         "test_a_document_that_others_approved_is_passed_over_and_the_next_is_taken"
     ),
     "shared/runtime/kafka/reader.py:LogReader.follow": "hands records on as they are",
-    "shared/runtime/kafka/writer.py:KafkaLogWriter._append": _RELAY,
-    "shared/runtime/post/consumer.py:Consumer.consume": _JUNK,
-    "shared/runtime/post/lease.py:Lease.wait": "one row, of the relay itself",
-    "shared/runtime/post/lease.py:Lease.keep": "one row, of the relay itself",
-    "shared/runtime/post/relay.py:Relay.run": _RELAY,
-    "shared/runtime/post/relay.py:Relay._serve": _RELAY,
-    "shared/runtime/post/relay.py:Relay._empty": _RELAY,
-    "shared/runtime/post/talk_loop.py:Speaker.run": (
-        "tests/shared/runtime/post/test_talk_loop.py::test_what_cannot_be_made_of_one_peer_keeps_nobody_elses_marks"
-    ),
     "shared/runtime/timers/timers.py:Timers.run": (
         "tests/shared/runtime/timers/test_timers.py::test_one_whose_timers_cannot_be_kept_stops_no_other"
     ),
