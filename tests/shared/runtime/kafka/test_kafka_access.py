@@ -58,3 +58,12 @@ def test_both_kinds_of_client_are_told_the_same() -> None:
     assert secure.security().use_ssl
     assert secure.security().ssl_context is not None
     assert KafkaAccess(SERVERS, tls=True).client_options("c")["security_protocol"] == "SSL"
+
+
+def test_access_names_the_protocol_that_its_credentials_need() -> None:
+    plain = KafkaAccess("kafka.example:9092")
+    scram = KafkaAccess("kafka.example:9092", "hotline", "secret")
+    assert plain.client_options("c")["security_protocol"] == "PLAINTEXT"
+    assert scram.client_options("c")["security_protocol"] == "SASL_PLAINTEXT"
+    assert scram.client_options("c")["sasl_mechanism"] == "SCRAM-SHA-512"
+    assert "secret" not in repr(scram)
