@@ -20,11 +20,13 @@ from shared.runtime.watch.metrics import REGISTRY
 #: By alert: what breaks it, as metric, labels and value after; every counter begins at 0, every other thing is well.
 BROKEN: Mapping[str, tuple[str, dict[str, str], float]] = {
     "CausewayNothingLeaves": ("causeway_outbox_age_seconds", {}, 61),
-    "CausewayNothingIsReceipted": ("causeway_unreceipted_age_seconds", {}, 301),
+    "CausewayNothingIsAcknowledged": ("causeway_unacked_age_seconds", {}, 301),
+    "CausewayKeptBytes": ("causeway_kept_bytes", {}, 4.1e9),
     "CausewayClocksSetAside": ("causeway_clocks_aside_rows", {}, 1),
     "CausewaySubjectsSetAside": ("causeway_subjects_aside", {}, 1),
-    "CausewayMessagesSetAside": ("causeway_outbox_aside_rows", {}, 1),
-    "CausewayRecordsParked": ("causeway_quarantine_records", {}, 1),
+    "CausewayDeadLetters": ("causeway_dead_letter_records", {}, 1),
+    "CausewayManyExceptions": ("causeway_exception_records", {}, 10_001),
+    "CausewayOperatorLines": ("causeway_operator_lines", {}, 1),
     "CausewayAuditDoesNotReadAll": ("causeway_audit_partitions", {"state": "gap"}, 1),
     "CausewayDocumentsEndSoon": ("causeway_document_days_left", {"kind": "policy"}, 29),
     "CausewayClockOff": ("causeway_edges_wait", {"reason": "clock_off"}, 1),
@@ -51,11 +53,13 @@ def well() -> list[Sample]:
     """An installation in which nothing is wrong."""
     return [
         Sample("causeway_outbox_age_seconds", {}, 0.4),
-        Sample("causeway_unreceipted_age_seconds", {}, 2),
-        Sample("causeway_outbox_aside_rows", {}, 0),
+        Sample("causeway_unacked_age_seconds", {}, 12),
+        Sample("causeway_kept_bytes", {}, 2e6),
         Sample("causeway_clocks_aside_rows", {}, 0),
         Sample("causeway_subjects_aside", {}, 0),
-        Sample("causeway_quarantine_records", {}, 0),
+        Sample("causeway_dead_letter_records", {}, 0),
+        Sample("causeway_exception_records", {}, 40),
+        Sample("causeway_operator_lines", {}, 0),
         Sample("causeway_audit_partitions", {"state": "reading"}, 40),
         Sample("causeway_audit_partitions", {"state": "gap"}, 0),
         Sample("causeway_document_days_left", {"kind": "policy"}, 200),

@@ -1,111 +1,199 @@
-"""The quarantine from outside: looking, and having a record judged again through the instance's own consumer."""
+"""Exceptions and the operator's list from outside: list, show, retry, discard, close."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import NamedTuple
+from uuid import UUID
 
 import pytest
 
+from deploy.accounting.book import opened
+from deploy.accounting.log import reading_of
 from deploy.site.access import kafka_access
-from shared.exchange.message import Record, told_digest
+from services.audit.intake import StreamVerifier
+from shared.exchange.senders import SigningKeys
+from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import SystemClock
+from shared.kernel.ids import uuid7
+from shared.messaging.exceptions import Coordinates, OpenException, Outcome, OutcomeKind, Taken
+from shared.messaging.reception import Arrived
+from shared.messaging.store.exceptions import ExceptionTables
+from shared.messaging.streams import Lane, Pair
+from shared.runtime.database.transactions import Database
+from shared.runtime.delivery.kept_record import pack, unpack
+from shared.runtime.kafka.bounds import Coordinate
 from shared.runtime.kafka.reader import LogReader
-from shared.runtime.post.ports import Coordinate
-from tests.deploy.operator.conftest import Run
-from tests.support.running import AGENCY, HOTLINE, Exchange, referral
+from tests.deploy.operator.conftest import Ended, Run
+from tests.support.running import HOTLINE, Exchange, referral
 
-INSTANCE, TOPIC = "law_enforcement", "causeway.inbox.law_enforcement.hotline.v1"
-_PARK = """
-INSERT INTO quarantine (same, count, topic, partition, "offset", broker_time, length_bytes, digest, reason, sender)
-VALUES ($5, 1, $1, $2, $3, $4, 1, $5, 'handler_defect', $6)
-"""
-_FIRST = """
-SELECT topic, partition, "offset" FROM inbox WHERE recipient = $1 AND outcome = 'applied' ORDER BY received_at LIMIT 1
-"""
+INSTANCE, WRITER = "law_enforcement", "hotline"
+LANE = Lane.ORDINARY
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Message(NamedTuple):
+    """A message that the agency's instance has applied, as it lies in Kafka."""
+
+    arrived: Arrived
+    where: Coordinates
+
+
+@pytest.fixture(scope="module")
+def applied(exchange: Exchange) -> Message:
+    return asyncio.run(_applied(exchange))
+
+
+Keep = Callable[[OutcomeKind], UUID]
 
 
 @pytest.fixture
-def parked(exchange: Exchange) -> Iterator[str]:
-    """A record that was applied, put into quarantine all the same: judged again, it is known as applied."""
-    coordinates = asyncio.run(_park_applied(exchange))
-    yield coordinates
+def keep(exchange: Exchange, applied: Message) -> Iterator[Keep]:
+    """Keeps an applied message as an exception all the same: processed again, its act has been applied before."""
+    yield lambda kind: asyncio.run(_keep(exchange, applied, kind=kind))
     asyncio.run(_empty(exchange))
 
 
 @pytest.fixture
-def gone(exchange: Exchange) -> Iterator[str]:
-    """A row about a record that Kafka does not hold."""
-    asyncio.run(_park(exchange, Record(TOPIC, 0, 10**12, SystemClock().now(), None, (), b"gone")))
-    yield f"{TOPIC}/0/{10**12}"
+def broken(exchange: Exchange, applied: Message) -> Iterator[UUID]:
+    """A dead letter whose content signature does not hold: a new attempt changes nothing."""
+    yield asyncio.run(_keep(exchange, applied, kind=OutcomeKind.DEAD, is_signed=False))
     asyncio.run(_empty(exchange))
 
 
-def test_what_waits_is_listed_with_its_reason_and_shown_without_its_content(
-    run: Run, exchange: Exchange, parked: str
+def called(run: Run, exchange: Exchange, *arguments: object) -> Ended:
+    return run(*arguments, "--state", exchange.state, "--json")
+
+
+def listed(run: Run, exchange: Exchange, *options: str) -> list[tuple[str, str, str]]:
+    found = called(run, exchange, "dead-letters", "list", INSTANCE, *options).json["messages"]
+    return [(each["message_id"], each["outcome"], each["code"]) for each in found]
+
+
+def test_exceptions_are_listed_with_their_code_and_shown_without_their_content(
+    run: Run, exchange: Exchange, keep: Keep
 ) -> None:
-    listed = run("quarantine", "list", INSTANCE, "--state", exchange.state, "--json").json["records"]
-    assert [(each["coordinates"], each["reason"]) for each in listed] == [(parked, "handler_defect")]
-    shown = run("quarantine", "show", INSTANCE, parked, "--state", exchange.state)
+    dead, waiting = keep(OutcomeKind.DEAD), keep(OutcomeKind.WAITING)
+    every = [(str(dead), "dead", "handler_defect"), (str(waiting), "waiting", "handler_defect")]
+    assert sorted(listed(run, exchange)) == sorted(every)
+    assert listed(run, exchange, "--outcome", "dead") == every[:1]
+    assert listed(run, exchange, "--code", "document_unknown") == []
+    shown = run("dead-letters", "show", INSTANCE, dead, "--state", exchange.state)
     assert shown.code == 0
     assert "the service's own code failed on this message alone" in shown.out
-    assert run("quarantine", "list", INSTANCE, "--reason", "topic_wrong", "--state", exchange.state, "--json").json == {
-        "records": []
-    }
+    assert WRITER in shown.out
 
 
-def test_a_replayed_record_goes_through_the_consumer_and_waits_no_more(
-    run: Run, exchange: Exchange, parked: str
-) -> None:
-    replayed = run("quarantine", "replay", INSTANCE, parked, "--state", exchange.state, "--json")
-    assert (replayed.code, replayed.json) == (0, {"replayed": {parked: "done"}})
-    assert run("quarantine", "list", INSTANCE, "--state", exchange.state, "--json").json == {"records": []}
-    again = run("quarantine", "replay", INSTANCE, parked, "--state", exchange.state)
-    assert (again.code, again.err.partition(":")[2].strip().partition(":")[0]) == (1, "not_found")
+def test_a_retried_message_is_processed_and_is_no_exception_any_more(run: Run, exchange: Exchange, keep: Keep) -> None:
+    id_ = keep(OutcomeKind.DEAD)
+    ended = called(run, exchange, "dead-letters", "retry", INSTANCE, id_)
+    assert (ended.code, ended.json) == (0, {"retried": {str(id_): "done"}})
+    assert listed(run, exchange) == []
+    again = run("dead-letters", "retry", INSTANCE, id_, "--state", exchange.state)
+    assert (again.code, "not_found" in again.err) == (1, True)
 
 
-def test_a_replay_of_all_says_which_are_not_done(run: Run, exchange: Exchange, parked: str, gone: str) -> None:
-    ended = run("quarantine", "replay", INSTANCE, "--all", "--state", exchange.state, "--json")
+def test_a_retry_of_all_says_which_are_still_exceptions(run: Run, exchange: Exchange, keep: Keep, broken: UUID) -> None:
+    id_ = keep(OutcomeKind.WAITING)
+    ended = called(run, exchange, "dead-letters", "retry", INSTANCE, "--all")
     assert ended.code == 1
-    assert ended.json["replayed"] == {parked: "done", gone: "gone"}
+    assert ended.json["retried"] == {str(id_): "done", str(broken): "dead"}
+
+
+def test_a_discarded_dead_letter_is_refused_and_a_waiting_message_cannot_be(
+    run: Run, exchange: Exchange, keep: Keep
+) -> None:
+    dead, waiting = keep(OutcomeKind.DEAD), keep(OutcomeKind.WAITING)
+    assert called(run, exchange, "dead-letters", "discard", INSTANCE, dead).json == {"discarded": str(dead)}
+    refused = run("dead-letters", "discard", INSTANCE, waiting, "--state", exchange.state)
+    assert (refused.code, "not_dead" in refused.err) == (2, True)
+    assert [each[0] for each in listed(run, exchange)] == [str(waiting)]
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("replay", INSTANCE),
-        ("replay", INSTANCE, f"{TOPIC}/0/1", "--all"),
+        ("retry", INSTANCE),
+        ("retry", INSTANCE, "0190a5b8-0000-7000-8000-000000000000", "--all"),
         ("show", INSTANCE, "nonsense"),
-        ("show", INSTANCE, f"{TOPIC}/0/-1"),
+        ("list", INSTANCE, "--outcome", "applied"),
         ("list", "audit"),
     ],
 )
 def test_a_wrong_call_is_told_from_a_failure(run: Run, exchange: Exchange, arguments: tuple[str, ...]) -> None:
-    assert run("quarantine", *arguments, "--state", exchange.state).code == 2
+    assert run("dead-letters", *arguments, "--state", exchange.state).code == 2
 
 
-async def _park_applied(exchange: Exchange) -> str:
+def test_lines_of_the_operators_list_are_shown_until_a_person_closes_them(run: Run, exchange: Exchange) -> None:
+    subject = uuid7()
+    line = f"('unknown', 'hotline', '{subject}', NULL), ('ahead', 'industry', NULL, NULL)"
+    asyncio.run(_execute(exchange, f"INSERT INTO operator_line (kind, peer, subject, act) VALUES {line}"))
+    try:
+        shown = called(run, exchange, "operator-list", "show", INSTANCE)
+        assert shown.code == 1
+        assert [(each["kind"], each["subject"]) for each in shown.json["lines"]] == [
+            ("ahead", None),
+            ("unknown", str(subject)),
+        ]
+        close = ("operator-list", "close", INSTANCE, "unknown", "hotline", "--by", "A. Person")
+        assert called(run, exchange, *close, "--subject", uuid7()).code == 1
+        assert called(run, exchange, *close, "--subject", subject).json == {"closed": 1}
+        assert called(run, exchange, *close).code == 1, "it is closed"
+        called(run, exchange, "operator-list", "close", INSTANCE, "ahead", "industry", "--by", "A. Person")
+        after = called(run, exchange, "operator-list", "show", INSTANCE, "--closed")
+        assert (after.code, {each["closed_by"] for each in after.json["lines"]}) == (0, {"A. Person"})
+    finally:
+        asyncio.run(_execute(exchange, "DELETE FROM operator_line"))
+
+
+async def _applied(exchange: Exchange) -> Message:
     async with exchange.client(HOTLINE) as client:
         await client.submit(referral())
     await exchange.until_quiet()
-    agency = await exchange.admin(INSTANCE)
-    row = await agency.fetchrow(_FIRST, AGENCY)
-    await agency.close()
-    reader = LogReader(kafka_access(exchange.endpoints, INSTANCE), [TOPIC], client_id="causeway-tests")
-    record = await reader.read_at(Coordinate(TOPIC, row["partition"]), row["offset"])
-    assert record is not None
-    await _park(exchange, record)
-    return f"{row['topic']}/{row['partition']}/{row['offset']}"
+    async with opened(exchange.endpoints.database("audit").accountant_url, kind="audit") as book:
+        reading = await reading_of(book, [])
+    where = Coordinate(inbox_topic(INSTANCE, WRITER), int(LANE))
+    reader = LogReader(kafka_access(exchange.endpoints, INSTANCE), [where.topic], client_id="causeway-tests")
+    topic_id = (await reader.topic_ids())[where.topic]
+    bounds = (await reader.bounds())[where]
+    verifier = StreamVerifier(Pair(WRITER, INSTANCE), LANE, SigningKeys(reading.shelf.directories, SystemClock()))
+    found: list[Message] = []
+    async with aclosing(reader.read_range(where, bounds.first, bounds.end)) as batches:
+        async for batch in batches:
+            arrived = verifier.verify([replace(record, topic_id=topic_id) for record in batch]).arrived
+            found += [
+                Message(each.content, Coordinates(topic_id, each.offset, each.broker_time))
+                for each in arrived
+                if isinstance(each.content, Arrived) and each.content.named.kind == "referral_offered"
+            ]
+    return found[-1]
 
 
-async def _park(exchange: Exchange, record: Record) -> None:
-    agency = await exchange.admin(INSTANCE)
-    place = (record.topic, record.partition, record.offset, record.broker_time)
-    await agency.execute(_PARK, *place, told_digest(record), HOTLINE)
-    await agency.close()
+async def _keep(exchange: Exchange, message: Message, *, kind: OutcomeKind, is_signed: bool = True) -> UUID:
+    arrived = message.arrived
+    named = replace(arrived.named, message_id=uuid7())
+    record = unpack(arrived.record)
+    packed = arrived.record if is_signed else pack(replace(record, proof=None))
+    taken = Taken(WRITER, arrived.place, bytes(32), named, packed, message.where)
+    row = OpenException(taken, Outcome(named, kind, "handler_defect"), NOW)
+    database = Database(exchange.endpoints.database(INSTANCE).service_url, pool_size=1)
+    try:
+        async with database.transaction() as session:
+            await ExceptionTables(session, INSTANCE).add_exceptions([row])
+    finally:
+        await database.close()
+    return named.message_id
 
 
 async def _empty(exchange: Exchange) -> None:
+    await _execute(exchange, "DELETE FROM exception")
+
+
+async def _execute(exchange: Exchange, statement: str) -> None:
     agency = await exchange.admin(INSTANCE)
-    await agency.execute("DELETE FROM quarantine")
+    await agency.execute(statement)
     await agency.close()
