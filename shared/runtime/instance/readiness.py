@@ -73,7 +73,7 @@ class Readiness:
             self.probe_relay,
             self.probe_timers,
             self.probe_outbox,
-            self.probe_receipts,
+            self.probe_acks,
         )
 
     async def probe_database(self) -> Check:
@@ -109,9 +109,9 @@ class Readiness:
         """How long the oldest message waits for its first sending."""
         return _aged("outbox", (await self._ages()).unsent_s, self.settings.outbox_age_s_max)
 
-    async def probe_receipts(self) -> Check:
+    async def probe_acks(self) -> Check:
         """How long the oldest message that was appended waits for its acknowledgement."""
-        return _aged("receipts", (await self._ages()).unacked_s, self.settings.unreceipted_age_s_max)
+        return _aged("acks", (await self._ages()).unacked_s, self.settings.unacked_age_s_max)
 
     async def measure(self) -> None:
         """Set the gauges. In an outage of the broker the lag keeps its last value. Raises `Unavailable`."""

@@ -75,7 +75,7 @@ class RuntimeSettings(BaseSettings):
     #: /readyz says no when a message waits longer than that for its sending, or its acknowledgement. By default never:
     #: an instance that cannot send can still accept.
     outbox_age_s_max: Annotated[float, Field(gt=0)] | None = None
-    unreceipted_age_s_max: Annotated[float, Field(gt=0)] | None = None
+    unacked_age_s_max: Annotated[float, Field(gt=0)] | None = None
 
     approver_keys_file: Path
     keys_dir: Path | None = None

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 
 import httpx
 import pytest
 
 from deploy.operator.status import ask_instances
 from shared.kernel.clock import SystemClock
+from shared.kernel.ids import coarse_uuid7, uuid7
 from shared.routing.ageing import aged
 from tests.deploy.operator.conftest import Run
 from tests.support.running import Exchange
 
-CHECKS = ["database", "documents", "bus", "relay", "timers", "outbox", "receipts", "law", "rules"]
+CHECKS = ["database", "documents", "bus", "relay", "timers", "outbox", "acks", "law", "rules"]
 
 
 #: What the process `alone` permits; the shared one has no such setting.
@@ -26,7 +28,7 @@ AGE_S_MAX = 60
 def alone(exchange: Exchange) -> Iterator[str]:
     """A second process of the hotline that runs the API and nothing that needs the broker; its base URL."""
     port, label = exchange.free_port(), "hotline-api-alone"
-    settings = {"UNRECEIPTED_AGE_S_MAX": str(AGE_S_MAX)}
+    settings = {"UNACKED_AGE_S_MAX": str(AGE_S_MAX)}
     exchange.serve("hotline", only=["api", "documents"], label=label, port=port, settings=settings)
     exchange.wait_ready(label, f"http://127.0.0.1:{port}")
     yield f"http://127.0.0.1:{port}"
@@ -34,8 +36,8 @@ def alone(exchange: Exchange) -> Iterator[str]:
 
 
 @pytest.fixture
-def unreceipted(exchange: Exchange) -> Iterator[None]:
-    """A message that a recipient has not receipted, and for this test never will."""
+def unacked(exchange: Exchange) -> Iterator[None]:
+    """A message that its recipient has not acknowledged, and for this test never will."""
     asyncio.run(_put_aside(exchange, held=True))
     yield
     asyncio.run(_put_aside(exchange, held=False))
@@ -57,7 +59,7 @@ def test_all_instances_are_ready_and_name_what_was_asked(run: Run, exchange: Exc
         assert [check["name"] for check in found[name]["checks"]] == CHECKS
         reasons = {check["name"]: check["reason"] for check in found[name]["checks"]}
         assert reasons == dict.fromkeys(CHECKS, "") | {"law": law_says(exchange)}
-    assert [check["name"] for check in found["audit"]["checks"]] == ["database", "documents", "law", "reader", "marks"]
+    assert [check["name"] for check in found["audit"]["checks"]] == ["database", "documents", "law", "reader", "acks"]
 
 
 def test_an_instance_that_does_not_answer_is_said_so(run: Run, exchange: Exchange) -> None:
@@ -95,12 +97,12 @@ def test_an_api_on_its_own_is_ready_and_says_who_else_is_asked(exchange: Exchang
 
 
 def test_age_is_always_shown_and_fails_readiness_only_beyond_its_setting(
-    exchange: Exchange, alone: str, unreceipted: None
+    exchange: Exchange, alone: str, unacked: None
 ) -> None:
     limited = httpx.get(f"{alone}/readyz", trust_env=False, timeout=60)
     unlimited = httpx.get(f"{exchange.endpoints.http['hotline']}/readyz", trust_env=False, timeout=60)
     found = [
-        next(check for check in each.json()["checks"] if check["name"] == "receipts") for each in (limited, unlimited)
+        next(check for check in each.json()["checks"] if check["name"] == "acks") for each in (limited, unlimited)
     ]
     assert [(check["ok"], check["reason"]) for check in found] == [(False, "too_old"), (True, "")]
     assert [check["age_s"] > AGE_S_MAX for check in found] == [True, True]
@@ -108,21 +110,26 @@ def test_age_is_always_shown_and_fails_readiness_only_beyond_its_setting(
 
 
 async def _put_aside(exchange: Exchange, *, held: bool) -> None:
-    """A row that was sent a minute and a half ago to a recipient that will never answer."""
+    """A stream to an instance that never acknowledges, with a message that was sent a minute and a half ago."""
     hotline = await exchange.admin("hotline")
-    await hotline.execute(
-        "DELETE FROM outbox WHERE lane = 'nobody'; DELETE FROM lane WHERE lane = 'nobody';"
-        "DELETE FROM lane_end WHERE lane = 'nobody'"
-    )
+    await hotline.execute("DELETE FROM stream WHERE peer = 'nobody'; DELETE FROM segment WHERE peer = 'nobody'")
     if held:
+        now, incarnation = SystemClock().now(), uuid7()
         await hotline.execute(
             """
-            INSERT INTO lane_end (lane, last) VALUES ('nobody', 1);
-            INSERT INTO lane (lane, appended) VALUES ('nobody', 1);
-            INSERT INTO outbox (message_id, lane, position, segment, index, type, subject, sender, recipient, epoch,
-                                sequence, digest, created_at, done)
-            VALUES (gen_random_uuid(), 'nobody', 1, 0, 0, 'causeway.referral_withdrawn.v1', 's', 's', 'nobody.example',
-                    gen_random_uuid(), 1, '', now() - interval '90 s', false)
+            INSERT INTO stream (peer, lane, incarnation, last, chain, sent, moved_at, acked, audit_acked, kept_above,
+                                kept_chain, is_full, p0_last)
+            VALUES ('nobody', 1, $1, 1, '', 1, now(), 0, 1, 0, '', false, 0)
+            """,
+            incarnation,
+        )
+        await hotline.execute(
             """
+            INSERT INTO segment (day, peer, incarnation, lane, first, count, chain_before, message_ids, digests, proof,
+                                 content)
+            VALUES (current_date, 'nobody', $1, 1, 1, 1, '', $2, '', '', '')
+            """,
+            incarnation,
+            coarse_uuid7(now - timedelta(seconds=90)).bytes,
         )
     await hotline.close()
