@@ -205,7 +205,7 @@ _RECORDS = """## What happens to a record
 
 `skip` takes no number: the reader drops the record, and its writer appends it again. `park` keeps the record as a dead
 letter for a person, encrypted; with its opened content only where the table says so. `refuse` is a coded answer. `wait`
-and `defer` keep the record until what it lacks has come. `drop` was done before. `move` is for another instance. No row
+and `defer` keep the record until what it lacks has come. `move` is for another instance. No row
 of this table holds up the records behind it, except that a skipped number has to come again.
 """
 _OUTCOMES = """## Outcomes

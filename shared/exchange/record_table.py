@@ -7,11 +7,10 @@ from enum import StrEnum
 
 
 class Fate(StrEnum):
-    """`park` keeps it as a dead letter; `refuse` is a coded answer; `drop` was done before; `move` is elsewhere now.
+    """`park` keeps it as a dead letter; `refuse` is a coded answer; `move`: another instance serves its recipient.
 
-    `defer` leaves it with its sender until we can read it, `wait` keeps it here until what it lacks has come. `skip`
-    takes no number: the writer appends the record again. Whatever else is not simply applied or dropped, the writer is
-    told of.
+    `defer` keeps it here until a release that reads it, `wait` until what it lacks has come. `skip` takes no number:
+    the writer appends the record again. The writer is told of every other fate.
     """
 
     SKIP = "skip"
@@ -19,8 +18,6 @@ class Fate(StrEnum):
     DEFER = "defer"
     WAIT = "wait"
     REFUSE = "refuse"
-    DROP = "drop"
-    APPLY = "apply"
     MOVE = "move"
 
 
@@ -106,8 +103,6 @@ RECORD_TABLE: dict[str, Row] = {
     "subject_withdrawn": Row(Fate.REFUSE, False, False, "its sender has taken the subject back"),
     "sealed_unopenable": Row(Fate.PARK, True, False, "the sealed part does not open in this context"),
     "guard_refused": Row(Fate.REFUSE, True, False, "the guard refuses the opened sealed part"),
-    "message_id_reused": Row(Fate.PARK, True, True, "another message had this message id"),
-    "message_replayed": Row(Fate.DROP, False, False, "this message id was applied before"),
     "accept_defect": Row(Fate.PARK, True, False, "our own check failed on this record: it fails closed"),
     "handler_defect": Row(Fate.PARK, True, True, "the service's own code failed on this message alone"),
 }

@@ -16,6 +16,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from services.audit.domain.partitions import Life, Loss, LossReason, entry_of
+from services.audit.domain.reading import record_digest
 from services.law_enforcement.store import case_reference, protected_reference
 from shared.contracts.directory import DocumentActivated
 from shared.contracts.preserving import PreservationRecord
@@ -24,28 +25,27 @@ from shared.envelope.datakeys import DataKey, KeyEncryptionKey, protect, reveal,
 from shared.exchange.accept import accept
 from shared.exchange.decided import commitment, edge_salt
 from shared.exchange.locations import FORMS, in_form
-from shared.exchange.message import Received, Record, record_digest
+from shared.exchange.message import Received, Record
 from shared.exchange.released import Released
 from shared.guard import kept_locator
+from shared.messaging.segment_bytes import PackedMessages, pack_messages, parse_messages
+from shared.messaging.segments import OutgoingMessage, RecordBytes
+from shared.messaging.streams import Role
+from shared.messaging.tracks import act_of, track_of
 from shared.party.origin.store.acts import reference_place
 from shared.party.origin.store.filing import places
 from shared.party.origin.store.revisions import revision_place
 from shared.party.preservation.store.preservations import opened_record, protected_record
 from shared.party.recipient.store.arriving import content_place, seal_contents
-from shared.party.recipient.store.packing import packed, unpacked
 from shared.runtime.console.people import link_hash, opaque_actor
 from shared.runtime.courier.secrets import Safe
 from shared.runtime.database.journal import BEGINNING, Ended, Erased, Journal, Kept
+from shared.runtime.delivery.judgement import read_edge
+from shared.runtime.delivery.kept_record import pack, unpack
 from shared.runtime.http.identity import key_hash
 from shared.runtime.http.sameness import body_hash, items_hash
 from shared.runtime.kafka.beat import BEAT_KEY
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC, document_key
-from shared.runtime.post.awaiting import AWAITING
-from shared.runtime.post.judge import verified
-from shared.runtime.post.kept_record import decrypt_record, encrypt_record
-from shared.runtime.post.parking import QUARANTINE
-from shared.runtime.post.ports import Outgoing
-from shared.runtime.post.segments import pack, unpack
 from tests.support.builders import AT, HOTLINE, POLICE
 from tests.support.exchange_world import World
 
@@ -57,8 +57,6 @@ TEXT: Final = "harmless generated text"
 #: Two people by their opaque ids, and 32 bytes of salt.
 ONE, TWO, SALT = "1" * 32, "2" * 32, "5" * 64
 ITEMS: Final = "offer"
-#: Where a record is kept whole.
-KEPT_IN: Final = (AWAITING, QUARANTINE)
 #: Addresses in whose form something is left out, or written otherwise than it travelled.
 PLACES: Final[Sequence[Locator]] = (
     UrlLocator(kind="url", value="http://Provider-002.example:80/a/./b/../%7Ec%2F/?#d"),
@@ -69,7 +67,7 @@ PLACES: Final[Sequence[Locator]] = (
 )
 ASKED: Final = PreservationRecord(locations=PLACES[:1], order_reference="ORDER-1")
 ACTIVATED: Final = DocumentActivated.model_construct(kind="directory", digest=SALT, active_from=AT)
-LOST: Final = Loss(Life("causeway.hotline.v1", SUBJECT, 0), 3, 7, LossReason.RETENTION, SALT)
+LOST: Final = Loss(Life("causeway.hotline.v1", SUBJECT, 0), 3, 7, LossReason.RETENTION)
 #: Where an origin keeps a key and what is under it, by what it is.
 ORIGINS: Final[Mapping[str, tuple[bytes, bytes]]] = {
     "referral": places(SUBJECT, HOTLINE),
@@ -98,9 +96,8 @@ def stored(here: World, records: Sequence[Record]) -> dict[str, Any]:
         "preservation": [_text(each) for each in protected_record(SUBJECT, POLICE, record=ASKED, kek=KEK)],
         "case": [_text(each) for each in protected_reference(SUBJECT, POLICE, reference=TEXT, kek=KEK)],
         "address": [_text(safe.wrapped(KEK)), _text(safe.protect("url", TEXT))],
-        "packed": [_text(packed(each)) for each in _packable(records)],
-        "segment": _text(pack([_outgoing(each) for each in records])),
-        **{name: [_text(encrypt_record(each, KEK, table=name)) for each in _traced(records)] for name in KEPT_IN},
+        "kept": [_text(pack(each)) for each in _packable(records)],
+        "segment": [_text(column) for column in pack_messages([_outgoing(each) for each in records])],
         "journal": _journal(),
         "derived": derived(here, records),
     }
@@ -119,17 +116,13 @@ def opened(here: World, records: Sequence[Record], kept: Mapping[str, Any]) -> d
     under, url = map(b64decode, kept["address"])
     return {
         "content": ReferralRecord.model_validate_json(reveal(content, key, place.column("content"))),
-        "evidence": unpacked(reveal(evidence, key, place.column("evidence"))),
+        "evidence": unpack(reveal(evidence, key, place.column("evidence"))),
         "origin": at_origin,
         "preservation": opened_record(_row(kept["preservation"], "content", "wrapped_key"), KEK),
         "case": case_reference(_row(kept["case"], "case_reference", "reference_key"), KEK),
         "address": Safe.opened(OTHER, HOTLINE, under, kek=KEK).reveal("url", url),
-        "packed": [unpacked(b64decode(each)) for each in kept["packed"]],
-        "segment": unpack(b64decode(kept["segment"])),
-        **{
-            name: [_held(b64decode(each), at, name) for each, at in zip(kept[name], _traced(records), strict=True)]
-            for name in KEPT_IN
-        },
+        "kept": [unpack(b64decode(each)) for each in kept["kept"]],
+        "segment": parse_messages(PackedMessages(*map(b64decode, kept["segment"]))),
         "journal": _lines(kept["journal"]),
         "derived": kept["derived"],
     }
@@ -137,20 +130,15 @@ def opened(here: World, records: Sequence[Record], kept: Mapping[str, Any]) -> d
 
 def expected(here: World, records: Sequence[Record]) -> dict[str, Any]:
     """What `opened` has found where all of it is still read."""
-    unkeyed = [
-        Record(each.topic, each.partition, each.offset, each.broker_time, None, each.headers, each.value)
-        for each in _packable(records)
-    ]
     return {
         "content": _received(here, records[0]).sealed,
-        "evidence": unkeyed[0],
+        "evidence": records[0],
         "origin": dict.fromkeys(ORIGINS, TEXT),
         "preservation": ASKED,
         "case": TEXT,
         "address": TEXT,
-        "packed": unkeyed,
-        "segment": [_outgoing(each) for each in records],
-        **{name: [*records, replace(records[0], topic_id=OTHER)] for name in KEPT_IN},
+        "kept": _packable(records),
+        "segment": tuple(_outgoing(each) for each in records),
         "journal": [LINES[0], LINES[3]],
         "derived": derived(here, records),
     }
@@ -159,7 +147,7 @@ def expected(here: World, records: Sequence[Record]) -> dict[str, Any]:
 def derived(here: World, records: Sequence[Record]) -> dict[str, str]:
     """What rows are found and compared by, and what is never stored itself: the same for the same in every release."""
     whole = [_received(here, each) for each in records]
-    told = {each.message.name: verified(each).arrival.content or "" for each in whole}
+    told = {each.message.name: "" if (edge := read_edge(each)) is None else edge.content.hex() for each in whole}
     return {
         "actor": KEK.actor_id(HOTLINE, b"somebody"),
         "location": KEK.location_token(HOTLINE, 1, TEXT).hex(),
@@ -172,12 +160,14 @@ def derived(here: World, records: Sequence[Record]) -> dict[str, str]:
         "commitment": commitment(SALT, SALT),
         "body": body_hash("/v1/referrals", b'{"b": 1.0, "a": "\xc3\xa9"}').hex(),
         "items": items_hash("/v1/referrals:batch", [({"b": 1, "a": TEXT}, b"")]).hex(),
-        "tail": record_digest(records[0]),
+        "unreadable": record_digest(records[0]),
         "loss": entry_of(LOST, AT).digest,
         "beat": f"{DIRECTORY_TOPIC} {BEAT_KEY.decode()}",
         "document": f"{DIRECTORY_TOPIC} {document_key(ACTIVATED).decode()}",
         **{f"place {each.value}": _spelt_and_compared(each) for each in PLACES},
         **{f"told {name}": content for name, content in told.items()},
+        **{f"track {each.message.name}": str(_track(each)) for each in whole},
+        **{f"act {each.message.name}": str(_act(each)) for each in whole},
     }
 
 
@@ -196,27 +186,26 @@ def _item_place(received: Received) -> Any:
     return content_place(ITEMS, UUID(received.subject), party=received.recipient, purpose=received.edge.purpose.value)
 
 
-def _traced(records: Sequence[Record]) -> list[Record]:
-    """The records, and the first as of a known life of its topic, with a header that nobody has signed."""
-    first = records[0]
-    return [*records, replace(first, topic_id=OTHER, headers=(*first.headers, ("traceparent", b"00")))]
+def _track(received: Received) -> UUID | None:
+    return track_of(received.message, received.sender, received.recipient, UUID(received.subject))
+
+
+def _act(received: Received) -> UUID:
+    return act_of(received.message_id, received.clear.model_dump(mode="json", exclude_none=True))
 
 
 def _packable(records: Sequence[Record]) -> list[Record]:
-    """The records, and the first with a header that is not usual: then names are kept, too."""
+    """The records, and the first as one that proves nothing: of a topic whose id is not known, with odd headers."""
     first = records[0]
-    more = Record(first.topic, 0, first.offset, first.broker_time, None, (*first.headers, ("ce_xmore", b"a")), b"{}")
-    return [*records, more]
+    odd = (*first.headers, ("ce_xmore", b"a"), ("traceparent", None))
+    return [*records, replace(first, key=None, headers=odd, value=None, topic_id=None, proof=None, time_stated=True)]
 
 
-def _outgoing(record: Record) -> Outgoing:
-    return Outgoing(
-        record.key or b"", tuple((name, value or b"") for name, value in record.headers), record.value or b""
-    )
-
-
-def _held(kept: bytes, at: Record, table: str) -> Record:
-    return decrypt_record(kept, KEK, topic=at.topic, partition=at.partition, offset=at.offset, table=table)
+def _outgoing(record: Record) -> OutgoingMessage:
+    headers = tuple((name, value or b"") for name, value in record.headers)
+    kept = RecordBytes(record.key or b"", headers, record.value or b"")
+    message_id = UUID((dict(headers)["ce_id"]).decode())
+    return OutgoingMessage(message_id, Role.STATE, "notice_issued", SUBJECT, bytes(32), kept, is_p0=True)
 
 
 def _row(kept: Sequence[str], content: str, key: str) -> Any:

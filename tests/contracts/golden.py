@@ -6,11 +6,12 @@ Before the tag `format-1`, delete the files that a change of the format affects 
 files never change: every later release reads them.
 
 `shared/contracts/golden/`: a small installation (keys, directory and policy as they were published, a beat), a record
-of each message as Kafka holds it with what its recipient and audit read in it, what a person may keep (a signed
-acceptance and evidence), bytes at rest (`at_rest.json`), and each schema as it was. The keys open nothing else. Beside
-them, what others go by, as flat lists (`pledged`), what the first release announces that it reads (`reads.json`, by
-which a peer that was never heard is written to), the codes of each edition of the vocabulary, the digest of the tree of
-jurisdictions that each engine derives by, and what each edition of the guard charges beside texts.
+of each message as Kafka holds it, behind its proof record, with what its recipient and audit read in it, what a person
+may keep (a signed acceptance and evidence), bytes at rest (`at_rest.json`), and each schema as it was. The keys open
+nothing else. Beside them, what others go by, as flat lists (`pledged`), what the first release announces that it reads
+(`reads.json`, by which a peer that was never heard is written to), the codes of each edition of the vocabulary, the
+digest of the tree of jurisdictions that each engine derives by, and what each edition of the guard charges beside
+texts.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -28,6 +29,7 @@ from deploy.directory.approval import approve_document, document_body, sign_beat
 from deploy.directory.build import sample_directory
 from deploy.policy import sample_policy
 from services.audit.domain.entries import Read
+from services.audit.domain.protocol import Observed
 from services.audit.domain.reading import Reading, read_records
 from shared.contracts.directory import Directory
 from shared.contracts.documents import Beat
@@ -36,7 +38,6 @@ from shared.contracts.registry import (
     ALL,
     CASE_ACCEPTED,
     CONTACT_SUGGESTED,
-    MARKS,
     NOTICE_ANSWERED,
     PRESERVATION_REQUESTED,
     REFERRAL_OFFERED,
@@ -45,23 +46,26 @@ from shared.contracts.registry import (
     MessageType,
 )
 from shared.envelope.keys import OpeningKey, SigningKey
-from shared.envelope.sealing import Opener
 from shared.exchange.accept import accept
 from shared.exchange.authority import Cell, cells_of
 from shared.exchange.compose import Acceptor, Addressing, compose
 from shared.exchange.evidence import Witness
 from shared.exchange.message import Draft, Record
 from shared.exchange.reads import own_reads
-from shared.exchange.topics import inbox_topic
+from shared.exchange.senders import SigningKeys
 from shared.guard.edition import EDITIONS, edition, own
 from shared.kernel.canonical import canonical_json, digest
 from shared.kernel.clock import ManualClock, parse_rfc3339, rfc3339
-from shared.kernel.ids import coarse_uuid7, uuid7
+from shared.kernel.errors import Defect, Refused
+from shared.kernel.ids import uuid7
+from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
+from shared.messaging.placement import KIND, PROOF
+from shared.messaging.segments import RecordBytes
+from shared.messaging.streams import Lane, Pair, extend_chain
 from shared.routing.documents import ApproverKey
 from shared.routing.engine import ENGINE
+from shared.runtime.delivery.judgement import read_edge
 from shared.runtime.kafka.documents import write_document
-from shared.runtime.post.judge import verified
-from shared.runtime.post.stamping import sign_unnumbered
 from shared.vocabulary import jurisdiction
 from shared.vocabulary.edition import codes_of_editions, editions
 from shared.vocabulary.routing import PartyKind
@@ -72,6 +76,7 @@ from tests.contracts.published import read
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import SINCE, Keys, World, public_key
 from tests.support.passing import genuine
+from tests.support.wire_records import Written, accepted
 
 GOLDEN: Final = Path(__file__).parents[2] / "shared/contracts/golden"
 EXAMPLES: Final = GOLDEN.parent / "examples"
@@ -103,6 +108,8 @@ _SEALED: Final[Mapping[MessageType, dict[str, Any]]] = {
 #: member is where it is left out says that.
 _NAMED: Final = frozenset({"properties", "$defs"})
 _EXPLAINS: Final = frozenset({"title", "description", "$comment", "examples"})
+#: The id of every topic of this installation, and where each golden record lies in its own.
+TOPIC_ID, OFFSET = UUID(int=0), 7
 #: The operator's online key, and who approves documents: named beside the instances.
 BEAT, APPROVERS = "beat", ("hotline", "audit")
 
@@ -111,46 +118,74 @@ BEAT, APPROVERS = "beat", ("hotline", "audit")
 class Golden:
     """A golden record: as Kafka holds it, what its recipient's instance reads in it, and what audit reads.
 
-    `reads` is None of what goes to audit alone.
+    `proof` is the value of the proof record right before it. `reads` is None of what goes to audit alone.
     """
 
-    record: Record
+    written: Written
+    proof: bytes
+    offset: int
+    broker_time: datetime
     reads: Mapping[str, Any] | None
     audited: Mapping[str, Any]
-
-    @property
-    def reader(self) -> str:
-        """The instance in whose inbox it lies."""
-        return self.record.topic.split(".")[2]
 
     @classmethod
     def load(cls, file: Path) -> Golden:
         kept = read(file)
-        record = Record(
-            topic=kept["topic"],
-            partition=0,
-            offset=kept["offset"],
-            broker_time=parse_rfc3339(kept["broker_time"]),
-            key=kept["key"].encode(),
-            headers=tuple((name, text.encode()) for name, text in kept["headers"]),
-            value=b64decode(kept["value"]),
+        record = RecordBytes(
+            kept["key"].encode(),
+            tuple((name, b64decode(text)) for name, text in kept["headers"]),
+            b64decode(kept["value"]),
         )
-        return cls(record, kept["reads"], kept["audited"])
+        written = Written(Pair(kept["writer"], kept["addressee"]), Lane(kept["partition"]), record)
+        where = kept["offset"], parse_rfc3339(kept["broker_time"])
+        return cls(written, b64decode(kept["proof"]), *where, kept["reads"], kept["audited"])
 
     def text(self) -> bytes:
-        record = self.record
+        pair, lane, record = self.written
         return _pretty(
             {
-                "topic": record.topic,
-                "offset": record.offset,
-                "broker_time": rfc3339(record.broker_time),
-                "key": (record.key or b"").decode(),
-                "headers": [[name, (text or b"").decode()] for name, text in record.headers],
-                "value": b64encode(record.value or b"").decode(),
+                "writer": pair.writer,
+                "addressee": pair.addressee,
+                "partition": int(lane),
+                "offset": self.offset,
+                "broker_time": rfc3339(self.broker_time),
+                "proof": b64encode(self.proof).decode(),
+                "key": record.key.decode(),
+                "headers": [[name, b64encode(text).decode()] for name, text in record.headers],
+                "value": b64encode(record.value).decode(),
                 "reads": self.reads,
                 "audited": self.audited,
             }
         )
+
+    def with_value(self, value: bytes) -> Golden:
+        """The record with another value, which nobody has proven."""
+        return replace(self, written=self.written._replace(record=self.written.record._replace(value=value)))
+
+    def observed(self, here: World) -> Observed:
+        """The record as audit keeps it: what its proof record proves of it, or the code of why it proves nothing."""
+        pair, lane, record = self.written
+        keys = SigningKeys(here.shelf.directories, ManualClock(here.at))
+        before = RawRecord(TOPIC_ID, self.offset - 1, self.broker_time, ((KIND, PROOF),), self.proof)
+        raw = RawRecord(TOPIC_ID, self.offset, self.broker_time, record.headers, record.value)
+        [_, found] = PartitionVerifier(pair, lane, keys).verify([before, raw])
+        if not isinstance(found, PlacedMessage):
+            code = getattr(found, "code", None) or "proof_missing"
+            bare = Record(
+                self.written.topic, int(lane), self.offset, self.broker_time, record.key, raw.headers, raw.value
+            )
+            return Observed(replace(bare, topic_id=TOPIC_ID), pair, code=code)
+        taken = found.proven.digests[: found.place.number - found.proven.first + 1]
+        return Observed(
+            accepted(found, self.written), pair, found.place, extend_chain(found.proven.chain_before, taken)
+        )
+
+    def record(self, here: World) -> Record:
+        """The record as `accept` gets it. Raises `Refused` where its proof record does not prove it."""
+        observed = self.observed(here)
+        if observed.code is not None:
+            raise Refused(observed.code)
+        return observed.record
 
 
 def reads(here: World, record: Record) -> dict[str, Any] | None:
@@ -166,22 +201,20 @@ def reads(here: World, record: Record) -> dict[str, Any] | None:
         "sender": received.sender,
         "sender_instance": received.sender_instance,
         "recipient": received.recipient,
-        "epoch": str(received.epoch),
-        "sequence": received.sequence,
         "digest": received.digest,
         "exercise": received.exercise,
         "clear": received.clear.model_dump(mode="json", exclude_none=True),
         "sealed": None if received.sealed is None else received.sealed.model_dump(mode="json", exclude_none=True),
-        "content": verified(received).arrival.content,
+        "content": None if (told := read_edge(received)) is None else told.content.hex(),
         "edge": None if received.edge is None else received.edge.digest,
     }
 
 
-def audited(here: World, record: Record) -> dict[str, Any]:
+def audited(here: World, observed: Observed) -> dict[str, Any]:
     """What audit keeps of the record, as plain values."""
     clock = ManualClock(here.at + timedelta(days=1))
-    read, reading = Read(), Reading(here.shelf, Opener([here.keys["audit"].opening]), clock)
-    read_records([record], read, topic_ids={record.topic: UUID(int=0)}, reading=reading)
+    read, reading = Read(), Reading(here.shelf, [here.keys["audit"].opening], clock)
+    read_records([observed], read, reading=reading)
     [entry] = read.entries
     return {
         "kind": entry.kind.value,
@@ -277,16 +310,18 @@ def _opening_key(instance: str) -> OpeningKey:
 def _record(here: World, message: MessageType) -> Golden:
     cell = cells_of(message)[0]
     genuine = [each for each in here.prepared().drafts if each.message is message]
-    # What was prepared is signed together, as it is sent: its proof has a path.
+    # What was prepared is sent together: its group has others.
     together = [*genuine[:1], *(each for each in here.prepared().drafts if genuine)] or [_said(here, message, cell)]
-    instance = INSTANCES[cell.sender]
-    if message is MARKS:
-        key = here.keys[instance].signing
-        said = sign_unnumbered(together[0], coarse_uuid7(here.at), instance=instance, key=key)
-        record = here.held(together[0].topic, said)
-    else:
-        record = here.records(together, instance)[0]
-    return Golden(record, reads(here, record), audited(here, record))
+    named = str(together[0].message_id).encode()
+    # From the beginning of its streams, so that its place does not say which file was written before it.
+    written = here.anew().written(together, INSTANCES[cell.sender])
+    at = next(at for at, each in enumerate(written) if dict(each.record.headers).get("ce_id") == named)
+    proof = next(each.record.value for each in reversed(written[:at]) if (KIND, PROOF) in each.record.headers)
+    bare = Golden(written[at], proof, OFFSET, here.at, None, {})
+    observed = bare.observed(here)
+    if observed.code is not None:
+        raise Defect("golden_without_proof")
+    return replace(bare, reads=reads(here, observed.record), audited=audited(here, observed))
 
 
 def _said(here: World, message: MessageType, cell: Cell) -> Draft:
@@ -300,9 +335,8 @@ def _said(here: World, message: MessageType, cell: Cell) -> Draft:
         "notice_id": str(subject),
         "preservation_id": str(subject),
         "party": PARTIES[cell.sender][0],
-        "topic": inbox_topic(INSTANCES[cell.sender], INSTANCES[PartyKind.INDUSTRY]),
     }
-    clear = example["clear"] | {name: value for name, value in own.items() if name in example["clear"]}
+    clear = example | {name: value for name, value in own.items() if name in example}
     between = message.family in STATED_BY_INSTANCES
     address = Addressing(
         subject=subject,
@@ -330,20 +364,20 @@ def _kept(here: World, folder: Path) -> dict[str, Callable[[], bytes]]:
         return _pretty(acceptor.accept(uuid7(), HOTLINE, body_sha256=digest(b"{}"), at=here.at).model_dump(mode="json"))
 
     def evidence() -> bytes:
-        golden = Golden.load(folder / "records" / "notice_issued.v1.json")
+        golden = Golden.load(folder / "records" / "notice_issued.v1.json").record(here)
         witness = Witness("industry", here.keys["industry"].signing)
-        stated = witness.state(golden.record, party=PROVIDER, at=here.at + timedelta(days=3))
+        stated = witness.state(golden, party=PROVIDER, at=here.at + timedelta(days=3))
         return _pretty({"version": 1, "evidence": [stated.model_dump(mode="json")]})
 
     def at_rest() -> bytes:
-        return _pretty(stored(here, at_rest_of(folder)))
+        return _pretty(stored(here, at_rest_of(here, folder)))
 
     return {"acceptance.json": acceptance, "evidence.json": evidence, "at_rest.json": at_rest}
 
 
-def at_rest_of(folder: Path = GOLDEN) -> list[Record]:
+def at_rest_of(here: World, folder: Path = GOLDEN) -> list[Record]:
     """The golden records of which `at_rest.json` holds what is stored."""
-    return [Golden.load(record_file(each, folder)).record for each in (REFERRAL_OFFERED, NOTICE_ANSWERED)]
+    return [Golden.load(record_file(each, folder)).record(here) for each in (REFERRAL_OFFERED, NOTICE_ANSWERED)]
 
 
 def shape(published: Any) -> Any:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from deploy.artifacts.asyncapi import HEADERS, OF_DIRECTORY
+from deploy.artifacts.asyncapi import HEADERS, OF_A_COPY, OF_DIRECTORY
 from deploy.artifacts.correspondents import KINDS, ROUTES, messages_on, pairs, readers_of, topics
 from deploy.artifacts.schemas import message_name
 from deploy.kafka.derive import manifest_of
 from shared.contracts.registry import ALL
-from shared.envelope.headers import COVERED, FIRST_OF_EPOCH, PROOF
+from shared.envelope.headers import COVERED, PLACE, SALT, TRACEPARENT
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 from tests.architecture.source import ROOT
 from tests.contracts.asyncapi_parser import parsed
@@ -68,8 +68,9 @@ def test_the_foreign_parser_finds_a_spoilt_one_invalid(
 
 
 def test_it_names_exactly_the_headers_that_the_envelope_knows() -> None:
-    assert set(HEADERS) == {*COVERED, *FIRST_OF_EPOCH, *PROOF}
-    assert set(DOCUMENT["components"]["schemas"]["headers"]["properties"]) == {*HEADERS, "traceparent"}
+    assert set(HEADERS) == {*COVERED}
+    assert set(OF_A_COPY) == {SALT, PLACE, TRACEPARENT}
+    assert set(DOCUMENT["components"]["schemas"]["headers"]["properties"]) == {*HEADERS, *OF_A_COPY}
 
 
 def test_every_message_has_a_route_and_no_other_has() -> None:

@@ -20,7 +20,7 @@ import pytest
 from pydantic import create_model
 
 from deploy.artifacts.schemas import LENIENT
-from shared.contracts.registry import ALL, CASE_ACCEPTED, Family, MessageType
+from shared.contracts.registry import CASE_ACCEPTED, READS_ANNOUNCED, MessageType
 from shared.exchange import reads
 from shared.exchange.reads import CANNOT_READ, _first_reads, form_for
 from shared.kernel.errors import Refused
@@ -33,8 +33,8 @@ from tests.contracts.published import read, schema
 RELEASED = sorted((GOLDEN / "schemas").glob("*.json"))
 #: What is posted: closed, and read by the release that serves it.
 REQUESTS = frozenset({"referral_submission.v1"})
-#: Whoever comes to speak with whom says these from then on: of delivery itself.
-OF_EVERY_PAIR = {each.name for each in ALL if each.family in (Family.RECEIPT, Family.DELIVERY)}
+#: Whoever comes to speak with whom says this from then on: what it reads.
+OF_EVERY_PAIR = {READS_ANNOUNCED.name}
 #: Of these each line is a list, and gets further words.
 LISTS = {"answers", "always", "codes"}
 PLEDGED = sorted((GOLDEN / "pledged").glob("*.json"))
@@ -357,5 +357,8 @@ def test_a_message_that_somebody_else_comes_to_say_is_found_and_another_message_
     """Shown on the table: an instance of the release before would refuse it as `statement_not_yours`, a last word."""
     released = pledged()
     late = "notice_issued law_enforcement to industry filed_it"
-    harmless = ["of_a_later_release law_enforcement to industry filed_it", "marks auditor to auditor numbered_it"]
+    harmless = [
+        "of_a_later_release law_enforcement to industry filed_it",
+        "reads_announced auditor to auditor reads_it",
+    ]
     assert list(withdrawn(released, released | {"says": [*released["says"], late, *harmless]})) == [late]

@@ -32,8 +32,6 @@ _KINDS: Final = {
     Fate.WAIT: OutcomeKind.WAITING,
     Fate.REFUSE: OutcomeKind.REFUSED,
     Fate.MOVE: OutcomeKind.MOVED,
-    Fate.DROP: OutcomeKind.APPLIED,
-    Fate.APPLY: OutcomeKind.APPLIED,
 }
 
 

@@ -58,7 +58,7 @@ def code_of(here: World, record: Record, instance: str = "law_enforcement") -> s
 
 #: Codes of the table that no single record has: they come of what came before, or of our own code.
 BEYOND_ONE_RECORD = {
-    *("message_id_reused", "message_replayed", "accept_defect", "handler_defect", "document_lapsed"),
+    *("accept_defect", "handler_defect", "document_lapsed"),
     # Of places and proofs: `tests/shared/messaging/test_arrival.py`.
     *("proof_malformed", "proof_missing", "place_malformed", "ack_malformed", "key_unknown"),
     *("act_awaited", "revision_not_above", "subject_withdrawn"),
