@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Final
 from uuid import UUID
 
-from shared.messaging.acks import Ack, build_ack, find_ack_turn
+from shared.messaging.acks import Ack, AckTurn, build_ack, find_ack_turn
 from shared.messaging.exceptions import OPEN, OpenException, OutcomeKind, Refusal
 from shared.messaging.incarnations import await_reply, carry_on, lift_limit
 from shared.messaging.reception import apply_inbound, end_exceptions
@@ -59,8 +59,16 @@ async def give_ack(scope: Scope, pair: Pair) -> Ack | None:
         return None
     incoming, outgoing = await _load_ends(scope, pair, lock=True)
     turn = find_ack_turn(incoming, outgoing, scope.now)
-    if turn is None:
-        return None
+    return None if turn is None else await _give(scope, incoming, outgoing, turn=turn)
+
+
+async def give_ack_now(scope: Scope, pair: Pair) -> Ack:
+    """Return an acknowledgement to the writer of a pair though none is due."""
+    incoming, outgoing = await _load_ends(scope, pair, lock=True)
+    return await _give(scope, incoming, outgoing, turn=AckTurn(asks=False))
+
+
+async def _give(scope: Scope, incoming: Incoming, outgoing: Outgoing | None, *, turn: AckTurn) -> Ack:
     ack = build_ack(scope.instance, incoming, outgoing, turn=turn, nonce=scope.new_id(), now=scope.now)
     await scope.tx.save_incoming(incoming)
     if outgoing is not None:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from time import monotonic
 from typing import Any, Final
 
 from shared.envelope.keys import SigningKey
@@ -23,7 +24,7 @@ from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.ports import PlacedRecord
 from shared.messaging.relay import AppendWatch
 from shared.messaging.streams import LANES, Incoming, Lane, Outgoing, Pair
-from shared.messaging.upkeep import give_ack
+from shared.messaging.upkeep import give_ack, give_ack_now
 from shared.runtime.delivery.gate import Gate, GateLog
 from shared.runtime.delivery.scopes import ScopeFactory
 from shared.runtime.watch.health import Check
@@ -35,9 +36,13 @@ MENDED_BY_HAND: Final = frozenset({"broker_refuses", "broker_record_bound"})
 
 @dataclass(frozen=True, slots=True)
 class RelayOptions:
-    """The pauses of the relay in seconds. A pause after a failure doubles up to its maximum."""
+    """The pauses of the relay in seconds. A pause after a failure doubles up to its maximum.
+
+    `clock_check_s`: between two appends that only measure the clock, while states wait for it.
+    """
 
     poll_s: float = 1.0
+    clock_check_s: float = 10.0
     back_off_s: float = 0.2
     back_off_s_max: float = 5.0
     refused_s: float = 10.0
@@ -117,6 +122,8 @@ class StreamRelay:
         self._has_news = asyncio.Event()
         self._turns: dict[tuple[str, str, int], _Turn] = {}
         self._waiting_streams: dict[tuple[str, Lane], str] = {}
+        self._clock_checks: dict[str, bool] = {}
+        self._clock_checked_s = -options.clock_check_s
         self._waits_for = ""
         self.last_progress: datetime | None = None
 
@@ -174,6 +181,15 @@ class StreamRelay:
             incoming = seen.incoming.get(peer) or Incoming(Pair(peer, self._scopes.instance))
             if find_ack_turn(incoming, seen.outgoing.get(peer), now) is not None:
                 self._wake_turn("ack", peer, Lane.URGENT)
+        self._check_clock()
+
+    def _check_clock(self) -> None:
+        """While a stream waits for the clock, append an acknowledgement to its peer now and then."""
+        waiting = [peer for (peer, _), reason in self._waiting_streams.items() if reason == "clock_off"]
+        if waiting and monotonic() - self._clock_checked_s >= self._options.clock_check_s:
+            self._clock_checked_s = monotonic()
+            self._clock_checks[waiting[0]] = True
+            self._wake_turn("ack", waiting[0], Lane.URGENT)
 
     async def _see(self) -> _Seen:
         own = self._scopes.instance
@@ -251,18 +267,23 @@ class StreamRelay:
     async def append_ack(self, peer: str) -> bool:
         """Append the acknowledgement that is due to a peer; one that is lost is asked for again. Raises `Unavailable`.
 
-        Return whether there may be more.
+        While states wait for the clock, one goes though none is due: each append measures the clock.
         """
         pair, topic = Pair(peer, self._scopes.instance), Pair(self._scopes.instance, peer)
+        is_measuring = self._clock_checks.pop(peer, False)
         async with self._scopes.open() as scope:
             ack = await give_ack(scope, pair)
+            if ack is None and is_measuring:
+                ack = await give_ack_now(scope, pair)
             if ack is None:
                 return False
             record = build_ack_record(ack, await scope.tx.load_incoming(pair, lock=False), self._key)
+        began_at = self._clock.now()
         appended = await self._kafka_log.append_bytes(topic, Lane.URGENT, [record])
+        self._gate.measure(began_at, self._clock.now(), appended.broker_at)
         if self._watch.note(topic, Lane.URGENT, appended):
             log("topic_lost_its_end", peer=peer, partition=int(Lane.URGENT))
             async with self._scopes.read() as tx:
                 await relay.note_lost_tail(tx, peer, Lane.URGENT)
-            self.wake()
+        self.wake()
         return False

@@ -23,6 +23,7 @@ from shared.exchange.topics import inbox_prefix, inbox_topic
 from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Unavailable
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord, StatedAck, Unreadable, Verified
+from shared.messaging.exceptions import EXCEPTIONS_MAX
 from shared.messaging.placement import PlaceKeys
 from shared.messaging.reception import ArrivedRecord, receive_batch
 from shared.messaging.sending import SEGMENT_MESSAGES_MAX
@@ -108,14 +109,16 @@ class InboxReader:
         keys: PlaceKeys,
         clock: Clock,
         wake: Callable[[], None] = lambda: None,
+        exceptions_max: int = EXCEPTIONS_MAX,
     ) -> None:
-        """`wake` is called after each commit."""
+        """`wake` is called after each commit. `exceptions_max`: exceptions of one stream at which reading stops."""
         self._access = access
         self._instance = instance
         self._scopes = scopes
         self._keys = keys
         self._clock = clock
         self._wake = wake
+        self._exceptions_max = exceptions_max
         self.door = InboxDoor(access, client_id=self._client_id, handle=self._handle)
         self._partitions: dict[Coordinate, _Partition] = {}
         self._taking = asyncio.Lock()
@@ -297,7 +300,13 @@ class InboxReader:
         while True:
             try:
                 async with self._scopes.open() as scope:
-                    read_count = await receive_batch(scope, partition.pair, partition.lane, records=records)
+                    read_count = await receive_batch(
+                        scope,
+                        partition.pair,
+                        partition.lane,
+                        records=records,
+                        exceptions_max=self._exceptions_max,
+                    )
                 self.last_progress = self._clock.now()
                 self._wake()
                 return read_count

@@ -29,12 +29,21 @@ class SessionCheck:
     """Compares own topics with the database, once a database session. Open until a part of a service requires it."""
 
     def __init__(
-        self, *, session_number: Callable[[], int], read_heads: ReadHeads, peers: Callable[[], Sequence[str]]
+        self,
+        *,
+        session_number: Callable[[], int],
+        read_heads: ReadHeads,
+        peers: Callable[[], Sequence[str]],
+        end_sign_ins: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`session_number` changes with each database session; `peers` raises `Unavailable` before there is law."""
+        """`session_number` changes with each database session; `peers` raises `Unavailable` before there is law.
+
+        `end_sign_ins` is called before an incarnation is opened: a restored database knows sessions that ended since.
+        """
         self._session_number = session_number
         self._read_heads = read_heads
         self._peers = peers
+        self._end_sign_ins = end_sign_ins
         self._checked: int | None = None
         self._is_required = False
         self._done = asyncio.Event()
@@ -91,10 +100,12 @@ class SessionCheck:
             async with scopes.open(is_check=True) as scope:
                 before = (await scope.tx.load_outgoing([peer], lock=True)).get(peer)
                 after = await read_back(scope, peer, before, heads=heads[peer])
-                if after is not before:
-                    await scope.save([after])
-            if before is not None and after.incarnation != before.incarnation:
-                log("incarnation_opened", peer=peer)
+                if after is before:
+                    continue
+                if self._end_sign_ins is not None:
+                    await self._end_sign_ins()
+                await scope.save([after])
+            log("incarnation_opened", peer=peer)
 
     def _known_peers(self) -> Sequence[str]:
         try:

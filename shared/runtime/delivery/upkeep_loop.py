@@ -16,7 +16,7 @@ from uuid import UUID
 
 from shared.exchange.message import Draft
 from shared.kernel.clock import Clock
-from shared.kernel.errors import CausewayError, Unavailable
+from shared.kernel.errors import CausewayError
 from shared.messaging.exceptions import OpenException
 from shared.messaging.incarnations import await_reply, open_incarnation
 from shared.messaging.sending import finish
@@ -85,8 +85,7 @@ class UpkeepLoop:
     async def start_peers(self) -> None:
         """Probe each peer that this process has not started with, and tell it what this release reads."""
         for peer in self._peers():
-            if peer not in self._started:
-                await self._start_peer(peer)
+            if peer not in self._started and await _report(self._start_peer(peer), peer):
                 self._started.add(peer)
                 self._wake()
 
@@ -105,15 +104,19 @@ class UpkeepLoop:
             found = await tx.load_outgoing(None, lock=False)
         asked = {row["peer"] for row in await self._database.fetch(_ASKED)}
         for peer in sorted({*found, *asked}):
-            while peer in asked or _needs_tending(found.get(peer)):
-                asked.discard(peer)
-                async with self._scopes.open() as scope:
-                    await tend_pair(scope, peer)
-                self._wake()
-                if peer not in found or not found[peer].sources:
-                    break
-                async with self._scopes.read() as tx:
-                    found |= await tx.load_outgoing([peer], lock=False)
+            if peer in asked or _needs_tending(found.get(peer)):
+                await _report(self._tend_pair(peer), peer)
+
+    async def _tend_pair(self, peer: str) -> None:
+        """Tend a pair until all messages of its former incarnations are carried."""
+        while True:
+            async with self._scopes.open() as scope:
+                await tend_pair(scope, peer)
+            self._wake()
+            async with self._scopes.read() as tx:
+                outgoing = (await tx.load_outgoing([peer], lock=False)).get(peer)
+            if outgoing is None or not outgoing.sources:
+                return
 
     async def retry_waiting(self) -> None:
         """Try messages again that waited for a document, a place or a release: once after each change of the law."""
@@ -122,11 +125,14 @@ class UpkeepLoop:
             return
         async with self._scopes.read() as tx:
             writers = [each.pair.writer for each in await tx.list_incoming()]
-        for writer in writers:
-            after = None
-            while rows := await self._retry_page(writer, after):
-                after = rows[-1].since, rows[-1].taken.named.message_id
-        self._retried = state
+        if all([await _report(self._retry_writer(writer), writer) for writer in writers]):
+            self._retried = state
+
+    async def _retry_writer(self, writer: str) -> None:
+        after = None
+        while rows := await self._retry_page(writer, after):
+            after = rows[-1].since, rows[-1].taken.named.message_id
+            self._wake()
 
     async def _retry_page(self, writer: str, after: tuple[datetime, UUID] | None) -> list[OpenException]:
         async with self._scopes.open() as scope:
@@ -135,19 +141,19 @@ class UpkeepLoop:
             rows = await scope.tx.list_exceptions(writer=writer, kinds=RETRIED, after=after, rows_max=RETRIED_MAX)
             if rows:
                 await retry_exceptions(scope, rows)
-        if rows:
-            self._wake()
         return rows
 
     async def check_pairs(self) -> None:
         """Probe each peer and ask for its holdings, once a night. The night of the process's start does not count."""
         today = (self._clock.now() - timedelta(hours=NIGHT_HOUR)).date()
         for peer in self._peers():
-            if self._checked.setdefault(peer, today) < today:
-                async with self._scopes.open() as scope:
-                    await check_pair(scope, peer)
+            if self._checked.setdefault(peer, today) < today and await _report(self._check_pair(peer), peer):
                 self._checked[peer] = today
                 self._wake()
+
+    async def _check_pair(self, peer: str) -> None:
+        async with self._scopes.open() as scope:
+            await check_pair(scope, peer)
 
     async def make_days(self) -> None:
         """Make the partitions of the days to come, and drop those whose messages are all acknowledged."""
@@ -166,13 +172,14 @@ def _needs_tending(outgoing: Outgoing | None) -> bool:
     return outgoing.is_limited or bool(outgoing.sources) or not is_purged
 
 
-async def _report(step: Awaitable[None]) -> None:
-    """Await a step; a failure is reported by its code, or by the name of its error."""
+async def _report(step: Awaitable[None], peer: str = "") -> bool:
+    """Await a step and return whether it succeeded. A failure is reported by its code, or by the name of its error."""
     try:
         await step
-    except Unavailable as error:
-        log("upkeep_waits", code=error.code)
     except CausewayError as error:
-        log("upkeep_waits", code=error.code)
-    except Exception as error:  # the relay beside it goes on
-        log("upkeep_waits", code="upkeep_defect", error=type(error).__name__)
+        log("upkeep_waits", code=error.code, peer=peer)
+        return False
+    except Exception as error:  # the other peers and steps go on
+        log("upkeep_waits", code="upkeep_defect", peer=peer, error=type(error).__name__)
+        return False
+    return True

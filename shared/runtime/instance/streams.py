@@ -23,6 +23,7 @@ from shared.messaging.scope import Inbound, Scope
 from shared.messaging.streams import Place
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
+from shared.runtime.console.people import end_sessions
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.control import ControlLetterWriter
 from shared.runtime.delivery.gate import Gate
@@ -76,7 +77,10 @@ class InstanceStreams:
 
     def __post_init__(self) -> None:
         self.session_check = SessionCheck(
-            session_number=lambda: self.database.session_number, read_heads=self._read_heads, peers=self.list_peers
+            session_number=lambda: self.database.session_number,
+            read_heads=self._read_heads,
+            peers=self.list_peers,
+            end_sign_ins=self._end_sign_ins,
         )
 
     def directory(self) -> DirectoryIndex:
@@ -177,6 +181,10 @@ class InstanceStreams:
 
     async def _read_heads(self, peers: Sequence[str]) -> Mapping[str, Sequence[Head]]:
         return await read_own_heads(self.access(), self.instance, peers, keys=self.signing_keys())
+
+    async def _end_sign_ins(self) -> None:
+        async with self.database.transaction() as session:
+            await end_sessions(session.driver)
 
     def _compose_reads(self, peer: str) -> Draft:
         return compose_reads(self.instance, peer, self.directory(), self.clock.now())

@@ -23,7 +23,7 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.ids import coarse_uuid7, uuid4, uuid7
 from shared.messaging import store
 from shared.messaging.composition import SegmentComposer
-from shared.messaging.exceptions import Outcome, OutcomeKind, Taken
+from shared.messaging.exceptions import EXCEPTIONS_MAX, Outcome, OutcomeKind, Taken
 from shared.messaging.kafka.heads import read_own_heads
 from shared.messaging.kafka.log import KafkaLog
 from shared.messaging.ports import DayDigest, Holding, OwnTrack, Side
@@ -73,9 +73,13 @@ class Toy:
     keys: Mapping[str, SigningKey]
     refused: dict[int, OutcomeKind] = field(default_factory=dict)
     taken_count: int = 0
+    failures: list[Exception] = field(default_factory=list)
+    exceptions_max: int = EXCEPTIONS_MAX
 
     def __post_init__(self) -> None:
         self.database = Database(self.endpoint.service_url, pool_size=4)
+        self.pause = asyncio.Event()
+        self.pause.set()
         key = self.keys[self.name]
         self.check = SessionCheck(
             session_number=lambda: self.database.session_number,
@@ -104,7 +108,7 @@ class Toy:
             relay.wake()
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[StreamRelay]:
+    async def running(self) -> AsyncIterator[InboxReader]:
         """Run the loops; their end is that of a process that dies, but not while it connects: the client leaks then."""
         self.check.require()
         log = KafkaLog(self.access, instance=self.name, key=self.keys[self.name])
@@ -126,13 +130,22 @@ class Toy:
             clock=CLOCK,
             wake=self.wake,
         )
-        reader = InboxReader(self.access, self.name, self.scopes, keys=self.find_key, clock=CLOCK, wake=self.wake)
+        reader = InboxReader(
+            self.access,
+            self.name,
+            self.scopes,
+            keys=self.find_key,
+            clock=CLOCK,
+            wake=self.wake,
+            exceptions_max=self.exceptions_max,
+        )
         tasks = [asyncio.create_task(self.check.run(self.scopes))]
         try:
             await self.check.wait()
             tasks += [asyncio.create_task(work) for work in (relay.run(), upkeep.run(), reader.run())]
-            yield relay
+            yield reader
         finally:
+            self.pause.set()
             async with asyncio.timeout(60):
                 while not reader.assignment():  # noqa: ASYNC110 - the reader tells no one
                     await asyncio.sleep(0.02)
@@ -204,6 +217,9 @@ class ToyInbound:
         self._toy = toy
 
     async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
+        if self._toy.failures:
+            raise self._toy.failures.pop(0)
+        await self._toy.pause.wait()
         outcomes = []
         for each in taken:
             kind = OutcomeKind.APPLIED

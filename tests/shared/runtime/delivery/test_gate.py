@@ -1,0 +1,75 @@
+"""The gate measures the clock, and knows which messages wait for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from shared.contracts.registry import NOTICE_ACKNOWLEDGED, READS_ANNOUNCED
+from shared.kernel.clock import rfc3339
+from shared.kernel.ids import uuid7
+from shared.messaging.segments import OutgoingMessage, RecordBytes, Segment
+from shared.messaging.streams import Lane, Pair, Role, begin_chain
+from shared.runtime.delivery.gate import AHEAD_WAITS, CLOCK_TOLERANCE, Gate
+from tests.shared.runtime.builders import NOW
+
+SECOND = timedelta(seconds=1)
+
+
+def segment(role: Role, *, type_text: str = NOTICE_ACKNOWLEDGED.type, ahead: timedelta = timedelta()) -> Segment:
+    """Return a segment of one message that states a time."""
+    headers = (("ce_type", type_text.encode()), ("ce_time", rfc3339(NOW + ahead).encode()))
+    message = OutgoingMessage(uuid7(), role, "kind", uuid7(), bytes(32), RecordBytes(b"", headers, b""))
+    incarnation = uuid7()
+    chain = begin_chain(incarnation)
+    return Segment(Pair("a", "b"), incarnation, Lane.ORDINARY, 1, chain, (message,), b"", NOW.date())
+
+
+def test_the_time_that_an_append_took_is_not_taken_for_a_wrong_clock() -> None:
+    gate = Gate()
+    long = CLOCK_TOLERANCE * 5
+    for began, ended, broker, off in [
+        (NOW, NOW + long, NOW, False),
+        (NOW, NOW + long, NOW + long, False),
+        (NOW, NOW, NOW + CLOCK_TOLERANCE, False),
+        (NOW, NOW, NOW + CLOCK_TOLERANCE + SECOND, True),
+        (NOW, NOW, None, True),
+        (NOW, NOW, NOW - CLOCK_TOLERANCE - SECOND, True),
+        (NOW, NOW, NOW, False),
+    ]:
+        gate.measure(began, ended, broker)
+        assert gate.reason() == ("clock_off" if off else "")
+
+
+def test_a_partys_message_waits_while_the_clock_is_ahead_and_until_its_time_has_come() -> None:
+    gate = Gate()
+    assert gate.reason_of(segment(Role.ANSWER), NOW) == ""
+    gate.measure(NOW, NOW, NOW - 2 * CLOCK_TOLERANCE)
+    assert gate.reason_of(segment(Role.ANSWER), NOW) == "clock_off"
+    gate.measure(NOW, NOW, NOW)
+    dated = segment(Role.ANSWER, ahead=timedelta(seconds=600))
+    assert gate.reason_of(dated, NOW) == "clock_off"
+    assert gate.reason_of(dated, NOW + timedelta(seconds=600) - CLOCK_TOLERANCE) == ""
+    # One that is dated very far ahead goes, and is refused: nothing behind it waits longer.
+    assert gate.reason_of(segment(Role.ANSWER, ahead=AHEAD_WAITS * 2), NOW) == ""
+
+
+def test_a_clock_that_is_behind_holds_up_states_alone() -> None:
+    gate = Gate()
+    gate.measure(NOW, NOW, NOW + 2 * CLOCK_TOLERANCE)
+    assert gate.reason_of(segment(Role.STATE), NOW) == "clock_off"
+    assert gate.reason_of(segment(Role.ANSWER), NOW) == ""
+
+
+def test_messages_of_instances_never_wait() -> None:
+    gate = Gate(lambda: "beat_late")
+    gate.measure(NOW, NOW, NOW - 2 * CLOCK_TOLERANCE)
+    for role, type_text in [(Role.OUTCOMES, "causeway.outcomes.v1"), (Role.FACT, READS_ANNOUNCED.type)]:
+        assert gate.reason_of(segment(role, type_text=type_text, ahead=timedelta(seconds=600)), NOW) == ""
+
+
+def test_one_state_makes_its_whole_segment_wait() -> None:
+    gate = Gate(lambda: "beat_late")
+    both = segment(Role.ANSWER), segment(Role.STATE)
+    mixed = replace(both[0], messages=(*both[0].messages, *both[1].messages))
+    assert [gate.reason_of(each, NOW) for each in (*both, mixed)] == ["", "beat_late", "beat_late"]

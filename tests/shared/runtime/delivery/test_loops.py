@@ -1,0 +1,143 @@
+"""The relay appends each stream by itself, waits as it must, and names why."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from shared.kernel.errors import Unavailable
+from shared.messaging.streams import Lane, Role
+from shared.runtime.delivery.gate import CLOCK_TOLERANCE
+from shared.runtime.delivery.loops import MENDED_BY_HAND, RelayOptions
+from shared.runtime.watch.health import Check
+from tests.shared.messaging.rooms import PEER
+from tests.shared.runtime.delivery.memory_streams import Streams, until
+
+OTHER = "c.example"
+
+
+async def test_one_wake_is_enough_for_every_stream() -> None:
+    streams = Streams(RelayOptions(poll_s=600))
+    async with streams.at_work():
+        here = await streams.send(Role.STATE, count=5)
+        there = await streams.send(Role.STATE, peer=OTHER, count=3)
+        urgent = await streams.send(Role.STATE, is_p0=True)
+        await until(lambda: streams.held() == here)
+        await until(lambda: streams.held(peer=OTHER) == there)
+        await until(lambda: streams.held(Lane.URGENT) == urgent)
+
+
+async def test_messages_of_another_process_are_found_by_the_poll() -> None:
+    streams = Streams()
+    async with streams.at_work():
+        await asyncio.sleep(0.03)
+        streams.relay.wake = lambda: None  # type: ignore[method-assign]
+        sent = await streams.send(Role.STATE)
+        await until(lambda: streams.held() == sent)
+
+
+async def test_a_relay_names_the_outage_it_waits_for_and_stays_ready() -> None:
+    streams = Streams()
+    assert streams.relay.check() == Check("relay", True)
+    streams.log.shut[PEER] = Unavailable("broker_unavailable")
+    async with streams.at_work():
+        sent = await streams.send(Role.STATE)
+        await until(lambda: streams.relay.check() == Check("relay", True, "broker_unavailable"))
+        streams.log.shut.clear()
+        await until(lambda: streams.held() == sent)
+        await until(lambda: streams.relay.check() == Check("relay", True))
+
+
+@pytest.mark.parametrize("failure", [*map(Unavailable, sorted(MENDED_BY_HAND)), ValueError("absurd")])
+async def test_a_defect_in_one_stream_stops_no_other(failure: Exception) -> None:
+    streams = Streams()
+    streams.log.shut[OTHER] = failure
+    async with streams.at_work():
+        there = await streams.send(Role.STATE, peer=OTHER, count=3)
+        here = await streams.send(Role.STATE, count=3)
+        await until(lambda: streams.held() == here)
+        code = failure.code if isinstance(failure, Unavailable) else "relay_defect"
+        await until(lambda: streams.relay.check().reason == code)
+        assert streams.held(peer=OTHER) == []
+        here += await streams.send(Role.STATE)
+        await until(lambda: streams.held() == here)
+        streams.log.shut.clear()
+        await until(lambda: streams.held(peer=OTHER) == there)
+        await until(lambda: streams.relay.check().reason == "")
+
+
+@pytest.mark.parametrize(
+    ("failure", "pauses"),
+    [*((Unavailable(code), [3, 6, 10, 10]) for code in MENDED_BY_HAND), (ValueError("absurd"), [1, 2, 2, 2])],
+)
+async def test_an_operators_fault_is_tried_ever_more_rarely(
+    failure: Exception, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams = Streams(RelayOptions(poll_s=0.01, back_off_s=1, back_off_s_max=2, refused_s=3, refused_s_max=10))
+    slept, sleep = list[float](), asyncio.sleep
+
+    async def counted(pause_s: float) -> None:
+        slept.extend([pause_s] * (pause_s >= 1))
+        await sleep(min(pause_s, 0.001))
+
+    monkeypatch.setattr(asyncio, "sleep", counted)
+    # No acknowledgement is due there, so one task alone fails.
+    streams.room.now += timedelta(days=1)
+    streams.log.shut[OTHER] = failure
+    async with streams.at_work():
+        there = await streams.send(Role.STATE, peer=OTHER)
+        await until(lambda: len(slept) >= 2 * len(pauses))
+        for pause in set(pauses):
+            assert slept.count(pause) >= pauses.count(pause)
+        assert set(slept) == set(pauses)
+        streams.log.shut.clear()
+        await until(lambda: streams.held(peer=OTHER) == there)
+
+
+async def test_states_wait_while_the_clock_is_off_and_all_else_goes() -> None:
+    streams = Streams()
+    async with streams.at_work():
+        (first,) = await streams.send(Role.STATE)
+        await until(lambda: streams.held() == [first])
+        streams.broker_clock.advance(360)
+        (answer,) = await streams.send(Role.ANSWER)
+        await until(lambda: streams.held() == [first, answer])
+        assert streams.relay.check() == Check("relay", True, "clock_off")
+        states = await streams.send(Role.STATE)
+        urgent = await streams.send(Role.STATE, is_p0=True)
+        withdrawal = await streams.send(Role.WITHDRAWAL, peer=OTHER)
+        await until(lambda: streams.held() == [first, answer])
+        await until(lambda: streams.held(Lane.URGENT, peer=OTHER) == withdrawal)
+        await asyncio.sleep(0.05)
+        assert streams.held() == [first, answer]
+        assert streams.held(Lane.URGENT) == []
+        # The clock is set right: an acknowledgement shows it, and nobody has to do anything.
+        streams.clock.advance(360)
+        await until(lambda: streams.held() == [first, answer, *states])
+        await until(lambda: streams.held(Lane.URGENT) == urgent)
+        await until(lambda: streams.relay.check() == Check("relay", True))
+
+
+async def test_a_state_would_go_if_nobody_looked_at_the_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control of the test above."""
+    monkeypatch.setattr("shared.runtime.delivery.gate.CLOCK_TOLERANCE", CLOCK_TOLERANCE * 60)
+    streams = Streams()
+    streams.broker_clock.advance(360)
+    async with streams.at_work():
+        sent = await streams.send(Role.STATE, count=2)
+        await until(lambda: streams.held() == sent)
+        assert streams.relay.check() == Check("relay", True)
+
+
+async def test_states_wait_while_the_documents_are_not_fresh() -> None:
+    why = ["beat_late"]
+    streams = Streams(documents=lambda: why[0])
+    async with streams.at_work():
+        (answer,) = await streams.send(Role.ANSWER)
+        states = await streams.send(Role.STATE)
+        await until(lambda: streams.held() == [answer])
+        await until(lambda: streams.relay.check() == Check("relay", True, "beat_late"))
+        why[0] = ""
+        await until(lambda: streams.held() == [answer, *states])
