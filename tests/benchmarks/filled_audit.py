@@ -93,6 +93,7 @@ def looks(one: UUID, half: int) -> Iterator[tuple[str, str, Sequence[object], in
     """Each look: its name, the statement, its arguments, and how many rows it may read."""
     yield "a flow", entries._FLOW, (one, False, None), 60
     yield "entries of a topic", entries._PAGE, (_OFFERS, _LIFE, 1, half * 16, False, 50, None, sorted(NOBODYS)), 60
+    yield "the proof of an entry", entries._PROOF, (_OFFERS, _LIFE, 1, half * 16 + 10, "0" * 64), 4
     yield "lives of a topic", entries._TOPIC_IDS, (_OFFERS,), 4
     yield "how it stands to topics", partitions._STATES, (), 40
     yield "topics with holes", partitions._HOLES, (), 4

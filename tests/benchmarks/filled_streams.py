@@ -89,7 +89,7 @@ def of_sender(rows: int) -> Iterator[_Asked]:
     """What the relay and readiness ask."""
     stream = SLOW, INCARNATION, int(Lane.ORDINARY)
     yield "readiness: how long the oldest waits", metrics._OLDEST, (), 16
-    yield "what is appended next", segments._LIST, (*stream, rows * 9 // 10, 500), 200
+    yield "what is appended next", segments._LIST, (*stream, rows * 9 // 10, 500), 600
     yield "the chain after a number", segments._CHAIN, (*stream, rows // 2), 4
 
 
