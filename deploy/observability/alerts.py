@@ -61,10 +61,7 @@ ALERTS: Final = (
         10,
         Severity.TODAY,
         "An instance keeps many sealed messages for a reader that does not acknowledge them.",
-        (
-            "Call the operator of that reader, audit included. At the bound `KEPT_BYTES_MAX` the instance answers new "
-            "filings with 503."
-        ),
+        ("Call the operator of that reader, which may be audit. The database grows until the reader acknowledges."),
     ),
     Alert(
         "CausewayClocksSetAside",
