@@ -1,4 +1,4 @@
-"""Facts: every one × every instance that may state it × every party or topic that it may speak of × two subjects.
+"""Facts: every one × every instance that may state it × every party that it may speak of × two subjects.
 
 All are authentic, and about one referral of a hotline's that audit has truly been told of. Only what the table allows
 shows as what it says; the rest is marked, and neither the flow nor the accounts of whoever is spoken of change.
@@ -7,7 +7,7 @@ shows as what it says; the rest is marked, and neither the flow nor the accounts
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Any, Final
 from uuid import UUID
@@ -17,9 +17,8 @@ from deploy.accounting.books import said
 from deploy.accounting.differences import Difference
 from deploy.accounting.edges import EDGE, Carrier, Edges
 from deploy.accounting.referrals import Referrals
+from deploy.accounting.streams import Sides
 from shared.contracts.registry import (
-    EPOCH_OPENED,
-    MESSAGE_PARKED,
     RECORD_REVEALED,
     REFERRAL_DECIDED,
     REFERRAL_REFUSED,
@@ -27,18 +26,15 @@ from shared.contracts.registry import (
     MessageType,
 )
 from shared.exchange.authority import cells_of
-from shared.exchange.message import Draft, Record
+from shared.exchange.message import Draft
 from shared.exchange.prepare import Prepared
-from shared.exchange.topics import inbox_topic
-from shared.kernel.clock import rfc3339
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from shared.vocabulary.routing import PartyKind
 from tests.services.audit.log import Log, identity
 from tests.services.audit.test_entitled import decided, fact, revealed
 from tests.support.builders import HOTLINE, POLICE, PROVIDER
-from tests.support.exchange_world import TOPICS
-from tests.support.forging import FAR, forged
+from tests.support.forging import forged
 
 INSTANCES: Final = {
     "hotline": PartyKind.HOTLINE,
@@ -57,14 +53,12 @@ KINDS: Final = {
     REFERRAL_REFUSED: "refusal",
     REFERRAL_REVIEWED: "reviewed",
     RECORD_REVEALED: "revealed",
-    MESSAGE_PARKED: "parked",
-    EPOCH_OPENED: "epoch",
 }
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A fact as `by` states it of `of`, a party or a topic; `own`: that is what the table lets it speak of."""
+    """A fact as `by` states it of the party `of`; `own`: that is what the table lets it speak of."""
 
     message: MessageType
     by: str
@@ -91,19 +85,9 @@ def statements(log: Log, filed: Prepared, notice: UUID) -> Iterator[Statement]:
             reviewed = {"origin": of, "outcome": "expired", "filed_by": "6e" * 16}
             stated = fact(log, REFERRAL_REVIEWED, reviewed, subject=filed.referral_id, by=by)
             yield Statement(REFERRAL_REVIEWED, by, of, of == HOTLINE and serves, stated)
-            opened = {"sender": of, "recipient": POLICE, "epoch": str(uuid7())}
-            yield Statement(
-                EPOCH_OPENED, by, of, serves, fact(log, EPOCH_OPENED, opened, subject=filed.referral_id, by=by)
-            )
             for subject, have_it in ((filed.referral_id, (HOTLINE, POLICE)), (notice, (HOTLINE, PROVIDER))):
                 stated = fact(log, RECORD_REVEALED, revealed(of), subject=subject, by=by)
                 yield Statement(RECORD_REVEALED, by, of, serves and of in have_it, stated)
-    for by, to in product(INSTANCES, SERVED):
-        topic = inbox_topic(to, "hotline")
-        parked = {"topic": topic, "partition": 0, "offset": 1, "broker_time": rfc3339(log.world.at)}
-        parked |= {"digest": "0" * 64, "reason": "version_unknown"}
-        stated = fact(log, MESSAGE_PARKED, parked, subject=filed.referral_id, by=by)
-        yield Statement(MESSAGE_PARKED, by, topic, by == to, stated)
 
 
 async def test_only_what_the_table_allows_is_believed(
@@ -123,7 +107,7 @@ async def test_only_what_the_table_allows_is_believed(
         assert line["verified"]
         assert (line["problem"] == "statement_not_yours") == (not statement.allowed)
     record_property("facts_tried", len(tried))
-    assert len(tried) == 4 * 3 * 2 * 6 + 4 * 3
+    assert len(tried) == 4 * 3 * 2 * 5
     flow = await log.flow(filed.referral_id)
     mine = {each["message_id"] for each in before}
     assert [each | {"position": 0} for each in flow if each["message_id"] in mine] == [
@@ -146,8 +130,9 @@ async def test_in_the_accounts_what_was_nobodys_to_say_is_a_note_and_no_line(dat
     at = f"{records[1].topic}/{records[1].partition}/{records[1].offset}"
     noted = [said(row) for row in await database.fetch(views.SAID)]
     assert f"{at}: industry had no right to say {REFERRAL_REFUSED.type}" in noted
-    account = Edges()
-    assert list(account.add([Carrier(untold, None, "emitted", edge_id, HOTLINE, EDGE)])) == [
+    account = Edges(Sides())
+    nowhere = (None, None, None, None)
+    assert list(account.add([Carrier(untold, None, "emitted", edge_id, HOTLINE, *nowhere, "hotline", EDGE)])) == [
         Difference("III", "an edge without a message", str(untold))
     ]
     links = await database.fetch(views.LINKS, [edge_id])
@@ -157,20 +142,14 @@ async def test_in_the_accounts_what_was_nobodys_to_say_is_a_note_and_no_line(dat
 
 async def shown_after(log: Log, tried: list[Statement], filed: Prepared) -> dict[str, Any]:
     """What audit shows of each statement, in the flow or, of what belongs to no referral, in its partition."""
-    forgeries = [forged(log.world, [each.draft], instance=each.by)[0] for each in tried]
-    # Audit itself has no topic to audit: whoever has its key would have to write to another's.
-    records = [each if each.topic in TOPICS else elsewhere(each) for each in forgeries]
+    # Audit itself has no topic to audit: its statements are judged as if it had.
+    records = [forged(log.world, [each.draft], instance=each.by)[0] for each in tried]
     await log.keep(*records)
     lines: dict[str, Any] = {}
-    for record in {each.topic: each for each in records}.values():
+    for record in records:
         lines |= {each["message_id"]: each for each in (await log.page(record))["items"]}
     assert {str(identity(each)[0]) for each in records} <= lines.keys()
     return lines | {each["message_id"]: each for each in await log.flow(filed.referral_id)}
-
-
-def elsewhere(record: Record) -> Record:
-    """The record in the topic in which the hotlines' instance states its facts, behind whatever lies there."""
-    return replace(record, topic=inbox_topic("audit", "hotline"), offset=FAR + record.offset)
 
 
 async def facts_of(database: Database) -> Referrals:

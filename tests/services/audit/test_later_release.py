@@ -4,40 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final
 
 import pytest
 
-from services.audit.domain.entries import Entry, Read, folded_as
-from services.audit.domain.reading import Reading, read_records
+from services.audit.domain.entries import Entry
 from shared.contracts import registry
-from shared.contracts.registry import (
-    EPOCH_OPENED,
-    MARKS,
-    MESSAGES_RECEIPTED,
-    RECORD_REVEALED,
-    REFERRAL_DECIDED,
-    REFERRAL_OFFERED,
-    REFERRAL_REFUSED,
-)
-from shared.envelope.sealing import Opener
-from shared.exchange.compose import compose_receipts
+from shared.contracts.registry import RECORD_REVEALED, REFERRAL_DECIDED, REFERRAL_REFUSED
+from shared.envelope.record_value import join_value, split_value
 from shared.exchange.message import Record
-from shared.kernel.clock import ManualClock
+from shared.kernel.canonical import canonical_json
 from shared.kernel.ids import uuid7
+from shared.messaging.exceptions import OutcomeKind
 from shared.runtime.database.transactions import Database
-from shared.vocabulary.answers import ReceiptOutcome
 from tests.services.audit.log import Log, identity
 from tests.services.audit.test_entitled import fact, revealed, stated
 from tests.services.audit.test_flows import to_police
-from tests.services.audit.test_marks import marks, said
-from tests.services.audit.test_marks_folded import folded
-from tests.support.builders import HOTLINE, verdict
-from tests.support.exchange_world import LONG_AFTER
+from tests.support.builders import HOTLINE
 
-#: What a later release may say: a member more of each of these.
-GROWN: Final = (REFERRAL_DECIDED, REFERRAL_REFUSED, MESSAGES_RECEIPTED, REFERRAL_OFFERED, RECORD_REVEALED, EPOCH_OPENED)
 NOT_INVENTED: Final = "not_invented_yet"
 
 
@@ -47,10 +31,7 @@ def log(database: Database) -> Log:
 
 
 def entries_of(log: Log, records: Sequence[Record]) -> list[Entry]:
-    opener, read = Opener([log.world.keys["audit"].opening]), Read()
-    by = Reading(log.world.shelf, opener, ManualClock(log.world.at + LONG_AFTER))
-    read_records(records, read, topic_ids={record.topic: log.topic_id for record in records}, reading=by)
-    return read.entries
+    return log.entries_of(*records)
 
 
 def decision(log: Log) -> Record:
@@ -71,12 +52,9 @@ def look(log: Log) -> Record:
     return log.world.records([fact(log, RECORD_REVEALED, clear, subject=uuid7(), by="hotline")])[0]
 
 
-def receipt(log: Log) -> Record:
-    of = offer(log)
-    entry = verdict(ReceiptOutcome.APPLIED, message_id=identity(of)[0], message_digest=identity(of)[1], of=of)
-    directory = log.world.documents.directory
-    [draft] = compose_receipts("law_enforcement", "hotline", [entry], directory=directory, at=log.world.at)
-    return log.world.records([draft], "law_enforcement")[0]
+def report(log: Log) -> Record:
+    """A message of the protocol itself."""
+    return log.reported(offer(log), OutcomeKind.REFUSED, "offer_unknown")
 
 
 def type_of(record: Record) -> bytes:
@@ -86,12 +64,12 @@ def type_of(record: Record) -> bytes:
 def later(log: Log, record: Record) -> Record:
     """The same in its message's next version."""
     name = type_of(record).decode().removeprefix("causeway.").removesuffix(".v1")
-    by = "law_enforcement" if name == "messages_receipted" else "hotline"
+    by = "law_enforcement" if name == "outcomes" else "hotline"
     schema = registry.schema_uri(f"{name}.v2")
     return log.world.resigned(record, instance=by, type=f"causeway.{name}.v2", dataschema=schema)
 
 
-EACH: Final[tuple[Callable[[Log], Record], ...]] = (decision, refusal, receipt, offer, look)
+EACH: Final[tuple[Callable[[Log], Record], ...]] = (decision, refusal, offer, look)
 
 
 @pytest.mark.parametrize("make", EACH, ids=lambda make: make.__name__)
@@ -102,8 +80,8 @@ def test_a_version_that_audit_does_not_read_is_marked_and_its_proof_is_whole(
     [entry] = entries_of(log, [record])
     assert (entry.kind, entry.verified, entry.problem) == ("record", True, "version_unknown")
     assert (entry.message_id, entry.digest) == identity(record)
-    assert None not in (entry.sequence, entry.epoch, entry.key_id)
-    assert None not in (entry.batch_root, entry.batch_signature, entry.batch_index, entry.batch_size, entry.batch_path)
+    assert None not in (entry.number, entry.incarnation, entry.chain, entry.key_id)
+    assert None not in (entry.signature, entry.tree_size, entry.leaf_position, entry.path, entry.salt)
 
 
 def test_so_is_a_message_that_audit_has_never_heard_of(log: Log) -> None:
@@ -114,20 +92,20 @@ def test_so_is_a_message_that_audit_has_never_heard_of(log: Log) -> None:
 def with_code(log: Log, make: Callable[[Log], Record], *path: str | int) -> Record:
     """The record with a code at that place of its clear part that no list of ours has."""
     record = make(log)
-    value = json.loads(record.value or b"")
+    clear, sealed = split_value(record.value or b"")
+    stated = json.loads(clear)
     *before, last = path
-    at = value["clear"]
+    at = stated
     for each in before:
         at = at[each]
     at[last] = NOT_INVENTED
-    by = "law_enforcement" if make is receipt else "hotline"
-    return log.world.resigned(record, instance=by, body=json.dumps(value, separators=(",", ":")).encode())
+    return log.world.resigned(record, body=join_value(canonical_json(stated), sealed))
 
 
 @pytest.mark.parametrize(
     ("make", "path"),
-    [(look, ("reason",)), (receipt, ("entries", 0, "outcome")), (decision, ("disposition",))],
-    ids=["a fact", "a receipt", "a decision"],
+    [(look, ("reason",)), (decision, ("disposition",))],
+    ids=["a fact", "a decision"],
 )
 def test_a_code_that_audit_does_not_know_is_no_broken_body(
     log: Log, make: Callable[[Log], Record], path: tuple[str | int, ...]
@@ -155,19 +133,8 @@ def test_nor_is_one_under_a_decisions_seal(log: Log) -> None:
 
 def test_a_body_with_anything_else_wrong_is_broken(log: Log) -> None:
     record = look(log)
-    value = json.loads(record.value or b"")
-    value["clear"] |= {"reason": NOT_INVENTED, "remark": 1}
-    [entry] = entries_of(log, [log.world.resigned(record, body=json.dumps(value).encode())])
+    [entry] = entries_of(log, [log.world.resigned(record, clear={"reason": NOT_INVENTED, "remark": 1})])
     assert entry.problem == "body_invalid"
-
-
-async def test_marks_of_whatever_version_are_counted_by_the_day(log: Log) -> None:
-    records = [replace(said(log, MARKS, marks()), offset=offset) for offset in range(2)]
-    [*records[1:]] = [log.world.resigned(records[1], instance="hotline", type="causeway.marks.v2")]
-    assert [folded_as(each) for each in entries_of(log, records)] == ["marks", "marks"]
-    await log.keep(*records)
-    assert [each[:3] for each in await folded(log)] == [(0, 1, 2)]
-    assert (await log.page(records[0]))["items"] == []
 
 
 async def test_whoever_was_sent_what_audit_cannot_read_answers_as_anybody_does(log: Log) -> None:

@@ -11,8 +11,8 @@ import pytest
 from pydantic import create_model
 
 from deploy.accounting import views
-from deploy.accounting.books import unread
 from deploy.accounting.book import Book
+from deploy.accounting.books import unread
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.domain import reading
 from services.audit.domain.entries import UNREAD
@@ -20,8 +20,6 @@ from shared.contracts import registry
 from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.registry import (
     BY_TYPE,
-    EPOCH_OPENED,
-    MESSAGES_RECEIPTED,
     RECORD_REVEALED,
     REFERRAL_DECIDED,
     REFERRAL_OFFERED,
@@ -29,24 +27,47 @@ from shared.contracts.registry import (
     MessageType,
     newest,
 )
+from shared.envelope.headers import Envelope, decode_headers, encode_headers
 from shared.exchange.authority import cells_of
 from shared.exchange.message import Record
 from shared.kernel.errors import Refused
 from shared.runtime.database.transactions import Database
-from tests.services.audit.log import Log, identity
-from tests.services.audit.test_ends_and_copies import change
+from tests.services.audit.broker import Broker
+from tests.services.audit.log import Log
 from tests.services.audit.test_entitled import revealed
-from tests.services.audit.test_junk_folded import reconciled
-from tests.services.audit.test_later_release import NOT_INVENTED, decision, entries_of, later, offer, receipt, type_of
+from tests.services.audit.test_intake import without_streams
+from tests.services.audit.test_junk_folded import accountant, reconciled
+from tests.services.audit.test_later_release import NOT_INVENTED, decision, look, offer, type_of
+from tests.services.audit.test_reported_outcomes import change
 from tests.support.builders import HOTLINE
+from tests.support.exchange_world import replace_attributes
+from tests.support.wire_records import compose_altered, write_segment
 
 #: What a later release may say: a member more of each of these.
-GROWN: Final = (REFERRAL_DECIDED, REFERRAL_REFUSED, MESSAGES_RECEIPTED, REFERRAL_OFFERED, RECORD_REVEALED, EPOCH_OPENED)
+GROWN: Final = (REFERRAL_DECIDED, REFERRAL_REFUSED, REFERRAL_OFFERED, RECORD_REVEALED)
 
 
 @pytest.fixture
-def log(database: Database) -> Log:
-    return Log(database)
+async def log(database: Database) -> Log:
+    return await without_streams(database)
+
+
+def topic_with(log: Log, make: Callable[[Log], Record], *, version: int = 1) -> tuple[Broker, Record]:
+    """A topic in which one message stands in this version, and the record of that message as Kafka has it."""
+    record = make(replace(log, world=log.world.anew()))
+    name = type_of(record).decode().removeprefix("causeway.").removesuffix(".v1")
+    value = record.value or b""
+    attributes = replace_attributes(
+        decode_headers(record.headers, value).attributes,
+        type=f"causeway.{name}.v{version}",
+        dataschema=registry.schema_uri(f"{name}.v{version}"),
+    )
+    key, pair = log.world.keys["hotline"].signing, log.observed(record).pair
+    unplaced = compose_altered(record, encode_headers(Envelope(attributes, value)), value, pair=pair, key=key)
+    broker = Broker()
+    broker.append(*log.opening(pair))
+    *_, last = broker.append(*write_segment(log.world.streams.place(unplaced, log.world.at), key))
+    return broker, last
 
 
 def test_what_is_counted_is_what_audit_calls_unread() -> None:
@@ -78,55 +99,64 @@ def grow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     forget()
 
 
-async def notes(log: Log) -> list[str]:
-    async with log.database.transaction() as session:
-        query = views.UNREAD.replace("WHERE", f"WHERE topic_id = '{log.topic_id}' AND")
-        return [unread(row) for row in await Book(session.driver, kind="audit").fetch(query)]
+async def notes(endpoint: DatabaseEndpoint, broker: Broker) -> list[str]:
+    [*ids] = [str(topic.topic_id) for topic in broker.topics.values()]
+    query = views.UNREAD.replace("WHERE", f"WHERE topic_id::text = ANY ('{{{','.join(ids)}}}') AND")
+    async with accountant(endpoint) as connection:
+        return [unread(row) for row in await Book(connection, kind="audit").fetch(query)]
 
 
-@pytest.mark.parametrize("make", [receipt, offer], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [look, offer], ids=lambda make: make.__name__)
 async def test_what_audit_could_not_read_is_counted_and_is_no_difference_to_a_later_release(
-    log: Log, make: Callable[[Log], Record], grow: Callable[[], None]
+    log: Log, audit_endpoint: DatabaseEndpoint, make: Callable[[Log], Record], grow: Callable[[], None]
 ) -> None:
-    record = later(log, make(log))
-    await log.keep(record)
+    broker, record = topic_with(log, make, version=2)
+    await log.take(broker)
     grow()
-    assert entries_of(log, [record])[0].problem is None
-    assert (await reconciled(log, [record]))[0] == []
-    [note] = await notes(log)
-    assert note.startswith(f"{record.topic}/0/{record.offset} to {record.offset}: 1 of {type_of(record).decode()} ")
+    assert (await reconciled(audit_endpoint, log, broker))[0] == []
+    [note] = await notes(audit_endpoint, broker)
+    where = f"{record.topic}/{record.partition}/{record.offset} to {record.offset}"
+    assert note.startswith(f"{where}: 1 of {type_of(record).decode()} ")
     assert note.endswith("that audit could not read (version_unknown)")
 
 
-async def test_nor_is_what_audit_reads_and_this_release_does_not(log: Log, grow: Callable[[], None]) -> None:
+async def test_nor_is_what_audit_reads_and_this_release_does_not(
+    log: Log, audit_endpoint: DatabaseEndpoint, grow: Callable[[], None]
+) -> None:
     """The accountant's tool is of the release before: it compares what it can read, and says what it cannot."""
-    record, before = later(log, offer(log)), dict(BY_TYPE)
+    (broker, _), before = topic_with(log, offer, version=2), dict(BY_TYPE)
     grow()
-    await log.keep(record)
+    await log.take(broker)
     for added in BY_TYPE.keys() - before.keys():
         del BY_TYPE[added]
-    assert (await reconciled(log, [record]))[0] == []
+    assert (await reconciled(audit_endpoint, log, broker))[0] == []
 
 
 @pytest.mark.parametrize(
     ("column", "value"),
     [
-        ("digest", "'ab'"),
-        ("batch_size", "7"),
+        ("digest", "repeat('ab', 32)"),
+        ("tree_size", "7"),
         ("edge_id", "uuidv7()"),
-        ("kind", "'parked'"),
+        ("kind", "'revealed'"),
         ("detail", """'{"a": 1}'"""),
     ],
 )
 async def test_what_else_such_an_entry_says_is_compared_as_everywhere(
     log: Log, audit_endpoint: DatabaseEndpoint, grow: Callable[[], None], column: str, value: str
 ) -> None:
-    record = later(log, offer(log))
-    await log.keep(record)
+    broker, record = topic_with(log, offer, version=2)
+    await log.take(broker)
     grow()
-    await change(audit_endpoint, f"UPDATE entry SET {column} = {value} WHERE message_id = $1", identity(record)[0])
-    [found] = (await reconciled(log, [record]))[0]
-    assert "audit has another record" in found if column == "digest" else f"another {column} than" in found
+    topic_id = broker.topics[record.topic].topic_id
+    where = 'topic_id = $1 AND number IS NOT NULL AND partition = $2 AND "offset" = $3'
+    place = topic_id, record.partition, record.offset
+    await change(audit_endpoint, f"UPDATE entry SET {column} = {value} WHERE {where}", *place)
+    found = set((await reconciled(audit_endpoint, log, broker))[0])
+    if column == "digest":
+        assert found == {"audit has another record than Kafka"}
+    else:
+        assert found == {f"audit's entry says another {column} than its record"}
 
 
 def code_unknown(*_: Any) -> None:
@@ -139,12 +169,14 @@ def engine_unknown(*_: Any, **__: Any) -> None:
 
 @pytest.mark.parametrize(("what", "fails"), [("read_decided", code_unknown), ("judged_edges", engine_unknown)])
 async def test_what_was_not_made_of_a_decision_is_no_difference(
-    log: Log, monkeypatch: pytest.MonkeyPatch, what: str, fails: Callable[..., None]
+    log: Log, audit_endpoint: DatabaseEndpoint, monkeypatch: pytest.MonkeyPatch, what: str, fails: Callable[..., None]
 ) -> None:
     """Of what is under its seal an earlier release has nothing, or not which rules led to it."""
-    record = decision(log)
+    broker, record = topic_with(log, decision)
     with monkeypatch.context() as earlier:
         earlier.setattr(reading, what, fails)
-        await log.keep(record)
-    assert (await log.page(record))["items"][0]["problem"] == fails.__name__
-    assert (await reconciled(log, [record]))[0] == []
+        await log.take(broker)
+    topic = broker.topics[record.topic]
+    items = (await log.page(replace(record, topic_id=topic.topic_id)))["items"]
+    assert [each["problem"] for each in items if each["kind"] == "decision"] == [fails.__name__]
+    assert (await reconciled(audit_endpoint, log, broker))[0] == []

@@ -11,8 +11,8 @@ import pytest
 
 from deploy.accounting.differences import Difference, Reconciliation, Terms
 from deploy.accounting.kept import accounts_of
-from deploy.accounting.messages import TERMS
 from deploy.accounting.referrals import TERMS as OF_ORIGINS
+from deploy.accounting.streams import TERMS
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit import use_cases
 from services.audit.domain.accounts import Accounts
@@ -36,7 +36,7 @@ def found() -> Reconciliation:
     pairs.append(("live.example", "live.example"))
     differences = [Difference("II", "delivered, not in audit's log", f"of {pair}", pair) for pair in pairs]
     differences += [Difference("I", "submitted is not refused + accepted", each, (each,)) for each in PARTIES]
-    differences.append(Difference("II", "numbers audit never saw", "of instances", ("hotline", "audit")))
+    differences.append(Difference("II", "taken by its recipient, lost to audit", "of instances", ("hotline", "audit")))
     return Reconciliation(
         {},
         {},

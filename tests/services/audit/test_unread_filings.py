@@ -9,9 +9,10 @@ from typing import Any, Final, cast
 import pytest
 
 from deploy.accounting import views
+from deploy.accounting.book import Book
 from deploy.accounting.books import Books
 from deploy.accounting.sealed import Sealed
-from deploy.accounting.book import Book
+from deploy.accounting.streams import Sides
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database
 from tests.services.audit.log import Log
@@ -20,6 +21,8 @@ from tests.support.builders import HOTLINE
 
 ORIGIN: Final = "hotline"
 REFERRAL, EDGE, MESSAGE = uuid7(), uuid7(), uuid7()
+#: Of no instance and no stream.
+_NOWHERE: Final = (None, None, None, None)
 
 
 class Said:
@@ -45,12 +48,13 @@ def books(*unread: Mapping[str, Any]) -> Books:
         ],
         views.REFERRALS: (of := [{"party": HOTLINE, "disposition": "routed", "n": 1}]),
         views.REFERRALS_OF: of,
-        views.EDGES: [(MESSAGE, None, "emitted", EDGE, HOTLINE)],
-        views.CARRIERS: [(MESSAGE, "causeway.referral_offered.v1", None, None, None)],
+        views.EDGES: [(MESSAGE, None, "emitted", EDGE, HOTLINE, *_NOWHERE)],
         views.EDGES_OF: [{"edge_id": EDGE, "party": HOTLINE}],
     }
-    services, audits = [Said(ORIGIN, ORIGIN, origin)], [Said("audit", "audit", {views.UNREAD_FILINGS: unread})]
-    return Books(cast(list[Book], services), cast(list[Book], audits), Sealed(), date(2026, 1, 1))
+    carried = [(MESSAGE, "causeway.referral_offered.v1", None, EDGE, None, *_NOWHERE)]
+    audit = {views.UNREAD_FILINGS: unread, views.AUDITED_CARRIERS: carried}
+    services, audits = [Said(ORIGIN, ORIGIN, origin)], [Said("audit", "audit", audit)]
+    return Books(cast(list[Book], services), cast(list[Book], audits), Sealed(), Sealed(), date(2026, 1, 1))
 
 
 def filing(*, refused: bool, sender: str = ORIGIN, told: bool = False) -> dict[str, Any]:
@@ -58,7 +62,7 @@ def filing(*, refused: bool, sender: str = ORIGIN, told: bool = False) -> dict[s
 
 
 async def differing(found: Books) -> list[tuple[str, str]]:
-    await found.edges()
+    await found.edges(Sides())
     await found.referrals()
     return [(each.equation, each.what) for each in found.differences.sorted()]
 

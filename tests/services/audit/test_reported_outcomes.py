@@ -1,0 +1,82 @@
+"""What became of messages stays as it was reported, and is compared with Kafka while it has the reports."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from deploy.site.endpoints import DatabaseEndpoint
+from shared.kernel.ids import uuid7
+from shared.messaging.exceptions import Named, Outcome, OutcomeKind, OutcomeList
+from shared.messaging.streams import Pair, Role
+from shared.runtime.database.transactions import Database
+from tests.services.audit.broker import Broker
+from tests.services.audit.log import Log
+from tests.services.audit.test_intake import opening, without_streams
+from tests.services.audit.test_junk_folded import reconciled
+
+FROM_POLICE = Pair("law_enforcement", "hotline")
+
+
+@pytest.fixture
+async def log(database: Database) -> Log:
+    return await without_streams(database)
+
+
+async def change(endpoint: DatabaseEndpoint, statement: str, *arguments: object) -> None:
+    owner = await asyncpg.connect(endpoint.owner_url)
+    await owner.execute(statement, *arguments)
+    await owner.close()
+
+
+def outcome(kind: OutcomeKind, code: str | None = None, *, of: Named | None = None) -> Outcome:
+    return Outcome(of or Named(uuid7(), Role.STATE, "referral_offered"), kind, code)
+
+
+async def reported(log: Log, *outcomes: Outcome) -> Broker:
+    """The topic in which the police's instance reports these, in one message, and audit has read it."""
+    broker = Broker()
+    broker.append(*opening(log, FROM_POLICE), *log.control(OutcomeList(outcomes), by="law_enforcement", to="hotline"))
+    await log.take(broker)
+    return broker
+
+
+async def test_two_words_of_one_report_about_one_message_both_stay_and_the_last_counts(log: Log) -> None:
+    """It was deferred, and applied before its transaction ended."""
+    first = outcome(OutcomeKind.DEFERRED, "version_unknown")
+    await reported(log, first, outcome(OutcomeKind.APPLIED, of=first.named))
+    rows = await log.database.fetch(
+        "SELECT outcome, writer, reported_by FROM outcome WHERE message_id = $1 ORDER BY position",
+        first.named.message_id,
+    )
+    assert [tuple(row) for row in rows] == [
+        ("deferred", "hotline", "law_enforcement"),
+        ("applied", "hotline", "law_enforcement"),
+    ]
+
+
+async def test_a_report_that_is_read_again_is_kept_once(log: Log, audit_endpoint: DatabaseEndpoint) -> None:
+    said = outcome(OutcomeKind.REFUSED, "offer_unknown")
+    broker = await reported(log, said)
+    await log.database.fetch("DELETE FROM receive_state")
+    await log.take(broker)
+    rows = await log.database.fetch("SELECT FROM outcome WHERE message_id = $1", said.named.message_id)
+    assert len(rows) == 1
+    assert (await reconciled(audit_endpoint, log, broker))[0] == []
+
+
+@pytest.mark.parametrize(
+    "column", ["outcome = 'applied'", "code = 'other'", "number = number + 1", "reported_at = now()", "position = 7"]
+)
+async def test_an_outcome_that_was_changed_in_the_table_is_named(
+    log: Log, audit_endpoint: DatabaseEndpoint, column: str
+) -> None:
+    said = outcome(OutcomeKind.DEAD, "handler_defect")
+    broker = await reported(log, said)
+    assert (await reconciled(audit_endpoint, log, broker))[0] == []
+    await change(audit_endpoint, f"UPDATE outcome SET {column} WHERE message_id = $1", said.named.message_id)
+    found, _ = await reconciled(audit_endpoint, log, broker)
+    assert sorted(found) == [
+        "an outcome that audit does not show",
+        "an outcome that nobody reported and audit shows",
+    ]
