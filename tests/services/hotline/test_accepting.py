@@ -10,27 +10,26 @@ import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.audit.domain.entries import EntryKind, Read
-from services.audit.domain.reading import Reading, read_records
+from services.audit.domain.entries import EntryKind
 from shared.contracts.acceptance import SignedAcceptance
-from shared.envelope.sealing import Opener
 from shared.exchange.acceptance import AtAudit, at_audit, check_acceptance
 from shared.exchange.message import Record
 from shared.kernel.canonical import digest
-from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
+from tests.services.audit.log import Log
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin
-from tests.services.outgoing import forget_sent
+from tests.services.outgoing import about, forget_sent
 from tests.support.builders import AT, HOTLINE
-from tests.support.exchange_world import LONG_AFTER, SUBMISSION
+from tests.support.exchange_world import SUBMISSION
 from tests.support.foreign_proofs import foreign_verdicts
 
 #: What is erased of one referral, in the tables that stand under row-level security and the others.
@@ -69,7 +68,7 @@ def checked(origin: Origin, answer: dict[str, Any]) -> SignedAcceptance:
     return acceptance
 
 
-async def erase(endpoint: DatabaseEndpoint, acceptance: SignedAcceptance) -> None:
+async def erase(origin: Origin, endpoint: DatabaseEndpoint, acceptance: SignedAcceptance) -> None:
     """What the instance's own operator can do, before the relay has seen anything of the referral."""
     owner = await asyncpg.connect(endpoint.owner_url)
     try:
@@ -80,6 +79,8 @@ async def erase(endpoint: DatabaseEndpoint, acceptance: SignedAcceptance) -> Non
                 await owner.execute(statement, acceptance.referral_id)
             for table in ("referral", "edge"):
                 await owner.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+        sent = await about(origin.database, UUID(str(acceptance.referral_id)))
+        forget_sent(origin.database, [each.message_id for each in sent])
     finally:
         await owner.close()
 
@@ -91,14 +92,8 @@ async def told_to_audit(origin: Origin, acceptance: SignedAcceptance) -> list[st
 
 
 def hashes_in(origin: Origin, records: list[Record], acceptance: SignedAcceptance) -> list[str]:
-    read, reading = (
-        Read(),
-        Reading(
-            origin.world.shelf, Opener([origin.world.keys["audit"].opening]), ManualClock(origin.world.at + LONG_AFTER)
-        ),
-    )
-    read_records(records, read, topic_ids={record.topic: uuid7() for record in records}, reading=reading)
-    decided = [json.loads(each.detail or "{}") for each in read.entries if each.kind is EntryKind.DECISION]
+    entries = Log(origin.database, origin.world).entries_of(*records)
+    decided = [json.loads(each.detail or "{}") for each in entries if each.kind is EntryKind.DECISION]
     return [each["body_sha256"] for each in decided if each["referral_id"] == str(acceptance.referral_id)]
 
 
@@ -163,7 +158,7 @@ async def test_what_was_erased_before_it_was_sent_is_proven_missing(
     answer = (await post(client, "", written())).json()
     acceptance = checked(origin, answer)
     if erased:
-        await erase(endpoint, acceptance)
+        await erase(origin, endpoint, acceptance)
     gone = await client.get(f"/v1/referrals/{acceptance.referral_id}", headers=asking(HOTLINE))
     assert gone.status_code == (404 if erased else 200)
     stated = await told_to_audit(origin, acceptance)

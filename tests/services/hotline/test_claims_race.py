@@ -17,12 +17,14 @@ from uuid import UUID
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
+from shared.contracts.registry import CLAIM_GONE, CLAIM_GRANTED
 from shared.party.origin import bus
 from shared.party.origin.ports.transfers import Held
 from shared.party.origin.store import transfers
 from shared.party.origin.store.transfers import PostgresTransfers
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.transferring import answer, claim, claim_at_once, mandated, orphan, told, transfer
+from tests.services.outgoing import placed
 
 RACERS, PROCESSES = 50, 3
 ROOT = Path(__file__).parents[3]
@@ -38,7 +40,8 @@ async def transferred(origin: Origin) -> tuple[UUID, Sequence[str]]:
 
 
 async def assert_one_has_it(origin: Origin, referral_id: UUID, racers: Sequence[str]) -> None:
-    granted, gone = await told(origin, "claim_granted"), await told(origin, "claim_gone")
+    said = await placed(origin.database, "hotline", referral_id)
+    granted, gone = ([to for kind, to in said if kind == one.type] for one in (CLAIM_GRANTED, CLAIM_GONE))
     assert len(granted) == 1
     assert Counter([*granted, *gone]) == Counter(racers), "each was told, once"
     assert (await origin.show(referral_id))["state"] == "transferred"

@@ -70,11 +70,11 @@ async def told(origin: Origin) -> set[Told]:
     """Of whom agencies are told by one look, as they would open it; nothing of it is in the clear."""
     await origin.bus.suggest(APPLYING)
     found = set()
-    for row in await origin.waiting():
-        draft = row
+    for draft in await origin.waiting():
         if draft.message is CONTACT_SUGGESTED:
             contact = opened(origin.world, draft)
-            assert contact["agency"].encode() not in draft.body
+            (record,) = origin.world.records([draft])
+            assert contact["agency"].encode() not in (record.value or b"")
             told = (
                 draft.recipient,
                 UUID(draft.subject),

@@ -5,11 +5,11 @@ What both carry is compared under one time: that of their issue is all that diff
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from shared.envelope.record_value import split_value
 from shared.exchange.message import Draft
 from shared.kernel.clock import coarse
 from tests.services.hotline.origin import Origin
@@ -24,15 +24,17 @@ PAIRS = 200
 
 def seen(origin: Origin, draft: Draft) -> tuple[Any, ...]:
     """What its provider and its instance see of a notice, without what is random, each time as one since the issue."""
-    body = json.loads(draft.body)
+    (record,) = origin.world.records([draft])
+    value = record.value or b""
+    _, sealed_bytes = split_value(value)
     issued = coarse(draft.created_at)
     sealed = opened(origin.world, draft)
-    clear = {name: since(value, issued) for name, value in body["clear"].items()}
+    clear = {name: since(value, issued) for name, value in draft.clear.items()}
     ids = [timed(UUID(clear.pop("notice_id")), issued), timed(draft.message_id, issued)]
     clear.pop("edge_id"), clear.pop("commitment")
     told = sealed["decision"] | {"decided_at": since(sealed["decision"]["decided_at"], issued)}
     edge = {name: value for name, value in sealed["edge"].items() if name != "digest"}
-    lengths = len(draft.body), len(body["sealed"])
+    lengths = len(value), len(sealed_bytes or b"")
     headers = draft.message, draft.sender, draft.recipient, draft.exercise, draft.guard, draft.traceparent is None
     decided = None if draft.decided_at is None else draft.decided_at - draft.created_at
     return clear, ids, told, edge, sealed["record"], sealed.keys(), lengths, headers, decided

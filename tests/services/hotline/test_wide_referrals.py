@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from fastapi import Request
-from shared.runtime.post.lease import Lease
-from shared.runtime.post.outbox import PostgresLanes
-from shared.runtime.post.ports import Outgoing, Signed
-from shared.runtime.post.relay import Relay
-from tests.support.memory_stores import MemoryLog, MemoryLogWriter
 
 from client.api import CausewayClient
 from client.cli.acceptances import AcceptanceFile
@@ -27,10 +24,15 @@ from client.cli.rows import RowFile
 from services.hotline.api import referrals_router
 from shared.contracts.directory import Directory
 from shared.exchange.accept import RECORD_BYTES_MAX
-from shared.exchange.message import Record
+from shared.exchange.message import Draft
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import uuid7
+from shared.messaging.ports import Appended, PlacedRecord
+from shared.messaging.relay import AppendWatch, append, load_next, note_appended
+from shared.messaging.segments import RecordBytes
+from shared.messaging.store import PostgresMessagingTx
+from shared.messaging.streams import LANES, Lane, Pair
 from shared.party.origin.use_cases.again import PAUSES
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.edge import create_app
@@ -137,33 +139,34 @@ async def test_an_import_of_a_thousand_rows_with_a_wide_one_and_a_wider_one_answ
     assert (len(checked.results[416].recipients), checked.results[750].work_reason) == (EDGES_MAX, "too_wide")
 
 
-@asynccontextmanager
-async def relaying(database: Database) -> AsyncIterator[Callable[[], Awaitable[list[Record]]]]:
-    """A relay at work; what it gives waits until nothing waits in its lanes, and then has all that it appended."""
-    log, lanes = MemoryLog(SystemClock()), PostgresLanes(database, fence=await Lease(database, "relay").wait())
-    writer: MemoryLogWriter[MemoryLog] = MemoryLogWriter(log, instance="hotline")
-    working = asyncio.create_task(Relay(lanes, writer, clock=SystemClock(), sign=_nothing).run())
+@dataclass
+class Appends:
+    """The partitions of a broker that takes everything at once, as records by message id."""
 
-    async def appended() -> list[Record]:
-        async with asyncio.timeout(LEAVE_S):
-            while await lanes.lanes():  # noqa: ASYNC110 - nothing tells of it
-                await asyncio.sleep(0.01)
-        return [each for topic in log.topics.values() for each in topic.records]
+    records: dict[str, list[RecordBytes]] = field(default_factory=dict)
+    ends: dict[tuple[Pair, Lane], int] = field(default_factory=dict)
+    topic_id: UUID = field(default_factory=uuid7)
 
-    try:
-        yield appended
-    finally:
-        working.cancel()
-        with suppress(asyncio.CancelledError):
-            await working
+    async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> Appended:
+        begin = self.ends.get((topic, lane), 0)
+        self.ends[topic, lane] = end = begin + len(records)
+        for each in records:
+            self.records.setdefault(dict(each.record.headers)["ce_id"].decode(), []).append(each.record)
+        return Appended(self.topic_id, begin, end)
 
 
-def message_id(record: Record) -> str:
-    return (dict(record.headers)["ce_id"] or b"").decode()
-
-
-def _nothing(_: Any) -> Outgoing:
-    raise AssertionError("nothing is said")
+async def relay(database: Database, log: Appends, watch: AppendWatch) -> None:
+    """Append all that waits in the streams of the hotline."""
+    peers = [row["peer"] for row in await database.fetch("SELECT peer FROM stream_pair ORDER BY peer")]
+    for peer, lane in itertools.product(peers, LANES):
+        while True:
+            async with database.transaction() as session:
+                tx = PostgresMessagingTx(session, "hotline")
+                batch = await load_next(tx, peer, lane)
+                if batch is None:
+                    break
+                has_lost = await append(log, watch, batch)
+                await note_appended(tx, batch, has_lost=has_lost, now=SystemClock().now())
 
 
 async def test_a_wide_referral_that_all_refuse_is_decided_again_whole_and_holds_up_none_of_those_beside_it(
@@ -173,33 +176,29 @@ async def test_a_wide_referral_that_all_refuse_is_decided_again_whole_and_holds_
     await origin.forget()
     content = hosted(WIDE)
     wide = await origin.file(**{name: content[name] for name in content if name != "external_ref"})
+    log, watch = Appends(), AppendWatch()
 
-    async def edges() -> Sequence[Signed]:
-        return [each for each in await origin.waiting_edges() if each.draft.subject == str(wide)]
+    async def edges() -> Sequence[Draft]:
+        return [each for each in await origin.waiting_edges() if each.subject == str(wide)]
 
-    async with relaying(database) as appended:
-        for pause in (*PAUSES, None):
-            refused = await edges()
-            assert len(refused) == EDGES_MAX
-            await origin.refused(refused)
-            if pause:
-                assert await edges() == []
-                origin.clock.advance(pause.total_seconds())
-                assert [await origin.due() for _ in range(2)] == [EDGES_MAX, 0]
-            beside = {str(await origin.file()) for _ in range(BESIDE if pause == PAUSES[-1] else 1)}
-            begun = time.monotonic()
-            held = await appended()
-            took_s.append(time.monotonic() - begun)
-            waiting = await origin.waiting()
-            assert beside <= {each.draft.subject for each in waiting}
-            assert {str(each.draft.message_id) for each in waiting} <= {message_id(each) for each in held}
+    for pause in (*PAUSES, None):
+        refused = await edges()
+        assert len(refused) == EDGES_MAX
+        await origin.refused(refused)
+        if pause:
+            assert await edges() == []
+            origin.clock.advance(pause.total_seconds())
+            assert [await origin.due() for _ in range(2)] == [EDGES_MAX, 0]
+        beside = {str(await origin.file()) for _ in range(BESIDE if pause == PAUSES[-1] else 1)}
+        begun = time.monotonic()
+        async with asyncio.timeout(LEAVE_S):
+            await relay(database, log, watch)
+        took_s.append(time.monotonic() - begun)
+        waiting = await origin.waiting()
+        assert beside <= {each.subject for each in waiting}
+        assert {str(each.message_id) for each in waiting} <= log.records.keys()
     record_property("leave_s", round(max(took_s), 2))
-    assert len({message_id(each) for each in held}) == len(held)
-    assert max(len(each.value or b"") for each in held) <= RECORD_BYTES_MAX
-    assert (await edges(), await aside(database)) == ([], 0)
+    assert {len(each) for each in log.records.values()} == {1}
+    assert max(len(each.value) for records in log.records.values() for each in records) <= RECORD_BYTES_MAX
+    assert await edges() == []
     assert wide in await origin.work("undeliverable")
-
-
-async def aside(database: Database) -> int:
-    count: int = (await database.fetch("SELECT count(*) AS n FROM outbox WHERE aside IS NOT NULL"))[0]["n"]
-    return count

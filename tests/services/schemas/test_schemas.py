@@ -57,7 +57,7 @@ def upgrade() -> None:
 """
 
 #: A table of another program.
-FOREIGN = "CREATE TABLE inbox (message_id uuid PRIMARY KEY)"
+FOREIGN = "CREATE TABLE message (message_id uuid PRIMARY KEY)"
 
 NewDatabase = Callable[[], DatabaseEndpoint]
 
@@ -173,11 +173,11 @@ def test_a_first_revision_that_changes_afterwards_is_seen(next_release: Path, ne
         ("DROP POLICY offer_seen ON offer", "policy offer_seen on offer", "missing"),
         ("ALTER POLICY offer_changed ON offer USING (true)", "policy offer_changed on offer", "using true check"),
         ("ALTER TABLE offer NO FORCE ROW LEVEL SECURITY", "table offer", "row security on, with toast_tuple_target"),
-        ("ALTER TABLE outbox RESET (fillfactor)", "table outbox", "owner owner), not"),
+        ("ALTER TABLE track RESET (fillfactor)", "table track", "owner owner), not"),
         ("ALTER TABLE offer ADD COLUMN planted text", "column offer.planted", "not ours"),
         ("ALTER TABLE offer ALTER COLUMN origin DROP NOT NULL", "column offer.origin", "(3 text, storage x)"),
         ("ALTER TABLE edge ALTER COLUMN state SET DEFAULT 'x'", "column edge.state", "default 'x'::text"),
-        ("ALTER TABLE segment ALTER COLUMN packed SET STORAGE MAIN", "column segment.packed", "storage m"),
+        ("ALTER TABLE exception ALTER COLUMN record SET STORAGE MAIN", "column exception.record", "storage m"),
         ("ALTER TABLE offer DROP CONSTRAINT offer_content_bound", "constraint offer.offer_content_bound", "missing"),
         ("DROP INDEX referral_work", "index referral_work", "missing"),
         ("CREATE INDEX planted ON offer (origin)", "index planted", "not ours"),
@@ -186,10 +186,10 @@ def test_a_first_revision_that_changes_afterwards_is_seen(next_release: Path, ne
         ("CREATE SEQUENCE planted", "sequence planted", "not ours"),
         ("CREATE FUNCTION planted() RETURNS int RETURN 1", "routine planted()", "not ours"),
         ("CREATE TYPE planted AS ENUM ('a')", "type planted", "not ours"),
-        ("CREATE RULE planted AS ON DELETE TO mark DO INSTEAD NOTHING", "rule planted on mark", "not ours"),
+        ("CREATE RULE planted AS ON DELETE TO track DO INSTEAD NOTHING", "rule planted on track", "not ours"),
         (
-            "CREATE TRIGGER planted BEFORE UPDATE ON mark EXECUTE FUNCTION suppress_redundant_updates_trigger()",
-            "trigger planted on mark",
+            "CREATE TRIGGER planted BEFORE UPDATE ON track EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+            "trigger planted on track",
             "not ours",
         ),
         ("GRANT SELECT ON api_key TO PUBLIC", "grant on api_key to everyone", "not ours"),
@@ -198,9 +198,9 @@ def test_a_first_revision_that_changes_afterwards_is_seen(next_release: Path, ne
             "grant on schema public to everyone",
             "(CREATE, USAGE), not (USAGE)",
         ),
-        ("REVOKE INSERT ON mark FROM service", "grant on mark to service", "(DELETE, SELECT, UPDATE)"),
+        ("REVOKE INSERT ON track FROM service", "grant on track to service", "(DELETE, SELECT, UPDATE)"),
         ("REVOKE ALL ON permitted FROM service", "grant on permitted to service", "missing"),
-        ("GRANT SELECT (packed) ON segment TO accountant", "grant on segment to accountant", "not ours"),
+        ("GRANT SELECT (content) ON segment TO accountant", "grant on segment to accountant", "not ours"),
         ("INSERT INTO permitted VALUES ('offer', 'erase', 'viewer', 'x')", "permitted offer erase viewer", "not ours"),
         (
             "DELETE FROM permitted WHERE (action, role, state) = ('read', 'viewer', 'offered')",
@@ -221,7 +221,7 @@ async def test_what_was_changed_by_hand_is_named(
 
 
 async def test_a_row_of_data_changes_no_catalogue(owner: asyncpg.Connection) -> None:
-    statement = "INSERT INTO pair_sequence VALUES ('a.example', 'b.example', 'b', gen_random_uuid(), 1, 0, 1, 1, 1)"
+    statement = "INSERT INTO held_edge VALUES (gen_random_uuid(), gen_random_uuid(), 'b', 1, '')"
     assert await drift(owner, statement) == []
 
 
@@ -286,3 +286,18 @@ async def test_an_instance_does_not_start_on_a_database_that_no_migration_made(
     await asyncio.to_thread(migrate.upgrade, "hotline", current.owner_url)
     started = await build("hotline", **installation(tmp_path, current.service_url))
     await started.machinery.close()
+
+
+def tables_of(path: Path) -> str:
+    """The tables, views and functions of a room's own SQL, without its heading and its grants."""
+    text = path.read_text(encoding="utf-8")
+    return text[text.index("\n\n") : text.find("DO $grants$")].strip() if "DO $grants$" in text else text.strip()
+
+
+@pytest.mark.parametrize("service", KINDS)
+def test_each_service_has_the_tables_of_messaging_as_the_room_states_them(service: str) -> None:
+    """The stores are tested over the room's own SQL (`tests/conformance`), and run over the service's."""
+    made = (ROOT / "services" / service / "migrations" / "versions" / "0001_first_tables.sql").read_text("utf-8")
+    assert tables_of(ROOT / "shared" / "messaging" / "schema.sql") in made
+    if service != "audit":
+        assert tables_of(ROOT / "shared" / "runtime" / "delivery" / "tracks.sql") in made
