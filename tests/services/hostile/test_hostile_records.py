@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -117,8 +118,8 @@ async def aftermath(target: Target) -> AsyncIterator[Aftermath]:
         await target.write(target.good([taken_back(uuid7())]))
         async with running(target, monkeypatch):
             await until(lambda: has_entered(target))
-        records = hostile(target)
-        together = [each for one in records for each in (one, fresh(target))]
+        # Made in the order in which they are written: each takes the next number of the stream.
+        together = [one for make in hostile(target) for one in (make(), fresh(target))]
         offsets = await target.write([each for one in together for each in one.written])
         lasts: dict[int, Hostile] = {}
         for one in together:
@@ -196,11 +197,11 @@ def wrong(target: Target, code: str, change: Callable[[World, Record], Record]) 
     return Hostile(code, id_of(record), target.signed_as_is(record, key=key))
 
 
-def hostile(target: Target) -> list[Hostile]:
-    """One record or more for each row of the table."""
+def hostile(target: Target) -> list[Callable[[], Hostile]]:
+    """One record or more for each row of the table, each not yet made."""
     here = target.world
-    records = [
-        wrong(target, code, change)
+    makes = [
+        partial(wrong, target, code, change)
         for code, change in WRONG
         # Another writer is another topic's: the place proves the writer.
         if code not in ELSEWHERE and not is_of_another_writer(target, change)
@@ -210,13 +211,17 @@ def hostile(target: Target) -> list[Hostile]:
     cursed = here.offered(POLICE)
     target.cursed.add(cursed.message_id)
     return [
-        *records,
-        of(target, early.offered(POLICE), "decision_time_off", early),
-        of(target, lapsed.offered(POLICE), "document_lapsed", lapsed),
-        of(target, cursed, "handler_defect"),
-        wrong(target, "accept_defect", lambda _, record: replace(record, key=BROKEN_KEY)),
-        *unplaced(target),
+        *makes,
+        lambda: of(target, early.offered(POLICE), "decision_time_off", early),
+        lambda: of(target, lapsed.offered(POLICE), "document_lapsed", lapsed),
+        lambda: of(target, cursed, "handler_defect"),
+        lambda: wrong(target, "accept_defect", lambda _, record: replace(record, key=BROKEN_KEY)),
+        *(partial(_given, each) for each in unplaced(target)),
     ]
+
+
+def _given(one: Hostile) -> Hostile:
+    return one
 
 
 def is_of_another_writer(target: Target, change: Callable[[World, Record], Record]) -> bool:
