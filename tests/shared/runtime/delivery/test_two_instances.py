@@ -3,65 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from deploy.devstack.stack import DevStack
-from deploy.site.access import admin_client
-from deploy.site.databases import prepare_databases
-from deploy.site.endpoints import DatabaseEndpoint
-from shared.envelope.keys import SigningKey
-from shared.kernel.ids import uuid7
 from shared.messaging import relay
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.streams import Lane, Pair
-from tests.shared.messaging.kafka.test_log import make_again, make_topic
-from tests.shared.runtime.conftest import access_as
-from tests.shared.runtime.delivery.toy_instances import (
-    MESSAGING,
-    Toy,
-    prepare,
-    until,
-    until_acked,
-    until_taken,
-)
+from tests.shared.messaging.kafka.test_log import make_again
+from tests.shared.runtime.delivery.toy_instances import Toy, until, until_acked, until_taken
+from tests.shared.runtime.delivery.toys import admin, toy_endpoints, toys
 
-KEYS = (SigningKey(bytes(range(32))), SigningKey(bytes(range(1, 33))))
-
-
-@pytest.fixture(scope="module")
-async def endpoints(stack: DevStack) -> tuple[DatabaseEndpoint, DatabaseEndpoint]:
-    admin_url = stack.endpoints.database_admin_url
-    assert admin_url is not None
-    made = await asyncio.to_thread(prepare_databases, admin_url, ["toy_a", "toy_b"], stack.state.password)
-    for endpoint in made.values():
-        await prepare(endpoint)
-    return made["toy_a"], made["toy_b"]
-
-
-@pytest.fixture(scope="module")
-def admin(stack: DevStack) -> AdminClient:
-    return admin_client(stack.endpoints.kafka)
-
-
-@pytest.fixture
-async def toys(
-    stack: DevStack, admin: AdminClient, endpoints: tuple[DatabaseEndpoint, DatabaseEndpoint]
-) -> AsyncIterator[tuple[Toy, Toy]]:
-    """Two instances under new names, with empty tables and topics."""
-    names = f"a_{uuid7().hex[:12]}{uuid7().hex[-6:]}", f"b_{uuid7().hex[:12]}{uuid7().hex[-6:]}"
-    access, keys = access_as(stack, "admin"), dict(zip(names, KEYS, strict=True))
-    made = []
-    for name, peer, endpoint in zip(names, reversed(names), endpoints, strict=True):
-        await asyncio.to_thread(make_topic, admin, Pair(name, peer))
-        toy = Toy(name, peer, endpoint, access, keys)
-        await toy.as_owner(f"TRUNCATE {', '.join((*MESSAGING, 'toy'))}")
-        made.append(toy)
-    yield made[0], made[1]
-    for toy in made:
-        await toy.database.close()
+__all__ = ["admin", "toy_endpoints", "toys"]
 
 
 async def test_each_takes_what_the_other_sends_once_and_in_order(toys: tuple[Toy, Toy]) -> None:
