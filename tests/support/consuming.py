@@ -14,6 +14,7 @@ from shared.exchange.message import Received, Record
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.messaging.ack_record import build_ack_record
+from shared.messaging.acks import Ack
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, StatedAck
 from shared.messaging.composition import SegmentComposer
 from shared.messaging.exceptions import OpenException, Outcome, OutcomeKind, Taken
@@ -177,6 +178,7 @@ class Site:
             self._verifiers[where] = PartitionVerifier(each.pair, each.lane, self.here.place_key)
         raw = self.here.streams.raw(each, at)
         (found,) = self._verifiers[where].verify([raw])
+        content: Arrived | Ack | None = None
         match found:
             case PlacedMessage():
                 record = Record(
@@ -192,8 +194,6 @@ class Site:
                 content = ArrivalReader().read(record, found)
             case StatedAck():
                 content = found.ack
-            case _:
-                content = None
         return ArrivedRecord(raw.topic_id, raw.offset, at, content)
 
     def _is_placed(self, party: str, instance: str) -> bool:

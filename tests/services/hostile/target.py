@@ -20,7 +20,7 @@ from deploy.directory.approval import approve_document, document_body
 from deploy.site.access import admin_access
 from deploy.site.endpoints import Endpoints
 from deploy.site.installation import APPROVERS, Installation, environment, install
-from services.law_enforcement.app import App, build
+from services.law_enforcement.app import build
 from shared.contracts.directory import Directory
 from shared.contracts.policy import Policy
 from shared.envelope.headers import PLACE, SALT
@@ -37,7 +37,8 @@ from shared.messaging.segments import RecordBytes
 from shared.messaging.streams import LANES, Lane, Pair, Role
 from shared.runtime.delivery.control import CONTROL_TYPES
 from shared.runtime.delivery.reading import InboxReader
-from shared.runtime.delivery.unit import Settlement, Unit
+from shared.runtime.delivery.unit import Handler, Settlement, Unit
+from shared.runtime.instance.app import App
 from shared.runtime.instance.settings import prefix_of
 from shared.runtime.kafka.documents import publish_documents
 from tests.support.exchange_world import FROM_HOTLINE, World, with_suspended
@@ -72,6 +73,12 @@ class Target:
     published: list[str] = field(default_factory=list)
     #: The features fail on these messages.
     cursed: set[UUID] = field(default_factory=set)
+
+    @property
+    def door(self) -> Handler:
+        """The service's own handler."""
+        assert self.app.handler is not None
+        return self.app.handler
 
     async def write(self, written: Sequence[Written]) -> list[int]:
         """Append records as the administrator, one after the other; their offsets."""
@@ -221,10 +228,10 @@ class CursedDoor:
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> Mapping[UUID, str]:
         if self._target.cursed.intersection(message.message_id for message in messages):
             raise ZeroDivisionError
-        return await self._target.app.handler.apply(unit, messages)
+        return await self._target.door.apply(unit, messages)
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
-        await self._target.app.handler.settled(unit, settlements)
+        await self._target.door.settled(unit, settlements)
 
 
 #: Above those of the policies that tests put in force before it.

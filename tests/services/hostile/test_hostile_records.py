@@ -378,7 +378,7 @@ async def test_a_dead_letter_is_applied_once_its_cause_is_mended(aftermath: Afte
     ((offset, one),) = aftermath.of("handler_defect")
     assert one.message_id is not None
     target.cursed.discard(one.message_id)
-    desk = target.app.machinery.exceptions(target.app.handler)
+    desk = target.app.machinery.exceptions(target.door)
     (row,) = await desk.list(outcome="dead", code="handler_defect")
     assert row.taken.where.offset == offset
     await desk.retry([row])
@@ -405,7 +405,7 @@ async def test_a_record_that_is_still_wrong_stays_dead_and_nothing_more_happens(
     target = aftermath.target
     await until(lambda: has_sent_everything(target))
     told = await target.told()
-    desk = target.app.machinery.exceptions(target.app.handler)
+    desk = target.app.machinery.exceptions(target.door)
     for code in ("signature_invalid", "edge_not_reproducible", "accept_defect"):
         rows = await desk.list(outcome="dead", code=code)
         assert rows
