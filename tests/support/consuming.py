@@ -194,6 +194,8 @@ class Site:
                 content = ArrivalReader().read(record, found)
             case StatedAck():
                 content = found.ack
+            case _:
+                pass
         return ArrivedRecord(raw.topic_id, raw.offset, at, content)
 
     def _is_placed(self, party: str, instance: str) -> bool:
