@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, Unpack
 
 from services.audit import intake
 from services.audit.ports import Entries
@@ -19,7 +19,7 @@ from shared.messaging.ports import Appended
 from shared.messaging.segments import RecordBytes
 from shared.messaging.streams import Lane, Pair
 from shared.runtime.watch.health import Check
-from shared.runtime.watch.logs import log
+from shared.runtime.watch.logs import Fields, log
 
 #: The pause between two looks for acknowledgements that are due.
 POLL_S: Final = 1.0
@@ -73,28 +73,40 @@ class AckWriter:
     async def give_due(self) -> None:
         """Give every acknowledgement that is due, once. A writer that cannot be told keeps no other waiting.
 
-        Raises `Unavailable` if the database is unavailable.
+        Raises `Unavailable` if the database is unavailable, and a defect if it keeps every writer from being told.
         """
         now = self._clock.now()
         by_writer: dict[str, list[Pair]] = {}
         for incoming in await self._entries.incoming():
             if find_ack_turn(incoming, None, now) is not None:
                 by_writer.setdefault(incoming.pair.writer, []).append(incoming.pair)
-        await asyncio.gather(*(self._tell(writer, pairs) for writer, pairs in by_writer.items()))
+        told = await asyncio.gather(*(self._tell(writer, pairs) for writer, pairs in by_writer.items()))
+        defects = [each for each in told if each is not None]
+        if defects and len(defects) == len(told):
+            raise defects[0]
 
-    async def _tell(self, writer: str, pairs: Sequence[Pair]) -> None:
-        """Acknowledge the streams of one writer. An acknowledgement that is lost is asked for again."""
-        records = []
-        for pair in pairs:
-            due = await intake.acknowledge(pair, entries=self._entries, now=self._clock.now())
-            if due is not None:
-                records.append(build_ack_record(*due, self._key))
-        if not records:
-            return
+    async def _tell(self, writer: str, pairs: Sequence[Pair]) -> Exception | None:
+        """Acknowledge the streams of one writer; return the defect that prevented it.
+
+        An acknowledgement that is lost is asked for again.
+        """
         try:
-            await self._log.append_bytes(Pair(AUDIT, writer), Lane.URGENT, records)
+            records = []
+            for pair in pairs:
+                due = await intake.acknowledge(pair, entries=self._entries, now=self._clock.now())
+                if due is not None:
+                    records.append(build_ack_record(*due, self._key))
+            if records:
+                await self._log.append_bytes(Pair(AUDIT, writer), Lane.URGENT, records)
             self._untold.discard(writer)
         except Unavailable as error:
-            if writer not in self._untold:
-                log("broker_waits", topic=writer, code=error.code)
-            self._untold.add(writer)
+            self._not_told(writer, topic=writer, code=error.code)
+        except Exception as error:  # whatever is wrong with one writer's streams, the others are acknowledged
+            self._not_told(writer, topic=writer, code="acks_defect", error=type(error).__name__)
+            return error
+        return None
+
+    def _not_told(self, writer: str, **why: Unpack[Fields]) -> None:
+        if writer not in self._untold:
+            log("broker_waits", **why)
+        self._untold.add(writer)

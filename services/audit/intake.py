@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,7 +16,7 @@ from services.audit.domain.reading import Reading, read_records
 from services.audit.ports import Entries
 from shared.exchange.message import Record
 from shared.exchange.senders import SigningKeys
-from shared.exchange.topics import AUDIT, INBOXES
+from shared.exchange.topics import AUDIT, INBOXES, inbox_topic
 from shared.kernel.ids import uuid7
 from shared.messaging.acks import Ack
 from shared.messaging.arrival import (
@@ -41,6 +42,7 @@ from shared.runtime.kafka.bounds import Bounds, Coordinate
 #: Audit has no subjects and sends no numbered message.
 _SUBJECTS: Final = cast(Subjects, None)
 _COMPOSER: Final = cast(Composer, None)
+_TOPIC: Final = re.compile(re.escape(INBOXES) + r"([a-z][a-z0-9_-]{0,63})\.([a-z][a-z0-9_-]{0,63})\.v1")
 #: A segment with its proof record: so far before its position a reader finds the proof of the records that come next.
 SEGMENT_RECORDS: Final = SEGMENT_MESSAGES_MAX + 1
 #: The codes of records that may be copies of another pair's messages.
@@ -49,8 +51,8 @@ _NOT_OF_PAIR: Final = frozenset({"topic_wrong", "proof_missing"})
 
 def pair_of(topic: str) -> Pair | None:
     """Return the pair whose topic this is, or None for another topic."""
-    parts = topic.removeprefix(INBOXES).split(".")
-    return Pair(parts[1], parts[0]) if topic.startswith(INBOXES) and len(parts) == 3 and parts[2] == "v1" else None
+    found = _TOPIC.fullmatch(topic)
+    return None if found is None else Pair(found[2], found[1])
 
 
 @dataclass(slots=True)
@@ -136,6 +138,8 @@ class StreamVerifier:
         if verified.code not in _NOT_OF_PAIR:
             return verified
         (copy,) = self._copies.verify([raw])
+        if isinstance(copy, PlacedMessage) and pair_of(inbox_topic(*reversed(copy.proven.pair))) != copy.proven.pair:
+            return Unreadable(raw, "topic_wrong")
         return copy
 
 
@@ -182,6 +186,9 @@ async def _observe(tx: MessagingTx, batch: StreamBatch, now: datetime) -> list[O
     await observe_batch(_scope(tx, own, now), batch.pair, batch.lane, records=batch.arrived)
     observed = batch.unreadable + own.observed
     for pair, copies in sorted(batch.copies.items()):
+        known = await tx.load_incoming(pair, lock=True)
+        if all(lane.topic_id is None for lane in known.lanes):
+            continue  # no such topic was ever read: a writer that makes up pairs fills no table
         of_copies = _Observer(pair)
         await observe_copies(_scope(tx, of_copies, now), pair, copies)
         observed += of_copies.observed

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 
+from services.audit import intake
 from services.audit.acknowledgements import AckWriter
 from services.audit.domain.partitions import PartitionStatus
 from shared.kernel.clock import ManualClock
@@ -175,6 +177,29 @@ async def test_a_writer_that_cannot_be_told_keeps_no_other_waiting(log: Log) -> 
     clock.advance(61)
     await acks.give_due()
     assert await acks.check() == ("acks", True, "", None)
+
+
+async def test_a_defect_in_the_streams_of_one_writer_keeps_no_other_waiting(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, topics = Broker(), Topics()
+    acks, _ = writer(log, topics)
+    broker.append(*opening(log, TO_AUDIT, FROM_POLICE))
+    await log.take(broker)
+    gives = intake.acknowledge
+
+    async def fails(pair: Pair, **given: Any) -> Any:
+        if pair.writer == "hotline":
+            raise ZeroDivisionError
+        return await gives(pair, **given)
+
+    with monkeypatch.context() as defect:
+        defect.setattr(intake, "acknowledge", fails)
+        await acks.give_due()
+    assert [topic.addressee for topic, _ in topics.appended] == ["law_enforcement"]
+    assert await acks.check() == ("acks", True, "acks_untold", None)
+    await acks.give_due()
+    assert [topic.addressee for topic, _ in topics.appended] == ["law_enforcement", "hotline"]
 
 
 async def test_acknowledgements_that_stand_still_are_no_readiness(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:

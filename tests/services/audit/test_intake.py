@@ -20,7 +20,7 @@ from shared.runtime.database.transactions import Database
 from tests.services.audit.broker import Broker, Topic
 from tests.services.audit.log import Log
 from tests.support.exchange_world import FROM_HOTLINE, public_key
-from tests.support.wire_records import Written
+from tests.support.wire_records import Written, compose_altered, write_segment
 
 MINE = FROM_HOTLINE["audit"]
 TO_AUDIT, TO_POLICE = Pair("hotline", "audit"), Pair("hotline", "law_enforcement")
@@ -226,6 +226,21 @@ async def test_a_copy_that_another_instance_appends_is_none(log: Log) -> None:
     broker.append(*(Written(Pair("industry", "audit"), Lane.ORDINARY, each.record) for each in records))
     await log.take(broker)
     assert not [row for row in await kept(log, TO_POLICE) if row["lane"]]
+
+
+@pytest.mark.parametrize("addressee", ["nobody", "x\0y", "a.b"])
+async def test_copies_of_pairs_that_a_writer_makes_up_fill_no_table(log: Log, addressee: str) -> None:
+    """Its signature holds, and no such topic is there."""
+    broker, [record] = Broker(), log.world.records([log.world.offered("police-nl.example")])
+    key, made_up = log.world.keys["hotline"].signing, Pair("hotline", addressee)
+    headers = [(name, value or b"") for name, value in record.headers if name not in ("salt", "place")]
+    unplaced = compose_altered(replace(record, partition=0), headers, record.value or b"", pair=made_up, key=key)
+    segment = log.world.streams.place(unplaced, log.world.at)
+    copies = [each._replace(pair=TO_AUDIT, lane=Lane.ORDINARY) for each in write_segment(segment, key)]
+    broker.append(*opening(log, TO_AUDIT), *copies, *facts(log, 1))
+    await log.take(broker)
+    assert {each.pair for each in await log.entries.incoming()} == {TO_AUDIT}
+    assert [row["number"] for row in await kept(log) if row["lane"]] == [1]
 
 
 def left(log: Log, incarnation: UUID, *ends: LaneEnd) -> Holdings:
