@@ -23,8 +23,8 @@ NOTES_MAX, NOTE_LINES_MAX, TERMS_MAX = 40, 40, 100
 SECTIONS = ["Context", "Decision", "Consequences"]
 BINDING = (
     *("party", "instance", "referral", "item", "assessment", "notice", "case", "hold", "decision", "edge"),
-    *("acceptance", "receipt", "acknowledgement", "flow", "trace", "record", "entry", "leaf", "log", "ledger", "audit"),
-    *("sealed part", "clear part", "facts", "relay", "outbox", "inbox", "quarantine", "guard", "tier", "exercise"),
+    *("acceptance", "outcome", "acknowledgement", "flow", "trace", "record", "entry", "leaf", "log", "ledger", "audit"),
+    *("sealed part", "clear part", "facts", "relay", "stream", "segment", "dead letter", "guard", "tier", "exercise"),
 )
 RESERVED = {PartyKind.AUDITOR, PartyKind.SUPPORT, PartyKind.REGULATOR}
 
