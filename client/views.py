@@ -318,15 +318,6 @@ class NotSent(View):
     rules: tuple[str, ...] = ()
 
 
-class Parked(View):
-    """Where the record lies that was set aside, and why."""
-
-    topic: str
-    partition: int
-    offset: int
-    reason: str
-
-
 class Opened(View):
     """For whom a record was opened."""
 
@@ -337,8 +328,9 @@ class Opened(View):
 class FlowMessage(View):
     """One message of a flow, as the log holds it: identifiers, codes and digests, no record.
 
-    `type` and `sender` are None for a record that audit could not read. `detail` is what a fact states: a decision
-    with its facts and what was not sent, or why a record was parked.
+    `type` and `sender` are None for a record that audit could not read. `incarnation`, `lane` (0 urgent, 1 ordinary)
+    and `number` are its place in the streams of its two instances. `detail` is what a fact states, such as a decision
+    with its facts and the parties that it was not sent to.
     """
 
     position: int
@@ -349,8 +341,9 @@ class FlowMessage(View):
     type: str | None = None
     sender: str | None = None
     recipient: str | None = None
-    epoch: UUID | None = None
-    sequence: int | None = None
+    incarnation: UUID | None = None
+    lane: int | None = None
+    number: int | None = None
     rules: tuple[str, ...] = ()
     outcome: str | None = None
     code: str | None = None
@@ -363,11 +356,6 @@ class FlowMessage(View):
         listed = (self.detail or {}).get("not_sent")
         found = [read_in(NotSent, each) for each in listed] if isinstance(listed, list) else []
         return tuple(each for each in found if each is not None)
-
-    @property
-    def parked(self) -> Parked | None:
-        """The record that it states as set aside."""
-        return read_in(Parked, self.detail)
 
     @property
     def opened(self) -> Opened | None:

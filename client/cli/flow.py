@@ -115,11 +115,9 @@ def _place(message: FlowMessage) -> str:
 
 
 def _stated(message: FlowMessage) -> Iterator[str]:
-    """What a fact states beyond its line: to whom nothing was sent, why a record was parked, who opened one."""
+    """What a fact states beyond its line: to whom nothing was sent, and who opened a record."""
     place = _place(message)
     for kept_out in message.not_sent:
         yield f"{place}: not sent to {kept_out.recipient} for {kept_out.purpose}: {' '.join(kept_out.rules)}"
-    if (parked := message.parked) is not None:
-        yield f"{place}: parked {parked.topic}/{parked.partition}/{parked.offset}: {parked.reason}"
     if (opened := message.opened) is not None:
         yield f"{place}: opened for {opened.party} as {opened.role}"

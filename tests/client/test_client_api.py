@@ -199,7 +199,7 @@ def test_what_a_later_version_states_otherwise_is_kept_and_left_out_of_what_is_r
     entry = {"position": 1, "at": "2026-03-15T12:00:00Z", "topic": "t", "partition": 0, "offset": 3, "digest": "ab"}
     message = FlowMessage.model_validate(entry | {"detail": later})
     assert [kept_out.recipient for kept_out in message.not_sent] == ["p.example"]
-    assert (message.parked, message.opened, message.detail) == (None, None, later)
+    assert (message.opened, message.detail) == (None, later)
     for odd in ({"not_sent": "all"}, {}, None):
         assert FlowMessage.model_validate(entry | {"detail": odd}).not_sent == ()
 

@@ -306,13 +306,13 @@ def test_a_flow_is_listed_with_its_purpose(run: Run, service: FakeService) -> No
         "offset": 4,
         "detail": {"not_sent": [{"recipient": "q.example", "purpose": "takedown", "rules": ["no"]}]},
     }
-    parked = {"offset": 5, "detail": {"reason": "version_unknown", "topic": "u", "partition": 1, "offset": 7}}
-    messages = [message | offer, message | decision, message | parked]
+    opened = {"offset": 5, "detail": {"party": "p.example", "role": "analyst"}}
+    messages = [message | offer, message | decision, message | opened]
     service.canned[f"/v1/flows/{ID}"] = (200, {"referral_id": ID, "messages": messages})
     shown = run("flow", ID, "--purpose", "yearly audit").out
     assert "t/0/3\th.example\tp.example\tcauseway.referral_offered.v1\tone\t" in shown
     assert "t/0/4: not sent to q.example for takedown: no\n" in shown
-    assert "t/0/5: parked u/1/7: version_unknown\n" in shown
+    assert "t/0/5: opened for p.example as analyst\n" in shown
     assert service.requests[-1][3]["purpose"] == "yearly audit"
     assert run("flow", ID).code == 2
 
