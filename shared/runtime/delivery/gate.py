@@ -16,6 +16,7 @@ from shared.kernel.clock import Clock, parse_rfc3339
 from shared.messaging.ports import Appended, Log, PlacedRecord
 from shared.messaging.segments import RecordBytes, Segment
 from shared.messaging.streams import Lane, Pair, Role
+from shared.runtime.watch.telemetry import span, traceparents
 
 #: The largest difference between the clock here and the broker's. Beyond it, decisions seem to be of the future.
 CLOCK_TOLERANCE: Final = timedelta(seconds=60)
@@ -79,6 +80,11 @@ class GateLog:
     async def append(self, topic: Pair, lane: Lane, records: Sequence[PlacedRecord]) -> Appended:
         """Append records as the log does."""
         began_at = self._clock.now()
-        appended = await self._log.append(topic, lane, records)
+        with span(
+            "batch.publish",
+            links=traceparents(each.record.headers for each in records),
+            attributes={"batch_records": len(records)},
+        ):
+            appended = await self._log.append(topic, lane, records)
         self._gate.measure(began_at, self._clock.now(), appended.broker_at)
         return appended

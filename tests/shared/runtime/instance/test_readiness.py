@@ -1,4 +1,4 @@
-"""What a process says of its relay and its bus: at work, waiting, failed, or not its own to run."""
+"""What a process says of its relay and its reader: at work, waiting, failed, or not its own to run."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from shared.exchange.holds import Hours
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Unavailable
 from shared.routing.shelf import DocumentShelf
+from shared.runtime.delivery.gate import CLOCK_TOLERANCE, Gate
+from shared.runtime.delivery.loops import StreamRelay
 from shared.runtime.instance.machinery import Machinery
-from shared.runtime.post.gate import CLOCK_TOLERANCE, Gate
-from shared.runtime.post.relay import Relay
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.metrics import EDGES_WAIT
 from tests.shared.runtime.builders import NOW
@@ -25,8 +25,9 @@ from tests.support.exchange_world import SINCE, world
 
 def machinery(clock: ManualClock) -> Machinery:
     """As much of it as is asked about its parts: no database, no broker, no documents."""
-    nothing, settings = cast(Any, None), cast(Any, SimpleNamespace(hold_hours=Hours))
-    return Machinery("hotline", settings, clock, nothing, nothing, DocumentShelf(), nothing, nothing, nothing, nothing)
+    nothing, settings = cast(Any, None), cast(Any, SimpleNamespace(hold_hours=Hours, kafka_access=None))
+    database = cast(Any, SimpleNamespace(session_number=0))
+    return Machinery("hotline", settings, clock, database, nothing, DocumentShelf(), nothing, nothing, nothing, nothing)
 
 
 @pytest.mark.parametrize("part", ["bus", "relay", "timers"])
@@ -46,7 +47,7 @@ async def test_a_bus_that_waits_for_documents_is_not_ready_and_one_that_ended_ha
     assert await here.readiness.probe_bus() == Check("bus", False, "part_failed")
 
 
-def test_why_edges_wait_is_measured_where_one_publishes_and_nowhere_else() -> None:
+def test_why_states_wait_is_measured_where_one_publishes_and_nowhere_else() -> None:
     here, late, nothing = machinery(ManualClock(NOW)), ["beat_late"], cast(Any, None)
     gate = Gate(lambda: late[0])
 
@@ -55,7 +56,9 @@ def test_why_edges_wait_is_measured_where_one_publishes_and_nowhere_else() -> No
         return {each.labels["reason"]: each.value for family in EDGES_WAIT.collect() for each in family.samples}
 
     assert measured() == {"clock_off": 0, "beat_late": 0}
-    here.readiness.at_work.relay = Relay(nothing, nothing, clock=here.clock, sign=nothing, gate=gate)
+    here.readiness.at_work.relay = StreamRelay(
+        nothing, nothing, key=nothing, peers=nothing, clock=here.clock, gate=gate
+    )
     assert measured() == {"clock_off": 0, "beat_late": 1}
     gate.measure(NOW, NOW, NOW + 2 * CLOCK_TOLERANCE)
     assert measured() == {"clock_off": 1, "beat_late": 0}

@@ -15,10 +15,10 @@ from shared.exchange.holds import Hours
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.routing.shelf import DocumentShelf
+from shared.runtime.database.lease import LEASE_S, Lease
 from shared.runtime.database.transactions import Database
 from shared.runtime.instance.machinery import Machinery
 from shared.runtime.kafka.access import KafkaAccess
-from shared.runtime.post.lease import LEASE_S, Lease
 from tests.shared.runtime.builders import KEY
 from tests.support.privileges import may_not
 
@@ -39,9 +39,6 @@ def instance(database: Database) -> Machinery:
     nothing = cast(Any, None)
     settings: Any = SimpleNamespace(
         kafka_access=lambda: KafkaAccess("127.0.0.1:1"),
-        batch_rows_max=10,
-        awaiting_rows_max=10,
-        awaiting_bytes_max=1000,
         hold_hours=Hours,
     )
     feed: Any = SimpleNamespace(beat=SimpleNamespace(lateness=lambda: ""))
@@ -70,9 +67,9 @@ async def ended(*tasks: asyncio.Task[None]) -> None:
 
 async def test_a_relay_that_ends_lets_the_one_that_stood_by_take_over_at_once(database: Database) -> None:
     first, second = instance(database), instance(database)
-    publishing = asyncio.create_task(first.run_relay())
+    publishing = asyncio.create_task(first.run_relay(cast(Any, None)))
     await until_publishes(first)
-    standing_by = asyncio.create_task(second.run_relay())
+    standing_by = asyncio.create_task(second.run_relay(cast(Any, None)))
     await asyncio.sleep(0.1)
     assert not await publishes(second)
     publishing.cancel()
@@ -84,7 +81,7 @@ async def test_a_relay_that_ends_lets_the_one_that_stood_by_take_over_at_once(da
 
 async def test_a_relay_ends_when_another_has_its_lease(database: Database) -> None:
     here = instance(database)
-    publishing = asyncio.create_task(here.run_relay())
+    publishing = asyncio.create_task(here.run_relay(cast(Any, None)))
     await until_publishes(here)
     async with database.transaction() as session:
         await session.driver.execute("UPDATE lease SET until = now() - interval '1 s'")
@@ -123,10 +120,10 @@ async def test_whoever_counts_can_neither_take_the_lease_nor_keep_others_from_it
             "INSERT INTO lease VALUES ('relay', gen_random_uuid(), 9, now() + interval '1 day')",
             "SELECT * FROM lease FOR UPDATE",
             "BEGIN; LOCK TABLE lease",
-            "UPDATE lane SET appended = 9",
+            "UPDATE stream SET sent = 9",
         )
         here = instance(database)
-        publishing = asyncio.create_task(here.run_relay())
+        publishing = asyncio.create_task(here.run_relay(cast(Any, None)))
         await until_publishes(here)
         await ended(publishing)
     finally:

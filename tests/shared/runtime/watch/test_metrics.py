@@ -4,94 +4,94 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from shared.kernel.ids import uuid7
+from shared.kernel.ids import coarse_uuid7
+from shared.messaging.exceptions import OutcomeKind
+from shared.messaging.ports import OperatorKind, OperatorLine
+from shared.messaging.segments import OutgoingMessage, RecordBytes, Unplaced, place_segment
+from shared.messaging.store import PostgresMessagingTx
+from shared.messaging.streams import Lane, Pair, Role, begin_outgoing
 from shared.runtime.database.transactions import Database
-from shared.runtime.post.outbox import enqueue
 from shared.runtime.watch import metrics
-from tests.shared.runtime.builders import NOW, draft
+from tests.shared.runtime.builders import NOW
+from tests.support.messaging_stores import build_exception
 
 DOCUMENT = Path(__file__).parents[4] / "docs/operations/metrics.md"
+OWN, PEER = "industry", "hotline"
 
 
 @pytest.fixture(autouse=True)
 async def empty_tables(database: Database) -> AsyncIterator[None]:
     yield
     async with database.transaction() as session:
-        await session.driver.execute(
-            "DELETE FROM lane; DELETE FROM lane_end; DELETE FROM outbox; DELETE FROM quarantine"
-        )
+        for table in ("stream_pair", "stream", "segment", "exception", "operator_line"):
+            await session.driver.execute(f"DELETE FROM {table}")
 
 
-async def measured(database: Database, oldest: metrics.Oldest | None = None) -> dict[str, float]:
+async def measured(database: Database) -> dict[str, float]:
     async with database.transaction() as session:
-        await metrics.measure_stores(session.driver, NOW + timedelta(seconds=60), oldest or metrics.Oldest())
+        await metrics.measure_stores(session.driver, NOW + timedelta(seconds=60))
     families = text_string_to_metric_families(metrics.exposition().decode())
     return {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}
+
+
+async def store(database: Database, *times: datetime, sent: int = 0, acked: int = 0) -> None:
+    """Store a stream with one segment, whose messages were made at these times."""
+    outgoing = begin_outgoing(Pair(OWN, PEER), coarse_uuid7(NOW), NOW, is_audited=True, pause_s=60)
+    lane = outgoing.lanes[Lane.ORDINARY]
+    record = RecordBytes(b"", (), b"value")
+    messages = [OutgoingMessage(coarse_uuid7(at), Role.FACT, "fact", None, bytes(32), record) for at in times]
+    unplaced = Unplaced(outgoing.pair, Lane.ORDINARY, tuple(messages), b"proof")
+    segment = place_segment(unplaced, outgoing.incarnation, lane, day=NOW.date())
+    lane.sent, lane.acked = sent, acked
+    async with database.transaction() as session:
+        await PostgresMessagingTx(session, OWN).save_outgoing([outgoing], [segment])
 
 
 async def test_empty_tables_have_no_age(database: Database) -> None:
     found = await measured(database)
     assert found["causeway_outbox_rows"] == 0
     assert found["causeway_outbox_age_seconds"] == 0
-    assert found["causeway_unreceipted_age_seconds"] == 0
+    assert found["causeway_unacked_age_seconds"] == 0
+    assert found["causeway_kept_bytes"] == 0
 
 
-async def test_what_was_never_sent_and_what_has_no_outcome_age_apart(database: Database) -> None:
-    sent, waiting = (draft("t", subject=str(uuid7())) for _ in range(2))
-    async with database.transaction() as session:
-        await enqueue(session.driver, [replace(sent, created_at=NOW - timedelta(seconds=40)), waiting])
-    async with database.transaction() as session:
-        await session.driver.execute("UPDATE lane SET appended = 1")
+async def test_messages_that_were_not_appended_and_not_acknowledged_age_apart(database: Database) -> None:
+    await store(database, *(NOW - timedelta(seconds=age) for age in (40, 30, 20, 10, 0)), sent=3, acked=1)
     found = await measured(database)
-    assert found["causeway_outbox_rows"] == 1
-    assert found["causeway_outbox_aside_rows"] == 0
-    assert found["causeway_outbox_age_seconds"] == 60
-    assert found["causeway_unreceipted_age_seconds"] == 100
-    async with database.transaction() as session:
-        await session.driver.execute("UPDATE outbox SET done = true, aside = 'unreadable' WHERE position = 1")
-    found = await measured(database)
-    assert (found["causeway_outbox_aside_rows"], found["causeway_unreceipted_age_seconds"]) == (1, 0)
+    assert found["causeway_outbox_rows"] == 2
+    assert found["causeway_outbox_age_seconds"] == 70
+    assert found["causeway_unacked_age_seconds"] == 90
+    assert found["causeway_kept_bytes"] > 5 * 32
 
 
-async def test_who_looks_again_finds_what_is_open_after_what_was_and_what_a_restored_database_has(
-    database: Database,
+@pytest.mark.parametrize(
+    ("sent", "acked", "ages"), [(0, 0, (100, 0)), (2, 0, (0, 100)), (2, 1, (0, 90)), (2, 2, (0, 0))]
+)
+async def test_the_oldest_is_the_first_that_waits(
+    database: Database, sent: int, acked: int, ages: tuple[float, float]
 ) -> None:
-    oldest = metrics.Oldest()
-    made = [replace(draft("t", subject=str(uuid7())), created_at=NOW - timedelta(seconds=age)) for age in (30, 20, 10)]
+    await store(database, NOW - timedelta(seconds=40), NOW - timedelta(seconds=30), sent=sent, acked=acked)
+    found = await measured(database)
+    assert (found["causeway_outbox_age_seconds"], found["causeway_unacked_age_seconds"]) == ages
 
-    async def after(change: str) -> float:
-        async with database.transaction() as session:
-            await session.driver.execute(change)
-        return (await measured(database, oldest))["causeway_unreceipted_age_seconds"]
 
+async def test_exceptions_dead_letters_and_lines_are_counted(database: Database) -> None:
     async with database.transaction() as session:
-        await enqueue(session.driver, made)
-    assert await after("UPDATE lane SET appended = 2") == 90
-    assert await after("UPDATE outbox SET done = true WHERE position = 1") == 80
-    assert await after("UPDATE outbox SET done = true WHERE position = 2") == 0
-    assert await after("UPDATE lane SET appended = 3") == 70
-    assert await after("UPDATE outbox SET done = true") == 0
-    restored = "UPDATE outbox SET done = position > 1; DELETE FROM outbox WHERE position = 3"
-    assert await after(f"{restored}; UPDATE lane_end SET last = 2; UPDATE lane SET appended = 2") == 90
-
-
-async def test_parked_records_are_counted_until_they_are_replayed(database: Database) -> None:
-    park = """
-        INSERT INTO quarantine
-            (same, count, topic, partition, "offset", broker_time, length_bytes, digest, reason, replayed_at)
-        VALUES ($1::int::text, 1, 't', 0, $1::int, now(), 1, 'd', 'body_invalid', $2)
-    """
-    async with database.transaction() as session:
-        for offset, replayed_at in ((1, None), (2, None), (3, NOW)):
-            await session.driver.execute(park, offset, replayed_at)
-    assert (await measured(database))["causeway_quarantine_records"] == 2
+        tx = PostgresMessagingTx(session, OWN)
+        kinds = [OutcomeKind.DEAD, OutcomeKind.WAITING, OutcomeKind.DEAD]
+        await tx.add_exceptions([build_exception(kind=kind) for kind in kinds])
+        await tx.add_operator_lines([OperatorLine(OperatorKind.AHEAD, PEER), OperatorLine(OperatorKind.AHEAD, "other")])
+        await session.driver.execute("UPDATE operator_line SET closed_at = now() WHERE peer = 'other'")
+    found = await measured(database)
+    assert found["causeway_dead_letter_records"] == 2
+    assert found["causeway_exception_records"] == 3
+    assert found["causeway_operator_lines"] == 1
 
 
 def test_every_metric_and_label_is_documented_and_nothing_else_is() -> None:

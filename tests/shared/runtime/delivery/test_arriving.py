@@ -1,0 +1,119 @@
+"""Verified records get their names, their proofs and the bodies of the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from shared.exchange.message import Record
+from shared.exchange.topics import inbox_topic
+from shared.kernel.clock import ManualClock
+from shared.kernel.ids import uuid7
+from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
+from shared.messaging.composition import SegmentComposer
+from shared.messaging.exceptions import MALFORMED, Named, Outcome, OutcomeKind, OutcomeList
+from shared.messaging.placement import build_proof_record, covered_bytes, place_record
+from shared.messaging.ports import Draft
+from shared.messaging.reception import Arrived
+from shared.messaging.relay import list_records
+from shared.messaging.segments import Segment, place_segment
+from shared.messaging.streams import Lane, Role
+from shared.runtime.delivery.arriving import ArrivalReader
+from shared.runtime.delivery.control import ControlLetterWriter
+from shared.runtime.delivery.kept_record import unpack
+from shared.runtime.delivery.sending import draft_of
+from tests.shared.messaging.builders import KEY, PAIR, keys, outgoing
+from tests.shared.runtime.builders import NOW
+from tests.shared.runtime.delivery.toy_instances import fact, offer
+
+COMPOSER = SegmentComposer(
+    KEY,
+    sealing_keys=lambda *_: pytest.fail("nothing is sealed"),
+    control_letters=ControlLetterWriter(PAIR.writer, ManualClock(NOW)),
+)
+OUTCOMES = OutcomeList((Outcome(Named(uuid7(), Role.STATE, "referral_offered"), OutcomeKind.DEAD, "handler_defect"),))
+
+
+def segment_of(lane: Lane, drafts: Sequence[Draft]) -> Segment:
+    streams = outgoing()
+    unplaced = COMPOSER.compose(PAIR, lane, drafts)
+    return place_segment(unplaced, streams.incarnation, streams.lanes[lane], day=date(2026, 3, 1))
+
+
+def arrive(segment: Segment) -> list[Arrived]:
+    """Return the messages of a segment as their reader takes them."""
+    records = [build_proof_record(segment, KEY)]
+    records += [place_record(each.record, each.place) for each in list_records([segment], above=0)]
+    verifier, reader, found = PartitionVerifier(PAIR, segment.lane, keys), ArrivalReader(), []
+    for offset, each in enumerate(records):
+        record = Record(
+            inbox_topic(PAIR.addressee, PAIR.writer), segment.lane, offset, NOW, each.key, each.headers, each.value
+        )
+        raw = RawRecord(uuid7(), offset, NOW, tuple(each.headers), each.value)
+        (placed,) = verifier.verify([raw])
+        if isinstance(placed, PlacedMessage):
+            found.append(reader.read(record, placed))
+    return found
+
+
+def test_each_message_has_its_name_and_a_proof_for_outsiders() -> None:
+    drafts = [offer(PAIR.writer, PAIR.addressee) for _ in range(20)]
+    arrived = arrive(segment_of(Lane.ORDINARY, [draft_of(each, PAIR.writer) for each in drafts]))
+    assert [each.named.message_id for each in arrived] == [each.message_id for each in drafts]
+    assert {(each.named.role, each.named.kind, each.is_p0) for each in arrived} == {
+        (Role.STATE, "referral_offered", False)
+    }
+    for each, draft in zip(arrived, drafts, strict=True):
+        record = unpack(each.record)
+        assert (record.writer, record.key) == (PAIR.writer, draft.subject.encode())
+        assert record.proof is not None
+        record.proof.check(covered_bytes(record.headers, record.value or b""), KEY.verify_key)
+
+
+def test_a_state_in_the_urgent_lane_is_of_a_child_at_risk() -> None:
+    (arrived,) = arrive(segment_of(Lane.URGENT, [draft_of(offer(PAIR.writer, PAIR.addressee), PAIR.writer)]))
+    assert arrived.is_p0
+
+
+def test_a_fact_has_no_subject() -> None:
+    (arrived,) = arrive(segment_of(Lane.ORDINARY, [draft_of(fact(PAIR.writer, PAIR.addressee), PAIR.writer)]))
+    assert (arrived.named.role, arrived.named.subject) == (Role.FACT, None)
+
+
+def test_a_message_of_the_protocol_has_its_body() -> None:
+    draft = Draft(PAIR.addressee, Role.OUTCOMES, Role.OUTCOMES, None, OUTCOMES)
+    (arrived,) = arrive(segment_of(Lane.URGENT, [draft]))
+    assert (arrived.body, arrived.named.role, arrived.is_p0) == (OUTCOMES, Role.OUTCOMES, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "has_subject"),
+    [
+        ("ce_subject", b"no id", False),
+        ("ce_type", b"\xff", False),
+        ("ce_id", b"no id", True),
+    ],
+)
+def test_a_message_that_cannot_be_named_is_malformed_and_its_number_is_taken(
+    name: str, value: bytes, has_subject: bool
+) -> None:
+    draft = draft_of(offer(PAIR.writer, PAIR.addressee), PAIR.writer)
+    letter = draft.body
+    headers = tuple((each, value.decode("latin-1") if each == name else text) for each, text in letter.headers)  # type: ignore[attr-defined]
+    broken = draft._replace(body=replace(letter, headers=headers))  # type: ignore[type-var]
+    (arrived,) = arrive(segment_of(Lane.ORDINARY, [broken]))
+    assert (arrived.named.kind == MALFORMED) is not has_subject
+    assert (arrived.named.subject is not None) is has_subject
+    # An id that cannot be read is made of the digest: a copy of the record has the same one.
+    assert (arrived.named.message_id == letter.message_id) is (name != "ce_id")
+
+
+def test_a_body_of_the_protocol_that_cannot_be_read_is_a_dead_letter() -> None:
+    draft = Draft(PAIR.addressee, Role.OUTCOMES, Role.OUTCOMES, None, OUTCOMES)
+    letter = ControlLetterWriter(PAIR.writer, ManualClock(NOW))(PAIR.addressee, Role.OUTCOMES, OUTCOMES)
+    broken = draft._replace(body=replace(letter, clear={"body": {"outcomes": "none"}}))
+    (arrived,) = arrive(segment_of(Lane.URGENT, [broken]))
+    assert (arrived.body, arrived.named.kind) == (None, MALFORMED)

@@ -1,0 +1,61 @@
+"""A record that is kept comes back as it was, with what was proven of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.envelope.content_proof import MessageProof
+from shared.exchange.message import Record
+from shared.kernel.errors import Defect
+from shared.kernel.ids import uuid7
+from shared.runtime.delivery.kept_record import pack, unpack
+from tests.shared.runtime.builders import NOW
+
+PROOF = MessageProof("ed25519-1", b"s" * 64, 16, 5, (b"a" * 32, b"b" * 32), b"x" * 16)
+RECORD = Record(
+    topic="causeway.inbox.hotline.industry.v1",
+    partition=1,
+    offset=2**40,
+    broker_time=NOW + timedelta(milliseconds=123),
+    key=b"key",
+    headers=(("ce_id", b"1"), ("ce_empty", b""), ("ce_null", None), ("ce_id", b"twice"), ("é", b"\xff\xfe")),
+    value=b'{"clear":1}\n\x00sealed',
+    topic_id=uuid7(),
+    writer="industry",
+    wrap=b"wrap",
+    proof=PROOF,
+    salt=b"x" * 16,
+)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        RECORD,
+        replace(RECORD, key=None, value=None, topic_id=None, proof=None, salt=b"", wrap=b"", headers=()),
+        replace(RECORD, time_stated=True, key=b"", value=b"", proof=PROOF._replace(path=())),
+    ],
+)
+def test_a_record_comes_back_as_it_was(record: Record) -> None:
+    assert unpack(pack(record)) == record
+
+
+@given(st.integers(0, len(pack(RECORD)) - 1))
+def test_a_part_of_it_is_no_record(end: int) -> None:
+    try:
+        assert unpack(pack(RECORD)[:end]) != RECORD
+    except Defect as error:
+        assert error.code == "record_malformed"
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes_are_a_defect_and_nothing_else(packed: bytes) -> None:
+    try:
+        unpack(packed)
+    except Defect as error:
+        assert error.code == "record_malformed"
