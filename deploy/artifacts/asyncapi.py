@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic.json_schema import models_json_schema
 
 from deploy.artifacts.correspondents import ROUTES, messages_on, pairs, readers_of, topics
+from deploy.artifacts.delivery_records import describe_records, list_records
 from deploy.artifacts.schemas import PlainSchema, meaning, message_name, open_schema
 from shared.contracts.directory import Approval, DocumentActivated
 from shared.contracts.documents import SignedBeat
@@ -44,9 +45,7 @@ HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "ce_sender": {"description": "The sender party; the instance itself for facts."},
     "ce_source": {"pattern": "^/instances/[A-Za-z0-9._~-]+$"},
     "ce_specversion": {"const": SPEC_VERSION},
-    "ce_subject": {
-        "description": "The Kafka key: referral, notice or preservation id, or one of the fact's own."
-    },
+    "ce_subject": {"description": "The Kafka key: referral, notice or preservation id, or one of the fact's own."},
     "ce_tier": {"enum": [tier.value for tier in Tier], "description": "Who holds the signing key."},
     "ce_time": {
         "format": "date-time",
@@ -98,15 +97,16 @@ def asyncapi() -> dict[str, Any]:
         "channels": {topic: _channel(topic) for topic in topics()},
         "operations": _operations(),
         "components": {
-            "messages": {message_name(message): _message(message) for message in ROUTES} | _published(),
+            "messages": {message_name(message): _message(message) for message in ROUTES}
+            | describe_records()
+            | _published(),
             "schemas": _schemas(),
         },
     }
 
 
 def _channel(topic: str) -> dict[str, Any]:
-    names = [*OF_DIRECTORY] if topic == DIRECTORY_TOPIC else [message_name(message) for message in messages_on(topic)]
-    stated = topics()[topic]
+    names, stated = names_on(topic), topics()[topic]
     return {
         "address": topic,
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
@@ -120,6 +120,15 @@ def _channel(topic: str) -> dict[str, Any]:
     }
 
 
+def names_on(topic: str) -> list[str]:
+    """Return the names of all records that a topic may hold; none for a topic that is not of this installation."""
+    if topic == DIRECTORY_TOPIC:
+        return [*OF_DIRECTORY]
+    pair = pairs().get(topic)
+    of_delivery = () if pair is None else list_records(pair)
+    return [*map(message_name, messages_on(topic)), *of_delivery]
+
+
 def _configuration(config: Mapping[str, str]) -> dict[str, Any]:
     """The part of a topic's configuration that the Kafka binding has names for."""
     numbers = {name: int(config[name]) for name in ("retention.ms", "max.message.bytes") if name in config}
@@ -130,7 +139,7 @@ def _operations() -> dict[str, Any]:
     """For every service what it sends into each topic, and what it receives from each."""
     found: dict[str, Any] = {}
     for topic in topics():
-        names = [*OF_DIRECTORY] if topic == DIRECTORY_TOPIC else [message_name(each) for each in messages_on(topic)]
+        names = names_on(topic)
         if pair := pairs().get(topic):
             found[f"{pair.sender}.send.{_short(topic)}"] = _operation("send", topic, names)
         for reader in readers_of(topic):

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from deploy.artifacts.asyncapi import HEADERS, OF_A_COPY, OF_DIRECTORY
-from deploy.artifacts.correspondents import KINDS, ROUTES, messages_on, pairs, readers_of, topics
+from deploy.artifacts.asyncapi import HEADERS, OF_A_COPY, OF_DIRECTORY, names_on
+from deploy.artifacts.correspondents import KINDS, ROUTES, pairs, readers_of, topics
+from deploy.artifacts.delivery_records import describe_records
 from deploy.artifacts.schemas import message_name
 from deploy.kafka.derive import manifest_of
 from shared.contracts.registry import ALL
 from shared.envelope.headers import COVERED, PLACE, SALT, TRACEPARENT
-from shared.runtime.kafka.documents import DIRECTORY_TOPIC
 from tests.architecture.source import ROOT
 from tests.contracts.asyncapi_parser import parsed
 from tests.contracts.published import CONTRACTS
@@ -57,7 +57,7 @@ def test_the_foreign_parser_finds_it_valid_and_complete(verdicts: dict[str, Any]
     assert found["errors"] == []
     assert found["valid"]
     assert found["channels"] == sorted(topics())
-    assert found["messages"] == sorted([*map(message_name, ALL), *OF_DIRECTORY])
+    assert found["messages"] == sorted([*map(message_name, ALL), *OF_DIRECTORY, *describe_records()])
 
 
 @pytest.mark.parametrize("spoil", SPOILT)
@@ -78,10 +78,13 @@ def test_every_message_has_a_route_and_no_other_has() -> None:
 
 
 def idle(topic: str) -> list[str]:
-    """What a topic lacks of: somebody who writes it, somebody who reads it, an example of each of its messages."""
+    """What a topic lacks of: somebody who writes it, somebody who reads it, an example of each of its messages.
+
+    The records of delivery itself have no example.
+    """
     operations = [each for each in DOCUMENT["operations"].values() if each["channel"]["$ref"] == f"#/channels/{topic}"]
-    names = [*OF_DIRECTORY] if topic == DIRECTORY_TOPIC else [message_name(message) for message in messages_on(topic)]
-    examples = {name: list((CONTRACTS / "examples" / name).glob("accepted-*.json")) for name in names}
+    names, shown = names_on(topic), {*map(message_name, ALL), *OF_DIRECTORY}
+    examples = {name: list((CONTRACTS / "examples" / name).glob("accepted-*.json")) for name in shown & {*names}}
     return [
         *(["producer"] if all(each["action"] != "send" for each in operations) else []),
         *(["consumer"] if all(each["action"] != "receive" for each in operations) else []),

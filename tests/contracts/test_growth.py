@@ -94,19 +94,19 @@ def without_a_code(declined: dict[str, Any]) -> None:
 
 
 def without_a_member(declined: dict[str, Any]) -> None:
-    del declined["$defs"]["CaseDeclinedClear"]["properties"]["due"]
+    del declined["properties"]["due"]
 
 
 def with_a_member(declined: dict[str, Any]) -> None:
-    declined["$defs"]["CaseDeclinedClear"]["properties"]["since"] = {"type": "string"}
+    declined["properties"]["since"] = {"type": "string"}
 
 
 def with_a_lower_bound(declined: dict[str, Any]) -> None:
-    declined["$defs"]["CaseDeclinedClear"]["properties"]["number"]["maximum"] = 1000
+    declined["properties"]["number"]["maximum"] = 1000
 
 
 def with_more_required(declined: dict[str, Any]) -> None:
-    declined["$defs"]["CaseDeclinedClear"]["required"].append("due")
+    declined["required"].append("due")
 
 
 @pytest.mark.parametrize(
