@@ -7,8 +7,9 @@ and its note repeats the append with the same bytes; readers drop the second.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
 from typing import Any, Final
@@ -21,7 +22,7 @@ from shared.messaging import relay
 from shared.messaging.ack_record import build_ack_record
 from shared.messaging.acks import find_ack_turn
 from shared.messaging.kafka.log import KafkaLog
-from shared.messaging.ports import PlacedRecord
+from shared.messaging.ports import MessagingTx, PlacedRecord
 from shared.messaging.relay import AppendWatch
 from shared.messaging.streams import LANES, Incoming, Lane, Outgoing, Pair
 from shared.messaging.upkeep import give_ack, give_ack_now
@@ -38,10 +39,12 @@ MENDED_BY_HAND: Final = frozenset({"broker_refuses", "broker_record_bound"})
 class RelayOptions:
     """The pauses of the relay in seconds. A pause after a failure doubles up to its maximum.
 
-    `clock_check_s`: between two appends that only measure the clock, while states wait for it.
+    `pace_s`: between two looks under load; the first one after a pause comes at once. `clock_check_s`: between two
+    appends that only measure the clock, while states wait for it.
     """
 
     poll_s: float = 1.0
+    pace_s: float = 0.02
     clock_check_s: float = 10.0
     back_off_s: float = 0.2
     back_off_s_max: float = 5.0
@@ -87,14 +90,6 @@ class _Turn:
             self._has_news.set()
 
 
-@dataclass(slots=True)
-class _Seen:
-    """The streams as one look found them."""
-
-    outgoing: dict[str, Outgoing] = field(default_factory=dict)
-    incoming: dict[str, Incoming] = field(default_factory=dict)
-
-
 class StreamRelay:
     """Appends what is due. One active per instance. `wake` is called after each commit; polling is the fallback."""
 
@@ -124,6 +119,7 @@ class StreamRelay:
         self._waiting_streams: dict[tuple[str, Lane], str] = {}
         self._clock_checks: dict[str, bool] = {}
         self._clock_checked_s = -options.clock_check_s
+        self._acks_looked_s = -options.poll_s
         self._waits_for = ""
         self.last_progress: datetime | None = None
 
@@ -147,11 +143,10 @@ class StreamRelay:
             while True:
                 self._has_news.clear()
                 await self._look()
-                try:
+                await asyncio.sleep(self._options.pace_s)
+                with suppress(TimeoutError):
                     async with asyncio.timeout(self._options.poll_s):
                         await self._has_news.wait()
-                except TimeoutError:
-                    pass
         finally:
             tasks = [turn.task for turn in self._turns.values()]
             for task in tasks:
@@ -161,14 +156,15 @@ class StreamRelay:
     async def _look(self) -> None:
         """Wake the tasks that have something to do."""
         try:
-            seen = await self._see()
+            async with self._scopes.read() as tx:
+                outgoing_by_peer = await tx.load_outgoing(None, lock=False)
+                await self._look_at_acks(tx, outgoing_by_peer)
             self._waits_for = ""
         except Unavailable as error:
             self._waits_for = error.code
             log("relay_waits", code=error.code)
             return
-        now = self._clock.now()
-        for peer, outgoing in seen.outgoing.items():
+        for peer, outgoing in outgoing_by_peer.items():
             for lane in LANES:
                 own = outgoing.lanes[lane]
                 if own.sent < own.last:
@@ -177,9 +173,17 @@ class StreamRelay:
                     self._waiting_streams.pop((peer, lane), None)
                 if own.copy_above is not None:
                     self._wake_turn("copy", peer, lane)
-        for peer in {*seen.outgoing, *seen.incoming, *self._listed_peers()}:
-            incoming = seen.incoming.get(peer) or Incoming(Pair(peer, self._scopes.instance))
-            if find_ack_turn(incoming, seen.outgoing.get(peer), now) is not None:
+
+    async def _look_at_acks(self, tx: MessagingTx, outgoing: Mapping[str, Outgoing]) -> None:
+        """Wake the acknowledgements that are due, once in `poll_s`."""
+        if monotonic() - self._acks_looked_s < self._options.poll_s:
+            return
+        self._acks_looked_s = monotonic()
+        own, now = self._scopes.instance, self._clock.now()
+        incoming = {each.pair.writer: each for each in await tx.list_incoming() if each.pair.addressee == own}
+        for peer in {*outgoing, *incoming, *self._listed_peers()}:
+            read = incoming.get(peer) or Incoming(Pair(peer, own))
+            if find_ack_turn(read, outgoing.get(peer), now) is not None:
                 self._wake_turn("ack", peer, Lane.URGENT)
         self._check_clock()
 
@@ -190,12 +194,6 @@ class StreamRelay:
             self._clock_checked_s = monotonic()
             self._clock_checks[waiting[0]] = True
             self._wake_turn("ack", waiting[0], Lane.URGENT)
-
-    async def _see(self) -> _Seen:
-        own = self._scopes.instance
-        async with self._scopes.read() as tx:
-            incoming = {each.pair.writer: each for each in await tx.list_incoming() if each.pair.addressee == own}
-            return _Seen(await tx.load_outgoing(None, lock=False), incoming)
 
     def _listed_peers(self) -> Sequence[str]:
         try:

@@ -1,0 +1,66 @@
+"""Statements find their rows by keys although the planner knows nothing of their tables, which are small once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from typing import Final
+
+import pytest
+
+from deploy.site.endpoints import DatabaseEndpoint
+from shared.messaging.store import exceptions, incoming, outgoing, segments
+from shared.runtime.database.transactions import Database
+from tests.support.messaging_stores import messaging_database, opened_database
+
+#: Each statement, and the key by which it must find rows.
+KEYED: Final = {
+    "list": (segments._LIST, "first >="),
+    "chain": (segments._CHAIN, "first <="),
+    "drop": (segments._DROP, "incarnation = $2"),
+    "streams": (outgoing._LOAD_LOCKED, "peer = ANY"),
+    "received": (incoming._LOAD_LOCKED, "writer = $1"),
+    "exceptions": (exceptions._END, "message_id = ANY"),
+    "closed": (incoming._CLOSED_OF, "addressee = $2"),
+}
+#: The control: a key that no index has.
+UNKEYED: Final = "SELECT FROM segment WHERE count = $1::integer"
+
+
+class _UndoneError(Exception):
+    """Nothing of the transaction is to stay."""
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseEndpoint]:
+    with messaging_database(tmp_path_factory.mktemp("plans")) as made:
+        yield made
+
+
+@pytest.fixture
+async def database(endpoint: DatabaseEndpoint) -> AsyncIterator[Database]:
+    async with opened_database(endpoint) as opened:
+        yield opened
+
+
+async def find_conditions(database: Database, statement: str) -> list[str]:
+    """Return the condition of each scan by an index, in the plan that is made once, over empty tables."""
+    count = max(map(int, re.findall(r"\$(\d+)", statement)))
+    with suppress(_UndoneError):
+        async with database.transaction(keeps_plans=True) as session:
+            await session.driver.execute(f"PREPARE kept AS {statement}")
+            plan = await session.driver.fetch(f"EXPLAIN EXECUTE kept({', '.join(['NULL'] * count)})")
+            await session.driver.execute("DEALLOCATE kept")
+            raise _UndoneError
+    return [line.partition("Index Cond: ")[2] for (line,) in plan if "Index Cond" in line]
+
+
+@pytest.mark.parametrize("name", KEYED)
+async def test_rows_are_found_by_their_keys_over_tables_that_were_empty_once(database: Database, name: str) -> None:
+    statement, key = KEYED[name]
+    assert any(key in each for each in await find_conditions(database, statement))
+
+
+async def test_a_statement_without_a_key_is_found_out(database: Database) -> None:
+    assert await find_conditions(database, UNKEYED) == []
