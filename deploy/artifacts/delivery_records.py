@@ -18,7 +18,7 @@ from shared.runtime.delivery.control import CONTROL_TYPES
 PROOF_RECORD: Final = "proof_record.v1"
 ACKNOWLEDGEMENT: Final = "acknowledgement.v1"
 #: The messages of the protocol, by the name of their CloudEvents type without `causeway.`.
-CONTROL: Final = tuple(type_text.removeprefix("causeway.") for type_text in CONTROL_TYPES.values())
+CONTROL: Final = tuple(sorted(type_text.removeprefix("causeway.") for type_text in CONTROL_TYPES.values()))
 _SAYS: Final = {
     "outcomes.v1": "The outcome of each message of one transaction that was not simply applied.",
     "resync.v1": "Asks a peer which subjects it holds, and states the exceptions that the asker has open.",
