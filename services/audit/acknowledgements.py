@@ -56,9 +56,10 @@ class AckWriter:
         self._last_turn = self._clock.now()
         try:
             while True:
+                # First: a reader that cannot begin yet ends this again at once, and a connection is not cut off.
+                await asyncio.sleep(POLL_S)
                 await self.give_due()
                 self._last_turn = self._clock.now()
-                await asyncio.sleep(POLL_S)
         finally:
             self._last_turn = None
             await self._log.close()

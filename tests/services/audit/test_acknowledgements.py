@@ -211,6 +211,7 @@ async def test_acknowledgements_that_stand_still_are_no_readiness(log: Log, monk
         await stop.wait()
 
     monkeypatch.setattr(acks, "give_due", hangs)
+    monkeypatch.setattr("services.audit.acknowledgements.POLL_S", 0.0)
     giving = asyncio.create_task(acks.run())
     await asyncio.sleep(0)
     assert (await acks.check()).ok
