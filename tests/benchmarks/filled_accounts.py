@@ -1,6 +1,7 @@
 """`python -m tests.benchmarks.filled_accounts`: the accounts over books filled to two million messages, which agree.
 
-Read whole, then the last day alone, and whole again once retention has compacted what it may: never a difference.
+Read whole, then what came after the seal alone, and whole again once retention has taken what it may: never a
+difference.
 Prints how long each took and the most memory that this process had; exit code 1 if anything differs, or if a day takes
 more memory than it may. Kafka is not asked: what it keeps for a week is compared record by record elsewhere.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import re
 import sys
 import tempfile
@@ -18,59 +20,90 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 
 from deploy.accounting.book import opened
 from deploy.accounting.books import Books
 from deploy.accounting.sealed import Sealed, sealable
+from deploy.accounting.streams import NUMBERED
 from deploy.operator.retention import apply
 from deploy.site.endpoints import DatabaseEndpoint, OwnedDatabase
+from shared.messaging.streams import begin_chain, extend_chain
 from shared.runtime.database.migrate import upgrade
 from tests.benchmarks.filled import END, fill_by, unforced
 from tests.services.databases import running_databases
 
 DAY_MIB_MAX: Final = 200
 KINDS: Final = ("hotline", "law_enforcement", "audit")
-_LIFE: Final = "01990000-0000-7000-8000-000000000000"
+_INCARNATION: Final = UUID("01990000-0000-7000-8000-000000000000")
 _OFFER: Final = "{id}, 'causeway.referral_offered.v1', 'big.example', 'agency.example'"
 #: The fact of a decision has the id of its referral but for one digit.
 _FACT: Final = "overlay({id}::text placing '9' from 20 for 1)::uuid, 'causeway.referral_decided.v1', 'hotline', 'audit'"
 _FROM: Final = "FROM generate_series(1, {rows}) AS i"
-_DIGEST: Final = "encode(sha256(i::text::bytea), 'hex')"
-_SETTLED: Final = """
-INSERT INTO settled (message_id, type, sender, recipient, lane, epoch, sequence, digest, outcome, settled_at)
-SELECT {message}, '{lane}', '{life}', i, {digest}, {outcome}, {{ago}} {rows}
+_NOTHING: Final = f"decode('{begin_chain(_INCARNATION).hex()}', 'hex')"
+#: The chain after each number: the digest of a message is that of its number's text.
+_CHAINS: Final = f"""
+DO $chains$
+DECLARE
+    chain bytea := {_NOTHING};
+BEGIN
+    CREATE TEMP TABLE chain_at (number bigint PRIMARY KEY, chain bytea);
+    FOR i IN 1..{{rows}} LOOP
+        chain := sha256(chain || sha256(i::text::bytea));
+        INSERT INTO chain_at VALUES (i, chain);
+    END LOOP;
+END $chains$
 """
 _ENTRY: Final = """
 INSERT INTO entry (message_id, type, sender, recipient, topic, topic_id, partition, "offset", broker_time, kind,
-                   digest, verified, subject, exercise, epoch, sequence, detail, edge_id, commitment)
-SELECT {message}, 'causeway.inbox.{to}.hotline.v1', '{life}', 0, i, {{ago}}, '{kind}', {digest}, true, {{id}}::text,
-       false, '{life}', i, {detail}, {edge}, repeat('c', 64) {rows}
-"""
-_COUNTER: Final = """
-INSERT INTO pair_sequence (sender, recipient, lane, epoch, last, system_id, timeline, file)
-VALUES ('{sender}', '{recipient}', '{lane}', '{life}', {{rows}}, 1, 1, 1)
+                   digest, verified, subject, exercise, writer, addressee, incarnation, lane, number, chain, detail,
+                   edge_id, commitment)
+SELECT {message}, 'causeway.inbox.{to}.hotline.v1', '{life}', 1, i, {{ago}}, '{kind}',
+       encode(sha256(i::text::bytea), 'hex'), true, {{id}}::text, false, 'hotline', '{to}', '{life}', 1, i,
+       chain_at.chain, {detail}, {edge}, repeat('c', 64)
+{rows} JOIN chain_at ON chain_at.number = i
 """
 _DETAIL: Final = "jsonb_build_object('origin', 'big.example', 'referral_id', {id}, 'disposition', 'routed')"
 
 
-def _settled(message: str, lane: str, outcome: str) -> str:
-    return _SETTLED.format(message=message, lane=lane, life=_LIFE, digest=_DIGEST, outcome=outcome, rows=_FROM)
-
-
 def _entry(message: str, to: str, *, kind: str, detail: str = "NULL", edge: str = "NULL") -> str:
-    return _ENTRY.format(
-        message=message, to=to, life=_LIFE, kind=kind, digest=_DIGEST, detail=detail, edge=edge, rows=_FROM
+    return _ENTRY.format(message=message, to=to, life=_INCARNATION, kind=kind, detail=detail, edge=edge, rows=_FROM)
+
+
+def _sent(to: str) -> Sequence[str]:
+    """The own streams to one peer, all of whose messages were taken."""
+    return (
+        f"""
+INSERT INTO stream_pair (peer, incarnation, is_audited, probe_pause_s, is_limited, source_count)
+VALUES ('{to}', '{_INCARNATION}', {str(to != "audit").lower()}, 60, false, 0)
+""",
+        f"""
+INSERT INTO stream (peer, lane, incarnation, last, chain, sent, moved_at, acked, audit_acked, kept_above, kept_chain,
+                    is_full, p0_last)
+SELECT '{to}', lane, '{_INCARNATION}', lane * {{rows}}, reached, lane * {{rows}}, now(), lane * {{rows}},
+       lane * {{rows}}, lane * {{rows}}, reached, false, 0
+FROM (VALUES (0, {_NOTHING}), (1, decode('{{chain}}', 'hex'))) AS lanes (lane, reached)
+""",
     )
+
+
+def _taken(addressee: str) -> str:
+    """The hotline's streams to one addressee, as their reader took them."""
+    return f"""
+INSERT INTO receive_state (writer, addressee, incarnation, urgent_chain, urgent_through, urgent_next_offset,
+                           urgent_is_stopped, urgent_has_gap, ordinary_chain, ordinary_through, ordinary_next_offset,
+                           ordinary_is_stopped, ordinary_has_gap, owes_ack, is_urgent, closed_count, revision)
+VALUES ('hotline', '{addressee}', '{_INCARNATION}', {_NOTHING}, 0, 0, false, false, decode('{{chain}}', 'hex'),
+        {{rows}}, {{rows}}, false, false, false, false, 0, 1)
+"""
 
 
 _FILLS: Final[Mapping[str, Sequence[str]]] = {
     "hotline": (
-        _settled(_OFFER, "law_enforcement", "'applied'"),
-        _settled(_FACT, "audit", "NULL"),
-        _COUNTER.format(sender="big.example", recipient="agency.example", lane="law_enforcement", life=_LIFE),
-        _COUNTER.format(sender="hotline", recipient="audit", lane="audit", life=_LIFE),
+        *_sent("law_enforcement"),
+        *_sent("audit"),
         f"""
 INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, arrival, body_sha256,
                       facts, decision, content, accepted_at)
@@ -78,28 +111,21 @@ SELECT {{id}}, 'big.example', 'R-' || i, 1, false, 'routed', 'routed', i, '', '{
 {_FROM}
 """,
         f"""
-INSERT INTO edge (edge_id, message_id, instance, referral_id, party, recipient, purpose, reason, rules, law, decided_at)
-SELECT {{id}}, {{id}}, 'law_enforcement', {{id}}, 'big.example', 'agency.example', 'p1', 'because', '{{{{r1}}}}', '',
-       {{ago}} {_FROM}
+INSERT INTO edge (edge_id, message_id, incarnation, lane, number, instance, referral_id, party, recipient, purpose,
+                  reason, rules, law, decided_at)
+SELECT {{id}}, {{id}}, '{_INCARNATION}', 1, i, 'law_enforcement', {{id}}, 'big.example', 'agency.example', 'p1',
+       'because', '{{{{r1}}}}', '', {{ago}} {_FROM}
 """,
         """
 INSERT INTO intake_count (party, fate, count)
 VALUES ('big.example', 'submitted', {rows}), ('big.example', 'accepted', {rows})
 """,
     ),
-    "law_enforcement": (
-        f"""
-INSERT INTO inbox (message_id, type, sender, recipient, sender_instance, epoch, sequence, subject, digest, topic,
-                   partition, "offset", broker_time, received_at)
-SELECT {_OFFER}, 'hotline', '{_LIFE}', i, {{id}}::text, {_DIGEST}, 'causeway.inbox.law_enforcement.hotline.v1', 0, i,
-       {{ago}}, {{ago}} {_FROM}
-""",
-        f"""
-INSERT INTO pair_taken (sender, recipient, epoch, instance, high, holes, released)
-VALUES ('big.example', 'agency.example', '{_LIFE}', 'hotline', {{rows}}, '{{{{}}}}', {{rows}})
-""",
-    ),
+    "law_enforcement": (_taken("law_enforcement"),),
     "audit": (
+        _taken("law_enforcement"),
+        _taken("audit"),
+        _CHAINS,
         _entry(_OFFER, "law_enforcement", kind="record", edge="{id}"),
         _entry(_FACT, "audit", kind="decision", detail=_DETAIL),
         f"""
@@ -148,16 +174,21 @@ def main(arguments: Sequence[str]) -> int:
         after = asyncio.run(_read(made, Sealed()))
         print(f"whole after retention: {after}", flush=True)
     broken = any(each.differences for each in (whole, day, after)) or day.peak_mib > DAY_MIB_MAX
-    return 1 if broken or not whole.messages == after.messages == rows else 0
+    return 1 if broken or not whole.messages == after.messages == 2 * rows else 0
 
 
 async def _fill(made: DatabaseEndpoint, kind: str, rows: int) -> None:
     owner = await asyncpg.connect(made.owner_url)
     try:
         async with unforced(owner):
-            await fill_by(owner, _FILLS[kind], rows)
+            await fill_by(owner, _FILLS[kind], rows, chain=_chain_after(rows).hex())
     finally:
         await owner.close()
+
+
+def _chain_after(rows: int) -> bytes:
+    digests = (hashlib.sha256(str(number).encode()).digest() for number in range(1, rows + 1))
+    return extend_chain(begin_chain(_INCARNATION), digests)
 
 
 async def _retain(made: DatabaseEndpoint, kind: str) -> None:
@@ -168,17 +199,19 @@ async def _read(made: Mapping[str, DatabaseEndpoint], sealed: Sealed) -> Reading
     _forget_peak()
     began, over = time.perf_counter(), sealable(END, None)
     async with AsyncExitStack() as stack:
-        found = [await stack.enter_async_context(opened(made[kind].accountant_url, kind=kind)) for kind in KINDS]
-        books = Books(found[:2], found[2:], sealed, over)
-        account, sealing = await books.messages()
-        edges = await books.edges()
+        found = [
+            await stack.enter_async_context(opened(made[kind].accountant_url, kind=kind, name=kind)) for kind in KINDS
+        ]
+        books = Books(found[:2], found[2:], sealed, Sealed(), over)
+        account = await books.streams()
+        edges = await books.edges(account.sides)
         await books.referrals()
     for each in books.differences.sorted()[:5]:
         print(f"  {each.equation}: {each.what}: {each.where}")
-    following = Sealed(over, books.days.digests(), sealing.numbers, edges.sealable(sealed.edges))
+    following = Sealed(over, dict(account.seals()), edges.sealable(sealed.edges, until=over))
     seconds = time.perf_counter() - began
     count = len(books.differences.sorted())
-    return Reading(count, account.totals()["emitted"], seconds, _peak_mib(), following)
+    return Reading(count, account.totals()[NUMBERED], seconds, _peak_mib(), following)
 
 
 def _forget_peak() -> None:

@@ -186,9 +186,9 @@ class _Reader:
         salt = dict(record.headers)["raw"]
         if salt == b"proof":
             for _ in range(2):  # the recipient verifies, and so does audit
-                self._proof = unpack_proof(record.value)
-                self._proof.roots()
-            self._digests = frozenset(leaf.digest for leaf in self._proof.leaves)
+                proof = unpack_proof(record.value)
+                proof.roots()
+            self._proof, self._digests = proof, frozenset(leaf.digest for leaf in proof.leaves)
             self._sealing.begin()
             return None
         assert record.key is not None
