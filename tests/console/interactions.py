@@ -187,11 +187,11 @@ async def keeps_a_proof(page: Page, subjects: Subjects) -> None:
     await page.get_by_role("button", name="Look").click()
     await page.locator("tbody tr td:last-child a").first.click()
     await expect(page.locator("dl").get_by_text("valid", exact=True)).to_be_visible()
-    shown = await page.get_by_role("row").filter(has_text="Root of the batch").locator("code").inner_text()
+    shown = await page.get_by_role("row").filter(has_text="Salt").locator("code").inner_text()
     async with page.expect_download() as coming:
         await page.get_by_role("link", name="Keep the proof").click()
     kept = json.loads((await (await coming.value).path()).read_text(encoding="utf-8"))
-    assert (kept["root"], kept["signature_is"]) == (shown, "valid")
+    assert (kept["salt"], kept["signature_is"]) == (shown, "valid")
 
 
 async def sees_that_the_counts_add_up(page: Page, subjects: Subjects) -> None:

@@ -99,9 +99,9 @@ async def test_of_a_reconciliation_an_auditor_sees_the_pairs_in_scope_and_their_
     assert nothing == []
     assert mine == [row for row in everything if OTHER_HOTLINE in row[:2]]
     assert len(mine) < len(everything)
-    emitted = re.search(r'<th scope="row">All</th><td></td><td class="num">([0-9]+)', pages[1])
-    assert emitted is not None
-    assert int(emitted[1]) == sum(row[2] for row in mine)
+    numbered = re.search(r'<th scope="row">All</th><td></td><td class="num">([0-9]+)', pages[1])
+    assert numbered is not None
+    assert int(numbered[1]) == sum(row[2] for row in mine)
     hidden = {party for row in everything for party in row[:2]} - {party for row in mine for party in row[:2]}
     assert not [party for party in hidden if party in pages[1]]
 
