@@ -214,6 +214,7 @@ def _passed_on(case: Item, passed: Passable, told: Passing, *, directory: Direct
         directory=directory,
         exercise=case.exercise,
         at=at,
+        is_p0=passed.is_p0,
     )
     named = {"referral_id": case.subject_id, "revision": passed.revision}
     clear = ReferralPassedOnClear(**named, act=uuid4(), edge_id=told.edge_id)

@@ -29,6 +29,7 @@ from shared.routing.onward import check_onward
 from shared.routing.policy_index import PolicyIndex
 from shared.routing.shelf import DocumentShelf
 from shared.vocabulary.agencies import CaseReferReason
+from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.routing import PartyKind
 
 
@@ -47,6 +48,12 @@ class Passable:
     def recipient(self) -> str:
         """Whose edge it is: of what was passed on before, not of whoever has it now."""
         return str(from_json(self.spelt.edge)["recipient"])
+
+    @property
+    def is_p0(self) -> bool:
+        """Whether the agency was told of a child at risk, by the edge or its record."""
+        told = from_json(self.spelt.record).get("priority", {}).get("level")
+        return PriorityLevel.P0_CHILD_AT_RISK.value in (from_json(self.spelt.edge)["facts"].get("priority"), told)
 
     def check(self, to: str, *, documents: tuple[DirectoryIndex, PolicyIndex], exercise: bool, at: datetime) -> None:
         """Raises `Refused` as `check_onward` does."""

@@ -68,7 +68,7 @@ async def test_what_was_done_here_and_forgotten_counts_again(providers: Provider
     told = [await providers.receive(issued(notice_id, items=2, again=restored))]
     assert await state(providers, notice_id) == "acknowledged", "control: nothing was forgotten"
     async with providers.database.transaction() as session:
-        await session.driver.execute("UPDATE life SET lives = 2")
+        await session.driver.execute("INSERT INTO incarnation VALUES ('industry', 'hotline', gen_random_uuid())")
     told.append(await providers.receive(issued(notice_id, items=2, again=restored)))
     assert told == [["statement_not_yours"], [None]]
     assert await state(providers, notice_id) == "in_part"

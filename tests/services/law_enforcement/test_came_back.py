@@ -194,6 +194,17 @@ async def test_where_a_child_is_at_risk_somebody_is_to_claim_it_again(agencies: 
     assert await it.claims() == [("starts", 0), ("does", 0), ("starts", 1), ("does", 1)]
 
 
+@pytest.mark.parametrize(("changes", "is_p0"), [({}, False), ({"priority": AT_RISK}, True)])
+async def test_a_case_is_passed_on_in_the_urgent_lane_where_a_child_is_at_risk(
+    agencies: Agencies, changes: dict[str, Any], is_p0: bool
+) -> None:
+    it = await case(agencies, **changes)
+    await it.act("accept", Acceptance())
+    await it.refer()
+    (gone,) = await it.gone()
+    assert [each.is_p0 for each in await sent_by(agencies.database) if each.message_id == gone] == [is_p0]
+
+
 async def test_what_somebody_has_claimed_or_taken_up_needs_no_claim_as_it_comes_back(agencies: Agencies) -> None:
     for act, said in (("claim", Claim()), ("accept", Acceptance(case_reference=None))):
         it = await case(agencies, priority=AT_RISK)
