@@ -72,7 +72,7 @@ class Poisoned:
         )
 
     def kept(self, ratio_max: float) -> bool:
-        """Whether the honest were as quick, none of theirs is missing, and the rows of poison are as few as they may."""
+        """Whether the honest were as quick, none of theirs is missing, and the rows of poison are few."""
         whole = self.honest_delivered == self.honest_posted and self.audited_records == self.written // 2
         few = self.waiting_rows <= self.written // 2 and 0 < self.audited_rows <= JUNK_ROWS_MAX
         return whole and few and self.ratio <= ratio_max

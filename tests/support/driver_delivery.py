@@ -45,7 +45,7 @@ WHERE e.state = 'emitted' AND e.message_id IS NOT NULL
 #: Each subject that an instance received, with the time. Its key is that of an edge: notice or referral, and recipient.
 _ARRIVALS: Final[Mapping[str, str]] = {
     "hotline": "SELECT referral_id AS item, party, received_at FROM offer",
-    "law_enforcement": "SELECT referral_id AS item, party, min(received_at) AS received_at FROM case_edge GROUP BY 1, 2",
+    "law_enforcement": "SELECT referral_id AS item, party, received_at FROM case_file",
     "industry": "SELECT notice_id AS item, party, received_at FROM notice",
 }
 _ITEMS: Final = """

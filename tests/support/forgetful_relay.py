@@ -28,7 +28,7 @@ _FORGET = (
 
 
 class ForgetfulRelay(StreamRelay):
-    """Notes messages as taken by all readers, and deletes them, as it reads them: there is nothing left to send again."""
+    """Notes messages as taken by all readers, and deletes them, as it reads them: nothing is left to send again."""
 
     async def append_next(self, peer: str, lane: Lane) -> bool:
         async with self._scopes.read() as tx:

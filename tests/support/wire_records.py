@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.envelope.content_proof import draw_salt, leaf_digest, message_proof, prove_content
+from shared.envelope.headers import SALT
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft, Record
 from shared.exchange.topics import inbox_topic
@@ -17,7 +18,7 @@ from shared.kernel.ids import uuid7
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
 from shared.messaging.composition import Letter, SealingKeys, SegmentComposer
 from shared.messaging.contract import ControlBody
-from shared.messaging.placement import SALT, PlaceKeys, build_proof_record, covered_bytes, place_record
+from shared.messaging.placement import PlaceKeys, build_proof_record, covered_bytes, place_record
 from shared.messaging.relay import list_records
 from shared.messaging.segments import OutgoingMessage, RecordBytes, Segment, Unplaced, place_segment
 from shared.messaging.streams import Lane, Outgoing, Pair, Role, begin_outgoing, find_lane
@@ -119,9 +120,9 @@ def verify(written: Iterable[Written], streams: Streams, *, at: datetime, keys: 
     for each in written:
         where = each.pair, each.lane
         verifier = verifiers.setdefault(where, PartitionVerifier(each.pair, each.lane, keys))
-        for verified in verifier.verify([streams.raw(each, at)]):
-            if isinstance(verified, PlacedMessage):
-                found.append(accepted(verified, each))
+        (verified,) = verifier.verify([streams.raw(each, at)])
+        if isinstance(verified, PlacedMessage):
+            found.append(accepted(verified, each))
     return found
 
 

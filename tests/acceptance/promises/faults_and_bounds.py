@@ -114,8 +114,8 @@ FAULTS_AND_BOUNDS = (
     ),
     Line(
         "A record that no topic takes is refused and the log goes on; a topic that cannot be written holds up no "
-        "other. A send is two statements, a consumed batch two statements and one row, and each look finds its rows by an "
-        "index, however much is kept for a recipient that is down",
+        "other. A send is two statements, a consumed batch two statements and one row, and each look finds its rows by "
+        "an index, however much is kept for a recipient that is down",
         tests_of(
             _STREAM_LOG,
             "test_a_record_above_every_bound_is_refused_and_the_log_goes_on",
