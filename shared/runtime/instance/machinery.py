@@ -87,6 +87,7 @@ class Machinery:
             tracks=self.tracks,
             lateness=lambda: self.feed.beat.lateness(),
             wake=self.wake,
+            kept_bytes_max=self.settings.kept_bytes_max,
         )
         self.law = LawWatch(self.shelf, self.feed, self.clock, hours=self.settings.hold_hours())
         self.peers = PeerWatch(self.database)

@@ -63,6 +63,10 @@ class RuntimeSettings(BaseSettings):
     kafka_ca_file: Path | None = None
     kafka_certificate_file: Path | None = None
 
+    #: Bytes of own messages that are kept until all their readers have them. Beyond it new referrals are refused with
+    #: 503; an alarm comes at the half.
+    kept_bytes_max: Annotated[int, Field(ge=1_000_000, le=2**50)] = 16 * 2**30
+
     #: Audit has the decided fact of a referral so many seconds after its acceptance, at the latest: every signed
     #: acceptance says so. By default a day, for which a broker may be away.
     merge_delay_s: Annotated[int, Field(ge=1, le=604_800)] = 86_400

@@ -28,6 +28,7 @@ from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.control import ControlLetterWriter
 from shared.runtime.delivery.gate import Gate
 from shared.runtime.delivery.inbound import PartyInbound
+from shared.runtime.delivery.kept_bytes import KeptBytesBound
 from shared.runtime.delivery.loops import StreamRelay
 from shared.runtime.delivery.peers import compose_reads, peers_of
 from shared.runtime.delivery.reading import InboxReader
@@ -60,8 +61,8 @@ class NoTracks:
 class InstanceStreams:
     """The streams of one instance over its database, keys and documents. `wake` is called after each commit.
 
-    `lateness`: the reason why the documents here cannot be trusted, or "". Its methods raise `Unavailable` before there
-    is a directory.
+    `lateness`: the reason why the documents here cannot be trusted, or "". `kept_bytes_max`: the bound of the bytes that
+    are kept for absent readers. Its methods raise `Unavailable` before there is a directory.
     """
 
     instance: str
@@ -73,9 +74,12 @@ class InstanceStreams:
     tracks: Callable[[asyncpg.Connection], FeatureTracks]
     lateness: Callable[[], str]
     wake: Callable[[], None]
+    kept_bytes_max: int
     session_check: SessionCheck = field(init=False)
+    _kept_bytes: KeptBytesBound = field(init=False)
 
     def __post_init__(self) -> None:
+        self._kept_bytes = KeptBytesBound(self.kept_bytes_max)
         self.session_check = SessionCheck(
             session_number=lambda: self.database.session_number,
             read_heads=self._read_heads,
@@ -118,8 +122,12 @@ class InstanceStreams:
         )
 
     async def last_step(self, driver: asyncpg.Connection, gathered: Sequence[object]) -> None:
-        """Place what a transaction sends (`Database.last_step`). Raises `Unavailable("streams_unchecked")`."""
+        """Place what a transaction sends (`Database.last_step`).
+
+        Raises `Unavailable`: `streams_unchecked`, or `streams_full` for new states.
+        """
         self.session_check.check()
+        await self._kept_bytes.check(driver, gathered)
         await StreamSending(self.instance, self.composer(), self.subjects, clock=self.clock)(driver, gathered)
 
     def scopes(self, handler: Handler | None = None) -> ScopeFactory:

@@ -40,6 +40,7 @@ def instance(database: Database) -> Machinery:
     settings: Any = SimpleNamespace(
         kafka_access=lambda: KafkaAccess("127.0.0.1:1"),
         hold_hours=Hours,
+        kept_bytes_max=2**30,
     )
     feed: Any = SimpleNamespace(beat=SimpleNamespace(lateness=lambda: ""))
     keys: Any = SimpleNamespace(signing=KEY, kek=None)

@@ -1,0 +1,49 @@
+"""The bound of the bytes that are kept for absent readers: beyond it, new states are refused until a reader is back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from time import monotonic
+from typing import Final
+
+import asyncpg
+
+from shared.exchange.message import Draft
+from shared.kernel.errors import Unavailable
+from shared.messaging.streams import Role
+from shared.messaging.tracks import role_of
+from shared.messaging.upkeep import KeptBytes, find_kept_level
+
+#: Seconds between two looks at the tables.
+LOOK_S: Final = 10.0
+#: The code of a state that is refused.
+FULL: Final = "streams_full"
+
+_SUM: Final = "SELECT coalesce(sum(octet_length(content) + octet_length(digests)), 0)::bigint FROM segment"
+
+
+class KeptBytesBound:
+    """Refuses the transactions of one process that send states, while the own streams keep too many bytes.
+
+    Withdrawals, answers, outcomes and states of a child at risk are always sent.
+    """
+
+    def __init__(self, bytes_max: int, *, look_s: float = LOOK_S) -> None:
+        self._bytes_max = bytes_max
+        self._look_s = look_s
+        self._looked_s = -look_s
+        self._level = KeptBytes.NORMAL
+
+    async def check(self, driver: asyncpg.Connection, gathered: Iterable[object]) -> None:
+        """Raise `Unavailable("streams_full")` if the transaction sends a state and the bound is reached."""
+        if not any(_is_bounded(each) for each in gathered):
+            return
+        if monotonic() - self._looked_s >= self._look_s:
+            self._looked_s = monotonic()
+            self._level = find_kept_level(await driver.fetchval(_SUM), bytes_max=self._bytes_max)
+        if self._level is KeptBytes.FULL:
+            raise Unavailable(FULL)
+
+
+def _is_bounded(each: object) -> bool:
+    return isinstance(each, Draft) and not each.is_p0 and role_of(each.message) is Role.STATE
