@@ -43,7 +43,7 @@ def role_of(message: MessageType) -> Role:
     return Role.ANSWER if tracks == {Track.ANSWER} else Role.STATE
 
 
-def track_of(message: MessageType, sender: str, recipient: str, subject: UUID) -> UUID | None:
+def track_of(message: MessageType, sender: str, recipient: str, *, subject: UUID) -> UUID | None:
     """Return the key of the track that a message is about, or None for a fact.
 
     The key keeps the first 48 bits of the subject's id, which are its day. The rest is a digest of owner, other party
@@ -82,7 +82,7 @@ def named_of(
 ) -> Named:
     """Return the name of a message for messaging. Raises `ValueError` for ids in `clear` that are none."""
     role = role_of(message)
-    track = track_of(message, sender, recipient, subject)
+    track = track_of(message, sender, recipient, subject=subject)
     if role in (Role.FACT, Role.WITHDRAWAL):
         return Named(message_id, role, message.name, track)
     has_content = role is Role.STATE and message.edge

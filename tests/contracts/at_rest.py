@@ -187,7 +187,7 @@ def _item_place(received: Received) -> Any:
 
 
 def _track(received: Received) -> UUID | None:
-    return track_of(received.message, received.sender, received.recipient, UUID(received.subject))
+    return track_of(received.message, received.sender, received.recipient, subject=UUID(received.subject))
 
 
 def _act(received: Received) -> UUID:

@@ -64,7 +64,7 @@ def letter_of(draft: message.Draft, instance: str) -> Letter:
 
 def draft_of(draft: message.Draft, instance: str) -> Draft:
     """Return a draft as messaging places it."""
-    subject = track_of(draft.message, draft.sender, draft.recipient, UUID(draft.subject))
+    subject = track_of(draft.message, draft.sender, draft.recipient, subject=UUID(draft.subject))
     role, letter = role_of(draft.message), letter_of(draft, instance)
     return Draft(draft.recipient_instance, role, draft.message.name, subject, letter, is_p0=draft.is_p0)
 

@@ -208,7 +208,7 @@ def list_sent(drafts: Iterable[Draft]) -> list[TrackChange]:
     changes: dict[TrackKey, TrackChange] = {}
     for draft in drafts:
         role, item = role_of(draft.message), UUID(draft.subject)
-        subject = track_of(draft.message, draft.sender, draft.recipient, item)
+        subject = track_of(draft.message, draft.sender, draft.recipient, subject=item)
         if subject is None:
             continue
         side = TrackSide.GIVEN if role is Role.ANSWER else TrackSide.OWN

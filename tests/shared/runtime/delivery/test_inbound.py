@@ -56,7 +56,7 @@ def again(offer: Draft) -> Draft:
 
 
 async def row_of(site: Site, offer: Draft, side: TrackSide = TrackSide.HELD, peer: str = "hotline") -> TrackRow | None:
-    subject = track_of(offer.message, offer.sender, offer.recipient, UUID(offer.subject))
+    subject = track_of(offer.message, offer.sender, offer.recipient, subject=UUID(offer.subject))
     assert subject is not None
     async with site.database.transaction() as session:
         return (await load_tracks(session.driver, [TrackKey(peer, side, subject)])).get(TrackKey(peer, side, subject))

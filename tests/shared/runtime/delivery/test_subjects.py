@@ -62,7 +62,7 @@ def taken_back(offer: Draft) -> Draft:
 
 
 def track(offer: Draft) -> UUID:
-    found = track_of(offer.message, offer.sender, offer.recipient, UUID(offer.subject))
+    found = track_of(offer.message, offer.sender, offer.recipient, subject=UUID(offer.subject))
     assert found is not None
     return found
 

@@ -30,9 +30,9 @@ def test_every_message_has_a_role(message: MessageType) -> None:
 def test_both_parties_of_a_subject_have_the_same_track() -> None:
     subject = uuid7()
     tracks = {
-        track_of(REFERRAL_OFFERED, ORIGIN, AGENCY, subject),
-        track_of(REFERRAL_WITHDRAWN, ORIGIN, AGENCY, subject),
-        track_of(CASE_ACCEPTED, AGENCY, ORIGIN, subject),
+        track_of(REFERRAL_OFFERED, ORIGIN, AGENCY, subject=subject),
+        track_of(REFERRAL_WITHDRAWN, ORIGIN, AGENCY, subject=subject),
+        track_of(CASE_ACCEPTED, AGENCY, ORIGIN, subject=subject),
     }
     assert len(tracks) == 1
 
@@ -40,17 +40,17 @@ def test_both_parties_of_a_subject_have_the_same_track() -> None:
 def test_a_track_is_that_of_one_owner_one_other_party_and_one_subject() -> None:
     subject = uuid7()
     tracks = [
-        track_of(REFERRAL_OFFERED, ORIGIN, AGENCY, subject),
-        track_of(REFERRAL_OFFERED, AGENCY, ORIGIN, subject),
-        track_of(REFERRAL_OFFERED, ORIGIN, "police-b.example", subject),
-        track_of(REFERRAL_OFFERED, ORIGIN, AGENCY, uuid7()),
+        track_of(REFERRAL_OFFERED, ORIGIN, AGENCY, subject=subject),
+        track_of(REFERRAL_OFFERED, AGENCY, ORIGIN, subject=subject),
+        track_of(REFERRAL_OFFERED, ORIGIN, "police-b.example", subject=subject),
+        track_of(REFERRAL_OFFERED, ORIGIN, AGENCY, subject=uuid7()),
     ]
     assert len(set(tracks)) == 4
 
 
 def test_a_track_keeps_the_day_of_its_subject_and_nothing_else_of_it() -> None:
     subject = uuid7()
-    track = track_of(NOTICE_ISSUED, ORIGIN, AGENCY, subject)
+    track = track_of(NOTICE_ISSUED, ORIGIN, AGENCY, subject=subject)
     assert track is not None
     assert (track.version, track.int >> 80) == (8, subject.int >> 80)
     assert track.int & (1 << 62) - 1 != subject.int & (1 << 62) - 1
@@ -87,7 +87,7 @@ def test_a_message_of_a_later_version_has_the_track_of_its_name_and_an_unknown_o
     later = name_unread(
         uuid7(), "causeway.case_accepted.v9", sender=AGENCY, recipient=ORIGIN, subject=subject, clear={}
     )
-    assert (later.role, later.subject) == (Role.ANSWER, track_of(CASE_ACCEPTED, AGENCY, ORIGIN, subject))
+    assert (later.role, later.subject) == (Role.ANSWER, track_of(CASE_ACCEPTED, AGENCY, ORIGIN, subject=subject))
     unknown = name_unread(
         uuid7(), "causeway.case_sung_about.v1", sender=AGENCY, recipient=ORIGIN, subject=subject, clear={}
     )
