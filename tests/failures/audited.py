@@ -22,7 +22,7 @@ from deploy.site.access import admin_access, admin_client
 from shared.kernel.ids import uuid4
 from tests.failures.delivered import denied, filings
 from tests.failures.load import Sender
-from tests.support import driver
+from tests.support import driver, driver_audit
 from tests.support import driver_delivery as delivery
 from tests.support.driver_delivery import LANES, Pair, inbox_topic
 from tests.support.forging import write
@@ -84,7 +84,7 @@ async def audited(exchange: Exchange) -> Audited:
             others_s = await _seconds_until(lambda: _has_all(exchange, others))
             # What its inbox holds is applied: audit could have read it too.
             await exchange.until_quiet()
-            read = await delivery.count_audited_messages(exchange, theirs)
+            read = await driver_audit.count_audited_messages(exchange, theirs)
         healed_s = await _seconds_until(lambda: _has_all(exchange, theirs))
         await _seconds_until(lambda: _stands(exchange, "reading"))
     return Audited(named_s, others_s, healed_s, await _new_topic(exchange), read)
@@ -100,9 +100,9 @@ async def _new_topic(exchange: Exchange) -> float:
     for made in admin.create_topics([NewTopic(topic, num_partitions=len(LANES))]).values():
         await asyncio.to_thread(made.result, 30)
     await write(admin_access(exchange.endpoints), [copied])
-    await _seconds_until(lambda: delivery.list_audit_problems(exchange, topic))
+    await _seconds_until(lambda: driver_audit.list_audit_problems(exchange, topic))
     took_s = monotonic() - begun
-    [problem] = await delivery.list_audit_problems(exchange, topic)
+    [problem] = await driver_audit.list_audit_problems(exchange, topic)
     assert problem is not None
     return took_s
 
@@ -116,7 +116,7 @@ async def _stands(exchange: Exchange, state: str) -> bool:
 
 
 async def _has_all(exchange: Exchange, messages: Sequence[UUID]) -> bool:
-    return await delivery.count_audited_messages(exchange, messages) == len(messages)
+    return await driver_audit.count_audited_messages(exchange, messages) == len(messages)
 
 
 async def _seconds_until(holds: Callable[[], Awaitable[object]]) -> float:

@@ -23,7 +23,7 @@ from tests.failures.delivered import forget, to_an_agency
 from tests.failures.load import Post, Sender
 from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
 from tests.failures.verdict import Verdict, judge
-from tests.support import driver
+from tests.support import driver, driver_audit
 from tests.support import driver_delivery as delivery
 from tests.support.driver_delivery import Lane, Pair, inbox_topic
 from tests.support.running import until
@@ -150,7 +150,7 @@ def ends_lost(way: Way, before: Mapping[Place, Held], cuts: Mapping[Place, int])
 
 async def count_unnamed(exchange: SplitExchange) -> int:
     """The numbers of both instances that audit has neither read nor named lost."""
-    lacking = [await delivery.list_unaudited_numbers(exchange, writer) for writer in WRITERS]
+    lacking = [await driver_audit.list_unaudited_numbers(exchange, writer) for writer in WRITERS]
     return sum(last - first + 1 for each in lacking for spans in each.values() for first, last in spans)
 
 

@@ -28,7 +28,7 @@ from shared.contracts.answers import ItemStatement
 from shared.kernel.clock import SystemClock
 from shared.vocabulary.answers import NoticeAction
 from tests.journeys.parties import operated
-from tests.support import driver
+from tests.support import driver, driver_audit
 from tests.support import driver_delivery as delivery
 from tests.support.running import HOTLINE, Exchange, referral, running_exchange, until
 
@@ -201,7 +201,7 @@ async def _look(exchange: Exchange, found: Aftermath) -> None:
     found.retired = len(edges) - len(found.edges)
     found.notices = await _notices(exchange, NEW)
     found.outcomes = Counter(row["outcome"] for row in await delivery.list_edge_outcomes(exchange, "hotline"))
-    found.told_moved = await delivery.count_audited_outcomes(exchange, OLD, "moved")
+    found.told_moved = await driver_audit.count_audited_outcomes(exchange, OLD, "moved")
     for instance in exchange.senders:
         found.unread += await delivery.list_unread_streams(exchange, instance)
         found.exceptions += await delivery.count_exceptions(exchange, instance)

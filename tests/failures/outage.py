@@ -17,8 +17,9 @@ from pathlib import Path
 from tests.failures.load import Post, Sender, Tally, posts, quantile
 from tests.failures.split import BROKER, PROCESSES, SplitExchange, split_exchange
 from tests.failures.verdict import Verdict, judge
+from tests.support import driver_audit
 from tests.support import driver_delivery as delivery
-from tests.support.driver_delivery import Span, StreamKey
+from tests.support.driver_audit import Span, StreamKey
 from tests.support.running import until
 
 ACKNOWLEDGED_S_MAX = 300.0
@@ -138,7 +139,9 @@ async def disk_gone(exchange: SplitExchange, wanted: Iterator[Post], *, earlier:
         await exchange.until_audited(ACKNOWLEDGED_S_MAX)
     told = earlier | sender.tally
     verdict = await judge(exchange, told)
-    return DiskGone(unacknowledged, before, await delivery.list_unaudited_numbers(exchange, "hotline"), told, verdict)
+    return DiskGone(
+        unacknowledged, before, await driver_audit.list_unaudited_numbers(exchange, "hotline"), told, verdict
+    )
 
 
 async def _facts_waiting(exchange: SplitExchange) -> int:
@@ -161,7 +164,7 @@ async def _with_facts_not_audited(exchange: SplitExchange) -> dict[StreamKey, li
 
 
 async def _unaudited_facts(exchange: SplitExchange) -> dict[StreamKey, list[Span]]:
-    return await delivery.list_unaudited_numbers(exchange, "hotline", to=_AUDIT)
+    return await driver_audit.list_unaudited_numbers(exchange, "hotline", to=_AUDIT)
 
 
 def main() -> int:

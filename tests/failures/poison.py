@@ -22,6 +22,7 @@ from deploy.site.access import kafka_access
 from shared.kernel.clock import SystemClock
 from tests.failures.delivered import delays_s, p99_s, to_an_agency
 from tests.failures.load import Sender
+from tests.support import driver_audit
 from tests.support import driver_delivery as delivery
 from tests.support.driver_delivery import Draft, Lane, Pair, inbox_topic
 from tests.support.exchange_world import World
@@ -93,7 +94,7 @@ async def poisoned(exchange: Exchange, *, seconds: float) -> Poisoned:
         during = await _honest(exchange, sender, turns)
         await writing
     await until(lambda: _all_met(exchange, len(poison)))
-    audited = await delivery.count_audited_unreadable_records(exchange, TOPIC)
+    audited = await driver_audit.count_audited_unreadable_records(exchange, TOPIC)
     waiting = (await delivery.count_exceptions(exchange, VICTIM, writer=ATTACKER)).total()
     return Poisoned(
         written=2 * len(poison),
@@ -137,7 +138,7 @@ async def _write(exchange: Exchange, poison: list[list[Written]]) -> None:
 
 
 async def _all_met(exchange: Exchange, count: int) -> bool:
-    audited = await delivery.count_audited_unreadable_records(exchange, TOPIC)
+    audited = await driver_audit.count_audited_unreadable_records(exchange, TOPIC)
     waiting = (await delivery.count_exceptions(exchange, VICTIM, writer=ATTACKER)).total()
     return bool(min(waiting, audited["records"]) >= count)
 

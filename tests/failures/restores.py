@@ -27,7 +27,7 @@ from shared.kernel.authority import Role
 from shared.vocabulary.referral import WithdrawalReason
 from tests.failures.delivered import forget
 from tests.journeys.commands import ROOT, blocks, shell
-from tests.support import driver
+from tests.support import driver, driver_audit
 from tests.support import driver_delivery as delivery
 from tests.support.driver_delivery import LANES, inbox_topic
 from tests.support.running import AGENCY, HOTLINE, Exchange, referral, running_exchange, until
@@ -64,6 +64,9 @@ class Restored:
     cases: dict[UUID, str] = field(default_factory=dict)
     strays: frozenset[UUID] = frozenset()
     ahead: frozenset[UUID] = frozenset()
+    #: Referrals with an act that the restored recipient forgot, on its operator's list; and such lines of the origin.
+    forgotten_acts: frozenset[UUID] = frozenset()
+    acts_listed_at_origin: int = 0
     reused: int = 0
     accounting: Reconciliation | None = None
     #: How a key that was revoked after the dump is answered, before the restore and after it.
@@ -179,7 +182,12 @@ async def _forget_all(exchange: Exchange, topic: str) -> None:
 
 async def _acts_are_back(exchange: Exchange, found: Restored) -> bool:
     cases = await driver.list_cases(exchange, AGENCY)
-    return (cases.get(found.accepted), cases.get(found.withdrawn)) == ("accepted", "withdrawn")
+    is_named = found.accepted in await _forgotten_acts(exchange, found)
+    return (is_named or cases.get(found.accepted) == "accepted") and cases.get(found.withdrawn) == "withdrawn"
+
+
+async def _forgotten_acts(exchange: Exchange, found: Restored) -> frozenset[UUID]:
+    return await delivery.list_forgotten_acts(exchange, RECIPIENT, [*found.before, *found.after], (HOTLINE, AGENCY))
 
 
 async def _strays_are_listed(exchange: Exchange, found: Restored) -> bool:
@@ -193,7 +201,10 @@ async def _look(exchange: Exchange, found: Restored) -> None:
     found.cases = await driver.list_cases(exchange, AGENCY)
     found.strays = await driver.list_lost_edges(exchange, found.edges_forgotten)
     found.ahead = await driver.list_referrals_behind_recipient(exchange)
-    found.reused = await delivery.count_reused_numbers(exchange)
+    if found.instance == RECIPIENT:
+        found.forgotten_acts = await _forgotten_acts(exchange, found)
+        found.acts_listed_at_origin = len(await delivery.list_operator_lines(exchange, ORIGIN, "act"))
+    found.reused = await driver_audit.count_reused_numbers(exchange)
     found.accounting = await reconciled(exchange.endpoints)
 
 
@@ -223,7 +234,10 @@ def check(found: Restored) -> None:
     assert filed <= found.cases.keys(), "what the restored instance had forgotten has come back, and new ones came"
     assert found.accepted is not None
     assert found.withdrawn is not None
-    assert (found.cases[found.accepted], found.cases[found.withdrawn]) == ("accepted", "withdrawn")
+    assert found.cases[found.withdrawn] == "withdrawn"
+    # An act of the recipient's own that it forgot is named, as its origin knows it.
+    assert (found.cases[found.accepted] == "accepted") != (found.forgotten_acts == {found.accepted})
+    assert found.acts_listed_at_origin == 0
     if found.instance == ORIGIN:
         assert found.strays == found.edges_forgotten
         assert found.ahead == {found.withdrawn}

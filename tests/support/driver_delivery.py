@@ -1,7 +1,7 @@
 """Observations of delivery between instances that no API gives, and controlled damage to it.
 
-This module, `tests.support.kafka_records` and `tests.support.running` alone know the tables, topics and clients of the
-delivery mechanism. Tests of journeys and failures call these functions, so that another mechanism changes no test.
+This module, `driver_audit`, `kafka_records` and `running` alone know the tables, topics and clients of the delivery
+mechanism. Tests of journeys and failures call these functions, so that another mechanism changes no test.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from uuid import UUID
 import asyncpg
 
 from deploy.site.access import admin_access
+from shared.contracts.registry import REFERRAL_OFFERED
 from shared.envelope.keys import VerifyKey
 from shared.exchange.message import Draft
 from shared.exchange.topics import AUDIT, INBOXES, inbox_prefix, inbox_topic
 from shared.messaging.kafka.log import APPEND_BYTES_MAX as SENT_BYTES_MAX
 from shared.messaging.placement import KIND, PROOF, parse_proof_record
 from shared.messaging.streams import LANES, Lane, LaneEnd, Pair
-from shared.messaging.tracks import act_of
+from shared.messaging.tracks import act_of, track_of
 from shared.routing.shelf import read_directory
 from tests.support import kafka_records
 from tests.support.kafka_records import Bounds, StoredRecord
@@ -54,21 +55,8 @@ WHERE message_id = ANY($1::uuid[])
 """
 
 
-class StreamKey(NamedTuple):
-    """One stream in one incarnation."""
-
-    writer: str
-    addressee: str
-    incarnation: UUID
-    lane: Lane
-
-
-#: First and last of numbers that follow each other.
-Span = tuple[int, int]
-
-
 async def read_rows(exchange: Exchange, instance: str, query: str, *arguments: object) -> Rows:
-    """Run one query past every row policy. Only the two driver modules call this function."""
+    """Run one query past every row policy. Only driver modules call this function."""
     connection = await exchange.admin(instance)
     try:
         rows: Rows = await connection.fetch(query, *arguments)
@@ -280,91 +268,6 @@ async def remove_dedupe(exchange: Exchange, instance: str, writer: str) -> None:
         await read_rows(exchange, instance, statement, writer)
 
 
-# -- audit --------------------------------------------------------------------------------------------------
-
-
-async def count_audited_messages(exchange: Exchange, messages: Sequence[UUID]) -> int:
-    query = "SELECT count(DISTINCT message_id) FROM entry WHERE message_id = ANY($1::uuid[])"
-    return int(await read_value(exchange, "audit", query, list(messages)))
-
-
-async def list_audit_problems(exchange: Exchange, topic: str) -> list[str | None]:
-    """List the problem, or None, of each entry of a topic at audit."""
-    query = "SELECT problem FROM entry WHERE topic = $1"
-    return [row["problem"] for row in await read_rows(exchange, "audit", query, topic)]
-
-
-async def count_audited_unreadable_records(exchange: Exchange, topic: str) -> asyncpg.Record:
-    """Return `rows`, audit's rows of unreadable records, and `records`, the records that these rows count."""
-    query = """
-    SELECT (SELECT count(*) FROM entry WHERE topic = $1 AND kind IN ('unreadable', 'unproven')) + count(*) AS rows,
-           coalesce(sum(count), 0)::bigint AS records
-    FROM folded_record WHERE topic = $1
-    """
-    [row] = await read_rows(exchange, "audit", query, topic)
-    return row
-
-
-async def count_audited_outcomes(exchange: Exchange, reported_by: str, outcome: str) -> int:
-    """Count the messages whose latest outcome, as this instance told it, is this one."""
-    query = """
-    SELECT count(*) FROM (SELECT DISTINCT ON (message_id) outcome FROM outcome WHERE reported_by = $1
-                          ORDER BY message_id, reported_at DESC, number DESC, position DESC) AS latest
-    WHERE outcome = $2
-    """
-    return int(await read_value(exchange, "audit", query, reported_by, outcome))
-
-
-async def count_reused_numbers(exchange: Exchange) -> int:
-    """Count the places under which audit read two different messages."""
-    query = """
-    SELECT count(*) FROM (SELECT writer, addressee, incarnation, lane, number FROM entry WHERE number > 0
-                          GROUP BY 1, 2, 3, 4, 5 HAVING count(DISTINCT digest) > 1) AS twice
-    """
-    return int(await read_value(exchange, "audit", query))
-
-
-async def list_unaudited_numbers(
-    exchange: Exchange, instance: str, *, to: str | None = None
-) -> dict[StreamKey, list[Span]]:
-    """Map each own stream to the numbers that audit has neither read nor named lost."""
-    seen: dict[StreamKey, set[int]] = {}
-    query = "SELECT writer, addressee, incarnation, lane, number FROM entry WHERE writer = $1 AND number > 0"
-    for row in await read_rows(exchange, "audit", query, instance):
-        key = StreamKey(row["writer"], row["addressee"], row["incarnation"], Lane(row["lane"]))
-        seen.setdefault(key, set()).add(row["number"])
-    for key, spans in (await list_losses(exchange, instance)).items():
-        for first, last in spans:
-            seen.setdefault(key, set()).update(range(first, last + 1))
-    lacking: dict[StreamKey, list[Span]] = {}
-    query = "SELECT peer, incarnation, lane, last FROM stream WHERE $1::text IS NULL OR peer = $1"
-    for row in await read_rows(exchange, instance, query, to):
-        key = StreamKey(instance, row["peer"], row["incarnation"], Lane(row["lane"]))
-        if missing := set(range(1, row["last"] + 1)) - seen.get(key, set()):
-            lacking[key] = _spans(missing)
-    return lacking
-
-
-async def list_losses(exchange: Exchange, writer: str) -> dict[StreamKey, list[Span]]:
-    """Map each stream of a writer to the numbers that audit named as lost."""
-    query = "SELECT writer, addressee, incarnation, lane, first, last FROM loss WHERE writer = $1"
-    found: dict[StreamKey, list[Span]] = {}
-    for row in await read_rows(exchange, "audit", query, writer):
-        key = StreamKey(row["writer"], row["addressee"], row["incarnation"], Lane(row["lane"]))
-        found.setdefault(key, []).append((row["first"], row["last"]))
-    return found
-
-
-def _spans(numbers: Iterable[int]) -> list[Span]:
-    spans: list[Span] = []
-    for number in sorted(numbers):
-        if spans and spans[-1][1] == number - 1:
-            spans[-1] = spans[-1][0], number
-        else:
-            spans.append((number, number))
-    return spans
-
-
 # -- the operator's list ------------------------------------------------------------------------------------
 
 
@@ -372,6 +275,16 @@ async def list_operator_lines(exchange: Exchange, instance: str, kind: str) -> R
     """List `peer`, `subject` and `act` of each open line of this kind."""
     query = "SELECT peer, subject, act FROM operator_line WHERE kind = $1 AND closed_at IS NULL"
     return await read_rows(exchange, instance, query, kind)
+
+
+async def list_forgotten_acts(
+    exchange: Exchange, recipient: str, referrals: Iterable[UUID], parties: tuple[str, str]
+) -> frozenset[UUID]:
+    """List those of the referrals from the first party to the second on which the recipient forgot an act of its own,
+    by the recipient's operator list."""
+    listed = {row["subject"] for row in await list_operator_lines(exchange, recipient, "act")}
+    tracks = {each: track_of(REFERRAL_OFFERED, *parties, each) for each in referrals}
+    return frozenset(each for each, track in tracks.items() if track in listed)
 
 
 def edge_act(edge_id: UUID, revision: int = 1) -> UUID:
