@@ -1,6 +1,6 @@
 """Observations of a running exchange that no API gives: subjects, deadlines and documents in its databases.
 
-Tests of journeys and failures see the product's inside through this module and `tests.support.driver_delivery` alone.
+Tests of journeys and failures see the product's inside through this module, `driver_delivery` and `driver_audit` alone.
 Each database is read past its row policies.
 """
 
