@@ -108,7 +108,7 @@ class LogCheck:
             async with aclosing(self.reader.read_range(where, bounds.first, bounds.end)) as batches:
                 async for found in batches:
                     records = [replace(record, topic_id=life) for record in found]
-                    rows = await self._rows(where, life, following, records[-1].offset)
+                    rows = await self._rows(where, life, first=following, last=records[-1].offset)
                     following = records[-1].offset + 1
                     batch = verifier.verify(records)
                     async for difference in self._batch(batch, rows, folded):
@@ -117,14 +117,14 @@ class LogCheck:
                     strange += [row for row in rows if row["offset"] not in offsets]
                     if all(record.broker_time < self.sealing_before for record in records):
                         self.compared[_name(where)] = str(life), verifier.resume_offset(following)
-        strange += await self._rows(where, life, following, _OFFSET_MAX)
+        strange += await self._rows(where, life, first=following, last=_OFFSET_MAX)
         is_lossy = any(row["kind"] == "loss" for row in strange)
         for difference in () if is_lossy else folded.differences(where.topic, first=bounds.first):
             yield difference
         for difference in self._strange(where, strange):
             yield difference
 
-    async def _rows(self, where: Coordinate, life: UUID, first: int, last: int) -> list[asyncpg.Record]:
+    async def _rows(self, where: Coordinate, life: UUID, *, first: int, last: int) -> list[asyncpg.Record]:
         return await self.book.fetch(views.ENTRIES, where.topic, life, where.partition, first, last)
 
     async def _folded(self, where: Coordinate, life: UUID, *, read_to: int) -> Folded:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from deploy.accounting.streams import SealedStream, Stream, is_party
@@ -82,7 +82,7 @@ def read_sealed(folder: Path) -> Sealed:
             raise ValueError
         return Sealed(
             until=date.fromisoformat(told["until"]) if told["until"] else None,
-            streams=dict(_stream(*each) for each in told["streams"]),
+            streams=dict(map(_stream, told["streams"])),
             edges=dict(told["edges"]),
             log={where: (str(topic_id), int(offset)) for where, (topic_id, offset) in told["log"].items()},
         )
@@ -109,10 +109,8 @@ def _fates(stream: SealedStream) -> list[tuple[str, str, str, int]]:
     return [(*key, count) for key, count in sorted(stream.fates.items())]
 
 
-def _stream(
-    key: Sequence[str], number: int, chain: str, fates: Sequence[tuple[str, str, str, int]]
-) -> tuple[Stream, SealedStream]:
-    writer, addressee, incarnation, lane = key
+def _stream(told: Sequence[Any]) -> tuple[Stream, SealedStream]:
+    (writer, addressee, incarnation, lane), number, chain, fates = told
     counted = Counter({(sender, recipient, fate): count for sender, recipient, fate, count in fates})
     stream = Stream(writer, addressee, UUID(incarnation), int(lane))
     return stream, SealedStream(int(number), bytes.fromhex(chain), counted)

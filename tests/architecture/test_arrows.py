@@ -81,7 +81,11 @@ PLANTS = [
     ("purity", "shared/party/origin/ports/__init__.py", "import asyncpg"),
     ("purity", "services/hotline/domain.py", "import sqlalchemy"),
     ("purity", "services/audit/ports.py", "import asyncpg"),
-    ("purity", "services/industry/use_cases.py", "import shared.messaging.store.outgoing"),  # reaches asyncpg indirectly
+    (
+        "purity",
+        "services/industry/use_cases.py",
+        "import shared.messaging.store.outgoing",
+    ),  # reaches asyncpg indirectly
     ("purity", "shared/exchange/accept.py", "import opentelemetry"),
     ("purity", "shared/routing/engine.py", "import faststream"),
     ("purity", "shared/envelope/content_proof.py", "import aiokafka"),

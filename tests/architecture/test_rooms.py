@@ -13,7 +13,7 @@ from tests.architecture.source import PRODUCT, ROOT
 SERVICES = sorted(path.name for path in (ROOT / "services").iterdir() if path.is_dir() and path.name != "__pycache__")
 ALWAYS = {"__init__", "domain", "ports", "store", "bus", "api", "migrations", "app", "README"}
 SOMETIMES = {"settings", "use_cases", "console", "timers", "courier"}
-AUDIT_ALONE = {"entitled", "sequencer", "witness"}
+AUDIT_ALONE = {"acknowledgements", "entitled", "intake", "sequencer", "witness"}
 #: What a service's page says; one heading each.
 SECTIONS = ("Messages in", "Messages out", "States", "What it keeps")
 #: The kinds of party that have a service, `audit` auditors; of the reserved kinds the sample directory has none yet.
