@@ -18,7 +18,7 @@ from tests.architecture.source import Module, modules, parse
 #: Left to a library's default, each of these has lost or repeated records somewhere.
 STATED = {"group_id", "auto_offset_reset", "isolation_level", "ack_policy", "no_reply"}
 CONSUMING = ("hotline", "law_enforcement", "industry")
-#: The modules that may hold a producer: the log of messaging (decision 0090), and the operator's publishing of documents
+#: The modules that may hold a producer: the log of messaging (decision 0090), and the publishing of documents
 #: (decision 0022).
 PRODUCING = {
     "shared/runtime/kafka/documents.py",
