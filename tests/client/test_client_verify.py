@@ -246,7 +246,7 @@ def test_evidence_that_was_changed_is_refused_with_a_code(written: Path, verify:
     elif place == "statement":
         one["statement"]["topic"] += "x"
     else:
-        one["headers"] = [[name, f"{text}0" if name == "ce_sequence" else text] for name, text in one["headers"]]
+        one["headers"] = [[name, f"{text}0" if name == "ce_subject" else text] for name, text in one["headers"]]
     written.write_text(json.dumps(kept))
     ended = verify("evidence", written)
     assert ended.code == 1
