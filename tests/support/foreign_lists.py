@@ -2,11 +2,11 @@
 
     python foreign_lists.py < asked.json
 
-Input: {"databases": {instance: url}, "kinds": {instance: kind}, "sample": the referrals that were filed, as JSON
+Input: {"databases": {instance: url}, "kinds": {instance: kind}, "audit": url, "sample": the referrals that were filed, as JSON
 lines, "lists": {party: {"attention": [row, …], "feedback_due": [row, …]}}, "feedback": {agency: {"accepted",
 "told"}}, "timelines": [{"party", "subject", "listed": ["REASON …", …]}, …]}, the last of the stories. A row that must
 stand there is counted from the other side: what a recipient has answered from the recipient's own table, what became
-of a message from its recipient's inbox, what has a child at risk from the file. Prints {"expected", "missing",
+of a message from its recipient's exceptions and from what audit heard, what has a child at risk from the file. Prints {"expected", "missing",
 "extra", "by_reason", "accepted", "without_feedback", "unnamed", "rates_differ", "ticks"}; the last: of how many
 referrals all recipients have answered by their own tables, and what hotlines have of what they were sent.
 """
@@ -33,7 +33,15 @@ BACK = {"withdrawn", "withdrawal_acknowledged", "record_erased"}
 OF_EDGES = {"deferred", "waiting", "parked", "recipient_cannot_read"}
 STUCK = {"refused", "deferred", "waiting", "parked"}
 #: A recipient refuses these and its origin decides again: nobody has to look.
-AGAIN = ("law_not_in_force", "decision_time_off")
+AGAIN = ("law",)
+#: Messages that a recipient has taken and not applied, and those that it refused, by its last word to audit.
+OPEN = "SELECT message_id, CASE outcome WHEN 'dead' THEN 'parked' ELSE outcome END AS outcome, code FROM exception"
+REFUSED = """
+SELECT message_id, outcome, code FROM (
+    SELECT DISTINCT ON (message_id) message_id, outcome, code FROM outcome
+    ORDER BY message_id, reported_at DESC, number DESC, position DESC
+) AS last WHERE outcome = 'refused'
+"""
 Row = tuple[str, str, str, str, str]
 #: What an agency learns of its holds stands until it has done something on the case; what a provider is asked to keep,
 #: until it has answered. Counted from the origin's table, and from the agency's.
@@ -69,17 +77,21 @@ def sampled(lines: str) -> dict[tuple[str, str], str | None]:
     return {(origin, each["external_ref"]): each.get("priority", {}).get("level") for origin, each in rows}
 
 
-async def must_stand(databases: dict[str, asyncpg.Connection], kinds: dict[str, str], sample: str) -> set[Row]:
+async def must_stand(
+    databases: dict[str, asyncpg.Connection], kinds: dict[str, str], sample: str, audit: asyncpg.Connection
+) -> set[Row]:
     """Every (party, subject, other side, notice, reason) of the sample's referrals."""
     known = sampled(sample)
     held: dict[tuple[str, str], str] = {}
-    outcomes: dict[Any, tuple[str, str | None]] = {}
+    outcomes: dict[Any, tuple[str, str | None]] = {
+        row["message_id"]: (row["outcome"], row["code"]) for row in await audit.fetch(REFUSED)
+    }
     found: set[Row] = set()
     for name, each in databases.items():
         table, key, _ = TABLES[kinds[name]]
         for row in await each.fetch(f"SELECT {key} AS subject, party, state FROM {table}"):
             held[str(row["subject"]), row["party"]] = row["state"]
-        for row in await each.fetch("SELECT message_id, outcome, code FROM inbox WHERE outcome <> 'applied'"):
+        for row in await each.fetch(OPEN):
             outcomes[row["message_id"]] = row["outcome"], row["code"]
     for name, each in databases.items():
         if kinds[name] == "law_enforcement":
@@ -258,7 +270,9 @@ async def ticks(databases: dict[str, asyncpg.Connection], kinds: dict[str, str],
 async def main() -> int:
     asked = json.load(sys.stdin)
     databases = {name: await asyncpg.connect(url) for name, url in asked["databases"].items()}
-    expected = await must_stand(databases, asked["kinds"], asked["sample"])
+    audit = await asyncpg.connect(asked["audit"])
+    expected = await must_stand(databases, asked["kinds"], asked["sample"], audit)
+    await audit.close()
     shown = {
         (party, row["subject"], row.get("party") or "", row.get("notice_id") or "", reason)
         for party, lists in asked["lists"].items()

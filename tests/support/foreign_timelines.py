@@ -4,9 +4,10 @@
 
 Input: {"databases": {instance: url}, "kinds": {instance: kind}, "audit": url, "timelines": [{"party", "subject",
 "entries": [{"type", "state", "by", …}]}], "groups": [{"party", "work_item", "notices"}]}. What is in a timeline is
-counted again from the messages that the instances have taken (`inbox`), from what stands in their tables, and from
-audit's entries: whose act, which, in which order, and where it has led. A work item has the notices that name its
-place, each of another notifier, but what was taken back. Prints a JSON list of sentences, one for each difference.
+counted again from the messages that audit has and that their recipients have taken and not refused, from the ends of
+streams at the recipients, and from what stands in all tables: whose act, which, in which order, and where it has led. A
+work item has the notices that name its place, each of another notifier, but what was taken back. Prints a JSON list of
+sentences, one for each difference.
 """
 
 from __future__ import annotations
@@ -100,15 +101,26 @@ CHANGED = {"amended": "referral.amend", "rerouted": "referral.reroute"}
 SENT = {"hold_ended": "case.hold_ended", "claim_granted": "referral.hand_over"}
 #: and once for all of them.
 SENT_TO_ALL = {"items_checked": "referral.check", "transfer_offered": "referral.transfer"}
+#: The messages between parties about these subjects, each once: one that was carried on has two places. The last word
+#: of its recipient on it, if it is not `applied`.
 TAKEN = """
-SELECT message_id, type, subject, sender, recipient, received_at FROM inbox
-WHERE subject = ANY($1::text[]) AND outcome = 'applied' AND type <> ALL($2::text[]) ORDER BY received_at, sequence
+SELECT * FROM (
+    SELECT DISTINCT ON (e.message_id) e.message_id, e.type, e.subject, e.sender, e.recipient, e.writer, e.addressee,
+           e.incarnation, e.lane, e.number, e.broker_time AS received_at, last.outcome
+    FROM entry AS e LEFT JOIN LATERAL (
+        SELECT o.outcome FROM outcome AS o WHERE o.message_id = e.message_id AND o.writer = e.writer
+        ORDER BY o.reported_at DESC, o.number DESC, o.position DESC LIMIT 1
+    ) AS last ON true
+    WHERE e.subject = ANY($1::text[]) AND e.verified AND e.problem IS NULL AND e.number IS NOT NULL
+      AND e.addressee <> 'audit'
+    ORDER BY e.message_id, e.broker_time DESC
+) AS taken WHERE coalesce(outcome, 'applied') = 'applied' ORDER BY received_at, incarnation, lane, number
 """
-NOTED = """
-SELECT DISTINCT message_id FROM entry
-WHERE subject = ANY($1::text[]) AND verified AND problem IS NULL AND message_id IS NOT NULL
+#: Up to which number a recipient has taken a stream: of the present incarnation, or of one that it has left.
+THROUGH = """
+SELECT incarnation, urgent_through, ordinary_through FROM receive_state WHERE writer = $1 AND addressee = $2
+UNION ALL SELECT incarnation, urgent_through, ordinary_through FROM incarnation WHERE writer = $1 AND addressee = $2
 """
-OF_DELIVERY = ["causeway.messages_receipted.v1"]
 
 
 #: An act's name, and who did it; None: whose timeline it is, or nobody says.
@@ -120,13 +132,6 @@ class Books:
 
     def __init__(self, databases: dict[str, asyncpg.Connection], kinds: dict[str, str], audit: asyncpg.Connection):
         self.databases, self.kinds, self.audit = databases, kinds, audit
-
-    async def everywhere(self, query: str, *arguments: Any) -> list[tuple[str, asyncpg.Record]]:
-        return [
-            (self.kinds[name], row)
-            for name, each in self.databases.items()
-            for row in await each.fetch(query, *arguments)
-        ]
 
 
 async def expected(books: Books, party: str, subject: str) -> dict[str, Any]:
@@ -143,7 +148,7 @@ async def expected(books: Books, party: str, subject: str) -> dict[str, Any]:
                 ):
                     stands[row["recipient"]] = row["answer"]
                     subjects += [str(row["notice_id"])] if row["notice_id"] else []
-    taken = await books.everywhere(TAKEN, subjects, OF_DELIVERY)
+    taken = [(books.kinds[row["addressee"]], row) for row in await books.audit.fetch(TAKEN, subjects)]
     came = [(kind, row) for kind, row in taken if row["recipient"] == party]
     said = [(kind, row) for kind, row in taken if row["sender"] == party and short(row) in ANSWERS]
     received = once_more([(act(row, kind if not own else ""), row["sender"]) for kind, row in came])
@@ -152,9 +157,17 @@ async def expected(books: Books, party: str, subject: str) -> dict[str, Any]:
         done = own_acts(filed[0], filed[1:], [row for _, row in taken if row["sender"] == party])
     else:
         stands = {None: await state_of(books, party, subject)}
-    noted = {row["message_id"] for row in await books.audit.fetch(NOTED, subjects)}
-    missing = [short(row) for _, row in [*came, *said] if row["message_id"] not in noted]
+    missing = [short(row) for _, row in [*came, *said] if not await is_taken(books, row)]
     return {"received": received, "done": done, "stands": stands, "missing": missing}
+
+
+async def is_taken(books: Books, row: asyncpg.Record) -> bool:
+    """Whether the message's recipient has taken its number, by the recipient's own database."""
+    ends = {
+        each["incarnation"]: (each["urgent_through"], each["ordinary_through"])
+        for each in await books.databases[row["addressee"]].fetch(THROUGH, row["writer"], row["addressee"])
+    }
+    return bool(row["number"] <= (ends.get(row["incarnation"], (0, 0))[row["lane"]] or 0))
 
 
 async def filings(books: Books, subject: str) -> list[asyncpg.Record]:
@@ -229,7 +242,7 @@ async def differences(books: Books, timeline: dict[str, Any]) -> list[str]:
     party, subject = timeline["party"], timeline["subject"]
     entries = [each for each in timeline["entries"] if not each["type"].startswith("clock.")]
     wanted = await expected(books, party, subject)
-    found = [f"audit has no entry of {each}" for each in wanted["missing"]]
+    found = [f"audit has {each}, and its recipient has not taken it" for each in wanted["missing"]]
     shown = [(each["type"], each.get("by")) for each in entries]
     mine = [each for each in shown if each in wanted["done"]]
     theirs = [each for each in shown if each not in mine]
