@@ -2,13 +2,14 @@
 
     python foreign_lists.py < asked.json
 
-Input: {"databases": {instance: url}, "kinds": {instance: kind}, "audit": url, "sample": the referrals that were filed, as JSON
-lines, "lists": {party: {"attention": [row, …], "feedback_due": [row, …]}}, "feedback": {agency: {"accepted",
+Input: {"databases": {instance: url}, "kinds": {instance: kind}, "audit": url, "sample": the referrals that were filed,
+as JSON lines, "lists": {party: {"attention": [row, …], "feedback_due": [row, …]}}, "feedback": {agency: {"accepted",
 "told"}}, "timelines": [{"party", "subject", "listed": ["REASON …", …]}, …]}, the last of the stories. A row that must
 stand there is counted from the other side: what a recipient has answered from the recipient's own table, what became
-of a message from its recipient's exceptions and from what audit heard, what has a child at risk from the file. Prints {"expected", "missing",
-"extra", "by_reason", "accepted", "without_feedback", "unnamed", "rates_differ", "ticks"}; the last: of how many
-referrals all recipients have answered by their own tables, and what hotlines have of what they were sent.
+of a message from its recipient's exceptions and from what audit heard, what has a child at risk from the file. Prints
+{"expected", "missing", "extra", "by_reason", "accepted", "without_feedback", "unnamed", "rates_differ", "ticks"}; the
+last: of how many referrals all recipients have answered by their own tables, and what hotlines have of what they were
+sent.
 """
 
 from __future__ import annotations
