@@ -159,7 +159,7 @@ class TickView(View):
 
 
 class TicksView(View):
-    """The three ticks: accepted, delivered by receipts, acknowledged by the recipients' own acts."""
+    """The three ticks: accepted, delivered, acknowledged by the recipients' own acts."""
 
     accepted: bool
     delivered: TickView

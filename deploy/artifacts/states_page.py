@@ -42,7 +42,7 @@ _HEAD: Final = """# States
 
 Written by `python -m deploy.artifacts` from the rows of `shared/exchange/acts.py`; a test compares. A subject has a
 track for each party that writes to it: its origin's (*offer*) and its recipient's (*answer*). What is shown here is the
-fold of both. Every move that is not listed is refused: `state_forbids` to people, a coded receipt to services. An
+fold of both. Every move that is not listed is refused: `state_forbids` to people, a coded outcome to services. An
 origin checks an answer against its copy of the answer's track, so one that crossed a withdrawal on the way is kept.
 The diagrams leave out acts that move nothing; in the tables these *stay*. The messages are those that one party's
 service sends another's; what audit is told is in [messages.md](messages.md).

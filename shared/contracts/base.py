@@ -149,14 +149,6 @@ PartyId = Annotated[
 InstanceId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$", max_length=32)]
 #: A key of the directory: algorithm and fingerprint, for example `ed25519-` and 32 hexadecimal digits.
 KeyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,24}-[0-9a-f]{32}$", max_length=57)]
-#: Who may send on the wire: a party, or an instance (receipts and facts).
-SenderId = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^([a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?(\.[a-z][a-z0-9-]{0,30}){0,3}|[a-z][a-z0-9_]{0,31})$",
-        max_length=64,
-    ),
-]
 #: A jurisdiction node: country (`NL`), subdivision (`US-CA`, `GB-EAW`) or bloc (`BLOC-EU`).
 Jurisdiction = Annotated[str, StringConstraints(pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?|BLOC-[A-Z]{2,4})$", max_length=9)]
 #: A jurisdiction as a sender wrote it: may be a code nobody knows ("Europe"); the work list catches it.

@@ -271,7 +271,7 @@ def _read_sealed(reading: _Reading, reader: ReadingInstance) -> None:
 
 
 def _guard(reading: _Reading, reader: ReadingInstance) -> None:
-    """Before the edge is looked at: what is parked for its edge's sake has passed the guard."""
+    """Inspect the opened part before the edge: a dead letter with a wrong edge has passed the guard."""
     if reading.sealed is not None:
         limits = limits_of(reading.envelope.attributes.guard, reading.carried)
         check_sealed(reading.sealed, reading.envelope.attributes, limits)

@@ -3,7 +3,7 @@
 A signature proves who said something, not that it is theirs to say. Each cell names a message, the kind of who says it,
 the kind of whom it is said to, and the relation that the speaker must have to what it speaks of. What no cell allows
 has no effect: not at a party, not in audit, not in the accounts. Kinds are checked by `accept` and by audit, before
-anything of the message is believed; relations by whoever knows the subject: a party by its own edges, items and outbox,
+anything of the message is believed; relations by whoever knows the subject: a party by its own edges, items and tracks,
 audit and the accounts by the directory and by what origins have stated.
 """
 

@@ -74,7 +74,7 @@ _OF_ITEMS: Final = NoticeAnsweredClear | NoticeNotOursClear | NoticeReinstatedCl
 class Answered:
     """An edge's answer so far; `detail` holds its codes and times as JSON, no ids of subjects.
 
-    `acts` is the number of the newest act in the recipient's track; those of receipts refused leave gaps.
+    `acts` is the number of the newest act in the recipient's track; those of refused answers leave gaps.
     """
 
     state: AnswerState

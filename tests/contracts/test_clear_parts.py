@@ -14,7 +14,6 @@ from shared.contracts.registry import ALL, MessageType
 IDS = {
     base.PartyId: "a party of the directory",
     base.InstanceId: "an instance of the directory",
-    base.SenderId: "either of them",
     base.Digest: "a digest",
     base.ActorId: "an opaque actor",
     base.ErrorCode: "a code of ours",

@@ -13,9 +13,10 @@ from pydantic_core import to_json
 
 from shared.contracts.passing import CaseCameBackClear, ReferralPassedOnSealed
 from shared.contracts.registry import CASE_CAME_BACK
-from shared.exchange.accept import accept, only_codes_unknown
+from shared.exchange.accept import accept
 from shared.exchange.message import Received
 from shared.exchange.passed import Passable
+from shared.exchange.record_body import only_codes_unknown
 from shared.kernel.errors import Refused
 from shared.vocabulary.agencies import CaseReferReason
 from shared.vocabulary.answers import AnswerState
