@@ -25,18 +25,36 @@ _EPOCH: Final = date(1970, 1, 1)
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 _DAYS_MAX: Final = (date.max - _EPOCH).days
 
-#: The rows of one side, each with the flags of the row that tells whether its subject is withdrawn or erased.
-_ROWS: Final = """
+#: Rows of one side, each with the flags of the row that tells whether its subject is withdrawn or erased. `OFFSET 0`
+#: has each row looked up: without statistics, the planner would join the whole side.
+_WITH_FLAGS: Final = """
 SELECT t.*, coalesce(f.is_withdrawn, false) AS other_withdrawn, coalesce(f.is_erased, false) AS other_erased
-FROM track AS t LEFT JOIN track AS f ON (f.peer, f.side, f.subject) = (t.peer, $3::smallint, t.subject)
+FROM {rows} LEFT JOIN LATERAL (
+    SELECT is_withdrawn, is_erased FROM track AS f
+    WHERE (f.peer, f.side, f.subject) = (t.peer, $3::smallint, t.subject) OFFSET 0
+) AS f ON true ORDER BY t.subject
 """
-_PAGE: Final = f"{_ROWS} WHERE t.peer = $1 AND t.side = $2 AND t.subject > $4 ORDER BY t.subject LIMIT {ROWS_MAX}"
-_OF_DAYS: Final = f"""
-{_ROWS} JOIN unnest($4::uuid[], $5::uuid[]) AS days (first, next) ON t.subject >= days.first AND t.subject < days.next
-WHERE t.peer = $1 AND t.side = $2
+_PAGE: Final = _WITH_FLAGS.format(
+    rows="""(
+    SELECT * FROM track WHERE peer = $1 AND side = $2 AND subject > $4 ORDER BY subject LIMIT $5
+) AS t"""
+)
+_OF_DAYS: Final = _WITH_FLAGS.format(
+    rows="""unnest($4::uuid[], $5::uuid[]) AS days (first, next) CROSS JOIN LATERAL (
+    SELECT * FROM track AS t
+    WHERE t.peer = $1 AND t.side = $2 AND t.subject >= days.first AND t.subject < days.next OFFSET 0
+) AS t"""
+)
+_OF_SUBJECTS: Final = _WITH_FLAGS.format(
+    rows="""unnest($4::uuid[]) AS asked (subject) CROSS JOIN LATERAL (
+    SELECT * FROM track AS t WHERE t.peer = $1 AND t.side = $2 AND t.subject = asked.subject OFFSET 0
+) AS t"""
+)
+_AT_ANY_PEER: Final = """
+SELECT t.* FROM unnest($3::text[]) AS peers (peer) CROSS JOIN LATERAL (
+    SELECT * FROM track AS t WHERE t.peer = peers.peer AND t.side = $1 AND t.subject = $2 OFFSET 0
+) AS t
 """
-_OF_SUBJECTS: Final = f"{_ROWS} WHERE t.peer = $1 AND t.side = $2 AND t.subject = ANY($4::uuid[])"
-_AT_ANY_PEER: Final = "SELECT * FROM track WHERE side = $1 AND subject = $2 AND peer = ANY($3::text[])"
 _PEERS: Final = "SELECT peer FROM stream_pair"
 _WITHDRAW: Final = """
 UPDATE track SET is_withdrawn = true, acts = '{}' WHERE peer = $1 AND side = $2 AND subject = ANY($3::uuid[])
@@ -215,7 +233,7 @@ class PartySubjects:
         """Yield the rows of one side by subject, from the first day that is not closed."""
         after = uuid_of(_first_of(max(self._today - timedelta(days=OPEN_DAYS), _EPOCH)).int - 1)
         while True:
-            rows = await self._driver.fetch(_PAGE, peer, side, _flags_of(side), after)
+            rows = await self._driver.fetch(_PAGE, peer, side, _flags_of(side), after, ROWS_MAX)
             for each in self._read(rows, is_kept=False):
                 yield each
             if len(rows) < ROWS_MAX:

@@ -19,7 +19,7 @@ from shared.messaging.tracks import track_of
 from shared.runtime.database.journal import Forgotten
 from shared.runtime.database.transactions import gather
 from shared.runtime.delivery.sending import send
-from shared.runtime.delivery.subjects import PartySubjects
+from shared.runtime.delivery.subjects import ROWS_MAX, PartySubjects
 from shared.runtime.delivery.tracks import TrackSide
 from tests.shared.runtime.delivery.sites import NotedTracks
 from tests.support.builders import HOTLINE, POLICE, draft, withdrawal
@@ -268,3 +268,21 @@ async def test_an_erasure_ends_the_exceptions_of_its_subject(hotline: Site, agen
     assert await agencies.exceptions() == []
     await exchange(hotline, agencies)
     assert cast(Applied, hotline.handler).settlements[-1].code == Refusal.ERASED
+
+
+async def test_many_tracks_are_stated_in_pages_without_statistics_of_the_table(hotline: Site) -> None:
+    count = 2 * ROWS_MAX + 7
+    now = hotline.clock.now()
+    low = id_of_time(now - timedelta(days=2)).int
+    subjects = [UUID(int=low + number * (1 << 72)) for number in range(count)]
+    async with hotline.database.transaction() as session:
+        await session.driver.execute(
+            "INSERT INTO track (peer, side, subject, item, owner, other, acts)"
+            " SELECT 'industry', side, subject, subject, 'a', 'b', ARRAY[subject]"
+            " FROM unnest($1::uuid[]) AS subject, unnest(ARRAY[0, 2]) AS side",
+            subjects,
+        )
+        of = hotline.subjects(session)
+        held = await of.list_held_days(Side.HELD, "industry")
+        assert sum(each.holding_count for each in held) == count
+        assert await of.list_own_days(Side.HELD, "industry") == held
