@@ -57,7 +57,7 @@ SELECT t.* FROM unnest($3::text[]) AS peers (peer) CROSS JOIN LATERAL (
 """
 _PEERS: Final = "SELECT peer FROM stream_pair"
 _WITHDRAW: Final = """
-UPDATE track SET is_withdrawn = true, acts = '{}' WHERE peer = $1 AND side = $2 AND subject = ANY($3::uuid[])
+UPDATE track SET is_withdrawn = true WHERE peer = $1 AND side = $2 AND subject = ANY($3::uuid[])
 """
 _NOTE_ERASED: Final = """
 UPDATE track SET is_erased = true, acts = '{}' WHERE peer = $1 AND side = $2 AND subject = ANY($3::uuid[])

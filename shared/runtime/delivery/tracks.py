@@ -108,10 +108,11 @@ _NOTE: Final = Statement(
 INSERT INTO track AS t ({changes.names}) SELECT {changes.values} FROM {changes.ordered} ORDER BY changes.position
 ON CONFLICT (peer, side, subject) DO UPDATE SET
     is_withdrawn = t.is_withdrawn OR excluded.is_withdrawn,
-    acts = CASE WHEN t.is_withdrawn OR t.is_erased OR excluded.is_withdrawn THEN '{{}}'::uuid[]
+    acts = CASE WHEN t.is_erased OR t.side = {held} AND (t.is_withdrawn OR excluded.is_withdrawn) THEN '{{}}'::uuid[]
            ELSE t.acts || ARRAY(SELECT new FROM unnest(excluded.acts) AS new WHERE new <> ALL (t.acts)) END
 """,
     changes=_CHANGE,
+    held="smallint",
 )
 #: `OFFSET 0` has each key looked up.
 _LOAD: Final = Statement(
@@ -157,11 +158,8 @@ async def note_tracks(driver: asyncpg.Connection, changes: Iterable[TrackChange]
     ordered = sorted(changes, key=lambda each: each.key)
     if not ordered:
         return
-    rows = [
-        _Change(*each.key, each.item, each.owner, each.other, _texts(each.acts, each.is_withdrawn), each.is_withdrawn)
-        for each in ordered
-    ]
-    await driver.execute(*_NOTE.bind(changes=_CHANGE.rows(rows)))
+    rows = [_Change(*each.key, each.item, each.owner, each.other, _texts(each), each.is_withdrawn) for each in ordered]
+    await driver.execute(*_NOTE.bind(changes=_CHANGE.rows(rows), held=TrackSide.HELD))
 
 
 async def load_tracks(driver: asyncpg.Connection, keys: Collection[TrackKey]) -> dict[TrackKey, TrackRow]:
@@ -238,5 +236,7 @@ def read_row(row: Mapping[str, Any]) -> tuple[TrackKey, TrackRow]:
     return TrackKey(found.peer, side, found.subject), found
 
 
-def _texts(acts: Iterable[UUID], is_withdrawn: bool) -> tuple[str, ...]:
-    return () if is_withdrawn else tuple(map(str, acts))
+def _texts(change: TrackChange) -> tuple[str, ...]:
+    """Return the acts as text. A tombstone has none; the owner keeps those of a withdrawn subject."""
+    is_tombstone = change.is_withdrawn and change.key.side is TrackSide.HELD
+    return () if is_tombstone else tuple(map(str, change.acts))

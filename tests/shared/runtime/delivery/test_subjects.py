@@ -14,6 +14,8 @@ from shared.exchange.message import Draft
 from shared.kernel.ids import uuid4, uuid7
 from shared.messaging.exceptions import OutcomeKind, Refusal
 from shared.messaging.ports import DayDigest, OperatorKind, OwnTrack, Side
+from shared.messaging.reactions import Actions
+from shared.messaging.resync import HoldingsPart, SideDay, compare_part
 from shared.messaging.streams import Lane, Place
 from shared.messaging.tracks import track_of
 from shared.runtime.database.journal import Forgotten
@@ -213,6 +215,24 @@ async def test_answers_that_are_lacking_there_are_on_the_operators_list(
         track(offer),
         UUID(str(answer.clear["act"])),
     )
+
+
+async def test_a_peer_that_was_restored_to_before_a_withdrawal_is_told_it_again_and_nothing_is_listed(
+    hotline: Site, agencies: Site, here: World
+) -> None:
+    offer = here.offered(POLICE)
+    await send_from(hotline, offer)
+    await exchange(hotline, agencies)
+    await send_from(hotline, taken_back(offer))
+    await hotline.relay(AGENCIES)  # taken, and lost with the peer's database
+    day = next(iter(await digests(hotline, "list_own_days", Side.HELD, AGENCIES))).day
+    async with agencies.database.transaction() as session:
+        rows = await agencies.subjects(session).list_held(Side.HELD, "hotline", days=[day])
+    async with hotline.database.transaction() as session:
+        own = await hotline.subjects(session).list_own(Side.HELD, AGENCIES, days=[day])
+    actions = Actions(AGENCIES)
+    compare_part(actions, HoldingsPart(SideDay(Side.HELD, day), tuple(rows)), own)
+    assert (list(actions.withdrawals), list(actions.lines)) == ([track(offer)], [])
 
 
 async def test_days_are_those_of_ids_and_are_closed_after_ten_years(hotline: Site, here: World) -> None:
