@@ -445,7 +445,7 @@ CREATE TABLE entry (
     key_id text,
     signature bytea,
     tree_size integer,
-    leaf_position integer,
+    leaf_position bigint,
     path bytea,
     salt bytea,
     kept_at timestamptz NOT NULL DEFAULT now(),
