@@ -7,12 +7,12 @@ and its note repeats the append with the same bytes; readers drop the second.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 from shared.envelope.keys import SigningKey
 from shared.exchange.topics import AUDIT
@@ -55,7 +55,7 @@ class RelayOptions:
 class _Turn:
     """Work that one task does at a time, with a back-off of its own. `waits_for`: the code of the present failure."""
 
-    def __init__(self, name: str, work: Callable[[], Coroutine[Any, Any, bool]], options: RelayOptions) -> None:
+    def __init__(self, name: str, work: Callable[[], Awaitable[bool]], options: RelayOptions) -> None:
         """`work` returns whether there may be more of it."""
         self._name = name
         self._work = work
@@ -204,7 +204,7 @@ class StreamRelay:
     def _wake_turn(self, kind: str, peer: str, lane: Lane) -> None:
         turn = self._turns.get((kind, peer, lane))
         if turn is None:
-            works: dict[str, Callable[[], Coroutine[Any, Any, bool]]] = {
+            works: dict[str, Callable[[], Awaitable[bool]]] = {
                 "stream": lambda: self.append_next(peer, lane),
                 "copy": lambda: self.copy_next(peer, lane),
                 "ack": lambda: self.append_ack(peer),

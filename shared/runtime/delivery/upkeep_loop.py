@@ -109,14 +109,14 @@ class UpkeepLoop:
 
     async def _tend_pair(self, peer: str) -> None:
         """Tend a pair until all messages of its former incarnations are carried."""
-        while True:
+        has_sources = True
+        while has_sources:
             async with self._scopes.open() as scope:
                 await tend_pair(scope, peer)
             self._wake()
             async with self._scopes.read() as tx:
                 outgoing = (await tx.load_outgoing([peer], lock=False)).get(peer)
-            if outgoing is None or not outgoing.sources:
-                return
+            has_sources = outgoing is not None and bool(outgoing.sources)
 
     async def retry_waiting(self) -> None:
         """Try messages again that waited for a document, a place or a release: once after each change of the law."""

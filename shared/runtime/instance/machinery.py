@@ -330,12 +330,18 @@ async def build_machinery(
         instance, settings, clock, database, keys, shelf, feed, api_keys, budgets, numberer, tracks=tracks
     )
     database.last_step = machinery.streams.last_step
+    await _begin(machinery, erases)
+    return machinery
+
+
+async def _begin(machinery: Machinery, erases: Mapping[str, str]) -> None:
+    """Check the database, do again what ended before a restore, and load the documents. Raises `Refused`."""
+    database, clock = machinery.database, machinery.clock
     await wait_for_database(database)
     try:
-        await refuse_strange_database(database, whose=instance)
-        await hold(database, Journal(settings.erasures_journal()), erases, clock=clock)
+        await refuse_strange_database(database, whose=machinery.instance)
+        await hold(database, Journal(machinery.settings.erasures_journal()), erases, clock=clock)
     except Refused:
         await database.close()
         raise
-    await feed.load()
-    return machinery
+    await machinery.feed.load()
