@@ -61,8 +61,8 @@ class NoTracks:
 class InstanceStreams:
     """The streams of one instance over its database, keys and documents. `wake` is called after each commit.
 
-    `lateness`: the reason why the documents here cannot be trusted, or "". `kept_bytes_max`: the bound of the bytes that
-    are kept for absent readers. Its methods raise `Unavailable` before there is a directory.
+    `lateness`: the reason why the documents here cannot be trusted, or "". `kept_bytes_max`: bytes that are kept for
+    absent readers. Its methods raise `Unavailable` before there is a directory.
     """
 
     instance: str
