@@ -25,7 +25,8 @@ from tests.support.exchange_world import SINCE, world
 
 def machinery(clock: ManualClock) -> Machinery:
     """As much of it as is asked about its parts: no database, no broker, no documents."""
-    nothing, settings = cast(Any, None), cast(Any, SimpleNamespace(hold_hours=Hours, kafka_access=None, kept_bytes_max=2**30))
+    nothing = cast(Any, None)
+    settings = cast(Any, SimpleNamespace(hold_hours=Hours, kafka_access=None, kept_bytes_max=2**30))
     database = cast(Any, SimpleNamespace(session_number=0))
     return Machinery("hotline", settings, clock, database, nothing, DocumentShelf(), nothing, nothing, nothing, nothing)
 
