@@ -14,7 +14,7 @@ from deploy.serve import serve
 from shared.messaging import relay
 from shared.messaging.streams import Lane
 from shared.runtime.delivery.loops import StreamRelay
-from shared.runtime.instance import machinery
+from shared.runtime.instance import streams
 
 _DONE = """
 UPDATE stream SET sent = $3, acked = $3, audit_acked = $3, kept_above = $3, kept_chain = $4, moved_at = now()
@@ -57,7 +57,8 @@ def main() -> int:
     arguments.add_argument("--only", action="append", default=[])
     given = arguments.parse_args()
 
-    setattr(machinery, "StreamRelay", ForgetfulRelay)  # noqa: B010 - the wiring is not meant to be changed
+    assert streams.StreamRelay is StreamRelay
+    setattr(streams, "StreamRelay", ForgetfulRelay)  # noqa: B010 - the wiring is not meant to be changed
     return serve(given.kind, given.instance, given.only)
 
 
