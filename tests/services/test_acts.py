@@ -170,7 +170,7 @@ def examples(act: Act) -> list[Contract]:
     assert act.message is not None
     folder: Path = EXAMPLES / f"{act.message.name}.v{act.message.version}"
     values = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("accepted-*.json"))]
-    return [act.message.clear.model_validate(value["clear"]) for value in values]
+    return [act.message.clear.model_validate(value) for value in values]
 
 
 def an_item(subject: UUID, party: str) -> Item:
