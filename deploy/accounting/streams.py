@@ -187,9 +187,8 @@ class StreamCheck:
             yield self._missing(taken)
 
     def _missing(self, last: int) -> Difference:
-        first = self._number + 1
-        span = str(first) if first == last else f"{first}-{last}"
-        return Difference("II", "delivered, not in audit's log", f"{self.stream} #{span}", self._instances())
+        where = _span(self.stream, self._number + 1, last)
+        return Difference("II", "delivered, not in audit's log", where, self._instances())
 
     def _is_invented(self, number: int) -> bool:
         if self._sent is not None:
@@ -272,11 +271,11 @@ class Streams:
             taken = self.sides.taken.get(stream, End(0, b""))
             instances = stream.writer, stream.addressee
             if taken.through > sent.last:
-                span = f"{sent.last + 1}-{taken.through}"
-                yield Difference("II", "taken by its recipient, unknown to its writer", f"{stream} #{span}", instances)
+                where = _span(stream, sent.last + 1, taken.through)
+                yield Difference("II", "taken by its recipient, unknown to its writer", where, instances)
             if sent.acked > taken.through:
-                span = f"{taken.through + 1}-{sent.acked}"
-                yield Difference("II", "acknowledged, and not taken by its recipient", f"{stream} #{span}", instances)
+                where = _span(stream, taken.through + 1, sent.acked)
+                yield Difference("II", "acknowledged, and not taken by its recipient", where, instances)
 
     def totals(self) -> dict[str, int]:
         """Return the terms of the equation over all streams."""
@@ -307,6 +306,11 @@ class Streams:
     def seals(self) -> Mapping[Stream, SealedStream]:
         """Return what need not be read again if nothing differs."""
         return {check.stream: check.seal for check in self.checks if check.seal.number}
+
+
+def _span(stream: Stream, first: int, last: int) -> str:
+    """Numbers of a stream as a difference names them."""
+    return f"{stream} #{first}" if first == last else f"{stream} #{first}-{last}"
 
 
 def is_party(name: str) -> bool:

@@ -213,7 +213,7 @@ def _move_exception(exchange: Exchange) -> None:
         ),
         (_invent_number, {"audit has a number that its writer never gave"}, "#4"),
         (_invent_twice, {"audit has two entries under one number"}, "#3"),
-        (_forget_taken, {"acknowledged, and not taken by its recipient"}, "#3-3"),
+        (_forget_taken, {"acknowledged, and not taken by its recipient"}, "#3"),
         (
             _take_more,
             {"taken by its recipient, unknown to its writer", "audit has a number that its writer never gave"},

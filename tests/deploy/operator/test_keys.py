@@ -82,8 +82,8 @@ async def test_the_keys_of_an_instance_are_rotated_as_the_runbook_says(
         assert ended.code == 0, ended.err
         return ended.json
 
-    parked = "SELECT count(*) FROM inbox WHERE outcome = 'parked'"
-    before = await exchange.count_as_accountant("law_enforcement", parked)
+    dead = "SELECT count(*) FROM exception_account WHERE outcome = 'dead'"
+    before = await exchange.count_as_accountant("law_enforcement", dead)
     made = [await asyncio.to_thread(operator, "key", "make", "hotline", use) for use in ("sign", "seal")]
     await restarted(exchange)  # it opens with the new key, and still signs with the old one
     directory = json.loads((exchange.state / "directory.json").read_text())
@@ -103,7 +103,7 @@ async def test_the_keys_of_an_instance_are_rotated_as_the_runbook_says(
         shown = await client.show(filed.referral_id)
     assert shown.ticks is not None
     assert (shown.ticks.delivered.done, shown.ticks.delivered.of) == (3, 3)
-    assert await exchange.count_as_accountant("law_enforcement", parked) == before
+    assert await exchange.count_as_accountant("law_enforcement", dead) == before
     await exchange.until_audited()
     async with exchange.client("auditor.example") as auditor:
         flow = await auditor.flow(filed.referral_id, purpose="a test of the rotation")
