@@ -30,7 +30,7 @@ class _SegmentRow:
     content: bytes
 
 
-SEGMENT: Final[Columns[Any]] = Columns.of(_SegmentRow, lane="smallint", count="integer")
+SEGMENT: Final[Columns[Any]] = Columns.of(_SegmentRow, lane="smallint")
 
 #: The first row may begin below the number. Not more rows than messages are looked at: no row has none.
 _LIST: Final = """

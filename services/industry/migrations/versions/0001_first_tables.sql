@@ -35,7 +35,7 @@ CREATE TABLE stream_pair (
     recipient_heard_at timestamptz,
     audit_heard_at timestamptz,
     is_limited boolean NOT NULL,
-    source_count integer NOT NULL
+    source_count bigint NOT NULL
 ) WITH (fillfactor = 30);
 COMMENT ON TABLE stream_pair IS 'Retention: one row a peer, as long as the peer is in the directory.';
 
@@ -64,7 +64,7 @@ COMMENT ON TABLE stream IS 'Retention: two rows a peer, as long as the peer is i
 -- Former incarnations of a pair while their messages are carried into the present one, in this order.
 CREATE TABLE stream_source (
     peer text NOT NULL,
-    position integer NOT NULL,
+    position bigint NOT NULL,
     incarnation uuid NOT NULL,
     urgent_carried bigint NOT NULL,
     urgent_last bigint NOT NULL,
@@ -86,7 +86,7 @@ CREATE TABLE segment (
     incarnation uuid NOT NULL,
     lane smallint NOT NULL,
     first bigint NOT NULL,
-    count integer NOT NULL,
+    count bigint NOT NULL,
     chain_before bytea NOT NULL,
     message_ids bytea NOT NULL,
     digests bytea NOT NULL,
@@ -127,7 +127,7 @@ CREATE TABLE receive_state (
     is_urgent boolean NOT NULL,
     echo uuid,
     acked_at timestamptz,
-    closed_count integer NOT NULL,
+    closed_count bigint NOT NULL,
     revision bigint NOT NULL,
     PRIMARY KEY (writer, addressee)
 ) WITH (fillfactor = 30);
@@ -201,6 +201,7 @@ COMMENT ON TABLE resync_state IS 'Retention: one row a peer, as long as the peer
 
 -- What a person must look at: each line once.
 CREATE TABLE operator_line (
+    line_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind text NOT NULL,
     peer text NOT NULL,
     subject uuid,
@@ -218,7 +219,7 @@ CREATE TABLE proof (
     incarnation uuid NOT NULL,
     lane smallint NOT NULL,
     first bigint NOT NULL,
-    count integer NOT NULL,
+    count bigint NOT NULL,
     packed bytea NOT NULL,
     PRIMARY KEY (writer, incarnation, lane, first)
 );

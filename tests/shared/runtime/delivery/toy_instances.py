@@ -186,7 +186,9 @@ class Toy:
     async def restore_tables(self) -> None:
         """Have the tables as they were saved, and end all sessions, as a restore does."""
         for table in MESSAGING:
-            await self.as_owner(f"TRUNCATE {table}; INSERT INTO {table} SELECT * FROM saved_{table}")
+            await self.as_owner(
+                f"TRUNCATE {table}; INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM saved_{table}"
+            )
         await self.as_owner("TRUNCATE toy; INSERT INTO toy OVERRIDING SYSTEM VALUE SELECT * FROM saved_toy")
         await self.end_sessions()
 
