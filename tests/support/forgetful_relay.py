@@ -1,4 +1,4 @@
-"""A broken relay, for a negative control: it forgets each message before the broker has answered for it.
+"""A broken relay, for a negative control: it forgets what the broker has not answered for.
 
     python -m tests.support.forgetful_relay KIND --instance NAME [--only PART] …
 
@@ -11,6 +11,7 @@ import argparse
 import sys
 
 from deploy.serve import serve
+from shared.kernel.errors import Unavailable
 from shared.messaging import relay
 from shared.messaging.streams import Lane
 from shared.runtime.delivery.loops import StreamRelay
@@ -28,13 +29,19 @@ _FORGET = (
 
 
 class ForgetfulRelay(StreamRelay):
-    """Notes messages as taken by all readers, and deletes them, as it reads them: nothing is left to send again."""
+    """Notes messages as taken by all readers, and deletes them, if the broker does not answer: none is sent again."""
 
     async def append_next(self, peer: str, lane: Lane) -> bool:
         async with self._scopes.read() as tx:
             batch = await relay.load_next(tx, peer, lane)
-        if batch is None:
-            return False
+        try:
+            return await super().append_next(peer, lane)
+        except Unavailable:
+            if batch is not None:
+                await self._forget(peer, lane, batch)
+            raise
+
+    async def _forget(self, peer: str, lane: Lane, batch: relay.Append) -> None:
         last = batch.records[-1]
         subjects = [
             message.subject
@@ -46,8 +53,6 @@ class ForgetfulRelay(StreamRelay):
             await session.driver.execute(_DONE, peer, int(lane), last.place.number, chain)
             await session.driver.execute(_FORGET[0], peer, int(lane), last.place.number)
             await session.driver.execute(_FORGET[1], peer, subjects)
-        await relay.append(self._log, self._watch, batch)
-        return True
 
 
 def main() -> int:
