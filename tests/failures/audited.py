@@ -52,7 +52,7 @@ class Audited:
     healed_s: float
     #: From the making of a topic until audit has its first record.
     new_topic_s: float
-    #: Messages in the forbidden topic that audit had before the right was given back.
+    #: Messages that audit had from the forbidden topic before the right was given back. Copies come another way.
     read_while_shut: int
 
     def lines(self) -> Iterator[str]:
@@ -84,7 +84,7 @@ async def audited(exchange: Exchange) -> Audited:
             others_s = await _seconds_until(lambda: _has_all(exchange, others))
             # What its inbox holds is applied: audit could have read it too.
             await exchange.until_quiet()
-            read = await driver_audit.count_audited_messages(exchange, theirs)
+            read = await driver_audit.count_audited_messages(exchange, theirs, topic=TOPIC)
         healed_s = await _seconds_until(lambda: _has_all(exchange, theirs))
         await _seconds_until(lambda: _stands(exchange, "reading"))
     return Audited(named_s, others_s, healed_s, await _new_topic(exchange), read)

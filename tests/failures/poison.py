@@ -75,7 +75,7 @@ class Poisoned:
     def kept(self, ratio_max: float) -> bool:
         """Whether the honest were as quick, none of theirs is missing, and the rows of poison are few."""
         whole = self.honest_delivered == self.honest_posted and self.audited_records == self.written // 2
-        few = self.waiting_rows <= self.written // 2 and 0 < self.audited_rows <= JUNK_ROWS_MAX
+        few = 0 < self.waiting_rows <= self.written // 2 and 0 < self.audited_rows <= JUNK_ROWS_MAX
         return whole and few and self.ratio <= ratio_max
 
 
@@ -138,9 +138,14 @@ async def _write(exchange: Exchange, poison: list[list[Written]]) -> None:
 
 
 async def _all_met(exchange: Exchange, count: int) -> bool:
+    """Whether audit has met all junk, and the victim some of what names policies that nobody has.
+
+    Once it acknowledges numbers that the attacker's own instance never gave, that begins its streams anew: what is
+    forged further in the old ones is dropped.
+    """
     audited = await driver_audit.count_audited_unreadable_records(exchange, TOPIC)
     waiting = (await delivery.count_exceptions(exchange, VICTIM, writer=ATTACKER)).total()
-    return bool(min(waiting, audited["records"]) >= count)
+    return bool(waiting and audited["records"] >= count)
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""The broker away, and the broker's disk gone: intake goes on, and whatever was not receipted is sent again."""
+"""The broker away, and the broker's disk gone: intake goes on, and whatever was not acknowledged is sent again."""
 
 from __future__ import annotations
 

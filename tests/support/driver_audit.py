@@ -26,9 +26,13 @@ class StreamKey(NamedTuple):
 Span = tuple[int, int]
 
 
-async def count_audited_messages(exchange: Exchange, messages: Sequence[UUID]) -> int:
-    query = "SELECT count(DISTINCT message_id) FROM entry WHERE message_id = ANY($1::uuid[])"
-    return int(await read_value(exchange, "audit", query, list(messages)))
+async def count_audited_messages(exchange: Exchange, messages: Sequence[UUID], *, topic: str | None = None) -> int:
+    """Count those of the messages that audit has, read in this topic if one is given."""
+    query = """
+    SELECT count(DISTINCT message_id) FROM entry
+    WHERE message_id = ANY($1::uuid[]) AND ($2::text IS NULL OR topic = $2)
+    """
+    return int(await read_value(exchange, "audit", query, list(messages), topic))
 
 
 async def list_audit_problems(exchange: Exchange, topic: str) -> list[str | None]:
