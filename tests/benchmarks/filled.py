@@ -306,9 +306,8 @@ def _of_origin(rows: int, half: int) -> Iterator[Question]:
         for most, (kind, asked) in product((0, 1), _ATTENTION.items()):
             yield from _waiting(f"{kind} that need a person, to {most},", asked, party, most)
     yield Question("one referral", referrals._ONE, (one,), _reading(BIG), 4)
-    # Of what was settled each month is looked into; the planner reads a month of a few pages in whichever way.
     yield Question("what was answered to it", referrals._ANSWERS, (one,), _reading(BIG), 50)
-    yield Question("its edges", referrals._EDGES, (one,), _reading(BIG), 1000)
+    yield Question("its edges", referrals._EDGES, (one,), _reading(BIG), 50)
     yield Question("who was told", referrals._TOLD, (one,), _reading(BIG), 8)
     ids = [subject(n, rows) for n in range(half, half + 500)]
     yield Question("edges that 500 answers are about", edges._ANSWERABLE, (ids,), _APPLYING, 4000, batch=True)

@@ -90,7 +90,7 @@ _TAKE_BACK: Final = """
 UPDATE edge SET taken_back = true, again_at = NULL, missing = false, unread = false WHERE edge_id = ANY($1::uuid[])
 """
 _MARK: Final = """
-UPDATE edge AS e SET withdrawal_id = a.withdrawal_id
+UPDATE edge AS e SET withdrawal_id = a.withdrawal_id, withdrawal_receipt = NULL
 FROM unnest($1::uuid[], $2::uuid[]) AS a (edge_id, withdrawal_id) WHERE e.edge_id = a.edge_id
 """
 _REVISIONS: Final = """

@@ -100,7 +100,7 @@ FROM edge AS e, unnest(e.instances_before || e.instance) AS at (instance)
 WHERE e.referral_id = $1 AND e.state IN ('emitted', 'referred') ORDER BY 1, 2, 3
 """
 _MARK = """
-UPDATE edge AS e SET withdrawal_id = a.withdrawal_id
+UPDATE edge AS e SET withdrawal_id = a.withdrawal_id, withdrawal_receipt = NULL
 FROM unnest($2::uuid[], $3::text[], $4::uuid[]) AS a(withdrawal_id, recipient, notice_id)
 WHERE e.referral_id = $1 AND e.state IN ('emitted', 'referred')
   AND e.recipient = a.recipient AND e.notice_id IS NOT DISTINCT FROM a.notice_id
