@@ -17,13 +17,12 @@ texts.
 from __future__ import annotations
 
 import json
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
-from uuid import UUID
 
 from deploy.directory.approval import approve_document, document_body, sign_beat
 from deploy.directory.build import sample_directory
@@ -52,16 +51,12 @@ from shared.exchange.compose import Acceptor, Addressing, compose
 from shared.exchange.evidence import Witness
 from shared.exchange.message import Draft, Record
 from shared.exchange.reads import own_reads
-from shared.exchange.senders import SigningKeys
 from shared.guard.edition import EDITIONS, edition, own
 from shared.kernel.canonical import canonical_json, digest
-from shared.kernel.clock import ManualClock, parse_rfc3339, rfc3339
-from shared.kernel.errors import Defect, Refused
+from shared.kernel.clock import ManualClock
+from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid7
-from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
 from shared.messaging.placement import KIND, PROOF
-from shared.messaging.segments import RecordBytes
-from shared.messaging.streams import Lane, Pair, extend_chain
 from shared.routing.documents import ApproverKey
 from shared.routing.engine import ENGINE
 from shared.runtime.delivery.judgement import read_edge
@@ -71,12 +66,12 @@ from shared.vocabulary.edition import codes_of_editions, editions
 from shared.vocabulary.routing import PartyKind
 from tests.contracts.at_rest import stored
 from tests.contracts.charges import charges
+from tests.contracts.golden_record import OFFSET, Golden, pretty
 from tests.contracts.pledged import pledged
 from tests.contracts.published import read
 from tests.support.builders import AT, HOTLINE, POLICE, PROVIDER
 from tests.support.exchange_world import SINCE, Keys, World, public_key
 from tests.support.passing import genuine
-from tests.support.wire_records import Written, accepted
 
 GOLDEN: Final = Path(__file__).parents[2] / "shared/contracts/golden"
 EXAMPLES: Final = GOLDEN.parent / "examples"
@@ -108,84 +103,8 @@ _SEALED: Final[Mapping[MessageType, dict[str, Any]]] = {
 #: member is where it is left out says that.
 _NAMED: Final = frozenset({"properties", "$defs"})
 _EXPLAINS: Final = frozenset({"title", "description", "$comment", "examples"})
-#: The id of every topic of this installation, and where each golden record lies in its own.
-TOPIC_ID, OFFSET = UUID(int=0), 7
 #: The operator's online key, and who approves documents: named beside the instances.
 BEAT, APPROVERS = "beat", ("hotline", "audit")
-
-
-@dataclass(frozen=True, slots=True)
-class Golden:
-    """A golden record: as Kafka holds it, what its recipient's instance reads in it, and what audit reads.
-
-    `proof` is the value of the proof record right before it. `reads` is None of what goes to audit alone.
-    """
-
-    written: Written
-    proof: bytes
-    offset: int
-    broker_time: datetime
-    reads: Mapping[str, Any] | None
-    audited: Mapping[str, Any]
-
-    @classmethod
-    def load(cls, file: Path) -> Golden:
-        kept = read(file)
-        record = RecordBytes(
-            kept["key"].encode(),
-            tuple((name, b64decode(text)) for name, text in kept["headers"]),
-            b64decode(kept["value"]),
-        )
-        written = Written(Pair(kept["writer"], kept["addressee"]), Lane(kept["partition"]), record)
-        where = kept["offset"], parse_rfc3339(kept["broker_time"])
-        return cls(written, b64decode(kept["proof"]), *where, kept["reads"], kept["audited"])
-
-    def text(self) -> bytes:
-        pair, lane, record = self.written
-        return _pretty(
-            {
-                "writer": pair.writer,
-                "addressee": pair.addressee,
-                "partition": int(lane),
-                "offset": self.offset,
-                "broker_time": rfc3339(self.broker_time),
-                "proof": b64encode(self.proof).decode(),
-                "key": record.key.decode(),
-                "headers": [[name, b64encode(text).decode()] for name, text in record.headers],
-                "value": b64encode(record.value).decode(),
-                "reads": self.reads,
-                "audited": self.audited,
-            }
-        )
-
-    def with_value(self, value: bytes) -> Golden:
-        """The record with another value, which nobody has proven."""
-        return replace(self, written=self.written._replace(record=self.written.record._replace(value=value)))
-
-    def observed(self, here: World) -> Observed:
-        """The record as audit keeps it: what its proof record proves of it, or the code of why it proves nothing."""
-        pair, lane, record = self.written
-        keys = SigningKeys(here.shelf.directories, ManualClock(here.at))
-        before = RawRecord(TOPIC_ID, self.offset - 1, self.broker_time, ((KIND, PROOF),), self.proof)
-        raw = RawRecord(TOPIC_ID, self.offset, self.broker_time, record.headers, record.value)
-        [_, found] = PartitionVerifier(pair, lane, keys).verify([before, raw])
-        if not isinstance(found, PlacedMessage):
-            code = getattr(found, "code", None) or "proof_missing"
-            bare = Record(
-                self.written.topic, int(lane), self.offset, self.broker_time, record.key, raw.headers, raw.value
-            )
-            return Observed(replace(bare, topic_id=TOPIC_ID), pair, code=code)
-        taken = found.proven.digests[: found.place.number - found.proven.first + 1]
-        return Observed(
-            accepted(found, self.written), pair, found.place, extend_chain(found.proven.chain_before, taken)
-        )
-
-    def record(self, here: World) -> Record:
-        """The record as `accept` gets it. Raises `Refused` where its proof record does not prove it."""
-        observed = self.observed(here)
-        if observed.code is not None:
-            raise Refused(observed.code)
-        return observed.record
 
 
 def reads(here: World, record: Record) -> dict[str, Any] | None:
@@ -253,7 +172,7 @@ def write_missing(folder: Path) -> list[Path]:
     """Write what is not there yet; the files that are new."""
     # First of all, because the records of an unheard recipient are written by it.
     wanted: dict[Path, Callable[[], bytes]] = {
-        folder / "reads.json": lambda: _pretty(own_reads().model_dump(mode="json"))
+        folder / "reads.json": lambda: pretty(own_reads().model_dump(mode="json"))
     }
     if not (folder / "keys.json").exists():
         for name, text in _new_installation().items():
@@ -261,7 +180,7 @@ def write_missing(folder: Path) -> list[Path]:
     new = _written(wanted)
     here = installation(folder)
     records = {record_file(message, folder): lambda m=message: _record(here, m).text() for message in ALL}
-    kept = _kept(here, folder) | _listed() | _schemas() | {"pledged/1.json": lambda: _pretty(pledged())}
+    kept = _kept(here, folder) | _listed() | _schemas() | {"pledged/1.json": lambda: pretty(pledged())}
     return new + _written(records | {folder / name: text for name, text in kept.items()})
 
 
@@ -290,7 +209,7 @@ def _new_installation() -> dict[str, bytes]:
         for name, each in keys.items()
     }
     return {
-        "keys.json": _pretty(secret | {BEAT: {"signing": beat.secret_text()}}),
+        "keys.json": pretty(secret | {BEAT: {"signing": beat.secret_text()}}),
         "beat.json": canonical_json(sign_beat(said, beat).model_dump(mode="json")),
         **{f"{kind}.json": body for kind, body in documents.items()},
         **{
@@ -361,16 +280,16 @@ def _kept(here: World, folder: Path) -> dict[str, Callable[[], bytes]]:
 
     def acceptance() -> bytes:
         acceptor = Acceptor("hotline", here.keys["hotline"].signing, edition(), merge_delay_s=60)
-        return _pretty(acceptor.accept(uuid7(), HOTLINE, body_sha256=digest(b"{}"), at=here.at).model_dump(mode="json"))
+        return pretty(acceptor.accept(uuid7(), HOTLINE, body_sha256=digest(b"{}"), at=here.at).model_dump(mode="json"))
 
     def evidence() -> bytes:
         golden = Golden.load(folder / "records" / "notice_issued.v1.json").record(here)
         witness = Witness("industry", here.keys["industry"].signing)
         stated = witness.state(golden, party=PROVIDER, at=here.at + timedelta(days=3))
-        return _pretty({"version": 1, "evidence": [stated.model_dump(mode="json")]})
+        return pretty({"version": 1, "evidence": [stated.model_dump(mode="json")]})
 
     def at_rest() -> bytes:
-        return _pretty(stored(here, at_rest_of(here, folder)))
+        return pretty(stored(here, at_rest_of(here, folder)))
 
     return {"acceptance.json": acceptance, "evidence.json": evidence, "at_rest.json": at_rest}
 
@@ -405,16 +324,12 @@ def _listed() -> dict[str, Callable[[], bytes]]:
     }
     listed |= {f"engines/{ENGINE}.json": {"tree": tree_digest()}}
     listed |= {f"guards/{len(EDITIONS)}.json": {"edition": own().name, "charges": charges()}}
-    return {name: lambda value=value: _pretty(value) for name, value in listed.items()}
+    return {name: lambda value=value: pretty(value) for name, value in listed.items()}
 
 
 def tree_digest() -> str:
     """SHA-256 of the tree of jurisdictions, as it is shipped."""
     return digest(TREE_DATA.read_bytes())
-
-
-def _pretty(value: object) -> bytes:
-    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 if __name__ == "__main__":

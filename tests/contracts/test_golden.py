@@ -32,7 +32,6 @@ from tests.contracts.at_rest import expected, opened
 from tests.contracts.charges import charges
 from tests.contracts.golden import (
     GOLDEN,
-    Golden,
     approver_keys,
     at_rest_of,
     audited,
@@ -42,6 +41,7 @@ from tests.contracts.golden import (
     tree_digest,
     write_missing,
 )
+from tests.contracts.golden_record import Golden
 from tests.contracts.published import read
 from tests.support.exchange_world import World
 

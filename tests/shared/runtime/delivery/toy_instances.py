@@ -184,13 +184,17 @@ class Toy:
             await self.as_owner(f"DROP TABLE IF EXISTS saved_{table}; CREATE TABLE saved_{table} AS TABLE {table}")
 
     async def restore_tables(self) -> None:
-        """Have the tables as they were saved, and end all sessions, as a restore does."""
-        for table in MESSAGING:
-            await self.as_owner(
-                f"TRUNCATE {table}; INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM saved_{table}"
-            )
-        await self.as_owner("TRUNCATE toy; INSERT INTO toy OVERRIDING SYSTEM VALUE SELECT * FROM saved_toy")
-        await self.end_sessions()
+        """Have the tables as they were saved. No session of the instance that saw the others goes on."""
+        tables = (*MESSAGING, "toy")
+        owner = await asyncpg.connect(self.endpoint.owner_url)
+        try:
+            async with owner.transaction():
+                await owner.execute(f"TRUNCATE {', '.join(tables)}")
+                for table in tables:
+                    await owner.execute(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM saved_{table}")
+                await self.end_sessions()
+        finally:
+            await owner.close()
 
     async def end_sessions(self) -> None:
         """End all sessions of the instance in its database."""
@@ -315,8 +319,15 @@ def _no_key(instance: str, recipient: str) -> Any:
 async def until(condition: Callable[[], Any], seconds: float = 60) -> None:
     """Wait until an awaitable condition holds."""
     async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 - the database tells no one
+        while not await _holds(condition):  # noqa: ASYNC110 - the database tells no one
             await asyncio.sleep(0.05)
+
+
+async def _holds(condition: Callable[[], Any]) -> bool:
+    try:
+        return bool(await condition())
+    except Unavailable:  # a session of the instance was ended
+        return False
 
 
 async def until_taken(toy: Toy, ids: Sequence[UUID], seconds: float = 60) -> None:

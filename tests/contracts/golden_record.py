@@ -1,0 +1,106 @@
+"""A golden record: a message as Kafka holds it, behind its proof record, and what was read in it."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from services.audit.domain.protocol import Observed
+from shared.exchange.message import Record
+from shared.exchange.senders import SigningKeys
+from shared.kernel.clock import ManualClock, parse_rfc3339, rfc3339
+from shared.kernel.errors import Refused
+from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
+from shared.messaging.placement import KIND, PROOF
+from shared.messaging.segments import RecordBytes
+from shared.messaging.streams import Lane, Pair, extend_chain
+from tests.contracts.published import read
+from tests.support.exchange_world import World
+from tests.support.wire_records import Written, accepted
+
+#: The id of every topic of this installation, and where each golden record lies in its own.
+TOPIC_ID, OFFSET = UUID(int=0), 7
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """A golden record: as Kafka holds it, what its recipient's instance reads in it, and what audit reads.
+
+    `proof` is the value of the proof record right before it. `reads` is None of what goes to audit alone.
+    """
+
+    written: Written
+    proof: bytes
+    offset: int
+    broker_time: datetime
+    reads: Mapping[str, Any] | None
+    audited: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, file: Path) -> Golden:
+        kept = read(file)
+        record = RecordBytes(
+            kept["key"].encode(),
+            tuple((name, b64decode(text)) for name, text in kept["headers"]),
+            b64decode(kept["value"]),
+        )
+        written = Written(Pair(kept["writer"], kept["addressee"]), Lane(kept["partition"]), record)
+        where = kept["offset"], parse_rfc3339(kept["broker_time"])
+        return cls(written, b64decode(kept["proof"]), *where, kept["reads"], kept["audited"])
+
+    def text(self) -> bytes:
+        pair, lane, record = self.written
+        return pretty(
+            {
+                "writer": pair.writer,
+                "addressee": pair.addressee,
+                "partition": int(lane),
+                "offset": self.offset,
+                "broker_time": rfc3339(self.broker_time),
+                "proof": b64encode(self.proof).decode(),
+                "key": record.key.decode(),
+                "headers": [[name, b64encode(text).decode()] for name, text in record.headers],
+                "value": b64encode(record.value).decode(),
+                "reads": self.reads,
+                "audited": self.audited,
+            }
+        )
+
+    def with_value(self, value: bytes) -> Golden:
+        """The record with another value, which nobody has proven."""
+        return replace(self, written=self.written._replace(record=self.written.record._replace(value=value)))
+
+    def observed(self, here: World) -> Observed:
+        """The record as audit keeps it: what its proof record proves of it, or the code of why it proves nothing."""
+        pair, lane, record = self.written
+        keys = SigningKeys(here.shelf.directories, ManualClock(here.at))
+        before = RawRecord(TOPIC_ID, self.offset - 1, self.broker_time, ((KIND, PROOF),), self.proof)
+        raw = RawRecord(TOPIC_ID, self.offset, self.broker_time, record.headers, record.value)
+        [_, found] = PartitionVerifier(pair, lane, keys).verify([before, raw])
+        if not isinstance(found, PlacedMessage):
+            code = getattr(found, "code", None) or "proof_missing"
+            bare = Record(
+                self.written.topic, int(lane), self.offset, self.broker_time, record.key, raw.headers, raw.value
+            )
+            return Observed(replace(bare, topic_id=TOPIC_ID), pair, code=code)
+        taken = found.proven.digests[: found.place.number - found.proven.first + 1]
+        return Observed(
+            accepted(found, self.written), pair, found.place, extend_chain(found.proven.chain_before, taken)
+        )
+
+    def record(self, here: World) -> Record:
+        """The record as `accept` gets it. Raises `Refused` where its proof record does not prove it."""
+        observed = self.observed(here)
+        if observed.code is not None:
+            raise Refused(observed.code)
+        return observed.record
+
+
+def pretty(value: object) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
