@@ -77,17 +77,22 @@ class Edges:
                 continue
             terms["edges"] += 1
             is_unread = not sent and self._is_unread(edge)
-            terms["messages"] += sent or is_unread
             if is_unread:
                 self.oldest_unread = min(self.oldest_unread or edge.message_id, edge.message_id)
-                continue
-            if not sent:
+            is_there = sent or is_unread or self._is_taken(edge)
+            terms["messages"] += is_there
+            if not is_there:
                 yield Difference("III", "an edge without a message", str(edge.message_id), _of(edge.party))
-            if edge.edge_id is not None:
+            if edge.edge_id is not None and not is_unread:
                 self.untold[edge.edge_id] = edge.party or "", edge.message_id
         if not edges and sent:
             terms["messages"] += 1
             yield Difference("III", "a message without an edge", str(rows[0].message_id))
+
+    def _is_taken(self, edge: Carrier) -> bool:
+        """Return whether the recipient took the message's number. If audit lacks it, equation (II) names it."""
+        taken = self.sides.taken.get(edge.stream) if edge.stream is not None else None
+        return taken is not None and edge.number is not None and edge.number <= taken.through
 
     def _is_unread(self, edge: Carrier) -> bool:
         """Return whether the edge's message was sent and audit has not come to its number yet."""

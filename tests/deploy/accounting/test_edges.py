@@ -60,6 +60,13 @@ def test_a_message_that_audit_has_not_read_yet_is_no_difference_and_its_day_is_n
     assert (edges.totals({})["messages"], edges.oldest_unread) == (1, id_)
 
 
+def test_a_message_that_its_recipient_took_and_audit_lacks_is_named_by_its_stream_alone() -> None:
+    edges, id_ = account(), uuid7()
+    edges.sides.taken[STREAM] = End(1, b"")
+    assert list(edges.add([edge(id_)])) == []
+    assert edges.totals({})["messages"] == 1
+
+
 def test_a_message_without_an_edge_is_named() -> None:
     edges, id_ = account(), uuid7()
     assert named(list(edges.add([message(id_)]))) == [("III", "a message without an edge", str(id_))]
