@@ -6,26 +6,25 @@ from types import SimpleNamespace
 from typing import Any
 
 from services.law_enforcement.bus import AgencyDoor
-from shared.contracts.registry import REFERRAL_PASSED_ON
+from shared.contracts.registry import REFERRAL_PASSED_ON, REFERRAL_WITHDRAWN
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
+from shared.messaging.tracks import track_of
 from shared.runtime.database.transactions import RowScope
+from shared.runtime.delivery.tracks import TrackChange, TrackKey, TrackSide, note_tracks
 from shared.runtime.delivery.unit import SessionUnit
-from tests.services.deliveries import AGENCY, AT, HOTLINE, OTHER_AGENCY, OTHER_HOTLINE, withdrawn
+from tests.services.deliveries import AGENCY, AT, HOTLINE, OTHER_AGENCY, OTHER_HOTLINE
 from tests.services.law_enforcement.agency import KEK, Agencies
-
-_TAKEN_BACK = """
-INSERT INTO inbox (message_id, sender, sender_instance, recipient, epoch, sequence, type, subject, digest, topic,
-                   partition, "offset", broker_time)
-VALUES ($1, $2, 'hotline', $3, $1, 1, 'causeway.referral_withdrawn.v1', $4, repeat('d', 64), 'a', 0, 0, now())
-"""
 
 
 async def came(agencies: Agencies, withdrawn_by: str) -> list[str]:
     """What becomes of a case that is passed on after `withdrawn_by` took its own referral of that id back."""
     subject = uuid7()
-    message: Any = withdrawn(subject)
+    track = track_of(REFERRAL_WITHDRAWN, withdrawn_by, AGENCY, subject=subject)
+    assert track is not None
+    key = TrackKey("hotline", TrackSide.HELD, track)
+    tombstone = TrackChange(key, subject, withdrawn_by, AGENCY, is_withdrawn=True)
     passed: Any = SimpleNamespace(
         message_id=uuid7(),
         message=REFERRAL_PASSED_ON,
@@ -36,7 +35,7 @@ async def came(agencies: Agencies, withdrawn_by: str) -> list[str]:
         sealed=None,
     )
     async with agencies.database.transaction(RowScope((AGENCY,), Role.SERVICE, "apply")) as session:
-        await session.driver.execute(_TAKEN_BACK, message.message_id, withdrawn_by, AGENCY, str(subject))
+        await note_tracks(session.driver, [tombstone])
         unit = SessionUnit(session)
         door = Asking(kek=KEK, documents=agencies.documents, now=lambda: AT)
         return list((await door.apply(unit, [passed])).values())
