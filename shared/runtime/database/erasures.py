@@ -48,7 +48,7 @@ class Erasures:
         self._clock = clock
 
     def before_commit(self, then: LastStep) -> LastStep:
-        """Return the last step of the instance's transactions: `then`, which gets erasures too, and then the journal."""
+        """Return the last step of the transactions: `then`, which gets erasures too, and then the journal."""
 
         async def last_step(driver: asyncpg.Connection, gathered: Sequence[Any]) -> None:
             lines = [each for each in gathered if isinstance(each, Line)]
