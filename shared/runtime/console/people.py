@@ -23,9 +23,10 @@ from shared.kernel.authority import Role, Scope
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.admission.key_table import NOTIFY
+from shared.runtime.admission.scope import columns_of, scope_of
 from shared.runtime.database.transactions import Database
-from shared.runtime.http.identity import KEY_ROLES, Identity, make_room
-from shared.runtime.http.scope import columns_of, scope_of
+from shared.runtime.http.identity import KEY_ROLES, Identity
 from shared.runtime.http.strangers import Strangers
 from shared.runtime.post.epochs import HERE
 from shared.vocabulary.routing import PartyStatus
@@ -187,7 +188,9 @@ async def permit(
     if role not in KEY_ROLES:
         raise Refused("role_has_no_key", "the role is the instance's own")
     require_actor(person.actor)
-    return bool(await driver.fetchval(_KEEP_PERSON, *person, role.value, *columns_of(scope, role), called))
+    is_new = bool(await driver.fetchval(_KEEP_PERSON, *person, role.value, *columns_of(scope, role), called))
+    await driver.execute(NOTIFY)
+    return is_new
 
 
 async def role_of(driver: asyncpg.Connection, person: Person) -> Role:
@@ -215,6 +218,7 @@ async def end_person(driver: asyncpg.Connection, person: Person, at: datetime) -
     """
     if await driver.fetchval(_END_PERSON, *person, at) is None:
         raise _unknown()
+    await driver.execute(NOTIFY)
 
 
 async def sign_out_of_restored(driver: asyncpg.Connection) -> bool:
@@ -224,6 +228,12 @@ async def sign_out_of_restored(driver: asyncpg.Connection) -> bool:
         for statement in _END_ALL:
             await driver.execute(statement)
     return restored
+
+
+def make_room(cache: dict[bytes, None], entries_max: int) -> None:
+    """Forget the oldest entries, so that one more has room."""
+    while len(cache) >= entries_max:
+        cache.pop(next(iter(cache)))
 
 
 def _unknown() -> Refused:

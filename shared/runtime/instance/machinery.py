@@ -24,6 +24,7 @@ from shared.kernel.ids import coarse_uuid7, uuid7
 from shared.routing.clocks import Law as ClockLaw
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
+from shared.runtime.admission.key_table import KeyTable
 from shared.runtime.courier.addresses import AddressRules
 from shared.runtime.courier.courier import Courier
 from shared.runtime.courier.leases import Leases
@@ -82,6 +83,7 @@ class Machinery:
     keys: InstanceKeys
     shelf: DocumentShelf
     feed: DocumentFeed
+    key_table: KeyTable
     api_keys: ApiKeys
     budgets: Budgets
     numberer: Numberer
@@ -307,6 +309,7 @@ class Machinery:
         return {"metrics": lambda: serve_http(app, host, port)}
 
     async def close(self) -> None:
+        await self.key_table.close()
         await self.database.close()
 
     def _inbox(self) -> PostgresInbox:
@@ -372,16 +375,15 @@ async def build_machinery(
         await database.close()
         raise
     await feed.load()
+    key_table = KeyTable(database)
+    # Before any part opens a port: after a restart a valid key waits behind no other.
+    await key_table.open()
     api_keys = ApiKeys(
-        database,
-        instance=instance,
-        directory=lambda: shelf.directories.active(clock.now()),
-        clock=clock,
-        kek=keys.kek,
+        key_table, instance=instance, directory=lambda: shelf.directories.active(clock.now()), kek=keys.kek
     )
     budgets = Budgets(settings.budget_limits(), clock)
     numberer = Numberer(database, listed)
-    return Machinery(instance, settings, clock, database, keys, shelf, feed, api_keys, budgets, numberer)
+    return Machinery(instance, settings, clock, database, keys, shelf, feed, key_table, api_keys, budgets, numberer)
 
 
 def _peers(unit: Unit) -> PostgresPeers:

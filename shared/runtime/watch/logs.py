@@ -21,6 +21,7 @@ from shared.kernel.clock import Clock, SystemClock, rfc3339
 Level = Literal["info", "warning", "error"]
 EventName = Literal[
     "answer_untold",
+    "api_keys_unread",
     "batch_failed",
     "batch_superseded",
     "beat_refused",
@@ -104,6 +105,7 @@ class Fields(TypedDict, total=False):
 
 LEVELS: Final[Mapping[str, Level]] = {
     "answer_untold": "warning",
+    "api_keys_unread": "error",
     "batch_failed": "error",
     "batch_superseded": "info",
     "beat_refused": "error",

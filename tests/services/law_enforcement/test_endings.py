@@ -17,6 +17,7 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid4
+from shared.runtime.admission.key_table import KeyTable
 from shared.runtime.console.people import Person, Sessions, end_person, link_hash, make_link, permit, role_of
 from shared.runtime.database.erasures import journal_endings
 from shared.runtime.database.journal import Journal
@@ -65,7 +66,9 @@ class World:
 
     async def opens(self, key: str) -> bool:
         """Asked of a process that has believed nothing yet."""
-        keys = ApiKeys(self.database, instance="law_enforcement", directory=directory, clock=CLOCK, kek=KEK)
+        table = KeyTable(self.database)
+        await table.refresh()
+        keys = ApiKeys(table, instance="law_enforcement", directory=directory, kek=KEK)
         try:
             return (await keys.identify(f"Bearer {key}")).party == AGENCY
         except Refused:
