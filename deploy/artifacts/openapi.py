@@ -15,10 +15,10 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.kernel.clock import SystemClock
 from shared.routing.shelf import DocumentShelf
+from shared.runtime.admission.budgets import Budgets
 from shared.runtime.admission.key_table import KeyTable
 from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import Database
-from shared.runtime.http.budgets import Budgets
 from shared.runtime.http.identity import ApiKeys
 from shared.runtime.instance.keys import InstanceKeys
 from shared.runtime.instance.machinery import Machinery

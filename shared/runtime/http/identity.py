@@ -21,9 +21,9 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.authority import Role, Scope
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.admission.budgets import Budgets
 from shared.runtime.admission.key_table import KEYS_MAX, NOTIFY, KeyTable
 from shared.runtime.admission.scope import columns_of
-from shared.runtime.http.budgets import Budgets
 from shared.runtime.http.parameters import refuse_unknown
 from shared.vocabulary.routing import PartyStatus
 

@@ -24,6 +24,7 @@ from shared.kernel.ids import coarse_uuid7, uuid7
 from shared.routing.clocks import Law as ClockLaw
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
+from shared.runtime.admission.budgets import Budgets
 from shared.runtime.admission.key_table import KeyTable
 from shared.runtime.courier.addresses import AddressRules
 from shared.runtime.courier.courier import Courier
@@ -35,7 +36,6 @@ from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.journal import Journal
 from shared.runtime.database.transactions import Database, RowScope, wait_for_database
 from shared.runtime.http.acts import Acts
-from shared.runtime.http.budgets import Budgets
 from shared.runtime.http.edge import metrics_app
 from shared.runtime.http.identity import ApiKeys
 from shared.runtime.http.server import serve_http

@@ -23,7 +23,6 @@ from shared.runtime.database.erasures import journal_endings
 from shared.runtime.database.journal import Journal
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import ApiKeys, issue_key, keep_key, key_hash, revoke_key
-from shared.runtime.http.strangers import Strangers
 from shared.runtime.instance import endings
 from shared.runtime.instance.endings import hold
 from tests.services.deliveries import AGENCY, directory
@@ -41,7 +40,7 @@ class World:
 
     def __init__(self, database: Database, owner: asyncpg.Connection, path: Path) -> None:
         self.database, self.owner, self.path = database, owner, path
-        self.sessions = Sessions(database, "law_enforcement", directory, clock=CLOCK, kek=KEK, strangers=Strangers())
+        self.sessions = Sessions(database, "law_enforcement", directory, clock=CLOCK, kek=KEK)
 
     async def start(self, *others: Database) -> None:
         """What an instance does before anything of it is served."""

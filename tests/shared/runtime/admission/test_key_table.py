@@ -15,11 +15,11 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Defect, Refused, Unavailable
 from shared.runtime.admission import key_table
+from shared.runtime.admission.budgets import BudgetLimits, Budgets
 from shared.runtime.admission.key_table import OUTDATED_S, KeyTable
 from shared.runtime.console.people import Person, end_person, permit
 from shared.runtime.database.transactions import Database
 from shared.runtime.http import identity
-from shared.runtime.http.budgets import BudgetLimits, Budgets
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.identity import ApiKeys, identified, issue_key, keep_key, key_hash, revoke_key
 from shared.runtime.http.whoami import whoami_router

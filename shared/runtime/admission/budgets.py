@@ -16,6 +16,8 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import NotNow
 
 BURST_S: Final = 2.0
+#: The names of a party's budgets, in the order of `BudgetLimits`.
+BUDGETS: Final = ("requests", "bytes", "work")
 #: Of what is refused, as much is read for one unit of work.
 REFUSED_BYTES_A_WORK: Final = 1_024
 
@@ -38,10 +40,11 @@ def work_of(refused_bytes: int) -> int:
 
 
 class BudgetExceeded(NotNow):
-    """Ask again after `reset_s`. The RateLimit fields say so, too."""
+    """Ask again after `reset_s`. The RateLimit fields say so, too, and name the budget."""
 
-    def __init__(self, *, limit: int, reset_s: int) -> None:
+    def __init__(self, budget: str, *, limit: int, reset_s: int) -> None:
         headers = {
+            "RateLimit-Policy": f'"{budget}";q={limit}',
             "RateLimit-Limit": str(limit),
             "RateLimit-Remaining": "0",
             "RateLimit-Reset": str(reset_s),
@@ -69,9 +72,9 @@ class Budgets:
         levels = self._filled(party)
         needed = (1.0, min(float(body_bytes), self._most[1]), 0.0)
         if any(level < need for level, need in zip(levels, needed, strict=True)):
-            missing = zip(levels, needed, self._rates, strict=True)
-            wait_s = max((need - level) / rate for level, need, rate in missing if level < need)
-            raise BudgetExceeded(limit=math.floor(self._most[0]), reset_s=max(1, math.ceil(wait_s)))
+            missing = zip(levels, needed, self._rates, BUDGETS, strict=True)
+            wait_s, budget = max(((need - level) / rate, name) for level, need, rate, name in missing if level < need)
+            raise BudgetExceeded(budget, limit=math.floor(self._most[0]), reset_s=max(1, math.ceil(wait_s)))
         self._take(party, levels, (1.0, float(body_bytes), 0.0))
 
     def owe(self, party: str, work: int) -> None:
