@@ -23,6 +23,7 @@ from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.admission.budgets import Budgets
 from shared.runtime.admission.key_table import KEYS_MAX, NOTIFY, KeyTable
+from shared.runtime.admission.principals import Principal, note_principal, read_address
 from shared.runtime.admission.scope import columns_of
 from shared.runtime.http.parameters import refuse_unknown
 from shared.vocabulary.routing import PartyStatus
@@ -160,11 +161,20 @@ def unauthenticated() -> Refused:
 def identified(keys: ApiKeys, budgets: Budgets) -> Callable[[Request], Awaitable[Identity]]:
     """A FastAPI dependency: who asks, with the request charged to its budget before its body is read.
 
+    A request without a valid key is charged to its source address, and one with a valid key never is.
+
     It takes no parameter that the route does not have: whoever may not ask learns nothing of those.
     """
 
+    addresses = budgets.for_addresses()
+
     async def identity_of(request: Request) -> Identity:
-        identity = await keys.identify(request.headers.get("authorization"))
+        try:
+            identity = await keys.identify(request.headers.get("authorization"))
+        except Refused:
+            addresses.charge(read_address(request.scope).holder, 0)
+            raise
+        note_principal(request.scope, Principal(identity.party, identity.actor))
         budgets.charge(identity.party, announced_bytes(request))
         refuse_unknown(request)
         return identity
