@@ -64,6 +64,7 @@ async def test_what_waits_gets_the_place_that_becomes_free_and_principals_take_t
     assert (places.held, places.waiting) == (0, 0)
 
 
+@pytest.mark.timing
 async def test_a_wait_ends_with_a_refusal_that_names_the_budget() -> None:
     places = pool(holder=1, waiting=1, wait_s=0.01)
     async with places.place(ONE):

@@ -77,6 +77,7 @@ async def test_a_session_that_is_over_costs_one_query_and_does_not_fill_the_memo
     assert (slow.opened, len(sessions.over)) == (6, 3)
 
 
+@pytest.mark.timing
 async def test_links_of_one_address_take_no_place_of_another() -> None:
     slow: Any = Slow()
     links, more = LinkSignIn(slow, ManualClock(NOW)), 20
