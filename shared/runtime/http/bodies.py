@@ -28,7 +28,9 @@ BATCH_SUFFIXES: Final = (":batch", ":check")
 IDLE_S: Final = 10.0
 BYTES_PER_S_MIN: Final = 256
 #: Bodies under way. More of one key wait for a second, unread; then they are told 429.
-BODIES: Final = Shares(of_holder=8, of_party=32, of_instance=256, waiting=120, wait_s=1.0)
+BODIES_OF_KEY: Final = 8
+BODIES_OF_PARTY: Final = 32
+BODIES: Final = Shares(BODIES_OF_KEY, BODIES_OF_PARTY, of_instance=256, waiting=120, wait_s=1.0)
 
 #: Where the scope of a request holds its connection, if the server is ours.
 CONNECTION: Final = "causeway.connection"
