@@ -13,13 +13,13 @@ from starlette.routing import BaseRoute, Route
 
 from deploy.artifacts.openapi import ASSEMBLE, offline
 from shared.runtime.admission.budgets import BUDGETS
-from shared.runtime.admission.entrances import CLASSES, POOLS, Charged, Entrance, read_entrances
+from shared.runtime.admission.entrances import CLASSES, POOLS, ChargedPrincipal, Entrance, read_entrances
 from shared.runtime.http.identity import identified
 from tests.architecture.source import PRODUCT, Module, modules, parse
 
 #: The dependency by which a route charges a key.
 CHARGES = f"{identified.__name__}.<locals>.identity_of"
-OF_KEYS = {Charged.KEY, Charged.KEY_OR_SESSION}
+OF_KEYS = {ChargedPrincipal.KEY, ChargedPrincipal.KEY_OR_SESSION}
 
 
 def routes_of(routes: Sequence[BaseRoute]) -> Iterator[Route | APIRoute]:
@@ -57,7 +57,7 @@ def test_a_route_below_v1_is_charged_to_a_key_and_no_other_says_so(name: str) ->
             charges = CHARGES in {each.call.__qualname__ for each in route.dependant.dependencies if each.call}
             assert charges == (charged in OF_KEYS), entrance
         else:
-            assert charged is not Charged.KEY, entrance
+            assert charged is not ChargedPrincipal.KEY, entrance
 
 
 def test_a_new_route_without_a_row_is_found() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 
-class Charged(StrEnum):
+class ChargedPrincipal(StrEnum):
     """The principal that a request is charged to."""
 
     NOBODY = "nobody"  # bytes made once, or a few of them: the connection alone is bounded
@@ -25,7 +25,7 @@ class Charged(StrEnum):
 class EntranceClass(NamedTuple):
     """What a request of a class is charged to and holds. `budgets` as in `budgets.BUDGETS`, `pools` as in `POOLS`."""
 
-    charged: Charged
+    charged: ChargedPrincipal
     budgets: tuple[str, ...] = ()
     pools: tuple[str, ...] = ()
 
@@ -48,21 +48,21 @@ _ASKING: Final = ("requests", "bytes")
 _WORKING: Final = (*_ASKING, "work")
 
 CLASSES: Final[Mapping[str, EntranceClass]] = {
-    "probe": EntranceClass(Charged.NOBODY),
-    "document": EntranceClass(Charged.NOBODY),
-    "sign_in": EntranceClass(Charged.ADDRESS, pools=("sign_in",)),
-    "read": EntranceClass(Charged.KEY, _ASKING),
-    "page": EntranceClass(Charged.SESSION, _ASKING),
-    "export": EntranceClass(Charged.KEY_OR_SESSION, _ASKING),
-    "long_poll": EntranceClass(Charged.KEY_OR_SESSION, _ASKING, ("long_polls",)),
-    "act": EntranceClass(Charged.KEY, _ASKING, ("bodies",)),
-    "form": EntranceClass(Charged.SESSION, _ASKING, ("bodies",)),
-    "change": EntranceClass(Charged.KEY, _WORKING, ("bodies",)),
-    "change_form": EntranceClass(Charged.SESSION, _WORKING, ("bodies",)),
-    "bulk": EntranceClass(Charged.KEY, _WORKING, ("bodies",)),
-    "bulk_form": EntranceClass(Charged.SESSION, _WORKING, ("bodies",)),
-    "file": EntranceClass(Charged.KEY_OR_SESSION, _WORKING, ("bodies", "intake")),
-    "check": EntranceClass(Charged.KEY_OR_SESSION, _WORKING, ("bodies", "checks")),
+    "probe": EntranceClass(ChargedPrincipal.NOBODY),
+    "document": EntranceClass(ChargedPrincipal.NOBODY),
+    "sign_in": EntranceClass(ChargedPrincipal.ADDRESS, pools=("sign_in",)),
+    "read": EntranceClass(ChargedPrincipal.KEY, _ASKING),
+    "page": EntranceClass(ChargedPrincipal.SESSION, _ASKING),
+    "export": EntranceClass(ChargedPrincipal.KEY_OR_SESSION, _ASKING),
+    "long_poll": EntranceClass(ChargedPrincipal.KEY_OR_SESSION, _ASKING, ("long_polls",)),
+    "act": EntranceClass(ChargedPrincipal.KEY, _ASKING, ("bodies",)),
+    "form": EntranceClass(ChargedPrincipal.SESSION, _ASKING, ("bodies",)),
+    "change": EntranceClass(ChargedPrincipal.KEY, _WORKING, ("bodies",)),
+    "change_form": EntranceClass(ChargedPrincipal.SESSION, _WORKING, ("bodies",)),
+    "bulk": EntranceClass(ChargedPrincipal.KEY, _WORKING, ("bodies",)),
+    "bulk_form": EntranceClass(ChargedPrincipal.SESSION, _WORKING, ("bodies",)),
+    "file": EntranceClass(ChargedPrincipal.KEY_OR_SESSION, _WORKING, ("bodies", "intake")),
+    "check": EntranceClass(ChargedPrincipal.KEY_OR_SESSION, _WORKING, ("bodies", "checks")),
 }
 
 

@@ -22,7 +22,7 @@ from shared.exchange.webhooks import WebhookState
 from shared.kernel.clock import Clock, rfc3339
 from shared.kernel.errors import CausewayError
 from shared.runtime.courier.endpoints import ENDPOINTS_MAX
-from shared.runtime.courier.leases import NOTHING_LEFT, PAUSES, Attempt, Leased, Leases, Places
+from shared.runtime.courier.leases import NOTHING_LEFT, PAUSES, Attempt, Leased, Leases, SendingPlaces
 from shared.runtime.courier.sender import Sender, Sent
 from shared.runtime.database.feed_reading import Numbered
 from shared.runtime.watch import metrics
@@ -102,7 +102,7 @@ class Courier:
         busy = len(self._busy)
         if busy >= ADDRESSES_MOST:
             return ()
-        places = Places(max(0, ADDRESSES_MAX - busy), self.held, ADDRESSES_OF_ONE, ADDRESSES_MOST - busy)
+        places = SendingPlaces(max(0, ADDRESSES_MAX - busy), self.held, ADDRESSES_OF_ONE, ADDRESSES_MOST - busy)
         return await self._leases.claim(places, at=self._clock.now())
 
     async def _carried(self, one: Leased) -> None:

@@ -95,7 +95,7 @@ class Leased:
     secrets: tuple[str, ...]
 
 
-class Places(NamedTuple):
+class SendingPlaces(NamedTuple):
     """The places of one sending process: how many are free, and how many each party holds of its share.
 
     A party without a place gets its first one also if none is free; `most` bounds how many may be taken in all.
@@ -137,7 +137,7 @@ class Leases:
     kek: KeyEncryptionKey
     parties: Callable[[], Sequence[str]]
 
-    async def claim(self, places: Places, *, at: datetime) -> Sequence[Leased]:
+    async def claim(self, places: SendingPlaces, *, at: datetime) -> Sequence[Leased]:
         """Take what is due, within the share of each party, the longest due first. `at`: which secrets sign.
 
         What cannot be opened, since its row was changed or is another key's, is looked at again when its lease ends.

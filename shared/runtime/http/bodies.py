@@ -36,7 +36,7 @@ BODIES: Final = Shares(BODIES_OF_KEY, BODIES_OF_PARTY, of_instance=256, waiting=
 CONNECTION: Final = "causeway.connection"
 
 
-class Connection(Protocol):
+class RequestConnection(Protocol):
     """The connection of a request, as the server shows it to the application."""
 
     def has_body(self) -> bool:
@@ -80,7 +80,7 @@ class BodyBound:
             await closing(too_large(bound))(scope, receive, send)
             return
         has_body = announced != "0" or "transfer-encoding" in headers
-        body = _Body(scope, receive, places=self._places, idle_s=self._idle_s, is_complete=not has_body)
+        body = _ArrivingBody(scope, receive, places=self._places, idle_s=self._idle_s, is_complete=not has_body)
 
         async def send_closing(message: Message) -> None:
             # The rest of a body that no route reads must not be parsed as the next request.
@@ -92,7 +92,7 @@ class BodyBound:
             await self._app(scope, body.receive, send_closing)
 
 
-class _Body:
+class _ArrivingBody:
     """One body while it arrives; `holding` has its place."""
 
     def __init__(self, scope: Scope, receive: Receive, *, places: PlacePool, idle_s: float, is_complete: bool) -> None:
@@ -130,7 +130,7 @@ class _Body:
 
     async def _begin(self) -> None:
         """Take a place, unless the body is here already. Meanwhile the client's socket is not read."""
-        connection: Connection | None = self._scope.get(CONNECTION)
+        connection: RequestConnection | None = self._scope.get(CONNECTION)
         if connection is None or not connection.has_body():
             if connection is not None:
                 connection.pause()

@@ -268,7 +268,7 @@ class PatientProtocol(HttpToolsProtocol):
 
 
 class _Exchange(NamedTuple):
-    """`bodies.Connection` of one request."""
+    """`bodies.RequestConnection` of one request."""
 
     protocol: PatientProtocol
     cycle: RequestResponseCycle
