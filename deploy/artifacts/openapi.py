@@ -15,9 +15,10 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.kernel.clock import SystemClock
 from shared.routing.shelf import DocumentShelf
+from shared.runtime.admission.budgets import Budgets
+from shared.runtime.admission.key_table import KeyTable
 from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import Database
-from shared.runtime.http.budgets import Budgets
 from shared.runtime.http.identity import ApiKeys
 from shared.runtime.instance.keys import InstanceKeys
 from shared.runtime.instance.machinery import Machinery
@@ -54,12 +55,9 @@ def _machinery(instance: str) -> Machinery:
     opening = OpeningKey.generate()
     keys = InstanceKeys(SigningKey.generate(), {opening.key_id: opening}, KeyEncryptionKey(bytes(32)))
     feed = DocumentFeed(settings.kafka_access(), database, shelf, instance=instance, approver_keys={}, clock=clock)
+    key_table = KeyTable(database)
     api_keys = ApiKeys(
-        database,
-        instance=instance,
-        directory=lambda: shelf.directories.active(clock.now()),
-        clock=clock,
-        kek=keys.kek,
+        key_table, instance=instance, directory=lambda: shelf.directories.active(clock.now()), kek=keys.kek
     )
     budgets, numberer = Budgets(settings.budget_limits(), clock), Numberer(database, {})
-    return Machinery(instance, settings, clock, database, keys, shelf, feed, api_keys, budgets, numberer)
+    return Machinery(instance, settings, clock, database, keys, shelf, feed, key_table, api_keys, budgets, numberer)

@@ -60,13 +60,14 @@ class DataKey:
 class KeyEncryptionKey:
     """The instance's 256-bit key that wraps data keys. Never shown, never stored beside what it wraps."""
 
-    __slots__ = ("_actors", "_locations", "_references", "cipher")
+    __slots__ = ("_actors", "_locations", "_references", "_sessions", "cipher")
 
     def __init__(self, raw: bytes) -> None:
         self.cipher = _cipher(raw)
         self._actors = hmac.digest(raw, b"causeway-actor/v1", "sha256")
         self._locations = hmac.digest(raw, b"causeway-location/v1", "sha256")
         self._references = hmac.digest(raw, b"causeway-reference/v1", "sha256")
+        self._sessions = hmac.digest(raw, b"causeway-session/v1", "sha256")
 
     @classmethod
     def load(cls, text: str) -> KeyEncryptionKey:
@@ -95,6 +96,10 @@ class KeyEncryptionKey:
     def reference_token(self, party: str, reference: str) -> bytes:
         """What a reference of `party` is found by, 16 bytes, in the same way; nothing of the reference is in it."""
         return hmac.digest(hmac.digest(self._references, party.encode(), "sha256"), reference.encode(), "sha256")[:16]
+
+    def session_mac(self, text: str) -> bytes:
+        """Return the MAC of a console session's random text, 12 bytes: a made-up session costs no query."""
+        return hmac.digest(self._sessions, text.encode(), "sha256")[:12]
 
     def __repr__(self) -> str:
         return "KeyEncryptionKey(…)"

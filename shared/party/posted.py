@@ -12,8 +12,8 @@ from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused
 from shared.party.beside import beside_each
-from shared.runtime.http.budgets import work_of
-from shared.runtime.http.edge import BATCH_ITEMS_MAX
+from shared.runtime.admission.budgets import work_of
+from shared.runtime.http.bodies import BATCH_ITEMS_MAX
 from shared.runtime.http.sameness import Sameness
 
 _Made = TypeVar("_Made")

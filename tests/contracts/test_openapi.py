@@ -18,7 +18,7 @@ from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 
 from deploy.artifacts.openapi import ASSEMBLE, offline, openapi
 from shared.kernel.errors import Refused, Unavailable
-from shared.runtime.http.budgets import BudgetExceeded
+from shared.runtime.admission.budgets import BudgetExceeded
 from shared.runtime.http.edge import read_key
 from shared.runtime.http.identity import ApiKeys, unauthenticated
 from shared.runtime.http.openapi import IDEMPOTENCY_KEY
@@ -99,7 +99,7 @@ async def test_nothing_answers_without_credentials(instance: str) -> None:
     ("error", "status"),
     [
         (unauthenticated(), 401),
-        (BudgetExceeded(limit=10, reset_s=3), 429),
+        (BudgetExceeded("requests", limit=10, reset_s=3), 429),
         (Unavailable("database_unavailable"), 503),
     ],
     ids=["401", "429", "503"],

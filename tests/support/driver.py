@@ -21,7 +21,7 @@ from shared.envelope.keys import SigningKey
 from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.clock import SystemClock
 from shared.routing.derive import TOLERANCE as DOCUMENT_TOLERANCE
-from shared.runtime.http.budgets import BURST_S
+from shared.runtime.admission.budgets import BURST_S
 from shared.runtime.http.identity import key_hash
 from shared.runtime.instance.settings import prefix_of as settings_prefix
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC, publish_beats

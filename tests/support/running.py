@@ -193,6 +193,10 @@ class Exchange:
         admin = await self.admin(service)
         await keep_key(admin, hashed, party, role=role)
         await admin.close()
+        headers = {"Authorization": f"Bearer {key}"}
+        async with httpx.AsyncClient(base_url=self.endpoints.http[service], headers=headers, trust_env=False) as http:
+            # The service hears of it by a notification.
+            await until(lambda: _opens(http))
         return key
 
     @property
@@ -360,6 +364,11 @@ async def until(holds: Callable[[], Awaitable[object]], *, seconds_max: float = 
         assert time.monotonic() < deadline, "what is waited for does not come"
         await asyncio.sleep(pause_s)
         pause_s = min(1.2 * pause_s, UNTIL_PAUSE_S_MAX)
+
+
+async def _opens(http: httpx.AsyncClient) -> bool:
+    """Whether the key of this client opens anything yet."""
+    return (await http.get("/v1/whoami")).status_code != httpx.codes.UNAUTHORIZED
 
 
 async def rows_of(url: str, query: str, *arguments: Any) -> list[asyncpg.Record]:

@@ -195,6 +195,7 @@ class SubjectPages:
         """Each alone: one that is refused holds up no other."""
         row, ids = self._chosen(asked)
         said = None if row.takes is None else read_model(row.takes, read_inputs(row.takes, asked.form))
+        self._serving.owe(asked.identity.party, len(ids))
         results: list[tuple[UUID, Refused | None]] = []
         for each in ids:
             try:

@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse, Response
 
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, not_found
+from shared.runtime.admission.principals import Principal, read_address
 from shared.runtime.console import cookies
 from shared.runtime.console.asked import Asked, is_loopback
 from shared.runtime.console.coming import COMING_MINUTES, Coming, PendingSession
@@ -42,12 +43,15 @@ class Elsewhere(Protocol):
         """Whether people of this party come in over a provider; then they come in by nothing else."""
         ...
 
-    async def leave_for(self, coming: Coming, back: str) -> str:
-        """The address to go to; `back` is where the provider sends them after that. Raises `Unavailable`."""
+    async def leave_for(self, coming: Coming, back: str, *, address: Principal) -> str:
+        """The address to go to; `back` is where the provider sends them after that.
+
+        `address` is charged. Raises `Unavailable`, `BudgetExceeded`.
+        """
         ...
 
-    async def prove(self, coming: Coming, answer: Mapping[str, str], back: str) -> Proof:
-        """Who came back. Raises `Refused("sign_in_refused")`, `Unavailable`."""
+    async def prove(self, coming: Coming, answer: Mapping[str, str], *, back: str, address: Principal) -> Proof:
+        """Who came back; `address` is charged. Raises `Refused("sign_in_refused")`, `Unavailable`, `BudgetExceeded`."""
         ...
 
 
@@ -76,7 +80,8 @@ class Doorway:
             raise not_found()
         asked = request.query_params
         coming = Coming.begin(party, to=asked.get("to", self._root), anew="anew" in asked, at=self._clock.now())
-        answer = RedirectResponse(await self._elsewhere.leave_for(coming, self._back(request)), 303)
+        address = read_address(request.scope)
+        answer = RedirectResponse(await self._elsewhere.leave_for(coming, self._back(request), address=address), 303)
         answer.headers.update({"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
         name = cookies.bound(request, COOKIE)
         cookies.put(answer, request, name, value=coming.kept, seconds=COMING_MINUTES * 60, same_site="lax")
@@ -86,7 +91,8 @@ class Doorway:
         """Begin a session for a person with a role, to be entered next; show others their own opaque name."""
         said, name = dict(request.query_params), cookies.bound(request, COOKIE)
         coming = Coming.read(request.cookies.get(name), state=said.get("state", ""), at=self._clock.now())
-        proof = await self._elsewhere.prove(coming, said, self._back(request))
+        address = read_address(request.scope)
+        proof = await self._elsewhere.prove(coming, said, back=self._back(request), address=address)
         text = await self._sessions.begin(proof.person, proven_at=proof.proven_at)
         if await self._sessions.identify(text) is None:
             await self._sessions.end(text)

@@ -19,6 +19,7 @@ from shared.kernel.canonical import digest
 from shared.kernel.clock import Clock
 from shared.kernel.codes import find_remedy
 from shared.kernel.errors import CausewayError, NotNow, Refused, Unavailable, not_found
+from shared.runtime.admission.principals import Principal, note_principal
 from shared.runtime.console import cookies
 from shared.runtime.console.asked import (
     Asked,
@@ -191,6 +192,7 @@ class Frame:
             if signed is None or session is None:
                 return self.plain("stranger.html", 401, {"typed": again is not None})
             identity = signed.identity
+            note_principal(request.scope, Principal(identity.party, identity.actor))
             self._gate.charge(identity.party, announced_bytes(request))
             asked = Asked(request, identity, csrf_of(session), {}, signed.proven_at, signed.name)
             if not form:

@@ -7,26 +7,29 @@ Trust: whoever can write the tables `console_…` can act as any party of this i
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 import asyncpg
 from starlette.requests import Request
 
+from shared.envelope.base64url import to_base64url
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.authority import Role, Scope
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.admission.key_table import NOTIFY
+from shared.runtime.admission.places import PlacePool, sign_in_places
+from shared.runtime.admission.principals import read_address
+from shared.runtime.admission.scope import columns_of, scope_of
 from shared.runtime.database.transactions import Database
-from shared.runtime.http.identity import KEY_ROLES, Identity, make_room
-from shared.runtime.http.scope import columns_of, scope_of
-from shared.runtime.http.strangers import Strangers
+from shared.runtime.http.identity import KEY_ROLES, Identity
 from shared.vocabulary.routing import PartyStatus
 
 #: A link opens one session, at most so long after it was made.
@@ -34,8 +37,10 @@ LINK_MINUTES: Final = 10
 #: A session ends so long after it began, or after nobody has used it.
 SESSION_HOURS: Final = 8
 IDLE_MINUTES: Final = 30
-#: So many sessions are known to have been good.
-KNOWN_MAX: Final = 10_000
+#: The random part of a session's text; its MAC follows.
+RANDOM_CHARACTERS: Final = 43
+#: Sessions that are known to be over.
+OVER_MAX: Final = 10_000
 #: How often it is noted that a session is used.
 _SEEN_EVERY: Final = timedelta(seconds=30)
 
@@ -196,7 +201,9 @@ async def permit(
     if role not in KEY_ROLES:
         raise Refused("role_has_no_key", "the role is the instance's own")
     require_actor(person.actor)
-    return bool(await driver.fetchval(_KEEP_PERSON, *person, role.value, *columns_of(scope, role), called))
+    is_new = bool(await driver.fetchval(_KEEP_PERSON, *person, role.value, *columns_of(scope, role), called))
+    await driver.execute(NOTIFY)
+    return is_new
 
 
 async def role_of(driver: asyncpg.Connection, person: Person) -> Role:
@@ -224,6 +231,7 @@ async def end_person(driver: asyncpg.Connection, person: Person, at: datetime) -
     """
     if await driver.fetchval(_END_PERSON, *person, at) is None:
         raise _unknown()
+    await driver.execute(NOTIFY)
 
 
 async def end_sessions(driver: asyncpg.Connection) -> None:
@@ -253,17 +261,19 @@ class LinkSignIn:
 
     database: Database
     clock: Clock
-    strangers: Strangers
+    places: PlacePool = field(default_factory=sign_in_places)
 
     async def sign_in(self, request: Request) -> Person | None:
-        return await self.strangers.look_up(partial(self._found, _USE_LINK, request.path_params.get("link", "")))
+        return await self._found(_USE_LINK, request)
 
     async def invited(self, request: Request) -> Person | None:
-        return await self.strangers.look_up(partial(self._found, _INVITED, request.path_params.get("link", "")))
+        return await self._found(_INVITED, request)
 
-    async def _found(self, statement: str, text: str) -> Person | None:
-        async with self.database.transaction() as session:
-            row = await session.driver.fetchrow(statement, link_hash(text), self.clock.now())
+    async def _found(self, statement: str, request: Request) -> Person | None:
+        """Look a link up in a place of the address that it came from."""
+        hashed = link_hash(request.path_params.get("link", ""))
+        async with self.places.place(read_address(request.scope)), self.database.transaction() as session:
+            row = await session.driver.fetchrow(statement, hashed, self.clock.now())
         return None if row is None else Person(row["party"], row["actor"])
 
 
@@ -271,7 +281,7 @@ class LinkSignIn:
 class Sessions:
     """The sessions of one instance. Each request looks anew: what has ended opens nothing from the next one on.
 
-    Those that were good a moment ago, `known`, do not wait behind those that somebody makes up.
+    A session carries a MAC, so a made-up one costs no query. One that is `over` costs one query and no further one.
     """
 
     database: Database
@@ -279,12 +289,11 @@ class Sessions:
     directory: Callable[[], DirectoryIndex]
     clock: Clock
     kek: KeyEncryptionKey
-    strangers: Strangers
-    known: dict[bytes, None] = field(default_factory=dict)
+    over: dict[bytes, None] = field(default_factory=dict)
 
     async def begin(self, person: Person, *, proven_at: datetime | None = None) -> str:
         """A new session: the text that its cookie holds."""
-        text = secrets.token_urlsafe(32)
+        text = self.sign(secrets.token_urlsafe(32))
         async with self.database.transaction() as session:
             await session.driver.execute(_BEGIN, link_hash(text), *person, self.clock.now(), proven_at)
         return text
@@ -296,16 +305,17 @@ class Sessions:
 
         `seen` is false for what a page asks by itself: that keeps no session alive.
         """
-        if text is None:
+        if text is None or not self._is_ours(text):
             return None
         hashed = link_hash(text)
-        look = partial(self._found, hashed, seen=seen)
-        row = await (look() if hashed in self.known else self.strangers.look_up(look))
-        self.known.pop(hashed, None)
-        if row is None:
+        if hashed in self.over:
             return None
-        make_room(self.known, KNOWN_MAX)
-        self.known[hashed] = None
+        row = await self._found(hashed, seen=seen)
+        if row is None:
+            if len(self.over) >= OVER_MAX:
+                self.over.pop(next(iter(self.over)))
+            self.over[hashed] = None
+            return None
         party = self.directory().party(row["party"])
         if party is None or party.instance != self.instance or party.status == PartyStatus.SUSPENDED:
             return None
@@ -314,6 +324,13 @@ class Sessions:
         scope = scope_of(row["scope_jurisdictions"], row["scope_parties"])
         identity = Identity(party.id, Role(row["role"]), party.kind, exercise=exercise, actor=actor, scope=scope)
         return Signed(identity, row["proven_at"], row["actor"])
+
+    def sign(self, random: str) -> str:
+        """The text of a session: 43 random characters and their MAC."""
+        return random + to_base64url(self.kek.session_mac(random))
+
+    def _is_ours(self, text: str) -> bool:
+        return hmac.compare_digest(self.sign(text[:RANDOM_CHARACTERS]).encode(), text.encode())
 
     async def _found(self, hashed: bytes, *, seen: bool) -> asyncpg.Record | None:
         now = self.clock.now()

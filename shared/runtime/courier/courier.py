@@ -22,16 +22,19 @@ from shared.exchange.webhooks import WebhookState
 from shared.kernel.clock import Clock, rfc3339
 from shared.kernel.errors import CausewayError
 from shared.runtime.courier.endpoints import ENDPOINTS_MAX
-from shared.runtime.courier.leases import NOTHING_LEFT, PAUSES, Attempt, Leased, Leases
+from shared.runtime.courier.leases import NOTHING_LEFT, PAUSES, Attempt, Leased, Leases, SendingPlaces
 from shared.runtime.courier.sender import Sender, Sent
 from shared.runtime.database.feed_reading import Numbered
 from shared.runtime.watch import metrics
 from shared.runtime.watch.logs import log
 
-#: Addresses that one process sends to at once; events that it sends to one before it notes how far it is, and the time
-#: after which it begins no further one. A party that has as many as it may register under way, of which it may have
-#: removed some, gets no more meanwhile: so one party never has them all.
-ADDRESSES_MAX: Final = 32
+#: Addresses that one process sends to at once, and of one party. If all are in use by slow receivers, a party without
+#: a place gets its first one all the same, up to `ADDRESSES_MOST`.
+ADDRESSES_MAX: Final = 64
+ADDRESSES_OF_ONE: Final = ENDPOINTS_MAX
+ADDRESSES_MOST: Final = 128
+#: Events that a process sends to one address before it notes how far it is, and the time after which it begins no
+#: further one.
 BATCH_MAX: Final = 50
 BATCH_S_MAX: Final = 30.0
 POLL_S: Final = 1.0
@@ -73,7 +76,7 @@ class Courier:
         """Send until cancelled. Raises `Unavailable` when the database is."""
         try:
             for look in count():
-                for each in await self._claim(ADDRESSES_MAX - len(self._busy)):
+                for each in await self._claim():
                     task = asyncio.create_task(self._carried(each))
                     self._busy[task] = each.party
                     task.add_done_callback(self._busy.pop)
@@ -86,13 +89,21 @@ class Courier:
 
     async def carry(self) -> int:
         """Send what is due now, a batch to each address; to how many that was. Raises what the database does."""
-        claimed = await self._claim(ADDRESSES_MAX)
+        claimed = await self._claim()
         await asyncio.gather(*(self._carry(each) for each in claimed))
         return len(claimed)
 
-    async def _claim(self, limit: int) -> Sequence[Leased]:
-        full = [party for party, count in Counter(self._busy.values()).items() if count >= ENDPOINTS_MAX]
-        return await self._leases.claim(limit, at=self._clock.now(), besides=full) if limit else ()
+    @property
+    def held(self) -> Counter[str]:
+        """The places in use, by party; an address that was removed holds its place until its attempt ends."""
+        return Counter(self._busy.values())
+
+    async def _claim(self) -> Sequence[Leased]:
+        busy = len(self._busy)
+        if busy >= ADDRESSES_MOST:
+            return ()
+        places = SendingPlaces(max(0, ADDRESSES_MAX - busy), self.held, ADDRESSES_OF_ONE, ADDRESSES_MOST - busy)
+        return await self._leases.claim(places, at=self._clock.now())
 
     async def _carried(self, one: Leased) -> None:
         """Carry what is due to one address among many: what fails leaves its lease, and is taken up when that ends."""

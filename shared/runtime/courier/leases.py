@@ -10,7 +10,7 @@ under the same ids. So an event may come twice and is never passed over. The num
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -44,14 +44,27 @@ _PAUSES_MAX: Final = [NOTHING_LEFT, *(max(each, NOTHING_LEFT) for each in PAUSES
 #: Lines of the log of one address.
 LOG_LINES_MAX: Final = 1000
 
-#: Also what was put off or leased until later than can be: it was noted before the database's clock went back.
-_CLAIM = """
-WITH due AS MATERIALIZED (
-    SELECT w.webhook_id FROM webhook AS w JOIN feed AS f USING (party)
-    WHERE w.state = 'active' AND f.last > w.number AND w.party <> ALL ($5::text[])
-      AND (w.due_at <= now() OR w.due_at > clock_timestamp() + ($6::interval[])[w.failures + 1])
-      AND (w.leased_until IS NULL OR w.leased_until <= now() OR w.leased_until > clock_timestamp() + 2 * $4::interval)
-    ORDER BY w.due_at LIMIT $2 FOR UPDATE OF w SKIP LOCKED
+_UNLEASED: Final = (
+    "(w.leased_until IS NULL OR w.leased_until <= now() OR w.leased_until > clock_timestamp() + 2 * $4::interval)"
+)
+#: `place` is which of its party's places an address would take, `turn` its turn among all that are due: first places
+#: before second ones. Also what was put off or leased until later than can be: it was noted before the database's clock
+#: went back.
+_CLAIM = f"""
+WITH ready AS (
+    SELECT w.webhook_id, w.due_at, coalesce(b.held, 0)
+        + row_number() OVER (PARTITION BY w.party ORDER BY w.due_at, w.webhook_id) AS place
+    FROM webhook AS w JOIN feed AS f USING (party)
+    LEFT JOIN unnest($5::text[], $6::int[]) AS b (party, held) USING (party)
+    WHERE w.state = 'active' AND f.last > w.number AND {_UNLEASED}
+      AND (w.due_at <= now() OR w.due_at > clock_timestamp() + ($7::interval[])[w.failures + 1])
+), ranked AS (
+    SELECT webhook_id, place, row_number() OVER (ORDER BY place, due_at, webhook_id) AS turn
+    FROM ready WHERE place <= $8
+), due AS MATERIALIZED (
+    SELECT w.webhook_id FROM webhook AS w JOIN ranked AS r USING (webhook_id)
+    WHERE (r.turn <= $2 OR r.place = 1) AND {_UNLEASED}
+    ORDER BY r.turn LIMIT $9 FOR UPDATE OF w SKIP LOCKED
 )
 UPDATE webhook AS w SET lease = $3, leased_until = now() + $4 FROM due WHERE w.webhook_id = due.webhook_id
 RETURNING w.webhook_id, w.party, w.number, w.failures, w.failing_since, w.wrapped_key, w.url, w.secret,
@@ -80,6 +93,18 @@ class Leased:
     failing_since: datetime | None
     url: str
     secrets: tuple[str, ...]
+
+
+class SendingPlaces(NamedTuple):
+    """The places of one sending process: how many are free, and how many each party holds of its share.
+
+    A party without a place gets its first one also if none is free; `most` bounds how many may be taken in all.
+    """
+
+    free: int
+    held: Mapping[str, int]
+    of_party: int
+    most: int
 
 
 class Attempt(NamedTuple):
@@ -112,14 +137,15 @@ class Leases:
     kek: KeyEncryptionKey
     parties: Callable[[], Sequence[str]]
 
-    async def claim(self, limit: int, *, at: datetime, besides: Collection[str] = ()) -> Sequence[Leased]:
-        """Take what is due, the longest due first, `besides` what these parties have. `at`: which secrets sign.
+    async def claim(self, places: SendingPlaces, *, at: datetime) -> Sequence[Leased]:
+        """Take what is due, within the share of each party, the longest due first. `at`: which secrets sign.
 
         What cannot be opened, since its row was changed or is another key's, is looked at again when its lease ends.
         """
-        lease = uuid4()
+        lease, held = uuid4(), places.held
+        bounds = (list(held), list(held.values()), _PAUSES_MAX, places.of_party, places.most)
         async with self.database.transaction(self._scope()) as session:
-            rows = await session.driver.fetch(_CLAIM, at, limit, lease, LEASE, list(besides), _PAUSES_MAX)
+            rows = await session.driver.fetch(_CLAIM, at, places.free, lease, LEASE, *bounds)
         return [leased for row in rows if (leased := self._opened(lease, **dict(row))) is not None]
 
     async def events(self, one: Leased, limit: int) -> Read:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, cast
 from pydantic import Field, StringConstraints, create_model
 
 from shared.contracts.base import Contract, Uuid
-from shared.runtime.http.edge import BATCH_ITEMS_MAX
+from shared.runtime.http.bodies import BATCH_ITEMS_MAX
 from shared.runtime.http.problems import Problem
 
 #: The list that is posted.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import cache
+from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -18,15 +18,16 @@ from pydantic_core import to_json
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.guard import parse_body
-from shared.guard.envelope_limits import BODY_BYTES_MAX
 from shared.kernel.codes import ERRORS
 from shared.kernel.errors import CausewayError, NotNow, Refused, Unavailable, not_found
 from shared.kernel.ids import uuid7
+from shared.runtime.admission.places import PlacePool
+from shared.runtime.http.bodies import CONNECTION, IDLE_S, BodyBound, body_places, closing
 from shared.runtime.http.openapi import document, serve_document
 from shared.runtime.http.problems import (
     InvalidFields,
@@ -41,11 +42,6 @@ from shared.runtime.watch import metrics
 from shared.runtime.watch.health import Probe, readiness
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.telemetry import span
-
-BATCH_ITEMS_MAX: Final = 100
-BATCH_BODY_BYTES_MAX: Final = BATCH_ITEMS_MAX * BODY_BYTES_MAX
-BATCH_SUFFIXES: Final = (":batch", ":check")
-BODY_TIMEOUT_S: Final = 10.0
 
 SECURITY_HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -76,9 +72,13 @@ def create_app(
     routers: Sequence[APIRouter],
     *,
     probes: Sequence[Probe] = (),
-    body_timeout_s: float = BODY_TIMEOUT_S,
+    body_timeout_s: float = IDLE_S,
+    bodies: PlacePool | None = None,
 ) -> FastAPI:
-    """The application of a service: its routers behind the edge, with /livez, /readyz, /problems and /openapi.json."""
+    """The application of a service: its routers behind the edge, with /livez, /readyz, /problems and /openapi.json.
+
+    `bodies` are the places of bodies that have not arrived yet; by default those of `BODIES`.
+    """
     # What any request may be answered with; it also keeps FastAPI from describing an answer of its own to wrong ones.
     failure: dict[int | str, dict[str, Any]] = {"default": {"model": Problem}}
     app = FastAPI(title=title, version="1", openapi_url=None, redirect_slashes=False, responses=failure)
@@ -89,7 +89,7 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _on_parameters)
     app.add_exception_handler(HTTPException, _on_http)
     # The last added is the outermost.
-    app.add_middleware(BodyBound, timeout_s=body_timeout_s)
+    app.add_middleware(BodyBound, places=bodies or body_places(), idle_s=body_timeout_s)
     app.add_middleware(RequestFrame)
     app.openapi = cache(lambda: document(app))  # type: ignore[method-assign]
     serve_document(app)
@@ -158,6 +158,8 @@ class RequestFrame:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if status == HTTPStatus.TOO_MANY_REQUESTS and (connection := scope.get(CONNECTION)) is not None:
+                    connection.rest()
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
@@ -170,9 +172,11 @@ class RequestFrame:
         with span("http.request", links=came_with) as notes:
             try:
                 if (refusal := _malformed_header(headers)) is not None:
-                    await _closing(refusal)(scope, receive, send_with_headers)
+                    await closing(refusal)(scope, receive, send_with_headers)
                 else:
                     await self._app(scope, receive, send_with_headers)
+            except ClientDisconnect:
+                pass  # the metric counts it with status 0
             except Exception as error:
                 log("request_failed", request_id=request_id, error=type(error).__name__, route=_route(scope))
                 if status:
@@ -182,56 +186,6 @@ class RequestFrame:
                 route, method = _route(scope), _method(scope)
                 notes.add({"http.route": route, "http.request.method": method, "http.response.status_code": status})
                 metrics.HTTP_REQUESTS.labels(method, route, str(status)).inc()
-
-
-class BodyBound:
-    """Bounds what a body may weigh and how long it may take, whether its length is announced or not.
-
-    `scope["body_bytes_max"]` tells those inside what the bound of this request is.
-    """
-
-    def __init__(self, app: ASGIApp, timeout_s: float) -> None:
-        self._app = app
-        self._timeout_s = timeout_s
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        bound = BATCH_BODY_BYTES_MAX if scope["path"].endswith(BATCH_SUFFIXES) else BODY_BYTES_MAX
-        scope["body_bytes_max"] = bound
-        headers = Headers(scope=scope)
-        announced = headers.get("content-length", "0")
-        if not announced.isdecimal() or int(announced) > bound:
-            await _closing(_too_large(bound))(scope, receive, send)
-            return
-        received, complete, loop = 0, False, asyncio.get_running_loop()
-        deadline_s: float | None = None
-
-        async def receive_bounded() -> Message:
-            nonlocal received, complete, deadline_s
-            if complete:
-                return await receive()  # only a disconnect can come now
-            deadline_s = deadline_s or loop.time() + self._timeout_s
-            try:
-                async with asyncio.timeout_at(deadline_s):
-                    message = await receive()
-            except TimeoutError:
-                raise Refused("body_too_slow", f"send the body within {self._timeout_s:g} s", status=408) from None
-            received += len(message.get("body", b""))
-            complete = message["type"] == "http.disconnect" or not message.get("more_body", False)
-            if received > bound:
-                raise _too_large(bound)
-            return message
-
-        async def send_closing(message: Message) -> None:
-            # What is left of a body that nobody reads must not be taken for the next request.
-            unread = (announced != "0" or "transfer-encoding" in headers) and not complete
-            if message["type"] == "http.response.start" and unread:
-                MutableHeaders(scope=message)["Connection"] = "close"
-            await send(message)
-
-        await self._app(scope, receive_bounded, send_closing)
 
 
 def _watched(probes: Sequence[Probe]) -> APIRouter:
@@ -262,7 +216,7 @@ async def _on_error(_request: Request, error: Exception) -> Response:
     if not isinstance(error, Refused | Unavailable):
         raise error  # ours to mend: logged and answered at the edge
     if error.code in {"body_too_large", "body_too_slow"}:
-        return _closing(error)
+        return closing(error)
     return problem(error, error.headers if isinstance(error, NotNow) else None)
 
 
@@ -305,14 +259,6 @@ def _is_authority(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _too_large(bound: int) -> Refused:
-    return Refused("body_too_large", f"at most {bound} bytes", status=413)
-
-
-def _closing(error: CausewayError) -> Response:
-    return problem(error, {"Connection": "close"})
 
 
 def _route(scope: Scope) -> str:

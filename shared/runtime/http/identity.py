@@ -6,37 +6,27 @@ Trust: whoever can write the table `api_key` can act as any party of this instan
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import partial
-from typing import Any, Final, NamedTuple
+from datetime import datetime
+from typing import Final
 
 import asyncpg
 from starlette.requests import Request
 
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.authority import Role, Scope
-from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
-from shared.runtime.database.transactions import Database
-from shared.runtime.http.budgets import Budgets
+from shared.runtime.admission.budgets import Budgets
+from shared.runtime.admission.key_table import KEYS_MAX, NOTIFY, KeyTable
+from shared.runtime.admission.principals import Principal, note_principal, read_address
+from shared.runtime.admission.scope import columns_of
 from shared.runtime.http.parameters import refuse_unknown
-from shared.runtime.http.scope import columns_of, scope_of
-from shared.runtime.http.strangers import Strangers
 from shared.vocabulary.routing import PartyStatus
-
-#: How long a revoked key may still be believed.
-CACHE_S: Final = 5.0
-CACHED_KEYS_MAX: Final = 20_000
-#: How long a key that nobody has is not asked about again. One issued meanwhile opens that much later.
-UNKNOWN_S: Final = 1.0
-UNKNOWN_KEYS_MAX: Final = 10_000
 
 #: Roles that a key can be issued for; `service` is the instance itself and has none.
 KEY_ROLES: Final = frozenset(Role) - {Role.SERVICE}
@@ -46,6 +36,7 @@ _KEEP = """
 INSERT INTO api_key (key_hash, party, role, scope_jurisdictions, scope_parties, person)
 VALUES ($1, $2, $3, $4, $5, $6)
 """
+_COUNT = "SELECT count(*) FROM api_key WHERE revoked_at IS NULL"
 # The journal of erasures names it by the first half of its hash.
 _REVOKE = """
 WITH ended AS (UPDATE api_key SET revoked_at = $2 WHERE key_hash = $1 AND revoked_at IS NULL RETURNING key_hash, party)
@@ -57,13 +48,6 @@ REVOKED: Final = "api_key"
 REVOKE_AGAIN: Final = """
 UPDATE api_key AS k SET revoked_at = now() FROM unnest($1::uuid[], $2::text[]) AS e (subject, party)
 WHERE substring(k.key_hash FROM 1 FOR 16) = uuid_send(e.subject) AND k.party = e.party AND k.revoked_at IS NULL
-"""
-_LOOK_UP = """
-SELECT k.party, coalesce(p.role, k.role) AS role, k.person,
-       CASE WHEN k.person IS NULL THEN k.scope_jurisdictions ELSE p.scope_jurisdictions END AS scope_jurisdictions,
-       CASE WHEN k.person IS NULL THEN k.scope_parties ELSE p.scope_parties END AS scope_parties
-FROM api_key AS k LEFT JOIN console_person AS p ON p.party = k.party AND p.actor = k.person AND p.ended_at IS NULL
-WHERE k.key_hash = $1 AND k.revoked_at IS NULL AND (k.person IS NULL OR p.actor IS NOT NULL)
 """
 
 
@@ -82,15 +66,6 @@ class Identity:
     scope: Scope | None = None
 
 
-class KnownKey(NamedTuple):
-    """What a key is for, and whose it is, where it is a person's."""
-
-    party: str
-    role: Role
-    scope: Scope | None
-    person: str | None
-
-
 def issue_key(*, live: bool) -> tuple[str, bytes]:
     """A new API key and the hash to keep of it. The key itself is shown once and kept nowhere."""
     text = f"cw_{'live' if live else 'test'}_{secrets.token_urlsafe(32)}"
@@ -106,21 +81,27 @@ async def keep_key(
     scope: Scope | None = None,
     person: str | None = None,
 ) -> None:
-    """Let the key with this hash act for `party` as `role`. Raises `Refused` for the role of the instance itself.
+    """Let the key with this hash act for `party` as `role`.
 
     A key of a `person`, by the opaque name that the console has for them, acts as what they are, in their name.
+
+    Raises `Refused`: `role_has_no_key` for the role of the instance itself, `api_keys_full` beyond `KEYS_MAX`.
     """
     if role not in KEY_ROLES:
         raise Refused("role_has_no_key", "the role is the instance's own")
+    if await driver.fetchval(_COUNT) >= KEYS_MAX:
+        raise Refused("api_keys_full", f"at most {KEYS_MAX} valid keys: revoke one first", status=409)
     await driver.execute(_KEEP, hashed, party, role.value, *columns_of(scope, role), person)
+    await driver.execute(NOTIFY)
 
 
 async def revoke_key(driver: asyncpg.Connection, hashed: bytes, at: datetime) -> None:
-    """End the key with this hash; it may be believed for `CACHE_S` more. A revoked key stays revoked.
+    """End the key with this hash, at the latest with the next poll of the key table. A revoked key stays revoked.
 
     Also in a restored database, once the running instance has it in the journal of erasures.
     """
     await driver.execute(_REVOKE, hashed, at)
+    await driver.execute(NOTIFY)
 
 
 def key_hash(text: str) -> bytes:
@@ -129,29 +110,23 @@ def key_hash(text: str) -> bytes:
 
 
 class ApiKeys:
-    """Resolves `Authorization: Bearer` headers. An answer is believed for `CACHE_S`."""
+    """Resolves `Authorization: Bearer` headers from the key table, without a database query."""
 
     def __init__(
         self,
-        database: Database,
+        table: KeyTable,
         *,
         instance: str,
         directory: Callable[[], DirectoryIndex],
-        clock: Clock,
         kek: KeyEncryptionKey,
     ) -> None:
         """`instance` is who asks: it answers for the parties that the directory has it serve, and for no others."""
         self._instance = instance
-        self._database = database
+        self._table = table
         self._directory = directory
-        self._clock = clock
         self._kek = kek
-        self._cache: dict[bytes, tuple[datetime, KnownKey]] = {}
-        self._unknown: dict[bytes, datetime] = {}
-        self._strangers = Strangers()
         #: Whether people of a party are told one from another by its provider: then they hold keys by name.
         self.by_name: Callable[[str], bool] = lambda _: False
-        self._asking: dict[bytes, asyncio.Task[KnownKey | None]] = {}
 
     async def identify(self, authorization: str | None) -> Identity:
         """Who sent this header.
@@ -159,10 +134,10 @@ class ApiKeys:
         Raises `Refused`: `unauthenticated` (401) alike for no key, a malformed, unknown or revoked one, and one of a
         party that is gone, is served elsewhere now, or is of the wrong world (`cw_test_` acts for sandbox parties only,
         `cw_live_` for live ones).
-        Raises `Unavailable` for a key not seen before while too many such keys wait to be looked up.
+        Raises `Unavailable("keys_outdated")` if the key table could not be read for a minute.
         """
         match = _BEARER.fullmatch(authorization or "")
-        known = await self._holder(match[1]) if match is not None else None
+        known = self._table.find(key_hash(match[1])) if match is not None else None
         if match is None or known is None:
             raise unauthenticated()
         party = self._directory().party(known.party)
@@ -177,51 +152,6 @@ class ApiKeys:
         actor = self._kek.actor_id(party.id, whose)
         return Identity(party.id, role, party.kind, exercise=exercise, actor=actor, scope=known.scope)
 
-    async def _holder(self, text: str) -> KnownKey | None:
-        hashed, now = key_hash(text), self._clock.now()
-        known = self._cache.get(hashed)
-        if known is not None and now < known[0]:
-            return known[1]
-        if now < self._unknown.get(hashed, now):
-            return None
-        # Many requests of one party find its entry outdated at once: one of them asks, all take the answer.
-        task = self._asking.get(hashed)
-        if task is None:
-            # A key that was good a moment ago does not wait behind those that somebody makes up.
-            look_up = (
-                self._look_up(hashed) if known is not None else self._strangers.look_up(partial(self._look_up, hashed))
-            )
-            task = self._asking[hashed] = asyncio.create_task(look_up)
-            task.add_done_callback(lambda done: self._asked(hashed, done))
-        return await asyncio.shield(task)
-
-    def _asked(self, hashed: bytes, task: asyncio.Task[KnownKey | None]) -> None:
-        del self._asking[hashed]
-        if not task.cancelled():
-            task.exception()  # looked at, so that it is not reported as lost when all who waited are gone
-
-    async def _look_up(self, hashed: bytes) -> KnownKey | None:
-        now = self._clock.now()
-        async with self._database.transaction() as session:
-            row = await session.driver.fetchrow(_LOOK_UP, hashed)
-        if row is None:
-            # Kept apart: made-up keys must not push real ones out.
-            self._cache.pop(hashed, None)
-            make_room(self._unknown, UNKNOWN_KEYS_MAX)
-            self._unknown[hashed] = now + timedelta(seconds=UNKNOWN_S)
-            return None
-        make_room(self._cache, CACHED_KEYS_MAX)
-        scope = scope_of(row["scope_jurisdictions"], row["scope_parties"])
-        known = KnownKey(row["party"], Role(row["role"]), scope, row["person"])
-        self._cache[hashed] = now + timedelta(seconds=CACHE_S), known
-        return known
-
-
-def make_room(cache: dict[bytes, Any], entries_max: int) -> None:
-    """Forget the oldest entries, so that one more has room."""
-    while len(cache) >= entries_max:
-        cache.pop(next(iter(cache)))
-
 
 def unauthenticated() -> Refused:
     """The one answer to every key that does not open."""
@@ -231,11 +161,20 @@ def unauthenticated() -> Refused:
 def identified(keys: ApiKeys, budgets: Budgets) -> Callable[[Request], Awaitable[Identity]]:
     """A FastAPI dependency: who asks, with the request charged to its budget before its body is read.
 
+    A request without a valid key is charged to its source address, and one with a valid key never is.
+
     It takes no parameter that the route does not have: whoever may not ask learns nothing of those.
     """
 
+    addresses = budgets.for_addresses()
+
     async def identity_of(request: Request) -> Identity:
-        identity = await keys.identify(request.headers.get("authorization"))
+        try:
+            identity = await keys.identify(request.headers.get("authorization"))
+        except Refused:
+            addresses.charge(read_address(request.scope).holder, 0)
+            raise
+        note_principal(request.scope, Principal(identity.party, identity.actor))
         budgets.charge(identity.party, announced_bytes(request))
         refuse_unknown(request)
         return identity

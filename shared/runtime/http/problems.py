@@ -26,6 +26,11 @@ HEADERS: Final[Mapping[str, Any]] = {
         "schema": {"type": "string", "pattern": "^/v1/"},
     },
     "RateLimit-Limit": {"description": "Requests of one burst.", "required": True, "schema": _SECONDS},
+    "RateLimit-Policy": {
+        "description": "The name of the budget that is used up.",
+        "required": True,
+        "schema": {"type": "string", "pattern": '^"[a-z_]+";q=[0-9]+$'},
+    },
     "RateLimit-Remaining": {"description": "Requests left now.", "required": True, "schema": _SECONDS},
     "RateLimit-Reset": {"description": "Seconds until one is granted.", "required": True, "schema": _SECONDS},
     "Request-Id": {
@@ -60,7 +65,12 @@ REFUSALS: Final[Mapping[str, Mapping[str, Any]]] = {
     "415": _refused("The body is of another type than application/json, or has a content encoding."),
     "422": _refused("The body breaks a rule, or the idempotency key was used with another body."),
     "429": _refused(
-        "The party's budget is used up.", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After"
+        "A budget of the party, its key, session or address is used up.",
+        "RateLimit-Limit",
+        "RateLimit-Policy",
+        "RateLimit-Remaining",
+        "RateLimit-Reset",
+        "Retry-After",
     ),
     "503": _refused(
         "Something needed is not there now. The same request, under the same key, may be sent again.", "Retry-After"

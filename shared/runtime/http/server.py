@@ -10,13 +10,14 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from shared.kernel.errors import Unavailable
+from shared.runtime.http.bodies import CONNECTION
 
 HEAD_TIMEOUT_S: Final = 10.0
 
@@ -28,6 +29,9 @@ KEEP_ALIVE_S: Final = 30
 
 #: How often the `date` of answers is set anew.
 DATED_EVERY_S: Final = 1.0
+
+#: A connection whose request was over budget begins the next one after so long: one refusal a second.
+OVER_BUDGET_S: Final = 1.0
 
 CONNECTIONS_MAX: Final = 1_000
 #: Connections on which no request runs, of one address and of all. A proxy before the service keeps fewer open.
@@ -146,6 +150,8 @@ class PatientProtocol(HttpToolsProtocol):
     _loose_bytes = 0
     _in_head = True
     _head_timer: asyncio.TimerHandle | None = None
+    _is_over_budget = False
+    _rest_timer: asyncio.TimerHandle | None = None
 
     def __init__(self, resting: Resting, **of_uvicorn: Any) -> None:
         super().__init__(**of_uvicorn)
@@ -160,6 +166,8 @@ class PatientProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._have_head()
         self._resting.remove(self)
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -190,6 +198,8 @@ class PatientProtocol(HttpToolsProtocol):
         self._fields = self._field_bytes = self._loose_bytes = 0
         self._in_head = False
         super().on_headers_complete()
+        # The request's task runs later, so the application finds this in its scope.
+        self.scope[CONNECTION] = _Exchange(self, self.cycle)  # type: ignore[typeddict-unknown-key]
 
     def on_body(self, body: bytes) -> None:
         self._loose_bytes = 0
@@ -199,11 +209,32 @@ class PatientProtocol(HttpToolsProtocol):
         self._loose_bytes = 0
         super().on_message_complete()
 
+    def rest(self) -> None:
+        """Read and begin no further request for a while after the present answer: its principal is over budget."""
+        self._is_over_budget = True
+
     def on_response_complete(self) -> None:
-        running = bool(self.pipeline)
-        super().on_response_complete()
-        if not running and not self.transport.is_closing():
+        is_over, self._is_over_budget = self._is_over_budget, False
+        if not is_over or self.transport.is_closing():
+            self._go_on()
+            return
+        self.flow.pause_reading()
+        self._resting.add(self)
+        self._rest_timer = self.loop.call_later(OVER_BUDGET_S, self._go_on)
+
+    def shutdown(self) -> None:
+        # While it rests, the requests that it has read already are not begun.
+        if self._rest_timer is not None:
+            self.transport.close()
+        super().shutdown()
+
+    def _go_on(self) -> None:
+        self._rest_timer = None
+        if self.pipeline:
+            self._resting.remove(self)
+        elif not self.transport.is_closing():
             self._resting.add(self)
+        super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
         # What ends here was perhaps refused by us, and is answered already.
@@ -234,6 +265,22 @@ class PatientProtocol(HttpToolsProtocol):
         if not answering:
             self.transport.write(answer)
         self.transport.close()
+
+
+class _Exchange(NamedTuple):
+    """`bodies.RequestConnection` of one request."""
+
+    protocol: PatientProtocol
+    cycle: RequestResponseCycle
+
+    def has_body(self) -> bool:
+        return not self.cycle.more_body
+
+    def pause(self) -> None:
+        self.protocol.flow.pause_reading()
+
+    def rest(self) -> None:
+        self.protocol.rest()
 
 
 class _Refused(Exception):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from shared.runtime.console.frame import Gate
 from shared.runtime.console.people import LinkSignIn, Sessions
-from shared.runtime.http.strangers import Strangers
 from shared.runtime.instance.keys import read_key_file
 from shared.runtime.instance.machinery import Machinery
 from shared.runtime.sign_in.clients import read_clients
@@ -13,16 +12,14 @@ from shared.runtime.sign_in.providers import Providers
 
 def gate_of(machinery: Machinery) -> Gate:
     """Who comes in: over their party's provider, or, where it has none, by a link that was made for them."""
-    strangers = Strangers()
     sessions = Sessions(
         machinery.database,
         instance=machinery.instance,
         directory=machinery.directory,
         clock=machinery.clock,
         kek=machinery.keys.kek,
-        strangers=strangers,
     )
-    sign_in = LinkSignIn(machinery.database, machinery.clock, strangers)
+    sign_in = LinkSignIn(machinery.database, machinery.clock)
     file = machinery.settings.sign_in_file
     clients = () if file is None else read_clients(read_key_file(file))
     elsewhere = Providers(clients, machinery.clock, machinery.keys.kek)

@@ -18,6 +18,8 @@ from shared.kernel.errors import Refused, Unavailable
 from shared.routing.clocks import Law as ClockLaw
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
+from shared.runtime.admission.budgets import Budgets
+from shared.runtime.admission.key_table import KeyTable
 from shared.runtime.courier.addresses import AddressRules
 from shared.runtime.courier.courier import Courier
 from shared.runtime.courier.leases import Leases
@@ -34,7 +36,6 @@ from shared.runtime.delivery.session_check import READ_S_MAX
 from shared.runtime.delivery.subjects import FeatureTracks
 from shared.runtime.delivery.unit import Handler
 from shared.runtime.http.acts import Acts
-from shared.runtime.http.budgets import Budgets
 from shared.runtime.http.edge import metrics_app
 from shared.runtime.http.identity import ApiKeys
 from shared.runtime.http.server import serve_http
@@ -63,6 +64,7 @@ class Machinery:
     keys: InstanceKeys
     shelf: DocumentShelf
     feed: DocumentFeed
+    key_table: KeyTable
     api_keys: ApiKeys
     budgets: Budgets
     numberer: Numberer
@@ -283,6 +285,7 @@ class Machinery:
         return {"metrics": lambda: serve_http(app, host, port)}
 
     async def close(self) -> None:
+        await self.key_table.close()
         await self.database.close()
 
 
@@ -317,20 +320,19 @@ async def build_machinery(
         approver_keys=read_approver_keys(settings.approver_keys_file),
         clock=clock,
     )
+    key_table = KeyTable(database)
     api_keys = ApiKeys(
-        database,
-        instance=instance,
-        directory=lambda: shelf.directories.active(clock.now()),
-        clock=clock,
-        kek=keys.kek,
+        key_table, instance=instance, directory=lambda: shelf.directories.active(clock.now()), kek=keys.kek
     )
     budgets = Budgets(settings.budget_limits(), clock)
     numberer = Numberer(database, listed)
     machinery = Machinery(
-        instance, settings, clock, database, keys, shelf, feed, api_keys, budgets, numberer, tracks=tracks
+        instance, settings, clock, database, keys, shelf, feed, key_table, api_keys, budgets, numberer, tracks=tracks
     )
     database.last_step = machinery.streams.last_step
     await _begin(machinery, erases)
+    # Before any part opens a port: after a restart a valid key waits behind no other.
+    await key_table.open()
     return machinery
 
 

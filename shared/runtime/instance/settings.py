@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.exchange.holds import Hours
 from shared.kernel.errors import Refused
-from shared.runtime.http.budgets import BudgetLimits
+from shared.runtime.admission.budgets import BudgetLimits
 from shared.runtime.kafka.access import KafkaAccess
 from shared.runtime.watch.logs import Level
 

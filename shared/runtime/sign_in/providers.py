@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, Final
 from urllib.parse import quote_plus
 
@@ -22,10 +21,11 @@ from joserfc.jwk import KeySet
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
+from shared.runtime.admission.places import PlacePool, sign_in_places
+from shared.runtime.admission.principals import Principal
 from shared.runtime.console.coming import Coming
 from shared.runtime.console.doorway import Proof
 from shared.runtime.console.people import Person
-from shared.runtime.http.strangers import Strangers
 from shared.runtime.sign_in import wire
 from shared.runtime.sign_in.clients import Client, checked_address, is_here
 
@@ -50,11 +50,11 @@ class Places:
 
 @dataclass(slots=True)
 class Provider:
-    """One party's. What it said is kept for a while; whoever comes by asks it through `strangers`, a few at a time."""
+    """One party's. What it said is kept for a while. Each address asks it a few times at once, in `asking`."""
 
     client: Client
     clock: Clock
-    strangers: Strangers = field(default_factory=Strangers)
+    asking: PlacePool = field(default_factory=sign_in_places)
     _places: Places | None = None
     _keys: tuple[datetime, KeySet] | None = None
 
@@ -128,11 +128,12 @@ class Providers:
     def has(self, party: str) -> bool:
         return party in self._of
 
-    async def leave_for(self, coming: Coming, back: str) -> str:
+    async def leave_for(self, coming: Coming, back: str, *, address: Principal) -> str:
         provider = self._provider(coming)
-        places = await provider.strangers.look_up(provider.places)
+        async with provider.asking.place(address):
+            places = await provider.places()
         anew = {"prompt": "login", "max_age": "0", "acr_values": provider.client.acr} if coming.anew else {}
-        address: str = prepare_grant_uri(
+        target: str = prepare_grant_uri(
             places.authorization,
             client_id=provider.client.client_id,
             response_type="code",
@@ -144,11 +145,12 @@ class Providers:
             code_challenge_method="S256",
             **anew,
         )
-        return address
+        return target
 
-    async def prove(self, coming: Coming, answer: Mapping[str, str], back: str) -> Proof:
+    async def prove(self, coming: Coming, answer: Mapping[str, str], *, back: str, address: Principal) -> Proof:
         provider = self._provider(coming)
-        return await provider.strangers.look_up(partial(self._proven, provider, coming, answer=answer, back=back))
+        async with provider.asking.place(address):
+            return await self._proven(provider, coming, answer=answer, back=back)
 
     async def _proven(self, provider: Provider, coming: Coming, *, answer: Mapping[str, str], back: str) -> Proof:
         client, places = provider.client, await provider.places()

@@ -21,6 +21,7 @@ from shared.kernel.clock import Clock, SystemClock, rfc3339
 Level = Literal["info", "warning", "error"]
 EventName = Literal[
     "answer_untold",
+    "api_keys_unread",
     "batch_failed",
     "beat_refused",
     "broker_waits",
@@ -94,6 +95,7 @@ class Fields(TypedDict, total=False):
 
 LEVELS: Final[Mapping[str, Level]] = {
     "answer_untold": "warning",
+    "api_keys_unread": "error",
     "batch_failed": "error",
     "beat_refused": "error",
     "broker_waits": "warning",

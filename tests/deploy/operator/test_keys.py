@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.runtime.http.identity import CACHE_S
+from shared.runtime.admission.key_table import POLL_S
 from tests.deploy.operator.conftest import Run
 from tests.support.running import HOTLINE, Exchange, referral, rows_of, until
 
@@ -27,6 +27,16 @@ def issued(run: Run, exchange: Exchange, party: str = PARTY) -> dict[str, Any]:
     return found
 
 
+def opens(key: dict[str, Any]) -> bool:
+    """Whether the key opens its party's door; the instance hears of a new key by a notification."""
+    deadline = time.monotonic() + 10 * POLL_S
+    while status_for(key) != 200:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def status_for(key: dict[str, Any]) -> int:
     headers = {"Authorization": f"Bearer {key['key']}"}
     return httpx.get(f"{key['url']}/v1/referrals", headers=headers, trust_env=False, timeout=60).status_code
@@ -35,12 +45,12 @@ def status_for(key: dict[str, Any]) -> int:
 @pytest.mark.timing
 def test_an_issued_key_opens_its_partys_door_until_it_is_revoked(run: Run, exchange: Exchange) -> None:
     old, new = issued(run, exchange), issued(run, exchange)
-    assert (old["role"], status_for(old), status_for(new)) == ("machine", 200, 200)
+    assert (old["role"], opens(old), opens(new)) == ("machine", True, True)
     ended = run("key", "revoke", PARTY, "--keep", new["key_id"], "--state", exchange.state, "--json")
     assert ended.code == 0
     assert old["key_id"] in ended.json["revoked"]
     assert new["key_id"] not in ended.json["revoked"]
-    deadline = time.monotonic() + 10 * CACHE_S
+    deadline = time.monotonic() + 10 * POLL_S
     while status_for(old) != 401:
         assert time.monotonic() < deadline, "the key still opens"
         time.sleep(0.2)
@@ -51,7 +61,7 @@ def test_nothing_ends_where_the_key_to_keep_is_not_the_partys(run: Run, exchange
     key = issued(run, exchange)
     ended = run("key", "revoke", PARTY, "--keep", "0" * 16, "--state", exchange.state)
     assert (ended.code, "key_unknown" in ended.err) == (1, True)
-    assert status_for(key) == 200
+    assert opens(key)
 
 
 def test_an_auditors_key_is_an_auditors(run: Run, exchange: Exchange) -> None:

@@ -39,11 +39,11 @@ from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
 from shared.routing.clocks import LawAt
+from shared.runtime.admission.budgets import BudgetLimits, Budgets
 from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.unit import SessionUnit, Settlement
 from shared.runtime.http.acts import Acts
-from shared.runtime.http.budgets import BudgetLimits, Budgets
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.doors import ACTOR, door, identified_as

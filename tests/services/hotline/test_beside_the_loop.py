@@ -22,9 +22,9 @@ from shared.party.origin.api import routes
 from shared.party.origin.api.checking import AsideChecking, Posted, check_posted
 from shared.party.origin.store import filing
 from shared.party.origin.use_cases import alarms, intake
+from shared.runtime.admission.budgets import BudgetExceeded
 from shared.runtime.database.transactions import Database
 from shared.runtime.http import aside as aside_module
-from shared.runtime.http.budgets import BudgetExceeded
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin
 from tests.support.builders import AT, HOTLINE

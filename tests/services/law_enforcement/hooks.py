@@ -21,7 +21,7 @@ from shared.kernel.ids import uuid4, uuid7
 from shared.party.feed import feed_routers
 from shared.runtime.courier.addresses import AddressRules
 from shared.runtime.courier.courier import Courier
-from shared.runtime.courier.leases import Leases
+from shared.runtime.courier.leases import Leases, SendingPlaces
 from shared.runtime.courier.sender import Sender, Sent
 from shared.runtime.database.feed import Numberer, note_events
 from shared.runtime.database.transactions import Database, RowScope
@@ -34,6 +34,7 @@ from tests.services.outgoing import keep_sent
 URL = "https://hooks.party.example/causeway"
 _EARLIER = "UPDATE webhook SET due_at = due_at - $1::interval, leased_until = leased_until - $1::interval"
 DESCRIBED = Described("law_enforcement")
+ONE_PLACE = SendingPlaces(free=1, held={}, of_party=1, most=1)
 
 
 @dataclass

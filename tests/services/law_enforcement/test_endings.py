@@ -16,12 +16,12 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.ids import uuid4
+from shared.runtime.admission.key_table import KeyTable
 from shared.runtime.console.people import Person, Sessions, end_person, link_hash, make_link, permit, role_of
 from shared.runtime.database.erasures import journal_endings
 from shared.runtime.database.journal import Journal
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import ApiKeys, issue_key, keep_key, key_hash, revoke_key
-from shared.runtime.http.strangers import Strangers
 from shared.runtime.instance import endings
 from shared.runtime.instance.endings import hold
 from tests.services.deliveries import AGENCY, directory
@@ -39,7 +39,7 @@ class World:
 
     def __init__(self, database: Database, owner: asyncpg.Connection, path: Path) -> None:
         self.database, self.owner, self.path = database, owner, path
-        self.sessions = Sessions(database, "law_enforcement", directory, clock=CLOCK, kek=KEK, strangers=Strangers())
+        self.sessions = Sessions(database, "law_enforcement", directory, clock=CLOCK, kek=KEK)
 
     async def start(self, *others: Database) -> None:
         """What an instance does before anything of it is served."""
@@ -64,7 +64,9 @@ class World:
 
     async def opens(self, key: str) -> bool:
         """Asked of a process that has believed nothing yet."""
-        keys = ApiKeys(self.database, instance="law_enforcement", directory=directory, clock=CLOCK, kek=KEK)
+        table = KeyTable(self.database)
+        await table.refresh()
+        keys = ApiKeys(table, instance="law_enforcement", directory=directory, kek=KEK)
         try:
             return (await keys.identify(f"Bearer {key}")).party == AGENCY
         except Refused:

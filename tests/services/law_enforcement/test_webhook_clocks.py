@@ -12,7 +12,7 @@ from shared.exchange.webhooks import WebhookState
 from shared.kernel.clock import ManualClock
 from shared.runtime.courier.leases import LEASE, NOTHING_LEFT, PAUSES
 from shared.runtime.courier.sender import Sent
-from tests.services.law_enforcement.hooks import URL, Party
+from tests.services.law_enforcement.hooks import ONE_PLACE, URL, Party
 
 
 async def test_couriers_whose_clocks_are_apart_send_each_event_once(mine: Party) -> None:
@@ -45,7 +45,7 @@ async def test_couriers_whose_clocks_are_apart_send_each_event_once(mine: Party)
 async def test_a_lease_of_a_database_whose_clock_was_ahead_holds_up_no_address(mine: Party) -> None:
     await mine.register()
     await mine.note()
-    (ahead,) = await mine.leases.claim(1, at=mine.clock.now())
+    (ahead,) = await mine.leases.claim(ONE_PLACE, at=mine.clock.now())
     await mine.later(-3600)
     assert await mine.courier().carry() == 1
     assert mine.receivers.numbers() == [1]

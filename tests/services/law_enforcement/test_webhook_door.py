@@ -16,7 +16,7 @@ from shared.runtime.courier.endpoints import BOTH_SECRETS, ENDPOINTS_MAX
 from shared.runtime.courier.sender import Sent
 from shared.runtime.database.transactions import RowScope
 from tests.services.databases import stored_text
-from tests.services.law_enforcement.hooks import URL, Party, party
+from tests.services.law_enforcement.hooks import ONE_PLACE, URL, Party, party
 
 
 async def test_an_address_is_shown_to_its_party_without_its_secret(mine: Party) -> None:
@@ -199,7 +199,7 @@ async def test_a_replay_while_it_is_sent_keeps_the_order(mine: Party) -> None:
     """What is under way is not noted, and nobody begins anew beside it."""
     made = await mine.register()
     await mine.note(3)
-    (leased,) = await mine.leases.claim(1, at=mine.clock.now())
+    (leased,) = await mine.leases.claim(ONE_PLACE, at=mine.clock.now())
     await mine.done("POST", f"/{made['webhook_id']}:replay", number=1)
     assert await mine.courier().carry() == 0
     assert not await mine.leases.note(leased, [], state=WebhookState.ACTIVE, pause=timedelta())

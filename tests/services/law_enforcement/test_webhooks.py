@@ -31,7 +31,7 @@ from shared.runtime.courier.sender import Sender, Sent
 from shared.runtime.database.transactions import RowScope
 from tests.architecture.source import ROOT
 from tests.services.law_enforcement.agency import KEK, Agencies
-from tests.services.law_enforcement.hooks import URL, Party, party
+from tests.services.law_enforcement.hooks import ONE_PLACE, URL, Party, party
 from tests.support.http_receiver import Raw, receiving
 from tests.support.ports import free_port
 
@@ -279,7 +279,7 @@ async def test_a_cursor_that_moves_before_it_is_sent_would_pass_events_over(
 async def test_who_comes_back_after_its_lease_changes_nothing(mine: Party) -> None:
     await mine.register()
     await mine.note(2)
-    (late,) = await mine.leases.claim(1, at=mine.clock.now())
+    (late,) = await mine.leases.claim(ONE_PLACE, at=mine.clock.now())
     await mine.later(LEASE.total_seconds())
     await mine.courier().carry()
     moved = replace(late, number=1)

@@ -20,7 +20,7 @@ from shared.party.origin.use_cases.ways import (
     WAITING_MAX,
     Way,
 )
-from shared.runtime.http.edge import BATCH_ITEMS_MAX
+from shared.runtime.http.bodies import BATCH_ITEMS_MAX
 from shared.vocabulary.referral import PriorityLevel
 from tests.support.exchange_world import submission, world
 

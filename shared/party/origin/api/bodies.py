@@ -11,7 +11,7 @@ from shared.contracts.decision import NotSent
 from shared.contracts.fields import Url
 from shared.contracts.referral import ReferralSubmission
 from shared.party.origin.domain import AcceptedReferral, Cut, FiledState, Recipient
-from shared.runtime.http.edge import BATCH_ITEMS_MAX
+from shared.runtime.http.bodies import BATCH_ITEMS_MAX
 from shared.runtime.http.problems import Problem
 from shared.vocabulary.routing import WorkReason
 

@@ -51,7 +51,7 @@ Words = Withdrawal | ItemChecks | Reply | Verdict | Overriding | Confirming | Tr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doings:
-    """Makes them. `then` are the documents of a time, as known now."""
+    """Makes them. `then` are the documents of a time, as known now; `owe` charges a party for work."""
 
     alarms: Alarms
     authority: Authority
@@ -61,6 +61,7 @@ class Doings:
     clock: Clock
     then: Callable[[datetime], Documents]
     instance: str
+    owe: Callable[[str, int], None]
 
     def acting(self, identity: Identity, session: Session) -> Acting:
         """Who acts, on what, within a transaction."""
@@ -99,6 +100,7 @@ class Doings:
                 then=self.then,
                 at=self.clock.now(),
                 day_filled=partial(self.alarms.alarm, identity.party, Kind.DAY_FILLED),
+                owe=partial(self.owe, identity.party),
             )
             return await wanted(changing)
 
@@ -125,7 +127,9 @@ class Doings:
             case Transferring():
                 letters = Letters(self.directory(), self.instance, acting.at)
                 store = PostgresTransfers(session.driver)
-                transferer = Transferer(identity.party, identity.role, self.authority, store, letters)
+                transferer = Transferer(
+                    identity.party, identity.role, self.authority, store, letters, owe=partial(self.owe, identity.party)
+                )
                 return await transferer.transfer(referral_id, said)
         assert_never(said)
 

@@ -128,6 +128,7 @@ class OriginApi:
             clock=clock,
             then=then or (lambda _: documents()),
             instance=instance,
+            owe=owe,
         )
 
     async def file(self, request: Request, identity: Identity) -> Response:

@@ -48,7 +48,7 @@ class Changing:
     """Who changes what the party has filed, when, and by which permits and documents.
 
     `then` are the documents of a time, as known now; `day_filled` raises the alarm that the party wanted more than its
-    day has. `holds` are those of the same transaction, at this `instance`.
+    day has; `owe` charges it for work. `holds` are those of the same transaction, at this `instance`.
     """
 
     party: str
@@ -61,6 +61,7 @@ class Changing:
     then: Callable[[datetime], Documents]
     at: datetime
     day_filled: Callable[[], None]
+    owe: Callable[[int], None]
 
     async def found(self, referral_id: UUID, act: Act) -> Amendable:
         """Raises `Refused`: `forbidden`, `not_found`, `state_forbids`, `record_erased`."""
@@ -137,7 +138,10 @@ async def amend_in_part(
 
 
 async def change(found: Amendable, wanted: Change, changing: Changing) -> AmendedReferral:
-    """Have this content stand, and tell whom it concerns."""
+    """Have this content stand, and tell whom it concerns.
+
+    The party owes the work as for a filing: the items that are looked at, and the messages that are sent.
+    """
     documents, at = changing.documents(), changing.at
     assert found.content is not None
     origin = documents.directory.party(found.party)
@@ -147,6 +151,7 @@ async def change(found: Amendable, wanted: Change, changing: Changing) -> Amende
     numbered = max([found.numbered or 0, *(item["n"] for item in before.record["items"])])
     record, numbered = renumbered(whole_record(wanted.content), before.record, numbered=numbered)
     record = _of_record(record)
+    changing.owe(1 + len(record["items"]))
     check_stated(record["items"], before.record["items"])
     if record == before.record:
         return _answer(found, None, revision=found.revision, cut=wanted.cut)
@@ -163,6 +168,7 @@ async def change(found: Amendable, wanted: Change, changing: Changing) -> Amende
         traceparent=found.traceparent,
     )
     amended = prepare_amended(amending, documents=documents, then=changing.then, at=at)
+    changing.owe(len(amended.again.emitted) + len(amended.taken_back))
     _check_somebody_left(found, amended)
     store = changing.amendments
     await store.amend(found, amended, numbered=numbered, cause=wanted.cause, at=at)

@@ -76,13 +76,14 @@ class Letters:
 
 @dataclass(frozen=True, slots=True)
 class Transferer:
-    """Who transfers a referral of the party's, by which permits."""
+    """Who transfers a referral of the party's, by which permits. `owe` charges the party for work."""
 
     party: str
     role: Role
     authority: Authority
     transfers: Transfers
     letters: Letters
+    owe: Callable[[int], None]
 
     async def transfer(self, referral_id: UUID, said: Transferring) -> TransferredReferral:
         """Let hotlines that have the referral claim it: one, or whoever has it by an orphan's mandate.
@@ -107,6 +108,7 @@ class Transferer:
         for hotline in to:
             offered = TransferOfferedClear(**named, act=uuid4())
             drafts += self.letters.tell(TRANSFER_OFFERED, offered, held, to=hotline)
+        self.owe(1 + len(drafts))
         await self.transfers.send(drafts)
         await self.transfers.note([happened(TRANSFER, referral_id, party=self.party, state=following)])
         return TransferredReferral(referral_id=referral_id, state=following, offered=tuple(to))

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import httpx
+import pytest
+from starlette.responses import Response
 
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
+from shared.kernel.ids import uuid7
+from shared.party.console.subjects import SubjectPages
+from shared.runtime.console.asked import Asked
 from shared.runtime.console.frame import Frame, Gate
 from shared.runtime.console.people import Signed
 from shared.runtime.http.edge import create_app
@@ -36,3 +43,20 @@ async def test_a_form_is_charged_with_what_it_weighs() -> None:
             assert (await client.post("/console/out", content=b"x" * 1000)).status_code == (403 if cookies else 401)
             assert (await client.get("/console/settings")).status_code == (200 if cookies else 401)
     assert charged == [(PARTY, 1000), (PARTY, 0)]
+
+
+async def test_an_act_on_many_is_owed_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    owed: list[tuple[str, int]] = []
+    done: list[UUID] = []
+    chosen = [uuid7() for _ in range(3)]
+
+    async def do(_pages: SubjectPages, _asked: Asked, _row: object, subject_id: UUID, **_: object) -> None:
+        done.append(subject_id)
+
+    monkeypatch.setattr(SubjectPages, "_chosen", lambda *_: (SimpleNamespace(takes=None), chosen))
+    monkeypatch.setattr(SubjectPages, "_done", do)
+    pages: Any = SubjectPages.__new__(SubjectPages)
+    pages._serving = SimpleNamespace(owe=lambda *said: owed.append(said))
+    pages._frame, pages._kind = SimpleNamespace(page=lambda *_: Response()), None
+    await pages._in_bulk(SimpleNamespace(identity=SimpleNamespace(party=PARTY)))
+    assert (done, owed) == (chosen, [(PARTY, len(chosen))])

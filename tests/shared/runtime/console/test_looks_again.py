@@ -14,6 +14,7 @@ import httpx
 import pytest
 from starlette.responses import Response
 
+from shared.envelope.base64url import to_base64url
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
@@ -22,14 +23,15 @@ from shared.party.console.subjects import SubjectPages
 from shared.party.origin.console.pages import ReferralPages
 from shared.runtime.console.asked import Asked, csrf_of
 from shared.runtime.console.frame import Frame, Gate
-from shared.runtime.console.people import Sessions
+from shared.runtime.console.people import RANDOM_CHARACTERS, Sessions
 from shared.runtime.http.edge import create_app
-from shared.runtime.http.strangers import Strangers
 from tests.shared.routing.builders import directory_of, hotline
 from tests.shared.runtime.builders import NOW
 
 PARTY = "hotline.example"
 RECORD = "what the record says"
+KEK = KeyEncryptionKey(bytes(32))
+WORD = "w" * RANDOM_CHARACTERS + to_base64url(KEK.session_mac("w" * RANDOM_CHARACTERS))
 
 
 @dataclass
@@ -56,7 +58,7 @@ def console(holding: Holding) -> Frame:
     database: Any = holding
     directory = directory_of(hotline(PARTY, "NL", status="live"))
     clock = ManualClock(NOW)
-    sessions = Sessions(database, "hotline", lambda: directory, clock, KeyEncryptionKey(bytes(32)), Strangers())
+    sessions = Sessions(database, "hotline", lambda: directory, clock, KEK)
     elsewhere: Any = SimpleNamespace(has=lambda _: True)
     nobody: Any = None
     return Frame(Gate(sessions, nobody, lambda *_: None, clock, elsewhere), "Console", (), folders=())
@@ -66,7 +68,7 @@ def console(holding: Holding) -> Frame:
 async def visiting(frame: Frame) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(create_app("Console", [frame.closed()], probes=[]))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        client.cookies = httpx.Cookies({"causeway": "word"})
+        client.cookies = httpx.Cookies({"causeway": WORD})
         yield client
 
 
@@ -149,7 +151,7 @@ async def test_so_is_what_an_amendment_has_changed(
 
 async def revealed(frame: Frame, path: str) -> tuple[int, bool]:
     """The status that opening a record there is answered with, and whether the record is in the answer."""
-    said = {"csrf": csrf_of("word"), "reason": "take_up"}
+    said = {"csrf": csrf_of(WORD), "reason": "take_up"}
     async with visiting(frame) as client:
         where = f"/console/{path}/{uuid7()}/reveal"
         answer = await client.post(where, data=said, headers={"Origin": "http://localhost"})

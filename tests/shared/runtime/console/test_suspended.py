@@ -11,8 +11,7 @@ import pytest
 
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.clock import ManualClock
-from shared.runtime.console.people import Sessions
-from shared.runtime.http.strangers import Strangers
+from shared.runtime.console.people import RANDOM_CHARACTERS, Sessions
 from tests.shared.routing.builders import directory_of, hotline
 from tests.shared.runtime.builders import NOW
 
@@ -35,6 +34,6 @@ class Holding:
 async def test_a_session_is_as_good_as_its_party(status: str, exercise: bool | None) -> None:
     directory, holding = directory_of(hotline(PARTY, "NL", status=status)), Holding()
     known: Any = holding
-    sessions = Sessions(known, "hotline", lambda: directory, ManualClock(NOW), KeyEncryptionKey(bytes(32)), Strangers())
-    found = await sessions.identify("word")
+    sessions = Sessions(known, "hotline", lambda: directory, ManualClock(NOW), KeyEncryptionKey(bytes(32)))
+    found = await sessions.identify(sessions.sign("w" * RANDOM_CHARACTERS))
     assert (found and found.identity.exercise) == exercise

@@ -15,6 +15,7 @@ from starlette.requests import Request
 
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
+from shared.runtime.admission.principals import Principal
 from shared.runtime.console.coming import Coming
 from shared.runtime.console.doorway import Proof
 from shared.runtime.console.frame import Frame, Gate
@@ -56,10 +57,10 @@ class People:
     def has(self, party: str) -> bool:
         return party != "by-link.example"
 
-    async def leave_for(self, coming: Coming, back: str) -> str:
+    async def leave_for(self, coming: Coming, back: str, *, address: Principal) -> str:
         return f"https://login.example/?state={coming.state}"
 
-    async def prove(self, coming: Coming, answer: Any, back: str) -> Proof:
+    async def prove(self, coming: Coming, answer: Any, *, back: str, address: Principal) -> Proof:
         return Proof(self.coming_in, None)
 
 

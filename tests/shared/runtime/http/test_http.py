@@ -20,9 +20,9 @@ from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.codes import ERRORS
 from shared.kernel.errors import Defect, Refused, Unavailable, not_found
-from shared.runtime.http.budgets import BudgetLimits, Budgets
+from shared.runtime.admission.budgets import BudgetLimits, Budgets
+from shared.runtime.http.bodies import BATCH_BODY_BYTES_MAX
 from shared.runtime.http.edge import (
-    BATCH_BODY_BYTES_MAX,
     SECURITY_HEADERS,
     create_app,
     metrics_app,

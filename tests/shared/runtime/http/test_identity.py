@@ -1,25 +1,21 @@
-"""A key is one party in one role, for as long as it is valid and no longer than five seconds more."""
+"""A key is one party in one role, for as long as the key table has it."""
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
-from shared.kernel.errors import CausewayError, Refused
+from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
+from shared.routing.directory_index import DirectoryIndex
+from shared.runtime.admission.key_table import KeyTable
 from shared.runtime.console.people import Person, end_person, permit
-from shared.runtime.database.transactions import Database, Session
+from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import (
-    CACHE_S,
-    UNKNOWN_S,
     ApiKeys,
     Identity,
     issue_key,
@@ -27,7 +23,6 @@ from shared.runtime.http.identity import (
     key_hash,
     revoke_key,
 )
-from shared.runtime.http.strangers import LOOK_UPS_MAX, WAITING_MAX
 from tests.shared.routing.builders import directory_of, hotline, provider
 from tests.shared.runtime.builders import NOW
 
@@ -40,14 +35,21 @@ DIRECTORY = directory_of(
 OTHER_DIRECTORY = directory_of(hotline("other.example", "NL"))
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(NOW)
+class FreshKeys(ApiKeys):
+    """Keys of a table that is read before each question."""
+
+    async def identify(self, authorization: str | None) -> Identity:
+        await self._table.refresh()
+        return await super().identify(authorization)
+
+
+def keys_of(database: Database, directory: Callable[[], DirectoryIndex] = lambda: DIRECTORY) -> ApiKeys:
+    return FreshKeys(KeyTable(database), instance="hotline", directory=directory, kek=KEK)
 
 
 @pytest.fixture
-def keys(database: Database, clock: ManualClock) -> ApiKeys:
-    return ApiKeys(database, instance="hotline", directory=lambda: DIRECTORY, clock=clock, kek=KEK)
+def keys(database: Database) -> ApiKeys:
+    return keys_of(database)
 
 
 async def key_of(database: Database, party: str, role: Role = Role.ANALYST, *, live: bool = False) -> str:
@@ -101,143 +103,32 @@ async def test_absent_malformed_and_unknown_keys_are_answered_alike(keys: ApiKey
     assert await refused(keys, header) == ("unauthenticated", 401)
 
 
-async def test_a_revoked_key_does_not_open_after_five_seconds(
-    database: Database, keys: ApiKeys, clock: ManualClock
-) -> None:
+async def test_a_revoked_key_does_not_open(database: Database, keys: ApiKeys) -> None:
     text = await key_of(database, "sandbox.example")
-    await keys.identify(f"Bearer {text}")
+    assert (await keys.identify(f"Bearer {text}")).party == "sandbox.example"
     async with database.transaction() as session:
         await revoke_key(session.driver, key_hash(text), NOW)
-    clock.advance(CACHE_S - 0.1)
-    assert (await keys.identify(f"Bearer {text}")).party == "sandbox.example"
-    clock.advance(0.2)
     assert await refused(keys, f"Bearer {text}") == ("unauthenticated", 401)
 
 
-async def test_a_party_that_leaves_the_directory_is_refused_at_once(database: Database, clock: ManualClock) -> None:
+async def test_a_party_that_leaves_the_directory_is_refused_at_once(database: Database) -> None:
     text = await key_of(database, "sandbox.example")
     current = [DIRECTORY]
-    keys = ApiKeys(database, instance="hotline", directory=lambda: current[0], clock=clock, kek=KEK)
+    keys = keys_of(database, lambda: current[0])
     await keys.identify(f"Bearer {text}")
     current[0] = OTHER_DIRECTORY
     assert await refused(keys, f"Bearer {text}") == ("unauthenticated", 401)
 
 
-async def test_a_party_that_another_instance_serves_now_is_refused_at_once(
-    database: Database, clock: ManualClock
-) -> None:
+async def test_a_party_that_another_instance_serves_now_is_refused_at_once(database: Database) -> None:
     """Its key is still in the table; what the directory says in the meantime is that others answer for it."""
     text = await key_of(database, "moving.example")
     here, elsewhere = hotline("moving.example", "NL"), provider("moving.example", "NL")
     current = [directory_of(here)]
-    keys = ApiKeys(database, instance="hotline", directory=lambda: current[0], clock=clock, kek=KEK)
+    keys = keys_of(database, lambda: current[0])
     assert (await keys.identify(f"Bearer {text}")).party == "moving.example"
     current[0] = directory_of(elsewhere)
     assert await refused(keys, f"Bearer {text}") == ("unauthenticated", 401)
-
-
-async def test_a_hundred_requests_at_once_ask_the_database_once(
-    database: Database, keys: ApiKeys, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = await key_of(database, "sandbox.example")
-    asked = 0
-    transaction: Callable[..., object] = database.transaction
-
-    def counted(*arguments: object) -> object:
-        nonlocal asked
-        asked += 1
-        return transaction(*arguments)
-
-    monkeypatch.setattr(database, "transaction", counted)
-    found = await asyncio.gather(*(keys.identify(f"Bearer {text}") for _ in range(100)))
-    assert len(set(found)) == 1
-    assert asked == 1
-
-
-def made_up() -> str:
-    return f"Bearer {issue_key(live=False)[0]}"
-
-
-class CountingDatabase:
-    """Counts the transactions open at a time; each stays open until it is let go."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self.let_go = asyncio.Event()
-        self.opened = self.open = self.open_max = 0
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Session]:
-        self.opened, self.open = self.opened + 1, self.open + 1
-        self.open_max = max(self.open_max, self.open)
-        await self.let_go.wait()
-        async with self._database.transaction() as session:
-            yield session
-        self.open -= 1
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Return once it holds, and whatever else was ready has had its turn."""
-    async with asyncio.timeout(60):
-        while not holds():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.01)
-    await asyncio.sleep(0.05)
-
-
-@pytest.mark.timing
-async def test_made_up_keys_never_take_more_than_their_share_of_the_database(
-    database: Database, clock: ManualClock
-) -> None:
-    counting: Any = CountingDatabase(database)
-    keys = ApiKeys(counting, instance="hotline", directory=lambda: DIRECTORY, clock=clock, kek=KEK)
-    asking = [asyncio.create_task(keys.identify(made_up())) for _ in range(WAITING_MAX + 20)]
-    await until(lambda: counting.open >= LOOK_UPS_MAX and sum(each.done() for each in asking) >= 20)
-    counting.let_go.set()
-    answers = await asyncio.gather(*asking, return_exceptions=True)
-    codes = [answer.code for answer in answers if isinstance(answer, CausewayError)]
-    assert (codes.count("unauthenticated"), codes.count("identity_busy")) == (WAITING_MAX, 20)
-    assert counting.open_max == LOOK_UPS_MAX
-
-
-@pytest.mark.timing
-async def test_a_key_that_was_good_is_looked_up_past_those_that_somebody_makes_up(
-    database: Database, clock: ManualClock
-) -> None:
-    text = await key_of(database, "sandbox.example")
-    counting: Any = CountingDatabase(database)
-    keys = ApiKeys(counting, instance="hotline", directory=lambda: DIRECTORY, clock=clock, kek=KEK)
-    counting.let_go.set()
-    await keys.identify(f"Bearer {text}")
-    clock.advance(CACHE_S + 1)
-    counting.let_go.clear()
-    flood = [asyncio.create_task(keys.identify(made_up())) for _ in range(WAITING_MAX)]
-    good = asyncio.create_task(keys.identify(f"Bearer {text}"))
-    await until(lambda: counting.open > LOOK_UPS_MAX)
-    assert counting.open == LOOK_UPS_MAX + 1
-    counting.let_go.set()
-    assert (await good).party == "sandbox.example"
-    await asyncio.gather(*flood, return_exceptions=True)
-
-
-async def test_an_unknown_key_is_asked_about_once_a_second(database: Database, clock: ManualClock) -> None:
-    counting: Any = CountingDatabase(database)
-    counting.let_go.set()
-    keys, stranger = ApiKeys(counting, instance="hotline", directory=lambda: DIRECTORY, clock=clock, kek=KEK), made_up()
-    for _ in range(3):
-        assert await refused(keys, stranger) == ("unauthenticated", 401)
-    assert counting.opened == 1
-    clock.advance(UNKNOWN_S)
-    assert await refused(keys, stranger) == ("unauthenticated", 401)
-    assert counting.opened == 2
-
-
-async def test_unknown_keys_do_not_fill_the_memory(
-    database: Database, keys: ApiKeys, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("shared.runtime.http.identity.UNKNOWN_KEYS_MAX", 3)
-    for _ in range(6):
-        await refused(keys, made_up())
-    assert len(keys._unknown) == 3
 
 
 async def test_the_role_of_the_instance_itself_has_no_key(database: Database) -> None:
@@ -259,7 +150,7 @@ def test_two_keys_are_never_alike_and_say_which_world_they_are_for() -> None:
 
 
 async def test_a_key_that_ended_with_its_person_stays_so_when_they_are_let_in_again(
-    database: Database, keys: ApiKeys, clock: ManualClock
+    database: Database, keys: ApiKeys
 ) -> None:
     person = Person("sandbox.example", "5d0c" * 8)
     (text, hashed), (later, hashed_later) = issue_key(live=False), issue_key(live=False)
@@ -268,10 +159,9 @@ async def test_a_key_that_ended_with_its_person_stays_so_when_they_are_let_in_ag
         await keep_key(session.driver, hashed, person.party, role=Role.MACHINE, person=person.actor)
     assert (await keys.identify(f"Bearer {text}")).role is Role.ANALYST
     async with database.transaction() as session:
-        await end_person(session.driver, person, clock.now())
+        await end_person(session.driver, person, NOW)
         await permit(session.driver, person, Role.ANALYST)
         await keep_key(session.driver, hashed_later, person.party, role=Role.MACHINE, person=person.actor)
-    clock.advance(CACHE_S + 1)
     assert await refused(keys, f"Bearer {text}") == ("unauthenticated", 401)
     assert (await keys.identify(f"Bearer {later}")).role is Role.ANALYST
 

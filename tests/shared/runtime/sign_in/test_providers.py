@@ -13,9 +13,10 @@ from joserfc.jwk import OctKey, RSAKey
 
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.errors import Refused, Unavailable
+from shared.runtime.admission.places import SIGN_IN
+from shared.runtime.admission.principals import Principal
 from shared.runtime.console.coming import COMING_MINUTES, Coming
 from shared.runtime.console.doorway import Proof
-from shared.runtime.http.strangers import LOOK_UPS_MAX, WAITING_MAX
 from shared.runtime.sign_in import wire
 from shared.runtime.sign_in.clients import Client
 from shared.runtime.sign_in.providers import Providers
@@ -24,6 +25,7 @@ NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 ISSUER, BACK = "https://login.police.example", "https://console.police.example/console/signed-in"
 KEY, ANOTHER = RSAKey.generate_key(2048, {"kid": "one"}), RSAKey.generate_key(2048, {"kid": "one"})
 PARTY = "police-nl.example"
+HERE, ELSEWHERE = Principal(None, "192.0.2.1"), Principal(None, "192.0.2.2")
 
 
 class At:
@@ -88,7 +90,9 @@ def attempt(said: Said, *, anew: bool = False) -> Coming:
 
 
 async def proven(coming: Coming, *, acr: str | None = None, answer: Mapping[str, str] | None = None) -> Proof:
-    return await providers(acr).prove(coming, {"code": "c", "iss": ISSUER} if answer is None else answer, BACK)
+    return await providers(acr).prove(
+        coming, {"code": "c", "iss": ISSUER} if answer is None else answer, back=BACK, address=HERE
+    )
 
 
 async def test_who_is_proven_has_an_opaque_name_and_a_time(said: Said) -> None:
@@ -213,13 +217,20 @@ async def test_whoever_makes_up_answers_has_the_provider_asked_a_few_at_a_time(
         open_now -= 1
 
     monkeypatch.setattr(wire, "post", post)
-    asking = [
-        asyncio.create_task(all_of_them.prove(coming, {"code": str(number), "iss": ISSUER}, BACK))
-        for number in range(WAITING_MAX + 20)
-    ]
+
+    def prove(address: Principal) -> asyncio.Task[Proof]:
+        return asyncio.create_task(all_of_them.prove(coming, {"code": "c", "iss": ISSUER}, back=BACK, address=address))
+
+    asking = [prove(HERE) for _ in range(SIGN_IN.of_holder + SIGN_IN.waiting + 20)]
     for _ in range(10):
         await asyncio.sleep(0)
+    assert open_now == SIGN_IN.of_holder
+    asking.append(prove(ELSEWHERE))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert open_now == SIGN_IN.of_holder + 1, "another address does not wait for it"
     let_go.set()
     answers = await asyncio.gather(*asking, return_exceptions=True)
-    codes = [each.code for each in answers if isinstance(each, Refused | Unavailable)]
-    assert (codes.count("sign_in_refused"), codes.count("identity_busy"), most) == (WAITING_MAX, 20, LOOK_UPS_MAX)
+    codes = [each.code for each in answers if isinstance(each, Refused)]
+    assert (codes.count("sign_in_refused"), codes.count("budget_exceeded")) == (len(asking) - 20, 20)
+    assert most <= SIGN_IN.of_instance

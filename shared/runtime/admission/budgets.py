@@ -8,6 +8,7 @@ whoever owes waits. In-process: several processes of an instance each grant the 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import Final
@@ -16,6 +17,10 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import NotNow
 
 BURST_S: Final = 2.0
+#: The names of a party's budgets, in the order of `BudgetLimits`.
+BUDGETS: Final = ("requests", "bytes", "work")
+#: Source addresses that are remembered.
+ADDRESSES_MAX: Final = 10_000
 #: Of what is refused, as much is read for one unit of work.
 REFUSED_BYTES_A_WORK: Final = 1_024
 
@@ -38,10 +43,11 @@ def work_of(refused_bytes: int) -> int:
 
 
 class BudgetExceeded(NotNow):
-    """Ask again after `reset_s`. The RateLimit fields say so, too."""
+    """Ask again after `reset_s`. The RateLimit fields say so, too, and name the budget."""
 
-    def __init__(self, *, limit: int, reset_s: int) -> None:
+    def __init__(self, budget: str, *, limit: int, reset_s: int) -> None:
         headers = {
+            "RateLimit-Policy": f'"{budget}";q={limit}',
             "RateLimit-Limit": str(limit),
             "RateLimit-Remaining": "0",
             "RateLimit-Reset": str(reset_s),
@@ -53,12 +59,22 @@ class BudgetExceeded(NotNow):
 class Budgets:
     """The buckets of all parties; `party` is verified before it gets one, so there are as many as parties."""
 
-    def __init__(self, limits: BudgetLimits, clock: Clock) -> None:
+    def __init__(
+        self, limits: BudgetLimits, clock: Clock, *, names: Sequence[str] = BUDGETS, holders_max: float = math.inf
+    ) -> None:
+        """`names` are told to clients. Beyond `holders_max` the oldest bucket is forgotten."""
+        self._limits = limits
+        self._names = names
+        self._holders_max = holders_max
         self._rates: tuple[float, ...] = astuple(limits)
         requests_max = max(1.0, limits.requests_per_s * BURST_S)
         self._most = (requests_max, *(rate * BURST_S for rate in self._rates[1:]))
         self._clock = clock
         self._levels: dict[str, tuple[tuple[float, ...], datetime]] = {}
+
+    def for_addresses(self) -> Budgets:
+        """Buckets of the same size for source addresses, which anybody can have many of."""
+        return Budgets(self._limits, self._clock, names=["unknown_keys", *BUDGETS[1:]], holders_max=ADDRESSES_MAX)
 
     def charge(self, party: str, body_bytes: int) -> None:
         """Take one request and `body_bytes` from the party's budget, or raise `BudgetExceeded` and take nothing.
@@ -69,9 +85,9 @@ class Budgets:
         levels = self._filled(party)
         needed = (1.0, min(float(body_bytes), self._most[1]), 0.0)
         if any(level < need for level, need in zip(levels, needed, strict=True)):
-            missing = zip(levels, needed, self._rates, strict=True)
-            wait_s = max((need - level) / rate for level, need, rate in missing if level < need)
-            raise BudgetExceeded(limit=math.floor(self._most[0]), reset_s=max(1, math.ceil(wait_s)))
+            missing = zip(levels, needed, self._rates, self._names, strict=True)
+            wait_s, budget = max(((need - level) / rate, name) for level, need, rate, name in missing if level < need)
+            raise BudgetExceeded(budget, limit=math.floor(self._most[0]), reset_s=max(1, math.ceil(wait_s)))
         self._take(party, levels, (1.0, float(body_bytes), 0.0))
 
     def owe(self, party: str, work: int) -> None:
@@ -81,6 +97,8 @@ class Budgets:
     def _filled(self, party: str) -> tuple[float, ...]:
         """What is in the party's buckets now."""
         now = self._clock.now()
+        if party not in self._levels and len(self._levels) >= self._holders_max:
+            self._levels.pop(next(iter(self._levels)))
         levels, last = self._levels.get(party, (self._most, now))
         passed_s = max(0.0, (now - last).total_seconds())
         refilled = zip(levels, self._rates, self._most, strict=True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.kernel.clock import ManualClock
-from shared.runtime.http.budgets import BURST_S, BudgetExceeded, BudgetLimits, Budgets
+from shared.runtime.admission.budgets import BURST_S, BudgetExceeded, BudgetLimits, Budgets
 from tests.shared.runtime.builders import NOW
 
 LIMITS = BudgetLimits(requests_per_s=10, bytes_per_s=1000)
@@ -83,6 +83,7 @@ def test_a_refusal_says_when_the_next_request_will_pass() -> None:
         budgets.charge("a.example", 0)
     assert refused.value.status == 429
     assert dict(refused.value.headers) == {
+        "RateLimit-Policy": '"requests";q=1',
         "RateLimit-Limit": "1",
         "RateLimit-Remaining": "0",
         "RateLimit-Reset": "2",

@@ -1,0 +1,161 @@
+"""All valid API keys of an instance, in memory: a request's key is looked up without a database query.
+
+The table is read before the instance opens its port. A notification and a poll follow its changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+from typing import Any, Final, NamedTuple
+
+import asyncpg
+
+from shared.kernel.authority import Role, Scope
+from shared.kernel.errors import Defect, Unavailable
+from shared.runtime.admission.scope import scope_of
+from shared.runtime.database.transactions import Database
+from shared.runtime.watch.cancellation import raise_if_cancelling
+from shared.runtime.watch.logs import log
+
+#: Valid keys of one instance, at most. `keep_key` refuses one more.
+KEYS_MAX: Final = 20_000
+#: A revoked key opens nothing after this time, also if no notification arrives.
+POLL_S: Final = 5.0
+#: A table that could not be read for so long accepts no key.
+OUTDATED_S: Final = 60.0
+#: Rows of one query: reading them holds the event loop for a few milliseconds.
+PAGE_ROWS: Final = 500
+RETRY_S: Final = 1.0
+
+CHANNEL: Final = "causeway_api_keys"
+#: Tells the processes of an instance that a key, or the role of a person with a key, has changed.
+NOTIFY: Final = f"SELECT pg_notify('{CHANNEL}', '')"
+
+_VALID: Final = """
+    SELECT k.key_hash, k.party, coalesce(p.role, k.role) AS role, k.person,
+           CASE WHEN k.person IS NULL THEN k.scope_jurisdictions ELSE p.scope_jurisdictions END AS scope_jurisdictions,
+           CASE WHEN k.person IS NULL THEN k.scope_parties ELSE p.scope_parties END AS scope_parties
+    FROM api_key AS k
+    LEFT JOIN console_person AS p ON p.party = k.party AND p.actor = k.person AND p.ended_at IS NULL
+    WHERE k.revoked_at IS NULL AND (k.person IS NULL OR p.actor IS NOT NULL)
+"""
+_PAGE: Final = f"{_VALID} AND k.key_hash > $1 ORDER BY k.key_hash LIMIT $2"
+#: One row for the whole table: equal values mean that nothing has changed.
+_FINGERPRINT: Final = f"""
+SELECT count(*) AS valid, coalesce(sum(hash_record_extended(v, 0)), 0)::text AS content FROM ({_VALID}) AS v
+"""
+
+
+class KnownKey(NamedTuple):
+    """What a key is for, and whose it is, where it is a person's."""
+
+    party: str
+    role: Role
+    scope: Scope | None
+    person: str | None
+
+
+class KeyTable:
+    """The valid keys by their hash. `now_s` is a monotonic clock in seconds."""
+
+    def __init__(self, database: Database, *, now_s: Callable[[], float] = monotonic) -> None:
+        self._database = database
+        self._now_s = now_s
+        self._keys: dict[bytes, KnownKey] = {}
+        self._fingerprint: object = None
+        self._read_at_s: float | None = None
+        self._changed = asyncio.Event()
+        self._following: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def find(self, hashed: bytes) -> KnownKey | None:
+        """The key with this hash, or None if no valid key has it. Asks nothing of the database.
+
+        Raises `Unavailable("keys_outdated")` if the table could not be read for `OUTDATED_S`.
+        """
+        if self._read_at_s is None or self._now_s() - self._read_at_s > OUTDATED_S:
+            raise Unavailable("keys_outdated")
+        return self._keys.get(hashed)
+
+    async def open(self) -> None:
+        """Read all keys, then follow changes until `close`. Raises `Unavailable` if the database is."""
+        await self.refresh()
+        self._following = asyncio.create_task(self._follow(), name="api keys")
+
+    async def close(self) -> None:
+        """Stop following."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.wait([self._following])
+
+    async def refresh(self) -> None:
+        """Read the table if it has changed. Raises `Unavailable`, and `Defect("api_keys_too_many")`."""
+        began_s = self._now_s()
+        [row] = await self._database.fetch(_FINGERPRINT)
+        if row["valid"] > KEYS_MAX:
+            raise Defect("api_keys_too_many")
+        fingerprint = (row["valid"], row["content"])
+        if fingerprint != self._fingerprint:
+            # A change during the pages changes the fingerprint again: the next look reads them once more.
+            self._keys = await self._read()
+            self._fingerprint = fingerprint
+        self._read_at_s = began_s
+
+    async def _read(self) -> dict[bytes, KnownKey]:
+        found: dict[bytes, KnownKey] = {}
+        last = b""
+        while rows := await self._database.fetch(_PAGE, last, PAGE_ROWS):
+            last = rows[-1]["key_hash"]
+            found |= {row["key_hash"]: _known(row) for row in rows}
+        return found
+
+    async def _follow(self) -> None:
+        listening: asyncpg.Connection | None = None
+        try:
+            while True:
+                if listening is None or listening.is_closed():
+                    listening = await self._listen()
+                wait_s = POLL_S if await self._refreshed() else RETRY_S
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._changed.wait()
+        finally:
+            if listening is not None:
+                listening.terminate()
+
+    async def _refreshed(self) -> bool:
+        """Refresh; False if that failed, which the log names."""
+        self._changed.clear()
+        try:
+            await self.refresh()
+        except Exception as error:  # by its name only; the age of the table decides what follows
+            raise_if_cancelling()
+            log("api_keys_unread", error=type(error).__name__)
+            return False
+        return True
+
+    async def _listen(self) -> asyncpg.Connection | None:
+        """A connection that hears of changes; None if there is none: the poll finds them."""
+        connection: asyncpg.Connection | None = None
+        try:
+            connection = await self._database.driver_connection()
+            await connection.add_listener(CHANNEL, self._told)
+        except (Unavailable, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            raise_if_cancelling()
+            if connection is not None:
+                connection.terminate()
+            return None
+        return connection
+
+    def _told(self, *_: Any) -> None:
+        self._changed.set()
+
+
+def _known(row: asyncpg.Record) -> KnownKey:
+    scope = scope_of(row["scope_jurisdictions"], row["scope_parties"])
+    return KnownKey(row["party"], Role(row["role"]), scope, row["person"])

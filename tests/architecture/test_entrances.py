@@ -1,0 +1,90 @@
+"""Each route of each service has a row that says whom it charges and what it holds, and each pool is named."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute, Route
+
+from deploy.artifacts.openapi import ASSEMBLE, offline
+from shared.runtime.admission.budgets import BUDGETS
+from shared.runtime.admission.entrances import CLASSES, POOLS, ChargedPrincipal, Entrance, read_entrances
+from shared.runtime.http.identity import identified
+from tests.architecture.source import PRODUCT, Module, modules, parse
+
+#: The dependency by which a route charges a key.
+CHARGES = f"{identified.__name__}.<locals>.identity_of"
+OF_KEYS = {ChargedPrincipal.KEY, ChargedPrincipal.KEY_OR_SESSION}
+
+
+def routes_of(routes: Sequence[BaseRoute]) -> Iterator[Route | APIRoute]:
+    for each in routes:
+        included = getattr(each, "original_router", None)
+        if included is not None:
+            yield from routes_of(included.routes)
+        else:
+            assert isinstance(each, Route | APIRoute)
+            yield each
+
+
+def entrance_of(route: Route | APIRoute) -> Entrance:
+    return Entrance(",".join(sorted({*(route.methods or ())} - {"HEAD"})), route.path)
+
+
+def without_row(http: FastAPI) -> list[Entrance]:
+    rows = read_entrances()
+    return sorted(each for each in map(entrance_of, routes_of(http.routes)) if each not in rows)
+
+
+def test_every_route_has_a_row_and_every_row_a_route() -> None:
+    services = {name: offline(name) for name in ASSEMBLE}
+    assert {name: without_row(http) for name, http in services.items()} == {name: [] for name in services}
+    there = {entrance_of(route) for http in services.values() for route in routes_of(http.routes)}
+    assert sorted(read_entrances().keys() - there) == []
+
+
+@pytest.mark.parametrize("name", ASSEMBLE)
+def test_a_route_below_v1_is_charged_to_a_key_and_no_other_says_so(name: str) -> None:
+    for route in routes_of(offline(name).routes):
+        entrance = entrance_of(route)
+        charged = CLASSES[read_entrances()[entrance]].charged
+        if isinstance(route, APIRoute):
+            charges = CHARGES in {each.call.__qualname__ for each in route.dependant.dependencies if each.call}
+            assert charges == (charged in OF_KEYS), entrance
+        else:
+            assert charged is not ChargedPrincipal.KEY, entrance
+
+
+def test_a_new_route_without_a_row_is_found() -> None:
+    http = offline("audit")
+    http.get("/v1/planted")(lambda: None)
+    assert without_row(http) == [Entrance("GET", "/v1/planted")]
+
+
+def test_classes_name_budgets_and_pools_that_there_are() -> None:
+    assert {*read_entrances().values()} == CLASSES.keys()
+    assert {budget for each in CLASSES.values() for budget in each.budgets} == {*BUDGETS}
+    assert {pool for each in CLASSES.values() for pool in each.pools} <= POOLS.keys()
+    for place in POOLS.values():
+        module, _, constant = place.partition(":")
+        assert getattr(import_module(module), constant) is not None, place
+
+
+def unnamed_pools(module: Module) -> list[str]:
+    """Names of pools that a module makes, and the table does not have."""
+    made = [
+        ast.unparse(call.args[0])
+        for call in ast.walk(module.tree)
+        if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] == "PlacePool" and call.args
+    ]
+    return [name for name in made if name.strip("'\"") not in POOLS]
+
+
+def test_every_pool_of_places_is_named() -> None:
+    assert [name for package in PRODUCT for module in modules(package) for name in unnamed_pools(module)] == []
+    assert unnamed_pools(parse('made = PlacePool("exports", SHARES)\n', "shared/planted.py")) == ["'exports'"]

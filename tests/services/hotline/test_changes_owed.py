@@ -1,0 +1,98 @@
+"""What a party changes, transfers, posts as a list or imports is owed as work, as one filing is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from pydantic_core import to_json
+
+from shared.kernel.authority import Role
+from shared.kernel.ids import uuid7
+from shared.runtime.admission.budgets import Budgets
+from shared.runtime.http.identity import Identity
+from tests.services.doors import asking
+from tests.services.hotline.origin import Origin
+from tests.services.hotline.transferring import orphan, transfer
+from tests.support.builders import HOTLINE
+from tests.support.exchange_world import SUBMISSION
+
+ITEMS = len(SUBMISSION["items"])
+
+
+class Owed(list[int]):
+    """What the hotline owes, charge by charge."""
+
+    def taken(self) -> int:
+        work = sum(self)
+        self.clear()
+        return work
+
+
+@pytest.fixture
+def owed(monkeypatch: pytest.MonkeyPatch) -> Owed:
+    """Before the origin is made, which keeps the function that charges."""
+    charges = Owed()
+
+    def owe(_: Budgets, party: str, work: int) -> None:
+        assert party == HOTLINE
+        charges.append(work)
+
+    monkeypatch.setattr(Budgets, "owe", owe)
+    return charges
+
+
+@pytest.fixture
+async def client(owed: Owed, origin: Origin) -> AsyncIterator[httpx.AsyncClient]:
+    async with origin.intake.running(), origin.door() as opened_door:
+        yield opened_door
+
+
+def submission() -> dict[str, Any]:
+    return SUBMISSION | {"external_ref": f"owed-{uuid7().hex[:24]}"}
+
+
+async def post(client: httpx.AsyncClient, path: str, body: object, **headers: str) -> Any:
+    sent = asking(HOTLINE, key=uuid7().hex) | headers
+    answer = await client.post(f"/v1/referrals{path}", json=body, headers=sent)
+    assert answer.status_code < 300, answer.text
+    return answer.json()
+
+
+async def test_an_amendment_is_owed_by_its_items_and_messages(client: httpx.AsyncClient, owed: Owed) -> None:
+    body = submission()
+    filed = await post(client, "", body)
+    of_filing = owed.taken()
+    assert of_filing > 1 + ITEMS
+    path, changed = f"/{filed['referral_id']}:amend", body | {"media_kind": "video"}
+    told = await post(client, path, changed, **{"if-match": '"1"'})
+    assert len(told["replaced"]) > 0
+    assert owed.taken() == 1 + ITEMS + len(told["replaced"])
+    await post(client, path, changed, **{"if-match": '"2"'})
+    assert owed.taken() == 1 + ITEMS, "the same again is looked at, and no message is sent"
+
+
+async def test_a_transfer_is_owed_by_its_messages_each_time(owed: Owed, origin: Origin) -> None:
+    referral_id: UUID = await orphan(origin)
+    owed.clear()
+    for _ in range(2):
+        status, body = await transfer(origin, referral_id)
+        assert status == 202
+        assert owed.taken() == 1 + len(body["offered"])
+
+
+async def test_a_list_and_an_import_are_owed_as_their_referrals_are(
+    client: httpx.AsyncClient, owed: Owed, origin: Origin
+) -> None:
+    await post(client, "", submission())
+    of_one = owed.taken()
+    await post(client, ":batch", {"referrals": [submission(), submission()]})
+    assert owed.taken() == 2 * of_one
+    identity = Identity(HOTLINE, Role.ANALYST, "hotline", exercise=True, actor="0a" * 16)
+    imported = to_json({"referrals": [submission(), submission()]})
+    reply = await origin.api.file_spelt(identity, imported, key=uuid7().bytes * 2, route="/console/import:batch")
+    assert reply.status == 200
+    assert owed.taken() == 2 * of_one

@@ -1,0 +1,220 @@
+"""All valid keys are in memory before a port opens: a key that nobody has costs no query and delays no valid key."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from shared.envelope.datakeys import KeyEncryptionKey
+from shared.kernel.authority import Role
+from shared.kernel.clock import ManualClock
+from shared.kernel.errors import Defect, Refused, Unavailable
+from shared.runtime.admission import key_table
+from shared.runtime.admission.budgets import BudgetLimits, Budgets
+from shared.runtime.admission.key_table import OUTDATED_S, KeyTable
+from shared.runtime.console.people import Person, end_person, permit
+from shared.runtime.database.transactions import Database
+from shared.runtime.http import identity
+from shared.runtime.http.edge import create_app
+from shared.runtime.http.identity import ApiKeys, identified, issue_key, keep_key, key_hash, revoke_key
+from shared.runtime.http.whoami import whoami_router
+from tests.shared.routing.builders import directory_of, hotline
+from tests.shared.runtime.builders import NOW
+from tests.shared.runtime.http.test_http import served
+
+PARTY = "sandbox.example"
+DIRECTORY = directory_of(hotline(PARTY, "NL"))
+CONNECTIONS = 200
+
+
+class Seconds:
+    """A monotonic clock that a test moves."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Queries:
+    """A database that counts its queries, and is away if it is told so."""
+
+    def __init__(self, database: Database) -> None:
+        self._database, self.count, self.is_away = database, 0, False
+
+    async def fetch(self, *asked: Any) -> list[Any]:
+        self.count += 1
+        if self.is_away:
+            raise Unavailable("database_unavailable")
+        return await self._database.fetch(*asked)
+
+    def __getattr__(self, name: str) -> Any:
+        self.count += 1
+        return getattr(self._database, name)
+
+
+@pytest.fixture
+async def table(database: Database) -> AsyncIterator[KeyTable]:
+    opened = KeyTable(database)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+async def issued(database: Database, *, person: str | None = None) -> str:
+    text, hashed = issue_key(live=False)
+    async with database.transaction() as session:
+        await keep_key(session.driver, hashed, PARTY, role=Role.MACHINE, person=person)
+    return text
+
+
+async def ended(table: KeyTable, text: str, *, within_s: float = 60) -> float:
+    """The seconds until the key opens nothing."""
+    began = time.monotonic()
+    async with asyncio.timeout(within_s):
+        while table.find(key_hash(text)) is not None:  # noqa: ASYNC110 - the change has no event here
+            await asyncio.sleep(0.01)
+    return time.monotonic() - began
+
+
+async def known(table: KeyTable, text: str) -> None:
+    async with asyncio.timeout(60):
+        while table.find(key_hash(text)) is None:  # noqa: ASYNC110 - the change has no event here
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize("polls", [True, False], ids=["by the poll", "by a notification"])
+async def test_a_change_of_the_table_is_known_by_notification_and_by_poll(
+    database: Database, monkeypatch: pytest.MonkeyPatch, polls: bool
+) -> None:
+    if polls:
+        monkeypatch.setattr(key_table, "POLL_S", 0.05)
+        monkeypatch.setattr(identity, "NOTIFY", "SELECT 1")
+    else:
+        monkeypatch.setattr(key_table, "POLL_S", 600)
+    table = KeyTable(database)
+    await table.open()
+    await asyncio.sleep(0.5)  # it listens
+    text = await issued(database)
+    await known(table, text)
+    async with database.transaction() as session:
+        await revoke_key(session.driver, key_hash(text), NOW)
+    await ended(table, text)
+    await table.close()
+
+
+@pytest.mark.timing
+async def test_a_key_of_a_person_has_their_role_and_ends_with_them(database: Database, table: KeyTable) -> None:
+    person = Person(PARTY, "5d0c" * 8)
+    async with database.transaction() as session:
+        await permit(session.driver, person, Role.ANALYST)
+    text = await issued(database, person=person.actor)
+    await known(table, text)
+    assert table.find(key_hash(text)) == (PARTY, Role.ANALYST, None, person.actor)
+    async with database.transaction() as session:
+        await end_person(session.driver, person, NOW)
+    await ended(table, text)
+
+
+async def test_a_table_that_was_not_read_for_a_minute_accepts_no_key(database: Database) -> None:
+    text, seconds, queries = await issued(database), Seconds(), Queries(database)
+    away: Any = queries
+    table = KeyTable(away, now_s=seconds)
+    with pytest.raises(Unavailable, match="keys_outdated"):
+        table.find(key_hash(text))
+    await table.refresh()
+    queries.is_away = True
+    with pytest.raises(Unavailable):
+        await table.refresh()
+    seconds.now = OUTDATED_S
+    assert table.find(key_hash(text)) is not None
+    seconds.now += 0.1
+    with pytest.raises(Unavailable, match="keys_outdated"):
+        table.find(key_hash(text))
+    queries.is_away = False
+    await table.refresh()
+    assert table.find(key_hash(text)) is not None
+
+
+async def test_a_table_that_has_not_changed_is_read_by_one_row(database: Database) -> None:
+    await issued(database)
+    queries: Any = Queries(database)
+    table = KeyTable(queries)
+    await table.refresh()
+    before = queries.count
+    await table.refresh()
+    assert queries.count - before == 1
+
+
+async def test_keys_beyond_one_page_are_all_read(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_table, "PAGE_ROWS", 2)
+    texts = [await issued(database) for _ in range(5)]
+    table = KeyTable(database)
+    await table.refresh()
+    assert all(table.find(key_hash(text)) for text in texts)
+
+
+async def test_there_are_no_more_keys_than_memory_holds(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    await issued(database)
+    monkeypatch.setattr(identity, "KEYS_MAX", 1)
+    with pytest.raises(Refused, match="api_keys_full"):
+        await issued(database)
+    monkeypatch.setattr(key_table, "KEYS_MAX", 0)
+    with pytest.raises(Defect, match="api_keys_too_many"):
+        await KeyTable(database).refresh()
+
+
+@pytest.mark.timing
+async def test_connections_with_made_up_keys_cost_no_query_and_delay_no_valid_key(database: Database) -> None:
+    """Also right after a start: the process has answered no request of the valid key before."""
+    text, counted = await issued(database), Queries(database)
+    queries: Any = counted
+    table = KeyTable(queries)
+    await table.refresh()
+    counted.count = 0
+    keys = ApiKeys(table, instance="hotline", directory=lambda: DIRECTORY, kek=KeyEncryptionKey(bytes(32)))
+    budgets = Budgets(BudgetLimits(1000, 10_000_000), ManualClock(NOW))
+    app = create_app("sample", [whoami_router(identified(keys, budgets))])
+    answers: Counter[int] = Counter()
+    async with served(app) as port:
+        flood = [asyncio.create_task(_made_up(port, answers)) for _ in range(CONNECTIONS)]
+        valid = [await _asked(port, text) for _ in range(20)]
+        for each in flood:
+            each.cancel()
+        await asyncio.wait(flood)
+    assert valid == [200] * 20
+    assert answers.keys() <= {401, 429}
+    assert answers.total() >= CONNECTIONS
+    assert counted.count == 0
+
+
+async def _made_up(port: int, answers: Counter[int]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        while True:
+            answers[await _status(reader, writer, issue_key(live=False)[0])] += 1
+    finally:
+        writer.close()
+
+
+async def _asked(port: int, text: str) -> int:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        async with asyncio.timeout(60):
+            return await _status(reader, writer, text)
+    finally:
+        writer.close()
+
+
+async def _status(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: str) -> int:
+    writer.write(f"GET /v1/whoami HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {text}\r\n\r\n".encode())
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    [length] = [int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"content-length")]
+    await reader.readexactly(length)
+    return int(head.split()[1])
