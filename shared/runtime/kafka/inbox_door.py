@@ -91,10 +91,12 @@ class InboxDoor:
         try:
             await broker.start()
             self._subscriber = subscriber
-            fetch_all(subscriber.consumer)
-            wait_for_records(subscriber.consumer)
+            consumer = subscriber.consumer
+            assert consumer is not None  # the broker has just started it
+            fetch_all(consumer)
+            wait_for_records(consumer)
             for where, offset in at.items():
-                subscriber.consumer.seek(TopicPartition(*where), offset)
+                consumer.seek(TopicPartition(*where), offset)
             yield
         finally:
             await broker.stop()
