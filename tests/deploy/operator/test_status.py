@@ -101,9 +101,7 @@ def test_age_is_always_shown_and_fails_readiness_only_beyond_its_setting(
 ) -> None:
     limited = httpx.get(f"{alone}/readyz", trust_env=False, timeout=60)
     unlimited = httpx.get(f"{exchange.endpoints.http['hotline']}/readyz", trust_env=False, timeout=60)
-    found = [
-        next(check for check in each.json()["checks"] if check["name"] == "acks") for each in (limited, unlimited)
-    ]
+    found = [next(check for check in each.json()["checks"] if check["name"] == "acks") for each in (limited, unlimited)]
     assert [(check["ok"], check["reason"]) for check in found] == [(False, "too_old"), (True, "")]
     assert [check["age_s"] > AGE_S_MAX for check in found] == [True, True]
     assert (limited.status_code, unlimited.status_code) == (503, 200)
