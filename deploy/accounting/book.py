@@ -5,7 +5,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
+from uuid import UUID
 
 import asyncpg
 
@@ -49,9 +50,9 @@ async def opened(url: str, *, kind: str, name: str = "") -> AsyncIterator[Book]:
         await connection.close()
 
 
-async def grouped(streams: Sequence[AsyncIterator[_Row]], key: Callable[[_Row], Any]) -> AsyncIterator[Sequence[_Row]]:
+async def grouped(streams: Sequence[AsyncIterator[_Row]], key: Callable[[_Row], UUID]) -> AsyncIterator[Sequence[_Row]]:
     """Yield the rows of one key at a time, from streams that are each in the order of the key."""
-    heap: list[tuple[Any, int, _Row]] = []
+    heap: list[tuple[UUID, int, _Row]] = []
     for number, stream in enumerate(streams):
         await _push(heap, number, stream, key=key)
     while heap:
@@ -64,7 +65,7 @@ async def grouped(streams: Sequence[AsyncIterator[_Row]], key: Callable[[_Row], 
 
 
 async def _push(
-    heap: list[tuple[Any, int, _Row]], number: int, stream: AsyncIterator[_Row], *, key: Callable[[_Row], Any]
+    heap: list[tuple[UUID, int, _Row]], number: int, stream: AsyncIterator[_Row], *, key: Callable[[_Row], UUID]
 ) -> None:
     row = await anext(stream, None)
     if row is not None:

@@ -179,7 +179,7 @@ class LogCheck:
     def _elsewhere(self, each: _Numbered, row: _Row | None) -> Iterator[Difference]:
         """Judge a message that audit did not take from this record: it was appended again, or never taken."""
         record = each.observed.record
-        at = f"{record.topic}/{record.partition}/{record.offset}"
+        at = f"{record.topic}/{record.partition}/{record.offset} {each.stream} #{each.number}"
         if row is None and each.number <= self._read.get(each.stream, 0):
             yield Difference("II", "in Kafka, not in audit's log", at, tuple(each.observed.pair))
         elif row is not None and row["digest"] != each.digest:

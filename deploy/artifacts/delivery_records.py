@@ -6,7 +6,7 @@ They are of no message's schema: `shared/messaging/contract.py`, `ack_record.py`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from shared.envelope.attributes import CONTENT_TYPE
 from shared.exchange.correspondents import Pair
@@ -33,7 +33,7 @@ def list_records(pair: Pair) -> tuple[str, ...]:
     return PROOF_RECORD, ACKNOWLEDGEMENT, *(() if pair.to == AUDIT else CONTROL)
 
 
-def describe_records() -> dict[str, dict[str, Any]]:
+def describe_records() -> dict[str, dict[str, object]]:
     """Return each record of delivery as a message of the AsyncAPI document."""
     return {
         PROOF_RECORD: _unnumbered(
@@ -55,8 +55,8 @@ def describe_records() -> dict[str, dict[str, Any]]:
 
 
 def _unnumbered(
-    name: str, summary: str, *, kind: bytes, content_type: str, payload: Mapping[str, Any]
-) -> dict[str, Any]:
+    name: str, summary: str, *, kind: bytes, content_type: str, payload: Mapping[str, object]
+) -> dict[str, object]:
     return {
         "name": name,
         "title": name,
@@ -67,7 +67,7 @@ def _unnumbered(
     }
 
 
-def _control(name: str) -> dict[str, Any]:
+def _control(name: str) -> dict[str, object]:
     return {
         "name": f"causeway.{name}",
         "title": name,

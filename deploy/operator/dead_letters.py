@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from deploy.parties import built_at_once
@@ -78,7 +78,7 @@ async def discard(exceptions: ExceptionDesk, rows: Sequence[OpenException]) -> N
     await exceptions.discard(rows)
 
 
-def as_json(each: OpenException) -> dict[str, Any]:
+def as_json(each: OpenException) -> dict[str, object]:
     """One message with the meaning of its code, and its coordinates. It has no content."""
     taken, named, code = each.taken, each.taken.named, each.outcome.code
     place = taken.place

@@ -258,7 +258,7 @@ def _records(items: str, key: str, contents: str) -> str:
     """Erases those of a page of records of one class in `contents` of `items` that were finished before $1."""
     last = f""" AND NOT EXISTS (
         SELECT FROM {contents} AS o WHERE (o.{key}, o.party) = (ended.subject, ended.party)
-          AND o.wrapped_key IS NOT NULL AND NOT EXISTS (SELECT FROM ended AS e WHERE e.row = o.ctid)
+          AND o.wrapped_key IS NOT NULL AND o.ctid NOT IN (SELECT e.row FROM ended AS e)
     )"""
     return f"""
 WITH page AS MATERIALIZED (

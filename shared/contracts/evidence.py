@@ -23,8 +23,8 @@ SaltText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$", max_lengt
 class EvidenceStatement(Contract):
     """`instance` states for `party` in which topic and when the message with this digest arrived, and what that proves.
 
-    The signature covers all but itself and the key id. `broker_time` is the broker's own. The place in the stream is not
-    stated: it counts messages to others as well. Audit finds the place by the message's id.
+    The signature covers all but itself and the key id. `broker_time` is the broker's own. The place in the stream is
+    not stated: it counts messages to others as well. Audit finds the place by the message's id.
     """
 
     instance: InstanceId

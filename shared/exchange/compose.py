@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from pydantic_core import from_json, to_json
@@ -97,9 +97,9 @@ def compose(message: MessageType, clear: Clear, addressing: Addressing, *, seale
     )
 
 
-def _stated(clear: Clear) -> dict[str, Any]:
+def _stated(clear: Clear) -> dict[str, object]:
     """The clear part as plain JSON values: ids, times and codes as their texts."""
-    stated: dict[str, Any] = (
+    stated: dict[str, object] = (
         from_json(to_json(clear)) if isinstance(clear, Mapping) else clear.model_dump(mode="json", exclude_none=True)
     )
     return stated

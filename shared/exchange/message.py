@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from shared.contracts.base import Contract
@@ -37,7 +36,7 @@ class Draft:
     recipient: str
     recipient_instance: str
     exercise: bool
-    clear: Mapping[str, Any]
+    clear: Mapping[str, object]
     created_at: datetime
     plaintext: bytes | None = None
     context: SealContext | None = None

@@ -6,7 +6,7 @@ It commits its reader to the exact bytes and order of all records that it took: 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -112,7 +112,7 @@ def parse_ack_record(value: bytes, keys: PlaceKeys, at: datetime) -> Ack:
     )
 
 
-def _to_json(ack: Ack, incoming: Incoming) -> dict[str, Any]:
+def _to_json(ack: Ack, incoming: Incoming) -> dict[str, object]:
     lanes = [
         {
             "through": said.through,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.envelope.content_proof import GROUP_MESSAGES_MAX, draw_salt, leaf_digest, prove_content
@@ -48,7 +48,7 @@ class Letter:
     recipient: str
     origin: UUID
     headers: tuple[tuple[str, str], ...]
-    clear: Mapping[str, Any]
+    clear: Mapping[str, object]
     plaintext: bytes | None = None
     context: SealContext | None = None
     traceparent: str | None = None

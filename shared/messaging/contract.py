@@ -6,7 +6,7 @@ Their shapes are the dataclasses of `exceptions` and `resync`. Bytes are lower-c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -41,7 +41,7 @@ _MODELS: Final[Mapping[Role, type[_Outcomes | _Resync | _Holdings]]] = {
 }
 
 
-def encode_control(role: Role, body: ControlBody) -> dict[str, Any]:
+def encode_control(role: Role, body: ControlBody) -> dict[str, object]:
     """Return the clear part of a message of the protocol."""
     return _MODELS[role].model_validate({"body": body}).model_dump(mode="json")
 

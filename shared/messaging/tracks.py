@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from shared.contracts.registry import BY_TYPE, NAMES, WITHDRAWALS, Family, MessageType, name_of, newest
@@ -62,7 +62,7 @@ def parties_of(role: Role, sender: str, recipient: str) -> tuple[str, str]:
     return (recipient, sender) if role is Role.ANSWER else (sender, recipient)
 
 
-def act_of(message_id: UUID, clear: Mapping[str, Any]) -> UUID:
+def act_of(message_id: UUID, clear: Mapping[str, object]) -> UUID:
     """Return the act that a message tells: its own id for an act, a digest of edge and revision, or the message's id.
 
     Raises `ValueError` for ids that are none.
@@ -78,7 +78,7 @@ def act_of(message_id: UUID, clear: Mapping[str, Any]) -> UUID:
 
 
 def named_of(
-    message_id: UUID, message: MessageType, *, sender: str, recipient: str, subject: UUID, clear: Mapping[str, Any]
+    message_id: UUID, message: MessageType, *, sender: str, recipient: str, subject: UUID, clear: Mapping[str, object]
 ) -> Named:
     """Return the name of a message for messaging. Raises `ValueError` for ids in `clear` that are none."""
     role = role_of(message)
@@ -98,7 +98,7 @@ def named_of(
 
 
 def name_unread(
-    message_id: UUID, type_text: str, *, sender: str, recipient: str, subject: UUID, clear: Mapping[str, Any]
+    message_id: UUID, type_text: str, *, sender: str, recipient: str, subject: UUID, clear: Mapping[str, object]
 ) -> Named:
     """Return the name of a message whose CloudEvents type this release may not read.
 

@@ -39,6 +39,8 @@ OFF_S = 360
 IN_FORCE_FOR = timedelta(hours=1)
 DECISIONS_MAX = 4
 FILED = 5
+#: What is dated ahead waits until its time has come.
+WAITED_S_MAX = 300.0
 #: Younger than its process, and older than a beat that comes every second.
 HEARD_S = 4.0
 
@@ -122,7 +124,7 @@ async def test_edges_wait_while_a_clock_is_off_and_go_by_themselves_when_it_is_r
     await asyncio.sleep(1.0)
     assert await applied(origin, waiting) == 0
     set_off(clock, 0)
-    await until(partial(all_applied, origin, first + waiting))
+    await until(partial(all_applied, origin, first + waiting), seconds_max=OFF_S + WAITED_S_MAX)
     await origin.until_quiet()
     decided = await decisions(origin, first + waiting)
     record_property("decisions", dict(Counter(decided.values())))

@@ -283,7 +283,7 @@ async def list_forgotten_acts(
     """List those of the referrals from the first party to the second on which the recipient forgot an act of its own,
     by the recipient's operator list."""
     listed = {row["subject"] for row in await list_operator_lines(exchange, recipient, "act")}
-    tracks = {each: track_of(REFERRAL_OFFERED, *parties, each) for each in referrals}
+    tracks = {each: track_of(REFERRAL_OFFERED, *parties, subject=each) for each in referrals}
     return frozenset(each for each, track in tracks.items() if track in listed)
 
 

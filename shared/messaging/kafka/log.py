@@ -10,11 +10,12 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from shared.envelope.keys import SigningKey
 from shared.exchange.topics import inbox_topic
@@ -140,7 +141,7 @@ class _Topic:
         return self._topic_id
 
 
-def _batches(producer: AIOKafkaProducer, records: Sequence[RecordBytes]) -> Iterable[tuple[Any, int]]:
+def _batches(producer: AIOKafkaProducer, records: Sequence[RecordBytes]) -> Iterable[tuple[BatchBuilder, int]]:
     """Yield record batches, each with its number of records. Raises `Refused("record_too_large")`."""
     batch, count = producer.create_batch(), 0
     for record in records:
@@ -155,5 +156,5 @@ def _batches(producer: AIOKafkaProducer, records: Sequence[RecordBytes]) -> Iter
         yield batch, count
 
 
-def _add(batch: Any, record: RecordBytes) -> bool:
+def _add(batch: BatchBuilder, record: RecordBytes) -> bool:
     return batch.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers)) is not None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
+
+import asyncpg
 
 from shared.messaging.exceptions import (
     Coordinates,
@@ -167,7 +169,7 @@ def _format(exception: OpenException) -> _ExceptionRow:
     )
 
 
-def _parse(row: Any) -> OpenException:
+def _parse(row: asyncpg.Record) -> OpenException:
     named = Named(
         message_id=row["message_id"],
         role=Role(row["role"]),

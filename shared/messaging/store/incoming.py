@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
+
+import asyncpg
 
 from shared.messaging.exceptions import EXCEPTIONS_MAX
 from shared.messaging.store.session import Tables, list_assignments, superseded
@@ -118,12 +120,12 @@ class IncomingTables(Tables):
             raise superseded()
         self._received[incoming.pair] = row
 
-    async def _parse_incoming(self, found: Any) -> Incoming:
+    async def _parse_incoming(self, found: asyncpg.Record) -> Incoming:
         row = _ReceiveRow(*(found[name] for name in _ReceiveRow._fields))
         pair = Pair(row.writer, row.addressee)
         self._received[pair] = row
         # After the lock, and by a statement of its own: one statement would not see rows of a lock that it waited for.
-        closed: Sequence[Any] = await self._driver.fetch(_CLOSED_OF, *pair) if row.closed_count else ()
+        closed: Sequence[asyncpg.Record] = await self._driver.fetch(_CLOSED_OF, *pair) if row.closed_count else ()
         return Incoming(
             pair=pair,
             incarnation=row.incarnation,
@@ -167,7 +169,7 @@ def _format_closed(pair: Pair, incarnation: UUID, ends: tuple[LaneEnd, LaneEnd])
     return _ClosedRow(*pair, incarnation, *urgent, *ordinary)
 
 
-def _parse_ends(row: Any) -> tuple[LaneEnd, LaneEnd]:
+def _parse_ends(row: asyncpg.Record) -> tuple[LaneEnd, LaneEnd]:
     return (
         LaneEnd(row["urgent_through"], row["urgent_chain"]),
         LaneEnd(row["ordinary_through"], row["ordinary_chain"]),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
+
+import asyncpg
 
 from shared.messaging.segment_bytes import PackedMessages, pack_messages, parse_messages, split_digests
 from shared.messaging.segments import Segment
@@ -30,7 +32,7 @@ class _SegmentRow:
     content: bytes
 
 
-SEGMENT: Final[Columns[Any]] = Columns.of(_SegmentRow, lane="smallint")
+SEGMENT: Final[Columns[_SegmentRow]] = Columns.of(_SegmentRow, lane="smallint")
 
 #: The first row may begin below the number. Not more rows than messages are looked at: no row has none.
 _LIST: Final = """
@@ -82,7 +84,7 @@ class SegmentTables(Tables):
         return {row["peer"]: row["bytes"] for row in await self._driver.fetch(_SUM)}
 
 
-def bind_segments(segments: Sequence[Segment]) -> Bound[Any]:
+def bind_segments(segments: Sequence[Segment]) -> Bound[_SegmentRow]:
     """Bind segments as the rows of an insert."""
     return SEGMENT.rows([_format(segment) for segment in segments])
 
@@ -104,7 +106,7 @@ def _format(segment: Segment) -> _SegmentRow:
     )
 
 
-def _parse(own: str, row: Any) -> Segment:
+def _parse(own: str, row: asyncpg.Record) -> Segment:
     return Segment(
         pair=Pair(own, row["peer"]),
         incarnation=row["incarnation"],

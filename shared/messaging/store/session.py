@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from shared.kernel.errors import Unavailable
 from shared.messaging.streams import Lane
-from shared.runtime.database.columns import Columns
+from shared.runtime.database.columns import Columns, Row
 from shared.runtime.database.transactions import Session
 
 
@@ -27,7 +27,7 @@ class Tables:
         self.own = own
 
 
-def list_assignments(columns: Columns[Any], source: str, *, without: Sequence[str]) -> str:
+def list_assignments(columns: Columns[Row], source: str, *, without: Sequence[str]) -> str:
     """Return the list of an `UPDATE … SET` from a relation with these columns."""
     return ", ".join(f'"{name}" = {source}."{name}"' for name in columns.sql_types if name not in without)
 

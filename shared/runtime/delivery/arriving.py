@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Final
 from uuid import UUID, uuid5
 
 from pydantic_core import from_json
@@ -105,7 +105,7 @@ def _name(record: Record, digest: bytes) -> tuple[Named, bytes | None]:
         return Named(message_id, stated.role, MALFORMED, stated.subject), None
 
 
-def _parse(clear: bytes) -> Mapping[str, Any]:
+def _parse(clear: bytes) -> Mapping[str, object]:
     value = from_json(clear)
     if not isinstance(value, dict):
         raise ValueError("clear")

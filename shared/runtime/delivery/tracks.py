@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -219,7 +219,7 @@ def list_sent(drafts: Iterable[Draft]) -> list[TrackChange]:
     return list(changes.values())
 
 
-def read_row(row: Mapping[str, Any]) -> tuple[TrackKey, TrackRow]:
+def read_row(row: asyncpg.Record) -> tuple[TrackKey, TrackRow]:
     """Return a row of `track` with its key."""
     side = TrackSide(row["side"])
     found = TrackRow(

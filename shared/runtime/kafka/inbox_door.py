@@ -24,7 +24,7 @@ from shared.exchange.message import Record
 from shared.runtime.kafka.access import FETCH_WAIT_MS, FETCHER_LOOKS_MS, REQUEST_TIMEOUT_MS, KafkaAccess
 from shared.runtime.kafka.bounds import Coordinate
 from shared.runtime.kafka.raw_records import to_record
-from shared.runtime.kafka.reader import fetch_all, paced
+from shared.runtime.kafka.reader import Fetched, fetch_all, paced
 from shared.runtime.kafka.tolerant_records import read_any_header_name
 
 read_any_header_name()
@@ -91,12 +91,10 @@ class InboxDoor:
         try:
             await broker.start()
             self._subscriber = subscriber
-            consumer = subscriber.consumer
-            assert consumer is not None  # the broker has just started it
-            fetch_all(consumer)
-            wait_for_records(consumer)
+            fetch_all(subscriber.consumer)
+            wait_for_records(subscriber.consumer)
             for where, offset in at.items():
-                consumer.seek(TopicPartition(*where), offset)
+                self._consumer.seek(TopicPartition(*where), offset)
             yield
         finally:
             await broker.stop()
@@ -143,7 +141,7 @@ class InboxDoor:
         await self._handle([to_record(each) for each in raw])
 
 
-def wait_for_records(consumer: Any) -> None:
+def wait_for_records(consumer: AIOKafkaConsumer) -> None:
     """Make a fetch wait until records come, and gather them if they come fast.
 
     FastStream has one number for this wait and for its pause after an empty fetch: a quiet instance would ask its
@@ -151,7 +149,7 @@ def wait_for_records(consumer: Any) -> None:
     """
     fetch = paced(consumer.getmany)
 
-    async def waiting(*, timeout_ms: int, max_records: int | None) -> Any:
+    async def waiting(*, timeout_ms: int, max_records: int | None) -> Fetched:
         return await fetch(timeout_ms=max(timeout_ms, QUIET_MS), max_records=max_records or BATCH_RECORDS_MAX)
 
     consumer.getmany = waiting
@@ -162,5 +160,5 @@ async def _parse(raw: Sequence[ConsumerRecord[bytes, bytes]], original: Any) -> 
     return KafkaAckableMessage(raw_message=raw, body=b"", consumer=original.__self__._consumer)
 
 
-async def _decode(message: KafkaAckableMessage) -> Any:
+async def _decode(message: KafkaAckableMessage) -> object:
     return message.raw_message
