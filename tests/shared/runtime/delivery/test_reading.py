@@ -115,6 +115,7 @@ async def test_a_segment_is_read_on_after_a_restart_in_its_middle(toys: tuple[To
             await until(has_all, 15)
 
 
+@pytest.mark.timing
 async def test_a_full_stream_goes_on_once_there_is_room(toys: tuple[Toy, Toy], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.runtime.delivery.reading.ROOM_S", 0.2)
     a, b = toys
