@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
+from shared.messaging.acks import is_over
 from shared.messaging.exceptions import Outcome
 from shared.messaging.ports import DayDigest, Holding, OperatorKind, OwnTrack, PeerResync, Side
 from shared.messaging.reactions import Actions
@@ -202,9 +203,7 @@ def note_request(resync: PeerResync, request: ResyncRequest) -> PeerResync:
 
 def is_answer_due(resync: PeerResync, now: datetime) -> bool:
     """Return whether the peer's request is answered now: at most one answer an hour."""
-    if resync.nonce is None:
-        return False
-    return resync.answered_at is None or now - resync.answered_at >= HOLDINGS_PAUSE
+    return resync.nonce is not None and is_over(HOLDINGS_PAUSE, since=resync.answered_at, now=now)
 
 
 def paginate(items: Sequence[_Item], measure: Callable[[_Item], int]) -> list[tuple[_Item, ...]]:

@@ -221,6 +221,7 @@ def test_the_latest_request_is_answered_once_an_hour() -> None:
     assert not again.is_first
     assert not is_answer_due(again, NOW + timedelta(seconds=3599))
     assert is_answer_due(again, NOW + timedelta(seconds=3600))
+    assert is_answer_due(again, NOW - timedelta(seconds=1)), "the clock was set back"
 
 
 def test_audit_names_a_loss_where_its_chain_is_another() -> None:
