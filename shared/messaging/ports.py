@@ -6,6 +6,7 @@ Adapters: PostgreSQL and Kafka; in memory for unit tests and the simulation. Bot
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -50,6 +51,9 @@ class OpenOutcome(NamedTuple):
 class PeerResync:
     """The resync requests of one peer. `nonce`: the latest request without an answer. `is_first`: it asks for a request
     in return. `answered_at`: the last answer. `rows_nonce`: the answered request that may still ask for rows, once.
+
+    `taken_nonce`: the own request whose first step the peer has answered. `taken_through`: the end of the rows that
+    were taken of its answer (`resync.span_of`). `sent_count`: the subjects sent again to the peer since `sent_since`.
     """
 
     peer: str
@@ -57,6 +61,10 @@ class PeerResync:
     is_first: bool = False
     answered_at: datetime | None = None
     rows_nonce: UUID | None = None
+    taken_nonce: UUID | None = None
+    taken_through: str = ""
+    sent_since: datetime | None = None
+    sent_count: int = 0
 
 
 class MessagingTx(Protocol):
@@ -65,6 +73,10 @@ class MessagingTx(Protocol):
     `load_…` with `lock=True` locks the rows until the commit, in the order of pair and lane. Nothing raises but
     `Unavailable`.
     """
+
+    def savepoint(self) -> AbstractAsyncContextManager[None]:
+        """Undo whatever is done inside it if an error leaves it. The error goes on."""
+        ...
 
     # Own streams.
     async def load_outgoing(self, peers: Sequence[str] | None, *, lock: bool) -> dict[str, Outgoing]:
@@ -183,7 +195,7 @@ class OwnTrack:
 
     `is_placed`: the subject's place is at the peer. `was_sent`: it was sent there, ever. `is_finished`: nothing is due
     on it, so a peer that never got it needs no state. Answers have revision 0 and no content; then `is_withdrawn` and
-    `is_erased` are those of the held subject.
+    `is_erased` are those of the held subject. `told_once`: acts that the state, sent again, does not tell again.
     """
 
     subject: UUID
@@ -195,6 +207,7 @@ class OwnTrack:
     is_placed: bool = True
     is_finished: bool = False
     was_sent: bool = True
+    told_once: frozenset[UUID] = frozenset()
 
 
 class Subjects(Protocol):

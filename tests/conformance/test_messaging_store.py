@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -169,7 +170,7 @@ async def write_and_fail(stores: MessagingStore) -> None:
         changed = (await tx.load_outgoing([PEER], lock=True))[PEER]
         await tx.save_outgoing([changed], [place_messages(changed, 2)])
         incoming = await tx.load_incoming(PAIR, lock=True)
-        incoming.enter(uuid7())
+        incoming.enter(uuid7(), AT)
         await tx.save_incoming(incoming)
         await tx.add_known(PEER, uuid7())
         await tx.add_exceptions([build_exception()])
@@ -177,6 +178,21 @@ async def write_and_fail(stores: MessagingStore) -> None:
         await tx.save_resync(PeerResync(PEER, uuid7()))
         await tx.add_operator_lines([OperatorLine(OperatorKind.AHEAD, PEER)])
         raise LookupError
+
+
+async def test_what_fails_within_a_savepoint_leaves_nothing_and_the_transaction_goes_on(stores: MessagingStore) -> None:
+    before, within, after = build_open(), build_open(), build_open()
+    async with stores.transaction() as tx:
+        await tx.put_open_outcomes([before])
+        with suppress(LookupError):
+            async with tx.savepoint():
+                await tx.put_open_outcomes([within])
+                await tx.end_open_outcomes(PEER, [before.message_id])
+                raise LookupError
+        async with tx.savepoint():
+            await tx.put_open_outcomes([after])
+    async with stores.transaction() as tx:
+        assert set(await tx.list_open_outcomes(PEER)) == {before, after}
 
 
 async def test_segments_are_listed_from_the_one_that_has_the_next_number(stores: MessagingStore) -> None:
@@ -271,7 +287,9 @@ async def test_a_stream_of_another_instance_comes_back_as_it_was_saved(stores: M
     }
     lanes = IncomingLane(b"u" * 32, 7, uuid7(), 70, True, False), IncomingLane(b"o" * 32, 8, uuid7(), 80, False, True)
     for saved in (
-        Incoming(PAIR, uuid7(), lanes, dict(list(closed.items())[:1]), uuid7(), uuid7(), True, False, uuid7(), AT),
+        Incoming(
+            PAIR, uuid7(), lanes, dict(list(closed.items())[:1]), uuid7(), uuid7(), True, False, uuid7(), AT, AT, 3
+        ),
         Incoming(PAIR, uuid7(), (IncomingLane(), lanes[0]), closed, None, None, False, True, None, None),
     ):
         async with stores.transaction() as tx:
@@ -393,7 +411,8 @@ async def test_a_line_is_on_the_operators_list_once(stores: MessagingStore) -> N
 
 
 async def test_the_resync_requests_of_a_peer_come_back_as_they_were_saved(stores: MessagingStore) -> None:
-    for saved in (PeerResync(PEER, uuid7(), True, AT, uuid7()), PeerResync(PEER, None, False, AT, None)):
+    whole = PeerResync(PEER, uuid7(), True, AT, uuid7(), uuid7(), "0 2030-05-01 ~", AT, 7)
+    for saved in (whole, PeerResync(PEER, None, False, AT, None)):
         async with stores.transaction() as tx:
             await tx.save_resync(saved)
             assert await tx.load_resync(PEER) == saved

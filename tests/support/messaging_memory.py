@@ -5,8 +5,8 @@ Stored values are never changed: `load_…` returns copies and `save_…` stores
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -75,13 +75,22 @@ class MemoryTx:
         if key in rows:
             self.undo.append((rows, key, rows.pop(key)))
 
-    def roll_back(self) -> None:
-        for rows, key, before in reversed(self.undo):
+    def roll_back(self, mark: int = 0) -> None:
+        for rows, key, before in reversed(self.undo[mark:]):
             if before is _MISSING:
                 rows.pop(key, None)
             else:
                 rows[key] = before
-        self.undo.clear()
+        del self.undo[mark:]
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        mark = len(self.undo)
+        try:
+            yield
+        except Exception:
+            self.roll_back(mark)
+            raise
 
     # Own streams.
     async def load_outgoing(self, peers: Sequence[str] | None, *, lock: bool) -> dict[str, Outgoing]:
@@ -294,4 +303,6 @@ def copy_incoming(read: Incoming) -> Incoming:
         read.is_urgent,
         read.echo,
         read.acked_at,
+        read.entered_since,
+        read.entered_count,
     )

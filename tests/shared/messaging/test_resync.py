@@ -201,12 +201,12 @@ def test_pages_are_bounded_and_there_is_always_one() -> None:
 
 
 def test_the_parts_of_a_large_day_cover_all_subjects() -> None:
-    acts = tuple(UUID(int=number) for number in range(6000))
-    rows = [Holding(UUID(int=number), 1, OLD, acts) for number in (3, 1, 2)]
+    acts = tuple(UUID(int=number) for number in range(4000))
+    rows = [Holding(UUID(int=number), 1, OLD, acts) for number in (5, 3, 1, 2, 4)]
     parts = split_rows(SUBJECTS, rows)
     ranges = [(part.above, part.through) for part in parts]
-    assert ranges == [(None, UUID(int=1)), (UUID(int=1), UUID(int=2)), (UUID(int=2), None)]
-    assert [row.subject.int for part in parts for row in part.rows] == [1, 2, 3]
+    assert ranges == [(None, UUID(int=2)), (UUID(int=2), UUID(int=4)), (UUID(int=4), None)]
+    assert [row.subject.int for part in parts for row in part.rows] == [1, 2, 3, 4, 5]
     assert split_rows(SUBJECTS, []) == [HoldingsPart(SUBJECTS, ())]
 
 
