@@ -63,7 +63,7 @@ class _Partition:
     topic_id: UUID
     next_offset: int
     verifier: PartitionVerifier
-    arrivals: ArrivalReader = field(default_factory=ArrivalReader)
+    arrivals: ArrivalReader = field(default_factory=lambda: ArrivalReader(is_bounded=True))
     held: list[ArrivedRecord] = field(default_factory=list)
 
     def verify(self, records: Iterable[Record]) -> list[ArrivedRecord]:
