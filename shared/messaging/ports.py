@@ -10,10 +10,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
-from shared.messaging.exceptions import OpenException, Outcome, OutcomeKind
+from shared.messaging.exceptions import EXCEPTIONS_MAX, OpenException, Outcome, OutcomeKind
 from shared.messaging.segments import RecordBytes, Segment, Unplaced
 from shared.messaging.streams import Incoming, Lane, Outgoing, Pair, Place, Role
 
@@ -35,6 +35,24 @@ class OperatorLine(NamedTuple):
     peer: str
     subject: UUID | None = None
     act: UUID | None = None
+
+
+#: Open lines that one peer can bring on the operator's list.
+LINES_MAX: Final = 10_000
+#: Own messages that one peer can hold as exceptions, in both lanes.
+OPEN_OUTCOMES_MAX: Final = 2 * EXCEPTIONS_MAX
+
+
+def bound_lines(lines: Sequence[OperatorLine], peer: str, *, open_count: int) -> list[OperatorLine]:
+    """Return the lines of a peer, each once, that its share of the operator's list has room for.
+
+    Lines without a subject are few. If others are left out, such a line says so.
+    """
+    own = [line for line in dict.fromkeys(lines) if line.peer == peer]
+    subjects = [line for line in own if line.subject is not None]
+    room = max(0, LINES_MAX - open_count)
+    more = [OperatorLine(OperatorKind.UNKNOWN, peer)] if len(subjects) > room else []
+    return list(dict.fromkeys([*(line for line in own if line.subject is None), *subjects[:room], *more]))
 
 
 class OpenOutcome(NamedTuple):
@@ -140,7 +158,10 @@ class MessagingTx(Protocol):
     async def end_exceptions(self, writer: str, message_ids: Sequence[UUID]) -> None: ...
 
     # Own messages that others hold as exceptions.
-    async def put_open_outcomes(self, rows: Sequence[OpenOutcome]) -> None: ...
+    async def put_open_outcomes(self, peer: str, rows: Sequence[OpenOutcome]) -> None:
+        """Store outcomes of one peer, as many as `OPEN_OUTCOMES_MAX` allows."""
+        ...
+
     async def end_open_outcomes(self, peer: str, message_ids: Sequence[UUID]) -> None: ...
     async def replace_open_outcomes(self, peer: str, rows: Sequence[OpenOutcome]) -> None: ...
 
@@ -152,7 +173,10 @@ class MessagingTx(Protocol):
         ...
 
     async def save_resync(self, resync: PeerResync) -> None: ...
-    async def add_operator_lines(self, lines: Sequence[OperatorLine]) -> None: ...
+    async def add_operator_lines(self, lines: Sequence[OperatorLine]) -> None:
+        """Add lines, as many of each peer as `bound_lines` allows."""
+        ...
+
     async def list_operator_lines(self) -> list[OperatorLine]: ...
 
 

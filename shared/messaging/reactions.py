@@ -151,7 +151,7 @@ def _note_sent(actions: Actions, own: OwnTrack) -> None:
 async def apply_outcomes(scope: Scope, peer: str, outcomes: tuple[Outcome, ...]) -> None:
     """Record which own messages the peer holds as exceptions, and react to each outcome."""
     last = {outcome.named.message_id: outcome for outcome in outcomes}
-    await scope.tx.put_open_outcomes(list_open_outcomes(outcomes, peer, scope.now))
+    await scope.tx.put_open_outcomes(peer, list_open_outcomes(outcomes, peer, scope.now))
     ended = [message_id for message_id, outcome in last.items() if outcome.kind not in OPEN]
     await scope.tx.end_open_outcomes(peer, ended)
     await react_to_all(scope, peer, outcomes)

@@ -191,5 +191,5 @@ async def replace_open(scope: Scope, peer: str, outcomes: tuple[Outcome, ...], *
     if is_begin:
         await scope.tx.replace_open_outcomes(peer, rows)
     else:
-        await scope.tx.put_open_outcomes(rows)
+        await scope.tx.put_open_outcomes(peer, rows)
     await react_to_all(scope, peer, outcomes)

@@ -174,7 +174,7 @@ async def write_and_fail(stores: MessagingStore) -> None:
         await tx.save_incoming(incoming)
         await tx.add_known(PEER, uuid7())
         await tx.add_exceptions([build_exception()])
-        await tx.put_open_outcomes([build_open()])
+        await tx.put_open_outcomes(PEER, [build_open()])
         await tx.save_resync(PeerResync(PEER, uuid7()))
         await tx.add_operator_lines([OperatorLine(OperatorKind.AHEAD, PEER)])
         raise LookupError
@@ -183,14 +183,14 @@ async def write_and_fail(stores: MessagingStore) -> None:
 async def test_what_fails_within_a_savepoint_leaves_nothing_and_the_transaction_goes_on(stores: MessagingStore) -> None:
     before, within, after = build_open(), build_open(), build_open()
     async with stores.transaction() as tx:
-        await tx.put_open_outcomes([before])
+        await tx.put_open_outcomes(PEER, [before])
         with suppress(LookupError):
             async with tx.savepoint():
-                await tx.put_open_outcomes([within])
+                await tx.put_open_outcomes(PEER, [within])
                 await tx.end_open_outcomes(PEER, [before.message_id])
                 raise LookupError
         async with tx.savepoint():
-            await tx.put_open_outcomes([after])
+            await tx.put_open_outcomes(PEER, [after])
     async with stores.transaction() as tx:
         assert set(await tx.list_open_outcomes(PEER)) == {before, after}
 
@@ -380,9 +380,10 @@ async def test_open_outcomes_are_put_replaced_and_ended_by_peer(stores: Messagin
     first, second, third = sorted((build_open() for _ in range(3)), key=lambda each: each.message_id)
     other = build_open("police")
     async with stores.transaction() as tx:
-        await tx.put_open_outcomes([])
-        await tx.put_open_outcomes([first, second, other])
-        await tx.put_open_outcomes([first._replace(kind=OutcomeKind.DEAD, code=None)])
+        await tx.put_open_outcomes(PEER, [])
+        await tx.put_open_outcomes(PEER, [first, second])
+        await tx.put_open_outcomes("police", [other])
+        await tx.put_open_outcomes(PEER, [first._replace(kind=OutcomeKind.DEAD, code=None)])
         assert await tx.list_open_outcomes(PEER) == [first._replace(kind=OutcomeKind.DEAD, code=None), second]
         await tx.replace_open_outcomes(PEER, [second._replace(code="new"), third])
         assert await tx.list_open_outcomes(PEER) == [second._replace(code="new"), third]
@@ -391,6 +392,29 @@ async def test_open_outcomes_are_put_replaced_and_ended_by_peer(stores: Messagin
         await tx.replace_open_outcomes(PEER, [])
         assert await tx.list_open_outcomes(PEER) == []
         assert await tx.list_open_outcomes("police") == [other]
+
+
+async def test_a_peer_brings_no_more_rows_than_its_share(
+    stores: MessagingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.messaging.ports.OPEN_OUTCOMES_MAX", 3)
+    rows = [build_open() for _ in range(5)]
+    async with stores.transaction() as tx:
+        await tx.put_open_outcomes(PEER, rows[:2])
+        await tx.put_open_outcomes(PEER, rows[2:])
+        assert set(await tx.list_open_outcomes(PEER)) == set(rows[:3])
+        await tx.replace_open_outcomes(PEER, rows[2:])
+        assert set(await tx.list_open_outcomes(PEER)) == set(rows[2:])
+
+    lines = [OperatorLine(OperatorKind.ACT, PEER, uuid7(), uuid7()) for _ in range(10_002)]
+    more, others = OperatorLine(OperatorKind.UNKNOWN, PEER), OperatorLine(OperatorKind.ACT, "police", uuid7(), uuid7())
+    async with stores.transaction() as tx:
+        await tx.add_operator_lines(lines[:9_999])
+        assert set(await tx.list_operator_lines()) == set(lines[:9_999])
+        await tx.add_operator_lines([*lines[9_999:], others])
+        await tx.add_operator_lines([OperatorLine(OperatorKind.AHEAD, PEER)])
+        found = await tx.list_operator_lines()
+    assert set(found) == {*lines[:10_000], more, others, OperatorLine(OperatorKind.AHEAD, PEER)}
 
 
 async def test_a_line_is_on_the_operators_list_once(stores: MessagingStore) -> None:
