@@ -164,7 +164,8 @@ class PartyInbound:
         for writer, tracks in groupby(lost, key=itemgetter(0)):
             subjects = [subject for _, subject in tracks]
             rows = await scope.tx.list_exceptions(writer=writer, subjects=subjects)
-            kept |= {(writer, row.taken.named.subject) for row in rows if row.outcome.code != ACT_AWAITED}
+            of_tracks = [row.taken.named.subject for row in rows if row.outcome.code != ACT_AWAITED]
+            kept |= {(writer, subject) for subject in of_tracks if subject is not None}
         return [
             replace(outcome, kind=OutcomeKind.WAITING, code=ACT_AWAITED)
             if _is_lost(outcome) and track in kept

@@ -76,7 +76,7 @@ async def lines(origin: Origin) -> list[tuple[str, str, UUID]]:
 
 
 def messages(rows: Sequence[Draft]) -> list[tuple[str, str]]:
-    return [(each.recipient, each.clear["edge_id"]) for each in rows]
+    return [(each.recipient, str(each.clear["edge_id"])) for each in rows]
 
 
 async def test_an_edge_that_a_peer_lacks_is_issued_anew_under_its_own_ids(origin: Origin) -> None:
