@@ -473,3 +473,14 @@ def test_a_dead_letter_is_told_with_its_code() -> None:
     scope.send(state(S1))
     run(finish(scope))
     assert room.outgoing().lanes[ORDINARY].last == 1
+
+
+def test_a_withdrawal_that_is_not_applied_is_refused_where_no_room_is_left() -> None:
+    room = Room(outcome_of=lambda _: WAITING)
+    records = [record(number, named(number, Role.WITHDRAWAL, UUID(int=number))) for number in range(1, 6)]
+    assert receive(room, *records, exceptions_max=2) == 5
+    assert [(number, kind) for number, kind, _ in told(room)] == [
+        *((number, WAITING) for number in (1, 2)),
+        *((number, OutcomeKind.REFUSED) for number in (3, 4, 5)),
+    ]
+    assert len(run(room.scope().tx.list_exceptions())) == 2
