@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import cast
 from uuid import UUID
 
@@ -244,6 +244,18 @@ async def test_days_are_those_of_ids_and_are_closed_after_ten_years(hotline: Sit
             assert subjects.day_of(subject) == (now - timedelta(days=days)).date()
             assert subjects.is_day_closed(subject) is is_closed
         assert subjects.day_of(UUID(int=2**128 - 1)).year == 9999
+
+
+async def test_any_day_that_a_peer_names_has_bounds(hotline: Site, agencies: Site, here: World) -> None:
+    await send_from(hotline, here.offered(POLICE))
+    await exchange(hotline, agencies)
+    (open_day,) = await digests(hotline, "list_own_days", Side.HELD, AGENCIES)
+    async with hotline.database.transaction() as session:
+        subjects = hotline.subjects(session)
+        days = [date.min, date(1969, 12, 31), date.max]
+        assert await subjects.list_own(Side.HELD, AGENCIES, days=days) == []
+        assert await subjects.list_held(Side.HELD, AGENCIES, days=days) == []
+        assert len(await subjects.list_own(Side.HELD, AGENCIES, days=[*days, open_day.day])) == 1
 
 
 def id_of_time(instant: datetime) -> UUID:
