@@ -28,12 +28,14 @@ from shared.messaging.exceptions import (
     Taken,
     bound_name,
 )
+from shared.messaging.ports import OperatorKind, OperatorLine
 from shared.messaging.reactions import apply_outcomes
 from shared.messaging.resync import Holdings, ResyncRequest
 from shared.messaging.resync_steps import take_holdings, take_request
 from shared.messaging.scope import Scope
 from shared.messaging.sending import finish
 from shared.messaging.streams import (
+    ENTERED_MAX,
     Fit,
     Incoming,
     Lane,
@@ -140,6 +142,8 @@ async def receive_batch(
             await _take_control(scope, incoming, taken, arrived=arrived)
     for ack in plan.acks:
         _hear_ack(scope, incoming, ack)
+    if incoming.missed is not None and incoming.entered_count >= ENTERED_MAX:
+        await scope.tx.add_operator_lines([OperatorLine(OperatorKind.UNKNOWN, pair.writer)])
     await scope.tx.save_incoming(incoming)
     await finish(scope)
     return plan.read_count

@@ -14,7 +14,7 @@ from shared.kernel.errors import Refused, Unavailable
 from shared.messaging.acks import Ack, LaneAck
 from shared.messaging.contract import encode_control
 from shared.messaging.exceptions import MALFORMED, Named, Outcome, OutcomeKind, OutcomeList, Refusal
-from shared.messaging.ports import DayDigest, Holding, OpenOutcome, OwnTrack, Side
+from shared.messaging.ports import DayDigest, Holding, OpenOutcome, OperatorKind, OperatorLine, OwnTrack, Side
 from shared.messaging.reception import (
     Arrived,
     ArrivedRecord,
@@ -80,6 +80,17 @@ def test_a_batch_moves_the_position_and_applies_each_message_once() -> None:
     assert receive(room, record(2, named(2)), record(3, named(3), p0=True)) == 2
     assert [each.int for each in room.taken] == [101, 102, 103]
     assert incoming(room).is_urgent
+
+
+def test_a_peer_that_opens_very_many_incarnations_is_on_the_operators_list_once() -> None:
+    room = Room()
+    for number in range(12):
+        content = named(number)
+        place = Place(UUID(int=900 + number), URGENT, 1)
+        arrived = Arrived(place, digest_of(content.message_id), content, b"r")
+        receive(room, ArrivedRecord(TOPIC, number, NOW, arrived))
+    assert (incoming(room).incarnation, len(room.taken)) == (UUID(int=909), 10)
+    assert run(room.scope().tx.list_operator_lines()) == [OperatorLine(OperatorKind.UNKNOWN, PEER)]
 
 
 def test_a_record_of_another_lane_is_not_taken() -> None:
