@@ -111,7 +111,7 @@ def _read_control(record: Record, placed: PlacedMessage, role: Role, *, clear: b
     try:
         attributes = decode_headers(record.headers, record.value or b"").attributes
         is_of_pair = (attributes.sender, attributes.recipient) == placed.proven.pair
-        return decode_control(role, clear) if is_of_pair and record.key == attributes.subject.encode() else None
+        return decode_control(role, clear) if is_of_pair else None
     except Refused:
         return None
 

@@ -361,8 +361,7 @@ async def test_an_answer_to_a_providers_own_filing_moves_its_edge(providers: Pro
 async def test_a_filing_refused_as_stale_is_decided_again_and_no_other(providers: Providers) -> None:
     stale, refused, applied = uuid7(), uuid7(), uuid7()
     async with providers.database.transaction(RowScope([PROVIDER], Role.MACHINE, "submit")) as session:
-        for message_id in (stale, refused, applied):
-            referral_id = uuid7()
+        for message_id, referral_id in ((stale, uuid7()), (refused, uuid7()), (applied, uuid7())):
             await session.driver.execute(_REFERRAL, referral_id, PROVIDER)
             await session.driver.execute(_EDGE, uuid7(), referral_id, PROVIDER, AGENCY, message_id)
     settlements = [
