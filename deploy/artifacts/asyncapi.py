@@ -57,12 +57,16 @@ HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 #: The headers of one copy of a message: no signature of evidence covers them.
 OF_A_COPY: Final[Mapping[str, Mapping[str, Any]]] = {
-    SALT: {"type": "string", "format": "binary", "description": "16 random bytes: the start of the message's leaf."},
+    SALT: {
+        "type": "string",
+        "pattern": "^[0-9a-f]{32}$",
+        "description": "16 random bytes in hexadecimal: the start of the message's leaf.",
+    },
     PLACE: {
         "type": "string",
-        "format": "binary",
-        "description": "The incarnation of the stream, 16 bytes, and the number in it, 8 bytes, big-endian. The proof "
-        "record before the message signs it.",
+        "pattern": "^[0-9a-f]{48}$",
+        "description": "The incarnation of the stream, 16 bytes, and the number in it, 8 bytes, big-endian, in "
+        "hexadecimal. The proof record before the message signs it.",
     },
     TRACEPARENT: {"type": "string", "description": "W3C Trace Context: telemetry, neither signed nor evidence."},
 }

@@ -61,8 +61,8 @@ otherwise ignored; any other unknown `ce_` header is `header_unknown`.
 `ce_time` is the time of writing cut to {TIME_STEP_S} s, and `ce_id` a UUID of that time: nothing finer links messages.
 `ce_guard` names the edition of the guard that the texts passed.
 
-Two headers belong to one copy of a message and are not covered: `salt`, {SALT_BYTES} random bytes, and `place`, the
-incarnation of the stream (16 bytes) and the number in it (8 bytes, big-endian).
+Two headers belong to one copy of a message and are not covered, both in lower-case hexadecimal: `salt`, {SALT_BYTES}
+random bytes, and `place`, the incarnation of the stream (16 bytes) and the number in it (8 bytes, big-endian).
 
 ## Proofs
 

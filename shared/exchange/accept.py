@@ -181,7 +181,8 @@ def _authenticate(reading: _Reading, reader: ReadingInstance) -> None:
     if record.key != attributes.subject.encode():
         raise Refused("key_mismatch", field="ce_subject")
     verify_sender(attributes, directory, writer=record.writer, in_force=in_force)
-    if record.proof is None:
+    # A record that was kept may be tried again after its key was revoked.
+    if record.proof is None or in_force.revoked(record.proof.key_id):
         raise Refused("signature_invalid")
     reading.served = served_here(attributes.recipient, reader.instance, directory, in_force=in_force)
     if record.topic != inbox_topic(reader.instance, record.writer):

@@ -30,6 +30,11 @@ STILL_PAUSE: Final = timedelta(seconds=60)
 INCARNATION_PAUSE: Final = timedelta(hours=1)
 
 
+def is_over(pause: timedelta, *, since: datetime | None, now: datetime) -> bool:
+    """Return whether a pause is over. It is, too, when the clock was set back behind its beginning."""
+    return since is None or not timedelta() <= now - since < pause
+
+
 class LaneAck(NamedTuple):
     """One lane of an acknowledgement. All numbers up to `through` were taken, with this chain there.
 
@@ -103,7 +108,7 @@ class _Statement:
         """Open an incarnation, unless this reader caused one within the hour: then ask again when the hour is over."""
         self.effects.is_listed = why in LISTED
         last = self.outgoing.opened_at.get(self.reader)
-        if last is not None and self.now - last < INCARNATION_PAUSE:
+        if not is_over(INCARNATION_PAUSE, since=last, now=self.now):
             self.outgoing.is_limited = True
             return
         self.outgoing.opened_at[self.reader] = self.now
@@ -173,7 +178,7 @@ def _apply_lane(statement: _Statement, lane: Lane, said: LaneAck) -> None:
         if not has_progress:
             _copy(statement, own)
         return
-    is_still = not has_progress and not said.is_full and statement.now - own.moved_at >= STILL_PAUSE
+    is_still = not has_progress and not said.is_full and is_over(STILL_PAUSE, since=own.moved_at, now=statement.now)
     if is_still or (said.has_gap and _may_return(own, said.through, statement.now)):
         _return_to(statement, own, said.through)
 
@@ -189,12 +194,11 @@ def _may_return(own: OutgoingLane, number: int, now: datetime) -> bool:
 
     While a p0 message is not acknowledged, both limits are 2 s.
     """
-    if own.returned_at is None:
-        return True
-    since = now - own.returned_at
     if own.acked < own.p0_last:
-        return since >= URGENT_RETURN_PAUSE
-    return since >= RETURN_PAUSE and (own.returned_to != number or since >= SAME_RETURN_PAUSE)
+        pause = URGENT_RETURN_PAUSE
+    else:
+        pause = SAME_RETURN_PAUSE if own.returned_to == number else RETURN_PAUSE
+    return is_over(pause, since=own.returned_at, now=now)
 
 
 def _return_to(statement: _Statement, own: OutgoingLane, number: int) -> None:
@@ -234,18 +238,18 @@ def find_ack_turn(incoming: Incoming, outgoing: Outgoing | None, now: datetime) 
     It is due after something was taken (at most one in 10 s), at once after a p0 or a gap (at most one in 1 s), and as
     a probe while own messages are unacknowledged. Audit has no `outgoing` streams in a pair that it only reads.
     """
-    since = None if incoming.acked_at is None else now - incoming.acked_at
+    since = incoming.acked_at
     is_prompt = incoming.is_urgent or any(lane.has_gap for lane in incoming.lanes)
-    if since is not None and since < (GAP_ACK_PAUSE if is_prompt else ACK_PAUSE):
+    if not is_over(GAP_ACK_PAUSE if is_prompt else ACK_PAUSE, since=since, now=now):
         return None
-    asks = outgoing is not None and _is_probe_due(outgoing, since)
+    asks = outgoing is not None and _is_probe_due(outgoing, since, now)
     return AckTurn(asks) if asks or incoming.owes_ack or is_prompt else None
 
 
-def _is_probe_due(outgoing: Outgoing, since: timedelta | None) -> bool:
+def _is_probe_due(outgoing: Outgoing, since: datetime | None, now: datetime) -> bool:
     if outgoing.awaited_since is None and not outgoing.has_unacked():
         return False
-    return since is None or since >= timedelta(seconds=_find_probe_pause_s(outgoing))
+    return is_over(timedelta(seconds=_find_probe_pause_s(outgoing)), since=since, now=now)
 
 
 def _find_probe_pause_s(outgoing: Outgoing) -> int:

@@ -23,7 +23,7 @@ from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import Defect, Refused
 from shared.messaging.contract import ControlBody
 from shared.messaging.exceptions import OutcomeList
-from shared.messaging.placement import covered_bytes
+from shared.messaging.placement import covered_bytes, write_hex
 from shared.messaging.ports import Draft
 from shared.messaging.resync import Holdings, ResyncRequest
 from shared.messaging.segments import OutgoingMessage, RecordBytes, Unplaced
@@ -154,6 +154,6 @@ def _seal(draft: Draft, letter: Letter, sealer: GroupSealer | None) -> OutgoingM
         kind=draft.kind,
         subject=draft.subject,
         digest=leaf_digest(salt, covered_bytes(headers, value)),
-        record=RecordBytes(key, (*headers, (SALT, salt), *telemetry), value),
+        record=RecordBytes(key, (*headers, (SALT, write_hex(salt)), *telemetry), value),
         is_p0=draft.is_p0,
     )

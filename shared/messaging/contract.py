@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.kernel.errors import Refused
 from shared.messaging.exceptions import CODE, NUMBER_MAX, Outcome, OutcomeList, is_well_formed
-from shared.messaging.resync import Holdings, ResyncRequest
+from shared.messaging.resync import FIRST_DAY, Holdings, ResyncRequest
 from shared.messaging.streams import DIGEST_BYTES, Role
 
 ControlBody = OutcomeList | ResyncRequest | Holdings
@@ -55,7 +55,7 @@ def decode_control(role: Role, clear: bytes) -> ControlBody:
         body = _MODELS[role].model_validate_json(clear).body
     except ValidationError:
         raise Refused("body_invalid") from None
-    if not (all(map(_is_clean, _outcomes_of(body))) and _has_clean_rows(body)):
+    if not (all(map(_is_clean, _outcomes_of(body))) and _has_clean_rows(body) and _has_days(body)):
         raise Refused("body_invalid")
     return body
 
@@ -83,6 +83,18 @@ def _has_clean_rows(body: ControlBody) -> bool:
         and all(_is_number(end.number) and _is_digest(end.chain) for end in ends)
         and all(_is_number(each.holding_count) and _is_digest(each.digest) for each in digests)
     )
+
+
+def _has_days(body: ControlBody) -> bool:
+    """Return whether all days are such that a subject's id can have them."""
+    match body:
+        case ResyncRequest():
+            days = [of.day for of in body.days]
+        case Holdings():
+            days = [each.day for _, each in body.digests] + [part.of.day for part in body.parts]
+        case _:
+            days = []
+    return min(days, default=FIRST_DAY) >= FIRST_DAY
 
 
 def _is_number(value: int) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.messaging.acks import INCARNATION_PAUSE, PROBE_PAUSE_S, Ack, apply_ack
+from shared.messaging.acks import INCARNATION_PAUSE, PROBE_PAUSE_S, Ack, apply_ack, is_over
 from shared.messaging.resync_steps import draft_request
 from shared.messaging.scope import Scope
 from shared.messaging.segments import place_segment, select_kept
@@ -186,6 +186,6 @@ def await_reply(outgoing: Outgoing, at: datetime) -> None:
 def lift_limit(outgoing: Outgoing, now: datetime) -> None:
     """Ask the peer again once the hour after the last incarnation is over, rather than act on an old statement."""
     last = max(outgoing.opened_at.values(), default=None)
-    if outgoing.is_limited and (last is None or now - last >= INCARNATION_PAUSE):
+    if outgoing.is_limited and is_over(INCARNATION_PAUSE, since=last, now=now):
         outgoing.is_limited = False
         await_reply(outgoing, now)

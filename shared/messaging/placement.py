@@ -10,6 +10,7 @@ them and the content proof, so that a record moved to another place fits nothing
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +34,7 @@ _PLACE: Final = Struct(">16sQ")
 _HEAD: Final = Struct(f">B16sBQH{DIGEST_BYTES}s64s")
 _MEMBER: Final = Struct(">H")
 _VERSION: Final = 1
+_HEX: Final = re.compile(rb"[0-9a-f]*")
 
 #: (instance, key id, the broker's time of the record) → the key, or None. A key counts if the directory had it at that
 #: time and nobody has revoked it since.
@@ -94,7 +96,7 @@ def build_proof_record(segment: Segment, key: SigningKey) -> RecordBytes:
 
 def place_record(record: RecordBytes, place: Place) -> RecordBytes:
     """Return a record with its place."""
-    header = PLACE, _PLACE.pack(place.incarnation.bytes, place.number)
+    header = PLACE, write_hex(_PLACE.pack(place.incarnation.bytes, place.number))
     return record._replace(headers=(*record.headers, header))
 
 
@@ -124,10 +126,23 @@ def parse_proof_record(value: bytes, keys: PlaceKeys, at: datetime) -> ProvenSeg
 
 def parse_place(value: bytes | None, lane: Lane) -> Place | None:
     """Read the place of a message record in this lane's partition; return None if it is malformed."""
-    if value is None or len(value) != _PLACE.size:
+    packed = read_hex(value, _PLACE.size)
+    if packed is None:
         return None
-    incarnation, number = _PLACE.unpack(value)
+    incarnation, number = _PLACE.unpack(packed)
     return Place(UUID(bytes=incarnation), lane, number) if number else None
+
+
+def write_hex(raw: bytes) -> bytes:
+    """Return bytes as a header has them, so that each reader of CloudEvents can decode it: lower-case hexadecimal."""
+    return raw.hex().encode()
+
+
+def read_hex(text: bytes | None, size: int) -> bytes | None:
+    """Read what `write_hex` writes of `size` bytes; return None for anything else."""
+    if text is None or len(text) != 2 * size or not _HEX.fullmatch(text):
+        return None
+    return bytes.fromhex(text.decode())
 
 
 def covered_bytes(headers: Headers, value: bytes) -> bytes:
@@ -146,14 +161,15 @@ def digest_record(headers: Sequence[tuple[str, bytes | None]], value: bytes) -> 
     bytes could move between salt, headers and value without a change of the digest.
     """
     salts = [text for name, text in headers if name == SALT]
-    if len(salts) != 1 or salts[0] is None or len(salts[0]) != SALT_BYTES:
+    salt = read_hex(salts[0], SALT_BYTES) if len(salts) == 1 else None
+    if salt is None:
         return None
     covered = [(name, text) for name, text in headers if is_signed(name)]
     if len({name for name, _ in covered}) != len(covered):
         return None
     if any(text is None or b"\n" in text or "\n" in name or ":" in name for name, text in covered):
         return None
-    return leaf_digest(salts[0], covered_bytes(headers, value))
+    return leaf_digest(salt, covered_bytes(headers, value))
 
 
 class _Stated(NamedTuple):

@@ -6,13 +6,14 @@ Adapters: PostgreSQL and Kafka; in memory for unit tests and the simulation. Bot
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
-from shared.messaging.exceptions import OpenException, Outcome, OutcomeKind
+from shared.messaging.exceptions import EXCEPTIONS_MAX, OpenException, Outcome, OutcomeKind
 from shared.messaging.segments import RecordBytes, Segment, Unplaced
 from shared.messaging.streams import Incoming, Lane, Outgoing, Pair, Place, Role
 
@@ -36,6 +37,24 @@ class OperatorLine(NamedTuple):
     act: UUID | None = None
 
 
+#: Open lines that one peer can bring on the operator's list.
+LINES_MAX: Final = 10_000
+#: Own messages that one peer can hold as exceptions, in both lanes.
+OPEN_OUTCOMES_MAX: Final = 2 * EXCEPTIONS_MAX
+
+
+def bound_lines(lines: Sequence[OperatorLine], peer: str, *, open_count: int) -> list[OperatorLine]:
+    """Return the lines of a peer, each once, that its share of the operator's list has room for.
+
+    Lines without a subject are few. If others are left out, such a line says so.
+    """
+    own = [line for line in dict.fromkeys(lines) if line.peer == peer]
+    subjects = [line for line in own if line.subject is not None]
+    room = max(0, LINES_MAX - open_count)
+    more = [OperatorLine(OperatorKind.UNKNOWN, peer)] if len(subjects) > room else []
+    return list(dict.fromkeys([*(line for line in own if line.subject is None), *subjects[:room], *more]))
+
+
 class OpenOutcome(NamedTuple):
     """An own message that a peer holds as an exception."""
 
@@ -50,6 +69,9 @@ class OpenOutcome(NamedTuple):
 class PeerResync:
     """The resync requests of one peer. `nonce`: the latest request without an answer. `is_first`: it asks for a request
     in return. `answered_at`: the last answer. `rows_nonce`: the answered request that may still ask for rows, once.
+
+    `taken_nonce`: the own request whose first step the peer has answered. `taken_through`: the end of the rows that
+    were taken of its answer (`resync.span_of`). `sent_count`: the subjects sent again to the peer since `sent_since`.
     """
 
     peer: str
@@ -57,6 +79,10 @@ class PeerResync:
     is_first: bool = False
     answered_at: datetime | None = None
     rows_nonce: UUID | None = None
+    taken_nonce: UUID | None = None
+    taken_through: str = ""
+    sent_since: datetime | None = None
+    sent_count: int = 0
 
 
 class MessagingTx(Protocol):
@@ -65,6 +91,10 @@ class MessagingTx(Protocol):
     `load_…` with `lock=True` locks the rows until the commit, in the order of pair and lane. Nothing raises but
     `Unavailable`.
     """
+
+    def savepoint(self) -> AbstractAsyncContextManager[None]:
+        """Undo whatever is done inside it if an error leaves it. The error goes on."""
+        ...
 
     # Own streams.
     async def load_outgoing(self, peers: Sequence[str] | None, *, lock: bool) -> dict[str, Outgoing]:
@@ -128,7 +158,10 @@ class MessagingTx(Protocol):
     async def end_exceptions(self, writer: str, message_ids: Sequence[UUID]) -> None: ...
 
     # Own messages that others hold as exceptions.
-    async def put_open_outcomes(self, rows: Sequence[OpenOutcome]) -> None: ...
+    async def put_open_outcomes(self, peer: str, rows: Sequence[OpenOutcome]) -> None:
+        """Store outcomes of one peer, as many as `OPEN_OUTCOMES_MAX` allows."""
+        ...
+
     async def end_open_outcomes(self, peer: str, message_ids: Sequence[UUID]) -> None: ...
     async def replace_open_outcomes(self, peer: str, rows: Sequence[OpenOutcome]) -> None: ...
 
@@ -140,7 +173,10 @@ class MessagingTx(Protocol):
         ...
 
     async def save_resync(self, resync: PeerResync) -> None: ...
-    async def add_operator_lines(self, lines: Sequence[OperatorLine]) -> None: ...
+    async def add_operator_lines(self, lines: Sequence[OperatorLine]) -> None:
+        """Add lines, as many of each peer as `bound_lines` allows."""
+        ...
+
     async def list_operator_lines(self) -> list[OperatorLine]: ...
 
 
@@ -183,7 +219,7 @@ class OwnTrack:
 
     `is_placed`: the subject's place is at the peer. `was_sent`: it was sent there, ever. `is_finished`: nothing is due
     on it, so a peer that never got it needs no state. Answers have revision 0 and no content; then `is_withdrawn` and
-    `is_erased` are those of the held subject.
+    `is_erased` are those of the held subject. `told_once`: acts that the state, sent again, does not tell again.
     """
 
     subject: UUID
@@ -195,6 +231,7 @@ class OwnTrack:
     is_placed: bool = True
     is_finished: bool = False
     was_sent: bool = True
+    told_once: frozenset[UUID] = frozenset()
 
 
 class Subjects(Protocol):

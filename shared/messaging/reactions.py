@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from shared.messaging.acks import is_over
 from shared.messaging.exceptions import OPEN, Named, Outcome, OutcomeKind, Refusal
 from shared.messaging.ports import OpenOutcome, OperatorKind, OperatorLine, OwnTrack, Side
 from shared.messaging.scope import Scope
@@ -15,6 +18,9 @@ from shared.messaging.streams import SUBJECT_ROLES, Role
 RESENT: Final = frozenset({Refusal.UNKNOWN, Refusal.GAP, Refusal.DEAD})
 #: Adoptions from one message after which a subject that is unknown here is not adopted.
 ADOPTED_MAX: Final = 500
+#: Subjects that one peer makes this side send again in this time, whatever it states. A later resync finds the others.
+SHARE_MAX: Final = 10_000
+SHARE_PAUSE: Final = timedelta(hours=1)
 
 
 @dataclass(slots=True)
@@ -51,9 +57,13 @@ class Actions:
             self.list_subject(OperatorKind.BEHIND, subject)
         self.adoptions[subject] = None
 
+    def count_sent(self) -> int:
+        """Return how many subjects are to be sent again."""
+        return len(self.withdrawals) + len(self.states) + len(self.answers)
+
     def limit_sent(self, subjects_max: int) -> None:
         """Keep so many of the subjects to send, withdrawals first."""
-        left = subjects_max
+        left = max(0, subjects_max)
         for subjects in (self.withdrawals, self.states, self.answers):
             for subject in list(subjects)[left:]:
                 del subjects[subject]
@@ -141,16 +151,16 @@ def _note_sent(actions: Actions, own: OwnTrack) -> None:
 async def apply_outcomes(scope: Scope, peer: str, outcomes: tuple[Outcome, ...]) -> None:
     """Record which own messages the peer holds as exceptions, and react to each outcome."""
     last = {outcome.named.message_id: outcome for outcome in outcomes}
-    await scope.tx.put_open_outcomes(
-        [
-            OpenOutcome(peer, message_id, outcome.kind, outcome.code, scope.now)
-            for message_id, outcome in last.items()
-            if outcome.kind in OPEN
-        ]
-    )
+    await scope.tx.put_open_outcomes(peer, list_open_outcomes(outcomes, peer, scope.now))
     ended = [message_id for message_id, outcome in last.items() if outcome.kind not in OPEN]
     await scope.tx.end_open_outcomes(peer, ended)
     await react_to_all(scope, peer, outcomes)
+
+
+def list_open_outcomes(outcomes: Iterable[Outcome], peer: str, now: datetime) -> list[OpenOutcome]:
+    """Return the rows of the outcomes that are open. The last outcome of a message counts."""
+    last = {outcome.named.message_id: outcome for outcome in outcomes}
+    return [OpenOutcome(peer, at, each.kind, each.code, now) for at, each in last.items() if each.kind in OPEN]
 
 
 async def react_to_all(scope: Scope, peer: str, outcomes: tuple[Outcome, ...]) -> None:
@@ -175,6 +185,7 @@ async def react_to_all(scope: Scope, peer: str, outcomes: tuple[Outcome, ...]) -
 
 async def apply_actions(scope: Scope, actions: Actions) -> None:
     """Carry out actions: notes first, so that a withdrawal goes to each instance that ever got the subject."""
+    await _keep_share(scope, actions)
     subjects, peer = scope.subjects, actions.peer
     if actions.sent:
         await subjects.note_sent(actions.sent, peer)
@@ -194,3 +205,14 @@ async def apply_actions(scope: Scope, actions: Actions) -> None:
         await subjects.decide_again(subject)
     if actions.lines:
         await scope.tx.add_operator_lines(list(actions.lines))
+
+
+async def _keep_share(scope: Scope, actions: Actions) -> None:
+    """Send no more subjects again than the peer's share of an hour, withdrawals first."""
+    if not actions.count_sent():
+        return
+    resync = await scope.tx.load_resync(actions.peer)
+    if is_over(SHARE_PAUSE, since=resync.sent_since, now=scope.now):
+        resync = replace(resync, sent_since=scope.now, sent_count=0)
+    actions.limit_sent(SHARE_MAX - resync.sent_count)
+    await scope.tx.save_resync(replace(resync, sent_count=resync.sent_count + actions.count_sent()))

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
+from shared.kernel.errors import Unavailable
 from shared.messaging.acks import Ack
 from shared.messaging.exceptions import (
     EXCEPTIONS_MAX,
@@ -27,12 +28,14 @@ from shared.messaging.exceptions import (
     Taken,
     bound_name,
 )
+from shared.messaging.ports import OperatorKind, OperatorLine
 from shared.messaging.reactions import apply_outcomes
 from shared.messaging.resync import Holdings, ResyncRequest
 from shared.messaging.resync_steps import take_holdings, take_request
 from shared.messaging.scope import Scope
 from shared.messaging.sending import finish
 from shared.messaging.streams import (
+    ENTERED_MAX,
     Fit,
     Incoming,
     Lane,
@@ -41,6 +44,9 @@ from shared.messaging.streams import (
     Reader,
     Role,
 )
+
+#: Exceptions that are read at once, bytes included.
+ROWS_MAX: Final = 100
 
 
 class Arrived(NamedTuple):
@@ -92,7 +98,7 @@ def plan_batch(incoming: Incoming, lane: Lane, records: Sequence[ArrivedRecord],
         if isinstance(content, Ack):
             plan.acks.append(content)
         elif content is not None and content.place.lane is lane:
-            fit = incoming.fit(content.place)
+            fit = incoming.fit(content.place, record.broker_time)
             if fit is not Fit.DROP:
                 if content.body is None and content.named.role is not Role.WITHDRAWAL:
                     if exception_count >= room:
@@ -107,7 +113,7 @@ def plan_batch(incoming: Incoming, lane: Lane, records: Sequence[ArrivedRecord],
 
 def _take(incoming: Incoming, fit: Fit, record: ArrivedRecord, *, arrived: Arrived) -> Taken:
     if fit is Fit.ENTER:
-        incoming.enter(arrived.place.incarnation)
+        incoming.enter(arrived.place.incarnation, record.broker_time)
     incoming.take(arrived.place, arrived.digest, is_p0=arrived.is_p0)
     return Taken(
         writer=incoming.pair.writer,
@@ -127,12 +133,17 @@ async def receive_batch(
     If that is not all of them, the stream has no room for exceptions: the rest is read again later.
     """
     incoming = await scope.tx.load_incoming(pair, lock=True)
-    plan = plan_batch(incoming, lane, records, room=exceptions_max - incoming.exception_counts[lane])
-    await apply_messages(scope, pair.writer, [taken for taken, arrived in plan.taken if arrived.body is None])
-    for _, arrived in plan.taken:
-        await _take_control(scope, incoming, arrived)
+    room = exceptions_max - incoming.exception_counts[lane]
+    plan = plan_batch(incoming, lane, records, room=room)
+    messages = [taken for taken, arrived in plan.taken if arrived.body is None]
+    await apply_messages(scope, pair.writer, messages, room=room)
+    for taken, arrived in plan.taken:
+        if arrived.body is not None:
+            await _take_control(scope, incoming, taken, arrived=arrived)
     for ack in plan.acks:
         _hear_ack(scope, incoming, ack)
+    if incoming.missed is not None and incoming.entered_count >= ENTERED_MAX:
+        await scope.tx.add_operator_lines([OperatorLine(OperatorKind.UNKNOWN, pair.writer)])
     await scope.tx.save_incoming(incoming)
     await finish(scope)
     return plan.read_count
@@ -152,8 +163,11 @@ def _is_malformed(named: Named) -> bool:
     return named.kind == MALFORMED and named.role is not Role.WITHDRAWAL
 
 
-async def apply_messages(scope: Scope, writer: str, taken: Sequence[Taken]) -> None:
-    """Apply messages of one writer, keep those that are exceptions, and tell each outcome but `applied`."""
+async def apply_messages(scope: Scope, writer: str, taken: Sequence[Taken], *, room: int) -> None:
+    """Apply messages of one writer, keep those that are exceptions, and tell each outcome but `applied`.
+
+    `room`: as in `plan_batch`. A withdrawal, which is always read, is refused where no room is left for it.
+    """
     if not taken:
         return
     outcomes = await apply_inbound(scope, taken)
@@ -169,6 +183,8 @@ async def apply_messages(scope: Scope, writer: str, taken: Sequence[Taken]) -> N
         if outcome.kind in OPEN:
             if each.named.role is Role.STATE and each.named.subject in withdrawn:
                 said = replace(outcome, kind=OutcomeKind.REFUSED, code=Refusal.WITHDRAWN)
+            elif each.named.role is Role.WITHDRAWAL and len(kept) >= room:
+                said = replace(outcome, kind=OutcomeKind.REFUSED)
             else:
                 kept[each.named.message_id] = OpenException(each, outcome, scope.now)
         if said.kind not in OPEN:
@@ -181,7 +197,7 @@ async def apply_messages(scope: Scope, writer: str, taken: Sequence[Taken]) -> N
     subjects = [subject for subject in withdrawn if subject is not None]
     if subjects:
         after = None
-        while rows := await scope.tx.list_exceptions(writer=writer, subjects=subjects, after=after):
+        while rows := await scope.tx.list_exceptions(writer=writer, subjects=subjects, after=after, rows_max=ROWS_MAX):
             await end_exceptions(scope, [row for row in rows if row.taken.named.role is Role.STATE], Refusal.WITHDRAWN)
             after = rows[-1].since, rows[-1].taken.named.message_id
 
@@ -209,8 +225,20 @@ async def end_exceptions(scope: Scope, rows: Sequence[OpenException], code: Refu
         scope.say(row.taken.writer, Outcome(row.taken.named, OutcomeKind.REFUSED, code))
 
 
-async def _take_control(scope: Scope, incoming: Incoming, arrived: Arrived) -> None:
-    """Take a message of the protocol itself."""
+async def _take_control(scope: Scope, incoming: Incoming, taken: Taken, *, arrived: Arrived) -> None:
+    """Take a message of the protocol itself. One that breaks this code is a dead letter; the others go on."""
+    try:
+        async with scope.savepoint():
+            await _act_on(scope, incoming, arrived)
+    except Unavailable:
+        raise
+    except Exception:
+        if incoming.exception_counts[taken.place.lane] < EXCEPTIONS_MAX:
+            named = Named(taken.named.message_id, Role.FACT, MALFORMED)
+            await apply_messages(scope, taken.writer, [replace(taken, named=named)], room=1)
+
+
+async def _act_on(scope: Scope, incoming: Incoming, arrived: Arrived) -> None:
     peer = incoming.pair.writer
     match arrived.body:
         case OutcomeList(outcomes):
@@ -262,7 +290,7 @@ async def observe_copies(scope: Scope, pair: Pair, copies: Sequence[ArrivedRecor
     taken = []
     for record in copies:
         if isinstance(record.content, Arrived):
-            fit = incoming.fit(record.content.place)
+            fit = incoming.fit(record.content.place, record.broker_time)
             if fit is not Fit.DROP:
                 taken.append(_take(incoming, fit, record, arrived=record.content))
     await scope.inbound.apply(scope, taken)

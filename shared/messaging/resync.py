@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
+from shared.messaging.acks import is_over
 from shared.messaging.exceptions import Outcome
 from shared.messaging.ports import DayDigest, Holding, OperatorKind, OwnTrack, PeerResync, Side
 from shared.messaging.reactions import Actions
@@ -22,6 +23,14 @@ from shared.messaging.streams import LaneEnd
 HOLDINGS_PAUSE: Final = timedelta(hours=1)
 #: Bytes of the list in one message, as `exception_bytes` and `holding_bytes` count them.
 PAGE_BYTES: Final = 512 * 1024
+#: The first day that a subject's id can have.
+FIRST_DAY: Final = date(1970, 1, 1)
+#: Acts that a row states: a row is smaller than half a page. The peer sends the state again if it misses others.
+STATED_ACTS_MAX: Final = 5000
+#: Days, of both sides, whose digests are stated. A day that is not stated differs: its rows are asked for.
+DIGESTS_MAX: Final = 8000
+#: An upper bound of the bytes of a day's digest.
+DIGEST_BYTES: Final = 128
 
 _Item = TypeVar("_Item")
 
@@ -183,8 +192,13 @@ def _send_subject(actions: Actions, track: OwnTrack, row: Holding | None) -> Non
         return
     if track.is_finished and not track.was_sent and row is None:
         return
-    if row is None or row.revision < track.revision or set(track.acts).difference(row.acts):
+    lacking = set(track.acts).difference(() if row is None else row.acts)
+    if row is None or row.revision < track.revision or lacking - track.told_once:
         actions.states[track.subject] = None
+    elif lacking:
+        # A person tells them again.
+        for act in sorted(lacking):
+            actions.list_subject(OperatorKind.ACT, track.subject, act)
 
 
 def _lacks_answers(track: OwnTrack, row: Holding | None) -> bool:
@@ -197,14 +211,12 @@ def _lacks_answers(track: OwnTrack, row: Holding | None) -> bool:
 def note_request(resync: PeerResync, request: ResyncRequest) -> PeerResync:
     """Return the peer's row with its latest request of the first step. An earlier wish to be asked stays."""
     is_first = request.is_first or (resync.nonce is not None and resync.is_first)
-    return PeerResync(resync.peer, request.nonce, is_first, resync.answered_at, resync.rows_nonce)
+    return replace(resync, nonce=request.nonce, is_first=is_first)
 
 
 def is_answer_due(resync: PeerResync, now: datetime) -> bool:
     """Return whether the peer's request is answered now: at most one answer an hour."""
-    if resync.nonce is None:
-        return False
-    return resync.answered_at is None or now - resync.answered_at >= HOLDINGS_PAUSE
+    return resync.nonce is not None and is_over(HOLDINGS_PAUSE, since=resync.answered_at, now=now)
 
 
 def paginate(items: Sequence[_Item], measure: Callable[[_Item], int]) -> list[tuple[_Item, ...]]:
@@ -222,21 +234,52 @@ def paginate(items: Sequence[_Item], measure: Callable[[_Item], int]) -> list[tu
 
 def exception_bytes(outcome: Outcome) -> int:
     """Return an upper bound of the bytes of an exception in a list."""
-    return 256 + 48 * len(outcome.named.acts)
+    return 640 + 48 * len(outcome.named.acts)
 
 
 def holding_bytes(row: Holding) -> int:
     """Return an upper bound of the bytes of a holding."""
-    return 192 + 48 * len(row.acts)
+    return 256 + 48 * len(row.acts)
 
 
 def split_rows(of: SideDay, rows: Iterable[Holding]) -> list[HoldingsPart]:
     """Return the rows of one day in parts of at most `PAGE_BYTES`, each complete for its range of subjects."""
-    pages = paginate(sorted(rows, key=lambda row: row.subject), holding_bytes)
+    stated = [replace(row, acts=row.acts[:STATED_ACTS_MAX]) for row in rows]
+    pages = paginate(sorted(stated, key=lambda row: row.subject), holding_bytes)
     ends = [None, *(page[-1].subject for page in pages[:-1]), None]
     return [
         HoldingsPart(of, page, above, through) for page, above, through in zip(pages, ends[:-1], ends[1:], strict=True)
     ]
+
+
+class Span(NamedTuple):
+    """Where a part of an answer begins and ends: texts that sort in the order of the answer."""
+
+    begin: str
+    end: str
+
+
+def span_of(part: HoldingsPart) -> Span:
+    """Return where a part lies in the order of an answer: side, day, subject."""
+    day = f"{list(Side).index(part.of.side)} {part.of.day.isoformat()} "
+    end = "~" if part.through is None else part.through.hex
+    return Span(day + ("" if part.above is None else part.above.hex), day + end)
+
+
+def select_parts(parts: Iterable[HoldingsPart], taken_through: str) -> tuple[list[HoldingsPart], str]:
+    """Return the parts that continue an answer, and where the last of them ends.
+
+    So each subject is compared once an answer, whatever the peer states. A part that does not end its day is one of a
+    large day: it has at least half a page of rows.
+    """
+    selected = []
+    for part in parts:
+        span = span_of(part)
+        is_whole = part.through is None or 2 * sum(map(holding_bytes, part.rows)) >= PAGE_BYTES
+        if taken_through <= span.begin < span.end and is_whole:
+            selected.append(part)
+            taken_through = span.end
+    return selected, taken_through
 
 
 def find_loss(end: LaneEnd, own: bytes | None) -> int | None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import groupby
 from typing import Final
 from uuid import UUID
 
-from shared.messaging.exceptions import OPEN, Outcome
-from shared.messaging.ports import Draft, OpenOutcome, Side
-from shared.messaging.reactions import Actions, apply_actions, react_to_all
+from shared.messaging.exceptions import Outcome
+from shared.messaging.ports import Draft, Side
+from shared.messaging.reactions import Actions, apply_actions, list_open_outcomes, react_to_all
 from shared.messaging.resync import (
+    DIGEST_BYTES,
+    DIGESTS_MAX,
+    PAGE_BYTES,
     ClosedIncarnation,
     Holdings,
     HoldingsPart,
@@ -22,6 +26,7 @@ from shared.messaging.resync import (
     is_answer_due,
     note_request,
     paginate,
+    select_parts,
     split_rows,
 )
 from shared.messaging.scope import Scope
@@ -88,11 +93,13 @@ async def answer_request(scope: Scope, incoming: Incoming) -> None:
     if nonce is None or not is_answer_due(resync, scope.now):
         return
     pages = paginate(await list_open(scope, peer), exception_bytes)
-    digests = [(side, each) for side in Side for each in await scope.subjects.list_held_days(side, peer)]
+    digests = [(side, each) for side in Side for each in await scope.subjects.list_held_days(side, peer)][:DIGESTS_MAX]
     closed = tuple(ClosedIncarnation(incarnation, ends) for incarnation, ends in incoming.closed.items())
     parts: list[tuple[tuple[Outcome, ...], tuple[ClosedIncarnation, ...]]] = [(each, ()) for each in pages[:-1]]
     parts.append((pages[-1], closed[:CLOSED_MAX]))
     parts += [((), closed[start : start + CLOSED_MAX]) for start in range(CLOSED_MAX, len(closed), CLOSED_MAX)]
+    if DIGEST_BYTES * len(digests) > PAGE_BYTES // 4:
+        parts.append(((), ()))
     for page, (exceptions, group) in enumerate(parts):
         is_last = page == len(parts) - 1
         _send(scope, peer, Holdings(nonce, is_last, page, exceptions, tuple(digests) if is_last else (), group))
@@ -110,7 +117,7 @@ async def _answer_rows(scope: Scope, peer: str, request: ResyncRequest) -> None:
     await scope.tx.save_resync(replace(resync, rows_nonce=None))
     subjects, parts = scope.subjects, []
     for side in Side:
-        days = [of.day for of in dict.fromkeys(request.days[:DAYS_MAX]) if of.side is side]
+        days = sorted({of.day for of in request.days[:DAYS_MAX] if of.side is side})
         rows = await subjects.list_held(side, peer, days=days) if days else []
         for day in days:
             of_day = [row for row in rows if subjects.day_of(row.subject) == day]
@@ -121,7 +128,7 @@ async def _answer_rows(scope: Scope, peer: str, request: ResyncRequest) -> None:
 
 
 def _part_bytes(part: HoldingsPart) -> int:
-    return 128 + sum(holding_bytes(row) for row in part.rows)
+    return 192 + sum(holding_bytes(row) for row in part.rows)
 
 
 def _send(scope: Scope, peer: str, answer: Holdings) -> None:
@@ -134,44 +141,55 @@ async def take_holdings(scope: Scope, outgoing: Outgoing | None, peer: str, *, a
         return
     if scope.answered.get(peer) == answer.nonce:
         return
-    subjects = scope.subjects
+    resync = await scope.tx.load_resync(peer)
+    is_first_step = resync.taken_nonce != answer.nonce
+    if is_first_step is (answer.exceptions is None):
+        # Each step is taken once. A peer that was restored meanwhile begins a procedure of its own.
+        return
     if answer.exceptions is not None:
-        await replace_open(scope, peer, answer.exceptions, is_begin=answer.page == 0)
-    actions = Actions(peer)
-    parts = {(part.of, part.above, part.through): part for part in answer.parts}
-    for part in parts.values():
-        own = await subjects.list_own(part.of.side, peer, days=[part.of.day])
-        compare_part(
-            actions,
-            replace(part, rows=tuple(row for row in part.rows if not subjects.is_day_closed(row.subject))),
-            [track for track in own if not subjects.is_day_closed(track.subject)],
-        )
-    actions.limit_sent(SENT_MAX)
-    await apply_actions(scope, actions)
+        await _take_first_step(scope, peer, answer, exceptions=answer.exceptions)
+        return
+    parts, through = select_parts(answer.parts, resync.taken_through)
+    await scope.tx.save_resync(replace(resync, taken_through=through))
+    await _take_parts(scope, peer, parts)
+    if answer.is_last:
+        scope.answered[peer] = answer.nonce
+
+
+async def _take_first_step(scope: Scope, peer: str, answer: Holdings, *, exceptions: tuple[Outcome, ...]) -> None:
+    """Take a page of exceptions. Behind the last one, ask for the rows of the days that differ."""
+    await replace_open(scope, peer, exceptions, is_begin=answer.page == 0)
     if not answer.is_last:
         return
-    days: tuple[SideDay, ...] = ()
-    if answer.exceptions is not None:
-        here = {side: await subjects.list_own_days(side, peer) for side in Side}
-        days = find_differing_days(here, answer.digests)
+    resync = await scope.tx.load_resync(peer)
+    await scope.tx.save_resync(replace(resync, taken_nonce=answer.nonce, taken_through=""))
+    here = {side: await scope.subjects.list_own_days(side, peer) for side in Side}
+    days = find_differing_days(here, answer.digests)[:DAYS_MAX]
     if days:
-        # The nonce stays. If the peer was restored meanwhile, it answers the first step again: then the rows are asked
-        # for again.
         request = ResyncRequest(answer.nonce, of=answer.nonce, days=days)
         scope.send(Draft(peer, Role.RESYNC, Role.RESYNC, None, request))
     else:
         scope.answered[peer] = answer.nonce
 
 
+async def _take_parts(scope: Scope, peer: str, parts: list[HoldingsPart]) -> None:
+    """Compare rows of the peer with the own tracks, which are loaded once a day."""
+    subjects, actions = scope.subjects, Actions(peer)
+    for of, of_day in groupby(parts, key=lambda part: part.of):
+        loaded = await subjects.list_own(of.side, peer, days=[of.day])
+        own = [track for track in loaded if not subjects.is_day_closed(track.subject)]
+        for part in of_day:
+            rows = tuple(row for row in part.rows if not subjects.is_day_closed(row.subject))
+            compare_part(actions, replace(part, rows=rows), own)
+    actions.limit_sent(SENT_MAX)
+    await apply_actions(scope, actions)
+
+
 async def replace_open(scope: Scope, peer: str, outcomes: tuple[Outcome, ...], *, is_begin: bool) -> None:
     """Replace the view of the own messages that the peer holds as exceptions; later pages add to it."""
-    rows = [
-        OpenOutcome(peer, each.named.message_id, each.kind, each.code, scope.now)
-        for each in outcomes
-        if each.kind in OPEN
-    ]
+    rows = list_open_outcomes(outcomes, peer, scope.now)
     if is_begin:
         await scope.tx.replace_open_outcomes(peer, rows)
     else:
-        await scope.tx.put_open_outcomes(rows)
+        await scope.tx.put_open_outcomes(peer, rows)
     await react_to_all(scope, peer, outcomes)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -51,6 +52,19 @@ class Scope:
     acks: list[tuple[str, Reader, Ack]] = field(default_factory=list)
     placed: list[Segment] = field(default_factory=list)
     compose_apart: Callable[[Callable[[], list[Unplaced]]], Awaitable[list[Unplaced]]] | None = None
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Undo whatever is done inside it if an error leaves it, also what was to be sent. The error goes on."""
+        drafts = {stream: list(each) for stream, each in self.drafts.items()}
+        outcomes = {peer: list(each) for peer, each in self.outcomes.items()}
+        asks, answered = dict(self.asks), dict(self.answered)
+        try:
+            async with self.tx.savepoint():
+                yield
+        except Exception:
+            self.drafts, self.outcomes, self.asks, self.answered = drafts, outcomes, asks, answered
+            raise
 
     def send(self, draft: Draft) -> None:
         """Place this message at the end of the transaction."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, IntEnum, StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -210,6 +210,11 @@ def begin_outgoing(pair: Pair, incarnation: UUID, at: datetime, *, is_audited: b
     return Outgoing(pair, incarnation, lanes, is_audited, pause_s)
 
 
+#: Incarnations of one pair that are entered in this time. Each reader and each restore of the writer may open one.
+ENTERED_MAX: Final = 10
+ENTERED_PAUSE: Final = timedelta(hours=1)
+
+
 class Fit(Enum):
     """The decision on one record before anything of it is read."""
 
@@ -241,7 +246,8 @@ class Incoming:
     `closed`: the ends of each incarnation that was left. `dropped_closed`: the closed incarnation whose record came
     last. `missed`: an unknown incarnation whose record came before number 1 of its urgent lane. `owes_ack`: something
     was taken, or an acknowledgement was asked for; `is_urgent`: a p0 message was taken. `echo`: the nonce of the probe
-    to answer. `acked_at`: the last acknowledgement. `exception_counts`: open exceptions by lane, filled by the store.
+    to answer. `acked_at`: the last acknowledgement. `entered_count`: the incarnations entered since `entered_since`.
+    `exception_counts`: open exceptions by lane, filled by the store.
     """
 
     pair: Pair
@@ -254,20 +260,23 @@ class Incoming:
     is_urgent: bool = False
     echo: UUID | None = None
     acked_at: datetime | None = None
+    entered_since: datetime | None = None
+    entered_count: int = 0
     exception_counts: tuple[int, int] = (0, 0)
 
-    def fit(self, place: Place) -> Fit:
-        """Decide whether a record at this place is taken; note gaps and closed incarnations.
+    def fit(self, place: Place, at: datetime) -> Fit:
+        """Decide whether a record at this place, of this broker's time, is taken; note gaps and closed incarnations.
 
         A record is taken only if it has the next number of the present incarnation. An unknown incarnation is entered
-        only at number 1 of the urgent lane.
+        only at number 1 of the urgent lane, and not more often than `ENTERED_MAX`: its writer then goes back to it.
         """
         lane = self.lanes[place.lane]
         if place.incarnation != self.incarnation:
             if place.incarnation in self.closed:
                 self.dropped_closed = place.incarnation
                 return Fit.DROP
-            if place.number != 1 or place.lane is not Lane.URGENT:
+            is_begin = place.number == 1 and place.lane is Lane.URGENT
+            if not is_begin or (self.entered_count >= ENTERED_MAX and not self._is_pause_over(at)):
                 self.missed = place.incarnation
                 return Fit.DROP
             return Fit.ENTER
@@ -278,8 +287,14 @@ class Incoming:
             return Fit.DROP
         return Fit.TAKE
 
-    def enter(self, incarnation: UUID) -> None:
+    def _is_pause_over(self, at: datetime) -> bool:
+        return self.entered_since is None or not timedelta() <= at - self.entered_since < ENTERED_PAUSE
+
+    def enter(self, incarnation: UUID, at: datetime) -> None:
         """Close the present incarnation and begin this one, in both lanes."""
+        if self._is_pause_over(at):
+            self.entered_since, self.entered_count = at, 0
+        self.entered_count += 1
         if self.incarnation is not None:
             urgent, ordinary = (LaneEnd(lane.through, lane.chain) for lane in self.lanes)
             self.closed[self.incarnation] = (urgent, ordinary)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.kernel.ids import uuid7
-from shared.messaging.exceptions import Outcome, OutcomeKind
+from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.ports import OpenOutcome, OperatorKind, OperatorLine, PeerResync
 from shared.messaging.segments import Segment
 from shared.messaging.streams import (
@@ -169,14 +169,33 @@ async def write_and_fail(stores: MessagingStore) -> None:
         changed = (await tx.load_outgoing([PEER], lock=True))[PEER]
         await tx.save_outgoing([changed], [place_messages(changed, 2)])
         incoming = await tx.load_incoming(PAIR, lock=True)
-        incoming.enter(uuid7())
+        incoming.enter(uuid7(), AT)
         await tx.save_incoming(incoming)
         await tx.add_known(PEER, uuid7())
         await tx.add_exceptions([build_exception()])
-        await tx.put_open_outcomes([build_open()])
+        await tx.put_open_outcomes(PEER, [build_open()])
         await tx.save_resync(PeerResync(PEER, uuid7()))
         await tx.add_operator_lines([OperatorLine(OperatorKind.AHEAD, PEER)])
         raise LookupError
+
+
+async def test_what_fails_within_a_savepoint_leaves_nothing_and_the_transaction_goes_on(stores: MessagingStore) -> None:
+    before, within, after = build_open(), build_open(), build_open()
+    async with stores.transaction() as tx:
+        await tx.put_open_outcomes(PEER, [before])
+        with suppress(LookupError):
+            async with tx.savepoint():
+                await tx.put_open_outcomes(PEER, [within])
+                await tx.end_open_outcomes(PEER, [before.message_id])
+                raise LookupError
+        async with tx.savepoint():
+            await tx.put_open_outcomes(PEER, [after])
+    async with stores.transaction() as tx:
+        assert set(await tx.list_open_outcomes(PEER)) == {before, after}
+
+
+def build_open(peer: str = PEER, kind: OutcomeKind = OutcomeKind.DEFERRED) -> OpenOutcome:
+    return OpenOutcome(peer, uuid7(), kind, "version:2", AT)
 
 
 async def test_segments_are_listed_from_the_one_that_has_the_next_number(stores: MessagingStore) -> None:
@@ -271,7 +290,9 @@ async def test_a_stream_of_another_instance_comes_back_as_it_was_saved(stores: M
     }
     lanes = IncomingLane(b"u" * 32, 7, uuid7(), 70, True, False), IncomingLane(b"o" * 32, 8, uuid7(), 80, False, True)
     for saved in (
-        Incoming(PAIR, uuid7(), lanes, dict(list(closed.items())[:1]), uuid7(), uuid7(), True, False, uuid7(), AT),
+        Incoming(
+            PAIR, uuid7(), lanes, dict(list(closed.items())[:1]), uuid7(), uuid7(), True, False, uuid7(), AT, AT, 3
+        ),
         Incoming(PAIR, uuid7(), (IncomingLane(), lanes[0]), closed, None, None, False, True, None, None),
     ):
         async with stores.transaction() as tx:
@@ -296,105 +317,3 @@ async def test_a_state_is_saved_several_times_in_one_transaction(stores: Messagi
     async with stores.transaction() as tx:
         assert await tx.load_incoming(PAIR, lock=False) == incoming
     assert await load(stores) == outgoing
-
-
-async def test_exceptions_are_listed_oldest_first_page_by_page(stores: MessagingStore) -> None:
-    kept = [build_exception(age=age, acts=[uuid7() for _ in range(age)]) for age in (2, 1, 1, 0)]
-    kept.sort(key=lambda each: (each.since, each.taken.named.message_id))
-    async with stores.transaction() as tx:
-        await tx.add_exceptions(kept[2:])
-        await tx.add_exceptions(kept[:2])
-        assert await tx.list_exceptions() == kept
-        page = await tx.list_exceptions(rows_max=2)
-        assert page == kept[:2]
-        after = page[-1].since, page[-1].taken.named.message_id
-        assert await tx.list_exceptions(after=after, rows_max=9) == kept[2:]
-
-
-async def test_exceptions_are_listed_by_all_filters_that_are_given(stores: MessagingStore) -> None:
-    subject = uuid7()
-    mine = build_exception(subject=subject, age=3)
-    dead = build_exception(subject=subject, age=2, kind=OutcomeKind.DEAD)
-    other = build_exception(writer="police", subject=subject, age=1)
-    last = build_exception()
-    async with stores.transaction() as tx:
-        await tx.add_exceptions([mine, dead, other, last])
-        assert await tx.list_exceptions(writer=PEER) == [mine, dead, last]
-        assert await tx.list_exceptions(subjects=[subject, uuid7()]) == [mine, dead, other]
-        assert await tx.list_exceptions(kinds=[OutcomeKind.WAITING]) == [mine, other, last]
-        assert await tx.list_exceptions(writer=PEER, subjects=[subject], kinds={OutcomeKind.WAITING}) == [mine]
-        assert await tx.list_exceptions(subjects=[]) == []
-        ids = [each.taken.named.message_id for each in (other, last)]
-        assert await tx.list_exceptions(writer=PEER, message_ids=ids) == [last]
-
-
-async def test_exceptions_are_counted_by_stream_until_they_end(stores: MessagingStore) -> None:
-    kept = [build_exception(), build_exception(lane=Lane.URGENT), build_exception(writer="police"), build_exception()]
-    async with stores.transaction() as tx:
-        await tx.save_incoming(await tx.load_incoming(PAIR, lock=True))
-        await tx.add_exceptions([])
-        await tx.add_exceptions(kept)
-        assert (await tx.load_incoming(PAIR, lock=False)).exception_counts == (1, 2)
-        await tx.end_exceptions(PEER, [kept[0].taken.named.message_id, uuid7()])
-        [incoming] = await tx.list_incoming()
-        assert incoming.exception_counts == (1, 1)
-
-
-async def test_an_exception_of_one_writer_gets_another_outcome(stores: MessagingStore) -> None:
-    kept = build_exception()
-    outcome = Outcome(kept.taken.named, OutcomeKind.DEAD, "poison", 4)
-    other = replace(kept, taken=replace(kept.taken, writer="police"))
-    async with stores.transaction() as tx:
-        await tx.add_exceptions([kept])
-        await tx.add_exceptions([other])
-        await tx.change_exception(PEER, kept.taken.named.message_id, outcome)
-        assert await tx.list_exceptions(writer="police") == [other]
-        await tx.end_exceptions("police", [kept.taken.named.message_id])
-        [changed] = await tx.list_exceptions()
-    assert (changed.outcome, changed.taken, changed.since) == (outcome, kept.taken, kept.since)
-
-
-def build_open(peer: str = PEER, kind: OutcomeKind = OutcomeKind.DEFERRED) -> OpenOutcome:
-    return OpenOutcome(peer, uuid7(), kind, "version:2", AT)
-
-
-async def test_open_outcomes_are_put_replaced_and_ended_by_peer(stores: MessagingStore) -> None:
-    first, second, third = sorted((build_open() for _ in range(3)), key=lambda each: each.message_id)
-    other = build_open("police")
-    async with stores.transaction() as tx:
-        await tx.put_open_outcomes([])
-        await tx.put_open_outcomes([first, second, other])
-        await tx.put_open_outcomes([first._replace(kind=OutcomeKind.DEAD, code=None)])
-        assert await tx.list_open_outcomes(PEER) == [first._replace(kind=OutcomeKind.DEAD, code=None), second]
-        await tx.replace_open_outcomes(PEER, [second._replace(code="new"), third])
-        assert await tx.list_open_outcomes(PEER) == [second._replace(code="new"), third]
-        await tx.end_open_outcomes(PEER, [third.message_id, other.message_id])
-        assert await tx.list_open_outcomes(PEER) == [second._replace(code="new")]
-        await tx.replace_open_outcomes(PEER, [])
-        assert await tx.list_open_outcomes(PEER) == []
-        assert await tx.list_open_outcomes("police") == [other]
-
-
-async def test_a_line_is_on_the_operators_list_once(stores: MessagingStore) -> None:
-    subject = uuid7()
-    lines = [
-        OperatorLine(OperatorKind.AHEAD, PEER),
-        OperatorLine(OperatorKind.UNKNOWN, PEER, subject),
-        OperatorLine(OperatorKind.ACT, PEER, subject, uuid7()),
-        OperatorLine(OperatorKind.UNKNOWN, "police", subject),
-    ]
-    async with stores.transaction() as tx:
-        await tx.add_operator_lines([])
-        await tx.add_operator_lines([*lines, lines[0]])
-    async with stores.transaction() as tx:
-        await tx.add_operator_lines(lines[1:])
-        found = await tx.list_operator_lines()
-    assert sorted(found, key=str) == sorted(lines, key=str)
-
-
-async def test_the_resync_requests_of_a_peer_come_back_as_they_were_saved(stores: MessagingStore) -> None:
-    for saved in (PeerResync(PEER, uuid7(), True, AT, uuid7()), PeerResync(PEER, None, False, AT, None)):
-        async with stores.transaction() as tx:
-            await tx.save_resync(saved)
-            assert await tx.load_resync(PEER) == saved
-            assert await tx.load_resync("police") == PeerResync("police")

@@ -205,10 +205,10 @@ class Site:
 
 async def _enter(scope: Scope, pair: Pair, records: Sequence[ArrivedRecord]) -> None:
     """Enter the incarnation of a world's stream, as its first urgent message would: worlds send none."""
-    places = [each.content.place for each in records if isinstance(each.content, Arrived)]
+    places = [(each.content.place, each.broker_time) for each in records if isinstance(each.content, Arrived)]
     incoming = await scope.tx.load_incoming(pair, lock=True)
-    for place in places:
+    for place, at in places:
         is_first = place.number == 1 and place.lane is Lane.URGENT
         if not is_first and place.incarnation not in (incoming.incarnation, *incoming.closed):
-            incoming.enter(place.incarnation)
+            incoming.enter(place.incarnation, at)
             await scope.tx.save_incoming(incoming)

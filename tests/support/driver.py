@@ -7,7 +7,7 @@ Each database is read past its row policies.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Final
@@ -25,7 +25,7 @@ from shared.runtime.admission.budgets import BURST_S
 from shared.runtime.http.identity import key_hash
 from shared.runtime.instance.settings import prefix_of as settings_prefix
 from shared.runtime.kafka.documents import DIRECTORY_TOPIC, publish_beats
-from tests.support.driver_delivery import Rows, edge_act, read_rows, read_value
+from tests.support.driver_delivery import Rows, edge_track, read_rows, read_value
 from tests.support.running import Exchange
 
 __all__ = ["BODY_BYTES_MAX", "BURST_S", "DIRECTORY_TOPIC", "DOCUMENT_TOLERANCE", "settings_prefix"]
@@ -123,11 +123,21 @@ async def count_edges_issued_while_held(exchange: Exchange) -> int:
     return int(await read_value(exchange, "hotline", query))
 
 
-async def list_lost_edges(exchange: Exchange, edges: Collection[UUID]) -> frozenset[UUID]:
-    """List those of the edges that the restored hotline does not know and that its operator's list names."""
-    lines = await read_rows(exchange, "hotline", "SELECT act FROM operator_line WHERE kind = 'unknown'")
-    named = {row["act"] for row in lines}
-    return frozenset(edge for edge in edges if edge_act(edge) in named)
+async def list_edge_tracks(exchange: Exchange) -> dict[UUID, UUID]:
+    """Map each edge that another instance holds to the subject by which that instance names it."""
+    query = "SELECT edge_id, party, recipient, referral_id, notice_id FROM edge WHERE instance <> 'hotline'"
+    tracks = {
+        row["edge_id"]: edge_track(row["party"], row["recipient"], row["referral_id"], notice_id=row["notice_id"])
+        for row in await read_rows(exchange, "hotline", query)
+    }
+    return {edge: track for edge, track in tracks.items() if track is not None}
+
+
+async def list_lost_edges(exchange: Exchange, tracks: Mapping[UUID, UUID]) -> frozenset[UUID]:
+    """List those of the edges (with the subjects that name them) that the restored hotline's operator list names."""
+    lines = await read_rows(exchange, "hotline", "SELECT subject FROM operator_line WHERE kind = 'unknown'")
+    named = {row["subject"] for row in lines}
+    return frozenset(edge for edge, track in tracks.items() if track in named)
 
 
 async def list_referrals_behind_recipient(exchange: Exchange) -> frozenset[UUID]:

@@ -15,14 +15,14 @@ from uuid import UUID
 import asyncpg
 
 from deploy.site.access import admin_access
-from shared.contracts.registry import REFERRAL_OFFERED
+from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED
 from shared.envelope.keys import VerifyKey
 from shared.exchange.message import Draft
 from shared.exchange.topics import AUDIT, INBOXES, inbox_prefix, inbox_topic
 from shared.messaging.kafka.log import APPEND_BYTES_MAX as SENT_BYTES_MAX
 from shared.messaging.placement import KIND, PROOF, parse_proof_record
 from shared.messaging.streams import LANES, Lane, LaneEnd, Pair
-from shared.messaging.tracks import act_of, track_of
+from shared.messaging.tracks import track_of
 from shared.routing.shelf import read_directory
 from tests.support import kafka_records
 from tests.support.kafka_records import Bounds, StoredRecord
@@ -283,13 +283,14 @@ async def list_forgotten_acts(
     """List those of the referrals from the first party to the second on which the recipient forgot an act of its own,
     by the recipient's operator list."""
     listed = {row["subject"] for row in await list_operator_lines(exchange, recipient, "act")}
-    tracks = {each: track_of(REFERRAL_OFFERED, *parties, subject=each) for each in referrals}
+    tracks = {each: edge_track(*parties, each, notice_id=None) for each in referrals}
     return frozenset(each for each, track in tracks.items() if track in listed)
 
 
-def edge_act(edge_id: UUID, revision: int = 1) -> UUID:
-    """Return the act by which a peer names an edge in one revision."""
-    return act_of(edge_id, {"edge_id": str(edge_id), "revision": revision})
+def edge_track(sender: str, recipient: str, referral_id: UUID, *, notice_id: UUID | None) -> UUID | None:
+    """Return the subject by which instances name the edge of a referral, or of the notice that it is told by."""
+    message = REFERRAL_OFFERED if notice_id is None else NOTICE_ISSUED
+    return track_of(message, sender, recipient, subject=notice_id or referral_id)
 
 
 # -- Kafka --------------------------------------------------------------------------------------------------

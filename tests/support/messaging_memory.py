@@ -5,13 +5,14 @@ Stored values are never changed: `load_…` returns copies and `save_…` stores
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from shared.messaging import ports
 from shared.messaging.exceptions import OpenException, Outcome, OutcomeKind
 from shared.messaging.ports import OpenOutcome, OperatorLine, PeerResync
 from shared.messaging.segments import Segment
@@ -75,13 +76,22 @@ class MemoryTx:
         if key in rows:
             self.undo.append((rows, key, rows.pop(key)))
 
-    def roll_back(self) -> None:
-        for rows, key, before in reversed(self.undo):
+    def roll_back(self, mark: int = 0) -> None:
+        for rows, key, before in reversed(self.undo[mark:]):
             if before is _MISSING:
                 rows.pop(key, None)
             else:
                 rows[key] = before
-        self.undo.clear()
+        del self.undo[mark:]
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        mark = len(self.undo)
+        try:
+            yield
+        except Exception:
+            self.roll_back(mark)
+            raise
 
     # Own streams.
     async def load_outgoing(self, peers: Sequence[str] | None, *, lock: bool) -> dict[str, Outgoing]:
@@ -195,8 +205,9 @@ class MemoryTx:
             self.remove("exceptions", (writer, message_id))
 
     # Own messages that others hold as exceptions.
-    async def put_open_outcomes(self, rows: Sequence[OpenOutcome]) -> None:
-        for row in rows:
+    async def put_open_outcomes(self, peer: str, rows: Sequence[OpenOutcome]) -> None:
+        open_count = sum(key[0] == peer for key in self.tables["open_outcomes"])
+        for row in rows[: ports.OPEN_OUTCOMES_MAX - open_count]:
             self.put("open_outcomes", (row.peer, row.message_id), row)
 
     async def end_open_outcomes(self, peer: str, message_ids: Sequence[UUID]) -> None:
@@ -206,7 +217,7 @@ class MemoryTx:
     async def replace_open_outcomes(self, peer: str, rows: Sequence[OpenOutcome]) -> None:
         for key in [key for key in self.tables["open_outcomes"] if key[0] == peer]:
             self.remove("open_outcomes", key)
-        await self.put_open_outcomes(rows)
+        await self.put_open_outcomes(peer, rows)
 
     async def list_open_outcomes(self, peer: str) -> list[OpenOutcome]:
         return sorted((row for row in self.tables["open_outcomes"].values() if row.peer == peer), key=_message_id)
@@ -220,9 +231,11 @@ class MemoryTx:
         self.put("resync", resync.peer, resync)
 
     async def add_operator_lines(self, lines: Sequence[OperatorLine]) -> None:
-        for line in lines:
-            if line not in self.tables["lines"]:
-                self.put("lines", line, None)
+        for peer in {line.peer: None for line in lines}:
+            open_count = sum(line.peer == peer for line in self.tables["lines"])
+            for line in ports.bound_lines(lines, peer, open_count=open_count):
+                if line not in self.tables["lines"]:
+                    self.put("lines", line, None)
 
     async def list_operator_lines(self) -> list[OperatorLine]:
         return list(self.tables["lines"])
@@ -294,4 +307,6 @@ def copy_incoming(read: Incoming) -> Incoming:
         read.is_urgent,
         read.echo,
         read.acked_at,
+        read.entered_since,
+        read.entered_count,
     )

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.envelope.content_proof import draw_salt, leaf_digest, message_proof, prove_content
+from shared.envelope.content_proof import SALT_BYTES, draw_salt, leaf_digest, message_proof, prove_content
 from shared.envelope.headers import SALT
 from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft, Record
@@ -18,7 +18,7 @@ from shared.kernel.ids import uuid7
 from shared.messaging.arrival import PartitionVerifier, PlacedMessage, RawRecord
 from shared.messaging.composition import Letter, SealingKeys, SegmentComposer
 from shared.messaging.contract import ControlBody
-from shared.messaging.placement import PlaceKeys, build_proof_record, covered_bytes, place_record
+from shared.messaging.placement import PlaceKeys, build_proof_record, covered_bytes, place_record, read_hex, write_hex
 from shared.messaging.relay import list_records
 from shared.messaging.segments import OutgoingMessage, RecordBytes, Segment, Unplaced, place_segment
 from shared.messaging.streams import Lane, Outgoing, Pair, Role, begin_outgoing, find_lane
@@ -103,7 +103,7 @@ def compose_altered(
         kind="altered",
         subject=None,
         digest=digest,
-        record=RecordBytes(record.key or b"", (*headers, (SALT, salt)), value),
+        record=RecordBytes(record.key or b"", (*headers, (SALT, write_hex(salt))), value),
     )
     return Unplaced(pair, Lane(record.partition), (made,), prove_content([((0,), record.wrap)], [digest], key))
 
@@ -129,7 +129,7 @@ def verify(written: Iterable[Written], streams: Streams, *, at: datetime, keys: 
 def accepted(placed: PlacedMessage, written: Written) -> Record:
     """Return a verified record as `accept` gets it."""
     raw, proven = placed.raw, placed.proven
-    salt = dict(raw.headers)[SALT] or b""
+    salt = read_hex(dict(raw.headers)[SALT], SALT_BYTES) or b""
     index = proven.members[placed.place.number - proven.first]
     return Record(
         topic=written.topic,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+from uuid import UUID
 
 from services.audit.domain.entries import Acknowledgement, ClosedEnd, Read, ReportedOutcome, StreamEnd
 from shared.envelope.headers import Envelope
@@ -38,7 +39,7 @@ def note_body(observed: Observed, envelope: Envelope, read: Read) -> bool:
     body = decode_control(ROLE_BY_TYPE[envelope.attributes.type], split_value(envelope.body)[0])
     match body:
         case OutcomeList():
-            _note_outcomes(observed, envelope, body, read)
+            _note_outcomes(observed, body, read, report_id=envelope.attributes.id)
         case Holdings():
             _note_closed(observed, body, read)
         case _:
@@ -46,7 +47,7 @@ def note_body(observed: Observed, envelope: Envelope, read: Read) -> bool:
     return isinstance(body, OutcomeList)
 
 
-def _note_outcomes(observed: Observed, envelope: Envelope, body: OutcomeList, read: Read) -> None:
+def _note_outcomes(observed: Observed, body: OutcomeList, read: Read, *, report_id: UUID) -> None:
     reporter, writer = observed.pair
     assert observed.place is not None
     read.outcomes += [
@@ -56,7 +57,7 @@ def _note_outcomes(observed: Observed, envelope: Envelope, body: OutcomeList, re
             reported_by=reporter,
             outcome=outcome.kind.value,
             code=outcome.code,
-            report_id=envelope.attributes.id,
+            report_id=report_id,
             position=position,
             number=observed.place.number,
             reported_at=observed.record.broker_time,

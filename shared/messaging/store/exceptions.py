@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.messaging import ports
 from shared.messaging.exceptions import (
     Coordinates,
     Named,
@@ -78,7 +79,10 @@ ON CONFLICT (peer, message_id) DO UPDATE SET
 """,
 )
 _END_OPEN: Final = "DELETE FROM outcome_open WHERE peer = $1 AND message_id = ANY($2::uuid[])"
-_DROP_OPEN: Final = "DELETE FROM outcome_open WHERE peer = $1 AND message_id <> ALL($2::uuid[])"
+_DROP_OPEN: Final = "DELETE FROM outcome_open WHERE peer = $1"
+_COUNT_OPEN: Final = """
+SELECT count(*) AS open_count FROM (SELECT FROM outcome_open WHERE peer = $1 LIMIT $2) AS o
+"""
 _LIST_OPEN: Final = "SELECT * FROM outcome_open WHERE peer = $1 ORDER BY message_id"
 
 
@@ -123,15 +127,18 @@ class ExceptionTables(Tables):
     async def end_exceptions(self, writer: str, message_ids: Sequence[UUID]) -> None:
         await self._driver.execute(_END, writer, list(message_ids))
 
-    async def put_open_outcomes(self, rows: Sequence[OpenOutcome]) -> None:
-        await self._driver.execute(*_PUT_OPEN.bind(rows=_OPEN.rows([_OpenRow(*row) for row in rows])))
+    async def put_open_outcomes(self, peer: str, rows: Sequence[OpenOutcome]) -> None:
+        if rows:
+            (counted,) = await self._driver.fetch(_COUNT_OPEN, peer, ports.OPEN_OUTCOMES_MAX)
+            kept = [_OpenRow(*row) for row in rows[: ports.OPEN_OUTCOMES_MAX - counted["open_count"]]]
+            await self._driver.execute(*_PUT_OPEN.bind(rows=_OPEN.rows(kept)))
 
     async def end_open_outcomes(self, peer: str, message_ids: Sequence[UUID]) -> None:
         await self._driver.execute(_END_OPEN, peer, list(message_ids))
 
     async def replace_open_outcomes(self, peer: str, rows: Sequence[OpenOutcome]) -> None:
-        await self._driver.execute(_DROP_OPEN, peer, [row.message_id for row in rows])
-        await self.put_open_outcomes(rows)
+        await self._driver.execute(_DROP_OPEN, peer)
+        await self.put_open_outcomes(peer, rows)
 
     async def list_open_outcomes(self, peer: str) -> list[OpenOutcome]:
         rows = await self._driver.fetch(_LIST_OPEN, peer)

@@ -38,6 +38,8 @@ class _ReceiveRow(NamedTuple):
     is_urgent: bool
     echo: UUID | None
     acked_at: datetime | None
+    entered_since: datetime | None
+    entered_count: int
     closed_count: int
     revision: int
 
@@ -137,6 +139,8 @@ class IncomingTables(Tables):
             is_urgent=row.is_urgent,
             echo=row.echo,
             acked_at=row.acked_at,
+            entered_since=row.entered_since,
+            entered_count=row.entered_count,
             exception_counts=(found["urgent_count"], found["ordinary_count"]),
         )
 
@@ -154,6 +158,8 @@ def _format(incoming: Incoming, *, revision: int) -> _ReceiveRow:
             incoming.is_urgent,
             incoming.echo,
             incoming.acked_at,
+            incoming.entered_since,
+            incoming.entered_count,
             len(incoming.closed),
             revision,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from shared.messaging.ports import OperatorKind, OperatorLine, PeerResync
+from shared.messaging.ports import LINES_MAX, OperatorKind, OperatorLine, PeerResync, bound_lines
 from shared.messaging.store.session import Tables, list_assignments
 from shared.runtime.database.columns import Columns, insert
 
@@ -27,6 +27,9 @@ ON CONFLICT ON CONSTRAINT operator_line_once DO UPDATE SET opened_at = now(), cl
 WHERE l.closed_at IS NOT NULL AND l.kind IN ('{OperatorKind.AHEAD}', '{OperatorKind.UNDECIDABLE}')
 """,
 )
+_COUNT_LINES: Final = """
+SELECT count(*) AS open_count FROM (SELECT FROM operator_line WHERE peer = $1 AND closed_at IS NULL LIMIT $2) AS l
+"""
 _LIST_LINES: Final = """
 SELECT kind, peer, subject, act FROM operator_line WHERE closed_at IS NULL ORDER BY opened_at, peer, kind, subject, act
 """
@@ -43,8 +46,10 @@ class ResyncTables(Tables):
         await self._driver.execute(*_SAVE.bind(rows=_RESYNC.rows([resync])))
 
     async def add_operator_lines(self, lines: Sequence[OperatorLine]) -> None:
-        if lines:
-            await self._driver.execute(*_ADD_LINES.bind(rows=_LINE.rows(list(dict.fromkeys(lines)))))
+        for peer in {line.peer: None for line in lines}:
+            (counted,) = await self._driver.fetch(_COUNT_LINES, peer, LINES_MAX)
+            bounded = bound_lines(lines, peer, open_count=counted["open_count"])
+            await self._driver.execute(*_ADD_LINES.bind(rows=_LINE.rows(bounded)))
 
     async def list_operator_lines(self) -> list[OperatorLine]:
         rows = await self._driver.fetch(_LIST_LINES)

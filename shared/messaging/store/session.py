@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple
 
 from shared.kernel.errors import Unavailable
@@ -25,6 +26,9 @@ class Tables:
         self.session = session
         self._driver = session.driver
         self.own = own
+
+    def savepoint(self) -> AbstractAsyncContextManager[None]:
+        return self.session.savepoint(Exception)
 
 
 def list_assignments(columns: Columns[Row], source: str, *, without: Sequence[str]) -> str:

@@ -133,9 +133,9 @@ class OriginBus:
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
         """Note outcomes on edges. An edge that was refused as stale is decided again, now or later."""
         edges = PostgresEdges(unit.connection.driver, self._kek)
-        outcomes = {each.message_id: Receipted(each.outcome, each.code) for each in settlements}
-        await edges.note_outcomes(outcomes, self._clock.now())
-        stale = [message_id for message_id, each in outcomes.items() if each.code in DECIDE_AGAIN]
+        outcomes = {each.message_id: Receipted(each.outcome, each.code, each.by) for each in settlements}
+        heard = await edges.note_outcomes(outcomes, self._clock.now())
+        stale = [message_id for message_id in heard if outcomes[message_id].code in DECIDE_AGAIN]
         if stale:
             await self._again.refused(edges, stale)
 

@@ -84,15 +84,13 @@ _HERE: Final = """
  FROM pg_control_system()) AS here
 """
 _ELSEWHERE: Final = "(p.system_id, p.timeline, p.file) IS DISTINCT FROM (here.system_id, here.timeline, here.file)"
-#: The kind of a person's line in the journal of erasures, and how the role ends again in a restored database. A line
-#: that is still in `ending` belongs to this database, where the role has ended and may have been given again.
+#: The kind of a person's line in the journal of erasures, and how the role ends again in a restored database. In any
+#: other database it has ended, and may have been given again since.
 PERSON: Final = "person"
 END_AGAIN: Final = f"""
 WITH people AS (
     SELECT party, replace(subject::text, '-', '') AS actor FROM unnest($1::uuid[], $2::text[]) AS e (subject, party)
-    WHERE NOT EXISTS (
-        SELECT FROM ending AS d WHERE (d.kind, d.subject, d.party) = ('{PERSON}', e.subject, e.party)
-    )
+    WHERE EXISTS (SELECT FROM erasure_place AS p, {_HERE} WHERE {_ELSEWHERE})
 ), links AS (
     UPDATE console_link AS l SET used_at = now() FROM people AS p
     WHERE (l.party, l.actor) = (p.party, p.actor) AND used_at IS NULL

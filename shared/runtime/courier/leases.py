@@ -47,7 +47,7 @@ LOG_LINES_MAX: Final = 1000
 _UNLEASED: Final = (
     "(w.leased_until IS NULL OR w.leased_until <= now() OR w.leased_until > clock_timestamp() + 2 * $4::interval)"
 )
-#: `place` is which of its party's places an address would take, `turn` its turn among all that are due: first places
+#: `$2`: free places, places of a party, places in all. `place` is which of its party's places an address would take, `turn` its turn among all that are due: first places
 #: before second ones. Also what was put off or leased until later than can be: it was noted before the database's clock
 #: went back.
 _CLAIM = f"""
@@ -60,11 +60,11 @@ WITH ready AS (
       AND (w.due_at <= now() OR w.due_at > clock_timestamp() + ($7::interval[])[w.failures + 1])
 ), ranked AS (
     SELECT webhook_id, place, row_number() OVER (ORDER BY place, due_at, webhook_id) AS turn
-    FROM ready WHERE place <= $8
+    FROM ready WHERE place <= ($2::int[])[2]
 ), due AS MATERIALIZED (
     SELECT w.webhook_id FROM webhook AS w JOIN ranked AS r USING (webhook_id)
-    WHERE (r.turn <= $2 OR r.place = 1) AND {_UNLEASED}
-    ORDER BY r.turn LIMIT $9 FOR UPDATE OF w SKIP LOCKED
+    WHERE (r.turn <= ($2::int[])[1] OR r.place = 1) AND {_UNLEASED}
+    ORDER BY r.turn LIMIT ($2::int[])[3] FOR UPDATE OF w SKIP LOCKED
 )
 UPDATE webhook AS w SET lease = $3, leased_until = now() + $4 FROM due WHERE w.webhook_id = due.webhook_id
 RETURNING w.webhook_id, w.party, w.number, w.failures, w.failing_since, w.wrapped_key, w.url, w.secret,
@@ -143,9 +143,11 @@ class Leases:
         What cannot be opened, since its row was changed or is another key's, is looked at again when its lease ends.
         """
         lease, held = uuid4(), places.held
-        bounds = (list(held), list(held.values()), _PAUSES_MAX, places.of_party, places.most)
+        most = [places.free, places.of_party, places.most]
         async with self.database.transaction(self._scope()) as session:
-            rows = await session.driver.fetch(_CLAIM, at, places.free, lease, LEASE, *bounds)
+            rows = await session.driver.fetch(
+                _CLAIM, at, most, lease, LEASE, list(held), list(held.values()), _PAUSES_MAX
+            )
         return [leased for row in rows if (leased := self._opened(lease, **dict(row))) is not None]
 
     async def events(self, one: Leased, limit: int) -> Read:

@@ -14,20 +14,26 @@ from uuid import UUID, uuid5
 
 from pydantic_core import from_json
 
-from shared.envelope.content_proof import ContentProof, MessageProof, filled_leaves
-from shared.envelope.headers import SALT
+from shared.envelope.content_proof import SALT_BYTES, ContentProof, MessageProof, filled_leaves
+from shared.envelope.headers import SALT, decode_headers
 from shared.envelope.record_value import split_value
+from shared.exchange.accept import RECORD_BYTES_MAX
 from shared.exchange.message import Record
 from shared.kernel.errors import Refused
 from shared.ledger.tree import levels
 from shared.messaging.arrival import PlacedMessage
-from shared.messaging.contract import decode_control
+from shared.messaging.contract import ControlBody, decode_control
 from shared.messaging.exceptions import MALFORMED, Named
+from shared.messaging.placement import read_hex
 from shared.messaging.reception import Arrived
 from shared.messaging.streams import CONTROL_ROLES, Lane, Role
 from shared.messaging.tracks import name_unread
 from shared.runtime.delivery.control import ROLE_BY_TYPE
 from shared.runtime.delivery.kept_record import pack
+
+#: Bytes of the key and of all headers that are kept. Those of a good record are fewer.
+KEY_BYTES_MAX: Final = 64
+HEADERS_BYTES_MAX: Final = 16_384
 
 #: The namespace of ids for messages whose own id cannot be read.
 _NAMELESS: Final = UUID("8f1c9a64-6a1c-5b0e-9d55-0f6f3c1b7a20")
@@ -36,15 +42,17 @@ _NAMELESS: Final = UUID("8f1c9a64-6a1c-5b0e-9d55-0f6f3c1b7a20")
 class ArrivalReader:
     """Reads the verified records of one partition. It keeps the tree of the last segment, to prove each message."""
 
-    __slots__ = ("_proof", "_trees")
+    __slots__ = ("_bound", "_proof", "_trees")
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_bounded: bool = False) -> None:
+        """`is_bounded`: what is over the bounds of a party's record is cut. No recipient accepts such a record."""
+        self._bound = _cut if is_bounded else _keep
         self._proof: ContentProof | None = None
         self._trees: dict[int, list[list[bytes]]] = {}
 
     def read(self, record: Record, placed: PlacedMessage) -> Arrived:
         """Return a numbered message. `record`: its key and coordinates as Kafka holds them."""
-        salt = _header(record, SALT) or b""
+        salt = read_hex(_header(record, SALT), SALT_BYTES) or b""
         kept = replace(
             record,
             writer=placed.proven.pair.writer,
@@ -55,14 +63,11 @@ class ArrivalReader:
         named, clear = _name(kept, placed.digest)
         body = None
         if named.role in CONTROL_ROLES and clear is not None:
-            try:
-                body = decode_control(named.role, clear) if placed.is_signed else None
-            except Refused:
-                body = None
+            body = _read_control(kept, placed, named.role, clear=clear) if placed.is_signed else None
             if body is None:
                 named = Named(named.message_id, Role.FACT, MALFORMED)
         is_p0 = placed.place.lane is Lane.URGENT and named.role in (Role.STATE, Role.ANSWER)
-        return Arrived(placed.place, placed.digest, named, pack(kept), is_p0, body)
+        return Arrived(placed.place, placed.digest, named, pack(self._bound(kept)), is_p0, body)
 
     def _prove(self, placed: PlacedMessage, salt: bytes) -> MessageProof:
         """Return the proof of one message. The tree of its group is computed once a segment."""
@@ -78,6 +83,37 @@ class ArrivalReader:
             path.append(row[at ^ 1])
             at //= 2
         return MessageProof(group.key_id, group.signature, group.size, leaf.position, tuple(path), salt)
+
+
+def _keep(record: Record) -> Record:
+    return record
+
+
+def _cut(record: Record) -> Record:
+    """Return the record, or so much of a larger one that `accept` refuses it for the same reason."""
+    headers = record.headers
+    if sum(len(name) + len(value or b"") for name, value in headers) > HEADERS_BYTES_MAX:
+        headers = ()
+    key, value = record.key, record.value
+    return replace(
+        record,
+        key=None if key is None else key[:KEY_BYTES_MAX],
+        headers=headers,
+        value=None if value is None else value[: RECORD_BYTES_MAX + 1],
+    )
+
+
+def _read_control(record: Record, placed: PlacedMessage, role: Role, *, clear: bytes) -> ControlBody | None:
+    """Return the body of a message of the protocol, or None if audit would not take it as that message.
+
+    It goes from instance to instance, so what a recipient acts on, audit has as well.
+    """
+    try:
+        attributes = decode_headers(record.headers, record.value or b"").attributes
+        is_of_pair = (attributes.sender, attributes.recipient) == placed.proven.pair
+        return decode_control(role, clear) if is_of_pair else None
+    except Refused:
+        return None
 
 
 def _name(record: Record, digest: bytes) -> tuple[Named, bytes | None]:

@@ -1,8 +1,9 @@
 """The gate before the relay: states are not appended while the clock or the documents here cannot be trusted.
 
 A recipient judges the decision of an edge by the broker's time, and would refuse each of them. An answer that is dated
-ahead waits, too: its recipient would refuse it for good (`message_time_off`). Acknowledgements and the protocol's own
-messages always go.
+ahead waits, too: its recipient would refuse it for good (`message_time_off`). The urgent lane waits for the clock
+alone: a withdrawal does not wait behind a state for a document, which the recipient can wait for. Acknowledgements and
+the protocol's own messages always go.
 """
 
 from __future__ import annotations
@@ -50,8 +51,10 @@ class Gate:
 
     def reason_of(self, segment: Segment, now: datetime) -> str:
         """Return why a segment waits, or "" if it may be appended now."""
-        if any(message.role is Role.STATE for message in segment.messages) and (reason := self.reason()):
-            return reason
+        if any(message.role is Role.STATE for message in segment.messages):
+            reason = self.reason()
+            if reason and (self._is_clock_off or segment.lane is not Lane.URGENT):
+                return reason
         ahead = (_is_dated_ahead(message.record, now, is_ahead=self._is_ahead) for message in segment.messages)
         return "clock_off" if any(ahead) else ""
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 from uuid import UUID
 
@@ -18,13 +20,16 @@ from shared.exchange.accept import ReadingInstance, accept_batch
 from shared.exchange.message import Received, Record
 from shared.exchange.record_table import DECIDE_AGAIN, SUBJECT_WITHDRAWN, row_for
 from shared.kernel.errors import Refused, Unavailable
-from shared.messaging.exceptions import Named, Outcome, OutcomeKind, Refusal, Taken
+from shared.messaging.exceptions import OPEN, Named, Outcome, OutcomeKind, Refusal, Taken
+from shared.messaging.ports import OperatorKind, OperatorLine
+from shared.messaging.reactions import RESENT
 from shared.messaging.scope import Scope
 from shared.messaging.streams import SUBJECT_ROLES, Role
 from shared.messaging.tracks import named_of
 from shared.messaging.upkeep import try_again
 from shared.runtime.database.transactions import Session
 from shared.runtime.delivery.judgement import (
+    ACCEPT_DEFECT,
     HANDLER_DEFECT,
     REVISION_NOT_ABOVE,
     Arrival,
@@ -43,6 +48,7 @@ from shared.runtime.delivery.tracks import (
     TrackSide,
     forget_acts,
     hold_edges,
+    list_told_once,
     load_held_edges,
     load_tracks,
     note_tracks,
@@ -64,6 +70,8 @@ _WORDS: Final[Mapping[str, Refusal]] = {
 }
 #: The refusals after which the acts of a message stay on its track: the subject is gone there, or they are sent again.
 _STATE_STAYS: Final = frozenset({Refusal.WITHDRAWN, Refusal.ERASED})
+#: The code of a message that waits for the act before it.
+ACT_AWAITED: Final = "act_awaited"
 _FINAL: Final = frozenset({OutcomeKind.APPLIED, OutcomeKind.REFUSED, OutcomeKind.MOVED})
 _ANSWER_STAYS: Final = _STATE_STAYS | {Refusal.UNKNOWN, Refusal.GAP, Refusal.DEAD}
 
@@ -77,6 +85,8 @@ class PartyInbound:
         self._unit = SessionUnit(session)
         self._handler = handler
         self._reader = reader
+        #: The messages that are tried now: their exceptions end behind them.
+        self._trying: frozenset[UUID] = frozenset()
 
     async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
         """See `Inbound`. Raises `Unavailable` while this instance has no directory."""
@@ -91,7 +101,7 @@ class PartyInbound:
             await load_held_edges(self._driver, edges),
             is_day_closed=scope.subjects.is_day_closed,
         )
-        outcomes = await self._decide(arrivals, judgement)
+        outcomes = await self._await_edges(scope, arrivals, await self._decide(arrivals, judgement))
         pairs = list(zip(arrivals, outcomes, strict=True))
         await note_tracks(self._driver, list_changes(pairs))
         await hold_edges(self._driver, list_held(pairs))
@@ -106,10 +116,29 @@ class PartyInbound:
         """See `Inbound`: the features hear the last outcome of each message."""
         last = {each.named.message_id: each for each in outcomes if _is_of_features(each)}
         if last:
+            await self._list_lost(scope, peer, last.values())
             await forget_acts(self._driver, _list_refused(peer, last.values()))
             await self._settle([_settlement(each, peer) for each in last.values()])
             await move_gathered(scope, self._driver)
         return [translate(each) for each in outcomes]
+
+    async def _list_lost(self, scope: Scope, peer: str, outcomes: Iterable[Outcome]) -> None:
+        """Put the acts on the operator's list whose subject a peer lacks, and that no state tells again."""
+        told = [
+            each.named for each in map(translate, outcomes) if each.code in RESENT and each.named.role is Role.STATE
+        ]
+        acts: dict[TrackKey, set[UUID]] = {}
+        for named in told:
+            if named.subject is not None and (once := list_told_once(named.acts)):
+                acts.setdefault(TrackKey(peer, TrackSide.OWN, named.subject), set()).update(once)
+        rows = await load_tracks(self._driver, acts)
+        lines = [
+            OperatorLine(OperatorKind.ACT, peer, key.subject, act)
+            for key, row in rows.items()
+            for act in row.acts
+            if act in acts[key]
+        ]
+        await scope.tx.add_operator_lines(lines)
 
     async def _decide(self, arrivals: Sequence[Arrival], judgement: Judgement) -> list[Outcome]:
         """Hand fresh messages to the features. Messages that stood behind a refused one are judged again."""
@@ -124,6 +153,25 @@ class PartyInbound:
             judgement.forget(refusals)
             planned = [at for at in range(len(arrivals)) if _stands_free(known[at], refusals)]
         return [decide(each, known[at], refusals) for at, each in enumerate(arrivals)]
+
+    async def _await_edges(
+        self, scope: Scope, arrivals: Sequence[Arrival], outcomes: Sequence[Outcome]
+    ) -> list[Outcome]:
+        """Have acts wait whose subject is not known here while an edge of their track is kept as an exception."""
+        pairs = list(zip(map(_track_of, arrivals), outcomes, strict=True))
+        kept = {track for track, outcome in pairs if outcome.kind in OPEN and outcome.code != ACT_AWAITED}
+        lost = sorted({track for track, outcome in pairs if track is not None and _is_lost(outcome)})
+        for writer, tracks in groupby(lost, key=itemgetter(0)):
+            subjects = [subject for _, subject in tracks]
+            rows = await scope.tx.list_exceptions(writer=writer, subjects=subjects)
+            of_tracks = [row.taken.named.subject for row in rows if row.outcome.code != ACT_AWAITED]
+            kept |= {(writer, subject) for subject in of_tracks if subject is not None}
+        return [
+            replace(outcome, kind=OutcomeKind.WAITING, code=ACT_AWAITED)
+            if _is_lost(outcome) and track in kept
+            else outcome
+            for track, outcome in pairs
+        ]
 
     async def _hand_over(self, messages: Sequence[Received]) -> dict[UUID, str]:
         """Have the features apply messages; return the codes of those that are refused, or that break them."""
@@ -176,18 +224,21 @@ class PartyInbound:
                 )
 
     async def _try_behind(self, scope: Scope, pairs: Sequence[tuple[Arrival, Outcome]]) -> None:
-        """Try the messages again that wait for an answer on the same track, now that one has its outcome."""
+        """Try the messages again that wait for an act on the same track, now that one has its outcome."""
         settled: dict[str, set[UUID]] = {}
         for each, outcome in pairs:
             subject = each.named.subject
-            if each.named.role is Role.ANSWER and subject is not None and outcome.kind in _FINAL:
+            if each.named.role in SUBJECT_ROLES and subject is not None and outcome.kind in _FINAL:
                 settled.setdefault(each.taken.writer, set()).add(subject)
-        present = {each.named.message_id for each, _ in pairs}
+        before = self._trying
+        self._trying = before | {each.named.message_id for each, _ in pairs}
         for writer, subjects in settled.items():
             rows = await scope.tx.list_exceptions(writer=writer, subjects=sorted(subjects), kinds={OutcomeKind.WAITING})
-            waiting = [row for row in rows if row.taken.named.message_id not in present]
+            awaiting = [row for row in rows if row.outcome.code == ACT_AWAITED]
+            waiting = [row for row in awaiting if row.taken.named.message_id not in self._trying]
             if waiting:
                 await try_again(scope, waiting)
+        self._trying = before
 
 
 def translate(outcome: Outcome) -> Outcome:
@@ -218,8 +269,8 @@ def _arrive(taken: Taken, record: Record, accepted: Received | Exception) -> Arr
                 _alarm(record, accepted.code)
             return Arrival(taken, taken.named, code=accepted.code)
         case _:  # fail closed: the record has no effect, and the others go on
-            _alarm(record, "accept_defect", accepted)
-            return Arrival(taken, taken.named, code="accept_defect")
+            _alarm(record, ACCEPT_DEFECT, accepted)
+            return Arrival(taken, taken.named, code=ACCEPT_DEFECT)
 
 
 def _name(named: Named, received: Received) -> Named:
@@ -242,6 +293,15 @@ def _alarm(record: Record, code: str, error: Exception | None = None) -> None:
     if error is not None:
         line["error"] = type(error).__name__
     log("record_alarm", **line)
+
+
+def _track_of(each: Arrival) -> tuple[str, UUID] | None:
+    return None if each.named.subject is None else (each.taken.writer, each.named.subject)
+
+
+def _is_lost(outcome: Outcome) -> bool:
+    """Return whether an act on the writer's own subject is refused because the subject is not known here."""
+    return outcome.named.role is Role.STATE and outcome.named.revision is None and outcome.code in SUBJECT_UNKNOWN
 
 
 def _stands_free(known: Known | None, refused: Mapping[UUID, str]) -> bool:

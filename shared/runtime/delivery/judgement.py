@@ -21,6 +21,7 @@ from shared.messaging.streams import Role
 from shared.messaging.tracks import parties_of
 from shared.runtime.delivery.tracks import HeldEdge, TrackChange, TrackKey, TrackRow, TrackSide
 
+ACCEPT_DEFECT: Final = "accept_defect"
 HANDLER_DEFECT: Final = "handler_defect"
 REVISION_NOT_ABOVE: Final = "revision_not_above"
 
@@ -183,6 +184,8 @@ def decide(each: Arrival, known: Known | None, refusals: Mapping[UUID, str]) -> 
     if each.named.role is Role.WITHDRAWAL and code is not None and code.endswith("_unknown") and each.received:
         code = None  # its subject has not come: it is withdrawn all the same, and refused when it comes
     kind = kind_of(code)
+    if each.named.role is Role.WITHDRAWAL and kind is OutcomeKind.DEAD and each.code not in (None, ACCEPT_DEFECT):
+        kind = OutcomeKind.REFUSED  # a broken one is not kept: its sender tells a good one again
     return Outcome(each.named, kind, None if kind is OutcomeKind.APPLIED else code, known.held)
 
 

@@ -51,7 +51,7 @@ def parse_peer_reads(stated: Sequence[tuple[str, object]]) -> PeerReads:
     return PeerReads(announced)
 
 
-def compose_reads(instance: str, peer: str, directory: DirectoryIndex, at: datetime) -> Draft:
+def compose_reads(instance: str, peer: str, directory: DirectoryIndex, *, at: datetime) -> Draft:
     """Return the message that tells a peer what this release reads. Raises `Refused` for an unknown instance."""
     addressing = Addressing(
         subject=uuid7(), sender=instance, recipient=peer, directory=directory, exercise=False, at=at

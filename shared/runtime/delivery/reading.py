@@ -2,14 +2,14 @@
 
 Each batch of one partition is verified in order and taken in one transaction, which moves the position as well. After
 a restart the reader begins a segment's length before its position: it verifies those records and takes none of them.
-A partition without room for exceptions stands still; the others go on.
+A partition without room for exceptions, or whose records break this code, stands still; the others go on.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
@@ -35,14 +35,16 @@ from shared.runtime.kafka.bounds import Coordinate, bounds_of
 from shared.runtime.kafka.inbox_door import InboxDoor
 from shared.runtime.kafka.topic_metadata import TopicDescription, describe_topics_under, metadata_client
 from shared.runtime.watch.health import Check
-from shared.runtime.watch.logs import log
+from shared.runtime.watch.logs import Fields, log
 from shared.runtime.watch.telemetry import span, traceparents
 
 #: A batch that takes longer hangs.
 BATCH_PATIENCE_S: Final = 90.0
 #: The pause between two looks at the topics: which there are, and where they end.
 LOOK_S: Final = 2.0
-#: The pause between two attempts at a partition without room for exceptions.
+#: The time for which a batch is tried while the database does not answer. Then the other partitions go on.
+COMMIT_PATIENCE_S: Final = 5.0
+#: The pause between two attempts at records that were read and not taken.
 ROOM_S: Final = 2.0
 RETRY_S: Final = 2.0
 BACK_OFF_S: Final = 0.5
@@ -55,7 +57,10 @@ _Found = Mapping[str, TopicDescription]
 
 @dataclass(slots=True)
 class _Partition:
-    """One partition as it is read. `next_offset`: records below were taken. `held`: read, without room so far."""
+    """One partition as it is read. `next_offset`: records below were read. `held`: read and not taken so far.
+
+    `defect`: the code of the error with which taking `held` failed last.
+    """
 
     where: Coordinate
     pair: Pair
@@ -63,8 +68,9 @@ class _Partition:
     topic_id: UUID
     next_offset: int
     verifier: PartitionVerifier
-    arrivals: ArrivalReader = field(default_factory=ArrivalReader)
+    arrivals: ArrivalReader = field(default_factory=lambda: ArrivalReader(is_bounded=True))
     held: list[ArrivedRecord] = field(default_factory=list)
+    defect: str = ""
 
     def verify(self, records: Iterable[Record]) -> list[ArrivedRecord]:
         """Return the records that are not yet taken, each verified or unreadable."""
@@ -159,8 +165,8 @@ class InboxReader:
             busy_s = (self._clock.now() - self._busy_since).total_seconds()
             if busy_s > BATCH_PATIENCE_S:
                 return Check("bus", False, "batch_hangs")
-        if any(partition.held for partition in self._partitions.values()):
-            return Check("bus", True, "exceptions_full")
+        if held := [partition for partition in self._partitions.values() if partition.held]:
+            return Check("bus", True, max(partition.defect for partition in held) or "exceptions_full")
         return Check("bus", True, "dated_by_sender" if self._is_dated_by_sender else "")
 
     @property
@@ -263,9 +269,8 @@ class InboxReader:
                 ):
                     await self._take_all(records)
         except Exception as error:
-            # Our own defect: the partitions stand still until it is mended.
-            code = error.code if isinstance(error, CausewayError) else "consumer_defect"
-            log("batch_failed", code=code, error=type(error).__name__, count=len(records))
+            # Our own defect: the partition stands still until it is mended.
+            _report(error, count=len(records))
             self._is_changed.set()
             await asyncio.sleep(RETRY_S)
             raise
@@ -273,18 +278,25 @@ class InboxReader:
             self._busy_since = None
 
     async def _take_all(self, records: Sequence[Record]) -> None:
+        """Take the records of each partition; an error of one is raised behind the others."""
+        errors = []
         by_place = sorted(records, key=lambda record: (record.topic, record.partition))
         for where, of_place in groupby(by_place, key=lambda record: Coordinate(record.topic, record.partition)):
             partition = self._partitions.get(where)
             if partition is not None:
-                await self._take(partition, partition.verify(of_place))
+                try:
+                    await self._take(partition, partition.verify(of_place))
+                except Exception as error:
+                    errors.append(error)
+        if errors:
+            raise errors[0]
 
     async def _take(self, partition: _Partition, records: Sequence[ArrivedRecord]) -> None:
-        """Take records behind those that are held. What finds no room is held, and its partition is paused."""
+        """Take records behind those that are held. What is not taken is held, and its partition is paused."""
         rest = [*partition.held, *records]
         was_held = bool(partition.held)
         while rest:
-            read_count = await self._commit(partition, rest)
+            read_count = await self._try_commit(partition, rest)
             rest = rest[read_count:]
             if not read_count:
                 break
@@ -294,9 +306,22 @@ class InboxReader:
         elif was_held:
             self.door.resume(partition.where)
 
+    async def _try_commit(self, partition: _Partition, records: Sequence[ArrivedRecord]) -> int:
+        """Take records; return how many were read: none if they break this code, or if the database does not answer."""
+        partition.defect = ""
+        try:
+            return await self._commit(partition, records)
+        except Exception as error:
+            partition.defect = _code_of(error)
+            _report(error, count=len(records), where=partition.where)
+            return 0
+
     async def _commit(self, partition: _Partition, records: Sequence[ArrivedRecord]) -> int:
-        """Take records in one transaction, as often as it is unavailable; return how many were read."""
-        back_off_s = 0.05
+        """Take records in one transaction; return how many were read.
+
+        Raises `Unavailable` after `COMMIT_PATIENCE_S`.
+        """
+        back_off_s, begin = 0.05, time.monotonic()
         while True:
             try:
                 async with self._scopes.open() as scope:
@@ -312,15 +337,27 @@ class InboxReader:
                 return read_count
             except Unavailable as error:
                 log("consumer_waits", code=error.code, count=len(records))
+                if time.monotonic() - begin > COMMIT_PATIENCE_S:
+                    raise
             await asyncio.sleep(back_off_s)
             back_off_s = min(back_off_s * 2, 2.0)
 
     async def _try_held(self) -> None:
-        """Try again, for ever, what found no room."""
+        """Try again, for ever, what was not taken."""
         while True:
             await asyncio.sleep(ROOM_S)
             async with self._taking:
                 for partition in list(self._partitions.values()):
                     if partition.held:
-                        with suppress(Unavailable):
-                            await self._take(partition, [])
+                        await self._take(partition, [])
+
+
+def _code_of(error: Exception) -> str:
+    return error.code if isinstance(error, CausewayError) else "consumer_defect"
+
+
+def _report(error: Exception, *, count: int, where: Coordinate | None = None) -> None:
+    line: Fields = {"code": _code_of(error), "error": type(error).__name__, "count": count}
+    if where is not None:
+        line["topic"], line["partition"] = where
+    log("batch_failed", **line)

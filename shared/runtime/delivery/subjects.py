@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Place
 from shared.messaging.tracks import CONTENT, REVISION
 from shared.runtime.database.transactions import Session
-from shared.runtime.delivery.tracks import TrackKey, TrackRow, TrackSide, load_tracks, read_row
+from shared.runtime.delivery.tracks import TrackKey, TrackRow, TrackSide, list_told_once, load_tracks, read_row
 
 #: Days after which a subject's day is closed at both ends.
 OPEN_DAYS: Final = 3653
@@ -24,6 +24,7 @@ ROWS_MAX: Final = 10_000
 _EPOCH: Final = date(1970, 1, 1)
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 _DAYS_MAX: Final = (date.max - _EPOCH).days
+_LAST_ID: Final = uuid_of((1 << 128) - 1)
 
 #: Rows of one side, each with the flags of the row that tells whether its subject is withdrawn or erased. `OFFSET 0`
 #: has each row looked up: without statistics, the planner would join the whole side.
@@ -285,6 +286,7 @@ class PartySubjects:
             is_placed=self._is_placed(row.other, row.peer),
             is_finished=not row.acts,
             was_sent=bool(row.acts) or row.is_withdrawn or row.is_erased,
+            told_once=list_told_once(row.acts),
         )
 
     async def _load_own_row(self, subject: UUID, peer: str) -> TrackRow | None:
@@ -325,6 +327,6 @@ def _hold(each: _Track) -> Holding | None:
 
 
 def _first_of(day: date, *, days: int = 0) -> UUID:
-    """Return the lowest id of a day, or of a day after it."""
-    begin = datetime.combine(day, time(), UTC) + timedelta(days=days)
-    return uuid_of(int(begin.timestamp() * 1000) << 80)
+    """Return the lowest id of a day, or of a day after it; ids have the days from 1970 on, the last one without end."""
+    since = (day - _EPOCH).days + days
+    return _LAST_ID if since > _DAYS_MAX else uuid_of((max(since, 0) * _DAY_MS) << 80)

@@ -29,6 +29,9 @@ class TrackSide(IntEnum):
     GIVEN = 3
 
 
+#: The version of the ids that are digests.
+EDGE_VERSION: Final = 8
+
 #: The sides of the party that an item was sent to, and those of the party that sent it.
 _OF_OTHERS: Final = [TrackSide.HELD, TrackSide.GIVEN]
 _OF_OWNERS: Final = [TrackSide.OWN, TrackSide.ANSWERS]
@@ -217,6 +220,11 @@ def list_sent(drafts: Iterable[Draft]) -> list[TrackChange]:
         else:
             change.acts[act_of(draft.message_id, draft.clear)] = None
     return list(changes.values())
+
+
+def list_told_once(acts: Iterable[UUID]) -> frozenset[UUID]:
+    """Return the acts that are no edges. Edges are issued again; their acts are digests (`messaging.tracks.act_of`)."""
+    return frozenset(act for act in acts if act.version != EDGE_VERSION)
 
 
 def read_row(row: asyncpg.Record) -> tuple[TrackKey, TrackRow]:

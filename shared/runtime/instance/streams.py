@@ -195,7 +195,7 @@ class InstanceStreams:
             await end_sessions(session.driver)
 
     def _compose_reads(self, peer: str) -> Draft:
-        return compose_reads(self.instance, peer, self.directory(), self.clock.now())
+        return compose_reads(self.instance, peer, self.directory(), at=self.clock.now())
 
     def _law_state(self) -> Hashable:
         """Return what changes when documents arrive or take effect."""

@@ -158,7 +158,11 @@ class Origin:
 
     async def told_stale(self, rows: Sequence[Draft], code: str = "decision_time_off") -> None:
         """The recipients of the edges among `rows` refuse them as stale, at once; the test forgets these messages."""
-        entries = [settlement(each.message_id, ReceiptOutcome.REFUSED, code) for each in rows if each.message.edge]
+        entries = [
+            settlement(each.message_id, ReceiptOutcome.REFUSED, code, by=each.recipient_instance)
+            for each in rows
+            if each.message.edge
+        ]
         await self.heard(*entries)
         forget_sent(self.database, [entry.message_id for entry in entries])
 

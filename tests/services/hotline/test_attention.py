@@ -81,10 +81,12 @@ async def receipt(
 ) -> None:
     """What the instance of one recipient says of the message that carries its edge."""
     async with origin.database.transaction(APPLYING) as session:
-        message_id = await session.driver.fetchval(
-            "SELECT message_id FROM edge WHERE referral_id = $1 AND recipient = $2 LIMIT 1", referral_id, recipient
+        message_id, instance = await session.driver.fetchrow(
+            "SELECT message_id, instance FROM edge WHERE referral_id = $1 AND recipient = $2 LIMIT 1",
+            referral_id,
+            recipient,
         )
-    await origin.heard(settlement(message_id, outcome, code))
+    await origin.heard(settlement(message_id, outcome, code, by=instance))
 
 
 async def test_what_an_agency_declines_needs_a_person_with_the_reason_and_the_act_that_helps(origin: Origin) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -75,7 +76,7 @@ async def lines(origin: Origin) -> list[tuple[str, str, UUID]]:
 
 
 def messages(rows: Sequence[Draft]) -> list[tuple[str, str]]:
-    return [(each.recipient, each.clear["edge_id"]) for each in rows]
+    return [(each.recipient, str(each.clear["edge_id"])) for each in rows]
 
 
 async def test_an_edge_that_a_peer_lacks_is_issued_anew_under_its_own_ids(origin: Origin) -> None:
@@ -261,16 +262,16 @@ async def test_an_outcome_that_is_not_applied_is_shown_until_the_message_is_appl
     referral_id = await origin.file()
     [notice] = await to_provider(origin)
     await origin.relayed()
-    await origin.heard(settlement(notice.message_id, outcome, "sample_code"))
+    await origin.heard(settlement(notice.message_id, outcome, "sample_code", by=INDUSTRY))
     assert await deliveries(origin, referral_id) == (outcome.value, "sample_code", None)
-    await origin.heard(settlement(notice.message_id))
+    await origin.heard(settlement(notice.message_id, by=INDUSTRY))
     assert await deliveries(origin, referral_id) == ("applied", None, None)
     await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
     [withdrawal] = [each for each in await to_provider(origin) if each.message is NOTICE_WITHDRAWN]
     await origin.relayed()
-    await origin.heard(settlement(withdrawal.message_id, outcome, "sample_code"))
+    await origin.heard(settlement(withdrawal.message_id, outcome, "sample_code", by=INDUSTRY))
     assert await deliveries(origin, referral_id) == ("applied", None, outcome.value)
-    await origin.heard(settlement(withdrawal.message_id))
+    await origin.heard(settlement(withdrawal.message_id, by=INDUSTRY))
     assert await deliveries(origin, referral_id) == ("applied", None, "applied")
 
 
@@ -288,11 +289,61 @@ async def test_a_referral_leaves_the_work_list_with_the_last_exception_also_if_i
     origin: Origin,
 ) -> None:
     referral_id, notice = await delivered(origin)
-    await origin.heard(settlement(notice.message_id, ReceiptOutcome.PARKED, "handler_defect"))
+    await origin.heard(settlement(notice.message_id, ReceiptOutcome.PARKED, "handler_defect", by=INDUSTRY))
     assert await origin.work("parked") == [referral_id]
     [again] = await lacks(origin, UUID(notice.subject))
     assert await origin.work("parked") == []
-    await origin.heard(settlement(notice.message_id, ReceiptOutcome.DEFERRED, "type_unknown"))
+    await origin.heard(settlement(notice.message_id, ReceiptOutcome.DEFERRED, "type_unknown", by=INDUSTRY))
     assert await deliveries(origin, referral_id) == ("queued", None, None), "it is not the message that counts"
-    await origin.heard(settlement(again.message_id, ReceiptOutcome.DEFERRED, "type_unknown"))
+    await origin.heard(settlement(again.message_id, ReceiptOutcome.DEFERRED, "type_unknown", by=INDUSTRY))
     assert await origin.work("deferred") == [referral_id]
+
+
+async def test_an_edge_that_the_peer_holds_as_an_exception_is_not_issued_again(origin: Origin) -> None:
+    _, notice = await delivered(origin)
+    async with origin.database.transaction() as session:
+        held = "INSERT INTO outcome_open VALUES ($1, $2, 'waiting', 'document_unknown', now())"
+        await session.driver.execute(held, INDUSTRY, notice.message_id)
+    assert await lacks(origin, UUID(notice.subject)) == []
+    async with origin.database.transaction() as session:
+        await session.driver.execute("DELETE FROM outcome_open WHERE message_id = $1", notice.message_id)
+    assert messages(await lacks(origin, UUID(notice.subject))) == messages([notice]), "control"
+
+
+async def test_an_edge_is_issued_again_once_an_hour_whatever_its_peer_says(origin: Origin) -> None:
+    _, notice = await delivered(origin)
+    subject = UUID(notice.subject)
+    [again] = await lacks(origin, subject)
+    await origin.relayed()
+    await origin.forget()
+    decided = "UPDATE edge SET decided_at = now() - $2::interval WHERE message_id = $1"
+    async with origin.database.transaction(APPLYING) as session:
+        await session.driver.execute(decided, again.message_id, timedelta(minutes=59))
+    assert await lacks(origin, subject) == []
+    async with origin.database.transaction(APPLYING) as session:
+        await session.driver.execute(decided, again.message_id, timedelta(minutes=61))
+    assert len(await lacks(origin, subject)) == 1
+
+
+async def test_only_the_instance_where_an_edge_lies_states_its_outcome(origin: Origin) -> None:
+    referral_id, notice = await delivered(origin)
+    refused = settlement(notice.message_id, ReceiptOutcome.REFUSED, "decision_time_off", by="law_enforcement")
+    await origin.heard(refused)
+    assert await deliveries(origin, referral_id) == ("applied", None, None)
+    await origin.due()
+    assert await to_provider(origin) == []
+    await origin.heard(settlement(notice.message_id, ReceiptOutcome.PARKED, "handler_defect", by="law_enforcement"))
+    assert await origin.work("parked") == []
+
+
+async def test_the_outcome_of_a_withdrawal_counts_also_from_where_its_recipient_was_before(origin: Origin) -> None:
+    referral_id, _ = await delivered(origin)
+    await origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR)
+    [withdrawal] = await to_provider(origin)
+    await origin.relayed()
+    async with origin.database.transaction(APPLYING) as session:
+        moved = "UPDATE edge SET instances_before = '{former}' WHERE withdrawal_id = $1"
+        await session.driver.execute(moved, withdrawal.message_id)
+    for by, shown in (("law_enforcement", "applied"), ("former", "parked")):
+        await origin.heard(settlement(withdrawal.message_id, ReceiptOutcome.PARKED, "sample_code", by=by))
+        assert await deliveries(origin, referral_id) == ("applied", None, shown)

@@ -72,8 +72,8 @@ INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disp
 VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', 'routed', '{}', '{}', '', '', now())
 """
 _EDGE = """
-INSERT INTO edge (edge_id, instance, referral_id, party, recipient, purpose, reason, rules, law, decided_at)
-VALUES ($1, 'law_enforcement', $2, $3, $4, 'investigation', 'user_location', '{}', '', now())
+INSERT INTO edge (edge_id, instance, referral_id, party, recipient, message_id, purpose, reason, rules, law, decided_at)
+VALUES ($1, 'law_enforcement', $2, $3, $4, $5, 'investigation', 'user_location', '{}', '', now())
 """
 
 
@@ -351,7 +351,7 @@ async def test_an_answer_to_a_providers_own_filing_moves_its_edge(providers: Pro
     referral_id, edge_id = uuid7(), uuid7()
     async with providers.database.transaction(RowScope([PROVIDER], Role.MACHINE, "submit")) as session:
         await session.driver.execute(_REFERRAL, referral_id, PROVIDER)
-        await session.driver.execute(_EDGE, edge_id, referral_id, PROVIDER, AGENCY)
+        await session.driver.execute(_EDGE, edge_id, referral_id, PROVIDER, AGENCY, uuid7())
     assert await providers.receive(case_accepted(referral_id), case_accepted(uuid7())) == [None, "answer_unmatched"]
     async with providers.database.transaction(RowScope([PROVIDER], Role.MACHINE, "read")) as session:
         answer = await session.driver.fetchval("SELECT answer FROM edge WHERE edge_id = $1", edge_id)
@@ -360,6 +360,10 @@ async def test_an_answer_to_a_providers_own_filing_moves_its_edge(providers: Pro
 
 async def test_a_filing_refused_as_stale_is_decided_again_and_no_other(providers: Providers) -> None:
     stale, refused, applied = uuid7(), uuid7(), uuid7()
+    async with providers.database.transaction(RowScope([PROVIDER], Role.MACHINE, "submit")) as session:
+        for message_id, referral_id in ((stale, uuid7()), (refused, uuid7()), (applied, uuid7())):
+            await session.driver.execute(_REFERRAL, referral_id, PROVIDER)
+            await session.driver.execute(_EDGE, uuid7(), referral_id, PROVIDER, AGENCY, message_id)
     settlements = [
         settlement(stale, ReceiptOutcome.REFUSED, "decision_time_off"),
         settlement(refused, ReceiptOutcome.REFUSED, "edge_not_ours"),

@@ -173,6 +173,26 @@ def test_the_proof_of_one_record_does_not_hold_for_its_neighbour(here: World) ->
         second.proof.check(covered_bytes(first.headers, first.value or b""), here.keys["hotline"].signing.verify_key)
 
 
+def test_a_record_that_was_kept_does_not_count_after_its_key_was_revoked() -> None:
+    there = world()
+    (kept,) = there.records([there.offered(POLICE)])
+    assert received(there, kept).sender == HOTLINE
+    revoked = [
+        each.model_copy(
+            update={
+                "keys": tuple(
+                    key.model_copy(update={"revoked_at": AT}) if key.use == "sign" else key for key in each.keys
+                )
+            }
+        )
+        if each.id == "hotline"
+        else each
+        for each in there.document.instances
+    ]
+    there.place(there.document.model_copy(update={"version": 2, "instances": tuple(revoked)}), AT)
+    assert code_of(there, kept) == "signature_invalid"
+
+
 def test_an_old_opening_key_still_opens_during_a_rotation(here: World, good: Record) -> None:
     keys = [OpeningKey.generate(), here.keys["law_enforcement"].opening]
     assert accept(good, here.reader("law_enforcement", opening_keys=keys)).sealed is not None

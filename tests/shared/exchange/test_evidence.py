@@ -116,7 +116,7 @@ def test_it_holds_by_the_directory_alone_here_and_in_node(here: World, evidence:
 def test_it_does_not_tell_how_many_others_were_sent_something(here: World, record: Record) -> None:
     """A stream is shared by all that an instance serves: its numbers and offsets count what each of them was sent."""
     witness = Witness("industry", here.keys["industry"].signing)
-    headers = tuple((name, b"\x07" * 24 if name == PLACE else text) for name, text in record.headers)
+    headers = tuple((name, b"07" * 24 if name == PLACE else text) for name, text in record.headers)
     elsewhere = replace(record, offset=record.offset + 7, headers=headers)
     assert witness.state(elsewhere, party=PROVIDER, at=STATED_AT) == witness.state(record, party=PROVIDER, at=STATED_AT)
 

@@ -82,7 +82,7 @@ def obtained(here: World, drafts: Sequence[Draft]) -> list[Any]:
 def headers_of(record: Record) -> Iterator[tuple[str, bytes | int]]:
     for name, value in record.headers:
         assert value is not None
-        yield name, value[INCARNATION_BYTES:] if name == PLACE else len(value) if name in DRAWN else value
+        yield name, value[2 * INCARNATION_BYTES :] if name == PLACE else len(value) if name in DRAWN else value
 
 
 def read(there: World, draft: Draft) -> dict[str, Any]:

@@ -51,6 +51,10 @@ class Room:
     outcome_of: Callable[[Named], OutcomeKind] = lambda _: OutcomeKind.APPLIED
     composed: dict[UUID, Any] = field(default_factory=dict)
     taken: list[UUID] = field(default_factory=list)
+    #: The days whose own tracks were loaded; digests to state instead; errors that hearing outcomes raises.
+    loaded: list[date] = field(default_factory=list)
+    days: list[DayDigest] | None = None
+    failures: list[Exception] = field(default_factory=list)
 
     def new_id(self) -> UUID:
         self.last_id += 1
@@ -91,6 +95,8 @@ class Room:
         return [Outcome(each.named, self.outcome_of(each.named)) for each in taken]
 
     async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        if self.failures:
+            raise self.failures.pop(0)
         return outcomes
 
     # Subjects.
@@ -101,6 +107,8 @@ class Room:
         return subject in self.closed
 
     async def list_held_days(self, side: Side, peer: str) -> list[DayDigest]:
+        if self.days is not None:
+            return self.days
         return digest_days([row for (of, _), row in self.held.items() if of is side], self.day_of)
 
     async def list_held(self, side: Side, peer: str, *, days: Collection[date]) -> list[Holding]:
@@ -111,6 +119,7 @@ class Room:
         return digest_days([row for row in rows if row is not None], self.day_of)
 
     async def list_own(self, side: Side, peer: str, *, days: Collection[date]) -> list[OwnTrack]:
+        self.loaded += days
         return [track for (of, _), track in self.own.items() if of is side]
 
     async def load_own(self, side: Side, peer: str, *, subjects: Collection[UUID]) -> dict[UUID, OwnTrack]:

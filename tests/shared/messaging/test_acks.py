@@ -251,6 +251,22 @@ def test_unacknowledged_numbers_are_probed_with_growing_pauses() -> None:
     assert find_ack_turn(incoming, outgoing, after(at + 60)) == AckTurn(True)
 
 
+def test_pauses_are_over_when_the_clock_was_set_back() -> None:
+    """Otherwise nothing would be acknowledged, probed or appended again before the old time has come."""
+    back = after(-3600)
+    assert find_ack_turn(reader(owes=True), None, back) == AckTurn(False)
+    assert find_ack_turn(reader(), streams(), back) == AckTurn(True)
+    outgoing = streams()
+    outgoing.lanes[ORDINARY].returned_at, outgoing.lanes[ORDINARY].returned_to = NOW, 4
+    apply(outgoing, statement(4, at=back, has_gap=True), now=back)
+    assert outgoing.lanes[ORDINARY].sent == 4
+    outgoing = probed(streams(), 4)
+    apply(outgoing, statement(4, at=back, echo=NONCE), now=back)
+    assert outgoing.lanes[ORDINARY].sent == 4
+    outgoing.opened_at[Reader.RECIPIENT] = NOW
+    assert apply(outgoing, statement(5, incarnation=STRANGE, at=back), now=back).opens is Opening.AHEAD
+
+
 def test_a_start_is_a_reason_to_probe() -> None:
     outgoing = streams(acked=9)
     assert find_ack_turn(reader(), outgoing, after(60)) is None

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.envelope.content_proof import message_proof, unpack_proof
+from shared.envelope.content_proof import SALT_BYTES, message_proof, unpack_proof
 from shared.envelope.keys import OpeningKey
 from shared.envelope.record_value import split_value
 from shared.envelope.segment_sealing import GroupOpener
@@ -15,7 +15,7 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.messaging.composition import SHARED_GROUP_REFERRALS, Letter
 from shared.messaging.exceptions import OutcomeList
-from shared.messaging.placement import SALT, covered_bytes, digest_record
+from shared.messaging.placement import SALT, covered_bytes, digest_record, read_hex
 from shared.messaging.ports import Draft
 from shared.messaging.segments import OutgoingMessage, Unplaced
 from shared.messaging.streams import Lane, Role
@@ -126,7 +126,9 @@ def test_nothing_too_large_for_the_largest_bucket_is_sealed() -> None:
 
 
 def _salt(message: OutgoingMessage) -> bytes:
-    return dict(message.record.headers)[SALT]
+    salt = read_hex(dict(message.record.headers)[SALT], SALT_BYTES)
+    assert salt is not None
+    return salt
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pytest
 
+from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.messaging.contract import ControlBody, decode_control, encode_control
 from shared.messaging.exceptions import Named, Outcome, OutcomeKind, OutcomeList
 from shared.messaging.ports import DayDigest, Holding, Side
-from shared.messaging.resync import ClosedIncarnation, Holdings, HoldingsPart, ResyncRequest, SideDay
+from shared.messaging.resync import (
+    DIGEST_BYTES,
+    PAGE_BYTES,
+    ClosedIncarnation,
+    Holdings,
+    HoldingsPart,
+    ResyncRequest,
+    SideDay,
+    exception_bytes,
+    holding_bytes,
+    split_rows,
+)
 from shared.messaging.streams import LaneEnd, Role
 
 DAY = date(2026, 3, 1)
@@ -90,6 +103,9 @@ def test_no_object_takes_another_member(role: Role) -> None:
         (Role.HOLDINGS, ("parts", 0, "rows", 0, "revision"), 2**53),
         (Role.HOLDINGS, ("closed", 0, 1, 0, 1), "00"),
         (Role.HOLDINGS, ("closed", 0, 1, 0, 0), -1),
+        (Role.HOLDINGS, ("digests", 0, 1, 0), "1969-12-31"),
+        (Role.HOLDINGS, ("parts", 0, "of", 1), "0001-01-01"),
+        (Role.RESYNC, ("days", 0, 1), "1969-12-31"),
         (Role.HOLDINGS, ("digests", 0, 1, 1), -1),
         (Role.HOLDINGS, ("digests", 0, 1, 2), "00" * 33),
     ],
@@ -104,3 +120,30 @@ def test_no_free_text_and_no_odd_number_fits_in(role: Role, path: tuple[Any, ...
 
     with pytest.raises(Refused, match="body_invalid"):
         decode_control(role, json.dumps(changed).encode())
+
+
+def test_the_stated_bounds_of_bytes_hold() -> None:
+    """A page of the largest items stays below the size of a record."""
+    acts = tuple(uuid7() for _ in range(3))
+    name = Named(uuid7(), Role.WITHDRAWAL, "x" * 64, uuid7(), 2**53 - 1, b"c" * 32, acts, uuid7())
+    outcome = Outcome(name, OutcomeKind.DEFERRED, "y" * 64, 2**53 - 1)
+    row = Holding(uuid7(), 2**53 - 1, b"c" * 32, acts)
+    day = DayDigest(date.max, 2**53 - 1, b"d" * 32)
+
+    def measure(**fields: Any) -> int:
+        empty = Holdings(uuid7(), True)
+        return len(canonical_json(encode_control(Role.HOLDINGS, replace(empty, **fields)))) - len(
+            canonical_json(encode_control(Role.HOLDINGS, empty))
+        )
+
+    assert measure(exceptions=(outcome,)) < exception_bytes(outcome)
+    assert measure(digests=((Side.ANSWERED, day),)) < DIGEST_BYTES
+    empty = HoldingsPart(SideDay(Side.ANSWERED, date.max), (), uuid7(), uuid7())
+    assert measure(parts=(empty,)) < 192
+    assert measure(parts=(replace(empty, rows=(row,)),)) - measure(parts=(empty,)) < holding_bytes(row)
+
+
+def test_a_row_of_very_many_acts_fits_in_half_a_page() -> None:
+    row = Holding(uuid7(), 1, b"c" * 32, tuple(uuid7() for _ in range(20_000)))
+    (part,) = split_rows(SideDay(Side.HELD, date.max), [row])
+    assert len(canonical_json(encode_control(Role.HOLDINGS, Holdings(uuid7(), True, parts=(part,))))) < PAGE_BYTES / 2

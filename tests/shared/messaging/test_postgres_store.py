@@ -18,6 +18,7 @@ from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.streams import Incoming, Lane, Outgoing, Pair, Source, SourceLane
 from shared.runtime.database.transactions import Database, Session
 from tests.support.messaging_stores import (
+    AT,
     OWN,
     TODAY,
     MessagingStore,
@@ -142,8 +143,8 @@ async def test_a_consumer_that_waited_for_a_lock_reads_the_state_behind_it(
     async with AsyncExitStack() as stack:
         tx = await stack.enter_async_context(stores.transaction())
         incoming = await tx.load_incoming(PAIR, lock=True)
-        incoming.enter(begin_streams().incarnation)
-        incoming.enter(begin_streams().incarnation)
+        incoming.enter(begin_streams().incarnation, AT)
+        incoming.enter(begin_streams().incarnation, AT)
         waiting = asyncio.create_task(take_one(stores))
         await until_sessions_wait(database, 1)
         await tx.save_incoming(incoming)

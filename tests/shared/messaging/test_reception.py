@@ -1,4 +1,4 @@
-"""Reception: one batch in one transaction, its exceptions and outcomes, and the steps of a resync procedure."""
+"""Reception: one batch in one transaction, its exceptions and outcomes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from shared.kernel.canonical import canonical_json
 from shared.messaging.acks import Ack, LaneAck
 from shared.messaging.contract import encode_control
-from shared.messaging.exceptions import Named, Outcome, OutcomeKind, OutcomeList, Refusal
-from shared.messaging.ports import Holding, OpenOutcome, OwnTrack, Side
+from shared.messaging.exceptions import Named, OutcomeKind, OutcomeList, Refusal
+from shared.messaging.ports import OperatorKind, OperatorLine
 from shared.messaging.reception import (
     Arrived,
     ArrivedRecord,
@@ -21,12 +20,10 @@ from shared.messaging.reception import (
     plan_batch,
     receive_batch,
 )
-from shared.messaging.resync import PAGE_BYTES, Holdings, HoldingsPart, ResyncRequest, SideDay
-from shared.messaging.resync_steps import ask
 from shared.messaging.sending import finish
-from shared.messaging.streams import Incoming, Lane, LaneEnd, Pair, Place, Role
+from shared.messaging.streams import Incoming, Lane, Pair, Place, Role
 from shared.messaging.upkeep import retry_exceptions
-from tests.shared.messaging.rooms import AUDIT, DAY, HERE, NOW, PEER, Room, digest_of, run, state
+from tests.shared.messaging.rooms import AUDIT, HERE, NOW, PEER, Room, digest_of, run, state
 
 INC, TOPIC, S1, S2, A1, NONCE = (UUID(int=number) for number in range(1, 7))
 FROM_PEER = Pair(PEER, HERE)
@@ -78,6 +75,17 @@ def test_a_batch_moves_the_position_and_applies_each_message_once() -> None:
     assert receive(room, record(2, named(2)), record(3, named(3), p0=True)) == 2
     assert [each.int for each in room.taken] == [101, 102, 103]
     assert incoming(room).is_urgent
+
+
+def test_a_peer_that_opens_very_many_incarnations_is_on_the_operators_list_once() -> None:
+    room = Room()
+    for number in range(12):
+        content = named(number)
+        place = Place(UUID(int=900 + number), URGENT, 1)
+        arrived = Arrived(place, digest_of(content.message_id), content, b"r")
+        receive(room, ArrivedRecord(TOPIC, number, NOW, arrived))
+    assert (incoming(room).incarnation, len(room.taken)) == (UUID(int=909), 10)
+    assert run(room.scope().tx.list_operator_lines()) == [OperatorLine(OperatorKind.UNKNOWN, PEER)]
 
 
 def test_a_record_of_another_lane_is_not_taken() -> None:
@@ -231,124 +239,6 @@ def test_audit_opens_no_streams_to_a_peer_that_was_never_written_to() -> None:
     assert not room.db.tables["outgoing"]
 
 
-def test_a_request_is_answered_in_the_same_transaction_and_asked_in_turn() -> None:
-    room = Room(held={(Side.HELD, S1): Holding(S1, 1, None, (A1,))}, outcome_of=lambda _: WAITING)
-    receive(room, record(1, named(1)), record(2, named(2)))
-    request = ResyncRequest(NONCE, is_first=True, exceptions=(Outcome(named(9), WAITING),))
-    receive(room, control(3, Role.RESYNC, request))
-    answer, back = room.bodies()[-2:]
-    assert isinstance(answer, Holdings)
-    assert (answer.nonce, answer.is_last, len(answer.exceptions or ())) == (NONCE, True, 2)
-    assert [(side, each.day) for side, each in answer.digests] == [(Side.HELD, DAY)]
-    assert isinstance(back, ResyncRequest)
-    assert (back.is_first, len(back.exceptions), room.outgoing().resync_nonce) == (False, 2, back.nonce)
-    assert run(room.scope().tx.list_open_outcomes(PEER)) == [OpenOutcome(PEER, UUID(int=109), WAITING, None, NOW)]
-    again = replace(request, nonce=A1, is_first=False, exceptions=())
-    receive(room, control(4, Role.RESYNC, again))
-    assert not [body for body in room.bodies() if isinstance(body, Holdings) and body.nonce == A1]
-    # The list counts at once.
-    assert run(room.scope().tx.list_open_outcomes(PEER)) == []
-
-
-def test_the_second_step_is_answered_once_and_only_after_the_first() -> None:
-    row = Holding(S1, 1, None, (A1,))
-    room = Room(held={(Side.HELD, S1): row})
-    receive(room, control(1, Role.RESYNC, ResyncRequest(NONCE)))
-    days = (SideDay(Side.HELD, DAY),)
-    receive(room, control(2, Role.RESYNC, ResyncRequest(A1, of=S2, days=days)))
-    receive(room, control(3, Role.RESYNC, ResyncRequest(A1, of=NONCE, days=days)))
-    receive(room, control(4, Role.RESYNC, ResyncRequest(A1, of=NONCE, days=days)))
-    answers = [body for body in room.bodies() if isinstance(body, Holdings)]
-    assert [body.nonce for body in answers] == [NONCE, A1]
-    assert (answers[1].parts, answers[1].is_last) == ((HoldingsPart(days[0], (row,)),), True)
-
-
-def test_closed_incarnations_are_stated_in_pages() -> None:
-    room = Room()
-    receive(room, record(1, named(1)))
-    room.db.tables["incoming"][FROM_PEER].closed = {
-        UUID(int=10_000 + number): (LaneEnd(2**40, b"c" * 32), LaneEnd(2**40, b"c" * 32)) for number in range(5000)
-    }
-    receive(room, control(2, Role.RESYNC, ResyncRequest(NONCE)))
-    pages = [body for body in room.bodies() if isinstance(body, Holdings)]
-    assert sum(len(body.closed) for body in pages) == 5000
-    assert [body.is_last for body in pages] == [False] * (len(pages) - 1) + [True]
-    assert max(len(canonical_json(encode_control(Role.HOLDINGS, body))) for body in pages) < PAGE_BYTES
-
-
-def test_a_day_that_is_named_twice_is_stated_once() -> None:
-    room = Room(held={(Side.HELD, S1): Holding(S1, 1, None, (A1,))})
-    receive(room, control(1, Role.RESYNC, ResyncRequest(NONCE)))
-    days = (SideDay(Side.HELD, DAY),) * 200
-    receive(room, control(2, Role.RESYNC, ResyncRequest(A1, of=NONCE, days=days)))
-    assert len(room.bodies()[-1].parts) == 1
-
-
-def test_one_page_of_holdings_sends_at_most_1000_subjects() -> None:
-    subjects = [UUID(int=10_000 + number) for number in range(1500)]
-    room = Room(own={(Side.HELD, subject): OwnTrack(subject, 1) for subject in subjects})
-    room.own |= {(Side.HELD, S1): OwnTrack(S1, 1, is_withdrawn=True)}
-    scope = room.scope()
-    run(ask(scope, PEER, is_first=True))
-    run(finish(scope))
-    nonce = room.outgoing().resync_nonce or NONCE
-    parts = (HoldingsPart(SideDay(Side.HELD, DAY), ()),)
-    receive(room, control(1, Role.HOLDINGS, Holdings(nonce, True, parts=parts)))
-    sent = [call[0] for call in room.calls]
-    assert (sent.count("send_withdrawal"), sent.count("send_state")) == (1, 999)
-
-
-def test_an_answer_leads_to_the_rows_of_days_that_differ_and_then_to_actions() -> None:
-    room = Room(own={(Side.HELD, S1): OwnTrack(S1, 1)})
-    scope = room.scope()
-    run(ask(scope, PEER, is_first=True))
-    run(finish(scope))
-    nonce = room.outgoing().resync_nonce
-    assert nonce is not None
-    receive(room, control(1, Role.HOLDINGS, Holdings(A1, True, exceptions=())))
-    assert room.outgoing().resync_nonce == nonce
-    receive(room, control(2, Role.HOLDINGS, Holdings(nonce, True, exceptions=(Outcome(named(9), WAITING),))))
-    request = room.bodies()[-1]
-    assert request == ResyncRequest(nonce, of=nonce, days=(SideDay(Side.HELD, DAY),))
-    assert room.outgoing().resync_nonce == nonce
-    assert len(run(room.scope().tx.list_open_outcomes(PEER))) == 1
-    room.calls.clear()
-    parts = (HoldingsPart(request.days[0], ()),)
-    receive(room, control(3, Role.HOLDINGS, Holdings(request.nonce, False, parts=())))
-    assert room.outgoing().resync_nonce == request.nonce
-    receive(room, control(4, Role.HOLDINGS, Holdings(request.nonce, True, 1, parts=parts)))
-    assert room.calls == [("send_state", S1)]
-    assert room.outgoing().resync_nonce is None
-    # The rows say nothing of open exceptions.
-    assert len(run(room.scope().tx.list_open_outcomes(PEER))) == 1
-
-
-def test_a_new_incarnation_keeps_its_own_request_whatever_the_batch_answers() -> None:
-    for own in ({(Side.HELD, S1): OwnTrack(S1, 1)}, {}):
-        room = Room(own=own)
-        scope = room.scope()
-        run(ask(scope, PEER, is_first=True))
-        run(finish(scope))
-        nonce = room.outgoing().resync_nonce or NONCE
-        strange = replace(statement(PEER, Pair(HERE, PEER)), incarnation=A1)
-        receive(room, control(1, Role.HOLDINGS, Holdings(nonce, True, exceptions=())), record(2, strange))
-        request = room.bodies()[0]
-        assert (request.is_first, room.outgoing().resync_nonce) == (True, request.nonce)
-        assert request.nonce != nonce
-
-
-def test_an_answer_without_differences_ends_the_procedure() -> None:
-    room = Room()
-    scope = room.scope()
-    run(ask(scope, PEER, is_first=True))
-    run(finish(scope))
-    nonce = room.outgoing().resync_nonce or NONCE
-    receive(room, control(1, Role.HOLDINGS, Holdings(nonce, False, 0, exceptions=())))
-    assert room.outgoing().resync_nonce == nonce
-    receive(room, control(2, Role.HOLDINGS, Holdings(nonce, True, 1, exceptions=())))
-    assert room.outgoing().resync_nonce is None
-
-
 def test_audit_takes_streams_and_copies_of_others_and_tells_no_outcome() -> None:
     room, pair = Room(outcome_of=lambda _: WAITING), Pair(PEER, "c.example")
     work = observe_batch(room.scope(), pair, URGENT, records=[record(1, named(1)), record(3, named(3))])
@@ -374,3 +264,14 @@ def test_a_dead_letter_is_told_with_its_code() -> None:
     scope.send(state(S1))
     run(finish(scope))
     assert room.outgoing().lanes[ORDINARY].last == 1
+
+
+def test_a_withdrawal_that_is_not_applied_is_refused_where_no_room_is_left() -> None:
+    room = Room(outcome_of=lambda _: WAITING)
+    records = [record(number, named(number, Role.WITHDRAWAL, UUID(int=number))) for number in range(1, 6)]
+    assert receive(room, *records, exceptions_max=2) == 5
+    assert [(number, kind) for number, kind, _ in told(room)] == [
+        *((number, WAITING) for number in (1, 2)),
+        *((number, OutcomeKind.REFUSED) for number in (3, 4, 5)),
+    ]
+    assert len(run(room.scope().tx.list_exceptions())) == 2

@@ -201,12 +201,12 @@ def test_pages_are_bounded_and_there_is_always_one() -> None:
 
 
 def test_the_parts_of_a_large_day_cover_all_subjects() -> None:
-    acts = tuple(UUID(int=number) for number in range(6000))
-    rows = [Holding(UUID(int=number), 1, OLD, acts) for number in (3, 1, 2)]
+    acts = tuple(UUID(int=number) for number in range(4000))
+    rows = [Holding(UUID(int=number), 1, OLD, acts) for number in (5, 3, 1, 2, 4)]
     parts = split_rows(SUBJECTS, rows)
     ranges = [(part.above, part.through) for part in parts]
-    assert ranges == [(None, UUID(int=1)), (UUID(int=1), UUID(int=2)), (UUID(int=2), None)]
-    assert [row.subject.int for part in parts for row in part.rows] == [1, 2, 3]
+    assert ranges == [(None, UUID(int=2)), (UUID(int=2), UUID(int=4)), (UUID(int=4), None)]
+    assert [row.subject.int for part in parts for row in part.rows] == [1, 2, 3, 4, 5]
     assert split_rows(SUBJECTS, []) == [HoldingsPart(SUBJECTS, ())]
 
 
@@ -221,6 +221,7 @@ def test_the_latest_request_is_answered_once_an_hour() -> None:
     assert not again.is_first
     assert not is_answer_due(again, NOW + timedelta(seconds=3599))
     assert is_answer_due(again, NOW + timedelta(seconds=3600))
+    assert is_answer_due(again, NOW - timedelta(seconds=1)), "the clock was set back"
 
 
 def test_audit_names_a_loss_where_its_chain_is_another() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -20,6 +21,7 @@ from shared.messaging.streams import (
     find_lane,
 )
 
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 FIRST, SECOND = UUID(int=1), UUID(int=2)
 PAIR = Pair("a.example", "b.example")
 
@@ -31,7 +33,7 @@ def digest(number: int) -> bytes:
 def read_to(number: int, lane: Lane = Lane.URGENT) -> Incoming:
     """A reader that has entered the first incarnation and taken so many numbers of a lane."""
     incoming = Incoming(PAIR)
-    incoming.enter(FIRST)
+    incoming.enter(FIRST, NOW)
     for each in range(1, number + 1):
         incoming.take(Place(FIRST, lane, each), digest(each), is_p0=False)
     return incoming
@@ -65,15 +67,15 @@ def test_outcomes_and_lists_of_exceptions_share_the_urgent_lane(role: Role, is_p
 
 def test_only_the_next_number_of_the_present_incarnation_is_taken() -> None:
     incoming = read_to(2)
-    assert incoming.fit(Place(FIRST, Lane.URGENT, 3)) is Fit.TAKE
-    assert incoming.fit(Place(FIRST, Lane.URGENT, 2)) is Fit.DROP
-    assert incoming.fit(Place(FIRST, Lane.ORDINARY, 1)) is Fit.TAKE
+    assert incoming.fit(Place(FIRST, Lane.URGENT, 3), NOW) is Fit.TAKE
+    assert incoming.fit(Place(FIRST, Lane.URGENT, 2), NOW) is Fit.DROP
+    assert incoming.fit(Place(FIRST, Lane.ORDINARY, 1), NOW) is Fit.TAKE
     assert not incoming.lanes[Lane.URGENT].has_gap
 
 
 def test_a_higher_number_is_dropped_and_owes_an_acknowledgement_of_the_gap() -> None:
     incoming = read_to(2)
-    assert incoming.fit(Place(FIRST, Lane.URGENT, 4)) is Fit.DROP
+    assert incoming.fit(Place(FIRST, Lane.URGENT, 4), NOW) is Fit.DROP
     assert incoming.lanes[Lane.URGENT].has_gap
     assert not incoming.lanes[Lane.ORDINARY].has_gap
     incoming.take(Place(FIRST, Lane.URGENT, 3), digest(3), is_p0=False)
@@ -82,17 +84,17 @@ def test_a_higher_number_is_dropped_and_owes_an_acknowledgement_of_the_gap() -> 
 
 def test_an_unknown_incarnation_is_entered_at_number_1_of_the_urgent_lane_alone() -> None:
     incoming = read_to(2)
-    assert incoming.fit(Place(SECOND, Lane.URGENT, 2)) is Fit.DROP
-    assert incoming.fit(Place(SECOND, Lane.ORDINARY, 1)) is Fit.DROP
+    assert incoming.fit(Place(SECOND, Lane.URGENT, 2), NOW) is Fit.DROP
+    assert incoming.fit(Place(SECOND, Lane.ORDINARY, 1), NOW) is Fit.DROP
     assert incoming.missed == SECOND
-    assert incoming.fit(Place(SECOND, Lane.URGENT, 1)) is Fit.ENTER
+    assert incoming.fit(Place(SECOND, Lane.URGENT, 1), NOW) is Fit.ENTER
 
 
 def test_entering_closes_the_incarnation_before_in_both_lanes() -> None:
     incoming = read_to(2)
     before = incoming.lanes[Lane.URGENT].chain
-    incoming.fit(Place(SECOND, Lane.ORDINARY, 1))
-    incoming.enter(SECOND)
+    incoming.fit(Place(SECOND, Lane.ORDINARY, 1), NOW)
+    incoming.enter(SECOND, NOW)
     assert incoming.closed == {FIRST: (LaneEnd(2, before), LaneEnd(0, begin_chain(FIRST)))}
     assert [(lane.through, lane.chain) for lane in incoming.lanes] == [(0, begin_chain(SECOND))] * 2
     assert incoming.missed is None
@@ -102,11 +104,27 @@ def test_entering_closes_the_incarnation_before_in_both_lanes() -> None:
 
 def test_a_closed_incarnation_is_dropped_for_ever_and_named() -> None:
     incoming = read_to(2)
-    incoming.enter(SECOND)
-    assert incoming.fit(Place(FIRST, Lane.URGENT, 1)) is Fit.DROP
-    assert incoming.fit(Place(FIRST, Lane.URGENT, 3)) is Fit.DROP
+    incoming.enter(SECOND, NOW)
+    assert incoming.fit(Place(FIRST, Lane.URGENT, 1), NOW) is Fit.DROP
+    assert incoming.fit(Place(FIRST, Lane.URGENT, 3), NOW) is Fit.DROP
     assert incoming.dropped_closed == FIRST
     assert incoming.missed is None
+
+
+def test_no_more_than_ten_incarnations_are_entered_in_an_hour() -> None:
+    incoming = read_to(2)
+    for number in range(2, 11):
+        at = NOW + timedelta(minutes=number)
+        assert incoming.fit(Place(UUID(int=number), Lane.URGENT, 1), at) is Fit.ENTER
+        incoming.enter(UUID(int=number), at)
+    assert incoming.fit(Place(UUID(int=11), Lane.URGENT, 1), NOW + timedelta(minutes=59)) is Fit.DROP
+    assert (incoming.missed, incoming.incarnation, len(incoming.closed)) == (UUID(int=11), UUID(int=10), 9)
+    later = NOW + timedelta(hours=1)
+    assert incoming.fit(Place(UUID(int=11), Lane.URGENT, 1), later) is Fit.ENTER
+    incoming.enter(UUID(int=11), later)
+    assert (incoming.entered_since, incoming.entered_count) == (later, 1)
+    # Its ordinary records were dropped before: the writer goes back for them.
+    assert incoming.lanes[Lane.ORDINARY].has_gap
 
 
 def test_taking_a_p0_is_urgent() -> None:

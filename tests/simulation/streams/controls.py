@@ -60,8 +60,8 @@ def runs_needed(control: Control, *, runs_max: int) -> int | None:
 def _fit(change: Callable[[Incoming, Any, Fit], Fit]) -> Any:
     original = Incoming.fit
 
-    def fit(self: Incoming, place: Any) -> Fit:
-        return change(self, place, original(self, place))
+    def fit(self: Incoming, place: Any, at: Any) -> Fit:
+        return change(self, place, original(self, place, at))
 
     return fit
 

@@ -259,7 +259,7 @@ def check_lists(world: World) -> Iterator[Violation]:
             line
             for line in node.db.tables["lines"]
             if line.kind in (OperatorKind.ACT, OperatorKind.BEHIND, OperatorKind.AHEAD)
-            or (line.kind is OperatorKind.UNKNOWN and world.subjects[line.subject].owner == node.name)
+            or (line.kind is OperatorKind.UNKNOWN and line.subject and world.subjects[line.subject].owner == node.name)
         ]
         if node.name not in world.restored and doubtful:
             yield "false alarm", node.name, doubtful

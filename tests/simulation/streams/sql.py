@@ -79,6 +79,9 @@ class SqlTx(PostgresMessagingTx, MemoryTx):
         self.undo = []
         self.on_segments = None
 
+    def savepoint(self) -> Any:
+        return MemoryTx.savepoint(self)
+
     async def save_outgoing(self, outgoing: Sequence[Outgoing], segments: Sequence[Segment] = ()) -> None:
         if self.on_segments is not None:
             self.on_segments(segments)

@@ -127,6 +127,8 @@ CREATE TABLE receive_state (
     is_urgent boolean NOT NULL,
     echo uuid,
     acked_at timestamptz,
+    entered_since timestamptz,
+    entered_count bigint NOT NULL,
     closed_count bigint NOT NULL,
     revision bigint NOT NULL,
     PRIMARY KEY (writer, addressee)
@@ -189,13 +191,18 @@ CREATE TABLE outcome_open (
 ) WITH (fillfactor = 90);
 COMMENT ON TABLE outcome_open IS 'Retention: until the peer reports the end of the exception.';
 
--- The resync requests of a peer: the one without an answer, and the answered one that may still ask for rows.
+-- The resync requests of a peer: the one without an answer, and the answered one that may still ask for rows. How far
+-- the peer's answer to the latest own request was taken, and how many subjects were sent again to it in an hour.
 CREATE TABLE resync_state (
     peer text PRIMARY KEY,
     nonce uuid,
     is_first boolean NOT NULL,
     answered_at timestamptz,
-    rows_nonce uuid
+    rows_nonce uuid,
+    taken_nonce uuid,
+    taken_through text NOT NULL,
+    sent_since timestamptz,
+    sent_count bigint NOT NULL
 ) WITH (fillfactor = 30);
 COMMENT ON TABLE resync_state IS 'Retention: one row a peer, as long as the peer is in the directory.';
 

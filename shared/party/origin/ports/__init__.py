@@ -349,8 +349,11 @@ class Edges(Protocol):
         """Referrals with edges that were to be issued anew and could not be read; they stay known (`StaleEdge`)."""
         ...
 
-    async def note_outcomes(self, outcomes: Mapping[UUID, Receipted], at: datetime) -> None:
+    async def note_outcomes(self, outcomes: Mapping[UUID, Receipted], at: datetime) -> Collection[UUID]:
         """Write the outcomes of messages to the edges that they carry or take back; `applied` clears the last one.
+
+        Return the messages whose outcome counts: only the instance where an edge lies states it. A withdrawal also
+        went where the edge was before.
 
         A referral with a message whose outcome is not final goes on the work list. It leaves the list when no such
         message is left.

@@ -11,7 +11,8 @@ FINAL: Final = frozenset({ReceiptOutcome.APPLIED, ReceiptOutcome.REFUSED, Receip
 
 
 class Receipted(NamedTuple):
-    """The outcome of a message at its recipient's instance, and the code of one that was not applied."""
+    """The outcome of a message, the code of one that was not applied, and the instance `by` which it was stated."""
 
     outcome: ReceiptOutcome
     code: str | None
+    by: str

@@ -163,6 +163,11 @@ UPDATE referral AS r SET work_reason = NULL
 WHERE r.referral_id = ANY($1::uuid[]) AND r.work_reason = 'recipient_cannot_read'
   AND NOT EXISTS (SELECT 1 FROM edge AS e WHERE e.referral_id = r.referral_id AND (e.state = 'waiting' OR e.unread))
 """
+_HEARD = """
+SELECT u.message_id FROM unnest($1::uuid[], $2::text[]) AS u (message_id, by)
+WHERE EXISTS (SELECT FROM edge AS e WHERE e.message_id = u.message_id AND e.instance = u.by) OR EXISTS (
+    SELECT FROM edge AS e WHERE e.withdrawal_id = u.message_id AND u.by = ANY (e.instances_before || e.instance))
+"""
 #: A withdrawal's outcome is that of all edges that it took back.
 _OUTCOMES = """
 WITH told AS (
@@ -267,9 +272,9 @@ class PostgresEdges(TransfersTold):
         rows = await self._driver.fetch(_UNREAD, after, taking.limit, taking.passed_over)
         return self.stale_of_all(taking.take(rows), known=True)
 
-    async def note_outcomes(self, outcomes: Mapping[UUID, Receipted], at: datetime) -> None:
-        if not outcomes:
-            return
+    async def note_outcomes(self, outcomes: Mapping[UUID, Receipted], at: datetime) -> Collection[UUID]:
+        rows = await self._driver.fetch(_HEARD, list(outcomes), [each.by for each in outcomes.values()])
+        outcomes = {row["message_id"]: outcomes[row["message_id"]] for row in rows}
         told = [each.outcome.value for each in outcomes.values()]
         await self._driver.execute(_OUTCOMES, list(outcomes), told, [each.code for each in outcomes.values()], at)
         unfinished = {key: each.outcome.value for key, each in outcomes.items() if each.outcome not in FINAL}
@@ -278,6 +283,7 @@ class PostgresEdges(TransfersTold):
         if finished := [key for key in outcomes if key not in unfinished]:
             rows = await self._driver.fetch(_OF_MESSAGES, finished)
             await self._driver.execute(_FINISHED, [row["referral_id"] for row in rows])
+        return outcomes.keys()
 
     async def left_behind(self, recipient: str, instance: str, taking: Taking) -> list[StaleReferral]:
         rows = await self._driver.fetch(_LEFT_BEHIND, recipient, instance, taking.passed_over, taking.limit)

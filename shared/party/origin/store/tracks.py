@@ -33,7 +33,8 @@ WITH asked AS (
 #: The items of these tracks that have no edge here.
 _UNKNOWN: Final = f"{_EDGES} SELECT DISTINCT item FROM asked WHERE item NOT IN (SELECT item FROM found)"
 #: Rows are locked in the order of referrals, as all that changes edges locks them. An edge whose message waits for the
-#: relay arrives by itself. An erased referral cannot be issued anew.
+#: relay arrives by itself, and one that the peer holds as an exception is tried again there. An erased referral cannot
+#: be issued anew. An edge that was issued anew and sent is not issued again for an hour, whatever the peer says.
 _MISSING: Final = f"""
 {_EDGES}, lacking AS MATERIALIZED (
     SELECT e.edge_id, r.referral_id, EXISTS (SELECT FROM data_key AS k WHERE k.subject = r.referral_id) AS is_kept
@@ -41,6 +42,9 @@ _MISSING: Final = f"""
     LEFT JOIN stream AS s ON s.peer = e.instance AND s.lane = e.lane AND s.incarnation = e.incarnation
     WHERE e.state = 'emitted' AND e.instance = $3 AND NOT e.missing AND NOT e.taken_back AND r.state <> 'withdrawn'
       AND (e.number > s.sent AND e.acts <= e.acts_told) IS NOT TRUE
+      AND NOT EXISTS (SELECT FROM outcome_open AS o WHERE o.peer = $3 AND o.message_id = e.message_id)
+      AND (e.messages_before = '{{}}' OR e.number > s.sent
+           OR e.decided_at NOT BETWEEN now() - interval '1 hour' AND now() + interval '5 minutes')
     ORDER BY r.referral_id FOR UPDATE OF e, r
 ), missing AS (
     UPDATE edge AS e SET missing = true FROM lacking WHERE lacking.is_kept AND e.edge_id = lacking.edge_id

@@ -8,6 +8,7 @@ from datetime import date
 
 import pytest
 
+from shared.exchange.accept import RECORD_BYTES_MAX
 from shared.exchange.message import Record
 from shared.exchange.topics import inbox_topic
 from shared.kernel.clock import ManualClock
@@ -43,11 +44,11 @@ def segment_of(lane: Lane, drafts: Sequence[Draft]) -> Segment:
     return place_segment(unplaced, streams.incarnation, streams.lanes[lane], day=date(2026, 3, 1))
 
 
-def arrive(segment: Segment) -> list[Arrived]:
+def arrive(segment: Segment, *, is_bounded: bool = False) -> list[Arrived]:
     """Return the messages of a segment as their reader takes them."""
     records = [build_proof_record(segment, KEY)]
     records += [place_record(each.record, each.place) for each in list_records([segment], above=0)]
-    verifier, reader, found = PartitionVerifier(PAIR, segment.lane, keys), ArrivalReader(), []
+    verifier, reader, found = PartitionVerifier(PAIR, segment.lane, keys), ArrivalReader(is_bounded=is_bounded), []
     for offset, each in enumerate(records):
         record = Record(
             inbox_topic(PAIR.addressee, PAIR.writer), segment.lane, offset, NOW, each.key, each.headers, each.value
@@ -108,7 +109,7 @@ def test_a_message_that_cannot_be_named_is_malformed_and_its_number_is_taken(
     assert (arrived.named.kind == MALFORMED) is not has_subject
     assert (arrived.named.subject is not None) is has_subject
     # An id that cannot be read is made of the digest: a copy of the record has the same one.
-    assert (arrived.named.message_id == letter.message_id) is (name != "ce_id")
+    assert (arrived.named.message_id == letter.message_id) is (name != "ce_id")  # type: ignore[attr-defined]
 
 
 def test_a_body_of_the_protocol_that_cannot_be_read_is_a_dead_letter() -> None:
@@ -117,3 +118,43 @@ def test_a_body_of_the_protocol_that_cannot_be_read_is_a_dead_letter() -> None:
     broken = draft._replace(body=replace(letter, clear={"body": {"outcomes": "none"}}))
     (arrived,) = arrive(segment_of(Lane.URGENT, [broken]))
     assert (arrived.body, arrived.named.kind) == (None, MALFORMED)
+
+
+@pytest.mark.parametrize("change", ["sender", "recipient", "header"])
+def test_a_body_of_the_protocol_counts_only_from_instance_to_instance(change: str) -> None:
+    """Audit takes no other: a peer cannot say one thing here and another to audit."""
+    letter = ControlLetterWriter(PAIR.writer, ManualClock(NOW))(PAIR.addressee, Role.OUTCOMES, OUTCOMES)
+    changed = {"sender": ("ce_sender", "hotline.other"), "recipient": ("ce_recipient", "hotline.other")}
+    name, text = changed.get(change, ("ce_time", "some day"))
+    headers = tuple((each, text if each == name else value) for each, value in letter.headers)
+    draft = Draft(PAIR.addressee, Role.OUTCOMES, Role.OUTCOMES, None, OUTCOMES)
+    writer = SegmentComposer(
+        KEY,
+        sealing_keys=lambda *_: pytest.fail("nothing is sealed"),
+        control_letters=lambda *_: replace(letter, headers=headers),
+    )
+    unplaced = writer.compose(PAIR, Lane.URGENT, [draft])
+    streams = outgoing()
+    segment = place_segment(unplaced, streams.incarnation, streams.lanes[Lane.URGENT], day=date(2026, 3, 1))
+    (arrived,) = arrive(segment)
+    assert (arrived.body, arrived.named.kind) == (None, MALFORMED)
+
+
+def test_of_a_record_over_the_bounds_no_more_is_kept_than_tells_why_it_is_refused() -> None:
+    offered = offer(PAIR.writer, PAIR.addressee)
+    draft = draft_of(offered, PAIR.writer)
+    letter = draft.body
+    good = segment_of(Lane.ORDINARY, [draft])
+    assert arrive(good, is_bounded=True) == arrive(good)
+    large = replace(
+        letter,  # type: ignore[type-var]
+        headers=(*letter.headers, ("ce_xhint", "x" * 400_000)),  # type: ignore[attr-defined]
+        clear={**letter.clear, "more": "x" * 400_000},  # type: ignore[attr-defined]
+    )
+    segment = segment_of(Lane.ORDINARY, [draft._replace(body=large)])
+    (whole,), (cut,) = arrive(segment), arrive(segment, is_bounded=True)
+    assert (cut.named, cut.digest) == (whole.named, whole.digest)
+    assert len(whole.record) > 800_000
+    record = unpack(cut.record)
+    assert (record.headers, len(record.value or b"")) == ((), RECORD_BYTES_MAX + 1)
+    assert len(cut.record) < 70_000

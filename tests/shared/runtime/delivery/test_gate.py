@@ -73,3 +73,12 @@ def test_one_state_makes_its_whole_segment_wait() -> None:
     both = segment(Role.ANSWER), segment(Role.STATE)
     mixed = replace(both[0], messages=(*both[0].messages, *both[1].messages))
     assert [gate.reason_of(each, NOW) for each in (*both, mixed)] == ["", "beat_late", "beat_late"]
+
+
+def test_the_urgent_lane_waits_for_the_clock_and_not_for_documents() -> None:
+    gate = Gate(lambda: "beat_late")
+    urgent = replace(segment(Role.STATE), lane=Lane.URGENT)
+    assert gate.reason_of(segment(Role.STATE), NOW) == "beat_late"
+    assert gate.reason_of(urgent, NOW) == ""
+    gate.measure(NOW, NOW, NOW + 2 * CLOCK_TOLERANCE)
+    assert gate.reason_of(urgent, NOW) == "clock_off"

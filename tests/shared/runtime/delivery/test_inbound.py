@@ -13,6 +13,7 @@ from deploy.directory.approval import document_body
 from shared.contracts.registry import (
     CASE_ACCEPTED,
     CASE_DECLINED,
+    HOLD_ENDED,
     REFERRAL_OFFERED,
     REFERRAL_WITHDRAWN,
     MessageType,
@@ -21,10 +22,13 @@ from shared.envelope.keys import SigningKey
 from shared.exchange.message import Draft, Received
 from shared.kernel.ids import uuid4, uuid7
 from shared.messaging.exceptions import Outcome, OutcomeKind, Refusal
+from shared.messaging.ports import OperatorKind, OperatorLine
 from shared.messaging.tracks import act_of, track_of
+from shared.messaging.upkeep import retry_exceptions
 from shared.routing.shelf import DocumentShelf, read_directory
 from shared.runtime.database.transactions import GatheringConnection
 from shared.runtime.delivery.inbound import translate
+from shared.runtime.delivery.sending import send
 from shared.runtime.delivery.tracks import TrackKey, TrackRow, TrackSide, load_tracks
 from shared.runtime.delivery.unit import Unit
 from tests.support.builders import HOTLINE, POLICE, draft, withdrawal
@@ -53,6 +57,12 @@ def again(offer: Draft) -> Draft:
     assert offer.context is not None
     message_id = uuid7()
     return replace(offer, message_id=message_id, context=replace(offer.context, message_id=message_id))
+
+
+def hold_ended(offer: Draft) -> Draft:
+    """An act of the origin on a referral, which is no edge."""
+    clear = {"referral_id": offer.subject, "revision": 1, "hold": str(uuid4()), "end": "lapsed"}
+    return draft(UUID(offer.subject), message=HOLD_ENDED, clear=clear)
 
 
 async def row_of(site: Site, offer: Draft, side: TrackSide = TrackSide.HELD, peer: str = "hotline") -> TrackRow | None:
@@ -221,6 +231,53 @@ async def test_a_content_signature_that_does_not_hold_makes_a_dead_letter(agenci
     outcomes = await agencies.take([each for segment in segments for each in write_segment(segment, own)])
     assert told(outcomes) == [("dead", "signature_invalid")]
     assert handler_of(agencies).types == []
+
+
+async def test_a_withdrawal_that_is_not_its_senders_is_refused_and_not_kept(agencies: Site, here: World) -> None:
+    segments = here.segments([taken_back(here.offered(POLICE))], key=SigningKey.generate())
+    own = here.keys["hotline"].signing
+    outcomes = await agencies.take([each for segment in segments for each in write_segment(segment, own)])
+    assert told(outcomes) == [("refused", "signature_invalid")]
+    assert await agencies.exceptions() == []
+
+
+async def test_an_act_waits_while_the_edge_before_it_is_an_exception(agencies: Site, here: World) -> None:
+    agencies.shelf = DocumentShelf()
+    agencies.shelf.directories.place(read_directory(document_body(here.document)), SINCE)
+    offer = here.offered(POLICE)
+    checked = [hold_ended(offer) for _ in range(2)]
+    handler_of(agencies).codes = {HOLD_ENDED.type: "case_unknown"}
+    assert told(await agencies.take(here.written([offer, checked[0]]))) == [
+        ("waiting", "document_unknown"),
+        ("waiting", "act_awaited"),
+    ]
+    assert told(await agencies.take(here.written([checked[1]]))) == [("waiting", "act_awaited")]
+    assert told(await agencies.try_again(OutcomeKind.WAITING))[1:] == [("waiting", "act_awaited")] * 2
+    agencies.shelf = None
+    handler_of(agencies).codes = {}
+    (edge,) = [each for each in await agencies.exceptions() if each.taken.named.message_id == offer.message_id]
+    async with agencies.scopes.open() as scope:
+        await retry_exceptions(scope, [edge])
+    assert await agencies.exceptions() == []
+    row = await row_of(agencies, offer)
+    assert row is not None
+    assert len(row.acts) == 3
+
+
+async def test_an_act_on_an_unknown_subject_is_refused_and_its_writer_lists_it(
+    hotline: Site, agencies: Site, here: World
+) -> None:
+    handler_of(agencies).codes = {HOLD_ENDED.type: "case_unknown"}
+    checked = hold_ended(here.offered(POLICE))
+    async with hotline.database.transaction() as session:
+        send(session.driver, [checked])
+    assert told(await agencies.take(await hotline.relay("law_enforcement"))) == [("refused", "case_unknown")]
+    await hotline.take(await agencies.relay("hotline"))
+    async with hotline.scopes.read() as tx:
+        lines = await tx.list_operator_lines()
+    subject = track_of(checked.message, checked.sender, checked.recipient, subject=UUID(checked.subject))
+    act = act_of(checked.message_id, checked.clear)
+    assert lines == [OperatorLine(OperatorKind.ACT, "law_enforcement", subject, act)]
 
 
 async def test_a_batch_takes_no_more_statements_than_a_message(

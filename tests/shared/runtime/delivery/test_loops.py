@@ -29,6 +29,7 @@ async def test_one_wake_is_enough_for_every_stream() -> None:
         await until(lambda: streams.held(Lane.URGENT) == urgent)
 
 
+@pytest.mark.timing
 async def test_messages_of_another_process_are_found_by_the_poll() -> None:
     streams = Streams()
     async with streams.at_work():
@@ -72,6 +73,7 @@ async def test_a_defect_in_one_stream_stops_no_other(failure: Exception) -> None
     ("failure", "pauses"),
     [*((Unavailable(code), [3, 6, 10, 10]) for code in MENDED_BY_HAND), (ValueError("absurd"), [1, 2, 2, 2])],
 )
+@pytest.mark.timing
 async def test_an_operators_fault_is_tried_ever_more_rarely(
     failure: Exception, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +98,7 @@ async def test_an_operators_fault_is_tried_ever_more_rarely(
         await until(lambda: streams.held(peer=OTHER) == there)
 
 
+@pytest.mark.timing
 async def test_states_wait_while_the_clock_is_off_and_all_else_goes() -> None:
     streams = Streams()
     async with streams.at_work():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -12,11 +13,16 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from deploy.devstack.stack import DevStack
+from shared.exchange.message import Record
 from shared.exchange.topics import inbox_topic
 from shared.kernel.errors import Defect, Unavailable
 from shared.messaging.exceptions import OutcomeKind
-from shared.messaging.streams import Pair
+from shared.messaging.reception import ArrivedRecord, receive_batch
+from shared.messaging.scope import Scope
+from shared.messaging.streams import Lane, Pair
+from shared.runtime.delivery import reading
 from shared.runtime.delivery.exception_desk import ExceptionDesk
+from shared.runtime.delivery.reading import _Partition
 from shared.runtime.kafka.bounds import Coordinate
 from tests.shared.messaging.kafka.test_log import make_topic
 from tests.shared.runtime.delivery.toy_instances import Toy, until, until_taken
@@ -58,6 +64,14 @@ async def test_nothing_but_lines_of_ours_is_written_when_a_batch_fails(
     monkeypatch.setattr("shared.runtime.delivery.reading.RETRY_S", 0.1)
     a, b = toys
     b.failures = [ValueError("hunter2")]
+    verify, failures = _Partition.verify, [ValueError("hunter2")]
+
+    def fail_once(partition: _Partition, records: Iterable[Record]) -> list[ArrivedRecord]:
+        if failures:
+            raise failures.pop()
+        return verify(partition, records)
+
+    monkeypatch.setattr(_Partition, "verify", fail_once)
     async with a.running(), b.running():
         await until_taken(b, await a.send())
     out, err = capfd.readouterr()
@@ -68,6 +82,32 @@ async def test_nothing_but_lines_of_ours_is_written_when_a_batch_fails(
         (line.get("library"), line.get("error")) for line in lines
     }
     assert "hunter2" not in out + err
+
+
+@pytest.mark.timing
+async def test_a_defect_stops_its_partition_alone(toys: tuple[Toy, Toy], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.runtime.delivery.reading.ROOM_S", 0.2)
+    is_defect: list[bool] = []
+
+    async def fail(scope: Scope, pair: Pair, lane: Lane, **given: Any) -> int:
+        if lane is Lane.URGENT and is_defect:
+            raise Defect("consumer_defect")
+        return await receive_batch(scope, pair, lane, **given)
+
+    monkeypatch.setattr(reading, "receive_batch", fail)
+    a, b = toys
+    async with a.running(), b.running() as reader:
+        ordinary = await a.send()
+        await until_taken(b, ordinary)
+        is_defect.append(True)
+        urgent = await a.send(is_p0=True)
+        await until(lambda: _is(reader.check().reason == "consumer_defect"))
+        ordinary += await a.send(3)
+        await until_taken(b, ordinary)
+        assert reader.check().ok
+        is_defect.clear()
+        await until_taken(b, [*ordinary, *urgent])
+        await until(lambda: _is(reader.check().reason == ""))
 
 
 async def test_records_that_cannot_be_read_have_no_effect_and_are_reported(
@@ -115,6 +155,7 @@ async def test_a_segment_is_read_on_after_a_restart_in_its_middle(toys: tuple[To
             await until(has_all, 15)
 
 
+@pytest.mark.timing
 async def test_a_full_stream_goes_on_once_there_is_room(toys: tuple[Toy, Toy], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.runtime.delivery.reading.ROOM_S", 0.2)
     a, b = toys

@@ -108,6 +108,7 @@ async def test_a_log_that_shows_more_opens_an_incarnation_and_ends_sign_ins(is_k
     assert (checked.room.outgoing().incarnation, checked.ended) == (after, 1)
 
 
+@pytest.mark.timing
 async def test_a_silent_broker_is_waited_for_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.runtime.delivery.session_check.READ_S_MAX", 0.05)
     checked = Checked()
@@ -118,6 +119,7 @@ async def test_a_silent_broker_is_waited_for_only_so_long(monkeypatch: pytest.Mo
         assert checked.is_open()
 
 
+@pytest.mark.timing
 async def test_a_look_that_fails_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.runtime.delivery.session_check._RETRY_S", 0.01)
     checked = Checked()

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import cast
 from uuid import UUID
 
 import pytest
 
-from shared.contracts.registry import CASE_ACCEPTED, REFERRAL_OFFERED, REFERRAL_WITHDRAWN
+from shared.contracts.registry import CASE_ACCEPTED, HOLD_ENDED, REFERRAL_OFFERED, REFERRAL_WITHDRAWN
 from shared.exchange.message import Draft
 from shared.kernel.ids import uuid4, uuid7
 from shared.messaging.exceptions import OutcomeKind, Refusal
-from shared.messaging.ports import DayDigest, OperatorKind, OwnTrack, Side
+from shared.messaging.ports import DayDigest, Holding, OperatorKind, OperatorLine, OwnTrack, Side
 from shared.messaging.reactions import Actions
 from shared.messaging.resync import HoldingsPart, SideDay, compare_part
 from shared.messaging.streams import Lane, Place
@@ -24,7 +24,7 @@ from shared.runtime.delivery.sending import send
 from shared.runtime.delivery.subjects import ROWS_MAX, PartySubjects
 from shared.runtime.delivery.tracks import TrackSide
 from tests.shared.runtime.delivery.sites import NotedTracks
-from tests.support.builders import HOTLINE, POLICE, draft, withdrawal
+from tests.support.builders import AT, HOTLINE, POLICE, draft, withdrawal
 from tests.support.consuming import Applied, Site
 from tests.support.exchange_world import World
 
@@ -246,6 +246,18 @@ async def test_days_are_those_of_ids_and_are_closed_after_ten_years(hotline: Sit
         assert subjects.day_of(UUID(int=2**128 - 1)).year == 9999
 
 
+async def test_any_day_that_a_peer_names_has_bounds(hotline: Site, agencies: Site, here: World) -> None:
+    await send_from(hotline, here.offered(POLICE))
+    await exchange(hotline, agencies)
+    (open_day,) = await digests(hotline, "list_own_days", Side.HELD, AGENCIES)
+    async with hotline.database.transaction() as session:
+        subjects = hotline.subjects(session)
+        days = [date.min, date(1969, 12, 31), date.max]
+        assert await subjects.list_own(Side.HELD, AGENCIES, days=days) == []
+        assert await subjects.list_held(Side.HELD, AGENCIES, days=days) == []
+        assert len(await subjects.list_own(Side.HELD, AGENCIES, days=[*days, open_day.day])) == 1
+
+
 def id_of_time(instant: datetime) -> UUID:
     return UUID(int=int(instant.astimezone(UTC).timestamp() * 1000) << 80)
 
@@ -306,3 +318,26 @@ async def test_many_tracks_are_stated_in_pages_without_statistics_of_the_table(h
         held = await of.list_held_days(Side.HELD, "industry")
         assert sum(each.holding_count for each in held) == count
         assert await of.list_own_days(Side.HELD, "industry") == held
+
+
+async def test_an_act_that_no_state_tells_again_is_listed_and_the_edge_is_not_issued_for_it(
+    hotline: Site, here: World
+) -> None:
+    offer = here.offered(POLICE)
+    ended = draft(
+        UUID(offer.subject),
+        message=HOLD_ENDED,
+        clear={"referral_id": offer.subject, "revision": 1, "hold": str(uuid4()), "end": "lapsed"},
+    )
+    await send_from(hotline, offer, ended)
+    told = await own(hotline, Side.HELD, AGENCIES, offer)
+    edge, act = told.acts
+    day = SideDay(Side.HELD, AT.date())
+    for held, lines, states in (
+        ((edge, act), [], []),
+        ((edge,), [OperatorLine(OperatorKind.ACT, AGENCIES, told.subject, act)], []),
+        ((act,), [], [told.subject]),
+    ):
+        actions = Actions(AGENCIES)
+        compare_part(actions, HoldingsPart(day, (Holding(told.subject, 1, told.content, held),)), [told])
+        assert (list(actions.lines), list(actions.states)) == (lines, states)

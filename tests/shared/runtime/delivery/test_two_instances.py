@@ -41,6 +41,7 @@ async def test_a_message_is_there_a_moment_after_its_commit(toys: tuple[Toy, Toy
         assert loop.time() - began < 1
 
 
+@pytest.mark.timing
 async def test_kills_at_any_time_repeat_and_lose_nothing(
     toys: tuple[Toy, Toy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
