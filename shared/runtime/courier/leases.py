@@ -47,9 +47,9 @@ LOG_LINES_MAX: Final = 1000
 _UNLEASED: Final = (
     "(w.leased_until IS NULL OR w.leased_until <= now() OR w.leased_until > clock_timestamp() + 2 * $4::interval)"
 )
-#: `$2`: free places, places of a party, places in all. `place` is which of its party's places an address would take, `turn` its turn among all that are due: first places
-#: before second ones. Also what was put off or leased until later than can be: it was noted before the database's clock
-#: went back.
+#: `$2`: free places, places of a party, places in all. `place` is which of its party's places an address would take,
+#: `turn` its turn among all that are due: first places before second ones. Also what was put off or leased until later
+#: than can be: it was noted before the database's clock went back.
 _CLAIM = f"""
 WITH ready AS (
     SELECT w.webhook_id, w.due_at, coalesce(b.held, 0)
