@@ -290,13 +290,13 @@ async def test_a_referral_leaves_the_work_list_with_the_last_exception_also_if_i
 ) -> None:
     referral_id, notice = await delivered(origin)
     await origin.heard(settlement(notice.message_id, ReceiptOutcome.PARKED, "handler_defect", by=INDUSTRY))
-    assert await origin.work("parked") == [referral_id]
+    assert referral_id in await origin.work("parked")
     [again] = await lacks(origin, UUID(notice.subject))
-    assert await origin.work("parked") == []
+    assert referral_id not in await origin.work("parked")
     await origin.heard(settlement(notice.message_id, ReceiptOutcome.DEFERRED, "type_unknown", by=INDUSTRY))
     assert await deliveries(origin, referral_id) == ("queued", None, None), "it is not the message that counts"
     await origin.heard(settlement(again.message_id, ReceiptOutcome.DEFERRED, "type_unknown", by=INDUSTRY))
-    assert await origin.work("deferred") == [referral_id]
+    assert referral_id in await origin.work("deferred")
 
 
 async def test_an_edge_that_the_peer_holds_as_an_exception_is_not_issued_again(origin: Origin) -> None:
