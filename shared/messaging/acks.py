@@ -38,7 +38,7 @@ def is_over(pause: timedelta, *, since: datetime | None, now: datetime) -> bool:
 class LaneAck(NamedTuple):
     """One lane of an acknowledgement. All numbers up to `through` were taken, with this chain there.
 
-    `is_full`: reading stopped at a record. `has_gap`: a higher number came.
+    `is_full`: reading stopped at a record. `has_gap`: a higher number arrived.
     """
 
     through: int
@@ -51,8 +51,8 @@ class LaneAck(NamedTuple):
 class Ack:
     """A reader's statement on both streams of a pair.
 
-    `incarnation` is None before the first record. `closed` names a closed incarnation whose record came. `nonce` asks
-    for an acknowledgement in return, and `echo` repeats the nonce that is answered. `heads` are the ends of the
+    `incarnation` is None before the first record. `closed` names a closed incarnation whose record arrived. `nonce`
+    asks for an acknowledgement in return, and `echo` repeats the nonce that is answered. `heads` are the ends of the
     reader's own streams to the writer, so that the last record of its topic always names its counter.
     """
 
@@ -127,7 +127,7 @@ def apply_ack(
     """Apply an acknowledgement to the pair's own streams and return its effects.
 
     `known`: all earlier incarnations of the pair. `chains`: by lane, the writer's chain at the number that the reader
-    states, None where that is not kept any more (an older number cannot be compared and counts as equal).
+    states; None if that chain is not kept any more. An older number cannot be compared and counts as equal.
     """
     if ack.at < outgoing.heard_at.get(reader, ack.at):
         # An old record: the topic was read again from its first one.
@@ -235,8 +235,9 @@ class AckTurn(NamedTuple):
 def find_ack_turn(incoming: Incoming, outgoing: Outgoing | None, now: datetime) -> AckTurn | None:
     """Return whether an acknowledgement to the peer is due.
 
-    It is due after something was taken (at most one in 10 s), at once after a p0 or a gap (at most one in 1 s), and as
-    a probe while own messages are unacknowledged. Audit has no `outgoing` streams in a pair that it only reads.
+    It is due after something was taken (at most one in 10 s), and at once after a p0 or a gap (at most one in 1 s). It
+    is also due as a probe while own messages are unacknowledged.
+    Audit has no `outgoing` streams in a pair that it only reads.
     """
     since = incoming.acked_at
     is_prompt = incoming.is_urgent or any(lane.has_gap for lane in incoming.lanes)

@@ -81,7 +81,7 @@ class Named:
 
 
 def is_well_formed(named: Named) -> bool:
-    """Return whether the name of a message keeps the bounds, so that it can be stored and told."""
+    """Return whether the name of a message keeps the bounds, so that it can be stored and sent."""
     return (
         CODE.fullmatch(named.kind) is not None
         and (named.revision is None or 1 <= named.revision <= NUMBER_MAX)
@@ -131,6 +131,6 @@ class OpenException:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeList:
-    """The body of an outcome message: all that one transaction tells one peer."""
+    """The body of an outcome message: all outcomes of one transaction for one peer."""
 
     outcomes: tuple[Outcome, ...]

@@ -37,7 +37,7 @@ _VERSION: Final = 1
 _HEX: Final = re.compile(rb"[0-9a-f]*")
 
 #: (instance, key id, the broker's time of the record) → the key, or None. A key counts if the directory had it at that
-#: time and nobody has revoked it since.
+#: time and it has not been revoked since.
 PlaceKeys = Callable[[str, str, datetime], VerifyKey | None]
 Headers = Iterable[tuple[str, bytes | None]]
 
@@ -139,7 +139,7 @@ def write_hex(raw: bytes) -> bytes:
 
 
 def read_hex(text: bytes | None, size: int) -> bytes | None:
-    """Read what `write_hex` writes of `size` bytes; return None for anything else."""
+    """Read `size` bytes as `write_hex` writes them; return None for any other text."""
     if text is None or len(text) != 2 * size or not _HEX.fullmatch(text):
         return None
     return bytes.fromhex(text.decode())

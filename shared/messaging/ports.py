@@ -93,7 +93,7 @@ class MessagingTx(Protocol):
     """
 
     def savepoint(self) -> AbstractAsyncContextManager[None]:
-        """Undo whatever is done inside it if an error leaves it. The error goes on."""
+        """Undo the changes of the block if an error leaves it. The error is not caught."""
         ...
 
     # Own streams.
@@ -115,7 +115,7 @@ class MessagingTx(Protocol):
     async def list_segments(
         self, peer: str, incarnation: UUID, lane: Lane, *, above: int, messages_max: int
     ) -> list[Segment]:
-        """Return the segments with numbers above `above`, lowest first: one, or more up to so many messages."""
+        """Return the segments with numbers above `above`, lowest first: one, or more up to a number of messages."""
         ...
 
     async def find_chain(self, peer: str, incarnation: UUID, lane: Lane, *, number: int) -> bytes | None:
@@ -184,8 +184,8 @@ class MessagingTx(Protocol):
 class Holding:
     """A subject as one side holds it, or as the other side believes it does.
 
-    `revision` 0 with `is_withdrawn`: a tombstone, which names no acts. `is_erased`: content and acts are gone; the stub
-    stays until the subject's day closes. `content`: the digest of the content, 32 bytes.
+    `revision` 0 with `is_withdrawn`: a tombstone, which names no acts. `is_erased`: content and acts were erased; the
+    stub stays until the subject's day closes. `content`: the digest of the content, 32 bytes.
     """
 
     subject: UUID
@@ -332,7 +332,7 @@ class Appended(NamedTuple):
     """The position of an append: the topic's id, the offset of its first record, and the offset behind its last one.
 
     The append may have more records than messages: proofs have no number. `broker_at`: the broker's time of the last
-    record, where the log tells it.
+    record, where the log states it.
     """
 
     topic_id: UUID

@@ -62,7 +62,7 @@ class Actions:
         return len(self.withdrawals) + len(self.states) + len(self.answers)
 
     def limit_sent(self, subjects_max: int) -> None:
-        """Keep so many of the subjects to send, withdrawals first."""
+        """Keep this number of the subjects to send, withdrawals first."""
         left = max(0, subjects_max)
         for subjects in (self.withdrawals, self.states, self.answers):
             for subject in list(subjects)[left:]:
@@ -164,7 +164,7 @@ def list_open_outcomes(outcomes: Iterable[Outcome], peer: str, now: datetime) ->
 
 
 async def react_to_all(scope: Scope, peer: str, outcomes: tuple[Outcome, ...]) -> None:
-    """Have the features hear outcomes, and react to them, except on subjects whose day is closed."""
+    """Pass outcomes to the features, and react to them, except on subjects whose day is closed."""
     heard = await scope.inbound.heard(scope, peer, outcomes) if outcomes else ()
     actions = Actions(peer)
     for side in Side:

@@ -1,6 +1,6 @@
 """Reception: one consumed batch of a stream, in one transaction.
 
-The batch moves the position, applies messages, stores exceptions, tells outcomes and handles acknowledgements. A record
+The batch moves the position, applies messages, stores exceptions, sends outcomes and handles acknowledgements. A record
 is one of three: a numbered message, an acknowledgement, or unreadable (skipped; the consumer raises the alarm).
 """
 
@@ -164,7 +164,7 @@ def _is_malformed(named: Named) -> bool:
 
 
 async def apply_messages(scope: Scope, writer: str, taken: Sequence[Taken], *, room: int) -> None:
-    """Apply messages of one writer, keep those that are exceptions, and tell each outcome but `applied`.
+    """Apply messages of one writer, keep those that are exceptions, and send each outcome but `applied`.
 
     `room`: as in `plan_batch`. A withdrawal, which is always read, is refused where no room is left for it.
     """
@@ -203,7 +203,7 @@ async def apply_messages(scope: Scope, writer: str, taken: Sequence[Taken], *, r
 
 
 async def _end_settled(scope: Scope, writer: str, settled: Mapping[UUID, Outcome]) -> None:
-    """End the exceptions of messages that were carried again and are settled now; tell those that were applied."""
+    """End the exceptions of messages that were carried again and are settled now; report those that were applied."""
     ids = list(settled)
     rows = await scope.tx.list_exceptions(writer=writer, message_ids=ids, rows_max=len(ids)) if ids else []
     if rows:
@@ -215,7 +215,7 @@ async def _end_settled(scope: Scope, writer: str, settled: Mapping[UUID, Outcome
 
 
 async def end_exceptions(scope: Scope, rows: Sequence[OpenException], code: Refusal) -> None:
-    """End exceptions with this refusal, bytes included, and tell their writers."""
+    """End exceptions with this refusal, bytes included, and inform their writers."""
     by_writer: dict[str, list[UUID]] = {}
     for row in rows:
         by_writer.setdefault(row.taken.writer, []).append(row.taken.named.message_id)
@@ -226,7 +226,7 @@ async def end_exceptions(scope: Scope, rows: Sequence[OpenException], code: Refu
 
 
 async def _take_control(scope: Scope, incoming: Incoming, taken: Taken, *, arrived: Arrived) -> None:
-    """Take a message of the protocol itself. One that breaks this code is a dead letter; the others go on."""
+    """Take a message of the protocol itself. A message that breaks this code becomes a dead letter."""
     try:
         async with scope.savepoint():
             await _act_on(scope, incoming, arrived)
@@ -285,7 +285,7 @@ async def observe_batch(scope: Scope, pair: Pair, lane: Lane, *, records: Sequen
 
 
 async def observe_copies(scope: Scope, pair: Pair, copies: Sequence[ArrivedRecord]) -> None:
-    """Take copies of one pair's messages as audit. They stand in another topic, so no position moves."""
+    """Take copies of one pair's messages as audit. They are in another topic, so no position moves."""
     incoming = await scope.tx.load_incoming(pair, lock=True)
     taken = []
     for record in copies:

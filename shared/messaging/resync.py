@@ -196,7 +196,7 @@ def _send_subject(actions: Actions, track: OwnTrack, row: Holding | None) -> Non
     if row is None or row.revision < track.revision or lacking - track.told_once:
         actions.states[track.subject] = None
     elif lacking:
-        # A person tells them again.
+        # A person sends them again.
         for act in sorted(lacking):
             actions.list_subject(OperatorKind.ACT, track.subject, act)
 

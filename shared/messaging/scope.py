@@ -32,9 +32,9 @@ class Inbound(Protocol):
 class Scope:
     """One transaction of an instance. The last step (`sending.finish`) applies `acks`, then places all messages.
 
-    `drafts`: by stream. `outcomes`: by peer, said in one message. `asks`: by peer, the nonce of an own resync request
+    `drafts`: by stream. `outcomes`: by peer, sent in one message. `asks`: by peer, the nonce of an own resync request
     among the drafts. `answered`: by peer, the nonce of an own request whose procedure is over. `placed`: segments that
-    are not yet stored. `compose_apart`: runs the sealing of many messages beside the event loop.
+    are not yet stored. `compose_apart`: runs the sealing of many messages off the event loop.
     """
 
     instance: str
@@ -55,7 +55,7 @@ class Scope:
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
-        """Undo whatever is done inside it if an error leaves it, also what was to be sent. The error goes on."""
+        """Undo the changes of the block, drafts included, if an error leaves it. The error is not caught."""
         drafts = {stream: list(each) for stream, each in self.drafts.items()}
         outcomes = {peer: list(each) for peer, each in self.outcomes.items()}
         asks, answered = dict(self.asks), dict(self.answered)
@@ -72,7 +72,7 @@ class Scope:
         self.drafts.setdefault((draft.peer, lane), []).append(draft)
 
     def say(self, peer: str, outcome: Outcome) -> None:
-        """Tell the writer of a message its outcome."""
+        """Send the writer of a message its outcome."""
         self.outcomes.setdefault(peer, []).append(outcome)
 
     def pair_to(self, peer: str) -> Pair:

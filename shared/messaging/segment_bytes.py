@@ -138,14 +138,14 @@ class _Cursor:
         return self._at == len(self._content)
 
     def take(self, length: int) -> bytes:
-        """Return so many bytes."""
+        """Return this number of bytes."""
         begin, self._at = self._at, self._at + length
         if self._at > len(self._content):
             raise _malformed()
         return self._content[begin : self._at]
 
     def take_sized(self) -> bytes:
-        """Return the bytes whose length stands before them."""
+        """Return the bytes that follow their length."""
         return self.take(self.number())
 
     def number(self) -> int:

@@ -16,7 +16,7 @@ from shared.messaging.streams import LANES, SUBJECT_ROLES, Lane, Outgoing, Reade
 
 #: Messages of one segment: its proof record, which names each of them, stays far below the size of a record.
 SEGMENT_MESSAGES_MAX: Final = 500
-#: Messages of a transaction above which they are sealed beside the event loop.
+#: Messages of a transaction above which they are sealed off the event loop.
 APART_MIN: Final = 100
 _FEATURE_ROLES: Final = frozenset({*SUBJECT_ROLES, Role.WITHDRAWAL})
 

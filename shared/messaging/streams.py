@@ -228,7 +228,7 @@ class IncomingLane:
     """One stream of another instance, as it was read.
 
     `topic_id` and `next_offset`: the position in Kafka. `is_stopped`: reading stopped at a record because there is no
-    room for exceptions. `has_gap`: a number above the next one came.
+    room for exceptions. `has_gap`: a number above the next one arrived.
     """
 
     chain: bytes = b""
@@ -302,7 +302,7 @@ class Incoming:
         self.incarnation, self.missed = incarnation, None
         for lane in self.lanes:
             lane.through, lane.chain, lane.has_gap = 0, begin_chain(incarnation), False
-        # Ordinary records that came before the incarnation was entered were dropped: the writer must return.
+        # Ordinary records before the entry into the incarnation were dropped: the writer must return.
         self.lanes[Lane.ORDINARY].has_gap = was_missed
 
     def take(self, place: Place, digest: bytes, *, is_p0: bool) -> None:

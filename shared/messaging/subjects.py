@@ -1,7 +1,7 @@
 """The rules of one subject below the streams: revisions, acts, withdrawal and erasure. All are pure.
 
-A subject has one held state at each receiver. Messages about it may arrive twice, late, or before others: a revision
-is held only if it is above the held one, and an act is applied once by its id.
+A subject has one held state at each receiver. Messages about it may arrive twice, late, or before others. A revision
+is held only if it is above the held one. An act is applied once by its id.
 """
 
 from __future__ import annotations

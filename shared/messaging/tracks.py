@@ -1,4 +1,4 @@
-"""Tracks: what messaging knows of a message between parties, computed alike by its sender and its recipient.
+"""Tracks: messaging's view of a message between parties, computed equally by sender and recipient.
 
 A subject (a referral, a notice, a preservation) has one track for each pair of its owner and another party. Everything
 on a track is an act with an id: an edge in one revision, or an act of either party. Facts have no track.
@@ -32,7 +32,7 @@ _FORM_OF_8: Final = (0x8 << 76) | (0b10 << 62)
 
 @cache
 def role_of(message: MessageType) -> Role:
-    """Return the role of a message type in the protocol. Raises `Defect` for a type that no row of `ACTS` tells."""
+    """Return the role of a message type in the protocol. Raises `Defect` for a type that no row of `ACTS` has."""
     if message in WITHDRAWALS:
         return Role.WITHDRAWAL
     if message.family is Family.FACT:
@@ -63,7 +63,7 @@ def parties_of(role: Role, sender: str, recipient: str) -> tuple[str, str]:
 
 
 def act_of(message_id: UUID, clear: Mapping[str, object]) -> UUID:
-    """Return the act that a message tells: its own id for an act, a digest of edge and revision, or the message's id.
+    """Return the act that a message states: its own id for an act, a digest of edge and revision, or the message's id.
 
     Raises `ValueError` for ids that are none.
     """

@@ -94,7 +94,7 @@ async def check_pair(scope: Scope, peer: str) -> None:
 
 
 async def retry_exceptions(scope: Scope, rows: Sequence[OpenException]) -> None:
-    """Try kept messages again after a new version, document or place, and tell each outcome that changed."""
+    """Try kept messages again after a new version, document or place, and send each outcome that changed."""
     await try_again(scope, rows)
     await finish(scope)
 

@@ -1,6 +1,6 @@
 """The log on Kafka: appends segments to the partitions that this instance alone writes.
 
-An append that failed is simply made again: readers drop records that they have. So nothing is remembered between two
+A failed append is repeated: readers drop records that they have. So nothing is remembered between two
 appends, and after any failure the topic's producer is replaced.
 """
 
@@ -150,7 +150,7 @@ def _batches(producer: AIOKafkaProducer, records: Sequence[RecordBytes]) -> Iter
             batch, count = producer.create_batch(), 0
             _add(batch, record)
         count += 1
-        if batch.size() > APPEND_BYTES_MAX:  # the first record of a batch fits whatever its size
+        if batch.size() > APPEND_BYTES_MAX:  # the first record of a batch fits at any size
             raise Refused("record_too_large")
     if count:
         yield batch, count

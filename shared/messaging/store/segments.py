@@ -34,7 +34,7 @@ class _SegmentRow:
 
 SEGMENT: Final[Columns[_SegmentRow]] = Columns.of(_SegmentRow, lane="smallint")
 
-#: The first row may begin below the number. Not more rows than messages are looked at: no row has none.
+#: The first row may begin below the number. At most one row a message is read: no row is empty.
 _LIST: Final = """
 SELECT * FROM (
     SELECT s.*, sum(count) OVER (ORDER BY first) AS total FROM (
@@ -47,7 +47,7 @@ SELECT * FROM (
     ) AS s
 ) AS s WHERE total <= $5 OR total = count ORDER BY first
 """
-#: The segment of the number after it says its chain as well.
+#: The segment of the next number states its chain as well.
 _CHAIN: Final = """
 SELECT first, count, chain_before, substring(digests FOR (32 * ($4::bigint - first + 1))::integer) AS digests
 FROM segment WHERE peer = $1 AND incarnation = $2 AND lane = $3::smallint AND first <= $4::bigint + 1

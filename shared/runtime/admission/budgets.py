@@ -1,8 +1,8 @@
-"""Budgets: how much a party may ask of one process, charged before any work is done for it, as far as it is known then.
+"""Budgets: the load that a party may put on one process, charged before the work where it is known.
 
 A token bucket (as in RFC 2697's committed part) for requests, one for body bytes and one for work, each refilled
-steadily up to `BURST_S` seconds' worth. What a request costs in work shows only while it is done: it is owed then, and
-whoever owes waits. In-process: several processes of an instance each grant the whole budget.
+steadily up to `BURST_S` seconds' worth. The work of a request is known only while it is done: it is charged then, and a
+party in debt waits. In-process: several processes of an instance each grant the whole budget.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ BURST_S: Final = 2.0
 BUDGETS: Final = ("requests", "bytes", "work")
 #: Source addresses that are remembered.
 ADDRESSES_MAX: Final = 10_000
-#: Of what is refused, as much is read for one unit of work.
+#: Bytes of a refused body that are read for one unit of work.
 REFUSED_BYTES_A_WORK: Final = 1_024
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetLimits:
-    """What one party may use per second, on average.
+    """The average use per second that one party is allowed.
 
-    A unit of work is an item that is looked at, or an edge that is decided: about a millisecond, whatever they are.
+    A unit of work is one item that is checked, or one edge that is decided. Each takes about a millisecond.
     """
 
     requests_per_s: float
@@ -38,7 +38,10 @@ class BudgetLimits:
 
 
 def work_of(refused_bytes: int) -> int:
-    """The work of reading what was then refused for its form: more than that it is one, which is owed in any case."""
+    """Return the work units of reading content that was refused for its form.
+
+    They come on top of the unit that is charged in any case.
+    """
     return math.ceil(refused_bytes / REFUSED_BYTES_A_WORK)
 
 
@@ -62,7 +65,7 @@ class Budgets:
     def __init__(
         self, limits: BudgetLimits, clock: Clock, *, names: Sequence[str] = BUDGETS, holders_max: float = math.inf
     ) -> None:
-        """`names` are told to clients. Beyond `holders_max` the oldest bucket is forgotten."""
+        """`names` are shown to clients. Beyond `holders_max` the oldest bucket is forgotten."""
         self._limits = limits
         self._names = names
         self._holders_max = holders_max
@@ -79,8 +82,8 @@ class Budgets:
     def charge(self, party: str, body_bytes: int) -> None:
         """Take one request and `body_bytes` from the party's budget, or raise `BudgetExceeded` and take nothing.
 
-        A body larger than the whole bucket passes when the bucket is full and leaves it in debt: it is paid for
-        by waiting, not impossible. So is work that is owed.
+        A body larger than the whole bucket passes when the bucket is full, and leaves it in debt. The party then waits
+        until the debt is paid. The same holds for work that `owe` charged.
         """
         levels = self._filled(party)
         needed = (1.0, min(float(body_bytes), self._most[1]), 0.0)
@@ -91,11 +94,11 @@ class Budgets:
         self._take(party, levels, (1.0, float(body_bytes), 0.0))
 
     def owe(self, party: str, work: int) -> None:
-        """Take so much work from the party's budget, also where that leaves it in debt: it was done."""
+        """Charge work that was done to the party's budget, even if that leaves the budget in debt."""
         self._take(party, self._filled(party), (0.0, 0.0, float(work)))
 
     def _filled(self, party: str) -> tuple[float, ...]:
-        """What is in the party's buckets now."""
+        """Return the present levels of the party's buckets."""
         now = self._clock.now()
         if party not in self._levels and len(self._levels) >= self._holders_max:
             self._levels.pop(next(iter(self._levels)))

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 class ChargedPrincipal(StrEnum):
     """The principal that a request is charged to."""
 
-    NOBODY = "nobody"  # bytes made once, or a few of them: the connection alone is bounded
+    NOBODY = "nobody"  # a few bytes, or bytes that are made once: only the connection is bounded
     ADDRESS = "address"
     KEY = "key"
     SESSION = "session"
@@ -23,7 +23,7 @@ class ChargedPrincipal(StrEnum):
 
 
 class EntranceClass(NamedTuple):
-    """What a request of a class is charged to and holds. `budgets` as in `budgets.BUDGETS`, `pools` as in `POOLS`."""
+    """The budgets and pools of a class of requests. `budgets` as in `budgets.BUDGETS`, `pools` as in `POOLS`."""
 
     charged: ChargedPrincipal
     budgets: tuple[str, ...] = ()

@@ -24,14 +24,14 @@ from shared.runtime.watch.logs import log
 KEYS_MAX: Final = 20_000
 #: A revoked key opens nothing after this time, also if no notification arrives.
 POLL_S: Final = 5.0
-#: A table that could not be read for so long accepts no key.
+#: A table that could not be read for this time accepts no key.
 OUTDATED_S: Final = 60.0
 #: Rows of one query: reading them holds the event loop for a few milliseconds.
 PAGE_ROWS: Final = 500
 RETRY_S: Final = 1.0
 
 CHANNEL: Final = "causeway_api_keys"
-#: Tells the processes of an instance that a key, or the role of a person with a key, has changed.
+#: Notifies the processes of an instance that a key, or the role of a person with a key, has changed.
 NOTIFY: Final = f"SELECT pg_notify('{CHANNEL}', '')"
 
 _VALID: Final = """
@@ -50,7 +50,7 @@ SELECT count(*) AS valid, coalesce(sum(hash_record_extended(v, 0)), 0)::text AS 
 
 
 class KnownKey(NamedTuple):
-    """What a key is for, and whose it is, where it is a person's."""
+    """The party, role and scope of a key, and its person if it belongs to one."""
 
     party: str
     role: Role
@@ -101,7 +101,7 @@ class KeyTable:
             raise Defect("api_keys_too_many")
         fingerprint = (row["valid"], row["content"])
         if fingerprint != self._fingerprint:
-            # A change during the pages changes the fingerprint again: the next look reads them once more.
+            # A change during the pages changes the fingerprint again: the next refresh reads them once more.
             self._keys = await self._read()
             self._fingerprint = fingerprint
         self._read_at_s = began_s
@@ -140,7 +140,7 @@ class KeyTable:
         return True
 
     async def _listen(self) -> asyncpg.Connection | None:
-        """A connection that hears of changes; None if there is none: the poll finds them."""
+        """Return a connection that receives changes; None if there is none: the poll finds them."""
         connection: asyncpg.Connection | None = None
         try:
             connection = await self._database.driver_connection()

@@ -37,7 +37,7 @@ class PlacePool:
     """The places of one process. A key or session without a place always gets its first one."""
 
     def __init__(self, budget: str, shares: Shares) -> None:
-        """`budget` is the name that a client is told."""
+        """`budget` is the name that clients see."""
         self._budget = budget
         self._shares = shares
         self._lines: dict[Principal, deque[asyncio.Future[None]]] = {}
@@ -129,5 +129,5 @@ def _count_down(counts: Counter[_Key], key: _Key) -> None:
 
 
 def sign_in_places() -> PlacePool:
-    """Places for one way to sign in: what anybody can make up is looked up a few at a time from one address."""
+    """Return the pool of one sign-in method: it bounds the unverified links and answers of each address."""
     return PlacePool("sign_in", SIGN_IN)

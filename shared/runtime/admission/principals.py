@@ -26,7 +26,7 @@ def read_principal(scope: MutableMapping[str, Any]) -> Principal:
 
 
 def note_principal(scope: MutableMapping[str, Any], principal: Principal) -> None:
-    """Charge what follows of a request to the key or session, and no longer to the address."""
+    """Charge the rest of a request to the key or session, and no longer to the address."""
     scope[_PRINCIPAL] = principal
 
 

@@ -45,7 +45,7 @@ class ArrivalReader:
     __slots__ = ("_bound", "_proof", "_trees")
 
     def __init__(self, *, is_bounded: bool = False) -> None:
-        """`is_bounded`: what is over the bounds of a party's record is cut. No recipient accepts such a record."""
+        """`is_bounded`: cut records above the bounds of a party's record. No recipient accepts such a record."""
         self._bound = _cut if is_bounded else _keep
         self._proof: ContentProof | None = None
         self._trees: dict[int, list[list[bytes]]] = {}
@@ -106,7 +106,7 @@ def _cut(record: Record) -> Record:
 def _read_control(record: Record, placed: PlacedMessage, role: Role, *, clear: bytes) -> ControlBody | None:
     """Return the body of a message of the protocol, or None if audit would not take it as that message.
 
-    It goes from instance to instance, so what a recipient acts on, audit has as well.
+    It goes from instance to instance, so audit has each such message that a recipient acts on.
     """
     try:
         attributes = decode_headers(record.headers, record.value or b"").attributes

@@ -37,7 +37,7 @@ class ExceptionDesk:
         return tuple(found.values())[:limit]
 
     async def retry(self, rows: Sequence[OpenException]) -> None:
-        """Apply messages again, whatever they waited for. Those that are no exceptions any more are passed over."""
+        """Apply messages again, whatever they waited for. Those that are no exceptions any more are skipped."""
         for writer, ids in _by_writer(rows).items():
             async with self._scopes.open() as scope:
                 # As a batch of this writer does: no exception ends meanwhile.

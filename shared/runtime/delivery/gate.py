@@ -2,8 +2,8 @@
 
 A recipient judges the decision of an edge by the broker's time, and would refuse each of them. An answer that is dated
 ahead waits, too: its recipient would refuse it for good (`message_time_off`). The urgent lane waits for the clock
-alone: a withdrawal does not wait behind a state for a document, which the recipient can wait for. Acknowledgements and
-the protocol's own messages always go.
+alone: a document never delays a withdrawal that follows a state, because the recipient can wait for the document.
+Acknowledgements and the protocol's own messages are always sent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shared.runtime.watch.telemetry import span, traceparents
 
 #: The largest difference between the clock here and the broker's. Beyond it, decisions seem to be of the future.
 CLOCK_TOLERANCE: Final = timedelta(seconds=60)
-#: A message that is dated further ahead goes and is refused with an alarm: no message behind it waits longer.
+#: A message that is dated further ahead is sent, and refused with an alarm: later messages need not wait longer.
 AHEAD_WAITS: Final = timedelta(hours=3)
 
 #: Why states wait, the first that holds: the clock, or documents that may not be the newest.
@@ -29,7 +29,7 @@ REASONS: Final = ("clock_off", "beat_late")
 
 
 class Gate:
-    """Measures the clock at each append, and asks how fresh the documents are. Open until it knows better."""
+    """Measures the clock at each append, and asks how fresh the documents are. Open before the first measurement."""
 
     def __init__(self, documents: Callable[[], str] = lambda: "") -> None:
         """`documents` returns the reason why those here cannot be trusted, or ""."""

@@ -2,7 +2,8 @@
 
     unpack ─▶ accept ─▶ judge by tracks and held edges ─▶ features ─▶ tracks ─▶ outcomes
 
-A message that breaks the features is dead by itself; the others go on. A batch takes few statements, whatever its size.
+A message that breaks the features becomes a dead letter; the others are not affected. A batch of any size takes few
+statements.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ class PartyInbound:
         return outcomes
 
     async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-        """See `Inbound`: the features hear the last outcome of each message."""
+        """See `Inbound`: the features get the last outcome of each message."""
         last = {each.named.message_id: each for each in outcomes if _is_of_features(each)}
         if last:
             await self._list_lost(scope, peer, last.values())
@@ -123,7 +124,7 @@ class PartyInbound:
         return [translate(each) for each in outcomes]
 
     async def _list_lost(self, scope: Scope, peer: str, outcomes: Iterable[Outcome]) -> None:
-        """Put the acts on the operator's list whose subject a peer lacks, and that no state tells again."""
+        """Put the acts on the operator's list whose subject a peer lacks, and that no state repeats."""
         told = [
             each.named for each in map(translate, outcomes) if each.code in RESENT and each.named.role is Role.STATE
         ]
@@ -141,7 +142,7 @@ class PartyInbound:
         await scope.tx.add_operator_lines(lines)
 
     async def _decide(self, arrivals: Sequence[Arrival], judgement: Judgement) -> list[Outcome]:
-        """Hand fresh messages to the features. Messages that stood behind a refused one are judged again."""
+        """Hand fresh messages to the features. Messages that followed a refused one are judged again."""
         known: dict[int, Known | None] = {}
         refusals: dict[UUID, str] = {}
         planned = list(range(len(arrivals)))
@@ -157,7 +158,7 @@ class PartyInbound:
     async def _await_edges(
         self, scope: Scope, arrivals: Sequence[Arrival], outcomes: Sequence[Outcome]
     ) -> list[Outcome]:
-        """Have acts wait whose subject is not known here while an edge of their track is kept as an exception."""
+        """Let acts wait whose subject is not known here while an edge of their track is kept as an exception."""
         pairs = list(zip(map(_track_of, arrivals), outcomes, strict=True))
         kept = {track for track, outcome in pairs if outcome.kind in OPEN and outcome.code != ACT_AWAITED}
         lost = sorted({track for track, outcome in pairs if track is not None and _is_lost(outcome)})
@@ -195,7 +196,7 @@ class PartyInbound:
         return refusals
 
     async def _settle(self, settlements: Sequence[Settlement]) -> None:
-        """Tell the features outcomes. One that breaks them is passed over."""
+        """Pass outcomes to the features. An outcome that breaks them is skipped."""
         try:
             async with self._session.savepoint(Exception):
                 await self._handler.settled(self._unit, settlements)
@@ -242,7 +243,7 @@ class PartyInbound:
 
 
 def translate(outcome: Outcome) -> Outcome:
-    """Return the outcome of an own message with a code of `Refusal`, where one has the meaning of its own."""
+    """Return the outcome of an own message, with the code of `Refusal` that has the same meaning if any."""
     word = _WORDS.get(outcome.code or "") if outcome.kind is OutcomeKind.REFUSED else None
     if word is None:
         return outcome
@@ -268,7 +269,7 @@ def _arrive(taken: Taken, record: Record, accepted: Received | Exception) -> Arr
             if row_for(accepted.code).alarm:
                 _alarm(record, accepted.code)
             return Arrival(taken, taken.named, code=accepted.code)
-        case _:  # fail closed: the record has no effect, and the others go on
+        case _:  # fail closed: the record has no effect, and the others are not affected
             _alarm(record, ACCEPT_DEFECT, accepted)
             return Arrival(taken, taken.named, code=ACCEPT_DEFECT)
 
@@ -288,7 +289,7 @@ def _name(named: Named, received: Received) -> Named:
 
 
 def _alarm(record: Record, code: str, error: Exception | None = None) -> None:
-    """Say that something about a record is wrong, by its coordinates; of an error only the name."""
+    """Report a wrong record by its coordinates, and an error by its name only."""
     line: Fields = {"code": code, "topic": record.topic, "partition": record.partition, "offset": record.offset}
     if error is not None:
         line["error"] = type(error).__name__
@@ -305,7 +306,7 @@ def _is_lost(outcome: Outcome) -> bool:
 
 
 def _stands_free(known: Known | None, refused: Mapping[UUID, str]) -> bool:
-    """Return whether a message stood behind one that the features have refused: so behind none."""
+    """Return whether the features refused the message that blocked this one, so it is judged again."""
     return known is not None and known.below is not None and known.below in refused
 
 

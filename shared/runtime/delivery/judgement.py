@@ -1,6 +1,6 @@
-"""The judgement on taken messages before the features see them: withdrawn, told before, or fresh. It is pure.
+"""The judgement on taken messages before the features see them: withdrawn, repeated or fresh. Pure.
 
-An edge or act that was told before has no second effect. An edge with other content needs a higher revision.
+A repeated edge or act has no second effect. An edge with other content needs a higher revision.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _KINDS: Final = {
 
 
 class EdgeTold(NamedTuple):
-    """The edge that a message tells: its revision, and the digest of its content, 32 bytes."""
+    """The edge that a message carries: its revision, and the digest of its content, 32 bytes."""
 
     edge_id: UUID
     revision: int
@@ -67,8 +67,8 @@ class Arrival:
 class Known(NamedTuple):
     """The outcome of a message that no feature sees. `code` None: applied, without an effect.
 
-    `held`: the revision that is held, with `revision_not_above`. `like`: the message of this batch that told the same;
-    `below`: one that told a revision which is not lower. What the features say of these two counts for it.
+    `held`: the revision that is held, with `revision_not_above`. `like`: the message of this batch with the same
+    edge or act. `below`: one with a revision that is not lower. The features' answer on these two counts for it, too.
     """
 
     code: str | None = None
@@ -83,7 +83,7 @@ class _ToldHere(NamedTuple):
 
 
 class Judgement:
-    """Judges the messages of one batch in order. `tracks` and `edges`: what was held before it."""
+    """Judges the messages of one batch in order. `tracks` and `edges`: the state before it."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class Judgement:
         self._acts_here = {key: at for key, at in self._acts_here.items() if at not in refused}
 
     def judge(self, each: Arrival) -> Known | None:
-        """Return what is known of a message; None where the features must say."""
+        """Return the outcome of a message if it is known; None where the features must decide."""
         key, role = each.key, each.named.role
         if key is not None and self._is_day_closed(key.subject):
             return Known(Refusal.ERASED)
@@ -124,7 +124,7 @@ class Judgement:
         if is_late and each.received.edge is not None:
             return Known(SUBJECT_WITHDRAWN)
         known = self._find_act(each, key) if each.edge is None else self._find_edge(each, key, each.edge)
-        # An edge that is issued again tells the answers so far, too: only the features know whether they have these.
+        # An edge that is issued again carries the answers so far, too: only the features know whether they have these.
         is_more = each.received.again is not None
         return None if known is not None and known.code is None and is_more else known
 
@@ -161,10 +161,10 @@ class Judgement:
 
 
 def read_edge(received: Received) -> EdgeTold | None:
-    """Return the edge that a message tells, or None.
+    """Return the edge that a message carries, or None.
 
-    Its content is the edge and the record as they came, without what differs at each telling: the edge's own digest,
-    and time, salt and documents of the decision.
+    Its content is the edge and the record as they came. Values that differ at each sending are left out: the edge's
+    own digest, and time, salt and documents of the decision.
     """
     clear = received.clear
     if not isinstance(clear, EdgeClear) or received.spelt is None:
@@ -182,10 +182,10 @@ def decide(each: Arrival, known: Known | None, refusals: Mapping[UUID, str]) -> 
         known = Known(refusals.get(known.like))
     code = known.code
     if each.named.role is Role.WITHDRAWAL and code is not None and code.endswith("_unknown") and each.received:
-        code = None  # its subject has not come: it is withdrawn all the same, and refused when it comes
+        code = None  # its subject has not arrived: it is withdrawn anyway, and refused when it arrives
     kind = kind_of(code)
     if each.named.role is Role.WITHDRAWAL and kind is OutcomeKind.DEAD and each.code not in (None, ACCEPT_DEFECT):
-        kind = OutcomeKind.REFUSED  # a broken one is not kept: its sender tells a good one again
+        kind = OutcomeKind.REFUSED  # a broken one is not kept: its sender sends a good one again
     return Outcome(each.named, kind, None if kind is OutcomeKind.APPLIED else code, known.held)
 
 
@@ -197,7 +197,7 @@ def kind_of(code: str | None) -> OutcomeKind:
 
 
 def list_changes(pairs: Iterable[tuple[Arrival, Outcome]]) -> list[TrackChange]:
-    """Return what applied messages change on tracks."""
+    """Return the changes that applied messages make to tracks."""
     changes: dict[TrackKey, TrackChange] = {}
     for each, outcome in pairs:
         key, received = each.key, each.received
@@ -213,7 +213,7 @@ def list_changes(pairs: Iterable[tuple[Arrival, Outcome]]) -> list[TrackChange]:
 
 
 def list_held(pairs: Iterable[tuple[Arrival, Outcome]]) -> list[HeldEdge]:
-    """Return the edges that applied messages tell: the highest revision of each."""
+    """Return the edges that applied messages carry: the highest revision of each."""
     held: dict[tuple[UUID, UUID], HeldEdge] = {}
     for each, outcome in pairs:
         edge, subject = each.edge, each.named.subject

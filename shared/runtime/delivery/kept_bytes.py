@@ -14,7 +14,7 @@ from shared.messaging.streams import Role
 from shared.messaging.tracks import role_of
 from shared.messaging.upkeep import KeptBytes, find_kept_level
 
-#: Seconds between two looks at the tables.
+#: Seconds between two queries of the tables.
 LOOK_S: Final = 10.0
 #: The code of a state that is refused.
 FULL: Final = "streams_full"

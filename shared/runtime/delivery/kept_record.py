@@ -2,8 +2,9 @@
 
     version · partition · offset · broker time in µs · topic id · parts
 
-Each part is its length (4 bytes, all ones for an absent part) and its bytes: topic, writer, key, value, wrap, salt and
-proof, then the name and value of each header. The sealed part stays sealed; the clear part holds no content.
+Each part is its length (4 bytes, all ones for an absent part) and its bytes. The parts are topic, writer, key, value,
+wrap, salt and proof, then the name and value of each header. The sealed part stays sealed; the clear part holds no
+content.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def pack(record: Record) -> bytes:
-    """Return the bytes of a record, with what was proven of it."""
+    """Return the bytes of a record and of its proof."""
     flags = (_TIME_STATED if record.time_stated else 0) | (0 if record.topic_id is None else _HAS_TOPIC_ID)
     topic_id = bytes(16) if record.topic_id is None else record.topic_id.bytes
     broker_time = (record.broker_time - _EPOCH) // _MICROSECOND

@@ -39,7 +39,7 @@ MENDED_BY_HAND: Final = frozenset({"broker_refuses", "broker_record_bound"})
 class RelayOptions:
     """The pauses of the relay in seconds. A pause after a failure doubles up to its maximum.
 
-    `pace_s`: between two looks under load; the first one after a pause comes at once. `clock_check_s`: between two
+    `pace_s`: between two checks under load; the first one after a pause comes at once. `clock_check_s`: between two
     appends that only measure the clock, while states wait for it.
     """
 
@@ -91,7 +91,7 @@ class _Turn:
 
 
 class StreamRelay:
-    """Appends what is due. One active per instance. `wake` is called after each commit; polling is the fallback."""
+    """Appends due records. One active per instance. `wake` is called after each commit; polling is the fallback."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class StreamRelay:
         self.last_progress: datetime | None = None
 
     def wake(self) -> None:
-        """Look now instead of at the next poll: there may be something to append."""
+        """Check now, not at the next poll, whether there is something to append."""
         self._has_news.set()
 
     def check(self) -> Check:
@@ -265,7 +265,7 @@ class StreamRelay:
     async def append_ack(self, peer: str) -> bool:
         """Append the acknowledgement that is due to a peer; one that is lost is asked for again. Raises `Unavailable`.
 
-        While states wait for the clock, one goes though none is due: each append measures the clock.
+        While states wait for the clock, one is sent though none is due: each append measures the clock.
         """
         pair, topic = Pair(peer, self._scopes.instance), Pair(self._scopes.instance, peer)
         is_measuring = self._clock_checks.pop(peer, False)

@@ -38,7 +38,7 @@ async def note_reads(session: Session, instance: str, reads: ReadsAnnouncedClear
 
 
 async def load_peer_reads(database: Database) -> PeerReads:
-    """Return what peers have announced. Raises `Unavailable`."""
+    """Return the announcements of the peers, by instance. Raises `Unavailable`."""
     return parse_peer_reads([(row["instance"], row["reads"]) for row in await database.fetch(_ALL)])
 
 
@@ -52,7 +52,7 @@ def parse_peer_reads(stated: Sequence[tuple[str, object]]) -> PeerReads:
 
 
 def compose_reads(instance: str, peer: str, directory: DirectoryIndex, *, at: datetime) -> Draft:
-    """Return the message that tells a peer what this release reads. Raises `Refused` for an unknown instance."""
+    """Return the message with the versions that this release reads. Raises `Refused` for an unknown instance."""
     addressing = Addressing(
         subject=uuid7(), sender=instance, recipient=peer, directory=directory, exercise=False, at=at
     )

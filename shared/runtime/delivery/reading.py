@@ -2,7 +2,7 @@
 
 Each batch of one partition is verified in order and taken in one transaction, which moves the position as well. After
 a restart the reader begins a segment's length before its position: it verifies those records and takes none of them.
-A partition without room for exceptions, or whose records break this code, stands still; the others go on.
+A partition without room for exceptions, or whose records break this code, stops; the others go on.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from shared.runtime.watch.telemetry import span, traceparents
 
 #: A batch that takes longer hangs.
 BATCH_PATIENCE_S: Final = 90.0
-#: The pause between two looks at the topics: which there are, and where they end.
+#: The pause between two queries for the topics and their ends.
 LOOK_S: Final = 2.0
 #: The time for which a batch is tried while the database does not answer. Then the other partitions go on.
 COMMIT_PATIENCE_S: Final = 5.0
@@ -242,7 +242,7 @@ class InboxReader:
             await asyncio.wait(ends)
 
     async def _look(self, client: AIOKafkaClient, found: _Found) -> None:
-        """Return when there are other topics, when one was made again, or when one ends before its position."""
+        """Return when there are other topics, when one was recreated, or when one ends before its position."""
         known = {topic: (each.topic_id, each.partitions) for topic, each in found.items()}
         while True:
             await asyncio.sleep(LOOK_S)
@@ -253,7 +253,7 @@ class InboxReader:
             if any(bounds[where].end < each.next_offset for where, each in self._partitions.items()):
                 return
 
-    # -- what was read ----------------------------------------------------------------------------------------
+    # -- records read -----------------------------------------------------------------------------------------
 
     async def _handle(self, records: Sequence[Record]) -> None:
         self._is_dated_by_sender = self._is_dated_by_sender or any(record.time_stated for record in records)
@@ -269,7 +269,7 @@ class InboxReader:
                 ):
                     await self._take_all(records)
         except Exception as error:
-            # Our own defect: the partition stands still until it is mended.
+            # Our own defect: the partition stops until a release fixes it.
             _report(error, count=len(records))
             self._is_changed.set()
             await asyncio.sleep(RETRY_S)
@@ -292,7 +292,7 @@ class InboxReader:
             raise errors[0]
 
     async def _take(self, partition: _Partition, records: Sequence[ArrivedRecord]) -> None:
-        """Take records behind those that are held. What is not taken is held, and its partition is paused."""
+        """Take records behind those that are held. Records that are not taken are held, and the partition is paused."""
         rest = [*partition.held, *records]
         was_held = bool(partition.held)
         while rest:
@@ -343,7 +343,7 @@ class InboxReader:
             back_off_s = min(back_off_s * 2, 2.0)
 
     async def _try_held(self) -> None:
-        """Try again, for ever, what was not taken."""
+        """Retry the records that were not taken, without a limit."""
         while True:
             await asyncio.sleep(ROOM_S)
             async with self._taking:

@@ -36,10 +36,10 @@ from shared.runtime.watch.telemetry import current_traceparent, message_tracepar
 #: Notices do not name their referral, and several of one transaction may be of the same: they count as one origin.
 _NOTICES: Final = UUID(int=0)
 
-#: Seals the messages of large transactions: none of them waits for a thread behind other work.
+#: Seals the messages of large transactions, in a thread that does no other work.
 _SEALING: Final = ThreadPoolExecutor(1, thread_name_prefix="sealing")
 
-#: What a transaction gathers for the last step.
+#: The entries that a transaction gathers for its last step: drafts and erasures.
 Gathered = message.Draft | Forgotten
 
 
@@ -70,7 +70,7 @@ def draft_of(draft: message.Draft, instance: str) -> Draft:
 
 
 async def move_gathered(scope: Scope, driver: asyncpg.Connection) -> None:
-    """Move what the transaction has gathered into its scope, so that one `finish` places all messages.
+    """Move the transaction's gathered entries into its scope, so that one `finish` places all messages.
 
     Erasures end the exceptions of their tracks. Entries of the journal stay for the last step.
     """
@@ -100,7 +100,7 @@ class StreamSending:
         self._clock = clock
 
     async def __call__(self, driver: asyncpg.Connection, gathered: Sequence[object]) -> None:
-        """Place what was gathered. `gathered` may be a part of what the driver has; the rest is not touched."""
+        """Place the messages in `gathered`. It may be a part of the driver's entries; the rest is not touched."""
         session, now = Session(driver), self._clock.now()
         scope = Scope(
             self._instance,
@@ -121,7 +121,7 @@ class StreamSending:
 
 
 class _NoInbound:
-    """A transaction that only sends applies and hears nothing."""
+    """A transaction that only sends: it applies no messages and gets no outcomes."""
 
     async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
         raise Defect("no_inbound")

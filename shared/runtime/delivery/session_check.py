@@ -1,7 +1,7 @@
 """The comparison of the own topics with the database, at each database session, before anything is accepted.
 
 A restored database has given fewer numbers than its topics show. Then the streams begin a new incarnation. If Kafka
-does not answer within `READ_S_MAX`, the instance goes on: the first acknowledgement of each peer shows the same.
+does not answer within `READ_S_MAX`, the instance continues: the first acknowledgement of each peer shows the same.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ _DAY_MS: Final = 24 * 60 * 60 * 1000
 _DAYS_MAX: Final = (date.max - _EPOCH).days
 _LAST_ID: Final = uuid_of((1 << 128) - 1)
 
-#: Rows of one side, each with the flags of the row that tells whether its subject is withdrawn or erased. `OFFSET 0`
+#: Rows of one side, each with the flags of the row that says whether its subject is withdrawn or erased. `OFFSET 0`
 #: has each row looked up: without statistics, the planner would join the whole side.
 _WITH_FLAGS: Final = """
 SELECT t.*, coalesce(f.is_withdrawn, false) AS other_withdrawn, coalesce(f.is_erased, false) AS other_erased
@@ -79,7 +79,7 @@ class FeatureTracks(Protocol):
         ...
 
     async def mark_untold(self, items: Sequence[TrackItem], peer: str) -> None:
-        """Note that the peer lacks the withdrawal of these own subjects: it is told again."""
+        """Note that the peer lacks the withdrawal of these own subjects: it is sent again."""
         ...
 
     async def taken_back_there(self, items: Sequence[TrackItem], peer: str) -> None:
@@ -161,7 +161,7 @@ class PartySubjects:
         rows = await self._driver.fetch(_OF_SUBJECTS, peer, of, _flags_of(of), list(subjects))
         return {each.row.subject: self._own(each) for each in self._read(rows)}
 
-    # Sending: the features' own loops send what is marked.
+    # Sending: the features' own loops send marked subjects.
     async def send_state(self, subject: UUID) -> None:
         """Have the features issue an own subject again where it is placed."""
         for row in await self._find_own(subject):
@@ -171,7 +171,7 @@ class PartySubjects:
                 await self._features.mark_missing([(row.item, row.other)], row.peer)
 
     async def send_withdrawal(self, subject: UUID, peer: str) -> None:
-        """Have the features tell the peer once more that an own subject is withdrawn."""
+        """Have the features send the peer the withdrawal of an own subject once more."""
         row = await self._load_own_row(subject, peer)
         if row is not None:
             await self._features.mark_untold([(row.item, row.other)], peer)
@@ -191,7 +191,7 @@ class PartySubjects:
             await self._features.taken_back_there([(row.item, row.other)], peer)
 
     async def decide_again(self, subject: UUID) -> None:
-        """The features decide again when they hear the outcome (`Handler.settled`)."""
+        """The features decide again when they get the outcome (`Handler.settled`)."""
 
     # Notes.
     async def note_sent(self, subjects: Collection[UUID], peer: str) -> None:
@@ -310,7 +310,7 @@ def _own_side(side: Side) -> TrackSide:
 
 
 def _flags_of(side: TrackSide) -> TrackSide:
-    """Return the side whose row tells whether the subject of these rows is withdrawn or erased."""
+    """Return the side whose row states whether the subject of these rows is withdrawn or erased."""
     return {TrackSide.ANSWERS: TrackSide.OWN, TrackSide.GIVEN: TrackSide.HELD}.get(side, side)
 
 

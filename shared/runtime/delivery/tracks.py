@@ -1,4 +1,4 @@
-"""Tracks in PostgreSQL: what each side holds of a subject, and the content of the edges that are held here."""
+"""Tracks in PostgreSQL: each side's acts on a subject, and the content of edges that are held here."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ async def load_tracks(driver: asyncpg.Connection, keys: Collection[TrackKey]) ->
 
 
 async def forget_acts(driver: asyncpg.Connection, acts: Mapping[TrackKey, Collection[UUID]]) -> None:
-    """Take acts out of tracks: the peer has refused them."""
+    """Remove acts from tracks because the peer has refused them."""
     rows = [_Act(*key, act) for key, of in sorted(acts.items(), key=lambda each: each[0]) for act in of]
     if rows:
         await driver.execute(*_FORGET.bind(acts=_ACT.rows(rows)))
@@ -205,7 +205,7 @@ async def hold_edges(driver: asyncpg.Connection, edges: Collection[HeldEdge]) ->
 
 
 def list_sent(drafts: Iterable[Draft]) -> list[TrackChange]:
-    """Return what own drafts change on own tracks. Facts change nothing."""
+    """Return the changes that own drafts make to own tracks. Facts change nothing."""
     changes: dict[TrackKey, TrackChange] = {}
     for draft in drafts:
         role, item = role_of(draft.message), UUID(draft.subject)

@@ -1,4 +1,4 @@
-"""The door of a service for messages: what a handler gets, and what it is told of its own messages."""
+"""A service's interface for messages: a handler's input, and the outcomes of its own messages."""
 
 from __future__ import annotations
 

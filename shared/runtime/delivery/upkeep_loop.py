@@ -1,6 +1,6 @@
-"""The upkeep of an instance's streams, beside its relay: new peers, due work of each pair, exceptions, and days.
+"""The upkeep of an instance's streams: new peers, due work of each pair, exceptions, and days.
 
-at the start of the process   each peer is probed until it answers, and told what this release reads
+at the start of the process   each peer is probed until it answers, and gets this release's versions
 every 5 s                     resync answers, purge, messages of a former incarnation, limits
 with a new document           another attempt at messages that waited
 nightly                       a probe and a resync of each pair; partitions for the days to come
@@ -55,7 +55,7 @@ class UpkeepLoop:
         clock: Clock,
         wake: Callable[[], None],
     ) -> None:
-        """`announcement`: the message that tells a peer what this release reads. `law_state` changes with documents.
+        """`announcement`: the message with the versions that this release reads. `law_state` changes with documents.
 
         `peers`, `announcement` and `law_state` raise `Unavailable` before there is law.
         """
@@ -72,7 +72,7 @@ class UpkeepLoop:
         self._checked: dict[str, date] = {}
 
     async def run(self) -> None:
-        """Work until cancelled. A failed step is reported and made again at the next turn."""
+        """Work until cancelled. A failed step is reported and repeated at the next turn."""
         while True:
             await self.turn()
             await asyncio.sleep(TEND_S)
@@ -83,7 +83,7 @@ class UpkeepLoop:
             await _report(step())
 
     async def start_peers(self) -> None:
-        """Probe each peer that this process has not started with, and tell it what this release reads."""
+        """Probe each peer that this process has not probed yet, and send it this release's versions."""
         for peer in self._peers():
             if peer not in self._started and await _report(self._start_peer(peer), peer):
                 self._started.add(peer)
@@ -156,7 +156,7 @@ class UpkeepLoop:
             await check_pair(scope, peer)
 
     async def make_days(self) -> None:
-        """Make the partitions of the days to come, and drop those whose messages are all acknowledged."""
+        """Create the partitions of the next days, and drop those whose messages are all acknowledged."""
         today = self._clock.now().date()
         if self._days_made == today:
             return
@@ -179,7 +179,7 @@ async def _report(step: Awaitable[None], peer: str = "") -> bool:
     except CausewayError as error:
         log("upkeep_waits", code=error.code, peer=peer)
         return False
-    except Exception as error:  # the other peers and steps go on
+    except Exception as error:  # the other peers and steps are not affected
         log("upkeep_waits", code="upkeep_defect", peer=peer, error=type(error).__name__)
         return False
     return True
