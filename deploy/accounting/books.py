@@ -1,4 +1,4 @@
-"""The books of a site, compared: each side as its accountant reads it, by identity, in bounded memory."""
+"""The comparison of a site's databases as their accountants read them, by identity, in bounded memory."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ASKED_AT_ONCE = 1000
 
 @dataclass(slots=True)
 class Findings:
-    """The result of one reading of the books, and what may be sealed of it."""
+    """The result of one reading of all databases, and the part of it that may be sealed."""
 
     result: Reconciliation
     sealed: Sealed
@@ -46,7 +46,7 @@ class Findings:
 
 @dataclass(slots=True)
 class Books:
-    """All books of a site, each open in a snapshot of its own; `sealed` need not be read again.
+    """All databases of a site, each open in its own snapshot; the part in `sealed` need not be read again.
 
     `before`: the seals that a reading of everything compares with. `over`: messages from this day on are not sealed.
     """
@@ -124,7 +124,7 @@ class Books:
         return account
 
     async def _note_unread(self, account: Referrals) -> None:
-        """What was stated of filings to an audit that could not read it: it was told, all the same."""
+        """Count the statements on filings that audit could not read: their origins did state them."""
         decided: dict[str, list[UUID]] = {}
         for row in await self._unread_filings():
             if row["refused"]:
@@ -193,11 +193,11 @@ class Books:
 
 
 async def read_books(endpoints: Endpoints, sealed: Sealed, *, before: Sealed | None = None) -> Findings:
-    """Compare everything that is not sealed. Messages on their way may be in one book and not yet in another.
+    """Compare everything that is not sealed. A message in transit may be in only one of two databases.
 
-    `before`: seals that must still hold. Raises `Refused`, before any book is read, if the site lacks an instance of
-    the directory or knows it as another kind: books that nobody read add up too. An instance that only the site has is
-    read with the others.
+    `before`: seals that must still hold. Raises `Refused`, before any database is read, if the site lacks an instance
+    of the directory or knows it as another kind: the counts would match without that instance. An instance that only
+    the site has is read with the others.
     """
     async with AsyncExitStack() as stack:
         kinds = _kinds(endpoints)
@@ -229,7 +229,7 @@ async def read_books(endpoints: Endpoints, sealed: Sealed, *, before: Sealed | N
 def _to_seal(
     sealed: Sealed, account: Streams, carried: Edges, *, until: date, log: Mapping[str, tuple[str, int]]
 ) -> Sealed:
-    """Return what the next reading need not read if nothing differs."""
+    """Return the part that the next reading may skip if nothing differs."""
     streams, log = dict(account.seals()), dict(log)
     if sealed.until is not None and until <= sealed.until:
         return Sealed(sealed.until, streams, sealed.edges, log)
@@ -242,7 +242,7 @@ async def _carried(book: Book, query: str, *arguments: object, name: str) -> Asy
 
 
 def said(row: Mapping[str, object]) -> str:
-    """What a row of `views.SAID` says, for a person."""
+    """Return a row of `views.SAID` as text for a person."""
     place = f"{row['topic']}/{row['partition']}/{row['offset']}"
     if row["kind"] == "not_entitled":
         return f"{place}: {row['sender']} had no right to say {row['type']}"
@@ -250,19 +250,19 @@ def said(row: Mapping[str, object]) -> str:
 
 
 def unread(row: Mapping[str, object]) -> str:
-    """What a row of `views.UNREAD` says, for a person."""
+    """Return a row of `views.UNREAD` as text for a person."""
     place = f"{row['topic']}/{row['partition']}/{row['first']} to {row['last']}"
     return f"{place}: {row['count']} of {row['type']} that audit could not read ({row['problem']})"
 
 
 def counted(row: Mapping[str, object]) -> str:
-    """What a row of `views.NOBODYS` says, for a person."""
+    """Return a row of `views.NOBODYS` as text for a person."""
     place = f"{row['topic']}/{row['partition']}/{row['first']} to {row['last']}"
     return f"{place}: {row['count']} that nobody has proven to have written ({row['reason']})"
 
 
 def _kinds(endpoints: Endpoints) -> dict[str, str]:
-    """The kind of every instance whose books count, by its name."""
+    """Return the kind of every instance that is compared, by its name."""
     directory = read_directory(document_in_force(endpoints.state or Path(), "directory"))
     known = {instance: kind_serving(party) for instance, party in directory.kinds().items()}
     for instance, kind in known.items():

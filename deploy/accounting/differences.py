@@ -1,4 +1,4 @@
-"""What a reconciliation finds: differences with their coordinates, the terms of the equations, and notes."""
+"""The findings of a reconciliation: differences with coordinates, terms of the equations, and notes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final, NamedTuple, Self
 
-#: So many differences are listed: where everything differs, more help nobody, and memory is bounded.
+#: Differences that are listed. If everything differs, more of them are no help, and memory is bounded.
 FOUND_MAX: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Difference:
-    """One thing that does not add up: which equation, what is wrong, and where to look.
+    """One difference: the equation, the fault, and its coordinates.
 
-    `parties` are whose it is, as far as that is known: the two of a pair, or an origin.
+    `parties`: the two parties of the pair, or the origin, as far as they are known.
     """
 
     equation: str
@@ -25,7 +25,7 @@ class Difference:
 
 
 class Found:
-    """Differences as they are found, each once. Of more than `most` nobody learns more: the rest is counted."""
+    """Differences as they are found, each once. At most `most` are listed; the rest is only counted."""
 
     def __init__(self, most: int = FOUND_MAX) -> None:
         self._most = most

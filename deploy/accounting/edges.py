@@ -1,6 +1,8 @@
-"""Equation (III): each edge of a routed referral has its message, and its origin told audit of it. Pure.
+"""Equation (III): each edge of a routed referral has a message, and its origin stated it to audit.
 
 edges = messages + waiting + dropped
+
+All functions are pure.
 """
 
 from __future__ import annotations
@@ -54,16 +56,16 @@ class Edges:
     """The account of all edges, fed with the rows of one message after the other."""
 
     sides: Sides
-    #: Of edges with a message, by its day; of those without one, as they are now: no day of theirs is ever sealed.
+    #: Edges with a message, by the day of the message. Edges without one are counted as they are now and never sealed.
     terms: dict[date, Counter[str]] = field(default_factory=dict)
     unsent: Counter[str] = field(default_factory=Counter)
     #: The lowest id of a message that audit has not read yet: no day from there on is sealed.
     oldest_unread: UUID | None = None
-    #: Emitted edges of which it is still to be asked whether audit was told: who filed each, and its message.
+    #: Emitted edges that are not yet compared with audit: the party that filed each, and its message.
     untold: dict[UUID, tuple[str, UUID]] = field(default_factory=dict)
 
     def add(self, rows: Sequence[Carrier]) -> Iterator[Difference]:
-        """Take everything that any book has of one message."""
+        """Take all rows of all databases about one message."""
         edges = [row for row in rows if row.book == EDGE]
         sent = any(row.book == MESSAGE for row in rows)
         terms = self.terms.setdefault(day_of(rows[0].message_id), Counter())
@@ -95,7 +97,7 @@ class Edges:
         return taken is not None and edge.number is not None and edge.number <= taken.through
 
     def _is_unread(self, edge: Carrier) -> bool:
-        """Return whether the edge's message was sent and audit has not come to its number yet."""
+        """Return whether the edge's message was sent and audit has not read up to its number yet."""
         stream, number = edge.stream, edge.number
         sent = self.sides.sent.get(stream) if stream is not None else None
         if stream is None or number is None or sent is None or number > sent.last:
@@ -117,7 +119,7 @@ class Edges:
             self.unsent["retired"] += count
 
     def told(self, links: Mapping[UUID, set[str]]) -> Iterator[Difference]:
-        """Compare with what audit was told, by edge: another's word does not say that its own origin has told it."""
+        """Compare with the statements to audit, by edge. Only a statement of the edge's own origin counts."""
         for edge_id, (party, message_id) in self.untold.items():
             if party not in links.get(edge_id, set()):
                 yield Difference("III", "an edge that audit was not told of", str(message_id), _of(party))

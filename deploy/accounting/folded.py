@@ -12,9 +12,9 @@ from services.audit.domain.entries import Entry
 
 
 class FoldedDay(NamedTuple):
-    """What audit counts of a day in a topic's life: from which offset on, how many, what their digests add up to.
+    """Audit's counts for one day of a topic: first offset, number of records, and sum of digests.
 
-    Under whatever reason: a key that was revoked since makes another of it.
+    The counts are over all reasons, because a key that was revoked since changes a record's reason.
     """
 
     first: int
@@ -24,7 +24,7 @@ class FoldedDay(NamedTuple):
 
 @dataclass(slots=True)
 class Folded:
-    """Fed with what is counted of one topic as Kafka has it, in order; `kept` is what audit says of it, by day.
+    """Compares the counted records of one topic, fed in order, with audit's counts by day in `kept`.
 
     `read_to` is the offset up to which, not included, audit has read: all before it is counted.
     """
@@ -34,7 +34,7 @@ class Folded:
     _found: dict[date, tuple[int, int]] = field(default_factory=dict)
 
     def add(self, record: Entry) -> bool:
-        """Whether audit has read so far. What has come since is not asked of it."""
+        """Count a record; return False if audit has not read up to it. Later records are not compared."""
         if record.offset >= self.read_to:
             return False
         day = record.broker_time.astimezone(UTC).date()
@@ -43,7 +43,7 @@ class Folded:
         return True
 
     def differences(self, topic: str, *, first: int) -> Iterator[Difference]:
-        """The days of which all was read, from offset `first` on, and that add up to something else."""
+        """Yield the days with other sums, if all records of the day, from offset `first` on, were read."""
         for day in sorted(self.kept.keys() | self._found.keys()):
             kept = self.kept.get(day, FoldedDay(first, 0, 0))
             if kept.first >= first and self._found.get(day, (0, 0)) != (kept.records, kept.digests):

@@ -1,4 +1,4 @@
-"""Handing a reconciliation to audit, which shows of it to each auditor what is in their scope."""
+"""Delivery of a reconciliation to audit. Audit shows each auditor the part in their scope."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KEEP = "INSERT INTO reconciliation (told) VALUES ($1::jsonb)"
 
 
 async def keep(endpoints: Endpoints, found: Reconciliation, *, at: datetime) -> None:
-    """Add it to what every audit of the site has been told. Raises `Unavailable`."""
+    """Store the reconciliation at every audit instance of the site. Raises `Unavailable`."""
     text = accounts_of(found, exercises(endpoints.state or Path()), at=at).spelt().decode()
     for name in endpoints.databases:
         if endpoints.kind(name) == AUDIT:
@@ -39,14 +39,17 @@ async def keep(endpoints: Endpoints, found: Reconciliation, *, at: datetime) -> 
 
 
 def exercises(state: Path) -> Mapping[str, bool]:
-    """Of each party of the directory in force, whether all it does is exercise."""
+    """Return for each party of the directory in force whether all its traffic is exercise."""
     directory = read_directory(document_in_force(state, "directory"))
     parties = (directory.party(each["id"]) for each in directory.document["parties"])
     return {each.id: each.status == PartyStatus.SANDBOX for each in parties if each is not None}
 
 
 def accounts_of(found: Reconciliation, worlds: Mapping[str, bool], *, at: datetime) -> Accounts:
-    """The accounts by whose they are; `worlds` says of whom all is exercise. Who is not there any more is live."""
+    """Return the accounts by party.
+
+    `worlds`: whether all traffic of a party is exercise. A party that has left the directory counts as live.
+    """
     return Accounts(
         compared_at=at,
         sealed_until=found.sealed_until,

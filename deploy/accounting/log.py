@@ -39,12 +39,12 @@ from shared.runtime.kafka.bounds import Bounds, Coordinate
 from shared.runtime.kafka.documents import read_document
 from shared.runtime.kafka.reader import LogReader
 
-#: What an entry says of its record, whoever reads it and whenever.
+#: Columns of an entry that are the same for every reader at any time.
 _CLAIMS: Final = ("digest", "message_id", "type", "subject", "sender", "recipient", "exercise")
-#: What it says if the proof of the record holds: that proof, and what the record states.
+#: Columns of an entry whose record's proof holds: that proof, and the record's statements.
 _PROOF: Final = ("key_id", "signature", "tree_size", "leaf_position", "path", "salt")
 _STATED: Final = ("kind", "edge_id", "commitment", "detail")
-#: What only audit's key can tell.
+#: Columns that only audit's key can open.
 _SEALED: Final = frozenset({"kind", "detail"})
 _OWN: Final = frozenset({"loss", "conflict"})
 #: A record whose key was revoked since, or whose segment began before the first record that Kafka has.
@@ -137,7 +137,7 @@ class LogCheck:
         numbered = list(_numbered(batch))
         entries = await self._entries(numbered)
         own: list[Observed] = []
-        #: Messages of a later release than audit's: what they state has led to nothing there.
+        #: Messages of a later release than audit's: their statements had no effect there.
         unread: list[Observed] = []
         for each in numbered:
             row = entries.get((each.stream, each.number))
@@ -299,7 +299,10 @@ def _changed(made: Entry, row: _Row, *, opened: bool) -> list[str]:
 
 
 def _otherwise(made: Entry, row: _Row, *, opened: bool) -> list[str]:
-    """Name what it says otherwise of the record's statement. A release that could not read that says less of it."""
+    """Return the columns that differ from the record's statement.
+
+    A release that could not read the statement has fewer values in its columns.
+    """
     ours, theirs = _said(made._asdict()), _said(row)
     if row["problem"] in UNREAD:
         return [name for name in _STATED if not _is_of(theirs[name], ours[name])]
@@ -326,7 +329,7 @@ def _json(value: object) -> object:
 
 
 async def reading_of(book: Book, keys: Sequence[OpeningKey]) -> Reading:
-    """How audit reads: by the documents that it has, with these of its keys."""
+    """Return the context in which audit reads: its documents, and these of its keys."""
     shelf = DocumentShelf()
     for row in await book.fetch(views.DOCUMENTS):
         activated, body = read_document(row["body"])
@@ -344,5 +347,5 @@ def opening_keys(state: Path | None) -> list[OpeningKey]:
         try:
             keys.append(OpeningKey.load(file.read_text(encoding="ascii")))
         except (Refused, ValueError, OSError):
-            continue  # a signing key, or one that is not ours to read
+            continue  # a signing key, or a file that this user may not read
     return keys

@@ -1,4 +1,4 @@
-"""Equation (I): every submission was refused or accepted, and audit was told so. Pure.
+"""Equation (I): every submission was refused or accepted, and was stated to audit. Pure.
 
 submitted = refused + accepted;  accepted = routed + unroutable + orphaned + unknown_code
 """
@@ -18,14 +18,14 @@ TERMS: Final = ("submitted", "refused", "accepted", *(each.value for each in Dis
 
 @dataclass(slots=True)
 class Referrals:
-    """Counts by party: what each origin counted and keeps, and what it stated to audit."""
+    """Counts by party: each origin's counters and stored referrals, and its statements to audit."""
 
     intake: Counter[tuple[str, str]] = field(default_factory=Counter)
     kept: Counter[tuple[str, str]] = field(default_factory=Counter)
     decided: Counter[tuple[str, str]] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
-    #: What was stated to audit and it could not read: decisions, by the party whose referral each is about; refusals,
-    #: by the instance that states them, and which instance counts each party's.
+    #: Statements that audit could not read: decisions by the party of their referral, then refusals by the instance
+    #: that states them. Last, the instance that counts the refusals of each party.
     unread: Counter[tuple[str, str]] = field(default_factory=Counter)
     unread_refusals: Counter[str] = field(default_factory=Counter)
     counted_by: dict[str, str] = field(default_factory=dict)
@@ -46,7 +46,10 @@ class Referrals:
             yield Difference("I", "refusals counted by the origin are not those stated to audit", party, (party,))
 
     def _refused_otherwise(self) -> set[str]:
-        """Whose refusals were not stated, but where an instance has stated as many that audit could not read."""
+        """Return the parties whose refusals differ from those stated to audit.
+
+        Lacking refusals are no difference if the instance stated as many that audit could not read.
+        """
         parties = {party for party, _ in (*self.intake, *self.decided)}
         lacking = {party: self.intake[party, "refused"] - self.refused[party] for party in parties}
         by_instance = Counter[str]()

@@ -1,7 +1,7 @@
-"""What was compared without a difference is sealed, and read again only with `--all`.
+"""The sealed part: accounts that were compared without a difference, read again only with `--all`.
 
 Of a stream: the number up to which all messages have their last fate, the chain there, and the fates. Of edges: the
-days whose messages audit has read and whose streams are settled. The file lies beside the site's own
+days whose messages audit has read and whose streams are settled. The file lies next to the site's own
 (`accounts.json`). A person who can write it can hide a change of the sealed part until `--all` reads everything again.
 """
 
@@ -67,7 +67,7 @@ def id_at(day: date) -> UUID:
 
 
 def sealable(now: datetime, *oldest: UUID | None) -> date:
-    """Return the day up to which, not included, edges can be sealed. `oldest`: messages of which more will be said."""
+    """Return the day before which edges can be sealed. `oldest`: messages that are not final."""
     return min(((now - timedelta(days=1)).date(), *(day_of(each) for each in oldest if each is not None)))
 
 

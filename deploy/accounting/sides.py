@@ -1,4 +1,4 @@
-"""What writers, recipients and audit state of all streams, read from their accounts (`deploy.accounting.streams`)."""
+"""The accounts of writers, recipients and audit on all streams (`deploy.accounting.streams`)."""
 
 from __future__ import annotations
 

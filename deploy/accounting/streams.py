@@ -22,7 +22,7 @@ from shared.messaging.streams import Lane, begin_chain, extend_chain
 NUMBERED, IN_FLIGHT = "numbered", "in_flight"
 TERMS: Final = (NUMBERED, *(each.value for each in OutcomeKind), IN_FLIGHT)
 _APPLIED: Final = OutcomeKind.APPLIED.value
-#: Fates that the recipient reports to audit, and nobody else keeps.
+#: Fates that the recipient reports to audit. No other database keeps them.
 _REPORTED: Final = frozenset({OutcomeKind.REFUSED.value, OutcomeKind.MOVED.value})
 
 
@@ -51,7 +51,7 @@ class Sent(NamedTuple):
 
 
 class End(NamedTuple):
-    """The last number that a reader took, and the chain there. None: its writer's word, as the reader is gone."""
+    """The last number that a reader took, and the chain there. None: stated by its writer, as the reader is gone."""
 
     through: int
     chain: bytes | None
@@ -97,7 +97,7 @@ class SealedStream:
 
 @dataclass(slots=True)
 class Sides:
-    """What the writers, the recipients and audit state of all streams.
+    """The statements of the writers, the recipients and audit on all streams.
 
     `held` and `told_open` are by writer, addressee and message id: exceptions at the recipient, and the writer's view
     of them. `read`: the last number that audit took. `reported`: pairs whose recipient's outcomes audit has read to the
@@ -138,7 +138,7 @@ class StreamCheck:
         """
         begun = sealed or SealedStream(0, begin_chain(stream.incarnation))
         self.stream = stream
-        #: What need not be read again if nothing differs; it grows up to the first message that is not settled.
+        #: The part to skip later if nothing differs; it grows up to the first message that is not settled.
         self.seal = SealedStream(begun.number, begun.chain, Counter(begun.fates))
         self.fates = Counter(begun.fates)
         self._is_sealing = True
@@ -304,7 +304,7 @@ class Streams:
         return min((check.oldest for check in self.checks if check.oldest is not None), default=None)
 
     def seals(self) -> Mapping[Stream, SealedStream]:
-        """Return what need not be read again if nothing differs."""
+        """Return the parts that need not be read again if nothing differs."""
         return {check.stream: check.seal for check in self.checks if check.seal.number}
 
 

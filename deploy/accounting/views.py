@@ -16,7 +16,7 @@ UNION ALL SELECT writer, addressee, incarnation, lane, taken, chain FROM closed_
 """
 HELD: Final = "SELECT writer, incarnation, lane, number, message_id, outcome FROM exception_account"
 TOLD_OPEN: Final = "SELECT peer, message_id, outcome FROM outcome_account"
-#: The streams that audit's log names: one look at the index for each.
+#: The streams that audit's log names: one index look-up for each.
 AUDITED_STREAMS: Final = """
 WITH RECURSIVE stream AS (
     (SELECT writer, addressee, incarnation, lane FROM entry WHERE number IS NOT NULL ORDER BY 1, 2, 3, 4 LIMIT 1)
@@ -62,7 +62,7 @@ SELECT DISTINCT message_id, type, NULL::text AS state, edge_id, NULL::text AS pa
 FROM entry WHERE type = ANY ($2) AND verified AND kind <> 'not_entitled' AND message_id >= $1 ORDER BY message_id
 """
 LINKS: Final = "SELECT edge_id, origin FROM link WHERE edge_id = ANY ($1)"
-#: Decisions that do not follow from their facts, and messages that commit to another edge than audit was told of.
+#: Decisions that do not follow from their facts, and messages that commit to another edge than the one stated to audit.
 UNDERIVED: Final = """
 SELECT topic, partition, "offset" FROM entry
 WHERE problem = 'decision_not_derived' AND kind = 'decision' AND message_id >= $1
@@ -92,7 +92,7 @@ SELECT topic, partition, type, problem, count(*) AS count, min("offset") AS firs
 WHERE problem IN ('code_unknown', 'engine_unknown', 'type_unknown', 'version_unknown')
 GROUP BY topic, topic_id, partition, type, problem ORDER BY 1, 2, 3, 4 LIMIT 1000
 """
-#: Records that nobody has proven to have written. Notes, no differences.
+#: Records without a proven writer. Notes, no differences.
 NOBODYS: Final = """
 SELECT topic, partition, reason, sum(count)::bigint AS count, min(first_offset) AS first, max(last_offset) AS last
 FROM folded_record GROUP BY topic, topic_id, partition, reason ORDER BY 1, 2, 3 LIMIT 1000

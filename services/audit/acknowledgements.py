@@ -21,9 +21,9 @@ from shared.messaging.streams import Lane, Pair
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import Fields, log
 
-#: The pause between two looks for acknowledgements that are due.
+#: The pause between two queries for acknowledgements that are due.
 POLL_S: Final = 1.0
-#: Without a turn for so long no writer is acknowledged, and each keeps all that it sends.
+#: Without a turn for this time no writer is acknowledged, and each keeps all messages that it sends.
 TURN_S_MAX: Final = 60.0
 
 
@@ -48,7 +48,7 @@ class AckWriter:
         self._key = key
         self._clock = clock
         self._untold: set[str] = set()
-        #: The last time at which all pairs were gone through; None: this process gives none.
+        #: The last time at which all pairs were checked; None: this process gives no acknowledgements.
         self._last_turn: datetime | None = None
 
     async def run(self) -> None:
@@ -65,16 +65,16 @@ class AckWriter:
             await self._log.close()
 
     async def check(self) -> Check:
-        """Ready also if a writer cannot be told: it keeps what it sent. Not ready if no writer is told any more."""
+        """Not ready if the turns stop. An unreachable writer is no failure: it keeps its sent messages."""
         age_s = None if self._last_turn is None else (self._clock.now() - self._last_turn).total_seconds()
         if age_s is not None and age_s > TURN_S_MAX:
             return Check("acks", False, "acks_stand_still", age_s)
         return Check("acks", True, "acks_untold" if self._untold else "")
 
     async def give_due(self) -> None:
-        """Give every acknowledgement that is due, once. A writer that cannot be told keeps no other waiting.
+        """Give every acknowledgement that is due, once. An unreachable writer does not delay the others.
 
-        Raises `Unavailable` if the database is unavailable, and a defect if it keeps every writer from being told.
+        Raises `Unavailable` if the database is unavailable, and a defect if it prevents all acknowledgements.
         """
         now = self._clock.now()
         by_writer: dict[str, list[Pair]] = {}
@@ -102,7 +102,7 @@ class AckWriter:
             self._untold.discard(writer)
         except Unavailable as error:
             self._not_told(writer, topic=writer, code=error.code)
-        except Exception as error:  # whatever is wrong with one writer's streams, the others are acknowledged
+        except Exception as error:  # a fault in one writer's streams does not stop the others
             self._not_told(writer, topic=writer, code="acks_defect", error=type(error).__name__)
             return error
         return None

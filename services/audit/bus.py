@@ -1,8 +1,8 @@
-"""The Kafka door: reads both partitions of every topic, outside any group, and keeps every message.
+"""Audit's Kafka reader: it stores every message of both partitions of every topic.
 
-Positions are those of the streams (`receive_state`). Each partition is read by itself. What happens to one, that it is
-not there, not ours to read, made again, or without records that audit has not read, is said of that one; the others
-are read on.
+It uses no consumer group: positions are those of the streams (`receive_state`). Each partition is read by itself. A
+partition may be missing, forbidden or recreated, or may have lost records that audit has not read. Its own state then
+says so, and the others are read on.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ from shared.runtime.watch.logs import log
 from shared.runtime.watch.metrics import AUDIT_PARTITIONS
 from shared.runtime.watch.telemetry import span, traceparents
 
-#: A reader that did not look for records for so long is not reading.
+#: A reader that has not polled for records for this time is not reading.
 LOOK_S_MAX: Final = 5.0
-#: How often the reader asks which topics there are, and who leads them: a new one is read within twice that.
+#: The interval of queries for the topics and their leaders: a new topic is read within twice that.
 TOPICS_S: Final = 4.0
-#: So long it waits for records at a time.
+#: The longest wait for records in one poll.
 WAIT_S_MAX: Final = 2.0
-#: After a batch of fewer than so many records the next is taken that much later, seconds: nobody waits for it, and each
-#: has its price, here, at the database and at the broker.
+#: After a batch of fewer than `GATHERED_RECORDS` records, the next one is read `GATHER_S` seconds later. No person
+#: waits for it, and each batch has a cost here, at the database and at the broker.
 GATHERED_RECORDS: Final = 300
 GATHER_S: Final = 0.2
-#: After a partition was left because its log had changed, it is looked at again that soon.
+#: The pause before a partition is read again that was left because its log had changed.
 AGAIN_S: Final = 0.2
 BACK_OFF_S: Final = 0.5
 _LOST: Final = frozenset({PartitionStatus.GAP, PartitionStatus.TRUNCATED})
 
 
 class AuditDoor:
-    """Keeps what is in any inbox, also in topics that are made meanwhile, and acknowledges it to its writers."""
+    """Stores the messages of all inboxes, new topics included, and acknowledges them to their writers."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class AuditDoor:
     async def run(self) -> None:
         """Keep records until cancelled; outages are waited out.
 
-        One process reads; any other stands by and takes over when the first has gone, or renews its lease no more.
+        One process reads. Another one takes over when the first has ended, or no longer renews its lease.
         """
         while True:
             try:
@@ -94,13 +94,13 @@ class AuditDoor:
             await asyncio.sleep(BACK_OFF_S)
 
     async def check(self) -> Check:
-        """Ready: the reader is connected and looked for news in the last seconds, or another process is the reader."""
+        """Ready: the reader is connected and polled in the last seconds, or another process is the reader."""
         if self._standing_by:
             return Check("reader", True, "standing_by")
         looked = self._last_look
         if looked is None or (self._clock.now() - looked).total_seconds() > LOOK_S_MAX:
             return Check("reader", False, "not_reading")
-        # Each is the operator's to see, and no reason to stop the others.
+        # The operator sees each of them. None is a reason to stop the others.
         states = set(self._states.values())
         if states & _LOST:
             return Check("reader", True, "records_lost")
@@ -121,7 +121,7 @@ class AuditDoor:
             await self._lease.release()
 
     async def _follow(self) -> None:
-        # Judged by no directory, what is read would stand there as unverified for ever: wait for one.
+        # Without a directory, all records would be stored as unverified for good: wait for one.
         self._directory()
         noted = await self._partitions.noted()
         self._states = {Coordinate(*place): state for place, state in noted.items()}
@@ -148,12 +148,12 @@ class AuditDoor:
                         await asyncio.sleep(GATHER_S)
 
     async def _look(self, work: _Work) -> None:
-        """Follow what is there, leave what is not, and note how each partition stands."""
+        """Follow the partitions that exist, leave the others, and note the state of each."""
         topics = {pair.topic for pair in pairs_of(self._directory().kinds())}
         seen = await work.following.look({*topics, *(place.topic for place in self._states)})
         refused = work.following.refused()
         begun = await work.begin(seen, self._clock.now())
-        # Asked only where something was lost: a look at quiet topics costs the database nothing.
+        # Queried only where records were lost: quiet topics cost the database nothing.
         holes = await self._partitions.with_holes() if _LOST & set(self._states.values()) else frozenset()
         states: dict[Coordinate, PartitionStatus] = {}
         for place in work.following.followed:
@@ -185,7 +185,7 @@ class AuditDoor:
 
 
 class _Work:
-    """One connection's reading: what verifies each partition, and how far it was read."""
+    """The reading of one connection: each partition's verifier, and the offset up to which it was read."""
 
     def __init__(self, following: Following, entries: Entries, keys: SigningKeys) -> None:
         self.following = following
@@ -213,7 +213,7 @@ class _Work:
             self._read_to[place] = max(self._read_to[place], of_place[-1].offset + 1)
 
     async def begin(self, seen: Seen, now: datetime) -> Mapping[Coordinate, PartitionStatus]:
-        """Follow what is there and not followed in its present life, from where it was left. How each stands then."""
+        """Follow new and recreated partitions from their stored positions; return the status of each."""
         following = self.following
         following.leave(following.followed.keys() - seen.lives.keys())
         begun = {place: life for place, life in seen.lives.items() if following.followed.get(place) != life}
@@ -228,7 +228,7 @@ class _Work:
             assert pair is not None
             self._verifiers[place] = StreamVerifier(pair, Lane(place.partition), self._keys, next_offset=offset)
             self._ends[place], self._read_to[place] = bounds[place].end, offset
-        # The proof of what comes next may lie before it.
+        # The proof of the next records may lie before this offset.
         starts = {place: max(bounds[place].first, offset - SEGMENT_RECORDS) for place, (offset, _) in found.items()}
         following.begin({place: (begun[place], start) for place, start in starts.items()})
         return {place: beginning.status for place, (_, beginning) in found.items()}

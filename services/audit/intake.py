@@ -43,7 +43,7 @@ from shared.runtime.kafka.bounds import Bounds, Coordinate
 _SUBJECTS: Final = cast(Subjects, None)
 _COMPOSER: Final = cast(Composer, None)
 _TOPIC: Final = re.compile(re.escape(INBOXES) + r"([a-z][a-z0-9_-]{0,63})\.([a-z][a-z0-9_-]{0,63})\.v1")
-#: A segment with its proof record: so far before its position a reader finds the proof of the records that come next.
+#: A segment with its proof record: within this distance before its position a reader finds the next records' proof.
 SEGMENT_RECORDS: Final = SEGMENT_MESSAGES_MAX + 1
 #: The codes of records that may be copies of another pair's messages.
 _NOT_OF_PAIR: Final = frozenset({"topic_wrong", "proof_missing"})
@@ -99,7 +99,7 @@ class StreamVerifier:
         return batch
 
     def resume_offset(self, next_offset: int) -> int:
-        """Return the offset from which a new verifier can prove what comes at `next_offset`.
+        """Return the offset from which a new verifier can prove the records at `next_offset`.
 
         Inside a segment it is that of the segment's proof record.
         """
@@ -167,7 +167,7 @@ def _scope(tx: MessagingTx, inbound: _Observer, now: datetime) -> Scope:
 async def keep(batches: Iterable[StreamBatch], *, entries: Entries, reading: Reading) -> None:
     """Keep batches of different partitions in one transaction. Nothing is skipped but messages that audit has.
 
-    Records without a number, which nobody has proven to have written, are counted by the day instead
+    Records without a number have no proven writer. They are counted by the day instead
     (`domain.entries.folded_as`). Rows are locked in the order of pairs. Raises `Unavailable`.
     """
     read, now = Read(), reading.clock.now()
@@ -198,7 +198,7 @@ async def _observe(tx: MessagingTx, batch: StreamBatch, now: datetime) -> list[O
 async def begin(
     held: Mapping[Coordinate, tuple[UUID, Bounds]], *, entries: Entries, now: datetime
 ) -> dict[Coordinate, tuple[int, Beginning]]:
-    """Return the next offset of partitions, and keep what was lost of them since.
+    """Return the next offset of each partition, and store the losses since the last read.
 
     `held`: for each partition of a pair's topic the topic's id, and the offsets that it holds. Raises `Unavailable`.
     """

@@ -78,10 +78,10 @@ def _note_closed(observed: Observed, body: Holdings, read: Read) -> None:
 
 
 def note_ack(stated: StatedAck, pair: Pair, read: Read) -> None:
-    """Add what an acknowledgement in the topic of this pair states.
+    """Note the statements of an acknowledgement in the topic of this pair.
 
-    The writer of the topic states what it has taken of the other instance's streams, and the ends of its own. The
-    broker's time orders statements: a clock that is ahead cannot make one last.
+    The writer of the topic states the numbers that it took of the other instance's streams, and the ends of its own.
+    The broker's time orders statements, so a writer's fast clock cannot make its statement the latest.
     """
     ack, at = stated.ack, stated.raw.broker_time
     if ack.reader != pair.writer or ack.pair != (pair.addressee, pair.writer):
