@@ -66,7 +66,7 @@ def read(consumer: Consumer, topic: str, partition: int, offset: int) -> dict[st
     if record is None or record.offset() != offset or proof is None:
         raise LookupError(f"no record at {topic}/{partition}/{offset}")
     headers: list[tuple[str, bytes]] = record.headers() or []  # type: ignore[assignment]
-    value, salt = record.value() or b"", dict(headers)["salt"]
+    value, salt = record.value() or b"", bytes.fromhex(dict(headers)["salt"].decode())
     leaf = digest(headers, value, salt)
     return {
         "headers": [[name, b64encode(text).decode()] for name, text in headers],

@@ -42,7 +42,7 @@ def to_police(records: list[Record]) -> Record:
 
 def carried_on(record: Record) -> Record:
     """The same message at another place: number 1 of an incarnation that came after."""
-    place = uuid7().bytes + (1).to_bytes(8)
+    place = (uuid7().bytes + (1).to_bytes(8)).hex().encode()
     headers = tuple((name, place if name == PLACE else value) for name, value in record.headers)
     return replace(record, headers=headers, offset=record.offset + 1000)
 

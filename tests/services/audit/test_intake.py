@@ -180,7 +180,8 @@ async def test_a_message_at_another_place_takes_no_number(log: Log) -> None:
     broker, (proof, message) = Broker(), facts(log, 1)
     elsewhere = [each._replace(pair=TO_POLICE) for each in (proof, message)]
     headers = tuple(
-        (name, value[:16] + (2).to_bytes(8) if name == "place" else value) for name, value in message.record.headers
+        (name, value[:32] + (2).to_bytes(8).hex().encode() if name == "place" else value)
+        for name, value in message.record.headers
     )
     renumbered = message._replace(record=message.record._replace(headers=headers))
     broker.append(*opening(log, TO_AUDIT, TO_POLICE), *elsewhere, proof, renumbered)
