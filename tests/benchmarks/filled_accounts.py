@@ -94,9 +94,10 @@ def _taken(addressee: str) -> str:
     return f"""
 INSERT INTO receive_state (writer, addressee, incarnation, urgent_chain, urgent_through, urgent_next_offset,
                            urgent_is_stopped, urgent_has_gap, ordinary_chain, ordinary_through, ordinary_next_offset,
-                           ordinary_is_stopped, ordinary_has_gap, owes_ack, is_urgent, closed_count, revision)
+                           ordinary_is_stopped, ordinary_has_gap, owes_ack, is_urgent, entered_count, closed_count,
+                           revision)
 VALUES ('hotline', '{addressee}', '{_INCARNATION}', {_NOTHING}, 0, 0, false, false, decode('{{chain}}', 'hex'),
-        {{rows}}, {{rows}}, false, false, false, false, 0, 1)
+        {{rows}}, {{rows}}, false, false, false, false, 0, 0, 1)
 """
 
 

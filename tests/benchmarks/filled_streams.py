@@ -67,9 +67,10 @@ SELECT {id_}, {id_}, '{WRITER}', 1, decode(repeat('ab', 32), 'hex') FROM generat
         f"""
 INSERT INTO receive_state (writer, addressee, incarnation, urgent_chain, urgent_through, urgent_next_offset,
                            urgent_is_stopped, urgent_has_gap, ordinary_chain, ordinary_through, ordinary_next_offset,
-                           ordinary_is_stopped, ordinary_has_gap, owes_ack, is_urgent, closed_count, revision)
+                           ordinary_is_stopped, ordinary_has_gap, owes_ack, is_urgent, entered_count, closed_count,
+                           revision)
 VALUES ('{WRITER}', 'us', '{INCARNATION}', decode(repeat('ab', 32), 'hex'), 0, 0, false, false,
-        decode(repeat('ab', 32), 'hex'), {{rows}}, {{rows}}, false, false, false, false, 0, 1)
+        decode(repeat('ab', 32), 'hex'), {{rows}}, {{rows}}, false, false, false, false, 0, 0, 1)
 """,
         f"""
 INSERT INTO exception (message_id, writer, incarnation, lane, number, chain, role, kind, subject, acts, outcome, code,
