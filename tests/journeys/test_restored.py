@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from deploy.accounting.run import reconciled
-from tests.support.driver_delivery import copy_streams, list_closed_incarnations, list_deliveries, put_streams_back
+from tests.support.driver_delivery import (
+    copy_streams,
+    list_closed_incarnations,
+    list_deliveries,
+    pass_restored_hour,
+    put_streams_back,
+)
 from tests.support.running import AGENCY, HOTLINE, Exchange, referral
 
 FILED_AT, TOLD = "hotline", "law_enforcement"
@@ -28,3 +34,5 @@ async def test_a_counter_that_went_back_costs_nobody_a_referral(exchange: Exchan
     assert forgotten in await list_closed_incarnations(exchange, FILED_AT, TOLD)
     found = await reconciled(exchange.endpoints)
     assert [each for each in found.differences if AGENCY in each.where] == []
+    # The other journeys share the exchange.
+    await pass_restored_hour(exchange, FILED_AT)

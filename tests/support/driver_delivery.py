@@ -254,6 +254,11 @@ async def find_number_read(exchange: Exchange, instance: str, pair: Pair, lane: 
     return 0 if end is None else end[1]
 
 
+async def pass_restored_hour(exchange: Exchange, instance: str) -> None:
+    """Let the hour pass in which a restored origin issues nothing that an agency may hold."""
+    await read_rows(exchange, instance, "UPDATE incarnation SET closed_at = closed_at - interval '1 hour'")
+
+
 async def remove_dedupe(exchange: Exchange, instance: str, writer: str) -> None:
     """Remove what makes the instance apply a writer's messages once, and let it read their topic from the start.
 
