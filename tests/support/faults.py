@@ -18,9 +18,9 @@ from pathlib import Path
 from unittest.mock import patch
 
 from deploy.serve import serve
-from shared.contracts.base import Contract
 from shared.contracts.registry import BY_TYPE, MessageType
 from shared.exchange import accept
+from shared.exchange.record_body import RecordBody
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 
@@ -67,17 +67,17 @@ def release_behind(unread: Mapping[str, Behind]) -> Iterator[None]:
     known = {type_: message for type_, message in BY_TYPE.items() if message not in unregistered}
     unheard = {BY_TYPE[type_].name for type_, behind in unread.items() if behind is Behind.NAME}
     misread = {BY_TYPE[type_] for type_, behind in unread.items() if behind is Behind.BODY}
-    models = accept.value_model
+    reads = accept.read_body
 
-    def value_model(message: MessageType) -> type[Contract]:
+    def read_body(message: MessageType, value: bytes) -> RecordBody:
         if message in misread:
             raise Refused("body_invalid", "not what the type's schema says in this release")
-        return models(message)
+        return reads(message, value)
 
     with ExitStack() as stack:
         stack.enter_context(patch.object(accept, "BY_TYPE", known))
         stack.enter_context(patch.object(accept, "NAMES", accept.NAMES - unheard))
-        stack.enter_context(patch.object(accept, "value_model", value_model))
+        stack.enter_context(patch.object(accept, "read_body", read_body))
         yield
 
 

@@ -53,9 +53,12 @@ CLOCK: Final = SystemClock()
 
 
 async def prepare(endpoint: DatabaseEndpoint) -> None:
-    """Make the tables of messaging and of the toy."""
+    """Make the tables of messaging and of the toy, or empty them: another module may have made them."""
     owner = await asyncpg.connect(endpoint.owner_url)
     try:
+        if await owner.fetchval("SELECT to_regclass('stream_pair')") is not None:
+            await owner.execute(f"TRUNCATE {', '.join((*MESSAGING, 'toy'))}")
+            return
         await owner.execute(SCHEMA.read_text(encoding="utf-8") + TOY)
         await owner.execute("DO $$ BEGIN EXECUTE format('GRANT ALL ON toy TO %I', current_database()); END $$")
     finally:

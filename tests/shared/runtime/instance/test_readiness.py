@@ -28,7 +28,8 @@ def machinery(clock: ManualClock) -> Machinery:
     nothing = cast(Any, None)
     settings = cast(Any, SimpleNamespace(hold_hours=Hours, kafka_access=None, kept_bytes_max=2**30))
     database = cast(Any, SimpleNamespace(session_number=0))
-    return Machinery("hotline", settings, clock, database, nothing, DocumentShelf(), nothing, nothing, nothing, nothing)
+    parts = [nothing] * 5
+    return Machinery("hotline", settings, clock, database, nothing, DocumentShelf(), *parts)
 
 
 @pytest.mark.parametrize("part", ["bus", "relay", "timers"])

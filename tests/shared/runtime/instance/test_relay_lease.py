@@ -45,7 +45,7 @@ def instance(database: Database) -> Machinery:
     feed: Any = SimpleNamespace(beat=SimpleNamespace(lateness=lambda: ""))
     keys: Any = SimpleNamespace(signing=KEY, kek=None)
     return Machinery(
-        "hotline", settings, SystemClock(), database, keys, DocumentShelf(), feed, nothing, nothing, nothing
+        "hotline", settings, SystemClock(), database, keys, DocumentShelf(), feed, nothing, nothing, nothing, nothing
     )
 
 
