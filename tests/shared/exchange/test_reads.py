@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -33,7 +32,7 @@ def here() -> World:
 def content(here: World) -> tuple[dict[str, Any], dict[str, Any]]:
     """Clear and sealed part of an offer as an agency gets it."""
     draft = here.offered("police-nl.example", incident_flags=[FLAG.value])
-    return json.loads(draft.body)["clear"], opened(here, draft)
+    return dict(draft.clear), opened(here, draft)
 
 
 def own() -> Reads:
