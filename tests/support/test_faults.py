@@ -10,7 +10,6 @@ import pytest
 
 from shared.contracts.registry import NOTICE_ISSUED, REFERRAL_OFFERED
 from shared.exchange.accept import TurnedAway, accept, accept_batch
-from shared.exchange.record_table import row_for
 from shared.kernel.clock import SystemClock, parse_rfc3339
 from tests.support import faults
 from tests.support.builders import POLICE, PROVIDER
