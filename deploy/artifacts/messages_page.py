@@ -203,10 +203,11 @@ names follow from the ids of the instances in the directory (`shared/exchange/to
 """
 _RECORDS = """## What happens to a record
 
-`skip` takes no number: the reader drops the record, and its writer appends it again. `park` keeps the record as a dead
-letter for a person, encrypted; with its opened content only where the table says so. `refuse` is a coded answer. `wait`
-and `defer` keep the record until what it lacks has come. `move` is for another instance. No row
-of this table holds up the records behind it, except that a skipped number has to come again.
+`skip` takes no number: the reader drops the record, and its writer appends it again. `park` makes the message a dead
+letter for a person. Its record is kept as it came where the table says so, with the sealed part sealed. Of any other
+record only place, salt and proof are kept, since its sender could have put content into it. `refuse` is a coded answer.
+`wait` and `defer` keep the record until what it lacks has come. `move` is for another instance. No row of this table
+holds up the records behind it, except that a skipped number has to come again.
 """
 _OUTCOMES = """## Outcomes
 
@@ -312,7 +313,7 @@ def _fields(model: type[BaseModel]) -> str:
 
 def _records() -> Iterable[str]:
     yield from _table(
-        ("code", "meaning", "fate", "alarm", "opened part kept"),
+        ("code", "meaning", "fate", "alarm", "record kept"),
         ((f"`{code}`", row.meaning, _fate(code, row), *map(_yes, _flags(row))) for code, row in RECORD_TABLE.items()),
     )
     yield "Every other code comes from a service's own state machine: refused, without an alarm.\n"

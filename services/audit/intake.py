@@ -155,6 +155,10 @@ class _Observer:
         self.observed += [Observed(unpack(each.record), self._pair, each.place, each.chain) for each in taken]
         return []
 
+    def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
+        """Audit has no exceptions."""
+        return b""
+
     async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """Audit sends no message that has an outcome."""
         return outcomes

@@ -186,7 +186,7 @@ async def apply_messages(scope: Scope, writer: str, taken: Sequence[Taken], *, r
             elif each.named.role is Role.WITHDRAWAL and len(kept) >= room:
                 said = replace(outcome, kind=OutcomeKind.REFUSED)
             else:
-                kept[each.named.message_id] = OpenException(each, outcome, scope.now)
+                kept[each.named.message_id] = keep(scope, OpenException(each, outcome, scope.now))
         if said.kind not in OPEN:
             kept.pop(each.named.message_id, None)
             settled[each.named.message_id] = said
@@ -200,6 +200,12 @@ async def apply_messages(scope: Scope, writer: str, taken: Sequence[Taken], *, r
         while rows := await scope.tx.list_exceptions(writer=writer, subjects=subjects, after=after, rows_max=ROWS_MAX):
             await end_exceptions(scope, [row for row in rows if row.taken.named.role is Role.STATE], Refusal.WITHDRAWN)
             after = rows[-1].since, rows[-1].taken.named.message_id
+
+
+def keep(scope: Scope, row: OpenException) -> OpenException:
+    """Return an exception with the bytes that are kept of it."""
+    record = scope.inbound.bytes_to_keep(row.taken, row.outcome)
+    return replace(row, taken=replace(row.taken, record=record))
 
 
 async def _end_settled(scope: Scope, writer: str, settled: Mapping[UUID, Outcome]) -> None:

@@ -23,6 +23,10 @@ class Inbound(Protocol):
         """Apply messages in order and return their outcomes in the same order. Nothing is raised for one message."""
         ...
 
+    def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
+        """Return the bytes that are kept of an exception: the record, or its coordinates if no one has checked it."""
+        ...
+
     async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """Note the outcomes of own messages at a peer. Return them with the codes of `Refusal` where one applies."""
         ...

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
 from typing import Final
 from uuid import UUID
 
 from shared.messaging.acks import Ack, AckTurn, build_ack, find_ack_turn
-from shared.messaging.exceptions import OPEN, OpenException, OutcomeKind, Refusal
+from shared.messaging.exceptions import OPEN, OpenException, Outcome, OutcomeKind, Refusal
 from shared.messaging.incarnations import await_reply, carry_on, lift_limit
-from shared.messaging.reception import apply_inbound, end_exceptions
+from shared.messaging.reception import apply_inbound, end_exceptions, keep
 from shared.messaging.resync_steps import answer_request, ask
 from shared.messaging.scope import Scope
 from shared.messaging.sending import finish
@@ -111,10 +112,21 @@ async def try_again(scope: Scope, rows: Sequence[OpenException]) -> None:
             if outcome.kind not in OPEN:
                 ended.append(row.taken.named.message_id)
             elif (outcome.kind, outcome.code) != (row.outcome.kind, row.outcome.code):
-                await scope.tx.change_exception(writer, row.taken.named.message_id, outcome)
+                await _change(scope, row, outcome)
             if outcome.kind is not row.outcome.kind:
                 scope.say(writer, outcome)
         await scope.tx.end_exceptions(writer, ended)
+
+
+async def _change(scope: Scope, row: OpenException, outcome: Outcome) -> None:
+    """Store another outcome of an exception, and no more of its bytes than that outcome permits."""
+    changed = keep(scope, replace(row, outcome=outcome))
+    message_id, writer = row.taken.named.message_id, row.taken.writer
+    if changed.taken.record == row.taken.record:
+        await scope.tx.change_exception(writer, message_id, outcome)
+        return
+    await scope.tx.end_exceptions(writer, [message_id])
+    await scope.tx.add_exceptions([changed])
 
 
 async def discard_dead(scope: Scope, writer: str, message_ids: Sequence[UUID]) -> None:

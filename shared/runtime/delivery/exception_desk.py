@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from shared.exchange.record_table import row_for
 from shared.messaging.exceptions import OpenException, OutcomeKind
 from shared.messaging.streams import Pair
 from shared.messaging.upkeep import discard_dead, retry_exceptions
@@ -37,13 +38,16 @@ class ExceptionDesk:
         return tuple(found.values())[:limit]
 
     async def retry(self, rows: Sequence[OpenException]) -> None:
-        """Apply messages again, whatever they waited for. Those that are no exceptions any more are skipped."""
+        """Apply messages again, whatever they waited for.
+
+        Skipped are messages that are no exceptions any more, and dead letters whose record is not kept.
+        """
         for writer, ids in _by_writer(rows).items():
             async with self._scopes.open() as scope:
                 # As a batch of this writer does: no exception ends meanwhile.
                 await scope.tx.load_incoming(Pair(writer, scope.instance), lock=True)
-                kept = await scope.tx.list_exceptions(writer=writer, message_ids=ids, rows_max=len(ids))
-                if kept:
+                found = await scope.tx.list_exceptions(writer=writer, message_ids=ids, rows_max=len(ids))
+                if kept := [row for row in found if is_record_kept(row)]:
                     await retry_exceptions(scope, kept)
 
     async def discard(self, rows: Sequence[OpenException]) -> None:
@@ -52,6 +56,11 @@ class ExceptionDesk:
             async with self._scopes.open() as scope:
                 await scope.tx.load_incoming(Pair(writer, scope.instance), lock=True)
                 await discard_dead(scope, writer, ids)
+
+
+def is_record_kept(row: OpenException) -> bool:
+    """Return whether a message can be tried again. The others can only be discarded: the whole state comes again."""
+    return row.outcome.kind is not OutcomeKind.DEAD or row_for(row.outcome.code or "").keeps_body
 
 
 def _by_writer(rows: Sequence[OpenException]) -> dict[str, Sequence[UUID]]:

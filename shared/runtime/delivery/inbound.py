@@ -41,7 +41,7 @@ from shared.runtime.delivery.judgement import (
     list_held,
     read_edge,
 )
-from shared.runtime.delivery.kept_record import unpack
+from shared.runtime.delivery.kept_record import pack, unpack
 from shared.runtime.delivery.peers import note_reads
 from shared.runtime.delivery.sending import move_gathered
 from shared.runtime.delivery.tracks import (
@@ -112,6 +112,14 @@ class PartyInbound:
         for outcome in outcomes:
             MESSAGES.labels(outcome.kind.value).inc()
         return outcomes
+
+    def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
+        """See `Inbound`. A dead letter that signature and guard have not passed is kept without its headers and value:
+        a peer could have put content there. Its place, salt and proof stay.
+        """
+        if outcome.kind is not OutcomeKind.DEAD or row_for(outcome.code or "").keeps_body:
+            return taken.record
+        return pack(replace(unpack(taken.record), key=None, headers=(), value=None, wrap=b""))
 
     async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """See `Inbound`: the features get the last outcome of each message."""

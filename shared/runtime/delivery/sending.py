@@ -107,7 +107,7 @@ class StreamSending:
             AUDIT,
             PostgresMessagingTx(session, self._instance),
             self._subjects(session),
-            _NoInbound(),
+            NoInbound(),
             self._composer,
             lambda: coarse_uuid7(now),
             now,
@@ -120,10 +120,13 @@ class StreamSending:
         await finish(scope)
 
 
-class _NoInbound:
+class NoInbound:
     """A transaction that only sends: it applies no messages and gets no outcomes."""
 
     async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
+        raise Defect("no_inbound")
+
+    def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
         raise Defect("no_inbound")
 
     async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:

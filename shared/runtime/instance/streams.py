@@ -13,13 +13,11 @@ from shared.exchange.accept import ReadingInstance
 from shared.exchange.message import Draft
 from shared.exchange.senders import SigningKeys
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Defect
 from shared.messaging.composition import SegmentComposer
-from shared.messaging.exceptions import Outcome, Taken
 from shared.messaging.incarnations import Head
 from shared.messaging.kafka.heads import read_own_heads
 from shared.messaging.kafka.log import KafkaLog
-from shared.messaging.scope import Inbound, Scope
+from shared.messaging.scope import Inbound
 from shared.messaging.streams import Place
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
@@ -34,7 +32,7 @@ from shared.runtime.delivery.peers import compose_reads, peers_of
 from shared.runtime.delivery.reading import InboxReader
 from shared.runtime.delivery.scopes import ScopeFactory
 from shared.runtime.delivery.sealing_keys import DirectorySealingKeys
-from shared.runtime.delivery.sending import StreamSending
+from shared.runtime.delivery.sending import NoInbound, StreamSending
 from shared.runtime.delivery.session_check import SessionCheck
 from shared.runtime.delivery.subjects import FeatureTracks, PartySubjects, TrackItem
 from shared.runtime.delivery.unit import Handler
@@ -183,7 +181,7 @@ class InstanceStreams:
 
     def _inbound(self, handler: Handler | None, session: Session) -> Inbound:
         if handler is None:
-            return _NoInbound()
+            return NoInbound()
         reader = ReadingInstance(self.instance, self.shelf, list(self.keys.opening.values()), self.clock)
         return PartyInbound(session, handler, reader)
 
@@ -202,13 +200,3 @@ class InstanceStreams:
         directories, policies = self.shelf.directories, self.shelf.policies
         in_force = self.directory().digest, policies.active(self.clock.now()).digest
         return directories.newest, policies.newest, in_force
-
-
-class _NoInbound:
-    """The inbound of a transaction that applies and hears nothing."""
-
-    async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
-        raise Defect("no_inbound")
-
-    async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-        raise Defect("no_inbound")

@@ -170,12 +170,17 @@ def test_what_cannot_be_applied_is_an_exception_with_its_code_and_nothing_else_i
 
 
 def test_what_is_kept_of_a_message_is_sealed(aftermath: Aftermath) -> None:
-    """Its bytes are those of the record; the sealed part opens with the instance's key alone."""
-    assert aftermath.exceptions
+    """Its bytes are those of the record, where signature and guard have passed, or it waits; else none of its value."""
+    kept = {offset: _is_whole(row) for offset, row in aftermath.exceptions.items()}
+    assert set(kept.values()) == {True, False}
     for offset, row in aftermath.exceptions.items():
         value = aftermath.written[offset].written[-1].record.value
-        assert value in row["record"]
+        assert (value in row["record"]) is kept[offset], row["code"]
         assert LOCATION.encode() not in row["record"]
+
+
+def _is_whole(row: asyncpg.Record) -> bool:
+    return row["outcome"] != OutcomeKind.DEAD or row_for(row["code"]).keeps_body
 
 
 def test_what_is_refused_is_told_with_its_code(aftermath: Aftermath) -> None:

@@ -94,6 +94,9 @@ class Room:
         self.taken += [each.named.message_id for each in taken]
         return [Outcome(each.named, self.outcome_of(each.named)) for each in taken]
 
+    def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
+        return taken.record
+
     async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         if self.failures:
             raise self.failures.pop(0)

@@ -226,6 +226,9 @@ class Toy:
         return {track.subject: track for track in tracks if track is not None}
 
     # Arrivals.
+    def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
+        return taken.record
+
     async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         return outcomes
 

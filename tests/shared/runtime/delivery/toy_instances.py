@@ -244,6 +244,9 @@ class ToyInbound:
             outcomes.append(Outcome(each.named, kind, None if kind is OutcomeKind.APPLIED else "document_unknown"))
         return outcomes
 
+    def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
+        return taken.record
+
     async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         return outcomes
 
