@@ -28,7 +28,6 @@ from shared.exchange.decided import commitment, due
 from shared.exchange.guarded import check_edition, check_sealed, unguarded
 from shared.exchange.items import check_told_again
 from shared.exchange.message import Received, Record
-from shared.exchange.needs import Need, NeedKind, Unread
 from shared.exchange.passed import check_passed_on
 from shared.exchange.record_body import code_unknown, only_codes_unknown, read_body
 from shared.exchange.released import limits_of
@@ -58,14 +57,10 @@ class ReadingInstance:
 
 
 class TurnedAway(Refused):
-    """A record that is refused although its content signature holds: `envelope` says which message it is.
-
-    `need` is what it lacks, where nothing else is wrong with it.
-    """
+    """A record that is refused although its content signature holds: `envelope` says which message it is."""
 
     def __init__(self, error: CausewayError, envelope: Envelope, sender_instance: str, *, digest: str) -> None:
         super().__init__(error.code, error.detail, field=error.field)
-        self.need = error.need if isinstance(error, Unread) else None
         self.envelope = envelope
         self.sender_instance = sender_instance
         self.digest = digest
@@ -202,7 +197,7 @@ def _directory_then(record: Record, reader: ReadingInstance) -> DirectoryIndex:
 def _read_clear(reading: _Reading, reader: ReadingInstance) -> None:
     attributes = reading.envelope.attributes
     message = reading.message = _message_type(attributes.type)
-    check_served(message, reading.served, version=reader.shelf.directories.newest)
+    check_served(message, reading.served)
     _check_lane(message, reading)
     check_edition(message, attributes)
     check_status(message, attributes, reading.directory)
@@ -218,7 +213,7 @@ def _message_type(type_text: str) -> MessageType:
     """
     if message := BY_TYPE.get(type_text):
         return message
-    raise Unread(unread_as(type_text), Need(NeedKind.MESSAGE, type_text), field="ce_type")
+    raise Refused(unread_as(type_text), field="ce_type")
 
 
 def unread_as(type_text: str) -> str:
@@ -319,13 +314,11 @@ def _derive(reading: _Reading, reader: ReadingInstance) -> None:
 def _check_known(decision: DecisionRef, shelf: DocumentShelf) -> None:
     """The feed may not have brought the documents yet; the engine may be a newer release's."""
     if decision.engine != ENGINE:
-        raise Unread("engine_unknown", Need(NeedKind.ENGINE, str(decision.engine)), field="/sealed/decision/engine")
-    for kind, digest, has in (
-        ("directory", decision.directory, shelf.directories.has(decision.directory)),
-        ("policy", decision.policy, shelf.policies.has(decision.policy)),
-    ):
-        if not has:
-            raise Unread("document_unknown", Need(NeedKind.DOCUMENT, digest), field=f"/sealed/decision/{kind}")
+        raise Refused("engine_unknown", field="/sealed/decision/engine")
+    if not shelf.directories.has(decision.directory):
+        raise Refused("document_unknown", field="/sealed/decision/directory")
+    if not shelf.policies.has(decision.policy):
+        raise Refused("document_unknown", field="/sealed/decision/policy")
 
 
 def _check_due(clear: EdgeClear, edge: Edge, attributes: Attributes) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from shared.contracts.base import Contract
 from shared.contracts.registry import STATED_BY_INSTANCES, WITHDRAWALS, MessageType
 from shared.envelope.headers import Attributes
-from shared.exchange.needs import Need, NeedKind, Unread
 from shared.guard import Limits, inspect
 from shared.guard.edition import known, own
 from shared.kernel.errors import Refused
@@ -15,8 +14,8 @@ def check_edition(message: MessageType, attributes: Attributes) -> None:
     """An edition that we do not read is a newer release's: what it lets pass our own may not know to look into."""
     if message.family in STATED_BY_INSTANCES or message in WITHDRAWALS:
         return
-    if (name := _name(attributes)) not in known():
-        raise Unread("guard_unknown", Need(NeedKind.GUARD, name), field="ce_guard")
+    if _name(attributes) not in known():
+        raise Refused("guard_unknown", field="ce_guard")
 
 
 def check_sealed(sealed: Contract, attributes: Attributes, limits: Limits) -> None:

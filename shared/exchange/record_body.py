@@ -10,10 +10,8 @@ from pydantic_core import from_json
 from shared.contracts.base import Contract
 from shared.contracts.registry import WITHDRAWALS, MessageType, newest
 from shared.envelope.record_value import split_value
-from shared.exchange.needs import Need, NeedKind, Unread
 from shared.kernel.canonical import canonical_json
 from shared.kernel.errors import Refused
-from shared.vocabulary.edition import edition
 
 
 class RecordBody(NamedTuple):
@@ -26,7 +24,7 @@ class RecordBody(NamedTuple):
 def read_body(message: MessageType, value: bytes) -> RecordBody:
     """Read the value of a message of this type.
 
-    Raises `Refused("body_invalid")`, and `Unread("code_unknown")` where only codes are unknown. A clear part has one
+    Raises `Refused("body_invalid")`, and `Refused("code_unknown")` where only codes are unknown. A clear part has one
     spelling: otherwise a member that occurs twice would hold bytes that no reader looks at.
     """
     clear, sealed = split_value(value)
@@ -61,6 +59,6 @@ def only_codes_unknown(error: ValidationError) -> bool:
     return all(each["type"] == "enum" or (each["type"] == "too_short" and follows(each["loc"])) for each in errors)
 
 
-def code_unknown(field: str) -> Unread:
+def code_unknown(field: str) -> Refused:
     """Return the refusal of a part that has a code which none of our lists has."""
-    return Unread("code_unknown", Need(NeedKind.VOCABULARY, edition()), field=field)
+    return Refused("code_unknown", field=field)

@@ -10,7 +10,6 @@ from enum import Enum
 from shared.contracts.registry import BETWEEN_PARTIES, WITHDRAWALS, MessageType
 from shared.envelope.headers import Attributes
 from shared.exchange.authority import STATEMENT_NOT_YOURS
-from shared.exchange.needs import Need, NeedKind, Unread
 from shared.exchange.senders import instance_of
 from shared.kernel.errors import Refused
 from shared.routing.directory_index import DirectoryIndex
@@ -37,14 +36,14 @@ def served_here(recipient: str, instance: str, directory: DirectoryIndex, *, in_
     raise Refused("recipient_not_served", field="ce_recipient")
 
 
-def check_served(message: MessageType, served: Served, *, version: int) -> None:
+def check_served(message: MessageType, served: Served) -> None:
     """Check that a message is for us: for somebody here, or an answer or withdrawal of what has moved away.
 
-    A party may have moved here by a directory that has not come yet: then the record waits for one above `version`, the
-    newest. A withdrawal waits for nothing.
+    A party may have moved here by a directory that has not come yet: then the record waits for it. A
+    withdrawal waits for nothing.
     """
     if served is Served.PERHAPS_SOON and message not in WITHDRAWALS:
-        raise Unread("recipient_awaited", Need(NeedKind.DIRECTORY, str(version)), field="ce_recipient")
+        raise Refused("recipient_awaited", field="ce_recipient")
     if served is Served.BEFORE_IT_MOVED and message.edge:
         raise Refused("recipient_moved", field="ce_recipient")
 

@@ -20,7 +20,6 @@ _KINDS = (HOTLINE, PROVIDER, AGENCY)
 _ELSEWHERE: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     ("shared/exchange/accept.py", "error.code"): frozenset(),
     ("shared/exchange/accept.py", "error"): frozenset(),
-    ("shared/exchange/needs.py", "code"): frozenset(),
     ("shared/guard/budget.py", "code"): frozenset({"guard_over_ceiling", "guard_over_budget"}),
     ("shared/guard/envelope_limits.py", "child.code"): frozenset(),
     ("shared/party/origin/console/imports.py", "problem.code"): frozenset(),

@@ -14,7 +14,6 @@ from shared.exchange.act import Asked, Offered, Subject, Track
 from shared.exchange.acts import ACTS
 from shared.exchange.authority import cells
 from shared.exchange.events import event_type
-from shared.exchange.needs import NeedKind
 from shared.exchange.timers import Telling
 from shared.exchange.webhooks import PAUSED_EVENT
 from shared.formats import referral_table
@@ -32,7 +31,7 @@ WORDS: Final = ": "
 #: Events that no act tells: of clocks, of retention, of what tells them.
 _OF_NO_ACT: Final = (*Telling, *(f"{subject}.erased" for subject in Subject), PAUSED_EVENT)
 #: Codes that are stored as they are, and that no API has a list of.
-_STORED: Final[tuple[type[StrEnum], ...]] = (Asked, Did, LossReason, NeedKind, Offered, Track)
+_STORED: Final[tuple[type[StrEnum], ...]] = (Asked, Did, LossReason, Offered, Track)
 _BOUNDS: Final = (
     *("minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "minProperties", "maxProperties"),
     *("exclusiveMinimum", "exclusiveMaximum", "multipleOf", "uniqueItems", "pattern", "format"),

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import NamedTuple
 
 from shared.kernel.errors import Unavailable
-from shared.messaging.streams import Lane
 from shared.runtime.database.columns import Columns, Row
 from shared.runtime.database.transactions import Session
-
-
-class StreamKey(NamedTuple):
-    """The key of an own stream. Streams are locked in its order."""
-
-    peer: str
-    lane: Lane
 
 
 class Tables:

@@ -44,11 +44,6 @@ class TopicDescription(NamedTuple):
     partitions: tuple[int, ...]
     leaders: tuple[Leader, ...] = ()
 
-    @property
-    def leader_epochs(self) -> tuple[int, ...]:
-        """One number a partition; it rises whenever another broker leads it, or the same one anew."""
-        return tuple(each.epoch for each in self.leaders)
-
 
 class Topics(NamedTuple):
     """Topics that exist and may be described, and those that were asked for by name and are not ours to see."""

@@ -61,12 +61,7 @@ def test_an_edition_that_is_unknown_is_deferred_and_applied_once_it_is_there(
         accept(record, here.reader("law_enforcement"))
     assert turned.value.code == "guard_unknown"
     assert row_for(turned.value.code).fate is Fate.DEFER
-    need = turned.value.need
-    assert need is not None
-    assert str(need) == f"guard {LATER.name}"
-    assert not need.met(here.shelf)
     reads(monkeypatch, FIRST, LATER)
-    assert need.met(here.shelf)
     assert accept(record, here.reader("law_enforcement")).sealed is not None
 
 
