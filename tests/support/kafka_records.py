@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from shared.messaging.placement import KIND
 from shared.messaging.streams import LANES, Lane
@@ -76,6 +78,13 @@ async def read_partition(access: KafkaAccess, topic: str, lane: Lane) -> list[St
 
 
 async def _bounds(consumer: AIOKafkaConsumer, where: TopicPartition) -> Bounds:
+    """Raises `TopicAuthorizationFailedError`: the client retries for ever where metadata forbids the topic."""
+    for _ in range(20):
+        if where.topic in await consumer.topics():
+            break
+        await asyncio.sleep(0.1)
+    else:
+        raise TopicAuthorizationFailedError(where.topic)
     first = (await consumer.beginning_offsets([where]))[where]
     return Bounds(first, (await consumer.end_offsets([where]))[where])
 

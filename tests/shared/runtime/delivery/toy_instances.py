@@ -218,6 +218,15 @@ class Toy:
             await owner.close()
 
 
+#: The codes of what is not applied. A dead letter with this one is kept, since signature and guard have passed.
+CODES = {
+    OutcomeKind.DEAD: "handler_defect",
+    OutcomeKind.DEFERRED: "document_unknown",
+    OutcomeKind.REFUSED: "document_unknown",
+    OutcomeKind.WAITING: "document_unknown",
+}
+
+
 class ToyInbound:
     """Stores messages in order, each id once, as features do."""
 
@@ -241,7 +250,7 @@ class ToyInbound:
                         each.named.message_id,
                         kind,
                     )
-            outcomes.append(Outcome(each.named, kind, None if kind is OutcomeKind.APPLIED else "document_unknown"))
+            outcomes.append(Outcome(each.named, kind, CODES.get(kind)))
         return outcomes
 
     def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
@@ -338,13 +347,22 @@ async def _holds(condition: Callable[[], Any]) -> bool:
 
 async def until_taken(toy: Toy, ids: Sequence[UUID], seconds: float = 60) -> None:
     """Wait until a toy has taken exactly these messages, in this order."""
+    await _until_all_taken(toy, ids, seconds)
+    assert await toy.taken() == list(ids)
 
+
+async def until_taken_in_any_order(toy: Toy, ids: Sequence[UUID], seconds: float = 60) -> None:
+    """Wait until a toy has taken exactly these messages, each once."""
+    await _until_all_taken(toy, ids, seconds)
+    assert sorted(await toy.taken()) == sorted(ids)
+
+
+async def _until_all_taken(toy: Toy, ids: Sequence[UUID], seconds: float) -> None:
     async def has_all() -> bool:
         return set(await toy.taken()) >= set(ids)
 
     with suppress(TimeoutError):
         await until(has_all, seconds)
-    assert await toy.taken() == list(ids)
 
 
 async def until_acked(toy: Toy, lane: Lane = Lane.ORDINARY, seconds: float = 60) -> None:
