@@ -40,7 +40,7 @@ async def subjects(exchange: Exchange) -> Subjects:
         made = await client.post(
             "/v1/webhooks", json={"url": "http://127.0.0.1:9/none"}, headers={"Idempotency-Key": found.referral}
         )
-    await exchange.until_quiet()
+    await exchange.until_taken()
     await exchange.until_audited()
     async with exchange.http(PROVIDER) as client:
         items = (await client.get("/v1/work-items")).json()["items"]

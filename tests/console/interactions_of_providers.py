@@ -23,7 +23,7 @@ async def told_twice(exchange: Exchange, own: Subjects) -> Subjects:
     filing["items"][0]["locator"]["value"] = f"https://images.{PROVIDER}{own.place}"
     async with exchange.client(SECOND) as client:
         await client.submit(filing)
-    await exchange.until_quiet()
+    await exchange.until_taken()
     return own
 
 

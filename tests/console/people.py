@@ -59,7 +59,7 @@ async def all_delivered(exchange: Exchange, filings: Sequence[tuple[str, dict[st
     for party, filing in filings:
         async with exchange.client(party) as client:
             ids.append(str((await client.submit(filing)).referral_id))
-    await exchange.until_quiet()
+    await exchange.until_taken()
     return [await _subjects(exchange, each, *of) for each, of in zip(ids, filings, strict=True)]
 
 

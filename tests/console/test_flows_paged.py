@@ -32,7 +32,7 @@ async def flows(exchange: Exchange) -> frozenset[str]:
         answer = await client.post("/v1/referrals:batch", json=body, headers={"Idempotency-Key": str(uuid7())})
         assert answer.status_code == 200, answer.text
         assert {each["status"] for each in answer.json()["results"]} == {202}
-    await exchange.until_quiet()
+    await exchange.until_taken()
     await exchange.until_audited()
     admin = await exchange.admin("audit")
     rows = await admin.fetch(_FILED, BUSY)

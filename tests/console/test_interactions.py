@@ -26,7 +26,7 @@ async def prepared(request: pytest.FixtureRequest, exchange: Exchange, subjects:
         for name, each in wanted.items():
             if stage < len(each.ready):
                 own[name] = await each.ready[stage](exchange, own[name])
-        await exchange.until_quiet()
+        await exchange.until_taken()
     await exchange.until_audited()
     return own
 
@@ -58,7 +58,7 @@ async def test_an_interaction(
         own = await delivered(exchange, interaction.filed.filing(), party=interaction.filed.party)
         for ready in interaction.ready:
             own = await ready(exchange, own)
-        await exchange.until_quiet()
+        await exchange.until_taken()
         await exchange.until_audited()
     async with visiting(browser, script=script, accept_downloads=True) as visit:
         root = await sign_in(visit, exchange, interaction.party)
@@ -90,7 +90,7 @@ async def test_rows_come_by_themselves_while_a_list_is_open(exchange: Exchange, 
 async def test_keys_move_through_a_list_and_leave_at_once(
     exchange: Exchange, browser: Browser, subjects: Subjects
 ) -> None:
-    await exchange.until_quiet()  # the list is not drawn anew meanwhile
+    await exchange.until_taken()  # the list is not drawn anew meanwhile
     async with visiting(browser) as visit:
         root = await sign_in(visit, exchange, HOTLINE)
         await visit.go(f"{root}/referrals")
@@ -152,7 +152,7 @@ async def test_audit_is_told_who_opened_a_record_and_why(
         await visit.page.get_by_label("What you need it for").select_option("lawful_request")
         await visit.page.get_by_role("button", name="Open the record").click()
         await visit.page.get_by_text("show the location").first.wait_for()
-    await exchange.until_quiet()
+    await exchange.until_taken()
     await exchange.until_audited()
     async with visiting(browser) as visit:
         root = await sign_in(visit, exchange, AUDITOR)

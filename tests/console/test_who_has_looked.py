@@ -62,7 +62,7 @@ async def test_no_other_party_learns_that_or_who(exchange: Exchange, subjects: S
     """Nor does audit learn a name: it has the party, the role, the reason and an opaque name."""
     async with signed_in(exchange, AGENCY, person=FIRST) as client:
         assert WRITTEN in await opens(client, f"inbox/{subjects.referral}")
-    await exchange.until_quiet()
+    await exchange.until_taken()
     await exchange.until_audited()
     pages = ((HOTLINE, f"referrals/{subjects.referral}"), (PROVIDER, f"notices/{subjects.notice}"))
     for party, path in pages:

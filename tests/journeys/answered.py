@@ -78,7 +78,7 @@ class Asked:
     async def filed(self) -> tuple[str, str]:
         """A referral that has reached its recipients, and its notice."""
         referral_id = (await self.post(HOTLINE, "/v1/referrals", referral()))["referral_id"]
-        await self.exchange.until_quiet()
+        await self.exchange.until_taken()
         shown = await self.get(HOTLINE, f"/v1/referrals/{referral_id}")
         return referral_id, next(edge["notice_id"] for edge in shown["edges"] if edge["notice_id"])
 
@@ -97,7 +97,7 @@ async def origin_answers(asked: Asked, party: str, make: Any) -> None:
     await asked.get(party, "/v1/referrals?limit=1")
     await asked.get(party, "/v1/work?reason=unknown_jurisdiction&limit=1")
     path = f"/v1/referrals/{filed['referral_id']}"
-    await asked.exchange.until_quiet()
+    await asked.exchange.until_taken()
     await asked.get(party, path)
     assert (await asked.get(party, f"{path}/timeline"))["items"][0]["type"] == "referral.submit"
     follows = {"If-Match": '"1"'}
@@ -137,7 +137,7 @@ async def work_is_answered(asked: Asked) -> None:
     """Locations of their own, each of one notice: the newest are led by the last that came."""
     for act, body in (("answer", {"outcomes": [{"action": "removed"}]}), ("not-ours", {})):
         _, notice_id = await asked.filed()
-        await asked.exchange.until_quiet()
+        await asked.exchange.until_taken()
         (item,) = (await asked.get(PROVIDER, "/v1/work-items?limit=1"))["items"]
         path = f"/v1/work-items/{item['work_item']}"
         assert [each["notice_id"] for each in (await asked.get(PROVIDER, path))["items"]] == [notice_id]
@@ -161,11 +161,11 @@ async def many_are_answered(asked: Asked) -> None:
 
 async def looked_at_again(asked: Asked, first: str, notice: str) -> None:
     await asked.post(HOTLINE, f"/v1/referrals/{first}:check", {"checked": [{"n": 1, "found": "up"}]})
-    await asked.exchange.until_quiet()
+    await asked.exchange.until_taken()
     await asked.post(PROVIDER, f"/v1/notices/{notice}:answer", REPORT)
     back = {"reinstated": [{"n": 1, "reason": "acted_in_error"}]}
     await asked.post(PROVIDER, f"/v1/notices/{notice}:reinstate", back)
-    await asked.exchange.until_quiet()
+    await asked.exchange.until_taken()
 
 
 async def another(asked: Asked, free: str) -> str:
@@ -188,10 +188,10 @@ async def officers_and_agencies(asked: Asked, first: str, second: str, third: st
     await asked.post(AGENCY, f"/v1/cases/{second}:refer", REFERRED | {"agency": PROVIDER}, status=422)
     fourth, _ = await asked.filed()
     await asked.post(AGENCY, f"/v1/cases/{fourth}:refer", REFERRED)
-    await asked.exchange.until_quiet()
+    await asked.exchange.until_taken()
     assert (await asked.get(REFERRED["agency"], f"/v1/inbox/{fourth}"))["passed_on"]["by"] == AGENCY
     await asked.post(REFERRED["agency"], f"/v1/cases/{fourth}:accept", {})
-    await asked.exchange.until_quiet()
+    await asked.exchange.until_taken()
     await asked.get(AGENCY, f"/v1/inbox/{fourth}")
     await asked.get(HOTLINE, f"/v1/referrals/{fourth}")
     await asked.post(AGENCY, f"/v1/cases/{second}:hand-over", {}, status=409)
@@ -219,7 +219,7 @@ async def recipients_answer(asked: Asked) -> None:
     await asked.post(
         PROVIDER, f"/v1/notices/{last_notice}:not-ours", {"disowned": [{"suggested": "provider-001.example"}]}
     )
-    await asked.exchange.until_quiet()
+    await asked.exchange.until_taken()
     await looked_at_again(asked, first, notice)
     await many_are_answered(asked)
     for path in (f"/v1/referrals/{each}" for each in (first, second, third)):
@@ -235,7 +235,7 @@ async def recipients_answer(asked: Asked) -> None:
     await asked.get(PROVIDER, f"/v1/notices/{notice}")
     await asked.get(PROVIDER, f"/v1/notices/{last_notice}")
     await asked.post(HOTLINE, f"/v1/referrals/{first}:withdraw", WITHDRAWAL)
-    await asked.exchange.until_quiet()
+    await asked.exchange.until_taken()
     for party, path, fate in (
         (OTHER_HOTLINE, f"/v1/inbox/{first}", ERASED),
         (AGENCY, f"/v1/inbox/{first}", KEPT),
@@ -244,7 +244,7 @@ async def recipients_answer(asked: Asked) -> None:
         await asked.post(party, f"{path}:acknowledge-withdrawal", fate)
         await asked.post(party, f"{path}:acknowledge-withdrawal", fate, status=409)
         await asked.get(party, path)
-    await asked.exchange.until_quiet()
+    await asked.exchange.until_taken()
     await asked.get(HOTLINE, f"/v1/referrals/{first}")
 
 
@@ -260,18 +260,18 @@ async def preservations_answer(asked: Asked) -> None:
     kept = (await asked.post(AGENCY, "/v1/preservations", ask))["preservation_id"]
     over = (await asked.post(AGENCY, "/v1/preservations", ask))["preservation_id"]
     await asked.post(AGENCY, f"/v1/preservations/{over}:withdraw", {"reason": "replaced"})
-    await asked.exchange.until_quiet()
+    await asked.exchange.until_taken()
     preserved = {"answer": "preserved", "until": "2099-07-03"}
     await asked.post(PROVIDER, f"/v1/preservations/{kept}:answer", preserved)
     await asked.post(PROVIDER, f"/v1/preservations/{kept}:answer", preserved, status=409)
     await asked.post(PROVIDER, f"/v1/preservations/{kept}:correct", preserved | {"until": "2099-07-04"})
     await asked.post(PROVIDER, f"/v1/preservations/{over}:acknowledge-withdrawal")
-    await asked.exchange.until_quiet()
+    await asked.exchange.until_taken()
     await asked.post(AGENCY, f"/v1/preservations/{kept}:extend", {"until": "2099-08-02"})
-    await asked.exchange.until_quiet()
+    await asked.exchange.until_taken()
     await asked.post(PROVIDER, f"/v1/preservations/{kept}:answer-extension", {"answer": "extended"})
     await asked.post(PROVIDER, f"/v1/preservations/{kept}:end", {"reason": "term_over"})
-    await asked.exchange.until_quiet()
+    await asked.exchange.until_taken()
     for party in (AGENCY, PROVIDER):
         await asked.get(party, "/v1/preservations?state=ended&limit=1")
         assert (await asked.get(party, f"/v1/preservations/{kept}"))["state"] == "ended"
@@ -286,7 +286,7 @@ async def holds_answer(asked: Asked) -> None:
     until = {"basis": "court_order", "not_after": rfc3339(SystemClock().now() + timedelta(hours=1))}
     await asked.post(AGENCY, f"/v1/cases/{case}:no-objection")
     await asked.post(AGENCY, f"/v1/cases/{case}:place-hold", until | {"scope": "removal"})
-    await asked.exchange.until_quiet()
+    await asked.exchange.until_taken()
     (hold,) = (await asked.get(AGENCY, "/v1/holds?state=too_late&limit=1"))["items"]
     for act, body in (("extend-hold", until), ("release-hold", None)):
         await asked.post(AGENCY, f"/v1/cases/{case}:{act}", body, status=409)
@@ -303,11 +303,11 @@ async def transfers_answer(asked: Asked) -> None:
     path = f"/v1/referrals/{referral_id}:transfer"
     await asked.post(HOTLINE, path, {"reason": "no_mandate"}, status=409)
     await asked.post(HOTLINE, path, {"reason": "no_capacity", "to": OTHER_HOTLINE})
-    await asked.exchange.until_quiet()
+    await asked.exchange.until_taken()
     await asked.get(OTHER_HOTLINE, "/v1/inbox?state=claimable&limit=1")
     await asked.get(OTHER_HOTLINE, f"/v1/inbox/{referral_id}/draft", status=409)
     await asked.post(OTHER_HOTLINE, f"/v1/inbox/{referral_id}:claim")
-    await asked.exchange.until_quiet()
+    await asked.exchange.until_taken()
     await asked.post(OTHER_HOTLINE, f"/v1/inbox/{referral_id}:claim", status=409)
     assert (await asked.get(OTHER_HOTLINE, f"/v1/inbox/{referral_id}"))["state"] == "transferred"
     await asked.get(OTHER_HOTLINE, f"/v1/inbox/{referral_id}/draft")
@@ -323,7 +323,7 @@ async def questions_answer(asked: Asked) -> None:
         await asked.post(party, f"/v1/{path}:ask", ask)
         await asked.post(party, f"/v1/{path}:ask", ask, status=409)
         await asked.post(party, f"/v1/{path}:dispute", dispute)
-    await asked.exchange.until_quiet()
+    await asked.exchange.until_taken()
     for number, act, said in (
         (1, "reply", {"replied": [{"reply": "as_stated"}]}),
         (2, "uphold", {"decided": [{"verdict": "conceded"}]}),
@@ -331,7 +331,7 @@ async def questions_answer(asked: Asked) -> None:
         named = {"party": PROVIDER, "question" if act == "reply" else "dispute": number}
         await asked.post(HOTLINE, f"/v1/referrals/{case}:{act}", named | said)
         await asked.post(HOTLINE, f"/v1/referrals/{case}:{act}", named | said, status=409)
-    await asked.exchange.until_quiet()
+    await asked.exchange.until_taken()
     for party in (HOTLINE, *raised):
         assert (await asked.get(party, "/v1/questions?limit=2"))["items"]
         await asked.get(party, "/v1/attention")

@@ -34,7 +34,7 @@ async def shown_notices(asked: Asked) -> list[dict[str, Any]]:
 
 async def reported_twice(asked: Asked) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """What the service reports of this year's exercises, and what the program counts; by category."""
-    await asked.exchange.until_quiet()
+    await asked.exchange.until_taken()
     today = SystemClock().now().date()
     period = {"since": (today - timedelta(days=300)).isoformat(), "until": today.isoformat()}
     query = "&".join(f"{name}={value}" for name, value in period.items())

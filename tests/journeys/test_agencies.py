@@ -57,7 +57,7 @@ async def test_a_referred_case_arrives_with_its_history_and_the_other_agency_ans
         await second.report_outcome(referral_id, CaseOutcome.ARREST, **unknown)
         with pytest.raises(ApiProblem, match="state_forbids"):
             await first.report_outcome(referral_id, CaseOutcome.ARREST, **unknown)
-        await exchange.until_quiet()
+        await exchange.until_taken()
         assert (await answers(hotline, referral_id) | {PROVIDER: ""}).items() >= {
             AGENCY: "referred",
             OTHER: "ongoing",
@@ -75,7 +75,7 @@ async def test_what_is_amended_after_a_case_was_passed_on_reaches_who_has_it(exc
         await until(lambda: has_case(second, referral_id))
         await second.accept_case(referral_id)
         before = await second.inbox_item(referral_id)
-        await exchange.until_quiet()
+        await exchange.until_taken()
         again = filing["items"][0] | {"locator": {"kind": "url", "value": f"{place_of(filing)}/moved"}}
         await hotline.amend(referral_id, filing | {"items": [*filing["items"], again]}, revision=1)
 
@@ -93,7 +93,7 @@ async def test_what_is_amended_after_a_case_was_passed_on_reaches_who_has_it(exc
         assert (has.state, has.passed_on) == ("accepted", before.passed_on), "how it came stays as it was"
         unknown = {"child_identified": YesNoUnknown.UNKNOWN, "child_safeguarded": YesNoUnknown.UNKNOWN}
         await second.report_outcome(referral_id, CaseOutcome.ARREST, **unknown)
-        await exchange.until_quiet()
+        await exchange.until_taken()
         assert (await answers(hotline, referral_id))[OTHER] == "ongoing"
 
 
@@ -136,7 +136,7 @@ async def test_two_agencies_with_cases_of_one_place_are_told_of_each_other_and_a
             return bool((await first.inbox_item(one)).contacts and (await second.inbox_item(two)).contacts)
 
         await until(told)
-        await exchange.until_quiet()
+        await exchange.until_taken()
         assert named(await first.inbox_item(one)) == [(OTHER, "same_location", str(two))]
         assert named(await second.inbox_item(two)) == [(AGENCY, "same_location", str(one))]
         for case in (one, two):

@@ -23,7 +23,7 @@ async def test_a_hotline_takes_an_offer_up_assesses_it_and_every_recipient_has_a
     hotline, other = Party(exchange, HOTLINE), Party(exchange, OTHER_HOTLINE)
     body = referral(priority=P0)
     referral_id = hotline.told("referral", "submit", written(tmp_path, body))["referral_id"]
-    await exchange.until_quiet()
+    await exchange.until_taken()
     assert listed(other, referral_id) == ["offer"]
     early = other.causeway("offer", "assess", referral_id, "baseline")
     assert (early.returncode, "state_forbids" in early.stderr) == (1, True)
@@ -40,7 +40,7 @@ async def test_a_hotline_takes_an_offer_up_assesses_it_and_every_recipient_has_a
     shown = hotline.told("referral", "show", referral_id)
     notice_id = next(edge["notice_id"] for edge in shown["edges"] if edge["notice_id"])
     Party(exchange, PROVIDER).told("notice", "answer", notice_id, "removed")
-    await exchange.until_quiet()
+    await exchange.until_taken()
     shown = hotline.told("referral", "show", referral_id)
     assert shown["ticks"] == {"accepted": True, "delivered": {"done": 3, "of": 3}, "acknowledged": {"done": 3, "of": 3}}
     (edge,) = [each for each in shown["edges"] if each["recipient"] == OTHER_HOTLINE]
@@ -68,10 +68,10 @@ async def test_a_provider_that_says_removed_and_lies_is_found_by_whoever_looks_a
 ) -> None:
     hotline, provider = Party(exchange, HOTLINE), Party(exchange, PROVIDER)
     referral_id = hotline.told("referral", "submit", written(tmp_path, referral()))["referral_id"]
-    await exchange.until_quiet()
+    await exchange.until_taken()
     notice_id = next(e["notice_id"] for e in hotline.told("referral", "show", referral_id)["edges"] if e["notice_id"])
     provider.told("notice", "answer", notice_id, "removed")
-    await exchange.until_quiet()
+    await exchange.until_taken()
 
     # Nobody believes it yet: the origin is to look, and its provider does not know when.
     await falls_due(hotline, GONE_24H, referral_id, owed_by=[HOTLINE])
@@ -79,7 +79,7 @@ async def test_a_provider_that_says_removed_and_lies_is_found_by_whoever_looks_a
     never = hotline.causeway("referral", "recheck", referral_id, "9=gone")
     assert (never.returncode, "item_unknown" in never.stderr) == (1, True)
     assert hotline.told("referral", "recheck", referral_id, "1=up", "--by", "tool")["state"] == "reappeared"
-    await exchange.until_quiet()
+    await exchange.until_taken()
 
     shown = provider.told("inbox", "notice", notice_id)
     assert (shown["state"], [each["found"] for each in shown["checked"]]) == ("reappeared", ["reappeared"])
@@ -90,14 +90,14 @@ async def test_a_provider_that_says_removed_and_lies_is_found_by_whoever_looks_a
     # Its clocks run anew, and it is answered once more.
     await falls_due(provider, "practice-notice-reminder", notice_id, owed_by=[PROVIDER])
     assert provider.told("notice", "answer", notice_id, "removed")["state"] == "actioned"
-    await exchange.until_quiet()
+    await exchange.until_taken()
     await falls_due(hotline, GONE_24H, referral_id, owed_by=[HOTLINE])
     assert hotline.told("referral", "recheck", referral_id, "1=gone")["state"] == "routed"
     await falls_due(hotline, GONE_24H, referral_id, owed_by=[])
 
     # And its provider may go back on it, with a reason.
     assert provider.told("notice", "reinstate", notice_id, "--reason", "complaint_upheld")["state"] == "reappeared"
-    await exchange.until_quiet()
+    await exchange.until_taken()
     edges = hotline.told("referral", "show", referral_id)["edges"]
     assert [each["answer"] for each in edges if each["notice_id"] == notice_id] == ["reappeared"]
     assert provider.told("notice", "answer", notice_id, "removed")["state"] == "actioned"

@@ -59,7 +59,7 @@ async def test_three_items_are_answered_differently_by_the_api_and_by_a_table_an
     exchange: Exchange, tmp_path: Path
 ) -> None:
     (first, by_api), (second, by_table), (third, refused) = notices(exchange, tmp_path, 3)
-    await exchange.until_quiet()
+    await exchange.until_taken()
     items: list[dict[str, Any]] = [
         {"n": 1, "action": "removed", "effective_at": AT},
         {"n": 2, "rejection": "not_found"},
@@ -98,14 +98,14 @@ async def test_three_items_are_answered_differently_by_the_api_and_by_a_table_an
         "lines": 1, "taken": 1, "refused": 0, "errors": [], "report": None, "refused_lines": None,
     }  # fmt: skip
 
-    await exchange.until_quiet()
+    await exchange.until_taken()
     assert told(exchange, first) == told(exchange, second) == [(1, "removed"), (2, "not_found"), (3, "preserved")]
     assert told(exchange, third) == [(3, "removed")]
 
 
 async def test_a_hotline_assesses_many_offers_in_one_table(exchange: Exchange, tmp_path: Path) -> None:
     ids = [referral_id for referral_id, _ in notices(exchange, tmp_path, 2)]
-    await exchange.until_quiet()
+    await exchange.until_taken()
     table = tmp_path / "offers.csv"
     rows = [f"{each},accept,," for each in ids] + [f"{each},assess,,baseline;removed" for each in ids]
     table.write_text("\n".join(["referral_id,act,item,answer", *rows, f"{ids[0]},assess,1,national"]))
@@ -123,7 +123,7 @@ async def test_two_notifiers_of_one_location_are_one_work_item_and_each_is_told_
     items = referral()["items"]
     filed = [party.told("referral", "submit", written(tmp_path, referral(items=items))) for party in (first, second)]
     ids = [each["referral_id"] for each in filed]
-    await exchange.until_quiet()
+    await exchange.until_taken()
     notices = [notice_of(party, each) for party, each in zip((first, second), ids, strict=True)]
     assert notices[0] != notices[1]
 
@@ -136,11 +136,11 @@ async def test_two_notifiers_of_one_location_are_one_work_item_and_each_is_told_
     assert sorted(open_ones) == sorted(notices)
     assert await beside(exchange, notices[0]) == [notices[1]]
     first.told("referral", "withdraw", ids[0], "--reason", "filed_in_error")
-    await exchange.until_quiet()
+    await exchange.until_taken()
     assert about() == [(work_item, [notices[1]])]
     assert await beside(exchange, notices[1]) == []
     answered = provider.told("notice", "answer-work", work_item, "removed")
     assert [(each["notice_id"], each["state"]) for each in answered["results"]] == [(notices[1], "actioned")]
-    await exchange.until_quiet()
+    await exchange.until_taken()
     assert about() == []
     assert told(exchange, ids[1], of=OTHER_HOTLINE) == [(1, "removed")]

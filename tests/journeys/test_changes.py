@@ -34,17 +34,17 @@ async def test_what_was_answered_survives_an_amendment_and_each_is_told_what_cha
     # Amended before anybody can have answered, and perhaps before it was sent.
     told = amended(hotline, tmp_path, referral_id, body | {"viewed_by": "nobody"})
     assert (told["revision"], told["unchanged"]) == (2, [PROVIDER])
-    await exchange.until_quiet()
+    await exchange.until_taken()
     notice_id = notice_of(hotline.told("referral", "show", referral_id), PROVIDER)
     agency.told("case", "accept", referral_id)
     provider.told("notice", "answer", notice_id, "removed")
-    await exchange.until_quiet()
+    await exchange.until_taken()
 
     second = referral()["items"][0]
     told = amended(hotline, tmp_path, referral_id, body | {"items": [*body["items"], second]})
     assert (told["revision"], told["unchanged"], told["taken_back"]) == (3, [], [])
     assert told["replaced"] == [OTHER_HOTLINE, AGENCY, PROVIDER]
-    await exchange.until_quiet()
+    await exchange.until_taken()
     notice = provider.told("inbox", "notice", notice_id)
     assert (notice["state"], notice["numbers"], notice["revision"]) == ("in_part", [1, 2], 2)
     case = agency.told("inbox", "show", referral_id)
@@ -54,7 +54,7 @@ async def test_what_was_answered_survives_an_amendment_and_each_is_told_what_cha
     provider.told("notice", "answer", notice_id, "removed")
     said = ("--child-identified", "yes", "--child-safeguarded", "unknown")
     agency.told("case", "outcome", referral_id, "ongoing-investigation", *said)
-    await exchange.until_quiet()
+    await exchange.until_taken()
     shown = hotline.told("referral", "show", referral_id)
     assert [(each["revision"], each["cause"]) for each in shown["revisions"]] == [
         (1, "filed"),
@@ -79,16 +79,16 @@ async def test_what_is_not_ours_goes_to_the_provider_that_is_named_and_neither_l
 ) -> None:
     hotline, first, second = (Party(exchange, name) for name in (HOTLINE, PROVIDER, OTHER_PROVIDER))
     referral_id = hotline.told("referral", "submit", written(tmp_path, referral()))["referral_id"]
-    await exchange.until_quiet()
+    await exchange.until_taken()
     notice_id = notice_of(hotline.told("referral", "show", referral_id), PROVIDER)
     first.told("notice", "not-ours", notice_id, "--suggested", OTHER_PROVIDER)
-    await exchange.until_quiet()
+    await exchange.until_taken()
     (row,) = [each for each in hotline.told("attention")["items"] if each["subject"] == referral_id]
     assert (row["reasons"], row["mend"], row["notice_id"]) == (["not_ours"], "reroute", notice_id)
 
     told = hotline.told("referral", "reroute", referral_id, notice_id)
     assert (told["revision"], told["added"], told["taken_back"]) == (2, [OTHER_PROVIDER], [PROVIDER])
-    await exchange.until_quiet()
+    await exchange.until_taken()
     shown = hotline.told("referral", "show", referral_id)
     notice = second.told("inbox", "notice", notice_of(shown, OTHER_PROVIDER))
     assert (notice["state"], PROVIDER in json.dumps(notice).replace(f"images.{PROVIDER}", "")) == ("issued", False)

@@ -35,7 +35,7 @@ async def said(fresh: Exchange, tmp_path_factory: pytest.TempPathFactory) -> dic
         lines = [line for block in blocks(GUIDES / f"{guide}.md") for line in block]
         here = [line.replace(".state/dev/", f"{fresh.state}/") for line in lines]
         printed[guide] = shell(folder, *as_read(whole(here)), CAUSEWAY_DEV_STATE_DIR=str(fresh.state))
-        await fresh.until_quiet()
+        await fresh.until_taken()
         await fresh.until_audited()
     return printed
 

@@ -36,7 +36,7 @@ async def noticed(exchange: Exchange) -> tuple[str, str, str]:
     """A referral, its notice, and where that lies."""
     filing = referral()
     referral_id = (await posted(exchange, HOTLINE, "/v1/referrals", filing))["referral_id"]
-    await exchange.until_quiet()
+    await exchange.until_taken()
     shown = await got(exchange, HOTLINE, f"/v1/referrals/{referral_id}")
     notice_id = next(edge["notice_id"] for edge in shown["edges"] if edge["notice_id"])
     return referral_id, notice_id, filing["items"][0]["locator"]["value"]
@@ -55,7 +55,7 @@ async def asked(exchange: Exchange, location: str, *, kind: str = "preserve") ->
     await refused_as_over(exchange, AGENCY, "/v1/preservations", by_day)
     answer = await posted(exchange, AGENCY, "/v1/preservations", ask)
     assert answer["state"] == "requested"
-    await exchange.until_quiet()
+    await exchange.until_taken()
     found: str = answer["preservation_id"]
     return found
 
@@ -72,7 +72,7 @@ async def test_what_an_agency_wants_kept_is_answered_in_the_act_that_removes_it(
     assert (refused["code"], refused["field"]) == ("preservation_unanswered", "/preservations")
     kept = {"preservation_id": preservation_id, "answer": "preserved", "until": "2099-07-03"}
     await posted(exchange, PROVIDER, f"/v1/notices/{notice_id}:answer", REMOVED | {"preservations": [kept]})
-    await exchange.until_quiet()
+    await exchange.until_taken()
 
     at_agency = await got(exchange, AGENCY, f"/v1/preservations/{preservation_id}")
     assert at_agency["state"] == "preserved"
@@ -113,15 +113,15 @@ async def test_a_preservation_runs_out_by_the_law_that_it_was_asked_under_at_bot
 
     await refused_as_over(exchange, PROVIDER, f"{place}:answer", {"answer": "preserved", "until": PAST})
     await posted(exchange, PROVIDER, f"{place}:answer", {"answer": "preserved", "until": "2099-07-03"})
-    await exchange.until_quiet()
+    await exchange.until_taken()
     await refused_as_over(exchange, AGENCY, f"{place}:extend", {"until": PAST})
     await posted(exchange, AGENCY, f"{place}:extend", {"until": "2099-08-02"})
-    await exchange.until_quiet()
+    await exchange.until_taken()
     await posted(exchange, PROVIDER, f"{place}:answer-extension", {"answer": "extended"})
-    await exchange.until_quiet()
+    await exchange.until_taken()
     await fall_due(exchange, preservation_id, ("eu-2023-1543-extension", "end_of_preservation", timedelta(days=90)))
     await posted(exchange, PROVIDER, f"{place}:end", {"reason": "term_over"})
-    await exchange.until_quiet()
+    await exchange.until_taken()
     await fall_due(exchange, preservation_id)
 
 
@@ -131,7 +131,7 @@ async def test_what_is_to_be_produced_is_due_until_its_provider_has_refused(exch
     await fall_due(exchange, preservation_id, ("eu-2023-1543-production", "data", timedelta(days=10)))
     refused = {"answer": "refused", "reason": "manifest_error"}
     await posted(exchange, PROVIDER, f"/v1/preservations/{preservation_id}:answer", refused)
-    await exchange.until_quiet()
+    await exchange.until_taken()
     await fall_due(exchange, preservation_id)
     await is_corrected(exchange, preservation_id)
 
@@ -140,7 +140,7 @@ async def is_corrected(exchange: Exchange, preservation_id: str) -> None:
     """The refusal was a mistake: both know, and the order is due once more, from then on."""
     again = {"answer": "preserved", "until": "2099-07-03"}
     await posted(exchange, PROVIDER, f"/v1/preservations/{preservation_id}:correct", again)
-    await exchange.until_quiet()
+    await exchange.until_taken()
     timeline = (await got(exchange, AGENCY, f"/v1/preservations/{preservation_id}"))["timeline"]
     assert [(each["name"], each["state"]) for each in timeline[1:]] == [("answer", "refused"), ("correct", "preserved")]
     due_at = rfc3339(datetime.fromisoformat(timeline[-1]["at"]) + timedelta(days=10))

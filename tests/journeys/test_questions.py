@@ -39,13 +39,13 @@ async def test_a_provider_asks_and_contests_and_its_origin_answers_at_the_prompt
 ) -> None:
     hotline, provider, stranger = (Party(exchange, name) for name in (HOTLINE, PROVIDER, OTHER_HOTLINE))
     referral_id = hotline.told("referral", "submit", written(tmp_path, referral()))["referral_id"]
-    await exchange.until_quiet()
+    await exchange.until_taken()
     edges = hotline.told("referral", "show", referral_id)["edges"]
     notice_id = next(edge["notice_id"] for edge in edges if edge["notice_id"])
     assert provider.told("notice", "ask", notice_id, "location", "still_there")["state"] == "issued"
     again = provider.causeway("notice", "ask", notice_id, "hashes")
     assert (again.returncode, "question_open" in again.stderr) == (1, True)
-    await exchange.until_quiet()
+    await exchange.until_taken()
 
     (asked,) = of(hotline, referral_id)
     assert (asked["party"], asked["number"], asked["needs"]) == (PROVIDER, 1, ["location", "still_there"])
@@ -53,21 +53,21 @@ async def test_a_provider_asks_and_contests_and_its_origin_answers_at_the_prompt
     assert hotline.told("referral", "reply", referral_id, PROVIDER, "1", "still_there")["state"] == "routed"
     twice = hotline.causeway("referral", "reply", referral_id, PROVIDER, "1", "gone")
     assert (twice.returncode, "question_answered" in twice.stderr) == (1, True)
-    await exchange.until_quiet()
+    await exchange.until_taken()
     (answered,) = of(provider, notice_id)
     assert (answered["state"], answered["replied"][0]["reply"]) == ("answered", "still_there")
     assert (reasons(hotline, referral_id), reasons(provider, notice_id)) == (set(), {"question_answered"})
 
     provider.told("notice", "dispute", notice_id, "1=content_lawful", "--basis", "adult_pornography")
-    await exchange.until_quiet()
+    await exchange.until_taken()
     assert reasons(hotline, referral_id) == reasons(provider, notice_id) == {"disputed"}
     assert hotline.told("referral", "uphold", referral_id, PROVIDER, "2")["state"] == "routed"
-    await exchange.until_quiet()
+    await exchange.until_taken()
     assert [each["state"] for each in of(provider, notice_id)] == ["answered", "answered"]
     assert reasons(provider, notice_id) == {"dispute_answered"}
     assert provider.told("notice", "answer", notice_id, "removed")["state"] == "actioned"
     assert reasons(provider, notice_id) == set()
-    await exchange.until_quiet()
+    await exchange.until_taken()
     told = ["notice.ask", "notice.reply", "notice.dispute", "notice.uphold", "notice.answer"]
     assert [each for each in types(provider, notice_id) if not each.startswith("clock.")] == ["notice.issue", *told]
     assert {"notice.ask", "referral.reply", "notice.dispute", "referral.uphold"} <= set(types(hotline, referral_id))
@@ -83,18 +83,18 @@ async def test_an_agency_and_a_hotline_ask_and_contest_over_http(exchange: Excha
         CausewayClient(keys[OTHER_HOTLINE].url, keys[OTHER_HOTLINE].key) as other,
     ):
         referral_id = (await origin.submit(referral())).referral_id
-        await exchange.until_quiet()
+        await exchange.until_taken()
         asking = Question(about=(1,), needs=(NeedsInfo.WHY_ILLEGAL,))
         assert (await agency.act_on_case("ask", referral_id, asking)).state == "offered"
         contesting = Dispute(disputed=(DisputeStatement(n=1, reason=DisputeReason.DUPLICATE),))
         assert (await other.act_on_offer("dispute", referral_id, contesting)).state == "offered"
-        await exchange.until_quiet()
+        await exchange.until_taken()
         pages = [page async for page in origin.questions(state="open")]
         raised = {each.party: each for page in pages for each in page.items if each.subject == referral_id}
         assert {name: each.kind for name, each in raised.items()} == {AGENCY: "question", OTHER_HOTLINE: "dispute"}
         await origin.answer_question(referral_id, replying(AGENCY, raised[AGENCY].number, ["not_permitted"]))
         await origin.answer_question(referral_id, deciding(OTHER_HOTLINE, raised[OTHER_HOTLINE].number, ["conceded"]))
-        await exchange.until_quiet()
+        await exchange.until_taken()
         for party, word in ((agency, "not_permitted"), (other, "conceded")):
             (mine,) = [each async for page in party.questions() for each in page.items if each.subject == referral_id]
             assert (mine.own, mine.state, mine.summary) == (True, "answered", f"1={word}")

@@ -39,7 +39,7 @@ async def test_the_commands_of_the_readme_do_what_they_say(exchange: Exchange, t
     assert "0 are refused" in imported
     assert commands[looks - 1].startswith(LISTS)
     referral_id = imported.splitlines()[-1].split("\t")[0]
-    await exchange.until_quiet()
+    await exchange.until_taken()
     await exchange.until_audited()
 
     parties = [line for line in commands[:looks] if line.startswith("eval")]

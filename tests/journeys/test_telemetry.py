@@ -131,7 +131,7 @@ def told_at_once(spans: Sequence[Span], filing: str) -> set[tuple[str, str]]:
 async def told(exchange: Exchange) -> Told:
     """File a referral with a marked location, let the agency take it up, and wait until all has been read."""
     # What the tests before did is over: the figures move by this referral alone.
-    await exchange.until_quiet()
+    await exchange.until_taken()
     await exchange.until_audited()
     before = {name: figures(exchange, name) for name in INSTANCES}
     filing, taking_up, acknowledging, mark = uuid7().hex, uuid7().hex, uuid7().hex, new_mark()
@@ -144,7 +144,7 @@ async def told(exchange: Exchange) -> Told:
     referral_id = answer.json()["referral_id"]
     refused = await act(exchange, HOTLINE, "/v1/referrals", referral(exercise=False, items=[item]), trace=uuid7().hex)
     assert refused.status_code == 422
-    await exchange.until_quiet()
+    await exchange.until_taken()
     accepted = await act(exchange, AGENCY, f"/v1/cases/{referral_id}:accept", {}, trace=taking_up)
     assert accepted.status_code == 202
     async with exchange.client(HOTLINE) as hotline:
@@ -152,7 +152,7 @@ async def told(exchange: Exchange) -> Told:
     path = f"/v1/notices/{notice.notice_id}:acknowledge"
     acknowledged = await act(exchange, PROVIDER, path, {}, trace=acknowledging)
     assert acknowledged.status_code == 202
-    await exchange.until_quiet()
+    await exchange.until_taken()
     await exchange.until_audited()
     found = Told(exchange, filing, taking_up, acknowledging, mark, before)
     await until(lambda: reached(found.spans(), filing) >= LED_TO and told_at_once(found.spans(), filing) == AT_ONCE)

@@ -54,10 +54,10 @@ async def flow(exchange: Exchange) -> Flow:
     async with exchange.http(HOTLINE) as http:
         headers = {"Idempotency-Key": str(uuid7()), "traceparent": f"00-{filing}-00f067aa0ba902b7-01"}
         filed = await http.post("/v1/referrals", json=referral(items=[first, second]), headers=headers)
-        await exchange.until_quiet()
+        await exchange.until_taken()
         path = f"/v1/referrals/{filed.json()['referral_id']}:withdraw"
         await http.post(path, json={"reason": "filed_in_error"}, headers={"Idempotency-Key": str(uuid7())})
-        await exchange.until_quiet()
+        await exchange.until_taken()
         await exchange.until_audited()
     async with exchange.http("auditor.example") as http:
         headers = {"Purpose": "traces of one referral"}

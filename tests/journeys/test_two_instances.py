@@ -81,13 +81,13 @@ async def test_one_referral_reaches_providers_of_both_and_both_answer(two: Excha
     async with two.client(HOTLINE) as hotline:
         filed = await hotline.submit(found_at(*AT.values()))
         assert set(AT.values()) <= {each.recipient for each in filed.recipients}
-        await two.until_quiet()
+        await two.until_taken()
         for provider in AT.values():
             [notice] = await notices_of(two, provider)
             async with two.client(provider) as client:
                 said = ItemStatement(action=NoticeAction.REMOVED, effective_at=SystemClock().now())
                 await client.answer_notice(notice.notice_id, [said])
-        await two.until_quiet()
+        await two.until_taken()
         shown = await hotline.show(UUID(str(filed.referral_id)))
     assert {each.recipient: each.answer for each in shown.edges if each.recipient in AT.values()} == dict.fromkeys(
         AT.values(), "actioned"
@@ -154,7 +154,7 @@ async def test_a_party_that_is_moved_is_served_by_the_other_instance(two: Exchan
         async def reached() -> bool:
             async with two.client(HOTLINE) as hotline:
                 await hotline.submit(found_at(provider))
-            await two.until_quiet()
+            await two.until_taken()
             return any([page.items async for page in client.notices()])
 
         await until(reached)
@@ -167,7 +167,7 @@ async def test_what_the_other_agencys_instance_refuses_comes_back_with_its_code(
     async with two.client(HOTLINE) as hotline, two.client(AGENCY) as first:
         referral_id = (await hotline.submit(referral())).referral_id
         await until(lambda: has(first, referral_id))
-        await two.until_quiet()
+        await two.until_taken()
         owed = await due(two, referral_id)
         two.stop(AGENCIES)
         two.serve(AGENCIES, only=("api", "documents"))
@@ -183,7 +183,7 @@ async def test_what_the_other_agencys_instance_refuses_comes_back_with_its_code(
             return (await first.inbox_item(referral_id)).state == "offered"
 
         await until(back)
-        await two.until_quiet()
+        await two.until_taken()
         assert await waits(first, referral_id) == [(("came_back",), OTHER, REFUSED)]
         assert await waits(hotline, referral_id) == [(("came_back",), AGENCY, REFUSED)]
         edges = {edge.recipient: edge.answer for edge in (await hotline.show(referral_id)).edges}
@@ -197,7 +197,7 @@ async def test_what_the_other_agencys_instance_refuses_comes_back_with_its_code(
 
         await until(owed_anew)
         await first.accept_case(referral_id)
-        await two.until_quiet()
+        await two.until_taken()
         assert await waits(first, referral_id) == await waits(hotline, referral_id) == []
     await two.until_audited()
     flow = await shown_by_audit(two, referral_id)

@@ -52,7 +52,7 @@ async def test_an_agency_and_a_provider_are_told_of_what_they_are_sent(exchange:
         ]
         body = referral()
         referral_id = (await hotline.told("referral", "submit", written(tmp_path, body)))["referral_id"]
-        await exchange.until_quiet()
+        await exchange.until_taken()
         shown = await hotline.told("referral", "show", referral_id)
         notice_id = next(edge["notice_id"] for edge in shown["edges"] if edge["notice_id"])
         secret = registered[0]["secret"]

@@ -13,10 +13,10 @@ INSTANCES = ("hotline", "law_enforcement", "industry")
 async def test_a_withdrawal_that_nobody_answers_is_answered_everywhere(exchange: Exchange, tmp_path: Path) -> None:
     hotline, agency = Party(exchange, HOTLINE), Party(exchange, AGENCY)
     referral_id = hotline.told("referral", "submit", written(tmp_path, referral()))["referral_id"]
-    await exchange.until_quiet()
+    await exchange.until_taken()
     agency.told("case", "accept", referral_id)
     hotline.told("referral", "withdraw", referral_id, "--reason", "filed_in_error")
-    await exchange.until_quiet()
+    await exchange.until_taken()
     beside = [f"{each}-withdrawals" for each in INSTANCES]
     for instance, label in zip(INSTANCES, beside, strict=True):
         only = ("withdrawals", "documents")

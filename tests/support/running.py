@@ -243,6 +243,14 @@ class Exchange:
                 raise TimeoutError("messages are still on their way")
             await asyncio.sleep(0.1)
 
+    async def until_taken(self, seconds_max: float = QUIET_S_MAX) -> None:
+        """Wait until everything sent was taken by its recipient, which may acknowledge it 10 s later."""
+        deadline = time.monotonic() + seconds_max
+        while not all([await self._has_read(name) for name in self.senders]):
+            if time.monotonic() > deadline:
+                raise TimeoutError("messages are still on their way")
+            await asyncio.sleep(0.1)
+
     async def until_all_have_answered(self, seconds_max: float = 300) -> None:
         """Wait until every instance has had the acknowledgement of each peer that it asks for once after its start."""
 
@@ -261,11 +269,16 @@ class Exchange:
             await asyncio.sleep(0.1)
 
     async def _is_audited(self) -> bool:
-        read = {(row[0], row[1]): tuple(row)[2:] for row in await self.rows_past_policies(AUDIT, _READ)}
+        return await self._has_read(AUDIT, copies=True)
+
+    async def _has_read(self, reader: str, *, copies: bool = False) -> bool:
+        """Whether it has read to the ends of all streams to it, or with `copies` of all streams."""
+        read = {(row[0], row[1]): tuple(row)[2:] for row in await self.rows_past_policies(reader, _READ)}
         ends = {
             (name, row[0]): tuple(row)[1:]
             for name in self.senders
             for row in await self.rows_past_policies(name, _ENDS)
+            if copies or row[0] == reader
         }
         return all(not any(end[1:]) or read.get(pair) == end for pair, end in ends.items())
 

@@ -121,7 +121,7 @@ async def filed(exchange: Exchange) -> Filed:
     async with exchange.client(HOTLINE) as hotline, exchange.client(PROVIDER) as provider:
         first = await hotline.submit(referral())
         other = await provider.submit(provider_filing())
-        await exchange.until_quiet()
+        await exchange.until_taken()
         shown = await hotline.show(first.referral_id)
     notices = [edge.notice_id for edge in shown.edges if edge.notice_id]
     webhooks = {}
@@ -130,7 +130,7 @@ async def filed(exchange: Exchange) -> Filed:
             webhooks[service] = (await client.add_webhook("https://hooks.party.example/")).webhook_id
     async with exchange.http(AGENCY) as agency:
         wanted = await agency.post("/v1/preservations", json=ASKED, headers={"Idempotency-Key": str(uuid7())})
-    await exchange.until_quiet()
+    await exchange.until_taken()
     preservation = UUID(wanted.json()["preservation_id"])
     async with exchange.http(PROVIDER) as http:
         work = (await http.get("/v1/work-items", params={"limit": 1})).json()["items"]

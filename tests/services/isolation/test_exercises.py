@@ -73,7 +73,7 @@ async def sent_by_a_live_hotline(exchange: Exchange, change: Callable[[Draft], D
 
 async def received(exchange: Exchange, referral_id: UUID) -> tuple[list[tuple[str, str | None]], int]:
     """The outcomes of the offer as its origin heard them, None for one without, and how many cases it has become."""
-    await exchange.until_quiet()
+    await exchange.until_taken()
     kept = await exchange.count_as_accountant(
         "hotline", "SELECT receipt, receipt_code FROM edge WHERE referral_id = $1", referral_id
     )
