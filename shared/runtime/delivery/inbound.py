@@ -59,9 +59,7 @@ from shared.runtime.watch.logs import Fields, log
 from shared.runtime.watch.metrics import MESSAGES
 
 #: Codes of features that say that the subject of a message is not known here.
-SUBJECT_UNKNOWN: Final = frozenset(
-    {"case_unknown", "edge_unknown", "notice_unknown", "offer_unknown", "preservation_unknown", "referral_unknown"}
-)
+SUBJECT_UNKNOWN: Final = frozenset({"case_unknown", "notice_unknown", "offer_unknown", "preservation_unknown"})
 #: Codes of the exchange in the words of messaging. A recipient's outcome has the former.
 _WORDS: Final[Mapping[str, Refusal]] = {
     SUBJECT_WITHDRAWN: Refusal.WITHDRAWN,

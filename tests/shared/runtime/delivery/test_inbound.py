@@ -212,9 +212,9 @@ async def test_the_same_act_told_again_has_no_second_effect(hotline: Site, here:
 async def test_of_a_subject_that_is_unknown_the_writer_hears_the_code_of_the_features(
     hotline: Site, here: World
 ) -> None:
-    handler_of(hotline).codes = {CASE_ACCEPTED.type: "referral_unknown"}
+    handler_of(hotline).codes = {CASE_ACCEPTED.type: "offer_unknown"}
     (outcome,) = await hotline.take(here.written([answer(CASE_ACCEPTED, uuid7(), 1)], "law_enforcement"))
-    assert told([outcome]) == [("refused", "referral_unknown")]
+    assert told([outcome]) == [("refused", "offer_unknown")]
     assert translate(outcome).code == Refusal.UNKNOWN
 
 
