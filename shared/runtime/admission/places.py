@@ -108,7 +108,7 @@ class PlacePool:
         """Give free places to those that wait: one of each principal, then one of each again."""
         for principal, line in list(self._lines.items()):
             while line and line[0].done():
-                line.popleft()  # cancelled, but its task has not run since
+                del line[0]  # cancelled, but its task has not run since
             if line and self.has_room(principal):
                 self._take(principal)
                 line.popleft().set_result(None)
