@@ -291,13 +291,18 @@ async def observe_batch(scope: Scope, pair: Pair, lane: Lane, *, records: Sequen
 
 
 async def observe_copies(scope: Scope, pair: Pair, copies: Sequence[ArrivedRecord]) -> None:
-    """Take copies of one pair's messages as audit. They are in another topic, so no position moves."""
+    """Take copies of one pair's messages as audit. They are in another topic, so no position moves.
+
+    A copy never enters an incarnation: audit enters those that the addressee can read, and only from the same topic.
+    """
     incoming = await scope.tx.load_incoming(pair, lock=True)
     taken = []
     for record in copies:
-        if isinstance(record.content, Arrived):
-            fit = incoming.fit(record.content.place, record.broker_time)
-            if fit is not Fit.DROP:
-                taken.append(_take(incoming, fit, record, arrived=record.content))
-    await scope.inbound.apply(scope, taken)
-    await scope.tx.save_incoming(incoming)
+        arrived = record.content
+        if isinstance(arrived, Arrived) and arrived.place.incarnation == incoming.incarnation:
+            fit = incoming.fit(arrived.place, record.broker_time)
+            if fit is Fit.TAKE:
+                taken.append(_take(incoming, fit, record, arrived=arrived))
+    if taken:
+        await scope.inbound.apply(scope, taken)
+        await scope.tx.save_incoming(incoming)
