@@ -168,8 +168,8 @@ class Log:
         pair, place = pair_of(of.topic), place_of(of)
         assert pair is not None
         assert place is not None
-        numbers = [place.number if lane is place.lane else 0 for lane in streams.LANES]
-        stated = Acknowledgement(*pair, place.incarnation, *numbers, self.world.at)
+        chain = self.observed(of).chain or b""
+        stated = Acknowledgement(*pair, place.incarnation, int(place.lane), place.number, chain, self.world.at)
         async with self.entries.transaction() as opened:
             await opened.append(Read(acknowledgements=[stated]))
 
