@@ -28,7 +28,6 @@ from services.audit.domain.protocol import Observed
 from services.audit.domain.reading import Reading, read_records
 from services.audit.intake import StreamBatch, StreamVerifier, pair_of
 from shared.envelope.keys import OpeningKey
-from shared.exchange.senders import SigningKeys
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
 from shared.messaging.streams import Lane, Pair
@@ -97,9 +96,7 @@ class LogCheck:
     async def _partition(
         self, where: Coordinate, life: UUID, pair: Pair, *, bounds: Bounds
     ) -> AsyncIterator[Difference]:
-        verifier = StreamVerifier(
-            pair, Lane(where.partition), SigningKeys(self.reading.shelf.directories, self.reading.clock)
-        )
+        verifier = StreamVerifier(pair, Lane(where.partition), self.reading.signing_keys)
         read_to = self._read_to.get(where, (None, 0))
         folded = await self._folded(where, life, read_to=read_to[1] if read_to[0] == life else 0)
         following, strange = bounds.first, list[_Row]()
