@@ -56,9 +56,9 @@ class Proof(Contract):
     """The proof of one message, and where its record lies.
 
     `path` leads from its `digest`, the leaf at `position` of `size`, to the root that `signature` is over, together
-    with the size. `signed_by` is the writer if the key `key_id` was its valid key at that time and is not revoked since.
-    Audit keeps no record, so it cannot make the digest again: that is SHA-256 over a zero byte, the `salt` and the
-    bytes that are signed.
+    with the size. `signed_by` is the writer if `key_id` was its valid key at that time and is not revoked since. Audit
+    keeps no record, so it cannot make the digest again: that is SHA-256 over a zero byte, the `salt` and the bytes that
+    are signed.
     """
 
     topic: str
