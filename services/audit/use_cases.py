@@ -14,7 +14,6 @@ from services.audit.domain.entries import AUTHORITY
 from services.audit.domain.proof import Place, Proof, proof_of
 from services.audit.domain.scope import Within
 from services.audit.entitled import judged
-from services.audit.intake import pair_of
 from services.audit.ports import (
     AccountsPage,
     Entries,
@@ -89,10 +88,9 @@ async def show_proof(
         raise not_found()
     place = Place(entry.topic, entry.topic_id, entry.partition, entry.offset, entry.at, digest)
     kept = await entries.proof(place)
-    pair = pair_of(entry.topic)
-    if kept is None or pair is None:
+    if kept is None:
         raise not_found()
-    return entry, proof_of(place, kept, writer=pair.writer, key=keys(pair.writer, kept.key_id, entry.at))
+    return entry, proof_of(place, kept, keys(kept.writer, kept.key_id, entry.at))
 
 
 async def find_flows(sought: Sought, look: Look, *, entries: Entries, cursor: str | None = None) -> FoundFlows:

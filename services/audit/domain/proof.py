@@ -31,8 +31,9 @@ class SignatureIs(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeptProof:
-    """The proof as it came: a path of hashes of 32 bytes, and one signature for all messages of the tree."""
+    """The proof as it came from its writer: a path of hashes of 32 bytes, and one signature for all in the tree."""
 
+    writer: str
     key_id: str
     signature: bytes
     size: int
@@ -77,7 +78,7 @@ class Proof(Contract):
     signature_is: SignatureIs
 
 
-def proof_of(place: Place, kept: KeptProof, *, writer: str, key: VerifyKey | None) -> Proof:
+def proof_of(place: Place, kept: KeptProof, key: VerifyKey | None) -> Proof:
     """Return the proof, with its path and its signature checked anew by this key of the writer."""
     path = tuple(kept.path[step : step + _HASH_BYTES] for step in range(0, len(kept.path), _HASH_BYTES))
     return Proof(
@@ -88,7 +89,7 @@ def proof_of(place: Place, kept: KeptProof, *, writer: str, key: VerifyKey | Non
         at=place.at,
         digest=place.digest,
         key_id=kept.key_id,
-        signed_by=writer if key is not None else None,
+        signed_by=kept.writer if key is not None else None,
         size=kept.size,
         position=kept.position,
         path=tuple(step.hex() for step in path),

@@ -98,7 +98,7 @@ ORDER BY f.broker_time, f.topic, f.topic_id, f.partition, f."offset"
 """
 _TOPIC_IDS = "SELECT topic_id FROM topic_life WHERE topic = $1 ORDER BY begun_at, topic_id"
 _PROOF = """
-SELECT key_id, signature, tree_size, leaf_position, path, salt FROM entry
+SELECT writer, key_id, signature, tree_size, leaf_position, path, salt FROM entry
 WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" = $4 AND digest = $5 AND signature IS NOT NULL
 """
 # Outcomes, what nobody can read, and what is lost belong to neither world and name no referral. The first of what is
