@@ -8,7 +8,7 @@ statements.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
@@ -131,7 +131,8 @@ class PartyInbound:
         if last:
             await self._list_lost(scope, peer, last.values())
             await forget_acts(self._driver, _list_refused(peer, last.values()))
-            await self._settle([_settlement(each, peer) for each in last.values()])
+            parties = self._reader.shelf.directories.active(self._reader.clock.now()).reached_at(peer)
+            await self._settle([_settlement(each, peer, parties) for each in last.values()])
             await move_gathered(scope, self._driver)
         return [translate(each) for each in outcomes]
 
@@ -327,9 +328,9 @@ def _is_of_features(outcome: Outcome) -> bool:
     return named.subject is not None and (named.role in SUBJECT_ROLES or named.role is Role.WITHDRAWAL)
 
 
-def _settlement(outcome: Outcome, peer: str) -> Settlement:
+def _settlement(outcome: Outcome, peer: str, parties: Collection[str]) -> Settlement:
     code = SUBJECT_WITHDRAWN if outcome.code == Refusal.WITHDRAWN else outcome.code
-    return Settlement(outcome.named.message_id, OUTCOMES[outcome.kind], code, peer)
+    return Settlement(outcome.named.message_id, OUTCOMES[outcome.kind], code, peer, parties)
 
 
 def _list_refused(peer: str, outcomes: Iterable[Outcome]) -> dict[TrackKey, set[UUID]]:

@@ -341,6 +341,8 @@ async def test_an_act_on_an_unknown_subject_is_refused_and_its_writer_lists_it(
         send(session.driver, [checked])
     assert told(await agencies.take(await hotline.relay("law_enforcement"))) == [("refused", "case_unknown")]
     await hotline.take(await agencies.relay("hotline"))
+    served = here.documents.directory.reached_at("law_enforcement")
+    assert [(each.by, each.parties) for each in handler_of(hotline).settlements] == [("law_enforcement", served)]
     async with hotline.scopes.read() as tx:
         lines = await tx.list_operator_lines()
     subject = track_of(checked.message, checked.sender, checked.recipient, subject=UUID(checked.subject))
