@@ -96,7 +96,7 @@ async def test_a_wait_that_is_cancelled_when_its_turn_comes_gives_the_place_back
 
 @pytest.mark.parametrize("waits_behind", [0, 1])
 async def test_a_wait_that_is_cancelled_as_a_place_becomes_free_keeps_none(waits_behind: int) -> None:
-    places = pool(holder=1, waiting=3, wait_s=5)
+    places = pool(holder=1, waiting=3)
 
     async def use(event: asyncio.Event) -> None:
         async with places.place(ADDRESS):

@@ -288,22 +288,6 @@ async def test_readiness_lists_what_is_not_ready() -> None:
     assert unready.json()["checks"][0] == {"name": "bus", "ok": False, "reason": "no_partitions"}
 
 
-@pytest.mark.timing
-async def test_two_hundred_requests_for_readiness_run_the_probes_at_most_twice() -> None:
-    runs = 0
-
-    async def probe_counted() -> Check:
-        nonlocal runs
-        runs += 1
-        await asyncio.sleep(0.05)
-        return Check("counted", True)
-
-    async with client_of(app_of(probe_counted)) as client:
-        answers = await asyncio.gather(*(client.get("/readyz") for _ in range(200)))
-    assert {answer.status_code for answer in answers} == {200}
-    assert runs <= 2
-
-
 async def test_metrics_are_shown_also_when_the_gauges_cannot_be_set() -> None:
     async def measure() -> None:
         raise Unavailable("database_unavailable")
