@@ -288,6 +288,17 @@ async def test_all_pages_are_of_one_moment(database: Database, monkeypatch: pyte
         assert roles(table, hashes) == [Role.MACHINE, Role.ANALYST]
 
 
+async def test_an_exchange_between_keys_is_a_change(database: Database) -> None:
+    """A sum of hashes that are linear in the columns misses about half of these."""
+    table = KeyTable(database)
+    for _ in range(8):
+        async with exchanging(database) as (hashes, exchange):
+            await table.refresh()
+            await exchange()
+            await table.refresh()
+            assert roles(table, hashes) == [Role.ANALYST, Role.MACHINE]
+
+
 def roles(table: KeyTable, hashes: list[bytes]) -> list[Role | None]:
     return [known.role if (known := table.find(hashed)) else None for hashed in hashes]
 
