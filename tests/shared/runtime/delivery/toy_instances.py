@@ -218,6 +218,10 @@ class Toy:
             await owner.close()
 
 
+#: The codes of messages that a toy does not apply: those with which an instance can try them again.
+_CODES = {OutcomeKind.WAITING: "document_unknown", OutcomeKind.DEAD: "handler_defect"}
+
+
 class ToyInbound:
     """Stores messages in order, each id once, as features do."""
 
@@ -241,7 +245,7 @@ class ToyInbound:
                         each.named.message_id,
                         kind,
                     )
-            outcomes.append(Outcome(each.named, kind, None if kind is OutcomeKind.APPLIED else "document_unknown"))
+            outcomes.append(Outcome(each.named, kind, _CODES.get(kind)))
         return outcomes
 
     def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
