@@ -23,15 +23,13 @@ from deploy.accounting.book import Book
 from deploy.accounting.differences import Difference
 from deploy.accounting.folded import Folded, FoldedDay
 from deploy.accounting.streams import Stream
-from services.audit.domain.entries import UNREAD, Entry, EntryKind, Read, ReportedOutcome
+from services.audit.domain.entries import NUMBER_TAKEN, UNREAD, Entry, EntryKind, Read, ReportedOutcome
 from services.audit.domain.protocol import Observed
 from services.audit.domain.reading import Reading, read_records
 from services.audit.intake import StreamBatch, StreamVerifier, pair_of
 from shared.envelope.keys import OpeningKey
-from shared.exchange.senders import SigningKeys
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Refused
-from shared.messaging.reception import Arrived
 from shared.messaging.streams import Lane, Pair
 from shared.routing.shelf import DocumentShelf, read_directory, read_policy
 from shared.runtime.delivery.kept_record import unpack
@@ -98,9 +96,7 @@ class LogCheck:
     async def _partition(
         self, where: Coordinate, life: UUID, pair: Pair, *, bounds: Bounds
     ) -> AsyncIterator[Difference]:
-        verifier = StreamVerifier(
-            pair, Lane(where.partition), SigningKeys(self.reading.shelf.directories, self.reading.clock)
-        )
+        verifier = StreamVerifier(pair, Lane(where.partition), self.reading.signing_keys)
         read_to = self._read_to.get(where, (None, 0))
         folded = await self._folded(where, life, read_to=read_to[1] if read_to[0] == life else 0)
         following, strange = bounds.first, list[_Row]()
@@ -237,23 +233,19 @@ class _Numbered(NamedTuple):
 
 def _numbered(batch: StreamBatch) -> Iterator[_Numbered]:
     """The numbered messages of a batch and the copies of other pairs' messages, in the order of their offsets."""
-    found = [(batch.pair, each) for each in batch.arrived]
-    found += [(pair, each) for pair, copies in batch.copies.items() for each in copies]
-    for pair, arrived in sorted(found, key=lambda each: each[1].offset):
-        content = arrived.content
-        if isinstance(content, Arrived):
-            place = content.place
-            stream = Stream(*pair, place.incarnation, int(place.lane))
-            observed = Observed(unpack(content.record), pair, place)
-            yield _Numbered(observed, stream, place.number, content.digest.hex())
+    for pair, _, message in batch.list_numbered():
+        place = message.place
+        stream = Stream(*pair, place.incarnation, int(place.lane))
+        observed = Observed(unpack(message.record), pair, place)
+        yield _Numbered(observed, stream, place.number, message.digest.hex())
 
 
 def _by_offset(rows: Sequence[_Row]) -> dict[int, dict[str, _Row]]:
-    """Entries by offset and digest. An offset at which audit noted a conflict explains itself."""
-    odd = {row["offset"] for row in rows if row["kind"] in _OWN}
+    """Entries of records by offset and digest. An offset with two records, or with a loss, explains itself."""
+    odd = {row["offset"] for row in rows if row["kind"] in _OWN and row["problem"] != NUMBER_TAKEN}
     found: dict[int, dict[str, _Row]] = {}
     for row in rows:
-        if row["offset"] not in odd:
+        if row["kind"] not in _OWN and row["offset"] not in odd:
             found.setdefault(row["offset"], {})[row["digest"]] = row
     return found
 

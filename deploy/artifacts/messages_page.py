@@ -204,10 +204,11 @@ names follow from the ids of the instances in the directory (`shared/exchange/to
 _RECORDS = """## What happens to a record
 
 `skip` takes no number: the reader drops the record, and its writer appends it again. `park` makes the message a dead
-letter for a person. Its record is kept as it came where the table says so, with the sealed part sealed. Of any other
-record only place, salt and proof are kept, since its sender could have put content into it. `refuse` is a coded answer.
-`wait` and `defer` keep the record until what it lacks has come. `move` is for another instance. No row of this table
-holds up the records behind it, except that a skipped number has to come again.
+letter for a person. Its record is kept where the table says so. Of any other record only place, salt and proof are
+kept, since its sender could have put content into it. `refuse` is a coded answer. `wait` and `defer` keep the record
+until what it lacks has come. A kept record is encrypted under a data key of its own, and has its covered headers alone.
+`move` is for another instance. No row of this table holds up the records behind it, except that a skipped number has to
+come again.
 """
 _OUTCOMES = """## Outcomes
 

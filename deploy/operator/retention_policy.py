@@ -253,7 +253,7 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
         Kept("link", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: which edge is of which referral"),
         Kept("flow_party", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: whose each flow is"),
         Kept("outcome", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: outcomes that recipients report"),
-        Kept("acknowledgement", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a pair and incarnation"),
+        Kept("acknowledgement", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a lane and incarnation"),
         Kept("stream_end", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a pair: its last numbers"),
         Kept("closed_end", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: where recipients left streams"),
         Kept("topic_life", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: which ids a topic has had"),

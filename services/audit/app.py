@@ -98,6 +98,6 @@ def _pages(
         reconciliations=PostgresReconciliations(machinery.database),
         clock=machinery.clock,
         within=within,
-        directory_at=reading.directory_at,
+        keys=reading.signing_keys,
     )
     return frame

@@ -126,7 +126,7 @@ class AuditDoor:
         noted = await self._partitions.noted()
         self._states = {Coordinate(*place): state for place, state in noted.items()}
         async with self._follower.following() as following:
-            work = _Work(following, self._entries, SigningKeys(self._reading.shelf.directories, self._clock))
+            work = _Work(following, self._entries, self._reading.signing_keys)
             look_at_s = 0.0
             while True:
                 now_s = asyncio.get_running_loop().time()

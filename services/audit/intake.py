@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final, cast
 from uuid import UUID
 
-from services.audit.domain.entries import Entry, Read
+from services.audit.domain.entries import DroppedMessage, Entry, Read
 from services.audit.domain.partitions import Beginning, Life, entry_of, find_beginning
 from services.audit.domain.protocol import Observed, note_ack
 from services.audit.domain.reading import Reading, read_records
@@ -68,6 +68,13 @@ class StreamBatch:
     copies: dict[Pair, list[ArrivedRecord]] = field(default_factory=dict)
     unreadable: list[Observed] = field(default_factory=list)
     acks: list[StatedAck] = field(default_factory=list)
+
+    def list_numbered(self) -> list[tuple[Pair, ArrivedRecord, Arrived]]:
+        """Return the numbered messages with their pairs, copies included, in the order of their offsets."""
+        found = [(self.pair, each) for each in self.arrived]
+        found += [(pair, each) for pair, copies in self.copies.items() for each in copies]
+        found.sort(key=lambda each: each[1].offset)
+        return [(pair, each, each.content) for pair, each in found if isinstance(each.content, Arrived)]
 
 
 class StreamVerifier:
@@ -178,7 +185,9 @@ async def keep(batches: Iterable[StreamBatch], *, entries: Entries, reading: Rea
     async with entries.transaction() as opened:
         observed: list[Observed] = []
         for batch in sorted(batches, key=lambda each: (each.pair, each.lane)):
-            observed += await _observe(opened.messaging, batch, now)
+            found = await _observe(opened.messaging, batch, now)
+            read.dropped += _list_dropped(batch, found)
+            observed += found
             for ack in batch.acks:
                 note_ack(ack, batch.pair, read)
         read_records(observed, read, reading=reading)
@@ -190,13 +199,22 @@ async def _observe(tx: MessagingTx, batch: StreamBatch, now: datetime) -> list[O
     await observe_batch(_scope(tx, own, now), batch.pair, batch.lane, records=batch.arrived)
     observed = batch.unreadable + own.observed
     for pair, copies in sorted(batch.copies.items()):
-        known = await tx.load_incoming(pair, lock=True)
-        if all(lane.topic_id is None for lane in known.lanes):
-            continue  # no such topic was ever read: a writer that makes up pairs fills no table
         of_copies = _Observer(pair)
         await observe_copies(_scope(tx, of_copies, now), pair, copies)
         observed += of_copies.observed
     return observed
+
+
+def _list_dropped(batch: StreamBatch, observed: Iterable[Observed]) -> list[DroppedMessage]:
+    """Return the numbered messages of a batch that audit did not take, copies included."""
+    taken = {each.record.offset for each in observed if each.place is not None}
+    topic, partition = inbox_topic(batch.pair.addressee, batch.pair.writer), int(batch.lane)
+    return [
+        DroppedMessage(*pair, incarnation, int(lane), number, arrived.digest.hex(), topic, partition, offset, at)
+        for pair, (_, offset, at, _), arrived in batch.list_numbered()
+        for incarnation, lane, number in [arrived.place]
+        if offset not in taken
+    ]
 
 
 async def begin(

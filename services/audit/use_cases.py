@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -31,7 +31,7 @@ from services.audit.ports import (
 from shared.exchange.topics import INBOXES
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
-from shared.routing.directory_index import DirectoryIndex
+from shared.messaging.placement import PlaceKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,6 @@ class Look:
         return None if self.within is None else self.within.parties
 
 
-#: The directory that was in force at a time, None before the first.
-DirectoryAt = Callable[[datetime], DirectoryIndex | None]
 #: So many flows one page of a search shows.
 FOUND_MAX: Final = 50
 _PURPOSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{6,62}[A-Za-z0-9]")
@@ -78,7 +76,7 @@ async def show_flow(referral_id: UUID, look: Look, *, entries: Entries) -> Flow:
 
 
 async def show_proof(
-    referral_id: UUID, digest: str, look: Look, *, entries: Entries, directory_at: DirectoryAt
+    referral_id: UUID, digest: str, look: Look, *, entries: Entries, keys: PlaceKeys
 ) -> tuple[KeptEntry, Proof]:
     """One message of a flow that is seen, by its digest, and the proof that it came with; noted as a look at the flow.
 
@@ -92,7 +90,7 @@ async def show_proof(
     kept = await entries.proof(place)
     if kept is None:
         raise not_found()
-    return entry, proof_of(place, kept, directory_at(entry.at))
+    return entry, proof_of(place, kept, keys(kept.writer, kept.key_id, entry.at))
 
 
 async def find_flows(sought: Sought, look: Look, *, entries: Entries, cursor: str | None = None) -> FoundFlows:

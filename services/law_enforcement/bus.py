@@ -13,7 +13,7 @@ from uuid import UUID
 
 from services.law_enforcement.domain import AGENCY, EDGE_EXISTS
 from services.law_enforcement.store import PostgresCases
-from services.law_enforcement.use_cases import come_back, pass_on_amended
+from services.law_enforcement.use_cases import Refusals, come_back, pass_on_amended
 from shared.contracts.registry import REFERRAL_OFFERED
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.act import Track
@@ -63,7 +63,8 @@ class AgencyDoor(RecipientDoor):
         refused = {each.message_id: each.code or each.outcome.value for each in settlements if _is_refused(each)}
         if refused:
             cases = PostgresCases(unit.connection.driver, self._kek)
-            await come_back(refused, cases, directory=self._documents().directory, at=self._now())
+            stated = Refusals(refused, settlements[0].parties)
+            await come_back(stated, cases, directory=self._documents().directory, at=self._now())
 
     def _may_be_told(self, message: Received) -> None:
         check_contact(message, lambda: self._documents().directory)

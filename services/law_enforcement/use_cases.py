@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from services.law_enforcement.domain import AGENCY, AUTHORITY, check_close_reason
@@ -32,7 +33,7 @@ from shared.guard import inspect
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
-from shared.party.recipient.domain import Item, require_role, revision_of
+from shared.party.recipient.domain import Item, ItemKey, require_role, revision_of
 from shared.party.recipient.ports import Acting, Items
 from shared.party.recipient.ports.holds import Cases, Holds, OpenHold
 from shared.party.recipient.ports.leases import Lease, Leases, Leasing, claimed
@@ -137,22 +138,28 @@ async def _refer(row: Act, referral_id: UUID, said: Referring, *, acting: Acting
     return state
 
 
-async def come_back(refused: Mapping[UUID, str], cases: Items, *, directory: DirectoryIndex, at: datetime) -> int:
-    """Have what other agencies' instances have refused again, as it stood, and tell its origin; how many cases.
+class Refusals(NamedTuple):
+    """Refusals of one instance: the code of each message. `by`: the parties that it serves or served."""
 
-    `refused`: by which code, by the message that passed a case on. What was withdrawn meanwhile is over. Of what went
-    by several messages, amended, the other has the newest that it took: it comes back once each was refused.
+    codes: Mapping[UUID, str]
+    by: Collection[str]
+
+
+async def come_back(stated: Refusals, cases: Items, *, directory: DirectoryIndex, at: datetime) -> int:
+    """Have cases again, as they stood, that an agency's instance has refused, and tell their origin; return how many.
+
+    What was withdrawn meanwhile is over, and only the agency that a case went to can refuse it. Of what went by several
+    messages, amended, the other has the newest that it took: it comes back once each was refused.
     """
     assert isinstance(cases, Passings)
-    passed = await cases.passings(refused)
+    passed = await cases.passings(stated.codes)
     found, count = await cases.lock([each.referral_id for each in passed]), 0
-    for each in await cases.refuse_passings(refused) if passed else ():
-        case = found.get((each.referral_id, each.party))
-        told = None if case is None else _was_told(case)
-        if case is None or told is None or told.edge_id != each.edge_id:
-            continue
+    passings = {each.message_id: _find_passing(each, found) for each in passed}
+    went = {each: told for each, told in passings.items() if told is not None and told.agency in stated.by}
+    for each in await cases.refuse_passings(went) if went else ():
+        case, told, code = found[each.referral_id, each.party], went[each.message_id], stated.codes[each.message_id]
         times = case.said.get("times")
-        words = {"agency": told.agency, "edge_id": told.edge_id, "code": refused[each.message_id], "stands": each.stood}
+        words = {"agency": told.agency, "edge_id": told.edge_id, "code": code, "stands": each.stood}
         said = CameBack.model_validate(words | {"times": min(1 + (times if isinstance(times, int) else 0), TIMES_MAX)})
         acting = Acting(each.party, Role.SERVICE, "", cases, directory, at)
         await carry_out(COME_BACK, case, said=said, acting=acting)
@@ -196,6 +203,13 @@ async def pass_on_amended(amended: Sequence[Received], cases: Items, documents: 
 async def _note_amended(passed: PassedCase, cases: Items) -> None:
     assert isinstance(cases, Passings)
     await cases.note_amended(passed)
+
+
+def _find_passing(passed: PassedCase, cases: Mapping[ItemKey, Item]) -> Passing | None:
+    """Return the passing that a message was sent for, if its case still waits for that."""
+    case = cases.get((passed.referral_id, passed.party))
+    told = None if case is None else _was_told(case)
+    return told if told is not None and told.edge_id == passed.edge_id else None
 
 
 def _was_told(case: Item) -> Passing | None:

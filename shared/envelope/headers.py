@@ -44,6 +44,7 @@ __all__ = [
     "decode_headers",
     "encode_headers",
     "is_signed",
+    "list_kept",
 ]
 
 TRACEPARENT: Final = "traceparent"
@@ -156,6 +157,17 @@ def _is_covered(name: str) -> bool:
 def is_signed(name: str) -> bool:
     """Whether a signature covers a header that was read: of others no reader can say who wrote them."""
     return name.startswith("ce_") or name == "content-type"
+
+
+def list_kept(headers: Iterable[tuple[str, bytes | None]]) -> tuple[tuple[str, bytes | None], ...]:
+    """Return the headers that are stored with a record: those that a signature covers, and a good `traceparent`.
+
+    Other spellings of covered names stay, since `decode_headers` refuses them.
+    """
+    received = tuple(headers)
+    trace = _traceparent([value for name, value in received if name == TRACEPARENT])
+    kept = [(name, value) for name, value in received if is_signed(name.lower())]
+    return (*kept, *([] if trace is None else [(TRACEPARENT, trace.encode())]))
 
 
 def _field(name: str) -> str | None:

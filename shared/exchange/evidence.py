@@ -18,7 +18,7 @@ from shared.contracts.evidence import Evidence, EvidenceProof, EvidenceStatement
 from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.content_proof import MessageProof, leaf_digest
 from shared.envelope.headers import decode_headers, is_signed
-from shared.envelope.keys import SigningKey, VerifyKey
+from shared.envelope.keys import SigningKey
 from shared.exchange.message import Record
 from shared.exchange.senders import signing_key, verify_sender
 from shared.exchange.topics import inbox_topic
@@ -122,10 +122,10 @@ def check_evidence(evidence: Evidence, directory: DirectoryIndex) -> None:
         raise Refused("statement_mismatch", "says more or less than evidence does", field="/statement/proven")
     if (attributes.recipient, leaf_digest(salt, covered).hex()) != (statement.party, statement.message_digest):
         raise Refused("statement_mismatch", "the statement is about another message", field="/statement")
-    entry = directory.signing_key(statement.key_id)
-    if entry is None or entry.owner != statement.instance or not entry.valid_at(statement.stated_at):
+    stated_by = signing_key(statement.instance, statement.key_id, directory, at=statement.stated_at, in_force=directory)
+    if stated_by is None:
         raise Refused("statement_key_unknown", "no key of that instance for that time", field="/statement/key_id")
-    VerifyKey(entry.public).verify(from_base64url(statement.signature), signed_statement(CONTEXT, _covered(statement)))
+    stated_by.verify(from_base64url(statement.signature), signed_statement(CONTEXT, _covered(statement)))
 
 
 def _proof_of(stated: EvidenceProof, salt: bytes) -> MessageProof:

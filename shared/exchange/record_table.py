@@ -23,7 +23,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`keeps_body`: a dead letter with this code is kept as it came, since signature and guard both passed."""
+    """`keeps_body`: the record of a dead letter with this code is kept, since signature and guard both passed."""
 
     fate: Fate
     alarm: bool

@@ -96,10 +96,11 @@ class AckEffects:
 
 @dataclass(frozen=True, slots=True)
 class _Statement:
-    """An acknowledgement while it is applied."""
+    """An acknowledgement while it is applied. `is_entered`: it is of the present incarnation."""
 
     outgoing: Outgoing
     reader: Reader
+    is_entered: bool
     is_answer: bool
     now: datetime
     effects: AckEffects = field(default_factory=AckEffects)
@@ -135,7 +136,7 @@ def apply_ack(
     outgoing.heard_at[reader] = min(ack.at, now)
     probe = outgoing.probe
     is_answer = probe is not None and ack.echo == probe.nonce
-    statement = _Statement(outgoing, reader, is_answer, now)
+    statement = _Statement(outgoing, reader, ack.incarnation == outgoing.incarnation, is_answer, now)
     if is_answer and reader is Reader.RECIPIENT:
         outgoing.awaited_since = None
     if ack.closed == outgoing.incarnation:
@@ -175,8 +176,11 @@ def _apply_lane(statement: _Statement, lane: Lane, said: LaneAck) -> None:
         return
     has_progress = not statement.is_answer or _has_progress(outgoing.probe, lane, said, is_recipient=is_recipient)
     if not is_recipient:
-        if not has_progress:
+        if not has_progress and statement.is_entered:
             _copy(statement, own)
+        elif not has_progress:
+            # Audit takes no copy of an incarnation that it has not entered in the pair's own topic.
+            _return_to(statement, own, said.through)
         return
     is_still = not has_progress and not said.is_full and is_over(STILL_PAUSE, since=own.moved_at, now=statement.now)
     if is_still or (said.has_gap and _may_return(own, said.through, statement.now)):

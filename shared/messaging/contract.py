@@ -6,16 +6,23 @@ Their shapes are the dataclasses of `exceptions` and `resync`. Bytes are lower-c
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from shared.exchange.record_table import RECORD_TABLE
+from shared.kernel.codes import ERRORS
 from shared.kernel.errors import Refused
-from shared.messaging.exceptions import CODE, NUMBER_MAX, Outcome, OutcomeList, is_well_formed
+from shared.messaging.exceptions import CODE, MALFORMED, NUMBER_MAX, Outcome, OutcomeList, Refusal, is_well_formed
 from shared.messaging.resync import FIRST_DAY, Holdings, ResyncRequest
 from shared.messaging.streams import DIGEST_BYTES, Role
 
 ControlBody = OutcomeList | ResyncRequest | Holdings
+
+#: The codes of outcomes that are kept and shown, and the code that stands for any other.
+KNOWN_CODES: Final = frozenset({*ERRORS, *RECORD_TABLE, *Refusal, MALFORMED})
+CODE_UNKNOWN: Final = "code_unknown"
 
 
 class _Body(BaseModel):
@@ -49,7 +56,8 @@ def encode_control(role: Role, body: ControlBody) -> dict[str, object]:
 def decode_control(role: Role, clear: bytes) -> ControlBody:
     """Read the clear part of a message of the protocol. Raises `Refused("body_invalid")`.
 
-    Kinds and codes are codes, digests have 32 bytes, and numbers have bounds: no free text fits in.
+    Kinds and codes are codes, digests have 32 bytes, and numbers have bounds: no free text fits in. An outcome's code
+    that no list here has becomes `code_unknown`.
     """
     try:
         body = _MODELS[role].model_validate_json(clear).body
@@ -57,7 +65,14 @@ def decode_control(role: Role, clear: bytes) -> ControlBody:
         raise Refused("body_invalid") from None
     if not (all(map(_is_clean, _outcomes_of(body))) and _has_clean_rows(body) and _has_days(body)):
         raise Refused("body_invalid")
-    return body
+    outcomes = tuple(map(_with_known_code, _outcomes_of(body)))
+    if isinstance(body, OutcomeList):
+        return OutcomeList(outcomes)
+    return body if body.exceptions is None else replace(body, exceptions=outcomes)
+
+
+def _with_known_code(outcome: Outcome) -> Outcome:
+    return outcome if outcome.code is None or outcome.code in KNOWN_CODES else replace(outcome, code=CODE_UNKNOWN)
 
 
 def _outcomes_of(body: ControlBody) -> tuple[Outcome, ...]:

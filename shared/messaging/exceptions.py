@@ -17,6 +17,8 @@ from shared.messaging.streams import DIGEST_BYTES, Place, Role
 
 #: Exceptions per stream at which reading stops; the alarm comes at a tenth.
 EXCEPTIONS_MAX: Final = 100_000
+#: Bytes of their records per stream at which reading stops, too. The batch that reaches the bound is still taken.
+EXCEPTION_BYTES_MAX: Final = 64 * 1024 * 1024
 #: The largest number that all readers of JSON read exactly.
 NUMBER_MAX: Final = 2**53 - 1
 #: Acts that one message names.

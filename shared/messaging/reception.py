@@ -15,6 +15,7 @@ from uuid import UUID
 from shared.kernel.errors import Unavailable
 from shared.messaging.acks import Ack
 from shared.messaging.exceptions import (
+    EXCEPTION_BYTES_MAX,
     EXCEPTIONS_MAX,
     MALFORMED,
     OPEN,
@@ -133,7 +134,7 @@ async def receive_batch(
     If that is not all of them, the stream has no room for exceptions: the rest is read again later.
     """
     incoming = await scope.tx.load_incoming(pair, lock=True)
-    room = exceptions_max - incoming.exception_counts[lane]
+    room = find_room(incoming, lane, exceptions_max=exceptions_max)
     plan = plan_batch(incoming, lane, records, room=room)
     messages = [taken for taken, arrived in plan.taken if arrived.body is None]
     await apply_messages(scope, pair.writer, messages, room=room)
@@ -147,6 +148,12 @@ async def receive_batch(
     await scope.tx.save_incoming(incoming)
     await finish(scope)
     return plan.read_count
+
+
+def find_room(incoming: Incoming, lane: Lane, *, exceptions_max: int = EXCEPTIONS_MAX) -> int:
+    """Return how many exceptions a stream may still have: none where their records reach the bound of bytes."""
+    is_full = incoming.exception_bytes[lane] >= EXCEPTION_BYTES_MAX
+    return 0 if is_full else exceptions_max - incoming.exception_counts[lane]
 
 
 async def apply_inbound(scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
@@ -239,7 +246,7 @@ async def _take_control(scope: Scope, incoming: Incoming, taken: Taken, *, arriv
     except Unavailable:
         raise
     except Exception:
-        if incoming.exception_counts[taken.place.lane] < EXCEPTIONS_MAX:
+        if find_room(incoming, taken.place.lane) > 0:
             named = Named(taken.named.message_id, Role.FACT, MALFORMED)
             await apply_messages(scope, taken.writer, [replace(taken, named=named)], room=1)
 
@@ -291,13 +298,18 @@ async def observe_batch(scope: Scope, pair: Pair, lane: Lane, *, records: Sequen
 
 
 async def observe_copies(scope: Scope, pair: Pair, copies: Sequence[ArrivedRecord]) -> None:
-    """Take copies of one pair's messages as audit. They are in another topic, so no position moves."""
+    """Take copies of one pair's messages as audit. They are in another topic, so no position moves.
+
+    A copy never enters an incarnation: audit enters those that the addressee can read, and only from the same topic.
+    """
     incoming = await scope.tx.load_incoming(pair, lock=True)
     taken = []
     for record in copies:
-        if isinstance(record.content, Arrived):
-            fit = incoming.fit(record.content.place, record.broker_time)
-            if fit is not Fit.DROP:
-                taken.append(_take(incoming, fit, record, arrived=record.content))
-    await scope.inbound.apply(scope, taken)
-    await scope.tx.save_incoming(incoming)
+        arrived = record.content
+        if isinstance(arrived, Arrived) and arrived.place.incarnation == incoming.incarnation:
+            fit = incoming.fit(arrived.place, record.broker_time)
+            if fit is Fit.TAKE:
+                taken.append(_take(incoming, fit, record, arrived=arrived))
+    if taken:
+        await scope.inbound.apply(scope, taken)
+        await scope.tx.save_incoming(incoming)

@@ -247,7 +247,7 @@ class Incoming:
     last. `missed`: an unknown incarnation whose record came before number 1 of its urgent lane. `owes_ack`: something
     was taken, or an acknowledgement was asked for; `is_urgent`: a p0 message was taken. `echo`: the nonce of the probe
     to answer. `acked_at`: the last acknowledgement. `entered_count`: the incarnations entered since `entered_since`.
-    `exception_counts`: open exceptions by lane, filled by the store.
+    `exception_counts`: open exceptions by lane, and `exception_bytes` those of their records, filled by the store.
     """
 
     pair: Pair
@@ -263,6 +263,7 @@ class Incoming:
     entered_since: datetime | None = None
     entered_count: int = 0
     exception_counts: tuple[int, int] = (0, 0)
+    exception_bytes: tuple[int, int] = (0, 0)
 
     def fit(self, place: Place, at: datetime) -> Fit:
         """Decide whether a record at this place, of this broker's time, is taken; note gaps and closed incarnations.

@@ -24,6 +24,9 @@ from shared.messaging.streams import DIGEST_BYTES, Role
 REVISION: Final = 1
 CONTENT: Final = bytes(DIGEST_BYTES)
 
+#: The kind of a message whose type is not known here. Its own name is input, and is not kept.
+UNKNOWN: Final = "unknown"
+
 _TRACK_CONTEXT: Final = b"causeway-track/v1\n"
 _EDGE_CONTEXT: Final = b"causeway-edge-act/v1\n"
 _LOW_BITS: Final = (1 << 74) - 1
@@ -109,7 +112,7 @@ def name_unread(
     if type_text in BY_TYPE or name in NAMES:
         message = BY_TYPE.get(type_text) or newest(name)
         return named_of(message_id, message, sender=sender, recipient=recipient, subject=subject, clear=clear)
-    return Named(message_id, Role.FACT, name or MALFORMED, None)
+    return Named(message_id, Role.FACT, UNKNOWN if name else MALFORMED, None)
 
 
 def _form(high: int, digest: bytes) -> UUID:

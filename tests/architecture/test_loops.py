@@ -43,7 +43,7 @@ LOOPS: Final = {
         "tests/services/law_enforcement/test_webhooks.py::test_an_address_with_a_defect_stops_no_other"
     ),
     "shared/runtime/admission/key_table.py:KeyTable._follow": (
-        "tests/shared/runtime/admission/test_key_table.py::test_a_table_that_was_not_read_for_a_minute_accepts_no_key"
+        "tests/shared/runtime/admission/test_key_table.py::test_following_begins_again_after_any_failure"
     ),
     "shared/runtime/database/lease.py:Lease.wait": "one row, of the process itself",
     "shared/runtime/database/lease.py:Lease.keep": "one row, of the process itself",

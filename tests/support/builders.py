@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,7 @@ from shared.vocabulary.answers import ReceiptOutcome
 
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
 HOTLINE, POLICE, PROVIDER = "hotline-fr.example", "police-nl.example", "provider-001.example"
+PARTIES = (HOTLINE, POLICE, PROVIDER, "police-de.example", "police-be.example")
 TOPIC = "causeway.inbox.law_enforcement.hotline.v1"
 
 
@@ -54,9 +55,10 @@ def settlement(
     code: str | None = None,
     *,
     by: str = "law_enforcement",
+    parties: Collection[str] = PARTIES,
 ) -> Settlement:
-    """The outcome of an own message, as the instance `by` states it."""
-    return Settlement(message_id, outcome, code, by)
+    """The outcome of an own message, as the instance `by` states it, which serves `parties`."""
+    return Settlement(message_id, outcome, code, by, parties)
 
 
 def raw_record(offset: int = 0, value: bytes | None = b"{}", *, key: bytes | None = b"k") -> Record:

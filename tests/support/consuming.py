@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.message import Received, Record
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
@@ -36,6 +37,9 @@ from shared.runtime.delivery.unit import Handler, Settlement, Unit
 from tests.support.builders import AT
 from tests.support.exchange_world import World
 from tests.support.wire_records import Written, write_segment
+
+#: Encrypts the records of exceptions.
+KEK = KeyEncryptionKey(bytes(range(32)))
 
 
 class Applied:
@@ -118,7 +122,7 @@ class Site:
     def inbound(self, session: Session) -> NotedInbound:
         """The inbound messages in one transaction."""
         reader = self.here.reader(self.instance, clock=self.clock)
-        made = NotedInbound(session, self.handler, replace(reader, shelf=self.shelf or reader.shelf))
+        made = NotedInbound(session, self.handler, replace(reader, shelf=self.shelf or reader.shelf), kek=KEK)
         made.noted = self.outcomes
         return made
 

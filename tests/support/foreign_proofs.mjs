@@ -19,11 +19,11 @@ function canonical(value) {
   return `{${members.join(",")}}`;
 }
 
-// The raw key of that id, if `owner` signs with it at that time.
+// The raw key of that id, if `owner` signs with it at that time. A revoked key signs nothing, whatever time is stated.
 function signingKey(directory, id, owner, at) {
   const entry = [...directory.instances, ...directory.parties].find((each) => each.id === owner);
   const key = (entry?.keys ?? []).find((each) => each.key_id === id && each.use === "sign");
-  demand(key !== undefined);
+  demand(key !== undefined && key.revoked_at === undefined);
   const time = Date.parse(at);
   demand(Date.parse(key.valid_from) <= time && (key.valid_to === undefined || time < Date.parse(key.valid_to)));
   return decoded(key.public, "base64");

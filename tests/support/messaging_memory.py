@@ -156,11 +156,12 @@ class MemoryTx:
     async def load_incoming(self, pair: Pair, *, lock: bool) -> Incoming:
         found = self.tables["incoming"].get(pair)
         read = Incoming(pair) if found is None else copy_incoming(found)
-        counts = [0, 0]
+        counts, sizes = [0, 0], [0, 0]
         for row in self.tables["exceptions"].values():
             if row.taken.writer == pair.writer:
                 counts[row.taken.place.lane] += 1
-        read.exception_counts = counts[0], counts[1]
+                sizes[row.taken.place.lane] += len(row.taken.record)
+        read.exception_counts, read.exception_bytes = (counts[0], counts[1]), (sizes[0], sizes[1])
         return read
 
     async def list_incoming(self) -> list[Incoming]:

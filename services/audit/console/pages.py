@@ -18,12 +18,13 @@ from services.audit.domain.entries import AUTHORITY
 from services.audit.domain.proof import Proof
 from services.audit.domain.scope import Within
 from services.audit.ports import Entries, KeptEntry, Partitions, Reconciliations, Sought
-from services.audit.use_cases import DirectoryAt, Look
+from services.audit.use_cases import Look
 from shared.contracts.base import PartyId
 from shared.contracts.registry import NAMES, name_of
 from shared.kernel.authority import Role
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused
+from shared.messaging.placement import PlaceKeys
 from shared.runtime.console.asked import Asked
 from shared.runtime.console.frame import HEADERS, ROOT, Entry, Frame
 from shared.runtime.http.identity import Identity
@@ -56,9 +57,9 @@ class FlowPages:
         reconciliations: Reconciliations,
         clock: Clock,
         within: Callable[[Identity], Within | None],
-        directory_at: DirectoryAt,
+        keys: PlaceKeys,
     ) -> None:
-        self._directory_at = directory_at
+        self._keys = keys
         self._within = within
         self._frame = frame
         self._entries = entries
@@ -141,9 +142,7 @@ class FlowPages:
 
     async def _proven(self, asked: Asked) -> tuple[KeptEntry, Proof]:
         digest = str(asked.request.path_params["digest"])
-        return await use_cases.show_proof(
-            asked.id(), digest, self._look(asked), entries=self._entries, directory_at=self._directory_at
-        )
+        return await use_cases.show_proof(asked.id(), digest, self._look(asked), entries=self._entries, keys=self._keys)
 
     async def _looks(self, asked: Asked) -> Response:
         """What one's own organisation has looked at; who opened a record, and why, stands in its flow."""

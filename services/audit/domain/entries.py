@@ -23,7 +23,7 @@ class EntryKind(StrEnum):
     REVEALED = "revealed"
     #: Audit's own: what a topic no longer held when audit came to read it.
     LOSS = "loss"
-    #: Audit's own: two records at one place of one life of a topic.
+    #: Audit's own: two records at one offset of one life of a topic, or two messages under one number of a stream.
     CONFLICT = "conflict"
     NOT_ENTITLED = "not_entitled"
     #: Bytes that are no message.
@@ -34,6 +34,8 @@ class EntryKind(StrEnum):
 
 #: Entries of records that nobody may have written. Without a number, such records can come without end.
 NOBODYS: Final = frozenset({EntryKind.UNREADABLE, EntryKind.UNPROVEN})
+#: The problem of a conflict of two messages under one number. A conflict of two records at one offset has another.
+NUMBER_TAKEN: Final = "number_taken"
 #: What audit says of a proven record that a later release will read: it keeps what all say, and no more.
 UNREAD: Final = frozenset({"type_unknown", "version_unknown", "code_unknown", "engine_unknown"})
 
@@ -124,14 +126,33 @@ class ReportedOutcome(NamedTuple):
     reported_at: datetime
 
 
-class Acknowledgement(NamedTuple):
-    """The numbers of a pair's streams that its addressee has taken, in one incarnation."""
+class DroppedMessage(NamedTuple):
+    """A numbered message that audit did not take. If audit has another one under its number, that is a conflict.
+
+    `digest`: the leaf of the message, 64 hexadecimal digits. `topic` to `broker_time` are those of its record.
+    """
 
     writer: str
     addressee: str
     incarnation: UUID
-    urgent_through: int
-    ordinary_through: int
+    lane: int
+    number: int
+    digest: str
+    topic: str
+    partition: int
+    offset: int
+    broker_time: datetime
+
+
+class Acknowledgement(NamedTuple):
+    """The last number of one lane that a pair's addressee has taken, and its chain there (32 bytes)."""
+
+    writer: str
+    addressee: str
+    incarnation: UUID
+    lane: int
+    through: int
+    chain: bytes
     acked_at: datetime
 
 
@@ -163,6 +184,7 @@ class Read:
     """A batch of records as audit keeps it."""
 
     entries: list[Entry] = field(default_factory=list)
+    dropped: list[DroppedMessage] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
     outcomes: list[ReportedOutcome] = field(default_factory=list)
     acknowledgements: list[Acknowledgement] = field(default_factory=list)

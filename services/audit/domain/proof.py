@@ -15,7 +15,6 @@ from shared.envelope.content_proof import TREE_SIZES, signed_bytes
 from shared.envelope.keys import VerifyKey
 from shared.kernel.errors import EvidenceRejected, Refused
 from shared.ledger.proof import root_from_inclusion
-from shared.routing.directory_index import DirectoryIndex
 
 _Count = Annotated[int, Field(ge=0)]
 _HASH_BYTES: Final = 32
@@ -26,14 +25,15 @@ class SignatureIs(StrEnum):
 
     VALID = "valid"
     INVALID = "invalid"
-    #: The directory of its time has no such key, or it counted for nothing then.
+    #: Its writer had no such valid key at its time, or the key was revoked since.
     OF_NO_KEY = "of_no_key"
 
 
 @dataclass(frozen=True, slots=True)
 class KeptProof:
-    """The proof as it came: a path of hashes of 32 bytes, and one signature for all messages of the tree."""
+    """The proof as it came from its writer: a path of hashes of 32 bytes, and one signature for all in the tree."""
 
+    writer: str
     key_id: str
     signature: bytes
     size: int
@@ -57,8 +57,9 @@ class Proof(Contract):
     """The proof of one message, and where its record lies.
 
     `path` leads from its `digest`, the leaf at `position` of `size`, to the root that `signature` is over, together
-    with the size. The key `key_id` was `signed_by`'s by the directory of its time. Audit keeps no record, so it cannot
-    make the digest again: that is SHA-256 over a zero byte, the `salt` and the bytes that are signed.
+    with the size. `signed_by` is the writer if `key_id` was its valid key at that time and is not revoked since. Audit
+    keeps no record, so it cannot make the digest again: that is SHA-256 over a zero byte, the `salt` and the bytes that
+    are signed.
     """
 
     topic: str
@@ -77,10 +78,8 @@ class Proof(Contract):
     signature_is: SignatureIs
 
 
-def proof_of(place: Place, kept: KeptProof, directory: DirectoryIndex | None) -> Proof:
-    """The proof, with its way and its signature checked anew, by the key that the directory of its time has."""
-    key = directory.signing_key(kept.key_id) if directory is not None else None
-    public = None if key is None or not key.valid_at(place.at) else key.public
+def proof_of(place: Place, kept: KeptProof, key: VerifyKey | None) -> Proof:
+    """Return the proof, with its path and its signature checked anew by this key of the writer."""
     path = tuple(kept.path[step : step + _HASH_BYTES] for step in range(0, len(kept.path), _HASH_BYTES))
     return Proof(
         topic=place.topic,
@@ -90,24 +89,24 @@ def proof_of(place: Place, kept: KeptProof, directory: DirectoryIndex | None) ->
         at=place.at,
         digest=place.digest,
         key_id=kept.key_id,
-        signed_by=key.owner if key is not None else None,
+        signed_by=kept.writer if key is not None else None,
         size=kept.size,
         position=kept.position,
         path=tuple(step.hex() for step in path),
         salt=to_base64url(kept.salt),
         signature=to_base64url(kept.signature),
-        signature_is=_signature(place, kept, path=path, public=public),
+        signature_is=_signature(place, kept, path=path, key=key),
     )
 
 
-def _signature(place: Place, kept: KeptProof, *, path: tuple[bytes, ...], public: bytes | None) -> SignatureIs:
-    if public is None:
+def _signature(place: Place, kept: KeptProof, *, path: tuple[bytes, ...], key: VerifyKey | None) -> SignatureIs:
+    if key is None:
         return SignatureIs.OF_NO_KEY
     if kept.size not in TREE_SIZES:
         return SignatureIs.INVALID
     try:
         head = root_from_inclusion(bytes.fromhex(place.digest), kept.position, kept.size, path=path)
-        VerifyKey(public).verify(kept.signature, signed_bytes(head, kept.size))
+        key.verify(kept.signature, signed_bytes(head, kept.size))
     except (Refused, EvidenceRejected):
         return SignatureIs.INVALID
     return SignatureIs.VALID

@@ -13,7 +13,7 @@ from shared.messaging.arrival import StatedAck
 from shared.messaging.contract import decode_control
 from shared.messaging.exceptions import OutcomeList
 from shared.messaging.resync import Holdings
-from shared.messaging.streams import LANES, Lane, Pair, Place
+from shared.messaging.streams import LANES, Pair, Place
 from shared.runtime.delivery.control import ROLE_BY_TYPE
 
 
@@ -87,8 +87,10 @@ def note_ack(stated: StatedAck, pair: Pair, read: Read) -> None:
     if ack.reader != pair.writer or ack.pair != (pair.addressee, pair.writer):
         return
     if ack.incarnation is not None:
-        urgent, ordinary = (ack.lanes[lane].through for lane in (Lane.URGENT, Lane.ORDINARY))
-        read.acknowledgements.append(Acknowledgement(*ack.pair, ack.incarnation, urgent, ordinary, at))
+        read.acknowledgements += [
+            Acknowledgement(*ack.pair, ack.incarnation, int(lane), said.through, said.chain, at)
+            for lane, said in zip(LANES, ack.lanes, strict=True)
+        ]
     if ack.own_incarnation is not None and ack.heads is not None:
         urgent, ordinary = (end.number for end in ack.heads)
         read.stream_ends.append(StreamEnd(*pair, ack.own_incarnation, urgent, ordinary, at))

@@ -35,7 +35,7 @@ from shared.exchange.compose import seal_context
 from shared.exchange.decided import commitment, edge_salt, judged_edges, read_decided
 from shared.exchange.message import Record
 from shared.exchange.record_body import only_codes_unknown, read_body
-from shared.exchange.senders import check_broker_time, check_stated_by, verify_sender
+from shared.exchange.senders import SigningKeys, check_broker_time, check_stated_by, verify_sender
 from shared.kernel.clock import Clock, rfc3339
 from shared.kernel.errors import Refused, Unavailable
 from shared.messaging.placement import covered_bytes
@@ -56,6 +56,11 @@ class Reading:
     shelf: DocumentShelf
     opening_keys: Sequence[OpeningKey]
     clock: Clock
+
+    @property
+    def signing_keys(self) -> SigningKeys:
+        """The keys that prove records."""
+        return SigningKeys(self.shelf.directories, self.clock)
 
     def directory_at(self, at: datetime) -> DirectoryIndex | None:
         """The directory in force at that time, None before the first."""

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from itertools import compress
 
 from services.audit.domain.entries import (
+    NUMBER_TAKEN,
     Acknowledgement,
     ClosedEnd,
+    DroppedMessage,
     Entry,
     Link,
     Read,
@@ -20,6 +22,7 @@ from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.database.transactions import Session
 
 _ENTRY = Columns.of(Entry, detail="jsonb")
+_DROPPED = Columns.of(DroppedMessage)
 _FOLDED = Columns.of(
     Entry,
     without=[
@@ -41,6 +44,8 @@ _LIFE = Columns.of(Life)
 # A record that is folded has no number, and nothing says that it was read before. It is counted once all the same:
 # what lies at or before the last that its day has counted, and what has an entry, is passed over. Another day's records
 # lie where that one's were lost. Of what is nobody's the first that is counted has an entry, too.
+# Two messages under one number are named once: the conflict has the place and the digest of the one that is kept.
+# The last number at which an earlier acknowledgement had audit's chain stays: a later one may be ahead of audit.
 # A flow keeps the time at which its origin was first read to have decided it: that is its place for all its parties,
 # those too to whom an agency has passed it on.
 _APPEND = Statement(
@@ -80,6 +85,23 @@ WITH fresh AS MATERIALIZED (
           UNION ALL SELECT topic, topic_id, partition, "offset", broker_time, digest FROM {folded}) AS n
          JOIN entry AS e USING (topic, topic_id, partition, "offset")
     WHERE e.digest <> n.digest AND e.kind NOT IN ('loss', 'conflict')
+    ON CONFLICT DO NOTHING
+), number_conflict AS (
+    INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, problem, detail)
+    SELECT known.topic, known.topic_id, known.partition, known."offset", dropped.broker_time, 'conflict',
+           encode(sha256(convert_to(known.digest || {number_taken}, 'UTF8')), 'hex'), false, {number_taken},
+           jsonb_build_object('kept', known.digest, 'found', dropped.digest, 'topic', dropped.topic,
+                              'partition', dropped.partition, 'offset', dropped."offset")
+    FROM {dropped.ordered} CROSS JOIN LATERAL (
+        SELECT e.topic, e.topic_id, e.partition, e."offset", e.digest FROM entry AS e
+        WHERE (e.writer, e.addressee, e.incarnation, e.lane, e.number)
+            = (dropped.writer, dropped.addressee, dropped.incarnation, dropped.lane, dropped.number)
+        UNION ALL SELECT topic, topic_id, partition, "offset", digest FROM {entries}
+        WHERE (entries.writer, entries.addressee, entries.incarnation, entries.lane, entries.number)
+            = (dropped.writer, dropped.addressee, dropped.incarnation, dropped.lane, dropped.number)
+    ) AS known
+    WHERE dropped.digest <> known.digest
+    ORDER BY dropped.position
     ON CONFLICT DO NOTHING
 ), new_folded AS (
     INSERT INTO folded_record AS f (topic, topic_id, partition, day, reason, first_offset, last_offset, first_at,
@@ -130,13 +152,20 @@ WITH fresh AS MATERIALIZED (
     WHERE s.stated_at <= excluded.stated_at
 )
 INSERT INTO acknowledgement AS a ({acks.names})
-SELECT DISTINCT ON (writer, addressee, incarnation) {acks.values} FROM {acks.ordered}
-ORDER BY writer, addressee, incarnation, acked_at DESC, position DESC
-ON CONFLICT (writer, addressee, incarnation) DO UPDATE SET urgent_through = excluded.urgent_through,
-    ordinary_through = excluded.ordinary_through, acked_at = excluded.acked_at
+SELECT DISTINCT ON (writer, addressee, incarnation, lane) {acks.values} FROM {acks.ordered}
+ORDER BY writer, addressee, incarnation, lane, acked_at DESC, position DESC
+ON CONFLICT (writer, addressee, incarnation, lane) DO UPDATE SET through = excluded.through, chain = excluded.chain,
+    acked_at = excluded.acked_at,
+    matched_through = least(excluded.through, CASE WHEN EXISTS (
+        SELECT FROM entry AS e
+        WHERE (e.writer, e.addressee, e.incarnation, e.lane, e.number, e.chain)
+            = (a.writer, a.addressee, a.incarnation, a.lane, a.through, a.chain)
+    ) THEN a.through ELSE a.matched_through END)
 WHERE a.acked_at <= excluded.acked_at
 """,
     entries=_ENTRY,
+    dropped=_DROPPED,
+    number_taken="text",
     reasons=_REASON,
     folded=_FOLDED,
     links=_LINK,
@@ -163,6 +192,8 @@ async def append(session: Session, read: Read) -> None:
     folded = [reason is not None for reason in reasons]
     bound = _APPEND.bind(
         entries=_ENTRY.rows(read.entries),
+        dropped=_DROPPED.rows(read.dropped),
+        number_taken=NUMBER_TAKEN,
         reasons=_REASON.rows(reasons, reason=reasons),
         folded=_FOLDED.rows(list(compress(read.entries, folded)), reason=list(compress(reasons, folded))),
         links=_LINK.rows(read.links),

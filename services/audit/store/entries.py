@@ -45,8 +45,8 @@ ORDER BY r.id DESC LIMIT $3
 # decision that was stated; notices are linked by that origin's word alone, and rules are those that a message's own
 # sender stated.
 # A report counts for a message if it is by the instance that the message's stream leads to. The last one counts. A
-# message without a report is applied if one of its places lies in a range that this instance has acknowledged: it has
-# another place in each incarnation that carried it.
+# message without a report is applied if one of its places lies in a range that this instance has acknowledged, with
+# audit's own chain at the end of the range. It has another place in each incarnation that carried it.
 _FLOW = """
 WITH origin AS (
          SELECT detail->>'origin' AS party FROM entry
@@ -87,15 +87,18 @@ FROM found AS f LEFT JOIN mine AS m ON m.message_id = f.message_id AND m.origin 
     WHERE said.message_id = f.message_id AND said.writer = f.writer AND said.reported_by = f.addressee
     ORDER BY said.reported_at DESC, said.number DESC, said.position DESC LIMIT 1
 ) AS r ON true LEFT JOIN LATERAL (
-    SELECT 'applied' AS outcome FROM entry AS e JOIN acknowledgement AS a USING (writer, addressee, incarnation)
+    SELECT 'applied' AS outcome FROM entry AS e JOIN acknowledgement AS a USING (writer, addressee, incarnation, lane)
     WHERE e.message_id = f.message_id AND e.writer = f.writer AND e.addressee = f.addressee
-      AND e.number <= CASE e.lane WHEN 0 THEN a.urgent_through ELSE a.ordinary_through END LIMIT 1
+      AND (e.number <= a.matched_through OR (e.number <= a.through AND EXISTS (
+          SELECT FROM entry AS last
+          WHERE (last.writer, last.addressee, last.incarnation, last.lane, last.number, last.chain)
+              = (a.writer, a.addressee, a.incarnation, a.lane, a.through, a.chain)))) LIMIT 1
 ) AS taken ON true
 ORDER BY f.broker_time, f.topic, f.topic_id, f.partition, f."offset"
 """
 _TOPIC_IDS = "SELECT topic_id FROM topic_life WHERE topic = $1 ORDER BY begun_at, topic_id"
 _PROOF = """
-SELECT key_id, signature, tree_size, leaf_position, path, salt FROM entry
+SELECT writer, key_id, signature, tree_size, leaf_position, path, salt FROM entry
 WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" = $4 AND digest = $5 AND signature IS NOT NULL
 """
 # Outcomes, what nobody can read, and what is lost belong to neither world and name no referral. The first of what is

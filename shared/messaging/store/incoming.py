@@ -59,11 +59,13 @@ _CLOSED: Columns[_ClosedRow] = Columns.of(_ClosedRow)
 _LANE_FIELDS: Final = ("chain", "through", "topic_id", "next_offset", "is_stopped", "has_gap")
 
 #: A stream stops at the bound: more exceptions need not be counted.
-_OF_LANE: Final = f"SELECT FROM exception AS e WHERE e.writer = r.writer AND e.lane = %d LIMIT {EXCEPTIONS_MAX}"
+_OF_LANE: Final = f"""
+LATERAL (SELECT count(*) AS row_count, coalesce(sum(octet_length(record)), 0)::bigint AS byte_count FROM (
+    SELECT record FROM exception AS e WHERE e.writer = r.writer AND e.lane = %d LIMIT {EXCEPTIONS_MAX}) AS e)"""
 _SELECT: Final = f"""
-SELECT r.*, (SELECT count(*) FROM ({_OF_LANE % 0}) AS e) AS urgent_count,
-       (SELECT count(*) FROM ({_OF_LANE % 1}) AS e) AS ordinary_count
-FROM receive_state AS r
+SELECT r.*, urgent.row_count AS urgent_count, urgent.byte_count AS urgent_bytes,
+       ordinary.row_count AS ordinary_count, ordinary.byte_count AS ordinary_bytes
+FROM receive_state AS r CROSS JOIN {_OF_LANE % 0} AS urgent CROSS JOIN {_OF_LANE % 1} AS ordinary
 """
 _LOAD: Final = f"{_SELECT} WHERE writer = $1 AND addressee = $2"
 _LOAD_LOCKED: Final = f"{_LOAD} FOR NO KEY UPDATE OF r"
@@ -142,6 +144,7 @@ class IncomingTables(Tables):
             entered_since=row.entered_since,
             entered_count=row.entered_count,
             exception_counts=(found["urgent_count"], found["ordinary_count"]),
+            exception_bytes=(found["urgent_bytes"], found["ordinary_bytes"]),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -30,6 +30,6 @@ class PreservationDoor:
         preservations = self.preservations(unit.connection.driver, self.kek)
         return await receive(messages, preservations, track=self.track)
 
-    async def refused(self, unit: Unit, codes: Mapping[UUID, str]) -> None:
-        """Keep which acts of the service's own parties the other sides have refused."""
-        await self.preservations(unit.connection.driver, self.kek).refused(codes)
+    async def refused(self, unit: Unit, codes: Mapping[UUID, str], by: Collection[str]) -> None:
+        """Note the acts of the service's own parties that one of the parties `by` has refused."""
+        await self.preservations(unit.connection.driver, self.kek).refused(codes, by)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -130,8 +130,8 @@ class Done:
 class Preservations(Protocol):
     """The preservations within one transaction, limited to the parties that it is bound to."""
 
-    async def refused(self, codes: Mapping[UUID, str]) -> None:
-        """Keep that the other side's instance has refused the acts that these messages tell, and by which codes."""
+    async def refused(self, codes: Mapping[UUID, str], by: Collection[str]) -> None:
+        """Note acts as refused that these messages tell one of the parties `by`, with the codes."""
         ...
 
     async def find(self, ids: Sequence[UUID]) -> dict[PreservationKey, Preservation]:

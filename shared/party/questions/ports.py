@@ -101,8 +101,8 @@ class Questions(Protocol):
         """Keep by which message one goes to its origin."""
         ...
 
-    async def refused(self, codes: Mapping[UUID, str]) -> Sequence[NotRaised]:
-        """Keep of what these messages raise that its origin's instance refused it, and by which code; what that was."""
+    async def refused(self, codes: Mapping[UUID, str], by: Collection[str]) -> Sequence[NotRaised]:
+        """Note as refused what these messages raise with one of the parties `by`; return it."""
         ...
 
     async def seen(self, between: Sequence[Between]) -> None:

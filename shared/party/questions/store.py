@@ -66,7 +66,7 @@ _REFUSED: Final = """
 UPDATE question AS q SET state = 'refused', said = q.said || jsonb_build_object('code', r.code), since = now(),
        seen = false
 FROM unnest($1::uuid[], $2::text[]) AS r (message_id, code)
-WHERE q.message_id = r.message_id AND q.own AND q.state = 'open'
+WHERE q.message_id = r.message_id AND q.own AND q.state = 'open' AND q.counterpart = ANY($3::text[])
 RETURNING q.party, q.told_by, q.counterpart, q.kind, q.number, q.raised_at
 """
 _FIND: Final = """
@@ -158,8 +158,8 @@ class PostgresQuestions:
     async def sent(self, question_id: UUID, message_id: UUID) -> None:
         await self.driver.execute(_SENT, question_id, message_id)
 
-    async def refused(self, codes: Mapping[UUID, str]) -> list[NotRaised]:
-        rows = await self.driver.fetch(_REFUSED, list(codes), list(codes.values()))
+    async def refused(self, codes: Mapping[UUID, str], by: Collection[str]) -> list[NotRaised]:
+        rows = await self.driver.fetch(_REFUSED, list(codes), list(codes.values()), list(by))
         of = [Between(row["party"], row["told_by"], row["counterpart"], own=True) for row in rows]
         return [
             NotRaised(between, QuestionKind(row["kind"]), row["number"], row["raised_at"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -33,7 +33,7 @@ class AskedSide(Protocol):
 
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]: ...
 
-    async def refused(self, unit: Unit, codes: Mapping[UUID, str]) -> None: ...
+    async def refused(self, unit: Unit, codes: Mapping[UUID, str], by: Collection[str]) -> None: ...
 
 
 class RecipientDoor:
@@ -77,10 +77,12 @@ class RecipientDoor:
             await self._origin.settled(unit, settlements)
         refused = {each.message_id: each.code for each in settlements if each.outcome is ReceiptOutcome.REFUSED}
         codes = {message_id: code for message_id, code in refused.items() if code is not None}
-        if codes:
-            await not_raised(codes, self._items(unit.connection.driver, self._kek))
-        if codes and self._asked is not None:
-            await self._asked.refused(unit, codes)
+        if not codes:
+            return
+        by = settlements[0].parties
+        await not_raised(codes, self._items(unit.connection.driver, self._kek), by=by)
+        if self._asked is not None:
+            await self._asked.refused(unit, codes, by)
 
     def _not_to_be_told(self, messages: Sequence[Received]) -> dict[UUID, str]:
         refusals = {}

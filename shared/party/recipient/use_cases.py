@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -295,9 +295,9 @@ async def carry_out(row: Act, item: Item, *, said: Contract | None, acting: Acti
     return following
 
 
-async def not_raised(codes: Mapping[UUID, str], items: Items) -> None:
-    """Of these messages, by their ids, keep what they raise as refused: each with the code of its origin's instance."""
-    for each in await items.questions.refused(codes):
+async def not_raised(codes: Mapping[UUID, str], items: Items, *, by: Collection[str]) -> None:
+    """Note questions and disputes as refused, with the codes of their messages. `by`: the parties of that instance."""
+    for each in await items.questions.refused(codes, by):
         of = each.between.party, each.between.told_by, each.between.counterpart
         steps = refused_steps(each.kind, each.number, each.raised_at)
         await items.clock((), [Happened.by(*of, step=step) for step in steps])

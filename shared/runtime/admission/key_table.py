@@ -1,12 +1,13 @@
 """All valid API keys of an instance, in memory: a request's key is looked up without a database query.
 
-The table is read before the instance opens its port. A notification and a poll follow its changes.
+The table is read before the instance opens its port. A notification and a poll follow its changes, on a connection of
+their own: the poll waits for no place in the pool.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Final, NamedTuple
@@ -22,13 +23,16 @@ from shared.runtime.watch.logs import log
 
 #: Valid keys of one instance, at most. `keep_key` refuses one more.
 KEYS_MAX: Final = 20_000
-#: A revoked key opens nothing after this time, also if no notification arrives.
-POLL_S: Final = 5.0
+#: A revoked key opens nothing after this time, also if no notification arrives and the connection hangs once.
+REVOKED_S: Final = 5.0
 #: A table that could not be read for this time accepts no key.
 OUTDATED_S: Final = 60.0
 #: Rows of one query: reading them holds the event loop for a few milliseconds.
 PAGE_ROWS: Final = 500
-RETRY_S: Final = 1.0
+POLL_S: Final = 2.0
+RETRY_S: Final = 0.5
+#: A connection that gives no answer within this time is ended. One hang, then one read on a new connection.
+ANSWER_S_MAX: Final = (REVOKED_S - POLL_S - RETRY_S) / 2
 
 CHANNEL: Final = "causeway_api_keys"
 #: Notifies the processes of an instance that a key, or the role of a person with a key, has changed.
@@ -42,10 +46,15 @@ _VALID: Final = """
     LEFT JOIN console_person AS p ON p.party = k.party AND p.actor = k.person AND p.ended_at IS NULL
     WHERE k.revoked_at IS NULL AND (k.person IS NULL OR p.actor IS NOT NULL)
 """
+#: One snapshot for all pages. The server ends a statement that waits for a lock.
+_BEGIN: Final = (
+    f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {round(ANSWER_S_MAX * 1000)}"
+)
 _PAGE: Final = f"{_VALID} AND k.key_hash > $1 ORDER BY k.key_hash LIMIT $2"
-#: One row for the whole table: equal values mean that nothing has changed.
+#: One row for the whole table: equal values mean that nothing has changed. Each row is hashed as text: the hash of a
+#: record is linear in its columns, and the sum of two would stay equal where the two rows exchange their roles.
 _FINGERPRINT: Final = f"""
-SELECT count(*) AS valid, coalesce(sum(hash_record_extended(v, 0)), 0)::text AS content FROM ({_VALID}) AS v
+SELECT count(*) AS valid, coalesce(sum(hashtextextended(v::text, 0)), 0)::text AS content FROM ({_VALID}) AS v
 """
 
 
@@ -83,8 +92,12 @@ class KeyTable:
         return self._keys.get(hashed)
 
     async def open(self) -> None:
-        """Read all keys, then follow changes until `close`. Raises `Unavailable` if the database is."""
-        await self.refresh()
+        """Read all keys, again until the database answers. Then follow changes until `close`."""
+        while self._read_at_s is None:
+            try:
+                await self.refresh()
+            except Unavailable:
+                await asyncio.sleep(RETRY_S)
         self._following = asyncio.create_task(self._follow(), name="api keys")
 
     async def close(self) -> None:
@@ -95,65 +108,56 @@ class KeyTable:
 
     async def refresh(self) -> None:
         """Read the table if it has changed. Raises `Unavailable`, and `Defect("api_keys_too_many")`."""
+        async with self._database.own_connection() as connection:
+            await self._read(connection)
+
+    async def _read(self, connection: asyncpg.Connection) -> None:
         began_s = self._now_s()
-        [row] = await self._database.fetch(_FINGERPRINT)
+        await _answer(connection.execute(_BEGIN))
+        [row] = await _answer(connection.fetch(_FINGERPRINT))
         if row["valid"] > KEYS_MAX:
             raise Defect("api_keys_too_many")
         fingerprint = (row["valid"], row["content"])
         if fingerprint != self._fingerprint:
-            # A change during the pages changes the fingerprint again: the next refresh reads them once more.
-            self._keys = await self._read()
+            self._keys = await _read_pages(connection)
             self._fingerprint = fingerprint
+        await _answer(connection.execute("COMMIT"))
         self._read_at_s = began_s
 
-    async def _read(self) -> dict[bytes, KnownKey]:
-        found: dict[bytes, KnownKey] = {}
-        last = b""
-        while rows := await self._database.fetch(_PAGE, last, PAGE_ROWS):
-            last = rows[-1]["key_hash"]
-            found |= {row["key_hash"]: _known(row) for row in rows}
-        return found
-
     async def _follow(self) -> None:
-        listening: asyncpg.Connection | None = None
-        try:
-            while True:
-                if listening is None or listening.is_closed():
-                    listening = await self._listen()
-                wait_s = POLL_S if await self._refreshed() else RETRY_S
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(wait_s):
-                        await self._changed.wait()
-        finally:
-            if listening is not None:
-                listening.terminate()
-
-    async def _refreshed(self) -> bool:
-        """Refresh; False if that failed, which the log names."""
-        self._changed.clear()
-        try:
-            await self.refresh()
-        except Exception as error:  # by its name only; the age of the table decides what follows
-            raise_if_cancelling()
-            log("api_keys_unread", error=type(error).__name__)
-            return False
-        return True
-
-    async def _listen(self) -> asyncpg.Connection | None:
-        """Return a connection that receives changes; None if there is none: the poll finds them."""
-        connection: asyncpg.Connection | None = None
-        try:
-            connection = await self._database.driver_connection()
-            await connection.add_listener(CHANNEL, self._told)
-        except (Unavailable, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            raise_if_cancelling()
-            if connection is not None:
-                connection.terminate()
-            return None
-        return connection
+        """Listen and poll. Any failure ends the connection, and following begins again on a new one."""
+        while True:
+            try:
+                async with self._database.own_connection() as connection:
+                    await _answer(connection.add_listener(CHANNEL, self._told))
+                    while True:
+                        self._changed.clear()
+                        await self._read(connection)
+                        with suppress(TimeoutError):
+                            async with asyncio.timeout(POLL_S):
+                                await self._changed.wait()
+            except (Exception, asyncio.CancelledError) as error:  # by its name only; the age of the table decides
+                raise_if_cancelling()
+                log("api_keys_unread", error=type(error).__name__)
+            await asyncio.sleep(RETRY_S)
 
     def _told(self, *_: Any) -> None:
         self._changed.set()
+
+
+async def _read_pages(connection: asyncpg.Connection) -> dict[bytes, KnownKey]:
+    found: dict[bytes, KnownKey] = {}
+    last = b""
+    while rows := await _answer(connection.fetch(_PAGE, last, PAGE_ROWS)):
+        last = rows[-1]["key_hash"]
+        found |= {row["key_hash"]: _known(row) for row in rows}
+    return found
+
+
+async def _answer(asked: Awaitable[Any]) -> Any:
+    """Wait for one answer of the server. Raises `TimeoutError` after `ANSWER_S_MAX` seconds."""
+    async with asyncio.timeout(ANSWER_S_MAX):
+        return await asked
 
 
 def _known(row: asyncpg.Record) -> KnownKey:

@@ -106,13 +106,15 @@ class PlacePool:
 
     def _hand_over(self) -> None:
         """Give free places to those that wait: one of each principal, then one of each again."""
-        for principal in list(self._lines):
-            line = self._lines.get(principal)
+        for principal, line in list(self._lines.items()):
+            while line and line[0].done():
+                del line[0]  # cancelled, but its task has not run since
             if line and self.has_room(principal):
                 self._take(principal)
                 line.popleft().set_result(None)
                 # The next free place is for another principal first.
                 self._lines[principal] = self._lines.pop(principal)
+            self._forget(principal)
 
     def _forget(self, principal: Principal) -> None:
         if not self._lines.get(principal, True):

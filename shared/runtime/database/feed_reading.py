@@ -123,15 +123,12 @@ class FeedListener:
             self._leave(mine)
 
     async def _listen(self) -> None:
-        connection = await self._database.driver_connection()
-        lost = asyncio.Event()
-        connection.add_termination_listener(lambda *_: lost.set())
-        try:
+        async with self._database.own_connection() as connection:
+            lost = asyncio.Event()
+            connection.add_termination_listener(lambda *_: lost.set())
             await connection.add_listener(NUMBERED_CHANNEL, self._heard)
             self._wake_all()  # what was numbered while nobody listened was not heard
             await lost.wait()
-        finally:
-            connection.terminate()
 
     def _heard(self, *told: Any) -> None:
         """Of a connection, a process, a channel and what was said there, the last."""

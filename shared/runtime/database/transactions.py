@@ -160,12 +160,15 @@ class Database:
     def _end_connection(self, _: asyncpg.Connection) -> None:
         self._open_count -= 1
 
-    async def driver_connection(self) -> asyncpg.Connection:
-        """A connection of its own outside the pool, for whoever listens on it."""
-        try:
-            return await asyncpg.connect(self._url, timeout=_CONNECT_S_MAX)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise Unavailable("database_unavailable") from error
+    @asynccontextmanager
+    async def own_connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """Open a connection outside the pool, to listen on. Its end waits for no answer of the server."""
+        with _translated():
+            connection = await asyncpg.connect(self._url, timeout=_CONNECT_S_MAX)
+            try:
+                yield connection
+            finally:
+                connection.terminate()
 
     async def close(self) -> None:
         """Close the connections; those still in use after a while are ended, and PostgreSQL rolls back for them."""

@@ -15,7 +15,7 @@ from uuid import UUID, uuid5
 from pydantic_core import from_json
 
 from shared.envelope.content_proof import SALT_BYTES, ContentProof, MessageProof, filled_leaves
-from shared.envelope.headers import SALT, decode_headers
+from shared.envelope.headers import SALT, decode_headers, list_kept
 from shared.envelope.record_value import split_value
 from shared.exchange.accept import RECORD_BYTES_MAX
 from shared.exchange.message import Record
@@ -55,6 +55,7 @@ class ArrivalReader:
         salt = read_hex(_header(record, SALT), SALT_BYTES) or b""
         kept = replace(
             record,
+            headers=list_kept(record.headers),
             writer=placed.proven.pair.writer,
             wrap=placed.wrap,
             salt=salt,

@@ -8,7 +8,7 @@ statements.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
@@ -17,6 +17,7 @@ from uuid import UUID
 
 from shared.contracts.delivery import ReadsAnnouncedClear
 from shared.contracts.registry import Family
+from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.accept import ReadingInstance, accept_batch
 from shared.exchange.message import Received, Record
 from shared.exchange.record_table import DECIDE_AGAIN, SUBJECT_WITHDRAWN, row_for
@@ -41,7 +42,7 @@ from shared.runtime.delivery.judgement import (
     list_held,
     read_edge,
 )
-from shared.runtime.delivery.kept_record import pack, unpack
+from shared.runtime.delivery.kept_record import decrypt_kept, encrypt_kept, pack, unpack
 from shared.runtime.delivery.peers import note_reads
 from shared.runtime.delivery.sending import move_gathered
 from shared.runtime.delivery.tracks import (
@@ -59,9 +60,7 @@ from shared.runtime.watch.logs import Fields, log
 from shared.runtime.watch.metrics import MESSAGES
 
 #: Codes of features that say that the subject of a message is not known here.
-SUBJECT_UNKNOWN: Final = frozenset(
-    {"case_unknown", "edge_unknown", "notice_unknown", "offer_unknown", "preservation_unknown", "referral_unknown"}
-)
+SUBJECT_UNKNOWN: Final = frozenset({"case_unknown", "notice_unknown", "offer_unknown", "preservation_unknown"})
 #: Codes of the exchange in the words of messaging. A recipient's outcome has the former.
 _WORDS: Final[Mapping[str, Refusal]] = {
     SUBJECT_WITHDRAWN: Refusal.WITHDRAWN,
@@ -80,12 +79,14 @@ _ANSWER_STAYS: Final = _STATE_STAYS | {Refusal.UNKNOWN, Refusal.GAP, Refusal.DEA
 class PartyInbound:
     """`Inbound` within one transaction, whose row scope is that of all parties of the instance."""
 
-    def __init__(self, session: Session, handler: Handler, reader: ReadingInstance) -> None:
+    def __init__(self, session: Session, handler: Handler, reader: ReadingInstance, *, kek: KeyEncryptionKey) -> None:
+        """`kek`: encrypts the records of exceptions."""
         self._session = session
         self._driver = session.driver
         self._unit = SessionUnit(session)
         self._handler = handler
         self._reader = reader
+        self._kek = kek
         #: The messages that are tried now: their exceptions end behind them.
         self._trying: frozenset[UUID] = frozenset()
 
@@ -93,7 +94,7 @@ class PartyInbound:
         """See `Inbound`. Raises `Unavailable` while this instance has no directory."""
         arrivals = [
             _arrive(each, record, accepted)
-            for each, record, accepted in _accept(taken, [unpack(each.record) for each in taken], self._reader)
+            for each, record, accepted in _accept(taken, [self._unpack(each) for each in taken], self._reader)
         ]
         keys = {each.key for each in arrivals}
         edges = {(key.subject, each.edge.edge_id) for each in arrivals if each.edge and (key := each.key) is not None}
@@ -114,12 +115,15 @@ class PartyInbound:
         return outcomes
 
     def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:
-        """See `Inbound`. A dead letter that signature and guard have not passed is kept without its headers and value:
-        a peer could have put content there. Its place, salt and proof stay.
+        """See `Inbound`. The record is encrypted. A dead letter that signature and guard have not passed is kept
+        without its headers and value: a peer could have put content there. Its place, salt and proof stay.
         """
         if outcome.kind is not OutcomeKind.DEAD or row_for(outcome.code or "").keeps_body:
-            return taken.record
-        return pack(replace(unpack(taken.record), key=None, headers=(), value=None, wrap=b""))
+            return encrypt_kept(taken, self._kek)
+        return pack(replace(self._unpack(taken), key=None, headers=(), value=None, wrap=b""))
+
+    def _unpack(self, taken: Taken) -> Record:
+        return unpack(decrypt_kept(taken, self._kek))
 
     async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """See `Inbound`: the features get the last outcome of each message."""
@@ -127,7 +131,8 @@ class PartyInbound:
         if last:
             await self._list_lost(scope, peer, last.values())
             await forget_acts(self._driver, _list_refused(peer, last.values()))
-            await self._settle([_settlement(each, peer) for each in last.values()])
+            parties = self._reader.shelf.directories.active(self._reader.clock.now()).reached_at(peer)
+            await self._settle([_settlement(each, peer, parties) for each in last.values()])
             await move_gathered(scope, self._driver)
         return [translate(each) for each in outcomes]
 
@@ -323,9 +328,9 @@ def _is_of_features(outcome: Outcome) -> bool:
     return named.subject is not None and (named.role in SUBJECT_ROLES or named.role is Role.WITHDRAWAL)
 
 
-def _settlement(outcome: Outcome, peer: str) -> Settlement:
+def _settlement(outcome: Outcome, peer: str, parties: Collection[str]) -> Settlement:
     code = SUBJECT_WITHDRAWN if outcome.code == Refusal.WITHDRAWN else outcome.code
-    return Settlement(outcome.named.message_id, OUTCOMES[outcome.kind], code, peer)
+    return Settlement(outcome.named.message_id, OUTCOMES[outcome.kind], code, peer, parties)
 
 
 def _list_refused(peer: str, outcomes: Iterable[Outcome]) -> dict[TrackKey, set[UUID]]:

@@ -1,10 +1,14 @@
-"""A verified record as bytes: the same form in `Taken.record`, in table `exception` and for evidence.
+"""A verified record as bytes: the same form in `Taken.record` and for evidence. An exception keeps it encrypted.
 
     version · partition · offset · broker time in µs · topic id · parts
 
 Each part is its length (4 bytes, all ones for an absent part) and its bytes. The parts are topic, writer, key, value,
-wrap, salt and proof, then the name and value of each header. The sealed part stays sealed; the clear part holds no
-content.
+wrap, salt and proof, then the name and value of each header. The sealed part stays sealed.
+
+    version · wrapped data key · encrypted record
+
+An exception keeps this form, since no check may have passed its clear part. The row ends with the exception, and the
+data key with it.
 """
 
 from __future__ import annotations
@@ -17,11 +21,27 @@ from typing import Final
 from uuid import UUID
 
 from shared.envelope.content_proof import MessageProof
+from shared.envelope.datakeys import (
+    KEY_BYTES,
+    NONCE_BYTES,
+    DataKey,
+    KeyEncryptionKey,
+    Place,
+    protect,
+    reveal,
+    unwrap,
+    wrap,
+)
 from shared.exchange.message import Record
 from shared.kernel.errors import Defect
 from shared.ledger.tree import HASH_BYTES
+from shared.messaging.exceptions import Taken
 
 _VERSION: Final = 1
+#: The first byte of an encrypted record.
+ENCRYPTED: Final = b"\x02"
+#: The version and the wrapped data key, whose tag has 16 bytes.
+_KEY_END: Final = 1 + NONCE_BYTES + KEY_BYTES + 16
 _HEAD: Final = Struct(">BHqqB16s")
 _LENGTH: Final = Struct(">I")
 _ABSENT: Final = 0xFFFFFFFF
@@ -71,6 +91,28 @@ def unpack(packed: bytes) -> Record:
         )
     except (StructError, ValueError):
         raise Defect("record_malformed") from None
+
+
+def encrypt_kept(taken: Taken, kek: KeyEncryptionKey) -> bytes:
+    """Return the record of a message as its exception keeps it: under a data key of its own."""
+    if taken.record.startswith(ENCRYPTED):
+        return taken.record
+    place, key = _place_of(taken), DataKey.generate()
+    wrapped = wrap(key, kek, place.column("key"))
+    return ENCRYPTED + wrapped + protect(taken.record, key, place.column("record"))
+
+
+def decrypt_kept(taken: Taken, kek: KeyEncryptionKey) -> bytes:
+    """Return the packed record of a message, whether it has just come or was kept. Raises `Defect`."""
+    kept = taken.record
+    if not kept.startswith(ENCRYPTED):
+        return kept
+    place = _place_of(taken)
+    return reveal(kept[_KEY_END:], unwrap(kept[1:_KEY_END], kek, place.column("key")), place.column("record"))
+
+
+def _place_of(taken: Taken) -> Place:
+    return Place("exception", str(taken.named.message_id), taken.writer)
 
 
 def _read_parts(packed: bytes) -> Iterator[bytes | None]:

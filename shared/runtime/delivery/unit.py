@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Protocol
@@ -44,12 +44,16 @@ class SessionUnit:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """The outcome of an own message, as instance `by` states it. `code` is that of the record table or of a feature."""
+    """The outcome of an own message, as instance `by` states it. `code` is that of the record table or of a feature.
+
+    `parties`: those that the instance serves or served. It has no say on messages to any other party.
+    """
 
     message_id: UUID
     outcome: ReceiptOutcome
     code: str | None
     by: str
+    parties: Collection[str]
 
 
 class Handler(Protocol):
@@ -60,5 +64,5 @@ class Handler(Protocol):
         ...
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
-        """Note the outcomes of own messages. A message that was simply applied has none."""
+        """Note outcomes that one instance states. A message that was simply applied has none."""
         ...

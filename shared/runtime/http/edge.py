@@ -39,7 +39,7 @@ from shared.runtime.http.problems import (
     problem,
 )
 from shared.runtime.watch import metrics
-from shared.runtime.watch.health import Probe, readiness
+from shared.runtime.watch.health import Probe, ReadinessChecks
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.telemetry import span
 
@@ -189,7 +189,7 @@ class RequestFrame:
 
 
 def _watched(probes: Sequence[Probe]) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+    router, readiness = APIRouter(include_in_schema=False), ReadinessChecks(probes)
 
     @router.get("/livez")
     async def livez() -> Response:
@@ -197,7 +197,7 @@ def _watched(probes: Sequence[Probe]) -> APIRouter:
 
     @router.get("/readyz")
     async def readyz() -> Response:
-        checks = await readiness(probes)
+        checks = await readiness.read()
         ready = all(check.ok for check in checks)
         body = {"ready": ready, "checks": [check.as_json() for check in checks]}
         return Response(encoded(body), status_code=200 if ready else 503, media_type="application/json")

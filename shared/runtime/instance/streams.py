@@ -183,7 +183,7 @@ class InstanceStreams:
         if handler is None:
             return NoInbound()
         reader = ReadingInstance(self.instance, self.shelf, list(self.keys.opening.values()), self.clock)
-        return PartyInbound(session, handler, reader)
+        return PartyInbound(session, handler, reader, kek=self.keys.kek)
 
     async def _read_heads(self, peers: Sequence[str]) -> Mapping[str, Sequence[Head]]:
         return await read_own_heads(self.access(), self.instance, peers, keys=self.signing_keys())

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
 from typing import Final, NamedTuple
 
 from shared.kernel.errors import CausewayError
 
 PROBE_TIMEOUT_S: Final = 2.0
+#: The checks of one run answer all requests until this time after its end.
+CHECKS_VALID_S: Final = 1.0
 
 
 class Check(NamedTuple):
@@ -30,6 +33,29 @@ class Check(NamedTuple):
 Probe = Callable[[], Awaitable[Check]]
 
 
+class ReadinessChecks:
+    """The checks of all probes, from one run at a time: /readyz is anonymous, and a run costs database transactions."""
+
+    def __init__(self, probes: Sequence[Probe], *, now_s: Callable[[], float] = monotonic) -> None:
+        self._probes = probes
+        self._now_s = now_s
+        self._run: asyncio.Task[list[Check]] | None = None
+        self._ended_at_s = 0.0
+
+    async def read(self) -> list[Check]:
+        """Return the checks of the run in progress, of one that ended at most `CHECKS_VALID_S` ago, or of a new run."""
+        if self._run is None or (self._run.done() and self._now_s() - self._ended_at_s > CHECKS_VALID_S):
+            self._run = asyncio.create_task(self._ask(), name="readiness")
+        # A request that ends early does not end the run for the other requests.
+        return await asyncio.shield(self._run)
+
+    async def _ask(self) -> list[Check]:
+        try:
+            return await readiness(self._probes)
+        finally:
+            self._ended_at_s = self._now_s()
+
+
 async def readiness(probes: Sequence[Probe]) -> list[Check]:
     """Ask all probes at once. One that fails or takes over `PROBE_TIMEOUT_S` counts as not ready."""
     return list(await asyncio.gather(*(_asked(probe) for probe in probes)))
@@ -37,11 +63,17 @@ async def readiness(probes: Sequence[Probe]) -> list[Check]:
 
 async def _asked(probe: Probe) -> Check:
     name = getattr(probe, "__name__", "probe").strip("_").removeprefix("probe_")
+    asking = asyncio.create_task(_checked(name, probe))
+    if (await asyncio.wait([asking], timeout=PROBE_TIMEOUT_S))[0]:
+        return asking.result()
+    # Its end is not awaited: a rollback does not end while the database is frozen.
+    asking.cancel()
+    return Check(name, False, "probe_slow")
+
+
+async def _checked(name: str, probe: Probe) -> Check:
     try:
-        async with asyncio.timeout(PROBE_TIMEOUT_S):
-            return await probe()
-    except TimeoutError:
-        return Check(name, False, "probe_slow")
+        return await probe()
     except CausewayError as error:
         return Check(name, False, error.code)
     except Exception:  # whatever it is, a probe that fails must not take down the page that reports it

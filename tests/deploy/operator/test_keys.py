@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.runtime.admission.key_table import POLL_S
+from shared.runtime.admission.key_table import REVOKED_S
 from tests.deploy.operator.conftest import Run
 from tests.support.running import HOTLINE, Exchange, referral, rows_of, until
 
@@ -29,7 +29,7 @@ def issued(run: Run, exchange: Exchange, party: str = PARTY) -> dict[str, Any]:
 
 def opens(key: dict[str, Any]) -> bool:
     """Whether the key opens its party's door; the instance hears of a new key by a notification."""
-    deadline = time.monotonic() + 10 * POLL_S
+    deadline = time.monotonic() + 10 * REVOKED_S
     while status_for(key) != 200:
         if time.monotonic() > deadline:
             return False
@@ -50,7 +50,7 @@ def test_an_issued_key_opens_its_partys_door_until_it_is_revoked(run: Run, excha
     assert ended.code == 0
     assert old["key_id"] in ended.json["revoked"]
     assert new["key_id"] not in ended.json["revoked"]
-    deadline = time.monotonic() + 10 * POLL_S
+    deadline = time.monotonic() + 10 * REVOKED_S
     while status_for(old) != 401:
         assert time.monotonic() < deadline, "the key still opens"
         time.sleep(0.2)

@@ -24,7 +24,6 @@ from shared.envelope.headers import decode_headers
 from shared.exchange.compose import Addressing, compose
 from shared.exchange.message import Record
 from shared.exchange.prepare import Prepared
-from shared.exchange.senders import SigningKeys
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
@@ -108,7 +107,7 @@ class Log:
             place: (broker.topics[place.topic].topic_id, bounds) for place, bounds in (await broker.bounds()).items()
         }
         begun = await intake.begin(held, entries=self.entries, now=now)
-        keys = SigningKeys(self.world.shelf.directories, self.reading.clock)
+        keys = self.reading.signing_keys
         for place, (offset, _) in begun.items():
             pair = pair_of(place.topic)
             assert pair is not None
@@ -168,8 +167,8 @@ class Log:
         pair, place = pair_of(of.topic), place_of(of)
         assert pair is not None
         assert place is not None
-        numbers = [place.number if lane is place.lane else 0 for lane in streams.LANES]
-        stated = Acknowledgement(*pair, place.incarnation, *numbers, self.world.at)
+        chain = self.observed(of).chain or b""
+        stated = Acknowledgement(*pair, place.incarnation, int(place.lane), place.number, chain, self.world.at)
         async with self.entries.transaction() as opened:
             await opened.append(Read(acknowledgements=[stated]))
 

@@ -23,7 +23,7 @@ from shared.messaging.acks import Ack, AckEffects, AckTurn, apply_ack, build_ack
 from shared.messaging.exceptions import Named, Outcome, OutcomeKind, OutcomeList
 from shared.messaging.ports import Appended
 from shared.messaging.segments import RecordBytes
-from shared.messaging.streams import Incoming, IncomingLane, Lane, LaneEnd, Pair, Reader, Role
+from shared.messaging.streams import Incoming, Lane, LaneEnd, OutgoingLane, Pair, Reader, Role
 from shared.runtime.database.transactions import Database
 from tests.services.audit.broker import Broker
 from tests.services.audit.log import Log
@@ -136,14 +136,15 @@ def stated(
     by: str,
     to: str,
     *,
-    taken: tuple[int, int] = (0, 0),
+    taken: Sequence[OutgoingLane] = (),
     of: UUID | None = None,
     nonce: UUID | None = None,
     heads: tuple[UUID, int, int] | None = None,
 ) -> Written:
     """An acknowledgement by `by` of the streams of `to`, with the ends of its own."""
-    lanes = IncomingLane(through=taken[0], chain=bytes(32)), IncomingLane(through=taken[1], chain=bytes(32))
-    incoming = Incoming(Pair(to, by), of, lanes)
+    incoming = Incoming(Pair(to, by), of)
+    for lane, end in zip(incoming.lanes, taken, strict=False):
+        lane.through, lane.chain = end.last, end.chain
     ack = build_ack(by, incoming, None, turn=AckTurn(False), nonce=uuid7(), now=log.world.at)
     ends = None if heads is None else tuple(LaneEnd(number, bytes(32)) for number in heads[1:])
     ack = replace(ack, nonce=nonce, own_incarnation=None if heads is None else heads[0], heads=ends)  # type: ignore[arg-type]
@@ -238,12 +239,19 @@ async def test_what_a_recipient_has_acknowledged_in_its_own_topic_is_applied(log
     assert await outcomes() == {None}
     log.world.at += timedelta(seconds=5)
     streams = log.world.streams.outgoing[TO_POLICE]
-    through = streams.lanes[0].last, streams.lanes[1].last
-    others = stated(log, "industry", "hotline", taken=through, of=streams.incarnation)
+    others = stated(log, "industry", "hotline", taken=streams.lanes, of=streams.incarnation)
     broker.append(others, at=log.world.at)
     await log.take(broker)
     assert await outcomes() == {None}, "another instance has not taken it"
-    broker.append(stated(log, "law_enforcement", "hotline", taken=through, of=streams.incarnation), at=log.world.at)
+    other_chains = [replace(lane, chain=bytes(32)) for lane in streams.lanes]
+    broker.append(
+        stated(log, "law_enforcement", "hotline", taken=other_chains, of=streams.incarnation), at=log.world.at
+    )
+    await log.take(broker)
+    assert await outcomes() == {None}, "it has taken other messages than audit"
+    broker.append(
+        stated(log, "law_enforcement", "hotline", taken=streams.lanes, of=streams.incarnation), at=log.world.at
+    )
     await log.take(broker)
     assert await outcomes() == {"applied"}
     facts_of_it = [each for each in await log.flow(filed.referral_id) if each["kind"] == "decision"]
@@ -256,15 +264,30 @@ async def test_an_acknowledgement_of_before_replaces_none_of_later(log: Log) -> 
     broker.append(*opening(log, TO_POLICE), *log.world.written(filed.drafts))
     await log.take(broker)
     streams = log.world.streams.outgoing[TO_POLICE]
-    through = streams.lanes[0].last, streams.lanes[1].last
-    for seconds, taken in ((5, through), (9, (0, 0))):
+    for seconds, taken in ((5, streams.lanes), (9, ())):
         said = stated(log, "law_enforcement", "hotline", taken=taken, of=streams.incarnation)
         broker.append(said, at=log.world.at + timedelta(seconds=seconds))
         await log.take(broker)
     rows = await log.database.fetch(
-        "SELECT urgent_through, ordinary_through FROM acknowledgement WHERE incarnation = $1", streams.incarnation
+        "SELECT through, matched_through FROM acknowledgement WHERE incarnation = $1", streams.incarnation
     )
-    assert [tuple(row) for row in rows] == [(0, 0)]
+    assert [tuple(row) for row in rows] == [(0, 0), (0, 0)]
+
+
+async def test_a_message_stays_applied_while_audit_is_behind_its_recipient(log: Log) -> None:
+    broker, filed = Broker(), log.world.prepared()
+    broker.append(*opening(log, TO_POLICE), *log.world.written(filed.drafts))
+    await log.take(broker)
+    streams = log.world.streams.outgoing[TO_POLICE]
+    for seconds in (5, 9):
+        said = stated(log, "law_enforcement", "hotline", taken=streams.lanes, of=streams.incarnation)
+        broker.append(said, at=log.world.at + timedelta(seconds=seconds))
+        await log.take(broker)
+        flow = await log.flow(filed.referral_id)
+        mine = [each for each in flow if each["topic"] == FROM_HOTLINE["law_enforcement"]]
+        assert {each["outcome"] for each in mine} == {"applied"}
+        # The recipient has what follows; audit has not read it yet.
+        log.world.written(log.world.prepared().drafts)
 
 
 async def test_numbers_that_a_writer_has_stated_and_audit_has_not_seen_are_missing(log: Log) -> None:

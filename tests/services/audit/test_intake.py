@@ -229,6 +229,27 @@ async def test_a_copy_that_another_instance_appends_is_none(log: Log) -> None:
     assert not [row for row in await kept(log, TO_POLICE) if row["lane"]]
 
 
+def as_copies(records: list[Written]) -> list[Written]:
+    """The records as their writer appends them to audit's own topic."""
+    return [each._replace(pair=TO_AUDIT) for each in records]
+
+
+async def test_a_copy_of_an_unknown_incarnation_changes_nothing(log: Log) -> None:
+    """Otherwise a writer could have audit close the incarnation that its recipient reads."""
+    broker = Broker()
+    broker.append(*opening(log, TO_AUDIT, TO_POLICE), *offers(log, 1))
+    await log.take(broker)
+    before = await taken(log, TO_POLICE)
+    own = log.world.streams.outgoing.pop(TO_POLICE)
+    broker.append(*as_copies(opening(log, TO_POLICE)))
+    await log.take(broker)
+    assert await taken(log, TO_POLICE) == before
+    log.world.streams.outgoing[TO_POLICE] = own
+    broker.append(*offers(log, 1))
+    await log.take(broker)
+    assert [row["number"] for row in await kept(log, TO_POLICE) if row["lane"]] == [1, 2]
+
+
 @pytest.mark.parametrize("addressee", ["nobody", "x\0y", "a.b"])
 async def test_copies_of_pairs_that_a_writer_makes_up_fill_no_table(log: Log, addressee: str) -> None:
     """Its signature holds, and no such topic is there."""

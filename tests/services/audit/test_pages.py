@@ -59,7 +59,7 @@ async def found(**said: str) -> tuple[int, list[str], Pages]:
         reconciliations=kept,  # type: ignore[arg-type]
         clock=SystemClock(),
         within=lambda _: None,
-        directory_at=lambda _: None,
+        keys=lambda *_: None,
     )
     query = urlencode({"purpose": "yearly review"} | said).encode()
     request = Request({"type": "http", "method": "GET", "path": "/", "query_string": query, "headers": []})

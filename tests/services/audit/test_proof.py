@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
@@ -21,7 +22,9 @@ from shared.kernel.errors import Refused
 from shared.messaging.placement import covered_bytes
 from shared.runtime.database.transactions import Database
 from tests.services.audit.log import AUDITOR, PURPOSE, Log, identity
-from tests.support.builders import POLICE
+from tests.support.builders import AT, POLICE
+
+LATER = AT + timedelta(days=1)
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ async def proven(log: Log, referral_id: UUID, record: Record, *scope: str) -> Pr
     within = Within(frozenset(scope), frozenset()) if scope else None
     look = Look(AUDITOR, Role.AUDITOR, True, PURPOSE, within)
     entry, proof = await use_cases.show_proof(
-        referral_id, identity(record)[1], look, entries=log.entries, directory_at=log.reading.directory_at
+        referral_id, identity(record)[1], look, entries=log.entries, keys=log.reading.signing_keys
     )
     assert entry.digest == proof.digest
     return proof
@@ -78,6 +81,20 @@ async def test_a_proof_that_was_changed_in_the_table_is_seen_to_hold_no_more(
     await owner.execute(f"UPDATE entry SET {change} WHERE digest = $1", identity(record)[1])
     await owner.close()
     assert (await proven(log, filed.referral_id, record)).signature_is is expected
+
+
+async def test_a_key_that_was_revoked_since_signs_nothing_any_more(log: Log) -> None:
+    filed = log.world.prepared()
+    record = (await log.file(filed))[0]
+    instances = tuple(
+        each.model_copy(update={"keys": tuple(key.model_copy(update={"revoked_at": LATER}) for key in each.keys)})
+        if each.id == "hotline"
+        else each
+        for each in log.world.document.instances
+    )
+    log.world.place(log.world.document.model_copy(update={"version": 2, "instances": instances}), LATER)
+    shown = await proven(log, filed.referral_id, record)
+    assert (shown.signature_is, shown.signed_by) == (SignatureIs.OF_NO_KEY, None)
 
 
 async def test_the_proof_of_another_s_pair_is_not_there(log: Log) -> None:

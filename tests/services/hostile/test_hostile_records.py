@@ -27,6 +27,7 @@ from shared.messaging.ack_record import ACK
 from shared.messaging.exceptions import OutcomeKind
 from shared.messaging.placement import KIND, PROOF
 from shared.runtime.delivery.judgement import kind_of
+from shared.runtime.delivery.kept_record import ENCRYPTED, unpack
 from shared.runtime.watch.logs import configure_logs
 from tests.services.hostile.records import (
     BROKEN_KEY,
@@ -170,12 +171,16 @@ def test_what_cannot_be_applied_is_an_exception_with_its_code_and_nothing_else_i
 
 
 def test_what_is_kept_of_a_message_is_sealed(aftermath: Aftermath) -> None:
-    """Its bytes are those of the record, where signature and guard have passed, or it waits; else none of its value."""
+    """It is encrypted where signature and guard have passed, or where it waits; of any other no value is kept."""
     kept = {offset: _is_whole(row) for offset, row in aftermath.exceptions.items()}
     assert set(kept.values()) == {True, False}
     for offset, row in aftermath.exceptions.items():
         value = aftermath.written[offset].written[-1].record.value
-        assert (value in row["record"]) is kept[offset], row["code"]
+        assert row["record"].startswith(ENCRYPTED) is kept[offset], row["code"]
+        if kept[offset]:
+            assert value not in row["record"]
+        else:
+            assert unpack(row["record"]).value is None
         assert LOCATION.encode() not in row["record"]
 
 

@@ -91,7 +91,7 @@ async def answered(origin: Origin, *messages: Received) -> dict[UUID, str]:
 
 
 async def settled(origin: Origin, notice: Draft, outcome: ReceiptOutcome, code: str) -> None:
-    await origin.heard(Settlement(notice.message_id, outcome, code, notice.recipient_instance))
+    await origin.heard(Settlement(notice.message_id, outcome, code, notice.recipient_instance, [PROVIDER]))
 
 
 async def shown(origin: Origin, referral_id: UUID) -> str:

@@ -124,9 +124,10 @@ async def test_what_the_other_side_refuses_has_its_code_and_waits_for_somebody(p
     assert await providers.receive(asked(preservation_id, location=PLACE)) == [None]
     await answer(providers, preservation_id, {"answer": "preserved", "until": TODAY})
     (sent,) = await about(providers.database, preservation_id)
-    for message_id in (uuid7(), sent.message_id):
+    others = [PROVIDER, "hotline-fr.example"]
+    for message_id, parties in ((uuid7(), [AGENCY]), (sent.message_id, others), (sent.message_id, [AGENCY])):
         assert await refused(providers, preservation_id) == []
-        await receipted(providers, message_id, "day_over")
+        await receipted(providers, message_id, "day_over", parties=parties)
     assert await refused(providers, preservation_id) == [("preservation_refused", "day_over", "refile")]
 
 
@@ -141,7 +142,7 @@ async def test_a_correction_that_is_refused_waits_for_somebody_whatever_it_says(
     said = {"refused": REFUSED, "not_possible": NOT_POSSIBLE, "preserved": PRESERVED}[then]
     await answer(providers, preservation_id, said, by="correct")
     *_, corrected = await about(providers.database, preservation_id)
-    await receipted(providers, corrected.message_id, "act_refused_here")
+    await receipted(providers, corrected.message_id, "act_refused_here", parties=[AGENCY])
     assert await refused(providers, preservation_id) == [("preservation_refused", "act_refused_here", "refile")]
 
 

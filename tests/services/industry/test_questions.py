@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -317,10 +318,10 @@ async def test_a_crash_before_the_commit_leaves_neither_question_nor_message(pro
     assert await providers.act("ask", WHERE, notice_id) == "issued"
 
 
-async def receipted(providers: Providers, message_id: UUID, code: str) -> None:
-    """The instance of its origin refuses a message."""
+async def receipted(providers: Providers, message_id: UUID, code: str, *, parties: Sequence[str] = (HOTLINE,)) -> None:
+    """The instance that serves these parties refuses a message."""
     async with providers.database.transaction(APPLYING) as session:
-        told = Settlement(message_id, ReceiptOutcome.REFUSED, code, "hotline")
+        told = Settlement(message_id, ReceiptOutcome.REFUSED, code, "hotline", parties)
         await providers.door.settled(SessionUnit(session), [told])
 
 
@@ -335,6 +336,8 @@ async def test_what_its_origin_refuses_was_never_raised_and_another_may_follow(
     notice_id = await a_notice(providers)
     await providers.act(act, said, notice_id)
     (first,) = await about(providers.database, notice_id)
+    await receipted(providers, first.message_id, "item_unknown", parties=["police-nl.example"])
+    assert [each["state"] for each in await asked(providers, notice_id)] == ["open"], "another instance has no say"
     await receipted(providers, first.message_id, "item_unknown")
     (told,) = await asked(providers, notice_id)
     assert (told["state"], told["code"]) == ("refused", "item_unknown")

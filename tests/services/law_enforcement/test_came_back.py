@@ -79,14 +79,20 @@ class Case:
         gone = [each for each in drafts if each.subject == str(self.referral_id) and each.recipient != HOTLINE]
         return [each.message_id for each in gone]
 
-    async def receipted(self, outcome: ReceiptOutcome, code: str | None = None) -> None:
-        """What the instance of the other agency says of the newest message that passed it on."""
-        await self.settled({-1: (outcome, code)})
+    async def receipted(
+        self, outcome: ReceiptOutcome, code: str | None = None, parties: Sequence[str] = (OTHER, THIRD)
+    ) -> None:
+        """What the instance of these parties says of the newest message that passed it on."""
+        await self.settled({-1: (outcome, code)}, parties)
 
-    async def settled(self, receipts: Mapping[int, tuple[ReceiptOutcome, str | None]]) -> None:
+    async def settled(
+        self, receipts: Mapping[int, tuple[ReceiptOutcome, str | None]], parties: Sequence[str] = (OTHER, THIRD)
+    ) -> None:
         """What it says of some of them, in one batch, by their places."""
         gone = await self.gone()
-        said = [settlement(gone[each], outcome, code=code) for each, (outcome, code) in receipts.items()]
+        said = [
+            settlement(gone[each], outcome, code=code, parties=parties) for each, (outcome, code) in receipts.items()
+        ]
         async with self.agencies.database.transaction(self.scope(Role.SERVICE, "apply")) as session:
             unit = SessionUnit(session)
             await self.door().settled(unit, said)
@@ -170,6 +176,16 @@ async def test_it_stands_again_as_it_stood_with_the_code_and_its_origin_is_told(
     assert await it.waits() == [(("came_back",), OTHER, NEWER, "refer")]
     (told,) = await it.told()
     assert (told["agency"], told["code"], told["stands"], told["times"]) == (OTHER, NEWER, "accepted", 1)
+
+
+async def test_it_stays_where_another_instance_refuses_it(agencies: Agencies) -> None:
+    it = await case(agencies)
+    await it.refer()
+    for parties in ([THIRD, HOTLINE], []):
+        await it.receipted(ReceiptOutcome.REFUSED, NEWER, parties)
+        assert ((await it.show())["state"], await it.told(), await it.waits()) == ("referred", [], [])
+    await it.receipted(ReceiptOutcome.REFUSED, NEWER, [OTHER])
+    assert (await it.show())["state"] == "offered"
 
 
 async def test_it_is_referred_elsewhere_in_one_step_and_needs_nobody_then(agencies: Agencies) -> None:

@@ -13,7 +13,7 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.vocabulary.answers import ReceiptOutcome
 from shared.vocabulary.questions import DisputeReason, NeedsInfo
-from tests.services.deliveries import offered
+from tests.services.deliveries import HOTLINE, offered
 from tests.services.law_enforcement.agency import Agencies
 from tests.services.outgoing import about
 from tests.support.builders import settlement
@@ -60,7 +60,7 @@ async def test_what_its_origin_refuses_was_never_raised_and_another_may_follow(
     await agencies.act(act, said, referral_id)
     (first,) = await about(agencies.database, referral_id)
     for _ in range(2):  # a receipt that comes twice says nothing of the one that follows
-        refused = settlement(first.message_id, ReceiptOutcome.REFUSED, code="message_time_off")
+        refused = settlement(first.message_id, ReceiptOutcome.REFUSED, "message_time_off", parties=[HOTLINE])
         await agencies.receipted(refused)
         with suppress(Refused):
             await agencies.act(act, said, referral_id)

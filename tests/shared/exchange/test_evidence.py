@@ -157,6 +157,24 @@ def test_it_holds_after_a_key_was_replaced_if_the_key_was_valid_then(
     assert foreign_verdicts(document, evidence=[evidence]) == [code is None]
 
 
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("hotline", "key_unknown"), ("industry", "statement_key_unknown")],
+    ids=["sender's", "recipient's"],
+)
+def test_it_does_not_hold_once_a_key_was_revoked(here: World, evidence: dict[str, Any], name: str, code: str) -> None:
+    """Whenever it signed: a thief can state any time."""
+    instances = tuple(
+        each.model_copy(update={"keys": tuple(key.model_copy(update={"revoked_at": SINCE}) for key in each.keys)})
+        if each.id == name
+        else each
+        for each in here.document.instances
+    )
+    document = here.document.model_copy(update={"instances": instances})
+    assert refusal(index(document), evidence) == code
+    assert foreign_verdicts(document, evidence=[evidence]) == [False]
+
+
 @pytest.mark.parametrize("party", [HOTLINE, PROVIDER], ids=["its sender", "its recipient"])
 def test_it_holds_after_a_party_has_moved(party: str) -> None:
     """What was answered for good stays where it was: its instance states it, and the directory of now names that."""

@@ -186,6 +186,13 @@ def test_audit_gets_copies_once_a_probe() -> None:
     assert outgoing.lanes[ORDINARY].copy_above is None
 
 
+def test_audit_that_has_not_entered_the_incarnation_gets_it_again_in_the_topic_of_the_pair() -> None:
+    for incarnation in (None, EARLIER):
+        outgoing = probed(streams(kept_above=0), 0)
+        apply(outgoing, statement(0, incarnation=incarnation, echo=NONCE), reader=Reader.AUDIT)
+        assert (outgoing.lanes[ORDINARY].copy_above, outgoing.lanes[ORDINARY].sent) == (None, 0)
+
+
 def test_copies_that_are_not_kept_open_an_incarnation() -> None:
     outgoing = probed(streams(kept_above=5), 4)
     assert apply(outgoing, statement(4, echo=NONCE), reader=Reader.AUDIT).opens is Opening.NOT_KEPT

@@ -122,6 +122,21 @@ def test_no_free_text_and_no_odd_number_fits_in(role: Role, path: tuple[Any, ...
         decode_control(role, json.dumps(changed).encode())
 
 
+@pytest.mark.parametrize("role", [Role.OUTCOMES, Role.RESYNC, Role.HOLDINGS])
+def test_a_code_that_no_list_has_is_not_kept(role: Role) -> None:
+    stated = [Outcome(NAMED, OutcomeKind.REFUSED, code) for code in ("behind", "version_unknown", "case_unknown", None)]
+    named = Named(uuid7(), Role.STATE, "referral_offered")
+    body = with_outcomes(role, (*stated, Outcome(named, OutcomeKind.REFUSED, "hunter_two")))
+    read = decode_control(role, canonical_json(encode_control(role, body)))
+    assert read == with_outcomes(role, (*stated, Outcome(named, OutcomeKind.REFUSED, "code_unknown")))
+
+
+def with_outcomes(role: Role, outcomes: tuple[Outcome, ...]) -> ControlBody:
+    """A message of the protocol that states these outcomes."""
+    body = BODIES[role]
+    return OutcomeList(outcomes) if isinstance(body, OutcomeList) else replace(body, exceptions=outcomes)
+
+
 def test_the_stated_bounds_of_bytes_hold() -> None:
     """A page of the largest items stays below the size of a record."""
     acts = tuple(uuid7() for _ in range(3))

@@ -180,6 +180,19 @@ def test_reading_stops_at_the_bound_and_an_acknowledgement_is_owed_when_it_goes_
     assert receive(room, records[2], exceptions_max=3) == 1
 
 
+def test_reading_stops_at_the_bound_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.messaging.reception.EXCEPTION_BYTES_MAX", 4)
+    room = Room(outcome_of=lambda _: WAITING)
+    assert receive(room, record(1, named(1)), record(2, named(2))) == 2
+    assert receive(room, record(3, named(3))) == 0
+    assert incoming(room).lanes[URGENT].is_stopped
+    assert receive(room, record(1, named(4), lane=ORDINARY), lane=ORDINARY) == 1
+    room.outcome_of = lambda _: OutcomeKind.APPLIED
+    rows = run(room.scope().tx.list_exceptions())
+    run(retry_exceptions(room.scope(), rows[:1]))
+    assert receive(room, record(3, named(3))) == 1
+
+
 def test_a_full_stream_still_takes_withdrawals_and_messages_of_the_protocol() -> None:
     full = Incoming(FROM_PEER)
     records = [

@@ -189,22 +189,38 @@ def dropped_numbers_behind_an_ack() -> set[object]:
 
 
 def copies_for_audit() -> set[object]:
-    """Audit alone lacks something: R must not read its stream again."""
+    """Audit alone lacks messages of an incarnation that it reads: R must not read its stream again."""
     world = new_world()
+    file(world.nodes["H"])
+    world.drain(is_healing=True)
+    seen, again = expire_unread_by_audit(world, count=9)
+    assert seen == 10
+    return {"records again in R's stream"} if again else set()
+
+
+def entry_for_audit() -> set[object]:
+    """Audit alone lacks a whole incarnation. It takes no copy of it, so R's stream has the messages again."""
+    seen, _ = expire_unread_by_audit(new_world(), count=10)
+    return set() if seen == 10 else {"audit lacks numbers"}
+
+
+def expire_unread_by_audit(world: World, *, count: int) -> tuple[int, int]:
+    """File this many subjects; all records go before audit reads them.
+
+    Return the last number that audit has in the end, and the count of records that R's stream has again.
+    """
     home, read_one = world.nodes["H"], world.auditor.read
     world.auditor.read = lambda *_, **__: None  # type: ignore[method-assign]
-    for _ in range(10):
+    lane = world.partitions[Pair("H", "R"), Lane.ORDINARY]
+    for _ in range(count):
         file(home)
     for _ in range(8):
         world.drain_step(is_healing=True)
     expire_all(world)
     world.auditor.read = read_one  # type: ignore[method-assign]
-    before = world.partitions[Pair("H", "R"), Lane.ORDINARY].end
+    before = lane.end
     world.drain(is_healing=True)
-    again = world.partitions[Pair("H", "R"), Lane.ORDINARY].end - before
-    seen = world.auditor.db.tables["incoming"][Pair("H", "R")].lanes[Lane.ORDINARY].through
-    assert seen == 10
-    return {"records again in R's stream"} if again else set()
+    return world.auditor.db.tables["incoming"][Pair("H", "R")].lanes[Lane.ORDINARY].through, lane.end - before
 
 
 def poison(node: Node, subject: UUID) -> None:

@@ -18,6 +18,7 @@ from tests.simulation.streams.directed import (
     discarded_revision,
     dropped_numbers,
     dropped_numbers_behind_an_ack,
+    entry_for_audit,
     erased_exception,
     erased_withdrawal,
     forgotten_withdrawal,
@@ -50,6 +51,10 @@ def _no_closed(*args: Any, **options: Any) -> Any:
 
 def _copy_by_going_back(statement: Any, own: Any) -> None:
     own.sent = min(own.sent, own.audit_acked)
+
+
+def _return_as_copy(statement: Any, own: Any, number: int) -> None:
+    own.copy_above = number
 
 
 async def _as_it_is(scope: Any, peer: str, outgoing: Outgoing | None, *, heads: Any) -> Outgoing:
@@ -105,6 +110,10 @@ STATES: dict[str, tuple[Any, dict[str, Any]]] = {
         {"shared.messaging.upkeep.build_ack": _no_head},
     ),
     "13 audit gets copies": (copies_for_audit, {"shared.messaging.acks._copy": _copy_by_going_back}),
+    "13 audit enters in the topic of the pair": (
+        entry_for_audit,
+        {"shared.messaging.acks._return_to": _return_as_copy},
+    ),
     "19 erasure ends exceptions": (erased_exception, {TOY + "erase_exceptions": _keep_exceptions}),
     "4 a gap is answered at once": (hole, {"shared.messaging.acks._may_return": _no_gap}),
 }

@@ -533,16 +533,19 @@ CREATE TABLE outcome (
 );
 CREATE INDEX outcome_by_report ON outcome (report_id);
 
--- The last acknowledgement that a pair's addressee gave in each incarnation. A process that can write it can make
--- messages look applied that were not taken.
+-- The last acknowledgement of each lane that a pair's addressee gave in each incarnation. `matched_through`: the last
+-- number at which an acknowledgement before it had audit's chain. A process that can write it can make messages look
+-- applied that were not taken.
 CREATE TABLE acknowledgement (
     writer text NOT NULL,
     addressee text NOT NULL,
     incarnation uuid NOT NULL,
-    urgent_through bigint NOT NULL,
-    ordinary_through bigint NOT NULL,
+    lane smallint NOT NULL,
+    through bigint NOT NULL,
+    chain bytea NOT NULL,
     acked_at timestamptz NOT NULL,
-    PRIMARY KEY (writer, addressee, incarnation)
+    matched_through bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (writer, addressee, incarnation, lane)
 );
 
 -- The last numbers of a pair's streams, as their writer stated them last.

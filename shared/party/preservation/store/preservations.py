@@ -7,7 +7,7 @@ and audit still show that it was sent and taken.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -72,7 +72,7 @@ WHERE preservation_id = $1 AND party = $2 ORDER BY kept
 _REFUSED: Final = """
 UPDATE preservation AS p SET code = r.code, refused_at = now()
 FROM unnest($1::uuid[], $2::text[]) AS r (message_id, code) JOIN preservation_act AS a ON a.message_id = r.message_id
-WHERE (p.preservation_id, p.party) = (a.preservation_id, a.party)
+WHERE (p.preservation_id, p.party) = (a.preservation_id, a.party) AND p.counterpart = ANY($3::text[])
 """
 _WORDS: Final = """
 SELECT CASE WHEN (a.track = 'offer') = p.asks THEN NULL ELSE p.counterpart END AS by, a.name, a.state, a.said
@@ -141,8 +141,8 @@ class PostgresPreservations:
     async def take_turns(self, asked: Iterable[tuple[str, PreservationRecord]]) -> None:
         """Nobody removes anything here: there is nobody to wait for."""
 
-    async def refused(self, codes: Mapping[UUID, str]) -> None:
-        await self._driver.execute(_REFUSED, list(codes), list(codes.values()))
+    async def refused(self, codes: Mapping[UUID, str], by: Collection[str]) -> None:
+        await self._driver.execute(_REFUSED, list(codes), list(codes.values()), list(by))
 
     async def find(self, ids: Sequence[UUID]) -> dict[PreservationKey, Preservation]:
         return await self._known(_FIND, ids)

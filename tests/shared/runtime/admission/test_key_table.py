@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -14,9 +16,10 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.errors import Defect, Refused, Unavailable
+from shared.kernel.ids import uuid7
 from shared.runtime.admission import key_table
 from shared.runtime.admission.budgets import BudgetLimits, Budgets
-from shared.runtime.admission.key_table import OUTDATED_S, KeyTable
+from shared.runtime.admission.key_table import OUTDATED_S, REVOKED_S, KeyTable
 from shared.runtime.console.people import Person, end_person, permit
 from shared.runtime.database.transactions import Database
 from shared.runtime.http import identity
@@ -42,20 +45,76 @@ class Seconds:
 
 
 class Queries:
-    """A database that counts its queries, and is away if it is told so."""
+    """A database that counts the queries of its connections, and fails with `errors`, then with `error` if it is set.
+
+    `between` runs once, after the first page of keys.
+    """
 
     def __init__(self, database: Database) -> None:
-        self._database, self.count, self.is_away = database, 0, False
+        self._database, self.count = database, 0
+        self.errors: list[BaseException] = []
+        self.error: BaseException | None = None
+        self.between: Callable[[], Awaitable[None]] | None = None
+
+    @asynccontextmanager
+    async def own_connection(self) -> AsyncIterator[Any]:
+        if error := self.errors.pop() if self.errors else self.error:
+            raise error
+        async with self._database.own_connection() as self._connection:
+            yield self
 
     async def fetch(self, *asked: Any) -> list[Any]:
         self.count += 1
-        if self.is_away:
-            raise Unavailable("database_unavailable")
-        return await self._database.fetch(*asked)
+        rows: list[Any] = await self._connection.fetch(*asked)
+        if self.between is not None and len(asked) > 1:
+            between, self.between = self.between, None
+            await between()
+        return rows
 
     def __getattr__(self, name: str) -> Any:
-        self.count += 1
-        return getattr(self._database, name)
+        return getattr(self._connection, name)
+
+
+class Link:
+    """A TCP relay to a database. Once `freeze` is called, its open connections carry nothing, and stay open."""
+
+    def __init__(self, url: str) -> None:
+        self._to = urlsplit(url)
+        self._thawed: list[asyncio.Event] = []
+        self._relays: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[Database]:
+        async with await asyncio.start_server(self._relay, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            database = Database(
+                self._to._replace(netloc=f"{self._to.netloc.rpartition('@')[0]}@127.0.0.1:{port}").geturl()
+            )
+            yield database
+            for relay in self._relays:
+                relay.cancel()
+            await database.close()
+
+    def freeze(self) -> None:
+        for thawed in self._thawed:
+            thawed.clear()
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        thawed = asyncio.Event()
+        thawed.set()
+        self._thawed.append(thawed)
+        far_reader, far_writer = await asyncio.open_connection(self._to.hostname, self._to.port)
+        for source, sink in ((reader, far_writer), (far_reader, writer)):
+            self._relays.add(asyncio.create_task(_carried(source, sink, thawed)))
+
+
+async def _carried(source: asyncio.StreamReader, sink: asyncio.StreamWriter, thawed: asyncio.Event) -> None:
+    try:
+        while read := await source.read(1 << 16):
+            await thawed.wait()
+            sink.write(read)
+    finally:
+        sink.close()
 
 
 @pytest.fixture
@@ -129,7 +188,7 @@ async def test_a_table_that_was_not_read_for_a_minute_accepts_no_key(database: D
     with pytest.raises(Unavailable, match="keys_outdated"):
         table.find(key_hash(text))
     await table.refresh()
-    queries.is_away = True
+    queries.error = Unavailable("database_unavailable")
     with pytest.raises(Unavailable):
         await table.refresh()
     seconds.now = OUTDATED_S
@@ -137,7 +196,7 @@ async def test_a_table_that_was_not_read_for_a_minute_accepts_no_key(database: D
     seconds.now += 0.1
     with pytest.raises(Unavailable, match="keys_outdated"):
         table.find(key_hash(text))
-    queries.is_away = False
+    queries.error = None
     await table.refresh()
     assert table.find(key_hash(text)) is not None
 
@@ -150,6 +209,98 @@ async def test_a_table_that_has_not_changed_is_read_by_one_row(database: Databas
     before = queries.count
     await table.refresh()
     assert queries.count - before == 1
+
+
+@pytest.mark.timing
+async def test_a_revoked_key_ends_in_time_although_the_connection_hangs(database_url: str, database: Database) -> None:
+    link, text = Link(database_url), await issued(database)
+    async with link.database() as far:
+        table = KeyTable(far)
+        await table.open()
+        await asyncio.sleep(0.5)  # it listens
+        link.freeze()
+        async with database.transaction() as session:
+            await revoke_key(session.driver, key_hash(text), NOW)
+        taken_s = await ended(table, text)
+        await table.close()
+    assert taken_s <= REVOKED_S
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize(
+    "error",
+    [Unavailable("database_unavailable"), ValueError(), asyncio.CancelledError()],
+    ids=lambda e: type(e).__name__,
+)
+async def test_following_begins_again_after_any_failure(
+    database: Database, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    monkeypatch.setattr(key_table, "RETRY_S", 0.01)
+    queries: Any = Queries(database)
+    table = KeyTable(queries)
+    await table.open()
+    queries.errors = [error, error]
+    text = await issued(database)
+    await known(table, text)
+    await table.close()
+    assert queries.errors == []
+
+
+async def test_opening_waits_until_the_database_answers(database: Database) -> None:
+    text, queries = await issued(database), Queries(database)
+    away: Any = queries
+    queries.errors = [Unavailable("database_unavailable")]
+    table = KeyTable(away)
+    await table.open()
+    assert table.find(key_hash(text)) is not None
+    await table.close()
+
+
+@asynccontextmanager
+async def exchanging(database: Database) -> AsyncIterator[tuple[list[bytes], Callable[[], Awaitable[None]]]]:
+    """Two keys in their order, the first a machine's and the second an analyst's; and an exchange of their roles."""
+    hashes = sorted(bytes(16) + uuid7().bytes for _ in range(2))  # before all other keys
+    async with database.transaction() as session:
+        for hashed, role in zip(hashes, (Role.MACHINE, Role.ANALYST), strict=True):
+            await keep_key(session.driver, hashed, PARTY, role=role)
+
+    async def exchange() -> None:
+        async with database.transaction() as session:
+            await session.driver.execute(
+                "UPDATE api_key SET role = CASE role WHEN $2 THEN $3 ELSE $2 END WHERE key_hash = ANY($1)",
+                hashes,
+                Role.MACHINE,
+                Role.ANALYST,
+            )
+
+    yield hashes, exchange
+    async with database.transaction() as session:
+        await session.driver.execute("DELETE FROM api_key WHERE key_hash = ANY($1)", hashes)
+
+
+async def test_all_pages_are_of_one_moment(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two keys exchange their roles in one transaction, after the first page was read."""
+    monkeypatch.setattr(key_table, "PAGE_ROWS", 1)
+    queries: Any = Queries(database)
+    table = KeyTable(queries)
+    async with exchanging(database) as (hashes, queries.between):
+        await table.refresh()
+        assert roles(table, hashes) == [Role.MACHINE, Role.ANALYST]
+
+
+async def test_an_exchange_between_keys_is_a_change(database: Database) -> None:
+    """A sum of hashes that are linear in the columns misses about half of these."""
+    table = KeyTable(database)
+    for _ in range(8):
+        async with exchanging(database) as (hashes, exchange):
+            await table.refresh()
+            await exchange()
+            await table.refresh()
+            assert roles(table, hashes) == [Role.ANALYST, Role.MACHINE]
+
+
+def roles(table: KeyTable, hashes: list[bytes]) -> list[Role | None]:
+    return [known.role if (known := table.find(hashed)) else None for hashed in hashes]
 
 
 async def test_keys_beyond_one_page_are_all_read(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,28 @@ async def test_a_wait_that_is_cancelled_when_its_turn_comes_gives_the_place_back
     assert (places.held, places.waiting) == (0, 0)
 
 
+@pytest.mark.parametrize("waits_behind", [0, 1])
+async def test_a_wait_that_is_cancelled_as_a_place_becomes_free_keeps_none(waits_behind: int) -> None:
+    places = pool(holder=1, waiting=3)
+
+    async def use(event: asyncio.Event) -> None:
+        async with places.place(ADDRESS):
+            await event.wait()
+
+    for _ in range(10):
+        release = asyncio.Event()
+        first = asyncio.create_task(use(release))
+        await asyncio.sleep(0)
+        second, *behind = (asyncio.create_task(use(release)) for _ in range(1 + waits_behind))
+        await asyncio.sleep(0)
+        # All in the next step: the first leaves, one more asks, and the second ends its wait.
+        release.set()
+        behind.append(asyncio.create_task(use(release)))
+        second.cancel()
+        await asyncio.gather(first, *behind)
+    assert (places.held, places.of_holder, places.of_party, places.waiting) == (0, {}, {}, 0)
+
+
 @given(st.lists(st.tuples(st.sampled_from([ONE, TWO, OTHER, ADDRESS]), st.booleans()), max_size=60))
 async def test_no_share_is_exceeded_but_by_first_places(steps: list[tuple[Principal, bool]]) -> None:
     places = pool()

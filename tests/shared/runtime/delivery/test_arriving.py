@@ -44,16 +44,19 @@ def segment_of(lane: Lane, drafts: Sequence[Draft]) -> Segment:
     return place_segment(unplaced, streams.incarnation, streams.lanes[lane], day=date(2026, 3, 1))
 
 
-def arrive(segment: Segment, *, is_bounded: bool = False) -> list[Arrived]:
-    """Return the messages of a segment as their reader takes them."""
+def arrive(
+    segment: Segment, *, is_bounded: bool = False, added: Sequence[tuple[str, bytes | None]] = ()
+) -> list[Arrived]:
+    """Return the messages of a segment as their reader takes them. `added`: headers that its writer did not sign."""
     records = [build_proof_record(segment, KEY)]
     records += [place_record(each.record, each.place) for each in list_records([segment], above=0)]
     verifier, reader, found = PartitionVerifier(PAIR, segment.lane, keys), ArrivalReader(is_bounded=is_bounded), []
     for offset, each in enumerate(records):
+        headers = (*each.headers, *added)
         record = Record(
-            inbox_topic(PAIR.addressee, PAIR.writer), segment.lane, offset, NOW, each.key, each.headers, each.value
+            inbox_topic(PAIR.addressee, PAIR.writer), segment.lane, offset, NOW, each.key, headers, each.value
         )
-        raw = RawRecord(uuid7(), offset, NOW, tuple(each.headers), each.value)
+        raw = RawRecord(uuid7(), offset, NOW, headers, each.value)
         (placed,) = verifier.verify([raw])
         if isinstance(placed, PlacedMessage):
             found.append(reader.read(record, placed))
@@ -72,6 +75,18 @@ def test_each_message_has_its_name_and_a_proof_for_outsiders() -> None:
         assert (record.writer, record.key) == (PAIR.writer, draft.subject.encode())
         assert record.proof is not None
         record.proof.check(covered_bytes(record.headers, record.value or b""), KEY.verify_key)
+
+
+def test_of_headers_that_no_signature_covers_a_good_trace_alone_is_kept() -> None:
+    segment = segment_of(Lane.ORDINARY, [draft_of(offer(PAIR.writer, PAIR.addressee), PAIR.writer)])
+    trace = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    (good,) = arrive(segment)
+    for told, is_kept in ((trace, True), (b"x" * 1024, False)):
+        (arrived,) = arrive(segment, added=[("note", b"x" * 1024), ("traceparent", told), ("x" * 1024, None)])
+        headers = dict(unpack(arrived.record).headers)
+        assert (headers.pop("traceparent", None) == trace) is is_kept
+        assert headers == dict(unpack(good.record).headers)
+        assert b"xxxx" not in arrived.record
 
 
 def test_a_state_in_the_urgent_lane_is_of_a_child_at_risk() -> None:

@@ -1,4 +1,4 @@
-"""Inbound messages over a real database: the judgement before the features, and what is kept of each message."""
+"""Inbound messages over a real database: the judgement before the features, and what stays an exception."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ from shared.messaging.tracks import act_of, track_of
 from shared.messaging.upkeep import retry_exceptions
 from shared.routing.shelf import DocumentShelf, read_directory
 from shared.runtime.database.transactions import GatheringConnection
-from shared.runtime.delivery.exception_desk import ExceptionDesk
 from shared.runtime.delivery.inbound import translate
-from shared.runtime.delivery.kept_record import unpack
 from shared.runtime.delivery.sending import send
 from shared.runtime.delivery.tracks import TrackKey, TrackRow, TrackSide, load_tracks
 from shared.runtime.delivery.unit import Unit
@@ -37,9 +35,6 @@ from tests.support.builders import HOTLINE, POLICE, draft, withdrawal
 from tests.support.consuming import Applied, Site
 from tests.support.exchange_world import SINCE, World
 from tests.support.wire_records import write_segment
-
-#: Text that no contract has a place for.
-CONTENT = "hunter2"
 
 
 def told(outcomes: Sequence[Outcome]) -> list[tuple[str, str | None]]:
@@ -212,9 +207,9 @@ async def test_the_same_act_told_again_has_no_second_effect(hotline: Site, here:
 async def test_of_a_subject_that_is_unknown_the_writer_hears_the_code_of_the_features(
     hotline: Site, here: World
 ) -> None:
-    handler_of(hotline).codes = {CASE_ACCEPTED.type: "referral_unknown"}
+    handler_of(hotline).codes = {CASE_ACCEPTED.type: "offer_unknown"}
     (outcome,) = await hotline.take(here.written([answer(CASE_ACCEPTED, uuid7(), 1)], "law_enforcement"))
-    assert told([outcome]) == [("refused", "referral_unknown")]
+    assert told([outcome]) == [("refused", "offer_unknown")]
     assert translate(outcome).code == Refusal.UNKNOWN
 
 
@@ -236,41 +231,6 @@ async def test_a_content_signature_that_does_not_hold_makes_a_dead_letter(agenci
     outcomes = await agencies.take([each for segment in segments for each in write_segment(segment, own)])
     assert told(outcomes) == [("dead", "signature_invalid")]
     assert handler_of(agencies).types == []
-
-
-@pytest.mark.parametrize("clear", [{"words": CONTENT}, {CONTENT: 1}], ids=["value", "name"])
-async def test_a_dead_letter_that_the_guard_has_not_passed_keeps_no_content(
-    agencies: Site, here: World, clear: Mapping[str, object]
-) -> None:
-    """An authentic sender could put anything where its contract has no place for it."""
-    offer = here.offered(POLICE)
-    outcomes = await agencies.take(here.written([replace(offer, clear={**offer.clear, **clear})]))
-    assert told(outcomes) == [("dead", "body_invalid")]
-    (kept,) = await agencies.exceptions()
-    assert CONTENT.encode() not in kept.taken.record
-    record = unpack(kept.taken.record)
-    assert (record.value, record.headers, record.writer) == (None, (), "hotline")
-    assert record.proof is not None, "the proof that it was sent stays"
-
-
-async def test_a_waiting_message_that_dies_keeps_no_content_and_cannot_be_tried_again(
-    agencies: Site, here: World
-) -> None:
-    agencies.shelf = DocumentShelf()
-    agencies.shelf.directories.place(read_directory(document_body(here.document)), SINCE)
-    await agencies.take(here.written([here.offered(POLICE)]))
-    (waiting,) = await agencies.exceptions()
-    assert unpack(waiting.taken.record).value is not None
-    agencies.shelf = None
-    handler_of(agencies).codes = {REFERRAL_OFFERED.type: "body_invalid"}
-    assert told(await agencies.try_again(OutcomeKind.WAITING)) == [("dead", "body_invalid")]
-    (dead,) = await agencies.exceptions()
-    assert (unpack(dead.taken.record).value, dead.since) == (None, waiting.since)
-    desk = ExceptionDesk(agencies.scopes)
-    await desk.retry([dead])
-    assert [each.outcome for each in await agencies.exceptions()] == [dead.outcome]
-    await desk.discard([dead])
-    assert await agencies.exceptions() == []
 
 
 async def test_a_withdrawal_that_is_not_its_senders_is_refused_and_not_kept(agencies: Site, here: World) -> None:
@@ -313,6 +273,8 @@ async def test_an_act_on_an_unknown_subject_is_refused_and_its_writer_lists_it(
         send(session.driver, [checked])
     assert told(await agencies.take(await hotline.relay("law_enforcement"))) == [("refused", "case_unknown")]
     await hotline.take(await agencies.relay("hotline"))
+    served = here.documents.directory.reached_at("law_enforcement")
+    assert [(each.by, each.parties) for each in handler_of(hotline).settlements] == [("law_enforcement", served)]
     async with hotline.scopes.read() as tx:
         lines = await tx.list_operator_lines()
     subject = track_of(checked.message, checked.sender, checked.recipient, subject=UUID(checked.subject))

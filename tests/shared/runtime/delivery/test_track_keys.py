@@ -91,7 +91,7 @@ def test_a_message_of_a_later_version_has_the_track_of_its_name_and_an_unknown_o
     unknown = name_unread(
         uuid7(), "causeway.case_sung_about.v1", sender=AGENCY, recipient=ORIGIN, subject=subject, clear={}
     )
-    assert (unknown.role, unknown.subject, unknown.kind) == (Role.FACT, None, "case_sung_about")
+    assert (unknown.role, unknown.subject, unknown.kind) == (Role.FACT, None, "unknown")
 
 
 def test_ids_that_are_none_are_refused() -> None:

@@ -218,13 +218,8 @@ class Toy:
             await owner.close()
 
 
-#: The codes of what is not applied. A dead letter with this one is kept, since signature and guard have passed.
-CODES = {
-    OutcomeKind.DEAD: "handler_defect",
-    OutcomeKind.DEFERRED: "document_unknown",
-    OutcomeKind.REFUSED: "document_unknown",
-    OutcomeKind.WAITING: "document_unknown",
-}
+#: The codes of messages that a toy does not apply: those with which an instance can try them again.
+_CODES = {OutcomeKind.WAITING: "document_unknown", OutcomeKind.DEAD: "handler_defect"}
 
 
 class ToyInbound:
@@ -250,7 +245,7 @@ class ToyInbound:
                         each.named.message_id,
                         kind,
                     )
-            outcomes.append(Outcome(each.named, kind, CODES.get(kind)))
+            outcomes.append(Outcome(each.named, kind, _CODES.get(kind)))
         return outcomes
 
     def bytes_to_keep(self, taken: Taken, outcome: Outcome) -> bytes:

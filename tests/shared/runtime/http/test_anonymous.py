@@ -1,4 +1,4 @@
-"""Requests of anonymous clients: the document that is the same for all of them, and headers that do not parse."""
+"""Requests of anonymous clients: answers that are the same for all of them, and headers that do not parse."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from shared.runtime.console.frame import Frame, Gate
 from shared.runtime.http import openapi
 from shared.runtime.http.edge import create_app
 from shared.runtime.http.problems import encoded
+from shared.runtime.watch.health import Check
 from tests.shared.runtime.builders import NOW
 from tests.shared.runtime.http.test_http import app_of, client_of, router
 
@@ -82,3 +83,19 @@ async def test_a_well_formed_host_and_origin_pass(host: str) -> None:
         for origin in ("null", f"https://{host}", "moz-extension://0af76519"):
             answer = await client.get("/v1/things", headers={"Host": host, "Origin": origin})
             assert answer.status_code == 200
+
+
+@pytest.mark.timing
+async def test_two_hundred_requests_for_readiness_run_the_probes_at_most_twice() -> None:
+    runs = 0
+
+    async def probe_counted() -> Check:
+        nonlocal runs
+        runs += 1
+        await asyncio.sleep(0.05)
+        return Check("counted", True)
+
+    async with client_of(app_of(probe_counted)) as client:
+        answers = await asyncio.gather(*(client.get("/readyz") for _ in range(200)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert runs <= 2

@@ -1,0 +1,85 @@
+"""What is kept of a message that is an exception: its record encrypted, or nothing that its sender has written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from deploy.directory.approval import document_body
+from shared.contracts.registry import REFERRAL_OFFERED
+from shared.kernel.errors import Defect, Refused
+from shared.messaging.exceptions import OutcomeKind
+from shared.routing.shelf import DocumentShelf, read_directory
+from shared.runtime.delivery import inbound
+from shared.runtime.delivery.exception_desk import ExceptionDesk
+from shared.runtime.delivery.kept_record import decrypt_kept, unpack
+from tests.shared.runtime.delivery.test_inbound import handler_of, told
+from tests.support.builders import POLICE
+from tests.support.consuming import KEK, Site
+from tests.support.exchange_world import SINCE, World
+
+#: Text that no contract has a place for.
+CONTENT = "hunter2"
+
+
+@pytest.mark.parametrize("clear", [{"words": CONTENT}, {CONTENT: 1}], ids=["value", "name"])
+async def test_a_dead_letter_that_the_guard_has_not_passed_keeps_no_content(
+    agencies: Site, here: World, clear: Mapping[str, object]
+) -> None:
+    """An authentic sender could put anything where its contract has no place for it."""
+    offer = here.offered(POLICE)
+    outcomes = await agencies.take(here.written([replace(offer, clear={**offer.clear, **clear})]))
+    assert told(outcomes) == [("dead", "body_invalid")]
+    (kept,) = await agencies.exceptions()
+    assert CONTENT.encode() not in kept.taken.record
+    record = unpack(kept.taken.record)
+    assert (record.value, record.headers, record.writer) == (None, (), "hotline")
+    assert record.proof is not None, "the proof that it was sent stays"
+
+
+@pytest.mark.parametrize("code", ["type_unknown", "version_unknown", "code_unknown", "guard_unknown"])
+async def test_a_deferred_message_keeps_nothing_in_plain_and_is_applied_by_a_release_that_reads_it(
+    agencies: Site, here: World, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """The guard has not passed it, so its sender could have put content into any part of it."""
+    offer = here.offered(POLICE)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(inbound, "accept_batch", lambda records, _: [Refused(code) for _ in records])
+        assert told(await agencies.take(here.written([offer]))) == [("deferred", code)]
+        (kept,) = await agencies.exceptions()
+        assert told(await agencies.try_again(OutcomeKind.DEFERRED)) == [("deferred", code)]
+        assert await agencies.exceptions() == [kept]
+    assert offer.subject.encode() not in kept.taken.record
+    assert told(await agencies.try_again(OutcomeKind.DEFERRED)) == [("applied", None)]
+    assert await agencies.exceptions() == []
+
+
+async def test_a_kept_record_opens_in_its_own_row_alone(agencies: Site, here: World) -> None:
+    handler_of(agencies).codes = {REFERRAL_OFFERED.type: "handler_defect"}
+    await agencies.take(here.written([here.offered(POLICE), here.offered(POLICE)]))
+    first, second = [each.taken for each in await agencies.exceptions()]
+    assert unpack(decrypt_kept(first, KEK)).value is not None
+    with pytest.raises(Defect, match="data_key_unreadable"):
+        decrypt_kept(replace(first, record=second.record), KEK)
+
+
+async def test_a_waiting_message_that_dies_keeps_no_content_and_cannot_be_tried_again(
+    agencies: Site, here: World
+) -> None:
+    agencies.shelf = DocumentShelf()
+    agencies.shelf.directories.place(read_directory(document_body(here.document)), SINCE)
+    await agencies.take(here.written([here.offered(POLICE)]))
+    (waiting,) = await agencies.exceptions()
+    assert unpack(decrypt_kept(waiting.taken, KEK)).value is not None
+    agencies.shelf = None
+    handler_of(agencies).codes = {REFERRAL_OFFERED.type: "body_invalid"}
+    assert told(await agencies.try_again(OutcomeKind.WAITING)) == [("dead", "body_invalid")]
+    (dead,) = await agencies.exceptions()
+    assert (unpack(dead.taken.record).value, dead.since) == (None, waiting.since)
+    desk = ExceptionDesk(agencies.scopes)
+    await desk.retry([dead])
+    assert [each.outcome for each in await agencies.exceptions()] == [dead.outcome]
+    await desk.discard([dead])
+    assert await agencies.exceptions() == []
