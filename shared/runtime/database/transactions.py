@@ -13,6 +13,7 @@ from typing import Any, Final
 import asyncpg
 
 from shared.kernel.errors import Defect, Unavailable
+from shared.routing.clocks import LawAt
 from shared.runtime.database.flat_arrays import ask_by_kind
 from shared.runtime.watch.cancellation import raise_if_cancelling
 
@@ -40,6 +41,8 @@ class GatheringConnection(asyncpg.Connection):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.gathered: list[Any] = []
+        #: Set as the connection opens.
+        self.database: Database
 
 
 #: What is done with what a transaction has gathered, right before its commit.
@@ -82,6 +85,8 @@ class Database:
         self._pool: asyncpg.Pool | None = None
         #: Given once, by whoever owns what is gathered (`shared.runtime.delivery.sending`).
         self.last_step: LastStep | None = None
+        #: The law by which deadlines are counted. None until the instance sets it: the scheduler then counts them later.
+        self.law_at: LawAt | None = None
         #: Rises with each database session: when a connection opens and no other one was open.
         self.session_number = 0
         self._open_count = 0
@@ -155,6 +160,7 @@ class Database:
             self.session_number += 1
         self._open_count += 1
         driver.add_termination_listener(self._end_connection)
+        driver.database = self
         await _read_json(driver)
 
     def _end_connection(self, _: asyncpg.Connection) -> None:
