@@ -86,15 +86,15 @@ SELECT (SELECT place FROM page ORDER BY place DESC LIMIT 1) AS last, (SELECT cou
 """
 _REFERRALS = f"""
 WITH page AS MATERIALIZED (
-    SELECT subject AS place FROM data_key WHERE subject > $4 AND subject < $7 ORDER BY subject LIMIT $2
+    SELECT referral_id AS place FROM referral
+    WHERE wrapped_key IS NOT NULL AND referral_id > $4 AND referral_id < $7 ORDER BY referral_id LIMIT $2
 ), ended AS MATERIALIZED (
     SELECT r.referral_id AS subject, r.party FROM page JOIN referral AS r ON r.referral_id = page.place
     WHERE r.accepted_at < $1 AND coalesce(r.withdrawn_at < $1, true)
       AND (r.work_reason IS NULL OR r.state = 'withdrawn') AND NOT {_OPEN_EDGE}
-), keys AS (
-    DELETE FROM data_key AS k USING ended WHERE k.subject = ended.subject
 ), records AS (
-    UPDATE referral AS r SET content = '' FROM ended WHERE r.referral_id = ended.subject AND r.party = ended.party
+    UPDATE referral AS r SET wrapped_key = NULL, content = ''
+    FROM ended WHERE r.referral_id = ended.subject AND r.party = ended.party
 ), {_CLOCKS.format(of=_OF_REFERRAL)}, {_TRACKS.format(where="")}, told AS ({_ERASED_EVENT})
 {_PAGE_ENDED}
 """
@@ -232,7 +232,8 @@ def _open(kind: str) -> str:
     if kind == "law_enforcement":
         return f"EXISTS ({item})"
     # A referral whose key is there has a record that is not past its own period.
-    return f"(EXISTS ({item}) OR EXISTS (SELECT FROM data_key AS k WHERE k.subject = e.subject))"
+    kept = "SELECT FROM referral AS r WHERE r.referral_id = e.subject AND r.wrapped_key IS NOT NULL"
+    return f"(EXISTS ({item}) OR EXISTS ({kept}))"
 
 
 async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, now: datetime, days: int) -> int:

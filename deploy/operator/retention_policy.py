@@ -211,12 +211,10 @@ _ASKING: Final = (
 POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
     "hotline": (
         *(*_EVERYWHERE, *_EXCHANGED, *_FEED, *_CLOCKS, *_ORIGIN, *_ASKING),
-        Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "deleted with the record that it opens"),
         Kept("offer", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
     ),
     "industry": (
         *(*_EVERYWHERE, *_EXCHANGED, *_FEED, *_CLOCKS, *_ORIGIN, *_ASKING),
-        Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "deleted with the record that it opens"),
         Kept("notice", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
         *_PRESERVING,
         Kept("preservation_location", Class.S2, Way.ITSELF, Owner.PARTY, None, "ends with its preservation's record"),
@@ -225,7 +223,6 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
     ),
     "law_enforcement": (
         *(*_EVERYWHERE, *_EXCHANGED, *_FEED, *_CLOCKS, *_ASKING),
-        Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "not used here"),
         Kept("case_file", Class.S2, Way.STAYS, Owner.PARTY, None, "the agency's own reference under a key of its own"),
         Kept("case_act", Class.S1, Way.STAYS, Owner.PARTY, None, "what the agency has said, act by act"),
         Kept("case_edge", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),

@@ -235,7 +235,7 @@ async def test_no_accountant_can_read_what_was_reported(settled: Exchange) -> No
         ("hotline", "SELECT record FROM exception"),
         ("law_enforcement", "SELECT content FROM case_edge"),
         ("industry", "SELECT content FROM notice"),
-        ("hotline", "SELECT wrapped FROM data_key"),
+        ("hotline", "SELECT wrapped_key FROM referral"),
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await settled.count_as_accountant(service, query)

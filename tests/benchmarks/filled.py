@@ -83,11 +83,11 @@ SELECT {_PARTY}, sha256(i::text::bytea), sha256('b'), 202, {_BYTES}, {_AGO} FROM
 _REFERRALS = (
     f"""
 INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, work_reason, arrival,
-                      body_sha256, facts, decision, content, accepted_at)
+                      body_sha256, facts, decision, content, wrapped_key, accepted_at)
 SELECT {_ID}, {_PARTY}, 'R-' || i, 1, false, 'routed', CASE WHEN i % 500 = 0 THEN 'withdrawn' ELSE 'routed' END,
        CASE WHEN i % 1000 = 1 THEN 'undeliverable' END, i, repeat('a', 64),
        jsonb_build_object('priority', {PRIORITY}), '{{{{"salt": "s"}}}}',
-       {_BYTES}, {_AGO}
+       {_BYTES}, decode(repeat('ef', 60), 'hex'), {_AGO}
 FROM generate_series(1, {{rows}}) AS i
 """,
     f"""
@@ -100,10 +100,6 @@ SELECT gen_random_uuid(), uuidv7(), CASE WHEN k = 1 THEN 'law_enforcement' ELSE 
             ELSE 'actioned' END, {_AGO},
        repeat('f', 16), {_AGO}, CASE WHEN {PRIORITY} = 'p0_child_at_risk' THEN 0 ELSE 1 END, i % 500 = 0
 FROM generate_series(1, {{rows}}) AS i, generate_series(1, 2) AS k
-""",
-    f"""
-INSERT INTO data_key (subject, wrapped)
-SELECT {_ID}, decode(repeat('ef', 60), 'hex') FROM generate_series(1, {{rows}}) AS i
 """,
 )
 _INDEXES = """

@@ -45,8 +45,8 @@ KNOWN: Final = 50
 APART_MS_MAX: Final = 1.0
 PROBABILITY_MIN: Final = 1e-6
 _NAMED: Final = """
-SELECT r.referral_id, r.party, r.content, k.wrapped FROM location_token AS l
-JOIN referral AS r USING (party, referral_id) JOIN data_key AS k ON k.subject = r.referral_id
+SELECT r.referral_id, r.party, r.content, r.wrapped_key FROM location_token AS l
+JOIN referral AS r USING (party, referral_id)
 WHERE l.party = $1 AND l.version = $2 AND l.token = $3 ORDER BY l.referral_id
 """
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from shared.exchange.compose import Acceptor
+from shared.exchange.acceptance import Acceptor
 from shared.guard import edition
 from shared.kernel.authority import Authority
 from shared.kernel.errors import Unavailable

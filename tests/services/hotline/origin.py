@@ -17,7 +17,7 @@ from services.hotline.api import referrals_router
 from services.hotline.app import LISTS
 from services.hotline.domain import AUTHORITY
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.compose import Acceptor
+from shared.exchange.acceptance import Acceptor
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Documents
 from shared.guard import edition
@@ -33,6 +33,7 @@ from shared.party.origin.domain import Request, Submission
 from shared.party.origin.store.alarms import keep_alarm
 from shared.party.origin.store.filing import PostgresFilings
 from shared.party.origin.store.referrals import PostgresReferrals
+from shared.party.origin.store.reviews import ERASE_AGAIN
 from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.again import Law
 from shared.party.origin.use_cases.alarms import Alarms
@@ -139,6 +140,11 @@ class Origin:
         async with self.database.transaction(RowScope([HOTLINE], Role.ANALYST, "read")) as session:
             shown = await use_cases.show_referral(referral_id, self._acting(session))
         return shown.model_dump(mode="json", exclude_defaults=True)
+
+    async def erase(self, referral_id: UUID) -> None:
+        """Erase the record of a referral."""
+        async with self.database.transaction(APPLYING) as session:
+            await session.driver.execute(ERASE_AGAIN, [referral_id], [HOTLINE])
 
     async def work(self, reason: str) -> list[UUID]:
         """The referrals on the work list for this reason, newest first."""

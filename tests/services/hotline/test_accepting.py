@@ -36,7 +36,6 @@ from tests.support.foreign_proofs import foreign_verdicts
 ERASED = (
     "DELETE FROM edge WHERE referral_id = $1",
     "DELETE FROM referral WHERE referral_id = $1",
-    "DELETE FROM data_key WHERE subject = $1",
     "DELETE FROM idempotency WHERE created_at > now() - interval '1 minute' AND $1::uuid IS NOT NULL",
     "UPDATE intake_count SET count = count - 1 WHERE fate IN ('submitted', 'accepted') AND $1::uuid IS NOT NULL",
 )

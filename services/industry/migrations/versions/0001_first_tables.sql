@@ -365,11 +365,6 @@ CREATE TABLE document (
     CONSTRAINT document_kind CHECK (kind IN ('directory', 'policy'))
 );
 
-CREATE TABLE data_key (
-    subject uuid PRIMARY KEY,
-    wrapped bytea NOT NULL
-);
-
 -- How far the journal of erasures, a file beside the key-encryption key, is applied to this database: so many of its
 -- lines, and the digest of the last of them. A restored database has an older place, and nothing is served from it
 -- before the rest is applied. Whoever can write it can have erasures of a restored backup left out; the journal itself
@@ -556,6 +551,8 @@ CREATE TABLE referral (
     facts jsonb NOT NULL,
     decision jsonb NOT NULL,
     content bytea NOT NULL,
+    -- Opens the content and that of the earlier revisions. NULL once the record is erased.
+    wrapped_key bytea,
     traceparent text,
     accepted_at timestamptz NOT NULL,
     withdrawn_at timestamptz,
@@ -586,6 +583,8 @@ CREATE INDEX referral_by_state ON referral (party, state, arrival) WHERE arrival
 CREATE INDEX referral_at_risk ON referral (party, arrival) WHERE rank = 0 AND arrival IS NOT NULL;
 CREATE INDEX referral_at_risk_by_state ON referral (party, state, arrival) WHERE rank = 0 AND arrival IS NOT NULL;
 CREATE INDEX referral_by_time ON referral (party, accepted_at) WHERE arrival IS NOT NULL;
+-- Referrals that retention still has to look at.
+CREATE INDEX referral_kept ON referral (referral_id) WHERE wrapped_key IS NOT NULL;
 CREATE INDEX referral_unreleased ON referral (accepted_at) WHERE state = 'unreleased';
 CREATE INDEX referral_unfinished ON referral (referral_id) WHERE work_reason IN ('deferred', 'waiting', 'parked');
 -- The work list, whole and by reason.
@@ -1150,70 +1149,43 @@ CREATE TABLE webhook_delivery (
     PRIMARY KEY (webhook_id, slot)
 );
 
--- Clocks: what they look at of an edge, what happened to it as both its parties know it, and, derived from both and the
--- published law, what falls due: `timer` can be emptied and made again. Whoever can write these tables can keep a party
--- from being told that something is due, have a preservation seem to end early or late, and an alarm raised or kept
--- back; not keep a party from seeing what it was sent and has answered.
+-- Deadlines: an edge as one of its parties knows it, the steps that both parties know, and what follows from these and
+-- the published law. Timers and times can be emptied and counted again. A person who can write this table can keep a
+-- party from hearing that something is due, and can end a preservation early or late. Records and answers stay visible.
 
-CREATE TABLE clocked (
+CREATE TABLE deadline (
     edge_id uuid NOT NULL,
     party text NOT NULL,
-    -- The id by which this party knows it, and the one by which messages name it: at its origin a notice has two.
+    -- The id by which this party knows the subject, and the id that messages carry. They differ for notices at the origin.
     subject uuid NOT NULL,
     told_by uuid NOT NULL,
     origin text NOT NULL,
     recipient text NOT NULL,
     purpose text NOT NULL,
     rules text[] NOT NULL,
-    -- A preservation is to clocks an edge of an agency and a provider: under one instrument, begun by what was asked.
-    -- Both are empty of every other.
+    -- Set for preservations only: the legal instrument, and the clock event of the request. Both are empty otherwise.
     instrument text NOT NULL DEFAULT '',
     begins text NOT NULL DEFAULT '',
     acknowledge_h integer,
     act_h integer,
     begun_at timestamptz NOT NULL,
-    -- When it is next looked at: at once where a step has come; never while nothing is to be told.
-    look_at timestamptz DEFAULT '-infinity',
-    -- Why its clocks cannot be reckoned: a code, null where they can. It is looked at again at `look_at`, as all are.
+    -- [at, did, code, of] in order, each once. `at` is in microseconds since 1970.
+    steps jsonb NOT NULL DEFAULT '[]',
+    -- [due_at, clock, run, owed_by, due, consequence, rung], soonest first. Null until the law has counted them once.
+    timers jsonb,
+    -- The time of the scheduler's next look: at once where the law has not counted, null while no notification is left.
+    due_at timestamptz DEFAULT '-infinity',
+    -- The time at which the first open timer falls due or fell due. Null: no timer is open.
+    overdue_at timestamptz,
+    -- A code: the reason why deadlines cannot be counted. The scheduler tries again at `due_at`.
     aside text,
     PRIMARY KEY (edge_id, party)
 );
-CREATE INDEX clocked_told ON clocked (told_by, party);
-CREATE INDEX clocked_look ON clocked (look_at) WHERE look_at IS NOT NULL;
-CREATE INDEX clocked_aside ON clocked (edge_id) WHERE aside IS NOT NULL;
-
-CREATE TABLE clock_step (
-    edge_id uuid NOT NULL,
-    party text NOT NULL,
-    at timestamptz NOT NULL,
-    did text NOT NULL,
-    code text NOT NULL,
-    "of" integer NOT NULL,
-    PRIMARY KEY (edge_id, party, at, did, code, "of")
-);
-
-CREATE TABLE timer (
-    timer_id uuid NOT NULL,
-    edge_id uuid NOT NULL,
-    party text NOT NULL,
-    clock text NOT NULL,
-    run integer NOT NULL,
-    subject uuid NOT NULL,
-    counterpart text NOT NULL,
-    purpose text NOT NULL,
-    owed_by text NOT NULL,
-    due text NOT NULL,
-    consequence text NOT NULL,
-    rung integer NOT NULL,
-    started_at timestamptz NOT NULL,
-    due_at timestamptz NOT NULL,
-    -- What its party is told next, and when; none once all was told.
-    tells_at timestamptz,
-    telling text,
-    PRIMARY KEY (edge_id, party, clock, run)
-);
-CREATE INDEX timer_due ON timer (party, due_at, timer_id);
-CREATE INDEX timer_subject ON timer (party, subject, due_at, timer_id);
+CREATE INDEX deadline_told ON deadline (told_by, party);
+CREATE INDEX deadline_due ON deadline (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX deadline_overdue ON deadline (party, overdue_at, edge_id) WHERE overdue_at IS NOT NULL;
+CREATE INDEX deadline_subject ON deadline (party, subject);
+CREATE INDEX deadline_aside ON deadline (edge_id) WHERE aside IS NOT NULL;
 
 -- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
 -- by the isolation tests.
@@ -1859,20 +1831,19 @@ CREATE POLICY webhook_delivery_changed ON webhook_delivery FOR UPDATE USING (
     )
 );
 
--- What clocks keep is of whatever its party acts on: any act that its role may do, on whichever resource, sees and
--- writes it. Timers are written by `apply`, and by `submit`: they follow from the edges of what is filed and from the
--- law. `apply` alone removes, from any of them.
+-- A deadline belongs to a subject of any resource: every act that the role may do sees it and adds its step. Only
+-- `apply` removes one.
 
-ALTER TABLE clocked ENABLE ROW LEVEL SECURITY;
-ALTER TABLE clocked FORCE ROW LEVEL SECURITY;
-CREATE POLICY clocked_seen ON clocked FOR SELECT USING (
+ALTER TABLE deadline ENABLE ROW LEVEL SECURITY;
+ALTER TABLE deadline FORCE ROW LEVEL SECURITY;
+CREATE POLICY deadline_seen ON deadline FOR SELECT USING (
     coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
     )
 );
-CREATE POLICY clocked_added ON clocked FOR INSERT WITH CHECK (
+CREATE POLICY deadline_added ON deadline FOR INSERT WITH CHECK (
     coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
@@ -1880,7 +1851,7 @@ CREATE POLICY clocked_added ON clocked FOR INSERT WITH CHECK (
           AND p.action IN ('submit', 'release', 'amend', 'reroute', 'apply')
     )
 );
-CREATE POLICY clocked_changed ON clocked FOR UPDATE USING (
+CREATE POLICY deadline_changed ON deadline FOR UPDATE USING (
     coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
@@ -1894,59 +1865,7 @@ CREATE POLICY clocked_changed ON clocked FOR UPDATE USING (
         WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
     )
 );
-CREATE POLICY clocked_removed ON clocked FOR DELETE USING (
-    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
-    AND EXISTS (
-        SELECT 1 FROM permitted AS p
-        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
-          AND p.action = 'apply'
-    )
-);
-
-ALTER TABLE clock_step ENABLE ROW LEVEL SECURITY;
-ALTER TABLE clock_step FORCE ROW LEVEL SECURITY;
-CREATE POLICY clock_step_seen ON clock_step FOR SELECT USING (
-    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
-    AND EXISTS (
-        SELECT 1 FROM permitted AS p
-        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
-    )
-);
-CREATE POLICY clock_step_added ON clock_step FOR INSERT WITH CHECK (
-    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
-    AND EXISTS (
-        SELECT 1 FROM permitted AS p
-        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
-          AND p.action NOT IN ('read', 'submit')
-    )
-);
-CREATE POLICY clock_step_removed ON clock_step FOR DELETE USING (
-    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
-    AND EXISTS (
-        SELECT 1 FROM permitted AS p
-        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
-          AND p.action = 'apply'
-    )
-);
-
-ALTER TABLE timer ENABLE ROW LEVEL SECURITY;
-ALTER TABLE timer FORCE ROW LEVEL SECURITY;
-CREATE POLICY timer_seen ON timer FOR SELECT USING (
-    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
-    AND EXISTS (
-        SELECT 1 FROM permitted AS p
-        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
-    )
-);
-CREATE POLICY timer_added ON timer FOR INSERT WITH CHECK (
-    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
-    AND EXISTS (
-        SELECT 1 FROM permitted AS p
-        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
-          AND p.action IN ('submit', 'apply')
-    )
-);
-CREATE POLICY timer_removed ON timer FOR DELETE USING (
+CREATE POLICY deadline_removed ON deadline FOR DELETE USING (
     coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
@@ -1967,7 +1886,7 @@ EXECUTE format('GRANT SELECT, INSERT, DELETE ON segment TO %I', service);
 EXECUTE format('GRANT EXECUTE ON FUNCTION make_segment_days, drop_segment_days TO %I', service);
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        lease, peer, document, data_key, erased_record, ending, api_key, console_person, console_link, console_session,
+        lease, peer, document, erased_record, ending, api_key, console_person, console_link, console_session,
         idempotency
      TO %I', service);
 EXECUTE format(
@@ -1978,7 +1897,7 @@ EXECUTE format(
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
         notice, preservation, preservation_act, notice_location, preservation_location, question, webhook,
-        webhook_delivery, clocked, clock_step, timer
+        webhook_delivery, deadline
      TO %I', service);
 EXECUTE format('GRANT SELECT, UPDATE ON erasure_place TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, DELETE ON event_unnumbered TO %I', service);
@@ -2019,7 +1938,7 @@ EXECUTE format('GRANT SELECT (notice_id, party, state) ON notice TO %I', account
 EXECUTE format('CREATE POLICY notice_counted ON notice FOR SELECT TO %I USING (true)', accountant);
 EXECUTE format('GRANT SELECT (preservation_id, party, state) ON preservation TO %I', accountant);
 EXECUTE format('CREATE POLICY preservation_counted ON preservation FOR SELECT TO %I USING (true)', accountant);
-EXECUTE format('GRANT SELECT (edge_id, party, begun_at) ON clocked TO %I', accountant);
-EXECUTE format('CREATE POLICY clocked_counted ON clocked FOR SELECT TO %I USING (true)', accountant);
+EXECUTE format('GRANT SELECT (edge_id, party, begun_at) ON deadline TO %I', accountant);
+EXECUTE format('CREATE POLICY deadline_counted ON deadline FOR SELECT TO %I USING (true)', accountant);
 
 END $migration$;

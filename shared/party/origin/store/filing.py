@@ -1,4 +1,4 @@
-"""What is filed, in PostgreSQL: keys claimed, referrals, edges, data keys and counts, in bulk."""
+"""What is filed, in PostgreSQL: keys claimed, referrals, edges and counts, in bulk."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ _REFERRAL = Columns.of(
     party="text",
     facts="jsonb",
     decision="jsonb",
+    wrapped_key="bytea",
 )
-_KEY = Columns[Prepared]({"referral_id": "uuid", "wrapped": "bytea"})
 _SUBMITTED = Columns[str]({"party": "text", "submitted": "bigint"})
-# One statement, since each costs a round trip: what is not filed, because its reference is taken, gets no key, no
-# edge, no event, and is counted as refused.
+# One statement, since each costs a round trip. A referral whose reference is taken is not filed: it gets no edge and no
+# event, and is counted as refused.
 _FILE = Statement(
     """
 WITH filed AS (
@@ -90,9 +90,6 @@ WITH filed AS (
 ), told AS (
     INSERT INTO event_unnumbered (party, type, subject, detail)
     SELECT party, {filed}, referral_id, jsonb_build_object('state', state) FROM filed
-), keyed AS (
-    INSERT INTO data_key (subject, wrapped)
-    SELECT keys.referral_id, keys.wrapped FROM {keys} JOIN filed USING (referral_id)
 ), edged AS (
     INSERT INTO edge ({edges.names}, rank)
     SELECT {edges.values}, filed.rank FROM {edges} JOIN filed USING (referral_id)
@@ -116,7 +113,6 @@ WITH filed AS (
 SELECT referral_id FROM filed
 """,
     referrals=_REFERRAL,
-    keys=_KEY,
     edges=EDGE,
     clocks=CLOCKED,
     timers=ROW,
@@ -165,12 +161,12 @@ class PostgresFiling(PostgresDays):
             facts=[to_json(each.facts).decode() for each in prepared],
             decision=[to_json(each.decision).decode() for each in prepared],
             content=sealed,
+            wrapped_key=wrapped,
         )
         begun = [begun_by(each, self._law_at) for each in clocked_of(prepared)]
         counts = _SUBMITTED.rows(list(submitted), party=list(submitted), submitted=list(submitted.values()))
         text, *arguments = _FILE.bind(
             referrals=referrals,
-            keys=_KEY.rows(prepared, wrapped=wrapped),
             edges=EDGE.rows(edge_rows(prepared)),
             clocks=clocked_rows(begun),
             timers=timer_rows(begun),
@@ -215,9 +211,9 @@ class PostgresFilings:
 
 
 def places(referral_id: UUID, party: str) -> tuple[bytes, bytes]:
-    """Where the wrapped key of a referral belongs, and where its content does."""
-    key, referral = Place("data_key", str(referral_id), party), Place("referral", str(referral_id), party)
-    return key.column("wrapped"), referral.column("content")
+    """Return the places of a referral's wrapped key and of its content."""
+    place = Place("referral", str(referral_id), party)
+    return place.column("wrapped_key"), place.column("content")
 
 
 def edge_rows(decided: Sequence[Prepared | Again]) -> list[EdgeRow]:

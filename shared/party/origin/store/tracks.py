@@ -37,7 +37,7 @@ _UNKNOWN: Final = f"{_EDGES} SELECT DISTINCT item FROM asked WHERE item NOT IN (
 #: be issued anew. An edge that was issued anew and sent is not issued again for an hour, whatever the peer says.
 _MISSING: Final = f"""
 {_EDGES}, lacking AS MATERIALIZED (
-    SELECT e.edge_id, r.referral_id, EXISTS (SELECT FROM data_key AS k WHERE k.subject = r.referral_id) AS is_kept
+    SELECT e.edge_id, r.referral_id, r.wrapped_key IS NOT NULL AS is_kept
     FROM found JOIN edge AS e USING (edge_id) JOIN referral AS r USING (referral_id)
     LEFT JOIN stream AS s ON s.peer = e.instance AND s.lane = e.lane AND s.incarnation = e.incarnation
     WHERE e.state = 'emitted' AND e.instance = $3 AND NOT e.missing AND NOT e.taken_back AND r.state <> 'withdrawn'
