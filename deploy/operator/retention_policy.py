@@ -114,8 +114,7 @@ _EXCHANGED: Final = (
     Kept("peer", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row an instance: the versions that it reads"),
 )
 _FEED: Final = (
-    Kept("event_unnumbered", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "until it has its number"),
-    Kept("event", Class.S1, Way.MONTHS, Owner.PARTY, 400, "those of open subjects stay"),
+    Kept("act", Class.S1, Way.MONTHS, Owner.PARTY, 400, "acts on open subjects stay"),
     Kept(
         "feed",
         Class.S0,
@@ -141,14 +140,10 @@ _FEED: Final = (
         None,
         "without it an erased record could come again; and when each was erased",
     ),
-    Kept("feed_numberer", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row"),
+    Kept("feed_epoch", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row: the database that numbers belong to"),
 )
 _CLOCKS: Final = (
-    Kept("clocked", Class.S1, Way.ITSELF, Owner.PARTY, None, "ends with the record that the edge carried"),
-    Kept(
-        "clock_step", Class.S1, Way.ITSELF, Owner.PARTY, None, "likewise: what clocks are counted from, what was told"
-    ),
-    Kept("timer", Class.S1, Way.ITSELF, Owner.PARTY, None, "derived, until it is done, or likewise"),
+    Kept("deadline", Class.S1, Way.ITSELF, Owner.PARTY, None, "ends with the record that the edge carried"),
 )
 _ORIGIN: Final = (
     Kept(
@@ -247,8 +242,6 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
         *_MESSAGING,
         Kept("entry", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log"),
         Kept("folded_record", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: one row a topic, day and reason"),
-        Kept("link", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: which edge is of which referral"),
-        Kept("flow_party", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: whose each flow is"),
         Kept("outcome", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: outcomes that recipients report"),
         Kept("acknowledgement", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a pair and incarnation"),
         Kept("stream_end", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a pair: its last numbers"),

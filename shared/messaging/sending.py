@@ -39,6 +39,8 @@ async def finish(scope: Scope) -> list[Segment]:
     peers = sorted({*written, *acks})
     if not peers:
         return []
+    if scope.before_lock is not None:
+        await scope.before_lock()
     found = await scope.tx.load_outgoing(peers, lock=True)
     changed: list[Outgoing] = []
     for peer in peers:

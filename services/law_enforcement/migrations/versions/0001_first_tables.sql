@@ -478,54 +478,42 @@ CREATE TABLE idempotency (
 );
 CREATE INDEX idempotency_by_age ON idempotency (created_at);
 
--- What a party learns: its acts, and those of others that concern it, one row each, numbered densely per party in the
--- order in which they became visible. An act adds its row unnumbered; the numberer moves committed rows over. Whoever
--- can write these tables can hide from a party that something happened, not that it did: the party's own tables say it.
+-- The journal of acts: a row for each act that a party learns of, its own acts and those of others, numbered densely for
+-- each party in the order of their commits. A process that can write these tables can hide from a party that something
+-- happened. It cannot undo the act: the party's other tables show it.
 
-CREATE TABLE event_unnumbered (
-    -- By it the numberer finds where to go on: what is below the oldest open transaction has been seen.
-    xact xid8 NOT NULL DEFAULT pg_current_xact_id(),
-    id bigint GENERATED ALWAYS AS IDENTITY,
-    party text NOT NULL,
-    type text NOT NULL,
-    subject uuid NOT NULL,
-    at timestamptz NOT NULL DEFAULT now(),
-    detail jsonb,
-    PRIMARY KEY (xact, id),
-    CONSTRAINT event_unnumbered_detail_bound CHECK (octet_length(detail::text) <= 512)
-);
-
--- By month: what is past its time leaves with its partition. What no partition is for yet waits in the last.
-CREATE TABLE event (
+-- By month: a month that is past its period is dropped. Rows of months without a partition are in the default one.
+CREATE TABLE act (
     party text NOT NULL,
     number bigint NOT NULL,
     type text NOT NULL,
     subject uuid NOT NULL,
     at timestamptz NOT NULL,
-    detail jsonb
+    detail jsonb,
+    CONSTRAINT act_detail_bound CHECK (octet_length(detail::text) <= 512)
 ) PARTITION BY RANGE (at);
-CREATE TABLE event_default PARTITION OF event DEFAULT;
-CREATE INDEX event_by_party ON event (party, number);
+CREATE TABLE act_default PARTITION OF act DEFAULT;
+CREATE INDEX act_by_party ON act (party, number);
 -- The timeline of one subject.
-CREATE INDEX event_by_subject ON event (party, subject, number);
+CREATE INDEX act_by_subject ON act (party, subject, number);
 
+-- The last number of each party. A transaction locks the rows of its parties, in their order, when it adds to `act`.
 CREATE TABLE feed (
     party text PRIMARY KEY,
     last bigint NOT NULL
 );
 
--- One row: who has it locked numbers. Another database (restored, or loaded elsewhere), as the system's id, the timeline
--- and the file of `feed` tell, begins a new epoch, and looks at every row once.
-CREATE TABLE feed_numberer (
+-- One row. In another database (restored, or loaded elsewhere) the system id, the timeline or the file of `feed` differs:
+-- then the next number begins a new epoch.
+CREATE TABLE feed_epoch (
     one boolean PRIMARY KEY DEFAULT true,
     epoch uuid NOT NULL DEFAULT uuidv7(),
     system_id bigint,
     timeline bigint,
     file bigint,
-    seen_below xid8 NOT NULL DEFAULT '0',
-    CONSTRAINT feed_numberer_one CHECK (one)
+    CONSTRAINT feed_epoch_one CHECK (one)
 );
-INSERT INTO feed_numberer DEFAULT VALUES;
+INSERT INTO feed_epoch DEFAULT VALUES;
 
 -- The agencies' own: cases, and the edges on which each was offered. Whoever can write these tables can hide a case
 -- from its agency or misstate its progress here; origin and audit still show that it was sent and taken, and what
@@ -538,7 +526,7 @@ CREATE TABLE case_file (
     exercise boolean NOT NULL,
     state text NOT NULL,
     received_at timestamptz NOT NULL DEFAULT now(),
-    -- Its number in the party's feed, given once it was committed: lists go by it, and so miss nothing.
+    -- The number of the act that began it, in the party's feed. Lists are ordered by it.
     arrival bigint,
     -- As its sender says; none where a provider is not told.
     priority text,
@@ -756,7 +744,7 @@ CREATE TABLE preservation (
     -- Of the party's newest act that the other side's instance has refused: then it was never said there.
     code text,
     refused_at timestamptz,
-    -- Its number in the party's feed, given once it was committed: lists go by it, and so miss nothing.
+    -- The number of the act that began it, in the party's feed. Lists are ordered by it.
     arrival bigint,
     PRIMARY KEY (preservation_id, party),
     CONSTRAINT preservation_content_bound CHECK (octet_length(content) <= 33000)
@@ -994,7 +982,7 @@ CREATE POLICY erased_record_added ON erased_record FOR INSERT WITH CHECK (
     )
 );
 
--- A party sees its own events, and nobody those of two; the numberer alone adds them, nobody changes or removes one.
+-- A party sees its own acts; no transaction sees those of two parties. Acts are added and never changed or removed.
 
 ALTER TABLE record_look ENABLE ROW LEVEL SECURITY;
 ALTER TABLE record_look FORCE ROW LEVEL SECURITY;
@@ -1015,9 +1003,9 @@ CREATE POLICY record_look_added ON record_look FOR INSERT WITH CHECK (
     )
 );
 
-ALTER TABLE event ENABLE ROW LEVEL SECURITY;
-ALTER TABLE event FORCE ROW LEVEL SECURITY;
-CREATE POLICY event_seen ON event FOR SELECT USING (
+ALTER TABLE act ENABLE ROW LEVEL SECURITY;
+ALTER TABLE act FORCE ROW LEVEL SECURITY;
+CREATE POLICY act_seen ON act FOR SELECT USING (
     party = (SELECT current_setting('causeway.parties', true))
     AND EXISTS (
         SELECT 1 FROM permitted AS p
@@ -1025,8 +1013,8 @@ CREATE POLICY event_seen ON event FOR SELECT USING (
           AND p.role = current_setting('causeway.role', true)
     )
 );
-CREATE POLICY event_added ON event FOR INSERT WITH CHECK (
-    (SELECT current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'number')
+CREATE POLICY act_added ON act FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
 );
 
 ALTER TABLE case_file ENABLE ROW LEVEL SECURITY;
@@ -1488,10 +1476,9 @@ EXECUTE format(
         deadline
      TO %I', service);
 EXECUTE format('GRANT SELECT, UPDATE ON erasure_place TO %I', service);
-EXECUTE format('GRANT SELECT, INSERT, DELETE ON event_unnumbered TO %I', service);
-EXECUTE format('GRANT SELECT, INSERT ON event, record_look TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT ON act, record_look TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, UPDATE ON feed TO %I', service);
-EXECUTE format('GRANT SELECT, UPDATE ON feed_numberer TO %I', service);
+EXECUTE format('GRANT SELECT, UPDATE ON feed_epoch TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT ON case_lease, case_passed, case_passing TO %I', service);
 EXECUTE format('GRANT UPDATE (refused) ON case_passing TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, UPDATE ON case_contact TO %I', service);

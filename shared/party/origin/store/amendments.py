@@ -25,7 +25,7 @@ from shared.party.origin.store.filing import places
 from shared.party.origin.store.revisions import revision_place
 from shared.party.origin.use_cases.changing import Amendable, DisownedItems
 from shared.runtime.database.columns import Statement
-from shared.runtime.database.feed import note_events
+from shared.runtime.database.feed import note_acts
 from shared.runtime.delivery.sending import send
 from shared.runtime.timers.steps import note_steps
 from shared.vocabulary.answers import AnswerState
@@ -193,7 +193,7 @@ class PostgresAmendments(PostgresDays):
         send(self._driver, drafts)
 
     async def note(self, events: Sequence[Event]) -> None:
-        await note_events(self._driver, events)
+        note_acts(self._driver, events)
 
     async def _answers(self, amended: Amended) -> None:
         """What was answered means to the content that stands now what it means where it was said."""

@@ -21,21 +21,19 @@ from shared.exchange.clocks import Clocked
 from shared.exchange.events import event_type
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Again, Prepared, law_of
-from shared.exchange.timers import begun_by
 from shared.kernel.authority import Role
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.party.origin.domain import Reply, Request
 from shared.party.origin.ports import Claimed, Twin
 from shared.party.origin.store.days import PostgresDays
-from shared.routing.clocks import LawAt
 from shared.runtime.database.columns import Columns, Statement
-from shared.runtime.database.feed import Listed
+from shared.runtime.database.feed import BEGIN_ELSEWHERE, note_filing
 from shared.runtime.database.idempotency import Claim, ClaimKind, claim_many, forget_many, store_many
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.sending import send
-from shared.runtime.timers.rows import ROW
-from shared.runtime.timers.steps import CLOCKED, clocked_rows, timer_rows
+from shared.runtime.timers.steps import find_law, new_rows
+from shared.runtime.timers.store import DEADLINE, bind_rows
 
 #: A statement for more edges is bound in a thread.
 MANY: Final = 100
@@ -68,7 +66,6 @@ class EdgeRow:
 EDGE = Columns.of(EdgeRow, items="smallint[]", gone="smallint[]")
 #: The event of a filing, at whoever filed.
 FILED: Final = event_type(Subject.REFERRAL, "submit")
-LISTED: Final = Listed("referral", "referral_id")
 _REFERRAL = Columns.of(
     Prepared,
     without=("origin", "emitted", "waiting", "planned", "drafts", "cut", "spent", "items"),
@@ -78,27 +75,27 @@ _REFERRAL = Columns.of(
     wrapped_key="bytea",
 )
 _SUBMITTED = Columns[str]({"party": "text", "submitted": "bigint"})
-# One statement, since each costs a round trip. A referral whose reference is taken is not filed: it gets no edge and no
-# event, and is counted as refused.
+# One statement, since each costs a round trip. It locks the feeds of its parties first: so a referral has its number as
+# it is inserted, and a reference that is free stays free. A referral whose reference is taken is not filed: it gets no
+# edge and no act, and is counted as refused.
 _FILE = Statement(
-    """
-WITH filed AS (
-    INSERT INTO referral ({referrals.names}, revision)
-    SELECT {referrals.values}, 1 FROM {referrals}
-    ON CONFLICT (party, external_ref) DO NOTHING
-    RETURNING referral_id, party, state, rank
-), told AS (
-    INSERT INTO event_unnumbered (party, type, subject, detail)
-    SELECT party, {filed}, referral_id, jsonb_build_object('state', state) FROM filed
+    f"WITH {BEGIN_ELSEWHERE}, "
+    """numbered AS MATERIALIZED (
+    SELECT filing, number FROM number_filings({ids}, {parties}, {references})
+), filed AS (
+    INSERT INTO referral ({referrals.names}, revision, arrival)
+    SELECT {referrals.values}, 1, numbered.number
+    FROM {referrals} JOIN numbered ON numbered.filing = referrals.referral_id
+    RETURNING referral_id, party, state, rank, arrival
+), journal AS (
+    INSERT INTO act (party, number, type, subject, at, detail)
+    SELECT party, arrival, {filed}, referral_id, now(), jsonb_build_object('state', state) FROM filed
 ), edged AS (
     INSERT INTO edge ({edges.names}, rank)
     SELECT {edges.values}, filed.rank FROM {edges} JOIN filed USING (referral_id)
-), clocked AS (
-    INSERT INTO clocked ({clocks.names}) SELECT {clocks.values} FROM {clocks}
-    JOIN filed ON filed.referral_id = clocks.subject
-), timed AS (
-    INSERT INTO timer ({timers.names}) SELECT {timers.values} FROM {timers}
-    JOIN filed ON filed.referral_id = timers.subject
+), begun AS (
+    INSERT INTO deadline ({deadlines.names}) SELECT {deadlines.values} FROM {deadlines}
+    JOIN filed ON filed.referral_id = deadlines.subject
 ), counted AS (
     INSERT INTO intake_count AS c (party, fate, count)
     SELECT counts.party, f.fate, f.count
@@ -112,10 +109,12 @@ WITH filed AS (
 )
 SELECT referral_id FROM filed
 """,
+    ids="uuid[]",
+    parties="text[]",
+    references="text[]",
     referrals=_REFERRAL,
     edges=EDGE,
-    clocks=CLOCKED,
-    timers=ROW,
+    deadlines=DEADLINE,
     counts=_SUBMITTED,
     filed="text",
 )
@@ -128,10 +127,9 @@ JOIN unnest($1::text[], $2::text[]) AS k(party, external_ref) USING (party, exte
 class PostgresFiling(PostgresDays):
     """`Filing` within one transaction. Content is kept under a data key per referral: deleting the key erases it."""
 
-    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey, law_at: LawAt | None = None) -> None:
+    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
         super().__init__(driver)
         self._kek = kek
-        self._law_at = law_at
 
     async def claim(self, requests: Sequence[Request], expected: Sequence[Reply]) -> list[Claimed]:
         wanted = [(*_key(request), request.body_hash) for request in requests]
@@ -142,6 +140,7 @@ class PostgresFiling(PostgresDays):
         binding = partial(self._bound, prepared, submitted)
         many = sum(len(each.emitted) for each in prepared) > MANY
         text, arguments = await asyncio.to_thread(binding) if many else binding()
+        note_filing(self._driver)
         filed = await self._driver.fetch(text, *arguments)
         if len(filed) == len(prepared):
             return {}
@@ -163,13 +162,15 @@ class PostgresFiling(PostgresDays):
             content=sealed,
             wrapped_key=wrapped,
         )
-        begun = [begun_by(each, self._law_at) for each in clocked_of(prepared)]
+        deadlines = new_rows(clocked_of(prepared), find_law(self._driver))
         counts = _SUBMITTED.rows(list(submitted), party=list(submitted), submitted=list(submitted.values()))
         text, *arguments = _FILE.bind(
+            ids=[each.referral_id for each in prepared],
+            parties=[each.origin for each in prepared],
+            references=[each.external_ref for each in prepared],
             referrals=referrals,
             edges=EDGE.rows(edge_rows(prepared)),
-            clocks=clocked_rows(begun),
-            timers=timer_rows(begun),
+            deadlines=bind_rows(deadlines),
             counts=counts,
             filed=FILED,
         )
@@ -198,16 +199,14 @@ class PostgresFiling(PostgresDays):
 class PostgresFilings:
     """`Filings` over the database of an instance."""
 
-    def __init__(self, database: Database, kek: KeyEncryptionKey, *, law_at: LawAt | None = None) -> None:
-        """`law_at`: timers are made by it as one files; without it, at the next look."""
+    def __init__(self, database: Database, kek: KeyEncryptionKey) -> None:
         self._database = database
         self._kek = kek
-        self._law_at = law_at
 
     @asynccontextmanager
     async def open(self, parties: Sequence[str], role: Role) -> AsyncIterator[PostgresFiling]:
         async with self._database.transaction(RowScope(parties, role, "submit"), keeps_plans=True) as session:
-            yield PostgresFiling(session.driver, self._kek, self._law_at)
+            yield PostgresFiling(session.driver, self._kek)
 
 
 def places(referral_id: UUID, party: str) -> tuple[bytes, bytes]:

@@ -31,7 +31,7 @@ from shared.party.origin.store.filing import places
 from shared.party.origin.store.finding import find_page
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.sought import Sought
-from shared.runtime.database.feed import note_events
+from shared.runtime.database.feed import note_acts
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.delivery.sending import send
 from shared.runtime.timers.steps import note_steps
@@ -179,7 +179,7 @@ class PostgresReferrals:
         send(self._driver, drafts)
 
     async def note(self, events: Sequence[Event]) -> None:
-        await note_events(self._driver, events)
+        note_acts(self._driver, events)
 
     def _edge(self, referral_id: UUID, row: asyncpg.Record, told: Sequence[asyncpg.Record]) -> SentEdge:
         timeline = [dict(each["said"] or {}) | {"answer": each["answer"], "at": each["at"]} for each in told]

@@ -17,7 +17,7 @@ from shared.party.origin.ports import Unreleased
 from shared.party.origin.store.days import PostgresDays
 from shared.party.origin.store.edges import PostgresEdges, opened
 from shared.party.taking import Taking
-from shared.runtime.database.feed import note_events
+from shared.runtime.database.feed import note_acts
 from shared.runtime.database.journal import Erased, Kept
 from shared.runtime.database.transactions import gather
 from shared.runtime.delivery.sending import send
@@ -87,7 +87,7 @@ class PostgresReviews(PostgresDays):
         send(self._driver, drafts)
 
     async def note(self, events: Sequence[Event]) -> None:
-        await note_events(self._driver, events)
+        note_acts(self._driver, events)
 
 
 def _unreleased(row: asyncpg.Record, kek: KeyEncryptionKey | None) -> Unreleased:
