@@ -17,7 +17,6 @@ from typing import Final, NamedTuple
 from shared.exchange.act import Subject
 from shared.exchange.clocks import Clocked, begun, clocked
 from shared.exchange.preservation import preserved
-from shared.kernel.errors import CausewayError
 from shared.routing.clocks import ClockedEdge, Did, Law, LawAt, Run, Step, counted, due_after, runs
 from shared.vocabulary.law import ClockConsequence, ClockDue
 from shared.vocabulary.routing import PartyKind
@@ -69,21 +68,6 @@ class Timer:
     def told(self, fires: Fires) -> Step:
         """The step that says so."""
         return Step(fires.at, Did.TOLD, self.run.clock, self.run.number)
-
-
-class Begun(NamedTuple):
-    """An edge whose clocks begin, and its timers; None where a look is to make them."""
-
-    edge: Clocked
-    timers: tuple[Timer, ...] | None = None
-
-
-def begun_by(edge: Clocked, law_at: LawAt | None) -> Begun:
-    """An edge that begins, with its timers where the law is at hand and they can be reckoned; a look makes others."""
-    try:
-        return Begun(edge, None if law_at is None else timers_of(edge, (), law_at))
-    except (CausewayError, OverflowError):
-        return Begun(edge)
 
 
 def timers_of(edge: Clocked, steps: Sequence[Step], law_at: LawAt) -> tuple[Timer, ...]:

@@ -21,7 +21,6 @@ from shared.exchange.letters import KnownEdge
 from shared.exchange.origin import UNFINISHED, Answered, ReferralState
 from shared.exchange.prepare import Again
 from shared.exchange.released import Released
-from shared.exchange.timers import Begun
 from shared.party.origin.ports import AnswerAct, Judged, OpenEdge, Referred, StaleReferral, Taken, Try
 from shared.party.origin.ports.outcomes import FINAL, Receipted
 from shared.party.origin.store.acts import keep_acts, reference_place
@@ -33,7 +32,7 @@ from shared.party.origin.use_cases.again import PAUSES
 from shared.party.taking import Taking
 from shared.runtime.database.columns import Statement
 from shared.runtime.delivery.sending import send
-from shared.runtime.timers.steps import begin, end, note_steps
+from shared.runtime.timers.steps import clock, end, note_steps
 from shared.vocabulary.answers import AnswerState
 
 _TOLD: Final = TypeAdapter(tuple[Answered, ...])
@@ -321,7 +320,7 @@ class PostgresEdges(TransfersTold):
         if superseded:
             await self._driver.execute(_CARRY, list(superseded))
         await end(self._driver, [*superseded, *dropped])
-        await begin(self._driver, [Begun(edge) for edge in clocked_of(again)])
+        await clock(self._driver, clocked_of(again), ())
         send(self._driver, [draft for each in again for draft in each.drafts])
         waiting = {each.referral_id: each.work_reason.value for each in again if each.work_reason is not None}
         await self._driver.execute(_TO_WORK_LIST, list(waiting), list(waiting.values()))
