@@ -63,6 +63,10 @@ class GatheringConnection(asyncpg.Connection):  # type: ignore[misc]
         #: Set as the connection opens.
         self.database: Database
 
+    def act_for(self, scope: RowScope | None) -> None:
+        """Note the scope of the transaction. The pool's proxy of a connection forwards calls, not assignments."""
+        self.scope = scope
+
 
 class Session:
     """One transaction. Statements go to the driver with one array per column: nothing is compiled for a batch."""
@@ -144,7 +148,7 @@ class Database:
         async with self._connection() as driver:
             driver.gathered.clear()
             driver.late.clear()
-            driver.scope = scope
+            driver.act_for(scope)
             # One round trip opens it and binds it.
             await driver.execute(_begin(scope, keeps_plans=keeps_plans))
             try:
@@ -229,7 +233,7 @@ async def write_late(driver: asyncpg.Connection) -> None:
 async def bind(driver: asyncpg.Connection, scope: RowScope) -> None:
     """Act on behalf of `scope` from here on."""
     await driver.execute(f"SELECT {_bound(scope)}")
-    driver.scope = scope
+    driver.act_for(scope)
 
 
 async def wait_for_database(database: Database, *, back_off_s: float = 0.5) -> None:
