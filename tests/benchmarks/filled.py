@@ -50,8 +50,8 @@ CONTENT_BYTES: Final = 700
 _PRESENT: Final = ("stream_pair", "stream", "segment", "receive_state", "exception", "topic_life", "partition_state")
 #: The tables that grow with what is filed.
 _LARGE: Final = frozenset(
-    {"referral", "edge", "offer", "notice", "case_file", "case_edge", "event", "idempotency", "entry", "outcome"}
-    | {"link", "answer_act", "case_act", "clocked", *filled_places.TABLES, *filled_streams.LARGE}
+    {"referral", "edge", "offer", "notice", "case_file", "case_edge", "act", "idempotency", "entry", "outcome"}
+    | {"link", "answer_act", "case_act", "deadline", *filled_places.TABLES, *filled_streams.LARGE}
 )
 #: A page reads its own rows. Of a set hardly larger it may read all, and sort them.
 _PAGE_ROWS: Final = 6 * PAGE
@@ -69,7 +69,7 @@ _AGO = f"timestamptz '{END.isoformat()}' - ({{rows}} - i) * interval '63072000 s
 _BYTES = "decode(repeat('ab', {content}), 'hex')"
 _PROOF = "decode(repeat('cd', {content}), 'hex')"
 _EVENT = f"""
-INSERT INTO event (party, number, type, subject, at, detail)
+INSERT INTO act (party, number, type, subject, at, detail)
 SELECT {_PARTY}, i, '{{kind}}', {_ID}, {_AGO}, '{{{{"state": "x"}}}}' FROM generate_series(1, {{rows}}) AS i
 """
 #: Retention binds whom it tells.
@@ -136,7 +136,7 @@ def _words(table: str, key: str, sender: str, *, begun: str, done: str) -> dict[
     return named | {"begun": begun, "done": done, "kind": f"{table}.begun"}
 
 
-_CLOCKED, _PLACES = filled_loops.clocked(id_=_ID, party=_PARTY, ago=_AGO), filled_loops.places(party=_PARTY)
+_DEADLINES, _PLACES = filled_loops.deadlines(id_=_ID, party=_PARTY, ago=_AGO), filled_loops.places(party=_PARTY)
 _LYING: Final = filled_places.of_notices(party=_PARTY)
 _SENT: Final = filled_streams.sent(ago=_AGO)
 _RECEIVED: Final = filled_streams.received(id_=_ID, party=_PARTY, ago=_AGO)
@@ -144,16 +144,16 @@ _RECEIVED: Final = filled_streams.received(id_=_ID, party=_PARTY, ago=_AGO)
 #: By kind of service: what fills it, and the words of it that differ.
 _FILLS: Final[Mapping[str, tuple[Sequence[str], Mapping[str, str]]]] = {
     "hotline": (
-        (*_REFERRALS, filled_attention.ANSWERED, _PLACES, _ITEM, _EVENT, _FEEDS, _KEYS, *_SENT, *_RECEIVED, _CLOCKED),
+        (*_REFERRALS, filled_attention.ANSWERED, _PLACES, _ITEM, _EVENT, _FEEDS, _KEYS, *_SENT, *_RECEIVED, _DEADLINES),
         _words("offer", "referral_id", "origin", begun="offered", done="withdrawal_acknowledged"),
     ),
     "industry": (
-        (*_REFERRALS, filled_attention.ANSWERED, _PLACES, _ITEM, _FEEDS, *_RECEIVED, _CLOCKED, *_LYING),
+        (*_REFERRALS, filled_attention.ANSWERED, _PLACES, _ITEM, _FEEDS, *_RECEIVED, _DEADLINES, *_LYING),
         _words("notice", "notice_id", "notifier", begun="issued", done="actioned")
         | {"more": ", language", "values": ", 'en'"},
     ),
     "law_enforcement": (
-        (*_CASES, _EVENT, _FEEDS, *_RECEIVED, _CLOCKED, *filled_places.of_cases(party=_PARTY)),
+        (*_CASES, _EVENT, _FEEDS, *_RECEIVED, _DEADLINES, *filled_places.of_cases(party=_PARTY)),
         _words("case_file", "referral_id", "origin", begun="offered", done="closed"),
     ),
     "audit": (filled_audit.statements(id_=_ID, party=_PARTY, ago=_AGO), {}),

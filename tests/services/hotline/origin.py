@@ -14,7 +14,6 @@ from uuid import UUID
 import httpx
 
 from services.hotline.api import referrals_router
-from services.hotline.app import LISTS
 from services.hotline.domain import AUTHORITY
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.acceptance import Acceptor
@@ -39,9 +38,7 @@ from shared.party.origin.use_cases.again import Law
 from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
-from shared.routing.clocks import LawAt
 from shared.runtime.admission.budgets import BudgetLimits, Budgets
-from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.unit import SessionUnit, Settlement
 from shared.runtime.http.acts import Acts
@@ -73,7 +70,6 @@ class Origin:
             partial(keep_alarm, self.database), clock=self.clock, name_of=lambda party: KEK.actor_id(party, b"")
         )
         self.intake = self.intake_of()
-        self.numberer = Numberer(self.database, LISTS)
         self.api = OriginApi(
             self.database,
             Acts(self.database, lambda: None),
@@ -86,7 +82,6 @@ class Origin:
             documents=self._documents,
             kek=KEK,
             clock=self.clock,
-            number=self.numberer.number,
             then=lambda at: self.world.documents_at(at),
             instance="hotline",
         )
@@ -95,10 +90,10 @@ class Origin:
             self.database, law=self.law(), instance="hotline", kek=KEK, clock=self.clock, unreleased_days=7
         )
 
-    def intake_of(self, *, law_at: LawAt | None = None, **bounds: Any) -> Intake:
-        """An intake of this origin with these bounds. Without `law_at` timers are made at the next look."""
+    def intake_of(self, **bounds: Any) -> Intake:
+        """Return an intake of this origin with these bounds."""
         return Intake(
-            PostgresFilings(self.database, KEK, law_at=law_at),
+            PostgresFilings(self.database, KEK),
             answering=partial(answer_filed, acceptor=self.acceptor),
             authority=AUTHORITY,
             documents=lambda: self._documents(),
@@ -148,7 +143,6 @@ class Origin:
 
     async def work(self, reason: str) -> list[UUID]:
         """The referrals on the work list for this reason, newest first."""
-        await self.numberer.number()
         async with self.database.transaction(RowScope([HOTLINE], Role.ANALYST, "read")) as session:
             page = await use_cases.list_work(self._acting(session), reason=reason, cursor=None, limit=9)
         return [item.referral_id for item in page.items]
