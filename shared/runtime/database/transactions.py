@@ -44,6 +44,8 @@ class Late(IntEnum):
     STEPS = 0
     #: Acts of parties: the rows of their feeds are locked.
     ACTS = 1
+    #: Rows that state the place of a message. The feature inserts them as its messages get places (`take_placed`).
+    PLACED = 2
 
 
 #: Writes entries that a transaction has gathered, right before its commit.
@@ -176,6 +178,8 @@ class Database:
                 raise Defect("nobody_sends")
             await self.last_step(driver, driver.gathered)
         await write_late(driver)
+        if driver.late.get(Late.PLACED):
+            raise Defect("gathered_unknown")
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
@@ -223,9 +227,20 @@ def gather_late(driver: asyncpg.Connection, kind: Late, entries: Sequence[Any], 
     driver.late.setdefault(kind, []).extend(entries)
 
 
+def gather_placed(driver: asyncpg.Connection, entries: Sequence[Any]) -> None:
+    """Gather rows for messages of the transaction. It fails unless `take_placed` takes them in its last step."""
+    driver.late.setdefault(Late.PLACED, []).extend(entries)
+
+
+def take_placed(driver: asyncpg.Connection) -> list[Any]:
+    """Return the entries of `gather_placed`. The caller inserts them."""
+    taken: list[Any] = driver.late.pop(Late.PLACED, [])
+    return taken
+
+
 async def write_late(driver: asyncpg.Connection) -> None:
     """Write the entries of `gather_late`, kind by kind. From here on the transaction locks nothing but streams."""
-    for kind in Late:
+    for kind in (Late.STEPS, Late.ACTS):
         if entries := driver.late.pop(kind, None):
             await driver.late_writers[kind](driver, entries)
 

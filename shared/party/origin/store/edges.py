@@ -25,7 +25,8 @@ from shared.party.origin.ports import AnswerAct, Judged, OpenEdge, Referred, Sta
 from shared.party.origin.ports.outcomes import FINAL, Receipted
 from shared.party.origin.store.acts import keep_acts, reference_place
 from shared.party.origin.store.contacts import meet_again, note_accepted
-from shared.party.origin.store.filing import EDGE, clocked_of, edge_rows, places
+from shared.party.origin.store.edge_rows import EDGE, edge_rows
+from shared.party.origin.store.filing import clocked_of, places
 from shared.party.origin.store.referring import exist, refer, unrefer
 from shared.party.origin.store.transfers import TransfersTold
 from shared.party.origin.use_cases.again import PAUSES

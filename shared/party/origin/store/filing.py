@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -20,13 +18,14 @@ from shared.exchange.act import Subject
 from shared.exchange.clocks import Clocked
 from shared.exchange.events import event_type
 from shared.exchange.message import Draft
-from shared.exchange.prepare import Again, Prepared, law_of
+from shared.exchange.prepare import Again, Prepared
 from shared.kernel.authority import Role
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.party.origin.domain import Reply, Request
 from shared.party.origin.ports import Claimed, Twin
 from shared.party.origin.store.days import PostgresDays
+from shared.party.origin.store.edge_rows import EDGE, UnplacedEdges, bind_sent, decided_at, gather_edges, unsent_rows
 from shared.runtime.database.columns import Columns, Statement
 from shared.runtime.database.feed import BEGIN_ELSEWHERE, note_filing
 from shared.runtime.database.idempotency import Claim, ClaimKind, claim_many, forget_many, store_many
@@ -39,31 +38,6 @@ from shared.runtime.timers.store import DEADLINE, bind_rows
 MANY: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
-class EdgeRow:
-    """An edge as it is kept with its referral. One that waits has no message."""
-
-    edge_id: UUID
-    message_id: UUID | None
-    instance: str
-    referral_id: UUID
-    notice_id: UUID | None
-    party: str
-    recipient: str
-    purpose: str
-    reason: str
-    rules: Sequence[str]
-    items: Sequence[str]
-    law: str
-    decided_at: datetime
-    state: str = "emitted"
-    gone: Sequence[str] = ()
-    revision: int = 1
-    window_ends: datetime | None = None
-    issue_at: datetime | None = None
-
-
-EDGE = Columns.of(EdgeRow, items="smallint[]", gone="smallint[]")
 #: The event of a filing, at whoever filed.
 FILED: Final = event_type(Subject.REFERRAL, "submit")
 _REFERRAL = Columns.of(
@@ -139,16 +113,20 @@ class PostgresFiling(PostgresDays):
     async def file(self, prepared: Sequence[Prepared], submitted: Mapping[str, int]) -> dict[UUID, UUID]:
         binding = partial(self._bound, prepared, submitted)
         many = sum(len(each.emitted) for each in prepared) > MANY
-        text, arguments = await asyncio.to_thread(binding) if many else binding()
+        text, arguments, sent = await asyncio.to_thread(binding) if many else binding()
         note_filing(self._driver)
         filed = await self._driver.fetch(text, *arguments)
         if len(filed) == len(prepared):
+            gather_edges(self._driver, sent)
             return {}
         new = {row["referral_id"] for row in filed}
+        gather_edges(self._driver, bind_sent([each for each in prepared if each.referral_id in new]))
         return await self._taken([each for each in prepared if each.referral_id not in new])
 
-    def _bound(self, prepared: Sequence[Prepared], submitted: Mapping[str, int]) -> tuple[str, Sequence[object]]:
-        """The statement that files, and what it files."""
+    def _bound(
+        self, prepared: Sequence[Prepared], submitted: Mapping[str, int]
+    ) -> tuple[str, Sequence[object], UnplacedEdges]:
+        """Return the statement that files with its arguments, and the edges that the last step inserts."""
         keys = [DataKey.generate() for _ in prepared]
         at = [places(each.referral_id, each.origin) for each in prepared]
         contents = zip(prepared, keys, at, strict=True)
@@ -169,12 +147,12 @@ class PostgresFiling(PostgresDays):
             parties=[each.origin for each in prepared],
             references=[each.external_ref for each in prepared],
             referrals=referrals,
-            edges=EDGE.rows(edge_rows(prepared)),
+            edges=EDGE.rows(unsent_rows(prepared)),
             deadlines=bind_rows(deadlines),
             counts=counts,
             filed=FILED,
         )
-        return text, arguments
+        return text, arguments, bind_sent(prepared)
 
     async def correct(self, answers: Sequence[tuple[Request, Reply]]) -> None:
         stored = [(*_key(request), reply.status, _stored(reply)) for request, reply in answers]
@@ -215,11 +193,6 @@ def places(referral_id: UUID, party: str) -> tuple[bytes, bytes]:
     return place.column("wrapped_key"), place.column("content")
 
 
-def edge_rows(decided: Sequence[Prepared | Again]) -> list[EdgeRow]:
-    """The edges of these decisions that were sent, those that wait, and those that are planned."""
-    return [row for each in decided for row in (*_sent_rows(each), *_unsent_rows(each))]
-
-
 def clocked_of(decided: Sequence[Prepared | Again]) -> list[Clocked]:
     """What clocks look at of the edges of these decisions that were sent."""
     return [
@@ -234,66 +207,11 @@ def clocked_of(decided: Sequence[Prepared | Again]) -> list[Clocked]:
             rules=tuple(emitted.rules),
             acknowledge_h=emitted.edge.terms.deadlines.get("acknowledge_h"),
             act_h=emitted.edge.terms.deadlines.get("act_h"),
-            begun_at=coarse(_decided_at(each)),
+            begun_at=coarse(decided_at(each)),
         )
         for each in decided
         for emitted in each.emitted
     ]
-
-
-def _sent_rows(decided: Prepared | Again) -> Iterator[EdgeRow]:
-    for emitted in decided.emitted:
-        yield EdgeRow(
-            edge_id=emitted.edge_id,
-            message_id=emitted.message_id,
-            instance=emitted.instance,
-            referral_id=decided.referral_id,
-            notice_id=emitted.notice_id,
-            party=decided.origin,
-            recipient=emitted.recipient,
-            purpose=emitted.purpose,
-            reason=emitted.reason,
-            rules=emitted.rules,
-            items=[str(n) for n in emitted.items],
-            law=_law(decided),
-            decided_at=_decided_at(decided),
-            gone=[str(n) for n in emitted.gone],
-            revision=emitted.revision,
-        )
-
-
-def _unsent_rows(decided: Prepared | Again) -> Iterator[EdgeRow]:
-    waiting = [(each.edge, each.edge_id, "waiting", None, None) for each in decided.waiting]
-    planned = [(each.edge, each.edge_id, "planned", each.window_ends, each.issue_at) for each in decided.planned]
-    for edge, edge_id, state, window_ends, issue_at in [*waiting, *planned]:
-        yield EdgeRow(
-            edge_id=edge_id,
-            message_id=None,
-            instance="",
-            referral_id=decided.referral_id,
-            notice_id=None,
-            party=decided.origin,
-            recipient=edge.recipient,
-            purpose=edge.terms.purpose,
-            reason=edge.terms.reason,
-            rules=edge.terms.rules,
-            items=(),
-            law=_law(decided),
-            decided_at=_decided_at(decided),
-            state=state,
-            window_ends=window_ends,
-            issue_at=issue_at,
-        )
-
-
-def _decided_at(decided: Prepared | Again) -> datetime:
-    return decided.accepted_at if isinstance(decided, Prepared) else decided.decided_at
-
-
-def _law(decided: Prepared | Again) -> str:
-    if isinstance(decided, Again):
-        return decided.law
-    return law_of(decided.decision["directory"], decided.decision["policy"])
 
 
 def _key(request: Request) -> tuple[str, bytes]:
