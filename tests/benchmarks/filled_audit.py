@@ -31,6 +31,8 @@ class _Told(NamedTuple):
     kind: str = "record"
     detail: str = "NULL"
     edge: str = "NULL"
+    #: The columns of the edges that a decision states.
+    links: str = "NULL, NULL, NULL, NULL, NULL"
     last: str = "{rows}"
 
 
@@ -38,8 +40,11 @@ _DETAIL = """
 jsonb_build_object('referral_id', {id}, 'origin', {party}, 'disposition', 'routed', 'salt', repeat('s', 64),
                    'decision', jsonb_build_object('directory', repeat('d', 64), 'policy', repeat('d', 64)))
 """
+_LINKS: Final = """
+ARRAY[{id}], ARRAY['agency.example'], ARRAY['investigation'], ARRAY['r1'], ARRAY[decode(repeat('cc', 32), 'hex')]
+"""
 _TOLD: Final = (
-    _Told("audit", "hotline", "referral_decided", 9, "decision", _DETAIL),
+    _Told("audit", "hotline", "referral_decided", 9, "decision", _DETAIL, links=_LINKS),
     _Told("law_enforcement", "hotline", "referral_offered", 10, edge="{id}"),
     _Told("hotline", "law_enforcement", "case_accepted", 11),
     _Told("hotline", "law_enforcement", "outcomes", 8, "outcomes", last="{rows} / 5"),
@@ -54,31 +59,24 @@ def statements(*, id_: str, party: str, ago: str) -> Sequence[str]:
 
     def filled(told: _Told) -> str:
         place = f"i * 16 + {told.digit}"
-        detail, edge = (text.format(id=id_, party=party, rows="") for text in (told.detail, told.edge))
+        texts = told.detail, told.edge, told.links
+        detail, edge, links = (text.format(id=id_, party=party, rows="") for text in texts)
         return f"""
 INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, writer, addressee,
                    incarnation, lane, number, chain, message_id, type, subject, sender, recipient, exercise, detail,
-                   edge_id, commitment, key_id, signature, tree_size, leaf_position, path, salt)
+                   edge_id, commitment, edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments, key_id,
+                   signature, tree_size, leaf_position, path, salt)
 SELECT 'causeway.inbox.{told.addressee}.{told.writer}.v1', '{_LIFE}', 1, {place}, {ago}, '{told.kind}',
-       encode(sha256('{told.type}'::bytea || i::text::bytea), 'hex'), true, '{told.writer}', '{told.addressee}',
+       sha256('{told.type}'::bytea || i::text::bytea), true, '{told.writer}', '{told.addressee}',
        '{_LIFE}', 1, {place}, decode(repeat('ab', 32), 'hex'), {own(told.digit)}, 'causeway.{told.type}.v1',
-       {id_}::text, {party}, 'agency.example', false, {detail}, {edge}, repeat('c', 64), 'hotline-1',
-       decode(repeat('ab', 64), 'hex'), 16, 3, decode(repeat('ab', 128), 'hex'), decode(repeat('ab', 16), 'hex')
+       {id_}::text, {party}, 'agency.example', false, {detail}, {edge}, decode(repeat('cc', 32), 'hex'),
+       {links}, 'hotline-1', decode(repeat('ab', 64), 'hex'), 16, 3, decode(repeat('ab', 128), 'hex'),
+       decode(repeat('ab', 16), 'hex')
 FROM generate_series(1, {told.last}) AS i
 """
 
     return (
         *map(filled, _TOLD),
-        f"""
-INSERT INTO link (edge_id, referral_id, origin, recipient, purpose, rules, commitment)
-SELECT {id_}, {id_}, {party}, 'agency.example', 'investigation', 'r1', repeat('c', 64)
-FROM generate_series(1, {{rows}}) AS i
-""",
-        f"""
-INSERT INTO flow_party (party, exercise, decided_at, referral_id, origin)
-SELECT whose, false, {ago}, {id_}, {party}
-FROM generate_series(1, {{rows}}) AS i CROSS JOIN LATERAL (VALUES ({party}), ('agency.example')) AS both_of (whose)
-""",
         f"""
 INSERT INTO outcome (message_id, writer, reported_by, outcome, code, report_id, position, number, reported_at)
 SELECT {own(10)}, 'hotline', 'law_enforcement', 'refused', 'state_forbids',
@@ -93,7 +91,7 @@ def looks(one: UUID, half: int) -> Iterator[tuple[str, str, Sequence[object], in
     """Each look: its name, the statement, its arguments, and how many rows it may read."""
     yield "a flow", entries._FLOW, (one, False, None), 60
     yield "entries of a topic", entries._PAGE, (_OFFERS, _LIFE, 1, half * 16, False, 50, None, sorted(NOBODYS)), 60
-    yield "the proof of an entry", entries._PROOF, (_OFFERS, _LIFE, 1, half * 16 + 10, "0" * 64), 4
+    yield "the proof of an entry", entries._PROOF, (_OFFERS, _LIFE, 1, half * 16 + 10, bytes(32)), 4
     yield "lives of a topic", entries._TOPIC_IDS, (_OFFERS,), 4
     yield "how it stands to topics", partitions._STATES, (), 40
     yield "topics with holes", partitions._HOLES, (), 4
