@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
 from itertools import groupby
 from typing import NamedTuple
 from uuid import UUID
@@ -42,6 +44,16 @@ async def clock(driver: asyncpg.Connection, begun: Sequence[Clocked], steps: Seq
 async def note_steps(driver: asyncpg.Connection, steps: Sequence[Happened]) -> None:
     """Add steps to the edges that they name. Repeated steps change nothing."""
     await clock(driver, (), steps)
+
+
+async def begin_like(
+    driver: asyncpg.Connection, edge_id: UUID, new_edge_id: UUID, recipient: str, *, at: datetime
+) -> None:
+    """Begin deadlines for an edge to another recipient, on the terms of an edge that has deadlines."""
+    gathered = (edge for noted in driver.late.get(Late.STEPS, ()) for edge in noted.begun if edge.edge_id == edge_id)
+    edge = next(gathered, None) or await store.read_edge(driver, edge_id)
+    if edge is not None:
+        await clock(driver, [replace(edge, edge_id=new_edge_id, recipient=recipient, begun_at=at)], ())
 
 
 async def end(driver: asyncpg.Connection, edge_ids: Collection[UUID]) -> None:
@@ -84,16 +96,31 @@ async def _write(driver: asyncpg.Connection, noted: Sequence[_Noted]) -> None:
     if ended := {edge_id for each in noted for edge_id in each.ended}:
         for row in await store.lock_edges(driver, ended):
             locked[_key(row)] = row
-            added[_key(row)].add(step_entry(Step(row.edge.begun_at, Did.ENDS)))
+            added[_key(row)].add(_end_of(row.edge))
     if begun := [edge for each in noted for edge in each.begun]:
-        rows = [add_steps(row, _of(row, named), law_at) for row in new_rows(begun, law_at)]
-        await store.add(driver, rows)
+        over = _ended_after_begin(noted)
+        rows = new_rows(begun, law_at)
+        first = [_of(row, named) | ({_end_of(row.edge)} if row.edge.edge_id in over else set()) for row in rows]
+        await store.add(driver, [add_steps(row, steps, law_at) for row, steps in zip(rows, first, strict=True)])
     if named:
         for row in await store.lock_named(driver, named):
             locked[_key(row)] = row
             added[_key(row)] |= _of(row, named)
     after = [(row, add_steps(row, added[key], law_at)) for key, row in sorted(locked.items())]
     await store.write(driver, [new for old, new in after if new is not old])
+
+
+def _ended_after_begin(noted: Sequence[_Noted]) -> set[UUID]:
+    """Return the edges that the transaction has begun and then ended."""
+    begun, over = set[UUID](), set[UUID]()
+    for each in noted:
+        over |= begun.intersection(each.ended)
+        begun |= {edge.edge_id for edge in each.begun}
+    return over
+
+
+def _end_of(edge: Clocked) -> StepEntry:
+    return step_entry(Step(edge.begun_at, Did.ENDS))
 
 
 def _by_name(steps: Iterable[Happened]) -> _Steps:

@@ -43,6 +43,7 @@ WHERE d.told_by = ANY($1::uuid[]) ORDER BY d.edge_id, d.party FOR UPDATE OF d
 _LOCK_EDGES: Final = """
 SELECT d.* FROM deadline AS d WHERE d.edge_id = ANY($1::uuid[]) ORDER BY d.edge_id, d.party FOR UPDATE
 """
+_READ_EDGE: Final = "SELECT * FROM deadline WHERE edge_id = $1"
 # Row-level security lets an index find the rows by CASE; with COALESCE the statement would read all rows.
 _TAKE_DUE: Final = """
 SELECT d.* FROM deadline AS d
@@ -110,6 +111,12 @@ async def lock_named(driver: asyncpg.Connection, names: Collection[tuple[UUID, s
 async def lock_edges(driver: asyncpg.Connection, edge_ids: Collection[UUID]) -> list[Deadline]:
     """Lock the rows of these edges, in one order."""
     return [to_row(row) for row in await driver.fetch(_LOCK_EDGES, list(edge_ids))]
+
+
+async def read_edge(driver: asyncpg.Connection, edge_id: UUID) -> Clocked | None:
+    """Return the edge of a row; None without one."""
+    rows = await driver.fetch(_READ_EDGE, edge_id)
+    return to_row(rows[0]).edge if rows else None
 
 
 async def take_due(driver: asyncpg.Connection, now: datetime | None, limit: int) -> list[Deadline]:

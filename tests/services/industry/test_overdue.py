@@ -1,4 +1,4 @@
-"""An edge that is overdue needs a person, until its due acts are done. Its subject names every clock that has run out."""
+"""An overdue edge needs a person until its due acts are done. Its subject lists every clock that has run out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deploy.policy import sample_policy
 from services.industry.domain import AUTHORITY
 from shared.exchange.act import Subject
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
+from shared.kernel.clock import ManualClock, rfc3339
 from shared.kernel.ids import uuid7
 from shared.party.attention import Attention
 from shared.party.overdue import overdue

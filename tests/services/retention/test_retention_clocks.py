@@ -20,7 +20,7 @@ from tests.services.industry.provider import Providers
 from tests.services.industry.test_preservation_before_removal import asked
 from tests.services.law_enforcement.agency import Agencies
 from tests.services.retention.owners import as_owner, owned
-from tests.services.retention.test_retention import LONG_AGO, NOW, numbered
+from tests.services.retention.test_retention import LONG_AGO, NOW
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import world
 
@@ -43,7 +43,6 @@ async def test_clocks_of_a_referral_end_with_its_record(
     await as_owner(endpoint, "UPDATE referral SET accepted_at = $1", LONG_AGO, parties=[HOTLINE])
     answered = "UPDATE edge SET answer = 'declined', answered_at = $2 WHERE referral_id = $1"
     await as_owner(endpoint, answered, done, LONG_AGO, parties=[HOTLINE])
-    await numbered(databases["hotline"])
     await apply(owned(endpoints), NOW)
     after = await left(databases["hotline"], HOTLINE)
     assert {each for each in before if each[0] != done} == after
@@ -63,7 +62,6 @@ async def test_clocks_of_a_case_end_with_its_record_for_the_same_purpose(
     change = "UPDATE case_file SET state = $2, changed_at = $3 WHERE referral_id = $1"
     for subject, state in ((closed, "closed"), (going_on, "ongoing")):
         await as_owner(endpoint, change, subject, state, LONG_AGO, parties=[AGENCY])
-    await numbered(database)
     await apply(owned(endpoints, "law_enforcement"), NOW)
     after = await left(database, AGENCY)
     mine = {each for each in after if each[0] in (closed, going_on)}
@@ -79,7 +77,6 @@ async def test_a_preservation_that_is_over_ends_with_its_tokens_and_clocks(
     change = "UPDATE preservation SET state = $2, received_at = $3, changed_at = $3 WHERE preservation_id = $1"
     for preservation_id, state in ((over, "refused"), (going_on, "preserved")):
         await as_owner(endpoint, change, preservation_id, state, LONG_AGO, parties=[PROVIDER])
-    await numbered(database)
     await apply(owned(endpoints, "industry"), NOW)
     async with database.transaction(RowScope([PROVIDER], Role.VIEWER, "read")) as session:
         ids, left = [over, going_on], dict[str, set[UUID]]()
