@@ -98,7 +98,7 @@ NOBODYS: Final = """
 SELECT topic, partition, reason, sum(count)::bigint AS count, min(first_offset) AS first, max(last_offset) AS last
 FROM folded_record GROUP BY topic, topic_id, partition, reason ORDER BY 1, 2, 3 LIMIT 1000
 """
-INTAKE: Final = "SELECT party, fate, count FROM intake_count"
+INTAKE: Final = "SELECT party, submitted, accepted, refused FROM intake_count"
 REFERRALS: Final = "SELECT party, disposition, count(*) AS n FROM referral GROUP BY party, disposition"
 #: A referral that was decided again is stated again; only its first decision counts, by its own origin. An entry that
 #: states a decision of another party's referral has another kind.

@@ -189,7 +189,7 @@ _ORIGIN: Final = (
     Kept("contact_due", Class.S1, Way.ITSELF, Owner.PARTY, None, "until it is looked at, seconds later"),
     Kept("contact", Class.S1, Way.STAYS, Owner.PARTY, None, "which agencies were told of each other"),
     Kept("party_day", Class.S0, Way.ROWS, Owner.PROTOCOL, 31, "what was filed of a day's budget", "day"),
-    Kept("intake_count", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a party and fate"),
+    Kept("intake_count", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a party"),
     Kept("alarm", Class.S1, Way.ROWS, Owner.OPERATOR, 400, "which alarms were raised about whom", "raised_at"),
 )
 _ERASED: Final = "codes, times and states stay"

@@ -127,8 +127,7 @@ SELECT {{id}}, {{id}}, '{_INCARNATION}', 1, i, 'law_enforcement', {{id}}, 'big.e
        'because', '{{{{r1}}}}', '', {{ago}} {_FROM}
 """,
         """
-INSERT INTO intake_count (party, fate, count)
-VALUES ('big.example', 'submitted', {rows}), ('big.example', 'accepted', {rows})
+INSERT INTO intake_count (party, submitted, accepted, refused) VALUES ('big.example', {rows}, {rows}, 0)
 """,
     ),
     "law_enforcement": (_taken("law_enforcement"),),

@@ -40,7 +40,7 @@ ERASED = (
     "DELETE FROM edge WHERE referral_id = $1",
     "DELETE FROM referral WHERE referral_id = $1",
     "DELETE FROM idempotency WHERE created_at > now() - interval '1 minute' AND $1::uuid IS NOT NULL",
-    "UPDATE intake_count SET count = count - 1 WHERE fate IN ('submitted', 'accepted') AND $1::uuid IS NOT NULL",
+    "UPDATE intake_count SET submitted = submitted - 1, accepted = accepted - 1 WHERE $1::uuid IS NOT NULL",
 )
 
 

@@ -20,7 +20,7 @@ from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import submission
 
-COUNTS = "SELECT fate, count FROM intake_count WHERE party = $1"
+COUNTS = "SELECT submitted, accepted, refused FROM intake_count WHERE party = $1"
 
 
 @pytest.fixture(autouse=True)
@@ -50,8 +50,8 @@ async def everything(origin: Origin) -> dict[str, int]:
 
 
 async def counts(origin: Origin) -> dict[str, int]:
-    found = {row["fate"]: row["count"] for row in await origin.database.fetch(COUNTS, HOTLINE)}
-    return {fate: found.get(fate, 0) for fate in ("submitted", "accepted", "refused")}
+    rows = await origin.database.fetch(COUNTS, HOTLINE)
+    return dict(rows[0]) if rows else {"submitted": 0, "accepted": 0, "refused": 0}
 
 
 async def test_a_reference_that_is_taken_leaves_nothing_but_a_fact_and_a_count(origin: Origin) -> None:

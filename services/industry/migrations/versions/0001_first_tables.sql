@@ -887,14 +887,13 @@ CREATE TABLE contact (
     PRIMARY KEY (referral_id, agency, other)
 );
 
--- Submissions by party and fate: the first side of accounting equation (I). Counted in the intake's transaction.
+-- Submissions of each party: the first side of accounting equation (I). Counted in the transaction that files.
 CREATE TABLE intake_count (
-    party text NOT NULL,
-    fate text NOT NULL,
-    count bigint NOT NULL,
-    PRIMARY KEY (party, fate),
-    CONSTRAINT intake_count_fate CHECK (fate IN ('submitted', 'refused', 'accepted'))
-);
+    party text PRIMARY KEY,
+    submitted bigint NOT NULL,
+    accepted bigint NOT NULL,
+    refused bigint NOT NULL
+) WITH (fillfactor = 50);
 
 -- Alarms that were raised about a party: once a kind and day, by whichever process was first. `name` is what the log
 -- calls the party. Whoever can write this table can keep an alarm from being raised.

@@ -71,15 +71,13 @@ _FILE = Statement(
     INSERT INTO deadline ({deadlines.names}) SELECT {deadlines.values} FROM {deadlines}
     JOIN filed ON filed.referral_id = deadlines.subject
 ), counted AS (
-    INSERT INTO intake_count AS c (party, fate, count)
-    SELECT counts.party, f.fate, f.count
+    INSERT INTO intake_count AS c (party, submitted, accepted, refused)
+    SELECT counts.party, submitted, accepted, submitted - accepted
     FROM {counts}
     CROSS JOIN LATERAL (SELECT count(*) AS accepted FROM filed WHERE filed.party = counts.party) AS a
-    CROSS JOIN LATERAL (
-        VALUES ('submitted', submitted), ('accepted', accepted), ('refused', submitted - accepted)
-    ) AS f(fate, count)
-    WHERE f.count > 0 ORDER BY counts.party, f.fate
-    ON CONFLICT (party, fate) DO UPDATE SET count = c.count + excluded.count
+    ORDER BY counts.party
+    ON CONFLICT (party) DO UPDATE SET submitted = c.submitted + excluded.submitted,
+        accepted = c.accepted + excluded.accepted, refused = c.refused + excluded.refused
 )
 SELECT referral_id FROM filed
 """,
