@@ -51,7 +51,7 @@ _PRESENT: Final = ("stream_pair", "stream", "segment", "receive_state", "excepti
 #: The tables that grow with what is filed.
 _LARGE: Final = frozenset(
     {"referral", "edge", "offer", "notice", "case_file", "case_edge", "act", "idempotency", "entry", "outcome"}
-    | {"link", "answer_act", "case_act", "deadline", *filled_places.TABLES, *filled_streams.LARGE}
+    | {"answer_act", "case_act", "deadline", *filled_places.TABLES, *filled_streams.LARGE}
 )
 #: A page reads its own rows. Of a set hardly larger it may read all, and sort them.
 _PAGE_ROWS: Final = 6 * PAGE

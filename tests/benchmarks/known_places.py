@@ -32,10 +32,9 @@ from shared.party.origin.store import filing
 from shared.party.origin.store.edges import opened
 from shared.party.origin.store.filing import PostgresFiling
 from shared.party.origin.store.locations import Locations
-from shared.runtime.database.feed import Numberer
 from shared.runtime.watch.aside import SetAside
 from tests.services.databases import migrated, running_postgres
-from tests.services.doors import LISTS, asking
+from tests.services.doors import asking
 from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import SUBMISSION, world
@@ -122,7 +121,6 @@ async def _filed(client: Any, path: str, reference: str) -> float:
 
 
 async def _linked(origin: Origin) -> None:
-    await Numberer(origin.database, LISTS["hotline"]).number()
     linking = Locations(origin.database, KEK, lambda: [HOTLINE], apart=Apart(SetAside(), origin.clock))
     while await linking.look():
         pass

@@ -109,7 +109,6 @@ async def test_another_origins_referrals_are_not_found(today: Origin) -> None:
 async def test_what_was_filed_just_now_and_has_no_number_yet_is_passed_over(today: Origin) -> None:
     """More of it than a page holds: the page is of what stands behind."""
     older = await today.file()
-    await today.numberer.number()
     for _ in range(3):
         await today.file()
     async with today.database.transaction(RowScope([HOTLINE], Role.ANALYST, "read")) as session:
