@@ -50,7 +50,7 @@ from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.routing import Disposition, WorkReason
 
 
-class Answering(Protocol):
+class AnswerWriter(Protocol):
     """How the API words the answers to the requests of one transaction."""
 
     def __call__(
@@ -77,7 +77,7 @@ class Intake:
         self,
         filings: Filings,
         *,
-        answering: Answering,
+        answering: AnswerWriter,
         authority: Authority,
         documents: Callable[[], Documents],
         instance: str,
