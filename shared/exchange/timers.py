@@ -1,22 +1,24 @@
-"""Timers: which open runs of an edge's clocks wait to fall due, and when a party is told. Pure.
+"""Timers and deadlines: the open runs of an edge's clocks that fall due, and the times of notifications. Pure.
 
-A timer is derived: from the steps of its edge and the published law, which are kept, and from nothing else. That a
-party was told is a step of its own (`Did.TOLD`), written in the transaction that tells it; so a table of timers can be
-dropped and made again, row for row. What was missed meanwhile is told once: the newest of it.
+A timer is derived from two things that are stored: the steps of its edge, and the published law. A notification is a
+step of its own (`Did.TOLD`), written in the transaction of its act. So timers can be dropped and counted again, row for
+row. After an outage, only the newest of the missed notifications is sent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from shared.exchange.act import Subject
-from shared.exchange.clocks import Clocked, begun, clocked
+from shared.exchange.clocks import Clocked, Happened, begun, clocked
 from shared.exchange.preservation import preserved
+from shared.kernel.clock import EPOCH
+from shared.kernel.errors import CausewayError
 from shared.routing.clocks import ClockedEdge, Did, Law, LawAt, Run, Step, counted, due_after, runs
 from shared.vocabulary.law import ClockConsequence, ClockDue
 from shared.vocabulary.routing import PartyKind
@@ -24,6 +26,14 @@ from shared.vocabulary.routing import PartyKind
 #: A party is told so long before something falls due, or a quarter of the term before, if that is less.
 SOON: Final = timedelta(hours=24)
 _SOON_PART: Final = 4
+#: The value that the driver sends as `-infinity`: the scheduler looks at the row at once.
+AT_ONCE: Final = datetime.min  # noqa: DTZ901 - with a time zone it would be the year 1
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+#: A step as the column holds it: time in microseconds since 1970, act, code, number.
+StepEntry = tuple[int, str, str, int]
+#: A timer as the column holds it: due time in microseconds, clock, run, debtor, due act, consequence, rung.
+TimerEntry = tuple[int, str, int, str, str, str, int]
 _SUBJECTS: Final = {
     PartyKind.HOTLINE.value: Subject.OFFER,
     PartyKind.LAW_ENFORCEMENT.value: Subject.CASE,
@@ -148,3 +158,82 @@ def _at_end(run: Run) -> Telling:
     if run.due == ClockDue.CLAIM:
         return Telling.P0_UNCLAIMED
     return Telling.RAN_OUT if run.then == ClockConsequence.ERASE else Telling.OVERDUE
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The steps of an edge, and the four values that follow from them.
+
+    `timers` is None until the law has counted them once. `due_at` is the time of the scheduler's next look; None if no
+    notification is left. `overdue_at` is the due time of the first open timer. `aside` is the code of a failed count.
+    """
+
+    edge: Clocked
+    steps: tuple[StepEntry, ...] = ()
+    timers: tuple[TimerEntry, ...] | None = None
+    due_at: datetime | None = AT_ONCE
+    overdue_at: datetime | None = None
+    aside: str | None = None
+
+
+def step_entry(step: Step | Happened) -> StepEntry:
+    """Return a step as the column holds it."""
+    return to_microseconds(step.at), str(step.did), step.code, step.of
+
+
+def parse_steps(entries: Iterable[Sequence[Any]]) -> list[Step]:
+    """Return the steps of a row. Raises ValueError for a step that this release does not know."""
+    return [Step(to_time(at), Did(did), code, of) for at, did, code, of in entries]
+
+
+def add_steps(deadline: Deadline, entries: Iterable[StepEntry], law_at: LawAt | None) -> Deadline:
+    """Add steps, each once, and count the timers again. Returns the same row if it has all steps already.
+
+    Where the law is not at hand or cannot count, the scheduler gets the row at once, with the timers that it had.
+    """
+    steps = tuple(sorted({*deadline.steps, *entries}))
+    if steps == deadline.steps:
+        return deadline
+    return count_at_act(replace(deadline, steps=steps, due_at=AT_ONCE), law_at)
+
+
+def count_at_act(deadline: Deadline, law_at: LawAt | None) -> Deadline:
+    """Count the timers of a row where the law is at hand. The scheduler counts all others and reports failures."""
+    if law_at is None:
+        return deadline
+    try:
+        return count_timers(deadline, law_at)
+    except (CausewayError, ArithmeticError, ValueError):
+        return deadline
+
+
+def count_timers(deadline: Deadline, law_at: LawAt) -> Deadline:
+    """Count the timers of a row from its steps and the law."""
+    return to_deadline(deadline, timers_of(deadline.edge, parse_steps(deadline.steps), law_at))
+
+
+def to_deadline(deadline: Deadline, timers: Sequence[Timer]) -> Deadline:
+    """Return the row with these timers, and the two times that follow from them."""
+    ordered = sorted(timers, key=lambda timer: (timer.due_at, timer.run.clock, timer.run.number))
+    return Deadline(
+        deadline.edge,
+        deadline.steps,
+        tuple(_timer_entry(timer) for timer in ordered),
+        min((timer.fires.at for timer in ordered if timer.fires), default=None),
+        ordered[0].due_at if ordered else None,
+    )
+
+
+def to_microseconds(at: datetime) -> int:
+    """Return a time in microseconds since 1970."""
+    return (at - EPOCH) // _MICROSECOND
+
+
+def to_time(microseconds: int) -> datetime:
+    """Return the time that is so many microseconds after 1970."""
+    return EPOCH + microseconds * _MICROSECOND
+
+
+def _timer_entry(timer: Timer) -> TimerEntry:
+    run = timer.run
+    return to_microseconds(timer.due_at), run.clock, run.number, run.owed_by, str(run.due), str(run.then), run.rung

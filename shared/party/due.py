@@ -20,8 +20,7 @@ from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
-from shared.runtime.timers.deadlines import DueAfter, OpenTimer
-from shared.runtime.timers.store import read_due
+from shared.runtime.timers.store import DueAfter, OpenTimer, read_due
 from shared.vocabulary.law import ClockConsequence, ClockDue
 from shared.vocabulary.routing import Purpose
 

@@ -16,8 +16,7 @@ from shared.exchange.events import NUMBERED, PERMIT
 from shared.kernel.clock import Clock
 from shared.party.attention import Source
 from shared.party.waiting import OVERDUE, RANK_MAX, Mend, Place, Waiting, Waits, owed_act
-from shared.runtime.timers.deadlines import DueAfter, OpenTimer, first_timer
-from shared.runtime.timers.store import read_overdue
+from shared.runtime.timers.store import DueAfter, OpenTimer, first_timer, read_overdue
 
 
 def overdue(clock: Clock, received: Subject) -> Source:

@@ -16,10 +16,10 @@ from uuid import UUID
 import asyncpg
 
 from shared.exchange.clocks import Clocked, Happened
+from shared.exchange.timers import Deadline, StepEntry, add_steps, count_at_act, step_entry
 from shared.routing.clocks import Did, LawAt, Step
 from shared.runtime.database.transactions import Late, RowScope, bind, gather_late
 from shared.runtime.timers import store
-from shared.runtime.timers.deadlines import Deadline, StepEntry, add_steps, count_at_act, step_entry
 
 #: The id in messages, the party and its counterpart: the name by which a step finds its edges.
 _Name = tuple[UUID, str, str]

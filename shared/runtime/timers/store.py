@@ -1,19 +1,19 @@
-"""The statements of the table `deadline`, and how its rows are bound and read."""
+"""The rows of the table `deadline`: all its statements, and the timers that lists show."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import fields
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Final
-from uuid import UUID
+from typing import Any, Final, NamedTuple
+from uuid import UUID, uuid5
 
 import asyncpg
 from pydantic_core import to_json
 
 from shared.exchange.clocks import Clocked
+from shared.exchange.timers import Deadline, to_microseconds, to_time
 from shared.runtime.database.columns import Bound, Columns, Statement, insert, pairs
-from shared.runtime.timers.deadlines import Deadline, DueAfter, OpenTimer, first_timer, list_timers, to_microseconds
 from shared.vocabulary.law import ClockConsequence
 
 #: The columns of a new row.
@@ -89,6 +89,32 @@ WHERE party = $1 AND (overdue_at, edge_id) > ($2, $3) AND overdue_at <= $4
   AND jsonb_path_exists(timers, 'strict $[*] ? (@[5] != $end && @[0] <= $now)', given.found)
 ORDER BY overdue_at, edge_id LIMIT $7
 """
+
+
+class DueAfter(NamedTuple):
+    """A place in the list of due times."""
+
+    due_at: datetime
+    row_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTimer:
+    """An open timer as its party sees it. `place` is its position in the list that it was read for."""
+
+    edge_id: UUID
+    party: str
+    subject: UUID
+    counterpart: str
+    purpose: str
+    clock: str
+    run: int
+    owed_by: str
+    due: str
+    consequence: str
+    rung: int
+    due_at: datetime
+    place: DueAfter
 
 
 def bind_rows(rows: Sequence[Deadline]) -> Bound[Clocked]:
@@ -174,6 +200,16 @@ async def read_overdue(
     return rows
 
 
+def list_timers(row: Mapping[str, Any]) -> list[OpenTimer]:
+    """List the timers of a stored row, soonest first, each with a place of its own."""
+    return [_open_timer(row, entry) for entry in row["timers"] or ()]
+
+
+def first_timer(row: Mapping[str, Any], entry: Sequence[Any]) -> OpenTimer:
+    """Return one timer of a stored row, at the place of its row."""
+    return _open_timer(row, entry, DueAfter(row["overdue_at"], row["edge_id"]))
+
+
 def to_row(row: asyncpg.Record) -> Deadline:
     """Return a stored row."""
     edge = {name: row[name] for name in _EDGE_FIELDS} | {"rules": tuple(row["rules"])}
@@ -196,3 +232,23 @@ def _counted(rows: Sequence[Deadline]) -> dict[str, Sequence[Any]]:
         "overdue_at": [each.overdue_at for each in rows],
         "aside": [each.aside for each in rows],
     }
+
+
+def _open_timer(row: Mapping[str, Any], entry: Sequence[Any], place: DueAfter | None = None) -> OpenTimer:
+    at, clock, run, owed_by, due, consequence, rung = entry
+    due_at, edge_id, party = to_time(at), row["edge_id"], row["party"]
+    return OpenTimer(
+        edge_id=edge_id,
+        party=party,
+        subject=row["subject"],
+        counterpart=row["recipient"] if party == row["origin"] else row["origin"],
+        purpose=row["purpose"],
+        clock=clock,
+        run=run,
+        owed_by=owed_by,
+        due=due,
+        consequence=consequence,
+        rung=rung,
+        due_at=due_at,
+        place=place or DueAfter(due_at, uuid5(edge_id, f"{party} {clock} {run}")),
+    )

@@ -24,14 +24,13 @@ import asyncpg
 
 from shared.exchange.clocks import Clocked
 from shared.exchange.events import Event
-from shared.exchange.timers import Fires, Timer, timers_of
+from shared.exchange.timers import Deadline, Fires, Timer, parse_steps, step_entry, timers_of, to_deadline
 from shared.kernel.clock import Clock
 from shared.kernel.errors import CausewayError, Unavailable
 from shared.routing.clocks import LawAt
 from shared.runtime.database.feed import note_acts
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.timers import store
-from shared.runtime.timers.deadlines import Deadline, parse_steps, step_entry, to_deadline
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.metrics import CLOCKS_ASIDE

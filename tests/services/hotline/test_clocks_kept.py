@@ -17,7 +17,7 @@ from shared.kernel.ids import uuid7
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.routing.clocks import Law, LawAt
-from shared.runtime.timers.deadlines import list_timers
+from shared.runtime.timers.store import list_timers
 from shared.runtime.timers.timers import Timers
 from shared.vocabulary.answers import NoticeAction
 from shared.vocabulary.referral import WithdrawalReason

@@ -10,13 +10,13 @@ import asyncpg
 import pytest
 
 from services.industry.domain import AUTHORITY
+from shared.exchange.timers import to_time
 from shared.kernel.authority import Role
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.party.feed import feed_routers
 from shared.routing.clocks import Law
 from shared.runtime.database.transactions import RowScope
-from shared.runtime.timers.deadlines import to_time
 from shared.runtime.timers.store import read_due
 from shared.runtime.timers.timers import Timers
 from tests.contracts.described import Described

@@ -14,11 +14,11 @@ import pytest
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.exchange.act import Subject
 from shared.exchange.clocks import Clocked, Happened, answered
+from shared.exchange.timers import Deadline, to_time
 from shared.kernel.authority import Role
 from shared.kernel.errors import Unavailable
 from shared.routing.clocks import Law, LawAt
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.timers.deadlines import Deadline, to_time
 from shared.runtime.timers.steps import clock, note_steps
 from shared.runtime.timers.timers import AGAIN_AFTER, COUNTED_EVERY, Timers
 from shared.runtime.watch.health import Check

@@ -13,11 +13,11 @@ import asyncpg
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.exchange.clocks import Clocked
+from shared.exchange.timers import Deadline, TimerEntry, to_time
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
 from shared.routing.clocks import Law, LawAt
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.timers.deadlines import Deadline, TimerEntry, to_time
 from shared.runtime.timers.steps import clock
 from shared.runtime.timers.store import to_row
 from shared.runtime.timers.timers import Timers
