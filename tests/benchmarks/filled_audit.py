@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from services.audit.domain.entries import NOBODYS
-from services.audit.store import entries, partitions
+from services.audit.store import entries, finding, partitions
 
 _LIFE: Final = UUID("01990000-0000-7000-8000-000000000000")
 _OFFERS: Final = "causeway.inbox.law_enforcement.hotline.v1"
+#: The id of the topic of offers. Each kind of message below has a topic of its own.
+_OFFERS_LIFE: Final = UUID(int=_LIFE.int + 10)
 _HOW_IT_STANDS: Final = (
     f"INSERT INTO partition_state (topic, partition, state) VALUES ('{_OFFERS}', 1, 'reading')",
-    f"INSERT INTO topic_life (topic, topic_id) VALUES ('{_OFFERS}', '{_LIFE}')",
+    f"INSERT INTO topic_life (topic, topic_id) VALUES ('{_OFFERS}', '{_OFFERS_LIFE}')",
     f"""
 INSERT INTO acknowledgement (writer, addressee, incarnation, urgent_through, ordinary_through, acked_at)
 VALUES ('hotline', 'law_enforcement', '{_LIFE}', 0, {{rows}} * 16 + 15, now())
 """,
 )
+
+#: So many entries a page of flows finds, and so many rows it reads at most: each entry and those of its flow.
+_PAGE: Final = 51
+_FLOW_ROWS: Final = 20 * _PAGE
+_PERIOD: Final = datetime(2024, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC), UUID(int=0)
+_BOTH: Final = ["big.example", "agency.example"]
 
 
 class _Told(NamedTuple):
@@ -66,7 +75,8 @@ INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, dige
                    incarnation, lane, number, chain, message_id, type, subject, sender, recipient, exercise, detail,
                    edge_id, commitment, edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments, key_id,
                    signature, tree_size, leaf_position, path, salt)
-SELECT 'causeway.inbox.{told.addressee}.{told.writer}.v1', '{_LIFE}', 1, {place}, {ago}, '{told.kind}',
+SELECT 'causeway.inbox.{told.addressee}.{told.writer}.v1', '{UUID(int=_LIFE.int + told.digit)}', 1,
+       {place}, {ago}, '{told.kind}',
        sha256('{told.type}'::bytea || i::text::bytea), true, '{told.writer}', '{told.addressee}',
        '{_LIFE}', 1, {place}, decode(repeat('ab', 32), 'hex'), {own(told.digit)}, 'causeway.{told.type}.v1',
        {id_}::text, {party}, 'agency.example', false, {detail}, {edge}, decode(repeat('cc', 32), 'hex'),
@@ -90,8 +100,19 @@ FROM generate_series(1, {{rows}}, 5) AS i
 def looks(one: UUID, half: int) -> Iterator[tuple[str, str, Sequence[object], int]]:
     """Each look: its name, the statement, its arguments, and how many rows it may read."""
     yield "a flow", entries._FLOW, (one, False, None), 60
-    yield "entries of a topic", entries._PAGE, (_OFFERS, _LIFE, 1, half * 16, False, 50, None, sorted(NOBODYS)), 60
-    yield "the proof of an entry", entries._PROOF, (_OFFERS, _LIFE, 1, half * 16 + 10, bytes(32)), 4
+    yield (
+        "entries of a topic",
+        entries._PAGE,
+        (_OFFERS, _OFFERS_LIFE, 1, half * 16, False, 50, None, sorted(NOBODYS)),
+        60,
+    )
+    for parties in (_BOTH[:1], _BOTH[1:], _BOTH):
+        name = " and ".join(parties)
+        yield f"flows of {name}", finding._OF_PARTIES, (False, _PAGE, None, *_PERIOD, parties), _FLOW_ROWS
+    yield "flows of a scope", finding._OF_PARTIES, (False, _PAGE, _BOTH, *_PERIOD, _BOTH), _FLOW_ROWS
+    yield "flows of all", finding._OF_ANYBODY, (False, _PAGE, None, *_PERIOD), _FLOW_ROWS
+    yield "a flow by an id", finding._BY_ID, (False, one, None), 20
+    yield "the proof of an entry", entries._PROOF, (_OFFERS, _OFFERS_LIFE, 1, half * 16 + 10, bytes(32)), 4
     yield "lives of a topic", entries._TOPIC_IDS, (_OFFERS,), 4
     yield "how it stands to topics", partitions._STATES, (), 40
     yield "topics with holes", partitions._HOLES, (), 4

@@ -136,14 +136,15 @@ def audited(here: World, observed: Observed) -> dict[str, Any]:
     read, reading = Read(), Reading(here.shelf, [here.keys["audit"].opening], clock)
     read_records([observed], read, reading=reading)
     [entry] = read.entries
+    detail = None if entry.detail is None else json.loads(entry.detail)
     return {
         "kind": entry.kind.value,
         "digest": entry.digest,
         "verified": entry.verified,
         "problem": entry.problem,
-        "detail": None if entry.detail is None else json.loads(entry.detail),
+        "detail": detail,
         "commitment": entry.commitment,
-        "links": [[str(each) for each in link] for link in entry.links],
+        "links": [[str(link.edge_id), entry.subject, detail["origin"], *link[1:]] for link in entry.links],
     }
 
 

@@ -120,6 +120,23 @@ SELECT 'causeway.inbox.agency.filled.v1', md5($1)::uuid, 1, i, at + interval '10
        md5(id || 'notice')::uuid::text, $4, $5, true, id, sha256('c')
 FROM filled
 """
+#: The same messages by another sender ($2) to another recipient ($3).
+_COPY = """
+INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, message_id, type, subject,
+                   sender, recipient, exercise, edge_id, commitment)
+SELECT topic, topic_id, 2, "offset", broker_time, kind, digest, verified, md5(message_id::text)::uuid, type, subject,
+       $2, $3, exercise, edge_id, commitment
+FROM entry WHERE recipient = $1
+"""
+#: So many messages to a party with edges that no decision states, all before a time.
+_UNSTATED = """
+INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, message_id, type, subject,
+                   sender, recipient, exercise, edge_id, commitment)
+SELECT 'causeway.inbox.agency.unstated.v1', md5($1)::uuid, 1, i, $3::timestamptz - i * interval '500 us', 'record',
+       sha256(i::text::bytea), true, md5($1 || i)::uuid, 'causeway.notice_issued.v1', md5('notice' || i)::uuid::text,
+       'unstated.example', $1, true, md5('edge' || $1 || i)::uuid, sha256('c')
+FROM generate_series(1, $2) AS i
+"""
 
 
 async def filled(log: Log, name: str, flows: int, *, origin: str, recipient: str) -> None:
@@ -155,6 +172,34 @@ async def test_pages_have_each_flow_once_the_newest_first(log: Log) -> None:
         assert len(set(found)) == 120
         assert found == [each for page in await all_found(log, "paged.example") for each in page]
     assert await all_found(log, "paged.example", Within(frozenset({"nobody.example"}), frozenset())) == [[]]
+
+
+async def test_a_message_that_audit_read_before_its_decision_is_found_by_its_recipient(log: Log) -> None:
+    filed = log.world.prepared()
+    *sent, fact = log.world.records(filed.drafts)
+    await log.keep(*sent)
+    assert filed.referral_id not in {each.referral_id for each in (await found(log, POLICE)).items}
+    await log.keep(fact)
+    assert [each.referral_id for each in (await found(log, POLICE)).items].count(filed.referral_id) == 1
+
+
+async def test_a_message_of_another_origin_finds_no_flow(log: Log) -> None:
+    """A sender that names the edge of another party's decision lists nothing."""
+    await filled(log, "named", 1, origin="stated.example", recipient="named.example")
+    assert len((await found(log, "named.example")).items) == 1
+    async with log.database.transaction() as session:
+        await session.driver.execute(_COPY, "named.example", "other-origin.example", "misled.example")
+    assert (await found(log, "misled.example")).items == ()
+    assert (await found(log, "other-origin.example")).items == ()
+
+
+async def test_a_page_of_entries_without_flows_ends_with_a_cursor(log: Log) -> None:
+    """The search does not go on without end. Its cursor leads to the flows that are older."""
+    await filled(log, "older", 1, origin="old.example", recipient="misled-often.example")
+    async with log.database.transaction() as session:
+        await session.driver.execute(_UNSTATED, "misled-often.example", 1100, log.world.at)
+    pages = await all_found(log, "misled-often.example")
+    assert [len(page) for page in pages] == [0, 1]
 
 
 async def test_a_cursor_that_is_none_is_refused(log: Log) -> None:

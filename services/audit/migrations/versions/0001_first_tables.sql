@@ -511,7 +511,7 @@ SELECT e.subject, e.exercise, e.detail->>'origin' AS origin, e.edge_ids, l.edge_
 FROM entry AS e
 CROSS JOIN LATERAL unnest(e.edge_ids, e.edge_recipients, e.edge_purposes, e.edge_rules, e.edge_commitments)
     AS l (edge_id, recipient, purpose, rules, commitment)
-WHERE e.edge_ids IS NOT NULL AND e.kind = 'decision';
+WHERE e.edge_ids IS NOT NULL;
 
 -- The entries by which a flow is listed for a party: decisions that it stated as the origin, messages that sent it an
 -- edge, and referrals that an agency passed on to it (records without an edge).
