@@ -65,9 +65,9 @@ DISOWN = disowning(OTHER_PROVIDER)
 #: What `ACTION` tells of a notice of one item.
 TOLD = ItemAnswers(items=answered(ACTION.items, (1,), Said()).answers)
 _REFERRAL = """
-INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, facts, decision,
-                      content, body_sha256, accepted_at)
-VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', 'routed', '{}', '{}', '', '', now())
+INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, arrival, facts,
+                      decision, content, body_sha256, accepted_at)
+VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', 'routed', 1, '{}', '{}', '', '', now())
 """
 _EDGE = """
 INSERT INTO edge (edge_id, instance, referral_id, party, recipient, message_id, purpose, reason, rules, law, decided_at)

@@ -58,9 +58,9 @@ class Isolated:
 
 
 _REFERRAL = """
-INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, facts, decision,
-                      content, body_sha256, accepted_at, filed_by)
-VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', $3, '{}', '{}', '', '', now(), 'somebody')
+INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, arrival, facts,
+                      decision, content, body_sha256, accepted_at, filed_by)
+VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', $3, 1, '{}', '{}', '', '', now(), 'somebody')
 """
 _EDGE = """
 INSERT INTO edge (edge_id, instance, referral_id, party, recipient, purpose, reason, rules, law, decided_at)

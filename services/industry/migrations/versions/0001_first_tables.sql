@@ -533,7 +533,7 @@ CREATE TABLE referral (
     state text NOT NULL,
     work_reason text,
     -- The number of the act that began it, in the party's feed. Lists are ordered by it.
-    arrival bigint,
+    arrival bigint NOT NULL,
     -- Of the bytes that were posted, as the signed acceptance states it.
     body_sha256 text NOT NULL,
     facts jsonb NOT NULL,
@@ -566,20 +566,20 @@ ALTER TABLE referral
     ALTER COLUMN facts SET STORAGE MAIN,
     ALTER COLUMN decision SET STORAGE MAIN;
 -- The list, whole and by what it is looked through for: state, priority, period.
-CREATE INDEX referral_by_arrival ON referral (party, arrival) WHERE arrival IS NOT NULL;
-CREATE INDEX referral_by_state ON referral (party, state, arrival) WHERE arrival IS NOT NULL;
-CREATE INDEX referral_at_risk ON referral (party, arrival) WHERE rank = 0 AND arrival IS NOT NULL;
-CREATE INDEX referral_at_risk_by_state ON referral (party, state, arrival) WHERE rank = 0 AND arrival IS NOT NULL;
-CREATE INDEX referral_by_time ON referral (party, accepted_at) WHERE arrival IS NOT NULL;
+CREATE INDEX referral_by_arrival ON referral (party, arrival);
+CREATE INDEX referral_by_state ON referral (party, state, arrival);
+CREATE INDEX referral_at_risk ON referral (party, arrival) WHERE rank = 0;
+CREATE INDEX referral_at_risk_by_state ON referral (party, state, arrival) WHERE rank = 0;
+CREATE INDEX referral_by_time ON referral (party, accepted_at);
 -- Referrals that retention still has to look at.
 CREATE INDEX referral_kept ON referral (referral_id) WHERE wrapped_key IS NOT NULL;
 CREATE INDEX referral_unreleased ON referral (accepted_at) WHERE state = 'unreleased';
 CREATE INDEX referral_unfinished ON referral (referral_id) WHERE work_reason IN ('deferred', 'waiting', 'parked');
 -- The work list, whole and by reason.
 CREATE INDEX referral_work ON referral (party, arrival)
-    WHERE work_reason IS NOT NULL AND state <> 'withdrawn' AND arrival IS NOT NULL;
+    WHERE work_reason IS NOT NULL AND state <> 'withdrawn';
 CREATE INDEX referral_work_by_reason ON referral (party, work_reason, arrival)
-    WHERE work_reason IS NOT NULL AND state <> 'withdrawn' AND arrival IS NOT NULL;
+    WHERE work_reason IS NOT NULL AND state <> 'withdrawn';
 -- What needs a person and is not said of one edge. Written so that no look for one reason takes it for its own.
 CREATE INDEX referral_attention ON referral (party, rank, accepted_at, referral_id)
     WHERE work_reason IS NOT NULL AND state <> 'withdrawn'

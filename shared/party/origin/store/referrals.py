@@ -79,7 +79,7 @@ ORDER BY 1, 2 LIMIT 100
 """
 _WORK = """
 SELECT referral_id, external_ref, state, work_reason, accepted_at AS since, arrival FROM referral
-WHERE party = $1 AND arrival IS NOT NULL AND work_reason IS NOT NULL AND state <> 'withdrawn'
+WHERE party = $1 AND work_reason IS NOT NULL AND state <> 'withdrawn'
   AND ($2::text IS NULL OR work_reason = $2) AND ($3::bigint IS NULL OR arrival < $3)
 ORDER BY arrival DESC LIMIT $4
 """
