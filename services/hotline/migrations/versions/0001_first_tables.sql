@@ -653,7 +653,7 @@ CREATE TABLE edge (
     referral_id uuid NOT NULL,
     -- The revision under which its recipient was sent it last, of a notice its own.
     revision integer NOT NULL DEFAULT 1,
-    notice_id uuid UNIQUE,
+    notice_id uuid,
     -- The origin's own numbers of the notice's items: the first is what the notice calls 1. And those of its items that
     -- it has no more.
     items smallint[] NOT NULL DEFAULT '{}',
@@ -718,12 +718,12 @@ CREATE TABLE edge (
     CONSTRAINT edge_planned CHECK ((state = 'planned') <= (window_ends IS NOT NULL AND issue_at IS NOT NULL))
 );
 CREATE INDEX edge_of_referral ON edge (referral_id, recipient);
+CREATE UNIQUE INDEX edge_notice ON edge (notice_id) WHERE notice_id IS NOT NULL;
 -- What moves with its recipient: all else stays where it lies.
 CREATE INDEX edge_at ON edge (recipient, instance, referral_id)
     WHERE state = 'emitted' AND NOT unread AND NOT taken_back
       AND answer IN ('accepted', 'acknowledged', 'in_part', 'none', 'ongoing', 'reappeared');
 CREATE INDEX edge_sent ON edge (party, recipient, referral_id);
-CREATE INDEX edge_lies ON edge (instance, edge_id) WHERE state = 'emitted';
 CREATE INDEX edge_attention ON edge (party, rank, attention, edge_id) WHERE attention IS NOT NULL;
 -- What agencies have passed on and have again.
 CREATE INDEX edge_came_back ON edge (party, rank, answered_at) WHERE answer_detail ? 'stands';
