@@ -23,7 +23,7 @@ from shared.routing.clocks import ClockedEdge, Did, Law, LawAt, Run, Step, count
 from shared.vocabulary.law import ClockConsequence, ClockDue
 from shared.vocabulary.routing import PartyKind
 
-#: A party is told so long before something falls due, or a quarter of the term before, if that is less.
+#: A party is notified this long before a due time, or a quarter of the term before if that is shorter.
 SOON: Final = timedelta(hours=24)
 _SOON_PART: Final = 4
 #: The value that the driver sends as `-infinity`: the scheduler looks at the row at once.
@@ -42,9 +42,10 @@ _SUBJECTS: Final = {
 
 
 class Telling(StrEnum):
-    """What a party's feed says of a clock, as the type of an event.
+    """The type of a notification in a party's feed.
 
-    A preservation runs out: nothing is overdue. A case where a child is at risk is nobody's: somebody is woken.
+    `clock.ran_out`: a preservation has ended, and nothing is overdue. `p0.unclaimed`: a child is at risk, and no officer
+    has claimed the case.
     """
 
     DUE_SOON = "clock.due_soon"
@@ -54,7 +55,7 @@ class Telling(StrEnum):
 
 
 class Fires(NamedTuple):
-    """When a party is told, and what."""
+    """The time and type of a notification."""
 
     at: datetime
     telling: Telling
@@ -62,26 +63,26 @@ class Fires(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """One open run that falls due. `fires` is what comes next; None once all was told: it stays until it is done."""
+    """An open run with a due time. `fires` is its next notification; None after the last one."""
 
     run: Run
     due_at: datetime
     fires: Fires | None
 
     def fires_by(self, now: datetime) -> Fires | None:
-        """What is to be told at `now`, by a clock that the broker's bears out: of all that was missed, the newest."""
+        """Return the newest notification that is due at `now`, a confirmed time. None: no notification is due."""
         newest, coming = None, self.fires
         while coming is not None and coming.at <= now:
             newest, coming = coming, _following(self.run, coming.at, self.due_at)
         return newest
 
     def told(self, fires: Fires) -> Step:
-        """The step that says so."""
+        """Return the step that records a notification."""
         return Step(fires.at, Did.TOLD, self.run.clock, self.run.number)
 
 
 def timers_of(edge: Clocked, steps: Sequence[Step], law_at: LawAt) -> tuple[Timer, ...]:
-    """The timers of an edge that is kept; `steps`: what has happened to it since it began."""
+    """Return the timers of an edge. `steps` are its steps since it began."""
     law = law_at(edge.begun_at)
     begun_at = max(edge.begun_at, law.since)
     steps = counted(steps, begun_at)
@@ -98,7 +99,7 @@ def timers_of(edge: Clocked, steps: Sequence[Step], law_at: LawAt) -> tuple[Time
 
 
 class _Terms(NamedTuple):
-    """What the clocks of an edge hang on when it begins: the same for many."""
+    """The terms of an edge at its beginning. Many edges have the same."""
 
     subject: Subject
     rules: tuple[str, ...]
@@ -114,13 +115,13 @@ class _Terms(NamedTuple):
         )
 
 
-@lru_cache(1024)  # what is sent between two parties within ten seconds has the same timers
+@lru_cache(1024)  # edges between two parties within ten seconds have the same timers
 def _at_first(terms: _Terms, begun_at: datetime, law: Law) -> tuple[Timer, ...]:
     return timers(terms.clocked(), begun(terms.subject, begun_at), lambda _: law)
 
 
 def timers(edge: ClockedEdge, steps: Sequence[Step], law_at: LawAt) -> tuple[Timer, ...]:
-    """The timers of an edge as one of its parties knows it: what falls due first stands first."""
+    """Return the timers of an edge as one of its parties knows it, soonest first."""
     told = _told(steps)
     return tuple(
         Timer(run, run.due_at, _following(run, told.get((run.clock, run.number)), run.due_at))
@@ -130,7 +131,7 @@ def timers(edge: ClockedEdge, steps: Sequence[Step], law_at: LawAt) -> tuple[Tim
 
 
 def _told(steps: Iterable[Step]) -> dict[tuple[str, int], datetime]:
-    """Of each run, the newest that was told."""
+    """Return the time of the newest notification of each run."""
     newest: dict[tuple[str, int], datetime] = {}
     for step in steps:
         if step.did is Did.TOLD:
@@ -139,7 +140,7 @@ def _told(steps: Iterable[Step]) -> dict[tuple[str, int], datetime]:
 
 
 def _following(run: Run, after: datetime | None, due_at: datetime) -> Fires | None:
-    """What is told next, when all up to `after` was; None: nothing was told yet."""
+    """Return the next notification later than `after`. None as `after`: the first one."""
     for fires in _once(run, due_at):
         if after is None or fires.at > after:
             return fires
@@ -187,7 +188,7 @@ def parse_steps(entries: Iterable[Sequence[Any]]) -> list[Step]:
 
 
 def add_steps(deadline: Deadline, entries: Iterable[StepEntry], law_at: LawAt | None) -> Deadline:
-    """Add steps, each once, and count the timers again. Returns the same row if it has all steps already.
+    """Add steps, each once, and count the timers again. Return the same row if it has all steps already.
 
     Where the law is not at hand or cannot count, the scheduler gets the row at once, with the timers that it had.
     """

@@ -45,7 +45,7 @@ _EXAMPLE: Final[dict[str, JsonValue]] = {
 
 
 class ShownTimer(Contract):
-    """An act that is due, its subject, the party that owes it, and the clock of the policy or deadline of the edge.
+    """An act that is due, its subject, its debtor, and the clock of the policy or deadline of the edge.
 
     `then` is the consequence if the act is not done. `rung` is the place on a ladder, from 1; 0 without a ladder.
     Preservations have no `purpose`.
@@ -75,7 +75,7 @@ class DuePage(Contract):
 
 @dataclass(frozen=True, slots=True)
 class DueList:
-    """What the route does."""
+    """The service behind the route."""
 
     serving: Serving
     authority: Authority
@@ -93,7 +93,7 @@ class DueList:
 
 
 def due_router(serving: Serving, authority: Authority) -> APIRouter:
-    """The route of what falls due."""
+    """Build the route of deadlines."""
     router = APIRouter(prefix="/v1")
     who = Depends(serving.identified)
     listed = DueList(serving, authority)
@@ -102,7 +102,7 @@ def due_router(serving: Serving, authority: Authority) -> APIRouter:
     async def page(
         identity: Identity = who, cursor: Cursor = None, limit: Limit = 50, *, subject: UUID | None = None
     ) -> Response:
-        """List what the party or its counterparts owe, soonest first.
+        """List the deadlines of the party and of its counterparts, soonest first.
 
         Without `subject`, each edge has one entry: its first open deadline. With `subject`, all of its deadlines.
         """

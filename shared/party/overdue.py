@@ -1,7 +1,7 @@
 """The overdue edges of a party, for its list of tasks: one walk along an index.
 
-A row is one edge, by the due time of its first open timer. It shows the first timer that is overdue. Edges with a child
-at risk come first in the list, as `p0_open`; this source adds the rest.
+A row is one edge, in the order of the first due time. It names the clock that ran out last: the highest rung so far.
+Edges with a child at risk come first in the list, as `p0_open`; this source adds the rest.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from shared.exchange.events import NUMBERED, PERMIT
 from shared.kernel.clock import Clock
 from shared.party.attention import Source
 from shared.party.waiting import OVERDUE, RANK_MAX, Mend, Place, Waiting, Waits, owed_act
-from shared.runtime.timers.store import DueAfter, OpenTimer, first_timer, read_overdue
+from shared.runtime.timers.store import DueAfter, OverdueEdge, read_overdue
 
 
 def overdue(clock: Clock, received: Subject) -> Source:
-    """The source of what is overdue. `received`: what this service's parties are sent."""
+    """Build the source of overdue edges. `received` is the kind of subject that parties of this service receive."""
     return Source(PERMIT.resource, NUMBERED, _Overdue(clock.now, received))
 
 
@@ -36,20 +36,22 @@ class _Overdue:
         if rank_max < RANK_MAX:
             return []
         after = DueAfter(*above.of_last_rank())
-        rows = await read_overdue(driver, party, after=after, now=self._now(), limit=limit)
-        return [self._waits(row, first_timer(row, row["first"])) for row in rows]
+        return [
+            self._waits(edge) for edge in await read_overdue(driver, party, after=after, now=self._now(), limit=limit)
+        ]
 
-    def _waits(self, row: asyncpg.Record, timer: OpenTimer) -> Waits:
-        kind = Subject.REFERRAL if row["origin"] == timer.party else self._received
-        kind = Subject.PRESERVATION if row["begins"] else kind
+    def _waits(self, edge: OverdueEdge) -> Waits:
+        kind = Subject.REFERRAL if edge.is_own else self._received
+        kind = Subject.PRESERVATION if edge.is_preservation else kind
+        latest = edge.latest
         waiting = Waiting(
             kind=kind,
-            subject=timer.subject,
-            party=timer.counterpart,
+            subject=latest.subject,
+            party=latest.counterpart,
             priority=None,
             reasons=(OVERDUE,),
-            clock=timer.clock,
-            since=timer.due_at,
-            mend=owed_act(kind, timer.due) if timer.owed_by == timer.party else Mend.CALL,
+            clock=latest.clock,
+            since=edge.since,
+            mend=owed_act(kind, latest.due) if latest.owed_by == latest.party else Mend.CALL,
         )
-        return Waits(Place(RANK_MAX, *timer.place), waiting)
+        return Waits(Place(RANK_MAX, *edge.place), waiting)

@@ -57,7 +57,7 @@ async def begin_like(
 
 
 async def end(driver: asyncpg.Connection, edge_ids: Collection[UUID]) -> None:
-    """Note that nothing is owed on these edges, from their beginning: another edge has taken their place."""
+    """End the clocks of these edges from their beginning: another edge replaces each."""
     if edge_ids:
         _gather(driver, _Noted(driver.scope, ended=edge_ids))
 

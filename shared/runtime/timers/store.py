@@ -65,7 +65,7 @@ _COUNT_ALL_AGAIN: Final = "UPDATE deadline SET due_at = '-infinity'"
 _COUNT_ASIDE: Final = """
 SELECT count(*) AS count, count(*) FILTER (WHERE due_at > $1) AS ahead FROM deadline WHERE aside IS NOT NULL
 """
-#: A row that is set aside for longer than the limit was written by a clock that was ahead.
+#: A failed row whose retry is further ahead than the limit was written by a clock that was ahead.
 _RETRY_AHEAD: Final = """
 WITH ahead AS (SELECT edge_id, party FROM deadline WHERE aside IS NOT NULL AND due_at > $1 FOR UPDATE SKIP LOCKED)
 UPDATE deadline AS d SET due_at = '-infinity' FROM ahead WHERE d.edge_id = ahead.edge_id AND d.party = ahead.party
@@ -82,11 +82,11 @@ WHERE party = $1 AND subject = $2 AND overdue_at IS NOT NULL
 """
 # A preservation that ends is not overdue. In the array of a timer, 0 is the due time and 5 the consequence.
 _OVERDUE: Final = """
-SELECT edge_id, party, subject, origin, recipient, purpose, begins, overdue_at,
-       jsonb_path_query_first(timers, 'strict $[*] ? (@[5] != $end && @[0] <= $now)', given.found) AS first
-FROM deadline, jsonb_build_object('end', $5::text, 'now', $6::bigint) AS given (found)
+SELECT edge_id, party, subject, origin, recipient, purpose, begins, timers, overdue_at FROM deadline
 WHERE party = $1 AND (overdue_at, edge_id) > ($2, $3) AND overdue_at <= $4
-  AND jsonb_path_exists(timers, 'strict $[*] ? (@[5] != $end && @[0] <= $now)', given.found)
+  AND jsonb_path_exists(
+      timers, 'strict $[*] ? (@[5] != $end && @[0] <= $now)', jsonb_build_object('end', $5::text, 'now', $6::bigint)
+  )
 ORDER BY overdue_at, edge_id LIMIT $7
 """
 
@@ -96,6 +96,16 @@ class DueAfter(NamedTuple):
 
     due_at: datetime
     row_id: UUID
+
+
+class OverdueEdge(NamedTuple):
+    """An edge with overdue timers. `latest` is the last of them that fell due, on the highest rung."""
+
+    place: DueAfter
+    since: datetime
+    latest: OpenTimer
+    is_own: bool
+    is_preservation: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +161,7 @@ async def take_due(driver: asyncpg.Connection, now: datetime | None, limit: int)
 
 
 async def write(driver: asyncpg.Connection, rows: Sequence[Deadline]) -> None:
-    """Write what follows from the steps of these rows, in one statement."""
+    """Write the steps of these rows and the values that follow from them, in one statement."""
     if rows:
         edge_ids, parties = pairs([(each.edge.edge_id, each.edge.party) for each in rows])
         counted = _COUNTED.rows(rows, edge_id=edge_ids, party=parties, **_counted(rows))
@@ -159,7 +169,7 @@ async def write(driver: asyncpg.Connection, rows: Sequence[Deadline]) -> None:
 
 
 async def set_aside(driver: asyncpg.Connection, edge_id: UUID, party: str, *, again_at: datetime, code: str) -> None:
-    """Set one row aside until `again_at`."""
+    """Note that one row failed with this code, and retry it at `again_at`."""
     await driver.execute(_SET_ASIDE, edge_id, party, again_at, code)
 
 
@@ -169,7 +179,7 @@ async def count_all_again(driver: asyncpg.Connection) -> None:
 
 
 async def count_aside(driver: asyncpg.Connection, longest: datetime | None) -> int:
-    """Count the rows that are set aside. Those that wait beyond `longest` are tried at once."""
+    """Count the failed rows. A row whose retry is later than `longest` is retried at once."""
     count, ahead = await driver.fetchrow(_COUNT_ASIDE, longest)
     if ahead:
         await driver.execute(_RETRY_AHEAD, longest)
@@ -192,12 +202,10 @@ async def read_due(
 
 async def read_overdue(
     driver: asyncpg.Connection, party: str, *, after: DueAfter, now: datetime, limit: int
-) -> list[asyncpg.Record]:
-    """List at most `limit` edges of the party with an overdue timer, after a place. `first` is its first such timer."""
-    rows: list[asyncpg.Record] = await driver.fetch(
-        _OVERDUE, party, *after, now, ClockConsequence.ERASE.value, to_microseconds(now), limit
-    )
-    return rows
+) -> list[OverdueEdge]:
+    """List at most `limit` edges of the party with an overdue timer, after a place."""
+    rows = await driver.fetch(_OVERDUE, party, *after, now, ClockConsequence.ERASE.value, to_microseconds(now), limit)
+    return [_overdue_edge(row, now) for row in rows]
 
 
 def list_timers(row: Mapping[str, Any]) -> list[OpenTimer]:
@@ -251,4 +259,15 @@ def _open_timer(row: Mapping[str, Any], entry: Sequence[Any], place: DueAfter | 
         rung=rung,
         due_at=due_at,
         place=place or DueAfter(due_at, uuid5(edge_id, f"{party} {clock} {run}")),
+    )
+
+
+def _overdue_edge(row: asyncpg.Record, now: datetime) -> OverdueEdge:
+    late = [each for each in list_timers(row) if each.due_at <= now and each.consequence != ClockConsequence.ERASE]
+    return OverdueEdge(
+        place=DueAfter(row["overdue_at"], row["edge_id"]),
+        since=late[0].due_at,
+        latest=max(late, key=lambda each: (each.due_at, each.rung, each.clock)),
+        is_own=row["origin"] == row["party"],
+        is_preservation=row["begins"] != "",
     )

@@ -1,13 +1,13 @@
 """The scheduler: it notifies parties of due times, and counts deadlines that an act could not count.
 
-One look is one transaction. It locks due rows and skips locked ones, counts their timers, notes an act for each
-notification that is due, adds a step for it, and writes each row once. A row is locked during the look, and its steps
-are read under the lock. The next look sees the notification, so no process sends one twice, even if another one dies.
-While another clock contradicts ours, timers are counted and nothing is sent. Row-level security limits a look to the
-parties of the instance.
+Each pass is one transaction. It locks due rows and skips locked ones, counts their timers, notes an act for each
+notification that is due, adds a step for it, and writes each row once. The steps of a row are read under its lock. The
+next pass sees the notification, so no process sends one twice, even if another process dies. While another clock
+contradicts ours, timers are counted and nothing is sent. Row-level security limits a pass to the parties of the
+instance.
 
-A row that cannot be counted delays no other row. It is set aside with a code, keeps its timers, and is tried again each
-hour and at its next step.
+A row that cannot be counted delays no other row. It gets a failure code, keeps its timers, and is retried each hour and
+at its next step.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ from shared.runtime.watch.health import Check
 from shared.runtime.watch.logs import log
 from shared.runtime.watch.metrics import CLOCKS_ASIDE
 
-#: The most rows of one look.
+#: The maximum number of rows a pass.
 BATCH: Final = 100
-#: Seconds between looks while little is due.
+#: Seconds between passes while little is due.
 LOOK_EVERY_S: Final = 1.0
-#: Rows that are set aside are counted at every so many looks, and after each look that found a row.
+#: Failed rows are counted after every pass with a row, and after this number of passes.
 COUNTED_EVERY: Final = 30
-#: The time until a row that is set aside is tried again.
+#: The time until a failed row is retried.
 AGAIN_AFTER: Final = timedelta(hours=1)
 #: The largest difference from the clock that confirms ours.
 CLOCK_TOLERANCE: Final = timedelta(seconds=60)
 _DEFECT: Final = "clock_defect"
-#: The rows of one look, and the code with which each was set aside before.
+#: The rows of a pass, and the failure code that each had before.
 _Taken = dict[tuple[UUID, str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """The row after a look, and the acts that tell its party."""
+    """A row after the pass, and the acts that notify its party."""
 
     row: Deadline
     acts: Sequence[Event] = ()
@@ -63,13 +63,13 @@ Witness = Callable[[asyncpg.Connection], Awaitable[datetime]]
 
 
 async def database_time(driver: asyncpg.Connection) -> datetime:
-    """The time at the database."""
+    """Return the time at the database."""
     at: datetime = await driver.fetchval("SELECT clock_timestamp()")
     return at
 
 
 class Timers:
-    """The timers of one database, of the parties that `scope` has when it is asked."""
+    """The scheduler of one database. `scope` returns the parties that a pass serves."""
 
     def __init__(
         self,
@@ -91,19 +91,19 @@ class Timers:
         self._looks = count()
 
     async def run(self) -> None:
-        """Look for ever. Raises `Unavailable` when the database is, and before there is any law."""
+        """Do passes for ever. Raises `Unavailable` without a database, and before any law is published."""
         while True:
             if await self.look() < BATCH:
                 await asyncio.sleep(LOOK_EVERY_S)
 
     def check(self) -> Check:
-        """Ready also where edges are set aside, which `reason` names: all others are told."""
+        """Return the readiness check. Failed rows are its `reason`; all other parties are notified."""
         return Check("timers", True, "clocks_aside" if self._aside else "")
 
     async def look(self, limit: int = BATCH) -> int:
-        """Look once at what is due, at most `limit` edges; how many that were.
+        """Do one pass over at most `limit` due rows, and return their number.
 
-        Raises `Unavailable` before there is any law, and what fails before an edge was taken: that is nobody's.
+        Raises `Unavailable` before any law is published. An error before the first row is locked is raised as it is.
         """
         self._law_at(self._clock.now())
         taken: _Taken = {}
@@ -114,15 +114,15 @@ class Timers:
         except Exception:
             if not taken:
                 raise
-            # What was reckoned could not be kept, of one of them at least: each is looked at alone.
+            # At least one row could not be written: each gets a pass of its own.
             for _ in range(len(taken)):
                 await self._look_alone()
         return len(taken)
 
     async def rebuild(self) -> int:
-        """Count every row again, and return how many. Rows that are due meanwhile are notified once.
+        """Count every row again, and return their number. Parties of rows that are due meanwhile are notified once.
 
-        A row keeps its timers until its own look replaces them: an interruption loses none.
+        A row keeps its timers until its own pass replaces them: an interruption loses none.
         """
         async with self._database.transaction(self._scope()) as session:
             await store.count_all_again(session.driver)
@@ -158,10 +158,10 @@ class Timers:
             if not taken:
                 raise
             for (edge_id, party), before in taken.items():
-                if before is None:  # once, not at each look
+                if before is None:  # once, not at each retry
                     log("clock_set_aside", code=_DEFECT, edge=str(edge_id))
                 await self._set_aside(edge_id, party)
-            self._looks = count()  # the next look counts them
+            self._looks = count()  # the next pass counts them
 
     async def _set_aside(self, edge_id: UUID, party: str) -> None:
         async with self._database.transaction(self._scope()) as session:
@@ -185,9 +185,9 @@ class Timers:
             return self._counted(row, now)
         except CausewayError as error:
             code = error.code
-        except Exception:  # a defect in one row is no reason to send nothing for the others
+        except Exception:  # a defect in one row stops no other
             code = _DEFECT
-        if row.aside is None:  # once, not at each look
+        if row.aside is None:  # once, not at each retry
             log("clock_set_aside", code=code, edge=str(row.edge.edge_id))
         return _Looked(replace(row, due_at=self._clock.now() + AGAIN_AFTER, aside=code))
 
@@ -205,7 +205,7 @@ class Timers:
 
 
 def _act(edge: Clocked, timer: Timer, fires: Fires) -> Event:
-    """Return the act that tells the party: the due act, and its debtor if that is another party."""
+    """Return the act that notifies the party: the due act, and its debtor if that is another party."""
     owing = timer.run.owed_by
     return Event(
         edge.party,
