@@ -107,7 +107,7 @@ SELECT origin, disposition, count(*) AS n FROM (
     SELECT DISTINCT ON (detail->>'origin', detail->>'referral_id') detail->>'origin' AS origin,
            detail->>'disposition' AS disposition
     FROM entry WHERE kind = 'decision' AND detail ? 'origin'
-    ORDER BY detail->>'origin', detail->>'referral_id', broker_time, number
+    ORDER BY detail->>'origin', detail->>'referral_id', broker_time, kept_at, number
 ) AS first GROUP BY origin, disposition
 """
 REFUSED: Final = """

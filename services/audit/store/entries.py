@@ -58,7 +58,7 @@ WITH origin AS (
                 e.commitment = l.commitment AS committed
          FROM link AS l JOIN entry AS e ON e.edge_id = l.edge_id AND e.sender = l.origin AND e.recipient = l.recipient
          WHERE l.subject = ($1::uuid)::text AND l.origin = (SELECT party FROM origin)
-         ORDER BY e.message_id, e.commitment = l.commitment DESC
+         ORDER BY e.message_id, e.commitment = l.commitment DESC, l.stated_at, l.rules DESC
      ),
      subjects AS (SELECT $1::text AS subject UNION SELECT subject FROM mine),
      direct AS (SELECT e.* FROM entry AS e JOIN subjects USING (subject) WHERE e.exercise = $2),

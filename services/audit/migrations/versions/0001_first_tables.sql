@@ -506,8 +506,8 @@ CREATE TABLE folded_record (
 -- The edges of each decision, as the origin states them. Statements of two origins on one edge are two rows. An edge that
 -- moves to another recipient keeps its id: each decision of it has its own commitment. `subject` is the referral's id.
 CREATE VIEW link AS
-SELECT e.subject, e.exercise, e.detail->>'origin' AS origin, e.edge_ids, l.edge_id, l.recipient, l.purpose,
-       coalesce(l.rules, '') AS rules, l.commitment
+SELECT e.subject, e.exercise, e.detail->>'origin' AS origin, e.broker_time AS stated_at, e.edge_ids, l.edge_id,
+       l.recipient, l.purpose, coalesce(l.rules, '') AS rules, l.commitment
 FROM entry AS e
 CROSS JOIN LATERAL unnest(e.edge_ids, e.edge_recipients, e.edge_purposes, e.edge_rules, e.edge_commitments)
     AS l (edge_id, recipient, purpose, rules, commitment)
