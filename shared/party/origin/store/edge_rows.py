@@ -55,22 +55,21 @@ class PlacedMessage(NamedTuple):
 
 
 PLACE: Final = Columns.of(PlacedMessage, lane="smallint")
+_PLACED_EDGE: Final = Columns.of(
+    EdgeRow, items="smallint[]", gone="smallint[]", incarnation="uuid", lane="smallint", number="bigint"
+)
 _INSERT: Final = Statement(
     """
-INSERT INTO edge ({edges.names}, rank, incarnation, lane, number)
-SELECT {edges.values}, r.rank, places.incarnation, places.lane, places.number
-FROM {edges} JOIN {places} ON places.message_id = edges.message_id
-JOIN referral AS r ON r.referral_id = edges.referral_id
+INSERT INTO edge ({rows.names}, rank) SELECT {rows.values}, r.rank FROM {rows} JOIN referral AS r USING (referral_id)
 """,
-    edges=EDGE,
-    places=PLACE,
+    rows=_PLACED_EDGE,
 )
 
 
 class UnplacedEdges(NamedTuple):
-    """Sent edges whose messages have no places yet. Their columns are bound before any stream is locked."""
+    """Sent edges, by their messages. Their columns are bound before any stream is locked."""
 
-    message_ids: frozenset[UUID | None]
+    message_ids: Sequence[UUID]
     rows: Bound[EdgeRow]
 
 
@@ -86,8 +85,8 @@ def unsent_rows(decided: Iterable[Prepared | Again]) -> list[EdgeRow]:
 
 def bind_sent(decided: Sequence[Prepared | Again]) -> UnplacedEdges:
     """Bind the edges of these decisions that are sent."""
-    rows = [row for each in decided for row in _list_sent(each)]
-    return UnplacedEdges(frozenset(row.message_id for row in rows), EDGE.rows(rows))
+    message_ids = [emitted.message_id for each in decided for emitted in each.emitted]
+    return UnplacedEdges(message_ids, EDGE.rows([row for each in decided for row in _list_sent(each)]))
 
 
 def gather_edges(driver: asyncpg.Connection, edges: UnplacedEdges) -> None:
@@ -106,13 +105,16 @@ async def insert_placed(driver: asyncpg.Connection, placed: Sequence[PlacedMessa
 
     Raises `Defect("gathered_unknown")` if an edge has no message among `placed`.
     """
+    by_message = {each.message_id: each for each in placed}
     inserted: set[UUID] = set()
     for edges in take_placed(driver):
-        carrying = [each for each in placed if each.message_id in edges.message_ids]
-        if len(carrying) != len(edges.message_ids):
+        if not by_message.keys() >= {*edges.message_ids}:
             raise Defect("gathered_unknown")
-        await driver.execute(*_INSERT.bind(edges=edges.rows, places=PLACE.rows(carrying)))
-        inserted.update(each.message_id for each in carrying)
+        found = [by_message[message_id] for message_id in edges.message_ids]
+        places = [each.incarnation for each in found], [each.lane for each in found], [each.number for each in found]
+        rows = Bound(_PLACED_EDGE, [*edges.rows.arguments, *places])
+        await driver.execute(*_INSERT.bind(rows=rows))
+        inserted.update(edges.message_ids)
     return inserted
 
 
