@@ -136,7 +136,7 @@ def audited(here: World, observed: Observed) -> dict[str, Any]:
     read, reading = Read(), Reading(here.shelf, [here.keys["audit"].opening], clock)
     read_records([observed], read, reading=reading)
     [entry] = read.entries
-    detail = None if entry.detail is None else json.loads(entry.detail)
+    detail = json.loads(entry.detail or "null")
     return {
         "kind": entry.kind.value,
         "digest": entry.digest,
