@@ -17,9 +17,10 @@ from shared.exchange.clocks import Clocked, Happened, answered
 from shared.exchange.timers import Deadline, to_time
 from shared.kernel.authority import Role
 from shared.kernel.errors import Unavailable
+from shared.kernel.ids import uuid4
 from shared.routing.clocks import Law, LawAt
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.timers.steps import clock, note_steps
+from shared.runtime.timers.steps import begin_like, clock, end, note_steps
 from shared.runtime.timers.timers import AGAIN_AFTER, COUNTED_EVERY, Timers
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.metrics import REGISTRY
@@ -398,3 +399,19 @@ async def test_a_step_that_is_rolled_back_to_a_savepoint_is_not_written(database
                 raise ZeroDivisionError
     database.law_at = None
     assert await rows_of(database) == kept
+
+
+async def test_an_edge_that_is_begun_on_the_terms_of_another_and_ended_owes_nothing(database: Database) -> None:
+    """All in one transaction, whose rows are not written yet."""
+    (edge,) = notices(1)
+    kept, ended = uuid4(), uuid4()
+    database.law_at = law_at
+    async with database.transaction(SCOPE) as session:
+        await clock(session.driver, [edge], ())
+        for new in (kept, ended):
+            await begin_like(session.driver, edge.edge_id, new, PARTY, at=edge.begun_at)
+        await end(session.driver, [ended])
+    database.law_at = None
+    owing = {edge_id for edge_id, _ in await timers_kept(database)}
+    assert {row.edge.edge_id for row in await rows_of(database)} == {edge.edge_id, kept, ended}
+    assert owing == {edge.edge_id, kept}
