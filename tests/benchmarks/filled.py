@@ -65,7 +65,7 @@ _ID = (
     "(lpad(to_hex({end_ms} - ({rows} - i)::bigint * 63072000000 / {rows}), 12, '0') || '70008000'"
     " || lpad(to_hex(i), 12, '0'))::uuid"
 )
-_AGO = f"timestamptz '{END.isoformat()}' - ({{rows}} - i) * interval '63072000 s' / {{rows}}"
+_AGO = f"timestamptz '{END.isoformat()}' - ({{rows}} - i) * (interval '63072000 s' / {{rows}})"
 _BYTES = "decode(repeat('ab', {content}), 'hex')"
 _PROOF = "decode(repeat('cd', {content}), 'hex')"
 _EVENT = f"""
@@ -266,7 +266,8 @@ def questions(service: str, rows: int) -> Iterator[Question]:
         for above in (0, half, rows):
             name = f"events of {party} above {above}"
             yield Question(name, feed_reading._ABOVE, (party, above, PAGE), _reading(party), _PAGE_ROWS)
-    yield Question("what waits for a number", feed._WAITING, (), RowScope((), "service", "number"), 4)
+    acted = [BIG], ["referral.withdraw"], [one], ["{}"]
+    yield Question("an act that gets its number", feed._NUMBER, acted, _APPLYING, 8, batch=True)
     if service == "hotline":
         for name, statement, asked, rows_max in filled_streams.of_sender(rows):
             yield Question(name, statement, asked, RowScope((), "", ""), rows_max, batch=True)

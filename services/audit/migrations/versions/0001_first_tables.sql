@@ -458,8 +458,8 @@ CREATE TABLE entry (
     -- The content proof of a message: with the record itself it proves to outsiders who signed it.
     key_id text,
     signature bytea,
-    tree_size smallint,
-    leaf_position smallint,
+    tree_size integer,
+    leaf_position bigint,
     path bytea,
     salt bytea,
     kept_at timestamptz NOT NULL DEFAULT now(),
