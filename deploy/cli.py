@@ -123,7 +123,7 @@ def serve(kind: str, *, instance: str | None = None, only: Sequence[str] = ()) -
         Its name in the directory, that of its kind if none is given; its settings are CAUSEWAY_INSTANCE_… in the
         environment, with that name in capitals for INSTANCE.
     only
-        Parts to run instead of all, separated by commas: api, documents, numberer, timers, relay, courier,
+        Parts to run instead of all, separated by commas: api, documents, timers, relay, courier,
         consumer, moves, metrics.
     """
     from deploy.serve import serve as run

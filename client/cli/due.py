@@ -1,4 +1,4 @@
-"""`causeway due`: what falls due, soonest first."""
+"""`causeway due`: deadlines, soonest first."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from cyclopts.types import PositiveInt
 from client.cli import output
 from client.cli.settings import Options
 
-app = App(name="due", help="What falls due for you, or towards you, soonest first.")
+app = App(name="due", help="List your deadlines and those of your counterparts, soonest first.")
 _OPTIONS = Options()
 _COLUMNS = ("subject", "due", "what", "by")
 
 
 @app.default
 async def due(*, subject: UUID | None = None, limit: PositiveInt = 20, options: Options = _OPTIONS) -> int:
-    """List what falls due: of which subject, when (UTC), and what by whom; `!` is overdue.
+    """List the first open deadline of each edge, soonest first, in UTC. `!` marks overdue ones.
 
     Parameters
     ----------
     subject
-        Of this referral, case, offer or notice only.
+        List all open deadlines of this referral, case, offer or notice.
     limit
-        How many at most.
+        The maximum number of lines.
     """
     async with output.service(options) as client:
         found = await output.first(client.due(subject=subject, limit=min(limit, output.PAGE_MAX)), limit)

@@ -110,7 +110,8 @@ class Books:
         for book in self.services:
             if keeps_referrals(book.kind):
                 for row in await book.fetch(views.INTAKE):
-                    account.intake[row["party"], row["fate"]] += row["count"]
+                    for fate in ("submitted", "accepted", "refused"):
+                        account.intake[row["party"], fate] += row[fate]
                     account.counted_by[row["party"]] = book.name
                 for row in await book.fetch(views.REFERRALS):
                     account.kept[row["party"], row["disposition"]] += row["n"]

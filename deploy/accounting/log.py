@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -23,7 +24,7 @@ from deploy.accounting.book import Book
 from deploy.accounting.differences import Difference
 from deploy.accounting.folded import Folded, FoldedDay
 from deploy.accounting.streams import Stream
-from services.audit.domain.entries import NUMBER_TAKEN, UNREAD, Entry, EntryKind, Read, ReportedOutcome
+from services.audit.domain.entries import NUMBER_TAKEN, UNREAD, Entry, EntryKind, Link, Read, ReportedOutcome
 from services.audit.domain.protocol import Observed
 from services.audit.domain.reading import Reading, read_records
 from services.audit.intake import StreamBatch, StreamVerifier, pair_of
@@ -41,9 +42,11 @@ from shared.runtime.kafka.reader import LogReader
 _CLAIMS: Final = ("digest", "message_id", "type", "subject", "sender", "recipient", "exercise")
 #: Columns of an entry whose record's proof holds: that proof, and the record's statements.
 _PROOF: Final = ("key_id", "signature", "tree_size", "leaf_position", "path", "salt")
-_STATED: Final = ("kind", "edge_id", "commitment", "detail")
+_STATED: Final = ("kind", "edge_id", "commitment", "detail", "links")
 #: Columns that only audit's key can open.
-_SEALED: Final = frozenset({"kind", "detail"})
+_SEALED: Final = frozenset({"kind", "detail", "links"})
+#: The columns of an entry's links, in the order of the fields of a link.
+_LINK_COLUMNS: Final = ("edge_ids", "edge_recipients", "edge_purposes", "edge_rules", "edge_commitments")
 _OWN: Final = frozenset({"loss", "conflict"})
 #: A record whose key was revoked since, or whose segment began before the first record that Kafka has.
 _UNPROVABLE: Final = frozenset({"proof_missing", "key_unknown"})
@@ -204,7 +207,7 @@ class LogCheck:
                 yield Difference("II", "in audit's log, not in Kafka", _at(row), _parties(row))
 
     async def _tables(self, read: Read) -> AsyncIterator[Difference]:
-        """Compare the outcomes and decisions of messages with the tables that audit shows them from."""
+        """Compare reported outcomes with the table from which audit shows them."""
         reports = [made.message_id for made in read.entries if made.kind == EntryKind.OUTCOMES]
         stated = set(read.outcomes)
         shown = {ReportedOutcome(*row) for row in await self.book.fetch(views.STATED_OUTCOMES, reports)}
@@ -212,14 +215,6 @@ class LogCheck:
             what = "audit does not show" if each in stated else "nobody reported and audit shows"
             where = f"report {each.report_id}: message {each.message_id}, {each.outcome}"
             yield Difference("II", f"an outcome that {what}", where)
-        if read.links and self.opened:
-            ids = [each.edge_id for each in read.links]
-            kept = {tuple(row) for row in await self.book.fetch(views.STATED_LINKS, ids)}
-            for link in read.links:
-                if tuple(link) not in kept:
-                    where = f"edge {link.edge_id} of {link.referral_id}"
-                    parties = link.origin, link.recipient
-                    yield Difference("III", "a decision says another edge than audit shows", where, parties)
 
 
 class _Numbered(NamedTuple):
@@ -295,7 +290,7 @@ def _otherwise(made: Entry, row: _Row, *, opened: bool) -> list[str]:
 
     A release that could not read the statement has fewer values in its columns.
     """
-    ours, theirs = _said(made._asdict()), _said(row)
+    ours, theirs = _said(made._asdict(), made.links), _said(row, _links(row))
     if row["problem"] in UNREAD:
         return [name for name in _STATED if not _is_of(theirs[name], ours[name])]
     if made.problem in UNREAD:
@@ -306,13 +301,26 @@ def _otherwise(made: Entry, row: _Row, *, opened: bool) -> list[str]:
     return found
 
 
-def _said(entry: _Row) -> dict[str, object]:
-    return {name: entry[name] for name in _STATED} | {"detail": _json(entry["detail"])}
+def _said(entry: _Row, links: tuple[Link, ...]) -> dict[str, object]:
+    known = {name: entry[name] for name in _STATED if name != "links"}
+    return known | {"detail": _json(entry["detail"]), "links": links or None}
+
+
+def _links(row: _Row) -> tuple[Link, ...]:
+    """Return the edges that an entry of a decision states."""
+    found = zip_longest(*(row[name] or () for name in _LINK_COLUMNS))
+    return tuple(
+        Link(edge_id, recipient, purpose, rules or "", commitment.hex())
+        for edge_id, recipient, purpose, rules, commitment in found
+    )
 
 
 def _is_of(less: object, more: object) -> bool:
     if isinstance(less, dict) and isinstance(more, dict):
         return less.items() <= more.items()
+    if isinstance(less, tuple) and isinstance(more, tuple):
+        # A decision that could not be derived states its edges without rules.
+        return less in (more, tuple(link._replace(rules="") for link in more))
     return less in (None, EntryKind.RECORD, more)
 
 

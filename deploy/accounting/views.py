@@ -32,7 +32,7 @@ SELECT writer, addressee, incarnation, lane FROM stream
 """
 #: The numbered messages of one stream above a number ($5), each with the last outcome that its addressee reported.
 AUDITED: Final = """
-SELECT e.number, decode(e.digest, 'hex'), e.chain, e.message_id, coalesce(e.sender, ''), coalesce(e.recipient, ''),
+SELECT e.number, e.digest, e.chain, e.message_id, coalesce(e.sender, ''), coalesce(e.recipient, ''),
        e.topic || '/' || e.partition || '/' || e."offset", last.outcome
 FROM entry AS e LEFT JOIN LATERAL (
     SELECT o.outcome FROM outcome AS o
@@ -61,14 +61,15 @@ SELECT DISTINCT message_id, type, NULL::text AS state, edge_id, NULL::text AS pa
        NULL::uuid AS incarnation, NULL::smallint AS lane, NULL::bigint AS number
 FROM entry WHERE type = ANY ($2) AND verified AND kind <> 'not_entitled' AND message_id >= $1 ORDER BY message_id
 """
-LINKS: Final = "SELECT edge_id, origin FROM link WHERE edge_id = ANY ($1)"
+LINKS: Final = "SELECT DISTINCT edge_id, origin FROM link WHERE edge_ids && $1 AND edge_id = ANY ($1)"
 #: Decisions that do not follow from their facts, and messages that commit to another edge than the one stated to audit.
 UNDERIVED: Final = """
 SELECT topic, partition, "offset" FROM entry
 WHERE problem = 'decision_not_derived' AND kind = 'decision' AND message_id >= $1
 UNION
 SELECT e.topic, e.partition, e."offset" FROM entry AS e
-JOIN link AS l ON l.edge_id = e.edge_id AND l.origin = e.sender AND l.recipient = e.recipient
+JOIN link AS l ON l.edge_ids @> ARRAY[e.edge_id] AND l.edge_id = e.edge_id AND l.origin = e.sender
+    AND l.recipient = e.recipient
 WHERE e.message_id >= $1
 GROUP BY e.topic, e.topic_id, e.partition, e."offset" HAVING NOT bool_or(e.commitment = l.commitment)
 """
@@ -97,7 +98,7 @@ NOBODYS: Final = """
 SELECT topic, partition, reason, sum(count)::bigint AS count, min(first_offset) AS first, max(last_offset) AS last
 FROM folded_record GROUP BY topic, topic_id, partition, reason ORDER BY 1, 2, 3 LIMIT 1000
 """
-INTAKE: Final = "SELECT party, fate, count FROM intake_count"
+INTAKE: Final = "SELECT party, submitted, accepted, refused FROM intake_count"
 REFERRALS: Final = "SELECT party, disposition, count(*) AS n FROM referral GROUP BY party, disposition"
 #: A referral that was decided again is stated again; only its first decision counts, by its own origin. An entry that
 #: states a decision of another party's referral has another kind.
@@ -106,7 +107,7 @@ SELECT origin, disposition, count(*) AS n FROM (
     SELECT DISTINCT ON (detail->>'origin', detail->>'referral_id') detail->>'origin' AS origin,
            detail->>'disposition' AS disposition
     FROM entry WHERE kind = 'decision' AND detail ? 'origin'
-    ORDER BY detail->>'origin', detail->>'referral_id', broker_time, number
+    ORDER BY detail->>'origin', detail->>'referral_id', broker_time, kept_at, number
 ) AS first GROUP BY origin, disposition
 """
 REFUSED: Final = """
@@ -129,13 +130,19 @@ REFERRALS_OF: Final = """
 SELECT party, disposition, count(*) AS n FROM referral WHERE referral_id = ANY ($1) GROUP BY party, disposition
 """
 EDGES_OF: Final = "SELECT edge_id, party FROM edge WHERE edge_id = ANY ($1) AND referral_id = ANY ($2)"
+#: Entries with digests in hexadecimal.
+_ENTRY: Final = """
+SELECT topic, topic_id, partition, "offset", kind, encode(digest, 'hex') AS digest, verified, problem,
+       writer, addressee, incarnation, lane, number, message_id, type, subject, sender, recipient, exercise, detail,
+       edge_id, encode(commitment, 'hex') AS commitment, key_id, signature, tree_size, leaf_position, path, salt,
+       edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments
+FROM entry
+"""
 #: Audit's entries of one partition of a topic with this id, between two offsets; those of a stream between two numbers.
-ENTRIES: Final = """
-SELECT * FROM entry
+ENTRIES: Final = f"""{_ENTRY}
 WHERE topic = $1 AND topic_id = $2 AND partition = $3 AND "offset" BETWEEN $4 AND $5 ORDER BY "offset", digest
 """
-PLACED: Final = """
-SELECT * FROM entry
+PLACED: Final = f"""{_ENTRY}
 WHERE (writer, addressee, incarnation, lane) = ($1, $2, $3, $4::smallint) AND number BETWEEN $5 AND $6
 """
 #: Records without a number, as audit counts them by the day, whatever the reason.
@@ -145,9 +152,6 @@ FROM folded_record WHERE topic = $1 AND topic_id = $2 AND partition = $3 GROUP B
 """
 #: The offset up to which audit has read each partition.
 READ_TO: Final = "SELECT topic, partition, topic_id, next_offset FROM stream_read"
-STATED_LINKS: Final = """
-SELECT edge_id, referral_id, origin, recipient, purpose, rules, commitment FROM link WHERE edge_id = ANY ($1)
-"""
 STATED_OUTCOMES: Final = """
 SELECT message_id, writer, reported_by, outcome, code, report_id, position, number, reported_at FROM outcome
 WHERE report_id = ANY ($1)

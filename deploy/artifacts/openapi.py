@@ -17,7 +17,6 @@ from shared.kernel.clock import SystemClock
 from shared.routing.shelf import DocumentShelf
 from shared.runtime.admission.budgets import Budgets
 from shared.runtime.admission.key_table import KeyTable
-from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.identity import ApiKeys
 from shared.runtime.instance.keys import InstanceKeys
@@ -59,5 +58,5 @@ def _machinery(instance: str) -> Machinery:
     api_keys = ApiKeys(
         key_table, instance=instance, directory=lambda: shelf.directories.active(clock.now()), kek=keys.kek
     )
-    budgets, numberer = Budgets(settings.budget_limits(), clock), Numberer(database, {})
-    return Machinery(instance, settings, clock, database, keys, shelf, feed, key_table, api_keys, budgets, numberer)
+    budgets = Budgets(settings.budget_limits(), clock)
+    return Machinery(instance, settings, clock, database, keys, shelf, feed, key_table, api_keys, budgets)

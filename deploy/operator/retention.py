@@ -22,6 +22,7 @@ from shared.exchange.states import WITHDRAWAL_NOTED, final_answers, finished
 from shared.kernel.clock import EPOCH
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import first_uuid7
+from shared.runtime.database.feed import numbering
 from shared.runtime.database.partitions import drop_month, make_months, months_before
 from shared.vocabulary.judgement import KEPT_DAYS
 
@@ -43,25 +44,24 @@ SELECT set_config('causeway.parties', coalesce((SELECT string_agg(party, ',') FR
 """
 #: Rows of a page are looked up one by one. The planner would read a table whole for them, page after page.
 BY_ROW: Final = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
-#: The table that has a row for each referral, case or notice of an instance; at audit, for each edge.
-_SUBJECTS: Final = {"hotline": "referral", "industry": "notice", "law_enforcement": "case_file", "audit": "link"}
+#: The table that has a row for each referral, case or notice of an instance; at audit, for each record.
+_SUBJECTS: Final = {"hotline": "referral", "industry": "notice", "law_enforcement": "case_file", "audit": "entry"}
 #: Which subjects of a kind of service are open still: its items' table, their key, and what they are.
 _ITEMS: Final = {
     "hotline": ("offer", "referral_id", Subject.OFFER),
     "industry": ("notice", "notice_id", Subject.NOTICE),
     "law_enforcement": ("case_file", "referral_id", Subject.CASE),
 }
-_ERASED_EVENT: Final = (
-    "INSERT INTO event_unnumbered (party, type, subject) SELECT DISTINCT party, $3::text, subject FROM ended"
-)
-# What clocks keep ends with the record that an edge carried: `of` finds those, as `k`.
+#: Each party learns which records were erased.
+_ERASED_ACTS: Final = f"""
+erased AS MATERIALIZED (
+    SELECT party, $3::text AS type, subject, NULL::jsonb AS detail, row_number() OVER (ORDER BY party, subject) AS place
+    FROM (SELECT DISTINCT party, subject FROM ended) AS each
+), {numbering("erased")}"""
+# A deadline ends with the record that its edge carried: `of` finds these edges as `k`.
 _CLOCKS: Final = """
-clocks AS (
-    DELETE FROM clocked AS k USING {of} RETURNING k.edge_id, k.party
-), steps AS (
-    DELETE FROM clock_step AS s USING clocks AS k WHERE (s.edge_id, s.party) = (k.edge_id, k.party)
-), timers AS (
-    DELETE FROM timer AS t USING clocks AS k WHERE (t.edge_id, t.party) = (k.edge_id, k.party)
+deadlines AS (
+    DELETE FROM deadline AS k USING {of}
 )"""
 #: Peers are told nothing of a subject that was erased here.
 _TRACKS: Final = """
@@ -86,16 +86,16 @@ SELECT (SELECT place FROM page ORDER BY place DESC LIMIT 1) AS last, (SELECT cou
 """
 _REFERRALS = f"""
 WITH page AS MATERIALIZED (
-    SELECT subject AS place FROM data_key WHERE subject > $4 AND subject < $7 ORDER BY subject LIMIT $2
+    SELECT referral_id AS place FROM referral
+    WHERE wrapped_key IS NOT NULL AND referral_id > $4 AND referral_id < $7 ORDER BY referral_id LIMIT $2
 ), ended AS MATERIALIZED (
     SELECT r.referral_id AS subject, r.party FROM page JOIN referral AS r ON r.referral_id = page.place
     WHERE r.accepted_at < $1 AND coalesce(r.withdrawn_at < $1, true)
       AND (r.work_reason IS NULL OR r.state = 'withdrawn') AND NOT {_OPEN_EDGE}
-), keys AS (
-    DELETE FROM data_key AS k USING ended WHERE k.subject = ended.subject
 ), records AS (
-    UPDATE referral AS r SET content = '' FROM ended WHERE r.referral_id = ended.subject AND r.party = ended.party
-), {_CLOCKS.format(of=_OF_REFERRAL)}, {_TRACKS.format(where="")}, told AS ({_ERASED_EVENT})
+    UPDATE referral AS r SET wrapped_key = NULL, content = ''
+    FROM ended WHERE r.referral_id = ended.subject AND r.party = ended.party
+), {_CLOCKS.format(of=_OF_REFERRAL)}, {_TRACKS.format(where="")}, {_ERASED_ACTS}
 {_PAGE_ENDED}
 """
 
@@ -111,7 +111,7 @@ WITH page AS MATERIALIZED (
     WHERE p.wrapped_key IS NOT NULL AND p.changed_at < $1 AND p.state = ANY ($5::text[]) FOR UPDATE OF p
 ), records AS (
     UPDATE preservation AS p SET wrapped_key = NULL, content = '' FROM ended WHERE p.ctid = ended.row
-), {_CLOCKS.format(of=_OF_PRESERVATION)}, {_TRACKS.format(where="")}, told AS ({_ERASED_EVENT})
+), {_CLOCKS.format(of=_OF_PRESERVATION)}, {_TRACKS.format(where="")}, {_ERASED_ACTS}
 {_PAGE_ENDED}
 """
 # Tokens of places end with the record that they are of.
@@ -216,7 +216,6 @@ async def _drop_months(owner: asyncpg.Connection, kind: str, table: str, *, befo
             staying = f'SELECT * FROM "{month}" AS e WHERE {_open(kind)}'
             await owner.execute(f"CREATE TEMP TABLE staying ON COMMIT DROP AS {staying}")
             await drop_month(owner, month)
-            await owner.execute(_BIND, "number")
             await owner.execute(f"INSERT INTO {table} SELECT * FROM staying")
     async with owner.transaction():
         await owner.execute(_BIND, "apply")
@@ -225,18 +224,19 @@ async def _drop_months(owner: asyncpg.Connection, kind: str, table: str, *, befo
 
 
 def _open(kind: str) -> str:
-    """Whether the subject of an event `e` is one that is not finished."""
+    """Whether the subject of an act `e` is one that is not finished."""
     table, key, subject = _ITEMS[kind]
     ended = ", ".join(f"'{state}'" for state in sorted(finished(subject)))
     item = f"SELECT FROM {table} AS i WHERE i.{key} = e.subject AND i.party = e.party AND i.state NOT IN ({ended})"
     if kind == "law_enforcement":
         return f"EXISTS ({item})"
     # A referral whose key is there has a record that is not past its own period.
-    return f"(EXISTS ({item}) OR EXISTS (SELECT FROM data_key AS k WHERE k.subject = e.subject))"
+    kept = "SELECT FROM referral AS r WHERE r.referral_id = e.subject AND r.wrapped_key IS NOT NULL"
+    return f"(EXISTS ({item}) OR EXISTS ({kept}))"
 
 
 async def _erase_records(owner: asyncpg.Connection, kind: str, table: str, *, now: datetime, days: int) -> int:
-    """Delete the keys and ciphertexts of what was finished before; each party learns which by an event."""
+    """Delete the keys and ciphertexts of what was finished before; each party learns which by an act."""
     if table == "referral":
         before, told = now - timedelta(days=days), f"{Subject.REFERRAL}.erased"
         final, noted = sorted(final_answers()), sorted(WITHDRAWAL_NOTED)
@@ -275,7 +275,7 @@ WITH page AS MATERIALIZED (
     FOR UPDATE OF c
 ), records AS (
     UPDATE {contents} AS c SET wrapped_key = NULL, content = '', evidence = '' FROM ended WHERE c.ctid = ended.row
-), {_CLOCKS.format(of=_OF_RECORD)}, {_TRACKS.format(where=last)}, told AS ({_ERASED_EVENT})
+), {_CLOCKS.format(of=_OF_RECORD)}, {_TRACKS.format(where=last)}, {_ERASED_ACTS}
 {_PAGE_ENDED}
 """
 

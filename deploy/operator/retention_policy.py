@@ -114,8 +114,7 @@ _EXCHANGED: Final = (
     Kept("peer", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row an instance: the versions that it reads"),
 )
 _FEED: Final = (
-    Kept("event_unnumbered", Class.S1, Way.ITSELF, Owner.PROTOCOL, None, "until it has its number"),
-    Kept("event", Class.S1, Way.MONTHS, Owner.PARTY, 400, "those of open subjects stay"),
+    Kept("act", Class.S1, Way.MONTHS, Owner.PARTY, 400, "acts on open subjects stay"),
     Kept(
         "feed",
         Class.S0,
@@ -141,14 +140,10 @@ _FEED: Final = (
         None,
         "without it an erased record could come again; and when each was erased",
     ),
-    Kept("feed_numberer", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row"),
+    Kept("feed_epoch", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row: the database that numbers belong to"),
 )
 _CLOCKS: Final = (
-    Kept("clocked", Class.S1, Way.ITSELF, Owner.PARTY, None, "ends with the record that the edge carried"),
-    Kept(
-        "clock_step", Class.S1, Way.ITSELF, Owner.PARTY, None, "likewise: what clocks are counted from, what was told"
-    ),
-    Kept("timer", Class.S1, Way.ITSELF, Owner.PARTY, None, "derived, until it is done, or likewise"),
+    Kept("deadline", Class.S1, Way.ITSELF, Owner.PARTY, None, "ends with the record that the edge carried"),
 )
 _ORIGIN: Final = (
     Kept(
@@ -194,7 +189,7 @@ _ORIGIN: Final = (
     Kept("contact_due", Class.S1, Way.ITSELF, Owner.PARTY, None, "until it is looked at, seconds later"),
     Kept("contact", Class.S1, Way.STAYS, Owner.PARTY, None, "which agencies were told of each other"),
     Kept("party_day", Class.S0, Way.ROWS, Owner.PROTOCOL, 31, "what was filed of a day's budget", "day"),
-    Kept("intake_count", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a party and fate"),
+    Kept("intake_count", Class.S0, Way.STAYS, Owner.PROTOCOL, None, "one row a party"),
     Kept("alarm", Class.S1, Way.ROWS, Owner.OPERATOR, 400, "which alarms were raised about whom", "raised_at"),
 )
 _ERASED: Final = "codes, times and states stay"
@@ -211,12 +206,10 @@ _ASKING: Final = (
 POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
     "hotline": (
         *(*_EVERYWHERE, *_EXCHANGED, *_FEED, *_CLOCKS, *_ORIGIN, *_ASKING),
-        Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "deleted with the record that it opens"),
         Kept("offer", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
     ),
     "industry": (
         *(*_EVERYWHERE, *_EXCHANGED, *_FEED, *_CLOCKS, *_ORIGIN, *_ASKING),
-        Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "deleted with the record that it opens"),
         Kept("notice", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
         *_PRESERVING,
         Kept("preservation_location", Class.S2, Way.ITSELF, Owner.PARTY, None, "ends with its preservation's record"),
@@ -225,7 +218,6 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
     ),
     "law_enforcement": (
         *(*_EVERYWHERE, *_EXCHANGED, *_FEED, *_CLOCKS, *_ASKING),
-        Kept("data_key", Class.KEY, Way.ITSELF, Owner.PARTY, None, "not used here"),
         Kept("case_file", Class.S2, Way.STAYS, Owner.PARTY, None, "the agency's own reference under a key of its own"),
         Kept("case_act", Class.S1, Way.STAYS, Owner.PARTY, None, "what the agency has said, act by act"),
         Kept("case_edge", Class.S3, Way.RECORDS, Owner.PARTY, 365, _ERASED),
@@ -250,8 +242,6 @@ POLICY: Final[Mapping[str, tuple[Kept, ...]]] = {
         *_MESSAGING,
         Kept("entry", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log"),
         Kept("folded_record", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: one row a topic, day and reason"),
-        Kept("link", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: which edge is of which referral"),
-        Kept("flow_party", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: whose each flow is"),
         Kept("outcome", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "the log: outcomes that recipients report"),
         Kept("acknowledgement", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a lane and incarnation"),
         Kept("stream_end", Class.S1, Way.STAYS, Owner.PROTOCOL, None, "one row a pair: its last numbers"),

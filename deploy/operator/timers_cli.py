@@ -1,4 +1,4 @@
-"""`causeway timers`: what falls due at an instance, made again from what is kept."""
+"""`causeway timers`: the deadlines of an instance, counted again from its steps."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from deploy.site.options import Options, ending
 from shared.exchange.topics import AUDIT
 from shared.kernel.errors import Refused
 
-timers_app = App(name="timers", help="What falls due at an instance.")
+timers_app = App(name="timers", help="The deadlines of an instance.")
 _OPTIONS = Options()
 
 
 @timers_app.command
 async def rebuild(name: str, /, *, options: Options = _OPTIONS) -> int:
-    """Drop every timer of an instance and make all again, from its steps and the published documents.
+    """Count every deadline of an instance again, from its steps and the published documents.
 
-    The rows are the same as before. What is due by then is told, each once, as ever: the instance may run meanwhile.
+    The rows stay the same. Parties are notified once of deadlines that fall due meanwhile. The instance may run.
 
     Parameters
     ----------

@@ -95,9 +95,10 @@ class Flow(Contract):
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """What flows are looked for by: a party that filed or was sent it, when it was decided, or an id it is known by.
+    """A search for flows: by a party and a period, or by the id of a referral, a notice or a message.
 
-    `reference` is the id of a referral, a notice or a message. With it the rest is not asked.
+    The period is that of the origin's first decision, and for a recipient that of the first message to it. `reference`
+    is the id; a search by it ignores the rest.
     """
 
     party: str | None

@@ -18,7 +18,6 @@ from shared.party.console.door import origin_door
 from shared.party.feed import feed_routers
 from shared.party.filed import ORIGIN_WAITS
 from shared.party.origin.app import assemble_origin
-from shared.party.origin.store.filing import FILED, LISTED
 from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
 from shared.party.origin.store.timeline import referral_words
 from shared.party.origin.store.tracks import OriginTracks
@@ -33,8 +32,8 @@ from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
 
-#: What each kind of event begins, and its lists have.
-LISTS: Final = {FILED: LISTED, event_type(Subject.OFFER, "offer"): PostgresOffers.table.listed}
+#: The tables whose rows acts begin, by type of act. A filing numbers its referrals itself.
+LISTS: Final = {event_type(Subject.OFFER, "offer"): PostgresOffers.table.listed}
 #: How each kind of record is erased once more, in a restored database.
 ERASES: Final = {ERASED: ERASE_AGAIN, PostgresOffers.table.name: PostgresOffers.table.erasing.many}
 
@@ -42,7 +41,7 @@ ERASES: Final = {ERASED: ERASE_AGAIN, PostgresOffers.table.name: PostgresOffers.
 async def build(instance: str, **given: object) -> App:
     """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
     settings = RuntimeSettings.of(instance, **given)
-    return assemble(await build_machinery(instance, settings, listed=LISTS, erases=ERASES, tracks=OriginTracks))
+    return assemble(await build_machinery(instance, settings, lists=LISTS, erases=ERASES, tracks=OriginTracks))
 
 
 def assemble(machinery: Machinery) -> App:
@@ -69,7 +68,7 @@ def assemble(machinery: Machinery) -> App:
         folders=console.FOLDERS,
     )
     http = create_app("Causeway hotline", [*routers, door.frame.closed()], probes=machinery.probes())
-    app = origin.app(machinery, http, hotline_door(kek=machinery.keys.kek, origin=origin.bus, law_at=machinery.law_at))
+    app = origin.app(machinery, http, hotline_door(kek=machinery.keys.kek, origin=origin.bus))
     return with_lapses(
         with_withdrawals(app, HOTLINE, PostgresOffers), HOTLINE, table=PostgresOffers.table, items=PostgresOffers
     )

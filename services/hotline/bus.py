@@ -7,9 +7,8 @@ from services.hotline.store import PostgresOffers
 from shared.envelope.datakeys import KeyEncryptionKey
 from shared.party.origin.bus import OriginBus
 from shared.party.recipient.bus import RecipientDoor
-from shared.routing.clocks import LawAt
 
 
-def hotline_door(*, kek: KeyEncryptionKey, origin: OriginBus, law_at: LawAt | None = None) -> RecipientDoor:
+def hotline_door(*, kek: KeyEncryptionKey, origin: OriginBus) -> RecipientDoor:
     """The consumer's handler for this service."""
-    return RecipientDoor(HOTLINE, items=PostgresOffers, kek=kek, origin=origin, law_at=law_at)
+    return RecipientDoor(HOTLINE, items=PostgresOffers, kek=kek, origin=origin)

@@ -30,7 +30,6 @@ from shared.party.console.work import WorkPages
 from shared.party.feed import feed_routers
 from shared.party.filed import ORIGIN_WAITS
 from shared.party.origin.app import assemble_origin
-from shared.party.origin.store.filing import FILED, LISTED
 from shared.party.origin.store.reviews import ERASE_AGAIN, ERASED
 from shared.party.origin.store.timeline import referral_words
 from shared.party.origin.store.tracks import OriginTracks
@@ -38,8 +37,7 @@ from shared.party.overdue import overdue
 from shared.party.preservation.api import PreservationRoutes, preservations_router
 from shared.party.preservation.store.attention import refused_waits, unanswered_waits
 from shared.party.preservation.store.locations import ProviderPreservations
-from shared.party.preservation.store.preservations import LISTED as ASKED
-from shared.party.preservation.store.preservations import preservation_words
+from shared.party.preservation.store.preservations import LISTED, preservation_words
 from shared.party.questions.api import questions_router
 from shared.party.recipient.app import serving
 from shared.party.recipient.store.attention import items_waiting
@@ -51,11 +49,10 @@ from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
 
-#: What each kind of event begins, and its lists have.
+#: The tables whose rows acts begin, by type of act. A filing numbers its referrals itself.
 LISTS: Final = {
-    FILED: LISTED,
     event_type(Subject.NOTICE, "issue"): PostgresNotices.table.listed,
-    event_type(Subject.PRESERVATION, ASK.name): ASKED,
+    event_type(Subject.PRESERVATION, ASK.name): LISTED,
 }
 #: How each kind of record is erased once more, in a restored database.
 ERASES: Final = {ERASED: ERASE_AGAIN, PostgresNotices.table.name: PostgresNotices.table.erasing.many}
@@ -64,7 +61,7 @@ ERASES: Final = {ERASED: ERASE_AGAIN, PostgresNotices.table.name: PostgresNotice
 async def build(instance: str, **given: object) -> App:
     """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
     settings = RuntimeSettings.of(instance, **given)
-    return assemble(await build_machinery(instance, settings, listed=LISTS, erases=ERASES, tracks=OriginTracks))
+    return assemble(await build_machinery(instance, settings, lists=LISTS, erases=ERASES, tracks=OriginTracks))
 
 
 def assemble(machinery: Machinery) -> App:
@@ -105,6 +102,6 @@ def assemble(machinery: Machinery) -> App:
     WorkPages(door.frame, WorkRoutes(notice_routes(items), AUTHORITY), last=door.live.last)
     ReportPages(door.frame, notice_routes(items))
     http = create_app("Causeway industry", [*routers, door.frame.closed()], probes=machinery.probes())
-    app = origin.app(machinery, http, industry_door(kek=machinery.keys.kek, origin=origin.bus, law_at=machinery.law_at))
+    app = origin.app(machinery, http, industry_door(kek=machinery.keys.kek, origin=origin.bus))
     app = with_withdrawals(app, PROVIDER, PostgresNotices)
     return with_lapses(app, PROVIDER, table=PostgresNotices.table, items=PostgresNotices)

@@ -10,10 +10,9 @@ from shared.party.origin.bus import OriginBus
 from shared.party.preservation.bus import PreservationDoor
 from shared.party.preservation.store.locations import ProviderPreservations
 from shared.party.recipient.bus import RecipientDoor
-from shared.routing.clocks import LawAt
 
 
-def industry_door(*, kek: KeyEncryptionKey, origin: OriginBus, law_at: LawAt | None = None) -> RecipientDoor:
+def industry_door(*, kek: KeyEncryptionKey, origin: OriginBus) -> RecipientDoor:
     """The consumer's handler for this service."""
     asked = PreservationDoor(Track.ANSWER, ProviderPreservations, kek)
-    return RecipientDoor(PROVIDER, items=PostgresNotices, kek=kek, origin=origin, asked=asked, law_at=law_at)
+    return RecipientDoor(PROVIDER, items=PostgresNotices, kek=kek, origin=origin, asked=asked)

@@ -44,7 +44,7 @@ from shared.runtime.instance.app import App
 from shared.runtime.instance.machinery import Machinery, build_machinery
 from shared.runtime.instance.settings import RuntimeSettings
 
-#: What each kind of event begins, and its lists have.
+#: The tables whose rows acts begin, by type of act.
 LISTS: Final = {
     event_type(Subject.CASE, "offer"): PostgresCases.table.listed,
     event_type(Subject.CASE, PASS_ON.name): PostgresCases.table.listed,
@@ -57,7 +57,7 @@ ERASES: Final = {PostgresCases.table.name: PostgresCases.table.erasing.many}
 async def build(instance: str, **given: object) -> App:
     """Wire the instance of this name. Settings `given`, by field, win over its environment. Nothing runs yet."""
     settings = RuntimeSettings.of(instance, **given)
-    return assemble(await build_machinery(instance, settings, listed=LISTS, erases=ERASES, tracks=ListedTracks))
+    return assemble(await build_machinery(instance, settings, lists=LISTS, erases=ERASES, tracks=ListedTracks))
 
 
 def assemble(machinery: Machinery) -> App:
@@ -92,7 +92,6 @@ def assemble(machinery: Machinery) -> App:
         {
             "api": lambda: machinery.run_api(http),
             "documents": machinery.run_documents,
-            "numberer": machinery.run_numberer,
             "timers": machinery.run_timers,
             "relay": lambda: machinery.run_relay(door),
             "courier": machinery.run_courier,
@@ -111,7 +110,6 @@ def _door(machinery: Machinery) -> RecipientDoor:
         kek=machinery.keys.kek,
         documents=partial(_documents, machinery),
         now=machinery.clock.now,
-        law_at=machinery.law_at,
     )
 
 

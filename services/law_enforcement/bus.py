@@ -27,7 +27,6 @@ from shared.party.recipient.bus import RecipientDoor
 from shared.party.recipient.domain import revision_of
 from shared.party.recipient.store.contacts import contacts_known
 from shared.party.recipient.store.passing import taken_back_before
-from shared.routing.clocks import LawAt
 from shared.runtime.delivery.unit import Settlement, Unit
 from shared.vocabulary.answers import ReceiptOutcome
 
@@ -41,10 +40,9 @@ class AgencyDoor(RecipientDoor):
         kek: KeyEncryptionKey,
         documents: Callable[[], Documents],
         now: Callable[[], datetime],
-        law_at: LawAt | None = None,
     ) -> None:
         asked = PreservationDoor(Track.OFFER, PostgresPreservations, kek)
-        super().__init__(AGENCY, items=PostgresCases, kek=kek, asked=asked, check=self._may_be_told, law_at=law_at)
+        super().__init__(AGENCY, items=PostgresCases, kek=kek, asked=asked, check=self._may_be_told)
         self._documents = documents
         self._now = now
 

@@ -1,4 +1,4 @@
-"""The signed acceptance: an origin's instance states, for the sender to keep, what it has accepted and when."""
+"""The signed acceptance: the origin's instance states for the sender which referral it has accepted, and when."""
 
 from __future__ import annotations
 
@@ -6,26 +6,18 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.contracts.base import (
-    Contract,
-    Digest,
-    FormVersion,
-    GuardEdition,
-    InstanceId,
-    Instant,
-    KeyId,
-    PartyId,
-    SignatureText,
-    Uuid,
-)
+from shared.contracts.base import Contract, Digest, FormVersion, GuardEdition, InstanceId, Instant, PartyId, Uuid
+from shared.contracts.leaf_proof import LeafProof, SaltText
 
 
 class SignedAcceptance(Contract):
-    """`instance` has accepted a referral of `party`. The signature covers all but itself and the key id.
+    """`instance` has accepted a referral of `party`. The leaf of `proof` covers all members but `salt` and `proof`.
 
-    `body_sha256` is that of the bytes that were posted; of an item of a list, of the item's own. `guard` is the edition
-    that let it in. `merge_delay_s` after `accepted_at`, audit has the decided fact of the referral, or the instance has
-    broken its word: a week at most, since an instance states itself how long nobody can tell. `version`: its form.
+    The acceptances of one transaction share a tree and its signature. The signature also covers `instance` and
+    `accepted_at`. `body_sha256` is the hash of the posted bytes; of an item of a list, of the item's own bytes.
+    `guard` is the edition that passed the referral. Audit has the decided fact of the referral at most `merge_delay_s`
+    after `accepted_at`, or the instance has broken its statement. An instance sets this delay itself, up to a week.
+    `version`: the form of this document.
     """
 
     version: FormVersion
@@ -36,5 +28,5 @@ class SignedAcceptance(Contract):
     guard: GuardEdition
     accepted_at: Instant
     merge_delay_s: Annotated[int, Field(strict=True, ge=1, le=604_800)]
-    key_id: KeyId
-    signature: SignatureText
+    salt: SaltText
+    proof: LeafProof

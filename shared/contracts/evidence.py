@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 
 from shared.contracts.base import Contract, Digest, FormVersion, InstanceId, Instant, KeyId, PartyId, SignatureText
 from shared.contracts.facts import TopicName
+from shared.contracts.leaf_proof import LeafProof, SaltText
 from shared.vocabulary.proofs import NotProven, Proven
 
 HeaderName = Annotated[str, StringConstraints(pattern=r"^(ce_[a-z0-9]{1,30}|content-type)$", max_length=33)]
@@ -15,9 +16,6 @@ HeaderName = Annotated[str, StringConstraints(pattern=r"^(ce_[a-z0-9]{1,30}|cont
 HeaderText = Annotated[str, StringConstraints(pattern=r"^[ -~]*$", max_length=8_192)]
 #: The exact bytes of a value, at most 64 KiB, in base64 (RFC 4648, section 4).
 ValueText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=87_384)]
-
-#: The salt of the message's leaf, 16 bytes in hexadecimal.
-SaltText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$", max_length=32)]
 
 
 class EvidenceStatement(Contract):
@@ -39,26 +37,13 @@ class EvidenceStatement(Contract):
     signature: SignatureText
 
 
-class EvidenceProof(Contract):
-    """The content proof of one message: the signature over its tree, and the way from its leaf to the root.
-
-    `position` is that of the leaf in a tree of `size` leaves; `path` has the hashes beside the way, lowest first.
-    """
-
-    key_id: KeyId
-    signature: SignatureText
-    size: Annotated[int, Field(strict=True, ge=1, le=256)]
-    position: Annotated[int, Field(strict=True, ge=0, le=255)]
-    path: Annotated[tuple[Digest, ...], Field(max_length=8)]
-
-
 class Evidence(Contract):
     """One message: the headers that its sender signed and the value, exactly as they came, its salt and its proof."""
 
     headers: Annotated[tuple[tuple[HeaderName, HeaderText], ...], Field(min_length=1, max_length=64)]
     value: ValueText
     salt: SaltText
-    proof: EvidenceProof
+    proof: LeafProof
     statement: EvidenceStatement
 
 

@@ -1,4 +1,4 @@
-"""The content proof of a segment: who sent which messages, without their place and without their neighbours.
+"""The content proof of a segment: the sender of each message, without its place and without its neighbours.
 
     leaf       SHA-256(0x00 ‖ salt ‖ covered bytes), the salt is 16 random bytes of the sender
     tree       16 or 256 leaves (RFC 6962); messages lie at random positions, fillers are derived from a seed
@@ -88,11 +88,14 @@ class ContentProof:
             if leaf.position in members[leaf.group]:
                 raise Refused("proof_malformed")
             members[leaf.group][leaf.position] = leaf.digest
-        return [root(_fill(each, group)) for group, each in zip(self.groups, members, strict=True)]
+        return [root(_fill(each, group.seed, group.size)) for group, each in zip(self.groups, members, strict=True)]
 
 
 class MessageProof(NamedTuple):
-    """The proof of one message for outsiders. It does not depend on the place and names no other message."""
+    """The proof of one message for outsiders. It does not depend on the place and names no other message.
+
+    Signed acceptances have proofs of the same shape, under a context of their own.
+    """
 
     key_id: str
     signature: bytes
@@ -103,13 +106,36 @@ class MessageProof(NamedTuple):
 
     def check(self, covered: bytes, key: VerifyKey) -> None:
         """Check that `key` signed the message with these covered bytes. Raises `Refused("signature_invalid")`."""
+        key.verify(self.signature, signed_bytes(self.derive_root(covered), self.size))
+
+    def derive_root(self, covered: bytes) -> bytes:
+        """Return the root that the path reaches from these covered bytes. Raises `Refused("signature_invalid")`."""
         if self.size not in TREE_SIZES or len(self.salt) != SALT_BYTES:
             raise Refused("signature_invalid")
         try:
-            head = root_from_inclusion(leaf_digest(self.salt, covered), self.position, self.size, path=self.path)
+            return root_from_inclusion(leaf_digest(self.salt, covered), self.position, self.size, path=self.path)
         except EvidenceRejected:
             raise Refused("signature_invalid") from None
-        key.verify(self.signature, signed_bytes(head, self.size))
+
+
+class FilledTree(NamedTuple):
+    """A tree of 16 or 256 leaves: given digests at random positions, and fillers elsewhere.
+
+    `positions`: of each digest, in the given order. `leaves`: all of them. `seed`: the seed of the fillers.
+    """
+
+    positions: tuple[int, ...]
+    leaves: list[bytes]
+    seed: bytes
+
+
+def fill_tree(digests: Sequence[bytes]) -> FilledTree:
+    """Build the smallest tree that holds these digests: at least one, at most `GROUP_MESSAGES_MAX`."""
+    size = _tree_size(len(digests))
+    if size is None:
+        raise Defect("group_too_large")
+    positions, seed = tuple(_RANDOM.sample(range(size), len(digests))), os.urandom(SEED_BYTES)
+    return FilledTree(positions, _fill(dict(zip(positions, digests, strict=True)), seed, size), seed)
 
 
 def prove_content(groups: Sequence[tuple[Sequence[int], bytes]], digests: Sequence[bytes], key: SigningKey) -> bytes:
@@ -120,16 +146,12 @@ def prove_content(groups: Sequence[tuple[Sequence[int], bytes]], digests: Sequen
     proofs: list[GroupProof] = []
     leaves: dict[int, Leaf] = {}
     for number, (members, wrap) in enumerate(groups):
-        size = _tree_size(len(members))
-        if size is None:
-            raise Defect("group_too_large")
-        positions = _RANDOM.sample(range(size), len(members))
-        for member, position in zip(members, positions, strict=True):
+        tree = fill_tree([digests[member] for member in members])
+        for member, position in zip(members, tree.positions, strict=True):
             leaves[member] = Leaf(number, position, digests[member])
-        unsigned = GroupProof(key.key_id, bytes(SIGNATURE_BYTES), os.urandom(SEED_BYTES), size, wrap)
-        tree = _fill({leaves[member].position: digests[member] for member in members}, unsigned)
-        signature = key.sign(signed_bytes(root(tree), size))
-        proofs.append(GroupProof(key.key_id, signature, unsigned.seed, size, wrap))
+        size = len(tree.leaves)
+        signature = key.sign(signed_bytes(root(tree.leaves), size))
+        proofs.append(GroupProof(key.key_id, signature, tree.seed, size, wrap))
     return pack_proof(ContentProof(tuple(proofs), tuple(leaves[index] for index in range(len(digests)))))
 
 
@@ -165,7 +187,7 @@ def message_proof(proof: ContentProof, index: int, salt: bytes) -> MessageProof:
 def filled_leaves(proof: ContentProof, group: int) -> list[bytes]:
     """Return all leaves of the tree of the group with this index, fillers included."""
     members = {each.position: each.digest for each in proof.leaves if each.group == group}
-    return _fill(members, proof.groups[group])
+    return _fill(members, proof.groups[group].seed, proof.groups[group].size)
 
 
 def pack_proof(proof: ContentProof) -> bytes:
@@ -181,7 +203,7 @@ def pack_proof(proof: ContentProof) -> bytes:
 
 
 def unpack_proof(packed: bytes) -> ContentProof:
-    """Read what `pack_proof` writes, and nothing else. Raises `Refused("proof_malformed")`."""
+    """Read the form of `pack_proof`, and no other. Raises `Refused("proof_malformed")`."""
     try:
         proof = _read(packed)
         if pack_proof(proof) == packed:
@@ -222,9 +244,6 @@ def _tree_size(count: int) -> int | None:
     return next((size for size in TREE_SIZES if 0 < count <= size), None)
 
 
-def _fill(members: dict[int, bytes], group: GroupProof) -> list[bytes]:
-    """Return all leaves of a tree: those of messages where they lie, fillers elsewhere."""
-    seed = group.seed
-    return [
-        members.get(position) or hashlib.sha256(seed + bytes([position])).digest() for position in range(group.size)
-    ]
+def _fill(members: dict[int, bytes], seed: bytes, size: int) -> list[bytes]:
+    """Return all leaves of a tree: the members at their positions, fillers elsewhere."""
+    return [members.get(position) or hashlib.sha256(seed + bytes([position])).digest() for position in range(size)]

@@ -1,41 +1,93 @@
-"""Checking signed acceptances, offline: with the directory alone, and then against what audit has.
+"""Signed acceptances: one signature for all acceptances of a transaction, and their offline check.
 
-`shared.exchange.compose` signs them.
+    leaf       SHA-256(0x00 ‖ salt ‖ canonical JSON of the acceptance without `salt` and `proof`)
+    tree       as in the content proof of messages: 16 or 256 leaves, random positions, fillers elsewhere
+    signature  Ed25519 over the context and the canonical JSON of instance, key, time, tree size and root
+
+So an acceptance reveals no other submission of its transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
+from uuid import UUID
 
 from pydantic import ValidationError
 
 from shared.contracts.acceptance import SignedAcceptance
 from shared.contracts.base import of_later_release
-from shared.envelope.base64url import from_base64url
-from shared.envelope.keys import VerifyKey
-from shared.exchange.compose import ACCEPTANCE
-from shared.kernel.canonical import digest, signed_statement
+from shared.envelope.content_proof import GROUP_MESSAGES_MAX, MessageProof, draw_salt, fill_tree, leaf_digest
+from shared.envelope.keys import SigningKey, VerifyKey
+from shared.exchange.leaf_proof import format_proof, parse_proof
+from shared.kernel.canonical import canonical_json, digest, signed_statement
+from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
+from shared.ledger.proof import root_and_paths
 from shared.routing.derive import TOLERANCE
 from shared.routing.directory_index import DirectoryIndex
 
-_UNCOVERED: Final = frozenset({"key_id", "signature"})
+#: Precedes the signed root. The instance's signing key signs messages, too, under a context of their own.
+CONTEXT: Final = "causeway-acceptance/v1"
+_UNCOVERED: Final = frozenset({"salt", "proof"})
+
+
+class AcceptedItem(NamedTuple):
+    """One accepted submission: its referral, the party that filed it, and the SHA-256 of its posted bytes."""
+
+    referral_id: UUID
+    party: str
+    body_sha256: str
+
+
+class Acceptor:
+    """Signs acceptances for one instance, with its signing key."""
+
+    def __init__(self, instance: str, key: SigningKey, guard: str, *, merge_delay_s: int) -> None:
+        """`guard`: the edition of the instance's guard. `merge_delay_s`: the maximum delay of the fact for audit."""
+        self._always = {"version": 1, "instance": instance, "guard": guard, "merge_delay_s": merge_delay_s}
+        self._instance, self._key = instance, key
+
+    def accept(self, items: Sequence[AcceptedItem], *, at: datetime) -> list[SignedAcceptance]:
+        """Return the acceptance of each item, in order. Sign once for each `GROUP_MESSAGES_MAX` items."""
+        groups = (items[first : first + GROUP_MESSAGES_MAX] for first in range(0, len(items), GROUP_MESSAGES_MAX))
+        return [each for group in groups for each in self._sign_group(group, rfc3339(at))]
+
+    def _sign_group(self, items: Sequence[AcceptedItem], at: str) -> Iterator[SignedAcceptance]:
+        stated = [
+            self._always
+            | {
+                "party": each.party,
+                "referral_id": str(each.referral_id),
+                "body_sha256": each.body_sha256,
+                "accepted_at": at,
+            }
+            for each in items
+        ]
+        salts = [draw_salt() for _ in items]
+        digests = [leaf_digest(*each) for each in zip(salts, map(canonical_json, stated), strict=True)]
+        tree = fill_tree(digests)
+        size, key_id = len(tree.leaves), self._key.key_id
+        head, paths = root_and_paths(tree.leaves)
+        signature = self._key.sign(_signed_root(head, size, instance=self._instance, key_id=key_id, at=at))
+        for statement, salt, position in zip(stated, salts, tree.positions, strict=True):
+            proof = MessageProof(key_id, signature, size, position, tuple(paths[position]), salt)
+            yield SignedAcceptance.model_validate(statement | {"salt": salt.hex(), "proof": format_proof(proof)})
 
 
 class AtAudit(StrEnum):
-    """What audit's entries say of an acceptance."""
+    """State of an accepted referral at audit."""
 
-    FOUND = "found"  # the decided fact of the referral, with the same hash of the body
-    DUE = "due"  # nothing yet, and the merge delay is not over
+    FOUND = "found"  # audit has the decided fact, with the same hash of the body
+    DUE = "due"  # audit has no fact yet, and the merge delay is not over
     MISSING = "missing_at_audit"
-    DIFFERENT = "different_at_audit"  # the instance told audit of another body
+    DIFFERENT = "different_at_audit"  # audit has a fact with the hash of another body
 
 
 def read_acceptance(text: bytes) -> SignedAcceptance:
-    """The acceptance in one JSON text. Raises `Refused`: `acceptance_malformed` or `proof_of_later_release`."""
+    """Read one acceptance from JSON. Raises `Refused`: `acceptance_malformed` or `proof_of_later_release`."""
     try:
         return SignedAcceptance.model_validate_json(text, strict=True)
     except ValidationError as error:
@@ -47,17 +99,24 @@ def read_acceptance(text: bytes) -> SignedAcceptance:
 def check_acceptance(acceptance: SignedAcceptance, directory: DirectoryIndex, *, at: datetime) -> None:
     """Check that the instance signed exactly this, with a key that the directory gives it for that time.
 
-    The instance serves the party, or did until it moved: what it accepted before is still its word.
-
-    One that is dated after `at`, when it is checked, binds its instance to nothing yet: of that nobody has to be
-    content. Success does not say that anything was sent, or told to audit. Raises `Refused`: `key_unknown`,
-    `instance_not_of_party`, `signature_invalid` or `acceptance_ahead`.
+    The instance serves the party, or served it before the party moved. `at` is the time of the check. An acceptance
+    with a later date does not bind its instance yet, so it is refused. Success proves neither that a message was sent
+    nor that audit has the decided fact. Raises `Refused`: `key_unknown`, `instance_not_of_party`, `signature_invalid`
+    or `acceptance_ahead`.
     """
-    key = directory.signing_key(acceptance.key_id)
+    key = directory.signing_key(acceptance.proof.key_id)
     if key is None or key.owner != acceptance.instance or not key.valid_at(acceptance.accepted_at):
-        raise Refused("key_unknown", "no key of that instance for that time in this directory", field="/key_id")
+        raise Refused("key_unknown", "no key of that instance for that time in this directory", field="/proof/key_id")
     stated = acceptance.model_dump(mode="json", exclude=set(_UNCOVERED))
-    VerifyKey(key.public).verify(from_base64url(acceptance.signature), signed_statement(ACCEPTANCE, stated))
+    proof = parse_proof(acceptance.proof, acceptance.salt)
+    signed = _signed_root(
+        proof.derive_root(canonical_json(stated)),
+        proof.size,
+        instance=acceptance.instance,
+        key_id=proof.key_id,
+        at=rfc3339(acceptance.accepted_at),
+    )
+    VerifyKey(key.public).verify(proof.signature, signed)
     if acceptance.instance not in directory.places_of(acceptance.party):
         raise Refused("instance_not_of_party", "by this directory it never served the party", field="/instance")
     if acceptance.accepted_at > at + TOLERANCE:
@@ -65,16 +124,21 @@ def check_acceptance(acceptance: SignedAcceptance, directory: DirectoryIndex, *,
 
 
 def check_body(acceptance: SignedAcceptance, bodies: Collection[bytes]) -> None:
-    """Check that one of these bodies, byte for byte, is the one accepted. Raises `Refused("body_mismatch")`."""
+    """Check that one of these bodies was accepted, byte for byte. Raises `Refused("body_mismatch")`."""
     if acceptance.body_sha256 not in {digest(body) for body in bodies}:
         raise Refused("body_mismatch", "not the bytes that were accepted", field="/body_sha256")
 
 
 def at_audit(acceptance: SignedAcceptance, stated: Collection[str], *, at: datetime) -> AtAudit:
-    """What to make of the body hashes that audit has in verified decided facts of the referral, by this instance."""
+    """Compare an acceptance with audit. `stated`: body hashes from verified decided facts of this instance."""
     if acceptance.body_sha256 in stated:
         return AtAudit.FOUND
     if stated:
         return AtAudit.DIFFERENT
     waited = at - acceptance.accepted_at
     return AtAudit.DUE if waited <= timedelta(seconds=acceptance.merge_delay_s) else AtAudit.MISSING
+
+
+def _signed_root(head: bytes, size: int, *, instance: str, key_id: str, at: str) -> bytes:
+    stated = {"instance": instance, "key_id": key_id, "accepted_at": at, "size": size, "root": head.hex()}
+    return signed_statement(CONTEXT, stated)

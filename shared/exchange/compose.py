@@ -5,30 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 from pydantic_core import from_json, to_json
 
-from shared.contracts.acceptance import SignedAcceptance
 from shared.contracts.base import Contract
 from shared.contracts.registry import STATED_BY_INSTANCES, MessageType
-from shared.envelope.base64url import to_base64url
 from shared.envelope.headers import Attributes, Tier, covered_headers
-from shared.envelope.keys import SigningKey
 from shared.envelope.sealing import SealContext, check_sealable
 from shared.exchange.message import Draft
 from shared.exchange.topics import AUDIT
 from shared.guard.edition import passed
-from shared.kernel.canonical import signed_statement
-from shared.kernel.clock import coarse, rfc3339
+from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.kernel.ids import coarse_uuid7
 from shared.routing.directory_index import DirectoryIndex
-
-#: Stands before what an acceptance signs: the instance's signing key signs messages, too, under a context of their own.
-ACCEPTANCE: Final = "causeway-acceptance/v1"
-
 
 #: The clear part: as its contract, or as the JSON of it.
 Clear = Mapping[str, object] | Contract
@@ -171,23 +162,3 @@ def compose_fact(
         traceparent=traceparent,
     )
     return compose(message, clear, addressing, sealed=sealed)
-
-
-class Acceptor:
-    """Signs acceptances for one instance, with its signing key. `shared.exchange.acceptance` checks them."""
-
-    def __init__(self, instance: str, key: SigningKey, guard: str, *, merge_delay_s: int) -> None:
-        """`guard` is the edition of the instance's guard, `merge_delay_s` how soon it tells audit, at most."""
-        self._always = {"version": 1, "instance": instance, "guard": guard, "merge_delay_s": merge_delay_s}
-        self._sign, self._key_id = key.sign, key.key_id
-
-    def accept(self, referral_id: UUID, party: str, *, body_sha256: str, at: datetime) -> SignedAcceptance:
-        """The acceptance of one referral of `party`. The same words give the same bytes: Ed25519 draws nothing."""
-        stated = self._always | {
-            "party": party,
-            "referral_id": str(referral_id),
-            "body_sha256": body_sha256,
-            "accepted_at": rfc3339(at),
-        }
-        signature = to_base64url(self._sign(signed_statement(ACCEPTANCE, stated)))
-        return SignedAcceptance.model_validate(stated | {"key_id": self._key_id, "signature": signature})

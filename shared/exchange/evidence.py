@@ -14,11 +14,12 @@ from typing import Final
 from pydantic import ValidationError
 
 from shared.contracts.base import of_later_release
-from shared.contracts.evidence import Evidence, EvidenceProof, EvidenceStatement, KeptEvidence
+from shared.contracts.evidence import Evidence, EvidenceStatement, KeptEvidence
 from shared.envelope.base64url import from_base64url, to_base64url
-from shared.envelope.content_proof import MessageProof, leaf_digest
+from shared.envelope.content_proof import leaf_digest
 from shared.envelope.headers import decode_headers, is_signed
 from shared.envelope.keys import SigningKey
+from shared.exchange.leaf_proof import format_proof, parse_proof
 from shared.exchange.message import Record
 from shared.exchange.senders import signing_key, verify_sender
 from shared.exchange.topics import inbox_topic
@@ -71,13 +72,7 @@ class Witness:
                     "headers": [(name, text.decode()) for name, text in headers],
                     "value": b64encode(value).decode(),
                     "salt": record.salt.hex(),
-                    "proof": {
-                        "key_id": proof.key_id,
-                        "signature": to_base64url(proof.signature),
-                        "size": proof.size,
-                        "position": proof.position,
-                        "path": [each.hex() for each in proof.path],
-                    },
+                    "proof": format_proof(proof),
                     "statement": signed,
                 }
             )
@@ -110,8 +105,8 @@ def check_evidence(evidence: Evidence, directory: DirectoryIndex) -> None:
     key = signing_key(sender, evidence.proof.key_id, directory, at=statement.broker_time, in_force=directory)
     if key is None:
         raise Refused("key_unknown", "no key of the sender's instance for that time", field="/proof/key_id")
-    salt, covered = bytes.fromhex(evidence.salt), attributes.head.encode() + value
-    _proof_of(evidence.proof, salt).check(covered, key)
+    proof, covered = parse_proof(evidence.proof, evidence.salt), attributes.head.encode() + value
+    proof.check(covered, key)
     if statement.instance not in directory.places_of(statement.party) or statement.stated_at < statement.broker_time:
         raise Refused(
             "statement_mismatch", "the instance never served the party, or spoke too early", field="/statement"
@@ -120,18 +115,12 @@ def check_evidence(evidence: Evidence, directory: DirectoryIndex) -> None:
         raise Refused("statement_mismatch", "no message of this sender comes in that topic", field="/statement/topic")
     if (statement.proven, statement.not_proven) != (PROVEN, NOT_PROVEN):
         raise Refused("statement_mismatch", "says more or less than evidence does", field="/statement/proven")
-    if (attributes.recipient, leaf_digest(salt, covered).hex()) != (statement.party, statement.message_digest):
+    if (attributes.recipient, leaf_digest(proof.salt, covered).hex()) != (statement.party, statement.message_digest):
         raise Refused("statement_mismatch", "the statement is about another message", field="/statement")
     stated_by = signing_key(statement.instance, statement.key_id, directory, at=statement.stated_at, in_force=directory)
     if stated_by is None:
         raise Refused("statement_key_unknown", "no key of that instance for that time", field="/statement/key_id")
     stated_by.verify(from_base64url(statement.signature), signed_statement(CONTEXT, _covered(statement)))
-
-
-def _proof_of(stated: EvidenceProof, salt: bytes) -> MessageProof:
-    path = tuple(bytes.fromhex(each) for each in stated.path)
-    signature = from_base64url(stated.signature)
-    return MessageProof(stated.key_id, signature, stated.size, stated.position, path, salt)
 
 
 def _covered(statement: EvidenceStatement) -> dict[str, object]:

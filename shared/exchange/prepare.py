@@ -45,8 +45,8 @@ class Documents:
 
 
 def law_of(directory: str, policy: str) -> str:
-    """Two documents by their digests, as an edge keeps what it was decided by."""
-    return f"{directory}/{policy}"
+    """Return the key by which an edge states the two documents of its decision: 128 bits of their digests."""
+    return digest(f"{directory}/{policy}".encode())[:32]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,30 +1,39 @@
-"""Timers: which open runs of an edge's clocks wait to fall due, and when a party is told. Pure.
+"""Timers and deadlines: the open runs of an edge's clocks that fall due, and the times of notifications. Pure.
 
-A timer is derived: from the steps of its edge and the published law, which are kept, and from nothing else. That a
-party was told is a step of its own (`Did.TOLD`), written in the transaction that tells it; so a table of timers can be
-dropped and made again, row for row. What was missed meanwhile is told once: the newest of it.
+A timer is derived from two things that are stored: the steps of its edge, and the published law. A notification is a
+step of its own (`Did.TOLD`), written in the transaction of its act. So timers can be dropped and counted again, row for
+row. After an outage, only the newest of the missed notifications is sent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from shared.exchange.act import Subject
-from shared.exchange.clocks import Clocked, begun, clocked
+from shared.exchange.clocks import Clocked, Happened, begun, clocked
 from shared.exchange.preservation import preserved
+from shared.kernel.clock import EPOCH
 from shared.kernel.errors import CausewayError
 from shared.routing.clocks import ClockedEdge, Did, Law, LawAt, Run, Step, counted, due_after, runs
 from shared.vocabulary.law import ClockConsequence, ClockDue
 from shared.vocabulary.routing import PartyKind
 
-#: A party is told so long before something falls due, or a quarter of the term before, if that is less.
+#: A party is notified this long before a due time, or a quarter of the term before if that is shorter.
 SOON: Final = timedelta(hours=24)
 _SOON_PART: Final = 4
+#: The value that the driver sends as `-infinity`: the scheduler looks at the row at once.
+AT_ONCE: Final = datetime.min  # noqa: DTZ901 - with a time zone it would be the year 1
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+#: A step as the column holds it: time in microseconds since 1970, act, code, number.
+StepEntry = tuple[int, str, str, int]
+#: A timer as the column holds it: due time in microseconds, clock, run, debtor, due act, consequence, rung.
+TimerEntry = tuple[int, str, int, str, str, str, int]
 _SUBJECTS: Final = {
     PartyKind.HOTLINE.value: Subject.OFFER,
     PartyKind.LAW_ENFORCEMENT.value: Subject.CASE,
@@ -33,9 +42,10 @@ _SUBJECTS: Final = {
 
 
 class Telling(StrEnum):
-    """What a party's feed says of a clock, as the type of an event.
+    """The type of a notification in a party's feed.
 
-    A preservation runs out: nothing is overdue. A case where a child is at risk is nobody's: somebody is woken.
+    `clock.ran_out`: a preservation has ended, and nothing is overdue. `p0.unclaimed`: a child is at risk, and no officer
+    has claimed the case.
     """
 
     DUE_SOON = "clock.due_soon"
@@ -45,7 +55,7 @@ class Telling(StrEnum):
 
 
 class Fires(NamedTuple):
-    """When a party is told, and what."""
+    """The time and type of a notification."""
 
     at: datetime
     telling: Telling
@@ -53,41 +63,26 @@ class Fires(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """One open run that falls due. `fires` is what comes next; None once all was told: it stays until it is done."""
+    """An open run with a due time. `fires` is its next notification; None after the last one."""
 
     run: Run
     due_at: datetime
     fires: Fires | None
 
     def fires_by(self, now: datetime) -> Fires | None:
-        """What is to be told at `now`, by a clock that the broker's bears out: of all that was missed, the newest."""
+        """Return the newest notification that is due at `now`, a confirmed time. None: no notification is due."""
         newest, coming = None, self.fires
         while coming is not None and coming.at <= now:
             newest, coming = coming, _following(self.run, coming.at, self.due_at)
         return newest
 
     def told(self, fires: Fires) -> Step:
-        """The step that says so."""
+        """Return the step that records a notification."""
         return Step(fires.at, Did.TOLD, self.run.clock, self.run.number)
 
 
-class Begun(NamedTuple):
-    """An edge whose clocks begin, and its timers; None where a look is to make them."""
-
-    edge: Clocked
-    timers: tuple[Timer, ...] | None = None
-
-
-def begun_by(edge: Clocked, law_at: LawAt | None) -> Begun:
-    """An edge that begins, with its timers where the law is at hand and they can be reckoned; a look makes others."""
-    try:
-        return Begun(edge, None if law_at is None else timers_of(edge, (), law_at))
-    except (CausewayError, OverflowError):
-        return Begun(edge)
-
-
 def timers_of(edge: Clocked, steps: Sequence[Step], law_at: LawAt) -> tuple[Timer, ...]:
-    """The timers of an edge that is kept; `steps`: what has happened to it since it began."""
+    """Return the timers of an edge. `steps` are its steps since it began."""
     law = law_at(edge.begun_at)
     begun_at = max(edge.begun_at, law.since)
     steps = counted(steps, begun_at)
@@ -104,7 +99,7 @@ def timers_of(edge: Clocked, steps: Sequence[Step], law_at: LawAt) -> tuple[Time
 
 
 class _Terms(NamedTuple):
-    """What the clocks of an edge hang on when it begins: the same for many."""
+    """The terms of an edge at its beginning. Many edges have the same."""
 
     subject: Subject
     rules: tuple[str, ...]
@@ -120,13 +115,13 @@ class _Terms(NamedTuple):
         )
 
 
-@lru_cache(1024)  # what is sent between two parties within ten seconds has the same timers
+@lru_cache(1024)  # edges between two parties within ten seconds have the same timers
 def _at_first(terms: _Terms, begun_at: datetime, law: Law) -> tuple[Timer, ...]:
     return timers(terms.clocked(), begun(terms.subject, begun_at), lambda _: law)
 
 
 def timers(edge: ClockedEdge, steps: Sequence[Step], law_at: LawAt) -> tuple[Timer, ...]:
-    """The timers of an edge as one of its parties knows it: what falls due first stands first."""
+    """Return the timers of an edge as one of its parties knows it, soonest first."""
     told = _told(steps)
     return tuple(
         Timer(run, run.due_at, _following(run, told.get((run.clock, run.number)), run.due_at))
@@ -136,7 +131,7 @@ def timers(edge: ClockedEdge, steps: Sequence[Step], law_at: LawAt) -> tuple[Tim
 
 
 def _told(steps: Iterable[Step]) -> dict[tuple[str, int], datetime]:
-    """Of each run, the newest that was told."""
+    """Return the time of the newest notification of each run."""
     newest: dict[tuple[str, int], datetime] = {}
     for step in steps:
         if step.did is Did.TOLD:
@@ -145,7 +140,7 @@ def _told(steps: Iterable[Step]) -> dict[tuple[str, int], datetime]:
 
 
 def _following(run: Run, after: datetime | None, due_at: datetime) -> Fires | None:
-    """What is told next, when all up to `after` was; None: nothing was told yet."""
+    """Return the next notification later than `after`. None as `after`: the first one."""
     for fires in _once(run, due_at):
         if after is None or fires.at > after:
             return fires
@@ -164,3 +159,82 @@ def _at_end(run: Run) -> Telling:
     if run.due == ClockDue.CLAIM:
         return Telling.P0_UNCLAIMED
     return Telling.RAN_OUT if run.then == ClockConsequence.ERASE else Telling.OVERDUE
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The steps of an edge, and the four values that follow from them.
+
+    `timers` is None until the law has counted them once. `due_at` is the time of the scheduler's next look; None if no
+    notification is left. `overdue_at` is the due time of the first open timer. `aside` is the code of a failed count.
+    """
+
+    edge: Clocked
+    steps: tuple[StepEntry, ...] = ()
+    timers: tuple[TimerEntry, ...] | None = None
+    due_at: datetime | None = AT_ONCE
+    overdue_at: datetime | None = None
+    aside: str | None = None
+
+
+def step_entry(step: Step | Happened) -> StepEntry:
+    """Return a step as the column holds it."""
+    return to_microseconds(step.at), str(step.did), step.code, step.of
+
+
+def parse_steps(entries: Iterable[Sequence[Any]]) -> list[Step]:
+    """Return the steps of a row. Raises ValueError for a step that this release does not know."""
+    return [Step(to_time(at), Did(did), code, of) for at, did, code, of in entries]
+
+
+def add_steps(deadline: Deadline, entries: Iterable[StepEntry], law_at: LawAt | None) -> Deadline:
+    """Add steps, each once, and count the timers again. Return the same row if it has all steps already.
+
+    Where the law is not at hand or cannot count, the scheduler gets the row at once, with the timers that it had.
+    """
+    steps = tuple(sorted({*deadline.steps, *entries}))
+    if steps == deadline.steps:
+        return deadline
+    return count_at_act(replace(deadline, steps=steps, due_at=AT_ONCE), law_at)
+
+
+def count_at_act(deadline: Deadline, law_at: LawAt | None) -> Deadline:
+    """Count the timers of a row where the law is at hand. The scheduler counts all others and reports failures."""
+    if law_at is None:
+        return deadline
+    try:
+        return count_timers(deadline, law_at)
+    except (CausewayError, ArithmeticError, ValueError):
+        return deadline
+
+
+def count_timers(deadline: Deadline, law_at: LawAt) -> Deadline:
+    """Count the timers of a row from its steps and the law."""
+    return to_deadline(deadline, timers_of(deadline.edge, parse_steps(deadline.steps), law_at))
+
+
+def to_deadline(deadline: Deadline, timers: Sequence[Timer]) -> Deadline:
+    """Return the row with these timers, and the two times that follow from them."""
+    ordered = sorted(timers, key=lambda timer: (timer.due_at, timer.run.clock, timer.run.number))
+    return Deadline(
+        deadline.edge,
+        deadline.steps,
+        tuple(_timer_entry(timer) for timer in ordered),
+        min((timer.fires.at for timer in ordered if timer.fires), default=None),
+        ordered[0].due_at if ordered else None,
+    )
+
+
+def to_microseconds(at: datetime) -> int:
+    """Return a time in microseconds since 1970."""
+    return (at - EPOCH) // _MICROSECOND
+
+
+def to_time(microseconds: int) -> datetime:
+    """Return the time that is so many microseconds after 1970."""
+    return EPOCH + microseconds * _MICROSECOND
+
+
+def _timer_entry(timer: Timer) -> TimerEntry:
+    run = timer.run
+    return to_microseconds(timer.due_at), run.clock, run.number, run.owed_by, str(run.due), str(run.then), run.rung

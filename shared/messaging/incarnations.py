@@ -77,7 +77,7 @@ async def carry_on(scope: Scope, outgoing: Outgoing, *, messages_max: int = CARR
             continue
         left -= await _carry_lane(scope, outgoing, lane, messages_max=left, places=places)
     if places:
-        await scope.subjects.note_places(places, outgoing.pair.addressee)
+        await scope.subjects.note_places({outgoing.pair.addressee: places})
 
 
 async def _carry_lane(

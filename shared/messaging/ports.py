@@ -292,8 +292,8 @@ class Subjects(Protocol):
         """Note that the peer has erased these own subjects."""
         ...
 
-    async def note_places(self, places: Mapping[UUID, Place], peer: str) -> None:
-        """Note the places of own messages to a peer: of new ones, and of those that a new incarnation carries."""
+    async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None:
+        """Note the places of own messages, by peer: of new ones, and of those that a new incarnation carries."""
         ...
 
     async def find_erased(self, peer: str, subjects: Collection[UUID]) -> frozenset[UUID]:

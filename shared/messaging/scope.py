@@ -38,7 +38,8 @@ class Scope:
 
     `drafts`: by stream. `outcomes`: by peer, sent in one message. `asks`: by peer, the nonce of an own resync request
     among the drafts. `answered`: by peer, the nonce of an own request whose procedure is over. `placed`: segments that
-    are not yet stored. `compose_apart`: runs the sealing of many messages off the event loop.
+    are not yet stored. `compose_apart`: runs the sealing of many messages off the event loop. `before_lock`: writes the
+    rows that are due before stream rows are locked.
     """
 
     instance: str
@@ -56,6 +57,7 @@ class Scope:
     acks: list[tuple[str, Reader, Ack]] = field(default_factory=list)
     placed: list[Segment] = field(default_factory=list)
     compose_apart: Callable[[Callable[[], list[Unplaced]]], Awaitable[list[Unplaced]]] | None = None
+    before_lock: Callable[[], Awaitable[None]] | None = None
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Final
+from uuid import UUID
 
 from shared.messaging.acks import Ack
 from shared.messaging.exceptions import Outcome, OutcomeList
@@ -12,7 +13,7 @@ from shared.messaging.ports import Draft
 from shared.messaging.resync import exception_bytes, paginate
 from shared.messaging.scope import Scope
 from shared.messaging.segments import Segment, Unplaced, place_segment
-from shared.messaging.streams import LANES, SUBJECT_ROLES, Lane, Outgoing, Reader, Role
+from shared.messaging.streams import LANES, SUBJECT_ROLES, Lane, Outgoing, Place, Reader, Role
 
 #: Messages of one segment: its proof record, which names each of them, stays far below the size of a record.
 SEGMENT_MESSAGES_MAX: Final = 500
@@ -39,8 +40,11 @@ async def finish(scope: Scope) -> list[Segment]:
     peers = sorted({*written, *acks})
     if not peers:
         return []
+    if scope.before_lock is not None:
+        await scope.before_lock()
     found = await scope.tx.load_outgoing(peers, lock=True)
     changed: list[Outgoing] = []
+    new_segments: list[Segment] = []
     for peer in peers:
         outgoing = found.get(peer)
         for reader, ack in acks.get(peer, ()):
@@ -58,19 +62,23 @@ async def finish(scope: Scope) -> list[Segment]:
         placed = [place(scope, outgoing, each) for each in unplaced if each.pair.addressee == peer]
         scope.placed += placed
         changed.append(outgoing)
-        await _note_places(scope, peer, placed)
+        new_segments += placed
+    await _note_places(scope, new_segments)
     segments = scope.placed
     await scope.save(changed)
     scope.drafts, scope.outcomes, scope.asks, scope.answered, scope.acks = {}, {}, {}, {}, []
     return segments
 
 
-async def _note_places(scope: Scope, peer: str, segments: list[Segment]) -> None:
-    """Have the features note the places of their own messages."""
+async def _note_places(scope: Scope, segments: list[Segment]) -> None:
+    """Have the features note the places of their own messages, once for all peers."""
     own = {message.message_id for each in segments for message in each.messages if message.role in _FEATURE_ROLES}
-    places = {at: place for each in segments for at, place in each.places().items() if at in own}
+    places: dict[str, dict[UUID, Place]] = {}
+    for each in segments:
+        if of_features := {at: place for at, place in each.places().items() if at in own}:
+            places.setdefault(each.pair.addressee, {}).update(of_features)
     if places:
-        await scope.subjects.note_places(places, peer)
+        await scope.subjects.note_places(places)
 
 
 def place(scope: Scope, outgoing: Outgoing, unplaced: Unplaced) -> Segment:

@@ -55,7 +55,6 @@ class Attention:
             self.authority.require(source.resource, identity.role, action="read", state=source.state)
         above = _BEGINNING if cursor is None else Place(*read_place(cursor))
         found: list[Waits] = []
-        await self.serving.number()
         async with self.serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
             for each in self.sources:
                 found += await each.look(session.driver, identity.party, above, rank_max=rank_max, limit=limit + 1)

@@ -1,4 +1,4 @@
-"""The HTTP door at which a party sees what falls due: its timers, soonest first."""
+"""The HTTP list of a party's deadlines: the first open timer of each edge, or all timers of one subject."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
 from shared.runtime.http.openapi import shows
 from shared.runtime.http.paging import Cursor, Limit
-from shared.runtime.timers.rows import DueAfter, TimerRow
-from shared.runtime.timers.timers import read_due
+from shared.runtime.timers.store import DueAfter, OpenTimer, read_due
 from shared.vocabulary.law import ClockConsequence, ClockDue
 from shared.vocabulary.routing import Purpose
 
@@ -46,10 +45,10 @@ _EXAMPLE: Final[dict[str, JsonValue]] = {
 
 
 class ShownTimer(Contract):
-    """What falls due, of which subject, who owes it, and by which clock of the policy or deadline of the edge.
+    """An act that is due, its subject, its debtor, and the clock of the policy or deadline of the edge.
 
-    `then` is what follows if it is not done. `rung` is its place on a ladder, from 1; 0 where there is none. What falls
-    due of a preservation has no `purpose`.
+    `then` is the consequence if the act is not done. `rung` is the place on a ladder, from 1; 0 without a ladder.
+    Preservations have no `purpose`.
     """
 
     due_at: Instant
@@ -66,7 +65,7 @@ class ShownTimer(Contract):
 
 
 class DuePage(Contract):
-    """What falls due for the party, soonest first: what is overdue comes before all else."""
+    """The deadlines of the party, soonest first. Overdue deadlines come first."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
@@ -76,13 +75,13 @@ class DuePage(Contract):
 
 @dataclass(frozen=True, slots=True)
 class DueList:
-    """What the route does."""
+    """The service behind the route."""
 
     serving: Serving
     authority: Authority
 
     async def page(self, identity: Identity, cursor: str | None, limit: int, *, subject: UUID | None = None) -> DuePage:
-        """One page, of one subject or of all. Raises `Refused`: `forbidden`, `cursor_invalid`."""
+        """Return one page, of one subject or of all. Raises `Refused`: `forbidden`, `cursor_invalid`."""
         self.authority.require(PERMIT.resource, identity.role, action=PERMIT.action, state=NUMBERED)
         after = None if cursor is None else DueAfter(*read_place(cursor)[1:])
         scope = RowScope([identity.party], identity.role, PERMIT.action)
@@ -94,7 +93,7 @@ class DueList:
 
 
 def due_router(serving: Serving, authority: Authority) -> APIRouter:
-    """The route of what falls due."""
+    """Build the route of deadlines."""
     router = APIRouter(prefix="/v1")
     who = Depends(serving.identified)
     listed = DueList(serving, authority)
@@ -103,13 +102,16 @@ def due_router(serving: Serving, authority: Authority) -> APIRouter:
     async def page(
         identity: Identity = who, cursor: Cursor = None, limit: Limit = 50, *, subject: UUID | None = None
     ) -> Response:
-        """What falls due for the party, or for others towards it, soonest first; of one subject, or of all."""
+        """List the deadlines of the party and of its counterparts, soonest first.
+
+        Without `subject`, each edge has one entry: its first open deadline. With `subject`, all of its deadlines.
+        """
         return viewed(await listed.page(identity, cursor, limit, subject=subject))
 
     return router
 
 
-def _shown(row: TimerRow, now: datetime) -> ShownTimer:
+def _shown(row: OpenTimer, now: datetime) -> ShownTimer:
     return ShownTimer(
         due_at=row.due_at,
         overdue=row.due_at <= now,

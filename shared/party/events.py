@@ -111,7 +111,6 @@ class Events:
         return await self._look(identity, asked)
 
     async def _look(self, identity: Identity, asked: Asked) -> EventPage:
-        await self.serving.number()
         scope = RowScope([identity.party], identity.role, PERMIT.action)
         async with self.serving.database.transaction(scope) as session:
             read = await read_feed(session.driver, identity.party, above=asked.after, limit=asked.limit)

@@ -99,7 +99,6 @@ class Timelines:
     async def read(self, identity: Identity, subject: UUID, listed: Collection, *, after: int, limit: int) -> Timeline:
         """One page. Raises `Refused`: `forbidden`, and `not_found` of what is not the party's, or of nothing at all."""
         self.authority.require(PERMIT.resource, identity.role, action=PERMIT.action, state=NUMBERED)
-        await self.serving.number()
         async with self.serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
             driver = session.driver
             found = await read_subject(driver, identity.party, subject, above=after, limit=limit + 1)

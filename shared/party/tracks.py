@@ -45,7 +45,7 @@ class ListedTracks:
         """The peer knows that these subjects were withdrawn, and this database does not."""
         await self._list(items, peer)
 
-    async def note_places(self, places: Mapping[UUID, Place], peer: str) -> None:
+    async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None:
         """No row of this service states the place of a message."""
 
     async def _list(self, items: Sequence[TrackItem], peer: str) -> None:

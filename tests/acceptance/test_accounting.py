@@ -173,7 +173,7 @@ async def test_an_altered_decision_is_named_while_kafka_has_the_record(settled: 
 _INVENT = """
 INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, writer, addressee,
                    incarnation, lane, number, chain, message_id, type, subject, sender, recipient, exercise, detail)
-SELECT topic, $1, partition, "offset" + 1000000, now(), 'revealed', repeat('ab', 32), true, writer, addressee,
+SELECT topic, $1, partition, "offset" + 1000000, now(), 'revealed', sha256('invented'), true, writer, addressee,
        CASE WHEN $2::bigint IS NOT NULL THEN incarnation END, CASE WHEN $2 IS NOT NULL THEN lane END, $2,
        CASE WHEN $2 IS NOT NULL THEN decode(repeat('ab', 32), 'hex') END, gen_random_uuid(),
        'causeway.record_revealed.v1', subject, 'law_enforcement', 'audit', true,
@@ -191,7 +191,7 @@ async def test_an_invented_entry_is_named(settled: Exchange, how: str) -> None:
     number = None if how == "no number" else 1_000_000
     await admin.execute(_INVENT, uuid7() if how == "another life" else topic_id, number)
     found = await differences(settled)
-    await admin.execute("DELETE FROM entry WHERE digest = repeat('ab', 32)")
+    await admin.execute("DELETE FROM entry WHERE digest = sha256('invented')")
     await admin.close()
     never = "audit has a number that its writer never gave"
     assert {each["what"] for each in found} >= {
@@ -235,7 +235,7 @@ async def test_no_accountant_can_read_what_was_reported(settled: Exchange) -> No
         ("hotline", "SELECT record FROM exception"),
         ("law_enforcement", "SELECT content FROM case_edge"),
         ("industry", "SELECT content FROM notice"),
-        ("hotline", "SELECT wrapped FROM data_key"),
+        ("hotline", "SELECT wrapped_key FROM referral"),
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await settled.count_as_accountant(service, query)

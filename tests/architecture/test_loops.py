@@ -58,7 +58,6 @@ LOOPS: Final = {
     "shared/runtime/delivery/upkeep_loop.py:UpkeepLoop.run": (
         "tests/shared/runtime/delivery/test_upkeep_loop.py::test_a_step_that_fails_stops_no_other"
     ),
-    "shared/runtime/database/feed.py:Numberer.run": "one statement counts rows, and reads nothing of any",
     "shared/runtime/database/feed_reading.py:FeedListener.run": "hears that there is something, and reads nothing",
     "shared/runtime/database/transactions.py:wait_for_database": "asks whether the database answers",
     "shared/runtime/instance/endings.py:keep_journalling": (

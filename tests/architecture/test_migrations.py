@@ -20,7 +20,7 @@ _GIVEN = re.compile(
     r"(^|_)(sequence|offset|position|last|arrival|count|fence)$|^(appended|through|known|high|told_at)$"
 )
 #: It is numbered for each party and kept by month: no key of it could leave out the time.
-WITHOUT_KEY = {"event"}
+WITHOUT_KEY = {"act"}
 
 
 def amiss(sql: str) -> Iterator[str]:

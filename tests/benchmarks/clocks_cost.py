@@ -16,7 +16,6 @@ from pathlib import Path
 from time import process_time
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.industry.bus import industry_door
 from shared.kernel.authority import Role
 from shared.kernel.canonical import digest
 from shared.kernel.clock import ManualClock
@@ -60,7 +59,7 @@ async def _filing(endpoint: DatabaseEndpoint) -> None:
 
     async with migrated(endpoint, "hotline") as database:
         origin, postmaster = Origin(database, exchange), await _postmaster(database)
-        origin.intake = origin.intake_of(law_at=law_at)
+        database.law_at = law_at
         async with origin.intake.running():
             await _file(origin, 4, of=100)  # warm
             for size in (100, 5):
@@ -72,7 +71,7 @@ async def _receiving(endpoint: DatabaseEndpoint) -> None:
     async with migrated(endpoint, "industry") as database:
         providers, postmaster = provider.Providers(database), await _postmaster(database)
         law = Law(providers.directory, SAMPLE_LAW)
-        providers.door = industry_door(kek=provider.KEK, origin=providers.bus, law_at=lambda _: law)
+        database.law_at = lambda _: law
         await _receive(providers, 4, of=25)  # warm
         for size in (25, 3):
             await _measured(f"received by {size}", RECEIVED, postmaster, _receive(providers, RECEIVED // size, of=size))

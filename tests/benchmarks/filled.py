@@ -50,8 +50,8 @@ CONTENT_BYTES: Final = 700
 _PRESENT: Final = ("stream_pair", "stream", "segment", "receive_state", "exception", "topic_life", "partition_state")
 #: The tables that grow with what is filed.
 _LARGE: Final = frozenset(
-    {"referral", "edge", "offer", "notice", "case_file", "case_edge", "event", "idempotency", "entry", "outcome"}
-    | {"link", "answer_act", "case_act", "clocked", *filled_places.TABLES, *filled_streams.LARGE}
+    {"referral", "edge", "offer", "notice", "case_file", "case_edge", "act", "idempotency", "entry", "outcome"}
+    | {"answer_act", "case_act", "deadline", *filled_places.TABLES, *filled_streams.LARGE}
 )
 #: A page reads its own rows. Of a set hardly larger it may read all, and sort them.
 _PAGE_ROWS: Final = 6 * PAGE
@@ -65,11 +65,11 @@ _ID = (
     "(lpad(to_hex({end_ms} - ({rows} - i)::bigint * 63072000000 / {rows}), 12, '0') || '70008000'"
     " || lpad(to_hex(i), 12, '0'))::uuid"
 )
-_AGO = f"timestamptz '{END.isoformat()}' - ({{rows}} - i) * interval '63072000 s' / {{rows}}"
+_AGO = f"timestamptz '{END.isoformat()}' - ({{rows}} - i) * (interval '63072000 s' / {{rows}})"
 _BYTES = "decode(repeat('ab', {content}), 'hex')"
 _PROOF = "decode(repeat('cd', {content}), 'hex')"
 _EVENT = f"""
-INSERT INTO event (party, number, type, subject, at, detail)
+INSERT INTO act (party, number, type, subject, at, detail)
 SELECT {_PARTY}, i, '{{kind}}', {_ID}, {_AGO}, '{{{{"state": "x"}}}}' FROM generate_series(1, {{rows}}) AS i
 """
 #: Retention binds whom it tells.
@@ -83,11 +83,11 @@ SELECT {_PARTY}, sha256(i::text::bytea), sha256('b'), 202, {_BYTES}, {_AGO} FROM
 _REFERRALS = (
     f"""
 INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, work_reason, arrival,
-                      body_sha256, facts, decision, content, accepted_at)
+                      body_sha256, facts, decision, content, wrapped_key, accepted_at)
 SELECT {_ID}, {_PARTY}, 'R-' || i, 1, false, 'routed', CASE WHEN i % 500 = 0 THEN 'withdrawn' ELSE 'routed' END,
        CASE WHEN i % 1000 = 1 THEN 'undeliverable' END, i, repeat('a', 64),
        jsonb_build_object('priority', {PRIORITY}), '{{{{"salt": "s"}}}}',
-       {_BYTES}, {_AGO}
+       {_BYTES}, decode(repeat('ef', 60), 'hex'), {_AGO}
 FROM generate_series(1, {{rows}}) AS i
 """,
     f"""
@@ -100,10 +100,6 @@ SELECT gen_random_uuid(), uuidv7(), CASE WHEN k = 1 THEN 'law_enforcement' ELSE 
             ELSE 'actioned' END, {_AGO},
        repeat('f', 16), {_AGO}, CASE WHEN {PRIORITY} = 'p0_child_at_risk' THEN 0 ELSE 1 END, i % 500 = 0
 FROM generate_series(1, {{rows}}) AS i, generate_series(1, 2) AS k
-""",
-    f"""
-INSERT INTO data_key (subject, wrapped)
-SELECT {_ID}, decode(repeat('ef', 60), 'hex') FROM generate_series(1, {{rows}}) AS i
 """,
 )
 _INDEXES = """
@@ -140,7 +136,7 @@ def _words(table: str, key: str, sender: str, *, begun: str, done: str) -> dict[
     return named | {"begun": begun, "done": done, "kind": f"{table}.begun"}
 
 
-_CLOCKED, _PLACES = filled_loops.clocked(id_=_ID, party=_PARTY, ago=_AGO), filled_loops.places(party=_PARTY)
+_DEADLINES, _PLACES = filled_loops.deadlines(id_=_ID, party=_PARTY, ago=_AGO), filled_loops.places(party=_PARTY)
 _LYING: Final = filled_places.of_notices(party=_PARTY)
 _SENT: Final = filled_streams.sent(ago=_AGO)
 _RECEIVED: Final = filled_streams.received(id_=_ID, party=_PARTY, ago=_AGO)
@@ -148,16 +144,16 @@ _RECEIVED: Final = filled_streams.received(id_=_ID, party=_PARTY, ago=_AGO)
 #: By kind of service: what fills it, and the words of it that differ.
 _FILLS: Final[Mapping[str, tuple[Sequence[str], Mapping[str, str]]]] = {
     "hotline": (
-        (*_REFERRALS, filled_attention.ANSWERED, _PLACES, _ITEM, _EVENT, _FEEDS, _KEYS, *_SENT, *_RECEIVED, _CLOCKED),
+        (*_REFERRALS, filled_attention.ANSWERED, _PLACES, _ITEM, _EVENT, _FEEDS, _KEYS, *_SENT, *_RECEIVED, _DEADLINES),
         _words("offer", "referral_id", "origin", begun="offered", done="withdrawal_acknowledged"),
     ),
     "industry": (
-        (*_REFERRALS, filled_attention.ANSWERED, _PLACES, _ITEM, _FEEDS, *_RECEIVED, _CLOCKED, *_LYING),
+        (*_REFERRALS, filled_attention.ANSWERED, _PLACES, _ITEM, _FEEDS, *_RECEIVED, _DEADLINES, *_LYING),
         _words("notice", "notice_id", "notifier", begun="issued", done="actioned")
         | {"more": ", language", "values": ", 'en'"},
     ),
     "law_enforcement": (
-        (*_CASES, _EVENT, _FEEDS, *_RECEIVED, _CLOCKED, *filled_places.of_cases(party=_PARTY)),
+        (*_CASES, _EVENT, _FEEDS, *_RECEIVED, _DEADLINES, *filled_places.of_cases(party=_PARTY)),
         _words("case_file", "referral_id", "origin", begun="offered", done="closed"),
     ),
     "audit": (filled_audit.statements(id_=_ID, party=_PARTY, ago=_AGO), {}),
@@ -270,7 +266,8 @@ def questions(service: str, rows: int) -> Iterator[Question]:
         for above in (0, half, rows):
             name = f"events of {party} above {above}"
             yield Question(name, feed_reading._ABOVE, (party, above, PAGE), _reading(party), _PAGE_ROWS)
-    yield Question("what waits for a number", feed._WAITING, (), RowScope((), "service", "number"), 4)
+    acted = [BIG], ["referral.withdraw"], [one], ["{}"]
+    yield Question("an act that gets its number", feed._NUMBER, acted, _APPLYING, 8, batch=True)
     if service == "hotline":
         for name, statement, asked, rows_max in filled_streams.of_sender(rows):
             yield Question(name, statement, asked, RowScope((), "", ""), rows_max, batch=True)

@@ -59,17 +59,26 @@ END $chains$
 _ENTRY: Final = """
 INSERT INTO entry (message_id, type, sender, recipient, topic, topic_id, partition, "offset", broker_time, kind,
                    digest, verified, subject, exercise, writer, addressee, incarnation, lane, number, chain, detail,
-                   edge_id, commitment)
+                   edge_id, commitment, edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments)
 SELECT {message}, 'causeway.inbox.{to}.hotline.v1', '{life}', 1, i, {{ago}}, '{kind}',
-       encode(sha256(i::text::bytea), 'hex'), true, {{id}}::text, false, 'hotline', '{to}', '{life}', 1, i,
-       chain_at.chain, {detail}, {edge}, repeat('c', 64)
+       sha256(i::text::bytea), true, {{id}}::text, false, 'hotline', '{to}', '{life}', 1, i,
+       chain_at.chain, {detail}, {edge}, decode(repeat('cc', 32), 'hex'), {links}
 {rows} JOIN chain_at ON chain_at.number = i
 """
 _DETAIL: Final = "jsonb_build_object('origin', 'big.example', 'referral_id', {id}, 'disposition', 'routed')"
 
 
-def _entry(message: str, to: str, *, kind: str, detail: str = "NULL", edge: str = "NULL") -> str:
-    return _ENTRY.format(message=message, to=to, life=_INCARNATION, kind=kind, detail=detail, edge=edge, rows=_FROM)
+_NO_LINKS: Final = "NULL, NULL, NULL, NULL, NULL"
+_LINKS: Final = """
+ARRAY[{id}], ARRAY['agency.example'], ARRAY['p1'], ARRAY['r1'], ARRAY[decode(repeat('cc', 32), 'hex')]
+"""
+
+
+def _entry(
+    message: str, to: str, *, kind: str, detail: str = "NULL", edge: str = "NULL", links: str = _NO_LINKS
+) -> str:
+    values = {"message": message, "to": to, "kind": kind, "detail": detail, "edge": edge, "links": links}
+    return _ENTRY.format(life=_INCARNATION, rows=_FROM, **values)
 
 
 def _sent(to: str) -> Sequence[str]:
@@ -118,8 +127,7 @@ SELECT {{id}}, {{id}}, '{_INCARNATION}', 1, i, 'law_enforcement', {{id}}, 'big.e
        'because', '{{{{r1}}}}', '', {{ago}} {_FROM}
 """,
         """
-INSERT INTO intake_count (party, fate, count)
-VALUES ('big.example', 'submitted', {rows}), ('big.example', 'accepted', {rows})
+INSERT INTO intake_count (party, submitted, accepted, refused) VALUES ('big.example', {rows}, {rows}, 0)
 """,
     ),
     "law_enforcement": (_taken("law_enforcement"),),
@@ -128,11 +136,7 @@ VALUES ('big.example', 'submitted', {rows}), ('big.example', 'accepted', {rows})
         _taken("audit"),
         _CHAINS,
         _entry(_OFFER, "law_enforcement", kind="record", edge="{id}"),
-        _entry(_FACT, "audit", kind="decision", detail=_DETAIL),
-        f"""
-INSERT INTO link (edge_id, referral_id, origin, recipient, purpose, rules, commitment)
-SELECT {{id}}, {{id}}, 'big.example', 'agency.example', 'p1', 'r1', repeat('c', 64) {_FROM}
-""",
+        _entry(_FACT, "audit", kind="decision", detail=_DETAIL, links=_LINKS),
     ),
 }
 

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from services.audit.domain.entries import NOBODYS
-from services.audit.store import entries, partitions
+from services.audit.store import entries, finding, partitions
 
 _LIFE: Final = UUID("01990000-0000-7000-8000-000000000000")
 _OFFERS: Final = "causeway.inbox.law_enforcement.hotline.v1"
+#: The id of the topic of offers. Each kind of message below has a topic of its own.
+_OFFERS_LIFE: Final = UUID(int=_LIFE.int + 10)
 _HOW_IT_STANDS: Final = (
     f"INSERT INTO partition_state (topic, partition, state) VALUES ('{_OFFERS}', 1, 'reading')",
-    f"INSERT INTO topic_life (topic, topic_id) VALUES ('{_OFFERS}', '{_LIFE}')",
+    f"INSERT INTO topic_life (topic, topic_id) VALUES ('{_OFFERS}', '{_OFFERS_LIFE}')",
     f"""
 INSERT INTO acknowledgement (writer, addressee, incarnation, urgent_through, ordinary_through, acked_at)
 VALUES ('hotline', 'law_enforcement', '{_LIFE}', 0, {{rows}} * 16 + 15, now())
 """,
 )
+
+#: So many entries a page of flows finds, and so many rows it reads at most: each entry and those of its flow.
+_PAGE: Final = 51
+_FLOW_ROWS: Final = 20 * _PAGE
+_PERIOD: Final = datetime(2024, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC), UUID(int=0)
+_BOTH: Final = ["big.example", "agency.example"]
 
 
 class _Told(NamedTuple):
@@ -31,6 +40,8 @@ class _Told(NamedTuple):
     kind: str = "record"
     detail: str = "NULL"
     edge: str = "NULL"
+    #: The columns of the edges that a decision states.
+    links: str = "NULL, NULL, NULL, NULL, NULL"
     last: str = "{rows}"
 
 
@@ -38,8 +49,11 @@ _DETAIL = """
 jsonb_build_object('referral_id', {id}, 'origin', {party}, 'disposition', 'routed', 'salt', repeat('s', 64),
                    'decision', jsonb_build_object('directory', repeat('d', 64), 'policy', repeat('d', 64)))
 """
+_LINKS: Final = """
+ARRAY[{id}], ARRAY['agency.example'], ARRAY['investigation'], ARRAY['r1'], ARRAY[decode(repeat('cc', 32), 'hex')]
+"""
 _TOLD: Final = (
-    _Told("audit", "hotline", "referral_decided", 9, "decision", _DETAIL),
+    _Told("audit", "hotline", "referral_decided", 9, "decision", _DETAIL, links=_LINKS),
     _Told("law_enforcement", "hotline", "referral_offered", 10, edge="{id}"),
     _Told("hotline", "law_enforcement", "case_accepted", 11),
     _Told("hotline", "law_enforcement", "outcomes", 8, "outcomes", last="{rows} / 5"),
@@ -54,31 +68,25 @@ def statements(*, id_: str, party: str, ago: str) -> Sequence[str]:
 
     def filled(told: _Told) -> str:
         place = f"i * 16 + {told.digit}"
-        detail, edge = (text.format(id=id_, party=party, rows="") for text in (told.detail, told.edge))
+        texts = told.detail, told.edge, told.links
+        detail, edge, links = (text.format(id=id_, party=party, rows="") for text in texts)
         return f"""
 INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, writer, addressee,
                    incarnation, lane, number, chain, message_id, type, subject, sender, recipient, exercise, detail,
-                   edge_id, commitment, key_id, signature, tree_size, leaf_position, path, salt)
-SELECT 'causeway.inbox.{told.addressee}.{told.writer}.v1', '{_LIFE}', 1, {place}, {ago}, '{told.kind}',
-       encode(sha256('{told.type}'::bytea || i::text::bytea), 'hex'), true, '{told.writer}', '{told.addressee}',
+                   edge_id, commitment, edge_ids, edge_recipients, edge_purposes, edge_rules, edge_commitments, key_id,
+                   signature, tree_size, leaf_position, path, salt)
+SELECT 'causeway.inbox.{told.addressee}.{told.writer}.v1', '{UUID(int=_LIFE.int + told.digit)}', 1,
+       {place}, {ago}, '{told.kind}',
+       sha256('{told.type}'::bytea || i::text::bytea), true, '{told.writer}', '{told.addressee}',
        '{_LIFE}', 1, {place}, decode(repeat('ab', 32), 'hex'), {own(told.digit)}, 'causeway.{told.type}.v1',
-       {id_}::text, {party}, 'agency.example', false, {detail}, {edge}, repeat('c', 64), 'hotline-1',
-       decode(repeat('ab', 64), 'hex'), 16, 3, decode(repeat('ab', 128), 'hex'), decode(repeat('ab', 16), 'hex')
+       {id_}::text, {party}, 'agency.example', false, {detail}, {edge}, decode(repeat('cc', 32), 'hex'),
+       {links}, 'hotline-1', decode(repeat('ab', 64), 'hex'), 16, 3, decode(repeat('ab', 128), 'hex'),
+       decode(repeat('ab', 16), 'hex')
 FROM generate_series(1, {told.last}) AS i
 """
 
     return (
         *map(filled, _TOLD),
-        f"""
-INSERT INTO link (edge_id, referral_id, origin, recipient, purpose, rules, commitment)
-SELECT {id_}, {id_}, {party}, 'agency.example', 'investigation', 'r1', repeat('c', 64)
-FROM generate_series(1, {{rows}}) AS i
-""",
-        f"""
-INSERT INTO flow_party (party, exercise, decided_at, referral_id, origin)
-SELECT whose, false, {ago}, {id_}, {party}
-FROM generate_series(1, {{rows}}) AS i CROSS JOIN LATERAL (VALUES ({party}), ('agency.example')) AS both_of (whose)
-""",
         f"""
 INSERT INTO outcome (message_id, writer, reported_by, outcome, code, report_id, position, number, reported_at)
 SELECT {own(10)}, 'hotline', 'law_enforcement', 'refused', 'state_forbids',
@@ -92,8 +100,19 @@ FROM generate_series(1, {{rows}}, 5) AS i
 def looks(one: UUID, half: int) -> Iterator[tuple[str, str, Sequence[object], int]]:
     """Each look: its name, the statement, its arguments, and how many rows it may read."""
     yield "a flow", entries._FLOW, (one, False, None), 60
-    yield "entries of a topic", entries._PAGE, (_OFFERS, _LIFE, 1, half * 16, False, 50, None, sorted(NOBODYS)), 60
-    yield "the proof of an entry", entries._PROOF, (_OFFERS, _LIFE, 1, half * 16 + 10, "0" * 64), 4
+    yield (
+        "entries of a topic",
+        entries._PAGE,
+        (_OFFERS, _OFFERS_LIFE, 1, half * 16, False, 50, None, sorted(NOBODYS)),
+        60,
+    )
+    for parties in (_BOTH[:1], _BOTH[1:], _BOTH):
+        name = " and ".join(parties)
+        yield f"flows of {name}", finding._OF_PARTIES, (False, _PAGE, None, *_PERIOD, parties), _FLOW_ROWS
+    yield "flows of a scope", finding._OF_PARTIES, (False, _PAGE, _BOTH, *_PERIOD, _BOTH), _FLOW_ROWS
+    yield "flows of all", finding._OF_ANYBODY, (False, _PAGE, None, *_PERIOD), _FLOW_ROWS
+    yield "a flow by an id", finding._BY_ID, (False, one, None), 20
+    yield "the proof of an entry", entries._PROOF, (_OFFERS, _OFFERS_LIFE, 1, half * 16 + 10, bytes(32)), 4
     yield "lives of a topic", entries._TOPIC_IDS, (_OFFERS,), 4
     yield "how it stands to topics", partitions._STATES, (), 40
     yield "topics with holes", partitions._HOLES, (), 4

@@ -11,15 +11,15 @@ from datetime import datetime
 from shared.exchange.locations import FORMS
 from shared.party.origin.store import edges, locations
 from shared.party.origin.use_cases.again import DUE_MAX, PAUSES
-from shared.runtime.timers import timers
+from shared.runtime.timers import store, timers
 
 
-def clocked(*, id_: str, party: str, ago: str) -> str:
-    """Fills the clocks of open edges, as many as a twentieth of all rows."""
+def deadlines(*, id_: str, party: str, ago: str) -> str:
+    """Fill the deadlines of open edges: a twentieth of all rows."""
     return f"""
-INSERT INTO clocked (edge_id, party, subject, told_by, origin, recipient, purpose, rules, begun_at, look_at)
+INSERT INTO deadline (edge_id, party, subject, told_by, origin, recipient, purpose, rules, begun_at, due_at, overdue_at)
 SELECT gen_random_uuid(), {party}, {id_}, {id_}, {party}, 'agency.example', 'p1', '{{{{r1}}}}', {ago},
-       now() + i * interval '1 second'
+       now() + i * interval '1 second', now() + i * interval '1 second'
 FROM generate_series(20, {{rows}}, 20) AS i
 """
 
@@ -48,8 +48,8 @@ def asked(end: datetime, parties: Sequence[str], newest: int | None) -> Iterator
 
 
 def _of_clocks(end: datetime) -> Iterator[_Asked]:
-    yield "clocks that are due", timers._TAKE, (end, timers.BATCH), 4
-    yield "clocks that are set aside", timers._ASIDE, (end,), 4
+    yield "clocks that are due", store._TAKE_DUE, (end, timers.BATCH), 4
+    yield "clocks that are set aside", store._COUNT_ASIDE, (end,), 4
 
 
 def _of_places(parties: Sequence[str], newest: int) -> Iterator[_Asked]:

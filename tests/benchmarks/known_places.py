@@ -32,10 +32,9 @@ from shared.party.origin.store import filing
 from shared.party.origin.store.edges import opened
 from shared.party.origin.store.filing import PostgresFiling
 from shared.party.origin.store.locations import Locations
-from shared.runtime.database.feed import Numberer
 from shared.runtime.watch.aside import SetAside
 from tests.services.databases import migrated, running_postgres
-from tests.services.doors import LISTS, asking
+from tests.services.doors import asking
 from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import SUBMISSION, world
@@ -45,8 +44,8 @@ KNOWN: Final = 50
 APART_MS_MAX: Final = 1.0
 PROBABILITY_MIN: Final = 1e-6
 _NAMED: Final = """
-SELECT r.referral_id, r.party, r.content, k.wrapped FROM location_token AS l
-JOIN referral AS r USING (party, referral_id) JOIN data_key AS k ON k.subject = r.referral_id
+SELECT r.referral_id, r.party, r.content, r.wrapped_key FROM location_token AS l
+JOIN referral AS r USING (party, referral_id)
 WHERE l.party = $1 AND l.version = $2 AND l.token = $3 ORDER BY l.referral_id
 """
 
@@ -122,7 +121,6 @@ async def _filed(client: Any, path: str, reference: str) -> float:
 
 
 async def _linked(origin: Origin) -> None:
-    await Numberer(origin.database, LISTS["hotline"]).number()
     linking = Locations(origin.database, KEK, lambda: [HOTLINE], apart=Apart(SetAside(), origin.clock))
     while await linking.look():
         pass

@@ -47,7 +47,7 @@ UPDATE edge SET purpose = CASE purpose WHEN 'p1' THEN 'investigation' ELSE 'take
 WHERE purpose IN ('p1', 'p2')
 """
 #: The tables whose rows are somebody's.
-_OWNED: Final = ("referral", "edge", "event", "feed")
+_OWNED: Final = ("referral", "edge", "act", "feed")
 
 
 def main(arguments: Sequence[str]) -> int:

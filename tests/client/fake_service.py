@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from shared.exchange.compose import Acceptor
+from shared.exchange.acceptance import AcceptedItem, Acceptor
 from shared.kernel.ids import uuid7
 from tests.support.builders import AT
 
@@ -164,9 +164,9 @@ class FakeService:
         signed: dict[str, Any] = {}
         if self.acceptor is not None:
             sent = json.dumps(referral, ensure_ascii=False, separators=(",", ":")).encode()
-            signed["acceptance"] = self.acceptor.accept(
-                self.referrals[reference], "hotline-fr.example", body_sha256=hashlib.sha256(sent).hexdigest(), at=AT
-            ).model_dump(mode="json")
+            item = AcceptedItem(self.referrals[reference], "hotline-fr.example", hashlib.sha256(sent).hexdigest())
+            (acceptance,) = self.acceptor.accept([item], at=AT)
+            signed["acceptance"] = acceptance.model_dump(mode="json")
         return 202, signed | {
             "referral_id": str(self.referrals[reference]),
             "revision": 1,

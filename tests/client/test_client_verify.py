@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from client.cli.acceptances import AcceptanceFile
-from shared.exchange.compose import Acceptor
+from shared.exchange.acceptance import Acceptor
 from shared.exchange.evidence import Witness
 from shared.guard import edition
 from shared.kernel.ids import uuid7
@@ -91,7 +91,7 @@ def test_an_import_keeps_an_acceptance_of_each_row_and_they_hold(posted: Path, v
 
 def test_acceptances_hold_no_content(posted: Path) -> None:
     words = {"version", "instance", "party", "referral_id", "body_sha256", "guard", "accepted_at", "merge_delay_s"}
-    assert {frozenset(each) for each in kept(posted)} == {frozenset(words | {"key_id", "signature"})}
+    assert {frozenset(each) for each in kept(posted)} == {frozenset(words | {"salt", "proof"})}
 
 
 def test_one_post_keeps_its_acceptance_and_a_repetition_keeps_no_second_one(
@@ -120,7 +120,8 @@ def test_an_acceptance_of_something_else_is_refused(posted: Path, verify: Verify
         ({"referral_id": str(uuid7())}, "signature_invalid"),
         ({"accepted_at": "2026-05-04T11:00:00.000Z"}, "signature_invalid"),
         ({"instance": "industry"}, "key_unknown"),
-        ({"signature": "A" * 86}, "signature_invalid"),
+        ({"salt": "0" * 32}, "signature_invalid"),
+        ({"proof": {}}, "acceptance_malformed"),
         ({"unknown": 1}, "acceptance_malformed"),
         ({"version": 2, "unknown": 1}, "proof_of_later_release"),
     ],

@@ -46,8 +46,9 @@ from shared.contracts.registry import (
 )
 from shared.envelope.keys import OpeningKey, SigningKey
 from shared.exchange.accept import accept
+from shared.exchange.acceptance import AcceptedItem, Acceptor
 from shared.exchange.authority import Cell, cells_of
-from shared.exchange.compose import Acceptor, Addressing, compose
+from shared.exchange.compose import Addressing, compose
 from shared.exchange.evidence import Witness
 from shared.exchange.message import Draft, Record
 from shared.exchange.reads import own_reads
@@ -135,14 +136,15 @@ def audited(here: World, observed: Observed) -> dict[str, Any]:
     read, reading = Read(), Reading(here.shelf, [here.keys["audit"].opening], clock)
     read_records([observed], read, reading=reading)
     [entry] = read.entries
+    detail = json.loads(entry.detail or "null")
     return {
         "kind": entry.kind.value,
         "digest": entry.digest,
         "verified": entry.verified,
         "problem": entry.problem,
-        "detail": None if entry.detail is None else json.loads(entry.detail),
+        "detail": detail,
         "commitment": entry.commitment,
-        "links": [[str(each) for each in link] for link in read.links],
+        "links": [[str(link.edge_id), entry.subject, detail["origin"], *link[1:]] for link in entry.links],
     }
 
 
@@ -280,7 +282,8 @@ def _kept(here: World, folder: Path) -> dict[str, Callable[[], bytes]]:
 
     def acceptance() -> bytes:
         acceptor = Acceptor("hotline", here.keys["hotline"].signing, edition(), merge_delay_s=60)
-        return pretty(acceptor.accept(uuid7(), HOTLINE, body_sha256=digest(b"{}"), at=here.at).model_dump(mode="json"))
+        (acceptance,) = acceptor.accept([AcceptedItem(uuid7(), HOTLINE, digest(b"{}"))], at=here.at)
+        return pretty(acceptance.model_dump(mode="json"))
 
     def evidence() -> bytes:
         golden = Golden.load(folder / "records" / "notice_issued.v1.json").record(here)

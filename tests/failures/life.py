@@ -39,7 +39,7 @@ from tests.support.running import SERVICES, clean_environment, until
 from tests.support.windowed import windowed
 
 #: The hotline's clocks, windows, feeds and webhooks run in a process of their own: `causeway serve --only`.
-LIVING: Final = PROCESSES | {"keeper": ("hotline", ("numberer", "timers", "courier", "documents"))}
+LIVING: Final = PROCESSES | {"keeper": ("hotline", ("timers", "courier", "documents"))}
 HURRIED: Final = {"POLICY_HOUR_S": "1"}
 WINDOW_H: Final = 20
 SETTLED_S_MAX: Final = 600.0

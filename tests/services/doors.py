@@ -23,7 +23,6 @@ from shared.kernel.errors import Refused
 from shared.party.recipient.api import Serving, viewed
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.courier.addresses import AddressRules
-from shared.runtime.database.feed import Numberer
 from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.transactions import Database
 from shared.runtime.http.acts import Acts
@@ -67,6 +66,7 @@ def serving(
     owe: Callable[[str, int], None] = lambda _party, _work: None,
 ) -> Serving:
     """What a recipient's routes stand on, over a real database. What is stated is signed with `signing`, or any key."""
+    database.lists = LISTS[kind]
     return Serving(
         database=database,
         acts=Acts(database, lambda: None),
@@ -76,7 +76,6 @@ def serving(
         clock=CLOCK,
         witness=Witness(kind, signing or SigningKey.generate()),
         owe=owe,
-        number=Numberer(database, LISTS[kind]).number,
         listener=listener or FeedListener(database),
         address_rules=AddressRules(),
     )

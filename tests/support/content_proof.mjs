@@ -61,10 +61,15 @@ export function leafOf(salt, covered) {
 
 // That the leaf is in the tree of this proof, and that the raw key has signed the tree.
 export function demandContent(leaf, proof, raw) {
+  const head = rootOf(leaf, proof);
+  demandSignature(raw, proof.signature, Buffer.from(`causeway-content/v1\n${head}\n${proof.size}\n`));
+}
+
+// The root of the tree that this proof puts the leaf in, in hexadecimal.
+export function rootOf(leaf, proof) {
   demand([16, 256].includes(proof.size) && Number.isInteger(proof.position) && proof.position >= 0);
   const path = Buffer.concat(proof.path.map((hash) => hexadecimal(hash)));
-  const head = root(leaf, BigInt(proof.position), BigInt(proof.size), path);
-  demandSignature(raw, proof.signature, Buffer.from(`causeway-content/v1\n${head}\n${proof.size}\n`));
+  return root(leaf, BigInt(proof.position), BigInt(proof.size), path);
 }
 
 // 32 bytes in lower-case hexadecimal.

@@ -189,16 +189,15 @@ async def list_holds(exchange: Exchange, instance: str) -> dict[UUID, str]:
 
 async def count_late_deadlines(exchange: Exchange, instance: str) -> int:
     """Count the deadlines that should have fired 15 seconds ago."""
-    query = "SELECT count(*) FROM timer WHERE tells_at < now() - interval '15 seconds'"
+    query = "SELECT count(*) FROM deadline WHERE due_at < now() - interval '15 seconds' AND aside IS NULL"
     return int(await read_value(exchange, instance, query))
 
 
 async def count_fired_deadlines(exchange: Exchange, instance: str) -> tuple[int, int]:
     """Count the deadlines that fired and the events about them, in one snapshot."""
     query = """
-    SELECT (SELECT count(*) FROM clock_step WHERE did = 'told') AS steps,
-           (SELECT count(*) FROM event WHERE type LIKE 'clock.%' OR type = 'p0.unclaimed')
-         + (SELECT count(*) FROM event_unnumbered WHERE type LIKE 'clock.%' OR type = 'p0.unclaimed') AS events
+    SELECT (SELECT count(*) FROM deadline, jsonb_array_elements(steps) AS step WHERE step->>1 = 'told') AS steps,
+           (SELECT count(*) FROM act WHERE type LIKE 'clock.%' OR type = 'p0.unclaimed') AS events
     """
     [row] = await read_rows(exchange, instance, query)
     return row[0], row[1]
@@ -207,9 +206,8 @@ async def count_fired_deadlines(exchange: Exchange, instance: str) -> tuple[int,
 async def list_deadlines(exchange: Exchange, instance: str) -> list[tuple[object, ...]]:
     """List each deadline without its next firing, which may change at any time."""
     query = """
-    SELECT timer_id, edge_id, party, clock, run, subject, counterpart, purpose, owed_by, due, consequence, rung,
-           started_at, due_at
-    FROM timer ORDER BY edge_id, party, clock, run
+    SELECT edge_id, party, subject, origin, recipient, purpose, timers, overdue_at
+    FROM deadline ORDER BY edge_id, party
     """
     return [tuple(row.values()) for row in await read_rows(exchange, instance, query)]
 

@@ -6,7 +6,7 @@
 // Input: {"directory": a directory document, "acceptance": [ … ], "evidence": [ … ]}. Prints "acceptance <position>
 // ok" or "… failed" for each, then the same for the evidence. Exit code 0 when there is at least one and all are ok.
 import { readFileSync } from "node:fs";
-import { coveredBytes, decoded, demand, demandContent, demandSignature, holds, leafOf } from "./content_proof.mjs";
+import { coveredBytes, decoded, demand, demandContent, demandSignature, holds, leafOf, rootOf } from "./content_proof.mjs";
 
 const REQUIRED = ["ce_id", "ce_sender", "ce_recipient", "ce_source", "ce_tier", "content-type"];
 const CONTENT_TYPE = "application/vnd.causeway.message";
@@ -38,13 +38,18 @@ function placesOf(directory, id) {
 function demandStated(directory, context, stated) {
   demand(placesOf(directory, stated.party).includes(stated.instance));
   const { key_id: id, signature, ...covered } = stated;
-  const at = stated.accepted_at ?? stated.stated_at;
   const signed = Buffer.from(`${context}\n${canonical(covered)}`, "utf8");
-  demandSignature(signingKey(directory, id, stated.instance, at), signature, signed);
+  demandSignature(signingKey(directory, id, stated.instance, stated.stated_at), signature, signed);
 }
 
-function checkAcceptance(directory, acceptance) {
-  demandStated(directory, "causeway-acceptance/v1", acceptance);
+// The leaf covers the acceptance without its salt and proof; the signature covers the root over the leaf.
+function checkAcceptance(directory, { salt, proof, ...stated }) {
+  const { instance, party, accepted_at } = stated;
+  const { key_id, size } = proof;
+  const root = rootOf(leafOf(decoded(salt, "hex"), Buffer.from(canonical(stated), "utf8")), proof);
+  const signed = `causeway-acceptance/v1\n${canonical({ accepted_at, instance, key_id, root, size })}`;
+  demandSignature(signingKey(directory, key_id, instance, accepted_at), proof.signature, Buffer.from(signed, "utf8"));
+  demand(placesOf(directory, party).includes(instance));
 }
 
 function checkEvidence(directory, { headers: pairs, value, salt, proof, statement }) {

@@ -3,7 +3,7 @@
 //
 //     node foreign_verifier.mjs < messages.json
 //
-// Input, output and exit code are those of foreign_verifier.py: {"keys": {key id: base64 of the raw Ed25519 key},
+// Input, output and exit code are those of foreign_verifier.py for messages: {"keys": {key id: base64 of the raw Ed25519 key},
 // "messages": [{"headers": [[name, base64]], "value": base64, "salt": hexadecimal, "proof": {key_id, signature, size,
 // position, path}}]} gives a line "<position> ok" or "<position> failed" for each message, and 0 when there is at least
 // one and all are ok.

@@ -1,14 +1,15 @@
-"""A verifier of signed messages that shares nothing with the project: standard library and `cryptography` only.
+"""A verifier of messages and acceptances that shares no code with the project: `cryptography` and the standard library.
 
-It is written from the wire format's description (`shared/envelope` and RFC 6962 §2.1), not from the code, and says
-whether someone else, with the public keys alone, comes to the same answer.
+It is written from the descriptions of the formats (`shared/envelope`, docs/operations/proofs.md and RFC 6962 §2.1),
+not from the code. It shows whether an outsider with the public keys alone reaches the same answer.
 
     python foreign_verifier.py < messages.json
 
 Input: {"keys": {key id: base64 of the raw Ed25519 key}, "messages": [{"headers": [[name, base64]], "value": base64,
-"salt": hexadecimal, "proof": {"key_id", "signature" (base64url), "size", "position", "path" (hexadecimal)}}]}.
-Prints `<position> ok` or `<position> failed` for each message. Exit code 0 when there is at least one and all are ok,
-1 otherwise. Only the signature is judged, not who the sender is.
+"salt": hexadecimal, "proof": {"key_id", "signature" (base64url), "size", "position", "path" (hexadecimal)}}],
+"acceptances": [signed acceptances; the member may be absent]}. Prints `<position> ok` or `<position> failed` for each
+message, then for each acceptance. Exit code 0 if there is at least one of them and all are ok, else 1. The verifier
+checks signatures only: it does not check the owner of a key.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import json
 import re
 import sys
 from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -27,6 +29,8 @@ REQUIRED = {"ce_id", "ce_sender", "ce_recipient", "ce_guard", "ce_type", "conten
 CONTENT_TYPE = b"application/vnd.causeway.message"
 HEXADECIMAL = re.compile(r"[0-9a-f]*")
 HASH, SALT = 32, 16
+#: A check of one signed object with the keys.
+Check = Callable[[dict[str, Any], dict[str, bytes]], None]
 
 
 class ProofError(Exception):
@@ -34,19 +38,20 @@ class ProofError(Exception):
 
 
 def main() -> int:
-    """Verify what standard input holds."""
+    """Verify the document on standard input."""
     document = json.load(sys.stdin)
     keys = {key_id: b64decode(text, validate=True) for key_id, text in document["keys"].items()}
-    answers = [holds(message, keys) for message in document["messages"]]
+    answers = [holds(check, message, keys) for message in document["messages"]]
+    answers += [holds(check_acceptance, acceptance, keys) for acceptance in document.get("acceptances", [])]
     for position, answer in enumerate(answers):
         print(position, "ok" if answer else "failed")
     return 0 if answers and all(answers) else 1
 
 
-def holds(message: dict[str, Any], keys: dict[str, bytes]) -> bool:
-    """Whether the message's own proof and one of `keys` prove it."""
+def holds(checking: Check, signed: dict[str, Any], keys: dict[str, bytes]) -> bool:
+    """Return whether the proof of a message or an acceptance holds under one of `keys`."""
     try:
-        check(message, keys)
+        checking(signed, keys)
     except (ProofError, InvalidSignature, ValueError):
         return False
     return True
@@ -60,17 +65,45 @@ def check(message: dict[str, Any], keys: dict[str, bytes]) -> None:
     covered = b"".join(name.encode() + b":" + headers[name] + b"\n" for name in sorted(headers))
     covered += b"\n" + b64decode(message["value"], validate=True)
 
-    proof, salt = message["proof"], hexadecimal(message["salt"], SALT)
+    proof = message["proof"]
+    root = root_of(covered, message["salt"], proof)
+    check_signature(f"causeway-content/v1\n{root}\n{proof['size']}\n".encode(), proof, keys)
+
+
+def check_acceptance(acceptance: dict[str, Any], keys: dict[str, bytes]) -> None:
+    """Raise as `check` does unless the key has signed the tree of this acceptance."""
+    stated = {name: value for name, value in acceptance.items() if name not in ("salt", "proof")}
+    proof = acceptance["proof"]
+    root = {
+        "root": root_of(canonical(stated), acceptance["salt"], proof),
+        "size": proof["size"],
+        "key_id": proof["key_id"],
+        "instance": stated["instance"],
+        "accepted_at": stated["accepted_at"],
+    }
+    check_signature(b"causeway-acceptance/v1\n" + canonical(root), proof, keys)
+
+
+def root_of(covered: bytes, salt: str, proof: dict[str, Any]) -> str:
+    """Return the root of the tree that the proof puts the leaf over these bytes in."""
     size, position = proof["size"], proof["position"]
     if size not in (16, 256) or type(position) is not int:
         raise ProofError
     steps = [hexadecimal(step, HASH) for step in proof["path"]]
-    root = climb(hashlib.sha256(b"\x00" + salt + covered).digest(), position, size, steps=steps)
+    leaf = hashlib.sha256(b"\x00" + hexadecimal(salt, SALT) + covered).digest()
+    return climb(leaf, position, size, steps=steps).hex()
 
+
+def check_signature(signed: bytes, proof: dict[str, Any], keys: dict[str, bytes]) -> None:
+    """Check that the key of the proof signed these bytes."""
     if proof["key_id"] not in keys:
         raise ProofError
-    signed = f"causeway-content/v1\n{root.hex()}\n{size}\n".encode()
     Ed25519PublicKey.from_public_bytes(keys[proof["key_id"]]).verify(base64url(proof["signature"].encode()), signed)
+
+
+def canonical(value: dict[str, Any]) -> bytes:
+    """Return the JSON of the value with sorted names and without white space."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def unique_headers(pairs: list[list[str]]) -> dict[str, bytes]:

@@ -30,7 +30,7 @@ async def main():
         }
         begun = {
             (row["edge_id"], row["party"]): row["begun_at"]
-            for row in await connection.fetch("SELECT edge_id, party, begun_at FROM clocked")
+            for row in await connection.fetch("SELECT edge_id, party, begun_at FROM deadline")
         }
         subjects = {}
         for edge in await connection.fetch("SELECT edge_id, referral_id, notice_id, party, recipient FROM edge"):

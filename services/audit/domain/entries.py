@@ -1,4 +1,4 @@
-"""The records that audit keeps: entries without a body, the links that make flows of them, and outcomes. Pure."""
+"""The records that audit keeps: entries without a body, with the edges that they state, and outcomes. Pure."""
 
 from __future__ import annotations
 
@@ -40,6 +40,21 @@ NUMBER_TAKEN: Final = "number_taken"
 UNREAD: Final = frozenset({"type_unknown", "version_unknown", "code_unknown", "engine_unknown"})
 
 
+class Link(NamedTuple):
+    """One edge of a decision, as the origin of the decision states it.
+
+    A message of that origin that carries `edge_id` belongs to the referral of the decision. The statement says nothing
+    about messages of other senders. `commitment` is the value that the message must state, 64 hexadecimal digits.
+    `rules` are separated by commas; empty if the decision was not derived.
+    """
+
+    edge_id: UUID
+    recipient: str
+    purpose: str
+    rules: str
+    commitment: str
+
+
 class Entry(NamedTuple):
     """One Kafka record: its coordinates, what it claims, and whether its sender's proof held. No body.
 
@@ -49,7 +64,7 @@ class Entry(NamedTuple):
     for a record without a number. `exercise` is what the record says, None where it cannot be read. `detail` is JSON:
     what a fact states. `edge_id` and `commitment` are those of a message that carries an edge. One that is not
     entitled is its sender's own, and speaks of what is not. `key_id` to `salt` are the content proof, without the
-    record (`MessageProof`): `path` has 0 to 8 hashes of 32 bytes.
+    record (`MessageProof`): `path` has 0 to 8 hashes of 32 bytes. `links` are the edges of a decision.
     """
 
     topic: str
@@ -82,6 +97,7 @@ class Entry(NamedTuple):
     leaf_position: int | None = None
     path: bytes | None = None
     salt: bytes | None = None
+    links: tuple[Link, ...] = ()
 
 
 def folded_as(entry: Entry) -> str | None:
@@ -91,22 +107,6 @@ def folded_as(entry: Entry) -> str | None:
     reason has an entry as well.
     """
     return entry.problem if entry.kind in NOBODYS and entry.number is None else None
-
-
-class Link(NamedTuple):
-    """An edge of a decision as its origin stated it: a message with its id is about the referral.
-
-    It is its `origin`'s word, and counts for messages of that origin alone. `commitment` is what that message must
-    state. `rules` are separated by commas; empty where the decision did not derive.
-    """
-
-    edge_id: UUID
-    referral_id: UUID
-    origin: str
-    recipient: str
-    purpose: str
-    rules: str
-    commitment: str
 
 
 class ReportedOutcome(NamedTuple):
@@ -185,7 +185,6 @@ class Read:
 
     entries: list[Entry] = field(default_factory=list)
     dropped: list[DroppedMessage] = field(default_factory=list)
-    links: list[Link] = field(default_factory=list)
     outcomes: list[ReportedOutcome] = field(default_factory=list)
     acknowledgements: list[Acknowledgement] = field(default_factory=list)
     stream_ends: list[StreamEnd] = field(default_factory=list)

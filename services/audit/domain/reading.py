@@ -140,7 +140,7 @@ def _said(look: _Look, read: Read, *, reading: Reading, opener: GroupOpener) -> 
         if proven and look.message is None:
             return Said(problem=unread_as(look.envelope.attributes.type))
         if proven and look.directory is not None and look.message is not None and _states(look.message):
-            return _stated(look, look.message, read, reading=reading, opener=opener)
+            return _stated(look, look.message, reading=reading, opener=opener)
     except Refused as error:
         return Said(problem=error.code)
     except Exception:  # whatever broke, the record is kept, and those beside it
@@ -165,6 +165,7 @@ def _entry(look: _Look) -> Entry:
         detail=said.detail,
         edge_id=said.edge_id,
         commitment=said.commitment,
+        links=said.links,
     )
 
 
@@ -251,6 +252,7 @@ class Said(NamedTuple):
     problem: str | None = None
     edge_id: UUID | None = None
     commitment: str | None = None
+    links: tuple[Link, ...] = ()
 
 
 def _states(message: MessageType) -> bool:
@@ -259,7 +261,7 @@ def _states(message: MessageType) -> bool:
     return stated or message.clear is OutcomeReportedClear or message in JUDGED
 
 
-def _stated(look: _Look, message: MessageType, read: Read, *, reading: Reading, opener: GroupOpener) -> Said:
+def _stated(look: _Look, message: MessageType, *, reading: Reading, opener: GroupOpener) -> Said:
     """What a proven message states. Raises `Refused` for a body that cannot be read."""
     envelope, directory = look.envelope, look.directory
     assert directory is not None
@@ -275,7 +277,7 @@ def _stated(look: _Look, message: MessageType, read: Read, *, reading: Reading, 
             return Said(edge_id=clear.edge_id, commitment=clear.commitment)
         case ReferralDecidedClear():
             sealed = _Sealed(body.sealed or b"", look.observed.record.wrap, opener)
-            return _decided(attributes, clear, sealed, read=read, reading=reading, directory=directory)
+            return _decided(attributes, clear, sealed, reading=reading, directory=directory)
         case OutcomeReportedClear():
             return Said(detail=clear.model_dump_json(include=_OUTCOME, exclude_none=True))
         case _ if (kind := _KINDS.get(type(clear))) is not None:
@@ -338,11 +340,10 @@ def _decided(
     clear: ReferralDecidedClear,
     sealed: _Sealed,
     *,
-    read: Read,
     reading: Reading,
     directory: DirectoryIndex,
 ) -> Said:
-    """Open the fact, make its decision again, and link its edges. What does not derive is linked and named."""
+    """Open the fact, derive its decision again and return its edges. A decision that is not derived has a problem."""
     context = seal_context(
         REFERRAL_DECIDED,
         attributes.id,
@@ -370,16 +371,16 @@ def _decided(
         judged = judged_edges(clear, decided, setting, told_at=attributes.time)
     except (Refused, Unavailable) as error:
         problem = error.code
+    links = []
     for edge in decided.edges:
         planned = judged.get((edge.recipient, edge.purpose))
         rules = ",".join(planned.terms.rules) if planned else ""
         bound = commitment(edge_salt(fact.salt, edge.edge_id), edge.digest)
-        read.links.append(
-            Link(edge.edge_id, clear.referral_id, fact.origin, edge.recipient, edge.purpose, rules, bound)
-        )
+        links.append(Link(edge.edge_id, edge.recipient, edge.purpose, rules, bound))
     stated = {name: value for name, value in decided.stated.items() if name not in _LINKED}
-    return Said(EntryKind.DECISION, to_json(clear.model_dump(mode="json") | stated).decode(), problem)
+    detail = to_json(clear.model_dump(mode="json") | stated).decode()
+    return Said(EntryKind.DECISION, detail, problem, links=tuple(links))
 
 
-#: What a decision says of its edges is kept as links.
+#: Members of a decision that an entry keeps as its links.
 _LINKED: Final = frozenset({"edges", "recipients"})

@@ -1,9 +1,10 @@
-"""What a batch that was read becomes: entries, what is counted instead, and what is stated of streams."""
+"""Statements that store a batch of audit's reader: entries, counts of folded records, and statements about streams."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import compress
+from typing import Final
 
 from services.audit.domain.entries import (
     NUMBER_TAKEN,
@@ -18,11 +19,26 @@ from services.audit.domain.entries import (
     folded_as,
 )
 from services.audit.domain.partitions import Life
-from shared.runtime.database.columns import Columns, Statement
+from shared.runtime.database.columns import Bound, Columns, Statement
 from shared.runtime.database.transactions import Session
 
-_ENTRY = Columns.of(Entry, detail="jsonb")
-_DROPPED = Columns.of(DroppedMessage)
+#: The columns of an entry's links: the SQL type of each, and its element for one link as text.
+_LINKS: Final[Mapping[str, tuple[str, Callable[[Link], str]]]] = {
+    "edge_ids": ("uuid[]", lambda link: str(link.edge_id)),
+    "edge_recipients": ("text[]", lambda link: link.recipient),
+    "edge_purposes": ("text[]", lambda link: link.purpose),
+    "edge_rules": ("text[]", lambda link: link.rules),
+    "edge_commitments": ("bytea[]", lambda link: f"\\x{link.commitment}"),
+}
+_ENTRY = Columns.of(
+    Entry,
+    without=("links",),
+    detail="jsonb",
+    digest="bytea",
+    commitment="bytea",
+    **{name: sql_type for name, (sql_type, _) in _LINKS.items()},
+)
+_DROPPED = Columns.of(DroppedMessage, digest="bytea")
 _FOLDED = Columns.of(
     Entry,
     without=[
@@ -30,10 +46,10 @@ _FOLDED = Columns.of(
         for name in Entry._fields
         if name not in ("topic", "topic_id", "partition", "offset", "broker_time", "digest")
     ],
+    digest="bytea",
     reason="text",
 )
 _REASON = Columns[str | None]({"reason": "text"})
-_LINK = Columns.of(Link)
 _OUTCOME = Columns.of(ReportedOutcome)
 _ACKNOWLEDGEMENT = Columns.of(Acknowledgement)
 _STREAM_END = Columns.of(StreamEnd)
@@ -46,8 +62,6 @@ _LIFE = Columns.of(Life)
 # lie where that one's were lost. Of what is nobody's the first that is counted has an entry, too.
 # Two messages under one number are named once: the conflict has the place and the digest of the one that is kept.
 # The last number at which an earlier acknowledgement had audit's chain stays: a later one may be ahead of audit.
-# A flow keeps the time at which its origin was first read to have decided it: that is its place for all its parties,
-# those too to whom an agency has passed it on.
 _APPEND = Statement(
     """
 WITH fresh AS MATERIALIZED (
@@ -79,8 +93,8 @@ WITH fresh AS MATERIALIZED (
 ), new_conflict AS (
     INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, problem, detail)
     SELECT topic, topic_id, partition, "offset", n.broker_time, 'conflict',
-           encode(sha256(convert_to(e.digest || n.digest, 'UTF8')), 'hex'), false, 'place_taken',
-           jsonb_build_object('kept', e.digest, 'found', n.digest)
+           sha256(e.digest || n.digest), false, 'place_taken',
+           jsonb_build_object('kept', encode(e.digest, 'hex'), 'found', encode(n.digest, 'hex'))
     FROM (SELECT * FROM new_entry
           UNION ALL SELECT topic, topic_id, partition, "offset", broker_time, digest FROM {folded}) AS n
          JOIN entry AS e USING (topic, topic_id, partition, "offset")
@@ -89,8 +103,8 @@ WITH fresh AS MATERIALIZED (
 ), number_conflict AS (
     INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, problem, detail)
     SELECT known.topic, known.topic_id, known.partition, known."offset", dropped.broker_time, 'conflict',
-           encode(sha256(convert_to(known.digest || {number_taken}, 'UTF8')), 'hex'), false, {number_taken},
-           jsonb_build_object('kept', known.digest, 'found', dropped.digest, 'topic', dropped.topic,
+           sha256(known.digest || convert_to({number_taken}, 'UTF8')), false, {number_taken},
+           jsonb_build_object('kept', encode(known.digest, 'hex'), 'found', encode(dropped.digest, 'hex'), 'topic', dropped.topic,
                               'partition', dropped.partition, 'offset', dropped."offset")
     FROM {dropped.ordered} CROSS JOIN LATERAL (
         SELECT e.topic, e.topic_id, e.partition, e."offset", e.digest FROM entry AS e
@@ -107,38 +121,11 @@ WITH fresh AS MATERIALIZED (
     INSERT INTO folded_record AS f (topic, topic_id, partition, day, reason, first_offset, last_offset, first_at,
                                     last_at, first_digest, count, digests)
     SELECT topic, topic_id, partition, day, reason, min("offset"), max("offset"), min(broker_time), max(broker_time),
-           (array_agg(digest ORDER BY "offset"))[1], count(*), sum(('x' || left(digest, 15))::bit(60)::bigint)
+           (array_agg(encode(digest, 'hex') ORDER BY "offset"))[1], count(*),
+           sum(('x' || left(encode(digest, 'hex'), 15))::bit(60)::bigint)
     FROM fresh GROUP BY topic, topic_id, partition, day, reason
     ON CONFLICT (topic, topic_id, partition, day, reason) DO UPDATE SET last_offset = excluded.last_offset,
         last_at = excluded.last_at, count = f.count + excluded.count, digests = f.digests + excluded.digests
-), new_link AS (
-    INSERT INTO link ({links.names}) SELECT {links.values} FROM {links} ON CONFLICT DO NOTHING
-), decided AS MATERIALIZED (
-    SELECT subject::uuid AS referral_id, coalesce(detail::jsonb->>'origin', '') AS origin, exercise,
-           min(broker_time) AS decided_at
-    FROM {entries}
-    WHERE kind = 'decision' AND exercise IS NOT NULL AND subject ~ '^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'
-    GROUP BY 1, 2, 3
-), passed AS MATERIALIZED (
-    SELECT subject::uuid AS referral_id, recipient FROM {entries}
-    WHERE starts_with(type, 'causeway.referral_passed_on.v') AND verified
-      AND subject ~ '^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'
-), new_flow_party AS (
-    INSERT INTO flow_party (party, exercise, decided_at, referral_id, origin)
-    SELECT DISTINCT p.party, d.exercise, coalesce(known.decided_at, d.decided_at), d.referral_id, d.origin
-    FROM decided AS d
-         JOIN (SELECT referral_id, origin, origin AS party FROM decided
-               UNION SELECT referral_id, origin, recipient FROM {links}
-               UNION SELECT referral_id, origin, passed.recipient FROM decided JOIN passed USING (referral_id)
-               UNION SELECT referral_id, origin, e.recipient
-               FROM decided JOIN entry AS e ON e.subject = referral_id::text
-               WHERE starts_with(e.type, 'causeway.referral_passed_on.v') AND e.verified
-         ) AS p USING (referral_id, origin)
-         LEFT JOIN flow_party AS known ON (known.referral_id, known.origin, known.party)
-                                        = (d.referral_id, d.origin, d.origin)
-    UNION SELECT passed.recipient, k.exercise, k.decided_at, k.referral_id, k.origin
-    FROM passed JOIN flow_party AS k ON k.referral_id = passed.referral_id AND k.party = k.origin
-    ON CONFLICT DO NOTHING
 ), new_outcome AS (
     INSERT INTO outcome ({outcomes.names}) SELECT {outcomes.values} FROM {outcomes} ON CONFLICT DO NOTHING
 ), new_closed_end AS (
@@ -168,7 +155,6 @@ WHERE a.acked_at <= excluded.acked_at
     number_taken="text",
     reasons=_REASON,
     folded=_FOLDED,
-    links=_LINK,
     outcomes=_OUTCOME,
     closed=_CLOSED_END,
     ends=_STREAM_END,
@@ -191,12 +177,11 @@ async def append(session: Session, read: Read) -> None:
     reasons = [folded_as(each) for each in read.entries]
     folded = [reason is not None for reason in reasons]
     bound = _APPEND.bind(
-        entries=_ENTRY.rows(read.entries),
-        dropped=_DROPPED.rows(read.dropped),
+        entries=_entry_rows(read.entries),
+        dropped=_DROPPED.rows(read.dropped, digest=[bytes.fromhex(each.digest) for each in read.dropped]),
         number_taken=NUMBER_TAKEN,
         reasons=_REASON.rows(reasons, reason=reasons),
-        folded=_FOLDED.rows(list(compress(read.entries, folded)), reason=list(compress(reasons, folded))),
-        links=_LINK.rows(read.links),
+        folded=_folded_rows(list(compress(read.entries, folded)), list(compress(reasons, folded))),
         outcomes=_OUTCOME.rows(read.outcomes),
         closed=_CLOSED_END.rows(read.closed_ends),
         ends=_STREAM_END.rows(read.stream_ends),
@@ -207,4 +192,20 @@ async def append(session: Session, read: Read) -> None:
 
 async def begin(session: Session, losses: Sequence[Entry], lives: Sequence[Life]) -> None:
     """See `EntryTransaction.begin`."""
-    await session.driver.execute(*_BEGIN.bind(losses=_ENTRY.rows(losses), lives=_LIFE.rows(lives)))
+    await session.driver.execute(*_BEGIN.bind(losses=_entry_rows(losses), lives=_LIFE.rows(lives)))
+
+
+def _entry_rows(entries: Sequence[Entry]) -> Bound[Entry]:
+    links = {
+        name: [[read(link) for link in each.links] or None for each in entries] for name, (_, read) in _LINKS.items()
+    }
+    return _ENTRY.rows(
+        entries,
+        digest=[bytes.fromhex(each.digest) for each in entries],
+        commitment=[None if each.commitment is None else bytes.fromhex(each.commitment) for each in entries],
+        **links,
+    )
+
+
+def _folded_rows(entries: Sequence[Entry], reasons: Sequence[str | None]) -> Bound[Entry]:
+    return _FOLDED.rows(entries, digest=[bytes.fromhex(each.digest) for each in entries], reason=reasons)

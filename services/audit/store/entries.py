@@ -38,7 +38,7 @@ WHERE r.auditor = $1 AND ($2::bigint IS NULL OR r.id < $2)
            WHERE d.subject = said.named AND d.kind = 'decision' AND d.exercise = $5
              AND (d.detail->>'origin' = ANY($4) OR EXISTS (
                  SELECT FROM link AS l
-                 WHERE l.referral_id = d.subject::uuid AND l.origin = d.detail->>'origin' AND l.recipient = ANY($4))))))
+                 WHERE l.subject = d.subject AND l.origin = d.detail->>'origin' AND l.recipient = ANY($4))))))
 ORDER BY r.id DESC LIMIT $3
 """
 # The referral's own messages in this world; then the reports of their outcomes. Its origin is the party of the first
@@ -57,8 +57,8 @@ WITH origin AS (
          SELECT DISTINCT ON (e.message_id) e.message_id, e.subject, l.origin, l.rules,
                 e.commitment = l.commitment AS committed
          FROM link AS l JOIN entry AS e ON e.edge_id = l.edge_id AND e.sender = l.origin AND e.recipient = l.recipient
-         WHERE l.referral_id = $1 AND l.origin = (SELECT party FROM origin)
-         ORDER BY e.message_id, e.commitment = l.commitment DESC
+         WHERE l.subject = ($1::uuid)::text AND l.origin = (SELECT party FROM origin)
+         ORDER BY e.message_id, e.commitment = l.commitment DESC, l.stated_at, l.rules DESC
      ),
      subjects AS (SELECT $1::text AS subject UNION SELECT subject FROM mine),
      direct AS (SELECT e.* FROM entry AS e JOIN subjects USING (subject) WHERE e.exercise = $2),
@@ -165,7 +165,7 @@ class PostgresEntries:
         return FlowRead(kept, frozenset(each.position for each, row in zip(kept, rows, strict=True) if row["seen"]))
 
     async def proof(self, place: Place) -> KeptProof | None:
-        where = place.topic, place.topic_id, place.partition, place.offset, place.digest
+        where = place.topic, place.topic_id, place.partition, place.offset, bytes.fromhex(place.digest)
         async with self._database.transaction() as session:
             row = await session.driver.fetchrow(_PROOF, *where)
         return None if row is None else KeptProof(*row)
@@ -245,7 +245,7 @@ def _kept(position: int, row: asyncpg.Record) -> KeptEntry:
         lane=row["lane"],
         number=row["number"],
         message_id=row["message_id"],
-        digest=row["digest"],
+        digest=row["digest"].hex(),
         verified=row["verified"],
         problem=row["problem"] or ("edge_not_committed" if row["committed"] is False else None),
         exercise=row["exercise"],

@@ -1,85 +1,137 @@
-"""Looking for flows: by who filed or was sent them and when they were decided, or by an id."""
+"""Searches for flows: by a party and a period, or by an id. The statements derive every flow from entries."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 from uuid import UUID
+
+import asyncpg
 
 from services.audit.ports import FoundFlow, FoundFlows, Sought
 from shared.runtime.database.pages import place_cursor, read_place
 from shared.runtime.database.transactions import Session
 
-# `$3` are the parties in scope, nothing for all: a flow is found, and a party found in it, by a pair with one of them.
-_SHOWN: Final = """
-SELECT d.referral_id, d.decided_at, nullif(d.origin, '') AS origin,
-       (SELECT array_agg(p.party ORDER BY p.party) FROM flow_party AS p
-        WHERE p.referral_id = d.referral_id AND p.origin = d.origin AND p.party <> p.origin
-          AND ($3::text[] IS NULL OR p.party = ANY($3) OR d.origin = ANY($3))) AS recipients
-FROM ({found}) AS d
-ORDER BY d.decided_at DESC, d.referral_id DESC LIMIT $2
+#: Statements that one page runs at most. A page that ends here is shorter than others.
+_STATEMENTS_MAX: Final = 20
+# The newest entries of every party: of each as many as a page has, so that a page reads no more if a party has more.
+_KEYS_OF_PARTIES: Final = """
+SELECT mine.* FROM unnest($7::text[]) AS one (party) CROSS JOIN LATERAL (
+    SELECT e.* FROM flow_entry AS e
+    WHERE e.party = one.party AND e.exercise = $1
+      AND e.broker_time >= $4 AND (e.broker_time, e.message_id) < ($5, $6::uuid)
+    ORDER BY e.broker_time DESC, e.message_id DESC LIMIT $2
+) AS mine
+ORDER BY mine.broker_time DESC, mine.message_id DESC LIMIT $2
 """
-# A page of what one party filed or was sent, in the order of its index. Its origin is who was first to state that it
-# decided it, whatever others state later: in such words that the planner expects it of nearly all rows. Of a party out
-# of scope those flows are found that have a pair in scope.
-_OF_A_PARTY: Final = """
-SELECT f.referral_id, f.decided_at, f.origin FROM flow_party AS f
-WHERE {whose} AND f.exercise = $1 AND f.decided_at >= $4 AND (f.decided_at, f.referral_id) < ($5, $6::uuid)
-  AND (f.origin = coalesce((
-      SELECT e.detail->>'origin' FROM entry AS e
-      WHERE e.subject = f.referral_id::text AND e.kind = 'decision' AND e.exercise = $1
-        AND e.detail->>'origin' IS NOT NULL
-      ORDER BY e.broker_time, e.topic, e.topic_id, e.partition, e."offset" LIMIT 1), ''))::int <> 0
-  AND ($3::text[] IS NULL OR f.party = ANY($3) OR f.origin = ANY($3) OR (f.party = f.origin AND EXISTS (
-      SELECT FROM link AS l
-      WHERE l.referral_id = f.referral_id AND l.origin = f.origin AND l.recipient = ANY($3))))
-ORDER BY f.decided_at DESC, f.referral_id DESC LIMIT $2
+_KEYS_OF_ALL: Final = """
+SELECT e.* FROM flow_entry AS e
+WHERE e.kind = 'decision' AND e.exercise = $1
+  AND e.broker_time >= $4 AND (e.broker_time, e.message_id) < ($5, $6::uuid)
+ORDER BY e.broker_time DESC, e.message_id DESC LIMIT $2
 """
-_OF_ANYBODY: Final = _SHOWN.format(found=_OF_A_PARTY.format(whose="f.party = f.origin"))
-# Of several parties a page of each, so that nothing more is read; what two of them have is one flow.
-_OF_EACH: Final = """
-SELECT DISTINCT mine.referral_id, mine.decided_at, mine.origin
-FROM unnest($7::text[]) AS one (party) CROSS JOIN LATERAL ({page}) AS mine"""
-_OF_PARTIES: Final = _SHOWN.format(found=_OF_EACH.format(page=_OF_A_PARTY.format(whose="f.party = one.party")))
-_BY_ID: Final = _SHOWN.format(
-    found="""
-SELECT f.referral_id, f.decided_at, f.origin FROM (
-    SELECT e.subject::uuid AS referral_id, min(e.broker_time) AS decided_at, (array_agg(e.detail->>'origin'
-        ORDER BY e.broker_time, e.topic, e.topic_id, e.partition, e."offset")
-        FILTER (WHERE e.detail->>'origin' IS NOT NULL))[1] AS origin
-    FROM entry AS e
-    WHERE e.kind = 'decision' AND e.exercise = $1 AND e.subject IN (
-        SELECT ($4::uuid)::text
-        UNION SELECT l.referral_id::text FROM entry AS m JOIN link AS l ON l.edge_id = m.edge_id
-              WHERE (m.subject = ($4::uuid)::text OR m.message_id = $4)
-                AND ($3::text[] IS NULL OR m.sender = ANY($3) OR m.recipient = ANY($3)))
-    GROUP BY e.subject
-) AS f
-WHERE $3::text[] IS NULL OR f.origin = ANY($3) OR EXISTS (
+# A message with an edge belongs to the referral for which its sender stated that edge.
+_REFERRAL_OF_ENTRY: Final = """
+SELECT c.subject AS id WHERE c.edge_id IS NULL
+UNION SELECT l.subject FROM link AS l
+WHERE l.edge_ids @> ARRAY[c.edge_id] AND l.edge_id = c.edge_id AND l.exercise = $1
+  AND l.origin = c.sender AND l.recipient = c.recipient
+"""
+_REFERRAL_OF_ID: Final = """
+SELECT ($2::uuid)::text AS id
+UNION SELECT l.subject FROM entry AS m JOIN link AS l ON l.edge_ids @> ARRAY[m.edge_id] AND l.edge_id = m.edge_id
+WHERE (m.subject = ($2::uuid)::text OR m.message_id = $2)
+  AND ($3::text[] IS NULL OR m.sender = ANY($3) OR m.recipient = ANY($3))
+"""
+# The first decision of a referral names its origin. A decision that audit cannot open counts if there is no other.
+# `$3` are the parties in scope, null for all: a flow, and a party of it, are found by a pair with a party in scope.
+_FLOW: Final = """
+SELECT referral.id::uuid AS referral_id, first.decided_at, first.origin, (
+    SELECT array_agg(sent.party ORDER BY sent.party) FROM (
+        SELECT l.recipient AS party FROM link AS l WHERE l.subject = referral.id AND l.origin = first.origin
+        UNION SELECT e.party FROM flow_entry AS e
+        WHERE e.subject = referral.id AND e.kind = 'record' AND e.edge_id IS NULL
+    ) AS sent
+    WHERE sent.party IS DISTINCT FROM first.origin
+      AND ($3::text[] IS NULL OR sent.party = ANY($3) OR first.origin = ANY($3))) AS recipients
+FROM ({referral}) AS referral CROSS JOIN LATERAL (
+    SELECT e.detail->>'origin' AS origin, e.broker_time AS decided_at, e.message_id FROM entry AS e
+    WHERE e.subject = referral.id AND e.kind = 'decision' AND e.exercise = $1
+    ORDER BY e.detail->>'origin' IS NULL, e.broker_time, e.topic, e.topic_id, e.partition, e."offset" LIMIT 1
+) AS first
+WHERE ($3::text[] IS NULL OR first.origin = ANY($3) OR {in_scope})
+"""
+_SENT_IN_SCOPE: Final = """EXISTS (
+    SELECT FROM link AS l WHERE l.subject = referral.id AND l.origin = first.origin AND l.recipient = ANY($3))"""
+# Each key is returned, with its flow if the entry shows one: the last key is the place of the next statement.
+_PAGE: Final = """
+SELECT c.broker_time, c.message_id, flow.* FROM ({keys}) AS c LEFT JOIN LATERAL ({flow}
+  AND CASE WHEN c.kind = 'decision' THEN (first.decided_at, first.message_id) = (c.broker_time, c.message_id)
+           ELSE c.edge_id IS NULL OR first.origin = c.sender END{further}
+) AS flow ON true
+ORDER BY c.broker_time DESC, c.message_id DESC
+"""
+# A flow is shown once, at its first entry for one of the parties.
+_AT_FIRST_ENTRY: Final = """
+  AND NOT (coalesce(first.origin = ANY($7), false)
+           AND (first.decided_at, first.message_id) < (c.broker_time, c.message_id))
+  AND NOT EXISTS (
     SELECT FROM link AS l
-    WHERE l.referral_id = f.referral_id AND l.origin = f.origin AND l.recipient = ANY($3))"""
+    JOIN flow_entry AS e ON e.edge_id = l.edge_id AND e.sender = l.origin AND e.party = l.recipient
+    WHERE l.subject = referral.id AND l.origin = first.origin AND l.recipient = ANY($7)
+      AND (e.broker_time, e.message_id) < (c.broker_time, c.message_id))
+  AND NOT EXISTS (
+    SELECT FROM flow_entry AS e
+    WHERE e.subject = referral.id AND e.kind = 'record' AND e.edge_id IS NULL AND e.party = ANY($7)
+      AND (e.broker_time, e.message_id) < (c.broker_time, c.message_id))"""
+_OF_ENTRY: Final = _FLOW.format(
+    referral=_REFERRAL_OF_ENTRY, in_scope=f"c.party = ANY($3) OR (c.kind = 'decision' AND {_SENT_IN_SCOPE})"
 )
+_OF_ANYBODY: Final = _PAGE.format(keys=_KEYS_OF_ALL, flow=_OF_ENTRY, further="")
+_OF_PARTIES: Final = _PAGE.format(keys=_KEYS_OF_PARTIES, flow=_OF_ENTRY, further=_AT_FIRST_ENTRY)
+_BY_ID: Final = _FLOW.format(referral=_REFERRAL_OF_ID, in_scope=_SENT_IN_SCOPE)
 
 
 async def find(
     session: Session, sought: Sought, *, exercise: bool, parties: list[str] | None, limit: int, cursor: str | None
 ) -> FoundFlows:
-    """The newest first; a page reads no more where a party, or the time before it, has more."""
-    statement, further = _asked(sought, parties, cursor)
-    rows = await session.driver.fetch(statement, exercise, limit + 1, parties, *further)
-    items = [FoundFlow.model_validate(dict(row) | {"recipients": row["recipients"] or ()}) for row in rows[:limit]]
-    last = rows[limit - 1] if len(rows) > limit else None
-    following = None if last is None else place_cursor((0, last["decided_at"], UUID(int=last["referral_id"].int)))
-    return FoundFlows(items=tuple(items), next=following)
+    """Return a page of flows, the newest first. Raises `Refused("cursor_invalid")`.
 
-
-def _asked(sought: Sought, parties: list[str] | None, cursor: str | None) -> tuple[str, tuple[object, ...]]:
-    """The statement, and what it takes beside `$1` to `$3`. Raises `Refused("cursor_invalid")`."""
+    The work of a page does not grow with the flows of a party, or of others.
+    """
     if sought.reference is not None:
-        return _BY_ID, (sought.reference,)
-    # Before the end means below every id of that moment.
-    _, before, below = (0, sought.until, UUID(int=0)) if cursor is None else read_place(cursor)
-    if before > sought.until:
-        before, below = sought.until, UUID(int=0)
-    period = sought.since, before, below
+        rows = await session.driver.fetch(_BY_ID, exercise, sought.reference, parties)
+        return FoundFlows(items=tuple(map(_found, rows)), next=None)
     whose = [sought.party] if sought.party is not None else parties
-    return (_OF_ANYBODY, period) if whose is None else (_OF_PARTIES, (*period, whose))
+    statement = _OF_ANYBODY if whose is None else _OF_PARTIES
+    asked: tuple[object, ...] = () if whose is None else (whose,)
+    place: tuple[datetime, UUID] | None = _begin(sought, cursor)
+    found: list[asyncpg.Record] = []
+    for _ in range(_STATEMENTS_MAX):
+        if place is None or len(found) > limit:
+            break
+        rows = await session.driver.fetch(statement, exercise, limit + 1, parties, sought.since, *place, *asked)
+        found += [row for row in rows if row["referral_id"] is not None]
+        place = _place(rows[-1]) if len(rows) > limit else None
+    if len(found) > limit:
+        place = _place(found[limit - 1])
+    following = None if place is None else place_cursor((0, *place))
+    return FoundFlows(items=tuple(map(_found, found[:limit])), next=following)
+
+
+def _begin(sought: Sought, cursor: str | None) -> tuple[datetime, UUID]:
+    """Return the place before which a page begins. The lowest id is before all entries of its moment."""
+    if cursor is not None:
+        _, at, message_id = read_place(cursor)
+        if at <= sought.until:
+            return at, message_id
+    return sought.until, UUID(int=0)
+
+
+def _place(row: asyncpg.Record) -> tuple[datetime, UUID]:
+    return row["broker_time"], UUID(int=row["message_id"].int)
+
+
+def _found(row: asyncpg.Record) -> FoundFlow:
+    read = {name: row[name] for name in FoundFlow.model_fields}
+    return FoundFlow.model_validate(read | {"recipients": row["recipients"] or ()})

@@ -95,7 +95,6 @@ class PreservationPages:
         if state is not None and state not in known:
             raise not_found()
         after = await self._live.last(asked.identity)
-        await self._routes.serving.number()
         async with self._routes.reading(asked.identity) as session:
             acting = self._routes.acting(asked.identity, session)
             found = await list_preservations(acting, state=state, cursor=asked.query("cursor"), limit=ROWS_OF_A_PAGE)

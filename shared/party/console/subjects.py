@@ -112,7 +112,6 @@ class SubjectPages:
         claimed_by = asked.identity.actor if mine and self._kind.claimed else None
         page = Page(state, asked.query("cursor"), ROWS_OF_A_PAGE, sought_in(asked.query), claimed_by)
         after = await self._live.last(asked.identity)
-        await self._serving.number()
         async with self._reading(asked.identity) as session:
             found = await list_items(self._kind.recipient, page, self._acting(asked.identity, session))
             beside = await self._beside(asked.identity, session, cast("Listed", found).items)

@@ -8,7 +8,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from shared.exchange.compose import Acceptor
+from shared.exchange.acceptance import Acceptor
 from shared.guard import edition
 from shared.kernel.authority import Authority
 from shared.kernel.errors import Unavailable
@@ -76,7 +76,6 @@ class Origin:
             {
                 "api": serve,
                 "documents": watch,
-                "numberer": machinery.run_numberer,
                 "timers": tell_time,
                 "relay": lambda: machinery.run_relay(handler),
                 "courier": machinery.run_courier,
@@ -100,7 +99,7 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         name_of=lambda party: machinery.keys.kek.actor_id(party, b""),
     )
     intake = Intake(
-        PostgresFilings(machinery.database, machinery.keys.kek, law_at=machinery.law_at),
+        PostgresFilings(machinery.database, machinery.keys.kek),
         answering=partial(answer_filed, acceptor=acceptor),
         authority=authority,
         documents=machinery.documents,
@@ -123,7 +122,6 @@ def assemble_origin(machinery: Machinery, authority: Authority) -> Origin:
         documents=machinery.documents,
         kek=machinery.keys.kek,
         clock=machinery.clock,
-        number=machinery.numberer.number,
         then=machinery.law.documents_at,
         instance=machinery.instance,
     )

@@ -51,7 +51,6 @@ class PreservationRoutes:
 
     async def page(self, identity: Identity, state: str | None, cursor: str | None, *, limit: int) -> Response:
         """The party's preservations, newest first: all that was there when it was asked for."""
-        await self.serving.number()
         async with self.reading(identity) as session:
             acting = self.acting(identity, session)
             return viewed(await list_preservations(acting, state=state, cursor=cursor, limit=limit))

@@ -45,8 +45,6 @@ class Serving:
     witness: Witness
     #: Charges a party for work that was done for it.
     owe: Callable[[str, int], None]
-    #: Give what was committed its place in the lists.
-    number: Callable[[], Awaitable[object]]
     #: Those who wait for an event.
     listener: FeedListener
     #: Where the party may have its events sent.
@@ -64,8 +62,7 @@ class ItemRoutes:
     act_on: ActOn
 
     async def page(self, identity: Identity, page: Page) -> Response:
-        """The party's items, newest first: all that was there when it was asked for."""
-        await self.serving.number()
+        """The party's items, newest first."""
         async with self.serving.database.transaction(RowScope([identity.party], identity.role, "read")) as session:
             found = await list_items(self.recipient, page, self.acting(identity, session))
         return viewed(found)

@@ -19,7 +19,6 @@ def serving(machinery: Machinery) -> Serving:
         clock=machinery.clock,
         witness=Witness(machinery.instance, machinery.keys.signing),
         owe=machinery.budgets.owe,
-        number=machinery.numberer.number,
         listener=machinery.listener,
         address_rules=machinery.address_rules(),
     )

@@ -15,7 +15,6 @@ from shared.kernel.errors import Refused
 from shared.party.recipient.domain import RecipientKind
 from shared.party.recipient.ports import Items, OwnEdges
 from shared.party.recipient.use_cases import not_raised, receive
-from shared.routing.clocks import LawAt
 from shared.runtime.delivery.unit import Settlement, Unit
 from shared.vocabulary.answers import ReceiptOutcome
 
@@ -48,19 +47,14 @@ class RecipientDoor:
         origin: OriginSide | None = None,
         asked: AskedSide | None = None,
         check: Callable[[Received], None] = lambda _: None,
-        law_at: LawAt | None = None,
     ) -> None:
-        """`check` raises `Refused` for what its recipient is not to be told, whatever its state machine says.
-
-        `law_at`: timers are made by it as items come; without it, at the next look.
-        """
+        """`check` raises `Refused` for a message that its recipient may not get, whatever its state machine says."""
         self._recipient = recipient
         self._items = items
         self._kek = kek
         self._origin = origin
         self._asked = asked
         self._check = check
-        self._law_at = law_at
 
     async def apply(self, unit: Unit, messages: Sequence[Received]) -> dict[UUID, str]:
         items = self._items(unit.connection.driver, self._kek)
@@ -70,7 +64,7 @@ class RecipientDoor:
         if self._asked is not None:  # first: whoever removes takes turns before it locks any item, and so does who asks
             refusals |= await self._asked.apply(unit, asked)
         sent = [each for each in messages if each not in asked and each.message_id not in refusals]
-        return refusals | await receive(self._recipient, sent, items=items, edges=edges, law_at=self._law_at)
+        return refusals | await receive(self._recipient, sent, items=items, edges=edges)
 
     async def settled(self, unit: Unit, settlements: Sequence[Settlement]) -> None:
         if self._origin is not None:

@@ -20,6 +20,7 @@ from shared.contracts.transfers import OnTransfer
 from shared.exchange.act import Act, Subject
 from shared.exchange.authority import STATEMENT_NOT_YOURS
 from shared.exchange.clocks import (
+    Clocked,
     Happened,
     answered,
     awaits_claim,
@@ -39,7 +40,6 @@ from shared.exchange.questions import raised, refused_steps
 from shared.exchange.questions import steps as steps_of
 from shared.exchange.rows.questions import STAYING
 from shared.exchange.states import answer_of, follow
-from shared.exchange.timers import Begun, begun_by
 from shared.kernel.authority import Role
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid4
@@ -47,7 +47,6 @@ from shared.party.opened import tell_opened
 from shared.party.questions.ports import Between
 from shared.party.recipient.domain import Item, ItemKey, RecipientKind, applied, require_role, words_of, written
 from shared.party.recipient.ports import Acting, Items, OwnEdges, Page, ShownItem
-from shared.routing.clocks import LawAt
 from shared.routing.directory_index import DirectoryIndex
 from shared.runtime.watch.logs import log
 from shared.vocabulary.answers import AnswerState, WithdrawalFate
@@ -61,7 +60,6 @@ async def receive(
     *,
     items: Items,
     edges: OwnEdges | None = None,
-    law_at: LawAt | None = None,
 ) -> dict[UUID, str]:
     """Apply a batch in order: what others send and take back and, where the service is an origin too, their answers.
 
@@ -98,7 +96,7 @@ async def receive(
         events.append(happened(row, key[0], party=key[1], state=item.state))
     await _keep(came, before, now, items=items)
     await items.heard(taken)
-    await items.clock(*_timed(recipient.subject, taken, _unclaimed(recipient, came.new, now), law_at=law_at))
+    await items.clock(*_timed(recipient.subject, taken, _unclaimed(recipient, came.new, now)))
     if edges is not None:
         refusals |= await edges.apply(answers)
         events += edges.events
@@ -164,13 +162,13 @@ def _unclaimed(recipient: RecipientKind, new: Sequence[Received], now: Mapping[I
 
 
 def _timed(
-    subject: Subject, messages: Sequence[Received], unclaimed: Sequence[Received], *, law_at: LawAt | None
-) -> tuple[list[Begun], list[Happened]]:
+    subject: Subject, messages: Sequence[Received], unclaimed: Sequence[Received]
+) -> tuple[list[Clocked], list[Happened]]:
     """What messages that were taken mean to clocks: edges that begin, and what has happened to them.
 
     `unclaimed` bring cases where a child is at risk.
     """
-    begun, steps = list[Begun](), list[Happened]()
+    begun, steps = list[Clocked](), list[Happened]()
     for message in messages:
         of = message.recipient, UUID(message.subject), message.filed_by
         if isinstance(message.clear, ItemsCheckedClear):
@@ -180,7 +178,7 @@ def _timed(
         elif message.message in WITHDRAWALS:
             steps += [Happened.by(*of, step=step) for step in taken_back(message.sent_at)]
         elif message.edge is not None:
-            begun.append(begun_by(received(message), law_at))
+            begun.append(received(message))
             so_far = AnswerState.NONE if message.again is None else message.again.answer
             steps += [Happened.by(*of, step=step) for step in answered(subject, so_far, message.sent_at)]
     for message in unclaimed:

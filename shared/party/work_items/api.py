@@ -96,7 +96,6 @@ class WorkRoutes:
 
     async def page(self, identity: Identity, cursor: str | None, limit: int) -> WorkItemPage:
         """The party's work items."""
-        await self._routes.serving.number()
         async with self._routes.serving.database.transaction(_reading(identity)) as session:
             work = PostgresWorkItems(session.driver)
             return await list_work(self._authority, identity, work, cursor=cursor, limit=limit)

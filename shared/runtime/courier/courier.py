@@ -57,9 +57,8 @@ class Courier:
         clock: Clock,
         name_of: Callable[[str], str] = lambda _: "",
         suspended: Callable[[str], bool] = lambda _: False,
-        wake: Callable[[], None] = lambda: None,
     ) -> None:
-        """`name_of` gives a party's opaque name for the log, `wake` says that something was committed.
+        """`name_of` gives a party's opaque name for the log.
 
         `suspended`: the directory in force has the party so, and it is sent nothing.
         """
@@ -68,7 +67,6 @@ class Courier:
         self._clock = clock
         self._name_of = name_of
         self._suspended = suspended
-        self._wake = wake
         #: What is under way, and whose it is.
         self._busy: dict[asyncio.Task[None], str] = {}
 
@@ -139,7 +137,6 @@ class Courier:
                 break
         if await self._leases.note(one, attempts, state=state, pause=pause) and state is WebhookState.PAUSED:
             log("webhook_paused", party=self._name_of(one.party), code=attempts[-1].code)
-            self._wake()
 
     async def _leave(self, one: Leased) -> None:
         """Send nothing, and look again: it goes on where it stood. The log says why, once, at the event that waits."""

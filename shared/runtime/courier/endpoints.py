@@ -20,7 +20,7 @@ from shared.exchange.webhooks import TEST_EVENT, WebhookState
 from shared.kernel.errors import Refused, not_found
 from shared.kernel.ids import uuid7
 from shared.runtime.courier.secrets import Safe
-from shared.runtime.database.feed import note_events
+from shared.runtime.database.feed import note_acts
 from shared.runtime.database.journal import Ended
 from shared.runtime.database.transactions import gather
 
@@ -172,7 +172,7 @@ class Endpoints:
     async def trigger(self, webhook_id: UUID) -> WebhookState:
         """An event that means nothing, in the party's feed as any other: it goes the whole way."""
         state = WebhookState((await self._locked(webhook_id))["state"])
-        await note_events(self._driver, [Event(self._party, TEST_EVENT, webhook_id, state=state)])
+        note_acts(self._driver, [Event(self._party, TEST_EVENT, webhook_id, state=state)])
         return state
 
     async def remove(self, webhook_id: UUID) -> None:

@@ -24,7 +24,7 @@ from shared.kernel.errors import Defect
 from shared.kernel.ids import uuid4
 from shared.runtime.courier.secrets import Safe
 from shared.runtime.database.columns import Columns, insert
-from shared.runtime.database.feed import note_events
+from shared.runtime.database.feed import note_acts
 from shared.runtime.database.feed_reading import Read, read_feed
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.watch.logs import log
@@ -174,7 +174,7 @@ class Leases:
             }
             await session.driver.execute(*_WRITE.bind(rows=_LINE.rows(attempts, **given)))
             if state is WebhookState.PAUSED:
-                await note_events(session.driver, [Event(one.party, PAUSED_EVENT, one.webhook_id, state=state)])
+                note_acts(session.driver, [Event(one.party, PAUSED_EVENT, one.webhook_id, state=state)])
         return True
 
     async def newest_code(self, one: Leased) -> str | None:

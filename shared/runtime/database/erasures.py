@@ -21,7 +21,7 @@ import asyncpg
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
 from shared.runtime.database.journal import Ended, Erased, Forgotten, Journal, Kept, Line, Place
-from shared.runtime.database.transactions import Database, LastStep, RowScope, gather
+from shared.runtime.database.transactions import Database, LastStep, RowScope, gather, write_late
 
 _PLACE: Final = "SELECT lines, digest FROM erasure_place FOR UPDATE"
 _MOVE: Final = "UPDATE erasure_place SET lines = $1, digest = $2"
@@ -57,6 +57,7 @@ class Erasures:
             if others:
                 await then(driver, others)
             if lines:
+                await write_late(driver)
                 await self._note(driver, lines)
 
         return last_step

@@ -1,109 +1,90 @@
-"""The feed of each party: acts add unnumbered events, and one numberer numbers those that were committed.
+"""The journal of acts: one row for each act that a party learns of, numbered densely for each party.
 
-    act's transaction    INSERT INTO event_unnumbered            one statement, nothing locked that another act wants
-    numberer             lock its row · take what is committed · count on per party · move it to `event` · commit
+    act's transaction    gather the acts · last step: lock the feed rows, count on, insert into `act` · commit
 
-Numbers are dense per party, and an event gets one only when its act is visible: a reader that has seen number n has
-missed nothing below. What an event began (a referral, an offer, a case, a notice) gets the same number as `arrival`, by
-which lists go. Numbers given in an act's own transaction would miss what commits late (identity columns) or make acts
-wait for each other (counters); what is below the oldest snapshot stands still as long as anybody holds one.
-
-The lock of the numberer's row lasts for its transaction, so nobody else numbers meanwhile, and a process that hangs or
-dies with it is ended by PostgreSQL (`idle_in_transaction_session_timeout`).
-Trust: whoever can write these tables can hide from a party that something happened, not that it did.
+The row of a feed stays locked until the commit. So a reader that has seen number n has seen all numbers below it.
+The numbers are given in the last step, before streams are locked: subjects, then feeds by party, then streams.
+A subject that an act begins (a referral, an offer, a case, a notice) has the act's number as `arrival`; lists go by it.
+A number is given once in an epoch. Another system id, timeline or file of `feed` than before begins a new epoch.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
 from pydantic_core import to_json
 
 from shared.exchange.events import Event
-from shared.runtime.database.columns import Columns, insert
-from shared.runtime.database.transactions import Database, RowScope, Session
+from shared.kernel.authority import Role
+from shared.runtime.database.transactions import Late, RowScope, bind, gather_late
 
-#: So many events are numbered in one transaction.
-NUMBERED_MAX: Final = 1000
-#: How long an event may wait for others to be numbered with it, unless somebody asks for a list or the feed, and how
-#: often one looks for those that other processes committed.
-GATHER_S: Final = 0.2
-POLL_S: Final = 1.0
-#: By it PostgreSQL says how far a party's feed goes now: `PARTY NUMBER`.
+#: The channel of a feed's new last number: `PARTY NUMBER`.
 NUMBERED_CHANNEL: Final = "causeway_numbered"
-#: A list waits so long for a numberer that is at work, then shows what is numbered.
-_LOCK_WAIT_MS: Final = 250
 
-_EVENT = Columns.of(Event, without=("state", "by"), detail="jsonb")
-_ADD = insert("event_unnumbered", _EVENT)
-# The timeline in which this database writes now: the control file would name that of the last checkpoint. A dump that
-# is loaded changes neither it nor the system's id, but makes another file of each table.
-_HERE = """
+# The control file names the timeline of the last checkpoint; the name of the WAL file names the present one. A dump
+# that is loaded changes neither it nor the system id, but makes another file of each table.
+_HERE: Final = """
 (SELECT system_identifier AS system_id,
         ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint AS timeline,
         pg_relation_filenode('feed')::bigint AS file
  FROM pg_control_system()) AS here
 """
-_WAITING = f"""
-SELECT (f.system_id, f.timeline, f.file) IS DISTINCT FROM (here.system_id, here.timeline, here.file)
-       OR EXISTS (SELECT FROM event_unnumbered AS e WHERE e.xact >= f.seen_below)
-FROM feed_numberer AS f, {_HERE}
-"""
-# Another database than the one that numbered last counts transactions otherwise: it looks at every row once.
-_BEGIN = f"""
-SET LOCAL lock_timeout = {_LOCK_WAIT_MS};
-WITH mine AS MATERIALIZED (SELECT system_id, timeline, file FROM feed_numberer FOR UPDATE)
-UPDATE feed_numberer AS f SET system_id = here.system_id, timeline = here.timeline, file = here.file, seen_below = '0',
-       epoch = CASE WHEN f.system_id IS NULL THEN f.epoch ELSE uuidv7() END
-FROM {_HERE}, mine
-WHERE (mine.system_id, mine.timeline, mine.file) IS DISTINCT FROM (here.system_id, here.timeline, here.file)
-"""
-# All that was committed when this statement began, in one order for everybody. A transaction that is open then has a
-# number at or above the oldest open one, and adds nothing below it: what is below has been seen, if nothing was left.
-# That is noted now and then: as long as anybody holds a snapshot, every version of that row would be looked at.
-# By its commit whoever listens is told how far each feed goes (`shared.runtime.database.feed_reading`).
-_NUMBER = f"""
-WITH taken AS MATERIALIZED (
-    SELECT e.xact, e.id, e.party, e.type, e.subject, e.at, e.detail FROM event_unnumbered AS e
-    WHERE e.xact >= (SELECT seen_below FROM feed_numberer) ORDER BY e.xact, e.id LIMIT $1
-), counted AS (
-    INSERT INTO feed AS f (party, last) SELECT party, count(*) FROM taken GROUP BY party ORDER BY party
+#: The part of a WITH list that begins a new epoch in another database. It stands before the others: PostgreSQL runs
+#: parts that nothing reads in reverse order, so feeds are locked first.
+BEGIN_ELSEWHERE: Final = f"""
+epoch AS (
+    UPDATE feed_epoch AS e SET epoch = CASE WHEN e.system_id IS NULL THEN e.epoch ELSE uuidv7() END,
+        system_id = here.system_id, timeline = here.timeline, file = here.file
+    FROM {_HERE}
+    WHERE (e.system_id, e.timeline, e.file) IS DISTINCT FROM (here.system_id, here.timeline, here.file)
+)"""
+_BEGIN: Final = "UPDATE feed_epoch SET epoch = uuidv7()"
+
+
+def numbering(acts: str) -> str:
+    """Return the parts of a WITH list that number the rows of `acts` and add them to the journal.
+
+    `acts` has the columns party, type, subject, detail, and the order `place`. `numbered` has the number, too.
+    """
+    return f"""{BEGIN_ELSEWHERE}, counted AS (
+    INSERT INTO feed AS f (party, last) SELECT party, count(*) FROM {acts} GROUP BY party ORDER BY party
     ON CONFLICT (party) DO UPDATE SET last = f.last + excluded.last
     RETURNING party, last, pg_notify('{NUMBERED_CHANNEL}', f.party || ' ' || f.last)
 ), numbered AS MATERIALIZED (
-    SELECT t.*, c.last + 1 - row_number() OVER (PARTITION BY party ORDER BY t.xact DESC, t.id DESC) AS number
-    FROM taken AS t JOIN counted AS c USING (party)
-), moved AS (
-    INSERT INTO event (party, number, type, subject, at, detail)
-    SELECT party, number, type, subject, at, detail FROM numbered
-), gone AS (
-    DELETE FROM event_unnumbered AS e USING taken AS t WHERE e.xact = t.xact AND e.id = t.id
-), seen AS (
-    UPDATE feed_numberer SET seen_below = pg_snapshot_xmin(pg_current_snapshot())
-    WHERE (SELECT count(*) FROM taken) < $1
-      AND pg_snapshot_xmin(pg_current_snapshot())::text::bigint - seen_below::text::bigint >= 32
-)
-SELECT party, number, type, subject FROM numbered ORDER BY number
+    SELECT a.*, c.last + 1 - row_number() OVER (PARTITION BY a.party ORDER BY a.place DESC) AS number
+    FROM {acts} AS a JOIN counted AS c USING (party)
+), journal AS (
+    INSERT INTO act (party, number, type, subject, at, detail)
+    SELECT party, number, type, subject, now(), detail FROM numbered
+)"""
+
+
+_NUMBER: Final = f"""
+WITH acts AS MATERIALIZED (
+    SELECT a.party, a.type, a.subject, a.detail::jsonb AS detail, a.place
+    FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[])
+        WITH ORDINALITY AS a (party, type, subject, detail, place)
+), {numbering("acts")}
+SELECT place, number FROM numbered ORDER BY place
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A table whose rows a kind of event begins: they get its number. `key` is the column of the event's subject."""
+    """A table whose rows a kind of act begins: they get its number. `key` is the column of the act's subject."""
 
     table: str
     key: str
 
     @property
     def arrive(self) -> str:
-        """Numbers rows, each once: what is begun again keeps its place.
+        """Numbers rows, each once: a row that is begun again keeps its place.
 
-        Its party is no key here: over a table that was empty once, the planner would read all that the party has.
+        Its party is no key here: over a table that was empty once, the planner would read all rows of the party.
         """
         return (
             f"UPDATE {self.table} AS t SET arrival = n.number"
@@ -112,70 +93,57 @@ class Listed:
         )
 
 
-async def note_events(driver: asyncpg.Connection, events: Sequence[Event]) -> None:
-    """Add events within the transaction of their acts. They are numbered once it has committed."""
-    if events:
-        said = [{"state": each.state, "by": each.by} for each in events]
-        details = [to_json({word: code for word, code in each.items() if code is not None}).decode() for each in said]
-        await driver.execute(*_ADD.bind(rows=_EVENT.rows(events, detail=details)))
+def note_acts(driver: asyncpg.Connection, acts: Sequence[Event]) -> None:
+    """Gather acts of the transaction. They are numbered in its last step."""
+    gather_late(driver, Late.ACTS, acts, write=write_acts)
 
 
-class Numberer:
-    """Numbers the events of one database. Any number of them may run: their transactions follow one another."""
-
-    def __init__(self, database: Database, listed: Mapping[str, Listed]) -> None:
-        """`listed`: type of event → the table whose rows it begins."""
-        self._database = database
-        self._listed = listed
-        self._news = asyncio.Event()
-
-    def wake(self) -> None:
-        """An act has committed in this process."""
-        self._news.set()
-
-    async def run(self) -> None:
-        """Number what is committed until cancelled. Raises `Unavailable` when the database is."""
-        while True:
-            await self.number()
-            try:
-                async with asyncio.timeout(POLL_S):
-                    await self._news.wait()
-                await asyncio.sleep(GATHER_S)
-            except TimeoutError:
-                pass  # another process may have committed something
-            self._news.clear()
-
-    async def number(self) -> int:
-        """Number everything that was committed before this call; how many that was.
-
-        Gives up where another numberer is at work for long: then what it has not committed is not numbered yet.
-        """
-        if not (await self._database.fetch(_WAITING))[0][0]:
-            return 0
-        total = 0
-        try:
-            while (count := await self._number()) == NUMBERED_MAX:
-                total += count
-        except asyncpg.LockNotAvailableError:
-            return total
-        return total + count
-
-    async def _number(self) -> int:
-        async with self._database.transaction(RowScope((), "service", "number"), keeps_plans=True) as session:
-            await session.driver.execute(_BEGIN)
-            rows = await session.driver.fetch(_NUMBER, NUMBERED_MAX)
-            begun = [row for row in rows if row["type"] in self._listed]
-            if begun:
-                await self._arrive(session, begun)
-            return len(rows)
-
-    async def _arrive(self, session: Session, begun: Sequence[asyncpg.Record]) -> None:
-        """Number what the events began, whether or not its party is served here still."""
-        await session.bind(RowScope(sorted({row["party"] for row in begun}), "service", "apply"))
-        for kind, listed in self._listed.items():
-            if of_kind := [row for row in begun if row["type"] == kind]:
-                await session.driver.execute(listed.arrive, *_columns(of_kind))
+def note_filing(driver: asyncpg.Connection) -> None:
+    """Note that a statement of the transaction has given numbers itself: they need the same checks at its end."""
+    gather_late(driver, Late.ACTS, (), write=write_acts)
 
 
-def _columns(rows: Collection[asyncpg.Record]) -> tuple[list[UUID], list[str], list[int]]:
-    return [row["subject"] for row in rows], [row["party"] for row in rows], [row["number"] for row in rows]
+async def write_acts(driver: asyncpg.Connection, acts: Sequence[Event]) -> None:
+    """Number these acts, add them to the journal, and give the subjects that they begin their arrival.
+
+    Locks the feed rows of their parties until the commit.
+    """
+    if not acts:
+        return
+    said = [{"state": each.state, "by": each.by} for each in acts]
+    details = [to_json({word: code for word, code in each.items() if code is not None}).decode() for each in said]
+    columns = [each.party for each in acts], [each.type for each in acts], [each.subject for each in acts]
+    rows = await driver.fetch(_NUMBER, *columns, details)
+    lists: Mapping[str, Listed] = driver.database.lists
+    begun: dict[Listed, list[_Arrived]] = {}
+    for row in rows:
+        act = acts[row["place"] - 1]
+        if act.type in lists:
+            begun.setdefault(lists[act.type], []).append(_Arrived(act.subject, act.party, row["number"]))
+    if begun:
+        await _set_arrivals(driver, begun)
+
+
+class _Arrived(NamedTuple):
+    subject: UUID
+    party: str
+    number: int
+
+
+async def _set_arrivals(driver: asyncpg.Connection, begun: Mapping[Listed, Sequence[_Arrived]]) -> None:
+    """Give subjects their arrival as the service itself: the party that begins a subject may not change it."""
+    given: RowScope | None = driver.scope
+    parties = sorted({each.party for arrived in begun.values() for each in arrived})
+    own = RowScope(parties, Role.SERVICE, "apply")
+    is_other = given is not None and (given.role, given.action) != (own.role, own.action)
+    if is_other:
+        await bind(driver, own)
+    for listed, arrived in begun.items():
+        await driver.execute(listed.arrive, *map(list, zip(*arrived, strict=True)))
+    if given is not None and is_other:
+        await bind(driver, given)
+
+
+async def begin_epoch(driver: asyncpg.Connection) -> None:
+    """Begin a new epoch of all feeds: this database is an earlier state of the one that gave numbers."""
+    await driver.execute(_BEGIN)

@@ -1,11 +1,11 @@
 """The reading side of the feeds: what a party's feed shows above a number, and waiting until there is more.
 
-    poller     take a place · read · nothing there? wait at the place · read again
-    numberer   commit, and with it PostgreSQL tells every process that listens which parties have something new
+    poller   take a place · read · wait at the place if nothing is there · read again
+    act      commit: PostgreSQL tells every process that listens the parties and their last numbers
 
-A place is taken before the first look, so nothing that is numbered after it is slept through. Who waits holds no
-connection: all places of a process share the one that listens. What the listener did not hear comes later, never not at
-all: a wait ends by its time, and is followed by a look.
+A place is taken before the first look: a number that is given after the look ends the wait. A waiting request holds no
+connection; all places of a process share the one that listens. A wait also ends by its time, and a look follows: an
+act that the listener has not heard of is shown late.
 Trust: whoever can log in to the database can wake those who wait; they look, and find nothing.
 """
 
@@ -35,15 +35,15 @@ LISTEN_AGAIN_S: Final = 1.0
 _ABOVE = """
 SELECT f.epoch, coalesce((SELECT last FROM feed WHERE party = $1), 0) AS last,
        e.number, e.type, e.subject, e.at, e.detail ->> 'state' AS state, e.detail ->> 'by' AS by
-FROM feed_numberer AS f LEFT JOIN LATERAL (
-    SELECT number, type, subject, at, detail FROM event WHERE party = $1 AND number > $2 ORDER BY number LIMIT $3
+FROM feed_epoch AS f LEFT JOIN LATERAL (
+    SELECT number, type, subject, at, detail FROM act WHERE party = $1 AND number > $2 ORDER BY number LIMIT $3
 ) AS e ON true
 ORDER BY e.number
 """
 
 _OF_SUBJECT = """
 SELECT number, type, subject, at, detail ->> 'state' AS state, detail ->> 'by' AS by
-FROM event WHERE party = $1 AND subject = $2 AND number > $3 ORDER BY number LIMIT $4
+FROM act WHERE party = $1 AND subject = $2 AND number > $3 ORDER BY number LIMIT $4
 """
 
 

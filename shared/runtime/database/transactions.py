@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from enum import IntEnum
+from types import MappingProxyType
 from typing import Any, Final
 
 import asyncpg
 
 from shared.kernel.errors import Defect, Unavailable
+from shared.routing.clocks import LawAt
 from shared.runtime.database.flat_arrays import ask_by_kind
 from shared.runtime.watch.cancellation import raise_if_cancelling
 
@@ -34,16 +37,37 @@ class RowScope:
     action: str
 
 
+class Late(IntEnum):
+    """A kind of rows that a transaction writes in its last step before it locks streams, in this order."""
+
+    #: Steps of due times: their subjects are locked.
+    STEPS = 0
+    #: Acts of parties: the rows of their feeds are locked.
+    ACTS = 1
+    #: Rows that state the place of a message. The feature inserts them as its messages get places (`take_placed`).
+    PLACED = 2
+
+
+#: Writes entries that a transaction has gathered, right before its commit.
+LastStep = Callable[[asyncpg.Connection, Sequence[Any]], Awaitable[None]]
+
+
 class GatheringConnection(asyncpg.Connection):  # type: ignore[misc]
-    """A connection that gathers what its transaction does as its last step: see `Database.transaction`."""
+    """A connection that gathers entries for the last step of its transaction: see `Database.transaction`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        #: Messages, and lines of the journal of erasures.
         self.gathered: list[Any] = []
+        self.late: dict[Late, list[Any]] = {}
+        self.late_writers: dict[Late, LastStep] = {}
+        self.scope: RowScope | None = None
+        #: Set as the connection opens.
+        self.database: Database
 
-
-#: What is done with what a transaction has gathered, right before its commit.
-LastStep = Callable[[asyncpg.Connection, Sequence[Any]], Awaitable[None]]
+    def act_for(self, scope: RowScope | None) -> None:
+        """Note the scope of the transaction. The pool's proxy of a connection forwards calls, not assignments."""
+        self.scope = scope
 
 
 class Session:
@@ -54,7 +78,7 @@ class Session:
 
     async def bind(self, scope: RowScope) -> None:
         """Act on behalf of `scope` from here on, instead of the one that the transaction was opened with."""
-        await self.driver.execute(f"SELECT {_bound(scope)}")
+        await bind(self.driver, scope)
 
     @asynccontextmanager
     async def savepoint(self, error: type[Exception]) -> AsyncIterator[None]:
@@ -62,7 +86,7 @@ class Session:
 
         Connection trouble goes on as `Unavailable`: it is of no one subject.
         """
-        gathered = len(self.driver.gathered)
+        gathered, late = len(self.driver.gathered), {kind: len(each) for kind, each in self.driver.late.items()}
         with _translated():
             await self.driver.execute("SAVEPOINT aside")
             try:
@@ -70,6 +94,8 @@ class Session:
             except error:
                 await self.driver.execute("ROLLBACK TO SAVEPOINT aside; RELEASE SAVEPOINT aside")
                 del self.driver.gathered[gathered:]
+                for kind, each in self.driver.late.items():
+                    del each[late.get(kind, 0) :]
                 raise
             await self.driver.execute("RELEASE SAVEPOINT aside")
 
@@ -82,6 +108,12 @@ class Database:
         self._pool: asyncpg.Pool | None = None
         #: Given once, by whoever owns what is gathered (`shared.runtime.delivery.sending`).
         self.last_step: LastStep | None = None
+        #: The tables whose rows acts begin, by type of act (`shared.runtime.database.feed`).
+        self.lists: Mapping[str, Any] = MappingProxyType({})
+        #: Raises `Unavailable` while nothing may be sent and no number given.
+        self.check_session: Callable[[], None] = lambda: None
+        #: The law by which deadlines are counted. While it is None the scheduler counts them later.
+        self.law_at: LawAt | None = None
         #: Rises with each database session: when a connection opens and no other one was open.
         self.session_number = 0
         self._open_count = 0
@@ -112,15 +144,18 @@ class Database:
 
         Without a scope only the tables of the runtime are reachable: party tables answer with no rows. What `gather`
         was handed is done by `last_step` right before the commit: locks that many transactions want are held no longer.
+        Entries of `gather_late` are written before `last_step` locks streams, or at the end if it locks none.
         `keeps_plans`: its statements are planned once, not each time: for what is done all day, of rows that keys name.
         """
         async with self._connection() as driver:
             driver.gathered.clear()
+            driver.late.clear()
+            driver.act_for(scope)
             # One round trip opens it and binds it.
             await driver.execute(_begin(scope, keeps_plans=keeps_plans))
             try:
                 yield Session(driver)
-                if driver.gathered:
+                if driver.gathered or driver.late:
                     await self._finish(driver)
                 ended = await driver.execute("COMMIT")
             except BaseException:
@@ -137,9 +172,14 @@ class Database:
             return rows
 
     async def _finish(self, driver: asyncpg.Connection) -> None:
-        if self.last_step is None:
-            raise Defect("nobody_sends")
-        await self.last_step(driver, driver.gathered)
+        self.check_session()
+        if driver.gathered:
+            if self.last_step is None:
+                raise Defect("nobody_sends")
+            await self.last_step(driver, driver.gathered)
+        await write_late(driver)
+        if driver.late.get(Late.PLACED):
+            raise Defect("gathered_unknown")
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
@@ -155,6 +195,7 @@ class Database:
             self.session_number += 1
         self._open_count += 1
         driver.add_termination_listener(self._end_connection)
+        driver.database = self
         await _read_json(driver)
 
     def _end_connection(self, _: asyncpg.Connection) -> None:
@@ -181,6 +222,36 @@ class Database:
 def gather(driver: asyncpg.Connection, what: Sequence[Any]) -> None:
     """Hand over what the transaction is to do as its last step, in order."""
     driver.gathered.extend(what)
+
+
+def gather_late(driver: asyncpg.Connection, kind: Late, entries: Sequence[Any], *, write: LastStep) -> None:
+    """Gather rows that `write` adds in the last step of the transaction, before streams are locked."""
+    driver.late_writers[kind] = write
+    driver.late.setdefault(kind, []).extend(entries)
+
+
+def gather_placed(driver: asyncpg.Connection, entries: Sequence[Any]) -> None:
+    """Gather rows for messages of the transaction. It fails unless `take_placed` takes them in its last step."""
+    driver.late.setdefault(Late.PLACED, []).extend(entries)
+
+
+def take_placed(driver: asyncpg.Connection) -> list[Any]:
+    """Return the entries of `gather_placed`. The caller inserts them."""
+    taken: list[Any] = driver.late.pop(Late.PLACED, [])
+    return taken
+
+
+async def write_late(driver: asyncpg.Connection) -> None:
+    """Write the entries of `gather_late`, kind by kind. From here on the transaction locks nothing but streams."""
+    for kind in (Late.STEPS, Late.ACTS):
+        if entries := driver.late.pop(kind, None):
+            await driver.late_writers[kind](driver, entries)
+
+
+async def bind(driver: asyncpg.Connection, scope: RowScope) -> None:
+    """Act on behalf of `scope` from here on."""
+    await driver.execute(f"SELECT {_bound(scope)}")
+    driver.act_for(scope)
 
 
 async def wait_for_database(database: Database, *, back_off_s: float = 0.5) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from shared.exchange.topics import AUDIT
 from shared.kernel.clock import Clock
@@ -12,7 +13,7 @@ from shared.kernel.ids import coarse_uuid7
 from shared.messaging.ports import Composer, Subjects
 from shared.messaging.scope import Inbound, Scope
 from shared.messaging.store import PostgresMessagingTx
-from shared.runtime.database.transactions import Database, RowScope, Session
+from shared.runtime.database.transactions import Database, RowScope, Session, write_late
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,4 +61,5 @@ class ScopeFactory:
             composer=self.composer,
             new_id=lambda: coarse_uuid7(now),
             now=now,
+            before_lock=partial(write_late, session.driver),
         )

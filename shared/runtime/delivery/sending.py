@@ -28,7 +28,7 @@ from shared.messaging.store import PostgresMessagingTx
 from shared.messaging.tracks import role_of, track_of
 from shared.messaging.upkeep import erase_exceptions
 from shared.runtime.database.journal import Forgotten
-from shared.runtime.database.transactions import Session, gather
+from shared.runtime.database.transactions import Session, gather, write_late
 from shared.runtime.delivery.tracks import erase_tracks, list_sent, note_tracks
 from shared.runtime.watch.metrics import MESSAGES
 from shared.runtime.watch.telemetry import current_traceparent, message_traceparent
@@ -112,6 +112,7 @@ class StreamSending:
             lambda: coarse_uuid7(now),
             now,
             compose_apart=partial(asyncio.get_running_loop().run_in_executor, _SEALING),
+            before_lock=partial(write_late, driver),
         )
         driver.gathered[:] = list(gathered)
         await move_gathered(scope, driver)

@@ -34,16 +34,17 @@ class SessionCheck:
         session_number: Callable[[], int],
         read_heads: ReadHeads,
         peers: Callable[[], Sequence[str]],
-        end_sign_ins: Callable[[], Awaitable[None]] | None = None,
+        on_restore: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`session_number` changes with each database session; `peers` raises `Unavailable` before there is law.
 
-        `end_sign_ins` is called before an incarnation is opened: a restored database knows sessions that ended since.
+        `on_restore` is called before an incarnation is opened: a restored database has sessions that ended since, and
+        counts feeds on from numbers that were given.
         """
         self._session_number = session_number
         self._read_heads = read_heads
         self._peers = peers
-        self._end_sign_ins = end_sign_ins
+        self._on_restore = on_restore
         self._checked: int | None = None
         self._is_required = False
         self._done = asyncio.Event()
@@ -102,8 +103,8 @@ class SessionCheck:
                 after = await read_back(scope, peer, before, heads=heads[peer])
                 if after is before:
                     continue
-                if self._end_sign_ins is not None:
-                    await self._end_sign_ins()
+                if self._on_restore is not None:
+                    await self._on_restore()
                 await scope.save([after])
             log("incarnation_opened", peer=peer)
 

@@ -86,8 +86,8 @@ class FeatureTracks(Protocol):
         """Put own subjects on the work list: the peer holds a withdrawal of them that is not known here."""
         ...
 
-    async def note_places(self, places: Mapping[UUID, Place], peer: str) -> None:
-        """Write the places of own messages, by message id."""
+    async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None:
+        """Write the places of own messages, by peer and message id."""
         ...
 
 
@@ -201,9 +201,9 @@ class PartySubjects:
         """See `Subjects`."""
         await self._driver.execute(_NOTE_ERASED, peer, TrackSide.OWN, list(subjects))
 
-    async def note_places(self, places: Mapping[UUID, Place], peer: str) -> None:
+    async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None:
         """See `Subjects`."""
-        await self._features.note_places(places, peer)
+        await self._features.note_places(places)
 
     async def find_erased(self, peer: str, subjects: Collection[UUID]) -> frozenset[UUID]:
         """See `Subjects`. Subjects of closed days count as erased."""

@@ -25,7 +25,7 @@ from shared.runtime.courier.courier import Courier
 from shared.runtime.courier.leases import Leases
 from shared.runtime.courier.sender import Sender
 from shared.runtime.database.catalogue import refuse_strange_database
-from shared.runtime.database.feed import Listed, Numberer
+from shared.runtime.database.feed import Listed
 from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.journal import Journal
 from shared.runtime.database.lease import Lease
@@ -67,7 +67,6 @@ class Machinery:
     key_table: KeyTable
     api_keys: ApiKeys
     budgets: Budgets
-    numberer: Numberer
     #: The tracks of the service's features, in a transaction.
     tracks: Callable[[asyncpg.Connection], FeatureTracks] = NoTracks
     streams: InstanceStreams = field(init=False)
@@ -79,6 +78,7 @@ class Machinery:
     _checking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
+        self.database.law_at = self.law_at
         self.streams = InstanceStreams(
             instance=self.instance,
             access=self.settings.kafka_access,
@@ -114,7 +114,6 @@ class Machinery:
 
     def wake(self) -> None:
         """Something has committed. A part that another process runs does not hear of it: it polls."""
-        self.numberer.wake()
         if self._at_work.relay is not None:
             self._at_work.relay.wake()
 
@@ -150,18 +149,18 @@ class Machinery:
             await until(self.require_listed)
             await self.streams.session_check.run(self.streams.scopes())
 
-    async def run_numberer(self) -> None:
-        """Give what was committed its place in the feeds and lists of its parties."""
-        await wait_for_database(self.database)
-        await self.numberer.run()
-
     def address_rules(self) -> AddressRules:
         """Where parties may have their events sent."""
         return AddressRules(loopback_http=self.settings.webhooks_to_loopback)
 
     async def run_courier(self) -> None:
-        """Send parties' events to the addresses that they have registered."""
+        """Send parties' events to the addresses that they have registered, once the own topics are compared."""
+        self.streams.session_check.require()
         await until(self.require_listed)
+        await first_of(self._run_courier(), self._check_sessions())
+
+    async def _run_courier(self) -> None:
+        await self.streams.session_check.wait()
         leases = Leases(self.database, self.keys.kek, lambda: self.directory().parties_of(self.instance))
         await Courier(
             leases,
@@ -169,23 +168,30 @@ class Machinery:
             clock=self.clock,
             name_of=lambda party: self.keys.kek.actor_id(party, b""),
             suspended=lambda party: self.directory().is_suspended(party),
-            wake=self.numberer.wake,
         ).run()
 
     def timers(self) -> Timers:
         """What falls due for the parties of this instance."""
-        return Timers(self.database, self.law_at, self.clock, scope=self.service_scope, wake=self.numberer.wake)
+        return Timers(self.database, self.law_at, self.clock, scope=self.service_scope)
 
     async def run_timers(self) -> None:
-        """Tell parties what falls due, once there is law. Any number of processes may."""
+        """Tell parties what falls due, once there is law and the own topics are compared.
+
+        Any number of processes may do this at once.
+        """
+        self.streams.session_check.require()
         with self._at_work.running("timers"):
             await wait_for_database(self.database)
             await until(lambda: self.law_at(self.clock.now()))
-            timers = self._at_work.timers = self.timers()
-            try:
-                await timers.run()
-            finally:
-                self._at_work.timers = None
+            await first_of(self._run_timers(), self._check_sessions())
+
+    async def _run_timers(self) -> None:
+        await self.streams.session_check.wait()
+        timers = self._at_work.timers = self.timers()
+        try:
+            await timers.run()
+        finally:
+            self._at_work.timers = None
 
     def law_at(self, at: datetime) -> ClockLaw:
         """What clocks are counted by at an instant. Raises `Unavailable` before the first documents."""
@@ -293,13 +299,13 @@ async def build_machinery(
     instance: str,
     settings: RuntimeSettings,
     *,
-    listed: Mapping[str, Listed] = MappingProxyType({}),
+    lists: Mapping[str, Listed] = MappingProxyType({}),
     erases: Mapping[str, str] = MappingProxyType({}),
     tracks: Callable[[asyncpg.Connection], FeatureTracks] = NoTracks,
 ) -> Machinery:
     """Wire an instance from its settings. Reads key files and the document table; needs no broker.
 
-    `listed` is what each type of event begins (`Numberer`), `erases` how each kind of record is erased once more
+    `lists`: the tables whose rows acts begin, by type of act. `erases`: how each kind of record is erased once more
     (`hold`): that is done before anything of the instance starts. `tracks` are those of the service's features.
 
     Raises `Refused` where the database is not one that this code's migrations made (`schema_unknown`) or knows another
@@ -325,11 +331,12 @@ async def build_machinery(
         key_table, instance=instance, directory=lambda: shelf.directories.active(clock.now()), kek=keys.kek
     )
     budgets = Budgets(settings.budget_limits(), clock)
-    numberer = Numberer(database, listed)
     machinery = Machinery(
-        instance, settings, clock, database, keys, shelf, feed, key_table, api_keys, budgets, numberer, tracks=tracks
+        instance, settings, clock, database, keys, shelf, feed, key_table, api_keys, budgets, tracks=tracks
     )
+    database.lists = lists
     database.last_step = machinery.streams.last_step
+    database.check_session = machinery.streams.session_check.check
     await _begin(machinery, erases)
     # Before any part opens a port: after a restart a valid key waits behind no other.
     await key_table.open()

@@ -22,6 +22,7 @@ from shared.messaging.streams import Place
 from shared.routing.directory_index import DirectoryIndex
 from shared.routing.shelf import DocumentShelf
 from shared.runtime.console.people import end_sessions
+from shared.runtime.database.feed import begin_epoch
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.control import ControlLetterWriter
 from shared.runtime.delivery.gate import Gate
@@ -52,7 +53,7 @@ class NoTracks:
 
     async def taken_back_there(self, items: Sequence[TrackItem], peer: str) -> None: ...
 
-    async def note_places(self, places: Mapping[UUID, Place], peer: str) -> None: ...
+    async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,7 +83,7 @@ class InstanceStreams:
             session_number=lambda: self.database.session_number,
             read_heads=self._read_heads,
             peers=self.list_peers,
-            end_sign_ins=self._end_sign_ins,
+            on_restore=self._begin_anew,
         )
 
     def directory(self) -> DirectoryIndex:
@@ -120,11 +121,10 @@ class InstanceStreams:
         )
 
     async def last_step(self, driver: asyncpg.Connection, gathered: Sequence[object]) -> None:
-        """Place what a transaction sends (`Database.last_step`).
+        """Place the messages of a transaction (`Database.last_step`).
 
-        Raises `Unavailable`: `streams_unchecked`, or `streams_full` for new states.
+        Raises `Unavailable("streams_full")` for new states.
         """
-        self.session_check.check()
         await self._kept_bytes.check(driver, gathered)
         await StreamSending(self.instance, self.composer(), self.subjects, clock=self.clock)(driver, gathered)
 
@@ -188,9 +188,11 @@ class InstanceStreams:
     async def _read_heads(self, peers: Sequence[str]) -> Mapping[str, Sequence[Head]]:
         return await read_own_heads(self.access(), self.instance, peers, keys=self.signing_keys())
 
-    async def _end_sign_ins(self) -> None:
+    async def _begin_anew(self) -> None:
+        """End sign-ins that a restored database still has, and begin a new epoch of the feeds."""
         async with self.database.transaction() as session:
             await end_sessions(session.driver)
+            await begin_epoch(session.driver)
 
     def _compose_reads(self, peer: str) -> Draft:
         return compose_reads(self.instance, peer, self.directory(), at=self.clock.now())

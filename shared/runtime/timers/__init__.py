@@ -1,1 +1,1 @@
-"""The clock's machinery: steps that are kept, timers that are derived from them, and what a party is told of these."""
+"""The scheduler of deadlines, the steps that acts add to them, and their table."""

@@ -1,90 +1,140 @@
-"""What clocks look at, as the acts of a party's edges leave it: written in the transactions of these acts."""
+"""The clock steps of a party's acts: gathered during a transaction, and written to its deadlines in the last step.
+
+An act costs one update of a row, and no look of the scheduler, where the law is at hand (`Database.law_at`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from itertools import groupby
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from shared.exchange.clocks import Clocked, Happened
-from shared.exchange.timers import Begun
-from shared.runtime.database.columns import Bound, Columns, Statement
-from shared.runtime.timers.rows import ROW, TimerRow, next_look, timer_row
+from shared.exchange.timers import Deadline, StepEntry, add_steps, count_at_act, step_entry
+from shared.routing.clocks import Did, LawAt, Step
+from shared.runtime.database.transactions import Late, RowScope, bind, gather_late
+from shared.runtime.timers import store
 
-CLOCKED: Final = Columns.of(Clocked, look_at="timestamptz")
-#: What the driver takes for `-infinity`.
-_AT_ONCE: Final = datetime.min  # noqa: DTZ901 - with a time zone it would be the year 1
-_BEGIN: Final = Statement(
-    """
-WITH begun AS (
-    INSERT INTO clocked ({edges.names}) SELECT {edges.values} FROM {edges} ON CONFLICT DO NOTHING
-    RETURNING edge_id, party
-)
-INSERT INTO timer ({timers.names}) SELECT {timers.values} FROM {timers} JOIN begun USING (edge_id, party)
-""",
-    edges=CLOCKED,
-    timers=ROW,
-)
-_HAPPENED: Final = Columns.of(Happened)
-# One that is locked is looked at right now: it waits for that, and is looked at again.
-_STEP: Final = Statement(
-    """
-WITH known AS MATERIALIZED (
-    SELECT c.edge_id, c.party, steps.at, steps.did, steps.code, steps.of
-    FROM {steps} JOIN clocked AS c ON c.told_by = steps.told_by AND c.party = steps.party
-     AND steps.counterpart IN (c.origin, c.recipient)
-), kept AS (
-    INSERT INTO clock_step (edge_id, party, at, did, code, "of") SELECT * FROM known ON CONFLICT DO NOTHING
-)
-UPDATE clocked AS c SET look_at = '-infinity' FROM known AS k WHERE c.edge_id = k.edge_id AND c.party = k.party
-""",
-    steps=_HAPPENED,
-)
+#: The id in messages, the party and its counterpart: the name by which a step finds its edges.
+_Name = tuple[UUID, str, str]
+_Steps = dict[_Name, set[StepEntry]]
 
 
-# Edges that are sent no more: what took their place is an edge of its own.
-_END: Final = """
-WITH known AS (
-    INSERT INTO clock_step (edge_id, party, at, did, code, "of")
-    SELECT edge_id, party, begun_at, 'ends', '', 0 FROM clocked WHERE edge_id = ANY($1::uuid[]) ON CONFLICT DO NOTHING
-)
-UPDATE clocked SET look_at = '-infinity' WHERE edge_id = ANY($1::uuid[])
-"""
+class _Noted(NamedTuple):
+    """The calls of a transaction under one scope."""
+
+    scope: RowScope | None
+    begun: Sequence[Clocked] = ()
+    steps: Sequence[Happened] = ()
+    ended: Collection[UUID] = ()
 
 
-async def clock(driver: asyncpg.Connection, begun: Sequence[Begun], steps: Sequence[Happened]) -> None:
-    """Have clocks run for new edges, then keep what has happened to those that there are."""
-    await begin(driver, begun)
-    await note_steps(driver, steps)
-
-
-async def begin(driver: asyncpg.Connection, edges: Sequence[Begun]) -> None:
-    """Have clocks run for these edges; one that comes again runs on."""
-    if edges:
-        await driver.execute(*_BEGIN.bind(edges=clocked_rows(edges), timers=timer_rows(edges)))
-
-
-def clocked_rows(edges: Sequence[Begun]) -> Bound[Clocked]:
-    """The edges as they are stored: looked at when something is to be told, or at once to make their timers."""
-    looks = [_AT_ONCE if each.timers is None else next_look(each.timers) for each in edges]
-    return CLOCKED.rows([each.edge for each in edges], look_at=looks)
-
-
-def timer_rows(edges: Sequence[Begun]) -> Bound[TimerRow]:
-    """The timers that they begin with."""
-    return ROW.rows([timer_row(each.edge, timer) for each in edges for timer in each.timers or ()])
+async def clock(driver: asyncpg.Connection, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
+    """Begin deadlines for new edges, then add steps to these and to older edges. Repeated steps change nothing."""
+    if begun or steps:
+        _gather(driver, _Noted(driver.scope, begun, steps))
 
 
 async def note_steps(driver: asyncpg.Connection, steps: Sequence[Happened]) -> None:
-    """Keep what has happened. Each step once, however often it is told."""
-    if steps:
-        await driver.execute(*_STEP.bind(steps=_HAPPENED.rows(steps)))
+    """Add steps to the edges that they name. Repeated steps change nothing."""
+    await clock(driver, (), steps)
+
+
+async def begin_like(
+    driver: asyncpg.Connection, edge_id: UUID, new_edge_id: UUID, recipient: str, *, at: datetime
+) -> None:
+    """Begin deadlines for an edge to another recipient, on the terms of an edge that has deadlines."""
+    gathered = (edge for noted in driver.late.get(Late.STEPS, ()) for edge in noted.begun if edge.edge_id == edge_id)
+    edge = next(gathered, None) or await store.read_edge(driver, edge_id)
+    if edge is not None:
+        await clock(driver, [replace(edge, edge_id=new_edge_id, recipient=recipient, begun_at=at)], ())
 
 
 async def end(driver: asyncpg.Connection, edge_ids: Collection[UUID]) -> None:
-    """Have nothing be owed of these edges from the beginning."""
+    """End the clocks of these edges from their beginning: another edge replaces each."""
     if edge_ids:
-        await driver.execute(_END, list(edge_ids))
+        _gather(driver, _Noted(driver.scope, ended=edge_ids))
+
+
+def new_rows(edges: Sequence[Clocked], law_at: LawAt | None) -> list[Deadline]:
+    """Return the rows of edges that begin, with their timers where the law is at hand."""
+    return [count_at_act(Deadline(edge), law_at) for edge in edges]
+
+
+def find_law(driver: asyncpg.Connection) -> LawAt | None:
+    """Return the law by which the transactions of this connection count; None while there is none."""
+    law_at: LawAt | None = driver.database.law_at
+    return law_at
+
+
+def _gather(driver: asyncpg.Connection, noted: _Noted) -> None:
+    gather_late(driver, Late.STEPS, [noted], write=_write_late)
+
+
+async def _write_late(driver: asyncpg.Connection, entries: Sequence[_Noted]) -> None:
+    """Write each scope's calls under that scope: under another one, row-level security hides the rows."""
+    last = driver.scope
+    for scope, noted in groupby(entries, key=lambda each: each.scope):
+        if scope is not None and scope != driver.scope:
+            await bind(driver, scope)
+        await _write(driver, list(noted))
+    if last is not None and last != driver.scope:
+        await bind(driver, last)
+
+
+async def _write(driver: asyncpg.Connection, noted: Sequence[_Noted]) -> None:
+    """End edges, begin edges, add steps. Each row is locked, counted and written once."""
+    law_at = find_law(driver)
+    named = _by_name(step for each in noted for step in each.steps)
+    locked, added = dict[tuple[UUID, str], Deadline](), defaultdict[tuple[UUID, str], set[StepEntry]](set)
+    if ended := {edge_id for each in noted for edge_id in each.ended}:
+        for row in await store.lock_edges(driver, ended):
+            locked[_key(row)] = row
+            added[_key(row)].add(_end_of(row.edge))
+    if begun := [edge for each in noted for edge in each.begun]:
+        over = _ended_after_begin(noted)
+        rows = new_rows(begun, law_at)
+        first = [_of(row, named) | ({_end_of(row.edge)} if row.edge.edge_id in over else set()) for row in rows]
+        await store.add(driver, [add_steps(row, steps, law_at) for row, steps in zip(rows, first, strict=True)])
+    if named:
+        for row in await store.lock_named(driver, named):
+            locked[_key(row)] = row
+            added[_key(row)] |= _of(row, named)
+    after = [(row, add_steps(row, added[key], law_at)) for key, row in sorted(locked.items())]
+    await store.write(driver, [new for old, new in after if new is not old])
+
+
+def _ended_after_begin(noted: Sequence[_Noted]) -> set[UUID]:
+    """Return the edges that the transaction has begun and then ended."""
+    begun, over = set[UUID](), set[UUID]()
+    for each in noted:
+        over |= begun.intersection(each.ended)
+        begun |= {edge.edge_id for edge in each.begun}
+    return over
+
+
+def _end_of(edge: Clocked) -> StepEntry:
+    return step_entry(Step(edge.begun_at, Did.ENDS))
+
+
+def _by_name(steps: Iterable[Happened]) -> _Steps:
+    named: _Steps = defaultdict(set)
+    for each in steps:
+        named[each.told_by, each.party, each.counterpart].add(step_entry(each))
+    return named
+
+
+def _key(row: Deadline) -> tuple[UUID, str]:
+    return row.edge.edge_id, row.edge.party
+
+
+def _of(row: Deadline, named: _Steps) -> set[StepEntry]:
+    edge = row.edge
+    names = {(edge.told_by, edge.party, edge.origin), (edge.told_by, edge.party, edge.recipient)}
+    return {step for name in names for step in named.get(name, ())}

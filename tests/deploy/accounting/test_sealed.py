@@ -102,7 +102,7 @@ async def looked_at(exchange: Exchange) -> tuple[Reconciliation, Reconciliation,
     audit = await exchange.admin("audit")
     try:
         row = await audit.fetchrow("SELECT message_id, digest FROM entry WHERE edge_id IS NOT NULL LIMIT 1")
-        await audit.execute(_ALTER, row["message_id"], "ab" * 32)
+        await audit.execute(_ALTER, row["message_id"], b"\xab" * 32)
         again = await reconciled(exchange.endpoints)
         everything = await reconciled(exchange.endpoints, everything=True)
         await audit.execute(_ALTER, row["message_id"], row["digest"])

@@ -135,7 +135,7 @@ async def test_nor_is_what_audit_reads_and_this_release_does_not(
 @pytest.mark.parametrize(
     ("column", "value"),
     [
-        ("digest", "repeat('ab', 32)"),
+        ("digest", "decode(repeat('ab', 32), 'hex')"),
         ("tree_size", "7"),
         ("edge_id", "uuidv7()"),
         ("kind", "'revealed'"),

@@ -78,7 +78,7 @@ async def test_a_proof_that_was_changed_in_the_table_is_seen_to_hold_no_more(
     filed = log.world.prepared()
     record = (await log.file(filed))[0]
     owner = await asyncpg.connect(audit_endpoint.owner_url)
-    await owner.execute(f"UPDATE entry SET {change} WHERE digest = $1", identity(record)[1])
+    await owner.execute(f"UPDATE entry SET {change} WHERE digest = decode($1, 'hex')", identity(record)[1])
     await owner.close()
     assert (await proven(log, filed.referral_id, record)).signature_is is expected
 

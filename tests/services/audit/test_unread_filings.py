@@ -42,10 +42,7 @@ class Said:
 def books(*unread: Mapping[str, Any]) -> Books:
     """An origin that has filed one referral with one edge, and refused another; and what audit could not read of it."""
     origin = {
-        views.INTAKE: [
-            {"party": HOTLINE, "fate": fate, "count": count}
-            for fate, count in (("submitted", 2), ("refused", 1), ("accepted", 1))
-        ],
+        views.INTAKE: [{"party": HOTLINE, "submitted": 2, "accepted": 1, "refused": 1}],
         views.REFERRALS: (of := [{"party": HOTLINE, "disposition": "routed", "n": 1}]),
         views.REFERRALS_OF: of,
         views.EDGES: [(MESSAGE, None, "emitted", EDGE, HOTLINE, *_NOWHERE)],

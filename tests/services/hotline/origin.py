@@ -14,10 +14,9 @@ from uuid import UUID
 import httpx
 
 from services.hotline.api import referrals_router
-from services.hotline.app import LISTS
 from services.hotline.domain import AUTHORITY
 from shared.envelope.datakeys import KeyEncryptionKey
-from shared.exchange.compose import Acceptor
+from shared.exchange.acceptance import Acceptor
 from shared.exchange.message import Draft
 from shared.exchange.prepare import Documents
 from shared.guard import edition
@@ -33,14 +32,13 @@ from shared.party.origin.domain import Request, Submission
 from shared.party.origin.store.alarms import keep_alarm
 from shared.party.origin.store.filing import PostgresFilings
 from shared.party.origin.store.referrals import PostgresReferrals
+from shared.party.origin.store.reviews import ERASE_AGAIN
 from shared.party.origin.use_cases import referrals as use_cases
 from shared.party.origin.use_cases.again import Law
 from shared.party.origin.use_cases.alarms import Alarms
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.origin.use_cases.referrals import Acting
-from shared.routing.clocks import LawAt
 from shared.runtime.admission.budgets import BudgetLimits, Budgets
-from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import Database, RowScope, Session
 from shared.runtime.delivery.unit import SessionUnit, Settlement
 from shared.runtime.http.acts import Acts
@@ -72,7 +70,6 @@ class Origin:
             partial(keep_alarm, self.database), clock=self.clock, name_of=lambda party: KEK.actor_id(party, b"")
         )
         self.intake = self.intake_of()
-        self.numberer = Numberer(self.database, LISTS)
         self.api = OriginApi(
             self.database,
             Acts(self.database, lambda: None),
@@ -85,7 +82,6 @@ class Origin:
             documents=self._documents,
             kek=KEK,
             clock=self.clock,
-            number=self.numberer.number,
             then=lambda at: self.world.documents_at(at),
             instance="hotline",
         )
@@ -94,10 +90,10 @@ class Origin:
             self.database, law=self.law(), instance="hotline", kek=KEK, clock=self.clock, unreleased_days=7
         )
 
-    def intake_of(self, *, law_at: LawAt | None = None, **bounds: Any) -> Intake:
-        """An intake of this origin with these bounds. Without `law_at` timers are made at the next look."""
+    def intake_of(self, **bounds: Any) -> Intake:
+        """Return an intake of this origin with these bounds."""
         return Intake(
-            PostgresFilings(self.database, KEK, law_at=law_at),
+            PostgresFilings(self.database, KEK),
             answering=partial(answer_filed, acceptor=self.acceptor),
             authority=AUTHORITY,
             documents=lambda: self._documents(),
@@ -140,9 +136,13 @@ class Origin:
             shown = await use_cases.show_referral(referral_id, self._acting(session))
         return shown.model_dump(mode="json", exclude_defaults=True)
 
+    async def erase(self, referral_id: UUID) -> None:
+        """Erase the record of a referral."""
+        async with self.database.transaction(APPLYING) as session:
+            await session.driver.execute(ERASE_AGAIN, [referral_id], [HOTLINE])
+
     async def work(self, reason: str) -> list[UUID]:
         """The referrals on the work list for this reason, newest first."""
-        await self.numberer.number()
         async with self.database.transaction(RowScope([HOTLINE], Role.ANALYST, "read")) as session:
             page = await use_cases.list_work(self._acting(session), reason=reason, cursor=None, limit=9)
         return [item.referral_id for item in page.items]

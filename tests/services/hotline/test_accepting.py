@@ -6,6 +6,7 @@ the sender, whose acceptance proves it.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -21,24 +22,25 @@ from services.audit.domain.entries import EntryKind
 from shared.contracts.acceptance import SignedAcceptance
 from shared.exchange.acceptance import AtAudit, at_audit, check_acceptance
 from shared.exchange.message import Record
+from shared.kernel.authority import Role
 from shared.kernel.canonical import digest
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
+from shared.party.origin.domain import Request, Submission
 from tests.services.audit.log import Log
-from tests.services.doors import asking
+from tests.services.doors import ACTOR, asking
 from tests.services.hotline.origin import Origin
 from tests.services.outgoing import about, forget_sent
 from tests.support.builders import AT, HOTLINE
-from tests.support.exchange_world import SUBMISSION
+from tests.support.exchange_world import SUBMISSION, submission
 from tests.support.foreign_proofs import foreign_verdicts
 
 #: What is erased of one referral, in the tables that stand under row-level security and the others.
 ERASED = (
     "DELETE FROM edge WHERE referral_id = $1",
     "DELETE FROM referral WHERE referral_id = $1",
-    "DELETE FROM data_key WHERE subject = $1",
     "DELETE FROM idempotency WHERE created_at > now() - interval '1 minute' AND $1::uuid IS NOT NULL",
-    "UPDATE intake_count SET count = count - 1 WHERE fate IN ('submitted', 'accepted') AND $1::uuid IS NOT NULL",
+    "UPDATE intake_count SET submitted = submitted - 1, accepted = accepted - 1 WHERE $1::uuid IS NOT NULL",
 )
 
 
@@ -130,6 +132,36 @@ async def test_whoever_repeats_the_request_is_given_the_same_bytes(
     first = await post(client, path, body, key)
     origin.clock.advance(90)
     assert (await post(client, path, body, key)).content == first.content
+
+
+def request_of(origin: Origin, *references: str) -> Request:
+    """One request that files a referral under each of these references."""
+    contents = [submission(external_ref=each) for each in references]
+    party = origin.intake.origin(HOTLINE)
+    filed = [Submission(party, Role.MACHINE, each, body_sha256=digest(b"x"), actor=ACTOR) for each in contents]
+    return Request(filed, uuid7().bytes * 2, bytes(32), single=len(filed) == 1)
+
+
+async def test_all_requests_of_a_transaction_share_a_signature_but_those_whose_answer_changed(origin: Origin) -> None:
+    """A reference that turns out to be taken changes the answer to its own request, which is signed again."""
+    taken, *others = [f"kept-{uuid7().hex[:24]}" for _ in range(5)]
+    async with origin.intake.running():
+        await origin.intake.submit(request_of(origin, taken))
+    requests = [request_of(origin, others[0]), request_of(origin, *others[1:3]), request_of(origin, taken, others[3])]
+    async with origin.intake.running():
+        replies = await asyncio.gather(*map(origin.intake.submit, requests))
+        again = await asyncio.gather(*map(origin.intake.submit, requests))
+    assert replies == again
+    single, both, (refused, changed) = (
+        json.loads(replies[0].body),
+        *(json.loads(each.body)["results"] for each in replies[1:]),
+    )
+    assert (refused["status"], "acceptance" in refused) == (409, False)
+    answers = [single, *both, changed]
+    assert [checked(origin, each).referral_id for each in answers] == [UUID(each["referral_id"]) for each in answers]
+    first, *same, last = [each["acceptance"]["proof"]["signature"] for each in answers]
+    assert same == [first, first]
+    assert last != first
 
 
 async def test_a_reference_that_is_taken_is_accepted_no_second_time(client: httpx.AsyncClient) -> None:

@@ -20,11 +20,10 @@ from shared.party.origin import bus
 from shared.party.origin.domain import Reply, Request, Submission
 from shared.party.origin.use_cases.intake import Intake
 from shared.party.taking import Taking
-from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.watch.aside import PAUSE_MAX
 from shared.runtime.watch.metrics import REGISTRY
-from tests.services.doors import ACTOR, LISTS
+from tests.services.doors import ACTOR
 from tests.services.hotline.origin import APPLYING, Origin
 from tests.services.hotline.test_contacts import BE, NL, accepted, answered
 from tests.services.hotline.test_contacts import filed as met
@@ -86,7 +85,6 @@ async def _planned(origin: Origin) -> UUID:
 
 async def _placed(origin: Origin) -> UUID:
     referral_id = await origin.file(**at(spellings(uuid7().hex)[0]))
-    await Numberer(origin.database, LISTS["hotline"]).number()
     return referral_id
 
 
@@ -184,7 +182,6 @@ async def nothing_else(origin: Origin) -> None:
     await run(origin, "UPDATE edge SET again_at = NULL, missing = false, unread = false, untold = '{}'")
     await run(origin, "UPDATE edge SET state = 'superseded' WHERE state IN ('emitted', 'waiting')")
     await run(origin, "DELETE FROM contact_due")
-    await Numberer(origin.database, LISTS["hotline"]).number()
     while await linking(origin).look():
         pass
 

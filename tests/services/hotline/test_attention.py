@@ -40,7 +40,7 @@ Row = dict[str, Any]
 
 async def attention(origin: Origin, *, only_p0: bool = False, limit: int = 200) -> list[Row]:
     """The whole list, page after page."""
-    serving: Any = SimpleNamespace(number=origin.numberer.number, database=origin.database)
+    serving: Any = SimpleNamespace(database=origin.database)
     door = Attention(serving, AUTHORITY, (Source("referral", "routed", origin_waits),))
     who = Identity(HOTLINE, Role.VIEWER, "hotline", True, ACTOR)
     found: list[Row] = []

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import pytest
 
 from shared.contracts.answers import CaseAcceptedClear, NoticeAnsweredClear
 from shared.contracts.items import ItemAnswer
@@ -16,6 +17,7 @@ from shared.kernel.ids import uuid7
 from shared.party.origin.store.edges import PostgresEdges
 from shared.party.origin.use_cases.answers import EdgeAnswers
 from shared.routing.clocks import Law, LawAt
+from shared.runtime.timers.store import list_timers
 from shared.runtime.timers.timers import Timers
 from shared.vocabulary.answers import NoticeAction
 from shared.vocabulary.referral import WithdrawalReason
@@ -39,37 +41,35 @@ def timers_of(origin: Origin) -> Timers:
 
 
 async def kept(origin: Origin, referral_id: UUID) -> list[asyncpg.Record]:
-    """The timers about a referral, each with when its edge is looked at next."""
+    """The deadlines of a referral."""
     async with origin.database.transaction(APPLYING) as session:
         rows: list[asyncpg.Record] = await session.driver.fetch(
-            "SELECT t.*, look_at FROM timer AS t JOIN clocked USING (edge_id, party)"
-            " WHERE t.subject = $1 AND party = $2 ORDER BY edge_id, clock, run",
-            referral_id,
-            HOTLINE,
+            "SELECT * FROM deadline WHERE subject = $1 AND party = $2 ORDER BY edge_id", referral_id, HOTLINE
         )
     return rows
 
 
 async def due(origin: Origin, referral_id: UUID) -> set[tuple[str, str, Any]]:
-    """(counterpart, clock, hours from its start) of everything that falls due about a referral."""
+    """(counterpart, clock, hours since its edge began) of everything that falls due about a referral."""
     timers = timers_of(origin)
     while await timers.look():
         pass
     rows = await kept(origin, referral_id)
     return {
-        (row["counterpart"], row["clock"], (row["due_at"] - row["started_at"]) // timedelta(hours=1)) for row in rows
+        (timer.counterpart, timer.clock, (timer.due_at - row["begun_at"]) // timedelta(hours=1))
+        for row in rows
+        for timer in list_timers(row)
     }
 
 
-async def test_what_is_filed_has_its_timers_at_once_as_a_look_would_make_them(origin: Origin) -> None:
-    origin.intake = origin.intake_of(law_at=law_at(origin))
+async def test_what_is_filed_has_its_timers_at_once_as_a_look_would_make_them(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(origin.database, "law_at", law_at(origin))
     referral_id = await origin.file()
     rows = await kept(origin, referral_id)
-    assert len(rows) > 5
-    first = {
-        row["edge_id"]: min(each["tells_at"] for each in rows if each["edge_id"] == row["edge_id"]) for row in rows
-    }
-    assert [row["look_at"] for row in rows] == [first[row["edge_id"]] for row in rows]
+    assert sum(len(row["timers"]) for row in rows) > 5
+    assert all(AT < row["due_at"] < row["overdue_at"] for row in rows)
     await timers_of(origin).rebuild()
     assert await kept(origin, referral_id) == rows
 
@@ -104,7 +104,7 @@ async def test_what_is_filed_falls_due_until_it_is_answered_or_taken_back(origin
 async def test_an_edge_begins_at_the_time_of_its_message(origin: Origin) -> None:
     referral_id = await origin.file()
     async with origin.database.transaction(APPLYING) as session:
-        rows = await session.driver.fetch("SELECT * FROM clocked WHERE subject = $1", referral_id)
+        rows = await session.driver.fetch("SELECT * FROM deadline WHERE subject = $1", referral_id)
     assert len(rows) >= 4
     assert {row["begun_at"] for row in rows} == {coarse(AT)}
     assert uuid7() not in {row["edge_id"] for row in rows}

@@ -136,8 +136,7 @@ async def test_of_an_origin_that_has_left_nothing_is_sent_and_audit_is_told(orig
 
 async def test_an_erased_referral_is_not_sent_and_audit_is_told(origin: Origin) -> None:
     referral_id, other = await origin.file(), await origin.file()
-    async with origin.database.transaction() as session:
-        await session.driver.execute("DELETE FROM data_key WHERE subject = $1", referral_id)
+    await origin.erase(referral_id)
     await origin.refused(await origin.waiting())
     after = await origin.waiting()
     assert {row.subject for row in after if row.recipient == POLICE} == {str(other)}

@@ -14,9 +14,8 @@ from shared.kernel.ids import uuid7
 from shared.party.apart import Apart
 from shared.party.origin.store.filing import PostgresFiling
 from shared.party.origin.store.locations import Locations
-from shared.runtime.database.feed import Numberer
 from shared.runtime.watch.aside import SetAside
-from tests.services.doors import LISTS, asking
+from tests.services.doors import asking
 from tests.services.hotline.origin import KEK, Origin
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import SUBMISSION
@@ -78,7 +77,6 @@ def linking(origin: Origin) -> Locations:
 
 
 async def linked(origin: Origin) -> None:
-    await Numberer(origin.database, LISTS["hotline"]).number()
     while await linking(origin).look():
         pass
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from shared.envelope.content_proof import unpack_proof
+from shared.exchange.message import Draft
 from shared.kernel.authority import Role
-from shared.kernel.errors import Refused
+from shared.kernel.errors import Defect, Refused
 from shared.kernel.ids import uuid7
 from shared.party.origin.domain import Reply, Request, Submission
+from shared.party.origin.store.filing import PostgresFiling
 from shared.party.origin.use_cases.intake import TOGETHER
 from shared.runtime.database.transactions import RowScope
 from tests.services.doors import ACTOR
@@ -20,7 +24,12 @@ from tests.services.hotline.origin import Origin
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import submission
 
-COUNTS = "SELECT fate, count FROM intake_count WHERE party = $1"
+#: Rows of edges that the database session has inserted and updated.
+WRITTEN = """
+SELECT pg_stat_get_xact_tuples_inserted('edge'::regclass), pg_stat_get_xact_tuples_updated('edge'::regclass)
+"""
+PLACED = "SELECT message_id, incarnation, lane, number FROM edge WHERE referral_id = $1"
+COUNTS = "SELECT submitted, accepted, refused FROM intake_count WHERE party = $1"
 
 
 @pytest.fixture(autouse=True)
@@ -45,13 +54,13 @@ async def rows(origin: Origin, table: str) -> int:
 
 
 async def everything(origin: Origin) -> dict[str, int]:
-    stored = {table: await rows(origin, table) for table in ("referral", "edge", "data_key")}
+    stored = {table: await rows(origin, table) for table in ("referral", "edge")}
     return stored | {"messages": len(await origin.waiting())}
 
 
 async def counts(origin: Origin) -> dict[str, int]:
-    found = {row["fate"]: row["count"] for row in await origin.database.fetch(COUNTS, HOTLINE)}
-    return {fate: found.get(fate, 0) for fate in ("submitted", "accepted", "refused")}
+    rows = await origin.database.fetch(COUNTS, HOTLINE)
+    return dict(rows[0]) if rows else {"submitted": 0, "accepted": 0, "refused": 0}
 
 
 async def test_a_reference_that_is_taken_leaves_nothing_but_a_fact_and_a_count(origin: Origin) -> None:
@@ -70,7 +79,6 @@ async def test_a_reference_that_is_taken_leaves_nothing_but_a_fact_and_a_count(o
     assert await everything(origin) == {
         "referral": stood["referral"] + 1,
         "edge": stood["edge"] + edges,
-        "data_key": stood["data_key"] + 1,
         "messages": stood["messages"] + edges + 3,
     }
     assert await counts(origin) == {
@@ -125,3 +133,47 @@ async def test_of_few_referrals_no_two_recipients_share_a_wrap(origin: Origin) -
     await filed(origin, submission(external_ref=f"ref-{uuid7().hex[:24]}"))
     agencies = {each.recipient for each in await origin.waiting() if each.recipient_instance == "law_enforcement"}
     assert await wraps(origin) == {"audit": [1], "hotline": [1], "industry": [1], "law_enforcement": [len(agencies)]}
+
+
+async def test_a_sent_edge_is_written_once_with_the_place_of_its_message(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last_step, written = origin.database.last_step, list[tuple[int, int]]()
+    assert last_step is not None
+
+    async def counted(driver: asyncpg.Connection, gathered: Sequence[Any]) -> None:
+        before = await driver.fetchrow(WRITTEN)
+        await last_step(driver, gathered)
+        after = await driver.fetchrow(WRITTEN)
+        written.append((after[0] - before[0], after[1] - before[1]))
+
+    monkeypatch.setattr(origin.database, "last_step", counted)
+    _, (result,) = await filed(origin, submission(external_ref=f"ref-{uuid7().hex[:24]}"))
+    assert written == [(len(result["recipients"]), 0)]
+    async with origin.database.transaction(RowScope([HOTLINE], Role.SERVICE, "apply")) as session:
+        edges = await session.driver.fetch(PLACED, UUID(result["referral_id"]))
+    assert sorted(map(tuple, edges)) == sorted(await sent_places(origin))
+
+
+async def sent_places(origin: Origin) -> list[tuple[UUID, UUID, int, int]]:
+    """The edge messages that the test has sent: the id of each, and its place by the stored segments."""
+    sent = {each.message_id for each in await origin.waiting() if each.message.edge}
+    found = []
+    for row in await origin.database.fetch("SELECT incarnation, lane, first, message_ids FROM segment"):
+        ids = [UUID(bytes=row["message_ids"][at : at + 16]) for at in range(0, len(row["message_ids"]), 16)]
+        found += [
+            (each, row["incarnation"], row["lane"], n) for n, each in enumerate(ids, row["first"]) if each in sent
+        ]
+    return found
+
+
+async def test_an_edge_whose_message_is_not_sent_fails_the_filing(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def send_nothing(filing: PostgresFiling, drafts: Sequence[Draft]) -> None: ...
+
+    monkeypatch.setattr(PostgresFiling, "send", send_nothing)
+    before = await everything(origin)
+    with pytest.raises(Defect, match="gathered_unknown"):
+        await filed(origin, submission(external_ref=f"ref-{uuid7().hex[:24]}"))
+    assert await everything(origin) == before

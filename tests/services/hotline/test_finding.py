@@ -9,12 +9,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import uuid7
 from shared.party.origin.store import finding
-from shared.party.sought import Sought
-from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.referral import WithdrawalReason
 from tests.services.doors import asking
 from tests.services.hotline.origin import Origin
@@ -104,20 +101,3 @@ async def test_another_origins_referrals_are_not_found(today: Origin) -> None:
         for asked in ({"reference": str(referral_id)}, {"reference": notice}, {"party": PROVIDER}):
             answer = await client.get("/v1/referrals", params=asked, headers=asking("hotline-nl.example"))
             assert answer.json()["items"] == []
-
-
-async def test_what_was_filed_just_now_and_has_no_number_yet_is_passed_over(today: Origin) -> None:
-    """More of it than a page holds: the page is of what stands behind."""
-    older = await today.file()
-    await today.numberer.number()
-    for _ in range(3):
-        await today.file()
-    async with today.database.transaction(RowScope([HOTLINE], Role.ANALYST, "read")) as session:
-        rows, following = await finding.find_page(
-            session.driver, HOTLINE, Sought(party=PROVIDER, reference=str(older)), state=None, cursor=None, limit=1
-        )
-        assert ([row["referral_id"] for row in rows], following) == ([older], None)
-        rows, _ = await finding.find_page(
-            session.driver, HOTLINE, Sought(party=PROVIDER), state=None, cursor=None, limit=1
-        )
-    assert [row["referral_id"] for row in rows] == [older]

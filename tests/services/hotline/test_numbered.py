@@ -1,12 +1,22 @@
-"""Whoever numbers what was committed finds each row by its own key, however many others its party has."""
+"""Numbers of acts on a hotline's subjects: rows are found by their keys, and filings that race leave no gap."""
 
 from __future__ import annotations
+
+import asyncio
+from uuid import UUID
 
 import asyncpg
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
+from shared.exchange.prepare import Prepared
+from shared.kernel.authority import Role
+from shared.party.origin.store.filing import FILED, PostgresFiling
+from shared.runtime.database.transactions import Database, RowScope
+from tests.services.databases import until_one_waits_for_a_lock
 from tests.services.doors import LISTS
+from tests.services.hotline.origin import KEK, Origin
+from tests.support.builders import HOTLINE
 
 TABLES = {listed.table: listed for listed in LISTS["hotline"].values()}
 #: As whoever numbers, with plans that are kept.
@@ -40,8 +50,61 @@ async def test_rows_are_numbered_by_their_keys_over_tables_that_were_empty_once(
 
 
 @pytest.mark.usefixtures("database")
-async def test_by_its_party_a_referral_would_be_sought_among_all_of_them(endpoint: DatabaseEndpoint) -> None:
-    """The control: what the statement is spelt against is what the planner does."""
-    joined = TABLES["referral"].arrive.replace("t.party || ''", "t.party")
-    assert joined != TABLES["referral"].arrive
-    assert not await by_subject(endpoint, "referral", joined)
+async def test_by_its_party_an_offer_would_be_sought_among_all_of_them(endpoint: DatabaseEndpoint) -> None:
+    """The control: without its key, a row is looked for among all of its party."""
+    keys = "t.referral_id = n.subject AND t.party || ''", "t.referral_id::text = n.subject::text AND t.party"
+    joined = TABLES["offer"].arrive.replace(*keys)
+    assert joined != TABLES["offer"].arrive
+    assert not await by_subject(endpoint, "offer", joined)
+
+
+async def filed(database: Database, *prepared: Prepared) -> dict[UUID, UUID]:
+    """File these in one transaction; return those whose reference is taken."""
+    async with database.transaction(RowScope([HOTLINE], Role.MACHINE, "submit"), keeps_plans=True) as session:
+        filing = PostgresFiling(session.driver, KEK)
+        taken = await filing.file(prepared, {HOTLINE: len(prepared)})
+        await filing.send([draft for each in prepared if each.referral_id not in taken for draft in each.drafts])
+    return taken
+
+
+async def journal(database: Database, above: int) -> list[tuple[int, UUID]]:
+    """Return the acts of the hotline above a number."""
+    statement = "SELECT number, subject FROM act WHERE type = $1 AND number > $2 ORDER BY number"
+    async with database.transaction(RowScope([HOTLINE], Role.MACHINE, "read")) as session:
+        return [(row["number"], row["subject"]) for row in await session.driver.fetch(statement, FILED, above)]
+
+
+async def last_number(database: Database) -> int:
+    rows = await database.fetch("SELECT last FROM feed WHERE party = $1", HOTLINE)
+    return int(rows[0]["last"]) if rows else 0
+
+
+async def test_filings_that_race_for_a_reference_leave_no_gap(origin: Origin) -> None:
+    """The second waits for the feed of its party. It then sees that its reference is taken, and takes no number."""
+    database = origin.database
+    before = await last_number(database)
+    first, rival = (origin.world.prepared(external_ref="raced-for") for _ in range(2))
+    other = origin.world.prepared(external_ref="not-raced-for")
+    async with database.transaction(RowScope([HOTLINE], Role.MACHINE, "submit"), keeps_plans=True) as session:
+        filing = PostgresFiling(session.driver, KEK)
+        assert await filing.file([first], {HOTLINE: 1}) == {}
+        await filing.send(first.drafts)
+        racing = asyncio.create_task(filed(database, rival, other))
+        await until_one_waits_for_a_lock(database)
+    assert await racing == {rival.referral_id: first.referral_id}
+    numbered = [(before + 1, first.referral_id), (before + 2, other.referral_id)]
+    assert await journal(database, before) == numbered
+    assert await last_number(database) == before + 2
+    async with database.transaction(RowScope([HOTLINE], Role.MACHINE, "read")) as session:
+        rows = await session.driver.fetch(
+            "SELECT arrival, referral_id FROM referral WHERE arrival > $1 ORDER BY arrival", before
+        )
+    assert [tuple(row) for row in rows] == numbered
+
+
+async def test_a_reference_that_comes_twice_in_a_filing_is_numbered_once(origin: Origin) -> None:
+    before = await last_number(origin.database)
+    first, second = (origin.world.prepared(external_ref="given-twice") for _ in range(2))
+    assert await filed(origin.database, first, second) == {second.referral_id: first.referral_id}
+    assert await journal(origin.database, before) == [(before + 1, first.referral_id)]
+    assert await last_number(origin.database) == before + 1

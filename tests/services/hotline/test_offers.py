@@ -9,7 +9,6 @@ import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from services.hotline.api import offers_router
-from services.hotline.app import LISTS
 from services.hotline.domain import HOTLINE as RECIPIENT
 from shared.exchange.message import Received
 from shared.kernel.authority import Role
@@ -18,7 +17,6 @@ from shared.kernel.ids import uuid7
 from shared.party.recipient.ports import Page
 from shared.party.recipient.store import arriving
 from shared.party.recipient.use_cases import list_items, show_item
-from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import Database
 from tests.services.databases import stored_text, unencrypted
 from tests.services.deliveries import AGENCY, HOTLINE, LOCATION, OTHER_HOTLINE, issued, offered, withdrawn
@@ -151,7 +149,6 @@ async def test_an_auditors_role_reads_no_offers(hotlines: Hotlines) -> None:
 async def test_pages_list_every_offer_once_newest_first(hotlines: Hotlines) -> None:
     ids = [uuid7() for _ in range(5)]
     await hotlines.receive(*(an_offer(each) for each in ids))
-    await Numberer(hotlines.database, LISTS).number()
     found: list[str] = []
     cursor = None
     async with hotlines.offers("read") as acting:

@@ -118,6 +118,5 @@ async def test_the_agencys_reference_is_shown_to_the_origin_until_its_record_is_
     stored = await stored_text(endpoint.owner_url, [HOTLINE])
     assert REFERENCE not in stored
     assert REFERENCE.encode().hex() not in stored
-    async with origin.database.transaction() as session:
-        await session.driver.execute("DELETE FROM data_key WHERE subject = $1", referral_id)
+    await origin.erase(referral_id)
     assert "case_reference" not in await shown(origin, referral_id)

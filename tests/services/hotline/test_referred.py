@@ -211,8 +211,8 @@ async def test_clocks_of_the_other_end_and_those_of_the_first_begin_again(
     await applied(origin, await came_back(origin, word))
     async with origin.database.transaction(APPLYING) as session:
         steps = await session.driver.fetch(
-            'SELECT c.recipient, s.did, s.code, s."of" FROM clocked AS c JOIN clock_step AS s USING (edge_id, party) '
-            "WHERE c.subject = $1",
+            "SELECT recipient, step->>1 AS did, step->>2 AS code, (step->3)::int AS number "
+            "FROM deadline, jsonb_array_elements(steps) AS step WHERE subject = $1",
             referral_id,
         )
     told = {tuple(each) for each in steps}

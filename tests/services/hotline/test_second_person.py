@@ -73,8 +73,7 @@ async def kept(origin: Origin, referral_id: str) -> tuple[int, bool]:
     """Bytes of the referral's content, and whether its key is there."""
     async with origin.database.transaction(APPLYING) as session:
         row = await session.driver.fetchrow(
-            "SELECT octet_length(content), EXISTS (SELECT FROM data_key WHERE subject = referral_id)"
-            " FROM referral WHERE referral_id = $1",
+            "SELECT octet_length(content), wrapped_key IS NOT NULL FROM referral WHERE referral_id = $1",
             UUID(referral_id),
         )
     return tuple(row)

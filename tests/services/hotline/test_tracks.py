@@ -212,8 +212,7 @@ async def test_a_subject_that_is_forgotten_here_is_listed_once(origin: Origin) -
 
 async def test_an_erased_referral_is_not_issued_anew_and_needs_a_person(origin: Origin) -> None:
     referral_id, notice = await delivered(origin)
-    async with origin.database.transaction() as session:
-        await session.driver.execute("DELETE FROM data_key WHERE subject = $1", referral_id)
+    await origin.erase(referral_id)
     assert await lacks(origin, UUID(notice.subject)) == []
     assert referral_id in await origin.work("undeliverable")
 

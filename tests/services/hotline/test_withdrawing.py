@@ -102,7 +102,6 @@ async def test_the_ticks_of_a_page_are_those_of_each_referral(origin: Origin) ->
     filed = [await origin.file() for _ in range(3)]
     await origin.withdraw(filed[1], REASON)
     assert await acknowledged(origin, filed[1], POLICE) is None
-    await origin.numberer.number()
     async with origin.database.transaction(RowScope([HOTLINE], Role.ANALYST, "read")) as session:
         referrals = PostgresReferrals(session.driver, KEK)
         page = await referrals.page(HOTLINE, EVERYTHING, state=None, cursor=None, limit=50)

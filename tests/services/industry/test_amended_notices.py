@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from services.industry.app import LISTS
 from shared.contracts.checks import Reinstatement, ReinstateStatement
 from shared.contracts.items import CHECKS_MAX, ITEMS_EVER_MAX, ITEMS_MAX, ROUNDS_MAX
 from shared.kernel.ids import uuid7
 from shared.party.recipient.ports import Page
-from shared.runtime.database.feed import Numberer
 from shared.vocabulary.answers import ItemFound, ReinstateReason
 from tests.services.deliveries import OTHER_PROVIDER, PROVIDER, issued
 from tests.services.doors import as_told
@@ -36,7 +34,6 @@ async def test_what_was_disowned_over_all_revisions_is_shown_and_listed(provider
         assert await providers.receive(message) == [None]
         assert await providers.act("not_ours", disowning(OTHER_PROVIDER), notice_id) == "not_ours"
         assert len((await providers.show(notice_id))["disowned"]) == first + count - 1
-    await Numberer(providers.database, LISTS).number()
     async with providers.notices("read") as notices:
         listed = as_told(await notices.page(PROVIDER, Page(None, None, 10)))["items"]
     assert next(len(each["disowned"]) for each in listed if each["notice_id"] == str(notice_id)) == ITEMS_EVER_MAX

@@ -9,6 +9,7 @@ from shared.contracts.answers import NoticeStatements
 from shared.kernel.clock import ManualClock
 from shared.kernel.ids import uuid7
 from shared.routing.clocks import Law
+from shared.runtime.timers.store import read_due
 from shared.runtime.timers.timers import Timers
 from tests.services.deliveries import AT, PROVIDER, issued, notice_withdrawn
 from tests.services.industry.provider import APPLYING, Providers
@@ -28,10 +29,8 @@ async def due(providers: Providers, notice_id: UUID) -> set[str]:
     while await timers.look():
         pass
     async with providers.database.transaction(APPLYING) as session:
-        rows = await session.driver.fetch(
-            "SELECT clock FROM timer WHERE subject = $1 AND party = $2", notice_id, PROVIDER
-        )
-    return {row["clock"] for row in rows}
+        found = await read_due(session.driver, PROVIDER, after=None, limit=200, subject=notice_id)
+    return {timer.clock for timer in found}
 
 
 async def test_a_notice_falls_due_until_all_is_answered(providers: Providers) -> None:

@@ -20,7 +20,7 @@ WEBHOOKS = {
 }
 
 PARTS = {
-    *("api", "documents", "numberer", "timers", "relay", "courier"),
+    *("api", "documents", "timers", "relay", "courier"),
     *("consumer", "moves", "locations", "withdrawals", "lapses"),
 }
 #: What is asked and contested, and what is transferred.

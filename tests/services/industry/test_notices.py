@@ -10,7 +10,6 @@ from uuid import UUID
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.industry.app import LISTS
 from services.industry.use_cases import act_on_notice
 from shared.contracts.answers import (
     CaseAcceptedClear,
@@ -30,7 +29,6 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.party.recipient.ports import Acting, Page
 from shared.party.recipient.store import arriving
-from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.delivery.unit import SessionUnit
 from shared.vocabulary.answers import KeptBasis, NoticeAction, NoticeRejection, ReceiptOutcome, WithdrawalFate
@@ -67,9 +65,9 @@ DISOWN = disowning(OTHER_PROVIDER)
 #: What `ACTION` tells of a notice of one item.
 TOLD = ItemAnswers(items=answered(ACTION.items, (1,), Said()).answers)
 _REFERRAL = """
-INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, facts, decision,
-                      content, body_sha256, accepted_at)
-VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', 'routed', '{}', '{}', '', '', now())
+INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, arrival, facts,
+                      decision, content, body_sha256, accepted_at)
+VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', 'routed', 1, '{}', '{}', '', '', now())
 """
 _EDGE = """
 INSERT INTO edge (edge_id, instance, referral_id, party, recipient, message_id, purpose, reason, rules, law, decided_at)
@@ -312,7 +310,6 @@ async def test_an_answer_decided_on_an_outdated_state_is_refused(providers: Prov
 async def test_pages_list_every_notice_once_newest_first(providers: Providers) -> None:
     ids = [uuid7() for _ in range(5)]
     await providers.receive(*(issued(each, to=OTHER_PROVIDER) for each in ids))
-    await Numberer(providers.database, LISTS).number()
     found: list[str] = []
     cursor = None
     async with providers.notices("read", party=OTHER_PROVIDER) as notices:

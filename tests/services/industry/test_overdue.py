@@ -1,4 +1,4 @@
-"""What is overdue needs a person: each clock of an edge that has run out, by its name, until it is done."""
+"""An overdue edge needs a person until its due acts are done. Its subject lists every clock that has run out."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from typing import Any
 from uuid import UUID
 
 from deploy.policy import sample_policy
-from services.industry.app import LISTS
 from services.industry.domain import AUTHORITY
 from shared.exchange.act import Subject
 from shared.kernel.authority import Role
-from shared.kernel.clock import ManualClock
+from shared.kernel.clock import ManualClock, rfc3339
 from shared.kernel.ids import uuid7
 from shared.party.attention import Attention
 from shared.party.overdue import overdue
 from shared.routing.clocks import Law
 from shared.routing.policy_index import PolicyIndex
-from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
-from shared.runtime.timers.timers import Timers, read_due
+from shared.runtime.timers.store import read_due
+from shared.runtime.timers.timers import Timers
 from tests.services.deliveries import AT, HOTLINE, PROVIDER, issued, notice_withdrawn
 from tests.services.doors import ACTOR
 from tests.services.industry.provider import APPLYING, Providers
@@ -58,10 +57,15 @@ class Virtual:
         while await timers.look():
             pass
 
+    async def late(self, subject: UUID) -> list[str]:
+        """The clocks of a subject that have run out."""
+        async with self.providers.database.transaction(RowScope([PROVIDER], Role.VIEWER, "read")) as session:
+            due = await read_due(session.driver, PROVIDER, after=None, limit=200, subject=subject)
+        return sorted(timer.clock for timer in due if timer.due_at <= self.clock.now())
+
     async def listed(self, subject: UUID, *, limit: int = 3, rank_max: int = 1) -> list[dict[str, Any]]:
         """Of what needs a person of the provider, page after page, what is about the subject."""
-        numberer = Numberer(self.providers.database, LISTS)
-        serving: Any = SimpleNamespace(number=numberer.number, database=self.providers.database)
+        serving: Any = SimpleNamespace(database=self.providers.database)
         door = Attention(serving, AUTHORITY, (overdue(self.clock, Subject.NOTICE),))
         who = Identity(PROVIDER, Role.VIEWER, "industry", True, ACTOR)
         found: list[dict[str, Any]] = []
@@ -80,7 +84,10 @@ async def over(virtual: Virtual, subject: UUID) -> dict[int, list[str]]:
     before: list[str] = []
     for hour in range(ROUND_H + 1):
         await virtual.look(hour)
-        now = sorted(row["clock"] for row in await virtual.listed(subject))
+        now = await virtual.late(subject)
+        listed = [row["clock"] for row in await virtual.listed(subject)]
+        assert len(listed) == bool(now), "one row an edge"
+        assert {*listed} <= ({*now} - {*before} or {*now}), "with the newest clock"
         if now != before:
             came[hour] = sorted(set(now) - set(before))
         before = now
@@ -102,11 +109,11 @@ async def test_over_eighty_hours_each_clock_is_overdue_when_the_data_says_so(pro
     virtual = Virtual(providers)
     assert await over(virtual, notice_id) == said_by(SAID)
     assert {24, 72} <= said_by(SAID).keys()
-    rows = await virtual.listed(notice_id)
-    assert [row["since"] for row in rows] == sorted(row["since"] for row in rows)
-    assert {(row["kind"], row["party"], *row["reasons"], row["mend"]) for row in rows} == {
-        ("notice", HOTLINE, "overdue", "answer")
-    }
+    (row,) = await virtual.listed(notice_id)
+    first = min(SAID.values())
+    latest = max((hours, clock) for clock, hours in SAID.items() if hours <= ROUND_H)[1]
+    assert (row["kind"], row["party"], *row["reasons"], row["mend"]) == ("notice", HOTLINE, "overdue", "answer")
+    assert (row["clock"], row["since"]) == (latest, rfc3339(AT + timedelta(hours=first)))
     assert await virtual.listed(notice_id, rank_max=0) == []
 
 
@@ -120,8 +127,8 @@ async def test_other_data_is_another_ladder_without_a_line_of_code(providers: Pr
     virtual = Virtual(providers, policy(*rungs))
     assert await over(virtual, notice_id) == said_by(ladder)
     async with providers.database.transaction(RowScope([PROVIDER], Role.VIEWER, "read")) as session:
-        due = await read_due(session.driver, PROVIDER, after=None, limit=200)
-    assert {row.clock: row.rung for row in due if row.subject == notice_id} == {
+        due = await read_due(session.driver, PROVIDER, after=None, limit=200, subject=notice_id)
+    assert {row.clock: row.rung for row in due} == {
         "to-owner": 1,
         "to-upstream": 2,
         "to-regulator": 3,
@@ -144,7 +151,8 @@ async def test_what_is_taken_back_is_overdue_no_more(providers: Providers) -> No
     await providers.receive(issued(notice_id))
     virtual = Virtual(providers)
     await virtual.look(ROUND_H)
-    assert len(await virtual.listed(notice_id)) == sum(hours <= ROUND_H for hours in SAID.values())
+    assert len(await virtual.listed(notice_id)) == 1
+    assert len(await virtual.late(notice_id)) == sum(hours <= ROUND_H for hours in SAID.values())
     await providers.receive(notice_withdrawn(notice_id))
     await virtual.look(ROUND_H)
     assert await virtual.listed(notice_id) == []

@@ -274,7 +274,9 @@ async def test_steps_stop_and_go_on_by_the_number_of_the_question(providers: Pro
     await providers.receive(decided(notice_id, 2, DisputeVerdict.CONCEDED))
     async with providers.database.transaction(RowScope([PROVIDER], Role.SERVICE, "apply")) as session:
         rows = await session.driver.fetch(
-            "SELECT did, code, of FROM clock_step JOIN clocked USING (edge_id, party) WHERE subject = $1", notice_id
+            "SELECT step->>1 AS did, step->>2 AS code, (step->3)::int AS number "
+            "FROM deadline, jsonb_array_elements(steps) AS step WHERE subject = $1",
+            notice_id,
         )
     assert {tuple(row) for row in rows} >= {
         ("starts", "information_requested", 0),
@@ -292,8 +294,9 @@ async def stood(providers: Providers, notice_id: UUID) -> timedelta:
     """For how long the first that was raised has stopped clocks."""
     async with providers.database.transaction(RowScope([PROVIDER], Role.SERVICE, "apply")) as session:
         found: timedelta = await session.driver.fetchval(
-            "SELECT max(at) FILTER (WHERE did = 'resumes') - max(at) FILTER (WHERE did = 'stops') "
-            "FROM clock_step JOIN clocked USING (edge_id, party) WHERE subject = $1 AND of = 1",
+            "SELECT interval '1 microsecond' * (max((step->0)::bigint) FILTER (WHERE step->>1 = 'resumes')"
+            "     - max((step->0)::bigint) FILTER (WHERE step->>1 = 'stops')) "
+            "FROM deadline, jsonb_array_elements(steps) AS step WHERE subject = $1 AND (step->3)::int = 1",
             notice_id,
         )
     return found

@@ -58,9 +58,9 @@ class Isolated:
 
 
 _REFERRAL = """
-INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, facts, decision,
-                      content, body_sha256, accepted_at, filed_by)
-VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', $3, '{}', '{}', '', '', now(), 'somebody')
+INSERT INTO referral (referral_id, party, external_ref, revision, exercise, disposition, state, arrival, facts,
+                      decision, content, body_sha256, accepted_at, filed_by)
+VALUES ($1::uuid, $2, $1::uuid::text, 1, true, 'routed', $3, 1, '{}', '{}', '', '', now(), 'somebody')
 """
 _EDGE = """
 INSERT INTO edge (edge_id, instance, referral_id, party, recipient, purpose, reason, rules, law, decided_at)
@@ -105,19 +105,9 @@ _PRESERVATION_ACT = """
 INSERT INTO preservation_act (preservation_id, party, track, number, name, state, said, at)
 SELECT $1, $2, 'offer', 1, 'submit', $3, '{}', now()
 """
-_CLOCKED = """
-INSERT INTO clocked (edge_id, party, subject, told_by, origin, recipient, purpose, rules, begun_at)
+_DEADLINE = """
+INSERT INTO deadline (edge_id, party, subject, told_by, origin, recipient, purpose, rules, begun_at)
 SELECT $1::uuid, $2, $1, $1, 'origin.example', 'recipient.example', 'investigation', '{}', now() WHERE $3 <> ''
-"""
-_CLOCK_STEP = """
-INSERT INTO clock_step (edge_id, party, at, did, code, "of")
-SELECT $1::uuid, $2, now(), 'begins', '', 0 WHERE $3 <> ''
-"""
-_TIMER = """
-INSERT INTO timer (timer_id, edge_id, party, clock, run, subject, counterpart, purpose, owed_by, due, consequence, rung,
-                   started_at, due_at)
-SELECT $1::uuid, $1, $2, 'clock', 1, $1, 'origin.example', 'takedown', $2, 'answer', 'alert', 0, now(), now()
-WHERE $3 <> ''
 """
 _ERASED = "INSERT INTO erased_record (subject, party) SELECT $1::uuid, $2 WHERE $3 <> ''"
 
@@ -269,14 +259,6 @@ def _questions() -> Iterator[Isolated]:
         yield Isolated(service, "question", ANY, Kept, "question_id", _QUESTION, has_state=False, allows=allows)
 
 
-def _of_steps(action: str) -> set[str]:
-    return {"read": set(), "submit": set(), "apply": {ADDS, REMOVES}}.get(action, {ADDS})
-
-
-def _of_timers(action: str) -> set[str]:
-    return {"submit": {ADDS}, "apply": {ADDS, REMOVES}}.get(action, set())
-
-
 def _of_erasures(action: str) -> set[str]:
     return set() if action in ("read", "submit") else {ADDS}
 
@@ -315,14 +297,9 @@ def _of_noticed(action: str) -> set[str]:
     return {REMOVES} if action == "acknowledge_withdrawal" else _of_locations(action)
 
 
-def _clocks(service: str) -> Iterator[Isolated]:
-    """What clocks keep is of whatever its party acts on: it is written with these acts, and removed by the service."""
-    for table, insert, allows in (
-        ("clocked", _CLOCKED, _of_edges),
-        ("clock_step", _CLOCK_STEP, _of_steps),
-        ("timer", _TIMER, _of_timers),
-    ):
-        yield Isolated(service, table, ANY, Kept, "edge_id", insert, has_state=False, allows=allows)
+def _deadlines(service: str) -> Isolated:
+    """Any act of a party may write the deadlines of its edges. The service alone removes them."""
+    return Isolated(service, "deadline", ANY, Kept, "edge_id", _DEADLINE, has_state=False, allows=_of_edges)
 
 
 PRESERVATIONS = tuple(
@@ -362,7 +339,7 @@ REVISIONS = tuple(
     )
     for service in ("hotline", "industry")
 )
-CLOCKS = tuple(held for service in ("hotline", "law_enforcement", "industry") for held in _clocks(service))
+DEADLINES = tuple(map(_deadlines, ("hotline", "law_enforcement", "industry")))
 TABLES = (
     Isolated("hotline", "referral", "referral", ReferralState, "referral_id", _REFERRAL),
     Isolated("hotline", "edge", "referral", ReferralState, "edge_id", _EDGE, has_state=False),
@@ -389,7 +366,7 @@ TABLES = (
     *LOCATIONS,
     *REVISIONS,
     *_transfers(),
-    *CLOCKS,
+    *DEADLINES,
     *(held for service in ("hotline", "law_enforcement", "industry") for held in _erasures(service)),
     *(held for service in ("hotline", "industry") for held in _links(service)),
     *_holds(),

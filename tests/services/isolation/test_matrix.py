@@ -13,7 +13,7 @@ from shared.kernel.authority import Relation, Role
 from shared.runtime.database.transactions import RowScope
 from tests.services.isolation.conftest import Scratch
 from tests.services.isolation.matrix import Cell, Disagreement, disagreements, fill
-from tests.services.isolation.tables import AUTHORITIES, CLOCKS, PARTIES, TABLES, Isolated
+from tests.services.isolation.tables import AUTHORITIES, DEADLINES, PARTIES, TABLES, Isolated
 
 Record = Callable[[str, object], None]
 OFFER = next(held for held in TABLES if held.table == "offer")
@@ -66,7 +66,7 @@ async def test_a_transaction_bound_to_nobody_sees_nothing(scratch: dict[str, Scr
     assert await scratch[held.service].admin.fetchval(f"SELECT count(*) FROM {held.table}") == len(rows)
 
 
-@pytest.mark.parametrize("held", CLOCKS, ids=lambda held: f"{held.service}.{held.table}")
+@pytest.mark.parametrize("held", DEADLINES, ids=lambda held: f"{held.service}.{held.table}")
 async def test_what_falls_due_for_another_party_is_invisible(scratch: dict[str, Scratch], held: Isolated) -> None:
     """Whatever a statement asks for. The control: without the policies the same one finds it."""
     place, scope = scratch[held.service], RowScope([PARTIES[Relation.OWN]], Role.VIEWER, "read")

@@ -68,7 +68,7 @@ def received(subject: UUID) -> Mapping[str, Held]:
 
 
 def filed(subject: UUID, party: str) -> Held:
-    """The content of a referral at its origin, under a key of another table."""
+    """Return the content of a referral at its origin."""
     key, (of_key, of_content) = DataKey.generate(), places(subject, party)
     record = (
         b'{"incident_kind":"csam","observed_at":"2026-05-03T08:00:00Z","media_kind":"image","items":[{"n":1,"locator":'
@@ -76,7 +76,7 @@ def filed(subject: UUID, party: str) -> Held:
     content = record + f'{{"kind":"url","value":"{LOCATION}"}}'.encode() + b"}]}"
 
     def opened(protected: bytes, wrapped: bytes) -> object:
-        row: Any = {"referral_id": subject, "party": party, "content": protected, "wrapped": wrapped}
+        row: Any = {"referral_id": subject, "party": party, "content": protected, "wrapped_key": wrapped}
         return opened_content(row, KEK)
 
     return protect(content, key, of_content), wrap(key, KEK, of_key), opened

@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx
 
 from deploy.site.endpoints import DatabaseEndpoint
@@ -18,9 +19,9 @@ from shared.exchange.events import Event
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.events import events_router
-from shared.runtime.database.feed import Numberer, note_events
+from shared.runtime.database.feed import note_acts
 from shared.runtime.database.feed_reading import FeedListener
-from shared.runtime.database.transactions import Database
+from shared.runtime.database.transactions import Database, RowScope
 from tests.contracts.described import Described
 from tests.services.deliveries import directory
 from tests.services.doors import asking, door, serving
@@ -29,8 +30,15 @@ from tests.services.law_enforcement.agency import KEK
 PARTY = "polled.example"
 WRITERS = 8
 _DESCRIBED = Described("law_enforcement")
+#: Adds acts to the journal in the transaction of the caller.
+Note = Callable[[asyncpg.Connection, Sequence[Event]], Awaitable[None]]
 #: What follows a place in a feed: (place, subject) of each event, in order. It may wait.
 Look = Callable[[int], Awaitable[Sequence[tuple[int, UUID]]]]
+
+
+def acting_for(*parties: str) -> RowScope:
+    """The scope in which an instance notes acts of these parties."""
+    return RowScope(parties, Role.SERVICE, "apply")
 
 
 class Watched(FeedListener):
@@ -71,12 +79,10 @@ class Door:
             self.listening.cancel()
             await asyncio.gather(self.listening, return_exceptions=True)
 
-    async def note(self, count: int = 1, *, number: bool = True, party: str | None = None) -> list[str]:
+    async def note(self, count: int = 1, *, party: str | None = None) -> list[str]:
         made = [Event(party or self.party, "case.accept", uuid7(), state="accepted") for _ in range(count)]
-        async with self.database.transaction() as session:
-            await note_events(session.driver, made)
-        if number:
-            await Numberer(self.database, {}).number()
+        async with self.database.transaction(acting_for(party or self.party)) as session:
+            note_acts(session.driver, made)
         return [str(each.subject) for each in made]
 
     async def get(self, *, role: Role = Role.VIEWER, **query: Any) -> httpx.Response:
@@ -150,15 +156,20 @@ class Poller:
                 await self.run()
 
 
-async def write(database: Database, count: int, seed: int) -> set[UUID]:
-    """Commit `count` events in transactions that last for various times; the first is open until all others are in."""
+async def note_late(driver: asyncpg.Connection, acts: Sequence[Event]) -> None:
+    """Note acts as services do: they are numbered in the last step of the transaction."""
+    note_acts(driver, acts)
+
+
+async def write(database: Database, count: int, seed: int, *, note: Note = note_late) -> set[UUID]:
+    """Commit `count` acts in transactions that last for various times; the first is open until all others are in."""
     draw, written = Random(seed), set[UUID]()
     left = count
 
     async def one(events: int) -> None:
         made = [Event(PARTY, "case.accept", uuid4(), state="accepted") for _ in range(events)]
-        async with database.transaction() as session:
-            await note_events(session.driver, made)
+        async with database.transaction(acting_for(PARTY)) as session:
+            await note(session.driver, made)
             await asyncio.sleep(draw.choice((0, 0, 0.001, 0.03)))
         written.update(event.subject for event in made)
 
@@ -171,34 +182,23 @@ async def write(database: Database, count: int, seed: int) -> set[UUID]:
 
     late = [Event(PARTY, "case.decline", uuid4(), state="declined") for _ in range(7)]
     left -= len(late)
-    async with database.transaction() as session:
-        await note_events(session.driver, late)
+    async with database.transaction(acting_for(PARTY)) as session:
+        await note(session.driver, late)
         await asyncio.gather(*(writer() for _ in range(WRITERS)))
     return written | {event.subject for event in late}
 
 
 async def polled(
-    databases: tuple[Database, Database], look: Look, *, count: int, seed: int
+    writing: Database, look: Look, *, count: int, seed: int, note: Note = note_late
 ) -> tuple[set[UUID], list[Poller]]:
-    """All that was written, and three pollers that have read it meanwhile. `databases`: writers', numberer's."""
-    writing, numbering = databases
+    """Return all that was written, and three pollers that read it meanwhile."""
     pollers = [Poller(look) for _ in range(3)]
     ended = asyncio.Event()
-    numberer = asyncio.create_task(_number(Numberer(numbering, {})))
     reading = [
         asyncio.create_task(each.run_with_restarts(Random(f"{seed}.{number}"), ended))
         for number, each in enumerate(pollers)
     ]
-    written = await write(writing, count, seed)
-    await Numberer(numbering, {}).number()
+    written = await write(writing, count, seed, note=note)
     ended.set()
     await asyncio.gather(*reading)
-    numberer.cancel()
-    await asyncio.gather(numberer, return_exceptions=True)
     return written, pollers
-
-
-async def _number(numberer: Numberer) -> None:
-    while True:
-        await numberer.number()
-        await asyncio.sleep(0.02)

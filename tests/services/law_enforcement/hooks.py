@@ -23,7 +23,7 @@ from shared.runtime.courier.addresses import AddressRules
 from shared.runtime.courier.courier import Courier
 from shared.runtime.courier.leases import Leases, SendingPlaces
 from shared.runtime.courier.sender import Sender, Sent
-from shared.runtime.database.feed import Numberer, note_events
+from shared.runtime.database.feed import note_acts
 from shared.runtime.database.transactions import Database, RowScope
 from tests.contracts.described import Described
 from tests.services.deliveries import directory
@@ -76,13 +76,9 @@ class Party:
     async def note(self, count: int = 1) -> list[str]:
         """Let something happen that concerns the party."""
         made = [Event(self.name, "case.accept", uuid7(), state="accepted") for _ in range(count)]
-        async with self.database.transaction() as session:
-            await note_events(session.driver, made)
-        await self.number()
+        async with self.database.transaction(RowScope([self.name], Role.SERVICE, "apply")) as session:
+            note_acts(session.driver, made)
         return [str(each.subject) for each in made]
-
-    async def number(self) -> None:
-        await Numberer(self.database, {}).number()
 
     async def later(self, seconds: float) -> None:
         """Let so long pass, by the clock of the database too. Less than nothing: that one went back."""

@@ -27,7 +27,7 @@ async def run(folder: Path, events: int) -> bool:
         async with migrated(endpoint, SERVICE), opened(endpoint, pool_size=8) as feed:
             writing = Database(endpoint.service_url, pool_size=12)
             feed.party = PARTY
-            written, pollers = await polled((writing, feed.database), by_number(feed), count=events, seed=1)
+            written, pollers = await polled(writing, by_number(feed), count=events, seed=1)
             await writing.close()
     taken = [set(each.taken) for each in pollers]
     missed = sum(len(written - each) for each in taken)

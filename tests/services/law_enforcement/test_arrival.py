@@ -1,10 +1,10 @@
-"""Lists and feeds miss nothing, whoever commits late: numbers are given to what is committed, by one at a time."""
+"""Lists and feeds miss no act, however late it commits: its number is given in the last step of its transaction."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 from uuid import UUID
 
@@ -12,56 +12,59 @@ import asyncpg
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.law_enforcement.app import LISTS
 from services.law_enforcement.bus import AgencyDoor
 from shared.exchange.events import Event
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.recipient.ports import Page
 from shared.runtime.database import feed
-from shared.runtime.database.feed import Numberer, note_events
-from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.database.feed import begin_epoch, note_acts
+from shared.runtime.database.transactions import Database, RowScope, Session, write_late
 from shared.runtime.delivery.unit import SessionUnit
+from tests.services.databases import until_one_waits_for_a_lock
 from tests.services.deliveries import AT, OTHER_AGENCY, offered
 from tests.services.law_enforcement.agency import KEK, Agencies
+from tests.services.law_enforcement.feeds import acting_for
 
-PARTY = "late.example"
+PARTY, OTHER = "late.example", "other.example"
 WRITERS, EACH = 10, 10
-_IN = "UPDATE feed_numberer SET seen_below = '0'"
 
 
 @pytest.fixture
-async def emptied(agencies: Agencies, endpoint: DatabaseEndpoint) -> AsyncIterator[Agencies]:
-    """No case and no event is left, and every feed begins anew."""
-    await Numberer(agencies.database, LISTS).number()
-    owner = await asyncpg.connect(endpoint.owner_url)
-    await owner.execute("TRUNCATE event, feed, event_unnumbered, case_file, case_edge")
-    yield agencies
-    await owner.execute(_IN)
-    await owner.close()
+async def owner(endpoint: DatabaseEndpoint) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(endpoint.owner_url)
+    yield connection
+    await connection.close()
 
 
-def events(count: int, party: str = PARTY) -> list[Event]:
+@pytest.fixture
+async def emptied(agencies: Agencies, owner: asyncpg.Connection) -> Agencies:
+    """No case and no act is left, and every feed begins anew."""
+    await owner.execute("TRUNCATE act, case_file, case_edge; DELETE FROM feed")
+    return agencies
+
+
+def acts(count: int, party: str = PARTY) -> list[Event]:
     return [Event(party, "case.accept", uuid4(), state="accepted") for _ in range(count)]
 
 
 async def noted(database: Database, count: int, party: str = PARTY) -> list[Event]:
-    made = events(count, party)
-    async with database.transaction() as session:
-        await note_events(session.driver, made)
+    made = acts(count, party)
+    async with database.transaction(acting_for(party)) as session:
+        note_acts(session.driver, made)
     return made
 
 
 async def fed(database: Database, above: int = 0, party: str = PARTY) -> dict[int, UUID]:
     """What the party's feed shows above a number."""
     async with database.transaction(RowScope([party], "machine", "read")) as session:
-        rows = await session.driver.fetch("SELECT number, subject FROM event WHERE number > $1 ORDER BY number", above)
+        rows = await session.driver.fetch("SELECT number, subject FROM act WHERE number > $1 ORDER BY number", above)
+    assert len({row["number"] for row in rows}) == len(rows)
     return {row["number"]: row["subject"] for row in rows}
 
 
 async def listed(agencies: Agencies) -> list[str]:
     """The agency's whole list, newest first."""
-    await Numberer(agencies.database, LISTS).number()
     found, cursor = [], None
     async with agencies.cases("read", party=OTHER_AGENCY) as cases:
         while True:
@@ -91,6 +94,7 @@ async def polled(agencies: Agencies, look: Callable[[Agencies], Any]) -> tuple[s
         for ids in batches:
             scope = RowScope((OTHER_AGENCY,), Role.SERVICE, "apply")
             writer = Database(agencies.database._url, pool_size=1)
+            writer.lists = agencies.database.lists
             last.push_async_callback(writer.close)
             transaction = writer.transaction(scope)
             unit = SessionUnit(await transaction.__aenter__())
@@ -119,144 +123,227 @@ async def test_a_list_in_the_order_of_ids_would_miss_most_of_them(emptied: Agenc
 
 
 async def test_numbers_are_dense_for_each_party(emptied: Agencies) -> None:
-    database, other = emptied.database, "other.example"
+    database = emptied.database
     mine = await noted(database, 3)
-    theirs = await noted(database, 2, other)
+    theirs = await noted(database, 2, OTHER)
     mine += await noted(database, 2)
-    assert await Numberer(database, {}).number() == 7
     assert list((await fed(database)).items()) == [(n, each.subject) for n, each in enumerate(mine, start=1)]
-    assert list((await fed(database, party=other)).values()) == [each.subject for each in theirs]
+    assert list((await fed(database, party=OTHER)).values()) == [each.subject for each in theirs]
     await noted(database, 1)
-    await Numberer(database, {}).number()
     assert list(await fed(database)) == [1, 2, 3, 4, 5, 6]
 
 
-async def test_many_numberers_at_once_give_each_event_one_number(
-    emptied: Agencies, monkeypatch: pytest.MonkeyPatch
+async def test_many_transactions_at_once_give_each_act_one_number(
+    emptied: Agencies, endpoint: DatabaseEndpoint
 ) -> None:
-    monkeypatch.setattr(feed, "NUMBERED_MAX", 7)
-    database = emptied.database
-    made = [each for _ in range(10) for each in await noted(database, 10)]
-    done = await asyncio.gather(*(Numberer(database, {}).number() for _ in range(4)))
-    assert sum(done) == 100
+    database = Database(endpoint.service_url, pool_size=8)
+    made = await asyncio.gather(*(noted(database, 5) for _ in range(20)))
     found = await fed(database)
+    await database.close()
     assert list(found) == list(range(1, 101))
-    assert set(found.values()) == {each.subject for each in made}
+    assert set(found.values()) == {each.subject for acted in made for each in acted}
 
 
-async def test_what_a_long_transaction_adds_is_numbered_once_it_commits(emptied: Agencies) -> None:
-    """Others come and go, far more than it takes to note what was seen, while one writes and does not commit."""
+async def test_an_act_of_a_long_transaction_is_numbered_as_it_commits(emptied: Agencies) -> None:
+    """Other transactions come and go while one notes an act and does not commit: it delays none of them."""
     database = emptied.database
-    late = events(1)
-    async with database.transaction() as session:
-        await note_events(session.driver, late)
-        for _ in range(300):
+    late = acts(1)
+    async with database.transaction(acting_for(PARTY)) as session:
+        note_acts(session.driver, late)
+        for _ in range(30):
             await noted(database, 1)
-        assert await Numberer(database, {}).number() == 300
-        assert await Numberer(database, {}).number() == 0
-    assert await Numberer(database, {}).number() == 1
-    assert (await fed(database))[301] == late[0].subject
+        assert list(await fed(database)) == list(range(1, 31))
+    assert (await fed(database))[31] == late[0].subject
 
 
-async def test_a_numberer_that_looked_past_open_transactions_would_lose_what_they_add(
-    emptied: Agencies, monkeypatch: pytest.MonkeyPatch
+async def test_what_is_rolled_back_takes_no_number(emptied: Agencies) -> None:
+    database, kept = emptied.database, acts(2)
+    async with database.transaction(acting_for(PARTY)) as session:
+        note_acts(session.driver, kept[:1])
+        with suppress(RuntimeError):
+            async with session.savepoint(RuntimeError):
+                note_acts(session.driver, acts(3))
+                raise RuntimeError
+        note_acts(session.driver, kept[1:])
+    with suppress(RuntimeError):
+        async with database.transaction(acting_for(PARTY)) as session:
+            note_acts(session.driver, acts(3))
+            raise RuntimeError
+    assert list((await fed(database)).items()) == [(1, kept[0].subject), (2, kept[1].subject)]
+
+
+async def test_what_begins_gets_its_arrival_with_its_number(emptied: Agencies) -> None:
+    database = emptied.database
+    await noted(database, 4, OTHER_AGENCY)
+    first, second = uuid7(), uuid7()
+    await emptied.receive(offered(first, to=OTHER_AGENCY), offered(second, to=OTHER_AGENCY))
+    async with emptied.cases("read", party=OTHER_AGENCY) as cases:
+        rows = await cases._driver.fetch("SELECT arrival, referral_id FROM case_file ORDER BY arrival")
+    assert [tuple(row) for row in rows] == [(5, first), (6, second)]
+    assert list((await fed(database, above=4, party=OTHER_AGENCY)).values()) == [first, second]
+
+
+async def ordered(first: str, second: str, database: Database) -> None:
+    """Note acts of two parties in this order."""
+    async with database.transaction(acting_for(first, second)) as session:
+        note_acts(session.driver, [*acts(1, first), *acts(1, second)])
+
+
+async def test_two_transactions_in_opposite_order_of_parties_lock_in_one_order(
+    emptied: Agencies, endpoint: DatabaseEndpoint
 ) -> None:
+    database = Database(endpoint.service_url, pool_size=8)
+    pairs = [(PARTY, OTHER), (OTHER, PARTY)] * 50
+    await asyncio.gather(*(ordered(*pair, database) for pair in pairs))
+    assert [list(await fed(database, party=party)) for party in (PARTY, OTHER)] == [list(range(1, 101))] * 2
+    await database.close()
+
+
+async def crossing(database: Database, first: str, second: str, *, both: asyncio.Barrier) -> None:
+    """Number an act of `first`, and once the other transaction has numbered its own, one of `second`."""
+    async with database.transaction(acting_for(first, second)) as session:
+        for party in (first, second):
+            note_acts(session.driver, acts(1, party))
+            await write_late(session.driver)
+            if party == first:
+                await both.wait()
+
+
+async def test_feeds_that_are_locked_as_acts_come_would_deadlock(emptied: Agencies, endpoint: DatabaseEndpoint) -> None:
+    """Negative control of the test above: each act locks the feed of its party when it is noted."""
+    database, both = Database(endpoint.service_url, pool_size=2), asyncio.Barrier(2)
+    await noted(database, 1)  # of this database: the crossed ones begin no epoch
+    crossed = [crossing(database, *pair, both=both) for pair in ((PARTY, OTHER), (OTHER, PARTY))]
+    ended = await asyncio.gather(*crossed, return_exceptions=True)
+    await database.close()
+    assert sum(isinstance(each, Exception) for each in ended) == 1
+
+
+async def sending(database: Database, party: str, stream: int, *, both: asyncio.Barrier | None) -> None:
+    """Note an act and send: a stream is locked in the last step. `both`: it is locked before the feed, as a control."""
+
+    async def last_step(driver: asyncpg.Connection, gathered: Sequence[object]) -> None:
+        if both is None:
+            await write_late(driver)
+        await driver.execute("SELECT pg_advisory_xact_lock($1)", stream)
+        if both is not None:
+            await both.wait()
+
+    own = Database(database._url, pool_size=1)
+    own.last_step = last_step
+    async with own.transaction(acting_for(party)) as session:
+        note_acts(session.driver, acts(1, party))
+        session.driver.gathered.append("message")
+    await own.close()
+
+
+async def test_the_feed_is_locked_before_the_streams(emptied: Agencies) -> None:
+    """A transaction that holds the feed waits for the stream of another: that other one waits for no feed."""
+    database = emptied.database
+    async with database.transaction(acting_for(PARTY)) as holder:
+        note_acts(holder.driver, acts(1))
+        await write_late(holder.driver)
+        waiting = asyncio.create_task(sending(database, PARTY, 7, both=None))
+        await until_one_waits_for_a_lock(database)
+        await holder.driver.execute("SELECT pg_advisory_xact_lock(7)")
+    await waiting
+    assert list(await fed(database)) == [1, 2]
+
+
+async def test_a_stream_that_is_locked_before_the_feed_would_deadlock(emptied: Agencies) -> None:
     """Negative control of the test above."""
-    past = feed._NUMBER.replace("pg_snapshot_xmin", "pg_snapshot_xmax")
-    assert past != feed._NUMBER
-    monkeypatch.setattr(feed, "_NUMBER", past)
-    database = emptied.database
-    async with database.transaction() as session:
-        await note_events(session.driver, events(1))
-        for _ in range(300):
-            await noted(database, 1)
-        assert await Numberer(database, {}).number() == 300
-    assert await Numberer(database, {}).number() == 0
+    database, both = emptied.database, asyncio.Barrier(2)
+
+    async def holds_the_feed(session: Session) -> None:
+        note_acts(session.driver, acts(1))
+        await write_late(session.driver)
+        await both.wait()
+        await session.driver.execute("SELECT pg_advisory_xact_lock(7)")
+
+    async def other() -> None:
+        async with database.transaction(acting_for(PARTY)) as session:
+            await holds_the_feed(session)
+
+    ended = await asyncio.gather(sending(database, PARTY, 7, both=both), other(), return_exceptions=True)
+    assert sum(isinstance(each, Exception) for each in ended) == 1
 
 
-async def test_a_numberer_that_fails_gives_no_number(emptied: Agencies, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fails(*_: object) -> None:
-        raise RuntimeError
-
-    database = emptied.database
-    await emptied.receive(offered(uuid7(), to=OTHER_AGENCY))
-    with monkeypatch.context() as broken:
-        broken.setattr(Numberer, "_arrive", fails)
-        with pytest.raises(RuntimeError):
-            await Numberer(database, LISTS).number()
-    assert await fed(database, party=OTHER_AGENCY) == {}
-    assert await Numberer(database, LISTS).number() == 1
-    assert list(await fed(database, party=OTHER_AGENCY)) == [1]
+async def epoch(database: Database) -> UUID:
+    [row] = await database.fetch("SELECT epoch FROM feed_epoch")
+    found: UUID = row["epoch"]
+    return found
 
 
-async def test_a_list_does_not_wait_for_a_numberer_that_hangs(emptied: Agencies) -> None:
-    database = emptied.database
+async def given(database: Database) -> set[tuple[UUID, int]]:
+    """Give one more number; return (epoch, number)."""
     await noted(database, 1)
-    async with database.transaction() as session:
-        await session.driver.execute("SELECT FROM feed_numberer FOR UPDATE")
-        assert await Numberer(database, {}).number() == 0
-    assert await Numberer(database, {}).number() == 1
+    [row] = await database.fetch("SELECT last FROM feed WHERE party = $1", PARTY)
+    return {(await epoch(database), row["last"])}
 
 
 @pytest.mark.parametrize("known_by", ["system_id", "timeline", "file"])
-async def test_another_database_begins_a_new_epoch_and_looks_at_every_event(
-    emptied: Agencies, endpoint: DatabaseEndpoint, known_by: str
+async def test_no_number_is_given_twice_in_one_epoch_after_a_restore(
+    emptied: Agencies, owner: asyncpg.Connection, known_by: str
 ) -> None:
-    """As after a restore: the counts of transactions that were noted are another database's.
-
-    Another cluster has another id, one that was put back to a point in time another timeline, a dump other files.
-    """
+    """Another cluster has another id, one that was put back to a point in time another timeline, a dump other files."""
     database = emptied.database
-    await noted(database, 1)
-    await Numberer(database, {}).number()
-    owner = await asyncpg.connect(endpoint.owner_url)
-    before = await owner.fetchval("SELECT epoch FROM feed_numberer")
-    await owner.execute(f"UPDATE feed_numberer SET {known_by} = {known_by} + 1, seen_below = '4000000000'")
-    await noted(database, 1)
-    assert await Numberer(database, {}).number() == 1
-    assert list(await fed(database)) == [1, 2]
-    assert await owner.fetchval("SELECT epoch FROM feed_numberer") != before
-    await owner.close()
+    before = await given(database) | await given(database)
+    await put_back(owner)
+    await owner.execute(f"UPDATE feed_epoch SET {known_by} = {known_by} + 1")
+    after = await given(database) | await given(database)
+    assert {number for _, number in before} & {number for _, number in after}, "control: a number is given again"
+    assert before & after == set()
+    assert len({its for its, _ in after}) == 1
 
 
-async def test_a_party_sees_its_own_events_and_nobody_changes_any(emptied: Agencies) -> None:
+async def test_numbers_would_be_given_twice_without_the_comparison(
+    emptied: Agencies, owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Negative control of the test above."""
+    unchecked = feed._NUMBER.replace("WHERE (e.system_id", "WHERE false AND (e.system_id")
+    assert unchecked != feed._NUMBER
+    monkeypatch.setattr(feed, "_NUMBER", unchecked)
+    database = emptied.database
+    before = await given(database) | await given(database)
+    await put_back(owner)
+    await owner.execute("UPDATE feed_epoch SET file = file + 1")
+    assert before & (await given(database) | await given(database))
+
+
+async def test_no_number_is_given_twice_in_one_epoch_after_a_copy_of_the_disk(
+    emptied: Agencies, owner: asyncpg.Connection
+) -> None:
+    """A copy of the disk has all three: the read-back of the own topics has the epoch begin."""
+    database = emptied.database
+    before = await given(database) | await given(database)
+    await put_back(owner)
+    async with database.transaction() as session:
+        await begin_epoch(session.driver)
+    assert before & (await given(database) | await given(database)) == set()
+
+
+async def put_back(owner: asyncpg.Connection) -> None:
+    """Put the feeds back to the state before any act."""
+    await owner.execute("UPDATE feed SET last = 0")
+
+
+async def test_a_party_sees_its_own_acts_and_nobody_changes_any(emptied: Agencies) -> None:
     database = emptied.database
     await noted(database, 2)
-    await Numberer(database, {}).number()
     assert len(await fed(database)) == 2
     assert await fed(database, party="stranger.example") == {}
     for statement in (
-        "UPDATE event SET number = 9",
-        "DELETE FROM event",
-        f"INSERT INTO event (party, number, type, subject, at) VALUES ('{PARTY}', 3, 'x', gen_random_uuid(), now())",
+        "UPDATE act SET number = 9",
+        "DELETE FROM act",
+        f"INSERT INTO act (party, number, type, subject, at) VALUES ('{OTHER}', 3, 'x', gen_random_uuid(), now())",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             async with database.transaction(RowScope([PARTY], "machine", "read")) as session:
                 await session.driver.execute(statement)
 
 
-async def test_a_snapshot_that_is_held_does_not_slow_the_numberer_down(
-    emptied: Agencies, endpoint: DatabaseEndpoint
-) -> None:
-    """20,000 events pass meanwhile: none of their rows can be removed. Compared are pages looked at, not times."""
-    database = emptied.database
-
-    async def pages() -> int:
-        """To number one event: those of its statement, all parts together."""
-        await noted(database, 1)
-        explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {feed._NUMBER}"
-        async with database.transaction(RowScope((), "service", "number")) as session:
-            [[plan]] = await session.driver.fetch(explain, 1000)
-        return int(plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"])
-
-    await noted(database, 1)
-    await Numberer(database, {}).number()
-    alone = await pages()
-    holder = await asyncpg.connect(endpoint.owner_url)
-    await holder.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM event")
-    for _ in range(400):
-        await noted(database, 50)
-        await Numberer(database, {}).number()
-    held = await pages()
-    await holder.close()
-    assert held <= 3 * alone
+async def test_acts_of_a_party_outside_the_scope_are_not_added(emptied: Agencies) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        async with emptied.database.transaction(acting_for(PARTY)) as session:
+            note_acts(session.driver, acts(1, OTHER))
+    assert await fed(emptied.database, party=OTHER) == {}

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import pytest
 
-from services.law_enforcement.app import LISTS
 from services.law_enforcement.domain import AUTHORITY
 from services.law_enforcement.store import PostgresCases
 from shared.contracts.answers import Acceptance, Declination
@@ -22,7 +21,6 @@ from shared.party.recipient.ports import Page
 from shared.party.recipient.store.attention import items_waiting
 from shared.party.sought import Sought
 from shared.party.waiting import AttentionPage
-from shared.runtime.database.feed import Numberer
 from shared.runtime.http.identity import Identity
 from shared.vocabulary.answers import CaseDeclineReason
 from tests.services.deliveries import AGENCY, HOTLINE, OTHER_AGENCY, offered, withdrawn
@@ -34,7 +32,6 @@ P0 = "p0_child_at_risk"
 
 async def listed(agencies: Agencies, ids: list[UUID], **asked: Any) -> list[UUID]:
     """Of the party's whole list, page after page, what is among these."""
-    await Numberer(agencies.database, LISTS).number()
     found: list[dict[str, Any]] = []
     cursor = None
     async with agencies.cases("read") as cases:
@@ -52,8 +49,7 @@ async def listed(agencies: Agencies, ids: list[UUID], **asked: Any) -> list[UUID
 
 
 async def attention(agencies: Agencies, *, party: str = AGENCY, cursor: str | None = None) -> AttentionPage:
-    numberer = Numberer(agencies.database, LISTS)
-    serving: Any = SimpleNamespace(number=numberer.number, database=agencies.database)
+    serving: Any = SimpleNamespace(database=agencies.database)
 
     look = partial(items_waiting, table=PostgresCases.table, subject=Subject.CASE)
     door = Attention(serving, AUTHORITY, (Source("case", CaseState.OFFERED, look),))
@@ -78,7 +74,6 @@ async def test_open_cases_with_a_child_at_risk_stand_first_and_alone_where_only_
     risky, calm, closed, newest = ids = [uuid7() for _ in range(4)]
     for each, priority in zip(ids, (P0, "p2_normal", P0, "p2_normal"), strict=True):
         await agencies.receive(offered(each, priority=priority))
-        await Numberer(agencies.database, LISTS).number()
     await agencies.act("decline", Declination(reason=CaseDeclineReason.NO_CAPACITY), closed)
     assert await listed(agencies, ids) == [risky, newest, closed, calm]
     assert await listed(agencies, ids, only="p0") == [risky, closed]

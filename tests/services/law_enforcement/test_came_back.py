@@ -135,8 +135,8 @@ class Case:
         """What began and ended the clock by which somebody of the agency is to claim it, and after how many returns."""
         async with self.agencies.database.transaction(self.scope(Role.ANALYST, "read")) as session:
             steps = await session.driver.fetch(
-                'SELECT s.did, s."of" FROM clock_step AS s JOIN clocked AS c USING (edge_id, party) '
-                "WHERE c.subject = $1 AND s.code IN ('p0_offered', 'claim') ORDER BY s.of, s.did DESC",
+                "SELECT step->>1 AS did, (step->3)::int AS number FROM deadline, jsonb_array_elements(steps) AS step "
+                "WHERE subject = $1 AND step->>2 IN ('p0_offered', 'claim') ORDER BY number, did DESC",
                 self.referral_id,
             )
         return [(did, of) for did, of in steps]

@@ -9,7 +9,6 @@ from uuid import UUID
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
-from services.law_enforcement.app import LISTS
 from services.law_enforcement.use_cases import act_on_case
 from shared.contracts.answers import (
     Acceptance,
@@ -30,7 +29,6 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.recipient.ports import Acting, Page
 from shared.party.recipient.store import arriving
-from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import (
     CaseDeclineReason,
@@ -341,7 +339,6 @@ async def test_pages_list_every_case_once_newest_first(agencies: Agencies) -> No
     ids = [uuid7() for _ in range(5)]
     await agencies.receive(*(offered(each, to=OTHER_AGENCY) for each in ids))
     await agencies.receive(*(offered(each, to=OTHER_AGENCY, purpose="victim_identification") for each in ids))
-    await Numberer(agencies.database, LISTS).number()
     found: list[str] = []
     cursor = None
     async with agencies.cases("read", party=OTHER_AGENCY) as cases:

@@ -86,7 +86,7 @@ async def test_what_it_knows_is_told_once_more_without_effect(agencies: Agencies
 async def events(agencies: Agencies) -> int:
     """How often its agency was told of another."""
     async with agencies.database.transaction() as session:
-        found = await session.driver.fetch("SELECT type FROM event UNION ALL SELECT type FROM event_unnumbered")
+        found = await session.driver.fetch("SELECT type FROM act")
         return [row["type"] for row in found].count("case.contact_suggested")
 
 

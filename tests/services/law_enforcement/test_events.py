@@ -7,21 +7,23 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
+from shared.exchange.events import Event
 from shared.kernel.authority import Role
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid4, uuid7
 from shared.runtime.database import feed_reading
-from shared.runtime.database.feed import Numberer
+from shared.runtime.database.feed import note_acts
 from shared.runtime.database.feed_reading import FeedListener
 from shared.runtime.database.transactions import Database, RowScope
 from tests.contracts.described import Described
 from tests.services.deliveries import OTHER_AGENCY, offered
 from tests.services.doors import ENDED
 from tests.services.law_enforcement.agency import Agencies
-from tests.services.law_enforcement.feeds import PARTY, Door, by_number, opened, polled
+from tests.services.law_enforcement.feeds import PARTY, Door, acting_for, by_number, opened, polled
 
 #: Whoever is not woken waits this long.
 LONG_S = 30
@@ -51,7 +53,7 @@ async def test_a_party_reads_what_happened_in_order_page_by_page(feed: Door) -> 
 
 
 async def test_what_is_committed_is_there_for_whoever_asks_then(feed: Door) -> None:
-    noted = await feed.note(number=False)
+    noted = await feed.note()
     assert await feed.subjects() == noted
 
 
@@ -79,7 +81,7 @@ async def test_postgres_itself_shows_a_feed_to_its_party_alone(feed: Door) -> No
 
     async def seen(parties: Sequence[str], role: str = "viewer", action: str = "read") -> int:
         async with feed.database.transaction(RowScope(parties, role, action)) as session:
-            return int(await session.driver.fetchval("SELECT count(*) FROM event WHERE party = $1", feed.party))
+            return int(await session.driver.fetchval("SELECT count(*) FROM act WHERE party = $1", feed.party))
 
     assert await seen([feed.party]) == 1
     assert await seen([other]) == await seen([feed.party, other]) == await seen([]) == 0
@@ -126,14 +128,15 @@ async def test_numbers_of_another_epoch_are_refused(feed: Door, wait: int) -> No
 
 
 async def test_who_waits_is_woken_by_whoever_numbers(feed: Door, endpoint: DatabaseEndpoint) -> None:
-    """The numberer is another process's: only the database is between the two."""
+    """The act is another process's: only the database is between the two."""
     await feed.note()
     elsewhere = Database(endpoint.service_url, pool_size=1)
     waiting = asyncio.create_task(feed.subjects(after=1, wait=LONG_S))
     await feed.listener.until_waiting()
-    noted = await feed.note(number=False)
-    await Numberer(elsewhere, {}).number()
-    assert await waiting == noted
+    made = Event(feed.party, "case.accept", uuid7(), state="accepted")
+    async with elsewhere.transaction(acting_for(feed.party)) as session:
+        note_acts(session.driver, [made])
+    assert await waiting == [str(made.subject)]
     assert feed.listener.woken() == [True]
     await elsewhere.close()
 
@@ -259,7 +262,7 @@ async def test_three_pollers_miss_none_and_take_none_twice(feed: Door, endpoint:
     writing = Database(endpoint.service_url, pool_size=10)
     feed.party = PARTY
     begun = (await feed.read())["last"]
-    written, pollers = await polled((writing, feed.database), by_number(feed), count=1_000, seed=1)
+    written, pollers = await polled(writing, by_number(feed), count=1_000, seed=1)
     await writing.close()
     assert len(written) == 1_000
     for poller in pollers:
@@ -270,20 +273,29 @@ async def test_three_pollers_miss_none_and_take_none_twice(feed: Door, endpoint:
     assert pollers[0].taken == pollers[1].taken == pollers[2].taken
 
 
-async def test_pollers_by_ids_would_miss_what_commits_late(feed: Door, endpoint: DatabaseEndpoint) -> None:
-    """Negative control of the test above: the order of an identity column, before anything is numbered."""
-    writing, held = Database(endpoint.service_url, pool_size=10), Database(endpoint.service_url, pool_size=1)
+async def test_pollers_of_numbers_that_lock_no_feed_would_miss_what_commits_late(
+    feed: Door, endpoint: DatabaseEndpoint
+) -> None:
+    """Negative control of the test above: the numbers of a sequence, given as the act is done."""
+    owner = await asyncpg.connect(endpoint.owner_url)
+    await owner.execute("CREATE SEQUENCE unlocked START 1000000; GRANT USAGE ON unlocked TO PUBLIC")
+    unlocked = """
+    INSERT INTO act (party, number, type, subject, at)
+    SELECT a.party, nextval('unlocked'), 'case.accept', a.subject, now()
+    FROM unnest($1::text[], $2::uuid[]) AS a (party, subject)
+    """
 
-    async def by_id(place: int) -> Sequence[tuple[int, UUID]]:
-        rows = await feed.database.fetch(
-            "SELECT id, subject FROM event_unnumbered WHERE id > $1 ORDER BY id LIMIT 200", place
-        )
-        await asyncio.sleep(0)
-        return [(row["id"], row["subject"]) for row in rows]
+    async def note_at_once(driver: asyncpg.Connection, acts: Sequence[Event]) -> None:
+        await driver.execute(unlocked, [each.party for each in acts], [each.subject for each in acts])
 
-    async with held.transaction() as session:  # nobody numbers, and so nothing is moved away
-        await session.driver.execute("SELECT FROM feed_numberer FOR UPDATE")
-        written, pollers = await polled((writing, feed.database), by_id, count=1_000, seed=1)
+    async def look(place: int) -> Sequence[tuple[int, UUID]]:
+        statement = "SELECT number, subject FROM act WHERE number > greatest($1, 999999) ORDER BY number LIMIT 200"
+        async with feed.database.transaction(RowScope([PARTY], Role.MACHINE, "read")) as session:
+            return [(row["number"], row["subject"]) for row in await session.driver.fetch(statement, place)]
+
+    writing = Database(endpoint.service_url, pool_size=10)
+    written, pollers = await polled(writing, look, count=1_000, seed=1, note=note_at_once)
     await writing.close()
-    await held.close()
+    await owner.execute("DROP SEQUENCE unlocked")
+    await owner.close()
     assert all(written - set(each.taken) for each in pollers)

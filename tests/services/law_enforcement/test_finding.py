@@ -11,12 +11,10 @@ import httpx
 import pytest
 
 from services.law_enforcement.api import cases_router
-from services.law_enforcement.app import LISTS
 from shared.contracts.answers import Acceptance, Declination
 from shared.kernel.authority import Role
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import uuid7
-from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import RowScope
 from shared.vocabulary.answers import CaseDeclineReason
 from tests.services.deliveries import AGENCY, OTHER_AGENCY, OTHER_HOTLINE, offered
@@ -107,7 +105,6 @@ async def test_a_period_has_what_came_in_it_and_what_is_at_risk_stands_first(
         calm, risky = uuid7(), uuid7()
         for each, priority in ((risky, P0), (calm, "p2_normal")):
             await agencies.receive(offered(each, origin=origin, priority=priority))
-        await Numberer(agencies.database, LISTS).number()
         batches.append([risky, calm])
         if len(batches) < 3:
             await aged(agencies, AGENCY)

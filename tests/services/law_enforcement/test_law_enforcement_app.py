@@ -17,7 +17,6 @@ async def test_it_is_assembled_without_a_broker_and_serves_the_paths_of_a_recipi
     assert app.parts.keys() == {
         "api",
         "documents",
-        "numberer",
         "timers",
         "relay",
         "courier",

@@ -10,7 +10,6 @@ from uuid import UUID
 
 import pytest
 
-from services.law_enforcement.app import LISTS
 from services.law_enforcement.domain import AUTHORITY
 from services.law_enforcement.store import PostgresCases
 from shared.contracts.answers import Acceptance, Declination
@@ -24,7 +23,6 @@ from shared.party.attention import Attention, Source
 from shared.party.recipient.store.leases import cases_waiting
 from shared.party.waiting import Waiting
 from shared.routing.clocks import Law
-from shared.runtime.database.feed import Numberer
 from shared.runtime.database.transactions import RowScope
 from shared.runtime.http.identity import Identity
 from shared.runtime.timers.timers import Timers
@@ -38,7 +36,7 @@ P0, HOUR = "p0_child_at_risk", timedelta(hours=1)
 EVERYBODY = RowScope((AGENCY, OTHER_AGENCY), Role.SERVICE, "apply")
 _TOLD = """
 SELECT count(*) FROM (
-    SELECT subject, type FROM event_unnumbered UNION ALL SELECT subject, type FROM event
+    SELECT subject, type FROM act
 ) AS told WHERE subject = $1 AND type = 'p0.unclaimed'
 """
 
@@ -62,14 +60,13 @@ async def woken(agencies: Agencies, referral_id: UUID, at: datetime) -> int:
         clock.advance(1800)
         while await timers.look():
             pass
-    async with agencies.database.transaction(EVERYBODY) as session:
+    async with agencies.database.transaction(RowScope([AGENCY], Role.VIEWER, "read")) as session:
         told: int = await session.driver.fetchval(_TOLD, referral_id)
     return told
 
 
 async def waits(agencies: Agencies, referral_id: UUID, at: datetime) -> Waiting | None:
-    numberer = Numberer(agencies.database, LISTS)
-    serving: Any = SimpleNamespace(number=numberer.number, database=agencies.database)
+    serving: Any = SimpleNamespace(database=agencies.database)
     look = partial(cases_waiting, table=PostgresCases.table, now=lambda: at)
     door = Attention(serving, AUTHORITY, (Source("case", CaseState.OFFERED, look),))
     who = Identity(AGENCY, Role.VIEWER, "law_enforcement", True, ACTOR)

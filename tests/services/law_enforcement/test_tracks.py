@@ -28,7 +28,7 @@ async def test_a_subject_that_cannot_be_sent_again_is_listed_once_until_it_is_cl
         async with agencies.database.transaction() as session:
             tracks = ListedTracks(session.driver)
             await getattr(tracks, hook)([(subject, "provider-a.example")] * 2, PEER)
-            await tracks.note_places({}, PEER)
+            await tracks.note_places({PEER: {}})
         assert await lines(agencies, subject) == [("undecidable", PEER, True)]
     async with agencies.database.transaction() as session:
         await session.driver.execute(_CLOSE, subject)

@@ -116,7 +116,6 @@ async def test_after_the_last_attempt_the_address_is_paused_and_its_party_told(m
         assert await mine.courier().carry() == 0
     await mine.later(10**6)
     assert await mine.courier().carry() == 0
-    await mine.number()
     shown = await mine.done("GET", f"/{made['webhook_id']}")
     assert (shown["state"], shown["failures"]) == ("paused", len(PAUSES) + 1)
     assert await mine.leases.paused() == 1

@@ -1,4 +1,4 @@
-"""Retention: what clocks keep of an edge ends with the record that it carried, and that of nothing else does."""
+"""Retention: the deadlines of an edge end with the record that it carried, and no other deadlines do."""
 
 from __future__ import annotations
 
@@ -20,39 +20,17 @@ from tests.services.industry.provider import Providers
 from tests.services.industry.test_preservation_before_removal import asked
 from tests.services.law_enforcement.agency import Agencies
 from tests.services.retention.owners import as_owner, owned
-from tests.services.retention.test_retention import LONG_AGO, NOW, numbered
+from tests.services.retention.test_retention import LONG_AGO, NOW
 from tests.support.builders import HOTLINE
 from tests.support.exchange_world import world
 
-#: Of each edge a step and a timer, whatever its clocks say.
-_STEPS = """
-INSERT INTO clock_step SELECT edge_id, party, begun_at, 'told', 'a-clock', 1 FROM clocked ON CONFLICT DO NOTHING
-"""
-_TIMERS = """
-INSERT INTO timer SELECT gen_random_uuid(), edge_id, party, 'a-clock', 1, subject, origin, purpose, recipient, 'answer',
-    'alert', 0, begun_at, begun_at, NULL, NULL FROM clocked ON CONFLICT DO NOTHING
-"""
-Left = dict[str, set[tuple[UUID, str]]]
-
-
-async def counted_on(endpoint: DatabaseEndpoint, party: str) -> None:
-    for statement in (_STEPS, _TIMERS):
-        await as_owner(endpoint, statement, parties=[party])
+Left = set[tuple[UUID, str]]
 
 
 async def left(database: Database, party: str) -> Left:
-    """(Edge, party) of each that has rows, by table; and (subject, purpose) of those that clocks look at."""
+    """(Subject, purpose) of each edge that has deadlines."""
     async with database.transaction(RowScope([party], Role.VIEWER, "read")) as session:
-        rows = {
-            table: await session.driver.fetch(f"SELECT edge_id, party FROM {table}")
-            for table in ("clocked", "clock_step", "timer")
-        }
-        of = await session.driver.fetch("SELECT subject, purpose FROM clocked")
-    return {table: {tuple(row) for row in found} for table, found in (rows | {"of": of}).items()}
-
-
-def alike(found: Left) -> bool:
-    return found["clocked"] == found["clock_step"] == found["timer"]
+        return {tuple(row) for row in await session.driver.fetch("SELECT subject, purpose FROM deadline")}
 
 
 async def test_clocks_of_a_referral_end_with_its_record(
@@ -61,19 +39,15 @@ async def test_clocks_of_a_referral_end_with_its_record(
     origin, endpoint = Origin(databases["hotline"], world()), endpoints["hotline"]
     monkeypatch.setattr(prepare, "uuid7", lambda: coarse_uuid7(LONG_AGO))
     done, unanswered = [await origin.file() for _ in range(2)]
-    await counted_on(endpoint, HOTLINE)
     before = await left(databases["hotline"], HOTLINE)
-    assert alike(before)
     await as_owner(endpoint, "UPDATE referral SET accepted_at = $1", LONG_AGO, parties=[HOTLINE])
     answered = "UPDATE edge SET answer = 'declined', answered_at = $2 WHERE referral_id = $1"
     await as_owner(endpoint, answered, done, LONG_AGO, parties=[HOTLINE])
-    await numbered(databases["hotline"])
     await apply(owned(endpoints), NOW)
     after = await left(databases["hotline"], HOTLINE)
-    assert alike(after)
-    assert {each for each in before["of"] if each[0] != done} == after["of"]
-    assert unanswered in {subject for subject, _ in after["of"]}
-    assert done in {subject for subject, _ in before["of"]}
+    assert {each for each in before if each[0] != done} == after
+    assert unanswered in {subject for subject, _ in after}
+    assert done in {subject for subject, _ in before}
 
 
 async def test_clocks_of_a_case_end_with_its_record_for_the_same_purpose(
@@ -83,17 +57,14 @@ async def test_clocks_of_a_case_end_with_its_record_for_the_same_purpose(
     closed, going_on = uuid7(), uuid7()
     agencies, purposes = Agencies(database), ("investigation", "victim_identification")
     await agencies.receive(*(offered(each, purpose=purpose) for each in (closed, going_on) for purpose in purposes))
-    await counted_on(endpoint, AGENCY)
     came = "UPDATE case_edge SET received_at = $1 WHERE purpose = $2"
     await as_owner(endpoint, came, LONG_AGO - timedelta(days=1), purposes[0], parties=[AGENCY])
     change = "UPDATE case_file SET state = $2, changed_at = $3 WHERE referral_id = $1"
     for subject, state in ((closed, "closed"), (going_on, "ongoing")):
         await as_owner(endpoint, change, subject, state, LONG_AGO, parties=[AGENCY])
-    await numbered(database)
     await apply(owned(endpoints, "law_enforcement"), NOW)
     after = await left(database, AGENCY)
-    assert alike(after)
-    mine = {each for each in after["of"] if each[0] in (closed, going_on)}
+    mine = {each for each in after if each[0] in (closed, going_on)}
     assert mine == {(closed, purposes[1]), (going_on, purposes[0]), (going_on, purposes[1])}
 
 
@@ -106,7 +77,6 @@ async def test_a_preservation_that_is_over_ends_with_its_tokens_and_clocks(
     change = "UPDATE preservation SET state = $2, received_at = $3, changed_at = $3 WHERE preservation_id = $1"
     for preservation_id, state in ((over, "refused"), (going_on, "preserved")):
         await as_owner(endpoint, change, preservation_id, state, LONG_AGO, parties=[PROVIDER])
-    await numbered(database)
     await apply(owned(endpoints, "industry"), NOW)
     async with database.transaction(RowScope([PROVIDER], Role.VIEWER, "read")) as session:
         ids, left = [over, going_on], dict[str, set[UUID]]()
@@ -114,23 +84,22 @@ async def test_a_preservation_that_is_over_ends_with_its_tokens_and_clocks(
             where = " AND wrapped_key IS NOT NULL" if table == "preservation" else ""
             kept = f"SELECT {key} AS id FROM {table} WHERE {key} = ANY ($1){where}"
             left[table] = {row["id"] for row in await session.driver.fetch(kept, ids)}
-        clocked = await session.driver.fetch("SELECT edge_id AS id FROM clocked WHERE edge_id = ANY ($1)", ids)
+        deadlines = await session.driver.fetch("SELECT edge_id AS id FROM deadline WHERE edge_id = ANY ($1)", ids)
         [state] = await session.driver.fetch("SELECT state FROM preservation WHERE preservation_id = $1", over)
     assert left == {"preservation": {going_on}, "preservation_location": {going_on}}
-    assert ({row["id"] for row in clocked}, state["state"]) == ({going_on}, "refused")
+    assert ({row["id"] for row in deadlines}, state["state"]) == ({going_on}, "refused")
 
 
 async def test_no_role_but_the_service_removes_them(
     databases: dict[str, Database], endpoints: dict[str, DatabaseEndpoint]
 ) -> None:
     await Agencies(databases["law_enforcement"]).receive(offered(uuid7()))
-    await counted_on(endpoints["law_enforcement"], AGENCY)
     before = await left(databases["law_enforcement"], AGENCY)
     owner = await asyncpg.connect(endpoints["law_enforcement"].owner_url)
     try:
-        assert await owner.execute("DELETE FROM clocked") == "DELETE 0", "not even the owner, bound to nobody"
+        assert await owner.execute("DELETE FROM deadline") == "DELETE 0", "not even the owner, bound to nobody"
     finally:
         await owner.close()
     async with databases["law_enforcement"].transaction(RowScope([AGENCY], Role.ANALYST, "outcome")) as session:
-        assert await session.driver.execute("DELETE FROM clock_step") == "DELETE 0"
+        assert await session.driver.execute("DELETE FROM deadline") == "DELETE 0"
     assert await left(databases["law_enforcement"], AGENCY) == before

@@ -39,7 +39,6 @@ from shared.exchange.items import Said
 from shared.exchange.message import Draft, Received, Record
 from shared.exchange.origin import Answered
 from shared.exchange.states import standings, states
-from shared.exchange.timers import Begun
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
@@ -158,7 +157,7 @@ class Told:
     async def clock_edges(self, steps: Sequence[Happened]) -> None:
         pass
 
-    async def clock(self, begun: Sequence[Begun], steps: Sequence[Happened]) -> None:
+    async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
         pass
 
     async def note(self, events: Sequence[Event]) -> None:

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shared.contracts.acceptance import SignedAcceptance
 from shared.envelope.base64url import to_base64url
+from shared.envelope.content_proof import signed_bytes
 from shared.envelope.keys import SigningKey
-from shared.exchange.acceptance import AtAudit, at_audit, check_acceptance, check_body, read_acceptance
-from shared.exchange.compose import Acceptor
+from shared.envelope.operations import KEY_OPERATIONS
+from shared.exchange.acceptance import (
+    CONTEXT,
+    AcceptedItem,
+    Acceptor,
+    AtAudit,
+    at_audit,
+    check_acceptance,
+    check_body,
+    read_acceptance,
+)
+from shared.exchange.leaf_proof import parse_proof
 from shared.guard import edition
-from shared.kernel.canonical import digest
+from shared.kernel.canonical import canonical_json, digest, signed_statement
 from shared.kernel.errors import Refused
 from shared.kernel.ids import uuid7
 from shared.routing.shelf import read_directory
@@ -24,6 +39,7 @@ from tests.support.foreign_proofs import foreign_verdicts
 
 BODY = b'{"external_ref":"ref-2026-0815"}'
 DELAY_S = 86_400
+FOREIGN = Path(__file__).parents[2] / "support" / "foreign_verifier.py"
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +47,15 @@ def here() -> World:
     return world()
 
 
+def accepted(key: SigningKey, *, instance: str = "hotline", count: int = 1) -> list[SignedAcceptance]:
+    """The acceptances of so many referrals that `instance` accepts in one transaction."""
+    acceptor = Acceptor(instance, key, edition(), merge_delay_s=DELAY_S)
+    return acceptor.accept([AcceptedItem(uuid7(), HOTLINE, digest(BODY)) for _ in range(count)], at=AT)
+
+
 @pytest.fixture(scope="module")
 def acceptance(here: World) -> SignedAcceptance:
-    acceptor = Acceptor("hotline", here.keys["hotline"].signing, edition(), merge_delay_s=DELAY_S)
-    return acceptor.accept(uuid7(), HOTLINE, body_sha256=digest(BODY), at=AT)
+    return accepted(here.keys["hotline"].signing)[0]
 
 
 def refusal(here: World, stated: dict[str, Any]) -> str | None:
@@ -46,33 +67,85 @@ def refusal(here: World, stated: dict[str, Any]) -> str | None:
     return None
 
 
-def changes(stated: dict[str, Any]) -> list[dict[str, Any]]:
-    """The acceptance with each character of each member changed to its neighbour, and each number by one."""
-    changed: list[dict[str, Any]] = []
-    for name, value in stated.items():
-        if isinstance(value, int):
-            changed.append(stated | {name: value + 1})
-            continue
-        for at, character in enumerate(value):
-            changed.append(stated | {name: value[:at] + chr(ord(character) ^ 1) + value[at + 1 :]})
-    return changed
+def changes(value: Any) -> Iterator[Any]:
+    """The value with each character of each text changed to its neighbour, each number by one, each list cut."""
+    match value:
+        case int():
+            yield value + 1
+        case str():
+            yield from (value[:at] + chr(ord(each) ^ 1) + value[at + 1 :] for at, each in enumerate(value))
+        case dict():
+            yield from (value | {name: changed} for name, each in value.items() for changed in changes(each))
+        case _:
+            yield from (
+                [*value[:at], changed, *value[at + 1 :]] for at, each in enumerate(value) for changed in changes(each)
+            )
+            yield from ([*value[:at], *value[at + 1 :]] for at in range(len(value)))
+            yield [*value, value[0]]
+
+
+def verified_in_python(here: World, stated: list[dict[str, Any]]) -> list[bool]:
+    """The verdicts of a verifier that has `cryptography` and no code of the project."""
+    key = here.keys["hotline"].signing.verify_key
+    asked = json.dumps({"keys": {key.key_id: key.text()}, "messages": [], "acceptances": stated})
+    command = [sys.executable, "-I", str(FOREIGN)]
+    done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=180, check=False)
+    assert done.stderr == ""
+    return [line.endswith(" ok") for line in done.stdout.splitlines()]
 
 
 def test_it_holds_by_the_directory_alone_here_and_in_node(here: World, acceptance: SignedAcceptance) -> None:
     stated = acceptance.model_dump(mode="json")
     assert refusal(here, stated) is None
     assert foreign_verdicts(here.document, acceptance=[stated]) == [True]
+    assert verified_in_python(here, [stated]) == [True]
     named = {"version", "instance", "party", "referral_id", "body_sha256", "guard", "accepted_at", "merge_delay_s"}
     assert named < stated.keys()
 
 
 def test_whatever_is_changed_in_it_it_is_refused_here_and_in_node(here: World, acceptance: SignedAcceptance) -> None:
-    forged = changes(acceptance.model_dump(mode="json"))
-    assert len(forged) > 300
+    forged = list(changes(acceptance.model_dump(mode="json")))
+    assert len(forged) > 600
     assert {refusal(here, each) for each in forged} == {
         *("signature_invalid", "key_unknown", "acceptance_malformed", "proof_of_later_release")
     }
     assert not any(foreign_verdicts(here.document, acceptance=forged))
+    kept = [each for each in forged if each["instance"] == "hotline"]  # the verifier in Python knows no instances
+    assert not any(verified_in_python(here, kept))
+
+
+@pytest.mark.parametrize(("count", "size", "signatures"), [(1, 16, 1), (16, 16, 1), (17, 256, 1), (257, 256, 2)])
+def test_one_signature_is_made_for_all_of_a_transaction(here: World, count: int, size: int, signatures: int) -> None:
+    before = KEY_OPERATIONS.signed
+    given = accepted(here.keys["hotline"].signing, count=count)
+    assert KEY_OPERATIONS.signed - before == signatures
+    assert len({each.proof.signature for each in given}) == signatures
+    assert given[0].proof.size == size
+    stated = [each.model_dump(mode="json") for each in given]
+    assert {refusal(here, each) for each in stated} == {None}
+    assert all(foreign_verdicts(here.document, acceptance=stated))
+    assert all(verified_in_python(here, stated))
+
+
+def test_an_acceptance_does_not_tell_how_many_others_were_accepted_with_it(here: World) -> None:
+    """Whether one referral or sixteen: the tree and the path are of one size, and positions are drawn at random."""
+    key = here.keys["hotline"].signing
+    alone = [accepted(key)[0] for _ in range(64)]
+    beside = accepted(key, count=16)
+    assert {(each.proof.size, len(each.proof.path)) for each in (*alone, *beside)} == {(16, 4)}
+    assert len({each.proof.position for each in alone}) > 4
+    assert len({each.salt for each in (*alone, *beside)}) == 80
+
+
+def test_the_proof_of_a_neighbour_does_not_hold_for_another_referral(here: World) -> None:
+    first, second = (each.model_dump(mode="json") for each in accepted(here.keys["hotline"].signing, count=2))
+    for swapped in (
+        {"proof": second["proof"]},
+        {"salt": second["salt"]},
+        {"salt": second["salt"], "proof": second["proof"]},
+    ):
+        assert refusal(here, first | swapped) == "signature_invalid"
+    assert refusal(here, second | {"salt": second["salt"], "proof": second["proof"]}) is None
 
 
 @pytest.mark.parametrize("version", [0, -1, "x", "1", None, True, 1.0, 2.0])
@@ -86,15 +159,13 @@ def test_what_is_no_number_of_a_version_is_malformed(
 
 
 def test_another_key_of_the_directory_signs_for_its_own_instance_alone(here: World) -> None:
-    acceptor = Acceptor("hotline", here.keys["industry"].signing, edition(), merge_delay_s=DELAY_S)
-    stated = acceptor.accept(uuid7(), HOTLINE, body_sha256=digest(BODY), at=AT).model_dump(mode="json")
+    stated = accepted(here.keys["industry"].signing)[0].model_dump(mode="json")
     assert refusal(here, stated) == "key_unknown"
     assert foreign_verdicts(here.document, acceptance=[stated]) == [False]
 
 
 def test_a_key_that_the_directory_does_not_have_proves_nothing(here: World) -> None:
-    acceptor = Acceptor("hotline", SigningKey.generate(), edition(), merge_delay_s=DELAY_S)
-    stated = acceptor.accept(uuid7(), HOTLINE, body_sha256=digest(BODY), at=AT).model_dump(mode="json")
+    stated = accepted(SigningKey.generate())[0].model_dump(mode="json")
     assert refusal(here, stated) == "key_unknown"
 
 
@@ -121,9 +192,7 @@ def test_it_holds_after_the_key_was_replaced_if_the_key_was_valid_then(
 def test_it_holds_after_the_party_has_moved_and_is_nobodys_who_never_served_it() -> None:
     """By the directory of now: what was accepted before the move is still the word of who accepted it."""
     moved = world()
-    own = Acceptor("hotline", moved.keys["hotline"].signing, edition(), merge_delay_s=DELAY_S)
-    stranger = Acceptor("industry", moved.keys["industry"].signing, edition(), merge_delay_s=DELAY_S)
-    kept, foreign = (each.accept(uuid7(), HOTLINE, body_sha256=digest(BODY), at=AT) for each in (own, stranger))
+    kept, foreign = (accepted(moved.keys[name].signing, instance=name)[0] for name in ("hotline", "industry"))
     document = move(moved)
     assert moved.documents.directory.served_before("hotline", HOTLINE)
     check_acceptance(kept, moved.documents.directory, at=AT)
@@ -141,12 +210,26 @@ def test_one_that_is_dated_ahead_is_refused(here: World, acceptance: SignedAccep
 
 
 def test_a_batch_signature_is_never_an_acceptance(here: World, acceptance: SignedAcceptance) -> None:
+    """The same tree signed as the content of a segment, or the same root under the context of something else."""
     key = here.keys["hotline"].signing
     stated = acceptance.model_dump(mode="json")
-    bare = json.dumps({k: v for k, v in stated.items() if k not in ("key_id", "signature")}, sort_keys=True)
-    for context in ("causeway-batch/v1", "causeway-document/v1"):
-        signed = key.sign(f"{context}\n{bare.replace(' ', '')}".encode())
-        assert refusal(here, stated | {"signature": to_base64url(signed)}) == "signature_invalid"
+    proof = parse_proof(acceptance.proof, acceptance.salt)
+    bare = canonical_json({name: value for name, value in stated.items() if name not in ("salt", "proof")})
+    head = proof.derive_root(bare)
+    root = {
+        "instance": acceptance.instance,
+        "key_id": key.key_id,
+        "accepted_at": stated["accepted_at"],
+        "size": proof.size,
+        "root": head.hex(),
+    }
+    elsewhere = [signed_bytes(head, proof.size), bare, signed_statement(CONTEXT, json.loads(bare))]
+    elsewhere += [signed_statement(context, root) for context in ("causeway-document/v1", "causeway-evidence/v1")]
+    for signed in elsewhere:
+        forged = stated["proof"] | {"signature": to_base64url(key.sign(signed))}
+        assert refusal(here, stated | {"proof": forged}) == "signature_invalid"
+    own = stated["proof"] | {"signature": to_base64url(key.sign(signed_statement(CONTEXT, root)))}
+    assert refusal(here, stated | {"proof": own}) is None
 
 
 def test_the_body_is_the_one_accepted_byte_for_byte(acceptance: SignedAcceptance) -> None:

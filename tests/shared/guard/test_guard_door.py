@@ -13,7 +13,7 @@ import pytest
 from client.cli.rows import RowFile
 from services.hotline.api import referrals_router
 from services.hotline.domain import AUTHORITY
-from shared.exchange.compose import Acceptor
+from shared.exchange.acceptance import Acceptor
 from shared.kernel.clock import ManualClock
 from shared.party.origin.api.checking import Checked, Posted, check_posted
 from shared.party.origin.api.filed import answer_filed

@@ -137,10 +137,16 @@ class Room:
             raise AttributeError(name)
 
         async def note(*arguments: Any) -> None:
-            self.calls.append((name, *(tuple(each) if isinstance(each, dict) else each for each in arguments)))
+            noted = arguments if name == "note_places" else map(_without_values, arguments)
+            self.calls.append((name, *noted))
 
         return note
 
 
 def state(subject: UUID, *, peer: str = PEER, is_p0: bool = False) -> Draft:
     return Draft(peer, Role.STATE, "state", subject, ("state", subject), is_p0)
+
+
+def _without_values(argument: Any) -> Any:
+    """Return the keys of a mapping, and anything else as it is."""
+    return tuple(argument) if isinstance(argument, dict) else argument

@@ -133,7 +133,7 @@ class Toy:
     async def note_erased(self, subjects: Collection[UUID], peer: str) -> None:
         pass
 
-    async def note_places(self, places: Mapping[UUID, Place], peer: str) -> None:
+    async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None:
         pass
 
     async def find_erased(self, peer: str, subjects: Collection[UUID]) -> frozenset[UUID]:

@@ -430,7 +430,7 @@ CREATE TABLE entry (
     "offset" bigint NOT NULL,
     broker_time timestamptz NOT NULL,
     kind text NOT NULL,
-    digest text NOT NULL,
+    digest bytea NOT NULL,
     verified boolean NOT NULL,
     problem text,
     -- The place of a message in the streams of its pair, and the chain after it. Null for a record without a number.
@@ -448,7 +448,13 @@ CREATE TABLE entry (
     exercise boolean,
     detail jsonb,
     edge_id uuid,
-    commitment text,
+    commitment bytea,
+    -- The edges of a decision, one element of each array an edge (view `link`). Null for a decision without edges.
+    edge_ids uuid[],
+    edge_recipients text[],
+    edge_purposes text[],
+    edge_rules text[],
+    edge_commitments bytea[],
     -- The content proof of a message: with the record itself it proves to outsiders who signed it.
     key_id text,
     signature bytea,
@@ -457,8 +463,8 @@ CREATE TABLE entry (
     path bytea,
     salt bytea,
     kept_at timestamptz NOT NULL DEFAULT now(),
-    -- Another record where one was kept stands beside it: neither replaces the other.
-    PRIMARY KEY (topic, topic_id, partition, "offset", digest)
+    -- Two records at one place are two rows. Neither replaces the other. A topic id belongs to one topic.
+    PRIMARY KEY (topic_id, partition, "offset", digest)
 );
 CREATE INDEX entry_odd ON entry (topic, partition, "offset") WHERE kind IN ('loss', 'conflict', 'not_entitled');
 -- What a later release is to read.
@@ -469,6 +475,13 @@ CREATE INDEX entry_by_place ON entry (writer, addressee, incarnation, lane, numb
 CREATE INDEX entry_by_subject ON entry (subject);
 CREATE INDEX entry_by_message ON entry (message_id);
 CREATE INDEX entry_by_edge ON entry (edge_id) WHERE edge_id IS NOT NULL;
+-- The decisions that state an edge. Without a list of pending keys, which each search would read whole.
+CREATE INDEX entry_by_link ON entry USING gin (edge_ids) WITH (fastupdate = off) WHERE edge_ids IS NOT NULL;
+-- The view `flow_entry`.
+CREATE INDEX entry_listed ON entry (coalesce(detail->>'origin', recipient), exercise, broker_time, message_id)
+    WHERE verified AND (kind = 'decision' OR kind = 'record'
+        AND (edge_id IS NOT NULL OR starts_with(type, 'causeway.referral_passed_on.v')));
+CREATE INDEX entry_decided ON entry (exercise, broker_time, message_id) WHERE kind = 'decision';
 
 -- Records that nobody has proven to have written: their number by the day, for each topic and reason. Any principal with
 -- the right to write to a topic can write them without end. The first of a day and a reason has an entry, and is counted
@@ -490,32 +503,24 @@ CREATE TABLE folded_record (
     PRIMARY KEY (topic, topic_id, partition, day, reason)
 );
 
--- An origin's word on its own edges: another's on the same edge stands beside it, and replaces nothing.
-CREATE TABLE link (
-    edge_id uuid NOT NULL,
-    referral_id uuid NOT NULL,
-    origin text NOT NULL,
-    recipient text NOT NULL,
-    purpose text NOT NULL,
-    rules text NOT NULL,
-    commitment text NOT NULL,
-    -- An edge whose recipient moves is decided afresh under its own id, and commits to what was decided then.
-    PRIMARY KEY (edge_id, origin, commitment)
-);
-CREATE INDEX link_by_referral ON link (referral_id);
+-- The edges of each decision, as the origin states them. Statements of two origins on one edge are two rows. An edge that
+-- moves to another recipient keeps its id: each decision of it has its own commitment. `subject` is the referral's id.
+CREATE VIEW link AS
+SELECT e.subject, e.exercise, e.detail->>'origin' AS origin, e.broker_time AS stated_at, e.edge_ids, l.edge_id,
+       l.recipient, l.purpose, coalesce(l.rules, '') AS rules, l.commitment
+FROM entry AS e
+CROSS JOIN LATERAL unnest(e.edge_ids, e.edge_recipients, e.edge_purposes, e.edge_rules, e.edge_commitments)
+    AS l (edge_id, recipient, purpose, rules, commitment)
+WHERE e.edge_ids IS NOT NULL;
 
--- Whose a flow is: of each decision that was stated its origin and whom it was sent to, by that origin's word, with the
--- time at which that origin stated first that it decided. '' where audit could not open who the origin is.
-CREATE TABLE flow_party (
-    party text NOT NULL,
-    exercise boolean NOT NULL,
-    decided_at timestamptz NOT NULL,
-    referral_id uuid NOT NULL,
-    origin text NOT NULL,
-    PRIMARY KEY (referral_id, origin, party)
-);
-CREATE INDEX flow_party_listed ON flow_party (party, exercise, decided_at, referral_id);
-CREATE INDEX flow_party_filed ON flow_party (exercise, decided_at, referral_id) WHERE party = origin;
+-- The entries by which a flow is listed for a party: decisions that it stated as the origin, messages that sent it an
+-- edge, and referrals that an agency passed on to it (records without an edge).
+CREATE VIEW flow_entry AS
+SELECT coalesce(detail->>'origin', recipient) AS party, exercise, broker_time, message_id, kind, subject, sender,
+       recipient, edge_id
+FROM entry
+WHERE verified AND (kind = 'decision' OR kind = 'record'
+    AND (edge_id IS NOT NULL OR starts_with(type, 'causeway.referral_passed_on.v')));
 
 -- Outcomes of messages, as the instance that a message was addressed to reports them. A taken message without a row is
 -- simply applied. Of several rows on one message the last report counts: by its time, its number and the position in it.
@@ -698,8 +703,8 @@ EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', accountant);
 -- Audit's own are read and added to, never changed or removed. What is found of the books the accountant adds.
 
 EXECUTE format(
-    'GRANT SELECT, INSERT ON entry, link, flow_party, outcome, closed_end, topic_life, reading TO %I', service);
-EXECUTE format('GRANT SELECT ON loss, stream_read, reconciliation TO %I', service);
+    'GRANT SELECT, INSERT ON entry, outcome, closed_end, topic_life, reading TO %I', service);
+EXECUTE format('GRANT SELECT ON link, flow_entry, loss, stream_read, reconciliation TO %I', service);
 EXECUTE format('GRANT INSERT ON reconciliation TO %I', accountant);
 
 END $migration$;

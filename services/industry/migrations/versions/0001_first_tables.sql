@@ -365,11 +365,6 @@ CREATE TABLE document (
     CONSTRAINT document_kind CHECK (kind IN ('directory', 'policy'))
 );
 
-CREATE TABLE data_key (
-    subject uuid PRIMARY KEY,
-    wrapped bytea NOT NULL
-);
-
 -- How far the journal of erasures, a file beside the key-encryption key, is applied to this database: so many of its
 -- lines, and the digest of the last of them. A restored database has an older place, and nothing is served from it
 -- before the rest is applied. Whoever can write it can have erasures of a restored backup left out; the journal itself
@@ -483,54 +478,42 @@ CREATE TABLE idempotency (
 );
 CREATE INDEX idempotency_by_age ON idempotency (created_at);
 
--- What a party learns: its acts, and those of others that concern it, one row each, numbered densely per party in the
--- order in which they became visible. An act adds its row unnumbered; the numberer moves committed rows over. Whoever
--- can write these tables can hide from a party that something happened, not that it did: the party's own tables say it.
+-- The journal of acts: a row for each act that a party learns of, its own acts and those of others, numbered densely for
+-- each party in the order of their commits. A process that can write these tables can hide from a party that something
+-- happened. It cannot undo the act: the party's other tables show it.
 
-CREATE TABLE event_unnumbered (
-    -- By it the numberer finds where to go on: what is below the oldest open transaction has been seen.
-    xact xid8 NOT NULL DEFAULT pg_current_xact_id(),
-    id bigint GENERATED ALWAYS AS IDENTITY,
-    party text NOT NULL,
-    type text NOT NULL,
-    subject uuid NOT NULL,
-    at timestamptz NOT NULL DEFAULT now(),
-    detail jsonb,
-    PRIMARY KEY (xact, id),
-    CONSTRAINT event_unnumbered_detail_bound CHECK (octet_length(detail::text) <= 512)
-);
-
--- By month: what is past its time leaves with its partition. What no partition is for yet waits in the last.
-CREATE TABLE event (
+-- By month: a month that is past its period is dropped. Rows of months without a partition are in the default one.
+CREATE TABLE act (
     party text NOT NULL,
     number bigint NOT NULL,
     type text NOT NULL,
     subject uuid NOT NULL,
     at timestamptz NOT NULL,
-    detail jsonb
+    detail jsonb,
+    CONSTRAINT act_detail_bound CHECK (octet_length(detail::text) <= 512)
 ) PARTITION BY RANGE (at);
-CREATE TABLE event_default PARTITION OF event DEFAULT;
-CREATE INDEX event_by_party ON event (party, number);
+CREATE TABLE act_default PARTITION OF act DEFAULT;
+CREATE INDEX act_by_party ON act (party, number);
 -- The timeline of one subject.
-CREATE INDEX event_by_subject ON event (party, subject, number);
+CREATE INDEX act_by_subject ON act (party, subject, number);
 
+-- The last number of each party. A transaction locks the rows of its parties, in their order, when it adds to `act`.
 CREATE TABLE feed (
     party text PRIMARY KEY,
     last bigint NOT NULL
 );
 
--- One row: who has it locked numbers. Another database (restored, or loaded elsewhere), as the system's id, the timeline
--- and the file of `feed` tell, begins a new epoch, and looks at every row once.
-CREATE TABLE feed_numberer (
+-- One row. In another database (restored, or loaded elsewhere) the system id, the timeline or the file of `feed` differs:
+-- then the next number begins a new epoch.
+CREATE TABLE feed_epoch (
     one boolean PRIMARY KEY DEFAULT true,
     epoch uuid NOT NULL DEFAULT uuidv7(),
     system_id bigint,
     timeline bigint,
     file bigint,
-    seen_below xid8 NOT NULL DEFAULT '0',
-    CONSTRAINT feed_numberer_one CHECK (one)
+    CONSTRAINT feed_epoch_one CHECK (one)
 );
-INSERT INTO feed_numberer DEFAULT VALUES;
+INSERT INTO feed_epoch DEFAULT VALUES;
 
 -- The origin's. Whoever can write these tables can misstate what this origin filed, not what others received: the
 -- recipients' inboxes and audit's reading of Kafka are kept elsewhere, by other roles.
@@ -549,13 +532,15 @@ CREATE TABLE referral (
     disposition text NOT NULL,
     state text NOT NULL,
     work_reason text,
-    -- Its number in the party's feed, given once it was committed: lists go by it, and so miss nothing.
-    arrival bigint,
+    -- The number of the act that began it, in the party's feed. Lists are ordered by it.
+    arrival bigint NOT NULL,
     -- Of the bytes that were posted, as the signed acceptance states it.
     body_sha256 text NOT NULL,
     facts jsonb NOT NULL,
     decision jsonb NOT NULL,
     content bytea NOT NULL,
+    -- Opens the content and that of the earlier revisions. NULL once the record is erased.
+    wrapped_key bytea,
     traceparent text,
     accepted_at timestamptz NOT NULL,
     withdrawn_at timestamptz,
@@ -581,22 +566,59 @@ ALTER TABLE referral
     ALTER COLUMN facts SET STORAGE MAIN,
     ALTER COLUMN decision SET STORAGE MAIN;
 -- The list, whole and by what it is looked through for: state, priority, period.
-CREATE INDEX referral_by_arrival ON referral (party, arrival) WHERE arrival IS NOT NULL;
-CREATE INDEX referral_by_state ON referral (party, state, arrival) WHERE arrival IS NOT NULL;
-CREATE INDEX referral_at_risk ON referral (party, arrival) WHERE rank = 0 AND arrival IS NOT NULL;
-CREATE INDEX referral_at_risk_by_state ON referral (party, state, arrival) WHERE rank = 0 AND arrival IS NOT NULL;
-CREATE INDEX referral_by_time ON referral (party, accepted_at) WHERE arrival IS NOT NULL;
+CREATE INDEX referral_by_arrival ON referral (party, arrival);
+CREATE INDEX referral_by_state ON referral (party, state, arrival);
+CREATE INDEX referral_at_risk ON referral (party, arrival) WHERE rank = 0;
+CREATE INDEX referral_at_risk_by_state ON referral (party, state, arrival) WHERE rank = 0;
+CREATE INDEX referral_by_time ON referral (party, accepted_at);
+-- Referrals that retention still has to look at.
+CREATE INDEX referral_kept ON referral (referral_id) WHERE wrapped_key IS NOT NULL;
 CREATE INDEX referral_unreleased ON referral (accepted_at) WHERE state = 'unreleased';
 CREATE INDEX referral_unfinished ON referral (referral_id) WHERE work_reason IN ('deferred', 'waiting', 'parked');
 -- The work list, whole and by reason.
 CREATE INDEX referral_work ON referral (party, arrival)
-    WHERE work_reason IS NOT NULL AND state <> 'withdrawn' AND arrival IS NOT NULL;
+    WHERE work_reason IS NOT NULL AND state <> 'withdrawn';
 CREATE INDEX referral_work_by_reason ON referral (party, work_reason, arrival)
-    WHERE work_reason IS NOT NULL AND state <> 'withdrawn' AND arrival IS NOT NULL;
+    WHERE work_reason IS NOT NULL AND state <> 'withdrawn';
 -- What needs a person and is not said of one edge. Written so that no look for one reason takes it for its own.
 CREATE INDEX referral_attention ON referral (party, rank, accepted_at, referral_id)
     WHERE work_reason IS NOT NULL AND state <> 'withdrawn'
       AND work_reason || '' NOT IN ('deferred', 'waiting', 'parked', 'recipient_cannot_read');
+
+-- Numbers of filings, in the statement that stores them: the feed of each party is locked in the order of the parties, and
+-- only a filing whose reference is free counts. No other transaction of the party files before the commit of this one.
+CREATE FUNCTION number_filings(ids uuid[], parties text[], references_given text[])
+RETURNS TABLE (filing uuid, number bigint) LANGUAGE plpgsql AS $$
+DECLARE
+    of_party text;
+    before bigint;
+    counted bigint;
+BEGIN
+    FOR of_party IN SELECT DISTINCT p FROM unnest(parties) AS p ORDER BY p LOOP
+        SELECT last INTO before FROM feed WHERE party = of_party FOR UPDATE;
+        IF NOT FOUND THEN
+            INSERT INTO feed AS f (party, last) VALUES (of_party, 0)
+            ON CONFLICT (party) DO UPDATE SET last = f.last RETURNING last INTO before;
+        END IF;
+        RETURN QUERY
+            SELECT given.id, before + row_number() OVER (ORDER BY given.place)
+            FROM (
+                SELECT DISTINCT ON (a.ref) a.id, a.ref, a.place
+                FROM unnest(ids, parties, references_given) WITH ORDINALITY AS a (id, party, ref, place)
+                WHERE a.party = of_party ORDER BY a.ref, a.place
+            ) AS given
+            WHERE NOT EXISTS (
+                SELECT FROM referral AS r WHERE r.party = of_party AND r.external_ref = given.ref
+            );
+        GET DIAGNOSTICS counted = ROW_COUNT;
+        IF counted > 0 THEN
+            UPDATE feed SET last = before + counted WHERE party = of_party;
+            PERFORM pg_notify('causeway_numbered', of_party || ' ' || (before + counted));
+        END IF;
+    END LOOP;
+END
+$$;
+REVOKE ALL ON FUNCTION number_filings FROM PUBLIC;
 
 -- What a referral said before it was amended, under the key of its record: whoever erases that erases this too. Whoever
 -- can write this table can misstate what was said before, not what was sent: audit has the decisions of all revisions.
@@ -631,7 +653,7 @@ CREATE TABLE edge (
     referral_id uuid NOT NULL,
     -- The revision under which its recipient was sent it last, of a notice its own.
     revision integer NOT NULL DEFAULT 1,
-    notice_id uuid UNIQUE,
+    notice_id uuid,
     -- The origin's own numbers of the notice's items: the first is what the notice calls 1. And those of its items that
     -- it has no more.
     items smallint[] NOT NULL DEFAULT '{}',
@@ -696,12 +718,12 @@ CREATE TABLE edge (
     CONSTRAINT edge_planned CHECK ((state = 'planned') <= (window_ends IS NOT NULL AND issue_at IS NOT NULL))
 );
 CREATE INDEX edge_of_referral ON edge (referral_id, recipient);
+CREATE UNIQUE INDEX edge_notice ON edge (notice_id) WHERE notice_id IS NOT NULL;
 -- What moves with its recipient: all else stays where it lies.
 CREATE INDEX edge_at ON edge (recipient, instance, referral_id)
     WHERE state = 'emitted' AND NOT unread AND NOT taken_back
       AND answer IN ('accepted', 'acknowledged', 'in_part', 'none', 'ongoing', 'reappeared');
 CREATE INDEX edge_sent ON edge (party, recipient, referral_id);
-CREATE INDEX edge_lies ON edge (instance, edge_id) WHERE state = 'emitted';
 CREATE INDEX edge_attention ON edge (party, rank, attention, edge_id) WHERE attention IS NOT NULL;
 -- What agencies have passed on and have again.
 CREATE INDEX edge_came_back ON edge (party, rank, answered_at) WHERE answer_detail ? 'stands';
@@ -865,14 +887,13 @@ CREATE TABLE contact (
     PRIMARY KEY (referral_id, agency, other)
 );
 
--- Submissions by party and fate: the first side of accounting equation (I). Counted in the intake's transaction.
+-- Submissions of each party: the first side of accounting equation (I). Counted in the transaction that files.
 CREATE TABLE intake_count (
-    party text NOT NULL,
-    fate text NOT NULL,
-    count bigint NOT NULL,
-    PRIMARY KEY (party, fate),
-    CONSTRAINT intake_count_fate CHECK (fate IN ('submitted', 'refused', 'accepted'))
-);
+    party text PRIMARY KEY,
+    submitted bigint NOT NULL,
+    accepted bigint NOT NULL,
+    refused bigint NOT NULL
+) WITH (fillfactor = 50);
 
 -- Alarms that were raised about a party: once a kind and day, by whichever process was first. `name` is what the log
 -- calls the party. Whoever can write this table can keep an alarm from being raised.
@@ -919,7 +940,7 @@ CREATE TABLE notice (
     -- The class of its edge; empty where it says none.
     retention text NOT NULL GENERATED ALWAYS AS (coalesce(edge -> 'handling' ->> 'retention', '')) STORED,
     received_at timestamptz NOT NULL DEFAULT now(),
-    -- Its number in the party's feed, given once it was committed: lists go by it, and so miss nothing.
+    -- The number of the act that began it, in the party's feed. Lists are ordered by it.
     arrival bigint,
     -- As its sender says; none where a provider is not told.
     priority text,
@@ -1002,7 +1023,7 @@ CREATE TABLE preservation (
     -- Of the party's newest act that the other side's instance has refused: then it was never said there.
     code text,
     refused_at timestamptz,
-    -- Its number in the party's feed, given once it was committed: lists go by it, and so miss nothing.
+    -- The number of the act that began it, in the party's feed. Lists are ordered by it.
     arrival bigint,
     PRIMARY KEY (preservation_id, party),
     CONSTRAINT preservation_content_bound CHECK (octet_length(content) <= 33000)
@@ -1150,70 +1171,43 @@ CREATE TABLE webhook_delivery (
     PRIMARY KEY (webhook_id, slot)
 );
 
--- Clocks: what they look at of an edge, what happened to it as both its parties know it, and, derived from both and the
--- published law, what falls due: `timer` can be emptied and made again. Whoever can write these tables can keep a party
--- from being told that something is due, have a preservation seem to end early or late, and an alarm raised or kept
--- back; not keep a party from seeing what it was sent and has answered.
+-- Deadlines: an edge as one of its parties knows it, the steps that both parties know, and what follows from these and
+-- the published law. Timers and times can be emptied and counted again. A person who can write this table can keep a
+-- party from hearing that something is due, and can end a preservation early or late. Records and answers stay visible.
 
-CREATE TABLE clocked (
+CREATE TABLE deadline (
     edge_id uuid NOT NULL,
     party text NOT NULL,
-    -- The id by which this party knows it, and the one by which messages name it: at its origin a notice has two.
+    -- The id by which this party knows the subject, and the id that messages carry. They differ for notices at the origin.
     subject uuid NOT NULL,
     told_by uuid NOT NULL,
     origin text NOT NULL,
     recipient text NOT NULL,
     purpose text NOT NULL,
     rules text[] NOT NULL,
-    -- A preservation is to clocks an edge of an agency and a provider: under one instrument, begun by what was asked.
-    -- Both are empty of every other.
+    -- Set for preservations only: the legal instrument, and the clock event of the request. Both are empty otherwise.
     instrument text NOT NULL DEFAULT '',
     begins text NOT NULL DEFAULT '',
     acknowledge_h integer,
     act_h integer,
     begun_at timestamptz NOT NULL,
-    -- When it is next looked at: at once where a step has come; never while nothing is to be told.
-    look_at timestamptz DEFAULT '-infinity',
-    -- Why its clocks cannot be reckoned: a code, null where they can. It is looked at again at `look_at`, as all are.
+    -- [at, did, code, of] in order, each once. `at` is in microseconds since 1970.
+    steps jsonb NOT NULL DEFAULT '[]',
+    -- [due_at, clock, run, owed_by, due, consequence, rung], soonest first. Null until the law has counted them once.
+    timers jsonb,
+    -- The time of the scheduler's next look: at once where the law has not counted, null while no notification is left.
+    due_at timestamptz DEFAULT '-infinity',
+    -- The time at which the first open timer falls due or fell due. Null: no timer is open.
+    overdue_at timestamptz,
+    -- A code: the reason why deadlines cannot be counted. The scheduler tries again at `due_at`.
     aside text,
     PRIMARY KEY (edge_id, party)
 );
-CREATE INDEX clocked_told ON clocked (told_by, party);
-CREATE INDEX clocked_look ON clocked (look_at) WHERE look_at IS NOT NULL;
-CREATE INDEX clocked_aside ON clocked (edge_id) WHERE aside IS NOT NULL;
-
-CREATE TABLE clock_step (
-    edge_id uuid NOT NULL,
-    party text NOT NULL,
-    at timestamptz NOT NULL,
-    did text NOT NULL,
-    code text NOT NULL,
-    "of" integer NOT NULL,
-    PRIMARY KEY (edge_id, party, at, did, code, "of")
-);
-
-CREATE TABLE timer (
-    timer_id uuid NOT NULL,
-    edge_id uuid NOT NULL,
-    party text NOT NULL,
-    clock text NOT NULL,
-    run integer NOT NULL,
-    subject uuid NOT NULL,
-    counterpart text NOT NULL,
-    purpose text NOT NULL,
-    owed_by text NOT NULL,
-    due text NOT NULL,
-    consequence text NOT NULL,
-    rung integer NOT NULL,
-    started_at timestamptz NOT NULL,
-    due_at timestamptz NOT NULL,
-    -- What its party is told next, and when; none once all was told.
-    tells_at timestamptz,
-    telling text,
-    PRIMARY KEY (edge_id, party, clock, run)
-);
-CREATE INDEX timer_due ON timer (party, due_at, timer_id);
-CREATE INDEX timer_subject ON timer (party, subject, due_at, timer_id);
+CREATE INDEX deadline_told ON deadline (told_by, party);
+CREATE INDEX deadline_due ON deadline (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX deadline_overdue ON deadline (party, overdue_at, edge_id) WHERE overdue_at IS NOT NULL;
+CREATE INDEX deadline_subject ON deadline (party, subject);
+CREATE INDEX deadline_aside ON deadline (edge_id) WHERE aside IS NOT NULL;
 
 -- Who may do what in which state: a second, independent copy of the service's table of permissions, held equal to it
 -- by the isolation tests.
@@ -1311,7 +1305,7 @@ CREATE POLICY erased_record_added ON erased_record FOR INSERT WITH CHECK (
     )
 );
 
--- A party sees its own events, and nobody those of two; the numberer alone adds them, nobody changes or removes one.
+-- A party sees its own acts; no transaction sees those of two parties. Acts are added and never changed or removed.
 
 ALTER TABLE record_look ENABLE ROW LEVEL SECURITY;
 ALTER TABLE record_look FORCE ROW LEVEL SECURITY;
@@ -1332,9 +1326,9 @@ CREATE POLICY record_look_added ON record_look FOR INSERT WITH CHECK (
     )
 );
 
-ALTER TABLE event ENABLE ROW LEVEL SECURITY;
-ALTER TABLE event FORCE ROW LEVEL SECURITY;
-CREATE POLICY event_seen ON event FOR SELECT USING (
+ALTER TABLE act ENABLE ROW LEVEL SECURITY;
+ALTER TABLE act FORCE ROW LEVEL SECURITY;
+CREATE POLICY act_seen ON act FOR SELECT USING (
     party = (SELECT current_setting('causeway.parties', true))
     AND EXISTS (
         SELECT 1 FROM permitted AS p
@@ -1342,8 +1336,8 @@ CREATE POLICY event_seen ON event FOR SELECT USING (
           AND p.role = current_setting('causeway.role', true)
     )
 );
-CREATE POLICY event_added ON event FOR INSERT WITH CHECK (
-    (SELECT current_setting('causeway.role', true) = 'service' AND current_setting('causeway.action', true) = 'number')
+CREATE POLICY act_added ON act FOR INSERT WITH CHECK (
+    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
 );
 
 ALTER TABLE referral ENABLE ROW LEVEL SECURITY;
@@ -1859,20 +1853,19 @@ CREATE POLICY webhook_delivery_changed ON webhook_delivery FOR UPDATE USING (
     )
 );
 
--- What clocks keep is of whatever its party acts on: any act that its role may do, on whichever resource, sees and
--- writes it. Timers are written by `apply`, and by `submit`: they follow from the edges of what is filed and from the
--- law. `apply` alone removes, from any of them.
+-- A deadline belongs to a subject of any resource: every act that the role may do sees it and adds its step. Only
+-- `apply` removes one.
 
-ALTER TABLE clocked ENABLE ROW LEVEL SECURITY;
-ALTER TABLE clocked FORCE ROW LEVEL SECURITY;
-CREATE POLICY clocked_seen ON clocked FOR SELECT USING (
+ALTER TABLE deadline ENABLE ROW LEVEL SECURITY;
+ALTER TABLE deadline FORCE ROW LEVEL SECURITY;
+CREATE POLICY deadline_seen ON deadline FOR SELECT USING (
     coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
         WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
     )
 );
-CREATE POLICY clocked_added ON clocked FOR INSERT WITH CHECK (
+CREATE POLICY deadline_added ON deadline FOR INSERT WITH CHECK (
     coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
@@ -1880,7 +1873,7 @@ CREATE POLICY clocked_added ON clocked FOR INSERT WITH CHECK (
           AND p.action IN ('submit', 'release', 'amend', 'reroute', 'apply')
     )
 );
-CREATE POLICY clocked_changed ON clocked FOR UPDATE USING (
+CREATE POLICY deadline_changed ON deadline FOR UPDATE USING (
     coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
@@ -1894,59 +1887,7 @@ CREATE POLICY clocked_changed ON clocked FOR UPDATE USING (
         WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
     )
 );
-CREATE POLICY clocked_removed ON clocked FOR DELETE USING (
-    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
-    AND EXISTS (
-        SELECT 1 FROM permitted AS p
-        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
-          AND p.action = 'apply'
-    )
-);
-
-ALTER TABLE clock_step ENABLE ROW LEVEL SECURITY;
-ALTER TABLE clock_step FORCE ROW LEVEL SECURITY;
-CREATE POLICY clock_step_seen ON clock_step FOR SELECT USING (
-    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
-    AND EXISTS (
-        SELECT 1 FROM permitted AS p
-        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
-    )
-);
-CREATE POLICY clock_step_added ON clock_step FOR INSERT WITH CHECK (
-    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
-    AND EXISTS (
-        SELECT 1 FROM permitted AS p
-        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
-          AND p.action NOT IN ('read', 'submit')
-    )
-);
-CREATE POLICY clock_step_removed ON clock_step FOR DELETE USING (
-    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
-    AND EXISTS (
-        SELECT 1 FROM permitted AS p
-        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
-          AND p.action = 'apply'
-    )
-);
-
-ALTER TABLE timer ENABLE ROW LEVEL SECURITY;
-ALTER TABLE timer FORCE ROW LEVEL SECURITY;
-CREATE POLICY timer_seen ON timer FOR SELECT USING (
-    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
-    AND EXISTS (
-        SELECT 1 FROM permitted AS p
-        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
-    )
-);
-CREATE POLICY timer_added ON timer FOR INSERT WITH CHECK (
-    coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
-    AND EXISTS (
-        SELECT 1 FROM permitted AS p
-        WHERE p.action = current_setting('causeway.action', true) AND p.role = current_setting('causeway.role', true)
-          AND p.action IN ('submit', 'apply')
-    )
-);
-CREATE POLICY timer_removed ON timer FOR DELETE USING (
+CREATE POLICY deadline_removed ON deadline FOR DELETE USING (
     coalesce(party = ANY ((SELECT string_to_array(current_setting('causeway.parties', true), ','))::text[]), false)
     AND EXISTS (
         SELECT 1 FROM permitted AS p
@@ -1964,10 +1905,10 @@ EXECUTE format(
         operator_line, proof, track, held_edge
      TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, DELETE ON segment TO %I', service);
-EXECUTE format('GRANT EXECUTE ON FUNCTION make_segment_days, drop_segment_days TO %I', service);
+EXECUTE format('GRANT EXECUTE ON FUNCTION make_segment_days, drop_segment_days, number_filings TO %I', service);
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
-        lease, peer, document, data_key, erased_record, ending, api_key, console_person, console_link, console_session,
+        lease, peer, document, erased_record, ending, api_key, console_person, console_link, console_session,
         idempotency
      TO %I', service);
 EXECUTE format(
@@ -1978,13 +1919,12 @@ EXECUTE format(
 EXECUTE format(
     'GRANT SELECT, INSERT, UPDATE, DELETE ON
         notice, preservation, preservation_act, notice_location, preservation_location, question, webhook,
-        webhook_delivery, clocked, clock_step, timer
+        webhook_delivery, deadline
      TO %I', service);
 EXECUTE format('GRANT SELECT, UPDATE ON erasure_place TO %I', service);
-EXECUTE format('GRANT SELECT, INSERT, DELETE ON event_unnumbered TO %I', service);
-EXECUTE format('GRANT SELECT, INSERT ON event, record_look TO %I', service);
+EXECUTE format('GRANT SELECT, INSERT ON act, record_look TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, UPDATE ON feed TO %I', service);
-EXECUTE format('GRANT SELECT, UPDATE ON feed_numberer, location_turn TO %I', service);
+EXECUTE format('GRANT SELECT, UPDATE ON feed_epoch, location_turn TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, UPDATE ON location_place TO %I', service);
 EXECUTE format('GRANT SELECT, INSERT, DELETE ON contact_due, contact TO %I', service);
 EXECUTE format('GRANT SELECT ON permitted TO %I', service);
@@ -2019,7 +1959,7 @@ EXECUTE format('GRANT SELECT (notice_id, party, state) ON notice TO %I', account
 EXECUTE format('CREATE POLICY notice_counted ON notice FOR SELECT TO %I USING (true)', accountant);
 EXECUTE format('GRANT SELECT (preservation_id, party, state) ON preservation TO %I', accountant);
 EXECUTE format('CREATE POLICY preservation_counted ON preservation FOR SELECT TO %I USING (true)', accountant);
-EXECUTE format('GRANT SELECT (edge_id, party, begun_at) ON clocked TO %I', accountant);
-EXECUTE format('CREATE POLICY clocked_counted ON clocked FOR SELECT TO %I USING (true)', accountant);
+EXECUTE format('GRANT SELECT (edge_id, party, begun_at) ON deadline TO %I', accountant);
+EXECUTE format('CREATE POLICY deadline_counted ON deadline FOR SELECT TO %I USING (true)', accountant);
 
 END $migration$;

@@ -5,7 +5,7 @@ A service's own `api` mounts it: what is filed comes in there, and is handed to 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -102,11 +102,10 @@ class OriginApi:
         documents: Callable[[], Documents],
         kek: KeyEncryptionKey,
         clock: Clock,
-        number: Callable[[], Awaitable[object]],
         instance: str,
         then: Callable[[datetime], Documents] | None = None,
     ) -> None:
-        """`owe` charges a party for work; `number` gives what was committed its place in the lists.
+        """`owe` charges a party for work.
 
         `then` are the documents of a time, as known now; those of now where nobody knows others.
         """
@@ -118,7 +117,6 @@ class OriginApi:
         self._alarms = alarms
         self._authority = authority
         self._clock = clock
-        self._number = number
         self._doings = Doings(
             alarms=alarms,
             authority=authority,
@@ -221,13 +219,6 @@ class OriginApi:
         return partial(self._owe, identity.party)
 
     @asynccontextmanager
-    async def listing(self, identity: Identity) -> AsyncIterator[Acting]:
-        """`reading`, once all that was there when it was asked for has its place in the lists."""
-        await self._number()
-        async with self.reading(identity) as acting:
-            yield acting
-
-    @asynccontextmanager
     async def reading(self, identity: Identity) -> AsyncIterator[Acting]:
         """A transaction in which the party of `identity` looks at its referrals."""
         async with self._database.transaction(RowScope([identity.party], identity.role, "read")) as session:
@@ -252,7 +243,7 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
         limit: Limit = 50,
     ) -> Response:
         """The party's referrals, newest first. Of what a `party` was sent a page may be short, and more follow."""
-        async with origin.listing(identity) as acting:
+        async with origin.reading(identity) as acting:
             return _answer(await use_cases.list_referrals(acting, sought, state=state, cursor=cursor, limit=limit))
 
     @router.get("/referrals/{referral_id}", **shows(ShownReferral))
@@ -266,7 +257,7 @@ def add_origin_routes(router: APIRouter, origin: OriginApi, identified: Identifi
         identity: Identity = who, reason: ListReason | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> Response:
         """What went nowhere, each with the named reason."""
-        async with origin.listing(identity) as acting:
+        async with origin.reading(identity) as acting:
             return _answer(await use_cases.list_work(acting, reason=reason, cursor=cursor, limit=limit))
 
     @router.post(

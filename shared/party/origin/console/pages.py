@@ -80,7 +80,7 @@ class ReferralPages:
         if state is not None and state not in known:
             raise not_found()
         sought, after = sought_in(asked.query), await self._last(asked.identity)
-        async with self._use.listing(asked.identity) as acting:
+        async with self._use.reading(asked.identity) as acting:
             page = await list_referrals(acting, sought, state=state, cursor=asked.query("cursor"), limit=ROWS_OF_A_PAGE)
             ticks = await list_ticks(page, acting)
         views = {"listed": page, "ticks": ticks, "states": known, "state": state, "after": after}

@@ -25,7 +25,7 @@ from shared.party.origin.store.filing import places
 from shared.party.origin.store.revisions import revision_place
 from shared.party.origin.use_cases.changing import Amendable, DisownedItems
 from shared.runtime.database.columns import Statement
-from shared.runtime.database.feed import note_events
+from shared.runtime.database.feed import note_acts
 from shared.runtime.delivery.sending import send
 from shared.runtime.timers.steps import note_steps
 from shared.vocabulary.answers import AnswerState
@@ -33,9 +33,8 @@ from shared.vocabulary.referral import AmendmentCause
 
 _FIND: Final = """
 SELECT r.referral_id, r.party, r.external_ref, r.exercise, r.state, r.revision, r.content, r.body_sha256, r.traceparent,
-       r.highest_n, k.wrapped
-FROM referral AS r LEFT JOIN data_key AS k ON k.subject = r.referral_id
-WHERE r.referral_id = $1 FOR UPDATE OF r
+       r.highest_n, r.wrapped_key
+FROM referral AS r WHERE r.referral_id = $1 FOR UPDATE
 """
 _EDGES: Final = """
 SELECT edge_id, recipient, purpose, notice_id, items, gone, answer, answer_detail, acts, decided_at, missing, revision,
@@ -113,7 +112,7 @@ class PostgresAmendments(PostgresDays):
             return None
         edges = sorted(await self._driver.fetch(_EDGES, referral_id), key=lambda each: each["recipient"])
         content = None
-        if row["wrapped"] is not None:
+        if row["wrapped_key"] is not None:
             key, place = self._key(row)
             content = reveal(row["content"], key, place)
         return Amendable(
@@ -194,7 +193,7 @@ class PostgresAmendments(PostgresDays):
         send(self._driver, drafts)
 
     async def note(self, events: Sequence[Event]) -> None:
-        await note_events(self._driver, events)
+        note_acts(self._driver, events)
 
     async def _answers(self, amended: Amended) -> None:
         """What was answered means to the content that stands now what it means where it was said."""
@@ -220,7 +219,7 @@ class PostgresAmendments(PostgresDays):
 
     def _key(self, row: asyncpg.Record) -> tuple[DataKey, bytes]:
         wrapped, content = places(row["referral_id"], row["party"])
-        return unwrap(row["wrapped"], self._kek, wrapped), content
+        return unwrap(row["wrapped_key"], self._kek, wrapped), content
 
 
 async def revisions(driver: asyncpg.Connection, referral_id: UUID) -> tuple[ShownRevision, ...]:

@@ -21,19 +21,19 @@ from shared.exchange.letters import KnownEdge
 from shared.exchange.origin import UNFINISHED, Answered, ReferralState
 from shared.exchange.prepare import Again
 from shared.exchange.released import Released
-from shared.exchange.timers import Begun
 from shared.party.origin.ports import AnswerAct, Judged, OpenEdge, Referred, StaleReferral, Taken, Try
 from shared.party.origin.ports.outcomes import FINAL, Receipted
 from shared.party.origin.store.acts import keep_acts, reference_place
 from shared.party.origin.store.contacts import meet_again, note_accepted
-from shared.party.origin.store.filing import EDGE, clocked_of, edge_rows, places
+from shared.party.origin.store.edge_rows import EDGE, edge_rows
+from shared.party.origin.store.filing import clocked_of, places
 from shared.party.origin.store.referring import exist, refer, unrefer
 from shared.party.origin.store.transfers import TransfersTold
 from shared.party.origin.use_cases.again import PAUSES
 from shared.party.taking import Taking
 from shared.runtime.database.columns import Statement
 from shared.runtime.delivery.sending import send
-from shared.runtime.timers.steps import begin, end, note_steps
+from shared.runtime.timers.steps import clock, end, note_steps
 from shared.vocabulary.answers import AnswerState
 
 _TOLD: Final = TypeAdapter(tuple[Answered, ...])
@@ -80,14 +80,16 @@ _JUDGED = """
 SELECT a.subject, a.sender, a.act, a.code FROM answer_act AS a
 JOIN unnest($1::uuid[], $2::text[], $3::uuid[]) AS k(subject, sender, act) USING (subject, sender, act)
 """
-_WRAPPED = "SELECT subject, wrapped FROM data_key WHERE subject = ANY($1::uuid[])"
+_WRAPPED = """
+SELECT referral_id, wrapped_key FROM referral WHERE referral_id = ANY($1::uuid[]) AND wrapped_key IS NOT NULL
+"""
 #: Edges with all that it takes to decide them again.
 ALL = """
 SELECT e.edge_id, e.message_id, e.recipient, e.purpose, e.notice_id, e.items, e.answer, e.answer_detail, e.acts,
        e.law, e.decided_at, e.tried, e.missing, e.revision, e.messages_before <> '{}' AS carried, r.revision AS of,
        e.instance, e.instances_before <> '{}' AS moved, r.referral_id, r.party, r.exercise, r.state, r.body_sha256,
-       r.disposition, r.facts, r.decision, r.content, r.traceparent, r.filed_by, r.reviewed_by, k.wrapped
-FROM edge AS e JOIN referral AS r USING (referral_id) LEFT JOIN data_key AS k ON k.subject = r.referral_id
+       r.disposition, r.facts, r.decision, r.content, r.traceparent, r.filed_by, r.reviewed_by, r.wrapped_key
+FROM edge AS e JOIN referral AS r USING (referral_id)
 """
 _OPEN = "e.state = 'emitted' AND NOT (e.taken_back AND r.state <> 'withdrawn') AND"
 _FOUND = f"{ALL} WHERE {_OPEN}"
@@ -319,7 +321,7 @@ class PostgresEdges(TransfersTold):
         if superseded:
             await self._driver.execute(_CARRY, list(superseded))
         await end(self._driver, [*superseded, *dropped])
-        await begin(self._driver, [Begun(edge) for edge in clocked_of(again)])
+        await clock(self._driver, clocked_of(again), ())
         send(self._driver, [draft for each in again for draft in each.drafts])
         waiting = {each.referral_id: each.work_reason.value for each in again if each.work_reason is not None}
         await self._driver.execute(_TO_WORK_LIST, list(waiting), list(waiting.values()))
@@ -330,7 +332,7 @@ class PostgresEdges(TransfersTold):
         """What agencies call their cases, under the keys of our records: whoever erases a record erases these too."""
         named = {act: each for act, each in judged.items() if each.reference is not None}
         rows = await self._driver.fetch(_WRAPPED, [each.referral_id for each in named.values()]) if named else []
-        keys = {row["subject"]: row["wrapped"] for row in rows}
+        keys = {row["referral_id"]: row["wrapped_key"] for row in rows}
         kept = {}
         for act, each in named.items():
             if each.referral_id in keys and each.reference is not None:
@@ -355,7 +357,7 @@ class PostgresEdges(TransfersTold):
             disposition=first["disposition"],
             facts=first["facts"],
             decision=first["decision"],
-            content=None if withdrawn or first["wrapped"] is None else opened(first, self._kek),
+            content=None if withdrawn or first["wrapped_key"] is None else opened(first, self._kek),
             traceparent=first["traceparent"],
             released=Released(first["filed_by"], first["reviewed_by"]) if first["reviewed_by"] else None,
             stale={(row["recipient"], row["purpose"]): stale_edge(row, known) for row in rows},
@@ -364,9 +366,9 @@ class PostgresEdges(TransfersTold):
 
 
 def opened(row: asyncpg.Record, kek: KeyEncryptionKey) -> ReferralRecord:
-    """The content of a row of referrals, by its `wrapped` key."""
+    """Return the content of a row of referrals. Its `wrapped_key` opens it."""
     wrapped, content = places(row["referral_id"], row["party"])
-    key = unwrap(row["wrapped"], kek, wrapped)
+    key = unwrap(row["wrapped_key"], kek, wrapped)
     return ReferralRecord.model_validate_json(reveal(row["content"], key, content))
 
 

@@ -1,13 +1,11 @@
-"""What is filed, in PostgreSQL: keys claimed, referrals, edges, data keys and counts, in bulk."""
+"""What is filed, in PostgreSQL: keys claimed, referrals, edges and counts, in bulk."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -20,106 +18,75 @@ from shared.exchange.act import Subject
 from shared.exchange.clocks import Clocked
 from shared.exchange.events import event_type
 from shared.exchange.message import Draft
-from shared.exchange.prepare import Again, Prepared, law_of
-from shared.exchange.timers import begun_by
+from shared.exchange.prepare import Again, Prepared
 from shared.kernel.authority import Role
 from shared.kernel.clock import coarse
 from shared.kernel.errors import Refused
 from shared.party.origin.domain import Reply, Request
 from shared.party.origin.ports import Claimed, Twin
 from shared.party.origin.store.days import PostgresDays
-from shared.routing.clocks import LawAt
+from shared.party.origin.store.edge_rows import EDGE, UnplacedEdges, bind_sent, decided_at, gather_edges, unsent_rows
 from shared.runtime.database.columns import Columns, Statement
-from shared.runtime.database.feed import Listed
+from shared.runtime.database.feed import BEGIN_ELSEWHERE, note_filing
 from shared.runtime.database.idempotency import Claim, ClaimKind, claim_many, forget_many, store_many
 from shared.runtime.database.transactions import Database, RowScope
 from shared.runtime.delivery.sending import send
-from shared.runtime.timers.rows import ROW
-from shared.runtime.timers.steps import CLOCKED, clocked_rows, timer_rows
+from shared.runtime.timers.steps import find_law, new_rows
+from shared.runtime.timers.store import DEADLINE, bind_rows
 
 #: A statement for more edges is bound in a thread.
 MANY: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
-class EdgeRow:
-    """An edge as it is kept with its referral. One that waits has no message."""
-
-    edge_id: UUID
-    message_id: UUID | None
-    instance: str
-    referral_id: UUID
-    notice_id: UUID | None
-    party: str
-    recipient: str
-    purpose: str
-    reason: str
-    rules: Sequence[str]
-    items: Sequence[str]
-    law: str
-    decided_at: datetime
-    state: str = "emitted"
-    gone: Sequence[str] = ()
-    revision: int = 1
-    window_ends: datetime | None = None
-    issue_at: datetime | None = None
-
-
-EDGE = Columns.of(EdgeRow, items="smallint[]", gone="smallint[]")
 #: The event of a filing, at whoever filed.
 FILED: Final = event_type(Subject.REFERRAL, "submit")
-LISTED: Final = Listed("referral", "referral_id")
 _REFERRAL = Columns.of(
     Prepared,
     without=("origin", "emitted", "waiting", "planned", "drafts", "cut", "spent", "items"),
     party="text",
     facts="jsonb",
     decision="jsonb",
+    wrapped_key="bytea",
 )
-_KEY = Columns[Prepared]({"referral_id": "uuid", "wrapped": "bytea"})
 _SUBMITTED = Columns[str]({"party": "text", "submitted": "bigint"})
-# One statement, since each costs a round trip: what is not filed, because its reference is taken, gets no key, no
-# edge, no event, and is counted as refused.
+# One statement, since each costs a round trip. It locks the feeds of its parties first: so a referral has its number as
+# it is inserted, and a reference that is free stays free. A referral whose reference is taken is not filed: it gets no
+# edge and no act, and is counted as refused.
 _FILE = Statement(
-    """
-WITH filed AS (
-    INSERT INTO referral ({referrals.names}, revision)
-    SELECT {referrals.values}, 1 FROM {referrals}
-    ON CONFLICT (party, external_ref) DO NOTHING
-    RETURNING referral_id, party, state, rank
-), told AS (
-    INSERT INTO event_unnumbered (party, type, subject, detail)
-    SELECT party, {filed}, referral_id, jsonb_build_object('state', state) FROM filed
-), keyed AS (
-    INSERT INTO data_key (subject, wrapped)
-    SELECT keys.referral_id, keys.wrapped FROM {keys} JOIN filed USING (referral_id)
+    f"WITH {BEGIN_ELSEWHERE}, "
+    """numbered AS MATERIALIZED (
+    SELECT filing, number FROM number_filings({ids}, {parties}, {references})
+), filed AS (
+    INSERT INTO referral ({referrals.names}, revision, arrival)
+    SELECT {referrals.values}, 1, numbered.number
+    FROM {referrals} JOIN numbered ON numbered.filing = referrals.referral_id
+    RETURNING referral_id, party, state, rank, arrival
+), journal AS (
+    INSERT INTO act (party, number, type, subject, at, detail)
+    SELECT party, arrival, {filed}, referral_id, now(), jsonb_build_object('state', state) FROM filed
 ), edged AS (
     INSERT INTO edge ({edges.names}, rank)
     SELECT {edges.values}, filed.rank FROM {edges} JOIN filed USING (referral_id)
-), clocked AS (
-    INSERT INTO clocked ({clocks.names}) SELECT {clocks.values} FROM {clocks}
-    JOIN filed ON filed.referral_id = clocks.subject
-), timed AS (
-    INSERT INTO timer ({timers.names}) SELECT {timers.values} FROM {timers}
-    JOIN filed ON filed.referral_id = timers.subject
+), begun AS (
+    INSERT INTO deadline ({deadlines.names}) SELECT {deadlines.values} FROM {deadlines}
+    JOIN filed ON filed.referral_id = deadlines.subject
 ), counted AS (
-    INSERT INTO intake_count AS c (party, fate, count)
-    SELECT counts.party, f.fate, f.count
+    INSERT INTO intake_count AS c (party, submitted, accepted, refused)
+    SELECT counts.party, submitted, accepted, submitted - accepted
     FROM {counts}
     CROSS JOIN LATERAL (SELECT count(*) AS accepted FROM filed WHERE filed.party = counts.party) AS a
-    CROSS JOIN LATERAL (
-        VALUES ('submitted', submitted), ('accepted', accepted), ('refused', submitted - accepted)
-    ) AS f(fate, count)
-    WHERE f.count > 0 ORDER BY counts.party, f.fate
-    ON CONFLICT (party, fate) DO UPDATE SET count = c.count + excluded.count
+    ORDER BY counts.party
+    ON CONFLICT (party) DO UPDATE SET submitted = c.submitted + excluded.submitted,
+        accepted = c.accepted + excluded.accepted, refused = c.refused + excluded.refused
 )
 SELECT referral_id FROM filed
 """,
+    ids="uuid[]",
+    parties="text[]",
+    references="text[]",
     referrals=_REFERRAL,
-    keys=_KEY,
     edges=EDGE,
-    clocks=CLOCKED,
-    timers=ROW,
+    deadlines=DEADLINE,
     counts=_SUBMITTED,
     filed="text",
 )
@@ -132,10 +99,9 @@ JOIN unnest($1::text[], $2::text[]) AS k(party, external_ref) USING (party, exte
 class PostgresFiling(PostgresDays):
     """`Filing` within one transaction. Content is kept under a data key per referral: deleting the key erases it."""
 
-    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey, law_at: LawAt | None = None) -> None:
+    def __init__(self, driver: asyncpg.Connection, kek: KeyEncryptionKey) -> None:
         super().__init__(driver)
         self._kek = kek
-        self._law_at = law_at
 
     async def claim(self, requests: Sequence[Request], expected: Sequence[Reply]) -> list[Claimed]:
         wanted = [(*_key(request), request.body_hash) for request in requests]
@@ -145,15 +111,20 @@ class PostgresFiling(PostgresDays):
     async def file(self, prepared: Sequence[Prepared], submitted: Mapping[str, int]) -> dict[UUID, UUID]:
         binding = partial(self._bound, prepared, submitted)
         many = sum(len(each.emitted) for each in prepared) > MANY
-        text, arguments = await asyncio.to_thread(binding) if many else binding()
+        text, arguments, sent = await asyncio.to_thread(binding) if many else binding()
+        note_filing(self._driver)
         filed = await self._driver.fetch(text, *arguments)
         if len(filed) == len(prepared):
+            gather_edges(self._driver, sent)
             return {}
         new = {row["referral_id"] for row in filed}
+        gather_edges(self._driver, bind_sent([each for each in prepared if each.referral_id in new]))
         return await self._taken([each for each in prepared if each.referral_id not in new])
 
-    def _bound(self, prepared: Sequence[Prepared], submitted: Mapping[str, int]) -> tuple[str, Sequence[object]]:
-        """The statement that files, and what it files."""
+    def _bound(
+        self, prepared: Sequence[Prepared], submitted: Mapping[str, int]
+    ) -> tuple[str, Sequence[object], UnplacedEdges]:
+        """Return the statement that files with its arguments, and the edges that the last step inserts."""
         keys = [DataKey.generate() for _ in prepared]
         at = [places(each.referral_id, each.origin) for each in prepared]
         contents = zip(prepared, keys, at, strict=True)
@@ -165,19 +136,21 @@ class PostgresFiling(PostgresDays):
             facts=[to_json(each.facts).decode() for each in prepared],
             decision=[to_json(each.decision).decode() for each in prepared],
             content=sealed,
+            wrapped_key=wrapped,
         )
-        begun = [begun_by(each, self._law_at) for each in clocked_of(prepared)]
+        deadlines = new_rows(clocked_of(prepared), find_law(self._driver))
         counts = _SUBMITTED.rows(list(submitted), party=list(submitted), submitted=list(submitted.values()))
         text, *arguments = _FILE.bind(
+            ids=[each.referral_id for each in prepared],
+            parties=[each.origin for each in prepared],
+            references=[each.external_ref for each in prepared],
             referrals=referrals,
-            keys=_KEY.rows(prepared, wrapped=wrapped),
-            edges=EDGE.rows(edge_rows(prepared)),
-            clocks=clocked_rows(begun),
-            timers=timer_rows(begun),
+            edges=EDGE.rows(unsent_rows(prepared)),
+            deadlines=bind_rows(deadlines),
             counts=counts,
             filed=FILED,
         )
-        return text, arguments
+        return text, arguments, bind_sent(prepared)
 
     async def correct(self, answers: Sequence[tuple[Request, Reply]]) -> None:
         stored = [(*_key(request), reply.status, _stored(reply)) for request, reply in answers]
@@ -202,27 +175,20 @@ class PostgresFiling(PostgresDays):
 class PostgresFilings:
     """`Filings` over the database of an instance."""
 
-    def __init__(self, database: Database, kek: KeyEncryptionKey, *, law_at: LawAt | None = None) -> None:
-        """`law_at`: timers are made by it as one files; without it, at the next look."""
+    def __init__(self, database: Database, kek: KeyEncryptionKey) -> None:
         self._database = database
         self._kek = kek
-        self._law_at = law_at
 
     @asynccontextmanager
     async def open(self, parties: Sequence[str], role: Role) -> AsyncIterator[PostgresFiling]:
         async with self._database.transaction(RowScope(parties, role, "submit"), keeps_plans=True) as session:
-            yield PostgresFiling(session.driver, self._kek, self._law_at)
+            yield PostgresFiling(session.driver, self._kek)
 
 
 def places(referral_id: UUID, party: str) -> tuple[bytes, bytes]:
-    """Where the wrapped key of a referral belongs, and where its content does."""
-    key, referral = Place("data_key", str(referral_id), party), Place("referral", str(referral_id), party)
-    return key.column("wrapped"), referral.column("content")
-
-
-def edge_rows(decided: Sequence[Prepared | Again]) -> list[EdgeRow]:
-    """The edges of these decisions that were sent, those that wait, and those that are planned."""
-    return [row for each in decided for row in (*_sent_rows(each), *_unsent_rows(each))]
+    """Return the places of a referral's wrapped key and of its content."""
+    place = Place("referral", str(referral_id), party)
+    return place.column("wrapped_key"), place.column("content")
 
 
 def clocked_of(decided: Sequence[Prepared | Again]) -> list[Clocked]:
@@ -239,66 +205,11 @@ def clocked_of(decided: Sequence[Prepared | Again]) -> list[Clocked]:
             rules=tuple(emitted.rules),
             acknowledge_h=emitted.edge.terms.deadlines.get("acknowledge_h"),
             act_h=emitted.edge.terms.deadlines.get("act_h"),
-            begun_at=coarse(_decided_at(each)),
+            begun_at=coarse(decided_at(each)),
         )
         for each in decided
         for emitted in each.emitted
     ]
-
-
-def _sent_rows(decided: Prepared | Again) -> Iterator[EdgeRow]:
-    for emitted in decided.emitted:
-        yield EdgeRow(
-            edge_id=emitted.edge_id,
-            message_id=emitted.message_id,
-            instance=emitted.instance,
-            referral_id=decided.referral_id,
-            notice_id=emitted.notice_id,
-            party=decided.origin,
-            recipient=emitted.recipient,
-            purpose=emitted.purpose,
-            reason=emitted.reason,
-            rules=emitted.rules,
-            items=[str(n) for n in emitted.items],
-            law=_law(decided),
-            decided_at=_decided_at(decided),
-            gone=[str(n) for n in emitted.gone],
-            revision=emitted.revision,
-        )
-
-
-def _unsent_rows(decided: Prepared | Again) -> Iterator[EdgeRow]:
-    waiting = [(each.edge, each.edge_id, "waiting", None, None) for each in decided.waiting]
-    planned = [(each.edge, each.edge_id, "planned", each.window_ends, each.issue_at) for each in decided.planned]
-    for edge, edge_id, state, window_ends, issue_at in [*waiting, *planned]:
-        yield EdgeRow(
-            edge_id=edge_id,
-            message_id=None,
-            instance="",
-            referral_id=decided.referral_id,
-            notice_id=None,
-            party=decided.origin,
-            recipient=edge.recipient,
-            purpose=edge.terms.purpose,
-            reason=edge.terms.reason,
-            rules=edge.terms.rules,
-            items=(),
-            law=_law(decided),
-            decided_at=_decided_at(decided),
-            state=state,
-            window_ends=window_ends,
-            issue_at=issue_at,
-        )
-
-
-def _decided_at(decided: Prepared | Again) -> datetime:
-    return decided.accepted_at if isinstance(decided, Prepared) else decided.decided_at
-
-
-def _law(decided: Prepared | Again) -> str:
-    if isinstance(decided, Again):
-        return decided.law
-    return law_of(decided.decision["directory"], decided.decision["policy"])
 
 
 def _key(request: Request) -> tuple[str, bytes]:

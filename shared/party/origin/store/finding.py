@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import asyncpg
@@ -75,7 +74,7 @@ WITH sent AS MATERIALIZED (
       AND ({{reference}} IS NULL OR e.referral_id = ANY({_NAMED}))
     ORDER BY e.referral_id DESC LIMIT {{most}}
 )
-SELECT {_SHOWN}, r.arrival IS NOT NULL AND {_FITS} AS fits
+SELECT {_SHOWN}, {_FITS} AS fits
 FROM sent JOIN referral AS r USING (referral_id) ORDER BY r.referral_id DESC
 """,
     **_TAKEN,
@@ -112,17 +111,10 @@ async def find_page(
         return rows[:limit], next_cursor(rows, limit)
     wide = limit + 1 if state is None and sought.priority is None else max(limit + 1, LOOKED_AT_MAX)
     looked = await driver.fetch(*sent_of(party, sought, state=state, below=below, most=wide))
-    while len(looked) >= wide and not _placed(looked):  # all of them were filed just now, and have no number yet
-        wide *= 2
-        looked = await driver.fetch(*sent_of(party, sought, state=state, below=below, most=wide))
     rows = [row for row in looked if row["fits"]]
     if len(rows) > limit or len(looked) < wide:
         return rows[:limit], next_cursor(rows, limit)
-    return rows, cursor_of(_placed(looked)[-1])
-
-
-def _placed(looked: Sequence[asyncpg.Record]) -> list[int]:
-    return [row["arrival"] for row in looked if row["arrival"] is not None]
+    return rows, cursor_of(looked[-1]["arrival"])
 
 
 def _taken(party: str, sought: Sought, *, state: str | None, below: int | None, most: int) -> dict[str, object]:

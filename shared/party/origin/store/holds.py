@@ -26,7 +26,7 @@ from shared.party.origin.store.edges import ALL, PostgresEdges
 from shared.party.taking import Taking
 from shared.party.waiting import HOLD_EXPIRED, Place, Waiting, Waits, mend_of
 from shared.runtime.database.columns import Columns, Statement, insert
-from shared.runtime.database.feed import note_events
+from shared.runtime.database.feed import note_acts
 from shared.runtime.delivery.sending import send
 from shared.vocabulary.holds import HoldEnd
 
@@ -203,7 +203,7 @@ class PostgresHolds:
         send(self.driver, drafts)
 
     async def note(self, events: Sequence[Event]) -> None:
-        await note_events(self.driver, events)
+        note_acts(self.driver, events)
 
 
 async def expired_holds(

@@ -50,15 +50,13 @@ WHERE EXISTS (
 """
 _NEW: Final = """
 WITH newer AS (
-    SELECT referral_id, party, arrival, content FROM referral
+    SELECT referral_id, party, arrival, content, wrapped_key FROM referral
     WHERE party = $1 AND arrival > $2 AND referral_id <> ALL($5::uuid[]) ORDER BY arrival LIMIT $3
 ), again AS (
-    SELECT referral_id, party, arrival, content FROM referral
+    SELECT referral_id, party, arrival, content, wrapped_key FROM referral
     WHERE party = $1 AND (arrival > $2) IS NOT TRUE AND referral_id = ANY($4::uuid[]) AND referral_id <> ALL($5::uuid[])
 )
-SELECT r.referral_id, r.party, r.arrival, r.content, k.wrapped
-FROM (SELECT * FROM newer UNION ALL SELECT * FROM again) AS r LEFT JOIN data_key AS k ON k.subject = r.referral_id
-ORDER BY r.arrival LIMIT $3
+TABLE newer UNION ALL TABLE again ORDER BY arrival LIMIT $3
 """
 _ADD: Final = """
 INSERT INTO location_token (party, referral_id, n, version, token)
@@ -135,7 +133,7 @@ class Locations:
     async def _link(
         self, driver: asyncpg.Connection, rows: Sequence[asyncpg.Record], *, party: str, version: int
     ) -> None:
-        records = [(row["referral_id"], opened(row, self._kek)) for row in rows if row["wrapped"] is not None]
+        records = [(row["referral_id"], opened(row, self._kek)) for row in rows if row["wrapped_key"] is not None]
         found = [
             (referral_id, each.n, self._kek.location_token(party, version, each.form), each.kind.value)
             for referral_id, record in records

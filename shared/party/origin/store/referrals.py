@@ -31,7 +31,7 @@ from shared.party.origin.store.filing import places
 from shared.party.origin.store.finding import find_page
 from shared.party.origin.store.holds import PostgresHolds
 from shared.party.sought import Sought
-from shared.runtime.database.feed import note_events
+from shared.runtime.database.feed import note_acts
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.delivery.sending import send
 from shared.runtime.timers.steps import note_steps
@@ -64,9 +64,9 @@ WHERE e.referral_id = $1 AND e.state IN ('emitted', 'referred', 'waiting', 'plan
 _STOOD = _EDGES.replace("SELECT ", "SELECT e.referral_id, ", 1).replace("= $1 AND", "= ANY($1::uuid[]) AND")
 # Edges to one recipient for several purposes are answered together.
 _ANSWERS = """
-SELECT DISTINCT a.subject, a.sender, a.act, a.number, a.answer, a.at, a.said, a.case_reference, e.party, k.wrapped
+SELECT DISTINCT a.subject, a.sender, a.act, a.number, a.answer, a.at, a.said, a.case_reference, e.party, r.wrapped_key
 FROM edge AS e JOIN answer_act AS a ON a.subject = coalesce(e.notice_id, e.referral_id) AND a.sender = e.recipient
-LEFT JOIN data_key AS k ON a.case_reference IS NOT NULL AND k.subject = e.referral_id
+JOIN referral AS r USING (referral_id)
 WHERE e.referral_id = $1 AND e.state IN ('emitted', 'referred') AND a.code IS NULL ORDER BY a.number
 """
 #: Each names the first that named the place; so the first has all others.
@@ -79,7 +79,7 @@ ORDER BY 1, 2 LIMIT 100
 """
 _WORK = """
 SELECT referral_id, external_ref, state, work_reason, accepted_at AS since, arrival FROM referral
-WHERE party = $1 AND arrival IS NOT NULL AND work_reason IS NOT NULL AND state <> 'withdrawn'
+WHERE party = $1 AND work_reason IS NOT NULL AND state <> 'withdrawn'
   AND ($2::text IS NULL OR work_reason = $2) AND ($3::bigint IS NULL OR arrival < $3)
 ORDER BY arrival DESC LIMIT $4
 """
@@ -179,16 +179,16 @@ class PostgresReferrals:
         send(self._driver, drafts)
 
     async def note(self, events: Sequence[Event]) -> None:
-        await note_events(self._driver, events)
+        note_acts(self._driver, events)
 
     def _edge(self, referral_id: UUID, row: asyncpg.Record, told: Sequence[asyncpg.Record]) -> SentEdge:
         timeline = [dict(each["said"] or {}) | {"answer": each["answer"], "at": each["at"]} for each in told]
-        named = [each for each in told if each["case_reference"] is not None and each["wrapped"] is not None]
+        named = [each for each in told if each["case_reference"] is not None and each["wrapped_key"] is not None]
         reference = self._reference(named[-1], referral_id) if named else None
         return SentEdge.model_validate(dict(row) | {"timeline": timeline, "case_reference": reference})
 
     def _reference(self, told: asyncpg.Record, referral_id: UUID) -> str:
-        key = unwrap(told["wrapped"], self._kek, places(referral_id, told["party"])[0])
+        key = unwrap(told["wrapped_key"], self._kek, places(referral_id, told["party"])[0])
         return reveal(told["case_reference"], key, reference_place(told["act"], told["party"])).decode()
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.party.origin.ports import Referred
-from shared.runtime.timers.steps import end
+from shared.runtime.timers.steps import begin_like, end
 
 # Who has been sent the referral by us answers on that edge. What was withdrawn meanwhile it is told of (`missing`).
 _REFER: Final = """
@@ -27,12 +27,6 @@ _UNREFER: Final = """
 UPDATE edge SET state = 'dropped'
 WHERE edge_id = $1 AND referral_id = $2 AND recipient = $3 AND state = 'referred' AND acts = 0 RETURNING true
 """
-_CLOCK: Final = """
-INSERT INTO clocked
-    (edge_id, party, subject, told_by, origin, recipient, purpose, rules, acknowledge_h, act_h, begun_at)
-SELECT $2, party, subject, told_by, origin, $3, purpose, rules, acknowledge_h, act_h, $4
-FROM clocked WHERE edge_id = $1 ON CONFLICT DO NOTHING
-"""
 
 
 async def exist(driver: asyncpg.Connection, edge_ids: Collection[UUID]) -> frozenset[UUID]:
@@ -44,7 +38,7 @@ async def refer(driver: asyncpg.Connection, referred: Referred) -> None:
     """Have another agency answer, on an edge like that of the first, whose clocks begin now."""
     of = referred.of, referred.edge, referred.agency
     if await driver.fetchval(_REFER, *of, referred.instance):  # of what was withdrawn nothing is owed
-        await driver.execute(_CLOCK, *of, referred.at)
+        await begin_like(driver, *of, at=referred.at)
 
 
 async def unrefer(driver: asyncpg.Connection, edge: UUID, referral_id: UUID, *, agency: str) -> None:

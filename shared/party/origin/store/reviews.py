@@ -17,22 +17,21 @@ from shared.party.origin.ports import Unreleased
 from shared.party.origin.store.days import PostgresDays
 from shared.party.origin.store.edges import PostgresEdges, opened
 from shared.party.taking import Taking
-from shared.runtime.database.feed import note_events
+from shared.runtime.database.feed import note_acts
 from shared.runtime.database.journal import Erased, Kept
 from shared.runtime.database.transactions import gather
 from shared.runtime.delivery.sending import send
 
 _FIND: Final = """
-SELECT referral_id, party, exercise, state, filed_by, body_sha256, traceparent, content, k.wrapped
-FROM referral LEFT JOIN data_key AS k ON k.subject = referral_id
-WHERE referral_id = $1
+SELECT referral_id, party, exercise, state, filed_by, body_sha256, traceparent, content, wrapped_key
+FROM referral WHERE referral_id = $1
 """
 _RELEASE: Final = """
 UPDATE referral SET state = $2, reviewed_by = $3, work_reason = NULL
 WHERE referral_id = $1 AND state = 'unreleased' RETURNING referral_id
 """
 _DROP: Final = """
-UPDATE referral SET state = 'dropped', reviewed_by = $2, work_reason = NULL, content = ''
+UPDATE referral SET state = 'dropped', reviewed_by = $2, work_reason = NULL, content = '', wrapped_key = NULL
 WHERE referral_id = $1 AND state = 'unreleased' RETURNING party
 """
 # Whoever is at one of them, a second person or a twin of ours, is let be: it is looked at again.
@@ -41,15 +40,16 @@ WITH late AS (
     SELECT referral_id FROM referral WHERE state = 'unreleased' AND accepted_at < $1 AND referral_id <> ALL($3::uuid[])
     ORDER BY accepted_at LIMIT $2 FOR UPDATE SKIP LOCKED
 )
-UPDATE referral SET state = 'dropped', work_reason = NULL, content = ''
+UPDATE referral SET state = 'dropped', work_reason = NULL, content = '', wrapped_key = NULL
 WHERE referral_id IN (SELECT referral_id FROM late)
 RETURNING referral_id, party, exercise, state, filed_by, body_sha256, traceparent
 """
 #: What the journal of erasures calls an origin's own record.
 ERASED: Final = "referral"
-#: Of records by their ids; their parties are named for all kinds of record alike.
+#: Erases referrals of these ids and parties again, after a restore. The key also opens the earlier revisions.
 ERASE_AGAIN: Final = """
-DELETE FROM data_key AS k USING unnest($1::uuid[], $2::text[]) AS e (subject, party) WHERE k.subject = e.subject
+UPDATE referral AS r SET wrapped_key = NULL, content = '' FROM unnest($1::uuid[], $2::text[]) AS e (subject, party)
+WHERE r.referral_id = e.subject AND r.party = e.party AND r.wrapped_key IS NOT NULL
 """
 
 
@@ -62,7 +62,7 @@ class PostgresReviews(PostgresDays):
 
     async def find(self, referral_id: UUID) -> Unreleased | None:
         row = await self._driver.fetchrow(_FIND, referral_id)
-        return None if row is None else _unreleased(row, self._kek if row["wrapped"] is not None else None)
+        return None if row is None else _unreleased(row, self._kek if row["wrapped_key"] is not None else None)
 
     async def release(self, by: str, again: Again) -> bool:
         if await self._driver.fetchval(_RELEASE, again.referral_id, again.disposition, by) is None:
@@ -75,23 +75,19 @@ class PostgresReviews(PostgresDays):
         party = await self._driver.fetchval(_DROP, referral_id, by)
         if party is None:
             return False
-        await self._erase([Erased(ERASED, referral_id, party)])
+        gather(self._driver, [Erased(ERASED, referral_id, party)])
         return True
 
     async def expire(self, before: datetime, taking: Taking) -> list[Unreleased]:
         rows = taking.take(await self._driver.fetch(_EXPIRE, before, taking.limit, taking.passed_over))
-        await self._erase([Erased(ERASED, row["referral_id"], row["party"]) for row in rows])
+        gather(self._driver, [Erased(ERASED, row["referral_id"], row["party"]) for row in rows])
         return [_unreleased(row, None) for row in rows]
-
-    async def _erase(self, erased: Sequence[Erased]) -> None:
-        await self._driver.execute(ERASE_AGAIN, [each.subject for each in erased], [each.party for each in erased])
-        gather(self._driver, erased)
 
     async def send(self, drafts: Sequence[Draft]) -> None:
         send(self._driver, drafts)
 
     async def note(self, events: Sequence[Event]) -> None:
-        await note_events(self._driver, events)
+        note_acts(self._driver, events)
 
 
 def _unreleased(row: asyncpg.Record, kek: KeyEncryptionKey | None) -> Unreleased:

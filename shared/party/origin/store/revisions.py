@@ -18,10 +18,11 @@ from shared.party.origin.use_cases.revisions import SaidRevision
 from shared.runtime.delivery.sending import send
 
 _SAID: Final = """
-SELECT v.revision, v.party, v.content, true AS before, k.wrapped
-FROM referral_revision AS v JOIN data_key AS k ON k.subject = v.referral_id WHERE v.referral_id = $1
-UNION ALL SELECT r.revision, r.party, r.content, false, k.wrapped
-FROM referral AS r JOIN data_key AS k ON k.subject = r.referral_id WHERE r.referral_id = $1
+SELECT v.revision, v.party, v.content, true AS before, r.wrapped_key
+FROM referral_revision AS v JOIN referral AS r USING (referral_id)
+WHERE v.referral_id = $1 AND r.wrapped_key IS NOT NULL
+UNION ALL SELECT revision, party, content, false, wrapped_key
+FROM referral WHERE referral_id = $1 AND wrapped_key IS NOT NULL
 ORDER BY revision
 """
 
@@ -51,4 +52,4 @@ def revision_place(referral_id: UUID, revision: int, party: str) -> bytes:
 def _said(row: asyncpg.Record, kek: KeyEncryptionKey, referral_id: UUID) -> SaidRevision:
     wrapped, stands = places(referral_id, row["party"])
     place = revision_place(referral_id, row["revision"], row["party"]) if row["before"] else stands
-    return SaidRevision(row["revision"], reveal(row["content"], unwrap(row["wrapped"], kek, wrapped), place))
+    return SaidRevision(row["revision"], reveal(row["content"], unwrap(row["wrapped_key"], kek, wrapped), place))

@@ -18,7 +18,9 @@ import asyncpg
 
 from shared.messaging.streams import Lane, Place
 from shared.party.origin.domain import RECIPIENT_AHEAD
+from shared.party.origin.store.edge_rows import PLACE, insert_placed, list_placed
 from shared.party.tracks import TrackItem, list_items
+from shared.runtime.database.columns import Statement
 
 _EDGES: Final = """
 WITH asked AS (
@@ -37,7 +39,7 @@ _UNKNOWN: Final = f"{_EDGES} SELECT DISTINCT item FROM asked WHERE item NOT IN (
 #: be issued anew. An edge that was issued anew and sent is not issued again for an hour, whatever the peer says.
 _MISSING: Final = f"""
 {_EDGES}, lacking AS MATERIALIZED (
-    SELECT e.edge_id, r.referral_id, EXISTS (SELECT FROM data_key AS k WHERE k.subject = r.referral_id) AS is_kept
+    SELECT e.edge_id, r.referral_id, r.wrapped_key IS NOT NULL AS is_kept
     FROM found JOIN edge AS e USING (edge_id) JOIN referral AS r USING (referral_id)
     LEFT JOIN stream AS s ON s.peer = e.instance AND s.lane = e.lane AND s.incarnation = e.incarnation
     WHERE e.state = 'emitted' AND e.instance = $3 AND NOT e.missing AND NOT e.taken_back AND r.state <> 'withdrawn'
@@ -73,17 +75,20 @@ WHERE e.state = 'emitted' AND NOT e.taken_back AND $4 = ANY (e.instances_before 
 _AS_INSTANCE: Final = """
 SELECT set_config('causeway.role', 'service', true), set_config('causeway.action', 'apply', true)
 """
-_PLACES: Final = """
+_PLACES: Final = Statement(
+    """
 WITH placed AS (
-    SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::smallint[], $5::bigint[])
-        AS p (message_id, incarnation, lane, number)
+    SELECT * FROM {places}
 ), withdrawals AS (
     UPDATE edge AS e SET withdrawal_incarnation = p.incarnation, withdrawal_number = p.number
-    FROM placed AS p WHERE p.lane = $6 AND e.withdrawal_id = p.message_id AND e.instance = $1
+    FROM placed AS p WHERE p.lane = {urgent} AND e.withdrawal_id = p.message_id AND e.instance = p.peer
 )
 UPDATE edge AS e SET incarnation = p.incarnation, lane = p.lane, number = p.number
-FROM placed AS p WHERE e.message_id = p.message_id AND e.instance = $1
-"""
+FROM placed AS p WHERE e.message_id = p.message_id AND e.instance = p.peer
+""",
+    places=PLACE,
+    urgent="smallint",
+)
 
 
 class OriginTracks:
@@ -107,14 +112,13 @@ class OriginTracks:
         """Put referrals on the work list of which the peer has a withdrawal that is not known here."""
         await self._driver.execute(_TAKEN_BACK_THERE, *_columns(items), RECIPIENT_AHEAD, peer)
 
-    async def note_places(self, places: Mapping[UUID, Place], peer: str) -> None:
-        """Write the places of own messages in the streams to the peer to the edges that they carry or take back."""
-        if not places:
-            return
-        await self._driver.execute(_AS_INSTANCE)
-        of = places.values()
-        columns = [each.incarnation for each in of], [each.lane for each in of], [each.number for each in of]
-        await self._driver.execute(_PLACES, peer, list(places), *columns, Lane.URGENT)
+    async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None:
+        """Write the places of own messages to the edges that they carry or take back. Gathered edges are inserted."""
+        placed = list_placed(places)
+        inserted = await insert_placed(self._driver, placed)
+        if others := [each for each in placed if each.message_id not in inserted]:
+            await self._driver.execute(_AS_INSTANCE)
+            await self._driver.execute(*_PLACES.bind(places=PLACE.rows(others), urgent=Lane.URGENT))
 
     async def _change(self, statement: str, items: Sequence[TrackItem], peer: str) -> None:
         columns = _columns(items)

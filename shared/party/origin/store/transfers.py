@@ -19,7 +19,7 @@ from shared.exchange.events import Event
 from shared.exchange.message import Draft
 from shared.party.origin.domain import TransferStands
 from shared.party.origin.ports.transfers import Held, Offered
-from shared.runtime.database.feed import note_events
+from shared.runtime.database.feed import note_acts
 from shared.runtime.delivery.sending import send
 from shared.runtime.timers.steps import end
 from shared.vocabulary.transfers import TransferReason
@@ -113,4 +113,4 @@ class PostgresTransfers:
         send(self.driver, drafts)
 
     async def note(self, events: Sequence[Event]) -> None:
-        await note_events(self.driver, events)
+        note_acts(self.driver, events)

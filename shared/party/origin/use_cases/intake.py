@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from itertools import chain
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
 from shared.contracts.registry import REFERRAL_REFUSED
@@ -49,8 +49,16 @@ from shared.runtime.watch.metrics import INTAKE_SECONDS, REFUSALS, UNRELEASED
 from shared.vocabulary.referral import PriorityLevel
 from shared.vocabulary.routing import Disposition, WorkReason
 
-#: How the door spells the answer to a request: what became of its submissions, in their order.
-Answering = Callable[[Request, Sequence[Outcome]], Reply]
+
+class AnswerWriter(Protocol):
+    """How the API words the answers to the requests of one transaction."""
+
+    def __call__(
+        self, requests: Sequence[Request], outcomes: Sequence[Sequence[Outcome]], *, at: datetime
+    ) -> list[Reply]:
+        """Return the answer to each request, from the outcome of each of its submissions, in their order."""
+        ...
+
 
 #: Submissions that are prepared before others have their turn.
 TOGETHER: Final = 25
@@ -69,7 +77,7 @@ class Intake:
         self,
         filings: Filings,
         *,
-        answering: Answering,
+        answering: AnswerWriter,
         authority: Authority,
         documents: Callable[[], Documents],
         instance: str,
@@ -181,7 +189,8 @@ class Intake:
         for request, became in zip(requests, prepared, strict=True):
             self._owe(request.submissions[0].party.id, _work(request, became))
         # What will be answered is known before the transaction, unless a day or a reference turns out to be taken.
-        expected = [self._answering(*each) for each in zip(requests, prepared, strict=True)]
+        expected = self._answering(requests, prepared, at=at)
+        decided = [list(each) for each in prepared]  # `_debit` changes the lists in `prepared`
         parties = sorted({each.party.id for request in requests for each in request.submissions})
         async with self._filings.open(parties, requests[0].submissions[0].role) as filing:
             claims = await filing.claim(requests, expected)
@@ -196,7 +205,8 @@ class Intake:
             if taken or beyond:
                 unfiled = [each for each in kept if each.referral_id in taken and _is_sent(each)]
                 await give_back(filing, [debit_of(each) for each in unfiled], at=at)
-                answers = {index: self._answer(requests[index], outcomes[index]) for index in new}
+                changed = {index: requests[index] for index in new if outcomes[index] != decided[index]}
+                answers |= self._answer(changed, outcomes, at)
                 await self._correct(filing, requests, outcomes, answers=answers, expected=expected)
             drafts = [self._drafts(requests[index], each, documents) for index, each in outcomes.items()]
             await filing.send(list(chain.from_iterable(drafts)))
@@ -261,9 +271,16 @@ class Intake:
         (outcome,) = prepare_batch([waiting], documents=documents, at=at)
         return outcome
 
-    def _answer(self, request: Request, outcomes: Sequence[Outcome]) -> Reply | Refused:
-        (first, *others) = outcomes
-        return first if not others and isinstance(first, DaySpent) else self._answering(request, outcomes)
+    def _answer(
+        self, requests: Mapping[int, Request], outcomes: Mapping[int, Sequence[Outcome]], at: datetime
+    ) -> dict[int, Reply | Refused]:
+        """Answer these requests of a transaction, by their indexes. The acceptances get a signature of their own."""
+        became = [outcomes[index] for index in requests]
+        replies = self._answering(list(requests.values()), became, at=at)
+        return {
+            index: of_one[0] if len(of_one) == 1 and isinstance(of_one[0], DaySpent) else reply
+            for index, of_one, reply in zip(requests, became, replies, strict=True)
+        }
 
     async def _correct(
         self,

@@ -23,7 +23,6 @@ from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.events import Event, event_type
 from shared.exchange.message import Draft
 from shared.exchange.states import Standing
-from shared.exchange.timers import Begun
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import not_found
 from shared.party.looks import note_look
@@ -39,7 +38,7 @@ from shared.party.preservation.ports import (
 )
 from shared.party.said import Said
 from shared.runtime.database.columns import Columns, Json, insert
-from shared.runtime.database.feed import Listed, note_events
+from shared.runtime.database.feed import Listed, note_acts
 from shared.runtime.database.pages import next_cursor, read_cursor
 from shared.runtime.delivery.sending import send
 from shared.runtime.timers.steps import clock
@@ -184,10 +183,10 @@ class PostgresPreservations:
         await self._driver.execute(*_KEEP.bind(rows=_ACT.rows([_kept(each) for each in done])))
 
     async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
-        await clock(self._driver, [Begun(edge) for edge in begun], steps)
+        await clock(self._driver, begun, steps)
 
     async def note(self, events: Sequence[Event]) -> None:
-        await note_events(self._driver, events)
+        note_acts(self._driver, events)
 
     async def note_look(self, subject: UUID, opened: RecordRevealedClear, at: datetime) -> None:
         await note_look(self._driver, subject, opened, at=at)

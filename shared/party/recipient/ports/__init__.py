@@ -12,10 +12,9 @@ from shared.contracts.base import Contract, Flag, Instant
 from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.referral import Revision
 from shared.exchange.act import Act
-from shared.exchange.clocks import Happened
+from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.events import Event
 from shared.exchange.message import Draft, Received, Record
-from shared.exchange.timers import Begun
 from shared.kernel.authority import Role
 from shared.party.questions.ports import Questions
 from shared.party.recipient.domain import Item, ItemKey
@@ -154,7 +153,7 @@ class Items(Protocol):
         """Send messages when this transaction commits."""
         ...
 
-    async def clock(self, begun: Sequence[Begun], steps: Sequence[Happened]) -> None:
+    async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
         """Have clocks run for new edges, and keep what has happened to those that there are."""
         ...
 

@@ -18,10 +18,9 @@ from shared.contracts.base import Contract
 from shared.contracts.facts import RecordRevealedClear
 from shared.contracts.questions import RaisedClear
 from shared.envelope.datakeys import KeyEncryptionKey, reveal, unwrap
-from shared.exchange.clocks import Happened
+from shared.exchange.clocks import Clocked, Happened
 from shared.exchange.events import Event
 from shared.exchange.message import Draft, Received, Record
-from shared.exchange.timers import Begun
 from shared.exchange.words import folded
 from shared.kernel.authority import state_forbids
 from shared.kernel.errors import Defect, Refused, not_found
@@ -39,7 +38,7 @@ from shared.party.recipient.store.views import view, words
 from shared.party.recipient.store.withdrawn import OfWithdrawn
 from shared.party.sought import Sought
 from shared.runtime.database.columns import pairs
-from shared.runtime.database.feed import Listed, note_events
+from shared.runtime.database.feed import Listed, note_acts
 from shared.runtime.database.journal import Erased, Kept
 from shared.runtime.database.pages import next_cursor
 from shared.runtime.database.transactions import gather
@@ -232,11 +231,11 @@ class PostgresItems:
     async def send(self, drafts: Sequence[Draft]) -> None:
         send(self._driver, drafts)
 
-    async def clock(self, begun: Sequence[Begun], steps: Sequence[Happened]) -> None:
+    async def clock(self, begun: Sequence[Clocked], steps: Sequence[Happened]) -> None:
         await clock(self._driver, begun, steps)
 
     async def note(self, events: Sequence[Event]) -> None:
-        await note_events(self._driver, events)
+        note_acts(self._driver, events)
 
     async def _items(self, statement: str, subjects: Sequence[UUID]) -> dict[ItemKey, Item]:
         rows = await self._driver.fetch(statement, list(subjects)) if subjects else []

@@ -12,8 +12,8 @@ from shared.kernel.errors import Defect, Unavailable
 from shared.kernel.ids import uuid7
 from shared.runtime.database.transactions import Database, RowScope
 
-ADD = "INSERT INTO data_key (subject, wrapped) VALUES ($1, '\\x00')"
-COUNT = "SELECT count(*) FROM data_key WHERE subject = $1"
+ADD = "INSERT INTO lease (name, holder, fence, until) VALUES ($1::uuid::text, $1, 1, now())"
+COUNT = "SELECT count(*) FROM lease WHERE holder = $1"
 BOUND = "SELECT current_setting('causeway.parties', true), current_setting('causeway.action', true)"
 
 

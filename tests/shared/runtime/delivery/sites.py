@@ -37,8 +37,9 @@ class NotedTracks:
     async def taken_back_there(self, items: Sequence[TrackItem], peer: str) -> None:
         self.calls.append(("taken_back_there", tuple(items), peer))
 
-    async def note_places(self, places: Mapping[UUID, Place], peer: str) -> None:
-        self.places |= places
+    async def note_places(self, places: Mapping[str, Mapping[UUID, Place]]) -> None:
+        for of_peer in places.values():
+            self.places |= of_peer
 
 
 async def empty(endpoint: DatabaseEndpoint) -> None:

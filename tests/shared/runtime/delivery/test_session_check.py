@@ -32,7 +32,7 @@ class Checked:
         self.looks = self.ended = 0
         self.silent = False
         self.check = SessionCheck(
-            session_number=lambda: self.session, read_heads=self.read, peers=lambda: [PEER], end_sign_ins=self.end
+            session_number=lambda: self.session, read_heads=self.read, peers=lambda: [PEER], on_restore=self.end
         )
 
     async def read(self, peers: Sequence[str]) -> Mapping[str, Sequence[Head]]:

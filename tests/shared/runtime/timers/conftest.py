@@ -1,15 +1,15 @@
-"""A migrated database of one party's service, whose tables of clocks each test finds empty."""
+"""A migrated database of one party's service. Each test finds its deadlines and acts empty."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
+import asyncpg
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.runtime.database.transactions import Database
 from tests.services.databases import migrated, running_postgres
-from tests.shared.runtime.timers.workers import SCOPE
 
 
 @pytest.fixture(scope="session")
@@ -25,8 +25,8 @@ async def migrated_database(endpoint: DatabaseEndpoint) -> AsyncIterator[Databas
 
 
 @pytest.fixture
-async def database(migrated_database: Database) -> Database:
-    async with migrated_database.transaction(SCOPE) as session:
-        await session.driver.execute("DELETE FROM clocked; DELETE FROM clock_step; DELETE FROM timer")
-        await session.driver.execute("DELETE FROM event_unnumbered")
+async def database(migrated_database: Database, endpoint: DatabaseEndpoint) -> Database:
+    owner = await asyncpg.connect(endpoint.owner_url)
+    await owner.execute("TRUNCATE deadline, act")
+    await owner.close()
     return migrated_database

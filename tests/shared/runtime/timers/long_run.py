@@ -17,7 +17,16 @@ from typing import Final
 
 from tests.services.databases import migrated, running_postgres
 from tests.shared.routing.test_clocks import AT
-from tests.shared.runtime.timers.workers import WORKERS, SteppingClock, begun, hours, rows_of, timers_of, told
+from tests.shared.runtime.timers.workers import (
+    WORKERS,
+    SteppingClock,
+    begun,
+    hours,
+    rows_of,
+    timers_kept,
+    timers_of,
+    told,
+)
 
 #: Of each edge four timers: what its rules ask, a reminder and two rungs.
 EDGES: Final = 25_000
@@ -32,7 +41,7 @@ async def measured(folder: Path, edges: int) -> bool:
             first = timers_of(database, clocks[0])
             while await first.look():
                 pass
-            made = len(await rows_of(database))
+            made = len(await timers_kept(database))
             await hours(endpoint, clocks, STEPS, random=Random(14))
             said = await told(database)
             twice, early = len(said) - len(set(said)), sum(at > clocks[0].true for *_, at in said)

@@ -1,4 +1,4 @@
-"""A look finds its rows by the edges that it holds, however many others their parties have."""
+"""A look finds its rows by their edges, however many other rows the parties have."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Final
 import pytest
 
 from shared.runtime.database.transactions import Database
-from shared.runtime.timers import timers
+from shared.runtime.timers import store
 from tests.shared.runtime.timers.workers import SCOPE
 
-NAMED: Final = {"steps": timers._STEPS, "empty": timers._EMPTY, "looked": timers._LOOKED}
-#: As it was once: joined alone.
+NAMED: Final = {"named": store._LOCK_NAMED, "edges": store._LOCK_EDGES, "write": store._WRITE.text}
+#: Joined alone, without naming the edges.
 JOINED: Final = """
-DELETE FROM timer AS t USING unnest($1::uuid[], $2::text[]) AS k (edge_id, party)
-WHERE t.edge_id = k.edge_id AND t.party = k.party
+DELETE FROM deadline AS d USING unnest($1::uuid[], $2::text[]) AS k (edge_id, party)
+WHERE d.edge_id = k.edge_id AND d.party = k.party
 """
 
 
 async def by_edge(database: Database, statement: str) -> bool:
-    """Whether the one scan that is not of permissions looks for edges, in a plan made over empty tables."""
+    """Tell whether the one scan that is not of permissions looks for edges, in a plan made over empty tables."""
     count = max(map(int, re.findall(r"\$(\d+)", statement)))
     async with database.transaction(SCOPE, keeps_plans=True) as session:
         await session.driver.execute(f"PREPARE looked_at AS {statement}")
@@ -28,7 +28,7 @@ async def by_edge(database: Database, statement: str) -> bool:
         await session.driver.execute("DEALLOCATE looked_at")
     found = [line.partition("Index Cond: ")[2] for (line,) in plan if "Index Cond" in line]
     (scan,) = [each for each in found if "causeway." not in each]
-    return "edge_id" in scan
+    return "edge_id" in scan or "told_by" in scan
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -36,6 +36,6 @@ async def test_rows_are_found_by_their_edges_over_tables_that_were_empty_once(da
     assert await by_edge(database, NAMED[name])
 
 
-async def test_joined_alone_all_timers_of_a_party_would_be_read(database: Database) -> None:
+async def test_joined_alone_all_deadlines_of_a_party_would_be_read(database: Database) -> None:
     """The control: what the statements are spelt against is what the planner does."""
     assert not await by_edge(database, JOINED)

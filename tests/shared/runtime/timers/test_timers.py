@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.exchange.act import Subject
 from shared.exchange.clocks import Clocked, Happened, answered
-from shared.exchange.timers import Begun
+from shared.exchange.timers import Deadline, to_time
+from shared.kernel.authority import Role
 from shared.kernel.errors import Unavailable
-from shared.routing.clocks import Law
-from shared.runtime.database.transactions import Database
-from shared.runtime.timers import timers as module
-from shared.runtime.timers.steps import begin, note_steps
+from shared.kernel.ids import uuid4
+from shared.routing.clocks import Law, LawAt
+from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.timers.steps import begin_like, clock, end, note_steps
 from shared.runtime.timers.timers import AGAIN_AFTER, COUNTED_EVERY, Timers
 from shared.runtime.watch.health import Check
 from shared.runtime.watch.metrics import REGISTRY
@@ -29,11 +32,13 @@ from tests.shared.runtime.timers.workers import (
     SCOPE,
     WORKERS,
     SteppingClock,
+    begin,
     begun,
     hours,
     law_at,
     notices,
     rows_of,
+    timers_kept,
     timers_of,
     told,
 )
@@ -54,9 +59,9 @@ async def test_each_is_told_once_and_none_early_with_eight_workers_that_die_and_
     assert len(set(said)) == len(said)
     now = clocks[0].true
     assert all(at <= now for *_, at in said)
-    for clock, after in ((OWNER, 72), (REGISTRAR, 144)):
+    for rung, after in ((OWNER, 72), (REGISTRAR, 144)):
         due = {(each.edge_id, each.begun_at + after * HOUR) for each in edges}
-        at_end = [(edge_id, at) for edge_id, name, _, at in said if name == clock and (edge_id, at) in due]
+        at_end = [(edge_id, at) for edge_id, name, _, at in said if name == rung and (edge_id, at) in due]
         assert sorted(at_end) == sorted(due)
 
 
@@ -67,7 +72,7 @@ async def test_a_clock_that_is_believed_tells_early(database: Database, endpoint
     clock.off = HOUR
     await timers_of(database, clock).look()
     assert await told(database) == []
-    assert len(await rows_of(database)) == 6, "made, and they wait"
+    assert len(await timers_kept(database)) == 6, "counted, and they wait"
     await timers_of(database, clock, believed=True).look()
     early = await told(database)
     assert {name for _, name, _, _ in early} == {"acknowledge-by", "eu-dsa-16-acknowledgement"}
@@ -92,18 +97,18 @@ async def test_dropped_and_made_again_they_are_the_same_rows(database: Database)
         pass
     before, said = await rows_of(database), await told(database)
     async with database.transaction(SCOPE) as session:
-        await session.driver.execute("DELETE FROM timer")
+        await session.driver.execute("UPDATE deadline SET timers = NULL, overdue_at = NULL, due_at = NULL")
     assert await timers.rebuild() == 50
     assert await rows_of(database) == before
     assert await told(database) == said
-    assert {OWNER, REGISTRAR} <= {text for row in before for text in row if isinstance(text, str)}
+    assert {OWNER, REGISTRAR} <= {clock for row in before for _, clock, *_ in row.timers or ()}
 
 
 async def test_what_ends_a_rebuild_takes_no_timer(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     await begun(database, 3)
     timers = timers_of(database, SteppingClock(AT))
     await timers.look()
-    before = await rows_of(database)
+    before = await timers_kept(database)
 
     async def dies(*_: object) -> int:
         raise Unavailable("database_unavailable")
@@ -112,17 +117,7 @@ async def test_what_ends_a_rebuild_takes_no_timer(database: Database, monkeypatc
     with pytest.raises(Unavailable):
         await timers.rebuild()
     assert before
-    assert await rows_of(database) == before
-
-
-async def test_a_rebuild_drops_the_timers_of_what_is_gone(database: Database) -> None:
-    (edge, _) = await begun(database, 2)
-    timers = timers_of(database, SteppingClock(AT))
-    await timers.look()
-    async with database.transaction(SCOPE) as session:
-        await session.driver.execute("DELETE FROM clocked WHERE edge_id = $1", edge.edge_id)
-    assert await timers.rebuild() == 1
-    assert edge.edge_id not in {each for row in await rows_of(database) for each in row}
+    assert await timers_kept(database) == before
 
 
 #: A time with which no clock can reckon.
@@ -134,8 +129,7 @@ async def test_one_that_cannot_be_reckoned_stops_no_other(
 ) -> None:
     good, bad = notices(2)
     bad = replace(bad, begun_at=BEYOND)
-    async with database.transaction(SCOPE) as session:
-        await begin(session.driver, [Begun(good), Begun(bad)])
+    await begin(database, good, bad)
     clock = SteppingClock(good.begun_at + 200 * HOUR)
     timers = timers_of(database, clock)
     assert timers.check() == Check("timers", True)
@@ -149,7 +143,7 @@ async def test_one_that_cannot_be_reckoned_stops_no_other(
     assert await timers.look() == 1, "it is tried again, and not at once"
     assert await timers.rebuild() == 2, "nor does it keep all timers from being made again"
     async with database.transaction(SCOPE) as session:
-        await session.driver.execute("UPDATE clocked SET begun_at = $1, look_at = $1", good.begun_at)
+        await session.driver.execute("UPDATE deadline SET begun_at = $1, due_at = $1", good.begun_at)
     while await timers.look():
         pass
     assert (await aside(database), timers.check().reason) == ({}, "")
@@ -160,15 +154,14 @@ async def test_one_that_cannot_be_reckoned_stops_no_other(
 async def test_a_clock_that_was_ahead_sets_aside_for_no_longer(database: Database, witness_ahead: bool) -> None:
     """Whether the other clock contradicted it, or was ahead with it."""
     (edge,) = notices(1)
-    async with database.transaction(SCOPE) as session:
-        await begin(session.driver, [Begun(replace(edge, begun_at=BEYOND))])
+    await begin(database, replace(edge, begun_at=BEYOND))
     day, clock = timedelta(days=1), SteppingClock(edge.begun_at + 200 * HOUR)
     timers, true = timers_of(database, clock), clock.true
     clock.off, clock.true = (timedelta(), true + day) if witness_ahead else (day, true)
     assert await timers.look() == 1
     clock.off, clock.true = timedelta(), true
     async with database.transaction(SCOPE) as session:
-        await session.driver.execute("UPDATE clocked SET begun_at = $1", edge.begun_at)
+        await session.driver.execute("UPDATE deadline SET begun_at = $1", edge.begun_at)
     assert 1 in [await timers.look() for _ in range(COUNTED_EVERY + 1)]
     assert (await aside(database), bool(await told(database))) == ({}, True)
 
@@ -176,28 +169,25 @@ async def test_a_clock_that_was_ahead_sets_aside_for_no_longer(database: Databas
 async def test_what_is_dated_before_there_was_law_counts_from_then(database: Database) -> None:
     (edge,) = notices(1)
     edge = replace(edge, begun_at=datetime(1970, 1, 1, tzinfo=UTC))
-    async with database.transaction(SCOPE) as session:
-        await begin(session.driver, [Begun(edge)])
+    await begin(database, edge)
     clock = SteppingClock(AT)
     timers = Timers(
         database, lambda _: Law(DIRECTORY, SAMPLE_LAW, since=AT), clock, scope=lambda: SCOPE, witness=clock.witness
     )
     await timers.look()
-    async with database.transaction(SCOPE) as session:
-        found = await session.driver.fetch("SELECT clock, started_at, due_at FROM timer")
-    assert {row["started_at"] for row in found} == {AT}
-    assert {row["clock"]: row["due_at"] for row in found}[OWNER] == AT + 72 * HOUR
+    due = {clock: to_time(at) for _, (at, clock, *_) in await timers_kept(database)}
+    assert due[OWNER] == AT + 72 * HOUR
+    assert min(due.values()) > AT
     assert await told(database) == []
 
 
 async def test_without_that_one_stops_all(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: what cannot be reckoned ends the look, and the next one begins with it."""
     good, bad = notices(2)
-    async with database.transaction(SCOPE) as session:
-        await begin(session.driver, [Begun(good), Begun(replace(bad, begun_at=BEYOND))])
+    await begin(database, good, replace(bad, begun_at=BEYOND))
 
-    def unguarded(self: Timers, row: Any, *further: Any) -> Any:
-        return self._reckoned(module._edge(row), *further)
+    def unguarded(self: Timers, row: Deadline, now: datetime | None) -> Any:
+        return self._counted(row, now)
 
     async def together(self: Timers) -> None:
         raise OverflowError
@@ -215,18 +205,18 @@ async def test_one_whose_timers_cannot_be_kept_stops_no_other(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, bad = notices(2)
-    async with database.transaction(SCOPE) as session:
-        await begin(session.driver, [Begun(good), Begun(bad)])
-    reckoned = Timers._reckoned
+    await begin(database, good, bad)
+    counted = Timers._counted
 
-    def twice(self: Timers, edge: Clocked, *further: Any) -> Any:
-        looked = reckoned(self, edge, *further)
-        return replace(looked, made=[*looked.made, *looked.made]) if edge.edge_id == bad.edge_id else looked
+    def unwritable(self: Timers, row: Deadline, now: datetime | None) -> Any:
+        looked = counted(self, row, now)
+        is_bad = row.edge.edge_id == bad.edge_id
+        return replace(looked, row=replace(looked.row, overdue_at=cast("datetime", "never"))) if is_bad else looked
 
     clock = SteppingClock(good.begun_at + 200 * HOUR)
     timers = timers_of(database, clock)
     with monkeypatch.context() as defect:
-        defect.setattr(Timers, "_reckoned", twice)
+        defect.setattr(Timers, "_counted", unwritable)
         while await timers.look():
             pass
     assert {edge_id for edge_id, *_ in await told(database)} == {good.edge_id}
@@ -276,10 +266,8 @@ async def test_a_step_that_nobody_knows_here_stops_no_other(database: Database) 
     good, bad = await begun(database, 2)
     async with database.transaction(SCOPE) as session:
         await session.driver.execute(
-            """INSERT INTO clock_step (edge_id, party, at, did, code, "of") VALUES ($1, $2, $3, 'unheard_of', '', 0)""",
+            """UPDATE deadline SET steps = '[[0, "unheard_of", "", 0]]', due_at = '-infinity' WHERE edge_id = $1""",
             bad.edge_id,
-            bad.party,
-            AT,
         )
     timers = timers_of(database, SteppingClock(good.begun_at + 200 * HOUR))
     while await timers.look():
@@ -291,7 +279,7 @@ async def test_a_step_that_nobody_knows_here_stops_no_other(database: Database) 
 async def aside(database: Database) -> dict[Any, str]:
     """Which edges are set aside, and why."""
     async with database.transaction(SCOPE) as session:
-        rows = await session.driver.fetch("SELECT edge_id, aside FROM clocked WHERE aside IS NOT NULL")
+        rows = await session.driver.fetch("SELECT edge_id, aside FROM deadline WHERE aside IS NOT NULL")
     return {row["edge_id"]: row["aside"] for row in rows}
 
 
@@ -307,13 +295,12 @@ async def test_what_is_done_is_told_no_more_and_leaves_the_list(database: Databa
         await note_steps(session.driver, steps)
     clock.true += 500 * HOUR
     assert await timers.look() == 1
-    assert (await rows_of(database), await told(database)) == ([], [])
+    assert (await timers_kept(database), await told(database)) == ([], [])
 
 
 async def test_a_long_outage_is_told_once(database: Database) -> None:
     (edge,) = notices(1)
-    async with database.transaction(SCOPE) as session:
-        await begin(session.driver, [Begun(edge), Begun(edge)])
+    await begin(database, edge, edge)
     clock = SteppingClock(edge.begun_at + timedelta(days=30))
     timers = timers_of(database, clock)
     while await timers.look():
@@ -327,3 +314,104 @@ async def test_a_long_outage_is_told_once(database: Database) -> None:
     )
     clock.true += timedelta(hours=1)
     assert await timers.look() == 0
+
+
+def steps_of(edge: Clocked, state: AnswerState, at: datetime) -> list[Happened]:
+    """The steps of an answer."""
+    return [Happened.by(PARTY, edge.told_by, edge.origin, step=step) for step in answered(Subject.NOTICE, state, at)]
+
+
+async def noted(database: Database, steps: Sequence[Happened], *, law: LawAt | None = law_at) -> None:
+    """Do an act of these steps where the law is at hand."""
+    database.law_at = law
+    async with database.transaction(SCOPE) as session:
+        await note_steps(session.driver, steps)
+    database.law_at = None
+
+
+async def writes(database: Database) -> tuple[int, int, int]:
+    """The rows of the table that were inserted, updated and deleted so far, in all sessions."""
+    async with database.transaction() as session:
+        await session.driver.execute("SELECT pg_stat_force_next_flush()")
+    async with database.transaction() as session:
+        query = "SELECT n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_user_tables WHERE relname = 'deadline'"
+        return tuple(await session.driver.fetchrow(query))
+
+
+async def test_an_act_counts_its_deadline_in_one_update_and_the_scheduler_has_nothing_to_do(database: Database) -> None:
+    (edge,) = notices(1)
+    clock = SteppingClock(edge.begun_at)
+    await begin(database, edge, law=law_at)
+    before = await writes(database)
+    for _ in range(2):  # the second time it is the same act, told again
+        await noted(database, steps_of(edge, AnswerState.ACKNOWLEDGED, edge.begun_at))
+    inserted, updated, deleted = (after - first for after, first in zip(await writes(database), before, strict=True))
+    assert (inserted, updated, deleted) == (0, 1, 0)
+    kept = await rows_of(database)
+    assert await timers_of(database, clock).look() == 0
+    assert await timers_of(database, clock).rebuild() == 1
+    assert await rows_of(database) == kept
+    assert "acknowledge-by" not in {name for _, (_, name, *_) in await timers_kept(database)}
+
+
+async def test_steps_of_one_transaction_are_written_once(database: Database) -> None:
+    (edge,) = notices(1)
+    before = await writes(database)
+    database.law_at = law_at
+    async with database.transaction(SCOPE) as session:
+        await clock(session.driver, [edge], steps_of(edge, AnswerState.ACKNOWLEDGED, edge.begun_at))
+        await note_steps(session.driver, steps_of(edge, AnswerState.REAPPEARED, edge.begun_at))
+    database.law_at = None
+    assert [after - first for after, first in zip(await writes(database), before, strict=True)] == [1, 0, 0]
+
+
+async def test_without_law_an_act_leaves_the_count_to_the_scheduler(database: Database) -> None:
+    (edge,) = await begun(database, 1)
+    clock = SteppingClock(edge.begun_at)
+    while await timers_of(database, clock).look():
+        pass
+    await noted(database, steps_of(edge, AnswerState.ACTIONED, edge.begun_at), law=None)
+    assert await timers_kept(database), "as they were"
+    assert await timers_of(database, clock).look() == 1
+    assert await timers_kept(database) == []
+
+
+async def test_steps_are_written_under_the_scope_of_their_act(database: Database) -> None:
+    (edge,) = notices(1)
+    await begin(database, edge, law=law_at)
+    database.law_at = law_at
+    async with database.transaction(SCOPE) as session:
+        await note_steps(session.driver, steps_of(edge, AnswerState.ACTIONED, edge.begun_at))
+        await session.bind(RowScope(["provider-de.example"], Role.VIEWER, "read"))
+    database.law_at = None
+    assert await timers_kept(database) == []
+
+
+async def test_a_step_that_is_rolled_back_to_a_savepoint_is_not_written(database: Database) -> None:
+    (edge,) = notices(1)
+    await begin(database, edge, law=law_at)
+    kept = await rows_of(database)
+    database.law_at = law_at
+    async with database.transaction(SCOPE) as session:
+        with suppress(ZeroDivisionError):
+            async with session.savepoint(ZeroDivisionError):
+                await note_steps(session.driver, steps_of(edge, AnswerState.ACTIONED, edge.begun_at))
+                raise ZeroDivisionError
+    database.law_at = None
+    assert await rows_of(database) == kept
+
+
+async def test_an_edge_that_is_begun_on_the_terms_of_another_and_ended_owes_nothing(database: Database) -> None:
+    """All in one transaction, whose rows are not written yet."""
+    (edge,) = notices(1)
+    kept, ended = uuid4(), uuid4()
+    database.law_at = law_at
+    async with database.transaction(SCOPE) as session:
+        await clock(session.driver, [edge], ())
+        for new in (kept, ended):
+            await begin_like(session.driver, edge.edge_id, new, PARTY, at=edge.begun_at)
+        await end(session.driver, [ended])
+    database.law_at = None
+    owing = {edge_id for edge_id, _ in await timers_kept(database)}
+    assert {row.edge.edge_id for row in await rows_of(database)} == {edge.edge_id, kept, ended}
+    assert owing == {edge.edge_id, kept}

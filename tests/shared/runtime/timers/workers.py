@@ -13,18 +13,20 @@ import asyncpg
 
 from deploy.site.endpoints import DatabaseEndpoint
 from shared.exchange.clocks import Clocked
-from shared.exchange.timers import begun_by
+from shared.exchange.timers import Deadline, TimerEntry, to_time
 from shared.kernel.authority import Role
 from shared.kernel.ids import uuid4
-from shared.routing.clocks import Law
+from shared.routing.clocks import Law, LawAt
 from shared.runtime.database.transactions import Database, RowScope
-from shared.runtime.timers.steps import begin
+from shared.runtime.timers.steps import clock
+from shared.runtime.timers.store import to_row
 from shared.runtime.timers.timers import Timers
 from tests.shared.routing.test_clocks import AT, DIRECTORY, NOTICE_RULE, SAMPLE_LAW
 
 WORKERS = 8
 PARTY = "provider-nl.example"
 SCOPE = RowScope((PARTY,), Role.SERVICE, "apply")
+READING = RowScope((PARTY,), Role.VIEWER, "read")
 HOUR = timedelta(hours=1)
 #: One row a telling: edge, clock, run, when that fell due.
 Told = tuple[UUID, str, int, datetime]
@@ -80,27 +82,45 @@ def notices(count: int, *, seed: int = 0) -> list[Clocked]:
 
 
 async def begun(database: Database, count: int) -> list[Clocked]:
-    """Of every second the timers are made as it begins, of the others at the next look."""
+    """Begin deadlines. The transaction counts every second one by the law; the scheduler counts the others."""
     edges = notices(count)
-    async with database.transaction(SCOPE) as session:
-        await begin(session.driver, [begun_by(edge, law_at if n % 2 else None) for n, edge in enumerate(edges)])
+    await begin(database, *edges[::2])
+    await begin(database, *edges[1::2], law=law_at)
     return edges
+
+
+async def begin(database: Database, *edges: Clocked, law: LawAt | None = None) -> None:
+    """Begin deadlines, by the law if one is given."""
+    database.law_at = law
+    async with database.transaction(SCOPE) as session:
+        await clock(session.driver, edges, ())
+    database.law_at = None
 
 
 async def told(database: Database) -> list[Told]:
     async with database.transaction(SCOPE) as session:
         rows = await session.driver.fetch(
-            """SELECT edge_id, code, "of", at FROM clock_step WHERE did = 'told' ORDER BY at, edge_id, code"""
+            """
+            SELECT edge_id, step->>2 AS code, (step->3)::int AS number, (step->0)::bigint AS at
+            FROM deadline, jsonb_array_elements(steps) AS step WHERE step->>1 = 'told' ORDER BY at, edge_id, code
+            """
         )
-        events = await session.driver.fetchval("SELECT count(*) FROM event_unnumbered WHERE type LIKE 'clock.%'")
-    assert events == len(rows), "an event for each, and none without"
-    return [tuple(row) for row in rows]
+    async with database.transaction(READING) as session:
+        acts = await session.driver.fetchval("SELECT count(*) FROM act WHERE type LIKE 'clock.%'")
+    assert acts == len(rows), "an act for each, and none without"
+    return [(row["edge_id"], row["code"], row["number"], to_time(row["at"])) for row in rows]
 
 
-async def rows_of(database: Database) -> list[tuple[object, ...]]:
+async def rows_of(database: Database) -> list[Deadline]:
+    """The rows of the table, whole."""
     async with database.transaction(SCOPE) as session:
-        rows = await session.driver.fetch("SELECT * FROM timer ORDER BY edge_id, party, clock, run")
-    return [tuple(row.values()) for row in rows]
+        rows = await session.driver.fetch("SELECT * FROM deadline ORDER BY edge_id, party")
+    return [to_row(row) for row in rows]
+
+
+async def timers_kept(database: Database) -> list[tuple[UUID, TimerEntry]]:
+    """The timers of each edge."""
+    return [(row.edge.edge_id, timer) for row in await rows_of(database) for timer in row.timers or ()]
 
 
 async def hours(

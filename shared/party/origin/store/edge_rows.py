@@ -1,0 +1,174 @@
+"""The rows of an origin's edges: a sent edge is inserted once, with the place of the message that carries it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from shared.exchange.prepare import Again, Prepared, law_of
+from shared.kernel.errors import Defect
+from shared.messaging.streams import Place
+from shared.runtime.database.columns import Bound, Columns, Statement
+from shared.runtime.database.transactions import gather_placed, take_placed
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeRow:
+    """An edge as it is kept with its referral. One that waits or is planned has no message."""
+
+    edge_id: UUID
+    message_id: UUID | None
+    instance: str
+    referral_id: UUID
+    notice_id: UUID | None
+    party: str
+    recipient: str
+    purpose: str
+    reason: str
+    rules: Sequence[str]
+    items: Sequence[str]
+    law: str
+    decided_at: datetime
+    state: str = "emitted"
+    gone: Sequence[str] = ()
+    revision: int = 1
+    window_ends: datetime | None = None
+    issue_at: datetime | None = None
+
+
+EDGE = Columns.of(EdgeRow, items="smallint[]", gone="smallint[]")
+
+
+class PlacedMessage(NamedTuple):
+    """A message of this instance to a peer, with its place."""
+
+    message_id: UUID
+    peer: str
+    incarnation: UUID
+    lane: int
+    number: int
+
+
+PLACE: Final = Columns.of(PlacedMessage, lane="smallint")
+_PLACED_EDGE: Final = Columns.of(
+    EdgeRow, items="smallint[]", gone="smallint[]", incarnation="uuid", lane="smallint", number="bigint"
+)
+_INSERT: Final = Statement(
+    """
+INSERT INTO edge ({rows.names}, rank) SELECT {rows.values}, r.rank FROM {rows} JOIN referral AS r USING (referral_id)
+""",
+    rows=_PLACED_EDGE,
+)
+
+
+class UnplacedEdges(NamedTuple):
+    """Sent edges, by their messages. Their columns are bound before any stream is locked."""
+
+    message_ids: Sequence[UUID]
+    rows: Bound[EdgeRow]
+
+
+def edge_rows(decided: Iterable[Prepared | Again]) -> list[EdgeRow]:
+    """Return the edges of these decisions: sent ones, those that wait, and planned ones."""
+    return [row for each in decided for row in (*_list_sent(each), *_list_unsent(each))]
+
+
+def unsent_rows(decided: Iterable[Prepared | Again]) -> list[EdgeRow]:
+    """Return the edges of these decisions that wait or are planned: no message carries them."""
+    return [row for each in decided for row in _list_unsent(each)]
+
+
+def bind_sent(decided: Sequence[Prepared | Again]) -> UnplacedEdges:
+    """Bind the edges of these decisions that are sent."""
+    message_ids = [emitted.message_id for each in decided for emitted in each.emitted]
+    return UnplacedEdges(message_ids, EDGE.rows([row for each in decided for row in _list_sent(each)]))
+
+
+def gather_edges(driver: asyncpg.Connection, edges: UnplacedEdges) -> None:
+    """Have these edges inserted as their messages get places. The transaction fails unless each message gets one."""
+    if edges.message_ids:
+        gather_placed(driver, [edges])
+
+
+def list_placed(places: Mapping[str, Mapping[UUID, Place]]) -> list[PlacedMessage]:
+    """Return these messages, by peer and message id, with their places."""
+    return [PlacedMessage(key, peer, *place) for peer, of_peer in places.items() for key, place in of_peer.items()]
+
+
+async def insert_placed(driver: asyncpg.Connection, placed: Sequence[PlacedMessage]) -> set[UUID]:
+    """Insert the gathered edges with the places of their messages. Return these messages.
+
+    Raises `Defect("gathered_unknown")` if an edge has no message among `placed`.
+    """
+    by_message = {each.message_id: each for each in placed}
+    inserted: set[UUID] = set()
+    for edges in take_placed(driver):
+        if not by_message.keys() >= {*edges.message_ids}:
+            raise Defect("gathered_unknown")
+        found = [by_message[message_id] for message_id in edges.message_ids]
+        places = [each.incarnation for each in found], [each.lane for each in found], [each.number for each in found]
+        rows = Bound(_PLACED_EDGE, [*edges.rows.arguments, *places])
+        await driver.execute(*_INSERT.bind(rows=rows))
+        inserted.update(edges.message_ids)
+    return inserted
+
+
+def _list_sent(decided: Prepared | Again) -> Iterator[EdgeRow]:
+    for emitted in decided.emitted:
+        yield EdgeRow(
+            edge_id=emitted.edge_id,
+            message_id=emitted.message_id,
+            instance=emitted.instance,
+            referral_id=decided.referral_id,
+            notice_id=emitted.notice_id,
+            party=decided.origin,
+            recipient=emitted.recipient,
+            purpose=emitted.purpose,
+            reason=emitted.reason,
+            rules=emitted.rules,
+            items=[str(n) for n in emitted.items],
+            law=_law(decided),
+            decided_at=decided_at(decided),
+            gone=[str(n) for n in emitted.gone],
+            revision=emitted.revision,
+        )
+
+
+def _list_unsent(decided: Prepared | Again) -> Iterator[EdgeRow]:
+    waiting = [(each.edge, each.edge_id, "waiting", None, None) for each in decided.waiting]
+    planned = [(each.edge, each.edge_id, "planned", each.window_ends, each.issue_at) for each in decided.planned]
+    for edge, edge_id, state, window_ends, issue_at in [*waiting, *planned]:
+        yield EdgeRow(
+            edge_id=edge_id,
+            message_id=None,
+            instance="",
+            referral_id=decided.referral_id,
+            notice_id=None,
+            party=decided.origin,
+            recipient=edge.recipient,
+            purpose=edge.terms.purpose,
+            reason=edge.terms.reason,
+            rules=edge.terms.rules,
+            items=(),
+            law=_law(decided),
+            decided_at=decided_at(decided),
+            state=state,
+            window_ends=window_ends,
+            issue_at=issue_at,
+        )
+
+
+def decided_at(decided: Prepared | Again) -> datetime:
+    """Return the time of a decision."""
+    return decided.accepted_at if isinstance(decided, Prepared) else decided.decided_at
+
+
+def _law(decided: Prepared | Again) -> str:
+    if isinstance(decided, Again):
+        return decided.law
+    return law_of(decided.decision["directory"], decided.decision["policy"])

@@ -1,0 +1,273 @@
+"""The rows of the table `deadline`: all its statements, and the timers that lists show."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID, uuid5
+
+import asyncpg
+from pydantic_core import to_json
+
+from shared.exchange.clocks import Clocked
+from shared.exchange.timers import Deadline, to_microseconds, to_time
+from shared.runtime.database.columns import Bound, Columns, Statement, insert, pairs
+from shared.vocabulary.law import ClockConsequence
+
+#: The columns of a new row.
+DEADLINE: Final = Columns.of(
+    Clocked, steps="jsonb", timers="jsonb", due_at="timestamptz", overdue_at="timestamptz", aside="text"
+)
+_COUNTED: Final = Columns[Deadline](
+    {
+        "edge_id": "uuid",
+        "party": "text",
+        "steps": "jsonb",
+        "timers": "jsonb",
+        "due_at": "timestamptz",
+        "overdue_at": "timestamptz",
+        "aside": "text",
+    }
+)
+_EDGE_FIELDS: Final = tuple(field.name for field in fields(Clocked))
+_BEGIN: Final = insert("deadline", DEADLINE, end="ON CONFLICT DO NOTHING")
+# Rows are named by plain columns as well: for a join alone the planner may read all rows of the party.
+_LOCK_NAMED: Final = """
+SELECT d.* FROM deadline AS d
+JOIN unnest($1::uuid[], $2::text[], $3::text[]) AS k (told_by, party, counterpart)
+  ON d.told_by = k.told_by AND d.party = k.party AND k.counterpart IN (d.origin, d.recipient)
+WHERE d.told_by = ANY($1::uuid[]) ORDER BY d.edge_id, d.party FOR UPDATE OF d
+"""
+_LOCK_EDGES: Final = """
+SELECT d.* FROM deadline AS d WHERE d.edge_id = ANY($1::uuid[]) ORDER BY d.edge_id, d.party FOR UPDATE
+"""
+_READ_EDGE: Final = "SELECT * FROM deadline WHERE edge_id = $1"
+# Row-level security lets an index find the rows by CASE; with COALESCE the statement would read all rows.
+_TAKE_DUE: Final = """
+SELECT d.* FROM deadline AS d
+WHERE d.due_at <= CASE WHEN $1::timestamptz IS NULL THEN '-infinity'::timestamptz ELSE $1 END
+ORDER BY d.due_at LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
+_WRITE: Final = Statement(
+    """
+UPDATE deadline AS d SET steps = counted.steps::jsonb, timers = counted.timers::jsonb, due_at = counted.due_at,
+    overdue_at = counted.overdue_at, aside = counted.aside
+FROM {counted}
+WHERE d.edge_id = ANY({edge_ids}) AND d.edge_id = counted.edge_id AND d.party = counted.party
+""",
+    counted=_COUNTED,
+    edge_ids="uuid[]",
+)
+_SET_ASIDE: Final = "UPDATE deadline SET due_at = $3, aside = $4 WHERE edge_id = $1 AND party = $2"
+_COUNT_ALL_AGAIN: Final = "UPDATE deadline SET due_at = '-infinity'"
+_COUNT_ASIDE: Final = """
+SELECT count(*) AS count, count(*) FILTER (WHERE due_at > $1) AS ahead FROM deadline WHERE aside IS NOT NULL
+"""
+#: A failed row whose retry is further ahead than the limit was written by a clock that was ahead.
+_RETRY_AHEAD: Final = """
+WITH ahead AS (SELECT edge_id, party FROM deadline WHERE aside IS NOT NULL AND due_at > $1 FOR UPDATE SKIP LOCKED)
+UPDATE deadline AS d SET due_at = '-infinity' FROM ahead WHERE d.edge_id = ahead.edge_id AND d.party = ahead.party
+"""
+_DUE: Final = """
+SELECT edge_id, party, subject, origin, recipient, purpose, timers->0 AS first, overdue_at FROM deadline
+WHERE party = $1 AND overdue_at IS NOT NULL
+  AND ($2::timestamptz IS NULL OR (overdue_at, edge_id) > ($2, $3::uuid))
+ORDER BY overdue_at, edge_id LIMIT $4
+"""
+_DUE_OF_SUBJECT: Final = """
+SELECT edge_id, party, subject, origin, recipient, purpose, timers FROM deadline
+WHERE party = $1 AND subject = $2 AND overdue_at IS NOT NULL
+"""
+# A preservation that ends is not overdue. In the array of a timer, 0 is the due time and 5 the consequence.
+_OVERDUE: Final = """
+SELECT edge_id, party, subject, origin, recipient, purpose, begins, timers, overdue_at FROM deadline
+WHERE party = $1 AND (overdue_at, edge_id) > ($2, $3) AND overdue_at <= $4
+  AND jsonb_path_exists(
+      timers, 'strict $[*] ? (@[5] != $end && @[0] <= $now)', jsonb_build_object('end', $5::text, 'now', $6::bigint)
+  )
+ORDER BY overdue_at, edge_id LIMIT $7
+"""
+
+
+class DueAfter(NamedTuple):
+    """A place in the list of due times."""
+
+    due_at: datetime
+    row_id: UUID
+
+
+class OverdueEdge(NamedTuple):
+    """An edge with overdue timers. `latest` is the last of them that fell due, on the highest rung."""
+
+    place: DueAfter
+    since: datetime
+    latest: OpenTimer
+    is_own: bool
+    is_preservation: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTimer:
+    """An open timer as its party sees it. `place` is its position in the list that it was read for."""
+
+    edge_id: UUID
+    party: str
+    subject: UUID
+    counterpart: str
+    purpose: str
+    clock: str
+    run: int
+    owed_by: str
+    due: str
+    consequence: str
+    rung: int
+    due_at: datetime
+    place: DueAfter
+
+
+def bind_rows(rows: Sequence[Deadline]) -> Bound[Clocked]:
+    """Bind new rows."""
+    return DEADLINE.rows([each.edge for each in rows], **_counted(rows))
+
+
+async def add(driver: asyncpg.Connection, rows: Sequence[Deadline]) -> None:
+    """Add rows. A row that exists stays as it is."""
+    await driver.execute(*_BEGIN.bind(rows=bind_rows(rows)))
+
+
+async def lock_named(driver: asyncpg.Connection, names: Collection[tuple[UUID, str, str]]) -> list[Deadline]:
+    """Lock the rows of these (message id, party, counterpart), in one order."""
+    ordered = sorted(set(names))
+    columns = [[name[n] for name in ordered] for n in range(3)]
+    return [to_row(row) for row in await driver.fetch(_LOCK_NAMED, *columns)]
+
+
+async def lock_edges(driver: asyncpg.Connection, edge_ids: Collection[UUID]) -> list[Deadline]:
+    """Lock the rows of these edges, in one order."""
+    return [to_row(row) for row in await driver.fetch(_LOCK_EDGES, list(edge_ids))]
+
+
+async def read_edge(driver: asyncpg.Connection, edge_id: UUID) -> Clocked | None:
+    """Return the edge of a row; None without one."""
+    rows = await driver.fetch(_READ_EDGE, edge_id)
+    return to_row(rows[0]).edge if rows else None
+
+
+async def take_due(driver: asyncpg.Connection, now: datetime | None, limit: int) -> list[Deadline]:
+    """Lock at most `limit` rows that are due at `now`, and skip locked rows. None: rows that are due at once."""
+    return [to_row(row) for row in await driver.fetch(_TAKE_DUE, now, limit)]
+
+
+async def write(driver: asyncpg.Connection, rows: Sequence[Deadline]) -> None:
+    """Write the steps of these rows and the values that follow from them, in one statement."""
+    if rows:
+        edge_ids, parties = pairs([(each.edge.edge_id, each.edge.party) for each in rows])
+        counted = _COUNTED.rows(rows, edge_id=edge_ids, party=parties, **_counted(rows))
+        await driver.execute(*_WRITE.bind(counted=counted, edge_ids=edge_ids))
+
+
+async def set_aside(driver: asyncpg.Connection, edge_id: UUID, party: str, *, again_at: datetime, code: str) -> None:
+    """Note that one row failed with this code, and retry it at `again_at`."""
+    await driver.execute(_SET_ASIDE, edge_id, party, again_at, code)
+
+
+async def count_all_again(driver: asyncpg.Connection) -> None:
+    """Have the scheduler look at every row at once."""
+    await driver.execute(_COUNT_ALL_AGAIN)
+
+
+async def count_aside(driver: asyncpg.Connection, longest: datetime | None) -> int:
+    """Count the failed rows. A row whose retry is later than `longest` is retried at once."""
+    count, ahead = await driver.fetchrow(_COUNT_ASIDE, longest)
+    if ahead:
+        await driver.execute(_RETRY_AHEAD, longest)
+    return int(count)
+
+
+async def read_due(
+    driver: asyncpg.Connection, party: str, *, after: DueAfter | None, limit: int, subject: UUID | None = None
+) -> Sequence[OpenTimer]:
+    """List at most `limit` open timers of the party after a place, soonest first.
+
+    Without a subject these are the first timer of each edge; with one, all timers of that subject.
+    """
+    if subject is None:
+        rows = await driver.fetch(_DUE, party, *(after or (None, None)), limit)
+        return [first_timer(row, row["first"]) for row in rows]
+    found = [timer for row in await driver.fetch(_DUE_OF_SUBJECT, party, subject) for timer in list_timers(row)]
+    return sorted((each for each in found if after is None or each.place > after), key=lambda each: each.place)[:limit]
+
+
+async def read_overdue(
+    driver: asyncpg.Connection, party: str, *, after: DueAfter, now: datetime, limit: int
+) -> list[OverdueEdge]:
+    """List at most `limit` edges of the party with an overdue timer, after a place."""
+    rows = await driver.fetch(_OVERDUE, party, *after, now, ClockConsequence.ERASE.value, to_microseconds(now), limit)
+    return [_overdue_edge(row, now) for row in rows]
+
+
+def list_timers(row: Mapping[str, Any]) -> list[OpenTimer]:
+    """List the timers of a stored row, soonest first, each with a place of its own."""
+    return [_open_timer(row, entry) for entry in row["timers"] or ()]
+
+
+def first_timer(row: Mapping[str, Any], entry: Sequence[Any]) -> OpenTimer:
+    """Return one timer of a stored row, at the place of its row."""
+    return _open_timer(row, entry, DueAfter(row["overdue_at"], row["edge_id"]))
+
+
+def to_row(row: asyncpg.Record) -> Deadline:
+    """Return a stored row."""
+    edge = {name: row[name] for name in _EDGE_FIELDS} | {"rules": tuple(row["rules"])}
+    timers = row["timers"]
+    return Deadline(
+        Clocked(**edge),
+        tuple(map(tuple, row["steps"])),
+        None if timers is None else tuple(map(tuple, timers)),
+        row["due_at"],
+        row["overdue_at"],
+        row["aside"],
+    )
+
+
+def _counted(rows: Sequence[Deadline]) -> dict[str, Sequence[Any]]:
+    return {
+        "steps": [to_json(each.steps).decode() for each in rows],
+        "timers": [None if each.timers is None else to_json(each.timers).decode() for each in rows],
+        "due_at": [each.due_at for each in rows],
+        "overdue_at": [each.overdue_at for each in rows],
+        "aside": [each.aside for each in rows],
+    }
+
+
+def _open_timer(row: Mapping[str, Any], entry: Sequence[Any], place: DueAfter | None = None) -> OpenTimer:
+    at, clock, run, owed_by, due, consequence, rung = entry
+    due_at, edge_id, party = to_time(at), row["edge_id"], row["party"]
+    return OpenTimer(
+        edge_id=edge_id,
+        party=party,
+        subject=row["subject"],
+        counterpart=row["recipient"] if party == row["origin"] else row["origin"],
+        purpose=row["purpose"],
+        clock=clock,
+        run=run,
+        owed_by=owed_by,
+        due=due,
+        consequence=consequence,
+        rung=rung,
+        due_at=due_at,
+        place=place or DueAfter(due_at, uuid5(edge_id, f"{party} {clock} {run}")),
+    )
+
+
+def _overdue_edge(row: asyncpg.Record, now: datetime) -> OverdueEdge:
+    late = [each for each in list_timers(row) if each.due_at <= now and each.consequence != ClockConsequence.ERASE]
+    return OverdueEdge(
+        place=DueAfter(row["overdue_at"], row["edge_id"]),
+        since=late[0].due_at,
+        latest=max(late, key=lambda each: (each.due_at, each.rung, each.clock)),
+        is_own=row["origin"] == row["party"],
+        is_preservation=row["begins"] != "",
+    )
