@@ -104,8 +104,8 @@ WITH fresh AS MATERIALIZED (
     INSERT INTO entry (topic, topic_id, partition, "offset", broker_time, kind, digest, verified, problem, detail)
     SELECT known.topic, known.topic_id, known.partition, known."offset", dropped.broker_time, 'conflict',
            sha256(known.digest || convert_to({number_taken}, 'UTF8')), false, {number_taken},
-           jsonb_build_object('kept', encode(known.digest, 'hex'), 'found', encode(dropped.digest, 'hex'), 'topic', dropped.topic,
-                              'partition', dropped.partition, 'offset', dropped."offset")
+           jsonb_build_object('kept', encode(known.digest, 'hex'), 'found', encode(dropped.digest, 'hex'),
+                              'topic', dropped.topic, 'partition', dropped.partition, 'offset', dropped."offset")
     FROM {dropped.ordered} CROSS JOIN LATERAL (
         SELECT e.topic, e.topic_id, e.partition, e."offset", e.digest FROM entry AS e
         WHERE (e.writer, e.addressee, e.incarnation, e.lane, e.number)

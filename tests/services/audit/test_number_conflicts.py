@@ -69,7 +69,7 @@ async def test_another_message_under_a_number_that_audit_has_is_named_a_conflict
     assert (conflict["topic"], conflict["offset"]) == (entry["topic"], entry["offset"])
     digest = digest_record(second[1].record.headers, second[1].record.value)
     assert digest is not None
-    assert (conflict["detail"]["kept"], conflict["detail"]["found"]) == (entry["digest"], digest.hex())
+    assert (conflict["detail"]["kept"], conflict["detail"]["found"]) == (entry["digest"].hex(), digest.hex())
     assert conflict["detail"]["topic"] == (MINE if order == "copy second" else FROM_HOTLINE["law_enforcement"])
 
 
