@@ -44,8 +44,8 @@ _SUBJECTS: Final = {
 class Telling(StrEnum):
     """The type of a notification in a party's feed.
 
-    `clock.ran_out`: a preservation has ended, and nothing is overdue. `p0.unclaimed`: a child is at risk, and no officer
-    has claimed the case.
+    `clock.ran_out`: a preservation has ended, and nothing is overdue. `p0.unclaimed`: a child is at risk, and no
+    officer has claimed the case.
     """
 
     DUE_SOON = "clock.due_soon"

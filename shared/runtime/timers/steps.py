@@ -47,7 +47,7 @@ async def note_steps(driver: asyncpg.Connection, steps: Sequence[Happened]) -> N
 
 
 async def begin_like(
-    driver: asyncpg.Connection, edge_id: UUID, new_edge_id: UUID, recipient: str, *, at: datetime
+    driver: asyncpg.Connection, edge_id: UUID, new_edge_id: UUID, *, recipient: str, at: datetime
 ) -> None:
     """Begin deadlines for an edge to another recipient, on the terms of an edge that has deadlines."""
     gathered = (edge for noted in driver.late.get(Late.STEPS, ()) for edge in noted.begun if edge.edge_id == edge_id)

@@ -9,10 +9,13 @@ import asyncpg
 import pytest
 
 from deploy.site.endpoints import DatabaseEndpoint
+from shared.exchange.events import Event
 from shared.exchange.prepare import Prepared
 from shared.kernel.authority import Role
 from shared.party.origin.store.filing import FILED, PostgresFiling
-from shared.runtime.database.transactions import Database, RowScope
+from shared.runtime.database.feed import note_acts
+from shared.runtime.database.transactions import Database, RowScope, write_late
+from shared.vocabulary.referral import WithdrawalReason
 from tests.services.databases import until_one_waits_for_a_lock
 from tests.services.doors import LISTS
 from tests.services.hotline.origin import KEK, Origin
@@ -108,3 +111,15 @@ async def test_a_reference_that_comes_twice_in_a_filing_is_numbered_once(origin:
     assert await filed(origin.database, first, second) == {second.referral_id: first.referral_id}
     assert await journal(origin.database, before) == [(before + 1, first.referral_id)]
     assert await last_number(origin.database) == before + 1
+
+
+async def test_an_act_that_sends_waits_for_its_feed_without_a_stream(origin: Origin) -> None:
+    """A transaction that holds the feed can still lock each stream: so neither waits for the other for ever."""
+    referral_id = await origin.file()
+    async with origin.database.transaction(RowScope([HOTLINE], Role.SERVICE, "apply")) as holder:
+        note_acts(holder.driver, [Event(HOTLINE, "referral.route", referral_id)])
+        await write_late(holder.driver)
+        waiting = asyncio.create_task(origin.withdraw(referral_id, WithdrawalReason.FILED_IN_ERROR))
+        await until_one_waits_for_a_lock(origin.database)
+        assert await holder.driver.fetch("SELECT peer FROM stream FOR UPDATE NOWAIT")
+    await waiting

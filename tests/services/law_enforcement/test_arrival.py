@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 from uuid import UUID
@@ -15,12 +15,14 @@ from deploy.site.endpoints import DatabaseEndpoint
 from services.law_enforcement.bus import AgencyDoor
 from shared.exchange.events import Event
 from shared.kernel.authority import Role
+from shared.kernel.errors import Unavailable
 from shared.kernel.ids import uuid4, uuid7
 from shared.party.recipient.ports import Page
 from shared.runtime.database import feed
-from shared.runtime.database.feed import begin_epoch, note_acts
+from shared.runtime.database.feed import note_acts
 from shared.runtime.database.transactions import Database, RowScope, Session, write_late
 from shared.runtime.delivery.unit import SessionUnit
+from shared.runtime.instance.streams import InstanceStreams
 from tests.services.databases import until_one_waits_for_a_lock
 from tests.services.deliveries import AT, OTHER_AGENCY, offered
 from tests.services.law_enforcement.agency import KEK, Agencies
@@ -310,16 +312,58 @@ async def test_numbers_would_be_given_twice_without_the_comparison(
     assert before & (await given(database) | await given(database))
 
 
+def restored(database: Database) -> Callable[[], Awaitable[None]]:
+    """Return what an instance does when the read-back of its own topics finds that its database is an earlier state."""
+    unused: Any = None
+    streams = InstanceStreams(
+        instance="law_enforcement",
+        access=unused,
+        database=database,
+        keys=unused,
+        shelf=unused,
+        clock=unused,
+        tracks=unused,
+        lateness=unused,
+        wake=unused,
+        kept_bytes_max=0,
+    )
+    assert streams.session_check._on_restore is not None
+    return streams.session_check._on_restore
+
+
 async def test_no_number_is_given_twice_in_one_epoch_after_a_copy_of_the_disk(
     emptied: Agencies, owner: asyncpg.Connection
 ) -> None:
-    """A copy of the disk has all three: the read-back of the own topics has the epoch begin."""
+    """A copy of the disk has all three: an instance that finds it by its own topics begins the epoch."""
     database = emptied.database
     before = await given(database) | await given(database)
     await put_back(owner)
-    async with database.transaction() as session:
-        await begin_epoch(session.driver)
+    await restored(database)()
     assert before & (await given(database) | await given(database)) == set()
+
+
+async def test_a_copy_of_the_disk_that_nobody_finds_would_give_numbers_twice(
+    emptied: Agencies, owner: asyncpg.Connection
+) -> None:
+    """Negative control of the test above."""
+    database = emptied.database
+    before = await given(database) | await given(database)
+    await put_back(owner)
+    assert before & (await given(database) | await given(database))
+
+
+async def test_no_number_is_given_while_the_own_topics_are_not_compared(emptied: Agencies) -> None:
+    """A number before the comparison would be of the epoch that a copy of the disk has."""
+
+    def unchecked() -> None:
+        raise Unavailable("streams_unchecked")
+
+    database = Database(emptied.database._url, pool_size=1)
+    database.check_session = unchecked
+    with pytest.raises(Unavailable, match="streams_unchecked"):
+        await noted(database, 1)
+    assert await fed(database) == {}, "and a party may look"
+    await database.close()
 
 
 async def put_back(owner: asyncpg.Connection) -> None:

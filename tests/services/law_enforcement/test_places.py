@@ -216,3 +216,18 @@ async def test_what_is_erased_lies_nowhere_any_more(agencies: Agencies) -> None:
         rows = await session.driver.fetch("SELECT referral_id FROM case_location")
     assert {kept} <= {row["referral_id"] for row in rows}
     assert erased not in {row["referral_id"] for row in rows}
+
+
+async def test_a_request_to_keep_is_listed_at_once_by_whoever_made_it(client: httpx.AsyncClient) -> None:
+    """The officer that asks may change no request: the service itself gives it its number."""
+    listed = [await list_asked(client)]
+    await warned(client, "https://images.example/listed/1")
+    listed.append(await list_asked(client))
+    assert len(listed[1]) == len(listed[0]) + 1
+    assert listed[1][1:] == listed[0]
+
+
+async def list_asked(client: httpx.AsyncClient) -> list[str]:
+    """The newest requests of the agency, by id."""
+    answer = await client.get("/v1/preservations", params={"limit": 200}, headers=asking(AGENCY))
+    return [each["preservation_id"] for each in answer.json()["items"]]

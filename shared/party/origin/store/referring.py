@@ -38,7 +38,7 @@ async def refer(driver: asyncpg.Connection, referred: Referred) -> None:
     """Have another agency answer, on an edge like that of the first, whose clocks begin now."""
     of = referred.of, referred.edge, referred.agency
     if await driver.fetchval(_REFER, *of, referred.instance):  # of what was withdrawn nothing is owed
-        await begin_like(driver, *of, at=referred.at)
+        await begin_like(driver, referred.of, referred.edge, recipient=referred.agency, at=referred.at)
 
 
 async def unrefer(driver: asyncpg.Connection, edge: UUID, referral_id: UUID, *, agency: str) -> None:

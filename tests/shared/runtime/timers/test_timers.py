@@ -409,7 +409,7 @@ async def test_an_edge_that_is_begun_on_the_terms_of_another_and_ended_owes_noth
     async with database.transaction(SCOPE) as session:
         await clock(session.driver, [edge], ())
         for new in (kept, ended):
-            await begin_like(session.driver, edge.edge_id, new, PARTY, at=edge.begun_at)
+            await begin_like(session.driver, edge.edge_id, new, recipient=PARTY, at=edge.begun_at)
         await end(session.driver, [ended])
     database.law_at = None
     owing = {edge_id for edge_id, _ in await timers_kept(database)}
