@@ -84,8 +84,7 @@ async def _planned(origin: Origin) -> UUID:
 
 
 async def _placed(origin: Origin) -> UUID:
-    referral_id = await origin.file(**at(spellings(uuid7().hex)[0]))
-    return referral_id
+    return await origin.file(**at(spellings(uuid7().hex)[0]))
 
 
 async def _moves(origin: Origin) -> None:
