@@ -95,7 +95,8 @@ class Listed:
 
 def note_acts(driver: asyncpg.Connection, acts: Sequence[Event]) -> None:
     """Gather acts of the transaction. They are numbered in its last step."""
-    gather_late(driver, Late.ACTS, acts, write=write_acts)
+    if acts:
+        gather_late(driver, Late.ACTS, acts, write=write_acts)
 
 
 def note_filing(driver: asyncpg.Connection) -> None:

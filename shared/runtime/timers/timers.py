@@ -78,14 +78,12 @@ class Timers:
         clock: Clock,
         *,
         scope: Callable[[], RowScope],
-        wake: Callable[[], None] = lambda: None,
         witness: Witness = database_time,
     ) -> None:
         self._database = database
         self._law_at = law_at
         self._clock = clock
         self._scope = scope
-        self._wake = wake
         self._witness = witness
         self._aside = 0
         self._looks = count()
@@ -137,11 +135,9 @@ class Timers:
             now = await self._now(session.driver)
             rows = await store.take_due(session.driver, now, limit)
             taken.update({(row.edge.edge_id, row.edge.party): row.aside for row in rows})
-            has_told = await self._renew(session.driver, rows, now) if rows else False
+            await self._renew(session.driver, rows, now)
             if next(self._looks) % COUNTED_EVERY == 0 or rows:
                 await self._count_aside(session.driver, now)
-        if has_told:
-            self._wake()
 
     async def _count_aside(self, driver: asyncpg.Connection, now: datetime | None) -> None:
         longest = None if now is None else now + AGAIN_AFTER + 2 * CLOCK_TOLERANCE
@@ -173,12 +169,10 @@ class Timers:
         now, theirs = self._clock.now(), await self._witness(driver)
         return now if abs(now - theirs) <= CLOCK_TOLERANCE else None
 
-    async def _renew(self, driver: asyncpg.Connection, rows: Sequence[Deadline], now: datetime | None) -> bool:
+    async def _renew(self, driver: asyncpg.Connection, rows: Sequence[Deadline], now: datetime | None) -> None:
         looked = [self._looked(row, now) for row in rows]
         await store.write(driver, [each.row for each in looked])
-        acts = [act for each in looked for act in each.acts]
-        note_acts(driver, acts)
-        return bool(acts)
+        note_acts(driver, [act for each in looked for act in each.acts])
 
     def _looked(self, row: Deadline, now: datetime | None) -> _Looked:
         try:
