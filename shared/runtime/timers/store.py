@@ -12,7 +12,7 @@ import asyncpg
 from pydantic_core import to_json
 
 from shared.exchange.clocks import Clocked
-from shared.exchange.timers import Deadline, to_microseconds, to_time
+from shared.exchange.timers import AT_ONCE, Deadline, to_microseconds, to_time
 from shared.runtime.database.columns import Bound, Columns, Statement, insert, pairs
 from shared.vocabulary.law import ClockConsequence
 
@@ -72,8 +72,7 @@ UPDATE deadline AS d SET due_at = '-infinity' FROM ahead WHERE d.edge_id = ahead
 """
 _DUE: Final = """
 SELECT edge_id, party, subject, origin, recipient, purpose, timers->0 AS first, overdue_at FROM deadline
-WHERE party = $1 AND overdue_at IS NOT NULL
-  AND ($2::timestamptz IS NULL OR (overdue_at, edge_id) > ($2, $3::uuid))
+WHERE party = $1 AND overdue_at IS NOT NULL AND (overdue_at, edge_id) > ($2, $3)
 ORDER BY overdue_at, edge_id LIMIT $4
 """
 _DUE_OF_SUBJECT: Final = """
@@ -125,6 +124,10 @@ class OpenTimer:
     rung: int
     due_at: datetime
     place: DueAfter
+
+
+#: The place before all rows.
+_BEFORE_ALL: Final = DueAfter(AT_ONCE, UUID(int=0))
 
 
 def bind_rows(rows: Sequence[Deadline]) -> Bound[Clocked]:
@@ -194,7 +197,7 @@ async def read_due(
     Without a subject these are the first timer of each edge; with one, all timers of that subject.
     """
     if subject is None:
-        rows = await driver.fetch(_DUE, party, *(after or (None, None)), limit)
+        rows = await driver.fetch(_DUE, party, *(after or _BEFORE_ALL), limit)
         return [first_timer(row, row["first"]) for row in rows]
     found = [timer for row in await driver.fetch(_DUE_OF_SUBJECT, party, subject) for timer in list_timers(row)]
     return sorted((each for each in found if after is None or each.place > after), key=lambda each: each.place)[:limit]

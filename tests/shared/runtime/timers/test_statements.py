@@ -36,6 +36,19 @@ async def test_rows_are_found_by_their_edges_over_tables_that_were_empty_once(da
     assert await by_edge(database, NAMED[name])
 
 
+@pytest.mark.parametrize("statement", [store._DUE, store._OVERDUE])
+async def test_a_page_of_due_times_begins_at_its_place_in_the_index(database: Database, statement: str) -> None:
+    count = max(map(int, re.findall(r"\$(\d+)", statement)))
+    async with database.transaction(SCOPE, keeps_plans=True) as session:
+        await session.driver.execute(f"PREPARE page AS {statement}")
+        plan = await session.driver.fetch(f"EXPLAIN EXECUTE page({', '.join(['NULL'] * count)})")
+        await session.driver.execute("DEALLOCATE page")
+    lines = [line for (line,) in plan]
+    assert any("using deadline_overdue" in line for line in lines)
+    assert any("Index Cond" in line and "ROW(overdue_at, edge_id) > ROW" in line for line in lines)
+    assert not any("Sort" in line for line in lines)
+
+
 async def test_joined_alone_all_deadlines_of_a_party_would_be_read(database: Database) -> None:
     """The control: what the statements are spelt against is what the planner does."""
     assert not await by_edge(database, JOINED)
