@@ -21,10 +21,11 @@ from struct import Struct, unpack_from
 from struct import error as StructError  # noqa: N812 - the library's class has a lower-case name
 from typing import Final, NamedTuple
 
+from shared.contracts.leaf_proof import LeafProof
+from shared.envelope.base64url import from_base64url, to_base64url
 from shared.envelope.keys import SigningKey, VerifyKey
 from shared.kernel.errors import Defect, EvidenceRejected, Refused
-from shared.ledger.proof import inclusion_path, root_from_inclusion
-from shared.ledger.tree import HASH_BYTES, leaf_hash, root
+from shared.ledger.tree import HASH_BYTES, inclusion_path, leaf_hash, root, root_from_inclusion
 
 CONTEXT: Final = "causeway-content/v1"
 SALT_BYTES: Final = 16
@@ -103,6 +104,23 @@ class MessageProof(NamedTuple):
     position: int
     path: tuple[bytes, ...]
     salt: bytes
+
+    @classmethod
+    def read(cls, stated: LeafProof, salt: str) -> MessageProof:
+        """Return the proof that a contract states, with its salt in hexadecimal."""
+        path = tuple(map(bytes.fromhex, stated.path))
+        signature = from_base64url(stated.signature)
+        return cls(stated.key_id, signature, stated.size, stated.position, path, bytes.fromhex(salt))
+
+    def members(self) -> dict[str, object]:
+        """Return the members of `LeafProof`: all but the salt."""
+        return {
+            "key_id": self.key_id,
+            "signature": to_base64url(self.signature),
+            "size": self.size,
+            "position": self.position,
+            "path": [each.hex() for each in self.path],
+        }
 
     def check(self, covered: bytes, key: VerifyKey) -> None:
         """Check that `key` signed the message with these covered bytes. Raises `Refused("signature_invalid")`."""

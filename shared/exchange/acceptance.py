@@ -21,11 +21,10 @@ from shared.contracts.acceptance import SignedAcceptance
 from shared.contracts.base import of_later_release
 from shared.envelope.content_proof import GROUP_MESSAGES_MAX, MessageProof, draw_salt, fill_tree, leaf_digest
 from shared.envelope.keys import SigningKey, VerifyKey
-from shared.exchange.leaf_proof import format_proof, parse_proof
 from shared.kernel.canonical import canonical_json, digest, signed_statement
 from shared.kernel.clock import rfc3339
 from shared.kernel.errors import Refused
-from shared.ledger.proof import root_and_paths
+from shared.ledger.tree import root_and_paths
 from shared.routing.derive import TOLERANCE
 from shared.routing.directory_index import DirectoryIndex
 
@@ -74,7 +73,7 @@ class Acceptor:
         signature = self._key.sign(_signed_root(head, size, instance=self._instance, key_id=key_id, at=at))
         for statement, salt, position in zip(stated, salts, tree.positions, strict=True):
             proof = MessageProof(key_id, signature, size, position, tuple(paths[position]), salt)
-            yield SignedAcceptance.model_validate(statement | {"salt": salt.hex(), "proof": format_proof(proof)})
+            yield SignedAcceptance.model_validate(statement | {"salt": salt.hex(), "proof": proof.members()})
 
 
 class AtAudit(StrEnum):
@@ -108,7 +107,7 @@ def check_acceptance(acceptance: SignedAcceptance, directory: DirectoryIndex, *,
     if key is None or key.owner != acceptance.instance or not key.valid_at(acceptance.accepted_at):
         raise Refused("key_unknown", "no key of that instance for that time in this directory", field="/proof/key_id")
     stated = acceptance.model_dump(mode="json", exclude=set(_UNCOVERED))
-    proof = parse_proof(acceptance.proof, acceptance.salt)
+    proof = MessageProof.read(acceptance.proof, acceptance.salt)
     signed = _signed_root(
         proof.derive_root(canonical_json(stated)),
         proof.size,

@@ -16,10 +16,9 @@ from pydantic import ValidationError
 from shared.contracts.base import of_later_release
 from shared.contracts.evidence import Evidence, EvidenceStatement, KeptEvidence
 from shared.envelope.base64url import from_base64url, to_base64url
-from shared.envelope.content_proof import leaf_digest
+from shared.envelope.content_proof import MessageProof, leaf_digest
 from shared.envelope.headers import decode_headers, is_signed
 from shared.envelope.keys import SigningKey
-from shared.exchange.leaf_proof import format_proof, parse_proof
 from shared.exchange.message import Record
 from shared.exchange.senders import signing_key, verify_sender
 from shared.exchange.topics import inbox_topic
@@ -72,7 +71,7 @@ class Witness:
                     "headers": [(name, text.decode()) for name, text in headers],
                     "value": b64encode(value).decode(),
                     "salt": record.salt.hex(),
-                    "proof": format_proof(proof),
+                    "proof": proof.members(),
                     "statement": signed,
                 }
             )
@@ -105,7 +104,7 @@ def check_evidence(evidence: Evidence, directory: DirectoryIndex) -> None:
     key = signing_key(sender, evidence.proof.key_id, directory, at=statement.broker_time, in_force=directory)
     if key is None:
         raise Refused("key_unknown", "no key of the sender's instance for that time", field="/proof/key_id")
-    proof, covered = parse_proof(evidence.proof, evidence.salt), attributes.head.encode() + value
+    proof, covered = MessageProof.read(evidence.proof, evidence.salt), attributes.head.encode() + value
     proof.check(covered, key)
     if statement.instance not in directory.places_of(statement.party) or statement.stated_at < statement.broker_time:
         raise Refused(

@@ -14,7 +14,7 @@ from shared.envelope.base64url import to_base64url
 from shared.envelope.content_proof import TREE_SIZES, signed_bytes
 from shared.envelope.keys import VerifyKey
 from shared.kernel.errors import EvidenceRejected, Refused
-from shared.ledger.proof import root_from_inclusion
+from shared.ledger.tree import root_from_inclusion
 
 _Count = Annotated[int, Field(ge=0)]
 _HASH_BYTES: Final = 32

@@ -14,7 +14,7 @@ import pytest
 
 from shared.contracts.acceptance import SignedAcceptance
 from shared.envelope.base64url import to_base64url
-from shared.envelope.content_proof import signed_bytes
+from shared.envelope.content_proof import MessageProof, signed_bytes
 from shared.envelope.keys import SigningKey
 from shared.envelope.operations import KEY_OPERATIONS
 from shared.exchange.acceptance import (
@@ -27,7 +27,6 @@ from shared.exchange.acceptance import (
     check_body,
     read_acceptance,
 )
-from shared.exchange.leaf_proof import parse_proof
 from shared.guard import edition
 from shared.kernel.canonical import canonical_json, digest, signed_statement
 from shared.kernel.errors import Refused
@@ -213,7 +212,7 @@ def test_a_batch_signature_is_never_an_acceptance(here: World, acceptance: Signe
     """The same tree signed as the content of a segment, or the same root under the context of something else."""
     key = here.keys["hotline"].signing
     stated = acceptance.model_dump(mode="json")
-    proof = parse_proof(acceptance.proof, acceptance.salt)
+    proof = MessageProof.read(acceptance.proof, acceptance.salt)
     bare = canonical_json({name: value for name, value in stated.items() if name not in ("salt", "proof")})
     head = proof.derive_root(bare)
     root = {

@@ -12,15 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.kernel.errors import Defect, EvidenceRejected
-from shared.ledger.proof import (
+from shared.ledger.tree import (
     all_paths,
     consistency_path,
     inclusion_path,
+    leaf_hash,
+    root,
     root_and_paths,
     root_from_inclusion,
     verify_consistency,
 )
-from shared.ledger.tree import leaf_hash, root
 
 VECTORS: dict[str, list[dict[str, Any]]] = json.loads(
     (Path(__file__).parent / "data" / "rfc6962-vectors.json").read_text(encoding="utf-8")
