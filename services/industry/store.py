@@ -67,7 +67,7 @@ WITH notices AS (
       AND n.edge -> 'basis' @> '[{"instrument": "dsa"}]'
 )
 SELECT incident_kind, flagged, items, actions, CASE WHEN actions > 0 THEN greatest(least(floor(extract(
-    epoch FROM coalesce(acted_at, (SELECT min(e.at) FROM event AS e
+    epoch FROM coalesce(acted_at, (SELECT min(e.at) FROM act AS e
                WHERE e.party = n.party AND e.subject = n.notice_id AND e.type = $6
                AND e.detail ->> 'state' = ANY($7::text[]))) - received_at) / 60), 2147483647), 0)::int END AS minutes
 FROM notices AS n

@@ -270,7 +270,7 @@ async def test_a_dear_list_is_looked_at_read_and_prepared_beside_the_loop(
         "trips": alarms,
         "parsed": routes,
         "prepare_batch": intake,
-        "edge_rows": filing,
+        "bind_sent": filing,
     }
     for name, where in dear_steps.items():
         watched(where, name)
