@@ -62,6 +62,8 @@ class GatheringConnection(asyncpg.Connection):  # type: ignore[misc]
         self.late: dict[Late, list[Any]] = {}
         self.late_writers: dict[Late, LastStep] = {}
         self.scope: RowScope | None = None
+        #: The savepoints around what is done now.
+        self.savepoints: list[str] = []
         #: Set as the connection opens.
         self.database: Database
 
@@ -87,17 +89,22 @@ class Session:
         Connection trouble goes on as `Unavailable`: it is of no one subject.
         """
         gathered, late = len(self.driver.gathered), {kind: len(each) for kind, each in self.driver.late.items()}
-        with _translated():
-            await self.driver.execute("SAVEPOINT aside")
-            try:
-                yield
-            except error:
-                await self.driver.execute("ROLLBACK TO SAVEPOINT aside; RELEASE SAVEPOINT aside")
-                del self.driver.gathered[gathered:]
-                for kind, each in self.driver.late.items():
-                    del each[late.get(kind, 0) :]
-                raise
-            await self.driver.execute("RELEASE SAVEPOINT aside")
+        # The commit releases it. A savepoint around it has another name.
+        around: list[str] = self.driver.savepoints
+        around.append(name := f"aside_{len(around)}")
+        try:
+            with _translated():
+                await self.driver.execute(f"SAVEPOINT {name}")
+                try:
+                    yield
+                except error:
+                    await self.driver.execute(f"ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}")
+                    del self.driver.gathered[gathered:]
+                    for kind, each in self.driver.late.items():
+                        del each[late.get(kind, 0) :]
+                    raise
+        finally:
+            around.pop()
 
 
 class Database:
