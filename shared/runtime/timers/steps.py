@@ -97,13 +97,12 @@ async def _write(driver: asyncpg.Connection, noted: Sequence[_Noted]) -> None:
         for row in await store.lock_edges(driver, ended):
             locked[_key(row)] = row
             added[_key(row)].add(_end_of(row.edge))
-    if begun := [edge for each in noted for edge in each.begun]:
+    begun = new_rows([edge for each in noted for edge in each.begun], law_at)
+    if begun or named:
         over = _ended_after_begin(noted)
-        rows = new_rows(begun, law_at)
-        first = [_of(row, named) | ({_end_of(row.edge)} if row.edge.edge_id in over else set()) for row in rows]
-        await store.add(driver, [add_steps(row, steps, law_at) for row, steps in zip(rows, first, strict=True)])
-    if named:
-        for row in await store.lock_named(driver, named):
+        first = [_of(row, named) | ({_end_of(row.edge)} if row.edge.edge_id in over else set()) for row in begun]
+        new = [add_steps(row, steps, law_at) for row, steps in zip(begun, first, strict=True)]
+        for row in await store.begin(driver, new, named):
             locked[_key(row)] = row
             added[_key(row)] |= _of(row, named)
     after = [(row, add_steps(row, added[key], law_at)) for key, row in sorted(locked.items())]
