@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ ask_by_kind()
 
 #: What a scope may name: parties, roles and actions. Nothing that could end a literal.
 _BOUND_TEXT = re.compile(r"[a-z0-9._,-]*")
+_PARAMETER = re.compile(r"\$(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class GatheringConnection(asyncpg.Connection):  # type: ignore[misc]
         self.late: dict[Late, list[Any]] = {}
         self.late_writers: dict[Late, LastStep] = {}
         self.scope: RowScope | None = None
+        #: Bound statements that go with the one that stores streams: see `gather_beside`.
+        self.beside: list[tuple[Any, ...]] = []
         #: The savepoints around what is done now.
         self.savepoints: list[str] = []
         #: Set as the connection opens.
@@ -157,6 +161,7 @@ class Database:
         async with self._connection() as driver:
             driver.gathered.clear()
             driver.late.clear()
+            driver.beside.clear()
             driver.act_for(scope)
             # One round trip opens it and binds it.
             await driver.execute(_begin(scope, keeps_plans=keeps_plans))
@@ -185,7 +190,7 @@ class Database:
                 raise Defect("nobody_sends")
             await self.last_step(driver, driver.gathered)
         await write_late(driver)
-        if driver.late.get(Late.PLACED):
+        if driver.late.get(Late.PLACED) or driver.beside:
             raise Defect("gathered_unknown")
 
     @asynccontextmanager
@@ -246,6 +251,27 @@ def take_placed(driver: asyncpg.Connection) -> list[Any]:
     """Return the entries of `gather_placed`. The caller inserts them."""
     taken: list[Any] = driver.late.pop(Late.PLACED, [])
     return taken
+
+
+def gather_beside(driver: asyncpg.Connection, bound: tuple[Any, ...]) -> None:
+    """Gather a statement that changes rows, with its arguments. The statement that stores streams takes it along."""
+    driver.beside.append(bound)
+
+
+def join_beside(driver: asyncpg.Connection, bound: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a statement that begins with WITH, and with it those of `gather_beside`. It is one round trip."""
+    text, *arguments = bound
+    for number, (other, *further) in enumerate(driver.beside):
+        before = len(arguments)
+        arguments += further
+        shifted = _PARAMETER.sub(partial(_shift, by=before), other)
+        text = f"WITH beside_{number} AS ({shifted}), {text.removeprefix('WITH ')}"
+    driver.beside.clear()
+    return text, *arguments
+
+
+def _shift(found: re.Match[str], *, by: int) -> str:
+    return f"${int(found[1]) + by}"
 
 
 async def write_late(driver: asyncpg.Connection) -> None:

@@ -229,7 +229,9 @@ async def test_a_consumed_batch_is_two_statements_and_one_row(stores: MessagingS
     assert work.rows == {"receive_state": 1}
 
 
-async def test_exceptions_of_a_writer_without_any_are_not_looked_for(stores: MessagingStore, database: Database) -> None:
+async def test_exceptions_are_not_looked_for_where_a_writer_has_none(
+    stores: MessagingStore, database: Database
+) -> None:
     await take_one(stores)
     async with counted_work(database) as (tx, work):
         await tx.load_incoming(PAIR, lock=True)
