@@ -164,7 +164,7 @@ def test_a_first_revision_that_changes_afterwards_is_seen(next_release: Path, ne
     )
     migrate.run_revisions("hotline", fresh.owner_url)
     assert migrate.look_at_schema(old.owner_url).revisions == migrate.look_at_schema(fresh.owner_url).revisions
-    assert "column offer.late is missing" in list(find_differences(catalogue_of(fresh), catalogue_of(old)))
+    assert "column referral.late is missing" in list(find_differences(catalogue_of(fresh), catalogue_of(old)))
 
 
 @pytest.mark.parametrize(
