@@ -1,6 +1,6 @@
 """Inbound messages of an instance of parties: `messaging.scope.Inbound` over its features.
 
-    unpack ─▶ accept ─▶ judge by tracks and held edges ─▶ features ─▶ tracks ─▶ outcomes
+    unpack ─▶ accept ─▶ judge by tracks ─▶ features ─▶ tracks ─▶ outcomes
 
 A message that breaks the features becomes a dead letter; the others are not affected. A batch of any size takes few
 statements.
@@ -38,23 +38,12 @@ from shared.runtime.delivery.judgement import (
     Judgement,
     Known,
     decide,
-    list_changes,
-    list_held,
     read_edge,
 )
 from shared.runtime.delivery.kept_record import decrypt_kept, encrypt_kept, pack, unpack
 from shared.runtime.delivery.peers import note_reads
 from shared.runtime.delivery.sending import move_gathered
-from shared.runtime.delivery.tracks import (
-    TrackKey,
-    TrackSide,
-    forget_acts,
-    hold_edges,
-    list_told_once,
-    load_held_edges,
-    load_tracks,
-    note_tracks,
-)
+from shared.runtime.delivery.tracks import TrackKey, TrackSide, forget_acts, list_told_once, load_tracks, note_tracks
 from shared.runtime.delivery.unit import OUTCOMES, Handler, SessionUnit, Settlement
 from shared.runtime.watch.logs import Fields, log
 from shared.runtime.watch.metrics import MESSAGES
@@ -97,16 +86,11 @@ class PartyInbound:
             for each, record, accepted in _accept(taken, [self._unpack(each) for each in taken], self._reader)
         ]
         keys = {each.key for each in arrivals}
-        edges = {(key.subject, each.edge.edge_id) for each in arrivals if each.edge and (key := each.key) is not None}
-        judgement = Judgement(
-            await load_tracks(self._driver, {key for key in keys if key is not None}),
-            await load_held_edges(self._driver, edges),
-            is_day_closed=scope.subjects.is_day_closed,
-        )
+        tracks = await load_tracks(self._driver, {key for key in keys if key is not None})
+        judgement = Judgement(tracks, is_day_closed=scope.subjects.is_day_closed)
         outcomes = await self._await_edges(scope, arrivals, await self._decide(arrivals, judgement))
         pairs = list(zip(arrivals, outcomes, strict=True))
-        await note_tracks(self._driver, list_changes(pairs))
-        await hold_edges(self._driver, list_held(pairs))
+        await note_tracks(self._driver, judgement.list_changes(pairs))
         await self._note_reads(pairs)
         await move_gathered(scope, self._driver)
         await self._try_behind(scope, pairs)

@@ -221,7 +221,7 @@ async def test_what_was_changed_by_hand_is_named(
 
 
 async def test_a_row_of_data_changes_no_catalogue(owner: asyncpg.Connection) -> None:
-    statement = "INSERT INTO held_edge VALUES (gen_random_uuid(), gen_random_uuid(), 'b', 1, '')"
+    statement = "INSERT INTO peer VALUES ('b', '{}', now())"
     assert await drift(owner, statement) == []
 
 
