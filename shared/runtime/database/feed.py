@@ -19,7 +19,7 @@ from pydantic_core import to_json
 
 from shared.exchange.events import Event
 from shared.kernel.authority import Role
-from shared.runtime.database.transactions import Late, RowScope, bind, gather_late
+from shared.runtime.database.transactions import Late, RowScope, bind, gather_late, join_beside
 
 #: The channel of a feed's new last number: `PARTY NUMBER`.
 NUMBERED_CHANNEL: Final = "causeway_numbered"
@@ -120,14 +120,14 @@ async def write_acts(driver: asyncpg.Connection, acts: Sequence[Event]) -> None:
     columns = [each.party for each in acts], [each.type for each in acts], [each.subject for each in acts]
     lists: Mapping[str, Listed] = driver.database.lists
     if lists.keys().isdisjoint(columns[1]):
-        await driver.execute(_NUMBER, *columns, details)
+        await driver.execute(*join_beside(driver, (_NUMBER, *columns, details)))
         return
     # The party that begins a subject may not change it: its arrival is given by the service itself.
     given: RowScope | None = driver.scope
     own = given and RowScope(given.parties, Role.SERVICE, "apply")
     if own is not None and own != given:
         await bind(driver, own)
-    await driver.execute(_number(lists.items()), *columns, details)
+    await driver.execute(*join_beside(driver, (_number(lists.items()), *columns, details)))
     if given is not None and own != given:
         await bind(driver, given)
 

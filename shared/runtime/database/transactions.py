@@ -254,18 +254,22 @@ def take_placed(driver: asyncpg.Connection) -> list[Any]:
 
 
 def gather_beside(driver: asyncpg.Connection, bound: tuple[Any, ...]) -> None:
-    """Gather a statement that changes rows, with its arguments. The statement that stores streams takes it along."""
+    """Gather a statement that adds rows, with its arguments. The next one of the last step takes it along.
+
+    It runs behind that one: it must wait for no row that another transaction has.
+    """
     driver.beside.append(bound)
 
 
 def join_beside(driver: asyncpg.Connection, bound: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return a statement that begins with WITH, and with it those of `gather_beside`. It is one round trip."""
+    """Return a statement, and with it those of `gather_beside`. It is one round trip."""
     text, *arguments = bound
     for number, (other, *further) in enumerate(driver.beside):
-        before = len(arguments)
+        shifted = _PARAMETER.sub(partial(_shift, by=len(arguments)), other)
         arguments += further
-        shifted = _PARAMETER.sub(partial(_shift, by=before), other)
-        text = f"WITH beside_{number} AS ({shifted}), {text.removeprefix('WITH ')}"
+        joined = text.strip()
+        rest = f", {joined.removeprefix('WITH ')}" if joined.startswith("WITH ") else f" {joined}"
+        text = f"WITH beside_{number} AS ({shifted}){rest}"
     driver.beside.clear()
     return text, *arguments
 
@@ -279,6 +283,8 @@ async def write_late(driver: asyncpg.Connection) -> None:
     for kind in (Late.STEPS, Late.ACTS):
         if entries := driver.late.pop(kind, None):
             await driver.late_writers[kind](driver, entries)
+    if driver.beside:
+        await driver.execute(*join_beside(driver, ("SELECT",)))
 
 
 async def bind(driver: asyncpg.Connection, scope: RowScope) -> None:

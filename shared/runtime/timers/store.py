@@ -13,7 +13,8 @@ from pydantic_core import to_json
 
 from shared.exchange.clocks import Clocked
 from shared.exchange.timers import AT_ONCE, Deadline, to_microseconds, to_time
-from shared.runtime.database.columns import Bound, Columns, Statement, pairs
+from shared.runtime.database.columns import Bound, Columns, Statement, insert, pairs
+from shared.runtime.database.transactions import gather_beside, join_beside
 from shared.vocabulary.law import ClockConsequence
 
 #: The columns of a new row.
@@ -32,20 +33,14 @@ _COUNTED: Final = Columns[Deadline](
     }
 )
 _EDGE_FIELDS: Final = tuple(field.name for field in fields(Clocked))
-_NAME: Final = Columns[tuple[UUID, str, str]]({"told_by": "uuid", "party": "text", "counterpart": "text"})
-# Rows are named by a plain column as well: for a join alone the planner may read all rows of the party.
-_BEGIN: Final = Statement(
-    """
-WITH begun AS (INSERT INTO deadline ({begun.names}) SELECT {begun.values} FROM {begun} ON CONFLICT DO NOTHING)
+_BEGIN: Final = insert("deadline", DEADLINE, end="ON CONFLICT DO NOTHING")
+# Rows are named by plain columns as well: for a join alone the planner may read all rows of the party.
+_LOCK_NAMED: Final = """
 SELECT d.* FROM deadline AS d
-JOIN {names}
-  ON d.told_by = names.told_by AND d.party = names.party AND names.counterpart IN (d.origin, d.recipient)
-WHERE d.told_by = ANY({told_by}) ORDER BY d.edge_id, d.party FOR UPDATE OF d
-""",
-    begun=DEADLINE,
-    names=_NAME,
-    told_by="uuid[]",
-)
+JOIN unnest($1::uuid[], $2::text[], $3::text[]) AS k (told_by, party, counterpart)
+  ON d.told_by = k.told_by AND d.party = k.party AND k.counterpart IN (d.origin, d.recipient)
+WHERE d.told_by = ANY($1::uuid[]) ORDER BY d.edge_id, d.party FOR UPDATE OF d
+"""
 _LOCK_EDGES: Final = """
 SELECT d.* FROM deadline AS d WHERE d.edge_id = ANY($1::uuid[]) ORDER BY d.edge_id, d.party FOR UPDATE
 """
@@ -141,18 +136,16 @@ def bind_rows(rows: Sequence[Deadline]) -> Bound[Clocked]:
     return DEADLINE.rows([each.edge for each in rows], **_counted(rows))
 
 
-async def begin(
-    driver: asyncpg.Connection, rows: Sequence[Deadline], names: Collection[tuple[UUID, str, str]]
-) -> list[Deadline]:
-    """Add rows, and lock the older rows of these (message id, party, counterpart), in one order.
+def gather_rows(driver: asyncpg.Connection, rows: Sequence[Deadline]) -> None:
+    """Have rows added with the next statement of the last step. A row that exists stays as it is."""
+    gather_beside(driver, _BEGIN.bind(rows=bind_rows(rows)))
 
-    A row that exists stays as it is.
-    """
+
+async def lock_named(driver: asyncpg.Connection, names: Collection[tuple[UUID, str, str]]) -> list[Deadline]:
+    """Lock the rows of these (message id, party, counterpart), in one order. Rows of `gather_rows` are added."""
     ordered = sorted(set(names))
-    told_by, parties, counterparts = ([name[n] for name in ordered] for n in range(3))
-    named = _NAME.rows(ordered, told_by=told_by, party=parties, counterpart=counterparts)
-    found = await driver.fetch(*_BEGIN.bind(begun=bind_rows(rows), names=named, told_by=told_by))
-    return [to_row(row) for row in found]
+    columns = [[name[n] for name in ordered] for n in range(3)]
+    return [to_row(row) for row in await driver.fetch(*join_beside(driver, (_LOCK_NAMED, *columns)))]
 
 
 async def lock_edges(driver: asyncpg.Connection, edge_ids: Collection[UUID]) -> list[Deadline]:

@@ -11,7 +11,7 @@ from shared.runtime.database.transactions import Database
 from shared.runtime.timers import store
 from tests.shared.runtime.timers.workers import SCOPE
 
-NAMED: Final = {"named": store._BEGIN.text, "edges": store._LOCK_EDGES, "write": store._WRITE.text}
+NAMED: Final = {"named": store._LOCK_NAMED, "edges": store._LOCK_EDGES, "write": store._WRITE.text}
 #: Joined alone, without naming the edges.
 JOINED: Final = """
 DELETE FROM deadline AS d USING unnest($1::uuid[], $2::text[]) AS k (edge_id, party)
