@@ -60,8 +60,8 @@ _LANE_FIELDS: Final = ("chain", "through", "topic_id", "next_offset", "is_stoppe
 
 #: A stream stops at the bound: more exceptions need not be counted.
 _OF_LANE: Final = f"""
-LATERAL (SELECT count(*) AS row_count, coalesce(sum(octet_length(record)), 0)::bigint AS byte_count FROM (
-    SELECT record FROM exception AS e WHERE e.writer = r.writer AND e.lane = %d LIMIT {EXCEPTIONS_MAX}) AS e)"""
+LATERAL (SELECT count(*) AS row_count, coalesce(sum(record_bytes), 0) AS byte_count FROM (
+    SELECT record_bytes FROM exception AS e WHERE e.writer = r.writer AND e.lane = %d LIMIT {EXCEPTIONS_MAX}) AS e)"""
 _SELECT: Final = f"""
 SELECT r.*, urgent.row_count AS urgent_count, urgent.byte_count AS urgent_bytes,
        ordinary.row_count AS ordinary_count, ordinary.byte_count AS ordinary_bytes,
