@@ -10,7 +10,7 @@ A number is given once in an epoch. Another system id, timeline or file of `feed
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,9 +20,6 @@ from pydantic_core import to_json
 from shared.exchange.events import Event
 from shared.kernel.authority import Role
 from shared.runtime.database.transactions import Late, RowScope, bind, gather_late, join_beside
-
-#: The channel of a feed's new last number: `PARTY NUMBER`.
-NUMBERED_CHANNEL: Final = "causeway_numbered"
 
 # The control file names the timeline of the last checkpoint; the name of the WAL file names the present one. A dump
 # that is loaded changes neither it nor the system id, but makes another file of each table.
@@ -52,7 +49,7 @@ def numbering(acts: str) -> str:
     return f"""{BEGIN_ELSEWHERE}, counted AS (
     INSERT INTO feed AS f (party, last) SELECT party, count(*) FROM {acts} GROUP BY party ORDER BY party
     ON CONFLICT (party) DO UPDATE SET last = f.last + excluded.last
-    RETURNING party, last, pg_notify('{NUMBERED_CHANNEL}', f.party || ' ' || f.last)
+    RETURNING party, last
 ), numbered AS MATERIALIZED (
     SELECT a.*, c.last + 1 - row_number() OVER (PARTITION BY a.party ORDER BY a.place DESC) AS number
     FROM {acts} AS a JOIN counted AS c USING (party)
@@ -90,7 +87,7 @@ WITH acts AS MATERIALIZED (
     FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[])
         WITH ORDINALITY AS a (party, type, subject, detail, place)
 ), {numbering("acts")}{arrived}
-SELECT count(*) FROM numbered
+SELECT party, last FROM counted
 """
 
 
@@ -103,8 +100,9 @@ def note_acts(driver: asyncpg.Connection, acts: Sequence[Event]) -> None:
         gather_late(driver, Late.ACTS, acts, write=write_acts)
 
 
-def note_filing(driver: asyncpg.Connection) -> None:
-    """Note that a statement of the transaction has given numbers itself: they need the same checks at its end."""
+def note_filing(driver: asyncpg.Connection, given: Iterable[tuple[str, int]]) -> None:
+    """Note that a statement of the transaction has given these numbers, by party. Its end checks them, too."""
+    driver.numbered.update(sorted(given))
     gather_late(driver, Late.ACTS, (), write=write_acts)
 
 
@@ -120,14 +118,14 @@ async def write_acts(driver: asyncpg.Connection, acts: Sequence[Event]) -> None:
     columns = [each.party for each in acts], [each.type for each in acts], [each.subject for each in acts]
     lists: Mapping[str, Listed] = driver.database.lists
     if lists.keys().isdisjoint(columns[1]):
-        await driver.execute(*join_beside(driver, (_NUMBER, *columns, details)))
+        driver.numbered.update(await driver.fetch(*join_beside(driver, (_NUMBER, *columns, details))))
         return
     # The party that begins a subject may not change it: its arrival is given by the service itself.
     given: RowScope | None = driver.scope
     own = given and RowScope(given.parties, Role.SERVICE, "apply")
     if own is not None and own != given:
         await bind(driver, own)
-    await driver.execute(*join_beside(driver, (_number(lists.items()), *columns, details)))
+    driver.numbered.update(await driver.fetch(*join_beside(driver, (_number(lists.items()), *columns, details))))
     if given is not None and own != given:
         await bind(driver, given)
 

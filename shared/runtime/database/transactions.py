@@ -63,6 +63,8 @@ class GatheringConnection(asyncpg.Connection):  # type: ignore[misc]
         self.gathered: list[Any] = []
         self.late: dict[Late, list[Any]] = {}
         self.late_writers: dict[Late, LastStep] = {}
+        #: By party, the last number that the transaction has given.
+        self.numbered: dict[str, int] = {}
         self.scope: RowScope | None = None
         #: Bound statements that go with the one that stores streams: see `gather_beside`.
         self.beside: list[tuple[Any, ...]] = []
@@ -123,6 +125,8 @@ class Database:
         self.lists: Mapping[str, Any] = MappingProxyType({})
         #: Raises `Unavailable` while nothing may be sent and no number given.
         self.check_session: Callable[[], None] = lambda: None
+        #: Is told the last number of each party that a transaction has numbered, after its commit.
+        self.tell_numbered: Callable[[Mapping[str, int]], None] = lambda _: None
         #: The law by which deadlines are counted. While it is None the scheduler counts them later.
         self.law_at: LawAt | None = None
         #: Rises with each database session: when a connection opens and no other one was open.
@@ -162,6 +166,7 @@ class Database:
             driver.gathered.clear()
             driver.late.clear()
             driver.beside.clear()
+            driver.numbered.clear()
             driver.act_for(scope)
             # One round trip opens it and binds it.
             await driver.execute(_begin(scope, keeps_plans=keeps_plans))
@@ -176,6 +181,8 @@ class Database:
             if ended != "COMMIT":
                 # A statement had failed and its error was not let through: PostgreSQL has rolled everything back.
                 raise Defect("transaction_aborted")
+            if driver.numbered:
+                self.tell_numbered(driver.numbered)
 
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """One statement in a transaction of its own, in one round trip, planned once; for tables without an owner."""

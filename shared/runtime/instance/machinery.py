@@ -94,6 +94,7 @@ class Machinery:
         self.law = LawWatch(self.shelf, self.feed, self.clock, hours=self.settings.hold_hours())
         self.peers = PeerWatch(self.database)
         self.listener = FeedListener(self.database)
+        self.database.tell_numbered = self.listener.tell
 
     def documents(self) -> Documents:
         """The directory and policy to decide by now, and who reads what. Raises `Unavailable` as `LawWatch` does."""

@@ -606,7 +606,6 @@ BEGIN
         GET DIAGNOSTICS counted = ROW_COUNT;
         IF counted > 0 THEN
             UPDATE feed SET last = before + counted WHERE party = of_party;
-            PERFORM pg_notify('causeway_numbered', of_party || ' ' || (before + counted));
         END IF;
     END LOOP;
 END
