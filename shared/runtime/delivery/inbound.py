@@ -21,7 +21,7 @@ from shared.envelope.datakeys import KeyEncryptionKey
 from shared.exchange.accept import ReadingInstance, accept_batch
 from shared.exchange.message import Received, Record
 from shared.exchange.record_table import DECIDE_AGAIN, SUBJECT_WITHDRAWN, row_for
-from shared.kernel.errors import Refused, Unavailable
+from shared.kernel.errors import Defect, Refused, Unavailable
 from shared.messaging.exceptions import OPEN, Named, Outcome, OutcomeKind, Refusal, Taken
 from shared.messaging.ports import OperatorKind, OperatorLine
 from shared.messaging.reactions import RESENT
@@ -81,10 +81,7 @@ class PartyInbound:
 
     async def apply(self, scope: Scope, taken: Sequence[Taken]) -> list[Outcome]:
         """See `Inbound`. Raises `Unavailable` while this instance has no directory."""
-        arrivals = [
-            _arrive(each, record, accepted)
-            for each, record, accepted in _accept(taken, [self._unpack(each) for each in taken], self._reader)
-        ]
+        arrivals = _accept(taken, [self._open(each) for each in taken], self._reader)
         keys = {each.key for each in arrivals}
         tracks = await load_tracks(self._driver, {key for key in keys if key is not None})
         judgement = Judgement(tracks, is_day_closed=scope.subjects.is_day_closed)
@@ -108,6 +105,15 @@ class PartyInbound:
 
     def _unpack(self, taken: Taken) -> Record:
         return unpack(decrypt_kept(taken, self._kek))
+
+    def _open(self, taken: Taken) -> Record | None:
+        """Return the record of a message, or None with an alarm if what is kept of it cannot be read."""
+        try:
+            return self._unpack(taken)
+        except Defect as error:
+            message_id = str(taken.named.message_id)
+            log("record_alarm", code=HANDLER_DEFECT, error=error.code, peer=taken.writer, message_id=message_id)
+            return None
 
     async def heard(self, scope: Scope, peer: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """See `Inbound`: the features get the last outcome of each message."""
@@ -249,10 +255,13 @@ def translate(outcome: Outcome) -> Outcome:
     return replace(outcome, code=word)
 
 
-def _accept(
-    taken: Sequence[Taken], records: Sequence[Record], reader: ReadingInstance
-) -> Sequence[tuple[Taken, Record, Received | Exception]]:
-    return list(zip(taken, records, accept_batch(records, reader), strict=True))
+def _accept(taken: Sequence[Taken], records: Sequence[Record | None], reader: ReadingInstance) -> list[Arrival]:
+    """Return messages after `accept`. One without a readable record is kept as it is, for a person."""
+    accepted = iter(accept_batch([record for record in records if record is not None], reader))
+    return [
+        Arrival(each, each.named, code=HANDLER_DEFECT) if record is None else _arrive(each, record, next(accepted))
+        for each, record in zip(taken, records, strict=True)
+    ]
 
 
 def _arrive(taken: Taken, record: Record, accepted: Received | Exception) -> Arrival:

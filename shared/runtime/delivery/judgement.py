@@ -25,6 +25,8 @@ ACCEPT_DEFECT: Final = "accept_defect"
 HANDLER_DEFECT: Final = "handler_defect"
 REVISION_NOT_ABOVE: Final = "revision_not_above"
 
+#: The codes of an arrival whose writer has done nothing wrong: it sends no other one.
+_OWN_DEFECTS: Final = frozenset({None, ACCEPT_DEFECT, HANDLER_DEFECT})
 #: The outcome of a message by the fate of its code.
 _KINDS: Final = {
     Fate.SKIP: OutcomeKind.DEAD,
@@ -193,7 +195,7 @@ def decide(each: Arrival, known: Known | None, refusals: Mapping[UUID, str]) -> 
     if each.named.role is Role.WITHDRAWAL and code is not None and code.endswith("_unknown") and each.received:
         code = None  # its subject has not arrived: it is withdrawn anyway, and refused when it arrives
     kind = kind_of(code)
-    if each.named.role is Role.WITHDRAWAL and kind is OutcomeKind.DEAD and each.code not in (None, ACCEPT_DEFECT):
+    if each.named.role is Role.WITHDRAWAL and kind is OutcomeKind.DEAD and each.code not in _OWN_DEFECTS:
         kind = OutcomeKind.REFUSED  # a broken one is not kept: its sender sends a good one again
     return Outcome(each.named, kind, None if kind is OutcomeKind.APPLIED else code, known.held)
 

@@ -161,3 +161,17 @@ def test_a_withdrawal_of_what_is_unknown_is_applied_all_the_same() -> None:
     each = arrival(role=Role.WITHDRAWAL)
     assert decide(each, None, {each.named.message_id: "case_unknown"}).kind is OutcomeKind.APPLIED
     assert decide(each, None, {each.named.message_id: "other_reason"}).kind is OutcomeKind.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("accept_defect", OutcomeKind.DEAD),
+        ("handler_defect", OutcomeKind.DEAD),
+        ("body_invalid", OutcomeKind.REFUSED),
+    ],
+)
+def test_a_withdrawal_that_this_instance_cannot_read_is_kept(code: str, kind: OutcomeKind) -> None:
+    """Its writer sends it again only if it was broken there."""
+    each = arrival(role=Role.WITHDRAWAL, code=code)
+    assert decide(each, judgement().judge(each), {}).kind is kind
