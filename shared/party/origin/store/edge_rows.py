@@ -58,9 +58,11 @@ PLACE: Final = Columns.of(PlacedMessage, lane="smallint")
 _PLACED_EDGE: Final = Columns.of(
     EdgeRow, items="smallint[]", gone="smallint[]", incarnation="uuid", lane="smallint", number="bigint"
 )
+# A row without its referral has no rank, and fails: a plain join would leave it out.
 _INSERT: Final = Statement(
     """
-INSERT INTO edge ({rows.names}, rank) SELECT {rows.values}, r.rank FROM {rows} JOIN referral AS r USING (referral_id)
+INSERT INTO edge ({rows.names}, rank)
+SELECT {rows.values}, r.rank FROM {rows} LEFT JOIN referral AS r USING (referral_id)
 """,
     rows=_PLACED_EDGE,
 )
