@@ -172,7 +172,7 @@ class Database:
             await driver.execute(_begin(scope, keeps_plans=keeps_plans))
             try:
                 yield Session(driver)
-                if driver.gathered or driver.late:
+                if driver.gathered or driver.late or driver.beside:
                     await self._finish(driver)
                 ended = await driver.execute("COMMIT")
             except BaseException:
@@ -197,8 +197,10 @@ class Database:
                 raise Defect("nobody_sends")
             await self.last_step(driver, driver.gathered)
         await write_late(driver)
-        if driver.late.get(Late.PLACED) or driver.beside:
+        if driver.late.get(Late.PLACED):
             raise Defect("gathered_unknown")
+        if driver.beside:
+            await driver.execute(*join_beside(driver, ("SELECT",)))
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
@@ -261,7 +263,7 @@ def take_placed(driver: asyncpg.Connection) -> list[Any]:
 
 
 def gather_beside(driver: asyncpg.Connection, bound: tuple[Any, ...]) -> None:
-    """Gather a statement that adds rows, with its arguments. The next one of the last step takes it along.
+    """Gather a statement that adds rows, with its arguments. A later one of the last step takes it along.
 
     It runs behind that one: it must wait for no row that another transaction has.
     """
@@ -290,8 +292,6 @@ async def write_late(driver: asyncpg.Connection) -> None:
     for kind in (Late.STEPS, Late.ACTS):
         if entries := driver.late.pop(kind, None):
             await driver.late_writers[kind](driver, entries)
-    if driver.beside:
-        await driver.execute(*join_beside(driver, ("SELECT",)))
 
 
 async def bind(driver: asyncpg.Connection, scope: RowScope) -> None:

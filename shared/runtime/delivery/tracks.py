@@ -15,6 +15,7 @@ from shared.exchange.message import Draft
 from shared.messaging.streams import Role
 from shared.messaging.tracks import act_of, parties_of, role_of, track_of
 from shared.runtime.database.columns import Columns, Json, Statement
+from shared.runtime.database.transactions import gather_beside
 
 
 class TrackSide(IntEnum):
@@ -147,11 +148,18 @@ RETURNING t.subject
 """
 
 
-async def note_tracks(driver: asyncpg.Connection, changes: Iterable[TrackChange]) -> None:
-    """Add acts, edges and withdrawals to tracks, in one statement. Rows are locked in the order of their keys."""
+async def note_tracks(driver: asyncpg.Connection, changes: Iterable[TrackChange], *, are_new: bool = False) -> None:
+    """Add acts, edges and withdrawals to tracks, in one statement. Rows are locked in the order of their keys.
+
+    `are_new`: nobody else knows these subjects yet. A later statement takes this one along.
+    """
     rows = [_change(each) for each in sorted(changes, key=lambda each: each.key)]
     if rows:
-        await driver.execute(*_NOTE.bind(changes=_CHANGE.rows(rows), held=TrackSide.HELD))
+        bound = _NOTE.bind(changes=_CHANGE.rows(rows), held=TrackSide.HELD)
+        if are_new:
+            gather_beside(driver, bound)
+        else:
+            await driver.execute(*bound)
 
 
 async def load_tracks(driver: asyncpg.Connection, keys: Collection[TrackKey]) -> dict[TrackKey, TrackRow]:
