@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from deploy.accounting import views
 from deploy.site.endpoints import DatabaseEndpoint
 from services.audit.store import finding
 from shared.envelope.headers import decode_headers
@@ -20,6 +21,7 @@ from shared.runtime.database.transactions import Database
 from tests.services.audit.log import Log
 from tests.services.audit.test_agencies_judged import AT_LARGE, DE, NL, passed
 from tests.services.audit.test_finding import all_found, filled, found, pages_read
+from tests.services.audit.test_junk_folded import accountant
 from tests.support.builders import POLICE
 
 #: So many decisions of one origin ($4), each of another referral, that state these edges ($5) to a recipient ($6).
@@ -178,3 +180,17 @@ async def test_messages_of_others_about_a_referral_fill_one_page_at_most(
     first, *others = (await found(log, reference=filed.referral_id)).items
     assert first.referral_id == filed.referral_id
     assert len(others) == 49
+
+
+async def test_the_accountant_asks_for_the_statements_of_an_edges_own_origin(
+    log: Log, audit_endpoint: DatabaseEndpoint
+) -> None:
+    """It has the right to use the keys of the index."""
+    await filled(log, "asked", 1, origin="asked-by.example", recipient="asked.example")
+    async with accountant(audit_endpoint) as connection:
+        query = "SELECT edge_id FROM entry WHERE recipient = 'asked.example'"
+        [(edge_id,)] = await connection.fetch(query)
+        asked = [edge_id, edge_id], ["asked-by.example", "outsider.example"]
+        told = await connection.fetch(views.LINKS, *asked)
+        assert await connection.fetch(views.UNDERIVED, UUID(int=0)) is not None
+    assert [tuple(row) for row in told] == [(edge_id, "asked-by.example")]
