@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.messaging.acks import INCARNATION_PAUSE, PROBE_PAUSE_S, Ack, apply_ack, is_over
+from shared.messaging.acks import INCARNATION_PAUSE, PROBE_PAUSE_S, Ack, Opening, apply_ack, is_over
 from shared.messaging.resync_steps import draft_request
 from shared.messaging.scope import Scope
 from shared.messaging.segments import place_segment, select_kept
@@ -15,6 +15,7 @@ from shared.messaging.streams import (
     LANES,
     Lane,
     Outgoing,
+    Pair,
     Place,
     Reader,
     Source,
@@ -109,6 +110,8 @@ async def handle_ack(scope: Scope, peer: str, outgoing: Outgoing | None, *, read
     """Apply a reader's acknowledgement to the locked streams; return them, or those of a new incarnation."""
     tx = scope.tx
     if outgoing is None:
+        if ack.incarnation is not None:
+            await scope.note_restore()
         return await open_incarnation(scope, peer, None, unknown=ack.incarnation)
     is_present = ack.incarnation == outgoing.incarnation
     known = frozenset[UUID]() if is_present or ack.incarnation is None else await tx.load_known(peer)
@@ -119,6 +122,8 @@ async def handle_ack(scope: Scope, peer: str, outgoing: Outgoing | None, *, read
     if effects.is_listed:
         await scope.list_ahead(peer)
     if effects.opens is not None:
+        if effects.opens is not Opening.NOT_KEPT:
+            await scope.note_restore()
         return await open_incarnation(scope, peer, outgoing, unknown=effects.unknown)
     return outgoing
 
@@ -138,7 +143,8 @@ async def find_own_chain(scope: Scope, outgoing: Outgoing, lane: Lane, *, number
 class Head(NamedTuple):
     """A number that the log shows for an own stream: of the last record, or in the own last acknowledgement.
 
-    A record shows its digest, an acknowledgement the chain.
+    A record shows its digest, an acknowledgement the chain. `is_taken`: it is of the peer's stream, as the own last
+    acknowledgement states it.
     """
 
     incarnation: UUID
@@ -146,6 +152,7 @@ class Head(NamedTuple):
     number: int
     chain: bytes | None = None
     digest: bytes | None = None
+    is_taken: bool = False
 
 
 async def read_back(scope: Scope, peer: str, outgoing: Outgoing | None, *, heads: Sequence[Head]) -> Outgoing:
@@ -162,6 +169,17 @@ async def read_back(scope: Scope, peer: str, outgoing: Outgoing | None, *, heads
             outgoing = await open_incarnation(scope, peer, outgoing, unknown=head.incarnation if is_other else None)
             known = await scope.tx.load_known(peer)
     return outgoing
+
+
+async def has_taken(scope: Scope, peer: str, heads: Sequence[Head]) -> bool:
+    """Return whether this database has taken from the peer all that the own last acknowledgement states."""
+    incoming = await scope.tx.load_incoming(Pair(peer, scope.instance), lock=False)
+    return all(
+        head.number <= incoming.lanes[head.lane].through
+        if head.incarnation == incoming.incarnation
+        else head.incarnation in incoming.closed
+        for head in heads
+    )
 
 
 async def _is_own_head(scope: Scope, outgoing: Outgoing, head: Head) -> bool:
