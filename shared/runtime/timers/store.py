@@ -71,20 +71,25 @@ _RETRY_AHEAD: Final = """
 WITH ahead AS (SELECT edge_id, party FROM deadline WHERE aside IS NOT NULL AND due_at > $1 FOR UPDATE SKIP LOCKED)
 UPDATE deadline AS d SET due_at = '-infinity' FROM ahead WHERE d.edge_id = ahead.edge_id AND d.party = ahead.party
 """
-_DUE: Final = """
-SELECT edge_id, party, subject, origin, recipient, purpose, timers->0 AS first, overdue_at FROM deadline
-WHERE party = $1 AND overdue_at IS NOT NULL AND (overdue_at, edge_id) > ($2, $3)
+# The end of a preservation is not overdue. In the array of a timer, 0 is the due time and 5 the consequence.
+_CAN_BE_OVERDUE: Final = f"""jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "{ClockConsequence.ERASE.value}")')"""
+_DUE_WHERE: Final = """(
+    SELECT edge_id, party, subject, origin, recipient, purpose, timers->0 AS first, overdue_at FROM deadline
+    WHERE party = $1 AND overdue_at IS NOT NULL AND {} AND (overdue_at, edge_id) > ($2, $3)
+    ORDER BY overdue_at, edge_id LIMIT $4
+)"""
+_DUE: Final = f"""
+{_DUE_WHERE.format(_CAN_BE_OVERDUE)} UNION ALL {_DUE_WHERE.format("NOT " + _CAN_BE_OVERDUE)}
 ORDER BY overdue_at, edge_id LIMIT $4
 """
 _DUE_OF_SUBJECT: Final = """
 SELECT edge_id, party, subject, origin, recipient, purpose, timers FROM deadline
 WHERE party = $1 AND subject = $2 AND overdue_at IS NOT NULL
 """
-# A preservation that ends is not overdue. In the array of a timer, 0 is the due time and 5 the consequence.
-_OVERDUE: Final = """
+_OVERDUE: Final = f"""
 SELECT edge_id, party, subject, origin, recipient, purpose, begins, timers, overdue_at FROM deadline
-WHERE party = $1 AND (overdue_at, edge_id) > ($2, $3) AND overdue_at <= $4
-  AND jsonb_path_exists(
+WHERE party = $1 AND overdue_at IS NOT NULL AND {_CAN_BE_OVERDUE} AND (overdue_at, edge_id) > ($2, $3)
+  AND overdue_at <= $4 AND jsonb_path_exists(
       timers, 'strict $[*] ? (@[5] != $end && @[0] <= $now)', jsonb_build_object('end', $5::text, 'now', $6::bigint)
   )
 ORDER BY overdue_at, edge_id LIMIT $7

@@ -1197,7 +1197,11 @@ CREATE TABLE deadline (
 );
 CREATE INDEX deadline_told ON deadline (told_by, party);
 CREATE INDEX deadline_due ON deadline (due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX deadline_overdue ON deadline (party, overdue_at, edge_id) WHERE overdue_at IS NOT NULL;
+-- A row is in one of the two: whether it has a timer that can become overdue, or only ends of preservations.
+CREATE INDEX deadline_overdue ON deadline (party, overdue_at, edge_id)
+    WHERE overdue_at IS NOT NULL AND jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
+CREATE INDEX deadline_ending ON deadline (party, overdue_at, edge_id)
+    WHERE overdue_at IS NOT NULL AND NOT jsonb_path_exists(timers, 'strict $[*] ? (@[5] != "erase")');
 CREATE INDEX deadline_subject ON deadline (party, subject);
 CREATE INDEX deadline_aside ON deadline (edge_id) WHERE aside IS NOT NULL;
 
