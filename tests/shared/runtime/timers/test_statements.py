@@ -29,7 +29,8 @@ LATE: Final = AT + timedelta(days=1)
 _DUE_ROWS: Final = """
 INSERT INTO deadline (edge_id, party, subject, told_by, origin, recipient, purpose, rules, begun_at, timers, overdue_at)
 SELECT uuidv4(), $1, uuidv4(), uuidv4(), 'hotline-nl.example', $1, $2, '{}', $5::timestamptz,
-       jsonb_build_array(jsonb_build_array($6::bigint + i, 'clock', 1, $1::text, 'act', $3::text, 0)), $5::timestamptz + i * interval '1 us'
+       jsonb_build_array(jsonb_build_array($6::bigint + i, 'clock', 1, $1::text, 'act', $3::text, 0)),
+       $5::timestamptz + i * interval '1 us'
 FROM generate_series(1, $4::int) AS i
 """
 
