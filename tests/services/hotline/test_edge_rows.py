@@ -30,8 +30,11 @@ async def test_an_edge_without_its_referral_fails_the_transaction(origin: Origin
         decided_at=AT,
     )
     assert row.message_id is not None
-    placed = PlacedMessage(row.message_id, row.instance, uuid4(), 1, 1)
-    with pytest.raises(asyncpg.NotNullViolationError, match="rank"):
+
+    async def insert(placed: PlacedMessage) -> None:
         async with origin.database.transaction(RowScope([HOTLINE], Role.MACHINE, "submit")) as session:
-            gather_edges(session.driver, UnplacedEdges([row.message_id], EDGE.rows([row])))
-            assert insert_placed(session.driver, [placed]) == {row.message_id}
+            gather_edges(session.driver, UnplacedEdges([placed.message_id], EDGE.rows([row])))
+            assert insert_placed(session.driver, [placed]) == {placed.message_id}
+
+    with pytest.raises(asyncpg.NotNullViolationError, match="rank"):
+        await insert(PlacedMessage(row.message_id, row.instance, uuid4(), 1, 1))
