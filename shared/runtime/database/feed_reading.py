@@ -143,7 +143,7 @@ class FeedListener:
         while self._untold:
             await asyncio.sleep(TELL_PAUSE_S)
             told, self._untold = self._untold, {}
-            with suppress(Unavailable):
+            with suppress(Unavailable, asyncpg.PostgresError):
                 await self._database.fetch(_TELL, NUMBERED_CHANNEL, [f"{party} {last}" for party, last in told.items()])
 
     async def _listen(self) -> None:
