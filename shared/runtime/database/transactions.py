@@ -50,6 +50,8 @@ class Late(IntEnum):
     PLACED = 2
 
 
+#: A statement, then its arguments.
+BoundText = tuple[Any, ...]
 #: Writes entries that a transaction has gathered, right before its commit.
 LastStep = Callable[[asyncpg.Connection, Sequence[Any]], Awaitable[None]]
 
@@ -67,7 +69,7 @@ class GatheringConnection(asyncpg.Connection):  # type: ignore[misc]
         self.numbered: dict[str, int] = {}
         self.scope: RowScope | None = None
         #: Bound statements that go with the one that stores streams: see `gather_beside`.
-        self.beside: list[tuple[Any, ...]] = []
+        self.beside: list[BoundText] = []
         #: The savepoints around what is done now.
         self.savepoints: list[str] = []
         #: Set as the connection opens.
@@ -262,7 +264,7 @@ def take_placed(driver: asyncpg.Connection) -> list[Any]:
     return taken
 
 
-def gather_beside(driver: asyncpg.Connection, bound: tuple[Any, ...]) -> None:
+def gather_beside(driver: asyncpg.Connection, bound: BoundText) -> None:
     """Gather a statement that adds rows, with its arguments. A later one of the last step takes it along.
 
     It runs behind that one: it must wait for no row that another transaction has.
@@ -270,7 +272,7 @@ def gather_beside(driver: asyncpg.Connection, bound: tuple[Any, ...]) -> None:
     driver.beside.append(bound)
 
 
-def join_beside(driver: asyncpg.Connection, bound: tuple[Any, ...]) -> tuple[Any, ...]:
+def join_beside(driver: asyncpg.Connection, bound: BoundText) -> BoundText:
     """Return a statement, and with it those of `gather_beside`. It is one round trip."""
     text, *arguments = bound
     for number, (other, *further) in enumerate(driver.beside):
