@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from shared.messaging.acks import INCARNATION_PAUSE, PROBE_PAUSE_S, Ack, Opening, apply_ack, is_over
+from shared.messaging.acks import INCARNATION_PAUSE, PROBE_PAUSE_S, Ack, apply_ack, is_over
 from shared.messaging.resync_steps import draft_request
 from shared.messaging.scope import Scope
 from shared.messaging.segments import place_segment, select_kept
@@ -110,8 +110,6 @@ async def handle_ack(scope: Scope, peer: str, outgoing: Outgoing | None, *, read
     """Apply a reader's acknowledgement to the locked streams; return them, or those of a new incarnation."""
     tx = scope.tx
     if outgoing is None:
-        if ack.incarnation is not None:
-            await scope.note_restore()
         return await open_incarnation(scope, peer, None, unknown=ack.incarnation)
     is_present = ack.incarnation == outgoing.incarnation
     known = frozenset[UUID]() if is_present or ack.incarnation is None else await tx.load_known(peer)
@@ -122,8 +120,6 @@ async def handle_ack(scope: Scope, peer: str, outgoing: Outgoing | None, *, read
     if effects.is_listed:
         await scope.list_ahead(peer)
     if effects.opens is not None:
-        if effects.opens is not Opening.NOT_KEPT:
-            await scope.note_restore()
         return await open_incarnation(scope, peer, outgoing, unknown=effects.unknown)
     return outgoing
 

@@ -91,8 +91,6 @@ class SessionCheck:
                 heads = await self._read_heads(peers)
         except (Unavailable, TimeoutError):
             log("relay_waits", code="topics_unread")
-            async with scopes.open(is_check=True) as scope:
-                await scope.note_restore()
         for peer, shown in heads.items():
             if shown:
                 await _compare_with(scopes, peer, shown)
